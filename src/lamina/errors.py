@@ -1,0 +1,162 @@
+"""What can go wrong, said in the user's words, on the user's line.
+
+Every error of this package is a `LaminaError` and also the built-in exception that Keras raises for the
+same mistake, so `except ValueError` goes on working. Set `LAMINA_TRACEBACK=full` to see the frames of
+this package and of JAX as well.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+PACKAGE = os.path.dirname(os.path.abspath(__file__))
+INTERNAL = (PACKAGE + os.sep, os.sep + os.path.join("site-packages", "jax"), "<frozen ", "<string>")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class LaminaError(Exception):
+    """The root of all errors that this package raises on purpose."""
+
+
+class ArgumentError(LaminaError, ValueError):
+    """An argument that the function or class does not take, or a value that it cannot have."""
+
+
+class UnknownNameError(LaminaError, ValueError):
+    """A name of a layer, loss, metric, optimizer, activation, ... that does not exist."""
+
+
+class StackError(LaminaError, ValueError):
+    """Something in the list of layers that a straight stack cannot hold."""
+
+
+class ShapeError(LaminaError, ValueError):
+    """A layer that cannot take the shape that it is given."""
+
+
+class DataError(LaminaError, ValueError):
+    """Data that the model cannot be fed with."""
+
+
+class LabelError(DataError):
+    """Targets or weights that do not fit the model's output and its loss."""
+
+
+class NotBuiltError(LaminaError, ValueError, AttributeError):
+    """The model has no weights yet, because it does not know its input shape."""
+
+
+class NotCompiledError(LaminaError, ValueError):
+    """`compile` was not called before training or evaluating."""
+
+
+class NonFiniteError(LaminaError, RuntimeError):
+    """A NaN or an infinity in the loss."""
+
+
+class LaminaWarning(UserWarning):
+    """Something that runs, but is probably not what was meant."""
+
+
+class UnknownAttributeError(LaminaError, AttributeError):
+    """A public name that the module does not have."""
+
+
+class UnknownImportError(LaminaError, ImportError):
+    """A public name that was imported from a module that does not have it."""
+
+
+def is_internal(filename: str) -> bool:
+    return filename.startswith(INTERNAL[0]) or any(part in filename for part in INTERNAL[1:])
+
+
+def user_frame() -> types.FrameType | None:
+    """The innermost frame that is neither ours nor JAX's."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and is_internal(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def caller() -> str:
+    """Where the user's code stands now, as `train.py:14`."""
+    frame = user_frame()
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
+
+
+def warn(message: str) -> None:
+    """A `LaminaWarning` that names the user's own line."""
+    frame, level = sys._getframe(0), 1
+    while frame.f_back is not None and is_internal(frame.f_code.co_filename):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, LaminaWarning, stacklevel=level)
+
+
+def without_internal_frames(traceback: types.TracebackType | None) -> types.TracebackType | None:
+    kept = []
+    while traceback is not None:
+        if not is_internal(traceback.tb_frame.f_code.co_filename):
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    trimmed = None
+    for entry in reversed(kept):
+        trimmed = types.TracebackType(trimmed, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return trimmed
+
+
+def user_facing(function: F) -> F:
+    """Let errors leave `function` without a frame of this package in their traceback.
+
+    A bare `raise` adds no entry for the frame that it stands in (Python 3.11 and later), so what is
+    assigned to `__traceback__` here is what the user sees.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if os.environ.get("LAMINA_TRACEBACK") != "full":
+                error.__traceback__ = without_internal_frames(error.__traceback__)
+            raise
+
+    return call  # type: ignore[return-value]
+
+
+def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
+    """The names most like `name`, upper and lower case taken as equal."""
+    spelt = {}
+    for candidate in names:
+        spelt.setdefault(candidate.lower(), candidate)
+    return [spelt[found] for found in get_close_matches(name.lower(), spelt, count, cutoff=0.6)]
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """A hint for a misspelt name: the nearest one, else all of them if they are few."""
+    names = list(names)
+    found = nearest(name, names)
+    if found:
+        return f"Did you mean {found[0]!r}?"
+    return f"There are: {', '.join(sorted(names))}." if len(names) <= 40 else ""
+
+
+def missing_attribute(module: str, name: str, names: Iterable[str]) -> Exception:
+    """The error for `module.name`, or for `from module import name`, where the name does not exist.
+
+    Python throws the message of an AttributeError away where it stands in a from-import, and with it
+    the hint; so there it has to be an ImportError.
+    """
+    hint = did_you_mean(name, [n for n in names if not n.startswith("_")])
+    frame = user_frame()
+    if frame is not None and frame.f_code.co_code[frame.f_lasti] == dis.opmap["IMPORT_FROM"]:
+        return UnknownImportError(f"cannot import name {name!r} from {module!r}. {hint}".rstrip(), name=name)
+    return UnknownAttributeError(f"module {module!r} has no attribute {name!r}. {hint}".rstrip())

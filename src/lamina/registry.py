@@ -1,0 +1,72 @@
+"""Names and objects: how `"relu"`, `"glorot_uniform"` or `"adam"` become what they name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from lamina.errors import ArgumentError, UnknownNameError, did_you_mean
+from lamina.settings import Configured
+
+T = TypeVar("T")
+
+
+def to_snake_case(name: str) -> str:
+    """Keras's rule: `LeakyReLU` becomes `leaky_re_lu`, `Conv2D` becomes `conv2d`.
+
+    >>> to_snake_case("BatchNormalization")
+    'batch_normalization'
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+class Registry:
+    """One family of named functions or classes: the activations, the initializers, the losses, ..."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.named: dict[str, Any] = {}
+        """Every name, aliases included, and the function or class that it stands for."""
+
+    def add(self, *aliases: str) -> Callable[[T], T]:
+        """Decorate a function or class so that it is known by its name, its snake_case name and `aliases`."""
+
+        def register(thing: T) -> T:
+            name = thing.__name__  # type: ignore[attr-defined]
+            for each in (name, to_snake_case(name), *aliases):
+                self.named[each] = thing
+            return thing
+
+        return register
+
+    def find(self, name: str) -> Any:
+        """The function or class called `name`; upper and lower case count only where they tell two apart."""
+        if name in self.named:
+            return self.named[name]
+        for candidate, thing in self.named.items():
+            if candidate.lower() == name.lower():
+                return thing
+        raise UnknownNameError(f"no {self.kind} is called {name!r}. {did_you_mean(name, self.named)}".rstrip())
+
+    def get(self, identifier: Any) -> Any:
+        """The object for a name, a class, a config, or an object or function as it is; None stays None."""
+        if identifier is None:
+            return None
+        if isinstance(identifier, str):
+            found = self.find(identifier)
+            return found() if isinstance(found, type) else found
+        if isinstance(identifier, dict) and "class_name" in identifier:
+            if identifier["class_name"] == "function":
+                return self.find(identifier["config"])
+            return self.find(identifier["class_name"]).from_config(identifier.get("config") or {})
+        if isinstance(identifier, type) and issubclass(identifier, Configured):
+            return identifier()
+        if callable(identifier) or isinstance(identifier, Configured):
+            return identifier
+        raise ArgumentError(
+            f"expected the name of a {self.kind}, an object or a function, got {identifier!r} "
+            f"({type(identifier).__name__})."
+        )

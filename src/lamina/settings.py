@@ -1,0 +1,233 @@
+"""Objects that hold settings: a class's annotated fields are its arguments, its config and its repr.
+
+    class MaxNorm(Constraint):
+        max_value: float = 2
+        axis: int = setting(integer, default=0)
+
+Layers, initializers, regularizers, constraints, optimizers, losses and metrics are all written so. A class
+with an `__init__` of its own, as in Keras, works too: then its arguments are what it was called with.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, dataclass_transform
+
+import numpy as np
+
+from lamina.errors import ArgumentError, LaminaError, did_you_mean, user_facing
+
+MISSING = inspect.Parameter.empty
+
+
+class Setting:
+    """One field: its default, the function that checks and converts it, and whether it is keyword-only."""
+
+    def __init__(self, convert: Callable[[Any], Any] | None, default: Any, kw_only: bool) -> None:
+        self.convert, self.default, self.kw_only = convert, default, kw_only
+
+
+def setting(convert: Callable[[Any], Any] | None = None, *, default: Any = MISSING, kw_only: bool = False) -> Any:
+    """A field whose value is passed through `convert`, which raises an `ArgumentError` for a bad one."""
+    return Setting(convert, default, kw_only)
+
+
+@dataclass_transform(eq_default=False, field_specifiers=(setting,))
+class Configured:
+    """Base of every object that holds settings."""
+
+    settings: ClassVar[dict[str, Setting]] = {}
+    keras_module: ClassVar[str | None] = None
+    """The module under which Keras's files name the built-in classes; None for the user's own."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
+            return
+        own = {}
+        for name, annotation in inspect.get_annotations(cls).items():
+            if "ClassVar" in str(annotation) or name.startswith("_"):
+                continue
+            declared = vars(cls).get(name, MISSING)
+            own[name] = declared if isinstance(declared, Setting) else Setting(None, declared, False)
+            if own[name].default is MISSING:
+                if name in vars(cls):
+                    delattr(cls, name)
+            else:
+                setattr(cls, name, own[name].default)
+        cls.settings = {**cls.settings, **own}
+        parameters = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY if field.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=field.default,
+            )
+            for name, field in sorted(cls.settings.items(), key=lambda item: item[1].kw_only)
+        ]
+        cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+
+    @user_facing
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kind = type(self)
+        signature = kind.__signature__ if kind.settings else inspect.Signature()  # type: ignore[attr-defined]
+        unknown = [name for name in kwargs if name not in kind.settings]
+        if unknown:
+            raise ArgumentError(
+                f"{kind.__name__} has no argument {unknown[0]!r}. {did_you_mean(unknown[0], kind.settings)}\n"
+                f"Its arguments are: {', '.join(kind.settings)}."
+            )
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{kind.__name__}: {error}. Its arguments are: {', '.join(kind.settings)}.") from None
+        for name, field in kind.settings.items():
+            value = given.get(name, field.default)
+            if field.convert is not None:
+                try:
+                    value = field.convert(value)
+                except LaminaError as error:
+                    raise type(error)(f"{kind.__name__}({name}={_short(value)}): {error}") from None
+            setattr(self, name, value)
+        self.validate()
+
+    def validate(self) -> None:
+        """Check what no single argument shows; called when all of them are set."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal object, as plain data that JSON can hold."""
+        arguments = vars(self).get("_arguments")
+        if arguments is None:
+            arguments = {name: getattr(self, name) for name in self.settings}
+        return {name: serialize(value) for name, value in arguments.items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """An object with the settings that `get_config` returned."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        changed = []
+        for name, value in (vars(self).get("_arguments") or {n: getattr(self, n) for n in self.settings}).items():
+            field = self.settings.get(name)
+            plain = serialize(value)
+            if field is None or field.default is MISSING or plain != _default_config(field):
+                changed.append(f"{name}={_short(plain)}")
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _recording(init: Callable[..., None]) -> Callable[..., None]:
+    """A user's own `__init__` that notes its arguments, from which `get_config` answers."""
+    signature = inspect.signature(init)
+
+    @user_facing
+    def recorded(self: Any, *args: Any, **kwargs: Any) -> None:
+        if "_arguments" not in vars(self):
+            try:
+                bound = signature.bind(self, *args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{type(self).__name__}: {error}") from None
+            arguments: dict[str, Any] = {}
+            for name, value in list(bound.arguments.items())[1:]:
+                variadic = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+                arguments.update(value if variadic else {name: value})
+            self._arguments = arguments
+        init(self, *args, **kwargs)
+
+    recorded.__signature__ = signature  # type: ignore[attr-defined]
+    recorded.__doc__ = init.__doc__
+    return recorded
+
+
+def _default_config(field: Setting) -> Any:
+    return serialize(field.convert(field.default) if field.convert else field.default)
+
+
+def _short(value: Any, limit: int = 60) -> str:
+    if isinstance(value, dict) and "class_name" in value:
+        inner = ", ".join(f"{k}={_short(v)}" for k, v in (value["config"] or {}).items() if v is not None)
+        text = f"{value['class_name']}({inner})" if isinstance(value["config"], dict) else str(value["config"])
+    else:
+        text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def serialize(value: Any) -> Any:
+    """A setting as plain data, in the form that Keras's configs have."""
+    if isinstance(value, Configured):
+        kind = type(value)
+        return {
+            "module": kind.keras_module if kind.__module__.startswith("lamina.") else kind.__module__,
+            "class_name": kind.__name__,
+            "config": value.get_config(),
+            "registered_name": None if kind.__module__.startswith("lamina.") else kind.__name__,
+        }
+    if isinstance(value, dict):
+        return {key: serialize(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [serialize(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) or hasattr(value, "__jax_array__"):
+        array = np.asarray(value)
+        return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": array.dtype.name}}
+    if callable(value) and hasattr(value, "__name__"):
+        if value.__module__.startswith("lamina."):
+            return value.__name__
+        return {"module": value.__module__, "class_name": "function", "config": value.__name__,
+                "registered_name": value.__name__}
+    return value
+
+
+def number(value: Any) -> float:
+    """Any real number, NumPy's and one-element arrays included."""
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        raise ArgumentError(f"expected a number, got {value!r}.")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def integer(value: Any) -> int:
+    """A whole number."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise ArgumentError(f"expected a whole number, got {value!r}.")
+    return operator.index(value)
+
+
+def positive(value: Any) -> int:
+    """A whole number of at least 1."""
+    if integer(value) < 1:
+        raise ArgumentError(f"expected a whole number of at least 1, got {value!r}.")
+    return integer(value)
+
+
+def flag(value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(f"expected True or False, got {value!r}.")
+    return bool(value)
+
+
+def rate(value: Any) -> float:
+    """A number from 0 to 1, as a share."""
+    if not 0 <= number(value) <= 1:
+        raise ArgumentError(f"expected a number from 0 to 1, got {value!r}.")
+    return number(value)
+
+
+def one_of(*choices: Any) -> Callable[[Any], Any]:
+    """One of a few values."""
+
+    def choice(value: Any) -> Any:
+        if value not in choices:
+            hint = did_you_mean(value, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else ""
+            raise ArgumentError(f"expected one of {', '.join(map(repr, choices))}, got {value!r}. {hint}".rstrip())
+        return value
+
+    return choice
+
+
+def optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """None, or what `convert` takes."""
+    return lambda value: None if value is None else convert(value)
