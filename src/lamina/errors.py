@@ -75,6 +75,10 @@ class UnknownImportError(LaminaError, ImportError):
     """A public name that was imported from a module that does not have it."""
 
 
+class MissingPackageError(LaminaError, ImportError):
+    """A package that only a part of this one needs, and that is not installed."""
+
+
 def is_internal(filename: str) -> bool:
     return filename.startswith(INTERNAL[0]) or any(part in filename for part in INTERNAL[1:])
 
@@ -149,13 +153,13 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"There are: {', '.join(sorted(names))}." if len(names) <= 40 else ""
 
 
-def missing_attribute(module: str, name: str, names: Iterable[str]) -> Exception:
+def missing_attribute(module: str, name: str, names: Iterable[str], hint: str = "") -> Exception:
     """The error for `module.name`, or for `from module import name`, where the name does not exist.
 
     Python throws the message of an AttributeError away where it stands in a from-import, and with it
     the hint; so there it has to be an ImportError.
     """
-    hint = did_you_mean(name, [n for n in names if not n.startswith("_")])
+    hint = hint or did_you_mean(name, [n for n in names if not n.startswith("_")])
     frame = user_frame()
     if frame is not None and frame.f_code.co_code[frame.f_lasti] == dis.opmap["IMPORT_FROM"]:
         return UnknownImportError(f"cannot import name {name!r} from {module!r}. {hint}".rstrip(), name=name)

@@ -21,6 +21,11 @@ def set_random_seed(seed: int) -> None:
     """
     python_random.seed(seed)
     np.random.seed(seed)
+    set_seed(seed)
+
+
+def set_seed(seed: int) -> None:
+    """Seed what this package draws, and nothing else: what TensorFlow's function of the name does."""
     _seeds.seed(seed)
 
 

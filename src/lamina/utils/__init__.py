@@ -1,0 +1,7 @@
+"""Small tools around a model."""
+
+from lamina.random import set_random_seed
+from lamina.utils.arrays import normalize, pad_sequences, to_categorical
+from lamina.utils.session import clear_session
+
+__all__ = ["clear_session", "normalize", "pad_sequences", "set_random_seed", "to_categorical"]

@@ -1,0 +1,23 @@
+"""What a process keeps from one model to the next."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import Any
+
+from lamina.errors import user_facing
+
+
+@user_facing
+def clear_session(free_memory: bool = True) -> None:
+    """Forgets the compiled programs that equal models share; models and their weights stay as they are.
+
+    Args:
+        free_memory: also collect Python's garbage, which may hold large arrays.
+    """
+    train: Any = sys.modules.get("lamina.train")
+    if train is not None:
+        train.clear()
+    if free_memory:
+        gc.collect()

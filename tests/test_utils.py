@@ -1,0 +1,163 @@
+"""The small tools of `lamina.utils`, against those of real Keras."""
+
+from __future__ import annotations
+
+import random
+import sys
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lamina import utils
+from lamina.errors import ArgumentError, DataError, LabelError
+
+DIGITS = np.array([3, 0, 2, 2])
+
+
+def same(ours, theirs):
+    theirs = np.asarray(theirs)
+    assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [DIGITS, DIGITS[:, None], DIGITS.reshape(2, 2), DIGITS.reshape(2, 2, 1), [1, 0], [1.0, 0.0], [True, False], 2, [[1]]],
+)
+@pytest.mark.parametrize("num_classes", [None, 4, 7])
+def test_to_categorical_is_that_of_keras(labels, num_classes):
+    same(utils.to_categorical(labels, num_classes), keras.utils.to_categorical(labels, num_classes))
+
+
+def test_to_categorical_of_a_jax_array_stays_on_the_device():
+    rows = utils.to_categorical(jnp.asarray(DIGITS, jnp.int32), 4)
+    assert isinstance(rows, jax.Array)
+    same(rows, keras.utils.to_categorical(jnp.asarray(DIGITS, jnp.int32), 4))
+
+
+@pytest.mark.parametrize(
+    ("labels", "num_classes", "message"),
+    [
+        ([0, -1, 2], None, r"from 0 to 2, got -1\. The labels go from -1 to 2"),
+        ([0, 3], 3, r"from 0 to 2, got 3"),
+        ([1, 2, 3], 3, r"got 3\. The labels go from 1 to 3"),
+        ([0.5, 1.0], None, r"whole numbers, got 0\.5"),
+        ([0.0, np.nan], None, r"whole numbers, got nan"),
+        ([0.0, np.inf], None, r"whole numbers, got inf"),
+        (["cat", "dog"], None, r"got text: 'cat'.*\n.*np\.unique"),
+        (np.array(["cat"], object), None, r"got text: 'cat'"),
+        ([], None, r"no labels; pass num_classes"),
+    ],
+)
+def test_to_categorical_refuses_labels_that_are_no_classes(labels, num_classes, message):
+    with pytest.raises(LabelError, match=message):
+        utils.to_categorical(labels, num_classes)
+
+
+@pytest.mark.parametrize("num_classes", [0, -2, 2.5, "3", True])
+def test_to_categorical_refuses_a_number_of_classes_that_is_none(num_classes):
+    with pytest.raises(ArgumentError, match="whole number"):
+        utils.to_categorical([0, 1], num_classes)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64"])
+def test_normalize_is_that_of_keras(order, dtype):
+    x = np.array([[3, 4, 0], [0, 0, 0], [-1, 2, -2]], dtype)
+    same(utils.normalize(x, order=order), keras.utils.normalize(x, order=order))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -3])
+def test_normalize_works_along_every_axis(axis):
+    """Keras divides by the wrong norms for axis 0, so a formula is the oracle."""
+    x = np.random.default_rng(0).normal(size=(3, 3, 3)).astype("float32")
+    scaled = utils.normalize(x, axis)
+    np.testing.assert_allclose(np.sqrt((scaled**2).sum(axis)), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(scaled / x * np.sqrt((x**2).sum(axis, keepdims=True)), 1.0, rtol=1e-6)
+
+
+def test_normalize_of_a_jax_array_can_be_compiled():
+    x = jnp.array([[3.0, 4.0], [0.0, 0.0]], jnp.float32)
+    np.testing.assert_allclose(jax.jit(utils.normalize)(x), [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
+
+
+def test_normalize_refuses_an_axis_that_is_not_there():
+    with pytest.raises(ArgumentError, match=r"axis=2\): x has shape \(2, 3\), so axis goes from -2 to 1"):
+        utils.normalize(np.ones((2, 3)), axis=2)
+
+
+RAGGED = [[1, 2, 3, 4], [], [5], [6, 7]]
+VECTORS = [np.ones((2, 3)), np.zeros((0, 3)), np.full((4, 3), 2.5)]
+
+
+@pytest.mark.parametrize("padding", ["pre", "post"])
+@pytest.mark.parametrize("truncating", ["pre", "post"])
+@pytest.mark.parametrize("maxlen", [None, 1, 3, 6])
+@pytest.mark.parametrize(
+    ("sequences", "dtype", "value"),
+    [
+        (RAGGED, "int32", 0.0),
+        (RAGGED, np.float64, -1.5),
+        (tuple(map(np.array, RAGGED)), "int64", 9),
+        (VECTORS, "float32", 0.0),
+        ([["a"], ["bcd", "e"]], object, "<pad>"),
+    ],
+)
+def test_pad_sequences_is_that_of_keras(sequences, dtype, value, maxlen, truncating, padding):
+    arguments = {"maxlen": maxlen, "dtype": dtype, "padding": padding, "truncating": truncating, "value": value}
+    same(utils.pad_sequences(sequences, **arguments), keras.utils.pad_sequences(sequences, **arguments))
+
+
+@given(
+    st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=6), min_size=1, max_size=5),
+    st.integers(1, 8),
+    st.sampled_from(["pre", "post"]),
+    st.sampled_from(["pre", "post"]),
+)
+def test_pad_sequences_is_that_of_keras_for_any_lengths(sequences, maxlen, padding, truncating):
+    arguments = {"maxlen": maxlen, "padding": padding, "truncating": truncating}
+    same(utils.pad_sequences(sequences, **arguments), keras.utils.pad_sequences(sequences, **arguments))
+
+
+@pytest.mark.parametrize(
+    ("error", "arguments", "message"),
+    [
+        (ArgumentError, {"sequences": iter(RAGGED)}, r"a list of sequences, got list_iterator"),
+        (ArgumentError, {"sequences": [[1], 2]}, r"item 1 of it is 2"),
+        (ArgumentError, {"sequences": ["abc"]}, r"item 0 of it is 'abc'"),
+        (ArgumentError, {"sequences": RAGGED, "padding": "left"}, r"'pre', 'post', got 'left'"),
+        (ArgumentError, {"sequences": RAGGED, "truncating": "pree"}, r"got 'pree'\. Did you mean 'pre'\?"),
+        (ArgumentError, {"sequences": RAGGED, "maxlen": 0}, r"at least 1, got 0"),
+        (ArgumentError, {"sequences": RAGGED, "value": "<pad>"}, r"does not fit dtype='int32'; pass dtype=object"),
+        (DataError, {"sequences": []}, r"no sequences; pass maxlen"),
+        (DataError, {"sequences": [[1], [0.5, 2]]}, r"sequence 1 holds 0\.5, which dtype='int32' cannot"),
+        (DataError, {"sequences": [[1], [np.nan]]}, r"sequence 1 holds nan"),
+        (DataError, {"sequences": [[300]], "dtype": "uint8"}, r"sequence 0 holds 300, which dtype='uint8' cannot"),
+        (DataError, {"sequences": [np.ones((1, 2)), np.ones((1, 3))]}, r"shape \(3,\), those before it have \(2,\)"),
+    ],
+)
+def test_pad_sequences_says_what_it_cannot_take(error, arguments, message):
+    with pytest.raises(error, match=message):
+        utils.pad_sequences(**arguments)
+
+
+def test_set_random_seed_repeats_every_source_of_chance():
+    def draw():
+        utils.set_random_seed(7)
+        return random.random(), np.random.rand(), utils.set_random_seed.__globals__["next_seed"]()
+
+    assert draw() == draw()
+
+
+@pytest.mark.parametrize("free_memory", [True, False])
+def test_clear_session_forgets_the_compiled_programs(monkeypatch, free_memory):
+    cleared = []
+    monkeypatch.setitem(sys.modules, "lamina.train", SimpleNamespace(clear=lambda: cleared.append(True)))
+    utils.clear_session(free_memory)
+    assert cleared == [True]
