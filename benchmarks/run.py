@@ -1,0 +1,150 @@
+"""Lamina beside its peers: `python benchmarks/run.py`; README.md says what is measured and how."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import report
+from peers import HERE, LAMINA, PEERS, Peer, Worker, at_work
+from programs import FIGURES, PROGRAMS
+
+SCRIPT = "census-512"
+"""The program of the figures that are not steps."""
+Seconds = dict[str, list[float]]
+"""Of each peer, and of the figure's limit under its own name: one number a round."""
+
+
+@contextmanager
+def workers(peers: Iterable[Peer]) -> Iterator[list[Worker]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(at_work(peer)) for peer in peers]
+
+
+def rotations(things: list[Any], rounds: int) -> Iterator[Any]:
+    """Each thing once a round, another first each time."""
+    for i in range(rounds):
+        yield from things[i % len(things) :] + things[: i % len(things)]
+
+
+def time_steps(name: str, team: list[Worker], rounds: int, quick: bool) -> dict[str, Any]:
+    """Each round's fit as seconds a step, the peers in turn, and the matrix product's speed between them."""
+    program = PROGRAMS[name]
+    epochs = 1 if quick else program.epochs
+    for worker in team:
+        worker.ask(f"prepare {name}")
+        worker.ask(f"fit {epochs}")
+    seconds, peak = defaultdict(list), []
+    for worker in rotations(team, rounds):
+        fit = worker.ask(f"fit {epochs}")
+        seconds[worker.peer.name].append(fit["seconds"] / fit["steps"])
+        if worker.peer is LAMINA:
+            peak.append(worker.ask("peak")["gflops"])
+    flops = 6 * program.multiply_adds * fit["samples"] / fit["steps"]  # forward, and both gradients
+    return {"seconds": seconds, "flops": flops, "gflops": peak}
+
+
+def time_imports(peers: list[Peer], rounds: int) -> Seconds:
+    """The import statement in fresh processes."""
+    limit = FIGURES["import"].limit
+    statements = [(peer.name, peer, f"import {peer.package}") for peer in peers] + [(limit, LAMINA, limit)]
+    seconds = defaultdict(list)
+    for name, peer, statement in rotations(statements, rounds + 1):
+        code = f"from time import perf_counter as t; s = t(); {statement}; print(t() - s)"
+        command = [peer.python, "-c", code]
+        printed = subprocess.run(command, env=peer.variables, check=True, capture_output=True, text=True).stdout
+        seconds[name].append(float(printed))
+    return {name: times[1:] for name, times in seconds.items()}  # the first ones filled the disk's cache
+
+
+def time_first_epochs(peers: list[Peer], rounds: int) -> dict[str, Seconds]:
+    """A script's first `fit(epochs=1)`, and from the process's start to its end; Lamina's own cache is warm."""
+    seconds: dict[str, Seconds] = {"first-epoch": defaultdict(list), "script": defaultdict(list)}
+    for i, peer in enumerate(rotations(peers, rounds + 1)):
+        start = perf_counter()
+        with workers([peer]) as (worker,):
+            worker.ask(f"prepare {SCRIPT}")
+            fit = worker.ask("fit 1")
+            if i >= len(peers):  # in the first round each script ran for the first time
+                seconds["first-epoch"][peer.name].append(fit["seconds"])
+                seconds["script"][peer.name].append(perf_counter() - start)
+    return seconds
+
+
+def time_predicts(team: list[Worker], rounds: int) -> Seconds:
+    """`predict` of one row, and a bare jitted call in Lamina's process."""
+    for worker in team:
+        worker.ask(f"prepare {SCRIPT}")
+        worker.ask("fit 1")
+        worker.ask("predict")
+    seconds = defaultdict(list)
+    for worker in rotations(team, rounds):
+        answer = worker.ask("predict")
+        seconds[worker.peer.name].append(answer["seconds"])
+        if worker.peer is LAMINA:
+            seconds[FIGURES["predict"].limit].append(answer["limit"])
+    return seconds
+
+
+def time_rows(names: list[str], peers: list[Peer], rounds: int, quick: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    with workers(peers) as team:
+        for name in names:
+            if name in PROGRAMS:
+                yield name, time_steps(name, team, rounds, quick)
+        if "predict" in names:
+            yield "predict", {"seconds": time_predicts(team, rounds)}
+    if "import" in names:
+        yield "import", {"seconds": time_imports(peers, rounds if quick else max(11, rounds))}
+    if "first-epoch" in names:
+        for name, seconds in time_first_epochs(peers, rounds).items():
+            yield name, {"seconds": seconds}
+
+
+def machine() -> dict[str, Any]:
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    cores = len(os.sched_getaffinity(0))
+    return {"processor": found[1] if found else platform.machine(), "cores": cores, "python": platform.python_version()}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    option, everything = parser.add_argument, [*PROGRAMS, "import", "first-epoch", "predict"]
+    option("--rows", nargs="+", choices=everything, default=everything, metavar="ROW", help=", ".join(everything))
+    option("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="beside lamina, which always runs")
+    option("--rounds", type=int, default=7, help="timed fits of each row and peer (default 7)")
+    option("--quick", action="store_true", help="2 rounds of one epoch: does it run, not how fast is it")
+    option("--write-readme", action="store_true", help="write the table into README.md too")
+    return parser.parse_args()
+
+
+def main() -> None:
+    told = arguments()
+    rounds = 2 if told.quick else told.rounds
+    peers = [LAMINA, *(PEERS[name] for name in told.peers)]
+    for peer in peers:
+        peer.install()
+    result: dict[str, Any] = {"machine": machine(), "rounds": rounds, "quick": told.quick}
+    result["peers"] = {peer.name: peer.versions() for peer in peers}
+    result["rows"] = rows = {}
+    for name, row in time_rows(told.rows, peers, rounds, told.quick):
+        rows[name] = row
+        print(f"timed {name}", flush=True)
+    (HERE / "results.json").write_text(json.dumps(result, indent=1) + "\n")
+    text = report.markdown(result)
+    print("\n" + text)
+    if told.write_readme:
+        report.insert(text, HERE / "README.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""One peer in a process of its own: reads an order a line, answers with one line of JSON.
+
+prepare NAME  make the data and the model: {"build": seconds}
+fit EPOCHS    {"seconds": …, "steps": …, "samples": …}
+predict       one row: {"seconds": a call's}, and, of this library, {"limit": a bare jitted call's}
+peak          matrix product of 2048 x 2048 float32 with JAX: {"gflops": …}
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+from typing import Any, TextIO
+
+import numpy as np
+from programs import PROGRAMS, Program
+
+
+class KerasLike:
+    """Keras or this library, driven by `model.fit`, as its users do."""
+
+    def __init__(self, package: str) -> None:
+        self.package = importlib.import_module(package)
+
+    def prepare(self, program: Program, x: Any, y: Any) -> None:
+        self.program, self.x, self.y = program, x, y
+        self.model = program.keras(self.package, self.package.layers)
+
+    def fit(self, epochs: int) -> None:
+        self.model.fit(self.x, self.y, batch_size=self.program.batch, epochs=epochs, verbose=0)
+
+    def predict(self) -> dict[str, float]:
+        row = self.x[:1]
+        return {"seconds": seconds_a_call(lambda: self.model.predict(row, verbose=0))}
+
+
+class Lamina(KerasLike):
+    def predict(self) -> dict[str, float]:
+        """The census stack's forward pass, in its own words and as a bare jitted function of its weights."""
+        jax = importlib.import_module("jax")
+
+        def forward(weights: list[Any], x: Any) -> Any:  # (batch, 63) -> (batch, 1)
+            for i in range(0, len(weights), 6):
+                gamma, beta, mean, variance, kernel, bias = weights[i : i + 6]
+                x = ((x - mean) * jax.lax.rsqrt(variance + 1e-3) * gamma + beta) @ kernel + bias
+                x = jax.nn.relu(x) if i + 6 < len(weights) else jax.nn.sigmoid(x)
+            return x
+
+        row, jitted = self.x[:1], jax.jit(forward)
+        weights = [jax.numpy.asarray(weight) for weight in self.model.get_weights()]
+        np.testing.assert_allclose(self.model.predict(row, verbose=0), jitted(weights, row), rtol=1e-4, atol=1e-6)
+        bare = seconds_a_call(lambda: np.asarray(jitted(weights, row)))
+        return super().predict() | {"limit": bare}
+
+
+class Torch:
+    """The fastest usual eager loop: tensors indexed by a permutation, fused Adam, no metric."""
+
+    def __init__(self, package: str) -> None:
+        self.torch = importlib.import_module(package)
+
+    def prepare(self, program: Program, x: Any, y: Any) -> None:
+        self.program, self.x, self.y = program, self.torch.from_numpy(x), self.torch.from_numpy(y)
+        self.model = program.torch(self.torch.nn)
+        self.optimizer = self.torch.optim.Adam(self.model.parameters(), fused=True)
+
+    def fit(self, epochs: int) -> None:
+        model, optimizer, x, y = self.model.train(), self.optimizer, self.x, self.y
+        loss = getattr(self.torch.nn.functional, self.program.torch_loss)
+        for _ in range(epochs):
+            for rows in self.torch.randperm(len(x)).split(self.program.batch):
+                optimizer.zero_grad()
+                loss(model(x[rows]), y[rows]).backward()
+                optimizer.step()
+
+    def predict(self) -> dict[str, float]:
+        model, row = self.model.eval(), self.x[:1].numpy()
+        with self.torch.inference_mode():
+            return {"seconds": seconds_a_call(lambda: model(self.torch.from_numpy(row)).numpy())}
+
+
+def seconds_a_call(call: Callable[[], Any], calls: int = 200) -> float:
+    times = []
+    for _ in range(calls + calls // 10):
+        start = perf_counter()
+        call()
+        times.append(perf_counter() - start)
+    return median(times[calls // 10 :])  # the first ones compile
+
+
+def peak(size: int = 2048, calls: int = 8) -> dict[str, float]:
+    jax = importlib.import_module("jax")
+    a = jax.numpy.ones((size, size), "float32")
+    product = jax.jit(lambda a, b: a @ b)
+    product(a, a).block_until_ready()
+    start = perf_counter()
+    for _ in range(calls):
+        product(a, a).block_until_ready()
+    return {"gflops": 2 * size**3 * calls / (perf_counter() - start) / 1e9}
+
+
+def serve(peer: Any, orders: TextIO, answers: TextIO) -> None:
+    answer: dict[str, Any]
+    for order in orders:
+        word, *rest = order.split()
+        try:
+            answer = obey(peer, word, *rest)
+        except Exception:
+            answer = {"error": traceback.format_exc()}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def obey(peer: Any, word: str, argument: str = "") -> dict[str, float]:
+    if word == "peak":
+        return peak()
+    if word == "predict":
+        return dict(peer.predict())
+    if word == "prepare":
+        program = PROGRAMS[argument]
+        data = program.data(np.random.default_rng(0))
+        start = perf_counter()
+        peer.prepare(program, *data)
+        return {"build": perf_counter() - start}
+    if word == "fit":
+        epochs, samples = int(argument), len(peer.x)
+        start = perf_counter()
+        peer.fit(epochs)
+        seconds = perf_counter() - start
+        return {"seconds": seconds, "steps": epochs * -(-samples // peer.program.batch), "samples": epochs * samples}
+    raise ValueError(f"no such order: {word}")
+
+
+if __name__ == "__main__":
+    # What the peers print is no answer: it goes where their log goes.
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    kinds: dict[str, Any] = {"keras": KerasLike, "lamina": Lamina, "torch": Torch}
+    serve(kinds[sys.argv[1]](sys.argv[1]), sys.stdin, channel)
