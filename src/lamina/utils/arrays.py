@@ -67,7 +67,9 @@ def normalize(x: Any, axis: int = -1, order: Any = 2) -> Any:
     library: Any = jnp if isinstance(x, jax.Array) else np
     x = library.asarray(x)
     if not -x.ndim <= integer(axis) < x.ndim:
-        raise ArgumentError(f"normalize(axis={axis}): x has shape {x.shape}, so axis goes from {-x.ndim} to {x.ndim - 1}.")
+        raise ArgumentError(
+            f"normalize(axis={axis}): x has shape {x.shape}, so axis goes from {-x.ndim} to {x.ndim - 1}."
+        )
     norm = library.linalg.norm(x, order, axis, keepdims=True)
     return x / library.where(norm == 0, library.ones_like(norm), norm)
 

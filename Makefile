@@ -1,0 +1,46 @@
+# make demo    train the census model and draw its learning curve
+# make test    everything that CI runs: check, then the tests and the examples in the docstrings
+# make check   lint, format and types
+# make nightly the tests that take minutes
+# make bench   this library beside Keras and torch; benchmarks/README.md says what is measured
+# make clean   remove all that these commands made
+
+.DEFAULT_GOAL := demo
+.PHONY: demo test check nightly bench clean
+.DELETE_ON_ERROR:
+
+# The first Python there is that is new enough; PYTHON=... names another one.
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+demo: .venv/demo.installed
+	$(BIN)/python examples/census.py
+
+test: check
+	$(BIN)/python -m pytest -q
+
+check: .venv/dev.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+nightly: .venv/dev.installed
+	$(BIN)/python -m pytest -q -m nightly
+
+bench: $(BIN)/python
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf .venv build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.env-*
+	find src tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# The package with what a command needs, once; and again where pyproject.toml has changed.
+.venv/%.installed: pyproject.toml $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Lamina needs Python 3.11 or later, and there is none on the PATH." >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }

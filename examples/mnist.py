@@ -1,0 +1,45 @@
+"""Reads handwritten digits: the 784-512-512-10 stack with dropout, five epochs of the 60,000 training images.
+
+    python examples/mnist.py [path of mnist.npz]
+
+The file holds the arrays x_train (60000, 28, 28), y_train (60000,), x_test (10000, 28, 28) and y_test (10000,).
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import lamina as keras
+from lamina import layers
+
+DEFAULT = Path(__file__).parents[2] / "shared" / "data" / "mnist.npz"
+
+
+def train(path: Path) -> float:
+    """The test accuracy of a model that was trained on the file."""
+    with np.load(path) as data:
+        x_train, x_test = (data[name].reshape(-1, 784).astype("float32") / 255 for name in ("x_train", "x_test"))
+        y_train, y_test = data["y_train"], data["y_test"]
+
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential(
+        [
+            keras.Input(shape=(784,)),
+            layers.Dense(512, activation="relu"),
+            layers.Dropout(0.2),
+            layers.Dense(512, activation="relu"),
+            layers.Dropout(0.2),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x_train, y_train, batch_size=128, epochs=5)
+    return float(model.evaluate(x_test, y_test, verbose=0, return_dict=True)["accuracy"])
+
+
+if __name__ == "__main__":
+    source = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT
+    if not source.is_file():
+        sys.exit(f"There is no file {source}. Pass the path of mnist.npz: python examples/mnist.py PATH")
+    print(f"Test accuracy: {train(source):.2%}")
