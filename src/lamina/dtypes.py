@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lamina.errors import ArgumentError, UnknownNameError, did_you_mean, user_facing
@@ -109,6 +110,15 @@ def floatx() -> str:
 def set_floatx(value: str) -> None:
     """Make `value` ('float16', 'bfloat16', 'float32' or 'float64') the float dtype where none is asked for."""
     _default["floatx"] = _known(value, FLOATS)
+
+
+def wide(dtype: Any = None) -> np.dtype[Any]:
+    """`dtype` (`floatx()` unless given), but at least float32: for sums, counts and rates that 16 bits would spoil.
+
+    >>> wide("bfloat16"), wide("float32")
+    (dtype('float32'), dtype('float32'))
+    """
+    return np.dtype(jnp.promote_types(dtype or floatx(), jnp.float32))
 
 
 def epsilon() -> float:
