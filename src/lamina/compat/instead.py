@@ -1,0 +1,61 @@
+"""What to use in place of the names of Keras and TensorFlow that Lamina does not serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+
+from lamina.errors import nearest
+
+INSTEAD = {
+    "keras.Model": "a Sequential, the one kind of model here",
+    "keras.applications": "a Sequential of your own, because a pretrained graph is not a stack",
+    "keras.backend": "jax.numpy for arithmetic, keras.config for settings and keras.utils.clear_session",
+    "keras.ops": "jax.numpy and jax.nn",
+    "keras.preprocessing.text": "layers.TextVectorization or str.split",
+    "tensorflow.GradientTape": "jax.grad of a function of the weights, or model.fit",
+    "tensorflow.Tensor": "jax.Array",
+    "tensorflow.Variable": "layer.add_weight in a layer, or a NumPy array outside of one",
+    "tensorflow.compat": "the Keras calls alone, because nothing of TensorFlow 1 is here",
+    "tensorflow.data": "NumPy arrays or a generator, which fit shuffles and batches",
+    "tensorflow.device": "jax.default_device",
+    "tensorflow.distribute": "jax.sharding",
+    "tensorflow.function": "jax.jit; fit and predict are compiled as they are",
+    "tensorflow.image": "jax.image.resize or a preprocessing layer",
+    "tensorflow.io": "Python's open, NumPy or pandas",
+    "tensorflow.lite": "model.save",
+    "tensorflow.saved_model": "model.save",
+    "tensorflow.summary": "a callback that writes down its logs",
+    "tensorflow.test": "tf.config.list_physical_devices",
+    "tensorflow.train": "model.save_weights",
+}
+
+SAME_NAMES = {"": jnp, "math": jnp, "linalg": jnp.linalg, "nn": jax.nn, "random": jax.random, "signal": jnp.fft}
+"""The module of JAX that has most of the names of a module of TensorFlow."""
+
+
+def instead_of(path: str, names: Iterable[str] = ()) -> str:
+    """One sentence for a path such as `tensorflow.data.Dataset`; "" where there is nothing better to say.
+
+    `names` are those that the module has, one of which may be misspelt in `path`.
+
+    >>> instead_of("keras.ops.mean")
+    'Use jax.numpy and jax.nn instead.'
+    >>> instead_of("tensorflow.reduce_mean")
+    "This tensorflow is Lamina's stand-in: use jax.numpy.mean instead."
+    """
+    root, *parts = path.split(".")
+    known = [".".join([root, *parts[:length]]) for length in range(len(parts), 0, -1)]
+    better = next((INSTEAD[name] for name in known if name in INSTEAD), None)
+    if root == "keras":
+        return f"Use {better} instead." if better else ""
+    if better is None:
+        library = SAME_NAMES.get(".".join(parts[:-1]), jnp)
+        name = parts[-1].removeprefix("reduce_")
+        if hasattr(library, name):
+            better = f"{library.__name__}.{name}"
+        else:
+            better = next(iter(nearest(name, names)), "NumPy or jax.numpy")
+    return f"This tensorflow is Lamina's stand-in: use {better} instead."

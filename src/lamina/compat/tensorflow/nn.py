@@ -1,0 +1,24 @@
+"""TensorFlow's names for the activations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from lamina import activations
+from lamina.activations import elu, gelu, log_softmax, relu, relu6, selu, sigmoid, softmax, softplus, softsign, tanh
+
+# fmt: off
+__all__ = [
+    "elu", "gelu", "leaky_relu", "log_softmax", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "softplus",
+    "softsign", "swish", "tanh",
+]
+# fmt: on
+
+silu = swish = activations.silu
+
+
+def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> jax.Array:
+    """`x` where it is positive, `alpha * x` elsewhere."""
+    return activations.leaky_relu(features, alpha)
