@@ -1,0 +1,162 @@
+"""One thing that holds numbers becomes one NumPy array on the host, of a dtype that the device has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from lamina.errors import DataError
+
+HostArray = np.ndarray[Any, Any]
+
+INT32 = np.iinfo(np.int32)
+KINDS = {"M": "dates", "m": "durations", "c": "complex numbers", "V": "records"}
+
+
+def from_any(value: Any, name: str, floatx: str, rows: int | None = None) -> HostArray:
+    """The numbers in `value`, copied only where the dtype or the place has to change.
+
+    Args:
+        name: what messages call the value.
+        rows: the number of rows that it should have, where that is known.
+    """
+    if not isinstance(value, np.ndarray):
+        value = _gathered(value, name, floatx, rows)
+    elif isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise DataError(f"{name} has {int(value.mask.sum())} masked values. Fill them: {name}.filled(0).")
+    return numbers(np.asarray(value), name, floatx)
+
+
+def numbers(array: HostArray, name: str, floatx: str) -> HostArray:
+    """Floats become `floatx`, wide integers int32 (`floatx` where they do not fit), True and False 1 and 0."""
+    kind = array.dtype.kind
+    if kind == "O":
+        array = _unboxed(array, name)
+        kind = array.dtype.kind
+    if kind == "b":
+        return array.view(np.uint8)
+    if kind in "iu":
+        if array.dtype.itemsize < 8:
+            return array.astype(array.dtype.newbyteorder("="), copy=False)
+        fits = not array.size or (array.min() >= INT32.min and array.max() <= INT32.max)
+        return array.astype(np.int32 if fits else floatx)
+    if kind == "f" or jnp.issubdtype(array.dtype, np.floating):
+        with np.errstate(over="ignore"):  # an infinity is reported later, with its row and column
+            return array.astype(floatx, copy=False)
+    if kind in "UST":
+        raise _text(array, name)
+    raise DataError(f"{name} holds {KINDS.get(kind, 'values')} ({array.dtype}); a model takes numbers.")
+
+
+def has_axes(value: Any) -> bool:
+    """Whether this is an array, tensor, frame or series, rather than a number or a list of numbers."""
+    return len(getattr(value, "shape", ())) > 0
+
+
+def _gathered(value: Any, name: str, floatx: str, rows: int | None) -> HostArray:
+    if isinstance(value, (list, tuple)) and len(value) and has_axes(value[0]):
+        return _stacked(value, name, floatx, rows)
+    if isinstance(value, Mapping):
+        raise DataError(
+            f"{name} is a dict of {', '.join(map(repr, list(value)[:6]))}: a stack takes one tensor.\n"
+            f"One column each: numpy.column_stack(list({name}.values()))."
+        )
+    if hasattr(value, "detach"):  # torch; NumPy has no bfloat16 of its own
+        value = value.detach().cpu()
+        value = value.float() if "bfloat16" in str(value.dtype) else value
+    for dense in ("toarray", "todense"):  # SciPy's and JAX's sparse matrices
+        value = getattr(value, dense)() if hasattr(value, dense) else value
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        if not isinstance(value, (list, tuple)):
+            raise
+        raise _ragged(value, name) from None
+    if array.ndim == 0 and array.dtype.kind == "O":
+        raise DataError(f"{name} is a {type(value).__name__}; expected an array, a frame or a list of numbers.")
+    return array
+
+
+def _stacked(arrays: Any, name: str, floatx: str, rows: int | None) -> HostArray:
+    """A list of arrays: its rows, or the one array in it, but never two inputs."""
+    shapes = [np.shape(array) for array in arrays]
+    if len(arrays) != rows:
+        if len(arrays) == 1 and (shapes[0][0] == rows if rows is not None else len(shapes[0]) > 1):
+            return from_any(arrays[0], name, floatx)
+        if all(s[0] == rows if rows is not None else len(s) > 1 and s[0] == shapes[0][0] for s in shapes):
+            raise DataError(
+                f"{name} is a list of {len(arrays)} arrays, {', '.join(map(str, shapes[:4]))}: "
+                "a stack takes one tensor.\n"
+                f"Join the columns: numpy.concatenate({name}, axis=-1); or, if each is a row: numpy.stack({name})."
+            )
+    if len(set(shapes)) > 1:
+        raise _ragged(arrays, name)
+    return np.stack([a if isinstance(a, np.ndarray) else from_any(a, name, floatx) for a in arrays])
+
+
+def _unboxed(array: HostArray, name: str) -> HostArray:
+    """The numbers in an array of Python objects; None and pandas.NA become NaN."""
+    items = [math.nan if _is_missing(item) else item for item in array.ravel()]
+    try:
+        made = np.array(items)
+    except ValueError:
+        raise _ragged(items, name) from None
+    made = made.reshape(array.shape + made.shape[1:])
+    if made.dtype.kind == "O":
+        try:
+            made = made.astype(np.float64)
+        except (TypeError, ValueError):
+            odd = next(item for item in items if not hasattr(item, "__float__"))
+            raise DataError(
+                f"{name} holds a {type(odd).__name__} ({str(odd)[:40]!r}); a model takes numbers."
+            ) from None
+    if made.dtype.kind == "U":
+        raise _text(array, name)
+    return made
+
+
+def _is_missing(item: Any) -> bool:
+    return item is None or type(item).__name__ in ("NAType", "NaTType")
+
+
+def _ragged(rows: Any, name: str) -> DataError:
+    def shape(row: Any) -> tuple[int, ...] | None:
+        try:
+            return tuple(np.shape(row))
+        except ValueError:
+            return None
+
+    first = shape(rows[0])
+    odd = next((i for i, row in enumerate(rows) if shape(row) != first or first is None), 0)
+    if odd == 0:
+        return DataError(f"the rows of {name} differ inside: the parts of {name}[0] have different lengths.")
+    other = shape(rows[odd])
+    return DataError(
+        f"the rows of {name} differ: {name}[0] has shape {first}, "
+        f"{name}[{odd}] has {'parts of different lengths' if other is None else other}.\n"
+        f"Bring them to one length, for example with keras.utils.pad_sequences({name})."
+    )
+
+
+def _text(array: HostArray, name: str) -> DataError:
+    words = [item for item in array.ravel()[:1000] if isinstance(item, str)] or [str(i) for i in array.ravel()[:1]]
+    shown = ", ".join(repr(str(word))[:30] for word in list(dict.fromkeys(words))[:3])
+    where = ""
+    if array.ndim == 2 and array.dtype.kind == "O" and array.shape[1] > 1:
+        held = [str(j) for j in range(array.shape[1]) if any(isinstance(item, str) for item in array[:, j])]
+        where = f" in column{'s' * (len(held) > 1)} {', '.join(held[:12])}"
+    try:
+        float(words[0])
+        advice = f"These are numbers in quotes: {name}.astype('float32')."
+    except (ValueError, IndexError):
+        single = array.size == len(array) if array.ndim else False
+        advice = (
+            f"Number the classes: classes, {name} = numpy.unique({name}, return_inverse=True)."
+            if single
+            else f"Make columns of 0 and 1 of it, for example with pandas.get_dummies({name})."
+        )
+    return DataError(f"{name} holds text{where} ({shown}); a model takes numbers.\n{advice}")
