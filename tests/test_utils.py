@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina import utils
+from lamina import programs, utils
 from lamina.errors import ArgumentError, DataError, LabelError
 
 DIGITS = np.array([3, 0, 2, 2])
@@ -156,8 +154,9 @@ def test_set_random_seed_repeats_every_source_of_chance():
 
 
 @pytest.mark.parametrize("free_memory", [True, False])
-def test_clear_session_forgets_the_compiled_programs(monkeypatch, free_memory):
-    cleared = []
-    monkeypatch.setitem(sys.modules, "lamina.train", SimpleNamespace(clear=lambda: cleared.append(True)))
+def test_clear_session_forgets_the_compiled_programs(free_memory):
+    x = np.zeros(3, "float32")
+    program = programs.compiled("a test", jnp.negative, (x,))
+    assert programs.compiled("a test", jnp.negative, (x,)) is program
     utils.clear_session(free_memory)
-    assert cleared == [True]
+    assert programs.compiled("a test", jnp.negative, (x,)) is not program

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gc
-import sys
-from typing import Any
 
+from lamina import programs
 from lamina.errors import user_facing
 
 
@@ -16,8 +15,6 @@ def clear_session(free_memory: bool = True) -> None:
     Args:
         free_memory: also collect Python's garbage, which may hold large arrays.
     """
-    train: Any = sys.modules.get("lamina.train")
-    if train is not None:
-        train.clear()
+    programs.clear()
     if free_memory:
         gc.collect()
