@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -30,6 +31,14 @@ class Registry:
         self.kind = kind
         self.named: dict[str, Any] = {}
         """Every name, aliases included, and the function or class that it stands for."""
+        self.also: list[Registry] = []
+        """Families whose configs are good here too: a layer can serve as an activation."""
+
+    def including(self, names: dict[str, Any] | None) -> Registry:
+        """The same family for one look-up, in which `names` say what the user's own names stand for."""
+        wider = copy.copy(self)
+        wider.named = {**self.named, **(names or {})}
+        return wider
 
     def add(self, *aliases: str) -> Callable[[T], T]:
         """Decorate a function or class so that it is known by its name, its snake_case name and `aliases`."""
@@ -61,12 +70,15 @@ class Registry:
         if isinstance(identifier, dict) and "class_name" in identifier:
             if identifier["class_name"] == "function":
                 return self.find(identifier["config"])
-            return self.find(identifier["class_name"]).from_config(identifier.get("config") or {})
-        if isinstance(identifier, type) and issubclass(identifier, Configured):
+            name = identifier["class_name"]
+            owner = next((each for each in (self, *self.also) if name in each.named), self)
+            return owner.find(name).from_config(identifier.get("config") or {})
+        if isinstance(identifier, type):
             return identifier()
         if callable(identifier) or isinstance(identifier, Configured):
             return identifier
+        article = "an" if self.kind[0] in "aeiou" else "a"
         raise ArgumentError(
-            f"expected the name of a {self.kind}, an object or a function, got {identifier!r} "
+            f"expected the name of {article} {self.kind}, an object or a function, got {identifier!r} "
             f"({type(identifier).__name__})."
         )

@@ -41,6 +41,8 @@ class Configured:
     settings: ClassVar[dict[str, Setting]] = {}
     keras_module: ClassVar[str | None] = None
     """The module under which Keras's files name the built-in classes; None for the user's own."""
+    unshared: ClassVar[frozenset[str]] = frozenset({"_arguments"})
+    """The attributes that do not matter to a compiled program."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -53,12 +55,9 @@ class Configured:
                 continue
             declared = vars(cls).get(name, MISSING)
             own[name] = declared if isinstance(declared, Setting) else Setting(None, declared, False)
-            if own[name].default is MISSING:
-                if name in vars(cls):
-                    delattr(cls, name)
-            else:
-                setattr(cls, name, own[name].default)
-        cls.settings = {**cls.settings, **own}
+            if isinstance(declared, Setting):
+                delattr(cls, name)
+        cls.settings = {**{name: field for name, field in cls.settings.items() if name not in own}, **own}
         parameters = [
             inspect.Parameter(
                 name,
@@ -96,12 +95,14 @@ class Configured:
     def validate(self) -> None:
         """Check what no single argument shows; called when all of them are set."""
 
+    def arguments(self) -> dict[str, Any]:
+        """The arguments that make an equal object."""
+        own = vars(self).get("_arguments")
+        return own if own is not None else {name: getattr(self, name) for name in self.settings}
+
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal object, as plain data that JSON can hold."""
-        arguments = vars(self).get("_arguments")
-        if arguments is None:
-            arguments = {name: getattr(self, name) for name in self.settings}
-        return {name: serialize(value) for name, value in arguments.items()}
+        """`arguments` as plain data that JSON can hold."""
+        return {name: serialize(value) for name, value in self.arguments().items()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -109,13 +110,14 @@ class Configured:
         return cls(**config)
 
     def __repr__(self) -> str:
-        changed = []
-        for name, value in (vars(self).get("_arguments") or {n: getattr(self, n) for n in self.settings}).items():
-            field = self.settings.get(name)
-            plain = serialize(value)
-            if field is None or field.default is MISSING or plain != _default_config(field):
-                changed.append(f"{name}={_short(plain)}")
-        return f"{type(self).__name__}({', '.join(changed)})"
+        shown = []
+        for name, value in self.arguments().items():
+            field, plain = self.settings.get(name), serialize(value)
+            if field is not None and field.default is MISSING and not field.kw_only:
+                shown.append(_short(plain))
+            elif field is None or plain != _default_config(field):
+                shown.append(f"{name}={_short(value if isinstance(value, tuple) else plain)}")
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:
@@ -156,6 +158,7 @@ def _short(value: Any, limit: int = 60) -> str:
 
 def serialize(value: Any) -> Any:
     """A setting as plain data, in the form that Keras's configs have."""
+    value = getattr(value, "__wrapped__", value)  # the user's own function, where it was adapted
     if isinstance(value, Configured):
         kind = type(value)
         return {
@@ -207,6 +210,20 @@ def flag(value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise ArgumentError(f"expected True or False, got {value!r}.")
     return bool(value)
+
+
+def not_negative(value: Any) -> float:
+    """A number of at least 0."""
+    if not number(value) >= 0:
+        raise ArgumentError(f"expected a number of at least 0, got {value!r}.")
+    return number(value)
+
+
+def seed_value(value: Any) -> int | None:
+    """None, or a whole number that fits into 32 bits."""
+    if value is not None and not 0 <= integer(value) < 2**32:
+        raise ArgumentError(f"expected a whole number from 0 to 2**32 - 1, or None, got {value!r}.")
+    return None if value is None else integer(value)
 
 
 def rate(value: Any) -> float:

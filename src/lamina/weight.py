@@ -37,10 +37,11 @@ class Weight:
         trainable: bool = True,
         regularizer: Callable[[Array], Array] | None = None,
         constraint: Callable[[Array], Array] | None = None,
+        autocast: bool = True,
     ) -> None:
         self.value = value if isinstance(value, jax.ShapeDtypeStruct) else jnp.asarray(value)
         self.name, self.path, self.trainable = name, path or name, trainable
-        self.regularizer, self.constraint = regularizer, constraint
+        self.regularizer, self.constraint, self.autocast = regularizer, constraint, autocast
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,0 +1,427 @@
+"""Activations: functions of an array that keep its shape (`glu` halves one axis) and its dtype.
+
+Where a formula has a corner, the slope at the corner is the one that Keras takes on JAX. A NaN stays a NaN.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec
+
+import jax
+import jax.numpy as jnp
+
+from lamina import settings
+from lamina.errors import ShapeError, missing_attribute, user_facing, warn
+from lamina.registry import Registry
+
+Array = jax.Array
+P = ParamSpec("P")
+registry = Registry("activation")
+
+
+def activation(
+    *aliases: str,
+) -> Callable[[Callable[Concatenate[Array, P], Array]], Callable[Concatenate[Any, P], Array]]:
+    """Decorate a function of an array so that it has a name and takes lists, NumPy arrays and weights too."""
+
+    def register(function: Callable[Concatenate[Array, P], Array]) -> Callable[Concatenate[Any, P], Array]:
+        @functools.wraps(function)
+        def call(x: Any, *args: P.args, **kwargs: P.kwargs) -> Array:
+            return function(jnp.asarray(x), *args, **kwargs)
+
+        return registry.add(*aliases)(user_facing(call))  # type: ignore[return-value]  # x has a name here
+
+    return register
+
+
+def length(x: Array, axis: int | tuple[int, ...]) -> int:
+    """The number of elements along `axis`, which must exist."""
+    axes = (axis,) if isinstance(axis, int) else axis
+    for each in axes:
+        if not -x.ndim <= each < x.ndim:
+            raise ShapeError(f"axis={each} does not exist in an array of shape {x.shape}.")
+    return math.prod(x.shape[each] for each in axes)
+
+
+@activation()
+def linear(x: Array) -> Array:
+    """`x`, as it is.
+
+    >>> linear([-1.0, 2.0])
+    Array([-1.,  2.], dtype=float32)
+    """
+    return x
+
+
+@activation()
+def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
+    """`x` above the threshold, at most `max_value`; `negative_slope * (x - threshold)` below it.
+
+    >>> relu([-10.0, 0.0, 5.0, 10.0], negative_slope=0.5, max_value=6)
+    Array([-5.,  0.,  5.,  6.], dtype=float32)
+    """
+    if negative_slope and max_value is None and not threshold:
+        return jax.nn.leaky_relu(x, negative_slope)
+    if threshold:
+        above = jnp.where(x <= threshold, 0, x)
+    elif max_value == 6:
+        above, max_value = jax.nn.relu6(x), None
+    else:
+        above = jax.nn.relu(x)
+    if max_value is not None:
+        above = jnp.clip(above, 0, max_value)
+    return above - negative_slope * jax.nn.relu(threshold - x) if negative_slope else above
+
+
+@activation()
+def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
+    """`x` from zero on, `negative_slope * x` below.
+
+    >>> leaky_relu([-1.0, 2.0])
+    Array([-0.2,  2. ], dtype=float32)
+    """
+    return jax.nn.leaky_relu(x, negative_slope)
+
+
+@activation()
+def relu6(x: Array) -> Array:
+    """`min(max(x, 0), 6)`.
+
+    >>> relu6([-1.0, 2.0, 9.0])
+    Array([0., 2., 6.], dtype=float32)
+    """
+    return jax.nn.relu6(x)
+
+
+@activation()
+def elu(x: Array, alpha: float = 1.0) -> Array:
+    """`x` above zero, `alpha * (exp(x) - 1)` below.
+
+    >>> f"{float(elu(-1.0)):.3f}"
+    '-0.632'
+
+    Source: Clevert et al. 2016, https://arxiv.org/abs/1511.07289
+    """
+    return jax.nn.elu(x, alpha)
+
+
+@activation()
+def celu(x: Array, alpha: float = 1.0) -> Array:
+    """`x` above zero, `alpha * (exp(x / alpha) - 1)` below: its slope is continuous for every alpha.
+
+    >>> f"{float(celu(-1.0, alpha=0.5)):.3f}"
+    '-0.432'
+
+    Source: Barron 2017, https://arxiv.org/abs/1704.07483
+    """
+    return jax.nn.celu(x, alpha)
+
+
+@activation()
+def selu(x: Array) -> Array:
+    """`1.05070098 * elu(x, 1.67326324)`: with LecunNormal kernels it holds mean 0 and variance 1 across layers.
+
+    >>> f"{float(selu(-1.0)):.3f}"
+    '-1.111'
+
+    Source: Klambauer et al. 2017, https://arxiv.org/abs/1706.02515
+    """
+    return jax.nn.selu(x)
+
+
+@activation()
+def sigmoid(x: Array) -> Array:
+    """`1 / (1 + exp(-x))`, between 0 and 1.
+
+    >>> f"{float(sigmoid(2.0)):.3f}"
+    '0.881'
+    """
+    return jax.nn.sigmoid(x)
+
+
+@activation()
+def log_sigmoid(x: Array) -> Array:
+    """`log(sigmoid(x))`, exact where sigmoid itself would round to zero.
+
+    >>> f"{float(log_sigmoid(-200.0)):.3f}"
+    '-200.000'
+    """
+    return jax.nn.log_sigmoid(x)
+
+
+@activation()
+def hard_sigmoid(x: Array) -> Array:
+    """`relu6(x + 3) / 6`: a straight line from 0 at -3 to 1 at 3.
+
+    >>> hard_sigmoid([-4.0, 0.0, 1.5])
+    Array([0.  , 0.5 , 0.75], dtype=float32)
+    """
+    return jax.nn.hard_sigmoid(x)
+
+
+@activation()
+def sparse_sigmoid(x: Array) -> Array:
+    """`(x + 1) / 2`, held between 0 and 1.
+
+    >>> sparse_sigmoid([-2.0, 0.0, 0.5])
+    Array([0.  , 0.5 , 0.75], dtype=float32)
+
+    Source: Blondel et al. 2019, https://arxiv.org/abs/1901.02324
+    """
+    return jax.nn.sparse_sigmoid(x)
+
+
+@activation("swish")
+def silu(x: Array) -> Array:
+    """`x * sigmoid(x)`, also called swish.
+
+    >>> f"{float(silu(2.0)):.3f}"
+    '1.762'
+
+    Source: Ramachandran et al. 2017, https://arxiv.org/abs/1710.05941
+    """
+    return jax.nn.silu(x)
+
+
+@activation("hard_swish")
+def hard_silu(x: Array) -> Array:
+    """`x * hard_sigmoid(x)`, also called hard swish.
+
+    >>> hard_silu([1.5, 4.0])
+    Array([1.125, 4.   ], dtype=float32)
+
+    Source: Howard et al. 2019, https://arxiv.org/abs/1905.02244
+    """
+    return jax.nn.hard_silu(x)
+
+
+@activation()
+def gelu(x: Array, approximate: bool = False) -> Array:
+    """`x * P(N(0, 1) <= x) = x/2 * (1 + erf(x / sqrt(2)))`, or its fit with a tanh where `approximate`.
+
+    >>> f"{float(gelu(1.0)):.3f}"
+    '0.841'
+
+    Source: Hendrycks and Gimpel 2016, https://arxiv.org/abs/1606.08415
+    """
+    return jax.nn.gelu(x, approximate)
+
+
+@activation()
+def mish(x: Array) -> Array:
+    """`x * tanh(softplus(x))`.
+
+    >>> f"{float(mish(1.0)):.3f}"
+    '0.865'
+
+    Source: Misra 2019, https://arxiv.org/abs/1908.08681
+    """
+    return jax.nn.mish(x)
+
+
+@activation()
+def softplus(x: Array) -> Array:
+    """`log(exp(x) + 1)`.
+
+    >>> f"{float(softplus(0.0)):.3f}"
+    '0.693'
+    """
+    return jax.nn.softplus(x)
+
+
+@activation()
+def sparse_plus(x: Array) -> Array:
+    """0 up to -1, `(x + 1)² / 4` up to 1, then `x`: a softplus with true zeros.
+
+    >>> sparse_plus([-2.0, 0.0, 2.0])
+    Array([0.  , 0.25, 2.  ], dtype=float32)
+    """
+    return jax.nn.sparse_plus(x)
+
+
+@activation()
+def squareplus(x: Array, b: float = 4) -> Array:
+    """`(x + sqrt(x² + b)) / 2`: a softplus without exp and log; `b` is how wide the bend is.
+
+    >>> squareplus([0.0, 3.0], b=16)
+    Array([2., 4.], dtype=float32)
+
+    Source: Barron 2021, https://arxiv.org/abs/2112.11687
+    """
+    return jax.nn.squareplus(x, b)
+
+
+@activation()
+def softsign(x: Array) -> Array:
+    """`x / (|x| + 1)`.
+
+    >>> softsign([-1.0, 3.0])
+    Array([-0.5 ,  0.75], dtype=float32)
+    """
+    return jax.nn.soft_sign(x)
+
+
+@activation()
+def tanh(x: Array) -> Array:
+    """`(exp(x) - exp(-x)) / (exp(x) + exp(-x))`, between -1 and 1.
+
+    >>> tanh([0.0, 20.0])
+    Array([0., 1.], dtype=float32)
+    """
+    return jnp.tanh(x)
+
+
+@activation()
+def hard_tanh(x: Array) -> Array:
+    """`x`, held between -1 and 1.
+
+    >>> hard_tanh([-3.0, 0.5])
+    Array([-1. ,  0.5], dtype=float32)
+    """
+    return jax.nn.hard_tanh(x)
+
+
+@activation()
+def tanh_shrink(x: Array) -> Array:
+    """`x - tanh(x)`.
+
+    >>> tanh_shrink([0.0, 20.0])
+    Array([ 0., 19.], dtype=float32)
+    """
+    return x - jnp.tanh(x)
+
+
+@activation()
+def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
+    """`x` moved towards zero by `threshold` (0 or more), and zero where it would cross it.
+
+    >>> soft_shrink([-2.0, 0.3, 1.0])
+    Array([-1.5,  0. ,  0.5], dtype=float32)
+    """
+    return jnp.where(jnp.abs(x) <= threshold, 0, x - threshold * jnp.sign(x))
+
+
+@activation()
+def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
+    """`x`, but zero where `|x| <= threshold`.
+
+    >>> hard_shrink([-2.0, 0.3, 1.0])
+    Array([-2.,  0.,  1.], dtype=float32)
+    """
+    return jnp.where(jnp.abs(x) <= threshold, 0, x)
+
+
+@activation()
+def threshold(x: Array, threshold: float, default_value: float) -> Array:
+    """`x` above the threshold, `default_value` elsewhere.
+
+    >>> threshold([-2.0, 1.0, 3.0], 1.0, 0.1)
+    Array([0.1, 0.1, 3. ], dtype=float32)
+    """
+    return jnp.where(x <= threshold, default_value, x)
+
+
+@activation()
+def exponential(x: Array) -> Array:
+    """`exp(x)`.
+
+    >>> f"{float(exponential(1.0)):.3f}"
+    '2.718'
+    """
+    return jnp.exp(x)
+
+
+@activation()
+def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
+    """`exp(x) / sum(exp(x))` along `axis`: shares that sum to 1.
+
+    >>> softmax([0.0, 0.0, 200.0])
+    Array([0., 0., 1.], dtype=float32)
+    """
+    if length(x, axis) == 1:
+        warn(
+            f"softmax along axis {axis} of shape {x.shape} has one element to share among, so it is always 1. "
+            "For a single output take sigmoid."
+        )
+    return jax.nn.softmax(x, axis)
+
+
+@activation()
+def log_softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
+    """`log(softmax(x))` along `axis`, exact where softmax itself would round to zero.
+
+    >>> log_softmax([0.0, 200.0])
+    Array([-200.,    0.], dtype=float32)
+    """
+    length(x, axis)
+    return jax.nn.log_softmax(x, axis)
+
+
+@activation()
+def sparsemax(x: Array, axis: int = -1) -> Array:
+    """`max(x - tau, 0)` along `axis`, with the tau that makes the sum 1: a softmax with true zeros.
+
+    tau is the greatest of (sum of the k largest elements - 1) / k. (Keras 3.15 takes another where more than
+    one element stays above zero, and its results do not sum to 1.)
+
+    >>> sparsemax([1.0, 0.5, -1.0])
+    Array([0.75, 0.25, 0.  ], dtype=float32)
+
+    Source: Martins and Astudillo 2016, https://arxiv.org/abs/1602.02068
+    """
+    length(x, axis)
+    z = jnp.moveaxis(x, axis, -1).astype(jnp.float32 if x.dtype.itemsize < 4 else x.dtype)  # (..., n)
+    z = z - jax.lax.stop_gradient(z.max(-1, keepdims=True))  # changes no result, and keeps the sums exact
+    fixed = jax.lax.stop_gradient(z)
+    sums = jnp.cumsum(jnp.sort(fixed, axis=-1, descending=True), axis=-1)
+    taus = (sums - 1) / jnp.arange(1, z.shape[-1] + 1, dtype=z.dtype)  # (..., n), one for each k
+    outside = fixed <= taus.max(-1, keepdims=True)
+    k = jnp.sum(~outside, axis=-1, keepdims=True, dtype=z.dtype)  # (..., 1)
+    tau = (jnp.where(outside, 0, z).sum(-1, keepdims=True) - 1) / k  # the same tau, but with a gradient
+    y = jnp.moveaxis(jnp.where(outside, 0, z - tau), -1, axis)
+    return y.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else y
+
+
+@activation()
+def glu(x: Array, axis: int = -1) -> Array:
+    """`a * sigmoid(b)`, where a and b are the two halves of `axis`, which so becomes half as long.
+
+    >>> glu([2.0, 4.0, 0.0, 0.0])
+    Array([1., 2.], dtype=float32)
+
+    Source: Dauphin et al. 2017, https://arxiv.org/abs/1612.08083
+    """
+    if length(x, axis) % 2:
+        raise ShapeError(f"glu halves axis {axis}, which must have an even length; got shape {x.shape}.")
+    return jax.nn.glu(x, axis)
+
+
+swish, hard_swish = silu, hard_silu
+
+
+@user_facing
+def get(identifier: Any) -> Any:
+    """The activation for a name, a function, a layer or a config; None is `linear`.
+
+    >>> get("relu") is relu
+    True
+    """
+    return linear if identifier is None else registry.get(identifier)
+
+
+def serialize(activation: Any) -> Any:
+    """The name of an activation of this module, or the config of another one."""
+    return settings.serialize(activation)
+
+
+@user_facing
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The activation that `serialize` described; `custom_objects` says what the user's own names stand for."""
+    return registry.including(custom_objects).get(config)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_attribute(__name__, name, globals())

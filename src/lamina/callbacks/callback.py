@@ -1,0 +1,97 @@
+"""What a callback is: methods that `fit`, `evaluate` and `predict` call on their way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Logs = dict[str, Any] | None
+
+
+class Callback:
+    """Base of all callbacks: override the moments that you care about.
+
+    `logs` holds the numbers so far, by name, as Python floats. What a callback puts into the `logs` of
+    `on_epoch_end` goes into the history and the progress line too.
+
+    >>> class PrintLoss(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(epoch, logs["loss"])
+    >>> PrintLoss().on_epoch_end(0, {"loss": 0.5})
+    0 0.5
+    """
+
+    params: dict[str, Any] | None = None
+    """What the call was asked for: `verbose`, `epochs`, `steps`."""
+
+    every_batch: bool = True
+    """Whether an overridden batch method must be called for each single batch. If False, it is called for
+    the last batch of each chunk that is trained in one compiled call, which is many times faster."""
+
+    _model: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model that is being trained; set `model.stop_training = True` to end the training."""
+        return self._model
+
+    def set_params(self, params: dict[str, Any] | None) -> None:
+        """Called once before anything else, with what becomes `self.params`."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Called once before anything else, with what becomes `self.model`."""
+        self._model = model
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Before the first epoch of `fit`."""
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """After the last epoch of `fit`, with that epoch's numbers."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Before each epoch; `epoch` counts from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """After each epoch and its validation, whose numbers are called `val_...`."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Before each training step; `batch` counts from 0 in each epoch."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """After each training step, with the means over the epoch so far."""
+        self.on_batch_end(batch, logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Another name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Another name of `on_train_batch_end`."""
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Before `evaluate`, and before each validation in `fit`."""
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """After `evaluate` and after each validation, with its numbers."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Before each batch of `evaluate` or of a validation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """After each batch of `evaluate` or of a validation, with the means so far."""
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        """Before `predict`."""
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        """After `predict`."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Before each batch of `predict`."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """After each batch of `predict`, with its outputs as `logs["outputs"]`."""
+
+
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+"""The names of all moments."""

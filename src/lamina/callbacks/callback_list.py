@@ -1,0 +1,213 @@
+"""All callbacks of one `fit`, `evaluate` or `predict`, called as if they were one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lamina.callbacks.callback import HOOKS, Callback, Logs
+from lamina.callbacks.history import History
+from lamina.callbacks.progbar_logger import ProgbarLogger
+from lamina.errors import ArgumentError, user_facing
+
+# Keras's older names: the newer method calls the older one, so that a class may override either.
+ALIASES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+
+
+class CallbackList(Callback):
+    """A list of callbacks that is a callback itself.
+
+    >>> callbacks = CallbackList([], add_history=True, epochs=1)
+    >>> callbacks.on_epoch_end(0, {"loss": np.float32(0.5)})
+    >>> callbacks.history.history
+    {'loss': [0.5]}
+
+    Args:
+        callbacks: callbacks, in lists as deep as you like, or a single one.
+        add_history: add a `History`, if there is none in the list.
+        add_progbar: add a `ProgbarLogger`, if there is none in the list.
+        model: given to each callback as its `model`.
+        params: given to each callback as its `params`: `verbose`, `epochs`, `steps`.
+    """
+
+    @user_facing
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
+        self.callbacks = list(_flat(callbacks))
+        if add_history and self.history is None:
+            self.callbacks.append(History())
+        if add_progbar and self.progbar is None:
+            self.callbacks.append(ProgbarLogger())
+        self.set_params(params)
+        self.set_model(model)
+
+    @property
+    def history(self) -> History | None:
+        """The `History` in the list."""
+        return next((each for each in reversed(self.callbacks) if isinstance(each, History)), None)
+
+    @property
+    def progbar(self) -> ProgbarLogger | None:
+        """The `ProgbarLogger` in the list."""
+        return next((each for each in reversed(self.callbacks) if isinstance(each, ProgbarLogger)), None)
+
+    @user_facing
+    def append(self, callback: Any) -> None:
+        """Add one callback, or a list of them, with the model and the params that the others have."""
+        added = list(_flat(callback))
+        self.callbacks += added
+        for each in added:
+            if self.params:
+                each.set_params(self.params)
+            if self.model is not None:
+                each.set_model(self.model)
+
+    def __iter__(self) -> Iterator[Callback]:
+        return iter(self.callbacks)
+
+    def __len__(self) -> int:
+        return len(self.callbacks)
+
+    def set_params(self, params: dict[str, Any] | None) -> None:
+        super().set_params(params)
+        if params:
+            for each in self.callbacks:
+                each.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        if model is not None:
+            for each in self.callbacks:
+                each.set_model(model)
+
+    @property
+    def wants_train_batches(self) -> bool:
+        """Whether a callback must be called for each single batch of training."""
+        return self._wants("on_train_batch_begin", "on_train_batch_end")
+
+    @property
+    def wants_test_batches(self) -> bool:
+        """Whether a callback must be called for each single batch of evaluation."""
+        return self._wants("on_test_batch_begin", "on_test_batch_end")
+
+    @property
+    def wants_predict_batches(self) -> bool:
+        """Whether a callback must be called for each single batch of prediction."""
+        return self._wants("on_predict_batch_begin", "on_predict_batch_end")
+
+    def _wants(self, *hooks: str) -> bool:
+        return any(getattr(each, "every_batch", True) for hook in hooks for each in self._listeners(hook))
+
+    def _listeners(self, hook: str) -> list[Callback]:
+        names = [hook, ALIASES.get(hook, hook)]
+        return [each for each in self.callbacks if any(_overrides(each, name) for name in names)]
+
+    def _tell(self, hook: str, logs: Logs, *where: int) -> None:
+        """Call `hook` of those that override it. Where none does, nothing is read from the device.
+
+        The caller's own dict becomes plain, and gets what the callbacks add.
+        """
+        listeners = self._listeners(hook)
+        if not listeners:
+            return
+        logs, given = {} if logs is None else logs, dict(logs or {})
+        logs.clear()
+        logs.update(_plain(given))
+        for each in listeners:
+            getattr(each, hook)(*where, logs)
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        self._tell("on_train_begin", logs)
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        self._tell("on_train_end", logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        self._tell("on_epoch_begin", logs, epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        self._tell("on_epoch_end", logs, epoch)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        self._tell("on_train_batch_begin", logs, batch)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        self._tell("on_train_batch_end", logs, batch)
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        self._tell("on_batch_begin", logs, batch)
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        self._tell("on_batch_end", logs, batch)
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        self._tell("on_test_begin", logs)
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        self._tell("on_test_end", logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        self._tell("on_test_batch_begin", logs, batch)
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        self._tell("on_test_batch_end", logs, batch)
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        self._tell("on_predict_begin", logs)
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        self._tell("on_predict_end", logs)
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        self._tell("on_predict_batch_begin", logs, batch)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        self._tell("on_predict_batch_end", logs, batch)
+
+
+def _overrides(callback: Callback, hook: str) -> bool:
+    """In the class, or in the object, as `LambdaCallback` does."""
+    return getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
+
+
+def _plain(logs: dict[str, Any]) -> dict[str, Any]:
+    """Sorted by name, in Python floats; metrics that are dicts lie flat, those that are arrays are NumPy's."""
+    plain: dict[str, Any] = {}
+    for name, value in sorted(logs.items()):
+        if isinstance(value, dict):
+            plain.update(_plain(value))
+        elif hasattr(value, "__array__"):
+            array = np.asarray(value)
+            plain[name] = array if array.ndim else float(array)
+        else:
+            plain[name] = float(value) if isinstance(value, (int, float)) else value
+    return plain
+
+
+def _flat(callbacks: Any) -> Iterator[Callback]:
+    if isinstance(callbacks, (list, tuple, CallbackList)):
+        for each in callbacks:
+            yield from _flat(each)
+    elif callbacks is not None:
+        yield _checked(callbacks)
+
+
+def _checked(callback: Any) -> Any:
+    if isinstance(callback, type):
+        advice = f"the class {callback.__name__}, not an object of it. Write {callback.__name__}(...)."
+    elif all(callable(getattr(callback, name, None)) for name in (*HOOKS, "set_model", "set_params")):
+        return callback
+    elif callable(callback):
+        name = getattr(callback, "__name__", "function")
+        advice = f"the function {name}. Write LambdaCallback(on_epoch_end={'...' if name == '<lambda>' else name})."
+    else:
+        advice = f"{callback!r} ({type(callback).__name__}). Derive its class from Callback."
+    raise ArgumentError(f"expected callbacks, for example callbacks=[EarlyStopping(patience=3)], got {advice}")

@@ -1,0 +1,77 @@
+"""The numbers of each epoch in a text file."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lamina.callbacks.callback import Callback, Logs
+from lamina.errors import ArgumentError, warn
+from lamina.settings import Configured, flag, setting
+
+
+def _path(value: Any) -> str:
+    try:
+        return os.fspath(value)  # type: ignore[no-any-return]
+    except TypeError:
+        raise ArgumentError(f'expected the name of a file, such as "log.csv", got {value!r}.') from None
+
+
+def _character(value: Any) -> str:
+    if not isinstance(value, str) or len(value) != 1 or value in '"\r\n':
+        raise ArgumentError(f'expected one character, such as "," or ";", got {value!r}.')
+    return value
+
+
+class CSVLogger(Callback, Configured):
+    """Writes `epoch` and the numbers of each epoch as one row of a CSV file, at once.
+
+    A number that an epoch lacks is written as NA.
+
+    Args:
+        append: go on in the file, under the header that it has, instead of starting it anew.
+    """
+
+    filename: str = setting(_path)
+    separator: str = setting(_character, default=",")
+    append: bool = setting(flag, default=False)
+
+    def validate(self) -> None:
+        self.columns: list[str] = []
+        self._left_out: set[str] = set()
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        file = Path(self.filename)
+        if self.append and file.exists():
+            with file.open(newline="", encoding="utf-8") as lines:
+                self.columns = next(csv.reader(lines, delimiter=self.separator), [])
+        else:
+            file.write_text("")
+            self.columns = []
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        logs = logs or {}
+        header = not self.columns
+        if header:
+            # This epoch may be one without validation: leave room for it.
+            unvalidated = not any(name.startswith("val_") for name in logs)
+            names = sorted(logs)
+            self.columns = ["epoch", *names, *(f"val_{name}" for name in names if unvalidated)]
+        for name in set(logs) - set(self.columns) - self._left_out:
+            self._left_out.add(name)
+            warn(f"CSVLogger leaves {name!r} out: {self.filename} has the columns {', '.join(self.columns)}.")
+        row = {"epoch": epoch, **logs}
+        # Opened for each row, so that a killed training leaves a whole file.
+        with open(self.filename, "a", newline="", encoding="utf-8") as lines:
+            writer = csv.writer(lines, delimiter=self.separator)
+            if header:
+                writer.writerow(self.columns)
+            writer.writerow([_text(row.get(name, "NA")) for name in self.columns])
+
+
+def _text(value: Any) -> Any:
+    return f"[{', '.join(map(str, np.ravel(value)))}]" if np.ndim(value) else value

@@ -1,0 +1,68 @@
+"""End a training that does not get better any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina.callbacks.callback import Logs
+from lamina.callbacks.monitor import MonitorCallback, count, log_name
+from lamina.settings import Configured, flag, number, one_of, optional, setting
+
+
+class EarlyStopping(MonitorCallback, Configured):
+    """Stop when `monitor` was not better than its best, by more than `min_delta`, for `patience` epochs.
+
+    >>> EarlyStopping(patience=3, restore_best_weights=True)
+    EarlyStopping(patience=3, restore_best_weights=True)
+
+    Args:
+        mode: "min" or "max" is better; "auto" goes by the metric.
+        baseline: improvements count only from this value on.
+        restore_best_weights: leave the model with the weights of its best epoch, not of its last one.
+        start_from_epoch: epochs before this one do not count.
+    """
+
+    monitor: str = setting(log_name, default="val_loss")
+    min_delta: float = setting(number, default=0)
+    patience: int = setting(count, default=0)
+    verbose: int = setting(count, default=0)
+    mode: str = setting(one_of("auto", "min", "max"), default="auto")
+    baseline: float | None = setting(optional(number), default=None)
+    restore_best_weights: bool = setting(flag, default=False)
+    start_from_epoch: int = setting(count, default=0)
+
+    def validate(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self.wait = self.best_epoch = self.stopped_epoch = 0
+        self.best: float | None = None
+        self.best_weights: list[Any] | None = None
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        self._reset()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        current = self.current(logs)
+        if current is None or epoch < self.start_from_epoch:
+            return
+        self.wait += 1
+        better = self.improves(current, self.best)
+        if self.restore_best_weights and (better or self.best_weights is None):
+            self.best_weights = self.model.get_weights()
+            self.best_epoch = epoch
+        if better:
+            self.best, self.best_epoch = current, epoch
+            if self.baseline is None or self.improves(current, self.baseline):
+                self.wait = 0
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        if self.stopped_epoch and self.verbose:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights is not None:
+            if self.verbose:
+                print(f"The model has the weights of its best epoch, {self.best_epoch + 1}.")
+            self.model.set_weights(self.best_weights)

@@ -1,0 +1,39 @@
+"""The record of a training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina.callbacks.callback import Callback, Logs
+
+
+class History(Callback):
+    """What `fit` returns: `history["loss"]`, `history["val_accuracy"]`, ... with one number an epoch.
+
+    >>> record = History()
+    >>> record.on_epoch_end(0, {"loss": 0.7})
+    >>> record.on_epoch_end(1, {"loss": 0.5, "val_loss": 0.6})
+    >>> record.history, record.epoch
+    ({'loss': [0.7, 0.5], 'val_loss': [0.6]}, [0, 1])
+    """
+
+    def __init__(self) -> None:
+        self.history: dict[str, list[Any]] = {}
+        self.epoch: list[int] = []
+        """The epochs that were trained, counted from 0."""
+        self.epochs_of: dict[str, list[int]] = {}
+        """For each name, the epochs in which it was there: validation may be done in some only."""
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        model.history = self
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+            self.epochs_of.setdefault(name, []).append(epoch)
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items() if values)
+        return f"<History, {len(self.epoch)} epochs{': ' * bool(last)}{last}>"

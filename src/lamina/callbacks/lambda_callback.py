@@ -1,0 +1,50 @@
+"""Callbacks out of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lamina.callbacks.callback import HOOKS, Callback
+from lamina.errors import ArgumentError, did_you_mean, user_facing
+
+Function = Callable[..., Any] | None
+
+
+class LambdaCallback(Callback):
+    """A callback whose methods are the given functions.
+
+    >>> LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs)).on_epoch_end(0, {"loss": 0.5})
+    0 {'loss': 0.5}
+
+    Args:
+        kwargs: a function for any other method of `Callback`, by its name.
+    """
+
+    @user_facing
+    def __init__(
+        self,
+        on_epoch_begin: Function = None,
+        on_epoch_end: Function = None,
+        on_train_begin: Function = None,
+        on_train_end: Function = None,
+        on_train_batch_begin: Function = None,
+        on_train_batch_end: Function = None,
+        **kwargs: Function,
+    ) -> None:
+        functions = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+            **kwargs,
+        }
+        for name, function in functions.items():
+            if name not in HOOKS:
+                raise ArgumentError(f"LambdaCallback has no argument {name!r}. {did_you_mean(name, HOOKS)}")
+            if function is not None and not callable(function):
+                raise ArgumentError(f"LambdaCallback({name}=...): expected a function, got {function!r}.")
+            if function is not None:
+                setattr(self, name, function)

@@ -1,0 +1,116 @@
+"""Change the learning rate between epochs. It is an array of the training state: nothing is compiled again."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from lamina.callbacks.callback import Callback, Logs
+from lamina.callbacks.monitor import MonitorCallback, count, log_name
+from lamina.errors import ArgumentError
+from lamina.settings import Configured, number, one_of, setting
+
+
+def _function(value: Any) -> Callable[..., Any]:
+    if not callable(value) or isinstance(value, type):
+        raise ArgumentError(f"expected a function (epoch, learning_rate) -> learning_rate, got {value!r}.")
+    return value  # type: ignore[no-any-return]
+
+
+def _factor(value: Any) -> float:
+    if not 0 <= number(value) < 1:
+        raise ArgumentError(f"expected a number from 0 to below 1, which the rate is multiplied by, got {value!r}.")
+    return number(value)
+
+
+class LearningRateScheduler(Callback, Configured):
+    """Before each epoch, sets the learning rate to `schedule(epoch, learning_rate)`, with epochs from 0.
+
+    >>> halving = LearningRateScheduler(lambda epoch, rate: rate / 2)
+
+    Args:
+        schedule: a function of (epoch, learning_rate), or of the epoch alone.
+        verbose: 1 prints each new rate.
+    """
+
+    schedule: Callable[..., Any] = setting(_function)
+    verbose: int = setting(count, default=0)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        given: tuple[Any, ...] = (epoch, float(self.model.optimizer.learning_rate))
+        try:
+            inspect.signature(self.schedule).bind(*given)
+        except TypeError:
+            given = (epoch,)
+        try:
+            rate = float(number(self.schedule(*given)))
+        except ArgumentError as error:
+            message = f"LearningRateScheduler: the schedule must return the rate of epoch {epoch}: {error}"
+            raise ArgumentError(message) from None
+        self.model.optimizer.learning_rate = rate
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: the learning rate is {rate:g}")
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+class ReduceLROnPlateau(MonitorCallback, Configured):
+    """Multiplies the learning rate by `factor` when `monitor` was not better for `patience` epochs.
+
+    >>> ReduceLROnPlateau(factor=0.5, patience=2)
+    ReduceLROnPlateau(factor=0.5, patience=2)
+
+    Args:
+        mode: "min" or "max" is better; "auto" goes by the metric.
+        min_delta: a smaller change than this is no improvement.
+        cooldown: epochs to wait after a reduction before counting again.
+        min_lr: the learning rate never gets lower than this.
+    """
+
+    monitor: str = setting(log_name, default="val_loss")
+    factor: float = setting(_factor, default=0.1)
+    patience: int = setting(count, default=10)
+    verbose: int = setting(count, default=0)
+    mode: str = setting(one_of("auto", "min", "max"), default="auto")
+    min_delta: float = setting(number, default=1e-4)
+    cooldown: int = setting(count, default=0)
+    min_lr: float = setting(number, default=0.0)
+
+    def validate(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self.wait = self.cooldown_counter = 0
+        self.best: float | None = None
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        self._reset()
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        current = self.current(logs)
+        if current is None:
+            return
+        if self.cooldown_counter:
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self.improves(current, self.best):
+            self.best, self.wait = current, 0
+        elif not self.cooldown_counter:
+            self.wait += 1
+            if self.wait >= self.patience:
+                self._reduce(epoch)
+
+    def _reduce(self, epoch: int) -> None:
+        old = float(self.model.optimizer.learning_rate)
+        if old <= self.min_lr:
+            return
+        new = max(old * self.factor, self.min_lr)
+        self.model.optimizer.learning_rate = new
+        self.cooldown_counter, self.wait = self.cooldown, 0
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: the learning rate is {new:g}, as {self.monitor} got no better")

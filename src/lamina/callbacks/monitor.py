@@ -1,0 +1,80 @@
+"""The base of callbacks that watch one number of the logs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lamina.callbacks.callback import Callback, Logs
+from lamina.errors import ArgumentError, did_you_mean, warn
+from lamina.settings import integer
+
+
+class MonitorCallback(Callback):
+    """Reads the number called `monitor`, and knows whether it got better by more than `min_delta`."""
+
+    monitor: str
+    mode: str
+    min_delta: float
+    _found: bool = False
+
+    def current(self, logs: Logs) -> float | None:
+        """The number of this epoch; None where this epoch was not validated.
+
+        A name that was never there is an error: without it the callback would silently do nothing.
+        """
+        logs = logs or {}
+        if self.monitor in logs:
+            self._found = True
+            return float(logs[self.monitor])
+        if self._found:
+            return None
+        unvalidated = not any(name.startswith("val_") for name in logs)
+        if unvalidated and self.monitor.startswith("val_") and self.monitor.removeprefix("val_") in logs:
+            self._found = True
+            warn(
+                f"{type(self).__name__} watches {self.monitor!r}, and does nothing in epochs without validation, "
+                "as this one. Give fit a validation_split or validation_data, or set "
+                f"monitor={self.monitor.removeprefix('val_')!r}."
+            )
+            return None
+        names = [*logs, *(f"val_{name}" for name in logs if unvalidated)]
+        raise ArgumentError(
+            f"{type(self).__name__}(monitor={self.monitor!r}): the logs have no such number. "
+            f"{did_you_mean(self.monitor, names)}\nThey have: {', '.join(logs) or 'nothing'}."
+        )
+
+    def rises(self) -> bool:
+        """Whether higher is better: by `mode`, else by what the model's metric of this name says."""
+        name = self.monitor.removeprefix("val_")
+        if self.mode != "auto" or name == "loss":
+            return self.mode == "max"
+        for metric in getattr(self.model, "metrics", None) or ():
+            direction = getattr(metric, "direction", None) or getattr(metric, "_direction", None)
+            if metric.name == name and direction:
+                return bool(direction == "up")
+        raise ArgumentError(
+            f"{type(self).__name__} cannot tell whether a better {self.monitor!r} is higher or lower. "
+            'Add mode="max" or mode="min".'
+        )
+
+    def improves(self, value: float, reference: float | None) -> bool:
+        """Whether `value` is better than `reference` by more than `min_delta`. NaN never is."""
+        if math.isnan(value) or reference is None:
+            return not math.isnan(value)
+        margin = abs(self.min_delta)
+        return value - margin > reference if self.rises() else value + margin < reference
+
+
+def count(value: Any) -> int:
+    """A whole number of at least 0."""
+    if integer(value) < 0:
+        raise ArgumentError(f"expected a whole number of at least 0, got {value!r}.")
+    return integer(value)
+
+
+def log_name(value: Any) -> str:
+    """The name of a number in the logs."""
+    if not isinstance(value, str):
+        raise ArgumentError(f'expected the name of a loss or metric, such as "val_loss", got {value!r}.')
+    return value

@@ -1,0 +1,35 @@
+"""End a training whose loss is lost."""
+
+from __future__ import annotations
+
+import math
+
+from lamina.callbacks.callback import Callback, Logs
+from lamina.errors import NonFiniteError
+from lamina.settings import Configured, flag, setting
+
+
+class TerminateOnNaN(Callback, Configured):
+    """Stop when the loss is NaN or infinite.
+
+    The loss in the logs is the mean over the epoch so far, which stays NaN or infinite once it is; so the
+    end of a chunk of batches is early enough to look.
+
+    Args:
+        raise_error: raise a `NonFiniteError`, which is a RuntimeError, instead of ending as if all were done.
+    """
+
+    raise_error: bool = setting(flag, default=False)
+    every_batch = False
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is None or math.isfinite(loss):
+            return
+        if self.raise_error:
+            raise NonFiniteError(
+                f"the loss is {loss} at batch {batch}. Look for NaN or very large numbers in the data, or try "
+                "a lower learning rate."
+            )
+        print(f"Batch {batch}: the loss is {loss}, training stops")
+        self.model.stop_training = True

@@ -1,0 +1,1 @@
+"""The stack's doctor: what is looked at before the first step."""

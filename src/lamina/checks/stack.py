@@ -1,0 +1,64 @@
+"""The picture of the stack that a shape error shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamina.errors import ShapeError
+from lamina.shapes import Shape
+
+AROUND = 3  # layers shown before the one that fails
+
+
+def cannot_take(stack: Sequence[Any], index: int, shape: Shape, reason: str) -> ShapeError:
+    """The error for layer `index` of `stack`, which is given `shape`: where it is, what it wants, what to type."""
+    layer = stack[index]
+    lines = [
+        f"layer {index + 1} ({layer.name}: {type(layer).__name__}) cannot take {_text(shape)}"
+        + (f"          added at {layer.added_at}" if layer.added_at else "")
+    ]
+    shown = list(range(max(0, index - AROUND), index + 1))
+    if shown[0] > 0:
+        lines.append(f"     … {shown[0]} above")
+    width = max(len(stack[i].name) for i in shown)
+    for i in shown:
+        arrow = "->" if i == index else "  "
+        told = reason if i == index else f"{_text(stack[i].input_shape)} -> {_text(stack[i].output_shape)}"
+        lines.append(f"{arrow} {i + 1:3}  {stack[i].name:{width}}  {_call(stack[i])}  {told}")
+    hint = _hint(layer, shape)
+    return ShapeError("\n".join([*lines, hint] if hint else lines))
+
+
+def _text(shape: Shape) -> str:
+    return str(tuple(shape))
+
+
+def _call(layer: Any) -> str:
+    text = repr(layer)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _hint(layer: Any, shape: Shape) -> str:
+    """What to type instead, from the rank or the size that the layer wants."""
+    spec = layer.input_spec
+    sizes = shape[1:]
+    if spec is None:
+        return ""
+    wanted = spec.ndim if spec.shape is None else len(spec.shape)
+    if None in sizes[-1:] and spec.min_ndim == 2:
+        return f"Say the size of the last axis: Input(({', '.join(map(str, sizes[:-1]))}{', ' if sizes[:-1] else ''}n))."
+    if wanted is None or wanted == len(shape):
+        if len(shape) == 1:
+            return "Each sample is one number: give x the shape (rows, 1), with x[:, None] or x.reshape(-1, 1)."
+        size = (spec.axes or {}).get(-1)
+        if size is not None and sizes and size != sizes[-1]:
+            return f"{layer.name} was built for {size} features before; use a new layer, or feed it {size} features."
+        return ""
+    if wanted == len(shape) + 1:
+        return f"Add the missing axis before it: Reshape({(*(s or -1 for s in sizes), 1)})."
+    if wanted < len(shape):
+        known = all(size is not None for size in sizes)
+        keep = f"Reshape((-1, {sizes[-1]})) or Flatten()" if wanted == 3 and known else "Flatten()"
+        return f"Put {keep} before it."
+    return f"It takes {wanted} dimensions with the batch axis: put a Reshape before it, or leave Flatten out."

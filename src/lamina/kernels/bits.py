@@ -1,0 +1,49 @@
+"""Random bits from a hash of (key, position): fast where threefry is a third of a training step.
+
+The mixer is the 32-bit `lowbias32` of Chris Wellons' hash-prospector (https://github.com/skeeto/hash-prospector):
+two multiplications and three xor-shifts. The tests check the bits' mean, the correlation between neighbours,
+between steps and between layers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Array = jax.Array
+GOLDEN = 0x9E3779B9  # 2**32 / golden ratio: consecutive positions fall far apart
+
+
+def mix(h: Array) -> Array:
+    """A bijection of 32-bit words in which every input bit changes about half of the output's bits."""
+    h = h ^ (h >> jnp.uint32(16))
+    h = h * jnp.uint32(0x21F0AAAD)
+    h = h ^ (h >> jnp.uint32(15))
+    h = h * jnp.uint32(0xD35A2D97)
+    return h ^ (h >> jnp.uint32(15))
+
+
+def fold(key: Array, number: Any) -> Array:
+    """Another key, for the use or the step that `number` stands for.  (2,) uint32 -> (2,) uint32"""
+    word = mix(jnp.asarray(number).astype(jnp.uint32) * jnp.uint32(GOLDEN) + key[0])
+    return jnp.stack([mix(word ^ key[1]), mix(word + key[1] * jnp.uint32(GOLDEN) + jnp.uint32(1))])
+
+
+def random_bits(key: Array, shape: tuple[int, ...]) -> Array:
+    """Independent 32-bit words, each a function of `key` and its position alone.  (2,) uint32 -> shape, uint32"""
+    position = jnp.zeros(shape, jnp.uint32)
+    stride = 1
+    for axis in reversed(range(len(shape))):
+        position = position + lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.asarray(stride).astype(jnp.uint32)
+        stride = stride * shape[axis]
+    return mix((position * jnp.uint32(GOLDEN) + key[0]) ^ key[1])
+
+
+def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
+    """True with `probability`, to one part in 2**32.  -> shape, bool"""
+    if probability >= 1:
+        return jnp.ones(shape, bool)
+    return random_bits(key, shape) < jnp.uint32(min(round(probability * 2**32), 2**32 - 1))

@@ -1,0 +1,306 @@
+"""The one idea: an object holds settings, its arrays are handed in and handed back.
+
+A `Layer` keeps its arrays in `Weight`s between passes. A pass works on a copy of the layer (`passes.Pass`) in
+which the arrays of that pass stand where the weights stood, so `call` reads `self.kernel` and may assign
+`self.moving_mean`, and yet is a pure function of arrays that JAX can differentiate and compile.
+"""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from lamina import constraints, dtypes, initializers, regularizers
+from lamina.errors import ArgumentError, NotBuiltError, ShapeError, caller, user_facing
+from lamina.kernels.bits import fold
+from lamina.passes import Pass
+from lamina.random import key_of, next_seed
+from lamina.registry import to_snake_case
+from lamina.settings import flag, serialize, setting
+from lamina.shapes import InputSpec, Shape, full_shape, shape_of
+from lamina.tree import Tree
+from lamina.weight import Array, Weight
+
+
+_HEAD = "name trainable dtype activity_regularizer autocast input_shape input_dim batch_input_shape input_length".split()
+
+
+class Layer(Tree):
+    """One step of the stack. Subclass it and write `call(x)`; write `build(input_shape)` if it has weights.
+
+    >>> class Scale(Layer):
+    ...     start: float = 1.0
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight((input_shape[-1],), initializers.Constant(self.start))
+    ...     def call(self, x):                       # (..., n)
+    ...         return x * self.factor               # (..., n)
+    >>> Scale(start=3.0)(jnp.ones((1, 2)))
+    Array([[3., 3.]], dtype=float32)
+
+    `call` may also take `training` (bool) and `mask`. Weights made with `trainable=False` may be assigned in
+    `call`, with `self.count.assign(...)` or `self.count = ...`. A class with an `__init__` of its own, which calls
+    `super().__init__(**kwargs)` as in Keras, works as well.
+    """
+
+    activity_regularizer: Any = setting(regularizers.get, default=None, kw_only=True)
+    trainable: bool = setting(flag, default=True, kw_only=True)
+    dtype: Any = setting(dtypes.get, default=None, kw_only=True)
+    autocast: bool = setting(flag, default=True, kw_only=True)
+    input_shape: Any = setting(default=None, kw_only=True)
+    input_dim: int | None = setting(default=None, kw_only=True)
+    batch_input_shape: Any = setting(default=None, kw_only=True)
+    input_length: int | None = setting(default=None, kw_only=True)
+
+    keras_module: ClassVar[str | None] = "keras.layers"
+    supports_masking: ClassVar[bool] = False
+    integer_input: ClassVar[bool] = False
+    """Whether integers reach this layer as they are; others are given them as floats, as in Keras."""
+
+    unshared: ClassVar[frozenset[str]] = frozenset(
+        "_arguments name _named added_at _seed _pass _draws _shapes wanted_shape".split()
+    )
+    _call_takes: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        parameters = list(inspect.signature(cls.call).parameters.values())[2:]
+        cls._call_takes = frozenset(p.name for p in parameters) & {"training", "mask"}
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.added_at = caller()
+        """Where in the user's code this layer was made, as `train.py:14`; errors name it."""
+        self.wanted_shape: Shape | None = None
+        """The shape without the batch axis that `input_shape=` or `input_dim=` gave, for the first layer of a stack."""
+        self.input_spec: InputSpec | None = None
+        self.dtype_policy: dtypes.DTypePolicy = dtypes.get(None)
+        self.autocast, self.activity_regularizer = True, None
+        self._named = False
+        self._seed = next_seed()
+        self._pass: Pass | None = None
+
+    def validate(self) -> None:
+        if self.name is not None and (not isinstance(self.name, str) or "/" in self.name):
+            raise ArgumentError(f"{type(self).__name__}(name={self.name!r}): a name is a string without '/'.")
+        self._named = self.name is not None
+        self.name = self.name or to_snake_case(type(self).__name__)
+        given = vars(self)
+        length = given.pop("input_length")
+        for name, shape in (
+            ("input_shape", given.pop("_shapes")),
+            ("input_dim", given.pop("input_dim")),
+            ("batch_input_shape", given.pop("batch_input_shape")),
+        ):
+            if shape is not None:
+                shape = (length, shape) if length is not None else (shape,) if name == "input_dim" else tuple(shape)
+                self.wanted_shape = full_shape(shape[1:] if name == "batch_input_shape" else shape, name)
+
+    # What a layer's author writes.
+
+    def build(self, input_shape: Shape) -> None:
+        """Make the weights, with `add_weight`; `input_shape` has None for the batch axis."""
+        self.built = True
+
+    def call(self, x: Any) -> Any:
+        """The layer's function of one tensor."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method call(self, x).")
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """The mask that the next layer gets."""
+        return mask if self.supports_masking else None
+
+    def add_weight(
+        self,
+        shape: Any = (),
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        aggregation: str = "none",
+        overwrite_with_gradient: bool = False,
+        name: str | None = None,
+    ) -> Weight:
+        """A weight of this layer, filled by `initializer` (glorot_uniform unless told) from the layer's own seed."""
+        shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        if None in shape:
+            raise ShapeError(f"needs to know every size of a weight, got shape {shape}")
+        dtype = jnp.dtype(dtype or self.dtype_policy.variable_dtype)
+        if initializer is None:
+            initializer = "glorot_uniform" if jnp.issubdtype(dtype, jnp.floating) else "zeros"
+        key = fold(key_of(self._seed), len(self._weights))
+        weight = Weight(
+            initializers.get(initializer)(shape, dtype, key),
+            name=name or "",
+            trainable=trainable,
+            regularizer=regularizers.get(regularizer),
+            constraint=constraints.get(constraint),
+            autocast=autocast,
+        )
+        self._weights = (*self._weights, weight)
+        return weight
+
+    add_variable = add_weight
+
+    def add_loss(self, loss: Any) -> None:
+        """Add a scalar to the training loss; for use inside `call`."""
+        if self._pass is not None:
+            self._pass.losses.extend(jnp.asarray(each) for each in (loss if isinstance(loss, list) else [loss]))
+
+    def random_key(self) -> Array:
+        """A key for this layer in this step, another at each call: pure in (seed, layer, step).  -> (2,) uint32"""
+        if self._pass is None or self._pass.key is None:
+            return fold(key_of(self._seed), 0)
+        self._draws = vars(self).get("_draws", 0) + 1
+        return fold(self._pass.key, zlib.crc32(f"{self._pass.paths[id(self)]}:{self._draws}".encode()))
+
+    # What its user calls.
+
+    @user_facing
+    def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if self._pass is not None:
+            return self._run(x, training, mask)
+        x = _as_array(x, self)
+        self.build_for(shape_of(x))
+        weights = {w: w.value for w in self.weights}
+        now = Pass(weights, training=bool(training), key=fold(key_of(self._seed), 1))
+        y = now.copy_of(self)._run(x, training, mask)
+        for weight, value in now.changed():
+            if not isinstance(value, jax.core.Tracer):
+                weight.value = value
+        return y
+
+    def _run(self, x: Any, training: bool | None, mask: Any) -> Any:
+        """`call` inside a pass, with the input cast and what `call` asks for told."""
+        assert self._pass is not None
+        if not self.built:
+            self._pass.build(self, shape_of(x))
+        self._check_input(shape_of(x))
+        if self.autocast and jnp.issubdtype(jnp.result_type(x), jnp.floating):
+            x = jnp.asarray(x, self.compute_dtype)
+        told = {"training": self._pass.training if training is None else training, "mask": mask}
+        y = self.call(x, **{name: told[name] for name in self._call_takes})
+        if self.activity_regularizer is not None:
+            self.add_loss(self.activity_regularizer(y) / y.shape[0])
+        return y
+
+    def build_for(self, shape: Shape) -> None:
+        """Build this layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
+        if self.built:
+            return
+        self._check_input(shape)
+        before = [(layer, dict(vars(layer))) for _, layer in self.walk()]
+        try:
+            self.build((None, *shape[1:]))
+            self.built = True
+            self._name_weights()
+            if any(not layer.built for _, layer in self.walk()):
+                self._trace((None, *shape[1:]))  # sublayers are built where `call` first reaches them
+        except Exception:
+            for layer, attributes in before:
+                vars(layer).clear()
+                vars(layer).update(attributes)
+            raise
+
+    def _name_weights(self) -> None:
+        for attribute, value in vars(self).items():
+            if isinstance(value, Weight) and not value.name:
+                value.name = attribute
+        for number, weight in enumerate(self._weights):
+            weight.name = weight.name or f"variable_{number}"
+            weight.path = f"{self.name}/{weight.name}"
+
+    def _check_input(self, shape: Shape) -> None:
+        if self.input_spec is not None:
+            self.input_spec.check(shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        """The output's shape for an input's, both with None for the batch size; nothing is computed."""
+        shape = tuple(input_shape)
+        self.build_for(shape)
+        return shape_of(self._trace(shape))
+
+    def _trace(self, shape: Shape, dtype: Any = None) -> Any:
+        """The output's shape and dtype, from an abstract pass with symbolic sizes where `shape` has None."""
+        names = ",".join("batch" if axis == 0 else str(n) if n else f"n{axis}" for axis, n in enumerate(shape))
+        sizes = export.symbolic_shape(names) if None in shape else shape
+        spec = jax.ShapeDtypeStruct(sizes, dtype or self.compute_dtype)
+        values = {w: w.value for w in self.weights}
+
+        def forward(x: Any) -> Any:
+            now = Pass(dict(values), training=False, key=key_of(0), building=True)
+            return now.copy_of(self)._run(x, None, None)
+
+        return jax.eval_shape(forward, spec)
+
+    @property
+    def compute_dtype(self) -> str:
+        return str(self.dtype_policy.compute_dtype)
+
+    @property
+    def variable_dtype(self) -> str:
+        return str(self.dtype_policy.variable_dtype)
+
+    def arguments(self) -> dict[str, Any]:
+        own = vars(self).get("_arguments")
+        if own is None:
+            own = {name: getattr(self, name) for name in self.settings if name not in _HEAD}
+        told = {name: value for name, value in own.items() if name not in _HEAD}
+        if self.activity_regularizer is not None:
+            told["activity_regularizer"] = self.activity_regularizer
+        if not self.autocast:
+            told["autocast"] = False
+        if self.wanted_shape is not None:
+            told["input_shape"] = self.wanted_shape
+        return told
+
+    def get_config(self) -> dict[str, Any]:
+        head = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy)}
+        return head | super().get_config()
+
+    def __repr__(self) -> str:
+        full = super().__repr__()
+        return full.replace("(", f"(name={self.name!r}, ", 1).replace(", )", ")") if self._named else full
+
+
+def _set_trainable(self: Layer, value: bool) -> None:
+    for _, layer in self.walk():
+        vars(layer)["_trainable"] = flag(value)
+
+
+def _set_dtype(self: Layer, policy: Any) -> None:
+    self.dtype_policy = dtypes.get(policy)
+
+
+def _shape(which: int) -> Any:
+    def read(self: Layer) -> Shape:
+        if vars(self).get("_shapes") is None:
+            raise NotBuiltError(
+                f"{self.name!r} has no {'output' if which else 'input'} shape yet: put Input(shape) first, or call the "
+                "model on data."
+            )
+        return self._shapes[which]
+
+    return read
+
+
+# Settings that are more than an attribute: freezing a layer freezes all that it holds, Keras's `layer.dtype` reads
+# as the dtype of the weights, and `layer.input_shape` as the shape that the layer has in its stack.
+Layer.trainable = property(lambda self: self._trainable, _set_trainable)  # type: ignore[assignment]
+Layer.dtype = property(lambda self: self.variable_dtype, _set_dtype)
+Layer.input_shape = property(_shape(0), lambda self, shape: vars(self).update(_shapes=shape))
+Layer.output_shape = property(_shape(1))  # type: ignore[attr-defined]
+
+
+def _as_array(x: Any, layer: Layer) -> Any:
+    try:
+        return x if isinstance(x, jax.Array) else jnp.asarray(np.asarray(x))
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{layer.name} takes one array, got {type(x).__name__}: {str(x)[:60]!r}.") from None

@@ -1,0 +1,41 @@
+"""Every layer of a stack, by its Keras name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina.errors import missing_attribute
+from lamina.layer import Layer
+from lamina.layers.activations import LeakyReLU, ReLU, Softmax
+from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
+from lamina.layers.normalization import BatchNormalization
+from lamina.layers.regularization import Dropout
+from lamina.layers.reshaping import Flatten, Reshape
+from lamina.registry import Registry
+from lamina.shapes import InputSpec
+
+__all__ = [
+    "Activation",
+    "BatchNormalization",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "InputSpec",
+    "Lambda",
+    "Layer",
+    "LeakyReLU",
+    "ReLU",
+    "Reshape",
+    "Softmax",
+]
+
+registry = Registry("layer")
+for _name in __all__:
+    if isinstance(globals()[_name], type) and issubclass(globals()[_name], Layer):
+        registry.add()(globals()[_name])
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_attribute(__name__, name, __all__)

@@ -1,0 +1,77 @@
+"""Activations as layers."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax
+
+from lamina import activations
+from lamina.errors import ArgumentError
+from lamina.layer import Layer
+from lamina.settings import number, optional, setting
+
+Array = jax.Array
+
+
+class ReLU(Layer):
+    """Rectifies every element: 0 below `threshold`, at most `max_value`, with `negative_slope` below the threshold.
+
+    >>> ReLU(max_value=1.0)(jax.numpy.array([[-1.0, 0.5, 3.0]]))
+    Array([[0. , 0.5, 1. ]], dtype=float32)
+    """
+
+    max_value: float | None = setting(optional(number), default=None)
+    negative_slope: float = setting(number, default=0.0)
+    threshold: float = setting(number, default=0.0)
+
+    supports_masking: ClassVar[bool] = True
+
+    def validate(self) -> None:
+        super().validate()
+        for name in ("max_value", "negative_slope", "threshold"):
+            if (getattr(self, name) or 0) < 0:
+                raise ArgumentError(f"ReLU({name}={getattr(self, name)}): expected a number of at least 0.")
+
+    def call(self, x: Array) -> Array:
+        return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
+
+
+class LeakyReLU(Layer):
+    """`x` where it is positive, else `negative_slope * x`; note the default 0.3, where the function has 0.2.
+
+    >>> LeakyReLU()(jax.numpy.array([[-1.0, 2.0]]))
+    Array([[-0.3,  2. ]], dtype=float32)
+    """
+
+    negative_slope: float = setting(number, default=0.3)
+
+    supports_masking: ClassVar[bool] = True
+
+    def validate(self) -> None:
+        super().validate()
+        if self.negative_slope < 0:
+            raise ArgumentError(f"LeakyReLU(negative_slope={self.negative_slope}): expected a number of at least 0.")
+
+    def call(self, x: Array) -> Array:
+        return activations.leaky_relu(x, self.negative_slope)
+
+
+class Softmax(Layer):
+    """Makes the elements along `axis` (one, or several together) positive with sum 1.
+
+    >>> Softmax()(jax.numpy.zeros((1, 4)))
+    Array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+    """
+
+    axis: Any = -1
+
+    supports_masking: ClassVar[bool] = True
+
+    def call(self, x: Array, mask: Any = None) -> Array:
+        if mask is not None:
+            x = jax.numpy.where(mask, x, jax.numpy.finfo(x.dtype).min / 2)
+        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
+        if isinstance(axis, tuple) and len(axis) > 1:
+            return jax.numpy.exp(x - jax.scipy.special.logsumexp(x, axis=axis, keepdims=True))
+        return activations.softmax(x, axis=axis[0] if isinstance(axis, tuple) else axis)

@@ -1,0 +1,186 @@
+"""The layers that most stacks are made of."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from lamina import activations, constraints, dtypes, initializers, regularizers
+from lamina.errors import ArgumentError, ShapeError
+from lamina.layer import Layer
+from lamina.settings import flag, optional, positive, setting
+from lamina.shapes import InputSpec, Shape, full_shape
+
+Array = jax.Array
+
+
+class InputLayer(Layer):
+    """The shape and dtype of what enters the stack; it computes nothing and is not counted among `layers`."""
+
+    shape: Any = None
+    batch_size: int | None = setting(optional(positive), default=None)
+    dtype: Any = setting(optional(lambda name: str(jnp.dtype(name))), default=None)
+    sparse: bool | None = None
+    ragged: bool | None = None
+    batch_shape: Any = None
+    name: Any = setting(default=None)
+    tensor: Any = None
+    optional: bool = False
+
+    unshared: ClassVar[frozenset[str]] = Layer.unshared | {"batch_shape", "shape", "batch_size"}
+
+    def validate(self) -> None:
+        super().validate()
+        if self.sparse or self.ragged or self.tensor is not None or self.optional:
+            raise ArgumentError("Input: a stack takes one dense tensor, so sparse, ragged, tensor and optional stay unset.")
+        if self.batch_shape is None and self.shape is None:
+            raise ArgumentError("Input needs the shape of one sample: Input(shape=(784,)).")
+        if self.batch_shape is not None:
+            self.batch_size, *rest = tuple(self.batch_shape)
+            self.shape = full_shape(rest, "batch_shape")
+        self.shape = full_shape(self.shape)
+        self.batch_shape = (self.batch_size, *self.shape)
+        self.built = True
+
+    def call(self, x: Array) -> Array:
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        return {"batch_shape": list(self.batch_shape), "dtype": self.input_dtype, "name": self.name}
+
+
+def _set_input_dtype(self: InputLayer, dtype: Any) -> None:
+    self.input_dtype = dtype or dtypes.floatx()
+
+
+InputLayer.dtype = property(lambda self: self.input_dtype, _set_input_dtype)
+
+
+def Input(  # noqa: N802
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
+    batch_shape: Any = None,
+    name: str | None = None,
+    tensor: Any = None,
+    optional: bool = False,
+) -> InputLayer:
+    """The first entry of a stack: the shape of one sample, without the batch axis.
+
+    >>> Input((28, 28, 1)).batch_shape
+    (None, 28, 28, 1)
+    """
+    return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, name, tensor, optional)
+
+
+class Dense(Layer):
+    """Maps (..., n) to (..., units): `activation(x @ kernel + bias)`.
+
+    >>> Dense(3, activation="relu")(jnp.ones((2, 4))).shape
+    (2, 3)
+    """
+
+    units: int = setting(positive)
+    activation: Any = setting(activations.get, default=None)
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: Any = setting(initializers.get, default="zeros")
+    kernel_regularizer: Any = setting(regularizers.get, default=None)
+    bias_regularizer: Any = setting(regularizers.get, default=None)
+    activity_regularizer: Any = setting(regularizers.get, default=None)
+    kernel_constraint: Any = setting(constraints.get, default=None)
+    bias_constraint: Any = setting(constraints.get, default=None)
+
+    supports_masking: ClassVar[bool] = True
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.input_spec = InputSpec(min_ndim=2)
+
+    def build(self, input_shape: Shape) -> None:
+        n = input_shape[-1]
+        self.kernel = self.add_weight(
+            (n, self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: n})
+
+    def call(self, x: Array) -> Array:  # (..., n)
+        y = jnp.matmul(x, self.kernel)  # (..., units)
+        return self.activation(y + self.bias if self.use_bias else y)
+
+
+class Activation(Layer):
+    """Applies a function to every element, or along the last axis: the shape stays.
+
+    >>> Activation("relu")(jnp.array([[-1.0, 2.0]]))
+    Array([[0., 2.]], dtype=float32)
+    """
+
+    activation: Any = setting(activations.get)
+
+    supports_masking: ClassVar[bool] = True
+
+    def call(self, x: Array) -> Array:
+        return self.activation(x)
+
+
+class Lambda(Layer):
+    """Wraps a function of one tensor, with fixed further `arguments`.
+
+    The output's shape is found by tracing; `output_shape`, if given, is checked against it.
+
+    The function may also take `training` or `mask`. It is not stored in any file: write a `Layer` class if the
+    model is to be saved.
+
+    >>> Lambda(lambda x, factor: x * factor, arguments={"factor": 3.0})(jnp.ones((1, 2)))
+    Array([[3., 3.]], dtype=float32)
+    """
+
+    function: Callable[..., Any]
+    output_shape: Any = None
+    mask: Any = None
+    arguments: dict[str, Any] | None = None
+
+    def validate(self) -> None:
+        super().validate()
+        if not callable(self.function):
+            raise ArgumentError(f"Lambda wraps a function, got {self.function!r}.")
+        self.arguments = dict(self.arguments or {})
+        try:
+            self._takes = set(inspect.signature(self.function).parameters) & {"training", "mask"}
+        except ValueError:  # a function written in C
+            self._takes = set()
+
+    def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
+        told = {"training": training, "mask": mask}
+        y = self.function(x, **self.arguments, **{name: told[name] for name in self._takes})
+        promised = self.promised_shape(x.shape) if callable(self.promised_shape) else self.promised_shape
+        if promised is not None and tuple(promised) not in (tuple(y.shape), tuple(y.shape[1:])):
+            raise ShapeError(f"has output_shape={tuple(promised)}, but its function returns {tuple(y.shape)}")
+        return y
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        return self.mask(x, mask) if callable(self.mask) else self.mask
+
+
+def _promise(self: Lambda, shape: Any) -> None:
+    self.promised_shape = shape
+
+
+Lambda.output_shape = property(Layer.output_shape.fget, _promise)  # type: ignore[attr-defined, assignment]

@@ -1,0 +1,181 @@
+"""Losses for classes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from lamina import dtypes
+from lamina.errors import user_facing
+from lamina.losses.loss import Loss, floating, floats, matched, registry, unfit
+from lamina.settings import flag, integer, optional, rate, setting
+from lamina.weight import Array
+
+
+@user_facing
+def binary_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Array:
+    """The values of `BinaryCrossentropy`: (batch, ..., n) -> (batch, ...)."""
+    y, p = matched(*floats(y_true, y_pred))
+    if label_smoothing:
+        y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    if from_logits:  # -y log(sigmoid(p)) - (1 - y) log(sigmoid(-p)), with one exponential
+        values = jnp.maximum(p, 0) - p * y + jnp.log1p(jnp.exp(-jnp.abs(p)))
+    else:
+        p = jnp.clip(p, dtypes.epsilon(), 1.0 - dtypes.epsilon())
+        values = -(y * jnp.log(p) + (1.0 - y) * jnp.log(1.0 - p))
+    return jnp.mean(values, axis=axis)
+
+
+@registry.add("bce", "BCE")
+class BinaryCrossentropy(Loss):
+    """For yes-or-no labels, (batch, ..., n): `mean(-y log(p) - (1 - y) log(1 - p))` over `axis`.
+
+    >>> BinaryCrossentropy()([[1.0], [0.0]], [[0.5], [0.5]])
+    Array(0.6931472, dtype=float32)
+
+    Args:
+        from_logits: the predictions go through a sigmoid here; else they are probabilities, kept 1e-7 off 0 and 1.
+        label_smoothing: moves the labels this share of the way to 0.5.
+    """
+
+    from_logits: bool = setting(flag, default=False)
+    label_smoothing: float = setting(rate, default=0.0)
+    axis: int = setting(integer, default=-1)
+
+    def call(self, y_true: Any, y_pred: Any) -> Array:
+        return binary_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
+
+
+@user_facing
+def categorical_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+) -> Array:
+    """The values of `CategoricalCrossentropy`: (batch, ..., classes) -> (batch, ...)."""
+    y, p = floats(y_true, y_pred)
+    _need_classes(y, p, axis)
+    if y.ndim < p.ndim or y.shape[axis] == 1:
+        numbers = "For class numbers take the loss 'sparse_categorical_crossentropy', or encode them with "
+        raise unfit(y, p, f"{numbers}keras.utils.to_categorical(y, {p.shape[axis]}).")
+    y, p = matched(y, p)
+    if label_smoothing:  # Keras counts the classes on the last axis, whatever `axis` is
+        y = y * (1.0 - label_smoothing) + label_smoothing / y.shape[-1]
+    return -jnp.sum(y * _log_probabilities(p, from_logits, axis), axis=axis)
+
+
+@registry.add()
+class CategoricalCrossentropy(Loss):
+    """For one-hot labels, (batch, ..., classes): `-sum(y log(p))` over `axis`.
+
+    >>> CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])
+    Array(0.6931472, dtype=float32)
+
+    Args:
+        from_logits: the predictions go through a softmax here; else they are probabilities, made to sum to 1.
+        label_smoothing: moves the labels this share of the way to 1 / classes.
+    """
+
+    from_logits: bool = setting(flag, default=False)
+    label_smoothing: float = setting(rate, default=0.0)
+    axis: int = setting(integer, default=-1)
+
+    def call(self, y_true: Any, y_pred: Any) -> Array:
+        return categorical_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
+
+
+@user_facing
+def sparse_categorical_crossentropy(
+    y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+) -> Array:
+    """The values of `SparseCategoricalCrossentropy`: (batch, ...) and (batch, ..., classes) -> (batch, ...)."""
+    y, p = jnp.asarray(y_true), floating(y_pred)
+    _need_classes(y, p, axis)
+    if y.shape == p.shape:
+        raise unfit(y, p, "With a column for each class, take the loss 'categorical_crossentropy', or y.argmax(-1).")
+    if y.ndim == p.ndim and y.shape[axis] == 1:
+        y = jnp.squeeze(y, axis)
+    axis = axis % p.ndim
+    wanted = p.shape[:axis] + p.shape[axis + 1 :]
+    if y.shape != wanted:
+        raise unfit(y, p, f"One class number for each was expected: {wanted}.")
+    y = y.astype("int32")
+    if ignore_class is not None:
+        keep = y != ignore_class
+        p = jnp.where(jnp.expand_dims(keep, axis), p, 1)  # no NaN comes back from what is ignored
+    of_class = jax.lax.broadcasted_iota("int32", p.shape, axis) == jnp.expand_dims(y, axis)
+    values = -jnp.sum(jnp.where(of_class, _log_probabilities(p, from_logits, axis), 0), axis=axis)
+    return values if ignore_class is None else jnp.where(keep, values, 0)
+
+
+@registry.add()
+class SparseCategoricalCrossentropy(Loss):
+    """For class numbers, (batch, ...), against (batch, ..., classes): `-log(p[y])`.
+
+    >>> SparseCategoricalCrossentropy()([1, 0], [[0.5, 0.5], [0.5, 0.5]])
+    Array(0.6931472, dtype=float32)
+
+    Args:
+        from_logits: the predictions go through a softmax here; else they are probabilities, made to sum to 1.
+        ignore_class: targets of this class do not count, and a mean is taken over the others.
+        axis: where the classes are.
+    """
+
+    from_logits: bool = setting(flag, default=False)
+    ignore_class: int | None = setting(optional(integer), default=None)
+    axis: int = setting(integer, default=-1, kw_only=True)
+
+    implicit: ClassVar[frozenset[str]] = frozenset({"dtype", "axis"})
+
+    def call(self, y_true: Any, y_pred: Any) -> Array:
+        return sparse_categorical_crossentropy(y_true, y_pred, self.from_logits, self.ignore_class, self.axis)
+
+    def counted(self, y_true: Array, values: Array) -> Array | None:
+        return None if self.ignore_class is None else y_true.reshape(values.shape) != self.ignore_class
+
+
+def kind_of(y_shape: Any, output_shape: Any) -> str:
+    """Keras's rule for "accuracy" and "crossentropy": binary, sparse_categorical or categorical, by the shapes."""
+    if output_shape[-1] == 1:
+        return "binary"
+    numbers = len(y_shape) < len(output_shape) or y_shape[-1] == 1
+    return "sparse_categorical" if numbers else "categorical"
+
+
+@registry.add("ce")
+class Crossentropy(Loss):
+    """The binary, sparse or categorical crossentropy, whichever the shapes call for.
+
+    >>> Crossentropy().fitting((None, 1), (None, 3))
+    SparseCategoricalCrossentropy(name='crossentropy')
+    """
+
+    from_logits: bool = setting(flag, default=False)
+
+    def fitting(self, y_shape: Any, output_shape: Any) -> Loss:
+        """The loss for these shapes, both with the batch axis."""
+        kind: type[Loss] = registry.find(f"{kind_of(y_shape, output_shape)}_crossentropy")
+        return kind(**self.get_config())
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self.fitting(y_true.shape, y_pred.shape).call(y_true, y_pred)
+
+
+def _log_probabilities(y_pred: Array, from_logits: bool, axis: int) -> Array:
+    """log(softmax), or the log of probabilities that are made to sum to one and clipped."""
+    if from_logits:
+        return jax.nn.log_softmax(y_pred, axis)
+    share = y_pred / jnp.sum(y_pred, axis, keepdims=True)
+    return jnp.log(jnp.clip(share, dtypes.epsilon(), 1.0 - dtypes.epsilon()))
+
+
+def _need_classes(y_true: Array, y_pred: Array, axis: int) -> None:
+    if y_pred.ndim == 0 or y_pred.shape[axis] == 1:
+        raise unfit(
+            y_true,
+            y_pred,
+            "A categorical crossentropy needs an output for each class: end the stack with "
+            "Dense(n, activation='softmax').\nFor yes or no: Dense(1, activation='sigmoid') and 'binary_crossentropy'.",
+        )

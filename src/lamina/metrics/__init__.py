@@ -1,0 +1,121 @@
+"""Metrics: what is reported of a model, over all batches of an epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina import losses, settings
+from lamina.errors import ArgumentError, missing_attribute, user_facing
+from lamina.losses import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    mean_absolute_error,
+    mean_squared_error,
+    sparse_categorical_crossentropy,
+)
+from lamina.losses.crossentropy import kind_of
+from lamina.metrics.accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+)
+from lamina.metrics.mean_losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    RootMeanSquaredError,
+    SparseCategoricalCrossentropy,
+)
+from lamina.metrics.metric import Metric, registry
+from lamina.metrics.reduction import Mean, MeanMetricWrapper, Sum
+
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanMetricWrapper",
+    "MeanSquaredError",
+    "Metric",
+    "RootMeanSquaredError",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "Sum",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "deserialize",
+    "get",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "registry",
+    "serialize",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+]
+
+
+@user_facing
+def get(
+    identifier: Any, *, loss: losses.Loss | None = None, y_shape: Any = None, output_shape: Any = None
+) -> Metric | None:
+    """The metric for a name, a class, a config, a function or an object; None stays None.
+
+    >>> get("accuracy", y_shape=(None,), output_shape=(None, 10))
+    SparseCategoricalAccuracy(name='accuracy')
+
+    Args:
+        loss: where this one reads logits, a metric that is given by name reads them too.
+        y_shape, output_shape: with the batch axis; they settle which accuracy "accuracy" is.
+    """
+    if isinstance(identifier, str):
+        return _named(identifier, loss is not None and loss.from_logits, y_shape, output_shape)
+    return _as_metric(registry.get(identifier))
+
+
+def serialize(metric: Any) -> Any:
+    """The config from which `deserialize` makes an equal metric."""
+    return settings.serialize(metric)
+
+
+@user_facing
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Metric | None:
+    """The metric that `serialize` described; `custom_objects` says what the user's own names stand for."""
+    return _as_metric(registry.including(custom_objects).get(config))
+
+
+def _named(name: str, from_logits: bool, y_shape: Any, output_shape: Any) -> Metric:
+    """Called by the name that the user gave it, as in Keras's logs."""
+    if name.lower() in ("accuracy", "acc") and output_shape is not None:
+        kind = registry.find(f"{kind_of(y_shape, output_shape)}_accuracy")
+    elif name not in registry.named and name in losses.registry.named:
+        kind = losses.registry.find(name)
+    else:
+        kind = registry.find(name)
+    told: dict[str, Any] = {"from_logits": True} if from_logits and "from_logits" in kind.settings else {}
+    if issubclass(kind, losses.Loss):
+        return MeanMetricWrapper(kind(reduction="none", **told), name=name)
+    if kind is BinaryAccuracy and from_logits:
+        told = {"threshold": 0.0}
+    return kind(name=name, **told)  # type: ignore[no-any-return]
+
+
+def _as_metric(found: Any) -> Metric | None:
+    if found is None or isinstance(found, Metric):
+        return found
+    if isinstance(found, settings.Configured) and not isinstance(found, losses.Loss):
+        raise ArgumentError(f"expected a metric, got {found!r}.")
+    return MeanMetricWrapper(found, name=getattr(found, "name", None) or getattr(found, "__name__", None))
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_attribute(__name__, name, __all__)

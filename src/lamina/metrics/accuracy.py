@@ -1,0 +1,108 @@
+"""The share of predictions that are right."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from lamina.errors import user_facing
+from lamina.losses.loss import floating, matched, unfit
+from lamina.metrics.metric import registry
+from lamina.metrics.reduction import SampleMean
+from lamina.settings import number, setting
+from lamina.weight import Array
+
+
+@registry.add("acc")
+class Accuracy(SampleMean):
+    """The share of predictions that equal their target, for any shape.
+
+    In `compile`, "accuracy" is not this one, but the binary, sparse or categorical accuracy, by the shapes.
+
+    >>> Accuracy()([1, 2, 3, 4], [0, 2, 3, 4])
+    Array(0.75, dtype=float32)
+    """
+
+    _direction: ClassVar[str | None] = "up"
+
+    def values(self, y_true: Any, y_pred: Any) -> Array:
+        y_true, y_pred = matched(y_true, y_pred)
+        return jnp.equal(y_true.astype(y_pred.dtype), y_pred)
+
+
+@user_facing
+def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
+    """The values of `BinaryAccuracy`: 1.0 where it is right, else 0.0; the shape stays."""
+    y_true, y_pred = matched(y_true, floating(y_pred))
+    return jnp.equal(jnp.greater(y_pred, threshold).astype(y_true.dtype), y_true).astype("float32")
+
+
+@registry.add()
+class BinaryAccuracy(SampleMean):
+    """The share of yes-or-no labels, (batch, ..., n), on whose side of the threshold the prediction is.
+
+    >>> BinaryAccuracy()([[1], [1], [0], [0]], [[0.9], [0.4], [0.6], [0.5]])
+    Array(0.5, dtype=float32)
+
+    Args:
+        threshold: a prediction above it says yes. For logits it is 0.
+    """
+
+    threshold: float = setting(number, default=0.5)
+
+    _direction: ClassVar[str | None] = "up"
+
+    def values(self, y_true: Any, y_pred: Any) -> Array:
+        return binary_accuracy(y_true, y_pred, self.threshold)
+
+
+@user_facing
+def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+    """The values of `CategoricalAccuracy`: (batch, ..., classes) -> (batch, ...), 1.0 or 0.0."""
+    y_true, y_pred = jnp.asarray(y_true), jnp.asarray(y_pred)
+    if y_true.shape != y_pred.shape:
+        raise unfit(y_true, y_pred, "For class numbers take 'sparse_categorical_accuracy', or just 'accuracy'.")
+    return jnp.equal(jnp.argmax(y_true, -1), jnp.argmax(y_pred, -1)).astype("float32")
+
+
+@registry.add()
+class CategoricalAccuracy(SampleMean):
+    """The share of one-hot labels, (batch, ..., classes), whose class has the largest prediction.
+
+    >>> CategoricalAccuracy()([[0, 1], [1, 0]], [[0.3, 0.7], [0.2, 0.8]])
+    Array(0.5, dtype=float32)
+    """
+
+    _direction: ClassVar[str | None] = "up"
+
+    def values(self, y_true: Any, y_pred: Any) -> Array:
+        return categorical_accuracy(y_true, y_pred)
+
+
+@user_facing
+def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
+    """The values of `SparseCategoricalAccuracy`: (batch, ...) and (batch, ..., classes) -> (batch, ...), 1.0 or 0.0."""
+    y_true, y_pred = jnp.asarray(y_true), jnp.asarray(y_pred)
+    if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
+        y_true = y_true[..., 0]
+    if y_true.shape != y_pred.shape[:-1]:
+        raise unfit(y_true, y_pred, "For one-hot targets take 'categorical_accuracy', or just 'accuracy'.")
+    best = jnp.argmax(y_pred, -1).astype("int32")
+    if jnp.issubdtype(y_true.dtype, jnp.floating):
+        return jnp.equal(y_true, best.astype(y_true.dtype)).astype("float32")
+    return jnp.equal(y_true.astype("int32"), best).astype("float32")
+
+
+@registry.add()
+class SparseCategoricalAccuracy(SampleMean):
+    """The share of class numbers, (batch, ...), whose class has the largest prediction of (batch, ..., classes).
+
+    >>> SparseCategoricalAccuracy()([1, 0], [[0.3, 0.7], [0.2, 0.8]])
+    Array(0.5, dtype=float32)
+    """
+
+    _direction: ClassVar[str | None] = "up"
+
+    def values(self, y_true: Any, y_pred: Any) -> Array:
+        return sparse_categorical_accuracy(y_true, y_pred)

@@ -1,0 +1,84 @@
+"""One pass: a copy of the layers in which the pass's own arrays stand where the weights stood."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lamina.errors import StackError
+from lamina.shapes import Shape
+from lamina.tree import Tree
+from lamina.weight import Array, Weight
+
+
+class Pass:
+    """One pass through layers: the arrays that stand for the weights, what is told, and what comes back."""
+
+    def __init__(self, values: dict[Weight, Any], *, training: bool, key: Any, building: bool = False) -> None:
+        self.values, self.training, self.key, self.building = values, training, key, building
+        self.losses: list[Array] = []
+        self.paths: dict[int, str] = {}
+        self.copies: dict[int, tuple[Tree, Tree]] = {}
+
+    def copy_of(self, layer: Tree, path: str = "") -> Tree:
+        if id(layer) not in self.copies:
+            twin = copy.copy(layer)
+            self.copies[id(layer)] = (layer, twin)
+            self.paths[id(twin)] = path
+            self._hand(layer, twin)
+        return self.copies[id(layer)][1]
+
+    def _hand(self, layer: Tree, twin: Tree) -> None:
+        for attribute, value in vars(layer).items():
+            if attribute not in layer.left_out:
+                vars(twin)[attribute] = self._stand_in(value, layer, f"{self.paths[id(twin)]}.{attribute}")
+        twin._pass = self
+
+    def build(self, twin: Tree, shape: Shape) -> None:
+        """Build the layer that `twin` is a copy of, where `call` first reaches it."""
+        layer = next((layer for layer, copied in self.copies.values() if copied is twin), None)
+        if layer is None or not self.building:
+            raise StackError(
+                f"{type(twin).__name__} has no weights yet. Make the layers that a custom layer uses in its __init__ or "
+                "build and keep them as attributes."
+            )
+        with jax.ensure_compile_time_eval():
+            layer.build_for(shape)
+        self._hand(layer, twin)
+
+    def _stand_in(self, value: Any, owner: Tree, path: str) -> Any:
+        if isinstance(value, Weight):
+            array = self.values.get(value, value.value)
+            if not value.trainable:
+                return Weight(array, name=value.name, trainable=False)
+            cast = owner.autocast and value.autocast and jnp.issubdtype(array.dtype, jnp.floating)
+            return jnp.asarray(array, owner.compute_dtype) if cast else array
+        if isinstance(value, Tree):
+            return self.copy_of(value, path)
+        if isinstance(value, (list, tuple)) and value:
+            items = [self._stand_in(item, owner, f"{path}.{i}") for i, item in enumerate(value)]
+            return items if isinstance(value, list) else tuple(items) if type(value) is tuple else value
+        if isinstance(value, dict):
+            return {key: self._stand_in(item, owner, f"{path}.{key}") for key, item in value.items()}
+        return value
+
+    def changed(self) -> Iterator[tuple[Weight, Any]]:
+        """The non-trainable weights, each with the array that it holds after the pass."""
+        for layer, twin in self.copies.values():
+            for attribute, value in vars(layer).items():
+                yield from _after(value, vars(twin).get(attribute))
+
+
+def _after(before: Any, after: Any) -> Iterator[tuple[Weight, Any]]:
+    if isinstance(before, Weight) and not before.trainable:
+        yield before, jnp.asarray(after.value if isinstance(after, Weight) else after, before.value.dtype)
+    elif isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)):
+        for old, new in zip(before, after, strict=False):
+            yield from _after(old, new)
+    elif isinstance(before, dict) and isinstance(after, dict):
+        for key, old in before.items():
+            yield from _after(old, after.get(key))

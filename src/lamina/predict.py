@@ -1,0 +1,126 @@
+"""Predicting: one compiled program whose batch is padded to a power of two, and as little as possible around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from lamina import programs, train
+from lamina.architecture import Watch
+from lamina.callbacks import CallbackList
+from lamina.data.source import arrays, is_stream
+from lamina.data.stream import Stream
+from lamina.display.progress import Progress
+from lamina.dtypes import floatx
+from lamina.errors import ArgumentError
+from lamina.settings import positive
+from lamina.train import Recipe
+
+ELEMENTS = 2**20
+"""How many input numbers go through the stack at once, unless batch_size says otherwise."""
+
+
+class Predictor:
+    """The programs that map input rows to output rows, for the stack as it is now."""
+
+    def __init__(self, model: Any) -> None:
+        self.recipe = Recipe(model)
+        self.eager = model.compiled_with is not None and model.compiled_with.eager
+        weights = model.weights_by_path()
+        self.trained = [(path, weights[path][0]) for path in self.recipe.trained]
+        self.fixed = [(path, weights[path][0]) for path in self.recipe.fixed]
+        self.ready: dict[Any, Any] = {}
+
+    def __call__(self, x: Any) -> Any:
+        """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)"""
+        rows = x.shape[0]
+        padded = 1 << (rows - 1).bit_length()
+        if padded != rows:
+            x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
+        params = {path: weight.value for path, weight in self.trained}
+        state = {path: weight.value for path, weight in self.fixed}
+        program = self.ready.get((x.shape, x.dtype))
+        if program is None:
+            key = ("predict", self.recipe.key)
+            future = programs.compiled(key, train.predict(self.recipe), (params, state, x), eager=self.eager)
+            program = self.ready[x.shape, x.dtype] = future.result()
+        y = program(params, state, x)
+        return y if padded == rows else _first_rows(y, rows)
+
+
+def _first_rows(y: Any, rows: int) -> Any:
+    return np.asarray(y)[:rows]
+
+
+def predictor_for(model: Any) -> Predictor:
+    """The model's predictor, made anew when a layer was changed."""
+    kept = model.kept.get("predictor")
+    if kept is None or not kept[0].is_unchanged():
+        kept = model.kept["predictor"] = Watch(model), Predictor(model)
+    predictor: Predictor = kept[1]
+    return predictor
+
+
+def forward(model: Any, x: Any) -> jax.Array:
+    """`model(x)`: the output as a JAX array."""
+    x = _rows(model, x)
+    return jax.numpy.asarray(predictor_for(model)(x))
+
+
+def predict_on_batch(model: Any, x: Any) -> np.ndarray[Any, Any]:
+    """The output for all rows at once."""
+    return np.asarray(predictor_for(model)(_rows(model, x)))
+
+
+def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
+    x = x if type(x) is np.ndarray and x.dtype == np.float32 else arrays(x, floatx=floatx()).x
+    if not model.built or x.shape[1:] != model.entry.shape:
+        model.build_for(x.shape)
+    return x
+
+
+def predict(
+    model: Any, x: Any, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any
+) -> np.ndarray[Any, Any]:
+    """The output for all rows; the arguments are those of `Sequential.predict`."""
+    if is_stream(x):
+        return _predict_stream(model, x, verbose, steps, callbacks)
+    x = _rows(model, x)
+    size = _piece(x, batch_size)
+    if steps is not None:
+        x = x[: positive(steps) * size]
+    if len(x) <= size and not callbacks and verbose in ("auto", 0):
+        return np.asarray(predictor_for(model)(x))
+    return _pieces(model, [x[start : start + size] for start in range(0, len(x), size)], verbose, callbacks)
+
+
+def _predict_stream(model: Any, x: Any, verbose: int | str, steps: int | None, callbacks: Any) -> np.ndarray[Any, Any]:
+    batches = Stream(x, floatx=floatx()).epoch(steps, anew=True)
+    return _pieces(model, (_rows(model, table.x) for table in batches), verbose, callbacks)
+
+
+def _pieces(model: Any, pieces: Any, verbose: int | str, callbacks: Any) -> np.ndarray[Any, Any]:
+    total = len(pieces) if isinstance(pieces, list) else None
+    tell = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=total)
+    outputs = []
+    with Progress(verbose, steps=total) as progress:
+        tell.on_predict_begin()
+        progress.begin()
+        for step, piece in enumerate(pieces):
+            tell.on_predict_batch_begin(step)
+            outputs.append(np.asarray(predictor_for(model)(piece)))
+            tell.on_predict_batch_end(step, {"outputs": outputs[-1]})
+            progress.update(step + 1, {})
+        progress.end({})
+        tell.on_predict_end()
+    return np.concatenate(outputs)
+
+
+def _piece(x: np.ndarray[Any, Any], batch_size: int | None) -> int:
+    if batch_size is not None:
+        if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
+            raise ArgumentError(f"batch_size={batch_size!r}: expected a whole number of at least 1.")
+        return int(batch_size)
+    return int(min(max(ELEMENTS // max(x[:1].size, 1), 32), 4096))

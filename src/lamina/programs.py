@@ -1,0 +1,90 @@
+"""Compiled programs, kept by what they depend on, so that building the same stack again compiles nothing.
+
+JAX's persistent cache is on by default: the second run of a script compiles nothing either. It lives in
+`$XDG_CACHE_HOME/lamina` (or `~/.cache/lamina`) and holds at most 1 GiB, the least recently used first to go.
+`LAMINA_CACHE=off` turns it off, `LAMINA_CACHE=/some/folder` moves it; a folder set through JAX itself stays.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+
+KEPT = 128
+CACHE_BYTES = 2**30
+
+_compiled: OrderedDict[Any, Future[Any]] = OrderedDict()
+_background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
+
+
+def use_persistent_cache() -> None:
+    """Turn JAX's cache on disk on, unless the user has chosen already."""
+    place = os.environ.get("LAMINA_CACHE", "")
+    if place.lower() in ("off", "0", "no", "false") or jax.config.jax_compilation_cache_dir:
+        return
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    jax.config.update("jax_compilation_cache_dir", place or str(home / "lamina"))
+    jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def compiled(
+    key: Any,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    *,
+    donate: tuple[int, ...] = (),
+    ahead: bool = False,
+    eager: bool = False,
+) -> Future[Any]:
+    """The program of `function` for arguments of these shapes; `ahead` compiles it in the background.
+
+    `key` stands for all that `function` depends on apart from its arguments. `eager` compiles nothing: each
+    operation runs by itself.
+    """
+    if eager:
+        return _finished(_step_by_step(function))
+    leaves, tree = jax.tree.flatten(arguments)
+    full = (key, tree, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves), jax.config.jax_enable_x64)
+    if full in _compiled:
+        _compiled.move_to_end(full)
+        return _compiled[full]
+    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
+
+    def compile_now() -> Any:
+        return jax.jit(function, donate_argnums=donate).lower(*abstract).compile()
+
+    if ahead:
+        future = _background.submit(compile_now)
+    else:
+        future = _finished(compile_now())
+    _compiled[full] = future
+    if len(_compiled) > KEPT:
+        _compiled.popitem(last=False)
+    return future
+
+
+def _finished(program: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(program)
+    return future
+
+
+def _step_by_step(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*arguments: Any) -> Any:
+        with jax.disable_jit():
+            return function(*arguments)
+
+    return run
+
+
+def clear() -> None:
+    """Forget all compiled programs of this process."""
+    _compiled.clear()

@@ -1,0 +1,153 @@
+"""Regularizers: what large weights cost. Each is called with an array and returns a scalar that joins the loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lamina import settings
+from lamina.errors import ArgumentError, ShapeError, missing_attribute, user_facing
+from lamina.registry import Registry
+from lamina.settings import Configured, not_negative, one_of, setting
+
+Array = jax.Array
+registry = Registry("regularizer")
+
+
+class Regularizer(Configured):
+    """The base class, which costs nothing. Your own one defines `__call__(w)`; a plain function will do as well.
+
+    >>> class Sharpness(Regularizer):
+    ...     factor: float = 0.1
+    ...
+    ...     def __call__(self, w):
+    ...         return self.factor * jnp.abs(w).max()
+    >>> Sharpness(factor=0.5)(jnp.array([1.0, -4.0]))
+    Array(2., dtype=float32)
+    """
+
+    keras_module = "keras.regularizers"
+
+    def __call__(self, w: Any) -> Array:
+        """A scalar of the dtype of `w`."""
+        return jnp.zeros((), jnp.asarray(w).dtype)
+
+
+def penalty(default: float) -> Any:
+    """A finite number of at least 0; None is the default, as in Keras."""
+
+    def convert(value: Any) -> float:
+        share = float(not_negative(default if value is None else value))
+        if math.isinf(share):
+            raise ArgumentError("expected a finite number.")
+        return share
+
+    return setting(convert, default=default)
+
+
+@registry.add()
+class L1(Regularizer):
+    """`l1 * sum(|w|)`: draws the weights that matter little to zero.
+
+    >>> L1(0.5)(jnp.array([1.0, -3.0]))
+    Array(2., dtype=float32)
+    """
+
+    l1: float = penalty(0.01)
+
+    def __call__(self, w: Any) -> Array:
+        return self.l1 * jnp.abs(jnp.asarray(w)).sum()
+
+
+@registry.add()
+class L2(Regularizer):
+    """`l2 * sum(w²)`, without a half.
+
+    >>> L2(0.5)(jnp.array([1.0, -3.0]))
+    Array(5., dtype=float32)
+    """
+
+    l2: float = penalty(0.01)
+
+    def __call__(self, w: Any) -> Array:
+        return self.l2 * jnp.square(jnp.asarray(w)).sum()
+
+
+@registry.add("l1_l2")
+class L1L2(Regularizer):
+    """`l1 * sum(|w|) + l2 * sum(w²)`.
+
+    Both are 0 by default, but by its name alone (`kernel_regularizer="l1_l2"`) it has 0.01 for each.
+
+    >>> L1L2(l1=0.5, l2=0.1)(jnp.array([1.0, -3.0]))
+    Array(3., dtype=float32)
+    """
+
+    l1: float = penalty(0.0)
+    l2: float = penalty(0.0)
+
+    def __call__(self, w: Any) -> Array:
+        w = jnp.asarray(w)
+        cost = jnp.zeros((), w.dtype)
+        if self.l1:
+            cost += self.l1 * jnp.abs(w).sum()
+        if self.l2:
+            cost += self.l2 * jnp.square(w).sum()
+        return cost
+
+
+@registry.add()
+class OrthogonalRegularizer(Regularizer):
+    """`factor` times the mean |cosine| between two different rows (or columns) of a matrix.
+
+    >>> OrthogonalRegularizer(factor=1.0)(jnp.array([[1.0, 0.0], [3.0, 4.0]]))
+    Array(0.6, dtype=float32)
+    """
+
+    factor: float = penalty(0.01)
+    mode: str = setting(one_of("rows", "columns"), default="rows")
+
+    def __call__(self, w: Any) -> Array:
+        w = jnp.asarray(w)
+        if w.ndim != 2:
+            raise ShapeError(f"OrthogonalRegularizer takes weights of 2 axes, got shape {w.shape}.")
+        rows = w if self.mode == "rows" else w.T  # (n, length)
+        rows = rows.astype(jnp.float32 if w.dtype.itemsize < 4 else w.dtype)
+        squares = jnp.square(rows).sum(1, keepdims=True)
+        rows = rows * jax.lax.rsqrt(jnp.maximum(squares, 1e-14))  # a row of zeros stays zeros, with a finite gradient
+        n = len(rows)
+        cosines = jnp.abs(rows @ rows.T) * (1 - jnp.eye(n, dtype=rows.dtype))  # (n, n)
+        return (self.factor * cosines.sum() / max(1, n * (n - 1))).astype(w.dtype)
+
+
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
+
+
+@user_facing
+def get(identifier: Any) -> Any:
+    """The regularizer for a name, an object, a class, a config or a function of an array; None is None.
+
+    >>> get("l2")
+    L2()
+    """
+    if isinstance(identifier, str) and registry.find(identifier) is L1L2:
+        return L1L2(0.01, 0.01)  # its own defaults would make the name alone do nothing, silently
+    return registry.get(identifier)
+
+
+def serialize(regularizer: Any) -> Any:
+    """The config of a regularizer."""
+    return settings.serialize(regularizer)
+
+
+@user_facing
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The regularizer that `serialize` described; `custom_objects` says what the user's own names stand for."""
+    return registry.including(custom_objects).get(config)
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_attribute(__name__, name, globals())

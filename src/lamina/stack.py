@@ -1,0 +1,220 @@
+"""A straight stack of layers: how it is put together, built, looked at, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import jax.numpy as jnp
+
+from lamina.checks.stack import cannot_take
+from lamina.errors import ArgumentError, LaminaError, NotBuiltError, ShapeError, StackError, did_you_mean, user_facing
+from lamina.layer import Layer
+from lamina.layers import registry
+from lamina.layers.core import InputLayer
+from lamina.settings import serialize
+from lamina.shapes import Shape
+
+
+class Stack(Layer):
+    """Layers in one line: one tensor in, one tensor out, nothing shared, no branches."""
+
+    integer_input: ClassVar[bool] = True
+    supports_masking: ClassVar[bool] = True
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.stack: list[Layer] = []
+        self.entry: InputLayer | None = None
+
+    @user_facing
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put `layer` on top."""
+        self._add(layer)
+
+    @user_facing
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Take the top layer off, and return it."""
+        if not self.stack:
+            raise StackError(f"{self.name!r} has no layer to pop.")
+        self.built = self.entry is not None and len(self.stack) > 1
+        return self.stack.pop()
+
+    def _add(self, layer: Any) -> None:
+        if isinstance(layer, InputLayer):
+            self._enter(layer)
+            return
+        self._refuse_odd(layer)
+        if not self.stack and self.entry is None:
+            first = layer
+            while isinstance(first, Stack) and first.entry is None and first.stack:
+                first = first.stack[0]
+            shape = first.entry.shape if isinstance(first, Stack) and first.entry else first.wanted_shape
+            self.entry = InputLayer(shape) if shape is not None else None
+        name = layer.name
+        if any(other.name == name for other in self.stack):
+            if layer._named:
+                raise StackError(f"two layers are called {name!r}; give one of them another name=.")
+            taken = {other.name for other in self.stack}
+            layer.name = next(new for n in range(1, len(taken) + 1) if (new := f"{name}_{n}") not in taken)
+        self.stack.append(layer)
+        try:
+            if self.entry is not None:
+                self._build_from(len(self.stack) - 1)
+        except Exception:
+            self.stack.pop()
+            layer.name = name
+            raise
+
+    def _enter(self, layer: InputLayer) -> None:
+        if self.stack:
+            raise StackError("Input comes first in the list; here layers stand before it.")
+        if self.entry is not None:
+            raise StackError(f"the stack has an Input already, of shape {self.entry.batch_shape}: it takes one tensor.")
+        self.entry = layer
+
+    def _refuse_odd(self, layer: Any) -> None:
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            raise StackError(f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...).")
+        if isinstance(layer, (list, tuple)):
+            raise StackError("a list stands inside the list of layers; write *layers, or use a Sequential for that part.")
+        if isinstance(layer, str):
+            raise StackError(f"layers are objects, not names: got {layer!r}. {did_you_mean(layer, registry.named)}")
+        if not isinstance(layer, Layer):
+            wrap = f" Wrap a function: Lambda({getattr(layer, '__name__', 'f')})." if callable(layer) else ""
+            raise StackError(f"only layers can be in the stack, got {str(layer)[:60]} ({type(layer).__name__}).{wrap}")
+        if layer is self:
+            raise StackError("a stack cannot hold itself.")
+        for index, other in enumerate(self.stack):
+            if other is layer:
+                raise StackError(
+                    f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, with nothing shared: "
+                    f"make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
+                )
+
+    def _build_from(self, start: int) -> None:
+        """Build the layers from `start` on, whose input's shape is known."""
+        assert self.entry is not None
+        shape = self.stack[start - 1].output_shape if start else self.entry.batch_shape
+        for index in range(start, len(self.stack)):
+            layer = self.stack[index]
+            try:
+                output = layer.compute_output_shape(shape)
+            except ShapeError as error:
+                if str(error).startswith("layer "):
+                    raise
+                raise cannot_take(self.stack, index, shape, str(error)) from None
+            except LaminaError:
+                raise
+            except (TypeError, ValueError) as error:
+                reason = f"fails in call or build: {str(error).splitlines()[0][:160]}"
+                raise cannot_take(self.stack, index, shape, reason) from error.with_traceback(error.__traceback__)
+            layer._shapes = (shape, output)
+            for weight in layer.weights:
+                if not weight.path.startswith(f"{self.name}/"):
+                    weight.path = f"{self.name}/{weight.path}"
+            shape = output
+        self._shapes = (self.entry.batch_shape, shape)
+        self.built = True
+
+    @user_facing
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights for an input of `input_shape`, batch axis included: `build((None, 16))`."""
+        if input_shape is None and self.entry is not None:
+            return
+        if not isinstance(input_shape, (tuple, list)) or not len(input_shape):
+            raise ArgumentError(f"build takes a shape with the batch axis, as in build((None, 16)); got {input_shape!r}.")
+        if self.entry is not None:
+            if tuple(input_shape)[1:] != self.entry.shape:
+                raise ShapeError(f"{self.name!r} is built for {self.entry.batch_shape}, and cannot be for {input_shape}.")
+            return
+        self._build_for_data(tuple(input_shape))
+
+    def _build_for_data(self, shape: Shape) -> None:
+        if not self.stack:
+            raise StackError(f"{self.name!r} has no layers: add one with model.add(layer).")
+        self.entry = InputLayer(shape[1:])
+        try:
+            self._build_from(0)
+        except Exception:
+            self.entry, self.built = None, False
+            raise
+
+    def build_for(self, shape: Shape) -> None:
+        if not self.built:
+            self._build_for_data(shape)
+        assert self.entry is not None
+        wanted = self.entry.batch_shape
+        if len(wanted) != len(shape) or any(w not in (s, None) for w, s in zip(wanted[1:], shape[1:], strict=True)):
+            if len(wanted) == len(shape) + 1 and wanted[-1] == 1:
+                hint = f"The last axis is missing: x[..., None] makes {(*shape, 1)}."
+            elif len(wanted) == len(shape) + 1:
+                hint = "For one sample alone put a batch axis before it: x[None]."
+            elif len(shape) > 1 and wanted[1:] == shape[:0:-1]:
+                hint = "The axes stand the other way round: transpose the data."
+            else:
+                hint = "Change the Input (or input_shape) of the model, or the columns of the data."
+            raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {shape}. {hint}")
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, first to last; the Input is not among them."""
+        return list(self.stack)
+
+    @user_facing
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name, or at that place."""
+        if (name is None) == (index is None):
+            raise ArgumentError("get_layer takes a name or an index: get_layer('dense'), get_layer(index=0).")
+        if index is not None:
+            if not -len(self.stack) <= index < len(self.stack):
+                raise ArgumentError(f"{self.name!r} has {len(self.stack)} layers, none at index {index}.")
+            return self.stack[index]
+        for layer in self.stack:
+            if layer.name == name:
+                return layer
+        names = [layer.name for layer in self.stack]
+        raise ArgumentError(f"no layer is called {name!r}. {did_you_mean(str(name), names)} The layers: {names}.")
+
+    def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
+        if not self.stack:
+            raise StackError(f"{self.name!r} has no layers: add one with model.add(layer).")
+        if not jnp.issubdtype(x.dtype, jnp.inexact) and not self.stack[0].integer_input:
+            x = x.astype(self.variable_dtype)
+        for layer in self.stack:
+            inputs, x = x, layer(x, training=training, mask=mask)
+            mask = layer.compute_mask(inputs, mask)
+        return x
+
+    @property
+    def weights(self) -> Any:
+        self._require_built("weights")
+        return super().weights
+
+    def get_config(self) -> dict[str, Any]:
+        layers = [serialize(layer) for layer in ([self.entry] if self.entry else []) + self.stack]
+        for layer, config in zip(self.stack, layers[-len(self.stack) :], strict=False):
+            if layer.built:
+                config["build_config"] = {"input_shape": list(layer.input_shape)}
+        head = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy), "layers": layers}
+        return head | ({"build_input_shape": list(self.entry.batch_shape)} if self.entry else {})
+
+    @classmethod
+    @user_facing
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        """A stack of equal layers with fresh weights.
+
+        Args:
+            custom_objects: the classes of your own layers, by name.
+        """
+        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        for entry in config["layers"]:
+            model._add(_layer_from(entry, custom_objects or {}))
+        return model
+
+
+def _layer_from(entry: dict[str, Any], custom_objects: dict[str, Any]) -> Layer:
+    name = entry["class_name"]
+    kind = custom_objects.get(entry.get("registered_name") or name) or custom_objects.get(name) or registry.find(name)
+    if issubclass(kind, Stack):
+        return kind.from_config(entry["config"], custom_objects)
+    return kind.from_config(entry["config"])

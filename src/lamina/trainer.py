@@ -1,0 +1,119 @@
+"""Between the model and the compiled programs: hands the arrays in, runs pieces of data, hands the arrays back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lamina import programs, train
+from lamina.data.feed import Feed, Pace, Piece
+from lamina.random import key_of
+from lamina.train import Recipe, TrainState
+from lamina.weight import Array
+
+
+class Trainer:
+    """Runs one model with one set of loss, optimizer and metrics."""
+
+    def __init__(self, model: Any, metrics: list[tuple[Any, bool]]) -> None:
+        compiled = model.compiled_with
+        self.model, self.optimizer, self.eager = model, compiled.optimizer, compiled.eager
+        self.recipe = Recipe(model, compiled.loss, compiled.optimizer, metrics, compiled.loss_weight)
+        weights = model.weights_by_path()
+        self.trained = {path: weights[path][0] for path in self.recipe.trained}
+        self.fixed = {path: weights[path][0] for path in self.recipe.fixed}
+
+        fresh = self.optimizer.init(self._arrays()[0])
+        self.optimizer.state = fresh if self.optimizer.state is None else _kept(fresh, self.optimizer.state)
+        self.no_sums = self.recipe.initial_metrics()
+        self.key = key_of(model._seed)
+        self.kept: TrainState | None = None
+
+    def gather(self) -> TrainState:
+        """The arrays that the layers and the optimizer hold now, with metrics at their start."""
+        params, state = self._arrays()
+        step = jnp.asarray(np.int32(self.model.steps_trained))
+        return TrainState(params, state, self.optimizer.state, self.no_sums, self.key, step, jnp.asarray(np.int32(-1)))
+
+    def open(self) -> TrainState:
+        """A state to run from: copies of what the layers hold, since the programs overwrite what they are given."""
+        self.kept = self.gather()
+        copied = programs.compiled("copy", lambda state: jax.tree.map(jnp.copy, state), (self.kept,))
+        return copied.result()(self.kept)
+
+    def close(self, state: TrainState) -> None:
+        """Hand the arrays back to the layers and the optimizer."""
+        for path, weight in self.trained.items():
+            weight.value = state.params[path]
+        for path, weight in self.fixed.items():
+            weight.value = state.state[path]
+        self.optimizer.state = state.optimizer
+        self.model.steps_trained = int(state.step)
+
+    def reread(self, state: TrainState) -> TrainState:
+        """The state with what callbacks may have changed since `close`: weights, learning rate."""
+        return self.gather()._replace(metrics=state.metrics)
+
+    def finalize(self) -> None:
+        """At the end of training: the averaged weights take the place of the last ones, where the optimizer keeps any."""
+        params, _ = self._arrays()
+        for path, value in self.optimizer.finalize(params, self.optimizer.state).items():
+            self.trained[path].value = value
+
+    def restore(self) -> None:
+        """Put everything back to where the last `open` was."""
+        assert self.kept is not None
+        self.close(self.kept)
+
+    def train(self, state: TrainState, piece: Piece) -> tuple[TrainState, dict[str, Any]]:
+        """Run a piece; the learning rate is the one that the optimizer has now."""
+        program = self._train_program(state, piece).result()
+        state, logs = program(state, piece.data, piece.order, piece.start, piece.count)
+        return state, self._named(logs)
+
+    def test(self, sums: Any, piece: Piece) -> tuple[Any, dict[str, Any]]:
+        program = self._test_program(sums, piece).result()
+        sums, logs = program(*self._arrays(), sums, piece.data, piece.start, piece.count)
+        return sums, self._named(logs)
+
+    def prepare(self, state: TrainState, feed: Feed, validation: Feed | None) -> None:
+        """Compile in the background what is needed later: the short last batch, and the validation."""
+        for size in feed.sizes()[1:]:
+            self._train_program(state, feed.example(size), ahead=True)
+        for size in validation.sizes() if validation else ():
+            self._test_program(self.no_sums, validation.example(size), ahead=True)
+
+    def _named(self, logs: dict[str, Array]) -> dict[str, Any]:
+        """Logs on the host as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
+        host = jax.device_get(logs)
+        names = ["loss", *(metric.name for metric, _ in self.recipe.metrics)]
+        return {name: float(host[name]) if np.ndim(host[name]) == 0 else np.asarray(host[name]) for name in names}
+
+    def _arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        return (
+            {path: weight.value for path, weight in self.trained.items()},
+            {path: weight.value for path, weight in self.fixed.items()},
+        )
+
+    def _train_program(self, state: TrainState, piece: Piece, ahead: bool = False) -> Any:
+        return self._program("train", train.train, piece, (state, piece.data, piece.order), (0,), ahead)
+
+    def _test_program(self, sums: Any, piece: Piece, ahead: bool = False) -> Any:
+        return self._program("test", train.test, piece, (*self._arrays(), sums, piece.data), (), ahead)
+
+    def _program(self, kind: str, make: Any, piece: Piece, arrays: Any, donate: tuple[int, ...], ahead: bool) -> Any:
+        key = (kind, self.recipe.key, piece.size)
+        arguments = (*arrays, piece.start, piece.count)
+        return programs.compiled(
+            key, make(self.recipe, piece.size), arguments, donate=donate, ahead=ahead, eager=self.eager
+        )
+
+
+def _kept(fresh: Any, old: Any) -> Any:
+    """The optimizer's state for the weights trained now: the old one where it is of the same shape."""
+    if isinstance(fresh, dict) and isinstance(old, dict):
+        return {key: _kept(value, old[key]) if key in old else value for key, value in fresh.items()}
+    return old if np.shape(old) == np.shape(fresh) else fresh
