@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from decimal import Decimal
 
 import jax
 import jax.numpy as jnp
@@ -105,6 +106,7 @@ def test_memory_mapped_files_stay_on_disk(tmp_path):
         lambda: np.array([*map(list, X), None], dtype=object)[:-1],
         lambda: type("Tensor", (), {"__array__": lambda self, dtype=None, copy=None: X})(),
         lambda: pd.DataFrame(X),
+        lambda: pd.DataFrame([[Decimal(int(n)) for n in row] for row in X]),
         lambda: pd.DataFrame(X, columns=["a", "b", "a"]),
         lambda: pd.DataFrame(X, columns=["a", "b", "c"], dtype="Float32"),
         lambda: pd.DataFrame(X, columns=["a", "b", "c"]).astype({"b": "Int64"}),
@@ -473,6 +475,19 @@ def test_targets_beside_a_stream_are_refused():
     refusal(lambda: Stream([(X, Y)], None, Y), "sample_weight cannot be given where x is a list")
     refusal(lambda: arrays(batches(), Y), "x is a generator", "Its batches have to hold the targets")
     refusal(lambda: arrays([(X, Y)]), "x is a list, a stream of batches. Here an array is expected")
+
+
+def test_class_weights_of_a_stream():
+    weights = {0: 0.5, 1: 2.0, 2: 3.0}
+    for table in Stream(list(batches()), class_weight=weights).epoch():
+        np.testing.assert_array_equal(table.sample_weight, class_weight_to_sample_weights(table.y, weights))
+    refusal(
+        lambda: firsts(Stream(batches(), class_weight={0: 1.0}).epoch()),
+        "batch 1 of x: class_weight has no weight for class 1",
+        error=LabelError,
+    )
+    refusal(lambda: firsts(Stream([(X, Y, Y)], class_weight=weights).epoch()), "given together", error=ArgumentError)
+    refusal(lambda: Stream(batches(), class_weight="balanced"), "all rows at once", error=ArgumentError)
 
 
 def test_wrong_batches_are_named():

@@ -11,6 +11,7 @@ from lamina.errors import LabelError, warn
 from lamina.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
+    Crossentropy,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
@@ -78,6 +79,8 @@ def fit_loss(
         raise LabelError(
             f"the loss {_name(loss)} needs targets, and y is None. Give them: fit(x, y), or batches (x, y)."
         )
+    if isinstance(loss, Crossentropy):
+        loss = loss.fitting(y.shape, output_shape)
     for kinds, rules in RULES:
         if isinstance(loss, kinds):
             for rule in rules:

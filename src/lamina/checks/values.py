@@ -43,7 +43,7 @@ def _found(name: str, array: HostArray, bad: HostArray, columns: tuple[str, ...]
     elif name != "x":
         advice = f"Drop these rows: keep = ~numpy.isnan({name}); x, y = x[keep], y[keep]."
     elif columns:
-        advice = "Fill the gaps, as in x = x.fillna(x.median()), or drop the rows: x.dropna()."
+        advice = 'Fill the gaps, as in x = x.astype("float32").fillna(x.median()), or drop the rows, from y too.'
     else:
         advice = "Fill the gaps: x = sklearn.impute.SimpleImputer().fit_transform(x), or numpy.nan_to_num(x)."
     return (DataError if name == "x" else LabelError)(f"{where} is {kind}; {many}.\n{advice}")

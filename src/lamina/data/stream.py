@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from lamina.data.source import Table, arrays
-from lamina.errors import DataError, warn
+from lamina.data.weights import class_weights
+from lamina.errors import ArgumentError, DataError, warn
 from lamina.random import next_seed
 
 
@@ -27,7 +28,14 @@ class Stream:
     """
 
     def __init__(
-        self, source: Any, y: Any = None, sample_weight: Any = None, *, name: str = "x", floatx: str = "float32"
+        self,
+        source: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        class_weight: Any = None,
+        name: str = "x",
+        floatx: str = "float32",
     ) -> None:
         for argument, given in (("y", y), ("sample_weight", sample_weight)):
             if given is not None:
@@ -35,7 +43,12 @@ class Stream:
                     f"{argument} cannot be given where {name} is a {type(source).__name__} of batches. "
                     "Put it into the batches: (x, y) or (x, y, sample_weight)."
                 )
-        self.source, self.name, self.floatx = source, name, floatx
+        if isinstance(class_weight, str):
+            raise ArgumentError(
+                f"class_weight={class_weight!r} needs all rows at once, which a stream does not show. "
+                "Give the weights: class_weight={0: 1.0, 1: 5.0}."
+            )
+        self.source, self.class_weight, self.name, self.floatx = source, class_weight, name, floatx
         self.once = hasattr(source, "__next__")
         """Whether the source ends for good when it ends."""
         self.steps = _length(source)
@@ -106,9 +119,12 @@ class Stream:
                 f"{where} is a {type(batch).__name__} of {len(parts)}; expected x, (x, y) or (x, y, sample_weight)."
             )
         try:
-            return arrays(*parts, floatx=self.floatx)
+            table = arrays(*parts, floatx=self.floatx)
+            if self.class_weight is None:
+                return table
+            return table._replace(sample_weight=class_weights(self.class_weight, table.y, table.sample_weight))
         except DataError as error:
-            raise DataError(f"{where}: {error}") from None
+            raise type(error)(f"{where}: {error}") from None
 
     def _spent(self, why: str) -> DataError:
         return DataError(
