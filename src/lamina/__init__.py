@@ -7,6 +7,7 @@ from typing import Any
 from lamina import (
     activations,
     callbacks,
+    config,
     constraints,
     dtypes,
     errors,
@@ -42,6 +43,7 @@ __all__ = [
     "Sequential",
     "activations",
     "callbacks",
+    "config",
     "constraints",
     "dtypes",
     "errors",

@@ -150,4 +150,4 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
 
 
 def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, globals())
+    raise missing_attribute(__name__, name, [each for each in registry.named if each in globals()])

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina.errors import ArgumentError, UnknownNameError, did_you_mean, user_facing
-from lamina.settings import Configured, number, setting
+from lamina.settings import Configured, above_zero, setting
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
@@ -129,6 +129,4 @@ def epsilon() -> float:
 @user_facing
 def set_epsilon(value: float) -> None:
     """Make `value` what `epsilon()` returns."""
-    if not number(value) > 0:
-        raise ArgumentError(f"expected a number above 0, got {value!r}.")
-    _default["epsilon"] = number(value)
+    _default["epsilon"] = above_zero(value)

@@ -59,6 +59,10 @@ class NotCompiledError(LaminaError, ValueError):
     """`compile` was not called before training or evaluating."""
 
 
+class FixedError(LaminaError, TypeError):
+    """A setting that cannot be set on an object that exists already."""
+
+
 class NonFiniteError(LaminaError, RuntimeError):
     """A NaN or an infinity in the loss."""
 

@@ -464,6 +464,7 @@ def keyed(function: Callable[..., Any]) -> Callable[..., Array]:
     if names[:1] != ["key"] and "key" in names:
         return function
 
+    @user_facing
     def adapted(shape: Sequence[int], dtype: Any = None, key: Array | None = None) -> Array:
         first = (chosen(None, key),) if names[:1] == ["key"] else ()
         values = jnp.asarray(function(*first, shape, dtype=dtype), dtype)
@@ -471,7 +472,10 @@ def keyed(function: Callable[..., Any]) -> Callable[..., Array]:
             raise ShapeError(f"the initializer {function!r} made shape {values.shape}, the weight has {tuple(shape)}.")
         return values
 
-    return functools.update_wrapper(adapted, function)
+    signature = inspect.signature(adapted)
+    functools.update_wrapper(adapted, function)
+    adapted.__signature__ = signature  # type: ignore[attr-defined]  # that of the function would be taken for it
+    return adapted
 
 
 @user_facing
@@ -499,4 +503,4 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
 
 
 def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, globals())
+    raise missing_attribute(__name__, name, [each for each in registry.named if each in globals()])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import zlib
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -176,6 +177,27 @@ class Layer(Tree):
             if not isinstance(value, jax.core.Tracer):
                 weight.value = value
         return y
+
+    def stateless_call(
+        self,
+        trainable_variables: Sequence[Any],
+        non_trainable_variables: Sequence[Any],
+        x: Any,
+        training: bool = False,
+        mask: Any = None,
+        return_losses: bool = False,
+    ) -> tuple[Any, ...]:
+        """The output for given arrays, and the non-trainable ones after the pass: a pure function, for `jax.grad`.
+
+        The arrays stand in the order of `trainable_weights` and of `non_trainable_weights`.
+        """
+        kept = self.non_trainable_weights
+        values = dict(zip(self.trainable_weights, trainable_variables, strict=True))
+        values |= dict(zip(kept, non_trainable_variables, strict=True))
+        now = Pass(values, training=training, key=fold(key_of(self._seed), 1))
+        y = now.copy_of(self)(x, mask=mask)
+        after = values | dict(now.changed())
+        return (y, [after[weight] for weight in kept], *([now.losses] if return_losses else []))
 
     def _run(self, x: Any, training: bool | None, mask: Any) -> Any:
         """`call` inside a pass, with the input cast and what `call` asks for told."""

@@ -11,18 +11,12 @@ import jax.numpy as jnp
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, warn
 from lamina.registry import Registry
-from lamina.settings import Configured, flag, number, optional, setting
+from lamina.settings import Configured, above_zero, flag, number, optional, setting
 
 Array = jax.Array
 
 registry = Registry("learning rate schedule")
 get = registry.get
-
-
-def _above_zero(value: Any) -> float:
-    if not number(value) > 0:
-        raise ArgumentError(f"expected a number above 0, got {value!r}.")
-    return number(value)
 
 
 def _numbers(values: Any) -> list[float]:
@@ -63,7 +57,7 @@ class ExponentialDecay(LearningRateSchedule):
     """
 
     initial_learning_rate: float = setting(number)
-    decay_steps: float = setting(_above_zero)
+    decay_steps: float = setting(above_zero)
     decay_rate: float = setting(number)
     staircase: bool = setting(flag, default=False)
     name: str = "ExponentialDecay"
@@ -81,7 +75,7 @@ class InverseTimeDecay(LearningRateSchedule):
     """
 
     initial_learning_rate: float = setting(number)
-    decay_steps: float = setting(_above_zero)
+    decay_steps: float = setting(above_zero)
     decay_rate: float = setting(number)
     staircase: bool = setting(flag, default=False)
     name: str = "InverseTimeDecay"
@@ -130,7 +124,7 @@ class PolynomialDecay(LearningRateSchedule):
     """
 
     initial_learning_rate: float = setting(number)
-    decay_steps: float = setting(_above_zero)
+    decay_steps: float = setting(above_zero)
     end_learning_rate: float = setting(number, default=0.0001)
     power: float = setting(number, default=1.0)
     cycle: bool = setting(flag, default=False)
@@ -155,7 +149,7 @@ class CosineDecay(LearningRateSchedule):
     """
 
     initial_learning_rate: float = setting(number)
-    decay_steps: float = setting(_above_zero)
+    decay_steps: float = setting(above_zero)
     alpha: float = setting(number, default=0.0)
     name: str = "CosineDecay"
     warmup_target: float | None = setting(optional(number), default=None)
@@ -190,7 +184,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     """
 
     initial_learning_rate: float = setting(number)
-    first_decay_steps: float = setting(_above_zero)
+    first_decay_steps: float = setting(above_zero)
     t_mul: float = setting(number, default=2.0)
     m_mul: float = setting(number, default=1.0)
     alpha: float = setting(number, default=0.0)

@@ -41,6 +41,8 @@ class Configured:
     settings: ClassVar[dict[str, Setting]] = {}
     keras_module: ClassVar[str | None] = None
     """The module under which Keras's files name the built-in classes; None for the user's own."""
+    instead: ClassVar[dict[str, str]] = {}
+    """Arguments of older Keras, and for each a sentence that says what to type now."""
     unshared: ClassVar[frozenset[str]] = frozenset({"_arguments"})
     """The attributes that do not matter to a compiled program."""
 
@@ -75,7 +77,8 @@ class Configured:
         unknown = [name for name in kwargs if name not in kind.settings]
         if unknown:
             raise ArgumentError(
-                f"{kind.__name__} has no argument {unknown[0]!r}. {did_you_mean(unknown[0], kind.settings)}\n"
+                f"{kind.__name__} has no argument {unknown[0]!r}. "
+                f"{kind.instead.get(unknown[0]) or did_you_mean(unknown[0], kind.settings)}\n"
                 f"Its arguments are: {', '.join(kind.settings)}."
             )
         try:
@@ -216,6 +219,13 @@ def not_negative(value: Any) -> float:
     """A number of at least 0."""
     if not number(value) >= 0:
         raise ArgumentError(f"expected a number of at least 0, got {value!r}.")
+    return number(value)
+
+
+def above_zero(value: Any) -> float:
+    """A number above 0."""
+    if not number(value) > 0:
+        raise ArgumentError(f"expected a number above 0, got {value!r}.")
     return number(value)
 
 

@@ -39,7 +39,7 @@ class Weight:
         constraint: Callable[[Array], Array] | None = None,
         autocast: bool = True,
     ) -> None:
-        self.value = value if isinstance(value, jax.ShapeDtypeStruct) else jnp.asarray(value)
+        self.value: Any = value if isinstance(value, jax.ShapeDtypeStruct) else jnp.asarray(value)
         self.name, self.path, self.trainable = name, path or name, trainable
         self.regularizer, self.constraint, self.autocast = regularizer, constraint, autocast
 
@@ -69,7 +69,7 @@ class Weight:
     def assign_sub(self, value: Any) -> Weight:
         return self.assign(self.value - jnp.asarray(value, self.value.dtype))
 
-    def __jax_array__(self) -> Array:
+    def __jax_array__(self) -> Any:
         return self.value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -80,7 +80,7 @@ class Weight:
             raise AttributeError(name)
         return getattr(self.value, name)
 
-    def __getitem__(self, index: Any) -> Array:
+    def __getitem__(self, index: Any) -> Any:
         return self.value[index]
 
     def __iter__(self) -> Iterator[Array]:
@@ -121,3 +121,14 @@ for _name in "lt le gt ge".split():
     setattr(Weight, f"__{_name}__", _binary(getattr(operator, _name)))
 for _name in "neg pos abs".split():
     setattr(Weight, f"__{_name}__", lambda self, _op=getattr(operator, _name): _op(self.value))
+
+
+def _unflatten(name: str, values: tuple[Any]) -> Weight:
+    weight = object.__new__(Weight)  # JAX also hands in things that are no arrays
+    blank = {"trainable": True, "regularizer": None, "constraint": None, "autocast": True}
+    vars(weight).update(value=values[0], name=name, path=name, **blank)
+    return weight
+
+
+# JAX's compiled functions, jnp.maximum and jnp.sum among them, take no `__jax_array__`; a tree of one array they take.
+jax.tree_util.register_pytree_node(Weight, lambda weight: ((weight.value,), weight.name), _unflatten)

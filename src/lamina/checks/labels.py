@@ -68,7 +68,7 @@ def fit_loss(
     Args:
         last_activation: the name of what the last layer ends with; None if that is unknown.
     """
-    if last_activation == "softmax" and output_shape[-1] == 1:
+    if last_activation == "softmax" and len(output_shape) == 2 and output_shape[1] == 1:
         raise LabelError(
             'softmax over a single unit is always 1. Two classes: Dense(1, activation="sigmoid") and '
             'loss="binary_crossentropy"; more: Dense(number of classes, activation="softmax").'
@@ -105,7 +105,7 @@ def one_unit_a_class(case: Case) -> None:
 
 
 def not_one_hot(case: Case) -> None:
-    if case.units != 1 and _fits(case.y.shape, case.output):
+    if case.units not in (None, 1) and _fits(case.y.shape, case.output):
         raise case.error(
             "y is one-hot, but this loss takes the number of each row's class.",
             'Take loss="categorical_crossentropy", or y.argmax(axis=-1).',
@@ -180,7 +180,7 @@ def shares_of_one(case: Case) -> None:
 def zero_to_one(case: Case) -> None:
     y = case.y
     low, high = float(y.min()), float(y.max())
-    if low >= 0 and high <= 1:
+    if low >= -1e-6 and high <= 1 + 1e-6:  # rounding is no mistake
         return
     count = f"{high - low + 1:.0f}"
     classes = f'{count} classes take Dense({count}, activation="softmax") and loss="sparse_categorical_crossentropy".'

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lamina.errors import ArgumentError, did_you_mean
+from lamina.errors import ArgumentError, did_you_mean, user_facing
 
 
+@user_facing
 def summary(
     model: Any,
     line_length: int | None = None,
@@ -40,7 +41,7 @@ def summary(
     if line_length is None:
         line_length = min(100 if show_trainable else 88, shutil.get_terminal_size().columns - 4)
     if positions is None:
-        positions = (0.405, 0.72, 0.9, 1.0) if show_trainable else (0.45, 0.8, 1.0)
+        positions = (0.38, 0.66, 0.84, 1.0) if show_trainable else (0.45, 0.8, 1.0)
     widths = _widths(line_length, positions, len(headings))
 
     stream = io.StringIO() if print_fn else None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layer import Layer
-from lamina.settings import one_of, optional, setting
+from lamina.settings import setting
 from lamina.shapes import InputSpec
 
 Array = jax.Array
@@ -23,7 +24,7 @@ class Flatten(Layer):
     (2, 12)
     """
 
-    data_format: str | None = setting(optional(one_of("channels_last", "channels_first")), default=None)
+    data_format: str | None = setting(data_format, default=None)
 
     def prepare(self) -> None:
         super().prepare()
@@ -43,8 +44,6 @@ class Reshape(Layer):
     """
 
     target_shape: Any
-
-    supports_masking: ClassVar[bool] = False
 
     def validate(self) -> None:
         super().validate()

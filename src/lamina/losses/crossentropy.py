@@ -22,8 +22,8 @@ def binary_crossentropy(
     y, p = matched(*floats(y_true, y_pred))
     if label_smoothing:
         y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    if from_logits:  # -y log(sigmoid(p)) - (1 - y) log(sigmoid(-p)), with one exponential
-        values = jnp.maximum(p, 0) - p * y + jnp.log1p(jnp.exp(-jnp.abs(p)))
+    if from_logits:
+        values = -y * jax.nn.log_sigmoid(p) - (1.0 - y) * jax.nn.log_sigmoid(-p)
     else:
         p = jnp.clip(p, dtypes.epsilon(), 1.0 - dtypes.epsilon())
         values = -(y * jnp.log(p) + (1.0 - y) * jnp.log(1.0 - p))

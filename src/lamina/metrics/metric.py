@@ -134,7 +134,8 @@ class Metric(Configured):
 
     def value(self, values: dict[str, Array]) -> Any:
         """The result that the state `values` stands for."""
-        return jax.tree.map(jnp.asarray, self._holding(values).result())
+        result = self._holding(values).result()
+        return jax.tree.map(jnp.asarray, result, is_leaf=lambda leaf: isinstance(leaf, Weight))
 
     def keep(self, values: dict[str, Array]) -> None:
         """Make `values` the state of this object."""

@@ -1,0 +1,49 @@
+"""Optimizers, by name or as objects: how the weights follow the gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina import schedules as schedules
+from lamina.errors import ArgumentError, user_facing
+from lamina.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
+from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
+from lamina.optimizers.gradient_descent import SGD, Lion
+from lamina.optimizers.loss_scale import LossScaleOptimizer
+from lamina.optimizers.optimizer import Optimizer, registry
+
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "LossScaleOptimizer",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "get",
+    "registry",
+    "schedules",
+]
+
+
+@user_facing
+def get(identifier: Any) -> Optimizer | None:
+    """The optimizer for a name, a class, a config or an object; None stays None.
+
+    >>> get("rmsprop")
+    RMSprop()
+    """
+    found = registry.get(identifier)
+    if found is not None and not isinstance(found, Optimizer):
+        kind = type(found)
+        raise ArgumentError(
+            f"expected an optimizer such as 'adam' or Adam(0.001), got {found!r} ({kind.__module__}.{kind.__name__})."
+        )
+    return found

@@ -1,0 +1,150 @@
+"""Adam and its kin: a running mean of the gradient, over the root of a running mean of its square."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from lamina.optimizers.optimizer import Arrays, Optimizer, registry
+from lamina.optimizers.state import learning_rate
+from lamina.settings import flag, not_negative, rate, setting
+from lamina.weight import Array
+
+
+def _toward(mean: Array, value: Array, beta: float) -> Array:
+    """The running mean with one more value in it."""
+    return mean + (value - mean) * (1 - beta)
+
+
+@registry.add()
+class Adam(Optimizer):
+    """`p -= lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)`, with `m` and `v` running means of
+    `g` and `g**2` (Kingma and Ba 2014).
+
+    >>> Adam(0.01)
+    Adam(learning_rate=0.01)
+
+    Args:
+        amsgrad: divide by the largest `v` so far (Reddi et al. 2018, "On the convergence of Adam and beyond").
+    """
+
+    beta_1: float = setting(rate, default=0.9)
+    beta_2: float = setting(rate, default=0.999)
+    epsilon: float = setting(not_negative, default=1e-7)
+    amsgrad: bool = setting(flag, default=False)
+
+    order = (("momentum", "velocity"), ("velocity_hat",))
+
+    def slots(self, p: Array) -> Arrays:
+        names = ("momentum", "velocity", "velocity_hat") if self.amsgrad else ("momentum", "velocity")
+        return {name: jnp.zeros_like(p) for name in names}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        m, v = _toward(slots["momentum"], g, self.beta_1), _toward(slots["velocity"], g * g, self.beta_2)
+        after = {"momentum": m, "velocity": v}
+        if self.amsgrad:
+            after["velocity_hat"] = v = jnp.maximum(slots["velocity_hat"], v)
+        alpha = lr * jnp.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        return p - m * alpha / (jnp.sqrt(v) + self.epsilon), after
+
+
+@registry.add()
+class AdamW(Adam):
+    """`Adam` whose weights decay: `p -= lr * weight_decay * p` before each step (Loshchilov and Hutter 2017).
+
+    >>> AdamW(weight_decay=0.01)
+    AdamW(weight_decay=0.01)
+    """
+
+    learning_rate: Any = setting(learning_rate, default=0.001)
+    weight_decay: float = setting(not_negative, default=0.004)
+    beta_1: float = setting(rate, default=0.9)
+    beta_2: float = setting(rate, default=0.999)
+    epsilon: float = setting(not_negative, default=1e-7)
+    amsgrad: bool = setting(flag, default=False)
+
+
+@registry.add()
+class Adamax(Optimizer):
+    """`p -= lr / (1 - beta_1**t) * m / (u + epsilon)`, with `m` a running mean of `g` and `u = max(beta_2 * u, |g|)`
+    (Kingma and Ba 2014, section 7).
+
+    >>> Adamax(beta_1=0.95)
+    Adamax(beta_1=0.95)
+    """
+
+    beta_1: float = setting(rate, default=0.9)
+    beta_2: float = setting(rate, default=0.999)
+    epsilon: float = setting(not_negative, default=1e-7)
+
+    order = (("momentum", "norm"),)
+
+    def slots(self, p: Array) -> Arrays:
+        return {"momentum": jnp.zeros_like(p), "norm": jnp.zeros_like(p)}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        m = _toward(slots["momentum"], g, self.beta_1)
+        u = jnp.maximum(self.beta_2 * slots["norm"], jnp.abs(g))
+        return p - lr * m / ((1 - self.beta_1**t) * (u + self.epsilon)), {"momentum": m, "norm": u}
+
+
+WARM = np.cumprod(1 - 0.5 * 0.96 ** np.arange(1, 513))
+"""Products of Nadam's warm-up up to each step; after 512 steps they change no more."""
+
+
+@registry.add()
+class Nadam(Optimizer):
+    """`Adam` with Nesterov momentum: `p -= lr * m_hat / (sqrt(v / (1 - beta_2**t)) + epsilon)`, where `m_hat` looks one
+    step ahead (Dozat 2015).
+
+    Momentum warms up: `u(t) = beta_1 * (1 - 0.5 * 0.96**t)`, and `m_hat = u(t + 1) * m / (1 - u(1) ... u(t + 1)) +
+    (1 - u(t)) * g / (1 - u(1) ... u(t))`.
+
+    >>> Nadam(0.002)
+    Nadam(learning_rate=0.002)
+    """
+
+    beta_1: float = setting(rate, default=0.9)
+    beta_2: float = setting(rate, default=0.999)
+    epsilon: float = setting(not_negative, default=1e-7)
+
+    order = (("momentum", "velocity"),)
+
+    def slots(self, p: Array) -> Arrays:
+        return {"momentum": jnp.zeros_like(p), "velocity": jnp.zeros_like(p)}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        m, v = _toward(slots["momentum"], g, self.beta_1), _toward(slots["velocity"], g * g, self.beta_2)
+        now, ahead = (self.beta_1 * (1 - 0.5 * 0.96**step) for step in (t, t + 1))
+        product = self.beta_1**t * jnp.asarray(WARM, t.dtype)[jnp.minimum(t, len(WARM)).astype(jnp.int32) - 1]
+        m_hat = ahead * m / (1 - product * ahead) + (1 - now) * g / (1 - product)
+        v_hat = v / (1 - self.beta_2**t)
+        return p - m_hat * lr / (jnp.sqrt(v_hat) + self.epsilon), {"momentum": m, "velocity": v}
+
+
+@registry.add()
+class Lamb(Optimizer):
+    """`p -= lr * |p| / |r| * r`, with `r` the step that `Adam` would take for `lr = 1`, and 1 for the quotient if a
+    norm is 0 (You et al. 2019, "Large batch optimization for deep learning").
+
+    >>> Lamb(epsilon=1e-6)
+    Lamb(epsilon=1e-06)
+    """
+
+    beta_1: float = setting(rate, default=0.9)
+    beta_2: float = setting(rate, default=0.999)
+    epsilon: float = setting(not_negative, default=1e-7)
+
+    order = (("momentum", "velocity"),)
+
+    def slots(self, p: Array) -> Arrays:
+        return {"momentum": jnp.zeros_like(p), "velocity": jnp.zeros_like(p)}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        m, v = _toward(slots["momentum"], g, self.beta_1), _toward(slots["velocity"], g * g, self.beta_2)
+        r = m / (1 - self.beta_1**t) / (jnp.sqrt(v / (1 - self.beta_2**t)) + self.epsilon)
+        size, length = jnp.sqrt(jnp.sum(p * p)), jnp.sqrt(jnp.sum(r * r))
+        trust = jnp.where((size > 0) & (length > 0), size / length, 1)
+        return p - trust * lr * r, {"momentum": m, "velocity": v}

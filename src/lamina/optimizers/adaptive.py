@@ -1,0 +1,173 @@
+"""Each number in a weight gets a rate of its own, by the size of its past gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from lamina.errors import ArgumentError
+from lamina.optimizers.optimizer import Arrays, Optimizer, registry
+from lamina.settings import above_zero, flag, not_negative, number, rate, setting
+from lamina.weight import Array
+
+
+@registry.add()
+class RMSprop(Optimizer):
+    """`p -= lr * g / sqrt(v + epsilon)`, with `v = rho * v + (1 - rho) * g**2` (Tieleman and Hinton 2012).
+
+    >>> RMSprop(momentum=0.9)
+    RMSprop(momentum=0.9)
+
+    Args:
+        momentum: adds up steps: `m = momentum * m + step` and `p -= m`.
+        centered: take the square of the gradient's running mean off `v`: a variance in place of a mean square.
+    """
+
+    rho: float = setting(rate, default=0.9)
+    momentum: float = setting(rate, default=0.0)
+    epsilon: float = setting(not_negative, default=1e-7)
+    centered: bool = setting(flag, default=False)
+
+    order = (("velocity",), ("momentum",), ("average_gradient",))
+
+    def slots(self, p: Array) -> Arrays:
+        used = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
+        return {name: jnp.zeros_like(p) for name, is_used in used.items() if is_used}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        after = {"velocity": self.rho * slots["velocity"] + (1 - self.rho) * g * g}
+        v = after["velocity"]
+        if self.centered:
+            mean = after["average_gradient"] = self.rho * slots["average_gradient"] + (1 - self.rho) * g
+            v = v - mean * mean
+        move = lr * g / jnp.sqrt(v + self.epsilon)
+        if self.momentum > 0:
+            move = after["momentum"] = self.momentum * slots["momentum"] + move
+        return p - move, after
+
+
+@registry.add()
+class Adagrad(Optimizer):
+    """`p -= lr * g / sqrt(a + epsilon)`, with `a` the sum of all `g**2` (Duchi et al. 2011).
+
+    >>> Adagrad(0.1)
+    Adagrad(learning_rate=0.1)
+    """
+
+    initial_accumulator_value: float = setting(not_negative, default=0.1)
+    epsilon: float = setting(not_negative, default=1e-7)
+
+    order = (("accumulator",),)
+
+    def slots(self, p: Array) -> Arrays:
+        return {"accumulator": jnp.full_like(p, self.initial_accumulator_value)}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        a = slots["accumulator"] + g * g
+        return p - lr * g / jnp.sqrt(a + self.epsilon), {"accumulator": a}
+
+
+@registry.add()
+class Adadelta(Optimizer):
+    """`p -= lr * d`, with `d = sqrt(x + epsilon) / sqrt(a + epsilon) * g`, and `a` and `x` running means of `g**2` and
+    `d**2` (Zeiler 2012). The paper has `lr = 1`.
+
+    >>> Adadelta(1.0)
+    Adadelta(learning_rate=1.0)
+    """
+
+    rho: float = setting(rate, default=0.95)
+    epsilon: float = setting(not_negative, default=1e-7)
+
+    order = (("accumulated_grad", "accumulated_delta_var"),)
+
+    def slots(self, p: Array) -> Arrays:
+        return {"accumulated_grad": jnp.zeros_like(p), "accumulated_delta_var": jnp.zeros_like(p)}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        x = slots["accumulated_delta_var"]
+        a = self.rho * slots["accumulated_grad"] + (1 - self.rho) * g * g
+        d = jnp.sqrt(x + self.epsilon) * g / jnp.sqrt(a + self.epsilon)
+        x = self.rho * x + (1 - self.rho) * d * d
+        return p - lr * d, {"accumulated_grad": a, "accumulated_delta_var": x}
+
+
+@registry.add()
+class Adafactor(Optimizer):
+    """`p -= r * max(epsilon_2, rms(p)) * u / max(1, rms(u) / clip_threshold)`, with `r = min(lr, 1 / sqrt(t))` and
+    `u = g / sqrt(v)`, where `v` is a running mean of `g**2`, which a matrix keeps as those of its rows and its columns
+    (Shazeer and Stern 2018).
+
+    >>> Adafactor(0.01)
+    Adafactor(learning_rate=0.01)
+
+    Args:
+        beta_2_decay: the running mean's weight for the past is `1 - t**beta_2_decay`.
+        relative_step: taken for Keras's sake; `r` is as above either way, there too.
+    """
+
+    beta_2_decay: float = setting(number, default=-0.8)
+    epsilon_1: float = setting(not_negative, default=1e-30)
+    epsilon_2: float = setting(not_negative, default=0.001)
+    clip_threshold: float = setting(above_zero, default=1.0)
+    relative_step: bool = setting(flag, default=True)
+
+    order = (("r", "c", "velocity"),)
+
+    def slots(self, p: Array) -> Arrays:
+        rows, columns = (p[..., 0], p[..., 0, :]) if p.ndim > 1 else (jnp.zeros((), p.dtype),) * 2
+        return {"r": jnp.zeros_like(rows), "c": jnp.zeros_like(columns), "velocity": jnp.zeros_like(p)}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        past = 1 - t**self.beta_2_decay
+        square = g * g + self.epsilon_1
+        r, c = slots["r"], slots["c"]
+        if p.ndim > 1:
+            r = past * r + (1 - past) * square.mean(-1)
+            c = past * c + (1 - past) * square.mean(-2)
+            v = (r / r.mean(-1, keepdims=True))[..., None] * c[..., None, :]
+        else:
+            v = past * slots["velocity"] + (1 - past) * square
+        u = g / jnp.sqrt(v)
+        u = u / jnp.maximum(1, jnp.sqrt(jnp.mean(u * u)) / self.clip_threshold)
+        size = jnp.minimum(lr, 1 / jnp.sqrt(t)) * jnp.maximum(self.epsilon_2, jnp.sqrt(jnp.mean(p * p)))
+        return p - size * u, {"r": r, "c": c, "velocity": v}
+
+
+def _not_positive(value: Any) -> float:
+    if not number(value) <= 0:
+        raise ArgumentError(f"expected a number of at most 0, got {value!r}.")
+    return number(value)
+
+
+@registry.add()
+class Ftrl(Optimizer):
+    """`p = (clip(z, -l1, l1) - z) / ((n**k + beta) / lr + 2 * l2)`, with `k = -learning_rate_power`, `n` the sum of all
+    `g**2`, and `z` the sum of `g` less what `n` grew by: `(n_new**k - n**k) / lr * p` (McMahan et al. 2013).
+
+    >>> Ftrl(l1_regularization_strength=0.01)
+    Ftrl(l1_regularization_strength=0.01)
+
+    Args:
+        l2_shrinkage_regularization_strength: twice this times `p` is added to the gradient in `z`, but not in `n`.
+    """
+
+    learning_rate_power: float = setting(_not_positive, default=-0.5)
+    initial_accumulator_value: float = setting(not_negative, default=0.1)
+    l1_regularization_strength: float = setting(not_negative, default=0.0)
+    l2_regularization_strength: float = setting(not_negative, default=0.0)
+    l2_shrinkage_regularization_strength: float = setting(not_negative, default=0.0)
+    beta: float = setting(number, default=0.0)
+
+    order = (("accumulator", "linear"),)
+
+    def slots(self, p: Array) -> Arrays:
+        return {"accumulator": jnp.full_like(p, self.initial_accumulator_value), "linear": jnp.zeros_like(p)}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        n, z = slots["accumulator"] + g * g, slots["linear"]
+        power, old_power = n**-self.learning_rate_power, slots["accumulator"] ** -self.learning_rate_power
+        z = z + g + 2 * self.l2_shrinkage_regularization_strength * p - (power - old_power) / lr * p
+        l1, l2 = self.l1_regularization_strength, self.l2_regularization_strength
+        return (jnp.clip(z, -l1, l1) - z) / ((power + self.beta) / lr + 2 * l2), {"accumulator": n, "linear": z}

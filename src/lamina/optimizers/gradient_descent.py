@@ -1,0 +1,70 @@
+"""Steps down the gradient, or by its sign alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from lamina.errors import ArgumentError
+from lamina.optimizers.optimizer import Arrays, Optimizer, registry
+from lamina.optimizers.state import learning_rate
+from lamina.settings import flag, rate, setting
+from lamina.weight import Array
+
+
+@registry.add()
+class SGD(Optimizer):
+    """`p -= lr * g`; with momentum `m = momentum * m - lr * g` and `p += m`.
+
+    >>> SGD(0.1, momentum=0.9)
+    SGD(learning_rate=0.1, momentum=0.9)
+
+    Args:
+        nesterov: `p += momentum * m - lr * g` with the new `m` (Sutskever et al. 2013, "On the importance of
+            initialization and momentum in deep learning").
+    """
+
+    learning_rate: Any = setting(learning_rate, default=0.01)
+    momentum: float = setting(rate, default=0.0)
+    nesterov: bool = setting(flag, default=False)
+
+    order = (("momentum",),)
+
+    def slots(self, p: Array) -> Arrays:
+        return {"momentum": jnp.zeros_like(p)} if self.momentum else {}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        if not self.momentum:
+            return p - lr * g, slots
+        m = self.momentum * slots["momentum"] - lr * g
+        return p + (self.momentum * m - lr * g if self.nesterov else m), {"momentum": m}
+
+
+def _lion_beta_1(value: Any) -> float:
+    if not rate(value) > 0:
+        raise ArgumentError("expected a number above 0; with 0 only the sign of the last gradient would count.")
+    return rate(value)
+
+
+@registry.add()
+class Lion(Optimizer):
+    """`p -= lr * sign(beta_1 * m + (1 - beta_1) * g)`, then `m = beta_2 * m + (1 - beta_2) * g` (Chen et al. 2023,
+    "Symbolic discovery of optimization algorithms").
+
+    >>> Lion(1e-4)
+    Lion(learning_rate=0.0001)
+    """
+
+    beta_1: float = setting(_lion_beta_1, default=0.9)
+    beta_2: float = setting(rate, default=0.99)
+
+    order = (("momentum",),)
+
+    def slots(self, p: Array) -> Arrays:
+        return {"momentum": jnp.zeros_like(p)}
+
+    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        m = slots["momentum"]
+        direction = jnp.sign(self.beta_1 * m + (1 - self.beta_1) * g)
+        return p - lr * direction, {"momentum": self.beta_2 * m + (1 - self.beta_2) * g}

@@ -1,0 +1,158 @@
+"""Training in float16: the loss is scaled up so far that small gradients are not lost."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from lamina.dtypes import wide
+from lamina.errors import ArgumentError, LaminaError, did_you_mean, warn
+from lamina.optimizers.optimizer import Arrays, Optimizer, registry
+from lamina.optimizers.state import State, StateWeight
+from lamina.registry import to_snake_case
+from lamina.settings import above_zero, positive, serialize
+from lamina.weight import Array, Weight
+
+
+@registry.add()
+class LossScaleOptimizer(Optimizer):
+    """Runs `inner_optimizer` on gradients of a loss that is multiplied by a scale, which finds its own size.
+
+    Where a gradient is not finite the step is left out and the scale halved; after `dynamic_growth_steps` steps
+    without that it is doubled (Micikevicius et al. 2018, "Mixed precision training"). `compile` puts it around the
+    optimizer of a `mixed_float16` model. All other settings are the inner optimizer's.
+
+    >>> LossScaleOptimizer("adam", initial_scale=1024.0)
+    LossScaleOptimizer(inner_optimizer=Adam(), initial_scale=1024.0)
+    """
+
+    def __init__(
+        self,
+        inner_optimizer: Any,
+        initial_scale: float = 2.0**15,
+        dynamic_growth_steps: int = 2000,
+        name: str | None = None,
+        **base: Any,
+    ) -> None:
+        for argument, value in base.items():
+            if argument not in self.settings:
+                hint = did_you_mean(argument, ["initial_scale", "dynamic_growth_steps", *self.settings])
+                raise ArgumentError(f"LossScaleOptimizer has no argument {argument!r}. {hint}")
+            if value != self.settings[argument].default:  # Keras's old files name all of them
+                raise ArgumentError(f"LossScaleOptimizer takes no {argument}: give it to the inner optimizer.")
+        try:
+            inner = registry.get(inner_optimizer)
+            self.initial_scale, self.dynamic_growth_steps = above_zero(initial_scale), positive(dynamic_growth_steps)
+        except LaminaError as error:
+            raise type(error)(f"LossScaleOptimizer: {error}") from None
+        if not isinstance(inner, Optimizer) or isinstance(inner, LossScaleOptimizer):
+            raise ArgumentError(f"LossScaleOptimizer: expected an optimizer to put it around, got {inner!r}.")
+        if inner.loss_scale_factor is not None:
+            warn("LossScaleOptimizer sets the inner optimizer's loss_scale_factor to None: the scale is its own.")
+            inner.loss_scale_factor = None
+        self.inner_optimizer = inner
+        self.name = name or to_snake_case(type(self).__name__)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "inner_optimizer": serialize(self.inner_optimizer),
+            "initial_scale": self.initial_scale,
+            "dynamic_growth_steps": self.dynamic_growth_steps,
+        }
+
+    def init(self, params: Arrays) -> State:
+        return {
+            **self.inner_optimizer.init(params),
+            "step_counter": jnp.zeros((), jnp.int32),
+            "dynamic_scale": jnp.array(self.initial_scale, jnp.float32),
+        }
+
+    def scale(self, loss: Array, state: State) -> Array:
+        return loss.astype(wide(loss.dtype)) * self._scale_of(state).astype(wide(loss.dtype))
+
+    def update(
+        self, grads: Arrays, params: Arrays, state: State, decay: dict[str, bool] | None = None
+    ) -> tuple[Arrays, State]:
+        scale = state["dynamic_scale"]
+        grads = {path: g.astype(wide(g.dtype)) / scale.astype(wide(g.dtype)) for path, g in grads.items()}
+        finite = jnp.stack([jnp.isfinite(g).all() for g in grads.values()]).all()
+        params, state = lax.cond(
+            finite,
+            lambda: self.inner_optimizer.update(grads, params, state, decay),
+            lambda: (params, state),
+        )
+        count = state["step_counter"] + 1
+        full = count == self.dynamic_growth_steps
+        state["dynamic_scale"] = scale * jnp.where(finite, jnp.where(full, 2.0, 1.0), 0.5).astype(scale.dtype)
+        state["step_counter"] = jnp.where(finite & ~full, count, 0)
+        return params, state
+
+    def _scale_of(self, state: State) -> Array:
+        scale: Array = state.get("dynamic_scale", jnp.float32(self.initial_scale))
+        return scale
+
+    # The arrays are the inner optimizer's, with two of its own beside them.
+
+    @property
+    def _state(self) -> State:
+        return self.inner_optimizer._state
+
+    @_state.setter
+    def _state(self, state: State) -> None:
+        self.inner_optimizer._state = state
+
+    @property
+    def _paths(self) -> tuple[str, ...]:
+        return self.inner_optimizer._paths
+
+    @_paths.setter
+    def _paths(self, paths: tuple[str, ...]) -> None:
+        self.inner_optimizer._paths = paths
+
+    @property  # type: ignore[misc]
+    def learning_rate(self) -> Any:
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        self.inner_optimizer.learning_rate = value
+
+    def refreshed(self, state: State) -> State:
+        return self.inner_optimizer.refreshed(state)
+
+    @property
+    def iterations(self) -> Any:
+        return self.inner_optimizer.iterations
+
+    @property
+    def dynamic_scale(self) -> Any:
+        """What the loss is multiplied by now, () float32."""
+        return StateWeight(self, "dynamic_scale") if self.built else jnp.float32(self.initial_scale)
+
+    @property
+    def variables(self) -> list[Weight]:
+        own = [
+            Weight(jnp.zeros((), dtype), name=name, path=f"{self.name}/{name}", trainable=False)
+            for name, dtype in (("iteration", jnp.int32), ("learning_rate", wide()))  # unused, in Keras too
+        ]
+        own += [StateWeight(self, name) for name in ("step_counter", "dynamic_scale") if self.built]
+        return own + self.inner_optimizer.variables
+
+    def finalize(self, params: Arrays, state: State) -> Arrays:
+        return self.inner_optimizer.finalize(params, state)
+
+    def excludes(self, weight_path: str) -> bool:
+        return self.inner_optimizer.excludes(weight_path)
+
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Weight] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "inner_optimizer": copy.copy(self.inner_optimizer)}

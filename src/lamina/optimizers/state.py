@@ -1,0 +1,187 @@
+"""What an optimizer keeps between passes, and how the user reads and sets it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import operator
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from lamina import schedules
+from lamina.dtypes import wide
+from lamina.errors import ArgumentError, FixedError, user_facing
+from lamina.settings import serialize
+from lamina.weight import Array, Weight
+
+State = dict[str, Any]
+"""`iteration`, `learning_rate` unless a schedule gives it, `slots` by path and name, and by path `average` and
+`accumulator` where they are used."""
+
+
+def learning_rate(value: Any) -> Any:
+    """A number of at least 0, a schedule, the config of one, or a function."""
+    if isinstance(value, dict):
+        return schedules.get(value)
+    if callable(value) and not isinstance(value, type):
+        return value
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        raise ArgumentError(f"expected a number of at least 0, a schedule, or a function of the step, got {value!r}.")
+    if not 0 <= float(value) < math.inf:
+        raise ArgumentError(f"expected a number of at least 0, got {float(value)!r}.")
+    return float(value)
+
+
+def _takes_step(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return True
+    return False
+
+
+class StateWeight(Weight):
+    """One array of an optimizer's state, found there each time that it is read or assigned."""
+
+    def __init__(self, optimizer: Stateful, *keys: str) -> None:
+        part, *of = keys
+        name = {"iteration": "iteration", "accumulator": "gradient_accumulator"}.get(part, part)
+        if of:
+            name = f"{of[0].replace('/', '_')}_{of[1] if part == 'slots' else name}"
+        self.name, self.path, self.trainable = name, f"{optimizer.name}/{name}", False
+        self.regularizer = self.constraint = None
+        self._optimizer, self._keys = optimizer, keys
+
+    @property
+    def value(self) -> Any:
+        return functools.reduce(operator.getitem, self._keys, self._optimizer._state)
+
+    @value.setter
+    def value(self, array: Any) -> None:
+        *parts, last = self._keys
+        functools.reduce(operator.getitem, parts, self._optimizer._state)[last] = array
+
+    def __eq__(self, other: object) -> Any:
+        return self.value == (other.value if isinstance(other, Weight) else other)
+
+    __hash__ = Weight.__hash__
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, value={self.value}>" if self.shape == () else super().__repr__()
+
+
+class Stateful:
+    """The part of an optimizer that holds arrays: those of the latest pass."""
+
+    name: str
+    gradient_accumulation_steps: int | None
+
+    order: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """The slots' names as Keras's files have them: a group's go together, array by array, before the next group's."""
+
+    schedule: Callable[[Any], Any] | None = None
+    """The function of the step that gives the learning rate, if it is not a number."""
+    source: Callable[[], Any] | None = None
+    """The function of nothing that gives it; it is asked before each piece of work, not in each step."""
+    _weights: tuple[Weight, ...] = ()
+    _paths: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def _state(self) -> State:
+        return {"iteration": jnp.zeros((), jnp.int32)}
+
+    @property
+    def state(self) -> State | None:
+        """All arrays of the latest pass; None before the first, and once it is set to None."""
+        return self._state if "slots" in self._state else None
+
+    @state.setter
+    def state(self, state: State | None) -> None:
+        if state is None:
+            rate = {name: self._state[name] for name in ("learning_rate",) if name in self._state}
+            self._state, self._weights, self._paths = {"iteration": jnp.zeros((), jnp.int32), **rate}, (), ()
+            return
+        if set(self._paths) != set(state["slots"]):  # dicts come sorted out of a program: keep the first order
+            self._paths = tuple(state["slots"])
+        self._state = state
+
+    @property
+    def built(self) -> bool:
+        return self.state is not None
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate now. Setting it compiles nothing; with a schedule it cannot be set.
+
+        >>> from lamina.optimizers import SGD
+        >>> sgd = SGD(0.1)
+        >>> sgd.learning_rate = 0.05
+        >>> sgd.learning_rate == 0.05
+        Array(True, dtype=bool)
+        """
+        if self.schedule is not None:
+            return jnp.asarray(self.schedule(self._state["iteration"]), wide())
+        if self.source is not None:
+            return jnp.asarray(self.source(), wide())
+        return StateWeight(self, "learning_rate")
+
+    @learning_rate.setter
+    @user_facing
+    def learning_rate(self, value: Any) -> None:
+        value = learning_rate(value)
+        if callable(value):
+            self.schedule, self.source = (value, None) if _takes_step(value) else (None, value)
+            self._state.pop("learning_rate", None)
+            if self.source is None:
+                return
+            value = self.source()
+        elif self.schedule is not None or self.source is not None:
+            raise FixedError(
+                f"the learning rate of this {type(self).__name__} follows {self.schedule or self.source!r}, and cannot "
+                "be set to a number. Make the optimizer with a number if you want to set it later."
+            )
+        self._state["learning_rate"] = jnp.array(value, wide())
+
+    def refreshed(self, state: State) -> State:
+        """The state with the learning rate that was set meanwhile, as an array of its own that may be donated."""
+        if self.schedule is not None:
+            return state
+        return {**state, "learning_rate": jnp.array(self.learning_rate, wide())}
+
+    @property
+    def iterations(self) -> Any:
+        """How many steps were made, () int32."""
+        if self.gradient_accumulation_steps:
+            return self._state["iteration"] // self.gradient_accumulation_steps
+        return StateWeight(self, "iteration")
+
+    @property
+    def variables(self) -> list[Weight]:
+        """The arrays of the state in the order of Keras's files, readable and assignable."""
+        state = self._state
+        slots = state.get("slots", {})
+        found: list[tuple[str, ...]] = [("iteration",)]
+        if "learning_rate" in state and self.source is None:
+            found.append(("learning_rate",))
+        found += [(part, path) for part in ("average", "accumulator") if part in state for path in self._paths]
+        for group in self.order or [tuple(dict.fromkeys(name for path in self._paths for name in slots[path]))]:
+            found += [("slots", path, name) for path in self._paths for name in group if name in slots[path]]
+        return [StateWeight(self, *keys) for keys in found]
+
+    def rate_config(self) -> Any:
+        """The learning rate as plain data."""
+        function = self.schedule or self.source
+        return float(self._state["learning_rate"]) if function is None else serialize(function)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_compiled"}
+
+    def _rate(self, state: State) -> Array:
+        """The learning rate of this step, () float32."""
+        if self.schedule is not None:
+            return jnp.asarray(self.schedule(state["iteration"]), wide())
+        rate: Array = state["learning_rate"]
+        return rate

@@ -1,0 +1,170 @@
+"""Properties that every layer has, over the rows of cases.py, with real Keras as the oracle."""
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from cases import CASES, Case
+
+import lamina
+from lamina import layers
+
+ROWS = 6
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def data(case: Case, rows: int = ROWS, dtype: str = "float32") -> np.ndarray:
+    return np.random.default_rng(7).normal(0.5, 2, (rows, *case.shape)).astype(dtype)
+
+
+def made(case: Case, dtype: str | None = None):
+    """Our layer, built, with weights that are not at their tidy start."""
+    layer = getattr(layers, case.name)(**case.settings, dtype=dtype)
+    layer(jnp.asarray(data(case), layer.compute_dtype))
+    rng = np.random.default_rng(3)
+    layer.set_weights([rng.uniform(0.5, 1.5, w.shape).astype(w.dtype) for w in layer.weights])
+    return layer
+
+
+def theirs(case: Case, layer):
+    """Keras's layer with the same weights."""
+    other = getattr(keras.layers, case.name)(**case.settings)
+    other.build((None, *case.shape))
+    other.set_weights(layer.get_weights())
+    return other
+
+
+def arrays(layer):
+    return [jnp.asarray(w) for w in layer.trainable_weights], [jnp.asarray(w) for w in layer.non_trainable_weights]
+
+
+def their_arrays(layer):
+    return [v.value for v in layer.trainable_variables], [v.value for v in layer.non_trainable_variables]
+
+
+def scalar(call, x):
+    """A loss whose gradient reaches every output and every weight with another factor."""
+
+    def loss(params, x):
+        y = call(params, x)
+        return jnp.sum(y * jnp.sin(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+
+    return jax.grad(loss, (0, 1))
+
+
+@every_case
+@pytest.mark.parametrize("training", [False, True])
+def test_equals_keras(case, training):
+    if training and case.random:
+        pytest.skip("draws random numbers: test_random.py looks at those")
+    ours = made(case)
+    other = theirs(case, ours)
+    x = jnp.asarray(data(case))
+    (p, s), (kp, ks) = arrays(ours), their_arrays(other)
+    y, state = ours.stateless_call(p, s, x, training=training)
+    told = {"training": training} if case.name in ("BatchNormalization", "Dropout") else {}
+    want, want_state = other.stateless_call(kp, ks[: len(s)] + ks[len(s) :], x, **told)
+    np.testing.assert_allclose(y, want, rtol=1e-6, atol=1e-6)
+    for mine, its in zip(state, want_state, strict=False):
+        np.testing.assert_allclose(mine, its, rtol=1e-6, atol=1e-6)
+    grads = scalar(lambda p, x: ours.stateless_call(p, s, x, training=training)[0], x)(p, x)
+    want_grads = scalar(lambda p, x: other.stateless_call(p, ks, x, **told)[0], x)(kp, x)
+    for mine, its in zip(jax.tree.leaves(grads), jax.tree.leaves(want_grads), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-5, atol=2e-6)
+
+
+@every_case
+def test_config_equals_keras(case):
+    ours = getattr(layers, case.name)(**case.settings, name="given")
+    want = getattr(keras.layers, case.name)(**case.settings, name="given").get_config()
+    config = ours.get_config()
+    for key, value in config.items():
+        assert _plain(value) == _plain(want[key]), key
+    left_out = {"quantization_config", "renorm", "renorm_clipping", "renorm_momentum"}
+    assert set(want) - set(config) <= left_out
+    assert type(ours).from_config(config).get_config() == config
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if k not in ("module", "shared_object_id")}
+    if isinstance(value, float):
+        return float(np.float32(value))  # Keras keeps regularizers' factors in float32
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+@every_case
+def test_output_shape_needs_no_batch_size(case):
+    layer = getattr(layers, case.name)(**case.settings)
+    shape = layer.compute_output_shape((None, *case.shape))
+    assert shape[0] is None
+    assert layer(data(case)).shape == (ROWS, *shape[1:])
+
+
+@every_case
+def test_rows_do_not_depend_on_each_other(case):
+    layer = made(case)
+    x = data(case)
+    np.testing.assert_allclose(layer(x)[:2], layer(x[:2]), rtol=1e-6, atol=1e-6)
+
+
+@every_case
+@pytest.mark.parametrize("training", [False, True])
+def test_gradients_equal_finite_differences(case, training):
+    if training and case.random:
+        training = False
+    with jax.enable_x64(True):
+        layer = made(case, "float64")
+        params, state = arrays(layer)
+        x = jnp.asarray(data(case, dtype="float64"))
+
+        def loss(params, x):
+            y = layer.stateless_call(params, state, x, training=training)[0]
+            return jnp.sum(y * jnp.sin(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
+
+        assert loss(params, x).dtype == jnp.float64
+        grads = jax.grad(loss, (0, 1))(params, x)
+        rng = np.random.default_rng(1)
+        along = jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape)), (params, x))
+        step = 1e-6
+        shifted = [jax.tree.map(lambda a, d, s=s: a + s * step * d, (params, x), along) for s in (1, -1)]
+        slope = (loss(*shifted[0]) - loss(*shifted[1])) / (2 * step)
+        want = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(grads), jax.tree.leaves(along), strict=True))
+        np.testing.assert_allclose(slope, want, rtol=1e-6, atol=1e-8)
+
+
+@every_case
+@pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16", "float16", "mixed_float16"])
+def test_sixteen_bits(case, policy):
+    layer = made(case, policy)
+    y = layer(data(case))
+    assert y.dtype == policy.removeprefix("mixed_")
+    assert {w.dtype for w in layer.weights} <= {"float32" if policy.startswith("mixed") else y.dtype.name}
+    wide = made(case)
+    wide.set_weights([np.asarray(w, "float32") for w in layer.get_weights()])
+    np.testing.assert_allclose(np.asarray(y, "float32"), wide(data(case)), rtol=0.05, atol=0.1)
+
+
+@every_case
+def test_two_calls_leave_no_traced_value_behind(case):
+    layer = made(case)
+    x = jnp.asarray(data(case))
+    first = jax.jit(lambda x: layer(x, training=False))(x)
+    second = jax.jit(lambda x: layer(x, training=False) * 1)(x)
+    np.testing.assert_allclose(first, second, rtol=1e-6)
+    assert all(isinstance(w.value, jax.Array) and not isinstance(w.value, jax.core.Tracer) for w in layer.weights)
+    assert layer(x).shape == first.shape
+
+
+@every_case
+def test_trains_in_a_stack(case):
+    model = lamina.Sequential([layers.Input(case.shape), getattr(layers, case.name)(**case.settings)])
+    model.add(layers.Flatten())
+    model.add(layers.Dense(1))
+    model.compile("sgd", "mse")
+    history = model.fit(data(case), np.ones(ROWS, "float32"), epochs=2, batch_size=4, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    again = lamina.Sequential.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict(data(case)), model.predict(data(case)))
