@@ -20,7 +20,7 @@ from lamina import (
     regularizers,
     utils,
 )
-from lamina.errors import missing_attribute
+from lamina.errors import missing_attribute, user_facing
 from lamina.initializers import Initializer
 from lamina.layer import Layer
 from lamina.layers import Input
@@ -60,5 +60,6 @@ __all__ = [
 use_persistent_cache()
 
 
+@user_facing
 def __getattr__(name: str) -> Any:
     raise missing_attribute(__name__, name, __all__)

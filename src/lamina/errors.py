@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import inspect
 import os
 import sys
 import types
@@ -101,6 +102,16 @@ def caller() -> str:
     return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
 
 
+def place_of(error: BaseException) -> str:
+    """Where in the user's own code `error` was raised, as `train.py:14`."""
+    traceback, place = error.__traceback__, ""
+    while traceback is not None:
+        if not is_internal(traceback.tb_frame.f_code.co_filename):
+            place = f"{os.path.basename(traceback.tb_frame.f_code.co_filename)}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return place
+
+
 def warn(message: str) -> None:
     """A `LaminaWarning` that names the user's own line."""
     frame, level = sys._getframe(0), 1
@@ -131,13 +142,29 @@ def user_facing(function: F) -> F:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except TypeError as error:
+                raise _unknown_keyword(function, kwargs, error) from None
         except Exception as error:
             if os.environ.get("LAMINA_TRACEBACK") != "full":
                 error.__traceback__ = without_internal_frames(error.__traceback__)
             raise
 
     return call  # type: ignore[return-value]
+
+
+def _unknown_keyword(function: Callable[..., Any], given: Iterable[str], error: TypeError) -> Exception:
+    """An error with a hint, if `function` was not even entered because of a keyword that it does not take."""
+    if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+        names = [name for name in inspect.signature(function).parameters if name != "self"]
+        for name in given:
+            if name not in names and "kwargs" not in names:
+                return ArgumentError(
+                    f"{function.__name__} has no argument {name!r}. {did_you_mean(name, names)}\n"
+                    f"Its arguments are: {', '.join(names)}."
+                )
+    return error
 
 
 def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:

@@ -21,7 +21,7 @@ from lamina.data.weights import class_weights, split
 from lamina.display.progress import Progress
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NonFiniteError, NotCompiledError
-from lamina.settings import positive
+from lamina.settings import checked, integer, optional, positive
 from lamina.trainer import Trainer
 
 
@@ -46,9 +46,11 @@ def fit(
 ) -> Any:
     """Train; the arguments are those of `Sequential.fit`."""
     require_compiled(model, "fit")
+    epochs = checked("fit", "epochs", positive, epochs)
+    initial_epoch = checked("fit", "initial_epoch", integer, initial_epoch)
     validation: Feed | None = None
     feed, held_out = training_feed(
-        model, x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle, validation_split, positive(epochs)
+        model, x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle, validation_split, epochs
     )
     size = validation_batch_size or (feed.size if isinstance(feed, ArrayFeed) else batch_size)
     if validation_data is not None:
@@ -206,7 +208,7 @@ def training_feed(
     epochs: int,
 ) -> tuple[Feed, Table | None]:
     """The data of `fit`, checked against the model, and what `validation_split` holds out."""
-    steps = None if steps is None else positive(steps)
+    steps = checked("fit", "steps_per_epoch", optional(positive), steps)
     if is_stream(x):
         if validation_split:
             raise DataError("validation_split needs arrays; give a stream of batches its own validation_data.")
@@ -318,8 +320,8 @@ def _is_due(epoch: int, frequency: Any) -> bool:
 
 def _not_finite(epoch: int, step: int, loss: float) -> NonFiniteError:
     return NonFiniteError(
-        f"the loss became {loss} in epoch {epoch + 1}, at step {step + 1}. The weights are back to where that epoch began.\n"
-        "Usual causes: a learning rate that is too high, inputs that are not scaled, a log or a division in a loss or a layer "
-        "of your own.\nTry a smaller learning_rate, clipnorm=1.0 in the optimizer, or standardized inputs. "
-        "With callbacks=[TerminateOnNaN()] training stops there without an error."
+        f"the loss became {loss} in epoch {epoch + 1}, at step {step + 1}.\n"
+        "The weights are back to where that epoch began. Usual causes: a learning rate that is too high, inputs that are\n"
+        "not scaled, a log or a division in a loss or a layer of your own. Try a smaller learning_rate, clipnorm=1.0 in\n"
+        "the optimizer, or standardized inputs. With callbacks=[TerminateOnNaN()] training just stops there."
     )

@@ -302,6 +302,7 @@ def _set_dtype(self: Layer, policy: Any) -> None:
 
 
 def _shape(which: int) -> Any:
+    @user_facing
     def read(self: Layer) -> Shape:
         if vars(self).get("_shapes") is None:
             raise NotBuiltError(

@@ -79,20 +79,15 @@ class Configured:
             raise ArgumentError(
                 f"{kind.__name__} has no argument {unknown[0]!r}. "
                 f"{kind.instead.get(unknown[0]) or did_you_mean(unknown[0], kind.settings)}\n"
-                f"Its arguments are: {', '.join(kind.settings)}."
+                f"Its arguments are: {', '.join(signature.parameters)}."
             )
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            raise TypeError(f"{kind.__name__}: {error}. Its arguments are: {', '.join(kind.settings)}.") from None
+            raise TypeError(f"{kind.__name__}: {error}. Its arguments are: {', '.join(signature.parameters)}.") from None
         for name, field in kind.settings.items():
             value = given.get(name, field.default)
-            if field.convert is not None:
-                try:
-                    value = field.convert(value)
-                except LaminaError as error:
-                    raise type(error)(f"{kind.__name__}({name}={_short(value)}): {error}") from None
-            setattr(self, name, value)
+            setattr(self, name, value if field.convert is None else checked(kind.__name__, name, field.convert, value))
         self.validate()
 
     def validate(self) -> None:
@@ -117,7 +112,7 @@ class Configured:
         for name, value in self.arguments().items():
             field, plain = self.settings.get(name), serialize(value)
             if field is not None and field.default is MISSING and not field.kw_only:
-                shown.append(_short(plain))
+                shown.append(_short(value if isinstance(value, tuple) else plain))
             elif field is None or plain != _default_config(field):
                 shown.append(f"{name}={_short(value if isinstance(value, tuple) else plain)}")
         return f"{type(self).__name__}({', '.join(shown)})"
@@ -253,6 +248,14 @@ def one_of(*choices: Any) -> Callable[[Any], Any]:
         return value
 
     return choice
+
+
+def checked(function: str, name: str, convert: Callable[[Any], Any], value: Any) -> Any:
+    """`convert(value)`, with errors that name the argument."""
+    try:
+        return convert(value)
+    except LaminaError as error:
+        raise type(error)(f"{function}({name}={_short(value)}): {error}") from None
 
 
 def optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:

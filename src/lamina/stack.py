@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import jax.numpy as jnp
 
 from lamina.checks.stack import cannot_take
-from lamina.errors import ArgumentError, LaminaError, NotBuiltError, ShapeError, StackError, did_you_mean, user_facing
+from lamina.errors import ArgumentError, LaminaError, NotBuiltError, ShapeError, StackError, did_you_mean, place_of, user_facing
 from lamina.layer import Layer
 from lamina.layers import registry
 from lamina.layers.core import InputLayer
@@ -106,8 +106,8 @@ class Stack(Layer):
             except LaminaError:
                 raise
             except (TypeError, ValueError) as error:
-                reason = f"fails in call or build: {str(error).splitlines()[0][:160]}"
-                raise cannot_take(self.stack, index, shape, reason) from error.with_traceback(error.__traceback__)
+                reason = f"fails at {place_of(error)}: {str(error).splitlines()[0][:160]}"
+                raise cannot_take(self.stack, index, shape, reason) from None
             layer._shapes = (shape, output)
             for weight in layer.weights:
                 if not weight.path.startswith(f"{self.name}/"):

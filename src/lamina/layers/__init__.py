@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.errors import missing_attribute
+from lamina.errors import missing_attribute, user_facing
 from lamina.layer import Layer
 from lamina.layers.activations import LeakyReLU, ReLU, Softmax
 from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
@@ -37,5 +37,6 @@ for _name in __all__:
         registry.add()(globals()[_name])
 
 
+@user_facing
 def __getattr__(name: str) -> Any:
     raise missing_attribute(__name__, name, __all__)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, dtypes, initializers, regularizers
-from lamina.errors import ArgumentError, ShapeError
+from lamina.errors import ArgumentError, ShapeError, user_facing
 from lamina.layer import Layer
 from lamina.settings import flag, optional, positive, setting
 from lamina.shapes import InputSpec, Shape, full_shape
@@ -60,6 +60,7 @@ def _set_input_dtype(self: InputLayer, dtype: Any) -> None:
 InputLayer.dtype = property(lambda self: self.input_dtype, _set_input_dtype)
 
 
+@user_facing
 def Input(  # noqa: N802
     shape: Any = None,
     batch_size: int | None = None,

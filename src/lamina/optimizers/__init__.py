@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina import schedules as schedules
 from lamina.errors import ArgumentError, user_facing
+from lamina.optimizers import schedules
 from lamina.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
 from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
 from lamina.optimizers.gradient_descent import SGD, Lion

@@ -7,10 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from lamina.dtypes import wide
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
 from lamina.optimizers.state import learning_rate
 from lamina.settings import flag, not_negative, rate, setting
-from lamina.weight import Array
+from lamina.weight import Array, Weight
 
 
 def _toward(mean: Array, value: Array, beta: float) -> Array:
@@ -90,8 +91,8 @@ class Adamax(Optimizer):
         return p - lr * m / ((1 - self.beta_1**t) * (u + self.epsilon)), {"momentum": m, "norm": u}
 
 
-WARM = np.cumprod(1 - 0.5 * 0.96 ** np.arange(1, 513))
-"""Products of Nadam's warm-up up to each step; after 512 steps they change no more."""
+WARM = np.cumprod([1, *(1 - 0.5 * 0.96 ** np.arange(1, 512))])
+"""Products of Nadam's warm-up up to each step, from step 0 on; after 511 steps they change no more."""
 
 
 @registry.add()
@@ -118,10 +119,21 @@ class Nadam(Optimizer):
     def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         m, v = _toward(slots["momentum"], g, self.beta_1), _toward(slots["velocity"], g * g, self.beta_2)
         now, ahead = (self.beta_1 * (1 - 0.5 * 0.96**step) for step in (t, t + 1))
-        product = self.beta_1**t * jnp.asarray(WARM, t.dtype)[jnp.minimum(t, len(WARM)).astype(jnp.int32) - 1]
+        product = self._product(t)
         m_hat = ahead * m / (1 - product * ahead) + (1 - now) * g / (1 - product)
         v_hat = v / (1 - self.beta_2**t)
         return p - m_hat * lr / (jnp.sqrt(v_hat) + self.epsilon), {"momentum": m, "velocity": v}
+
+    @property
+    def variables(self) -> list[Weight]:
+        """With the product of all `u` as the last, which follows from the iteration alone."""
+        product = self._product(jnp.asarray(self.iterations, wide()))
+        return [*super().variables, Weight(product, name="u_product", path=f"{self.name}/u_product", trainable=False)]
+
+    def _product(self, t: Array) -> Array:
+        """`u(1) ... u(t)`."""
+        warm: Array = jnp.asarray(WARM, t.dtype)
+        return self.beta_1**t * warm[jnp.minimum(t, len(WARM) - 1).astype(jnp.int32)]
 
 
 @registry.add()
