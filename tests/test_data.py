@@ -585,18 +585,6 @@ def test_the_thread_ends_with_the_epoch_and_when_the_consumer_leaves():
     assert firsts(stream.epoch()) == list(range(50))
 
 
-def test_fetching_and_using_overlap():
-    def source():
-        for _ in range(10):
-            time.sleep(0.02)
-            yield X
-
-    start = time.perf_counter()
-    for _ in Stream(source()).epoch():
-        time.sleep(0.02)
-    assert time.perf_counter() - start < 0.35  # 0.4 s one after the other, 0.22 s side by side
-
-
 def test_errors_of_the_source_arrive_with_its_own_lines():
     def source():
         yield X
