@@ -1,0 +1,406 @@
+"""Every loss against real Keras: values and gradients, over settings, shapes, sample weights, masks and reductions."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from lamina import losses
+from lamina.errors import ArgumentError, LabelError, LaminaWarning, UnknownAttributeError, UnknownNameError
+
+REDUCTIONS = ["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None]
+N = 6
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def probabilities(*shape, axis=-1):
+    p = np.exp(2 * numbers(*shape, seed=1))
+    p /= p.sum(axis, keepdims=True)
+    p.reshape(-1)[:2] = 0, 1  # beyond the clip, and no longer a sum of one
+    return p
+
+
+def shares(*shape):
+    p = np.random.default_rng(2).uniform(size=shape).astype(np.float32)
+    p.reshape(-1)[:2] = 0, 1
+    return p
+
+
+def yes_no(*shape):
+    return np.random.default_rng(3).integers(0, 2, shape)
+
+
+def classes(*shape, of=3):
+    return np.random.default_rng(4).integers(0, of, shape)
+
+
+def one_hot(*shape):
+    return np.eye(shape[-1], dtype=np.float32)[classes(*shape[:-1], of=shape[-1])]
+
+
+NUMBERS = [
+    (numbers(N, 3), numbers(N, 3, seed=9)),
+    (numbers(N), numbers(N, 1, seed=9)),
+    (numbers(N, 5, 3), numbers(N, 5, 3, seed=9)),
+    (numbers(N), numbers(N, seed=9)),
+    (numbers(N, 1), numbers(N, seed=9)),
+    (numbers(N, 5), numbers(N, 5, 1, seed=9)),
+    (classes(N, 3), numbers(N, 3, seed=9)),
+]
+YES_NO = [(yes_no(N), shares(N, 1)), (yes_no(N, 3), shares(N, 3)), (shares(N, 5, 3), shares(N, 5, 3) ** 2)]
+EXTREMES = np.float32([[0], [80], [-80], [0], [1e-9], [-200]])
+YES_NO_LOGITS = [(y, 9 * numbers(*p.shape)) for y, p in YES_NO] + [(yes_no(N, 1), EXTREMES)]
+ONE_HOT = [(one_hot(N, 3), probabilities(N, 3)), (one_hot(N, 5, 3), probabilities(N, 5, 3))]
+ONE_HOT_LOGITS = [(y, 9 * numbers(*p.shape)) for y, p in ONE_HOT]
+CLASSES = [
+    (classes(N), probabilities(N, 3)),
+    (classes(N, 1).astype(np.float32), probabilities(N, 3)),
+    (classes(N, 5), probabilities(N, 5, 3)),
+    (classes(N) - 1, probabilities(N, 3)),  # class -1 has no output, and no loss
+]
+CLASSES_LOGITS = [(y, 9 * numbers(*p.shape)) for y, p in CLASSES]
+
+TABLE = [
+    ("MeanSquaredError", {}, NUMBERS),
+    ("MeanAbsoluteError", {}, [*NUMBERS[:2], (numbers(N, 3), numbers(N, 3))]),
+    ("BinaryCrossentropy", {}, YES_NO),
+    ("BinaryCrossentropy", {"from_logits": True}, YES_NO_LOGITS),
+    ("BinaryCrossentropy", {"label_smoothing": 0.2}, YES_NO),
+    ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.2}, YES_NO_LOGITS),
+    ("BinaryCrossentropy", {"axis": 1}, YES_NO[1:]),
+    ("CategoricalCrossentropy", {}, ONE_HOT),
+    ("CategoricalCrossentropy", {"from_logits": True}, ONE_HOT_LOGITS),
+    ("CategoricalCrossentropy", {"label_smoothing": 0.1}, ONE_HOT),
+    ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.1}, ONE_HOT_LOGITS),
+    ("CategoricalCrossentropy", {"axis": 1}, ONE_HOT),
+    ("CategoricalCrossentropy", {"axis": 1, "label_smoothing": 0.1, "from_logits": True}, ONE_HOT_LOGITS),
+    ("SparseCategoricalCrossentropy", {}, CLASSES),
+    ("SparseCategoricalCrossentropy", {"from_logits": True}, CLASSES_LOGITS),
+    ("SparseCategoricalCrossentropy", {"ignore_class": 1}, CLASSES),
+    ("SparseCategoricalCrossentropy", {"ignore_class": -1, "from_logits": True}, CLASSES_LOGITS),
+]
+PLAIN = [row for row in TABLE if set(row[1]) <= {"from_logits"}]
+
+
+def name_of(row):
+    return row[0] + "".join(f"-{k}={v}" for k, v in row[1].items())
+
+
+def weights_for(values_shape):
+    """No weights, one for each sample, one for each value."""
+    yield None
+    if len(values_shape) <= 1:
+        yield shares(N)[: values_shape[0]] if values_shape else np.float32(0.5)
+        yield classes(*values_shape)
+    else:
+        yield shares(values_shape[0], 1)
+        yield shares(*values_shape)
+
+
+def same(ours, theirs, what=""):
+    assert ours.dtype == theirs.dtype, what
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=2e-7, err_msg=str(what))
+    assert ours.shape == theirs.shape, what
+
+
+def both(name, settings, y, p, sample_weight=None, mask=None):
+    """Value and gradient of ours and of Keras's."""
+    mine, other = getattr(losses, name)(**settings), getattr(keras.losses, name)(**settings)
+
+    def keras_loss(p):
+        if mask is not None:
+            p = jnp.asarray(p)
+            keras.src.backend.set_keras_mask(p, jnp.asarray(mask))
+        return other(y, p, sample_weight)
+
+    results = []
+    for loss in (lambda p: mine(y, p, sample_weight, mask), keras_loss):
+        value, pull = jax.vjp(loss, jnp.asarray(p))
+        results.append((value, pull(jnp.ones_like(value))[0]))
+    return results
+
+
+@pytest.mark.parametrize("row", TABLE, ids=name_of)
+def test_equals_keras_in_value_and_gradient(row):
+    name, settings, examples = row
+    for y, p in examples:
+        values = getattr(losses, name)(**settings, reduction=None)(y, p)
+        for weights in list(weights_for(values.shape))[::2]:
+            (value, slope), (keras_value, keras_slope) = both(name, settings, y, p, weights)
+            same(value, keras_value, (y.shape, p.shape))
+            same(slope, keras_slope, (y.shape, p.shape))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("example", [0, 2, 3], ids=lambda i: str(NUMBERS[i][1].shape))
+def test_reductions(reduction, example):
+    y, p = NUMBERS[example]
+    values = losses.mean_squared_error(y, p)
+    for weights in weights_for(values.shape):
+        for mine, other in zip(*both("MeanSquaredError", {"reduction": reduction}, y, p, weights), strict=True):
+            same(mine, other)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("shape", [(N,), (N, 5)], ids=str)
+def test_masks(reduction, shape):
+    y, p = numbers(*shape, 3), numbers(*shape, 3, seed=9)
+    mask = yes_no(*shape).astype(bool)
+    for weights in weights_for(shape):
+        for mine, other in zip(*both("MeanSquaredError", {"reduction": reduction}, y, p, weights, mask), strict=True):
+            same(mine, other)
+    nothing = losses.MeanSquaredError(reduction=reduction)(y, p, mask=np.zeros(shape, bool))
+    assert not np.any(nothing) and np.all(np.isfinite(nothing))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_ignored_class_is_a_mask(reduction):
+    y, p = CLASSES[2]
+    settings = {"ignore_class": 1, "reduction": reduction}
+    for weights, mask in itertools.product([None, shares(N, 5)], [None, yes_no(N, 5).astype(bool)]):
+        for mine, other in zip(*both("SparseCategoricalCrossentropy", settings, y, p, weights, mask), strict=True):
+            same(mine, other)
+
+
+def test_weights_of_samples_spread_over_the_other_axes():
+    y, p = NUMBERS[2]  # Keras refuses (6,) for values of (6, 5), or takes it for the wrong axis where the sizes agree
+    loss, weights = losses.MeanSquaredError(), shares(N)
+    same(loss(y, p, weights), loss(y, p, weights[:, None]))
+    square = losses.MeanSquaredError()(y[:5], p[:5], weights[:5])
+    same(square, loss(y[:5], p[:5], weights[:5, None]))
+    assert not np.allclose(square, loss(y[:5], p[:5], weights[None, :5]))
+    mask = yes_no(N, 5).astype(bool)
+    same(loss(y, p, weights, mask), loss(y, p, weights[:, None] * np.ones((1, 5), np.float32), mask))
+
+
+def test_ignored_class_leaves_no_nan():
+    y, p = np.array([0, 1]), jnp.array([[0.0, 0.0], [0.5, 0.5]])
+    loss = losses.SparseCategoricalCrossentropy(ignore_class=0)
+    value, slope = jax.value_and_grad(lambda p: loss(y, p))(p)
+    same(value, np.log(np.float32(2)))
+    np.testing.assert_array_equal(slope[0], 0)
+
+
+def test_impossible_classes_of_masked_logits_leave_no_nan():
+    logits = jnp.array([[0.0, 0.0, -jnp.inf]])
+    value = losses.SparseCategoricalCrossentropy(from_logits=True)([1], logits)
+    same(value, np.log(np.float32(2)))
+
+
+def test_classes_on_another_axis():
+    y, p = classes(N, 5), probabilities(N, 5, 3)
+    moved = losses.SparseCategoricalCrossentropy(axis=1)(y, np.moveaxis(p, -1, 1))
+    same(moved, losses.SparseCategoricalCrossentropy()(y, p))
+    same(losses.sparse_categorical_crossentropy(y[:, None], np.moveaxis(p, -1, 1), axis=1).mean(), moved)
+
+
+@pytest.mark.parametrize(("name", "row"), [(row[0], row) for row in TABLE if not row[1]], ids=lambda v: v[0])
+def test_functions_equal_keras(name, row):
+    snake = losses.get(name).name
+    for y, p in row[2]:
+        if y.ndim == p.ndim or name.startswith("Mean"):  # Keras's other functions reconcile no shapes
+            same(getattr(losses, snake)(y, p), getattr(keras.losses, snake)(y, p))
+    whole = getattr(losses, snake)(row[2][0][0], np.ones_like(row[2][0][1], dtype=np.int32))
+    assert whole.dtype == "float32"
+    half = getattr(losses, snake)(row[2][0][0], row[2][0][1].astype(np.float16))
+    assert half.dtype == "float16"
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("row", PLAIN, ids=name_of)
+def test_half_precision_is_computed_in_float32(row, dtype):
+    name, settings, examples = row
+    y, p = examples[0]
+    p = jnp.asarray(p, dtype)
+    loss = getattr(losses, name)(**settings)
+    same(loss(y, p), loss(y, p.astype("float32")))
+    same(loss(y, p), getattr(keras.losses, name)(**settings)(y, p))
+    given = getattr(losses, name)(**settings, dtype=f"mixed_{dtype}")
+    assert given.dtype == dtype and given(y, p).dtype == dtype
+
+
+@pytest.mark.parametrize("row", PLAIN, ids=name_of)
+def test_gradients_in_float64(row):
+    name, settings, [(y, p), *_] = row
+    with jax.enable_x64(True):
+        p = (p if p.min() < 0 else np.clip(p, 0.1, 0.9)).astype(np.float64)
+        loss = jax.jit(lambda p: getattr(losses, name)(**settings)(y, p))
+        assert loss(p).dtype == "float64"
+        check_grads(loss, (p,), order=1, modes=["rev"])
+
+
+def test_compiled_is_the_same_and_never_weakly_typed():
+    for name, settings, examples in PLAIN:
+        y, p = examples[0]
+        loss = getattr(losses, name)(**settings)
+        compiled = jax.jit(loss)(y, p, shares(N))
+        same(compiled, loss(y, p, shares(N)))
+        assert not compiled.weak_type
+
+
+def test_takes_strict_dtype_promotion():
+    with jax.numpy_dtype_promotion("strict"):
+        for name, settings, examples in PLAIN:
+            y, p = examples[0]
+            assert np.isfinite(getattr(losses, name)(**settings)(y, p.astype(np.float16), np.ones(N)))
+
+
+@pytest.mark.parametrize("kind", ["BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"])
+def test_config_is_keras_config(kind):
+    ours, theirs = getattr(losses, kind), getattr(keras.losses, kind)
+    for settings in ({}, {"from_logits": True, "reduction": "sum", "name": "mine"}):
+        assert ours(**settings).get_config() == theirs(**settings).get_config()
+        theirs.from_config(ours(**settings, dtype="bfloat16").get_config())
+    again = ours.from_config(ours(axis=1, dtype="bfloat16").get_config())
+    assert (again.axis, again.dtype) == (1, "bfloat16")
+
+
+@pytest.mark.parametrize("kind", ["MeanSquaredError", "MeanAbsoluteError"])
+def test_regression_config_is_keras_config(kind):
+    assert getattr(losses, kind)().get_config() == getattr(keras.losses, kind)().get_config()
+    assert losses.deserialize(losses.serialize(getattr(losses, kind)(reduction="sum"))).reduction == "sum"
+    assert keras.losses.deserialize(losses.serialize(getattr(losses, kind)())).name == losses.get(kind).name
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("mse", "MeanSquaredError"),
+        ("MSE", "MeanSquaredError"),
+        ("mean_squared_error", "MeanSquaredError"),
+        ("mae", "MeanAbsoluteError"),
+        ("bce", "BinaryCrossentropy"),
+        ("binary_crossentropy", "BinaryCrossentropy"),
+        ("categorical_crossentropy", "CategoricalCrossentropy"),
+        ("SparseCategoricalCrossentropy", "SparseCategoricalCrossentropy"),
+        ("sparse_categorical_crossentropy", "SparseCategoricalCrossentropy"),
+    ],
+)
+def test_names(name, kind):
+    kind = getattr(losses, kind)
+    assert type(losses.get(name)) is kind
+    assert type(losses.get(kind)) is kind
+    assert type(losses.get({"class_name": kind.__name__, "config": {}})) is kind
+    assert type(losses.get(getattr(losses, kind().name))) is kind  # Keras's function form
+
+
+def test_own_functions_and_classes():
+    def worst(y_true, y_pred, power=1):
+        return jnp.max(jnp.abs(y_true - y_pred) ** power, axis=-1)
+
+    class Worst(losses.Loss):
+        def __init__(self, power, **kwargs):
+            super().__init__(**kwargs)
+            self.power = power
+
+        def call(self, y_true, y_pred):
+            return worst(y_true, y_pred, self.power)
+
+    y, p = NUMBERS[0]
+    expected = np.float32(np.abs(y - p).max(-1).mean())
+    assert losses.get(worst).name == "worst"
+    same(losses.get(worst)(y, p), expected)
+    same(losses.LossFunction(worst, power=2)(y, p), Worst(2)(y, p))
+    assert Worst(2, reduction="sum").get_config() == {"power": 2, "reduction": "sum"}
+    assert Worst(2).name == "worst"
+    same(losses.get(worst)(y[:, :1], p[:, :1].reshape(-1)), keras.losses.MeanAbsoluteError()(y[:, :1], p[:, :1]))
+    assert losses.get(losses.MeanSquaredError()).name == "mean_squared_error"
+    assert losses.get(None) is None
+    assert type(losses.deserialize("worst", {"worst": worst})) is losses.LossFunction
+
+
+def test_crossentropy_by_the_shapes():
+    binary, sparse = losses.BinaryCrossentropy, losses.SparseCategoricalCrossentropy
+    assert type(losses.get("ce", y_shape=(None, 1), output_shape=(None, 1))) is binary
+    assert type(losses.get("crossentropy", y_shape=(None,), output_shape=(None, 3))) is sparse
+    assert type(losses.get("crossentropy", y_shape=(8, 1), output_shape=(8, 3))) is sparse
+    assert type(losses.get("CE", y_shape=(8, 3), output_shape=(8, 3))) is losses.CategoricalCrossentropy
+    later = losses.get("crossentropy")
+    for kind, (y, p) in [("Binary", YES_NO[0]), ("SparseCategorical", CLASSES[0]), ("Categorical", ONE_HOT[0])]:
+        same(later(y, p), getattr(losses, f"{kind}Crossentropy")()(y, p))
+    assert losses.Crossentropy(from_logits=True).fitting((8, 3), (8, 3)).from_logits
+
+
+def test_what_a_loss_expects_of_the_model():
+    assert losses.BinaryCrossentropy().expects == "probabilities"
+    assert losses.SparseCategoricalCrossentropy(from_logits=True).expects == "logits"
+    assert losses.MeanSquaredError().expects is None
+    assert not losses.MeanSquaredError().from_logits
+    assert losses.LossFunction(lambda y, p: y - p).expects is None
+    assert losses.LossFunction(losses.binary_crossentropy, from_logits=True).expects == "logits"
+
+
+@pytest.mark.parametrize(
+    ("name", "y_shape", "p_shape", "said"),
+    [
+        ("mse", (8, 1), (8, 3), ["(8, 1)", "(8, 3)", "1 column,", "gives 3", "Dense(1)", "sparse_categorical"]),
+        ("mae", (8, 2), (8, 3), ["(8, 2)", "(8, 3)", "2 columns", "Dense(2)"]),
+        ("mae", (8, 4), (8, 5, 4), ["(8, 4)", "(8, 5, 4)"]),
+        ("mse", (7, 3), (8, 3), ["(7, 3)", "(8, 3)"]),
+        ("binary_crossentropy", (8,), (8, 3), ["(8,)", "(8, 3)", "Dense(1)"]),
+        ("categorical_crossentropy", (8,), (8, 3), ["(8,)", "(8, 3)", "'sparse_categorical_", "to_categorical(y, 3)"]),
+        ("categorical_crossentropy", (8, 1), (8, 3), ["(8, 1)", "(8, 3)", "to_categorical(y, 3)"]),
+        ("categorical_crossentropy", (8, 2), (8, 3), ["(8, 2)", "(8, 3)", "Dense(2)"]),
+        ("categorical_crossentropy", (8, 1), (8, 1), ["binary_crossentropy", "sigmoid", "softmax"]),
+        ("sparse_categorical_crossentropy", (8, 3), (8, 3), ["'categorical_crossentropy'", "argmax"]),
+        ("sparse_categorical_crossentropy", (8, 2), (8, 3), ["(8, 2)", "(8, 3)", "(8,)"]),
+        ("sparse_categorical_crossentropy", (8,), (8, 1), ["binary_crossentropy", "sigmoid"]),
+    ],
+)
+def test_shapes_that_do_not_fit(name, y_shape, p_shape, said):
+    for loss in (losses.get(name), getattr(losses, losses.get(name).name)):
+        with pytest.raises(LabelError) as error:
+            loss(np.zeros(y_shape), np.ones(p_shape))
+        assert all(part in str(error.value) for part in said), str(error.value)
+        assert str(error.value).count("\n") < 4
+
+
+def test_weights_that_do_not_fit():
+    loss = losses.MeanSquaredError()
+    with pytest.raises(LabelError, match=r"sample_weight of shape \(7,\).*values of shape \(8,\)"):
+        loss(np.zeros((8, 3)), np.zeros((8, 3)), np.ones(7))
+    with pytest.raises(LabelError, match=r"mask of shape \(8, 2\).*values of shape \(8, 1\)|mask of shape \(8, 2\)"):
+        loss(np.zeros((8, 3)), np.zeros((8, 3)), mask=np.ones((8, 2)))
+
+
+def test_one_number_for_a_batch_says_that_it_cannot_weigh_samples():
+    y, p = NUMBERS[3]
+    with pytest.warns(LaminaWarning, match="one number for the whole batch"):
+        ours = losses.MeanSquaredError()(y, p, shares(N))
+    same(ours, keras.losses.MeanSquaredError()(y, p, shares(N)))
+
+
+def test_wrong_arguments():
+    with pytest.raises(UnknownNameError, match=r"no loss is called 'msee'.*'mse'"):
+        losses.get("msee")
+    with pytest.raises(UnknownNameError, match="'binary_crossentropy'"):
+        losses.get("binary_crossentropi")
+    with pytest.raises(ArgumentError, match=r"reduction='average'.*'sum'.*got 'average'"):
+        losses.MeanSquaredError(reduction="average")
+    with pytest.raises(ArgumentError, match=r"reduction='summ'.*Did you mean 'sum'"):
+        losses.MeanSquaredError(reduction="summ")
+    with pytest.raises(ArgumentError, match=r"label_smoothing=2\): expected a number from 0 to 1"):
+        losses.BinaryCrossentropy(label_smoothing=2)
+    with pytest.raises(ArgumentError, match=r"from_logits='yes'\): expected True or False"):
+        losses.BinaryCrossentropy(from_logits="yes")
+    with pytest.raises(ArgumentError, match=r"axis=True"):
+        losses.CategoricalCrossentropy(axis=True)
+    with pytest.raises(UnknownNameError, match="'float16'"):
+        losses.MeanSquaredError(dtype="flaot16")
+    with pytest.raises(ArgumentError, match=r"from_logit.*'from_logits'"):
+        losses.BinaryCrossentropy(from_logit=True)
+    with pytest.raises(ArgumentError, match="expected the name of a loss"):
+        losses.get(3)
+    with pytest.raises(ArgumentError, match="forgetful gave None"):
+        losses.LossFunction(lambda y, p: None, name="forgetful")(1.0, 2.0)
+    with pytest.raises(NotImplementedError, match="Loss needs a method call"):
+        losses.Loss()(1.0, 2.0)
+    with pytest.raises(UnknownAttributeError, match="'MeanSquaredError'"):
+        losses.MeanSquareError  # noqa: B018
