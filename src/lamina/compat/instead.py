@@ -42,15 +42,15 @@ def instead_of(path: str, names: Iterable[str] = ()) -> str:
     `names` are those that the module has, one of which may be misspelt in `path`.
 
     >>> instead_of("keras.ops.mean")
-    'Use jax.numpy and jax.nn instead.'
+    'Use instead: jax.numpy and jax.nn.'
     >>> instead_of("tensorflow.reduce_mean")
-    "This tensorflow is Lamina's stand-in: use jax.numpy.mean instead."
+    "This tensorflow is Lamina's stand-in; use instead: jax.numpy.mean."
     """
     root, *parts = path.split(".")
     known = [".".join([root, *parts[:length]]) for length in range(len(parts), 0, -1)]
     better = next((INSTEAD[name] for name in known if name in INSTEAD), None)
     if root == "keras":
-        return f"Use {better} instead." if better else ""
+        return f"Use instead: {better}." if better else ""
     if better is None:
         library = SAME_NAMES.get(".".join(parts[:-1]), jnp)
         name = parts[-1].removeprefix("reduce_")
@@ -58,4 +58,4 @@ def instead_of(path: str, names: Iterable[str] = ()) -> str:
             better = f"{library.__name__}.{name}"
         else:
             better = next(iter(nearest(name, names)), "NumPy or jax.numpy")
-    return f"This tensorflow is Lamina's stand-in: use {better} instead."
+    return f"This tensorflow is Lamina's stand-in; use instead: {better}."
