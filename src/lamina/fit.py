@@ -21,6 +21,7 @@ from lamina.data.weights import class_weights, split
 from lamina.display.progress import Progress
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NonFiniteError, NotCompiledError
+from lamina.layers.activations import Softmax
 from lamina.settings import checked, integer, optional, positive
 from lamina.trainer import Trainer
 
@@ -78,7 +79,7 @@ def fit(
                     trainer.prepare(state, feed, validation)
                 if hooked:
                     tell.on_train_batch_begin(step)
-                    state = trainer.reread(state)
+                    state = trainer.reread(state) if step else trainer.open()
                 pace.start()
                 state, logs = trainer.train(state, piece)
                 bad = int(state.bad)
@@ -212,9 +213,7 @@ def training_feed(
     if is_stream(x):
         if validation_split:
             raise DataError("validation_split needs arrays; give a stream of batches its own validation_data.")
-        if class_weight is not None:
-            raise DataError("class_weight needs arrays; put sample weights into the batches: (x, y, sample_weight).")
-        stream = Stream(x, y, sample_weight, floatx=floatx())
+        stream = Stream(x, y, sample_weight, class_weight=class_weight, floatx=floatx())
         stream.expect(epochs, steps)
         feed = StreamFeed(stream, steps, shuffle)
         check(model, feed.first())
@@ -249,17 +248,22 @@ def check(model: Any, table: Table, class_weight: Any = None) -> None:
     model.build_for((None, *table.x.shape[1:]))
     compiled = model.compiled_with
     if compiled.loss is not None:
-        last = model.stack[-1]
-        activation = getattr(last, "activation", None)
         labels.fit_loss(
             compiled.loss,
             table.y,
             model.output_shape,
-            last_activation=getattr(activation, "__name__", type(last).__name__.lower()),
+            last_activation=_last_activation(model.stack[-1]),
             metrics=(*compiled.measures, *compiled.weighted_measures),
             class_weight=class_weight,
         )
     compiled.metrics_for(None if table.y is None else table.y.shape, model.output_shape)
+
+
+def _last_activation(layer: Any) -> str | None:
+    """The name of the function that the output comes from, where it is known."""
+    if isinstance(layer, Softmax):
+        return "softmax" if layer.axis == -1 else None
+    return getattr(getattr(layer, "activation", None), "__name__", None)
 
 
 def trainer_for(model: Any) -> Trainer:

@@ -55,7 +55,8 @@ class Trainer:
 
     def reread(self, state: TrainState) -> TrainState:
         """The state with what callbacks may have changed since `close`: weights, learning rate."""
-        return self.gather()._replace(metrics=state.metrics)
+        now = self.gather()
+        return state._replace(params=now.params, state=now.state, optimizer=now.optimizer)
 
     def finalize(self) -> None:
         """At the end of training: the averaged weights take the place of the last ones, where the optimizer keeps any."""

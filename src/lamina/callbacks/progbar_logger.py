@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lamina import display
 from lamina.callbacks.callback import Callback, Logs
 
@@ -14,15 +12,13 @@ class ProgbarLogger(Callback):
     every_batch = False
     _training = False
 
-    def set_params(self, params: dict[str, Any] | None) -> None:
-        super().set_params(params)
-        given = params or {}
-        self.progress = display.Progress(
-            given.get("verbose", "auto"), epochs=given.get("epochs"), steps=given.get("steps")
-        )
+    def _open(self, epochs: int | None = None) -> None:
+        params = self.params or {}
+        self.progress = display.Progress(params.get("verbose", "auto"), epochs=epochs, steps=params.get("steps"))
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._training = True
+        self._open((self.params or {}).get("epochs"))
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.progress.begin(epoch)
@@ -39,6 +35,7 @@ class ProgbarLogger(Callback):
 
     def on_test_begin(self, logs: Logs = None) -> None:
         if not self._training:
+            self._open()
             self.progress.begin()
 
     def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
@@ -50,6 +47,7 @@ class ProgbarLogger(Callback):
             self.progress.end(logs)
 
     def on_predict_begin(self, logs: Logs = None) -> None:
+        self._open()
         self.progress.begin()
 
     def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:

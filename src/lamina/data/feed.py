@@ -12,7 +12,7 @@ import numpy as np
 
 from lamina.data.source import Table
 from lamina.data.stream import Stream
-from lamina.errors import DataError, warn
+from lamina.errors import DataError
 
 STACKED = 8
 """How many batches of a stream go to the device at a time."""
@@ -76,10 +76,10 @@ class ArrayFeed:
         self.table, self.shuffle = table, shuffle
         self.full, self.tail = divmod(table.rows, batch_size)
         self.size = batch_size
-        available = self.full + (self.tail > 0)
-        if steps is not None and steps > available:
-            warn(f"the data has {available} batches of {batch_size}, fewer than the {steps} steps asked for.")
-        self.steps = available if steps is None else min(steps, available)
+        self.whole = self.full + (self.tail > 0)
+        self.steps = self.whole if steps is None else steps
+        self.at = 0
+        """The batch of the current pass over the rows that comes next; an epoch may end within a pass."""
         self.data = on_device(table, bucket(table.rows))
 
     def first(self) -> Table:
@@ -87,24 +87,26 @@ class ArrayFeed:
 
     def sizes(self) -> list[int]:
         """The batch sizes that an epoch has, each of which needs a program."""
-        return ([self.size] if self.full else []) + ([self.tail] if self.tail and self.steps > self.full else [])
+        return ([self.size] if self.full else []) + ([self.tail] if self.tail else [])
 
     def example(self, size: int) -> Piece:
         """A piece with the shapes that pieces of this batch size have."""
-        return Piece(self.data, self._order((0, 0), shuffle=False), size, np.int32(0), np.int32(1))
+        return Piece(self.data, self._order((0,), shuffle=False), size, np.int32(0), np.int32(1))
 
     def pieces(self, key: tuple[int, int], pace: Pace) -> Iterator[Piece]:
-        """One epoch, shuffled as a pure function of `key`, in pieces as large as `pace` says."""
-        order = self._order(key, self.shuffle)
-        done, full = 0, min(self.full, self.steps)
-        while done < full:
-            count = min(pace.steps, full - done)
-            yield Piece(self.data, order, self.size, np.int32(done * self.size), np.int32(count))
-            done += count
-        if self.tail and self.steps > self.full:
-            yield Piece(self.data, order, self.tail, np.int32(self.full * self.size), np.int32(1))
+        """One epoch in pieces as large as `pace` says. The order is a pure function of the `key` that a pass began with."""
+        left = self.steps
+        while left:
+            if self.at == 0:
+                self.order = self._order((*key, left), self.shuffle)
+            short = self.at == self.full
+            count = 1 if short else min(pace.steps, self.full - self.at, left)
+            start = np.int32(self.at * self.size)
+            yield Piece(self.data, self.order, self.tail if short else self.size, start, np.int32(count))
+            left -= count
+            self.at = (self.at + count) % self.whole
 
-    def _order(self, key: tuple[int, int], shuffle: bool | str) -> Any:
+    def _order(self, key: tuple[int, ...], shuffle: bool | str) -> Any:
         rows = self.table.rows
         order = np.zeros(bucket(rows), np.int32)
         random = np.random.default_rng(key)

@@ -14,15 +14,6 @@ from lamina.settings import setting
 from lamina.weight import Array
 
 
-def weighed(values: Any, sample_weight: Any, dtype: str) -> tuple[Array, Array | None]:
-    """Values times their weights, and the weights with the values' number of axes."""
-    values = jnp.asarray(values, dtype)
-    if sample_weight is None:
-        return values, None
-    values, weights = aligned(values, jnp.asarray(sample_weight, dtype), "sample_weight")
-    return values * weights, weights
-
-
 @registry.add()
 class Sum(Metric):
     """`sum(values * weights)`, for values of any shape.
@@ -39,7 +30,10 @@ class Sum(Metric):
         self.total = self.add_weight(name="total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        self.total.assign_add(jnp.sum(weighed(values, sample_weight, self.dtype)[0]))
+        values = jnp.asarray(values, self.dtype)
+        if sample_weight is not None:
+            values = jnp.multiply(*aligned(values, jnp.asarray(sample_weight, self.dtype), "sample_weight"))
+        self.total.assign_add(jnp.sum(values))
 
     def result(self) -> Array:
         return jnp.asarray(self.total)
@@ -65,13 +59,15 @@ class Mean(Metric):
         self.count = self.add_weight(name="count")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        values, weights = weighed(values, sample_weight, self.dtype)
-        samples = values.shape[0] if values.ndim else 1
+        values, samples = jnp.asarray(values, self.dtype), 1.0
+        if sample_weight is not None:
+            weights = jnp.asarray(sample_weight, self.dtype)
+            if weights.ndim == 0:  # one weight for all makes one value of all, in Keras
+                values = jnp.mean(values)
+            values, weights = aligned(values, weights, "sample_weight")
+            values, samples = values * weights, jnp.mean(weights)
         self.total.assign_add(jnp.sum(values) / math.prod(values.shape[1:]))
-        if weights is None or weights.ndim == 0:
-            self.count.assign_add(samples if weights is None else weights)
-        else:  # an axis that the weights lack has size 1 there
-            self.count.assign_add(jnp.sum(weights) * (samples // weights.shape[0]) / math.prod(weights.shape[1:]))
+        self.count.assign_add(samples * math.prod(values.shape[:1]))  # weights that are shared have an axis of 1
 
     def result(self) -> Array:
         return ratio(jnp.asarray(self.total), jnp.asarray(self.count))

@@ -14,7 +14,7 @@ from lamina.settings import flag, not_negative, rate, setting
 from lamina.weight import Array, Weight
 
 
-def _toward(mean: Array, value: Array, beta: float) -> Array:
+def _toward(mean: Array, value: Array, beta: float | Array) -> Array:
     """The running mean with one more value in it."""
     return mean + (value - mean) * (1 - beta)
 
@@ -117,11 +117,12 @@ class Nadam(Optimizer):
         return {"momentum": jnp.zeros_like(p), "velocity": jnp.zeros_like(p)}
 
     def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
-        m, v = _toward(slots["momentum"], g, self.beta_1), _toward(slots["velocity"], g * g, self.beta_2)
-        now, ahead = (self.beta_1 * (1 - 0.5 * 0.96**step) for step in (t, t + 1))
+        beta_1, beta_2 = jnp.asarray(self.beta_1, t.dtype), jnp.asarray(self.beta_2, t.dtype)
+        m, v = _toward(slots["momentum"], g, beta_1), _toward(slots["velocity"], g * g, beta_2)
+        now, ahead = (beta_1 * (1 - 0.5 * 0.96**step) for step in (t, t + 1))
         product = self._product(t)
         m_hat = ahead * m / (1 - product * ahead) + (1 - now) * g / (1 - product)
-        v_hat = v / (1 - self.beta_2**t)
+        v_hat = v / (1 - beta_2**t)
         return p - m_hat * lr / (jnp.sqrt(v_hat) + self.epsilon), {"momentum": m, "velocity": v}
 
     @property

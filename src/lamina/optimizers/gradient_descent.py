@@ -65,6 +65,6 @@ class Lion(Optimizer):
         return {"momentum": jnp.zeros_like(p)}
 
     def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
-        m = slots["momentum"]
-        direction = jnp.sign(self.beta_1 * m + (1 - self.beta_1) * g)
-        return p - lr * direction, {"momentum": self.beta_2 * m + (1 - self.beta_2) * g}
+        m, beta_1, beta_2 = slots["momentum"], jnp.asarray(self.beta_1, t.dtype), jnp.asarray(self.beta_2, t.dtype)
+        direction = jnp.sign(beta_1 * m + (1 - beta_1) * g)
+        return p - lr * direction, {"momentum": beta_2 * m + (1 - beta_2) * g}

@@ -1,0 +1,488 @@
+"""What is shown: on a terminal, in a file, as a picture."""
+
+import io
+import os
+import pty
+import re
+import sys
+import threading
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from lamina import display
+from lamina.callbacks import History, ProgbarLogger
+from lamina.display import Progress, learning_curve, progress
+from lamina.display.summary import summary
+from lamina.errors import ArgumentError, MissingPackageError
+
+
+class Terminal:
+    """A terminal of 120 columns as standard output; `text` is all that it was sent."""
+
+    def __init__(self, monkeypatch):
+        ours, theirs = pty.openpty()
+        self.ours, self.file, self.sent = ours, os.fdopen(theirs, "w", encoding="utf-8"), b""
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+        monkeypatch.setattr(sys, "stdout", self.file)
+        for name, value in {"TERM": "xterm-256color", "COLUMNS": "120"}.items():
+            monkeypatch.setenv(name, value)
+        for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+            monkeypatch.delenv(name, raising=False)
+
+    def read(self):
+        while True:
+            try:
+                piece = os.read(self.ours, 4096)
+            except OSError:  # the other end is closed
+                os.close(self.ours)
+                return
+            self.sent += piece
+
+    @property
+    def text(self):
+        self.file.close()
+        self.thread.join()
+        return self.sent.decode()
+
+    @property
+    def lines(self):
+        """The lines as they look in the end: what was erased is gone."""
+        lines = [""]
+        for part in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", self.text):
+            if part == "\n":
+                lines.append("")
+            elif part == "\x1b[2K":
+                lines[-1] = ""
+            elif part == "\x1b[1A":
+                lines.pop()
+            elif part[0] not in "\x1b\r":
+                lines[-1] += part
+        return lines
+
+
+@pytest.fixture
+def open_terminal(monkeypatch):
+    return lambda: Terminal(monkeypatch)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progress.time, "perf_counter", clock)
+    return clock
+
+
+def run(shown, clock, epochs=2, steps=4, seconds=0.2):
+    for epoch in range(epochs):
+        shown.begin(epoch)
+        for step in range(steps):
+            clock.now += seconds
+            shown.update(step + 1, {"loss": 0.5 / (step + 1), "accuracy": np.float32(0.5)})
+        shown.end({"loss": 0.125, "accuracy": 0.5, "val_loss": 0.25})
+
+
+@pytest.mark.parametrize("verbose", ["auto", 1, 2, True, np.int64(2)])
+def test_a_file_gets_one_plain_line_an_epoch(capsys, clock, verbose, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as many build servers do
+    with Progress(verbose, epochs=2, steps=4) as shown:
+        run(shown, clock)
+    line = "4/4 - 1s - 200ms/step - accuracy: 0.5000 - loss: 0.1250 - val_loss: 0.2500\n"
+    assert capsys.readouterr().out == f"Epoch 1/2 - {line}Epoch 2/2 - {line}"
+
+
+def test_verbose_2_ends_with_the_line_of_keras(capsys):
+    logs = {"accuracy": 0.5, "loss": 0.25, "small": 0.0001}
+    bar = keras.utils.Progbar(100, verbose=2, stateless_metrics=[])
+    bar.update(100, list(logs.items()), finalize=True)
+    theirs = capsys.readouterr().out
+    shown = Progress(2, steps=100)
+    shown.begin()
+    shown.update(100)
+    shown.end(logs)
+    ours = capsys.readouterr().out
+    assert re.sub(r"\d+us/step", "us/step", ours) == re.sub(r"\d+us/step", "us/step", theirs)
+
+
+def test_verbose_0_is_silent(capsys, clock):
+    run(Progress(0, epochs=2, steps=4), clock)
+    assert capsys.readouterr().out == ""
+
+
+def test_output_goes_where_stdout_points_at_that_moment(monkeypatch, clock):
+    shown, stream = Progress(1, epochs=1, steps=4), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    run(shown, clock, epochs=1)
+    assert stream.getvalue().startswith("4/4 - 1s - 200ms/step")
+
+
+def test_a_terminal_gets_a_bar_that_ends_as_in_keras(open_terminal, clock):
+    terminal = open_terminal()
+    with Progress("auto", epochs=2, steps=4) as shown:
+        run(shown, clock)
+    last = f"4/4 {'━' * 20} 1s 200ms/step - accuracy: 0.5000 - loss: 0.1250 - val_loss: 0.2500"
+    assert terminal.lines == ["Epoch 1/2", last, "Epoch 2/2", last, ""]
+
+
+def test_the_bar_grows_and_tells_the_time_left(open_terminal, clock):
+    terminal = open_terminal()
+    with Progress(steps=400) as shown:
+        shown.begin()
+        clock.now += 50  # compiling
+        shown.update(100, {})
+        clock.now += 100
+        shown.update(200, {})
+    text = terminal.text
+    assert "\x1b[1m  0/400\x1b[0m \x1b[37m" + "━" * 20 in text
+    assert "\x1b[32m" + "━" * 5 + "\x1b[0m\x1b[37m" + "━" * 15 in text
+    assert "200/400" in text and "\x1b[1m 3:20\x1b[0m 1s/step" in text
+
+
+def test_an_unknown_number_of_steps_is_known_after_the_first_epoch(open_terminal, clock):
+    terminal = open_terminal()
+    with Progress(epochs=2) as shown:
+        run(shown, clock)
+    assert "      1/Unknown" in terminal.text
+    assert "4/4 ━━━━━━━━━━━━━━━━━━━━ 1s" in terminal.lines[1]
+    assert terminal.text.count("Unknown") == 5  # of the first epoch: its begin and its four steps
+
+
+def test_the_terminal_is_drawn_at_most_ten_times_a_second_and_reads_nothing_in_between(open_terminal, clock):
+    terminal = open_terminal()
+    class Costly:
+        read = 0
+
+        def __array__(self, *args, **kwargs):
+            self.read += 1
+            return np.array(0.5)
+
+    costly = Costly()
+    with Progress(steps=1000) as shown:
+        shown.begin()
+        for step in range(1000):  # of a millisecond each
+            clock.now += 0.001
+            shown.update(step + 1, {"loss": costly})
+    assert costly.read in (9, 10)
+
+
+def test_an_interrupt_leaves_a_clean_terminal(open_terminal, clock):
+    terminal = open_terminal()
+    before = sys.stdout, sys.stderr
+    with pytest.raises(KeyboardInterrupt), Progress(epochs=3, steps=4) as shown:
+        shown.begin(0)
+        clock.now += 1
+        shown.update(2, {"loss": 0.5})
+        print("from a callback")
+        raise KeyboardInterrupt
+    assert (sys.stdout, sys.stderr) == before
+    assert terminal.text.count("\x1b[?25l") == terminal.text.count("\x1b[?25h") == 1  # the cursor, hidden and shown
+    assert terminal.lines[:2] == ["Epoch 1/3", "from a callback"] and terminal.lines[-1] == ""
+    assert terminal.lines[2].startswith("2/4 ━") and len(terminal.lines) == 4
+
+
+def test_quick_epochs_are_printed_once_each(open_terminal, clock):
+    terminal = open_terminal()
+    with Progress(epochs=50, steps=4) as shown:
+        run(shown, clock, epochs=50, seconds=0.001)
+    assert sum("4/4" in line for line in terminal.lines) == 50
+    assert terminal.text.count("\x1b[?25l") <= 3  # only about one in 25 lasted until a drawing
+
+
+def test_no_colour_still_shows_how_far_it_is(open_terminal, clock, monkeypatch):
+    terminal = open_terminal()
+    monkeypatch.setenv("NO_COLOR", "1")
+    with Progress(steps=4) as shown:
+        shown.begin()
+        clock.now += 1
+        shown.update(1, {})
+    assert terminal.lines[0].startswith("1/4 ━━━━━                ")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(2.0, "2s/step"), (0.25, "250ms/step"), (0.0005, "500us/step"), (0, "0s/step")],
+)
+def test_time_per_step(capsys, clock, seconds, words):
+    run(Progress(2, steps=4), clock, epochs=1, seconds=seconds)
+    assert f" - {words} - " in capsys.readouterr().out
+
+
+def test_the_first_step_and_validation_do_not_count_as_speed(capsys, clock):
+    shown = Progress(2, steps=3)
+    shown.begin()
+    for seconds in (9.0, 0.25, 0.25):
+        clock.now += seconds
+        shown.update(round(shown._seen) + 1)
+    clock.now += 3.5
+    shown.end()
+    assert capsys.readouterr().out == "3/3 - 13s - 250ms/step\n"
+
+
+def test_epochs_are_counted_from_the_initial_one(capsys):
+    shown = Progress(2, epochs=10, steps=1, initial_epoch=8)
+    for _ in range(2):
+        shown.begin()
+        shown.end({"change": -0.5, "tiny": -0.0001, "zero": 0.0})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" - ")[0] for line in lines] == ["Epoch 9/10", "Epoch 10/10"]
+    assert lines[0].endswith("change: -0.5000 - tiny: -1.0000e-04 - zero: 0.0000e+00")
+
+
+@pytest.mark.parametrize("verbose", [3, "loud", None, [1]])
+def test_other_verbosity_is_refused(verbose):
+    with pytest.raises(ArgumentError, match=re.escape("2 (one line an epoch)")):
+        Progress(verbose)
+
+
+def test_a_notebook_updates_one_output_in_place(monkeypatch, clock):
+    shown, updates = [], []
+
+    class Handle:
+        def update(self, text):
+            updates.append(text.plain)
+
+    def show(text, display_id):
+        shown.append(text.plain)
+        return Handle()
+
+    notebook = type(sys)("IPython.display")
+    notebook.display = show
+    monkeypatch.setitem(sys.modules, "IPython", type(sys)("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", notebook)
+    monkeypatch.setattr(progress, "Console", lambda **options: _console(is_jupyter=True, **options))
+    with Progress("auto", steps=4) as bar:
+        run(bar, clock, epochs=1)
+    assert shown[0].startswith("0/4 ") and len(shown) == 1 and len(updates) == 5
+    assert updates[-1].endswith("1s 200ms/step - accuracy: 0.5000 - loss: 0.1250 - val_loss: 0.2500")
+
+
+def _console(is_jupyter, **options):
+    console = progress.Live.__init__.__globals__["Console"](file=io.StringIO(), **options)
+    console.is_jupyter = is_jupyter
+    return console
+
+
+def test_the_callback_shows_the_same(capsys, clock):
+    bar = ProgbarLogger()
+    bar.set_params({"verbose": 2, "epochs": 2, "steps": 4})
+    bar.on_train_begin()
+    bar.on_epoch_begin(0)
+    for batch in range(4):
+        clock.now += 0.2
+        bar.on_train_batch_end(batch, {})
+    bar.on_test_begin()  # a validation shows nothing of its own
+    bar.on_test_batch_end(0, {})
+    bar.on_test_end({"loss": 3})
+    bar.on_epoch_end(0, {"loss": 0.5})
+    bar.on_train_end()
+    bar.on_test_begin()
+    for batch in range(4):
+        bar.on_test_batch_end(batch, {})
+    bar.on_test_end({"loss": 0.25})
+    bar.on_predict_begin()
+    bar.on_predict_batch_end(3, {"outputs": np.zeros(3)})
+    bar.on_predict_end()
+    assert capsys.readouterr().out.splitlines() == [
+        "Epoch 1/2 - 4/4 - 1s - 200ms/step - loss: 0.5000",
+        "4/4 - 0s - 0s/step - loss: 0.2500",
+        "4/4 - 0s - 0s/step",
+    ]
+
+
+# summary
+
+
+def layer(kind, of, **changes):
+    """A layer of ours, as far as summary sees it, with the facts of Keras's layer."""
+    layers = [layer(type(inner).__name__, inner) for inner in getattr(of, "layers", ())]
+    facts = {"name": of.name, "built": of.built, "trainable": of.trainable, "count_params": of.count_params}
+    if of.built:
+        facts |= {name: getattr(of, name) for name in ("weights", "trainable_weights", "non_trainable_weights")}
+        facts["output_shape"] = of.output_shape if layers else of.output.shape
+    facts |= {"layers": layers} if layers else {}
+    return type(kind, (), facts | changes)()
+
+
+def keras_model():
+    inner = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4), keras.layers.BatchNormalization()], name="inner")
+    model = keras.Sequential([keras.Input((8,)), inner, keras.layers.Dropout(0.3), keras.layers.Dense(1000, name="last")])
+    inner.layers[0].trainable = False
+    return model
+
+
+def shown_by(model, **options):
+    texts = []
+    summary(model, print_fn=texts.append, **options)
+    assert len(texts) == 1
+    return texts[0]
+
+
+def cells(text):
+    return [re.split(r"\s*[│┃|]\s*", line.strip()) for line in text.splitlines() if not re.search("[━─]", line)]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("options", [{}, {"expand_nested": True, "show_trainable": True}])
+def test_summary_says_what_that_of_keras_says(compiled, options, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    theirs = keras_model()
+    if compiled:
+        theirs.compile("adam", "mse")
+        theirs.optimizer.build(theirs.trainable_variables)
+    texts = []
+    theirs.summary(print_fn=texts.append, **options)
+    ours = shown_by(layer("Sequential", theirs, optimizer=theirs.optimizer if compiled else None), **options)
+    assert cells(ours) == cells(texts[0])
+    assert ("Optimizer params" in ours) == compiled
+    assert {len(line) for line in ours.splitlines()[1:-4]} == {100 if options else 88}
+
+
+def test_summary_of_an_unbuilt_model_says_so(capsys):
+    model = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(2)], name="bare")
+    summary(layer("Sequential", model, optimizer=None))
+    rows = cells(capsys.readouterr().out)
+    assert rows[2] == ["", "dense (Dense)", "?", "0 (unbuilt)", ""] or rows[2][2:4] == ["?", "0 (unbuilt)"]
+    assert ["Total params: 0 (0.00 B)"] in rows
+    assert rows[-1] == ["Not built yet: call the model on data, or give its first layer an input_shape."]
+
+
+def test_a_shared_weight_counts_once():
+    model = keras_model()
+    twice = layer("Sequential", model, optimizer=None, trainable_weights=model.trainable_weights * 2)
+    assert f"Trainable params: {sum(np.prod(w.shape) for w in model.trainable_weights):,} (" in shown_by(twice)
+
+
+def test_summary_is_readable_where_only_ascii_can_be_printed(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    summary(layer("Sequential", keras_model(), optimizer=None), expand_nested=True)
+    stream.flush()
+    text = stream.buffer.getvalue().decode("ascii")
+    assert "| Layer (type) " in text and "|_ dense" in text and "\x1b" not in text
+
+
+def listed(text):
+    return [row[1].split(" ")[0] for row in cells(text) if len(row) > 3][1:]
+
+
+@pytest.mark.parametrize(
+    ("layer_range", "names"),
+    [
+        (("dropout", "last"), ["dropout", "last"]),
+        (("last", "dropout"), ["dropout", "last"]),
+        (("in.*", "d"), ["inner", "dropout"]),
+        (("inner", "inner"), ["inner"]),
+    ],
+)
+def test_layer_range(layer_range, names):
+    theirs, texts = keras_model(), []
+    theirs.layers[1].name  # noqa: B018
+    theirs._layers[2].name = "dropout"
+    theirs.summary(print_fn=texts.append, layer_range=layer_range)
+    ours = shown_by(layer("Sequential", theirs, optimizer=None), layer_range=layer_range)
+    assert listed(ours) == listed(texts[0]) == names
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"layer_range": ("iner", "last")}, "no layer is called 'iner'. Did you mean 'inner'?"),
+        ({"layer_range": ("inner", "(")}, "neither a layer nor a regular expression"),
+        ({"layer_range": ("inner",)}, "the first and of the last layer"),
+        ({"layer_range": "inner"}, "the first and of the last layer"),
+        ({"line_length": 12}, "Give a larger line_length"),
+        ({"positions": (0.5, 1.0)}, "3 growing numbers"),
+        ({"positions": (0.5, 0.4, 1.0)}, "3 growing numbers"),
+    ],
+)
+def test_summary_refuses_wrong_arguments(options, words):
+    with pytest.raises(ArgumentError) as caught:
+        shown_by(layer("Sequential", keras_model(), optimizer=None), **options)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("positions", [(0.4, 0.7, 1.0), (40, 70, 100)])
+def test_positions_and_line_length(positions):
+    text = shown_by(layer("Sequential", keras_model(), optimizer=None), line_length=100, positions=positions)
+    heading = text.splitlines()[2]
+    assert [match.start() for match in re.finditer("┃", heading)] == [0, 39, 69, 99]
+
+
+# learning_curve
+
+
+def history(epochs=4, **extra):
+    record = History()
+    for epoch in range(epochs):
+        logs = {"loss": 1 / (epoch + 1), "accuracy": epoch / epochs, **extra}
+        if epoch % 2:
+            logs |= {"val_loss": abs(epoch - 1) + 0.5, "val_accuracy": 0.25}
+        record.on_epoch_end(epoch, logs)
+    return record
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are saved."""
+    from matplotlib.figure import Figure
+
+    saved, save = [], Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kw: (saved.append(self), save(self, *args, **kw))[1])
+    return saved
+
+
+def test_learning_curve_draws_each_quantity_with_its_validation(tmp_path, figures):
+    path = learning_curve(history(per_class=np.ones(3), learning_rate=0.1), tmp_path / "curve.png")
+    assert path == str(tmp_path / "curve.png") and Path(path).read_bytes()[:4] == b"\x89PNG"
+    titles = [axes.get_title(loc="left") for axes in figures[0].axes]
+    assert titles == ["loss", "accuracy", "learning rate"]  # what is not one number an epoch is left out
+    lines = {line.get_label(): line for line in figures[0].axes[0].lines}
+    assert list(lines["training"].get_xdata()) == [1, 2, 3, 4]
+    assert list(lines["validation"].get_xdata()) == [2, 4]  # it was validated in every second epoch
+    assert list(lines["validation"].get_ydata()) == [0.5, 2.5]
+    assert figures[0].get_suptitle() == "Learning curve, best at epoch 2 (lowest validation loss)"
+    assert figures[0].axes[0].get_title(loc="right") == "0.5000 at epoch 2"
+
+
+def test_learning_curve_of_a_plain_dict(tmp_path, figures):
+    learning_curve({"loss": [3.0, float("nan"), 1.0, 2.0], "val_mae": [1.0, 2.0]}, tmp_path / "curve.svg")
+    loss, mae = figures[0].axes
+    assert "best at epoch 3 (lowest training loss)" in figures[0].get_suptitle()
+    assert list(mae.lines[0].get_xdata()) == [2, 4]
+    assert all(tick == int(tick) for tick in loss.get_xticks())
+    learning_curve({"loss": [0.5]}, tmp_path / "one.png")
+    assert figures[1].get_suptitle() == "Learning curve"
+
+
+def test_learning_curve_leaves_pyplot_alone(tmp_path):
+    sys.modules.pop("matplotlib.pyplot", None)
+    learning_curve(history(), tmp_path / "curve.png")
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_learning_curve_says_what_it_cannot_draw(tmp_path, monkeypatch):
+    with pytest.raises(ArgumentError, match="the history is empty"):
+        learning_curve(History())
+    with pytest.raises(ArgumentError, match=re.escape("its .history dict, got list")):
+        learning_curve([0.5, 0.4])
+    with pytest.raises(ArgumentError, match="png"):
+        learning_curve(history(), tmp_path / "curve.xyz")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingPackageError, match=re.escape('pip install "lamina[plot]"')) as caught:
+        learning_curve(history())
+    assert isinstance(caught.value, ImportError)
+
+
+def test_a_missing_display_names_the_nearest():
+    with pytest.raises(AttributeError, match="Did you mean 'learning_curve'"):
+        display.learning_curves  # noqa: B018

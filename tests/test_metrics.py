@@ -1,0 +1,415 @@
+"""Every metric against real Keras over several batches, eagerly and as the pure functions that training compiles."""
+
+import copy
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+from lamina import losses, metrics
+from lamina.architecture import frozen
+from lamina.errors import ArgumentError, LabelError, UnknownAttributeError, UnknownNameError
+from lamina.metrics.reduction import SampleMean
+from lamina.weight import Weight
+
+N = 6
+RNG = np.random.default_rng(0)
+
+
+def numbers(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def shares(*shape):
+    return RNG.uniform(size=shape).astype(np.float32)
+
+
+def whole(*shape, below=2):
+    return RNG.integers(0, below, shape)
+
+
+def one_hot(*shape):
+    return np.eye(shape[-1], dtype=np.float32)[whole(*shape[:-1], below=shape[-1])]
+
+
+NUMBERS = [
+    ((N, 3), numbers, (N, 3), numbers),
+    ((N, 5, 3), numbers, (N, 5, 3), numbers),
+    ((N, 1), numbers, (N,), numbers),
+]
+YES_NO = [((N, 1), whole, (N, 1), shares), ((N,), whole, (N, 1), shares), ((N, 5, 3), whole, (N, 5, 3), shares)]
+ONE_HOT = [((N, 3), one_hot, (N, 3), shares), ((N, 5, 3), one_hot, (N, 5, 3), shares)]
+CLASSES = [((N,), whole, (N, 3), shares), ((N, 1), whole, (N, 3), shares), ((N, 5), whole, (N, 5, 3), shares)]
+
+TABLE = [
+    ("MeanSquaredError", {}, NUMBERS),
+    ("MeanAbsoluteError", {}, NUMBERS),
+    ("RootMeanSquaredError", {}, NUMBERS),
+    ("Accuracy", {}, [((N, 3), whole, (N, 3), whole), ((N,), whole, (N, 1), whole)]),
+    ("BinaryAccuracy", {}, YES_NO),
+    ("BinaryAccuracy", {"threshold": 0.2}, YES_NO[:1]),
+    ("CategoricalAccuracy", {}, ONE_HOT),
+    ("SparseCategoricalAccuracy", {}, CLASSES),
+    ("BinaryCrossentropy", {}, [YES_NO[0], YES_NO[2]]),
+    ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.1}, [((N, 3), whole, (N, 3), numbers)]),
+    ("CategoricalCrossentropy", {}, ONE_HOT),
+    ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.1, "axis": 1}, ONE_HOT[:1]),
+    ("SparseCategoricalCrossentropy", {}, CLASSES),
+    ("SparseCategoricalCrossentropy", {"from_logits": True, "ignore_class": 1}, CLASSES),
+]
+
+
+def name_of(row):
+    return row[0] + "".join(f"-{k}={v}" for k, v in row[1].items())
+
+
+def same(ours, theirs):
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-6)
+
+
+def batches(example):
+    """Three batches, the last one short, each with the weights that it can have."""
+    y_shape, y, p_shape, p = example
+    rows = [(y(*y_shape), p(*p_shape)) for _ in range(3)]
+    return [(y[:count], p[:count]) for (y, p), count in zip(rows, (N, N, 4), strict=True)]
+
+
+def weights_for(settings, y, p):
+    """None, one weight for each sample in both shapes that it can have, and one for each value."""
+    yield None
+    yield shares(len(p), 1)
+    if y.ndim < 2 or "ignore_class" not in settings:  # Keras would fail
+        yield shares(len(p))
+    if y.ndim == 2 and p.ndim == 3:
+        yield shares(*y.shape)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=name_of)
+def test_equals_keras_over_several_batches(row):
+    name, settings, examples = row
+    for example in examples:
+        data = batches(example)
+        for kind in range(len(list(weights_for(settings, *data[0])))):
+            mine, other = getattr(metrics, name)(**settings), getattr(keras.metrics, name)(**settings)
+            for y, p in data:
+                weights = list(weights_for(settings, y, p))[kind]
+                mine.update_state(y, p, sample_weight=weights)
+                other.update_state(y, p, sample_weight=weights)
+                same(mine.result(), other.result())
+            mine.reset_state()
+            same(mine.result(), 0)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=name_of)
+def test_compiled_updates_equal_eager_ones(row):
+    name, settings, examples = row
+    metric = getattr(metrics, name)(**settings)
+    state, update = metric.initial(), jax.jit(metric.updated)
+    for y, p in batches(examples[0]):
+        weights = shares(len(p))
+        metric.update_state(y, p, weights)
+        state = update(state, y, p, weights)
+        same(metric.value(state), metric.result())
+    assert {v.dtype for v in state.values()} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize("kind", ["Mean", "Sum"])
+def test_mean_and_sum_equal_keras(kind):
+    mine, other = getattr(metrics, kind)(), getattr(keras.metrics, kind)()
+    fed = [
+        (3.0, None),
+        (3, 2.0),
+        ([1, 3, 5, 7], [1, 1, 0, 0]),
+        (numbers(N, 5), None),
+        (numbers(N, 5), shares(N)),
+        (numbers(N, 5), shares(N, 1)),
+        (numbers(N, 5), shares(N, 5)),
+        (numbers(N, 5), shares(1, 5)),
+        (numbers(N), shares(N, 1)),
+        (numbers(N, 5, 2), shares(N, 5)),
+        (numbers(N, 5, 2), 0.5),
+    ]
+    for values, weights in fed:
+        mine.update_state(values, sample_weight=weights)
+        other.update_state(values, sample_weight=weights)
+        same(mine.result(), other.result())
+    assert mine.name == other.name == kind.lower()
+
+
+def test_mean_of_nothing_is_zero():
+    assert float(metrics.Mean().result()) == 0
+    assert float(metrics.Mean()([1.0, 2.0], sample_weight=[0.0, 0.0])) == 0
+
+
+def test_use_without_a_model():
+    mean = metrics.Mean("loss", dtype="float32")  # Keras's order of arguments
+    mean.update_state(3.0)
+    assert float(mean.result()) == 3.0 and mean.name == "loss"
+    assert metrics.BinaryAccuracy("b", None, 0.2).threshold == 0.2
+    hits = metrics.Accuracy()
+    assert float(hits([1, 2], [1, 3])) == 0.5
+    assert float(hits([1, 2], [1, 2])) == 0.75
+    assert [w.name for w in hits.variables] == ["total", "count"] and float(hits.variables[1]) == 4
+    hits.reset_state()
+    assert float(hits([1, 2], [1, 2])) == 1.0
+
+
+def test_updates_are_pure_and_stable():
+    metric = metrics.BinaryAccuracy()
+    y, p = whole(N, 1), shares(N, 1)
+    metric.update_state(y, p)
+    before = float(metric.result())
+    start = metric.initial()
+    step = jax.jit(metric.updated)
+    after = step(start, y, p)
+    assert float(metric.result()) == before  # the object is as it was
+    assert {k: (v.shape, v.dtype, v.weak_type) for k, v in after.items()} == {
+        k: (v.shape, v.dtype, v.weak_type) for k, v in start.items()
+    }
+    step(step(after, y, p), y, p)
+    assert step._cache_size() == 1
+    jax.jit(lambda state: {k: v + 1 for k, v in state.items()}, donate_argnums=0)(metric.initial())
+    assert float(metric.result()) == before  # what is donated was a copy
+    metric.keep(after)
+    assert float(metric.result()) == float(metric.value(after))
+
+
+def test_updates_are_a_handful_of_operations():
+    for name, count in [("BinaryAccuracy", 12), ("SparseCategoricalAccuracy", 12), ("MeanSquaredError", 10)]:
+        y, p = batches({"B": YES_NO, "S": CLASSES, "M": NUMBERS}[name[0]][0])[0]
+        metric = getattr(metrics, name)()
+        text = jax.jit(metric.updated).lower(metric.initial(), y, p).compile().as_text()
+        entry = text[text.index("ENTRY") :]
+        assert entry.count(" fusion(") + entry.count(" reduce(") + entry.count(" call(") <= 3, name
+        assert len(entry.splitlines()) <= count, entry
+
+
+def test_own_class_in_keras_style():
+    class TruePositives(metrics.Metric):
+        def __init__(self, name="true_positives", **kwargs):
+            super().__init__(name=name, **kwargs)
+            self.hits = self.add_weight(shape=(), initializer="zeros", name="hits")
+            self.least = self.add_variable((2,), "ones", dtype="int32", name="least")
+            self.inner = [metrics.Mean(name="inner")]
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            both = jnp.logical_and(jnp.asarray(y_true, bool), jnp.asarray(y_pred) > 0.5)
+            values = both.astype(self.dtype)
+            if sample_weight is not None:
+                values *= jnp.asarray(sample_weight, self.dtype)
+            self.hits.assign_add(jnp.sum(values))
+            self.least.assign(jnp.minimum(self.least, -1))
+            self.inner[0].update_state(values)
+
+        def result(self):
+            return {"hits": self.hits, "share": self.inner[0].result(), "least": self.least}
+
+    y, p, weights = np.array([1, 1, 0, 1]), np.array([0.9, 0.1, 0.8, 0.7]), np.array([1.0, 1.0, 1.0, 3.0])
+    metric = TruePositives()
+    expected = {"hits": 2.0, "share": 0.5, "least": [-1, -1]}
+    for _ in range(2):
+        metric.update_state(y, p)
+        assert float(metric.result()["hits"]) == 2.0 and float(metric.result()["share"]) == 0.5
+        state = jax.jit(metric.updated)(metric.initial(), y, p)
+        assert jax.tree.map(lambda a: a.tolist(), metric.value(state)) == expected
+        metric.reset_state()
+        assert metric.least.numpy().tolist() == [1, 1]  # as it was made, not zero
+    assert float(metric.updated(metric.initial(), y, p, weights)["hits"]) == 4.0
+    assert list(metric.initial()) == ["hits", "least", "total", "count"] and len(metric.variables) == 4
+    state = metric.stateless_update_state(metric.stateless_reset_state(), y, p)
+    assert float(metric.stateless_result(state)["hits"]) == 2.0
+    assert metric.get_config() == {}
+    assert repr(metric) == "TruePositives()"
+    assert type(metrics.get(TruePositives)) is TruePositives and metrics.get(metric) is metric
+    assert frozen(TruePositives(name="another")) == frozen(TruePositives())  # one program for both
+
+
+def test_own_class_on_top_of_mean():
+    class Bias(metrics.Mean):
+        def __init__(self, sign=1.0, name="bias", **kwargs):
+            super().__init__(name=name, **kwargs)
+            self.sign = sign
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            return super().update_state(self.sign * (y_pred - y_true), sample_weight)
+
+    y, p = numbers(N, 3), numbers(N, 3)
+    metric = Bias(sign=-1.0)
+    same(metric.value(metric.updated(metric.initial(), y, p)), np.mean(y - p))
+
+    class Small(SampleMean):  # the short style: settings as fields
+        below: float = 1.0
+
+        def values(self, y_true, y_pred):
+            return jnp.abs(y_true - y_pred) < self.below
+
+    same(Small(below=0.5)(y, p), np.mean(np.abs(y - p) < 0.5))
+    assert Small(below=0.5).get_config() == {"name": "small", "dtype": "float32", "below": 0.5}
+
+
+def test_own_class_that_goes_wrong():
+    class Replaces(metrics.Metric):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.total = self.add_weight(name="total")
+
+        def update_state(self, y_true, y_pred):
+            self.total = self.total + 1.0
+
+    class Grows(metrics.Metric):
+        def update_state(self, y_true, y_pred):
+            self.total = self.add_weight(name="total")
+
+    class Forgets(metrics.Metric):
+        def __init__(self):
+            self.total = self.add_weight(name="total")
+
+    with pytest.raises(ArgumentError, match=r"Replaces.*self\.total\.assign"):
+        Replaces().updated(Replaces().initial(), 1.0, 2.0)
+    with pytest.raises(ArgumentError, match=r"Grows adds a weight in update_state"):
+        Grows().updated({}, 1.0, 2.0)
+    with pytest.raises(ArgumentError, match=r"Forgets.*super\(\)\.__init__"):
+        Forgets()
+    with pytest.raises(NotImplementedError, match="Metric needs a method update_state"):
+        metrics.Metric()(1.0, 2.0)
+    with pytest.raises(NotImplementedError, match="Metric needs a method result"):
+        metrics.Metric().result()
+
+
+def test_functions_and_losses_as_metrics():
+    def worst(y_true, y_pred):
+        return jnp.max(jnp.abs(y_true - y_pred), axis=-1)
+
+    y, p, weights = numbers(N, 3), numbers(N, 3), shares(N)
+    for ours, theirs in [
+        (metrics.get(worst), keras.metrics.MeanMetricWrapper(worst)),
+        (metrics.MeanMetricWrapper(losses.mean_squared_error), keras.metrics.MeanSquaredError()),
+        (metrics.get(metrics.mean_absolute_error), keras.metrics.MeanAbsoluteError()),
+    ]:
+        ours.update_state(y, p, sample_weight=weights)
+        theirs.update_state(y, p, sample_weight=weights)
+        same(ours.result(), theirs.result())
+    assert metrics.get(worst).name == "worst" and metrics.get(worst).direction is None
+    assert metrics.get(losses.mean_squared_error).name == "mean_squared_error"
+    assert metrics.get(losses.mean_squared_error).direction == "down"
+    ones = metrics.get(losses.MeanSquaredError())  # one value a batch, as in Keras
+    ones.update_state(y, p)
+    ones.update_state(y[:2], p[:2])
+    same(ones.result(), (losses.MeanSquaredError()(y, p) + losses.MeanSquaredError()(y[:2], p[:2])) / 2)
+    wrapper = metrics.MeanMetricWrapper(losses.binary_crossentropy, "b", from_logits=True)
+    same(wrapper(whole(N, 1), p[:, :1] * 0), np.log(2))
+    crossentropy = metrics.get("crossentropy")
+    same(crossentropy([1, 0], [[0.5, 0.5], [0.5, 0.5]]), np.log(2))
+    assert crossentropy.name == "crossentropy"
+    half = metrics.MeanSquaredError()
+    half.update_state(y, p.astype(np.float16))
+    same(half.result(), np.mean((y - p.astype(np.float16).astype(np.float32)) ** 2))
+
+
+@pytest.mark.parametrize(
+    ("y_shape", "output_shape"),
+    [((8,), (8, 1)), ((8, 1), (8, 1)), ((8,), (8, 3)), ((8, 1), (8, 3)), ((8, 3), (8, 3)), ((8, 5), (8, 5, 3))],
+)
+def test_accuracy_by_the_shapes(y_shape, output_shape):
+    y, p = jnp.zeros(y_shape), jnp.zeros(output_shape)
+    theirs = keras.src.trainers.compile_utils.get_metric("accuracy", y, p)
+    for name in ("accuracy", "acc", "Accuracy"):
+        ours = metrics.get(name, y_shape=(None, *y_shape[1:]), output_shape=(None, *output_shape[1:]))
+        assert type(ours).__name__ == type(theirs).__name__
+        assert ours.name == name
+
+
+def test_metrics_named_beside_a_loss_of_logits():
+    """user-needs S2: Keras holds logits against 0.5."""
+    y, logits = np.array([[1], [1], [0], [0]]), np.array([[0.1], [2.0], [-0.1], [-3.0]], np.float32)
+    loss = losses.BinaryCrossentropy(from_logits=True)
+    for name in ("accuracy", "binary_accuracy"):
+        metric = metrics.get(name, loss=loss, y_shape=y.shape, output_shape=logits.shape)
+        assert metric.threshold == 0 and float(metric(y, logits)) == 1.0
+        assert metrics.get(name, loss=losses.BinaryCrossentropy(), y_shape=(4, 1), output_shape=(4, 1)).threshold == 0.5
+    for name in ("binary_crossentropy", "bce", "ce"):
+        same(metrics.get(name, loss=loss)(y, logits), loss(y, logits))
+    assert metrics.get(metrics.BinaryAccuracy(), loss=loss).threshold == 0.5  # an object is taken as it is
+    sparse = losses.SparseCategoricalCrossentropy(from_logits=True)
+    accuracy = metrics.get("accuracy", loss=sparse, y_shape=(4,), output_shape=(4, 3))
+    assert type(accuracy) is metrics.SparseCategoricalAccuracy
+
+
+@pytest.mark.parametrize("name", sorted({row[0] for row in TABLE} | {"Mean", "Sum"}))
+def test_config_and_direction_are_keras(name):
+    ours, theirs = getattr(metrics, name), getattr(keras.metrics, name)
+    assert ours().get_config() == theirs().get_config()
+    settings = {"name": "mine", "dtype": "mixed_bfloat16"}
+    assert ours(**settings).get_config() == theirs(**settings).get_config()
+    assert ours().direction == ours()._direction == getattr(theirs(), "_direction", None)
+    again = metrics.deserialize(metrics.serialize(ours(name="mine")))
+    assert type(again) is ours and again.name == "mine"
+    assert keras.metrics.deserialize(metrics.serialize(ours(name="mine"))).name == "mine"
+    for spelling in (name, ours().name):
+        assert type(metrics.get(spelling)) is ours and metrics.get(spelling).name == spelling
+
+
+def test_names():
+    for name in ("mse", "MSE", "mae", "MAE", "bce", "BCE"):
+        assert type(metrics.get(name)).__name__ == type(keras.metrics.get(name)).__name__
+        assert metrics.get(name).name == name
+    assert metrics.get(None) is None
+    assert type(metrics.get({"class_name": "Mean", "config": {"name": "m"}})) is metrics.Mean
+
+
+def test_large_class_numbers():
+    p = np.zeros((2, 300), np.float32)
+    p[:, 256] = 1
+    assert float(metrics.SparseCategoricalAccuracy()(np.array([0, 255], np.uint8), p)) == 0
+    assert float(metrics.SparseCategoricalAccuracy()(np.array([256.0, 256.5]), p)) == 0.5
+    same(metrics.Accuracy()([2**24 + 1], [2**24]), 0)
+
+
+def test_ties_go_to_the_first_class():
+    y, p = np.array([0, 1]), np.full((2, 3), 1 / 3, np.float32)
+    assert float(metrics.SparseCategoricalAccuracy()(y, p)) == 0.5
+    assert float(metrics.BinaryAccuracy()([[1], [0]], [[0.5], [0.5]])) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "y_shape", "p_shape", "said"),
+    [
+        ("mse", (8, 1), (8, 3), ["(8, 1)", "(8, 3)", "Dense(1)"]),
+        ("RootMeanSquaredError", (8, 1), (8, 3), ["(8, 1)", "(8, 3)"]),
+        ("BinaryAccuracy", (8,), (8, 3), ["(8,)", "(8, 3)"]),
+        ("CategoricalAccuracy", (8, 1), (8, 3), ["(8, 1)", "(8, 3)", "sparse_categorical_accuracy"]),
+        ("SparseCategoricalAccuracy", (8, 3), (8, 3), ["(8, 3)", "'categorical_accuracy'"]),
+        ("Accuracy", (8, 2), (8, 3), ["(8, 2)", "(8, 3)"]),
+    ],
+)
+def test_shapes_that_do_not_fit(name, y_shape, p_shape, said):
+    with pytest.raises(LabelError) as error:
+        metrics.get(name)(np.zeros(y_shape), np.ones(p_shape))
+    assert all(part in str(error.value) for part in said), str(error.value)
+
+
+def test_wrong_arguments():
+    with pytest.raises(UnknownNameError, match=r"no metric is called 'acuracy'.*'accuracy'"):
+        metrics.get("acuracy", y_shape=(8, 1), output_shape=(8, 1))
+    with pytest.raises(ArgumentError, match="expected the name of a metric"):
+        metrics.get(3)
+    with pytest.raises(ArgumentError, match="expected a metric, got Registered"):
+        metrics.get(type("Registered", (metrics.Metric.__mro__[1],), {})())
+    with pytest.raises(ArgumentError, match=r"tresh.*'threshold'"):
+        metrics.BinaryAccuracy(treshold=0.3)
+    with pytest.raises(ArgumentError, match=r"threshold='half'\): expected a number"):
+        metrics.BinaryAccuracy(threshold="half")
+    with pytest.raises(LabelError, match=r"sample_weight of shape \(4,\).*values of shape \(3,\)"):
+        metrics.Mean()([1.0, 2.0, 3.0], sample_weight=np.ones(4))
+    with pytest.raises(UnknownAttributeError, match="'BinaryAccuracy'"):
+        metrics.BinaryAcuracy  # noqa: B018
+
+
+def test_copies_share_no_state():
+    metric = metrics.Mean()
+    twin = copy.copy(metric)
+    state = metric.updated(metric.initial(), 3.0)
+    assert float(metric.value(state)) == 3.0 and float(twin.result()) == 0
+    assert isinstance(metric.total, Weight) and not metric.total.trainable

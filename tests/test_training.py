@@ -1,0 +1,482 @@
+"""Training: equal to Keras from equal weights, repeatable to the bit, and whole after an interruption."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from programs import program_1, two_classes
+
+import lamina
+from lamina import layers
+
+warnings_off = pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`:UserWarning")
+
+
+def pair(make, *, compile=None):
+    """Our model and Keras's, from equal weights, compiled alike."""
+    ours, other = make(lamina, layers), make(keras, keras.layers)
+    other.set_weights(ours.get_weights())
+    for package, model in ((lamina, ours), (keras, other)):
+        model.compile(**compile(package))
+    return ours, other
+
+
+def assert_equal_runs(ours, other, x, y, **fit):
+    mine = ours.fit(x, y, verbose=0, shuffle=False, **fit)
+    its = other.fit(x, y, verbose=0, shuffle=False, **fit)
+    assert list(mine.history) == list(its.history)
+    assert mine.epoch == its.epoch
+    for name, values in its.history.items():
+        np.testing.assert_allclose(mine.history[name], values, rtol=1e-5, atol=1e-6, err_msg=name)
+    for a, b in zip(ours.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def adam(package):
+    return {"optimizer": package.optimizers.Adam(0.001), "loss": "binary_crossentropy", "metrics": ["accuracy"]}
+
+
+@warnings_off
+def test_program_1_equals_keras_over_three_epochs():
+    x, y = two_classes(1000)
+    ours, other = pair(lambda k, lay: program_1(k, lay, rate=0.0), compile=adam)
+    assert_equal_runs(ours, other, x, y, epochs=3, batch_size=128, validation_split=0.2)
+
+
+def small(package, lay):
+    return package.Sequential([lay.Input((6,)), lay.Dense(8, activation="tanh"), lay.Dense(3)])
+
+
+def mse(package):
+    return {"optimizer": package.optimizers.SGD(0.1, momentum=0.9), "loss": "mse", "metrics": ["mae", "mse"]}
+
+
+X = np.random.default_rng(1).normal(size=(70, 6)).astype("float32")
+Y = np.random.default_rng(2).normal(size=(70, 3)).astype("float32")
+W = np.random.default_rng(3).uniform(0.1, 2, 70).astype("float32")
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        {"epochs": 2},
+        {"epochs": 2, "batch_size": 70},
+        {"epochs": 2, "batch_size": 100},
+        {"epochs": 4, "initial_epoch": 2, "batch_size": 16},
+        {"epochs": 1, "batch_size": 16, "steps_per_epoch": 3},
+        {"epochs": 1, "steps_per_epoch": 4},
+        {"epochs": 2, "batch_size": 16, "sample_weight": W},
+        {"epochs": 3, "batch_size": 16, "validation_split": 0.3, "validation_freq": 2},
+        {"epochs": 4, "batch_size": 16, "validation_split": 0.3, "validation_freq": [1, 4]},
+        {"epochs": 2, "validation_data": (X[:30], Y[:30]), "validation_batch_size": 7},
+        {"epochs": 2, "validation_data": (X[:30], Y[:30], W[:30]), "validation_steps": 1, "validation_batch_size": 7},
+    ],
+    ids=lambda fit: ",".join(fit),
+)
+def test_every_fit_argument_equals_keras(fit):
+    ours, other = pair(small, compile=mse)
+    assert_equal_runs(ours, other, X, Y, **fit)
+
+
+@pytest.mark.parametrize("class_weight", [{0: 1.0, 1: 3.0, 2: 0.5}])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_class_weight_equals_keras(class_weight, one_hot):
+    labels = np.arange(70) % 3
+
+    def make(package, lay):
+        return package.Sequential([lay.Input((6,)), lay.Dense(3, activation="softmax")])
+
+    def compile(package):
+        loss = "categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy"
+        return {"optimizer": "sgd", "loss": loss, "metrics": ["acc"], "weighted_metrics": ["accuracy"]}
+
+    ours, other = pair(make, compile=compile)
+    assert_equal_runs(ours, other, X, np.eye(3)[labels] if one_hot else labels, epochs=2, class_weight=class_weight)
+
+
+def test_evaluate_predict_and_batches_equal_keras():
+    ours, other = pair(small, compile=mse)
+    np.testing.assert_allclose(ours.predict(X), other.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours.evaluate(X, Y, verbose=0), other.evaluate(X, Y, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        ours.evaluate(X, Y, verbose=0, sample_weight=W, batch_size=9),
+        other.evaluate(X, Y, verbose=0, sample_weight=W, batch_size=9),
+        rtol=1e-5,
+    )
+    assert ours.evaluate(X, Y, verbose=0, return_dict=True).keys() == other.evaluate(X, Y, verbose=0, return_dict=True).keys()
+    for _ in range(3):
+        np.testing.assert_allclose(ours.train_on_batch(X, Y), other.train_on_batch(X, Y), rtol=1e-5)
+    np.testing.assert_allclose(ours.test_on_batch(X, Y, W), other.test_on_batch(X, Y, W), rtol=1e-5)
+    np.testing.assert_allclose(ours.predict_on_batch(X), other.predict_on_batch(X), rtol=1e-5, atol=1e-6)
+    for a, b in zip(ours.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 31, 32, 33, 5000])
+def test_predict_of_any_number_of_rows(rows):
+    model = small(lamina, layers)
+    x = np.resize(X, (rows, 6))
+    want = np.tanh(x @ model.get_weights()[0]) @ model.get_weights()[2]
+    for y in (model.predict(x), model.predict(x, batch_size=7, verbose=0), np.asarray(model(x))):
+        assert y.shape == (rows, 3)
+        np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
+
+
+def test_predict_steps_takes_the_first_batches():
+    model = small(lamina, layers)
+    assert len(model.predict(X, batch_size=16, steps=2)) == 32
+
+
+def seeded_run(shuffle=True):
+    lamina.utils.set_random_seed(11)
+    model = program_1(lamina, layers)
+    model.compile("adam", "binary_crossentropy")
+    x, y = two_classes(500)
+    model.fit(x, y, epochs=2, batch_size=64, verbose=0, shuffle=shuffle)
+    return model.get_weights()
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_a_seed_repeats_to_the_bit():
+    first = seeded_run()
+    assert same(first, seeded_run())
+    assert not same(first, seeded_run(shuffle=False))
+
+
+def test_a_seed_repeats_to_the_bit_in_another_process(tmp_path):
+    here = os.path.dirname(__file__)
+    code = f"import sys; sys.path.insert(0, {here!r}); import numpy, test_training; "
+    code += "numpy.savez(sys.argv[1], *test_training.seeded_run())"
+    path = str(tmp_path / "weights.npz")
+    subprocess.run([sys.executable, "-c", code, path], check=True, timeout=120)
+    with np.load(path) as other:
+        assert same(seeded_run(), [other[name] for name in other.files])
+
+
+@pytest.mark.parametrize("shuffle", [True, "batch"])
+def test_shuffling_reorders_rows_and_loses_none(shuffle):
+    from lamina.data.feed import ArrayFeed, Pace
+    from lamina.data.source import arrays
+
+    feed = ArrayFeed(arrays(X, Y), 16, shuffle=shuffle)
+    orders = [np.asarray(next(feed.pieces((0, epoch), Pace())).order)[:70] for epoch in range(2)]
+    assert sorted(orders[0]) == list(range(70))
+    assert (orders[0] != orders[1]).any() and (orders[0] != np.arange(70)).any()
+    if shuffle == "batch":
+        assert all(sorted(orders[0][i : i + 16]) == sorted(range(i, min(i + 16, 70))) for i in range(0, 70, 16))
+
+
+def test_steps_per_epoch_goes_on_where_the_last_epoch_ended():
+    from lamina.data.feed import ArrayFeed, Pace
+    from lamina.data.source import arrays
+
+    feed = ArrayFeed(arrays(X, Y), 16, steps=3)
+    starts = [[(int(p.start), int(p.count), p.size) for p in feed.pieces((0, e), Pace(10))] for e in range(3)]
+    assert starts == [[(0, 3, 16)], [(48, 1, 16), (64, 1, 6), (0, 1, 16)], [(16, 3, 16)]]
+    shuffled = ArrayFeed(arrays(X, Y), 16, steps=3, shuffle=True)
+    seen = []
+    for epoch in range(5):  # 15 steps are 3 whole passes of 5 batches
+        for piece in shuffled.pieces((0, epoch), Pace(10)):
+            seen.extend(np.asarray(piece.order)[piece.start : piece.start + piece.count * piece.size])
+    assert np.bincount(seen).tolist() == [3] * 70
+
+
+def test_trainable_takes_effect_at_the_next_fit_without_compile():
+    model = small(lamina, layers)
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    frozen, free = model.layers
+    before = frozen.get_weights(), free.get_weights()
+    frozen.trainable = False
+    model.fit(X, Y, verbose=0)
+    assert same(before[0], frozen.get_weights()) and not same(before[1], free.get_weights())
+    assert [w.path for w in model.trainable_weights] == ["sequential/dense_1/kernel", "sequential/dense_1/bias"]
+    frozen.trainable = True
+    model.fit(X, Y, verbose=0)
+    assert not same(before[0], frozen.get_weights())
+    model.trainable = False
+    kept = model.get_weights()
+    model.fit(X, Y, verbose=0)
+    assert same(kept, model.get_weights())
+
+
+def test_a_frozen_batch_normalization_neither_learns_nor_follows():
+    model = lamina.Sequential([layers.Input((6,)), layers.BatchNormalization(), layers.Dense(3)])
+    model.layers[0].trainable = False
+    model.compile("sgd", "mse")
+    before = model.layers[0].get_weights()
+    model.fit(X + 5, Y, verbose=0)
+    assert same(before, model.layers[0].get_weights())
+
+
+def test_a_feature_extractor_shares_its_weights():
+    model = small(lamina, layers)
+    features = lamina.Sequential([layers.Input((6,)), model.layers[0]])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    np.testing.assert_allclose(features.predict(X), np.tanh(X @ model.get_weights()[0] + model.get_weights()[1]), rtol=1e-4)
+    features.layers[0].trainable = False
+    model.fit(X, Y, verbose=0)
+    assert features.layers[0].kernel is model.layers[0].kernel
+
+
+def test_learning_rate_changes_without_a_new_program():
+    model = lamina.Sequential([layers.Input((6,)), layers.Dense(9), layers.Dense(3)])
+    model.compile(lamina.optimizers.SGD(0.1), "mse")
+    compiled = []
+    with counting(compiled):
+        model.fit(X, Y, verbose=0)
+        first = len(compiled)
+        model.optimizer.learning_rate = 0.0
+        before = model.get_weights()
+        model.fit(X, Y, verbose=0)
+    assert first > 0 and len(compiled) == first
+    assert same(before, model.get_weights())
+
+
+class counting:
+    """Appends to a list whenever XLA compiles (or would, but for the cache on disk)."""
+
+    seen: list = []
+
+    def __init__(self, into):
+        self.into = into
+
+    def __enter__(self):
+        counting.seen.append(self.into)
+
+    def __exit__(self, *exception):
+        counting.seen.remove(self.into)
+
+
+def _listen(event, duration, **kwargs):
+    if event == "/jax/core/compile/backend_compile_duration":
+        for into in counting.seen:
+            into.append(event)
+
+
+jax.monitoring.register_event_duration_secs_listener(_listen)
+
+
+def test_an_equal_model_compiles_nothing():
+    x, y = two_classes(500)
+
+    def run():
+        model = program_1(lamina, layers)
+        model.compile(lamina.optimizers.Adam(0.01), "binary_crossentropy", metrics=["accuracy"])
+        model.fit(x, y, epochs=2, batch_size=64, verbose=0, validation_split=0.2)
+        model.evaluate(x, y, verbose=0)
+        model.predict(x[:3])
+
+    run()
+    for _ in range(2):
+        compiled = []
+        with counting(compiled):
+            run()
+        assert compiled == []
+    with counting(compiled):
+        layers.Dense(17)(X)
+    assert compiled  # the counter counts
+
+
+def test_a_hundred_sizes_of_predict_compile_eight_programs():
+    model = lamina.Sequential([layers.Input((5,)), layers.Dense(7, activation="relu"), layers.Dense(2)])
+    compiled = []
+    with counting(compiled):
+        for rows in range(1, 101):
+            assert model.predict(np.ones((rows, 5), "float32"), verbose=0).shape == (rows, 2)
+    assert 1 <= len(compiled) <= 8
+
+
+def test_ctrl_c_leaves_a_usable_model_and_its_history():
+    x, y = two_classes(4000)
+    model = program_1(lamina, layers)
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+
+    class Press(lamina.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, epochs=10_000, batch_size=32, verbose=0, callbacks=[Press()])
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(model.history.history["loss"]) >= 2
+    assert np.isfinite(model.predict(x[:5])).all()
+    model.fit(x, y, verbose=0)
+
+
+def test_nan_loss_names_epoch_and_step_and_restores_the_epochs_start():
+    rate = iter([0.01, 0.01, 1e30, 1e30, 1e30])
+
+    class Explode(lamina.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            kept.append(self.model.get_weights())
+            self.model.optimizer.learning_rate = next(rate)
+
+    kept = []
+    model = small(lamina, layers)
+    model.compile(lamina.optimizers.SGD(0.01), lambda t, p: jnp.exp(jnp.mean((p - t) ** 2, -1)))
+    with pytest.raises(lamina.errors.NonFiniteError, match=r"(?s)epoch 3, at step 2\..*back to where that epoch began"):
+        model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[Explode()])
+    assert same(model.get_weights(), kept[2])
+    model.optimizer.learning_rate = 0.01
+    assert np.isfinite(model.fit(X, Y, verbose=0).history["loss"]).all()
+
+
+def test_terminate_on_nan_stops_without_an_error():
+    model = small(lamina, layers)
+    model.compile(lamina.optimizers.SGD(1e30), lambda t, p: jnp.exp(jnp.mean((p - t) ** 2, -1)))
+    history = model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[lamina.callbacks.TerminateOnNaN()])
+    assert len(history.history["loss"]) == 1
+
+
+def test_early_stopping_restores_the_best_weights():
+    model = small(lamina, layers)
+    model.compile(lamina.optimizers.SGD(0.5), "mse")
+    seen = []
+
+    class Keep(lamina.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append((logs["val_loss"], self.model.get_weights()))
+
+    stop = lamina.callbacks.EarlyStopping(patience=3, restore_best_weights=True)
+    model.fit(X, Y, epochs=60, validation_split=0.3, verbose=0, callbacks=[Keep(), stop])
+    best = min(range(len(seen)), key=lambda i: seen[i][0])
+    assert len(seen) == best + 4
+    assert same(model.get_weights(), seen[best][1])
+
+
+def test_batch_hooks_see_every_batch_and_the_weights_of_that_moment():
+    model = small(lamina, layers)
+    model.compile("sgd", "mse", metrics=["mae"])
+    seen = []
+
+    class Look(lamina.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, sorted(logs), self.model.get_weights()))
+
+        def on_test_batch_end(self, batch, logs=None):
+            seen.append(("test", batch))
+
+    model.fit(X, Y, epochs=1, batch_size=16, verbose=0, callbacks=[Look()], validation_data=(X, Y))
+    train = [entry for entry in seen if entry[0] != "test"]
+    assert [entry[0] for entry in train] == [0, 1, 2, 3, 4]
+    assert train[0][1] == ["loss", "mae"]
+    assert not same(train[0][2], train[1][2]) and same(train[-1][2], model.get_weights())
+    assert ("test", 4) in seen
+
+
+def test_stop_training_from_a_batch_hook_ends_at_once():
+    model = small(lamina, layers)
+    model.compile("sgd", "mse")
+    seen = []
+
+    class Stop(lamina.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(batch)
+            self.model.stop_training = batch == 2
+
+    model.fit(X, Y, epochs=5, batch_size=16, verbose=0, callbacks=[Stop()])
+    assert seen == [0, 1, 2]
+
+
+def test_run_eagerly_runs_the_code_of_call_in_every_step():
+    seen = []
+
+    class Look(layers.Layer):
+        def call(self, x):
+            seen.append(x)
+            return x
+
+    model = lamina.Sequential([layers.Input((6,)), layers.Dense(3)])
+    eager = lamina.Sequential([layers.Input((6,)), layers.Dense(3), Look()])
+    eager.set_weights(model.get_weights())
+    model.compile("sgd", "mse")
+    seen.clear()
+    eager.compile("sgd", "mse", run_eagerly=True)
+    eager.fit(X, Y, batch_size=35, epochs=3, verbose=0, shuffle=False)
+    model.fit(X, Y, batch_size=35, epochs=3, verbose=0, shuffle=False)
+    assert len(seen) == 6
+    for a, b in zip(model.get_weights(), eager.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "float16", "mixed_bfloat16", "mixed_float16", "float64"])
+def test_dtype_policies_train(policy):
+    x, y = two_classes(400, 6)
+    try:
+        lamina.config.set_dtype_policy(policy)
+        model = lamina.Sequential([layers.Input((6,)), layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.1)])
+        model.add(layers.Dense(1, activation="sigmoid"))
+        model.compile(lamina.optimizers.Adam(0.01, epsilon=1e-4), "binary_crossentropy", metrics=["accuracy"])
+        history = model.fit(x, y, epochs=8, verbose=0, validation_split=0.1).history
+        assert history["loss"][-1] < history["loss"][0]
+        assert history["accuracy"][-1] > 0.75
+        assert {w.dtype for w in model.layers[0].weights} == {"float32" if policy.startswith("mixed") else policy}
+        assert model(x[:2]).dtype == policy.removeprefix("mixed_")
+        assert isinstance(model.optimizer, lamina.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
+    finally:
+        lamina.config.set_dtype_policy("float32")
+        jax.config.update("jax_enable_x64", False)
+
+
+def test_streams_train_like_arrays():
+    batches = [(X[i : i + 16], Y[i : i + 16]) for i in range(0, 70, 16)]
+    models = [small(lamina, layers) for _ in range(3)]
+    for model in models[1:]:
+        model.set_weights(models[0].get_weights())
+    for model, data in zip(models, [(X, Y), (batches, None), (lambda: iter(batches), None)], strict=True):
+        model.compile(lamina.optimizers.SGD(0.1), "mse")
+        told = {"batch_size": 16, "shuffle": False} if data[1] is not None else {}
+        model.fit(*data, epochs=3, verbose=0, validation_data=(X, Y), **told)
+    for model in models[1:]:
+        assert model.history.history["loss"] == pytest.approx(models[0].history.history["loss"], rel=1e-5)
+        for a, b in zip(models[0].get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    assert models[1].predict(iter([x for x, _ in batches])).shape == (70, 3)
+
+
+def test_a_custom_layer_in_keras_style_trains_like_keras():
+    def make(package, lay):
+        class Counting(lay.Layer):
+            def __init__(self, units, **kwargs):
+                super().__init__(**kwargs)
+                self.inner = lay.Dense(units)
+                self.units = units
+
+            def build(self, input_shape):
+                self.scale = self.add_weight(shape=(self.units,), initializer="ones", name="scale")
+                self.count = self.add_weight(shape=(), initializer="zeros", trainable=False, name="count")
+                self.inner.build(input_shape)
+
+            def call(self, x, training=None):
+                if training:
+                    self.count.assign(self.count + 1)
+                y = self.inner(x) * self.scale
+                self.add_loss(0.1 * (y**2).mean())
+                return y
+
+        return package.Sequential([lay.Input((6,)), Counting(3)])
+
+    ours, other = make(lamina, layers), make(keras, keras.layers)
+    for variable in other.weights:
+        mine = next(w for w in ours.weights if w.name == variable.name)
+        variable.assign(mine.numpy())
+    for package, model in ((lamina, ours), (keras, other)):
+        model.compile(package.optimizers.SGD(0.1), "mse")
+    mine, its = (m.fit(X, Y, epochs=2, verbose=0, shuffle=False).history["loss"] for m in (ours, other))
+    np.testing.assert_allclose(mine, its, rtol=1e-5)
+    assert float(ours.layers[0].count) == 6
+    assert ours.layers[0].get_config()["units"] == 3
