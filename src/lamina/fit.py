@@ -57,7 +57,7 @@ def fit(
     if validation_data is not None:
         validation = test_feed(model, *_unpacked(validation_data), size, validation_steps, names=_VALIDATION)
     elif held_out is not None:
-        validation = ArrayFeed(held_out, size or 32, validation_steps)
+        validation = ArrayFeed(held_out, size or 32, validation_steps, anew=True)
     trainer = trainer_for(model)
 
     tell = CallbackList(callbacks, add_history=True, model=model, verbose=verbose, epochs=epochs, steps=feed.steps)
@@ -239,7 +239,7 @@ def test_feed(
         return feed
     table = arrays(x, y, sample_weight, names=names, floatx=floatx())
     check(model, table)
-    return ArrayFeed(table, batch_size_for(table.rows, batch_size, steps), steps)
+    return ArrayFeed(table, batch_size_for(table.rows, batch_size, steps), steps, anew=True)
 
 
 def check(model: Any, table: Table, class_weight: Any = None) -> None:

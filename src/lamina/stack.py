@@ -190,6 +190,9 @@ class Stack(Layer):
         self._require_built("weights")
         return super().weights
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}([{', '.join(map(repr, self.stack))}])"
+
     def get_config(self) -> dict[str, Any]:
         layers = [serialize(layer) for layer in ([self.entry] if self.entry else []) + self.stack]
         for layer, config in zip(self.stack, layers[-len(self.stack) :], strict=False):

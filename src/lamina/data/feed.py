@@ -12,7 +12,7 @@ import numpy as np
 
 from lamina.data.source import Table
 from lamina.data.stream import Stream
-from lamina.errors import DataError
+from lamina.errors import DataError, warn
 
 STACKED = 8
 """How many batches of a stream go to the device at a time."""
@@ -72,11 +72,16 @@ def _padded(array: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
 class ArrayFeed:
     """Arrays that lie on the device as long as the loop runs; an epoch is an order of their rows."""
 
-    def __init__(self, table: Table, batch_size: int, steps: int | None = None, shuffle: bool | str = False) -> None:
-        self.table, self.shuffle = table, shuffle
+    def __init__(
+        self, table: Table, batch_size: int, steps: int | None = None, shuffle: bool | str = False, anew: bool = False
+    ) -> None:
+        self.table, self.shuffle, self.anew = table, shuffle, anew
         self.full, self.tail = divmod(table.rows, batch_size)
         self.size = batch_size
         self.whole = self.full + (self.tail > 0)
+        if anew and steps is not None and steps > self.whole:
+            warn(f"the data has {self.whole} batches of {batch_size}, fewer than the {steps} steps asked for.")
+            steps = self.whole
         self.steps = self.whole if steps is None else steps
         self.at = 0
         """The batch of the current pass over the rows that comes next; an epoch may end within a pass."""
@@ -96,6 +101,7 @@ class ArrayFeed:
     def pieces(self, key: tuple[int, int], pace: Pace) -> Iterator[Piece]:
         """One epoch in pieces as large as `pace` says. The order is a pure function of the `key` that a pass began with."""
         left = self.steps
+        self.at = 0 if self.anew else self.at
         while left:
             if self.at == 0:
                 self.order = self._order((*key, left), self.shuffle)
