@@ -360,6 +360,7 @@ def test_shapes_that_do_not_fit(name, y_shape, p_shape, said):
             loss(np.zeros(y_shape), np.ones(p_shape))
         assert all(part in str(error.value) for part in said), str(error.value)
         assert str(error.value).count("\n") < 4
+        assert [entry.path.name for entry in error.traceback] == ["test_losses.py"]
 
 
 def test_weights_that_do_not_fit():
@@ -400,6 +401,8 @@ def test_wrong_arguments():
         losses.get(3)
     with pytest.raises(ArgumentError, match="forgetful gave None"):
         losses.LossFunction(lambda y, p: None, name="forgetful")(1.0, 2.0)
+    with pytest.raises(ArgumentError, match=r"expected a function of \(y_true, y_pred\), got 'mse'"):
+        losses.LossFunction("mse")
     with pytest.raises(NotImplementedError, match="Loss needs a method call"):
         losses.Loss()(1.0, 2.0)
     with pytest.raises(UnknownAttributeError, match="'MeanSquaredError'"):

@@ -97,6 +97,13 @@ class Loss(Configured):
         return {n: v for n, v in config.items() if n not in self.implicit or v != self.settings[n].default}
 
 
+def function(value: Any) -> Callable[..., Any]:
+    """A function of targets and predictions."""
+    if not callable(value):
+        raise ArgumentError(f"expected a function of (y_true, y_pred), got {value!r}.")
+    return value  # type: ignore[no-any-return]
+
+
 class LossFunction(Loss):
     """The loss that a function of `(y_true, y_pred, **kwargs)` makes: one value per sample, (batch, ...).
 
@@ -114,7 +121,7 @@ class LossFunction(Loss):
     ) -> None:
         name = name or getattr(fn, "name", None) or getattr(fn, "__name__", None)
         super().__init__(reduction=reduction, name=name, dtype=dtype)
-        self.fn, self.kwargs = fn, kwargs
+        self.fn, self.kwargs = function(fn), kwargs
         self.from_logits = bool(kwargs.get("from_logits", False))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

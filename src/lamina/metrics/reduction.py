@@ -8,7 +8,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lamina.losses.loss import Loss, aligned, ratio
+from lamina.errors import user_facing
+from lamina.losses.loss import Loss, aligned, function, ratio
 from lamina.metrics.metric import Metric, registry, state_dtype
 from lamina.settings import setting
 from lamina.weight import Array
@@ -29,6 +30,7 @@ class Sum(Metric):
         super().validate()
         self.total = self.add_weight(name="total")
 
+    @user_facing
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         values = jnp.asarray(values, self.dtype)
         if sample_weight is not None:
@@ -58,8 +60,9 @@ class Mean(Metric):
         self.total = self.add_weight(name="total")
         self.count = self.add_weight(name="count")
 
+    @user_facing
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        values, samples = jnp.asarray(values, self.dtype), 1.0
+        values, samples = jnp.asarray(values, self.dtype), jnp.ones((), self.dtype)
         if sample_weight is not None:
             weights = jnp.asarray(sample_weight, self.dtype)
             if weights.ndim == 0:  # one weight for all makes one value of all, in Keras
@@ -79,6 +82,7 @@ class SampleMean(Mean):
     def values(self, y_true: Any, y_pred: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} needs a method values(self, y_true, y_pred).")
 
+    @user_facing
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         y_pred = jnp.asarray(y_pred)
         if y_pred.dtype in (jnp.float16, jnp.bfloat16):
@@ -96,7 +100,7 @@ class MeanMetricWrapper(SampleMean):
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.fn, self.kwargs = fn, kwargs
+        self.fn, self.kwargs = function(fn), kwargs
         if isinstance(fn, Loss) or str(getattr(fn, "__module__", "")).startswith("lamina.losses"):
             vars(self)["_direction"] = "down"
 
