@@ -159,6 +159,7 @@ def test_an_unknown_number_of_steps_is_known_after_the_first_epoch(open_terminal
 
 def test_the_terminal_is_drawn_at_most_ten_times_a_second_and_reads_nothing_in_between(open_terminal, clock):
     terminal = open_terminal()
+
     class Costly:
         read = 0
 
@@ -314,8 +315,12 @@ def layer(kind, of, **changes):
 
 
 def keras_model():
-    inner = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4), keras.layers.BatchNormalization()], name="inner")
-    model = keras.Sequential([keras.Input((8,)), inner, keras.layers.Dropout(0.3), keras.layers.Dense(1000, name="last")])
+    inner = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(4), keras.layers.BatchNormalization()], name="inner"
+    )
+    model = keras.Sequential(
+        [keras.Input((8,)), inner, keras.layers.Dropout(0.3), keras.layers.Dense(1000, name="last")]
+    )
     inner.layers[0].trainable = False
     return model
 

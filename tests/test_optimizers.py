@@ -179,19 +179,18 @@ def test_every_optimizer_and_argument_of_keras():
         assert serialize(ours) == keras.optimizers.serialize(own) | {"config": expected}
 
 
-@pytest.mark.parametrize(("name", "arguments"), CASES, ids=str)
-def test_a_second_step_has_the_types_of_the_first(name, arguments):
-    """Nothing weakly typed or of another dtype comes back, in 16 bits either and with strict promotion."""
+@pytest.mark.parametrize(("name", "arguments"), [*OWN, *CASES[-13:]], ids=str)
+def test_types_are_stable_with_strict_promotion(name, arguments):
+    """Nothing weakly typed or of another dtype comes back, for weights of 16 bits either; slots have 32."""
     optimizer, _ = ours_and_theirs(name, arguments)
-    for dtype in ("float32", "bfloat16", "float16"):
-        params = start(dtype)
-        state = optimizer.init(params)
-        assert all(a.dtype == dtype for a in jax.tree.leaves(state["slots"]))
-        with jax.numpy_dtype_promotion("strict"):
-            after = jax.eval_shape(optimizer.update, gradients(0, dtype), params, state)
-        assert jax.tree.structure(after) == jax.tree.structure((params, state))
-        for was, now in zip(jax.tree.leaves((params, state)), jax.tree.leaves(after), strict=True):
-            assert (was.shape, was.dtype, was.weak_type) == (now.shape, now.dtype, now.weak_type)
+    params = start("bfloat16")
+    state = optimizer.init(params)
+    assert all(a.dtype == "float32" for a in jax.tree.leaves(state["slots"]))
+    with jax.numpy_dtype_promotion("strict"):
+        after = jax.eval_shape(optimizer.update, params, params, state)
+    assert jax.tree.structure(after) == jax.tree.structure((params, state))
+    for was, now in zip(jax.tree.leaves((params, state)), jax.tree.leaves(after), strict=True):
+        assert (was.shape, was.dtype, was.weak_type) == (now.shape, now.dtype, now.weak_type)
 
 
 def test_what_is_not_used_leaves_nothing_in_the_program():
@@ -207,26 +206,19 @@ def test_what_is_not_used_leaves_nothing_in_the_program():
     assert operations(optimizers.Adam(weight_decay=0.1, use_ema=True, clipvalue=1.0)) != plain
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("dtype", "digits"), [("float16", 0.01), ("bfloat16", 0.08)])
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("SGD", {"momentum": 0.9}), ("RMSprop", {}), ("Adam", {"clipnorm": 1.0})]
+    ("name", "arguments"), [("SGD", {"momentum": 0.9}), ("RMSprop", {}), ("Adam", {"clipnorm": 1.0, "use_ema": True})]
 )
-def test_16_bits(name, arguments, dtype):
-    ours, theirs = ours_and_theirs(name, arguments | {"learning_rate": 0.05})
-    mine = run(ours, start(dtype))
-    precise = run(ours_and_theirs(name, arguments | {"learning_rate": 0.05})[0], start())
-    assert_near(mine, precise, rtol=0.01 if dtype == "float16" else 0.08)
-    if (name, dtype) != ("Adam", "bfloat16"):
-        assert_near(mine, run_keras(theirs, start(dtype)), rtol=0.02 if dtype == "float16" else 0.15)
-
-
-def test_adam_moves_weights_of_bfloat16():
-    """Keras's own takes 0.999 as a bfloat16, which is 1, and stands still."""
-    ours, theirs = ours_and_theirs("Adam", {"learning_rate": 0.05})
-    before = start("bfloat16")
-    assert_near(run_keras(theirs, before, steps=3), before, rtol=0)
-    after = run(ours, before, steps=3)
-    assert float(jnp.abs(after["dense/bias"] - before["dense/bias"]).max()) > 0.05
+def test_weights_of_16_bits_go_where_those_of_32_go(name, arguments, dtype, digits):
+    """Keras's own Adam stands still in bfloat16, in which 0.999 is 1, and in float16 divides by what fell to 0."""
+    short, long = (ours_and_theirs(name, arguments | {"learning_rate": 0.05})[0] for _ in range(2))
+    after, expected = run(short, start(dtype)), run(long, start())
+    assert {str(p.dtype) for p in after.values()} == {dtype}
+    assert_near(after, expected, rtol=digits)
+    finished = short.finalize(after, short.state)
+    assert {str(p.dtype) for p in finished.values()} == {dtype}
+    assert_near(finished, long.finalize(expected, long.state), rtol=digits)
 
 
 def test_float64():
@@ -419,7 +411,7 @@ def test_own_loop_with_a_missing_gradient():
     with pytest.warns(LaminaWarning, match="dense/bias"):
         adam.apply([jnp.ones((3, 4)), None, jnp.ones((2, 3, 2))], weights)
     assert_near({"": weights[1].value}, {"": start()["dense/bias"]}, rtol=0)
-    assert float(weights[0][0, 0]) == pytest.approx(float(start()["dense/kernel"][0, 0]) - 0.1, rel=1e-5)
+    assert float(weights[0][0, 0]) == pytest.approx(float(start()["dense/kernel"][0, 0]) - 0.1, abs=1e-5)
     for grads, variables, message in [
         ([None], weights[:1], "all 1 gradients are None"),
         ([jnp.ones(4)], weights, "for each of 3 weights, got 1"),

@@ -98,7 +98,9 @@ def test_masks_differ_between_layers_and_steps_and_repeat_for_a_seed():
     assert (forward(model, 0) == once).all()
     assert (forward(model, 1) != once).mean() > 0.3
     lamina.utils.set_random_seed(3)
-    assert (forward(lamina.Sequential([layers.Input((1000,)), layers.Dropout(0.5), layers.Dropout(0.5)]), 0) == once).all()
+    assert (
+        forward(lamina.Sequential([layers.Input((1000,)), layers.Dropout(0.5), layers.Dropout(0.5)]), 0) == once
+    ).all()
 
 
 def test_a_layer_seed_of_its_own():

@@ -110,7 +110,10 @@ def test_evaluate_predict_and_batches_equal_keras():
         other.evaluate(X, Y, verbose=0, sample_weight=W, batch_size=9),
         rtol=1e-5,
     )
-    assert ours.evaluate(X, Y, verbose=0, return_dict=True).keys() == other.evaluate(X, Y, verbose=0, return_dict=True).keys()
+    assert (
+        ours.evaluate(X, Y, verbose=0, return_dict=True).keys()
+        == other.evaluate(X, Y, verbose=0, return_dict=True).keys()
+    )
     for _ in range(3):
         np.testing.assert_allclose(ours.train_on_batch(X, Y), other.train_on_batch(X, Y), rtol=1e-5)
     np.testing.assert_allclose(ours.test_on_batch(X, Y, W), other.test_on_batch(X, Y, W), rtol=1e-5)
@@ -181,13 +184,13 @@ def test_steps_per_epoch_goes_on_where_the_last_epoch_ended():
     from lamina.data.source import arrays
 
     feed = ArrayFeed(arrays(X, Y), 16, steps=3)
-    starts = [[(int(p.start), int(p.count), p.size) for p in feed.pieces((0, e), Pace(10))] for e in range(3)]
+    starts = [[(int(p.start), int(p.steps), p.size) for p in feed.pieces((0, e), Pace(10))] for e in range(3)]
     assert starts == [[(0, 3, 16)], [(48, 1, 16), (64, 1, 6), (0, 1, 16)], [(16, 3, 16)]]
     shuffled = ArrayFeed(arrays(X, Y), 16, steps=3, shuffle=True)
     seen = []
     for epoch in range(5):  # 15 steps are 3 whole passes of 5 batches
         for piece in shuffled.pieces((0, epoch), Pace(10)):
-            seen.extend(np.asarray(piece.order)[piece.start : piece.start + piece.count * piece.size])
+            seen.extend(np.asarray(piece.order)[piece.start : piece.start + piece.steps * piece.size])
     assert np.bincount(seen).tolist() == [3] * 70
 
 
@@ -224,7 +227,9 @@ def test_a_feature_extractor_shares_its_weights():
     features = lamina.Sequential([layers.Input((6,)), model.layers[0]])
     model.compile("sgd", "mse")
     model.fit(X, Y, verbose=0)
-    np.testing.assert_allclose(features.predict(X), np.tanh(X @ model.get_weights()[0] + model.get_weights()[1]), rtol=1e-4)
+    np.testing.assert_allclose(
+        features.predict(X), np.tanh(X @ model.get_weights()[0] + model.get_weights()[1]), rtol=1e-4
+    )
     features.layers[0].trainable = False
     model.fit(X, Y, verbose=0)
     assert features.layers[0].kernel is model.layers[0].kernel
@@ -418,7 +423,9 @@ def test_dtype_policies_train(policy):
     x, y = two_classes(400, 6)
     try:
         lamina.config.set_dtype_policy(policy)
-        model = lamina.Sequential([layers.Input((6,)), layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.1)])
+        model = lamina.Sequential(
+            [layers.Input((6,)), layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dropout(0.1)]
+        )
         model.add(layers.Dense(1, activation="sigmoid"))
         model.compile(lamina.optimizers.Adam(0.01, epsilon=1e-4), "binary_crossentropy", metrics=["accuracy"])
         history = model.fit(x, y, epochs=8, verbose=0, validation_split=0.1).history

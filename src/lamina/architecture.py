@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import operator
 import types
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,8 +13,6 @@ import numpy as np
 from lamina.settings import Configured
 from lamina.tree import Tree
 from lamina.weight import Weight
-
-T = TypeVar("T", bound=Tree)
 
 
 def frozen(value: Any) -> Any:
@@ -44,7 +42,7 @@ def frozen(value: Any) -> Any:
     return (type(value), value)
 
 
-def skeleton(layer: T) -> T:
+def skeleton(layer: Any) -> Any:
     """A copy with the shapes of the weights in place of their arrays: what a compiled program may hold on to."""
     abstract: dict[int, Any] = {}
 
@@ -84,5 +82,7 @@ class Watch:
         return (
             len(now) == len(self.layers)
             and all(map(operator.is_, now, self.layers))
-            and all(len(now) == size and all(map(operator.is_, now.values(), before)) for now, size, before in self.seen)
+            and all(
+                len(now) == size and all(map(operator.is_, now.values(), before)) for now, size, before in self.seen
+            )
         )

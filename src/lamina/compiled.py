@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina import losses, metrics, optimizers
-from lamina.errors import ArgumentError, user_facing
+from lamina.errors import ArgumentError
 from lamina.settings import number, positive
 
 
@@ -29,7 +29,11 @@ class Compiled:
         self.optimizer = optimizers.get(_only(optimizer, "optimizer"))
         if self.optimizer is None:
             raise ArgumentError("compile needs an optimizer: compile('adam', loss=...).")
-        if auto_scale_loss and policy == "mixed_float16" and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
+        if (
+            auto_scale_loss
+            and policy == "mixed_float16"
+            and not isinstance(self.optimizer, optimizers.LossScaleOptimizer)
+        ):
             self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
         self.given = {"loss": _only(loss, "loss"), "metrics": measures, "weighted_metrics": weighted_measures}
         self.loss = losses.get(self.given["loss"])
@@ -51,7 +55,7 @@ class Compiled:
             taken = {"loss"}
             for given, weighted in ((self.measures, False), (self.weighted_measures, True)):
                 for each in given:
-                    metric = metrics.get(each, loss=self.loss, y_shape=y_shape, output_shape=output_shape)
+                    metric: Any = metrics.get(each, loss=self.loss, y_shape=y_shape, output_shape=output_shape)
                     name = metric.name
                     if name in taken and weighted and f"weighted_{name}" not in taken:
                         name = f"weighted_{name}"
@@ -66,7 +70,7 @@ class Compiled:
 
 def _only(value: Any, what: str) -> Any:
     """A stack has one output: of a list or dict with one entry, that entry."""
-    if isinstance(value, dict) and "class_name" not in value or isinstance(value, (list, tuple)):
+    if (isinstance(value, dict) and "class_name" not in value) or isinstance(value, (list, tuple)):
         entries = list(value.values()) if isinstance(value, dict) else list(value)
         if len(entries) != 1:
             raise ArgumentError(f"{what} got {len(entries)} entries; a stack has one output, so give one.")

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lamina.errors import ArgumentError, UnknownNameError, did_you_mean, user_facing
@@ -29,7 +28,7 @@ def _known(name: Any, names: tuple[str, ...]) -> str:
     if name not in names:
         raise UnknownNameError(f"no dtype or policy is called {name!r}. {did_you_mean(name, names)}")
     if name == "float64":
-        jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
+        jax.config.update("jax_enable_x64", True)
     return name
 
 
@@ -113,12 +112,13 @@ def set_floatx(value: str) -> None:
 
 
 def wide(dtype: Any = None) -> np.dtype[Any]:
-    """`dtype` (`floatx()` unless given), but at least float32: for sums, counts and rates that 16 bits would spoil.
+    """A float dtype (`floatx()` unless given), but at least float32: for what 16 bits would spoil, as sums and rates.
 
     >>> wide("bfloat16"), wide("float32")
     (dtype('float32'), dtype('float32'))
     """
-    return np.dtype(jnp.promote_types(dtype or floatx(), jnp.float32))
+    kind = np.dtype(dtype or floatx())
+    return kind if kind.itemsize >= 4 else np.dtype("float32")
 
 
 def epsilon() -> float:

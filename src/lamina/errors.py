@@ -169,7 +169,7 @@ def _unknown_keyword(function: Callable[..., Any], given: Iterable[str], error: 
 
 def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
     """The names most like `name`, upper and lower case taken as equal."""
-    spelt = {}
+    spelt: dict[str, str] = {}
     for candidate in names:
         spelt.setdefault(candidate.lower(), candidate)
     return [spelt[found] for found in get_close_matches(name.lower(), spelt, count, cutoff=0.6)]

@@ -83,8 +83,8 @@ def fit(
                 pace.start()
                 state, logs = trainer.train(state, piece)
                 bad = int(state.bad)
-                pace.done(int(piece.count))
-                step += int(piece.count)
+                pace.done(int(piece.steps))
+                step += int(piece.steps)
                 if bad >= 0 and not stops_on_nan:
                     trainer.restore()
                     raise _not_finite(epoch, bad - int(trainer.kept.step), logs["loss"])  # type: ignore[union-attr]
@@ -134,17 +134,20 @@ def evaluate(
     return logs if return_dict else _listed(logs)
 
 
-def _measure(trainer: Trainer, feed: Feed, tell: CallbackList, progress: Any = None, interrupted: Any = ()) -> dict[str, Any]:
+def _measure(
+    trainer: Trainer, feed: Feed, tell: CallbackList, progress: Any = None, interrupted: Any = ()
+) -> dict[str, Any]:
     """One pass over a feed that changes nothing."""
     tell.on_test_begin()
     pace = Pace(1 if tell.wants_test_batches else None)
-    sums, done, logs = trainer.no_sums, 0, {}
+    sums, done = trainer.no_sums, 0
+    logs: dict[str, Any] = {}
     for piece in feed.pieces((0, 0), pace):
         tell.on_test_batch_begin(done)
         pace.start()
         sums, logs = trainer.test(sums, piece)
-        pace.done(int(piece.count))
-        done += int(piece.count)
+        pace.done(int(piece.steps))
+        done += int(piece.steps)
         tell.on_test_batch_end(done - 1, logs)
         if progress:
             progress.update(done, logs)

@@ -65,11 +65,20 @@ def axis_list(value: Any) -> tuple[int, ...]:
     return tuple(integer(axis) for axis in value)
 
 
-def chosen(seed: int | None, key: Array | None) -> Array:
-    """The key of the seed where there is one, else the layer's, else a fresh one.  -> (2,) uint32"""
-    if seed is None and key is not None:
+Source = Array | np.random.Generator
+
+
+def chosen(seed: int | None, key: Any) -> Source:
+    """Where the numbers come from: JAX's generator for a seed (as in Keras) or for a key of JAX's, else NumPy's.
+
+    Layers hand in a key of NumPy's, (2,) uint32: NumPy draws without compiling, which JAX does once for every shape.
+    """
+    if seed is not None:
+        return key_of(seed)  # type: ignore[no-any-return]
+    if isinstance(key, jax.Array):
         return key
-    return key_of(next_seed() if seed is None else seed)  # type: ignore[no-any-return]
+    words = [next_seed()] if key is None else [int(word) for word in key]
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
 
 @registry.add("zero")
@@ -81,7 +90,7 @@ class Zeros(Initializer):
     """
 
     def values(self, shape: Shape, dtype: Any, key: Array | None) -> Array:
-        return jnp.zeros(shape, dtype)
+        return jnp.asarray(np.zeros(shape, dtype))
 
 
 @registry.add("one")
@@ -93,7 +102,7 @@ class Ones(Initializer):
     """
 
     def values(self, shape: Shape, dtype: Any, key: Array | None) -> Array:
-        return jnp.ones(shape, dtype)
+        return jnp.asarray(np.ones(shape, dtype))
 
 
 def constant_value(value: Any) -> Any:
@@ -144,16 +153,25 @@ class Identity(Initializer):
         return (self.gain * jnp.eye(*shape, dtype=dtype)).astype(dtype)
 
 
-def uniform(key: Array, shape: Shape, dtype: Any, low: float, high: float) -> Array:
-    return jax.random.uniform(key, shape, dtype, low, high)
+def uniform(source: Source, shape: Shape, dtype: Any, low: float, high: float) -> Array:
+    if isinstance(source, np.random.Generator):
+        return jnp.asarray(source.uniform(low, high, shape).astype(dtype))
+    return jax.random.uniform(source, shape, dtype, low, high)
 
 
-def normal(key: Array, shape: Shape, dtype: Any, mean: float, stddev: float) -> Array:
-    return jax.random.normal(key, shape, dtype) * stddev + mean
+def normal(source: Source, shape: Shape, dtype: Any, mean: float, stddev: float) -> Array:
+    if isinstance(source, np.random.Generator):
+        return jnp.asarray(source.normal(mean, stddev, shape).astype(dtype))
+    return jax.random.normal(source, shape, dtype) * stddev + mean
 
 
-def truncated_normal_values(key: Array, shape: Shape, dtype: Any, mean: float, stddev: float) -> Array:
-    return jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype) * stddev + mean
+def truncated_normal_values(source: Source, shape: Shape, dtype: Any, mean: float, stddev: float) -> Array:
+    if not isinstance(source, np.random.Generator):
+        return jax.random.truncated_normal(source, -2.0, 2.0, shape, dtype) * stddev + mean
+    values = source.standard_normal(shape)
+    while (outside := np.abs(values) > 2).any():  # one in 22 is drawn again
+        values[outside] = source.standard_normal(outside.sum())
+    return jnp.asarray((values * stddev + mean).astype(dtype))
 
 
 @registry.add("normal")
@@ -260,13 +278,13 @@ class VarianceScaling(Initializer):
     def values(self, shape: Shape, dtype: Any, key: Array | None) -> Array:
         inputs, outputs = fans(shape, self.input_axes, self.output_axes)
         n = {"fan_in": inputs, "fan_out": outputs, "fan_avg": (inputs + outputs) / 2}[self.mode]
-        variance, key = self.scale / max(1.0, n), chosen(self.seed, key)
+        variance, source = self.scale / max(1.0, n), chosen(self.seed, key)
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
-            return uniform(key, shape, dtype, -limit, limit)
+            return uniform(source, shape, dtype, -limit, limit)
         if self.distribution == "untruncated_normal":
-            return normal(key, shape, dtype, 0.0, math.sqrt(variance))
-        return truncated_normal_values(key, shape, dtype, 0.0, math.sqrt(variance) / TRUNCATED_STDDEV)
+            return normal(source, shape, dtype, 0.0, math.sqrt(variance))
+        return truncated_normal_values(source, shape, dtype, 0.0, math.sqrt(variance) / TRUNCATED_STDDEV)
 
 
 class Preset(Initializer):
@@ -388,9 +406,11 @@ class Orthogonal(Initializer):
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = (max(rows, columns), min(rows, columns))
         wide = jnp.float32 if dtype.itemsize < 4 else dtype  # there is no QR of half precision
-        q, r = jnp.linalg.qr(jax.random.normal(chosen(self.seed, key), tall, wide))
-        q = q * jnp.sign(jnp.diagonal(r))  # without it q would not be uniform among the orthogonal matrices
-        return (self.gain * (q if rows >= columns else q.T).reshape(shape)).astype(dtype)
+        source = chosen(self.seed, key)
+        host = isinstance(source, np.random.Generator)
+        q, r = (np if host else jnp).linalg.qr(normal(source, tall, wide, 0.0, 1.0))
+        q = q * (np if host else jnp).sign(r.diagonal())  # else q would not be uniform among the orthogonal matrices
+        return jnp.asarray((self.gain * (q if rows >= columns else q.T).reshape(shape)).astype(dtype))
 
 
 def known_window(value: Any) -> Any:
@@ -466,7 +486,7 @@ def keyed(function: Callable[..., Any]) -> Callable[..., Array]:
 
     @user_facing
     def adapted(shape: Sequence[int], dtype: Any = None, key: Array | None = None) -> Array:
-        first = (chosen(None, key),) if names[:1] == ["key"] else ()
+        first = (key_of(next_seed()) if key is None else jnp.asarray(key),) if names[:1] == ["key"] else ()
         values = jnp.asarray(function(*first, shape, dtype=dtype), dtype)
         if values.shape != tuple(shape):
             raise ShapeError(f"the initializer {function!r} made shape {values.shape}, the weight has {tuple(shape)}.")

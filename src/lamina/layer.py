@@ -28,8 +28,9 @@ from lamina.shapes import InputSpec, Shape, full_shape, shape_of
 from lamina.tree import Tree
 from lamina.weight import Array, Weight
 
-
-_HEAD = "name trainable dtype activity_regularizer autocast input_shape input_dim batch_input_shape input_length".split()
+_HEAD = (
+    "name trainable dtype activity_regularizer autocast input_shape input_dim batch_input_shape input_length".split()
+)
 
 
 class Layer(Tree):
@@ -58,6 +59,8 @@ class Layer(Tree):
     batch_input_shape: Any = setting(default=None, kw_only=True)
     input_length: int | None = setting(default=None, kw_only=True)
 
+    output_shape: ClassVar[Any]
+
     keras_module: ClassVar[str | None] = "keras.layers"
     supports_masking: ClassVar[bool] = False
     integer_input: ClassVar[bool] = False
@@ -85,6 +88,8 @@ class Layer(Tree):
         self._named = False
         self._seed = next_seed()
         self._pass: Pass | None = None
+        self._shapes: tuple[Shape, Shape] | None = None
+        self._draws = 0
 
     def validate(self) -> None:
         if self.name is not None and (not isinstance(self.name, str) or "/" in self.name):
@@ -94,7 +99,7 @@ class Layer(Tree):
         given = vars(self)
         length = given.pop("input_length")
         for name, shape in (
-            ("input_shape", given.pop("_shapes")),
+            ("input_shape", given.pop("_given_shape")),
             ("input_dim", given.pop("input_dim")),
             ("batch_input_shape", given.pop("batch_input_shape")),
         ):
@@ -128,15 +133,15 @@ class Layer(Tree):
         aggregation: str = "none",
         overwrite_with_gradient: bool = False,
         name: str | None = None,
-    ) -> Weight:
-        """A weight of this layer, filled by `initializer` (glorot_uniform unless told) from the layer's own seed."""
+    ) -> Any:
+        """A `Weight` of this layer, filled by `initializer` (glorot_uniform unless told) from the layer's own seed."""
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if None in shape:
             raise ShapeError(f"needs to know every size of a weight, got shape {shape}")
         dtype = jnp.dtype(dtype or self.dtype_policy.variable_dtype)
         if initializer is None:
             initializer = "glorot_uniform" if jnp.issubdtype(dtype, jnp.floating) else "zeros"
-        key = fold(key_of(self._seed), len(self._weights))
+        key = np.random.SeedSequence([self._seed, len(self._weights)]).generate_state(2)
         weight = Weight(
             initializers.get(initializer)(shape, dtype, key),
             name=name or "",
@@ -159,7 +164,7 @@ class Layer(Tree):
         """A key for this layer in this step, another at each call: pure in (seed, layer, step).  -> (2,) uint32"""
         if self._pass is None or self._pass.key is None:
             return fold(key_of(self._seed), 0)
-        self._draws = vars(self).get("_draws", 0) + 1
+        self._draws += 1
         return fold(self._pass.key, zlib.crc32(f"{self._pass.paths[id(self)]}:{self._draws}".encode()))
 
     # What its user calls.
@@ -270,7 +275,7 @@ class Layer(Tree):
     def variable_dtype(self) -> str:
         return str(self.dtype_policy.variable_dtype)
 
-    def arguments(self) -> dict[str, Any]:
+    def given(self) -> dict[str, Any]:
         own = vars(self).get("_arguments")
         if own is None:
             own = {name: getattr(self, name) for name in self.settings if name not in _HEAD}
@@ -304,7 +309,7 @@ def _set_dtype(self: Layer, policy: Any) -> None:
 def _shape(which: int) -> Any:
     @user_facing
     def read(self: Layer) -> Shape:
-        if vars(self).get("_shapes") is None:
+        if self._shapes is None:
             raise NotBuiltError(
                 f"{self.name!r} has no {'output' if which else 'input'} shape yet: put Input(shape) first, or call the "
                 "model on data."
@@ -318,8 +323,8 @@ def _shape(which: int) -> Any:
 # as the dtype of the weights, and `layer.input_shape` as the shape that the layer has in its stack.
 Layer.trainable = property(lambda self: self._trainable, _set_trainable)  # type: ignore[assignment]
 Layer.dtype = property(lambda self: self.variable_dtype, _set_dtype)
-Layer.input_shape = property(_shape(0), lambda self, shape: vars(self).update(_shapes=shape))
-Layer.output_shape = property(_shape(1))  # type: ignore[attr-defined]
+Layer.input_shape = property(_shape(0), lambda self, shape: vars(self).update(_given_shape=shape))
+Layer.output_shape = property(_shape(1))
 
 
 def _as_array(x: Any, layer: Layer) -> Any:

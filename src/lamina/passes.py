@@ -22,9 +22,9 @@ class Pass:
         self.values, self.training, self.key, self.building = values, training, key, building
         self.losses: list[Array] = []
         self.paths: dict[int, str] = {}
-        self.copies: dict[int, tuple[Tree, Tree]] = {}
+        self.copies: dict[int, tuple[Any, Any]] = {}
 
-    def copy_of(self, layer: Tree, path: str = "") -> Tree:
+    def copy_of(self, layer: Any, path: str = "") -> Any:
         if id(layer) not in self.copies:
             twin = copy.copy(layer)
             self.copies[id(layer)] = (layer, twin)
@@ -32,13 +32,13 @@ class Pass:
             self._hand(layer, twin)
         return self.copies[id(layer)][1]
 
-    def _hand(self, layer: Tree, twin: Tree) -> None:
+    def _hand(self, layer: Any, twin: Any) -> None:
         for attribute, value in vars(layer).items():
             if attribute not in layer.left_out:
                 vars(twin)[attribute] = self._stand_in(value, layer, f"{self.paths[id(twin)]}.{attribute}")
         twin._pass = self
 
-    def build(self, twin: Tree, shape: Shape) -> None:
+    def build(self, twin: Any, shape: Shape) -> None:
         """Build the layer that `twin` is a copy of, where `call` first reaches it."""
         layer = next((layer for layer, copied in self.copies.values() if copied is twin), None)
         if layer is None or not self.building:
@@ -50,7 +50,7 @@ class Pass:
             layer.build_for(shape)
         self._hand(layer, twin)
 
-    def _stand_in(self, value: Any, owner: Tree, path: str) -> Any:
+    def _stand_in(self, value: Any, owner: Any, path: str) -> Any:
         if isinstance(value, Weight):
             array = self.values.get(value, value.value)
             if not value.trainable:

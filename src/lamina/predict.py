@@ -47,11 +47,7 @@ class Predictor:
             future = programs.compiled(key, train.predict(self.recipe), (params, state, x), eager=self.eager)
             program = self.ready[x.shape, x.dtype] = future.result()
         y = program(params, state, x)
-        return y if padded == rows else _first_rows(y, rows)
-
-
-def _first_rows(y: Any, rows: int) -> Any:
-    return np.asarray(y)[:rows]
+        return y if padded == rows else np.asarray(y)[:rows]
 
 
 def predictor_for(model: Any) -> Predictor:
@@ -75,10 +71,12 @@ def predict_on_batch(model: Any, x: Any) -> np.ndarray[Any, Any]:
 
 
 def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
-    x = x if type(x) is np.ndarray and x.dtype == np.float32 else arrays(x, floatx=floatx()).x
-    if not model.built or x.shape[1:] != model.entry.shape:
-        model.build_for(x.shape)
-    return x
+    """The data as an array that the stack takes; it is built for it if need be."""
+    known = type(x) is np.ndarray and x.ndim and x.dtype == floatx()
+    rows: np.ndarray[Any, Any] = x if known and len(x) else arrays(x, floatx=floatx()).x
+    if not model.built or rows.shape[1:] != model.entry.shape:
+        model.build_for(rows.shape)
+    return rows
 
 
 def predict(

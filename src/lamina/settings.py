@@ -84,7 +84,9 @@ class Configured:
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            raise TypeError(f"{kind.__name__}: {error}. Its arguments are: {', '.join(signature.parameters)}.") from None
+            raise TypeError(
+                f"{kind.__name__}: {error}. Its arguments are: {', '.join(signature.parameters)}."
+            ) from None
         for name, field in kind.settings.items():
             value = given.get(name, field.default)
             setattr(self, name, value if field.convert is None else checked(kind.__name__, name, field.convert, value))
@@ -93,14 +95,14 @@ class Configured:
     def validate(self) -> None:
         """Check what no single argument shows; called when all of them are set."""
 
-    def arguments(self) -> dict[str, Any]:
+    def given(self) -> dict[str, Any]:
         """The arguments that make an equal object."""
         own = vars(self).get("_arguments")
         return own if own is not None else {name: getattr(self, name) for name in self.settings}
 
     def get_config(self) -> dict[str, Any]:
-        """`arguments` as plain data that JSON can hold."""
-        return {name: serialize(value) for name, value in self.arguments().items()}
+        """`given` as plain data that JSON can hold."""
+        return {name: serialize(value) for name, value in self.given().items()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -109,7 +111,7 @@ class Configured:
 
     def __repr__(self) -> str:
         shown = []
-        for name, value in self.arguments().items():
+        for name, value in self.given().items():
             field, plain = self.settings.get(name), serialize(value)
             if field is not None and field.default is MISSING and not field.kw_only:
                 shown.append(_short(value if isinstance(value, tuple) else plain))
@@ -177,8 +179,12 @@ def serialize(value: Any) -> Any:
     if callable(value) and hasattr(value, "__name__"):
         if value.__module__.startswith("lamina."):
             return value.__name__
-        return {"module": value.__module__, "class_name": "function", "config": value.__name__,
-                "registered_name": value.__name__}
+        return {
+            "module": value.__module__,
+            "class_name": "function",
+            "config": value.__name__,
+            "registered_name": value.__name__,
+        }
     return value
 
 
@@ -186,7 +192,7 @@ def number(value: Any) -> float:
     """Any real number, NumPy's and one-element arrays included."""
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         raise ArgumentError(f"expected a number, got {value!r}.")
-    return value.item() if isinstance(value, np.generic) else value
+    return value.item() if isinstance(value, np.generic) else value  # type: ignore[no-any-return]
 
 
 def integer(value: Any) -> int:

@@ -7,7 +7,15 @@ from typing import Any, ClassVar, Self
 import jax.numpy as jnp
 
 from lamina.checks.stack import cannot_take
-from lamina.errors import ArgumentError, LaminaError, NotBuiltError, ShapeError, StackError, did_you_mean, place_of, user_facing
+from lamina.errors import (
+    ArgumentError,
+    LaminaError,
+    ShapeError,
+    StackError,
+    did_you_mean,
+    place_of,
+    user_facing,
+)
 from lamina.layer import Layer
 from lamina.layers import registry
 from lamina.layers.core import InputLayer
@@ -76,7 +84,9 @@ class Stack(Layer):
         if isinstance(layer, type) and issubclass(layer, Layer):
             raise StackError(f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...).")
         if isinstance(layer, (list, tuple)):
-            raise StackError("a list stands inside the list of layers; write *layers, or use a Sequential for that part.")
+            raise StackError(
+                "a list stands inside the list of layers; write *layers, or use a Sequential for that part."
+            )
         if isinstance(layer, str):
             raise StackError(f"layers are objects, not names: got {layer!r}. {did_you_mean(layer, registry.named)}")
         if not isinstance(layer, Layer):
@@ -122,10 +132,14 @@ class Stack(Layer):
         if input_shape is None and self.entry is not None:
             return
         if not isinstance(input_shape, (tuple, list)) or not len(input_shape):
-            raise ArgumentError(f"build takes a shape with the batch axis, as in build((None, 16)); got {input_shape!r}.")
+            raise ArgumentError(
+                f"build takes a shape with the batch axis, as in build((None, 16)); got {input_shape!r}."
+            )
         if self.entry is not None:
             if tuple(input_shape)[1:] != self.entry.shape:
-                raise ShapeError(f"{self.name!r} is built for {self.entry.batch_shape}, and cannot be for {input_shape}.")
+                raise ShapeError(
+                    f"{self.name!r} is built for {self.entry.batch_shape}, and cannot be for {input_shape}."
+                )
             return
         self._build_for_data(tuple(input_shape))
 
@@ -218,6 +232,6 @@ class Stack(Layer):
 def _layer_from(entry: dict[str, Any], custom_objects: dict[str, Any]) -> Layer:
     name = entry["class_name"]
     kind = custom_objects.get(entry.get("registered_name") or name) or custom_objects.get(name) or registry.find(name)
-    if issubclass(kind, Stack):
-        return kind.from_config(entry["config"], custom_objects)
-    return kind.from_config(entry["config"])
+    told = (custom_objects,) if issubclass(kind, Stack) else ()
+    layer: Layer = kind.from_config(entry["config"], *told)
+    return layer

@@ -70,7 +70,9 @@ class Recipe:
             tuple(sorted((self.decay or {}).items())),
         )
 
-    def forward(self, params: Arrays, state: Arrays, x: Array, *, training: bool, key: Any) -> tuple[Array, Arrays, list[Array]]:
+    def forward(
+        self, params: Arrays, state: Arrays, x: Array, *, training: bool, key: Any
+    ) -> tuple[Array, Arrays, list[Array]]:
         """The model's output, the state after it, and the losses that layers added."""
         values = {weight: params[path] for path, weight in self.trained.items()}
         values |= {weight: state[path] for path, weight in self.fixed.items()}

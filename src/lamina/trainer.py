@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina import programs, train
-from lamina.data.feed import Feed, Pace, Piece
+from lamina.data.feed import Feed, Piece
 from lamina.random import key_of
 from lamina.train import Recipe, TrainState
 from lamina.weight import Array
@@ -42,7 +42,8 @@ class Trainer:
         """A state to run from: copies of what the layers hold, since the programs overwrite what they are given."""
         self.kept = self.gather()
         copied = programs.compiled("copy", lambda state: jax.tree.map(jnp.copy, state), (self.kept,))
-        return copied.result()(self.kept)
+        state: TrainState = copied.result()(self.kept)
+        return state
 
     def close(self, state: TrainState) -> None:
         """Hand the arrays back to the layers and the optimizer."""
@@ -72,20 +73,20 @@ class Trainer:
     def train(self, state: TrainState, piece: Piece) -> tuple[TrainState, dict[str, Any]]:
         """Run a piece; the learning rate is the one that the optimizer has now."""
         program = self._train_program(state, piece).result()
-        state, logs = program(state, piece.data, piece.order, piece.start, piece.count)
+        state, logs = program(state, piece.data, piece.order, piece.start, piece.steps)
         return state, self._named(logs)
 
     def test(self, sums: Any, piece: Piece) -> tuple[Any, dict[str, Any]]:
         program = self._test_program(sums, piece).result()
-        sums, logs = program(*self._arrays(), sums, piece.data, piece.start, piece.count)
+        sums, logs = program(*self._arrays(), sums, piece.data, piece.start, piece.steps)
         return sums, self._named(logs)
 
     def prepare(self, state: TrainState, feed: Feed, validation: Feed | None) -> None:
         """Compile in the background what is needed later: the short last batch, and the validation."""
-        for size in feed.sizes()[1:]:
-            self._train_program(state, feed.example(size), ahead=True)
-        for size in validation.sizes() if validation else ():
-            self._test_program(self.no_sums, validation.example(size), ahead=True)
+        for piece in feed.examples()[1:]:
+            self._train_program(state, piece, ahead=True)
+        for piece in validation.examples() if validation else ():
+            self._test_program(self.no_sums, piece, ahead=True)
 
     def _named(self, logs: dict[str, Array]) -> dict[str, Any]:
         """Logs on the host as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
@@ -107,7 +108,7 @@ class Trainer:
 
     def _program(self, kind: str, make: Any, piece: Piece, arrays: Any, donate: tuple[int, ...], ahead: bool) -> Any:
         key = (kind, self.recipe.key, piece.size)
-        arguments = (*arrays, piece.start, piece.count)
+        arguments = (*arrays, piece.start, piece.steps)
         return programs.compiled(
             key, make(self.recipe, piece.size), arguments, donate=donate, ahead=ahead, eager=self.eager
         )

@@ -19,13 +19,13 @@ STACKED = 8
 
 
 class Piece(NamedTuple):
-    """`count` batches of `size` rows each, from `start` on."""
+    """`steps` batches of `size` rows each, from `start` on."""
 
     data: dict[str, Any]
     order: Any
     size: int
     start: np.int32
-    count: np.int32
+    steps: np.int32
 
 
 class Pace:
@@ -90,13 +90,11 @@ class ArrayFeed:
     def first(self) -> Table:
         return self.table
 
-    def sizes(self) -> list[int]:
-        """The batch sizes that an epoch has, each of which needs a program."""
-        return ([self.size] if self.full else []) + ([self.tail] if self.tail else [])
-
-    def example(self, size: int) -> Piece:
-        """A piece with the shapes that pieces of this batch size have."""
-        return Piece(self.data, self._order((0,), shuffle=False), size, np.int32(0), np.int32(1))
+    def examples(self) -> list[Piece]:
+        """A piece for each batch size that an epoch has; each needs a program."""
+        sizes = ([self.size] if self.full else []) + ([self.tail] if self.tail else [])
+        order = self._order((0,), shuffle=False)
+        return [Piece(self.data, order, size, np.int32(0), np.int32(1)) for size in sizes]
 
     def pieces(self, key: tuple[int, int], pace: Pace) -> Iterator[Piece]:
         """One epoch in pieces as large as `pace` says. The order is a pure function of the `key` that a pass began with."""
@@ -127,7 +125,9 @@ class ArrayFeed:
 class StreamFeed:
     """Batches as they come, a few of them on the device at a time."""
 
-    def __init__(self, stream: Stream, steps: int | None = None, shuffle: bool | str = False, anew: bool = False) -> None:
+    def __init__(
+        self, stream: Stream, steps: int | None = None, shuffle: bool | str = False, anew: bool = False
+    ) -> None:
         self.stream, self.asked, self.shuffle, self.anew = stream, steps, bool(shuffle), anew
         self.started: Iterator[Table] | None = None
 
@@ -142,7 +142,7 @@ class StreamFeed:
         self.started = itertools.chain([table], tables)
         return table
 
-    def sizes(self) -> list[int]:
+    def examples(self) -> list[Piece]:
         return []
 
     def pieces(self, key: tuple[int, int], pace: Pace) -> Iterator[Piece]:

@@ -17,7 +17,7 @@ Array = jax.Array
 GOLDEN = 0x9E3779B9  # 2**32 / golden ratio: consecutive positions fall far apart
 
 
-def mix(h: Array) -> Array:
+def mix(h: Any) -> Any:
     """A bijection of 32-bit words in which every input bit changes about half of the output's bits."""
     h = h ^ (h >> jnp.uint32(16))
     h = h * jnp.uint32(0x21F0AAAD)
@@ -39,11 +39,13 @@ def random_bits(key: Array, shape: tuple[int, ...]) -> Array:
     for axis in reversed(range(len(shape))):
         position = position + lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.asarray(stride).astype(jnp.uint32)
         stride = stride * shape[axis]
-    return mix((position * jnp.uint32(GOLDEN) + key[0]) ^ key[1])
+    bits: Array = mix((position * jnp.uint32(GOLDEN) + key[0]) ^ key[1])
+    return bits
 
 
 def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
     """True with `probability`, to one part in 2**32.  -> shape, bool"""
     if probability >= 1:
         return jnp.ones(shape, bool)
-    return random_bits(key, shape) < jnp.uint32(min(round(probability * 2**32), 2**32 - 1))
+    kept: Array = random_bits(key, shape) < jnp.uint32(min(round(probability * 2**32), 2**32 - 1))
+    return kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina.activations import registry as functions
 from lamina.errors import missing_attribute, user_facing
 from lamina.layer import Layer
 from lamina.layers.activations import LeakyReLU, ReLU, Softmax
@@ -35,6 +36,7 @@ registry = Registry("layer")
 for _name in __all__:
     if isinstance(globals()[_name], type) and issubclass(globals()[_name], Layer):
         registry.add()(globals()[_name])
+functions.also.append(registry)  # a layer may stand where a function of one tensor does
 
 
 @user_facing

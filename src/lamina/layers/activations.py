@@ -70,7 +70,7 @@ class Softmax(Layer):
 
     def call(self, x: Array, mask: Any = None) -> Array:
         if mask is not None:
-            x = jax.numpy.where(mask, x, jax.numpy.finfo(x.dtype).min / 2)
+            x = jax.numpy.where(mask, x, jax.numpy.asarray(-3e4, x.dtype))
         axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
         if isinstance(axis, tuple) and len(axis) > 1:
             return jax.numpy.exp(x - jax.scipy.special.logsumexp(x, axis=axis, keepdims=True))

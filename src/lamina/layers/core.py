@@ -33,10 +33,16 @@ class InputLayer(Layer):
 
     unshared: ClassVar[frozenset[str]] = Layer.unshared | {"batch_shape", "shape", "batch_size"}
 
+    def prepare(self) -> None:
+        super().prepare()
+        self.input_dtype = dtypes.floatx()
+
     def validate(self) -> None:
         super().validate()
         if self.sparse or self.ragged or self.tensor is not None or self.optional:
-            raise ArgumentError("Input: a stack takes one dense tensor, so sparse, ragged, tensor and optional stay unset.")
+            raise ArgumentError(
+                "Input: a stack takes one dense tensor, so sparse, ragged, tensor and optional stay unset."
+            )
         if self.batch_shape is None and self.shape is None:
             raise ArgumentError("Input needs the shape of one sample: Input(shape=(784,)).")
         if self.batch_shape is not None:
@@ -61,7 +67,7 @@ InputLayer.dtype = property(lambda self: self.input_dtype, _set_input_dtype)
 
 
 @user_facing
-def Input(  # noqa: N802
+def Input(
     shape: Any = None,
     batch_size: int | None = None,
     dtype: Any = None,
@@ -94,7 +100,6 @@ class Dense(Layer):
     bias_initializer: Any = setting(initializers.get, default="zeros")
     kernel_regularizer: Any = setting(regularizers.get, default=None)
     bias_regularizer: Any = setting(regularizers.get, default=None)
-    activity_regularizer: Any = setting(regularizers.get, default=None)
     kernel_constraint: Any = setting(constraints.get, default=None)
     bias_constraint: Any = setting(constraints.get, default=None)
 
@@ -123,7 +128,7 @@ class Dense(Layer):
 
     def call(self, x: Array) -> Array:  # (..., n)
         y = jnp.matmul(x, self.kernel)  # (..., units)
-        return self.activation(y + self.bias if self.use_bias else y)
+        return self.activation(y + self.bias if self.use_bias else y)  # type: ignore[no-any-return]
 
 
 class Activation(Layer):
@@ -138,7 +143,7 @@ class Activation(Layer):
     supports_masking: ClassVar[bool] = True
 
     def call(self, x: Array) -> Array:
-        return self.activation(x)
+        return self.activation(x)  # type: ignore[no-any-return]
 
 
 class Lambda(Layer):
@@ -154,9 +159,13 @@ class Lambda(Layer):
     """
 
     function: Callable[..., Any]
-    output_shape: Any = None
+    output_shape: Any = None  # type: ignore[misc]
     mask: Any = None
-    arguments: dict[str, Any] | None = None
+    arguments: Any = None
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.promised_shape: Any = None
 
     def validate(self) -> None:
         super().validate()
@@ -184,4 +193,4 @@ def _promise(self: Lambda, shape: Any) -> None:
     self.promised_shape = shape
 
 
-Lambda.output_shape = property(Layer.output_shape.fget, _promise)  # type: ignore[attr-defined, assignment]
+Lambda.output_shape = property(Layer.output_shape.fget, _promise)

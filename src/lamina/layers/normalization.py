@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lamina import constraints, initializers, regularizers
-from lamina.errors import ArgumentError, ShapeError
+from lamina.errors import ShapeError
 from lamina.layer import Layer
 from lamina.settings import flag, integer, number, rate, setting
 from lamina.shapes import InputSpec, Shape

@@ -11,7 +11,7 @@ from lamina.errors import ArgumentError
 from lamina.kernels.bits import bernoulli, fold
 from lamina.layer import Layer
 from lamina.random import key_of
-from lamina.settings import integer, optional, rate, setting
+from lamina.settings import rate, seed_value, setting
 
 Array = jax.Array
 
@@ -29,7 +29,7 @@ class Dropout(Layer):
 
     rate: float = setting(rate)
     noise_shape: Any = None
-    seed: int | None = setting(optional(integer), default=None)
+    seed: int | None = setting(seed_value, default=None)
 
     supports_masking: ClassVar[bool] = True
 

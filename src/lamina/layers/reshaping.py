@@ -61,5 +61,7 @@ class Reshape(Layer):
         if all(isinstance(size, int) for size in sizes):
             total = math.prod(sizes)
             if total != known if -1 not in target else total % known:
-                raise ShapeError(f"has target_shape {target}, which does not hold the {total} elements of {tuple(sizes)}")
+                raise ShapeError(
+                    f"has target_shape {target}, which does not hold the {total} elements of {tuple(sizes)}"
+                )
         return x.reshape((x.shape[0], *target))

@@ -36,7 +36,7 @@ def _sum_of_squares(g: Array) -> Array:
 class Optimizer(Stateful, Configured):
     """Subclass it and write `step` for one array, and `slots` if the formula remembers anything.
 
-    In `step` all arrays are of one dtype, at least float32, whatever dtype the weights have.
+    In `step` all arrays are of one dtype, at least float32, whatever dtype the weights have; so are the slots.
 
     >>> class SignDescent(Optimizer):
     ...     def step(self, g, p, slots, lr, t):
@@ -111,7 +111,7 @@ class Optimizer(Stateful, Configured):
     # What an optimizer's author writes.
 
     def slots(self, p: Array) -> Arrays:
-        """What the formula remembers of one array at the start, by name."""
+        """What the formula remembers of one array at the start, by name. `p` is of the dtype that `step` sees."""
         return {}
 
     def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
@@ -125,6 +125,7 @@ class Optimizer(Stateful, Configured):
         state: State = {"iteration": jnp.zeros((), jnp.int32)}
         if self.schedule is None:
             state = self.refreshed(state)
+        params = {path: p.astype(wide(p.dtype)) for path, p in params.items()}  # 16 bits would round means to nothing
         state["slots"] = {path: self.slots(p) for path, p in params.items()}
         if self.use_ema:
             state["average"] = {path: jnp.zeros_like(p) for path, p in params.items()}
@@ -176,7 +177,9 @@ class Optimizer(Stateful, Configured):
 
     def finalize(self, params: Arrays, state: State) -> Arrays:
         """The parameters at the end of training: with `use_ema` their averages, as copies."""
-        return {path: jnp.copy(state["average"][path]) for path in params} if self.use_ema else params
+        if not self.use_ema:
+            return params
+        return {path: jnp.array(state["average"][path], p.dtype, copy=True) for path, p in params.items()}
 
     def excludes(self, weight_path: str) -> bool:
         """Whether `exclude_from_weight_decay` named this weight."""
@@ -200,28 +203,26 @@ class Optimizer(Stateful, Configured):
     def _moved(
         self, grads: Arrays, params: Arrays, slots: dict[str, Arrays], lr: Array, t: Array, decay: dict[str, bool]
     ) -> tuple[Arrays, dict[str, Arrays]]:
-        """Each array that has a gradient after its decay and its step; slots and arrays keep their dtypes."""
+        """Each array that has a gradient after its decay and its step, in the dtype that it had."""
         params, slots = dict(params), dict(slots)
         for path, g in grads.items():
-            stored, kept, dtype = params[path], slots[path], g.dtype
+            stored, dtype = params[path], g.dtype
             p, rate = stored.astype(dtype), lr.astype(dtype)
             if self.weight_decay and decay.get(path, True):
                 p = p - p * (self.weight_decay * rate)
-            p, new = self.step(g, p, {name: a.astype(dtype) for name, a in kept.items()}, rate, t.astype(dtype))
+            p, slots[path] = self.step(g, p, slots[path], rate, t.astype(dtype))
             params[path] = p.astype(stored.dtype)
-            slots[path] = {name: a.astype(kept[name].dtype) for name, a in new.items()}
         return params, slots
 
     def _averaged(self, params: Arrays, average: Arrays, t: Array) -> tuple[Arrays, Arrays]:
         momentum = jnp.where(t == 0, 0.0, self.ema_momentum)  # the first step's weights start the average
         new = {}
         for path, p in params.items():
-            share = momentum.astype(wide(p.dtype))
-            mean = share * average[path].astype(share.dtype) + (1 - share) * p.astype(share.dtype)
-            new[path] = mean.astype(p.dtype)
+            share = momentum.astype(average[path].dtype)
+            new[path] = share * average[path] + (1 - share) * p.astype(share.dtype)
         if self.ema_overwrite_frequency:
             due = (t + 1) % self.ema_overwrite_frequency == 0
-            params = {path: jnp.where(due, new[path], p) for path, p in params.items()}
+            params = {path: jnp.where(due, new[path].astype(p.dtype), p) for path, p in params.items()}
         return params, new
 
     # For the user's own training loop, on weights.
