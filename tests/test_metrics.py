@@ -363,9 +363,17 @@ def test_large_class_numbers():
     same(metrics.Accuracy()([2**24 + 1], [2**24]), 0)
 
 
-def test_ties_go_to_the_first_class():
-    y, p = np.array([0, 1]), np.full((2, 3), 1 / 3, np.float32)
+@pytest.mark.parametrize("classes", [3, 32, 33, 100])
+def test_ties_go_to_the_first_class(classes):
+    y, p = np.array([0, 1]), np.full((2, classes), 1 / classes, np.float32)
     assert float(metrics.SparseCategoricalAccuracy()(y, p)) == 0.5
+    y, p = whole(200, below=classes), RNG.integers(0, 4, (200, classes)).astype(np.float32)
+    same(metrics.SparseCategoricalAccuracy()(y, p), keras.metrics.SparseCategoricalAccuracy()(y, p))
+    rows = np.eye(classes, dtype=np.float32)[y]
+    same(metrics.CategoricalAccuracy()(rows, p), keras.metrics.CategoricalAccuracy()(rows, p))
+
+
+def test_a_tie_with_the_threshold_says_no():
     assert float(metrics.BinaryAccuracy()([[1], [0]], [[0.5], [0.5]])) == 0.5
 
 

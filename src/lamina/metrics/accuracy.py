@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 
 from lamina.errors import user_facing
@@ -12,6 +13,17 @@ from lamina.metrics.metric import registry
 from lamina.metrics.reduction import SampleMean
 from lamina.settings import number, setting
 from lamina.weight import Array
+
+
+def _largest(x: Array) -> Array:
+    """The index of the first largest number of the last axis, int32.
+
+    XLA's argmax does not use a CPU's vectors: of 1000 classes, a maximum and a minimum take a fifth of its time.
+    """
+    if x.shape[-1] <= 32:
+        return jnp.argmax(x, -1).astype("int32")
+    index = jax.lax.broadcasted_iota("int32", x.shape, x.ndim - 1)
+    return jnp.min(jnp.where(x == jnp.max(x, -1, keepdims=True), index, x.shape[-1]), -1)
 
 
 @registry.add("acc")
@@ -63,7 +75,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
     y_true, y_pred = jnp.asarray(y_true), jnp.asarray(y_pred)
     if y_true.shape != y_pred.shape:
         raise unfit(y_true, y_pred, "For class numbers take 'sparse_categorical_accuracy', or just 'accuracy'.")
-    return jnp.equal(jnp.argmax(y_true, -1), jnp.argmax(y_pred, -1)).astype("float32")
+    return jnp.equal(_largest(y_true), _largest(y_pred)).astype("float32")
 
 
 @registry.add()
@@ -88,7 +100,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Array:
         y_true = y_true[..., 0]
     if y_true.shape != y_pred.shape[:-1]:
         raise unfit(y_true, y_pred, "For one-hot targets take 'categorical_accuracy', or just 'accuracy'.")
-    best = jnp.argmax(y_pred, -1).astype("int32")
+    best = _largest(y_pred)
     if jnp.issubdtype(y_true.dtype, jnp.floating):
         return jnp.equal(y_true, best.astype(y_true.dtype)).astype("float32")
     return jnp.equal(y_true.astype("int32"), best).astype("float32")
