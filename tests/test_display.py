@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from rich.console import Console
 
 from lamina import display
 from lamina.callbacks import History, ProgbarLogger
@@ -221,9 +222,9 @@ def test_time_per_step(capsys, clock, seconds, words):
 def test_the_first_step_and_validation_do_not_count_as_speed(capsys, clock):
     shown = Progress(2, steps=3)
     shown.begin()
-    for seconds in (9.0, 0.25, 0.25):
+    for step, seconds in enumerate((9.0, 0.25, 0.25), 1):
         clock.now += seconds
-        shown.update(round(shown._seen) + 1)
+        shown.update(step)
     clock.now += 3.5
     shown.end()
     assert capsys.readouterr().out == "3/3 - 13s - 250ms/step\n"
@@ -260,17 +261,13 @@ def test_a_notebook_updates_one_output_in_place(monkeypatch, clock):
     notebook.display = show
     monkeypatch.setitem(sys.modules, "IPython", type(sys)("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", notebook)
-    monkeypatch.setattr(progress, "Console", lambda **options: _console(is_jupyter=True, **options))
+    console = Console(file=io.StringIO())
+    console.is_jupyter = True
+    monkeypatch.setattr(progress, "Console", lambda **options: console)
     with Progress("auto", steps=4) as bar:
         run(bar, clock, epochs=1)
     assert shown[0].startswith("0/4 ") and len(shown) == 1 and len(updates) == 5
     assert updates[-1].endswith("1s 200ms/step - accuracy: 0.5000 - loss: 0.1250 - val_loss: 0.2500")
-
-
-def _console(is_jupyter, **options):
-    console = progress.Live.__init__.__globals__["Console"](file=io.StringIO(), **options)
-    console.is_jupyter = is_jupyter
-    return console
 
 
 def test_the_callback_shows_the_same(capsys, clock):
@@ -347,7 +344,7 @@ def test_summary_says_what_that_of_keras_says(compiled, options, monkeypatch):
     texts = []
     theirs.summary(print_fn=texts.append, **options)
     ours = shown_by(layer("Sequential", theirs, optimizer=theirs.optimizer if compiled else None), **options)
-    assert cells(ours) == cells(texts[0])
+    assert cells(ours) == cells(texts[0].replace("Traina…", "Trainable"))
     assert ("Optimizer params" in ours) == compiled
     assert {len(line) for line in ours.splitlines()[1:-4]} == {100 if options else 88}
 
@@ -356,7 +353,7 @@ def test_summary_of_an_unbuilt_model_says_so(capsys):
     model = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(2)], name="bare")
     summary(layer("Sequential", model, optimizer=None))
     rows = cells(capsys.readouterr().out)
-    assert rows[2] == ["", "dense (Dense)", "?", "0 (unbuilt)", ""] or rows[2][2:4] == ["?", "0 (unbuilt)"]
+    assert rows[2][2:4] == rows[3][2:4] == ["?", "0 (unbuilt)"]
     assert ["Total params: 0 (0.00 B)"] in rows
     assert rows[-1] == ["Not built yet: call the model on data, or give its first layer an input_shape."]
 
@@ -391,8 +388,6 @@ def listed(text):
 )
 def test_layer_range(layer_range, names):
     theirs, texts = keras_model(), []
-    theirs.layers[1].name  # noqa: B018
-    theirs._layers[2].name = "dropout"
     theirs.summary(print_fn=texts.append, layer_range=layer_range)
     ours = shown_by(layer("Sequential", theirs, optimizer=None), layer_range=layer_range)
     assert listed(ours) == listed(texts[0]) == names

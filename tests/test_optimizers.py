@@ -80,8 +80,10 @@ BASE = [
         "loss_scale_factor": 4.0,
     },
 ]
-MAIN = [("SGD", {"momentum": 0.9}), ("Adam", {}), ("AdamW", {}), ("RMSprop", {})]
-CASES = OWN + [(name, own | base) for name, own in MAIN for base in BASE] + [("Nadam", BASE[-1]), ("Lamb", BASE[0])]
+EACH = [("SGD", {"momentum": 0.9}), ("Adam", {}), ("AdamW", {}), ("RMSprop", {}), ("Nadam", {}), ("Lamb", {})]
+CROSSED = [(name, own | base) for name, own in EACH for base in BASE]
+CASES = OWN + [case for case in CROSSED if case[0] in ("SGD", "Adam") or case[1].get("gradient_accumulation_steps")]
+REST = [case for case in CROSSED if case not in CASES]
 
 
 def ours_and_theirs(name, arguments):
@@ -148,7 +150,9 @@ def assert_near(ours, theirs, rtol=1e-6):
         np.testing.assert_allclose(np.asarray(ours[path], "float64"), expected, rtol, rtol * size, err_msg=path)
 
 
-@pytest.mark.parametrize(("name", "arguments"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "arguments"), [*CASES, *(pytest.param(*case, marks=pytest.mark.nightly) for case in REST)], ids=str
+)
 def test_twenty_steps_are_those_of_keras(name, arguments):
     ours, theirs = ours_and_theirs(name, arguments)
     mine, expected = run(ours, start()), run_keras(theirs, start())
@@ -179,7 +183,7 @@ def test_every_optimizer_and_argument_of_keras():
         assert serialize(ours) == keras.optimizers.serialize(own) | {"config": expected}
 
 
-@pytest.mark.parametrize(("name", "arguments"), [*OWN, *CASES[-13:]], ids=str)
+@pytest.mark.parametrize(("name", "arguments"), [*OWN, *CROSSED[:11]], ids=str)
 def test_types_are_stable_with_strict_promotion(name, arguments):
     """Nothing weakly typed or of another dtype comes back, for weights of 16 bits either; slots have 32."""
     optimizer, _ = ours_and_theirs(name, arguments)
@@ -200,7 +204,11 @@ def test_what_is_not_used_leaves_nothing_in_the_program():
         traced = jax.make_jaxpr(optimizer.update)(params, params, optimizer.init(params))
         return sorted(each.primitive.name for each in traced.eqns)
 
-    assert operations(optimizers.SGD()) == ["add"] + ["mul"] * 3 + ["sub"] * 3
+    bare = operations(optimizers.SGD())
+    assert set(bare) <= {"add", "mul", "sub", "convert_element_type"} and (bare.count("mul"), bare.count("sub")) == (
+        3,
+        3,
+    )
     plain = operations(optimizers.Adam())
     assert "cond" not in plain and "select_n" not in plain and plain.count("sqrt") == 6
     assert operations(optimizers.Adam(weight_decay=0.1, use_ema=True, clipvalue=1.0)) != plain
@@ -312,7 +320,7 @@ def scaled_run(grads):
     return ours, theirs, run(ours, start(), 12, grads), run_keras(theirs, start(), 12, grads)
 
 
-@pytest.mark.parametrize("broken", [(), (0,), (4, 5), (1, 3, 11)])
+@pytest.mark.parametrize("broken", [(), (0, 4, 5), (1, 3, 11)])
 def test_loss_scale_is_that_of_keras(broken):
     def grads(step):
         found = gradients(step)

@@ -55,7 +55,7 @@ def fit(
     )
     size = validation_batch_size or (feed.size if isinstance(feed, ArrayFeed) else batch_size)
     if validation_data is not None:
-        validation = test_feed(model, *_unpacked(validation_data), size, validation_steps, names=_VALIDATION)
+        validation = measuring_feed(model, *_unpacked(validation_data), size, validation_steps, names=_VALIDATION)
     elif held_out is not None:
         validation = ArrayFeed(held_out, size or 32, validation_steps, anew=True)
     trainer = trainer_for(model)
@@ -124,7 +124,7 @@ def evaluate(
 ) -> Any:
     """Measure the loss and the metrics; the arguments are those of `Sequential.evaluate`."""
     require_compiled(model, "evaluate")
-    feed = test_feed(model, x, y, sample_weight, batch_size, steps)
+    feed = measuring_feed(model, x, y, sample_weight, batch_size, steps)
     trainer = trainer_for(model)
     tell = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=feed.steps)
     with Progress(verbose, steps=feed.steps) as progress, interruptible() as interrupted:
@@ -232,7 +232,7 @@ def training_feed(
     return ArrayFeed(table, size, steps, shuffle), held_out
 
 
-def test_feed(
+def measuring_feed(
     model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None, names: Any = ("x", "y")
 ) -> Feed:
     """The data of `evaluate` or of a validation, checked against the model."""
@@ -328,7 +328,8 @@ def _is_due(epoch: int, frequency: Any) -> bool:
 def _not_finite(epoch: int, step: int, loss: float) -> NonFiniteError:
     return NonFiniteError(
         f"the loss became {loss} in epoch {epoch + 1}, at step {step + 1}.\n"
-        "The weights are back to where that epoch began. Usual causes: a learning rate that is too high, inputs that are\n"
-        "not scaled, a log or a division in a loss or a layer of your own. Try a smaller learning_rate, clipnorm=1.0 in\n"
-        "the optimizer, or standardized inputs. With callbacks=[TerminateOnNaN()] training just stops there."
+        "The weights are back to where that epoch began. Usual causes: a learning rate that is too high,\n"
+        "inputs that are not scaled, a log or a division in a loss or a layer of your own.\n"
+        "Try a smaller learning_rate, clipnorm=1.0 in the optimizer, or standardized inputs.\n"
+        "With callbacks=[TerminateOnNaN()] training just stops there."
     )

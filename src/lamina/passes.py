@@ -43,8 +43,8 @@ class Pass:
         layer = next((layer for layer, copied in self.copies.values() if copied is twin), None)
         if layer is None or not self.building:
             raise StackError(
-                f"{type(twin).__name__} has no weights yet. Make the layers that a custom layer uses in its __init__ or "
-                "build and keep them as attributes."
+                f"{type(twin).__name__} has no weights yet. Make the layers that a custom layer uses in its "
+                "__init__ or build, and keep them as attributes."
             )
         with jax.ensure_compile_time_eval():
             layer.build_for(shape)

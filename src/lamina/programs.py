@@ -26,7 +26,7 @@ _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
 def use_persistent_cache() -> None:
     """Turn JAX's cache on disk on, unless the user has chosen already."""
     place = os.environ.get("LAMINA_CACHE", "")
-    if place.lower() in ("off", "0", "no", "false") or jax.config.read("jax_compilation_cache_dir"):
+    if place.lower() in ("off", "0", "no", "false") or jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
         return
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     jax.config.update("jax_compilation_cache_dir", place or str(home / "lamina"))
@@ -52,7 +52,7 @@ def compiled(
     if eager:
         return _finished(_step_by_step(function))
     leaves, tree = jax.tree.flatten(arguments)
-    full = (key, tree, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves), jax.config.read("jax_enable_x64"))
+    full = (key, tree, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves), jax.config.jax_enable_x64)  # type: ignore[attr-defined]
     if full in _compiled:
         _compiled.move_to_end(full)
         return _compiled[full]
@@ -61,10 +61,7 @@ def compiled(
     def compile_now() -> Any:
         return jax.jit(function, donate_argnums=donate).lower(*abstract).compile()
 
-    if ahead:
-        future = _background.submit(compile_now)
-    else:
-        future = _finished(compile_now())
+    future = _background.submit(compile_now) if ahead else _finished(compile_now())
     _compiled[full] = future
     if len(_compiled) > KEPT:
         _compiled.popitem(last=False)

@@ -97,8 +97,8 @@ class Stack(Layer):
         for index, other in enumerate(self.stack):
             if other is layer:
                 raise StackError(
-                    f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, with nothing shared: "
-                    f"make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
+                    f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, with nothing "
+                    f"shared: make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
                 )
 
     def _build_from(self, start: int) -> None:

@@ -157,7 +157,7 @@ def train(recipe: Recipe, size: int) -> Steps:
     return run
 
 
-def test(recipe: Recipe, size: int) -> Steps:
+def evaluate(recipe: Recipe, size: int) -> Steps:
     """The program that measures `count` batches of `size` rows, from row `start` on.
 
     (params, state, sums, data, start, count) -> (sums, logs)

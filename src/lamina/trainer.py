@@ -60,7 +60,7 @@ class Trainer:
         return state._replace(params=now.params, state=now.state, optimizer=now.optimizer)
 
     def finalize(self) -> None:
-        """At the end of training: the averaged weights take the place of the last ones, where the optimizer keeps any."""
+        """The end of training: where the optimizer keeps averaged weights, they replace the last ones."""
         params, _ = self._arrays()
         for path, value in self.optimizer.finalize(params, self.optimizer.state).items():
             self.trained[path].value = value
@@ -104,7 +104,7 @@ class Trainer:
         return self._program("train", train.train, piece, (state, piece.data, piece.order), (0,), ahead)
 
     def _test_program(self, sums: Any, piece: Piece, ahead: bool = False) -> Any:
-        return self._program("test", train.test, piece, (*self._arrays(), sums, piece.data), (), ahead)
+        return self._program("test", train.evaluate, piece, (*self._arrays(), sums, piece.data), (), ahead)
 
     def _program(self, kind: str, make: Any, piece: Piece, arrays: Any, donate: tuple[int, ...], ahead: bool) -> Any:
         key = (kind, self.recipe.key, piece.size)

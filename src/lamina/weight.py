@@ -113,6 +113,10 @@ def _reflected(op: Callable[[Any, Any], Any]) -> Any:
     return lambda self, other: op(jnp.asarray(other), self.value)
 
 
+def _unary(op: Callable[[Any], Any]) -> Any:
+    return lambda self: op(self.value)
+
+
 for _name in "add sub mul truediv floordiv mod pow matmul".split():
     _op = getattr(operator, _name)
     setattr(Weight, f"__{_name}__", _binary(_op))
@@ -120,7 +124,7 @@ for _name in "add sub mul truediv floordiv mod pow matmul".split():
 for _name in "lt le gt ge".split():
     setattr(Weight, f"__{_name}__", _binary(getattr(operator, _name)))
 for _name in "neg pos abs".split():
-    setattr(Weight, f"__{_name}__", lambda self, _op=getattr(operator, _name): _op(self.value))
+    setattr(Weight, f"__{_name}__", _unary(getattr(operator, _name)))
 
 
 def _unflatten(name: str, values: tuple[Any]) -> Weight:

@@ -97,7 +97,7 @@ class ArrayFeed:
         return [Piece(self.data, order, size, np.int32(0), np.int32(1)) for size in sizes]
 
     def pieces(self, key: tuple[int, int], pace: Pace) -> Iterator[Piece]:
-        """One epoch in pieces as large as `pace` says. The order is a pure function of the `key` that a pass began with."""
+        """One epoch in pieces as large as `pace` says; the order is a pure function of `key`, where a pass begins."""
         left = self.steps
         self.at = 0 if self.anew else self.at
         while left:

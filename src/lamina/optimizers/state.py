@@ -70,7 +70,7 @@ class StateWeight(Weight):
     __hash__ = Weight.__hash__
 
     def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}, value={self.numpy()[()]}>" if self.shape == () else super().__repr__()
+        return f"{super().__repr__()[:-1]}, value={self.numpy()!s}>" if self.shape == () else super().__repr__()
 
 
 class Stateful:
