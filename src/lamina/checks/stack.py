@@ -47,8 +47,8 @@ def _hint(layer: Any, shape: Shape) -> str:
         return ""
     wanted = spec.ndim if spec.shape is None else len(spec.shape)
     if None in sizes[-1:] and spec.min_ndim == 2:
-        known = ", ".join(map(str, sizes[:-1])) + ", " if sizes[:-1] else ""
-        return f"Say the size of the last axis, n: Input(({known}n{'' if known else ','}))."
+        others = "".join(f"{size}, " for size in sizes[:-1])
+        return f"Say the size of the last axis, n: Input(({others}n{'' if others else ','}))."
     if wanted is None or wanted == len(shape):
         if len(shape) == 1:
             return "Each sample is one number: give x the shape (rows, 1), with x[:, None] or x.reshape(-1, 1)."

@@ -116,8 +116,8 @@ class Adafactor(Optimizer):
     order = (("r", "c", "velocity"),)
 
     def slots(self, p: Array) -> Arrays:
-        rows, columns = (p[..., 0], p[..., 0, :]) if p.ndim > 1 else (jnp.zeros((), p.dtype),) * 2
-        return {"r": jnp.zeros_like(rows), "c": jnp.zeros_like(columns), "velocity": jnp.zeros_like(p)}
+        rows, columns = (p.shape[:-1], (*p.shape[:-2], p.shape[-1])) if p.ndim > 1 else ((), ())
+        return {"r": jnp.zeros(rows, p.dtype), "c": jnp.zeros(columns, p.dtype), "velocity": jnp.zeros_like(p)}
 
     def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         past = 1 - t**self.beta_2_decay

@@ -1,0 +1,38 @@
+"""Size as a discipline: no file holds two ideas, and the core stays readable in an afternoon."""
+
+import ast
+import io
+import tokenize
+from pathlib import Path
+
+SOURCE = Path(__file__).parent.parent / "src" / "lamina"
+# Families of small, equal things, and what stands around the training loop: each has its own measure, the file.
+AROUND = "compat utils callbacks checks data display losses metrics optimizers".split()
+FAMILIES = "activations.py initializers.py regularizers.py constraints.py schedules.py __main__.py".split()
+
+
+def code_lines(path: Path) -> int:
+    """Lines that hold code: no blank lines, comments or docstrings."""
+    text = path.read_text()
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    strings = set()
+    for node in ast.walk(ast.parse(text)):
+        for statement in getattr(node, "body", []) if isinstance(node, documented) else []:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                strings |= set(range(statement.lineno, statement.end_lineno + 1))
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT):
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    return len(lines - strings)
+
+
+def test_no_file_is_over_300_lines_of_code():
+    sizes = {str(path.relative_to(SOURCE)): code_lines(path) for path in SOURCE.rglob("*.py")}
+    assert len(sizes) > 40
+    assert {name: size for name, size in sizes.items() if size > 300} == {}
+
+
+def test_the_core_is_under_its_budget():
+    core = [path for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[0] not in AROUND + FAMILIES]
+    assert 1000 < sum(map(code_lines, core)) < 3000
