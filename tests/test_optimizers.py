@@ -1,6 +1,7 @@
 """Optimizers against real Keras's, array by array."""
 
 import copy
+import functools
 import json
 import pickle
 
@@ -82,7 +83,9 @@ BASE = [
 ]
 EACH = [("SGD", {"momentum": 0.9}), ("Adam", {}), ("AdamW", {}), ("RMSprop", {}), ("Nadam", {}), ("Lamb", {})]
 CROSSED = [(name, own | base) for name, own in EACH for base in BASE]
-CASES = OWN + [case for case in CROSSED if case[0] in ("SGD", "Adam") or case[1].get("gradient_accumulation_steps")]
+CASES = OWN + [
+    case for case in CROSSED if case[0] == "SGD" or (case[1].get("gradient_accumulation_steps") and len(case[1]) > 3)
+]
 REST = [case for case in CROSSED if case not in CASES]
 
 
@@ -103,8 +106,13 @@ def start(dtype="float32", seed=0):
     return {path: jnp.asarray(rng.normal(size=shape), dtype) for path, shape in SHAPES.items()}
 
 
-def gradients(step, dtype="float32"):
+@functools.cache
+def _gradients(step, dtype):
     return start(dtype, seed=100 + step)
+
+
+def gradients(step, dtype="float32"):
+    return dict(_gradients(step, dtype))
 
 
 def keras_variables(params):
@@ -123,7 +131,7 @@ def run(optimizer, params, steps=STEPS, grads=gradients):
     optimizer.state = optimizer.init(params)
     for step in range(steps):
         scale = optimizer.scale(jnp.float32(1), optimizer.state)
-        scaled = {path: g * scale.astype(g.dtype) for path, g in grads(step).items()}
+        scaled = {path: grads(step)[path] * scale.astype(p.dtype) for path, p in params.items()}
         params, optimizer.state = update(scaled, params, optimizer.state)
     assert update._cache_size() == 1
     return params
@@ -136,7 +144,7 @@ def run_keras(optimizer, params, steps=STEPS, grads=gradients):
     values = [v.value for v in variables]
     for step in range(steps):
         scale = optimizer.scale_loss(jnp.float32(1))
-        scaled = [g * jnp.asarray(scale, g.dtype) for g in grads(step).values()]
+        scaled = [grads(step)[path] * jnp.asarray(scale, p.dtype) for path, p in params.items()]
         values, kept = apply([v.value for v in optimizer.variables], scaled, values)
         for variable, value in zip(optimizer.variables, kept, strict=True):
             variable.assign(value)
@@ -155,7 +163,10 @@ def assert_near(ours, theirs, rtol=1e-6):
 )
 def test_twenty_steps_are_those_of_keras(name, arguments):
     ours, theirs = ours_and_theirs(name, arguments)
-    mine, expected = run(ours, start()), run_keras(theirs, start())
+    params = start()
+    if (name, arguments) not in OWN:  # what the base does, it does to each array
+        del params["conv/kernel"]
+    mine, expected = run(ours, params), run_keras(theirs, params)
     assert_near(mine, expected)
 
     assert len(ours.variables) == len(theirs.variables)
