@@ -155,12 +155,8 @@ _finder = Finder()
 def install() -> None:
     """Let `import keras` and `import tensorflow` find Lamina from now on, in this process.
 
-    >>> import lamina.compat
-    >>> lamina.compat.install()
-    >>> from tensorflow.keras.layers import Dense
-    >>> Dense is lamina.layers.Dense
-    True
-    >>> lamina.compat.uninstall()
+        lamina.compat.install()
+        from tensorflow.keras.layers import Dense  # is lamina.layers.Dense
 
     Raises:
         AlreadyImportedError: the real Keras or TensorFlow was imported before.
