@@ -73,17 +73,19 @@ class Optimizer(Stateful, Configured):
     name: Any = setting(default=None, kw_only=True)
 
     keras_module: ClassVar[str | None] = "keras.optimizers"
-    unshared: ClassVar[frozenset[str]] = frozenset("_arguments name source _state _weights _paths _compiled".split())
+    unshared: ClassVar[frozenset[str]] = Configured.unshared | set(
+        "name source _state _weights _paths _compiled".split()
+    )
     instead: ClassVar[dict[str, str]] = {
         "lr": "Type learning_rate= for it.",
-        "decay": "Type learning_rate=InverseTimeDecay(0.01, decay_steps=1, decay_rate=...) for it, with the class from "
-        "optimizers.schedules, or weight_decay= if the weights are to decay.",
+        "decay": "Type learning_rate=optimizers.schedules.InverseTimeDecay(0.01, decay_steps=1, decay_rate=...), "
+        "or weight_decay= if it is the weights that should decay.",
     }
 
     _excluded: tuple[str, ...] = ()
     """Paths of weights that do not decay."""
-    _excluding: str | None = None
-    """A pattern: weights in whose path it is found do not decay."""
+    _excluding: re.Pattern[str] | None = None
+    """Weights in whose path it is found do not decay."""
 
     def validate(self) -> None:
         clips = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
@@ -92,6 +94,8 @@ class Optimizer(Stateful, Configured):
                 f"{type(self).__name__}: only one of clipnorm, clipvalue and global_clipnorm can be used, "
                 f"got {' and '.join(clips)}."
             )
+        if self.ema_overwrite_frequency is not None and not self.use_ema:
+            warn(f"{type(self).__name__}(ema_overwrite_frequency=...) has no effect without use_ema=True.")
         self.name = self.name or to_snake_case(type(self).__name__)
 
     def get_config(self) -> dict[str, Any]:
@@ -124,7 +128,7 @@ class Optimizer(Stateful, Configured):
         """The state before the first step, for arrays by path."""
         state: State = {"iteration": jnp.zeros((), jnp.int32)}
         if self.schedule is None:
-            state = self.refreshed(state)
+            state["learning_rate"] = jnp.array(self.learning_rate, wide())
         params = {path: p.astype(wide(p.dtype)) for path, p in params.items()}  # 16 bits would round means to nothing
         state["slots"] = {path: self.slots(p) for path, p in params.items()}
         if self.use_ema:
@@ -159,10 +163,8 @@ class Optimizer(Stateful, Configured):
             return self._moved(self._clipped(grads), params, state["slots"], lr, t + 1, decay)
 
         if every:
-            total = {path: g + state["accumulator"][path].astype(g.dtype) for path, g in grads.items()}
-            held = {
-                path: total[path].astype(a.dtype) if path in total else a for path, a in state["accumulator"].items()
-            }
+            total = {path: g + state["accumulator"][path] for path, g in grads.items()}
+            held = {**state["accumulator"], **total}
             params, after["slots"], after["accumulator"] = lax.cond(
                 (step + 1) % every == 0,
                 lambda: (*move({path: g / every for path, g in total.items()}), jax.tree.map(jnp.zeros_like, held)),
@@ -183,7 +185,7 @@ class Optimizer(Stateful, Configured):
 
     def excludes(self, weight_path: str) -> bool:
         """Whether `exclude_from_weight_decay` named this weight."""
-        named = self._excluding is not None and re.search(self._excluding, weight_path) is not None
+        named = self._excluding is not None and self._excluding.search(weight_path) is not None
         return named or weight_path in self._excluded
 
     def _clipped(self, grads: Arrays) -> Arrays:
@@ -245,31 +247,18 @@ class Optimizer(Stateful, Configured):
         >>> print(w.numpy())
         [0.5 1. ]
         """
-        given = list(grads)
         weights = _by_path(self._weights if trainable_variables is None else trainable_variables)
-        if len(given) != len(weights):
-            raise ArgumentError(f"expected a gradient for each of {len(weights)} weights, got {len(given)}.")
+        arrays = _gradients(list(grads), weights)
         if not self.built or not self._weights:
             self.build(weights.values())
-        assert self.state is not None
-        unknown = [path for path in weights if path not in self.state["slots"]]
+        unknown = [path for path in weights if path not in self._state["slots"]]
         if unknown:
             raise ArgumentError(
                 f"this {type(self).__name__} was built for other weights, and does not know {unknown[0]!r}. Make a new "
                 "optimizer for a new set of weights."
             )
-        arrays = {path: jnp.asarray(g) for path, g in zip(weights, given, strict=True) if g is not None}
-        missing = [path for path in weights if path not in arrays]
-        if not arrays:
-            raise ArgumentError(f"all {len(weights)} gradients are None: the loss does not depend on these weights.")
-        if missing:
-            warn(f"no gradient for {', '.join(missing)}: the loss does not depend on them.")
-        for path, g in arrays.items():
-            if g.shape != weights[path].shape:
-                raise ShapeError(f"the gradient of {path!r} has shape {g.shape}, the weight {weights[path].shape}.")
-        params, self.state = self._compiled(
-            arrays, {p: w.value for p, w in weights.items()}, self.refreshed(self.state)
-        )
+        params = {path: weight.value for path, weight in weights.items()}
+        params, self.state = self._compiled(arrays, params, self.state)
         for path, weight in weights.items():
             weight.value = params[path] if weight.constraint is None else weight.constraint(params[path])
 
@@ -313,7 +302,7 @@ class Optimizer(Stateful, Configured):
         if isinstance(var_names, str):
             raise ArgumentError(f"var_names: expected a list of names, got {var_names!r}; type [{var_names!r}].")
         self._excluded = tuple(weight.path for weight in var_list or ())
-        self._excluding = "|".join(var_names or ()) or None
+        self._excluding = re.compile("|".join(var_names)) if var_names else None
 
 
 def _by_path(weights: Iterable[Weight]) -> dict[str, Weight]:
@@ -324,3 +313,19 @@ def _by_path(weights: Iterable[Weight]) -> dict[str, Weight]:
         twice = next(path for path in paths if paths.count(path) > 1)
         raise ArgumentError(f"two weights are called {twice!r}: an optimizer tells weights apart by their paths.")
     return found
+
+
+def _gradients(given: list[Any], weights: dict[str, Weight]) -> Arrays:
+    """The gradients that there are, by path, checked against their weights."""
+    if len(given) != len(weights):
+        raise ArgumentError(f"expected a gradient for each of {len(weights)} weights, got {len(given)}.")
+    grads = {path: jnp.asarray(g) for path, g in zip(weights, given, strict=True) if g is not None}
+    missing = [path for path in weights if path not in grads]
+    if not grads:
+        raise ArgumentError(f"all {len(weights)} gradients are None: the loss does not depend on these weights.")
+    if missing:
+        warn(f"no gradient for {', '.join(missing)}: the loss does not depend on them.")
+    for path, g in grads.items():
+        if g.shape != weights[path].shape:
+            raise ShapeError(f"the gradient of {path!r} has shape {g.shape}, the weight {weights[path].shape}.")
+    return grads

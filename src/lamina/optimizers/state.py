@@ -48,7 +48,7 @@ class StateWeight(Weight):
 
     def __init__(self, optimizer: Stateful, *keys: str) -> None:
         part, *of = keys
-        name = {"iteration": "iteration", "accumulator": "gradient_accumulator"}.get(part, part)
+        name = "gradient_accumulator" if part == "accumulator" else part
         if of:
             name = f"{of[0].replace('/', '_')}_{of[1] if part == 'slots' else name}"
         self.name, self.path, self.trainable = name, f"{optimizer.name}/{name}", False
@@ -85,7 +85,7 @@ class Stateful:
     schedule: Callable[[Any], Any] | None = None
     """The function of the step that gives the learning rate, if it is not a number."""
     source: Callable[[], Any] | None = None
-    """The function of nothing that gives it; it is asked before each piece of work, not in each step."""
+    """The function of nothing that gives it; it is asked each time that the state is handed out, not in each step."""
     _weights: tuple[Weight, ...] = ()
     _paths: tuple[str, ...] = ()
 
@@ -96,7 +96,9 @@ class Stateful:
     @property
     def state(self) -> State | None:
         """All arrays of the latest pass; None before the first, and once it is set to None."""
-        return self._state if "slots" in self._state else None
+        if self.source is not None:
+            self._state["learning_rate"] = jnp.array(self.source(), wide())
+        return self._state if self.built else None
 
     @state.setter
     def state(self, state: State | None) -> None:
@@ -110,7 +112,7 @@ class Stateful:
 
     @property
     def built(self) -> bool:
-        return self.state is not None
+        return "slots" in self._state
 
     @property
     def learning_rate(self) -> Any:
@@ -133,23 +135,17 @@ class Stateful:
     def learning_rate(self, value: Any) -> None:
         value = learning_rate(value)
         if callable(value):
-            self.schedule, self.source = (value, None) if _takes_step(value) else (None, value)
+            given, other = ("schedule", "source") if _takes_step(value) else ("source", "schedule")
+            setattr(self, given, value)
+            vars(self).pop(other, None)
             self._state.pop("learning_rate", None)
-            if self.source is None:
-                return
-            value = self.source()
         elif self.schedule is not None or self.source is not None:
             raise FixedError(
                 f"the learning rate of this {type(self).__name__} follows {self.schedule or self.source!r}, and cannot "
                 "be set to a number. Make the optimizer with a number if you want to set it later."
             )
-        self._state["learning_rate"] = jnp.array(value, wide())
-
-    def refreshed(self, state: State) -> State:
-        """The state with the learning rate that was set meanwhile, as an array of its own that may be donated."""
-        if self.schedule is not None:
-            return state
-        return {**state, "learning_rate": jnp.array(self.learning_rate, wide())}
+        else:
+            self._state["learning_rate"] = jnp.array(value, wide())
 
     @property
     def iterations(self) -> Any:
