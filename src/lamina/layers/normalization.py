@@ -10,6 +10,7 @@ from jax import lax
 
 from lamina import constraints, initializers, regularizers
 from lamina.errors import ShapeError
+from lamina.kernels.normalization import normalize
 from lamina.layer import Layer
 from lamina.settings import flag, integer, number, rate, setting
 from lamina.shapes import InputSpec, Shape
@@ -64,24 +65,19 @@ class BatchNormalization(Layer):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: shape[0]})
 
     def call(self, x: Array, training: bool = False) -> Array:
-        dtype = jnp.promote_types(x.dtype, jnp.float32)
-        wide = x.astype(dtype)  # statistics in at least float32
+        dtype = jnp.promote_types(x.dtype, jnp.float32)  # statistics in at least float32
         axis = self.axis % x.ndim
-        others = tuple(i for i in range(x.ndim) if i != axis)
+        features = (x.shape[axis],)
+        gamma = self.gamma.astype(dtype) if self.scale else jnp.ones(features, dtype)
+        beta = self.beta.astype(dtype) if self.center else jnp.zeros(features, dtype)
         if training and self._trainable:
-            mean = jnp.mean(wide, others)  # (features,)
-            variance = jnp.var(wide, others)
+            y, mean, variance = normalize(x.astype(dtype), gamma, beta, axis, self.epsilon)
             self._follow(mean, variance)
-        else:
-            mean, variance = self.moving_mean.astype(dtype), self.moving_variance.astype(dtype)
-        factor = lax.rsqrt(variance + jnp.asarray(self.epsilon, dtype))
-        if self.scale:
-            factor = factor * self.gamma.astype(dtype)
-        shift = -mean * factor
-        if self.center:
-            shift = shift + self.beta.astype(dtype)
+            return y.astype(x.dtype)
+        factor = lax.rsqrt(self.moving_variance.astype(dtype) + jnp.asarray(self.epsilon, dtype)) * gamma
         shape = [-1 if i == axis else 1 for i in range(x.ndim)]
-        return (wide * factor.reshape(shape) + shift.reshape(shape)).astype(x.dtype)
+        shift = beta - self.moving_mean.astype(dtype) * factor
+        return (x.astype(dtype) * factor.reshape(shape) + shift.reshape(shape)).astype(x.dtype)
 
     def _follow(self, mean: Array, variance: Array) -> None:
         """Move the moving statistics towards those of this batch."""
