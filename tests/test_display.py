@@ -159,7 +159,7 @@ def test_an_unknown_number_of_steps_is_known_after_the_first_epoch(open_terminal
 
 
 def test_the_terminal_is_drawn_at_most_ten_times_a_second_and_reads_nothing_in_between(open_terminal, clock):
-    terminal = open_terminal()
+    open_terminal()
 
     class Costly:
         read = 0
@@ -180,12 +180,17 @@ def test_the_terminal_is_drawn_at_most_ten_times_a_second_and_reads_nothing_in_b
 def test_an_interrupt_leaves_a_clean_terminal(open_terminal, clock):
     terminal = open_terminal()
     before = sys.stdout, sys.stderr
-    with pytest.raises(KeyboardInterrupt), Progress(epochs=3, steps=4) as shown:
-        shown.begin(0)
-        clock.now += 1
-        shown.update(2, {"loss": 0.5})
-        print("from a callback")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with Progress(epochs=3, steps=4) as shown:
+            shown.begin(0)
+            clock.now += 1
+            shown.update(2, {"loss": 0.5})
+            print("from a callback")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert (sys.stdout, sys.stderr) == before
     assert terminal.text.count("\x1b[?25l") == terminal.text.count("\x1b[?25h") == 1  # the cursor, hidden and shown
     assert terminal.lines[:2] == ["Epoch 1/3", "from a callback"] and terminal.lines[-1] == ""
@@ -312,14 +317,10 @@ def layer(kind, of, **changes):
 
 
 def keras_model():
-    inner = keras.Sequential(
-        [keras.Input((8,)), keras.layers.Dense(4), keras.layers.BatchNormalization()], name="inner"
-    )
-    model = keras.Sequential(
-        [keras.Input((8,)), inner, keras.layers.Dropout(0.3), keras.layers.Dense(1000, name="last")]
-    )
+    of = keras.layers
+    inner = keras.Sequential([keras.Input((8,)), of.Dense(4), of.BatchNormalization()], name="inner")
     inner.layers[0].trainable = False
-    return model
+    return keras.Sequential([keras.Input((8,)), inner, of.Dropout(0.3, name="dropout"), of.Dense(1000, name="last")])
 
 
 def shown_by(model, **options):
