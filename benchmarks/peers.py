@@ -19,6 +19,8 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Peer:
+    """A library, and how its users run it."""
+
     name: str
     title: str
     package: str
@@ -42,7 +44,9 @@ class Peer:
 
     def install(self) -> None:
         """Make the environment, unless it stands as its requirements ask."""
-        wanted = sys.version + self._requirements.read_text() + (HERE.parent / "pyproject.toml").read_text()
+        wanted = sys.version + self._requirements.read_text()
+        if self is LAMINA:
+            wanted += (HERE.parent / "pyproject.toml").read_text()
         stamp = self.environment / "stamp"
         if stamp.exists() and stamp.read_text() == wanted:
             return

@@ -39,6 +39,8 @@ class Program:
 
 
 class Census(Program):
+    """The mission's first program."""
+
     title = "census, 63 columns, batch 512"
     batch = 512
     epochs = 12
@@ -83,6 +85,8 @@ class Census(Program):
 
 
 class CensusSmallBatch(Census):
+    """The same in Keras's default batch, where it is the time between the products that counts."""
+
     title = "census, 63 columns, batch 32"
     batch = 32
     epochs = 4
@@ -90,6 +94,8 @@ class CensusSmallBatch(Census):
 
 
 class Mnist(Program):
+    """The dense net for handwritten digits."""
+
     title = "MNIST 784-512-512-10, batch 128"
     batch = 128
     epochs = 1

@@ -138,8 +138,8 @@ def main() -> None:
     result["rows"] = rows = {}
     for name, row in time_rows(told.rows, peers, rounds, told.quick):
         rows[name] = row
+        (HERE / "results.json").write_text(json.dumps(result, indent=1) + "\n")
         print(f"timed {name}", flush=True)
-    (HERE / "results.json").write_text(json.dumps(result, indent=1) + "\n")
     text = report.markdown(result)
     print("\n" + text)
     if told.write_readme:

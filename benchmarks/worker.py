@@ -41,8 +41,10 @@ class KerasLike:
 
 
 class Lamina(KerasLike):
+    """This library, with JAX itself beside it in one process."""
+
     def predict(self) -> dict[str, float]:
-        """The census stack's forward pass, in its own words and as a bare jitted function of its weights."""
+        """The census stack's forward pass, by the model and as a bare jitted function of its weights."""
         jax = importlib.import_module("jax")
 
         def forward(weights: list[Any], x: Any) -> Any:  # (batch, 63) -> (batch, 1)
