@@ -439,6 +439,30 @@ def test_dtype_policies_train(policy):
         jax.config.update("jax_enable_x64", False)
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_second_fit_goes_on_with_the_moments_of_the_first(scaled):
+    whole, halves = small(lamina, layers), small(lamina, layers)
+    halves.set_weights(whole.get_weights())
+    for model in (whole, halves):
+        model.compile(lamina.optimizers.LossScaleOptimizer("adam") if scaled else "adam", "mse")
+    whole.fit(X, Y, epochs=4, verbose=0, shuffle=False)
+    halves.fit(X, Y, epochs=2, verbose=0, shuffle=False)
+    halves.fit(X, Y, epochs=2, verbose=0, shuffle=False)
+    assert same(whole.get_weights(), halves.get_weights())
+    assert int(halves.optimizer.iterations) == 12
+
+
+def test_an_optimizer_trains_one_model_only():
+    optimizer = lamina.optimizers.Adam()
+    first, second = small(lamina, layers), small(lamina, layers)
+    first.compile(optimizer, "mse")
+    first.fit(X, Y, verbose=0)
+    second.compile(optimizer, "mse")
+    with pytest.raises(lamina.errors.ArgumentError, match="another model"):
+        second.fit(X, Y, verbose=0)
+    first.fit(X, Y, verbose=0)
+
+
 def test_streams_train_like_arrays():
     batches = [(X[i : i + 16], Y[i : i + 16]) for i in range(0, 70, 16)]
     models = [small(lamina, layers) for _ in range(3)]

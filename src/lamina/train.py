@@ -6,7 +6,6 @@ shuffling moves no data; a chunk of steps, one step and the short last batch are
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -56,10 +55,9 @@ class Recipe:
         self.fixed = {path: weight for path, (weight, trained) in weights.items() if not trained}
         self.paths = {weight: path for path, (weight, _) in weights.items()}
         self.loss, self.loss_weight, self.metrics = loss, loss_weight, metrics
-        self.optimizer = copy.copy(optimizer)
+        self.optimizer = optimizer and optimizer.without_arrays()
         self.decay = None
         if optimizer is not None:
-            self.optimizer.state = None
             self.decay = {path: not optimizer.excludes(weight.path) for path, weight in self.trained.items()}
         self.key = (
             frozen(self.model),

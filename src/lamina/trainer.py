@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 
 from lamina import programs, train
 from lamina.data.feed import Feed, Piece
+from lamina.errors import ArgumentError
 from lamina.random import key_of
 from lamina.train import Recipe, TrainState
 from lamina.weight import Array
@@ -21,6 +23,13 @@ class Trainer:
     def __init__(self, model: Any, metrics: list[tuple[Any, bool]]) -> None:
         compiled = model.compiled_with
         self.model, self.optimizer, self.eager = model, compiled.optimizer, compiled.eager
+        owner = compiled.optimizer.owner and compiled.optimizer.owner()
+        if compiled.optimizer.state is not None and owner is not model:
+            raise ArgumentError(
+                f"this {type(compiled.optimizer).__name__} holds the moments of another model's weights. "
+                "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
+            )
+        compiled.optimizer.owner = weakref.ref(model)
         self.recipe = Recipe(model, compiled.loss, compiled.optimizer, metrics, compiled.loss_weight)
         weights = model.weights_by_path()
         self.trained = {path: weights[path][0] for path in self.recipe.trained}

@@ -23,7 +23,8 @@ def normalize(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) ->
     x is (..., n, ...) with n on `axis`; gamma, beta, the mean and the variance are (n,). The statistics are for the
     moving averages: no gradient flows through them.
     """
-    return _forward(x, gamma, beta, axis, epsilon)[0]
+    y, mean, variance = _forward(x, gamma, beta, axis, epsilon)[0]
+    return y, mean, variance
 
 
 def _forward(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> tuple[Any, Any]:

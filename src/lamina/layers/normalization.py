@@ -73,7 +73,7 @@ class BatchNormalization(Layer):
         if training and self._trainable:
             y, mean, variance = normalize(x.astype(dtype), gamma, beta, axis, self.epsilon)
             self._follow(mean, variance)
-            return y.astype(x.dtype)
+            return y.astype(x.dtype)  # type: ignore[no-any-return]
         factor = lax.rsqrt(self.moving_variance.astype(dtype) + jnp.asarray(self.epsilon, dtype)) * gamma
         shape = [-1 if i == axis else 1 for i in range(x.ndim)]
         shift = beta - self.moving_mean.astype(dtype) * factor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 from jax import lax
@@ -56,6 +56,12 @@ class LossScaleOptimizer(Optimizer):
             inner.loss_scale_factor = None
         self.inner_optimizer = inner
         self.name = name or to_snake_case(type(self).__name__)
+
+    def without_arrays(self) -> Self:
+        twin = copy.copy(self)
+        vars(twin).pop("_compiled", None)
+        twin.inner_optimizer = self.inner_optimizer.without_arrays()
+        return twin
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -74,7 +74,7 @@ class Optimizer(Stateful, Configured):
 
     keras_module: ClassVar[str | None] = "keras.optimizers"
     unshared: ClassVar[frozenset[str]] = Configured.unshared | set(
-        "name source _state _weights _paths _compiled".split()
+        "name source owner _state _weights _paths _compiled".split()
     )
     instead: ClassVar[dict[str, str]] = {
         "lr": "Type learning_rate= for it.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import math
 import operator
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
@@ -86,6 +87,8 @@ class Stateful:
     """The function of the step that gives the learning rate, if it is not a number."""
     source: Callable[[], Any] | None = None
     """The function of nothing that gives it; it is asked each time that the state is handed out, not in each step."""
+    owner: Callable[[], Any] | None = None
+    """A weak reference to the model that the state belongs to."""
     _weights: tuple[Weight, ...] = ()
     _paths: tuple[str, ...] = ()
 
@@ -109,6 +112,13 @@ class Stateful:
         if set(self._paths) != set(state["slots"]):  # dicts come sorted out of a program: keep the first order
             self._paths = tuple(state["slots"])
         self._state = state
+
+    def without_arrays(self) -> Self:
+        """A copy that has the settings only: what a compiled program may hold on to."""
+        twin = copy.copy(self)
+        vars(twin).pop("_compiled", None)
+        twin.state = None
+        return twin
 
     @property
     def built(self) -> bool:
