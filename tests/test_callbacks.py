@@ -100,6 +100,7 @@ def test_nan_is_never_the_best():
     stopping = EarlyStopping("loss", patience=3, restore_best_weights=True)
     assert train(callbacks, stopping, epochs)[:2] == (4, 3)
     assert stopping.best == 1.0
+    assert train(callbacks, EarlyStopping("loss"), epochs)[0] == 4  # the first epoch never is the last
 
 
 def test_early_stopping_says_what_it_did(capsys):

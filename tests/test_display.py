@@ -43,10 +43,13 @@ class Terminal:
                 return
             self.sent += piece
 
-    @property
-    def text(self):
+    def close(self):
         self.file.close()
         self.thread.join()
+
+    @property
+    def text(self):
+        self.close()
         return self.sent.decode()
 
     @property
@@ -67,7 +70,11 @@ class Terminal:
 
 @pytest.fixture
 def open_terminal(monkeypatch):
-    return lambda: Terminal(monkeypatch)
+    """To be called in the test itself: pytest sets standard output anew between a fixture and its test."""
+    opened = []
+    yield lambda: opened.append(Terminal(monkeypatch)) or opened[0]
+    for terminal in opened:
+        terminal.close()
 
 
 class Clock:
