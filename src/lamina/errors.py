@@ -12,9 +12,10 @@ import functools
 import inspect
 import os
 import sys
+import textwrap
 import types
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -24,12 +25,26 @@ INTERNAL = (PACKAGE + os.sep, os.sep + os.path.join("site-packages", "jax"), "<f
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+WIDTH = 120
+"""How many characters a line of a message holds at most, unless a single word is longer."""
+
+
 class LaminaError(Exception):
     """The root of all errors that this package raises on purpose."""
+
+    def __str__(self) -> str:
+        return "\n".join(
+            textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+            for line in super().__str__().splitlines()
+        )
 
 
 class ArgumentError(LaminaError, ValueError):
     """An argument that the function or class does not take, or a value that it cannot have."""
+
+
+class CallError(ArgumentError, TypeError):
+    """An argument too many, one too few, or one of another name."""
 
 
 class UnknownNameError(LaminaError, ValueError):
@@ -60,8 +75,8 @@ class NotCompiledError(LaminaError, ValueError):
     """`compile` was not called before training or evaluating."""
 
 
-class FixedError(LaminaError, TypeError):
-    """A setting that cannot be set on an object that exists already."""
+class FixedError(LaminaError, TypeError, AttributeError):
+    """An attribute that cannot be set on an object that exists already."""
 
 
 class NonFiniteError(LaminaError, RuntimeError):
@@ -149,6 +164,8 @@ def user_facing(function: F) -> F:
         except Exception as error:
             if os.environ.get("LAMINA_TRACEBACK") != "full":
                 error.__traceback__ = without_internal_frames(error.__traceback__)
+                if hasattr(error, "__notes__"):
+                    error.__notes__ = [note for note in error.__notes__ if "JAX has removed its" not in note]
             raise
 
     return call  # type: ignore[return-value]
@@ -157,14 +174,18 @@ def user_facing(function: F) -> F:
 def _unknown_keyword(function: Callable[..., Any], given: Iterable[str], error: TypeError) -> Exception:
     """An error with a hint, if `function` was not even entered because of a keyword that it does not take."""
     if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-        names = [name for name in inspect.signature(function).parameters if name != "self"]
+        parameters = inspect.signature(function).parameters
+        names = [name for name in parameters if name != "self"]
         for name in given:
-            if name not in names and "kwargs" not in names:
-                return ArgumentError(
-                    f"{function.__name__} has no argument {name!r}. {did_you_mean(name, names)}\n"
-                    f"Its arguments are: {', '.join(names)}."
-                )
+            if name not in names and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+                return unknown_argument(function.__name__, name, names)
     return error
+
+
+def unknown_argument(function: str, name: str, names: Sequence[str], instead: str = "") -> CallError:
+    """The error for a keyword `name` that `function` does not take; it takes `names`."""
+    hint = instead or "".join(f"Did you mean {found!r}?" for found in nearest(name, names))
+    return CallError(f"{function} has no argument {name!r}. {hint}\nIts arguments are: {', '.join(names)}.")
 
 
 def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina import display
 from lamina.architecture import Watch
 from lamina.callbacks import CallbackList, TerminateOnNaN
 from lamina.checks import labels, values
@@ -18,7 +19,6 @@ from lamina.data.feed import ArrayFeed, Feed, Pace, Piece, StreamFeed, batch_siz
 from lamina.data.source import Table, arrays, is_stream
 from lamina.data.stream import Stream
 from lamina.data.weights import class_weights, split
-from lamina.display.progress import Progress
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NonFiniteError, NotCompiledError
 from lamina.layers.activations import Softmax
@@ -65,7 +65,8 @@ def fit(
     stops_on_nan = any(isinstance(callback, TerminateOnNaN) for callback in tell)
     pace = Pace(model.compiled_with.steps_per_execution if hooked else None)
     model.stop_training, model.history = False, tell.history
-    progress = Progress(verbose, epochs=epochs, steps=feed.steps, initial_epoch=initial_epoch)
+    shown = 0 if tell.progbar else verbose  # a ProgbarLogger among the callbacks draws a bar of its own
+    progress = display.progress.Progress(shown, epochs=epochs, steps=feed.steps, initial_epoch=initial_epoch)
     logs: dict[str, Any] = {}
     with progress, interruptible() as interrupted:
         tell.on_train_begin()
@@ -90,7 +91,7 @@ def fit(
                     raise _not_finite(epoch, bad - int(trainer.kept.step), logs["loss"])  # type: ignore[union-attr]
                 if hooked or bad >= 0:
                     trainer.close(state)
-                    tell.on_train_batch_end(step - 1, logs)
+                tell.on_train_batch_end(step - 1, logs)
                 progress.update(step, logs)
                 if interrupted:
                     trainer.close(state)
@@ -127,7 +128,7 @@ def evaluate(
     feed = measuring_feed(model, x, y, sample_weight, batch_size, steps)
     trainer = trainer_for(model)
     tell = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=feed.steps)
-    with Progress(verbose, steps=feed.steps) as progress, interruptible() as interrupted:
+    with display.progress.Progress(verbose, steps=feed.steps) as progress, interruptible() as interrupted:
         progress.begin()
         logs = _measure(trainer, feed, tell, progress, interrupted)
         progress.end(logs)

@@ -7,10 +7,11 @@ which the arrays of that pass stand where the weights stood, so `call` reads `se
 
 from __future__ import annotations
 
+import functools
 import inspect
 import zlib
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ import numpy as np
 from jax import export
 
 from lamina import constraints, dtypes, initializers, regularizers
-from lamina.errors import ArgumentError, NotBuiltError, ShapeError, caller, user_facing
+from lamina.errors import ArgumentError, NotBuiltError, ShapeError, StackError, caller, user_facing
 from lamina.kernels.bits import fold
 from lamina.passes import Pass
 from lamina.random import key_of, next_seed
@@ -67,14 +68,17 @@ class Layer(Tree):
     """Whether integers reach this layer as they are; others are given them as floats, as in Keras."""
 
     unshared: ClassVar[frozenset[str]] = frozenset(
-        "_arguments name _named added_at _seed _pass _draws _shapes wanted_shape".split()
+        "_arguments name _named added_at _seed _pass _draws _shapes _flow _beside wanted_shape".split()
     )
-    _call_takes: ClassVar[frozenset[str]] = frozenset()
+    _call_takes: ClassVar[tuple[str, ...]] = ()
+    """The arguments that `call` has after x."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         parameters = list(inspect.signature(cls.call).parameters.values())[2:]
-        cls._call_takes = frozenset(p.name for p in parameters) & {"training", "mask"}
+        cls._call_takes = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        if "build" in vars(cls):
+            cls.build = _finished(cls.build)  # type: ignore[method-assign]
 
     def prepare(self) -> None:
         super().prepare()
@@ -90,6 +94,8 @@ class Layer(Tree):
         self._pass: Pass | None = None
         self._shapes: tuple[Shape, Shape] | None = None
         self._draws = 0
+        self._beside: Sequence[Layer] = ()
+        """The layers of the stack that it was last put in."""
 
     def validate(self) -> None:
         if self.name is not None and (not isinstance(self.name, str) or "/" in self.name):
@@ -112,6 +118,12 @@ class Layer(Tree):
     def build(self, input_shape: Shape) -> None:
         """Make the weights, with `add_weight`; `input_shape` has None for the batch axis."""
         self.built = True
+        for attribute, value in vars(self).items():
+            if isinstance(value, Weight) and not value.name:
+                value.name = attribute
+        for number, weight in enumerate(self._weights):
+            weight.name = weight.name or f"variable_{number}"
+            weight.path = f"{self.name}/{weight.name}"
 
     def call(self, x: Any) -> Any:
         """The layer's function of one tensor."""
@@ -170,14 +182,16 @@ class Layer(Tree):
     # What its user calls.
 
     @user_facing
-    def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
+        """The output for `x`; what else `call` takes is handed on, and `training` and `mask` are known without."""
         if self._pass is not None:
-            return self._run(x, training, mask)
+            return self._run(x, others, named)
         x = _as_array(x, self)
-        self.build_for(shape_of(x))
+        self._build_outside(x)
+        given = self._given(others, named)
         weights = {w: w.value for w in self.weights}
-        now = Pass(weights, training=bool(training), key=fold(key_of(self._seed), 1))
-        y = now.copy_of(self)._run(x, training, mask)
+        now = Pass(weights, training=bool(given.get("training")), key=fold(key_of(self._seed), 1))
+        y = now.copy_of(self)._run(x, others, named)
         for weight, value in now.changed():
             if not isinstance(value, jax.core.Tracer):
                 weight.value = value
@@ -204,7 +218,7 @@ class Layer(Tree):
         after = values | dict(now.changed())
         return (y, [after[weight] for weight in kept], *([now.losses] if return_losses else []))
 
-    def _run(self, x: Any, training: bool | None, mask: Any) -> Any:
+    def _run(self, x: Any, others: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
         """`call` inside a pass, with the input cast and what `call` asks for told."""
         assert self._pass is not None
         if not self.built:
@@ -212,60 +226,73 @@ class Layer(Tree):
         self._check_input(shape_of(x))
         if self.autocast and jnp.issubdtype(jnp.result_type(x), jnp.floating):
             x = jnp.asarray(x, self.compute_dtype)
-        told = {"training": self._pass.training if training is None else training, "mask": mask}
-        y = self.call(x, **{name: told[name] for name in self._call_takes})
+        given = self._given(others, named or {})
+        for name, told in (("training", self._pass.training), ("mask", None)):
+            value = given.pop(name, None)
+            if name in self._call_takes:
+                given[name] = told if value is None else value
+        y = self.call(x, *others[len(self._call_takes) :], **given)
         if self.activity_regularizer is not None:
             self.add_loss(self.activity_regularizer(y) / y.shape[0])
         return y
+
+    def _given(self, others: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        return dict(zip(self._call_takes, others, strict=False)) | named
 
     def build_for(self, shape: Shape) -> None:
         """Build this layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
         if self.built:
             return
         self._check_input(shape)
-        before = [(layer, dict(vars(layer))) for _, layer in self.walk()]
-        try:
+        with self.unchanged_on_error():
             self.build((None, *shape[1:]))
-            self.built = True
-            self._name_weights()
-            if any(not layer.built for _, layer in self.walk()):
+            if not all(part.layer.built for part in self.walk()):
                 self._trace((None, *shape[1:]))  # sublayers are built where `call` first reaches them
-        except Exception:
-            for layer, attributes in before:
-                vars(layer).clear()
-                vars(layer).update(attributes)
-            raise
 
-    def _name_weights(self) -> None:
-        for attribute, value in vars(self).items():
-            if isinstance(value, Weight) and not value.name:
-                value.name = attribute
-        for number, weight in enumerate(self._weights):
-            weight.name = weight.name or f"variable_{number}"
-            weight.path = f"{self.name}/{weight.name}"
+    def _build_outside(self, x: Any) -> None:
+        """Build for `x` where no pass is under way, and refuse weights that nobody would ever train or see again."""
+        fresh = not self.built
+        self.build_for(shape_of(x))
+        if fresh and self._weights and isinstance(x, jax.core.Tracer) and _is_running(Layer._run):
+            raise StackError(
+                f"{self.name} is made anew in each call of {self.added_at}, and its weights with it. Make the layers "
+                "that a custom layer uses in its __init__ or build, and keep them as attributes."
+            )
 
     def _check_input(self, shape: Shape) -> None:
         if self.input_spec is not None:
             self.input_spec.check(shape)
 
+    @user_facing
     def compute_output_shape(self, input_shape: Any) -> Shape:
         """The output's shape for an input's, both with None for the batch size; nothing is computed."""
-        shape = tuple(input_shape)
-        self.build_for(shape)
-        return shape_of(self._trace(shape))
+        self.build_for(tuple(input_shape))
+        return self._trace(tuple(input_shape))
 
-    def _trace(self, shape: Shape, dtype: Any = None) -> Any:
-        """The output's shape and dtype, from an abstract pass with symbolic sizes where `shape` has None."""
-        names = ",".join("batch" if axis == 0 else str(n) if n else f"n{axis}" for axis, n in enumerate(shape))
-        sizes = export.symbolic_shape(names) if None in shape else shape
-        spec = jax.ShapeDtypeStruct(sizes, dtype or self.compute_dtype)
+    def _trace(self, shape: Shape) -> Shape:
+        """The output's shape, from an abstract pass with symbolic sizes where `shape` has None."""
         values = {w: w.value for w in self.weights}
 
-        def forward(x: Any) -> Any:
-            now = Pass(dict(values), training=False, key=key_of(0), building=True)
-            return now.copy_of(self)._run(x, None, None)
+        def output(*sizes: Any) -> Shape:
+            def forward(x: Any) -> Any:
+                now = Pass(dict(values), training=False, key=key_of(0), building=True)
+                return now.copy_of(self)._run(x)
 
-        return jax.eval_shape(forward, spec)
+            return shape_of(jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, self.compute_dtype)))
+
+        if None not in shape:
+            return output(*shape)
+        names = ",".join("batch" if axis == 0 else str(n) if n else f"n{axis}" for axis, n in enumerate(shape))
+        try:
+            return output(*export.symbolic_shape(names))
+        except Exception as error:
+            # Python in `call` may need real numbers; what differs between two guesses depends on the batch.
+            try:
+                small, large = (output(*(guess if n is None else n for n in shape)) for guess in (12, 24))
+            except Exception as reason:
+                symbolic = isinstance(error, jax.errors.InconclusiveDimensionOperation) or "_DimExpr" in str(error)
+                raise (reason if symbolic else error) from None
+            return tuple(a if a == b else None for a, b in zip(small, large, strict=True))
 
     @property
     def compute_dtype(self) -> str:
@@ -292,14 +319,47 @@ class Layer(Tree):
         head = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy)}
         return head | super().get_config()
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """A layer with the settings that `get_config` returned, and fresh weights."""
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return cls(**config)
+        taken = {
+            name: value for name, value in config.items() if name not in _HEAD or name in (p.name for p in parameters)
+        }
+        layer = cls(**taken)  # its __init__ does not hand **kwargs on to Layer's
+        for name in config.keys() - taken.keys():
+            setattr(layer, name, config[name])
+        return layer
+
     def __repr__(self) -> str:
         full = super().__repr__()
         return full.replace("(", f"(name={self.name!r}, ", 1).replace(", )", ")") if self._named else full
 
 
+def _finished(build: Callable[..., None]) -> Callable[..., None]:
+    """A `build` after which the layer is built, as well where the user calls it."""
+
+    @user_facing
+    @functools.wraps(build)
+    def run(self: Layer, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        Layer.build(self, ())
+
+    return run
+
+
+def _is_running(function: Callable[..., Any]) -> bool:
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
 def _set_trainable(self: Layer, value: bool) -> None:
-    for _, layer in self.walk():
-        vars(layer)["_trainable"] = flag(value)
+    for part in self.walk():
+        vars(part.layer)["_trainable"] = flag(value)
 
 
 def _set_dtype(self: Layer, policy: Any) -> None:

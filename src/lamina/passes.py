@@ -47,7 +47,7 @@ class Pass:
                 "__init__ or build, and keep them as attributes."
             )
         with jax.ensure_compile_time_eval():
-            layer.build_for(shape)
+            layer.build((None, *shape[1:]))
         self._hand(layer, twin)
 
     def _stand_in(self, value: Any, owner: Any, path: str) -> Any:

@@ -7,12 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from lamina import programs, train
+from lamina import display, programs, train
 from lamina.architecture import Watch
 from lamina.callbacks import CallbackList
 from lamina.data.source import arrays, is_stream
 from lamina.data.stream import Stream
-from lamina.display.progress import Progress
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError
 from lamina.settings import positive
@@ -103,7 +102,7 @@ def _pieces(model: Any, pieces: Any, verbose: int | str, callbacks: Any) -> np.n
     total = len(pieces) if isinstance(pieces, list) else None
     tell = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=total)
     outputs = []
-    with Progress(verbose, steps=total) as progress:
+    with display.progress.Progress(verbose, steps=total) as progress:
         tell.on_predict_begin()
         progress.begin()
         for step, piece in enumerate(pieces):

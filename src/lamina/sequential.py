@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
+from lamina import display
 from lamina import fit as loop
 from lamina import predict as prediction
 from lamina.compiled import Compiled
-from lamina.display.summary import summary
 from lamina.errors import ArgumentError, StackError, user_facing
 from lamina.layer import Layer
 from lamina.layers import registry
@@ -40,17 +40,20 @@ class Sequential(Stack):
     unshared: ClassVar[frozenset[str]] = Layer.unshared | left_out | {"stop_training", "entry", "steps_trained"}
     keras_module: ClassVar[str | None] = "keras"
 
-    @user_facing
-    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
-        if not isinstance(trainable, bool):
-            raise ArgumentError(f"the layers go in one list: Sequential([a, b, c]); got trainable={trainable!r}.")
-        super().__init__(name=name, trainable=trainable)
+    def prepare(self) -> None:
+        super().prepare()
         self.compiled_with: Compiled | None = None
         self.kept: dict[str, Any] = {}
         """What was made from the layers and holds as long as they stay as they are."""
         self.history: Any = None
         self.stop_training = False
         self.steps_trained = 0
+
+    @user_facing
+    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+        if not isinstance(trainable, bool):
+            raise ArgumentError(f"the layers go in one list: Sequential([a, b, c]); got trainable={trainable!r}.")
+        super().__init__(name=name, trainable=trainable)
         if isinstance(layers, Layer):
             raise StackError(f"the layers go in a list: Sequential([{type(layers).__name__}(...), ...]).")
         for layer in layers or ():
@@ -63,6 +66,7 @@ class Sequential(Stack):
             return prediction.forward(self, x)
         return super().__call__(x, training, mask)
 
+    @user_facing
     def summary(
         self,
         line_length: int | None = None,
@@ -73,7 +77,7 @@ class Sequential(Stack):
         layer_range: Sequence[str] | None = None,
     ) -> None:
         """Print the layers, their output shapes and how many weights they have."""
-        summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+        display.summary.summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     @user_facing
     def compile(

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
 
-from lamina.errors import ArgumentError, LaminaError, did_you_mean, user_facing
+from lamina.errors import ArgumentError, CallError, LaminaError, did_you_mean, unknown_argument, user_facing
 
 MISSING = inspect.Parameter.empty
 
@@ -76,15 +76,12 @@ class Configured:
         signature = kind.__signature__ if kind.settings else inspect.Signature()  # type: ignore[attr-defined]
         unknown = [name for name in kwargs if name not in kind.settings]
         if unknown:
-            raise ArgumentError(
-                f"{kind.__name__} has no argument {unknown[0]!r}. "
-                f"{kind.instead.get(unknown[0]) or did_you_mean(unknown[0], kind.settings)}\n"
-                f"Its arguments are: {', '.join(signature.parameters)}."
-            )
+            names = [*getattr(kind.__init__, "takes", ()), *signature.parameters]
+            raise unknown_argument(kind.__name__, unknown[0], names, kind.instead.get(unknown[0], ""))
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            raise TypeError(
+            raise CallError(
                 f"{kind.__name__}: {error}. Its arguments are: {', '.join(signature.parameters)}."
             ) from None
         for name, field in kind.settings.items():
@@ -123,6 +120,7 @@ class Configured:
 def _recording(init: Callable[..., None]) -> Callable[..., None]:
     """A user's own `__init__` that notes its arguments, from which `get_config` answers."""
     signature = inspect.signature(init)
+    takes = [p.name for p in list(signature.parameters.values())[1:] if p.kind is not p.VAR_KEYWORD]
 
     @user_facing
     def recorded(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -130,7 +128,7 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
             try:
                 bound = signature.bind(self, *args, **kwargs)
             except TypeError as error:
-                raise TypeError(f"{type(self).__name__}: {error}") from None
+                raise CallError(f"{type(self).__name__}: {error}. Its arguments are: {', '.join(takes)}.") from None
             arguments: dict[str, Any] = {}
             for name, value in list(bound.arguments.items())[1:]:
                 variadic = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
@@ -138,6 +136,7 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
             self._arguments = arguments
         init(self, *args, **kwargs)
 
+    recorded.takes = takes  # type: ignore[attr-defined]
     recorded.__signature__ = signature  # type: ignore[attr-defined]
     recorded.__doc__ = init.__doc__
     return recorded

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from lamina.checks.stack import cannot_take
 from lamina.errors import (
     ArgumentError,
+    FixedError,
     LaminaError,
     ShapeError,
     StackError,
@@ -19,8 +20,10 @@ from lamina.errors import (
 from lamina.layer import Layer
 from lamina.layers import registry
 from lamina.layers.core import InputLayer
+from lamina.registry import to_snake_case
 from lamina.settings import serialize
 from lamina.shapes import Shape
+from lamina.weight import Weight
 
 
 class Stack(Layer):
@@ -33,6 +36,8 @@ class Stack(Layer):
         super().prepare()
         self.stack: list[Layer] = []
         self.entry: InputLayer | None = None
+        self._flow: list[Shape] = []
+        """The shapes before the first layer, between the layers and after the last, as far as they are built."""
 
     @user_facing
     def add(self, layer: Any, rebuild: bool = True) -> None:
@@ -44,34 +49,42 @@ class Stack(Layer):
         """Take the top layer off, and return it."""
         if not self.stack:
             raise StackError(f"{self.name!r} has no layer to pop.")
-        self.built = self.entry is not None and len(self.stack) > 1
-        return self.stack.pop()
+        layer = self.stack.pop()
+        self._keep(self._flow[: len(self.stack) + 1])
+        return layer
 
     def _add(self, layer: Any) -> None:
         if isinstance(layer, InputLayer):
             self._enter(layer)
             return
         self._refuse_odd(layer)
-        if not self.stack and self.entry is None:
-            first = layer
-            while isinstance(first, Stack) and first.entry is None and first.stack:
-                first = first.stack[0]
-            shape = first.entry.shape if isinstance(first, Stack) and first.entry else first.wanted_shape
-            self.entry = InputLayer(shape) if shape is not None else None
-        name = layer.name
-        if any(other.name == name for other in self.stack):
-            if layer._named:
-                raise StackError(f"two layers are called {name!r}; give one of them another name=.")
-            taken = {other.name for other in self.stack}
-            layer.name = next(new for n in range(1, len(taken) + 1) if (new := f"{name}_{n}") not in taken)
         self.stack.append(layer)
+        before = self.entry
         try:
-            if self.entry is not None:
-                self._build_from(len(self.stack) - 1)
-        except Exception:
+            with layer.unchanged_on_error():
+                self._name_apart(layer)
+                if len(self.stack) == 1 and self.entry is None and (shape := _wanted_shape(layer)) is not None:
+                    self.entry = InputLayer(shape)
+                if self.entry is not None:
+                    self._build_from(len(self.stack) - 1)
+        except BaseException:
             self.stack.pop()
-            layer.name = name
+            self.entry = before
             raise
+
+    def _name_apart(self, layer: Layer) -> None:
+        """Give the new layer a name that no other has, here or in the stack that it was in before."""
+        others = [other for other in self.stack if other is not layer]
+        if layer.name in (other.name for other in others):
+            if layer._named:
+                raise StackError(
+                    f"two layers are called {layer.name!r}, made at {layer.added_at} and "
+                    f"{next(other.added_at for other in others if other.name == layer.name)}; give one another name=."
+                )
+            taken = {other.name for other in (*others, *layer._beside)}
+            name = to_snake_case(type(layer).__name__)
+            layer.name = next(new for n in range(1, len(taken) + 2) if (new := f"{name}_{n}") not in taken)
+        layer._beside = self.stack
 
     def _enter(self, layer: InputLayer) -> None:
         if self.stack:
@@ -104,32 +117,36 @@ class Stack(Layer):
     def _build_from(self, start: int) -> None:
         """Build the layers from `start` on, whose input's shape is known."""
         assert self.entry is not None
-        shape = self.stack[start - 1].output_shape if start else self.entry.batch_shape
+        flow = self._flow[: start + 1] if start else [self.entry.batch_shape]
         for index in range(start, len(self.stack)):
-            layer = self.stack[index]
+            layer, shape = self.stack[index], flow[-1]
             try:
-                output = layer.compute_output_shape(shape)
+                layer.build_for(shape)
+                flow.append(tuple(layer.compute_output_shape(shape)))
             except ShapeError as error:
                 if str(error).startswith("layer "):
                     raise
-                raise cannot_take(self.stack, index, shape, str(error)) from None
+                raise cannot_take(self.stack, index, flow, str(error)) from None
             except LaminaError:
                 raise
             except (TypeError, ValueError) as error:
                 reason = f"fails at {place_of(error)}: {str(error).splitlines()[0][:160]}"
-                raise cannot_take(self.stack, index, shape, reason) from None
-            layer._shapes = (shape, output)
-            for weight in layer.weights:
-                if not weight.path.startswith(f"{self.name}/"):
-                    weight.path = f"{self.name}/{weight.path}"
-            shape = output
-        self._shapes = (self.entry.batch_shape, shape)
-        self.built = True
+                raise cannot_take(self.stack, index, flow, reason) from None
+            layer._shapes = (shape, flow[-1])
+            for part in layer.walk():
+                for weight in part.layer._weights:
+                    weight.path = f"{self.name}/{part.names}/{weight.name}"
+        self._keep(flow)
+
+    def _keep(self, flow: list[Shape]) -> None:
+        self._flow = flow
+        self.built = len(flow) > 1
+        self._shapes = (flow[0], flow[-1]) if self.built else None
 
     @user_facing
     def build(self, input_shape: Any = None) -> None:
         """Make the weights for an input of `input_shape`, batch axis included: `build((None, 16))`."""
-        if input_shape is None and self.entry is not None:
+        if input_shape is None and self.built:
             return
         if not isinstance(input_shape, (tuple, list)) or not len(input_shape):
             raise ArgumentError(
@@ -146,12 +163,9 @@ class Stack(Layer):
     def _build_for_data(self, shape: Shape) -> None:
         if not self.stack:
             raise StackError(f"{self.name!r} has no layers: add one with model.add(layer).")
-        self.entry = InputLayer(shape[1:])
-        try:
+        with self.unchanged_on_error():
+            self.entry = InputLayer(shape[1:])
             self._build_from(0)
-        except Exception:
-            self.entry, self.built = None, False
-            raise
 
     def build_for(self, shape: Shape) -> None:
         if not self.built:
@@ -173,6 +187,10 @@ class Stack(Layer):
     def layers(self) -> list[Layer]:
         """The layers, first to last; the Input is not among them."""
         return list(self.stack)
+
+    @layers.setter
+    def layers(self, layers: Any) -> None:
+        raise FixedError("layers cannot be set: change them with add(layer) and pop(), or make a new Sequential.")
 
     @user_facing
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -199,10 +217,9 @@ class Stack(Layer):
             mask = layer.compute_mask(inputs, mask)
         return x
 
-    @property
-    def weights(self) -> Any:
+    def weights_by_path(self) -> dict[str, tuple[Weight, bool]]:
         self._require_built("weights")
-        return super().weights
+        return super().weights_by_path()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}([{', '.join(map(repr, self.stack))}])"
@@ -223,10 +240,18 @@ class Stack(Layer):
         Args:
             custom_objects: the classes of your own layers, by name.
         """
-        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        model = cls.__new__(cls)  # a subclass's own __init__ may add layers, and they are in the config
+        Layer.__init__(model, name=config.get("name"), trainable=config.get("trainable", True))
         for entry in config["layers"]:
             model._add(_layer_from(entry, custom_objects or {}))
         return model
+
+
+def _wanted_shape(layer: Layer) -> Shape | None:
+    """The shape that a stack's first layer, or the first within it, asks for: `input_shape=`, or its own Input."""
+    while isinstance(layer, Stack) and layer.entry is None and layer.stack:
+        layer = layer.stack[0]
+    return layer.entry.shape if isinstance(layer, Stack) and layer.entry else layer.wanted_shape
 
 
 def _layer_from(entry: dict[str, Any], custom_objects: dict[str, Any]) -> Layer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Self
+from contextlib import contextmanager
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -13,12 +14,24 @@ from lamina.settings import Configured, setting
 from lamina.weight import Weight
 
 
+class Part(NamedTuple):
+    """A layer within a layer."""
+
+    layer: Any
+    path: str
+    """The attributes that lead to it, `stack.0.inner`; no layer's name is in it."""
+    names: str
+    """The names of the layers that lead to it, `sequential/dense`."""
+    trained: bool
+    """Whether it and all that it stands in may be trained."""
+
+
 class Tree(Configured):
     """An object with weights, and with parts that have weights."""
 
     name: Any = setting(default=None, kw_only=True)
 
-    left_out: ClassVar[frozenset[str]] = frozenset({"_arguments"})
+    left_out: ClassVar[frozenset[str]] = frozenset({"_arguments", "_beside"})
     """The attributes that a pass and a compiled program do without."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -52,26 +65,39 @@ class Tree(Configured):
                 look(value, attribute)
         return found
 
-    def walk(self, path: str = "") -> Iterator[tuple[str, Tree]]:
-        """This layer and all that it holds, each once, with its path from here."""
+    def walk(self) -> Iterator[Part]:
+        """This layer and all that it holds, each once."""
         seen: set[int] = set()
 
-        def visit(layer: Tree, path: str) -> Iterator[tuple[str, Tree]]:
-            if id(layer) not in seen:
-                seen.add(id(layer))
-                yield path, layer
-                for name, inner in layer.sublayers().items():
-                    yield from visit(inner, f"{path}.{name}" if path else name)
+        def visit(part: Part) -> Iterator[Part]:
+            if id(part.layer) not in seen:
+                seen.add(id(part.layer))
+                yield part
+                for path, inner in part.layer.sublayers().items():
+                    names, trained = f"{part.names}/{inner.name}", part.trained and inner._trainable
+                    yield from visit(Part(inner, f"{part.path}.{path}" if part.path else path, names, trained))
 
-        return visit(self, path)
+        return visit(Part(self, "", self.name, self._trainable))
+
+    @contextmanager
+    def unchanged_on_error(self) -> Iterator[None]:
+        """Give this layer and all that it holds their attributes back if what stands inside fails."""
+        before = [(part.layer, dict(vars(part.layer))) for part in self.walk()]
+        try:
+            yield
+        except BaseException:
+            for layer, attributes in before:
+                vars(layer).clear()
+                vars(layer).update(attributes)
+            raise
 
     def weights_by_path(self) -> dict[str, tuple[Weight, bool]]:
         """Every weight, and whether it is trained now, by a path that does not depend on any layer's name."""
         found: dict[str, tuple[Weight, bool]] = {}
-        for path, layer in self.walk():
-            own = sorted(layer._weights, key=lambda weight: not weight.trainable)
-            for weight in own:
-                found[f"{path}.{weight.name}".lstrip(".")] = (weight, weight.trainable and layer._trainable)
+        for layer, path, _, trained in self.walk():
+            for number, weight in enumerate(sorted(layer._weights, key=lambda weight: not weight.trainable)):
+                place = f"{path}.{weight.name}".lstrip(".")
+                found[f"{place}.{number}" if place in found else place] = (weight, weight.trainable and trained)
         return found
 
     @property

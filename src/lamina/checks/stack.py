@@ -11,9 +11,9 @@ from lamina.shapes import Shape
 AROUND = 3  # layers shown before the one that fails
 
 
-def cannot_take(stack: Sequence[Any], index: int, shape: Shape, reason: str) -> ShapeError:
-    """The error for layer `index` of `stack`, which is given `shape`: where it is, what it wants, what to type."""
-    layer = stack[index]
+def cannot_take(stack: Sequence[Any], index: int, flow: Sequence[Shape], reason: str) -> ShapeError:
+    """The error for layer `index` of `stack`, which is given `flow[index]`: where it is, what it wants, what to type."""
+    layer, shape = stack[index], flow[index]
     lines = [
         f"layer {index + 1} ({layer.name}: {type(layer).__name__}) cannot take {_text(shape)}"
         + (f"          added at {layer.added_at}" if layer.added_at else "")
@@ -24,7 +24,7 @@ def cannot_take(stack: Sequence[Any], index: int, shape: Shape, reason: str) -> 
     width = max(len(stack[i].name) for i in shown)
     for i in shown:
         arrow = "->" if i == index else "  "
-        told = reason if i == index else f"{_text(stack[i].input_shape)} -> {_text(stack[i].output_shape)}"
+        told = reason if i == index else f"{_text(flow[i])} -> {_text(flow[i + 1])}"
         lines.append(f"{arrow} {i + 1:3}  {stack[i].name:{width}}  {_call(stack[i])}  {told}")
     hint = _hint(layer, shape)
     return ShapeError("\n".join([*lines, hint] if hint else lines))

@@ -43,6 +43,7 @@ class InputLayer(Layer):
             raise ArgumentError(
                 "Input: a stack takes one dense tensor, so sparse, ragged, tensor and optional stay unset."
             )
+        self.shape = self.wanted_shape if self.shape is None else self.shape
         if self.batch_shape is None and self.shape is None:
             raise ArgumentError("Input needs the shape of one sample: Input(shape=(784,)).")
         if self.batch_shape is not None:

@@ -73,11 +73,12 @@ class BatchNormalization(Layer):
         if training and self._trainable:
             y, mean, variance = normalize(x.astype(dtype), gamma, beta, axis, self.epsilon)
             self._follow(mean, variance)
-            return y.astype(x.dtype)  # type: ignore[no-any-return]
+            return y.astype(x.dtype)
         factor = lax.rsqrt(self.moving_variance.astype(dtype) + jnp.asarray(self.epsilon, dtype)) * gamma
         shape = [-1 if i == axis else 1 for i in range(x.ndim)]
         shift = beta - self.moving_mean.astype(dtype) * factor
-        return (x.astype(dtype) * factor.reshape(shape) + shift.reshape(shape)).astype(x.dtype)
+        scaled: Array = x.astype(dtype) * factor.reshape(shape) + shift.reshape(shape)
+        return scaled.astype(x.dtype)
 
     def _follow(self, mean: Array, variance: Array) -> None:
         """Move the moving statistics towards those of this batch."""
