@@ -16,12 +16,20 @@ from typing import Any, ClassVar, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import export
 
 from lamina import constraints, dtypes, initializers, regularizers
-from lamina.errors import ArgumentError, NotBuiltError, ShapeError, StackError, caller, user_facing
+from lamina.errors import (
+    ArgumentError,
+    NotBuiltError,
+    ShapeError,
+    StackError,
+    UnknownAttributeError,
+    caller,
+    place_of,
+    user_facing,
+)
 from lamina.kernels.bits import fold
-from lamina.passes import Pass
+from lamina.passes import Pass, output_shape
 from lamina.random import key_of, next_seed
 from lamina.registry import to_snake_case
 from lamina.settings import flag, serialize, setting
@@ -197,6 +205,7 @@ class Layer(Tree):
                 weight.value = value
         return y
 
+    @user_facing
     def stateless_call(
         self,
         trainable_variables: Sequence[Any],
@@ -210,9 +219,13 @@ class Layer(Tree):
 
         The arrays stand in the order of `trainable_weights` and of `non_trainable_weights`.
         """
-        kept = self.non_trainable_weights
-        values = dict(zip(self.trainable_weights, trainable_variables, strict=True))
-        values |= dict(zip(kept, non_trainable_variables, strict=True))
+        trained, kept = self.trainable_weights, self.non_trainable_weights
+        if (len(trained), len(kept)) != (len(trainable_variables), len(non_trainable_variables)):
+            raise ArgumentError(
+                f"{self.name} has {len(trained)} trainable and {len(kept)} non-trainable weights; got arrays for "
+                f"{len(trainable_variables)} and {len(non_trainable_variables)}."
+            )
+        values = dict(zip((*trained, *kept), (*trainable_variables, *non_trainable_variables), strict=True))
         now = Pass(values, training=training, key=fold(key_of(self._seed), 1))
         y = now.copy_of(self)(x, mask=mask)
         after = values | dict(now.changed())
@@ -231,7 +244,15 @@ class Layer(Tree):
             value = given.pop(name, None)
             if name in self._call_takes:
                 given[name] = told if value is None else value
-        y = self.call(x, *others[len(self._call_takes) :], **given)
+        try:
+            y = self.call(x, *others[len(self._call_takes) :], **given)
+        except AttributeError as error:
+            if isinstance(error.obj, jax.Array) and error.name in ("assign", "assign_add", "assign_sub", "numpy"):
+                raise UnknownAttributeError(
+                    f"during a pass a trainable weight is a plain array, without .{error.name}: {place_of(error)}.\n"
+                    "What call assigns to is made with add_weight(..., trainable=False)."
+                ) from None
+            raise
         if self.activity_regularizer is not None:
             self.add_loss(self.activity_regularizer(y) / y.shape[0])
         return y
@@ -247,7 +268,7 @@ class Layer(Tree):
         with self.unchanged_on_error():
             self.build((None, *shape[1:]))
             if not all(part.layer.built for part in self.walk()):
-                self._trace((None, *shape[1:]))  # sublayers are built where `call` first reaches them
+                output_shape(self, (None, *shape[1:]))  # sublayers are built where `call` first reaches them
 
     def _build_outside(self, x: Any) -> None:
         """Build for `x` where no pass is under way, and refuse weights that nobody would ever train or see again."""
@@ -267,32 +288,7 @@ class Layer(Tree):
     def compute_output_shape(self, input_shape: Any) -> Shape:
         """The output's shape for an input's, both with None for the batch size; nothing is computed."""
         self.build_for(tuple(input_shape))
-        return self._trace(tuple(input_shape))
-
-    def _trace(self, shape: Shape) -> Shape:
-        """The output's shape, from an abstract pass with symbolic sizes where `shape` has None."""
-        values = {w: w.value for w in self.weights}
-
-        def output(*sizes: Any) -> Shape:
-            def forward(x: Any) -> Any:
-                now = Pass(dict(values), training=False, key=key_of(0), building=True)
-                return now.copy_of(self)._run(x)
-
-            return shape_of(jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, self.compute_dtype)))
-
-        if None not in shape:
-            return output(*shape)
-        names = ",".join("batch" if axis == 0 else str(n) if n else f"n{axis}" for axis, n in enumerate(shape))
-        try:
-            return output(*export.symbolic_shape(names))
-        except Exception as error:
-            # Python in `call` may need real numbers; what differs between two guesses depends on the batch.
-            try:
-                small, large = (output(*(guess if n is None else n for n in shape)) for guess in (12, 24))
-            except Exception as reason:
-                symbolic = isinstance(error, jax.errors.InconclusiveDimensionOperation) or "_DimExpr" in str(error)
-                raise (reason if symbolic else error) from None
-            return tuple(a if a == b else None for a, b in zip(small, large, strict=True))
+        return output_shape(self, tuple(input_shape))
 
     @property
     def compute_dtype(self) -> str:
@@ -322,14 +318,12 @@ class Layer(Tree):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """A layer with the settings that `get_config` returned, and fresh weights."""
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        if any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return cls(**config)
-        taken = {
-            name: value for name, value in config.items() if name not in _HEAD or name in (p.name for p in parameters)
-        }
-        layer = cls(**taken)  # its __init__ does not hand **kwargs on to Layer's
-        for name in config.keys() - taken.keys():
+        takes = inspect.signature(cls.__init__).parameters
+        late = set(_HEAD) - takes.keys()  # for an __init__ that hands no **kwargs on to Layer's
+        if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
+            late = set()
+        layer = cls(**{name: value for name, value in config.items() if name not in late})
+        for name in late & config.keys():
             setattr(layer, name, config[name])
         return layer
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import export
 
 from lamina.errors import StackError
-from lamina.shapes import Shape
+from lamina.random import key_of
+from lamina.shapes import Shape, shape_of
 from lamina.tree import Tree
 from lamina.weight import Array, Weight
 
@@ -82,3 +84,28 @@ def _after(before: Any, after: Any) -> Iterator[tuple[Weight, Any]]:
     elif isinstance(before, dict) and isinstance(after, dict):
         for key, old in before.items():
             yield from _after(old, after.get(key))
+
+
+def output_shape(layer: Any, shape: Shape) -> Shape:
+    """The shape of a layer's output, from an abstract pass with symbolic sizes where `shape` has None."""
+    values = {weight: weight.value for weight in layer.weights}
+
+    def output(*sizes: Any) -> Shape:
+        def forward(x: Any) -> Any:
+            return Pass(dict(values), training=False, key=key_of(0), building=True).copy_of(layer)._run(x)
+
+        return shape_of(jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, layer.compute_dtype)))
+
+    if None not in shape:
+        return output(*shape)
+    names = ",".join("batch" if axis == 0 else str(n) if n else f"n{axis}" for axis, n in enumerate(shape))
+    try:
+        return output(*export.symbolic_shape(names))
+    except Exception as error:
+        # Python in `call` may need real numbers; what differs between two guesses depends on the batch.
+        try:
+            small, large = (output(*(guess if n is None else n for n in shape)) for guess in (12, 24))
+        except Exception as reason:
+            symbolic = isinstance(error, jax.errors.InconclusiveDimensionOperation) or "_DimExpr" in str(error)
+            raise (reason if symbolic else error) from None
+        return tuple(a if a == b else None for a, b in zip(small, large, strict=True))

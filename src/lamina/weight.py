@@ -121,7 +121,7 @@ for _name in "add sub mul truediv floordiv mod pow matmul".split():
     _op = getattr(operator, _name)
     setattr(Weight, f"__{_name}__", _binary(_op))
     setattr(Weight, f"__r{_name}__", _reflected(_op))
-for _name in "lt le gt ge".split():
+for _name in "eq ne lt le gt ge".split():  # the hash stays that of the object: a weight is a key of many dicts
     setattr(Weight, f"__{_name}__", _binary(getattr(operator, _name)))
 for _name in "neg pos abs".split():
     setattr(Weight, f"__{_name}__", _unary(getattr(operator, _name)))

@@ -12,7 +12,7 @@ AROUND = 3  # layers shown before the one that fails
 
 
 def cannot_take(stack: Sequence[Any], index: int, flow: Sequence[Shape], reason: str) -> ShapeError:
-    """The error for layer `index` of `stack`, which is given `flow[index]`: where it is, what it wants, what to type."""
+    """The error for layer `index` of `stack`, given `flow[index]`: where it is, what it wants, what to type."""
     layer, shape = stack[index], flow[index]
     lines = [
         f"layer {index + 1} ({layer.name}: {type(layer).__name__}) cannot take {_text(shape)}"
