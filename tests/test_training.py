@@ -21,6 +21,7 @@ warnings_off = pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`:U
 
 def pair(make, *, compile=None):
     """Our model and Keras's, from equal weights, compiled alike."""
+    lamina.utils.set_random_seed(0)
     ours, other = make(lamina, layers), make(keras, keras.layers)
     other.set_weights(ours.get_weights())
     for package, model in ((lamina, ours), (keras, other)):

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-import types
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-
-import numpy as np
 
 from lamina import display
 from lamina.architecture import Watch
 from lamina.callbacks import CallbackList, TerminateOnNaN
-from lamina.checks import labels, values
-from lamina.data.feed import ArrayFeed, Feed, Pace, Piece, StreamFeed, batch_size_for, on_device
-from lamina.data.source import Table, arrays, is_stream
-from lamina.data.stream import Stream
-from lamina.data.weights import class_weights, split
-from lamina.dtypes import floatx
-from lamina.errors import ArgumentError, DataError, NonFiniteError, NotCompiledError
-from lamina.layers.activations import Softmax
-from lamina.settings import checked, integer, optional, positive
+from lamina.data.feed import Feed, Pace
+from lamina.errors import NonFiniteError
+from lamina.interrupt import interruptible
+from lamina.prepare import fit_feeds, measuring_feed, require_compiled, whole_batch
+from lamina.settings import checked, integer, positive
 from lamina.trainer import Trainer
+
+Logs = dict[str, Any]
 
 
 def fit(
@@ -49,67 +40,72 @@ def fit(
     require_compiled(model, "fit")
     epochs = checked("fit", "epochs", positive, epochs)
     initial_epoch = checked("fit", "initial_epoch", integer, initial_epoch)
-    validation: Feed | None = None
-    feed, held_out = training_feed(
-        model, x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle, validation_split, epochs
-    )
-    size = validation_batch_size or (feed.size if isinstance(feed, ArrayFeed) else batch_size)
-    if validation_data is not None:
-        validation = measuring_feed(model, *_unpacked(validation_data), size, validation_steps, names=_VALIDATION)
-    elif held_out is not None:
-        validation = ArrayFeed(held_out, size or 32, validation_steps, anew=True)
+    feed, validation = fit_feeds(
+        model, x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle, epochs,
+        validation_split, validation_data, validation_steps, validation_batch_size,
+    )  # fmt: skip
     trainer = trainer_for(model)
-
     tell = CallbackList(callbacks, add_history=True, model=model, verbose=verbose, epochs=epochs, steps=feed.steps)
-    hooked = tell.wants_train_batches
-    stops_on_nan = any(isinstance(callback, TerminateOnNaN) for callback in tell)
-    pace = Pace(model.compiled_with.steps_per_execution if hooked else None)
-    model.stop_training, model.history = False, tell.history
+    pace = Pace(model.compiled_with.steps_per_execution if tell.wants_train_batches else None)
     shown = 0 if tell.progbar else verbose  # a ProgbarLogger among the callbacks draws a bar of its own
     progress = display.progress.Progress(shown, epochs=epochs, steps=feed.steps, initial_epoch=initial_epoch)
-    logs: dict[str, Any] = {}
+    model.stop_training, model.history = False, tell.history
+    logs: Logs = {}
     with progress, interruptible() as interrupted:
         tell.on_train_begin()
+        trainer.prepare(feed, validation)
         for epoch in range(initial_epoch, epochs):
             tell.on_epoch_begin(epoch)
             progress.begin(epoch)
-            state = trainer.open()
-            step = 0
-            for piece in feed.pieces((model._seed, model.steps_trained), pace):
-                if step == 0 and epoch == initial_epoch:
-                    trainer.prepare(state, feed, validation)
-                if hooked:
-                    tell.on_train_batch_begin(step)
-                    state = trainer.reread(state) if step else trainer.open()
-                pace.start()
-                state, logs = trainer.train(state, piece)
-                bad = int(state.bad)
-                pace.done(int(piece.steps))
-                step += int(piece.steps)
-                if bad >= 0 and not stops_on_nan:
-                    trainer.restore()
-                    raise _not_finite(epoch, bad - int(trainer.kept.step), logs["loss"])  # type: ignore[union-attr]
-                if hooked or bad >= 0:
-                    trainer.close(state)
-                tell.on_train_batch_end(step - 1, logs)
-                progress.update(step, logs)
-                if interrupted:
-                    trainer.close(state)
-                    raise KeyboardInterrupt
-                if bad >= 0 or model.stop_training:
-                    break
-            trainer.close(state)
+            logs = _train(trainer, epoch, feed, pace, tell, progress, interrupted)
             if validation is not None and _is_due(epoch, validation_freq):
-                logs |= {f"val_{name}": value for name, value in _measure(trainer, validation, tell).items()}
+                measured = _measure(trainer, validation, tell, interrupted)
+                logs |= {f"val_{name}": value for name, value in measured.items()}
             tell.on_epoch_end(epoch, logs)
             progress.end(logs)
-            if interrupted:
-                raise KeyboardInterrupt
             if model.stop_training:
                 break
         trainer.finalize()
         tell.on_train_end(logs)
     return model.history
+
+
+def _train(
+    trainer: Trainer,
+    epoch: int,
+    feed: Feed,
+    pace: Pace,
+    tell: CallbackList,
+    progress: Any,
+    interrupted: list[int],
+) -> Logs:
+    """One epoch: pieces of the data, each a run of compiled steps."""
+    model, hooked, done = trainer.model, tell.wants_train_batches, 0
+    stops_on_nan = any(isinstance(callback, TerminateOnNaN) for callback in tell)
+    state = trainer.open()
+    logs: Logs = {}
+    for piece in feed.pieces((model._seed, model.steps_trained), pace):
+        if hooked:
+            tell.on_train_batch_begin(done)
+            state = trainer.reread(state) if done else trainer.open()
+        pace.start()
+        state, logs, bad_step = trainer.train(state, piece)
+        pace.done(int(piece.steps))
+        done += int(piece.steps)
+        if bad_step is not None and not stops_on_nan:
+            trainer.restore()
+            raise _not_finite(epoch, bad_step, logs["loss"])
+        if hooked:
+            trainer.close(state)
+        tell.on_train_batch_end(done - 1, logs)
+        progress.update(done, logs)
+        if interrupted:
+            trainer.close(state)
+            raise KeyboardInterrupt
+        if model.stop_training:
+            break
+    trainer.close(state)
+    return logs
 
 
 def evaluate(
@@ -126,23 +122,20 @@ def evaluate(
     """Measure the loss and the metrics; the arguments are those of `Sequential.evaluate`."""
     require_compiled(model, "evaluate")
     feed = measuring_feed(model, x, y, sample_weight, batch_size, steps)
-    trainer = trainer_for(model)
     tell = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=feed.steps)
     with display.progress.Progress(verbose, steps=feed.steps) as progress, interruptible() as interrupted:
         progress.begin()
-        logs = _measure(trainer, feed, tell, progress, interrupted)
+        logs = _measure(trainer_for(model), feed, tell, interrupted, progress)
         progress.end(logs)
     return logs if return_dict else _listed(logs)
 
 
-def _measure(
-    trainer: Trainer, feed: Feed, tell: CallbackList, progress: Any = None, interrupted: Any = ()
-) -> dict[str, Any]:
+def _measure(trainer: Trainer, feed: Feed, tell: CallbackList, interrupted: list[int], progress: Any = None) -> Logs:
     """One pass over a feed that changes nothing."""
     tell.on_test_begin()
     pace = Pace(1 if tell.wants_test_batches else None)
     sums, done = trainer.no_sums, 0
-    logs: dict[str, Any] = {}
+    logs: Logs = {}
     for piece in feed.pieces((0, 0), pace):
         tell.on_test_batch_begin(done)
         pace.start()
@@ -161,11 +154,10 @@ def _measure(
 def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
     """One step on all rows of `x`."""
     require_compiled(model, "train_on_batch")
-    table = _batch(model, x, y, sample_weight, class_weight)
+    piece = whole_batch(model, x, y, sample_weight, class_weight)
     trainer = trainer_for(model)
-    piece = _whole(table)
-    state, logs = trainer.train(trainer.open(), piece)
-    if int(state.bad) >= 0:
+    state, logs, bad_step = trainer.train(trainer.open(), piece)
+    if bad_step is not None:
         raise _not_finite(0, 0, logs["loss"])
     trainer.close(state)
     return logs if return_dict else _listed(logs)
@@ -174,100 +166,14 @@ def train_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight:
 def test_on_batch(model: Any, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
     """Measure on all rows of `x`."""
     require_compiled(model, "test_on_batch")
-    table = _batch(model, x, y, sample_weight, None)
+    piece = whole_batch(model, x, y, sample_weight)
     trainer = trainer_for(model)
-    _, logs = trainer.test(trainer.no_sums, _whole(table))
+    _, logs = trainer.test(trainer.no_sums, piece)
     return logs if return_dict else _listed(logs)
 
 
-def _batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Table:
-    table = arrays(x, y, sample_weight, floatx=floatx())
-    check(model, table, class_weight)
-    if class_weight is not None:
-        table = table._replace(sample_weight=class_weights(class_weight, table.y, table.sample_weight))
-    return table
-
-
-def _whole(table: Table) -> Piece:
-    order = np.arange(table.rows, dtype=np.int32)
-    return Piece(on_device(table, table.rows), order, table.rows, np.int32(0), np.int32(1))
-
-
-def _listed(logs: dict[str, Any]) -> Any:
+def _listed(logs: Logs) -> Any:
     return list(logs.values()) if len(logs) > 1 else logs["loss"]
-
-
-_VALIDATION = ("validation x", "validation y")
-
-
-def training_feed(
-    model: Any,
-    x: Any,
-    y: Any,
-    sample_weight: Any,
-    class_weight: Any,
-    batch_size: int | None,
-    steps: int | None,
-    shuffle: bool | str,
-    validation_split: float,
-    epochs: int,
-) -> tuple[Feed, Table | None]:
-    """The data of `fit`, checked against the model, and what `validation_split` holds out."""
-    steps = checked("fit", "steps_per_epoch", optional(positive), steps)
-    if is_stream(x):
-        if validation_split:
-            raise DataError("validation_split needs arrays; give a stream of batches its own validation_data.")
-        stream = Stream(x, y, sample_weight, class_weight=class_weight, floatx=floatx())
-        stream.expect(epochs, steps)
-        feed = StreamFeed(stream, steps, shuffle)
-        check(model, feed.first())
-        return feed, None
-    table = arrays(x, y, sample_weight, floatx=floatx())
-    check(model, table, class_weight)
-    held_out = None
-    if class_weight is not None:
-        table = table._replace(sample_weight=class_weights(class_weight, table.y, table.sample_weight))
-    if validation_split:
-        table, held_out = split(table, validation_split)
-    size = batch_size_for(table.rows, batch_size, steps)
-    return ArrayFeed(table, size, steps, shuffle), held_out
-
-
-def measuring_feed(
-    model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None, names: Any = ("x", "y")
-) -> Feed:
-    """The data of `evaluate` or of a validation, checked against the model."""
-    if is_stream(x):
-        feed = StreamFeed(Stream(x, y, sample_weight, name=names[0], floatx=floatx()), steps, anew=True)
-        check(model, feed.first())
-        return feed
-    table = arrays(x, y, sample_weight, names=names, floatx=floatx())
-    check(model, table)
-    return ArrayFeed(table, batch_size_for(table.rows, batch_size, steps), steps, anew=True)
-
-
-def check(model: Any, table: Table, class_weight: Any = None) -> None:
-    """All that can be said of the data before the first step."""
-    values.finite(table)
-    model.build_for((None, *table.x.shape[1:]))
-    compiled = model.compiled_with
-    if compiled.loss is not None:
-        labels.fit_loss(
-            compiled.loss,
-            table.y,
-            model.output_shape,
-            last_activation=_last_activation(model.stack[-1]),
-            metrics=(*compiled.measures, *compiled.weighted_measures),
-            class_weight=class_weight,
-        )
-    compiled.metrics_for(None if table.y is None else table.y.shape, model.output_shape)
-
-
-def _last_activation(layer: Any) -> str | None:
-    """The name of the function that the output comes from, where it is known."""
-    if isinstance(layer, Softmax):
-        return "softmax" if layer.axis == -1 else None
-    return getattr(getattr(layer, "activation", None), "__name__", None)
 
 
 def trainer_for(model: Any) -> Trainer:
@@ -278,46 +184,6 @@ def trainer_for(model: Any) -> Trainer:
         kept = model.kept["trainer"] = compiled, Watch(model), Trainer(model, compiled.metrics)
     trainer: Trainer = kept[2]
     return trainer
-
-
-def require_compiled(model: Any, verb: str) -> None:
-    if model.compiled_with is None:
-        raise NotCompiledError(f"call compile before {verb}: model.compile('adam', loss='mse').")
-    if not model.stack:
-        model.build_for((None,))
-
-
-@contextmanager
-def interruptible() -> Iterator[list[int]]:
-    """A list that is empty until the user presses Ctrl-C; a second press interrupts at once.
-
-    Between two pieces the weights are whole, so that is where `fit` stops.
-    """
-    pressed: list[int] = []
-
-    def note(number: int, frame: types.FrameType | None) -> None:
-        pressed.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT) if main else None
-    if before is not signal.default_int_handler:  # somebody handles it already, or nobody can
-        yield pressed
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _unpacked(validation_data: Any) -> tuple[Any, Any, Any]:
-    if is_stream(validation_data):
-        return validation_data, None, None
-    if not isinstance(validation_data, (tuple, list)) or not 1 <= len(validation_data) <= 3:
-        raise ArgumentError("validation_data is (x, y), (x, y, sample_weight), or a stream of batches.")
-    x, y, weight = (*validation_data, None, None)[:3]
-    return x, y, weight
 
 
 def _is_due(epoch: int, frequency: Any) -> bool:

@@ -75,6 +75,9 @@ class Layer(Tree):
     integer_input: ClassVar[bool] = False
     """Whether integers reach this layer as they are; others are given them as floats, as in Keras."""
 
+    lacks: ClassVar[dict[str, Any]] = {}
+    """What Keras's configs also hold for this layer, with the only value that is good here."""
+
     unshared: ClassVar[frozenset[str]] = frozenset(
         "_arguments name _named added_at _seed _pass _draws _shapes _flow _beside wanted_shape".split()
     )
@@ -313,7 +316,9 @@ class Layer(Tree):
 
     def get_config(self) -> dict[str, Any]:
         head = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy)}
-        return head | super().get_config()
+        config = head | super().get_config()
+        config.pop("input_shape", None)  # the stack's Input holds it
+        return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -322,7 +327,10 @@ class Layer(Tree):
         late = set(_HEAD) - takes.keys()  # for an __init__ that hands no **kwargs on to Layer's
         if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
             late = set()
-        layer = cls(**{name: value for name, value in config.items() if name not in late})
+        for name, off in cls.lacks.items():
+            if config.get(name, off) != off:
+                raise ArgumentError(f"{cls.__name__} has no {name}; the config sets it to {config[name]!r}.")
+        layer = cls(**{name: value for name, value in config.items() if name not in late and name not in cls.lacks})
         for name in late & config.keys():
             setattr(layer, name, config[name])
         return layer

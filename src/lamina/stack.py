@@ -161,8 +161,7 @@ class Stack(Layer):
         self._build_for_data(tuple(input_shape))
 
     def _build_for_data(self, shape: Shape) -> None:
-        if not self.stack:
-            raise StackError(f"{self.name!r} has no layers: add one with model.add(layer).")
+        self.require_layers()
         with self.unchanged_on_error():
             self.entry = InputLayer(shape[1:])
             self._build_from(0)
@@ -182,6 +181,11 @@ class Stack(Layer):
             else:
                 hint = "Change the Input (or input_shape) of the model, or the columns of the data."
             raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {shape}. {hint}")
+
+    def require_layers(self) -> None:
+        """Refuse to use a stack that has nothing in it."""
+        if not self.stack:
+            raise StackError(f"{self.name!r} has no layers: add one with model.add(layer).")
 
     @property
     def layers(self) -> list[Layer]:
@@ -208,8 +212,7 @@ class Stack(Layer):
         raise ArgumentError(f"no layer is called {name!r}. {did_you_mean(str(name), names)} The layers: {names}.")
 
     def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
-        if not self.stack:
-            raise StackError(f"{self.name!r} has no layers: add one with model.add(layer).")
+        self.require_layers()
         if not jnp.issubdtype(x.dtype, jnp.inexact) and not self.stack[0].integer_input:
             x = x.astype(self.variable_dtype)
         for layer in self.stack:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lamina.architecture import frozen, skeleton
+from lamina.errors import NotCompiledError
 from lamina.kernels.bits import fold
 from lamina.passes import Pass
 from lamina.weight import Array
@@ -81,6 +82,8 @@ class Recipe:
 
     def total_loss(self, params: Arrays, batch: Data, y_pred: Array, added: list[Array]) -> Array:
         """The loss with regularizers and what layers added, as Keras logs it.  -> () float32"""
+        if self.loss is None and not added and not any(weight.regularizer for weight in self.trained.values()):
+            raise NotCompiledError("there is no loss to make smaller: model.compile('adam', loss='mse').")
         total = jnp.zeros((), jnp.float32)
         if self.loss is not None:
             value = self.loss(batch["y"], y_pred, batch.get("weight"))

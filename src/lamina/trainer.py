@@ -79,21 +79,22 @@ class Trainer:
         assert self.kept is not None
         self.close(self.kept)
 
-    def train(self, state: TrainState, piece: Piece) -> tuple[TrainState, dict[str, Any]]:
-        """Run a piece; the learning rate is the one that the optimizer has now."""
+    def train(self, state: TrainState, piece: Piece) -> tuple[TrainState, dict[str, Any], int | None]:
+        """Run a piece: the state after it, the logs, and the step of this epoch at which the loss was not finite."""
         program = self._train_program(state, piece).result()
         state, logs = program(state, piece.data, piece.order, piece.start, piece.steps)
-        return state, self._named(logs)
+        bad = int(state.bad)
+        return state, self._named(logs), bad - int(self.kept.step) if bad >= 0 and self.kept else None
 
     def test(self, sums: Any, piece: Piece) -> tuple[Any, dict[str, Any]]:
         program = self._test_program(sums, piece).result()
         sums, logs = program(*self._arrays(), sums, piece.data, piece.start, piece.steps)
         return sums, self._named(logs)
 
-    def prepare(self, state: TrainState, feed: Feed, validation: Feed | None) -> None:
+    def prepare(self, feed: Feed, validation: Feed | None) -> None:
         """Compile in the background what is needed later: the short last batch, and the validation."""
         for piece in feed.examples()[1:]:
-            self._train_program(state, piece, ahead=True)
+            self._train_program(self.gather(), piece, ahead=True)
         for piece in validation.examples() if validation else ():
             self._test_program(self.no_sums, piece, ahead=True)
 

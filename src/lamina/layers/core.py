@@ -104,6 +104,7 @@ class Dense(Layer):
     kernel_constraint: Any = setting(constraints.get, default=None)
     bias_constraint: Any = setting(constraints.get, default=None)
 
+    lacks: ClassVar[dict[str, Any]] = {"quantization_config": None}
     supports_masking: ClassVar[bool] = True
 
     def prepare(self) -> None:

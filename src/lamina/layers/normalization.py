@@ -46,6 +46,7 @@ class BatchNormalization(Layer):
     gamma_constraint: Any = setting(constraints.get, default=None)
     synchronized: bool = setting(flag, default=False)
 
+    lacks: ClassVar[dict[str, Any]] = {"renorm": False, "renorm_clipping": None, "renorm_momentum": 0.99}
     supports_masking: ClassVar[bool] = True
 
     def build(self, input_shape: Shape) -> None:

@@ -1,0 +1,125 @@
+"""From the arguments of `fit` and `evaluate` to data on the device, checked against the model before the first step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina.checks import labels, values
+from lamina.data.feed import ArrayFeed, Feed, Piece, StreamFeed, batch_size_for, on_device
+from lamina.data.source import Table, arrays, is_stream
+from lamina.data.stream import Stream
+from lamina.data.weights import class_weights, split
+from lamina.dtypes import floatx
+from lamina.errors import ArgumentError, DataError, NotCompiledError
+from lamina.layers.activations import Softmax
+from lamina.settings import checked, optional, positive
+
+
+def require_compiled(model: Any, verb: str) -> None:
+    """Refuse to train or measure before `compile`."""
+    if model.compiled_with is None:
+        raise NotCompiledError(f"call compile before {verb}: model.compile('adam', loss='mse').")
+    model.require_layers()
+
+
+def fit_feeds(
+    model: Any,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    batch_size: int | None,
+    steps: int | None,
+    shuffle: bool | str,
+    epochs: int,
+    validation_split: float,
+    validation_data: Any,
+    validation_steps: int | None,
+    validation_batch_size: int | None,
+) -> tuple[Feed, Feed | None]:
+    """What `fit` trains on, and what it validates on."""
+    steps = checked("fit", "steps_per_epoch", optional(positive), steps)
+    validation_steps = checked("fit", "validation_steps", optional(positive), validation_steps)
+    held_out = None
+    feed: Feed
+    if is_stream(x):
+        if validation_split:
+            raise DataError("validation_split needs arrays; give a stream of batches its own validation_data.")
+        stream = Stream(x, y, sample_weight, class_weight=class_weight, floatx=floatx())
+        stream.expect(epochs, steps)
+        feed = StreamFeed(stream, steps, shuffle)
+        check(model, feed.first())
+    else:
+        table = _weighted_table(model, x, y, sample_weight, class_weight)
+        if validation_split:
+            table, held_out = split(table, validation_split)
+        batch_size = batch_size_for(table.rows, batch_size, steps)
+        feed = ArrayFeed(table, batch_size, steps, shuffle)
+    size = validation_batch_size or batch_size
+    if validation_data is not None:
+        names = ("validation x", "validation y")
+        return feed, measuring_feed(model, *_unpacked(validation_data), size, validation_steps, names)
+    return feed, held_out and ArrayFeed(held_out, size or 32, validation_steps, anew=True)
+
+
+def whole_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any = None) -> Piece:
+    """All rows as one batch, for `train_on_batch` and `test_on_batch`."""
+    table = _weighted_table(model, x, y, sample_weight, class_weight)
+    order = np.arange(table.rows, dtype=np.int32)
+    return Piece(on_device(table, table.rows), order, table.rows, np.int32(0), np.int32(1))
+
+
+def _weighted_table(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Table:
+    table = arrays(x, y, sample_weight, floatx=floatx())
+    check(model, table, class_weight)
+    if class_weight is None:
+        return table
+    return table._replace(sample_weight=class_weights(class_weight, table.y, table.sample_weight))
+
+
+def measuring_feed(
+    model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None, names: Any = ("x", "y")
+) -> Feed:
+    """The data of `evaluate` or of a validation, checked against the model."""
+    if is_stream(x):
+        feed = StreamFeed(Stream(x, y, sample_weight, name=names[0], floatx=floatx()), steps, anew=True)
+        check(model, feed.first())
+        return feed
+    table = arrays(x, y, sample_weight, names=names, floatx=floatx())
+    check(model, table)
+    return ArrayFeed(table, batch_size_for(table.rows, batch_size, steps), steps, anew=True)
+
+
+def check(model: Any, table: Table, class_weight: Any = None) -> None:
+    """All that can be said of the data before the first step."""
+    values.finite(table)
+    model.build_for((None, *table.x.shape[1:]))
+    compiled = model.compiled_with
+    if compiled.loss is not None:
+        labels.fit_loss(
+            compiled.loss,
+            table.y,
+            model.output_shape,
+            last_activation=_last_activation(model.stack[-1]),
+            metrics=(*compiled.measures, *compiled.weighted_measures),
+            class_weight=class_weight,
+        )
+    compiled.metrics_for(None if table.y is None else table.y.shape, model.output_shape)
+
+
+def _last_activation(layer: Any) -> str | None:
+    """The name of the function that the output comes from, where it is known."""
+    if isinstance(layer, Softmax):
+        return "softmax" if layer.axis == -1 else None
+    return getattr(getattr(layer, "activation", None), "__name__", None)
+
+
+def _unpacked(validation_data: Any) -> tuple[Any, Any, Any]:
+    if is_stream(validation_data):
+        return validation_data, None, None
+    if not isinstance(validation_data, (tuple, list)) or not 1 <= len(validation_data) <= 3:
+        raise ArgumentError("validation_data is (x, y), (x, y, sample_weight), or a stream of batches.")
+    x, y, weight = (*validation_data, None, None)[:3]
+    return x, y, weight
