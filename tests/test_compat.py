@@ -154,8 +154,9 @@ def test_a_real_keras_in_use_is_not_replaced():
     ],
 )
 def test_what_is_not_served_says_what_to_use_instead(hook, line, error, message):
-    with pytest.raises(error, match=message) as caught:
+    with pytest.raises(error) as caught:
         exec(compile(line, "user.py", "exec"), {})
+    assert re.search(message, " ".join(str(caught.value).split()))
     frames = traceback.extract_tb(caught.value.__traceback__)
     assert [frame.filename for frame in frames] == [__file__, "user.py"]
 

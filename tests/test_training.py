@@ -453,6 +453,23 @@ def test_a_second_fit_goes_on_with_the_moments_of_the_first(scaled):
     assert int(halves.optimizer.iterations) == 12
 
 
+def test_fit_and_the_users_own_loop_share_an_optimizer():
+    model = small(lamina, layers)
+    model.compile(lamina.optimizers.Adam(0.01), "mse")
+    model.fit(X, Y, verbose=0)
+
+    def loss(params):
+        return jnp.mean((model.stateless_call(params, [], X)[0] - Y) ** 2)
+
+    before = model.evaluate(X, Y, verbose=0)
+    for _ in range(3):
+        weights = model.trainable_weights
+        model.optimizer.apply(jax.grad(loss)([w.value for w in weights]), weights)
+    assert model.evaluate(X, Y, verbose=0) < before
+    assert int(model.optimizer.iterations) == 6
+    assert "sequential_dense_kernel_momentum" in [w.name for w in model.optimizer.variables]
+
+
 def test_an_optimizer_trains_one_model_only():
     optimizer = lamina.optimizers.Adam()
     first, second = small(lamina, layers), small(lamina, layers)

@@ -101,7 +101,6 @@ class Layer(Tree):
         self.dtype_policy: dtypes.DTypePolicy = dtypes.get(None)
         self.autocast, self.activity_regularizer = True, None
         self._named = False
-        self._seed = next_seed()
         self._pass: Pass | None = None
         self._shapes: tuple[Shape, Shape] | None = None
         self._draws = 0
@@ -124,11 +123,17 @@ class Layer(Tree):
                 shape = (length, shape) if length is not None else (shape,) if name == "input_dim" else tuple(shape)
                 self.wanted_shape = full_shape(shape[1:] if name == "batch_input_shape" else shape, name)
 
+    @functools.cached_property
+    def _seed(self) -> int:
+        """Drawn when the layer is built, so that stacks made in different ways get equal weights from one seed."""
+        return next_seed()
+
     # What a layer's author writes.
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights, with `add_weight`; `input_shape` has None for the batch axis."""
         self.built = True
+        _ = self._seed  # drawn now at the latest: copies of the layer then share it
         for attribute, value in vars(self).items():
             if isinstance(value, Weight) and not value.name:
                 value.name = attribute

@@ -141,6 +141,7 @@ class Stack(Layer):
     def _keep(self, flow: list[Shape]) -> None:
         self._flow = flow
         self.built = len(flow) > 1
+        _ = self._seed
         self._shapes = (flow[0], flow[-1]) if self.built else None
 
     @user_facing

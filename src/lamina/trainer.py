@@ -35,7 +35,10 @@ class Trainer:
         self.trained = {path: weights[path][0] for path in self.recipe.trained}
         self.fixed = {path: weights[path][0] for path in self.recipe.fixed}
 
-        fresh = self.optimizer.init(self._arrays()[0])
+        self.names = {path: weight.path for path, weight in self.trained.items()}
+        """What the optimizer calls the weights, by what the programs call them, which know no layer's name."""
+        self.paths = {name: path for path, name in self.names.items()}
+        fresh = self.optimizer.init(_renamed(self._arrays()[0], self.names))
         self.optimizer.state = fresh if self.optimizer.state is None else _kept(fresh, self.optimizer.state)
         self.no_sums = self.recipe.initial_metrics()
         self.key = key_of(model._seed)
@@ -44,8 +47,8 @@ class Trainer:
     def gather(self) -> TrainState:
         """The arrays that the layers and the optimizer hold now, with metrics at their start."""
         params, state = self._arrays()
-        step = jnp.asarray(np.int32(self.model.steps_trained))
-        return TrainState(params, state, self.optimizer.state, self.no_sums, self.key, step, jnp.asarray(np.int32(-1)))
+        step, bad = (jnp.asarray(np.int32(number)) for number in (self.model.steps_trained, -1))
+        return TrainState(params, state, _renamed(self.optimizer.state, self.paths), self.no_sums, self.key, step, bad)
 
     def open(self) -> TrainState:
         """A state to run from: copies of what the layers hold, since the programs overwrite what they are given."""
@@ -60,7 +63,7 @@ class Trainer:
             weight.value = state.params[path]
         for path, weight in self.fixed.items():
             weight.value = state.state[path]
-        self.optimizer.state = state.optimizer
+        self.optimizer.state = _renamed(state.optimizer, self.names)
         self.model.steps_trained = int(state.step)
 
     def reread(self, state: TrainState) -> TrainState:
@@ -70,9 +73,9 @@ class Trainer:
 
     def finalize(self) -> None:
         """The end of training: where the optimizer keeps averaged weights, they replace the last ones."""
-        params, _ = self._arrays()
-        for path, value in self.optimizer.finalize(params, self.optimizer.state).items():
-            self.trained[path].value = value
+        params = _renamed(self._arrays()[0], self.names)
+        for name, value in self.optimizer.finalize(params, self.optimizer.state).items():
+            self.trained[self.paths[name]].value = value
 
     def restore(self) -> None:
         """Put everything back to where the last `open` was."""
@@ -122,6 +125,11 @@ class Trainer:
         return programs.compiled(
             key, make(self.recipe, piece.size), arguments, donate=donate, ahead=ahead, eager=self.eager
         )
+
+
+def _renamed(tree: Any, names: dict[str, str]) -> Any:
+    """The same arrays, under other names wherever a dict is by weight."""
+    return {names.get(k, k): _renamed(v, names) for k, v in tree.items()} if isinstance(tree, dict) else tree
 
 
 def _kept(fresh: Any, old: Any) -> Any:

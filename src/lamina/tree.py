@@ -23,7 +23,7 @@ class Part(NamedTuple):
     names: str
     """The names of the layers that lead to it, `sequential/dense`."""
     trained: bool
-    """Whether it and all that it stands in may be trained."""
+    """Whether it and the whole may be trained; what stands between was told of it by `trainable = ...`."""
 
 
 class Tree(Configured):
@@ -74,7 +74,7 @@ class Tree(Configured):
                 seen.add(id(part.layer))
                 yield part
                 for path, inner in part.layer.sublayers().items():
-                    names, trained = f"{part.names}/{inner.name}", part.trained and inner._trainable
+                    names, trained = f"{part.names}/{inner.name}", self._trainable and inner._trainable
                     yield from visit(Part(inner, f"{part.path}.{path}" if part.path else path, names, trained))
 
         return visit(Part(self, "", self.name, self._trainable))
