@@ -149,6 +149,10 @@ class Layer(Tree):
         """The mask that the next layer gets."""
         return mask if self.supports_masking else None
 
+    def uses_mask(self) -> bool:
+        """Whether the layer heeds a mask or decides itself what becomes of it, so that none is lost unsaid."""
+        return "mask" in self._call_takes or type(self).compute_mask is not Layer.compute_mask
+
     def add_weight(
         self,
         shape: Any = (),

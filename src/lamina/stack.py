@@ -36,6 +36,8 @@ class Stack(Layer):
         super().prepare()
         self.stack: list[Layer] = []
         self.entry: InputLayer | None = None
+        self.mask: Any = None
+        """In a pass: which steps of the output count."""
         self._flow: list[Shape] = []
         """The shapes before the first layer, between the layers and after the last, as far as they are built."""
 
@@ -218,8 +220,15 @@ class Stack(Layer):
             x = x.astype(self.variable_dtype)
         for layer in self.stack:
             inputs, x = x, layer(x, training=training, mask=mask)
-            mask = layer.compute_mask(inputs, mask)
+            before, mask = mask, layer.compute_mask(inputs, mask)
+            if before is not None and mask is None and not layer.uses_mask():
+                warn(f"{layer.name!r} ({type(layer).__name__}) knows no masks: from here on padding counts as data.")
+        self.mask = mask
         return x
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """The mask that the top layer passes on, once `call` has run."""
+        return self.mask
 
     def weights_by_path(self) -> dict[str, tuple[Weight, bool]]:
         self._require_built("weights")
