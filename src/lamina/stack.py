@@ -16,6 +16,7 @@ from lamina.errors import (
     did_you_mean,
     place_of,
     user_facing,
+    warn,
 )
 from lamina.layer import Layer
 from lamina.layers import registry

@@ -71,22 +71,23 @@ class Recipe:
 
     def forward(
         self, params: Arrays, state: Arrays, x: Array, *, training: bool, key: Any
-    ) -> tuple[Array, Arrays, list[Array]]:
-        """The model's output, the state after it, and the losses that layers added."""
+    ) -> tuple[Array, Arrays, list[Array], Any]:
+        """The model's output, the state after it, the losses that layers added, and the output's mask."""
         values = {weight: params[path] for path, weight in self.trained.items()}
         values |= {weight: state[path] for path, weight in self.fixed.items()}
         now = Pass(values, training=training, key=key)
-        y = now.copy_of(self.model)(x)
+        model = now.copy_of(self.model)
+        y = model(x)
         after = {self.paths[weight]: value for weight, value in now.changed()}
-        return y, state | {path: value for path, value in after.items() if path in state}, now.losses
+        return y, state | {path: value for path, value in after.items() if path in state}, now.losses, model.mask
 
-    def total_loss(self, params: Arrays, batch: Data, y_pred: Array, added: list[Array]) -> Array:
+    def total_loss(self, params: Arrays, batch: Data, y_pred: Array, added: list[Array], mask: Any) -> Array:
         """The loss with regularizers and what layers added, as Keras logs it.  -> () float32"""
         if self.loss is None and not added and not any(weight.regularizer for weight in self.trained.values()):
             raise NotCompiledError("there is no loss to make smaller: model.compile('adam', loss='mse').")
         total = jnp.zeros((), jnp.float32)
         if self.loss is not None:
-            value = self.loss(batch["y"], y_pred, batch.get("weight"))
+            value = self.loss(batch["y"], y_pred, batch.get("weight"), mask)
             total += jnp.asarray(value).astype(jnp.float32) * jnp.float32(self.loss_weight)
         for path, weight in self.trained.items():
             if weight.regularizer is not None:
@@ -100,12 +101,14 @@ class Recipe:
         start = {"loss": {"total": jnp.zeros((), jnp.float32), "count": jnp.zeros((), jnp.float32)}}
         return start | {metric.name: metric.initial() for metric, _ in self.metrics}
 
-    def measured(self, sums: dict[str, Arrays], loss: Array, batch: Data, y_pred: Array) -> dict[str, Arrays]:
+    def measured(
+        self, sums: dict[str, Arrays], loss: Array, batch: Data, y_pred: Array, mask: Any
+    ) -> dict[str, Arrays]:
         """The sums with one more batch in them; the loss counts by the number of its rows."""
         rows = jnp.float32(batch["x"].shape[0])
         after = {"loss": {"total": sums["loss"]["total"] + loss * rows, "count": sums["loss"]["count"] + rows}}
         for metric, weighted in self.metrics:
-            weight = batch.get("weight") if weighted else None
+            weight = _counted(batch.get("weight") if weighted else None, mask)
             after[metric.name] = metric.updated(sums[metric.name], batch["y"], y_pred, weight)
         return after
 
@@ -113,6 +116,13 @@ class Recipe:
         """What the sums say, by name."""
         loss = sums["loss"]["total"] / jnp.maximum(sums["loss"]["count"], 1)
         return {"loss": loss} | {metric.name: metric.value(sums[metric.name]) for metric, _ in self.metrics}
+
+
+def _counted(weight: Any, mask: Any) -> Any:
+    """Sample weights that are 0 where the mask is False."""
+    if mask is None or weight is None:
+        return weight if mask is None else mask.astype(jnp.float32)
+    return weight.reshape(weight.shape + (1,) * (mask.ndim - weight.ndim)) * mask
 
 
 Steps = Callable[..., Any]
@@ -129,17 +139,17 @@ def train(recipe: Recipe, size: int) -> Steps:
         key = fold(now.key, now.step)
 
         def objective(params: Arrays) -> tuple[Array, Any]:
-            y_pred, state, added = recipe.forward(params, now.state, batch["x"], training=True, key=key)
-            loss = recipe.total_loss(params, batch, y_pred, added)
-            return recipe.optimizer.scale(loss, now.optimizer), (loss, y_pred, state)
+            y_pred, state, added, mask = recipe.forward(params, now.state, batch["x"], training=True, key=key)
+            loss = recipe.total_loss(params, batch, y_pred, added, mask)
+            return recipe.optimizer.scale(loss, now.optimizer), (loss, y_pred, state, mask)
 
-        grads, (loss, y_pred, state) = jax.grad(objective, has_aux=True)(now.params)
+        grads, (loss, y_pred, state, mask) = jax.grad(objective, has_aux=True)(now.params)
         params, optimizer = recipe.optimizer.update(grads, now.params, now.optimizer, recipe.decay)
         for path, weight in recipe.trained.items():
             if weight.constraint is not None:
                 params[path] = weight.constraint(params[path])
         bad = jnp.where(jnp.isfinite(loss), now.bad, now.step)
-        metrics = recipe.measured(now.metrics, loss, batch, y_pred)
+        metrics = recipe.measured(now.metrics, loss, batch, y_pred, mask)
         return TrainState(params, state, optimizer, metrics, now.key, now.step + jnp.int32(1), bad)
 
     def run(now: TrainState, data: Data, order: Array, start: Array, count: Array) -> tuple[TrainState, Arrays]:
@@ -168,8 +178,9 @@ def evaluate(recipe: Recipe, size: int) -> Steps:
         def one(done: Array, sums: Any) -> Any:
             first = start + done * jnp.int32(size)
             batch = {name: lax.dynamic_slice_in_dim(a, first, size) for name, a in data.items()}
-            y_pred, _, added = recipe.forward(params, state, batch["x"], training=False, key=None)
-            return recipe.measured(sums, recipe.total_loss(params, batch, y_pred, added), batch, y_pred)
+            y_pred, _, added, mask = recipe.forward(params, state, batch["x"], training=False, key=None)
+            loss = recipe.total_loss(params, batch, y_pred, added, mask)
+            return recipe.measured(sums, loss, batch, y_pred, mask)
 
         sums = lax.fori_loop(jnp.int32(0), count, one, sums)
         return sums, recipe.logs(sums)
