@@ -3,3 +3,5 @@
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
+# JAX's cache on disk has one lock for all processes, and Keras compiles every operation into it.
+os.environ.setdefault("LAMINA_CACHE", "off")

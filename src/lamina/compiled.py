@@ -7,6 +7,7 @@ from typing import Any
 
 from lamina import losses, metrics, optimizers
 from lamina.errors import ArgumentError
+from lamina.registry import free_name
 from lamina.settings import number, positive
 
 
@@ -59,10 +60,8 @@ class Compiled:
                     name = metric.name
                     if name in taken and weighted and f"weighted_{name}" not in taken:
                         name = f"weighted_{name}"
-                    if name in taken:
-                        name = next(n for i in range(1, 1000) if (n := f"{name}_{i}") not in taken)
-                    metric.name = name
-                    taken.add(name)
+                    metric.name = free_name(name, taken)
+                    taken.add(metric.name)
                     found.append((metric, weighted))
             self.metrics = found
         return self.metrics

@@ -71,6 +71,10 @@ class NotBuiltError(LaminaError, ValueError, AttributeError):
     """The model has no weights yet, because it does not know its input shape."""
 
 
+class NotAdaptedError(LaminaError, ValueError, RuntimeError):
+    """A preprocessing layer that was shown no data yet, and needs what it would learn."""
+
+
 class NotCompiledError(LaminaError, ValueError):
     """`compile` was not called before training or evaluating."""
 
@@ -189,9 +193,9 @@ def unknown_argument(function: str, name: str, names: Sequence[str], instead: st
 
 
 def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
-    """The names most like `name`, upper and lower case taken as equal."""
+    """The names most like `name`; case only decides between `Zeros` and `zeros`."""
     spelt: dict[str, str] = {}
-    for candidate in names:
+    for candidate in sorted(names, key=lambda candidate: candidate.islower() != name.islower()):
         spelt.setdefault(candidate.lower(), candidate)
     return [spelt[found] for found in get_close_matches(name.lower(), spelt, count, cutoff=0.6)]
 

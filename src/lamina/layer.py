@@ -31,7 +31,7 @@ from lamina.errors import (
 from lamina.kernels.bits import fold
 from lamina.passes import Pass, output_shape
 from lamina.random import key_of, next_seed
-from lamina.registry import to_snake_case
+from lamina.registry import free_name, to_snake_case
 from lamina.settings import flag, serialize, setting
 from lamina.shapes import InputSpec, Shape, full_shape, shape_of
 from lamina.tree import Tree
@@ -74,6 +74,9 @@ class Layer(Tree):
     supports_masking: ClassVar[bool] = False
     integer_input: ClassVar[bool] = False
     """Whether integers reach this layer as they are; others are given them as floats, as in Keras."""
+
+    on_host: ClassVar[bool] = False
+    """Whether the layer works on the user's raw data, before the compiled program; see host.py."""
 
     lacks: ClassVar[dict[str, Any]] = {}
     """What Keras's configs also hold for this layer, with the only value that is good here."""
@@ -137,9 +140,11 @@ class Layer(Tree):
         for attribute, value in vars(self).items():
             if isinstance(value, Weight) and not value.name:
                 value.name = attribute
+        taken: set[str] = set()
         for number, weight in enumerate(self._weights):
-            weight.name = weight.name or f"variable_{number}"
+            weight.name = free_name(weight.name or f"variable_{number}", taken)
             weight.path = f"{self.name}/{weight.name}"
+            taken.add(weight.name)
 
     def call(self, x: Any) -> Any:
         """The layer's function of one tensor."""
@@ -152,6 +157,9 @@ class Layer(Tree):
     def uses_mask(self) -> bool:
         """Whether the layer heeds a mask or decides itself what becomes of it, so that none is lost unsaid."""
         return "mask" in self._call_takes or type(self).compute_mask is not Layer.compute_mask
+
+    def require_adapted(self) -> None:
+        """Refuse to run before `adapt`, if the layer has one; called before its first pass."""
 
     def add_weight(
         self,
@@ -208,6 +216,8 @@ class Layer(Tree):
             return self._run(x, others, named)
         x = _as_array(x, self)
         self._build_outside(x)
+        for part in self.walk():
+            part.layer.require_adapted()
         given = self._given(others, named)
         weights = {w: w.value for w in self.weights}
         now = Pass(weights, training=bool(given.get("training")), key=fold(key_of(self._seed), 1))

@@ -50,7 +50,9 @@ class Pass:
             )
         with jax.ensure_compile_time_eval():
             layer.build((None, *shape[1:]))
-        self._hand(layer, twin)
+        for part in layer.walk():
+            if id(part.layer) in self.copies:
+                self._hand(*self.copies[id(part.layer)])
 
     def _stand_in(self, value: Any, owner: Any, path: str) -> Any:
         if isinstance(value, Weight):

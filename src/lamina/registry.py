@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, TypeVar
 
 from lamina.errors import ArgumentError, UnknownNameError, did_you_mean
@@ -22,6 +23,17 @@ def to_snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """`name`, or the first of `name_1`, `name_2`, ... that is not taken.
+
+    >>> free_name("dense", ["dense", "dense_1"])
+    'dense_2'
+    """
+    if name not in taken:
+        return name
+    return next(new for n in itertools.count(1) if (new := f"{name}_{n}") not in taken)
 
 
 class Registry:

@@ -18,16 +18,17 @@ from lamina.errors import (
     user_facing,
     warn,
 )
+from lamina.host import Line, raw
 from lamina.layer import Layer
 from lamina.layers import registry
 from lamina.layers.core import InputLayer
-from lamina.registry import to_snake_case
+from lamina.registry import free_name, to_snake_case
 from lamina.settings import serialize
 from lamina.shapes import Shape
 from lamina.weight import Weight
 
 
-class Stack(Layer):
+class Stack(Line):
     """Layers in one line: one tensor in, one tensor out, nothing shared, no branches."""
 
     integer_input: ClassVar[bool] = True
@@ -61,6 +62,11 @@ class Stack(Layer):
             self._enter(layer)
             return
         self._refuse_odd(layer)
+        if layer.on_host and self.body:
+            raise StackError(
+                f"{layer.name!r} ({type(layer).__name__}) makes numbers of raw data before the compiled program, so it "
+                f"comes first; here {self.body[0].name!r} stands before it."
+            )
         self.stack.append(layer)
         before = self.entry
         try:
@@ -85,8 +91,7 @@ class Stack(Layer):
                     f"{next(other.added_at for other in others if other.name == layer.name)}; give one another name=."
                 )
             taken = {other.name for other in (*others, *layer._beside)}
-            name = to_snake_case(type(layer).__name__)
-            layer.name = next(new for n in range(1, len(taken) + 2) if (new := f"{name}_{n}") not in taken)
+            layer.name = free_name(to_snake_case(type(layer).__name__), taken)
         layer._beside = self.stack
 
     def _enter(self, layer: InputLayer) -> None:
@@ -104,7 +109,8 @@ class Stack(Layer):
                 "a list stands inside the list of layers; write *layers, or use a Sequential for that part."
             )
         if isinstance(layer, str):
-            raise StackError(f"layers are objects, not names: got {layer!r}. {did_you_mean(layer, registry.named)}")
+            classes = [name for name in registry.named if not name.islower()]
+            raise StackError(f"layers are objects, not names: got {layer!r}. {did_you_mean(layer, classes)}")
         if not isinstance(layer, Layer):
             wrap = f" Wrap a function: Lambda({getattr(layer, '__name__', 'f')})." if callable(layer) else ""
             raise StackError(f"only layers can be in the stack, got {str(layer)[:60]} ({type(layer).__name__}).{wrap}")
@@ -138,7 +144,9 @@ class Stack(Layer):
             layer._shapes = (shape, flow[-1])
             for part in layer.walk():
                 for weight in part.layer._weights:
-                    weight.path = f"{self.name}/{part.names}/{weight.name}"
+                    path = f"/{part.names}/{weight.name}"
+                    if not weight.path.endswith(path):  # else it has been in a stack before
+                        weight.path = f"{self.name}{path}"
         self._keep(flow)
 
     def _keep(self, flow: list[Shape]) -> None:
@@ -175,7 +183,9 @@ class Stack(Layer):
             self._build_for_data(shape)
         assert self.entry is not None
         wanted = self.entry.batch_shape
-        if len(wanted) != len(shape) or any(w not in (s, None) for w, s in zip(wanted[1:], shape[1:], strict=True)):
+        if self.on_host and _fits(shape, self.body_shape):
+            return
+        if not _fits(shape, wanted):
             if len(wanted) == len(shape) + 1 and wanted[-1] == 1:
                 hint = f"The last axis is missing: x[..., None] makes {(*shape, 1)}."
             elif len(wanted) == len(shape) + 1:
@@ -185,6 +195,32 @@ class Stack(Layer):
             else:
                 hint = "Change the Input (or input_shape) of the model, or the columns of the data."
             raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {shape}. {hint}")
+
+    @property
+    def line(self) -> list[Layer]:
+        return self.stack
+
+    @property
+    def body_shape(self) -> Shape:
+        """The shape of what the compiled program is given."""
+        body = self.body
+        if body and isinstance(body[0], Stack) and body[0].on_host:
+            return body[0].body_shape
+        return self._flow[len(self.stack) - len(body)]
+
+    def host(self, x: Any) -> Any:
+        x = raw(x, encoding=getattr(self.stack[0], "encoding", "utf-8"))
+        if not self.built:
+            self._build_for_data((None, *x.shape[1:]))
+        assert self.entry is not None
+        wanted = self.entry.batch_shape
+        if wanted == (*wanted[: x.ndim], 1):  # (batch,) for (batch, 1), and the other way round
+            x = x[..., None]
+        elif x.shape[-1] == 1 and x.ndim == len(wanted) + 1:
+            x = x[..., 0]
+        if not _fits(x.shape, wanted):
+            raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {x.shape}.")
+        return super().host(x)
 
     def require_layers(self) -> None:
         """Refuse to use a stack that has nothing in it."""
@@ -217,9 +253,10 @@ class Stack(Layer):
 
     def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
         self.require_layers()
-        if not jnp.issubdtype(x.dtype, jnp.inexact) and not self.stack[0].integer_input:
+        body = self.body
+        if body and not jnp.issubdtype(x.dtype, jnp.inexact) and not body[0].integer_input:
             x = x.astype(self.variable_dtype)
-        for layer in self.stack:
+        for layer in body:
             inputs, x = x, layer(x, training=training, mask=mask)
             before, mask = mask, layer.compute_mask(inputs, mask)
             if before is not None and mask is None and not layer.uses_mask():
@@ -259,6 +296,11 @@ class Stack(Layer):
         for entry in config["layers"]:
             model._add(_layer_from(entry, custom_objects or {}))
         return model
+
+
+def _fits(shape: Shape, wanted: Shape) -> bool:
+    """Whether data of `shape` is of the wanted shape, whatever its batch size."""
+    return len(wanted) == len(shape) and all(w in (s, None) for w, s in zip(wanted[1:], shape[1:], strict=True))
 
 
 def _wanted_shape(layer: Layer) -> Shape | None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from lamina.errors import NotBuiltError, ShapeError, user_facing
-from lamina.registry import to_snake_case
+from lamina.registry import free_name, to_snake_case
 from lamina.settings import Configured, setting
 from lamina.weight import Weight
 
@@ -21,7 +21,7 @@ class Part(NamedTuple):
     path: str
     """The attributes that lead to it, `stack.0.inner`; no layer's name is in it."""
     names: str
-    """The names of the layers that lead to it, `sequential/dense`."""
+    """The names of the layers that lead to it, `sequential/dense`, told apart by numbers where they are equal."""
     trained: bool
     """Whether it and the whole may be trained; what stands between was told of it by `trainable = ...`."""
 
@@ -73,9 +73,12 @@ class Tree(Configured):
             if id(part.layer) not in seen:
                 seen.add(id(part.layer))
                 yield part
-                for path, inner in part.layer.sublayers().items():
-                    names, trained = f"{part.names}/{inner.name}", self._trainable and inner._trainable
-                    yield from visit(Part(inner, f"{part.path}.{path}" if part.path else path, names, trained))
+                taken: set[str] = set()
+                for attribute, inner in part.layer.sublayers().items():
+                    path = f"{part.path}.{attribute}" if part.path else attribute
+                    taken.add(name := free_name(inner.name, taken))
+                    trained = self._trainable and inner._trainable
+                    yield from visit(Part(inner, path, f"{part.names}/{name}", trained))
 
         return visit(Part(self, "", self.name, self._trainable))
 
