@@ -59,7 +59,9 @@ class Configured:
             own[name] = declared if isinstance(declared, Setting) else Setting(None, declared, False)
             if isinstance(declared, Setting):
                 delattr(cls, name)
-        cls.settings = {**{name: field for name, field in cls.settings.items() if name not in own}, **own}
+        others = {name: field for name, field in cls.settings.items() if name not in own}
+        anew = len(others) < len(cls.settings)  # then this class says the order: its own fields come first
+        cls.settings = {**own, **others} if anew else {**others, **own}
         parameters = [
             inspect.Parameter(
                 name,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lamina.errors import ArgumentError, ShapeError
-from lamina.settings import Configured
+from lamina.settings import Configured, positive
 
 Shape = tuple[int | None, ...]
 
@@ -54,3 +55,21 @@ def full_shape(shape: Any, what: str = "shape") -> Shape:
         if size is not None and (isinstance(size, bool) or not hasattr(size, "__index__") or size < 1):
             raise ArgumentError(f"{what}={shape!r}: every size is a whole number of at least 1, or None.")
     return tuple(None if size is None else int(size) for size in sizes)
+
+
+def per_axis(rank: int, convert: Callable[[Any], Any] = positive) -> Callable[[Any], tuple[Any, ...]]:
+    """A setting's converter: one value for all of `rank` axes, or a sequence with one for each."""
+
+    def converted(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, (tuple, list)):
+            return (convert(value),) * rank
+        if len(value) != rank:
+            raise ArgumentError(f"expected one value, or one for each of {rank} axes, got {value!r}.")
+        return tuple(convert(each) for each in value)
+
+    return converted
+
+
+def spatial_axes(ndim: int, data_format: str | None) -> tuple[int, ...]:
+    """The axes of an array that are neither the batch's nor the channels'."""
+    return tuple(range(2, ndim)) if data_format == "channels_first" else tuple(range(1, ndim - 1))
