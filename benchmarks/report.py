@@ -14,13 +14,14 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 def markdown(result: dict[str, Any]) -> str:
     machine, rows = result["machine"], result["rows"]
-    peak = max((gflops for row in rows.values() for gflops in row.get("gflops", [])), default=0.0)
+    products = [gflops for row in rows.values() for gflops in row.get("gflops", [])]
+    peak = max(products, default=0.0)
     said = [
         f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}",
         *result["peers"].values(),
         f"medians of {result['rounds']} rounds"
         + (" of a QUICK run, which measures nothing" if result["quick"] else ""),
-        *([f"matrix-product peak {peak:.0f} GFLOP/s (2048 x 2048, float32)"] if peak else []),
+        *([f"matrix product (2048 x 2048, float32) {min(products):.0f} to {peak:.0f} GFLOP/s"] if products else []),
     ]
     peers = [peer for peer in PEERS.values() if peer.name in result["peers"]]
     header = ["", LAMINA.title, *(peer.title for peer in peers), "Lamina against the limit"]
