@@ -1,5 +1,6 @@
 """Training: equal to Keras from equal weights, repeatable to the bit, and whole after an interruption."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -293,6 +294,25 @@ def test_an_equal_model_compiles_nothing():
     with counting(compiled):
         layers.Dense(17)(X)
     assert compiled  # the counter counts
+
+
+def test_many_models_leave_nothing_behind():
+    def run():
+        model = small(lamina, layers)
+        model.compile("adam", "mse")
+        model.fit(X, Y, verbose=0)
+        model.predict(X[:3], verbose=0)
+
+    def objects():
+        gc.collect()
+        return len(gc.get_objects())
+
+    for _ in range(3):
+        run()
+    before = objects()
+    for _ in range(10):
+        run()
+    assert objects() - before < 50  # one model has hundreds
 
 
 def test_a_hundred_sizes_of_predict_compile_eight_programs():

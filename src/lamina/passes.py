@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,21 +89,31 @@ def _after(before: Any, after: Any) -> Iterator[tuple[Weight, Any]]:
             yield from _after(old, after.get(key))
 
 
-def output_shape(layer: Any, shape: Shape) -> Shape:
-    """The shape of a layer's output, from an abstract pass with symbolic sizes where `shape` has None."""
+@functools.lru_cache(256)
+def _symbolic(names: str) -> tuple[Any, ...]:
+    """Sizes by name, the same objects for the same names: JAX would keep a trace for each new one."""
+    sizes: tuple[Any, ...] = export.symbolic_shape(names)
+    return sizes
+
+
+def output_shape(layer: Any, shape: Shape) -> Any:
+    """The shape of a layer's output, or of each where it has several, from an abstract pass.
+
+    Sizes are symbolic where `shape` has None.
+    """
     values = {weight: weight.value for weight in layer.weights}
 
-    def output(*sizes: Any) -> Shape:
+    def output(*sizes: Any) -> Any:
         def forward(x: Any) -> Any:
             return Pass(dict(values), training=False, key=key_of(0), building=True).copy_of(layer)._run(x)
 
-        return shape_of(jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, layer.compute_dtype)))
+        return jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, layer.compute_dtype))
 
     if None not in shape:
-        return output(*shape)
+        return jax.tree.map(shape_of, output(*shape))
     names = ",".join("batch" if axis == 0 else str(n) if n else f"n{axis}" for axis, n in enumerate(shape))
     try:
-        return output(*export.symbolic_shape(names))
+        return jax.tree.map(shape_of, output(*_symbolic(names)))
     except Exception as error:
         # Python in `call` may need real numbers; what differs between two guesses depends on the batch.
         try:
@@ -110,4 +121,8 @@ def output_shape(layer: Any, shape: Shape) -> Shape:
         except Exception as reason:
             symbolic = isinstance(error, jax.errors.InconclusiveDimensionOperation) or "_DimExpr" in str(error)
             raise (reason if symbolic else error) from None
-        return tuple(a if a == b else None for a, b in zip(small, large, strict=True))
+        return jax.tree.map(
+            lambda one, other: tuple(a if a == b else None for a, b in zip(one.shape, other.shape, strict=True)),
+            small,
+            large,
+        )
