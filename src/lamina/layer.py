@@ -205,7 +205,7 @@ class Layer(Tree):
         if self._pass is None or self._pass.key is None:
             return fold(key_of(self._seed), 0)
         self._draws += 1
-        return fold(self._pass.key, zlib.crc32(f"{self._pass.paths[id(self)]}:{self._draws}".encode()))
+        return fold(self._pass.key, np.uint32(zlib.crc32(f"{self._pass.paths[id(self)]}:{self._draws}".encode())))
 
     # What its user calls.
 

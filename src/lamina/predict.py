@@ -14,6 +14,7 @@ from lamina.data.source import arrays, is_stream
 from lamina.data.stream import Stream
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError
+from lamina.prepare import host_of
 from lamina.settings import positive
 from lamina.train import Recipe
 
@@ -71,8 +72,13 @@ def predict_on_batch(model: Any, x: Any) -> np.ndarray[Any, Any]:
 
 def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
     """The data as an array that the stack takes; it is built for it if need be."""
+    if model.on_host:
+        x = model.host(x)
     known = type(x) is np.ndarray and x.ndim and x.dtype == floatx()
-    rows: np.ndarray[Any, Any] = x if known and len(x) else arrays(x, floatx=floatx()).x
+    return _built(model, x if known and len(x) else arrays(x, floatx=floatx()).x)
+
+
+def _built(model: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if not model.built or rows.shape[1:] != model.entry.shape:
         model.build_for(rows.shape)
     return rows
@@ -94,8 +100,8 @@ def predict(
 
 
 def _predict_stream(model: Any, x: Any, verbose: int | str, steps: int | None, callbacks: Any) -> np.ndarray[Any, Any]:
-    batches = Stream(x, floatx=floatx()).epoch(steps, anew=True)
-    return _pieces(model, (_rows(model, table.x) for table in batches), verbose, callbacks)
+    tables = Stream(x, floatx=floatx(), host=host_of(model)).epoch(steps, anew=True)
+    return _pieces(model, (_built(model, table.x) for table in tables), verbose, callbacks)
 
 
 def _pieces(model: Any, pieces: Any, verbose: int | str, callbacks: Any) -> np.ndarray[Any, Any]:

@@ -47,7 +47,7 @@ def fit_feeds(
     if is_stream(x):
         if validation_split:
             raise DataError("validation_split needs arrays; give a stream of batches its own validation_data.")
-        stream = Stream(x, y, sample_weight, class_weight=class_weight, floatx=floatx())
+        stream = Stream(x, y, sample_weight, class_weight=class_weight, floatx=floatx(), host=host_of(model))
         stream.expect(epochs, steps)
         feed = StreamFeed(stream, steps, shuffle)
         check(model, feed.first())
@@ -72,7 +72,7 @@ def whole_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: An
 
 
 def _weighted_table(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Table:
-    table = arrays(x, y, sample_weight, floatx=floatx())
+    table = arrays(model.host(x) if model.on_host else x, y, sample_weight, floatx=floatx())
     check(model, table, class_weight)
     if class_weight is None:
         return table
@@ -84,12 +84,18 @@ def measuring_feed(
 ) -> Feed:
     """The data of `evaluate` or of a validation, checked against the model."""
     if is_stream(x):
-        feed = StreamFeed(Stream(x, y, sample_weight, name=names[0], floatx=floatx()), steps, anew=True)
+        stream = Stream(x, y, sample_weight, name=names[0], floatx=floatx(), host=host_of(model))
+        feed = StreamFeed(stream, steps, anew=True)
         check(model, feed.first())
         return feed
-    table = arrays(x, y, sample_weight, names=names, floatx=floatx())
+    table = arrays(model.host(x) if model.on_host else x, y, sample_weight, names=names, floatx=floatx())
     check(model, table)
     return ArrayFeed(table, batch_size_for(table.rows, batch_size, steps), steps, anew=True)
+
+
+def host_of(model: Any) -> Any:
+    """What makes numbers of the model's raw data, if it has layers for that."""
+    return model.host if model.on_host else None
 
 
 def check(model: Any, table: Table, class_weight: Any = None) -> None:

@@ -183,7 +183,7 @@ class Stack(Line):
             self._build_for_data(shape)
         assert self.entry is not None
         wanted = self.entry.batch_shape
-        if self.on_host and _fits(shape, self.body_shape):
+        if self.on_host and (_fits(shape, self.body_shape) or _fits(_bare(shape), _bare(wanted))):
             return
         if not _fits(shape, wanted):
             if len(wanted) == len(shape) + 1 and wanted[-1] == 1:
@@ -214,13 +214,9 @@ class Stack(Line):
             self._build_for_data((None, *x.shape[1:]))
         assert self.entry is not None
         wanted = self.entry.batch_shape
-        if wanted == (*wanted[: x.ndim], 1):  # (batch,) for (batch, 1), and the other way round
-            x = x[..., None]
-        elif x.shape[-1] == 1 and x.ndim == len(wanted) + 1:
-            x = x[..., 0]
-        if not _fits(x.shape, wanted):
+        if not _fits(_bare(x.shape), _bare(wanted)):
             raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {x.shape}.")
-        return super().host(x)
+        return super().host(x if x.ndim == len(wanted) else x[..., None] if x.ndim < len(wanted) else x[..., 0])
 
     def require_layers(self) -> None:
         """Refuse to use a stack that has nothing in it."""
@@ -301,6 +297,11 @@ class Stack(Line):
 def _fits(shape: Shape, wanted: Shape) -> bool:
     """Whether data of `shape` is of the wanted shape, whatever its batch size."""
     return len(wanted) == len(shape) and all(w in (s, None) for w, s in zip(wanted[1:], shape[1:], strict=True))
+
+
+def _bare(shape: Shape) -> Shape:
+    """The shape without a last axis of 1, which raw data may have or not."""
+    return shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape
 
 
 def _wanted_shape(layer: Layer) -> Shape | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
@@ -36,6 +36,7 @@ class Stream:
         class_weight: Any = None,
         name: str = "x",
         floatx: str = "float32",
+        host: Callable[[Any], Any] | None = None,
     ) -> None:
         for argument, given in (("y", y), ("sample_weight", sample_weight)):
             if given is not None:
@@ -49,6 +50,8 @@ class Stream:
                 "Give the weights: class_weight={0: 1.0, 1: 5.0}."
             )
         self.source, self.class_weight, self.name, self.floatx = source, class_weight, name, floatx
+        self.host = host
+        """What makes numbers of the raw x of a batch, where the model has layers for that."""
         self.once = hasattr(source, "__next__")
         """Whether the source ends for good when it ends."""
         self.steps = _length(source)
@@ -73,7 +76,7 @@ class Stream:
             ahead: how many batches the thread may hold.
         """
         if self._pass is None or ((steps is None or anew) and not self.once):
-            self._pass = self._opened(shuffle)
+            self._pass = self.opened(shuffle)
         _call(self.source, "on_epoch_begin")
         count = 0
         for count, table in enumerate(_fetched(self._tables(steps, shuffle), ahead), 1):  # noqa: B007
@@ -95,9 +98,10 @@ class Stream:
                 taken += 1
             if steps in (None, taken) or self.once or (fruitless and before == taken):
                 return
-            self._pass, fruitless = self._opened(shuffle), True
+            self._pass, fruitless = self.opened(shuffle), True
 
-    def _opened(self, shuffle: bool) -> Iterator[Any]:
+    def opened(self, shuffle: bool = False) -> Iterator[Any]:
+        """The batches as they are, from the first on."""
         source = self.source
         if callable(source) and not hasattr(source, "__iter__"):
             source = source()
@@ -112,13 +116,15 @@ class Stream:
         return (source[int(i)] for i in order)
 
     def _table(self, batch: Any, index: int) -> Table:
-        parts = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+        parts = tuple(batch) if isinstance(batch, (tuple, list)) and not _is_text(batch) else (batch,)
         where = f"batch {index} of {self.name}"
         if not 1 <= len(parts) <= 3:
             raise DataError(
                 f"{where} is a {type(batch).__name__} of {len(parts)}; expected x, (x, y) or (x, y, sample_weight)."
             )
         try:
+            if self.host is not None:
+                parts = (self.host(parts[0]), *parts[1:])
             table = arrays(*parts, floatx=self.floatx)
             if self.class_weight is None:
                 return table
@@ -132,6 +138,11 @@ class Stream:
             f"Give the function that makes it (fit(make_batches), not fit(make_batches())), a list of batches or a\n"
             f"DataLoader; or steps_per_epoch=... if it goes on for long enough."
         )
+
+
+def _is_text(batch: Any) -> bool:
+    """A batch that is a list of texts, and not (x, y)."""
+    return bool(batch) and isinstance(batch[0], (str, bytes))
 
 
 def _is_indexed(source: Any) -> bool:

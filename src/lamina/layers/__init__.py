@@ -9,30 +9,41 @@ from lamina.errors import missing_attribute, user_facing
 from lamina.layer import Layer
 from lamina.layers.activations import LeakyReLU, ReLU, Softmax
 from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
+from lamina.layers.lookup import Hashing, IntegerLookup, StringLookup
+from lamina.layers.names import registry as registry
 from lamina.layers.normalization import BatchNormalization
+from lamina.layers.preprocessing import CategoryEncoding, Discretization, Normalization, Pipeline, Rescaling
 from lamina.layers.regularization import Dropout
 from lamina.layers.reshaping import Flatten, Reshape
-from lamina.registry import Registry
+from lamina.layers.text import TextVectorization
 from lamina.shapes import InputSpec
 
 __all__ = [
     "Activation",
     "BatchNormalization",
+    "CategoryEncoding",
     "Dense",
+    "Discretization",
     "Dropout",
     "Flatten",
+    "Hashing",
     "Input",
     "InputLayer",
     "InputSpec",
+    "IntegerLookup",
     "Lambda",
     "Layer",
     "LeakyReLU",
+    "Normalization",
+    "Pipeline",
     "ReLU",
+    "Rescaling",
     "Reshape",
     "Softmax",
+    "StringLookup",
+    "TextVectorization",
 ]
 
-registry = Registry("layer")
 for _name in __all__:
     if isinstance(globals()[_name], type) and issubclass(globals()[_name], Layer):
         registry.add()(globals()[_name])

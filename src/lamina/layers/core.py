@@ -18,12 +18,18 @@ from lamina.shapes import InputSpec, Shape, full_shape
 Array = jax.Array
 
 
+def _entering(dtype: Any) -> str:
+    """The dtype of data: text is "string", which layers on the host take."""
+    text = dtype is str or getattr(dtype, "name", dtype) == "string"
+    return "string" if text else str(jnp.dtype(dtype))
+
+
 class InputLayer(Layer):
     """The shape and dtype of what enters the stack; it computes nothing and is not counted among `layers`."""
 
     shape: Any = None
     batch_size: int | None = setting(optional(positive), default=None)
-    dtype: Any = setting(optional(lambda name: str(jnp.dtype(name))), default=None)
+    dtype: Any = setting(optional(_entering), default=None)
     sparse: bool | None = None
     ragged: bool | None = None
     batch_shape: Any = None

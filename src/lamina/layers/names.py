@@ -1,0 +1,19 @@
+"""The layers by name, for layers that hold others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina.errors import ArgumentError
+from lamina.layer import Layer
+from lamina.registry import Registry
+
+registry = Registry("layer")
+
+
+def held(value: Any) -> Any:
+    """A layer that another one holds, as it is or from its config."""
+    layer = registry.get(value) if isinstance(value, dict) else value
+    if not isinstance(layer, Layer):
+        raise ArgumentError(f"expected a layer, as in Dense(4), got {value!r}.")
+    return layer
