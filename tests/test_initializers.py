@@ -296,7 +296,7 @@ def test_configs_of_the_users_own():
         (
             lambda: initializers.get("glorot"),
             ValueError,
-            "no initializer is called 'glorot'. Did you mean 'GlorotNormal'",
+            "no initializer is called 'glorot'. Did you mean 'glorot_normal'",
         ),
         (
             lambda: initializers.get(5),

@@ -185,7 +185,7 @@ def test_base_classes_do_nothing():
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (lambda: regularizers.get("l22"), ValueError, "no regularizer is called 'l22'. Did you mean 'L2'?"),
+        (lambda: regularizers.get("l22"), ValueError, "no regularizer is called 'l22'. Did you mean 'l2'?"),
         (
             lambda: regularizers.get(0.01),
             ValueError,
@@ -194,16 +194,16 @@ def test_base_classes_do_nothing():
         (
             lambda: regularizers.l3,
             AttributeError,
-            "module 'lamina.regularizers' has no attribute 'l3'. There are: L1, L1L2, L2,",
+            "module 'lamina.regularizers' has no attribute 'l3'. There are: l1, l1_l2, l2,",
         ),
         (lambda: regularizers.L1(-0.1), ValueError, "L1(l1=-0.1): expected a number of at least 0"),
         (lambda: regularizers.L2(float("inf")), ValueError, "L2(l2=inf): expected a finite number"),
         (lambda: regularizers.L2(float("nan")), ValueError, "L2(l2=nan): expected a number of at least 0"),
         (lambda: regularizers.L2("0.1"), ValueError, "L2(l2='0.1'): expected a number"),
-        (lambda: regularizers.L2(l1=0.1), ValueError, "L2 has no argument 'l1'. There are: l2."),
+        (lambda: regularizers.L2(l1=0.1), ValueError, "L2 has no argument 'l1'.\nIts arguments are: l2."),
         (lambda: regularizers.OrthogonalRegularizer(mode="row"), ValueError, "Did you mean 'rows'?"),
         (lambda: regularizers.OrthogonalRegularizer()(KERNEL), ValueError, "weights of 2 axes, got shape (2, 3, 4, 6)"),
-        (lambda: constraints.get("maxnrm"), ValueError, "no constraint is called 'maxnrm'. Did you mean 'MaxNorm'?"),
+        (lambda: constraints.get("maxnrm"), ValueError, "no constraint is called 'maxnrm'. Did you mean 'max_norm'?"),
         (lambda: constraints.get(2), ValueError, "expected the name of a constraint, an object or a function, got 2"),
         (lambda: constraints.NonNegative, AttributeError, "Did you mean 'NonNeg'?"),
         (lambda: constraints.MaxNorm(-1), ValueError, "MaxNorm(max_value=-1): expected a number of at least 0"),

@@ -423,5 +423,6 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     return registry.including(custom_objects).get(config)
 
 
+@user_facing
 def __getattr__(name: str) -> Any:
     raise missing_attribute(__name__, name, [each for each in registry.named if each in globals()])

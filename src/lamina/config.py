@@ -12,7 +12,7 @@ from lamina.dtypes import (
     set_epsilon,
     set_floatx,
 )
-from lamina.errors import user_facing
+from lamina.errors import missing_attribute, user_facing
 from lamina.settings import one_of
 
 __all__ = [
@@ -44,3 +44,8 @@ def set_image_data_format(data_format: str) -> None:
 def data_format(value: Any) -> str:
     """A layer's `data_format`; None is the default of `image_data_format`."""
     return image_data_format() if value is None else str(one_of(*FORMATS)(value))
+
+
+@user_facing
+def __getattr__(name: str) -> Any:
+    raise missing_attribute(__name__, name, __all__)

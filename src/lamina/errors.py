@@ -189,24 +189,29 @@ def _unknown_keyword(function: Callable[..., Any], given: Iterable[str], error: 
 def unknown_argument(function: str, name: str, names: Sequence[str], instead: str = "") -> CallError:
     """The error for a keyword `name` that `function` does not take; it takes `names`."""
     hint = instead or "".join(f"Did you mean {found!r}?" for found in nearest(name, names))
-    return CallError(f"{function} has no argument {name!r}. {hint}\nIts arguments are: {', '.join(names)}.")
+    return CallError(
+        f"{function} has no argument {name!r}. {hint}".rstrip() + f"\nIts arguments are: {', '.join(names)}."
+    )
 
 
 def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
-    """The names most like `name`; case only decides between `Zeros` and `zeros`."""
+    """The names most like `name`, upper and lower case taken as equal; first those with the same letters."""
     spelt: dict[str, str] = {}
-    for candidate in sorted(names, key=lambda candidate: candidate.islower() != name.islower()):
+    for candidate in names:
         spelt.setdefault(candidate.lower(), candidate)
-    return [spelt[found] for found in get_close_matches(name.lower(), spelt, count, cutoff=0.6)]
+    found = get_close_matches(name.lower(), spelt, max(count, 5), cutoff=0.6)
+    found.sort(key=lambda candidate: sorted(candidate) != sorted(name.lower()))
+    return [spelt[each] for each in found[:count]]
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """A hint for a misspelt name: the nearest one, else all of them if they are few."""
     names = list(names)
-    found = nearest(name, names)
+    alike = [each for each in names if each.islower() == name.islower()]  # "zeros" for "zeroes", "Zeros" for "Zeroes"
+    found = nearest(name, alike) or nearest(name, names)
     if found:
         return f"Did you mean {found[0]!r}?"
-    return f"There are: {', '.join(sorted(names))}." if len(names) <= 40 else ""
+    return f"There are: {', '.join(sorted(alike or names))}." if len(names) <= 40 else ""
 
 
 def missing_attribute(module: str, name: str, names: Iterable[str], hint: str = "") -> Exception:
@@ -215,6 +220,8 @@ def missing_attribute(module: str, name: str, names: Iterable[str], hint: str = 
     Python throws the message of an AttributeError away where it stands in a from-import, and with it
     the hint; so there it has to be an ImportError.
     """
+    if name in ("Model", "Functional"):
+        hint = "There is Sequential: one line of layers, where one tensor goes in and one comes out."
     hint = hint or did_you_mean(name, [n for n in names if not n.startswith("_")])
     frame = user_frame()
     if frame is not None and frame.f_code.co_code[frame.f_lasti] == dis.opmap["IMPORT_FROM"]:

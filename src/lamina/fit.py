@@ -11,7 +11,7 @@ from lamina.data.feed import Feed, Pace
 from lamina.errors import NonFiniteError
 from lamina.interrupt import interruptible
 from lamina.prepare import fit_feeds, measuring_feed, require_compiled, whole_batch
-from lamina.settings import checked, integer, positive
+from lamina.settings import checked, integer, one_of, positive
 from lamina.trainer import Trainer
 
 Logs = dict[str, Any]
@@ -40,6 +40,8 @@ def fit(
     require_compiled(model, "fit")
     epochs = checked("fit", "epochs", positive, epochs)
     initial_epoch = checked("fit", "initial_epoch", integer, initial_epoch)
+    validation_freq = checked("fit", "validation_freq", _frequency, validation_freq)
+    shuffle = checked("fit", "shuffle", one_of(True, False, "batch"), shuffle)
     feed, validation = fit_feeds(
         model, x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle, epochs,
         validation_split, validation_data, validation_steps, validation_batch_size,
@@ -187,9 +189,11 @@ def trainer_for(model: Any) -> Trainer:
 
 
 def _is_due(epoch: int, frequency: Any) -> bool:
-    if isinstance(frequency, int):
-        return (epoch + 1) % positive(frequency) == 0
-    return epoch + 1 in frequency
+    return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else epoch + 1 in frequency
+
+
+def _frequency(value: Any) -> Any:
+    return [positive(epoch) for epoch in value] if isinstance(value, (list, tuple, set)) else positive(value)
 
 
 def _not_finite(epoch: int, step: int, loss: float) -> NonFiniteError:

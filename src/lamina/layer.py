@@ -75,9 +75,6 @@ class Layer(Tree):
     integer_input: ClassVar[bool] = False
     """Whether integers reach this layer as they are; others are given them as floats, as in Keras."""
 
-    on_host: ClassVar[bool] = False
-    """Whether the layer works on the user's raw data, before the compiled program; see host.py."""
-
     lacks: ClassVar[dict[str, Any]] = {}
     """What Keras's configs also hold for this layer, with the only value that is good here."""
 
@@ -123,8 +120,9 @@ class Layer(Tree):
             ("batch_input_shape", given.pop("batch_input_shape")),
         ):
             if shape is not None:
-                shape = (length, shape) if length is not None else (shape,) if name == "input_dim" else tuple(shape)
-                self.wanted_shape = full_shape(shape[1:] if name == "batch_input_shape" else shape, name)
+                shape = (length, shape) if length is not None else (shape,) if name == "input_dim" else shape
+                full = full_shape(shape, name)
+                self.wanted_shape = full[1:] if name == "batch_input_shape" else full
 
     @functools.cached_property
     def _seed(self) -> int:
@@ -157,9 +155,6 @@ class Layer(Tree):
     def uses_mask(self) -> bool:
         """Whether the layer heeds a mask or decides itself what becomes of it, so that none is lost unsaid."""
         return "mask" in self._call_takes or type(self).compute_mask is not Layer.compute_mask
-
-    def require_adapted(self) -> None:
-        """Refuse to run before `adapt`, if the layer has one; called before its first pass."""
 
     def add_weight(
         self,
@@ -216,8 +211,6 @@ class Layer(Tree):
             return self._run(x, others, named)
         x = _as_array(x, self)
         self._build_outside(x)
-        for part in self.walk():
-            part.layer.require_adapted()
         given = self._given(others, named)
         weights = {w: w.value for w in self.weights}
         now = Pass(weights, training=bool(given.get("training")), key=fold(key_of(self._seed), 1))
@@ -258,7 +251,10 @@ class Layer(Tree):
         assert self._pass is not None
         if not self.built:
             self._pass.build(self, shape_of(x))
-        self._check_input(shape_of(x))
+        try:
+            self._check_input(shape_of(x))
+        except ShapeError as error:
+            raise error if self._pass.building else ShapeError(f"{self.name} {error}, in {shape_of(x)}") from None
         if self.autocast and jnp.issubdtype(jnp.result_type(x), jnp.floating):
             x = jnp.asarray(x, self.compute_dtype)
         given = self._given(others, named or {})
@@ -307,7 +303,7 @@ class Layer(Tree):
             self.input_spec.check(shape)
 
     @user_facing
-    def compute_output_shape(self, input_shape: Any) -> Shape:
+    def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's, both with None for the batch size; nothing is computed."""
         self.build_for(tuple(input_shape))
         return output_shape(self, tuple(input_shape))

@@ -144,11 +144,17 @@ class Sequential(Stack):
             DataError, LabelError: for data that does not fit, before the first step.
             NonFiniteError: when the loss is NaN or infinite; the weights are then those from before that epoch.
         """
-        return loop.fit(
-            self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
-            class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size,
-            validation_freq,
-        )  # fmt: skip
+        before = self.history
+        try:
+            return loop.fit(
+                self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
+                class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size,
+                validation_freq,
+            )  # fmt: skip
+        except Exception:
+            if self.history is not before and not self.history.epoch:  # no epoch came of it
+                self.history = before
+            raise
 
     @user_facing
     def evaluate(

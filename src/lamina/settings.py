@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
 
-from lamina.errors import ArgumentError, CallError, LaminaError, did_you_mean, unknown_argument, user_facing
+from lamina.errors import ArgumentError, CallError, LaminaError, did_you_mean, nearest, unknown_argument, user_facing
 
 MISSING = inspect.Parameter.empty
 
@@ -130,6 +130,9 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
             try:
                 bound = signature.bind(self, *args, **kwargs)
             except TypeError as error:
+                unknown = [name for name in kwargs if name not in takes]
+                if unknown and nearest(unknown[0], takes):
+                    raise unknown_argument(type(self).__name__, unknown[0], takes) from None
                 raise CallError(f"{type(self).__name__}: {error}. Its arguments are: {', '.join(takes)}.") from None
             arguments: dict[str, Any] = {}
             for name, value in list(bound.arguments.items())[1:]:

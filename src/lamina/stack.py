@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
@@ -103,7 +104,8 @@ class Stack(Line):
 
     def _refuse_odd(self, layer: Any) -> None:
         if isinstance(layer, type) and issubclass(layer, Layer):
-            raise StackError(f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...).")
+            wanted = f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...)."
+            raise StackError(getattr(layer, "refusal", wanted))
         if isinstance(layer, (list, tuple)):
             raise StackError(
                 "a list stands inside the list of layers; write *layers, or use a Sequential for that part."
@@ -112,8 +114,18 @@ class Stack(Line):
             classes = [name for name in registry.named if not name.islower()]
             raise StackError(f"layers are objects, not names: got {layer!r}. {did_you_mean(layer, classes)}")
         if not isinstance(layer, Layer):
-            wrap = f" Wrap a function: Lambda({getattr(layer, '__name__', 'f')})." if callable(layer) else ""
-            raise StackError(f"only layers can be in the stack, got {str(layer)[:60]} ({type(layer).__name__}).{wrap}")
+            kind, name = type(layer), getattr(layer, "__name__", str(layer)[:60])
+            package = kind.__module__.partition(".")[0]
+            advice = f" Wrap a function: Lambda({name})." if callable(layer) else ""
+            if package in ("keras", "tf_keras", "tensorflow"):
+                advice = f" It is a layer of {package}: take lamina.layers.{kind.__name__}."
+            raise StackError(f"only layers can be in the stack, got {name} ({kind.__name__}).{advice}")
+        wanted = [p for p in list(inspect.signature(layer.call).parameters.values())[1:] if p.default is p.empty]
+        if more := [p.name for p in wanted if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in ("training", "mask")]:
+            raise StackError(
+                f"{type(layer).__name__}.call wants {', '.join(more)} too; a stack is one line, which hands each layer "
+                "one tensor. Give what is more a default, or use the layer within a custom layer."
+            )
         if layer is self:
             raise StackError("a stack cannot hold itself.")
         for index, other in enumerate(self.stack):
@@ -131,7 +143,7 @@ class Stack(Line):
             layer, shape = self.stack[index], flow[-1]
             try:
                 layer.build_for(shape)
-                flow.append(tuple(layer.compute_output_shape(shape)))
+                flow.append(_one_shape(layer.compute_output_shape(shape)))
             except ShapeError as error:
                 if str(error).startswith("layer "):
                     raise
@@ -309,6 +321,14 @@ def _wanted_shape(layer: Layer) -> Shape | None:
     while isinstance(layer, Stack) and layer.entry is None and layer.stack:
         layer = layer.stack[0]
     return layer.entry.shape if isinstance(layer, Stack) and layer.entry else layer.wanted_shape
+
+
+def _one_shape(output: Any) -> Shape:
+    if output is None:
+        raise ShapeError("returns None: its call has no return")
+    if not isinstance(output, (tuple, list)) or not all(n is None or hasattr(n, "__index__") for n in output):
+        raise ShapeError(f"returns a {type(output).__name__} of {len(output)}, where a stack hands on one tensor")
+    return tuple(output)
 
 
 def _layer_from(entry: dict[str, Any], custom_objects: dict[str, Any]) -> Layer:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from lamina.errors import NotBuiltError, ShapeError, user_facing
+from lamina.errors import ArgumentError, NotBuiltError, ShapeError, user_facing
 from lamina.registry import free_name, to_snake_case
 from lamina.settings import Configured, setting
 from lamina.weight import Weight
@@ -33,6 +33,9 @@ class Tree(Configured):
 
     left_out: ClassVar[frozenset[str]] = frozenset({"_arguments", "_beside"})
     """The attributes that a pass and a compiled program do without."""
+
+    on_host: ClassVar[bool] = False
+    """Whether it works on the user's raw data, before the compiled program; see host.py."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         tree = super().__new__(cls)
@@ -82,6 +85,12 @@ class Tree(Configured):
 
         return visit(Part(self, "", self.name, self._trainable))
 
+    def require_adapted(self) -> None:
+        """Refuse to run while something that it holds has not seen the data that it learns from."""
+        for part in self.walk():
+            if part.layer is not self:
+                part.layer.require_adapted()
+
     @contextmanager
     def unchanged_on_error(self) -> Iterator[None]:
         """Give this layer and all that it holds their attributes back if what stands inside fails."""
@@ -104,23 +113,27 @@ class Tree(Configured):
         return found
 
     @property
+    @user_facing
     def weights(self) -> list[Weight]:
         return [weight for weight, _ in self.weights_by_path().values()]
 
     variables = weights
 
     @property
+    @user_facing
     def trainable_weights(self) -> list[Weight]:
         return [weight for weight, trained in self.weights_by_path().values() if trained]
 
     trainable_variables = trainable_weights
 
     @property
+    @user_facing
     def non_trainable_weights(self) -> list[Weight]:
         return [weight for weight, trained in self.weights_by_path().values() if not trained]
 
     non_trainable_variables = non_trainable_weights
 
+    @user_facing
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """The values of `weights`, as NumPy arrays of their own."""
         return [weight.numpy() for weight in self.weights]
@@ -128,6 +141,8 @@ class Tree(Configured):
     @user_facing
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Assign a list like that of `get_weights`; nothing is assigned unless all of it fits."""
+        if not isinstance(weights, (list, tuple)):
+            raise ArgumentError(f"set_weights takes a list like that of get_weights, got {type(weights).__name__}.")
         if len(weights) != len(self.weights):
             raise ShapeError(
                 f"{self.name} has {len(self.weights)} weights, and got {len(weights)}. "

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina.errors import ShapeError
+from lamina.errors import ShapeError, user_facing
 
 Array = jax.Array
 
@@ -55,6 +55,7 @@ class Weight:
         """The values, as a NumPy array of its own."""
         return np.array(self.value)
 
+    @user_facing
     def assign(self, value: Any) -> Weight:
         """Replace the values; the shape must be the same, the dtype is kept."""
         value = jnp.asarray(value)

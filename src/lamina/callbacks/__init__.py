@@ -13,7 +13,7 @@ from lamina.callbacks.lambda_callback import LambdaCallback
 from lamina.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from lamina.callbacks.progbar_logger import ProgbarLogger
 from lamina.callbacks.terminate_on_nan import TerminateOnNaN
-from lamina.errors import missing_attribute
+from lamina.errors import missing_attribute, user_facing
 
 __all__ = [
     "CSVLogger",
@@ -29,5 +29,6 @@ __all__ = [
 ]
 
 
+@user_facing
 def __getattr__(name: str) -> Any:
     raise missing_attribute(__name__, name, __all__)

@@ -79,5 +79,6 @@ def _as_loss(found: Any, y_shape: Any = None, output_shape: Any = None) -> Loss 
     return LossFunction(found)
 
 
+@user_facing
 def __getattr__(name: str) -> Any:
     raise missing_attribute(__name__, name, __all__)

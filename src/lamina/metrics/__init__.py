@@ -117,5 +117,6 @@ def _as_metric(found: Any) -> Metric | None:
     return MeanMetricWrapper(found, name=getattr(found, "name", None) or getattr(found, "__name__", None))
 
 
+@user_facing
 def __getattr__(name: str) -> Any:
     raise missing_attribute(__name__, name, __all__)

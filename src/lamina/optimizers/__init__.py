@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.errors import ArgumentError, user_facing
+from lamina.errors import ArgumentError, missing_attribute, user_facing
 from lamina.optimizers import schedules
 from lamina.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
 from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
@@ -47,3 +47,8 @@ def get(identifier: Any) -> Optimizer | None:
             f"expected an optimizer such as 'adam' or Adam(0.001), got {found!r} ({kind.__module__}.{kind.__name__})."
         )
     return found
+
+
+@user_facing
+def __getattr__(name: str) -> Any:
+    raise missing_attribute(__name__, name, __all__)

@@ -1,0 +1,645 @@
+"""Wrong programs: each gets its error on the user's own line, with a message that says what to type instead."""
+
+import builtins
+import os
+import re
+import traceback
+import warnings
+from typing import NamedTuple
+
+import jax
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import lamina
+from lamina import errors, layers
+
+RNG = np.random.default_rng(0)
+X = RNG.random((64, 8), dtype="float32")
+Y = np.arange(64) % 3
+TARGETS = X[:, :3].copy()
+
+
+class Row(NamedTuple):
+    model: str | None
+    """The model called `m` that the text uses, from MODELS."""
+    text: str
+    kind: str
+    """The class in errors.py, and after it the built-in exception that Keras raises, if it is no ValueError."""
+    said: tuple[str, ...]
+    """Regular expressions for parts of the message."""
+
+
+def rows(model: str | None, *entries: tuple[str, ...]) -> list[Row]:
+    return [Row(model, text, kind, tuple(said)) for text, kind, *said in entries]
+
+
+NAMES = rows(
+    None,
+    ("layers.dense(3)", "UnknownAttributeError AttributeError", "'dense'", r"Did you mean 'Dense'\?"),
+    ("layers.Desne(3)", "UnknownAttributeError AttributeError", r"Did you mean 'Dense'\?"),
+    ("layers.BatchNorm()", "UnknownAttributeError AttributeError", r"Did you mean 'BatchNormalization'\?"),
+    ("from lamina.layers import dense", "UnknownImportError ImportError", r"Did you mean 'Dense'\?"),
+    ("from lamina import Sequental", "UnknownImportError ImportError", r"Did you mean 'Sequential'\?"),
+    ("keras.Sequental()", "UnknownAttributeError AttributeError", r"Did you mean 'Sequential'\?"),
+    ("keras.optimizers.Adma()", "UnknownAttributeError AttributeError", r"Did you mean 'Adam'\?"),
+    ("keras.losses.MeanSquareError()", "UnknownAttributeError AttributeError", r"Did you mean 'MeanSquaredError'\?"),
+    ("keras.metrics.Acuracy()", "UnknownAttributeError AttributeError", r"Did you mean 'Accuracy'\?"),
+    ("keras.callbacks.EarlyStop()", "UnknownAttributeError AttributeError", r"Did you mean 'EarlyStopping'\?"),
+    ("keras.activations.rleu", "UnknownAttributeError AttributeError", r"Did you mean 'relu'\?"),
+    ("keras.initializers.GlorotUnifrom()", "UnknownAttributeError AttributeError", r"'GlorotUniform'\?"),
+    ("keras.regularizers.l3(0.1)", "UnknownAttributeError AttributeError", "There are: l1, l1_l2, l2"),
+    ("keras.constraints.maxnorm(2)", "UnknownAttributeError AttributeError", r"'MaxNorm'|'max_norm'"),
+    ("keras.utils.to_categoric([1])", "UnknownAttributeError AttributeError", r"Did you mean 'to_categorical'\?"),
+)
+ARGUMENTS = rows(
+    None,
+    (
+        "layers.Dense(3, activatoin='relu')",
+        "CallError",
+        "Dense has no argument 'activatoin'",
+        "'activation'",
+        "units, ",
+    ),
+    ("layers.Dense(3, activation='rleu')", "UnknownNameError", r"Dense\(activation='rleu'\)", r"'relu'\?"),
+    ("layers.Dense(3, activation=3)", "ArgumentError", "name of an activation, an object or a function, got 3"),
+    ("layers.Dense(3.5)", "ArgumentError", r"Dense\(units=3.5\): expected a whole number, got 3.5"),
+    ("layers.Dense(-1)", "ArgumentError", "at least 1, got -1"),
+    ("layers.Dense('3')", "ArgumentError", "whole number, got '3'"),
+    ("layers.Dense(True)", "ArgumentError", "whole number, got True"),
+    (
+        "layers.Dense()",
+        "CallError TypeError",
+        "missing a required argument: 'units'",
+        "Its arguments are: units, activation",
+    ),
+    ("layers.Dense(3, *range(20))", "CallError TypeError", "Dense: too many positional arguments"),
+    ("layers.Dense(3, kernel_initializer='glorot_unifrom')", "UnknownNameError", r"'glorot_uniform'\?"),
+    (
+        "layers.Dense(3, kernel_initializer='glorot')",
+        "UnknownNameError",
+        "'glorot'",
+        "'glorot_normal'|'glorot_uniform'",
+    ),
+    ("layers.Dense(3, bias_initializer='zeroes')", "UnknownNameError", r"Did you mean 'zeros'\?"),
+    (
+        "layers.Dense(3, kernel_regularizer='l3')",
+        "UnknownNameError",
+        "no regularizer is called 'l3'",
+        "There are: l1, l1_l2",
+    ),
+    ("layers.Dense(3, kernel_constraint='non_negg')", "UnknownNameError", r"Did you mean 'non_neg'\?"),
+    ("layers.Dense(3, name=5)", "ArgumentError", "name=5", "a string without '/'"),
+    ("layers.Dense(3, name='a/b')", "ArgumentError", "a string without '/'"),
+    ("layers.Dense(3, dtype='flaot32')", "UnknownNameError", r"Did you mean 'float32'\?"),
+    ("layers.Dense(3, trainable='yes')", "ArgumentError", r"trainable='yes'\): expected True or False"),
+    ("layers.Dense(3, input_shape=8)", "ArgumentError TypeError|ValueError", r"input_shape=\(8,\)"),
+    ("layers.Dropout(1.5)", "ArgumentError", r"Dropout\(rate=1.5\): expected a number from 0 to 1"),
+    ("layers.Dropout('0.5')", "ArgumentError", "a number, got '0.5'"),
+    ("layers.Dropout(0.5, seed=-1)", "ArgumentError", "seed=-1", "0 to"),
+    ("layers.BatchNormalization(momentum=2)", "ArgumentError", "momentum=2", "from 0 to 1"),
+    ("layers.BatchNormalization(axis='last')", "ArgumentError", "axis='last'", "whole number"),
+    ("layers.Flatten(data_format='channel_last')", "UnknownNameError|ArgumentError", r"Did you mean 'channels_last'\?"),
+    ("layers.Reshape(5)", "ArgumentError", r"Reshape\(\(5,\)\)"),
+    ("layers.Reshape((-1, -1))", "ArgumentError", "one of them may be -1"),
+    ("layers.ReLU(max_value=-1)", "ArgumentError", "max_value=-1", "at least 0"),
+    ("layers.LeakyReLU(alpha=0.2)", "CallError", "LeakyReLU has no argument 'alpha'", "negative_slope"),
+    ("layers.Lambda('relu')", "ArgumentError", "wraps a function, got 'relu'"),
+    ("layers.Activation('sofmax')", "UnknownNameError", r"'softmax'\?"),
+    ("layers.Activation()", "CallError TypeError", "missing a required argument: 'activation'"),
+    ("keras.Input(8)", "ArgumentError", r"write shape=\(8,\)"),
+    ("keras.Input()", "ArgumentError", r"Input\(shape=\(784,\)\)"),
+    ("keras.Input((0,))", "ArgumentError", "at least 1, or None"),
+    ("keras.Input((8,), sparse=True)", "ArgumentError", "one dense tensor"),
+    ("keras.Input(shap=(8,))", "CallError TypeError", r"Did you mean 'shape'\?"),
+    ("keras.Sequential([], nam='x')", "CallError TypeError", r"Did you mean 'name'\?"),
+    ("keras.optimizers.Adam(lr=0.1)", "CallError", "Adam has no argument 'lr'", "learning_rate"),
+    ("keras.optimizers.Adam(decay=1e-4)", "CallError", "Adam has no argument 'decay'", "schedule|weight_decay"),
+    ("keras.optimizers.SGD('0.1')", "ArgumentError", "learning_rate='0.1'"),
+    ("keras.optimizers.SGD(-0.1)", "ArgumentError", "learning_rate=-0.1"),
+    ("keras.optimizers.SGD(0.1, clipnorm=1.0, clipvalue=1.0)", "ArgumentError", "clipnorm", "clipvalue"),
+    ("keras.callbacks.EarlyStopping(patience='3')", "ArgumentError", "patience='3'"),
+    ("keras.callbacks.EarlyStopping(monitr='loss')", "CallError", r"Did you mean 'monitor'\?"),
+    ("keras.losses.get('binary_crossentropi')", "UnknownNameError", r"Did you mean 'binary_crossentropy'\?"),
+    (
+        "keras.losses.MeanSquaredError(reduction='average')",
+        "ArgumentError",
+        "reduction='average'",
+        "'sum_over_batch_size'",
+    ),
+)
+STACKS = rows(
+    None,
+    ("keras.Sequential([layers.Dense])", "StackError", r"Dense is a class.*Dense\(\.\.\.\)"),
+    ("keras.Sequential(['dense'])", "StackError", "objects, not names: got 'dense'", r"'Dense'\?"),
+    ("keras.Sequential([layers.Dense(3), keras.activations.relu])", "StackError", r"Wrap a function: Lambda\(relu\)"),
+    ("keras.Sequential([layers.Dense(3), None])", "StackError", "got None"),
+    ("keras.Sequential([real.layers.Dense(3)])", "StackError", r"a layer of keras: take lamina\.layers\.Dense"),
+    ("keras.Sequential([[layers.Dense(3)]])", "StackError", r"write \*layers"),
+    ("keras.Sequential(layers.Dense(3))", "StackError TypeError|ValueError", r"Sequential\(\[Dense\(\.\.\.\)"),
+    ("keras.Sequential(layers.Dense(3), layers.Dense(2))", "ArgumentError", r"in one list: Sequential\(\[a, b, c\]\)"),
+    ("keras.Sequential([keras.Input((8,)), keras.Input((8,))])", "StackError", "an Input already.*takes one tensor"),
+    ("keras.Sequential([layers.Dense(8), keras.Input((8,))])", "StackError", "Input comes first"),
+    (
+        "d = layers.Dense(8)\nkeras.Sequential([d, d])",
+        "StackError",
+        "layer 1 of this stack already.*one line",
+        "second Dense",
+    ),
+    (
+        "keras.Sequential([layers.Dense(4, name='a'),\n  layers.Dense(3, name='a')])",
+        "StackError",
+        "two layers are called 'a', made at user.py:2 and user.py:1",
+    ),
+    ("m = keras.Sequential()\nm.add(m)", "StackError", "cannot hold itself"),
+    ("keras.Sequential().add()", "TypeError TypeError", "'layer'"),
+    ("keras.Sequential([keras.Input((8,)), layers.Add()])", "StackError", "one line", r"return x \+ self.inner\(x\)"),
+    ("layers.concatenate([X, X])", "StackError", "one line", "Layer of your own"),
+    ("keras.Model(X, X)", "UnknownAttributeError AttributeError", "Sequential"),
+    (
+        "class Join(layers.Layer):\n  def call(self, a, b): return a + b\nkeras.Sequential([Join()])",
+        "StackError",
+        "Join.call wants b too",
+        "one line",
+    ),
+    (
+        "class Two(layers.Layer):\n  def call(self, x): return x, x\nkeras.Sequential([keras.Input((8,)), Two()])",
+        "ShapeError",
+        r"returns a tuple of 2.*one tensor",
+        "added at user.py:3",
+    ),
+    (
+        "class No(layers.Layer):\n  def call(self, x): x + 1\nkeras.Sequential([keras.Input((8,)), No()])",
+        "ShapeError",
+        "returns None: its call has no return",
+        "added at user.py:3",
+    ),
+    (
+        "keras.Sequential([keras.Input((10,)), layers.Dense(4), layers.Reshape((3, 4))])",
+        "ShapeError",
+        r"layer 2 \(reshape: Reshape\) cannot take \(None, 4\) +added at user.py:1",
+        r"   1  dense    Dense\(4\)  \(None, 10\) -> \(None, 4\)",
+        r"->   2  reshape",
+        "does not hold the 4 elements",
+    ),
+    (
+        "d = layers.Dense(4)\nd.build((None, 7))\nkeras.Sequential([keras.Input((8,)), d])",
+        "ShapeError",
+        "wants size 7 on axis -1, got 8",
+        "built for 7 features before",
+    ),
+    (
+        "keras.Sequential([keras.Input((None,)), layers.Dense(4)])",
+        "ShapeError",
+        r"Input\(\(n,\)\)",
+        "added at user.py:1",
+    ),
+    (
+        "keras.Sequential([keras.Input(()), layers.Dense(4)])",
+        "ShapeError",
+        r"x\[:, None\]|dimensions",
+        "added at user.py:1",
+    ),
+    (
+        "keras.Sequential([keras.Input((8,)),\n layers.BatchNormalization(axis=3)])",
+        "ShapeError",
+        r"layer 1 \(batch_normalization: BatchNormalization\).*added at user.py:2",
+        "axis=3",
+    ),
+    (
+        "class My(layers.Layer):\n  def call(self, x): return x @ np.ones((5, 5))\n"
+        "keras.Sequential([keras.Input((8,)), My(), layers.Dense(3)])",
+        "ShapeError TypeError|ValueError",
+        r"fails at user.py:2: dot_general.*\(8,\) and \(5,\)",
+        "added at user.py:3",
+    ),
+    ("keras.Sequential([layers.Dense(3)]).build(8)", "ArgumentError", r"build\(\(None, 16\)\); got 8"),
+    ("m = keras.Sequential([layers.Dense(3)])\nm.build((None, 8))\nm.build((None, 9))", "ShapeError", "cannot be for"),
+    (
+        "keras.Sequential([layers.Dense(3)]).count_params()",
+        "NotBuiltError",
+        r"Input\(shape\)",
+        "call the model on data",
+    ),
+    ("keras.Sequential([layers.Dense(3)]).weights", "NotBuiltError AttributeError|ValueError", r"Input\(shape\)"),
+    ("keras.Sequential([layers.Dense(3)]).output_shape", "NotBuiltError AttributeError", "no output shape yet"),
+    ("keras.Sequential()(X)", "StackError", r"model\.add\(layer\)"),
+    ("keras.Sequential().pop()", "StackError IndexError|ValueError", "no layer to pop"),
+    ("m = keras.Sequential()\nm.compile('adam', 'mse')\nm.fit(X, X)", "StackError", "has no layers"),
+)
+COMPILING = rows(
+    "mse",
+    ("m.compile('adam', 'msee')", "UnknownNameError", r"no loss is called 'msee'\. Did you mean 'mse'\?"),
+    ("m.compile('adma', 'mse')", "UnknownNameError", r"no optimizer is called 'adma'\. Did you mean 'adam'\?"),
+    ("m.compile('adam', 'mse', metrics=['acuracy'])", "UnknownNameError", r"Did you mean 'accuracy'\?"),
+    ("m.compile('adam', 'mse', metrics='acuracy')", "UnknownNameError", r"Did you mean 'accuracy'\?"),
+    ("m.compile('adam', 'mse', weighted_metrics=['maee'])", "UnknownNameError", r"Did you mean 'mae'\?"),
+    ("m.compile('adam', 'mse', metrics=[3])", "ArgumentError", "metric", "got 3"),
+    ("m.compile('adam', loss=3)", "ArgumentError", "loss", "got 3"),
+    (
+        "m.compile('adam', losses='mse')",
+        "CallError TypeError",
+        "compile has no argument 'losses'",
+        r"Did you mean 'loss",
+    ),
+    ("m.compile('adam', ['mse', 'mae'])", "ArgumentError", "2 entries.*one output"),
+    ("m.compile(None, 'mse')", "ArgumentError", "needs an optimizer"),
+    ("m.compile('adam', 'mse', loss_weights='1')", "ArgumentError", "a number, got '1'"),
+    ("m.compile('adam', 'mse', steps_per_execution=0)", "ArgumentError", "at least 1, got 0"),
+)
+FITTING = rows(
+    "mse",
+    (
+        "m.fit(X, T, epoch=3)",
+        "CallError TypeError",
+        r"fit has no argument 'epoch'. Did you mean 'epochs'\?",
+        "batch_size",
+    ),
+    ("m.fit(X, T, nb_epoch=3)", "CallError TypeError", r"Did you mean 'epochs'\?"),
+    ("m.evaluate(X, T, batchsize=3)", "CallError TypeError", r"Did you mean 'batch_size'\?"),
+    ("m.predict(X, verbos=0)", "CallError TypeError", r"Did you mean 'verbose'\?"),
+    ("m.predict()", "TypeError TypeError", "'x'"),
+    ("m.fit(X, T, epochs=0)", "ArgumentError", r"fit\(epochs=0\)", "at least 1"),
+    ("m.fit(X, T, epochs=2.5)", "ArgumentError", "epochs=2.5", "whole number"),
+    ("m.fit(X, T, batch_size=0)", "ArgumentError|DataError", "batch_size=0", "at least 1"),
+    ("m.fit(X, T, batch_size='8')", "ArgumentError|DataError", "batch_size='8'"),
+    ("m.fit(X, T, steps_per_epoch=0)", "ArgumentError", "steps_per_epoch=0"),
+    ("m.fit(X, T, validation_split=1.5)", "ArgumentError", "validation_split.*between 0 and 1, got 1.5"),
+    ("m.fit(X[:1], T[:1], validation_split=0.2)", "DataError", "1 row leaves nothing to train"),
+    ("m.fit(X, T, validation_data=X)", "ArgumentError", r"validation_data is \(x, y\)"),
+    ("m.fit(X, T, validation_data=(X, T, T, T))", "ArgumentError", r"\(x, y, sample_weight\)"),
+    ("m.fit(X, T, validation_data=(X[:, :7], T))", "ShapeError", r"takes \(None, 8\).*\(None, 7\)"),
+    ("m.fit(X, T, validation_data=(X, T[:9]))", "DataError", "validation x has 64 rows and validation y has 9"),
+    ("m.fit(X, T, validation_data=(X, T), validation_freq=0)", "ArgumentError", "validation_freq=0|at least 1"),
+    ("m.fit(X, T, verbose='loud')", "ArgumentError", "verbose='loud'", "0 .*1 .*2"),
+    ("m.fit(X, T, verbose=3)", "ArgumentError", "verbose=3", "0 .*1 .*2"),
+    ("m.fit(X, T, shuffle='bach')", "ArgumentError", "shuffle='bach'", "'batch'"),
+    ("m.fit(X, T, initial_epoch='2')", "ArgumentError", "initial_epoch='2'"),
+    (
+        "m.fit(X, T, callbacks=[keras.callbacks.EarlyStopping])",
+        "ArgumentError",
+        r"class EarlyStopping.*Write EarlyStopping\(",
+    ),
+    ("m.fit(X, T, callbacks=[print])", "ArgumentError", "callback", "print"),
+    ("m.fit(X, T, callbacks='early')", "ArgumentError", "callback", "'early'|str"),
+    ("m.fit(X)", "LabelError", "MeanSquaredError needs targets"),
+    ("m.fit(T)", "ShapeError|LabelError", r"takes \(None, 8\)|needs targets"),
+    ("m.fit(X, T[:63])", "DataError", r"x has 64 rows and y has 63"),
+    ("m.fit(X, T, sample_weight=np.ones(9))", "DataError", "x has 64 rows and sample_weight has 9"),
+    ("m.fit(X[:0], T[:0])", "DataError", r"x is empty: its shape is \(0, 8\)"),
+    ("m.evaluate(X[:0], T[:0])", "DataError", "x is empty"),
+    ("m.predict(X[:0])", "DataError", "x is empty"),
+    ("m.fit(X.T, T)", "DataError|ShapeError", "rows", r"x\.T|axes"),
+    ("m.fit(X[:, :7], T)", "ShapeError", r"takes \(None, 8\), the data has the shape \(None, 7\)", "columns"),
+    ("m(X[:, :7])", "ShapeError", r"takes \(None, 8\), the data has the shape \(64, 7\)"),
+    ("m.predict(X[0])", "ShapeError", r"x\[None\]"),
+    ("m.predict(X.T)", "ShapeError", "other way round|columns"),
+    ("m.fit([X, X], T)", "DataError", "list of 2 arrays.*one tensor", r"numpy\.concatenate"),
+    ("m.fit({'a': X, 'b': X}, T)", "DataError", "a dict of 'a', 'b'.*one tensor"),
+    ("m.fit(X, {'out': T})", "DataError", "y is a dict"),
+    ("m.predict('hello')", "DataError", r"x holds text \('hello'\)"),
+    ("m.predict([['a'] * 8])", "DataError", "x holds text", "get_dummies"),
+    ("m.predict([[1, 2], [3]])", "DataError", r"x\[0\] has shape \(2,\), x\[1\] has \(1,\)", "pad_sequences"),
+    ("m.predict(np.array([[{1}] * 8]))", "DataError", "a model takes numbers"),
+    ("m.predict(X * 1j)", "DataError", "complex numbers"),
+    ("m.predict(None)", "DataError", "x is a NoneType"),
+    (
+        "m.fit(X, ['a', 'b'] * 32)",
+        "DataError|LabelError",
+        r"y holds text \('a', 'b'\)",
+        r"numpy\.unique\(y, return_inverse",
+    ),
+    ("x2 = X.copy()\nx2[3, 2] = np.nan\nm.fit(x2, T)", "DataError", r"x\[3, 2\] is NaN; 1 of 64 rows", "column 2"),
+    ("x2 = X.copy()\nx2[3, 2] = np.inf\nm.fit(x2, T)", "DataError", r"x\[3, 2\] is inf"),
+    ("t2 = T.copy()\nt2[5, 0] = np.nan\nm.fit(X, t2)", "LabelError", r"y\[5, 0\] is NaN"),
+    ("m.fit(X, T, sample_weight=np.full(64, np.nan))", "LabelError|DataError", r"sample_weight\[0\] is NaN"),
+    ("m.fit(X, T, sample_weight=T)", "DataError|LabelError|ArgumentError", "sample_weight"),
+    ("m.fit(X, T[:, :1])", "LabelError", "y has 1 column, the model has 3", r"Dense\(1\)"),
+    ("m.fit(X, T[:, 0])", "LabelError", "y has 1 column, the model has 3"),
+    (
+        "m.fit(X, np.ones((64, 2)))",
+        "LabelError TypeError|ValueError",
+        "y has 2 columns, the model has 3",
+        r"Dense\(2\)",
+    ),
+    ("m.train_on_batch(X, T[:, :2])", "LabelError TypeError|ValueError", "y has 2 columns"),
+    ("m.test_on_batch(X, T[:3])", "DataError", "64 rows and y has 3"),
+    ("m.train_on_batch(X, T, sampel_weight=1)", "CallError TypeError", r"Did you mean 'sample_weight'\?"),
+    ("m.fit(X, T, class_weight={0: 1.0})", "LabelError|ArgumentError", "class_weight", "sample_weight"),
+    ("m.set_weights([np.zeros((8, 3))])", "ShapeError", r"2 weights, and got 1.*kernel \(8, 3\)"),
+    (
+        "m.set_weights([np.zeros((8, 4)), np.zeros(3)])",
+        "ShapeError",
+        r"dense/kernel has shape \(8, 3\), and got \(8, 4\)",
+    ),
+    ("m.set_weights(5)", "ArgumentError|ShapeError TypeError|ValueError", "list"),
+    ("m.get_layer('dens')", "ArgumentError", r"Did you mean 'dense'\?"),
+    ("m.layers[0].kernel.assign(np.ones(3))", "ShapeError", r"has shape \(8, 3\), and cannot take \(3,\)"),
+    ("m.summary(positions=[1])", "ArgumentError", "positions"),
+    ("m.summary(widht=3)", "CallError TypeError", "summary has no argument 'widht'"),
+)
+LABELS = [
+    *rows(
+        "softmax",
+        (
+            "m.fit(X, Y + 1)",
+            "LabelError",
+            r"labels run from 1 to 3, but 3 units stand for 0 to 2: y\[2\] is 3",
+            "y = y - 1",
+        ),
+        ("m.fit(X, Y - 1)", "LabelError", r"labels run from -1 to 1.*y\[0\] is -1", "numpy.unique"),
+        ("m.fit(X, Y + 0.5)", "LabelError", r"whole numbers, but y\[0\] is 0.5", "mse"),
+        ("m.fit(X, Y * 5)", "LabelError", r"labels run from 0 to 10", r"Dense\(11\)"),
+        ("m.fit(X, np.eye(3)[Y])", "LabelError", "y is one-hot", "categorical_crossentropy", "argmax"),
+        ("m.fit(X, np.ones((64, 2)))", "LabelError", "one number for each output"),
+        ("m.fit(X, Y, class_weight={0: 1.0, 2: 5.0})", "LabelError", "no weight for class 1", r"\{\.\.\., 1: 1\.0\}"),
+        ("m.fit(X, Y, class_weight={0: 1.0}, sample_weight=np.ones(64))", "ArgumentError", "cannot be given together"),
+        ("m.fit(X, Y, class_weight=[1, 2, 3])", "ArgumentError", r"dict\(enumerate\(class_weight\)\)"),
+        ("m.fit(X, Y, class_weight={'a': 1})", "ArgumentError", "the class 'a'"),
+        ("m.fit(X, Y, class_weight='even')", "ArgumentError", '"balanced", got', "'even'"),
+        ("m.evaluate(X, Y + 1)", "LabelError", "labels run from 1 to 3"),
+        ("m.fit(X, Y, validation_data=(X, Y + 1))", "LabelError", "labels run from 1 to 3"),
+    ),
+    *rows(
+        "onehot",
+        ("m.fit(X, Y)", "LabelError", "takes one-hot rows", "sparse_categorical_crossentropy", "to_categorical"),
+        ("m.fit(X, np.eye(4)[Y])", "LabelError", "y has 4 columns, the model has 3"),
+    ),
+    *rows(
+        "binary",
+        ("m.fit(X, np.eye(2)[Y % 2])", "LabelError", "y has 2 columns, the model has 1", r"y\[:, 1\]"),
+        ("m.fit(X, (Y % 2) * 2 - 1)", "LabelError", r"y runs from -1 to 1", r"y = \(y \+ 1\) / 2"),
+        ("m.fit(X, Y)", "LabelError", "y runs from 0 to 2", r"Dense\(3, activation=\"softmax\"\)"),
+    ),
+    *rows(
+        None,
+        (
+            "m = keras.Sequential([layers.Dense(1)])\nm.compile('sgd', 'categorical_crossentropy')\nm.fit(X, T[:, 0])",
+            "LabelError",
+            "one unit",
+            r"Dense\(1, activation=\"sigmoid\"\)",
+        ),
+        (
+            "m = keras.Sequential([layers.Dense(1, 'softmax')])\nm.compile('adam', 'mse')\nm.fit(X, np.ones(64))",
+            "LabelError",
+            "softmax over a single unit is always 1",
+        ),
+    ),
+]
+FRAMES = rows(
+    "mse",
+    ("m.fit(f.assign(b='x'), T)", "DataError", r"columns that are not numbers: 'b' \(text\)", r"pandas\.get_dummies"),
+    ("m.fit(f.assign(b=np.array(['x'] * 64, object)), T)", "DataError", r"'b' \(text\)|holds text"),
+    ("m.fit(f.assign(b=pd.Categorical(['x'] * 64)), T)", "DataError", r"'b' \(category\)", r"columns=\['b'\]"),
+    ("m.fit(f.assign(b=pd.Timestamp('2024-01-01')), T)", "DataError", r"'b' \(date\)", r"x\['b'\]\.dt\.hour"),
+    ("m.fit(f.where(f > f.min()), T)", "DataError", r"is NaN", "columns 'a', 'b'", "fillna"),
+    ("m.fit(f.drop(columns='b'), T)", "ShapeError", r"takes \(None, 8\).*\(None, 7\)"),
+    ("m.fit(f, pd.Series(['x'] * 64))", "DataError|LabelError", "y holds text"),
+)
+STREAMS = rows(
+    "mse",
+    ("def g():\n  yield X, T\nm.fit(g(), epochs=3)", "DataError", "read once.*epochs=3", r"fit\(make_batches\)"),
+    ("def g():\n  yield X, T\nm.fit(g(), T)", "DataError", "Put it into the batches"),
+    ("def g():\n  yield X, T\nm.fit(g(), validation_split=0.2)", "DataError", "validation_split needs arrays"),
+    ("def g():\n  yield X, T[:5]\nm.fit(g)", "DataError", "batch 0 of x: x has 64 rows and y has 5"),
+    ("def g():\n  yield X, T\n  yield X[:, :7], T\nm.fit(g, verbose=0)", "DataError|ShapeError", "7"),
+    ("m.fit(iter([]))", "DataError", "no more batches|no batch"),
+)
+OTHERS = [
+    *rows(
+        "uncompiled",
+        ("m.fit(X, T)", "NotCompiledError", "call compile before fit", r"model\.compile\('adam', loss='mse'\)"),
+    ),
+    *rows("uncompiled", ("m.evaluate(X, T)", "NotCompiledError", "call compile before evaluate")),
+    *rows("uncompiled", ("m.train_on_batch(X, T)", "NotCompiledError", "call compile before train_on_batch")),
+    *rows("unbuilt", ("m.get_weights()", "NotBuiltError AttributeError|ValueError", "no weights yet")),
+    *rows(
+        "unbuilt",
+        ("m.predict(X[:, 0])", "ShapeError", r"cannot take \(None,\)", r"x\[:, None\]", "added at test_errors"),
+    ),
+    *rows("unbuilt", ("m.fit(X[:, :5], np.ones((64, 2)))", "LabelError", "y has 2 columns, the model has 3")),
+]
+
+ROWS = [*NAMES, *ARGUMENTS, *STACKS, *COMPILING, *FITTING, *LABELS, *FRAMES, *STREAMS, *OTHERS]
+
+
+def softmax(loss):
+    model = lamina.Sequential([layers.Input((8,)), layers.Dense(3, activation="softmax")])
+    model.compile("sgd", loss)
+    return model
+
+
+def regression():
+    model = lamina.Sequential([layers.Input((8,)), layers.Dense(3)])
+    model.compile("adam", "mse")
+    return model
+
+
+def binary():
+    model = lamina.Sequential([layers.Input((8,)), layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+MODELS = {
+    "mse": (regression, TARGETS),
+    "softmax": (lambda: softmax("sparse_categorical_crossentropy"), Y),
+    "onehot": (lambda: softmax("categorical_crossentropy"), np.eye(3)[Y]),
+    "binary": (binary, Y % 2),
+    "uncompiled": (lambda: lamina.Sequential([layers.Input((8,)), layers.Dense(3)]), TARGETS),
+    "unbuilt": (lambda: lamina.Sequential([layers.Dense(3)]), TARGETS),
+}
+
+
+FRAME = pd.DataFrame({name: X[:, i] for i, name in enumerate("abcdefgh")})
+GIVEN = {
+    "keras": lamina, "layers": layers, "real": keras, "np": np, "pd": pd, "X": X, "Y": Y, "T": TARGETS, "f": FRAME
+}  # fmt: skip
+
+
+def run(text, model=None, **given):
+    """The error of a program, which stands in a file `user.py`."""
+    code = compile(text, "user.py", "exec")
+    with pytest.raises(Exception) as caught, warnings.catch_warnings():  # noqa: PT011, PT012 it is looked at closely
+        warnings.simplefilter("ignore", errors.LaminaWarning)
+        exec(code, {**GIVEN, "m": model, **given})
+    return caught.value
+
+
+def state(model):
+    """All that an error must leave as it was."""
+    weights = model.get_weights() if model.built else None
+    moments = model.optimizer.state if model.compiled else None
+    return weights, jax.tree.map(np.array, moments), model.history, model.compiled_with, model.built
+
+
+def same(a, b):
+    trees = [(jax.tree.leaves(one), jax.tree.leaves(other)) for one, other in zip(a[:2], b[:2], strict=True)]
+    equal = all(len(p) == len(q) and all(map(np.array_equal, p, q)) for p, q in trees)
+    return equal and all(p is q for p, q in zip(a[2:], b[2:], strict=True))
+
+
+def check_kind(error, kind):
+    ours, builtin = [*kind.split(), "ValueError"][:2]
+    assert type(error).__name__ in ours.split("|")
+    assert isinstance(error, tuple(getattr(builtins, name) for name in builtin.split("|")))
+    if hasattr(errors, type(error).__name__):
+        assert isinstance(error, errors.LaminaError)
+
+
+def check_message(error, said):
+    message = str(error)
+    for piece in said:
+        assert re.search(piece, " ".join(message.split())) or re.search(piece, message), piece
+    assert len(message.splitlines()) <= 15
+    assert max(map(len, message.splitlines())) <= 130
+    assert "0x" not in message  # no addresses of objects
+
+
+def check_traceback(error):
+    files = [entry.filename for entry in traceback.extract_tb(error.__traceback__)]
+    assert files[-1] == "user.py"
+    assert not [file for file in files if is_internal(file)]
+    printed = "".join(traceback.format_exception(error))
+    assert printed.count("Traceback (most recent call last)") == 1
+    assert errors.PACKAGE not in printed and "JAX" not in printed
+
+
+def is_internal(file):
+    return file.startswith(errors.PACKAGE) or f"site-packages{os.sep}jax" in file
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    monkeypatch.delenv("LAMINA_TRACEBACK", raising=False)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.text.replace("\n", "; ")[-90:])
+def test_wrong_program(row, monkeypatch):
+    model, targets = None, None
+    if row.model:
+        make, targets = MODELS[row.model]
+        model = make()
+        if row.model not in ("uncompiled", "unbuilt"):
+            model.fit(X, targets, epochs=2, verbose=0)
+        if row.model == "unbuilt" and "fit" in row.text:
+            model.compile("adam", "mse")
+    before = state(model) if model else None
+    error = run(row.text, model)
+    check_kind(error, row.kind)
+    check_message(error, row.said)
+    check_traceback(error)
+
+    monkeypatch.setenv("LAMINA_TRACEBACK", "full")
+    error = run(row.text, model)
+    if not isinstance(error, errors.LaminaError):
+        assert type(error) is TypeError  # Python's own, for an argument that is missing
+    else:
+        assert [e for e in traceback.extract_tb(error.__traceback__) if is_internal(e.filename)]
+    monkeypatch.delenv("LAMINA_TRACEBACK")
+
+    if model:
+        assert same(state(model), before)
+        if not model.compiled:
+            model.compile("adam", "mse")
+        assert np.isfinite(model.fit(X, targets, epochs=2, verbose=0).history["loss"]).all()
+        assert model.predict(X).shape[0] == 64
+
+
+def test_there_are_many_of_them_and_each_is_another():
+    assert len({(row.model, row.text) for row in ROWS}) == len(ROWS) > 150
+
+
+# What a row cannot show.
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_step_and_goes_back():
+    model = lamina.Sequential([layers.Input((8,)), layers.Dense(3)])
+    model.compile(lamina.optimizers.SGD(0.01), "mse")
+    kept = []
+
+    class Explode(lamina.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            kept.append(state(self.model))
+            if epoch == 2:
+                self.model.optimizer.learning_rate = 1e30
+
+    with pytest.raises(errors.NonFiniteError) as caught:
+        model.fit(X, TARGETS, epochs=5, batch_size=16, verbose=0, callbacks=[Explode()])
+    error = caught.value
+    assert isinstance(error, RuntimeError)
+    check_message(error, [r"the loss became (inf|nan) in epoch 3, at step [23]\.", "learning_rate", "TerminateOnNaN"])
+    assert not [e for e in traceback.extract_tb(error.__traceback__) if is_internal(e.filename)]
+    for a, b in zip(model.get_weights(), kept[2][0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(model.history.history["loss"]) == 2
+    model.optimizer.learning_rate = 0.01
+    assert np.isfinite(model.fit(X, TARGETS, verbose=0).history["loss"]).all()
+
+
+def test_a_callback_that_waits_for_another_name():
+    stop = lamina.callbacks.EarlyStopping("val_los")
+    model = regression()
+    error = run("m.fit(X, T, epochs=5, verbose=0, callbacks=[stop], validation_split=0.1)", model, stop=stop)
+    check_kind(error, "ArgumentError")
+    check_message(error, [r"monitor='val_los'.*Did you mean 'val_loss'\?", "They have: loss, val_loss"])
+    check_traceback(error)
+    model.fit(X, TARGETS, verbose=0)
+
+
+class Fails(layers.Layer):
+    def call(self, x, training=False):
+        if training:
+            raise KeyError("mine")
+        return x
+
+
+def fails(y_true, y_pred):
+    return y_true @ y_pred
+
+
+@pytest.mark.parametrize(
+    ("layer", "loss", "kind", "function"),
+    [(Fails, "mse", KeyError, "call"), (layers.ReLU, fails, TypeError, "fails")],
+)
+def test_an_error_in_the_users_own_code_keeps_its_place_and_loses_our_frames(layer, loss, kind, function):
+    model = lamina.Sequential([layers.Input((8,)), layer(), layers.Dense(3)])
+    model.compile("sgd", loss)
+    before = model.get_weights()
+    for _ in range(2):
+        error = run("m.fit(X, T, verbose=0)", model)
+        assert type(error) is kind
+        entries = traceback.extract_tb(error.__traceback__)
+        assert [entry.name for entry in entries[-2:]] == ["<module>", function]
+        assert not [entry for entry in entries if is_internal(entry.filename)]
+        assert "JAX" not in "".join(traceback.format_exception(error))
+        assert all(map(np.array_equal, model.get_weights(), before))
+        assert model.history is None
+    assert model.predict(X).shape == (64, 3)
+
+
+def test_the_picture_shows_three_layers_before_the_one_that_fails():
+    names = [layers.Dense(4) for _ in range(6)]
+    with pytest.raises(errors.ShapeError) as caught:
+        lamina.Sequential([layers.Input((8,)), *names, layers.Reshape((5,))])
+    lines = str(caught.value).splitlines()
+    assert re.match(r"layer 7 \(reshape: Reshape\) cannot take \(None, 4\) +added at test_errors.py:\d+$", lines[0])
+    assert [line[:8].strip() for line in lines[1:6]] == ["… 3", "4", "5", "6", "->   7"]
+
+
+def test_a_nested_stack_names_the_layer_within():
+    inner = lamina.Sequential([layers.Dense(4), layers.Reshape((5,))])
+    with pytest.raises(errors.ShapeError) as caught:
+        lamina.Sequential([layers.Input((8,)), inner])
+    check_message(caught.value, [r"layer 2 \(reshape: Reshape\) cannot take \(None, 4\) +added at test_errors.py:\d+"])
+
+
+def test_every_error_is_also_what_keras_raises():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.LaminaError)]
+    assert len(kinds) > 12
+    for kind in kinds:
+        assert kind.__doc__
+        if kind is not errors.LaminaError:
+            assert issubclass(kind, (ValueError, TypeError, AttributeError, ImportError, RuntimeError))
