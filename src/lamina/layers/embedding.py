@@ -1,0 +1,85 @@
+"""A table of vectors, one for each index."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from lamina import constraints, initializers, regularizers
+from lamina.checks import indices
+from lamina.errors import warn
+from lamina.layer import Layer
+from lamina.settings import flag, positive, setting
+from lamina.shapes import Shape
+
+Array = jax.Array
+
+
+class Embedding(Layer):
+    """Maps whole numbers from 0 to input_dim - 1, (batch, ...), to rows of a table: (batch, ..., output_dim).
+
+    >>> Embedding(10, 4)(jnp.array([[1, 2, 3]])).shape
+    (1, 3, 4)
+
+    Args:
+        mask_zero: index 0 is padding, which later layers, the loss and the metrics skip.
+        weights: start values, (input_dim, output_dim), alone or in a list.
+    """
+
+    input_dim: int = setting(positive)
+    output_dim: int = setting(positive)
+    embeddings_initializer: Any = setting(initializers.get, default="uniform")
+    embeddings_regularizer: Any = setting(regularizers.get, default=None)
+    embeddings_constraint: Any = setting(constraints.get, default=None)
+    mask_zero: bool = setting(flag, default=False)
+    weights: Any = setting(default=None)
+
+    integer_input: ClassVar[bool] = True
+    lacks: ClassVar[dict[str, Any]] = {"quantization_config": None, "lora_rank": None, "lora_alpha": None}
+
+    def prepare(self) -> None:
+        super().prepare()
+        self._start: Any = None
+
+    def validate(self) -> None:
+        rows, length = self.input_dim, self.input_length
+        vars(self).update(input_dim=None, input_length=None)  # which mean a shape with other layers
+        super().validate()
+        if length is not None:
+            warn(f"Embedding(input_length={length!r}) changes nothing: leave it out, or write Input(({length!r},)).")
+        self.input_dim = rows
+        self.autocast = False  # 16 bits do not tell large indices apart
+        if self._start is not None:
+            self.build(())
+            self.set_weights(self._start if isinstance(self._start, list) else [self._start])
+            self._start = None
+
+    def build(self, input_shape: Shape) -> None:
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim),
+            self.embeddings_initializer,
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
+        )
+
+    def call(self, x: Array) -> Array:  # (batch, ...)
+        if not isinstance(x, jax.core.Tracer):
+            indices.check(x, self)
+        rows = x if jnp.issubdtype(x.dtype, jnp.integer) else x.astype(jnp.int32)
+        return jnp.asarray(self.embeddings).at[rows].get(mode="fill", fill_value=jnp.nan).astype(self.compute_dtype)
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        return x != 0 if self.mask_zero else None
+
+    def given(self) -> dict[str, Any]:
+        told = {name: value for name, value in super().given().items() if name not in ("weights", "autocast")}
+        return {"input_dim": self.input_dim, "activity_regularizer": self.activity_regularizer} | told
+
+
+def _set_start(self: Embedding, weights: Any) -> None:
+    self._start = weights
+
+
+Embedding.weights = property(Layer.weights.fget, _set_start)  # type: ignore[attr-defined]

@@ -1,0 +1,337 @@
+"""One step of a recurrent net: `output, states = cell(x, states)`; `RNN(cell)` goes through a sequence with it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from lamina import activations, constraints, initializers, regularizers
+from lamina.errors import ArgumentError
+from lamina.kernels import recurrent
+from lamina.kernels.bits import bernoulli, fold
+from lamina.layer import Layer
+from lamina.layers.names import registry
+from lamina.random import key_of
+from lamina.settings import flag, positive, rate, seed_value, setting
+from lamina.shapes import Shape
+
+Array = jax.Array
+
+
+class Cell(Layer):
+    """What the built-in cells share: one product with the input and one with the state serve all their gates."""
+
+    gates: ClassVar[int]
+    state_count: ClassVar[int] = 1
+    lacks: ClassVar[dict[str, Any]] = {"implementation": 2}
+
+    @property
+    def state_size(self: Any) -> Any:
+        return self.units if self.state_count == 1 else [self.units] * self.state_count
+
+    @property
+    def output_size(self: Any) -> int:
+        return self.units  # type: ignore[no-any-return]
+
+    def get_initial_state(self: Any, batch_size: Any = None) -> list[Array]:
+        """Zeros.  -> (batch, units), one for each state"""
+        return [jnp.zeros((batch_size, self.units), self.compute_dtype) for _ in range(self.state_count)]
+
+    def build(self: Any, input_shape: Shape) -> None:
+        self._make_weights((input_shape[-1],), (self.units,), self.units)
+
+    def _make_weights(self: Any, inner: Any, recurrent: Any, units: int) -> None:
+        """The kernel and the recurrent kernel, which end in the sizes `inner` and `recurrent` + gates, and the bias."""
+        own = vars(self)
+        self.kernel = self.add_weight(
+            (*inner, units * self.gates),
+            own["kernel_initializer"],
+            regularizer=own["kernel_regularizer"],
+            constraint=own["kernel_constraint"],
+        )
+        self.recurrent_kernel = self.add_weight(
+            (*recurrent, units * self.gates),
+            own["recurrent_initializer"],
+            regularizer=own["recurrent_regularizer"],
+            constraint=own["recurrent_constraint"],
+        )
+        self.bias = None
+        if self.use_bias:
+            shape, start = self._bias(units, own["bias_initializer"])
+            self.bias = self.add_weight(
+                shape, start, regularizer=own["bias_regularizer"], constraint=own["bias_constraint"]
+            )
+
+    def _bias(self, units: int, start: Any) -> tuple[Any, Any]:
+        """The shape of the bias, and what fills it."""
+        return (units * self.gates,), start
+
+    def call(  # type: ignore[override]
+        self, x: Array, states: Any, training: bool = False
+    ) -> tuple[Array, list[Array]]:
+        states = list(states) if isinstance(states, (list, tuple)) else [states]
+        return self.advance(self.project(x, training), states, drop=self.draws(states[0], training))
+
+    def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
+        """All steps: x is (time, batch, n), the outputs are (time, batch, units)."""
+        drop = self.draws(states[0], training)
+        return recurrent.scan(partial(self.advance, drop=drop), self.project(x, training), states, mask, **how)
+
+    def project(self: Any, x: Array, training: bool) -> Array:
+        """The input's share of the gates.  (..., batch, n) -> (..., batch, gates * units)"""
+        z = self._product(x, self.kernel, self._drawn(self.dropout, x.shape[-2:], training, "input"))
+        bias = self._input_bias()
+        return z if bias is None else z + bias  # type: ignore[no-any-return]
+
+    def _input_bias(self) -> Any:
+        return self.bias
+
+    def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
+        """The output and the next states, from the input's share."""
+        raise NotImplementedError
+
+    def draws(self: Any, state: Array, training: bool) -> Any:
+        """What `recurrent_dropout` multiplies the state with, the same at every step."""
+        return self._drawn(self.recurrent_dropout, state.shape, training, "state")
+
+    def _drawn(self: Any, rate: float, shape: Any, training: bool, use: str) -> Any:
+        """Zeros, and ones scaled up; for each gate others where `recurrent_dropout` is set.  -> (1 or gates, *shape)"""
+        if not training or not 0 < rate < 1:
+            return None
+        key = self.random_key()
+        if self.seed is not None:
+            key = fold(fold(key_of(self.seed), key[0]), len(use))
+        count = self.gates if self.recurrent_dropout else 1
+        scale = jnp.asarray(1 / (1 - rate), self.compute_dtype)
+        return jnp.where(bernoulli(key, 1 - rate, (count, *shape)), scale, jnp.zeros_like(scale))
+
+    def _product(self, x: Array, kernel: Array, drop: Any) -> Array:
+        if drop is None or len(drop) == 1:
+            return (x if drop is None else x * drop[0]) @ kernel
+        kernels = jnp.split(kernel, len(drop), -1)
+        return jnp.concatenate([(x * each) @ part for each, part in zip(drop, kernels, strict=True)], -1)
+
+
+class SimpleRNNCell(Cell):
+    """One step of `SimpleRNN`: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`; x is (batch, n).
+
+    >>> y, states = SimpleRNNCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4))])
+    >>> y.shape
+    (2, 4)
+    """
+
+    units: int = setting(positive)
+    activation: Any = setting(activations.get, default="tanh")
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
+    recurrent_initializer: Any = setting(initializers.get, default="orthogonal")
+    bias_initializer: Any = setting(initializers.get, default="zeros")
+    kernel_regularizer: Any = setting(regularizers.get, default=None)
+    recurrent_regularizer: Any = setting(regularizers.get, default=None)
+    bias_regularizer: Any = setting(regularizers.get, default=None)
+    kernel_constraint: Any = setting(constraints.get, default=None)
+    recurrent_constraint: Any = setting(constraints.get, default=None)
+    bias_constraint: Any = setting(constraints.get, default=None)
+    dropout: float = setting(rate, default=0.0)
+    recurrent_dropout: float = setting(rate, default=0.0)
+    seed: int | None = setting(seed_value, default=None)
+
+    gates: ClassVar[int] = 1
+
+    def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
+        h = self.activation(z + self._product(states[0], self.recurrent_kernel, drop))  # (batch, units)
+        return h, [h]
+
+
+class LSTMCell(Cell):
+    """One step of `LSTM`, whose states are h and c; x is (batch, n).
+
+    >>> y, states = LSTMCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4)), jnp.zeros((2, 4))])
+    >>> y.shape, len(states)
+    ((2, 4), 2)
+    """
+
+    units: int = setting(positive)
+    activation: Any = setting(activations.get, default="tanh")
+    recurrent_activation: Any = setting(activations.get, default="sigmoid")
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
+    recurrent_initializer: Any = setting(initializers.get, default="orthogonal")
+    bias_initializer: Any = setting(initializers.get, default="zeros")
+    unit_forget_bias: bool = setting(flag, default=True)
+    kernel_regularizer: Any = setting(regularizers.get, default=None)
+    recurrent_regularizer: Any = setting(regularizers.get, default=None)
+    bias_regularizer: Any = setting(regularizers.get, default=None)
+    kernel_constraint: Any = setting(constraints.get, default=None)
+    recurrent_constraint: Any = setting(constraints.get, default=None)
+    bias_constraint: Any = setting(constraints.get, default=None)
+    dropout: float = setting(rate, default=0.0)
+    recurrent_dropout: float = setting(rate, default=0.0)
+    seed: int | None = setting(seed_value, default=None)
+
+    gates: ClassVar[int] = 4
+    state_count: ClassVar[int] = 2
+
+    def _bias(self, units: int, start: Any) -> tuple[Any, Any]:
+        if not self.unit_forget_bias:
+            return super()._bias(units, start)
+
+        def with_ones(shape: Any, dtype: Any, key: Any = None) -> Array:
+            i, c_and_o = start((units,), dtype, key), start((2 * units,), dtype, key)
+            return jnp.concatenate([i, jnp.ones((units,), dtype), c_and_o])
+
+        return (units * 4,), with_ones
+
+    def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
+        standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
+        if not standard or (training and self.recurrent_dropout):
+            return super().run(x, states, mask, training, **how)
+        z = self.project(x, training)
+        y, h, c = recurrent.lstm(z, *states, self.recurrent_kernel, mask, **how)
+        return y, [h, c]
+
+    def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
+        h, c = states
+        i, f, g, o = jnp.split(z + self._product(h, self.recurrent_kernel, drop), 4, -1)  # (batch, units) each
+        c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(g)
+        h = self.recurrent_activation(o) * self.activation(c)
+        return h, [h, c]
+
+
+class GRUCell(Cell):
+    """One step of `GRU`; x is (batch, n).
+
+    >>> y, states = GRUCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4))])
+    >>> y.shape
+    (2, 4)
+    """
+
+    units: int = setting(positive)
+    activation: Any = setting(activations.get, default="tanh")
+    recurrent_activation: Any = setting(activations.get, default="sigmoid")
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
+    recurrent_initializer: Any = setting(initializers.get, default="orthogonal")
+    bias_initializer: Any = setting(initializers.get, default="zeros")
+    kernel_regularizer: Any = setting(regularizers.get, default=None)
+    recurrent_regularizer: Any = setting(regularizers.get, default=None)
+    bias_regularizer: Any = setting(regularizers.get, default=None)
+    kernel_constraint: Any = setting(constraints.get, default=None)
+    recurrent_constraint: Any = setting(constraints.get, default=None)
+    bias_constraint: Any = setting(constraints.get, default=None)
+    dropout: float = setting(rate, default=0.0)
+    recurrent_dropout: float = setting(rate, default=0.0)
+    reset_after: bool = setting(flag, default=True)
+    seed: int | None = setting(seed_value, default=None)
+
+    gates: ClassVar[int] = 3
+
+    def _bias(self, units: int, start: Any) -> tuple[Any, Any]:
+        return ((2, units * 3) if self.reset_after else (units * 3,)), start
+
+    def _input_bias(self) -> Any:
+        return self.bias[0] if self.reset_after and self.bias is not None else self.bias
+
+    def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
+        standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
+        if not standard or not self.reset_after or (training and self.recurrent_dropout):
+            return super().run(x, states, mask, training, **how)
+        z = self.project(x, training)
+        bias = jnp.zeros(z.shape[-1:], z.dtype) if self.bias is None else self.bias[1]
+        y, h = recurrent.gru(z, states[0], self.recurrent_kernel, bias, mask, **how)
+        return y, [h]
+
+    def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
+        h, split = states[0], 2 * self.units
+        z_u, z_r, z_g = jnp.split(z, 3, -1)  # (batch, units) each
+        if self.reset_after:
+            a = self._product(h, self.recurrent_kernel, drop)
+            a = a if self.bias is None else a + self.bias[1]
+        else:
+            a = self._product(h, self.recurrent_kernel[:, :split], None if drop is None else drop[:2])
+        u = self.recurrent_activation(z_u + a[:, : self.units])
+        r = self.recurrent_activation(z_r + a[:, self.units : split])
+        if self.reset_after:
+            a_g = r * a[:, split:]
+        else:
+            a_g = (r * h if drop is None else r * h * drop[-1]) @ self.recurrent_kernel[:, split:]
+        h = u * h + (1 - u) * self.activation(z_g + a_g)
+        return h, [h]
+
+
+def cell_of(value: Any) -> Any:
+    """A cell: a layer or any object with `call(x, states)` and `state_size`; a list of cells is stacked."""
+    if isinstance(value, dict):
+        return registry.get(value)
+    if isinstance(value, (list, tuple)):
+        return StackedRNNCells(value)
+    if isinstance(value, type) or not hasattr(value, "call") or not hasattr(value, "state_size"):
+        raise ArgumentError(
+            f"expected a cell, which has call(x, states) and state_size, as LSTMCell(4) has; got {value!r}."
+        )
+    return value
+
+
+class StackedRNNCells(Layer):
+    """Several cells as one: each takes the output of the one before it.
+
+    >>> cell = StackedRNNCells([GRUCell(4), GRUCell(5)])
+    >>> y, states = cell(jnp.ones((2, 3)), cell.get_initial_state(2))
+    >>> y.shape
+    (2, 5)
+    """
+
+    cells: Any = setting(lambda cells: [cell_of(cell) for cell in cells])
+
+    @property
+    def state_size(self) -> list[Any]:
+        return [cell.state_size for cell in self.cells]
+
+    @property
+    def output_size(self) -> int:
+        return _width(self.cells[-1])
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """A list of states for each cell."""
+        return [initial_states(cell, batch_size, self.compute_dtype) for cell in self.cells]
+
+    def build(self, input_shape: Shape) -> None:
+        for cell in self.cells:
+            if isinstance(cell, Layer) and not cell.built:
+                cell.build(input_shape)
+            input_shape = (input_shape[0], _width(cell))
+
+    def call(  # type: ignore[override]
+        self, x: Array, states: Any, training: bool = False
+    ) -> tuple[Array, list[Any]]:
+        after = []
+        for cell, state in zip(self.cells, states, strict=True):
+            x, new = step_of(cell, training)(x, state)
+            after.append(new)
+        return x, after
+
+
+def _width(cell: Any) -> int:
+    size = getattr(cell, "output_size", None) or cell.state_size
+    return int(size[0] if isinstance(size, (list, tuple)) else size)
+
+
+def initial_states(cell: Any, batch: Any, dtype: Any) -> list[Any]:
+    """The states before the first step, as a list even where there is but one."""
+    if hasattr(cell, "get_initial_state"):
+        states = cell.get_initial_state(batch_size=batch)
+    else:
+        sizes = cell.state_size if isinstance(cell.state_size, (list, tuple)) else [cell.state_size]
+        states = [jnp.zeros((batch, size), dtype) for size in sizes]
+    states = list(states) if isinstance(states, (list, tuple)) else [states]
+    return jax.tree.map(lambda state: jnp.asarray(state, dtype), states)  # type: ignore[no-any-return]
+
+
+def step_of(cell: Any, training: bool) -> Any:
+    """`cell` as a function of x and states, told of `training` if it asks."""
+    if not isinstance(cell, Layer):
+        return cell.call
+    return partial(cell, training=training) if "training" in cell._call_takes else cell
