@@ -10,6 +10,7 @@ import numpy as np
 from lamina import display, programs, train
 from lamina.architecture import Watch
 from lamina.callbacks import CallbackList
+from lamina.checks import indices
 from lamina.data.source import arrays, is_stream
 from lamina.data.stream import Stream
 from lamina.dtypes import floatx
@@ -81,6 +82,7 @@ def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
 def _built(model: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if not model.built or rows.shape[1:] != model.entry.shape:
         model.build_for(rows.shape)
+    indices.within_tables(model, rows)
     return rows
 
 
