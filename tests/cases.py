@@ -58,17 +58,4 @@ CASES += [
     Case("Discretization", {"bin_boundaries": [-1.0, 0.25, 3.0], "output_mode": "one_hot"}, (5,)),
     Case("Discretization", {"bin_boundaries": [-1.0, 0.25, 3.0], "output_mode": "multi_hot"}, (5,)),
     Case("Discretization", {"bin_boundaries": [-1.0, 0.25, 3.0], "output_mode": "count"}, (5,)),
-    # recurrent
-    Case("SimpleRNN", {"units": 4}, (5, 3)),
-    Case("SimpleRNN", {"units": 2, "activation": "relu", "return_sequences": True, "go_backwards": True}, (4, 3)),
-    Case("LSTM", {"units": 4}, (5, 3)),
-    Case("LSTM", {"units": 3, "return_sequences": True, "go_backwards": True, "use_bias": False}, (5, 3)),
-    Case("LSTM", {"units": 3, "unroll": True, "unit_forget_bias": False, "kernel_regularizer": "l2"}, (4, 3)),
-    Case("LSTM", {"units": 3, "activation": "softsign", "recurrent_activation": "hard_sigmoid"}, (4, 3)),
-    Case("LSTM", {"units": 3, "dropout": 0.3, "recurrent_dropout": 0.2, "seed": 3}, (4, 3), random=True),
-    Case("GRU", {"units": 4}, (5, 3)),
-    Case("GRU", {"units": 3, "return_sequences": True, "go_backwards": True, "use_bias": False}, (5, 3)),
-    Case("GRU", {"units": 3, "reset_after": False, "bias_constraint": "non_neg"}, (4, 3)),
-    Case("GRU", {"units": 3, "unroll": True, "activation": "relu", "activity_regularizer": "l2"}, (4, 3)),
-    Case("GRU", {"units": 3, "reset_after": False, "dropout": 0.2, "recurrent_dropout": 0.3}, (4, 3), random=True),
 ]

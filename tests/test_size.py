@@ -7,7 +7,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "lamina"
 # Families of small, equal things, and what stands around the training loop: each has its own measure, the file.
-AROUND = "compat utils callbacks checks data display losses metrics optimizers".split()
+AROUND = "compat utils callbacks checks data display losses metrics optimizers layers kernels".split()
 FAMILIES = "activations.py initializers.py regularizers.py constraints.py schedules.py __main__.py".split()
 
 

@@ -79,8 +79,9 @@ class Line(Layer):
 
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
-        if self._pass is None and self.on_host and not isinstance(x, jax.core.Tracer):
-            x = self.host(raw(x))
+        if self._pass is None:
+            self.require_adapted()
+            x = self.host(raw(x)) if self.on_host and not isinstance(x, jax.core.Tracer) else x
         return super().__call__(x, *others, **named)
 
     @user_facing
@@ -176,6 +177,13 @@ class Adapting(Layer):
     def reset_state(self) -> None:
         """Forget what was learned."""
         raise NotImplementedError(f"{type(self).__name__} needs a method reset_state(self).")
+
+    @user_facing
+    def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
+        """The output for `x`, once the layer is adapted."""
+        if self._pass is None:
+            self.require_adapted()
+        return super().__call__(x, *others, **named)
 
     @user_facing
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None, reset: bool = True) -> None:

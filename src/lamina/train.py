@@ -50,8 +50,7 @@ class Recipe:
         metrics: Sequence[tuple[Any, bool]] = (),
         loss_weight: float = 1.0,
     ) -> None:
-        for part in model.walk():
-            part.layer.require_adapted()
+        model.require_adapted()
         self.model = skeleton(model)
         weights = self.model.weights_by_path()
         self.trained = {path: weight for path, (weight, trained) in weights.items() if trained}

@@ -9,7 +9,8 @@ from lamina.errors import missing_attribute, user_facing
 from lamina.layer import Layer
 from lamina.layers.activations import LeakyReLU, ReLU, Softmax
 from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
-from lamina.layers.lookup import Hashing, IntegerLookup, StringLookup
+from lamina.layers.hashing import Hashing
+from lamina.layers.lookup import IntegerLookup, StringLookup
 from lamina.layers.names import registry as registry
 from lamina.layers.normalization import BatchNormalization
 from lamina.layers.preprocessing import CategoryEncoding, Discretization, Normalization, Pipeline, Rescaling

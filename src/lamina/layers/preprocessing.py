@@ -15,7 +15,7 @@ from lamina.dtypes import epsilon, floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
 from lamina.host import Adapting, Line
 from lamina.layer import Layer
-from lamina.layers.lookup import MODES, dense, mode
+from lamina.layers.hashing import MODES, dense, mode
 from lamina.layers.names import held
 from lamina.settings import above_zero, flag, integer, optional, positive, serialize, setting
 from lamina.shapes import Shape
