@@ -1,0 +1,375 @@
+"""Layers that slide a small kernel over a sequence, an image or a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from lamina import activations, constraints, initializers, regularizers
+from lamina.config import data_format
+from lamina.errors import ArgumentError, ShapeError
+from lamina.kernels.convolution import convolve, convolve_transposed, spread
+from lamina.layer import Layer
+from lamina.settings import Setting, flag, integer, one_of, optional, positive, setting
+from lamina.shapes import InputSpec, Shape
+
+Array = jax.Array
+
+
+def _one_for_each(rank: int, convert: Callable[[Any], int]) -> Callable[[Any], tuple[int, ...]]:
+    """Takes one size for all axes, or one for each."""
+
+    def sizes(value: Any) -> tuple[int, ...]:
+        values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
+        if len(values) != rank:
+            raise ArgumentError(f"expected a whole number, or {rank} of them, got {value!r}.")
+        return tuple(map(convert, values))
+
+    return sizes
+
+
+def _padding(*choices: str) -> Callable[[Any], Any]:
+    """One of `choices`, in whatever case."""
+    return lambda value: one_of(*choices)(value.lower() if isinstance(value, str) else value)
+
+
+def _not_negative(value: Any) -> int:
+    if integer(value) < 0:
+        raise ArgumentError(f"expected a whole number of at least 0, got {value!r}.")
+    return integer(value)
+
+
+class _Sliding(Layer):
+    """What all of them share: sizes with one number for each axis, the bias, and where the channels stand.
+
+    The settings are fields of the families below, in Keras's order.
+    """
+
+    rank: ClassVar[int]
+    covered: ClassVar[bool] = True
+    """Whether the window must lie within the input where nothing is padded."""
+
+    def __init_subclass__(
+        cls, rank: int = 0, paddings: tuple[str, ...] = ("valid", "same"), first: tuple[str, ...] = (), **kwargs: Any
+    ) -> None:
+        if rank:
+            cls.rank = rank
+            size = _one_for_each(rank, positive)
+            converts = {
+                "kernel_size": size,
+                "strides": size,
+                "dilation_rate": size,
+                "output_padding": optional(_one_for_each(rank, _not_negative)),
+                "padding": _padding(*paddings),
+            }
+            fields = {name: cls.settings[name] for name in (*first, *cls.settings)}
+            for name in converts.keys() & fields.keys():
+                fields[name] = Setting(converts[name], fields[name].default, False)
+            cls.settings = fields
+        super().__init_subclass__(**kwargs)
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+
+    def given(self) -> dict[str, Any]:
+        return super().given() | {"activity_regularizer": self.activity_regularizer}
+
+    def make_kernels(self, channels: int) -> int:
+        """Make the weights before the bias for so many input channels, and return the number of output channels."""
+        raise NotImplementedError
+
+    def slide(self, x: Array) -> Array:
+        """The layer's convolution.  (batch, *sizes, channels) -> (batch, *positions, output channels)"""
+        raise NotImplementedError
+
+    def add(self, kind: str, shape: tuple[int, ...]) -> Any:
+        """The weight that the settings `{kind}_initializer`, `_regularizer` and `_constraint` are for."""
+        initializer, regularizer, constraint = (
+            getattr(self, f"{kind}_{what}") for what in ("initializer", "regularizer", "constraint")
+        )
+        return self.add_weight(shape, initializer, regularizer=regularizer, constraint=constraint)
+
+    def build(self: Any, input_shape: Shape) -> None:
+        axis = -1 if self.data_format == "channels_last" else 1
+        channels = input_shape[axis]
+        if channels is None:
+            raise ShapeError(f"needs to know the number of channels, got {tuple(input_shape)}")
+        filters = self.make_kernels(channels)
+        if self.use_bias:
+            self.bias = self.add("bias", (filters,))
+        self.input_spec = InputSpec(ndim=self.rank + 2, axes={axis: channels})
+
+    def call(self: Any, x: Array) -> Array:
+        last = self.data_format == "channels_last"
+        y = self.slide(x if last else jnp.moveaxis(x, 1, -1))
+        y = y + self.bias if self.use_bias else y
+        return self.activation(y if last else jnp.moveaxis(y, -1, 1))  # type: ignore[no-any-return]
+
+    def _check_input(self: Any, shape: Shape) -> None:
+        super()._check_input(shape)
+        if not self.covered or self.padding != "valid":
+            return
+        sizes = shape[1:-1] if self.data_format == "channels_last" else shape[2:]
+        needed = spread(self.kernel_size, self.dilation_rate)
+        if any(size is not None and size < least for size, least in zip(sizes, needed, strict=True)):
+            raise ShapeError(
+                f"wants at least {' x '.join(map(str, needed))} for its window, got {' x '.join(map(str, sizes))}: "
+                "take a smaller kernel_size or padding='same'"
+            )
+
+
+def _not_both(layer: Any) -> None:
+    if max(layer.strides) > 1 and max(layer.dilation_rate) > 1:
+        raise ArgumentError(
+            f"{type(layer).__name__}(strides={layer.strides}, dilation_rate={layer.dilation_rate}): only one of the "
+            "two may be above 1."
+        )
+
+
+class _Conv(_Sliding):
+    filters: int = setting(positive)
+    kernel_size: Any
+    strides: Any = 1
+    padding: str = "valid"
+    data_format: str | None = setting(data_format, default=None)
+    dilation_rate: Any = 1
+    groups: int = setting(positive, default=1)
+    activation: Any = setting(activations.get, default=None)
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: Any = setting(initializers.get, default="zeros")
+    kernel_regularizer: Any = setting(regularizers.get, default=None)
+    bias_regularizer: Any = setting(regularizers.get, default=None)
+    kernel_constraint: Any = setting(constraints.get, default=None)
+    bias_constraint: Any = setting(constraints.get, default=None)
+
+    def validate(self) -> None:
+        super().validate()
+        _not_both(self)
+        if self.filters % self.groups:
+            raise ArgumentError(
+                f"{type(self).__name__}(filters={self.filters}, groups={self.groups}): groups must divide filters."
+            )
+
+    def make_kernels(self, channels: int) -> int:
+        if channels % self.groups:
+            raise ShapeError(f"wants channels that its groups={self.groups} divides, got {channels}")
+        self.kernel = self.add("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        return self.filters
+
+    def slide(self, x: Array) -> Array:
+        return convolve(x, self.kernel, self.strides, self.padding, self.dilation_rate, self.groups)
+
+
+class Conv1D(_Conv, rank=1, paddings=("valid", "same", "causal")):
+    """Maps (batch, steps, channels) to (batch, new steps, filters).
+
+    `y[p] = activation(sum_w x[p + w] @ kernel[w] + bias)`, at every `strides`-th p, with the w `dilation_rate` apart.
+    With `padding="causal"` no output sees a later step. `groups` parts of the channels are convolved apart.
+
+    >>> Conv1D(3, 2)(jnp.ones((1, 5, 4))).shape
+    (1, 4, 3)
+    """
+
+
+class Conv2D(_Conv, rank=2):
+    """Maps (batch, rows, columns, channels) to (batch, new rows, new columns, filters).
+
+    `y[i, j] = activation(sum_{a, b} x[i + a, j + b] @ kernel[a, b] + bias)`, at every `strides`-th i and j, with a and
+    b `dilation_rate` apart. `groups` parts of the channels are convolved apart, each for its part of the filters.
+
+    >>> Conv2D(8, 3, padding="same", activation="relu")(jnp.ones((1, 5, 5, 1))).shape
+    (1, 5, 5, 8)
+    """
+
+
+class Conv3D(_Conv, rank=3):
+    """Maps (batch, depth, rows, columns, channels) to (batch, new depth, new rows, new columns, filters).
+
+    The three-dimensional `Conv2D`.
+
+    >>> Conv3D(2, 2)(jnp.ones((1, 3, 3, 3, 1))).shape
+    (1, 2, 2, 2, 2)
+    """
+
+
+class _ConvTranspose(_Sliding):
+    filters: int = setting(positive)
+    kernel_size: Any
+    strides: Any = 1
+    padding: str = "valid"
+    output_padding: Any = None
+    data_format: str | None = setting(data_format, default=None)
+    dilation_rate: Any = 1
+    activation: Any = setting(activations.get, default=None)
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: Any = setting(initializers.get, default="zeros")
+    kernel_regularizer: Any = setting(regularizers.get, default=None)
+    bias_regularizer: Any = setting(regularizers.get, default=None)
+    kernel_constraint: Any = setting(constraints.get, default=None)
+    bias_constraint: Any = setting(constraints.get, default=None)
+
+    covered: ClassVar[bool] = False
+
+    def validate(self) -> None:
+        super().validate()
+        _not_both(self)
+        if any(more >= stride for more, stride in zip(self.output_padding or (), self.strides, strict=False)):
+            raise ArgumentError(
+                f"{type(self).__name__}(strides={self.strides}, output_padding={self.output_padding}): "
+                "output_padding must be below strides on every axis."
+            )
+
+    def make_kernels(self, channels: int) -> int:
+        self.kernel = self.add("kernel", (*self.kernel_size, self.filters, channels))
+        return self.filters
+
+    def slide(self, x: Array) -> Array:
+        return convolve_transposed(x, self.kernel, self.strides, self.padding, self.dilation_rate, self.output_padding)
+
+
+class Conv1DTranspose(_ConvTranspose, rank=1):
+    """Maps (batch, steps, channels) to (batch, more steps, filters): the way back of a `Conv1D`, as its gradient goes.
+
+    See `Conv2DTranspose`.
+
+    >>> Conv1DTranspose(3, 2, strides=2)(jnp.ones((1, 5, 4))).shape
+    (1, 10, 3)
+    """
+
+
+class Conv2DTranspose(_ConvTranspose, rank=2):
+    """Maps (batch, rows, columns, channels) to (batch, more rows, more columns, filters): the way back of a `Conv2D`.
+
+    Every input element adds its multiple of the kernel to the output, `strides` apart. n rows become `n * strides` for
+    `padding="same"` and `(n - 1) * strides + max(kernel_size, strides)` for "valid"; with `output_padding` they become
+    `(n - 1) * strides + kernel_size % 2 + output_padding` and `(n - 1) * strides + kernel_size + output_padding`.
+    Source: Dumoulin and Visin, 2016, https://arxiv.org/abs/1603.07285
+
+    >>> Conv2DTranspose(8, 3, strides=2, padding="same")(jnp.ones((1, 5, 5, 4))).shape
+    (1, 10, 10, 8)
+    """
+
+
+class Conv3DTranspose(
+    _ConvTranspose, rank=3, first=("filters", "kernel_size", "strides", "padding", "data_format", "output_padding")
+):
+    """Maps (batch, depth, rows, columns, channels) to (batch, more depth, more rows, more columns, filters).
+
+    The three-dimensional `Conv2DTranspose`.
+
+    >>> Conv3DTranspose(2, 2, strides=2)(jnp.ones((1, 2, 2, 2, 1))).shape
+    (1, 4, 4, 4, 2)
+    """
+
+
+class _DepthwiseConv(_Sliding):
+    kernel_size: Any
+    strides: Any = 1
+    padding: str = "valid"
+    depth_multiplier: int = setting(positive, default=1)
+    data_format: str | None = setting(data_format, default=None)
+    dilation_rate: Any = 1
+    activation: Any = setting(activations.get, default=None)
+    use_bias: bool = setting(flag, default=True)
+    depthwise_initializer: Any = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: Any = setting(initializers.get, default="zeros")
+    depthwise_regularizer: Any = setting(regularizers.get, default=None)
+    bias_regularizer: Any = setting(regularizers.get, default=None)
+    depthwise_constraint: Any = setting(constraints.get, default=None)
+    bias_constraint: Any = setting(constraints.get, default=None)
+
+    def make_kernels(self, channels: int) -> int:
+        self.kernel = self.add("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
+        return channels * self.depth_multiplier
+
+    def slide(self, x: Array) -> Array:
+        return _each_channel(self, x, self.kernel)
+
+
+def _each_channel(layer: Any, x: Array, kernel: Array) -> Array:
+    """Every channel convolved with kernels of its own, (*window, channels, multiplier)."""
+    *window, channels, multiplier = kernel.shape
+    kernel = kernel.reshape(*window, 1, channels * multiplier)
+    return convolve(x, kernel, layer.strides, layer.padding, layer.dilation_rate, channels)
+
+
+class DepthwiseConv1D(_DepthwiseConv, rank=1):
+    """Maps (batch, steps, channels) to (batch, new steps, channels * depth_multiplier), each channel by itself.
+
+    >>> DepthwiseConv1D(2, depth_multiplier=3)(jnp.ones((1, 5, 4))).shape
+    (1, 4, 12)
+    """
+
+
+class DepthwiseConv2D(_DepthwiseConv, rank=2):
+    """Maps (batch, rows, columns, channels) to (batch, new rows, new columns, channels * depth_multiplier).
+
+    Each channel is convolved by itself, with `depth_multiplier` kernels of its own.
+
+    >>> DepthwiseConv2D(3)(jnp.ones((1, 5, 5, 4))).shape
+    (1, 3, 3, 4)
+    """
+
+
+class _SeparableConv(_Sliding):
+    filters: int = setting(positive)
+    kernel_size: Any
+    strides: Any = 1
+    padding: str = "valid"
+    data_format: str | None = setting(data_format, default=None)
+    dilation_rate: Any = 1
+    depth_multiplier: int = setting(positive, default=1)
+    activation: Any = setting(activations.get, default=None)
+    use_bias: bool = setting(flag, default=True)
+    depthwise_initializer: Any = setting(initializers.get, default="glorot_uniform")
+    pointwise_initializer: Any = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: Any = setting(initializers.get, default="zeros")
+    depthwise_regularizer: Any = setting(regularizers.get, default=None)
+    pointwise_regularizer: Any = setting(regularizers.get, default=None)
+    bias_regularizer: Any = setting(regularizers.get, default=None)
+    depthwise_constraint: Any = setting(constraints.get, default=None)
+    pointwise_constraint: Any = setting(constraints.get, default=None)
+    bias_constraint: Any = setting(constraints.get, default=None)
+
+    def make_kernels(self, channels: int) -> int:
+        inner = channels * self.depth_multiplier
+        self.depthwise_kernel = self.add("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
+        self.pointwise_kernel = self.add("pointwise", (*(1,) * self.rank, inner, self.filters))
+        return self.filters
+
+    def slide(self, x: Array) -> Array:
+        inner = _each_channel(self, x, self.depthwise_kernel)
+        return jnp.matmul(inner, self.pointwise_kernel.reshape(-1, self.filters))
+
+
+class SeparableConv1D(_SeparableConv, rank=1):
+    """Maps (batch, steps, channels) to (batch, new steps, filters): each channel by itself, then all at each step.
+
+    A `DepthwiseConv1D` without bias, then a matrix product with (channels * depth_multiplier, filters).
+
+    >>> SeparableConv1D(3, 2)(jnp.ones((1, 5, 4))).shape
+    (1, 4, 3)
+    """
+
+
+class SeparableConv2D(_SeparableConv, rank=2):
+    """Maps (batch, rows, columns, channels) to (batch, new rows, new columns, filters), in two cheaper steps.
+
+    A `DepthwiseConv2D` without bias, then at each place a matrix product with (channels * depth_multiplier, filters).
+    Source: Chollet, 2016, https://arxiv.org/abs/1610.02357
+
+    >>> SeparableConv2D(8, 3)(jnp.ones((1, 5, 5, 4))).shape
+    (1, 3, 3, 8)
+    """
+
+
+Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
+Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose
+SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
