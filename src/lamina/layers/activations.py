@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 import jax
 
-from lamina import activations
-from lamina.errors import ArgumentError
+from lamina import activations, constraints, initializers, regularizers
+from lamina.errors import ArgumentError, ShapeError
 from lamina.layer import Layer
-from lamina.settings import number, optional, setting
+from lamina.settings import integer, number, optional, setting
+from lamina.shapes import InputSpec, Shape
 
 Array = jax.Array
 
@@ -75,3 +76,56 @@ class Softmax(Layer):
         if isinstance(axis, tuple) and len(axis) > 1:
             return jax.numpy.exp(x - jax.scipy.special.logsumexp(x, axis=axis, keepdims=True))
         return activations.softmax(x, axis=axis[0] if isinstance(axis, tuple) else axis)
+
+
+class ELU(Layer):
+    """`x` where it is positive, else `alpha * (exp(x) - 1)`: the shape stays.
+
+    >>> ELU()(jax.numpy.array([[-1.0, 2.0]])).round(3)
+    Array([[-0.632,  2.   ]], dtype=float32)
+    """
+
+    alpha: float = setting(number, default=1.0)
+
+    supports_masking: ClassVar[bool] = True
+
+    def call(self, x: Array) -> Array:
+        return activations.elu(x, self.alpha)
+
+
+def _axes(value: Any) -> list[int]:
+    return [integer(axis) for axis in (value if isinstance(value, (tuple, list)) else [value])]
+
+
+class PReLU(Layer):
+    """`x` where it is positive, else `alpha * x` with an `alpha` learned for each element of a sample.
+
+    Along `shared_axes`, counted with the batch's as 0, there is one `alpha` for all: `[1, 2]` for an image.
+    Source: He et al., 2015, https://arxiv.org/abs/1502.01852
+
+    >>> PReLU("ones")(jax.numpy.array([[-1.0, 2.0]]))
+    Array([[-1.,  2.]], dtype=float32)
+    """
+
+    alpha_initializer: Any = setting(initializers.get, default="zeros")
+    alpha_regularizer: Any = setting(regularizers.get, default=None)
+    alpha_constraint: Any = setting(constraints.get, default=None)
+    shared_axes: Any = setting(optional(_axes), default=None)
+
+    supports_masking: ClassVar[bool] = True
+
+    def build(self, input_shape: Shape) -> None:
+        shared = self.shared_axes or []
+        if any(not 1 <= axis < len(input_shape) for axis in shared):
+            raise ShapeError(f"has shared_axes={shared}, and wants axes from 1 to {len(input_shape) - 1}")
+        sizes = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared}
+        self.alpha = self.add_weight(
+            [sizes.get(axis, 1) for axis in range(1, len(input_shape))],
+            self.alpha_initializer,
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+        )
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=sizes)
+
+    def call(self, x: Array) -> Array:
+        return activations.relu(x) - self.alpha * activations.relu(-x)  # type: ignore[no-any-return]

@@ -1,0 +1,137 @@
+"""Pooling windows: the largest or the mean element of each.
+
+On a CPU a window is read as shifted, strided slices, one axis after the other, because XLA's gradient of a window's
+maximum is its slowest formula. Milliseconds for the gradient with respect to the input, float32, on two cores:
+
+| input, window, stride          | XLA's window | reshape, then reduce | slices |
+|--------------------------------|--------------|----------------------|--------|
+| max (128, 26, 26, 32), 2×2, 2  |         28.1 |                  2.8 |    0.8 |
+| max (64, 32, 32, 32), 2×2, 2   |         20.1 |                  2.0 |    0.5 |
+| max (64, 196, 128), 5, 5       |          2.1 |                  0.9 |    0.7 |
+| max (32, 55, 55, 64), 3×3, 2   |         83.2 |                    – |   16.3 |
+| max (32, 28, 28, 64), 3×3, 1   |         48.4 |                    – |    3.2 |
+| max (64, 200, 128), 50, 50     |          4.3 |                  2.3 |   30.8 |
+| mean (128, 26, 26, 32), 2×2, 2 |          0.6 |                  0.2 |    1.1 |
+| mean (32, 55, 55, 64), 3×3, 2  |         14.3 |                    – |    9.9 |
+| mean (32, 28, 28, 64), 3×3, 1  |          2.7 |                    – |    0.9 |
+
+Reshape-then-reduce shares the gradient among equal elements, where XLA and the slices give it to the first; so it
+serves for means alone. On other platforms, and for windows too long to unroll, XLA's own formulas stand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+Array = jax.Array
+Sizes = tuple[int, ...]
+UNROLLED = 16
+"""How many slices, over all axes, a window is read in at most."""
+
+
+def max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
+    """The largest element of each window; `window` and `strides` have a size for each of `axes`."""
+    lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else np.iinfo(x.dtype).min
+    start = np.asarray(lowest, x.dtype)
+    x = _padded(x, start, window, strides, padding, axes)
+    if _unroll(window):
+        return _by_slices(x, window, strides, axes, _first_largest)
+    return lax.reduce_window(x, start, lax.max, *_whole(x, window, strides, axes), "VALID")  # type: ignore[no-any-return]
+
+
+def mean_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
+    """The mean of each window over those of its elements that are no padding."""
+    dtype = jnp.promote_types(x.dtype, jnp.float32)  # sums in at least float32
+    total = _sums(x.astype(dtype), window, strides, padding, axes)
+    if padding == "valid":
+        count: Any = jnp.asarray(math.prod(window), dtype)
+    else:
+        ones = jnp.ones([size if axis in axes else 1 for axis, size in enumerate(x.shape)], dtype)
+        count = _sums(ones, window, strides, padding, axes)
+    mean = total / count
+    result: Array = mean.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else mean
+    return result
+
+
+def _sums(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
+    zero = np.asarray(0, x.dtype)
+    x = _padded(x, zero, window, strides, padding, axes)
+    if window == strides:
+        for axis, size in zip(axes, window, strict=True):
+            count = x.shape[axis] // size
+            x = lax.slice_in_dim(x, 0, count * size, 1, axis)
+            x = x.reshape((*x.shape[:axis], count, size, *x.shape[axis + 1 :])).sum(axis + 1)
+        return x
+    if _unroll(window):
+        return _by_slices(x, window, strides, axes, jnp.add)
+    return lax.reduce_window(x, zero, lax.add, *_whole(x, window, strides, axes), "VALID")  # type: ignore[no-any-return]
+
+
+def _unroll(window: Sizes) -> bool:
+    return jax.default_backend() == "cpu" and sum(window) <= UNROLLED
+
+
+def _first_largest(a: Array, b: Array) -> Array:
+    """The larger of two, `a` where they are equal, and NaN where one is: the gradient goes the same way."""
+    return jnp.where((b > a) | (b != b), b, a)
+
+
+def _by_slices(x: Array, window: Sizes, strides: Sizes, axes: Sizes, join: Callable[[Array, Array], Array]) -> Array:
+    # The last axis first: then the first of equal elements is the first in the order of rows, as in XLA.
+    for axis, size, stride in reversed(list(zip(axes, window, strides, strict=True))):
+        reach = x.shape[axis] - size  # how far the window moves
+        parts = [lax.slice_in_dim(x, k, k + reach // stride * stride + 1, stride, axis) for k in range(size)]
+        x = parts[0]
+        for part in parts[1:]:
+            x = join(x, part)
+    return x
+
+
+def _padded(x: Array, value: Any, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
+    """x as XLA pads it for `padding`, "same" or "valid"."""
+    if padding == "valid":
+        return x
+    amounts = lax.padtype_to_pads([x.shape[axis] for axis in axes], window, strides, "SAME")
+    by_axis = {axis: (low, high, 0) for axis, (low, high) in zip(axes, amounts, strict=True)}
+    return lax.pad(x, value, [by_axis.get(axis, (0, 0, 0)) for axis in range(x.ndim)])
+
+
+def _whole(x: Array, window: Sizes, strides: Sizes, axes: Sizes) -> tuple[Sizes, Sizes]:
+    """`window` and `strides` with a size for every axis of x."""
+    sizes, steps = dict(zip(axes, window, strict=True)), dict(zip(axes, strides, strict=True))
+    return tuple(sizes.get(i, 1) for i in range(x.ndim)), tuple(steps.get(i, 1) for i in range(x.ndim))
+
+
+def adaptive_max_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
+    """The largest element of each of `sizes[i]` windows that cover axis `axes[i]` as evenly as can be."""
+    for axis, size in reversed(list(zip(axes, sizes, strict=True))):
+        starts, ends = _windows(x.shape[axis], size)
+        parts = [jnp.take(x, np.minimum(starts + k, ends - 1), axis, mode="clip") for k in range((ends - starts).max())]
+        x = parts[0]
+        for part in parts[1:]:
+            x = _first_largest(x, part)
+    return x
+
+
+def adaptive_mean_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
+    """The mean of each of `sizes[i]` windows that cover axis `axes[i]` as evenly as can be: one matrix product."""
+    for axis, size in zip(axes, sizes, strict=True):
+        starts, ends = _windows(x.shape[axis], size)
+        position = np.arange(x.shape[axis])[:, None]
+        share = ((position >= starts) & (position < ends)) / (ends - starts)  # (length, size)
+        mean = jnp.tensordot(x, jnp.asarray(share, x.dtype), ((axis,), (0,)), precision="highest")
+        x = jnp.moveaxis(mean, -1, axis)
+    return x
+
+
+def _windows(length: int, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Where `count` windows over `length` elements start and end; each next one may share an element."""
+    index = np.arange(count)
+    return index * length // count, -((-(index + 1) * length) // count)

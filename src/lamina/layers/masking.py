@@ -1,0 +1,46 @@
+"""Layers that pass their input on, and decide what is padding."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from lamina.layer import Layer
+from lamina.settings import number, setting
+
+Array = jax.Array
+
+
+class Identity(Layer):
+    """Passes its input on as it is.
+
+    >>> Identity()(jnp.ones((1, 2)))
+    Array([[1., 1.]], dtype=float32)
+    """
+
+    supports_masking: ClassVar[bool] = True
+
+    def call(self, x: Array) -> Array:
+        return x
+
+
+class Masking(Layer):
+    """Marks as padding the steps of (batch, ..., features) whose features all equal `mask_value`, and sets them to 0.
+
+    >>> masking = Masking(9.0)
+    >>> x = jnp.array([[[1.0, 9.0], [9.0, 9.0]]])
+    >>> masking(x)[0, 1], masking.compute_mask(x)
+    (Array([0., 0.], dtype=float32), Array([[ True, False]], dtype=bool))
+    """
+
+    mask_value: float = setting(number, default=0.0)
+
+    supports_masking: ClassVar[bool] = True
+
+    def call(self, x: Array) -> Array:
+        return jnp.where(self.compute_mask(x)[..., None], x, jnp.zeros((), x.dtype))
+
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        return jnp.any(x != jnp.asarray(self.mask_value, x.dtype), -1)

@@ -1,0 +1,74 @@
+"""Keras's layers of several inputs: none fits in a stack, and each says what to write instead.
+
+A stack is one line, so nothing can meet in it. A custom layer may branch inside its `call`:
+
+    class Residual(layers.Layer):
+        def __init__(self, inner, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = inner
+        def call(self, x):
+            return x + self.inner(x)
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from lamina.errors import StackError, user_facing
+from lamina.layer import Layer
+
+ATTENTION = "jax.nn.dot_product_attention(self.query(x), self.key(x), self.value(x))"
+INSTEAD = {
+    "Add": "x + self.inner(x)",
+    "Subtract": "self.left(x) - self.right(x)",
+    "Multiply": "x * self.gate(x)",
+    "Average": "(self.left(x) + self.right(x)) / 2",
+    "Maximum": "jnp.maximum(self.left(x), self.right(x))",
+    "Minimum": "jnp.minimum(self.left(x), self.right(x))",
+    "Concatenate": "jnp.concatenate([self.left(x), self.right(x)], -1)",
+    "Dot": "jnp.sum(self.left(x) * self.right(x), -1, keepdims=True)",
+    "Attention": ATTENTION,
+    "AdditiveAttention": "jax.nn.softmax(self.score(jnp.tanh(self.query(x) + self.key(x))), 1) * self.value(x)",
+    "MultiHeadAttention": ATTENTION,
+    "GroupQueryAttention": ATTENTION,
+    "HashedCrossing": "self.embedding((x[:, 0] * 31 + x[:, 1]) % self.bins)",
+}
+"""For each name, the line of a custom layer's `call` that does its work."""
+
+
+class SeveralInputs(Layer):
+    """A layer that joins tensors: it exists to say why there is none."""
+
+    refusal: ClassVar[str]
+
+    @user_facing
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        raise StackError(cls.refusal)
+
+
+def _refusal(name: str) -> str:
+    return (
+        f"{name} joins several tensors, and a stack is one line of layers with one tensor between them: write a Layer "
+        f"of your own whose call has the branch inside, such as `return {INSTEAD[name]}`."
+    )
+
+
+def _class(name: str) -> type[SeveralInputs]:
+    refusal = _refusal(name)
+    return type(name, (SeveralInputs,), {"refusal": refusal, "__doc__": refusal, "__module__": __name__})
+
+
+def _function(name: str) -> Any:
+    @user_facing
+    def join(*args: Any, **kwargs: Any) -> Any:
+        raise StackError(_refusal(name))
+
+    join.__name__ = join.__qualname__ = name.lower()
+    join.__doc__ = _refusal(name)
+    return join
+
+
+CLASSES = {name: _class(name) for name in INSTEAD}
+FUNCTIONS = {
+    name.lower(): _function(name) for name in "Add Subtract Multiply Average Maximum Minimum Concatenate Dot".split()
+}
