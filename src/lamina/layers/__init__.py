@@ -8,6 +8,22 @@ from lamina.activations import registry as functions
 from lamina.errors import missing_attribute, user_facing
 from lamina.layer import Layer
 from lamina.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from lamina.layers.augmentation import (
+    AutoContrast,
+    ContrastLimitedAdaptiveHistogramEqualization,
+    Equalization,
+    RandomBrightness,
+    RandomColorDegeneration,
+    RandomContrast,
+    RandomGaussianBlur,
+    RandomGrayscale,
+    RandomHue,
+    RandomInvert,
+    RandomPosterization,
+    RandomSaturation,
+    RandomSharpness,
+    Solarization,
+)
 from lamina.layers.convolution import (
     Conv1D,
     Conv1DTranspose,
@@ -30,9 +46,19 @@ from lamina.layers.convolution import (
 )
 from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
 from lamina.layers.hashing import Hashing
+from lamina.layers.images import CenterCrop, RandomCrop, Resizing
 from lamina.layers.lookup import IntegerLookup, StringLookup
 from lamina.layers.masking import Identity, Masking
 from lamina.layers.merging import CLASSES, FUNCTIONS
+from lamina.layers.mixing import (
+    AugMix,
+    CutMix,
+    MaxNumBoundingBoxes,
+    MixUp,
+    RandAugment,
+    RandomColorJitter,
+    RandomErasing,
+)
 from lamina.layers.names import registry as registry
 from lamina.layers.normalization import (
     BatchNormalization,
@@ -100,10 +126,21 @@ from lamina.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from lamina.layers.spectrograms import MelSpectrogram, STFTSpectrogram
 from lamina.layers.text import TextVectorization
+from lamina.layers.warping import (
+    RandomElasticTransform,
+    RandomFlip,
+    RandomPerspective,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
+)
 from lamina.shapes import InputSpec
 
 __all__ = [
+    "ELU",
     "Activation",
     "ActivityRegularization",
     "AdaptiveAveragePooling1D",
@@ -113,6 +150,8 @@ __all__ = [
     "AdaptiveMaxPooling2D",
     "AdaptiveMaxPooling3D",
     "AlphaDropout",
+    "AugMix",
+    "AutoContrast",
     "AveragePooling1D",
     "AveragePooling2D",
     "AveragePooling3D",
@@ -121,6 +160,8 @@ __all__ = [
     "AvgPool3D",
     "BatchNormalization",
     "CategoryEncoding",
+    "CenterCrop",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
@@ -136,12 +177,13 @@ __all__ = [
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Discretization",
     "Dropout",
-    "ELU",
+    "Equalization",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
@@ -169,26 +211,53 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxNumBoundingBoxes",
     "MaxPool1D",
     "MaxPool2D",
     "MaxPool3D",
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "MelSpectrogram",
+    "MixUp",
     "Normalization",
     "PReLU",
     "Permute",
     "Pipeline",
     "RMSNormalization",
+    "RandAugment",
+    "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomElasticTransform",
+    "RandomErasing",
+    "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
+    "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
+    "RandomShear",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
     "Softmax",
+    "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",

@@ -1,0 +1,285 @@
+"""Images and sound: real Keras's transforms for Keras's own draws, what is drawn, and what is refused."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+import lamina
+from lamina import layers
+from lamina.errors import ArgumentError, CallError, ShapeError, StackError
+from lamina.random import key_of
+
+SHAPE = (6, 7, 9, 3)
+IMAGES = np.random.default_rng(0).uniform(0, 255, SHAPE).astype("float32")
+
+
+def column(value):
+    return jnp.asarray(value).reshape(-1, 1, 1, 1)
+
+
+def flags(name):
+    return lambda t: {"apply": column(t[name])}
+
+
+# Layer, settings, and Keras's drawn transformation as arguments of our `transform`.
+TRANSFORMS = [
+    ("RandomFlip", {}, lambda t: {"across": t["flips"], "down": t["flips"]}),
+    ("RandomFlip", {"mode": "horizontal"}, lambda t: {"across": t["flips"], "down": t["flips"]}),
+    *(
+        (
+            "RandomRotation",
+            {"factor": 0.3, "fill_mode": mode, "interpolation": way, "fill_value": 9.0},
+            lambda t: {"angle": jnp.deg2rad(t["angle"])},
+        )
+        for mode in ("reflect", "wrap", "constant", "nearest")
+        for way in ("bilinear", "nearest")
+    ),
+    (
+        "RandomTranslation",
+        {"height_factor": 0.6, "width_factor": (-0.1, 0.8), "fill_mode": "constant"},
+        lambda t: {"right": t["translations"][:, 0], "down": t["translations"][:, 1]},
+    ),
+    ("RandomZoom", {"height_factor": 0.5}, lambda t: {"tall": t["height_zoom"][:, 0], "wide": t["width_zoom"][:, 0]}),
+    (
+        "RandomZoom",
+        {"height_factor": (0.1, 0.9), "width_factor": 0.4, "fill_mode": "wrap"},
+        lambda t: {"tall": t["height_zoom"][:, 0], "wide": t["width_zoom"][:, 0]},
+    ),
+    (
+        "RandomShear",
+        {"x_factor": 0.6, "y_factor": (0.1, 0.4)},
+        lambda t: {"x_shear": t["shear_factor"][:, 0], "y_shear": t["shear_factor"][:, 1]},
+    ),
+    (
+        "RandomPerspective",
+        {"factor": (0.8, 1.0), "scale": 0.6, "fill_value": 3.0},
+        lambda t: flags("apply_perspective")(t) | {"start": t["start_points"], "end": t["end_points"]},
+    ),
+    ("RandomContrast", {"factor": (0.5, 0.9)}, lambda t: {"contrast": t["contrast_factor"]}),
+    ("RandomBrightness", {"factor": 0.5}, lambda t: {"factor": t["rgb_delta"] / 255}),
+    ("RandomBrightness", {"factor": (0.2, 0.5), "value_range": (0, 200)}, lambda t: {"factor": t["rgb_delta"] / 200}),
+    ("RandomHue", {"factor": 0.9}, lambda t: {"turn": t["factor"].reshape(-1, 1, 1)}),
+    (
+        "RandomSaturation",
+        {"factor": (0.2, 0.8)},
+        lambda t: {"factor": column(t["factor"] * (1 + 1e-7) / (1 + t["factor"]))},
+    ),
+    ("RandomColorDegeneration", {"factor": 0.8}, lambda t: {"factor": t["factor"]}),
+    ("RandomGrayscale", {"factor": 0.5}, lambda t: {"apply": t}),
+    ("RandomInvert", {"factor": (0.3, 0.9)}, flags("apply_inversion")),
+    ("RandomPosterization", {"factor": 6}, lambda t: {"shift": column(t["shift_factor"]).astype(jnp.int32)}),
+    ("RandomSharpness", {"factor": 0.9}, lambda t: {"factor": column(t["factor"])}),
+    (
+        "RandomGaussianBlur",
+        {"kernel_size": (3, 5), "sigma": (0.5, 0.9)},
+        lambda t: flags("should_apply_blur")(t) | {"sigma": jnp.tile(t["blur_factor"], (SHAPE[0], 1))},
+    ),
+    (
+        "Solarization",
+        {"addition_factor": 0.4, "threshold_factor": (0.2, 0.6), "value_range": (0, 250)},
+        lambda t: {"addition": t["additions"], "threshold": t["thresholds"]},
+    ),
+    (
+        "RandomErasing",
+        {"factor": (0.5, 1.0), "fill_value": 40.0},
+        lambda t: {"apply": column(t["apply_erasing"]), "box": t["batch_masks"], "patch": t["fill_value"]},
+    ),
+    ("CutMix", {}, lambda t: {"box": t["batch_masks"], "other": t["permutation_order"]}),
+    ("MixUp", {"alpha": 0.5}, lambda t: {"weight": column(t["mix_weight"]), "other": t["permutation_order"]}),
+]
+RANDOM = sorted({name for name, _, _ in TRANSFORMS} | {"RandomElasticTransform", "RandomColorJitter", "RandomCrop"})
+SETTINGS = {name: settings for name, settings, _ in TRANSFORMS} | {
+    "RandomElasticTransform": {"factor": (1.0, 1.0), "scale": (0.3, 0.6)},
+    "RandomColorJitter": {"brightness_factor": 0.2, "contrast_factor": 0.3, "saturation_factor": 0.6},
+    "RandomCrop": {"height": 4, "width": 5},
+}
+
+
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64")
+@pytest.mark.parametrize(("name", "settings", "ours"), TRANSFORMS, ids=lambda v: v if isinstance(v, str) else None)
+def test_transform_equals_keras_for_its_draws(name, settings, ours):
+    other = getattr(keras.layers, name)(**settings, seed=1)
+    drawn = other.get_random_transformation(jnp.asarray(IMAGES), training=True)
+    want = other.transform_images(jnp.asarray(IMAGES), drawn, training=True)
+    got = getattr(layers, name)(**settings).transform(jnp.asarray(IMAGES), **ours(drawn))
+    assert not np.allclose(want, IMAGES)
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-3)  # of 255
+
+
+def test_elastic_equals_keras_for_the_same_noise():
+    settings = {"factor": (1.0, 1.0), "scale": (0.8, 0.8)}
+    other = keras.layers.RandomElasticTransform(**settings)
+    drawn = {"apply_transform": jnp.ones(6, bool), "distortion_factor": jnp.float32(0.8), "seed": 7}
+    noise = jax.random.normal(key_of(7), SHAPE[:3], jnp.float32)
+    got = layers.RandomElasticTransform(**settings).transform(
+        jnp.asarray(IMAGES), jnp.ones((6, 1, 1, 1), bool), jnp.full(6, 0.8), jnp.stack([noise, noise], -1)
+    )
+    np.testing.assert_allclose(got, other.transform_images(jnp.asarray(IMAGES), drawn), rtol=1e-5, atol=2e-3)
+
+
+def trained(layer, x=IMAGES):
+    return np.asarray(jax.jit(lambda x: layer(x, training=True))(jnp.asarray(x)))
+
+
+@pytest.mark.parametrize("name", [*RANDOM, "RandAugment", "AugMix"])
+def test_images_differ_seeds_repeat_and_inference_is_the_identity(name):
+    settings = SETTINGS.get(name, {})
+    same = np.repeat(IMAGES[:1], 12, 0) if name not in ("MixUp", "CutMix") else np.concatenate([IMAGES, IMAGES[::-1]])
+    made = lambda seed: trained(getattr(layers, name)(**settings, seed=seed, name="a"), same)  # noqa: E731
+    lamina.utils.set_random_seed(0)
+    first = made(1)
+    assert len({image.tobytes() for image in first}) > 1
+    lamina.utils.set_random_seed(0)
+    np.testing.assert_array_equal(made(1), first)
+    lamina.utils.set_random_seed(0)
+    assert not np.array_equal(made(2), first)
+    if name != "RandomCrop":
+        np.testing.assert_array_equal(getattr(layers, name)(**settings)(same), same)
+
+
+@pytest.mark.parametrize("name", ["RandomFlip", "RandomRotation", "RandomContrast", "RandomErasing", "RandomCrop"])
+def test_channels_first_is_the_same_with_the_axes_moved(name):
+    settings = SETTINGS[name]
+    layer = getattr(layers, name)(**settings)
+    turned = getattr(layers, name)(**settings, data_format="channels_first")
+    turned._seed = layer._seed
+    got = trained(turned, np.moveaxis(IMAGES, 3, 1))
+    np.testing.assert_allclose(np.moveaxis(got, 1, 3), trained(layer), rtol=1e-5, atol=1e-3)
+
+
+def test_each_step_draws_anew_and_only_while_training():
+    seen = []
+
+    class Note(layers.Layer):
+        def call(self, x, training=False):
+            if training:
+                jax.debug.callback(lambda y: seen.append(np.asarray(y)), x)
+            return x
+
+    model = lamina.Sequential([layers.Input((4, 4, 1)), layers.RandomFlip(), Note(), layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.tile(np.arange(16, dtype="float32").reshape(1, 4, 4, 1), (8, 1, 1, 1))
+    model.fit(x, np.zeros(8), epochs=3, batch_size=8, shuffle=False, verbose=0)
+    jax.effects_barrier()
+    assert len({step.tobytes() for step in seen}) == 3
+    assert {image[0, 0, 0] for step in seen for image in step} == {0, 3, 12, 15}  # both directions, each by itself
+    kernel, bias = model.get_weights()
+    np.testing.assert_allclose(model.predict(x), x.reshape(8, 16) @ kernel + bias, rtol=1e-5)
+
+
+def many(name, **settings):
+    return getattr(layers, name)(**settings).draw(key_of(3), (4000, 10, 20, 3))
+
+
+def test_draws_fill_their_ranges():
+    angle = many("RandomRotation", factor=(-0.1, 0.2))["angle"] / (2 * np.pi)
+    zoom = many("RandomZoom", height_factor=0.3)
+    shift = many("RandomTranslation", height_factor=0.1, width_factor=(0.2, 0.4))
+    contrast = many("RandomContrast", factor=(0.2, 0.5))["contrast"]
+    shear = many("RandomShear", x_factor=(0.1, 0.2))["x_shear"]
+    bits = 8 - many("RandomPosterization", factor=4)["shift"]
+    crop = many("RandomCrop", height=8, width=20)["corner"]
+    for values, low, high in [
+        (angle, -0.1, 0.2), (zoom["tall"], 0.7, 1.3), (shift["down"], -1, 1), (shift["right"], 4, 8),
+        (contrast, 0.8, 1.5), (abs(shear), 0.1, 0.2), (bits, 1, 3), (crop[:, 0], 0, 2),
+    ]:  # fmt: skip
+        assert low - 1e-5 <= values.min() and values.max() <= high + 1e-5
+        assert values.max() - values.min() > 0.98 * (high - low)
+        assert abs(values.mean() - (low + high) / 2) < 0.03 * (high - low)
+    np.testing.assert_array_equal(zoom["tall"], zoom["wide"])
+    assert abs((shear > 0).mean() - 0.5) < 0.04 and (crop[:, 1] == 0).all()
+    assert abs(many("RandomInvert", factor=(0.2, 0.4))["apply"].mean() - 0.3) < 0.03
+    box = many("RandomErasing", scale=(0.25, 0.25), fill_value=0)["box"]
+    np.testing.assert_allclose(box.sum((1, 2, 3)), 50, atol=6)  # half of 10 times half of 20
+
+
+def test_an_all_but_certain_chain_of_changes_stays_in_range():
+    for layer in (layers.RandAugment(num_ops=3, factor=0.9), layers.AugMix(factor=0.9)):
+        y = trained(layer)
+        assert y.min() >= 0 and y.max() <= 255 and np.isfinite(y).all()
+        assert not np.allclose(y, IMAGES)
+
+
+def test_crop_takes_windows_of_the_image():
+    x = np.arange(6 * 7 * 9, dtype="float32").reshape(6, 7, 9, 1)
+    y = trained(layers.RandomCrop(4, 5), x)
+    np.testing.assert_array_equal(np.diff(y, axis=2), 1)
+    np.testing.assert_array_equal(np.diff(y, axis=1), 9)
+    assert len({image[0, 0, 0] % 63 for image in y}) > 1
+    assert layers.RandomCrop(20, 10)(x).shape == trained(layers.RandomCrop(20, 10), x).shape == (6, 20, 10, 1)
+
+
+def test_resizing_rounds_whole_numbers():
+    x = IMAGES.astype("uint8")
+    for method in ("bilinear", "bicubic"):
+        want = keras.layers.Resizing(5, 20, interpolation=method)(x)
+        got = layers.Resizing(5, 20, interpolation=method)(x)
+        assert got.dtype == "uint8"
+        np.testing.assert_array_equal(got, want)
+
+
+def test_sizes_that_are_not_known_yet():
+    assert layers.Resizing(8, 9).compute_output_shape((None, None, None, 3)) == (None, 8, 9, 3)
+    assert layers.MelSpectrogram(num_mel_bins=7).compute_output_shape((None, 16000)) == (None, 7, 32)
+    assert layers.STFTSpectrogram(frame_length=16).compute_output_shape((None, None, 2)) == (None, None, 18)
+
+
+def test_gradients_pass_through():
+    for layer in (layers.RandomRotation(0.1), layers.RandomHue(0.3), layers.RandAugment()):
+        grad = jax.grad(lambda x, layer=layer: layer(x, training=True).sum())(jnp.asarray(IMAGES))
+        assert np.isfinite(grad).all() and np.abs(grad).sum() > 0
+
+
+def test_mel_spectrogram_of_a_tone_peaks_at_its_pitch():
+    time = np.arange(16000) / 16000
+    loud = [int(np.argmax(layers.MelSpectrogram()(np.sin(2 * np.pi * f * time)[None])[0, :, 16])) for f in (440, 3000)]
+    want = keras.layers.MelSpectrogram()(np.sin(2 * np.pi * 440 * time)[None].astype("float32"))
+    got = layers.MelSpectrogram()(np.sin(2 * np.pi * 440 * time)[None].astype("float32"))
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-3)  # decibels
+    assert abs(loud[0] - 24) <= 1 and abs(loud[1] - 85) <= 1
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda: layers.RandomRotation(2), ArgumentError, r"RandomRotation\(factor=2\): .* from -1 to 1"),
+        (lambda: layers.RandomRotation(0.1, fill_mode="reflct"), ArgumentError, "got 'reflct'"),
+        (lambda: layers.RandomZoom(-1.0), ArgumentError, "above -1"),
+        (lambda: layers.RandomTranslation("a", 0), ArgumentError, "expected a number"),
+        (lambda: layers.RandomFlip("sideways"), ArgumentError, "horizontal_and_vertical"),
+        (lambda: layers.RandomContrast(0.5, value_range=(3, 3)), ArgumentError, "lowest and the highest"),
+        (lambda: layers.RandomGaussianBlur(kernel_size=4), ArgumentError, "an odd number"),
+        (lambda: layers.RandomPosterization(9), ArgumentError, "from 1 to 8"),
+        (lambda: layers.RandomErasing(fill_value=(1, 2)), ArgumentError, "three numbers"),
+        (lambda: layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=8), ArgumentError, "two whole"),
+        (lambda: layers.Resizing(0, 3), ArgumentError, "at least 1"),
+        (lambda: layers.Resizing(2, 3, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), ArgumentError, "both"),
+        (lambda: layers.RandomFlip(bounding_box_format="xyxy"), CallError, "images alone"),
+        (lambda: layers.MaxNumBoundingBoxes(4), StackError, "beside the images"),
+        (lambda: layers.RandomHue(0.1)(np.ones((1, 4, 4, 2))), ShapeError, "wants 3 channels .*got 2"),
+        (lambda: layers.RandomFlip()(np.ones((4, 4, 3))), ShapeError, "wants 4 dimensions"),
+        (lambda: layers.RandomGrayscale()(np.ones((1, 4, 4, 2))), ShapeError, "wants 1 or 3 channels"),
+        (lambda: layers.MelSpectrogram(fft_length=8, sequence_length=9), ArgumentError, "at least sequence_length"),
+        (lambda: layers.MelSpectrogram(min_freq=9000.0), ArgumentError, "below max_freq"),
+        (lambda: layers.MelSpectrogram(window=[1.0, 2.0]), ArgumentError, "has 2 values"),
+        (lambda: layers.STFTSpectrogram(frame_length=8, frame_step=9), ArgumentError, "at most frame_length"),
+        (lambda: layers.STFTSpectrogram(frame_length=8, fft_length=4), ArgumentError, "at least frame_length"),
+        (lambda: layers.STFTSpectrogram(frame_length=8)(np.ones((1, 5, 1))), ShapeError, "at least 8 time steps"),
+        (lambda: layers.STFTSpectrogram(window="hxnn"), ArgumentError, "get_window"),
+    ],
+)  # fmt: skip
+def test_refused(make, error, says):
+    with pytest.raises(error, match=says):
+        make()
+
+
+def test_a_slow_transform_is_said():
+    with pytest.warns(lamina.errors.LaminaWarning, match="fft_length=12"):
+        layers.STFTSpectrogram(frame_length=8, fft_length=12)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layers.STFTSpectrogram(frame_length=8, fft_length=16)
