@@ -301,9 +301,7 @@ def test_summary_counts_as_keras_does():
 def test_repr_reads_like_the_program():
     model = small()
     assert repr(model) == "Sequential([Dense(4, activation='tanh'), Dense(2)])"
-    assert repr(layers.Dense(3, name="top")) == "Dense(name='top', 3)" or "name='top'" in repr(
-        layers.Dense(3, name="top")
-    )
+    assert repr(layers.Dense(3, name="top")) == "Dense(name='top', 3)"
 
 
 @warnings_off
@@ -555,6 +553,25 @@ def test_a_feature_extractor_shares_its_layers_with_the_model():
     assert model.trainable_weights == model.layers[1].weights  # the layer itself is frozen, in both
 
 
+def test_sharing_layers_leaves_their_weights_paths_and_moments():
+    model = small()
+    model.compile(lamina.optimizers.Adam(), "mse")
+    model.fit(X, Y, verbose=0)
+    paths, moments = [w.path for w in model.weights], model.optimizer.state["slots"]
+    assert len(set(paths)) == 4 == len(moments)
+    S([layers.Input((8,)), *model.layers[:-1]], name="features").predict(X)
+    S([layers.Input((8,)), *model.layers], name="copy").predict(X)
+    assert [w.path for w in model.weights] == paths
+    model.layers[1].trainable = False  # so that the next fit has to look at everything again
+    model.fit(X, Y, epochs=2, verbose=0)
+    model.layers[1].trainable = True
+    model.fit(X, Y, verbose=0)
+    assert model.optimizer.state["slots"].keys() == moments.keys()
+    assert int(model.optimizer.state["iteration"]) == 4
+    kept = [name for name in moments if "dense_1" in name]
+    assert all(np.abs(model.optimizer.state["slots"][name]["velocity"]).max() > 0 for name in kept)
+
+
 def test_a_shared_layer_does_not_carry_one_models_sizes_into_another():
     shared = layers.Dense(4)
     free = S([layers.Input((None, 8)), shared])
@@ -664,7 +681,7 @@ def test_subclasses_with_an_init_of_their_own():
     assert len(train(model).history["loss"]) == 2
     again = Net.from_config(model.get_config())
     assert isinstance(again, Net) and again.output_shape == (None, 2) and len(again.layers) == 2
-    with pytest.raises(CallError, match=r"Net has no argument 'nam'. Did you mean 'name'|Did you mean 'name'"):
+    with pytest.raises(CallError, match="Did you mean 'name'"):
         Net([2], nam="x")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -25,6 +25,7 @@ from lamina.errors import (
     StackError,
     UnknownAttributeError,
     caller,
+    is_running,
     place_of,
     user_facing,
 )
@@ -34,7 +35,7 @@ from lamina.random import key_of, next_seed
 from lamina.registry import free_name, to_snake_case
 from lamina.settings import flag, serialize, setting
 from lamina.shapes import InputSpec, Shape, full_shape, shape_of
-from lamina.tree import Tree
+from lamina.tree import Tree, followed_by
 from lamina.weight import Array, Weight
 
 _HEAD = (
@@ -89,7 +90,7 @@ class Layer(Tree):
         parameters = list(inspect.signature(cls.call).parameters.values())[2:]
         cls._call_takes = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
         if "build" in vars(cls):
-            cls.build = _finished(cls.build)  # type: ignore[method-assign]
+            cls.build = followed_by(cls.build, Layer.build)  # type: ignore[method-assign]
 
     def prepare(self) -> None:
         super().prepare()
@@ -110,8 +111,7 @@ class Layer(Tree):
     def validate(self) -> None:
         if self.name is not None and (not isinstance(self.name, str) or "/" in self.name):
             raise ArgumentError(f"{type(self).__name__}(name={self.name!r}): a name is a string without '/'.")
-        self._named = self.name is not None
-        self.name = self.name or to_snake_case(type(self).__name__)
+        self._named, self.name = self.name is not None, self.name or to_snake_case(type(self).__name__)
         given = vars(self)
         length = given.pop("input_length")
         for name, shape in (
@@ -292,7 +292,7 @@ class Layer(Tree):
         """Build for `x` where no pass is under way, and refuse weights that nobody would ever train or see again."""
         fresh = not self.built
         self.build_for(shape_of(x))
-        if fresh and self._weights and isinstance(x, jax.core.Tracer) and _is_running(Layer._run):
+        if fresh and self._weights and isinstance(x, jax.core.Tracer) and is_running(Layer._run):
             raise StackError(
                 f"{self.name} is made anew in each call of {self.added_at}, and its weights with it. Make the layers "
                 "that a custom layer uses in its __init__ or build, and keep them as attributes."
@@ -353,25 +353,6 @@ class Layer(Tree):
     def __repr__(self) -> str:
         full = super().__repr__()
         return full.replace("(", f"(name={self.name!r}, ", 1).replace(", )", ")") if self._named else full
-
-
-def _finished(build: Callable[..., None]) -> Callable[..., None]:
-    """A `build` after which the layer is built, as well where the user calls it."""
-
-    @user_facing
-    @functools.wraps(build)
-    def run(self: Layer, *args: Any, **kwargs: Any) -> None:
-        build(self, *args, **kwargs)
-        Layer.build(self, ())
-
-    return run
-
-
-def _is_running(function: Callable[..., Any]) -> bool:
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_code is not function.__code__:
-        frame = frame.f_back
-    return frame is not None
 
 
 def _set_trainable(self: Layer, value: bool) -> None:

@@ -92,8 +92,7 @@ def _after(before: Any, after: Any) -> Iterator[tuple[Weight, Any]]:
 @functools.lru_cache(256)
 def _symbolic(names: str) -> tuple[Any, ...]:
     """Sizes by name, the same objects for the same names: JAX would keep a trace for each new one."""
-    sizes: tuple[Any, ...] = export.symbolic_shape(names)
-    return sizes
+    return tuple(export.symbolic_shape(names))
 
 
 def output_shape(layer: Any, shape: Shape) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -166,3 +167,15 @@ class Tree(Configured):
                 f"{what}: {self.name!r} has no weights yet, they are made when its input shape is known.\n"
                 "Put Input(shape) first, or call the model on data, or build((None, ...))."
             )
+
+
+def followed_by(build: Callable[..., None], finish: Callable[..., None]) -> Callable[..., None]:
+    """A layer's `build` with `finish` after it, also where the user calls it."""
+
+    @user_facing
+    @functools.wraps(build)
+    def run(self: Tree, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        finish(self, ())
+
+    return run
