@@ -114,7 +114,7 @@ def test_rows_do_not_depend_on_each_other(case):
 @every_case
 @pytest.mark.parametrize("training", [False, True])
 def test_gradients_equal_finite_differences(case, training):
-    if training and case.random:
+    if case.random or case.settings.get("renorm"):  # renorm takes some of its factors as constants
         training = False
     with jax.enable_x64(True):
         layer = made(case, "float64")
