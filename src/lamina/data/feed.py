@@ -69,7 +69,7 @@ def _padded(array: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
     size = rows * array[:1].nbytes
     memory = np.empty(size + ALIGNED, np.uint8)
     first = -memory.ctypes.data % ALIGNED
-    padded = memory[first : first + size].view(array.dtype).reshape(rows, *array.shape[1:])
+    padded: np.ndarray[Any, Any] = memory[first : first + size].view(array.dtype).reshape(rows, *array.shape[1:])
     padded[: len(array)], padded[len(array) :] = array, 0
     return padded
 
