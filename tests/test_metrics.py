@@ -396,7 +396,7 @@ def test_shapes_that_do_not_fit(name, y_shape, p_shape, said):
 
 
 def test_wrong_arguments():
-    with pytest.raises(UnknownNameError, match=r"no metric is called 'acuracy'.*'Accuracy'"):
+    with pytest.raises(UnknownNameError, match=r"no metric is called 'acuracy'.*'accuracy'"):
         metrics.get("acuracy", y_shape=(8, 1), output_shape=(8, 1))
     with pytest.raises(ArgumentError, match="expected the name of a metric"):
         metrics.get(3)

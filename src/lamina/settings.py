@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self, dataclass_transform
 
 import numpy as np
 
-from lamina.errors import ArgumentError, CallError, LaminaError, did_you_mean, nearest, unknown_argument, user_facing
+from lamina.errors import ArgumentError, CallError, LaminaError, nearest, unknown_argument, user_facing
 
 MISSING = inspect.Parameter.empty
 
@@ -253,8 +253,9 @@ def one_of(*choices: Any) -> Callable[[Any], Any]:
 
     def choice(value: Any) -> Any:
         if value not in choices:
-            hint = did_you_mean(value, [c for c in choices if isinstance(c, str)]) if isinstance(value, str) else ""
-            raise ArgumentError(f"expected one of {', '.join(map(repr, choices))}, got {value!r}. {hint}".rstrip())
+            names = [choice for choice in choices if isinstance(choice, str)]
+            hint = "".join(f" Did you mean {found!r}?" for found in nearest(str(value), names))
+            raise ArgumentError(f"expected one of {', '.join(map(repr, choices))}, got {value!r}.{hint}")
         return value
 
     return choice
