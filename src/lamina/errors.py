@@ -11,11 +11,12 @@ import dis
 import functools
 import inspect
 import os
+import re
 import sys
 import textwrap
 import types
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -33,10 +34,23 @@ class LaminaError(Exception):
     """The root of all errors that this package raises on purpose."""
 
     def __str__(self) -> str:
-        return "\n".join(
-            textwrap.fill(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-            for line in super().__str__().splitlines()
-        )
+        return "\n".join(part for line in super().__str__().splitlines() for part in _parts(line))
+
+
+def _parts(line: str) -> Iterator[str]:
+    """A line that is too long as several: whole sentences as far as they fit, else words."""
+    part = ""
+    for sentence in re.split(r"(?<=[.?!]) (?=[A-Z])", line):
+        if part and len(part) + len(sentence) >= WIDTH:
+            yield part
+            part = sentence
+        else:
+            part = f"{part} {sentence}" if part else sentence
+        *full, part = textwrap.wrap(
+            part, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        ) or [""]
+        yield from full
+    yield part
 
 
 class ArgumentError(LaminaError, ValueError):

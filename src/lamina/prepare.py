@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.checks import labels, values
+from lamina.checks import indices, labels, values
 from lamina.data.feed import ArrayFeed, Feed, Piece, StreamFeed, batch_size_for, on_device
 from lamina.data.source import Table, arrays, is_stream
 from lamina.data.stream import Stream
@@ -42,6 +42,7 @@ def fit_feeds(
     """What `fit` trains on, and what it validates on."""
     steps = checked("fit", "steps_per_epoch", optional(positive), steps)
     validation_steps = checked("fit", "validation_steps", optional(positive), validation_steps)
+    validation_batch_size = checked("fit", "validation_batch_size", optional(positive), validation_batch_size)
     held_out = None
     feed: Feed
     if is_stream(x):
@@ -83,6 +84,7 @@ def measuring_feed(
     model: Any, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None, names: Any = ("x", "y")
 ) -> Feed:
     """The data of `evaluate` or of a validation, checked against the model."""
+    steps = checked("evaluate", "steps", optional(positive), steps)
     if is_stream(x):
         stream = Stream(x, y, sample_weight, name=names[0], floatx=floatx(), host=host_of(model))
         feed = StreamFeed(stream, steps, anew=True)
@@ -101,17 +103,19 @@ def host_of(model: Any) -> Any:
 def check(model: Any, table: Table, class_weight: Any = None) -> None:
     """All that can be said of the data before the first step."""
     values.finite(table)
-    model.build_for((None, *table.x.shape[1:]))
+    indices.within_tables(model, table.x)
     compiled = model.compiled_with
-    if compiled.loss is not None:
-        labels.fit_loss(
-            compiled.loss,
-            table.y,
-            model.output_shape,
-            last_activation=_last_activation(model.stack[-1]),
-            metrics=(*compiled.measures, *compiled.weighted_measures),
-            class_weight=class_weight,
-        )
+    with model.unchanged_on_error():  # data that is refused must not settle the shapes
+        model.build_for((None, *table.x.shape[1:]))
+        if compiled.loss is not None:
+            labels.fit_loss(
+                compiled.loss,
+                table.y,
+                model.output_shape,
+                last_activation=_last_activation(model.stack[-1]),
+                metrics=(*compiled.measures, *compiled.weighted_measures),
+                class_weight=class_weight,
+            )
     compiled.metrics_for(None if table.y is None else table.y.shape, model.output_shape)
 
 
