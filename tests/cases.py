@@ -46,18 +46,6 @@ CASES = [
     Case("LeakyReLU", {"negative_slope": 0.1}, (3, 5)),
     Case("Softmax", {}, (5,)),
     Case("Softmax", {"axis": (1, 2)}, (3, 5)),
-]
-
-# Preprocessing: what learns, counts whole numbers or takes text is in test_preprocessing.py.
-CASES += [
-    Case("Rescaling", {"scale": 0.5, "offset": -1.0}, (5,)),
-    Case("Rescaling", {"scale": [0.5, 1.0, 2.0], "offset": [0.0, 1.0, 2.0]}, (4, 3)),
-    Case("Normalization", {"mean": 2.0, "variance": 4.0}, (5,)),
-    Case("Normalization", {"mean": [1.0, 2.0, 3.0], "variance": [1.0, 4.0, 0.5], "invert": True}, (4, 3)),
-    Case("Normalization", {"axis": (1, 2), "mean": [1.0, 2.0], "variance": [1.0, 4.0]}, (3, 2)),
-    Case("Discretization", {"bin_boundaries": [-1.0, 0.25, 3.0], "output_mode": "one_hot"}, (5,)),
-    Case("Discretization", {"bin_boundaries": [-1.0, 0.25, 3.0], "output_mode": "multi_hot"}, (5,)),
-    Case("Discretization", {"bin_boundaries": [-1.0, 0.25, 3.0], "output_mode": "count"}, (5,)),
     # Convolution
     Case("Conv1D", {"filters": 3, "kernel_size": 2}, (6, 4)),
     Case("Conv1D", {"filters": 6, "kernel_size": 3, "padding": "causal", "dilation_rate": 2, "groups": 2}, (7, 8)),
@@ -252,4 +240,17 @@ CASES += [
     Case("Discretization", {"bin_boundaries": [-1.0, 0.25, 3.0], "output_mode": "one_hot"}, (5,)),
     Case("Discretization", {"bin_boundaries": [-1.0, 0.25, 3.0], "output_mode": "multi_hot"}, (5,)),
     Case("Discretization", {"bin_boundaries": [-1.0, 0.25, 3.0], "output_mode": "count"}, (5,)),
+    # recurrent
+    Case("SimpleRNN", {"units": 4}, (5, 3)),
+    Case("SimpleRNN", {"units": 2, "activation": "relu", "return_sequences": True, "go_backwards": True}, (4, 3)),
+    Case("LSTM", {"units": 4}, (5, 3)),
+    Case("LSTM", {"units": 3, "return_sequences": True, "go_backwards": True, "use_bias": False}, (5, 3)),
+    Case("LSTM", {"units": 3, "unroll": True, "unit_forget_bias": False, "kernel_regularizer": "l2"}, (4, 3)),
+    Case("LSTM", {"units": 3, "activation": "softsign", "recurrent_activation": "hard_sigmoid"}, (4, 3)),
+    Case("LSTM", {"units": 3, "dropout": 0.3, "recurrent_dropout": 0.2, "seed": 3}, (4, 3), random=True),
+    Case("GRU", {"units": 4}, (5, 3)),
+    Case("GRU", {"units": 3, "return_sequences": True, "go_backwards": True, "use_bias": False}, (5, 3)),
+    Case("GRU", {"units": 3, "reset_after": False, "bias_constraint": "non_neg"}, (4, 3)),
+    Case("GRU", {"units": 3, "unroll": True, "activation": "relu", "activity_regularizer": "l2"}, (4, 3)),
+    Case("GRU", {"units": 3, "reset_after": False, "dropout": 0.2, "recurrent_dropout": 0.3}, (4, 3), random=True),
 ]

@@ -5,3 +5,17 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # JAX's cache on disk has one lock for all processes, and Keras compiles every operation into it.
 os.environ.setdefault("LAMINA_CACHE", "off")
+
+import jax
+import pytest
+
+import lamina
+
+
+@pytest.fixture(autouse=True)
+def _defaults_come_back():
+    """What a test sets for the whole process (64 bits, a default policy) is gone for the next one."""
+    yield
+    lamina.config.set_floatx("float32")
+    lamina.config.set_dtype_policy("float32")
+    jax.config.update("jax_enable_x64", False)

@@ -13,7 +13,7 @@ def within_tables(model: Any, x: Any) -> None:
     """Refuse data that is not made of indices of the Embedding that it goes to first, if there is one."""
     layer = model
     while layer is not None and not hasattr(layer, "mask_zero"):  # what an Embedding alone has
-        below = getattr(layer, "stack", None)
+        below = getattr(layer, "body", None)
         layer = below[0] if below else getattr(layer, "layer", None)
     if layer is not None:
         check(x, layer)

@@ -45,6 +45,8 @@ from lamina.layers.convolution import (
     SeparableConvolution2D,
 )
 from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
+from lamina.layers.einsum import EinsumDense
+from lamina.layers.embedding import Embedding
 from lamina.layers.hashing import Hashing
 from lamina.layers.images import CenterCrop, RandomCrop, Resizing
 from lamina.layers.lookup import IntegerLookup, StringLookup
@@ -101,6 +103,8 @@ from lamina.layers.pooling import (
     MaxPooling3D,
 )
 from lamina.layers.preprocessing import CategoryEncoding, Discretization, Normalization, Pipeline, Rescaling
+from lamina.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
+from lamina.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from lamina.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -137,10 +141,14 @@ from lamina.layers.warping import (
     RandomTranslation,
     RandomZoom,
 )
+from lamina.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 from lamina.shapes import InputSpec
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "AdaptiveAveragePooling1D",
@@ -159,6 +167,7 @@ __all__ = [
     "AvgPool2D",
     "AvgPool3D",
     "BatchNormalization",
+    "Bidirectional",
     "CategoryEncoding",
     "CenterCrop",
     "ContrastLimitedAdaptiveHistogramEqualization",
@@ -183,8 +192,11 @@ __all__ = [
     "DepthwiseConv2D",
     "Discretization",
     "Dropout",
+    "EinsumDense",
+    "Embedding",
     "Equalization",
     "Flatten",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -206,6 +218,7 @@ __all__ = [
     "InputLayer",
     "InputSpec",
     "IntegerLookup",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
@@ -256,18 +269,23 @@ __all__ = [
     "SeparableConv2D",
     "SeparableConvolution1D",
     "SeparableConvolution2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "Solarization",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "SpectralNormalization",
+    "StackedRNNCells",
     "StringLookup",
     "TextVectorization",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "UpSampling3D",
+    "Wrapper",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "ZeroPadding3D",
