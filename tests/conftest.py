@@ -9,13 +9,13 @@ os.environ.setdefault("LAMINA_CACHE", "off")
 import jax
 import pytest
 
-import lamina
+from lamina import dtypes
 
 
 @pytest.fixture(autouse=True)
 def _defaults_come_back():
     """What a test sets for the whole process (64 bits, a default policy) is gone for the next one."""
+    before = dict(dtypes._default)
     yield
-    lamina.config.set_floatx("float32")
-    lamina.config.set_dtype_policy("float32")
+    dtypes._default.update(before)
     jax.config.update("jax_enable_x64", False)

@@ -516,7 +516,7 @@ def test_misspelt_name(name, nearest):
         (lambda: optimizers.Adam(optimizers.schedules.CosineDecay), "expected a number"),
         (lambda: optimizers.Adam(learning_rte=0.1), "Did you mean 'learning_rate'"),
         (lambda: optimizers.Adam(lr=0.1), "no argument 'lr'. Type learning_rate="),
-        (lambda: optimizers.SGD(decay=1e-6), "no argument 'decay'. Type learning_rate=.*InverseTimeDecay"),
+        (lambda: optimizers.SGD(decay=1e-6), r"no argument 'decay'\.\s+Type learning_rate=.*InverseTimeDecay"),
         (lambda: optimizers.Adam(beta_1=1.5), r"beta_1=1.5\): expected a number from 0 to 1"),
         (lambda: optimizers.Adam(epsilon=None), "epsilon=None"),
         (lambda: optimizers.SGD(momentum="high"), "momentum='high'"),
