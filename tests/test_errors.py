@@ -3,6 +3,8 @@
 import builtins
 import os
 import re
+import subprocess
+import sys
 import traceback
 import warnings
 from typing import NamedTuple
@@ -622,6 +624,24 @@ def test_an_error_in_the_users_own_code_keeps_its_place_and_loses_our_frames(lay
         assert all(map(np.array_equal, model.get_weights(), before))
         assert model.history is None
     assert model.predict(X).shape == (64, 3)
+
+
+def test_all_frames_are_shown_if_asked():
+    program = """
+import numpy as np, lamina
+model = lamina.Sequential([lamina.Input((8,)), lamina.layers.Dense(3)])
+model.compile("sgd", lambda y_true, y_pred: y_true @ y_pred)
+model.fit(np.ones((4, 8)), np.ones((4, 3)))
+"""
+    printed = {}
+    for asked in ("", "full"):
+        run = [sys.executable, "-c", program]
+        done = subprocess.run(run, env={**os.environ, "LAMINA_TRACEBACK": asked}, capture_output=True, text=True)
+        assert "TypeError: dot_general requires" in done.stderr
+        printed[asked] = re.findall(r'File "(.*?)"', done.stderr)
+    assert printed[""] == ["<string>", "<string>"]
+    assert any(file.startswith(errors.PACKAGE) for file in printed["full"])
+    assert any(f"site-packages{os.sep}jax" in file for file in printed["full"])
 
 
 def test_the_picture_shows_three_layers_before_the_one_that_fails():

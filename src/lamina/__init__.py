@@ -21,7 +21,7 @@ from lamina import (
     regularizers,
     utils,
 )
-from lamina.errors import missing_attribute, user_facing
+from lamina.errors import missing_attribute, show_all_frames_if_asked, user_facing
 from lamina.initializers import Initializer
 from lamina.layer import Layer
 from lamina.layers import Input
@@ -60,6 +60,7 @@ __all__ = [
 ]
 
 use_persistent_cache()
+show_all_frames_if_asked()
 
 
 @user_facing

@@ -20,8 +20,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+import jax
+
 PACKAGE = os.path.dirname(os.path.abspath(__file__))
-INTERNAL = (PACKAGE + os.sep, os.sep + os.path.join("site-packages", "jax"), "<frozen ", "<string>")
+INTERNAL = (PACKAGE + os.sep, os.sep + os.path.join("site-packages", "jax"), "<frozen ")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,6 +117,12 @@ class UnknownImportError(LaminaError, ImportError):
 
 class MissingPackageError(LaminaError, ImportError):
     """A package that only a part of this one needs, and that is not installed."""
+
+
+def show_all_frames_if_asked() -> None:
+    """Let JAX keep its frames too where `LAMINA_TRACEBACK=full` is set when the process starts."""
+    if os.environ.get("LAMINA_TRACEBACK") == "full":
+        jax.config.update("jax_traceback_filtering", "off")
 
 
 def is_internal(filename: str) -> bool:
