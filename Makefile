@@ -19,7 +19,7 @@ demo: .venv/demo.installed
 	$(BIN)/python examples/census.py
 
 test: check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2
 
 check: .venv/dev.installed
 	$(BIN)/ruff check .
@@ -27,10 +27,10 @@ check: .venv/dev.installed
 	$(BIN)/mypy
 
 nightly: .venv/dev.installed
-	$(BIN)/python -m pytest -q -m nightly
+	$(BIN)/python -m pytest -q -n 2 -m nightly
 
 bench: $(BIN)/python
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py --write-readme
 
 clean:
 	rm -rf .venv build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.env-*
