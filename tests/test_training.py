@@ -296,6 +296,25 @@ def test_an_equal_model_compiles_nothing():
     assert compiled  # the counter counts
 
 
+def test_the_cache_on_disk_keeps_the_newest(tmp_path):
+    from lamina.programs import prune
+
+    for age in range(5):
+        (tmp_path / f"{age}").write_bytes(bytes(100))
+        os.utime(tmp_path / f"{age}", (1000 - age, 1000 - age))
+    prune(tmp_path, 250)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+
+
+@pytest.mark.parametrize("place", ["folder", "off"])
+def test_programs_are_found_again_by_the_next_process(tmp_path, place):
+    code = "import lamina, numpy; m = lamina.Sequential([lamina.layers.Dense(3)]); m(numpy.ones((2, 2)))"
+    where = "off" if place == "off" else str(tmp_path / place)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env={**os.environ, "LAMINA_CACHE": where})
+    assert (tmp_path / place).is_dir() == (place == "folder")
+    assert place == "off" or any((tmp_path / place).iterdir())
+
+
 def test_many_models_leave_nothing_behind():
     def run():
         model = small(lamina, layers)
