@@ -54,7 +54,7 @@ def main() -> None:
 
     loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
     print(f"Test accuracy: {accuracy:.2%} (loss {loss:.4f}) on {len(y_test):,} people the model has not seen.")
-    CURVE.parent.mkdir(exist_ok=True)
+    CURVE.parent.mkdir(parents=True, exist_ok=True)
     plots.learning_curve(history, to_file=CURVE)
     print(f"The learning curve is in {CURVE.relative_to(HERE.parent)}.")
 

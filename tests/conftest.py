@@ -1,4 +1,7 @@
-"""Real Keras on JAX is the oracle of this suite."""
+"""Real Keras on JAX is the oracle of this suite.
+
+JAX drops old programs in a process that has compiled thousands, so `_cache_size() <= 1` says: no second program.
+"""
 
 import os
 
