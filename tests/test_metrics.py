@@ -63,7 +63,7 @@ def name_of(row):
 
 
 def same(ours, theirs):
-    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=3e-6)  # float32 sums over batches, in another order
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=3e-6)  # float32 sums over several batches
 
 
 def batches(example):
