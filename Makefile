@@ -15,11 +15,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-demo: .venv/demo.installed
+demo: .venv/demo.installed .venv/native.tried
 	$(BIN)/python examples/census.py
 
-test: check
+test: check .venv/native.tried
 	$(BIN)/python -m pytest -q -n 2
+	LAMINA_KERNELS=xla $(BIN)/python -m pytest -q -n 2 tests/test_layers.py tests/test_recurrent.py -k "Conv or LSTM or GRU or kernels"
 
 check: .venv/dev.installed
 	$(BIN)/ruff check .
@@ -33,12 +34,21 @@ bench: $(BIN)/python
 	$(BIN)/python benchmarks/run.py --write-readme
 
 clean:
-	rm -rf .venv build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.env-*
+	rm -rf .venv build dist out native/build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.env-*
 	find src tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # The package with what a command needs, once; and again where pyproject.toml has changed.
 .venv/%.installed: pyproject.toml $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+# lamina-onednn, where a C++17 compiler stands. Without it XLA's own operations do the same, slower.
+.venv/native.tried: $(wildcard native/* native/src/* native/lamina_onednn/*.py) $(BIN)/python
+	@if ! echo 'int main() {}' | $${CXX:-c++} -std=c++17 -fsyntax-only -x c++ - 2>/dev/null; then \
+		echo "lamina-onednn is not built: there is no C++17 compiler."; \
+	elif ! $(BIN)/python -m pip install --quiet --disable-pip-version-check ./native; then \
+		echo "lamina-onednn is not built: pip's message above says why."; \
+	fi
 	@touch $@
 
 $(BIN)/python:

@@ -1,5 +1,11 @@
 """The convolutions' formulas against XLA's plain one, and what the layers refuse."""
 
+import importlib.util
+import math
+import os
+from contextlib import contextmanager
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,62 +17,147 @@ from jax import lax
 import lamina
 from lamina import layers
 from lamina.errors import ArgumentError, ShapeError
-from lamina.kernels.convolution import Window, _on_cpu, plain, spread
+from lamina.kernels import convolution_by_xla as by_xla
+from lamina.kernels.convolution import Window, forward, input_gradient, kernel_gradient
+
+TIERS = ["xla", "onednn"] if importlib.util.find_spec("lamina_onednn") else ["xla"]
 
 
 @st.composite
 def convolutions(draw):
-    """An input, a kernel and how it moves: odd sizes, strides, dilation, padding, groups, elements set apart."""
+    """An input, a kernel and how it moves: odd sizes, strides, dilation, padding, groups."""
     rank = draw(st.integers(1, 3))
     each = st.tuples(*[st.integers(1, 3)] * rank)
-    kernel, dilation, strides, interior = draw(each), draw(each), draw(each), draw(each)
+    kernel, dilation, strides = draw(each), draw(each), draw(each)
     groups, inner, outer = (draw(st.integers(1, 3)) for _ in range(3))
     channels = groups * draw(st.sampled_from([1, inner, 5]))
-    sizes = tuple(
-        -(-(k - 1) // a) + draw(st.integers(1, 4)) for k, a in zip(spread(kernel, dilation), interior, strict=True)
-    )
-    pads = tuple(tuple(draw(st.integers(0, k - 1)) for _ in range(2)) for k in spread(kernel, dilation))
+    sizes = tuple(k + draw(st.integers(0, 3)) for k in by_xla.spread(kernel, dilation))
+    pads = tuple(tuple(draw(st.integers(0, k - 1)) for _ in range(2)) for k in by_xla.spread(kernel, dilation))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     x = jnp.asarray(rng.normal(size=(2, *sizes, channels)), jnp.float32)
     w = jnp.asarray(rng.normal(size=(*kernel, channels // groups, groups * outer)), jnp.float32)
-    return x, w, Window(strides, pads, dilation, groups, interior)
+    return x, w, Window(strides, pads, dilation, groups)
 
 
+@contextmanager
+def computed_by(tier):
+    before = os.environ.get("LAMINA_KERNELS")
+    os.environ["LAMINA_KERNELS"] = tier
+    try:
+        yield
+    finally:
+        os.environ.pop("LAMINA_KERNELS")
+        if before is not None:
+            os.environ["LAMINA_KERNELS"] = before
+
+
+def wave(shape):
+    return jnp.sin(jnp.arange(math.prod(shape), dtype=jnp.float32)).reshape(shape)
+
+
+@pytest.mark.parametrize("tier", TIERS)
 @given(convolutions())
-@settings(max_examples=20, deadline=None)
-def test_formulas_equal_xla(case):
+@settings(max_examples=12, deadline=None)
+def test_maps_and_their_gradients_equal_xla(tier, case):
     x, kernel, window = case
-    y, back = jax.vjp(lambda x, kernel: _on_cpu(x, kernel, window), x, kernel)
-    want, want_back = jax.vjp(lambda x, kernel: plain(x, kernel, window), x, kernel)
-    assert y.shape == want.shape
-    np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-4)
-    dy = jnp.sin(jnp.arange(y.size, dtype=jnp.float32)).reshape(y.shape)
-    for mine, its in zip(back(dy), want_back(dy), strict=True):
-        np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-4)
+
+    def maps(plainly):
+        """The three maps of x and kernel, and the gradients of each."""
+        by = partial(by_xla.plain, window=window)
+        three = [
+            (forward, "convolution", (x, kernel), ()),
+            (input_gradient, "convolution_input_gradient", (wave(y.shape), kernel), (x.shape,)),
+            (kernel_gradient, "convolution_kernel_gradient", (x, wave(y.shape)), (kernel.shape,)),
+        ]
+        for ours, name, arguments, shape in three:
+            if plainly:
+                mine = partial(by, name, shape=shape and shape[0])
+            elif ours is forward:
+                mine = lambda a, b: forward(a, b, None, window)  # noqa: E731
+            else:
+                mine = lambda a, b: jax.tree.leaves(ours(a, b, window, *shape))[0]  # noqa: B023, E731
+            result, back = jax.vjp(mine, *arguments)
+            yield result, *back(jnp.cos(result))
+
+    y = jax.eval_shape(lambda: forward(x, kernel, None, window))
+    want = jax.jit(lambda: list(maps(True)))()
+    with computed_by(tier):
+        got = jax.jit(lambda: list(maps(False)))()
+    for mine, its in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert mine.shape == its.shape
+        np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-3)
 
 
-def test_formulas_keep_sixteen_bits_and_differentiate_twice():
-    x, kernel = jnp.ones((1, 4, 4, 6), jnp.bfloat16), jnp.ones((2, 2, 6, 3), jnp.bfloat16)
-    window = Window((1, 1), ((0, 0), (0, 0)), (1, 1), 1, (1, 1))
-    dx, dk = jax.grad(lambda x, k: _on_cpu(x, k, window).sum(), (0, 1))(x, kernel)
-    assert dx.dtype == dk.dtype == jnp.bfloat16
-    x, kernel = jnp.full((1, 2, 2, 5), 2.0), jnp.full((2, 2, 5, 1), 3.0)
-
-    def slope(k):
-        return jnp.sum(jax.grad(lambda x: jnp.sum(_on_cpu(x, k, window) ** 2))(x))
-
-    # y = 120 k / 3, dy²/dx = 2 y k, summed over 20 elements: 2 * (40 k) * k * 20, and its slope is 3200 k
-    np.testing.assert_allclose(jnp.sum(jax.grad(slope)(kernel)), 3200 * 3.0, rtol=1e-5)
+WINDOW = Window((1, 1), ((0, 0), (0, 0)), (1, 1))
 
 
-@pytest.mark.parametrize("channels", [1, 8])
-def test_compiled_step_holds_no_convolution_with_an_image_for_a_window(channels):
-    """XLA's own kernel gradient is one; within a loop it is a hundred times slower than the products."""
-    window = Window((1, 1), ((1, 1), (1, 1)), (1, 1), 1, (1, 1))
-    x, kernel = jnp.ones((2, 16, 16, channels)), jnp.ones((3, 3, channels, 4))
-    grad = jax.grad(lambda k: jnp.sum(_on_cpu(x, k, window) ** 2))
-    found = [e for e in jax.make_jaxpr(grad)(kernel).eqns if e.primitive is lax.conv_general_dilated_p]
-    assert all(e.invars[1].aval.shape[:2] == (3, 3) for e in found)
+@pytest.mark.parametrize("tier", TIERS)
+def test_formulas_keep_sixteen_bits_and_differentiate_twice(tier):
+    with computed_by(tier):
+        x, kernel = jnp.ones((1, 4, 4, 6), jnp.bfloat16), jnp.ones((2, 2, 6, 3), jnp.bfloat16)
+        dx, dk = jax.grad(lambda x, k: forward(x, k, None, WINDOW).sum(), (0, 1))(x, kernel)
+        assert dx.dtype == dk.dtype == jnp.bfloat16
+        x, kernel = jnp.full((1, 2, 2, 5), 2.0), jnp.full((2, 2, 5, 1), 3.0)
+
+        def slope(k):
+            return jnp.sum(jax.grad(lambda x: jnp.sum(forward(x, k, None, WINDOW) ** 2))(x))
+
+        # y = 120 k / 3, dy²/dx = 2 y k, summed over 20 elements: 2 * (40 k) * k * 20, and its slope is 3200 k
+        np.testing.assert_allclose(jnp.sum(jax.grad(slope)(kernel)), 3200 * 3.0, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64", "float16"])
+def test_runs_in_loops_and_over_another_axis_in_every_dtype(tier, dtype):
+    with computed_by(tier), jax.enable_x64(dtype == "float64"):
+        x, kernel = wave((3, 2, 6, 5, 4)).astype(dtype), wave((3, 2, 4, 8)).astype(dtype)
+        want = jnp.stack([by_xla.plain("convolution", one, kernel, None, WINDOW) for one in x])
+        rtol = 1e-5 if dtype in ("float32", "float64") else 2e-2
+        over = jax.jit(jax.vmap(lambda one: forward(one, kernel, None, WINDOW)))(x)
+        looped = lax.map(lambda one: forward(one, kernel, None, WINDOW), x)
+        for got in (over, looped):
+            assert got.dtype == dtype
+            np.testing.assert_allclose(*(np.asarray(a, "float64") for a in (got, want)), rtol=rtol, atol=rtol)
+        each = jax.vmap(jax.grad(lambda one: jnp.sum(forward(one, kernel, None, WINDOW))))(x)
+        one = jax.grad(lambda one: jnp.sum(forward(one, kernel, None, WINDOW)))(x[0])
+        np.testing.assert_allclose(*(np.asarray(a, "float64") for a in (each[0], one)), rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("few", [False, True], ids=["dense", "sparse"])
+@given(convolutions())
+@settings(max_examples=6, deadline=None)
+def test_bias_and_gradients_of_few_elements(tier, few, case):
+    """Behind a global maximum nearly all of dy is zero, and oneDNN's package takes another way."""
+    x, kernel, window = case
+    y, its = jax.vjp(lambda *a: by_xla.plain("convolution", *a, None, window), x, kernel)
+    bias, dy = jnp.cos(jnp.arange(y.shape[-1], dtype=jnp.float32)), wave(y.shape)
+    dy = jnp.where(jnp.arange(dy.size).reshape(dy.shape) % 17 == 3, dy, 0) if few else dy
+    with computed_by(tier):
+        got, mine = jax.jit(
+            lambda: (lambda y, back: (y, back(dy)))(*jax.vjp(partial(forward, window=window), x, kernel, bias))
+        )()
+    np.testing.assert_allclose(got, y + bias, rtol=1e-4, atol=1e-4)
+    for a, b in zip(mine, (*its(dy), dy.reshape(-1, dy.shape[-1]).sum(0)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_compiled_step_calls_onednn_where_it_is_there():
+    """Which formula is taken is decided while tracing; XLA's kernel gradient never is, 20 times slower in a loop."""
+    for tier in TIERS:
+        for channels in (1, 8):
+            window = Window((1, 1), ((1, 1), (1, 1)), (1, 1))
+            x, kernel = jnp.ones((2, 16, 16, channels)), jnp.ones((3, 3, channels, 4))
+            with computed_by(tier):
+                step = jax.make_jaxpr(jax.grad(lambda k: jnp.sum(forward(x, k, None, window) ** 2)))(kernel)  # noqa: B023
+            assert ("ffi_call" in str(step)) == (tier == "onednn")
+            found = [e for e in step.eqns if e.primitive is lax.conv_general_dilated_p]
+            assert all(e.invars[1].aval.shape[:2] == (3, 3) for e in found)
+
+
+def test_a_choice_of_kernels_that_is_none_is_named():
+    with computed_by("onednm"), pytest.raises(ArgumentError, match="expected xla, onednn"):
+        forward(jnp.ones((1, 4, 4, 1)), jnp.ones((2, 2, 1, 1)), None, WINDOW)
 
 
 def refusal(build):

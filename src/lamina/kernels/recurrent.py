@@ -1,8 +1,9 @@
-"""Recurrent nets over a whole sequence: the product with the input stands before the scan, and that of the weight
-gradient after it.
+"""Recurrent nets over a whole sequence: the product with the input stands before the scan, and those of the weights'
+gradients after it.
 
-The scan that JAX differentiates adds to the weight gradient at every step, and keeps more than the gradient needs. In
-the gradients written here everything that is not sequential is computed for all steps at once.
+The scan that JAX differentiates adds to the weights' gradients at every step, and keeps more than they need. In the
+gradients written here everything that is not sequential is computed for all steps at once. With lamina-onednn a whole
+sequence is one call, for its many small products (benchmarks/README.md has the measured times).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from lamina.kernels.native import onednn
 
 Array = jax.Array
 
@@ -53,17 +56,59 @@ def choose(counts: Array, new: Array, old: Array) -> Array:
     return jnp.where(counts.reshape(counts.shape + (1,) * (new.ndim - counts.ndim)), new, old)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+@partial(jax.custom_vjp, nondiff_argnums=(7, 8))
 def lstm(
-    z: Array, h: Array, c: Array, kernel: Array, mask: Any, reverse: bool = False, unroll: bool = False
+    x: Array,
+    kernel: Array,
+    bias: Array,
+    h: Array,
+    c: Array,
+    recurrent: Array,
+    mask: Any,
+    reverse: bool = False,
+    unroll: bool = False,
 ) -> tuple[Array, Array, Array]:
     """The outputs of an LSTM with tanh and sigmoid, and the states after it.
 
-    z is (time, batch, 4 units), the input's share of the gates i, f, g and o; h and c are (batch, units), kernel is
-    (units, 4 units), mask None or (time, batch). With a = z[t] + h @ kernel:
+    x is (time, batch, n), kernel (n, 4 units) for the gates i, f, g and o, bias (4 units,); h and c are (batch, units),
+    recurrent is (units, 4 units), mask None or (time, batch). With a = x[t] @ kernel + bias + h @ recurrent:
     c = sigmoid(f) c + sigmoid(i) tanh(g); h = sigmoid(o) tanh(c).
     """
-    return _lstm_forward(z, h, c, kernel, mask, reverse, unroll)[0]  # type: ignore[no-any-return]
+    native = _native(x, h, mask, unroll)
+    if native:
+        y, cs, _ = native.lstm(_batch_first(x), kernel, bias, h, c, recurrent, reverse=reverse, keep=False)
+        return y, _last(y, reverse), cs[0]
+    return _lstm_forward(x @ kernel + bias, h, c, recurrent, mask, reverse, unroll)[0]  # type: ignore[no-any-return]
+
+
+def _lstm_kept(
+    x: Any, kernel: Any, bias: Any, h: Any, c: Any, recurrent: Any, mask: Any, reverse: bool, unroll: bool
+) -> tuple[Any, Any]:
+    wanted, taken = _wanted(x), _values((x, kernel, bias, h, c, recurrent))
+    mask = _values(mask)
+    x, kernel, bias, h, c, recurrent = taken
+    native = _native(x, h, mask, unroll)
+    if native:
+        y, cs, gates = native.lstm(_batch_first(x), *taken[1:], reverse=reverse, keep=True)
+        return (y, _last(y, reverse), _last(cs, reverse)), (wanted, taken, mask, (y, cs, gates))
+    out, given = _lstm_forward(x @ kernel + bias, h, c, recurrent, mask, reverse, unroll)
+    return out, (wanted, taken, mask, given)
+
+
+def _lstm_slopes(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
+    wanted, taken, mask, given = kept
+    x, kernel, _, h, _, _ = taken
+    slopes = _dense(cotangents)
+    native = _native(x, h, mask, unroll)
+    if native:
+        taken = (_batch_first(x), *taken[1:])
+        dx, *others = native.lstm_gradient(slopes, taken, given, reverse=reverse, input_too=wanted is not None)
+        return _batch_first(dx) if wanted is not None else jnp.zeros_like(x), *others, None
+    dz, dh, dc, drecurrent = _lstm_backward(reverse, unroll, given, slopes)
+    return *_input_slopes(x, kernel, dz), dh, dc, drecurrent, None
+
+
+lstm.defvjp(_lstm_kept, _lstm_slopes, symbolic_zeros=True)
 
 
 def _lstm_forward(
@@ -85,6 +130,7 @@ def _lstm_forward(
 
 def _lstm_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
     y, cs, (i, f, g, o), h, c, kernel, mask = kept
+    dy, dh, dc = cotangents
     tanh_c, before = jnp.tanh(cs), _shifted(cs, c, reverse)
     to_c, to_o = o * (1 - tanh_c * tanh_c), tanh_c * o * (1 - o)  # all (time, batch, units)
     to_i, to_f, to_g = g * i * (1 - i), before * f * (1 - f), i * (1 - g * g)
@@ -102,26 +148,64 @@ def _lstm_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> t
         back = dz @ across
         return (back if counts is None else choose(counts, back, dh), dc * f), dz
 
-    dy, dh, dc = cotangents
     xs = (dy, to_i, to_f, to_g, to_o, to_c, f, mask)
     (dh, dc), dz = lax.scan(step, (dh, dc), xs, reverse=not reverse, unroll=unroll)
-    return dz, dh, dc, _weight_gradient(_shifted(y, h, reverse), dz), None
+    return dz, dh, dc, _weight_gradient(_shifted(y, h, reverse), dz)
 
 
-lstm.defvjp(_lstm_forward, _lstm_backward)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+@partial(jax.custom_vjp, nondiff_argnums=(7, 8))
 def gru(
-    z: Array, h: Array, kernel: Array, bias: Array, mask: Any, reverse: bool = False, unroll: bool = False
+    x: Array,
+    kernel: Array,
+    bias: Array,
+    h: Array,
+    recurrent: Array,
+    inner_bias: Array,
+    mask: Any,
+    reverse: bool = False,
+    unroll: bool = False,
 ) -> tuple[Array, Array]:
     """The outputs of a GRU with tanh and sigmoid that resets after its product, and the state after it.
 
-    z is (time, batch, 3 units), the input's share of the gates u, r and g; h is (batch, units), kernel is
-    (units, 3 units), bias (3 units,), mask None or (time, batch). With a = h @ kernel + bias:
-    u, r = sigmoid(z + a); g = tanh(z + r a); h = u h + (1 - u) g.
+    x is (time, batch, n), kernel (n, 3 units) for the gates u, r and g, bias (3 units,); h is (batch, units), recurrent
+    (units, 3 units), inner_bias (3 units,), mask None or (time, batch). With z = x[t] @ kernel + bias and
+    a = h @ recurrent + inner_bias: u, r = sigmoid(z + a); g = tanh(z + r a); h = u h + (1 - u) g.
     """
-    return _gru_forward(z, h, kernel, bias, mask, reverse, unroll)[0]  # type: ignore[no-any-return]
+    native = _native(x, h, mask, unroll)
+    if native:
+        y, _ = native.gru(_batch_first(x), kernel, bias, h, recurrent, inner_bias, reverse=reverse, keep=False)
+        return y, _last(y, reverse)
+    return _gru_forward(x @ kernel + bias, h, recurrent, inner_bias, mask, reverse, unroll)[0]  # type: ignore[no-any-return]
+
+
+def _gru_kept(
+    x: Any, kernel: Any, bias: Any, h: Any, recurrent: Any, inner_bias: Any, mask: Any, reverse: bool, unroll: bool
+) -> tuple[Any, Any]:
+    wanted, taken = _wanted(x), _values((x, kernel, bias, h, recurrent, inner_bias))
+    mask = _values(mask)
+    x, kernel, bias, h, recurrent, inner_bias = taken
+    native = _native(x, h, mask, unroll)
+    if native:
+        y, gates = native.gru(_batch_first(x), *taken[1:], reverse=reverse, keep=True)
+        return (y, _last(y, reverse)), (wanted, taken, mask, (y, gates))
+    out, given = _gru_forward(x @ kernel + bias, h, recurrent, inner_bias, mask, reverse, unroll)
+    return out, (wanted, taken, mask, given)
+
+
+def _gru_slopes(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
+    wanted, taken, mask, given = kept
+    x, kernel, _, h, _, _ = taken
+    slopes = _dense(cotangents)
+    native = _native(x, h, mask, unroll)
+    if native:
+        taken = (_batch_first(x), *taken[1:])
+        dx, *others = native.gru_gradient(slopes, taken, given, reverse=reverse, input_too=wanted is not None)
+        return _batch_first(dx) if wanted is not None else jnp.zeros_like(x), *others, None
+    dz, dh, drecurrent, dinner = _gru_backward(reverse, unroll, given, slopes)
+    return *_input_slopes(x, kernel, dz), dh, drecurrent, dinner, None
+
+
+gru.defvjp(_gru_kept, _gru_slopes, symbolic_zeros=True)
 
 
 def _gru_forward(
@@ -144,6 +228,7 @@ def _gru_forward(
 
 def _gru_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
     y, (u, r, g, a), h, kernel, mask = kept
+    dy, dh = cotangents
     before = _shifted(y, h, reverse)
     to_u, to_g, to_r = (before - g) * u * (1 - u), (1 - u) * (1 - g * g), a * r * (1 - r)  # (time, batch, units)
     if mask is not None:
@@ -159,12 +244,47 @@ def _gru_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tu
         da = jnp.concatenate([du, dr, dg * r], -1)  # (batch, 3 units)
         return dh * u + da @ across, (jnp.concatenate([du, dr, dg], -1), da)
 
-    dy, dh = cotangents
     dh, (dz, da) = lax.scan(step, dh, (dy, to_u, to_g, to_r, u, r), reverse=not reverse, unroll=unroll)
-    return dz, dh, _weight_gradient(before, da), da.sum((0, 1)), None
+    return dz, dh, _weight_gradient(before, da), da.sum((0, 1))
 
 
-gru.defvjp(_gru_forward, _gru_backward)
+def _native(x: Array, h: Array, mask: Any, unroll: bool) -> Any:
+    """lamina-onednn where it serves: for float32, without a mask."""
+    plain = mask is not None or unroll or not x.dtype == h.dtype == jnp.float32
+    known = all(isinstance(size, int) and size for size in x.shape)  # a batch size may be a symbol
+    return None if plain or not known else onednn()
+
+
+def _wanted(x: Any) -> Any:
+    """None where x's gradient is not: a structure, since no Python value reaches the backward pass."""
+    return () if x.perturbed else None
+
+
+def _values(tree: Any) -> Any:
+    """What stands for each argument in a forward pass with `symbolic_zeros`, as plain arrays."""
+    is_argument = lambda leaf: isinstance(leaf, jax.custom_derivatives.CustomVJPPrimal)  # noqa: E731
+    return jax.tree.map(lambda leaf: leaf.value, tree, is_leaf=is_argument)
+
+
+def _dense(cotangents: Any) -> Any:
+    def zeros(slope: Any) -> Any:
+        return jnp.zeros(slope.shape, slope.dtype) if isinstance(slope, jax.custom_derivatives.SymbolicZero) else slope
+
+    return tuple(zeros(slope) for slope in cotangents)
+
+
+def _batch_first(x: Array) -> Array:
+    """(time, batch, n) <-> (batch, time, n)"""
+    return jnp.swapaxes(x, 0, 1)
+
+
+def _input_slopes(x: Array, kernel: Array, dz: Array) -> tuple[Array, Array, Array]:
+    """The gradients of x, kernel and bias of x @ kernel + bias, for all steps at once."""
+    return dz @ kernel.T, _weight_gradient(x, dz), dz.sum((0, 1))
+
+
+def _last(states: Array, reverse: bool) -> Array:
+    return states[0 if reverse else -1]
 
 
 def _shifted(states: Array, first: Array, reverse: bool) -> Array:

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from lamina import activations, constraints, initializers, regularizers
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
-from lamina.kernels.convolution import convolve, convolve_transposed, spread
+from lamina.kernels.convolution import convolve, convolve_transposed
+from lamina.kernels.convolution_by_xla import spread
 from lamina.layer import Layer
 from lamina.settings import Setting, flag, integer, one_of, optional, positive, setting
 from lamina.shapes import InputSpec, Shape
@@ -45,7 +46,9 @@ def _not_negative(value: Any) -> int:
 class _Sliding(Layer):
     """What all of them share: sizes with one number for each axis, the bias, and where the channels stand.
 
-    The settings are fields of the families below, in Keras's order.
+    The settings are fields of the families below, in Keras's order. A family has `make_kernels(channels)`, which makes
+    the weights before the bias and returns the number of output channels, and `slide(x, bias)`, its convolution:
+    (batch, *sizes, channels) -> (batch, *positions, output channels).
     """
 
     rank: ClassVar[int]
@@ -78,14 +81,6 @@ class _Sliding(Layer):
     def given(self) -> dict[str, Any]:
         return super().given() | {"activity_regularizer": self.activity_regularizer}
 
-    def make_kernels(self, channels: int) -> int:
-        """Make the weights before the bias for so many input channels, and return the number of output channels."""
-        raise NotImplementedError
-
-    def slide(self, x: Array) -> Array:
-        """The layer's convolution.  (batch, *sizes, channels) -> (batch, *positions, output channels)"""
-        raise NotImplementedError
-
     def add(self, kind: str, shape: tuple[int, ...]) -> Any:
         """The weight that the settings `{kind}_initializer`, `_regularizer` and `_constraint` are for."""
         initializer, regularizer, constraint = (
@@ -105,8 +100,7 @@ class _Sliding(Layer):
 
     def call(self: Any, x: Array) -> Array:
         last = self.data_format == "channels_last"
-        y = self.slide(x if last else jnp.moveaxis(x, 1, -1))
-        y = y + self.bias if self.use_bias else y
+        y = self.slide(x if last else jnp.moveaxis(x, 1, -1), self.bias if self.use_bias else None)
         return self.activation(y if last else jnp.moveaxis(y, -1, 1))  # type: ignore[no-any-return]
 
     def _check_input(self: Any, shape: Shape) -> None:
@@ -161,8 +155,8 @@ class _Conv(_Sliding):
         self.kernel = self.add("kernel", (*self.kernel_size, channels // self.groups, self.filters))
         return self.filters
 
-    def slide(self, x: Array) -> Array:
-        return convolve(x, self.kernel, self.strides, self.padding, self.dilation_rate, self.groups)
+    def slide(self, x: Array, bias: Array | None) -> Array:
+        return convolve(x, self.kernel, self.strides, self.padding, self.dilation_rate, self.groups, bias)
 
 
 class Conv1D(_Conv, rank=1, paddings=("valid", "same", "causal")):
@@ -229,8 +223,10 @@ class _ConvTranspose(_Sliding):
         self.kernel = self.add("kernel", (*self.kernel_size, self.filters, channels))
         return self.filters
 
-    def slide(self, x: Array) -> Array:
-        return convolve_transposed(x, self.kernel, self.strides, self.padding, self.dilation_rate, self.output_padding)
+    def slide(self, x: Array, bias: Array | None) -> Array:
+        how = (self.strides, self.padding, self.dilation_rate, self.output_padding)
+        y = convolve_transposed(x, self.kernel, *how)
+        return y if bias is None else y + bias
 
 
 class Conv1DTranspose(_ConvTranspose, rank=1):
@@ -288,15 +284,15 @@ class _DepthwiseConv(_Sliding):
         self.kernel = self.add("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
         return channels * self.depth_multiplier
 
-    def slide(self, x: Array) -> Array:
-        return _each_channel(self, x, self.kernel)
+    def slide(self, x: Array, bias: Array | None) -> Array:
+        return _each_channel(self, x, self.kernel, bias)
 
 
-def _each_channel(layer: Any, x: Array, kernel: Array) -> Array:
+def _each_channel(layer: Any, x: Array, kernel: Array, bias: Array | None = None) -> Array:
     """Every channel convolved with kernels of its own, (*window, channels, multiplier)."""
     *window, channels, multiplier = kernel.shape
     kernel = kernel.reshape(*window, 1, channels * multiplier)
-    return convolve(x, kernel, layer.strides, layer.padding, layer.dilation_rate, channels)
+    return convolve(x, kernel, layer.strides, layer.padding, layer.dilation_rate, channels, bias)
 
 
 class DepthwiseConv1D(_DepthwiseConv, rank=1):
@@ -343,9 +339,10 @@ class _SeparableConv(_Sliding):
         self.pointwise_kernel = self.add("pointwise", (*(1,) * self.rank, inner, self.filters))
         return self.filters
 
-    def slide(self, x: Array) -> Array:
+    def slide(self, x: Array, bias: Array | None) -> Array:
         inner = _each_channel(self, x, self.depthwise_kernel)
-        return jnp.matmul(inner, self.pointwise_kernel.reshape(-1, self.filters))
+        y = jnp.matmul(inner, self.pointwise_kernel.reshape(-1, self.filters))
+        return y if bias is None else y + bias
 
 
 class SeparableConv1D(_SeparableConv, rank=1):

@@ -1,0 +1,194 @@
+"""oneDNN's convolutions, and recurrent nets on its matrix product, as XLA custom calls on a CPU.
+
+Arrays lie as Keras has them: x (batch, *sizes, channels), kernels (*window, channels / groups, filters), sequences
+(time, batch, features). Everything here runs within `jax.jit` and loops; a batch axis of `jax.vmap` becomes a loop.
+There are no gradients but those that are functions of their own: who calls these has the rule for which is whose.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+__all__ = [
+    "convolution",
+    "convolution_input_gradient",
+    "convolution_kernel_gradient",
+    "convolution_supported",
+    "gru",
+    "gru_gradient",
+    "lstm",
+    "lstm_gradient",
+]
+
+Array = jax.Array
+Pads = tuple[tuple[int, int], ...]
+
+TARGETS = (
+    "convolution",
+    "convolution_input_gradient",
+    "convolution_kernel_gradient",
+    "lstm",
+    "lstm_gradient",
+    "gru",
+    "gru_gradient",
+)
+
+
+def _load() -> ctypes.CDLL:
+    # OpenMP's threads wait by spinning for milliseconds unless told otherwise, on the cores that XLA's threads need.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    files = importlib.metadata.files("onednn-cpu-gomp") or ()
+    for file in files:
+        if file.name == "libdnnl.so.3":
+            ctypes.CDLL(str(file.locate()), ctypes.RTLD_GLOBAL)
+    return ctypes.CDLL(str(Path(__file__).with_name("liblamina_onednn.so")))
+
+
+_library = _load()
+for _name in TARGETS:
+    jax.ffi.register_ffi_target(
+        f"lamina_{_name}", jax.ffi.pycapsule(getattr(_library, f"lamina_{_name}")), platform="cpu"
+    )
+
+
+def _call(name: str, shapes: Any, *arrays: Array, **attributes: Any) -> Any:
+    call: Any = jax.ffi.ffi_call(f"lamina_{name}", shapes, vmap_method="sequential")
+    return call(*arrays, **attributes)
+
+
+def _numbers(values: Any) -> Any:
+    return np.array(values, np.int64)
+
+
+def _window(strides: Any, padding: Pads, dilation: Any, groups: int) -> dict[str, Any]:
+    before, after = zip(*padding, strict=True)
+    return {
+        "strides": _numbers(strides),
+        "before": _numbers(before),
+        "after": _numbers(after),
+        "dilation": _numbers(dilation),
+        "groups": groups,
+    }
+
+
+@cache
+def convolution_supported(
+    name: str,
+    x: tuple[int, ...],
+    kernel: tuple[int, ...],
+    y: tuple[int, ...],
+    dtype: str,
+    strides: tuple[int, ...],
+    padding: Pads,
+    dilation: tuple[int, ...],
+    groups: int,
+) -> bool:
+    """Whether oneDNN has more than its plain reference for these shapes; `name` is that of a function here."""
+    axes = len(strides)
+    before, after = zip(*padding, strict=True)
+    if dtype not in ("float32", "bfloat16") or not 1 <= axes <= 3 or min(*x, *kernel, *y, *before, *after) < 0:
+        return False
+    if 0 in (*x, *kernel, *y):
+        return False
+    sizes = _numbers([*x, *kernel, *y, *strides, *before, *after, *dilation])
+    ask = _library.lamina_convolution_supported
+    ask.restype, ask.argtypes = ctypes.c_bool, [ctypes.c_int64, ctypes.c_bool, *[ctypes.c_int64] * 2, ctypes.c_void_p]
+    return bool(ask(TARGETS.index(name), dtype == "bfloat16", axes, groups, sizes.ctypes.data))
+
+
+def convolution(
+    x: Array, kernel: Array, bias: Array, shape: Any, strides: Any, padding: Pads, dilation: Any, groups: int
+) -> Array:
+    """y, of this shape: (batch, *positions, filters)."""
+    out = jax.ShapeDtypeStruct(shape, x.dtype)
+    window = _window(strides, padding, dilation, groups)
+    return _call("convolution", out, x, kernel, bias, **window)  # type: ignore[no-any-return]
+
+
+def convolution_input_gradient(
+    dy: Array, kernel: Array, shape: Any, strides: Any, padding: Pads, dilation: Any, groups: int
+) -> Array:
+    """dx, of x's shape."""
+    out = jax.ShapeDtypeStruct(shape, dy.dtype)
+    window = _window(strides, padding, dilation, groups)
+    return _call("convolution_input_gradient", out, dy, kernel, **window)  # type: ignore[no-any-return]
+
+
+def convolution_kernel_gradient(
+    x: Array, dy: Array, shape: Any, strides: Any, padding: Pads, dilation: Any, groups: int
+) -> tuple[Array, Array]:
+    """The gradients of the kernel, of its shape, and of the bias."""
+    out = (jax.ShapeDtypeStruct(shape, x.dtype), jax.ShapeDtypeStruct(shape[-1:], x.dtype))
+    window = _window(strides, padding, dilation, groups)
+    return _call("convolution_kernel_gradient", out, x, dy, **window)  # type: ignore[no-any-return]
+
+
+def _arrays(*shapes: tuple[int, ...]) -> tuple[jax.ShapeDtypeStruct, ...]:
+    return tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+
+
+def lstm(
+    x: Array, kernel: Array, bias: Array, h: Array, c: Array, recurrent: Array, *, reverse: bool, keep: bool
+) -> tuple[Array, Array, Array]:
+    """The outputs, the carries c and the gates i, f, g, o of each step; without `keep` c and gates of the last only.
+
+    x is (batch, time, features), h and c are (batch, units), the kernels (features, 4 units) and (units, 4 units), the
+    bias is (4 units,), all float32; what is of each step is (time, batch, ...).
+    """
+    (batch, time, _), units = x.shape, h.shape[1]
+    kept = time if keep else 1
+    out = _arrays((time, batch, units), (kept, batch, units), (kept, batch, 4 * units))
+    return _call("lstm", out, x, kernel, bias, h, c, recurrent, reverse=reverse)  # type: ignore[no-any-return]
+
+
+def lstm_gradient(
+    slopes: tuple[Array, Array, Array],
+    taken: tuple[Array, Array, Array, Array, Array, Array],
+    given: tuple[Array, Array, Array],
+    *,
+    reverse: bool,
+    input_too: bool,
+) -> tuple[Array, ...]:
+    """The gradients of all that `lstm` has `taken`, from what it has `given` with `keep`.
+
+    The slopes are those of y and of the last h and c. Without `input_too` the first gradient, that of x, is empty.
+    """
+    x, kernel, _, h, c, recurrent = taken
+    out = _arrays(x.shape if input_too else (0, 0, 0), *(array.shape for array in taken[1:]))
+    arrays = (*slopes, x, kernel, h, c, recurrent, *given)
+    return _call("lstm_gradient", out, *arrays, reverse=reverse)  # type: ignore[no-any-return]
+
+
+def gru(
+    x: Array, kernel: Array, bias: Array, h: Array, recurrent: Array, inner_bias: Array, *, reverse: bool, keep: bool
+) -> tuple[Array, Array]:
+    """The outputs, and u, r, g and what r multiplies of each step; without `keep` of the last only.
+
+    As `lstm`, with 3 units in place of 4; r multiplies h @ recurrent + inner_bias.
+    """
+    (batch, time, _), units = x.shape, h.shape[1]
+    out = _arrays((time, batch, units), (time if keep else 1, batch, 4 * units))
+    return _call("gru", out, x, kernel, bias, h, recurrent, inner_bias, reverse=reverse)  # type: ignore[no-any-return]
+
+
+def gru_gradient(
+    slopes: tuple[Array, Array],
+    taken: tuple[Array, Array, Array, Array, Array, Array],
+    given: tuple[Array, Array],
+    *,
+    reverse: bool,
+    input_too: bool,
+) -> tuple[Array, ...]:
+    """As `lstm_gradient`; the slopes are those of y and of the last h."""
+    x, kernel, _, h, recurrent, _ = taken
+    out = _arrays(x.shape if input_too else (0, 0, 0), *(array.shape for array in taken[1:]))
+    return _call("gru_gradient", out, *slopes, x, kernel, h, recurrent, *given, reverse=reverse)  # type: ignore[no-any-return]

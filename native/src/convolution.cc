@@ -1,0 +1,184 @@
+// A convolution and its two gradients: three maps between x (batch, *sizes, channels), the kernel
+// (*window, channels / groups, filters) and y (batch, *positions, filters), to which a bias (filters,) is added.
+#include "onednn.h"
+#include "sparse.h"
+
+namespace lamina {
+namespace {
+
+enum Map : int64_t { kForward, kInputGradient, kKernelGradient };
+
+struct Convolution {
+  dnnl::primitive run;
+  dnnl::memory::desc x, y, kernel, bias, scratchpad;  // as the primitive wants them
+  dnnl::memory::desc given;                     // the kernel as XLA has it
+  dnnl::reorder reorder;                        // between both; empty where they are the same
+
+  bool fast;
+
+  bool reorders() const { return kernel != given; }
+};
+
+std::vector<int64_t> key_of(Map map, const Geometry& g, Type type) {
+  std::vector<int64_t> key{map, static_cast<int64_t>(type), g.groups};
+  for (Sizes sizes : {g.x, g.kernel, g.y, g.strides, g.before, g.after, g.dilation}) append(key, sizes);
+  return key;
+}
+
+// (groups, filters / groups, channels / groups, *window) over (*window, channels / groups, filters)
+dnnl::memory::desc kernel_given(const Geometry& g, Type type) {
+  size_t window = g.axes();
+  int64_t channels = g.kernel[window], filters = g.kernel[window + 1];
+  Dims dims{g.groups, filters / g.groups, channels}, steps{filters / g.groups, 1, filters};
+  dims.insert(dims.end(), g.kernel.begin(), g.kernel.begin() + window);
+  steps.resize(dims.size());
+  int64_t step = channels * filters;
+  for (size_t axis = dims.size() - 1; axis >= 3; step *= dims[axis--]) steps[axis] = step;
+  if (g.groups == 1) dims.erase(dims.begin()), steps.erase(steps.begin());
+  return {dims, type, steps};
+}
+
+Convolution make(Map map, const Geometry& g, Type type) {
+  using namespace dnnl;
+  Convolution made;
+  made.given = kernel_given(g, type);
+  auto any = memory::desc(made.given.get_dims(), type, memory::format_tag::any);
+  auto x = channels_last(g.x, type), y = channels_last(g.y, type);
+  memory::desc bias({g.y.back()}, type, Dims{1});
+  Dims strides = plus(g.strides, 0), dilation = plus(g.dilation, -1), before = plus(g.before, 0),
+       after = plus(g.after, 0);
+  primitive_attr attr;
+  attr.set_scratchpad_mode(scratchpad_mode::user);
+  auto kind = algorithm::convolution_direct;
+  convolution_forward::primitive_desc forward(engine(), prop_kind::forward_training, kind, x, any, bias, y,
+                                              strides, dilation, before, after, attr);
+  auto keep = [&](const auto& desc, memory::desc kernel, auto run) {
+    made.fast = std::strstr(desc.impl_info_str(), "ref") == nullptr;
+    made.x = x, made.y = y, made.kernel = kernel, made.bias = bias, made.scratchpad = desc.scratchpad_desc(), made.run = run;
+  };
+  if (map == kForward) {
+    keep(forward, forward.weights_desc(), convolution_forward(forward));
+  } else if (map == kInputGradient) {
+    convolution_backward_data::primitive_desc desc(engine(), kind, x, any, y, strides, dilation, before, after,
+                                                   forward, attr);
+    keep(desc, desc.weights_desc(), convolution_backward_data(desc));
+  } else {
+    convolution_backward_weights::primitive_desc desc(engine(), kind, x, any, bias, y, strides, dilation, before,
+                                                      after, forward, attr);
+    keep(desc, desc.diff_weights_desc(), convolution_backward_weights(desc));
+  }
+  if (made.reorders()) {
+    auto& from = map == kKernelGradient ? made.kernel : made.given;
+    auto& to = map == kKernelGradient ? made.given : made.kernel;
+    made.reorder = reorder(reorder::primitive_desc(engine(), from, engine(), to));
+  }
+  return made;
+}
+
+std::shared_ptr<const Convolution> primitive(Map map, const Geometry& g, Type type) {
+  static Cache<Convolution> cache;
+  return cache.get(key_of(map, g, type), [&] { return make(map, g, type); });
+}
+
+bool taken_as_sparse(Map map, const Geometry& g, Type type, void* x, void* kernel, void* bias, void* y) {
+  if (map == kForward || type != Type::f32 || g.groups != 1) return false;
+  Sparse dy(static_cast<const float*>(y), g);
+  if (!dy.few()) return false;
+  if (map == kInputGradient) {
+    dy.input_gradient(static_cast<const float*>(kernel), static_cast<float*>(x));
+  } else {
+    dy.kernel_gradient(static_cast<const float*>(x), static_cast<float*>(kernel));
+    dy.bias_gradient(static_cast<float*>(bias));
+  }
+  return true;
+}
+
+void execute(Map map, const Geometry& g, Type type, void* x, void* kernel, void* bias, void* y) {
+  if (taken_as_sparse(map, g, type, x, kernel, bias, y)) return;
+  auto made = primitive(map, g, type);
+  Room work(made->scratchpad.get_size()), packed(made->reorders() ? made->kernel.get_size() : 0);
+  dnnl::memory scratchpad(made->scratchpad, engine(), work.data());
+  dnnl::memory given(made->given, engine(), kernel);
+  dnnl::memory inside = made->reorders() ? dnnl::memory(made->kernel, engine(), packed.data()) : given;
+  dnnl::memory in(made->x, engine(), x), out(made->y, engine(), y), shift(made->bias, engine(), bias);
+  if (made->reorders() && map != kKernelGradient) made->reorder.execute(stream(), given, inside);
+  std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SCRATCHPAD, scratchpad}};
+  if (map == kForward) {
+    arguments.insert({{DNNL_ARG_SRC, in}, {DNNL_ARG_WEIGHTS, inside}, {DNNL_ARG_BIAS, shift}, {DNNL_ARG_DST, out}});
+  } else if (map == kInputGradient) {
+    arguments.insert({{DNNL_ARG_DIFF_SRC, in}, {DNNL_ARG_WEIGHTS, inside}, {DNNL_ARG_DIFF_DST, out}});
+  } else {
+    arguments.insert({{DNNL_ARG_SRC, in}, {DNNL_ARG_DIFF_WEIGHTS, inside}, {DNNL_ARG_DIFF_BIAS, shift},
+                      {DNNL_ARG_DIFF_DST, out}});
+  }
+  made->run.execute(stream(), arguments);
+  if (made->reorders() && map == kKernelGradient) made->reorder.execute(stream(), inside, given);
+  stream().wait();
+}
+
+using Any = ffi::AnyBuffer;
+using Result = ffi::Result<Any>;
+
+ffi::Error run(Map map, Any& x, Any& kernel, void* bias, Any& y, Sizes strides, Sizes before, Sizes after,
+               Sizes dilation, int64_t groups) {
+  return guarded([&] {
+    Geometry g{x.dimensions(), kernel.dimensions(), y.dimensions(), strides, before, after, dilation, groups};
+    execute(map, g, type_of(x.element_type()), x.untyped_data(), kernel.untyped_data(), bias, y.untyped_data());
+  });
+}
+
+ffi::Error forward(Any x, Any kernel, Any bias, Result y, Sizes strides, Sizes before, Sizes after, Sizes dilation,
+                   int64_t groups) {
+  return run(kForward, x, kernel, bias.untyped_data(), *y, strides, before, after, dilation, groups);
+}
+
+ffi::Error input_gradient(Any dy, Any kernel, Result dx, Sizes strides, Sizes before, Sizes after, Sizes dilation,
+                          int64_t groups) {
+  return run(kInputGradient, *dx, kernel, nullptr, dy, strides, before, after, dilation, groups);
+}
+
+ffi::Error kernel_gradient(Any x, Any dy, Result dkernel, Result dbias, Sizes strides, Sizes before, Sizes after,
+                           Sizes dilation, int64_t groups) {
+  return run(kKernelGradient, x, *dkernel, dbias->untyped_data(), dy, strides, before, after, dilation, groups);
+}
+
+template <typename Binding>
+auto with_window(Binding binding) {
+  return std::move(binding)
+      .template Attr<Sizes>("strides")
+      .template Attr<Sizes>("before")
+      .template Attr<Sizes>("after")
+      .template Attr<Sizes>("dilation")
+      .template Attr<int64_t>("groups");
+}
+
+// Whether oneDNN has more than its plain reference for this case.
+bool supported(Map map, const Geometry& g, Type type) try {
+  return primitive(map, g, type)->fast;
+} catch (const std::exception&) {
+  return false;
+}
+
+}  // namespace
+}  // namespace lamina
+
+// The sizes are x, kernel and y, each with `axes` + 2 numbers, then strides, before, after and dilation.
+extern "C" bool lamina_convolution_supported(int64_t map, bool narrow, int64_t axes, int64_t groups,
+                                                            const int64_t* sizes) {
+  auto next = [&](int64_t count) { return lamina::Sizes(std::exchange(sizes, sizes + count), count); };
+  auto x = next(axes + 2), kernel = next(axes + 2), y = next(axes + 2);
+  auto strides = next(axes), before = next(axes), after = next(axes), dilation = next(axes);
+  return lamina::supported(static_cast<lamina::Map>(map), {x, kernel, y, strides, before, after, dilation, groups},
+                           narrow ? lamina::Type::bf16 : lamina::Type::f32);
+}
+
+using lamina::Any;
+using lamina::with_window;
+using xla::ffi::Ffi;
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution, lamina::forward,
+                              with_window(Ffi::Bind().Arg<Any>().Arg<Any>().Arg<Any>().Ret<Any>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_input_gradient, lamina::input_gradient,
+                              with_window(Ffi::Bind().Arg<Any>().Arg<Any>().Ret<Any>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_kernel_gradient, lamina::kernel_gradient,
+                              with_window(Ffi::Bind().Arg<Any>().Arg<Any>().Ret<Any>().Ret<Any>()));

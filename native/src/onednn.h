@@ -1,0 +1,154 @@
+// What the custom calls share: oneDNN's engine, scratch memory, cached primitives, and XLA's arrays as oneDNN's.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "oneapi/dnnl/dnnl.hpp"
+#include "xla/ffi/api/ffi.h"
+
+// A function that is compiled for each kind of vectors; the processor chooses.
+#if defined(__GNUC__) && !defined(__clang__)
+#define LAMINA_VECTORS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define LAMINA_VECTORS
+#endif
+
+namespace lamina {
+
+namespace ffi = xla::ffi;
+using Dims = dnnl::memory::dims;
+using Sizes = ffi::Span<const int64_t>;
+using Type = dnnl::memory::data_type;
+
+inline dnnl::engine& engine() {
+  static dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  return cpu;
+}
+
+inline dnnl::stream& stream() {
+  thread_local dnnl::stream own(engine());
+  return own;
+}
+
+// Memory for the length of one call. A thread keeps it for its next calls.
+class Room {
+ public:
+  explicit Room(size_t bytes) {
+    auto& kept = free();
+    auto fits = std::find_if(kept.begin(), kept.end(), [&](const Block& block) { return block.size >= bytes; });
+    if (fits != kept.end()) {
+      block_ = std::move(*fits);
+      kept.erase(fits);
+    } else {
+      block_.size = (bytes + 63) / 64 * 64;
+      block_.data.reset(std::aligned_alloc(64, block_.size));
+      if (!block_.data && block_.size) throw std::bad_alloc();
+    }
+  }
+  Room(Room&&) = default;
+  ~Room() {
+    if (!block_.data) return;
+    auto& kept = free();
+    kept.push_back(std::move(block_));
+    std::sort(kept.begin(), kept.end(), [](const Block& a, const Block& b) { return a.size < b.size; });
+    if (kept.size() > kMost) kept.erase(kept.begin());
+  }
+
+  void* data() const { return block_.data.get(); }
+  float* floats() const { return static_cast<float*>(data()); }
+
+ private:
+  struct Free {
+    void operator()(void* data) const { std::free(data); }
+  };
+  struct Block {
+    std::unique_ptr<void, Free> data;
+    size_t size = 0;
+  };
+  static constexpr size_t kMost = 16;
+  static std::vector<Block>& free() {
+    thread_local std::vector<Block> kept;
+    return kept;
+  }
+  Block block_;
+};
+
+// Primitives are made once for each combination of kind, sizes and settings; all threads share them.
+template <typename Made>
+class Cache {
+ public:
+  template <typename Make>
+  std::shared_ptr<const Made> get(const std::vector<int64_t>& key, Make make) {
+    std::string bytes(reinterpret_cast<const char*>(key.data()), key.size() * sizeof(int64_t));
+    std::lock_guard<std::mutex> guard(lock_);
+    auto found = made_.find(bytes);
+    if (found != made_.end()) return found->second;
+    if (made_.size() >= kMost) made_.clear();
+    return made_[bytes] = std::make_shared<const Made>(make());
+  }
+
+ private:
+  static constexpr size_t kMost = 512;
+  std::mutex lock_;
+  std::unordered_map<std::string, std::shared_ptr<const Made>> made_;
+};
+
+inline Type type_of(ffi::DataType type) {
+  switch (type) {
+    case ffi::DataType::F32: return Type::f32;
+    case ffi::DataType::BF16: return Type::bf16;
+    default: return Type::undef;
+  }
+}
+
+// oneDNN counts axes as (batch, channels, *sizes), XLA's arrays here lie as (batch, *sizes, channels).
+inline dnnl::memory::desc channels_last(Sizes shape, Type type) {
+  Dims dims{shape.front(), shape.back()}, steps(shape.size());
+  for (size_t axis = 1; axis + 1 < shape.size(); ++axis) dims.push_back(shape[axis]);
+  int64_t step = shape.back();
+  for (size_t axis = dims.size() - 1; axis >= 2; step *= dims[axis--]) steps[axis] = step;
+  steps[0] = step;
+  steps[1] = 1;
+  return {dims, type, steps};
+}
+
+inline Dims plus(Sizes sizes, int64_t more) {
+  Dims dims(sizes.begin(), sizes.end());
+  for (auto& size : dims) size += more;
+  return dims;
+}
+
+inline void append(std::vector<int64_t>& key, Sizes sizes) {
+  key.push_back(static_cast<int64_t>(sizes.size()));
+  key.insert(key.end(), sizes.begin(), sizes.end());
+}
+
+// to += times * from
+LAMINA_VECTORS static inline void add(int64_t count, float times, const float* from, float* to) {
+#pragma omp simd
+  for (int64_t n = 0; n < count; ++n) to[n] += times * from[n];
+}
+
+// An exception must not cross into XLA.
+template <typename Run>
+ffi::Error guarded(Run run) {
+  try {
+    run();
+    return ffi::Error::Success();
+  } catch (const dnnl::error& error) {
+    return ffi::Error(ffi::ErrorCode::kInternal, std::string("oneDNN: ") + error.what());
+  } catch (const std::exception& error) {
+    return ffi::Error(ffi::ErrorCode::kInternal, std::string("lamina-onednn: ") + error.what());
+  }
+}
+
+}  // namespace lamina

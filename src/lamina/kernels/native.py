@@ -1,0 +1,35 @@
+"""oneDNN, where the optional package lamina-onednn (folder native/) is installed and a CPU computes.
+
+`LAMINA_KERNELS=xla` leaves it aside; `LAMINA_KERNELS=onednn` demands it.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+import jax
+
+from lamina.errors import ArgumentError
+
+
+def onednn() -> Any:
+    """The package, or None; asked while tracing."""
+    chosen = os.environ.get("LAMINA_KERNELS", "")
+    if chosen not in ("", "xla", "onednn"):
+        raise ArgumentError(f"LAMINA_KERNELS={chosen}: expected xla, onednn, or nothing.")
+    if chosen == "xla" or jax.default_backend() != "cpu":
+        return None
+    return _package(demanded=chosen == "onednn")
+
+
+@cache
+def _package(demanded: bool) -> Any:
+    try:
+        import lamina_onednn
+    except ImportError:
+        if demanded:
+            raise
+        return None
+    return lamina_onednn
