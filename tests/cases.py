@@ -17,6 +17,14 @@ class Case(NamedTuple):
     """Whether each row's output depends on that row alone while training."""
     steep: bool = False
     """Whether the layer stretches its input so far that the rounding of 16 bits shows."""
+    divides: bool = False
+    """Whether it divides the kernel within: Keras on JAX does not while inferring, and the divisor has no gradient."""
+
+    def make(self, module: Any, dtype: Any = None, **more: Any) -> Any:
+        """The layer, of one of the two packages; a setting that is a case itself is a layer within."""
+        settings = self.settings.items()
+        told = {key: value.make(module, dtype) if isinstance(value, Case) else value for key, value in settings}
+        return getattr(module, self.name)(**told, dtype=dtype, **more)
 
     def __str__(self) -> str:
         told = ",".join(f"{key}={value}" for key, value in self.settings.items())
@@ -256,4 +264,69 @@ CASES += [
     Case("GRU", {"units": 3, "reset_after": False, "bias_constraint": "non_neg"}, (4, 3)),
     Case("GRU", {"units": 3, "unroll": True, "activation": "relu", "activity_regularizer": "l2"}, (4, 3)),
     Case("GRU", {"units": 3, "reset_after": False, "dropout": 0.2, "recurrent_dropout": 0.3}, (4, 3), random=True),
+    Case("ConvLSTM1D", {"filters": 2, "kernel_size": 2}, (3, 5, 2)),
+    Case(
+        "ConvLSTM1D",
+        {
+            "filters": 2,
+            "kernel_size": 3,
+            "padding": "SAME",
+            "strides": 2,
+            "go_backwards": True,
+            "return_sequences": True,
+        },
+        (3, 6, 2),
+    ),
+    Case("ConvLSTM2D", {"filters": 2, "kernel_size": (3, 2), "unit_forget_bias": False}, (3, 5, 4, 1)),
+    Case(
+        "ConvLSTM2D",
+        {"filters": 2, "kernel_size": 2, "dilation_rate": (2, 1), "activation": "softsign", "use_bias": False},
+        (3, 4, 4, 2),
+    ),
+    Case(
+        "ConvLSTM2D",
+        {"filters": 2, "kernel_size": 3, "strides": (1, 2), "data_format": "channels_first", "return_sequences": True},
+        (2, 2, 5, 6),
+    ),
+    Case(
+        "ConvLSTM2D",
+        {"filters": 2, "kernel_size": 2, "padding": "same", "kernel_regularizer": "l2", "bias_constraint": "non_neg"},
+        (3, 3, 4, 5),
+    ),
+    Case(
+        "ConvLSTM2D",
+        {"filters": 2, "kernel_size": 2, "dropout": 0.3, "recurrent_dropout": 0.2, "seed": 3},
+        (3, 3, 4, 1),
+        random=True,
+    ),
+    Case("ConvLSTM3D", {"filters": 2, "kernel_size": 2, "unroll": True, "activity_regularizer": "l2"}, (2, 3, 2, 3, 1)),
+]
+
+# Layers around another one.
+CASES += [
+    Case("TimeDistributed", {"layer": Case("Dense", {"units": 3, "activation": "tanh", "name": "inner"}, ())}, (4, 3)),
+    Case(
+        "TimeDistributed",
+        {"layer": Case("BatchNormalization", {"name": "inner"}, ())},
+        (3, 2),
+        rows_apart=False,
+    ),
+    Case(
+        "Bidirectional",
+        {"layer": Case("GRU", {"units": 2, "return_sequences": True, "name": "inner"}, ()), "merge_mode": "mul"},
+        (4, 3),
+    ),
+    Case("RNN", {"cell": Case("LSTMCell", {"units": 3, "name": "inner"}, ()), "go_backwards": True}, (4, 3)),
+    Case(
+        "SpectralNormalization",
+        {"layer": Case("Dense", {"units": 3, "name": "inner"}, ()), "power_iterations": 2},
+        (5,),
+        divides=True,
+    ),
+    Case(
+        "SpectralNormalization",
+        {"layer": Case("Conv2D", {"filters": 3, "kernel_size": 2, "name": "inner"}, ())},
+        (4, 3, 2),
+        divides=True,
+    ),
 ]

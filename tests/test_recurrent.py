@@ -10,7 +10,7 @@ import pytest
 
 import lamina
 from lamina import layers
-from lamina.errors import ArgumentError, ShapeError
+from lamina.errors import ArgumentError, LaminaError, ShapeError, StackError, UnknownNameError
 from lamina.kernels import recurrent
 
 RNG = np.random.default_rng(5)
@@ -20,17 +20,20 @@ MASK = (
 )
 
 
-def pair(make):
+IMAGES = RNG.normal(size=(6, 5, 4, 3, 2)).astype("float32")
+
+
+def pair(make, x=X):
     """The same layer of both, with equal weights."""
     ours, theirs = make(layers), make(keras.layers)
-    ours(X)
-    theirs.build((None, 5, 3))
+    ours(x)
+    theirs.build((None, *x.shape[1:]))
     ours.set_weights([RNG.normal(0, 0.6, w.shape).astype("float32") for w in ours.weights])
     theirs.set_weights(ours.get_weights())
     return ours, theirs
 
 
-def same(ours, theirs, mask=None, rtol=1e-5):
+def same(ours, theirs, mask=None, rtol=1e-5, x=X):
     """Equal outputs, and equal gradients by every weight and the input."""
     told = {} if mask is None else {"mask": jnp.asarray(mask)}
     params, kept = [w.value for w in ours.trainable_weights], [w.value for w in ours.non_trainable_weights]
@@ -44,7 +47,7 @@ def same(ours, theirs, mask=None, rtol=1e-5):
             y = call(params, x)
             return jnp.sum(y * jnp.sin(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)), y
 
-        grads, y = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, jnp.asarray(X))
+        grads, y = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, jnp.asarray(x))
         return [y, *jax.tree.leaves(grads)]
 
     got = slopes(lambda p, x: ours.stateless_call(p, kept, x, **told)[0], params)
@@ -95,8 +98,6 @@ def test_bidirectional_states_and_both_outputs():
     ours, theirs = pair(lambda m: m.Bidirectional(m.LSTM(3, return_state=True), merge_mode=None))
     for mine, its in zip(ours(X), theirs(X), strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-6)
-    with pytest.raises(ShapeError, match="give it a merge_mode"):
-        lamina.Sequential([layers.Input((5, 3)), layers.Bidirectional(layers.GRU(2), merge_mode=None)])
     start = [
         RNG.normal(size=(3, 8)).astype("float32"),
         RNG.normal(size=(2, 8)).astype("float32"),
@@ -168,9 +169,24 @@ def test_a_cell_of_the_users_own():
 
 
 def test_the_arguments_stand_in_keras_order():
-    for name in ("SimpleRNN", "LSTM", "GRU", "SimpleRNNCell", "LSTMCell", "GRUCell", "RNN", "Bidirectional"):
-        theirs = [p for p in inspect.signature(getattr(keras.layers, name)).parameters if p != "kwargs"]
-        assert list(inspect.signature(getattr(layers, name)).parameters)[: len(theirs)] == theirs, name
+    names = "SimpleRNN LSTM GRU SimpleRNNCell LSTMCell GRUCell RNN Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D"
+    for name in names.split():
+        theirs = [p for p in inspect.signature(getattr(keras.layers, name)).parameters.values() if p.name != "kwargs"]
+        ours = list(inspect.signature(getattr(layers, name)).parameters.values())[: len(theirs)]
+        assert [p.name for p in ours] == [p.name for p in theirs], name
+        assert {p.kind for p in ours} == {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+        assert [p.default for p in ours] == [p.default for p in theirs], name
+
+
+def test_a_class_of_the_users_own_adds_its_arguments_at_the_end():
+    class Named(layers.LSTM):
+        note: str = "none"
+
+    assert list(inspect.signature(Named).parameters)[22:25] == ["unroll", "use_cudnn", "note"]
+    layer = Named(3, note="mine", recurrent_activation="hard_sigmoid")
+    assert Named.from_config(layer.get_config()).note == "mine"
+    assert layer.cell.recurrent_activation is layer.recurrent_activation
+    assert repr(layer) == "Named(3, recurrent_activation='hard_sigmoid', note='mine')"
 
 
 def test_states_are_returned_and_taken():
@@ -180,8 +196,39 @@ def test_states_are_returned_and_taken():
         np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-6)
     with pytest.raises(ArgumentError, match="2 states, initial_state 1"):
         ours(X, initial_state=start[:1])
-    with pytest.raises(ShapeError, match="return_state=True"):
-        lamina.Sequential([layers.Input((5, 3)), layers.LSTM(4, return_state=True)])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: m.LSTM(4, return_state=True),
+        lambda m: m.Bidirectional(m.GRU(2, return_sequences=True), merge_mode=None),
+        lambda m: m.Bidirectional(m.LSTM(2, return_state=True, activity_regularizer="l2")),
+    ],
+)
+def test_only_the_last_layer_may_return_several_tensors(make):
+    ours = lamina.Sequential([layers.Input((5, 3)), make(layers)])
+    theirs = keras.Sequential([keras.Input((5, 3)), make(keras.layers)])
+    theirs.set_weights(ours.get_weights())
+    assert ours.output_shape == theirs.output_shape
+    want = theirs.predict(X, verbose=0)
+    got = [ours.predict(X), ours.predict(X, batch_size=4, verbose=0), ours(X), ours.predict_on_batch(X)]
+    got.append(lamina.Sequential.from_config(theirs.get_config()).predict(X))
+    for each in got[:-1]:
+        assert type(each) is tuple
+        for mine, its in zip(each, want, strict=True):
+            np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-6)
+    assert [y.shape for y in got[-1]] == [y.shape for y in want]
+    with pytest.raises(
+        StackError, match="it can only be the last layer: a stack hands on one, and 'dense' comes after"
+    ):
+        ours.add(layers.Dense(2))
+    with pytest.raises(StackError, match="only be the last layer"):
+        lamina.Sequential([make(layers), layers.Dense(2)])(X)
+    ours.compile("sgd", "mse")
+    for train in (ours.fit, ours.evaluate, ours.train_on_batch, ours.test_on_batch):
+        with pytest.raises(StackError, match="a loss measures one"):
+            train(X, np.ones((6, 4)))
 
 
 def test_a_stateful_layer_goes_on_where_it_stopped():
@@ -202,11 +249,51 @@ def test_a_stateful_layer_goes_on_where_it_stopped():
         lamina.Sequential([layers.Input((5, 3)), layers.LSTM(4, stateful=True)])
 
 
-def test_training_moves_the_state_of_a_stateful_layer():
-    model = lamina.Sequential([layers.Input(batch_shape=(3, 5, 3)), layers.LSTM(4, stateful=True), layers.Dense(1)])
+def stateful(kind):
+    """A stack for batches of 3 rows, and a layer of the same weights that keeps no state."""
+    free = getattr(layers, kind)(4, return_state=True)
+    free(X)
+    model = lamina.Sequential([layers.Input(batch_shape=(3, 5, 3)), getattr(layers, kind)(4, stateful=True)])
+    model.set_weights(free.get_weights())
+    y, *states = free(X[:3])
+    return model, np.concatenate([y, free(X[3:], initial_state=states)[0]])
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_batches_hand_on_the_states_of_a_stateful_layer(kind):
+    """As Keras documents it; on JAX, Keras starts every batch of fit, evaluate and predict from the same states."""
+    model, want = stateful(kind)
+    layer = model.layers[0]
     model.compile("sgd", "mse")
-    model.fit(X, np.ones((6, 1)), batch_size=3, epochs=1, shuffle=False, verbose=0)
-    assert np.abs(model.layers[0].states[0]).max() > 0
+    zeros = np.zeros_like(want)
+    ways = [
+        lambda: model.predict(X, batch_size=3, verbose=0),
+        lambda: model.predict(X, verbose=0),
+        lambda: np.concatenate([model(X[:3]), model(X[3:])]),
+        lambda: np.concatenate([model.predict_on_batch(X[:3]), model.predict_on_batch(X[3:])]),
+    ]
+    for way in ways:
+        layer.reset_states()
+        np.testing.assert_allclose(way(), want, rtol=1e-5, atol=1e-6)
+    assert np.abs(ways[0]() - want).max() > 1e-3  # it went on from the second batch
+    loss = (want**2).mean()
+    for way in (
+        lambda: model.evaluate(X, zeros, batch_size=3, verbose=0),
+        lambda: np.mean([model.test_on_batch(X[:3], zeros[:3]), model.test_on_batch(X[3:], zeros[3:])]),
+        lambda: model.fit(X, zeros, batch_size=3, shuffle=False, verbose=0).history["loss"][0],
+    ):
+        layer.reset_state()
+        np.testing.assert_allclose(way(), loss, rtol=2e-3)  # while fit trains, the loss falls a little
+        assert np.abs(layer.states[0]).max() > 0
+    with pytest.raises(ShapeError, match="built for batches of 3 rows, got 2: say batch_size"):
+        model.evaluate(X[:5], zeros[:5], batch_size=3, verbose=0)
+
+
+def test_the_states_of_a_stateful_layer_are_no_weights():
+    model, _ = stateful("LSTM")
+    theirs = keras.Sequential([keras.Input(batch_shape=(3, 5, 3)), keras.layers.LSTM(4, stateful=True)])
+    theirs.set_weights(model.get_weights())
+    assert model.count_params() == theirs.count_params() and not model.non_trainable_weights
 
 
 @pytest.mark.parametrize(("kind", "gates"), [("SimpleRNNCell", 1), ("LSTMCell", 4), ("GRUCell", 3)])
@@ -258,11 +345,183 @@ def test_time_distributed():
         ours(X, mask=MASK[:, :2])
 
 
-def test_wrong_rank():
-    with pytest.raises(ShapeError, match="wants 3 dimensions"):
-        lamina.Sequential([layers.Input((10,)), layers.Dense(4), layers.LSTM(3)])
-    with pytest.raises(ArgumentError, match="units"):
-        layers.GRU(0)
+def conv(module, **settings):
+    return module.ConvLSTM2D(2, 2, return_sequences=True, **settings)
+
+
+@pytest.mark.parametrize("zero", [False, True])
+def test_convolutional_lstm_skips_masked_steps(zero):
+    """Keras on JAX fails at such a mask."""
+    layer = conv(layers, zero_output_for_mask=zero)
+    whole = np.asarray(layer(IMAGES, mask=MASK))
+    for row, counts in enumerate(MASK):
+        if counts.any():
+            np.testing.assert_allclose(
+                whole[row][counts], layer(IMAGES[row : row + 1, counts])[0], rtol=1e-5, atol=1e-6
+            )
+    if zero:
+        assert not whole[~MASK].any()
+    else:
+        np.testing.assert_array_equal(whole[1, 1:], whole[1, [1] * 4])
+        assert not whole[4].any()
+
+
+def test_convolutional_lstm_takes_and_returns_states():
+    ours, theirs = pair(lambda module: conv(module, return_state=True, data_format="channels_first"), IMAGES)
+    start = [jnp.asarray(RNG.normal(size=(6, 2, 2, 1)), jnp.float32) for _ in range(2)]
+    got, want = ours(IMAGES, initial_state=start), theirs(IMAGES, initial_state=start)
+    assert [y.shape for y in got] == [(6, 5, 2, 2, 1), (6, 2, 2, 1), (6, 2, 2, 1)]
+    for mine, its in zip(got, want, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-6)
+    cell = ours.cell
+    assert [state.shape for state in cell.get_initial_state(7)] == [(7, 2, 2, 1)] * 2
+    got, want = (jax.tree.leaves(one(IMAGES[:, 0], start)) for one in (cell, theirs.cell))
+    for mine, its in zip(got, want, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-6)
+
+
+def test_a_stateful_convolutional_lstm_goes_on_where_it_stopped():
+    ours, theirs = pair(conv, IMAGES)
+    parts = conv(layers, stateful=True)
+    parts(IMAGES)
+    parts.cell.set_weights(ours.get_weights())
+    parts.reset_state()
+    got = np.concatenate([parts(IMAGES[:, :2]), parts(IMAGES[:, 2:])], 1)
+    np.testing.assert_allclose(got, theirs(IMAGES), rtol=1e-5, atol=1e-6)
+
+
+def test_convolutional_lstm_drops_apart_for_each_gate_the_same_at_every_step():
+    layer = layers.ConvLSTM1D(3, 1, dropout=0.5, use_bias=False, seed=1)
+    x = np.ones((40, 4, 6, 1), "float32")
+    layer(x)
+    layer.cell.kernel.assign(np.ones((1, 1, 12)))
+    share = np.asarray(layer.cell.project(jnp.moveaxis(x, 1, 0), True)).reshape(4, 40, 6, 4, 3)
+    assert set(np.unique(share)) == {0.0, 2.0} and abs(share.mean() - 1) < 0.1
+    assert len({gate.tobytes() for gate in np.moveaxis(share[0, ..., 0], -1, 0)}) == 4
+    np.testing.assert_array_equal(share[0], share[3])
+    assert np.abs(layer(x, training=True) - layer(x)).max() > 0.01
+
+
+def test_own_classes_come_back_from_the_configs_of_what_holds_them():
+    class Doubled(layers.Dense):
+        factor: float = 2.0
+
+    class OwnCell(layers.GRUCell):
+        note: str = "none"
+
+    def softer(x):
+        return x / 2
+
+    own = {"Doubled": Doubled, "OwnCell": OwnCell, "softer": softer}
+    for layer in (
+        layers.RNN(OwnCell(3, note="mine")),
+        layers.RNN([layers.LSTMCell(3), OwnCell(2, note="mine")]),
+        layers.Bidirectional(layers.RNN(OwnCell(3, note="mine"))),
+        layers.Bidirectional(layers.LSTM(3, activation=softer)),
+        layers.TimeDistributed(Doubled(3, factor=4.0)),
+        layers.SpectralNormalization(Doubled(3, factor=4.0)),
+    ):
+        config = layers.serialize(layer)
+        for again in (layers.deserialize(config, own), type(layer).from_config(layer.get_config(), custom_objects=own)):
+            assert again.get_config() == layer.get_config()
+            held = [part.layer for part in again.walk()]
+            assert any(type(each) in own.values() or getattr(each, "activation", None) is softer for each in held)
+        with pytest.raises(UnknownNameError, match=r"custom_objects=\{'(Doubled|OwnCell|softer)': \1\}"):
+            layers.deserialize(config)
+        model = lamina.Sequential([layers.Input((4, 3)), lamina.Sequential([layer])])
+        config = model.get_config()
+        assert lamina.Sequential.from_config(config, custom_objects=own).get_config() == config
+
+
+def test_serialized_layers_are_those_of_keras():
+    for make in (lambda m: m.LSTM(3, name="a"), lambda m: m.TimeDistributed(m.Conv2D(3, 2, name="b"), name="a")):
+        assert keras.layers.deserialize(layers.serialize(make(layers))).name == "a"
+        again = layers.deserialize(keras.layers.serialize(make(keras.layers)))
+        assert layers.serialize(again) == layers.serialize(make(layers))
+    for wrong in (3, "dense", None):
+        with pytest.raises(ArgumentError, match="expected a layer"):
+            layers.deserialize(wrong)
+    with pytest.raises(UnknownNameError, match="no layer is called 'MeanSquaredError'"):
+        layers.deserialize(keras.losses.serialize(keras.losses.MeanSquaredError()))
+
+
+class NoSize:
+    def call(self, x, states):
+        return x, states
+
+
+class SizeInWords(layers.Layer):
+    state_size = "four"
+
+    def call(self, x, states):
+        return x, states
+
+
+LINES = IMAGES[..., 0]  # (6, 5, 4, 3)
+WRONG = [
+    (lambda: layers.RNN(layers.LSTMCell), "expected a cell"),
+    (lambda: layers.RNN("lstm"), "expected a cell"),
+    (lambda: layers.RNN(layers.LSTM(3)), "expected a cell"),
+    (lambda: layers.RNN(NoSize()), "expected a cell"),
+    (lambda: layers.RNN(SizeInWords()), "expected a cell"),
+    (lambda: layers.RNN([layers.LSTMCell(3), layers.GRUCell]), "expected a cell"),
+    (lambda: layers.RNN([]), "expected a list of cells"),
+    (lambda: layers.StackedRNNCells(layers.LSTMCell(3)), "expected a list of cells"),
+    (lambda: layers.RNN(), "missing a required argument: 'cell'"),
+    (lambda: layers.RNN(layers.GRUCell(2), unroll=1), "unroll=1"),
+    (lambda: layers.LSTMCell(3)(X[:, 0], [X[:, 0]]), "2 states, got 1"),
+    (lambda: layers.LSTM(3)(X, mask=MASK[:, :4]), r"wants a mask of \(6, 5\), got \(6, 4\)"),
+    (lambda: layers.LSTM(3)(X, mask=MASK[..., None]), "wants a mask of"),
+    (lambda: layers.LSTM(3)(X, initial_state=[np.ones((6, 4))] * 2), r"initial states of \(6, 3\), got \(6, 4\)"),
+    (lambda: layers.Bidirectional(layers.LSTM(3))(X, initial_state=[np.ones((6, 3))] * 3), "2 states, initial_state 1"),
+    (lambda: layers.Bidirectional(layers.LSTM), r"LSTM is a class: write a layer, LSTM\(\.\.\.\)"),
+    (lambda: layers.Bidirectional("lstm"), "expected a layer"),
+    (lambda: layers.Bidirectional(layers.LSTMCell(3)), "wraps a recurrent layer"),
+    (lambda: layers.Bidirectional(layers.LSTM(3), backward_layer=layers.LSTM), "LSTM is a class"),
+    (lambda: layers.Bidirectional(layers.LSTM(3))(X[0]), "wants 3 dimensions"),
+    (lambda: layers.Bidirectional(layers.LSTM(3), weights=[np.ones(3)])(X), "6 weights, and got 1"),
+    (lambda: layers.TimeDistributed(layers.Dense), "Dense is a class"),
+    (lambda: layers.TimeDistributed(3), "expected a layer"),
+    (lambda: layers.TimeDistributed(layers.Conv2D(3, 2))(X), "wants 4 dimensions"),
+    (lambda: layers.SpectralNormalization(layers.Dense), "Dense is a class"),
+    (lambda: layers.SpectralNormalization(layers.Dense(3), power_iterations=1.5), "expected a whole number"),
+    (lambda: layers.ConvLSTM1D(-2, 3), "filters=-2"),
+    (lambda: layers.ConvLSTM1D(2.5, 3), "expected a whole number"),
+    (lambda: layers.ConvLSTM1D("2", 3), "expected a whole number"),
+    (lambda: layers.ConvLSTM1D(2), "missing a required argument: 'kernel_size'"),
+    (lambda: layers.ConvLSTM1D(2, "3"), "expected a whole number"),
+    (lambda: layers.ConvLSTM2D(2, (3, 3, 3)), "one for each of 2 axes"),
+    (lambda: layers.ConvLSTM2D(2, 0), "at least 1"),
+    (lambda: layers.ConvLSTM2D(2, 3, padding="causal"), "one of 'valid', 'same'"),
+    (lambda: layers.ConvLSTM2D(2, 3, data_format="last"), "expected one of 'channels_last'"),
+    (lambda: layers.ConvLSTM3D(2, 3, strides=2, dilation_rate=2), "only one of the two"),
+    (lambda: layers.ConvLSTM2D(2, 3)(LINES), "wants 5 dimensions"),
+    (lambda: layers.ConvLSTM1D(2, 5)(LINES), "at least 5 for its window, got 4"),
+    (lambda: layers.ConvLSTM1D(2, 2, dilation_rate=4)(LINES), "at least 5 for its window, got 4"),
+    (lambda: layers.ConvLSTM1D(2, 2)(LINES, initial_state=[np.ones((6, 3))] * 2), "wants initial states of"),
+    (lambda: layers.ConvLSTM1D(2, 2).get_initial_state(3), "no weights yet"),
+    (lambda: lamina.Sequential([layers.Input((5, None, 3)), layers.ConvLSTM1D(2, 2)]), "needs to know the sizes"),
+    (lambda: lamina.Sequential([layers.Input((10,)), layers.Dense(4), layers.LSTM(3)]), "wants 3 dimensions"),
+    (lambda: lamina.Sequential([layers.Input((5, 3)), layers.LSTMCell(3)]), "wants states too"),
+    (lambda: layers.InputLayer(input_tensor=X), r"no symbolic tensors.*Input\(shape="),
+    (lambda: layers.Input(tensor=X), r"no symbolic tensors.*Input\(shape="),
+]
+for _kind in ("SimpleRNN", "LSTM", "GRU", "SimpleRNNCell", "LSTMCell", "GRUCell"):
+    _class = getattr(layers, _kind)
+    WRONG += [(lambda n=n, kind=_class: kind(n), "expected a whole number") for n in (-1, 0, 2.5, "4", None, [3])]
+    WRONG += [
+        (lambda kind=_class: kind(), "missing a required argument: 'units'"),
+        (lambda kind=_class: kind(3, dropout=1.5), "from 0 to 1"),
+        (lambda kind=_class: kind(3, recurrent_dropout="0.5"), "expected a number"),
+        (lambda kind=_class: kind(3, activation="tahn"), "Did you mean 'tanh'"),
+        (lambda kind=_class: kind(3, recurent_dropout=0.1), "Did you mean 'recurrent_dropout'"),
+    ]
+
+
+@pytest.mark.parametrize(("wrong", "said"), WRONG)
+def test_what_is_refused(wrong, said):
+    with pytest.raises(LaminaError, match=said):
+        wrong()
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -290,10 +549,14 @@ def test_kernels_equal_the_plain_scan(reverse):
         return recurrent.scan(lambda x, s: cell.advance(x, s, None), z, states, mask, reverse=reverse)
 
     z, h, c, kernel = draw(time, batch, 8), draw(batch, units), draw(batch, units), draw(units, 8)
-    got = slopes(lambda z, h, c, k: recurrent.lstm(z, h, c, k, mask, reverse), z, h, c, kernel)
+    got = slopes(
+        lambda z, h, c, k: recurrent.lstm(z, jnp.eye(8), jnp.zeros(8), h, c, k, mask, reverse), z, h, c, kernel
+    )
     want = slopes(lambda z, h, c, k: plain(lstm, z, [h, c], k), z, h, c, kernel)
     z, kernel, bias = draw(time, batch, 6), draw(units, 6), draw(6)
-    got += slopes(lambda z, h, k, b: recurrent.gru(z, h, k, b, mask, reverse), z, h, kernel, bias)
+    got += slopes(
+        lambda z, h, k, b: recurrent.gru(z, jnp.eye(6), jnp.zeros(6), h, k, b, mask, reverse), z, h, kernel, bias
+    )
     want += slopes(lambda z, h, k, b: plain(gru, z, [h], k, b), z, h, kernel, bias)
     for mine, its in zip(got, want, strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-5)

@@ -272,7 +272,7 @@ class Layer(Tree):
                 ) from None
             raise
         if self.activity_regularizer is not None:
-            self.add_loss(self.activity_regularizer(y) / y.shape[0])
+            self.add_loss([self.activity_regularizer(each) / each.shape[0] for each in jax.tree.leaves(y)])
         return y
 
     def _given(self, others: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:

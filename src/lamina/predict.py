@@ -32,12 +32,13 @@ class Predictor:
         weights = model.weights_by_path()
         self.trained = [(path, weights[path][0]) for path in self.recipe.trained]
         self.fixed = [(path, weights[path][0]) for path in self.recipe.fixed]
+        self.states = {path: weights[path][0] for path in self.recipe.carried}
         self.ready: dict[Any, Any] = {}
 
     def __call__(self, x: Any) -> Any:
         """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)"""
         rows = x.shape[0]
-        padded = 1 << (rows - 1).bit_length()
+        padded = rows if self.recipe.carried else 1 << (rows - 1).bit_length()  # a state has a row for each of x
         if padded != rows:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
         params = {path: weight.value for path, weight in self.trained}
@@ -47,8 +48,15 @@ class Predictor:
             key = ("predict", self.recipe.key)
             future = programs.compiled(key, train.predict(self.recipe), (params, state, x), eager=self.eager)
             program = self.ready[x.shape, x.dtype] = future.result()
-        y = program(params, state, x)
-        return y if padded == rows else np.asarray(y)[:rows]
+        y, carried = program(params, state, x)
+        for path, value in carried.items():
+            self.states[path].value = value
+        return y if padded == rows else each(lambda y: np.asarray(y)[:rows], y)
+
+
+def each(function: Any, y: Any) -> Any:
+    """`function` of the output, or of each where the top layer has several."""
+    return tuple(map(function, y)) if isinstance(y, tuple) else function(y)
 
 
 def predictor_for(model: Any) -> Predictor:
@@ -60,15 +68,15 @@ def predictor_for(model: Any) -> Predictor:
     return predictor
 
 
-def forward(model: Any, x: Any) -> jax.Array:
+def forward(model: Any, x: Any) -> Any:
     """`model(x)`: the output as a JAX array."""
     x = _rows(model, x)
-    return jax.numpy.asarray(predictor_for(model)(x))
+    return each(jax.numpy.asarray, predictor_for(model)(x))
 
 
-def predict_on_batch(model: Any, x: Any) -> np.ndarray[Any, Any]:
+def predict_on_batch(model: Any, x: Any) -> Any:
     """The output for all rows at once."""
-    return np.asarray(predictor_for(model)(_rows(model, x)))
+    return each(np.asarray, predictor_for(model)(_rows(model, x)))
 
 
 def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
@@ -86,27 +94,26 @@ def _built(model: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return rows
 
 
-def predict(
-    model: Any, x: Any, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any
-) -> np.ndarray[Any, Any]:
+def predict(model: Any, x: Any, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
     """The output for all rows; the arguments are those of `Sequential.predict`."""
     if is_stream(x):
         return _predict_stream(model, x, verbose, steps, callbacks)
     x = _rows(model, x)
-    size = _piece(x, batch_size)
+    carries = predictor_for(model).recipe.carried
+    size = _piece(x, model.entry.batch_size if carries and batch_size is None else batch_size)
     if steps is not None:
         x = x[: positive(steps) * size]
     if len(x) <= size and not callbacks and verbose in ("auto", 0):
-        return np.asarray(predictor_for(model)(x))
+        return each(np.asarray, predictor_for(model)(x))
     return _pieces(model, [x[start : start + size] for start in range(0, len(x), size)], verbose, callbacks)
 
 
-def _predict_stream(model: Any, x: Any, verbose: int | str, steps: int | None, callbacks: Any) -> np.ndarray[Any, Any]:
+def _predict_stream(model: Any, x: Any, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
     tables = Stream(x, floatx=floatx(), host=host_of(model)).epoch(steps, anew=True)
     return _pieces(model, (_built(model, table.x) for table in tables), verbose, callbacks)
 
 
-def _pieces(model: Any, pieces: Any, verbose: int | str, callbacks: Any) -> np.ndarray[Any, Any]:
+def _pieces(model: Any, pieces: Any, verbose: int | str, callbacks: Any) -> Any:
     total = len(pieces) if isinstance(pieces, list) else None
     tell = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=total)
     outputs = []
@@ -115,11 +122,13 @@ def _pieces(model: Any, pieces: Any, verbose: int | str, callbacks: Any) -> np.n
         progress.begin()
         for step, piece in enumerate(pieces):
             tell.on_predict_batch_begin(step)
-            outputs.append(np.asarray(predictor_for(model)(piece)))
+            outputs.append(each(np.asarray, predictor_for(model)(piece)))
             tell.on_predict_batch_end(step, {"outputs": outputs[-1]})
             progress.update(step + 1, {})
         progress.end({})
         tell.on_predict_end()
+    if isinstance(outputs[0], tuple):
+        return tuple(map(np.concatenate, zip(*outputs, strict=True)))
     return np.concatenate(outputs)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from lamina.data.source import Table, arrays, is_stream
 from lamina.data.stream import Stream
 from lamina.data.weights import class_weights, split
 from lamina.dtypes import floatx
-from lamina.errors import ArgumentError, DataError, NotCompiledError
+from lamina.errors import ArgumentError, DataError, NotCompiledError, ShapeError, StackError
 from lamina.layers.activations import Softmax
+from lamina.passes import output_shape
 from lamina.settings import checked, optional, positive
+from lamina.shapes import Shape
 
 
 def require_compiled(model: Any, verb: str) -> None:
@@ -48,7 +51,8 @@ def fit_feeds(
     if is_stream(x):
         if validation_split:
             raise DataError("validation_split needs arrays; give a stream of batches its own validation_data.")
-        stream = Stream(x, y, sample_weight, class_weight=class_weight, floatx=floatx(), host=host_of(model))
+        told = {"floatx": floatx(), "host": host_of(model), "check": later(model)}
+        stream = Stream(x, y, sample_weight, class_weight=class_weight, **told)
         stream.expect(epochs, steps)
         feed = StreamFeed(stream, steps, shuffle)
         check(model, feed.first())
@@ -86,7 +90,8 @@ def measuring_feed(
     """The data of `evaluate` or of a validation, checked against the model."""
     steps = checked("evaluate", "steps", optional(positive), steps)
     if is_stream(x):
-        stream = Stream(x, y, sample_weight, name=names[0], floatx=floatx(), host=host_of(model))
+        told = {"floatx": floatx(), "host": host_of(model), "check": later(model)}
+        stream = Stream(x, y, sample_weight, name=names[0], **told)
         feed = StreamFeed(stream, steps, anew=True)
         check(model, feed.first())
         return feed
@@ -107,16 +112,48 @@ def check(model: Any, table: Table, class_weight: Any = None) -> None:
     compiled = model.compiled_with
     with model.unchanged_on_error():  # data that is refused must not settle the shapes
         model.build_for((None, *table.x.shape[1:]))
-        if compiled.loss is not None:
-            labels.fit_loss(
-                compiled.loss,
-                table.y,
-                model.output_shape,
-                last_activation=_last_activation(model.stack[-1]),
-                metrics=(*compiled.measures, *compiled.weighted_measures),
-                class_weight=class_weight,
+        if isinstance(model.output_shape, list):
+            raise StackError(
+                f"{model.stack[-1].name!r} returns {len(model.output_shape)} tensors, and a loss measures one: train "
+                "without return_state=True and with a merge_mode; predict takes both."
             )
+        _check_targets(model, table, model.output_shape, class_weight)
     compiled.metrics_for(None if table.y is None else table.y.shape, model.output_shape)
+
+
+def _check_targets(model: Any, table: Table, output: Shape, class_weight: Any = None) -> None:
+    compiled = model.compiled_with
+    if compiled.loss is not None:
+        labels.fit_loss(
+            compiled.loss,
+            table.y,
+            output,
+            last_activation=_last_activation(model.stack[-1]),
+            metrics=(*compiled.measures, *compiled.weighted_measures),
+            class_weight=class_weight,
+            sample_weight=table.sample_weight,
+        )
+
+
+def later(model: Any) -> Callable[[Table], None]:
+    """What is looked at in each batch of a stream: its indices, and where its shapes are new, whether they fit."""
+    seen: list[Any] = []
+
+    def look(table: Table) -> None:
+        x = (None, *table.x.shape[1:])
+        shapes = [x, *(None if array is None else array.shape[1:] for array in table[1:3])]
+        if seen and shapes not in seen:
+            try:
+                output = output_shape(model, x)
+            except ShapeError as error:
+                raise ShapeError(f"x is {x} here, {seen[0][0]} in the first batch: a layer {error}.") from None
+            _check_targets(model, table, output)
+        if seen:  # the first batch goes through `check`
+            indices.within_tables(model, table.x)
+        if shapes not in seen:
+            seen.append(shapes)
+
+    return look
 
 
 def _last_activation(layer: Any) -> str | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import itertools
 import re
-from collections.abc import Callable, Container
-from typing import Any, TypeVar
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Self, TypeVar
 
-from lamina.errors import ArgumentError, UnknownNameError, did_you_mean
+from lamina.errors import ArgumentError, UnknownNameError, did_you_mean, user_facing
 from lamina.settings import Configured
 
 T = TypeVar("T")
@@ -34,6 +36,30 @@ def free_name(name: str, taken: Container[str]) -> str:
     if name not in taken:
         return name
     return next(new for n in itertools.count(1) if (new := f"{name}_{n}") not in taken)
+
+
+_own: ContextVar[dict[str, Any]] = ContextVar("custom_objects")
+
+
+@contextmanager
+def known(custom_objects: dict[str, Any] | None) -> Iterator[None]:
+    """Within it, every family takes `custom_objects` for what the user's own names stand for, to any depth."""
+    before = _own.set({**_own.get({}), **(custom_objects or {})})
+    try:
+        yield
+    finally:
+        _own.reset(before)
+
+
+class Holder:
+    """Mixed into a layer that holds others: its `from_config` may be told of the user's own classes."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
+        """A layer with the settings that `get_config` returned, and fresh weights; `custom_objects` by name."""
+        with known(custom_objects):
+            made: Self = super().from_config(config)  # type: ignore[misc]
+        return made
 
 
 class Registry:
@@ -65,6 +91,8 @@ class Registry:
 
     def find(self, name: str) -> Any:
         """The function or class called `name`; upper and lower case count only where they tell two apart."""
+        if name in _own.get({}):
+            return _own.get({})[name]
         if name in self.named:
             return self.named[name]
         for candidate, thing in self.named.items():
@@ -72,6 +100,13 @@ class Registry:
                 return thing
         raise UnknownNameError(f"no {self.kind} is called {name!r}. {did_you_mean(name, self.named)}".rstrip())
 
+    @user_facing
+    def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+        """The object that `settings.serialize` described; `custom_objects` says what the user's own names stand for."""
+        with known(custom_objects):
+            return self.get(config)
+
+    @user_facing
     def get(self, identifier: Any) -> Any:
         """The object for a name, a class, a config, or an object or function as it is; None stays None."""
         if identifier is None:
@@ -80,11 +115,7 @@ class Registry:
             found = self.find(identifier)
             return found() if isinstance(found, type) else found
         if isinstance(identifier, dict) and "class_name" in identifier:
-            if identifier["class_name"] == "function":
-                return self.find(identifier["config"])
-            name = identifier["class_name"]
-            owner = next((each for each in (self, *self.also) if name in each.named), self)
-            return owner.find(name).from_config(identifier.get("config") or {})
+            return self._described(identifier)
         if isinstance(identifier, type):
             return identifier()
         if callable(identifier) or isinstance(identifier, Configured):
@@ -94,3 +125,19 @@ class Registry:
             f"expected the name of {article} {self.kind}, an object or a function, got {identifier!r} "
             f"({type(identifier).__name__})."
         )
+
+    def _described(self, described: dict[str, Any]) -> Any:
+        """The function that a config names, or an object of the class that it names, with its settings."""
+        function, registered = described["class_name"] == "function", described.get("registered_name")
+        name = described["config"] if function else described["class_name"]
+        name = registered if registered in _own.get({}) else name
+        owner = next((each for each in (self, *self.also) if name in each.named), self)
+        try:
+            found = owner.find(name)
+        except UnknownNameError:
+            if not registered:
+                raise
+            raise UnknownNameError(
+                f"no {self.kind} is called {name!r}. Say what the name stands for: custom_objects={{{name!r}: {name}}}."
+            ) from None
+        return found if function else found.from_config(described.get("config") or {})

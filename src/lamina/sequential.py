@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
-import numpy as np
 
 from lamina import display
 from lamina import fit as loop
@@ -179,8 +178,8 @@ class Sequential(Stack):
         verbose: int | str = "auto",
         steps: int | None = None,
         callbacks: Any = None,
-    ) -> np.ndarray[Any, Any]:
-        """The output for every row, as a NumPy array.
+    ) -> Any:
+        """The output for every row, as a NumPy array, or a tuple of them where the top layer returns several.
 
         Args:
             batch_size: rows at a time; as many as make a million numbers unless told.
@@ -200,7 +199,7 @@ class Sequential(Stack):
         return loop.test_on_batch(self, x, y, sample_weight, return_dict)
 
     @user_facing
-    def predict_on_batch(self, x: Any) -> np.ndarray[Any, Any]:
+    def predict_on_batch(self, x: Any) -> Any:
         """The output for all rows at once."""
         return prediction.predict_on_batch(self, x)
 

@@ -153,8 +153,10 @@ def _default_config(field: Setting) -> Any:
 
 def _short(value: Any, limit: int = 60) -> str:
     if isinstance(value, dict) and "class_name" in value:
-        inner = ", ".join(f"{k}={_short(v)}" for k, v in (value["config"] or {}).items() if v is not None)
-        text = f"{value['class_name']}({inner})" if isinstance(value["config"], dict) else str(value["config"])
+        config = value.get("config") or {}
+        text = str(config)
+        if isinstance(config, dict):
+            text = f"{value['class_name']}({', '.join(f'{k}={_short(v)}' for k, v in config.items() if v is not None)})"
     else:
         text = repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

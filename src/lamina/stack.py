@@ -23,7 +23,7 @@ from lamina.host import Line, raw
 from lamina.layer import Layer
 from lamina.layers import registry
 from lamina.layers.core import InputLayer
-from lamina.registry import free_name, to_snake_case
+from lamina.registry import free_name, known, to_snake_case
 from lamina.settings import serialize
 from lamina.shapes import Shape
 from lamina.weight import Weight
@@ -41,7 +41,7 @@ class Stack(Line):
         self.entry: InputLayer | None = None
         self.mask: Any = None
         """In a pass: which steps of the output count."""
-        self._flow: list[Shape] = []
+        self._flow: list[Any] = []
         """The shapes before the first layer, between the layers and after the last, as far as they are built."""
 
     @user_facing
@@ -138,12 +138,18 @@ class Stack(Line):
     def _build_from(self, start: int) -> None:
         """Build the layers from `start` on, whose input's shape is known."""
         assert self.entry is not None
-        flow = self._flow[: start + 1] if start else [self.entry.batch_shape]
+        flow: list[Any] = self._flow[: start + 1] if start else [self.entry.batch_shape]
         for index in range(start, len(self.stack)):
             layer, shape = self.stack[index], flow[-1]
+            if isinstance(shape, list):
+                raise StackError(
+                    f"{self.stack[index - 1].name!r} returns {len(shape)} tensors, so it can only be the last layer: a "
+                    f"stack hands on one, and {layer.name!r} comes after. Leave out return_state=True, or give it a "
+                    "merge_mode; or use the two within a custom layer."
+                )
             try:
                 layer.build_for(shape)
-                flow.append(_one_shape(layer.compute_output_shape(shape)))
+                flow.append(_handed_on(layer.compute_output_shape(shape)))
             except ShapeError as error:
                 if str(error).startswith("layer "):
                     raise
@@ -218,7 +224,8 @@ class Stack(Line):
         body = self.body
         if body and isinstance(body[0], Stack) and body[0].on_host:
             return body[0].body_shape
-        return self._flow[len(self.stack) - len(body)]
+        shape: Shape = self._flow[len(self.stack) - len(body)]
+        return shape
 
     def host(self, x: Any) -> Any:
         x = raw(x, encoding=getattr(self.stack[0], "encoding", "utf-8"))
@@ -301,8 +308,9 @@ class Stack(Line):
         """
         model = cls.__new__(cls)  # a subclass's own __init__ may add layers, and they are in the config
         Layer.__init__(model, name=config.get("name"), trainable=config.get("trainable", True))
-        for entry in config["layers"]:
-            model._add(_layer_from(entry, custom_objects or {}))
+        with known(custom_objects):
+            for entry in config["layers"]:
+                model._add(registry.get(entry))
         return model
 
 
@@ -323,17 +331,12 @@ def _wanted_shape(layer: Layer) -> Shape | None:
     return layer.entry.shape if isinstance(layer, Stack) and layer.entry else layer.wanted_shape
 
 
-def _one_shape(output: Any) -> Shape:
+def _handed_on(output: Any) -> Shape | list[Shape]:
+    """The shape of a layer's output, or a list of them where it has several: such a layer can only be the last."""
     if output is None:
         raise ShapeError("returns None: its call has no return")
+    if isinstance(output, (tuple, list)) and output and all(isinstance(each, tuple) for each in output):
+        return list(output)
     if not isinstance(output, (tuple, list)) or not all(n is None or hasattr(n, "__index__") for n in output):
         raise ShapeError(f"returns a {type(output).__name__} of {len(output)}, where a stack hands on one tensor")
     return tuple(output)
-
-
-def _layer_from(entry: dict[str, Any], custom_objects: dict[str, Any]) -> Layer:
-    name = entry["class_name"]
-    kind = custom_objects.get(entry.get("registered_name") or name) or custom_objects.get(name) or registry.find(name)
-    told = (custom_objects,) if issubclass(kind, Stack) else ()
-    layer: Layer = kind.from_config(entry["config"], *told)
-    return layer

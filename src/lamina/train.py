@@ -56,6 +56,7 @@ class Recipe:
         self.trained = {path: weight for path, (weight, trained) in weights.items() if trained}
         self.fixed = {path: weight for path, (weight, trained) in weights.items() if not trained}
         self.paths = {weight: path for path, (weight, _) in weights.items()}
+        self.carried = [path for path, weight in self.fixed.items() if weight.carried]
         self.loss, self.loss_weight, self.metrics = loss, loss_weight, metrics
         self.optimizer = optimizer and optimizer.without_arrays()
         self.decay = None
@@ -172,23 +173,32 @@ def train(recipe: Recipe, size: int) -> Steps:
 def evaluate(recipe: Recipe, size: int) -> Steps:
     """The program that measures `count` batches of `size` rows, from row `start` on.
 
-    (params, state, sums, data, start, count) -> (sums, logs)
+    (params, state, sums, data, start, count) -> (sums, what the last batch leaves for the next, logs)
     """
 
-    def run(params: Arrays, state: Arrays, sums: Any, data: Data, start: Array, count: Array) -> tuple[Any, Arrays]:
-        def one(done: Array, sums: Any) -> Any:
+    def run(
+        params: Arrays, state: Arrays, sums: Any, data: Data, start: Array, count: Array
+    ) -> tuple[Any, Arrays, Arrays]:
+        def one(done: Array, now: tuple[Any, Arrays]) -> tuple[Any, Arrays]:
+            sums, carried = now
             first = start + done * jnp.int32(size)
             batch = {name: lax.dynamic_slice_in_dim(a, first, size) for name, a in data.items()}
-            y_pred, _, added, mask = recipe.forward(params, state, batch["x"], training=False, key=None)
+            y_pred, after, added, mask = recipe.forward(params, state | carried, batch["x"], training=False, key=None)
             loss = recipe.total_loss(params, batch, y_pred, added, mask)
-            return recipe.measured(sums, loss, batch, y_pred, mask)
+            return recipe.measured(sums, loss, batch, y_pred, mask), {path: after[path] for path in carried}
 
-        sums = lax.fori_loop(jnp.int32(0), count, one, sums)
-        return sums, recipe.logs(sums)
+        begin = sums, {path: state[path] for path in recipe.carried}
+        sums, carried = lax.fori_loop(jnp.int32(0), count, one, begin)
+        return sums, carried, recipe.logs(sums)
 
     return run
 
 
 def predict(recipe: Recipe) -> Steps:
-    """The program from (params, state, x) to the model's output."""
-    return lambda params, state, x: recipe.forward(params, state, x, training=False, key=None)[0]
+    """The program from (params, state, x) to the model's output, and to what this batch leaves for the next."""
+
+    def run(params: Arrays, state: Arrays, x: Array) -> tuple[Any, Arrays]:
+        y, after, _, _ = recipe.forward(params, state, x, training=False, key=None)
+        return y, {path: after[path] for path in recipe.carried}
+
+    return run

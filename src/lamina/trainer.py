@@ -91,7 +91,9 @@ class Trainer:
 
     def test(self, sums: Any, piece: Piece) -> tuple[Any, dict[str, Any]]:
         program = self._test_program(sums, piece).result()
-        sums, logs = program(*self._arrays(), sums, piece.data, piece.start, piece.steps)
+        sums, carried, logs = program(*self._arrays(), sums, piece.data, piece.start, piece.steps)
+        for path, value in carried.items():
+            self.fixed[path].value = value
         return sums, self._named(logs)
 
     def prepare(self, feed: Feed, validation: Feed | None) -> None:

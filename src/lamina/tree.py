@@ -105,7 +105,10 @@ class Tree(Configured):
             raise
 
     def weights_by_path(self) -> dict[str, tuple[Weight, bool]]:
-        """Every weight, and whether it is trained now, by a path that does not depend on any layer's name."""
+        """Every weight, and whether it is trained now, by a path that does not depend on any layer's name.
+
+        Also those that batches hand on to each other, which `weights` leaves out.
+        """
         found: dict[str, tuple[Weight, bool]] = {}
         for layer, path, _, trained in self.walk():
             for number, weight in enumerate(sorted(layer._weights, key=lambda weight: not weight.trainable)):
@@ -116,7 +119,7 @@ class Tree(Configured):
     @property
     @user_facing
     def weights(self) -> list[Weight]:
-        return [weight for weight, _ in self.weights_by_path().values()]
+        return [weight for weight, _ in self.weights_by_path().values() if not weight.carried]
 
     variables = weights
 
@@ -130,7 +133,7 @@ class Tree(Configured):
     @property
     @user_facing
     def non_trainable_weights(self) -> list[Weight]:
-        return [weight for weight, trained in self.weights_by_path().values() if not trained]
+        return [weight for weight, trained in self.weights_by_path().values() if not trained and not weight.carried]
 
     non_trainable_variables = non_trainable_weights
 

@@ -28,6 +28,10 @@ class Weight:
     12.0
     """
 
+    carried: bool = False
+    """Whether it is what each batch leaves for the next, in training and in inference: then it belongs to the data, and
+    is not among a layer's `weights`."""
+
     def __init__(
         self,
         value: Any,

@@ -120,6 +120,12 @@ def _shape(layer: Any) -> Text:
         shape = None
     if shape is None:
         return Text("?")
+    if isinstance(shape, list):  # of a last layer with several outputs
+        return Text("[").append_text(Text(", ").join(map(_sizes, shape))).append("]")
+    return _sizes(shape)
+
+
+def _sizes(shape: Any) -> Text:
     sizes = Text(", ").join(Text(str(size), "color(45)" if size is None else "color(34)") for size in shape)
     return Text("(").append_text(sizes).append(")")
 

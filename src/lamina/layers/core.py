@@ -33,9 +33,9 @@ class InputLayer(Layer):
     sparse: bool | None = None
     ragged: bool | None = None
     batch_shape: Any = None
-    name: Any = setting(default=None)
-    tensor: Any = None
+    input_tensor: Any = None
     optional: bool = False
+    name: Any = setting(default=None)
 
     unshared: ClassVar[frozenset[str]] = Layer.unshared | {"batch_shape", "shape", "batch_size"}
 
@@ -45,10 +45,12 @@ class InputLayer(Layer):
 
     def validate(self) -> None:
         super().validate()
-        if self.sparse or self.ragged or self.tensor is not None or self.optional:
+        if self.input_tensor is not None:
             raise ArgumentError(
-                "Input: a stack takes one dense tensor, so sparse, ragged, tensor and optional stay unset."
+                "Input: a stack has no symbolic tensors, it begins with the shape of one sample: Input(shape=(784,))."
             )
+        if self.sparse or self.ragged or self.optional:
+            raise ArgumentError("Input: a stack takes one dense tensor, so sparse, ragged and optional stay unset.")
         self.shape = self.wanted_shape if self.shape is None else self.shape
         if self.batch_shape is None and self.shape is None:
             raise ArgumentError("Input needs the shape of one sample: Input(shape=(784,)).")
@@ -90,7 +92,17 @@ def Input(
     >>> Input((28, 28, 1)).batch_shape
     (None, 28, 28, 1)
     """
-    return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, name, tensor, optional)
+    return InputLayer(
+        shape=shape,
+        batch_size=batch_size,
+        dtype=dtype,
+        sparse=sparse,
+        ragged=ragged,
+        batch_shape=batch_shape,
+        input_tensor=tensor,
+        optional=optional,
+        name=name,
+    )
 
 
 class Dense(Layer):

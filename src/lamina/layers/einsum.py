@@ -25,6 +25,12 @@ def _equation(value: Any) -> str:
     return str(value)
 
 
+def _letters_or_none(value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and value.isalpha()):
+        raise ArgumentError(f"expected letters of the output, as 'c', got {value!r}.")
+    return value
+
+
 def _sizes(value: Any) -> tuple[int | None, ...]:
     sizes = value if isinstance(value, (tuple, list)) else (value,)
     return tuple(None if size is None else positive(size) for size in sizes)
@@ -45,7 +51,7 @@ class EinsumDense(Layer):
     equation: str = setting(_equation)
     output_shape: Any = setting(_sizes)  # type: ignore[misc]
     activation: Any = setting(activations.get, default=None)
-    bias_axes: str | None = None
+    bias_axes: str | None = setting(_letters_or_none, default=None)
     kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
     bias_initializer: Any = setting(initializers.get, default="zeros")
     kernel_regularizer: Any = setting(regularizers.get, default=None)
@@ -76,7 +82,10 @@ class EinsumDense(Layer):
             self.bias = self.add_weight(
                 bias, self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint
             )
-        self.input_spec = InputSpec(ndim=len(input_shape))
+        before, within, _ = self._letters()
+        skipped = len(input_shape) - len(before) if self.equation.startswith("...") else 0
+        fixed = {i: input_shape[i] for i, letter in enumerate(before, skipped) if letter in within}
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=fixed)
 
     def _letters(self) -> tuple[str, str, str]:
         form = FORMS.fullmatch(self.equation)

@@ -43,6 +43,11 @@ class Embedding(Layer):
         super().prepare()
         self._start: Any = None
 
+    @property
+    def indices_below(self) -> int:
+        """One more than the greatest index."""
+        return self.input_dim
+
     def validate(self) -> None:
         rows, length = self.input_dim, self.input_length
         vars(self).update(input_dim=None, input_length=None)  # which mean a shape with other layers

@@ -8,7 +8,7 @@ import numpy as np
 
 from lamina.data.arrays import HostArray
 from lamina.dtypes import floatx
-from lamina.errors import ArgumentError, ShapeError, user_facing
+from lamina.errors import ArgumentError, DataError, ShapeError, user_facing
 from lamina.host import HostLayer
 from lamina.kernels.hashes import farm_hash, sip_hash
 from lamina.settings import flag, integer, one_of, positive, setting
@@ -102,6 +102,8 @@ class Hashing(HostLayer):
             raise ArgumentError(f"Hashing(dtype={self.dtype_policy.name!r}): bins are int32 or int64.")
 
     def host(self, x: HostArray) -> HostArray:
+        if x.dtype.kind == "f" and (odd := x != np.floor(x)).any():
+            raise DataError(f"{self.name!r} takes text or whole numbers, got {x[odd][0]}.")
         masked = x == self.mask_value if self.mask_value is not None and self.num_bins > 1 else None
         items, places = np.unique(x.astype(np.int64) if x.dtype.kind == "f" else x, return_inverse=True)
         count = self.num_bins - (masked is not None)

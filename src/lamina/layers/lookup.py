@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from itertools import repeat
 from typing import Any, ClassVar, Self
@@ -30,8 +31,26 @@ def inline(value: Any) -> list[Any] | None:
         )
     if value is None:
         return None
+    if isinstance(value, dict) or not hasattr(value, "__len__"):
+        raise ArgumentError(f"expected a list of terms, got {value!r}.")
     items = raw(value, "the vocabulary")
     return items.ravel().tolist()
+
+
+def text(value: Any) -> str | None:
+    """None, or a string."""
+    if value is not None and not isinstance(value, str):
+        raise ArgumentError(f"expected text or None, got {value!r}.")
+    return value
+
+
+def known_encoding(value: Any) -> str:
+    """The name of an encoding of text."""
+    try:
+        codecs.lookup(value)
+    except (LookupError, TypeError):
+        raise ArgumentError(f"expected an encoding that Python knows, as 'utf-8', got {value!r}.") from None
+    return str(value)
 
 
 def not_below_0(value: Any) -> int:
@@ -109,6 +128,8 @@ class Lookup(Adapting, HostLayer):
             raise ArgumentError("the vocabulary is empty; expected a list of terms.")
         if self.numeric:
             terms = [integer(term) for term in terms]
+        elif odd := [term for term in terms if not isinstance(term, str)]:
+            raise ArgumentError(f"the vocabulary holds {odd[0]!r}, and {type(self).__name__} numbers text.")
         if (weights is not None) != (self.output_mode == "tf_idf"):
             said = "needs idf_weights, one for every term" if weights is None else "takes no idf_weights"
             raise ArgumentError(f"output_mode={self.output_mode!r} {said}.")
@@ -318,15 +339,15 @@ class StringLookup(Lookup):
 
     max_tokens: int | None = setting(optional(integer), default=None)
     num_oov_indices: int = setting(not_below_0, default=1)
-    mask_token: Any = None
-    oov_token: Any = "[UNK]"
+    mask_token: Any = setting(text, default=None)
+    oov_token: Any = setting(text, default="[UNK]")
     vocabulary: Any = setting(inline, default=None)
     idf_weights: Any = setting(inline, default=None)
     invert: bool = setting(flag, default=False)
     output_mode: str = setting(mode(*MODES, "tf_idf"), default="int")
     pad_to_max_tokens: bool = setting(flag, default=False)
     sparse: bool = setting(dense, default=False)
-    encoding: str = "utf-8"
+    encoding: str = setting(known_encoding, default="utf-8")
     name: Any = None
     salt: Any = setting(salt, default=None)
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lamina.layer import Layer
 from lamina.settings import number, setting
+from lamina.shapes import InputSpec
 
 Array = jax.Array
 
@@ -21,6 +22,7 @@ class Identity(Layer):
     """
 
     supports_masking: ClassVar[bool] = True
+    keeps_values: ClassVar[bool] = True
 
     def call(self, x: Array) -> Array:
         return x
@@ -38,6 +40,10 @@ class Masking(Layer):
     mask_value: float = setting(number, default=0.0)
 
     supports_masking: ClassVar[bool] = True
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.input_spec = InputSpec(min_ndim=2)
 
     def call(self, x: Array) -> Array:
         return jnp.where(self.compute_mask(x)[..., None], x, jnp.zeros((), x.dtype))

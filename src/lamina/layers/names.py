@@ -14,6 +14,8 @@ registry = Registry("layer")
 def held(value: Any) -> Any:
     """A layer that another one holds, as it is or from its config."""
     layer = registry.get(value) if isinstance(value, dict) else value
+    if isinstance(layer, type) and issubclass(layer, Layer):
+        raise ArgumentError(f"{layer.__name__} is a class: write a layer, {layer.__name__}(...).")
     if not isinstance(layer, Layer):
         raise ArgumentError(f"expected a layer, as in Dense(4), got {value!r}.")
     return layer

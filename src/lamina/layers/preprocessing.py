@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lamina.checks import indices, values
 from lamina.config import image_data_format
 from lamina.data.arrays import HostArray
+from lamina.data.source import Table
 from lamina.dtypes import epsilon, floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
 from lamina.host import Adapting, Line
@@ -18,7 +20,7 @@ from lamina.layer import Layer
 from lamina.layers.hashing import MODES, dense, mode
 from lamina.layers.names import held
 from lamina.settings import above_zero, flag, integer, optional, positive, serialize, setting
-from lamina.shapes import Shape
+from lamina.shapes import InputSpec, Shape
 
 Array = jax.Array
 
@@ -32,14 +34,14 @@ def numbers(value: Any) -> Any:
     return value
 
 
-def hot(indices: Any, output_mode: str, depth: int, dtype: Any, weights: Any = None) -> Array:
+def hot(places: Any, output_mode: str, depth: int, dtype: Any, weights: Any = None) -> Array:
     """Indices as vectors of `depth`: one for each, or one for each row."""
-    if output_mode == "one_hot" and indices.ndim > 1 and indices.shape[-1] == 1:
-        indices = indices[..., 0]
-    if not jnp.issubdtype(indices.dtype, jnp.integer):
-        indices = indices.astype(jnp.int32)
-    vectors = jax.nn.one_hot(indices, depth, dtype=dtype)
-    axis = min(indices.ndim - 1, 1)
+    if output_mode == "one_hot" and places.ndim > 1 and places.shape[-1] == 1:
+        places = places[..., 0]
+    if not jnp.issubdtype(places.dtype, jnp.integer):
+        places = places.astype(jnp.int32)
+    vectors = jax.nn.one_hot(places, depth, dtype=dtype)
+    axis = min(places.ndim - 1, 1)
     if output_mode == "multi_hot":
         return vectors.max(axis)
     if output_mode == "count":
@@ -64,7 +66,31 @@ class Rescaling(Layer):
         scale, offset = (jnp.asarray(value, self.compute_dtype) for value in (self.scale, self.offset))
         if scale.ndim and image_data_format() == "channels_first":
             scale = scale.reshape(scale.shape + (1,) * (3 - scale.ndim))
-        return x.astype(self.compute_dtype) * scale + offset
+        try:
+            return x.astype(self.compute_dtype) * scale + offset
+        except (TypeError, ValueError):
+            raise ShapeError(
+                f"has scale of shape {scale.shape} and offset of shape {offset.shape}, which do not go with {x.shape}"
+            ) from None
+
+
+def axes(value: Any) -> tuple[int, ...]:
+    """None for no axis, an axis, or several."""
+    several = value if isinstance(value, (tuple, list)) else [] if value is None else [value]
+    found = tuple(integer(axis) for axis in several)
+    if len(set(found)) < len(found):
+        raise ArgumentError(f"expected each axis once, got {value!r}.")
+    return found
+
+
+def learnable(layer: Layer, data: HostArray) -> HostArray:
+    """The data, if it is made of numbers: statistics that one NaN spoils are none."""
+    if data.dtype == object:
+        raise DataError(f"{layer.name!r} takes numbers, got text ({data.ravel()[0]!r}).")
+    if not data.size:
+        raise DataError(f"{layer.name!r} was shown nothing: the data has shape {data.shape}.")
+    values.finite(Table(data))
+    return data
 
 
 class Normalization(Adapting):
@@ -82,7 +108,7 @@ class Normalization(Adapting):
         invert: undo it, `x * max(sqrt(variance), epsilon) + mean`.
     """
 
-    axis: Any = setting(lambda a: () if a is None else (integer(a),) if np.ndim(a) == 0 else tuple(a), default=-1)
+    axis: Any = setting(axes, default=-1)
     mean: Any = setting(optional(numbers), default=None)
     variance: Any = setting(optional(numbers), default=None)
     invert: bool = setting(flag, default=False)
@@ -108,6 +134,8 @@ class Normalization(Adapting):
                 f"Normalization: mean {mean} and variance {variance} have one shape, with one size for each axis of "
                 f"{self.axis}."
             )
+        if self.input_variance is not None and not np.all(np.asarray(self.input_variance) >= 0):
+            raise ArgumentError(f"Normalization(variance={self.input_variance!r}): expected numbers of at least 0.")
 
     def given(self) -> dict[str, Any]:
         return super().given() | {"mean": _listed(self.input_mean), "variance": _listed(self.input_variance)}
@@ -119,6 +147,7 @@ class Normalization(Adapting):
         kept = sorted(axis % rank for axis in self.axis)
         if any(input_shape[axis] is None for axis in kept):
             raise ShapeError(f"has axis={self.axis}, whose size has to be known, got {input_shape}")
+        self.input_spec = InputSpec(ndim=rank, axes={axis: input_shape[axis] for axis in kept})
         self.kept, self.sizes = kept, [input_shape[axis] if axis in kept else 1 for axis in range(rank)]
         if self.input_mean is None:
             shape = tuple(input_shape[axis] for axis in kept)
@@ -158,8 +187,7 @@ class Normalization(Adapting):
     def learn(self, data: HostArray, batch: bool) -> None:
         if self.input_mean is not None:
             raise ArgumentError(f"{self.name!r} has mean and variance given, and learns none.")
-        if data.dtype == object:
-            raise DataError(f"{self.name!r} takes numbers, got text ({data.ravel()[0]!r}).")
+        data = learnable(self, data)
         data = data[:, None] if data.ndim == 1 and self.axis == (-1,) and not batch else data
         self.build_for((None, *data.shape[1:]))
         if len(data.shape) != len(self.sizes) or any(data.shape[axis] != self.sizes[axis] for axis in self.kept):
@@ -186,9 +214,10 @@ class Normalization(Adapting):
         self.moments = None
 
     def require_adapted(self) -> None:
-        if self.input_mean is not None or not self.built or int(self.count) > 0:
+        if self.input_mean is not None or (self.built and int(self.count) > 0):
             return
-        if not np.any(self.adapt_mean) and np.all(np.equal(self.adapt_variance, 1)):  # files of Keras have no count
+        at_start = not self.built or (not np.any(self.adapt_mean) and np.all(np.equal(self.adapt_variance, 1)))
+        if at_start:  # files of Keras have no count
             raise _not_adapted(self, "mean and variance", "mean=..., variance=...")
 
 
@@ -211,6 +240,13 @@ def _moment(name: str, which: int) -> Any:
 Normalization.mean, Normalization.variance = _moment("mean", 0), _moment("variance", 1)
 
 
+def boundaries(value: Any) -> list[float]:
+    """A list of numbers, put in order."""
+    if not hasattr(value, "__len__") or np.asarray(value).dtype.kind not in "iuf" or not np.isfinite(value).all():
+        raise ArgumentError(f"expected a list of finite numbers, as [0.0, 1.0], got {value!r}.")
+    return sorted(np.asarray(value, float).ravel().tolist())
+
+
 class Discretization(Adapting):
     """Puts numbers into bins: the index of the bin, or vectors of it; bin i holds `boundary[i-1] <= x < boundary[i]`.
 
@@ -226,9 +262,7 @@ class Discretization(Adapting):
         output_mode: "int", or vectors: "one_hot", "multi_hot", "count".
     """
 
-    bin_boundaries: Any = setting(
-        optional(lambda value: sorted(np.asarray(value, float).ravel().tolist())), default=None
-    )
+    bin_boundaries: Any = setting(optional(boundaries), default=None)
     num_bins: int | None = setting(optional(positive), default=None)
     epsilon: float = setting(above_zero, default=0.01)
     output_mode: str = setting(mode(*MODES), default="int")
@@ -253,19 +287,17 @@ class Discretization(Adapting):
         # Not adapted yet, only the shape is asked for.
         bounds = [0.0] * ((self.num_bins or 1) - 1) if self.bin_boundaries is None else self.bin_boundaries
         x = x.astype(self.compute_dtype) if jnp.issubdtype(x.dtype, jnp.integer) else x
-        indices = jnp.searchsorted(jnp.asarray(bounds, x.dtype), x, side="right").astype(jnp.int32)
+        places = jnp.searchsorted(jnp.asarray(bounds, x.dtype), x, side="right").astype(jnp.int32)
         if self.output_mode == "int":
-            return indices
-        return hot(indices, self.output_mode, len(bounds) + 1, self.compute_dtype)
+            return places
+        return hot(places, self.output_mode, len(bounds) + 1, self.compute_dtype)
 
     def learn(self, data: HostArray, batch: bool) -> None:
         if self.num_bins is None:
             raise ArgumentError(f"{self.name!r} has bin_boundaries given, and learns none: give num_bins instead.")
-        if data.dtype == object:
-            raise DataError(f"{self.name!r} takes numbers, got text ({data.ravel()[0]!r}).")
-        values = np.sort(data.astype(np.float32).ravel())
-        step = max(len(values) * self.epsilon, 1)
-        taken = values[int(step - 1) :: int(step)]
+        ordered = np.sort(learnable(self, data).astype(np.float32).ravel())
+        step = max(len(ordered) * self.epsilon, 1)
+        taken = ordered[int(step - 1) :: int(step)]
         merged = np.concatenate([np.stack([taken, np.full_like(taken, step)]), self.summary], axis=1)
         self.summary = compressed(merged[:, np.argsort(merged[0])], self.epsilon)
 
@@ -337,16 +369,26 @@ class CategoryEncoding(Layer):
     def call(self, x: Array, count_weights: Any = None) -> Array:
         if count_weights is not None and self.output_mode != "count":
             raise ArgumentError(f"{self.name}: count_weights are for output_mode='count', not {self.output_mode!r}.")
-        depth = self.num_tokens or 0
-        if not isinstance(x, jax.core.Tracer) and x.size and not 0 <= int(x.min()) <= int(x.max()) < depth:
-            odd = int(x.max()) if int(x.max()) >= depth else int(x.min())
-            raise DataError(f"{self.name}: index {odd} is outside of 0 to {depth - 1} (num_tokens={depth}).")
-        return hot(x, self.output_mode, depth, self.compute_dtype, count_weights)
+        if not isinstance(x, jax.core.Tracer):
+            indices.check(x, self)
+        return hot(x, self.output_mode, self.indices_below, self.compute_dtype, count_weights)
+
+    @property
+    def indices_below(self) -> int:
+        """One more than the greatest index."""
+        return self.num_tokens or 0
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["sparse"]
         return config
+
+
+def several(value: Any) -> list[Layer]:
+    """A list of layers."""
+    if not isinstance(value, (tuple, list)):
+        raise ArgumentError(f"expected a list of layers, as [{value!r}].")
+    return [held(each) for each in value]
 
 
 class Pipeline(Line):
@@ -356,7 +398,7 @@ class Pipeline(Line):
     Array([[3., 3.]], dtype=float32)
     """
 
-    layers: Sequence[Any] = setting(lambda layers: [held(each) for each in layers])  # type: ignore[misc]
+    layers: Sequence[Any] = setting(several)  # type: ignore[misc]
     name: Any = None
 
     supports_masking: ClassVar[bool] = True

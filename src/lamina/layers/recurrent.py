@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from lamina import activations, constraints, initializers, regularizers
+from lamina import regularizers
 from lamina.errors import ArgumentError, ShapeError, user_facing
 from lamina.kernels import recurrent
 from lamina.layer import Layer
@@ -20,7 +20,21 @@ from lamina.layers.recurrent_cells import (
     initial_states,
     step_of,
 )
-from lamina.settings import flag, one_of, positive, rate, seed_value, setting
+from lamina.layers.recurrent_settings import (
+    Cudnn,
+    Forget,
+    Gate,
+    Group,
+    Reset,
+    Rules,
+    Seed,
+    Starts,
+    Steps,
+    Units,
+    Unroll,
+)
+from lamina.registry import Holder
+from lamina.settings import Setting, flag, setting
 from lamina.shapes import InputSpec, Shape
 
 Array = jax.Array
@@ -53,6 +67,7 @@ class Recurrent(Layer):
             self.states = []
             for state in jax.tree.leaves(self.get_initial_state(batch)):
                 weight = self.add_weight(state.shape, "zeros", trainable=False, autocast=False, name="rnn_state")
+                weight.carried = True
                 self.states.append(weight.assign(state))
         self.input_spec = InputSpec(ndim=len(input_shape), axes={-1: input_shape[-1]})
 
@@ -67,6 +82,8 @@ class Recurrent(Layer):
         states = self._start(x.shape[0], initial_state)
         x = jnp.moveaxis(x, 1, 0)  # (time, batch, ...)
         if mask is not None:
+            if jnp.shape(mask) != x.shape[1::-1]:
+                raise ShapeError(f"wants a mask of {x.shape[1::-1]}, got {jnp.shape(mask)}")
             mask = jnp.asarray(mask).astype(bool).T  # (time, batch)
         how = {"reverse": self.go_backwards, "unroll": self.unroll}
         if isinstance(self.cell, Cell):
@@ -81,15 +98,16 @@ class Recurrent(Layer):
             y = jnp.moveaxis(y[::-1] if self.go_backwards else y, 0, 1)  # (batch, time, units)
         else:
             y = y[0 if self.go_backwards else -1]  # (batch, units)
-        return [y.astype(self.compute_dtype), *states] if self.return_state else y.astype(self.compute_dtype)
+        return (y.astype(self.compute_dtype), *states) if self.return_state else y.astype(self.compute_dtype)
 
     def _start(self: Any, batch: Any, initial_state: Any) -> list[Any]:
         states = self.get_initial_state(batch)
         if initial_state is None and self.states is not None:
             if isinstance(batch, int) and batch != self.states[0].shape[0]:
+                rows = self.states[0].shape[0]
                 raise ShapeError(
-                    f"is stateful and was built for batches of {self.states[0].shape[0]} rows, got {batch}: give every "
-                    "call a whole number of such batches"
+                    f"{self.name} is stateful and was built for batches of {rows} rows, got {batch}: say batch_size, "
+                    "and give every call a whole number of such batches"
                 )
             initial_state = [weight.value for weight in self.states]
         if initial_state is None:
@@ -97,20 +115,14 @@ class Recurrent(Layer):
         given = jax.tree.leaves(initial_state)
         if len(given) != len(jax.tree.leaves(states)):
             raise ArgumentError(f"{self.name} has {len(jax.tree.leaves(states))} states, initial_state {len(given)}.")
+        for state, own in zip(given, jax.tree.leaves(states), strict=True):
+            if jnp.shape(state) != own.shape:
+                raise ShapeError(f"wants initial states of {own.shape}, got {jnp.shape(state)}")
         given = [jnp.asarray(state, self._state_dtype()) for state in given]
         return jax.tree.unflatten(jax.tree.structure(states), given)  # type: ignore[no-any-return]
 
     def compute_mask(self: Any, x: Any, mask: Any = None) -> Any:
         return mask if self.return_sequences else None
-
-    @user_facing
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        if vars(self)["return_state"]:
-            raise ShapeError(
-                "has return_state=True and so returns several tensors, a stack hands on one: leave it out, or use the "
-                "layer by itself, y, *states = layer(x)"
-            )
-        return super().compute_output_shape(input_shape)
 
     @user_facing
     def reset_state(self) -> None:
@@ -121,7 +133,13 @@ class Recurrent(Layer):
     reset_states = reset_state
 
 
-class RNN(Recurrent):
+class Given(Group):
+    """The cell that the user gives."""
+
+    cell: Any = setting(cell_of)
+
+
+class RNN(Unroll, Steps, Given, Holder, Recurrent):
     """Goes through (batch, time, ...) with a cell: the last output, or all of them as (batch, time, units).
 
     A cell has `call(x, states)`, which returns the output and the next states, and `state_size`: a size, or a list of
@@ -137,12 +155,6 @@ class RNN(Recurrent):
         zero_output_for_mask: where the mask is False the output is 0, rather than the one before.
     """
 
-    cell: Any = setting(cell_of)
-    return_sequences: bool = setting(flag, default=False)
-    return_state: bool = setting(flag, default=False)
-    go_backwards: bool = setting(flag, default=False)
-    stateful: bool = setting(flag, default=False)
-    unroll: bool = setting(flag, default=False)
     zero_output_for_mask: bool = setting(flag, default=False)
 
     def prepare(self) -> None:
@@ -157,11 +169,19 @@ class WithCell(Recurrent):
 
     cell_class: ClassVar[type[Cell]]
     lacks: ClassVar[dict[str, Any]] = {"implementation": 2, "time_major": False}
-    rank: ClassVar[int] = 3
+    ndim: ClassVar[int] = 3
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if "bias_regularizer" in cls.settings:  # after which Keras has one that other layers take by name alone
+            names = [name for name in cls.settings if name != "activity_regularizer"]
+            names.insert(names.index("bias_regularizer") + 1, "activity_regularizer")
+            fields = cls.settings | {"activity_regularizer": Setting(regularizers.get, None, False)}
+            cls.settings = {name: fields[name] for name in names}
+        super().__init_subclass__(**kwargs)
 
     def prepare(self) -> None:
         super().prepare()
-        self.input_spec = InputSpec(ndim=self.rank)
+        self.input_spec = InputSpec(ndim=self.ndim)
 
     def validate(self) -> None:
         super().validate()
@@ -176,39 +196,17 @@ class WithCell(Recurrent):
         return {name: value for name, value in told.items() if name != "use_cudnn"}
 
 
-class SimpleRNN(WithCell):
+class SimpleRNN(Seed, Unroll, Steps, Rules, Starts, Units, WithCell):
     """Maps (batch, time, n) to (batch, units): `h = activation(x[t] @ kernel + h @ recurrent_kernel + bias)`.
 
     >>> SimpleRNN(4)(jnp.ones((2, 5, 3))).shape
     (2, 4)
     """
 
-    units: int = setting(positive)  # type: ignore[misc]
-    activation: Any = setting(activations.get, default="tanh")
-    use_bias: bool = setting(flag, default=True)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    recurrent_initializer: Any = setting(initializers.get, default="orthogonal")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    recurrent_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    activity_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    recurrent_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
-    dropout: float = setting(rate, default=0.0)
-    recurrent_dropout: float = setting(rate, default=0.0)
-    return_sequences: bool = setting(flag, default=False)
-    return_state: bool = setting(flag, default=False)
-    go_backwards: bool = setting(flag, default=False)
-    stateful: bool = setting(flag, default=False)
-    unroll: bool = setting(flag, default=False)
-    seed: int | None = setting(seed_value, default=None)
-
     cell_class: ClassVar[type[Cell]] = SimpleRNNCell
 
 
-class LSTM(WithCell):
+class LSTM(Cudnn, Unroll, Steps, Seed, Rules, Forget, Starts, Gate, Units, WithCell):
     """Maps (batch, time, n) to (batch, units): a state c that gates keep, fill and read.
 
     With i, f, g, o = the four parts of `x[t] @ kernel + h @ recurrent_kernel + bias` and s = recurrent_activation:
@@ -223,35 +221,10 @@ class LSTM(WithCell):
         use_cudnn: changes nothing, one formula serves every device.
     """
 
-    units: int = setting(positive)  # type: ignore[misc]
-    activation: Any = setting(activations.get, default="tanh")
-    recurrent_activation: Any = setting(activations.get, default="sigmoid")
-    use_bias: bool = setting(flag, default=True)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    recurrent_initializer: Any = setting(initializers.get, default="orthogonal")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    unit_forget_bias: bool = setting(flag, default=True)
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    recurrent_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    activity_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    recurrent_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
-    dropout: float = setting(rate, default=0.0)
-    recurrent_dropout: float = setting(rate, default=0.0)
-    seed: int | None = setting(seed_value, default=None)
-    return_sequences: bool = setting(flag, default=False)
-    return_state: bool = setting(flag, default=False)
-    go_backwards: bool = setting(flag, default=False)
-    stateful: bool = setting(flag, default=False)
-    unroll: bool = setting(flag, default=False)
-    use_cudnn: Any = setting(one_of("auto", True, False), default="auto")
-
     cell_class: ClassVar[type[Cell]] = LSTMCell
 
 
-class GRU(WithCell):
+class GRU(Cudnn, Reset, Unroll, Steps, Seed, Rules, Starts, Gate, Units, WithCell):
     """Maps (batch, time, n) to (batch, units): a state h of which a gate u keeps a part.
 
     With `x[t] @ kernel + bias` in three parts zu, zr, zg, `h @ recurrent_kernel + bias` in au, ar, ag, and
@@ -265,30 +238,5 @@ class GRU(WithCell):
         reset_after: False multiplies h by r before its product with the recurrent kernel, and has one bias.
         use_cudnn: changes nothing, one formula serves every device.
     """
-
-    units: int = setting(positive)  # type: ignore[misc]
-    activation: Any = setting(activations.get, default="tanh")
-    recurrent_activation: Any = setting(activations.get, default="sigmoid")
-    use_bias: bool = setting(flag, default=True)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    recurrent_initializer: Any = setting(initializers.get, default="orthogonal")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    recurrent_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    activity_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    recurrent_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
-    dropout: float = setting(rate, default=0.0)
-    recurrent_dropout: float = setting(rate, default=0.0)
-    seed: int | None = setting(seed_value, default=None)
-    return_sequences: bool = setting(flag, default=False)
-    return_state: bool = setting(flag, default=False)
-    go_backwards: bool = setting(flag, default=False)
-    stateful: bool = setting(flag, default=False)
-    unroll: bool = setting(flag, default=False)
-    reset_after: bool = setting(flag, default=True)
-    use_cudnn: Any = setting(one_of("auto", True, False), default="auto")
 
     cell_class: ClassVar[type[Cell]] = GRUCell

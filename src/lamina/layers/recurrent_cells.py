@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from lamina import activations, constraints, initializers, regularizers
+from lamina import activations
 from lamina.errors import ArgumentError
 from lamina.kernels import recurrent
 from lamina.kernels.bits import bernoulli, fold
 from lamina.layer import Layer
 from lamina.layers.names import registry
+from lamina.layers.recurrent_settings import Forget, Gate, Reset, Rules, Seed, Starts, Units
 from lamina.random import key_of
-from lamina.settings import flag, positive, rate, seed_value, setting
+from lamina.registry import Holder
+from lamina.settings import setting
 from lamina.shapes import Shape
 
 Array = jax.Array
@@ -27,6 +29,8 @@ class Cell(Layer):
     gates: ClassVar[int]
     state_count: ClassVar[int] = 1
     lacks: ClassVar[dict[str, Any]] = {"implementation": 2}
+    masks_differ: ClassVar[bool] = False
+    """Whether `dropout` has a mask for each gate even without `recurrent_dropout`."""
 
     @property
     def state_size(self: Any) -> Any:
@@ -73,6 +77,8 @@ class Cell(Layer):
         self, x: Array, states: Any, training: bool = False
     ) -> tuple[Array, list[Array]]:
         states = list(states) if isinstance(states, (list, tuple)) else [states]
+        if len(states) != self.state_count:
+            raise ArgumentError(f"{self.name} has {self.state_count} states, got {len(states)}.")
         return self.advance(self.project(x, training), states, drop=self.draws(states[0], training))
 
     def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
@@ -89,6 +95,15 @@ class Cell(Layer):
     def _input_bias(self) -> Any:
         return self.bias
 
+    def _dropped(self: Any, x: Array, training: bool) -> Array:
+        """The input where one draw of `dropout` serves all gates."""
+        drop = self._drawn(self.dropout, x.shape[-2:], training, "input")
+        return x if drop is None else x * drop[0]
+
+    def _bias_of(self: Any, x: Array) -> Array:
+        """The bias, or zeros."""
+        return jnp.zeros(self._bias(self.units, None)[0], x.dtype) if self.bias is None else self.bias
+
     def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
         """The output and the next states, from the input's share."""
         raise NotImplementedError
@@ -104,40 +119,24 @@ class Cell(Layer):
         key = self.random_key()
         if self.seed is not None:
             key = fold(fold(key_of(self.seed), key[0]), len(use))
-        count = self.gates if self.recurrent_dropout else 1
+        count = self.gates if self.recurrent_dropout or self.masks_differ else 1
         scale = jnp.asarray(1 / (1 - rate), self.compute_dtype)
         return jnp.where(bernoulli(key, 1 - rate, (count, *shape)), scale, jnp.zeros_like(scale))
 
-    def _product(self, x: Array, kernel: Array, drop: Any) -> Array:
+    def _product(self, x: Array, kernel: Array, drop: Any, times: Any = jnp.matmul) -> Array:
         if drop is None or len(drop) == 1:
-            return (x if drop is None else x * drop[0]) @ kernel
+            return times(x if drop is None else x * drop[0], kernel)  # type: ignore[no-any-return]
         kernels = jnp.split(kernel, len(drop), -1)
-        return jnp.concatenate([(x * each) @ part for each, part in zip(drop, kernels, strict=True)], -1)
+        return jnp.concatenate([times(x * each, part) for each, part in zip(drop, kernels, strict=True)], -1)
 
 
-class SimpleRNNCell(Cell):
+class SimpleRNNCell(Seed, Rules, Starts, Units, Cell):
     """One step of `SimpleRNN`: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`; x is (batch, n).
 
     >>> y, states = SimpleRNNCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4))])
     >>> y.shape
     (2, 4)
     """
-
-    units: int = setting(positive)
-    activation: Any = setting(activations.get, default="tanh")
-    use_bias: bool = setting(flag, default=True)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    recurrent_initializer: Any = setting(initializers.get, default="orthogonal")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    recurrent_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    recurrent_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
-    dropout: float = setting(rate, default=0.0)
-    recurrent_dropout: float = setting(rate, default=0.0)
-    seed: int | None = setting(seed_value, default=None)
 
     gates: ClassVar[int] = 1
 
@@ -146,38 +145,15 @@ class SimpleRNNCell(Cell):
         return h, [h]
 
 
-class LSTMCell(Cell):
-    """One step of `LSTM`, whose states are h and c; x is (batch, n).
-
-    >>> y, states = LSTMCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4)), jnp.zeros((2, 4))])
-    >>> y.shape, len(states)
-    ((2, 4), 2)
-    """
-
-    units: int = setting(positive)
-    activation: Any = setting(activations.get, default="tanh")
-    recurrent_activation: Any = setting(activations.get, default="sigmoid")
-    use_bias: bool = setting(flag, default=True)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    recurrent_initializer: Any = setting(initializers.get, default="orthogonal")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    unit_forget_bias: bool = setting(flag, default=True)
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    recurrent_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    recurrent_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
-    dropout: float = setting(rate, default=0.0)
-    recurrent_dropout: float = setting(rate, default=0.0)
-    seed: int | None = setting(seed_value, default=None)
+class LongShortTerm(Cell):
+    """The formula of the cells whose states are h and c, whatever makes the gates of x and h."""
 
     gates: ClassVar[int] = 4
     state_count: ClassVar[int] = 2
 
-    def _bias(self, units: int, start: Any) -> tuple[Any, Any]:
+    def _bias(self: Any, units: int, start: Any) -> tuple[Any, Any]:
         if not self.unit_forget_bias:
-            return super()._bias(units, start)
+            return (units * 4,), start
 
         def with_ones(shape: Any, dtype: Any, key: Any = None) -> Array:
             i, c_and_o = start((units,), dtype, key), start((2 * units,), dtype, key)
@@ -185,15 +161,7 @@ class LSTMCell(Cell):
 
         return (units * 4,), with_ones
 
-    def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
-        standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
-        if not standard or (training and self.recurrent_dropout):
-            return super().run(x, states, mask, training, **how)
-        z = self.project(x, training)
-        y, h, c = recurrent.lstm(z, *states, self.recurrent_kernel, mask, **how)
-        return y, [h, c]
-
-    def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
+    def advance(self: Any, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
         h, c = states
         i, f, g, o = jnp.split(z + self._product(h, self.recurrent_kernel, drop), 4, -1)  # (batch, units) each
         c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(g)
@@ -201,31 +169,30 @@ class LSTMCell(Cell):
         return h, [h, c]
 
 
-class GRUCell(Cell):
+class LSTMCell(Seed, Rules, Forget, Starts, Gate, Units, LongShortTerm):
+    """One step of `LSTM`, whose states are h and c; x is (batch, n).
+
+    >>> y, states = LSTMCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4)), jnp.zeros((2, 4))])
+    >>> y.shape, len(states)
+    ((2, 4), 2)
+    """
+
+    def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
+        standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
+        if not standard or (training and self.recurrent_dropout):
+            return super().run(x, states, mask, training, **how)
+        x, bias = self._dropped(x, training), self._bias_of(x)
+        y, h, c = recurrent.lstm(x, self.kernel, bias, *states, self.recurrent_kernel, mask, **how)
+        return y, [h, c]
+
+
+class GRUCell(Seed, Reset, Rules, Starts, Gate, Units, Cell):
     """One step of `GRU`; x is (batch, n).
 
     >>> y, states = GRUCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4))])
     >>> y.shape
     (2, 4)
     """
-
-    units: int = setting(positive)
-    activation: Any = setting(activations.get, default="tanh")
-    recurrent_activation: Any = setting(activations.get, default="sigmoid")
-    use_bias: bool = setting(flag, default=True)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    recurrent_initializer: Any = setting(initializers.get, default="orthogonal")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    recurrent_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    recurrent_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
-    dropout: float = setting(rate, default=0.0)
-    recurrent_dropout: float = setting(rate, default=0.0)
-    reset_after: bool = setting(flag, default=True)
-    seed: int | None = setting(seed_value, default=None)
 
     gates: ClassVar[int] = 3
 
@@ -239,9 +206,8 @@ class GRUCell(Cell):
         standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
         if not standard or not self.reset_after or (training and self.recurrent_dropout):
             return super().run(x, states, mask, training, **how)
-        z = self.project(x, training)
-        bias = jnp.zeros(z.shape[-1:], z.dtype) if self.bias is None else self.bias[1]
-        y, h = recurrent.gru(z, states[0], self.recurrent_kernel, bias, mask, **how)
+        x, (bias, inner) = self._dropped(x, training), self._bias_of(x)
+        y, h = recurrent.gru(x, self.kernel, bias, states[0], self.recurrent_kernel, inner, mask, **how)
         return y, [h]
 
     def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
@@ -268,14 +234,25 @@ def cell_of(value: Any) -> Any:
         return registry.get(value)
     if isinstance(value, (list, tuple)):
         return StackedRNNCells(value)
-    if isinstance(value, type) or not hasattr(value, "call") or not hasattr(value, "state_size"):
+    sizes = jax.tree.leaves(getattr(value, "state_size", None))
+    if isinstance(value, type) or not hasattr(value, "call") or not sizes or not all(map(_is_size, sizes)):
         raise ArgumentError(
             f"expected a cell, which has call(x, states) and state_size, as LSTMCell(4) has; got {value!r}."
         )
     return value
 
 
-class StackedRNNCells(Layer):
+def _is_size(value: Any) -> bool:
+    return hasattr(value, "__index__")
+
+
+def _cells(value: Any) -> list[Any]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ArgumentError(f"expected a list of cells, as in [LSTMCell(4), LSTMCell(4)], got {value!r}.")
+    return [cell_of(cell) for cell in value]
+
+
+class StackedRNNCells(Holder, Layer):
     """Several cells as one: each takes the output of the one before it.
 
     >>> cell = StackedRNNCells([GRUCell(4), GRUCell(5)])
@@ -284,7 +261,7 @@ class StackedRNNCells(Layer):
     (2, 5)
     """
 
-    cells: Any = setting(lambda cells: [cell_of(cell) for cell in cells])
+    cells: Any = setting(_cells)
 
     @property
     def state_size(self) -> list[Any]:

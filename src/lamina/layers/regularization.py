@@ -15,7 +15,7 @@ from lamina.kernels.bits import bernoulli, fold
 from lamina.layer import Layer
 from lamina.random import key_of
 from lamina.settings import not_negative, rate, seed_value, setting
-from lamina.shapes import InputSpec, spatial_axes
+from lamina.shapes import InputSpec, Shape, spatial_axes
 
 Array = jax.Array
 
@@ -40,9 +40,9 @@ class Noise(Layer):
 
 def _sizes(value: Any) -> Any:
     """A shape of draws: whole numbers of at least 1, or None for the input's own size."""
-    sizes = None if value is None else tuple(value)
+    sizes = value if value is None else tuple(value) if isinstance(value, (tuple, list)) else ("",)
     if any(size is not None and (not isinstance(size, int) or size < 1) for size in sizes or ()):
-        raise ArgumentError("sizes are whole numbers of at least 1, or None.")
+        raise ArgumentError("expected whole numbers of at least 1, or None, one for each axis, as in (None, 1, 8).")
     return sizes
 
 
@@ -51,6 +51,9 @@ def _drawn(noise_shape: Any, shape: Any) -> Any:
         return shape
     if len(noise_shape) != len(shape):
         raise ShapeError(f"has noise_shape={noise_shape}, and wants {len(noise_shape)} dimensions, got {len(shape)}")
+    for axis, (own, size) in enumerate(zip(noise_shape, shape, strict=True)):
+        if own not in (None, 1, size) and isinstance(size, int):
+            raise ShapeError(f"has noise_shape={noise_shape}, and wants size {own} on axis {axis}, got {size}")
     return tuple(own if own is not None else size for own, size in zip(noise_shape, shape, strict=True))
 
 
@@ -68,6 +71,9 @@ class Dropout(Noise):
     rate: float = setting(rate)
     noise_shape: Any = setting(_sizes, default=None)
     seed: int | None = setting(seed_value, default=None)
+
+    def build(self, input_shape: Shape) -> None:
+        _drawn(self.noise_shape, input_shape)
 
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.rate:
@@ -154,6 +160,9 @@ class AlphaDropout(Noise):
     rate: float = setting(rate)
     noise_shape: Any = setting(_sizes, default=None)
     seed: int | None = setting(seed_value, default=None)
+
+    def build(self, input_shape: Shape) -> None:
+        _drawn(self.noise_shape, input_shape)
 
     def validate(self) -> None:
         super().validate()

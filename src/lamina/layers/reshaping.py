@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,9 @@ class Flatten(Layer):
 
     data_format: str | None = setting(data_format, default=None)
 
+    keeps_values: ClassVar[bool] = True
+    """Whether each number in the output is one of the input's."""
+
     def prepare(self) -> None:
         super().prepare()
         self.input_spec = InputSpec(min_ndim=1)
@@ -46,12 +49,16 @@ class Reshape(Layer):
 
     target_shape: Any
 
+    keeps_values: ClassVar[bool] = True
+
     def validate(self) -> None:
         super().validate()
+        if isinstance(self.target_shape, str) or not hasattr(self.target_shape, "__len__"):
+            raise ArgumentError(f"Reshape takes a tuple of sizes: Reshape(({self.target_shape!r},)).")
         try:
-            sizes = tuple(int(size) for size in self.target_shape)
-        except TypeError:
-            raise ArgumentError(f"Reshape takes a tuple of sizes: Reshape(({self.target_shape},)).") from None
+            sizes = tuple(integer(size) for size in self.target_shape)
+        except ArgumentError as error:
+            raise ArgumentError(f"Reshape({self.target_shape!r}): {error}") from None
         if sizes.count(-1) > 1 or any(size < -1 or size == 0 for size in sizes):
             raise ArgumentError(f"Reshape({sizes}): sizes are at least 1, and one of them may be -1.")
         self.target_shape = sizes
@@ -77,10 +84,14 @@ class Permute(Layer):
 
     dims: Any
 
+    keeps_values: ClassVar[bool] = True
+
     def validate(self) -> None:
         super().validate()
         dims = tuple(self.dims) if isinstance(self.dims, (tuple, list)) else (self.dims,)
-        if sorted(map(str, dims)) != sorted(map(str, range(1, len(dims) + 1))):
+        if any(isinstance(axis, str) for axis in dims) or sorted(map(str, dims)) != [
+            *map(str, range(1, len(dims) + 1))
+        ]:
             raise ArgumentError(
                 f"Permute(dims={self.dims!r}): expected each of 1, 2, ..., once, as in Permute((2, 1))."
             )
@@ -99,6 +110,8 @@ class RepeatVector(Layer):
     """
 
     n: int = setting(positive)
+
+    keeps_values: ClassVar[bool] = True
 
     def prepare(self) -> None:
         super().prepare()

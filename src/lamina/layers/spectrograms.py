@@ -7,12 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from lamina import dtypes, initializers
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError, warn
-from lamina.initializers import known_window, window_values
 from lamina.layer import Layer
 from lamina.settings import above_zero, flag, not_negative, number, one_of, optional, positive, setting
 from lamina.shapes import InputSpec, Shape
@@ -30,6 +30,62 @@ def frames(x: Array, length: int, step: int) -> Array:
 def mel(hertz: Array) -> Array:
     """Pitch as it is heard, in mel."""
     return 1127 * jnp.log(1 + hertz / 700)
+
+
+def known_window(value: Any) -> Any:
+    """None, the name of a window of SciPy's, or its values."""
+    if isinstance(value, str):
+        try:
+            window_values(value, 1, False)
+        except ValueError as error:
+            raise ArgumentError(f"expected a window that scipy.signal.get_window knows: {error}") from None
+        return value
+    if value is not None and (np.ndim(value) != 1 or np.asarray(value).dtype.kind not in "iuf"):
+        raise ArgumentError(f"expected a window's name, its values in a list, or None, got {value!r}.")
+    return None if value is None else np.asarray(value, np.float64).tolist()
+
+
+def window_values(name: str, size: int, periodic: bool) -> np.ndarray[Any, Any]:
+    from scipy.signal import get_window  # type: ignore[import-untyped]  # here, as it takes half a second to import
+
+    return np.asarray(get_window(name, size, periodic), np.float64)
+
+
+@initializers.registry.add("STFTInitializer")
+class STFT(initializers.Initializer):
+    """The kernel (frame, 1, bins) of a convolution that takes windowed Fourier transforms of 2 (bins - 1) points.
+
+    At time t and bin f: `w[t] * cos(-2π t f / points)`, or sin where `side="imag"`, divided by the window's L2
+    norm for the scaling "density" and by its L1 norm for "spectrum".
+
+    >>> STFT("real", window=None)((2, 1, 3)).round()[:, 0]
+    Array([[ 1.,  1.,  1.],
+           [ 1.,  0., -1.]], dtype=float32)
+
+    Args:
+        window: a name that `scipy.signal.get_window` knows, the window's values, or None for no window.
+        periodic: whether a window that is named repeats itself seamlessly, instead of being symmetric.
+    """
+
+    side: str = setting(one_of("real", "imag"), default="real")
+    window: Any = setting(known_window, default="hann")
+    scaling: str | None = setting(one_of("density", "spectrum", None), default="density")
+    periodic: bool = setting(flag, default=False)
+
+    def values(self, shape: tuple[int, ...], dtype: Any, key: Array | None) -> Array:
+        if len(shape) != 3 or shape[1] != 1:
+            raise ShapeError(f"STFT fills kernels of shape (frame, 1, bins), got {shape}.")
+        frame, _, bins = shape
+        turns = np.arange(frame)[:, None, None] * np.arange(bins) / max(1, 2 * (bins - 1))  # (frame, 1, bins)
+        kernel = (np.cos if self.side == "real" else np.sin)(-2 * np.pi * turns)
+        if self.window is not None:
+            named = isinstance(self.window, str)
+            w = window_values(self.window, frame, self.periodic) if named else np.array(self.window)
+            if w.shape != (frame,):
+                raise ShapeError(f"the window has shape {w.shape}, but the frame has {frame} points.")
+            norms = {"density": np.sqrt((w * w).sum()), "spectrum": np.abs(w).sum(), None: 1.0}
+            kernel = kernel * w[:, None, None] / norms[self.scaling]
+        return jnp.asarray(kernel, dtype)
 
 
 class MelSpectrogram(Layer):
@@ -154,6 +210,10 @@ class STFTSpectrogram(Layer):
             raise ArgumentError(
                 f"STFTSpectrogram: fft_length={self.fft_length} is at least frame_length={self.frame_length}."
             )
+        if isinstance(self.window, list) and len(self.window) != self.frame_length:
+            raise ArgumentError(
+                f"STFTSpectrogram: the window has {len(self.window)} values, frame_length is {self.frame_length}."
+            )
         if self.fft_length is not None and self.fft_length & (self.fft_length - 1):
             warn(f"STFTSpectrogram: fft_length={self.fft_length} is slower than a power of two.")
 
@@ -162,9 +222,9 @@ class STFTSpectrogram(Layer):
         shape = (self.frame_length, 1, points // 2 + 1)
         told = (self.window, self.scaling, self.periodic)
         if self.mode != "imag":
-            self.real_kernel = self.add_weight(shape, initializers.STFT("real", *told))
+            self.real_kernel = self.add_weight(shape, STFT("real", *told))
         if self.mode != "real":
-            self.imag_kernel = self.add_weight(shape, initializers.STFT("imag", *told))
+            self.imag_kernel = self.add_weight(shape, STFT("imag", *told))
 
     def compute_output_shape(self, input_shape: Any) -> Shape:
         """The output's shape; where the time is not known yet, neither is the number of frames."""

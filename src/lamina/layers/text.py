@@ -13,7 +13,7 @@ import numpy as np
 from lamina.data.arrays import HostArray
 from lamina.errors import ArgumentError, DataError, user_facing
 from lamina.layers.hashing import dense, mode
-from lamina.layers.lookup import Lookup, inline
+from lamina.layers.lookup import Lookup, inline, known_encoding
 from lamina.settings import flag, integer, one_of, optional, positive, setting
 from lamina.shapes import Shape
 
@@ -71,7 +71,7 @@ class TextVectorization(Lookup):
     idf_weights: Any = setting(inline, default=None)
     sparse: bool = setting(dense, default=False)
     ragged: bool = setting(dense, default=False)
-    encoding: str = "utf-8"
+    encoding: str = setting(known_encoding, default="utf-8")
     name: Any = None
 
     def prepare(self) -> None:

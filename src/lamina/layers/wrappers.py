@@ -10,13 +10,14 @@ import jax.numpy as jnp
 from lamina.errors import ArgumentError, ShapeError, user_facing
 from lamina.layer import Layer
 from lamina.layers.names import held
+from lamina.registry import Holder
 from lamina.settings import one_of, optional, setting
 from lamina.shapes import InputSpec, Shape
 
 Array = jax.Array
 
 
-class Wrapper(Layer):
+class Wrapper(Holder, Layer):
     """Base of layers that hold one other layer, as `self.layer`."""
 
     layer: Any = setting(held)
@@ -62,7 +63,7 @@ class TimeDistributed(Wrapper):
         return self.layer(x, training=training, mask=mask)  # type: ignore[no-any-return]
 
 
-class Bidirectional(Layer):
+class Bidirectional(Holder, Layer):
     """Runs a recurrent layer from both ends of (batch, time, n) and merges what comes out.
 
     The layer given is copied, twice: the copies have fresh weights, `forward_layer` and `backward_layer`.
@@ -137,26 +138,17 @@ class Bidirectional(Layer):
         if self.return_sequences:
             back = back[:, ::-1]  # (batch, time, units), in the order of x
         if self.merge_mode is None:
-            return [there, back, *states]
+            return (there, back, *states)
         if self.merge_mode == "concat":
             y = jnp.concatenate([there, back], -1)
         elif self.merge_mode == "mul":
             y = there * back
         else:
             y = (there + back) / (2 if self.merge_mode == "ave" else 1)
-        return [y, *states] if states else y
+        return (y, *states) if states else y
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         return mask if self.return_sequences else None
-
-    @user_facing
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        if self.merge_mode is None or self.return_state:
-            raise ShapeError(
-                "returns several tensors (merge_mode=None or return_state=True), a stack hands on one: give it a "
-                "merge_mode and leave return_state out, or use the layer by itself"
-            )
-        return super().compute_output_shape(input_shape)
 
     @user_facing
     def reset_state(self) -> None:
@@ -171,8 +163,19 @@ class Bidirectional(Layer):
 
 
 def _copied(layer: Any, prefix: str, **changed: Any) -> Any:
-    """A layer of the same settings with fresh weights."""
-    return type(layer).from_config(layer.get_config() | {"name": prefix + layer.name.removeprefix(prefix)} | changed)
+    return _fresh(layer, name=prefix + layer.name.removeprefix(prefix), **changed)
+
+
+def _fresh(value: Any, **changed: Any) -> Any:
+    """A layer, or several, of the same settings with fresh weights; what else there is, as it is."""
+    if isinstance(value, (list, tuple)):
+        return [_fresh(item) for item in value]
+    if not isinstance(value, Layer):
+        return value
+    kind, config = type(value), value.get_config()
+    if kind.get_config is Layer.get_config:  # then objects may stand in it, which need no name to be found by
+        config |= {name: _fresh(setting) for name, setting in value.given().items() if name in config}
+    return kind.from_config(config | changed)
 
 
 def _set_start(self: Any, weights: Any) -> None:

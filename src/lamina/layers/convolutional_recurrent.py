@@ -1,0 +1,185 @@
+"""LSTMs that keep their states as images: every product with a kernel is a convolution."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from lamina import activations
+from lamina.config import data_format
+from lamina.errors import ArgumentError, ShapeError
+from lamina.kernels.convolution import convolve
+from lamina.kernels.convolution_by_xla import spread
+from lamina.layers.recurrent import WithCell
+from lamina.layers.recurrent_cells import Cell, LongShortTerm
+from lamina.layers.recurrent_settings import Forget, Gate, Group, Rules, Seed, Starts, Steps
+from lamina.settings import Setting, flag, one_of, positive, setting
+from lamina.shapes import InputSpec, Shape, per_axis
+
+Array = jax.Array
+
+
+def _padding(value: Any) -> Any:
+    """ "valid" or "same", in whatever case."""
+    return one_of("valid", "same")(value.lower() if isinstance(value, str) else value)
+
+
+class Window(Group):
+    """How the kernel moves over an image, and what the candidates of the state go through."""
+
+    filters: int = setting(positive)
+    kernel_size: Any
+    strides: Any = 1
+    padding: str = setting(_padding, default="valid")
+    data_format: str | None = setting(data_format, default=None)
+    dilation_rate: Any = 1
+    activation: Any = setting(activations.get, default="tanh")
+
+
+class ConvLSTMCell(Seed, Rules, Forget, Starts, Gate, Window, LongShortTerm):
+    """One step of `ConvLSTM2D` and its kin, which give it sizes with one number for each axis.
+
+    x is (batch, *sizes, channels), or (batch, channels, *sizes); both states are of the output's shape.
+    """
+
+    masks_differ: ClassVar[bool] = True
+
+    @property
+    def units(self) -> int:
+        return self.filters
+
+    def build(self, input_shape: Shape) -> None:
+        _, *sizes, channels = self._last(input_shape)
+        if None in (*sizes, channels):
+            raise ShapeError(f"needs to know the sizes and channels of its images, got {tuple(input_shape)}")
+        needed = spread(self.kernel_size, self.dilation_rate)
+        if self.padding == "valid" and any(size < least for size, least in zip(sizes, needed, strict=True)):
+            raise ShapeError(
+                f"wants at least {' x '.join(map(str, needed))} for its window, got {' x '.join(map(str, sizes))}: "
+                "take a smaller kernel_size or padding='same'"
+            )
+        reach = needed if self.padding == "valid" else (1,) * len(sizes)
+        steps = zip(sizes, reach, self.strides, strict=True)
+        self.positions = tuple((size - least) // stride + 1 for size, least, stride in steps)
+        self._make_weights((*self.kernel_size, channels), (*self.kernel_size, self.filters), self.filters)
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Array]:
+        """Zeros, h and c.  -> (batch, *positions, filters) each, or (batch, filters, *positions)"""
+        self._require_built("get_initial_state()")
+        shape = self._first((batch_size, *self.positions, self.filters))
+        return [jnp.zeros(shape, self.compute_dtype) for _ in range(self.state_count)]
+
+    def call(  # type: ignore[override]
+        self, x: Array, states: Any, training: bool = False
+    ) -> tuple[Array, list[Array]]:
+        h, states = super().call(self._last(x), [self._last(state) for state in states], training)
+        return self._first(h), [self._first(state) for state in states]
+
+    def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
+        y, states = super().run(self._last(x), [self._last(state) for state in states], mask, training, **how)
+        return self._first(y), [self._first(state) for state in states]
+
+    def project(self, x: Array, training: bool) -> Array:
+        """The input's share of the gates, one convolution for all steps.  -> (..., batch, *positions, 4 filters)"""
+        one = x.shape[-len(self.positions) - 2 :]  # (batch, *sizes, channels)
+        before = x.shape[: -len(one) + 1]
+
+        def times(x: Array, kernel: Array) -> Array:
+            rows = x.reshape((math.prod(before), *one[1:]))
+            y = convolve(rows, kernel, self.strides, self.padding, self.dilation_rate)
+            return y.reshape((*before, *self.positions, kernel.shape[-1]))
+
+        z = self._product(x, self.kernel, self._drawn(self.dropout, one, training, "input"), times)
+        return z if self.bias is None else z + self.bias
+
+    def _product(self, x: Array, kernel: Array, drop: Any, times: Any = None) -> Array:
+        return super()._product(x, kernel, drop, times or _around)
+
+    def _last(self, x: Any) -> Any:
+        """An array, or a shape, with its channels at the end."""
+        return x if self.data_format == "channels_last" else _moved(x, -len(self.kernel_size) - 1, -1)
+
+    def _first(self, x: Any) -> Any:
+        return x if self.data_format == "channels_last" else _moved(x, -1, -len(self.kernel_size) - 1)
+
+
+def _around(h: Array, kernel: Array) -> Array:
+    """The state's share of the gates: its positions stay."""
+    ones = (1,) * (h.ndim - 2)
+    return convolve(h, kernel, ones, "same", ones)
+
+
+def _moved(x: Any, axis: int, to: int) -> Any:
+    if not isinstance(x, (tuple, list)):
+        return jnp.moveaxis(x, axis, to)
+    sizes = list(x)
+    size = sizes.pop(axis)
+    sizes.insert(len(x) + to, size)
+    return tuple(sizes)
+
+
+class ConvLSTM(Steps, Seed, Rules, Forget, Starts, Gate, Window, WithCell):
+    """What the three of them share."""
+
+    unroll: bool = setting(flag, default=False, kw_only=True)
+
+    cell_class: ClassVar[type[Cell]] = ConvLSTMCell
+    lacks: ClassVar[dict[str, Any]] = {}
+
+    def __init_subclass__(cls, rank: int = 0, **kwargs: Any) -> None:
+        if rank:
+            cls.ndim = rank + 3
+            size = per_axis(rank)
+            cls.settings = {
+                name: Setting(size, cls.settings[name].default, False)
+                for name in ("kernel_size", "strides", "dilation_rate")
+            }
+        super().__init_subclass__(**kwargs)
+
+    def validate(self) -> None:
+        super().validate()
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ArgumentError(
+                f"{type(self).__name__}(strides={self.strides}, dilation_rate={self.dilation_rate}): only one of the "
+                "two may be above 1."
+            )
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        self.input_spec = InputSpec(ndim=self.ndim, axes=dict(enumerate(input_shape[2:], 2)))
+
+
+class ConvLSTM1D(ConvLSTM, rank=1):
+    """Maps (batch, time, steps, channels) to (batch, new steps, filters): an LSTM along time whose states are lines.
+
+    The one-dimensional `ConvLSTM2D`.
+
+    >>> ConvLSTM1D(4, 3)(jnp.ones((2, 5, 8, 1))).shape
+    (2, 6, 4)
+    """
+
+
+class ConvLSTM2D(ConvLSTM, rank=2):
+    """Maps (batch, time, rows, columns, channels) to (batch, new rows, new columns, filters).
+
+    An `LSTM` along time whose states h and c are images: with * a convolution, its gates are the four parts of
+    `x[t] * kernel + h * recurrent_kernel + bias`. `strides`, `padding` and `dilation_rate` are those of the first one;
+    the second keeps the size of h. With `data_format="channels_first"` channels stand after time.
+    Source: Shi et al., 2015, https://arxiv.org/abs/1506.04214, without the products with c
+
+    >>> ConvLSTM2D(4, 3, padding="same", return_sequences=True)(jnp.ones((2, 5, 8, 8, 1))).shape
+    (2, 5, 8, 8, 4)
+    """
+
+
+class ConvLSTM3D(ConvLSTM, rank=3):
+    """Maps (batch, time, depth, rows, columns, channels) to (batch, new depth, new rows, new columns, filters).
+
+    The three-dimensional `ConvLSTM2D`.
+
+    >>> ConvLSTM3D(2, 2)(jnp.ones((1, 3, 4, 4, 4, 1))).shape
+    (1, 3, 3, 3, 2)
+    """
