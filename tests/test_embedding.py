@@ -100,6 +100,32 @@ def test_an_index_outside_the_table_is_refused_with_its_row(verb):
         getattr(model_of(layers.Embedding(7, 3)), verb)(*arguments)
 
 
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "predict"])
+def test_a_later_batch_of_a_stream_with_an_index_outside_is_refused(verb):
+    wrong = X.copy()
+    wrong[3, 1] = 7
+    batches = [(x,) if verb == "predict" else (x, np.ones((6, 1))) for x in (X, X, wrong)]
+    named = "" if verb == "predict" else "batch 2 of x: "
+    with pytest.raises(DataError, match=f"^{named}row 3 of x holds 7, "):
+        getattr(model_of(layers.Embedding(7, 3)), verb)(iter(batches))
+
+
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "predict"])
+def test_a_category_without_a_column_is_refused_with_its_row(verb):
+    wrong = X.copy()
+    wrong[3, 1] = 7
+    model = lamina.Sequential([layers.Input((4,)), layers.CategoryEncoding(7), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(DataError, match=r"row 3 of x holds 7, .*from 0 to 6(.|\n)*CategoryEncoding\(8, ...\)"):
+        getattr(model, verb)(wrong, *([] if verb == "predict" else [np.ones((6, 1))]))
+
+
+def test_layers_that_only_move_indices_hide_none():
+    model = lamina.Sequential([layers.Input((4,)), layers.Reshape((2, 2)), layers.Embedding(7, 3)])
+    with pytest.raises(DataError, match="row 0 of x holds"):
+        model.predict(X + 9)
+
+
 def test_negative_numbers_and_fractions_are_no_indices():
     for value, hint in ((-1, "holds -1"), (0.5, "holds 0.5")):
         wrong = X.astype("float32")

@@ -47,6 +47,7 @@ NAMES = rows(
     ("from lamina import Sequental", "UnknownImportError ImportError", r"Did you mean 'Sequential'\?"),
     ("keras.Sequental()", "UnknownAttributeError AttributeError", r"Did you mean 'Sequential'\?"),
     ("keras.optimizers.Adma()", "UnknownAttributeError AttributeError", r"Did you mean 'Adam'\?"),
+    ("keras.optimizers.adam()", "UnknownAttributeError AttributeError", r"Did you mean 'Adam'\?"),
     ("keras.losses.MeanSquareError()", "UnknownAttributeError AttributeError", r"Did you mean 'MeanSquaredError'\?"),
     ("keras.metrics.Acuracy()", "UnknownAttributeError AttributeError", r"Did you mean 'Accuracy'\?"),
     ("keras.callbacks.EarlyStop()", "UnknownAttributeError AttributeError", r"Did you mean 'EarlyStopping'\?"),
@@ -321,7 +322,14 @@ FITTING = rows(
     ("x2 = X.copy()\nx2[3, 2] = np.inf\nm.fit(x2, T)", "DataError", r"x\[3, 2\] is inf"),
     ("t2 = T.copy()\nt2[5, 0] = np.nan\nm.fit(X, t2)", "LabelError", r"y\[5, 0\] is NaN"),
     ("m.fit(X, T, sample_weight=np.full(64, np.nan))", "LabelError|DataError", r"sample_weight\[0\] is NaN"),
-    ("m.fit(X, T, sample_weight=T)", "DataError|LabelError|ArgumentError", "sample_weight"),
+    (
+        "m.fit(X, T, sample_weight=T)",
+        "LabelError",
+        r"sample_weight has shape \(64, 3\)",
+        r"one number per sample, \(64,\)",
+    ),
+    ("m.evaluate(X, T, sample_weight=np.ones((64, 2)))", "LabelError", r"has shape \(64, 2\)", "MeanSquaredError"),
+    ("m.train_on_batch(X, T, sample_weight=T)", "LabelError", r"sample_weight has shape \(64, 3\)"),
     ("m.fit(X, T[:, :1])", "LabelError", "y has 1 column, the model has 3", r"Dense\(1\)"),
     ("m.fit(X, T[:, 0])", "LabelError", "y has 1 column, the model has 3"),
     (
@@ -410,7 +418,13 @@ STREAMS = rows(
     ("def g():\n  yield X, T\nm.fit(g(), T)", "DataError", "Put it into the batches"),
     ("def g():\n  yield X, T\nm.fit(g(), validation_split=0.2)", "DataError", "validation_split needs arrays"),
     ("def g():\n  yield X, T[:5]\nm.fit(g)", "DataError", "batch 0 of x: x has 64 rows and y has 5"),
-    ("def g():\n  yield X, T\n  yield X[:, :7], T\nm.fit(g, verbose=0)", "DataError|ShapeError", "7"),
+    (
+        "def g():\n  yield X, T\n  yield X[:, :7], T\nm.fit(g, verbose=0)",
+        "ShapeError",
+        r"batch 1 of x: x is \(None, 7\) here, \(None, 8\) in the first batch: a layer wants size 8 on axis -1, got 7",
+    ),
+    ("def g():\n  yield X, T\n  yield X, T[:, :2]\nm.evaluate(g)", "LabelError", "batch 1 of x: y has 2 columns"),
+    ("def g():\n  yield X, T, Y\n  yield X, T, T\nm.fit(g)", "LabelError", "batch 1 of x: sample_weight has shape"),
     ("m.fit(iter([]))", "DataError", "no more batches|no batch"),
 )
 OTHERS = [

@@ -138,7 +138,32 @@ def test_images_differ_seeds_repeat_and_inference_is_the_identity(name):
     lamina.utils.set_random_seed(0)
     assert not np.array_equal(made(2), first)
     if name != "RandomCrop":
-        np.testing.assert_array_equal(getattr(layers, name)(**settings)(same), same)
+        np.testing.assert_array_equal(getattr(layers, name)(**settings)(same, training=False), same)
+
+
+@pytest.mark.parametrize("name", ["RandomFlip", "RandomRotation", "RandomContrast", "RandomCrop", "RandAugment"])
+def test_called_by_itself_it_changes_images_each_time_anew_as_in_keras(name):
+    for family in (layers, keras.layers):
+        layer = getattr(family, name)(**SETTINGS.get(name, {}), seed=3)
+        calls = [np.asarray(layer(IMAGES)) for _ in range(4)]
+        assert len({call.tobytes() for call in calls}) > 1
+        assert calls[0].shape != IMAGES.shape or any(not np.allclose(call, IMAGES) for call in calls)
+        fixed = {np.asarray(layer(IMAGES, training=False)).tobytes() for _ in range(2)}
+        assert len(fixed) == 1 and not fixed & {call.tobytes() for call in calls}
+
+
+def test_calls_by_itself_leave_the_draws_of_a_stack_as_they_are():
+    def weights(calls):
+        lamina.utils.set_random_seed(5)
+        flip = layers.RandomFlip()
+        model = lamina.Sequential([layers.Input(IMAGES.shape[1:]), flip, layers.Flatten(), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        for _ in range(calls):
+            flip(IMAGES)
+        model.fit(IMAGES / 255, np.ones(len(IMAGES)), epochs=2, shuffle=False, verbose=0)
+        return model.get_weights()[0]
+
+    np.testing.assert_array_equal(weights(0), weights(3))
 
 
 @pytest.mark.parametrize("name", ["RandomFlip", "RandomRotation", "RandomContrast", "RandomErasing", "RandomCrop"])
@@ -270,6 +295,18 @@ def test_mel_spectrogram_of_a_tone_peaks_at_its_pitch():
         (lambda: layers.STFTSpectrogram(frame_length=8, fft_length=4), ArgumentError, "at least frame_length"),
         (lambda: layers.STFTSpectrogram(frame_length=8)(np.ones((1, 5, 1))), ShapeError, "at least 8 time steps"),
         (lambda: layers.STFTSpectrogram(window="hxnn"), ArgumentError, "get_window"),
+        (lambda: layers.STFTSpectrogram(frame_length=8, window=[1.0]), ArgumentError, "1 values, frame_length is 8"),
+        (lambda: layers.MelSpectrogram(window=3), ArgumentError, "a window's name, its values in a list, or None"),
+        (lambda: layers.MelSpectrogram(fft_length="64"), ArgumentError, "whole number, got '64'"),
+        (lambda: layers.CenterCrop(4.5, 4), ArgumentError, r"CenterCrop\(height=4.5\): expected a whole number"),
+        (lambda: layers.RandomCrop(-4, 4), ArgumentError, "at least 1, got -4"),
+        (lambda: layers.Resizing(4, 4, fill_value="a"), ArgumentError, "expected a number, got 'a'"),
+        (lambda: layers.RandomBrightness((0.1, 0.2, 0.3)), ArgumentError, "expected a number"),
+        (lambda: layers.RandomErasing(scale=(0.1, 2)), ArgumentError, "from 0 to 1"),
+        (lambda: layers.RandomFlip(seed="x"), ArgumentError, "whole number, got 'x'"),
+        (lambda: layers.RandomFlip(data_format="last"), ArgumentError, "'channels_last', 'channels_first', got 'last'"),
+        (lambda: layers.RandAugment(num_ops=1.5), ArgumentError, "whole number, got 1.5"),
+        (lambda: layers.MixUp(alpha=-1), ArgumentError, "above 0, got -1"),
     ],
 )  # fmt: skip
 def test_refused(make, error, says):

@@ -63,7 +63,7 @@ def name_of(row):
 
 
 def same(ours, theirs):
-    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=3e-6)  # float32 sums over several batches
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-6)
 
 
 def batches(example):
@@ -115,18 +115,18 @@ def test_compiled_updates_equal_eager_ones(row):
 @pytest.mark.parametrize("kind", ["Mean", "Sum"])
 def test_mean_and_sum_equal_keras(kind):
     mine, other = getattr(metrics, kind)(), getattr(keras.metrics, kind)()
-    fed = [
+    fed = [  # random values of one sign: where they cancel, the rounding of the sum is what is left
         (3.0, None),
         (3, 2.0),
-        ([1, 3, 5, 7], [1, 1, 0, 0]),
-        (numbers(N, 5), None),
-        (numbers(N, 5), shares(N)),
-        (numbers(N, 5), shares(N, 1)),
-        (numbers(N, 5), shares(N, 5)),
-        (numbers(N, 5), shares(1, 5)),
-        (numbers(N), shares(N, 1)),
-        (numbers(N, 5, 2), shares(N, 5)),
-        (numbers(N, 5, 2), 0.5),
+        ([1, -3, 5, 7], [1, 1, 0, 0]),
+        (shares(N, 5), None),
+        (shares(N, 5), shares(N)),
+        (shares(N, 5), shares(N, 1)),
+        (shares(N, 5), shares(N, 5)),
+        (shares(N, 5), shares(1, 5)),
+        (shares(N), shares(N, 1)),
+        (shares(N, 5, 2), shares(N, 5)),
+        (shares(N, 5, 2), 0.5),
     ]
     for values, weights in fed:
         mine.update_state(values, sample_weight=weights)
@@ -159,14 +159,15 @@ def test_updates_are_pure_and_stable():
     metric.update_state(y, p)
     before = float(metric.result())
     start = metric.initial()
-    step = jax.jit(metric.updated)
+    traces = []
+    step = jax.jit(lambda state, *batch: traces.append(batch) or metric.updated(state, *batch))
     after = step(start, y, p)
     assert float(metric.result()) == before  # the object is as it was
     assert {k: (v.shape, v.dtype, v.weak_type) for k, v in after.items()} == {
         k: (v.shape, v.dtype, v.weak_type) for k, v in start.items()
     }
     step(step(after, y, p), y, p)
-    assert step._cache_size() <= 1
+    assert len(traces) == 1  # JAX's own count forgets old programs
     jax.jit(lambda state: {k: v + 1 for k, v in state.items()}, donate_argnums=0)(metric.initial())
     assert float(metric.result()) == before  # what is donated was a copy
     metric.keep(after)

@@ -155,6 +155,12 @@ def test_spectral_normalization_trains_in_a_stack_and_comes_back_from_its_config
         (lambda: layers.ZeroPadding3D(), (4, 4), "wants 5 dimensions"),
         (lambda: layers.UpSampling1D(), (4,), "wants 3 dimensions"),
         (lambda: layers.SpatialDropout2D(0.5), (4,), "wants 4 dimensions"),
+        (lambda: layers.Dropout(0.5, noise_shape=(None, 5)), (6,), "wants size 5 on axis 1, got 6"),
+        (lambda: layers.AlphaDropout(0.5, noise_shape=(None, 1, 1)), (6,), "wants 3 dimensions, got 2"),
+        (lambda: layers.Reshape((5,)), (6,), "does not hold the 6 elements"),
+        (lambda: layers.Masking(), (), "wants at least 2 dimensions"),
+        (lambda: layers.Rescaling([1.0, 2.0]), (3,), "has scale of shape (2,)"),
+        (lambda: layers.EinsumDense("abc,cd->abd", (None, 3)), (6,), "wants 3 dimensions for 'abc,cd->abd', got 2"),
     ],
 )
 def test_shapes_that_do_not_fit(layer, shape, said):
@@ -184,12 +190,29 @@ def test_shapes_that_do_not_fit(layer, shape, said):
         (lambda: layers.SpectralNormalization(layers.Dense(1), power_iterations=0), "at least 1"),
         (lambda: layers.SpectralNormalization(3), "expected a layer"),
         (lambda: layers.Masking("0"), "expected a number"),
+        (lambda: layers.Dropout(0.5, noise_shape=3), "as in (None, 1, 8)"),
+        (lambda: layers.Dropout("0.5"), "expected a number, got '0.5'"),
+        (lambda: layers.Reshape((2.5, 4)), "Reshape((2.5, 4)): expected a whole number, got 2.5"),
+        (lambda: layers.Reshape("34"), "Reshape takes a tuple of sizes"),
+        (lambda: layers.Reshape((True, 3)), "whole number, got True"),
+        (lambda: layers.Permute(("2", "1")), "expected each of 1, 2"),
+        (lambda: layers.EinsumDense("ab,bc->ac", 3, bias_axes=1), "letters of the output, as 'c', got 1"),
+        (lambda: layers.Embedding("10", 3), "whole number, got '10'"),
     ],
 )
 def test_settings_that_are_refused(make, said):
     with pytest.raises(ArgumentError) as caught:
         make()
     assert said in str(caught.value)
+
+
+def test_input_of_another_size_is_refused_with_the_layers_name():
+    dense = layers.EinsumDense("...b,bc->...c", 3)
+    dense(np.ones((2, 5, 6)))
+    with pytest.raises(ShapeError, match=r"einsum_dense.* wants size 6 on axis 2, got 7, in \(2, 5, 7\)"):
+        dense(np.ones((2, 5, 7)))
+    with pytest.raises(ShapeError, match="wants size 5 on axis 1, got 6"):
+        layers.Dropout(0.5, noise_shape=(4, 5))(np.ones((4, 6)), training=True)
 
 
 @pytest.mark.parametrize("name", merging.INSTEAD)

@@ -412,15 +412,12 @@ def get(identifier: Any) -> Any:
     return linear if identifier is None else registry.get(identifier)
 
 
+deserialize = registry.deserialize
+
+
 def serialize(activation: Any) -> Any:
     """The name of an activation of this module, or the config of another one."""
     return settings.serialize(activation)
-
-
-@user_facing
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The activation that `serialize` described; `custom_objects` says what the user's own names stand for."""
-    return registry.including(custom_objects).get(config)
 
 
 @user_facing

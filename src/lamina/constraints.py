@@ -126,27 +126,12 @@ class MinMaxNorm(Constraint):
 
 
 max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
-
-
-@user_facing
-def get(identifier: Any) -> Any:
-    """The constraint for a name, an object, a class, a config or a function of an array; None is None.
-
-    >>> get("max_norm")
-    MaxNorm()
-    """
-    return registry.get(identifier)
+get, deserialize = registry.get, registry.deserialize
 
 
 def serialize(constraint: Any) -> Any:
     """The config of a constraint."""
     return settings.serialize(constraint)
-
-
-@user_facing
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The constraint that `serialize` described; `custom_objects` says what the user's own names stand for."""
-    return registry.including(custom_objects).get(config)
 
 
 @user_facing

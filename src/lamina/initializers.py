@@ -20,7 +20,7 @@ from lamina import dtypes, settings
 from lamina.errors import ArgumentError, ShapeError, missing_attribute, user_facing
 from lamina.random import key_of, next_seed
 from lamina.registry import Registry
-from lamina.settings import Configured, flag, integer, not_negative, number, one_of, optional, seed_value, setting
+from lamina.settings import Configured, integer, not_negative, number, one_of, optional, seed_value, setting
 from lamina.weight import Weight
 
 Array = jax.Array
@@ -413,65 +413,11 @@ class Orthogonal(Initializer):
         return jnp.asarray((self.gain * (q if rows >= columns else q.T).reshape(shape)).astype(dtype))
 
 
-def known_window(value: Any) -> Any:
-    """None, the name of a window of SciPy's, or its values."""
-    if isinstance(value, str):
-        try:
-            window_values(value, 1, False)
-        except ValueError as error:
-            raise ArgumentError(f"expected a window that scipy.signal.get_window knows: {error}") from None
-        return value
-    return None if value is None else np.asarray(value, np.float64).tolist()
-
-
-def window_values(name: str, size: int, periodic: bool) -> np.ndarray[Any, Any]:
-    from scipy.signal import get_window  # type: ignore[import-untyped]  # here, as it takes half a second to import
-
-    return np.asarray(get_window(name, size, periodic), np.float64)
-
-
-@registry.add("STFTInitializer")
-class STFT(Initializer):
-    """The kernel (frame, 1, bins) of a convolution that takes windowed Fourier transforms of 2 (bins - 1) points.
-
-    At time t and bin f: `w[t] * cos(-2π t f / points)`, or sin where `side="imag"`, divided by the window's L2
-    norm for the scaling "density" and by its L1 norm for "spectrum".
-
-    >>> STFT("real", window=None)((2, 1, 3)).round()[:, 0]
-    Array([[ 1.,  1.,  1.],
-           [ 1.,  0., -1.]], dtype=float32)
-
-    Args:
-        window: a name that `scipy.signal.get_window` knows, the window's values, or None for no window.
-        periodic: whether a window that is named repeats itself seamlessly, instead of being symmetric.
-    """
-
-    side: str = setting(one_of("real", "imag"), default="real")
-    window: Any = setting(known_window, default="hann")
-    scaling: str | None = setting(one_of("density", "spectrum", None), default="density")
-    periodic: bool = setting(flag, default=False)
-
-    def values(self, shape: Shape, dtype: Any, key: Array | None) -> Array:
-        if len(shape) != 3 or shape[1] != 1:
-            raise ShapeError(f"STFT fills kernels of shape (frame, 1, bins), got {shape}.")
-        frame, _, bins = shape
-        turns = np.arange(frame)[:, None, None] * np.arange(bins) / max(1, 2 * (bins - 1))  # (frame, 1, bins)
-        kernel = (np.cos if self.side == "real" else np.sin)(-2 * np.pi * turns)
-        if self.window is not None:
-            named = isinstance(self.window, str)
-            w = window_values(self.window, frame, self.periodic) if named else np.array(self.window)
-            if w.shape != (frame,):
-                raise ShapeError(f"the window has shape {w.shape}, but the frame has {frame} points.")
-            norms = {"density": np.sqrt((w * w).sum()), "spectrum": np.abs(w).sum(), None: 1.0}
-            kernel = kernel * w[:, None, None] / norms[self.scaling]
-        return jnp.asarray(kernel, dtype)
-
-
-constant, zeros, ones, identity, orthogonal, stft = Constant, Zeros, Ones, Identity, Orthogonal, STFT
+constant, zeros, ones, identity, orthogonal = Constant, Zeros, Ones, Identity, Orthogonal
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
 variance_scaling, glorot_normal, glorot_uniform = VarianceScaling, GlorotNormal, GlorotUniform
 he_normal, he_uniform, lecun_normal, lecun_uniform = HeNormal, HeUniform, LecunNormal, LecunUniform
-IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
+IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 
 
 def keyed(function: Callable[..., Any]) -> Callable[..., Array]:
@@ -519,9 +465,11 @@ def serialize(initializer: Any) -> Any:
 @user_facing
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The initializer that `serialize` described; `custom_objects` says what the user's own names stand for."""
-    return keyed(registry.including(custom_objects).get(config))
+    return keyed(registry.deserialize(config, custom_objects))
 
 
 @user_facing
 def __getattr__(name: str) -> Any:
+    if name in ("STFT", "STFTInitializer", "stft"):  # it stands beside the spectrograms
+        return registry.find(name)
     raise missing_attribute(__name__, name, [each for each in registry.named if each in globals()])

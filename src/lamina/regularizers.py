@@ -138,15 +138,12 @@ def get(identifier: Any) -> Any:
     return registry.get(identifier)
 
 
+deserialize = registry.deserialize
+
+
 def serialize(regularizer: Any) -> Any:
     """The config of a regularizer."""
     return settings.serialize(regularizer)
-
-
-@user_facing
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The regularizer that `serialize` described; `custom_objects` says what the user's own names stand for."""
-    return registry.including(custom_objects).get(config)
 
 
 @user_facing

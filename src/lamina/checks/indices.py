@@ -1,4 +1,4 @@
-"""Indices outside an Embedding's table, which would come out as NaN: found on the host, before the first step."""
+"""Indices outside what a layer has room for, which would come out as NaN or as nothing: found on the host."""
 
 from __future__ import annotations
 
@@ -10,32 +10,39 @@ from lamina.errors import DataError
 
 
 def within_tables(model: Any, x: Any) -> None:
-    """Refuse data that is not made of indices of the Embedding that it goes to first, if there is one."""
-    layer = model
-    while layer is not None and not hasattr(layer, "mask_zero"):  # what an Embedding alone has
-        below = getattr(layer, "body", None)
-        layer = below[0] if below else getattr(layer, "layer", None)
+    """Refuse data that is not made of indices of the layer that takes it as such first, if there is one."""
+    layer = _reader(model)
     if layer is not None:
         check(x, layer)
 
 
+def _reader(layer: Any) -> Any:
+    """The first layer that reads its input as indices, where none before it changes a value."""
+    if hasattr(layer, "indices_below"):
+        return layer
+    for part in getattr(layer, "body", None) or [each for each in [getattr(layer, "layer", None)] if each]:
+        if not getattr(part, "keeps_values", False):
+            return _reader(part)
+    return None
+
+
 def check(x: Any, layer: Any) -> None:
-    """Refuse the first row of `x` that holds something else than whole numbers from 0 to input_dim - 1."""
+    """Refuse the first row of `x` that holds something else than whole numbers below the layer's `indices_below`."""
     values = np.asarray(x)
     if not values.size:
         return
-    size = layer.input_dim
+    size, kind = layer.indices_below, type(layer).__name__
     fractions = values.dtype.kind == "f" and bool((values != np.floor(values)).any())
     if not fractions and values.min() >= 0 and values.max() < size:
         return
     wrong = (values < 0) | (values >= size)
     if fractions:
         wrong |= values != np.floor(values)
-    row = int(np.argwhere(wrong)[0][0])
+    row = int(np.argwhere(wrong)[0][0]) if values.ndim else 0
     value = values[wrong][0]
     raise DataError(
-        f"row {row} of x holds {value}, and {layer.name} (Embedding({size}, {layer.output_dim})) takes whole numbers "
-        f"from 0 to {size - 1}.\n"
-        + (f"Make its table larger, Embedding({int(value) + 1}, ...)" if value >= size else "Number the words from 0")
+        f"row {row} of x holds {value}, and {layer.name} ({kind}({size}, ...)) takes whole numbers from 0 to "
+        f"{size - 1}.\n"
+        + (f"Make it larger, {kind}({int(value) + 1}, ...)" if value >= size else "Number the words from 0")
         + ", or look how the data was turned into numbers."
     )

@@ -60,6 +60,7 @@ def fit_loss(
     last_activation: str | None = None,
     metrics: Iterable[Any] = (),
     class_weight: Any = None,
+    sample_weight: HostArray | None = None,
 ) -> None:
     """Raise a `LabelError` where loss, targets and output cannot belong together; warn where they hardly do.
 
@@ -85,10 +86,27 @@ def fit_loss(
         if isinstance(loss, kinds):
             for rule in rules:
                 rule(Case(loss, y, tuple(output_shape)))
+            if sample_weight is not None:
+                weights_fit(Case(loss, y, tuple(output_shape)), sample_weight)
             if kinds is REGRESSION:
                 _classes_in_regression(loss, y, metrics, class_weight)
             else:
                 _probabilities(loss, last_activation)
+
+
+def weights_fit(case: Case, weight: HostArray) -> None:
+    """One weight a sample, or one for each value of the loss; an axis of 1 shares its weights."""
+    values = case.numbered[1:]
+    given = weight.shape[1:]
+    if len(given) == len(values) + 1 and given[-1] == 1:
+        given = given[:-1]
+    if len(given) > len(values) or any(n not in (1, m) and m is not None for n, m in zip(given, values, strict=False)):
+        per_value = f", or one per value, {(len(weight), *values)}" if values else ""
+        raise LabelError(
+            f"sample_weight has shape {weight.shape}, the values of the loss have {(len(weight), *values)}.\n"
+            f"The loss is {_name(case.loss)}, the model gives {case.output}.\n"
+            f"Give one number per sample, ({len(weight)},){per_value}."
+        )
 
 
 # The rules: each looks at one thing that can be wrong, cheapest first.

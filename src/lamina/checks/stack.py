@@ -26,7 +26,8 @@ def cannot_take(stack: Sequence[Any], index: int, flow: Sequence[Shape], reason:
         arrow = "->" if i == index else "  "
         told = reason if i == index else f"{_text(flow[i])} -> {_text(flow[i + 1])}"
         lines.append(f"{arrow} {i + 1:3}  {stack[i].name:{width}}  {_call(stack[i])}  {told}")
-    hint = _hint(layer, shape)
+    hint = _no_length(stack[:index]) if None in shape[-1:] else ""
+    hint = hint or _hint(layer, shape)
     return ShapeError("\n".join([*lines, hint] if hint else lines))
 
 
@@ -37,6 +38,13 @@ def _text(shape: Shape) -> str:
 def _call(layer: Any) -> str:
     text = repr(layer)
     return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _no_length(before: Sequence[Any]) -> str:
+    """What to type where the unknown size is the length of a text."""
+    if before and getattr(before[-1], "output_sequence_length", 0) is None:
+        return "Say how many words a text has: output_sequence_length=n; or take output_mode='multi_hot'."
+    return ""
 
 
 def _hint(layer: Any, shape: Shape) -> str:

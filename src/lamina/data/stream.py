@@ -12,7 +12,7 @@ import numpy as np
 
 from lamina.data.source import Table, arrays
 from lamina.data.weights import class_weights
-from lamina.errors import ArgumentError, DataError, warn
+from lamina.errors import ArgumentError, DataError, LaminaError, warn
 from lamina.random import next_seed
 
 
@@ -37,6 +37,7 @@ class Stream:
         name: str = "x",
         floatx: str = "float32",
         host: Callable[[Any], Any] | None = None,
+        check: Callable[[Table], None] | None = None,
     ) -> None:
         for argument, given in (("y", y), ("sample_weight", sample_weight)):
             if given is not None:
@@ -52,6 +53,8 @@ class Stream:
         self.source, self.class_weight, self.name, self.floatx = source, class_weight, name, floatx
         self.host = host
         """What makes numbers of the raw x of a batch, where the model has layers for that."""
+        self.check = check
+        """What looks at each batch before it is handed out, and raises an error for a wrong one."""
         self.once = hasattr(source, "__next__")
         """Whether the source ends for good when it ends."""
         self.steps = _length(source)
@@ -79,7 +82,8 @@ class Stream:
             self._pass = self.opened(shuffle)
         _call(self.source, "on_epoch_begin")
         count = 0
-        for count, table in enumerate(_fetched(self._tables(steps, shuffle), ahead), 1):  # noqa: B007
+        for count, table in enumerate(_fetched(self._tables(steps, shuffle), ahead), 1):
+            self._look(table, count - 1)
             yield table
         if count == 0:
             raise self._spent("it has no more batches") if self.once else DataError(f"{self.name} gave no batch.")
@@ -117,7 +121,7 @@ class Stream:
 
     def _table(self, batch: Any, index: int) -> Table:
         parts = tuple(batch) if isinstance(batch, (tuple, list)) and not _is_text(batch) else (batch,)
-        where = f"batch {index} of {self.name}"
+        where = self._where(index)
         if not 1 <= len(parts) <= 3:
             raise DataError(
                 f"{where} is a {type(batch).__name__} of {len(parts)}; expected x, (x, y) or (x, y, sample_weight)."
@@ -131,6 +135,16 @@ class Stream:
             return table._replace(sample_weight=class_weights(self.class_weight, table.y, table.sample_weight))
         except DataError as error:
             raise type(error)(f"{where}: {error}") from None
+
+    def _look(self, table: Table, index: int) -> None:
+        try:
+            if self.check is not None:
+                self.check(table)
+        except LaminaError as error:
+            raise type(error)(f"{self._where(index)}: {error}") from None
+
+    def _where(self, index: int) -> str:
+        return f"batch {index} of {self.name}"
 
     def _spent(self, why: str) -> DataError:
         return DataError(

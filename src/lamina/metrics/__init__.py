@@ -14,7 +14,7 @@ from lamina.losses import (
     sparse_categorical_crossentropy,
 )
 from lamina.losses.crossentropy import kind_of
-from lamina.metrics.accuracy import (
+from lamina.metrics.accuracies import (
     Accuracy,
     BinaryAccuracy,
     CategoricalAccuracy,

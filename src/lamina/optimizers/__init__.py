@@ -6,10 +6,10 @@ from typing import Any
 
 from lamina.errors import ArgumentError, missing_attribute, user_facing
 from lamina.optimizers import schedules
-from lamina.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
 from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
 from lamina.optimizers.gradient_descent import SGD, Lion
 from lamina.optimizers.loss_scale import LossScaleOptimizer
+from lamina.optimizers.moments import Adam, Adamax, AdamW, Lamb, Nadam
 from lamina.optimizers.optimizer import Optimizer, registry
 
 __all__ = [

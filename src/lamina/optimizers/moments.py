@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,8 +19,21 @@ def _toward(mean: Array, value: Array, beta: float | Array) -> Array:
     return mean + (value - mean) * (1 - beta)
 
 
+class Moments(Optimizer):
+    """What Adam and its kin share: two slots, which start at 0, and the numbers that say how slowly they follow."""
+
+    beta_1: float = setting(rate, default=0.9)
+    beta_2: float = setting(rate, default=0.999)
+    epsilon: float = setting(not_negative, default=1e-7)
+
+    order: ClassVar[tuple[tuple[str, ...], ...]] = (("momentum", "velocity"),)
+
+    def slots(self, p: Array) -> Arrays:
+        return {name: jnp.zeros_like(p) for name in self.order[0]}
+
+
 @registry.add()
-class Adam(Optimizer):
+class Adam(Moments):
     """`p -= lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)`, with `m` and `v` running means of
     `g` and `g**2` (Kingma and Ba 2014).
 
@@ -31,16 +44,12 @@ class Adam(Optimizer):
         amsgrad: divide by the largest `v` so far (Reddi et al. 2018, "On the convergence of Adam and beyond").
     """
 
-    beta_1: float = setting(rate, default=0.9)
-    beta_2: float = setting(rate, default=0.999)
-    epsilon: float = setting(not_negative, default=1e-7)
     amsgrad: bool = setting(flag, default=False)
 
     order = (("momentum", "velocity"), ("velocity_hat",))
 
     def slots(self, p: Array) -> Arrays:
-        names = ("momentum", "velocity", "velocity_hat") if self.amsgrad else ("momentum", "velocity")
-        return {name: jnp.zeros_like(p) for name in names}
+        return super().slots(p) | ({"velocity_hat": jnp.zeros_like(p)} if self.amsgrad else {})
 
     def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         m, v = _toward(slots["momentum"], g, self.beta_1), _toward(slots["velocity"], g * g, self.beta_2)
@@ -61,14 +70,10 @@ class AdamW(Adam):
 
     learning_rate: Any = setting(learning_rate, default=0.001)
     weight_decay: float = setting(not_negative, default=0.004)
-    beta_1: float = setting(rate, default=0.9)
-    beta_2: float = setting(rate, default=0.999)
-    epsilon: float = setting(not_negative, default=1e-7)
-    amsgrad: bool = setting(flag, default=False)
 
 
 @registry.add()
-class Adamax(Optimizer):
+class Adamax(Moments):
     """`p -= lr / (1 - beta_1**t) * m / (u + epsilon)`, with `m` a running mean of `g` and `u = max(beta_2 * u, |g|)`
     (Kingma and Ba 2014, section 7).
 
@@ -76,14 +81,7 @@ class Adamax(Optimizer):
     Adamax(beta_1=0.95)
     """
 
-    beta_1: float = setting(rate, default=0.9)
-    beta_2: float = setting(rate, default=0.999)
-    epsilon: float = setting(not_negative, default=1e-7)
-
     order = (("momentum", "norm"),)
-
-    def slots(self, p: Array) -> Arrays:
-        return {"momentum": jnp.zeros_like(p), "norm": jnp.zeros_like(p)}
 
     def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         m = _toward(slots["momentum"], g, self.beta_1)
@@ -96,7 +94,7 @@ WARM = np.cumprod([1, *(1 - 0.5 * 0.96 ** np.arange(1, 512))])
 
 
 @registry.add()
-class Nadam(Optimizer):
+class Nadam(Moments):
     """`Adam` with Nesterov momentum: `p -= lr * m_hat / (sqrt(v / (1 - beta_2**t)) + epsilon)`, where `m_hat` looks one
     step ahead (Dozat 2015).
 
@@ -106,15 +104,6 @@ class Nadam(Optimizer):
     >>> Nadam(0.002)
     Nadam(learning_rate=0.002)
     """
-
-    beta_1: float = setting(rate, default=0.9)
-    beta_2: float = setting(rate, default=0.999)
-    epsilon: float = setting(not_negative, default=1e-7)
-
-    order = (("momentum", "velocity"),)
-
-    def slots(self, p: Array) -> Arrays:
-        return {"momentum": jnp.zeros_like(p), "velocity": jnp.zeros_like(p)}
 
     def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         beta_1, beta_2 = jnp.asarray(self.beta_1, t.dtype), jnp.asarray(self.beta_2, t.dtype)
@@ -138,22 +127,13 @@ class Nadam(Optimizer):
 
 
 @registry.add()
-class Lamb(Optimizer):
+class Lamb(Moments):
     """`p -= lr * |p| / |r| * r`, with `r` the step that `Adam` would take for `lr = 1`, and 1 for the quotient if a
     norm is 0 (You et al. 2019, "Large batch optimization for deep learning").
 
     >>> Lamb(epsilon=1e-6)
     Lamb(epsilon=1e-06)
     """
-
-    beta_1: float = setting(rate, default=0.9)
-    beta_2: float = setting(rate, default=0.999)
-    epsilon: float = setting(not_negative, default=1e-7)
-
-    order = (("momentum", "velocity"),)
-
-    def slots(self, p: Array) -> Arrays:
-        return {"momentum": jnp.zeros_like(p), "velocity": jnp.zeros_like(p)}
 
     def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         m, v = _toward(slots["momentum"], g, self.beta_1), _toward(slots["velocity"], g * g, self.beta_2)
