@@ -76,7 +76,7 @@ Convolution make(Map map, const Geometry& g, Type type) {
 }
 
 std::shared_ptr<const Convolution> primitive(Map map, const Geometry& g, Type type) {
-  static Cache<Convolution> cache;
+  static auto& cache = *new Cache<Convolution>;
   return cache.get(key_of(map, g, type), [&] { return make(map, g, type); });
 }
 

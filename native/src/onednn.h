@@ -29,8 +29,9 @@ using Dims = dnnl::memory::dims;
 using Sizes = ffi::Span<const int64_t>;
 using Type = dnnl::memory::data_type;
 
+// What outlives a call is never destroyed: XLA's threads may still run when the process ends.
 inline dnnl::engine& engine() {
-  static dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+  static auto& cpu = *new dnnl::engine(dnnl::engine::kind::cpu, 0);
   return cpu;
 }
 

@@ -41,7 +41,7 @@ class Product {
   };
 
   static std::shared_ptr<const Made> primitive(int64_t rows, int64_t inner, int64_t columns, bool transposed) {
-    static Cache<Made> cache;
+    static auto& cache = *new Cache<Made>;
     return cache.get({rows, inner, columns, transposed}, [&] {
       using Desc = dnnl::memory::desc;
       OneThread alone;
@@ -106,7 +106,7 @@ class Sum {
   };
 
   static std::shared_ptr<const Made> primitive(int64_t rows, int64_t a_columns, int64_t b_columns) {
-    static Cache<Made> cache;
+    static auto& cache = *new Cache<Made>;
     return cache.get({rows, a_columns, b_columns}, [&] {
       using Desc = dnnl::memory::desc;
       Product::OneThread alone;

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from lamina.errors import ArgumentError
+from lamina.errors import ArgumentError, MissingPackageError
 
 
 def onednn() -> Any:
@@ -28,8 +28,8 @@ def onednn() -> Any:
 def _package(demanded: bool) -> Any:
     try:
         import lamina_onednn
-    except ImportError:
+    except ImportError as error:
         if demanded:
-            raise
+            raise MissingPackageError("LAMINA_KERNELS=onednn needs lamina-onednn: pip install ./native") from error
         return None
     return lamina_onednn
