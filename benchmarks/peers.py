@@ -10,11 +10,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 HERE = Path(__file__).parent
+NATIVE = HERE.parent / "native"
+"""The optional package lamina-onednn, which stands in Lamina's environment."""
+SUFFIXES = (".cc", ".h", ".py", ".toml", ".txt")
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,13 @@ class Peer:
     package: str
     shown: tuple[str, ...]
     """The packages whose versions the report names."""
-    backend: str = ""
+    requirements: str
+    sets: dict[str, str] = field(default_factory=dict)
+    """Environment variables."""
 
     @property
     def environment(self) -> Path:
-        return HERE / f".env-{self.name}"
+        return HERE / f".env-{self.requirements}"
 
     @property
     def python(self) -> str:
@@ -38,40 +43,53 @@ class Peer:
 
     @property
     def variables(self) -> dict[str, str]:
-        # Lamina stands here as sources: without this its import alone would compile to bytecode each time.
-        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        return kept | ({"KERAS_BACKEND": self.backend} if self.backend else {})
+        # Lamina stands here as sources: its import would compile to bytecode each time.
+        dropped = ("PYTHONDONTWRITEBYTECODE", "LAMINA_KERNELS")
+        kept = {name: value for name, value in os.environ.items() if name not in dropped}
+        return kept | self.sets
 
     def install(self) -> None:
         """Make the environment, unless it stands as its requirements ask."""
-        wanted = sys.version + self._requirements.read_text()
-        if self is LAMINA:
+        requirements, packages = HERE / f"requirements-{self.requirements}.txt", []
+        wanted = sys.version + requirements.read_text()
+        if self in LAMINAS:
             wanted += (HERE.parent / "pyproject.toml").read_text()
+            files = [path for path in sorted(NATIVE.rglob("*.*")) if path.suffix in SUFFIXES]
+            sources = [path for path in files if "build" not in path.parts]
+            wanted += "".join(path.read_text() for path in sources)
+            packages = [str(NATIVE)] if sources else []
         stamp = self.environment / "stamp"
         if stamp.exists() and stamp.read_text() == wanted:
             return
         print(f"installing {self.title} into {self.environment.name}", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(self.environment)], check=True)
-        pip = [self.python, "-m", "pip", "install", "--quiet", "--requirement", str(self._requirements)]
+        pip = [self.python, "-m", "pip", "install", "--quiet", "--requirement", str(requirements), *packages]
         subprocess.run(pip, check=True, cwd=HERE.parent)
         stamp.write_text(wanted)
 
     def versions(self) -> str:
-        code = "import sys, importlib.metadata as m; print(', '.join(f'{p} {m.version(p)}' for p in sys.argv[1:]))"
-        return subprocess.check_output([self.python, "-c", code, *self.shown], text=True).strip()
-
-    @property
-    def _requirements(self) -> Path:
-        return HERE / f"requirements-{self.name}.txt"
+        code = "import importlib.metadata as m; print(*(f'{d.name}={d.version}' for d in m.distributions()))"
+        printed = subprocess.check_output([self.python, "-c", code], text=True)
+        found = dict(each.split("=") for each in printed.replace("_", "-").split())
+        return ", ".join(f"{package} {found[package]}" for package in self.shown if package in found)
 
 
-LAMINA = Peer("lamina", "Lamina", "lamina", ("lamina", "jax"))
+ONEDNN = Peer("lamina-onednn", "Lamina + oneDNN", "lamina", ("lamina-onednn",), "lamina")
+LAMINA = Peer("lamina", "Lamina", "lamina", ("lamina", "jax"), "lamina", {"LAMINA_KERNELS": "xla"})
+LAMINAS = (ONEDNN, LAMINA)
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("keras-jax", "Keras on JAX", "keras", ("keras", "jax"), "jax"),
-        Peer("keras-tf", "Keras on TensorFlow", "keras", ("keras", "tensorflow-cpu"), "tensorflow"),
-        Peer("torch", "eager torch", "torch", ("torch",)),
+        Peer("keras-jax", "Keras on JAX", "keras", ("keras", "jax"), "keras-jax", {"KERAS_BACKEND": "jax"}),
+        Peer(
+            "keras-tf",
+            "Keras on TensorFlow",
+            "keras",
+            ("keras", "tensorflow-cpu"),
+            "keras-tf",
+            {"KERAS_BACKEND": "tensorflow"},
+        ),
+        Peer("torch", "eager torch", "torch", ("torch",), "torch"),
     )
 }
 

@@ -1,152 +1,43 @@
-"""What is timed: each program once as Keras text, once as its torch counterpart. A new program is one more class.
-
-Nothing is imported here, since each peer's worker and the runner (which has the standard library only) read it.
-"""
+"""What is timed: each program by its name, and what is measured besides steps. A new program is one more name here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
 
+from dense import Census, CensusSmallBatch, Mnist
+from images import CifarConvnet, MnistConvnet
+from program import Goals, Program
+from sequences import Gru, Lstm, Text
 
-class Program:
-    """A training step to time.
-
-    `multiply_adds` counts those of one sample's forward pass, in the matrix products and convolutions alone.
-    `goals` says how many times faster than each peer this library is to be.
-    """
-
-    title: str
-    batch: int
-    epochs: int
-    """In one timed fit, the same for each peer."""
-    multiply_adds: int
-    goals: ClassVar[dict[str, float]]
-    torch_loss: str
-    """Its name in `torch.nn.functional`."""
-
-    def data(self, rng: Any) -> tuple[Any, Any]:
-        """Synthetic x and y of the real table's shape, from a NumPy generator."""
-        raise NotImplementedError
-
-    def keras(self, keras: Any, layers: Any) -> Any:
-        """The compiled model, as its user writes it; `keras` is Keras or this library."""
-        raise NotImplementedError
-
-    def torch(self, nn: Any) -> Any:
-        """The same stack from `torch.nn`."""
-        raise NotImplementedError
-
-
-class Census(Program):
-    """The mission's first program."""
-
-    title = "census, 63 columns, batch 512"
-    batch = 512
-    epochs = 12
-    multiply_adds = 63 * 256 + 256 * 256 + 256
-    goals: ClassVar = {"keras-jax": 1.6, "keras-tf": 3.3, "torch": 5}
-    torch_loss = "binary_cross_entropy"
-
-    def data(self, rng: Any) -> tuple[Any, Any]:
-        x = rng.normal(size=(26_048, 63)).astype("float32")
-        return x, (x[:, :8].sum(axis=1, keepdims=True) > 1).astype("float32")
-
-    def keras(self, keras: Any, layers: Any) -> Any:
-        model = keras.Sequential(
-            [
-                layers.BatchNormalization(input_shape=(63,)),
-                layers.Dense(256, activation="relu"),
-                layers.BatchNormalization(),
-                layers.Dropout(0.3),
-                layers.Dense(256, activation="relu"),
-                layers.BatchNormalization(),
-                layers.Dropout(0.3),
-                layers.Dense(1, activation="sigmoid"),
-            ]
-        )
-        model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
-        return model
-
-    def torch(self, nn: Any) -> Any:
-        return nn.Sequential(
-            nn.BatchNorm1d(63),
-            nn.Linear(63, 256),
-            nn.ReLU(),
-            nn.BatchNorm1d(256),
-            nn.Dropout(0.3),
-            nn.Linear(256, 256),
-            nn.ReLU(),
-            nn.BatchNorm1d(256),
-            nn.Dropout(0.3),
-            nn.Linear(256, 1),
-            nn.Sigmoid(),
-        )
-
-
-class CensusSmallBatch(Census):
-    """The same in Keras's default batch, where it is the time between the products that counts."""
-
-    title = "census, 63 columns, batch 32"
-    batch = 32
-    epochs = 4
-    goals: ClassVar = {"keras-jax": 2.0, "keras-tf": 6, "torch": 5}
-
-
-class Mnist(Program):
-    """The dense net for handwritten digits."""
-
-    title = "MNIST 784-512-512-10, batch 128"
-    batch = 128
-    epochs = 1
-    multiply_adds = 784 * 512 + 512 * 512 + 512 * 10
-    goals: ClassVar = {"keras-jax": 1.25, "keras-tf": 2.2, "torch": 2.5}
-    torch_loss = "cross_entropy"
-
-    def data(self, rng: Any) -> tuple[Any, Any]:
-        return rng.random(size=(60_000, 784), dtype="float32"), rng.integers(0, 10, size=60_000)
-
-    def keras(self, keras: Any, layers: Any) -> Any:
-        model = keras.Sequential(
-            [
-                layers.Dense(512, activation="relu", input_shape=(784,)),
-                layers.Dropout(0.2),
-                layers.Dense(512, activation="relu"),
-                layers.Dropout(0.2),
-                layers.Dense(10, activation="softmax"),
-            ]
-        )
-        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-        return model
-
-    def torch(self, nn: Any) -> Any:
-        return nn.Sequential(
-            nn.Linear(784, 512),
-            nn.ReLU(),
-            nn.Dropout(0.2),
-            nn.Linear(512, 512),
-            nn.ReLU(),
-            nn.Dropout(0.2),
-            nn.Linear(512, 10),
-        )
-
-
-PROGRAMS: dict[str, Program] = {"census-32": CensusSmallBatch(), "census-512": Census(), "mnist-128": Mnist()}
+PROGRAMS: dict[str, Program] = {
+    "census-32": CensusSmallBatch(),
+    "census-512": Census(),
+    "mnist-128": Mnist(),
+    "mnist-convnet": MnistConvnet(),
+    "cifar-convnet": CifarConvnet(),
+    "text": Text(),
+    "lstm": Lstm(),
+    "gru": Gru(),
+}
+FRESH = ["mnist-convnet", "cifar-convnet", "text", "lstm", "gru"]
+"""Those whose first step and memory are measured too, in a process of their own."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What is timed besides steps; `most` is how many times its `limit`, in the same run, it may take."""
+    """What is measured besides steps; `most` is how many times its `limit`, in the same run, it may take."""
 
     title: str
-    goals: dict[str, float] = field(default_factory=dict)
+    goals: Goals = field(default_factory=dict)
     limit: str = ""
     most: float = 0.0
 
 
 FIGURES = {
     "import": Figure("`import`", limit="import jax, numpy", most=1.25),
-    "first-epoch": Figure("first `fit(epochs=1)` of a script run before", {"keras-jax": 2}),
+    "first-epoch": Figure("first `fit(epochs=1)` of a script run before", {"keras-jax": (2, 2)}),
     "script": Figure("that script, from start to the epoch's end"),
     "predict": Figure("`predict` of one row", limit="a bare jitted call", most=3),
+    **{f"first-step-{name}": Figure(f"first step, {PROGRAMS[name].title}", {"keras-jax": (1, 1)}) for name in FRESH},
+    **{f"memory-{name}": Figure(f"memory, {PROGRAMS[name].title}", {"best": (1 / 1.2, 1 / 1.2)}) for name in FRESH},
 }

@@ -11,13 +11,14 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import report
-from peers import HERE, LAMINA, PEERS, Peer, Worker, at_work
-from programs import FIGURES, PROGRAMS
+from peers import HERE, LAMINA, LAMINAS, PEERS, Peer, Worker, at_work
+from programs import FIGURES, FRESH, PROGRAMS
 
 SCRIPT = "census-512"
 """The program of the figures that are not steps."""
@@ -81,6 +82,18 @@ def time_first_epochs(peers: list[Peer], rounds: int) -> dict[str, Seconds]:
     return seconds
 
 
+def measure_first_step(name: str, peers: list[Peer], rounds: int) -> tuple[Seconds, dict[str, list[int]]]:
+    """In a fresh process that finds nothing compiled: the model and a fit of one step; the memory after an epoch."""
+    seconds, memory = defaultdict(list), defaultdict(list)
+    for peer in rotations([replace(peer, sets=peer.sets | {"LAMINA_CACHE": "off"}) for peer in peers], rounds):
+        with workers([peer]) as (worker,):
+            build = worker.ask(f"prepare {name}")["build"]
+            seconds[peer.name].append(build + worker.ask(f"fit 1 {PROGRAMS[name].batch}")["seconds"])
+            worker.ask("fit 1")
+            memory[peer.name].append(worker.ask("memory")["bytes"])
+    return seconds, memory
+
+
 def time_predicts(team: list[Worker], rounds: int) -> Seconds:
     """`predict` of one row, and a bare jitted call in Lamina's process."""
     for worker in team:
@@ -108,6 +121,11 @@ def time_rows(names: list[str], peers: list[Peer], rounds: int, quick: bool) -> 
     if "first-epoch" in names:
         for name, seconds in time_first_epochs(peers, rounds).items():
             yield name, {"seconds": seconds}
+    for name in FRESH:
+        if f"first-step-{name}" in names:
+            seconds, memory = measure_first_step(name, peers, rounds)
+            yield f"first-step-{name}", {"seconds": seconds}
+            yield f"memory-{name}", {"bytes": memory}
 
 
 def machine() -> dict[str, Any]:
@@ -118,11 +136,12 @@ def machine() -> dict[str, Any]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    option, everything = parser.add_argument, [*PROGRAMS, "import", "first-epoch", "predict"]
+    first_steps = [f"first-step-{name}" for name in FRESH]
+    option, everything = parser.add_argument, [*PROGRAMS, "import", "first-epoch", "predict", *first_steps]
     option("--rows", nargs="+", choices=everything, default=everything, metavar="ROW", help=", ".join(everything))
     option("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="beside lamina, which always runs")
     option("--rounds", type=int, default=7, help="timed fits of each row and peer (default 7)")
-    option("--quick", action="store_true", help="2 rounds of one epoch: does it run, not how fast is it")
+    option("--quick", action="store_true", help="2 rounds of one epoch, not kept: does it run, not how fast is it")
     option("--write-readme", action="store_true", help="write the table into README.md too")
     return parser.parse_args()
 
@@ -130,7 +149,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     told = arguments()
     rounds = 2 if told.quick else told.rounds
-    peers = [LAMINA, *(PEERS[name] for name in told.peers)]
+    peers = [*LAMINAS, *(PEERS[name] for name in told.peers)]
     for peer in peers:
         peer.install()
     result: dict[str, Any] = {"machine": machine(), "rounds": rounds, "quick": told.quick}
@@ -138,7 +157,8 @@ def main() -> None:
     result["rows"] = rows = {}
     for name, row in time_rows(told.rows, peers, rounds, told.quick):
         rows[name] = row
-        (HERE / "results.json").write_text(json.dumps(result, indent=1) + "\n")
+        if not told.quick:
+            (HERE / "results.json").write_text(json.dumps(result, indent=1) + "\n")
         print(f"timed {name}", flush=True)
     text = report.markdown(result)
     print("\n" + text)

@@ -1,9 +1,10 @@
 """One peer in a process of its own: reads an order a line, answers with one line of JSON.
 
-prepare NAME  make the data and the model: {"build": seconds}
-fit EPOCHS    {"seconds": …, "steps": …, "samples": …}
-predict       one row: {"seconds": a call's}, and, of this library, {"limit": a bare jitted call's}
-peak          matrix product of 2048 x 2048 float32 with JAX: {"gflops": …}
+prepare NAME        make the data and the model: {"build": seconds}
+fit EPOCHS [ROWS]   {"seconds": …, "steps": …, "samples": …}
+predict             one row: {"seconds": a call's}, and, of this library, {"limit": a bare jitted call's}
+peak                matrix product of 2048 x 2048 float32 with JAX: {"gflops": …}
+memory              the most that the process has held so far: {"bytes": …}
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Callable
@@ -32,8 +34,8 @@ class KerasLike:
         self.program, self.x, self.y = program, x, y
         self.model = program.keras(self.package, self.package.layers)
 
-    def fit(self, epochs: int) -> None:
-        self.model.fit(self.x, self.y, batch_size=self.program.batch, epochs=epochs, verbose=0)
+    def fit(self, epochs: int, rows: int) -> None:
+        self.model.fit(self.x[:rows], self.y[:rows], batch_size=self.program.batch, epochs=epochs, verbose=0)
 
     def predict(self) -> dict[str, float]:
         row = self.x[:1]
@@ -70,15 +72,18 @@ class Torch:
     def prepare(self, program: Program, x: Any, y: Any) -> None:
         self.program, self.x, self.y = program, self.torch.from_numpy(x), self.torch.from_numpy(y)
         self.model = program.torch(self.torch.nn)
+        if self.x.ndim == 4:  # images: the layers want channels first, and are fastest where memory has them last
+            self.x = self.x.permute(0, 3, 1, 2)
+            self.model.to(memory_format=self.torch.channels_last)
         self.optimizer = self.torch.optim.Adam(self.model.parameters(), fused=True)
 
-    def fit(self, epochs: int) -> None:
-        model, optimizer, x, y = self.model.train(), self.optimizer, self.x, self.y
+    def fit(self, epochs: int, rows: int) -> None:
+        model, optimizer, x, y = self.model.train(), self.optimizer, self.x[:rows], self.y[:rows]
         loss = getattr(self.torch.nn.functional, self.program.torch_loss)
         for _ in range(epochs):
-            for rows in self.torch.randperm(len(x)).split(self.program.batch):
+            for batch in self.torch.randperm(len(x)).split(self.program.batch):
                 optimizer.zero_grad()
-                loss(model(x[rows]), y[rows]).backward()
+                loss(model(x[batch]), y[batch]).backward()
                 optimizer.step()
 
     def predict(self) -> dict[str, float]:
@@ -118,11 +123,13 @@ def serve(peer: Any, orders: TextIO, answers: TextIO) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def obey(peer: Any, word: str, argument: str = "") -> dict[str, float]:
+def obey(peer: Any, word: str, argument: str = "", rows: str = "") -> dict[str, float]:
     if word == "peak":
         return peak()
     if word == "predict":
         return dict(peer.predict())
+    if word == "memory":
+        return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
     if word == "prepare":
         program = PROGRAMS[argument]
         data = program.data(np.random.default_rng(0))
@@ -130,9 +137,9 @@ def obey(peer: Any, word: str, argument: str = "") -> dict[str, float]:
         peer.prepare(program, *data)
         return {"build": perf_counter() - start}
     if word == "fit":
-        epochs, samples = int(argument), len(peer.x)
+        epochs, samples = int(argument), int(rows or len(peer.x))
         start = perf_counter()
-        peer.fit(epochs)
+        peer.fit(epochs, samples)
         seconds = perf_counter() - start
         return {"seconds": seconds, "steps": epochs * -(-samples // peer.program.batch), "samples": epochs * samples}
     raise ValueError(f"no such order: {word}")

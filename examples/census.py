@@ -1,10 +1,11 @@
 """Who earns over 50,000 dollars a year? A stack with batch normalization and dropout, on the census of 1994.
 
-    python examples/census.py
+    python examples/census.py [epochs]
 
 Prints the stack, the progress and the test accuracy, and draws the learning curve.
 """
 
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -13,13 +14,13 @@ import lamina as keras
 from lamina import layers
 from lamina.display import plots
 
-HERE = Path(__file__).parent
-CURVE = HERE.parent / "out" / "census.png"
+DATA = Path(__file__).parent / "data" / "adult.csv.gz"
+CURVE = Path("out") / "census.png"
 
 
 def load() -> tuple[pd.DataFrame, pd.Series]:
     """The table as numbers, 63 columns, and 1 for an income over 50K."""
-    table = pd.read_csv(HERE / "data" / "adult.csv.gz", na_values="?")
+    table = pd.read_csv(DATA, na_values="?")
     label = (table.pop("income") == ">50K").astype("float32")
     table = table.drop(columns=["fnlwgt", "native_country"])
     numbers = table.select_dtypes("number")
@@ -28,7 +29,7 @@ def load() -> tuple[pd.DataFrame, pd.Series]:
     return pd.concat([standardized, categories], axis=1).astype("float32"), label
 
 
-def main() -> None:
+def main(epochs: int = 50) -> None:
     keras.utils.set_random_seed(0)
     x, y = load()
     train = x.sample(frac=0.8, random_state=0).index
@@ -50,14 +51,16 @@ def main() -> None:
     model.summary()
     model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
     early_stopping = keras.callbacks.EarlyStopping(patience=5, restore_best_weights=True)
-    history = model.fit(x_train, y_train, batch_size=512, epochs=50, validation_split=0.1, callbacks=[early_stopping])
+    history = model.fit(
+        x_train, y_train, batch_size=512, epochs=epochs, validation_split=0.1, callbacks=[early_stopping]
+    )
 
     loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
     print(f"Test accuracy: {accuracy:.2%} (loss {loss:.4f}) on {len(y_test):,} people the model has not seen.")
-    CURVE.parent.mkdir(parents=True, exist_ok=True)
+    CURVE.parent.mkdir(exist_ok=True)
     plots.learning_curve(history, to_file=CURVE)
-    print(f"The learning curve is in {CURVE.relative_to(HERE.parent)}.")
+    print(f"The learning curve is in {CURVE}.")
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -1,6 +1,6 @@
 """Reads handwritten digits: the 784-512-512-10 stack with dropout, five epochs of the 60,000 training images.
 
-    python examples/mnist.py [path of mnist.npz]
+    python examples/mnist.py [images] [epochs]
 
 The file holds the arrays x_train (60000, 28, 28), y_train (60000,), x_test (10000, 28, 28) and y_test (10000,).
 """
@@ -13,12 +13,14 @@ import numpy as np
 import lamina as keras
 from lamina import layers
 
-DEFAULT = Path(__file__).parents[2] / "shared" / "data" / "mnist.npz"
+DATA = Path(__file__).parents[2] / "shared" / "data" / "mnist.npz"
+URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 
 
-def train(path: Path) -> float:
-    """The test accuracy of a model that was trained on the file."""
-    with np.load(path) as data:
+def main(rows: int = 60_000, epochs: int = 5) -> None:
+    if not DATA.is_file():
+        sys.exit(f"There is no file {DATA}. Get it from {URL}")
+    with np.load(DATA) as data:
         x_train, x_test = (data[name].reshape(-1, 784).astype("float32") / 255 for name in ("x_train", "x_test"))
         y_train, y_test = data["y_train"], data["y_test"]
 
@@ -34,12 +36,10 @@ def train(path: Path) -> float:
         ]
     )
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x_train, y_train, batch_size=128, epochs=5)
-    return float(model.evaluate(x_test, y_test, verbose=0, return_dict=True)["accuracy"])
+    model.fit(x_train[:rows], y_train[:rows], batch_size=128, epochs=epochs)
+    accuracy = model.evaluate(x_test, y_test, verbose=0, return_dict=True)["accuracy"]
+    print(f"Test accuracy: {accuracy:.2%}")
 
 
 if __name__ == "__main__":
-    source = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT
-    if not source.is_file():
-        sys.exit(f"There is no file {source}. Pass the path of mnist.npz: python examples/mnist.py PATH")
-    print(f"Test accuracy: {train(source):.2%}")
+    main(*map(int, sys.argv[1:]))

@@ -1,10 +1,11 @@
 """A residual block as a custom layer: the branch stands inside `call`, and the stack stays one line.
 
-    python examples/residual_block.py
+    python examples/residual_block.py [points] [epochs]
 
 Learns which of two interleaved spirals a point lies on, and prints the accuracy on points it has not seen.
 """
 
+import sys
 from typing import Any
 
 import jax
@@ -56,4 +57,4 @@ def main(rows: int = 2000, epochs: int = 30) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))

@@ -1,10 +1,11 @@
 """Two towers as one custom layer: each half of the columns has a branch of its own, and their dot product is the score.
 
-    python examples/two_towers.py
+    python examples/two_towers.py [ratings] [epochs]
 
 Learns from made-up ratings which of 5 tastes a user and a film share, and prints the error on pairs it has not seen.
 """
 
+import sys
 from typing import Any
 
 import jax
@@ -54,4 +55,4 @@ def main(rows: int = 4000, epochs: int = 20) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))
