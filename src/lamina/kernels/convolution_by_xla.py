@@ -1,20 +1,14 @@
 """Convolution and its two gradients as compositions of XLA operations that a CPU is fast at.
 
-XLA's own gradients there are slow, above all within a loop, where training runs: its kernel gradient does not reach
-its fast convolution (a step of an MNIST convnet took 316 ms, and 17 with these formulas). What the choice rests on
-(3 x 3 windows, two cores, ms, one call outside a loop):
-
-| batch, side, channels -> filters | forward: XLA, patches | kernel gradient: XLA, patches, products |
-|---|---|---|
-| 128, 28, 1 -> 32 | 0.4, 0.5 | 1.8, 0.7, 2.4 |
-| 64, 32, 3 -> 32 | 3.1, 0.7 | 2.0, 1.2, 1.1 |
-| 128, 13, 32 -> 64 | 3.4, 9.7 | 5.8, 11.9, 4.1 |
-| 64, 16, 32 -> 64 | 2.3, 9.0 | 4.8, 10.3, 4.3 |
+XLA's own are slow there, above all within a loop, where training runs: the kernel gradient does not reach its fast
+convolution (a step of an MNIST convnet took 316 ms, and 17 with these formulas), nor do groups.
+benchmarks/README.md has the times that the choice rests on.
 
 - With few input channels, forward and kernel gradient are one product with the patches written out.
 - Else forward is XLA's own, and the kernel gradient one product per element of the window.
 - The input gradient is a forward convolution with the kernel turned about.
-- Where every channel stands by itself, forward is one multiplication and addition per element of the window.
+- Groups are taken together to blocks of some width, with zeros in the kernel between them.
+- Where every channel stands by itself, each map is one multiplication and addition per element of the window.
 """
 
 from __future__ import annotations
@@ -33,7 +27,7 @@ FEW = 4
 """Up to so many input channels the patches are cheap to write out: one product with them beats the window's loop."""
 
 BLOCK = 64
-"""How many channels of narrow groups share a matrix product of the kernel gradient: fewer leave it half idle."""
+"""How many channels of narrow groups are taken together: fewer leave a matrix product half idle."""
 
 
 def spread(sizes: Sizes, dilation: Sizes) -> Sizes:
@@ -97,28 +91,33 @@ def convolution_input_gradient(dy: Array, kernel: Array, shape: Sizes, window: A
 
 
 def convolution_kernel_gradient(x: Array, dy: Array, shape: Sizes, window: Any) -> Array:
-    """One matrix product per element of the window: the shifted x with dy, over all rows and positions.
-
-    Narrow groups are taken together to blocks of about `BLOCK` channels; of their product the diagonal counts.
-    """
-    groups = window.groups
+    """One matrix product per element of the window: dy with the shifted x, over all rows and positions."""
     parts = list(_shifted(x, shape[:-2], _forward_moves(window)))
-    if x.shape[-1] <= FEW and groups == 1:
+    if window.groups == x.shape[-1] > 1:
+        apart = dy.reshape(*dy.shape[:-1], x.shape[-1], -1)  # (batch, *positions, channels, multiplier)
+        sums = [jnp.sum(part[..., None] * apart, tuple(range(dy.ndim - 1))) for part in parts]
+        return jnp.stack(sums).reshape(shape)
+    if x.shape[-1] <= FEW and window.groups == 1:
         parts = [jnp.concatenate(parts, -1)]
-    c, f = x.shape[-1] // groups, dy.shape[-1] // groups  # within one group
-    at_once = max(1, BLOCK // c)
     blocks = []
-    for first in range(0, groups, at_once):
-        count = min(at_once, groups - first)
-        some = dy[..., first * f : (first + count) * f]
-        own = [part if count * c == x.shape[-1] else part[..., first * c : (first + count) * c] for part in parts]
-        slopes = some.reshape(-1, count * f).T  # (count * f, rows and positions), turned once for all products
+    for c, f, groups in _blocks(x.shape[-1], dy.shape[-1], window.groups):
+        slopes = dy[..., f].reshape(-1, f.stop - f.start).T  # turned once for all products
+        own = [part if groups == window.groups else part[..., c] for part in parts]
         products = jnp.stack([jnp.matmul(slopes, part.reshape(-1, part.shape[-1])).T for part in own])
-        if count > 1:
-            apart = products.reshape(-1, count, c, count, f)
-            products = jnp.moveaxis(jnp.diagonal(apart, axis1=1, axis2=3), -1, 2)  # (window, c, count, f)
-        blocks.append(products.reshape(*shape[:-1], count * f))
+        if groups > 1:  # of the product of several groups the diagonal counts
+            apart = products.reshape(len(parts), groups, shape[-2], groups, -1)
+            products = jnp.moveaxis(jnp.diagonal(apart, axis1=1, axis2=3), -1, 2)  # (window, channels, groups, f)
+        blocks.append(products.reshape(*shape[:-1], -1))
     return jnp.concatenate(blocks, -1)
+
+
+def _blocks(channels: int, filters: int, groups: int) -> Iterator[tuple[slice, slice, int]]:
+    """The channels and the filters of groups that are taken together, and how many these are."""
+    c, f = channels // groups, filters // groups  # within one group
+    at_once = max(1, BLOCK // c)
+    for first in range(0, groups, at_once):
+        last = min(first + at_once, groups)
+        yield slice(first * c, last * c), slice(first * f, last * f), last - first
 
 
 def _forward_moves(window: Any) -> Moves:
@@ -133,7 +132,19 @@ def _composed(x: Array, kernel: Array, moves: Moves) -> Array:
     if moves.groups == 1 and channels <= FEW:
         parts = jnp.concatenate(list(_shifted(x, kernel.shape[:-2], moves)), -1)  # (batch, *positions, window * c)
         return jnp.matmul(parts, kernel.reshape(-1, kernel.shape[-1]))
-    return _convolved(x, kernel, moves)
+    if moves.groups == 1:
+        return _convolved(x, kernel, moves)
+    alone = moves._replace(groups=1)
+    blocks = _blocks(channels, kernel.shape[-1], moves.groups)
+    return jnp.concatenate([_convolved(x[..., c], _filled(kernel[..., f], n), alone) for c, f, n in blocks], -1)
+
+
+def _filled(kernel: Array, groups: int) -> Array:
+    """(*window, channels of a group, filters) -> (*window, channels, filters), with zeros between the groups."""
+    *sizes, channels, filters = kernel.shape
+    apart = kernel.reshape(*sizes, 1, channels, groups, filters // groups)
+    own = jnp.eye(groups, dtype=bool)[:, None, :, None]
+    return jnp.where(own, apart, 0).reshape(*sizes, groups * channels, filters)
 
 
 def _convolved(x: Array, kernel: Array, moves: Moves) -> Array:
