@@ -74,41 +74,7 @@ def lstm(
     recurrent is (units, 4 units), mask None or (time, batch). With a = x[t] @ kernel + bias + h @ recurrent:
     c = sigmoid(f) c + sigmoid(i) tanh(g); h = sigmoid(o) tanh(c).
     """
-    native = _native(x, h, mask, unroll)
-    if native:
-        y, cs, _ = native.lstm(_batch_first(x), kernel, bias, h, c, recurrent, reverse=reverse, keep=False)
-        return y, _last(y, reverse), cs[0]
-    return _lstm_forward(x @ kernel + bias, h, c, recurrent, mask, reverse, unroll)[0]  # type: ignore[no-any-return]
-
-
-def _lstm_kept(
-    x: Any, kernel: Any, bias: Any, h: Any, c: Any, recurrent: Any, mask: Any, reverse: bool, unroll: bool
-) -> tuple[Any, Any]:
-    wanted, taken = _wanted(x), _values((x, kernel, bias, h, c, recurrent))
-    mask = _values(mask)
-    x, kernel, bias, h, c, recurrent = taken
-    native = _native(x, h, mask, unroll)
-    if native:
-        y, cs, gates = native.lstm(_batch_first(x), *taken[1:], reverse=reverse, keep=True)
-        return (y, _last(y, reverse), _last(cs, reverse)), (wanted, taken, mask, (y, cs, gates))
-    out, given = _lstm_forward(x @ kernel + bias, h, c, recurrent, mask, reverse, unroll)
-    return out, (wanted, taken, mask, given)
-
-
-def _lstm_slopes(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
-    wanted, taken, mask, given = kept
-    x, kernel, _, h, _, _ = taken
-    slopes = _dense(cotangents)
-    native = _native(x, h, mask, unroll)
-    if native:
-        taken = (_batch_first(x), *taken[1:])
-        dx, *others = native.lstm_gradient(slopes, taken, given, reverse=reverse, input_too=wanted is not None)
-        return _batch_first(dx) if wanted is not None else jnp.zeros_like(x), *others, None
-    dz, dh, dc, drecurrent = _lstm_backward(reverse, unroll, given, slopes)
-    return *_input_slopes(x, kernel, dz), dh, dc, drecurrent, None
-
-
-lstm.defvjp(_lstm_kept, _lstm_slopes, symbolic_zeros=True)
+    return _computed("lstm", (x, kernel, bias, h, c, recurrent), mask, reverse, unroll, False)[0]  # type: ignore[no-any-return]
 
 
 def _lstm_forward(
@@ -171,41 +137,7 @@ def gru(
     (units, 3 units), inner_bias (3 units,), mask None or (time, batch). With z = x[t] @ kernel + bias and
     a = h @ recurrent + inner_bias: u, r = sigmoid(z + a); g = tanh(z + r a); h = u h + (1 - u) g.
     """
-    native = _native(x, h, mask, unroll)
-    if native:
-        y, _ = native.gru(_batch_first(x), kernel, bias, h, recurrent, inner_bias, reverse=reverse, keep=False)
-        return y, _last(y, reverse)
-    return _gru_forward(x @ kernel + bias, h, recurrent, inner_bias, mask, reverse, unroll)[0]  # type: ignore[no-any-return]
-
-
-def _gru_kept(
-    x: Any, kernel: Any, bias: Any, h: Any, recurrent: Any, inner_bias: Any, mask: Any, reverse: bool, unroll: bool
-) -> tuple[Any, Any]:
-    wanted, taken = _wanted(x), _values((x, kernel, bias, h, recurrent, inner_bias))
-    mask = _values(mask)
-    x, kernel, bias, h, recurrent, inner_bias = taken
-    native = _native(x, h, mask, unroll)
-    if native:
-        y, gates = native.gru(_batch_first(x), *taken[1:], reverse=reverse, keep=True)
-        return (y, _last(y, reverse)), (wanted, taken, mask, (y, gates))
-    out, given = _gru_forward(x @ kernel + bias, h, recurrent, inner_bias, mask, reverse, unroll)
-    return out, (wanted, taken, mask, given)
-
-
-def _gru_slopes(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
-    wanted, taken, mask, given = kept
-    x, kernel, _, h, _, _ = taken
-    slopes = _dense(cotangents)
-    native = _native(x, h, mask, unroll)
-    if native:
-        taken = (_batch_first(x), *taken[1:])
-        dx, *others = native.gru_gradient(slopes, taken, given, reverse=reverse, input_too=wanted is not None)
-        return _batch_first(dx) if wanted is not None else jnp.zeros_like(x), *others, None
-    dz, dh, drecurrent, dinner = _gru_backward(reverse, unroll, given, slopes)
-    return *_input_slopes(x, kernel, dz), dh, drecurrent, dinner, None
-
-
-gru.defvjp(_gru_kept, _gru_slopes, symbolic_zeros=True)
+    return _computed("gru", (x, kernel, bias, h, recurrent, inner_bias), mask, reverse, unroll, False)[0]  # type: ignore[no-any-return]
 
 
 def _gru_forward(
@@ -248,16 +180,51 @@ def _gru_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tu
     return dz, dh, _weight_gradient(before, da), da.sum((0, 1))
 
 
+BY_XLA: dict[str, Any] = {"lstm": (_lstm_forward, _lstm_backward), "gru": (_gru_forward, _gru_backward)}
+
+
+def _computed(name: str, taken: Any, mask: Any, reverse: bool, unroll: bool, keep: bool) -> tuple[Any, Any]:
+    """A net's outputs, and what the gradient needs; without `keep` less of it."""
+    x, kernel, bias, *others = taken
+    native = _native(x, others[0], mask, unroll)
+    if not native:
+        return BY_XLA[name][0](x @ kernel + bias, *others, mask, reverse, unroll)
+    given = getattr(native, name)(_batch_first(x), *taken[1:], reverse=reverse, keep=keep)
+    y, *states = given[:-1]  # the gates are the last
+    return (y, *(state[0 if reverse else -1] for state in (y, *states))), given
+
+
+def _kept(name: str, *arguments: Any) -> tuple[Any, Any]:
+    *taken, mask, reverse, unroll = arguments
+    wanted = () if taken[0].perturbed else None  # a structure: no Python value reaches the backward pass
+    taken, mask = _values(taken), _values(mask)
+    outputs, given = _computed(name, taken, mask, reverse, unroll, True)
+    return outputs, (wanted, taken, mask, given)
+
+
+def _slopes(name: str, reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
+    wanted, taken, mask, given = kept
+    x, kernel, _, h, *_ = taken
+    slopes = _dense(cotangents)
+    native = _native(x, h, mask, unroll)
+    if not native:
+        dz, *others = BY_XLA[name][1](reverse, unroll, given, slopes)
+        return dz @ kernel.T, _weight_gradient(x, dz), dz.sum((0, 1)), *others, None
+    gradient = getattr(native, f"{name}_gradient")
+    taken = (_batch_first(x), *taken[1:])
+    dx, *others = gradient(slopes, taken, given, reverse=reverse, input_too=wanted is not None)
+    return _batch_first(dx) if wanted is not None else jnp.zeros_like(x), *others, None
+
+
+lstm.defvjp(partial(_kept, "lstm"), partial(_slopes, "lstm"), symbolic_zeros=True)
+gru.defvjp(partial(_kept, "gru"), partial(_slopes, "gru"), symbolic_zeros=True)
+
+
 def _native(x: Array, h: Array, mask: Any, unroll: bool) -> Any:
     """lamina-onednn where it serves: for float32, without a mask."""
     plain = mask is not None or unroll or not x.dtype == h.dtype == jnp.float32
     known = all(isinstance(size, int) and size for size in x.shape)  # a batch size may be a symbol
     return None if plain or not known else onednn()
-
-
-def _wanted(x: Any) -> Any:
-    """None where x's gradient is not: a structure, since no Python value reaches the backward pass."""
-    return () if x.perturbed else None
 
 
 def _values(tree: Any) -> Any:
@@ -276,15 +243,6 @@ def _dense(cotangents: Any) -> Any:
 def _batch_first(x: Array) -> Array:
     """(time, batch, n) <-> (batch, time, n)"""
     return jnp.swapaxes(x, 0, 1)
-
-
-def _input_slopes(x: Array, kernel: Array, dz: Array) -> tuple[Array, Array, Array]:
-    """The gradients of x, kernel and bias of x @ kernel + bias, for all steps at once."""
-    return dz @ kernel.T, _weight_gradient(x, dz), dz.sum((0, 1))
-
-
-def _last(states: Array, reverse: bool) -> Array:
-    return states[0 if reverse else -1]
 
 
 def _shifted(states: Array, first: Array, reverse: bool) -> Array:
