@@ -188,7 +188,7 @@ def _computed(name: str, taken: Any, mask: Any, reverse: bool, unroll: bool, kee
     x, kernel, bias, *others = taken
     native = _native(x, others[0], mask, unroll)
     if not native:
-        return BY_XLA[name][0](x @ kernel + bias, *others, mask, reverse, unroll)
+        return BY_XLA[name][0](x @ kernel + bias, *others, mask, reverse, unroll)  # type: ignore[no-any-return]
     given = getattr(native, name)(_batch_first(x), *taken[1:], reverse=reverse, keep=keep)
     y, *states = given[:-1]  # the gates are the last
     return (y, *(state[0 if reverse else -1] for state in (y, *states))), given
