@@ -1,5 +1,6 @@
 # make demo    train the census model and draw its learning curve
-# make test    everything that CI runs: check, then the tests and the examples in the docstrings
+# make test    everything that CI runs: check, then the tests and the examples in the docstrings, and once more, without
+#              lamina-onednn, those of the formulas that it replaces
 # make check   lint, format and types
 # make nightly the tests that take minutes
 # make bench   this library beside Keras and torch; benchmarks/README.md says what is measured
@@ -20,7 +21,8 @@ demo: .venv/demo.installed .venv/native.tried
 
 test: check .venv/native.tried
 	$(BIN)/python -m pytest -q -n 2
-	LAMINA_KERNELS=xla $(BIN)/python -m pytest -q -n 2 tests/test_layers.py tests/test_recurrent.py -k "Conv or LSTM or GRU or kernels"
+	LAMINA_KERNELS=xla $(BIN)/python -m pytest -q -n 2 tests/test_layers.py \
+		-k "(Conv or LSTM or GRU or Bidirectional) and (equals_keras or finite)"
 
 check: .venv/dev.installed
 	$(BIN)/ruff check .
