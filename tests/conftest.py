@@ -1,7 +1,4 @@
-"""Real Keras on JAX is the oracle of this suite.
-
-JAX drops old programs in a process that has compiled thousands, so `_cache_size() <= 1` says: no second program.
-"""
+"""Real Keras on JAX is the oracle of this suite."""
 
 import os
 

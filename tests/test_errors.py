@@ -168,10 +168,10 @@ STACKS = rows(
         "one line",
     ),
     (
-        "class Two(layers.Layer):\n  def call(self, x): return x, x\nkeras.Sequential([keras.Input((8,)), Two()])",
-        "ShapeError",
-        r"returns a tuple of 2.*one tensor",
-        "added at user.py:3",
+        "class Two(layers.Layer):\n  def call(self, x): return x, x\n"
+        "keras.Sequential([keras.Input((8,)), Two(), layers.Dense(2)])",
+        "StackError",
+        "'two' returns 2 tensors, so it can only be the last layer",
     ),
     (
         "class No(layers.Layer):\n  def call(self, x): x + 1\nkeras.Sequential([keras.Input((8,)), No()])",
@@ -421,11 +421,77 @@ STREAMS = rows(
     (
         "def g():\n  yield X, T\n  yield X[:, :7], T\nm.fit(g, verbose=0)",
         "ShapeError",
-        r"batch 1 of x: x is \(None, 7\) here, \(None, 8\) in the first batch: a layer wants size 8 on axis -1, got 7",
+        r"batch 1 of x: x is \(None, 7\) here, \(None, 8\) in the first batch: dense \(Dense\), given \(None, 7\): "
+        "wants size 8 on axis -1, got 7",
     ),
     ("def g():\n  yield X, T\n  yield X, T[:, :2]\nm.evaluate(g)", "LabelError", "batch 1 of x: y has 2 columns"),
     ("def g():\n  yield X, T, Y\n  yield X, T, T\nm.fit(g)", "LabelError", "batch 1 of x: sample_weight has shape"),
     ("m.fit(iter([]))", "DataError", "no more batches|no batch"),
+    (
+        "def g():\n  yield X\n  yield X[:, :7]\nm.predict(g)",
+        "ShapeError",
+        r"batch 1 of x: 'sequential.*' takes \(None, 8\)",
+    ),
+    ("def g():\n  yield X, T\n  yield X, T * np.nan\nm.fit(g)", "LabelError", r"batch 1 of x: y\[0, 0\] is NaN"),
+)
+BATCHES = [
+    *rows("softmax", ("m.fit([(X, Y), (X, Y + 1)])", "LabelError", "batch 1 of x: labels run from 1 to 3", "y - 1")),
+    *rows("softmax", ("m.fit([(X, Y), (X, Y + .5)])", "LabelError", "batch 1 of x: class labels are whole numbers")),
+    *rows("softmax", ("m.evaluate([(X, Y), (X, Y), (X, Y - 1)])", "LabelError", "batch 2 of x: labels run from -1")),
+    *rows("binary", ("m.fit([(X, Y % 2), (X, Y)])", "LabelError", "batch 1 of x: targets lie between 0 and 1")),
+]
+CALLS = rows(
+    None,
+    (
+        "layers.Conv2D(4, 3)(np.ones((2, 5)))",
+        "ShapeError",
+        r"^conv2d \(Conv2D\), given \(2, 5\): wants 4 dimensions \(batch axis included\), got 2$",
+    ),
+    (
+        "layers.Conv2D(4, 3, name='c')(np.ones((1, 2, 2, 1)))",
+        "ShapeError",
+        r"^c \(Conv2D\), given .*: wants at least 3",
+    ),
+    ("layers.Softmax(axis=3)(X)", "ShapeError", r"^softmax \(Softmax\), given \(64, 8\): axis=3 does not exist"),
+    (
+        "layers.Dense(3)([['a'], ['b']])",
+        "ArgumentError",
+        r"dense \(Dense\) takes numbers, and got text \('a'\)",
+        "Lookup",
+    ),
+    ("layers.Dense(3)([[1], [1, 2]])", "ArgumentError", "takes one array, got list"),
+    (
+        "class Within(layers.Layer):\n  def __init__(self):\n    super().__init__()\n    self.inner = layers.Dense(2)\n"
+        "  def call(self, x): return self.inner(x[:, :-1] if len(x) == 3 else x)\n"
+        "w = Within()\nw(X)\nw(X[:3])",
+        "ShapeError",
+        r"^dense \(Dense\), given \(3, 7\): wants size 8 on axis -1, got 7$",
+    ),
+    (
+        "layers.LSTMCell(3)(X)",
+        "CallError TypeError",
+        r"lstm_cell \(LSTMCell\) wants states as well: lstm_cell\(x, states\)",
+    ),
+    (
+        "layers.LSTMCell(3)(X, [np.ones((64, 2))] * 2)",
+        "ShapeError",
+        r"^lstm_cell \(LSTMCell\), given \(64, 8\): wants states of \(64, 3\), got \(64, 2\) and \(64, 2\)$",
+    ),
+    (
+        "layers.Hashing(3)(['a'], count_weights=[1])",
+        "CallError TypeError",
+        "takes the data alone, and got count_weights",
+    ),
+    ("layers.embedding(3, 2)", "UnknownAttributeError AttributeError", r"Did you mean 'Embedding'\?"),
+    ("layers.masking()", "UnknownAttributeError AttributeError", r"Did you mean 'Masking'\?"),
+    ("layers.hashing(3)", "UnknownAttributeError AttributeError", r"Did you mean 'Hashing'\?"),
+    ("layers.normalization()", "UnknownAttributeError AttributeError", r"Did you mean 'Normalization'\?"),
+    ("keras.callbacks.history()", "UnknownAttributeError AttributeError", r"Did you mean 'History'\?"),
+    ("keras.callbacks.early_stopping()", "UnknownAttributeError AttributeError", r"Did you mean 'EarlyStopping'\?"),
+    ("keras.callbacks.csv_logger('a')", "UnknownAttributeError AttributeError", r"Did you mean 'CSVLogger'\?"),
+    ("keras.losses.crossentropy()", "UnknownAttributeError AttributeError", r"Did you mean '.*rossentropy'\?"),
+    ("keras.metrics.accuracy()", "UnknownAttributeError AttributeError", r"Did you mean 'Accuracy'\?"),
+    ("keras.sequential([])", "UnknownAttributeError AttributeError", r"Did you mean 'Sequential'\?"),
 )
 OTHERS = [
     *rows(
@@ -442,7 +508,7 @@ OTHERS = [
     *rows("unbuilt", ("m.fit(X[:, :5], np.ones((64, 2)))", "LabelError", "y has 2 columns, the model has 3")),
 ]
 
-ROWS = [*NAMES, *ARGUMENTS, *STACKS, *COMPILING, *FITTING, *LABELS, *FRAMES, *STREAMS, *OTHERS]
+ROWS = [*NAMES, *ARGUMENTS, *STACKS, *COMPILING, *FITTING, *LABELS, *FRAMES, *STREAMS, *BATCHES, *CALLS, *OTHERS]
 
 
 def softmax(loss):

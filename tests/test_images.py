@@ -281,6 +281,11 @@ def test_mel_spectrogram_of_a_tone_peaks_at_its_pitch():
         (lambda: layers.RandomPosterization(9), ArgumentError, "from 1 to 8"),
         (lambda: layers.RandomErasing(fill_value=(1, 2)), ArgumentError, "three numbers"),
         (lambda: layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=8), ArgumentError, "two whole"),
+        (
+            lambda: layers.ContrastLimitedAdaptiveHistogramEqualization()(np.ones((1, 8, 7, 1))),
+            ShapeError,
+            r"a pixel or more for each tile of tile_grid_size=\(8, 8\)",
+        ),
         (lambda: layers.Resizing(0, 3), ArgumentError, "at least 1"),
         (lambda: layers.Resizing(2, 3, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), ArgumentError, "both"),
         (lambda: layers.RandomFlip(bounding_box_format="xyxy"), CallError, "images alone"),

@@ -291,7 +291,7 @@ def test_a_layer_called_by_itself():
     assert y.shape == (24, 6)
     np.testing.assert_allclose(layer.norm.moving_mean, 0.5 * X.mean(0), rtol=1e-4, atol=1e-6)
     assert layer([[1.0] * 6]).shape == (1, 6)
-    with pytest.raises(ArgumentError, match="takes one array, got str"):
+    with pytest.raises(ArgumentError, match=r"dense \(Dense\) takes numbers, and got text \('words'\)"):
         layers.Dense(2)("words")
     with pytest.raises(ShapeError, match="size 6"):
         layer(X[:, :5])
@@ -625,12 +625,32 @@ def test_random_keys_repeat_with_the_seed_and_differ_by_step_and_draw():
 def test_a_random_layer_by_itself_and_two_in_a_stack():
     layer = Noise()
     assert np.array_equal(layer(X), X)
-    np.testing.assert_array_equal(layer(X, training=True), layer(X, training=True))
+    assert not np.array_equal(layer(X, training=True), layer(X, training=True))  # as in Keras
+    assert isinstance(jax.jit(lambda x: layer(x, training=True))(X), jax.Array)  # traced: nothing stays of it
+    assert not np.array_equal(layer(X, training=True), layer(X, training=True))
     model = lamina.Sequential([layers.Input((6,)), Noise(), Noise()])
     zero = jnp.zeros((2000, 6))
     one = lamina.Sequential([layers.Input((6,)), Noise()])
     assert np.var(one(zero, training=True)) == pytest.approx(2, rel=0.1)  # two draws that differ
     assert np.var(model(zero, training=True)) == pytest.approx(4, rel=0.1)  # four
+
+
+@pytest.mark.parametrize(
+    ("layer", "wrong", "right"),
+    [
+        (lambda: layers.Dense(2), np.ones(3), np.ones((1, 5))),
+        (lambda: layers.Conv2D(2, 3), np.ones((1, 2, 2, 1)), np.ones((1, 4, 4, 3))),
+        (lambda: layers.TimeDistributed(layers.Conv1D(2, 3)), np.ones((1, 3, 2, 1)), np.ones((1, 3, 4, 2))),
+        (lambda: lamina.Sequential([layers.Dense(2), layers.Conv1D(2, 3)]), np.ones((1, 2, 4)), np.ones((1, 4, 5))),
+    ],
+)
+def test_a_first_call_that_is_refused_leaves_the_layer_unbuilt(layer, wrong, right):
+    layer = layer()
+    with pytest.raises(ShapeError):
+        layer(wrong)
+    assert not layer.built and not [part for part in layer.walk() if part.layer._weights]
+    layer(right)
+    assert layer.built
 
 
 # Weights as arrays.

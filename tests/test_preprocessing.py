@@ -340,7 +340,9 @@ def test_pipeline_runs_its_layers_and_equals_the_config_of_keras():
     other = keras.layers.Pipeline([keras.layers.Rescaling(2.0), keras.layers.Dropout(0.5, seed=1)], name="given")
     x = np.ones((4, 8), "float32")
     np.testing.assert_array_equal(ours(x, training=False), other(x, training=False))
-    assert 0 < np.mean(np.asarray(ours(x, training=True)) == 0) < 1
+    for pipeline in (ours, other):  # by itself it works as in training
+        drawn = [np.asarray(pipeline(x)) for _ in range(4)]
+        assert len({y.tobytes() for y in drawn}) == 4 and all(0 < np.mean(y == 0) < 1 for y in drawn)
     config = ours.get_config()
     assert [each["class_name"] for each in config["layers"]] == ["Rescaling", "Dropout"]
     assert set(config) == set(other.get_config())
@@ -409,6 +411,13 @@ VOCABULARY = {"vocabulary": ["a", "b"]}
         (lambda: adapted(layers.Normalization(), X)(X[..., :1]), ShapeError, "wants size 2 on axis 2, got 1"),
         (lambda: layers.Discretization(bin_boundaries=["a"]), ArgumentError, "list of finite numbers"),
         (lambda: layers.Discretization(bin_boundaries=3), ArgumentError, "list of finite numbers"),
+        (lambda: layers.Discretization(bin_boundaries=[]), ArgumentError, "at least one number"),
+        (lambda: layers.Discretization(num_bins=3, epsilon=2), ArgumentError, "epsilon=2.*between 0 and 1"),
+        (
+            lambda: layers.CategoryEncoding(4, "count")([[1, 2]], count_weights=[[1.0, 2.0, 3.0]]),
+            ShapeError,
+            r"wants count_weights of \(1, 2\), one for each index, got \(1, 3\)",
+        ),
         (lambda: layers.Discretization(num_bins=2).adapt([1.0, np.nan]), DataError, r"x\[1\] is NaN"),
         (lambda: layers.Rescaling([1.0, 2.0])(np.ones((2, 3))), ShapeError, r"scale of shape \(2,\)"),
         (lambda: layers.CategoryEncoding(3)([[0, 3]]), DataError, "row 0 of x holds 3, .* from 0 to 2"),

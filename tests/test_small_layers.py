@@ -66,6 +66,28 @@ def test_a_seed_of_its_own_and_masks_that_differ():
     assert abs(np.corrcoef(drawn(1).ravel(), drawn(2).ravel())[0, 1]) < 0.05
 
 
+@pytest.mark.parametrize("name", ["Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout", "SpatialDropout1D"])
+def test_called_by_itself_it_draws_anew_each_time_as_in_keras(name):
+    x = np.ones((4, 8, 50), "float32")
+    for family in (layers, keras.layers):
+        layer = getattr(family, name)(0.5, seed=1)
+        assert len({np.asarray(layer(x, training=True)).tobytes() for _ in range(4)}) == 4
+        np.testing.assert_array_equal(layer(x), x)
+
+    def weights(calls):
+        lamina.utils.set_random_seed(5)
+        layer = getattr(layers, name)(0.5)
+        model = lamina.Sequential([layers.Input(x.shape[1:]), layer, layers.Flatten(), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        for _ in range(calls):
+            layer(x, training=True)
+            model(x, training=True)
+        model.fit(x, np.ones(4), epochs=2, shuffle=False, verbose=0)
+        return model.get_weights()[0]
+
+    np.testing.assert_array_equal(weights(0), weights(3))
+
+
 def test_activity_regularization_adds_to_the_loss():
     layer = layers.ActivityRegularization(l1=0.5, l2=0.25)
     layer.build((None, 3))
@@ -182,6 +204,7 @@ def test_shapes_that_do_not_fit(layer, shape, said):
         (lambda: layers.AlphaDropout(1.0), "below 1"),
         (lambda: layers.GaussianDropout(1), "below 1"),
         (lambda: layers.GaussianNoise(-0.1), "at least 0"),
+        (lambda: layers.GaussianNoise(float("inf")), "finite number"),
         (lambda: layers.SpatialDropout1D(1.5), "from 0 to 1"),
         (lambda: layers.ActivityRegularization(l1=-1), "at least 0"),
         (lambda: layers.GroupNormalization(0), "at least 1, or -1"),
@@ -209,7 +232,7 @@ def test_settings_that_are_refused(make, said):
 def test_input_of_another_size_is_refused_with_the_layers_name():
     dense = layers.EinsumDense("...b,bc->...c", 3)
     dense(np.ones((2, 5, 6)))
-    with pytest.raises(ShapeError, match=r"einsum_dense.* wants size 6 on axis 2, got 7, in \(2, 5, 7\)"):
+    with pytest.raises(ShapeError, match=r"einsum_dense.*, given \(2, 5, 7\): wants size 6 on axis 2, got 7"):
         dense(np.ones((2, 5, 7)))
     with pytest.raises(ShapeError, match="wants size 5 on axis 1, got 6"):
         layers.Dropout(0.5, noise_shape=(4, 5))(np.ones((4, 6)), training=True)

@@ -30,7 +30,7 @@ from lamina.metrics import Metric
 from lamina.optimizers import Optimizer
 from lamina.programs import use_persistent_cache
 from lamina.regularizers import Regularizer
-from lamina.sequential import Sequential
+from lamina.verbs import Sequential
 
 __version__ = "0.1.0"
 __all__ = [

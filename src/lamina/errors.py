@@ -74,6 +74,9 @@ class StackError(LaminaError, ValueError):
 class ShapeError(LaminaError, ValueError):
     """A layer that cannot take the shape that it is given."""
 
+    named: bool = False
+    """Whether the message says which layer it is."""
+
 
 class DataError(LaminaError, ValueError):
     """Data that the model cannot be fed with."""
@@ -238,7 +241,8 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     """A hint for a misspelt name: the nearest one, else all of them if they are few."""
     names = list(names)
     alike = [each for each in names if each.islower() == name.islower()]  # "zeros" for "zeroes", "Zeros" for "Zeroes"
-    found = nearest(name, alike) or nearest(name, names)
+    same = [each for each in names if each.lower() == name.lower()]
+    found = same or nearest(name, alike) or nearest(name, names)
     if found:
         return f"Did you mean {found[0]!r}?"
     return f"There are: {', '.join(sorted(alike or names))}." if len(names) <= 40 else ""

@@ -17,7 +17,7 @@ import numpy as np
 from lamina.data.arrays import HostArray, has_axes
 from lamina.data.frames import is_frame, opened
 from lamina.data.stream import Stream
-from lamina.errors import ArgumentError, DataError, StackError, user_facing
+from lamina.errors import ArgumentError, CallError, DataError, StackError, user_facing
 from lamina.layer import Layer
 
 
@@ -43,6 +43,8 @@ class HostLayer(Layer):
                 f"{self.name!r} ({type(self).__name__}) works on the host, before the compiled program: it cannot run "
                 "inside another layer's call. Put it first in the stack."
             )
+        if more := [*map(str, others), *(name for name in named if name not in ("training", "mask"))]:
+            raise CallError(f"{self.name} ({type(self).__name__}) takes the data alone, and got {', '.join(more)} too.")
         x = raw(x, encoding=self.encoding)
         y = self.host(x) if x.ndim else self.host(x[None])[0]
         return jnp.asarray(y) if y.dtype.kind in "biuf" else y

@@ -11,6 +11,7 @@ import functools
 import inspect
 import zlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, Self
 
 import jax
@@ -18,15 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina import constraints, dtypes, initializers, regularizers
+from lamina.calls import as_array, by_name, naming, output
 from lamina.errors import (
     ArgumentError,
     NotBuiltError,
     ShapeError,
     StackError,
-    UnknownAttributeError,
     caller,
     is_running,
-    place_of,
     user_facing,
 )
 from lamina.kernels.bits import fold
@@ -80,15 +80,22 @@ class Layer(Tree):
     """What Keras's configs also hold for this layer, with the only value that is good here."""
 
     unshared: ClassVar[frozenset[str]] = frozenset(
-        "_arguments name _named added_at _seed _pass _draws _shapes _flow _beside wanted_shape".split()
+        "_arguments name _named added_at _seed _pass _calls _draws _shapes _flow _beside wanted_shape".split()
     )
     _call_takes: ClassVar[tuple[str, ...]] = ()
     """The arguments that `call` has after x."""
+    _call_needs: ClassVar[tuple[str, ...]] = ()
+    """Those of them that the caller has to give."""
+
+    trains_alone: ClassVar[bool] = False
+    """Whether it does what it does while training where it is called by itself and not told otherwise, as in Keras."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         parameters = list(inspect.signature(cls.call).parameters.values())[2:]
-        cls._call_takes = tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        taken = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        cls._call_takes = tuple(p.name for p in taken)
+        cls._call_needs = tuple(p.name for p in taken if p.default is p.empty and p.name not in ("training", "mask"))
         if "build" in vars(cls):
             cls.build = followed_by(cls.build, Layer.build)  # type: ignore[method-assign]
 
@@ -104,6 +111,8 @@ class Layer(Tree):
         self._named = False
         self._pass: Pass | None = None
         self._shapes: tuple[Shape, Shape] | None = None
+        self._calls = [0]
+        """How often it was called by itself; a list, for the attributes of a layer stay the same objects."""
         self._draws = 0
         self._beside: Sequence[Layer] = ()
         """The layers of the stack that it was last put in."""
@@ -209,11 +218,21 @@ class Layer(Tree):
         """The output for `x`; what else `call` takes is handed on, and `training` and `mask` are known without."""
         if self._pass is not None:
             return self._run(x, others, named)
-        x = _as_array(x, self)
-        self._build_outside(x)
-        given = self._given(others, named)
+        x = as_array(self, x)
+        with nullcontext() if self.built else self.unchanged_on_error():  # a refused first call settles no shapes
+            return self._called(x, others, named)
+
+    def _called(self, x: Array, others: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """A pass of its own, whose random numbers are others than those of the call before."""
+        try:
+            self._build_outside(x)
+        except ShapeError as error:
+            raise naming(self, error, shape_of(x)) from None
+        training = by_name(self, others, named).get("training")
+        self._calls[0] += 1
+        key = fold(key_of(self._seed), np.uint32(2**32 - self._calls[0]))  # from above: steps count from below
         weights = {w: w.value for w in self.weights}
-        now = Pass(weights, training=bool(given.get("training")), key=fold(key_of(self._seed), 1))
+        now = Pass(weights, training=self.trains_alone if training is None else bool(training), key=key)
         y = now.copy_of(self)._run(x, others, named)
         for weight, value in now.changed():
             if not isinstance(value, jax.core.Tracer):
@@ -249,34 +268,15 @@ class Layer(Tree):
     def _run(self, x: Any, others: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
         """`call` inside a pass, with the input cast and what `call` asks for told."""
         assert self._pass is not None
-        if not self.built:
-            self._pass.build(self, shape_of(x))
         try:
-            self._check_input(shape_of(x))
+            y = output(self, x, others, named or {})
         except ShapeError as error:
-            raise error if self._pass.building else ShapeError(f"{self.name} {error}, in {shape_of(x)}") from None
-        if self.autocast and jnp.issubdtype(jnp.result_type(x), jnp.floating):
-            x = jnp.asarray(x, self.compute_dtype)
-        given = self._given(others, named or {})
-        for name, told in (("training", self._pass.training), ("mask", None)):
-            value = given.pop(name, None)
-            if name in self._call_takes:
-                given[name] = told if value is None else value
-        try:
-            y = self.call(x, *others[len(self._call_takes) :], **given)
-        except AttributeError as error:
-            if isinstance(error.obj, jax.Array) and error.name in ("assign", "assign_add", "assign_sub", "numpy"):
-                raise UnknownAttributeError(
-                    f"during a pass a trainable weight is a plain array, without .{error.name}: {place_of(error)}.\n"
-                    "What call assigns to is made with add_weight(..., trainable=False)."
-                ) from None
-            raise
+            if self._pass.building and not self._pass.paths[id(self)]:
+                raise  # who builds it says where it stands
+            raise naming(self, error, shape_of(x)) from None
         if self.activity_regularizer is not None:
             self.add_loss([self.activity_regularizer(each) / each.shape[0] for each in jax.tree.leaves(y)])
         return y
-
-    def _given(self, others: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-        return dict(zip(self._call_takes, others, strict=False)) | named
 
     def build_for(self, shape: Shape) -> None:
         """Build this layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
@@ -383,10 +383,3 @@ Layer.trainable = property(lambda self: self._trainable, _set_trainable)  # type
 Layer.dtype = property(lambda self: self.variable_dtype, _set_dtype)
 Layer.input_shape = property(_shape(0), lambda self, shape: vars(self).update(_given_shape=shape))
 Layer.output_shape = property(_shape(1))
-
-
-def _as_array(x: Any, layer: Layer) -> Any:
-    try:
-        return x if isinstance(x, jax.Array) else jnp.asarray(np.asarray(x))
-    except (TypeError, ValueError):
-        raise ArgumentError(f"{layer.name} takes one array, got {type(x).__name__}: {str(x)[:60]!r}.") from None

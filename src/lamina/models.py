@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina.errors import missing_attribute, user_facing
-from lamina.sequential import Sequential
+from lamina.verbs import Sequential
 
 __all__ = ["Sequential"]
 

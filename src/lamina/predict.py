@@ -84,14 +84,16 @@ def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
     if model.on_host:
         x = model.host(x)
     known = type(x) is np.ndarray and x.ndim and x.dtype == floatx()
-    return _built(model, x if known and len(x) else arrays(x, floatx=floatx()).x)
+    rows: np.ndarray[Any, Any] = x if known and len(x) else arrays(x, floatx=floatx()).x
+    _require_fit(model, rows)
+    return rows
 
 
-def _built(model: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _require_fit(model: Any, rows: np.ndarray[Any, Any]) -> None:
+    """Build the stack for these rows if need be, and refuse what it cannot take."""
     if not model.built or rows.shape[1:] != model.entry.shape:
         model.build_for(rows.shape)
     indices.within_tables(model, rows)
-    return rows
 
 
 def predict(model: Any, x: Any, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
@@ -109,8 +111,8 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: int | str, step
 
 
 def _predict_stream(model: Any, x: Any, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
-    tables = Stream(x, floatx=floatx(), host=host_of(model)).epoch(steps, anew=True)
-    return _pieces(model, (_built(model, table.x) for table in tables), verbose, callbacks)
+    stream = Stream(x, floatx=floatx(), host=host_of(model), check=lambda table: _require_fit(model, table.x))
+    return _pieces(model, (table.x for table in stream.epoch(steps, anew=True)), verbose, callbacks)
 
 
 def _pieces(model: Any, pieces: Any, verbose: int | str, callbacks: Any) -> Any:

@@ -136,22 +136,28 @@ def _check_targets(model: Any, table: Table, output: Shape, class_weight: Any = 
 
 
 def later(model: Any) -> Callable[[Table], None]:
-    """What is looked at in each batch of a stream: its indices, and where its shapes are new, whether they fit."""
-    seen: list[Any] = []
+    """What is looked at in each batch of a stream after the first: its values, and where its shapes are new, these."""
+    outputs: dict[Any, Any] = {}
+    """The shape of the model's output for each set of shapes; that for the first is known to the model."""
+    loss = model.compiled_with.loss
 
     def look(table: Table) -> None:
-        x = (None, *table.x.shape[1:])
-        shapes = [x, *(None if array is None else array.shape[1:] for array in table[1:3])]
-        if seen and shapes not in seen:
+        shapes = tuple(None if array is None else (None, *array.shape[1:]) for array in table[:3])
+        if not outputs:  # the first batch goes through `check`
+            outputs[shapes] = None
+            return
+        if shapes not in outputs:
             try:
-                output = output_shape(model, x)
+                output = output_shape(model, shapes[0])  # type: ignore[arg-type]
             except ShapeError as error:
-                raise ShapeError(f"x is {x} here, {seen[0][0]} in the first batch: a layer {error}.") from None
+                first = next(iter(outputs))[0]
+                raise ShapeError(f"x is {shapes[0]} here, {first} in the first batch: {error}") from None
             _check_targets(model, table, output)
-        if seen:  # the first batch goes through `check`
-            indices.within_tables(model, table.x)
-        if shapes not in seen:
-            seen.append(shapes)
+            outputs[shapes] = output
+        indices.within_tables(model, table.x)
+        values.finite(table._replace(x=table.x[:0]))  # all of x would take too long
+        if loss is not None and table.y is not None:
+            labels.fit_values(loss, table.y, outputs[shapes] or model.output_shape)
 
     return look
 

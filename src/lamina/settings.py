@@ -223,9 +223,9 @@ def flag(value: Any) -> bool:
 
 
 def not_negative(value: Any) -> float:
-    """A number of at least 0."""
-    if not number(value) >= 0:
-        raise ArgumentError(f"expected a number of at least 0, got {value!r}.")
+    """A finite number of at least 0."""
+    if not 0 <= number(value) < float("inf"):
+        raise ArgumentError(f"expected a finite number of at least 0, got {value!r}.")
     return number(value)
 
 

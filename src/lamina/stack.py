@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
@@ -120,8 +119,7 @@ class Stack(Line):
             if package in ("keras", "tf_keras", "tensorflow"):
                 advice = f" It is a layer of {package}: take lamina.layers.{kind.__name__}."
             raise StackError(f"only layers can be in the stack, got {name} ({kind.__name__}).{advice}")
-        needed = [p for p in list(inspect.signature(layer.call).parameters.values())[1:] if p.default is p.empty]
-        if more := [p.name for p in needed if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in ("training", "mask")]:
+        if more := layer._call_needs:
             raise StackError(
                 f"{type(layer).__name__}.call wants {', '.join(more)} too; a stack is one line, which hands each layer "
                 "one tensor. Give what is more a default, or use the layer within a custom layer."

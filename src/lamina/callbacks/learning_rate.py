@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from lamina.callbacks.callback import Callback, Logs
+from lamina.callbacks.hooks import Callback, Logs
 from lamina.callbacks.monitor import MonitorCallback, count, log_name
 from lamina.errors import ArgumentError
 from lamina.settings import Configured, number, one_of, setting

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lamina.callbacks.callback import Callback, Logs
+from lamina.callbacks.hooks import Callback, Logs
 from lamina.errors import ArgumentError, did_you_mean, warn
 from lamina.settings import integer
 

@@ -94,6 +94,17 @@ def fit_loss(
                 _probabilities(loss, last_activation)
 
 
+def fit_values(loss: Any, y: HostArray, output_shape: Shape) -> None:
+    """Of what `fit_loss` looks at, what another batch of the same shapes may hold."""
+    if isinstance(loss, Crossentropy):
+        loss = loss.fitting(y.shape, output_shape)
+    for kinds, rules in RULES:
+        if isinstance(loss, kinds):
+            for rule in rules:
+                if rule in VALUES:
+                    rule(Case(loss, y, tuple(output_shape)))
+
+
 def weights_fit(case: Case, weight: HostArray) -> None:
     """One weight a sample, or one for each value of the loss; an axis of 1 shares its weights."""
     values = case.numbered[1:]
@@ -217,6 +228,7 @@ RANGES: tuple[tuple[Callable[[float, float, HostArray], bool], str | None], ...]
     (lambda low, high, y: True, 'Numbers without bounds are a regression: loss="mse". Else scale y to 0 ... 1.'),
 )
 
+VALUES = (whole_numbers, labels_in_range, zero_to_one)
 REGRESSION = (MeanSquaredError, MeanAbsoluteError)
 RULES: tuple[tuple[tuple[type[Loss], ...], tuple[Callable[[Case], None], ...]], ...] = (
     (

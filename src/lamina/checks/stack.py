@@ -28,7 +28,9 @@ def cannot_take(stack: Sequence[Any], index: int, flow: Sequence[Shape], reason:
         lines.append(f"{arrow} {i + 1:3}  {stack[i].name:{width}}  {_call(stack[i])}  {told}")
     hint = _no_length(stack[:index]) if None in shape[-1:] else ""
     hint = hint or _hint(layer, shape)
-    return ShapeError("\n".join([*lines, hint] if hint else lines))
+    error = ShapeError("\n".join([*lines, hint] if hint else lines))
+    error.named = True
+    return error
 
 
 def _text(shape: Shape) -> str:

@@ -48,11 +48,11 @@ from lamina.layers.convolution import (
 from lamina.layers.convolutional_recurrent import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
 from lamina.layers.einsum import EinsumDense
-from lamina.layers.embedding import Embedding
-from lamina.layers.hashing import Hashing
+from lamina.layers.embeddings import Embedding
+from lamina.layers.hashes import Hashing
 from lamina.layers.images import CenterCrop, RandomCrop, Resizing
 from lamina.layers.lookup import IntegerLookup, StringLookup
-from lamina.layers.masking import Identity, Masking
+from lamina.layers.masks import Identity, Masking
 from lamina.layers.merging import CLASSES, FUNCTIONS
 from lamina.layers.mixing import (
     AugMix,
@@ -65,7 +65,7 @@ from lamina.layers.mixing import (
 )
 from lamina.layers.names import held
 from lamina.layers.names import registry as registry
-from lamina.layers.normalization import (
+from lamina.layers.normalizations import (
     BatchNormalization,
     GroupNormalization,
     LayerNormalization,

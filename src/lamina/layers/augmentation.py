@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lamina import dtypes
 from lamina.config import data_format
-from lamina.errors import ArgumentError
+from lamina.errors import ArgumentError, ShapeError
 from lamina.kernels.images import (
     blur,
     equalized,
@@ -364,6 +364,8 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
     data_format: str | None = setting(data_format, default=None)
 
     def transform(self, x: Array) -> Array:
+        if any(isinstance(n, int) and n < tiles for n, tiles in zip(x.shape[1:3], self.tile_grid_size, strict=True)):
+            raise ShapeError(f"wants a pixel or more for each tile of tile_grid_size={self.tile_grid_size}")
         y = rescaled(x.astype(work_dtype(x)), self.value_range, BYTE)
         y = jax.vmap(lambda image: locally_equalized(image, self.tile_grid_size, self.clip_limit))(y)
         return rescaled(y, BYTE, self.value_range).astype(x.dtype)

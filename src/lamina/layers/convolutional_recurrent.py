@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import jax
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 from lamina import activations
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
+from lamina.kernels import recurrent
 from lamina.kernels.convolution import convolve
 from lamina.kernels.convolution_by_xla import spread
 from lamina.layers.recurrent import WithCell
@@ -78,21 +78,31 @@ class ConvLSTMCell(Seed, Rules, Forget, Starts, Gate, Window, LongShortTerm):
         h, states = super().call(self._last(x), [self._last(state) for state in states], training)
         return self._first(h), [self._first(state) for state in states]
 
+    def _state_shapes(self, batch: Any) -> list[Shape]:
+        return [self._last(shape) for shape in super()._state_shapes(batch)]
+
     def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
-        y, states = super().run(self._last(x), [self._last(state) for state in states], mask, training, **how)
+        """All steps. Each makes the input's share for itself: that of all at once does not fit into the caches."""
+        x, states = self._last(x), [self._last(state) for state in states]
+        state_drop = self.draws(states[0], training)
+        input_drop = self._drawn(self.dropout, x.shape[1:], training, "input")
+
+        def step(x: Array, states: Any) -> tuple[Array, list[Array]]:
+            return self.advance(self._share(x, input_drop), states, state_drop)
+
+        y, states = recurrent.scan(step, x, states, mask, **how)
         return self._first(y), [self._first(state) for state in states]
 
     def project(self, x: Array, training: bool) -> Array:
-        """The input's share of the gates, one convolution for all steps.  -> (..., batch, *positions, 4 filters)"""
-        one = x.shape[-len(self.positions) - 2 :]  # (batch, *sizes, channels)
-        before = x.shape[: -len(one) + 1]
+        return self._share(x, self._drawn(self.dropout, x.shape, training, "input"))
+
+    def _share(self, x: Array, drop: Any) -> Array:
+        """The input's share of the gates.  (batch, *sizes, channels) -> (batch, *positions, 4 filters)"""
 
         def times(x: Array, kernel: Array) -> Array:
-            rows = x.reshape((math.prod(before), *one[1:]))
-            y = convolve(rows, kernel, self.strides, self.padding, self.dilation_rate)
-            return y.reshape((*before, *self.positions, kernel.shape[-1]))
+            return convolve(x, kernel, self.strides, self.padding, self.dilation_rate)
 
-        z = self._product(x, self.kernel, self._drawn(self.dropout, one, training, "input"), times)
+        z = self._product(x, self.kernel, drop, times)
         return z if self.bias is None else z + self.bias
 
     def _product(self, x: Array, kernel: Array, drop: Any, times: Any = None) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from lamina.config import data_format
-from lamina.errors import ArgumentError, ShapeError, user_facing
+from lamina.errors import ArgumentError, ShapeError
 from lamina.kernels.bits import fold
 from lamina.layer import Layer
 from lamina.random import key_of
@@ -67,26 +67,11 @@ class ImageLayer(Layer):
     """How many channels its formula is for; any number if empty."""
     instead: ClassVar[dict[str, str]] = {"bounding_box_format": "A stack takes images alone, without boxes."}
 
-    unshared: ClassVar[frozenset[str]] = Layer.unshared | {"calls"}
+    trains_alone: ClassVar[bool] = True
 
     def prepare(self) -> None:
         super().prepare()
         self.input_spec = InputSpec(ndim=4)
-        self.calls = 0
-        """How often it was called by itself."""
-
-    @user_facing
-    def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
-        """The output for images. Called by itself, a layer that augments does so, each time anew, as in Keras."""
-        if self._pass is not None:
-            return super().__call__(x, *others, **named)
-        if "training" in self._call_takes and not others and named.get("training") is None:
-            named["training"] = True
-        self._draws, self.calls = self.calls, self.calls + 1
-        try:
-            return super().__call__(x, *others, **named)
-        finally:
-            self._draws = 0  # a pass of a stack begins at the first draw, whatever was called before
 
     def build(self, input_shape: Shape) -> None:
         self._check_input(input_shape)  # a layer within another one is built before its input is looked at

@@ -14,7 +14,7 @@ from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, user_facing
 from lamina.host import Adapting, HostLayer, raw
 from lamina.layer import Layer
-from lamina.layers.hashing import MODES, buckets, dense, encoded, encoded_shape, mode, salt, tally
+from lamina.layers.hashes import MODES, buckets, dense, encoded, encoded_shape, mode, salt, tally
 from lamina.settings import flag, integer, one_of, optional, setting
 from lamina.shapes import Shape
 

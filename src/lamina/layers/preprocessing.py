@@ -17,9 +17,9 @@ from lamina.dtypes import epsilon, floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
 from lamina.host import Adapting, Line
 from lamina.layer import Layer
-from lamina.layers.hashing import MODES, dense, mode
+from lamina.layers.hashes import MODES, dense, mode
 from lamina.layers.names import held
-from lamina.settings import above_zero, flag, integer, optional, positive, serialize, setting
+from lamina.settings import flag, integer, number, optional, positive, serialize, setting
 from lamina.shapes import InputSpec, Shape
 
 Array = jax.Array
@@ -244,7 +244,16 @@ def boundaries(value: Any) -> list[float]:
     """A list of numbers, put in order."""
     if not hasattr(value, "__len__") or np.asarray(value).dtype.kind not in "iuf" or not np.isfinite(value).all():
         raise ArgumentError(f"expected a list of finite numbers, as [0.0, 1.0], got {value!r}.")
+    if not np.size(value):
+        raise ArgumentError("expected at least one number, as [0.0], got none.")
     return sorted(np.asarray(value, float).ravel().tolist())
+
+
+def fineness(value: Any) -> float:
+    """A number between 0 and 1."""
+    if not 0 < number(value) < 1:
+        raise ArgumentError(f"expected a number between 0 and 1, got {value!r}.")
+    return number(value)
 
 
 class Discretization(Adapting):
@@ -264,7 +273,7 @@ class Discretization(Adapting):
 
     bin_boundaries: Any = setting(optional(boundaries), default=None)
     num_bins: int | None = setting(optional(positive), default=None)
-    epsilon: float = setting(above_zero, default=0.01)
+    epsilon: float = setting(fineness, default=0.01)
     output_mode: str = setting(mode(*MODES), default="int")
     sparse: bool = setting(dense, default=False)
     dtype: Any = setting(default=None)
@@ -369,6 +378,8 @@ class CategoryEncoding(Layer):
     def call(self, x: Array, count_weights: Any = None) -> Array:
         if count_weights is not None and self.output_mode != "count":
             raise ArgumentError(f"{self.name}: count_weights are for output_mode='count', not {self.output_mode!r}.")
+        if count_weights is not None and np.shape(count_weights) != x.shape:
+            raise ShapeError(f"wants count_weights of {x.shape}, one for each index, got {np.shape(count_weights)}")
         if not isinstance(x, jax.core.Tracer):
             indices.check(x, self)
         return hot(x, self.output_mode, self.indices_below, self.compute_dtype, count_weights)
@@ -401,6 +412,7 @@ class Pipeline(Line):
     layers: Sequence[Any] = setting(several)  # type: ignore[misc]
     name: Any = None
 
+    trains_alone: ClassVar[bool] = True
     supports_masking: ClassVar[bool] = True
     integer_input: ClassVar[bool] = True
 

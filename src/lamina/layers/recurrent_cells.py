@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from lamina import activations
-from lamina.errors import ArgumentError
+from lamina.errors import ArgumentError, ShapeError
 from lamina.kernels import recurrent
 from lamina.kernels.bits import bernoulli, fold
 from lamina.layer import Layer
@@ -76,10 +76,17 @@ class Cell(Layer):
     def call(  # type: ignore[override]
         self, x: Array, states: Any, training: bool = False
     ) -> tuple[Array, list[Array]]:
-        states = list(states) if isinstance(states, (list, tuple)) else [states]
+        states = [jnp.asarray(state) for state in (states if isinstance(states, (list, tuple)) else [states])]
         if len(states) != self.state_count:
             raise ArgumentError(f"{self.name} has {self.state_count} states, got {len(states)}.")
+        own = self._state_shapes(x.shape[0])
+        if (given := [state.shape for state in states]) != own:
+            raise ShapeError(f"wants states of {own[0]}, got {' and '.join(map(str, given))}")
         return self.advance(self.project(x, training), states, drop=self.draws(states[0], training))
+
+    def _state_shapes(self, batch: Any) -> list[Shape]:
+        """The shapes of the states that `advance` takes."""
+        return [state.shape for state in self.get_initial_state(batch)]
 
     def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
         """All steps: x is (time, batch, n), the outputs are (time, batch, units)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from lamina import settings
 from lamina.errors import ArgumentError, missing_attribute, user_facing
-from lamina.losses.crossentropy import (
+from lamina.losses.crossentropies import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     Crossentropy,

@@ -13,7 +13,7 @@ from lamina.losses import (
     mean_squared_error,
     sparse_categorical_crossentropy,
 )
-from lamina.losses.crossentropy import kind_of
+from lamina.losses.crossentropies import kind_of
 from lamina.metrics.accuracies import (
     Accuracy,
     BinaryAccuracy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.callbacks.callback import Logs
+from lamina.callbacks.hooks import Logs
 from lamina.callbacks.monitor import MonitorCallback, count, log_name
 from lamina.settings import Configured, flag, number, one_of, optional, setting
 

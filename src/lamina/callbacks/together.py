@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina.callbacks.callback import HOOKS, Callback, Logs
-from lamina.callbacks.history import History
-from lamina.callbacks.progbar_logger import ProgbarLogger
+from lamina.callbacks.bars import ProgbarLogger
+from lamina.callbacks.hooks import HOOKS, Callback, Logs
+from lamina.callbacks.records import History
 from lamina.errors import ArgumentError, user_facing
 
 # Keras's older names: the newer method calls the older one, so that a class may override either.

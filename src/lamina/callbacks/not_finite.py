@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from lamina.callbacks.callback import Callback, Logs
+from lamina.callbacks.hooks import Callback, Logs
 from lamina.errors import NonFiniteError
 from lamina.settings import Configured, flag, setting
 

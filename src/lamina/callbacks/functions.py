@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lamina.callbacks.callback import HOOKS, Callback
+from lamina.callbacks.hooks import HOOKS, Callback
 from lamina.errors import ArgumentError, did_you_mean, user_facing
 
 Function = Callable[..., Any] | None

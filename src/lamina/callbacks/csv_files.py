@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina.callbacks.callback import Callback, Logs
+from lamina.callbacks.hooks import Callback, Logs
 from lamina.errors import ArgumentError, warn
 from lamina.settings import Configured, flag, setting
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lamina import display
-from lamina.callbacks.callback import Callback, Logs
+from lamina.callbacks.hooks import Callback, Logs
 
 
 class ProgbarLogger(Callback):
