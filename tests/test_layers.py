@@ -148,7 +148,10 @@ def test_gradients_equal_finite_differences(case, training):
 
 
 @every_case
-@pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16", "float16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "policy",
+    ["bfloat16", "mixed_float16", *(pytest.param(p, marks=pytest.mark.nightly) for p in ("mixed_bfloat16", "float16"))],
+)
 def test_sixteen_bits(case, policy):
     layer = made(case, policy)
     y = layer(data(case), training=False)
