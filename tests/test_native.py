@@ -36,9 +36,9 @@ def arguments(seed, time, batch, features, units, gates, states):
     return *kernels, *[array(batch, units) for _ in range(states)], array(units, gates * units)
 
 
-def results(net, arguments, reverse):
+def results(net, arguments, reverse, mask=None):
     """The outputs, and the gradients of all arguments."""
-    outputs, back = jax.vjp(lambda *a: net(*a, None, reverse), *arguments)
+    outputs, back = jax.vjp(lambda *a: net(*a, mask, reverse), *arguments)
     return outputs, back(jax.tree.map(jnp.cos, outputs))
 
 
@@ -46,9 +46,10 @@ sizes = st.tuples(st.integers(1, 9), st.integers(1, 21), st.integers(1, 9), st.i
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
-@given(sizes, st.booleans(), st.integers(0, 99))
-@settings(max_examples=8, deadline=None)
-def test_recurrent_nets_of_any_size_equal_the_scan(kind, size, reverse, seed):
+@given(sizes, st.booleans(), st.booleans(), st.integers(0, 99))
+@settings(max_examples=10, deadline=None)
+def test_recurrent_nets_of_any_size_equal_the_scan(kind, size, reverse, masked, seed):
+    mask = jnp.asarray(np.random.default_rng(seed).random(size[:2]) < 0.7) if masked else None
     if kind == "lstm":
         net, taken = recurrent.lstm, arguments(seed, *size, 4, 2)
     else:
@@ -58,7 +59,7 @@ def test_recurrent_nets_of_any_size_equal_the_scan(kind, size, reverse, seed):
     for tier in ("xla", "onednn"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("LAMINA_KERNELS", tier)
-            both.append(jax.jit(lambda *a: results(net, a, reverse))(*taken))
+            both.append(jax.jit(lambda *a: (net(*a, mask, reverse), results(net, a, reverse, mask)))(*taken))
     for want, got in zip(*map(jax.tree.leaves, both), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
@@ -90,17 +91,15 @@ def test_gradient_of_data_is_not_computed(computed_by):
 
 
 @pytest.mark.parametrize(
-    ("what", "settings"),
-    [("a mask", {"mask": True}), ("16 bits", {"dtype": "bfloat16"}), ("64 bits", {"dtype": "float64"})],
-    ids=lambda value: str(value),
+    ("dtype", "unroll"),
+    [("bfloat16", False), ("float64", False), ("float32", True)],
+    ids=["16 bits", "64 bits", "unroll"],
 )
-def test_what_it_does_not_take_goes_by_xla(computed_by, what, settings):
+def test_what_it_does_not_take_goes_by_xla(computed_by, dtype, unroll):
     computed_by("onednn")
-    dtype = settings.get("dtype", "float32")
     with jax.enable_x64(dtype == "float64"):
         taken = [a.astype(dtype) for a in arguments(0, 4, 3, 5, 6, 4, 2)]
-        mask = jnp.ones((4, 3), bool) if "mask" in settings else None
-        text = str(jax.make_jaxpr(lambda *a: recurrent.lstm(*a, mask)[0])(*taken))
+        text = str(jax.make_jaxpr(lambda *a: recurrent.lstm(*a, None, False, unroll)[0])(*taken))
     assert "ffi_call" not in text and "scan" in text
 
 

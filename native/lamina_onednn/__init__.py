@@ -136,18 +136,32 @@ def _arrays(*shapes: tuple[int, ...]) -> tuple[jax.ShapeDtypeStruct, ...]:
     return tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
 
 
+def _mask(mask: Array | None) -> Array:
+    return jnp.ones((0, 0), bool) if mask is None else mask
+
+
 def lstm(
-    x: Array, kernel: Array, bias: Array, h: Array, c: Array, recurrent: Array, *, reverse: bool, keep: bool
+    x: Array,
+    kernel: Array,
+    bias: Array,
+    h: Array,
+    c: Array,
+    recurrent: Array,
+    *,
+    mask: Array | None,
+    reverse: bool,
+    keep: bool,
 ) -> tuple[Array, Array, Array]:
     """The outputs, the carries c and the gates i, f, g, o of each step; without `keep` c and gates of the last only.
 
     x is (batch, time, features), h and c are (batch, units), the kernels (features, 4 units) and (units, 4 units), the
     bias is (4 units,), all float32; what is of each step is (time, batch, ...).
+    Where the mask, (time, batch), is False, the states and the output stay as they are before.
     """
     (batch, time, _), units = x.shape, h.shape[1]
     kept = time if keep else 1
     out = _arrays((time, batch, units), (kept, batch, units), (kept, batch, 4 * units))
-    return _call("lstm", out, x, kernel, bias, h, c, recurrent, reverse=reverse)  # type: ignore[no-any-return]
+    return _call("lstm", out, _mask(mask), x, kernel, bias, h, c, recurrent, reverse=reverse)  # type: ignore[no-any-return]
 
 
 def lstm_gradient(
@@ -155,6 +169,7 @@ def lstm_gradient(
     taken: tuple[Array, Array, Array, Array, Array, Array],
     given: tuple[Array, Array, Array],
     *,
+    mask: Array | None,
     reverse: bool,
     input_too: bool,
 ) -> tuple[Array, ...]:
@@ -165,11 +180,20 @@ def lstm_gradient(
     x, kernel, _, h, c, recurrent = taken
     out = _arrays(x.shape if input_too else (0, 0, 0), *(array.shape for array in taken[1:]))
     arrays = (*slopes, x, kernel, h, c, recurrent, *given)
-    return _call("lstm_gradient", out, *arrays, reverse=reverse)  # type: ignore[no-any-return]
+    return _call("lstm_gradient", out, _mask(mask), *arrays, reverse=reverse)  # type: ignore[no-any-return]
 
 
 def gru(
-    x: Array, kernel: Array, bias: Array, h: Array, recurrent: Array, inner_bias: Array, *, reverse: bool, keep: bool
+    x: Array,
+    kernel: Array,
+    bias: Array,
+    h: Array,
+    recurrent: Array,
+    inner_bias: Array,
+    *,
+    mask: Array | None,
+    reverse: bool,
+    keep: bool,
 ) -> tuple[Array, Array]:
     """The outputs, and u, r, g and what r multiplies of each step; without `keep` of the last only.
 
@@ -177,7 +201,7 @@ def gru(
     """
     (batch, time, _), units = x.shape, h.shape[1]
     out = _arrays((time, batch, units), (time if keep else 1, batch, 4 * units))
-    return _call("gru", out, x, kernel, bias, h, recurrent, inner_bias, reverse=reverse)  # type: ignore[no-any-return]
+    return _call("gru", out, _mask(mask), x, kernel, bias, h, recurrent, inner_bias, reverse=reverse)  # type: ignore[no-any-return]
 
 
 def gru_gradient(
@@ -185,10 +209,11 @@ def gru_gradient(
     taken: tuple[Array, Array, Array, Array, Array, Array],
     given: tuple[Array, Array],
     *,
+    mask: Array | None,
     reverse: bool,
     input_too: bool,
 ) -> tuple[Array, ...]:
     """As `lstm_gradient`; the slopes are those of y and of the last h."""
     x, kernel, _, h, recurrent, _ = taken
     out = _arrays(x.shape if input_too else (0, 0, 0), *(array.shape for array in taken[1:]))
-    return _call("gru_gradient", out, *slopes, x, kernel, h, recurrent, *given, reverse=reverse)  # type: ignore[no-any-return]
+    return _call("gru_gradient", out, _mask(mask), *slopes, x, kernel, h, recurrent, *given, reverse=reverse)  # type: ignore[no-any-return]

@@ -11,8 +11,8 @@ enum Map : int64_t { kForward, kInputGradient, kKernelGradient };
 struct Convolution {
   dnnl::primitive run;
   dnnl::memory::desc x, y, kernel, bias, scratchpad;  // as the primitive wants them
-  dnnl::memory::desc given;                     // the kernel as XLA has it
-  dnnl::reorder reorder;                        // between both; empty where they are the same
+  dnnl::memory::desc given;                           // the kernel as XLA has it
+  dnnl::reorder reorder;                              // between both; empty where they are the same
 
   bool fast;
 
@@ -50,21 +50,22 @@ Convolution make(Map map, const Geometry& g, Type type) {
   primitive_attr attr;
   attr.set_scratchpad_mode(scratchpad_mode::user);
   auto kind = algorithm::convolution_direct;
-  convolution_forward::primitive_desc forward(engine(), prop_kind::forward_training, kind, x, any, bias, y,
-                                              strides, dilation, before, after, attr);
+  convolution_forward::primitive_desc forward(engine(), prop_kind::forward_training, kind, x, any, bias, y, strides,
+                                              dilation, before, after, attr);
   auto keep = [&](const auto& desc, memory::desc kernel, auto run) {
     made.fast = std::strstr(desc.impl_info_str(), "ref") == nullptr;
-    made.x = x, made.y = y, made.kernel = kernel, made.bias = bias, made.scratchpad = desc.scratchpad_desc(), made.run = run;
+    made.x = x, made.y = y, made.kernel = kernel, made.bias = bias, made.scratchpad = desc.scratchpad_desc(),
+    made.run = run;
   };
   if (map == kForward) {
     keep(forward, forward.weights_desc(), convolution_forward(forward));
   } else if (map == kInputGradient) {
-    convolution_backward_data::primitive_desc desc(engine(), kind, x, any, y, strides, dilation, before, after,
-                                                   forward, attr);
+    convolution_backward_data::primitive_desc desc(engine(), kind, x, any, y, strides, dilation, before, after, forward,
+                                                   attr);
     keep(desc, desc.weights_desc(), convolution_backward_data(desc));
   } else {
-    convolution_backward_weights::primitive_desc desc(engine(), kind, x, any, bias, y, strides, dilation, before,
-                                                      after, forward, attr);
+    convolution_backward_weights::primitive_desc desc(engine(), kind, x, any, bias, y, strides, dilation, before, after,
+                                                      forward, attr);
     keep(desc, desc.diff_weights_desc(), convolution_backward_weights(desc));
   }
   if (made.reorders()) {
@@ -108,8 +109,8 @@ void execute(Map map, const Geometry& g, Type type, void* x, void* kernel, void*
   } else if (map == kInputGradient) {
     arguments.insert({{DNNL_ARG_DIFF_SRC, in}, {DNNL_ARG_WEIGHTS, inside}, {DNNL_ARG_DIFF_DST, out}});
   } else {
-    arguments.insert({{DNNL_ARG_SRC, in}, {DNNL_ARG_DIFF_WEIGHTS, inside}, {DNNL_ARG_DIFF_BIAS, shift},
-                      {DNNL_ARG_DIFF_DST, out}});
+    arguments.insert(
+        {{DNNL_ARG_SRC, in}, {DNNL_ARG_DIFF_WEIGHTS, inside}, {DNNL_ARG_DIFF_BIAS, shift}, {DNNL_ARG_DIFF_DST, out}});
   }
   made->run.execute(stream(), arguments);
   if (made->reorders() && map == kKernelGradient) made->reorder.execute(stream(), inside, given);
@@ -164,7 +165,7 @@ bool supported(Map map, const Geometry& g, Type type) try {
 
 // The sizes are x, kernel and y, each with `axes` + 2 numbers, then strides, before, after and dilation.
 extern "C" bool lamina_convolution_supported(int64_t map, bool narrow, int64_t axes, int64_t groups,
-                                                            const int64_t* sizes) {
+                                             const int64_t* sizes) {
   auto next = [&](int64_t count) { return lamina::Sizes(std::exchange(sizes, sizes + count), count); };
   auto x = next(axes + 2), kernel = next(axes + 2), y = next(axes + 2);
   auto strides = next(axes), before = next(axes), after = next(axes), dilation = next(axes);

@@ -105,9 +105,12 @@ class Cache {
 
 inline Type type_of(ffi::DataType type) {
   switch (type) {
-    case ffi::DataType::F32: return Type::f32;
-    case ffi::DataType::BF16: return Type::bf16;
-    default: return Type::undef;
+    case ffi::DataType::F32:
+      return Type::f32;
+    case ffi::DataType::BF16:
+      return Type::bf16;
+    default:
+      return Type::undef;
   }
 }
 

@@ -24,12 +24,10 @@ class Product {
   }
 
   // The result stays as it is until the next call.
-  const float* operator()(const float* a) {
+  float* operator()(const float* a) {
     a_.set_data_handle(const_cast<float*>(a));
-    made_->run.execute(stream(), {{DNNL_ARG_SRC, a_},
-                                  {DNNL_ARG_WEIGHTS, b_},
-                                  {DNNL_ARG_DST, y_},
-                                  {DNNL_ARG_SCRATCHPAD, scratchpad_}});
+    made_->run.execute(
+        stream(), {{DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, y_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}});
     return result_.floats();
   }
 
@@ -50,7 +48,7 @@ class Product {
                                         Desc({rows, columns}, Type::f32, Dims{columns, 1}), alone.attr);
       Desc given({inner, columns}, Type::f32, transposed ? Dims{1, inner} : Dims{columns, 1});
       dnnl::reorder pack(dnnl::reorder::primitive_desc(engine(), given, engine(), desc.weights_desc()));
-      return Made{dnnl::matmul(desc), pack,  desc.src_desc(), given, desc.weights_desc(), desc.dst_desc(),
+      return Made{dnnl::matmul(desc),    pack, desc.src_desc(), given, desc.weights_desc(), desc.dst_desc(),
                   desc.scratchpad_desc()};
     });
   }
@@ -91,10 +89,8 @@ class Sum {
   void add(const float* a, const float* b) {
     a_.set_data_handle(const_cast<float*>(a));
     b_.set_data_handle(const_cast<float*>(b));
-    made_->run.execute(stream(), {{DNNL_ARG_SRC, a_},
-                                  {DNNL_ARG_WEIGHTS, b_},
-                                  {DNNL_ARG_DST, y_},
-                                  {DNNL_ARG_SCRATCHPAD, scratchpad_}});
+    made_->run.execute(
+        stream(), {{DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, y_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}});
   }
 
   const float* result() const { return result_.floats(); }

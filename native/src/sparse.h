@@ -18,7 +18,7 @@ struct Geometry {
   size_t axes() const { return strides.size(); }
 };
 
-LAMINA_VECTORS int64_t count(const float* data, int64_t size) {  // of those that are not zero
+LAMINA_VECTORS static inline int64_t count(const float* data, int64_t size) {  // of those that are not zero
   int32_t found = 0;
 #pragma omp simd reduction(+ : found)
   for (int64_t n = 0; n < size; ++n) found += data[n] != 0;
@@ -132,8 +132,8 @@ class Sparse {
       int64_t at = 0, left = place, step = channels();
       bool inside = true;
       for (size_t axis = g_.axes(); axis-- > 0; left /= g_.kernel[axis]) {
-        int64_t index = entry.position[axis] * g_.strides[axis] - g_.before[axis] +
-                        left % g_.kernel[axis] * g_.dilation[axis];
+        int64_t index =
+            entry.position[axis] * g_.strides[axis] - g_.before[axis] + left % g_.kernel[axis] * g_.dilation[axis];
         inside = inside && index >= 0 && index < g_.x[axis + 1];
         at += index * step;
         step *= g_.x[axis + 1];

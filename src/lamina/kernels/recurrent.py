@@ -186,10 +186,10 @@ BY_XLA: dict[str, Any] = {"lstm": (_lstm_forward, _lstm_backward), "gru": (_gru_
 def _computed(name: str, taken: Any, mask: Any, reverse: bool, unroll: bool, keep: bool) -> tuple[Any, Any]:
     """A net's outputs, and what the gradient needs; without `keep` less of it."""
     x, kernel, bias, *others = taken
-    native = _native(x, others[0], mask, unroll)
+    native = _native(x, others[0], unroll)
     if not native:
         return BY_XLA[name][0](x @ kernel + bias, *others, mask, reverse, unroll)  # type: ignore[no-any-return]
-    given = getattr(native, name)(_batch_first(x), *taken[1:], reverse=reverse, keep=keep)
+    given = getattr(native, name)(_batch_first(x), *taken[1:], mask=mask, reverse=reverse, keep=keep)
     y, *states = given[:-1]  # the gates are the last
     return (y, *(state[0 if reverse else -1] for state in (y, *states))), given
 
@@ -206,13 +206,13 @@ def _slopes(name: str, reverse: bool, unroll: bool, kept: Any, cotangents: Any) 
     wanted, taken, mask, given = kept
     x, kernel, _, h, *_ = taken
     slopes = _dense(cotangents)
-    native = _native(x, h, mask, unroll)
+    native = _native(x, h, unroll)
     if not native:
         dz, *others = BY_XLA[name][1](reverse, unroll, given, slopes)
         return dz @ kernel.T, _weight_gradient(x, dz), dz.sum((0, 1)), *others, None
     gradient = getattr(native, f"{name}_gradient")
     taken = (_batch_first(x), *taken[1:])
-    dx, *others = gradient(slopes, taken, given, reverse=reverse, input_too=wanted is not None)
+    dx, *others = gradient(slopes, taken, given, mask=mask, reverse=reverse, input_too=wanted is not None)
     return _batch_first(dx) if wanted is not None else jnp.zeros_like(x), *others, None
 
 
@@ -220,9 +220,9 @@ lstm.defvjp(partial(_kept, "lstm"), partial(_slopes, "lstm"), symbolic_zeros=Tru
 gru.defvjp(partial(_kept, "gru"), partial(_slopes, "gru"), symbolic_zeros=True)
 
 
-def _native(x: Array, h: Array, mask: Any, unroll: bool) -> Any:
-    """lamina-onednn where it serves: for float32, without a mask."""
-    plain = mask is not None or unroll or not x.dtype == h.dtype == jnp.float32
+def _native(x: Array, h: Array, unroll: bool) -> Any:
+    """lamina-onednn where it serves: for float32."""
+    plain = unroll or not x.dtype == h.dtype == jnp.float32
     known = all(isinstance(size, int) and size for size in x.shape)  # a batch size may be a symbol
     return None if plain or not known else onednn()
 

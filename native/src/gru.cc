@@ -1,0 +1,127 @@
+// GRU that resets after its product: h = u h + (1 - u) g.
+#include "sequence.h"
+
+namespace lamina {
+namespace {
+
+// z and a have 3 parts a row: u, r, g. gates keeps u, r, g and what r multiplies.
+LAMINA_VECTORS void gru_step(int64_t rows, int64_t units, const float* z, const float* a, const float* bias,
+                             const float* inner_bias, const float* before, float* gates, float* y) {
+  for (int64_t row = 0; row < rows; ++row, z += 3 * units, a += 3 * units, gates += 4 * units) {
+#pragma omp simd
+    for (int64_t n = 0; n < units; ++n) {
+      auto sum = [&](int64_t at) { return z[at] + bias[at] + (a[at] + inner_bias[at]); };
+      float u = sigmoid(sum(n)), r = sigmoid(sum(units + n));
+      float inner = a[2 * units + n] + inner_bias[2 * units + n];
+      float g = tanh_of(z[2 * units + n] + bias[2 * units + n] + r * inner);
+      gates[n] = u, gates[units + n] = r, gates[2 * units + n] = g, gates[3 * units + n] = inner;
+      y[row * units + n] = u * before[row * units + n] + (1 - u) * g;
+    }
+  }
+}
+
+// The slopes dz of z and da of a; of the state before, `through` is the part that goes by the product.
+LAMINA_VECTORS void gru_step_back(int64_t rows, int64_t units, const float* gates, const float* before, const float* dy,
+                                  const float* through, float* dh, float* dz, float* da) {
+  for (int64_t row = 0; row < rows; ++row, gates += 4 * units, dz += 3 * units, da += 3 * units) {
+#pragma omp simd
+    for (int64_t n = 0; n < units; ++n) {
+      int64_t at = row * units + n;
+      float u = gates[n], r = gates[units + n], g = gates[2 * units + n], inner = gates[3 * units + n];
+      float slope = dy[at] + dh[at] + through[at];
+      float du = slope * (before[at] - g) * u * (1 - u), dg = slope * (1 - u) * (1 - g * g);
+      float dr = dg * inner * r * (1 - r);
+      dz[n] = da[n] = du, dz[units + n] = da[units + n] = dr;
+      dz[2 * units + n] = dg, da[2 * units + n] = dg * r;
+      dh[at] = slope * u;
+    }
+  }
+}
+
+// As `lstm`, with 3 parts for 4 and a second bias, that of the product with the state.
+ffi::Error gru(Mask mask, Array x, Array kernel, Array bias, Array h, Array recurrent, Array inner_bias, Out y,
+               Out gates, bool reverse) {
+  return guarded([&] {
+    int64_t batch = x.dimensions()[0], time = x.dimensions()[1], features = x.dimensions()[2];
+    int64_t units = h.dimensions()[1], width = 3 * units;
+    share(batch, [&](int64_t first, int64_t rows, int64_t) {
+      Part part(time, batch, first, rows, reverse, mask);
+      Product across(part.span * rows, features, width, kernel.typed_data(), false);
+      Product along(rows, units, width, recurrent.typed_data(), false);
+      Room inputs(part.span * rows * features * sizeof(float));
+      for (int64_t start = 0; start < time; start += part.span) {
+        gather_inputs(part, x, start, inputs.floats());
+        const float* z = across(inputs.floats());
+        for (int64_t n = 0; n < part.steps(start); ++n, z += rows * width) {
+          const float* before = part.before(*y, h, start + n);
+          float* now = part.in(*y, start + n);
+          gru_step(rows, units, z, along(before), bias.typed_data(), inner_bias.typed_data(), before,
+                   part.in(*gates, start + n), now);
+          part.each_masked(start + n,
+                           [&](int64_t row) { std::copy_n(before + row * units, units, now + row * units); });
+        }
+      }
+    });
+  });
+}
+
+ffi::Error gru_gradient(Mask mask, Array dy, Array dh, Array x, Array kernel, Array h, Array recurrent, Array y,
+                        Array gates, Out dx, Out dkernel, Out dbias, Out dh0, Out drecurrent, Out dinner,
+                        bool reverse) {
+  return guarded([&] {
+    int64_t batch = x.dimensions()[0], time = x.dimensions()[1], features = x.dimensions()[2];
+    int64_t units = h.dimensions()[1], width = 3 * units;
+    Totals totals(threads_for(batch), {&dkernel, &dbias, &drecurrent, &dinner});
+    share(batch, [&](int64_t first, int64_t rows, int64_t thread) {
+      Part part(time, batch, first, rows, reverse, mask);
+      int64_t all = part.span * rows, count = rows * units;
+      Product across(all, width, features, kernel.typed_data(), true);
+      Product along(rows, width, units, recurrent.typed_data(), true);
+      Sum to_kernel(all, features, width), to_recurrent(all, units, width);
+      std::vector<float> to_bias(width, 0.0f), to_inner(width, 0.0f), none(count, 0.0f), dh_kept(count);
+      Room slopes(all * width * sizeof(float)), inner(all * width * sizeof(float));
+      Room inputs(all * std::max(features, units) * sizeof(float));
+      float* dh_now = dh0->typed_data() + first * units;
+      std::copy_n(dh.typed_data() + first * units, count, dh_now);
+      const float* through = none.data();
+      for (int64_t start = part.last_span(); start >= 0; start -= part.span) {
+        int64_t steps = part.steps(start);
+        for (float* each : {slopes.floats(), inner.floats()}) {
+          std::fill(each + steps * rows * width, each + all * width, 0.0f);
+        }
+        for (int64_t n = steps - 1; n >= 0; --n) {
+          int64_t step = start + n, at = n * rows * width;
+          const float* dy_now = part.in(dy, step);
+          part.each_masked(step, [&](int64_t row) {
+            for (int64_t u = row * units; u < (row + 1) * units; ++u) dh_kept[u] = dy_now[u] + dh_now[u] + through[u];
+          });
+          gru_step_back(rows, units, part.in(gates, step), part.before(y, h, step), dy_now, through, dh_now,
+                        slopes.floats() + at, inner.floats() + at);
+          part.each_masked(step, [&](int64_t row) {
+            std::fill_n(slopes.floats() + at + row * width, width, 0.0f);
+            std::fill_n(inner.floats() + at + row * width, width, 0.0f);
+            std::copy_n(&dh_kept[row * units], units, dh_now + row * units);
+          });
+          through = along(inner.floats() + at);
+        }
+        add_rows(all, width, slopes.floats(), to_bias.data());
+        add_rows(all, width, inner.floats(), to_inner.data());
+        gather_states(part, y, h, start, inputs.floats());
+        to_recurrent.add(inputs.floats(), inner.floats());
+        gather_inputs(part, x, start, inputs.floats());
+        to_kernel.add(inputs.floats(), slopes.floats());
+        if (dx->element_count()) scatter_slopes(part, across(slopes.floats()), start, dx);
+      }
+      add(count, 1.0f, through, dh_now);
+      totals.put(thread, {to_kernel.result(), to_bias.data(), to_recurrent.result(), to_inner.data()});
+    });
+    totals.finish();
+  });
+}
+
+}  // namespace
+}  // namespace lamina
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_gru, lamina::gru, (lamina::arrays<6, 2>().Attr<bool>("reverse")));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_gru_gradient, lamina::gru_gradient,
+                              (lamina::arrays<8, 6>().Attr<bool>("reverse")));

@@ -1,0 +1,155 @@
+// What LSTM and GRU over whole sequences share. Rows of a batch do not meet: each thread takes its part of them through
+// all steps with products of its own, and no thread waits for another. What is not sequential, the products with the
+// input and with its kernel, is done for a span of steps at once, while their rows are in the cache.
+#pragma once
+
+#include <exception>
+
+#include "gates.h"
+#include "onednn.h"
+#include "product.h"
+
+namespace lamina {
+
+using Array = ffi::Buffer<ffi::F32>;
+using Mask = ffi::Buffer<ffi::PRED>;  // (time, batch), or empty where all steps count
+using Out = ffi::Result<Array>;
+
+constexpr int64_t kRows = 128;  // so many rows make a product efficient
+
+inline int64_t least(int64_t a, int64_t b) { return std::min(a, b); }
+
+// One thread's rows of a sequence.
+struct Part {
+  int64_t time, batch, first, rows, span;
+  bool reverse;
+  const bool* mask;
+
+  Part(int64_t time, int64_t batch, int64_t first, int64_t rows, bool reverse, Mask& mask)
+      : time(time),
+        batch(batch),
+        first(first),
+        rows(rows),
+        span(least(time, (kRows + rows - 1) / rows)),
+        reverse(reverse),
+        mask(mask.element_count() ? mask.typed_data() : nullptr) {}
+
+  int64_t at(int64_t step) const { return reverse ? time - 1 - step : step; }
+  int64_t steps(int64_t start) const { return least(span, time - start); }  // of the span that begins there
+  int64_t last_span() const { return (time - 1) / span * span; }
+
+  // run(row) for each row that does not count at a step: there all states stay.
+  template <typename Run>
+  void each_masked(int64_t step, Run run) const {
+    for (int64_t row = 0; mask && row < rows; ++row) {
+      if (!mask[at(step) * batch + first + row]) run(row);
+    }
+  }
+
+  // The rows at a step of data (time, batch, width). Where one step alone is kept, the data are (1, batch, width).
+  template <typename Buffer>
+  float* in(Buffer& data, int64_t step) const {
+    auto shape = data.dimensions();
+    return data.typed_data() + ((shape[0] > 1 ? at(step) * batch : 0) + first) * shape[2];
+  }
+  // Those before a step; before the first one they are start's, (batch, width).
+  template <typename Buffer>
+  float* before(Buffer& data, Array& start, int64_t step) const {
+    return step ? in(data, step - 1) : start.typed_data() + first * start.dimensions()[1];
+  }
+};
+
+// What goes into the steps of a span, (span * rows, features), zeros where the span has no step; x is (batch, time,
+// features).
+inline void gather_inputs(const Part& part, Array& x, int64_t start, float* to) {
+  int64_t features = x.dimensions()[2], steps = part.steps(start);
+  for (int64_t n = 0; n < steps; ++n) {
+    const float* from = x.typed_data() + (part.first * part.time + part.at(start + n)) * features;
+    for (int64_t row = 0; row < part.rows; ++row, to += features) {
+      std::copy_n(from + row * part.time * features, features, to);
+    }
+  }
+  std::fill_n(to, (part.span - steps) * part.rows * features, 0.0f);
+}
+
+// The way back, into dx of x's shape.
+inline void scatter_slopes(const Part& part, const float* from, int64_t start, Out& dx) {
+  int64_t features = dx->dimensions()[2], steps = part.steps(start);
+  for (int64_t n = 0; n < steps; ++n) {
+    float* to = dx->typed_data() + (part.first * part.time + part.at(start + n)) * features;
+    for (int64_t row = 0; row < part.rows; ++row, from += features) {
+      std::copy_n(from, features, to + row * part.time * features);
+    }
+  }
+}
+
+// The states before the steps of a span, (span * rows, units).
+inline void gather_states(const Part& part, Array& y, Array& h, int64_t start, float* to) {
+  int64_t size = part.rows * h.dimensions()[1], steps = part.steps(start);
+  for (int64_t n = 0; n < steps; ++n, to += size) std::copy_n(part.before(y, h, start + n), size, to);
+  std::fill_n(to, (part.span - steps) * size, 0.0f);
+}
+
+inline void add_rows(int64_t rows, int64_t width, const float* from, float* to) {
+  for (int64_t row = 0; row < rows; ++row, from += width) add(width, 1.0f, from, to);
+}
+
+// run(first, rows, part) for parts of the batch, one a thread; at most `threads_for(batch)` parts.
+inline int64_t threads_for(int64_t batch) { return least(omp_get_max_threads(), (batch + 3) / 4); }
+
+template <typename Run>
+void share(int64_t batch, Run run) {
+  std::exception_ptr failed;
+#pragma omp parallel num_threads(static_cast<int>(threads_for(batch)))
+  {
+    int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
+    int64_t first = batch * thread / threads, end = batch * (thread + 1) / threads;
+    try {
+      if (end > first) run(first, end - first, thread);
+    } catch (...) {
+#pragma omp critical
+      failed = std::current_exception();
+    }
+  }
+  if (failed) std::rethrow_exception(failed);
+}
+
+// What each thread has summed up, added in the threads' order.
+class Totals {
+ public:
+  Totals(int64_t threads, std::vector<Out*> outs) : outs_(std::move(outs)), parts_(threads) {}
+
+  void put(int64_t thread, std::vector<const float*> sums) {
+    for (size_t n = 0; n < sums.size(); ++n) {
+      parts_[thread].emplace_back(sums[n], sums[n] + (*outs_[n])->element_count());
+    }
+  }
+  void finish() {
+    for (size_t n = 0; n < outs_.size(); ++n) {
+      float* out = (*outs_[n])->typed_data();
+      int64_t size = (*outs_[n])->element_count();
+      std::fill(out, out + size, 0.0f);
+      for (auto& part : parts_) {
+        if (!part.empty()) add(size, 1.0f, part[n].data(), out);
+      }
+    }
+  }
+
+ private:
+  std::vector<Out*> outs_;
+  std::vector<std::vector<std::vector<float>>> parts_;
+};
+
+// What a handler takes and gives: a mask, and so many float32 arrays.
+template <size_t arguments, size_t results>
+auto arrays() {
+  if constexpr (results > 0) {
+    return arrays<arguments, results - 1>().template Ret<Array>();
+  } else if constexpr (arguments > 0) {
+    return arrays<arguments - 1, 0>().template Arg<Array>();
+  } else {
+    return ffi::Ffi::Bind().template Arg<Mask>();
+  }
+}
+
+}  // namespace lamina
