@@ -312,7 +312,7 @@ def test_configs_of_the_users_own():
         (
             lambda: initializers.RandomNormal(stddev=-1),
             ValueError,
-            "RandomNormal(stddev=-1): expected a number of at least 0",
+            "RandomNormal(stddev=-1): expected a finite number of at least 0",
         ),
         (lambda: initializers.RandomNormal(mean="0"), ValueError, "RandomNormal(mean='0'): expected a number"),
         (lambda: initializers.RandomUniform(2, 1), ValueError, "minval=2 lies above maxval=1"),

@@ -14,6 +14,12 @@ from lamina import layers
 
 ROWS = 6
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
+told = [case for case in CASES if "training" in inspect.signature(getattr(layers, case.name).call).parameters]
+in_both_ways = pytest.mark.parametrize(  # a layer that is not told of training has one formula
+    ("case", "training"),
+    [(case, False) for case in CASES] + [(case, True) for case in told],
+    ids=str,
+)
 
 
 def data(case: Case, rows: int = ROWS, dtype: str = "float32") -> np.ndarray:
@@ -59,8 +65,7 @@ def scalar(call, x):
     return jax.grad(loss, (0, 1))
 
 
-@every_case
-@pytest.mark.parametrize("training", [False, True])
+@in_both_ways
 def test_equals_keras(case, training):
     if training and case.random:
         pytest.skip("draws random numbers: test_random.py looks at those")
@@ -120,8 +125,7 @@ def test_rows_do_not_depend_on_each_other(case):
     np.testing.assert_allclose(layer(x, training=False)[:2], layer(x[:2], training=False), rtol=1e-6, atol=1e-6)
 
 
-@every_case
-@pytest.mark.parametrize("training", [False, True])
+@in_both_ways
 def test_gradients_equal_finite_differences(case, training):
     if case.divides:
         pytest.skip("takes its divisor as a constant")
