@@ -101,12 +101,12 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: int | str, step
     if is_stream(x):
         return _predict_stream(model, x, verbose, steps, callbacks)
     x = _rows(model, x)
-    carries = predictor_for(model).recipe.carried
-    size = _piece(x, model.entry.batch_size if carries and batch_size is None else batch_size)
+    predictor = predictor_for(model)
+    size = _piece(x, model.entry.batch_size if predictor.recipe.carried and batch_size is None else batch_size)
     if steps is not None:
         x = x[: positive(steps) * size]
     if len(x) <= size and not callbacks and verbose in ("auto", 0):
-        return each(np.asarray, predictor_for(model)(x))
+        return each(np.asarray, predictor(x))
     return _pieces(model, [x[start : start + size] for start in range(0, len(x), size)], verbose, callbacks)
 
 
