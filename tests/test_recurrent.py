@@ -562,3 +562,14 @@ def test_kernels_equal_the_plain_scan(reverse):
     want += slopes(lambda z, h, k, b: plain(gru, z, [h], k, b), z, h, kernel, bias)
     for mine, its in zip(got, want, strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("between", [[], [layers.Dropout(0.2)]], ids=["at once", "after a dropout"])
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [(lambda: layers.LSTM(4), "LSTM"), (lambda: layers.Bidirectional(layers.GRU(4)), "GRU")],
+    ids=["plain", "wrapped"],
+)
+def test_a_stack_of_recurrent_layers_is_told_of_return_sequences(first, said, between):
+    with pytest.raises(ShapeError, match=rf"give all its steps: {said}\(\.\.\., return_sequences=True\)"):
+        lamina.Sequential([layers.Input((5, 3)), first(), *between, layers.LSTM(4)])

@@ -27,7 +27,7 @@ def cannot_take(stack: Sequence[Any], index: int, flow: Sequence[Shape], reason:
         told = reason if i == index else f"{_text(flow[i])} -> {_text(flow[i + 1])}"
         lines.append(f"{arrow} {i + 1:3}  {stack[i].name:{width}}  {_call(stack[i])}  {told}")
     hint = _no_length(stack[:index]) if None in shape[-1:] else ""
-    hint = hint or _hint(layer, shape)
+    hint = hint or _last_step(layer, stack[:index], shape, flow) or _hint(layer, shape)
     error = ShapeError("\n".join([*lines, hint] if hint else lines))
     error.named = True
     return error
@@ -46,6 +46,19 @@ def _no_length(before: Sequence[Any]) -> str:
     """What to type where the unknown size is the length of a text."""
     if before and getattr(before[-1], "output_sequence_length", 0) is None:
         return "Say how many words a text has: output_sequence_length=n; or take output_mode='multi_hot'."
+    return ""
+
+
+def _last_step(layer: Any, before: Sequence[Any], shape: Shape, flow: Sequence[Shape]) -> str:
+    """What to type where a recurrent layer before gives its last step alone, and this one wants them all."""
+    if layer.input_spec is None or layer.input_spec.ndim != len(shape) + 1:
+        return ""
+    for i, each in reversed(list(enumerate(before))):
+        inner = getattr(each, "layer", each)  # of a Bidirectional
+        if getattr(inner, "return_sequences", None) is False:
+            return f"Let {each.name} give all its steps: {type(inner).__name__}(..., return_sequences=True)."
+        if flow[i] != flow[i + 1]:
+            break
     return ""
 
 
