@@ -116,7 +116,7 @@ class _Sliding(Layer):
             )
 
 
-def _not_both(layer: Any) -> None:
+def not_both(layer: Any) -> None:
     if max(layer.strides) > 1 and max(layer.dilation_rate) > 1:
         raise ArgumentError(
             f"{type(layer).__name__}(strides={layer.strides}, dilation_rate={layer.dilation_rate}): only one of the "
@@ -143,7 +143,7 @@ class _Conv(_Sliding):
 
     def validate(self) -> None:
         super().validate()
-        _not_both(self)
+        not_both(self)
         if self.filters % self.groups:
             raise ArgumentError(
                 f"{type(self).__name__}(filters={self.filters}, groups={self.groups}): groups must divide filters."
@@ -212,7 +212,7 @@ class _ConvTranspose(_Sliding):
 
     def validate(self) -> None:
         super().validate()
-        _not_both(self)
+        not_both(self)
         if any(more >= stride for more, stride in zip(self.output_padding or (), self.strides, strict=False)):
             raise ArgumentError(
                 f"{type(self).__name__}(strides={self.strides}, output_padding={self.output_padding}): "

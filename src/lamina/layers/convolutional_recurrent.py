@@ -9,10 +9,11 @@ import jax.numpy as jnp
 
 from lamina import activations
 from lamina.config import data_format
-from lamina.errors import ArgumentError, ShapeError
+from lamina.errors import ShapeError
 from lamina.kernels import recurrent
 from lamina.kernels.convolution import convolve
 from lamina.kernels.convolution_by_xla import spread
+from lamina.layers.convolution import not_both
 from lamina.layers.recurrent import WithCell
 from lamina.layers.recurrent_cells import Cell, LongShortTerm
 from lamina.layers.recurrent_settings import Forget, Gate, Group, Rules, Seed, Starts, Steps
@@ -151,11 +152,7 @@ class ConvLSTM(Steps, Seed, Rules, Forget, Starts, Gate, Window, WithCell):
 
     def validate(self) -> None:
         super().validate()
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ArgumentError(
-                f"{type(self).__name__}(strides={self.strides}, dilation_rate={self.dilation_rate}): only one of the "
-                "two may be above 1."
-            )
+        not_both(self)
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)

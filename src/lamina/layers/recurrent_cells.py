@@ -113,7 +113,7 @@ class Cell(Layer):
 
     def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
         """The output and the next states, from the input's share."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs a method advance(self, z, states, drop).")
 
     def draws(self: Any, state: Array, training: bool) -> Any:
         """What `recurrent_dropout` multiplies the state with, the same at every step."""
