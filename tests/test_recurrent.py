@@ -393,10 +393,10 @@ def test_a_stateful_convolutional_lstm_goes_on_where_it_stopped():
 def test_convolutional_lstm_drops_apart_for_each_gate_the_same_at_every_step():
     plain = {"activation": "linear", "recurrent_activation": "linear", "recurrent_initializer": "zeros"}
     layer = layers.ConvLSTM1D(3, 1, dropout=0.5, use_bias=False, seed=1, return_sequences=True, **plain)
-    x = np.ones((40, 2, 6, 1), "float32")
+    x = np.ones((400, 2, 6, 1), "float32")
     layer(x)
     layer.cell.kernel.assign(np.ones((1, 1, 12)))
-    share = np.asarray(layer.cell.project(x[:, 0], True)).reshape(40, 6, 4, 3)
+    share = np.asarray(layer.cell.project(x[:, 0], True)).reshape(400, 6, 4, 3)
     assert set(np.unique(share)) == {0.0, 2.0} and abs(share.mean() - 1) < 0.1
     assert len({gate.tobytes() for gate in np.moveaxis(share[..., 0], -1, 0)}) == 4
     first, second = np.moveaxis(layer(x, training=True), 1, 0)  # i g o, and i g o (1 + f)
