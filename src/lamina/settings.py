@@ -215,6 +215,13 @@ def positive(value: Any) -> int:
     return integer(value)
 
 
+def count(value: Any) -> int:
+    """A whole number of at least 0."""
+    if integer(value) < 0:
+        raise ArgumentError(f"expected a whole number of at least 0, got {value!r}.")
+    return integer(value)
+
+
 def flag(value: Any) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
@@ -261,6 +268,12 @@ def one_of(*choices: Any) -> Callable[[Any], Any]:
         return value
 
     return choice
+
+
+def word(*choices: str) -> Callable[[Any], Any]:
+    """One of a few words, in whatever case."""
+    choice = one_of(*choices)
+    return lambda value: choice(value.lower() if isinstance(value, str) else value)
 
 
 def checked(function: str, name: str, convert: Callable[[Any], Any], value: Any) -> Any:

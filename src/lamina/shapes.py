@@ -57,14 +57,16 @@ def full_shape(shape: Any, what: str = "shape") -> Shape:
     return tuple(None if size is None else int(size) for size in sizes)
 
 
-def per_axis(rank: int, convert: Callable[[Any], Any] = positive) -> Callable[[Any], tuple[Any, ...]]:
+def per_axis(
+    rank: int, convert: Callable[[Any], Any] = positive, wanted: str = "one value, or one for each of {rank} axes"
+) -> Callable[[Any], tuple[Any, ...]]:
     """A setting's converter: one value for all of `rank` axes, or a sequence with one for each."""
 
     def converted(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, (tuple, list)):
             return (convert(value),) * rank
         if len(value) != rank:
-            raise ArgumentError(f"expected one value, or one for each of {rank} axes, got {value!r}.")
+            raise ArgumentError(f"expected {wanted.format(rank=rank)}, got {value!r}.")
         return tuple(convert(each) for each in value)
 
     return converted

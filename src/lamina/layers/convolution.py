@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
@@ -14,33 +13,10 @@ from lamina.errors import ArgumentError, ShapeError
 from lamina.kernels.convolution import convolve, convolve_transposed
 from lamina.kernels.convolution_by_xla import spread
 from lamina.layer import Layer
-from lamina.settings import Setting, flag, integer, one_of, optional, positive, setting
-from lamina.shapes import InputSpec, Shape
+from lamina.settings import Setting, count, flag, optional, positive, setting, word
+from lamina.shapes import InputSpec, Shape, per_axis
 
 Array = jax.Array
-
-
-def _one_for_each(rank: int, convert: Callable[[Any], int]) -> Callable[[Any], tuple[int, ...]]:
-    """Takes one size for all axes, or one for each."""
-
-    def sizes(value: Any) -> tuple[int, ...]:
-        values = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
-        if len(values) != rank:
-            raise ArgumentError(f"expected a whole number, or {rank} of them, got {value!r}.")
-        return tuple(map(convert, values))
-
-    return sizes
-
-
-def _padding(*choices: str) -> Callable[[Any], Any]:
-    """One of `choices`, in whatever case."""
-    return lambda value: one_of(*choices)(value.lower() if isinstance(value, str) else value)
-
-
-def _not_negative(value: Any) -> int:
-    if integer(value) < 0:
-        raise ArgumentError(f"expected a whole number of at least 0, got {value!r}.")
-    return integer(value)
 
 
 class _Sliding(Layer):
@@ -60,13 +36,14 @@ class _Sliding(Layer):
     ) -> None:
         if rank:
             cls.rank = rank
-            size = _one_for_each(rank, positive)
+            wanted = f"a whole number, or {rank} of them"
+            size = per_axis(rank, wanted=wanted)
             converts = {
                 "kernel_size": size,
                 "strides": size,
                 "dilation_rate": size,
-                "output_padding": optional(_one_for_each(rank, _not_negative)),
-                "padding": _padding(*paddings),
+                "output_padding": optional(per_axis(rank, count, wanted)),
+                "padding": word(*paddings),
             }
             fields = {name: cls.settings[name] for name in (*first, *cls.settings)}
             for name in converts.keys() & fields.keys():
@@ -105,15 +82,20 @@ class _Sliding(Layer):
 
     def _check_input(self: Any, shape: Shape) -> None:
         super()._check_input(shape)
-        if not self.covered or self.padding != "valid":
-            return
-        sizes = shape[1:-1] if self.data_format == "channels_last" else shape[2:]
-        needed = spread(self.kernel_size, self.dilation_rate)
-        if any(size is not None and size < least for size, least in zip(sizes, needed, strict=True)):
-            raise ShapeError(
-                f"wants at least {' x '.join(map(str, needed))} for its window, got {' x '.join(map(str, sizes))}: "
-                "take a smaller kernel_size or padding='same'"
-            )
+        if self.covered:
+            window_within(self, shape[1:-1] if self.data_format == "channels_last" else shape[2:])
+
+
+def window_within(layer: Any, sizes: Shape) -> tuple[int, ...]:
+    """How many elements the layer's window reaches over; where nothing is padded it must lie within `sizes`."""
+    needed = spread(layer.kernel_size, layer.dilation_rate)
+    short = any(size is not None and size < least for size, least in zip(sizes, needed, strict=True))
+    if short and layer.padding == "valid":
+        raise ShapeError(
+            f"wants at least {' x '.join(map(str, needed))} for its window, got {' x '.join(map(str, sizes))}: "
+            "take a smaller kernel_size or padding='same'"
+        )
+    return needed
 
 
 def not_both(layer: Any) -> None:

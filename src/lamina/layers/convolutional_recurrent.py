@@ -12,20 +12,14 @@ from lamina.config import data_format
 from lamina.errors import ShapeError
 from lamina.kernels import recurrent
 from lamina.kernels.convolution import convolve
-from lamina.kernels.convolution_by_xla import spread
-from lamina.layers.convolution import not_both
+from lamina.layers.convolution import not_both, window_within
 from lamina.layers.recurrent import WithCell
 from lamina.layers.recurrent_cells import Cell, LongShortTerm
 from lamina.layers.recurrent_settings import Forget, Gate, Group, Rules, Seed, Starts, Steps
-from lamina.settings import Setting, flag, one_of, positive, setting
+from lamina.settings import Setting, flag, positive, setting, word
 from lamina.shapes import InputSpec, Shape, per_axis
 
 Array = jax.Array
-
-
-def _padding(value: Any) -> Any:
-    """ "valid" or "same", in whatever case."""
-    return one_of("valid", "same")(value.lower() if isinstance(value, str) else value)
 
 
 class Window(Group):
@@ -34,7 +28,7 @@ class Window(Group):
     filters: int = setting(positive)
     kernel_size: Any
     strides: Any = 1
-    padding: str = setting(_padding, default="valid")
+    padding: str = setting(word("valid", "same"), default="valid")
     data_format: str | None = setting(data_format, default=None)
     dilation_rate: Any = 1
     activation: Any = setting(activations.get, default="tanh")
@@ -56,12 +50,7 @@ class ConvLSTMCell(Seed, Rules, Forget, Starts, Gate, Window, LongShortTerm):
         _, *sizes, channels = self._last(input_shape)
         if None in (*sizes, channels):
             raise ShapeError(f"needs to know the sizes and channels of its images, got {tuple(input_shape)}")
-        needed = spread(self.kernel_size, self.dilation_rate)
-        if self.padding == "valid" and any(size < least for size, least in zip(sizes, needed, strict=True)):
-            raise ShapeError(
-                f"wants at least {' x '.join(map(str, needed))} for its window, got {' x '.join(map(str, sizes))}: "
-                "take a smaller kernel_size or padding='same'"
-            )
+        needed = window_within(self, tuple(sizes))
         reach = needed if self.padding == "valid" else (1,) * len(sizes)
         steps = zip(sizes, reach, self.strides, strict=True)
         self.positions = tuple((size - least) // stride + 1 for size, least, stride in steps)

@@ -15,7 +15,7 @@ from lamina.errors import ArgumentError, DataError, NotAdaptedError, user_facing
 from lamina.host import Adapting, HostLayer, raw
 from lamina.layer import Layer
 from lamina.layers.hashes import MODES, buckets, dense, encoded, encoded_shape, mode, salt, tally
-from lamina.settings import flag, integer, one_of, optional, setting
+from lamina.settings import count, flag, integer, one_of, optional, setting
 from lamina.shapes import Shape
 
 DROPPED = -2
@@ -51,13 +51,6 @@ def known_encoding(value: Any) -> str:
     except (LookupError, TypeError):
         raise ArgumentError(f"expected an encoding that Python knows, as 'utf-8', got {value!r}.") from None
     return str(value)
-
-
-def not_below_0(value: Any) -> int:
-    """A whole number of at least 0."""
-    if integer(value) < 0:
-        raise ArgumentError(f"expected a whole number of at least 0, got {value!r}.")
-    return integer(value)
 
 
 class Lookup(Adapting, HostLayer):
@@ -306,7 +299,7 @@ class IntegerLookup(Lookup):
     """
 
     max_tokens: int | None = setting(optional(integer), default=None)
-    num_oov_indices: int = setting(not_below_0, default=1)
+    num_oov_indices: int = setting(count, default=1)
     mask_token: Any = setting(optional(integer), default=None)
     oov_token: Any = setting(optional(integer), default=-1)
     vocabulary: Any = setting(inline, default=None)
@@ -338,7 +331,7 @@ class StringLookup(Lookup):
     """
 
     max_tokens: int | None = setting(optional(integer), default=None)
-    num_oov_indices: int = setting(not_below_0, default=1)
+    num_oov_indices: int = setting(count, default=1)
     mask_token: Any = setting(text, default=None)
     oov_token: Any = setting(text, default="[UNK]")
     vocabulary: Any = setting(inline, default=None)

@@ -11,14 +11,10 @@ from lamina.config import data_format
 from lamina.errors import ShapeError
 from lamina.kernels import pooling
 from lamina.layer import Layer
-from lamina.settings import checked, flag, one_of, setting
+from lamina.settings import checked, flag, setting, word
 from lamina.shapes import InputSpec, per_axis, spatial_axes
 
 Array = jax.Array
-
-
-def _padding(value: Any) -> Any:
-    return one_of("valid", "same")(value.lower() if isinstance(value, str) else value)
 
 
 class Pooling(Layer):
@@ -29,7 +25,7 @@ class Pooling(Layer):
 
     pool_size: Any
     strides: Any = None
-    padding: str = setting(_padding, default="valid")
+    padding: str = setting(word("valid", "same"), default="valid")
     data_format: str | None = setting(data_format, default=None)
 
     kernel: ClassVar[Any]

@@ -12,7 +12,7 @@ from jax import lax
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layer import Layer
-from lamina.settings import integer, one_of, positive, setting
+from lamina.settings import count, integer, one_of, positive, setting
 from lamina.shapes import InputSpec, per_axis, spatial_axes
 
 Array = jax.Array
@@ -121,13 +121,7 @@ class RepeatVector(Layer):
         return jnp.broadcast_to(x[:, None], (x.shape[0], self.n, x.shape[1]))
 
 
-def _count(value: Any) -> int:
-    if integer(value) < 0:
-        raise ArgumentError(f"expected a whole number of at least 0, got {value!r}.")
-    return integer(value)
-
-
-_pair = per_axis(2, _count)  # before and after
+_pair = per_axis(2, count)  # before and after
 
 
 class Cropping(Layer):
