@@ -10,82 +10,74 @@ from lamina.errors import missing_attribute, user_facing
 from lamina.layer import Layer
 from lamina.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from lamina.layers.augmentation import (
-    AutoContrast,
-    ContrastLimitedAdaptiveHistogramEqualization,
-    Equalization,
     RandomBrightness,
     RandomColorDegeneration,
     RandomContrast,
-    RandomGaussianBlur,
     RandomGrayscale,
     RandomHue,
     RandomInvert,
     RandomPosterization,
     RandomSaturation,
-    RandomSharpness,
     Solarization,
 )
-from lamina.layers.convolution import (
-    Conv1D,
-    Conv1DTranspose,
-    Conv2D,
-    Conv2DTranspose,
-    Conv3D,
-    Conv3DTranspose,
-    Convolution1D,
-    Convolution1DTranspose,
-    Convolution2D,
-    Convolution2DTranspose,
-    Convolution3D,
-    Convolution3DTranspose,
-    DepthwiseConv1D,
-    DepthwiseConv2D,
+from lamina.layers.augmentation_chains import AugMix, RandAugment, RandomColorJitter
+from lamina.layers.augmentation_sharpness import RandomGaussianBlur, RandomSharpness
+from lamina.layers.categories import CategoryEncoding, Discretization
+from lamina.layers.convolution import Conv1D, Conv2D, Conv3D, Convolution1D, Convolution2D, Convolution3D
+from lamina.layers.convolution_depthwise import DepthwiseConv1D, DepthwiseConv2D
+from lamina.layers.convolution_separable import (
     SeparableConv1D,
     SeparableConv2D,
     SeparableConvolution1D,
     SeparableConvolution2D,
+)
+from lamina.layers.convolution_transposed import (
+    Conv1DTranspose,
+    Conv2DTranspose,
+    Conv3DTranspose,
+    Convolution1DTranspose,
+    Convolution2DTranspose,
+    Convolution3DTranspose,
 )
 from lamina.layers.convolutional_recurrent import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
 from lamina.layers.einsum import EinsumDense
 from lamina.layers.embeddings import Embedding
 from lamina.layers.hashes import Hashing
+from lamina.layers.histograms import AutoContrast, ContrastLimitedAdaptiveHistogramEqualization, Equalization
 from lamina.layers.images import CenterCrop, RandomCrop, Resizing
 from lamina.layers.lookup import IntegerLookup, StringLookup
 from lamina.layers.masks import Identity, Masking
 from lamina.layers.merging import CLASSES, FUNCTIONS
-from lamina.layers.mixing import (
-    AugMix,
-    CutMix,
-    MaxNumBoundingBoxes,
-    MixUp,
-    RandAugment,
-    RandomColorJitter,
-    RandomErasing,
-)
+from lamina.layers.mixing import CutMix, MaxNumBoundingBoxes, MixUp, RandomErasing
 from lamina.layers.names import held
 from lamina.layers.names import registry as registry
-from lamina.layers.normalizations import (
-    BatchNormalization,
-    GroupNormalization,
-    LayerNormalization,
-    RMSNormalization,
-    SpectralNormalization,
-    UnitNormalization,
-)
+from lamina.layers.normalizations import BatchNormalization, GroupNormalization, LayerNormalization
+from lamina.layers.norms import RMSNormalization, SpectralNormalization, UnitNormalization
+from lamina.layers.pipelines import Pipeline
 from lamina.layers.pooling import (
-    AdaptiveAveragePooling1D,
-    AdaptiveAveragePooling2D,
-    AdaptiveAveragePooling3D,
-    AdaptiveMaxPooling1D,
-    AdaptiveMaxPooling2D,
-    AdaptiveMaxPooling3D,
     AveragePooling1D,
     AveragePooling2D,
     AveragePooling3D,
     AvgPool1D,
     AvgPool2D,
     AvgPool3D,
+    MaxPool1D,
+    MaxPool2D,
+    MaxPool3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
+from lamina.layers.pooling_adaptive import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
+from lamina.layers.pooling_global import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalAveragePooling3D,
@@ -98,16 +90,11 @@ from lamina.layers.pooling import (
     GlobalMaxPooling1D,
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
-    MaxPool1D,
-    MaxPool2D,
-    MaxPool3D,
-    MaxPooling1D,
-    MaxPooling2D,
-    MaxPooling3D,
 )
-from lamina.layers.preprocessing import CategoryEncoding, Discretization, Normalization, Pipeline, Rescaling
+from lamina.layers.preprocessing import Normalization, Rescaling
 from lamina.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
-from lamina.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from lamina.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell
+from lamina.layers.recurrent_stacks import StackedRNNCells
 from lamina.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,

@@ -1,4 +1,4 @@
-"""Layers that slide a small kernel over a sequence, an image or a volume."""
+"""Layers that slide a small kernel over a sequence, an image or a volume; and what all convolutions share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lamina import activations, constraints, initializers, regularizers
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
-from lamina.kernels.convolution import convolve, convolve_transposed
+from lamina.kernels.convolution import convolve
 from lamina.kernels.convolution_by_xla import spread
 from lamina.layer import Layer
 from lamina.settings import Setting, count, flag, optional, positive, setting, word
@@ -19,7 +19,7 @@ from lamina.shapes import InputSpec, Shape, per_axis
 Array = jax.Array
 
 
-class _Sliding(Layer):
+class Sliding(Layer):
     """What all of them share: sizes with one number for each axis, the bias, and where the channels stand.
 
     The settings are fields of the families below, in Keras's order. A family has `make_kernels(channels)`, which makes
@@ -106,7 +106,7 @@ def not_both(layer: Any) -> None:
         )
 
 
-class _Conv(_Sliding):
+class _Conv(Sliding):
     filters: int = setting(positive)
     kernel_size: Any
     strides: Any = 1
@@ -173,182 +173,4 @@ class Conv3D(_Conv, rank=3):
     """
 
 
-class _ConvTranspose(_Sliding):
-    filters: int = setting(positive)
-    kernel_size: Any
-    strides: Any = 1
-    padding: str = "valid"
-    output_padding: Any = None
-    data_format: str | None = setting(data_format, default=None)
-    dilation_rate: Any = 1
-    activation: Any = setting(activations.get, default=None)
-    use_bias: bool = setting(flag, default=True)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
-
-    covered: ClassVar[bool] = False
-
-    def validate(self) -> None:
-        super().validate()
-        not_both(self)
-        if any(more >= stride for more, stride in zip(self.output_padding or (), self.strides, strict=False)):
-            raise ArgumentError(
-                f"{type(self).__name__}(strides={self.strides}, output_padding={self.output_padding}): "
-                "output_padding must be below strides on every axis."
-            )
-
-    def make_kernels(self, channels: int) -> int:
-        self.kernel = self.add("kernel", (*self.kernel_size, self.filters, channels))
-        return self.filters
-
-    def slide(self, x: Array, bias: Array | None) -> Array:
-        how = (self.strides, self.padding, self.dilation_rate, self.output_padding)
-        y = convolve_transposed(x, self.kernel, *how)
-        return y if bias is None else y + bias
-
-
-class Conv1DTranspose(_ConvTranspose, rank=1):
-    """Maps (batch, steps, channels) to (batch, more steps, filters): the way back of a `Conv1D`, as its gradient goes.
-
-    See `Conv2DTranspose`.
-
-    >>> Conv1DTranspose(3, 2, strides=2)(jnp.ones((1, 5, 4))).shape
-    (1, 10, 3)
-    """
-
-
-class Conv2DTranspose(_ConvTranspose, rank=2):
-    """Maps (batch, rows, columns, channels) to (batch, more rows, more columns, filters): the way back of a `Conv2D`.
-
-    Every input element adds its multiple of the kernel to the output, `strides` apart. n rows become `n * strides` for
-    `padding="same"` and `(n - 1) * strides + max(kernel_size, strides)` for "valid"; with `output_padding` they become
-    `(n - 1) * strides + kernel_size % 2 + output_padding` and `(n - 1) * strides + kernel_size + output_padding`.
-    Source: Dumoulin and Visin, 2016, https://arxiv.org/abs/1603.07285
-
-    >>> Conv2DTranspose(8, 3, strides=2, padding="same")(jnp.ones((1, 5, 5, 4))).shape
-    (1, 10, 10, 8)
-    """
-
-
-class Conv3DTranspose(
-    _ConvTranspose, rank=3, first=("filters", "kernel_size", "strides", "padding", "data_format", "output_padding")
-):
-    """Maps (batch, depth, rows, columns, channels) to (batch, more depth, more rows, more columns, filters).
-
-    The three-dimensional `Conv2DTranspose`.
-
-    >>> Conv3DTranspose(2, 2, strides=2)(jnp.ones((1, 2, 2, 2, 1))).shape
-    (1, 4, 4, 4, 2)
-    """
-
-
-class _DepthwiseConv(_Sliding):
-    kernel_size: Any
-    strides: Any = 1
-    padding: str = "valid"
-    depth_multiplier: int = setting(positive, default=1)
-    data_format: str | None = setting(data_format, default=None)
-    dilation_rate: Any = 1
-    activation: Any = setting(activations.get, default=None)
-    use_bias: bool = setting(flag, default=True)
-    depthwise_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    depthwise_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    depthwise_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
-
-    def make_kernels(self, channels: int) -> int:
-        self.kernel = self.add("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
-        return channels * self.depth_multiplier
-
-    def slide(self, x: Array, bias: Array | None) -> Array:
-        return _each_channel(self, x, self.kernel, bias)
-
-
-def _each_channel(layer: Any, x: Array, kernel: Array, bias: Array | None = None) -> Array:
-    """Every channel convolved with kernels of its own, (*window, channels, multiplier)."""
-    *window, channels, multiplier = kernel.shape
-    kernel = kernel.reshape(*window, 1, channels * multiplier)
-    return convolve(x, kernel, layer.strides, layer.padding, layer.dilation_rate, channels, bias)
-
-
-class DepthwiseConv1D(_DepthwiseConv, rank=1):
-    """Maps (batch, steps, channels) to (batch, new steps, channels * depth_multiplier), each channel by itself.
-
-    >>> DepthwiseConv1D(2, depth_multiplier=3)(jnp.ones((1, 5, 4))).shape
-    (1, 4, 12)
-    """
-
-
-class DepthwiseConv2D(_DepthwiseConv, rank=2):
-    """Maps (batch, rows, columns, channels) to (batch, new rows, new columns, channels * depth_multiplier).
-
-    Each channel is convolved by itself, with `depth_multiplier` kernels of its own.
-
-    >>> DepthwiseConv2D(3)(jnp.ones((1, 5, 5, 4))).shape
-    (1, 3, 3, 4)
-    """
-
-
-class _SeparableConv(_Sliding):
-    filters: int = setting(positive)
-    kernel_size: Any
-    strides: Any = 1
-    padding: str = "valid"
-    data_format: str | None = setting(data_format, default=None)
-    dilation_rate: Any = 1
-    depth_multiplier: int = setting(positive, default=1)
-    activation: Any = setting(activations.get, default=None)
-    use_bias: bool = setting(flag, default=True)
-    depthwise_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    pointwise_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    depthwise_regularizer: Any = setting(regularizers.get, default=None)
-    pointwise_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    depthwise_constraint: Any = setting(constraints.get, default=None)
-    pointwise_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
-
-    def make_kernels(self, channels: int) -> int:
-        inner = channels * self.depth_multiplier
-        self.depthwise_kernel = self.add("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
-        self.pointwise_kernel = self.add("pointwise", (*(1,) * self.rank, inner, self.filters))
-        return self.filters
-
-    def slide(self, x: Array, bias: Array | None) -> Array:
-        inner = _each_channel(self, x, self.depthwise_kernel)
-        y = jnp.matmul(inner, self.pointwise_kernel.reshape(-1, self.filters))
-        return y if bias is None else y + bias
-
-
-class SeparableConv1D(_SeparableConv, rank=1):
-    """Maps (batch, steps, channels) to (batch, new steps, filters): each channel by itself, then all at each step.
-
-    A `DepthwiseConv1D` without bias, then a matrix product with (channels * depth_multiplier, filters).
-
-    >>> SeparableConv1D(3, 2)(jnp.ones((1, 5, 4))).shape
-    (1, 4, 3)
-    """
-
-
-class SeparableConv2D(_SeparableConv, rank=2):
-    """Maps (batch, rows, columns, channels) to (batch, new rows, new columns, filters), in two cheaper steps.
-
-    A `DepthwiseConv2D` without bias, then at each place a matrix product with (channels * depth_multiplier, filters).
-    Source: Chollet, 2016, https://arxiv.org/abs/1610.02357
-
-    >>> SeparableConv2D(8, 3)(jnp.ones((1, 5, 5, 4))).shape
-    (1, 3, 3, 8)
-    """
-
-
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
-Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
-Convolution3DTranspose = Conv3DTranspose
-SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D

@@ -11,15 +11,7 @@ from lamina import regularizers
 from lamina.errors import ArgumentError, ShapeError, user_facing
 from lamina.kernels import recurrent
 from lamina.layer import Layer
-from lamina.layers.recurrent_cells import (
-    Cell,
-    GRUCell,
-    LSTMCell,
-    SimpleRNNCell,
-    cell_of,
-    initial_states,
-    step_of,
-)
+from lamina.layers.recurrent_cells import Cell, GRUCell, LSTMCell, SimpleRNNCell
 from lamina.layers.recurrent_settings import (
     Cudnn,
     Forget,
@@ -33,6 +25,7 @@ from lamina.layers.recurrent_settings import (
     Units,
     Unroll,
 )
+from lamina.layers.recurrent_stacks import cell_of, initial_states, step_of
 from lamina.registry import Holder
 from lamina.settings import Setting, flag, setting
 from lamina.shapes import InputSpec, Shape

@@ -13,7 +13,8 @@ import numpy as np
 from lamina.data.arrays import HostArray
 from lamina.errors import ArgumentError, DataError, user_facing
 from lamina.layers.hashes import dense, mode
-from lamina.layers.lookup import Lookup, inline, known_encoding
+from lamina.layers.lookup import known_encoding
+from lamina.layers.vocabularies import Lookup, inline
 from lamina.settings import flag, integer, one_of, optional, positive, setting
 from lamina.shapes import Shape
 
