@@ -78,14 +78,18 @@ def test_equals_keras(case, training):
     y, state = ours.stateless_call(p, s, x, training=training)
     told = {"training": training} if "training" in inspect.signature(other.call).parameters else {}
     want, want_state = other.stateless_call(kp, ks[: len(s)] + ks[len(s) :], x, **told)
-    np.testing.assert_allclose(y, want, rtol=1e-6, atol=1e-6)
+    assert_alike(y, want)
     for mine, its in zip(state, want_state, strict=False):
         np.testing.assert_allclose(mine, its, rtol=1e-6, atol=1e-6)
     grads = scalar(lambda p, x: ours.stateless_call(p, s, x, training=training)[0], x)(p, x)
     want_grads = scalar(lambda p, x: other.stateless_call(p, ks, x, **told)[0], x)(kp, x)
     for mine, its in zip(jax.tree.leaves(grads), jax.tree.leaves(want_grads), strict=True):
-        # What cancels to a small element still has the rounding of its terms, which are of the others' size.
-        np.testing.assert_allclose(mine, its, rtol=1e-5, atol=max(2e-6, 2e-7 * np.abs(its).max()))
+        assert_alike(mine, its)
+
+
+def assert_alike(mine, its):
+    """What cancels to a small element still has the rounding of its terms, which are of the others' size."""
+    np.testing.assert_allclose(mine, its, rtol=1e-5, atol=max(2e-6, 2e-7 * np.abs(its).max()))
 
 
 @every_case

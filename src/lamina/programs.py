@@ -20,8 +20,13 @@ KEPT = 128
 CACHE_BYTES = 2**30
 
 # Measured on two cores (benchmarks/README.md): without the first a kernel that is read in the backward pass is copied
-# in every step of the loop (13 % of a step of program 1 at batch 32); the second takes 3 % more off all of them.
-CPU_OPTIONS: dict[str, Any] = {"xla_cpu_copy_insertion_use_region_analysis": True, "xla_cpu_prefer_vector_width": 512}
+# in every step of the loop (13 % of a step of program 1 at batch 32); the second takes 3 % more off all of them. The
+# third leaves YNNPACK its matrix products and sums, but not convolutions: Eigen's are 2 to 4 times as fast.
+CPU_OPTIONS: dict[str, Any] = {
+    "xla_cpu_copy_insertion_use_region_analysis": True,
+    "xla_cpu_prefer_vector_width": 512,
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE",
+}
 
 _compiled: OrderedDict[Any, Future[Any]] = OrderedDict()
 _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")

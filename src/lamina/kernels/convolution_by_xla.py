@@ -1,14 +1,14 @@
-"""Convolution and its two gradients as compositions of XLA operations that a CPU is fast at.
+"""Convolution and its two gradients as the convolutions of XLA that a CPU is fast at.
 
-XLA's own are slow there, above all within a loop, where training runs: the kernel gradient does not reach its fast
-convolution (a step of an MNIST convnet took 316 ms, and 17 with these formulas), nor do groups.
-benchmarks/README.md has the times that the choice rests on.
+The gradients that JAX derives are slow there: within a loop, where training runs, XLA finds no fast way for them, nor
+for groups. Here each is a plain convolution, which has one. benchmarks/README.md has the times.
 
-- With few input channels, forward and kernel gradient are one product with the patches written out.
-- Else forward is XLA's own, and the kernel gradient one product per element of the window.
-- The input gradient is a forward convolution with the kernel turned about.
+- The input gradient is that of dy with the kernel turned about.
+- The kernel gradient is that of x with dy, where channels are the batch and the batch is the channels.
 - Groups are taken together to blocks of some width, with zeros in the kernel between them.
-- Where every channel stands by itself, each map is one multiplication and addition per element of the window.
+- Over three axes: over two, with what the window sees along the first one side by side, as channels.
+- Where every channel stands by itself, each map is one multiplication and addition per element of the window; the
+  way forward of a single channel too.
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ from jax import lax
 
 Array = jax.Array
 Sizes = tuple[int, ...]
-FEW = 4
-"""Up to so many input channels the patches are cheap to write out: one product with them beats the window's loop."""
-
 BLOCK = 64
 """How many channels of narrow groups are taken together: fewer leave a matrix product half idle."""
 
@@ -91,24 +88,36 @@ def convolution_input_gradient(dy: Array, kernel: Array, shape: Sizes, window: A
 
 
 def convolution_kernel_gradient(x: Array, dy: Array, shape: Sizes, window: Any) -> Array:
-    """One matrix product per element of the window: dy with the shifted x, over all rows and positions."""
-    parts = list(_shifted(x, shape[:-2], _forward_moves(window)))
+    """A convolution of x with dy, set apart by the strides, with the window's steps as its own."""
+    moves = _forward_moves(window)
     if window.groups == x.shape[-1] > 1:
         apart = dy.reshape(*dy.shape[:-1], x.shape[-1], -1)  # (batch, *positions, channels, multiplier)
+        parts = _shifted(x, shape[:-2], moves)
         sums = [jnp.sum(part[..., None] * apart, tuple(range(dy.ndim - 1))) for part in parts]
         return jnp.stack(sums).reshape(shape)
-    if x.shape[-1] <= FEW and window.groups == 1:
-        parts = [jnp.concatenate(parts, -1)]
     blocks = []
     for c, f, groups in _blocks(x.shape[-1], dy.shape[-1], window.groups):
-        slopes = dy[..., f].reshape(-1, f.stop - f.start).T  # turned once for all products
-        own = [part if groups == window.groups else part[..., c] for part in parts]
-        products = jnp.stack([jnp.matmul(slopes, part.reshape(-1, part.shape[-1])).T for part in own])
-        if groups > 1:  # of the product of several groups the diagonal counts
-            apart = products.reshape(len(parts), groups, shape[-2], groups, -1)
-            products = jnp.moveaxis(jnp.diagonal(apart, axis1=1, axis2=3), -1, 2)  # (window, channels, groups, f)
-        blocks.append(products.reshape(*shape[:-1], -1))
+        y = _exchanged(x[..., c], dy[..., f], shape[:-2], moves)
+        if groups > 1:  # the diagonal counts
+            apart = y.reshape(*shape[:-2], groups, shape[-2], groups, -1)
+            y = jnp.moveaxis(jnp.diagonal(apart, axis1=-4, axis2=-2), -1, -2)  # (*window, channels, groups, f)
+        blocks.append(y.reshape(*shape[:-1], -1))
     return jnp.concatenate(blocks, -1)
+
+
+def _exchanged(x: Array, dy: Array, sizes: Sizes, moves: Moves) -> Array:
+    """(batch, *n, channels), (batch, *positions, filters) -> (*sizes, channels, filters)"""
+    if len(sizes) > 2:
+        first, *others = sizes
+        y = _exchanged(_planes(x, first, moves), dy.reshape(-1, *dy.shape[2:]), tuple(others), _rest(moves))
+        return jnp.moveaxis(y.reshape(*others, first, -1, y.shape[-1]), -3, 0)
+    pads = []
+    for axis, size in enumerate(sizes):
+        before, reached = moves.padding[axis][0], (dy.shape[axis + 1] - 1) * moves.strides[axis] + 1
+        pads.append((before, (size - 1) * moves.dilation[axis] + reached - x.shape[axis + 1] - before))
+    own = Moves(moves.dilation, tuple(pads), moves.strides, 1, moves.apart)
+    y = _convolved(x.swapaxes(0, -1), jnp.moveaxis(dy, 0, -2), own)  # (channels, *sizes, filters)
+    return jnp.moveaxis(y, 0, -2)
 
 
 def _blocks(channels: int, filters: int, groups: int) -> Iterator[tuple[slice, slice, int]]:
@@ -126,17 +135,31 @@ def _forward_moves(window: Any) -> Moves:
 
 
 def _composed(x: Array, kernel: Array, moves: Moves) -> Array:
-    channels = x.shape[-1]
-    if moves.groups == channels:
+    if moves.groups == x.shape[-1]:
         return _depthwise(x, kernel, moves)
-    if moves.groups == 1 and channels <= FEW:
-        parts = jnp.concatenate(list(_shifted(x, kernel.shape[:-2], moves)), -1)  # (batch, *positions, window * c)
-        return jnp.matmul(parts, kernel.reshape(-1, kernel.shape[-1]))
-    if moves.groups == 1:
-        return _convolved(x, kernel, moves)
     alone = moves._replace(groups=1)
-    blocks = _blocks(channels, kernel.shape[-1], moves.groups)
-    return jnp.concatenate([_convolved(x[..., c], _filled(kernel[..., f], n), alone) for c, f, n in blocks], -1)
+    blocks = _blocks(x.shape[-1], kernel.shape[-1], moves.groups)
+    return jnp.concatenate([_ungrouped(x[..., c], _filled(kernel[..., f], n), alone) for c, f, n in blocks], -1)
+
+
+def _ungrouped(x: Array, kernel: Array, moves: Moves) -> Array:
+    first, *others, channels, filters = kernel.shape
+    if len(others) < 2:
+        return _convolved(x, kernel, moves)
+    turned = jnp.moveaxis(kernel, 0, -3).reshape(*others, first * channels, filters)
+    y = _convolved(_planes(x, first, moves), turned, _rest(moves))
+    return y.reshape(x.shape[0], -1, *y.shape[1:])
+
+
+def _planes(x: Array, size: int, moves: Moves) -> Array:
+    """(batch, depth, *sizes, channels) -> (batch * positions, *sizes, size * channels), for a window of this size."""
+    parts = jnp.concatenate(list(_shifted(x, (size,), moves)), -1)
+    return parts.reshape(-1, *parts.shape[2:])
+
+
+def _rest(moves: Moves) -> Moves:
+    """Along all axes but the first."""
+    return moves._replace(**{name: getattr(moves, name)[1:] for name in ("strides", "padding", "dilation", "apart")})
 
 
 def _filled(kernel: Array, groups: int) -> Array:
@@ -170,12 +193,13 @@ def _depthwise(x: Array, kernel: Array, moves: Moves) -> Array:
 
 
 def _shifted(x: Array, sizes: Sizes, moves: Moves) -> Iterator[Array]:
-    """What each element of the kernel sees of x: slices of (batch, *positions, channels)."""
-    inner = [(*pads, apart - 1) for pads, apart in zip(moves.padding, moves.apart, strict=True)]
-    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *inner, (0, 0, 0)])
+    """What each element of a window, or of its first axes, sees of x: slices of (batch, *positions, *rest)."""
+    axes = len(sizes)
+    inner = [(*pads, apart - 1) for pads, apart in zip(moves.padding[:axes], moves.apart[:axes], strict=True)]
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *inner, *[(0, 0, 0)] * (x.ndim - axes - 1)])
     for place in np.ndindex(*sizes):
         part = x
-        for axis, (at, size) in enumerate(zip(place, spread(sizes, moves.dilation), strict=True)):
+        for axis, (at, size) in enumerate(zip(place, spread(sizes, moves.dilation[:axes]), strict=True)):
             start = at * moves.dilation[axis]
             last = x.shape[axis + 1] - size + start
             part = lax.slice_in_dim(part, start, last + 1, moves.strides[axis], axis + 1)
