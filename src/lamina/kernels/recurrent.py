@@ -51,7 +51,7 @@ def scan(
     return y, states
 
 
-def choose(counts: Array, new: Array, old: Array) -> Array:
+def choose(counts: Array, new: Array, old: Array | float) -> Array:
     """`new` where `counts`, which has fewer axes, is True."""
     return jnp.where(counts.reshape(counts.shape + (1,) * (new.ndim - counts.ndim)), new, old)
 
@@ -78,44 +78,48 @@ def lstm(
 
 
 def _lstm_forward(
-    z: Array, h: Array, c: Array, kernel: Array, mask: Any, reverse: bool, unroll: bool
+    z: Array, bias: Array, h: Array, c: Array, kernel: Array, mask: Any, reverse: bool, unroll: bool
 ) -> tuple[Any, Any]:
+    # The gates are one operation, as sigmoid(a) = tanh(a / 2) / 2 + 1 / 2, and take z's place; on the way back their
+    # slopes' place is dz's. A step with this net (200 x 128) takes 35 ms, with arrays of their own 46.
+    half = jnp.repeat(jnp.array([0.5, 0.5, 1, 0.5], z.dtype), h.shape[-1])
+    above = jnp.repeat(jnp.array([0.5, 0.5, 0, 0.5], z.dtype), h.shape[-1])
+
     def step(states: Any, now: Any) -> tuple[Any, Any]:
-        (h, c), (z, counts) = states, now
-        i, f, g, o = jnp.split(z + h @ kernel, 4, -1)  # (batch, units) each
-        i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
+        (h, c, gates), (t, counts) = states, now
+        all_four = jnp.tanh((_taken(gates, t) + bias + h @ kernel) * half) * half + above
+        i, f, g, o = jnp.split(all_four, 4, -1)  # (batch, units) each
         new = f * c + i * g
         out = o * jnp.tanh(new)
         if counts is not None:
             out, new = choose(counts, out, h), choose(counts, new, c)
-        return (out, new), (out, new, i, f, g, o)
+        return (out, new, _put(gates, all_four, t)), (out, c)
 
-    (last, carry), (y, cs, *gates) = lax.scan(step, (h, c), (z, mask), reverse=reverse, unroll=unroll)
-    return (y, last, carry), (y, cs, gates, h, c, kernel, mask)
+    xs = (jnp.arange(z.shape[0]), mask)
+    (last, carry, gates), (y, before) = lax.scan(step, (h, c, z), xs, reverse=reverse, unroll=unroll)
+    return (y, last, carry), (y, gates, before, h, kernel, mask)
 
 
 def _lstm_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
-    y, cs, (i, f, g, o), h, c, kernel, mask = kept
+    y, gates, before, h, kernel, mask = kept
     dy, dh, dc = cotangents
-    tanh_c, before = jnp.tanh(cs), _shifted(cs, c, reverse)
-    to_c, to_o = o * (1 - tanh_c * tanh_c), tanh_c * o * (1 - o)  # all (time, batch, units)
-    to_i, to_f, to_g = g * i * (1 - i), before * f * (1 - f), i * (1 - g * g)
+    i, f, g, o = jnp.split(gates, 4, -1)  # (time, batch, units) each
+    tanh_c = jnp.tanh(f * before + i * g)
+    to = [g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)]
+    dz, to_c, across = jnp.concatenate(to, -1), o * (1 - tanh_c * tanh_c), kernel.T
     if mask is not None:
-        to_c, to_o = choose(mask, to_c, jnp.zeros_like(o)), choose(mask, to_o, jnp.zeros_like(o))
-        f = choose(mask, f, jnp.ones_like(f))
-        to_i, to_f, to_g = (choose(mask, to, jnp.zeros_like(o)) for to in (to_i, to_f, to_g))
-    across = kernel.T
+        dz, to_c, f = (choose(mask, *each) for each in ((dz, 0), (to_c, 0), (f, 1)))
 
     def step(slopes: Any, now: Any) -> tuple[Any, Any]:
-        (dh, dc), (dy, to_i, to_f, to_g, to_o, to_c, f, counts) = slopes, now
+        (dh, dc, dz), (t, dy, to_c, f, counts) = slopes, now
         dh = dh + dy
         dc = dc + dh * to_c
-        dz = jnp.concatenate([dc * to_i, dc * to_f, dc * to_g, dh * to_o], -1)  # (batch, 4 units)
-        back = dz @ across
-        return (back if counts is None else choose(counts, back, dh), dc * f), dz
+        own = _taken(dz, t) * jnp.concatenate([dc, dc, dc, dh], -1)  # (batch, 4 units)
+        back = own @ across
+        return (back if counts is None else choose(counts, back, dh), dc * f, _put(dz, own, t)), None
 
-    xs = (dy, to_i, to_f, to_g, to_o, to_c, f, mask)
-    (dh, dc), dz = lax.scan(step, (dh, dc), xs, reverse=not reverse, unroll=unroll)
+    xs = (jnp.arange(y.shape[0]), dy, to_c, f, mask)
+    (dh, dc, dz), _ = lax.scan(step, (dh, dc, dz), xs, reverse=not reverse, unroll=unroll)
     return dz, dh, dc, _weight_gradient(_shifted(y, h, reverse), dz)
 
 
@@ -141,14 +145,16 @@ def gru(
 
 
 def _gru_forward(
-    z: Array, h: Array, kernel: Array, bias: Array, mask: Any, reverse: bool, unroll: bool
+    z: Array, bias: Array, h: Array, kernel: Array, inner_bias: Array, mask: Any, reverse: bool, unroll: bool
 ) -> tuple[Any, Any]:
     def step(h: Array, now: Any) -> tuple[Any, Any]:
         z, counts = now
-        z_u, z_r, z_g = jnp.split(z, 3, -1)  # (batch, units) each
-        a_u, a_r, a = jnp.split(h @ kernel + bias, 3, -1)
+        z_u, z_r, z_g = jnp.split(z + bias, 3, -1)  # (batch, units) each
+        a_u, a_r, a = jnp.split(h @ kernel + inner_bias, 3, -1)
         u, r = jax.nn.sigmoid(z_u + a_u), jax.nn.sigmoid(z_r + a_r)
         g = jnp.tanh(z_g + r * a)
+        # once, as one array: else what follows computes them again (18 against 7 ms for 200 steps of (32, 128))
+        u, r, g = jnp.split(lax.optimization_barrier(jnp.concatenate([u, r, g], -1)), 3, -1)
         out = u * h + (1 - u) * g
         if counts is not None:
             out = choose(counts, out, h)
@@ -188,7 +194,7 @@ def _computed(name: str, taken: Any, mask: Any, reverse: bool, unroll: bool, kee
     x, kernel, bias, *others = taken
     native = _native(x, others[0], unroll)
     if not native:
-        return BY_XLA[name][0](x @ kernel + bias, *others, mask, reverse, unroll)  # type: ignore[no-any-return]
+        return BY_XLA[name][0](x @ kernel, bias, *others, mask, reverse, unroll)  # type: ignore[no-any-return]
     given = getattr(native, name)(_batch_first(x), *taken[1:], mask=mask, reverse=reverse, keep=keep)
     y, *states = given[:-1]  # the gates are the last
     return (y, *(state[0 if reverse else -1] for state in (y, *states))), given
@@ -254,4 +260,14 @@ def _shifted(states: Array, first: Array, reverse: bool) -> Array:
 
 def _weight_gradient(before: Array, slopes: Array) -> Array:
     """(time, batch, units), (time, batch, gates) -> (units, gates), in one product."""
-    return jnp.einsum("tbu,tbg->ug", before, slopes)
+    return jnp.matmul(before.reshape(-1, before.shape[-1]).T, slopes.reshape(-1, slopes.shape[-1]))
+
+
+def _taken(sequence: Array, t: Array) -> Array:
+    taken: Array = lax.dynamic_index_in_dim(sequence, t, keepdims=False)
+    return taken
+
+
+def _put(sequence: Array, one: Array, t: Array) -> Array:
+    put: Array = lax.dynamic_update_index_in_dim(sequence, one, t, 0)
+    return put
