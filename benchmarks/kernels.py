@@ -46,11 +46,13 @@ def milliseconds(function: Callable[..., Array], *arrays: Array, calls: int = 5,
 
     def loop(*arrays: Array) -> Any:
         def step(carry: Any) -> Any:
-            count, first, rest = carry
-            result = lax.optimization_barrier(function(first, *rest))  # whole, though one element is used
-            return count + 1, first.at[(0,) * first.ndim].set(result.ravel()[0] * 1e-9), rest
+            count, first, rest, _ = carry
+            result = function(first, *rest)  # carried on, it is computed whole, though one element is used
+            return count + 1, first.at[(0,) * first.ndim].set(result.ravel()[0] * 1e-9), rest, result
 
-        return lax.while_loop(lambda carry: carry[0] < calls, step, (0, arrays[0], arrays[1:]))[1]
+        empty = jnp.zeros_like(jax.eval_shape(function, *arrays))
+        *_, result = lax.while_loop(lambda carry: carry[0] < calls, step, (0, arrays[0], arrays[1:], empty))
+        return result
 
     program = jax.jit(loop).lower(*arrays).compile(compiler_options=programs.CPU_OPTIONS)
     program(*arrays).block_until_ready()

@@ -42,7 +42,7 @@ def spirals(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     return (points + rng.normal(0, 0.02, points.shape)).astype("float32"), label.astype("float32")
 
 
-def main(rows: int = 2000, epochs: int = 30) -> float:
+def main(rows: int = 2000, epochs: int = 30) -> None:
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(0)
     model = keras.Sequential(
@@ -51,9 +51,8 @@ def main(rows: int = 2000, epochs: int = 30) -> float:
     model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True), metrics=["accuracy"])
     model.optimizer.learning_rate = 0.005
     model.fit(*spirals(rows, rng), batch_size=64, epochs=epochs, verbose=0)
-    accuracy: float = model.evaluate(*spirals(500, rng), verbose=0, return_dict=True)["accuracy"]
+    accuracy = model.evaluate(*spirals(500, rng), verbose=0, return_dict=True)["accuracy"]
     print(f"Test accuracy: {accuracy:.1%}")
-    return accuracy
 
 
 if __name__ == "__main__":

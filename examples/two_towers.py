@@ -41,7 +41,7 @@ def ratings(rows: int, rng: np.random.Generator, world: np.random.Generator) -> 
     return np.hstack([user, film]).astype("float32"), taste.sum(1, keepdims=True).astype("float32")
 
 
-def main(rows: int = 4000, epochs: int = 20) -> float:
+def main(rows: int = 4000, epochs: int = 20) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((USERS + FILMS,)), TwoTowers(USERS)])
     model.compile(keras.optimizers.Adam(0.003), "mse")
@@ -49,9 +49,8 @@ def main(rows: int = 4000, epochs: int = 20) -> float:
         *ratings(rows, np.random.default_rng(1), np.random.default_rng(0)), batch_size=64, epochs=epochs, verbose=0
     )
     x, y = ratings(500, np.random.default_rng(2), np.random.default_rng(0))
-    explained: float = 1 - model.evaluate(x, y, verbose=0) / float(y.var())
+    explained = 1 - model.evaluate(x, y, verbose=0) / float(y.var())
     print(f"The two towers explain {explained:.1%} of the ratings' variance.")
-    return explained
 
 
 if __name__ == "__main__":
