@@ -153,6 +153,13 @@ def test_set_random_seed_repeats_every_source_of_chance():
     assert draw() == draw()
 
 
+def test_another_xla_may_not_know_every_option(monkeypatch):
+    options = {"xla_cpu_no_such_option": True, "xla_cpu_experimental_ynn_fusion_type": "NO_SUCH_TYPE"}
+    monkeypatch.setattr(programs, "CPU_OPTIONS", programs.CPU_OPTIONS | options)
+    x = jnp.arange(3.0)
+    assert programs.compiled("options", jnp.negative, (x,)).result()(x).tolist() == [0, -1, -2]
+
+
 @pytest.mark.parametrize("free_memory", [True, False])
 def test_clear_session_forgets_the_compiled_programs(free_memory):
     x = np.zeros(3, "float32")

@@ -108,14 +108,15 @@ def compiled(
 
 
 def _for_this_device(lowered: Any) -> Any:
-    if jax.default_backend() != "cpu":
-        return lowered.compile()
-    try:
-        return lowered.compile(compiler_options=CPU_OPTIONS)
-    except jax.errors.JaxRuntimeError as error:
-        if "No such compile option" not in str(error):
-            raise
-        return lowered.compile()  # another version of XLA
+    options = CPU_OPTIONS if jax.default_backend() == "cpu" else {}
+    while True:
+        try:
+            return lowered.compile(compiler_options=options)
+        except jax.errors.JaxRuntimeError as error:  # another version of XLA may not know one
+            known = {name: value for name, value in options.items() if name not in str(error)}
+            if known == options:
+                raise
+            options = known
 
 
 def _finished(program: Any) -> Future[Any]:
