@@ -138,3 +138,31 @@ def test_settings_that_are_refused(make, error, said):
     with pytest.raises(error) as caught:
         make()
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("tier", ["onednn", "xla"])
+def test_a_global_maximum_has_its_gradient_behind_what_xla_computes_anew(monkeypatch, tier):
+    monkeypatch.setenv("LAMINA_KERNELS", tier)
+    rng = np.random.default_rng(0)
+    x, w = (rng.normal(size=size).astype("float32") for size in ((8, 11, 12, 3), (3, 2, 3, 4)))
+    moved = []
+    for of in (lamina, keras):
+        convolution = of.layers.DepthwiseConv2D((3, 2), depth_multiplier=4, use_bias=False)
+        model = of.Sequential([of.Input((11, 12, 3)), convolution, of.layers.GlobalMaxPooling2D()])
+        model.set_weights([w])
+        model.compile(of.optimizers.SGD(1.0), "mse")
+        model.fit(x, np.zeros((8, 12), "float32"), verbose=0)
+        moved.append(model.get_weights()[0] - w)
+    np.testing.assert_allclose(*moved, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 13])
+def test_a_global_maximum_is_that_of_jax(count):
+    x = jax.random.normal(jax.random.key(count), (3, count, 5, 2))
+    for axes in ((1,), (1, 2)):
+        for keepdims in (False, True):
+            both = [jax.vjp(lambda x, f=f: f(x, axes, keepdims=keepdims), x) for f in (pooling.largest, jnp.max)]  # noqa: B023
+            (y, pull), (want, its) = both
+            np.testing.assert_array_equal(y, want)
+            np.testing.assert_array_equal(*(back(jnp.cos(y))[0] for back in (pull, its)))
+    assert np.isnan(pooling.largest(x.at[0, -1, 0, 0].set(jnp.nan), (1, 2))[0, 0])

@@ -46,6 +46,19 @@ def max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes)
     return lax.reduce_window(x, start, lax.max, *_whole(x, window, strides, axes), "VALID")  # type: ignore[no-any-return]
 
 
+def largest(x: Array, axes: Sizes, keepdims: bool = False) -> Array:
+    """The largest element along `axes`, by halves; of equal ones the gradient goes to one.
+
+    The gradient of `jnp.max` goes where x equals it. XLA may compute x anew for that comparison, by other roundings,
+    and then lose it: so it did behind a depthwise convolution.
+    """
+    for axis in axes:
+        while (count := x.shape[axis]) > 1:
+            half = (count + 1) // 2
+            x = _first_largest(*(lax.slice_in_dim(x, start, start + half, axis=axis) for start in (0, count - half)))
+    return x if keepdims else lax.squeeze(x, axes)
+
+
 def mean_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
     """The mean of each window over those of its elements that are no padding."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)  # sums in at least float32

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lamina.config import data_format
+from lamina.kernels.pooling import largest
 from lamina.layer import Layer
 from lamina.settings import flag, setting
 from lamina.shapes import InputSpec, spatial_axes
@@ -41,7 +42,7 @@ class GlobalMaxPooling1D(GlobalPooling):
     """
 
     rank: ClassVar[int] = 1
-    reduce: ClassVar[Any] = staticmethod(jnp.max)
+    reduce: ClassVar[Any] = staticmethod(largest)
 
 
 class GlobalMaxPooling2D(GlobalPooling):
@@ -52,7 +53,7 @@ class GlobalMaxPooling2D(GlobalPooling):
     """
 
     rank: ClassVar[int] = 2
-    reduce: ClassVar[Any] = staticmethod(jnp.max)
+    reduce: ClassVar[Any] = staticmethod(largest)
 
 
 class GlobalMaxPooling3D(GlobalPooling):
@@ -63,7 +64,7 @@ class GlobalMaxPooling3D(GlobalPooling):
     """
 
     rank: ClassVar[int] = 3
-    reduce: ClassVar[Any] = staticmethod(jnp.max)
+    reduce: ClassVar[Any] = staticmethod(largest)
 
 
 class GlobalAveragePooling1D(GlobalPooling):
