@@ -573,3 +573,15 @@ def test_kernels_equal_the_plain_scan(reverse):
 def test_a_stack_of_recurrent_layers_is_told_of_return_sequences(first, said, between):
     with pytest.raises(ShapeError, match=rf"give all its steps: {said}\(\.\.\., return_sequences=True\)"):
         lamina.Sequential([layers.Input((5, 3)), first(), *between, layers.LSTM(4)])
+
+
+def test_messages_say_what_to_type():
+    with pytest.raises(lamina.errors.ShapeError, match=r"Reshape\(\(1, 8, 8, 2\)\)"):
+        lamina.Sequential([lamina.Input((8, 8, 2)), layers.ConvLSTM2D(4, 3)])
+    with pytest.raises(lamina.errors.ShapeError, match=r"Reshape\(\(8, 1\)\)"):
+        lamina.Sequential([lamina.Input((8,)), layers.LSTM(4)])
+    model = lamina.Sequential([lamina.Input(batch_shape=(4, 6, 3)), layers.LSTM(4, stateful=True)])
+    model.compile("adam", "mse")
+    with pytest.raises(lamina.errors.ShapeError, match=r"(?s)batch_size=4, .*x\[:4 \* \(len\(x\) // 4\)\]") as caught:
+        model.fit(np.zeros((10, 6, 3), "float32"), np.zeros((10, 4), "float32"), batch_size=4, verbose=0)
+    assert not any("futures" in str(entry.path) for entry in caught.traceback)

@@ -23,7 +23,12 @@ from typing import Any, TypeVar
 import jax
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__))
-INTERNAL = (PACKAGE + os.sep, os.sep + os.path.join("site-packages", "jax"), "<frozen ")
+INTERNAL = (
+    PACKAGE + os.sep,
+    os.sep + os.path.join("site-packages", "jax"),
+    os.sep + os.path.join("concurrent", "futures"),
+    "<frozen ",
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 

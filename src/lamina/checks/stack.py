@@ -80,7 +80,9 @@ def _hint(layer: Any, shape: Shape) -> str:
             return f"{layer.name} was built for {size} features before; use a new layer, or feed it {size} features."
         return ""
     if wanted == len(shape) + 1:
-        return f"Add the missing axis before it: Reshape({(*(s or -1 for s in sizes), 1)})."
+        known_or_rest = tuple(size or -1 for size in sizes)
+        of_time = wanted > 3 and hasattr(layer, "cell")  # else it is the features, or the channels
+        return f"Add the missing axis before it: Reshape({(1, *known_or_rest) if of_time else (*known_or_rest, 1)})."
     if wanted < len(shape):
         known = all(size is not None for size in sizes)
         keep = f"Reshape((-1, {sizes[-1]})) or Flatten()" if wanted == 3 and known else "Flatten()"

@@ -99,8 +99,8 @@ class Recurrent(Layer):
             if isinstance(batch, int) and batch != self.states[0].shape[0]:
                 rows = self.states[0].shape[0]
                 raise ShapeError(
-                    f"{self.name} is stateful and was built for batches of {rows} rows, got {batch}: say batch_size, "
-                    "and give every call a whole number of such batches"
+                    f"{self.name} is stateful and was built for batches of {rows} rows, got {batch}: say "
+                    f"batch_size={rows}, and leave out the rows that fill no batch: x[:{rows} * (len(x) // {rows})]"
                 )
             initial_state = [weight.value for weight in self.states]
         if initial_state is None:
