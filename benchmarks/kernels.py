@@ -20,10 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lamina import programs
-from lamina.kernels import convolution, recurrent
-from lamina.kernels import convolution_by_xla as by_xla
-from lamina.kernels.convolution import Window
+from lamina._kernels import convolution, recurrent
+from lamina._kernels import convolution_by_xla as by_xla
+from lamina._kernels.convolution import Window
+from lamina._training import programs
 
 Array = jax.Array
 NAMES = ("convolution", "convolution_input_gradient", "convolution_kernel_gradient")

@@ -12,7 +12,7 @@ import pandas as pd
 
 import lamina as keras
 from lamina import layers
-from lamina.display import plots
+from lamina._display import plots
 
 DATA = Path(__file__).parent / "data" / "adult.csv.gz"
 CURVE = Path("out") / "census.png"

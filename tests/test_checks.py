@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from lamina import losses
-from lamina.checks.labels import fit_loss
-from lamina.checks.values import finite
-from lamina.data.source import Table, arrays
+from lamina._checks.labels import fit_loss
+from lamina._checks.values import finite
+from lamina._data.source import Table, arrays
 from lamina.errors import DataError, LabelError, LaminaWarning
 
 BINARY = losses.BinaryCrossentropy()

@@ -16,10 +16,10 @@ from jax.experimental import sparse
 from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_sample_weights
 
-from lamina.data.arrays import numbers
-from lamina.data.source import Table, arrays, is_stream
-from lamina.data.stream import Stream
-from lamina.data.weights import class_weights, split
+from lamina._data.arrays import numbers
+from lamina._data.source import Table, arrays, is_stream
+from lamina._data.stream import Stream
+from lamina._data.weights import class_weights, split
 from lamina.errors import ArgumentError, DataError, LabelError, LaminaWarning
 from lamina.random import set_random_seed
 

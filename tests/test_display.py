@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from lamina import display
+from lamina import _display as display
+from lamina._display import Progress, learning_curve, progress
+from lamina._display.summary import summary
 from lamina.callbacks import History, ProgbarLogger
-from lamina.display import Progress, learning_curve, progress
-from lamina.display.summary import summary
 from lamina.errors import ArgumentError, MissingPackageError
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from lamina import dtypes
+from lamina._base.settings import serialize
 from lamina.errors import ArgumentError, UnknownNameError
-from lamina.settings import serialize
 
 
 @pytest.fixture(autouse=True)

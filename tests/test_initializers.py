@@ -11,8 +11,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lamina import errors, initializers
+from lamina._base.weight import Weight
 from lamina.random import key_of, set_random_seed
-from lamina.weight import Weight
 
 SHAPES = [(), (7,), (5, 3), (2, 3, 4, 6)]
 SPREAD = "VarianceScaling GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform".split()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lamina import losses, metrics
-from lamina.architecture import frozen
+from lamina._training.fingerprint import frozen
 from lamina.errors import ArgumentError, LabelError, UnknownAttributeError, UnknownNameError
 from lamina.metrics.reduction import SampleMean
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import lamina
 from lamina import layers
-from lamina.kernels import recurrent
-from lamina.kernels.convolution import Window, forward
+from lamina._kernels import recurrent
+from lamina._kernels.convolution import Window, forward
 
 pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
 

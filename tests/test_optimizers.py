@@ -13,10 +13,10 @@ import pytest
 from keras.src.optimizers.lamb import Lamb as KerasLamb
 
 from lamina import dtypes, optimizers
-from lamina.architecture import frozen
+from lamina._base.settings import serialize
+from lamina._base.weight import Weight
+from lamina._training.fingerprint import frozen
 from lamina.errors import ArgumentError, FixedError, LaminaWarning, ShapeError, UnknownNameError
-from lamina.settings import serialize
-from lamina.weight import Weight
 
 # numpy() of a Keras variable
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

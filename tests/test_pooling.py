@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import lamina
 from lamina import layers
+from lamina._kernels import pooling
 from lamina.errors import ArgumentError, CallError, ShapeError
-from lamina.kernels import pooling
 
 
 def with_xla(function, x, *args):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import lamina
 from lamina import layers
+from lamina._kernels.hashes import farm_hash, sip_hash
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError, StackError
-from lamina.kernels.hashes import farm_hash, sip_hash
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "preprocessing.json").read_text())
 TEXTS = ["good film", "bad film", "a good good film", "bad", "awful", "fine and good"]

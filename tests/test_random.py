@@ -7,7 +7,7 @@ import pytest
 
 import lamina
 from lamina import layers
-from lamina.kernels.bits import bernoulli, fold, random_bits
+from lamina._kernels.bits import bernoulli, fold, random_bits
 from lamina.random import key_of
 
 N = 1 << 16
@@ -83,7 +83,7 @@ def test_noise_shape_draws_once_for_an_axis():
 
 def forward(model, step):
     """The dropped positions in one training pass at `step`, as the compiled program computes them."""
-    from lamina.train import Recipe
+    from lamina._training.steps import Recipe
 
     recipe = Recipe(model)
     key = fold(key_of(model._seed), step)

@@ -10,8 +10,8 @@ import pytest
 
 import lamina
 from lamina import layers
+from lamina._kernels import recurrent
 from lamina.errors import ArgumentError, LaminaError, ShapeError, StackError, UnknownNameError
-from lamina.kernels import recurrent
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(6, 5, 3)).astype("float32")

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 
-from lamina import dtypes, schedules
+from lamina import dtypes
+from lamina._base.settings import serialize
 from lamina.errors import ArgumentError, LaminaWarning, UnknownNameError
-from lamina.settings import serialize
+from lamina.optimizers import schedules
 
 CASES = [
     ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.9}),

@@ -13,14 +13,7 @@ from programs import program_1, program_2
 
 import lamina
 from lamina import layers
-from lamina.errors import (
-    ArgumentError,
-    CallError,
-    FixedError,
-    NotBuiltError,
-    ShapeError,
-    StackError,
-)
+from lamina.errors import ArgumentError, CallError, FixedError, NotBuiltError, ShapeError, StackError
 
 warnings_off = pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`:UserWarning")
 

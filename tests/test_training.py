@@ -170,8 +170,8 @@ def test_a_seed_repeats_to_the_bit_in_another_process(tmp_path):
 
 @pytest.mark.parametrize("shuffle", [True, "batch"])
 def test_shuffling_reorders_rows_and_loses_none(shuffle):
-    from lamina.data.feed import ArrayFeed, Pace
-    from lamina.data.source import arrays
+    from lamina._data.source import arrays
+    from lamina._training.feeds import ArrayFeed, Pace
 
     feed = ArrayFeed(arrays(X, Y), 16, shuffle=shuffle)
     orders = [np.asarray(next(feed.pieces((0, epoch), Pace())).order)[:70] for epoch in range(2)]
@@ -182,8 +182,8 @@ def test_shuffling_reorders_rows_and_loses_none(shuffle):
 
 
 def test_steps_per_epoch_goes_on_where_the_last_epoch_ended():
-    from lamina.data.feed import ArrayFeed, Pace
-    from lamina.data.source import arrays
+    from lamina._data.source import arrays
+    from lamina._training.feeds import ArrayFeed, Pace
 
     feed = ArrayFeed(arrays(X, Y), 16, steps=3)
     starts = [[(int(p.start), int(p.steps), p.size) for p in feed.pieces((0, e), Pace(10))] for e in range(3)]
@@ -297,7 +297,7 @@ def test_an_equal_model_compiles_nothing():
 
 
 def test_the_cache_on_disk_keeps_the_newest(tmp_path):
-    from lamina.programs import prune
+    from lamina._training.programs import prune
 
     for age in range(5):
         (tmp_path / f"{age}").write_bytes(bytes(100))

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina import programs, utils
+from lamina import utils
+from lamina._training import programs
 from lamina.errors import ArgumentError, DataError, LabelError
 
 DIGITS = np.array([3, 0, 2, 2])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lamina import (
     activations,
     callbacks,
@@ -21,48 +19,27 @@ from lamina import (
     regularizers,
     utils,
 )
-from lamina.errors import missing_attribute, show_all_frames_if_asked, user_facing
+from lamina._base.frames import show_all_frames_if_asked
+from lamina._base.module import public
+from lamina._layer.layer import Layer
+from lamina._training.programs import use_persistent_cache
 from lamina.initializers import Initializer
-from lamina.layer import Layer
 from lamina.layers import Input
 from lamina.losses import Loss
 from lamina.metrics import Metric
+from lamina.models.sequential import Sequential
 from lamina.optimizers import Optimizer
-from lamina.programs import use_persistent_cache
 from lamina.regularizers import Regularizer
-from lamina.verbs import Sequential
 
 __version__ = "0.1.0"
 __all__ = [
-    "Initializer",
-    "Input",
-    "Layer",
-    "Loss",
-    "Metric",
-    "Optimizer",
-    "Regularizer",
-    "Sequential",
-    "activations",
-    "callbacks",
-    "config",
-    "constraints",
-    "dtypes",
-    "errors",
-    "initializers",
-    "layers",
-    "losses",
-    "metrics",
-    "models",
-    "optimizers",
-    "random",
-    "regularizers",
-    "utils",
-]
+    "Initializer", "Input", "Layer", "Loss", "Metric", "Optimizer", "Regularizer", "Sequential", "activations",
+    "callbacks", "config", "constraints", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
+    "models", "optimizers", "random", "regularizers", "utils",
+]  # fmt: skip
 
 use_persistent_cache()
 show_all_frames_if_asked()
 
 
-@user_facing
-def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, __all__)
+public(__name__, __all__)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import lamina
 from lamina import compat
-from lamina.errors import is_internal
+from lamina._base.frames import is_internal
 
 
 def run(script: str, arguments: Sequence[str]) -> int:

@@ -13,9 +13,18 @@ from typing import Any, Concatenate, ParamSpec
 import jax
 import jax.numpy as jnp
 
-from lamina import settings
-from lamina.errors import ShapeError, missing_attribute, user_facing, warn
-from lamina.registry import Registry
+from lamina._base.frames import user_facing, warn
+from lamina._base.module import public
+from lamina._base.registry import Registry
+from lamina._base.settings import serialize
+from lamina.errors import ShapeError
+
+__all__ = [
+    "celu", "deserialize", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",
+    "hard_swish", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6",
+    "selu", "serialize", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus",
+    "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh", "tanh_shrink", "threshold",
+]  # fmt: skip
 
 Array = jax.Array
 P = ParamSpec("P")
@@ -415,11 +424,4 @@ def get(identifier: Any) -> Any:
 deserialize = registry.deserialize
 
 
-def serialize(activation: Any) -> Any:
-    """The name of an activation of this module, or the config of another one."""
-    return settings.serialize(activation)
-
-
-@user_facing
-def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, [each for each in registry.named if each in globals()])
+public(__name__, __all__)

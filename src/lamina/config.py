@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina._base.converters import one_of
+from lamina._base.frames import user_facing
+from lamina._base.module import public
 from lamina.dtypes import (
     dtype_policy,
     epsilon,
@@ -12,19 +15,11 @@ from lamina.dtypes import (
     set_epsilon,
     set_floatx,
 )
-from lamina.errors import missing_attribute, user_facing
-from lamina.settings import one_of
 
 __all__ = [
-    "dtype_policy",
-    "epsilon",
-    "floatx",
-    "image_data_format",
-    "set_dtype_policy",
-    "set_epsilon",
-    "set_floatx",
+    "dtype_policy", "epsilon", "floatx", "image_data_format", "set_dtype_policy", "set_epsilon", "set_floatx",
     "set_image_data_format",
-]
+]  # fmt: skip
 
 FORMATS = ("channels_last", "channels_first")
 _image = {"format": "channels_last"}
@@ -46,6 +41,4 @@ def data_format(value: Any) -> str:
     return image_data_format() if value is None else str(one_of(*FORMATS)(value))
 
 
-@user_facing
-def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, __all__)
+public(__name__, __all__)

@@ -7,10 +7,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lamina import dtypes, settings
-from lamina.errors import ArgumentError, ShapeError, missing_attribute, user_facing
-from lamina.registry import Registry
-from lamina.settings import Configured, integer, not_negative, rate, setting
+from lamina import dtypes
+from lamina._base.converters import integer, not_negative, rate
+from lamina._base.module import public
+from lamina._base.registry import Registry
+from lamina._base.settings import Configured, serialize, setting
+from lamina.errors import ArgumentError, ShapeError
+
+__all__ = [
+    "Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm", "min_max_norm",
+    "non_neg", "serialize", "unit_norm",
+]  # fmt: skip
 
 Array = jax.Array
 registry = Registry("constraint")
@@ -129,11 +136,4 @@ max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNo
 get, deserialize = registry.get, registry.deserialize
 
 
-def serialize(constraint: Any) -> Any:
-    """The config of a constraint."""
-    return settings.serialize(constraint)
-
-
-@user_facing
-def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, [each for each in registry.named if each in globals()])
+public(__name__, __all__)

@@ -11,8 +11,11 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from lamina.errors import ArgumentError, UnknownNameError, did_you_mean, user_facing
-from lamina.settings import Configured, above_zero, setting
+from lamina._base.converters import above_zero
+from lamina._base.frames import user_facing
+from lamina._base.settings import Configured, setting
+from lamina._base.spelling import did_you_mean
+from lamina.errors import ArgumentError, UnknownNameError
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}

@@ -16,12 +16,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina import dtypes, settings
-from lamina.errors import ArgumentError, ShapeError, missing_attribute, user_facing
+from lamina import dtypes
+from lamina._base.converters import integer, not_negative, number, one_of, optional, seed_value
+from lamina._base.frames import user_facing
+from lamina._base.module import missing_attribute
+from lamina._base.registry import Registry
+from lamina._base.settings import Configured, serialize, setting
+from lamina._base.weight import Weight
+from lamina.errors import ArgumentError, ShapeError
 from lamina.random import key_of, next_seed
-from lamina.registry import Registry
-from lamina.settings import Configured, integer, not_negative, number, one_of, optional, seed_value, setting
-from lamina.weight import Weight
+
+__all__ = [
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
+    "Initializer", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal",
+    "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros", "constant", "deserialize", "get",
+    "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity", "lecun_normal", "lecun_uniform",
+    "ones", "orthogonal", "random_normal", "random_uniform", "serialize", "truncated_normal", "variance_scaling",
+    "zeros",
+]  # fmt: skip
 
 Array = jax.Array
 Shape = tuple[int, ...]
@@ -457,11 +469,6 @@ def get(identifier: Any) -> Any:
     return found if found is None else keyed(found)
 
 
-def serialize(initializer: Any) -> Any:
-    """The config of an initializer."""
-    return settings.serialize(initializer)
-
-
 @user_facing
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The initializer that `serialize` described; `custom_objects` says what the user's own names stand for."""
@@ -472,4 +479,4 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
 def __getattr__(name: str) -> Any:
     if name in ("STFT", "STFTInitializer", "stft"):  # it stands beside the spectrograms
         return registry.find(name)
-    raise missing_attribute(__name__, name, [each for each in registry.named if each in globals()])
+    raise missing_attribute(__name__, name, __all__)

@@ -8,10 +8,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lamina import settings
-from lamina.errors import ArgumentError, ShapeError, missing_attribute, user_facing
-from lamina.registry import Registry
-from lamina.settings import Configured, not_negative, one_of, setting
+from lamina._base.converters import not_negative, one_of
+from lamina._base.frames import user_facing
+from lamina._base.module import public
+from lamina._base.registry import Registry
+from lamina._base.settings import Configured, serialize, setting
+from lamina.errors import ArgumentError, ShapeError
+
+__all__ = [
+    "L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2",
+    "orthogonal_regularizer", "serialize",
+]  # fmt: skip
 
 Array = jax.Array
 registry = Registry("regularizer")
@@ -141,11 +148,4 @@ def get(identifier: Any) -> Any:
 deserialize = registry.deserialize
 
 
-def serialize(regularizer: Any) -> Any:
-    """The config of a regularizer."""
-    return settings.serialize(regularizer)
-
-
-@user_facing
-def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, [each for each in registry.named if each in globals()])
+public(__name__, __all__)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from lamina._base.module import public
 from lamina.callbacks.bars import ProgbarLogger
 from lamina.callbacks.csv_files import CSVLogger
 from lamina.callbacks.functions import LambdaCallback
@@ -13,22 +12,11 @@ from lamina.callbacks.not_finite import TerminateOnNaN
 from lamina.callbacks.records import History
 from lamina.callbacks.stopping import EarlyStopping
 from lamina.callbacks.together import CallbackList
-from lamina.errors import missing_attribute, user_facing
 
 __all__ = [
-    "CSVLogger",
-    "Callback",
-    "CallbackList",
-    "EarlyStopping",
-    "History",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "ProgbarLogger",
-    "ReduceLROnPlateau",
-    "TerminateOnNaN",
-]
+    "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History", "LambdaCallback", "LearningRateScheduler",
+    "ProgbarLogger", "ReduceLROnPlateau", "TerminateOnNaN",
+]  # fmt: skip
 
 
-@user_facing
-def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, __all__)
+public(__name__, __all__)

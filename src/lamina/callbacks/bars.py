@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina import display
+from lamina import _display as display
 from lamina.callbacks.hooks import Callback, Logs
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from lamina._base.converters import flag
+from lamina._base.frames import warn
+from lamina._base.settings import Configured, setting
 from lamina.callbacks.hooks import Callback, Logs
-from lamina.errors import ArgumentError, warn
-from lamina.settings import Configured, flag, setting
+from lamina.errors import ArgumentError
 
 
 def _path(value: Any) -> str:

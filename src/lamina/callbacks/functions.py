@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lamina._base.frames import user_facing
+from lamina._base.spelling import did_you_mean
 from lamina.callbacks.hooks import HOOKS, Callback
-from lamina.errors import ArgumentError, did_you_mean, user_facing
+from lamina.errors import ArgumentError
 
 Function = Callable[..., Any] | None
 

@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from lamina._base.converters import number, one_of
+from lamina._base.settings import Configured, setting
 from lamina.callbacks.hooks import Callback, Logs
 from lamina.callbacks.monitor import MonitorCallback, count, log_name
 from lamina.errors import ArgumentError
-from lamina.settings import Configured, number, one_of, setting
 
 
 def _function(value: Any) -> Callable[..., Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from lamina._base.converters import integer
+from lamina._base.frames import warn
+from lamina._base.spelling import did_you_mean
 from lamina.callbacks.hooks import Callback, Logs
-from lamina.errors import ArgumentError, did_you_mean, warn
-from lamina.settings import integer
+from lamina.errors import ArgumentError
 
 
 class MonitorCallback(Callback):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+from lamina._base.converters import flag
+from lamina._base.settings import Configured, setting
 from lamina.callbacks.hooks import Callback, Logs
 from lamina.errors import NonFiniteError
-from lamina.settings import Configured, flag, setting
 
 
 class TerminateOnNaN(Callback, Configured):

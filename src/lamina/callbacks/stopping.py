@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina._base.converters import flag, number, one_of, optional
+from lamina._base.settings import Configured, setting
 from lamina.callbacks.hooks import Logs
 from lamina.callbacks.monitor import MonitorCallback, count, log_name
-from lamina.settings import Configured, flag, number, one_of, optional, setting
 
 
 class EarlyStopping(MonitorCallback, Configured):

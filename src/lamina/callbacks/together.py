@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from lamina._base.frames import user_facing
 from lamina.callbacks.bars import ProgbarLogger
 from lamina.callbacks.hooks import HOOKS, Callback, Logs
 from lamina.callbacks.records import History
-from lamina.errors import ArgumentError, user_facing
+from lamina.errors import ArgumentError
 
 # Keras's older names: the newer method calls the older one, so that a class may override either.
 ALIASES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}

@@ -15,9 +15,11 @@ from types import ModuleType
 from typing import Any
 
 import lamina
+from lamina._base.frames import user_facing
+from lamina._base.module import missing_attribute
 from lamina.compat import tensorflow
 from lamina.compat.instead import instead_of
-from lamina.errors import LaminaError, missing_attribute, user_facing
+from lamina.errors import LaminaError
 
 VERSIONS = {"keras": "3.15.1", "tf_keras": "2.20.0", "tensorflow": "2.20.0"}
 """What `__version__` says: the release whose names and defaults are served."""

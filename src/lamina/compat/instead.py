@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import jax
 import jax.numpy as jnp
 
-from lamina.errors import nearest
+from lamina._base.spelling import nearest
 
 INSTEAD = {
     "keras.Model": "a Sequential, the one kind of model here",

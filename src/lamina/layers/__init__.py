@@ -4,12 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina import settings
+from lamina._base.frames import user_facing
+from lamina._base.module import public
+from lamina._base.registry import known
+from lamina._base.settings import serialize
+from lamina._base.shapes import InputSpec
+from lamina._layer.layer import Layer
+from lamina._layer.registry import held
+from lamina._layer.registry import registry as registry
 from lamina.activations import registry as functions
-from lamina.errors import missing_attribute, user_facing
-from lamina.layer import Layer
 from lamina.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
-from lamina.layers.augmentation import (
+from lamina.layers.convolution.depthwise import DepthwiseConv1D, DepthwiseConv2D
+from lamina.layers.convolution.plain import Conv1D, Conv2D, Conv3D, Convolution1D, Convolution2D, Convolution3D
+from lamina.layers.convolution.separable import (
+    SeparableConv1D,
+    SeparableConv2D,
+    SeparableConvolution1D,
+    SeparableConvolution2D,
+)
+from lamina.layers.convolution.transposed import (
+    Conv1DTranspose,
+    Conv2DTranspose,
+    Conv3DTranspose,
+    Convolution1DTranspose,
+    Convolution2DTranspose,
+    Convolution3DTranspose,
+)
+from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
+from lamina.layers.einsum import EinsumDense
+from lamina.layers.embeddings import Embedding
+from lamina.layers.features.categories import CategoryEncoding, Discretization
+from lamina.layers.features.hashing import Hashing
+from lamina.layers.features.lookup import IntegerLookup, StringLookup
+from lamina.layers.features.numbers import Normalization, Rescaling
+from lamina.layers.features.pipeline import Pipeline
+from lamina.layers.features.spectrograms import MelSpectrogram, STFTSpectrogram
+from lamina.layers.features.text import TextVectorization
+from lamina.layers.image.chains import AugMix, RandAugment, RandomColorJitter
+from lamina.layers.image.color import (
     RandomBrightness,
     RandomColorDegeneration,
     RandomContrast,
@@ -20,56 +52,24 @@ from lamina.layers.augmentation import (
     RandomSaturation,
     Solarization,
 )
-from lamina.layers.augmentation_chains import AugMix, RandAugment, RandomColorJitter
-from lamina.layers.augmentation_sharpness import RandomGaussianBlur, RandomSharpness
-from lamina.layers.categories import CategoryEncoding, Discretization
-from lamina.layers.convolution import Conv1D, Conv2D, Conv3D, Convolution1D, Convolution2D, Convolution3D
-from lamina.layers.convolution_depthwise import DepthwiseConv1D, DepthwiseConv2D
-from lamina.layers.convolution_separable import (
-    SeparableConv1D,
-    SeparableConv2D,
-    SeparableConvolution1D,
-    SeparableConvolution2D,
+from lamina.layers.image.histograms import AutoContrast, ContrastLimitedAdaptiveHistogramEqualization, Equalization
+from lamina.layers.image.mixing import CutMix, MaxNumBoundingBoxes, MixUp, RandomErasing
+from lamina.layers.image.resizing import CenterCrop, RandomCrop, Resizing
+from lamina.layers.image.sharpness import RandomGaussianBlur, RandomSharpness
+from lamina.layers.image.warping import (
+    RandomElasticTransform,
+    RandomFlip,
+    RandomPerspective,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
 )
-from lamina.layers.convolution_transposed import (
-    Conv1DTranspose,
-    Conv2DTranspose,
-    Conv3DTranspose,
-    Convolution1DTranspose,
-    Convolution2DTranspose,
-    Convolution3DTranspose,
-)
-from lamina.layers.convolutional_recurrent import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
-from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
-from lamina.layers.einsum import EinsumDense
-from lamina.layers.embeddings import Embedding
-from lamina.layers.hashes import Hashing
-from lamina.layers.histograms import AutoContrast, ContrastLimitedAdaptiveHistogramEqualization, Equalization
-from lamina.layers.images import CenterCrop, RandomCrop, Resizing
-from lamina.layers.lookup import IntegerLookup, StringLookup
 from lamina.layers.masks import Identity, Masking
 from lamina.layers.merging import CLASSES, FUNCTIONS
-from lamina.layers.mixing import CutMix, MaxNumBoundingBoxes, MixUp, RandomErasing
-from lamina.layers.names import held
-from lamina.layers.names import registry as registry
-from lamina.layers.normalizations import BatchNormalization, GroupNormalization, LayerNormalization
-from lamina.layers.norms import RMSNormalization, SpectralNormalization, UnitNormalization
-from lamina.layers.pipelines import Pipeline
-from lamina.layers.pooling import (
-    AveragePooling1D,
-    AveragePooling2D,
-    AveragePooling3D,
-    AvgPool1D,
-    AvgPool2D,
-    AvgPool3D,
-    MaxPool1D,
-    MaxPool2D,
-    MaxPool3D,
-    MaxPooling1D,
-    MaxPooling2D,
-    MaxPooling3D,
-)
-from lamina.layers.pooling_adaptive import (
+from lamina.layers.normalizations.batch import BatchNormalization, GroupNormalization, LayerNormalization
+from lamina.layers.normalizations.unit import RMSNormalization, SpectralNormalization, UnitNormalization
+from lamina.layers.pooling.adaptive import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
     AdaptiveAveragePooling3D,
@@ -77,7 +77,7 @@ from lamina.layers.pooling_adaptive import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
-from lamina.layers.pooling_global import (
+from lamina.layers.pooling.whole import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalAveragePooling3D,
@@ -91,10 +91,24 @@ from lamina.layers.pooling_global import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
-from lamina.layers.preprocessing import Normalization, Rescaling
-from lamina.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
-from lamina.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell
-from lamina.layers.recurrent_stacks import StackedRNNCells
+from lamina.layers.pooling.windows import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AveragePooling3D,
+    AvgPool1D,
+    AvgPool2D,
+    AvgPool3D,
+    MaxPool1D,
+    MaxPool2D,
+    MaxPool3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+)
+from lamina.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
+from lamina.layers.recurrent.convolutional import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
+from lamina.layers.recurrent.layers import GRU, LSTM, RNN, SimpleRNN
+from lamina.layers.recurrent.stacked_cells import StackedRNNCells
 from lamina.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -120,20 +134,7 @@ from lamina.layers.reshaping import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-from lamina.layers.spectrograms import MelSpectrogram, STFTSpectrogram
-from lamina.layers.text import TextVectorization
-from lamina.layers.warping import (
-    RandomElasticTransform,
-    RandomFlip,
-    RandomPerspective,
-    RandomRotation,
-    RandomShear,
-    RandomTranslation,
-    RandomZoom,
-)
 from lamina.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
-from lamina.registry import known
-from lamina.shapes import InputSpec
 
 __all__ = [
     "ELU", "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D",
@@ -164,11 +165,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-def serialize(layer: Any) -> Any:
-    """The config from which `deserialize` makes an equal layer, with fresh weights."""
-    return settings.serialize(layer)
-
-
 @user_facing
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
     """The layer that `serialize` described; `custom_objects` says what the user's own names stand for.
@@ -189,6 +185,4 @@ for _name in __all__:
 functions.also.append(registry)  # a layer may stand where a function of one tensor does
 
 
-@user_facing
-def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, __all__)
+public(__name__, __all__)

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 import jax
 
 from lamina import activations, constraints, initializers, regularizers
+from lamina._base.converters import integer, number, optional
+from lamina._base.settings import setting
+from lamina._base.shapes import InputSpec, Shape
+from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
-from lamina.layer import Layer
-from lamina.settings import integer, number, optional, setting
-from lamina.shapes import InputSpec, Shape
 
 Array = jax.Array
 

@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, dtypes, initializers, regularizers
-from lamina.errors import ArgumentError, ShapeError, user_facing
-from lamina.layer import Layer
-from lamina.settings import flag, optional, positive, setting
-from lamina.shapes import InputSpec, Shape, full_shape
+from lamina._base.converters import flag, optional, positive
+from lamina._base.frames import user_facing
+from lamina._base.settings import setting
+from lamina._base.shapes import InputSpec, Shape, full_shape
+from lamina._layer.layer import Layer
+from lamina.errors import ArgumentError, ShapeError
 
 Array = jax.Array
 

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, initializers, regularizers
+from lamina._base.converters import positive
+from lamina._base.settings import setting
+from lamina._base.shapes import InputSpec, Shape
+from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
-from lamina.layer import Layer
-from lamina.settings import positive, setting
-from lamina.shapes import InputSpec, Shape
 
 Array = jax.Array
 FORMS = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from lamina import constraints, initializers, regularizers
-from lamina.checks import indices
-from lamina.errors import warn
-from lamina.layer import Layer
-from lamina.settings import flag, positive, setting
-from lamina.shapes import Shape
+from lamina._base.converters import flag, positive
+from lamina._base.frames import warn
+from lamina._base.settings import setting
+from lamina._base.shapes import Shape
+from lamina._checks import indices
+from lamina._layer.layer import Layer
 
 Array = jax.Array
 

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from lamina.layer import Layer
-from lamina.settings import number, setting
-from lamina.shapes import InputSpec
+from lamina._base.converters import number
+from lamina._base.settings import setting
+from lamina._base.shapes import InputSpec
+from lamina._layer.layer import Layer
 
 Array = jax.Array
 

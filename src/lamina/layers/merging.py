@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from lamina.errors import StackError, user_facing
-from lamina.layer import Layer
+from lamina._base.frames import user_facing
+from lamina._layer.layer import Layer
+from lamina.errors import StackError
 
 ATTENTION = "jax.nn.dot_product_attention(self.query(x), self.key(x), self.value(x))"
 INSTEAD = {

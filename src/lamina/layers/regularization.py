@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from lamina import regularizers
+from lamina._base.converters import not_negative, rate, seed_value
+from lamina._base.settings import setting
+from lamina._base.shapes import InputSpec, Shape, spatial_axes
+from lamina._kernels.bits import bernoulli, fold
+from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
-from lamina.kernels.bits import bernoulli, fold
-from lamina.layer import Layer
 from lamina.random import key_of
-from lamina.settings import not_negative, rate, seed_value, setting
-from lamina.shapes import InputSpec, Shape, spatial_axes
 
 Array = jax.Array
 

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lamina._base.converters import count, integer, one_of, positive
+from lamina._base.settings import setting
+from lamina._base.shapes import InputSpec, per_axis, spatial_axes
+from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
-from lamina.layer import Layer
-from lamina.settings import count, integer, one_of, positive, setting
-from lamina.shapes import InputSpec, per_axis, spatial_axes
 
 Array = jax.Array
 

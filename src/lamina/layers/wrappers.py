@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from lamina.errors import ArgumentError, ShapeError, user_facing
-from lamina.layer import Layer
-from lamina.layers.names import held
-from lamina.registry import Holder
-from lamina.settings import one_of, optional, setting
-from lamina.shapes import InputSpec, Shape
+from lamina._base.converters import one_of, optional
+from lamina._base.frames import user_facing
+from lamina._base.registry import Holder
+from lamina._base.settings import setting
+from lamina._base.shapes import InputSpec, Shape
+from lamina._layer.layer import Layer
+from lamina._layer.registry import held
+from lamina.errors import ArgumentError, ShapeError
 
 Array = jax.Array
 

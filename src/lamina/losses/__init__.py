@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina import settings
-from lamina.errors import ArgumentError, missing_attribute, user_facing
+from lamina._base.frames import user_facing
+from lamina._base.module import public
+from lamina._base.settings import Configured, serialize
+from lamina.errors import ArgumentError
 from lamina.losses.crossentropies import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -23,24 +25,11 @@ from lamina.losses.loss import Loss, LossFunction, registry
 from lamina.losses.regression import MeanAbsoluteError, MeanSquaredError, mean_absolute_error, mean_squared_error
 
 __all__ = [
-    "BinaryCrossentropy",
-    "CategoricalCrossentropy",
-    "Crossentropy",
-    "Loss",
-    "LossFunction",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "SparseCategoricalCrossentropy",
-    "binary_crossentropy",
-    "categorical_crossentropy",
-    "deserialize",
-    "get",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "registry",
-    "serialize",
+    "BinaryCrossentropy", "CategoricalCrossentropy", "Crossentropy", "Loss", "LossFunction", "MeanAbsoluteError",
+    "MeanSquaredError", "SparseCategoricalCrossentropy", "binary_crossentropy", "categorical_crossentropy",
+    "deserialize", "get", "mean_absolute_error", "mean_squared_error", "serialize",
     "sparse_categorical_crossentropy",
-]
+]  # fmt: skip
 
 
 @user_facing
@@ -56,11 +45,6 @@ def get(identifier: Any, *, y_shape: Any = None, output_shape: Any = None) -> Lo
     return _as_loss(registry.get(identifier), y_shape, output_shape)
 
 
-def serialize(loss: Any) -> Any:
-    """The config from which `deserialize` makes an equal loss."""
-    return settings.serialize(loss)
-
-
 @user_facing
 def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Loss | None:
     """The loss that `serialize` described; `custom_objects` says what the user's own names stand for."""
@@ -72,13 +56,11 @@ def _as_loss(found: Any, y_shape: Any = None, output_shape: Any = None) -> Loss 
         return found.fitting(y_shape, output_shape)
     if found is None or isinstance(found, Loss):
         return found
-    if isinstance(found, settings.Configured):
+    if isinstance(found, Configured):
         raise ArgumentError(f"expected a loss, got {found!r}.")
     if str(getattr(found, "__module__", "")).startswith(__name__):
         return registry.get(found.__name__)  # type: ignore[no-any-return]
     return LossFunction(found)
 
 
-@user_facing
-def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, __all__)
+public(__name__, __all__)

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from lamina import dtypes
-from lamina.errors import user_facing
+from lamina._base.converters import flag, integer, optional, rate
+from lamina._base.frames import user_facing
+from lamina._base.settings import setting
+from lamina._base.weight import Array
 from lamina.losses.loss import Loss, floating, floats, matched, registry, unfit
-from lamina.settings import flag, integer, optional, rate, setting
-from lamina.weight import Array
 
 
 @user_facing

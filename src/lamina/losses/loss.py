@@ -8,10 +8,13 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from lamina import dtypes
-from lamina.errors import ArgumentError, LabelError, user_facing, warn
-from lamina.registry import Registry, to_snake_case
-from lamina.settings import Configured, one_of, setting
-from lamina.weight import Array
+from lamina._base.converters import one_of
+from lamina._base.frames import user_facing, warn
+from lamina._base.registry import Registry
+from lamina._base.settings import Configured, setting
+from lamina._base.spelling import to_snake_case
+from lamina._base.weight import Array
+from lamina.errors import ArgumentError, LabelError
 
 registry = Registry("loss")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lamina.errors import user_facing
+from lamina._base.frames import user_facing
+from lamina._base.weight import Array
 from lamina.losses.loss import Loss, floats, matched, registry
-from lamina.weight import Array
 
 
 @user_facing

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina import losses, settings
-from lamina.errors import ArgumentError, missing_attribute, user_facing
+from lamina import losses
+from lamina._base.frames import user_facing
+from lamina._base.module import public
+from lamina._base.settings import Configured, serialize
+from lamina.errors import ArgumentError
 from lamina.losses import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -14,6 +17,7 @@ from lamina.losses import (
     sparse_categorical_crossentropy,
 )
 from lamina.losses.crossentropies import kind_of
+from lamina.losses.loss import registry as loss_registry
 from lamina.metrics.accuracies import (
     Accuracy,
     BinaryAccuracy,
@@ -35,33 +39,12 @@ from lamina.metrics.metric import Metric, registry
 from lamina.metrics.reduction import Mean, MeanMetricWrapper, Sum
 
 __all__ = [
-    "Accuracy",
-    "BinaryAccuracy",
-    "BinaryCrossentropy",
-    "CategoricalAccuracy",
-    "CategoricalCrossentropy",
-    "Mean",
-    "MeanAbsoluteError",
-    "MeanMetricWrapper",
-    "MeanSquaredError",
-    "Metric",
-    "RootMeanSquaredError",
-    "SparseCategoricalAccuracy",
-    "SparseCategoricalCrossentropy",
-    "Sum",
-    "binary_accuracy",
-    "binary_crossentropy",
-    "categorical_accuracy",
-    "categorical_crossentropy",
-    "deserialize",
-    "get",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "registry",
-    "serialize",
-    "sparse_categorical_accuracy",
-    "sparse_categorical_crossentropy",
-]
+    "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy", "Mean",
+    "MeanAbsoluteError", "MeanMetricWrapper", "MeanSquaredError", "Metric", "RootMeanSquaredError",
+    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "Sum", "binary_accuracy", "binary_crossentropy",
+    "categorical_accuracy", "categorical_crossentropy", "deserialize", "get", "mean_absolute_error",
+    "mean_squared_error", "serialize", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
+]  # fmt: skip
 
 
 @user_facing
@@ -82,11 +65,6 @@ def get(
     return _as_metric(registry.get(identifier))
 
 
-def serialize(metric: Any) -> Any:
-    """The config from which `deserialize` makes an equal metric."""
-    return settings.serialize(metric)
-
-
 @user_facing
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Metric | None:
     """The metric that `serialize` described; `custom_objects` says what the user's own names stand for."""
@@ -97,8 +75,8 @@ def _named(name: str, from_logits: bool, y_shape: Any, output_shape: Any) -> Met
     """Called by the name that the user gave it, as in Keras's logs."""
     if name.lower() in ("accuracy", "acc") and output_shape is not None:
         kind = registry.find(f"{kind_of(y_shape, output_shape)}_accuracy")
-    elif name not in registry.named and name in losses.registry.named:
-        kind = losses.registry.find(name)
+    elif name not in registry.named and name in loss_registry.named:
+        kind = loss_registry.find(name)
     else:
         kind = registry.find(name)
     told: dict[str, Any] = {"from_logits": True} if from_logits and "from_logits" in kind.settings else {}
@@ -112,11 +90,9 @@ def _named(name: str, from_logits: bool, y_shape: Any, output_shape: Any) -> Met
 def _as_metric(found: Any) -> Metric | None:
     if found is None or isinstance(found, Metric):
         return found
-    if isinstance(found, settings.Configured) and not isinstance(found, losses.Loss):
+    if isinstance(found, Configured) and not isinstance(found, losses.Loss):
         raise ArgumentError(f"expected a metric, got {found!r}.")
     return MeanMetricWrapper(found, name=getattr(found, "name", None) or getattr(found, "__name__", None))
 
 
-@user_facing
-def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, __all__)
+public(__name__, __all__)

@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from lamina.errors import user_facing
+from lamina._base.converters import number
+from lamina._base.frames import user_facing
+from lamina._base.settings import setting
+from lamina._base.weight import Array
 from lamina.losses.loss import floating, matched, unfit
 from lamina.metrics.metric import registry
 from lamina.metrics.reduction import SampleMean
-from lamina.settings import number, setting
-from lamina.weight import Array
 
 
 def _largest(x: Array) -> Array:

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from lamina import losses
+from lamina._base.converters import flag, integer, optional, rate
+from lamina._base.settings import setting
+from lamina._base.weight import Array
 from lamina.losses.loss import aligned, floats, matched
 from lamina.metrics.metric import registry
 from lamina.metrics.reduction import SampleMean
-from lamina.settings import flag, integer, optional, rate, setting
-from lamina.weight import Array
 
 
 @registry.add("mse", "MSE")

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina import dtypes, initializers
-from lamina.errors import ArgumentError, user_facing
+from lamina._base.frames import user_facing
+from lamina._base.registry import Registry
+from lamina._base.settings import Configured, setting
+from lamina._base.spelling import to_snake_case
+from lamina._base.weight import Array, Weight
+from lamina.errors import ArgumentError
 from lamina.losses.loss import precision
-from lamina.registry import Registry, to_snake_case
-from lamina.settings import Configured, setting
-from lamina.weight import Array, Weight
 
 registry = Registry("metric")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lamina.errors import user_facing
+from lamina._base.frames import user_facing
+from lamina._base.settings import setting
+from lamina._base.weight import Array
 from lamina.losses.loss import Loss, aligned, function, ratio
 from lamina.metrics.metric import Metric, registry, state_dtype
-from lamina.settings import setting
-from lamina.weight import Array
 
 
 @registry.add()

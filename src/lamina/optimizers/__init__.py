@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.errors import ArgumentError, missing_attribute, user_facing
+from lamina._base.frames import user_facing
+from lamina._base.module import public
+from lamina.errors import ArgumentError
 from lamina.optimizers import schedules
 from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
 from lamina.optimizers.gradient_descent import SGD, Lion
@@ -13,24 +15,9 @@ from lamina.optimizers.moments import Adam, Adamax, AdamW, Lamb, Nadam
 from lamina.optimizers.optimizer import Optimizer, registry
 
 __all__ = [
-    "SGD",
-    "Adadelta",
-    "Adafactor",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Ftrl",
-    "Lamb",
-    "Lion",
-    "LossScaleOptimizer",
-    "Nadam",
-    "Optimizer",
-    "RMSprop",
-    "get",
-    "registry",
-    "schedules",
-]
+    "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion",
+    "LossScaleOptimizer", "Nadam", "Optimizer", "RMSprop", "get", "schedules",
+]  # fmt: skip
 
 
 @user_facing
@@ -49,6 +36,4 @@ def get(identifier: Any) -> Optimizer | None:
     return found
 
 
-@user_facing
-def __getattr__(name: str) -> Any:
-    raise missing_attribute(__name__, name, __all__)
+public(__name__, __all__)

@@ -6,10 +6,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from lamina._base.converters import above_zero, flag, not_negative, number, rate
+from lamina._base.settings import setting
+from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.settings import above_zero, flag, not_negative, number, rate, setting
-from lamina.weight import Array
 
 
 @registry.add()

@@ -6,11 +6,12 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from lamina._base.converters import flag, rate
+from lamina._base.settings import setting
+from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
 from lamina.optimizers.state import learning_rate
-from lamina.settings import flag, rate, setting
-from lamina.weight import Array
 
 
 @registry.add()

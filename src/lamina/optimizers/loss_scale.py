@@ -9,13 +9,15 @@ from typing import Any, Self
 import jax.numpy as jnp
 from jax import lax
 
+from lamina._base.converters import above_zero, positive
+from lamina._base.frames import warn
+from lamina._base.settings import serialize
+from lamina._base.spelling import did_you_mean, to_snake_case
+from lamina._base.weight import Array, Weight
 from lamina.dtypes import wide
-from lamina.errors import ArgumentError, LaminaError, did_you_mean, warn
+from lamina.errors import ArgumentError, LaminaError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
 from lamina.optimizers.state import State, StateWeight
-from lamina.registry import to_snake_case
-from lamina.settings import above_zero, positive, serialize
-from lamina.weight import Array, Weight
 
 
 @registry.add()

@@ -7,11 +7,12 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.converters import flag, not_negative, rate
+from lamina._base.settings import setting
+from lamina._base.weight import Array, Weight
 from lamina.dtypes import wide
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
 from lamina.optimizers.state import learning_rate
-from lamina.settings import flag, not_negative, rate, setting
-from lamina.weight import Array, Weight
 
 
 def _toward(mean: Array, value: Array, beta: float | Array) -> Array:

@@ -11,12 +11,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lamina._base.converters import above_zero, flag, integer, not_negative, optional, positive, rate
+from lamina._base.frames import user_facing, warn
+from lamina._base.registry import Registry
+from lamina._base.settings import Configured, setting
+from lamina._base.spelling import to_snake_case
+from lamina._base.weight import Array, Weight
 from lamina.dtypes import wide
-from lamina.errors import ArgumentError, ShapeError, user_facing, warn
+from lamina.errors import ArgumentError, ShapeError
 from lamina.optimizers.state import State, Stateful, learning_rate
-from lamina.registry import Registry, to_snake_case
-from lamina.settings import Configured, above_zero, flag, integer, not_negative, optional, positive, rate, setting
-from lamina.weight import Array, Weight
 
 Arrays = dict[str, Array]
 

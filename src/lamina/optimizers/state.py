@@ -12,11 +12,12 @@ from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
-from lamina import schedules
+from lamina._base.frames import user_facing
+from lamina._base.settings import serialize
+from lamina._base.weight import Array, Weight
 from lamina.dtypes import wide
-from lamina.errors import ArgumentError, FixedError, user_facing
-from lamina.settings import serialize
-from lamina.weight import Array, Weight
+from lamina.errors import ArgumentError, FixedError
+from lamina.optimizers import schedules
 
 State = dict[str, Any]
 """`iteration`, `learning_rate` unless a schedule gives it, `slots` by path and name, and by path `average` and

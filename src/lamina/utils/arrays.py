@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina.errors import ArgumentError, DataError, LabelError, user_facing
-from lamina.settings import integer, one_of, positive
+from lamina._base.converters import integer, one_of, positive
+from lamina._base.frames import user_facing
+from lamina.errors import ArgumentError, DataError, LabelError
 
 NumpyArray = np.ndarray[Any, Any]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 
-from lamina import programs
-from lamina.errors import user_facing
+from lamina._base.frames import user_facing
+from lamina._training import programs
 
 
 @user_facing

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 
-from lamina.errors import warn
+from lamina._base.frames import warn
 
 __all__ = ["experimental", "list_logical_devices", "list_physical_devices", "set_memory_growth"]
 

@@ -1,0 +1,118 @@
+"""The functions that check a setting's value and bring it to its type; each raises an `ArgumentError` for a bad one."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from lamina._base.spelling import nearest
+from lamina.errors import ArgumentError, LaminaError
+
+
+def number(value: Any) -> float:
+    """Any real number, NumPy's and one-element arrays included."""
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        raise ArgumentError(f"expected a number, got {value!r}.")
+    return value.item() if isinstance(value, np.generic) else value  # type: ignore[no-any-return]
+
+
+def integer(value: Any) -> int:
+    """A whole number."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise ArgumentError(f"expected a whole number, got {value!r}.")
+    return operator.index(value)
+
+
+def positive(value: Any) -> int:
+    """A whole number of at least 1."""
+    if integer(value) < 1:
+        raise ArgumentError(f"expected a whole number of at least 1, got {value!r}.")
+    return integer(value)
+
+
+def count(value: Any) -> int:
+    """A whole number of at least 0."""
+    if integer(value) < 0:
+        raise ArgumentError(f"expected a whole number of at least 0, got {value!r}.")
+    return integer(value)
+
+
+def flag(value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(f"expected True or False, got {value!r}.")
+    return bool(value)
+
+
+def not_negative(value: Any) -> float:
+    """A finite number of at least 0."""
+    if not 0 <= number(value) < float("inf"):
+        raise ArgumentError(f"expected a finite number of at least 0, got {value!r}.")
+    return number(value)
+
+
+def above_zero(value: Any) -> float:
+    """A number above 0."""
+    if not number(value) > 0:
+        raise ArgumentError(f"expected a number above 0, got {value!r}.")
+    return number(value)
+
+
+def seed_value(value: Any) -> int | None:
+    """None, or a whole number that fits into 32 bits."""
+    if value is not None and not 0 <= integer(value) < 2**32:
+        raise ArgumentError(f"expected a whole number from 0 to 2**32 - 1, or None, got {value!r}.")
+    return None if value is None else integer(value)
+
+
+def rate(value: Any) -> float:
+    """A number from 0 to 1, as a share."""
+    if not 0 <= number(value) <= 1:
+        raise ArgumentError(f"expected a number from 0 to 1, got {value!r}.")
+    return number(value)
+
+
+def one_of(*choices: Any) -> Callable[[Any], Any]:
+    """One of a few values."""
+
+    def choice(value: Any) -> Any:
+        if value not in choices:
+            names = [choice for choice in choices if isinstance(choice, str)]
+            hint = "".join(f" Did you mean {found!r}?" for found in nearest(str(value), names))
+            raise ArgumentError(f"expected one of {', '.join(map(repr, choices))}, got {value!r}.{hint}")
+        return value
+
+    return choice
+
+
+def word(*choices: str) -> Callable[[Any], Any]:
+    """One of a few words, in whatever case."""
+    choice = one_of(*choices)
+    return lambda value: choice(value.lower() if isinstance(value, str) else value)
+
+
+def checked(function: str, name: str, convert: Callable[[Any], Any], value: Any) -> Any:
+    """`convert(value)`, with errors that name the argument."""
+    try:
+        return convert(value)
+    except LaminaError as error:
+        raise type(error)(f"{function}({name}={short(value)}): {error}") from None
+
+
+def optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """None, or what `convert` takes."""
+    return lambda value: None if value is None else convert(value)
+
+
+def short(value: Any, limit: int = 60) -> str:
+    if isinstance(value, dict) and "class_name" in value:
+        config = value.get("config") or {}
+        text = str(config)
+        if isinstance(config, dict):
+            text = f"{value['class_name']}({', '.join(f'{k}={short(v)}' for k, v in config.items() if v is not None)})"
+    else:
+        text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,124 @@
+"""Which frames of a traceback are the user's own: where an error stands, and what of it the user sees."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import jax
+
+from lamina._base.spelling import unknown_argument
+from lamina.errors import LaminaWarning
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+INTERNAL = (
+    PACKAGE + os.sep,
+    os.sep + os.path.join("site-packages", "jax"),
+    os.sep + os.path.join("concurrent", "futures"),
+    "<frozen ",
+)
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def show_all_frames_if_asked() -> None:
+    """Let JAX keep its frames too where `LAMINA_TRACEBACK=full` is set when the process starts."""
+    if os.environ.get("LAMINA_TRACEBACK") == "full":
+        jax.config.update("jax_traceback_filtering", "off")
+
+
+def is_internal(filename: str) -> bool:
+    return filename.startswith(INTERNAL[0]) or any(part in filename for part in INTERNAL[1:])
+
+
+def user_frame() -> types.FrameType | None:
+    """The innermost frame that is neither ours nor JAX's."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and is_internal(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def caller() -> str:
+    """Where the user's code stands now, as `train.py:14`."""
+    frame = user_frame()
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
+
+
+def is_running(function: Callable[..., Any]) -> bool:
+    """Whether a call of `function` is under way, further up."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not function.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
+def place_of(error: BaseException) -> str:
+    """Where in the user's own code `error` was raised, as `train.py:14`."""
+    traceback, place = error.__traceback__, ""
+    while traceback is not None:
+        if not is_internal(traceback.tb_frame.f_code.co_filename):
+            place = f"{os.path.basename(traceback.tb_frame.f_code.co_filename)}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return place
+
+
+def warn(message: str) -> None:
+    """A `LaminaWarning` that names the user's own line."""
+    frame, level = sys._getframe(0), 1
+    while frame.f_back is not None and is_internal(frame.f_code.co_filename):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, LaminaWarning, stacklevel=level)
+
+
+def without_internal_frames(traceback: types.TracebackType | None) -> types.TracebackType | None:
+    kept = []
+    while traceback is not None:
+        if not is_internal(traceback.tb_frame.f_code.co_filename):
+            kept.append(traceback)
+        traceback = traceback.tb_next
+    trimmed = None
+    for entry in reversed(kept):
+        trimmed = types.TracebackType(trimmed, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    return trimmed
+
+
+def user_facing(function: F) -> F:
+    """Let errors leave `function` without a frame of this package in their traceback.
+
+    A bare `raise` adds no entry for the frame that it stands in (Python 3.11 and later), so what is
+    assigned to `__traceback__` here is what the user sees.
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            try:
+                return function(*args, **kwargs)
+            except TypeError as error:
+                raise _unknown_keyword(function, kwargs, error) from None
+        except Exception as error:
+            if os.environ.get("LAMINA_TRACEBACK") != "full":
+                error.__traceback__ = without_internal_frames(error.__traceback__)
+                if hasattr(error, "__notes__"):
+                    error.__notes__ = [note for note in error.__notes__ if "JAX has removed its" not in note]
+            raise
+
+    return call  # type: ignore[return-value]
+
+
+def _unknown_keyword(function: Callable[..., Any], given: Iterable[str], error: TypeError) -> Exception:
+    """An error with a hint, if `function` was not even entered because of a keyword that it does not take."""
+    if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+        parameters = inspect.signature(function).parameters
+        names = [name for name in parameters if name != "self"]
+        for name in given:
+            if name not in names and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+                return unknown_argument(function.__name__, name, names)
+    return error

@@ -1,0 +1,61 @@
+"""Names: how Keras spells them, which are free, and which one a misspelt name was meant to be."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Container, Iterable, Sequence
+from difflib import get_close_matches
+
+from lamina.errors import CallError
+
+
+def to_snake_case(name: str) -> str:
+    """Keras's rule: `LeakyReLU` becomes `leaky_re_lu`, `Conv2D` becomes `conv2d`.
+
+    >>> to_snake_case("BatchNormalization")
+    'batch_normalization'
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """`name`, or the first of `name_1`, `name_2`, ... that is not taken.
+
+    >>> free_name("dense", ["dense", "dense_1"])
+    'dense_2'
+    """
+    if name not in taken:
+        return name
+    return next(new for n in itertools.count(1) if (new := f"{name}_{n}") not in taken)
+
+
+def unknown_argument(function: str, name: str, names: Sequence[str], instead: str = "") -> CallError:
+    """The error for a keyword `name` that `function` does not take; it takes `names`."""
+    hint = instead or "".join(f"Did you mean {found!r}?" for found in nearest(name, names))
+    return CallError(
+        f"{function} has no argument {name!r}. {hint}".rstrip() + f"\nIts arguments are: {', '.join(names)}."
+    )
+
+
+def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
+    """The names most like `name`, upper and lower case taken as equal; first those with the same letters."""
+    spelt: dict[str, str] = {}
+    for candidate in names:
+        spelt.setdefault(candidate.lower(), candidate)
+    found = get_close_matches(name.lower(), spelt, max(count, 5), cutoff=0.6)
+    found.sort(key=lambda candidate: sorted(candidate) != sorted(name.lower()))
+    return [spelt[each] for each in found[:count]]
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """A hint for a misspelt name: the nearest one, else all of them if they are few."""
+    names = list(names)
+    alike = [each for each in names if each.islower() == name.islower()]  # "zeros" for "zeroes", "Zeros" for "Zeroes"
+    same = [each for each in names if each.lower() == name.lower()]
+    found = same or nearest(name, alike) or nearest(name, names)
+    if found:
+        return f"Did you mean {found[0]!r}?"
+    return f"There are: {', '.join(sorted(alike or names))}." if len(names) <= 40 else ""

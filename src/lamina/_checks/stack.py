@@ -1,0 +1,90 @@
+"""The picture of the stack that a shape error shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamina._base.shapes import Shape
+from lamina.errors import ShapeError
+
+AROUND = 3  # layers shown before the one that fails
+
+
+def cannot_take(stack: Sequence[Any], index: int, flow: Sequence[Shape], reason: str) -> ShapeError:
+    """The error for layer `index` of `stack`, given `flow[index]`: where it is, what it wants, what to type."""
+    layer, shape = stack[index], flow[index]
+    lines = [
+        f"layer {index + 1} ({layer.name}: {type(layer).__name__}) cannot take {_text(shape)}"
+        + (f"          added at {layer.added_at}" if layer.added_at else "")
+    ]
+    shown = list(range(max(0, index - AROUND), index + 1))
+    if shown[0] > 0:
+        lines.append(f"     … {shown[0]} above")
+    width = max(len(stack[i].name) for i in shown)
+    for i in shown:
+        arrow = "->" if i == index else "  "
+        told = reason if i == index else f"{_text(flow[i])} -> {_text(flow[i + 1])}"
+        lines.append(f"{arrow} {i + 1:3}  {stack[i].name:{width}}  {_call(stack[i])}  {told}")
+    hint = _no_length(stack[:index]) if None in shape[-1:] else ""
+    hint = hint or _last_step(layer, stack[:index], shape, flow) or _hint(layer, shape)
+    error = ShapeError("\n".join([*lines, hint] if hint else lines))
+    error.named = True
+    return error
+
+
+def _text(shape: Shape) -> str:
+    return str(tuple(shape))
+
+
+def _call(layer: Any) -> str:
+    text = repr(layer)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _no_length(before: Sequence[Any]) -> str:
+    """What to type where the unknown size is the length of a text."""
+    if before and getattr(before[-1], "output_sequence_length", 0) is None:
+        return "Say how many words a text has: output_sequence_length=n; or take output_mode='multi_hot'."
+    return ""
+
+
+def _last_step(layer: Any, before: Sequence[Any], shape: Shape, flow: Sequence[Shape]) -> str:
+    """What to type where a recurrent layer before gives its last step alone, and this one wants them all."""
+    if layer.input_spec is None or layer.input_spec.ndim != len(shape) + 1:
+        return ""
+    for i, each in reversed(list(enumerate(before))):
+        inner = getattr(each, "layer", each)  # of a Bidirectional
+        if getattr(inner, "return_sequences", None) is False:
+            return f"Let {each.name} give all its steps: {type(inner).__name__}(..., return_sequences=True)."
+        if flow[i] != flow[i + 1]:
+            break
+    return ""
+
+
+def _hint(layer: Any, shape: Shape) -> str:
+    """What to type instead, from the rank or the size that the layer wants."""
+    spec = layer.input_spec
+    sizes = shape[1:]
+    if spec is None:
+        return ""
+    wanted = spec.ndim if spec.shape is None else len(spec.shape)
+    if None in sizes[-1:] and spec.min_ndim == 2:
+        others = "".join(f"{size}, " for size in sizes[:-1])
+        return f"Say the size of the last axis, n: Input(({others}n{'' if others else ','}))."
+    if wanted is None or wanted == len(shape):
+        if len(shape) == 1:
+            return "Each sample is one number: give x the shape (rows, 1), with x[:, None] or x.reshape(-1, 1)."
+        size = (spec.axes or {}).get(-1)
+        if size is not None and sizes and size != sizes[-1]:
+            return f"{layer.name} was built for {size} features before; use a new layer, or feed it {size} features."
+        return ""
+    if wanted == len(shape) + 1:
+        known_or_rest = tuple(size or -1 for size in sizes)
+        of_time = wanted > 3 and hasattr(layer, "cell")  # else it is the features, or the channels
+        return f"Add the missing axis before it: Reshape({(1, *known_or_rest) if of_time else (*known_or_rest, 1)})."
+    if wanted < len(shape):
+        known = all(size is not None for size in sizes)
+        keep = f"Reshape((-1, {sizes[-1]})) or Flatten()" if wanted == 3 and known else "Flatten()"
+        return f"Put {keep} before it."
+    return f"It takes {wanted} dimensions with the batch axis: put a Reshape before it, or leave Flatten out."

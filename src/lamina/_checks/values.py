@@ -1,0 +1,49 @@
+"""NaN and infinity in the data, before they become NaN in the loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lamina.errors import DataError, LabelError
+
+if TYPE_CHECKING:
+    from lamina._data.arrays import HostArray
+    from lamina._data.source import Table
+
+
+def finite(table: Table) -> None:
+    """Raise a `DataError` that names the first NaN or infinity; integers are not looked at."""
+    for name, array in (("x", table.x), ("y", table.y), ("sample_weight", table.sample_weight)):
+        if array is None or array.dtype.kind in "biu":
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(array.sum()):  # a sum that no NaN can pass; it may overflow, so it accuses nobody
+                continue
+        bad = ~np.isfinite(array)
+        if bad.any():
+            raise _found(name, array, bad, table.columns if name == "x" else None)
+
+
+def _found(name: str, array: HostArray, bad: HostArray, columns: tuple[str, ...] | None) -> DataError:
+    first = np.unravel_index(int(bad.argmax()), bad.shape)
+    value = array[first]
+    kind = "NaN" if np.isnan(value) else str(value)
+    rows = int(bad.reshape(len(bad), -1).any(axis=1).sum())
+    where = f"{name}[{', '.join(map(str, first))}]"
+    spread = ""
+    if columns or array.ndim == 2:
+        held = np.flatnonzero(bad.any(axis=0))
+        names = [repr(columns[i]) if columns else str(i) for i in held]
+        spread = f", in column{'s' * (len(names) > 1)} {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
+    many = f"{rows} of {len(array)} rows hold NaN or infinity{spread}"
+    if kind != "NaN":
+        advice = "An infinity comes from a division by 0, a log of 0, or a number beyond the dtype's range."
+    elif name != "x":
+        advice = f"Drop these rows: keep = ~numpy.isnan({name}); x, y = x[keep], y[keep]."
+    elif columns:
+        advice = 'Fill the gaps, as in x = x.astype("float32").fillna(x.median()), or drop the rows, from y too.'
+    else:
+        advice = "Fill the gaps: x = sklearn.impute.SimpleImputer().fit_transform(x), or numpy.nan_to_num(x)."
+    return (DataError if name == "x" else LabelError)(f"{where} is {kind}; {many}.\n{advice}")

@@ -1,0 +1,100 @@
+"""What the user hands to `fit`, `evaluate` and `predict`, as a table of host arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lamina._data.arrays import HostArray, from_any, has_axes
+from lamina._data.frames import from_frame, is_frame, opened
+from lamina.errors import DataError
+
+
+class Table(NamedTuple):
+    """Rows of data: inputs, and where there are any, targets and weights of equal length."""
+
+    x: HostArray
+    y: HostArray | None = None
+    sample_weight: HostArray | None = None
+    columns: tuple[str, ...] | None = None
+    """The names of x's columns, if it was a frame."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.x)
+
+
+def arrays(
+    x: Any, y: Any = None, sample_weight: Any = None, *, names: Sequence[str] = ("x", "y"), floatx: str = "float32"
+) -> Table:
+    """A table of host arrays; nothing is copied that need not change.
+
+    >>> arrays([[1.0, 2.0], [3.0, 4.0]], [0, 1]).y
+    array([0, 1], dtype=int32)
+
+    Args:
+        names: what messages call x and y.
+        floatx: the dtype that all floats get.
+    """
+    if is_stream(x):
+        raise DataError(
+            f"{names[0]} is a {type(x).__name__}, a stream of batches. "
+            + ("Its batches have to hold the targets: (x, y)." if y is not None else "Here an array is expected.")
+        )
+    inputs, columns = _converted(x, names[0], floatx, _rows_of(y))
+    others: list[HostArray | None] = []
+    for value, name in ((y, names[1]), (sample_weight, "sample_weight")):
+        array = None if value is None else _converted(value, name, floatx, len(inputs))[0]
+        if array is not None and len(array) != len(inputs):
+            raise _lengths(names[0], inputs, name, array)
+        others.append(array)
+    return Table(inputs, others[0], others[1], columns)
+
+
+def _converted(value: Any, name: str, floatx: str, rows: int | None) -> tuple[HostArray, tuple[str, ...] | None]:
+    """One of the three as an array with rows, and the names of its columns."""
+    columns = None
+    if is_frame(value):
+        value = opened(value, name)
+        if hasattr(value, "schema"):
+            value, columns = from_frame(value, name, floatx)
+        elif hasattr(value, "dtype") and hasattr(value, "to_numpy"):
+            value = value.to_numpy()
+    array = from_any(value, name, floatx, rows)
+    if array.ndim == 0:
+        raise DataError(f"{name} is the single value {array}; expected rows. One row is numpy.array([[...]]).")
+    if not array.size:
+        raise DataError(f"{name} is empty: its shape is {array.shape}.")
+    return array, columns
+
+
+def _rows_of(y: Any) -> int | None:
+    if has_axes(y):
+        return int(y.shape[0])
+    return len(y) if isinstance(y, (list, tuple)) and len(y) and not has_axes(y[0]) else None
+
+
+def _lengths(first: str, x: HostArray, second: str, array: HostArray) -> DataError:
+    turned = x.ndim > 1 and x.shape[1] == len(array)
+    advice = f"{first} lies on its side: {first} = {first}.T." if turned else "Both need one entry a row."
+    return DataError(
+        f"{first} has {len(x)} rows and {second} has {len(array)}: shapes {x.shape} and {array.shape}.\n{advice}"
+    )
+
+
+def is_stream(value: Any) -> bool:
+    """Whether `value` gives batches one after another, rather than being the rows themselves.
+
+    >>> is_stream(x for x in [1]), is_stream([1, 2]), is_stream([(np.ones(2), np.ones(2))])
+    (True, False, True)
+    """
+    if isinstance(value, list):
+        first = value[0] if value else None
+        return isinstance(first, (tuple, list)) and 1 <= len(first) <= 3 and any(map(has_axes, first))
+    if isinstance(value, (np.ndarray, tuple, range, str, bytes, Mapping)) or has_axes(value) or is_frame(value):
+        return False
+    return (callable(value) or hasattr(value, "__iter__") or hasattr(value, "__getitem__")) and not hasattr(
+        value, "__array__"
+    )

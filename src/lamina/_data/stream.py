@@ -1,0 +1,212 @@
+"""Batches from whatever yields them, fetched ahead by one thread."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from lamina._base.frames import warn
+from lamina._data.source import Table, arrays
+from lamina._data.weights import class_weights
+from lamina.errors import ArgumentError, DataError, LaminaError
+from lamina.random import next_seed
+
+
+class Stream:
+    """A source of batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`, epoch after epoch.
+
+    A list of batches, a DataLoader, a tf.data dataset, a PyDataset and a function that returns an iterator
+    are opened again when they end. A generator can be read once only.
+
+    >>> stream = Stream([(np.ones((4, 2)), np.zeros(4)), (np.ones((3, 2)), np.zeros(3))])
+    >>> [batch.rows for batch in stream.epoch()], stream.steps
+    ([4, 3], 2)
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        class_weight: Any = None,
+        name: str = "x",
+        floatx: str = "float32",
+        host: Callable[[Any], Any] | None = None,
+        check: Callable[[Table], None] | None = None,
+    ) -> None:
+        for argument, given in (("y", y), ("sample_weight", sample_weight)):
+            if given is not None:
+                raise DataError(
+                    f"{argument} cannot be given where {name} is a {type(source).__name__} of batches. "
+                    "Put it into the batches: (x, y) or (x, y, sample_weight)."
+                )
+        if isinstance(class_weight, str):
+            raise ArgumentError(
+                f"class_weight={class_weight!r} needs all rows at once, which a stream does not show. "
+                "Give the weights: class_weight={0: 1.0, 1: 5.0}."
+            )
+        self.source, self.class_weight, self.name, self.floatx = source, class_weight, name, floatx
+        self.host = host
+        """What makes numbers of the raw x of a batch, where the model has layers for that."""
+        self.check = check
+        """What looks at each batch before it is handed out, and raises an error for a wrong one."""
+        self.once = hasattr(source, "__next__")
+        """Whether the source ends for good when it ends."""
+        self.steps = _length(source)
+        """The number of batches, where it is known."""
+        self._pass: Iterator[Any] | None = None
+
+    def expect(self, epochs: int, steps: int | None) -> None:
+        """Refuse a source that is sure to be empty before the last epoch."""
+        if self.once and epochs > 1 and steps is None:
+            raise self._spent(f"epochs={epochs} needs it {epochs} times")
+
+    def epoch(
+        self, steps: int | None = None, *, shuffle: bool = False, anew: bool = False, ahead: int = 8
+    ) -> Iterator[Table]:
+        """The batches of one epoch.
+
+        Args:
+            steps: how many; None takes all that there are. With a number, the next epoch goes on behind the
+                last batch, and a source that ends on the way is opened again.
+            shuffle: take the batches of a PyDataset in random order.
+            anew: begin at the first batch if the source can be opened again, as validation does.
+            ahead: how many batches the thread may hold.
+        """
+        if self._pass is None or ((steps is None or anew) and not self.once):
+            self._pass = self.opened(shuffle)
+        _call(self.source, "on_epoch_begin")
+        count = 0
+        for count, table in enumerate(_fetched(self._tables(steps, shuffle), ahead), 1):
+            self._look(table, count - 1)
+            yield table
+        if count == 0:
+            raise self._spent("it has no more batches") if self.once else DataError(f"{self.name} gave no batch.")
+        if steps is None:
+            self.steps = None if self.once else count
+        elif count < steps:
+            warn(f"{self.name} ran out of batches: {count} of {steps} in this epoch.")
+        _call(self.source, "on_epoch_end")
+
+    def _tables(self, steps: int | None, shuffle: bool) -> Iterator[Table]:
+        taken, fruitless = 0, False
+        while True:
+            before = taken
+            for batch in itertools.islice(self._pass, None if steps is None else steps - taken):  # type: ignore[arg-type]
+                yield self._table(batch, taken)
+                taken += 1
+            if steps in (None, taken) or self.once or (fruitless and before == taken):
+                return
+            self._pass, fruitless = self.opened(shuffle), True
+
+    def opened(self, shuffle: bool = False) -> Iterator[Any]:
+        """The batches as they are, from the first on."""
+        source = self.source
+        if callable(source) and not hasattr(source, "__iter__"):
+            source = source()
+            if not hasattr(source, "__iter__"):
+                raise DataError(f"{self.name}() gave a {type(source).__name__}; expected a generator or an iterable.")
+        if not _is_indexed(source):
+            return iter(source)
+        steps = _length(source)
+        if steps is None:
+            return (source[i] for i in itertools.count())
+        order = np.random.default_rng(next_seed()).permutation(steps) if shuffle else range(steps)
+        return (source[int(i)] for i in order)
+
+    def _table(self, batch: Any, index: int) -> Table:
+        parts = tuple(batch) if isinstance(batch, (tuple, list)) and not _is_text(batch) else (batch,)
+        where = self._where(index)
+        if not 1 <= len(parts) <= 3:
+            raise DataError(
+                f"{where} is a {type(batch).__name__} of {len(parts)}; expected x, (x, y) or (x, y, sample_weight)."
+            )
+        try:
+            if self.host is not None:
+                parts = (self.host(parts[0]), *parts[1:])
+            table = arrays(*parts, floatx=self.floatx)
+            if self.class_weight is None:
+                return table
+            return table._replace(sample_weight=class_weights(self.class_weight, table.y, table.sample_weight))
+        except DataError as error:
+            raise type(error)(f"{where}: {error}") from None
+
+    def _look(self, table: Table, index: int) -> None:
+        try:
+            if self.check is not None:
+                self.check(table)
+        except LaminaError as error:
+            raise type(error)(f"{self._where(index)}: {error}") from None
+
+    def _where(self, index: int) -> str:
+        return f"batch {index} of {self.name}"
+
+    def _spent(self, why: str) -> DataError:
+        return DataError(
+            f"{self.name} is a {type(self.source).__name__}, which can be read once, and {why}.\n"
+            f"Give the function that makes it (fit(make_batches), not fit(make_batches())), a list of batches or a\n"
+            f"DataLoader; or steps_per_epoch=... if it goes on for long enough."
+        )
+
+
+def _is_text(batch: Any) -> bool:
+    """A batch that is a list of texts, and not (x, y)."""
+    return bool(batch) and isinstance(batch[0], (str, bytes))
+
+
+def _is_indexed(source: Any) -> bool:
+    """Keras's PyDataset and its kin, read by number: batch i is `source[i]`."""
+    if hasattr(source, "__iter__") and not hasattr(source, "on_epoch_end"):
+        return False
+    return hasattr(source, "__getitem__") and (hasattr(source, "__len__") or hasattr(source, "num_batches"))
+
+
+def _length(source: Any) -> int | None:
+    if _is_indexed(source) and hasattr(source, "num_batches"):
+        return None if source.num_batches is None else int(source.num_batches)
+    try:
+        return len(source)
+    except TypeError:  # a generator, a function, a data set without end
+        return None
+
+
+def _call(source: Any, hook: str) -> None:
+    getattr(source, hook, lambda: None)()
+
+
+def _fetched(iterator: Iterator[Table], ahead: int) -> Iterator[Table]:
+    """What `iterator` yields, read by a thread of its own that is at most `ahead` items in front."""
+    items: SimpleQueue[tuple[Table | None, BaseException | None]] = SimpleQueue()
+    free = threading.Semaphore(max(ahead, 1))
+    left = threading.Event()
+
+    def fetch() -> None:
+        try:
+            while free.acquire() and not left.is_set():
+                items.put((next(iterator), None))
+        except StopIteration:
+            items.put((None, None))
+        except BaseException as error:
+            items.put((None, error))
+
+    thread = threading.Thread(target=fetch, name="lamina-stream", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = items.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            free.release()
+            yield item
+    finally:
+        left.set()
+        free.release()
+        thread.join(timeout=5)  # a generator that is still at work could not be read again

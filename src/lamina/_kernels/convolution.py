@@ -1,0 +1,152 @@
+"""Convolution: three maps between x, the kernel and y, each of which has the other two as its gradients.
+
+The way forward adds the bias, and the map to the kernel gives the bias's gradient too.
+
+Which formula computes a map is found while tracing (benchmarks/README.md has the table of measured times):
+
+1. On a CPU with lamina-onednn: oneDNN's, at the speed of a matrix product; not where it has a plain reference only.
+2. On a CPU without it: the compositions of `convolution_by_xla`.
+3. On a GPU or a TPU: XLA's own.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from lamina._kernels import convolution_by_xla as by_xla
+from lamina._kernels.convolution_by_xla import spread
+from lamina._kernels.native import onednn
+
+Array = jax.Array
+Sizes = tuple[int, ...]
+
+
+class Window(NamedTuple):
+    """How the kernel moves over the axes between the batch and the channels."""
+
+    strides: Sizes
+    padding: tuple[tuple[int, int], ...]
+    dilation: Sizes
+    groups: int = 1
+
+
+def convolve(
+    x: Array,
+    kernel: Array,
+    strides: Sizes,
+    padding: str,
+    dilation: Sizes,
+    groups: int = 1,
+    bias: Array | None = None,
+) -> Array:
+    """`y[n, p, f] = sum over w, c of x[n, p * strides + w * dilation, c] * kernel[w, c, f] + bias[f]`, on the padded x.
+
+    x is (batch, *sizes, channels), kernel (*window, channels / groups, filters), y (batch, *positions, filters).
+    `padding` is "valid", "same", or "causal", which pads only before the first step.
+    """
+    sizes = spread(kernel.shape[:-2], dilation)
+    pads = lax.padtype_to_pads(x.shape[1:-1], sizes, strides, "SAME" if padding == "same" else "VALID")
+    if padding == "causal":
+        pads = [(size - 1, 0) for size in sizes]
+    window = Window(strides, tuple((before, after) for before, after in pads), dilation, groups)
+    return forward(x, kernel, bias, window)
+
+
+def convolve_transposed(
+    x: Array,
+    kernel: Array,
+    strides: Sizes,
+    padding: str,
+    dilation: Sizes,
+    output_padding: Sizes | None = None,
+) -> Array:
+    """The gradient of `convolve` as a function of its own: x's elements are set `strides` apart.
+
+    x is (batch, *sizes, channels), kernel (*window, filters, channels). With a window that reaches over k elements an
+    axis of n becomes `(n - 1) * stride + max(k, stride)` long for "valid" padding and `n * stride` for "same". With
+    `output_padding` it is `(n - 1) * stride + k + output_padding` and `(n - 1) * stride + k % 2 + output_padding`.
+    """
+    pads, lengths = [], []
+    for axis, (k, stride) in enumerate(zip(spread(kernel.shape[:-2], dilation), strides, strict=True)):
+        more = None if output_padding is None else output_padding[axis]
+        if padding == "valid":
+            before, over = 0, max(k, stride) - k if more is None else more
+        else:
+            both = k + stride - 2 if more is None else k + k % 2 - 2 + more
+            before, over = max(k - 1 - (both + 1) // 2, 0), both - 2 * (k - 1)
+        lengths.append((x.shape[axis + 1] - 1) * stride + k + over)
+        pads.append((before, max(-over - before, 0)))
+    shape = (x.shape[0], *lengths, kernel.shape[-2])
+    return input_gradient(x, kernel, Window(strides, tuple(pads), dilation), shape)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def forward(x: Array, kernel: Array, bias: Array | None, window: Window) -> Array:
+    """x, kernel -> y"""
+    shape = by_xla.result_shape(x, kernel, window)
+    native = _native("convolution", x, kernel, window, shape)
+    if native:
+        shift = jnp.zeros(shape[-1:], x.dtype) if bias is None else bias
+        return native.convolution(x, kernel, shift, shape, *window)  # type: ignore[no-any-return]
+    y = by_xla.computed("convolution", x, kernel, shape, window)
+    return y if bias is None else y + bias
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def input_gradient(dy: Array, kernel: Array, window: Window, shape: Sizes) -> Array:
+    """y, kernel -> x, which has this shape"""
+    native = _native("convolution_input_gradient", dy, kernel, window, shape)
+    if native:
+        return native.convolution_input_gradient(dy, kernel, shape, *window)  # type: ignore[no-any-return]
+    return by_xla.computed("convolution_input_gradient", dy, kernel, shape, window)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def kernel_gradient(x: Array, dy: Array, window: Window, shape: Sizes) -> tuple[Array, Array]:
+    """x, y -> kernel, which has this shape, and bias"""
+    native = _native("convolution_kernel_gradient", x, dy, window, shape)
+    if native:
+        return native.convolution_kernel_gradient(x, dy, shape, *window)  # type: ignore[no-any-return]
+    kernel = by_xla.computed("convolution_kernel_gradient", x, dy, shape, window)
+    return kernel, dy.sum(tuple(range(dy.ndim - 1)))
+
+
+def _forward_slopes(window: Window, kept: Any, dy: Array) -> tuple[Any, ...]:
+    x, kernel, bias = kept
+    dkernel, dbias = kernel_gradient(x, dy, window, kernel.shape)
+    return input_gradient(dy, kernel, window, x.shape), dkernel, None if bias is None else dbias
+
+
+forward.defvjp(lambda x, kernel, bias, window: (forward(x, kernel, bias, window), (x, kernel, bias)), _forward_slopes)
+input_gradient.defvjp(
+    lambda dy, kernel, window, shape: (input_gradient(dy, kernel, window, shape), (dy, kernel)),
+    lambda window, _, kept, x: (
+        forward(x, kept[1], None, window),
+        kernel_gradient(x, kept[0], window, kept[1].shape)[0],
+    ),
+)
+kernel_gradient.defvjp(
+    lambda x, dy, window, shape: (kernel_gradient(x, dy, window, shape), (x, dy)),
+    lambda window, _, kept, slopes: (
+        input_gradient(kept[1], slopes[0], window, kept[0].shape),
+        forward(kept[0], *slopes, window),
+    ),
+)
+
+
+def _native(name: str, a: Array, b: Array, window: Window, shape: Sizes) -> Any:
+    """oneDNN where it has a fast way from two of x, kernel and y to the third, which has this shape."""
+    native = onednn()
+    x, kernel, y = {
+        "convolution": (a.shape, b.shape, shape),
+        "convolution_input_gradient": (shape, b.shape, a.shape),
+        "convolution_kernel_gradient": (a.shape, shape, b.shape),
+    }[name]
+    known = all(isinstance(size, int) for size in (*x, *kernel, *y))  # a batch size may be a symbol
+    fast = native and known and native.convolution_supported(name, x, kernel, y, str(a.dtype), *window)
+    return native if fast else None

@@ -1,0 +1,88 @@
+"""What `compile` was told: the optimizer, the loss and the metrics as objects, checked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lamina import losses, metrics, optimizers
+from lamina._base.converters import number, positive
+from lamina._base.spelling import free_name
+from lamina.errors import ArgumentError
+
+
+class Compiled:
+    """The arguments of `compile`, ready for use. Names that depend on shapes ("accuracy") wait for the data."""
+
+    def __init__(
+        self,
+        optimizer: Any,
+        loss: Any,
+        loss_weights: Any,
+        measures: Any,
+        weighted_measures: Any,
+        run_eagerly: bool,
+        steps_per_execution: int,
+        jit_compile: bool | str,
+        auto_scale_loss: bool,
+        policy: str,
+    ) -> None:
+        self.optimizer = optimizers.get(_only(optimizer, "optimizer"))
+        if self.optimizer is None:
+            raise ArgumentError("compile needs an optimizer: compile('adam', loss=...).")
+        if (
+            auto_scale_loss
+            and policy == "mixed_float16"
+            and not isinstance(self.optimizer, optimizers.LossScaleOptimizer)
+        ):
+            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
+        self.given = {"loss": _only(loss, "loss"), "metrics": measures, "weighted_metrics": weighted_measures}
+        self.loss = losses.get(self.given["loss"])
+        weight = _only(loss_weights, "loss_weights")
+        self.loss_weight = 1.0 if weight is None else number(weight)
+        self.measures = _listed(measures, "metrics")
+        self.weighted_measures = _listed(weighted_measures, "weighted_metrics")
+        for name in (*self.measures, *self.weighted_measures):
+            metrics.get(name, loss=self.loss)
+        self.eager = bool(run_eagerly) or jit_compile is False
+        self.steps_per_execution = positive(steps_per_execution)
+        self.metrics: list[tuple[Any, bool]] | None = None
+        """The metrics in use, each with whether it heeds the sample weights; None before the first data."""
+
+    def metrics_for(self, y_shape: Any, output_shape: Any) -> list[tuple[Any, bool]]:
+        """The metrics as objects with names of their own, "accuracy" settled by the shapes."""
+        if self.metrics is None:
+            found: list[tuple[Any, bool]] = []
+            taken = {"loss"}
+            for given, weighted in ((self.measures, False), (self.weighted_measures, True)):
+                for each in given:
+                    metric: Any = metrics.get(each, loss=self.loss, y_shape=y_shape, output_shape=output_shape)
+                    name = metric.name
+                    if name in taken and weighted and f"weighted_{name}" not in taken:
+                        name = f"weighted_{name}"
+                    metric.name = free_name(name, taken)
+                    taken.add(metric.name)
+                    found.append((metric, weighted))
+            self.metrics = found
+        return self.metrics
+
+
+def _only(value: Any, what: str) -> Any:
+    """A stack has one output: of a list or dict with one entry, that entry."""
+    if (isinstance(value, dict) and "class_name" not in value) or isinstance(value, (list, tuple)):
+        entries = list(value.values()) if isinstance(value, dict) else list(value)
+        if len(entries) != 1:
+            raise ArgumentError(f"{what} got {len(entries)} entries; a stack has one output, so give one.")
+        return entries[0]
+    return value
+
+
+def _listed(value: Any, what: str) -> Sequence[Any]:
+    """Metrics as a flat list, from one, a list, a list in a list, or a dict with one entry."""
+    if value is None:
+        return []
+    if isinstance(value, dict) and "class_name" not in value:
+        return _listed(_only(value, what), what)
+    if not isinstance(value, (list, tuple)):
+        return [value]
+    return [item for entry in value for item in (entry if isinstance(entry, (list, tuple)) else [entry])]

@@ -1,0 +1,144 @@
+"""Predicting: one compiled program whose batch is padded to a power of two, and as little as possible around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from lamina import _display as display
+from lamina._base.converters import positive
+from lamina._checks import indices
+from lamina._data.source import arrays, is_stream
+from lamina._data.stream import Stream
+from lamina._training import programs
+from lamina._training import steps as train
+from lamina._training.fingerprint import Watch
+from lamina._training.prepare import host_of
+from lamina._training.steps import Recipe
+from lamina.callbacks import CallbackList
+from lamina.dtypes import floatx
+from lamina.errors import ArgumentError
+
+ELEMENTS = 2**20
+"""How many input numbers go through the stack at once, unless batch_size says otherwise."""
+
+
+class Predictor:
+    """The programs that map input rows to output rows, for the stack as it is now."""
+
+    def __init__(self, model: Any) -> None:
+        self.recipe = Recipe(model)
+        self.eager = model.compiled_with is not None and model.compiled_with.eager
+        weights = model.weights_by_path()
+        self.trained = [(path, weights[path][0]) for path in self.recipe.trained]
+        self.fixed = [(path, weights[path][0]) for path in self.recipe.fixed]
+        self.states = {path: weights[path][0] for path in self.recipe.carried}
+        self.ready: dict[Any, Any] = {}
+
+    def __call__(self, x: Any) -> Any:
+        """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)"""
+        rows = x.shape[0]
+        padded = rows if self.recipe.carried else 1 << (rows - 1).bit_length()  # a state has a row for each of x
+        if padded != rows:
+            x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
+        params = {path: weight.value for path, weight in self.trained}
+        state = {path: weight.value for path, weight in self.fixed}
+        program = self.ready.get((x.shape, x.dtype))
+        if program is None:
+            key = ("predict", self.recipe.key)
+            future = programs.compiled(key, train.predict(self.recipe), (params, state, x), eager=self.eager)
+            program = self.ready[x.shape, x.dtype] = future.result()
+        y, carried = program(params, state, x)
+        for path, value in carried.items():
+            self.states[path].value = value
+        return y if padded == rows else each(lambda y: np.asarray(y)[:rows], y)
+
+
+def each(function: Any, y: Any) -> Any:
+    """`function` of the output, or of each where the top layer has several."""
+    return tuple(map(function, y)) if isinstance(y, tuple) else function(y)
+
+
+def predictor_for(model: Any) -> Predictor:
+    """The model's predictor, made anew when a layer was changed."""
+    kept = model.kept.get("predictor")
+    if kept is None or not kept[0].is_unchanged():
+        kept = model.kept["predictor"] = Watch(model), Predictor(model)
+    predictor: Predictor = kept[1]
+    return predictor
+
+
+def forward(model: Any, x: Any) -> Any:
+    """`model(x)`: the output as a JAX array."""
+    x = _rows(model, x)
+    return each(jax.numpy.asarray, predictor_for(model)(x))
+
+
+def predict_on_batch(model: Any, x: Any) -> Any:
+    """The output for all rows at once."""
+    return each(np.asarray, predictor_for(model)(_rows(model, x)))
+
+
+def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
+    """The data as an array that the stack takes; it is built for it if need be."""
+    if model.on_host:
+        x = model.host(x)
+    known = type(x) is np.ndarray and x.ndim and x.dtype == floatx()
+    rows: np.ndarray[Any, Any] = x if known and len(x) else arrays(x, floatx=floatx()).x
+    _require_fit(model, rows)
+    return rows
+
+
+def _require_fit(model: Any, rows: np.ndarray[Any, Any]) -> None:
+    """Build the stack for these rows if need be, and refuse what it cannot take."""
+    if not model.built or rows.shape[1:] != model.entry.shape:
+        model.build_for(rows.shape)
+    indices.within_tables(model, rows)
+
+
+def predict(model: Any, x: Any, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
+    """The output for all rows; the arguments are those of `Sequential.predict`."""
+    if is_stream(x):
+        return _predict_stream(model, x, verbose, steps, callbacks)
+    x = _rows(model, x)
+    predictor = predictor_for(model)
+    size = _piece(x, model.entry.batch_size if predictor.recipe.carried and batch_size is None else batch_size)
+    if steps is not None:
+        x = x[: positive(steps) * size]
+    if len(x) <= size and not callbacks and verbose in ("auto", 0):
+        return each(np.asarray, predictor(x))
+    return _pieces(model, [x[start : start + size] for start in range(0, len(x), size)], verbose, callbacks)
+
+
+def _predict_stream(model: Any, x: Any, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
+    stream = Stream(x, floatx=floatx(), host=host_of(model), check=lambda table: _require_fit(model, table.x))
+    return _pieces(model, (table.x for table in stream.epoch(steps, anew=True)), verbose, callbacks)
+
+
+def _pieces(model: Any, pieces: Any, verbose: int | str, callbacks: Any) -> Any:
+    total = len(pieces) if isinstance(pieces, list) else None
+    tell = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=total)
+    outputs = []
+    with display.progress.Progress(verbose, steps=total) as progress:
+        tell.on_predict_begin()
+        progress.begin()
+        for step, piece in enumerate(pieces):
+            tell.on_predict_batch_begin(step)
+            outputs.append(each(np.asarray, predictor_for(model)(piece)))
+            tell.on_predict_batch_end(step, {"outputs": outputs[-1]})
+            progress.update(step + 1, {})
+        progress.end({})
+        tell.on_predict_end()
+    if isinstance(outputs[0], tuple):
+        return tuple(map(np.concatenate, zip(*outputs, strict=True)))
+    return np.concatenate(outputs)
+
+
+def _piece(x: np.ndarray[Any, Any], batch_size: int | None) -> int:
+    if batch_size is not None:
+        if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
+            raise ArgumentError(f"batch_size={batch_size!r}: expected a whole number of at least 1.")
+        return int(batch_size)
+    return int(min(max(ELEMENTS // max(x[:1].size, 1), 32), 4096))

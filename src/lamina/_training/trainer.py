@@ -1,0 +1,142 @@
+"""Between the model and the compiled programs: hands the arrays in, runs pieces of data, hands the arrays back."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lamina._base.weight import Array
+from lamina._training import programs
+from lamina._training import steps as train
+from lamina._training.feeds import Feed, Piece
+from lamina._training.steps import Recipe, TrainState
+from lamina.errors import ArgumentError
+from lamina.random import key_of
+
+
+class Trainer:
+    """Runs one model with one set of loss, optimizer and metrics."""
+
+    def __init__(self, model: Any, metrics: list[tuple[Any, bool]]) -> None:
+        compiled = model.compiled_with
+        self.model, self.optimizer, self.eager = model, compiled.optimizer, compiled.eager
+        owner = compiled.optimizer.owner and compiled.optimizer.owner()
+        if compiled.optimizer.state is not None and owner is not model:
+            raise ArgumentError(
+                f"this {type(compiled.optimizer).__name__} holds the moments of another model's weights. "
+                "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
+            )
+        compiled.optimizer.owner = weakref.ref(model)
+        self.recipe = Recipe(model, compiled.loss, compiled.optimizer, metrics, compiled.loss_weight)
+        weights = model.weights_by_path()
+        self.trained = {path: weights[path][0] for path in self.recipe.trained}
+        self.fixed = {path: weights[path][0] for path in self.recipe.fixed}
+
+        self.names = {path: weight.path for path, weight in self.trained.items()}
+        """What the optimizer calls the weights, by what the programs call them, which know no layer's name."""
+        self.paths = {name: path for path, name in self.names.items()}
+        fresh = self.optimizer.init(_renamed(self._arrays()[0], self.names))
+        self.optimizer.state = fresh if self.optimizer.state is None else _kept(fresh, self.optimizer.state)
+        self.no_sums = self.recipe.initial_metrics()
+        self.key = key_of(model._seed)
+        self.kept: TrainState | None = None
+
+    def gather(self) -> TrainState:
+        """The arrays that the layers and the optimizer hold now, with metrics at their start."""
+        params, state = self._arrays()
+        step, bad = (jnp.asarray(np.int32(number)) for number in (self.model.steps_trained, -1))
+        return TrainState(params, state, _renamed(self.optimizer.state, self.paths), self.no_sums, self.key, step, bad)
+
+    def open(self) -> TrainState:
+        """A state to run from: copies of what the layers hold, since the programs overwrite what they are given."""
+        self.kept = self.gather()
+        copied = programs.compiled("copy", lambda state: jax.tree.map(jnp.copy, state), (self.kept,))
+        state: TrainState = copied.result()(self.kept)
+        return state
+
+    def close(self, state: TrainState) -> None:
+        """Hand the arrays back to the layers and the optimizer."""
+        for path, weight in self.trained.items():
+            weight.value = state.params[path]
+        for path, weight in self.fixed.items():
+            weight.value = state.state[path]
+        self.optimizer.state = _renamed(state.optimizer, self.names)
+        self.model.steps_trained = int(state.step)
+
+    def reread(self, state: TrainState) -> TrainState:
+        """The state with what callbacks may have changed since `close`: weights, learning rate."""
+        now = self.gather()
+        return state._replace(params=now.params, state=now.state, optimizer=now.optimizer)
+
+    def finalize(self) -> None:
+        """The end of training: where the optimizer keeps averaged weights, they replace the last ones."""
+        params = _renamed(self._arrays()[0], self.names)
+        for name, value in self.optimizer.finalize(params, self.optimizer.state).items():
+            self.trained[self.paths[name]].value = value
+
+    def restore(self) -> None:
+        """Put everything back to where the last `open` was."""
+        assert self.kept is not None
+        self.close(self.kept)
+
+    def train(self, state: TrainState, piece: Piece) -> tuple[TrainState, dict[str, Any], int | None]:
+        """Run a piece: the state after it, the logs, and the step of this epoch at which the loss was not finite."""
+        program = self._train_program(state, piece).result()
+        state, logs = program(state, piece.data, piece.order, piece.start, piece.steps)
+        bad = int(state.bad)
+        return state, self._named(logs), bad - int(self.kept.step) if bad >= 0 and self.kept else None
+
+    def test(self, sums: Any, piece: Piece) -> tuple[Any, dict[str, Any]]:
+        program = self._test_program(sums, piece).result()
+        sums, carried, logs = program(*self._arrays(), sums, piece.data, piece.start, piece.steps)
+        for path, value in carried.items():
+            self.fixed[path].value = value
+        return sums, self._named(logs)
+
+    def prepare(self, feed: Feed, validation: Feed | None) -> None:
+        """Compile in the background what is needed later: the short last batch, and the validation."""
+        for piece in feed.examples()[1:]:
+            self._train_program(self.gather(), piece, ahead=True)
+        for piece in validation.examples() if validation else ():
+            self._test_program(self.no_sums, piece, ahead=True)
+
+    def _named(self, logs: dict[str, Array]) -> dict[str, Any]:
+        """Logs on the host as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
+        host = jax.device_get(logs)
+        names = ["loss", *(metric.name for metric, _ in self.recipe.metrics)]
+        return {name: float(host[name]) if np.ndim(host[name]) == 0 else np.asarray(host[name]) for name in names}
+
+    def _arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        return (
+            {path: weight.value for path, weight in self.trained.items()},
+            {path: weight.value for path, weight in self.fixed.items()},
+        )
+
+    def _train_program(self, state: TrainState, piece: Piece, ahead: bool = False) -> Any:
+        return self._program("train", train.train, piece, (state, piece.data, piece.order), (0,), ahead)
+
+    def _test_program(self, sums: Any, piece: Piece, ahead: bool = False) -> Any:
+        return self._program("test", train.evaluate, piece, (*self._arrays(), sums, piece.data), (), ahead)
+
+    def _program(self, kind: str, make: Any, piece: Piece, arrays: Any, donate: tuple[int, ...], ahead: bool) -> Any:
+        key = (kind, self.recipe.key, piece.size)
+        arguments = (*arrays, piece.start, piece.steps)
+        return programs.compiled(
+            key, make(self.recipe, piece.size), arguments, donate=donate, ahead=ahead, eager=self.eager
+        )
+
+
+def _renamed(tree: Any, names: dict[str, str]) -> Any:
+    """The same arrays, under other names wherever a dict is by weight."""
+    return {names.get(k, k): _renamed(v, names) for k, v in tree.items()} if isinstance(tree, dict) else tree
+
+
+def _kept(fresh: Any, old: Any) -> Any:
+    """The optimizer's state for the weights trained now: the old one where it is of the same shape."""
+    if isinstance(fresh, dict) and isinstance(old, dict):
+        return {key: _kept(value, old[key]) if key in old else value for key, value in fresh.items()}
+    return old if np.shape(old) == np.shape(fresh) else fresh

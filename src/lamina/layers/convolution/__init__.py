@@ -1,0 +1,1 @@
+"""Layers that slide a small kernel over a sequence, an image or a volume."""

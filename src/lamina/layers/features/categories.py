@@ -1,0 +1,184 @@
+"""Layers that make categories of numbers: bins, given or learned by `adapt`, and vectors of indices."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lamina._base.converters import number, optional, positive
+from lamina._base.settings import setting
+from lamina._checks import indices
+from lamina._data.arrays import HostArray
+from lamina._layer.host import Adapting
+from lamina._layer.layer import Layer
+from lamina.errors import ArgumentError, ShapeError
+from lamina.layers.features.hashing import MODES, dense, mode
+from lamina.layers.features.numbers import learnable, not_adapted
+
+Array = jax.Array
+
+
+def hot(places: Any, output_mode: str, depth: int, dtype: Any, weights: Any = None) -> Array:
+    """Indices as vectors of `depth`: one for each, or one for each row."""
+    if output_mode == "one_hot" and places.ndim > 1 and places.shape[-1] == 1:
+        places = places[..., 0]
+    if not jnp.issubdtype(places.dtype, jnp.integer):
+        places = places.astype(jnp.int32)
+    vectors = jax.nn.one_hot(places, depth, dtype=dtype)
+    axis = min(places.ndim - 1, 1)
+    if output_mode == "multi_hot":
+        return vectors.max(axis)
+    if output_mode == "count":
+        return (vectors if weights is None else vectors * jnp.asarray(weights, dtype)[..., None]).sum(axis)
+    return vectors
+
+
+def boundaries(value: Any) -> list[float]:
+    """A list of numbers, put in order."""
+    if not hasattr(value, "__len__") or np.asarray(value).dtype.kind not in "iuf" or not np.isfinite(value).all():
+        raise ArgumentError(f"expected a list of finite numbers, as [0.0, 1.0], got {value!r}.")
+    if not np.size(value):
+        raise ArgumentError("expected at least one number, as [0.0], got none.")
+    return sorted(np.asarray(value, float).ravel().tolist())
+
+
+def fineness(value: Any) -> float:
+    """A number between 0 and 1."""
+    if not 0 < number(value) < 1:
+        raise ArgumentError(f"expected a number between 0 and 1, got {value!r}.")
+    return number(value)
+
+
+class Discretization(Adapting):
+    """Puts numbers into bins: the index of the bin, or vectors of it; bin i holds `boundary[i-1] <= x < boundary[i]`.
+
+    The boundaries are given, or learned by `adapt`: quantiles from a summary of about `1 / epsilon` values that is
+    merged batch by batch.
+
+    >>> Discretization(bin_boundaries=[0.0, 1.0, 2.0])(jnp.array([[-1.5, 1.0, 3.4, 0.5]]))
+    Array([[0, 2, 3, 1]], dtype=int32)
+
+    Args:
+        num_bins: how many bins `adapt` makes.
+        epsilon: how fine the summary is; smaller is more exact.
+        output_mode: "int", or vectors: "one_hot", "multi_hot", "count".
+    """
+
+    bin_boundaries: Any = setting(optional(boundaries), default=None)
+    num_bins: int | None = setting(optional(positive), default=None)
+    epsilon: float = setting(fineness, default=0.01)
+    output_mode: str = setting(mode(*MODES), default="int")
+    sparse: bool = setting(dense, default=False)
+    dtype: Any = setting(default=None)
+    name: Any = None
+
+    integer_input: ClassVar[bool] = True
+    unshared: ClassVar[frozenset[str]] = Layer.unshared | {"summary"}
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.summary = np.empty((2, 0), np.float32)
+        """Values of the data in order, and how many stand behind each."""
+
+    def validate(self) -> None:
+        super().validate()
+        if (self.num_bins is None) == (self.bin_boundaries is None):
+            raise ArgumentError("Discretization takes bin_boundaries=[...], or num_bins=... and adapt(); one of them.")
+
+    def call(self, x: Array) -> Array:
+        # Not adapted yet, only the shape is asked for.
+        bounds = [0.0] * ((self.num_bins or 1) - 1) if self.bin_boundaries is None else self.bin_boundaries
+        x = x.astype(self.compute_dtype) if jnp.issubdtype(x.dtype, jnp.integer) else x
+        places = jnp.searchsorted(jnp.asarray(bounds, x.dtype), x, side="right").astype(jnp.int32)
+        if self.output_mode == "int":
+            return places
+        return hot(places, self.output_mode, len(bounds) + 1, self.compute_dtype)
+
+    def learn(self, data: HostArray, batch: bool) -> None:
+        if self.num_bins is None:
+            raise ArgumentError(f"{self.name!r} has bin_boundaries given, and learns none: give num_bins instead.")
+        ordered = np.sort(learnable(self, data).astype(np.float32).ravel())
+        step = max(len(ordered) * self.epsilon, 1)
+        taken = ordered[int(step - 1) :: int(step)]
+        merged = np.concatenate([np.stack([taken, np.full_like(taken, step)]), self.summary], axis=1)
+        self.summary = compressed(merged[:, np.argsort(merged[0])], self.epsilon)
+
+    def finalize_state(self) -> None:
+        if self.num_bins is not None and self.summary.size:
+            self.bin_boundaries = compressed(self.summary, 1 / self.num_bins)[0, :-1].tolist()
+
+    def reset_state(self) -> None:
+        self.summary = np.empty((2, 0), np.float32)
+
+    def require_adapted(self) -> None:
+        if self.bin_boundaries is None:
+            raise not_adapted(self, "boundaries", "bin_boundaries=[...]")
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config() | {"dtype": self.variable_dtype}
+        del config["trainable"]
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """A layer with the settings that `get_config` returned, the learned boundaries among them."""
+        learned = config["bin_boundaries"] if config.get("num_bins") is not None else None
+        layer = super().from_config(config | {"bin_boundaries": None} if learned is not None else config)
+        layer.bin_boundaries = layer.bin_boundaries if learned is None else learned
+        return layer
+
+
+def compressed(summary: Any, share: float) -> Any:
+    """A summary of about `1 / share` values, by interpolation of the cumulated weights.  (2, n) -> (2, m)"""
+    if summary.shape[1] * share < 1:
+        return summary
+    shares = share + np.arange(0.0, 1.0, share)
+    sums = summary[1].cumsum()
+    values, at = (np.interp(shares, sums / sums[-1], each) for each in (summary[0], sums))
+    return np.stack([values, np.diff(at, prepend=0)]).astype(np.float32)
+
+
+class CategoryEncoding(Layer):
+    """Makes vectors of indices from 0 to `num_tokens - 1`.
+
+    >>> CategoryEncoding(num_tokens=4, output_mode="one_hot")(jnp.array([3, 1]))
+    Array([[0., 0., 0., 1.],
+           [0., 1., 0., 0.]], dtype=float32)
+
+    Args:
+        output_mode: "one_hot" makes one vector an index; "multi_hot" one vector a row, with a 1 for each index in it;
+            "count" how often each occurs, or the sum of its `count_weights`, which are given in the call.
+    """
+
+    num_tokens: int | None = setting(optional(positive), default=None)
+    output_mode: str = setting(mode("one_hot", "multi_hot", "count"), default="multi_hot")
+    sparse: bool = setting(dense, default=False)
+
+    integer_input: ClassVar[bool] = True
+
+    def validate(self) -> None:
+        super().validate()
+        if self.num_tokens is None:
+            raise ArgumentError("CategoryEncoding needs num_tokens; where it is not known, take IntegerLookup.")
+
+    def call(self, x: Array, count_weights: Any = None) -> Array:
+        if count_weights is not None and self.output_mode != "count":
+            raise ArgumentError(f"{self.name}: count_weights are for output_mode='count', not {self.output_mode!r}.")
+        if count_weights is not None and np.shape(count_weights) != x.shape:
+            raise ShapeError(f"wants count_weights of {x.shape}, one for each index, got {np.shape(count_weights)}")
+        if not isinstance(x, jax.core.Tracer):
+            indices.check(x, self)
+        return hot(x, self.output_mode, self.indices_below, self.compute_dtype, count_weights)
+
+    @property
+    def indices_below(self) -> int:
+        """One more than the greatest index."""
+        return self.num_tokens or 0
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["sparse"]
+        return config

@@ -1,0 +1,121 @@
+"""Numbers for text without a vocabulary, by a hash; and how the host makes vectors of indices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina._base.converters import flag, integer, one_of, positive
+from lamina._base.frames import user_facing
+from lamina._base.settings import setting
+from lamina._base.shapes import Shape
+from lamina._data.arrays import HostArray
+from lamina._kernels.hashes import farm_hash, sip_hash
+from lamina._layer.host import HostLayer
+from lamina.dtypes import floatx
+from lamina.errors import ArgumentError, DataError, ShapeError
+
+MODES = ("int", "one_hot", "multi_hot", "count")
+
+
+def mode(*choices: str) -> Any:
+    """An `output_mode`, its older spellings included."""
+    older = {"binary": "multi_hot", "tf-idf": "tf_idf"}
+    return lambda value: one_of(*choices)(older.get(value, value))
+
+
+def dense(value: Any) -> bool:
+    """`sparse` and `ragged`, which a stack cannot have."""
+    if flag(value):
+        raise ArgumentError("a stack takes one dense tensor: leave it False.")
+    return False
+
+
+def salt(value: Any) -> list[int] | None:
+    """None, or two whole numbers; one stands for both."""
+    if value is None:
+        return None
+    both = list(value) if isinstance(value, (list, tuple)) else [value, value]
+    if len(both) != 2:
+        raise ArgumentError(f"expected a whole number or two of them, got {value!r}.")
+    return [integer(each) for each in both]
+
+
+def encoded_shape(shape: Shape, output_mode: str, depth: int) -> Shape:
+    """The shape of what `encoded` returns."""
+    if output_mode == "int":
+        return shape
+    if output_mode == "one_hot":
+        return (*(shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape), depth)
+    if len(shape) != 2:
+        raise ShapeError(f"wants (batch, values) for output_mode={output_mode!r}, got {len(shape)} dimensions")
+    return (shape[0], depth)
+
+
+def encoded(indices: HostArray, output_mode: str, depth: int) -> HostArray:
+    """Indices as they are, or as vectors of `depth`: (batch, n) -> (batch, depth)."""
+    if output_mode == "int":
+        return indices
+    if output_mode == "one_hot":
+        indices = indices[..., 0] if indices.ndim > 1 and indices.shape[-1] == 1 else indices
+        return np.equal(indices[..., None], np.arange(depth)).astype(floatx())
+    alone = indices.ndim == 1  # one sample, when the layer is called by itself
+    indices = indices[None] if alone else indices
+    encoded_shape(indices.shape, output_mode, depth)
+    counts = tally(np.full(len(indices), indices.shape[1]), indices.ravel(), output_mode, depth)
+    return counts[0] if alone else counts
+
+
+def tally(lengths: HostArray, indices: HostArray, output_mode: str, depth: int) -> HostArray:
+    """How often each index occurs in each row, or whether; row i has `lengths[i]` of the indices."""
+    places = np.repeat(np.arange(len(lengths)), lengths) * depth + indices
+    counts = np.bincount(places[indices >= 0], minlength=len(lengths) * depth).reshape(len(lengths), depth)
+    return (counts > 0 if output_mode == "multi_hot" else counts).astype(floatx())
+
+
+def buckets(strings: list[str], count: int, key: Any) -> HostArray:
+    """The bin from 0 to `count` - 1 that the hash of each string falls into."""
+    encoded = [string.encode() for string in strings]
+    hashed = farm_hash(encoded) if key is None else sip_hash(encoded, (key[0], key[1]))
+    return (hashed % np.uint64(count)).astype(np.int32)
+
+
+class Hashing(HostLayer):
+    """Numbers text or whole numbers by a hash, without a vocabulary: `hash(value) % num_bins`.
+
+    The hash is FarmHash64, or SipHash64 with a `salt`. With a `mask_value`, bin 0 is that value's alone.
+
+    >>> Hashing(num_bins=3)([["A"], ["B"], ["C"]]).ravel()
+    Array([1, 0, 1], dtype=int32)
+    """
+
+    num_bins: int = setting(positive)
+    mask_value: Any = None
+    salt: Any = setting(salt, default=None)
+    output_mode: str = setting(mode(*MODES), default="int")
+    sparse: bool = setting(dense, default=False)
+
+    def validate(self) -> None:
+        if self.dtype_policy.name == floatx() and self.output_mode == "int":
+            self.dtype = "int64"
+        super().validate()
+        if self.output_mode == "int" and self.dtype_policy.name not in ("int32", "int64"):
+            raise ArgumentError(f"Hashing(dtype={self.dtype_policy.name!r}): bins are int32 or int64.")
+
+    def host(self, x: HostArray) -> HostArray:
+        if x.dtype.kind == "f" and (odd := x != np.floor(x)).any():
+            raise DataError(f"{self.name!r} takes text or whole numbers, got {x[odd][0]}.")
+        masked = x == self.mask_value if self.mask_value is not None and self.num_bins > 1 else None
+        items, places = np.unique(x.astype(np.int64) if x.dtype.kind == "f" else x, return_inverse=True)
+        count = self.num_bins - (masked is not None)
+        indices = buckets([str(item) for item in items.tolist()], count, self.salt)[places].reshape(x.shape)
+        if masked is not None:
+            indices = np.where(masked, 0, indices + 1).astype(np.int32)
+        if self.output_mode == "one_hot" and x.ndim > 1 and x.shape[-1] == 1:
+            indices = indices[..., 0]
+        return encoded(indices, self.output_mode, self.num_bins)
+
+    @user_facing
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        return encoded_shape(tuple(input_shape), self.output_mode, self.num_bins)

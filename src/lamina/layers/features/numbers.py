@@ -1,0 +1,230 @@
+"""Layers that scale numbers, by what they are given or by what `adapt` learned of the data."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lamina._base.converters import flag, integer, optional
+from lamina._base.settings import setting
+from lamina._base.shapes import InputSpec, Shape
+from lamina._checks import values
+from lamina._data.arrays import HostArray
+from lamina._data.source import Table
+from lamina._layer.host import Adapting
+from lamina._layer.layer import Layer
+from lamina.config import image_data_format
+from lamina.dtypes import epsilon, floatx
+from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
+
+Array = jax.Array
+
+
+def numbers(value: Any) -> Any:
+    """A number, or an array of numbers of any kind, that a config can hold too."""
+    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+        return np.asarray(value["config"]["value"], value["config"]["dtype"])
+    if np.asarray(value).dtype.kind not in "iuf":
+        raise ArgumentError(f"expected numbers, got {value!r}.")
+    return value
+
+
+class Rescaling(Layer):
+    """`x * scale + offset`, for example `Rescaling(1 / 255)` for images of bytes.
+
+    >>> Rescaling(1 / 127.5, offset=-1)(jnp.array([[0, 255]], jnp.uint8))
+    Array([[-1.,  1.]], dtype=float32)
+    """
+
+    scale: Any = setting(numbers)
+    offset: Any = setting(numbers, default=0.0)
+
+    supports_masking: ClassVar[bool] = True
+    integer_input: ClassVar[bool] = True
+
+    def call(self, x: Array) -> Array:
+        scale, offset = (jnp.asarray(value, self.compute_dtype) for value in (self.scale, self.offset))
+        if scale.ndim and image_data_format() == "channels_first":
+            scale = scale.reshape(scale.shape + (1,) * (3 - scale.ndim))
+        try:
+            return x.astype(self.compute_dtype) * scale + offset
+        except (TypeError, ValueError):
+            raise ShapeError(
+                f"has scale of shape {scale.shape} and offset of shape {offset.shape}, which do not go with {x.shape}"
+            ) from None
+
+
+def axes(value: Any) -> tuple[int, ...]:
+    """None for no axis, an axis, or several."""
+    several = value if isinstance(value, (tuple, list)) else [] if value is None else [value]
+    found = tuple(integer(axis) for axis in several)
+    if len(set(found)) < len(found):
+        raise ArgumentError(f"expected each axis once, got {value!r}.")
+    return found
+
+
+def learnable(layer: Layer, data: HostArray) -> HostArray:
+    """The data, if it is made of numbers: statistics that one NaN spoils are none."""
+    if data.dtype == object:
+        raise DataError(f"{layer.name!r} takes numbers, got text ({data.ravel()[0]!r}).")
+    if not data.size:
+        raise DataError(f"{layer.name!r} was shown nothing: the data has shape {data.shape}.")
+    values.finite(Table(data))
+    return data
+
+
+def not_adapted(layer: Layer, what: str, otherwise: str) -> NotAdaptedError:
+    return NotAdaptedError(
+        f"{layer.name!r} ({type(layer).__name__}) has no {what} yet: call {layer.name}.adapt(x) first, or give "
+        f"{otherwise}."
+    )
+
+
+class Normalization(Adapting):
+    """Brings every feature (`axis`) to mean 0 and variance 1: `(x - mean) / max(sqrt(variance), epsilon)`.
+
+    Mean and variance are given, or learned by `adapt`, and then are weights that no training changes.
+
+    >>> layer = Normalization()
+    >>> layer.adapt(np.array([[1.0, 10.0], [3.0, 30.0]], "float32"))
+    >>> layer(np.array([[1.0, 30.0]], "float32"))
+    Array([[-1.,  1.]], dtype=float32)
+
+    Args:
+        axis: the axis, or the axes, that have statistics of their own; None for one mean of all.
+        invert: undo it, `x * max(sqrt(variance), epsilon) + mean`.
+    """
+
+    axis: Any = setting(axes, default=-1)
+    mean: Any = setting(optional(numbers), default=None)
+    variance: Any = setting(optional(numbers), default=None)
+    invert: bool = setting(flag, default=False)
+
+    supports_masking: ClassVar[bool] = True
+    integer_input: ClassVar[bool] = True
+    unshared: ClassVar[frozenset[str]] = Layer.unshared | {"moments", "restored"}
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.input_mean: Any = None
+        self.input_variance: Any = None
+        self.moments: tuple[int, Any, Any] | None = None
+        """How many numbers a statistic is over, their mean, and their squared distance from it, summed."""
+
+    def validate(self) -> None:
+        super().validate()
+        mean, variance = np.shape(self.input_mean), np.shape(self.input_variance)
+        if (self.input_mean is None) != (self.input_variance is None):
+            raise ArgumentError("Normalization takes mean and variance together, or neither of them and adapt().")
+        if mean != variance or len(mean) > len(self.axis):
+            raise ArgumentError(
+                f"Normalization: mean {mean} and variance {variance} have one shape, with one size for each axis of "
+                f"{self.axis}."
+            )
+        if self.input_variance is not None and not np.all(np.asarray(self.input_variance) >= 0):
+            raise ArgumentError(f"Normalization(variance={self.input_variance!r}): expected numbers of at least 0.")
+
+    def given(self) -> dict[str, Any]:
+        return super().given() | {"mean": _listed(self.input_mean), "variance": _listed(self.input_variance)}
+
+    def build(self, input_shape: Shape) -> None:
+        rank = len(input_shape)
+        if not all(-rank <= axis < rank for axis in self.axis):
+            raise ShapeError(f"has axis={self.axis}, which is not in {input_shape}")
+        kept = sorted(axis % rank for axis in self.axis)
+        if any(input_shape[axis] is None for axis in kept):
+            raise ShapeError(f"has axis={self.axis}, whose size has to be known, got {input_shape}")
+        self.input_spec = InputSpec(ndim=rank, axes={axis: input_shape[axis] for axis in kept})
+        self.kept, self.sizes = kept, [input_shape[axis] if axis in kept else 1 for axis in range(rank)]
+        if self.input_mean is None:
+            shape = tuple(input_shape[axis] for axis in kept)
+            self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, autocast=False, name="mean")
+            self.adapt_variance = self.add_weight(shape, "ones", trainable=False, autocast=False, name="variance")
+            self.count = self.add_weight((), "zeros", "int32", trainable=False, name="count")
+        else:
+            try:
+                self.statistics(np)
+            except ValueError:
+                wanted = tuple(input_shape[axis] for axis in kept)
+                raise ShapeError(f"has a mean of shape {np.shape(self.input_mean)}, and axis {self.axis} of the data "
+                                 f"has {wanted}") from None  # fmt: skip
+
+    def statistics(self, xp: Any = jnp) -> tuple[Any, Any]:
+        """Mean and variance, in a shape that goes with the input's."""
+        if self.input_mean is None:
+            return jnp.asarray(self.adapt_mean).reshape(self.sizes), jnp.asarray(self.adapt_variance).reshape(
+                self.sizes
+            )
+        shape = [1] * len(self.sizes)
+        given = np.shape(self.input_mean)
+        for axis, size in zip(self.kept[len(self.kept) - len(given) :], given, strict=True):
+            shape[axis] = size
+        dtype = self.variable_dtype if xp is jnp else None
+        mean, variance = (xp.asarray(each, dtype).reshape(shape) for each in (self.input_mean, self.input_variance))
+        return xp.broadcast_to(mean, self.sizes), xp.broadcast_to(variance, self.sizes)
+
+    def call(self, x: Array) -> Array:
+        dtype = jnp.promote_types(self.compute_dtype, jnp.float32)
+        mean, variance = (each.astype(dtype) for each in self.statistics())
+        width = jnp.maximum(jnp.sqrt(variance), jnp.asarray(epsilon(), dtype))
+        wide = x.astype(dtype)
+        y: Array = wide * width + mean if self.invert else (wide - mean) / width
+        return y.astype(self.compute_dtype)
+
+    def learn(self, data: HostArray, batch: bool) -> None:
+        if self.input_mean is not None:
+            raise ArgumentError(f"{self.name!r} has mean and variance given, and learns none.")
+        data = learnable(self, data)
+        data = data[:, None] if data.ndim == 1 and self.axis == (-1,) and not batch else data
+        self.build_for((None, *data.shape[1:]))
+        if len(data.shape) != len(self.sizes) or any(data.shape[axis] != self.sizes[axis] for axis in self.kept):
+            raise ShapeError(f"{self.name!r} is built for {tuple(self.sizes)}, and cannot learn from {data.shape}.")
+        over = tuple(axis for axis in range(data.ndim) if axis not in self.kept)
+        data = data.astype(np.float64)
+        mean = data.mean(over)
+        count, squares = data.size // max(mean.size, 1), ((data - np.expand_dims(mean, over)) ** 2).sum(over)
+        if self.moments is not None:  # Chan, Golub and LeVeque, 1979
+            before, old_mean, old_squares = self.moments
+            apart, both = mean - old_mean, before + count
+            squares = old_squares + squares + apart**2 * (before * count / both)
+            mean, count = old_mean + apart * (count / both), both
+        self.moments = count, mean, squares
+
+    def finalize_state(self) -> None:
+        if self.moments is not None:
+            count, mean, squares = self.moments
+            self.adapt_mean.assign(mean.astype(floatx()))
+            self.adapt_variance.assign((squares / count).astype(floatx()))
+            self.count.assign(np.int32(min(count, np.iinfo(np.int32).max)))
+
+    def reset_state(self) -> None:
+        self.moments = None
+
+    def require_adapted(self) -> None:
+        if self.input_mean is not None or (self.built and int(self.count) > 0):
+            return
+        at_start = not self.built or (not np.any(self.adapt_mean) and np.all(np.equal(self.adapt_variance, 1)))
+        if at_start:  # files of Keras have no count
+            raise not_adapted(self, "mean and variance", "mean=..., variance=...")
+
+
+def _listed(value: Any) -> Any:
+    return None if value is None else np.asarray(value).tolist()
+
+
+def _moment(name: str, which: int) -> Any:
+    """The argument, and once the layer is built the statistic in use: Keras's `layer.mean`."""
+
+    def read(self: Normalization) -> Any:
+        if not self.built:
+            return vars(self).get(f"input_{name}")
+        from_weights = self.statistics(np if self.input_mean is not None else jnp)
+        return np.asarray(from_weights[which])
+
+    return property(read, lambda self, value: vars(self).update({f"input_{name}": value}))
+
+
+Normalization.mean, Normalization.variance = _moment("mean", 0), _moment("variance", 1)

@@ -1,0 +1,270 @@
+"""Sound in a stack: signals as pictures of their frequencies over time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lamina import dtypes, initializers
+from lamina._base.converters import above_zero, flag, not_negative, number, one_of, optional, positive
+from lamina._base.frames import warn
+from lamina._base.settings import setting
+from lamina._base.shapes import InputSpec, Shape
+from lamina._layer.layer import Layer
+from lamina.config import data_format
+from lamina.errors import ArgumentError, ShapeError
+
+Array = jax.Array
+
+
+def frames(x: Array, length: int, step: int) -> Array:
+    """Pieces of `length`, one every `step`.  (..., time) -> (..., frames, length)"""
+    count = (x.shape[-1] - length) // step + 1
+    start = lax.broadcasted_iota(jnp.int32, (count, length), 0) * step
+    return x[..., start + lax.broadcasted_iota(jnp.int32, (count, length), 1)]
+
+
+def mel(hertz: Array) -> Array:
+    """Pitch as it is heard, in mel."""
+    return 1127 * jnp.log(1 + hertz / 700)
+
+
+def known_window(value: Any) -> Any:
+    """None, the name of a window of SciPy's, or its values."""
+    if isinstance(value, str):
+        try:
+            window_values(value, 1, False)
+        except ValueError as error:
+            raise ArgumentError(f"expected a window that scipy.signal.get_window knows: {error}") from None
+        return value
+    if value is not None and (np.ndim(value) != 1 or np.asarray(value).dtype.kind not in "iuf"):
+        raise ArgumentError(f"expected a window's name, its values in a list, or None, got {value!r}.")
+    return None if value is None else np.asarray(value, np.float64).tolist()
+
+
+def window_values(name: str, size: int, periodic: bool) -> np.ndarray[Any, Any]:
+    from scipy.signal import get_window  # type: ignore[import-untyped]  # here, as it takes half a second to import
+
+    return np.asarray(get_window(name, size, periodic), np.float64)
+
+
+@initializers.registry.add("STFTInitializer")
+class STFT(initializers.Initializer):
+    """The kernel (frame, 1, bins) of a convolution that takes windowed Fourier transforms of 2 (bins - 1) points.
+
+    At time t and bin f: `w[t] * cos(-2π t f / points)`, or sin where `side="imag"`, divided by the window's L2
+    norm for the scaling "density" and by its L1 norm for "spectrum".
+
+    >>> STFT("real", window=None)((2, 1, 3)).round()[:, 0]
+    Array([[ 1.,  1.,  1.],
+           [ 1.,  0., -1.]], dtype=float32)
+
+    Args:
+        window: a name that `scipy.signal.get_window` knows, the window's values, or None for no window.
+        periodic: whether a window that is named repeats itself seamlessly, instead of being symmetric.
+    """
+
+    side: str = setting(one_of("real", "imag"), default="real")
+    window: Any = setting(known_window, default="hann")
+    scaling: str | None = setting(one_of("density", "spectrum", None), default="density")
+    periodic: bool = setting(flag, default=False)
+
+    def values(self, shape: tuple[int, ...], dtype: Any, key: Array | None) -> Array:
+        if len(shape) != 3 or shape[1] != 1:
+            raise ShapeError(f"STFT fills kernels of shape (frame, 1, bins), got {shape}.")
+        frame, _, bins = shape
+        turns = np.arange(frame)[:, None, None] * np.arange(bins) / max(1, 2 * (bins - 1))  # (frame, 1, bins)
+        kernel = (np.cos if self.side == "real" else np.sin)(-2 * np.pi * turns)
+        if self.window is not None:
+            named = isinstance(self.window, str)
+            w = window_values(self.window, frame, self.periodic) if named else np.array(self.window)
+            if w.shape != (frame,):
+                raise ShapeError(f"the window has shape {w.shape}, but the frame has {frame} points.")
+            norms = {"density": np.sqrt((w * w).sum()), "spectrum": np.abs(w).sum(), None: 1.0}
+            kernel = kernel * w[:, None, None] / norms[self.scaling]
+        return jnp.asarray(kernel, dtype)
+
+
+class MelSpectrogram(Layer):
+    """Maps signals (batch, time) to (batch, num_mel_bins, frames): how loud each pitch is, evenly spaced in mel.
+
+    Each frame is windowed and Fourier-transformed; `abs(...) ** mag_exp` is summed with triangular weights between
+    `min_freq` and `max_freq`, and with `power_to_db` becomes `10 log10(power / ref_power)`, at most `top_db` below the
+    loudest of the batch. The signal is mirrored at its ends, so that frames are centred.
+
+    >>> MelSpectrogram(fft_length=64, sequence_stride=32, num_mel_bins=8)(jnp.ones((1, 128))).shape
+    (1, 8, 5)
+
+    Args:
+        window: a name that `scipy.signal.get_window` knows, `sequence_length` values, or None for no window.
+        max_freq: half the `sampling_rate` unless told.
+    """
+
+    fft_length: int = setting(positive, default=2048)
+    sequence_stride: int = setting(positive, default=512)
+    sequence_length: int | None = setting(optional(positive), default=None)
+    window: Any = setting(known_window, default="hann")
+    sampling_rate: float = setting(above_zero, default=16000)
+    num_mel_bins: int = setting(positive, default=128)
+    min_freq: float = setting(not_negative, default=20.0)
+    max_freq: float | None = setting(optional(above_zero), default=None)
+    power_to_db: bool = setting(flag, default=True)
+    top_db: float | None = setting(optional(not_negative), default=80.0)
+    mag_exp: float = setting(above_zero, default=2.0)
+    min_power: float = setting(above_zero, default=1e-10)
+    ref_power: float = setting(number, default=1.0)
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.input_spec = InputSpec(min_ndim=2)
+
+    def validate(self) -> None:
+        super().validate()
+        self.sequence_length = self.sequence_length or self.fft_length
+        self.max_freq = self.max_freq or int(self.sampling_rate / 2)
+        if self.fft_length < self.sequence_length:
+            raise ArgumentError(
+                f"MelSpectrogram: fft_length={self.fft_length} is at least sequence_length={self.sequence_length}."
+            )
+        if self.min_freq >= self.max_freq:
+            raise ArgumentError(f"MelSpectrogram: min_freq={self.min_freq} is below max_freq={self.max_freq}.")
+        if not isinstance(self.window, str) and self.window and len(self.window) != self.sequence_length:
+            raise ArgumentError(
+                f"MelSpectrogram: the window has {len(self.window)} values, sequence_length is {self.sequence_length}."
+            )
+
+    def call(self, x: Array) -> Array:  # (..., time)
+        dtype = jnp.promote_types(x.dtype, jnp.float32)
+        half, length = self.fft_length // 2, self.sequence_length or self.fft_length
+        padded = jnp.pad(x.astype(dtype), [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="reflect")
+        window = self.window
+        if window is None:
+            values = jnp.ones(self.fft_length, dtype)
+        else:
+            before = (self.fft_length - length) // 2
+            shape = window_values(window, length, True) if isinstance(window, str) else window
+            values = jnp.pad(jnp.asarray(shape, dtype), (before, self.fft_length - length - before))
+        spectrum = jnp.fft.rfft(frames(padded, self.fft_length, self.sequence_stride) * values)
+        power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)  # (..., frames, fft_length / 2 + 1)
+        if self.mag_exp != 2:
+            power = power ** (self.mag_exp / 2)
+        y = jnp.matmul(power, self.mel_weights().astype(dtype))  # (..., frames, num_mel_bins)
+        if self.power_to_db:
+            y = 10 * jnp.log10(jnp.maximum(y, self.min_power))
+            y = y - 10 * math.log10(max(abs(self.ref_power), self.min_power))
+            y = y if self.top_db is None else jnp.maximum(y, jnp.max(y) - self.top_db)
+        return jnp.swapaxes(y, -1, -2).astype(x.dtype)
+
+    def mel_weights(self) -> Array:
+        """How much each frequency counts for each pitch: triangles.  -> (fft_length / 2 + 1, num_mel_bins)"""
+        limits = mel(jnp.asarray([self.min_freq, self.max_freq], jnp.float32))
+        edges = jnp.linspace(limits[0], limits[1], self.num_mel_bins + 2, dtype=jnp.float32)
+        heard = jnp.linspace(0, self.sampling_rate / 2, self.fft_length // 2 + 1, dtype=jnp.float32)[1:, None]
+        lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+        rising, falling = (mel(heard) - lower) / (centre - lower), (upper - mel(heard)) / (upper - centre)
+        return jnp.pad(jnp.maximum(0, jnp.minimum(rising, falling)), ((1, 0), (0, 0)))
+
+
+class STFTSpectrogram(Layer):
+    """Maps signals (batch, time, channels) to (batch, frames, channels * frequencies): short-time Fourier transforms.
+
+    `mode` says what is given of each: "real", "imag", both ("stft"), "angle", "magnitude", its "log", or the power
+    ("psd", inner frequencies doubled). The transform's matrices are weights, and are trained unless frozen.
+
+    >>> STFTSpectrogram(frame_length=8)(jnp.ones((1, 32, 1))).shape
+    (1, 7, 5)
+
+    Args:
+        frame_step: half the `frame_length` unless told.
+        fft_length: the next power of two from `frame_length` on unless told.
+        window: a name that `scipy.signal.get_window` knows, `frame_length` values, or None for no window.
+        periodic: whether a window that is named repeats itself seamlessly, instead of being symmetric.
+        expand_dims: whether the frequencies get an axis of their own: (batch, frames, frequencies, channels).
+    """
+
+    mode: str = setting(one_of("log", "magnitude", "psd", "real", "imag", "angle", "stft"), default="log")
+    frame_length: int = setting(positive, default=256)
+    frame_step: int | None = setting(optional(positive), default=None)
+    fft_length: int | None = setting(optional(positive), default=None)
+    window: Any = setting(known_window, default="hann")
+    periodic: bool = setting(flag, default=False)
+    scaling: str | None = setting(one_of("density", "spectrum", None), default="density")
+    padding: str = setting(one_of("valid", "same"), default="valid")
+    expand_dims: bool = setting(flag, default=False)
+    data_format: str | None = setting(data_format, default=None)
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.input_spec = InputSpec(ndim=3)
+
+    def validate(self) -> None:
+        super().validate()
+        if self.frame_step is not None and self.frame_step > self.frame_length:
+            raise ArgumentError(
+                f"STFTSpectrogram: frame_step={self.frame_step} is at most frame_length={self.frame_length}."
+            )
+        if self.fft_length is not None and self.fft_length < self.frame_length:
+            raise ArgumentError(
+                f"STFTSpectrogram: fft_length={self.fft_length} is at least frame_length={self.frame_length}."
+            )
+        if isinstance(self.window, list) and len(self.window) != self.frame_length:
+            raise ArgumentError(
+                f"STFTSpectrogram: the window has {len(self.window)} values, frame_length is {self.frame_length}."
+            )
+        if self.fft_length is not None and self.fft_length & (self.fft_length - 1):
+            warn(f"STFTSpectrogram: fft_length={self.fft_length} is slower than a power of two.")
+
+    def build(self, input_shape: Shape) -> None:
+        points = self.fft_length or 2 ** math.ceil(math.log2(self.frame_length))
+        shape = (self.frame_length, 1, points // 2 + 1)
+        told = (self.window, self.scaling, self.periodic)
+        if self.mode != "imag":
+            self.real_kernel = self.add_weight(shape, STFT("real", *told))
+        if self.mode != "real":
+            self.imag_kernel = self.add_weight(shape, STFT("imag", *told))
+
+    def compute_output_shape(self, input_shape: Any) -> Shape:
+        """The output's shape; where the time is not known yet, neither is the number of frames."""
+        axis = 2 if self.data_format == "channels_first" else 1
+        sizes = list(input_shape)
+        unknown = len(sizes) == 3 and sizes[axis] is None
+        if unknown:
+            sizes[axis] = self.frame_length
+        shape: Shape = super().compute_output_shape(sizes)
+        return (*shape[:axis], None, *shape[axis + 1 :]) if unknown else shape
+
+    def call(self, x: Array) -> Array:  # (batch, time, channels)
+        signal = x if self.data_format == "channels_first" else jnp.swapaxes(x, 1, 2)
+        time, step = signal.shape[2], self.frame_step or self.frame_length // 2 or 1
+        if self.padding == "same":
+            missing = max((-(-time // step) - 1) * step + self.frame_length - time, 0)
+            signal = jnp.pad(signal, ((0, 0), (0, 0), (missing // 2, missing - missing // 2)))
+        elif isinstance(time, int) and time < self.frame_length:
+            raise ShapeError(f"wants at least {self.frame_length} time steps, one frame_length, got {time}")
+        pieces = frames(signal, self.frame_length, step)  # (batch, channels, frames, frame_length)
+        y = self._transformed(pieces)  # (batch, channels, frames, frequencies)
+        if self.expand_dims:
+            return jnp.transpose(y, (0, 1, 2, 3) if self.data_format == "channels_first" else (0, 2, 3, 1))
+        y = jnp.swapaxes(y, 2, 3).reshape((y.shape[0], y.shape[1] * y.shape[3], y.shape[2]))
+        return y if self.data_format == "channels_first" else jnp.swapaxes(y, 1, 2)
+
+    def _transformed(self, pieces: Array) -> Array:
+        real = jnp.matmul(pieces, self.real_kernel[:, 0]) if self.mode != "imag" else pieces
+        imag = jnp.matmul(pieces, self.imag_kernel[:, 0]) if self.mode != "real" else pieces
+        if self.mode in ("real", "imag"):
+            return real if self.mode == "real" else imag
+        if self.mode == "angle":
+            return jnp.arctan2(imag, real)
+        if self.mode == "stft":
+            return jnp.concatenate([real, imag], -1)
+        power = jnp.square(real) + jnp.square(imag)
+        if self.mode == "psd":
+            return power + jnp.pad(power[..., 1:-1], ((0, 0), (0, 0), (0, 0), (1, 1)))
+        tiny = jnp.asarray(dtypes.epsilon(), power.dtype)
+        magnitude = jnp.sqrt(jnp.maximum(power, tiny))
+        return magnitude if self.mode == "magnitude" else jnp.log(jnp.maximum(magnitude, tiny))

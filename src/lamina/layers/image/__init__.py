@@ -1,0 +1,1 @@
+"""Layers that resize images, and that change them at random while training."""

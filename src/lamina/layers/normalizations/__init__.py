@@ -1,0 +1,1 @@
+"""Layers that bring their input, or a kernel, to a common scale."""

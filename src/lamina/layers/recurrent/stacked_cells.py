@@ -1,0 +1,105 @@
+"""Any object that can serve as a cell, and several cells as one."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lamina._base.registry import Holder
+from lamina._base.settings import setting
+from lamina._base.shapes import Shape
+from lamina._layer.layer import Layer
+from lamina._layer.registry import registry
+from lamina.errors import ArgumentError
+
+Array = jax.Array
+
+
+def cell_of(value: Any) -> Any:
+    """A cell: a layer or any object with `call(x, states)` and `state_size`; a list of cells is stacked."""
+    if isinstance(value, dict):
+        return registry.get(value)
+    if isinstance(value, (list, tuple)):
+        return StackedRNNCells(value)
+    sizes = jax.tree.leaves(getattr(value, "state_size", None))
+    if isinstance(value, type) or not hasattr(value, "call") or not sizes or not all(map(_is_size, sizes)):
+        raise ArgumentError(
+            f"expected a cell, which has call(x, states) and state_size, as LSTMCell(4) has; got {value!r}."
+        )
+    return value
+
+
+def _is_size(value: Any) -> bool:
+    return hasattr(value, "__index__")
+
+
+def _cells(value: Any) -> list[Any]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ArgumentError(f"expected a list of cells, as in [LSTMCell(4), LSTMCell(4)], got {value!r}.")
+    return [cell_of(cell) for cell in value]
+
+
+class StackedRNNCells(Holder, Layer):
+    """Several cells as one: each takes the output of the one before it.
+
+    >>> from lamina.layers import GRUCell
+    >>> cell = StackedRNNCells([GRUCell(4), GRUCell(5)])
+    >>> y, states = cell(jnp.ones((2, 3)), cell.get_initial_state(2))
+    >>> y.shape
+    (2, 5)
+    """
+
+    cells: Any = setting(_cells)
+
+    @property
+    def state_size(self) -> list[Any]:
+        return [cell.state_size for cell in self.cells]
+
+    @property
+    def output_size(self) -> int:
+        return _width(self.cells[-1])
+
+    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+        """A list of states for each cell."""
+        return [initial_states(cell, batch_size, self.compute_dtype) for cell in self.cells]
+
+    def build(self, input_shape: Shape) -> None:
+        for cell in self.cells:
+            if isinstance(cell, Layer) and not cell.built:
+                cell.build(input_shape)
+            input_shape = (input_shape[0], _width(cell))
+
+    def call(  # type: ignore[override]
+        self, x: Array, states: Any, training: bool = False
+    ) -> tuple[Array, list[Any]]:
+        after = []
+        for cell, state in zip(self.cells, states, strict=True):
+            x, new = step_of(cell, training)(x, state)
+            after.append(new)
+        return x, after
+
+
+def _width(cell: Any) -> int:
+    size = getattr(cell, "output_size", None) or cell.state_size
+    return int(size[0] if isinstance(size, (list, tuple)) else size)
+
+
+def initial_states(cell: Any, batch: Any, dtype: Any) -> list[Any]:
+    """The states before the first step, as a list even where there is but one."""
+    if hasattr(cell, "get_initial_state"):
+        states = cell.get_initial_state(batch_size=batch)
+    else:
+        sizes = cell.state_size if isinstance(cell.state_size, (list, tuple)) else [cell.state_size]
+        states = [jnp.zeros((batch, size), dtype) for size in sizes]
+    states = list(states) if isinstance(states, (list, tuple)) else [states]
+    return jax.tree.map(lambda state: jnp.asarray(state, dtype), states)  # type: ignore[no-any-return]
+
+
+def step_of(cell: Any, training: bool) -> Any:
+    """`cell` as a function of x and states, told of `training` if it asks."""
+    if not isinstance(cell, Layer):
+        return cell.call
+    return partial(cell, training=training) if "training" in cell._call_takes else cell

@@ -1,0 +1,230 @@
+"""The Sequential model: Keras's verbs as short calls into the files that do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import jax
+
+from lamina import _display as display
+from lamina._base.frames import user_facing
+from lamina._layer.layer import Layer
+from lamina._training import loop
+from lamina._training import predict as prediction
+from lamina._training.compilation import Compiled
+from lamina.errors import ArgumentError, StackError
+from lamina.layers import registry
+from lamina.models.stack import Stack
+
+
+@registry.add()
+class Sequential(Stack):
+    """A straight stack of layers: one tensor in, one tensor out.
+
+    >>> from lamina import layers
+    >>> model = Sequential([layers.Input((4,)), layers.Dense(3, activation="relu"), layers.Dense(1)])
+    >>> model.output_shape
+    (None, 1)
+
+    Where the input's shape is known (`Input` first, or `input_shape=` on the first layer) each layer is built as it
+    is added, so a shape that does not fit is an error on that line. Else the first data decides.
+
+    Args:
+        layers: the layers, first to last.
+        trainable: whether training changes any weight.
+        name: the model's name.
+    """
+
+    left_out: ClassVar[frozenset[str]] = Layer.left_out | {"compiled_with", "history", "kept"}
+    unshared: ClassVar[frozenset[str]] = Layer.unshared | left_out | {"stop_training", "entry", "steps_trained"}
+    keras_module: ClassVar[str | None] = "keras"
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.compiled_with: Compiled | None = None
+        self.kept: dict[str, Any] = {}
+        """What was made from the layers and holds as long as they stay as they are."""
+        self.history: Any = None
+        self.stop_training = False
+        self.steps_trained = 0
+
+    @user_facing
+    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+        if not isinstance(trainable, bool):
+            raise ArgumentError(f"the layers go in one list: Sequential([a, b, c]); got trainable={trainable!r}.")
+        super().__init__(name=name, trainable=trainable)
+        if isinstance(layers, Layer):
+            raise StackError(f"the layers go in a list: Sequential([{type(layers).__name__}(...), ...]).")
+        for layer in layers or ():
+            self._add(layer)
+
+    @user_facing
+    def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """The output for `x`, as a JAX array; `training=True` is for layers such as Dropout."""
+        if self._pass is None and not training and mask is None and not isinstance(x, jax.core.Tracer):
+            return prediction.forward(self, x)
+        return super().__call__(x, training, mask)
+
+    @user_facing
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Print the layers, their output shapes and how many weights they have."""
+        display.summary.summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+    @user_facing
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how to train: the optimizer, the loss and what to measure.
+
+        Args:
+            loss: a name, a `Loss`, or a function of (y_true, y_pred).
+            loss_weights: a number that multiplies the loss.
+            metrics: a list of names, `Metric`s or functions; `weighted_metrics` also heed the sample weights.
+            run_eagerly: run every operation by itself, to look into a custom layer; slow. So does `jit_compile=False`.
+            steps_per_execution: how many steps run between two calls of a batch callback.
+            auto_scale_loss: scale the loss where the policy is mixed_float16.
+        """
+        self.compiled_with = Compiled(
+            optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution, jit_compile,
+            auto_scale_loss, policy=self.dtype_policy.name,
+        )  # fmt: skip
+
+    @user_facing
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> Any:
+        """Train for `epochs` passes over the data, and return the `History`.
+
+        Args:
+            x: arrays, lists or a frame with one row a sample, or a stream of batches (a generator, a DataLoader).
+            y: the targets, one row a sample; a stream has them in its batches.
+            batch_size: rows a step; 32 unless told.
+            verbose: 0 silent, 1 a bar, 2 a line an epoch; "auto" is 1 on a terminal and in a notebook, else 2.
+            validation_split: the share of the last rows that is held out, before shuffling.
+            shuffle: reorder the rows in each epoch; "batch" only within batches.
+            class_weight: a weight for every class, or "balanced".
+            steps_per_epoch: end an epoch after so many steps.
+            validation_freq: validate every so many epochs, or after the epochs of a list (counted from 1).
+
+        Raises:
+            DataError, LabelError: for data that does not fit, before the first step.
+            NonFiniteError: when the loss is NaN or infinite; the weights are then those from before that epoch.
+        """
+        before = self.history
+        try:
+            return loop.fit(
+                self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
+                class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size,
+                validation_freq,
+            )  # fmt: skip
+        except Exception:
+            if self.history is not before and not self.history.epoch:  # no epoch came of it
+                self.history = before
+            raise
+
+    @user_facing
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss, or a list (or dict) of the loss and the metrics, on all of the data."""
+        return loop.evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict)
+
+    @user_facing
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The output for every row, as a NumPy array, or a tuple of them where the top layer returns several.
+
+        Args:
+            batch_size: rows at a time; as many as make a million numbers unless told.
+        """
+        return prediction.predict(self, x, batch_size, verbose, steps, callbacks)
+
+    @user_facing
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One step on one batch; returns the loss, or the loss and the metrics."""
+        return loop.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
+
+    @user_facing
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """The loss, or the loss and the metrics, of one batch."""
+        return loop.test_on_batch(self, x, y, sample_weight, return_dict)
+
+    @user_facing
+    def predict_on_batch(self, x: Any) -> Any:
+        """The output for all rows at once."""
+        return prediction.predict_on_batch(self, x)
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer that `compile` was given; None before."""
+        return self.compiled_with.optimizer if self.compiled_with else None
+
+    @property
+    def loss(self) -> Any:
+        """The loss as `compile` was given it."""
+        return self.compiled_with.given["loss"] if self.compiled_with else None
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self.compiled_with is not None
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics as objects, once the first data has settled them."""
+        return [metric for metric, _ in (self.compiled_with.metrics or [])] if self.compiled_with else []
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names under which `fit` logs: `loss` and the metrics."""
+        return ["loss", *(metric.name for metric in self.metrics)]
