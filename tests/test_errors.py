@@ -227,7 +227,6 @@ STACKS = rows(
         r"Input\(shape\)",
         "call the model on data",
     ),
-    ("keras.Sequential([layers.Dense(3)]).weights", "NotBuiltError AttributeError|ValueError", r"Input\(shape\)"),
     ("keras.Sequential([layers.Dense(3)]).output_shape", "NotBuiltError AttributeError", "no output shape yet"),
     ("keras.Sequential()(X)", "StackError", r"model\.add\(layer\)"),
     ("keras.Sequential().pop()", "StackError IndexError|ValueError", "no layer to pop"),
@@ -501,7 +500,7 @@ OTHERS = [
     ),
     *rows("uncompiled", ("m.evaluate(X, T)", "NotCompiledError", "call compile before evaluate")),
     *rows("uncompiled", ("m.train_on_batch(X, T)", "NotCompiledError", "call compile before train_on_batch")),
-    *rows("unbuilt", ("m.get_weights()", "NotBuiltError AttributeError|ValueError", "no weights yet")),
+    *rows("unbuilt", ("m.count_params()", "NotBuiltError AttributeError|ValueError", "no weights yet")),
     *rows(
         "unbuilt",
         ("m.predict(X[:, 0])", "ShapeError", r"cannot take \(None,\)", r"x\[:, None\]", "added at test_errors"),
@@ -559,7 +558,7 @@ def state(model):
     """All that an error must leave as it was."""
     weights = model.get_weights() if model.built else None
     moments = model.optimizer.state if model.compiled else None
-    return weights, jax.tree.map(np.array, moments), model.history, model.compiled_with, model.built
+    return weights, jax.tree.map(np.array, moments), model.history, model._lamina.compiled, model.built
 
 
 def same(a, b):

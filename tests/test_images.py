@@ -10,6 +10,7 @@ import pytest
 
 import lamina
 from lamina import layers
+from lamina._layer.forward import seed_of
 from lamina.errors import ArgumentError, CallError, ShapeError, StackError
 from lamina.random import key_of
 
@@ -171,7 +172,7 @@ def test_channels_first_is_the_same_with_the_axes_moved(name):
     settings = SETTINGS[name]
     layer = getattr(layers, name)(**settings)
     turned = getattr(layers, name)(**settings, data_format="channels_first")
-    turned._seed = layer._seed
+    turned._lamina.seed = seed_of(layer)
     got = trained(turned, np.moveaxis(IMAGES, 3, 1))
     np.testing.assert_allclose(np.moveaxis(got, 1, 3), trained(layer), rtol=1e-5, atol=1e-3)
 

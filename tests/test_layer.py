@@ -8,6 +8,7 @@ import pytest
 
 import lamina
 from lamina import layers
+from lamina._layer.structure import parts
 from lamina.errors import ArgumentError, CallError, ShapeError, StackError, UnknownAttributeError
 
 X = np.random.default_rng(0).normal(size=(24, 6)).astype("float32")
@@ -648,7 +649,7 @@ def test_a_first_call_that_is_refused_leaves_the_layer_unbuilt(layer, wrong, rig
     layer = layer()
     with pytest.raises(ShapeError):
         layer(wrong)
-    assert not layer.built and not [part for part in layer.walk() if part.layer._weights]
+    assert not layer.built and not [part for part in parts(layer) if part.layer._lamina.weights]
     layer(right)
     assert layer.built
 

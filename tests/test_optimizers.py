@@ -15,7 +15,7 @@ from keras.src.optimizers.lamb import Lamb as KerasLamb
 from lamina import dtypes, optimizers
 from lamina._base.settings import serialize
 from lamina._base.weight import Weight
-from lamina._training.fingerprint import frozen
+from lamina._training.fingerprint import fingerprint
 from lamina.errors import ArgumentError, FixedError, LaminaWarning, ShapeError, UnknownNameError
 
 # numpy() of a Keras variable
@@ -490,13 +490,13 @@ def test_copies_are_apart(twin_of):
 def test_equal_optimizers_share_their_programs():
     adam, other = optimizers.Adam(0.25), optimizers.Adam(0.5, name="other")
     adam.apply(gradients(0).values(), weights_of(start()))
-    assert frozen(adam) == frozen(other) == frozen(optimizers.Adam(lambda: 0.1))
-    assert frozen(optimizers.LossScaleOptimizer(adam)) == frozen(optimizers.LossScaleOptimizer(other))
+    assert fingerprint(adam) == fingerprint(other) == fingerprint(optimizers.Adam(lambda: 0.1))
+    assert fingerprint(optimizers.LossScaleOptimizer(adam)) == fingerprint(optimizers.LossScaleOptimizer(other))
     other.exclude_from_weight_decay(var_names=["bias"])
     schedule = optimizers.schedules.CosineDecay
     unlike = [adam, other, optimizers.Adam(beta_1=0.5), optimizers.Nadam(), optimizers.LossScaleOptimizer(adam)]
     unlike += [optimizers.Adam(schedule(0.1, 10)), optimizers.Adam(schedule(0.2, 10))]
-    assert len({frozen(each) for each in unlike}) == len(unlike)
+    assert len({fingerprint(each) for each in unlike}) == len(unlike)
 
 
 def test_get():

@@ -208,7 +208,7 @@ def test_the_host_stage_of_a_stack_within_a_stack():
     inner = text_model(output_mode="int", output_sequence_length=3)
     inner.build((None,))
     whole = lamina.Sequential([lamina.Input((1,), dtype="string"), inner])
-    assert (inner.output_shape, whole.output_shape, whole.on_host) == ((None, 1), (None, 1), True)
+    assert (inner.output_shape, whole.output_shape, whole._lamina_on_host) == ((None, 1), (None, 1), True)
     np.testing.assert_array_equal(whole.predict(np.array(TEXTS)[:, None]), inner.predict(TEXTS))
     outer = lamina.Sequential([lamina.Sequential([inner.layers[0]]), *inner.layers[1:]])
     np.testing.assert_array_equal(outer.predict(TEXTS), inner.predict(TEXTS))

@@ -8,6 +8,7 @@ import pytest
 import lamina
 from lamina import layers
 from lamina._kernels.bits import bernoulli, fold, random_bits
+from lamina._layer.forward import seed_of
 from lamina.random import key_of
 
 N = 1 << 16
@@ -86,7 +87,7 @@ def forward(model, step):
     from lamina._training.steps import Recipe
 
     recipe = Recipe(model)
-    key = fold(key_of(model._seed), step)
+    key = fold(key_of(seed_of(model)), step)
     return np.asarray(recipe.forward({}, {}, jnp.ones((4, 1000)), training=True, key=key)[0]) == 0
 
 
@@ -106,7 +107,7 @@ def test_masks_differ_between_layers_and_steps_and_repeat_for_a_seed():
 def test_a_layer_seed_of_its_own():
     def dropped(seed):
         model = lamina.Sequential([layers.Input((1000,)), layers.Dropout(0.5, seed=seed)])
-        model._seed = 1
+        model._lamina.seed = 1
         return forward(model, 0)
 
     assert (dropped(5) == dropped(5)).all()

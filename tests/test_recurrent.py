@@ -11,6 +11,7 @@ import pytest
 import lamina
 from lamina import layers
 from lamina._kernels import recurrent
+from lamina._layer.structure import parts
 from lamina.errors import ArgumentError, LaminaError, ShapeError, StackError, UnknownNameError
 
 RNG = np.random.default_rng(5)
@@ -426,7 +427,7 @@ def test_own_classes_come_back_from_the_configs_of_what_holds_them():
         config = layers.serialize(layer)
         for again in (layers.deserialize(config, own), type(layer).from_config(layer.get_config(), custom_objects=own)):
             assert again.get_config() == layer.get_config()
-            held = [part.layer for part in again.walk()]
+            held = [part.layer for part in parts(again)]
             assert any(type(each) in own.values() or getattr(each, "activation", None) is softer for each in held)
         with pytest.raises(UnknownNameError, match=r"custom_objects=\{'(Doubled|OwnCell|softer)': \1\}"):
             layers.deserialize(config)

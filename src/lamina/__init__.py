@@ -20,7 +20,7 @@ from lamina import (
     utils,
 )
 from lamina._base.frames import show_all_frames_if_asked
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina._layer.layer import Layer
 from lamina._training.programs import use_persistent_cache
 from lamina.initializers import Initializer

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from lamina._base.frames import user_facing, warn
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina._base.registry import Registry
 from lamina._base.settings import serialize
 from lamina.errors import ShapeError

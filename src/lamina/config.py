@@ -6,7 +6,7 @@ from typing import Any
 
 from lamina._base.converters import one_of
 from lamina._base.frames import user_facing
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina.dtypes import (
     dtype_policy,
     epsilon,

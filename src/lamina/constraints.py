@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lamina import dtypes
 from lamina._base.converters import integer, not_negative, rate
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina._base.registry import Registry
 from lamina._base.settings import Configured, serialize, setting
 from lamina.errors import ArgumentError, ShapeError
@@ -35,7 +35,7 @@ class Constraint(Configured):
     Array([0.25, 1.  ], dtype=float32)
     """
 
-    keras_module = "keras.constraints"
+    _lamina_module = "keras.constraints"
 
     def __call__(self, w: Any) -> Array:
         """An array of the shape and dtype of `w`."""
@@ -122,7 +122,7 @@ class MinMaxNorm(Constraint):
     rate: float = setting(rate, default=1.0)
     axis: int | tuple[int, ...] = setting(axes, default=0)
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         if self.min_value > self.max_value:
             raise ArgumentError(f"MinMaxNorm: min_value={self.min_value} lies above max_value={self.max_value}.")
 

@@ -52,7 +52,7 @@ class DTypePolicy(Configured):
 
     name: str = setting(_policy_name, default=None)
 
-    keras_module: ClassVar[str | None] = "keras"
+    _lamina_module: ClassVar[str | None] = "keras"
 
     @property
     def compute_dtype(self) -> str:

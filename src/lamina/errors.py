@@ -104,7 +104,7 @@ class LaminaWarning(UserWarning):
 
 
 class UnknownAttributeError(LaminaError, AttributeError):
-    """A public name that the module does not have."""
+    """A public name that the module or the object does not have."""
 
 
 class UnknownImportError(LaminaError, ImportError):

@@ -19,7 +19,7 @@ import numpy as np
 from lamina import dtypes
 from lamina._base.converters import integer, not_negative, number, one_of, optional, seed_value
 from lamina._base.frames import user_facing
-from lamina._base.module import missing_attribute
+from lamina._base.public import missing_attribute
 from lamina._base.registry import Registry
 from lamina._base.settings import Configured, serialize, setting
 from lamina._base.weight import Weight
@@ -55,7 +55,7 @@ class Initializer(Configured):
     Array([3., 2., 1.], dtype=float32)
     """
 
-    keras_module = "keras.initializers"
+    _lamina_module = "keras.initializers"
 
     @user_facing
     def __call__(self, shape: Sequence[int], dtype: Any = None, key: Array | None = None) -> Array:
@@ -231,7 +231,7 @@ class RandomUniform(Initializer):
     maxval: float = setting(number, default=0.05)
     seed: int | None = setting(seed_value, default=None)
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         if self.minval > self.maxval:
             raise ArgumentError(f"RandomUniform: minval={self.minval} lies above maxval={self.maxval}.")
 
@@ -281,7 +281,7 @@ class VarianceScaling(Initializer):
     input_axes: Shape | None = setting(optional(axis_list), default=None)
     output_axes: Shape | None = setting(optional(axis_list), default=None)
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         if not self.scale > 0:
             raise ArgumentError(f"VarianceScaling(scale={self.scale}): expected a number above 0.")
         if (self.input_axes is None) != (self.output_axes is None):
@@ -308,7 +308,7 @@ class Preset(Initializer):
     input_axes: Shape | None = setting(optional(axis_list), default=None)
     output_axes: Shape | None = setting(optional(axis_list), default=None)
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         self.scaling()
 
     def scaling(self) -> VarianceScaling:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from lamina._base.converters import not_negative, one_of
 from lamina._base.frames import user_facing
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina._base.registry import Registry
 from lamina._base.settings import Configured, serialize, setting
 from lamina.errors import ArgumentError, ShapeError
@@ -36,7 +36,7 @@ class Regularizer(Configured):
     Array(2., dtype=float32)
     """
 
-    keras_module = "keras.regularizers"
+    _lamina_module = "keras.regularizers"
 
     def __call__(self, w: Any) -> Array:
         """A scalar of the dtype of `w`."""

@@ -10,100 +10,192 @@ with an `__init__` of its own, as in Keras, works too: then its arguments are wh
 
 from __future__ import annotations
 
+import copy
 import inspect
+import sys
 from collections.abc import Callable
-from typing import Any, ClassVar, Self, dataclass_transform
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform, get_args, get_origin
 
 import numpy as np
 
 from lamina._base.converters import checked, short
 from lamina._base.frames import user_facing
-from lamina._base.spelling import nearest, unknown_argument
+from lamina._base.spelling import MissingAttributeError, nearest, unknown_argument
 from lamina.errors import CallError
 
 MISSING = inspect.Parameter.empty
 
 
+@dataclass(frozen=True)
 class Setting:
-    """One field: its default, the function that checks and converts it, and whether it is keyword-only."""
+    """One field of a class."""
 
-    def __init__(self, convert: Callable[[Any], Any] | None, default: Any, kw_only: bool) -> None:
-        self.convert, self.default, self.kw_only = convert, default, kw_only
+    convert: Callable[[Any], Any] | None = None
+    """Checks a value and brings it to its type."""
+    default: Any = MISSING
+    kw_only: bool = False
+    alias: str | None = None
+    """The argument's name, where the value stands in the object's state, as `state`, and not in an attribute."""
+    state: str = ""
+    init: bool = True
+    """Whether it is an argument; else it is an attribute that begins at its default."""
+    in_config: bool = True
+    """Whether `get_config` has it."""
+    annotation: Any = MISSING
+    module: str = ""
+    """The module whose names the annotation uses."""
 
 
-def setting(convert: Callable[[Any], Any] | None = None, *, default: Any = MISSING, kw_only: bool = False) -> Any:
-    """A field whose value is passed through `convert`, which raises an `ArgumentError` for a bad one."""
-    return Setting(convert, default, kw_only)
+def setting(
+    convert: Callable[[Any], Any] | None = None,
+    *,
+    default: Any = MISSING,
+    kw_only: bool = False,
+    alias: str | None = None,
+    in_config: bool = True,
+    init: bool = True,
+) -> Any:
+    """A field whose value is passed through `convert`, which raises an `ArgumentError` for a bad one.
+
+    Args:
+        alias: the argument's name where the object has no attribute of that name, or a property: the field is
+            called `_lamina_...` then, and the value stands as `...` in the object's state.
+        in_config: whether `get_config` has it.
+        init: False for an attribute that is no argument, and that begins at `default`.
+    """
+    return Setting(convert, default, kw_only, alias, init=init, in_config=in_config)
+
+
+Given = TypeVar("Given")
+Kept = TypeVar("Kept")
+
+
+class Converted(Generic[Given, Kept]):
+    """The annotation of a setting that is given as one type and kept as another, as `"relu"` is kept as a function."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: object, owner: Any) -> Kept: ...
+
+        def __set__(self, instance: object, value: Given) -> None: ...
+
+
+@dataclass
+class State:
+    """What an object knows while it is used, beyond its settings: one attribute, `_lamina`, that no user would name."""
+
+    arguments: dict[str, Any] | None = None
+    """What a class's own `__init__` was called with."""
+
+    def compiled_in(self) -> list[tuple[str, Any]]:
+        """What a compiled program depends on, besides the attributes."""
+        return []
+
+
+class _FieldSignature:
+    """What `inspect.signature` and `help` show of a class: its own `__init__`, else its fields."""
+
+    def __get__(self, instance: Any, owner: type[Configured]) -> inspect.Signature:
+        if owner.__init__ is Configured.__init__:
+            return signature_of(owner)
+        signature = inspect.signature(owner.__init__)
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
 @dataclass_transform(eq_default=False, field_specifiers=(setting,))
 class Configured:
     """Base of every object that holds settings."""
 
-    settings: ClassVar[dict[str, Setting]] = {}
-    keras_module: ClassVar[str | None] = None
+    _lamina: State = setting(init=False)
+    _lamina_state: ClassVar[type[State]] = State
+    """The class of `_lamina`."""
+    _lamina_fields: ClassVar[dict[str, Setting]] = {}
+    """The settings, by the names of the arguments, in their order."""
+    _lamina_module: ClassVar[str | None] = None
     """The module under which Keras's files name the built-in classes; None for the user's own."""
-    instead: ClassVar[dict[str, str]] = {}
+    _lamina_instead: ClassVar[dict[str, str]] = {}
     """Arguments of older Keras, and for each a sentence that says what to type now."""
-    unshared: ClassVar[frozenset[str]] = frozenset({"_arguments"})
-    """The attributes that do not matter to a compiled program."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    if not TYPE_CHECKING:
+        __signature__ = _FieldSignature()
+
+    def __init_subclass__(cls, init: bool = True, **kwargs: Any) -> None:
+        """`init=False` tells a type checker that the base class has written the signature out for this one too."""
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
             cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
             return
         own = {}
         for name, annotation in inspect.get_annotations(cls).items():
-            if "ClassVar" in str(annotation) or name.startswith("_"):
-                continue
             declared = vars(cls).get(name, MISSING)
-            own[name] = declared if isinstance(declared, Setting) else Setting(None, declared, False)
-            if isinstance(declared, Setting):
+            alias = declared.alias if isinstance(declared, Setting) else None
+            if "ClassVar" in str(annotation) or (name.startswith("_") and alias is None):
+                continue
+            if not isinstance(declared, Setting):
+                declared = Setting(default=declared)
+            elif declared.init:
                 delattr(cls, name)
-        others = {name: field for name, field in cls.settings.items() if name not in own}
-        anew = len(others) < len(cls.settings)  # then this class says the order: its own fields come first
-        cls.settings = {**own, **others} if anew else {**others, **own}
-        parameters = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY if field.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=field.default,
+            else:
+                setattr(cls, name, declared.default)
+                continue
+            own[alias or name] = replace(
+                declared, annotation=annotation, module=cls.__module__, state=name.removeprefix("_lamina_")
             )
-            for name, field in sorted(cls.settings.items(), key=lambda item: item[1].kw_only)
-        ]
-        cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        others = {name: field for name, field in cls._lamina_fields.items() if name not in own}
+        anew = len(others) < len(cls._lamina_fields)  # then this class says the order: its own fields come first
+        cls._lamina_fields = own | others if anew else others | own
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        made = super().__new__(cls)
+        vars(made)["_lamina"] = cls._lamina_state()
+        return made
 
     @user_facing
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kind = type(self)
-        signature = kind.__signature__ if kind.settings else inspect.Signature()  # type: ignore[attr-defined]
-        unknown = [name for name in kwargs if name not in kind.settings]
-        if unknown:
+        fields, signature = kind._lamina_fields, signature_of(kind)
+        if unknown := [name for name in kwargs if name not in fields]:
             names = [*getattr(kind.__init__, "takes", ()), *signature.parameters]
-            raise unknown_argument(kind.__name__, unknown[0], names, kind.instead.get(unknown[0], ""))
+            raise unknown_argument(kind.__name__, unknown[0], names, kind._lamina_instead.get(unknown[0], ""))
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise CallError(
                 f"{kind.__name__}: {error}. Its arguments are: {', '.join(signature.parameters)}."
             ) from None
-        for name, field in kind.settings.items():
+        for name, field in fields.items():
             value = given.get(name, field.default)
-            setattr(self, name, value if field.convert is None else checked(kind.__name__, name, field.convert, value))
-        self.validate()
+            if field.convert is not None:
+                value = checked(kind.__name__, name, field.convert, value)
+            setattr(self._lamina if field.alias else self, field.state or name, value)
+        self.__post_init__()
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         """Check what no single argument shows; called when all of them are set."""
 
-    def given(self) -> dict[str, Any]:
+    if not TYPE_CHECKING:  # else every attribute would be known to a type checker
+
+        @user_facing
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or hasattr(type(self), name):  # a property that raised says itself why
+                return object.__getattribute__(self, name)
+            raise MissingAttributeError(self, name)
+
+    def __copy__(self) -> Self:
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self), _lamina=copy.copy(self._lamina))
+        return twin
+
+    def _lamina_arguments(self) -> dict[str, Any]:
         """The arguments that make an equal object."""
-        own = vars(self).get("_arguments")
-        return own if own is not None else {name: getattr(self, name) for name in self.settings}
+        if self._lamina.arguments is not None:
+            return self._lamina.arguments
+        return {name: value_of(self, name) for name, field in self._lamina_fields.items() if field.in_config}
 
     def get_config(self) -> dict[str, Any]:
-        """`given` as plain data that JSON can hold."""
-        return {name: serialize(value) for name, value in self.given().items()}
+        """The arguments that make an equal object, as plain data that JSON can hold."""
+        return {name: serialize(value) for name, value in self._lamina_arguments().items()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -112,13 +204,37 @@ class Configured:
 
     def __repr__(self) -> str:
         shown = []
-        for name, value in self.given().items():
-            field, plain = self.settings.get(name), serialize(value)
+        for name, value in self._lamina_arguments().items():
+            field, plain = self._lamina_fields.get(name), serialize(value)
             if field is not None and field.default is MISSING and not field.kw_only:
                 shown.append(short(value if isinstance(value, tuple) else plain))
             elif field is None or plain != _default_config(field):
                 shown.append(f"{name}={short(value if isinstance(value, tuple) else plain)}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def value_of(thing: Configured, name: str) -> Any:
+    """The value of a setting, by the argument's name."""
+    field = thing._lamina_fields[name]
+    return getattr(thing, name) if field.alias is None else getattr(thing._lamina, field.state)
+
+
+def signature_of(kind: type[Configured]) -> inspect.Signature:
+    """The signature that the fields make, with their types; made when it is first asked for."""
+    known = vars(kind).get("_lamina_signature")
+    if known is None:
+        parameters = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY if field.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=field.default,
+                annotation=_type_of(field),
+            )
+            for name, field in sorted(kind._lamina_fields.items(), key=lambda item: item[1].kw_only)
+        ]
+        known = inspect.Signature(parameters)
+        type.__setattr__(kind, "_lamina_signature", known)
+    return known
 
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:
@@ -128,7 +244,7 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
 
     @user_facing
     def recorded(self: Any, *args: Any, **kwargs: Any) -> None:
-        if "_arguments" not in vars(self):
+        if self._lamina.arguments is None:
             try:
                 bound = signature.bind(self, *args, **kwargs)
             except TypeError as error:
@@ -140,13 +256,24 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
             for name, value in list(bound.arguments.items())[1:]:
                 variadic = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
                 arguments.update(value if variadic else {name: value})
-            self._arguments = arguments
+            self._lamina.arguments = arguments
         init(self, *args, **kwargs)
 
     recorded.takes = takes  # type: ignore[attr-defined]
     recorded.__signature__ = signature  # type: ignore[attr-defined]
     recorded.__doc__ = init.__doc__
     return recorded
+
+
+def _type_of(field: Setting) -> Any:
+    """The type of the values that a field takes, as far as its annotation can be evaluated."""
+    kind = field.annotation
+    if isinstance(kind, str):
+        try:
+            kind = eval(kind, dict(vars(sys.modules[field.module])))
+        except Exception:  # a name that only the type checker imports
+            return kind
+    return get_args(kind)[0] if get_origin(kind) is Converted else kind
 
 
 def _default_config(field: Setting) -> Any:
@@ -159,7 +286,7 @@ def serialize(value: Any) -> Any:
     if isinstance(value, Configured):
         kind = type(value)
         return {
-            "module": kind.keras_module if kind.__module__.startswith("lamina.") else kind.__module__,
+            "module": kind._lamina_module if kind.__module__.startswith("lamina.") else kind.__module__,
             "class_name": kind.__name__,
             "config": value.get_config(),
             "registered_name": None if kind.__module__.startswith("lamina.") else kind.__name__,

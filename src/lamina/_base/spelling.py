@@ -6,8 +6,9 @@ import itertools
 import re
 from collections.abc import Container, Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
-from lamina.errors import CallError
+from lamina.errors import CallError, UnknownAttributeError
 
 
 def to_snake_case(name: str) -> str:
@@ -59,3 +60,15 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     if found:
         return f"Did you mean {found[0]!r}?"
     return f"There are: {', '.join(sorted(alike or names))}." if len(names) <= 40 else ""
+
+
+class MissingAttributeError(UnknownAttributeError):
+    """Finds the nearest names only when its message is read, since `hasattr` and `getattr` throw most away."""
+
+    def __init__(self, thing: Any, name: str) -> None:
+        super().__init__(name=name, obj=thing)
+
+    def __str__(self) -> str:
+        kind = type(self.obj).__name__
+        hint = did_you_mean(str(self.name), [each for each in dir(self.obj) if not each.startswith("_")])
+        return f"{kind} has no attribute {self.name!r}. {hint}".rstrip()

@@ -18,20 +18,20 @@ def within_tables(model: Any, x: Any) -> None:
 
 def _reader(layer: Any) -> Any:
     """The first layer that reads its input as indices, where none before it changes a value."""
-    if hasattr(layer, "indices_below"):
+    if hasattr(layer, "_lamina_indices_below"):
         return layer
-    for part in getattr(layer, "body", None) or [each for each in [getattr(layer, "layer", None)] if each]:
-        if not getattr(part, "keeps_values", False):
+    for part in getattr(layer, "_lamina_body", None) or [each for each in [getattr(layer, "layer", None)] if each]:
+        if not getattr(part, "_lamina_keeps_values", False):
             return _reader(part)
     return None
 
 
 def check(x: Any, layer: Any) -> None:
-    """Refuse the first row of `x` that holds something else than whole numbers below the layer's `indices_below`."""
+    """Refuse the first row of `x` that holds something else than whole numbers that the layer has room for."""
     values = np.asarray(x)
     if not values.size:
         return
-    size, kind = layer.indices_below, type(layer).__name__
+    size, kind = layer._lamina_indices_below, type(layer).__name__
     fractions = values.dtype.kind == "f" and bool((values != np.floor(values)).any())
     if not fractions and values.min() >= 0 and values.max() < size:
         return

@@ -82,7 +82,7 @@ def fit_loss(
             f"the loss {_name(loss)} needs targets, and y is None. Give them: fit(x, y), or batches (x, y)."
         )
     if isinstance(loss, Crossentropy):
-        loss = loss.fitting(y.shape, output_shape)
+        loss = loss._lamina_fitting(y.shape, output_shape)
     for kinds, rules in RULES:
         if isinstance(loss, kinds):
             for rule in rules:
@@ -98,7 +98,7 @@ def fit_loss(
 def fit_values(loss: Any, y: HostArray, output_shape: Shape) -> None:
     """Of what `fit_loss` looks at, what another batch of the same shapes may hold."""
     if isinstance(loss, Crossentropy):
-        loss = loss.fitting(y.shape, output_shape)
+        loss = loss._lamina_fitting(y.shape, output_shape)
     for kinds, rules in RULES:
         if isinstance(loss, kinds):
             for rule in rules:

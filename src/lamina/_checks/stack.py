@@ -16,7 +16,7 @@ def cannot_take(stack: Sequence[Any], index: int, flow: Sequence[Shape], reason:
     layer, shape = stack[index], flow[index]
     lines = [
         f"layer {index + 1} ({layer.name}: {type(layer).__name__}) cannot take {_text(shape)}"
-        + (f"          added at {layer.added_at}" if layer.added_at else "")
+        + (f"          added at {layer._lamina.added_at}" if layer._lamina.added_at else "")
     ]
     shown = list(range(max(0, index - AROUND), index + 1))
     if shown[0] > 0:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lamina._base.module import missing_attribute
+from lamina._base.public import missing_attribute
 
 if TYPE_CHECKING:
     from lamina._display import plots, progress, summary

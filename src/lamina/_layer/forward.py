@@ -4,42 +4,52 @@ from __future__ import annotations
 
 import copy
 import functools
+import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import export
 
+from lamina._base.frames import is_running, place_of
 from lamina._base.shapes import Shape, shape_of
 from lamina._base.weight import Array, Weight
-from lamina._layer.structure import Tree
-from lamina.errors import StackError
-from lamina.random import key_of
+from lamina._kernels.bits import fold
+from lamina._layer.structure import Module, held, parts, refill, restored_on_error, weights_by_path
+from lamina.errors import ArgumentError, CallError, ShapeError, StackError, UnknownAttributeError
+from lamina.random import key_of, next_seed
 
 
 class Pass:
-    """One pass through layers: the arrays that stand for the weights, what is told, and what comes back."""
+    """One pass through layers or metrics: the arrays that stand for the weights, and what the layers are given.
 
-    def __init__(self, values: dict[Weight, Any], *, training: bool, key: Any, building: bool = False) -> None:
+    `losses` collects what the layers add to the loss.
+    """
+
+    def __init__(
+        self, values: dict[Weight, Any], *, training: bool = False, key: Any = None, building: bool = False
+    ) -> None:
         self.values, self.training, self.key, self.building = values, training, key, building
         self.losses: list[Array] = []
         self.paths: dict[int, str] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}
 
-    def copy_of(self, layer: Any, path: str = "") -> Any:
-        if id(layer) not in self.copies:
-            twin = copy.copy(layer)
-            self.copies[id(layer)] = (layer, twin)
+    def copy_of(self, module: Any, path: str = "") -> Any:
+        """The module's copy in this pass; whatever holds the same module gets the same copy."""
+        if id(module) not in self.copies:
+            twin = copy.copy(module)
+            self.copies[id(module)] = (module, twin)
             self.paths[id(twin)] = path
-            self._hand(layer, twin)
-        return self.copies[id(layer)][1]
+            self._refill(module, twin)
+        return self.copies[id(module)][1]
 
-    def _hand(self, layer: Any, twin: Any) -> None:
-        for attribute, value in vars(layer).items():
-            if attribute not in layer.left_out:
-                vars(twin)[attribute] = self._stand_in(value, layer, f"{self.paths[id(twin)]}.{attribute}")
-        twin._pass = self
+    def _refill(self, module: Any, twin: Any) -> None:
+        path = self.paths[id(twin)]
+        refill(twin, module, lambda leaf, place: self._stand_in(leaf, module, f"{path}.{place}"))
+        twin._lamina.running = self
 
     def build(self, twin: Any, shape: Shape) -> None:
         """Build the layer that `twin` is a copy of, where `call` first reaches it."""
@@ -51,42 +61,38 @@ class Pass:
             )
         with jax.ensure_compile_time_eval():
             layer.build((None, *shape[1:]))
-        for part in layer.walk():
+        for part in parts(layer):
             if id(part.layer) in self.copies:
-                self._hand(*self.copies[id(part.layer)])
+                self._refill(*self.copies[id(part.layer)])
 
-    def _stand_in(self, value: Any, owner: Any, path: str) -> Any:
-        if isinstance(value, Weight):
-            array = self.values.get(value, value.value)
-            if not value.trainable:
-                return Weight(array, name=value.name, trainable=False)
-            cast = owner.autocast and value.autocast and jnp.issubdtype(array.dtype, jnp.floating)
+    def _stand_in(self, leaf: Any, owner: Any, path: str) -> Any:
+        if isinstance(leaf, Weight):
+            array = self.values.get(leaf, leaf.value)
+            if not leaf.trainable:
+                return self._kept(leaf, array)
+            cast = owner.autocast and leaf.autocast and jnp.issubdtype(array.dtype, jnp.floating)
             return jnp.asarray(array, owner.compute_dtype) if cast else array
-        if isinstance(value, Tree):
-            return self.copy_of(value, path)
-        if isinstance(value, (list, tuple)) and value:
-            items = [self._stand_in(item, owner, f"{path}.{i}") for i, item in enumerate(value)]
-            return items if isinstance(value, list) else tuple(items) if type(value) is tuple else value
-        if isinstance(value, dict):
-            return {key: self._stand_in(item, owner, f"{path}.{key}") for key, item in value.items()}
-        return value
+        return self.copy_of(leaf, path) if isinstance(leaf, Module) else leaf
+
+    def _kept(self, weight: Weight, array: Any) -> Weight:
+        """The one weight of this pass that stands for one which is not trained, and may be assigned to."""
+        if id(weight) not in self.copies:
+            twin = Weight(array, name=weight.name, path=weight.path, trainable=False)
+            self.copies[id(weight)] = (weight, twin)
+        return self.copies[id(weight)][1]  # type: ignore[no-any-return]
 
     def changed(self) -> Iterator[tuple[Weight, Any]]:
-        """The non-trainable weights, each with the array that it holds after the pass."""
-        for layer, twin in self.copies.values():
-            for attribute, value in vars(layer).items():
-                yield from _after(value, vars(twin).get(attribute))
-
-
-def _after(before: Any, after: Any) -> Iterator[tuple[Weight, Any]]:
-    if isinstance(before, Weight) and not before.trainable:
-        yield before, jnp.asarray(after.value if isinstance(after, Weight) else after, before.value.dtype)
-    elif isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)):
-        for old, new in zip(before, after, strict=False):
-            yield from _after(old, new)
-    elif isinstance(before, dict) and isinstance(after, dict):
-        for key, old in before.items():
-            yield from _after(old, after.get(key))
+        """The weights that are not trained, each with the array that it holds after the pass."""
+        for weight, twin in self.copies.values():
+            if isinstance(weight, Weight):
+                yield weight, jnp.asarray(twin.value, weight.value.dtype)
+        for module, twin in self.copies.values():
+            if isinstance(module, Module):
+                after = dict(held(twin))
+                for place, leaf in held(module):
+                    now = after.get(place)  # an array, where `self.moving_mean = ...` replaced the weight
+                    if isinstance(leaf, Weight) and not leaf.trainable and not (now is None or isinstance(now, Weight)):
+                        yield leaf, jnp.asarray(now, leaf.value.dtype)
 
 
 @functools.lru_cache(256)
@@ -100,11 +106,11 @@ def output_shape(layer: Any, shape: Shape) -> Any:
 
     Sizes are symbolic where `shape` has None.
     """
-    values = {weight: weight.value for weight in layer.weights}
+    values = {weight: weight.value for weight, _ in weights_by_path(layer).values()}
 
     def output(*sizes: Any) -> Any:
         def forward(x: Any) -> Any:
-            return Pass(dict(values), training=False, key=key_of(0), building=True).copy_of(layer)._run(x)
+            return run(Pass(dict(values), key=key_of(0), building=True).copy_of(layer), x)
 
         return jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, layer.compute_dtype))
 
@@ -125,3 +131,129 @@ def output_shape(layer: Any, shape: Shape) -> Any:
             small,
             large,
         )
+
+
+def who(layer: Any) -> str:
+    """The layer's name and class, as `dense_1 (Dense)`."""
+    return f"{layer.name} ({type(layer).__name__})"
+
+
+def seed_of(layer: Any) -> int:
+    """The layer's seed, drawn when it is built: stacks made in different ways get equal weights from one seed."""
+    if layer._lamina.seed is None:
+        layer._lamina.seed = next_seed()
+    return layer._lamina.seed  # type: ignore[no-any-return]
+
+
+def random_key(layer: Any) -> Array:
+    """A key for this layer in this step, another at each call: pure in (seed, layer, step).  -> (2,) uint32"""
+    state = layer._lamina
+    if state.running is None or state.running.key is None:
+        return fold(key_of(seed_of(layer)), 0)
+    state.draws += 1
+    return fold(state.running.key, np.uint32(zlib.crc32(f"{state.running.paths[id(layer)]}:{state.draws}".encode())))
+
+
+def run(layer: Any, x: Any, others: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
+    """`call` inside a pass, with the input checked and cast, and `training` and `mask` filled in."""
+    now = layer._lamina.running
+    try:
+        y = _output(layer, x, others, named or {})
+    except ShapeError as error:
+        if now.building and not now.paths[id(layer)]:
+            raise  # the caller that builds it says where it stands
+        raise _naming(layer, error, shape_of(x)) from None
+    if layer.activity_regularizer is not None:
+        now.losses.extend(layer.activity_regularizer(each) / each.shape[0] for each in jax.tree.leaves(y))
+    return y
+
+
+def run_alone(layer: Any, x: Any, others: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """The output of a layer that is called by itself, in a pass of its own with random numbers of its own."""
+    state, x = layer._lamina, _as_array(layer, x)
+    with nullcontext() if layer.built else restored_on_error(layer):  # a refused first call settles no shapes
+        try:
+            _build_alone(layer, x)
+        except ShapeError as error:
+            raise _naming(layer, error, shape_of(x)) from None
+        training = _by_name(layer, others, named).get("training")
+        state.calls += 1
+        # Direct calls count down from 2**32 - 1, so that they never meet the step numbers of a training.
+        key = fold(key_of(seed_of(layer)), np.uint32(2**32 - state.calls))
+        weights = {weight: weight.value for weight, _ in weights_by_path(layer).values()}
+        training = layer._lamina_trains_by_default if training is None else bool(training)
+        now = Pass(weights, training=training, key=key)
+        y = run(now.copy_of(layer), x, others, named)
+        for weight, value in now.changed():
+            if not isinstance(value, jax.core.Tracer):
+                weight.value = value
+        return y
+
+
+def _build_alone(layer: Any, x: Any) -> None:
+    """Build for `x` where no pass is under way, and refuse weights that nobody would ever train or see again."""
+    fresh = not layer.built
+    layer._lamina_build(shape_of(x))
+    if fresh and layer._lamina.weights and isinstance(x, jax.core.Tracer) and is_running(run):
+        raise StackError(
+            f"{layer.name} is made anew in each call of {layer._lamina.added_at}, and its weights with it. Make the "
+            "layers that a custom layer uses in its __init__ or build, and keep them as attributes."
+        )
+
+
+def _as_array(layer: Any, x: Any) -> Any:
+    """What the user calls the layer with, as an array on the device."""
+    if isinstance(x, jax.Array):
+        return x
+    array = np.zeros(0)
+    try:
+        array = np.asarray(x)
+        return jnp.asarray(array)
+    except (TypeError, ValueError):
+        text = next((item for item in array.ravel()[:1000] if isinstance(item, (str, bytes))), None)
+        if text is None:
+            raise ArgumentError(f"{who(layer)} takes one array, got {type(x).__name__}: {str(x)[:60]!r}.") from None
+        raise ArgumentError(
+            f"{who(layer)} takes numbers, and got text ({str(text)[:40]!r}).\n"
+            "StringLookup makes numbers of single words or categories, TextVectorization of whole texts."
+        ) from None
+
+
+def _by_name(layer: Any, others: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+    """The arguments after x, by name."""
+    return dict(zip(layer._lamina_call_arguments, others, strict=False)) | named
+
+
+def _output(layer: Any, x: Any, others: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    now, takes, needs = layer._lamina.running, layer._lamina_call_arguments, layer._lamina_call_required
+    layer._lamina_check_input(shape_of(x))
+    if not layer.built:
+        now.build(layer, shape_of(x))
+    if layer.autocast and jnp.issubdtype(jnp.result_type(x), jnp.floating):
+        x = jnp.asarray(x, layer.compute_dtype)
+    told = _by_name(layer, others, named)
+    if missing := [name for name in needs if name not in told]:
+        example = f"{layer.name}({', '.join(['x', *needs])})"
+        raise CallError(f"{who(layer)} wants {' and '.join(missing)} as well: {example}.")
+    for name, known in (("training", now.training), ("mask", None)):
+        value = told.pop(name, None)
+        if name in takes:
+            told[name] = known if value is None else value
+    try:
+        return layer.call(x, *others[len(takes) :], **told)
+    except AttributeError as error:
+        if isinstance(error.obj, jax.Array) and error.name in ("assign", "assign_add", "assign_sub", "numpy"):
+            raise UnknownAttributeError(
+                f"during a pass a trainable weight is a plain array, without .{error.name}: {place_of(error)}.\n"
+                "What call assigns to is made with add_weight(..., trainable=False)."
+            ) from None
+        raise
+
+
+def _naming(layer: Any, error: ShapeError, shape: Shape) -> ShapeError:
+    """`error` with this layer before it, unless one is named in it."""
+    said = str(error.args[0])
+    if not error.named and not said.lstrip("'").startswith(layer.name):
+        error = ShapeError(f"{who(layer)}, given {shape}: {said}")
+    error.named = True
+    return error

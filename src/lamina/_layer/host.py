@@ -1,6 +1,6 @@
 """The host stage: layers that turn text, or other raw values, into numbers before any compiled program sees them.
 
-Such layers stand first in a stack. `Stack.host` hands the user's data through them, and the compiled program begins
+Such layers stand first in a stack. `LayerChain` hands the user's data through them, and the compiled program begins
 behind them.
 """
 
@@ -19,27 +19,29 @@ from lamina._data.arrays import HostArray, has_axes
 from lamina._data.frames import is_frame, opened
 from lamina._data.stream import Stream
 from lamina._layer.layer import Layer
+from lamina._layer.structure import require_adapted
 from lamina.errors import ArgumentError, CallError, DataError, StackError
 
 
 class HostLayer(Layer):
     """A layer whose work is `host`, a function of NumPy arrays: of text (dtype object), or of numbers."""
 
-    on_host: ClassVar[bool] = True
-    integer_input: ClassVar[bool] = True
+    _lamina_on_host: ClassVar[bool] = True
+    _lamina_takes_integers: ClassVar[bool] = True
 
-    def prepare(self) -> None:
-        super().prepare()
-        self.encoding, self.built = "utf-8", True
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.encoding: str = vars(self).get("encoding", "utf-8")
+        self.built = True
 
-    def host(self, x: HostArray) -> HostArray:
+    def _lamina_host(self, x: HostArray) -> HostArray:
         """What the layer makes of the data."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method host(self, x).")
+        raise NotImplementedError(f"{type(self).__name__} needs a method _lamina_host(self, x).")
 
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
         """The output for raw data, a single value included."""
-        if self._pass is not None or isinstance(x, jax.core.Tracer):
+        if self._lamina.running is not None or isinstance(x, jax.core.Tracer):
             raise StackError(
                 f"{self.name!r} ({type(self).__name__}) works on the host, before the compiled program: it cannot run "
                 "inside another layer's call. Put it first in the stack."
@@ -47,52 +49,53 @@ class HostLayer(Layer):
         if more := [*map(str, others), *(name for name in named if name not in ("training", "mask"))]:
             raise CallError(f"{self.name} ({type(self).__name__}) takes the data alone, and got {', '.join(more)} too.")
         x = raw(x, encoding=self.encoding)
-        y = self.host(x) if x.ndim else self.host(x[None])[0]
+        y = self._lamina_host(x) if x.ndim else self._lamina_host(x[None])[0]
         return jnp.asarray(y) if y.dtype.kind in "biuf" else y
 
 
-class Line(Layer):
+class LayerChain(Layer):
     """Layers in one line, the first of which may work on the host."""
 
     @property
-    def line(self) -> list[Any]:
+    def _lamina_chain(self) -> list[Any]:
         """The layers, first to last."""
-        raise NotImplementedError(f"{type(self).__name__} needs a property line.")
+        raise NotImplementedError(f"{type(self).__name__} needs a property _lamina_chain.")
 
     @property
-    def on_host(self) -> bool:  # type: ignore[override]
+    def _lamina_on_host(self) -> bool:  # type: ignore[override]
         """Whether the data goes through `host` first."""
-        line = self.line
-        return bool(line) and line[0].on_host
+        line = self._lamina_chain
+        return bool(line) and line[0]._lamina_on_host
 
     @property
-    def body(self) -> list[Any]:
+    def _lamina_body(self) -> list[Any]:
         """The layers of the compiled program: from the first on that does not do all of its work on the host."""
-        line = self.line
+        line = self._lamina_chain
         start = next(
-            (i for i, layer in enumerate(line) if not layer.on_host or getattr(layer, "body", None)), len(line)
+            (i for i, layer in enumerate(line) if not layer._lamina_on_host or getattr(layer, "_lamina_body", None)),
+            len(line),
         )
         return line[start:]
 
-    def host(self, x: Any) -> Any:
+    def _lamina_host(self, x: Any) -> Any:
         """What the layers on the host make of the data."""
-        for layer in itertools.takewhile(lambda layer: layer.on_host, self.line):
-            x = layer.host(x)
+        for layer in itertools.takewhile(lambda layer: layer._lamina_on_host, self._lamina_chain):
+            x = layer._lamina_host(x)
         return x
 
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
-        if self._pass is None:
-            self.require_adapted()
-            x = self.host(raw(x)) if self.on_host and not isinstance(x, jax.core.Tracer) else x
+        if self._lamina.running is None:
+            require_adapted(self)
+            x = self._lamina_host(raw(x)) if self._lamina_on_host and not isinstance(x, jax.core.Tracer) else x
         return super().__call__(x, *others, **named)
 
     @user_facing
     def compute_output_shape(self, input_shape: Any) -> Any:
-        if not self.on_host:
+        if not self._lamina_on_host:
             return super().compute_output_shape(input_shape)
         shape = tuple(input_shape)
-        for layer in self.line:
+        for layer in self._lamina_chain:
             shape = layer.compute_output_shape(shape)
         return shape
 
@@ -167,11 +170,11 @@ class Adapting(Layer):
 
     def update_state(self, data: Any) -> None:
         """Take one more batch into account; `finalize_state` puts what was learned to use."""
-        self.learn(raw(data, "data"), True)
+        self._lamina_learn(raw(data, "data"), True)
 
-    def learn(self, data: HostArray, batch: bool) -> None:
+    def _lamina_learn(self, data: HostArray, batch: bool) -> None:
         """Take data into account that is all there is, or one batch of a stream."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method learn(self, data, batch).")
+        raise NotImplementedError(f"{type(self).__name__} needs a method _lamina_learn(self, data, batch).")
 
     def finalize_state(self) -> None:
         """Put to use what was learned so far."""
@@ -184,8 +187,8 @@ class Adapting(Layer):
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
         """The output for `x`, once the layer is adapted."""
-        if self._pass is None:
-            self.require_adapted()
+        if self._lamina.running is None:
+            require_adapted(self)
         return super().__call__(x, *others, **named)
 
     @user_facing
@@ -205,7 +208,7 @@ class Adapting(Layer):
         seen = False
         try:
             for piece, batch in pieces(data, steps):
-                self.learn(piece, batch)
+                self._lamina_learn(piece, batch)
                 seen = True
         finally:
             if seen:

@@ -1,6 +1,6 @@
 """The one idea: an object holds settings, its arrays are handed in and handed back.
 
-A `Layer` keeps its arrays in `Weight`s between passes. A pass works on a copy of the layer (`passes.Pass`) in
+A `Layer` keeps its arrays in `Weight`s between passes. A pass works on a copy of the layer (`forward.Pass`) in
 which the arrays of that pass stand where the weights stood, so `call` reads `self.kernel` and may assign
 `self.moving_mean`, and yet is a pure function of arrays that JAX can differentiate and compile.
 """
@@ -9,35 +9,71 @@ from __future__ import annotations
 
 import functools
 import inspect
-import zlib
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lamina import constraints, dtypes, initializers, regularizers
 from lamina._base.converters import flag
-from lamina._base.frames import caller, is_running, user_facing
-from lamina._base.settings import serialize, setting
-from lamina._base.shapes import InputSpec, Shape, full_shape, shape_of
+from lamina._base.frames import caller, user_facing
+from lamina._base.settings import State, serialize, setting, value_of
+from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import free_name, to_snake_case
 from lamina._base.weight import Array, Weight
 from lamina._kernels.bits import fold
-from lamina._layer.calls import as_array, by_name, naming, output
-from lamina._layer.forward import Pass, output_shape
-from lamina._layer.structure import Tree, followed_by
-from lamina.errors import ArgumentError, NotBuiltError, ShapeError, StackError
-from lamina.random import key_of, next_seed
-
-_HEAD = (
-    "name trainable dtype activity_regularizer autocast input_shape input_dim batch_input_shape input_length".split()
-)
+from lamina._layer.forward import Pass, output_shape, random_key, run, run_alone, seed_of
+from lamina._layer.structure import Module, ModuleState, parts, restored_on_error, weights_by_path
+from lamina.errors import ArgumentError, NotBuiltError, ShapeError
+from lamina.random import key_of
 
 
-class Layer(Tree):
+@dataclass
+class LayerState(ModuleState):
+    """What a layer knows while it is used, beyond its settings and weights."""
+
+    trainable: bool = True
+    dtype: Any = None
+    """The dtype policy."""
+    named: bool = False
+    """Whether the user chose the name."""
+    added_at: str = ""
+    """Where in the user's code this layer was made, as `train.py:14`; errors name it."""
+    wanted_shape: Shape | None = None
+    """The shape without the batch axis that `input_shape=` or `input_dim=` gave, for the first layer of a stack."""
+    shapes: tuple[Any, Any] | None = None
+    """The shapes of the input and the output in the stack that the layer was last put in."""
+    siblings: Sequence[Any] = ()
+    """The layers of that stack."""
+    batch_size: int | None = None
+    """The batch size that the layer was built for, which stateful layers need."""
+    seed: int | None = None
+    calls: int = 0
+    """How often it was called by itself."""
+    draws: int = 0
+    """How many random keys `call` has taken in this pass."""
+    running: Pass | None = None
+    """The pass that this object is a copy for; None for the user's own object."""
+    learned: Any = None
+    """What `adapt` keeps between two batches of data; no compiled program reads it."""
+
+    def compiled_in(self) -> list[tuple[str, Any]]:
+        settings = [(name, value) for name, value in vars(self).items() if name not in self.__dataclass_fields__]
+        return [*super().compiled_in(), *settings, ("trainable", self.trainable), ("dtype", self.dtype)]
+
+    def without_arrays(self) -> Self:
+        twin = super().without_arrays()
+        twin.siblings, twin.learned = (), None
+        return twin
+
+
+BASE = "name trainable dtype activity_regularizer autocast input_shape input_dim batch_input_shape input_length".split()
+"""The settings of every layer."""
+
+
+class Layer(Module):
     """One step of the stack. Subclass it and write `call(x)`; write `build(input_shape)` if it has weights.
 
     >>> class Scale(Layer):
@@ -55,97 +91,76 @@ class Layer(Tree):
     """
 
     activity_regularizer: Any = setting(regularizers.get, default=None, kw_only=True)
-    trainable: bool = setting(flag, default=True, kw_only=True)
-    dtype: Any = setting(dtypes.get, default=None, kw_only=True)
+    _lamina_trainable: bool = setting(flag, default=True, kw_only=True, alias="trainable")
+    _lamina_dtype: Any = setting(dtypes.get, default=None, kw_only=True, alias="dtype")
     autocast: bool = setting(flag, default=True, kw_only=True)
-    input_shape: Any = setting(default=None, kw_only=True)
-    input_dim: int | None = setting(default=None, kw_only=True)
-    batch_input_shape: Any = setting(default=None, kw_only=True)
-    input_length: int | None = setting(default=None, kw_only=True)
+    _lamina_input_shape: Any = setting(default=None, kw_only=True, alias="input_shape", in_config=False)
+    _lamina_input_dim: int | None = setting(default=None, kw_only=True, alias="input_dim", in_config=False)
+    _lamina_batch_input_shape: Any = setting(default=None, kw_only=True, alias="batch_input_shape", in_config=False)
+    _lamina_input_length: int | None = setting(default=None, kw_only=True, alias="input_length", in_config=False)
 
-    output_shape: ClassVar[Any]
-
-    keras_module: ClassVar[str | None] = "keras.layers"
+    built: bool = setting(default=False, init=False)
+    input_spec: InputSpec | None = setting(default=None, init=False)
+    """What the layer wants of its input's shape."""
     supports_masking: ClassVar[bool] = False
-    integer_input: ClassVar[bool] = False
-    """Whether integers reach this layer as they are; others are given them as floats, as in Keras."""
 
-    lacks: ClassVar[dict[str, Any]] = {}
-    """What Keras's configs also hold for this layer, with the only value that is good here."""
-
-    unshared: ClassVar[frozenset[str]] = frozenset(
-        "_arguments name _named added_at _seed _pass _calls _draws _shapes _flow _beside wanted_shape".split()
-    )
-    _call_takes: ClassVar[tuple[str, ...]] = ()
+    _lamina: LayerState = setting(init=False)
+    _lamina_state: ClassVar[type[State]] = LayerState
+    _lamina_module: ClassVar[str | None] = "keras.layers"
+    _lamina_takes_integers: ClassVar[bool] = False
+    """Whether integers reach this layer as they are; other layers get them as floats, as in Keras."""
+    _lamina_constants: ClassVar[dict[str, Any]] = {}
+    """Keys of Keras's configs that this layer has no argument for, each with the only value accepted."""
+    _lamina_trains_by_default: ClassVar[bool] = False
+    """Whether `layer(x)` without `training=` runs in training mode, as some of Keras's layers do."""
+    _lamina_on_host: ClassVar[bool] = False
+    """Whether it works on the user's raw data, before the compiled program; see host.py."""
+    _lamina_call_arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments that `call` has after x."""
-    _call_needs: ClassVar[tuple[str, ...]] = ()
+    _lamina_call_required: ClassVar[tuple[str, ...]] = ()
     """Those of them that the caller has to give."""
-
-    trains_alone: ClassVar[bool] = False
-    """Whether it does what it does while training where it is called by itself and not told otherwise, as in Keras."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         parameters = list(inspect.signature(cls.call).parameters.values())[2:]
         taken = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        cls._call_takes = tuple(p.name for p in taken)
-        cls._call_needs = tuple(p.name for p in taken if p.default is p.empty and p.name not in ("training", "mask"))
+        cls._lamina_call_arguments = tuple(p.name for p in taken)
+        required = (p.name for p in taken if p.default is p.empty and p.name not in ("training", "mask"))
+        cls._lamina_call_required = tuple(required)
         if "build" in vars(cls):
-            cls.build = followed_by(cls.build, Layer.build)  # type: ignore[method-assign]
+            cls.build = _named_weights_after(cls.build)  # type: ignore[method-assign]
 
-    def prepare(self) -> None:
-        super().prepare()
-        self.added_at = caller()
-        """Where in the user's code this layer was made, as `train.py:14`; errors name it."""
-        self.wanted_shape: Shape | None = None
-        """The shape without the batch axis that `input_shape=` or `input_dim=` gave, for the first layer of a stack."""
-        self.input_spec: InputSpec | None = None
-        self.dtype_policy: dtypes.DTypePolicy = dtypes.get(None)
-        self.autocast, self.activity_regularizer = True, None
-        self._named = False
-        self._pass: Pass | None = None
-        self._shapes: tuple[Shape, Shape] | None = None
-        self._calls = [0]
-        """How often it was called by itself; a list, for the attributes of a layer stay the same objects."""
-        self._draws = 0
-        self._beside: Sequence[Layer] = ()
-        """The layers of the stack that it was last put in."""
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """A layer with the attributes that a class's own `__init__` may read or set before it calls Layer's."""
+        layer = super().__new__(cls)
+        layer._lamina.added_at = caller()
+        layer._lamina.dtype = dtypes.get(None)
+        layer.name = to_snake_case(cls.__name__)
+        layer.built, layer.autocast, layer.activity_regularizer, layer.input_spec = False, True, None, None
+        return layer
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         if self.name is not None and (not isinstance(self.name, str) or "/" in self.name):
             raise ArgumentError(f"{type(self).__name__}(name={self.name!r}): a name is a string without '/'.")
-        self._named, self.name = self.name is not None, self.name or to_snake_case(type(self).__name__)
-        given = vars(self)
-        length = given.pop("input_length")
+        state = self._lamina
+        state.named, self.name = self.name is not None, self.name or to_snake_case(type(self).__name__)
+        given = vars(state)
+        length = given.pop("input_length", None)
         for name, shape in (
-            ("input_shape", given.pop("_given_shape")),
-            ("input_dim", given.pop("input_dim")),
-            ("batch_input_shape", given.pop("batch_input_shape")),
+            ("input_shape", given.pop("input_shape", None)),
+            ("input_dim", given.pop("input_dim", None)),
+            ("batch_input_shape", given.pop("batch_input_shape", None)),
         ):
             if shape is not None:
                 shape = (length, shape) if length is not None else (shape,) if name == "input_dim" else shape
                 full = full_shape(shape, name)
-                self.wanted_shape = full[1:] if name == "batch_input_shape" else full
-
-    @functools.cached_property
-    def _seed(self) -> int:
-        """Drawn when the layer is built, so that stacks made in different ways get equal weights from one seed."""
-        return next_seed()
+                state.wanted_shape = full[1:] if name == "batch_input_shape" else full
 
     # What a layer's author writes.
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights, with `add_weight`; `input_shape` has None for the batch axis."""
-        self.built = True
-        _ = self._seed  # drawn now at the latest: copies of the layer then share it
-        for attribute, value in vars(self).items():
-            if isinstance(value, Weight) and not value.name:
-                value.name = attribute
-        taken: set[str] = set()
-        for number, weight in enumerate(self._weights):
-            weight.name = free_name(weight.name or f"variable_{number}", taken)
-            weight.path = f"{self.name}/{weight.name}"
-            taken.add(weight.name)
+        _name_weights(self)
 
     def call(self, x: Any) -> Any:
         """The layer's function of one tensor."""
@@ -154,10 +169,6 @@ class Layer(Tree):
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         """The mask that the next layer gets."""
         return mask if self.supports_masking else None
-
-    def uses_mask(self) -> bool:
-        """Whether the layer heeds a mask or decides itself what becomes of it, so that none is lost unsaid."""
-        return "mask" in self._call_takes or type(self).compute_mask is not Layer.compute_mask
 
     def add_weight(
         self,
@@ -179,7 +190,7 @@ class Layer(Tree):
         dtype = jnp.dtype(dtype or self.dtype_policy.variable_dtype)
         if initializer is None:
             initializer = "glorot_uniform" if jnp.issubdtype(dtype, jnp.floating) else "zeros"
-        key = np.random.SeedSequence([self._seed, len(self._weights)]).generate_state(2)
+        key = np.random.SeedSequence([seed_of(self), len(self._lamina.weights)]).generate_state(2)
         weight = Weight(
             initializers.get(initializer)(shape, dtype, key),
             name=name or "",
@@ -188,50 +199,27 @@ class Layer(Tree):
             constraint=constraints.get(constraint),
             autocast=autocast,
         )
-        self._weights = (*self._weights, weight)
+        self._lamina.weights = (*self._lamina.weights, weight)
         return weight
 
     add_variable = add_weight
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar to the training loss; for use inside `call`."""
-        if self._pass is not None:
-            self._pass.losses.extend(jnp.asarray(each) for each in (loss if isinstance(loss, list) else [loss]))
+        if self._lamina.running is not None:
+            losses = loss if isinstance(loss, list) else [loss]
+            self._lamina.running.losses.extend(jnp.asarray(each) for each in losses)
 
     def random_key(self) -> Array:
         """A key for this layer in this step, another at each call: pure in (seed, layer, step).  -> (2,) uint32"""
-        if self._pass is None or self._pass.key is None:
-            return fold(key_of(self._seed), 0)
-        self._draws += 1
-        return fold(self._pass.key, np.uint32(zlib.crc32(f"{self._pass.paths[id(self)]}:{self._draws}".encode())))
+        return random_key(self)
 
     # What its user calls.
 
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
-        """The output for `x`; what else `call` takes is handed on, and `training` and `mask` are known without."""
-        if self._pass is not None:
-            return self._run(x, others, named)
-        x = as_array(self, x)
-        with nullcontext() if self.built else self.unchanged_on_error():  # a refused first call settles no shapes
-            return self._called(x, others, named)
-
-    def _called(self, x: Array, others: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """A pass of its own, whose random numbers are others than those of the call before."""
-        try:
-            self._build_outside(x)
-        except ShapeError as error:
-            raise naming(self, error, shape_of(x)) from None
-        training = by_name(self, others, named).get("training")
-        self._calls[0] += 1
-        key = fold(key_of(self._seed), np.uint32(2**32 - self._calls[0]))  # from above: steps count from below
-        weights = {w: w.value for w in self.weights}
-        now = Pass(weights, training=self.trains_alone if training is None else bool(training), key=key)
-        y = now.copy_of(self)._run(x, others, named)
-        for weight, value in now.changed():
-            if not isinstance(value, jax.core.Tracer):
-                weight.value = value
-        return y
+        """The output for `x`; further arguments go to `call`, and `training` and `mask` are filled in if not given."""
+        return (run_alone if self._lamina.running is None else run)(self, x, others, named)
 
     @user_facing
     def stateless_call(
@@ -254,53 +242,76 @@ class Layer(Tree):
                 f"{len(trainable_variables)} and {len(non_trainable_variables)}."
             )
         values = dict(zip((*trained, *kept), (*trainable_variables, *non_trainable_variables), strict=True))
-        now = Pass(values, training=training, key=fold(key_of(self._seed), 1))
+        now = Pass(values, training=training, key=fold(key_of(seed_of(self)), 1))
         y = now.copy_of(self)(x, mask=mask)
         after = values | dict(now.changed())
         return (y, [after[weight] for weight in kept], *([now.losses] if return_losses else []))
 
-    def _run(self, x: Any, others: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
-        """`call` inside a pass, with the input cast and what `call` asks for told."""
-        assert self._pass is not None
-        try:
-            y = output(self, x, others, named or {})
-        except ShapeError as error:
-            if self._pass.building and not self._pass.paths[id(self)]:
-                raise  # who builds it says where it stands
-            raise naming(self, error, shape_of(x)) from None
-        if self.activity_regularizer is not None:
-            self.add_loss([self.activity_regularizer(each) / each.shape[0] for each in jax.tree.leaves(y)])
-        return y
-
-    def build_for(self, shape: Shape) -> None:
+    def _lamina_build(self, shape: Shape) -> None:
         """Build this layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
         if self.built:
             return
-        self._check_input(shape)
-        with self.unchanged_on_error():
+        self._lamina_check_input(shape)
+        self._lamina.batch_size = shape[0]
+        with restored_on_error(self):
             self.build((None, *shape[1:]))
-            if not all(part.layer.built for part in self.walk()):
+            if not all(part.layer.built for part in parts(self)):
                 output_shape(self, (None, *shape[1:]))  # sublayers are built where `call` first reaches them
 
-    def _build_outside(self, x: Any) -> None:
-        """Build for `x` where no pass is under way, and refuse weights that nobody would ever train or see again."""
-        fresh = not self.built
-        self.build_for(shape_of(x))
-        if fresh and self._weights and isinstance(x, jax.core.Tracer) and is_running(Layer._run):
-            raise StackError(
-                f"{self.name} is made anew in each call of {self.added_at}, and its weights with it. Make the layers "
-                "that a custom layer uses in its __init__ or build, and keep them as attributes."
-            )
-
-    def _check_input(self, shape: Shape) -> None:
+    def _lamina_check_input(self, shape: Shape) -> None:
         if self.input_spec is not None:
             self.input_spec.check(shape)
+
+    def _lamina_require_adapted(self) -> None:
+        """Refuse to run before the layer has seen the data that it learns from."""
 
     @user_facing
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's, both with None for the batch size; nothing is computed."""
-        self.build_for(tuple(input_shape))
+        self._lamina_build(tuple(input_shape))
         return output_shape(self, tuple(input_shape))
+
+    # What it has: the dtypes, the shapes and the weights.
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it reaches every layer inside."""
+        return self._lamina.trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for part in parts(self):
+            part.layer._lamina.trainable = flag(value)
+
+    @property
+    def dtype_policy(self) -> dtypes.DTypePolicy:
+        """The dtypes of the weights and of the computation."""
+        return self._lamina.dtype  # type: ignore[no-any-return]
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Any) -> None:
+        self._lamina.dtype = dtypes.get(policy)
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the weights."""
+        return self.variable_dtype
+
+    @dtype.setter
+    def dtype(self, policy: Any) -> None:
+        self.dtype_policy = policy
+
+    @property
+    @user_facing
+    def input_shape(self) -> Any:
+        """The shape of the input in the layer's stack, with None for the batch axis."""
+        return _shape_in_stack(self, 0)
+
+    @property
+    @user_facing
+    def output_shape(self) -> Any:
+        """The shape of the output in the layer's stack, with None for the batch axis."""
+        return _shape_in_stack(self, 1)
 
     @property
     def compute_dtype(self) -> str:
@@ -310,17 +321,68 @@ class Layer(Tree):
     def variable_dtype(self) -> str:
         return str(self.dtype_policy.variable_dtype)
 
-    def given(self) -> dict[str, Any]:
-        own = vars(self).get("_arguments")
+    @property
+    @user_facing
+    def weights(self) -> list[Weight]:
+        """All weights, those of the layers inside included; the states of stateful layers are not among them."""
+        return [weight for weight, _ in weights_by_path(self).values() if not weight.carried]
+
+    variables = weights
+
+    @property
+    @user_facing
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        return [weight for weight, trained in weights_by_path(self).values() if trained]
+
+    trainable_variables = trainable_weights
+
+    @property
+    @user_facing
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training leaves alone, but that `call` may assign to."""
+        return [weight for weight, trained in weights_by_path(self).values() if not trained and not weight.carried]
+
+    non_trainable_variables = non_trainable_weights
+
+    @user_facing
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """The values of `weights`, as NumPy arrays of their own."""
+        return [weight.numpy() for weight in self.weights]
+
+    @user_facing
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Assign a list like that of `get_weights`; nothing is assigned unless all of it fits."""
+        if not isinstance(weights, (list, tuple)):
+            raise ArgumentError(f"set_weights takes a list like that of get_weights, got {type(weights).__name__}.")
+        if len(weights) != len(self.weights):
+            raise ShapeError(
+                f"{self.name} has {len(self.weights)} weights, and got {len(weights)}. "
+                f"Its weights: {', '.join(f'{w.path} {w.shape}' for w in self.weights) or 'none, it is not built'}."
+            )
+        for weight, value in zip(self.weights, weights, strict=True):
+            if np.shape(value) != weight.shape:
+                raise ShapeError(f"weight {weight.path} has shape {weight.shape}, and got {np.shape(value)}.")
+        for weight, value in zip(self.weights, weights, strict=True):
+            weight.assign(value)
+
+    @user_facing
+    def count_params(self) -> int:
+        """How many numbers the weights hold."""
+        require_built(self, "count_params()")
+        return sum(int(np.prod(weight.shape)) for weight in self.weights)
+
+    def _lamina_arguments(self) -> dict[str, Any]:
+        own = self._lamina.arguments
         if own is None:
-            own = {name: getattr(self, name) for name in self.settings if name not in _HEAD}
-        told = {name: value for name, value in own.items() if name not in _HEAD}
+            own = {name: value_of(self, name) for name, field in self._lamina_fields.items() if field.in_config}
+        told = {name: value for name, value in own.items() if name not in BASE}
         if self.activity_regularizer is not None:
             told["activity_regularizer"] = self.activity_regularizer
         if not self.autocast:
             told["autocast"] = False
-        if self.wanted_shape is not None:
-            told["input_shape"] = self.wanted_shape
+        if self._lamina.wanted_shape is not None:
+            told["input_shape"] = self._lamina.wanted_shape
         return told
 
     def get_config(self) -> dict[str, Any]:
@@ -333,47 +395,67 @@ class Layer(Tree):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """A layer with the settings that `get_config` returned, and fresh weights."""
         takes = inspect.signature(cls.__init__).parameters
-        late = set(_HEAD) - takes.keys()  # for an __init__ that hands no **kwargs on to Layer's
+        late = set(BASE) - takes.keys()  # for an __init__ that hands no **kwargs on to Layer's
         if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
             late = set()
-        for name, off in cls.lacks.items():
+        for name, off in cls._lamina_constants.items():
             if config.get(name, off) != off:
                 raise ArgumentError(f"{cls.__name__} has no {name}; the config sets it to {config[name]!r}.")
-        layer = cls(**{name: value for name, value in config.items() if name not in late and name not in cls.lacks})
+        layer = cls(
+            **{name: value for name, value in config.items() if name not in late and name not in cls._lamina_constants}
+        )
         for name in late & config.keys():
             setattr(layer, name, config[name])
         return layer
 
     def __repr__(self) -> str:
         full = super().__repr__()
-        return full.replace("(", f"(name={self.name!r}, ", 1).replace(", )", ")") if self._named else full
+        return full.replace("(", f"(name={self.name!r}, ", 1).replace(", )", ")") if self._lamina.named else full
 
 
-def _set_trainable(self: Layer, value: bool) -> None:
-    for part in self.walk():
-        vars(part.layer)["_trainable"] = flag(value)
+def _shape_in_stack(layer: Layer, which: int) -> Any:
+    if layer._lamina.shapes is None:
+        raise NotBuiltError(
+            f"{layer.name!r} has no {'output' if which else 'input'} shape yet: put Input(shape) first, or call the "
+            "model on data."
+        )
+    return layer._lamina.shapes[which]
 
 
-def _set_dtype(self: Layer, policy: Any) -> None:
-    self.dtype_policy = dtypes.get(policy)
+def uses_mask(layer: Layer) -> bool:
+    """Whether the layer reads a mask or decides itself what becomes of it, so that none is lost without a warning."""
+    return "mask" in layer._lamina_call_arguments or type(layer).compute_mask is not Layer.compute_mask
 
 
-def _shape(which: int) -> Any:
+def require_built(layer: Layer, what: str) -> None:
+    """Refuse what needs weights before there are any."""
+    if not layer.built:
+        raise NotBuiltError(
+            f"{what}: {layer.name!r} has no weights yet, they are made when its input shape is known.\n"
+            "Put Input(shape) first, or call the model on data, or build((None, ...))."
+        )
+
+
+def _named_weights_after(build: Callable[..., None]) -> Callable[..., None]:
+    """A layer's `build`, after which the weights have names and paths, also where the user calls it."""
+
     @user_facing
-    def read(self: Layer) -> Shape:
-        if self._shapes is None:
-            raise NotBuiltError(
-                f"{self.name!r} has no {'output' if which else 'input'} shape yet: put Input(shape) first, or call the "
-                "model on data."
-            )
-        return self._shapes[which]
+    @functools.wraps(build)
+    def build_and_name(self: Layer, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        _name_weights(self)
 
-    return read
+    return build_and_name
 
 
-# Settings that are more than an attribute: freezing a layer freezes all that it holds, Keras's `layer.dtype` reads
-# as the dtype of the weights, and `layer.input_shape` as the shape that the layer has in its stack.
-Layer.trainable = property(lambda self: self._trainable, _set_trainable)  # type: ignore[assignment]
-Layer.dtype = property(lambda self: self.variable_dtype, _set_dtype)
-Layer.input_shape = property(_shape(0), lambda self, shape: vars(self).update(_given_shape=shape))
-Layer.output_shape = property(_shape(1))
+def _name_weights(layer: Layer) -> None:
+    layer.built = True
+    seed_of(layer)  # drawn now at the latest: copies of the layer then share it
+    for attribute, value in vars(layer).items():
+        if isinstance(value, Weight) and not value.name:
+            value.name = attribute
+    taken: set[str] = set()
+    for number, weight in enumerate(layer._lamina.weights):
+        weight.name = free_name(weight.name or f"variable_{number}", taken)
+        weight.path = f"{layer.name}/{weight.name}"
+        taken.add(weight.name)

@@ -1,19 +1,70 @@
-"""What a layer holds, to any depth: its weights, and layers that have weights of their own."""
+"""What a layer or a metric holds, to any depth: its weights, and others that have weights of their own."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+import copy
+import operator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
-import numpy as np
-
-from lamina._base.frames import user_facing
-from lamina._base.settings import Configured, setting
-from lamina._base.spelling import free_name, to_snake_case
+from lamina._base.settings import Configured, State, setting
+from lamina._base.spelling import free_name
+from lamina._base.tree import leaves, tree_map
 from lamina._base.weight import Weight
-from lamina.errors import ArgumentError, NotBuiltError, ShapeError
+
+
+@dataclass
+class ModuleState(State):
+    """What a module knows while it is used."""
+
+    weights: tuple[Weight, ...] = ()
+    """The weights that it made, in the order in which they were made."""
+    inner: dict[str, Any] = field(default_factory=dict)
+    """What it holds besides its attributes: the layers of a stack."""
+
+    def compiled_in(self) -> list[tuple[str, Any]]:
+        return list(self.inner.items())
+
+    def without_arrays(self) -> Self:
+        """The part that a compiled program may hold on to."""
+        twin = copy.copy(self)  # the values of settings with an alias included
+        twin.arguments = None
+        return twin
+
+
+class Module(Configured):
+    """An object that holds weights, and modules that hold weights of their own: a layer or a metric."""
+
+    name: Any = setting(default=None, kw_only=True)
+
+    _lamina: ModuleState = setting(init=False)
+    _lamina_state: ClassVar[type[State]] = ModuleState
+
+
+M = TypeVar("M", bound=Module)
+
+
+def held(module: Module) -> Iterator[tuple[str, Any]]:
+    """Everything that a module holds in its attributes, lists, tuples and dicts, with the place where it stands."""
+    for attribute, value in (vars(module) | module._lamina.inner).items():
+        if attribute != "_lamina":
+            yield from leaves(value, attribute)
+
+
+def refill(twin: Module, module: Module, change: Callable[[Any, str], Any]) -> None:
+    """Let `twin`, a copy of `module`, hold `change(leaf, place)` wherever `module` holds a leaf."""
+    for attribute, value in vars(module).items():
+        if attribute != "_lamina":
+            vars(twin)[attribute] = tree_map(change, value, attribute)
+    twin._lamina.weights = tuple(change(weight, "") for weight in module._lamina.weights)
+    twin._lamina.inner = {name: tree_map(change, value, name) for name, value in module._lamina.inner.items()}
+
+
+def inner_modules(module: Module, kind: type[M]) -> dict[str, M]:
+    """The modules of a kind that this one holds itself, by the place where each stands."""
+    return {place: leaf for place, leaf in held(module) if isinstance(leaf, kind)}
 
 
 class Part(NamedTuple):
@@ -21,165 +72,82 @@ class Part(NamedTuple):
 
     layer: Any
     path: str
-    """The attributes that lead to it, `stack.0.inner`; no layer's name is in it."""
+    """The attributes that lead to it, `layers.0.inner`; no layer's name is in it."""
     names: str
     """The names of the layers that lead to it, `sequential/dense`, told apart by numbers where they are equal."""
     trained: bool
-    """Whether it and the whole may be trained; what stands between was told of it by `trainable = ...`."""
+    """Whether it and the outermost layer may be trained; setting `trainable` reaches everything inside."""
 
 
-class Tree(Configured):
-    """An object with weights, and with parts that have weights."""
+def parts(layer: Any) -> Iterator[Part]:
+    """This layer and all that it holds, each once."""
+    seen: set[int] = set()
 
-    name: Any = setting(default=None, kw_only=True)
-
-    left_out: ClassVar[frozenset[str]] = frozenset({"_arguments", "_beside"})
-    """The attributes that a pass and a compiled program do without."""
-
-    on_host: ClassVar[bool] = False
-    """Whether it works on the user's raw data, before the compiled program; see host.py."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        tree = super().__new__(cls)
-        tree.prepare()
-        return tree
-
-    def prepare(self) -> None:
-        """Set the attributes that are there before `__init__` runs, so that a user's own may come in any order."""
-        self.name = to_snake_case(type(self).__name__)
-        self.built = False
-        self._weights: tuple[Weight, ...] = ()
-        self._trainable = True
-
-    def sublayers(self) -> dict[str, Tree]:
-        """The layers that this one holds in its attributes, lists and dicts, by where they stand."""
-        found: dict[str, Tree] = {}
-
-        def look(value: Any, path: str) -> None:
-            if isinstance(value, Tree):
-                found[path] = value
-            elif isinstance(value, (list, tuple)):
-                for index, item in enumerate(value):
-                    look(item, f"{path}.{index}")
-            elif isinstance(value, dict):
-                for key, item in value.items():
-                    look(item, f"{path}.{key}")
-
-        for attribute, value in vars(self).items():
-            if attribute != "_pass" and attribute not in self.left_out:
-                look(value, attribute)
-        return found
-
-    def walk(self) -> Iterator[Part]:
-        """This layer and all that it holds, each once."""
-        seen: set[int] = set()
-
-        def visit(part: Part) -> Iterator[Part]:
-            if id(part.layer) not in seen:
-                seen.add(id(part.layer))
-                yield part
-                taken: set[str] = set()
-                for attribute, inner in part.layer.sublayers().items():
-                    path = f"{part.path}.{attribute}" if part.path else attribute
+    def visit(part: Part) -> Iterator[Part]:
+        if id(part.layer) not in seen:
+            seen.add(id(part.layer))
+            yield part
+            taken: set[str] = set()
+            for place, inner in inner_modules(part.layer, Module).items():
+                if hasattr(inner._lamina, "trainable"):  # a layer, not a metric
+                    path = f"{part.path}.{place}" if part.path else place
                     taken.add(name := free_name(inner.name, taken))
-                    trained = self._trainable and inner._trainable
+                    trained = layer._lamina.trainable and inner._lamina.trainable
                     yield from visit(Part(inner, path, f"{part.names}/{name}", trained))
 
-        return visit(Part(self, "", self.name, self._trainable))
-
-    def require_adapted(self) -> None:
-        """Refuse to run while something that it holds has not seen the data that it learns from."""
-        for part in self.walk():
-            if part.layer is not self:
-                part.layer.require_adapted()
-
-    @contextmanager
-    def unchanged_on_error(self) -> Iterator[None]:
-        """Give this layer and all that it holds their attributes back if what stands inside fails."""
-        before = [(part.layer, dict(vars(part.layer))) for part in self.walk()]
-        try:
-            yield
-        except BaseException:
-            for layer, attributes in before:
-                vars(layer).clear()
-                vars(layer).update(attributes)
-            raise
-
-    def weights_by_path(self) -> dict[str, tuple[Weight, bool]]:
-        """Every weight, and whether it is trained now, by a path that does not depend on any layer's name.
-
-        Also those that batches hand on to each other, which `weights` leaves out.
-        """
-        found: dict[str, tuple[Weight, bool]] = {}
-        for layer, path, _, trained in self.walk():
-            for number, weight in enumerate(sorted(layer._weights, key=lambda weight: not weight.trainable)):
-                place = f"{path}.{weight.name}".lstrip(".")
-                found[f"{place}.{number}" if place in found else place] = (weight, weight.trainable and trained)
-        return found
-
-    @property
-    @user_facing
-    def weights(self) -> list[Weight]:
-        return [weight for weight, _ in self.weights_by_path().values() if not weight.carried]
-
-    variables = weights
-
-    @property
-    @user_facing
-    def trainable_weights(self) -> list[Weight]:
-        return [weight for weight, trained in self.weights_by_path().values() if trained]
-
-    trainable_variables = trainable_weights
-
-    @property
-    @user_facing
-    def non_trainable_weights(self) -> list[Weight]:
-        return [weight for weight, trained in self.weights_by_path().values() if not trained and not weight.carried]
-
-    non_trainable_variables = non_trainable_weights
-
-    @user_facing
-    def get_weights(self) -> list[np.ndarray[Any, Any]]:
-        """The values of `weights`, as NumPy arrays of their own."""
-        return [weight.numpy() for weight in self.weights]
-
-    @user_facing
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Assign a list like that of `get_weights`; nothing is assigned unless all of it fits."""
-        if not isinstance(weights, (list, tuple)):
-            raise ArgumentError(f"set_weights takes a list like that of get_weights, got {type(weights).__name__}.")
-        if len(weights) != len(self.weights):
-            raise ShapeError(
-                f"{self.name} has {len(self.weights)} weights, and got {len(weights)}. "
-                f"Its weights: {', '.join(f'{w.path} {w.shape}' for w in self.weights) or 'none, it is not built'}."
-            )
-        for weight, value in zip(self.weights, weights, strict=True):
-            if np.shape(value) != weight.shape:
-                raise ShapeError(f"weight {weight.path} has shape {weight.shape}, and got {np.shape(value)}.")
-        for weight, value in zip(self.weights, weights, strict=True):
-            weight.assign(value)
-
-    @user_facing
-    def count_params(self) -> int:
-        """How many numbers the weights hold."""
-        self._require_built("count_params()")
-        return sum(int(np.prod(weight.shape)) for weight in self.weights)
-
-    def _require_built(self, what: str) -> None:
-        if not self.built:
-            raise NotBuiltError(
-                f"{what}: {self.name!r} has no weights yet, they are made when its input shape is known.\n"
-                "Put Input(shape) first, or call the model on data, or build((None, ...))."
-            )
+    return visit(Part(layer, "", layer.name, layer._lamina.trainable))
 
 
-def followed_by(build: Callable[..., None], finish: Callable[..., None]) -> Callable[..., None]:
-    """A layer's `build` with `finish` after it, also where the user calls it."""
+def weights_by_path(layer: Any) -> dict[str, tuple[Weight, bool]]:
+    """Every weight, and whether it is trained now, by a path that does not depend on any layer's name.
 
-    @user_facing
-    @functools.wraps(build)
-    def run(self: Tree, *args: Any, **kwargs: Any) -> None:
-        build(self, *args, **kwargs)
-        finish(self, ())
+    Also the states of stateful recurrent layers, which `weights` leaves out.
+    """
+    found: dict[str, tuple[Weight, bool]] = {}
+    for part in parts(layer):
+        for number, weight in enumerate(sorted(part.layer._lamina.weights, key=lambda weight: not weight.trainable)):
+            place = f"{part.path}.{weight.name}".lstrip(".")
+            found[f"{place}.{number}" if place in found else place] = (weight, weight.trainable and part.trained)
+    return found
 
-    return run
+
+def require_adapted(layer: Any) -> None:
+    """Refuse to run while the layer, or one that it holds, has not seen the data that it learns from."""
+    for part in parts(layer):
+        part.layer._lamina_require_adapted()
+
+
+@contextmanager
+def restored_on_error(layer: Any) -> Iterator[None]:
+    """Give this layer and all that it holds their attributes back if what stands inside fails."""
+    before = [(part.layer, dict(vars(part.layer)), dict(vars(part.layer._lamina))) for part in parts(layer)]
+    try:
+        yield
+    except BaseException:
+        for each, attributes, state in before:
+            for now, then in ((vars(each), attributes), (vars(each._lamina), state)):
+                now.clear()
+                now.update(then)
+        raise
+
+
+class Snapshot:
+    """Which objects a stack held when something was made from it, so that it is made anew once one was replaced."""
+
+    def __init__(self, layer: Any) -> None:
+        self.parts = [part.layer for part in parts(layer)]
+        self.seen = [list(_objects(part)) for part in self.parts]
+
+    def is_current(self) -> bool:
+        """Whether every layer still holds the same objects; assigning to a weight replaces none."""
+        return all(_are(_objects(part), before) for part, before in zip(self.parts, self.seen, strict=True))
+
+
+def _objects(layer: Any) -> list[Any]:
+    state = layer._lamina
+    inner = (item for items in state.inner.values() for item in items)
+    return [*vars(layer).values(), state.trainable, state.dtype, state.weights, *inner]
+
+
+def _are(now: list[Any], before: list[Any]) -> bool:
+    return len(now) == len(before) and all(map(operator.is_, now, before))

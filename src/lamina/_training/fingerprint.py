@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 import types
 from typing import Any
 
@@ -12,8 +11,10 @@ import numpy as np
 
 from lamina._base.frames import is_internal
 from lamina._base.settings import Configured
+from lamina._base.tree import children
 from lamina._base.weight import Weight
-from lamina._layer.structure import Tree
+from lamina._layer.host import HostLayer
+from lamina._layer.structure import Module, refill
 
 
 class Same:
@@ -29,7 +30,7 @@ class Same:
         return id(self.value)
 
 
-def frozen(value: Any) -> Any:
+def fingerprint(value: Any) -> Any:
     """A hashable stand-in that is equal for two things which compile to the same program.
 
     Names, places and the values of weights do not count; unknown objects count by identity. The user's functions
@@ -46,13 +47,13 @@ def frozen(value: Any) -> Any:
             functions = visit(value.regularizer), visit(value.constraint)
             return ("weight", value.name, value.shape, value.dtype, value.trainable, value.autocast, functions)
         if isinstance(value, Configured):
-            kind = type(value)
-            settings = [(k, visit(v)) for k, v in sorted(vars(value).items()) if k not in kind.unshared]
+            kind, state = type(value), value._lamina
+            counted = [(name, item) for name, item in sorted(vars(value).items()) if name not in ("_lamina", "name")]
+            counted += state.compiled_in()
+            settings = [(name, visit(item)) for name, item in counted]
             return (kind, *settings, *(visit(method) for method in _written_by_user(kind)))
-        if isinstance(value, (list, tuple)):
-            return (type(value), *map(visit, value))
-        if isinstance(value, dict):
-            return ("dict", *((key, visit(item)) for key, item in value.items()))
+        if (items := children(value)) is not None:
+            return (type(value), *((key, visit(item)) for key, item in items))
         if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, jax.core.Tracer):
             return ("array", value.shape, str(value.dtype), np.asarray(value).tobytes())
         if isinstance(value, types.FunctionType):
@@ -79,47 +80,25 @@ def _names(code: types.CodeType) -> set[str]:
     return set(code.co_names).union(*inner)
 
 
-def skeleton(layer: Any) -> Any:
-    """A copy with the shapes of the weights in place of their arrays: what a compiled program may hold on to."""
-    abstract: dict[int, Any] = {}
+def without_arrays(layer: Any) -> Any:
+    """A copy with the shapes of the weights in place of their arrays: what a compiled program may hold on to.
 
-    def strip(value: Any) -> Any:
-        if id(value) in abstract:
-            return abstract[id(value)]
-        if isinstance(value, Weight):
-            twin = copy.copy(value)
-            twin.value = jax.ShapeDtypeStruct(value.shape, value.value.dtype)
-            abstract[id(value)] = twin
-            return twin
-        if isinstance(value, Tree):
-            twin_layer = abstract[id(value)] = copy.copy(value)
-            for attribute, item in vars(value).items():
-                vars(twin_layer)[attribute] = None if attribute in value.left_out else strip(item)
-            return twin_layer
-        if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
-            return type(value)(strip(item) for item in value)
-        if isinstance(value, dict):
-            return {key: strip(item) for key, item in value.items()}
-        return value
+    Layers on the host are not part of the program; an empty one stands for each.
+    """
+    copies: dict[int, Any] = {}
+
+    def strip(leaf: Any, place: str = "") -> Any:
+        if not isinstance(leaf, (Weight, Module)):
+            return leaf
+        if id(leaf) in copies:
+            return copies[id(leaf)]
+        twin: Any = HostLayer() if isinstance(leaf, HostLayer) else copy.copy(leaf)
+        copies[id(leaf)] = twin
+        if isinstance(leaf, Weight):
+            twin.value = jax.ShapeDtypeStruct(leaf.shape, leaf.value.dtype)
+        elif not isinstance(leaf, HostLayer):
+            twin._lamina = leaf._lamina.without_arrays()
+            refill(twin, leaf, strip)
+        return twin
 
     return strip(layer)
-
-
-class Watch:
-    """Notices when a stack gets other layers, or an attribute of a layer is replaced, so that what was made from
-    the layers is made anew."""
-
-    def __init__(self, model: Any) -> None:
-        self.model, self.layers = model, list(model.stack)
-        parts = [part.layer for layer in model.stack for part in layer.walk()]
-        self.seen = [(vars(part), len(vars(part)), list(vars(part).values())) for part in parts]
-
-    def is_unchanged(self) -> bool:
-        now = self.model.stack
-        return (
-            len(now) == len(self.layers)
-            and all(map(operator.is_, now, self.layers))
-            and all(
-                len(now) == size and all(map(operator.is_, now.values(), before)) for now, size, before in self.seen
-            )
-        )

@@ -6,8 +6,9 @@ from typing import Any
 
 from lamina import _display as display
 from lamina._base.converters import checked, integer, one_of, positive
+from lamina._layer.forward import seed_of
+from lamina._layer.structure import Snapshot
 from lamina._training.feeds import Feed, Pace
-from lamina._training.fingerprint import Watch
 from lamina._training.interrupt import interruptible
 from lamina._training.prepare import fit_feeds, measuring_feed, require_compiled, whole_batch
 from lamina._training.trainer import Trainer
@@ -48,7 +49,7 @@ def fit(
     )  # fmt: skip
     trainer = trainer_for(model)
     tell = CallbackList(callbacks, add_history=True, model=model, verbose=verbose, epochs=epochs, steps=feed.steps)
-    pace = Pace(model.compiled_with.steps_per_execution if tell.wants_train_batches else None)
+    pace = Pace(model._lamina.compiled.steps_per_execution if tell.wants_train_batches else None)
     shown = 0 if tell.progbar else verbose  # a ProgbarLogger among the callbacks draws a bar of its own
     progress = display.progress.Progress(shown, epochs=epochs, steps=feed.steps, initial_epoch=initial_epoch)
     model.stop_training, model.history = False, tell.history
@@ -86,7 +87,7 @@ def _train(
     stops_on_nan = any(isinstance(callback, TerminateOnNaN) for callback in tell)
     state = trainer.open()
     logs: Logs = {}
-    for piece in feed.pieces((model._seed, model.steps_trained), pace):
+    for piece in feed.pieces((seed_of(model), model._lamina.steps_trained), pace):
         if hooked:
             tell.on_train_batch_begin(done)
             state = trainer.reread(state) if done else trainer.open()
@@ -180,10 +181,10 @@ def _listed(logs: Logs) -> Any:
 
 def trainer_for(model: Any) -> Trainer:
     """The model's trainer, made anew when it was compiled again or a layer was changed."""
-    kept = model.kept.get("trainer")
-    if kept is None or kept[0] is not model.compiled_with or not kept[1].is_unchanged():
-        compiled = model.compiled_with
-        kept = model.kept["trainer"] = compiled, Watch(model), Trainer(model, compiled.metrics)
+    kept = model._lamina.kept.get("trainer")
+    if kept is None or kept[0] is not model._lamina.compiled or not kept[1].is_current():
+        compiled = model._lamina.compiled
+        kept = model._lamina.kept["trainer"] = compiled, Snapshot(model), Trainer(model, compiled.metrics)
     trainer: Trainer = kept[2]
     return trainer
 

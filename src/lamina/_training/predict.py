@@ -12,9 +12,9 @@ from lamina._base.converters import positive
 from lamina._checks import indices
 from lamina._data.source import arrays, is_stream
 from lamina._data.stream import Stream
+from lamina._layer.structure import Snapshot, weights_by_path
 from lamina._training import programs
 from lamina._training import steps as train
-from lamina._training.fingerprint import Watch
 from lamina._training.prepare import host_of
 from lamina._training.steps import Recipe
 from lamina.callbacks import CallbackList
@@ -30,8 +30,8 @@ class Predictor:
 
     def __init__(self, model: Any) -> None:
         self.recipe = Recipe(model)
-        self.eager = model.compiled_with is not None and model.compiled_with.eager
-        weights = model.weights_by_path()
+        self.eager = model._lamina.compiled is not None and model._lamina.compiled.eager
+        weights = weights_by_path(model)
         self.trained = [(path, weights[path][0]) for path in self.recipe.trained]
         self.fixed = [(path, weights[path][0]) for path in self.recipe.fixed]
         self.states = {path: weights[path][0] for path in self.recipe.carried}
@@ -63,9 +63,9 @@ def each(function: Any, y: Any) -> Any:
 
 def predictor_for(model: Any) -> Predictor:
     """The model's predictor, made anew when a layer was changed."""
-    kept = model.kept.get("predictor")
-    if kept is None or not kept[0].is_unchanged():
-        kept = model.kept["predictor"] = Watch(model), Predictor(model)
+    kept = model._lamina.kept.get("predictor")
+    if kept is None or not kept[0].is_current():
+        kept = model._lamina.kept["predictor"] = Snapshot(model), Predictor(model)
     predictor: Predictor = kept[1]
     return predictor
 
@@ -83,8 +83,8 @@ def predict_on_batch(model: Any, x: Any) -> Any:
 
 def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
     """The data as an array that the stack takes; it is built for it if need be."""
-    if model.on_host:
-        x = model.host(x)
+    if model._lamina_on_host:
+        x = model._lamina_host(x)
     known = type(x) is np.ndarray and x.ndim and x.dtype == floatx()
     rows: np.ndarray[Any, Any] = x if known and len(x) else arrays(x, floatx=floatx()).x
     _require_fit(model, rows)
@@ -93,8 +93,8 @@ def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
 
 def _require_fit(model: Any, rows: np.ndarray[Any, Any]) -> None:
     """Build the stack for these rows if need be, and refuse what it cannot take."""
-    if not model.built or rows.shape[1:] != model.entry.shape:
-        model.build_for(rows.shape)
+    if not model.built or rows.shape[1:] != model._lamina.entry.shape:
+        model._lamina_build(rows.shape)
     indices.within_tables(model, rows)
 
 
@@ -104,7 +104,7 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: int | str, step
         return _predict_stream(model, x, verbose, steps, callbacks)
     x = _rows(model, x)
     predictor = predictor_for(model)
-    size = _piece(x, model.entry.batch_size if predictor.recipe.carried and batch_size is None else batch_size)
+    size = _piece(x, model._lamina.entry.batch_size if predictor.recipe.carried and batch_size is None else batch_size)
     if steps is not None:
         x = x[: positive(steps) * size]
     if len(x) <= size and not callbacks and verbose in ("auto", 0):

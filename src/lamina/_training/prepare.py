@@ -14,6 +14,7 @@ from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._data.weights import class_weights, split
 from lamina._layer.forward import output_shape
+from lamina._layer.structure import restored_on_error
 from lamina._training.feeds import ArrayFeed, Feed, Piece, StreamFeed, batch_size_for, on_device
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NotCompiledError, ShapeError, StackError
@@ -22,9 +23,9 @@ from lamina.layers.activations import Softmax
 
 def require_compiled(model: Any, verb: str) -> None:
     """Refuse to train or measure before `compile`."""
-    if model.compiled_with is None:
+    if model._lamina.compiled is None:
         raise NotCompiledError(f"call compile before {verb}: model.compile('adam', loss='mse').")
-    model.require_layers()
+    model._lamina_require_layers()
 
 
 def fit_feeds(
@@ -77,7 +78,7 @@ def whole_batch(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: An
 
 
 def _weighted_table(model: Any, x: Any, y: Any, sample_weight: Any, class_weight: Any) -> Table:
-    table = arrays(model.host(x) if model.on_host else x, y, sample_weight, floatx=floatx())
+    table = arrays(model._lamina_host(x) if model._lamina_on_host else x, y, sample_weight, floatx=floatx())
     check(model, table, class_weight)
     if class_weight is None:
         return table
@@ -95,26 +96,29 @@ def measuring_feed(
         feed = StreamFeed(stream, steps, anew=True)
         check(model, feed.first())
         return feed
-    table = arrays(model.host(x) if model.on_host else x, y, sample_weight, names=names, floatx=floatx())
+    table = arrays(
+        model._lamina_host(x) if model._lamina_on_host else x, y, sample_weight, names=names, floatx=floatx()
+    )
     check(model, table)
     return ArrayFeed(table, batch_size_for(table.rows, batch_size, steps), steps, anew=True)
 
 
 def host_of(model: Any) -> Any:
     """What makes numbers of the model's raw data, if it has layers for that."""
-    return model.host if model.on_host else None
+    return model._lamina_host if model._lamina_on_host else None
 
 
 def check(model: Any, table: Table, class_weight: Any = None) -> None:
     """All that can be said of the data before the first step."""
     values.finite(table)
     indices.within_tables(model, table.x)
-    compiled = model.compiled_with
-    with model.unchanged_on_error():  # data that is refused must not settle the shapes
-        model.build_for((None, *table.x.shape[1:]))
+    compiled = model._lamina.compiled
+    with restored_on_error(model):  # data that is refused must not settle the shapes
+        model._lamina_build((None, *table.x.shape[1:]))
         if isinstance(model.output_shape, list):
+            top = model._lamina_chain[-1]
             raise StackError(
-                f"{model.stack[-1].name!r} returns {len(model.output_shape)} tensors, and a loss measures one: train "
+                f"{top.name!r} returns {len(model.output_shape)} tensors, and a loss measures one: train "
                 "without return_state=True and with a merge_mode; predict takes both."
             )
         _check_targets(model, table, model.output_shape, class_weight)
@@ -122,13 +126,13 @@ def check(model: Any, table: Table, class_weight: Any = None) -> None:
 
 
 def _check_targets(model: Any, table: Table, output: Shape, class_weight: Any = None) -> None:
-    compiled = model.compiled_with
+    compiled = model._lamina.compiled
     if compiled.loss is not None:
         labels.fit_loss(
             compiled.loss,
             table.y,
             output,
-            last_activation=_last_activation(model.stack[-1]),
+            last_activation=_last_activation(model._lamina_chain[-1]),
             metrics=(*compiled.measures, *compiled.weighted_measures),
             class_weight=class_weight,
             sample_weight=table.sample_weight,
@@ -139,7 +143,7 @@ def later(model: Any) -> Callable[[Table], None]:
     """What is looked at in each batch of a stream after the first: its values, and where its shapes are new, these."""
     outputs: dict[Any, Any] = {}
     """The shape of the model's output for each set of shapes; that for the first is known to the model."""
-    loss = model.compiled_with.loss
+    loss = model._lamina.compiled.loss
 
     def look(table: Table) -> None:
         shapes = tuple(None if array is None else (None, *array.shape[1:]) for array in table[:3])

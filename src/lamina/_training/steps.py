@@ -16,8 +16,10 @@ from jax import lax
 from lamina._base.weight import Array
 from lamina._kernels.bits import fold
 from lamina._layer.forward import Pass
-from lamina._training.fingerprint import frozen, skeleton
+from lamina._layer.structure import require_adapted, weights_by_path
+from lamina._training.fingerprint import fingerprint, without_arrays
 from lamina.errors import NotCompiledError
+from lamina.metrics.metric import updated_state
 
 Arrays = dict[str, Array]
 Data = dict[str, Array]
@@ -30,7 +32,7 @@ class TrainState(NamedTuple):
     params: Arrays
     state: Arrays
     optimizer: Any
-    metrics: dict[str, Arrays]
+    metrics: dict[str, Any]
     key: Array
     """The model's seed, (2,) uint32."""
     step: Array
@@ -50,9 +52,9 @@ class Recipe:
         metrics: Sequence[tuple[Any, bool]] = (),
         loss_weight: float = 1.0,
     ) -> None:
-        model.require_adapted()
-        self.model = skeleton(model)
-        weights = self.model.weights_by_path()
+        require_adapted(model)
+        self.model = without_arrays(model)
+        weights = weights_by_path(self.model)
         self.trained = {path: weight for path, (weight, trained) in weights.items() if trained}
         self.fixed = {path: weight for path, (weight, trained) in weights.items() if not trained}
         self.paths = {weight: path for path, (weight, _) in weights.items()}
@@ -63,11 +65,12 @@ class Recipe:
         if optimizer is not None:
             self.decay = {path: not optimizer.excludes(weight.path) for path, weight in self.trained.items()}
         self.key = (
-            frozen(self.model),
-            frozen(loss),
+            fingerprint(self.model),
+            fingerprint(loss),
             loss_weight,
-            frozen(self.optimizer),
-            tuple((metric.name, frozen(metric), weighted) for metric, weighted in metrics),
+            fingerprint(self.optimizer),
+            tuple((metric.name, fingerprint(metric), weighted) for metric, weighted in metrics),
+            tuple(self.trained),
             tuple(sorted((self.decay or {}).items())),
         )
 
@@ -81,7 +84,12 @@ class Recipe:
         model = now.copy_of(self.model)
         y = model(x)
         after = {self.paths[weight]: value for weight, value in now.changed()}
-        return y, state | {path: value for path, value in after.items() if path in state}, now.losses, model.mask
+        return (
+            y,
+            state | {path: value for path, value in after.items() if path in state},
+            now.losses,
+            model._lamina.mask,
+        )
 
     def total_loss(self, params: Arrays, batch: Data, y_pred: Array, added: list[Array], mask: Any) -> Array:
         """The loss with regularizers and what layers added, as Keras logs it.  -> () float32"""
@@ -98,26 +106,26 @@ class Recipe:
             total += value.astype(jnp.float32).sum()
         return total
 
-    def initial_metrics(self) -> dict[str, Arrays]:
+    def initial_metrics(self) -> dict[str, Any]:
         """Sums of nothing: `loss`, and the state of each metric by its name."""
-        start = {"loss": {"total": jnp.zeros((), jnp.float32), "count": jnp.zeros((), jnp.float32)}}
-        return start | {metric.name: metric.initial() for metric, _ in self.metrics}
+        start: dict[str, Any] = {"loss": {"total": jnp.zeros((), jnp.float32), "count": jnp.zeros((), jnp.float32)}}
+        return start | {metric.name: metric.stateless_reset_state() for metric, _ in self.metrics}
 
-    def measured(
-        self, sums: dict[str, Arrays], loss: Array, batch: Data, y_pred: Array, mask: Any
-    ) -> dict[str, Arrays]:
+    def measured(self, sums: dict[str, Any], loss: Array, batch: Data, y_pred: Array, mask: Any) -> dict[str, Any]:
         """The sums with one more batch in them; the loss counts by the number of its rows."""
         rows = jnp.float32(batch["x"].shape[0])
-        after = {"loss": {"total": sums["loss"]["total"] + loss * rows, "count": sums["loss"]["count"] + rows}}
+        after: dict[str, Any] = {
+            "loss": {"total": sums["loss"]["total"] + loss * rows, "count": sums["loss"]["count"] + rows}
+        }
         for metric, weighted in self.metrics:
             weight = _counted(batch.get("weight") if weighted else None, mask)
-            after[metric.name] = metric.updated(sums[metric.name], batch["y"], y_pred, weight)
+            after[metric.name] = updated_state(metric, sums[metric.name], batch["y"], y_pred, weight)
         return after
 
-    def logs(self, sums: dict[str, Arrays]) -> Arrays:
+    def logs(self, sums: dict[str, Any]) -> Arrays:
         """What the sums say, by name."""
         loss = sums["loss"]["total"] / jnp.maximum(sums["loss"]["count"], 1)
-        return {"loss": loss} | {metric.name: metric.value(sums[metric.name]) for metric, _ in self.metrics}
+        return {"loss": loss} | {metric.name: metric.stateless_result(sums[metric.name]) for metric, _ in self.metrics}
 
 
 def _counted(weight: Any, mask: Any) -> Any:

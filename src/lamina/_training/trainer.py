@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina._base.weight import Array
+from lamina._layer.forward import seed_of
+from lamina._layer.structure import weights_by_path
 from lamina._training import programs
 from lamina._training import steps as train
 from lamina._training.feeds import Feed, Piece
@@ -22,17 +24,17 @@ class Trainer:
     """Runs one model with one set of loss, optimizer and metrics."""
 
     def __init__(self, model: Any, metrics: list[tuple[Any, bool]]) -> None:
-        compiled = model.compiled_with
+        compiled = model._lamina.compiled
         self.model, self.optimizer, self.eager = model, compiled.optimizer, compiled.eager
-        owner = compiled.optimizer.owner and compiled.optimizer.owner()
+        owner = compiled.optimizer._lamina.owner and compiled.optimizer._lamina.owner()
         if compiled.optimizer.state is not None and owner is not model:
             raise ArgumentError(
                 f"this {type(compiled.optimizer).__name__} holds the moments of another model's weights. "
                 "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
             )
-        compiled.optimizer.owner = weakref.ref(model)
+        compiled.optimizer._lamina.owner = weakref.ref(model)
         self.recipe = Recipe(model, compiled.loss, compiled.optimizer, metrics, compiled.loss_weight)
-        weights = model.weights_by_path()
+        weights = weights_by_path(model)
         self.trained = {path: weights[path][0] for path in self.recipe.trained}
         self.fixed = {path: weights[path][0] for path in self.recipe.fixed}
 
@@ -42,13 +44,13 @@ class Trainer:
         fresh = self.optimizer.init(_renamed(self._arrays()[0], self.names))
         self.optimizer.state = fresh if self.optimizer.state is None else _kept(fresh, self.optimizer.state)
         self.no_sums = self.recipe.initial_metrics()
-        self.key = key_of(model._seed)
+        self.key = key_of(seed_of(model))
         self.kept: TrainState | None = None
 
     def gather(self) -> TrainState:
         """The arrays that the layers and the optimizer hold now, with metrics at their start."""
         params, state = self._arrays()
-        step, bad = (jnp.asarray(np.int32(number)) for number in (self.model.steps_trained, -1))
+        step, bad = (jnp.asarray(np.int32(number)) for number in (self.model._lamina.steps_trained, -1))
         return TrainState(params, state, _renamed(self.optimizer.state, self.paths), self.no_sums, self.key, step, bad)
 
     def open(self) -> TrainState:
@@ -65,7 +67,7 @@ class Trainer:
         for path, weight in self.fixed.items():
             weight.value = state.state[path]
         self.optimizer.state = _renamed(state.optimizer, self.names)
-        self.model.steps_trained = int(state.step)
+        self.model._lamina.steps_trained = int(state.step)
 
     def reread(self, state: TrainState) -> TrainState:
         """The state with what callbacks may have changed since `close`: weights, learning rate."""

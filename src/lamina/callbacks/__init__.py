@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina.callbacks.bars import ProgbarLogger
 from lamina.callbacks.csv_files import CSVLogger
 from lamina.callbacks.functions import LambdaCallback

@@ -42,7 +42,7 @@ class CSVLogger(Callback, Configured):
     separator: str = setting(_character, default=",")
     append: bool = setting(flag, default=False)
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         self.columns: list[str] = []
         self._left_out: set[str] = set()
 

@@ -80,7 +80,7 @@ class ReduceLROnPlateau(MonitorCallback, Configured):
     cooldown: int = setting(count, default=0)
     min_lr: float = setting(number, default=0.0)
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         self._reset()
 
     def _reset(self) -> None:

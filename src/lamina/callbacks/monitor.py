@@ -52,7 +52,7 @@ class MonitorCallback(Callback):
         if self.mode != "auto" or name == "loss":
             return self.mode == "max"
         for metric in getattr(self.model, "metrics", None) or ():
-            direction = getattr(metric, "direction", None) or getattr(metric, "_direction", None)
+            direction = getattr(metric, "_direction", None)
             if metric.name == name and direction:
                 return bool(direction == "up")
         raise ArgumentError(

@@ -32,7 +32,7 @@ class EarlyStopping(MonitorCallback, Configured):
     restore_best_weights: bool = setting(flag, default=False)
     start_from_epoch: int = setting(count, default=0)
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         self._reset()
 
     def _reset(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import lamina
 from lamina._base.frames import user_facing
-from lamina._base.module import missing_attribute
+from lamina._base.public import missing_attribute
 from lamina.compat import tensorflow
 from lamina.compat.instead import instead_of
 from lamina.errors import LaminaError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina._base.frames import user_facing
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina._base.registry import known
 from lamina._base.settings import serialize
 from lamina._base.shapes import InputSpec

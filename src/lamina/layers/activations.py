@@ -29,8 +29,8 @@ class ReLU(Layer):
 
     supports_masking: ClassVar[bool] = True
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("max_value", "negative_slope", "threshold"):
             if (getattr(self, name) or 0) < 0:
                 raise ArgumentError(f"ReLU({name}={getattr(self, name)}): expected a number of at least 0.")
@@ -50,8 +50,8 @@ class LeakyReLU(Layer):
 
     supports_masking: ClassVar[bool] = True
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.negative_slope < 0:
             raise ArgumentError(f"LeakyReLU(negative_slope={self.negative_slope}): expected a number of at least 0.")
 

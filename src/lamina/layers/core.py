@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from lamina import activations, constraints, dtypes, initializers, regularizers
 from lamina._base.converters import flag, optional, positive
 from lamina._base.frames import user_facing
-from lamina._base.settings import setting
+from lamina._base.settings import setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
@@ -31,7 +31,7 @@ class InputLayer(Layer):
 
     shape: Any = None
     batch_size: int | None = setting(optional(positive), default=None)
-    dtype: Any = setting(optional(_entering), default=None)
+    _lamina_input_dtype: str | None = setting(optional(_entering), default=None, alias="dtype")
     sparse: bool | None = None
     ragged: bool | None = None
     batch_shape: Any = None
@@ -39,21 +39,15 @@ class InputLayer(Layer):
     optional: bool = False
     name: Any = setting(default=None)
 
-    unshared: ClassVar[frozenset[str]] = Layer.unshared | {"batch_shape", "shape", "batch_size"}
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.input_dtype = dtypes.floatx()
-
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.input_tensor is not None:
             raise ArgumentError(
                 "Input: a stack has no symbolic tensors, it begins with the shape of one sample: Input(shape=(784,))."
             )
         if self.sparse or self.ragged or self.optional:
             raise ArgumentError("Input: a stack takes one dense tensor, so sparse, ragged and optional stay unset.")
-        self.shape = self.wanted_shape if self.shape is None else self.shape
+        self.shape = self._lamina.wanted_shape if self.shape is None else self.shape
         if self.batch_shape is None and self.shape is None:
             raise ArgumentError("Input needs the shape of one sample: Input(shape=(784,)).")
         if self.batch_shape is not None:
@@ -66,15 +60,17 @@ class InputLayer(Layer):
     def call(self, x: Array) -> Array:
         return x
 
+    @property
+    def dtype(self) -> str:
+        """The dtype of the data."""
+        return value_of(self, "dtype") or dtypes.floatx()
+
+    @dtype.setter
+    def dtype(self, dtype: Any) -> None:
+        self._lamina.input_dtype = _entering(dtype)  # type: ignore[attr-defined]
+
     def get_config(self) -> dict[str, Any]:
-        return {"batch_shape": list(self.batch_shape), "dtype": self.input_dtype, "name": self.name}
-
-
-def _set_input_dtype(self: InputLayer, dtype: Any) -> None:
-    self.input_dtype = dtype or dtypes.floatx()
-
-
-InputLayer.dtype = property(lambda self: self.input_dtype, _set_input_dtype)
+        return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name}
 
 
 @user_facing
@@ -124,11 +120,11 @@ class Dense(Layer):
     kernel_constraint: Any = setting(constraints.get, default=None)
     bias_constraint: Any = setting(constraints.get, default=None)
 
-    lacks: ClassVar[dict[str, Any]] = {"quantization_config": None}
+    _lamina_constants: ClassVar[dict[str, Any]] = {"quantization_config": None}
     supports_masking: ClassVar[bool] = True
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(min_ndim=2)
 
     def build(self, input_shape: Shape) -> None:
@@ -181,16 +177,12 @@ class Lambda(Layer):
     """
 
     function: Callable[..., Any]
-    output_shape: Any = None  # type: ignore[misc]
+    _lamina_promised_shape: Any = setting(default=None, alias="output_shape")
     mask: Any = None
     arguments: Any = None
 
-    def prepare(self) -> None:
-        super().prepare()
-        self.promised_shape: Any = None
-
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not callable(self.function):
             raise ArgumentError(f"Lambda wraps a function, got {self.function!r}.")
         self.arguments = dict(self.arguments or {})
@@ -202,17 +194,11 @@ class Lambda(Layer):
     def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
         told = {"training": training, "mask": mask}
         y = self.function(x, **self.arguments, **{name: told[name] for name in self._takes})
-        promised = self.promised_shape(x.shape) if callable(self.promised_shape) else self.promised_shape
+        promised = value_of(self, "output_shape")
+        promised = promised(x.shape) if callable(promised) else promised
         if promised is not None and tuple(promised) not in (tuple(y.shape), tuple(y.shape[1:])):
             raise ShapeError(f"has output_shape={tuple(promised)}, but its function returns {tuple(y.shape)}")
         return y
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         return self.mask(x, mask) if callable(self.mask) else self.mask
-
-
-def _promise(self: Lambda, shape: Any) -> None:
-    self.promised_shape = shape
-
-
-Lambda.output_shape = property(Layer.output_shape.fget, _promise)

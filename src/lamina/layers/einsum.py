@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from lamina import activations, constraints, initializers, regularizers
 from lamina._base.converters import positive
-from lamina._base.settings import setting
+from lamina._base.frames import user_facing
+from lamina._base.settings import setting, value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
@@ -50,7 +51,7 @@ class EinsumDense(Layer):
     """
 
     equation: str = setting(_equation)
-    output_shape: Any = setting(_sizes)  # type: ignore[misc]
+    _lamina_partial_output_shape: Any = setting(_sizes, alias="output_shape")
     activation: Any = setting(activations.get, default=None)
     bias_axes: str | None = setting(_letters_or_none, default=None)
     kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
@@ -60,12 +61,7 @@ class EinsumDense(Layer):
     kernel_constraint: Any = setting(constraints.get, default=None)
     bias_constraint: Any = setting(constraints.get, default=None)
 
-    lacks: ClassVar[dict[str, Any]] = {"quantization_config": None, "lora_rank": None, "lora_alpha": None}
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.partial_output_shape: Any = ()
-        """The sizes as they were given."""
+    _lamina_constants: ClassVar[dict[str, Any]] = {"quantization_config": None, "lora_rank": None, "lora_alpha": None}
 
     def build(self, input_shape: Shape) -> None:
         kernel, bias = self._shapes_for(input_shape)
@@ -101,10 +97,10 @@ class EinsumDense(Layer):
         if elided < 0 or (elided and "..." not in self.equation):
             raise ShapeError(f"wants {len(before)} dimensions for {self.equation!r}, got {len(input_shape)}")
         known = dict(zip(before, input_shape[elided if left else 0 :], strict=False))
-        named = self.partial_output_shape if left and elided else (input_shape[0], *self.partial_output_shape)
+        named = value_of(self, "output_shape") if left and elided else (input_shape[0], *value_of(self, "output_shape"))
         if len(named) != len(after):
             raise ShapeError(
-                f"has {self.equation!r} and output_shape={self.partial_output_shape}: sizes and letters differ"
+                f"has {self.equation!r} and output_shape={value_of(self, 'output_shape')}: sizes and letters differ"
             )
         out = dict(zip(after, named, strict=True))
         for letter in after:
@@ -128,17 +124,12 @@ class EinsumDense(Layer):
         y = jnp.einsum(self.equation, x, self.kernel)
         return self.activation(y if self.bias is None else y + self.bias)  # type: ignore[no-any-return]
 
-    def given(self) -> dict[str, Any]:
-        told = super().given()
-        return told | {"output_shape": self.partial_output_shape, "activity_regularizer": self.activity_regularizer}
+    def _lamina_arguments(self) -> dict[str, Any]:
+        told = super()._lamina_arguments()
+        return told | {"activity_regularizer": self.activity_regularizer}
 
-
-def _set_sizes(self: EinsumDense, sizes: Any) -> None:
-    self.partial_output_shape = sizes
-
-
-def _output_shape(self: EinsumDense) -> Any:
-    return Layer.output_shape.fget(self) if self._shapes else self.partial_output_shape
-
-
-EinsumDense.output_shape = property(_output_shape, _set_sizes)
+    @property
+    @user_facing
+    def output_shape(self) -> Any:
+        """The shape of the output; before the layer is in a stack, the sizes as they were given."""
+        return self._lamina.shapes[1] if self._lamina.shapes else value_of(self, "output_shape")

@@ -35,32 +35,26 @@ class Embedding(Layer):
     embeddings_regularizer: Any = setting(regularizers.get, default=None)
     embeddings_constraint: Any = setting(constraints.get, default=None)
     mask_zero: bool = setting(flag, default=False)
-    weights: Any = setting(default=None)
+    _lamina_start_weights: Any = setting(default=None, alias="weights", in_config=False)
 
-    integer_input: ClassVar[bool] = True
-    lacks: ClassVar[dict[str, Any]] = {"quantization_config": None, "lora_rank": None, "lora_alpha": None}
-
-    def prepare(self) -> None:
-        super().prepare()
-        self._start: Any = None
+    _lamina_takes_integers: ClassVar[bool] = True
+    _lamina_constants: ClassVar[dict[str, Any]] = {"quantization_config": None, "lora_rank": None, "lora_alpha": None}
 
     @property
-    def indices_below(self) -> int:
+    def _lamina_indices_below(self) -> int:
         """One more than the greatest index."""
         return self.input_dim
 
-    def validate(self) -> None:
-        rows, length = self.input_dim, self.input_length
-        vars(self).update(input_dim=None, input_length=None)  # which mean a shape with other layers
-        super().validate()
+    def __post_init__(self) -> None:
+        length = vars(self._lamina).pop("input_length", None)  # which means a shape with other layers
+        super().__post_init__()
         if length is not None:
             warn(f"Embedding(input_length={length!r}) changes nothing: leave it out, or write Input(({length!r},)).")
-        self.input_dim = rows
         self.autocast = False  # 16 bits do not tell large indices apart
-        if self._start is not None:
+        start = vars(self._lamina).pop("start_weights", None)
+        if start is not None:
             self.build(())
-            self.set_weights(self._start if isinstance(self._start, list) else [self._start])
-            self._start = None
+            self.set_weights(start if isinstance(start, list) else [start])
 
     def build(self, input_shape: Shape) -> None:
         self.embeddings = self.add_weight(
@@ -79,13 +73,6 @@ class Embedding(Layer):
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         return x != 0 if self.mask_zero else None
 
-    def given(self) -> dict[str, Any]:
-        told = {name: value for name, value in super().given().items() if name not in ("weights", "autocast")}
+    def _lamina_arguments(self) -> dict[str, Any]:
+        told = {name: value for name, value in super()._lamina_arguments().items() if name != "autocast"}
         return {"input_dim": self.input_dim, "activity_regularizer": self.activity_regularizer} | told
-
-
-def _set_start(self: Embedding, weights: Any) -> None:
-    self._start = weights
-
-
-Embedding.weights = property(Layer.weights.fget, _set_start)  # type: ignore[attr-defined]

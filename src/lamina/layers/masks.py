@@ -23,7 +23,7 @@ class Identity(Layer):
     """
 
     supports_masking: ClassVar[bool] = True
-    keeps_values: ClassVar[bool] = True
+    _lamina_keeps_values: ClassVar[bool] = True
 
     def call(self, x: Array) -> Array:
         return x
@@ -42,8 +42,8 @@ class Masking(Layer):
 
     supports_masking: ClassVar[bool] = True
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(min_ndim=2)
 
     def call(self, x: Array) -> Array:

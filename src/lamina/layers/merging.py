@@ -40,11 +40,11 @@ INSTEAD = {
 class SeveralInputs(Layer):
     """A layer that joins tensors: it exists to say why there is none."""
 
-    refusal: ClassVar[str]
+    _lamina_refusal: ClassVar[str]
 
     @user_facing
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        raise StackError(cls.refusal)
+        raise StackError(cls._lamina_refusal)
 
 
 def _refusal(name: str) -> str:
@@ -56,7 +56,7 @@ def _refusal(name: str) -> str:
 
 def _class(name: str) -> type[SeveralInputs]:
     refusal = _refusal(name)
-    return type(name, (SeveralInputs,), {"refusal": refusal, "__doc__": refusal, "__module__": __name__})
+    return type(name, (SeveralInputs,), {"_lamina_refusal": refusal, "__doc__": refusal, "__module__": __name__})
 
 
 def _function(name: str) -> Any:

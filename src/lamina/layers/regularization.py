@@ -13,6 +13,7 @@ from lamina._base.converters import not_negative, rate, seed_value
 from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, Shape, spatial_axes
 from lamina._kernels.bits import bernoulli, fold
+from lamina._layer.forward import random_key
 from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
@@ -28,7 +29,7 @@ class Noise(Layer):
 
     def noise_key(self, seed: int | None) -> Array:
         """This layer's key in this step; one with a seed has a key of its own."""
-        key = self.random_key()
+        key = random_key(self)
         return key if seed is None else fold(key_of(seed), key[0])
 
     def dropped(self, x: Array, rate: float, shape: Any, seed: int | None) -> Array:
@@ -90,8 +91,8 @@ class SpatialDropout(Noise):
 
     rank: ClassVar[int]
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def call(self, x: Array, training: bool = False) -> Array:
@@ -165,8 +166,8 @@ class AlphaDropout(Noise):
     def build(self, input_shape: Shape) -> None:
         _drawn(self.noise_shape, input_shape)
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rate == 1:
             raise ArgumentError("AlphaDropout(rate=1): nothing would be left to scale; expected a rate below 1.")
 
@@ -191,8 +192,8 @@ class GaussianDropout(Noise):
     rate: float = setting(rate)
     seed: int | None = setting(seed_value, default=None)
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rate == 1:
             raise ArgumentError("GaussianDropout(rate=1): the noise would be infinite; expected a rate below 1.")
 
@@ -231,12 +232,12 @@ class ActivityRegularization(Layer):
 
     supports_masking: ClassVar[bool] = True
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.activity_regularizer = regularizers.L1L2(self.l1, self.l2)
 
     def call(self, x: Array) -> Array:
         return x
 
-    def given(self) -> dict[str, Any]:
-        return {name: value for name, value in super().given().items() if name != "activity_regularizer"}
+    def _lamina_arguments(self) -> dict[str, Any]:
+        return {name: value for name, value in super()._lamina_arguments().items() if name != "activity_regularizer"}

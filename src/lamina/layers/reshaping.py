@@ -28,11 +28,11 @@ class Flatten(Layer):
 
     data_format: str | None = setting(data_format, default=None)
 
-    keeps_values: ClassVar[bool] = True
+    _lamina_keeps_values: ClassVar[bool] = True
     """Whether each number in the output is one of the input's."""
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(min_ndim=1)
 
     def call(self, x: Array) -> Array:  # (batch, ...)
@@ -50,10 +50,10 @@ class Reshape(Layer):
 
     target_shape: Any
 
-    keeps_values: ClassVar[bool] = True
+    _lamina_keeps_values: ClassVar[bool] = True
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.target_shape, str) or not hasattr(self.target_shape, "__len__"):
             raise ArgumentError(f"Reshape takes a tuple of sizes: Reshape(({self.target_shape!r},)).")
         try:
@@ -85,10 +85,10 @@ class Permute(Layer):
 
     dims: Any
 
-    keeps_values: ClassVar[bool] = True
+    _lamina_keeps_values: ClassVar[bool] = True
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         dims = tuple(self.dims) if isinstance(self.dims, (tuple, list)) else (self.dims,)
         if any(isinstance(axis, str) for axis in dims) or sorted(map(str, dims)) != [
             *map(str, range(1, len(dims) + 1))
@@ -112,10 +112,10 @@ class RepeatVector(Layer):
 
     n: int = setting(positive)
 
-    keeps_values: ClassVar[bool] = True
+    _lamina_keeps_values: ClassVar[bool] = True
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(ndim=2)
 
     def call(self, x: Array) -> Array:  # (batch, features)
@@ -130,8 +130,8 @@ class Cropping(Layer):
 
     cropping: Any
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._pairs = (self.cropping,) if isinstance(self.cropping[0], int) else self.cropping
         self.input_spec = InputSpec(ndim=len(self._pairs) + 2)
 
@@ -183,8 +183,8 @@ class ZeroPadding(Layer):
     padding: Any
     data_format: str | None = setting(data_format, default=None)
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._pairs = (self.padding,) if isinstance(self.padding[0], int) else self.padding
         self.input_spec = InputSpec(ndim=len(self._pairs) + 2)
 
@@ -228,8 +228,8 @@ class UpSampling(Layer):
 
     size: Any
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._sizes = (self.size,) if isinstance(self.size, int) else self.size
         self.input_spec = InputSpec(ndim=len(self._sizes) + 2)
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lamina._base.converters import one_of, optional
 from lamina._base.frames import user_facing
 from lamina._base.registry import Holder
-from lamina._base.settings import setting
+from lamina._base.settings import setting, value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._layer.layer import Layer
 from lamina._layer.registry import held
@@ -25,7 +25,7 @@ class Wrapper(Holder, Layer):
     layer: Any = setting(held)
 
     def build(self, input_shape: Shape) -> None:
-        self.layer.build_for(input_shape)
+        self.layer._lamina_build(input_shape)
 
 
 class TimeDistributed(Wrapper):
@@ -41,8 +41,8 @@ class TimeDistributed(Wrapper):
 
     supports_masking: ClassVar[bool] = True
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._in_order = False
         """Whether the layer has weights that a call changes."""
         self.input_spec = InputSpec(min_ndim=3)
@@ -81,23 +81,17 @@ class Bidirectional(Holder, Layer):
         backward_layer: another layer for the way back; it has go_backwards=True.
     """
 
-    layer: Any = setting(held)
+    _lamina_layer: Any = setting(held, alias="layer", in_config=False)
     merge_mode: str | None = setting(one_of("concat", "sum", "mul", "ave", None), default="concat")
-    weights: Any = setting(default=None)
+    _lamina_start_weights: Any = setting(default=None, alias="weights", in_config=False)
     backward_layer: Any = setting(optional(held), default=None)
 
     supports_masking: ClassVar[bool] = True
-    unshared: ClassVar[frozenset[str]] = Layer.unshared | {"_batch"}
 
-    def prepare(self) -> None:
-        super().prepare()
-        self._batch: int | None = None
-        self._start: Any = None
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(ndim=3)
-
-    def validate(self) -> None:
-        super().validate()
-        layer, back = vars(self).pop("_given_layer"), vars(self).pop("backward_layer")
+        layer, back = value_of(self, "layer"), vars(self).pop("backward_layer")
         for each in (layer, back or layer):
             if not hasattr(each, "go_backwards"):
                 raise ArgumentError(f"Bidirectional wraps a recurrent layer, as LSTM(4) is, got {each!r}.")
@@ -114,16 +108,12 @@ class Bidirectional(Holder, Layer):
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
         self.stateful = layer.stateful
 
-    def build_for(self, shape: Shape) -> None:
-        self._batch = shape[0]
-        super().build_for(shape)
-
     def build(self, input_shape: Shape) -> None:
         for layer in (self.forward_layer, self.backward_layer):
-            layer.build_for((input_shape[0] or self._batch, *input_shape[1:]))
-        if self._start is not None:
-            self.set_weights(self._start)
-            self._start = None
+            layer._lamina_build((input_shape[0] or self._lamina.batch_size, *input_shape[1:]))
+        start = vars(self._lamina).pop("start_weights", None)
+        if start is not None:
+            self.set_weights(start)
 
     def call(self, x: Array, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
         halves: Any = (None, None)
@@ -160,8 +150,13 @@ class Bidirectional(Holder, Layer):
 
     reset_states = reset_state
 
-    def given(self) -> dict[str, Any]:
-        return {name: value for name, value in super().given().items() if name != "weights"}
+    @property
+    def layer(self) -> Any:
+        """The layer of the way forward."""
+        return self.forward_layer
+
+    def _lamina_arguments(self) -> dict[str, Any]:
+        return super()._lamina_arguments() | {"layer": self.forward_layer, "backward_layer": self.backward_layer}
 
 
 def _copied(layer: Any, prefix: str, **changed: Any) -> Any:
@@ -176,15 +171,5 @@ def _fresh(value: Any, **changed: Any) -> Any:
         return value
     kind, config = type(value), value.get_config()
     if kind.get_config is Layer.get_config:  # then objects may stand in it, which need no name to be found by
-        config |= {name: _fresh(setting) for name, setting in value.given().items() if name in config}
+        config |= {name: _fresh(setting) for name, setting in value._lamina_arguments().items() if name in config}
     return kind.from_config(config | changed)
-
-
-def _set_start(self: Any, weights: Any) -> None:
-    self._start = weights
-
-
-Bidirectional.layer = property(
-    lambda self: self.forward_layer, lambda self, layer: vars(self).update(_given_layer=layer)
-)
-Bidirectional.weights = property(Layer.weights.fget, _set_start)  # type: ignore[attr-defined]

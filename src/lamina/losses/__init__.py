@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina._base.frames import user_facing
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina._base.settings import Configured, serialize
 from lamina.errors import ArgumentError
 from lamina.losses.crossentropies import (
@@ -53,7 +53,7 @@ def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Loss
 
 def _as_loss(found: Any, y_shape: Any = None, output_shape: Any = None) -> Loss | None:
     if isinstance(found, Crossentropy) and output_shape is not None:
-        return found.fitting(y_shape, output_shape)
+        return found._lamina_fitting(y_shape, output_shape)
     if found is None or isinstance(found, Loss):
         return found
     if isinstance(found, Configured):

@@ -128,12 +128,12 @@ class SparseCategoricalCrossentropy(Loss):
     ignore_class: int | None = setting(optional(integer), default=None)
     axis: int = setting(integer, default=-1, kw_only=True)
 
-    implicit: ClassVar[frozenset[str]] = frozenset({"dtype", "axis"})
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"dtype", "axis"})
 
     def call(self, y_true: Any, y_pred: Any) -> Array:
         return sparse_categorical_crossentropy(y_true, y_pred, self.from_logits, self.ignore_class, self.axis)
 
-    def counted(self, y_true: Array, values: Array) -> Array | None:
+    def _lamina_counted(self, y_true: Array, values: Array) -> Array | None:
         return None if self.ignore_class is None else y_true.reshape(values.shape) != self.ignore_class
 
 
@@ -149,19 +149,19 @@ def kind_of(y_shape: Any, output_shape: Any) -> str:
 class Crossentropy(Loss):
     """The binary, sparse or categorical crossentropy, whichever the shapes call for.
 
-    >>> Crossentropy().fitting((None, 1), (None, 3))
+    >>> Crossentropy()._lamina_fitting((None, 1), (None, 3))
     SparseCategoricalCrossentropy(name='crossentropy')
     """
 
     from_logits: bool = setting(flag, default=False)
 
-    def fitting(self, y_shape: Any, output_shape: Any) -> Loss:
+    def _lamina_fitting(self, y_shape: Any, output_shape: Any) -> Loss:
         """The loss for these shapes, both with the batch axis."""
         kind: type[Loss] = registry.find(f"{kind_of(y_shape, output_shape)}_crossentropy")
         return kind(**self.get_config())
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self.fitting(y_true.shape, y_pred.shape).call(y_true, y_pred)
+        return self._lamina_fitting(y_true.shape, y_pred.shape).call(y_true, y_pred)
 
 
 def _log_probabilities(y_pred: Array, from_logits: bool, axis: int) -> Array:

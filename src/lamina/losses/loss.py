@@ -49,28 +49,27 @@ class Loss(Configured):
     name: str | None = setting(default=None, kw_only=True)
     dtype: str | None = setting(precision, default=None, kw_only=True)
 
-    keras_module: ClassVar[str | None] = "keras.losses"
-    unshared: ClassVar[frozenset[str]] = frozenset({"_arguments", "name"})
-    implicit: ClassVar[frozenset[str]] = frozenset({"dtype"})
+    _lamina_module: ClassVar[str | None] = "keras.losses"
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"dtype"})
     """Settings that Keras's configs lack, and that ours hold only where they are not the default."""
     from_logits = False
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         self.name = self.name or to_snake_case(type(self).__name__)
         self.compute_dtype = self.dtype or dtypes.floatx()
 
     @property
-    def expects(self) -> str | None:
+    def _lamina_expects(self) -> str | None:
         """What the model's output should be: "probabilities", "logits", or None where any number will do."""
         if self.from_logits:
             return "logits"
-        return "probabilities" if "from_logits" in self.settings else None
+        return "probabilities" if "from_logits" in self._lamina_fields else None
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """One value per sample."""
         raise NotImplementedError(f"{type(self).__name__} needs a method call(self, y_true, y_pred).")
 
-    def counted(self, y_true: Array, values: Array) -> Array | None:
+    def _lamina_counted(self, y_true: Array, values: Array) -> Array | None:
         """Which of the values count, as booleans of their shape; None for all."""
         return None
 
@@ -90,14 +89,16 @@ class Loss(Configured):
         if values is None:
             raise ArgumentError(f"{self.name} gave None instead of one value per sample. Does it lack a return?")
         values = jnp.asarray(values, y_pred.dtype)
-        counted = self.counted(y_true, values)
+        counted = self._lamina_counted(y_true, values)
         if counted is not None:
             mask = counted if mask is None else jnp.logical_and(*aligned(counted, jnp.asarray(mask, bool), "mask"))
         return reduced(values, sample_weight, mask, self.reduction)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        return {n: v for n, v in config.items() if n not in self.implicit or v != self.settings[n].default}
+        return {
+            n: v for n, v in config.items() if n not in self._lamina_implicit or v != self._lamina_fields[n].default
+        }
 
 
 def function(value: Any) -> Callable[..., Any]:

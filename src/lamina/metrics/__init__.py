@@ -6,7 +6,7 @@ from typing import Any
 
 from lamina import losses
 from lamina._base.frames import user_facing
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina._base.settings import Configured, serialize
 from lamina.errors import ArgumentError
 from lamina.losses import (
@@ -79,7 +79,7 @@ def _named(name: str, from_logits: bool, y_shape: Any, output_shape: Any) -> Met
         kind = loss_registry.find(name)
     else:
         kind = registry.find(name)
-    told: dict[str, Any] = {"from_logits": True} if from_logits and "from_logits" in kind.settings else {}
+    told: dict[str, Any] = {"from_logits": True} if from_logits and "from_logits" in kind._lamina_fields else {}
     if issubclass(kind, losses.Loss):
         return MeanMetricWrapper(kind(reduction="none", **told), name=name)
     if kind is BinaryAccuracy and from_logits:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,11 @@ import numpy as np
 from lamina import dtypes, initializers
 from lamina._base.frames import user_facing
 from lamina._base.registry import Registry
-from lamina._base.settings import Configured, setting
+from lamina._base.settings import State, setting
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Weight
+from lamina._layer.forward import Pass
+from lamina._layer.structure import Module, ModuleState, inner_modules
 from lamina.errors import ArgumentError
 from lamina.losses.loss import precision
 
@@ -26,7 +28,20 @@ def state_dtype(dtype: Any) -> str:
     return precision(dtype) or dtypes.floatx()
 
 
-class Metric(Configured):
+@dataclass
+class MetricState(ModuleState):
+    """What a metric knows while it is used."""
+
+    starts: tuple[np.ndarray[Any, Any], ...] = ()
+    """The values of the weights before the first batch."""
+    running: Pass | None = None
+    """The pass that this object is a copy for."""
+
+    def compiled_in(self) -> list[tuple[str, Any]]:
+        return [*super().compiled_in(), ("weights", self.weights)]
+
+
+class Metric(Module):
     """A number over many batches. Subclass it, make the state in `__init__` and write `update_state` and `result`.
 
     >>> class Largest(Metric):
@@ -47,18 +62,13 @@ class Metric(Configured):
     name: str | None = setting(default=None, kw_only=True)
     dtype: str = setting(state_dtype, default=None, kw_only=True)
 
-    keras_module: ClassVar[str | None] = "keras.metrics"
-    unshared: ClassVar[frozenset[str]] = frozenset({"_arguments", "name"})
+    _lamina_module: ClassVar[str | None] = "keras.metrics"
+    _lamina: MetricState = setting(init=False)
+    _lamina_state: ClassVar[type[State]] = MetricState
     _direction: ClassVar[str | None] = None
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         self.name = self.name or to_snake_case(type(self).__name__)
-        self._weights: tuple[tuple[Weight, np.ndarray[Any, Any]], ...] = ()
-
-    @property
-    def direction(self) -> str | None:
-        """Which way is better, "up" or "down"; None if that is not known."""
-        return self._direction
 
     # What a metric's author writes.
 
@@ -74,13 +84,14 @@ class Metric(Configured):
         self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
     ) -> Weight:
         """A part of the state, which `update_state` changes with `assign` or `assign_add`."""
-        if not hasattr(self, "_weights"):
+        if "dtype" not in vars(self):
             raise ArgumentError(f"{type(self).__name__} adds a weight before super().__init__() is called.")
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         dtype = jnp.dtype(dtype or self.dtype)
         value = initializers.get(initializer or "zeros")(shape, dtype, None)
         weight = Weight(value, name=name or "variable", path=f"{self.name}/{name or 'variable'}", trainable=False)
-        self._weights = (*self._weights, (weight, weight.numpy()))
+        self._lamina.weights = (*self._lamina.weights, weight)
+        self._lamina.starts = (*self._lamina.starts, weight.numpy())
         return weight
 
     def add_variable(
@@ -99,108 +110,59 @@ class Metric(Configured):
     @property
     def variables(self) -> list[Weight]:
         """The state: the weights of this metric and of those that it holds."""
-        own = [weight for weight, _ in self._weights]
-        return list(dict.fromkeys([*own, *(weight for part in _parts(self) for weight in part.variables)]))
+        inner = inner_modules(self, Metric).values()
+        return list(dict.fromkeys([*self._lamina.weights, *(weight for part in inner for weight in part.variables)]))
 
     def reset_state(self) -> None:
         """Forget all batches."""
-        for weight, start in self._weights:
+        for weight, start in zip(self._lamina.weights, self._lamina.starts, strict=True):
             weight.assign(start)
-        for part in _parts(self):
+        for part in inner_modules(self, Metric).values():
             part.reset_state()
 
-    # The same as functions of the state, which change nothing in this object.
-
-    def initial(self) -> dict[str, Array]:
-        """The state before the first batch, by name."""
-        twin = self._holding(self._values())
-        twin.reset_state()
-        return {name: jnp.array(value) for name, value in twin._values().items()}  # copies: they may be donated
-
-    def updated(
-        self, values: dict[str, Array], y_true: Any, y_pred: Any = None, sample_weight: Any = None
-    ) -> dict[str, Array]:
-        """The state `values` with one more batch in it."""
-        twin = self._holding(values)
-        told = {} if sample_weight is None else {"sample_weight": sample_weight}
-        twin.update_state(*([y_true] if y_pred is None else [y_true, y_pred]), **told)
-        for attribute, value in vars(self).items():
-            if isinstance(value, Weight) and not isinstance(vars(twin)[attribute], Weight):
-                raise ArgumentError(
-                    f"{type(self).__name__}.update_state replaces self.{attribute}. Write self.{attribute}.assign(...)."
-                )
-        after = twin._values()
-        if after.keys() != values.keys():
-            raise ArgumentError(f"{type(self).__name__} adds a weight in update_state. Add it in __init__.")
-        return after
-
-    def value(self, values: dict[str, Array]) -> Any:
-        """The result that the state `values` stands for."""
-        result = self._holding(values).result()
-        return jax.tree.map(jnp.asarray, result, is_leaf=lambda leaf: isinstance(leaf, Weight))
-
-    def keep(self, values: dict[str, Array]) -> None:
-        """Make `values` the state of this object."""
-        for name, weight in self._named().items():
-            weight.assign(values[name])
-
     def stateless_update_state(self, metric_variables: Any, *args: Any, **kwargs: Any) -> list[Array]:
-        """Keras's form of `updated`: the state is a list in the order of `variables`."""
-        twin = self._holding(dict(zip(self._named(), metric_variables, strict=True)))
-        twin.update_state(*args, **kwargs)
-        return list(twin._values().values())
+        """The state after one more batch; states are lists in the order of `variables`."""
+        now = _Run(self, metric_variables)
+        now.metric.update_state(*args, **kwargs)
+        return now.state()
 
     def stateless_result(self, metric_variables: Any) -> Any:
-        """Keras's form of `value`."""
-        return self.value(dict(zip(self._named(), metric_variables, strict=True)))
+        """The result that a state stands for."""
+        result = _Run(self, metric_variables).metric.result()
+        return jax.tree.map(jnp.asarray, result, is_leaf=lambda leaf: isinstance(leaf, Weight))
 
     def stateless_reset_state(self) -> list[Array]:
-        """Keras's form of `initial`."""
-        return list(self.initial().values())
-
-    def _named(self) -> dict[str, Weight]:
-        named: dict[str, Weight] = {}
-        for weight in self.variables:
-            named[weight.name if weight.name not in named else f"{weight.name}_{len(named)}"] = weight
-        return named
-
-    def _values(self) -> dict[str, Array]:
-        return {name: jnp.asarray(weight) for name, weight in self._named().items()}
-
-    def _holding(self, values: dict[str, Array]) -> Self:
-        """A copy, with copies of the metrics that it holds, whose weights are `values`."""
-        weights = {
-            id(weight): Weight(values[name], name=weight.name, path=weight.path, trainable=False)
-            for name, weight in self._named().items()
-        }
-        twin: Self = _copied(self, weights)
-        return twin
+        """The state before the first batch."""
+        now = _Run(self, [weight.value for weight in self.variables])
+        now.metric.reset_state()
+        return [jnp.array(value) for value in now.state()]  # copies: they may be donated
 
 
-def _parts(thing: Any) -> list[Metric]:
-    """The metrics that a metric holds in its attributes, lists and dicts."""
-    if isinstance(thing, Metric):
-        items = [value for name, value in vars(thing).items() if name != "_arguments"]
-    else:
-        items = list(thing.values() if isinstance(thing, dict) else thing)
-    inner = [[item] if isinstance(item, Metric) else _parts(item) for item in items if isinstance(item, HOLDERS)]
-    return list(dict.fromkeys(part for parts in inner for part in parts))
+class _Run:
+    """A pass through a metric, whose copy holds the state given and whose state is read after it."""
+
+    def __init__(self, metric: Metric, state: Any) -> None:
+        self.weights = metric.variables
+        self.running = Pass(dict(zip(self.weights, state, strict=True)))
+        self.metric: Metric = self.running.copy_of(metric)
+
+    def state(self) -> list[Array]:
+        after = dict(self.running.changed())
+        return [after[weight] for weight in self.weights]
 
 
-def _copied(thing: Any, weights: dict[int, Weight]) -> Any:
-    if isinstance(thing, Weight):
-        return weights[id(thing)]
-    if isinstance(thing, Metric):
-        twin = copy.copy(thing)
-        for name, value in vars(thing).items():
-            if name != "_arguments":
-                vars(twin)[name] = _copied(value, weights)
-        return twin
-    if type(thing) in (list, tuple):
-        return type(thing)(_copied(item, weights) for item in thing)
-    if type(thing) is dict:
-        return {key: _copied(item, weights) for key, item in thing.items()}
-    return thing
-
-
-HOLDERS = (Metric, list, tuple, dict)
+def updated_state(
+    metric: Metric, state: Any, y_true: Any, y_pred: Any = None, sample_weight: Any = None
+) -> list[Array]:
+    """The state of a metric with one more batch in it; what its `update_state` may not do is refused."""
+    now = _Run(metric, state)
+    told = {} if sample_weight is None else {"sample_weight": sample_weight}
+    now.metric.update_state(*([y_true] if y_pred is None else [y_true, y_pred]), **told)
+    for attribute, value in vars(metric).items():
+        if isinstance(value, Weight) and not isinstance(vars(now.metric)[attribute], Weight):
+            raise ArgumentError(
+                f"{type(metric).__name__}.update_state replaces self.{attribute}. Write self.{attribute}.assign(...)."
+            )
+    if len(now.metric.variables) != len(now.weights):
+        raise ArgumentError(f"{type(metric).__name__} adds a weight in update_state. Add it in __init__.")
+    return now.state()

@@ -26,8 +26,8 @@ class Sum(Metric):
     name: str | None = None
     dtype: str = setting(state_dtype, default=None)
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.total = self.add_weight(name="total")
 
     @user_facing
@@ -55,8 +55,8 @@ class Mean(Metric):
     name: str | None = None
     dtype: str = setting(state_dtype, default=None)
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.total = self.add_weight(name="total")
         self.count = self.add_weight(name="count")
 

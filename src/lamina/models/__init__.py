@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina.models.sequential import Sequential
 
 __all__ = ["Sequential"]

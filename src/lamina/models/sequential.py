@@ -36,18 +36,7 @@ class Sequential(Stack):
         name: the model's name.
     """
 
-    left_out: ClassVar[frozenset[str]] = Layer.left_out | {"compiled_with", "history", "kept"}
-    unshared: ClassVar[frozenset[str]] = Layer.unshared | left_out | {"stop_training", "entry", "steps_trained"}
-    keras_module: ClassVar[str | None] = "keras"
-
-    def prepare(self) -> None:
-        super().prepare()
-        self.compiled_with: Compiled | None = None
-        self.kept: dict[str, Any] = {}
-        """What was made from the layers and holds as long as they stay as they are."""
-        self.history: Any = None
-        self.stop_training = False
-        self.steps_trained = 0
+    _lamina_module: ClassVar[str | None] = "keras"
 
     @user_facing
     def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
@@ -62,7 +51,7 @@ class Sequential(Stack):
     @user_facing
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The output for `x`, as a JAX array; `training=True` is for layers such as Dropout."""
-        if self._pass is None and not training and mask is None and not isinstance(x, jax.core.Tracer):
+        if self._lamina.running is None and not training and mask is None and not isinstance(x, jax.core.Tracer):
             return prediction.forward(self, x)
         return super().__call__(x, training, mask)
 
@@ -102,7 +91,7 @@ class Sequential(Stack):
             steps_per_execution: how many steps run between two calls of a batch callback.
             auto_scale_loss: scale the loss where the policy is mixed_float16.
         """
-        self.compiled_with = Compiled(
+        self._lamina.compiled = Compiled(
             optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution, jit_compile,
             auto_scale_loss, policy=self.dtype_policy.name,
         )  # fmt: skip
@@ -144,7 +133,7 @@ class Sequential(Stack):
             DataError, LabelError: for data that does not fit, before the first step.
             NonFiniteError: when the loss is NaN or infinite; the weights are then those from before that epoch.
         """
-        before = self.history
+        before = self._lamina.history
         try:
             return loop.fit(
                 self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
@@ -152,8 +141,8 @@ class Sequential(Stack):
                 validation_freq,
             )  # fmt: skip
         except Exception:
-            if self.history is not before and not self.history.epoch:  # no epoch came of it
-                self.history = before
+            if self._lamina.history is not before and not self._lamina.history.epoch:  # no epoch came of it
+                self._lamina.history = before
             raise
 
     @user_facing
@@ -205,24 +194,42 @@ class Sequential(Stack):
         return prediction.predict_on_batch(self, x)
 
     @property
+    def history(self) -> Any:
+        """The `History` of the latest `fit`; None before."""
+        return self._lamina.history
+
+    @history.setter
+    def history(self, history: Any) -> None:
+        self._lamina.history = history
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether `fit` ends after this epoch; a callback may set it."""
+        return self._lamina.stop_training
+
+    @stop_training.setter
+    def stop_training(self, stop: bool) -> None:
+        self._lamina.stop_training = stop
+
+    @property
     def optimizer(self) -> Any:
         """The optimizer that `compile` was given; None before."""
-        return self.compiled_with.optimizer if self.compiled_with else None
+        return self._lamina.compiled.optimizer if self._lamina.compiled else None
 
     @property
     def loss(self) -> Any:
         """The loss as `compile` was given it."""
-        return self.compiled_with.given["loss"] if self.compiled_with else None
+        return self._lamina.compiled.given["loss"] if self._lamina.compiled else None
 
     @property
     def compiled(self) -> bool:
         """Whether `compile` was called."""
-        return self.compiled_with is not None
+        return self._lamina.compiled is not None
 
     @property
     def metrics(self) -> list[Any]:
         """The metrics as objects, once the first data has settled them."""
-        return [metric for metric, _ in (self.compiled_with.metrics or [])] if self.compiled_with else []
+        return [metric for metric, _ in (self._lamina.compiled.metrics or [])] if self._lamina.compiled else []
 
     @property
     def metrics_names(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina._base.frames import user_facing
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina.errors import ArgumentError
 from lamina.optimizers import schedules
 from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop

@@ -41,10 +41,10 @@ class LossScaleOptimizer(Optimizer):
         **base: Any,
     ) -> None:
         for argument, value in base.items():
-            if argument not in self.settings:
-                hint = did_you_mean(argument, ["initial_scale", "dynamic_growth_steps", *self.settings])
+            if argument not in self._lamina_fields:
+                hint = did_you_mean(argument, ["initial_scale", "dynamic_growth_steps", *self._lamina_fields])
                 raise ArgumentError(f"LossScaleOptimizer has no argument {argument!r}. {hint}")
-            if value != self.settings[argument].default:  # Keras's old files name all of them
+            if value != self._lamina_fields[argument].default:  # Keras's old files name all of them
                 raise ArgumentError(f"LossScaleOptimizer takes no {argument}: give it to the inner optimizer.")
         try:
             inner = registry.get(inner_optimizer)
@@ -57,12 +57,14 @@ class LossScaleOptimizer(Optimizer):
             warn("LossScaleOptimizer sets the inner optimizer's loss_scale_factor to None: the scale is its own.")
             inner.loss_scale_factor = None
         self.inner_optimizer = inner
+        self._lamina.arrays = inner._lamina.arrays
         self.name = name or to_snake_case(type(self).__name__)
 
     def without_arrays(self) -> Self:
         twin = copy.copy(self)
-        vars(twin).pop("_compiled", None)
+        twin._lamina.compiled = twin._lamina.owner = None
         twin.inner_optimizer = self.inner_optimizer.without_arrays()
+        twin._lamina.arrays = twin.inner_optimizer._lamina.arrays
         return twin
 
     def get_config(self) -> dict[str, Any]:
@@ -113,10 +115,7 @@ class LossScaleOptimizer(Optimizer):
     @state.setter
     def state(self, state: State | None) -> None:
         self.inner_optimizer.state = state
-
-    @property
-    def _state(self) -> State:
-        return self.inner_optimizer._state
+        self._lamina.arrays = self.inner_optimizer._lamina.arrays
 
     @property  # type: ignore[misc]
     def learning_rate(self) -> Any:
@@ -155,5 +154,8 @@ class LossScaleOptimizer(Optimizer):
     ) -> None:
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "inner_optimizer": copy.copy(self.inner_optimizer)}
+    def __copy__(self) -> Self:
+        twin = super().__copy__()
+        twin.inner_optimizer = copy.copy(self.inner_optimizer)
+        twin._lamina.arrays = twin.inner_optimizer._lamina.arrays
+        return twin

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lamina._base import settings
 from lamina._base.converters import above_zero, flag, integer, not_negative, optional, positive, rate
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
@@ -19,7 +19,7 @@ from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Weight
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, ShapeError
-from lamina.optimizers.state import State, Stateful, learning_rate
+from lamina.optimizers.state import OptimizerState, State, Stateful, learning_rate
 
 Arrays = dict[str, Array]
 
@@ -75,22 +75,16 @@ class Optimizer(Stateful, Configured):
     gradient_accumulation_steps: int | None = setting(optional(_several), default=None, kw_only=True)
     name: Any = setting(default=None, kw_only=True)
 
-    keras_module: ClassVar[str | None] = "keras.optimizers"
-    unshared: ClassVar[frozenset[str]] = Configured.unshared | set(
-        "name source owner _state _weights _paths _compiled".split()
-    )
-    instead: ClassVar[dict[str, str]] = {
+    _lamina_module: ClassVar[str | None] = "keras.optimizers"
+    _lamina: OptimizerState = setting(init=False)
+    _lamina_state: ClassVar[type[settings.State]] = OptimizerState
+    _lamina_instead: ClassVar[dict[str, str]] = {
         "lr": "Type learning_rate= for it.",
         "decay": "Type learning_rate=optimizers.schedules.InverseTimeDecay(0.01, decay_steps=1, decay_rate=...), "
         "or weight_decay= if it is the weights that should decay.",
     }
 
-    _excluded: tuple[str, ...] = ()
-    """Paths of weights that do not decay."""
-    _excluding: re.Pattern[str] | None = None
-    """Weights in whose path it is found do not decay."""
-
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         clips = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
         if len(clips) > 1:
             raise ArgumentError(
@@ -106,12 +100,12 @@ class Optimizer(Stateful, Configured):
         return {**config, "learning_rate": self.rate_config()} if "learning_rate" in config else config
 
     def __repr__(self) -> str:
-        usual = {name: field.default for name, field in self.settings.items()}
+        usual = {name: field.default for name, field in self._lamina_fields.items()}
         usual |= {"name": to_snake_case(type(self).__name__)}
-        given = vars(self).get("_arguments") or usual
+        given = self._lamina.arguments or usual
         shown = {name: getattr(self, name, value) for name, value in given.items()}
         if "learning_rate" in shown:
-            shown["learning_rate"] = self.schedule or self.source or float(f"{self.rate_config():.7g}")
+            shown["learning_rate"] = self._lamina.schedule or self._lamina.source or float(f"{self.rate_config():.7g}")
         changed = [f"{name}={value!r}" for name, value in shown.items() if name not in usual or usual[name] != value]
         return f"{type(self).__name__}({', '.join(changed)})"
 
@@ -130,7 +124,7 @@ class Optimizer(Stateful, Configured):
     def init(self, params: Arrays) -> State:
         """The state before the first step, for arrays by path."""
         state: State = {"iteration": jnp.zeros((), jnp.int32)}
-        if self.schedule is None:
+        if self._lamina.schedule is None:
             state["learning_rate"] = jnp.array(self.learning_rate, wide())
         params = {path: p.astype(wide(p.dtype)) for path, p in params.items()}  # 16 bits would round means to nothing
         state["slots"] = {path: self.slots(p) for path, p in params.items()}
@@ -188,8 +182,8 @@ class Optimizer(Stateful, Configured):
 
     def excludes(self, weight_path: str) -> bool:
         """Whether `exclude_from_weight_decay` named this weight."""
-        named = self._excluding is not None and self._excluding.search(weight_path) is not None
-        return named or weight_path in self._excluded
+        named = self._lamina.excluding is not None and self._lamina.excluding.search(weight_path) is not None
+        return named or weight_path in self._lamina.excluded
 
     def _clipped(self, grads: Arrays) -> Arrays:
         if self.clipnorm:
@@ -236,7 +230,7 @@ class Optimizer(Stateful, Configured):
     def build(self, variables: Iterable[Weight]) -> None:
         """Make the state for these weights, if there is none yet."""
         weights = _by_path(variables)
-        self._weights = tuple(weights.values())
+        self._lamina.weights = tuple(weights.values())
         if not self.built:
             self.state = self.init({path: weight.value for path, weight in weights.items()})
 
@@ -250,18 +244,20 @@ class Optimizer(Stateful, Configured):
         >>> print(w.numpy())
         [0.5 1. ]
         """
-        weights = _by_path(self._weights if trainable_variables is None else trainable_variables)
+        weights = _by_path(self._lamina.weights if trainable_variables is None else trainable_variables)
         arrays = _gradients(list(grads), weights)
-        if not self.built or not self._weights:
+        if not self.built or not self._lamina.weights:
             self.build(weights.values())
-        unknown = [path for path in weights if path not in self._state["slots"]]
+        unknown = [path for path in weights if path not in self._lamina.arrays["slots"]]
         if unknown:
             raise ArgumentError(
                 f"this {type(self).__name__} was built for other weights, and does not know {unknown[0]!r}. Make a new "
                 "optimizer for a new set of weights."
             )
         params = {path: weight.value for path, weight in weights.items()}
-        params, self.state = self._compiled(arrays, params, self.state)
+        if self._lamina.compiled is None:
+            self._lamina.compiled = jax.jit(self.update)
+        params, self.state = self._lamina.compiled(arrays, params, self.state)
         for path, weight in weights.items():
             weight.value = params[path] if weight.constraint is None else weight.constraint(params[path])
 
@@ -272,19 +268,15 @@ class Optimizer(Stateful, Configured):
         self.apply([g for g, _ in pairs], [weight for _, weight in pairs])
         return self.iterations
 
-    @functools.cached_property
-    def _compiled(self) -> Any:
-        return jax.jit(self.update)
-
     def scale_loss(self, loss: Array) -> Array:
         """The loss to take gradients of, for `apply`."""
-        return self.scale(loss, self._state)
+        return self.scale(loss, self._lamina.arrays)
 
     @user_facing
     def finalize_variable_values(self, var_list: Iterable[Weight]) -> None:
         """With `use_ema`, set weights to their averages."""
         weights = _by_path(var_list)
-        for path, value in self.finalize({path: w.value for path, w in weights.items()}, self._state).items():
+        for path, value in self.finalize({path: w.value for path, w in weights.items()}, self._lamina.arrays).items():
             weights[path].value = value
 
     @user_facing
@@ -304,8 +296,8 @@ class Optimizer(Stateful, Configured):
         """
         if isinstance(var_names, str):
             raise ArgumentError(f"var_names: expected a list of names, got {var_names!r}; type [{var_names!r}].")
-        self._excluded = tuple(weight.path for weight in var_list or ())
-        self._excluding = re.compile("|".join(var_names)) if var_names else None
+        self._lamina.excluded = tuple(weight.path for weight in var_list or ())
+        self._lamina.excluding = re.compile("|".join(var_names)) if var_names else None
 
 
 def _by_path(weights: Iterable[Weight]) -> dict[str, Weight]:

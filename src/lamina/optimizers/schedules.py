@@ -49,7 +49,7 @@ class LearningRateSchedule(Configured):
     0.025
     """
 
-    keras_module: ClassVar[str | None] = "keras.optimizers.schedules"
+    _lamina_module: ClassVar[str | None] = "keras.optimizers.schedules"
 
     def __call__(self, step: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} needs a method __call__(self, step).")
@@ -103,7 +103,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     values: list[float] = setting(_numbers)
     name: str = "PiecewiseConstant"
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         if len(self.values) != len(self.boundaries) + 1:
             raise ArgumentError(
                 f"PiecewiseConstantDecay: {len(self.boundaries)} boundaries part {len(self.boundaries) + 1} values, "
@@ -162,7 +162,7 @@ class CosineDecay(LearningRateSchedule):
     warmup_target: float | None = setting(optional(number), default=None)
     warmup_steps: float = setting(number, default=0)
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         if self.warmup_steps and self.warmup_target is None:
             warn("CosineDecay(warmup_steps=...) has no effect without warmup_target=, the rate to rise to.")
 

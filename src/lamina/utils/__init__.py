@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina._base.module import public
+from lamina._base.public import public
 from lamina.random import set_random_seed
 from lamina.utils.arrays import normalize, pad_sequences, to_categorical
 from lamina.utils.session import clear_session

@@ -46,18 +46,18 @@ class Sliding(Layer):
                 "output_padding": optional(per_axis(rank, count, wanted)),
                 "padding": word(*paddings),
             }
-            fields = {name: cls.settings[name] for name in (*first, *cls.settings)}
+            fields = {name: cls._lamina_fields[name] for name in (*first, *cls._lamina_fields)}
             for name in converts.keys() & fields.keys():
                 fields[name] = Setting(converts[name], fields[name].default, False)
-            cls.settings = fields
+            cls._lamina_fields = fields
         super().__init_subclass__(**kwargs)
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
-    def given(self) -> dict[str, Any]:
-        return super().given() | {"activity_regularizer": self.activity_regularizer}
+    def _lamina_arguments(self) -> dict[str, Any]:
+        return super()._lamina_arguments() | {"activity_regularizer": self.activity_regularizer}
 
     def add(self, kind: str, shape: tuple[int, ...]) -> Any:
         """The weight that the settings `{kind}_initializer`, `_regularizer` and `_constraint` are for."""
@@ -81,8 +81,8 @@ class Sliding(Layer):
         y = self.slide(x if last else jnp.moveaxis(x, 1, -1), self.bias if self.use_bias else None)
         return self.activation(y if last else jnp.moveaxis(y, -1, 1))  # type: ignore[no-any-return]
 
-    def _check_input(self: Any, shape: Shape) -> None:
-        super()._check_input(shape)
+    def _lamina_check_input(self: Any, shape: Shape) -> None:
+        super()._lamina_check_input(shape)
         if self.covered:
             window_within(self, shape[1:-1] if self.data_format == "channels_last" else shape[2:])
 
@@ -124,8 +124,8 @@ class _Conv(Sliding):
     kernel_constraint: Any = setting(constraints.get, default=None)
     bias_constraint: Any = setting(constraints.get, default=None)
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         not_both(self)
         if self.filters % self.groups:
             raise ArgumentError(

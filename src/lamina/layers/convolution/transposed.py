@@ -36,8 +36,8 @@ class _ConvTranspose(Sliding):
 
     covered: ClassVar[bool] = False
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         not_both(self)
         if any(more >= stride for more, stride in zip(self.output_padding or (), self.strides, strict=False)):
             raise ArgumentError(

@@ -75,16 +75,11 @@ class Discretization(Adapting):
     dtype: Any = setting(default=None)
     name: Any = None
 
-    integer_input: ClassVar[bool] = True
-    unshared: ClassVar[frozenset[str]] = Layer.unshared | {"summary"}
+    _lamina_takes_integers: ClassVar[bool] = True
 
-    def prepare(self) -> None:
-        super().prepare()
-        self.summary = np.empty((2, 0), np.float32)
-        """Values of the data in order, and how many stand behind each."""
-
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.reset_state()
         if (self.num_bins is None) == (self.bin_boundaries is None):
             raise ArgumentError("Discretization takes bin_boundaries=[...], or num_bins=... and adapt(); one of them.")
 
@@ -97,23 +92,24 @@ class Discretization(Adapting):
             return places
         return hot(places, self.output_mode, len(bounds) + 1, self.compute_dtype)
 
-    def learn(self, data: HostArray, batch: bool) -> None:
+    def _lamina_learn(self, data: HostArray, batch: bool) -> None:
         if self.num_bins is None:
             raise ArgumentError(f"{self.name!r} has bin_boundaries given, and learns none: give num_bins instead.")
         ordered = np.sort(learnable(self, data).astype(np.float32).ravel())
         step = max(len(ordered) * self.epsilon, 1)
         taken = ordered[int(step - 1) :: int(step)]
-        merged = np.concatenate([np.stack([taken, np.full_like(taken, step)]), self.summary], axis=1)
-        self.summary = compressed(merged[:, np.argsort(merged[0])], self.epsilon)
+        merged = np.concatenate([np.stack([taken, np.full_like(taken, step)]), self._lamina.learned], axis=1)
+        self._lamina.learned = compressed(merged[:, np.argsort(merged[0])], self.epsilon)
 
     def finalize_state(self) -> None:
-        if self.num_bins is not None and self.summary.size:
-            self.bin_boundaries = compressed(self.summary, 1 / self.num_bins)[0, :-1].tolist()
+        if self.num_bins is not None and self._lamina.learned.size:
+            self.bin_boundaries = compressed(self._lamina.learned, 1 / self.num_bins)[0, :-1].tolist()
 
     def reset_state(self) -> None:
-        self.summary = np.empty((2, 0), np.float32)
+        # Values of the data in order, and how many numbers of the data stand behind each.
+        self._lamina.learned = np.empty((2, 0), np.float32)
 
-    def require_adapted(self) -> None:
+    def _lamina_require_adapted(self) -> None:
         if self.bin_boundaries is None:
             raise not_adapted(self, "boundaries", "bin_boundaries=[...]")
 
@@ -157,10 +153,10 @@ class CategoryEncoding(Layer):
     output_mode: str = setting(mode("one_hot", "multi_hot", "count"), default="multi_hot")
     sparse: bool = setting(dense, default=False)
 
-    integer_input: ClassVar[bool] = True
+    _lamina_takes_integers: ClassVar[bool] = True
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.num_tokens is None:
             raise ArgumentError("CategoryEncoding needs num_tokens; where it is not known, take IntegerLookup.")
 
@@ -171,10 +167,10 @@ class CategoryEncoding(Layer):
             raise ShapeError(f"wants count_weights of {x.shape}, one for each index, got {np.shape(count_weights)}")
         if not isinstance(x, jax.core.Tracer):
             indices.check(x, self)
-        return hot(x, self.output_mode, self.indices_below, self.compute_dtype, count_weights)
+        return hot(x, self.output_mode, self._lamina_indices_below, self.compute_dtype, count_weights)
 
     @property
-    def indices_below(self) -> int:
+    def _lamina_indices_below(self) -> int:
         """One more than the greatest index."""
         return self.num_tokens or 0
 

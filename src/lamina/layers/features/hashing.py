@@ -96,14 +96,14 @@ class Hashing(HostLayer):
     output_mode: str = setting(mode(*MODES), default="int")
     sparse: bool = setting(dense, default=False)
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         if self.dtype_policy.name == floatx() and self.output_mode == "int":
             self.dtype = "int64"
-        super().validate()
+        super().__post_init__()
         if self.output_mode == "int" and self.dtype_policy.name not in ("int32", "int64"):
             raise ArgumentError(f"Hashing(dtype={self.dtype_policy.name!r}): bins are int32 or int64.")
 
-    def host(self, x: HostArray) -> HostArray:
+    def _lamina_host(self, x: HostArray) -> HostArray:
         if x.dtype.kind == "f" and (odd := x != np.floor(x)).any():
             raise DataError(f"{self.name!r} takes text or whole numbers, got {x[odd][0]}.")
         masked = x == self.mask_value if self.mask_value is not None and self.num_bins > 1 else None

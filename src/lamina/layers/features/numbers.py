@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina._base.converters import flag, integer, optional
-from lamina._base.settings import setting
+from lamina._base.settings import setting, value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._checks import values
 from lamina._data.arrays import HostArray
@@ -43,7 +43,7 @@ class Rescaling(Layer):
     offset: Any = setting(numbers, default=0.0)
 
     supports_masking: ClassVar[bool] = True
-    integer_input: ClassVar[bool] = True
+    _lamina_takes_integers: ClassVar[bool] = True
 
     def call(self, x: Array) -> Array:
         scale, offset = (jnp.asarray(value, self.compute_dtype) for value in (self.scale, self.offset))
@@ -99,23 +99,16 @@ class Normalization(Adapting):
     """
 
     axis: Any = setting(axes, default=-1)
-    mean: Any = setting(optional(numbers), default=None)
-    variance: Any = setting(optional(numbers), default=None)
+    _lamina_input_mean: Any = setting(optional(numbers), default=None, alias="mean")
+    _lamina_input_variance: Any = setting(optional(numbers), default=None, alias="variance")
     invert: bool = setting(flag, default=False)
 
     supports_masking: ClassVar[bool] = True
-    integer_input: ClassVar[bool] = True
-    unshared: ClassVar[frozenset[str]] = Layer.unshared | {"moments", "restored"}
+    _lamina_takes_integers: ClassVar[bool] = True
 
-    def prepare(self) -> None:
-        super().prepare()
-        self.input_mean: Any = None
-        self.input_variance: Any = None
-        self.moments: tuple[int, Any, Any] | None = None
-        """How many numbers a statistic is over, their mean, and their squared distance from it, summed."""
-
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.input_mean, self.input_variance = value_of(self, "mean"), value_of(self, "variance")
         mean, variance = np.shape(self.input_mean), np.shape(self.input_variance)
         if (self.input_mean is None) != (self.input_variance is None):
             raise ArgumentError("Normalization takes mean and variance together, or neither of them and adapt().")
@@ -127,8 +120,11 @@ class Normalization(Adapting):
         if self.input_variance is not None and not np.all(np.asarray(self.input_variance) >= 0):
             raise ArgumentError(f"Normalization(variance={self.input_variance!r}): expected numbers of at least 0.")
 
-    def given(self) -> dict[str, Any]:
-        return super().given() | {"mean": _listed(self.input_mean), "variance": _listed(self.input_variance)}
+    def _lamina_arguments(self) -> dict[str, Any]:
+        return super()._lamina_arguments() | {
+            "mean": _listed(self.input_mean),
+            "variance": _listed(self.input_variance),
+        }
 
     def build(self, input_shape: Shape) -> None:
         rank = len(input_shape)
@@ -166,6 +162,19 @@ class Normalization(Adapting):
         mean, variance = (xp.asarray(each, dtype).reshape(shape) for each in (self.input_mean, self.input_variance))
         return xp.broadcast_to(mean, self.sizes), xp.broadcast_to(variance, self.sizes)
 
+    @property
+    def mean(self) -> Any:
+        """The argument, and once the layer is built the mean in use."""
+        return self._in_use(0, self.input_mean)
+
+    @property
+    def variance(self) -> Any:
+        """The argument, and once the layer is built the variance in use."""
+        return self._in_use(1, self.input_variance)
+
+    def _in_use(self, which: int, given: Any) -> Any:
+        return np.asarray(self.statistics(jnp if given is None else np)[which]) if self.built else given
+
     def call(self, x: Array) -> Array:
         dtype = jnp.promote_types(self.compute_dtype, jnp.float32)
         mean, variance = (each.astype(dtype) for each in self.statistics())
@@ -174,36 +183,37 @@ class Normalization(Adapting):
         y: Array = wide * width + mean if self.invert else (wide - mean) / width
         return y.astype(self.compute_dtype)
 
-    def learn(self, data: HostArray, batch: bool) -> None:
+    def _lamina_learn(self, data: HostArray, batch: bool) -> None:
         if self.input_mean is not None:
             raise ArgumentError(f"{self.name!r} has mean and variance given, and learns none.")
         data = learnable(self, data)
         data = data[:, None] if data.ndim == 1 and self.axis == (-1,) and not batch else data
-        self.build_for((None, *data.shape[1:]))
+        self._lamina_build((None, *data.shape[1:]))
         if len(data.shape) != len(self.sizes) or any(data.shape[axis] != self.sizes[axis] for axis in self.kept):
             raise ShapeError(f"{self.name!r} is built for {tuple(self.sizes)}, and cannot learn from {data.shape}.")
         over = tuple(axis for axis in range(data.ndim) if axis not in self.kept)
         data = data.astype(np.float64)
         mean = data.mean(over)
         count, squares = data.size // max(mean.size, 1), ((data - np.expand_dims(mean, over)) ** 2).sum(over)
-        if self.moments is not None:  # Chan, Golub and LeVeque, 1979
-            before, old_mean, old_squares = self.moments
+        # Kept: how many numbers a statistic is over, their mean, and their squared distance from it, summed.
+        if self._lamina.learned is not None:  # Chan, Golub and LeVeque, 1979
+            before, old_mean, old_squares = self._lamina.learned
             apart, both = mean - old_mean, before + count
             squares = old_squares + squares + apart**2 * (before * count / both)
             mean, count = old_mean + apart * (count / both), both
-        self.moments = count, mean, squares
+        self._lamina.learned = count, mean, squares
 
     def finalize_state(self) -> None:
-        if self.moments is not None:
-            count, mean, squares = self.moments
+        if self._lamina.learned is not None:
+            count, mean, squares = self._lamina.learned
             self.adapt_mean.assign(mean.astype(floatx()))
             self.adapt_variance.assign((squares / count).astype(floatx()))
             self.count.assign(np.int32(min(count, np.iinfo(np.int32).max)))
 
     def reset_state(self) -> None:
-        self.moments = None
+        self._lamina.learned = None
 
-    def require_adapted(self) -> None:
+    def _lamina_require_adapted(self) -> None:
         if self.input_mean is not None or (self.built and int(self.count) > 0):
             return
         at_start = not self.built or (not np.any(self.adapt_mean) and np.all(np.equal(self.adapt_variance, 1)))
@@ -213,18 +223,3 @@ class Normalization(Adapting):
 
 def _listed(value: Any) -> Any:
     return None if value is None else np.asarray(value).tolist()
-
-
-def _moment(name: str, which: int) -> Any:
-    """The argument, and once the layer is built the statistic in use: Keras's `layer.mean`."""
-
-    def read(self: Normalization) -> Any:
-        if not self.built:
-            return vars(self).get(f"input_{name}")
-        from_weights = self.statistics(np if self.input_mean is not None else jnp)
-        return np.asarray(from_weights[which])
-
-    return property(read, lambda self, value: vars(self).update({f"input_{name}": value}))
-
-
-Normalization.mean, Normalization.variance = _moment("mean", 0), _moment("variance", 1)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import jax
 
 from lamina._base.settings import serialize, setting
-from lamina._layer.host import Line
+from lamina._layer.host import LayerChain
 from lamina._layer.layer import Layer
 from lamina._layer.registry import held
 from lamina.errors import ArgumentError
@@ -23,7 +23,7 @@ def several(value: Any) -> list[Layer]:
     return [held(each) for each in value]
 
 
-class Pipeline(Line):
+class Pipeline(LayerChain):
     """Applies layers one after another, as one layer.
 
     >>> from lamina.layers import Rescaling
@@ -34,22 +34,24 @@ class Pipeline(Line):
     layers: Sequence[Any] = setting(several)  # type: ignore[misc]
     name: Any = None
 
-    trains_alone: ClassVar[bool] = True
+    _lamina_trains_by_default: ClassVar[bool] = True
     supports_masking: ClassVar[bool] = True
-    integer_input: ClassVar[bool] = True
+    _lamina_takes_integers: ClassVar[bool] = True
 
-    def validate(self) -> None:
-        super().validate()
-        late = [layer.name for layer in self.body[1:] if layer.on_host]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        late = [layer.name for layer in self._lamina_body[1:] if layer._lamina_on_host]
         if late:
-            raise ArgumentError(f"Pipeline: {late[0]!r} works on the host, so it stands before {self.body[0].name!r}.")
+            raise ArgumentError(
+                f"Pipeline: {late[0]!r} works on the host, so it stands before {self._lamina_body[0].name!r}."
+            )
 
     @property
-    def line(self) -> list[Any]:
+    def _lamina_chain(self) -> list[Any]:
         return list(self.layers)
 
     def call(self, x: Array, training: bool = False, mask: Any = None) -> Array:
-        for layer in self.body:
+        for layer in self._lamina_body:
             inputs, x = x, layer(x, training=training, mask=mask)
             mask = layer.compute_mask(inputs, mask)
         self.mask = mask

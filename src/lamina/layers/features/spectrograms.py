@@ -119,12 +119,9 @@ class MelSpectrogram(Layer):
     min_power: float = setting(above_zero, default=1e-10)
     ref_power: float = setting(number, default=1.0)
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(min_ndim=2)
-
-    def validate(self) -> None:
-        super().validate()
         self.sequence_length = self.sequence_length or self.fft_length
         self.max_freq = self.max_freq or int(self.sampling_rate / 2)
         if self.fft_length < self.sequence_length:
@@ -198,12 +195,9 @@ class STFTSpectrogram(Layer):
     expand_dims: bool = setting(flag, default=False)
     data_format: str | None = setting(data_format, default=None)
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(ndim=3)
-
-    def validate(self) -> None:
-        super().validate()
         if self.frame_step is not None and self.frame_step > self.frame_length:
             raise ArgumentError(
                 f"STFTSpectrogram: frame_step={self.frame_step} is at most frame_length={self.frame_length}."

@@ -15,6 +15,7 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
+from lamina._layer.structure import require_adapted
 from lamina.errors import ArgumentError, DataError
 from lamina.layers.features.hashing import dense, mode
 from lamina.layers.features.lookup import known_encoding
@@ -77,23 +78,20 @@ class TextVectorization(Lookup):
     encoding: str = setting(known_encoding, default="utf-8")
     name: Any = None
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
         self.mask_token = ""
-
-    def validate(self) -> None:
         if self.output_mode != "int" and self.output_sequence_length is not None:
             raise ArgumentError(
                 f"TextVectorization(output_sequence_length={self.output_sequence_length}) needs output_mode='int'; "
                 f"{self.output_mode!r} gives one vector a text."
             )
-        super().validate()
+        super().__post_init__()
 
     def documents_in(self, data: HostArray, batch: bool) -> list[list[Any]]:
         return self._words(self.as_terms(data))
 
-    def host(self, x: HostArray) -> HostArray:
-        self.require_adapted()
+    def _lamina_host(self, x: HostArray) -> HostArray:
+        require_adapted(self)
         texts = self._words(self.as_terms(x))
         if self.output_mode == "int":
             texts = [words[: self.output_sequence_length] for words in texts]

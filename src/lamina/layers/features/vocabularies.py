@@ -13,7 +13,7 @@ from lamina._base.frames import user_facing
 from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
 from lamina._layer.host import Adapting, HostLayer, raw
-from lamina._layer.layer import Layer
+from lamina._layer.structure import require_adapted
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError
 from lamina.layers.features.hashing import buckets, encoded, encoded_shape, tally
@@ -40,34 +40,28 @@ def inline(value: Any) -> list[Any] | None:
 class Lookup(Adapting, HostLayer):
     """Numbers terms by a vocabulary: the mask token (where indices are the output), the unknown ones, the terms."""
 
-    unshared: ClassVar[frozenset[str]] = Layer.unshared | set(
-        "vocabulary idf_weights tokens index token_weights counts documents seen".split()
-    )
-    left_out: ClassVar[frozenset[str]] = Layer.left_out | (unshared - Layer.unshared)
     numeric: ClassVar[bool] = False
     """Whether the terms are whole numbers."""
 
-    def prepare(self) -> None:
-        super().prepare()
-        self.max_tokens: int | None = None
-        self.num_oov_indices: int = 1
-        self.mask_token: Any = None
-        self.oov_token: Any = "[UNK]"
-        self.vocabulary: Any = None
-        self.idf_weights: Any = None
-        self.output_mode: str = "int"
-        self.pad_to_max_tokens: bool = False
-        self.invert: bool = False
-        self.oov_method: str = "farmhash"
-        self.salt: Any = None
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        own = vars(self)
+        self.max_tokens: int | None = own.get("max_tokens")
+        self.num_oov_indices: int = own.get("num_oov_indices", 1)
+        self.mask_token: Any = own.get("mask_token")
+        self.oov_token: Any = own.get("oov_token", "[UNK]")
+        self.vocabulary: Any = own.get("vocabulary")
+        self.idf_weights: Any = own.get("idf_weights")
+        self.output_mode: str = own.get("output_mode", "int")
+        self.pad_to_max_tokens: bool = own.get("pad_to_max_tokens", False)
+        self.invert: bool = own.get("invert", False)
+        self.oov_method: str = own.get("oov_method", "farmhash")
+        self.salt: Any = own.get("salt")
         self.tokens: list[Any] | None = None
         self.index: dict[Any, int] = {}
         self.counts: Counter[Any] = Counter()
         self.documents: Counter[Any] = Counter()
         self.seen = 0
-
-    def validate(self) -> None:
-        super().validate()
         kind, given = type(self).__name__, self.vocabulary
         if self.max_tokens is not None and self.max_tokens < 2:
             raise ArgumentError(f"{kind}(max_tokens={self.max_tokens}): expected at least 2, or None.")
@@ -172,7 +166,7 @@ class Lookup(Adapting, HostLayer):
             raise DataError(f"{self.name!r} takes whole numbers, got {shown!r}.")
         return x.astype(np.int64)
 
-    def learn(self, data: HostArray, batch: bool) -> None:
+    def _lamina_learn(self, data: HostArray, batch: bool) -> None:
         if self.fixed:
             raise ArgumentError(f"{self.name!r} has a vocabulary of its own, and learns none: leave vocabulary= out.")
         documents = self.documents_in(data, batch)
@@ -191,7 +185,7 @@ class Lookup(Adapting, HostLayer):
         if self.output_mode == "tf_idf":
             held = np.array([self.documents[token] for token in tokens], np.float64)
             weights = np.log(1 + self.seen / (1 + held)).astype(floatx()).tolist()
-        fixed_depth = self._shapes is not None and self.output_mode != "int" and not self.pad_to_max_tokens
+        fixed_depth = self._lamina.shapes is not None and self.output_mode != "int" and not self.pad_to_max_tokens
         if fixed_depth and len(tokens) != len(self.tokens or ()):
             raise ArgumentError(
                 f"{self.name!r} stands in a stack that is built for {self.vocabulary_size()} entries, and learned "
@@ -203,15 +197,15 @@ class Lookup(Adapting, HostLayer):
     def reset_state(self) -> None:
         self.counts, self.documents, self.seen = Counter(), Counter(), 0
 
-    def require_adapted(self) -> None:
+    def _lamina_require_adapted(self) -> None:
         if self.tokens is None:
             raise NotAdaptedError(
                 f"{self.name!r} ({type(self).__name__}) has no vocabulary yet: call {self.name}.adapt(data) first, or "
                 "give vocabulary=[...]."
             )
 
-    def host(self, x: HostArray) -> HostArray:
-        self.require_adapted()
+    def _lamina_host(self, x: HostArray) -> HostArray:
+        require_adapted(self)
         if self.invert:
             return self._terms(x)
         x = self.as_terms(x)
@@ -255,7 +249,7 @@ class Lookup(Adapting, HostLayer):
     @user_facing
     def compute_output_shape(self, input_shape: Any) -> Shape:
         if self.output_mode != "int" and not self.pad_to_max_tokens:
-            self.require_adapted()
+            require_adapted(self)
         return encoded_shape(tuple(input_shape), self.output_mode, self.depth)
 
     def get_config(self) -> dict[str, Any]:
@@ -264,5 +258,5 @@ class Lookup(Adapting, HostLayer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """A layer with the settings and the vocabulary that `get_config` returned."""
-        known = {name: value for name, value in config.items() if name in cls.settings}
+        known = {name: value for name, value in config.items() if name in cls._lamina_fields}
         return super().from_config(known)

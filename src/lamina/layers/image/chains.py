@@ -53,15 +53,15 @@ class RandomColorJitter(RandomImageLayer):
         "hue_factor": RandomHue,
     }
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         given = {name: getattr(self, name) for name in self.kinds if getattr(self, name) is not None}
         told = {"value_range": self.value_range, "dtype": self.dtype_policy, "data_format": self.data_format}
         self.steps = [self.kinds[name](factor, **told) for name, factor in given.items()]
 
     def build(self, input_shape: Shape) -> None:
         for step in self.steps:
-            step.build_for(input_shape)
+            step._lamina_build(input_shape)
 
     def changed(self, key: Array, x: Array) -> Array:
         for index, step in enumerate(self.steps):
@@ -96,7 +96,7 @@ class ManyChanges(RandomImageLayer):
 
     def build(self, input_shape: Shape) -> None:
         for change in self.changes:
-            change.build_for(input_shape)
+            change._lamina_build(input_shape)
 
     def chain(self, key: Array, image: Array, length: int, spare: int = 0) -> Array:
         """One image (1, height, width, channels) after `length` changes; `spare` of those drawn from change nothing."""
@@ -138,8 +138,8 @@ class RandAugment(ManyChanges):
 
     channels: ClassVar[tuple[int, ...]] = (1, 3)
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.collect()
 
     def one(self, key: Array, image: Array) -> Array:
@@ -170,8 +170,8 @@ class AugMix(ManyChanges):
     seed: int | None = setting(seed_value, default=None)
     data_format: str | None = setting(data_format, default=None)
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.collect(self.all_ops)
 
     def one(self, key: Array, image: Array) -> Array:

@@ -127,7 +127,7 @@ class MaxNumBoundingBoxes(Layer):
     max_number: int = setting(integer)
     fill_value: int = setting(integer, default=-1)
 
-    def validate(self) -> None:
+    def __post_init__(self) -> None:
         raise StackError(
             "MaxNumBoundingBoxes changes boxes that come beside the images, and a stack takes one tensor: cut and "
             "fill the boxes where the data is prepared."

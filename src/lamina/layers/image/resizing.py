@@ -14,6 +14,7 @@ from lamina._base.converters import flag, number, one_of, positive, seed_value
 from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, Shape
 from lamina._kernels.bits import fold
+from lamina._layer.forward import random_key
 from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
@@ -66,16 +67,16 @@ class ImageLayer(Layer):
 
     channels: ClassVar[tuple[int, ...]] = ()
     """How many channels its formula is for; any number if empty."""
-    instead: ClassVar[dict[str, str]] = {"bounding_box_format": "A stack takes images alone, without boxes."}
+    _lamina_instead: ClassVar[dict[str, str]] = {"bounding_box_format": "A stack takes images alone, without boxes."}
 
-    trains_alone: ClassVar[bool] = True
+    _lamina_trains_by_default: ClassVar[bool] = True
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(ndim=4)
 
     def build(self, input_shape: Shape) -> None:
-        self._check_input(input_shape)  # a layer within another one is built before its input is looked at
+        self._lamina_check_input(input_shape)  # a layer within another one is built before its input is looked at
         found = input_shape[1 if self.data_format == "channels_first" else 3]
         if self.channels and found not in self.channels:
             raise ShapeError(f"wants {' or '.join(map(str, self.channels))} channels ({self.data_format}), got {found}")
@@ -119,7 +120,7 @@ class RandomImageLayer(ImageLayer):
         x = x.astype(self.compute_dtype)
         if not training:
             return x
-        key = self.random_key()
+        key = random_key(self)
         if self.seed is not None:
             key = fold(key_of(self.seed), key[0])
         return self._turned(self.changed(key, self._turned(x, 1, 3)), 3, 1).astype(x.dtype)
@@ -162,8 +163,8 @@ class Resizing(ImageLayer):
     antialias: bool = setting(flag, default=False)
     data_format: str | None = setting(data_format, default=None)
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             raise ArgumentError("Resizing: crop_to_aspect_ratio and pad_to_aspect_ratio cannot both be True.")
 

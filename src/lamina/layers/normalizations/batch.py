@@ -56,8 +56,8 @@ class Scaled(Layer):
 
     supports_masking: ClassVar[bool] = True
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.gamma: Any = None
         self.beta: Any = None
 
@@ -123,14 +123,11 @@ class BatchNormalization(Scaled):
     renorm_momentum: float = setting(rate, default=0.99)
     synchronized: bool = setting(flag, default=False)
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.moving_stddev: Any = None
         self.renorm_mean: Any = None
         self.renorm_stddev: Any = None
-
-    def validate(self) -> None:
-        super().validate()
         if self.renorm and self.renorm_clipping is None:
             self.renorm_clipping = {}
 
@@ -154,7 +151,7 @@ class BatchNormalization(Scaled):
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))  # statistics in at least float32
         axis = self.axis % x.ndim
         shape = [-1 if i == axis else 1 for i in range(x.ndim)]
-        if not (training and self._trainable):
+        if not (training and self.trainable):
             mean, variance = (w.astype(wide.dtype).reshape(shape) for w in (self.moving_mean, self.moving_variance))
             return self._affine(wide, mean, variance, shape).astype(x.dtype)
         gamma = self.gamma.astype(wide.dtype) if self.scale else jnp.ones(x.shape[axis], wide.dtype)
@@ -225,7 +222,7 @@ class LayerNormalization(Scaled):
     axis: Any = setting(axis, default=-1)
     epsilon: float = setting(number, default=0.001)
 
-    lacks: ClassVar[dict[str, Any]] = {"rms_scaling": False}
+    _lamina_constants: ClassVar[dict[str, Any]] = {"rms_scaling": False}
 
     def build(self, input_shape: Shape) -> None:
         axes = features(self.axis, input_shape)

@@ -23,8 +23,8 @@ class AdaptivePooling(Layer):
 
     kernel: ClassVar[Any]
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(ndim=len(self.output_size) + 2)
 
     def call(self, x: Array) -> Array:

@@ -26,8 +26,8 @@ class GlobalPooling(Layer):
     rank: ClassVar[int]
     reduce: ClassVar[Any]
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def call(self, x: Array) -> Array:

@@ -30,8 +30,8 @@ class Pooling(Layer):
 
     kernel: ClassVar[Any]
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         rank = len(self.pool_size)
         strides = self.pool_size if self.strides is None else self.strides
         self.strides = checked(type(self).__name__, "strides", per_axis(rank), strides)

@@ -12,6 +12,7 @@ from lamina import activations
 from lamina._base.shapes import Shape
 from lamina._kernels import recurrent
 from lamina._kernels.bits import bernoulli, fold
+from lamina._layer.forward import random_key
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.recurrent.groups import Forget, Gate, Reset, Rules, Seed, Starts, Units
@@ -25,7 +26,7 @@ class Cell(Layer):
 
     gates: ClassVar[int]
     state_count: ClassVar[int] = 1
-    lacks: ClassVar[dict[str, Any]] = {"implementation": 2}
+    _lamina_constants: ClassVar[dict[str, Any]] = {"implementation": 2}
     masks_differ: ClassVar[bool] = False
     """Whether `dropout` has a mask for each gate even without `recurrent_dropout`."""
 
@@ -120,7 +121,7 @@ class Cell(Layer):
         """Zeros, and ones scaled up; for each gate others where `recurrent_dropout` is set.  -> (1 or gates, *shape)"""
         if not training or not 0 < rate < 1:
             return None
-        key = self.random_key()
+        key = random_key(self)
         if self.seed is not None:
             key = fold(fold(key_of(self.seed), key[0]), len(use))
         count = self.gates if self.recurrent_dropout or self.masks_differ else 1

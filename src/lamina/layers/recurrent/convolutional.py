@@ -13,6 +13,7 @@ from lamina._base.settings import Setting, setting
 from lamina._base.shapes import InputSpec, Shape, per_axis
 from lamina._kernels import recurrent
 from lamina._kernels.convolution import convolve
+from lamina._layer.layer import require_built
 from lamina.config import data_format
 from lamina.errors import ShapeError
 from lamina.layers.convolution.plain import not_both, window_within
@@ -59,7 +60,7 @@ class ConvLSTMCell(Seed, Rules, Forget, Starts, Gate, Window, LongShortTerm):
 
     def get_initial_state(self, batch_size: Any = None) -> list[Array]:
         """Zeros, h and c.  -> (batch, *positions, filters) each, or (batch, filters, *positions)"""
-        self._require_built("get_initial_state()")
+        require_built(self, "get_initial_state()")
         shape = self._first((batch_size, *self.positions, self.filters))
         return [jnp.zeros(shape, self.compute_dtype) for _ in range(self.state_count)]
 
@@ -128,20 +129,20 @@ class ConvLSTM(Steps, Seed, Rules, Forget, Starts, Gate, Window, WithCell):
     unroll: bool = setting(flag, default=False, kw_only=True)
 
     cell_class: ClassVar[type[Cell]] = ConvLSTMCell
-    lacks: ClassVar[dict[str, Any]] = {}
+    _lamina_constants: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls, rank: int = 0, **kwargs: Any) -> None:
         if rank:
             cls.ndim = rank + 3
             size = per_axis(rank)
-            cls.settings = {
-                name: Setting(size, cls.settings[name].default, False)
+            cls._lamina_fields = {
+                name: Setting(size, cls._lamina_fields[name].default, False)
                 for name in ("kernel_size", "strides", "dilation_rate")
             }
         super().__init_subclass__(**kwargs)
 
-    def validate(self) -> None:
-        super().validate()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         not_both(self)
 
     def build(self, input_shape: Shape) -> None:

@@ -16,8 +16,8 @@ class Group(Layer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         fields: dict[str, Setting] = {}
         for base in reversed(cls.__mro__):
-            fields |= vars(base).get("settings", {})
-        cls.settings = fields
+            fields |= vars(base).get("_lamina_fields", {})
+        cls._lamina_fields = fields
         super().__init_subclass__(**kwargs)
 
 

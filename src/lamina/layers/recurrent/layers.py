@@ -39,24 +39,17 @@ class Recurrent(Layer):
     """What all of them share: how a cell goes through a sequence, and what becomes of masks and states."""
 
     supports_masking: ClassVar[bool] = True
-    instead: ClassVar[dict[str, str]] = {"input_length": "Write Input((length, features)) before the layer."}
+    _lamina_instead: ClassVar[dict[str, str]] = {"input_length": "Write Input((length, features)) before the layer."}
 
-    unshared: ClassVar[frozenset[str]] = Layer.unshared | {"_batch"}
-
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.states: list[Any] | None = None
-        self._batch: int | None = None
-
-    def build_for(self, shape: Shape) -> None:
-        self._batch = shape[0]
-        super().build_for(shape)
 
     def build(self: Any, input_shape: Shape) -> None:
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((input_shape[0], *input_shape[2:]))
         if self.stateful:
-            batch = input_shape[0] or self._batch
+            batch = input_shape[0] or self._lamina.batch_size
             if batch is None:
                 raise ShapeError("is stateful and wants to know the batch size: Input(batch_shape=(32, 10, 8))")
             self.states = []
@@ -152,8 +145,8 @@ class RNN(Unroll, Steps, Given, Holder, Recurrent):
 
     zero_output_for_mask: bool = setting(flag, default=False)
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(min_ndim=3)
 
 
@@ -163,31 +156,30 @@ class WithCell(Recurrent):
     zero_output_for_mask: bool = setting(flag, default=False, kw_only=True)
 
     cell_class: ClassVar[type[Cell]]
-    lacks: ClassVar[dict[str, Any]] = {"implementation": 2, "time_major": False}
+    _lamina_constants: ClassVar[dict[str, Any]] = {"implementation": 2, "time_major": False}
     ndim: ClassVar[int] = 3
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        if "bias_regularizer" in cls.settings:  # after which Keras has one that other layers take by name alone
-            names = [name for name in cls.settings if name != "activity_regularizer"]
+        if "bias_regularizer" in cls._lamina_fields:  # after which Keras has one that other layers take by name alone
+            names = [name for name in cls._lamina_fields if name != "activity_regularizer"]
             names.insert(names.index("bias_regularizer") + 1, "activity_regularizer")
-            fields = cls.settings | {"activity_regularizer": Setting(regularizers.get, None, False)}
-            cls.settings = {name: fields[name] for name in names}
+            fields = cls._lamina_fields | {"activity_regularizer": Setting(regularizers.get, None, False)}
+            cls._lamina_fields = {name: fields[name] for name in names}
         super().__init_subclass__(**kwargs)
 
-    def prepare(self) -> None:
-        super().prepare()
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.input_spec = InputSpec(ndim=self.ndim)
-
-    def validate(self) -> None:
-        super().validate()
         kind = self.cell_class
-        shared = [name for name in kind.settings if name in self.settings and name not in Layer.settings]
+        shared = [
+            name for name in kind._lamina_fields if name in self._lamina_fields and name not in Layer._lamina_fields
+        ]
         self.cell = kind(
             **{name: getattr(self, name) for name in shared}, dtype=self.dtype_policy, trainable=self.trainable
         )
 
-    def given(self) -> dict[str, Any]:
-        told = super().given() | {"activity_regularizer": self.activity_regularizer}
+    def _lamina_arguments(self) -> dict[str, Any]:
+        told = super()._lamina_arguments() | {"activity_regularizer": self.activity_regularizer}
         return {name: value for name, value in told.items() if name != "use_cudnn"}
 
 

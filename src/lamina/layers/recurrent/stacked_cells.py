@@ -102,4 +102,4 @@ def step_of(cell: Any, training: bool) -> Any:
     """`cell` as a function of x and states, told of `training` if it asks."""
     if not isinstance(cell, Layer):
         return cell.call
-    return partial(cell, training=training) if "training" in cell._call_takes else cell
+    return partial(cell, training=training) if "training" in cell._lamina_call_arguments else cell

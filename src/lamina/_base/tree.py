@@ -1,0 +1,53 @@
+"""One walk over lists, tuples and dicts, to any depth: what a layer or a metric holds in its attributes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def children(value: Any) -> list[tuple[Any, Any]] | None:
+    """The items of a list, tuple or dict, each with its index or key; None for anything else, which is a leaf.
+
+    >>> children({"a": 1}), children((2, 3)), children("text")
+    ([('a', 1)], [(0, 2), (1, 3)], None)
+    """
+    if isinstance(value, dict):
+        return list(value.items())
+    return list(enumerate(value)) if isinstance(value, (list, tuple)) else None
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf, with the path of keys and indices that leads to it.
+
+    >>> list(leaves({"a": [1, 2]}, "x"))
+    [('x.a.0', 1), ('x.a.1', 2)]
+    """
+    items = children(value)
+    if items is None:
+        yield path, value
+    else:
+        for key, item in items:
+            yield from leaves(item, f"{path}.{key}")
+
+
+def tree_map(function: Callable[[Any, str], Any], value: Any, path: str = "") -> Any:
+    """The same structure with `function(leaf, path)` in place of each leaf; containers keep their types.
+
+    >>> tree_map(lambda leaf, path: leaf + 1, {"a": (1, [2])})
+    {'a': (2, [3])}
+    """
+    items = children(value)
+    if items is None:
+        return function(value, path)
+    mapped = {key: tree_map(function, item, f"{path}.{key}") for key, item in items}
+    if isinstance(value, tuple):
+        named = hasattr(value, "_fields")  # a namedtuple takes its items one by one
+        return type(value)(*mapped.values()) if named else type(value)(mapped.values())
+    twin = copy.copy(value)  # keeps what a subclass has besides its items, as a defaultdict its factory
+    if isinstance(value, dict):
+        twin.update(mapped)
+    else:
+        twin[:] = mapped.values()
+    return twin
