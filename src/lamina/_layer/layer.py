@@ -427,6 +427,14 @@ def uses_mask(layer: Layer) -> bool:
     return "mask" in layer._lamina_call_arguments or type(layer).compute_mask is not Layer.compute_mask
 
 
+def weight_from_settings(layer: Any, prefix: str, shape: Any, **told: Any) -> Any:
+    """The weight that `{prefix}_initializer`, `{prefix}_regularizer` and `{prefix}_constraint` describe."""
+    initializer, regularizer, constraint = (
+        getattr(layer, f"{prefix}_{what}") for what in ("initializer", "regularizer", "constraint")
+    )
+    return layer.add_weight(shape, initializer, regularizer=regularizer, constraint=constraint, **told)
+
+
 def require_built(layer: Layer, what: str) -> None:
     """Refuse what needs weights before there are any."""
     if not layer.built:
