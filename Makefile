@@ -1,13 +1,14 @@
 # make demo    train the census model and draw its learning curve
-# make test    everything that CI runs: check, then the tests and the examples in the docstrings, and once more, without
-#              lamina-onednn, those of the formulas that it replaces
+# make test    everything that CI runs: check, then the tests and the examples in the docstrings, and once more,
+#              without lamina-onednn, those of the formulas that it replaces
 # make check   lint, format and types
+# make coverage  the tests once, and which lines they do not reach, also as pages in out/coverage
 # make nightly the tests that take minutes
 # make bench   this library beside Keras and torch; benchmarks/README.md says what is measured
 # make clean   remove all that these commands made
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check nightly bench clean
+.PHONY: demo test check coverage nightly bench clean
 .DELETE_ON_ERROR:
 
 # The first Python there is that is new enough; PYTHON=... names another one.
@@ -19,8 +20,10 @@ BIN := .venv/bin
 demo: .venv/demo.installed .venv/native.tried
 	$(BIN)/python examples/census.py
 
+# To measure which lines run takes a quarter more time; CI does it in this same run, with COVER=--cov, and fails below
+# the least share of them that pyproject.toml names.
 test: check .venv/native.tried
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 $(COVER)
 	LAMINA_KERNELS=xla $(BIN)/python -m pytest -q -n 2 tests/test_layers.py \
 		-k "(Conv or LSTM or GRU or Bidirectional) and (equals_keras or finite)"
 
@@ -29,6 +32,9 @@ check: .venv/dev.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+coverage: .venv/dev.installed .venv/native.tried
+	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=term --cov-report=html
+
 nightly: .venv/dev.installed
 	$(BIN)/python -m pytest -q -n 2 -m nightly
 
@@ -36,7 +42,7 @@ bench: $(BIN)/python
 	$(BIN)/python benchmarks/run.py --write-readme
 
 clean:
-	rm -rf .venv build dist out native/build .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/.env-*
+	rm -rf .venv build dist out native/build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* benchmarks/.env-*
 	find src tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # The package with what a command needs, once; and again where pyproject.toml has changed.
