@@ -1,14 +1,15 @@
 # make demo    train the census model and draw its learning curve
-# make test    everything that CI runs: check, then the tests and the examples in the docstrings, and once more,
+# make test    everything that CI runs: check, docs, then the tests and the examples in the docstrings, and once more,
 #              without lamina-onednn, those of the formulas that it replaces
 # make check   lint, format and types
+# make docs    the reference of all public names, as pages in out/docs; a warning is an error
 # make coverage  the tests once, and which lines they do not reach, also as pages in out/coverage
 # make nightly the tests that take minutes
 # make bench   this library beside Keras and torch; benchmarks/README.md says what is measured
 # make clean   remove all that these commands made
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check coverage nightly bench clean
+.PHONY: demo test check docs coverage nightly bench clean
 .DELETE_ON_ERROR:
 
 # The first Python there is that is new enough; PYTHON=... names another one.
@@ -22,7 +23,7 @@ demo: .venv/demo.installed .venv/native.tried
 
 # To measure which lines run takes a quarter more time; CI does it in this same run, with COVER=--cov, and fails below
 # the least share of them that pyproject.toml names.
-test: check .venv/native.tried
+test: check docs .venv/native.tried
 	$(BIN)/python -m pytest -q -n 2 $(COVER)
 	LAMINA_KERNELS=xla $(BIN)/python -m pytest -q -n 2 tests/test_layers.py \
 		-k "(Conv or LSTM or GRU or Bidirectional) and (equals_keras or finite)"
@@ -31,6 +32,9 @@ check: .venv/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/docs.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 coverage: .venv/dev.installed .venv/native.tried
 	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=term --cov-report=html
