@@ -14,7 +14,7 @@ from lamina.errors import ArgumentError, LaminaWarning, NonFiniteError
 
 class Metric:
     def __init__(self, name, direction):
-        self.name, self.direction = name, direction
+        self.name, self._direction = name, direction
 
 
 class Optimizer:

@@ -325,16 +325,16 @@ def test_crossentropy_by_the_shapes():
     later = losses.get("crossentropy")
     for kind, (y, p) in [("Binary", YES_NO[0]), ("SparseCategorical", CLASSES[0]), ("Categorical", ONE_HOT[0])]:
         same(later(y, p), getattr(losses, f"{kind}Crossentropy")()(y, p))
-    assert losses.Crossentropy(from_logits=True).fitting((8, 3), (8, 3)).from_logits
+    assert losses.Crossentropy(from_logits=True)._lamina_fitting((8, 3), (8, 3)).from_logits
 
 
 def test_what_a_loss_expects_of_the_model():
-    assert losses.BinaryCrossentropy().expects == "probabilities"
-    assert losses.SparseCategoricalCrossentropy(from_logits=True).expects == "logits"
-    assert losses.MeanSquaredError().expects is None
+    assert losses.BinaryCrossentropy()._lamina_expects == "probabilities"
+    assert losses.SparseCategoricalCrossentropy(from_logits=True)._lamina_expects == "logits"
+    assert losses.MeanSquaredError()._lamina_expects is None
     assert not losses.MeanSquaredError().from_logits
-    assert losses.LossFunction(lambda y, p: y - p).expects is None
-    assert losses.LossFunction(losses.binary_crossentropy, from_logits=True).expects == "logits"
+    assert losses.LossFunction(lambda y, p: y - p)._lamina_expects is None
+    assert losses.LossFunction(losses.binary_crossentropy, from_logits=True)._lamina_expects == "logits"
 
 
 @pytest.mark.parametrize(
