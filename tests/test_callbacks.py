@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lamina import callbacks
 from lamina.callbacks import Callback, CallbackList, EarlyStopping, History, LambdaCallback
+from lamina.callbacks.callback_list import wants_each_batch
 from lamina.errors import ArgumentError, LaminaWarning, NonFiniteError
 
 
@@ -248,13 +249,13 @@ class Recorder(Callback):
 def test_every_hook_reaches_every_callback():
     first, second = Recorder(), Recorder()
     every = CallbackList([first, (second,)])
-    for hook in callbacks.hooks.HOOKS:
+    for hook in callbacks.callback.HOOKS:
         where = (3,) if "batch" in hook or "epoch" in hook else ()
         getattr(every, hook)(*where, logs={"loss": np.float32(2)})
         assert first.seen.pop() == second.seen.pop() == (hook, *where, {"loss": 2.0})
         getattr(every, hook)(*where)
         assert first.seen.pop() == (hook, *where, {})
-    assert len(callbacks.hooks.HOOKS) == len([n for n in dir(keras.callbacks.Callback) if n.startswith("on_")]) == 16
+    assert len(callbacks.callback.HOOKS) == len([n for n in dir(keras.callbacks.Callback) if n.startswith("on_")]) == 16
 
 
 def test_logs_that_nobody_listens_to_are_not_read():
@@ -296,9 +297,9 @@ class Chunks(OnBatch):
 )
 def test_single_batches_are_wanted_only_by_callbacks_that_override_them(callback, wanted):
     every = CallbackList([History(), callback])
-    assert every.wants_train_batches == (wanted == "train")
-    assert every.wants_test_batches == (wanted == "test")
-    assert every.wants_predict_batches == (wanted == "predict")
+    assert wants_each_batch(every, "train") == (wanted == "train")
+    assert wants_each_batch(every, "test") == (wanted == "test")
+    assert wants_each_batch(every, "predict") == (wanted == "predict")
 
 
 def test_the_older_name_of_a_batch_hook_is_called(capsys):

@@ -84,11 +84,11 @@ def test_noise_shape_draws_once_for_an_axis():
 
 def forward(model, step):
     """The dropped positions in one training pass at `step`, as the compiled program computes them."""
-    from lamina._training.steps import Recipe
+    from lamina._training.steps import ProgramSpec
 
-    recipe = Recipe(model)
+    spec = ProgramSpec(model)
     key = fold(key_of(seed_of(model)), step)
-    return np.asarray(recipe.forward({}, {}, jnp.ones((4, 1000)), training=True, key=key)[0]) == 0
+    return np.asarray(spec.forward({}, {}, jnp.ones((4, 1000)), training=True, key=key)[0]) == 0
 
 
 def test_masks_differ_between_layers_and_steps_and_repeat_for_a_seed():

@@ -171,10 +171,10 @@ def test_a_seed_repeats_to_the_bit_in_another_process(tmp_path):
 @pytest.mark.parametrize("shuffle", [True, "batch"])
 def test_shuffling_reorders_rows_and_loses_none(shuffle):
     from lamina._data.source import arrays
-    from lamina._training.feeds import ArrayFeed, Pace
+    from lamina._training.feeds import ArrayFeed, ChunkLength
 
     feed = ArrayFeed(arrays(X, Y), 16, shuffle=shuffle)
-    orders = [np.asarray(next(feed.pieces((0, epoch), Pace())).order)[:70] for epoch in range(2)]
+    orders = [np.asarray(next(feed.chunks((0, epoch), ChunkLength())).order)[:70] for epoch in range(2)]
     assert sorted(orders[0]) == list(range(70))
     assert (orders[0] != orders[1]).any() and (orders[0] != np.arange(70)).any()
     if shuffle == "batch":
@@ -183,15 +183,15 @@ def test_shuffling_reorders_rows_and_loses_none(shuffle):
 
 def test_steps_per_epoch_goes_on_where_the_last_epoch_ended():
     from lamina._data.source import arrays
-    from lamina._training.feeds import ArrayFeed, Pace
+    from lamina._training.feeds import ArrayFeed, ChunkLength
 
     feed = ArrayFeed(arrays(X, Y), 16, steps=3)
-    starts = [[(int(p.start), int(p.steps), p.size) for p in feed.pieces((0, e), Pace(10))] for e in range(3)]
+    starts = [[(int(p.start), int(p.steps), p.size) for p in feed.chunks((0, e), ChunkLength(10))] for e in range(3)]
     assert starts == [[(0, 3, 16)], [(48, 1, 16), (64, 1, 6), (0, 1, 16)], [(16, 3, 16)]]
     shuffled = ArrayFeed(arrays(X, Y), 16, steps=3, shuffle=True)
     seen = []
     for epoch in range(5):  # 15 steps are 3 whole passes of 5 batches
-        for piece in shuffled.pieces((0, epoch), Pace(10)):
+        for piece in shuffled.chunks((0, epoch), ChunkLength(10)):
             seen.extend(np.asarray(piece.order)[piece.start : piece.start + piece.steps * piece.size])
     assert np.bincount(seen).tolist() == [3] * 70
 

@@ -12,12 +12,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from lamina.errors import ArgumentError
+from lamina._display.verbosity import VERBOSE, verbosity
 
 INTERVAL = 0.1
 """Seconds between two drawings of the bar. Drawing costs about a millisecond, and reads the numbers back."""
 WIDTH = 20
-VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
 
 
 class Progress:
@@ -44,12 +43,7 @@ class Progress:
         steps: int | None = None,
         initial_epoch: int = 0,
     ) -> None:
-        if not isinstance(verbose, (int, np.integer, str)) or verbose not in VERBOSE:
-            raise ArgumentError(
-                f'verbose={verbose!r}: expected 0 (silent), 1 (a bar), 2 (one line an epoch) or "auto" '
-                "(a bar on a terminal and in a notebook)."
-            )
-        self.verbose, self.epochs, self.steps = VERBOSE[verbose], epochs, steps
+        self.verbose, self.epochs, self.steps = VERBOSE[verbosity(verbose)], epochs, steps
         self._next_epoch = initial_epoch
         self._console: Console | None = None
         self._screen: Screen | None = None
@@ -112,7 +106,7 @@ class Progress:
         self._drawn = now
         text = self._bar(self._console, logs, final=False)
         if self._screen is None:
-            self._screen = Cell() if self._console.is_jupyter else Line(self._console)
+            self._screen = NotebookOutput() if self._console.is_jupyter else TerminalLine(self._console)
         self._screen.show(text)
 
     def _bar(self, console: Console, logs: dict[str, Any] | None, final: bool) -> Text:
@@ -155,7 +149,7 @@ class Screen(Protocol):
     def close(self) -> None: ...
 
 
-class Line:
+class TerminalLine:
     """The last line of a terminal. What is printed meanwhile goes above it."""
 
     def __init__(self, console: Console) -> None:
@@ -171,7 +165,7 @@ class Line:
         self.live.stop()
 
 
-class Cell:
+class NotebookOutput:
     """An output of a notebook's cell. Rich's own live display would need ipywidgets here."""
 
     handle: Any = None

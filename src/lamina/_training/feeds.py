@@ -13,7 +13,7 @@ import numpy as np
 from lamina._base.frames import warn
 from lamina._data.source import Table
 from lamina._data.stream import Stream
-from lamina.errors import DataError
+from lamina.errors import ArgumentError
 
 ALIGNED = 64
 """JAX takes an array on the host as it is if it begins at a multiple of so many bytes; a copy costs five times more."""
@@ -21,7 +21,7 @@ STACKED = 8
 """How many batches of a stream go to the device at a time."""
 
 
-class Piece(NamedTuple):
+class Chunk(NamedTuple):
     """`steps` batches of `size` rows each, from `start` on."""
 
     data: dict[str, Any]
@@ -31,7 +31,7 @@ class Piece(NamedTuple):
     steps: np.int32
 
 
-class Pace:
+class ChunkLength:
     """How many steps one call runs: as many as fill `seconds`, so that Ctrl-C and the progress bar come through."""
 
     def __init__(self, steps: int | None = None, seconds: float = 0.075) -> None:
@@ -96,23 +96,23 @@ class ArrayFeed:
     def first(self) -> Table:
         return self.table
 
-    def examples(self) -> list[Piece]:
-        """A piece for each batch size that an epoch has; each needs a program."""
+    def examples(self) -> list[Chunk]:
+        """A chunk for each batch size that an epoch has; each needs a program."""
         sizes = ([self.size] if self.full else []) + ([self.tail] if self.tail else [])
         order = self._order((0,), shuffle=False)
-        return [Piece(self.data, order, size, np.int32(0), np.int32(1)) for size in sizes]
+        return [Chunk(self.data, order, size, np.int32(0), np.int32(1)) for size in sizes]
 
-    def pieces(self, key: tuple[int, int], pace: Pace) -> Iterator[Piece]:
-        """One epoch in pieces as large as `pace` says; the order is a pure function of `key`, where a pass begins."""
+    def chunks(self, key: tuple[int, int], length: ChunkLength) -> Iterator[Chunk]:
+        """One epoch in chunks as long as `length` says; the order is a pure function of `key`, where a pass begins."""
         left = self.steps
         self.at = 0 if self.anew else self.at
         while left:
             if self.at == 0:
                 self.order = self._order((*key, left), self.shuffle)
             short = self.at == self.full
-            count = 1 if short else min(pace.steps, self.full - self.at, left)
+            count = 1 if short else min(length.steps, self.full - self.at, left)
             start = np.int32(self.at * self.size)
-            yield Piece(self.data, self.order, self.tail if short else self.size, start, np.int32(count))
+            yield Chunk(self.data, self.order, self.tail if short else self.size, start, np.int32(count))
             left -= count
             self.at = (self.at + count) % self.whole
 
@@ -148,19 +148,19 @@ class StreamFeed:
         self.started = itertools.chain([table], tables)
         return table
 
-    def examples(self) -> list[Piece]:
+    def examples(self) -> list[Chunk]:
         return []
 
-    def pieces(self, key: tuple[int, int], pace: Pace) -> Iterator[Piece]:
+    def chunks(self, key: tuple[int, int], length: ChunkLength) -> Iterator[Chunk]:
         tables, self.started = self.started or self._epoch(), None
-        stacked = min(pace.steps, STACKED) if pace.fixed else STACKED
+        stacked = min(length.steps, STACKED) if length.fixed else STACKED
         for like, group in itertools.groupby(tables, _shapes):
             while batches := list(itertools.islice(group, stacked)):
                 size = like[0][0][0]
                 joined = Table(*(_joined([table[part] for table in batches]) for part in range(3)))
                 order = jax.device_put(np.arange(size * stacked, dtype=np.int32))
                 data = on_device(joined, size * stacked)
-                yield Piece(data, order, size, np.int32(0), np.int32(len(batches)))
+                yield Chunk(data, order, size, np.int32(0), np.int32(len(batches)))
 
     def _epoch(self) -> Iterator[Table]:
         return self.stream.epoch(self.asked, shuffle=self.shuffle, anew=self.anew)
@@ -177,10 +177,15 @@ def _joined(arrays: list[Any]) -> Any:
 Feed = ArrayFeed | StreamFeed
 
 
-def batch_size_for(rows: int, batch_size: int | None, steps: int | None, name: str = "batch_size") -> int:
-    """Keras's rule: 32 unless told, or what `steps` batches need."""
+def batch_size_for(rows: int, batch_size: int | None, steps: int | None) -> int:
+    """Keras's rule: 32 where none is given, or what `steps` batches need."""
     if batch_size is None:
         return -(-rows // steps) if steps else 32
+    return given_batch_size(batch_size)
+
+
+def given_batch_size(batch_size: Any) -> int:
+    """The `batch_size` of a call, checked."""
     if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
-        raise DataError(f"{name}={batch_size!r}: expected a whole number of at least 1.")
+        raise ArgumentError(f"batch_size={batch_size!r}: expected a whole number of at least 1.")
     return int(batch_size)

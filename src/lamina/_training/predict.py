@@ -7,19 +7,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from lamina import _display as display
 from lamina._base.converters import positive
 from lamina._checks import indices
 from lamina._data.source import arrays, is_stream
 from lamina._data.stream import Stream
+from lamina._display.verbosity import verbosity
 from lamina._layer.structure import Snapshot, weights_by_path
 from lamina._training import programs
 from lamina._training import steps as train
-from lamina._training.prepare import host_of
-from lamina._training.steps import Recipe
+from lamina._training.feeds import given_batch_size
+from lamina._training.inputs import host_of
+from lamina._training.request import DataRequest, RunPlan
+from lamina._training.steps import ProgramSpec
 from lamina.callbacks import CallbackList
 from lamina.dtypes import floatx
-from lamina.errors import ArgumentError
 
 ELEMENTS = 2**20
 """How many input numbers go through the stack at once, unless batch_size says otherwise."""
@@ -29,26 +30,26 @@ class Predictor:
     """The programs that map input rows to output rows, for the stack as it is now."""
 
     def __init__(self, model: Any) -> None:
-        self.recipe = Recipe(model)
+        self.spec = ProgramSpec(model)
         self.eager = model._lamina.compiled is not None and model._lamina.compiled.eager
         weights = weights_by_path(model)
-        self.trained = [(path, weights[path][0]) for path in self.recipe.trained]
-        self.fixed = [(path, weights[path][0]) for path in self.recipe.fixed]
-        self.states = {path: weights[path][0] for path in self.recipe.carried}
+        self.trained = [(path, weights[path][0]) for path in self.spec.trained]
+        self.fixed = [(path, weights[path][0]) for path in self.spec.fixed]
+        self.states = {path: weights[path][0] for path in self.spec.carried}
         self.ready: dict[Any, Any] = {}
 
     def __call__(self, x: Any) -> Any:
         """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)"""
         rows = x.shape[0]
-        padded = rows if self.recipe.carried else 1 << (rows - 1).bit_length()  # a state has a row for each of x
+        padded = rows if self.spec.carried else 1 << (rows - 1).bit_length()  # a state has a row for each of x
         if padded != rows:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
         params = {path: weight.value for path, weight in self.trained}
         state = {path: weight.value for path, weight in self.fixed}
         program = self.ready.get((x.shape, x.dtype))
         if program is None:
-            key = ("predict", self.recipe.key)
-            future = programs.compiled(key, train.predict(self.recipe), (params, state, x), eager=self.eager)
+            key = ("predict", self.spec.key)
+            future = programs.compiled(key, train.predict(self.spec), (params, state, x), eager=self.eager)
             program = self.ready[x.shape, x.dtype] = future.result()
         y, carried = program(params, state, x)
         for path, value in carried.items():
@@ -98,47 +99,35 @@ def _require_fit(model: Any, rows: np.ndarray[Any, Any]) -> None:
     indices.within_tables(model, rows)
 
 
-def predict(model: Any, x: Any, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
-    """The output for all rows; the arguments are those of `Sequential.predict`."""
-    if is_stream(x):
-        return _predict_stream(model, x, verbose, steps, callbacks)
-    x = _rows(model, x)
+def predict(model: Any, data: DataRequest, plan: RunPlan) -> Any:
+    """The output for all rows, as `Sequential.predict` says."""
+    if is_stream(data.x):
+        stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _require_fit(model, table.x))
+        return _batch_by_batch(model, (table.x for table in stream.epoch(data.steps, anew=True)), plan)
+    x = _rows(model, data.x)
     predictor = predictor_for(model)
-    size = _piece(x, model._lamina.entry.batch_size if predictor.recipe.carried and batch_size is None else batch_size)
-    if steps is not None:
-        x = x[: positive(steps) * size]
-    if len(x) <= size and not callbacks and verbose in ("auto", 0):
+    size = model._lamina.entry.batch_size if predictor.spec.carried and data.batch_size is None else data.batch_size
+    size = min(max(ELEMENTS // max(x[:1].size, 1), 32), 4096) if size is None else given_batch_size(size)
+    if data.steps is not None:
+        x = x[: positive(data.steps) * size]
+    if len(x) <= size and not plan.callbacks and plan.verbose in ("auto", 0):
         return each(np.asarray, predictor(x))
-    return _pieces(model, [x[start : start + size] for start in range(0, len(x), size)], verbose, callbacks)
+    return _batch_by_batch(model, [x[start : start + size] for start in range(0, len(x), size)], plan)
 
 
-def _predict_stream(model: Any, x: Any, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
-    stream = Stream(x, floatx=floatx(), host=host_of(model), check=lambda table: _require_fit(model, table.x))
-    return _pieces(model, (table.x for table in stream.epoch(steps, anew=True)), verbose, callbacks)
-
-
-def _pieces(model: Any, pieces: Any, verbose: int | str, callbacks: Any) -> Any:
-    total = len(pieces) if isinstance(pieces, list) else None
-    tell = CallbackList(callbacks, model=model, verbose=verbose, epochs=1, steps=total)
+def _batch_by_batch(model: Any, batches: Any, plan: RunPlan) -> Any:
+    total = len(batches) if isinstance(batches, list) else None
+    verbose = verbosity(plan.verbose)
     outputs = []
-    with display.progress.Progress(verbose, steps=total) as progress:
-        tell.on_predict_begin()
-        progress.begin()
-        for step, piece in enumerate(pieces):
-            tell.on_predict_batch_begin(step)
-            outputs.append(each(np.asarray, predictor_for(model)(piece)))
-            tell.on_predict_batch_end(step, {"outputs": outputs[-1]})
-            progress.update(step + 1, {})
-        progress.end({})
-        tell.on_predict_end()
+    with CallbackList(
+        plan.callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1, steps=total
+    ) as callbacks:
+        callbacks.on_predict_begin()
+        for step, batch in enumerate(batches):
+            callbacks.on_predict_batch_begin(step)
+            outputs.append(each(np.asarray, predictor_for(model)(batch)))
+            callbacks.on_predict_batch_end(step, {"outputs": outputs[-1]})
+        callbacks.on_predict_end()
     if isinstance(outputs[0], tuple):
         return tuple(map(np.concatenate, zip(*outputs, strict=True)))
     return np.concatenate(outputs)
-
-
-def _piece(x: np.ndarray[Any, Any], batch_size: int | None) -> int:
-    if batch_size is not None:
-        if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
-            raise ArgumentError(f"batch_size={batch_size!r}: expected a whole number of at least 1.")
-        return int(batch_size)
-    return int(min(max(ELEMENTS // max(x[:1].size, 1), 32), 4096))

@@ -41,7 +41,7 @@ class TrainState(NamedTuple):
     """The step of this call at which the loss was not finite, or -1; () int32."""
 
 
-class Recipe:
+class ProgramSpec:
     """What the programs depend on besides their arrays: the layers (without arrays), loss, optimizer, metrics."""
 
     def __init__(
@@ -138,7 +138,7 @@ def _counted(weight: Any, mask: Any) -> Any:
 Steps = Callable[..., Any]
 
 
-def train(recipe: Recipe, size: int) -> Steps:
+def train(spec: ProgramSpec, size: int) -> Steps:
     """The program that trains on `count` batches of `size` rows.
 
     (state, data, order, start, count) -> (state, logs); `order` is (rows,) int32, and the batches are
@@ -149,17 +149,17 @@ def train(recipe: Recipe, size: int) -> Steps:
         key = fold(now.key, now.step)
 
         def objective(params: Arrays) -> tuple[Array, Any]:
-            y_pred, state, added, mask = recipe.forward(params, now.state, batch["x"], training=True, key=key)
-            loss = recipe.total_loss(params, batch, y_pred, added, mask)
-            return recipe.optimizer.scale(loss, now.optimizer), (loss, y_pred, state, mask)
+            y_pred, state, added, mask = spec.forward(params, now.state, batch["x"], training=True, key=key)
+            loss = spec.total_loss(params, batch, y_pred, added, mask)
+            return spec.optimizer.scale(loss, now.optimizer), (loss, y_pred, state, mask)
 
         grads, (loss, y_pred, state, mask) = jax.grad(objective, has_aux=True)(now.params)
-        params, optimizer = recipe.optimizer.update(grads, now.params, now.optimizer, recipe.decay)
-        for path, weight in recipe.trained.items():
+        params, optimizer = spec.optimizer.update(grads, now.params, now.optimizer, spec.decay)
+        for path, weight in spec.trained.items():
             if weight.constraint is not None:
                 params[path] = weight.constraint(params[path])
         bad = jnp.where(jnp.isfinite(loss), now.bad, now.step)
-        metrics = recipe.measured(now.metrics, loss, batch, y_pred, mask)
+        metrics = spec.measured(now.metrics, loss, batch, y_pred, mask)
         return TrainState(params, state, optimizer, metrics, now.key, now.step + jnp.int32(1), bad)
 
     def run(now: TrainState, data: Data, order: Array, start: Array, count: Array) -> tuple[TrainState, Arrays]:
@@ -173,12 +173,12 @@ def train(recipe: Recipe, size: int) -> Steps:
             return (carry[0] < count) & (carry[1].bad < 0)  # a step after a NaN would only spread it
 
         _, now = lax.while_loop(more, one, (jnp.int32(0), now))
-        return now, recipe.logs(now.metrics)
+        return now, spec.logs(now.metrics)
 
     return run
 
 
-def evaluate(recipe: Recipe, size: int) -> Steps:
+def evaluate(spec: ProgramSpec, size: int) -> Steps:
     """The program that measures `count` batches of `size` rows, from row `start` on.
 
     (params, state, sums, data, start, count) -> (sums, what the last batch leaves for the next, logs)
@@ -191,22 +191,22 @@ def evaluate(recipe: Recipe, size: int) -> Steps:
             sums, carried = now
             first = start + done * jnp.int32(size)
             batch = {name: lax.dynamic_slice_in_dim(a, first, size) for name, a in data.items()}
-            y_pred, after, added, mask = recipe.forward(params, state | carried, batch["x"], training=False, key=None)
-            loss = recipe.total_loss(params, batch, y_pred, added, mask)
-            return recipe.measured(sums, loss, batch, y_pred, mask), {path: after[path] for path in carried}
+            y_pred, after, added, mask = spec.forward(params, state | carried, batch["x"], training=False, key=None)
+            loss = spec.total_loss(params, batch, y_pred, added, mask)
+            return spec.measured(sums, loss, batch, y_pred, mask), {path: after[path] for path in carried}
 
-        begin = sums, {path: state[path] for path in recipe.carried}
+        begin = sums, {path: state[path] for path in spec.carried}
         sums, carried = lax.fori_loop(jnp.int32(0), count, one, begin)
-        return sums, carried, recipe.logs(sums)
+        return sums, carried, spec.logs(sums)
 
     return run
 
 
-def predict(recipe: Recipe) -> Steps:
+def predict(spec: ProgramSpec) -> Steps:
     """The program from (params, state, x) to the model's output, and to what this batch leaves for the next."""
 
     def run(params: Arrays, state: Arrays, x: Array) -> tuple[Any, Arrays]:
-        y, after, _, _ = recipe.forward(params, state, x, training=False, key=None)
-        return y, {path: after[path] for path in recipe.carried}
+        y, after, _, _ = spec.forward(params, state, x, training=False, key=None)
+        return y, {path: after[path] for path in spec.carried}
 
     return run

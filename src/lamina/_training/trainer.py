@@ -1,4 +1,4 @@
-"""Between the model and the compiled programs: hands the arrays in, runs pieces of data, hands the arrays back."""
+"""Between the model and the compiled programs: hands the arrays in, runs chunks of data, hands the arrays back."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lamina._layer.forward import seed_of
 from lamina._layer.structure import weights_by_path
 from lamina._training import programs
 from lamina._training import steps as train
-from lamina._training.feeds import Feed, Piece
-from lamina._training.steps import Recipe, TrainState
+from lamina._training.feeds import Chunk, Feed
+from lamina._training.steps import ProgramSpec, TrainState
 from lamina.errors import ArgumentError
 from lamina.random import key_of
 
@@ -33,17 +33,17 @@ class Trainer:
                 "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
             )
         compiled.optimizer._lamina.owner = weakref.ref(model)
-        self.recipe = Recipe(model, compiled.loss, compiled.optimizer, metrics, compiled.loss_weight)
+        self.spec = ProgramSpec(model, compiled.loss, compiled.optimizer, metrics, compiled.loss_weight)
         weights = weights_by_path(model)
-        self.trained = {path: weights[path][0] for path in self.recipe.trained}
-        self.fixed = {path: weights[path][0] for path in self.recipe.fixed}
+        self.trained = {path: weights[path][0] for path in self.spec.trained}
+        self.fixed = {path: weights[path][0] for path in self.spec.fixed}
 
         self.names = {path: weight.path for path, weight in self.trained.items()}
         """What the optimizer calls the weights, by what the programs call them, which know no layer's name."""
         self.paths = {name: path for path, name in self.names.items()}
         fresh = self.optimizer.init(_renamed(self._arrays()[0], self.names))
         self.optimizer.state = fresh if self.optimizer.state is None else _kept(fresh, self.optimizer.state)
-        self.no_sums = self.recipe.initial_metrics()
+        self.no_sums = self.spec.initial_metrics()
         self.key = key_of(seed_of(model))
         self.kept: TrainState | None = None
 
@@ -85,31 +85,31 @@ class Trainer:
         assert self.kept is not None
         self.close(self.kept)
 
-    def train(self, state: TrainState, piece: Piece) -> tuple[TrainState, dict[str, Any], int | None]:
-        """Run a piece: the state after it, the logs, and the step of this epoch at which the loss was not finite."""
-        program = self._train_program(state, piece).result()
-        state, logs = program(state, piece.data, piece.order, piece.start, piece.steps)
+    def train(self, state: TrainState, chunk: Chunk) -> tuple[TrainState, dict[str, Any], int | None]:
+        """Run a chunk: the state after it, the logs, and the step of this epoch at which the loss was not finite."""
+        program = self._train_program(state, chunk).result()
+        state, logs = program(state, chunk.data, chunk.order, chunk.start, chunk.steps)
         bad = int(state.bad)
         return state, self._named(logs), bad - int(self.kept.step) if bad >= 0 and self.kept else None
 
-    def test(self, sums: Any, piece: Piece) -> tuple[Any, dict[str, Any]]:
-        program = self._test_program(sums, piece).result()
-        sums, carried, logs = program(*self._arrays(), sums, piece.data, piece.start, piece.steps)
+    def test(self, sums: Any, chunk: Chunk) -> tuple[Any, dict[str, Any]]:
+        program = self._test_program(sums, chunk).result()
+        sums, carried, logs = program(*self._arrays(), sums, chunk.data, chunk.start, chunk.steps)
         for path, value in carried.items():
             self.fixed[path].value = value
         return sums, self._named(logs)
 
     def prepare(self, feed: Feed, validation: Feed | None) -> None:
         """Compile in the background what is needed later: the short last batch, and the validation."""
-        for piece in feed.examples()[1:]:
-            self._train_program(self.gather(), piece, ahead=True)
-        for piece in validation.examples() if validation else ():
-            self._test_program(self.no_sums, piece, ahead=True)
+        for chunk in feed.examples()[1:]:
+            self._train_program(self.gather(), chunk, ahead=True)
+        for chunk in validation.examples() if validation else ():
+            self._test_program(self.no_sums, chunk, ahead=True)
 
     def _named(self, logs: dict[str, Array]) -> dict[str, Any]:
         """Logs on the host as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
         host = jax.device_get(logs)
-        names = ["loss", *(metric.name for metric, _ in self.recipe.metrics)]
+        names = ["loss", *(metric.name for metric, _ in self.spec.metrics)]
         return {name: float(host[name]) if np.ndim(host[name]) == 0 else np.asarray(host[name]) for name in names}
 
     def _arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -118,17 +118,17 @@ class Trainer:
             {path: weight.value for path, weight in self.fixed.items()},
         )
 
-    def _train_program(self, state: TrainState, piece: Piece, ahead: bool = False) -> Any:
-        return self._program("train", train.train, piece, (state, piece.data, piece.order), (0,), ahead)
+    def _train_program(self, state: TrainState, chunk: Chunk, ahead: bool = False) -> Any:
+        return self._program("train", train.train, chunk, (state, chunk.data, chunk.order), (0,), ahead)
 
-    def _test_program(self, sums: Any, piece: Piece, ahead: bool = False) -> Any:
-        return self._program("test", train.evaluate, piece, (*self._arrays(), sums, piece.data), (), ahead)
+    def _test_program(self, sums: Any, chunk: Chunk, ahead: bool = False) -> Any:
+        return self._program("test", train.evaluate, chunk, (*self._arrays(), sums, chunk.data), (), ahead)
 
-    def _program(self, kind: str, make: Any, piece: Piece, arrays: Any, donate: tuple[int, ...], ahead: bool) -> Any:
-        key = (kind, self.recipe.key, piece.size)
-        arguments = (*arrays, piece.start, piece.steps)
+    def _program(self, kind: str, make: Any, chunk: Chunk, arrays: Any, donate: tuple[int, ...], ahead: bool) -> Any:
+        key = (kind, self.spec.key, chunk.size)
+        arguments = (*arrays, chunk.start, chunk.steps)
         return programs.compiled(
-            key, make(self.recipe, piece.size), arguments, donate=donate, ahead=ahead, eager=self.eager
+            key, make(self.spec, chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager
         )
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from lamina._base.public import public
-from lamina.callbacks.bars import ProgbarLogger
-from lamina.callbacks.csv_files import CSVLogger
-from lamina.callbacks.functions import LambdaCallback
-from lamina.callbacks.hooks import Callback
+from lamina.callbacks.callback import Callback
+from lamina.callbacks.callback_list import CallbackList
+from lamina.callbacks.csv_logger import CSVLogger
+from lamina.callbacks.early_stopping import EarlyStopping
+from lamina.callbacks.history import History
+from lamina.callbacks.lambda_callback import LambdaCallback
 from lamina.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
-from lamina.callbacks.not_finite import TerminateOnNaN
-from lamina.callbacks.records import History
-from lamina.callbacks.stopping import EarlyStopping
-from lamina.callbacks.together import CallbackList
+from lamina.callbacks.progress_bar import ProgbarLogger
+from lamina.callbacks.terminate_on_nan import TerminateOnNaN
 
 __all__ = [
     "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History", "LambdaCallback", "LearningRateScheduler",

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from lamina._base.converters import number, one_of
+from lamina._base.converters import count, number, one_of
 from lamina._base.settings import Configured, setting
-from lamina.callbacks.hooks import Callback, Logs
-from lamina.callbacks.monitor import MonitorCallback, count, log_name
+from lamina.callbacks.callback import Callback, Logs
+from lamina.callbacks.monitor import MonitorCallback, log_name
 from lamina.errors import ArgumentError
 
 
@@ -81,32 +81,32 @@ class ReduceLROnPlateau(MonitorCallback, Configured):
     min_lr: float = setting(number, default=0.0)
 
     def __post_init__(self) -> None:
-        self._reset()
+        self._lamina_reset()
 
-    def _reset(self) -> None:
+    def _lamina_reset(self) -> None:
         self.wait = self.cooldown_counter = 0
         self.best: float | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        self._reset()
+        self._lamina_reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-        current = self.current(logs)
+        current = self._lamina_current(logs)
         if current is None:
             return
         if self.cooldown_counter:
             self.cooldown_counter -= 1
             self.wait = 0
-        if self.improves(current, self.best):
+        if self._lamina_improves(current, self.best):
             self.best, self.wait = current, 0
         elif not self.cooldown_counter:
             self.wait += 1
             if self.wait >= self.patience:
-                self._reduce(epoch)
+                self._lamina_reduce(epoch)
 
-    def _reduce(self, epoch: int) -> None:
+    def _lamina_reduce(self, epoch: int) -> None:
         old = float(self.model.optimizer.learning_rate)
         if old <= self.min_lr:
             return

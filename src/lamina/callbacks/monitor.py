@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lamina._base.converters import integer
 from lamina._base.frames import warn
 from lamina._base.spelling import did_you_mean
-from lamina.callbacks.hooks import Callback, Logs
+from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import ArgumentError
 
 
@@ -18,22 +17,22 @@ class MonitorCallback(Callback):
     monitor: str
     mode: str
     min_delta: float
-    _found: bool = False
+    _lamina_found: bool = False
 
-    def current(self, logs: Logs) -> float | None:
+    def _lamina_current(self, logs: Logs) -> float | None:
         """The number of this epoch; None where this epoch was not validated.
 
         A name that was never there is an error: without it the callback would silently do nothing.
         """
         logs = logs or {}
         if self.monitor in logs:
-            self._found = True
+            self._lamina_found = True
             return float(logs[self.monitor])
-        if self._found:
+        if self._lamina_found:
             return None
         unvalidated = not any(name.startswith("val_") for name in logs)
         if unvalidated and self.monitor.startswith("val_") and self.monitor.removeprefix("val_") in logs:
-            self._found = True
+            self._lamina_found = True
             warn(
                 f"{type(self).__name__} watches {self.monitor!r}, and does nothing in epochs without validation, "
                 "as this one. Give fit a validation_split or validation_data, or set "
@@ -46,7 +45,7 @@ class MonitorCallback(Callback):
             f"{did_you_mean(self.monitor, names)}\nThey have: {', '.join(logs) or 'nothing'}."
         )
 
-    def rises(self) -> bool:
+    def _lamina_rises(self) -> bool:
         """Whether higher is better: by `mode`, else by what the model's metric of this name says."""
         name = self.monitor.removeprefix("val_")
         if self.mode != "auto" or name == "loss":
@@ -60,19 +59,12 @@ class MonitorCallback(Callback):
             'Add mode="max" or mode="min".'
         )
 
-    def improves(self, value: float, reference: float | None) -> bool:
+    def _lamina_improves(self, value: float, reference: float | None) -> bool:
         """Whether `value` is better than `reference` by more than `min_delta`. NaN never is."""
         if math.isnan(value) or reference is None:
             return not math.isnan(value)
         margin = abs(self.min_delta)
-        return value - margin > reference if self.rises() else value + margin < reference
-
-
-def count(value: Any) -> int:
-    """A whole number of at least 0."""
-    if integer(value) < 0:
-        raise ArgumentError(f"expected a whole number of at least 0, got {value!r}.")
-    return integer(value)
+        return value - margin > reference if self._lamina_rises() else value + margin < reference
 
 
 def log_name(value: Any) -> str:

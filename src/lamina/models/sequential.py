@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import jax
 
 from lamina import _display as display
 from lamina._base.frames import user_facing
 from lamina._layer.layer import Layer
+from lamina._layer.registry import registry
 from lamina._training import loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
+from lamina._training.request import DataRequest, RunPlan
 from lamina.errors import ArgumentError, StackError
-from lamina.layers import registry
+from lamina.models.assembly import append
 from lamina.models.stack import Stack
 
 
@@ -46,7 +48,7 @@ class Sequential(Stack):
         if isinstance(layers, Layer):
             raise StackError(f"the layers go in a list: Sequential([{type(layers).__name__}(...), ...]).")
         for layer in layers or ():
-            self._add(layer)
+            append(self, layer)
 
     @user_facing
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -107,7 +109,7 @@ class Sequential(Stack):
         callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
-        shuffle: bool | str = True,
+        shuffle: bool | Literal["batch"] = True,
         class_weight: Any = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
@@ -134,12 +136,14 @@ class Sequential(Stack):
             NonFiniteError: when the loss is NaN or infinite; the weights are then those from before that epoch.
         """
         before = self._lamina.history
+        names = ("validation x", "validation y")
+        validation = DataRequest(validation_data, batch_size=validation_batch_size, steps=validation_steps, names=names)
         try:
             return loop.fit(
-                self, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle,
-                class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size,
-                validation_freq,
-            )  # fmt: skip
+                self,
+                DataRequest(x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle),
+                RunPlan(verbose, callbacks, epochs, initial_epoch, validation, validation_split, validation_freq),
+            )
         except Exception:
             if self._lamina.history is not before and not self._lamina.history.epoch:  # no epoch came of it
                 self._lamina.history = before
@@ -158,7 +162,8 @@ class Sequential(Stack):
         return_dict: bool = False,
     ) -> Any:
         """The loss, or a list (or dict) of the loss and the metrics, on all of the data."""
-        return loop.evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict)
+        data = DataRequest(x, y, sample_weight, batch_size=batch_size, steps=steps)
+        return loop.evaluate(self, data, RunPlan(verbose, callbacks), return_dict)
 
     @user_facing
     def predict(
@@ -174,19 +179,20 @@ class Sequential(Stack):
         Args:
             batch_size: rows at a time; as many as make a million numbers unless told.
         """
-        return prediction.predict(self, x, batch_size, verbose, steps, callbacks)
+        data = DataRequest(x, batch_size=batch_size, steps=steps)
+        return prediction.predict(self, data, RunPlan(verbose, callbacks))
 
     @user_facing
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """One step on one batch; returns the loss, or the loss and the metrics."""
-        return loop.train_on_batch(self, x, y, sample_weight, class_weight, return_dict)
+        return loop.train_on_batch(self, DataRequest(x, y, sample_weight, class_weight), return_dict)
 
     @user_facing
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss, or the loss and the metrics, of one batch."""
-        return loop.test_on_batch(self, x, y, sample_weight, return_dict)
+        return loop.test_on_batch(self, DataRequest(x, y, sample_weight), return_dict)
 
     @user_facing
     def predict_on_batch(self, x: Any) -> Any:

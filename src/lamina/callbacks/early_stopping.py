@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._base.converters import flag, number, one_of, optional
+from lamina._base.converters import count, flag, number, one_of, optional
 from lamina._base.settings import Configured, setting
-from lamina.callbacks.hooks import Logs
-from lamina.callbacks.monitor import MonitorCallback, count, log_name
+from lamina.callbacks.callback import Logs
+from lamina.callbacks.monitor import MonitorCallback, log_name
 
 
 class EarlyStopping(MonitorCallback, Configured):
@@ -33,28 +33,28 @@ class EarlyStopping(MonitorCallback, Configured):
     start_from_epoch: int = setting(count, default=0)
 
     def __post_init__(self) -> None:
-        self._reset()
+        self._lamina_reset()
 
-    def _reset(self) -> None:
+    def _lamina_reset(self) -> None:
         self.wait = self.best_epoch = self.stopped_epoch = 0
         self.best: float | None = None
         self.best_weights: list[Any] | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        self._reset()
+        self._lamina_reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        current = self.current(logs)
+        current = self._lamina_current(logs)
         if current is None or epoch < self.start_from_epoch:
             return
         self.wait += 1
-        better = self.improves(current, self.best)
+        better = self._lamina_improves(current, self.best)
         if self.restore_best_weights and (better or self.best_weights is None):
             self.best_weights = self.model.get_weights()
             self.best_epoch = epoch
         if better:
             self.best, self.best_epoch = current, epoch
-            if self.baseline is None or self.improves(current, self.baseline):
+            if self.baseline is None or self._lamina_improves(current, self.baseline):
                 self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch

@@ -6,7 +6,7 @@ import math
 
 from lamina._base.converters import flag
 from lamina._base.settings import Configured, setting
-from lamina.callbacks.hooks import Callback, Logs
+from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import NonFiniteError
 
 
@@ -21,7 +21,7 @@ class TerminateOnNaN(Callback, Configured):
     """
 
     raise_error: bool = setting(flag, default=False)
-    every_batch = False
+    every_batch, handles_nan = False, True
 
     def on_batch_end(self, batch: int, logs: Logs = None) -> None:
         loss = (logs or {}).get("loss")

@@ -27,6 +27,10 @@ class Callback:
     """Whether an overridden batch method must be called for each single batch. If False, it is called for
     the last batch of each chunk that is trained in one compiled call, which is many times faster."""
 
+    handles_nan: bool = False
+    """Whether the callback deals with a loss that is NaN or infinite. If no callback does, `fit` stops there with an
+    error and puts the weights back to where the epoch began."""
+
     _model: Any = None
 
     @property

@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from lamina._base.frames import user_facing
-from lamina.callbacks.bars import ProgbarLogger
-from lamina.callbacks.hooks import HOOKS, Callback, Logs
-from lamina.callbacks.records import History
+from lamina.callbacks.callback import HOOKS, Callback, Logs
+from lamina.callbacks.history import History
+from lamina.callbacks.progress_bar import ProgbarLogger
 from lamina.errors import ArgumentError
 
 # Keras's older names: the newer method calls the older one, so that a class may override either.
 ALIASES = {"on_train_batch_begin": "on_batch_begin", "on_train_batch_end": "on_batch_end"}
+_POSITIONS = {hook: len(inspect.signature(getattr(Callback, hook)).parameters) - 1 for hook in HOOKS}
+"""How many arguments each hook takes, its logs included."""
+
+
+def _told_to_each(hook: str) -> Any:
+    """The method of the list that calls `hook` of those that override it. Where none does, nothing is read.
+
+    The caller's own dict of logs becomes plain, and gets what the callbacks add.
+    """
+
+    def tell(self: CallbackList, *place: Any, logs: Logs = None) -> None:
+        listeners = _listeners(self, hook)
+        if not listeners:
+            return
+        *where, logs = place if len(place) == _POSITIONS[hook] else (*place, logs)
+        logs, given = {} if logs is None else logs, dict(logs or {})
+        logs.clear()
+        logs.update(_plain(given))
+        for each in listeners:
+            getattr(each, hook)(*where, logs)
+
+    tell.__doc__ = getattr(Callback, hook).__doc__
+    return tell
 
 
 class CallbackList(Callback):
@@ -89,89 +113,47 @@ class CallbackList(Callback):
             for each in self.callbacks:
                 each.set_model(model)
 
-    @property
-    def wants_train_batches(self) -> bool:
-        """Whether a callback must be called for each single batch of training."""
-        return self._wants("on_train_batch_begin", "on_train_batch_end")
+    def __enter__(self) -> Self:
+        return self
 
-    @property
-    def wants_test_batches(self) -> bool:
-        """Whether a callback must be called for each single batch of evaluation."""
-        return self._wants("on_test_batch_begin", "on_test_batch_end")
+    def __exit__(self, *exception: object) -> None:
+        """Leave the terminal as it was found, also where a run ends in an error or by Ctrl-C."""
+        for each in self.callbacks:
+            if isinstance(each, ProgbarLogger):
+                each._lamina_close()
 
-    @property
-    def wants_predict_batches(self) -> bool:
-        """Whether a callback must be called for each single batch of prediction."""
-        return self._wants("on_predict_batch_begin", "on_predict_batch_end")
+    on_train_begin = _told_to_each("on_train_begin")
+    on_train_end = _told_to_each("on_train_end")
+    on_epoch_begin = _told_to_each("on_epoch_begin")
+    on_epoch_end = _told_to_each("on_epoch_end")
+    on_train_batch_begin = _told_to_each("on_train_batch_begin")
+    on_train_batch_end = _told_to_each("on_train_batch_end")
+    on_batch_begin = _told_to_each("on_batch_begin")
+    on_batch_end = _told_to_each("on_batch_end")
+    on_test_begin = _told_to_each("on_test_begin")
+    on_test_end = _told_to_each("on_test_end")
+    on_test_batch_begin = _told_to_each("on_test_batch_begin")
+    on_test_batch_end = _told_to_each("on_test_batch_end")
+    on_predict_begin = _told_to_each("on_predict_begin")
+    on_predict_end = _told_to_each("on_predict_end")
+    on_predict_batch_begin = _told_to_each("on_predict_batch_begin")
+    on_predict_batch_end = _told_to_each("on_predict_batch_end")
 
-    def _wants(self, *hooks: str) -> bool:
-        return any(getattr(each, "every_batch", True) for hook in hooks for each in self._listeners(hook))
 
-    def _listeners(self, hook: str) -> list[Callback]:
-        names = [hook, ALIASES.get(hook, hook)]
-        return [each for each in self.callbacks if any(_overrides(each, name) for name in names)]
+def wants_each_batch(callbacks: CallbackList, of: str) -> bool:
+    """Whether a callback must be called for each single batch of "train", "test" or "predict"."""
+    hooks = (f"on_{of}_batch_begin", f"on_{of}_batch_end")
+    return any(getattr(each, "every_batch", True) for hook in hooks for each in _listeners(callbacks, hook))
 
-    def _tell(self, hook: str, logs: Logs, *where: int) -> None:
-        """Call `hook` of those that override it. Where none does, nothing is read from the device.
 
-        The caller's own dict becomes plain, and gets what the callbacks add.
-        """
-        listeners = self._listeners(hook)
-        if not listeners:
-            return
-        logs, given = {} if logs is None else logs, dict(logs or {})
-        logs.clear()
-        logs.update(_plain(given))
-        for each in listeners:
-            getattr(each, hook)(*where, logs)
+def handles_nan(callbacks: CallbackList) -> bool:
+    """Whether a callback deals with a loss that is not finite, so that `fit` goes on."""
+    return any(getattr(each, "handles_nan", False) for each in callbacks)
 
-    def on_train_begin(self, logs: Logs = None) -> None:
-        self._tell("on_train_begin", logs)
 
-    def on_train_end(self, logs: Logs = None) -> None:
-        self._tell("on_train_end", logs)
-
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        self._tell("on_epoch_begin", logs, epoch)
-
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        self._tell("on_epoch_end", logs, epoch)
-
-    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        self._tell("on_train_batch_begin", logs, batch)
-
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        self._tell("on_train_batch_end", logs, batch)
-
-    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        self._tell("on_batch_begin", logs, batch)
-
-    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
-        self._tell("on_batch_end", logs, batch)
-
-    def on_test_begin(self, logs: Logs = None) -> None:
-        self._tell("on_test_begin", logs)
-
-    def on_test_end(self, logs: Logs = None) -> None:
-        self._tell("on_test_end", logs)
-
-    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        self._tell("on_test_batch_begin", logs, batch)
-
-    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
-        self._tell("on_test_batch_end", logs, batch)
-
-    def on_predict_begin(self, logs: Logs = None) -> None:
-        self._tell("on_predict_begin", logs)
-
-    def on_predict_end(self, logs: Logs = None) -> None:
-        self._tell("on_predict_end", logs)
-
-    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        self._tell("on_predict_batch_begin", logs, batch)
-
-    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
-        self._tell("on_predict_batch_end", logs, batch)
+def _listeners(callbacks: CallbackList, hook: str) -> list[Callback]:
+    names = [hook, ALIASES.get(hook, hook)]
+    return [each for each in callbacks if any(_overrides(each, name) for name in names)]
 
 
 def _overrides(callback: Callback, hook: str) -> bool:

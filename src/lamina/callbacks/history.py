@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina.callbacks.hooks import Callback, Logs
+from lamina.callbacks.callback import Callback, Logs
 
 
 class History(Callback):

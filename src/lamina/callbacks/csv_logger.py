@@ -12,7 +12,7 @@ import numpy as np
 from lamina._base.converters import flag
 from lamina._base.frames import warn
 from lamina._base.settings import Configured, setting
-from lamina.callbacks.hooks import Callback, Logs
+from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import ArgumentError
 
 
@@ -43,36 +43,36 @@ class CSVLogger(Callback, Configured):
     append: bool = setting(flag, default=False)
 
     def __post_init__(self) -> None:
-        self.columns: list[str] = []
-        self._left_out: set[str] = set()
+        self._lamina_columns: list[str] = []
+        self._lamina_left_out: set[str] = set()
 
     def on_train_begin(self, logs: Logs = None) -> None:
         file = Path(self.filename)
         if self.append and file.exists():
             with file.open(newline="", encoding="utf-8") as lines:
-                self.columns = next(csv.reader(lines, delimiter=self.separator), [])
+                self._lamina_columns = next(csv.reader(lines, delimiter=self.separator), [])
         else:
             file.write_text("")
-            self.columns = []
+            self._lamina_columns = []
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = logs or {}
-        header = not self.columns
+        header = not self._lamina_columns
         if header:
             # This epoch may be one without validation: leave room for it.
             unvalidated = not any(name.startswith("val_") for name in logs)
             names = sorted(logs)
-            self.columns = ["epoch", *names, *(f"val_{name}" for name in names if unvalidated)]
-        for name in set(logs) - set(self.columns) - self._left_out:
-            self._left_out.add(name)
-            warn(f"CSVLogger leaves {name!r} out: {self.filename} has the columns {', '.join(self.columns)}.")
+            self._lamina_columns = ["epoch", *names, *(f"val_{name}" for name in names if unvalidated)]
+        for name in set(logs) - set(self._lamina_columns) - self._lamina_left_out:
+            self._lamina_left_out.add(name)
+            warn(f"CSVLogger leaves {name!r} out: {self.filename} has the columns {', '.join(self._lamina_columns)}.")
         row = {"epoch": epoch, **logs}
         # Opened for each row, so that a killed training leaves a whole file.
         with open(self.filename, "a", newline="", encoding="utf-8") as lines:
             writer = csv.writer(lines, delimiter=self.separator)
             if header:
-                writer.writerow(self.columns)
-            writer.writerow([_text(row.get(name, "NA")) for name in self.columns])
+                writer.writerow(self._lamina_columns)
+            writer.writerow([_text(row.get(name, "NA")) for name in self._lamina_columns])
 
 
 def _text(value: Any) -> Any:

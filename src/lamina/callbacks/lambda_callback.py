@@ -7,7 +7,7 @@ from typing import Any
 
 from lamina._base.frames import user_facing
 from lamina._base.spelling import did_you_mean
-from lamina.callbacks.hooks import HOOKS, Callback
+from lamina.callbacks.callback import HOOKS, Callback
 from lamina.errors import ArgumentError
 
 Function = Callable[..., Any] | None

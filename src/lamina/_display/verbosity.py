@@ -1,0 +1,22 @@
+"""The `verbose` of a call, apart from progress.py, which takes long to import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina.errors import ArgumentError
+
+VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
+"""What is shown for each value: 0 nothing, 1 a bar where there is a terminal or a notebook, 2 a line an epoch."""
+
+
+def verbosity(verbose: Any) -> Any:
+    """The `verbose` of a call, checked."""
+    if not isinstance(verbose, (int, np.integer, str)) or verbose not in VERBOSE:
+        raise ArgumentError(
+            f'verbose={verbose!r}: expected 0 (silent), 1 (a bar), 2 (one line an epoch) or "auto" '
+            "(a bar on a terminal and in a notebook)."
+        )
+    return verbose

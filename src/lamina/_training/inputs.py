@@ -1,0 +1,159 @@
+"""From the arguments of `fit` and `evaluate` to data on the device, checked against the model before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lamina._base.shapes import Shape
+from lamina._checks import indices, labels, values
+from lamina._data.source import Table, arrays, is_stream
+from lamina._data.stream import Stream
+from lamina._data.weights import class_weights, split
+from lamina._layer.forward import output_shape
+from lamina._layer.structure import restored_on_error
+from lamina._training.feeds import ArrayFeed, Chunk, Feed, StreamFeed, batch_size_for, on_device
+from lamina._training.request import DataRequest, RunPlan
+from lamina.dtypes import floatx
+from lamina.errors import NotCompiledError, ShapeError, StackError
+from lamina.layers.activations import Softmax
+
+
+def require_compiled(model: Any, verb: str) -> None:
+    """Refuse to train or measure before `compile`."""
+    if model._lamina.compiled is None:
+        raise NotCompiledError(f"call compile before {verb}: model.compile('adam', loss='mse').")
+    model._lamina_require_layers()
+
+
+def training_feeds(model: Any, data: DataRequest, plan: RunPlan) -> tuple[Feed, Feed | None]:
+    """What `fit` trains on, and what it validates on."""
+    held_out, validation = None, plan.validation
+    feed: Feed
+    if is_stream(data.x):
+        stream = _stream(model, data)
+        stream.expect(plan.epochs, data.steps)
+        feed = StreamFeed(stream, data.steps, data.shuffle)
+        check(model, feed.first())
+    else:
+        table = _weighted_table(model, data)
+        if plan.validation_split:
+            table, held_out = split(table, plan.validation_split)
+        data = replace(data, batch_size=batch_size_for(table.rows, data.batch_size, data.steps))
+        feed = ArrayFeed(table, data.batch_size or 32, data.steps, data.shuffle)
+    validation = replace(validation, batch_size=validation.batch_size or data.batch_size)
+    if validation.x is not None:
+        return feed, measuring_feed(model, validation)
+    return feed, held_out and ArrayFeed(held_out, validation.batch_size or 32, validation.steps, anew=True)
+
+
+def measuring_feed(model: Any, data: DataRequest) -> Feed:
+    """The data of `evaluate` or of a validation, checked against the model."""
+    if is_stream(data.x):
+        feed = StreamFeed(_stream(model, data), data.steps, anew=True)
+        check(model, feed.first())
+        return feed
+    table = _table(model, data)
+    check(model, table)
+    return ArrayFeed(table, batch_size_for(table.rows, data.batch_size, data.steps), data.steps, anew=True)
+
+
+def whole_batch(model: Any, data: DataRequest) -> Chunk:
+    """All rows as one batch, for `train_on_batch` and `test_on_batch`."""
+    table = _weighted_table(model, data)
+    order = np.arange(table.rows, dtype=np.int32)
+    return Chunk(on_device(table, table.rows), order, table.rows, np.int32(0), np.int32(1))
+
+
+def _stream(model: Any, data: DataRequest) -> Stream:
+    return Stream(
+        data.x, data.y, data.sample_weight, class_weight=data.class_weight, name=data.names[0], floatx=floatx(),
+        host=host_of(model), check=check_for_later_batches(model),
+    )  # fmt: skip
+
+
+def _table(model: Any, data: DataRequest) -> Table:
+    x = model._lamina_host(data.x) if model._lamina_on_host else data.x
+    return arrays(x, data.y, data.sample_weight, names=data.names, floatx=floatx())
+
+
+def _weighted_table(model: Any, data: DataRequest) -> Table:
+    table = _table(model, data)
+    check(model, table, data.class_weight)
+    if data.class_weight is None:
+        return table
+    return table._replace(sample_weight=class_weights(data.class_weight, table.y, table.sample_weight))
+
+
+def host_of(model: Any) -> Any:
+    """What makes numbers of the model's raw data, if it has layers for that."""
+    return model._lamina_host if model._lamina_on_host else None
+
+
+def check(model: Any, table: Table, class_weight: Any = None) -> None:
+    """All that can be said of the data before the first step."""
+    values.finite(table)
+    indices.within_tables(model, table.x)
+    compiled = model._lamina.compiled
+    with restored_on_error(model):  # data that is refused must not settle the shapes
+        model._lamina_build((None, *table.x.shape[1:]))
+        output = model._lamina.shapes[1]
+        if isinstance(output, list):
+            top = model._lamina_chain[-1]
+            raise StackError(
+                f"{top.name!r} returns {len(output)} tensors, and a loss measures one: train "
+                "without return_state=True and with a merge_mode; predict takes both."
+            )
+        _check_targets(model, table, output, class_weight)
+    compiled.metrics_for(None if table.y is None else table.y.shape, output)
+
+
+def _check_targets(model: Any, table: Table, output: Shape, class_weight: Any = None) -> None:
+    compiled = model._lamina.compiled
+    if compiled.loss is not None:
+        labels.fit_loss(
+            compiled.loss,
+            table.y,
+            output,
+            last_activation=_last_activation(model._lamina_chain[-1]),
+            metrics=(*compiled.measures, *compiled.weighted_measures),
+            class_weight=class_weight,
+            sample_weight=table.sample_weight,
+        )
+
+
+def check_for_later_batches(model: Any) -> Callable[[Table], None]:
+    """What is looked at in each batch of a stream after the first: its values, and where its shapes are new, these."""
+    outputs: dict[Any, Any] = {}
+    """The shape of the model's output for each set of shapes; that for the first is known to the model."""
+    loss = model._lamina.compiled.loss
+
+    def look(table: Table) -> None:
+        shapes = tuple(None if array is None else (None, *array.shape[1:]) for array in table[:3])
+        if not outputs:  # the first batch goes through `check`
+            outputs[shapes] = None
+            return
+        if shapes not in outputs:
+            try:
+                output = output_shape(model, shapes[0])  # type: ignore[arg-type]
+            except ShapeError as error:
+                first = next(iter(outputs))[0]
+                raise ShapeError(f"x is {shapes[0]} here, {first} in the first batch: {error}") from None
+            _check_targets(model, table, output)
+            outputs[shapes] = output
+        indices.within_tables(model, table.x)
+        values.finite(table._replace(x=table.x[:0]))  # all of x would take too long
+        if loss is not None and table.y is not None:
+            labels.fit_values(loss, table.y, outputs[shapes] or model._lamina.shapes[1])
+
+    return look
+
+
+def _last_activation(layer: Any) -> str | None:
+    """The name of the function that the output comes from, where it is known."""
+    if isinstance(layer, Softmax):
+        return "softmax" if layer.axis == -1 else None
+    return getattr(getattr(layer, "activation", None), "__name__", None)

@@ -1,0 +1,95 @@
+"""What a verb of the model was asked for: the data, and the plan of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from lamina._base.converters import checked, integer, one_of, optional, positive
+from lamina._data.source import is_stream
+from lamina._display.verbosity import verbosity
+from lamina.errors import ArgumentError, DataError
+
+
+@dataclass(frozen=True)
+class DataRequest:
+    """The data that a verb was given, and how it is to be cut into batches."""
+
+    x: Any
+    y: Any = None
+    sample_weight: Any = None
+    class_weight: Any = None
+    batch_size: int | None = None
+    steps: int | None = None
+    """How many batches make an epoch; None for all of the data."""
+    shuffle: bool | Literal["batch"] = False
+    names: tuple[str, str] = ("x", "y")
+    """What messages call x and y."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """How long to run, what to show, and what to measure in between."""
+
+    verbose: int | str = "auto"
+    callbacks: Any = None
+    epochs: int = 1
+    initial_epoch: int = 0
+    validation: DataRequest = DataRequest(None)
+    """Its x is None where there is no validation data."""
+    validation_split: float = 0.0
+    """The share of the last rows of the data that is held out for validation."""
+    validation_freq: int | Collection[int] = 1
+
+    def validates_after(self, epoch: int) -> bool:
+        """Whether the epoch, counted from 0, is followed by a validation."""
+        often = self.validation_freq
+        return (epoch + 1) % often == 0 if isinstance(often, int) else epoch + 1 in often
+
+
+def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]:
+    """The arguments of `fit`, each checked; errors name the argument."""
+    if plan.validation_split and is_stream(data.x):
+        raise DataError("validation_split needs arrays; give a stream of batches its own validation_data.")
+    validation = replace(
+        plan.validation,
+        steps=checked("fit", "validation_steps", optional(positive), plan.validation.steps),
+        batch_size=checked("fit", "validation_batch_size", optional(positive), plan.validation.batch_size),
+    )
+    if validation.x is not None:
+        x, y, sample_weight = _unpacked(validation.x)
+        validation = replace(validation, x=x, y=y, sample_weight=sample_weight)
+    data = replace(
+        data,
+        steps=checked("fit", "steps_per_epoch", optional(positive), data.steps),
+        shuffle=checked("fit", "shuffle", one_of(True, False, "batch"), data.shuffle),
+    )
+    plan = replace(
+        plan,
+        verbose=verbosity(plan.verbose),
+        epochs=checked("fit", "epochs", positive, plan.epochs),
+        initial_epoch=checked("fit", "initial_epoch", integer, plan.initial_epoch),
+        validation=validation,
+        validation_freq=checked("fit", "validation_freq", _frequency, plan.validation_freq),
+    )
+    return data, plan
+
+
+def evaluate_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]:
+    """The arguments of `evaluate`, each checked; errors name the argument."""
+    steps = checked("evaluate", "steps", optional(positive), data.steps)
+    return replace(data, steps=steps), replace(plan, verbose=verbosity(plan.verbose))
+
+
+def _frequency(value: Any) -> Any:
+    return [positive(epoch) for epoch in value] if isinstance(value, (list, tuple, set)) else positive(value)
+
+
+def _unpacked(validation_data: Any) -> tuple[Any, Any, Any]:
+    if is_stream(validation_data):
+        return validation_data, None, None
+    if not isinstance(validation_data, (tuple, list)) or not 1 <= len(validation_data) <= 3:
+        raise ArgumentError("validation_data is (x, y), (x, y, sample_weight), or a stream of batches.")
+    x, y, weight = (*validation_data, None, None)[:3]
+    return x, y, weight

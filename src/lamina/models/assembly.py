@@ -1,0 +1,173 @@
+"""How a stack is put together: what is refused, how layers are named, and how they are built one after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina._base.frames import place_of
+from lamina._base.shapes import Shape
+from lamina._base.spelling import did_you_mean, free_name, to_snake_case
+from lamina._checks.stack import cannot_take
+from lamina._layer.forward import seed_of
+from lamina._layer.layer import Layer
+from lamina._layer.registry import registry
+from lamina._layer.structure import parts, restored_on_error
+from lamina.errors import LaminaError, ShapeError, StackError
+from lamina.layers.core import InputLayer
+
+
+def append(stack: Any, layer: Any) -> None:
+    """Put a layer, or the Input, on top of a stack, and build it where the shape is known."""
+    if isinstance(layer, InputLayer):
+        _enter(stack, layer)
+        return
+    _refuse_unfit(stack, layer)
+    if layer._lamina_on_host and stack._lamina_body:
+        raise StackError(
+            f"{layer.name!r} ({type(layer).__name__}) makes numbers of raw data before the compiled program, so it "
+            f"comes first; here {stack._lamina_body[0].name!r} stands before it."
+        )
+    stack._lamina_chain.append(layer)
+    before = stack._lamina.entry
+    try:
+        with restored_on_error(layer):
+            _name_apart(stack, layer)
+            if (
+                len(stack._lamina_chain) == 1
+                and stack._lamina.entry is None
+                and (shape := _wanted_shape(layer)) is not None
+            ):
+                stack._lamina.entry = InputLayer(shape)
+            if stack._lamina.entry is not None:
+                build_from(stack, len(stack._lamina_chain) - 1)
+    except BaseException:
+        stack._lamina_chain.pop()
+        stack._lamina.entry = before
+        raise
+
+
+def _enter(stack: Any, layer: InputLayer) -> None:
+    if stack._lamina_chain:
+        raise StackError("Input comes first in the list; here layers stand before it.")
+    if stack._lamina.entry is not None:
+        raise StackError(
+            f"the stack has an Input already, of shape {stack._lamina.entry.batch_shape}: it takes one tensor."
+        )
+    stack._lamina.entry = layer
+
+
+def _refuse_unfit(stack: Any, layer: Any) -> None:
+    if isinstance(layer, type) and issubclass(layer, Layer):
+        wanted = f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...)."
+        raise StackError(getattr(layer, "_lamina_refusal", wanted))
+    if isinstance(layer, (list, tuple)):
+        raise StackError("a list stands inside the list of layers; write *layers, or use a Sequential for that part.")
+    if isinstance(layer, str):
+        classes = [name for name in registry.named if not name.islower()]
+        raise StackError(f"layers are objects, not names: got {layer!r}. {did_you_mean(layer, classes)}")
+    if not isinstance(layer, Layer):
+        kind, name = type(layer), getattr(layer, "__name__", str(layer)[:60])
+        package = kind.__module__.partition(".")[0]
+        advice = f" Wrap a function: Lambda({name})." if callable(layer) else ""
+        if package in ("keras", "tf_keras", "tensorflow"):
+            advice = f" It is a layer of {package}: take lamina.layers.{kind.__name__}."
+        raise StackError(f"only layers can be in the stack, got {name} ({kind.__name__}).{advice}")
+    if more := layer._lamina_call_required:
+        raise StackError(
+            f"{type(layer).__name__}.call wants {', '.join(more)} too; a stack is one line, which hands each layer "
+            "one tensor. Give what is more a default, or use the layer within a custom layer."
+        )
+    if layer is stack:
+        raise StackError("a stack cannot hold itself.")
+    for index, other in enumerate(stack._lamina_chain):
+        if other is layer:
+            raise StackError(
+                f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, with nothing "
+                f"shared: make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
+            )
+
+
+def _name_apart(stack: Any, layer: Layer) -> None:
+    """Give the new layer a name that no other has, here or in the stack that it was in before."""
+    others = [other for other in stack._lamina_chain if other is not layer]
+    if layer.name in (other.name for other in others):
+        if layer._lamina.named:
+            other = next(other for other in others if other.name == layer.name)
+            raise StackError(
+                f"two layers are called {layer.name!r}, made at {layer._lamina.added_at} and "
+                f"{other._lamina.added_at}; give one another name=."
+            )
+        taken = {other.name for other in (*others, *layer._lamina.siblings)}
+        layer.name = free_name(to_snake_case(type(layer).__name__), taken)
+    layer._lamina.siblings = stack._lamina_chain
+
+
+def build_for_data(stack: Any, shape: Shape) -> None:
+    stack._lamina_require_layers()
+    with restored_on_error(stack):
+        stack._lamina.entry = InputLayer(shape[1:])
+        build_from(stack, 0)
+
+
+def build_from(stack: Any, start: int) -> None:
+    """Build the layers from `start` on, whose input's shape is known."""
+    assert stack._lamina.entry is not None
+    flow: list[Any] = stack._lamina.shapes_between[: start + 1] if start else [stack._lamina.entry.batch_shape]
+    for index in range(start, len(stack._lamina_chain)):
+        layer, shape = stack._lamina_chain[index], flow[-1]
+        if isinstance(shape, list):
+            before = stack._lamina_chain[index - 1]
+            raise StackError(
+                f"{before.name!r} returns {len(shape)} tensors, so it can only be the last layer: a "
+                f"stack hands on one, and {layer.name!r} comes after. Leave out return_state=True, or give it a "
+                "merge_mode; or use the two within a custom layer."
+            )
+        try:
+            layer._lamina_build(shape)
+            flow.append(_handed_on(layer.compute_output_shape(shape)))
+        except ShapeError as error:
+            if str(error).startswith("layer "):
+                raise
+            raise cannot_take(stack._lamina_chain, index, flow, str(error)) from None
+        except LaminaError:
+            raise
+        except (TypeError, ValueError) as error:
+            reason = f"fails at {place_of(error)}: {str(error).splitlines()[0][:160]}"
+            raise cannot_take(stack._lamina_chain, index, flow, reason) from None
+        layer._lamina.shapes = (shape, flow[-1])
+        for part in parts(layer):
+            for weight in part.layer._lamina.weights:
+                path = f"/{part.names}/{weight.name}"
+                if not weight.path.endswith(path):  # else it has been in a stack before
+                    weight.path = f"{stack.name}{path}"
+    keep_shapes(stack, flow)
+
+
+def keep_shapes(stack: Any, flow: list[Shape]) -> None:
+    stack._lamina.shapes_between = flow
+    stack.built = len(flow) > 1
+    seed_of(stack)
+    stack._lamina.shapes = (flow[0], flow[-1]) if stack.built else None
+
+
+def _wanted_shape(layer: Any) -> Shape | None:
+    """The shape that a stack's first layer, or the first within it, asks for: `input_shape=`, or its own Input."""
+    while _is_stack(layer) and layer._lamina.entry is None and layer._lamina_chain:
+        layer = layer._lamina_chain[0]
+    entry = layer._lamina.entry if _is_stack(layer) else None
+    return entry.shape if entry else layer._lamina.wanted_shape
+
+
+def _handed_on(output: Any) -> Shape | list[Shape]:
+    """The shape of a layer's output, or a list of them where it has several: such a layer can only be the last."""
+    if output is None:
+        raise ShapeError("returns None: its call has no return")
+    if isinstance(output, (tuple, list)) and output and all(isinstance(each, tuple) for each in output):
+        return list(output)
+    if not isinstance(output, (tuple, list)) or not all(n is None or hasattr(n, "__index__") for n in output):
+        raise ShapeError(f"returns a {type(output).__name__} of {len(output)}, where a stack hands on one tensor")
+    return tuple(output)
+
+
+def _is_stack(layer: Layer) -> bool:
+    return hasattr(layer._lamina, "entry")
