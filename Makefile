@@ -24,8 +24,8 @@ demo: .venv/demo.installed .venv/native.tried
 # To measure which lines run takes a quarter more time; CI does it in this same run, with COVER=--cov, and fails below
 # the least share of them that pyproject.toml names.
 test: check docs .venv/native.tried
-	$(BIN)/python -m pytest -q -n 2 $(COVER)
-	LAMINA_KERNELS=xla $(BIN)/python -m pytest -q -n 2 tests/test_layers.py \
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(COVER)
+	LAMINA_KERNELS=xla $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/test_layers.py \
 		-k "(Conv or LSTM or GRU or Bidirectional) and (equals_keras or finite)"
 
 check: .venv/dev.installed

@@ -9,6 +9,7 @@ os.environ.setdefault("LAMINA_CACHE", "off")
 
 import jax
 import pytest
+from cases import CASES
 
 from lamina import dtypes
 from lamina.random import set_random_seed
@@ -27,3 +28,15 @@ def _defaults_come_back():
 def _chance_repeats(request):
     """Each test draws the same numbers in every run, Keras's too: its seeds come from Python's `random`."""
     set_random_seed(zlib.crc32(request.node.nodeid.encode()))
+
+
+def pytest_collection_modifyitems(items):
+    """In test_layers.py the tests of one case follow each other: they share what JAX has compiled for it."""
+    places = [i for i, item in enumerate(items) if item.path.name == "test_layers.py" and "case" in _params(item)]
+    by_case = sorted((items[i] for i in places), key=lambda item: CASES.index(_params(item)["case"]))
+    for place, item in zip(places, by_case, strict=True):
+        items[place] = item
+
+
+def _params(item):
+    return item.callspec.params if hasattr(item, "callspec") else {}

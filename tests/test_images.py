@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from quick import quickly
 
 import lamina
 from lamina import layers
@@ -123,7 +124,7 @@ def test_elastic_equals_keras_for_the_same_noise():
 
 
 def trained(layer, x=IMAGES):
-    return np.asarray(jax.jit(lambda x: layer(x, training=True))(jnp.asarray(x)))
+    return np.asarray(quickly(lambda x: layer(x, training=True))(jnp.asarray(x)))
 
 
 @pytest.mark.parametrize("name", [*RANDOM, "RandAugment", "AugMix"])
@@ -256,7 +257,7 @@ def test_sizes_that_are_not_known_yet():
 
 def test_gradients_pass_through():
     for layer in (layers.RandomRotation(0.1), layers.RandomHue(0.3), layers.RandAugment()):
-        grad = jax.grad(lambda x, layer=layer: layer(x, training=True).sum())(jnp.asarray(IMAGES))
+        grad = quickly(jax.grad(lambda x, layer=layer: layer(x, training=True).sum()))(jnp.asarray(IMAGES))
         assert np.isfinite(grad).all() and np.abs(grad).sum() > 0
 
 

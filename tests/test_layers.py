@@ -1,5 +1,6 @@
 """Properties that every layer has, over the rows of cases.py, with real Keras as the oracle."""
 
+import functools
 import inspect
 
 import jax
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from cases import CASES, Case
+from quick import OPTIONS, quick_compiler, quickly
 
 import lamina
 from lamina import layers
@@ -26,19 +28,33 @@ def data(case: Case, rows: int = ROWS, dtype: str = "float32") -> np.ndarray:
     return np.random.default_rng(7).normal(0.5, 2, (rows, *case.shape)).astype(dtype)
 
 
+@pytest.fixture
+def quick_programs():
+    with quick_compiler():
+        yield
+
+
 def made(case: Case, dtype: str | None = None):
     """Our layer, built, with weights that are not at their tidy start."""
     layer = case.make(layers, dtype=dtype)
-    layer(jnp.asarray(data(case), layer.compute_dtype))
+    layer.compute_output_shape((ROWS, *case.shape))  # builds it, and compiles nothing
     rng = np.random.default_rng(3)
     layer.set_weights([rng.uniform(0.5, 1.5, w.shape).astype(w.dtype) for w in layer.weights])
     return layer
 
 
+@functools.lru_cache(maxsize=2)  # the tests of one case follow each other: conftest.py
+def inference(case_index: int):
+    """The case's layer in float32 as one program of its weights and the data."""
+    layer = made(CASES[case_index])
+    return quickly(lambda params, state, x: layer.stateless_call(params, state, x, training=False)[0])
+
+
 def theirs(case: Case, layer):
     """Keras's layer with the same weights."""
     other = case.make(keras.layers)
-    other.build((None, *case.shape))
+    with quick_compiler():  # for its initial values, which are replaced
+        other.build((None, *case.shape))
     mine, its = arrays(layer), (other.trainable_variables, other.non_trainable_variables)
     assert len(mine[0]) == len(its[0]) and len(mine[1]) <= len(its[1])  # Keras counts states of seeds
     for values, variables in zip(mine, its, strict=True):
@@ -75,16 +91,23 @@ def test_equals_keras(case, training):
     other = theirs(case, ours)
     x = jnp.asarray(data(case))
     (p, s), (kp, ks) = arrays(ours), their_arrays(other)
-    y, state = ours.stateless_call(p, s, x, training=training)
     told = {"training": training} if "training" in inspect.signature(other.call).parameters else {}
-    want, want_state = other.stateless_call(kp, ks[: len(s)] + ks[len(s) :], x, **told)
+
+    def mine(p, x):
+        gradients = scalar(lambda p, x: ours.stateless_call(p, s, x, training=training)[0], x)
+        return *ours.stateless_call(p, s, x, training=training), gradients(p, x)
+
+    def its(kp, x):
+        gradients = scalar(lambda p, x: other.stateless_call(p, ks, x, **told)[0], x)
+        return *other.stateless_call(kp, ks[: len(s)] + ks[len(s) :], x, **told), gradients(kp, x)
+
+    y, state, grads = jax.jit(mine)(p, x)
+    want, want_state, want_grads = jax.jit(its)(kp, x)
     assert_alike(y, want)
-    for mine, its in zip(state, want_state, strict=False):
-        np.testing.assert_allclose(mine, its, rtol=1e-6, atol=1e-6)
-    grads = scalar(lambda p, x: ours.stateless_call(p, s, x, training=training)[0], x)(p, x)
-    want_grads = scalar(lambda p, x: other.stateless_call(p, ks, x, **told)[0], x)(kp, x)
-    for mine, its in zip(jax.tree.leaves(grads), jax.tree.leaves(want_grads), strict=True):
-        assert_alike(mine, its)
+    for got, expected in zip(state, want_state, strict=False):
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-6)
+    for got, expected in zip(jax.tree.leaves(grads), jax.tree.leaves(want_grads), strict=True):
+        assert_alike(got, expected)
 
 
 def assert_alike(mine, its):
@@ -120,22 +143,22 @@ def test_output_shape_needs_no_batch_size(case):
     layer = case.make(layers)
     shape = layer.compute_output_shape((None, *case.shape))
     assert shape[0] is None
-    assert layer(data(case)).shape == (ROWS, *shape[1:])
+    assert jax.eval_shape(layer, data(case)).shape == (ROWS, *shape[1:])
 
 
 @every_case
 def test_rows_do_not_depend_on_each_other(case):
-    layer = made(case)
+    weights, run = arrays(made(case)), inference(CASES.index(case))
     x = data(case)
-    np.testing.assert_allclose(layer(x, training=False)[:2], layer(x[:2], training=False), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(run(*weights, x)[:2], run(*weights, x[:2]), rtol=1e-6, atol=1e-6)
 
 
 @in_both_ways
 def test_gradients_equal_finite_differences(case, training):
     if case.divides:
         pytest.skip("takes its divisor as a constant")
-    if case.random or case.settings.get("renorm"):  # renorm takes some of its factors as constants
-        training = False
+    if training and (case.random or case.settings.get("renorm")):
+        pytest.skip("draws random numbers, or takes some of its factors as constants")
     with jax.enable_x64(True):
         layer = made(case, "float64")
         params, state = arrays(layer)
@@ -145,14 +168,16 @@ def test_gradients_equal_finite_differences(case, training):
             y = layer.stateless_call(params, state, x, training=training)[0]
             return jnp.sum(y * jnp.sin(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))
 
-        assert loss(params, x).dtype == jnp.float64
-        grads = jax.grad(loss, (0, 1))(params, x)
+        value, grads = quickly(loss), quickly(jax.grad(loss, (0, 1)))(params, x)
+        assert value(params, x).dtype == jnp.float64
         rng = np.random.default_rng(1)
-        along = jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape)), (params, x))
+        along = jax.tree.map(lambda a: rng.normal(size=a.shape), (params, x))
         step = 1e-6
-        shifted = [jax.tree.map(lambda a, d, s=s: a + s * step * d, (params, x), along) for s in (1, -1)]
-        slope = (loss(*shifted[0]) - loss(*shifted[1])) / (2 * step)
-        want = sum(jnp.vdot(g, d) for g, d in zip(jax.tree.leaves(grads), jax.tree.leaves(along), strict=True))
+        plus, minus = (
+            jax.tree.map(lambda a, d, s=s: np.asarray(a) + s * step * d, (params, x), along) for s in (1, -1)
+        )
+        slope = (value(*plus) - value(*minus)) / (2 * step)
+        want = sum(np.vdot(g, d) for g, d in zip(jax.tree.leaves(grads), jax.tree.leaves(along), strict=True))
         np.testing.assert_allclose(slope, want, rtol=1e-6, atol=1e-8)
 
 
@@ -163,28 +188,30 @@ def test_gradients_equal_finite_differences(case, training):
 )
 def test_sixteen_bits(case, policy):
     layer = made(case, policy)
-    y = layer(data(case), training=False)
+    each_rounds = {"xla_allow_excess_precision": False}  # to 16 bits, as an operation by itself does
+    y = jax.jit(functools.partial(layer, training=False), compiler_options=OPTIONS | each_rounds)(data(case))
+    if case.random:
+        assert quickly(functools.partial(layer, training=True))(data(case)).dtype == y.dtype
     assert y.dtype == policy.removeprefix("mixed_")
     assert {w.dtype for w in layer.weights} <= {"float32" if policy.startswith("mixed") else y.dtype.name}
-    wide = made(case)
-    wide.set_weights([np.asarray(w, "float32") for w in layer.get_weights()])
-    np.testing.assert_allclose(
-        np.asarray(y, "float32"), wide(data(case), training=False), rtol=0.05, atol=0.5 if case.steep else 0.1
-    )
+    weights = jax.tree.map(lambda w: w.astype("float32"), arrays(layer))
+    wide = inference(CASES.index(case))(*weights, data(case))
+    np.testing.assert_allclose(np.asarray(y, "float32"), wide, rtol=0.05, atol=0.5 if case.steep else 0.1)
 
 
 @every_case
 def test_two_calls_leave_no_traced_value_behind(case):
-    layer = made(case)
-    x = jnp.asarray(data(case))
-    first = jax.jit(lambda x: layer(x, training=False))(x)
-    second = jax.jit(lambda x: layer(x, training=False) * 1)(x)
+    layer, x = case.make(layers), jnp.asarray(data(case))
+    shape = layer(x).shape  # the first call builds it
+    first = quickly(lambda x: layer(x, training=False))(x)
+    second = quickly(lambda x: layer(x, training=False) * 1)(x)
     np.testing.assert_allclose(first, second, rtol=1e-6)
     assert all(isinstance(w.value, jax.Array) and not isinstance(w.value, jax.core.Tracer) for w in layer.weights)
-    assert layer(x).shape == first.shape
+    assert layer(x).shape == first.shape == shape
 
 
 @every_case
+@pytest.mark.usefixtures("quick_programs")
 @pytest.mark.filterwarnings("ignore:.*knows no masks:lamina.errors.LaminaWarning")
 def test_trains_in_a_stack(case):
     model = lamina.Sequential([layers.Input(case.shape), case.make(layers)])

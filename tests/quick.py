@@ -1,0 +1,24 @@
+"""Programs that compile quickly: nearly all the time of this suite is XLA's compiler's.
+
+One program compiles much faster than its operations one by one. Where the speed of the program and the last bit of
+its numbers are nothing to a test, it need not be a good program either. The formulas stay the same: only the
+translation to machine code is a plainer one.
+"""
+
+import contextlib
+import functools
+
+import jax
+
+OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+quickly = functools.partial(jax.jit, compiler_options=OPTIONS)
+
+
+@contextlib.contextmanager
+def quick_compiler():
+    """The same for programs that are compiled elsewhere."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
