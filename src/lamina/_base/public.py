@@ -19,7 +19,11 @@ def public(module: str, names: list[str]) -> None:
     def refuse(name: str) -> Any:
         raise missing_attribute(module, name, names)
 
-    vars(sys.modules[module]).update(__getattr__=refuse, __dir__=lambda: names)
+    shown = vars(sys.modules[module])
+    for name, value in list(shown.items()):
+        if getattr(value, "__name__", "") == f"{module}.{name}" and name not in names and not name.startswith("_"):
+            del shown[name]  # a file of the module: `callbacks.history` is a misspelt `callbacks.History`
+    shown.update(__getattr__=refuse, __dir__=lambda: names)
 
 
 def missing_attribute(module: str, name: str, names: Iterable[str], hint: str = "") -> Exception:

@@ -240,11 +240,12 @@ def signature_of(kind: type[Configured]) -> inspect.Signature:
 def _recording(init: Callable[..., None]) -> Callable[..., None]:
     """A user's own `__init__` that notes its arguments, from which `get_config` answers."""
     signature = inspect.signature(init)
-    takes = [p.name for p in list(signature.parameters.values())[1:] if p.kind is not p.VAR_KEYWORD]
+    takes = [p.name for p in list(signature.parameters.values())[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    nameless = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
 
     @user_facing
     def recorded(self: Any, *args: Any, **kwargs: Any) -> None:
-        if self._lamina.arguments is None:
+        if self._lamina.arguments is None and not nameless:  # of *args the class that they go to has the names
             try:
                 bound = signature.bind(self, *args, **kwargs)
             except TypeError as error:

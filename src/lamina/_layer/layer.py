@@ -73,6 +73,24 @@ BASE = "name trainable dtype activity_regularizer autocast input_shape input_dim
 """The settings of every layer."""
 
 
+class ShapeInStack:
+    """Reads a shape of the stack that a layer is in. Keras has no such attribute, so a class may use the name too."""
+
+    def __init__(self, which: int) -> None:
+        self.which = which
+
+    @user_facing
+    def __get__(self, layer: Layer | None, owner: Any = None) -> Any:
+        if layer is None:
+            return self
+        if layer._lamina.shapes is None:
+            what = "output" if self.which else "input"
+            raise NotBuiltError(
+                f"{layer.name!r} has no {what} shape yet: put Input(shape) first, or call the model on data."
+            )
+        return layer._lamina.shapes[self.which]
+
+
 class Layer(Module):
     """One step of the stack. Subclass it and write `call(x)`; write `build(input_shape)` if it has weights.
 
@@ -301,17 +319,10 @@ class Layer(Module):
     def dtype(self, policy: Any) -> None:
         self.dtype_policy = policy
 
-    @property
-    @user_facing
-    def input_shape(self) -> Any:
-        """The shape of the input in the layer's stack, with None for the batch axis."""
-        return _shape_in_stack(self, 0)
-
-    @property
-    @user_facing
-    def output_shape(self) -> Any:
-        """The shape of the output in the layer's stack, with None for the batch axis."""
-        return _shape_in_stack(self, 1)
+    input_shape = ShapeInStack(0)
+    """The shape of the input in the layer's stack, with None for the batch axis."""
+    output_shape = ShapeInStack(1)
+    """The shape of the output in the layer's stack, with None for the batch axis."""
 
     @property
     def compute_dtype(self) -> str:
@@ -411,15 +422,6 @@ class Layer(Module):
     def __repr__(self) -> str:
         full = super().__repr__()
         return full.replace("(", f"(name={self.name!r}, ", 1).replace(", )", ")") if self._lamina.named else full
-
-
-def _shape_in_stack(layer: Layer, which: int) -> Any:
-    if layer._lamina.shapes is None:
-        raise NotBuiltError(
-            f"{layer.name!r} has no {'output' if which else 'input'} shape yet: put Input(shape) first, or call the "
-            "model on data."
-        )
-    return layer._lamina.shapes[which]
 
 
 def uses_mask(layer: Layer) -> bool:

@@ -15,6 +15,7 @@ from lamina._base.tree import children
 from lamina._base.weight import Weight
 from lamina._layer.host import HostLayer
 from lamina._layer.structure import Module, refill
+from lamina.dtypes import DTypePolicy
 
 
 class Same:
@@ -48,7 +49,8 @@ def fingerprint(value: Any) -> Any:
             return ("weight", value.name, value.shape, value.dtype, value.trainable, value.autocast, functions)
         if isinstance(value, Configured):
             kind, state = type(value), value._lamina
-            counted = [(name, item) for name, item in sorted(vars(value).items()) if name not in ("_lamina", "name")]
+            unnamed = ("_lamina",) if isinstance(value, DTypePolicy) else ("_lamina", "name")
+            counted = [(name, item) for name, item in sorted(vars(value).items()) if name not in unnamed]
             counted += state.compiled_in()
             settings = [(name, visit(item)) for name, item in counted]
             return (kind, *settings, *(visit(method) for method in _written_by_user(kind)))

@@ -155,7 +155,8 @@ def _wanted_shape(layer: Any) -> Shape | None:
     while _is_stack(layer) and layer._lamina.entry is None and layer._lamina_chain:
         layer = layer._lamina_chain[0]
     entry = layer._lamina.entry if _is_stack(layer) else None
-    return entry.shape if entry else layer._lamina.wanted_shape
+    shape: Shape | None = entry.shape if entry else layer._lamina.wanted_shape
+    return shape
 
 
 def _handed_on(output: Any) -> Shape | list[Shape]:

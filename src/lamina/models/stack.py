@@ -185,7 +185,7 @@ class Stack(LayerChain):
             serialize(layer) for layer in ([self._lamina.entry] if self._lamina.entry else []) + self._lamina_chain
         ]
         for layer, config in zip(self._lamina_chain, layers[-len(self._lamina_chain) :], strict=False):
-            if layer.built:
+            if layer._lamina.shapes:
                 config["build_config"] = {"input_shape": list(layer._lamina.shapes[0])}
         head = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy), "layers": layers}
         return head | ({"build_input_shape": list(self._lamina.entry.batch_shape)} if self._lamina.entry else {})
