@@ -1,0 +1,65 @@
+"""What users write: a type checker has nothing to say about it."""
+
+import numpy as np
+
+import lamina as keras
+from lamina import layers
+from lamina.callbacks import EarlyStopping, LambdaCallback
+
+
+class Scale(layers.Layer):
+    def __init__(self, start: float = 1.0, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.start = start
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.factor = self.add_weight((input_shape[-1],), "ones")
+
+    def call(self, x: object) -> object:
+        return x * self.factor
+
+
+class PrintLoss(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        print(epoch, (logs or {}).get("loss"))
+
+
+model = keras.Sequential(
+    [
+        layers.BatchNormalization(input_shape=(784,)),
+        layers.Dense(256, activation="relu", kernel_regularizer="l2"),
+        layers.BatchNormalization(-1, 0.9, 0.001),
+        layers.Dropout(0.3),
+        layers.Dense(64, np.tanh, True, "he_normal", "zeros", keras.regularizers.L2(0.01)),
+        layers.LayerNormalization(-1, 0.001),
+        Scale(2.0, name="scale"),
+        layers.Dense(10, activation=keras.activations.softmax),
+    ],
+    name="digits",
+)
+images = keras.Sequential(
+    [
+        layers.Input((28, 28, 1)),
+        layers.Conv2D(32, 3, padding="same", activation="relu"),
+        layers.Conv2D(32, (3, 3), (2, 2), "valid"),
+        layers.MaxPooling2D(2),
+        layers.GlobalAveragePooling2D(),
+        layers.Flatten(),
+    ]
+)
+text = keras.Sequential([layers.Embedding(1000, 16), layers.LSTM(8, return_sequences=True), layers.GRU(4, "tanh")])
+adam = keras.optimizers.Adam(learning_rate=keras.optimizers.schedules.ExponentialDecay(0.1, 100, 0.9))
+model.compile(adam, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=False), metrics=["accuracy"])
+x, y = np.zeros((8, 784), "float32"), np.zeros(8, "int32")
+callbacks = [EarlyStopping("val_loss", patience=3), LambdaCallback(on_epoch_end=print), PrintLoss()]
+history = model.fit(x, y, 32, epochs=3, validation_split=0.25, callbacks=callbacks, shuffle="batch", verbose=0)
+losses = history.history["loss"]
+score = model.evaluate(x, y, return_dict=True)
+classes = model.predict(x).argmax(-1)
+model.summary()
+first = model.layers[1]
+weights = [w.numpy().shape for w in first.weights]
+first.trainable = False
+adam.learning_rate = 0.01
+keras.utils.set_random_seed(1)
+config = model.get_config()
