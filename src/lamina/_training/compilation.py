@@ -27,15 +27,13 @@ class Compiled:
         auto_scale_loss: bool,
         policy: str,
     ) -> None:
-        self.optimizer = optimizers.get(_only(optimizer, "optimizer"))
-        if self.optimizer is None:
+        found = optimizers.get(_only(optimizer, "optimizer"))
+        if found is None:
             raise ArgumentError("compile needs an optimizer: compile('adam', loss=...).")
-        if (
-            auto_scale_loss
-            and policy == "mixed_float16"
-            and not isinstance(self.optimizer, optimizers.LossScaleOptimizer)
-        ):
-            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
+        scaled = auto_scale_loss and policy == "mixed_float16"
+        if scaled and not isinstance(found, optimizers.LossScaleOptimizer):
+            found = optimizers.LossScaleOptimizer(found)
+        self.optimizer: optimizers.Optimizer = found
         self.given = {"loss": _only(loss, "loss"), "metrics": measures, "weighted_metrics": weighted_measures}
         self.loss = losses.get(self.given["loss"])
         weight = _only(loss_weights, "loss_weights")

@@ -16,20 +16,21 @@ from lamina._data.weights import class_weights, split
 from lamina._layer.forward import output_shape
 from lamina._layer.structure import restored_on_error
 from lamina._training.feeds import ArrayFeed, Chunk, Feed, StreamFeed, batch_size_for, on_device
+from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina.dtypes import floatx
 from lamina.errors import NotCompiledError, ShapeError, StackError
 from lamina.layers.activations import Softmax
 
 
-def require_compiled(model: Any, verb: str) -> None:
+def require_compiled(model: Model, verb: str) -> None:
     """Refuse to train or measure before `compile`."""
     if model._lamina.compiled is None:
         raise NotCompiledError(f"call compile before {verb}: model.compile('adam', loss='mse').")
     model._lamina_require_layers()
 
 
-def training_feeds(model: Any, data: DataRequest, plan: RunPlan) -> tuple[Feed, Feed | None]:
+def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed, Feed | None]:
     """What `fit` trains on, and what it validates on."""
     held_out, validation = None, plan.validation
     feed: Feed
@@ -50,7 +51,7 @@ def training_feeds(model: Any, data: DataRequest, plan: RunPlan) -> tuple[Feed, 
     return feed, held_out and ArrayFeed(held_out, validation.batch_size or 32, validation.steps, anew=True)
 
 
-def measuring_feed(model: Any, data: DataRequest) -> Feed:
+def measuring_feed(model: Model, data: DataRequest) -> Feed:
     """The data of `evaluate` or of a validation, checked against the model."""
     if is_stream(data.x):
         feed = StreamFeed(_stream(model, data), data.steps, anew=True)
@@ -61,26 +62,26 @@ def measuring_feed(model: Any, data: DataRequest) -> Feed:
     return ArrayFeed(table, batch_size_for(table.rows, data.batch_size, data.steps), data.steps, anew=True)
 
 
-def whole_batch(model: Any, data: DataRequest) -> Chunk:
+def whole_batch(model: Model, data: DataRequest) -> Chunk:
     """All rows as one batch, for `train_on_batch` and `test_on_batch`."""
     table = _weighted_table(model, data)
     order = np.arange(table.rows, dtype=np.int32)
     return Chunk(on_device(table, table.rows), order, table.rows, np.int32(0), np.int32(1))
 
 
-def _stream(model: Any, data: DataRequest) -> Stream:
+def _stream(model: Model, data: DataRequest) -> Stream:
     return Stream(
         data.x, data.y, data.sample_weight, class_weight=data.class_weight, name=data.names[0], floatx=floatx(),
         host=host_of(model), check=check_for_later_batches(model),
     )  # fmt: skip
 
 
-def _table(model: Any, data: DataRequest) -> Table:
+def _table(model: Model, data: DataRequest) -> Table:
     x = model._lamina_host(data.x) if model._lamina_on_host else data.x
     return arrays(x, data.y, data.sample_weight, names=data.names, floatx=floatx())
 
 
-def _weighted_table(model: Any, data: DataRequest) -> Table:
+def _weighted_table(model: Model, data: DataRequest) -> Table:
     table = _table(model, data)
     check(model, table, data.class_weight)
     if data.class_weight is None:
@@ -88,19 +89,19 @@ def _weighted_table(model: Any, data: DataRequest) -> Table:
     return table._replace(sample_weight=class_weights(data.class_weight, table.y, table.sample_weight))
 
 
-def host_of(model: Any) -> Any:
+def host_of(model: Model) -> Any:
     """What makes numbers of the model's raw data, if it has layers for that."""
     return model._lamina_host if model._lamina_on_host else None
 
 
-def check(model: Any, table: Table, class_weight: Any = None) -> None:
+def check(model: Model, table: Table, class_weight: Any = None) -> None:
     """All that can be said of the data before the first step."""
     values.finite(table)
     indices.within_tables(model, table.x)
-    compiled = model._lamina.compiled
+    compiled = compiled_of(model)
     with restored_on_error(model):  # data that is refused must not settle the shapes
         model._lamina_build((None, *table.x.shape[1:]))
-        output = model._lamina.shapes[1]
+        output = output_of(model)
         if isinstance(output, list):
             top = model._lamina_chain[-1]
             raise StackError(
@@ -111,8 +112,8 @@ def check(model: Any, table: Table, class_weight: Any = None) -> None:
     compiled.metrics_for(None if table.y is None else table.y.shape, output)
 
 
-def _check_targets(model: Any, table: Table, output: Shape, class_weight: Any = None) -> None:
-    compiled = model._lamina.compiled
+def _check_targets(model: Model, table: Table, output: Shape, class_weight: Any = None) -> None:
+    compiled = compiled_of(model)
     if compiled.loss is not None:
         labels.fit_loss(
             compiled.loss,
@@ -125,11 +126,11 @@ def _check_targets(model: Any, table: Table, output: Shape, class_weight: Any = 
         )
 
 
-def check_for_later_batches(model: Any) -> Callable[[Table], None]:
+def check_for_later_batches(model: Model) -> Callable[[Table], None]:
     """What is looked at in each batch of a stream after the first: its values, and where its shapes are new, these."""
     outputs: dict[Any, Any] = {}
     """The shape of the model's output for each set of shapes; that for the first is known to the model."""
-    loss = model._lamina.compiled.loss
+    loss = compiled_of(model).loss
 
     def look(table: Table) -> None:
         shapes = tuple(None if array is None else (None, *array.shape[1:]) for array in table[:3])
@@ -147,7 +148,7 @@ def check_for_later_batches(model: Any) -> Callable[[Table], None]:
         indices.within_tables(model, table.x)
         values.finite(table._replace(x=table.x[:0]))  # all of x would take too long
         if loss is not None and table.y is not None:
-            labels.fit_values(loss, table.y, outputs[shapes] or model._lamina.shapes[1])
+            labels.fit_values(loss, table.y, outputs[shapes] or output_of(model))
 
     return look
 

@@ -9,6 +9,7 @@ from lamina._layer.structure import Snapshot
 from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
 from lamina._training.interrupt import interruptible
+from lamina._training.model import Model, compiled_of
 from lamina._training.request import DataRequest, RunPlan, evaluate_request, fit_request
 from lamina._training.trainer import Trainer
 from lamina.callbacks.callback_list import CallbackList, handles_nan, wants_each_batch
@@ -17,7 +18,7 @@ from lamina.errors import NonFiniteError
 Logs = dict[str, Any]
 
 
-def fit(model: Any, data: DataRequest, plan: RunPlan) -> Any:
+def fit(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     """Train, as `Sequential.fit` says."""
     require_compiled(model, "fit")
     data, plan = fit_request(data, plan)
@@ -29,7 +30,7 @@ def fit(model: Any, data: DataRequest, plan: RunPlan) -> Any:
     with callbacks, interruptible() as interrupted:
         callbacks.on_train_begin()
         trainer.prepare(feed, validation)
-        length = ChunkLength(state.compiled.steps_per_execution if wants_each_batch(callbacks, "train") else None)
+        length = ChunkLength(compiled_of(model).steps_per_execution if wants_each_batch(callbacks, "train") else None)
         for epoch in range(plan.initial_epoch, plan.epochs):
             callbacks.on_epoch_begin(epoch)
             logs = _train(trainer, epoch, feed, length, callbacks, interrupted)
@@ -41,7 +42,7 @@ def fit(model: Any, data: DataRequest, plan: RunPlan) -> Any:
                 break
         trainer.finalize()
         callbacks.on_train_end(logs)
-    return model.history
+    return state.history
 
 
 def _train(
@@ -74,7 +75,7 @@ def _train(
     return logs
 
 
-def evaluate(model: Any, data: DataRequest, plan: RunPlan, return_dict: bool) -> Any:
+def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) -> Any:
     """Measure the loss and the metrics, as `Sequential.evaluate` says."""
     require_compiled(model, "evaluate")
     data, plan = evaluate_request(data, plan)
@@ -103,14 +104,14 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
     return logs
 
 
-def _callbacks(model: Any, plan: RunPlan, feed: Feed, add_history: bool = False) -> CallbackList:
+def _callbacks(model: Model, plan: RunPlan, feed: Feed, add_history: bool = False) -> CallbackList:
     return CallbackList(
         plan.callbacks, add_history=add_history, add_progbar=plan.verbose != 0, model=model,
         verbose=plan.verbose, epochs=plan.epochs, steps=feed.steps,
     )  # fmt: skip
 
 
-def train_on_batch(model: Any, data: DataRequest, return_dict: bool) -> Any:
+def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     """One step on all rows."""
     require_compiled(model, "train_on_batch")
     chunk = whole_batch(model, data)
@@ -122,7 +123,7 @@ def train_on_batch(model: Any, data: DataRequest, return_dict: bool) -> Any:
     return logs if return_dict else _listed(logs)
 
 
-def test_on_batch(model: Any, data: DataRequest, return_dict: bool) -> Any:
+def test_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     """Measure on all rows."""
     require_compiled(model, "test_on_batch")
     chunk = whole_batch(model, data)
@@ -135,12 +136,12 @@ def _listed(logs: Logs) -> Any:
     return list(logs.values()) if len(logs) > 1 else logs["loss"]
 
 
-def trainer_for(model: Any) -> Trainer:
+def trainer_for(model: Model) -> Trainer:
     """The model's trainer, made anew when it was compiled again or a layer was changed."""
     kept = model._lamina.kept.get("trainer")
     if kept is None or kept[0] is not model._lamina.compiled or not kept[1].is_current():
-        compiled = model._lamina.compiled
-        kept = model._lamina.kept["trainer"] = compiled, Snapshot(model), Trainer(model, compiled.metrics)
+        compiled = compiled_of(model)
+        kept = model._lamina.kept["trainer"] = compiled, Snapshot(model), Trainer(model, compiled.metrics or [])
     trainer: Trainer = kept[2]
     return trainer
 

@@ -17,6 +17,7 @@ from lamina._training import programs
 from lamina._training import steps as train
 from lamina._training.feeds import given_batch_size
 from lamina._training.inputs import host_of
+from lamina._training.model import Model
 from lamina._training.request import DataRequest, RunPlan
 from lamina._training.steps import ProgramSpec
 from lamina.callbacks import CallbackList
@@ -29,7 +30,7 @@ ELEMENTS = 2**20
 class Predictor:
     """The programs that map input rows to output rows, for the stack as it is now."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Model) -> None:
         self.spec = ProgramSpec(model)
         self.eager = model._lamina.compiled is not None and model._lamina.compiled.eager
         weights = weights_by_path(model)
@@ -62,7 +63,7 @@ def each(function: Any, y: Any) -> Any:
     return tuple(map(function, y)) if isinstance(y, tuple) else function(y)
 
 
-def predictor_for(model: Any) -> Predictor:
+def predictor_for(model: Model) -> Predictor:
     """The model's predictor, made anew when a layer was changed."""
     kept = model._lamina.kept.get("predictor")
     if kept is None or not kept[0].is_current():
@@ -71,18 +72,18 @@ def predictor_for(model: Any) -> Predictor:
     return predictor
 
 
-def forward(model: Any, x: Any) -> Any:
+def forward(model: Model, x: Any) -> Any:
     """`model(x)`: the output as a JAX array."""
     x = _rows(model, x)
     return each(jax.numpy.asarray, predictor_for(model)(x))
 
 
-def predict_on_batch(model: Any, x: Any) -> Any:
+def predict_on_batch(model: Model, x: Any) -> Any:
     """The output for all rows at once."""
     return each(np.asarray, predictor_for(model)(_rows(model, x)))
 
 
-def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
+def _rows(model: Model, x: Any) -> np.ndarray[Any, Any]:
     """The data as an array that the stack takes; it is built for it if need be."""
     if model._lamina_on_host:
         x = model._lamina_host(x)
@@ -92,14 +93,14 @@ def _rows(model: Any, x: Any) -> np.ndarray[Any, Any]:
     return rows
 
 
-def _require_fit(model: Any, rows: np.ndarray[Any, Any]) -> None:
+def _require_fit(model: Model, rows: np.ndarray[Any, Any]) -> None:
     """Build the stack for these rows if need be, and refuse what it cannot take."""
     if not model.built or rows.shape[1:] != model._lamina.entry.shape:
         model._lamina_build(rows.shape)
     indices.within_tables(model, rows)
 
 
-def predict(model: Any, data: DataRequest, plan: RunPlan) -> Any:
+def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     """The output for all rows, as `Sequential.predict` says."""
     if is_stream(data.x):
         stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _require_fit(model, table.x))
@@ -115,7 +116,7 @@ def predict(model: Any, data: DataRequest, plan: RunPlan) -> Any:
     return _batch_by_batch(model, [x[start : start + size] for start in range(0, len(x), size)], plan)
 
 
-def _batch_by_batch(model: Any, batches: Any, plan: RunPlan) -> Any:
+def _batch_by_batch(model: Model, batches: Any, plan: RunPlan) -> Any:
     total = len(batches) if isinstance(batches, list) else None
     verbose = verbosity(plan.verbose)
     outputs = []

@@ -18,6 +18,7 @@ from lamina._kernels.bits import fold
 from lamina._layer.forward import Pass
 from lamina._layer.structure import require_adapted, weights_by_path
 from lamina._training.fingerprint import fingerprint, without_arrays
+from lamina._training.model import Model
 from lamina.errors import NotCompiledError
 from lamina.metrics.metric import updated_state
 
@@ -46,7 +47,7 @@ class ProgramSpec:
 
     def __init__(
         self,
-        model: Any,
+        model: Model,
         loss: Any = None,
         optimizer: Any = None,
         metrics: Sequence[tuple[Any, bool]] = (),

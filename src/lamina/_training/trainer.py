@@ -15,6 +15,7 @@ from lamina._layer.structure import weights_by_path
 from lamina._training import programs
 from lamina._training import steps as train
 from lamina._training.feeds import Chunk, Feed
+from lamina._training.model import Model, compiled_of
 from lamina._training.steps import ProgramSpec, TrainState
 from lamina.errors import ArgumentError
 from lamina.random import key_of
@@ -23,8 +24,8 @@ from lamina.random import key_of
 class Trainer:
     """Runs one model with one set of loss, optimizer and metrics."""
 
-    def __init__(self, model: Any, metrics: list[tuple[Any, bool]]) -> None:
-        compiled = model._lamina.compiled
+    def __init__(self, model: Model, metrics: list[tuple[Any, bool]]) -> None:
+        compiled = compiled_of(model)
         self.model, self.optimizer, self.eager = model, compiled.optimizer, compiled.eager
         owner = compiled.optimizer._lamina.owner and compiled.optimizer._lamina.owner()
         if compiled.optimizer.state is not None and owner is not model:

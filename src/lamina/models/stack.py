@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
@@ -13,36 +12,11 @@ from lamina._base.settings import State, serialize, setting
 from lamina._base.shapes import Shape
 from lamina._base.spelling import did_you_mean
 from lamina._layer.host import LayerChain, raw
-from lamina._layer.layer import Layer, LayerState, uses_mask
+from lamina._layer.layer import Layer, uses_mask
 from lamina._layer.registry import registry
+from lamina._training.model import ModelState
 from lamina.errors import ArgumentError, FixedError, ShapeError, StackError
-from lamina.layers.core import InputLayer
 from lamina.models.assembly import append, build_for_data, keep_shapes
-
-
-@dataclass
-class StackState(LayerState):
-    """What a stack knows while it is used."""
-
-    entry: InputLayer | None = None
-    """The Input: what the first layer is given."""
-    shapes_between: list[Any] = field(default_factory=list)
-    """The shapes before the first layer, between the layers and after the last, as far as they are built."""
-    mask: Any = None
-    """In a pass: which steps of the output count."""
-    compiled: Any = None
-    """What `compile` was given; None before."""
-    history: Any = None
-    stop_training: bool = False
-    steps_trained: int = 0
-    """How many steps the model has been trained in its life."""
-    kept: dict[str, Any] = field(default_factory=dict)
-    """What was made from the layers and holds as long as they stay as they are."""
-
-    def without_arrays(self) -> Self:
-        twin = super().without_arrays()
-        twin.compiled, twin.history, twin.kept = None, None, {}
-        return twin
 
 
 class Stack(LayerChain):
@@ -50,8 +24,8 @@ class Stack(LayerChain):
 
     supports_masking: ClassVar[bool] = True
 
-    _lamina: StackState = setting(init=False)
-    _lamina_state: ClassVar[type[State]] = StackState
+    _lamina: ModelState = setting(init=False)
+    _lamina_state: ClassVar[type[State]] = ModelState
     _lamina_takes_integers: ClassVar[bool] = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:

@@ -1,0 +1,70 @@
+"""The model as the training sees it: a line of layers, with what it knows of its own training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from lamina._base.shapes import Shape
+from lamina._layer.layer import Layer, LayerState
+
+if TYPE_CHECKING:
+    from lamina._training.compilation import Compiled
+
+
+@dataclass
+class ModelState(LayerState):
+    """What a model knows while it is used."""
+
+    entry: Any = None
+    """The Input: what the first layer is given."""
+    shapes_between: list[Any] = field(default_factory=list)
+    """The shapes before the first layer, between the layers and after the last, as far as they are built."""
+    mask: Any = None
+    """In a pass: which steps of the output count."""
+    compiled: Compiled | None = None
+    """What `compile` was given; None before."""
+    history: Any = None
+    stop_training: bool = False
+    steps_trained: int = 0
+    """How many steps the model has been trained in its life."""
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What was made from the layers and holds as long as they stay as they are."""
+
+    def without_arrays(self) -> Self:
+        twin = super().without_arrays()
+        twin.compiled, twin.history, twin.kept = None, None, {}
+        return twin
+
+
+class Model(Protocol):
+    """What training and prediction use of a `Sequential`."""
+
+    name: str
+    built: bool
+    stop_training: bool
+    _lamina: ModelState
+
+    @property
+    def _lamina_chain(self) -> list[Layer]: ...
+
+    @property
+    def _lamina_on_host(self) -> bool: ...
+
+    def _lamina_host(self, x: Any) -> Any: ...
+
+    def _lamina_build(self, shape: Shape) -> None: ...
+
+    def _lamina_require_layers(self) -> None: ...
+
+
+def compiled_of(model: Model) -> Compiled:
+    """What `compile` was given."""
+    assert model._lamina.compiled is not None
+    return model._lamina.compiled
+
+
+def output_of(model: Model) -> Any:
+    """The shape of the output of a model that is built, or a list of them where the top layer has several."""
+    assert model._lamina.shapes is not None
+    return model._lamina.shapes[1]
