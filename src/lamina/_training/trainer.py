@@ -78,7 +78,7 @@ class Trainer:
     def finalize(self) -> None:
         """The end of training: where the optimizer keeps averaged weights, they replace the last ones."""
         params = _renamed(self._arrays()[0], self.names)
-        for name, value in self.optimizer.finalize(params, self.optimizer.state).items():
+        for name, value in self.optimizer.finalize(params, self.optimizer.state or {}).items():
             self.trained[self.paths[name]].value = value
 
     def restore(self) -> None:
