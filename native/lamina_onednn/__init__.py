@@ -2,7 +2,7 @@
 
 Arrays lie as Keras has them: x (batch, *sizes, channels), kernels (*window, channels / groups, filters), sequences
 (time, batch, features). Everything here runs within `jax.jit` and loops; a batch axis of `jax.vmap` becomes a loop.
-There are no gradients but those that are functions of their own: who calls these has the rule for which is whose.
+There are no differentiation rules here: gradients are separate functions, and the caller says which belongs to which.
 """
 
 from __future__ import annotations

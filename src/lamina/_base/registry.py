@@ -21,7 +21,7 @@ _own: ContextVar[dict[str, Any]] = ContextVar("custom_objects")
 
 @contextmanager
 def known(custom_objects: dict[str, Any] | None) -> Iterator[None]:
-    """Within it, every family takes `custom_objects` for what the user's own names stand for, to any depth."""
+    """Inside this context every family also finds the names of `custom_objects`, to any depth."""
     before = _own.set({**_own.get({}), **(custom_objects or {})})
     try:
         yield
@@ -30,7 +30,7 @@ def known(custom_objects: dict[str, Any] | None) -> Iterator[None]:
 
 
 class Holder:
-    """Mixed into a layer that holds others: its `from_config` may be told of the user's own classes."""
+    """Mixed into a layer that holds others: its `from_config` takes `custom_objects`, the user's own classes."""
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
@@ -68,7 +68,7 @@ class Registry:
         return register
 
     def find(self, name: str) -> Any:
-        """The function or class called `name`; upper and lower case count only where they tell two apart."""
+        """The function or class called `name`; case matters only where two names differ in nothing else."""
         if name in _own.get({}):
             return _own.get({})[name]
         if name in self.named:

@@ -14,6 +14,7 @@ from lamina._base.frames import user_facing
 from lamina.errors import ShapeError
 
 Array = jax.Array
+"""The one name for JAX's arrays in annotations."""
 
 
 class Weight:

@@ -3,7 +3,7 @@
 The gradients that JAX derives are slow there: within a loop, where training runs, XLA finds no fast way for them, nor
 for groups. Here each is a plain convolution, which has one. benchmarks/README.md has the times.
 
-- The input gradient is that of dy with the kernel turned about.
+- The input gradient is that of dy with the kernel reversed along its axes.
 - The kernel gradient is that of x with dy, where channels are the batch and the batch is the channels.
 - Groups are taken together to blocks of some width, with zeros in the kernel between them.
 - Over three axes: over two, with what the window sees along the first one side by side, as channels.
@@ -77,7 +77,7 @@ def convolution(x: Array, kernel: Array, shape: Sizes, window: Any) -> Array:
 
 
 def convolution_input_gradient(dy: Array, kernel: Array, shape: Sizes, window: Any) -> Array:
-    """A convolution of dy, set apart by the strides, with the kernel turned about."""
+    """A convolution of dy, set apart by the strides, with the kernel reversed along its axes."""
     strides, padding, dilation, groups = window
     pads = []
     for axis, (k, (before, _)) in enumerate(zip(spread(kernel.shape[:-2], dilation), padding, strict=True)):
@@ -207,7 +207,7 @@ def _shifted(x: Array, sizes: Sizes, moves: Moves) -> Iterator[Array]:
 
 
 def _turned(kernel: Array, groups: int) -> Array:
-    """The kernel that leads back: turned about, its channels and filters exchanged within each group."""
+    """The kernel of the input's gradient: reversed along its axes, channels and filters exchanged within each group."""
     *sizes, channels, filters = kernel.shape
     kernel = jnp.flip(kernel, tuple(range(len(sizes)))).reshape(*sizes, channels, groups, filters // groups)
     return jnp.moveaxis(kernel, -1, -3).swapaxes(-1, -2).reshape(*sizes, filters // groups, groups * channels)

@@ -234,7 +234,7 @@ def _native(x: Array, h: Array, unroll: bool) -> Any:
 
 
 def _values(tree: Any) -> Any:
-    """What stands for each argument in a forward pass with `symbolic_zeros`, as plain arrays."""
+    """The arguments of a forward rule with `symbolic_zeros`, as plain arrays."""
     is_argument = lambda leaf: isinstance(leaf, jax.custom_derivatives.CustomVJPPrimal)  # noqa: E731
     return jax.tree.map(lambda leaf: leaf.value, tree, is_leaf=is_argument)
 

@@ -191,7 +191,7 @@ def run_alone(layer: Any, x: Any, others: tuple[Any, ...], named: dict[str, Any]
 
 
 def _build_alone(layer: Any, x: Any) -> None:
-    """Build for `x` where no pass is under way, and refuse weights that nobody would ever train or see again."""
+    """Build for `x` where no pass is under way, and refuse weights that are lost after the call."""
     fresh = not layer.built
     layer._lamina_build(shape_of(x))
     if fresh and layer._lamina.weights and isinstance(x, jax.core.Tracer) and is_running(run):

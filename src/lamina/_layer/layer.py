@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina import constraints, dtypes, initializers, regularizers
+from lamina._base.arguments import RegularizerSetting
 from lamina._base.converters import flag
 from lamina._base.frames import caller, user_facing
 from lamina._base.settings import State, serialize, setting, value_of
@@ -92,7 +93,7 @@ class ShapeInStack:
 
 
 class Layer(Module):
-    """One step of the stack. Subclass it and write `call(x)`; write `build(input_shape)` if it has weights.
+    """A layer of the stack. Subclass it and write `call(x)`; write `build(input_shape)` if it has weights.
 
     >>> class Scale(Layer):
     ...     start: float = 1.0
@@ -106,9 +107,20 @@ class Layer(Module):
     `call` may also take `training` (bool) and `mask`. Weights made with `trainable=False` may be assigned in
     `call`, with `self.count.assign(...)` or `self.count = ...`. A class with an `__init__` of its own, which calls
     `super().__init__(**kwargs)` as in Keras, works as well.
+
+    Args:
+        name: the layer's name, made from the class's name unless given.
+        activity_regularizer: a function of the output, whose value joins the training loss.
+        trainable: whether training changes the weights.
+        dtype: the dtype policy, or the name of a dtype; the default policy unless given.
+        autocast: whether floats among the inputs are cast to the policy's compute dtype.
+        input_shape: for the first layer of a stack, the shape of its input without the batch axis.
+        input_dim: the same where that shape has one axis.
+        batch_input_shape: the same with the batch axis.
+        input_length: with `input_dim`, the length of the sequences.
     """
 
-    activity_regularizer: Any = setting(regularizers.get, default=None, kw_only=True)
+    activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None, kw_only=True)
     _lamina_trainable: bool = setting(flag, default=True, kw_only=True, alias="trainable")
     _lamina_dtype: Any = setting(dtypes.get, default=None, kw_only=True, alias="dtype")
     autocast: bool = setting(flag, default=True, kw_only=True)
@@ -438,7 +450,7 @@ def weight_from_settings(layer: Any, prefix: str, shape: Any, **told: Any) -> An
 
 
 def require_built(layer: Layer, what: str) -> None:
-    """Refuse what needs weights before there are any."""
+    """Refuse what needs weights while the layer has none."""
     if not layer.built:
         raise NotBuiltError(
             f"{what}: {layer.name!r} has no weights yet, they are made when its input shape is known.\n"

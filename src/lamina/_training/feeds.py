@@ -32,7 +32,7 @@ class Chunk(NamedTuple):
 
 
 class ChunkLength:
-    """How many steps one call runs: as many as fill `seconds`, so that Ctrl-C and the progress bar come through."""
+    """How many steps one call runs: as many as fill `seconds`, so that Ctrl-C and the progress bar are served often enough."""
 
     def __init__(self, steps: int | None = None, seconds: float = 0.075) -> None:
         self.fixed, self.seconds = steps is not None, seconds
@@ -142,7 +142,7 @@ class StreamFeed:
         return self.asked if self.asked is not None else self.stream.steps
 
     def first(self) -> Table:
-        """The first batch, which the next epoch begins with all the same."""
+        """The first batch; the next epoch still begins with it."""
         tables = self._epoch()
         table = next(tables)
         self.started = itertools.chain([table], tables)

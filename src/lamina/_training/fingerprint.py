@@ -19,7 +19,7 @@ from lamina.dtypes import DTypePolicy
 
 
 class Same:
-    """Equal to itself alone, as long as anybody remembers it."""
+    """A stand-in for an object that cannot be hashed: equal only for the same object."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

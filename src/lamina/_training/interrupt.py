@@ -1,4 +1,4 @@
-"""Ctrl-C between two runs of compiled steps, where the weights are whole."""
+"""Ctrl-C stops a run between two chunks of compiled steps, when all weights are of the same step."""
 
 from __future__ import annotations
 

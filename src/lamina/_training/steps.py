@@ -1,4 +1,4 @@
-"""The compiled programs: training, testing and predicting as pure functions of arrays. Knows no callback.
+"""The compiled programs: training, testing and predicting as pure functions of arrays. Callbacks are not known here.
 
 One call runs `count` steps in a loop on the device. The rows of each step are looked up in a table of indices, so
 shuffling moves no data; a chunk of steps, one step and the short last batch are the same function.
@@ -108,12 +108,12 @@ class ProgramSpec:
         return total
 
     def initial_metrics(self) -> dict[str, Any]:
-        """Sums of nothing: `loss`, and the state of each metric by its name."""
+        """The state before the first batch: that of `loss`, and that of each metric, by name."""
         start: dict[str, Any] = {"loss": {"total": jnp.zeros((), jnp.float32), "count": jnp.zeros((), jnp.float32)}}
         return start | {metric.name: metric.stateless_reset_state() for metric, _ in self.metrics}
 
     def measured(self, sums: dict[str, Any], loss: Array, batch: Data, y_pred: Array, mask: Any) -> dict[str, Any]:
-        """The sums with one more batch in them; the loss counts by the number of its rows."""
+        """The sums after one more batch; the loss of a batch is weighted by its number of rows."""
         rows = jnp.float32(batch["x"].shape[0])
         after: dict[str, Any] = {
             "loss": {"total": sums["loss"]["total"] + loss * rows, "count": sums["loss"]["count"] + rows}
@@ -124,7 +124,7 @@ class ProgramSpec:
         return after
 
     def logs(self, sums: dict[str, Any]) -> Arrays:
-        """What the sums say, by name."""
+        """The loss and the metrics so far, by name."""
         loss = sums["loss"]["total"] / jnp.maximum(sums["loss"]["count"], 1)
         return {"loss": loss} | {metric.name: metric.stateless_result(sums[metric.name]) for metric, _ in self.metrics}
 
@@ -182,7 +182,7 @@ def train(spec: ProgramSpec, size: int) -> Steps:
 def evaluate(spec: ProgramSpec, size: int) -> Steps:
     """The program that measures `count` batches of `size` rows, from row `start` on.
 
-    (params, state, sums, data, start, count) -> (sums, what the last batch leaves for the next, logs)
+    (params, state, sums, data, start, count) -> (sums, states of stateful recurrent layers, logs)
     """
 
     def run(
@@ -204,7 +204,7 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
 
 
 def predict(spec: ProgramSpec) -> Steps:
-    """The program from (params, state, x) to the model's output, and to what this batch leaves for the next."""
+    """The program from (params, state, x) to the model's output, and the states of stateful recurrent layers."""
 
     def run(params: Arrays, state: Arrays, x: Array) -> tuple[Any, Arrays]:
         y, after, _, _ = spec.forward(params, state, x, training=False, key=None)

@@ -8,7 +8,7 @@ Logs = dict[str, Any] | None
 
 
 class Callback:
-    """Base of all callbacks: override the moments that you care about.
+    """Base of all callbacks: override the methods for the moments that you need.
 
     `logs` holds the numbers so far, by name, as Python floats. What a callback puts into the `logs` of
     `on_epoch_end` goes into the history and the progress line too.

@@ -86,7 +86,7 @@ class CallbackList(Callback):
 
     @user_facing
     def append(self, callback: Any) -> None:
-        """Add one callback, or a list of them, with the model and the params that the others have."""
+        """Add one callback, or a list of them, and give them the model and the params of the list."""
         added = list(_flat(callback))
         self.callbacks += added
         for each in added:
@@ -162,7 +162,7 @@ def _overrides(callback: Callback, hook: str) -> bool:
 
 
 def _plain(logs: dict[str, Any]) -> dict[str, Any]:
-    """Sorted by name, in Python floats; metrics that are dicts lie flat, those that are arrays are NumPy's."""
+    """Sorted by name, in Python floats; dicts of metrics are flattened, arrays are NumPy's."""
     plain: dict[str, Any] = {}
     for name, value in sorted(logs.items()):
         if isinstance(value, dict):

@@ -35,6 +35,8 @@ class CSVLogger(Callback, Configured):
     A number that an epoch lacks is written as NA.
 
     Args:
+        filename: the file's name.
+        separator: the character between two numbers of a row.
         append: go on in the file, under the header that it has, instead of starting it anew.
     """
 

@@ -7,7 +7,7 @@ from typing import Any
 from lamina._base.converters import count, flag, number, one_of, optional
 from lamina._base.settings import Configured, setting
 from lamina.callbacks.callback import Logs
-from lamina.callbacks.monitor import MonitorCallback, log_name
+from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
 
 
 class EarlyStopping(MonitorCallback, Configured):
@@ -17,7 +17,6 @@ class EarlyStopping(MonitorCallback, Configured):
     EarlyStopping(patience=3, restore_best_weights=True)
 
     Args:
-        mode: "min" or "max" is better; "auto" goes by the metric.
         baseline: improvements count only from this value on.
         restore_best_weights: leave the model with the weights of its best epoch, not of its last one.
         start_from_epoch: epochs before this one do not count.
@@ -27,7 +26,7 @@ class EarlyStopping(MonitorCallback, Configured):
     min_delta: float = setting(number, default=0)
     patience: int = setting(count, default=0)
     verbose: int = setting(count, default=0)
-    mode: str = setting(one_of("auto", "min", "max"), default="auto")
+    mode: Mode = setting(one_of("auto", "min", "max"), default="auto")
     baseline: float | None = setting(optional(number), default=None)
     restore_best_weights: bool = setting(flag, default=False)
     start_from_epoch: int = setting(count, default=0)

@@ -20,6 +20,9 @@ class LambdaCallback(Callback):
     0 {'loss': 0.5}
 
     Args:
+        on_epoch_begin, on_epoch_end: functions of (epoch, logs).
+        on_train_begin, on_train_end: functions of (logs).
+        on_train_batch_begin, on_train_batch_end: functions of (batch, logs).
         kwargs: a function for any other method of `Callback`, by its name.
     """
 

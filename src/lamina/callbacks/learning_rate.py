@@ -9,7 +9,7 @@ from typing import Any
 from lamina._base.converters import count, number, one_of
 from lamina._base.settings import Configured, setting
 from lamina.callbacks.callback import Callback, Logs
-from lamina.callbacks.monitor import MonitorCallback, log_name
+from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
 from lamina.errors import ArgumentError
 
 
@@ -65,8 +65,7 @@ class ReduceLROnPlateau(MonitorCallback, Configured):
     ReduceLROnPlateau(factor=0.5, patience=2)
 
     Args:
-        mode: "min" or "max" is better; "auto" goes by the metric.
-        min_delta: a smaller change than this is no improvement.
+        factor: what the rate is multiplied by.
         cooldown: epochs to wait after a reduction before counting again.
         min_lr: the learning rate never gets lower than this.
     """
@@ -75,7 +74,7 @@ class ReduceLROnPlateau(MonitorCallback, Configured):
     factor: float = setting(_factor, default=0.1)
     patience: int = setting(count, default=10)
     verbose: int = setting(count, default=0)
-    mode: str = setting(one_of("auto", "min", "max"), default="auto")
+    mode: Mode = setting(one_of("auto", "min", "max"), default="auto")
     min_delta: float = setting(number, default=1e-4)
     cooldown: int = setting(count, default=0)
     min_lr: float = setting(number, default=0.0)

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from lamina._base.frames import warn
 from lamina._base.spelling import did_you_mean
 from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import ArgumentError
 
+Mode: TypeAlias = Literal["auto", "min", "max"]
+
 
 class MonitorCallback(Callback):
-    """Reads the number called `monitor`, and knows whether it got better by more than `min_delta`."""
+    """Base of callbacks that compare a number of the logs with its best value so far.
+
+    Args:
+        monitor: the name of the number in the logs.
+        min_delta: a change that is not larger than this is no improvement.
+        mode: "min" or "max" is better; "auto" goes by the metric.
+        patience: how many epochs without an improvement are accepted.
+        verbose: 1 prints a line for each action.
+    """
 
     monitor: str
-    mode: str
+    mode: Mode
     min_delta: float
     _lamina_found: bool = False
 

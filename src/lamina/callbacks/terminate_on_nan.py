@@ -1,4 +1,4 @@
-"""End a training whose loss is lost."""
+"""End a training whose loss is NaN or infinite."""
 
 from __future__ import annotations
 

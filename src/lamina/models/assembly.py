@@ -17,7 +17,7 @@ from lamina.layers.core import InputLayer
 
 
 def append(stack: Any, layer: Any) -> None:
-    """Put a layer, or the Input, on top of a stack, and build it where the shape is known."""
+    """Add a layer, or the Input, to the end of a stack, and build it where the shape is known."""
     if isinstance(layer, InputLayer):
         _enter(stack, layer)
         return
@@ -75,7 +75,7 @@ def _refuse_unfit(stack: Any, layer: Any) -> None:
     if more := layer._lamina_call_required:
         raise StackError(
             f"{type(layer).__name__}.call wants {', '.join(more)} too; a stack is one line, which hands each layer "
-            "one tensor. Give what is more a default, or use the layer within a custom layer."
+            "one tensor. Give the extra arguments defaults, or use the layer within a custom layer."
         )
     if layer is stack:
         raise StackError("a stack cannot hold itself.")

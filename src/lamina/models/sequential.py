@@ -67,7 +67,16 @@ class Sequential(Stack):
         show_trainable: bool = False,
         layer_range: Sequence[str] | None = None,
     ) -> None:
-        """Print the layers, their output shapes and how many weights they have."""
+        """Print the layers, their output shapes and how many weights they have.
+
+        Args:
+            line_length: how many characters a line has; as many as the terminal unless told.
+            positions: where the columns end, as shares of a line.
+            print_fn: a function that gets each line, instead of `print`.
+            expand_nested: also show the layers of models that are layers here.
+            show_trainable: one more column, which says whether a layer is trained.
+            layer_range: the names of the first and the last layer that are shown.
+        """
         display.summary.summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     @user_facing
@@ -86,10 +95,13 @@ class Sequential(Stack):
         """Say how to train: the optimizer, the loss and what to measure.
 
         Args:
+            optimizer: a name, or an `Optimizer`.
             loss: a name, a `Loss`, or a function of (y_true, y_pred).
             loss_weights: a number that multiplies the loss.
-            metrics: a list of names, `Metric`s or functions; `weighted_metrics` also heed the sample weights.
-            run_eagerly: run every operation by itself, to look into a custom layer; slow. So does `jit_compile=False`.
+            metrics: a list of names, `Metric`s or functions.
+            weighted_metrics: the same, for metrics that are weighted by the sample weights.
+            run_eagerly: run every operation by itself, to look into a custom layer; slow.
+            jit_compile: False does the same as `run_eagerly=True`; "auto" and True compile.
             steps_per_execution: how many steps run between two calls of a batch callback.
             auto_scale_loss: scale the loss where the policy is mixed_float16.
         """
@@ -124,11 +136,18 @@ class Sequential(Stack):
             x: arrays, lists or a frame with one row a sample, or a stream of batches (a generator, a DataLoader).
             y: the targets, one row a sample; a stream has them in its batches.
             batch_size: rows a step; 32 unless told.
+            epochs: the number of the last epoch, counted from 1.
             verbose: 0 silent, 1 a bar, 2 a line an epoch; "auto" is 1 on a terminal and in a notebook, else 2.
+            callbacks: a `Callback`, or a list of them.
             validation_split: the share of the last rows that is held out, before shuffling.
+            validation_data: (x, y), (x, y, sample_weight) or a stream, measured after an epoch.
             shuffle: reorder the rows in each epoch; "batch" only within batches.
             class_weight: a weight for every class, or "balanced".
+            sample_weight: a weight for every row.
+            initial_epoch: the number of epochs that were trained before, where a run goes on.
             steps_per_epoch: end an epoch after so many steps.
+            validation_steps: end a validation after so many steps.
+            validation_batch_size: rows a step of the validation; `batch_size` unless told.
             validation_freq: validate every so many epochs, or after the epochs of a list (counted from 1).
 
         Raises:
@@ -161,7 +180,18 @@ class Sequential(Stack):
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """The loss, or a list (or dict) of the loss and the metrics, on all of the data."""
+        """The loss, or a list of the loss and the metrics, on all of the data.
+
+        Args:
+            x: arrays, lists or a frame with one row a sample, or a stream of batches.
+            y: the targets, one row a sample; a stream has them in its batches.
+            batch_size: rows a step; 32 unless told.
+            verbose: 0 silent, 1 a bar, 2 one line; "auto" is 1 on a terminal and in a notebook, else 2.
+            sample_weight: a weight for every row.
+            steps: end after so many steps.
+            callbacks: a `Callback`, or a list of them.
+            return_dict: return a dict by the names of the metrics.
+        """
         data = DataRequest(x, y, sample_weight, batch_size=batch_size, steps=steps)
         return loop.evaluate(self, data, RunPlan(verbose, callbacks), return_dict)
 
@@ -177,7 +207,11 @@ class Sequential(Stack):
         """The output for every row, as a NumPy array, or a tuple of them where the top layer returns several.
 
         Args:
+            x: arrays, lists or a frame with one row a sample, or a stream of batches.
             batch_size: rows at a time; as many as make a million numbers unless told.
+            verbose: 0 silent, 1 a bar, 2 one line; "auto" is 1 on a terminal and in a notebook, else 2.
+            steps: end after so many batches.
+            callbacks: a `Callback`, or a list of them.
         """
         data = DataRequest(x, batch_size=batch_size, steps=steps)
         return prediction.predict(self, data, RunPlan(verbose, callbacks))

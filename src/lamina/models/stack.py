@@ -1,4 +1,4 @@
-"""A straight stack of layers: how it is put together, built, looked at, and what it refuses."""
+"""A straight stack of layers: its layers, its build, its call and its config."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Stack(LayerChain):
 
     @user_facing
     def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Put `layer` on top."""
+        """Add `layer` as the last one."""
         append(self, layer)
 
     @user_facing
     def pop(self, rebuild: bool = True) -> Layer:
-        """Take the top layer off, and return it."""
+        """Remove the last layer, and return it."""
         if not self._lamina_chain:
             raise StackError(f"{self.name!r} has no layer to pop.")
         layer = self._lamina_chain.pop()
@@ -106,7 +106,7 @@ class Stack(LayerChain):
         return super()._lamina_host(x if x.ndim == len(wanted) else x[..., None] if x.ndim < len(wanted) else x[..., 0])
 
     def _lamina_require_layers(self) -> None:
-        """Refuse to use a stack that has nothing in it."""
+        """Refuse to use a stack without layers."""
         if not self._lamina_chain:
             raise StackError(f"{self.name!r} has no layers: add one with model.add(layer).")
 
@@ -148,7 +148,7 @@ class Stack(LayerChain):
         return x
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """The mask that the top layer passes on, once `call` has run."""
+        """The mask that the last layer passes on, once `call` has run."""
         return self._lamina.mask
 
     def __repr__(self) -> str:
