@@ -98,6 +98,13 @@ def test_every_way_to_say_the_inputs_shape(make):
     assert model.predict(X).shape == (12, 3)
 
 
+def test_a_stack_of_built_layers_has_their_weights_before_it_is_built():
+    model = lamina.Sequential([layers.Input((8,)), layers.Dense(3), layers.Dense(2)])
+    features = lamina.Sequential(model.layers[:-1])
+    assert not features.built and [w.shape for w in features.weights] == [(8, 3), (3,)]
+    np.testing.assert_array_equal(features.get_weights()[0], model.get_weights()[0])
+
+
 @pytest.mark.parametrize("first_use", ["call", "predict", "fit", "evaluate", "build", "train_on_batch"])
 def test_deferred_building(first_use):
     model = compiled(lamina.Sequential([layers.Dense(3), layers.Dense(2)]))

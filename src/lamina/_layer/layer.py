@@ -26,7 +26,8 @@ from lamina._base.spelling import free_name, to_snake_case
 from lamina._base.weight import Array, Weight
 from lamina._kernels.bits import fold
 from lamina._layer.forward import Pass, output_shape, random_key, run, run_alone, seed_of
-from lamina._layer.structure import Module, ModuleState, parts, restored_on_error, weights_by_path
+from lamina._layer.structure import ModuleState, parts, restored_on_error
+from lamina._layer.weights import WithWeights
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 from lamina.random import key_of
 
@@ -92,7 +93,7 @@ class ShapeInStack:
         return layer._lamina.shapes[self.which]
 
 
-class Layer(Module):
+class Layer(WithWeights):
     """A layer of the stack. Subclass it and write `call(x)`; write `build(input_shape)` if it has weights.
 
     >>> class Scale(Layer):
@@ -129,7 +130,6 @@ class Layer(Module):
     _lamina_batch_input_shape: Any = setting(default=None, kw_only=True, alias="batch_input_shape", in_config=False)
     _lamina_input_length: int | None = setting(default=None, kw_only=True, alias="input_length", in_config=False)
 
-    built: bool = setting(default=False, init=False)
     input_spec: InputSpec | None = setting(default=None, init=False)
     """What the layer wants of its input's shape."""
     supports_masking: ClassVar[bool] = False
@@ -344,57 +344,6 @@ class Layer(Module):
     def variable_dtype(self) -> str:
         return str(self.dtype_policy.variable_dtype)
 
-    @property
-    @user_facing
-    def weights(self) -> list[Weight]:
-        """All weights, those of the layers inside included; the states of stateful layers are not among them."""
-        return [weight for weight, _ in weights_by_path(self).values() if not weight.carried]
-
-    variables = weights
-
-    @property
-    @user_facing
-    def trainable_weights(self) -> list[Weight]:
-        """The weights that training changes."""
-        return [weight for weight, trained in weights_by_path(self).values() if trained]
-
-    trainable_variables = trainable_weights
-
-    @property
-    @user_facing
-    def non_trainable_weights(self) -> list[Weight]:
-        """The weights that training leaves alone, but that `call` may assign to."""
-        return [weight for weight, trained in weights_by_path(self).values() if not trained and not weight.carried]
-
-    non_trainable_variables = non_trainable_weights
-
-    @user_facing
-    def get_weights(self) -> list[np.ndarray[Any, Any]]:
-        """The values of `weights`, as NumPy arrays of their own."""
-        return [weight.numpy() for weight in self.weights]
-
-    @user_facing
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Assign a list like that of `get_weights`; nothing is assigned unless all of it fits."""
-        if not isinstance(weights, (list, tuple)):
-            raise ArgumentError(f"set_weights takes a list like that of get_weights, got {type(weights).__name__}.")
-        if len(weights) != len(self.weights):
-            raise ShapeError(
-                f"{self.name} has {len(self.weights)} weights, and got {len(weights)}. "
-                f"Its weights: {', '.join(f'{w.path} {w.shape}' for w in self.weights) or 'none, it is not built'}."
-            )
-        for weight, value in zip(self.weights, weights, strict=True):
-            if np.shape(value) != weight.shape:
-                raise ShapeError(f"weight {weight.path} has shape {weight.shape}, and got {np.shape(value)}.")
-        for weight, value in zip(self.weights, weights, strict=True):
-            weight.assign(value)
-
-    @user_facing
-    def count_params(self) -> int:
-        """How many numbers the weights hold."""
-        require_built(self, "count_params()")
-        return sum(int(np.prod(weight.shape)) for weight in self.weights)
-
     def _lamina_arguments(self) -> dict[str, Any]:
         own = self._lamina.arguments
         if own is None:
@@ -447,15 +396,6 @@ def weight_from_settings(layer: Any, prefix: str, shape: Any, **told: Any) -> An
         getattr(layer, f"{prefix}_{what}") for what in ("initializer", "regularizer", "constraint")
     )
     return layer.add_weight(shape, initializer, regularizer=regularizer, constraint=constraint, **told)
-
-
-def require_built(layer: Layer, what: str) -> None:
-    """Refuse what needs weights while the layer has none."""
-    if not layer.built:
-        raise NotBuiltError(
-            f"{what}: {layer.name!r} has no weights yet, they are made when its input shape is known.\n"
-            "Put Input(shape) first, or call the model on data, or build((None, ...))."
-        )
 
 
 def _named_weights_after(build: Callable[..., None]) -> Callable[..., None]:

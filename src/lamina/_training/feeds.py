@@ -32,7 +32,7 @@ class Chunk(NamedTuple):
 
 
 class ChunkLength:
-    """How many steps one call runs: as many as fill `seconds`, so that Ctrl-C and the progress bar are served often enough."""
+    """How many steps one call runs: as many as fill `seconds`, and not more, for Ctrl-C and the progress bar."""
 
     def __init__(self, steps: int | None = None, seconds: float = 0.075) -> None:
         self.fixed, self.seconds = steps is not None, seconds

@@ -13,7 +13,7 @@ from lamina._base.settings import Setting, setting
 from lamina._base.shapes import InputSpec, Shape, per_axis
 from lamina._kernels import recurrent
 from lamina._kernels.convolution import convolve
-from lamina._layer.layer import require_built
+from lamina._layer.weights import require_built
 from lamina.config import data_format
 from lamina.errors import ShapeError
 from lamina.layers.convolution.plain import not_both, window_within

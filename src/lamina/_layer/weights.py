@@ -1,0 +1,80 @@
+"""The weights of a layer and of all that it holds, as its user reads and sets them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina._base.frames import user_facing
+from lamina._base.settings import setting
+from lamina._base.weight import Weight
+from lamina._layer.structure import Module, weights_by_path
+from lamina.errors import ArgumentError, NotBuiltError, ShapeError
+
+
+class WithWeights(Module):
+    """The part of a layer that shows its weights."""
+
+    built: bool = setting(default=False, init=False)
+
+    @property
+    @user_facing
+    def weights(self) -> list[Weight]:
+        """All weights, those of the layers inside included; the states of stateful layers are not among them."""
+        return [weight for weight, _ in weights_by_path(self).values() if not weight.carried]
+
+    variables = weights
+
+    @property
+    @user_facing
+    def trainable_weights(self) -> list[Weight]:
+        """The weights that training changes."""
+        return [weight for weight, trained in weights_by_path(self).values() if trained]
+
+    trainable_variables = trainable_weights
+
+    @property
+    @user_facing
+    def non_trainable_weights(self) -> list[Weight]:
+        """The weights that training leaves alone, but that `call` may assign to."""
+        return [weight for weight, trained in weights_by_path(self).values() if not trained and not weight.carried]
+
+    non_trainable_variables = non_trainable_weights
+
+    @user_facing
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """The values of `weights`, as NumPy arrays of their own."""
+        return [weight.numpy() for weight in self.weights]
+
+    @user_facing
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Assign a list like that of `get_weights`; nothing is assigned unless all of it fits."""
+        if not isinstance(weights, (list, tuple)):
+            raise ArgumentError(f"set_weights takes a list like that of get_weights, got {type(weights).__name__}.")
+        if len(weights) != len(self.weights):
+            raise ShapeError(
+                f"{self.name} has {len(self.weights)} weights, and got {len(weights)}. "
+                f"Its weights: {', '.join(f'{w.path} {w.shape}' for w in self.weights) or 'none, it is not built'}."
+            )
+        for weight, value in zip(self.weights, weights, strict=True):
+            if np.shape(value) != weight.shape:
+                raise ShapeError(f"weight {weight.path} has shape {weight.shape}, and got {np.shape(value)}.")
+        for weight, value in zip(self.weights, weights, strict=True):
+            weight.assign(value)
+
+    @user_facing
+    def count_params(self) -> int:
+        """How many numbers the weights hold."""
+        require_built(self, "count_params()")
+        return sum(int(np.prod(weight.shape)) for weight in self.weights)
+
+
+def require_built(layer: WithWeights, what: str) -> None:
+    """Refuse what needs weights while the layer has none."""
+    if not layer.built:
+        raise NotBuiltError(
+            f"{what}: {layer.name!r} has no weights yet, they are made when its input shape is known.\n"
+            "Put Input(shape) first, or call the model on data, or build((None, ...))."
+        )
