@@ -10,7 +10,10 @@ import pytest
 from jax.test_util import check_grads
 
 from lamina import losses
+from lamina._base.spelling import to_snake_case
 from lamina.errors import ArgumentError, LabelError, LaminaWarning, UnknownAttributeError, UnknownNameError
+from lamina.losses.loss import reads_logits, registry
+from lamina.losses.missing import LOSSES
 
 REDUCTIONS = ["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None]
 N = 6
@@ -325,16 +328,17 @@ def test_crossentropy_by_the_shapes():
     later = losses.get("crossentropy")
     for kind, (y, p) in [("Binary", YES_NO[0]), ("SparseCategorical", CLASSES[0]), ("Categorical", ONE_HOT[0])]:
         same(later(y, p), getattr(losses, f"{kind}Crossentropy")()(y, p))
-    assert losses.Crossentropy(from_logits=True)._lamina_fitting((8, 3), (8, 3)).from_logits
+    assert losses.get(losses.Crossentropy(from_logits=True), y_shape=(8, 3), output_shape=(8, 3)).from_logits
 
 
-def test_what_a_loss_expects_of_the_model():
-    assert losses.BinaryCrossentropy()._lamina_expects == "probabilities"
-    assert losses.SparseCategoricalCrossentropy(from_logits=True)._lamina_expects == "logits"
-    assert losses.MeanSquaredError()._lamina_expects is None
-    assert not losses.MeanSquaredError().from_logits
-    assert losses.LossFunction(lambda y, p: y - p)._lamina_expects is None
-    assert losses.LossFunction(losses.binary_crossentropy, from_logits=True)._lamina_expects == "logits"
+def test_which_losses_read_logits():
+    assert not reads_logits(losses.BinaryCrossentropy())
+    assert reads_logits(losses.SparseCategoricalCrossentropy(from_logits=True))
+    assert not reads_logits(losses.MeanSquaredError())
+    assert not hasattr(losses.MeanSquaredError(), "from_logits")
+    assert not reads_logits(losses.LossFunction(lambda y, p: y - p))
+    assert reads_logits(losses.LossFunction(losses.binary_crossentropy, from_logits=True))
+    assert not reads_logits(None)
 
 
 @pytest.mark.parametrize(
@@ -407,3 +411,53 @@ def test_wrong_arguments():
         losses.Loss()(1.0, 2.0)
     with pytest.raises(UnknownAttributeError, match="'MeanSquaredError'"):
         losses.MeanSquareError  # noqa: B018
+
+
+def test_settings_by_position_as_in_keras():
+    def config(module):
+        return [
+            module.MeanSquaredError("sum", "mine").get_config(),
+            module.MeanAbsoluteError("none").get_config(),
+            module.BinaryCrossentropy(True, 0.1, 1, "sum", "mine").get_config(),
+            module.CategoricalCrossentropy(False, 0.2, -1, "mean").get_config(),
+            module.SparseCategoricalCrossentropy(True, 3, "sum", -1, "mine").get_config(),
+        ]
+
+    assert config(losses) == config(keras.losses)
+    assert losses.MeanSquaredError("sum", "mine", "float16").dtype == "float16"
+    assert losses.MeanSquaredError().dtype == keras.losses.MeanSquaredError().dtype == "float32"
+    assert losses.Loss("mine", "sum", "float16").reduction == "sum"
+    assert losses.Crossentropy(True, "sum", "mine").from_logits
+
+
+def test_what_keras_has_and_we_have_not_is_no_misspelling():
+    """The list of what is missing is the difference between Keras and this package."""
+    theirs = set(dir(keras.losses)) | set(keras.src.losses.ALL_OBJECTS_DICT)
+    theirs = {to_snake_case(name) for name in theirs if not name.startswith("_")}
+    assert theirs - {to_snake_case(name) for name in {*registry.named, *losses.__all__}} == LOSSES
+    for name in ("hinge", "Hinge", "CategoricalHinge", "KLD"):
+        with pytest.raises(UnknownNameError) as error:
+            losses.get(name)
+        names = "bce, binary_crossentropy, cat" if name.islower() else "BCE, BinaryCrossentropy, Cat"
+        said = f"no loss is called {name!r}. Keras has it; Lamina does not have it yet.\nThere are: {names}"
+        assert str(error.value).startswith(said)
+    with pytest.raises(
+        UnknownAttributeError, match=r"'BinaryFocalCrossentropy'\. Keras has it; Lamina does not have it yet"
+    ):
+        losses.BinaryFocalCrossentropy  # noqa: B018
+    with pytest.raises(ImportError, match=r"'Huber' from 'lamina\.losses'\. Keras has it; Lamina does not have it yet"):
+        from lamina.losses import Huber  # noqa: F401
+
+
+def test_a_users_loss_may_use_any_name():
+    class Own(losses.Loss):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.compute_dtype, self.kwargs, self.expects, self.fn = "mine", {"a": 1}, 2, None
+
+        def call(self, y_true, y_pred):
+            return jnp.abs(y_true - y_pred)[:, 0]
+
+    assert float(Own()([[1.0], [2.0]], [[0.0], [0.0]])) == 1.5
+    theirs = {name for name in dir(keras.losses.MeanSquaredError()) if not name.startswith("_")}
+    assert {name for name in dir(losses.MeanSquaredError()) if not name.startswith("_")} <= theirs

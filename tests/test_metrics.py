@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from lamina import losses, metrics
+from lamina._base.spelling import to_snake_case
 from lamina._training.fingerprint import fingerprint
 from lamina.errors import ArgumentError, LabelError, UnknownAttributeError, UnknownNameError
-from lamina.metrics.metric import updated_state
+from lamina.losses.missing import METRICS
+from lamina.metrics.metric import registry, updated_state
 from lamina.metrics.reduction import SampleMean
 
 N = 6
@@ -246,7 +248,7 @@ def test_own_class_on_top_of_mean():
     class Small(SampleMean):  # the short style: settings as fields
         below: float = 1.0
 
-        def values(self, y_true, y_pred):
+        def _lamina_values(self, y_true, y_pred):
             return jnp.abs(y_true - y_pred) < self.below
 
     same(Small(below=0.5)(y, p), np.mean(np.abs(y - p) < 0.5))
@@ -420,3 +422,45 @@ def test_wrong_arguments():
         metrics.MeanMetricWrapper("mse")
     with pytest.raises(UnknownAttributeError, match="'BinaryAccuracy'"):
         metrics.BinaryAcuracy  # noqa: B018
+
+
+def test_settings_by_position_as_in_keras():
+    def config(module):
+        return [
+            module.Mean("mine", "float16").get_config(),
+            module.MeanSquaredError("mine").get_config(),
+            module.BinaryAccuracy("mine", None, 0.3).get_config(),
+            module.SparseCategoricalCrossentropy("mine", "float32", True, 3, 1).get_config(),
+        ]
+
+    assert config(metrics) == config(keras.metrics)
+    assert metrics.Metric("float16", "mine").dtype == "float16"
+
+
+def test_what_keras_has_and_we_have_not_is_no_misspelling():
+    """The list of what is missing is the difference between Keras and this package."""
+    theirs = set(dir(keras.metrics)) | set(keras.src.metrics.ALL_OBJECTS_DICT)
+    theirs = {to_snake_case(name) for name in theirs if not name.startswith("_")}
+    ours = {*registry.named, *losses.loss.registry.named, *metrics.__all__}
+    assert theirs - {to_snake_case(name) for name in ours} == METRICS
+    for name in ("auc", "AUC", "Precision", "sparse_top_k_categorical_accuracy"):
+        with pytest.raises(UnknownNameError) as error:
+            metrics.get(name, y_shape=(8, 1), output_shape=(8, 1))
+        names = "acc, accuracy, bce, bin" if name.islower() else "Accuracy, BCE, BinaryAccuracy, "
+        said = f"no metric is called {name!r}. Keras has it; Lamina does not have it yet.\nThere are: {names}"
+        assert str(error.value).startswith(said)
+    with pytest.raises(
+        UnknownAttributeError, match=r"'TopKCategoricalAccuracy'\. Keras has it; Lamina does not have it yet"
+    ):
+        metrics.TopKCategoricalAccuracy  # noqa: B018
+
+
+def test_a_users_metric_may_use_any_name():
+    class Own(metrics.Mean):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.values, self.starts, self.running, self.fn = [1], "a", 2, None
+
+    assert float(Own()([1.0, 2.0])) == 1.5
+    theirs = {name for name in dir(keras.metrics.MeanSquaredError()) if not name.startswith("_")}
+    assert {name for name in dir(metrics.MeanSquaredError()) if not name.startswith("_")} <= theirs

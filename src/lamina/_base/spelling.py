@@ -62,6 +62,12 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"There are: {', '.join(sorted(alike or names))}." if len(names) <= 40 else ""
 
 
+def not_here_yet(name: str, names: Iterable[str]) -> str:
+    """A hint for a name that Keras has, and Lamina has not yet: those that there are."""
+    alike = [each for each in names if each.islower() == name.islower()]
+    return f"Keras has it; Lamina does not have it yet.\nThere are: {', '.join(sorted(alike))}."
+
+
 class MissingAttributeError(UnknownAttributeError):
     """Finds the nearest names only when its message is read, since `hasattr` and `getattr` throw most away."""
 

@@ -18,6 +18,8 @@ from lamina.losses import (
     MeanSquaredError,
     SparseCategoricalCrossentropy,
 )
+from lamina.losses.crossentropies import fitting
+from lamina.losses.loss import reads_logits
 
 if TYPE_CHECKING:
     from lamina._data.arrays import HostArray
@@ -82,7 +84,7 @@ def fit_loss(
             f"the loss {_name(loss)} needs targets, and y is None. Give them: fit(x, y), or batches (x, y)."
         )
     if isinstance(loss, Crossentropy):
-        loss = loss._lamina_fitting(y.shape, output_shape)
+        loss = fitting(loss, y.shape, output_shape)
     for kinds, rules in RULES:
         if isinstance(loss, kinds):
             for rule in rules:
@@ -98,7 +100,7 @@ def fit_loss(
 def fit_values(loss: Any, y: HostArray, output_shape: Shape) -> None:
     """Of what `fit_loss` looks at, what another batch of the same shapes may hold."""
     if isinstance(loss, Crossentropy):
-        loss = loss._lamina_fitting(y.shape, output_shape)
+        loss = fitting(loss, y.shape, output_shape)
     for kinds, rules in RULES:
         if isinstance(loss, kinds):
             for rule in rules:
@@ -258,7 +260,7 @@ def _classes_in_regression(loss: Loss, y: HostArray, metrics: Iterable[Any], cla
 
 def _probabilities(loss: Loss, last_activation: str | None) -> None:
     """Warn where the last layer gives numbers of another kind than the loss reads."""
-    name, logits = type(loss).__name__, getattr(loss, "from_logits", False)
+    name, logits = type(loss).__name__, reads_logits(loss)
     fitting = "sigmoid" if isinstance(loss, BinaryCrossentropy) else "softmax"
     if logits and last_activation in ("sigmoid", "softmax"):
         warn(

@@ -1,16 +1,17 @@
-"""Losses: how far the predictions are from the targets, as one number to make smaller.
+"""Losses: how far the predictions are from the targets, as one number that training makes smaller.
 
-Each loss is a function of `(y_true, y_pred)` with one value per sample, and a class that holds its settings, weighs
-those values and reduces them. Where a formula has a corner, its slope there is Keras's on JAX.
+Each loss is a function of `(y_true, y_pred)` that returns one value per sample, and a class that holds the settings,
+multiplies those values by the weights and reduces them. Where a formula has no derivative, the gradient is the one
+that Keras has on JAX.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+from lamina._base.arguments import Config
 from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.settings import Configured, serialize
+from lamina._base.shapes import Shape
 from lamina.errors import ArgumentError
 from lamina.losses.crossentropies import (
     BinaryCrossentropy,
@@ -19,9 +20,11 @@ from lamina.losses.crossentropies import (
     SparseCategoricalCrossentropy,
     binary_crossentropy,
     categorical_crossentropy,
+    fitting,
     sparse_categorical_crossentropy,
 )
-from lamina.losses.loss import Loss, LossFunction, registry
+from lamina.losses.loss import Loss, LossFunction, function, registry
+from lamina.losses.missing import LOSSES
 from lamina.losses.regression import MeanAbsoluteError, MeanSquaredError, mean_absolute_error, mean_squared_error
 
 __all__ = [
@@ -33,34 +36,34 @@ __all__ = [
 
 
 @user_facing
-def get(identifier: Any, *, y_shape: Any = None, output_shape: Any = None) -> Loss | None:
+def get(identifier: object, *, y_shape: Shape | None = None, output_shape: Shape | None = None) -> Loss | None:
     """The loss for a name, a class, a config, a function or an object; None stays None.
 
     >>> get("mse")
     MeanSquaredError(name='mean_squared_error')
 
     Args:
-        y_shape, output_shape: with the batch axis; they settle at once which loss "crossentropy" is.
+        y_shape, output_shape: with the batch axis; they decide which loss "crossentropy" is.
     """
     return _as_loss(registry.get(identifier), y_shape, output_shape)
 
 
 @user_facing
-def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Loss | None:
+def deserialize(name: str | Config, custom_objects: Config | None = None) -> Loss | None:
     """The loss that `serialize` described; `custom_objects` says what the user's own names stand for."""
     return _as_loss(registry.including(custom_objects).get(name))
 
 
-def _as_loss(found: Any, y_shape: Any = None, output_shape: Any = None) -> Loss | None:
-    if isinstance(found, Crossentropy) and output_shape is not None:
-        return found._lamina_fitting(y_shape, output_shape)
+def _as_loss(found: object, y_shape: Shape | None = None, output_shape: Shape | None = None) -> Loss | None:
+    if isinstance(found, Crossentropy) and y_shape is not None and output_shape is not None:
+        return fitting(found, y_shape, output_shape)
     if found is None or isinstance(found, Loss):
         return found
     if isinstance(found, Configured):
         raise ArgumentError(f"expected a loss, got {found!r}.")
     if str(getattr(found, "__module__", "")).startswith(__name__):
-        return registry.get(found.__name__)  # type: ignore[no-any-return]
-    return LossFunction(found)
+        return registry.get(getattr(found, "__name__", ""))  # type: ignore[no-any-return]
+    return LossFunction(function(found))
 
 
-public(__name__, __all__)
+public(__name__, __all__, missing=LOSSES)

@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from lamina import dtypes
 from lamina._base.converters import flag, integer, optional, rate
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
+from lamina._base.shapes import Shape
 from lamina._base.weight import Array
-from lamina.losses.loss import Loss, floating, floats, matched, registry, unfit
+from lamina.losses.loss import (
+    DType,
+    Loss,
+    Reduction,
+    floating,
+    floats,
+    matched,
+    reduction_word,
+    registry,
+    unfit,
+)
+
+
+class Smoothed(Loss):
+    """A crossentropy whose labels can be smoothed.
+
+    Args:
+        axis: the axis that the values are averaged or summed over.
+    """
+
+    from_logits: bool = setting(flag, default=False)
+    label_smoothing: float = setting(rate, default=0.0)
+    axis: int = setting(integer, default=-1)
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            from_logits: bool = False,
+            label_smoothing: float = 0.0,
+            axis: int = -1,
+            reduction: Reduction = "sum_over_batch_size",
+            name: str | None = None,
+            dtype: DType = None,
+        ) -> None: ...
 
 
 @user_facing
 def binary_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Array:
     """The values of `BinaryCrossentropy`: (batch, ..., n) -> (batch, ...)."""
     y, p = matched(*floats(y_true, y_pred))
@@ -32,28 +69,25 @@ def binary_crossentropy(
 
 
 @registry.add("bce", "BCE")
-class BinaryCrossentropy(Loss):
+class BinaryCrossentropy(Smoothed, init=False):
     """For yes-or-no labels, (batch, ..., n): `mean(-y log(p) - (1 - y) log(1 - p))` over `axis`.
 
     >>> BinaryCrossentropy()([[1.0], [0.0]], [[0.5], [0.5]])
     Array(0.6931472, dtype=float32)
 
     Args:
-        from_logits: the predictions go through a sigmoid here; else they are probabilities, kept 1e-7 off 0 and 1.
-        label_smoothing: moves the labels this share of the way to 0.5.
+        from_logits: the predictions go through a sigmoid here; else they are probabilities, and are clipped to
+            1e-7 ... 1 - 1e-7.
+        label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / 2`.
     """
 
-    from_logits: bool = setting(flag, default=False)
-    label_smoothing: float = setting(rate, default=0.0)
-    axis: int = setting(integer, default=-1)
-
-    def call(self, y_true: Any, y_pred: Any) -> Array:
+    def call(self, y_true: Array, y_pred: Array) -> Array:
         return binary_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
 
 
 @user_facing
 def categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Array:
     """The values of `CategoricalCrossentropy`: (batch, ..., classes) -> (batch, ...)."""
     y, p = floats(y_true, y_pred)
@@ -68,28 +102,25 @@ def categorical_crossentropy(
 
 
 @registry.add()
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(Smoothed, init=False):
     """For one-hot labels, (batch, ..., classes): `-sum(y log(p))` over `axis`.
 
     >>> CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])
     Array(0.6931472, dtype=float32)
 
     Args:
-        from_logits: the predictions go through a softmax here; else they are probabilities, made to sum to 1.
-        label_smoothing: moves the labels this share of the way to 1 / classes.
+        from_logits: the predictions go through a softmax here; else they are probabilities, and are divided by
+            their sum.
+        label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / classes`.
     """
 
-    from_logits: bool = setting(flag, default=False)
-    label_smoothing: float = setting(rate, default=0.0)
-    axis: int = setting(integer, default=-1)
-
-    def call(self, y_true: Any, y_pred: Any) -> Array:
+    def call(self, y_true: Array, y_pred: Array) -> Array:
         return categorical_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
 
 
 @user_facing
 def sparse_categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Array:
     """The values of `SparseCategoricalCrossentropy`: (batch, ...) and (batch, ..., classes) -> (batch, ...)."""
     y, p = jnp.asarray(y_true), floating(y_pred)
@@ -105,7 +136,7 @@ def sparse_categorical_crossentropy(
     y = y.astype("int32")
     if ignore_class is not None:
         keep = y != ignore_class
-        p = jnp.where(jnp.expand_dims(keep, axis), p, 1)  # no NaN comes back from what is ignored
+        p = jnp.where(jnp.expand_dims(keep, axis), p, 1)  # so that an ignored prediction gives no NaN in the gradient
     of_class = jax.lax.broadcasted_iota("int32", p.shape, axis) == jnp.expand_dims(y, axis)
     values = -jnp.sum(jnp.where(of_class, _log_probabilities(p, from_logits, axis), 0), axis=axis)
     return values if ignore_class is None else jnp.where(keep, values, 0)
@@ -119,25 +150,39 @@ class SparseCategoricalCrossentropy(Loss):
     Array(0.6931472, dtype=float32)
 
     Args:
-        from_logits: the predictions go through a softmax here; else they are probabilities, made to sum to 1.
+        from_logits: the predictions go through a softmax here; else they are probabilities, and are divided by
+            their sum.
         ignore_class: targets of this class do not count, and a mean is taken over the others.
-        axis: where the classes are.
+        axis: the axis of the predictions along which the classes lie.
     """
 
     from_logits: bool = setting(flag, default=False)
     ignore_class: int | None = setting(optional(integer), default=None)
-    axis: int = setting(integer, default=-1, kw_only=True)
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+    axis: int = setting(integer, default=-1)
 
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"dtype", "axis"})
 
-    def call(self, y_true: Any, y_pred: Any) -> Array:
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            from_logits: bool = False,
+            ignore_class: int | None = None,
+            reduction: Reduction = "sum_over_batch_size",
+            axis: int = -1,
+            name: str | None = None,
+            dtype: DType = None,
+        ) -> None: ...
+
+    def call(self, y_true: Array, y_pred: Array) -> Array:
         return sparse_categorical_crossentropy(y_true, y_pred, self.from_logits, self.ignore_class, self.axis)
 
     def _lamina_counted(self, y_true: Array, values: Array) -> Array | None:
         return None if self.ignore_class is None else y_true.reshape(values.shape) != self.ignore_class
 
 
-def kind_of(y_shape: Any, output_shape: Any) -> str:
+def kind_of(y_shape: Shape, output_shape: Shape) -> str:
     """Keras's rule for "accuracy" and "crossentropy": binary, sparse_categorical or categorical, by the shapes."""
     if output_shape[-1] == 1:
         return "binary"
@@ -147,25 +192,44 @@ def kind_of(y_shape: Any, output_shape: Any) -> str:
 
 @registry.add("ce")
 class Crossentropy(Loss):
-    """The binary, sparse or categorical crossentropy, whichever the shapes call for.
+    """The binary, sparse categorical or categorical crossentropy: the shapes of targets and predictions decide.
 
-    >>> Crossentropy()._lamina_fitting((None, 1), (None, 3))
-    SparseCategoricalCrossentropy(name='crossentropy')
+    >>> Crossentropy()([1, 0], [[0.5, 0.5], [0.5, 0.5]])
+    Array(0.6931472, dtype=float32)
+
+    Args:
+        from_logits: the predictions go through a sigmoid or a softmax here; else they are probabilities.
     """
 
     from_logits: bool = setting(flag, default=False)
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
 
-    def _lamina_fitting(self, y_shape: Any, output_shape: Any) -> Loss:
-        """The loss for these shapes, both with the batch axis."""
-        kind: type[Loss] = registry.find(f"{kind_of(y_shape, output_shape)}_crossentropy")
-        return kind(**self.get_config())
+    if TYPE_CHECKING:
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self._lamina_fitting(y_true.shape, y_pred.shape).call(y_true, y_pred)
+        def __init__(
+            self,
+            from_logits: bool = False,
+            reduction: Reduction = "sum_over_batch_size",
+            name: str | None = None,
+            dtype: DType = None,
+        ) -> None: ...
+
+    def call(self, y_true: Array, y_pred: Array) -> Array:
+        return fitting(self, y_true.shape, y_pred.shape).call(y_true, y_pred)
+
+
+def fitting(loss: Crossentropy, y_shape: Shape, output_shape: Shape) -> Loss:
+    """The crossentropy for these shapes, both with the batch axis, with the settings of `loss`.
+
+    >>> fitting(Crossentropy(), (None, 1), (None, 3))
+    SparseCategoricalCrossentropy(name='crossentropy')
+    """
+    kind: type[Loss] = registry.find(f"{kind_of(y_shape, output_shape)}_crossentropy")
+    return kind(**loss.get_config())
 
 
 def _log_probabilities(y_pred: Array, from_logits: bool, axis: int) -> Array:
-    """log(softmax), or the log of probabilities that are made to sum to one and clipped."""
+    """log(softmax), or the log of the predictions, divided by their sum and clipped."""
     if from_logits:
         return jax.nn.log_softmax(y_pred, axis)
     share = y_pred / jnp.sum(y_pred, axis, keepdims=True)

@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from lamina import dtypes
+from lamina._base.arguments import Config, Function
 from lamina._base.converters import one_of
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
-from lamina._base.settings import Configured, setting
+from lamina._base.settings import Configured, Converted, State, setting
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError, LabelError
+from lamina.losses.missing import LOSSES
 
-registry = Registry("loss")
+registry = Registry("loss", missing=LOSSES)
+
+Name: TypeAlias = Converted[str | None, str]
+"""A name; None is the class's name in snake_case."""
+DType: TypeAlias = DTypeLike | dtypes.DTypePolicy | None
+Reduction: TypeAlias = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"] | None
+reduction_word = one_of(*get_args(get_args(Reduction)[0]), None)
 
 
-def precision(dtype: Any) -> str | None:
+def precision(dtype: DType) -> str | None:
     """The dtype that a name, a dtype or a policy computes in; None stays None."""
     return None if dtype is None else dtypes.get(dtype).compute_dtype
 
 
+@dataclass
+class LossState(State):
+    """What a loss knows while it is used, beyond its settings."""
+
+    dtype: str | None = None
+    """The dtype that the user chose."""
+    floatx: str = field(default_factory=dtypes.floatx)
+    """The default float when the loss was made."""
+
+    def compiled_in(self) -> list[tuple[str, Any]]:
+        return [("dtype", self.dtype), ("floatx", self.floatx)]
+
+
 class Loss(Configured):
-    """A loss of any shapes that its `call(y_true, y_pred)` takes; `call` gives one value per sample, (batch, ...).
+    """A loss for shapes that its `call(y_true, y_pred)` takes; `call` returns one value per sample, (batch, ...).
 
     >>> class Quartic(Loss):
     ...     def call(self, y_true, y_pred):
@@ -33,39 +56,34 @@ class Loss(Configured):
     >>> Quartic()([[1.0, 2.0]], [[0.0, 0.0]])
     Array(8.5, dtype=float32)
 
-    `call` gets both as float32 (float64 if the predictions are), whatever the model computes in.
+    `call` gets both as float32 (as float64 if the predictions are), whichever dtype the model computes in.
 
     Args:
+        name: by default the name of the class in snake_case.
         reduction: "sum_over_batch_size" or "mean" is sum(values * weights) / number of values; "sum" does not
-            divide, "mean_with_sample_weight" divides by sum(weights), "none" or None keeps the values apart.
-        dtype: what to compute in instead.
+            divide; "mean_with_sample_weight" divides by sum(weights); "none" or None returns all values.
+        dtype: the dtype to compute in, instead of float32.
     """
 
-    reduction: str | None = setting(
-        one_of("sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None),
-        default="sum_over_batch_size",
-        kw_only=True,
-    )
-    name: str | None = setting(default=None, kw_only=True)
-    dtype: str | None = setting(precision, default=None, kw_only=True)
+    name: Name = setting(default=None)
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+    _lamina_dtype: DType = setting(precision, default=None, alias="dtype")
 
+    _lamina: LossState = setting(init=False)
+    _lamina_state: ClassVar[type[State]] = LossState
     _lamina_module: ClassVar[str | None] = "keras.losses"
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"dtype"})
-    """Settings that Keras's configs lack, and that ours hold only where they are not the default."""
-    from_logits = False
+    """Settings that Keras's configs lack; our configs have them only where they differ from the default."""
 
     def __post_init__(self) -> None:
         self.name = self.name or to_snake_case(type(self).__name__)
-        self.compute_dtype = self.dtype or dtypes.floatx()
 
     @property
-    def _lamina_expects(self) -> str | None:
-        """What the model's output should be: "probabilities", "logits", or None where any number will do."""
-        if self.from_logits:
-            return "logits"
-        return "probabilities" if "from_logits" in self._lamina_fields else None
+    def dtype(self) -> str:
+        """The dtype that the loss is computed in."""
+        return self._lamina.dtype or self._lamina.floatx
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Array, y_pred: Array) -> Array:
         """One value per sample."""
         raise NotImplementedError(f"{type(self).__name__} needs a method call(self, y_true, y_pred).")
 
@@ -74,16 +92,23 @@ class Loss(Configured):
         return None
 
     @user_facing
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, mask: Any = None) -> Array:
+    def __call__(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        mask: ArrayLike | None = None,
+    ) -> Array:
         """The loss, reduced.
 
         Args:
-            sample_weight: one weight per sample, (batch,), or per value; an axis that it lacks shares its weights.
+            sample_weight: one weight per sample, (batch,), or per value; along an axis that it lacks, all values
+                have the same weight.
             mask: booleans, one per value; the False ones do not count, and a mean is taken over the others.
         """
         y_pred = jnp.asarray(y_pred)
-        wide = self.dtype is None and y_pred.dtype == jnp.float64
-        y_pred = y_pred.astype("float64" if wide else self.compute_dtype)
+        wide = self._lamina.dtype is None and y_pred.dtype == jnp.float64
+        y_pred = y_pred.astype("float64" if wide else self.dtype)
         y_true = jnp.asarray(y_true, y_pred.dtype)
         values = self.call(y_true, y_pred)
         if values is None:
@@ -94,18 +119,23 @@ class Loss(Configured):
             mask = counted if mask is None else jnp.logical_and(*aligned(counted, jnp.asarray(mask, bool), "mask"))
         return reduced(values, sample_weight, mask, self.reduction)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         config = super().get_config()
         return {
             n: v for n, v in config.items() if n not in self._lamina_implicit or v != self._lamina_fields[n].default
         }
 
 
-def function(value: Any) -> Callable[..., Any]:
+def reads_logits(loss: object) -> bool:
+    """Whether a loss takes predictions that no sigmoid or softmax was applied to."""
+    return bool(getattr(loss, "from_logits", False) or getattr(loss, "_fn_kwargs", {}).get("from_logits"))
+
+
+def function(value: object) -> Function:
     """A function of targets and predictions."""
     if not callable(value):
         raise ArgumentError(f"expected a function of (y_true, y_pred), got {value!r}.")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 class LossFunction(Loss):
@@ -113,27 +143,31 @@ class LossFunction(Loss):
 
     >>> LossFunction(lambda y_true, y_pred: jnp.max(jnp.abs(y_true - y_pred), axis=-1))([[1.0, 2.0]], [[0.0, 0.0]])
     Array(2., dtype=float32)
+
+    Args:
+        fn: the function.
+        kwargs: arguments that each call of the function gets, such as `from_logits=True`.
     """
 
     def __init__(
         self,
-        fn: Callable[..., Any],
-        reduction: str | None = "sum_over_batch_size",
+        fn: Function,
+        reduction: Reduction = "sum_over_batch_size",
         name: str | None = None,
-        dtype: Any = None,
-        **kwargs: Any,
+        dtype: DType = None,
+        **kwargs: object,
     ) -> None:
         name = name or getattr(fn, "name", None) or getattr(fn, "__name__", None)
         super().__init__(reduction=reduction, name=name, dtype=dtype)
-        self.fn, self.kwargs = function(fn), kwargs
-        self.from_logits = bool(kwargs.get("from_logits", False))
+        self.fn, self._fn_kwargs = function(fn), kwargs
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return self.fn(*same_rank(y_true, y_pred), **self.kwargs)
+    def call(self, y_true: Array, y_pred: Array) -> Array:
+        values: Array = self.fn(*same_rank(y_true, y_pred), **self._fn_kwargs)
+        return values
 
 
 def same_rank(a: Array, b: Array) -> tuple[Array, Array]:
-    """Let (n,) and (n, 1) both be (n, 1); of longer shapes, drop a last axis of 1 that the other one lacks."""
+    """Two arrays of one rank: (n,) becomes (n, 1) beside (n, 1); of longer shapes, a last axis of 1 is dropped."""
     if a.ndim == b.ndim + 1 and a.shape[-1] == 1:
         return (a, b[:, None]) if b.ndim == 1 else (a[..., 0], b)
     if b.ndim == a.ndim + 1 and b.shape[-1] == 1:
@@ -141,17 +175,17 @@ def same_rank(a: Array, b: Array) -> tuple[Array, Array]:
     return a, b
 
 
-def matched(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
-    """Targets and predictions of one shape; Keras would spread (n, 1) over (n, 3) without a word."""
-    y_true, y_pred = same_rank(jnp.asarray(y_true), jnp.asarray(y_pred))
-    if y_true.shape == y_pred.shape or 0 in (y_true.ndim, y_pred.ndim):
-        return y_true, y_pred
-    wanted, given = (x.shape[-1] if x.ndim > 1 else 1 for x in (y_true, y_pred))
+def matched(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array]:
+    """Targets and predictions of one shape; other shapes are an error, where Keras broadcasts (n, 1) to (n, 3)."""
+    y, p = same_rank(jnp.asarray(y_true), jnp.asarray(y_pred))
+    if y.shape == p.shape or 0 in (y.ndim, p.ndim):
+        return y, p
+    wanted, given = (x.shape[-1] if x.ndim > 1 else 1 for x in (y, p))
     if wanted == given:
-        raise unfit(y_true, y_pred)
+        raise unfit(y, p)
     raise unfit(
-        y_true,
-        y_pred,
+        y,
+        p,
         f"The targets have {wanted} column{'s' * (wanted != 1)}, the model gives {given}: "
         f"end the stack with Dense({wanted})"
         + (", or, for class numbers, take the loss 'sparse_categorical_crossentropy'." if wanted == 1 else "."),
@@ -164,20 +198,20 @@ def unfit(y_true: Array, y_pred: Array, advice: str = "") -> LabelError:
     return LabelError(text.rstrip())
 
 
-def floating(x: Any) -> Array:
-    """An array of floats: whole numbers become float32, the others stay what they are."""
+def floating(x: ArrayLike) -> Array:
+    """An array of floats: whole numbers become float32, floats keep their dtype."""
     array = jnp.asarray(x)
     return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype("float32")
 
 
-def floats(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+def floats(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array]:
     """Both as floats of the predictions' dtype."""
-    y_pred = floating(y_pred)
-    return jnp.asarray(y_true, y_pred.dtype), y_pred
+    p = floating(y_pred)
+    return jnp.asarray(y_true, p.dtype), p
 
 
 def aligned(values: Array, weights: Array, what: str) -> tuple[Array, Array]:
-    """Values and weights of one rank, where the weights' axes are the first ones of the values."""
+    """Values and weights of one rank; the axes that the weights have are the first ones of the values."""
     values, weights = same_rank(values, weights)
     if weights.ndim < values.ndim:
         weights = weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
@@ -190,13 +224,18 @@ def aligned(values: Array, weights: Array, what: str) -> tuple[Array, Array]:
     return values, weights
 
 
-def ratio(a: Any, b: Array) -> Array:
+def ratio(a: Array | float, b: Array) -> Array:
     """`a / b`, and 0 where b is 0."""
     return jnp.where(b == 0, jnp.zeros_like(b), a / jnp.where(b == 0, jnp.ones_like(b), b))
 
 
-def reduced(values: Array, sample_weight: Any = None, mask: Any = None, reduction: str | None = "mean") -> Array:
-    """The values weighed, masked and reduced, in their dtype."""
+def reduced(
+    values: Array,
+    sample_weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    reduction: Reduction = "mean",
+) -> Array:
+    """The values times their weights, without the masked ones, reduced, in their dtype."""
     weights = None
     if mask is not None:
         weights = jnp.asarray(mask, values.dtype)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lamina import losses
+from lamina._base.arguments import Config
 from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.settings import Configured, serialize
+from lamina._base.shapes import Shape
 from lamina.errors import ArgumentError
 from lamina.losses import (
     binary_crossentropy,
@@ -17,7 +17,9 @@ from lamina.losses import (
     sparse_categorical_crossentropy,
 )
 from lamina.losses.crossentropies import kind_of
+from lamina.losses.loss import function, reads_logits
 from lamina.losses.loss import registry as loss_registry
+from lamina.losses.missing import METRICS
 from lamina.metrics.accuracies import (
     Accuracy,
     BinaryAccuracy,
@@ -49,7 +51,11 @@ __all__ = [
 
 @user_facing
 def get(
-    identifier: Any, *, loss: losses.Loss | None = None, y_shape: Any = None, output_shape: Any = None
+    identifier: object,
+    *,
+    loss: losses.Loss | None = None,
+    y_shape: Shape | None = None,
+    output_shape: Shape | None = None,
 ) -> Metric | None:
     """The metric for a name, a class, a config, a function or an object; None stays None.
 
@@ -57,42 +63,42 @@ def get(
     SparseCategoricalAccuracy(name='accuracy')
 
     Args:
-        loss: where this one reads logits, a metric that is given by name reads them too.
-        y_shape, output_shape: with the batch axis; they settle which accuracy "accuracy" is.
+        loss: the model's loss. If it takes logits, a metric that is given by name takes them too.
+        y_shape, output_shape: with the batch axis; they decide which accuracy "accuracy" is.
     """
     if isinstance(identifier, str):
-        return _named(identifier, loss is not None and loss.from_logits, y_shape, output_shape)
+        return _named(identifier, reads_logits(loss), y_shape, output_shape)
     return _as_metric(registry.get(identifier))
 
 
 @user_facing
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Metric | None:
+def deserialize(config: str | Config, custom_objects: Config | None = None) -> Metric | None:
     """The metric that `serialize` described; `custom_objects` says what the user's own names stand for."""
     return _as_metric(registry.including(custom_objects).get(config))
 
 
-def _named(name: str, from_logits: bool, y_shape: Any, output_shape: Any) -> Metric:
-    """Called by the name that the user gave it, as in Keras's logs."""
-    if name.lower() in ("accuracy", "acc") and output_shape is not None:
+def _named(name: str, from_logits: bool, y_shape: Shape | None, output_shape: Shape | None) -> Metric:
+    """The metric for a name, which is its name in the logs too, as in Keras."""
+    if name.lower() in ("accuracy", "acc") and y_shape is not None and output_shape is not None:
         kind = registry.find(f"{kind_of(y_shape, output_shape)}_accuracy")
     elif name not in registry.named and name in loss_registry.named:
         kind = loss_registry.find(name)
     else:
         kind = registry.find(name)
-    told: dict[str, Any] = {"from_logits": True} if from_logits and "from_logits" in kind._lamina_fields else {}
+    settings: dict[str, object] = {"from_logits": True} if from_logits and "from_logits" in kind._lamina_fields else {}
     if issubclass(kind, losses.Loss):
-        return MeanMetricWrapper(kind(reduction="none", **told), name=name)
+        return MeanMetricWrapper(kind(reduction="none", **settings), name=name)
     if kind is BinaryAccuracy and from_logits:
-        told = {"threshold": 0.0}
-    return kind(name=name, **told)  # type: ignore[no-any-return]
+        settings = {"threshold": 0.0}
+    return kind(name=name, **settings)  # type: ignore[no-any-return]
 
 
-def _as_metric(found: Any) -> Metric | None:
+def _as_metric(found: object) -> Metric | None:
     if found is None or isinstance(found, Metric):
         return found
     if isinstance(found, Configured) and not isinstance(found, losses.Loss):
         raise ArgumentError(f"expected a metric, got {found!r}.")
-    return MeanMetricWrapper(found, name=getattr(found, "name", None) or getattr(found, "__name__", None))
+    return MeanMetricWrapper(function(found), name=getattr(found, "name", None) or getattr(found, "__name__", None))
 
 
-public(__name__, __all__)
+public(__name__, __all__, missing=METRICS)

@@ -1,29 +1,36 @@
-"""What all metrics share: a state of a few numbers that is updated batch by batch."""
+"""What all metrics share: a state of a few arrays that each batch updates."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from lamina import dtypes, initializers
+from lamina._base.arguments import Config, Function
 from lamina._base.frames import user_facing
 from lamina._base.registry import Registry
-from lamina._base.settings import State, setting
+from lamina._base.settings import Converted, State, setting
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Weight
+from lamina._data.arrays import HostArray
 from lamina._layer.forward import Pass
 from lamina._layer.structure import Module, ModuleState, inner_modules
 from lamina.errors import ArgumentError
-from lamina.losses.loss import precision
+from lamina.losses.loss import DType, Name, precision
+from lamina.losses.missing import METRICS
 
-registry = Registry("metric")
+registry = Registry("metric", missing=METRICS)
+
+Precision: TypeAlias = Converted[DType, str]
 
 
-def state_dtype(dtype: Any) -> str:
+def state_dtype(dtype: DType) -> str:
     """The dtype of a metric's state; None is the default float."""
     return precision(dtype) or dtypes.floatx()
 
@@ -32,7 +39,7 @@ def state_dtype(dtype: Any) -> str:
 class MetricState(ModuleState):
     """What a metric knows while it is used."""
 
-    starts: tuple[np.ndarray[Any, Any], ...] = ()
+    starts: tuple[HostArray, ...] = ()
     """The values of the weights before the first batch."""
     running: Pass | None = None
     """The pass that this object is a copy for."""
@@ -56,16 +63,25 @@ class Metric(Module):
     >>> float(metric(jnp.array([1.0, 2.0]), jnp.array([1.5, 4.0])))
     2.0
 
-    In `fit` the same methods run compiled, on a copy that holds the state of the run.
+    In `fit` the same methods run compiled, on a copy of the metric that holds the state as arrays.
+
+    Args:
+        dtype: the dtype of the state, by default float32.
+        name: by default the name of the class in snake_case.
     """
 
-    name: str | None = setting(default=None, kw_only=True)
-    dtype: str = setting(state_dtype, default=None, kw_only=True)
+    dtype: Precision = setting(state_dtype, default=None)
+    name: Name = setting(default=None)
 
     _lamina_module: ClassVar[str | None] = "keras.metrics"
     _lamina: MetricState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = MetricState
     _direction: ClassVar[str | None] = None
+    """Whether a better value is higher, "up", or lower, "down"; None if that is unknown."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, dtype: DType = None, name: str | None = None) -> None: ...
 
     def __post_init__(self) -> None:
         self.name = self.name or to_snake_case(type(self).__name__)
@@ -73,34 +89,42 @@ class Metric(Module):
     # What a metric's author writes.
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Take one batch in: `(y_true, y_pred, sample_weight=None)`."""
+        """Update the state with one batch: `(y_true, y_pred, sample_weight=None)`."""
         raise NotImplementedError(f"{type(self).__name__} needs a method update_state(self, y_true, y_pred, ...).")
 
     def result(self) -> Any:
-        """The metric of all that was taken in: a number, or a dict of numbers."""
+        """The metric over all batches so far: a number, or a dict of numbers."""
         raise NotImplementedError(f"{type(self).__name__} needs a method result(self).")
 
     def add_weight(
-        self, shape: Any = (), initializer: Any = "zeros", dtype: Any = None, name: str | None = None
+        self,
+        shape: int | Sequence[int] = (),
+        initializer: str | Function | Config | None = "zeros",
+        dtype: DTypeLike | None = None,
+        name: str | None = None,
     ) -> Weight:
-        """A part of the state, which `update_state` changes with `assign` or `assign_add`."""
+        """A weight of the state, which `update_state` changes with `assign` or `assign_add`."""
         if "dtype" not in vars(self):
             raise ArgumentError(f"{type(self).__name__} adds a weight before super().__init__() is called.")
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        dtype = jnp.dtype(dtype or self.dtype)
-        value = initializers.get(initializer or "zeros")(shape, dtype, None)
+        value = initializers.get(initializer or "zeros")(shape, jnp.dtype(dtype or self.dtype), None)
         weight = Weight(value, name=name or "variable", path=f"{self.name}/{name or 'variable'}", trainable=False)
         self._lamina.weights = (*self._lamina.weights, weight)
         self._lamina.starts = (*self._lamina.starts, weight.numpy())
         return weight
 
     def add_variable(
-        self, shape: Any, initializer: Any, dtype: Any = None, aggregation: str = "sum", name: str | None = None
+        self,
+        shape: int | Sequence[int],
+        initializer: str | Function | Config | None,
+        dtype: DTypeLike | None = None,
+        aggregation: str = "sum",
+        name: str | None = None,
     ) -> Weight:
-        """As `add_weight`; one program sees the whole batch, so there is nothing left to do by `aggregation`."""
+        """The same as `add_weight`. `aggregation` has no effect, because one program computes the whole batch."""
         return self.add_weight(shape, initializer, dtype, name)
 
-    # What its user calls.
+    # What the metric's user calls.
 
     @user_facing
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -114,34 +138,34 @@ class Metric(Module):
         return list(dict.fromkeys([*self._lamina.weights, *(weight for part in inner for weight in part.variables)]))
 
     def reset_state(self) -> None:
-        """Forget all batches."""
+        """Set the state back to its initial values."""
         for weight, start in zip(self._lamina.weights, self._lamina.starts, strict=True):
             weight.assign(start)
         for part in inner_modules(self, Metric).values():
             part.reset_state()
 
-    def stateless_update_state(self, metric_variables: Any, *args: Any, **kwargs: Any) -> list[Array]:
+    def stateless_update_state(self, metric_variables: Sequence[ArrayLike], *args: Any, **kwargs: Any) -> list[Array]:
         """The state after one more batch; states are lists in the order of `variables`."""
-        now = _Run(self, metric_variables)
-        now.metric.update_state(*args, **kwargs)
-        return now.state()
+        run = _Run(self, metric_variables)
+        run.metric.update_state(*args, **kwargs)
+        return run.state()
 
-    def stateless_result(self, metric_variables: Any) -> Any:
-        """The result that a state stands for."""
+    def stateless_result(self, metric_variables: Sequence[ArrayLike]) -> Any:
+        """The result for a given state."""
         result = _Run(self, metric_variables).metric.result()
         return jax.tree.map(jnp.asarray, result, is_leaf=lambda leaf: isinstance(leaf, Weight))
 
     def stateless_reset_state(self) -> list[Array]:
         """The state before the first batch."""
-        now = _Run(self, [weight.value for weight in self.variables])
-        now.metric.reset_state()
-        return [jnp.array(value) for value in now.state()]  # copies: they may be donated
+        run = _Run(self, [weight.value for weight in self.variables])
+        run.metric.reset_state()
+        return [jnp.array(value) for value in run.state()]  # copies, because a compiled step may donate them
 
 
 class _Run:
-    """A pass through a metric, whose copy holds the state given and whose state is read after it."""
+    """One pass through a metric: `metric` is a copy with the given state, and `state()` is the state after the pass."""
 
-    def __init__(self, metric: Metric, state: Any) -> None:
+    def __init__(self, metric: Metric, state: Sequence[ArrayLike]) -> None:
         self.weights = metric.variables
         self.running = Pass(dict(zip(self.weights, state, strict=True)))
         self.metric: Metric = self.running.copy_of(metric)
@@ -152,17 +176,21 @@ class _Run:
 
 
 def updated_state(
-    metric: Metric, state: Any, y_true: Any, y_pred: Any = None, sample_weight: Any = None
+    metric: Metric,
+    state: Sequence[ArrayLike],
+    y_true: ArrayLike,
+    y_pred: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> list[Array]:
-    """The state of a metric with one more batch in it; what its `update_state` may not do is refused."""
-    now = _Run(metric, state)
-    told = {} if sample_weight is None else {"sample_weight": sample_weight}
-    now.metric.update_state(*([y_true] if y_pred is None else [y_true, y_pred]), **told)
+    """The state of a metric after one more batch; an `update_state` that adds or replaces weights is an error."""
+    run = _Run(metric, state)
+    weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+    run.metric.update_state(*([y_true] if y_pred is None else [y_true, y_pred]), **weights)
     for attribute, value in vars(metric).items():
-        if isinstance(value, Weight) and not isinstance(vars(now.metric)[attribute], Weight):
+        if isinstance(value, Weight) and not isinstance(vars(run.metric)[attribute], Weight):
             raise ArgumentError(
                 f"{type(metric).__name__}.update_state replaces self.{attribute}. Write self.{attribute}.assign(...)."
             )
-    if len(now.metric.variables) != len(now.weights):
+    if len(run.metric.variables) != len(run.weights):
         raise ArgumentError(f"{type(metric).__name__} adds a weight in update_state. Add it in __init__.")
-    return now.state()
+    return run.state()

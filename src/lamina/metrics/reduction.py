@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
+from lamina._base.arguments import Function
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.weight import Array
-from lamina.losses.loss import Loss, aligned, function, ratio
-from lamina.metrics.metric import Metric, registry, state_dtype
+from lamina.losses.loss import DType, Loss, Name, aligned, function, ratio
+from lamina.metrics.metric import Metric, Precision, registry, state_dtype
+
+
+class Reduction(Metric):
+    """A metric that reduces the values it is given. `name` is the first argument, as in Keras."""
+
+    name: Name = setting(default=None)
+    dtype: Precision = setting(state_dtype, default=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.total = self.add_weight(name="total")
 
 
 @registry.add()
-class Sum(Metric):
+class Sum(Reduction):
     """`sum(values * weights)`, for values of any shape.
 
     >>> Sum()([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
     Array(4., dtype=float32)
     """
 
-    name: str | None = None
-    dtype: str = setting(state_dtype, default=None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.total = self.add_weight(name="total")
-
     @user_facing
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         values = jnp.asarray(values, self.dtype)
         if sample_weight is not None:
             values = jnp.multiply(*aligned(values, jnp.asarray(sample_weight, self.dtype), "sample_weight"))
@@ -42,8 +46,8 @@ class Sum(Metric):
 
 
 @registry.add()
-class Mean(Metric):
-    """`sum(values * weights) / sum(weights)` of values (batch, ...), the mean of each sample being one value.
+class Mean(Reduction):
+    """`sum(values * weights) / sum(weights)` of values (batch, ...); of each sample the mean of its values counts.
 
     >>> metric = Mean()
     >>> metric.update_state([1.0, 3.0])
@@ -52,42 +56,40 @@ class Mean(Metric):
     Array(3.5, dtype=float32)
     """
 
-    name: str | None = None
-    dtype: str = setting(state_dtype, default=None)
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.total = self.add_weight(name="total")
         self.count = self.add_weight(name="count")
 
     @user_facing
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         values, samples = jnp.asarray(values, self.dtype), jnp.ones((), self.dtype)
         if sample_weight is not None:
             weights = jnp.asarray(sample_weight, self.dtype)
-            if weights.ndim == 0:  # one weight for all makes one value of all, in Keras
+            if weights.ndim == 0:  # Keras takes values with a single weight as one sample, with their mean as its value
                 values = jnp.mean(values)
             values, weights = aligned(values, weights, "sample_weight")
             values, samples = values * weights, jnp.mean(weights)
         self.total.assign_add(jnp.sum(values) / math.prod(values.shape[1:]))
-        self.count.assign_add(samples * math.prod(values.shape[:1]))  # weights that are shared have an axis of 1
+        self.count.assign_add(samples * math.prod(values.shape[:1]))  # a weight for the whole batch has an axis of 1
 
     def result(self) -> Array:
         return ratio(jnp.asarray(self.total), jnp.asarray(self.count))
 
 
 class SampleMean(Mean):
-    """The mean over the samples of what `values(y_true, y_pred)` says of each, (batch, ...)."""
+    """The mean over the samples of one value per sample, (batch, ...), that targets and predictions give."""
 
-    def values(self, y_true: Any, y_pred: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} needs a method values(self, y_true, y_pred).")
+    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
+        raise NotImplementedError(f"{type(self).__name__} needs a method _lamina_values(self, y_true, y_pred).")
 
     @user_facing
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
-        y_pred = jnp.asarray(y_pred)
-        if y_pred.dtype in (jnp.float16, jnp.bfloat16):
-            y_pred = y_pred.astype("float32")
-        super().update_state(self.values(y_true, y_pred), sample_weight)
+    def update_state(  # type: ignore[override]
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
+        p = jnp.asarray(y_pred)
+        if p.dtype in (jnp.float16, jnp.bfloat16):
+            p = p.astype("float32")
+        super().update_state(self._lamina_values(y_true, p), sample_weight)
 
 
 @registry.add()
@@ -96,13 +98,18 @@ class MeanMetricWrapper(SampleMean):
 
     >>> MeanMetricWrapper(lambda y_true, y_pred: jnp.abs(y_true - y_pred))(jnp.array([1.0, 2.0]), jnp.array([1.0, 5.0]))
     Array(1.5, dtype=float32)
+
+    Args:
+        fn: the function, or a loss.
+        kwargs: arguments that each call of the function gets, such as `from_logits=True`.
     """
 
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(self, fn: Function, name: str | None = None, dtype: DType = None, **kwargs: object) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.fn, self.kwargs = function(fn), kwargs
+        self._fn, self._fn_kwargs = function(fn), kwargs
         if isinstance(fn, Loss) or str(getattr(fn, "__module__", "")).startswith("lamina.losses"):
-            vars(self)["_direction"] = "down"
+            self._direction = "down"  # type: ignore[misc]  # for this object alone
 
-    def values(self, y_true: Any, y_pred: Any) -> Any:
-        return self.fn(y_true, y_pred, **self.kwargs)
+    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
+        values: Array = self._fn(y_true, y_pred, **self._fn_kwargs)
+        return values
