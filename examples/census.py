@@ -12,7 +12,6 @@ import pandas as pd
 
 import lamina as keras
 from lamina import layers
-from lamina._display import plots
 
 DATA = Path(__file__).parent / "data" / "adult.csv.gz"
 CURVE = Path("out") / "census.png"
@@ -58,7 +57,7 @@ def main(epochs: int = 50) -> None:
     loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
     print(f"Test accuracy: {accuracy:.2%} (loss {loss:.4f}) on {len(y_test):,} people the model has not seen.")
     CURVE.parent.mkdir(exist_ok=True)
-    plots.learning_curve(history, to_file=CURVE)
+    keras.utils.learning_curve(history, to_file=CURVE)
     print(f"The learning curve is in {CURVE}.")
 
 

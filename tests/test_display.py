@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 from rich.console import Console
 
 from lamina import _display as display
-from lamina._display import Progress, learning_curve, progress
+from lamina import utils
+from lamina._display import Progress, progress
 from lamina._display.summary import summary
 from lamina.callbacks import History, ProgbarLogger
 from lamina.errors import ArgumentError, MissingPackageError
+from lamina.utils import learning_curve
 
 
 class Terminal:
@@ -472,6 +475,11 @@ def test_learning_curve_of_a_plain_dict(tmp_path, figures):
     assert figures[1].get_suptitle() == "Learning curve"
 
 
+def test_matplotlib_is_imported_only_to_draw():
+    script = "import sys, lamina; lamina.utils.learning_curve; assert not {'matplotlib', 'rich'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_learning_curve_leaves_pyplot_alone(tmp_path):
     sys.modules.pop("matplotlib.pyplot", None)
     learning_curve(history(), tmp_path / "curve.png")
@@ -493,4 +501,6 @@ def test_learning_curve_says_what_it_cannot_draw(tmp_path, monkeypatch):
 
 def test_a_missing_display_names_the_nearest():
     with pytest.raises(AttributeError, match="Did you mean 'learning_curve'"):
-        display.learning_curves  # noqa: B018
+        utils.learning_curves  # noqa: B018
+    with pytest.raises(AttributeError, match="Did you mean 'summary'"):
+        display.summery  # noqa: B018

@@ -1,6 +1,6 @@
-"""What is shown to the user: progress, the summary of a model, pictures.
+"""What is shown to the user: the progress of a run, the summary of a model, learning curves.
 
-Each is loaded when it is first used, because rich and matplotlib would slow `import lamina` down.
+The first two are loaded when they are first used, because importing rich would make `import lamina` slower.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from lamina._base.public import missing_attribute
 
 if TYPE_CHECKING:
-    from lamina._display import plots, progress, summary
-    from lamina._display.plots import learning_curve
+    from lamina._display import progress, summary
     from lamina._display.progress import Progress
 
-__all__ = ["Progress", "learning_curve", "plots", "progress", "summary"]
+__all__ = ["Progress", "progress", "summary"]
 
-_MODULES = {"Progress": "progress", "learning_curve": "plots"}
+_MODULES = {"Progress": "progress"}
 
 
 def __getattr__(name: str) -> Any:

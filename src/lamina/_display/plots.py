@@ -1,11 +1,11 @@
-"""Pictures of a training."""
+"""Learning curves, drawn with matplotlib."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,15 +21,18 @@ Curve = tuple[Sequence[int], Sequence[float]]
 
 
 @user_facing
-def learning_curve(history: Any, to_file: str | os.PathLike[str] = "learning_curve.png") -> str:
-    """Save a picture of a training, one panel a quantity, and return its path.
+def learning_curve(history: object, to_file: str | os.PathLike[str] = "learning_curve.png") -> str:
+    """Save a picture of the loss and the metrics over the epochs of `fit`, and return its path.
 
-    Training is drawn with validation beside it, and the epoch with the lowest loss (in validation, if
-    there was one) is marked in each panel.
+    Each quantity has its panel, with a line for training and one for validation. The epoch with the lowest loss (of
+    the validation, if there was one) is marked in each panel. It needs matplotlib: `pip install "lamina[plot]"`.
+
+        history = model.fit(x, y, epochs=20, validation_split=0.1)
+        keras.utils.learning_curve(history, "curve.png")
 
     Args:
-        history: what `fit` returned, or its `history` dict.
-        to_file: the name's ending decides the format: .png, .svg, .pdf.
+        history: the History object that `fit` returned, or its `history` dict.
+        to_file: the path of the picture; its ending decides the format: .png, .svg, .pdf.
     """
     figure_class = _figure_class()
     curves = _curves(history)
@@ -60,11 +63,11 @@ def _figure_class() -> type[Figure]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingPackageError('pictures need matplotlib: pip install "lamina[plot]"') from error
-    return Figure  # not pyplot: its global state belongs to the user
+    return Figure  # not through pyplot, whose global state is the user's
 
 
-def _curves(history: Any) -> dict[str, Curve]:
-    """Epochs, counted from 1, and values of each quantity that is one number an epoch."""
+def _curves(history: object) -> dict[str, Curve]:
+    """For each quantity that is one number per epoch, its epochs, counted from 1, and its values."""
     values = getattr(history, "history", history)
     if not isinstance(values, dict):
         raise ArgumentError(f"expected what fit returned, or its .history dict, got {type(history).__name__}.")
@@ -72,7 +75,7 @@ def _curves(history: Any) -> dict[str, Curve]:
     curves: dict[str, Curve] = {}
     for name, each in values.items():
         if len(each) and all(np.ndim(value) == 0 for value in each):
-            # A plain dict does not say in which epochs it was validated: then take equal distances.
+            # A plain dict does not say in which epochs validation ran: assume equal distances.
             distance = longest // len(each)
             epochs = getattr(history, "epochs_of", {}).get(name) or range(distance - 1, longest, distance)
             curves[name] = [epoch + 1 for epoch in epochs][: len(each)], [float(value) for value in each]
@@ -86,7 +89,7 @@ def _order(name: str) -> tuple[int, str]:
 
 
 def _best_epoch(curves: dict[str, Curve]) -> int | None:
-    """The epoch with the lowest finite loss; None if there are not two to choose from."""
+    """The epoch with the lowest finite loss; None if fewer than two are finite."""
     epochs, losses = curves.get("val_loss") or curves.get("loss") or ((), ())
     finite = [(loss, epoch) for epoch, loss in zip(epochs, losses, strict=True) if math.isfinite(loss)]
     return min(finite)[1] if len(finite) > 1 else None
@@ -101,7 +104,7 @@ def _panel(axes: Axes, name: str, training: Curve | None, validation: Curve | No
             axes.plot(*curve, color=color, linewidth=2, marker=marker, markersize=4, label=label)
             if best is not None and best in curve[0] and (label == "validation" or validation is None):
                 _mark(axes, best, curve, color)
-    axes.set_xlim(min(epochs) - 0.6, max(epochs) + 0.6)  # NaNs have their place too
+    axes.set_xlim(min(epochs) - 0.6, max(epochs) + 0.6)  # epochs whose value is NaN are in the range too
     axes.set_title(name.replace("_", " "), loc="left", color=INK, fontsize=12, fontweight="bold")
     axes.set_xlabel("epoch", color=INK)
     axes.locator_params(axis="x", integer=True)
@@ -115,7 +118,7 @@ def _panel(axes: Axes, name: str, training: Curve | None, validation: Curve | No
 
 
 def _mark(axes: Axes, best: int, curve: Curve, color: str) -> None:
-    """The best epoch as a dot on its dotted line; its value stands above the panel, where no curve can cross it."""
+    """Draw a dot and a dotted line at the best epoch, and write its value above the panel, where no curve is."""
     value = curve[1][list(curve[0]).index(best)]
     axes.axvline(best, color=FAINT, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0)
     axes.plot([best], [value], "o", color=color, markersize=8, markeredgecolor="white", markeredgewidth=1.5, zorder=5)

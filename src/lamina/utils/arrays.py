@@ -1,23 +1,27 @@
-"""Labels and sequences of whole numbers as the arrays that a model takes."""
+"""Labels as one-hot rows, arrays of norm 1, and sequences of one length."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from lamina._base.converters import integer, one_of, positive
 from lamina._base.frames import user_facing
+from lamina._base.weight import Array
+from lamina._data.arrays import HostArray
 from lamina.errors import ArgumentError, DataError, LabelError
 
-NumpyArray = np.ndarray[Any, Any]
+Items: TypeAlias = Sequence[Any] | HostArray
+"""The items of one sequence."""
 
 
 @user_facing
-def to_categorical(x: Any, num_classes: int | None = None) -> Any:
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
     """Maps class numbers of shape (...) or (..., 1) to one-hot rows (..., num_classes).
 
     The result is a NumPy array, or a JAX array where `x` is one.
@@ -27,7 +31,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
            [0., 0., 1.]])
 
     Args:
-        num_classes: if None, the greatest label plus 1.
+        x: the class numbers, from 0 on.
+        num_classes: how many classes there are; if None, the largest label plus 1.
     """
     labels = np.asarray(x)
     if labels.ndim > 1 and labels.shape[-1] == 1:
@@ -55,35 +60,37 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
 
 
 @user_facing
-def normalize(x: Any, axis: int = -1, order: Any = 2) -> Any:
-    """Scales `x` so that its norm along `axis` is 1: `x / norm(x)`; where the norm is 0, `x` stays.
+def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> Any:
+    """Divides `x` by its norm along `axis`: `x / norm(x)`; where the norm is 0, `x` is not changed.
 
     >>> normalize(np.array([[3.0, 4.0], [0.0, 0.0]]))
     array([[0.6, 0.8],
            [0. , 0. ]])
 
     Args:
-        order: of the norm: 1, 2, any other number, or `np.inf`.
+        x: an array of any shape.
+        axis: the axis of the vectors whose norm becomes 1.
+        order: the order of the norm: 1, 2, any other number, or `np.inf`.
     """
-    library: Any = jnp if isinstance(x, jax.Array) else np
-    x = library.asarray(x)
-    if not -x.ndim <= integer(axis) < x.ndim:
+    library: Any = jnp if isinstance(x, jax.Array) else np  # the two have the same functions
+    array: HostArray | Array = library.asarray(x)
+    if not -array.ndim <= integer(axis) < array.ndim:
         raise ArgumentError(
-            f"normalize(axis={axis}): x has shape {x.shape}, so axis goes from {-x.ndim} to {x.ndim - 1}."
+            f"normalize(axis={axis}): x has shape {array.shape}, so axis goes from {-array.ndim} to {array.ndim - 1}."
         )
-    norm = library.linalg.norm(x, order, axis, keepdims=True)
-    return x / library.where(norm == 0, library.ones_like(norm), norm)
+    norm = library.linalg.norm(array, order, axis, keepdims=True)
+    return array / library.where(norm == 0, library.ones_like(norm), norm)
 
 
 @user_facing
 def pad_sequences(
-    sequences: Sequence[Any],
+    sequences: Sequence[Items],
     maxlen: int | None = None,
-    dtype: Any = "int32",
-    padding: str = "pre",
-    truncating: str = "pre",
-    value: Any = 0.0,
-) -> NumpyArray:
+    dtype: DTypeLike = "int32",
+    padding: Literal["pre", "post"] = "pre",
+    truncating: Literal["pre", "post"] = "pre",
+    value: float | str = 0.0,
+) -> HostArray:
     """Puts sequences of different lengths into one array (len(sequences), maxlen, ...).
 
     >>> pad_sequences([[1], [2, 3], [4, 5, 6]], maxlen=2, padding="post")
@@ -92,10 +99,12 @@ def pad_sequences(
            [5, 6]], dtype=int32)
 
     Args:
-        maxlen: if None, the length of the longest sequence.
-        padding: "pre" or "post", the side that short sequences are filled up on.
-        truncating: "pre" or "post", the side that long sequences are cut on.
-        value: what they are filled up with; text needs `dtype=object`.
+        sequences: a list of sequences; the items of all sequences have the same shape.
+        maxlen: the length of all rows; if None, the length of the longest sequence.
+        dtype: the dtype of the result.
+        padding: "pre" or "post": the end at which values are added to a short sequence.
+        truncating: "pre" or "post": the end at which values are removed from a long sequence.
+        value: the value that is added; text needs `dtype=object`.
     """
     one_of("pre", "post")(padding), one_of("pre", "post")(truncating)
     if not hasattr(sequences, "__len__"):
@@ -119,7 +128,7 @@ def pad_sequences(
     return padded
 
 
-def _converted(sequence: Any, kind: np.dtype[Any], item_shape: tuple[int, ...], place: int) -> NumpyArray:
+def _converted(sequence: Items, kind: np.dtype[Any], item_shape: tuple[int, ...], place: int) -> HostArray:
     given = np.asarray(sequence)
     if given.shape[1:] != item_shape:
         raise DataError(f"sequence {place} has items of shape {given.shape[1:]}, those before it have {item_shape}.")

@@ -1,4 +1,4 @@
-"""What a process keeps from one model to the next."""
+"""The compiled programs that a process keeps from one model to the next."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from lamina._training import programs
 
 @user_facing
 def clear_session(free_memory: bool = True) -> None:
-    """Forgets the compiled programs that equal models share; models and their weights stay as they are.
+    """Drops the compiled programs that equal models share; models and their weights are not changed.
 
     Args:
-        free_memory: also collect Python's garbage, which may hold large arrays.
+        free_memory: also run Python's garbage collector, which frees large arrays that are no longer used.
     """
     programs.clear()
     if free_memory:
