@@ -1,1 +1,1 @@
-"""The stack's doctor: what is looked at before the first step."""
+"""Checks of the data, the targets and the stack before the first step: their errors say what to change."""

@@ -1,24 +1,36 @@
-"""Indices outside what a layer has room for, which would come out as NaN or as nothing: found on the host."""
+"""Refuses indices outside a layer's table, which would silently give NaN or zeros on the device."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lamina.errors import DataError
 
 
-def within_tables(model: Any, x: Any) -> None:
-    """Refuse data that is not made of indices of the layer that takes it as such first, if there is one."""
+@runtime_checkable
+class ReadsIndices(Protocol):
+    """A layer that takes whole numbers from 0 to a limit."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def _lamina_indices_below(self) -> int: ...
+
+
+def within_tables(model: object, x: ArrayLike) -> None:
+    """Refuse data that the first layer which reads it as indices cannot look up, if there is such a layer."""
     layer = _reader(model)
     if layer is not None:
         check(x, layer)
 
 
-def _reader(layer: Any) -> Any:
-    """The first layer that reads its input as indices, where none before it changes a value."""
-    if hasattr(layer, "_lamina_indices_below"):
+def _reader(layer: object) -> ReadsIndices | None:
+    """The first layer that reads its input as indices, if no layer before it changes the values."""
+    if isinstance(layer, ReadsIndices):
         return layer
     for part in getattr(layer, "_lamina_body", None) or [each for each in [getattr(layer, "layer", None)] if each]:
         if not getattr(part, "_lamina_keeps_values", False):
@@ -26,8 +38,8 @@ def _reader(layer: Any) -> Any:
     return None
 
 
-def check(x: Any, layer: Any) -> None:
-    """Refuse the first row of `x` that holds something else than whole numbers that the layer has room for."""
+def check(x: ArrayLike, layer: ReadsIndices) -> None:
+    """Raise a `DataError` for the first row of `x` with a value that is no index of the layer's table."""
     values = np.asarray(x)
     if not values.size:
         return

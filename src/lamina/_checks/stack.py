@@ -1,18 +1,26 @@
-"""The picture of the stack that a shape error shows."""
+"""The error for a layer that cannot take its input: it shows the layers around it, and what to change."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lamina._base.shapes import Shape
 from lamina.errors import ShapeError
 
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
+
 AROUND = 3  # layers shown before the one that fails
 
 
-def cannot_take(stack: Sequence[Any], index: int, flow: Sequence[Shape], reason: str) -> ShapeError:
-    """The error for layer `index` of `stack`, given `flow[index]`: where it is, what it wants, what to type."""
+def cannot_take(stack: Sequence[Layer], index: int, flow: Sequence[Shape], reason: str) -> ShapeError:
+    """The error for layer `index` of `stack`, whose input has the shape `flow[index]`.
+
+    Args:
+        flow: the input shape of each layer up to this one.
+        reason: what the layer expects.
+    """
     layer, shape = stack[index], flow[index]
     lines = [
         f"layer {index + 1} ({layer.name}: {type(layer).__name__}) cannot take {_text(shape)}"
@@ -37,20 +45,20 @@ def _text(shape: Shape) -> str:
     return str(tuple(shape))
 
 
-def _call(layer: Any) -> str:
+def _call(layer: Layer) -> str:
     text = repr(layer)
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _no_length(before: Sequence[Any]) -> str:
-    """What to type where the unknown size is the length of a text."""
+def _no_length(before: Sequence[Layer]) -> str:
+    """The advice where the unknown size is the number of words of a text."""
     if before and getattr(before[-1], "output_sequence_length", 0) is None:
         return "Say how many words a text has: output_sequence_length=n; or take output_mode='multi_hot'."
     return ""
 
 
-def _last_step(layer: Any, before: Sequence[Any], shape: Shape, flow: Sequence[Shape]) -> str:
-    """What to type where a recurrent layer before gives its last step alone, and this one wants them all."""
+def _last_step(layer: Layer, before: Sequence[Layer], shape: Shape, flow: Sequence[Shape]) -> str:
+    """The advice where a recurrent layer before this one returns only its last step, and this one needs all steps."""
     if layer.input_spec is None or layer.input_spec.ndim != len(shape) + 1:
         return ""
     for i, each in reversed(list(enumerate(before))):
@@ -62,8 +70,8 @@ def _last_step(layer: Any, before: Sequence[Any], shape: Shape, flow: Sequence[S
     return ""
 
 
-def _hint(layer: Any, shape: Shape) -> str:
-    """What to type instead, from the rank or the size that the layer wants."""
+def _hint(layer: Layer, shape: Shape) -> str:
+    """The advice that follows from the rank or the size that the layer expects."""
     spec = layer.input_spec
     sizes = shape[1:]
     if spec is None:
@@ -81,7 +89,7 @@ def _hint(layer: Any, shape: Shape) -> str:
         return ""
     if wanted == len(shape) + 1:
         known_or_rest = tuple(size or -1 for size in sizes)
-        of_time = wanted > 3 and hasattr(layer, "cell")  # else it is the features, or the channels
+        of_time = wanted > 3 and hasattr(layer, "cell")  # otherwise the features or the channels are missing
         return f"Add the missing axis before it: Reshape({(1, *known_or_rest) if of_time else (*known_or_rest, 1)})."
     if wanted < len(shape):
         known = all(size is not None for size in sizes)

@@ -1,4 +1,4 @@
-"""NaN and infinity in the data, before they become NaN in the loss."""
+"""Refuses NaN and infinity in the data, which would make the loss NaN."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 
 def finite(table: Table) -> None:
-    """Raise a `DataError` that names the first NaN or infinity; integers are not looked at."""
+    """Raise a `DataError` that says where the first NaN or infinity is."""
     for name, array in (("x", table.x), ("y", table.y), ("sample_weight", table.sample_weight)):
         if array is None or array.dtype.kind in "biu":
             continue
         with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(array.sum()):  # a sum that no NaN can pass; it may overflow, so it accuses nobody
+            if np.isfinite(
+                array.sum()
+            ):  # any NaN makes the sum NaN; a sum that overflows is no proof, so look closer below
                 continue
         bad = ~np.isfinite(array)
         if bad.any():

@@ -1,1 +1,1 @@
-"""From what the user has to what the compiled step reads."""
+"""Turns the user's data into arrays that the compiled training step takes."""

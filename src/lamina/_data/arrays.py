@@ -1,13 +1,14 @@
-"""One thing that holds numbers becomes one NumPy array on the host, of a dtype that the device has."""
+"""Converts arrays, tensors and lists of numbers to NumPy arrays of a dtype that the device has."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lamina.errors import DataError
 
@@ -17,12 +18,12 @@ INT32 = np.iinfo(np.int32)
 KINDS = {"M": "dates", "m": "durations", "c": "complex numbers", "V": "records"}
 
 
-def from_any(value: Any, name: str, floatx: str, rows: int | None = None) -> HostArray:
-    """The numbers in `value`, copied only where the dtype or the place has to change.
+def from_any(value: object, name: str, floatx: str, rows: int | None = None) -> HostArray:
+    """The numbers in `value` as a NumPy array; they are copied only if the dtype or the memory has to change.
 
     Args:
-        name: what messages call the value.
-        rows: the number of rows that it should have, where that is known.
+        name: the name of the value in error messages.
+        rows: the number of rows that it should have, if that is known.
     """
     if not isinstance(value, np.ndarray):
         value = _gathered(value, name, floatx, rows)
@@ -32,7 +33,7 @@ def from_any(value: Any, name: str, floatx: str, rows: int | None = None) -> Hos
 
 
 def numbers(array: HostArray, name: str, floatx: str) -> HostArray:
-    """Floats become `floatx`, wide integers int32 (`floatx` where they do not fit), True and False 1 and 0."""
+    """Floats become `floatx`, 64-bit integers int32 (`floatx` if too large for it), True and False 1 and 0."""
     kind = array.dtype.kind
     if kind == "O":
         array = _unboxed(array, name)
@@ -45,15 +46,15 @@ def numbers(array: HostArray, name: str, floatx: str) -> HostArray:
         fits = not array.size or (array.min() >= INT32.min and array.max() <= INT32.max)
         return array.astype(np.int32 if fits else floatx)
     if kind == "f" or jnp.issubdtype(array.dtype, np.floating):
-        with np.errstate(over="ignore"):  # an infinity is reported later, with its row and column
+        with np.errstate(over="ignore"):  # infinities are reported later, with their rows and columns
             return array.astype(floatx, copy=False)
     if kind in "UST":
         raise _text(array, name)
     raise DataError(f"{name} holds {KINDS.get(kind, 'values')} ({array.dtype}); a model takes numbers.")
 
 
-def has_axes(value: Any) -> bool:
-    """Whether this is an array, tensor, frame or series, rather than a number or a list of numbers."""
+def has_axes(value: object) -> bool:
+    """Whether `value` is an array, tensor, frame or series with at least one axis, not a number or a list."""
     return len(getattr(value, "shape", ())) > 0
 
 
@@ -81,8 +82,8 @@ def _gathered(value: Any, name: str, floatx: str, rows: int | None) -> HostArray
     return array
 
 
-def _stacked(arrays: Any, name: str, floatx: str, rows: int | None) -> HostArray:
-    """A list of arrays: its rows, or the one array in it, but never two inputs."""
+def _stacked(arrays: Sequence[Any], name: str, floatx: str, rows: int | None) -> HostArray:
+    """The array of a list of arrays that are its rows, or of a list of one array; several inputs are an error."""
     shapes = [np.shape(array) for array in arrays]
     if len(arrays) != rows:
         if len(arrays) == 1 and (shapes[0][0] == rows if rows is not None else len(shapes[0]) > 1):
@@ -119,12 +120,12 @@ def _unboxed(array: HostArray, name: str) -> HostArray:
     return made
 
 
-def _is_missing(item: Any) -> bool:
+def _is_missing(item: object) -> bool:
     return item is None or type(item).__name__ in ("NAType", "NaTType")
 
 
-def _ragged(rows: Any, name: str) -> DataError:
-    def shape(row: Any) -> tuple[int, ...] | None:
+def _ragged(rows: Sequence[Any], name: str) -> DataError:
+    def shape(row: ArrayLike) -> tuple[int, ...] | None:
         try:
             return tuple(np.shape(row))
         except ValueError:

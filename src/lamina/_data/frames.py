@@ -1,4 +1,4 @@
-"""Frames and series of pandas, polars, Arrow and their kin, through narwhals."""
+"""Converts frames and series of pandas, polars, pyarrow and others to NumPy arrays, through narwhals."""
 
 from __future__ import annotations
 
@@ -17,25 +17,27 @@ REFUSED = {
 }  # fmt: skip
 
 
-def is_frame(value: Any) -> bool:
-    """Whether `value` comes from a library of frames; none of them is imported to find out."""
+def is_frame(value: object) -> bool:
+    """Whether `value` is a frame or a series; none of the libraries is imported to find that out."""
     return any(cls.__module__.partition(".")[0] in LIBRARIES for cls in type(value).__mro__)
 
 
 def opened(value: Any, name: str) -> Any:
-    """A narwhals frame or series, or `value` itself where narwhals knows neither."""
-    import narwhals  # here, because it takes 30 ms that a script without frames need not wait for
+    """`value` as a narwhals frame or series, or `value` itself if narwhals does not know its type."""
+    import narwhals  # here, because the import takes 30 ms, which a script without frames saves
 
     if hasattr(value, "collect_schema") and hasattr(value, "collect"):
         raise DataError(f"{name} is a {type(value).__name__}, which has no rows yet. Read it: {name}.collect().")
     labels = getattr(value, "columns", ())
     if hasattr(value, "set_axis") and len({label for label in labels if isinstance(label, str)}) < len(labels):
-        value = value.set_axis(_distinct([str(label) for label in labels]), axis=1)  # pandas takes any label, twice too
+        value = value.set_axis(
+            _distinct([str(label) for label in labels]), axis=1
+        )  # pandas allows labels of any type, and equal ones
     return narwhals.from_native(value, eager_only=True, allow_series=True, pass_through=True)
 
 
 def from_frame(frame: Any, name: str, floatx: str) -> tuple[HostArray, tuple[str, ...]]:
-    """The columns as one array, (rows, columns), and their names."""
+    """The columns as one array of shape (rows, columns), and their names."""
     refused = {column: kind for column, dtype in frame.schema.items() if (kind := REFUSED.get(type(dtype).__name__))}
     if refused:
         raise _not_numbers(name, refused, frame.implementation.is_polars())

@@ -1,9 +1,9 @@
-"""What the user hands to `fit`, `evaluate` and `predict`, as a table of host arrays."""
+"""Converts x, y and sample_weight of `fit`, `evaluate` and `predict` to a table of NumPy arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from lamina.errors import DataError
 
 
 class Table(NamedTuple):
-    """Rows of data: inputs, and where there are any, targets and weights of equal length."""
+    """Rows of data: inputs, and the targets and weights of the same length, if there are any."""
 
     x: HostArray
     y: HostArray | None = None
@@ -27,15 +27,20 @@ class Table(NamedTuple):
 
 
 def arrays(
-    x: Any, y: Any = None, sample_weight: Any = None, *, names: Sequence[str] = ("x", "y"), floatx: str = "float32"
+    x: object,
+    y: object = None,
+    sample_weight: object = None,
+    *,
+    names: Sequence[str] = ("x", "y"),
+    floatx: str = "float32",
 ) -> Table:
-    """A table of host arrays; nothing is copied that need not change.
+    """A table of NumPy arrays. An array is copied only if its dtype has to change.
 
     >>> arrays([[1.0, 2.0], [3.0, 4.0]], [0, 1]).y
     array([0, 1], dtype=int32)
 
     Args:
-        names: what messages call x and y.
+        names: the names of x and y in error messages.
         floatx: the dtype that all floats get.
     """
     if is_stream(x):
@@ -53,8 +58,8 @@ def arrays(
     return Table(inputs, others[0], others[1], columns)
 
 
-def _converted(value: Any, name: str, floatx: str, rows: int | None) -> tuple[HostArray, tuple[str, ...] | None]:
-    """One of the three as an array with rows, and the names of its columns."""
+def _converted(value: object, name: str, floatx: str, rows: int | None) -> tuple[HostArray, tuple[str, ...] | None]:
+    """x, y or sample_weight as an array with rows, and the names of its columns if it was a frame."""
     columns = None
     if is_frame(value):
         value = opened(value, name)
@@ -70,9 +75,9 @@ def _converted(value: Any, name: str, floatx: str, rows: int | None) -> tuple[Ho
     return array, columns
 
 
-def _rows_of(y: Any) -> int | None:
-    if has_axes(y):
-        return int(y.shape[0])
+def _rows_of(y: object) -> int | None:
+    if shape := getattr(y, "shape", ()):
+        return int(shape[0])
     return len(y) if isinstance(y, (list, tuple)) and len(y) and not has_axes(y[0]) else None
 
 
@@ -84,8 +89,8 @@ def _lengths(first: str, x: HostArray, second: str, array: HostArray) -> DataErr
     )
 
 
-def is_stream(value: Any) -> bool:
-    """Whether `value` gives batches one after another, rather than being the rows themselves.
+def is_stream(value: object) -> bool:
+    """Whether `value` is a source of batches, such as a generator or a DataLoader, and not the rows themselves.
 
     >>> is_stream(x for x in [1]), is_stream([1, 2]), is_stream([(np.ones(2), np.ones(2))])
     (True, False, True)

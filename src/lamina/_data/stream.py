@@ -1,4 +1,4 @@
-"""Batches from whatever yields them, fetched ahead by one thread."""
+"""Reads batches from generators, data loaders and other sources; one thread fetches the next batches in advance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Stream:
     """A source of batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`, epoch after epoch.
 
     A list of batches, a DataLoader, a tf.data dataset, a PyDataset and a function that returns an iterator
-    are opened again when they end. A generator can be read once only.
+    are read again from the start when they end. A generator can be read only once.
 
     >>> stream = Stream([(np.ones((4, 2)), np.zeros(4)), (np.ones((3, 2)), np.zeros(3))])
     >>> [batch.rows for batch in stream.epoch()], stream.steps
@@ -53,17 +53,17 @@ class Stream:
             )
         self.source, self.class_weight, self.name, self.floatx = source, class_weight, name, floatx
         self.host = host
-        """What makes numbers of the raw x of a batch, where the model has layers for that."""
+        """Turns the raw x of a batch into numbers, if the model has layers that do this on the host."""
         self.check = check
-        """What looks at each batch before it is handed out, and raises an error for a wrong one."""
+        """Raises an error for a batch that the model cannot take; called with each batch."""
         self.once = hasattr(source, "__next__")
-        """Whether the source ends for good when it ends."""
+        """Whether the source can be read only once."""
         self.steps = _length(source)
-        """The number of batches, where it is known."""
+        """The number of batches; None if it is unknown."""
         self._pass: Iterator[Any] | None = None
 
     def expect(self, epochs: int, steps: int | None) -> None:
-        """Refuse a source that is sure to be empty before the last epoch."""
+        """Raise a `DataError` if the source can be read only once and several epochs need all of it."""
         if self.once and epochs > 1 and steps is None:
             raise self._spent(f"epochs={epochs} needs it {epochs} times")
 
@@ -73,11 +73,11 @@ class Stream:
         """The batches of one epoch.
 
         Args:
-            steps: how many; None takes all that there are. With a number, the next epoch goes on behind the
-                last batch, and a source that ends on the way is opened again.
+            steps: how many batches; None takes all. With a number, the next epoch continues after the last batch,
+                and a source that ends before that is read again from the start.
             shuffle: take the batches of a PyDataset in random order.
-            anew: begin at the first batch if the source can be opened again, as validation does.
-            ahead: how many batches the thread may hold.
+            anew: begin at the first batch if the source can be read again, as validation does.
+            ahead: how many batches the thread may fetch in advance.
         """
         if self._pass is None or ((steps is None or anew) and not self.once):
             self._pass = self.opened(shuffle)
@@ -106,7 +106,7 @@ class Stream:
             self._pass, fruitless = self.opened(shuffle), True
 
     def opened(self, shuffle: bool = False) -> Iterator[Any]:
-        """The batches as they are, from the first on."""
+        """An iterator over the batches of the source, from the first one."""
         source = self.source
         if callable(source) and not hasattr(source, "__iter__"):
             source = source()
@@ -156,12 +156,12 @@ class Stream:
 
 
 def _is_text(batch: Any) -> bool:
-    """A batch that is a list of texts, and not (x, y)."""
+    """Whether a batch is a list of texts, and not (x, y)."""
     return bool(batch) and isinstance(batch[0], (str, bytes))
 
 
 def _is_indexed(source: Any) -> bool:
-    """Keras's PyDataset and its kin, read by number: batch i is `source[i]`."""
+    """Whether batch i is `source[i]`, as in Keras's PyDataset."""
     if hasattr(source, "__iter__") and not hasattr(source, "on_epoch_end"):
         return False
     return hasattr(source, "__getitem__") and (hasattr(source, "__len__") or hasattr(source, "num_batches"))
@@ -172,7 +172,7 @@ def _length(source: Any) -> int | None:
         return None if source.num_batches is None else int(source.num_batches)
     try:
         return len(source)
-    except TypeError:  # a generator, a function, a data set without end
+    except TypeError:  # a generator, a function, an infinite data set
         return None
 
 
@@ -181,7 +181,7 @@ def _call(source: Any, hook: str) -> None:
 
 
 def _fetched(iterator: Iterator[Table], ahead: int) -> Iterator[Table]:
-    """What `iterator` yields, read by a thread of its own that is at most `ahead` items in front."""
+    """The items of `iterator`, which a thread reads in advance, at most `ahead` items."""
     items: SimpleQueue[tuple[Table | None, BaseException | None]] = SimpleQueue()
     free = threading.Semaphore(max(ahead, 1))
     left = threading.Event()
@@ -209,4 +209,4 @@ def _fetched(iterator: Iterator[Table], ahead: int) -> Iterator[Table]:
     finally:
         left.set()
         free.release()
-        thread.join(timeout=5)  # a generator that is still at work could not be read again
+        thread.join(timeout=5)  # a generator that still runs in the thread cannot be read by another one

@@ -1,10 +1,9 @@
-"""Weights of rows from weights of classes, and the split into rows to train on and rows to validate on."""
+"""`class_weight` as one weight per row, and `validation_split`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -14,10 +13,10 @@ from lamina._data.source import Table
 from lamina.errors import ArgumentError, DataError, LabelError
 
 MANY = 100
-"""More classes than these are not compared when data is split."""
+"""With more classes than this, the two parts of a split are not compared."""
 
 
-def class_weights(class_weight: Any, y: HostArray | None, sample_weight: HostArray | None = None) -> HostArray:
+def class_weights(class_weight: object, y: HostArray | None, sample_weight: HostArray | None = None) -> HostArray:
     """The weight of each row's class, as a (rows,) float32 array.
 
     >>> class_weights({0: 1.0, 1: 5.0}, np.array([0, 1, 1]))
@@ -47,7 +46,7 @@ def class_weights(class_weight: Any, y: HostArray | None, sample_weight: HostArr
     return np.array([weights[int(c)] for c in found], np.float32)[place]
 
 
-def _checked(class_weight: Any) -> dict[int, float]:
+def _checked(class_weight: object) -> dict[int, float]:
     expected = 'class_weight: expected a dict such as {0: 1.0, 1: 5.0} or "balanced", got'
     if not isinstance(class_weight, Mapping):
         advice = " Write dict(enumerate(class_weight))." if isinstance(class_weight, (list, tuple, np.ndarray)) else ""
@@ -61,7 +60,7 @@ def _checked(class_weight: Any) -> dict[int, float]:
 
 
 def _classes(y: HostArray) -> HostArray:
-    """Each row's class: the rounded number, or the place of the greatest in a one-hot row.  -> (rows,)"""
+    """The class of each row, (rows,): the number itself, or the position of the largest number in a one-hot row."""
     if y.ndim == 1 or y.shape[1:] == (1,):
         classes: HostArray = np.rint(y.reshape(len(y))).astype(np.int64)
         odd = np.flatnonzero(y.reshape(len(y)) != classes)
@@ -79,7 +78,7 @@ def _classes(y: HostArray) -> HostArray:
 
 
 def _odd_rows(y: HostArray) -> HostArray:
-    """Which rows are no shares of classes: they should be positive and add up to 1."""
+    """Which rows are not shares of classes, which are at least 0 and add up to 1."""
     odd: HostArray = (np.abs(y.sum(axis=1) - 1) > 1e-3) | (y.min(axis=1) < 0)
     return odd
 
@@ -90,9 +89,9 @@ def _listed(classes: list[int]) -> str:
 
 
 def split(table: Table, validation_split: float) -> tuple[Table, Table]:
-    """The first floor(rows * (1 - validation_split)) rows, and the rest to validate on.
+    """The first floor(rows * (1 - validation_split)) rows for training, and the other rows for validation.
 
-    Warns where the rest's labels are unlike the others, as they are in sorted data.
+    A warning says so if the labels of the two parts differ far beyond chance, as they do in sorted data.
     """
     if isinstance(validation_split, bool) or not 0 < validation_split < 1:
         raise ArgumentError(f"validation_split: expected a share between 0 and 1, got {validation_split!r}.")
@@ -113,7 +112,7 @@ def _part(table: Table, rows: slice) -> Table:
 
 
 def _compare(y: HostArray, at: int) -> None:
-    """Warn if the labels from row `at` on can hardly be a random draw from all of them."""
+    """Warn if the labels from row `at` on are very unlikely to be a random sample of all labels."""
     finding = None
     if y.ndim == 2 and 1 < y.shape[1] <= MANY and not _odd_rows(y).any():
         finding = _unlike(y.argmax(axis=1), at)
@@ -133,7 +132,7 @@ def _compare(y: HostArray, at: int) -> None:
 
 
 def _unlike(classes: HostArray, at: int, lowest: int = 0) -> str | None:
-    """The class that differs most between the two parts, if the parts differ far beyond chance.
+    """A sentence about the class whose share differs most between the two parts, if they differ far beyond chance.
 
     Pearson's chi-squared of the counts, as a normal deviate (Wilson and Hilferty, 1931).
     """

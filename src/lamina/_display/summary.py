@@ -1,4 +1,4 @@
-"""The table of a model's layers."""
+"""Prints the table of a model's layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 from rich.console import Console
@@ -15,16 +15,22 @@ from rich.table import Table
 from rich.text import Text
 
 from lamina._base.frames import user_facing
+from lamina._base.shapes import Shape
 from lamina._base.spelling import did_you_mean
+from lamina._base.weight import Weight
 from lamina.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
+    from lamina.models.sequential import Sequential
 
 
 @user_facing
 def summary(
-    model: Any,
+    model: Sequential,
     line_length: int | None = None,
     positions: Sequence[float] | None = None,
-    print_fn: Callable[[str], Any] | None = None,
+    print_fn: Callable[[str], object] | None = None,
     expand_nested: bool = False,
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
@@ -32,11 +38,11 @@ def summary(
     """Print each layer's name, output shape and number of parameters, and their totals.
 
     Args:
-        line_length: the width in characters; by default 88, or less where the terminal is narrower.
-        positions: where the columns end, as shares of the width, or in characters.
-        print_fn: called once with the whole text, instead of printing it.
-        expand_nested: list the layers of models inside the model too.
-        show_trainable: one more column: Y, N, or - for a layer without weights.
+        line_length: the width in characters; by default 88, or less if the terminal is narrower.
+        positions: where each column ends, as a share of the width or in characters.
+        print_fn: a function that is called once with the whole text; by default the text is printed.
+        expand_nested: also list the layers of the models inside the model.
+        show_trainable: add a column: Y, N, or - for a layer without weights.
         layer_range: the names of the first and of the last layer to list, or regular expressions for them.
     """
     headings = ["Layer (type)", "Output Shape", "Param #"] + ["Trainable"] * show_trainable
@@ -72,7 +78,7 @@ def summary(
 
 
 def _widths(line_length: int, positions: Sequence[float], columns: int) -> list[int]:
-    """What each column can hold between its borders and blanks."""
+    """The width of each column between its borders and blanks."""
     if len(positions) != columns or sorted(positions) != list(positions):
         raise ArgumentError(f"positions={positions!r}: expected {columns} growing numbers, where each column ends.")
     scale = line_length if positions[-1] <= 1 else 1
@@ -85,7 +91,7 @@ def _widths(line_length: int, positions: Sequence[float], columns: int) -> list[
     return widths
 
 
-def _between(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]:
+def _between(layers: list[Layer], layer_range: Sequence[str] | None) -> list[Layer]:
     if layer_range is None:
         return layers
     if isinstance(layer_range, str) or len(layer_range) != 2 or not all(isinstance(n, str) for n in layer_range):
@@ -94,8 +100,8 @@ def _between(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]:
     return layers[min(first[0], last[0]) : max(first[-1], last[-1]) + 1]
 
 
-def _matching(layers: list[Any], name: str) -> list[int]:
-    """The indices of the layer with this name, else of all whose names start as the regular expression says."""
+def _matching(layers: list[Layer], name: str) -> list[int]:
+    """The index of the layer with this name, or else of all layers whose names the regular expression matches."""
     names = [layer.name for layer in layers]
     if name in names:
         return [names.index(name)]
@@ -108,42 +114,42 @@ def _matching(layers: list[Any], name: str) -> list[int]:
     return found
 
 
-def _listed(layers: Iterable[Any], expand_nested: bool, depth: int) -> Iterable[tuple[int, Any]]:
+def _listed(layers: Iterable[Layer], expand_nested: bool, depth: int) -> Iterable[tuple[int, Layer]]:
     for layer in layers:
         yield depth, layer
         if expand_nested:
             yield from _listed(getattr(layer, "layers", ()), expand_nested, depth + 1)
 
 
-def _shape(layer: Any) -> Text:
+def _shape(layer: Layer) -> Text:
     try:
         shape = layer.output_shape
     except (AttributeError, ValueError):  # not built
         shape = None
     if shape is None:
         return Text("?")
-    if isinstance(shape, list):  # of a last layer with several outputs
+    if isinstance(shape, list):  # the last layer has several outputs
         return Text("[").append_text(Text(", ").join(map(_sizes, shape))).append("]")
     return _sizes(shape)
 
 
-def _sizes(shape: Any) -> Text:
+def _sizes(shape: Shape) -> Text:
     sizes = Text(", ").join(Text(str(size), "color(45)" if size is None else "color(34)") for size in shape)
     return Text("(").append_text(sizes).append(")")
 
 
-def _count(layer: Any) -> Text:
+def _count(layer: Layer) -> Text:
     return Text(f"{layer.count_params():,}", "color(34)") if layer.built else Text("0 (unbuilt)")
 
 
-def _trainable(layer: Any) -> Text:
+def _trainable(layer: Layer) -> Text:
     if not layer.built or not layer.weights:
         return Text("-", "bold")
     return Text("Y", "bold color(34)") if layer.trainable else Text("N", "bold color(9)")
 
 
-def _totals(model: Any) -> Iterable[tuple[str, list[Any]]]:
-    """Each weight once, however many layers share it; with what the optimizer keeps, as in Keras."""
+def _totals(model: Sequential) -> Iterable[tuple[str, list[Weight]]]:
+    """The weights that each total counts, each weight once; those of the optimizer are among them, as in Keras."""
     built = [model] if model.built else [layer for layer in model.layers if layer.built]
     trainable = _unique(weight for each in built for weight in each.trainable_weights)
     fixed = _unique(weight for each in built for weight in each.non_trainable_weights)
@@ -155,11 +161,11 @@ def _totals(model: Any) -> Iterable[tuple[str, list[Any]]]:
         yield "Optimizer params", kept
 
 
-def _unique(weights: Iterable[Any]) -> list[Any]:
+def _unique(weights: Iterable[Weight]) -> list[Weight]:
     return list({id(weight): weight for weight in weights}.values())
 
 
-def _bytes(weight: Any) -> int:
+def _bytes(weight: Weight) -> int:
     return int(math.prod(weight.shape) * jnp.dtype(weight.dtype).itemsize)
 
 

@@ -1,0 +1,208 @@
+"""The rules that targets have to follow, each about one thing that can be wrong with them, the cheapest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from lamina._base.frames import warn
+from lamina._base.shapes import Shape
+from lamina.errors import LabelError
+from lamina.losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
+)
+
+if TYPE_CHECKING:
+    from lamina._data.arrays import HostArray
+
+
+class Case(NamedTuple):
+    """What a rule compares: the loss, the targets and the shape of the model's output."""
+
+    loss: Loss
+    y: HostArray
+    output: Shape
+
+    @property
+    def axis(self) -> int:
+        """The axis of the output along which the classes lie."""
+        return int(getattr(self.loss, "axis", -1)) % len(self.output)
+
+    @property
+    def units(self) -> int | None:
+        return self.output[self.axis]
+
+    @property
+    def without_classes(self) -> Shape:
+        """The output's shape without the axis of the classes: the shape of y where y holds class numbers."""
+        return self.output[: self.axis] + self.output[self.axis + 1 :]
+
+    def error(self, problem: str, advice: str) -> LabelError:
+        name = type(self.loss).__name__
+        return LabelError(
+            f"{problem}\nThe loss is {name}, y has shape {self.y.shape}, the model gives {self.output}.\n{advice}"
+        )
+
+
+def one_unit_per_class(case: Case) -> None:
+    """A categorical loss needs more than one unit."""
+    if case.units == 1:
+        count = int(case.y.max()) + 1 if case.y.size == len(case.y) else case.y.shape[-1]
+        raise case.error(
+            "one unit cannot hold one probability for each class.",
+            'Two classes: Dense(1, activation="sigmoid") and loss="binary_crossentropy".\n'
+            f'More: Dense({max(count, 2)}, activation="softmax") with this loss.',
+        )
+
+
+def not_one_hot(case: Case) -> None:
+    """Class numbers are expected, not one-hot rows."""
+    if case.units not in (None, 1) and _fits(case.y.shape, case.output):
+        raise case.error(
+            "y is one-hot, but this loss takes the number of each row's class.",
+            'Take loss="categorical_crossentropy", or y.argmax(axis=-1).',
+        )
+
+
+def not_numbered(case: Case) -> None:
+    """One-hot rows are expected, not class numbers."""
+    if _fits(case.y.shape, case.without_classes) and not _fits(case.y.shape, case.output):
+        raise case.error(
+            "y holds the number of each row's class, but this loss takes one-hot rows.",
+            f'Take loss="sparse_categorical_crossentropy", or keras.utils.to_categorical(y, {case.units}).',
+        )
+
+
+def one_number_per_row(case: Case) -> None:
+    """There is one class number for each row of class probabilities."""
+    if not _fits(case.y.shape, case.without_classes):
+        advice = "Give one whole number for each row of classes."
+        raise case.error("y does not have one number for each output.", _flatten(case) or advice)
+
+
+def same_shape(case: Case) -> None:
+    """Targets and output have the same shape."""
+    y, output = case.y.shape, case.output
+    if _fits(y, output):
+        return
+    if len(output) == 2 and len(y) <= 2:
+        columns = y[1] if len(y) == 2 else 1
+        problem = f"y has {columns} column{'s' * (columns != 1)}, the model has {output[1]}."
+        raise case.error(
+            problem, _one_hot_advice(case) or f"End the model with Dense({columns}), or give y {output[1]}."
+        )
+    raise case.error("y does not have the shape of the output.", _flatten(case) or "Every output needs its target.")
+
+
+def whole_numbers(case: Case) -> None:
+    """Class numbers are whole numbers."""
+    if case.y.dtype.kind not in "iu" and (odd := case.y != np.rint(case.y)).any():
+        raise case.error(
+            f"class labels are whole numbers, but {_first(case.y, odd)}.",
+            'A regression takes loss="mse"; probabilities take loss="categorical_crossentropy".',
+        )
+
+
+def labels_in_range(case: Case) -> None:
+    """Class numbers are at least 0 and below the number of units."""
+    y, units, ignored = case.y, case.units, getattr(case.loss, "ignore_class", None)
+    if units is None:
+        return
+    if ignored is not None:
+        y = np.where(y == ignored, 0, y)
+    low, high = int(y.min()), int(y.max())
+    if low >= 0 and high < units:
+        return
+    advice = ["Number the classes from 0: classes, y = numpy.unique(y, return_inverse=True)."]
+    if low == 1 and high == units:
+        advice = ["Count from 0: y = y - 1."]
+    elif low >= 0:
+        advice.append(f"Or give each label a unit: Dense({high + 1}).")
+    raise case.error(
+        f"labels run from {low} to {high}, but {units} units stand for 0 to {units - 1}: "
+        f"{_first(y, (y < 0) | (y >= units))}.",
+        "\n".join(advice),
+    )
+
+
+def shares_of_one(case: Case) -> None:
+    """Each row of y adds up to 1; other rows are only warned of, because the formula takes them."""
+    if case.y.ndim == len(case.output) and (case.y.sum(axis=case.axis).max() > 1.001 or case.y.min() < 0):
+        warn(
+            f"{type(case.loss).__name__} expects each row of y to be one-hot, or shares that add up to 1; "
+            "some rows do not.\n"
+            'For several classes in a row take activation="sigmoid" and loss="binary_crossentropy".'
+        )
+
+
+def zero_to_one(case: Case) -> None:
+    """Yes-or-no labels lie between 0 and 1."""
+    y = case.y
+    low, high = float(y.min()), float(y.max())
+    if low >= -1e-6 and high <= 1 + 1e-6:  # a rounding error is allowed
+        return
+    count = f"{high - low + 1:.0f}"
+    classes = f'{count} classes take Dense({count}, activation="softmax") and loss="sparse_categorical_crossentropy".'
+    classes += f" Count them from 0: y = y - {low:g}." * (low > 0)
+    advice = next(text for holds, text in RANGES if holds(low, high, y)) or classes
+    raise case.error(
+        f"targets lie between 0 and 1, but y runs from {low:g} to {high:g}: {_first(y, (y < 0) | (y > 1))}.", advice
+    )
+
+
+RANGES: tuple[tuple[Callable[[float, float, HostArray], bool], str | None], ...] = (
+    (lambda low, high, y: (low, high) == (-1, 1), "Map -1 and 1 to 0 and 1: y = (y + 1) / 2."),
+    (lambda low, high, y: (low, high) == (1, 2), "Count from 0: y = y - 1."),
+    (lambda low, high, y: 127 < high <= 255 and low >= 0, "These look like bytes: y = y / 255."),
+    (lambda low, high, y: low >= 0 and high < 1000 and bool(np.all(y == np.rint(y))), None),
+    (lambda low, high, y: True, 'Numbers without bounds are a regression: loss="mse". Else scale y to 0 ... 1.'),
+)
+
+
+def _fits(y: tuple[int, ...], output: Shape) -> bool:
+    """Whether the losses take the two shapes as equal: one of them may end with a 1 more; None equals any size."""
+    target, out = y[1:], output[1:]
+    if len(target) == len(out) + 1 and target[-1] == 1:
+        target = target[:-1]
+    elif len(target) + 1 == len(out) and out[-1] == 1:
+        out = out[:-1]
+    return len(target) == len(out) and all(b is None or a == b for a, b in zip(target, out, strict=True))
+
+
+def _one_hot_advice(case: Case) -> str | None:
+    if not isinstance(case.loss, BinaryCrossentropy) or not (case.units == 1 or case.y.size == len(case.y)):
+        return None
+    if case.units == 1:
+        columns = case.y.shape[1]
+        both = "Take one column: y = y[:, 1]. Or " if columns == 2 else ""
+        return f'{both}Dense({columns}, activation="softmax") and loss="categorical_crossentropy".'
+    return 'If y holds class numbers: activation="softmax" and loss="sparse_categorical_crossentropy".'
+
+
+def _flatten(case: Case) -> str | None:
+    return "Put Flatten() before the last Dense layer." if len(case.output) > 2 >= case.y.ndim else None
+
+
+def _first(y: HostArray, bad: HostArray) -> str:
+    place = np.unravel_index(int(bad.argmax()), bad.shape)
+    return f"y[{', '.join(map(str, place))}] is {y[place]}"
+
+
+VALUES = (whole_numbers, labels_in_range, zero_to_one)
+REGRESSION = (MeanSquaredError, MeanAbsoluteError)
+RULES: tuple[tuple[tuple[type[Loss], ...], tuple[Callable[[Case], None], ...]], ...] = (
+    (
+        (SparseCategoricalCrossentropy,),
+        (one_unit_per_class, not_one_hot, one_number_per_row, whole_numbers, labels_in_range),
+    ),
+    ((CategoricalCrossentropy,), (one_unit_per_class, not_numbered, same_shape, shares_of_one)),
+    ((BinaryCrossentropy,), (same_shape, zero_to_one)),
+    (REGRESSION, (same_shape,)),
+)
