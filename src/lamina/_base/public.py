@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable
 from typing import Any
 
 from lamina._base.frames import user_facing, user_frame
-from lamina._base.spelling import did_you_mean, not_here_yet, to_snake_case
+from lamina._base.spelling import did_you_mean
 from lamina.errors import UnknownAttributeError, UnknownImportError
 
 
@@ -16,13 +16,12 @@ def public(module: str, names: list[str], missing: Container[str] = ()) -> None:
     """Let a module show `names` alone in `dir()`, and answer any other name with an error.
 
     Args:
-        missing: the names in snake_case of what Keras has there, and Lamina has not yet.
+        missing: the names in snake_case that Keras has there, and Lamina has not yet.
     """
 
     @user_facing
     def refuse(name: str) -> Any:
-        hint = not_here_yet(name, names) if to_snake_case(name) in missing else ""
-        raise missing_attribute(module, name, names, hint)
+        raise missing_attribute(module, name, names, did_you_mean(name, names, missing))
 
     shown = vars(sys.modules[module])
     for name, value in list(shown.items()):

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 
 from lamina._base.frames import user_facing
 from lamina._base.settings import Configured
-from lamina._base.spelling import did_you_mean, not_here_yet, to_snake_case
+from lamina._base.spelling import did_you_mean, to_snake_case
 from lamina.errors import ArgumentError, UnknownNameError
 
 T = TypeVar("T")
@@ -44,8 +44,9 @@ class Registry:
     """One family of named functions or classes: the activations, the initializers, the losses, ..."""
 
     def __init__(self, kind: str, missing: Container[str] = ()) -> None:
-        self.kind, self.missing = kind, missing
-        """`missing` are the names in snake_case of what Keras has, and Lamina has not yet."""
+        self.kind = kind
+        self.missing = missing
+        """The names in snake_case that Keras has, and Lamina has not yet."""
         self.named: dict[str, Any] = {}
         """Every name, aliases included, and the function or class that it stands for."""
         self.also: list[Registry] = []
@@ -77,9 +78,8 @@ class Registry:
         for candidate, thing in self.named.items():
             if candidate.lower() == name.lower():
                 return thing
-        if to_snake_case(name) in self.missing:
-            raise UnknownNameError(f"no {self.kind} is called {name!r}. {not_here_yet(name, self.named)}")
-        raise UnknownNameError(f"no {self.kind} is called {name!r}. {did_you_mean(name, self.named)}".rstrip())
+        hint = did_you_mean(name, self.named, self.missing)
+        raise UnknownNameError(f"no {self.kind} is called {name!r}. {hint}".rstrip())
 
     @user_facing
     def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None) -> Any:

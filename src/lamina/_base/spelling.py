@@ -51,21 +51,21 @@ def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
     return [spelt[each] for each in found[:count]]
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """A hint for a misspelt name: the nearest one, else all of them if they are few."""
+def did_you_mean(name: str, names: Iterable[str], missing: Container[str] = ()) -> str:
+    """A hint for a misspelt name: the nearest one, else all of them if they are few.
+
+    Args:
+        missing: names in snake_case that Keras has and Lamina has not yet, which are no misspellings.
+    """
     names = list(names)
     alike = [each for each in names if each.islower() == name.islower()]  # "zeros" for "zeroes", "Zeros" for "Zeroes"
+    if to_snake_case(name) in missing:
+        return f"Keras has it; Lamina does not have it yet.\nThere are: {', '.join(sorted(alike))}."
     same = [each for each in names if each.lower() == name.lower()]
     found = same or nearest(name, alike) or nearest(name, names)
     if found:
         return f"Did you mean {found[0]!r}?"
     return f"There are: {', '.join(sorted(alike or names))}." if len(names) <= 40 else ""
-
-
-def not_here_yet(name: str, names: Iterable[str]) -> str:
-    """A hint for a name that Keras has, and Lamina has not yet: those that there are."""
-    alike = [each for each in names if each.islower() == name.islower()]
-    return f"Keras has it; Lamina does not have it yet.\nThere are: {', '.join(sorted(alike))}."
 
 
 class MissingAttributeError(UnknownAttributeError):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lamina._base.frames import warn
 from lamina._base.shapes import Shape
 from lamina._checks.rules import REGRESSION, RULES, VALUES, Case
+from lamina._data.arrays import HostArray
 from lamina.errors import LabelError
 from lamina.losses import BinaryCrossentropy, Crossentropy, Loss
 from lamina.losses.crossentropies import fitting
 from lamina.losses.loss import reads_logits
-
-if TYPE_CHECKING:
-    from lamina._data.arrays import HostArray
 
 
 def fit_loss(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from lamina._base.frames import warn
 from lamina._base.shapes import Shape
+from lamina._data.arrays import HostArray
 from lamina.errors import LabelError
 from lamina.losses import (
     BinaryCrossentropy,
@@ -18,9 +19,6 @@ from lamina.losses import (
     MeanSquaredError,
     SparseCategoricalCrossentropy,
 )
-
-if TYPE_CHECKING:
-    from lamina._data.arrays import HostArray
 
 
 class Case(NamedTuple):

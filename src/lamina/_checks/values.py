@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from lamina._data.arrays import HostArray
+from lamina._data.source import Table
 from lamina.errors import DataError, LabelError
-
-if TYPE_CHECKING:
-    from lamina._data.arrays import HostArray
-    from lamina._data.source import Table
 
 
 def finite(table: Table) -> None:

@@ -30,9 +30,8 @@ def opened(value: Any, name: str) -> Any:
         raise DataError(f"{name} is a {type(value).__name__}, which has no rows yet. Read it: {name}.collect().")
     labels = getattr(value, "columns", ())
     if hasattr(value, "set_axis") and len({label for label in labels if isinstance(label, str)}) < len(labels):
-        value = value.set_axis(
-            _distinct([str(label) for label in labels]), axis=1
-        )  # pandas allows labels of any type, and equal ones
+        # pandas allows labels of any type, and equal ones
+        value = value.set_axis(_distinct([str(label) for label in labels]), axis=1)
     return narwhals.from_native(value, eager_only=True, allow_series=True, pass_through=True)
 
 

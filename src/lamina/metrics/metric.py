@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
 from lamina import dtypes, initializers
@@ -28,6 +27,8 @@ from lamina.losses.missing import METRICS
 registry = Registry("metric", missing=METRICS)
 
 Precision: TypeAlias = Converted[DType, str]
+Size: TypeAlias = int | Sequence[int]
+Initializer: TypeAlias = str | Function | Config | None
 
 
 def state_dtype(dtype: DType) -> str:
@@ -97,17 +98,13 @@ class Metric(Module):
         raise NotImplementedError(f"{type(self).__name__} needs a method result(self).")
 
     def add_weight(
-        self,
-        shape: int | Sequence[int] = (),
-        initializer: str | Function | Config | None = "zeros",
-        dtype: DTypeLike | None = None,
-        name: str | None = None,
+        self, shape: Size = (), initializer: Initializer = "zeros", dtype: DType = None, name: str | None = None
     ) -> Weight:
         """A weight of the state, which `update_state` changes with `assign` or `assign_add`."""
         if "dtype" not in vars(self):
             raise ArgumentError(f"{type(self).__name__} adds a weight before super().__init__() is called.")
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        value = initializers.get(initializer or "zeros")(shape, jnp.dtype(dtype or self.dtype), None)
+        value = initializers.get(initializer or "zeros")(shape, jnp.dtype(precision(dtype) or self.dtype), None)
         weight = Weight(value, name=name or "variable", path=f"{self.name}/{name or 'variable'}", trainable=False)
         self._lamina.weights = (*self._lamina.weights, weight)
         self._lamina.starts = (*self._lamina.starts, weight.numpy())
@@ -115,9 +112,9 @@ class Metric(Module):
 
     def add_variable(
         self,
-        shape: int | Sequence[int],
-        initializer: str | Function | Config | None,
-        dtype: DTypeLike | None = None,
+        shape: Size,
+        initializer: Initializer,
+        dtype: DType = None,
         aggregation: str = "sum",
         name: str | None = None,
     ) -> Weight:
