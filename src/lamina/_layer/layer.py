@@ -11,7 +11,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -121,7 +121,13 @@ class Layer(WithWeights):
         input_length: with `input_dim`, the length of the sequences.
     """
 
-    activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None, kw_only=True)
+    if TYPE_CHECKING:  # a base's field keeps its place in a signature, so a layer that takes one of these two by
+        # position declares a field with its plain name, and sets the one here to init=False
+        _lamina_name: Any = setting(default=None, kw_only=True, alias="name")
+        _lamina_activity_regularizer: Any = setting(default=None, kw_only=True, alias="activity_regularizer")
+        activity_regularizer = cast(Any, None)
+    else:
+        activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None, kw_only=True)
     _lamina_trainable: bool = setting(flag, default=True, kw_only=True, alias="trainable")
     _lamina_dtype: Any = setting(dtypes.get, default=None, kw_only=True, alias="dtype")
     autocast: bool = setting(flag, default=True, kw_only=True)

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
 from lamina._base.settings import Configured, State, setting
 from lamina._base.spelling import free_name
@@ -37,7 +37,10 @@ class ModuleState(State):
 class Module(Configured):
     """An object that holds weights, and modules that hold weights of their own: a layer or a metric."""
 
-    name: Any = setting(default=None, kw_only=True)
+    if TYPE_CHECKING:  # no field here: a layer or a metric declares it at its place
+        name = cast(Any, None)
+    else:
+        name: Any = setting(default=None, kw_only=True)
 
     _lamina: ModuleState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = ModuleState

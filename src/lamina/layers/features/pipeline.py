@@ -31,7 +31,7 @@ class Pipeline(LayerChain):
     Array([[3., 3.]], dtype=float32)
     """
 
-    layers: Sequence[Any] = setting(several)  # type: ignore[misc]
+    layers: Sequence[Any] = setting(several)
     name: Any = None
 
     _lamina_trains_by_default: ClassVar[bool] = True
