@@ -208,7 +208,7 @@ class Configured:
             field, plain = self._lamina_fields.get(name), serialize(value)
             if field is not None and field.default is MISSING and not field.kw_only:
                 shown.append(short(value if isinstance(value, tuple) else plain))
-            elif field is None or plain != _default_config(field):
+            elif field is None or not _is_default(field, plain):
                 shown.append(f"{name}={short(value if isinstance(value, tuple) else plain)}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -277,8 +277,10 @@ def _type_of(field: Setting) -> Any:
     return get_args(kind)[0] if get_origin(kind) is Converted else kind
 
 
-def _default_config(field: Setting) -> Any:
-    return serialize(field.convert(field.default) if field.convert else field.default)
+def _is_default(field: Setting, plain: Any) -> bool:
+    """Whether a value, as plain data, is the field's default, or that for each of several axes."""
+    default = serialize(field.convert(field.default) if field.convert else field.default)
+    return bool(plain == default or (isinstance(plain, list) and plain and plain == [default] * len(plain)))
 
 
 def serialize(value: Any) -> Any:

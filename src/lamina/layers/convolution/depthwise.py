@@ -2,64 +2,90 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import jax
+from typing import ClassVar, Literal
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base.converters import flag, positive
+from lamina._base import arguments
+from lamina._base.converters import flag, positive, word
 from lamina._base.settings import setting
+from lamina._base.weight import Array
 from lamina._kernels.convolution import convolve
+from lamina._layer.layer import weight_from_settings
 from lamina.config import data_format
 from lamina.layers.convolution.plain import Sliding
 
-Array = jax.Array
-
 
 class _DepthwiseConv(Sliding):
-    kernel_size: Any
-    strides: Any = 1
-    padding: str = "valid"
-    depth_multiplier: int = setting(positive, default=1)
-    data_format: str | None = setting(data_format, default=None)
-    dilation_rate: Any = 1
-    activation: Any = setting(activations.get, default=None)
-    use_bias: bool = setting(flag, default=True)
-    depthwise_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    depthwise_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    depthwise_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
+    """A convolution in which every output channel depends on one input channel.
 
-    def make_kernels(self, channels: int) -> int:
-        self.kernel = self.add("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
+    Args:
+        depth_multiplier: how many output channels each input channel has, each with a kernel of its own.
+        depthwise_initializer, depthwise_regularizer, depthwise_constraint: how the kernels begin, what is added to
+            the loss for them, and what is applied to them after each update.
+    """
+
+    kernel_size: arguments.Sizes
+    strides: arguments.Sizes = setting(default=1)
+    padding: Literal["valid", "same"] = setting(word("valid", "same"), default="valid")
+    depth_multiplier: int = setting(positive, default=1)
+    data_format: arguments.DataFormat = setting(data_format, default=None)
+    dilation_rate: arguments.Sizes = setting(default=1)
+    activation: arguments.ActivationSetting = setting(activations.get, default=None)
+    use_bias: bool = setting(flag, default=True)
+    depthwise_initializer: arguments.InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: arguments.InitializerSetting = setting(initializers.get, default="zeros")
+    depthwise_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    activity_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    depthwise_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
+
+    def _lamina_make_kernels(self, channels: int) -> int:
+        shape = (*self.kernel_size, channels, self.depth_multiplier)
+        self.kernel = weight_from_settings(self, "depthwise", shape)
         return channels * self.depth_multiplier
 
-    def slide(self, x: Array, bias: Array | None) -> Array:
-        return each_channel(self, x, self.kernel, bias)
+    def _lamina_convolve(self, x: Array, bias: Array | None) -> Array:
+        return convolve_channels(x, self.kernel, self.strides, self.padding, self.dilation_rate, bias)
 
 
-def each_channel(layer: Any, x: Array, kernel: Array, bias: Array | None = None) -> Array:
-    """Every channel convolved with kernels of its own, (*window, channels, multiplier)."""
+def convolve_channels(
+    x: Array,
+    kernel: Array,
+    strides: tuple[int, ...],
+    padding: str,
+    dilation: tuple[int, ...],
+    bias: Array | None = None,
+) -> Array:
+    """Convolve every channel with its own kernels; `kernel` is (*kernel_size, channels, multiplier)."""
     *window, channels, multiplier = kernel.shape
     kernel = kernel.reshape(*window, 1, channels * multiplier)
-    return convolve(x, kernel, layer.strides, layer.padding, layer.dilation_rate, channels, bias)
+    return convolve(x, kernel, strides, padding, dilation, channels, bias)
 
 
-class DepthwiseConv1D(_DepthwiseConv, rank=1):
-    """Maps (batch, steps, channels) to (batch, new steps, channels * depth_multiplier), each channel by itself.
+class DepthwiseConv1D(_DepthwiseConv):
+    """Convolves each channel by itself: (batch, steps, channels) to (batch, new steps, channels * depth_multiplier).
 
-    >>> DepthwiseConv1D(2, depth_multiplier=3)(jax.numpy.ones((1, 5, 4))).shape
+    The one-dimensional `DepthwiseConv2D`.
+
+    >>> import numpy as np
+    >>> DepthwiseConv1D(2, depth_multiplier=3)(np.ones((1, 5, 4))).shape
     (1, 4, 12)
     """
 
+    rank: ClassVar[int] = 1
 
-class DepthwiseConv2D(_DepthwiseConv, rank=2):
-    """Maps (batch, rows, columns, channels) to (batch, new rows, new columns, channels * depth_multiplier).
 
-    Each channel is convolved by itself, with `depth_multiplier` kernels of its own.
+class DepthwiseConv2D(_DepthwiseConv):
+    """Convolves each channel of an image by itself.
 
-    >>> DepthwiseConv2D(3)(jax.numpy.ones((1, 5, 5, 4))).shape
+    (batch, rows, columns, channels) becomes (batch, new rows, new columns, channels * depth_multiplier).
+    Each channel has `depth_multiplier` kernels: `y[..., c * depth_multiplier + m]` is
+    `activation(convolve(x[..., c], kernel[..., c, m]) + bias[c * depth_multiplier + m])`.
+
+    >>> import numpy as np
+    >>> DepthwiseConv2D(3)(np.ones((1, 5, 5, 4))).shape
     (1, 3, 3, 4)
     """
+
+    rank: ClassVar[int] = 2

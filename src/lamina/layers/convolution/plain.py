@@ -1,94 +1,95 @@
-"""Layers that slide a small kernel over a sequence, an image or a volume; and what all convolutions share."""
+"""Convolutions of a sequence, an image or a volume, and what all kinds of convolutions share."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base.converters import count, flag, optional, positive, word
-from lamina._base.settings import Setting, setting
+from lamina._base import arguments
+from lamina._base.converters import checked, flag, positive, word
+from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, Shape, per_axis
+from lamina._base.weight import Array
 from lamina._kernels.convolution import convolve
 from lamina._kernels.convolution_by_xla import spread
-from lamina._layer.layer import Layer
+from lamina._layer.layer import Layer, weight_from_settings
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
 
-Array = jax.Array
-
 
 class Sliding(Layer):
-    """What all of them share: sizes with one number for each axis, the bias, and where the channels stand.
+    """A layer that moves a kernel over its input: the base of all convolutions.
 
-    The settings are fields of the families below, in Keras's order. A family has `make_kernels(channels)`, which makes
-    the weights before the bias and returns the number of output channels, and `slide(x, bias)`, its convolution:
-    (batch, *sizes, channels) -> (batch, *positions, output channels).
+    Each family declares its settings in Keras's order, and has two methods: `_lamina_make_kernels(channels)` makes
+    the weights before the bias and returns the number of output channels, and `_lamina_convolve(x, bias)` maps
+    (batch, *sizes, channels) to (batch, *positions, output channels).
+
+    Args:
+        kernel_size: the size of the kernel, one number for all axes or one for each.
+        strides: how far the kernel moves from one output element to the next, one number or one for each axis.
+        padding: "valid" for no padding; "same" for zeros at both ends, so that with strides of 1 the size stays.
+        data_format: "channels_last" for (batch, *sizes, channels), "channels_first" for (batch, channels, *sizes);
+            None for the default, `lamina.config.image_data_format()`.
+        dilation_rate: the distance between two elements of the kernel, one number or one for each axis.
+        activation: the function that is applied to the output, or its name; None for none.
+        use_bias: whether a bias is added, one number for each output channel.
+        bias_initializer, bias_regularizer, bias_constraint: how the bias begins, what is added to the loss for it,
+            and what is applied to it after each update.
+        activity_regularizer: what is added to the loss for the layer's output.
     """
 
-    rank: ClassVar[int]
-    covered: ClassVar[bool] = True
-    """Whether the window must lie within the input where nothing is padded."""
+    if TYPE_CHECKING:  # each family declares this setting at its own place
+        _lamina_activity_regularizer: Any = setting(init=False)
 
-    def __init_subclass__(
-        cls, rank: int = 0, paddings: tuple[str, ...] = ("valid", "same"), first: tuple[str, ...] = (), **kwargs: Any
-    ) -> None:
-        if rank:
-            cls.rank = rank
-            wanted = f"a whole number, or {rank} of them"
-            size = per_axis(rank, wanted=wanted)
-            converts = {
-                "kernel_size": size,
-                "strides": size,
-                "dilation_rate": size,
-                "output_padding": optional(per_axis(rank, count, wanted)),
-                "padding": word(*paddings),
-            }
-            fields = {name: cls._lamina_fields[name] for name in (*first, *cls._lamina_fields)}
-            for name in converts.keys() & fields.keys():
-                fields[name] = Setting(converts[name], fields[name].default, False)
-            cls._lamina_fields = fields
-        super().__init_subclass__(**kwargs)
+    rank: ClassVar[int]
+    """How many axes the kernel has."""
+    _lamina_needs_full_window: ClassVar[bool] = True
+    """Whether the input must be at least as large as the kernel if it is not padded."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        convert_per_axis(self, "kernel_size", "strides", "dilation_rate")
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def _lamina_arguments(self) -> dict[str, Any]:
         return super()._lamina_arguments() | {"activity_regularizer": self.activity_regularizer}
-
-    def add(self, kind: str, shape: tuple[int, ...]) -> Any:
-        """The weight that the settings `{kind}_initializer`, `_regularizer` and `_constraint` are for."""
-        initializer, regularizer, constraint = (
-            getattr(self, f"{kind}_{what}") for what in ("initializer", "regularizer", "constraint")
-        )
-        return self.add_weight(shape, initializer, regularizer=regularizer, constraint=constraint)
 
     def build(self: Any, input_shape: Shape) -> None:
         axis = -1 if self.data_format == "channels_last" else 1
         channels = input_shape[axis]
         if channels is None:
             raise ShapeError(f"needs to know the number of channels, got {tuple(input_shape)}")
-        filters = self.make_kernels(channels)
+        filters = self._lamina_make_kernels(channels)
         if self.use_bias:
-            self.bias = self.add("bias", (filters,))
+            self.bias = weight_from_settings(self, "bias", (filters,))
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={axis: channels})
 
     def call(self: Any, x: Array) -> Array:
         last = self.data_format == "channels_last"
-        y = self.slide(x if last else jnp.moveaxis(x, 1, -1), self.bias if self.use_bias else None)
+        y = self._lamina_convolve(x if last else jnp.moveaxis(x, 1, -1), self.bias if self.use_bias else None)
         return self.activation(y if last else jnp.moveaxis(y, -1, 1))  # type: ignore[no-any-return]
 
     def _lamina_check_input(self: Any, shape: Shape) -> None:
         super()._lamina_check_input(shape)
-        if self.covered:
+        if self._lamina_needs_full_window:
             window_within(self, shape[1:-1] if self.data_format == "channels_last" else shape[2:])
 
 
+def convert_per_axis(layer: Sliding, *names: str, convert: Callable[[Any], int] = positive) -> None:
+    """Turn these settings, each one number or one for each axis of the kernel, into tuples with one for each axis."""
+    sizes = per_axis(layer.rank, convert, f"a whole number, or {layer.rank} of them")
+    for name in names:
+        setattr(layer, name, checked(type(layer).__name__, name, sizes, getattr(layer, name)))
+
+
 def window_within(layer: Any, sizes: Shape) -> tuple[int, ...]:
-    """How many elements the layer's window reaches over; where nothing is padded it must lie within `sizes`."""
+    """How many input elements the dilated kernel covers on each axis.
+
+    Raises a `ShapeError` if that is more than the input's `sizes` and the layer does not pad.
+    """
     needed = spread(layer.kernel_size, layer.dilation_rate)
     short = any(size is not None and size < least for size, least in zip(sizes, needed, strict=True))
     if short and layer.padding == "valid":
@@ -100,6 +101,7 @@ def window_within(layer: Any, sizes: Shape) -> tuple[int, ...]:
 
 
 def not_both(layer: Any) -> None:
+    """Raise an `ArgumentError` if both `strides` and `dilation_rate` are above 1 on some axis."""
     if max(layer.strides) > 1 and max(layer.dilation_rate) > 1:
         raise ArgumentError(
             f"{type(layer).__name__}(strides={layer.strides}, dilation_rate={layer.dilation_rate}): only one of the "
@@ -108,21 +110,32 @@ def not_both(layer: Any) -> None:
 
 
 class _Conv(Sliding):
+    """A convolution in which every output channel depends on all input channels of its group.
+
+    Args:
+        filters: the number of output channels.
+        groups: into how many groups the channels are split. Each group is convolved with its own part of the
+            filters, so `groups` must divide both `filters` and the number of input channels.
+        kernel_initializer, kernel_regularizer, kernel_constraint: how the kernel begins, what is added to the loss
+            for it, and what is applied to it after each update.
+    """
+
     filters: int = setting(positive)
-    kernel_size: Any
-    strides: Any = 1
-    padding: str = "valid"
-    data_format: str | None = setting(data_format, default=None)
-    dilation_rate: Any = 1
+    kernel_size: arguments.Sizes
+    strides: arguments.Sizes = setting(default=1)
+    padding: Literal["valid", "same"] = setting(word("valid", "same"), default="valid")
+    data_format: arguments.DataFormat = setting(data_format, default=None)
+    dilation_rate: arguments.Sizes = setting(default=1)
     groups: int = setting(positive, default=1)
-    activation: Any = setting(activations.get, default=None)
+    activation: arguments.ActivationSetting = setting(activations.get, default=None)
     use_bias: bool = setting(flag, default=True)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
+    kernel_initializer: arguments.InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: arguments.InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    activity_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    kernel_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -132,46 +145,60 @@ class _Conv(Sliding):
                 f"{type(self).__name__}(filters={self.filters}, groups={self.groups}): groups must divide filters."
             )
 
-    def make_kernels(self, channels: int) -> int:
+    def _lamina_make_kernels(self, channels: int) -> int:
         if channels % self.groups:
             raise ShapeError(f"wants channels that its groups={self.groups} divides, got {channels}")
-        self.kernel = self.add("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        shape = (*self.kernel_size, channels // self.groups, self.filters)
+        self.kernel = weight_from_settings(self, "kernel", shape)
         return self.filters
 
-    def slide(self, x: Array, bias: Array | None) -> Array:
+    def _lamina_convolve(self, x: Array, bias: Array | None) -> Array:
         return convolve(x, self.kernel, self.strides, self.padding, self.dilation_rate, self.groups, bias)
 
 
-class Conv1D(_Conv, rank=1, paddings=("valid", "same", "causal")):
-    """Maps (batch, steps, channels) to (batch, new steps, filters).
+class Conv1D(_Conv):
+    """Convolves a sequence: (batch, steps, channels) to (batch, new steps, filters).
 
-    `y[p] = activation(sum_w x[p + w] @ kernel[w] + bias)`, at every `strides`-th p, with the w `dilation_rate` apart.
-    With `padding="causal"` no output sees a later step. `groups` parts of the channels are convolved apart.
+    `y[p] = activation(sum_w x[p * strides + w * dilation_rate] @ kernel[w] + bias)`
 
     >>> Conv1D(3, 2)(jnp.ones((1, 5, 4))).shape
     (1, 4, 3)
+
+    Args:
+        padding: "valid" for no padding; "same" for zeros at both ends, so that with strides of 1 the length stays;
+            "causal" for zeros at the beginning, so that no output step depends on a later input step.
     """
 
+    filters: int = setting(positive)
+    kernel_size: arguments.Sizes
+    strides: arguments.Sizes = setting(default=1)
+    padding: Literal["valid", "same", "causal"] = setting(word("valid", "same", "causal"), default="valid")  # type: ignore[assignment]
 
-class Conv2D(_Conv, rank=2):
-    """Maps (batch, rows, columns, channels) to (batch, new rows, new columns, filters).
+    rank: ClassVar[int] = 1
 
-    `y[i, j] = activation(sum_{a, b} x[i + a, j + b] @ kernel[a, b] + bias)`, at every `strides`-th i and j, with a and
-    b `dilation_rate` apart. `groups` parts of the channels are convolved apart, each for its part of the filters.
+
+class Conv2D(_Conv):
+    """Convolves an image: (batch, rows, columns, channels) to (batch, new rows, new columns, filters).
+
+    `y[i, j] = activation(sum_{a, b} x[i + a, j + b] @ kernel[a, b] + bias)`, for strides and a dilation rate of 1.
 
     >>> Conv2D(8, 3, padding="same", activation="relu")(jnp.ones((1, 5, 5, 1))).shape
     (1, 5, 5, 8)
     """
 
+    rank: ClassVar[int] = 2
 
-class Conv3D(_Conv, rank=3):
-    """Maps (batch, depth, rows, columns, channels) to (batch, new depth, new rows, new columns, filters).
 
-    The three-dimensional `Conv2D`.
+class Conv3D(_Conv):
+    """Convolves a volume, (batch, depth, rows, columns, channels).
+
+    The output is (batch, new depth, new rows, new columns, filters). The three-dimensional `Conv2D`.
 
     >>> Conv3D(2, 2)(jnp.ones((1, 3, 3, 3, 1))).shape
     (1, 2, 2, 2, 2)
     """
+
+    rank: ClassVar[int] = 3
 
 
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D

@@ -1,73 +1,91 @@
-"""Convolutions in two cheaper steps: each channel by itself, then all channels at each place."""
+"""Convolutions in two cheaper steps: each channel by itself, then all channels of each position."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar, Literal
 
-import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base.converters import flag, positive
+from lamina._base import arguments
+from lamina._base.converters import flag, positive, word
 from lamina._base.settings import setting
+from lamina._base.weight import Array
+from lamina._layer.layer import weight_from_settings
 from lamina.config import data_format
-from lamina.layers.convolution.depthwise import each_channel
+from lamina.layers.convolution.depthwise import convolve_channels
 from lamina.layers.convolution.plain import Sliding
-
-Array = jax.Array
 
 
 class _SeparableConv(Sliding):
-    filters: int = setting(positive)
-    kernel_size: Any
-    strides: Any = 1
-    padding: str = "valid"
-    data_format: str | None = setting(data_format, default=None)
-    dilation_rate: Any = 1
-    depth_multiplier: int = setting(positive, default=1)
-    activation: Any = setting(activations.get, default=None)
-    use_bias: bool = setting(flag, default=True)
-    depthwise_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    pointwise_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    depthwise_regularizer: Any = setting(regularizers.get, default=None)
-    pointwise_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    depthwise_constraint: Any = setting(constraints.get, default=None)
-    pointwise_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
+    """A depthwise convolution, then a matrix product of the channels at each position.
 
-    def make_kernels(self, channels: int) -> int:
-        inner = channels * self.depth_multiplier
-        self.depthwise_kernel = self.add("depthwise", (*self.kernel_size, channels, self.depth_multiplier))
-        self.pointwise_kernel = self.add("pointwise", (*(1,) * self.rank, inner, self.filters))
+    Args:
+        filters: the number of output channels.
+        depth_multiplier: how many channels the depthwise convolution makes of each input channel.
+        depthwise_initializer, depthwise_regularizer, depthwise_constraint: how the kernels of the depthwise
+            convolution begin, what is added to the loss for them, and what is applied to them after each update.
+        pointwise_initializer, pointwise_regularizer, pointwise_constraint: the same for the matrix,
+            (channels * depth_multiplier, filters).
+    """
+
+    filters: int = setting(positive)
+    kernel_size: arguments.Sizes
+    strides: arguments.Sizes = setting(default=1)
+    padding: Literal["valid", "same"] = setting(word("valid", "same"), default="valid")
+    data_format: arguments.DataFormat = setting(data_format, default=None)
+    dilation_rate: arguments.Sizes = setting(default=1)
+    depth_multiplier: int = setting(positive, default=1)
+    activation: arguments.ActivationSetting = setting(activations.get, default=None)
+    use_bias: bool = setting(flag, default=True)
+    depthwise_initializer: arguments.InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    pointwise_initializer: arguments.InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: arguments.InitializerSetting = setting(initializers.get, default="zeros")
+    depthwise_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    pointwise_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    activity_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    depthwise_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
+    pointwise_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
+
+    def _lamina_make_kernels(self, channels: int) -> int:
+        depthwise = (*self.kernel_size, channels, self.depth_multiplier)
+        pointwise = (*(1,) * self.rank, channels * self.depth_multiplier, self.filters)
+        self.depthwise_kernel = weight_from_settings(self, "depthwise", depthwise)
+        self.pointwise_kernel = weight_from_settings(self, "pointwise", pointwise)
         return self.filters
 
-    def slide(self, x: Array, bias: Array | None) -> Array:
-        inner = each_channel(self, x, self.depthwise_kernel)
-        y = jnp.matmul(inner, self.pointwise_kernel.reshape(-1, self.filters))
+    def _lamina_convolve(self, x: Array, bias: Array | None) -> Array:
+        inner = convolve_channels(x, self.depthwise_kernel, self.strides, self.padding, self.dilation_rate)
+        y = jnp.matmul(inner, self.pointwise_kernel.reshape(-1, self.filters))  # (batch, *positions, filters)
         return y if bias is None else y + bias
 
 
-class SeparableConv1D(_SeparableConv, rank=1):
-    """Maps (batch, steps, channels) to (batch, new steps, filters): each channel by itself, then all at each step.
+class SeparableConv1D(_SeparableConv):
+    """Convolves a sequence, (batch, steps, channels) to (batch, new steps, filters), in two steps.
 
-    A `DepthwiseConv1D` without bias, then a matrix product with (channels * depth_multiplier, filters).
+    The one-dimensional `SeparableConv2D`.
 
     >>> SeparableConv1D(3, 2)(jnp.ones((1, 5, 4))).shape
     (1, 4, 3)
     """
 
+    rank: ClassVar[int] = 1
 
-class SeparableConv2D(_SeparableConv, rank=2):
-    """Maps (batch, rows, columns, channels) to (batch, new rows, new columns, filters), in two cheaper steps.
 
-    A `DepthwiseConv2D` without bias, then at each place a matrix product with (channels * depth_multiplier, filters).
+class SeparableConv2D(_SeparableConv):
+    """Convolves an image, (batch, rows, columns, channels) to (batch, new rows, new columns, filters), in two steps.
+
+    The first is a `DepthwiseConv2D` without bias; the second multiplies the channels of each position by a matrix of
+    shape (channels * depth_multiplier, filters), and adds the bias. Both together cost less than a `Conv2D`.
     Source: Chollet, 2016, https://arxiv.org/abs/1610.02357
 
     >>> SeparableConv2D(8, 3)(jnp.ones((1, 5, 5, 4))).shape
     (1, 3, 3, 8)
     """
+
+    rank: ClassVar[int] = 2
 
 
 SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D

@@ -1,93 +1,138 @@
-"""Convolutions the other way round: every element of the input adds a kernel to the output."""
+"""Transposed convolutions: every element of the input adds its multiple of a kernel to the output."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import jax
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base.converters import flag, positive
-from lamina._base.settings import setting
+from lamina._base import arguments
+from lamina._base.converters import count, flag, positive, word
+from lamina._base.settings import Converted, setting
+from lamina._base.weight import Array
 from lamina._kernels.convolution import convolve_transposed
+from lamina._layer.layer import weight_from_settings
 from lamina.config import data_format
 from lamina.errors import ArgumentError
-from lamina.layers.convolution.plain import Sliding, not_both
+from lamina.layers.convolution.plain import Sliding, convert_per_axis, not_both
 
-Array = jax.Array
+OptionalSizes: TypeAlias = Converted[int | Sequence[int] | None, tuple[int, ...] | None]
 
 
-class _ConvTranspose(Sliding):
-    filters: int = setting(positive)
-    kernel_size: Any
-    strides: Any = 1
-    padding: str = "valid"
-    output_padding: Any = None
-    data_format: str | None = setting(data_format, default=None)
-    dilation_rate: Any = 1
-    activation: Any = setting(activations.get, default=None)
-    use_bias: bool = setting(flag, default=True)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
+class Transposed(Sliding):
+    """A convolution in the opposite direction, from a small input to a larger output.
 
-    covered: ClassVar[bool] = False
+    Args:
+        filters: the number of output channels.
+        output_padding: how many elements are added at the end of each axis, one number or one for each axis; it must
+            be below `strides`. None for the usual size of the output.
+        kernel_initializer, kernel_regularizer, kernel_constraint: how the kernel begins, what is added to the loss
+            for it, and what is applied to it after each update.
+    """
 
-    def __post_init__(self) -> None:
+    _lamina_needs_full_window: ClassVar[bool] = False
+
+    def __post_init__(self: Any) -> None:
         super().__post_init__()
         not_both(self)
+        if self.output_padding is not None:
+            convert_per_axis(self, "output_padding", convert=count)
         if any(more >= stride for more, stride in zip(self.output_padding or (), self.strides, strict=False)):
             raise ArgumentError(
                 f"{type(self).__name__}(strides={self.strides}, output_padding={self.output_padding}): "
                 "output_padding must be below strides on every axis."
             )
 
-    def make_kernels(self, channels: int) -> int:
-        self.kernel = self.add("kernel", (*self.kernel_size, self.filters, channels))
-        return self.filters
+    def _lamina_make_kernels(self: Any, channels: int) -> int:
+        filters: int = self.filters
+        self.kernel = weight_from_settings(self, "kernel", (*self.kernel_size, filters, channels))
+        return filters
 
-    def slide(self, x: Array, bias: Array | None) -> Array:
+    def _lamina_convolve(self: Any, x: Array, bias: Array | None) -> Array:
         how = (self.strides, self.padding, self.dilation_rate, self.output_padding)
         y = convolve_transposed(x, self.kernel, *how)
         return y if bias is None else y + bias
 
 
-class Conv1DTranspose(_ConvTranspose, rank=1):
-    """Maps (batch, steps, channels) to (batch, more steps, filters): the way back of a `Conv1D`, as its gradient goes.
+class _ConvTranspose(Transposed):
+    filters: int = setting(positive)
+    kernel_size: arguments.Sizes
+    strides: arguments.Sizes = setting(default=1)
+    padding: Literal["valid", "same"] = setting(word("valid", "same"), default="valid")
+    output_padding: OptionalSizes = setting(default=None)
+    data_format: arguments.DataFormat = setting(data_format, default=None)
+    dilation_rate: arguments.Sizes = setting(default=1)
+    activation: arguments.ActivationSetting = setting(activations.get, default=None)
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: arguments.InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: arguments.InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    activity_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    kernel_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
 
-    See `Conv2DTranspose`.
 
-    >>> Conv1DTranspose(3, 2, strides=2)(jax.numpy.ones((1, 5, 4))).shape
+class Conv1DTranspose(_ConvTranspose):
+    """Transposed convolution: (batch, steps, channels) to (batch, more steps, filters).
+
+    The one-dimensional `Conv2DTranspose`.
+
+    >>> import numpy as np
+    >>> Conv1DTranspose(3, 2, strides=2)(np.ones((1, 5, 4))).shape
     (1, 10, 3)
     """
 
+    rank: ClassVar[int] = 1
 
-class Conv2DTranspose(_ConvTranspose, rank=2):
-    """Maps (batch, rows, columns, channels) to (batch, more rows, more columns, filters): the way back of a `Conv2D`.
 
-    Every input element adds its multiple of the kernel to the output, `strides` apart. n rows become `n * strides` for
-    `padding="same"` and `(n - 1) * strides + max(kernel_size, strides)` for "valid"; with `output_padding` they become
-    `(n - 1) * strides + kernel_size % 2 + output_padding` and `(n - 1) * strides + kernel_size + output_padding`.
+class Conv2DTranspose(_ConvTranspose):
+    """Transposed convolution: (batch, rows, columns, channels) to (batch, more rows, more columns, filters).
+
+    It maps the shape of a `Conv2D`'s output to that of its input, and computes what the gradient of a `Conv2D` with
+    respect to its input does. Every input element adds its multiple of the kernel to the output, `strides` apart.
+    n rows become `n * strides` for `padding="same"` and `(n - 1) * strides + max(kernel_size, strides)` for "valid";
+    with `output_padding` they become `(n - 1) * strides + kernel_size % 2 + output_padding` and
+    `(n - 1) * strides + kernel_size + output_padding`.
     Source: Dumoulin and Visin, 2016, https://arxiv.org/abs/1603.07285
 
-    >>> Conv2DTranspose(8, 3, strides=2, padding="same")(jax.numpy.ones((1, 5, 5, 4))).shape
+    >>> import numpy as np
+    >>> Conv2DTranspose(8, 3, strides=2, padding="same")(np.ones((1, 5, 5, 4))).shape
     (1, 10, 10, 8)
     """
 
+    rank: ClassVar[int] = 2
 
-class Conv3DTranspose(
-    _ConvTranspose, rank=3, first=("filters", "kernel_size", "strides", "padding", "data_format", "output_padding")
-):
-    """Maps (batch, depth, rows, columns, channels) to (batch, more depth, more rows, more columns, filters).
 
-    The three-dimensional `Conv2DTranspose`.
+class Conv3DTranspose(Transposed):
+    """Transposed convolution of a volume, (batch, depth, rows, columns, channels).
 
-    >>> Conv3DTranspose(2, 2, strides=2)(jax.numpy.ones((1, 2, 2, 2, 1))).shape
+    The output is (batch, more depth, more rows, more columns, filters). The three-dimensional `Conv2DTranspose`; here
+    `data_format` comes before `output_padding`, as in Keras.
+
+    >>> import numpy as np
+    >>> Conv3DTranspose(2, 2, strides=2)(np.ones((1, 2, 2, 2, 1))).shape
     (1, 4, 4, 4, 2)
     """
+
+    filters: int = setting(positive)
+    kernel_size: arguments.Sizes
+    strides: arguments.Sizes = setting(default=1)
+    padding: Literal["valid", "same"] = setting(word("valid", "same"), default="valid")
+    data_format: arguments.DataFormat = setting(data_format, default=None)
+    output_padding: OptionalSizes = setting(default=None)
+    dilation_rate: arguments.Sizes = setting(default=1)
+    activation: arguments.ActivationSetting = setting(activations.get, default=None)
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: arguments.InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: arguments.InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    activity_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    kernel_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
+
+    rank: ClassVar[int] = 3
 
 
 Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
