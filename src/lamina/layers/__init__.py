@@ -77,7 +77,7 @@ from lamina.layers.pooling.adaptive import (
     AdaptiveMaxPooling2D,
     AdaptiveMaxPooling3D,
 )
-from lamina.layers.pooling.whole import (
+from lamina.layers.pooling.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalAveragePooling3D,

@@ -1,98 +1,113 @@
-"""Layers that take the largest or the mean element of as many windows as the output is to have."""
+"""Layers that split the spatial axes into as many windows as the output is to have, and reduce each to one element."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
-import jax
-
+from lamina._base.arguments import DataFormat, Sizes
 from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, per_axis, spatial_axes
+from lamina._base.weight import Array
 from lamina._kernels import pooling
 from lamina._layer.layer import Layer
 from lamina.config import data_format
 
-Array = jax.Array
-
 
 class AdaptivePooling(Layer):
-    """What the layers share whose output has a given size: window i of k over n elements is [⌊i n/k⌋, ⌈(i+1) n/k⌉)."""
+    """A pooling layer whose output has a given size, whatever the size of its input.
 
-    output_size: Any
-    data_format: str | None = setting(data_format, default=None)
+    On an axis with n elements, window i of k covers the elements from ⌊i n / k⌋ up to, but not including,
+    ⌈(i + 1) n / k⌉.
 
-    kernel: ClassVar[Any]
+    Args:
+        output_size: the output's size, one number for all spatial axes or one for each.
+        data_format: "channels_last" for (batch, *sizes, channels), "channels_first" for (batch, channels, *sizes);
+            None for the default, `lamina.config.image_data_format()`.
+    """
+
+    output_size: Sizes
+    data_format: DataFormat = setting(data_format, default=None)
+
+    _lamina_pool: ClassVar[Callable[..., Array]]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.input_spec = InputSpec(ndim=len(self.output_size) + 2)
 
     def call(self, x: Array) -> Array:
-        y: Array = self.kernel(x, self.output_size, spatial_axes(x.ndim, self.data_format))
-        return y
+        return self._lamina_pool(x, self.output_size, spatial_axes(x.ndim, self.data_format))
 
 
-class AdaptiveMaxPooling1D(AdaptivePooling):
-    """The largest of each of `output_size` windows: (batch, steps, channels) to (batch, output_size, channels).
+class _AdaptiveMaxPooling(AdaptivePooling):
+    _lamina_pool: ClassVar[Callable[..., Array]] = staticmethod(pooling.adaptive_max_pool)
 
-    >>> AdaptiveMaxPooling1D(2)(jax.numpy.array([[[1.0], [4.0], [2.0], [3.0], [0.0]]]))[0, :, 0]
+
+class _AdaptiveAveragePooling(AdaptivePooling):
+    _lamina_pool: ClassVar[Callable[..., Array]] = staticmethod(pooling.adaptive_mean_pool)
+
+
+class AdaptiveMaxPooling1D(_AdaptiveMaxPooling):
+    """The maximum of each of `output_size` windows: (batch, steps, channels) to (batch, output_size, channels).
+
+    >>> import numpy as np
+    >>> AdaptiveMaxPooling1D(2)(np.array([[[1.0], [4.0], [2.0], [3.0], [0.0]]]))[0, :, 0]
     Array([4., 3.], dtype=float32)
     """
 
-    output_size: Any = setting(per_axis(1))
-    kernel: ClassVar[Any] = staticmethod(pooling.adaptive_max_pool)
+    output_size: Sizes = setting(per_axis(1))
 
 
-class AdaptiveMaxPooling2D(AdaptivePooling):
-    """The largest of each of `output_size` windows: (batch, rows, columns, channels) to (batch, *sizes, channels).
+class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
+    """The maximum of each window: (batch, rows, columns, channels) to (batch, *output_size, channels).
 
-    >>> AdaptiveMaxPooling2D((3, 2))(jax.numpy.ones((1, 7, 7, 3))).shape
+    >>> import numpy as np
+    >>> AdaptiveMaxPooling2D((3, 2))(np.ones((1, 7, 7, 3))).shape
     (1, 3, 2, 3)
     """
 
-    output_size: Any = setting(per_axis(2))
-    kernel: ClassVar[Any] = staticmethod(pooling.adaptive_max_pool)
+    output_size: Sizes = setting(per_axis(2))
 
 
-class AdaptiveMaxPooling3D(AdaptivePooling):
-    """The largest of each of `output_size` windows of a volume: (batch, *sizes, channels).
+class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
+    """The maximum of each window: (batch, depth, rows, columns, channels) to (batch, *output_size, channels).
 
-    >>> AdaptiveMaxPooling3D(2)(jax.numpy.ones((1, 7, 6, 5, 3))).shape
+    >>> import numpy as np
+    >>> AdaptiveMaxPooling3D(2)(np.ones((1, 7, 6, 5, 3))).shape
     (1, 2, 2, 2, 3)
     """
 
-    output_size: Any = setting(per_axis(3))
-    kernel: ClassVar[Any] = staticmethod(pooling.adaptive_max_pool)
+    output_size: Sizes = setting(per_axis(3))
 
 
-class AdaptiveAveragePooling1D(AdaptivePooling):
+class AdaptiveAveragePooling1D(_AdaptiveAveragePooling):
     """The mean of each of `output_size` windows: (batch, steps, channels) to (batch, output_size, channels).
 
-    >>> AdaptiveAveragePooling1D(2)(jax.numpy.array([[[1.0], [4.0], [1.0], [3.0], [2.0]]]))[0, :, 0]
+    >>> import numpy as np
+    >>> AdaptiveAveragePooling1D(2)(np.array([[[1.0], [4.0], [1.0], [3.0], [2.0]]]))[0, :, 0]
     Array([2., 2.], dtype=float32)
     """
 
-    output_size: Any = setting(per_axis(1))
-    kernel: ClassVar[Any] = staticmethod(pooling.adaptive_mean_pool)
+    output_size: Sizes = setting(per_axis(1))
 
 
-class AdaptiveAveragePooling2D(AdaptivePooling):
-    """The mean of each of `output_size` windows: (batch, rows, columns, channels) to (batch, *output_size, channels).
+class AdaptiveAveragePooling2D(_AdaptiveAveragePooling):
+    """The mean of each window: (batch, rows, columns, channels) to (batch, *output_size, channels).
 
-    >>> AdaptiveAveragePooling2D(1)(jax.numpy.ones((1, 7, 7, 3))).shape
+    >>> import numpy as np
+    >>> AdaptiveAveragePooling2D(1)(np.ones((1, 7, 7, 3))).shape
     (1, 1, 1, 3)
     """
 
-    output_size: Any = setting(per_axis(2))
-    kernel: ClassVar[Any] = staticmethod(pooling.adaptive_mean_pool)
+    output_size: Sizes = setting(per_axis(2))
 
 
-class AdaptiveAveragePooling3D(AdaptivePooling):
-    """The mean of each of `output_size` windows of a volume: (batch, *sizes, channels).
+class AdaptiveAveragePooling3D(_AdaptiveAveragePooling):
+    """The mean of each window: (batch, depth, rows, columns, channels) to (batch, *output_size, channels).
 
-    >>> AdaptiveAveragePooling3D((1, 2, 3))(jax.numpy.ones((1, 7, 6, 5, 3))).shape
+    >>> import numpy as np
+    >>> AdaptiveAveragePooling3D((1, 2, 3))(np.ones((1, 7, 6, 5, 3))).shape
     (1, 1, 2, 3, 3)
     """
 
-    output_size: Any = setting(per_axis(3))
-    kernel: ClassVar[Any] = staticmethod(pooling.adaptive_mean_pool)
+    output_size: Sizes = setting(per_axis(3))

@@ -1,34 +1,45 @@
-"""Layers that take the largest or the mean element of windows along the spatial axes."""
+"""Layers that take the maximum or the mean of windows of a fixed size along the spatial axes."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import jax
-
+from lamina._base.arguments import DataFormat, Sizes
 from lamina._base.converters import checked, word
-from lamina._base.settings import setting
+from lamina._base.settings import Converted, setting
 from lamina._base.shapes import InputSpec, per_axis, spatial_axes
+from lamina._base.weight import Array
 from lamina._kernels import pooling
 from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.errors import ShapeError
 
-Array = jax.Array
-
 
 class Pooling(Layer):
-    """What the layers with a window share: `strides` is the window's size unless told.
+    """A layer that reduces each window of `pool_size` elements to one.
 
     A length n becomes `(n - pool_size) // strides + 1` for "valid" padding, `ceil(n / strides)` for "same".
+
+    Args:
+        pool_size: the size of the window, one number for all axes or one for each.
+        strides: how far the window moves from one output element to the next, one number or one for each axis; None
+            for `pool_size`, so that the windows lie side by side.
+        padding: "valid" for no padding; "same" for padding at both ends that does not change the result of a window.
+        data_format: "channels_last" for (batch, *sizes, channels), "channels_first" for (batch, channels, *sizes);
+            None for the default, `lamina.config.image_data_format()`.
     """
 
-    pool_size: Any
-    strides: Any = None
-    padding: str = setting(word("valid", "same"), default="valid")
-    data_format: str | None = setting(data_format, default=None)
+    if TYPE_CHECKING:  # `name` stands below, at its place
+        _lamina_name: Any = setting(init=False)
 
-    kernel: ClassVar[Any]
+    pool_size: Sizes
+    strides: Converted[int | Sequence[int] | None, tuple[int, ...]] = setting(default=None)
+    padding: Literal["valid", "same"] = setting(word("valid", "same"), default="valid")
+    data_format: DataFormat = setting(data_format, default=None)
+    name: Converted[str | None, str] = setting(default=None)
+
+    _lamina_pool: ClassVar[Callable[..., Array]]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,77 +53,93 @@ class Pooling(Layer):
         for axis, size in zip(axes, self.pool_size, strict=True):
             if self.padding == "valid" and isinstance(x.shape[axis], int) and x.shape[axis] < size:
                 raise ShapeError(
-                    f"wants at least {size} on axis {axis}, its pool_size, got {x.shape[axis]}; a smaller pool_size, "
-                    'or padding="same", goes further'
+                    f"wants at least {size} on axis {axis}, its pool_size, got {x.shape[axis]}: take a smaller "
+                    "pool_size or padding='same'"
                 )
-        y: Array = self.kernel(x, self.pool_size, self.strides, self.padding, axes)
-        return y
+        return self._lamina_pool(x, self.pool_size, self.strides, self.padding, axes)
 
 
-class MaxPooling1D(Pooling):
-    """The largest of every `pool_size` steps: (batch, steps, channels) to (batch, fewer steps, channels).
+class _MaxPooling(Pooling):
+    _lamina_pool: ClassVar[Callable[..., Array]] = staticmethod(pooling.max_pool)
 
-    >>> MaxPooling1D(2)(jax.numpy.array([[[1.0], [4.0], [2.0], [3.0]]]))[0, :, 0]
+
+class _AveragePooling(Pooling):
+    _lamina_pool: ClassVar[Callable[..., Array]] = staticmethod(pooling.mean_pool)
+
+
+class MaxPooling1D(_MaxPooling):
+    """The maximum of each window of `pool_size` steps: (batch, steps, channels) to (batch, new steps, channels).
+
+    >>> import numpy as np
+    >>> MaxPooling1D(2)(np.array([[[1.0], [4.0], [2.0], [3.0]]]))[0, :, 0]
     Array([4., 3.], dtype=float32)
     """
 
-    pool_size: Any = setting(per_axis(1), default=2)
-    kernel: ClassVar[Any] = staticmethod(pooling.max_pool)
+    pool_size: Sizes = setting(per_axis(1), default=2)
 
 
-class MaxPooling2D(Pooling):
-    """The largest of every `pool_size` of rows × columns: (batch, rows, columns, channels) to fewer of both.
+class MaxPooling2D(_MaxPooling):
+    """The maximum of each window: (batch, rows, columns, channels) to (batch, new rows, new columns, channels).
 
-    >>> MaxPooling2D()(jax.numpy.ones((1, 28, 28, 3))).shape
+    >>> import numpy as np
+    >>> MaxPooling2D()(np.ones((1, 28, 28, 3))).shape
     (1, 14, 14, 3)
     """
 
-    pool_size: Any = setting(per_axis(2), default=(2, 2))
-    kernel: ClassVar[Any] = staticmethod(pooling.max_pool)
+    pool_size: Sizes = setting(per_axis(2), default=(2, 2))
 
 
-class MaxPooling3D(Pooling):
-    """The largest of every `pool_size` of a volume: (batch, depth, rows, columns, channels) to fewer of each.
+class MaxPooling3D(_MaxPooling):
+    """The maximum of each window of a volume, (batch, depth, rows, columns, channels).
 
-    >>> MaxPooling3D()(jax.numpy.ones((1, 4, 4, 4, 3))).shape
+    The output is (batch, new depth, new rows, new columns, channels).
+
+    >>> import numpy as np
+    >>> MaxPooling3D()(np.ones((1, 4, 4, 4, 3))).shape
     (1, 2, 2, 2, 3)
     """
 
-    pool_size: Any = setting(per_axis(3), default=(2, 2, 2))
-    kernel: ClassVar[Any] = staticmethod(pooling.max_pool)
+    pool_size: Sizes = setting(per_axis(3), default=(2, 2, 2))
 
 
-class AveragePooling1D(Pooling):
-    """The mean of every `pool_size` steps, of those that are no padding: (batch, steps, channels) to fewer steps.
+class AveragePooling1D(_AveragePooling):
+    """The mean of each window of `pool_size` steps: (batch, steps, channels) to (batch, new steps, channels).
 
-    >>> AveragePooling1D(2)(jax.numpy.array([[[1.0], [4.0], [2.0], [3.0]]]))[0, :, 0]
+    Padding does not count: the mean is over the elements of the window that belong to the input.
+
+    >>> import numpy as np
+    >>> AveragePooling1D(2)(np.array([[[1.0], [4.0], [2.0], [3.0]]]))[0, :, 0]
     Array([2.5, 2.5], dtype=float32)
     """
 
-    pool_size: Any = setting(per_axis(1))
-    kernel: ClassVar[Any] = staticmethod(pooling.mean_pool)
+    pool_size: Sizes = setting(per_axis(1))
 
 
-class AveragePooling2D(Pooling):
-    """The mean of every `pool_size` of rows × columns, of what is no padding: (batch, rows, columns, channels).
+class AveragePooling2D(_AveragePooling):
+    """The mean of each window: (batch, rows, columns, channels) to (batch, new rows, new columns, channels).
 
-    >>> AveragePooling2D(2, strides=1, padding="same")(jax.numpy.ones((1, 3, 3, 1))).shape
+    Padding does not count: the mean is over the elements of the window that belong to the input.
+
+    >>> import numpy as np
+    >>> AveragePooling2D(2, strides=1, padding="same")(np.ones((1, 3, 3, 1))).shape
     (1, 3, 3, 1)
     """
 
-    pool_size: Any = setting(per_axis(2))
-    kernel: ClassVar[Any] = staticmethod(pooling.mean_pool)
+    pool_size: Sizes = setting(per_axis(2))
 
 
-class AveragePooling3D(Pooling):
-    """The mean of every `pool_size` of a volume, of what is no padding: (batch, depth, rows, columns, channels).
+class AveragePooling3D(_AveragePooling):
+    """The mean of each window of a volume, (batch, depth, rows, columns, channels).
 
-    >>> AveragePooling3D((1, 2, 2))(jax.numpy.ones((1, 4, 4, 4, 3))).shape
+    The output is (batch, new depth, new rows, new columns, channels). Padding does not count: the mean is over the
+    elements of the window that belong to the input.
+
+    >>> import numpy as np
+    >>> AveragePooling3D((1, 2, 2))(np.ones((1, 4, 4, 4, 3))).shape
     (1, 4, 2, 2, 3)
     """
 
-    pool_size: Any = setting(per_axis(3))
-    kernel: ClassVar[Any] = staticmethod(pooling.mean_pool)
+    pool_size: Sizes = setting(per_axis(3))
 
 
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
