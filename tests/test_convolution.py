@@ -222,3 +222,18 @@ def test_conv3d_transpose_has_the_order_of_keras():
 
 def test_unknown_sizes_stay_unknown():
     assert layers.Conv1D(4, 3, padding="same").compute_output_shape((None, None, 8)) == (None, None, 4)
+
+
+@pytest.mark.parametrize(("kind", "settings"), [("Conv2D", (2, 3)), ("DepthwiseConv2D", (3,)), ("MaxPooling2D", (2,))])
+def test_a_subclass_may_use_names_that_keras_does_not(kind, settings):
+    base = getattr(layers, kind)
+    free = "add slide make_kernels covered reduce _add _slide _run".split()
+    named = type(f"Named{kind}", (base,), dict.fromkeys(free, None))
+    x = np.ones((1, 5, 5, 2), "float32")
+    plain, layer = base(*settings, name="same"), named(*settings, name="same")
+    for name in free:
+        setattr(layer, name, "the user's own")
+    plain.build(x.shape)
+    layer.build(x.shape)
+    layer.set_weights(plain.get_weights())
+    np.testing.assert_array_equal(layer(x), plain(x))
