@@ -50,7 +50,7 @@ def test_what_it_refuses():
     for equation, sizes, bias, hint in (
         ("abc,cd->abd", (None, 4), None, "wants 3 dimensions"),
         ("ab,bc->ac", (3, 4), None, "sizes and letters differ"),
-        ("ab,bc->ac", 4, "b", "does not put out"),
+        ("ab,bc->ac", 4, "b", "does not have in its output"),
         ("ab,bd->ac", 4, None, "neither in the input nor in the kernel"),
         ("ab,bde->ad", 4, None, "neither input nor output"),
     ):

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from numpy.typing import DTypeLike
 
 from lamina._base.settings import Converted
+
+if TYPE_CHECKING:
+    from lamina.dtypes import DTypePolicy
 
 Function: TypeAlias = Callable[..., Any]
 Config: TypeAlias = dict[str, Any]
 
-ActivationSetting: TypeAlias = Converted[str | Function | Config | None, Function]
-InitializerSetting: TypeAlias = Converted[str | Function | Config | None, Function]
-RegularizerSetting: TypeAlias = Converted[str | Function | Config | None, Function | None]
-ConstraintSetting: TypeAlias = Converted[str | Function | Config | None, Function | None]
-DataFormat: TypeAlias = Converted[Literal["channels_last", "channels_first"] | None, str]
-Sizes: TypeAlias = Converted[int | Sequence[int], tuple[int, ...]]
+# As they are given.
+Named: TypeAlias = str | Function | Config | None
+"""A function, an object that is called like one, its name or its config."""
+Format: TypeAlias = Literal["channels_last", "channels_first"] | None
+Size: TypeAlias = int | Sequence[int]
 """One whole number for every axis, or one for each."""
+Padding: TypeAlias = Literal["valid", "same"]
+InputShape: TypeAlias = Sequence[int | None] | None
+Dtype: TypeAlias = "DTypeLike | DTypePolicy | Config | None"
+
+# As they are given and kept.
+ActivationSetting: TypeAlias = Converted[Named, Function]
+InitializerSetting: TypeAlias = Converted[Named, Function]
+RegularizerSetting: TypeAlias = Converted[Named, Function | None]
+ConstraintSetting: TypeAlias = Converted[Named, Function | None]
+DataFormat: TypeAlias = Converted[Format, str]
+Sizes: TypeAlias = Converted[Size, tuple[int, ...]]

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
 
 from lamina import activations, constraints, initializers, regularizers
+from lamina._base.arguments import ConstraintSetting, InitializerSetting, RegularizerSetting
 from lamina._base.converters import integer, number, optional
-from lamina._base.settings import setting
+from lamina._base.settings import Converted, setting
 from lamina._base.shapes import InputSpec, Shape
-from lamina._layer.layer import Layer
+from lamina._base.weight import Array
+from lamina._layer.layer import Layer, weight_from_settings
 from lamina.errors import ArgumentError, ShapeError
-
-Array = jax.Array
 
 
 class ReLU(Layer):
-    """Rectifies every element: 0 below `threshold`, at most `max_value`, with `negative_slope` below the threshold.
+    """Sets every element below `threshold` to 0 and leaves the others: the shape stays.
+
+    `min(x, max_value)` where `x >= threshold`, else `negative_slope * (x - threshold)`.
 
     >>> ReLU(max_value=1.0)(jax.numpy.array([[-1.0, 0.5, 3.0]]))
     Array([[0. , 0.5, 1. ]], dtype=float32)
+
+    Args:
+        max_value: the greatest value of the output; None for no limit.
+        negative_slope: the slope below the threshold.
+        threshold: the value of x below which the slope is `negative_slope`.
     """
 
     max_value: float | None = setting(optional(number), default=None)
@@ -40,10 +48,13 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """`x` where it is positive, else `negative_slope * x`; note the default 0.3, where the function has 0.2.
+    """Returns `x` where it is positive, else `negative_slope * x`: the shape stays.
 
     >>> LeakyReLU()(jax.numpy.array([[-1.0, 2.0]]))
     Array([[-0.3,  2. ]], dtype=float32)
+
+    Args:
+        negative_slope: the slope below 0; its default is 0.3, while that of `activations.leaky_relu` is 0.2.
     """
 
     negative_slope: float = setting(number, default=0.3)
@@ -60,30 +71,38 @@ class LeakyReLU(Layer):
 
 
 class Softmax(Layer):
-    """Makes the elements along `axis` (one, or several together) positive with sum 1.
+    """Makes the elements along `axis` positive with sum 1: `exp(x) / sum(exp(x))`; the shape stays.
+
+    Elements at which the mask is False get the value 0.
 
     >>> Softmax()(jax.numpy.zeros((1, 4)))
     Array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+
+    Args:
+        axis: the axis, or several, over whose elements the sum is 1.
     """
 
-    axis: Any = -1
+    axis: int | Sequence[int] = -1
 
     supports_masking: ClassVar[bool] = True
 
     def call(self, x: Array, mask: Any = None) -> Array:
         if mask is not None:
             x = jax.numpy.where(mask, x, jax.numpy.asarray(-3e4, x.dtype))
-        axis = tuple(self.axis) if isinstance(self.axis, list) else self.axis
-        if isinstance(axis, tuple) and len(axis) > 1:
-            return jax.numpy.exp(x - jax.scipy.special.logsumexp(x, axis=axis, keepdims=True))
-        return activations.softmax(x, axis=axis[0] if isinstance(axis, tuple) else axis)
+        axes: tuple[Any, ...] = tuple(self.axis) if isinstance(self.axis, (tuple, list)) else (self.axis,)
+        if len(axes) > 1:
+            return jax.numpy.exp(x - jax.scipy.special.logsumexp(x, axis=axes, keepdims=True))
+        return activations.softmax(x, axis=axes[0])
 
 
 class ELU(Layer):
-    """`x` where it is positive, else `alpha * (exp(x) - 1)`: the shape stays.
+    """Returns `x` where it is positive, else `alpha * (exp(x) - 1)`: the shape stays.
 
     >>> ELU()(jax.numpy.array([[-1.0, 2.0]])).round(3)
     Array([[-0.632,  2.   ]], dtype=float32)
+
+    Args:
+        alpha: the output approaches -alpha for very negative x.
     """
 
     alpha: float = setting(number, default=1.0)
@@ -99,19 +118,25 @@ def _axes(value: Any) -> list[int]:
 
 
 class PReLU(Layer):
-    """`x` where it is positive, else `alpha * x` with an `alpha` learned for each element of a sample.
-
-    Along `shared_axes`, counted with the batch's as 0, there is one `alpha` for all: `[1, 2]` for an image.
-    Source: He et al., 2015, https://arxiv.org/abs/1502.01852
+    """Returns `x` where it is positive, else `alpha * x`, where alpha is a weight for each element of a sample.
 
     >>> PReLU("ones")(jax.numpy.array([[-1.0, 2.0]]))
     Array([[-1.,  2.]], dtype=float32)
+
+    Args:
+        alpha_initializer: the start value of alpha.
+        alpha_regularizer: a penalty on alpha, added to the loss.
+        alpha_constraint: applied to alpha after each step of training.
+        shared_axes: the axes along which all elements have one alpha, counted with the batch axis as 0: `[1, 2]` for
+            one alpha for each channel of an image.
+
+    Source: He et al., 2015, https://arxiv.org/abs/1502.01852
     """
 
-    alpha_initializer: Any = setting(initializers.get, default="zeros")
-    alpha_regularizer: Any = setting(regularizers.get, default=None)
-    alpha_constraint: Any = setting(constraints.get, default=None)
-    shared_axes: Any = setting(optional(_axes), default=None)
+    alpha_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    alpha_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    alpha_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    shared_axes: Converted[int | Sequence[int] | None, list[int] | None] = setting(optional(_axes), default=None)
 
     supports_masking: ClassVar[bool] = True
 
@@ -120,12 +145,7 @@ class PReLU(Layer):
         if any(not 1 <= axis < len(input_shape) for axis in shared):
             raise ShapeError(f"has shared_axes={shared}, and wants axes from 1 to {len(input_shape) - 1}")
         sizes = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared}
-        self.alpha = self.add_weight(
-            [sizes.get(axis, 1) for axis in range(1, len(input_shape))],
-            self.alpha_initializer,
-            regularizer=self.alpha_regularizer,
-            constraint=self.alpha_constraint,
-        )
+        self.alpha = weight_from_settings(self, "alpha", [sizes.get(axis, 1) for axis in range(1, len(input_shape))])
         self.input_spec = InputSpec(ndim=len(input_shape), axes=sizes)
 
     def call(self, x: Array) -> Array:

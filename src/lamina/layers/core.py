@@ -4,40 +4,74 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, dtypes, initializers, regularizers
+from lamina._base.arguments import (
+    ActivationSetting,
+    Config,
+    ConstraintSetting,
+    Dtype,
+    Function,
+    InitializerSetting,
+    InputShape,
+    Named,
+    RegularizerSetting,
+)
 from lamina._base.converters import flag, optional, positive
 from lamina._base.frames import user_facing
-from lamina._base.settings import setting, value_of
+from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
-from lamina._layer.layer import Layer
+from lamina._base.weight import Array
+from lamina._layer.layer import Layer, weight_from_settings
 from lamina.errors import ArgumentError, ShapeError
 
-Array = jax.Array
 
-
-def _entering(dtype: Any) -> str:
-    """The dtype of data: text is "string", which layers on the host take."""
+def _data_dtype(dtype: Any) -> str:
+    """The name of the data's dtype; that of text is "string"."""
     text = dtype is str or getattr(dtype, "name", dtype) == "string"
     return "string" if text else str(jnp.dtype(dtype))
 
 
 class InputLayer(Layer):
-    """The shape and dtype of what enters the stack; it computes nothing and is not counted among `layers`."""
+    """States the shape and the dtype of the data that enter the stack. It computes nothing, and `layers` leaves it out.
 
-    shape: Any = None
+    >>> InputLayer((28, 28), batch_size=32).batch_shape
+    (32, 28, 28)
+
+    Args:
+        shape: the shape of one sample, without the batch axis; None where a size varies.
+        batch_size: the number of rows of every batch, which stateful layers need.
+        dtype: the dtype of the data, "string" for text; None for `config.floatx()`.
+        sparse, ragged: for sparse or ragged tensors, which a stack does not take: leave them unset.
+        batch_shape: the shape with the batch axis, in place of `shape` and `batch_size`.
+        input_tensor: a symbolic tensor of Keras, which a stack does not have: leave it unset.
+        optional: whether the input may be missing, which a stack does not allow: leave it unset.
+    """
+
+    shape: Converted[InputShape, Shape] = setting(default=None)
     batch_size: int | None = setting(optional(positive), default=None)
-    _lamina_input_dtype: str | None = setting(optional(_entering), default=None, alias="dtype")
+    _lamina_input_dtype: Converted[Dtype, str | None] = setting(optional(_data_dtype), default=None, alias="dtype")
     sparse: bool | None = None
     ragged: bool | None = None
-    batch_shape: Any = None
-    input_tensor: Any = None
+    batch_shape: Converted[InputShape, Shape] = setting(default=None)
+    input_tensor: object = None
     optional: bool = False
-    name: Any = setting(default=None)
+    if not TYPE_CHECKING:  # which would put it first, where Layer's argument of this name stands
+        name: str | None = setting(default=None)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, shape: InputShape = None, batch_size: int | None = None, dtype: Dtype = None,
+            sparse: bool | None = None, ragged: bool | None = None, batch_shape: InputShape = None,
+            input_tensor: object = None, optional: bool = False, name: str | None = None, *,
+            activity_regularizer: Named = None, trainable: bool = True, autocast: bool = True,
+            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
+            input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -47,13 +81,14 @@ class InputLayer(Layer):
             )
         if self.sparse or self.ragged or self.optional:
             raise ArgumentError("Input: a stack takes one dense tensor, so sparse, ragged and optional stay unset.")
-        self.shape = self._lamina.wanted_shape if self.shape is None else self.shape
-        if self.batch_shape is None and self.shape is None:
+        shape, whole = value_of(self, "shape"), value_of(self, "batch_shape")
+        shape = self._lamina.wanted_shape if shape is None else shape
+        if whole is not None:
+            self.batch_size, *rest = tuple(whole)
+            shape = full_shape(rest, "batch_shape")
+        if shape is None:
             raise ArgumentError("Input needs the shape of one sample: Input(shape=(784,)).")
-        if self.batch_shape is not None:
-            self.batch_size, *rest = tuple(self.batch_shape)
-            self.shape = full_shape(rest, "batch_shape")
-        self.shape = full_shape(self.shape)
+        self.shape = full_shape(shape)
         self.batch_shape = (self.batch_size, *self.shape)
         self.built = True
 
@@ -66,41 +101,40 @@ class InputLayer(Layer):
         return value_of(self, "dtype") or dtypes.floatx()
 
     @dtype.setter
-    def dtype(self, dtype: Any) -> None:
-        self._lamina.input_dtype = _entering(dtype)  # type: ignore[attr-defined]
+    def dtype(self, dtype: Dtype) -> None:
+        self._lamina.input_dtype = _data_dtype(dtype)  # type: ignore[attr-defined]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name}
 
 
 @user_facing
 def Input(
-    shape: Any = None,
+    shape: InputShape = None,
     batch_size: int | None = None,
-    dtype: Any = None,
+    dtype: Dtype = None,
     sparse: bool | None = None,
     ragged: bool | None = None,
-    batch_shape: Any = None,
+    batch_shape: InputShape = None,
     name: str | None = None,
-    tensor: Any = None,
+    tensor: object = None,
     optional: bool = False,
 ) -> InputLayer:
     """The first entry of a stack: the shape of one sample, without the batch axis.
 
     >>> Input((28, 28, 1)).batch_shape
     (None, 28, 28, 1)
+
+    Args:
+        shape: the shape of one sample, without the batch axis; None where a size varies.
+        batch_size: the number of rows of every batch, which stateful layers need.
+        dtype: the dtype of the data, "string" for text; None for `config.floatx()`.
+        sparse, ragged, optional: for inputs that a stack does not take: leave them unset.
+        batch_shape: the shape with the batch axis, in place of `shape` and `batch_size`.
+        name: the name of the InputLayer.
+        tensor: a symbolic tensor of Keras, which a stack does not have: leave it unset.
     """
-    return InputLayer(
-        shape=shape,
-        batch_size=batch_size,
-        dtype=dtype,
-        sparse=sparse,
-        ragged=ragged,
-        batch_shape=batch_shape,
-        input_tensor=tensor,
-        optional=optional,
-        name=name,
-    )
+    return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
 
 
 class Dense(Layer):
@@ -108,19 +142,41 @@ class Dense(Layer):
 
     >>> Dense(3, activation="relu")(jnp.ones((2, 4))).shape
     (2, 3)
+
+    Args:
+        units: the size of the output's last axis.
+        activation: the function that is applied at the end; None for none.
+        use_bias: whether a bias is added.
+        kernel_initializer, bias_initializer: the start values of the kernel, (n, units), and of the bias, (units,).
+        kernel_regularizer, bias_regularizer: penalties on the kernel and on the bias, added to the loss.
+        activity_regularizer: a penalty on the output, added to the loss.
+        kernel_constraint, bias_constraint: applied to the kernel and to the bias after each step of training.
     """
 
     units: int = setting(positive)
-    activation: Any = setting(activations.get, default=None)
+    activation: ActivationSetting = setting(activations.get, default=None)
     use_bias: bool = setting(flag, default=True)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    if not TYPE_CHECKING:  # which would put it first, where Layer's argument of this name stands
+        activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
 
-    _lamina_constants: ClassVar[dict[str, Any]] = {"quantization_config": None}
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, units: int, activation: Named = None, use_bias: bool = True,
+            kernel_initializer: Named = "glorot_uniform", bias_initializer: Named = "zeros",
+            kernel_regularizer: Named = None, bias_regularizer: Named = None, activity_regularizer: Named = None,
+            kernel_constraint: Named = None, bias_constraint: Named = None, *, name: str | None = None,
+            trainable: bool = True, dtype: Dtype = None, autocast: bool = True, input_shape: InputShape = None,
+            input_dim: int | None = None, batch_input_shape: InputShape = None, input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
+
+    _lamina_constants: ClassVar[Config] = {"quantization_config": None}
     supports_masking: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -129,19 +185,9 @@ class Dense(Layer):
 
     def build(self, input_shape: Shape) -> None:
         n = input_shape[-1]
-        self.kernel = self.add_weight(
-            (n, self.units),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
+        self.kernel = weight_from_settings(self, "kernel", (n, self.units))
         if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+            self.bias = weight_from_settings(self, "bias", (self.units,))
         self.input_spec = InputSpec(min_ndim=2, axes={-1: n})
 
     def call(self, x: Array) -> Array:  # (..., n)
@@ -154,9 +200,12 @@ class Activation(Layer):
 
     >>> Activation("relu")(jnp.array([[-1.0, 2.0]]))
     Array([[0., 2.]], dtype=float32)
+
+    Args:
+        activation: the function, its name or its config.
     """
 
-    activation: Any = setting(activations.get)
+    activation: ActivationSetting = setting(activations.get)
 
     supports_masking: ClassVar[bool] = True
 
@@ -165,21 +214,26 @@ class Activation(Layer):
 
 
 class Lambda(Layer):
-    """Wraps a function of one tensor, with fixed further `arguments`.
+    """Applies a function of one tensor: `function(x, **arguments)`; its result may have any shape.
 
-    The output's shape is found by tracing; `output_shape`, if given, is checked against it.
-
-    The function may also take `training` or `mask`. It is not stored in any file: write a `Layer` class if the
-    model is to be saved.
+    A Lambda cannot be saved, since a function is not stored in any file: write a `Layer` class for a model that is to
+    be saved.
 
     >>> Lambda(lambda x, factor: x * factor, arguments={"factor": 3.0})(jnp.ones((1, 2)))
     Array([[3., 3.]], dtype=float32)
+
+    Args:
+        function: takes x, and `training` or `mask` too if it has arguments of these names.
+        output_shape: the shape of the output, with or without the batch axis, or a function of the input's shape. The
+            shape is found by tracing; one that is given is checked against it.
+        mask: the mask that the next layer gets, or a function of x and its mask.
+        arguments: further arguments of the function, by name.
     """
 
-    function: Callable[..., Any]
-    _lamina_promised_shape: Any = setting(default=None, alias="output_shape")
+    function: Function
+    _lamina_promised_shape: InputShape | Callable[[Shape], InputShape] = setting(default=None, alias="output_shape")
     mask: Any = None
-    arguments: Any = None
+    arguments: Converted[Config | None, Config] = setting(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -187,13 +241,13 @@ class Lambda(Layer):
             raise ArgumentError(f"Lambda wraps a function, got {self.function!r}.")
         self.arguments = dict(self.arguments or {})
         try:
-            self._takes = set(inspect.signature(self.function).parameters) & {"training", "mask"}
+            self._lamina_takes = set(inspect.signature(self.function).parameters) & {"training", "mask"}
         except ValueError:  # a function written in C
-            self._takes = set()
+            self._lamina_takes = set()
 
     def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
         told = {"training": training, "mask": mask}
-        y = self.function(x, **self.arguments, **{name: told[name] for name in self._takes})
+        y = self.function(x, **self.arguments, **{name: told[name] for name in self._lamina_takes})
         promised = value_of(self, "output_shape")
         promised = promised(x.shape) if callable(promised) else promised
         if promised is not None and tuple(promised) not in (tuple(y.shape), tuple(y.shape[1:])):

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, initializers, regularizers
+from lamina._base.arguments import (
+    ActivationSetting,
+    Config,
+    ConstraintSetting,
+    InitializerSetting,
+    RegularizerSetting,
+)
 from lamina._base.converters import positive
 from lamina._base.frames import user_facing
-from lamina._base.settings import setting, value_of
+from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape
-from lamina._layer.layer import Layer
+from lamina._base.weight import Array
+from lamina._layer.layer import Layer, weight_from_settings
 from lamina.errors import ArgumentError, ShapeError
 
-Array = jax.Array
 FORMS = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
 
 
@@ -38,6 +45,20 @@ def _sizes(value: Any) -> tuple[int | None, ...]:
     return tuple(None if size is None else positive(size) for size in sizes)
 
 
+class _Letters(NamedTuple):
+    """The letters of an equation, without its dots."""
+
+    input: str
+    kernel: str
+    output: str
+
+
+def _letters(equation: str) -> _Letters:
+    form = FORMS.fullmatch(equation)
+    assert form is not None
+    return _Letters(form[2], form[4], form[6])
+
+
 class EinsumDense(Layer):
     """`activation(einsum(equation, x, kernel) + bias)`: the kernel's shape follows from the letters.
 
@@ -45,91 +66,87 @@ class EinsumDense(Layer):
     (2, 5, 4)
 
     Args:
+        equation: the letters of the input, of the kernel and of the output, as in `einsum`.
         output_shape: the sizes of the output that the equation names, without the first, the batch axis, unless it
             begins with `...`; None where the input's size stays.
+        activation: the function that is applied at the end; None for none.
         bias_axes: the letters of the output along which the bias differs; None for no bias.
+        kernel_initializer, bias_initializer: the start values of the kernel and of the bias.
+        kernel_regularizer, bias_regularizer: penalties on the kernel and on the bias, added to the loss.
+        kernel_constraint, bias_constraint: applied to the kernel and to the bias after each step of training.
     """
 
     equation: str = setting(_equation)
-    _lamina_partial_output_shape: Any = setting(_sizes, alias="output_shape")
-    activation: Any = setting(activations.get, default=None)
+    _lamina_partial_output_shape: Converted[int | Sequence[int | None] | None, Shape] = setting(
+        _sizes, alias="output_shape"
+    )
+    activation: ActivationSetting = setting(activations.get, default=None)
     bias_axes: str | None = setting(_letters_or_none, default=None)
-    kernel_initializer: Any = setting(initializers.get, default="glorot_uniform")
-    bias_initializer: Any = setting(initializers.get, default="zeros")
-    kernel_regularizer: Any = setting(regularizers.get, default=None)
-    bias_regularizer: Any = setting(regularizers.get, default=None)
-    kernel_constraint: Any = setting(constraints.get, default=None)
-    bias_constraint: Any = setting(constraints.get, default=None)
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
 
-    _lamina_constants: ClassVar[dict[str, Any]] = {"quantization_config": None, "lora_rank": None, "lora_alpha": None}
+    _lamina_constants: ClassVar[Config] = {"quantization_config": None, "lora_rank": None, "lora_alpha": None}
 
     def build(self, input_shape: Shape) -> None:
-        kernel, bias = self._shapes_for(input_shape)
-        start = self.kernel_initializer
-        if getattr(start, "input_axes", 0) is None:  # the fans of a VarianceScaling, told by the letters
-            axes = {"input_axes": [], "output_axes": []}  # type: dict[str, list[int]]
-            for axis, letter in enumerate(self._letters()[1]):
-                axes["output_axes" if letter in self._letters()[2] else "input_axes"].append(axis)
+        kernel, bias = _shapes_of_weights(self, input_shape)
+        letters, start = _letters(self.equation), value_of(self, "kernel_initializer")
+        if getattr(start, "input_axes", 0) is None:  # the fans of a VarianceScaling follow from the letters
+            axes: dict[str, list[int]] = {"input_axes": [], "output_axes": []}
+            for axis, letter in enumerate(letters.kernel):
+                axes["output_axes" if letter in letters.output else "input_axes"].append(axis)
             start = type(start).from_config(start.get_config() | axes)
         self.kernel = self.add_weight(
             kernel, start, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint
         )
-        self.bias = None
-        if bias is not None:
-            self.bias = self.add_weight(
-                bias, self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint
-            )
-        before, within, _ = self._letters()
-        skipped = len(input_shape) - len(before) if self.equation.startswith("...") else 0
-        fixed = {i: input_shape[i] for i, letter in enumerate(before, skipped) if letter in within}
+        self.bias = None if bias is None else weight_from_settings(self, "bias", bias)
+        skipped = len(input_shape) - len(letters.input) if self.equation.startswith("...") else 0
+        fixed = {i: input_shape[i] for i, letter in enumerate(letters.input, skipped) if letter in letters.kernel}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=fixed)
-
-    def _letters(self) -> tuple[str, str, str]:
-        form = FORMS.fullmatch(self.equation)
-        assert form is not None
-        return form[2], form[4], form[6]
-
-    def _shapes_for(self, input_shape: Shape) -> tuple[Any, Any]:
-        """The kernel's and the bias's shape."""
-        before, within, after = self._letters()
-        left = self.equation.startswith("...")
-        elided = len(input_shape) - len(before)
-        if elided < 0 or (elided and "..." not in self.equation):
-            raise ShapeError(f"wants {len(before)} dimensions for {self.equation!r}, got {len(input_shape)}")
-        known = dict(zip(before, input_shape[elided if left else 0 :], strict=False))
-        named = value_of(self, "output_shape") if left and elided else (input_shape[0], *value_of(self, "output_shape"))
-        if len(named) != len(after):
-            raise ShapeError(
-                f"has {self.equation!r} and output_shape={value_of(self, 'output_shape')}: sizes and letters differ"
-            )
-        out = dict(zip(after, named, strict=True))
-        for letter in after:
-            if letter in known and out[letter] is not None and known[letter] != out[letter]:
-                raise ShapeError(f"wants size {out[letter]} where {self.equation!r} has {letter}, got {known[letter]}")
-            if letter not in before + within:
-                raise ShapeError(f"has {self.equation!r}, whose {letter!r} is neither in the input nor in the kernel")
-        sizes = out | {letter: size for letter, size in known.items() if out.get(letter) is None}
-        if any(letter not in sizes for letter in within):
-            raise ShapeError(f"has {self.equation!r}, whose kernel has a letter that neither input nor output has")
-        bias = None
-        if self.bias_axes is not None:
-            if not set(self.bias_axes) <= set(after):
-                raise ShapeError(f"has bias_axes={self.bias_axes!r}, which {self.equation!r} does not put out")
-            first = min(map(after.index, self.bias_axes))
-            bias = tuple(sizes[letter] if letter in self.bias_axes else 1 for letter in after[first:])
-            bias += (1,) * (0 if left else elided)
-        return tuple(sizes[letter] for letter in within), bias
 
     def call(self, x: Array) -> Array:
         y = jnp.einsum(self.equation, x, self.kernel)
         return self.activation(y if self.bias is None else y + self.bias)  # type: ignore[no-any-return]
 
-    def _lamina_arguments(self) -> dict[str, Any]:
-        told = super()._lamina_arguments()
-        return told | {"activity_regularizer": self.activity_regularizer}
+    def _lamina_arguments(self) -> Config:
+        return super()._lamina_arguments() | {"activity_regularizer": self.activity_regularizer}
 
     @property
     @user_facing
     def output_shape(self) -> Any:
         """The shape of the output; before the layer is in a stack, the sizes as they were given."""
         return self._lamina.shapes[1] if self._lamina.shapes else value_of(self, "output_shape")
+
+
+def _shapes_of_weights(layer: EinsumDense, input_shape: Shape) -> tuple[Shape, Shape | None]:
+    """The shape of the kernel and that of the bias, which is None without a bias."""
+    equation, partial = layer.equation, value_of(layer, "output_shape")
+    before, within, after = _letters(equation)
+    left = equation.startswith("...")
+    elided = len(input_shape) - len(before)
+    if elided < 0 or (elided and "..." not in equation):
+        raise ShapeError(f"wants {len(before)} dimensions for {equation!r}, got {len(input_shape)}")
+    known = dict(zip(before, input_shape[elided if left else 0 :], strict=False))
+    named = partial if left and elided else (input_shape[0], *partial)
+    if len(named) != len(after):
+        raise ShapeError(f"has {equation!r} and output_shape={partial}: sizes and letters differ")
+    out = dict(zip(after, named, strict=True))
+    for letter in after:
+        if letter in known and out[letter] is not None and known[letter] != out[letter]:
+            raise ShapeError(f"wants size {out[letter]} where {equation!r} has {letter}, got {known[letter]}")
+        if letter not in before + within:
+            raise ShapeError(f"has {equation!r}, whose {letter!r} is neither in the input nor in the kernel")
+    sizes = out | {letter: size for letter, size in known.items() if out.get(letter) is None}
+    if any(letter not in sizes for letter in within):
+        raise ShapeError(f"has {equation!r}, whose kernel has a letter that neither input nor output has")
+    bias = None
+    if layer.bias_axes is not None:
+        if not set(layer.bias_axes) <= set(after):
+            raise ShapeError(f"has bias_axes={layer.bias_axes!r}, which {equation!r} does not have in its output")
+        first = min(map(after.index, layer.bias_axes))
+        bias = tuple(sizes[letter] if letter in layer.bias_axes else 1 for letter in after[first:])
+        bias += (1,) * (0 if left else elided)
+    return tuple(sizes[letter] for letter in within), bias

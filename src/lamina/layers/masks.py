@@ -1,22 +1,20 @@
-"""Layers that pass their input on, and decide what is padding."""
+"""Layers that return their input and say which of its steps are padding."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 
 from lamina._base.converters import number
 from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec
+from lamina._base.weight import Array
 from lamina._layer.layer import Layer
-
-Array = jax.Array
 
 
 class Identity(Layer):
-    """Passes its input on as it is.
+    """Returns its input as it is, of any shape.
 
     >>> Identity()(jnp.ones((1, 2)))
     Array([[1., 1.]], dtype=float32)
@@ -36,6 +34,9 @@ class Masking(Layer):
     >>> x = jnp.array([[[1.0, 9.0], [9.0, 9.0]]])
     >>> masking(x)[0, 1], masking.compute_mask(x)
     (Array([0., 0.], dtype=float32), Array([[ True, False]], dtype=bool))
+
+    Args:
+        mask_value: the value that all features of a padded step have.
     """
 
     mask_value: float = setting(number, default=0.0)
@@ -49,5 +50,5 @@ class Masking(Layer):
     def call(self, x: Array) -> Array:
         return jnp.where(self.compute_mask(x)[..., None], x, jnp.zeros((), x.dtype))
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array:
         return jnp.any(x != jnp.asarray(self.mask_value, x.dtype), -1)

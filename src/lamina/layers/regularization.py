@@ -1,17 +1,20 @@
-"""Layers that disturb their input while training, and pass it on unchanged otherwise."""
+"""Layers that add noise to their input, or drop parts of it, while training, and return it unchanged otherwise."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from lamina import regularizers
+from lamina import dtypes, regularizers
+from lamina._base.arguments import Config, DataFormat, Dtype, Format, InputShape, Named
 from lamina._base.converters import not_negative, rate, seed_value
-from lamina._base.settings import setting
+from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, spatial_axes
+from lamina._base.weight import Array
 from lamina._kernels.bits import bernoulli, fold
 from lamina._layer.forward import random_key
 from lamina._layer.layer import Layer
@@ -19,28 +22,36 @@ from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
 from lamina.random import key_of
 
-Array = jax.Array
+NoiseShape: TypeAlias = Converted[Sequence[int | None] | None, Shape | None]
 
 
 class Noise(Layer):
-    """What the layers share that draw random numbers while training, and pass their input on otherwise."""
+    """The common base of the layers that draw random numbers while training.
+
+    Args:
+        rate: the share of what is dropped, from 0 to 1.
+        seed: random numbers of the layer's own, whatever the model's seed is; None to follow the model's seed.
+    """
 
     supports_masking: ClassVar[bool] = True
 
-    def noise_key(self, seed: int | None) -> Array:
-        """This layer's key in this step; one with a seed has a key of its own."""
-        key = random_key(self)
-        return key if seed is None else fold(key_of(seed), key[0])
 
-    def dropped(self, x: Array, rate: float, shape: Any, seed: int | None) -> Array:
-        """x with 0 where one of the draws, of `shape`, falls below `rate`, and divided by `1 - rate` elsewhere."""
-        if rate == 1:
-            return jnp.zeros_like(x)
-        kept = bernoulli(self.noise_key(seed), 1.0 - rate, shape)
-        return jnp.where(kept, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
+def _key(layer: Noise) -> Array:
+    """The key of this layer in this step, which its `seed` changes.  -> (2,) uint32"""
+    key, seed = random_key(layer), value_of(layer, "seed")
+    return key if seed is None else fold(key_of(seed), key[0])
 
 
-def _sizes(value: Any) -> Any:
+def _dropped(layer: Noise, x: Array, shape: tuple[int, ...]) -> Array:
+    """`x` with 0 where a draw, out of draws of `shape`, falls below the layer's rate, else `x / (1 - rate)`."""
+    rate = value_of(layer, "rate")
+    if rate == 1:
+        return jnp.zeros_like(x)
+    kept = bernoulli(_key(layer), 1.0 - rate, shape)
+    return jnp.where(kept, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
+
+
+def _noise_shape(value: Any) -> Shape | None:
     """A shape of draws: whole numbers of at least 1, or None for the input's own size."""
     sizes = value if value is None else tuple(value) if isinstance(value, (tuple, list)) else ("",)
     if any(size is not None and (not isinstance(size, int) or size < 1) for size in sizes or ()):
@@ -48,7 +59,8 @@ def _sizes(value: Any) -> Any:
     return sizes
 
 
-def _drawn(noise_shape: Any, shape: Any) -> Any:
+def _filled(noise_shape: Shape | None, shape: Any) -> Any:
+    """The shape of the draws for an input of `shape`, which has a symbolic size or None where it is not known."""
     if noise_shape is None:
         return shape
     if len(noise_shape) != len(shape):
@@ -62,109 +74,152 @@ def _drawn(noise_shape: Any, shape: Any) -> Any:
 class Dropout(Noise):
     """While training, sets each element to 0 with probability `rate` and divides the others by `1 - rate`.
 
-    The mask is a pure function of (seed, step, layer); `seed` gives this layer bits of its own, whatever the
-    model's seed. `noise_shape` has 1 (or None for the input's own size) where one draw serves a whole axis.
-    Source: Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html
+    Which elements are dropped is a pure function of (seed, step, layer).
 
     >>> Dropout(0.5)(jnp.ones((1, 4)))
     Array([[1., 1., 1., 1.]], dtype=float32)
+
+    Args:
+        noise_shape: the shape of the draws: 1 on an axis along which all elements share one draw, None for the input's
+            own size. By default each element has a draw of its own.
+
+    Source: Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html
     """
 
     rate: float = setting(rate)
-    noise_shape: Any = setting(_sizes, default=None)
+    noise_shape: NoiseShape = setting(_noise_shape, default=None)
     seed: int | None = setting(seed_value, default=None)
 
     def build(self, input_shape: Shape) -> None:
-        _drawn(self.noise_shape, input_shape)
+        _filled(self.noise_shape, input_shape)
 
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.rate:
             return x
-        return self.dropped(x, self.rate, _drawn(self.noise_shape, x.shape), self.seed)
+        return _dropped(self, x, _filled(self.noise_shape, x.shape))
 
 
 class SpatialDropout(Noise):
-    """What the layers share that drop a whole channel of a sample at once, along all spatial axes."""
+    """Drops whole channels of a sample, along all spatial axes: the base of the layers for 1, 2 and 3 of those.
 
-    rate: float = setting(rate)
-    seed: int | None = setting(seed_value, default=None)
+    Args:
+        data_format: "channels_last" or "channels_first"; None for `config.image_data_format()`.
+    """
 
-    rank: ClassVar[int]
+    _lamina_rank: ClassVar[int]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.input_spec = InputSpec(ndim=self.rank + 2)
+        self.input_spec = InputSpec(ndim=self._lamina_rank + 2)
 
     def call(self, x: Array, training: bool = False) -> Array:
+        if not training or not value_of(self, "rate"):
+            return x
         axes = spatial_axes(x.ndim, getattr(self, "data_format", None))
-        shape = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
-        return self.dropped(x, self.rate, shape, self.seed) if training and self.rate else x
+        return _dropped(self, x, tuple(1 if axis in axes else size for axis, size in enumerate(x.shape)))
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         config = super().get_config()
         del config["trainable"]  # Keras's classes of these names do not take it
         return config
 
 
 class SpatialDropout1D(SpatialDropout):
-    """While training, sets whole channels of (batch, steps, channels) to 0, and scales up the others, as Dropout does.
-
-    Source: Tompson et al., 2014, https://arxiv.org/abs/1411.4280
+    """While training, sets whole channels of (batch, steps, channels) to 0 and divides the others by `1 - rate`.
 
     >>> SpatialDropout1D(0.5)(jnp.ones((2, 5, 3))).shape
     (2, 5, 3)
+
+    Source: Tompson et al., 2014, https://arxiv.org/abs/1411.4280
     """
 
-    rank: ClassVar[int] = 1
+    rate: float = setting(rate)
+    seed: int | None = setting(seed_value, default=None)
+    if not TYPE_CHECKING:  # which would put them first, where Layer's arguments of these names stand
+        name: str | None = setting(default=None)
+        _lamina_dtype: Dtype = setting(dtypes.get, default=None, alias="dtype")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, rate: float, seed: int | None = None, name: str | None = None, dtype: Dtype = None, *,
+            activity_regularizer: Named = None, trainable: bool = True, autocast: bool = True,
+            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
+            input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
+
+    _lamina_rank: ClassVar[int] = 1
 
 
-class SpatialDropout2D(SpatialDropout):
-    """While training, sets whole channels of images to 0, and scales up the others, as Dropout does.
+class SpatialDropoutOfImages(SpatialDropout):
+    """The arguments of SpatialDropout2D and of SpatialDropout3D."""
+
+    rate: float = setting(rate)
+    data_format: DataFormat = setting(data_format, default=None)
+    seed: int | None = setting(seed_value, default=None)
+    if not TYPE_CHECKING:  # which would put them first, where Layer's arguments of these names stand
+        name: str | None = setting(default=None)
+        _lamina_dtype: Dtype = setting(dtypes.get, default=None, alias="dtype")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, rate: float, data_format: Format = None, seed: int | None = None, name: str | None = None,
+            dtype: Dtype = None, *, activity_regularizer: Named = None, trainable: bool = True, autocast: bool = True,
+            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
+            input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
+
+
+class SpatialDropout2D(SpatialDropoutOfImages, init=False):
+    """While training, sets whole channels of images to 0 and divides the others by `1 - rate`.
 
     >>> SpatialDropout2D(0.5)(jnp.ones((2, 5, 5, 3))).shape
     (2, 5, 5, 3)
+
+    Source: Tompson et al., 2014, https://arxiv.org/abs/1411.4280
     """
 
-    rate: float = setting(rate)
-    data_format: str | None = setting(data_format, default=None)
-    seed: int | None = setting(seed_value, default=None)
-
-    rank: ClassVar[int] = 2
+    _lamina_rank: ClassVar[int] = 2
 
 
-class SpatialDropout3D(SpatialDropout):
-    """While training, sets whole channels of volumes to 0, and scales up the others, as Dropout does.
+class SpatialDropout3D(SpatialDropoutOfImages, init=False):
+    """While training, sets whole channels of volumes to 0 and divides the others by `1 - rate`.
 
     >>> SpatialDropout3D(0.5)(jnp.ones((2, 5, 5, 5, 3))).shape
     (2, 5, 5, 5, 3)
+
+    Source: Tompson et al., 2014, https://arxiv.org/abs/1411.4280
     """
 
-    rate: float = setting(rate)
-    data_format: str | None = setting(data_format, default=None)
-    seed: int | None = setting(seed_value, default=None)
-
-    rank: ClassVar[int] = 3
+    _lamina_rank: ClassVar[int] = 3
 
 
 ALPHA = -1.6732632423543772 * 1.0507009873554805
-"""What SELU gives far to the left."""
+"""What SELU approaches for very negative x."""
 
 
 class AlphaDropout(Noise):
-    """While training, drops elements to SELU's lower limit, then scales and shifts so that mean and variance stay.
+    """While training, sets elements to the lower limit of SELU with probability `rate`, then scales and shifts all.
 
-    Source: Klambauer et al., 2017, https://arxiv.org/abs/1706.02515
+    Scale and shift are such that inputs of mean 0 and variance 1 keep them. The shape stays.
 
     >>> AlphaDropout(0.5)(jnp.ones((1, 3)))
     Array([[1., 1., 1.]], dtype=float32)
+
+    Args:
+        noise_shape: the shape of the draws: 1 on an axis along which all elements share one draw, None for the input's
+            own size. By default each element has a draw of its own.
+
+    Source: Klambauer et al., 2017, https://arxiv.org/abs/1706.02515
     """
 
     rate: float = setting(rate)
-    noise_shape: Any = setting(_sizes, default=None)
+    noise_shape: NoiseShape = setting(_noise_shape, default=None)
     seed: int | None = setting(seed_value, default=None)
 
     def build(self, input_shape: Shape) -> None:
-        _drawn(self.noise_shape, input_shape)
+        _filled(self.noise_shape, input_shape)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -174,19 +229,22 @@ class AlphaDropout(Noise):
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.rate:
             return x
-        kept = bernoulli(self.noise_key(self.seed), 1.0 - self.rate, _drawn(self.noise_shape, x.shape))
+        kept = bernoulli(_key(self), 1.0 - self.rate, _filled(self.noise_shape, x.shape))
         factor = ((1 - self.rate) * (1 + self.rate * ALPHA**2)) ** -0.5
         y = jnp.where(kept, x, jnp.asarray(ALPHA, x.dtype))
         return y * jnp.asarray(factor, x.dtype) - jnp.asarray(factor * ALPHA * self.rate, x.dtype)
 
 
 class GaussianDropout(Noise):
-    """While training, multiplies by noise of mean 1 and deviation `sqrt(rate / (1 - rate))`, element by element.
-
-    Source: Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html
+    """While training, multiplies each element by normal noise with mean 1; the shape stays.
 
     >>> GaussianDropout(0.5)(jnp.ones((1, 3)))
     Array([[1., 1., 1.]], dtype=float32)
+
+    Args:
+        rate: the noise has the standard deviation `sqrt(rate / (1 - rate))`, as dropout of that rate has.
+
+    Source: Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html
     """
 
     rate: float = setting(rate)
@@ -201,14 +259,17 @@ class GaussianDropout(Noise):
         if not training or not self.rate:
             return x
         deviation = jnp.asarray(math.sqrt(self.rate / (1 - self.rate)), x.dtype)
-        return x * (1 + deviation * jax.random.normal(self.noise_key(self.seed), x.shape, x.dtype))
+        return x * (1 + deviation * jax.random.normal(_key(self), x.shape, x.dtype))
 
 
 class GaussianNoise(Noise):
-    """While training, adds noise of mean 0 and deviation `stddev`, element by element.
+    """While training, adds normal noise with mean 0 to each element; the shape stays.
 
     >>> GaussianNoise(0.1)(jnp.ones((1, 3)))
     Array([[1., 1., 1.]], dtype=float32)
+
+    Args:
+        stddev: the standard deviation of the noise; 0 adds none.
     """
 
     stddev: float = setting(not_negative)
@@ -217,14 +278,18 @@ class GaussianNoise(Noise):
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.stddev:
             return x
-        return x + jnp.asarray(self.stddev, x.dtype) * jax.random.normal(self.noise_key(self.seed), x.shape, x.dtype)
+        return x + jnp.asarray(self.stddev, x.dtype) * jax.random.normal(_key(self), x.shape, x.dtype)
 
 
 class ActivityRegularization(Layer):
-    """Passes its input on, and adds `(l1 * sum(|x|) + l2 * sum(x²)) / batch size` to the loss.
+    """Returns its input, and adds `(l1 * sum(|x|) + l2 * sum(x²)) / batch size` to the loss.
 
     >>> ActivityRegularization(l2=0.1)(jnp.ones((1, 3)))
     Array([[1., 1., 1.]], dtype=float32)
+
+    Args:
+        l1: the factor of the sum of absolute values.
+        l2: the factor of the sum of squares.
     """
 
     l1: float = setting(not_negative, default=0.0)
@@ -239,5 +304,5 @@ class ActivityRegularization(Layer):
     def call(self, x: Array) -> Array:
         return x
 
-    def _lamina_arguments(self) -> dict[str, Any]:
+    def _lamina_arguments(self) -> Config:
         return {name: value for name, value in super()._lamina_arguments().items() if name != "activity_regularizer"}
