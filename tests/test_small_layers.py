@@ -47,7 +47,7 @@ def test_alpha_dropout_keeps_mean_and_variance():
     ],
 )
 def test_spatial_dropout_drops_whole_channels(layer, axes):
-    x = jnp.ones((6, 5, 5, 5, 5)[: layer.rank + 2])
+    x = jnp.ones((6, 5, 5, 5, 5)[: layer.input_spec.ndim])
     y = np.asarray(layer(x, training=True))
     first = y[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(y.ndim))]
     assert (y == first).all() and set(np.unique(y)) == {0, 2}

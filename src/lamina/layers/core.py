@@ -59,7 +59,7 @@ class InputLayer(Layer):
     batch_shape: Converted[InputShape, Shape] = setting(default=None)
     input_tensor: object = None
     optional: bool = False
-    if not TYPE_CHECKING:  # which would put it first, where Layer's argument of this name stands
+    if not TYPE_CHECKING:  # a type checker puts it where Layer has it, and reads the order from __init__ below
         name: str | None = setting(default=None)
 
     if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Dense(Layer):
     bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    if not TYPE_CHECKING:  # which would put it first, where Layer's argument of this name stands
+    if not TYPE_CHECKING:  # a type checker puts it where Layer has it, and reads the order from __init__ below
         activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)

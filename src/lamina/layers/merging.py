@@ -1,6 +1,7 @@
-"""Keras's layers of several inputs: none fits in a stack, and each says what to write instead.
+"""Keras's layers of several inputs: a stack cannot hold them, and the error of each says what to write instead.
 
-A stack is one line, so nothing can meet in it. A custom layer may branch inside its `call`:
+Between two layers of a stack there is one tensor, so a layer of several inputs has no place in it. A custom layer may
+branch inside its `call`:
 
     class Residual(layers.Layer):
         def __init__(self, inner, **kwargs):
@@ -12,7 +13,8 @@ A stack is one line, so nothing can meet in it. A custom layer may branch inside
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar, NoReturn, Self
 
 from lamina._base.frames import user_facing
 from lamina._layer.layer import Layer
@@ -34,16 +36,16 @@ INSTEAD = {
     "GroupQueryAttention": ATTENTION,
     "HashedCrossing": "self.embedding((x[:, 0] * 31 + x[:, 1]) % self.bins)",
 }
-"""For each name, the line of a custom layer's `call` that does its work."""
+"""For each name, what a custom layer's `call` would return to compute the same."""
 
 
 class SeveralInputs(Layer):
-    """A layer that joins tensors: it exists to say why there is none."""
+    """A layer of several inputs: making one raises an error that says what to write instead."""
 
     _lamina_refusal: ClassVar[str]
 
     @user_facing
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         raise StackError(cls._lamina_refusal)
 
 
@@ -59,9 +61,9 @@ def _class(name: str) -> type[SeveralInputs]:
     return type(name, (SeveralInputs,), {"_lamina_refusal": refusal, "__doc__": refusal, "__module__": __name__})
 
 
-def _function(name: str) -> Any:
+def _function(name: str) -> Callable[..., NoReturn]:
     @user_facing
-    def join(*args: Any, **kwargs: Any) -> Any:
+    def join(*args: object, **kwargs: object) -> NoReturn:
         raise StackError(_refusal(name))
 
     join.__name__ = join.__qualname__ = name.lower()

@@ -135,7 +135,7 @@ class SpatialDropout1D(SpatialDropout):
 
     rate: float = setting(rate)
     seed: int | None = setting(seed_value, default=None)
-    if not TYPE_CHECKING:  # which would put them first, where Layer's arguments of these names stand
+    if not TYPE_CHECKING:  # a type checker puts them where Layer has them, and reads the order from __init__ below
         name: str | None = setting(default=None)
         _lamina_dtype: Dtype = setting(dtypes.get, default=None, alias="dtype")
 
@@ -157,7 +157,7 @@ class SpatialDropoutOfImages(SpatialDropout):
     rate: float = setting(rate)
     data_format: DataFormat = setting(data_format, default=None)
     seed: int | None = setting(seed_value, default=None)
-    if not TYPE_CHECKING:  # which would put them first, where Layer's arguments of these names stand
+    if not TYPE_CHECKING:  # a type checker puts them where Layer has them, and reads the order from __init__ below
         name: str | None = setting(default=None)
         _lamina_dtype: Dtype = setting(dtypes.get, default=None, alias="dtype")
 

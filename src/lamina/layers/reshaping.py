@@ -1,32 +1,37 @@
-"""Layers that move elements and compute nothing."""
+"""Layers that change the shape of their input: they move, repeat, cut off or add elements."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lamina._base.arguments import DataFormat, Sizes
 from lamina._base.converters import count, integer, one_of, positive
-from lamina._base.settings import setting
+from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, per_axis, spatial_axes
+from lamina._base.weight import Array
 from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
 
-Array = jax.Array
-
 
 class Flatten(Layer):
-    """Maps (batch, ...) to (batch, product of the rest), channels last.
+    """Maps (batch, ...) to (batch, product of the other sizes), with the elements in the order of channels last.
 
     >>> Flatten()(jnp.ones((2, 3, 4))).shape
     (2, 12)
+
+    Args:
+        data_format: "channels_last" or "channels_first", where the channels are moved to the end before; None for
+            `config.image_data_format()`.
     """
 
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
 
     _lamina_keeps_values: ClassVar[bool] = True
     """Whether each number in the output is one of the input's."""
@@ -42,24 +47,28 @@ class Flatten(Layer):
 
 
 class Reshape(Layer):
-    """Maps (batch, ...) to (batch, *target_shape) with the same elements in the same order; one size may be -1.
+    """Maps (batch, ...) to (batch, *target_shape) with the same elements in the same order.
 
     >>> Reshape((3, -1))(jnp.ones((2, 12))).shape
     (2, 3, 4)
+
+    Args:
+        target_shape: the sizes without the batch axis; one of them may be -1, and follows from the others.
     """
 
-    target_shape: Any
+    target_shape: Converted[Sequence[int], tuple[int, ...]] = setting()
 
     _lamina_keeps_values: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.target_shape, str) or not hasattr(self.target_shape, "__len__"):
-            raise ArgumentError(f"Reshape takes a tuple of sizes: Reshape(({self.target_shape!r},)).")
+        given = value_of(self, "target_shape")
+        if isinstance(given, str) or not hasattr(given, "__len__"):
+            raise ArgumentError(f"Reshape takes a tuple of sizes: Reshape(({given!r},)).")
         try:
-            sizes = tuple(integer(size) for size in self.target_shape)
+            sizes = tuple(integer(size) for size in given)
         except ArgumentError as error:
-            raise ArgumentError(f"Reshape({self.target_shape!r}): {error}") from None
+            raise ArgumentError(f"Reshape({given!r}): {error}") from None
         if sizes.count(-1) > 1 or any(size < -1 or size == 0 for size in sizes):
             raise ArgumentError(f"Reshape({sizes}): sizes are at least 1, and one of them may be -1.")
         self.target_shape = sizes
@@ -77,25 +86,27 @@ class Reshape(Layer):
 
 
 class Permute(Layer):
-    """Moves the axes after the batch's: axis `dims[i]` of the input, counted from 1, becomes axis i + 1.
+    """Reorders the axes after the batch axis: axis `dims[i]` of the input becomes axis i + 1 of the output.
 
     >>> Permute((2, 1))(jnp.ones((5, 10, 64))).shape
     (5, 64, 10)
+
+    Args:
+        dims: each of 1, 2, ... once; the first axis after the batch axis is 1.
     """
 
-    dims: Any
+    dims: Converted[Sequence[int], tuple[int, ...]] = setting()
 
     _lamina_keeps_values: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        dims = tuple(self.dims) if isinstance(self.dims, (tuple, list)) else (self.dims,)
+        given = value_of(self, "dims")
+        dims = tuple(given) if isinstance(given, (tuple, list)) else (given,)
         if any(isinstance(axis, str) for axis in dims) or sorted(map(str, dims)) != [
             *map(str, range(1, len(dims) + 1))
         ]:
-            raise ArgumentError(
-                f"Permute(dims={self.dims!r}): expected each of 1, 2, ..., once, as in Permute((2, 1))."
-            )
+            raise ArgumentError(f"Permute(dims={given!r}): expected each of 1, 2, ..., once, as in Permute((2, 1)).")
         self.dims = dims
         self.input_spec = InputSpec(ndim=len(dims) + 1)
 
@@ -108,6 +119,9 @@ class RepeatVector(Layer):
 
     >>> RepeatVector(3)(jnp.ones((2, 4))).shape
     (2, 3, 4)
+
+    Args:
+        n: how often each row is repeated.
     """
 
     n: int = setting(positive)
@@ -122,22 +136,36 @@ class RepeatVector(Layer):
         return jnp.broadcast_to(x[:, None], (x.shape[0], self.n, x.shape[1]))
 
 
-_pair = per_axis(2, count)  # before and after
+_pair = per_axis(2, count)  # the counts before and after
+Pair: TypeAlias = Converted[int | Sequence[int], tuple[int, int]]
+Pairs: TypeAlias = Converted[int | Sequence[int | Sequence[int]], tuple[tuple[int, int], ...]]
 
 
-class Cropping(Layer):
-    """What the cropping layers share: a pair of counts for each spatial axis."""
+class Spatial(Layer):
+    """The common base of the layers that work along 1, 2 or 3 spatial axes.
 
-    cropping: Any
+    Args:
+        data_format: "channels_last" or "channels_first"; None for `config.image_data_format()`.
+    """
+
+    _lamina_rank: ClassVar[int]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._pairs = (self.cropping,) if isinstance(self.cropping[0], int) else self.cropping
-        self.input_spec = InputSpec(ndim=len(self._pairs) + 2)
+        self.input_spec = InputSpec(ndim=self._lamina_rank + 2)
+
+
+def _per_spatial_axis(layer: Spatial, name: str, x: Array) -> dict[int, Any]:
+    """The value of a setting for each spatial axis of `x`; a layer for one such axis has one value."""
+    axes, values = spatial_axes(x.ndim, getattr(layer, "data_format", None)), value_of(layer, name)
+    return {axes[0]: values} if len(axes) == 1 else dict(zip(axes, values, strict=True))
+
+
+class Cropping(Spatial):
+    """Cuts elements off at both ends of each spatial axis: the base of the layers for 1, 2 and 3 of those."""
 
     def call(self, x: Array) -> Array:
-        axes = spatial_axes(x.ndim, getattr(self, "data_format", None))
-        for axis, (before, after) in zip(axes, self._pairs, strict=True):
+        for axis, (before, after) in _per_spatial_axis(self, "cropping", x).items():
             size = x.shape[axis]
             if isinstance(size, int) and before + after >= size:
                 raise ShapeError(f"wants more than {before + after} on axis {axis}, all that it crops, got {size}")
@@ -146,96 +174,107 @@ class Cropping(Layer):
 
 
 class Cropping1D(Cropping):
-    """Cuts steps off at the start and the end: (batch, steps, channels) to fewer steps.
+    """Cuts steps off at the start and at the end: (batch, steps, channels) to fewer steps.
 
     >>> Cropping1D((1, 2))(jnp.ones((1, 10, 3))).shape
     (1, 7, 3)
+
+    Args:
+        cropping: how many steps are cut off at each end, or (at the start, at the end).
     """
 
-    cropping: Any = setting(_pair, default=(1, 1))
+    cropping: Pair = setting(_pair, default=(1, 1))
+    _lamina_rank: ClassVar[int] = 1
 
 
 class Cropping2D(Cropping):
-    """Cuts rows and columns off: `cropping` is one count, one a side pair, or ((top, bottom), (left, right)).
+    """Cuts rows and columns off: (batch, rows, columns, channels) to fewer rows and columns.
 
     >>> Cropping2D(((2, 2), (4, 4)))(jnp.ones((1, 28, 28, 3))).shape
     (1, 24, 20, 3)
+
+    Args:
+        cropping: one count for all four sides, one for each axis, or ((top, bottom), (left, right)).
     """
 
-    cropping: Any = setting(per_axis(2, _pair), default=((0, 0), (0, 0)))
-    data_format: str | None = setting(data_format, default=None)
+    cropping: Pairs = setting(per_axis(2, _pair), default=((0, 0), (0, 0)))
+    data_format: DataFormat = setting(data_format, default=None)
+    _lamina_rank: ClassVar[int] = 2
 
 
 class Cropping3D(Cropping):
-    """Cuts the six sides of a volume: `cropping` is one count, or one or a pair for each of three axes.
+    """Cuts off the six sides of a volume: (batch, depth, rows, columns, channels) to smaller sizes.
 
     >>> Cropping3D((1, 1, 2))(jnp.ones((1, 8, 8, 8, 3))).shape
     (1, 6, 6, 4, 3)
+
+    Args:
+        cropping: one count for all six sides, one for each axis, or a pair (before, after) for each axis.
     """
 
-    cropping: Any = setting(per_axis(3, _pair), default=((1, 1), (1, 1), (1, 1)))
-    data_format: str | None = setting(data_format, default=None)
+    cropping: Pairs = setting(per_axis(3, _pair), default=((1, 1), (1, 1), (1, 1)))
+    data_format: DataFormat = setting(data_format, default=None)
+    _lamina_rank: ClassVar[int] = 3
 
 
-class ZeroPadding(Layer):
-    """What the layers that add zeros share: a pair of counts for each spatial axis."""
-
-    padding: Any
-    data_format: str | None = setting(data_format, default=None)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._pairs = (self.padding,) if isinstance(self.padding[0], int) else self.padding
-        self.input_spec = InputSpec(ndim=len(self._pairs) + 2)
+class ZeroPadding(Spatial):
+    """Adds zeros at both ends of each spatial axis: the base of the layers for 1, 2 and 3 of those."""
 
     def call(self, x: Array) -> Array:
-        amounts = dict(zip(spatial_axes(x.ndim, self.data_format), self._pairs, strict=True))
+        amounts = _per_spatial_axis(self, "padding", x)
         return jnp.pad(x, [amounts.get(axis, (0, 0)) for axis in range(x.ndim)])
 
 
 class ZeroPadding1D(ZeroPadding):
-    """Puts zeros before the first and after the last step: (batch, steps, channels) to more steps.
+    """Adds zeros before the first and after the last step: (batch, steps, channels) to more steps.
 
     >>> ZeroPadding1D((0, 2))(jnp.ones((1, 10, 3))).shape
     (1, 12, 3)
+
+    Args:
+        padding: how many zeros are added at each end, or (at the start, at the end).
     """
 
-    padding: Any = setting(_pair, default=1)
+    padding: Pair = setting(_pair, default=1)
+    data_format: DataFormat = setting(data_format, default=None)
+    _lamina_rank: ClassVar[int] = 1
 
 
 class ZeroPadding2D(ZeroPadding):
-    """Puts zeros around an image: `padding` is one count, one for each axis, or ((top, bottom), (left, right)).
+    """Adds zeros around an image: (batch, rows, columns, channels) to more rows and columns.
 
     >>> ZeroPadding2D((1, 2))(jnp.ones((1, 28, 28, 3))).shape
     (1, 30, 32, 3)
+
+    Args:
+        padding: one count for all four sides, one for each axis, or ((top, bottom), (left, right)).
     """
 
-    padding: Any = setting(per_axis(2, _pair), default=(1, 1))
+    padding: Pairs = setting(per_axis(2, _pair), default=(1, 1))
+    data_format: DataFormat = setting(data_format, default=None)
+    _lamina_rank: ClassVar[int] = 2
 
 
 class ZeroPadding3D(ZeroPadding):
-    """Puts zeros around a volume: `padding` is one count, or one or a pair for each of three axes.
+    """Adds zeros around a volume: (batch, depth, rows, columns, channels) to greater sizes.
 
     >>> ZeroPadding3D(1)(jnp.ones((1, 8, 8, 8, 3))).shape
     (1, 10, 10, 10, 3)
+
+    Args:
+        padding: one count for all six sides, one for each axis, or a pair (before, after) for each axis.
     """
 
-    padding: Any = setting(per_axis(3, _pair), default=((1, 1), (1, 1), (1, 1)))
+    padding: Pairs = setting(per_axis(3, _pair), default=((1, 1), (1, 1), (1, 1)))
+    data_format: DataFormat = setting(data_format, default=None)
+    _lamina_rank: ClassVar[int] = 3
 
 
-class UpSampling(Layer):
-    """What the upsampling layers share: axis i becomes `size[i]` times as long, each element repeated."""
-
-    size: Any
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._sizes = (self.size,) if isinstance(self.size, int) else self.size
-        self.input_spec = InputSpec(ndim=len(self._sizes) + 2)
+class UpSampling(Spatial):
+    """Repeats each element along each spatial axis: the base of the layers for 1, 2 and 3 of those."""
 
     def call(self, x: Array) -> Array:
-        axes = spatial_axes(x.ndim, getattr(self, "data_format", None))
-        for axis, size in zip(axes, self._sizes, strict=True):
+        for axis, size in _per_spatial_axis(self, "size", x).items():
             shape = x.shape  # (..., n, ...) to (..., n, size, ...) to (..., n * size, ...)
             x = jnp.broadcast_to(jnp.expand_dims(x, axis + 1), (*shape[: axis + 1], size, *shape[axis + 1 :]))
             x = x.reshape((*shape[:axis], shape[axis] * size, *shape[axis + 1 :]))
@@ -247,39 +286,52 @@ class UpSampling1D(UpSampling):
 
     >>> UpSampling1D(2)(jnp.array([[[1.0], [2.0]]]))[0, :, 0]
     Array([1., 1., 2., 2.], dtype=float32)
+
+    Args:
+        size: how often each step is repeated.
     """
 
     size: int = setting(positive, default=2)
+    _lamina_rank: ClassVar[int] = 1
 
 
 class UpSampling2D(UpSampling):
     """Makes an image `size` times as large: (batch, rows, columns, channels) to more rows and columns.
 
-    `interpolation` is "nearest" (elements are repeated), "bilinear", "bicubic", "lanczos3" or "lanczos5".
-
     >>> UpSampling2D((2, 3), interpolation="bilinear")(jnp.ones((1, 4, 4, 3))).shape
     (1, 8, 12, 3)
+
+    Args:
+        size: the factor for both axes, or (for rows, for columns).
+        interpolation: "nearest", which repeats elements, "bilinear", "bicubic", "lanczos3" or "lanczos5".
     """
 
-    size: Any = setting(per_axis(2), default=(2, 2))
-    data_format: str | None = setting(data_format, default=None)
-    interpolation: str = setting(one_of("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"), default="nearest")
+    size: Sizes = setting(per_axis(2), default=(2, 2))
+    data_format: DataFormat = setting(data_format, default=None)
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"] = setting(
+        one_of("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"), default="nearest"
+    )
+    _lamina_rank: ClassVar[int] = 2
 
     def call(self, x: Array) -> Array:
         if self.interpolation == "nearest":
             return super().call(x)
-        factors = dict(zip(spatial_axes(4, self.data_format), self.size, strict=True))
+        factors = _per_spatial_axis(self, "size", x)
         shape = [size * factors.get(axis, 1) for axis, size in enumerate(x.shape)]
         y: Array = jax.image.resize(x, shape, self.interpolation, antialias=False)
         return y.astype(x.dtype)
 
 
 class UpSampling3D(UpSampling):
-    """Repeats every element of a volume `size` times along each axis: (batch, depth, rows, columns, channels).
+    """Repeats every element of a volume along each axis: (batch, depth, rows, columns, channels) to greater sizes.
 
     >>> UpSampling3D((1, 2, 2))(jnp.ones((1, 4, 4, 4, 3))).shape
     (1, 4, 8, 8, 3)
+
+    Args:
+        size: the factor for all axes, or one for each.
     """
 
-    size: Any = setting(per_axis(3), default=(2, 2, 2))
-    data_format: str | None = setting(data_format, default=None)
+    size: Sizes = setting(per_axis(3), default=(2, 2, 2))
+    data_format: DataFormat = setting(data_format, default=None)
+    _lamina_rank: ClassVar[int] = 3

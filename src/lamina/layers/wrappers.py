@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
 
-import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
+from lamina._base.arguments import Config
 from lamina._base.converters import one_of, optional
 from lamina._base.frames import user_facing
 from lamina._base.registry import Holder
-from lamina._base.settings import setting, value_of
+from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape
+from lamina._base.weight import Array
 from lamina._layer.layer import Layer
 from lamina._layer.registry import held
 from lamina.errors import ArgumentError, ShapeError
 
-Array = jax.Array
+HeldLayer: TypeAlias = Converted[Layer | Config, Any]
 
 
 class Wrapper(Holder, Layer):
-    """Base of layers that hold one other layer, as `self.layer`."""
+    """Base of layers that hold one other layer, as `self.layer`.
 
-    layer: Any = setting(held)
+    >>> class Twice(Wrapper):
+    ...     def call(self, x):                       # (..., n)
+    ...         return self.layer(self.layer(x))     # (..., n)
+    >>> from lamina.layers import Dense
+    >>> Twice(Dense(3))(jnp.ones((2, 3))).shape
+    (2, 3)
+
+    Args:
+        layer: the layer that is held, or its config.
+    """
+
+    layer: HeldLayer = setting(held)
 
     def build(self, input_shape: Shape) -> None:
         self.layer._lamina_build(input_shape)
 
 
 class TimeDistributed(Wrapper):
-    """Applies a layer to every step of (batch, time, ...) by itself.
+    """Applies a layer to each step of (batch, time, ...) separately: y[:, t] = layer(x[:, t]).
 
-    A layer that keeps statistics of its batches, such as BatchNormalization, is called once for each step, in order.
-    All others see the steps as further rows, in one call.
+    In training, a layer that updates weights in `call`, such as BatchNormalization, is called once for each step, in
+    order. In all other cases one call gets the steps of all samples as rows, (batch * time, ...).
 
     >>> from lamina.layers import Dense
     >>> TimeDistributed(Dense(4))(jnp.ones((2, 5, 3))).shape
@@ -43,66 +57,68 @@ class TimeDistributed(Wrapper):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._in_order = False
-        """Whether the layer has weights that a call changes."""
+        self._lamina_in_order = False
+        """Whether the layer has weights that `call` updates."""
         self.input_spec = InputSpec(min_ndim=3)
 
     def build(self, input_shape: Shape) -> None:
         super().build((input_shape[0], *input_shape[2:]))
-        self._in_order = any(not weight.trainable for weight in self.layer.weights)
+        self._lamina_in_order = any(not weight.trainable for weight in self.layer.weights)
 
-    def call(self, x: Array, training: bool = False, mask: Any = None) -> Array:
+    def call(self, x: Array, training: bool = False, mask: Array | None = None) -> Array:
         if mask is not None and mask.shape[:2] != x.shape[:2]:
             raise ShapeError(f"wants a mask that begins with {x.shape[:2]}, got {mask.shape}")
-        if self._in_order and training:
-            steps = [self._apply(x[:, t], training, None if mask is None else mask[:, t]) for t in range(x.shape[1])]
-            return jnp.stack(steps, 1)
+        if self._lamina_in_order and training:
+            masks = [None if mask is None else mask[:, t] for t in range(x.shape[1])]
+            return jnp.stack([self.layer(x[:, t], training=True, mask=each) for t, each in enumerate(masks)], 1)
         rows = x.reshape((x.shape[0] * x.shape[1], *x.shape[2:]))  # (batch * time, ...)
-        y = self._apply(rows, training, None if mask is None else mask.reshape((rows.shape[0], *mask.shape[2:])))
+        of_rows = None if mask is None else mask.reshape((rows.shape[0], *mask.shape[2:]))
+        y: Array = self.layer(rows, training=training, mask=of_rows)
         return y.reshape((*x.shape[:2], *y.shape[1:]))
-
-    def _apply(self, x: Array, training: bool, mask: Any) -> Array:
-        return self.layer(x, training=training, mask=mask)  # type: ignore[no-any-return]
 
 
 class Bidirectional(Holder, Layer):
-    """Runs a recurrent layer from both ends of (batch, time, n) and merges what comes out.
+    """Runs a recurrent layer over (batch, time, n) in both directions and merges the two outputs.
 
-    The layer given is copied, twice: the copies have fresh weights, `forward_layer` and `backward_layer`.
-    Source: Schuster and Paliwal, 1997, https://doi.org/10.1109/78.650093
+    The layer itself stays as it is: `forward_layer` and `backward_layer` are two copies with weights of their own.
 
     >>> from lamina.layers import LSTM
     >>> Bidirectional(LSTM(4))(jnp.ones((2, 5, 3))).shape
     (2, 8)
 
     Args:
-        merge_mode: "concat", "sum", "mul", "ave", or None for a list of both.
-        weights: start values, those of the forward layer first.
-        backward_layer: another layer for the way back; it has go_backwards=True.
+        layer: the recurrent layer, or its config.
+        merge_mode: how the outputs are merged: "concat", "sum", "mul" or "ave"; None for a tuple of both.
+        weights: start values of the weights, those of the forward layer first.
+        backward_layer: a layer for the backward direction in place of the copy, with go_backwards=True.
+
+    Source: Schuster and Paliwal, 1997, https://doi.org/10.1109/78.650093
     """
 
-    _lamina_layer: Any = setting(held, alias="layer", in_config=False)
-    merge_mode: str | None = setting(one_of("concat", "sum", "mul", "ave", None), default="concat")
-    _lamina_start_weights: Any = setting(default=None, alias="weights", in_config=False)
-    backward_layer: Any = setting(optional(held), default=None)
+    _lamina_layer: HeldLayer = setting(held, alias="layer", in_config=False)
+    merge_mode: Literal["concat", "sum", "mul", "ave"] | None = setting(
+        one_of("concat", "sum", "mul", "ave", None), default="concat"
+    )
+    _lamina_start_weights: Sequence[ArrayLike] | None = setting(default=None, alias="weights", in_config=False)
+    backward_layer: Converted[Layer | Config | None, Any] = setting(optional(held), default=None)
 
     supports_masking: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.input_spec = InputSpec(ndim=3)
-        layer, back = value_of(self, "layer"), vars(self).pop("backward_layer")
+        layer, back = value_of(self, "layer"), vars(self).pop("backward_layer")  # made anew after the forward one
         for each in (layer, back or layer):
             if not hasattr(each, "go_backwards"):
                 raise ArgumentError(f"Bidirectional wraps a recurrent layer, as LSTM(4) is, got {each!r}.")
-        self.forward_layer = _copied(layer, "forward_")
-        self.backward_layer = back or _copied(layer, "backward_", go_backwards=not layer.go_backwards)
+        back = back or _copied(layer, "backward_", go_backwards=not layer.go_backwards)
+        self.forward_layer, self.backward_layer = _copied(layer, "forward_"), back
         for name in ("stateful", "return_sequences", "return_state"):
-            if getattr(layer, name) != getattr(self.backward_layer, name):
+            if getattr(layer, name) != getattr(back, name):
                 raise ArgumentError(f"Bidirectional: {name} differs between the layer and backward_layer.")
-        if self.backward_layer.go_backwards == layer.go_backwards:
+        if back.go_backwards == layer.go_backwards:
             raise ArgumentError("Bidirectional: one of the layer and backward_layer has go_backwards=True, not both.")
-        for each in (self.forward_layer, self.backward_layer):
+        for each in (self.forward_layer, back):
             if hasattr(each, "zero_output_for_mask"):
                 each.zero_output_for_mask = each.return_sequences
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
@@ -115,15 +131,21 @@ class Bidirectional(Holder, Layer):
         if start is not None:
             self.set_weights(start)
 
-    def call(self, x: Array, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        halves: Any = (None, None)
+    def call(
+        self,
+        x: Array,
+        initial_state: Sequence[Array] | None = None,
+        mask: Array | None = None,
+        training: bool = False,
+    ) -> Any:
+        halves: tuple[Sequence[Array] | None, Sequence[Array] | None] = (None, None)
         if initial_state is not None:
             half = len(initial_state) // 2
             halves = initial_state[:half], initial_state[half:]
         told = {"mask": mask, "training": training}
         there = self.forward_layer(x, initial_state=halves[0], **told)
         back = self.backward_layer(x, initial_state=halves[1], **told)
-        states = []
+        states: list[Array] = []
         if self.return_state:
             (there, *first), (back, *second) = there, back
             states = [*first, *second]
@@ -139,12 +161,12 @@ class Bidirectional(Holder, Layer):
             y = (there + back) / (2 if self.merge_mode == "ave" else 1)
         return (y, *states) if states else y
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
         return mask if self.return_sequences else None
 
     @user_facing
     def reset_state(self) -> None:
-        """Start from zeros again, where the layer is stateful."""
+        """Set the states of a stateful layer back to zeros."""
         self.forward_layer.reset_state()
         self.backward_layer.reset_state()
 
@@ -152,10 +174,10 @@ class Bidirectional(Holder, Layer):
 
     @property
     def layer(self) -> Any:
-        """The layer of the way forward."""
+        """The layer of the forward direction."""
         return self.forward_layer
 
-    def _lamina_arguments(self) -> dict[str, Any]:
+    def _lamina_arguments(self) -> Config:
         return super()._lamina_arguments() | {"layer": self.forward_layer, "backward_layer": self.backward_layer}
 
 
@@ -164,12 +186,12 @@ def _copied(layer: Any, prefix: str, **changed: Any) -> Any:
 
 
 def _fresh(value: Any, **changed: Any) -> Any:
-    """A layer, or several, of the same settings with fresh weights; what else there is, as it is."""
+    """A layer, or layers in a list, with the same settings and fresh weights; any other value as it is."""
     if isinstance(value, (list, tuple)):
         return [_fresh(item) for item in value]
     if not isinstance(value, Layer):
         return value
     kind, config = type(value), value.get_config()
-    if kind.get_config is Layer.get_config:  # then objects may stand in it, which need no name to be found by
+    if kind.get_config is Layer.get_config:  # then take the objects, for a config does not lead back to a user's own
         config |= {name: _fresh(setting) for name, setting in value._lamina_arguments().items() if name in config}
     return kind.from_config(config | changed)
