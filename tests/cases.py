@@ -18,7 +18,7 @@ class Case(NamedTuple):
     steep: bool = False
     """Whether the layer stretches its input so far that the rounding of 16 bits shows."""
     divides: bool = False
-    """Whether it divides the kernel within: Keras on JAX does not while inferring, and the divisor has no gradient."""
+    """Whether training divides by a norm whose vectors have no gradient, which finite differences would see."""
 
     def make(self, module: Any, dtype: Any = None, **more: Any) -> Any:
         """The layer, of one of the two packages; a setting that is a case itself is a layer within."""

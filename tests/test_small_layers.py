@@ -125,7 +125,7 @@ def test_unit_normalization_of_zeros_is_zeros_with_a_finite_gradient():
     assert np.isfinite(jax.grad(lambda x: layer(x).sum())(jnp.zeros((1, 3)))).all()
 
 
-def test_spectral_normalization_trains_as_keras_and_bounds_the_kernel():
+def test_spectral_normalization_trains_as_keras_and_divides_the_kernel():
     x = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
     ours, theirs = (
         layers.SpectralNormalization(layers.Dense(4)),
@@ -137,12 +137,14 @@ def test_spectral_normalization_trains_as_keras_and_bounds_the_kernel():
     theirs.vector_u.assign(np.asarray(ours.vector_u))
     np.testing.assert_allclose(ours(x, training=True), theirs(x, training=True), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(ours.vector_u, theirs.vector_u, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours.layer.kernel, theirs.layer.kernel, rtol=1e-5, atol=1e-6)
+    assert [w.path.split("/")[-1] for w in ours.weights] == [w.path.split("/")[-1] for w in theirs.weights]
     kernel = np.asarray(ours.layer.kernel)
     for _ in range(30):
         y = ours(x, training=True)
     np.testing.assert_allclose(y, x @ kernel / np.linalg.svd(kernel)[1][0], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(ours(x), x @ np.asarray(ours.layer.kernel), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(ours(x), y, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(ours.layer.kernel, kernel)
     ours.layer.kernel.assign(np.zeros_like(kernel))
     assert np.isfinite(ours(x, training=True)).all()
     with pytest.raises(ArgumentError, match="has none"):
@@ -157,6 +159,35 @@ def test_spectral_normalization_trains_in_a_stack_and_comes_back_from_its_config
     assert abs(np.asarray(model.layers[0].vector_u) - before).max() > 0
     again = lamina.Sequential.from_config(model.get_config())
     assert again.layers[0].power_iterations == 2 and again.layers[0].layer.units == 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_spectral_normalization_evaluates_and_predicts_with_the_kernel_that_fit_trained(dtype):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 5)).astype("float32")
+    y = x @ rng.normal(size=(5, 3)).astype("float32")
+    layer = layers.SpectralNormalization(layers.Dense(3, kernel_initializer="he_normal", dtype=dtype), dtype=dtype)
+    model = lamina.Sequential([layers.Input((5,)), layer])
+    model.compile(lamina.optimizers.SGD(0.001), "mse")
+    history = model.fit(x, y, epochs=30, verbose=0)
+    kernel = np.asarray(layer.layer.kernel)
+    assert abs(np.linalg.svd(kernel)[1][0] - 1) < 0.01  # divided in the last step, then updated once
+    assert kernel.dtype == "float32" and (kernel != kernel.astype(jnp.bfloat16)).any()
+    close = {"rtol": 1e-2 if dtype == "float32" else 3e-2}
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), history.history["loss"][-1], **close)
+    rounding = 1e-5 if dtype == "float32" else 5e-2
+    got = model.predict(x, verbose=0).astype("float32")
+    np.testing.assert_allclose(got, x @ kernel + layer.layer.bias.numpy(), rtol=rounding, atol=rounding)
+    np.testing.assert_array_equal(layer.layer.kernel, kernel)
+
+
+def test_spectral_normalization_leaves_its_kernel_untrained_where_either_layer_is_frozen():
+    layer = layers.SpectralNormalization(layers.Dense(3))
+    layer.build((None, 5))
+    assert [w is layer.layer.kernel for w in layer.trainable_weights] == [True, False]
+    layer.layer.trainable = False
+    assert layer.trainable_weights == [] and len(layer.non_trainable_weights) == 3
+    assert layer.count_params() == 5 * 3 + 3 + 3
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -36,6 +36,7 @@ class Pass:
         self.losses: list[Array] = []
         self.paths: dict[int, str] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}
+        self.replaced: set[Weight] = set()
 
     def copy_of(self, module: Any, path: str = "") -> Any:
         """The module's copy in this pass; whatever holds the same module gets the same copy."""
@@ -81,8 +82,22 @@ class Pass:
             self.copies[id(weight)] = (weight, twin)
         return self.copies[id(weight)][1]  # type: ignore[no-any-return]
 
+    def replace(self, twin: Any, name: str, change: Callable[[Array], Array]) -> None:
+        """Let the weight `twin.name` have the value `change(value)`, in the rest of the pass and after it.
+
+        This is how a layer assigns to a trainable weight, which is a plain array during a pass. The value has the
+        weight's own dtype, not that of the computation.
+        """
+        owner = next(module for module, copied in self.copies.values() if copied is twin)
+        weight = getattr(owner, name)
+        self.values[weight] = change(self.values.get(weight, weight.value)).astype(weight.value.dtype)
+        self.replaced.add(weight)
+        stand_in = self._stand_in(weight, owner, "")
+        setattr(twin, name, stand_in.assign(self.values[weight]) if isinstance(stand_in, Weight) else stand_in)
+
     def changed(self) -> Iterator[tuple[Weight, Any]]:
-        """The weights that are not trained, each with the array that it holds after the pass."""
+        """The weights that are not trained or were replaced, each with the array that it holds after the pass."""
+        yield from ((weight, self.values[weight]) for weight in self.replaced)
         for weight, twin in self.copies.values():
             if isinstance(weight, Weight):
                 yield weight, jnp.asarray(twin.value, weight.value.dtype)

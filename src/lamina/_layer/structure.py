@@ -104,13 +104,16 @@ def parts(layer: Any) -> Iterator[Part]:
 def weights_by_path(layer: Any) -> dict[str, tuple[Weight, bool]]:
     """Every weight, and whether it is trained now, by a path that does not depend on any layer's name.
 
-    Also the states of stateful recurrent layers, which `weights` leaves out.
+    Also the states of stateful recurrent layers, which `weights` leaves out. A weight of two layers stands where the
+    first of them has it, and is trained if both are.
     """
     found: dict[str, tuple[Weight, bool]] = {}
+    places: dict[Weight, str] = {}
     for part in parts(layer):
         for number, weight in enumerate(sorted(part.layer._lamina.weights, key=lambda weight: not weight.trainable)):
             place = f"{part.path}.{weight.name}".lstrip(".")
-            found[f"{place}.{number}" if place in found else place] = (weight, weight.trainable and part.trained)
+            place = places.setdefault(weight, f"{place}.{number}" if place in found else place)
+            found[place] = weight, weight.trainable and part.trained and found.get(place, (weight, True))[1]
     return found
 
 

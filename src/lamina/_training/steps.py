@@ -77,20 +77,16 @@ class ProgramSpec:
 
     def forward(
         self, params: Arrays, state: Arrays, x: Array, *, training: bool, key: Any
-    ) -> tuple[Array, Arrays, list[Array], Any]:
-        """The model's output, the state after it, the losses that layers added, and the output's mask."""
+    ) -> tuple[Array, Arrays, Arrays, list[Array], Any]:
+        """The model's output, the parameters and the state after it, the losses that layers added, and its mask."""
         values = {weight: params[path] for path, weight in self.trained.items()}
         values |= {weight: state[path] for path, weight in self.fixed.items()}
         now = Pass(values, training=training, key=key)
         model = now.copy_of(self.model)
         y = model(x)
         after = {self.paths[weight]: value for weight, value in now.changed()}
-        return (
-            y,
-            state | {path: value for path, value in after.items() if path in state},
-            now.losses,
-            model._lamina.mask,
-        )
+        params, state = ({path: after.get(path, value) for path, value in each.items()} for each in (params, state))
+        return y, params, state, now.losses, model._lamina.mask
 
     def total_loss(self, params: Arrays, batch: Data, y_pred: Array, added: list[Array], mask: Any) -> Array:
         """The loss with regularizers and what layers added, as Keras logs it.  -> () float32"""
@@ -150,12 +146,12 @@ def train(spec: ProgramSpec, size: int) -> Steps:
         key = fold(now.key, now.step)
 
         def objective(params: Arrays) -> tuple[Array, Any]:
-            y_pred, state, added, mask = spec.forward(params, now.state, batch["x"], training=True, key=key)
+            y_pred, params, state, added, mask = spec.forward(params, now.state, batch["x"], training=True, key=key)
             loss = spec.total_loss(params, batch, y_pred, added, mask)
-            return spec.optimizer.scale(loss, now.optimizer), (loss, y_pred, state, mask)
+            return spec.optimizer.scale(loss, now.optimizer), (loss, y_pred, params, state, mask)
 
-        grads, (loss, y_pred, state, mask) = jax.grad(objective, has_aux=True)(now.params)
-        params, optimizer = spec.optimizer.update(grads, now.params, now.optimizer, spec.decay)
+        grads, (loss, y_pred, params, state, mask) = jax.grad(objective, has_aux=True)(now.params)
+        params, optimizer = spec.optimizer.update(grads, params, now.optimizer, spec.decay)
         for path, weight in spec.trained.items():
             if weight.constraint is not None:
                 params[path] = weight.constraint(params[path])
@@ -192,7 +188,7 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
             sums, carried = now
             first = start + done * jnp.int32(size)
             batch = {name: lax.dynamic_slice_in_dim(a, first, size) for name, a in data.items()}
-            y_pred, after, added, mask = spec.forward(params, state | carried, batch["x"], training=False, key=None)
+            y_pred, _, after, added, mask = spec.forward(params, state | carried, batch["x"], training=False, key=None)
             loss = spec.total_loss(params, batch, y_pred, added, mask)
             return spec.measured(sums, loss, batch, y_pred, mask), {path: after[path] for path in carried}
 
@@ -207,7 +203,7 @@ def predict(spec: ProgramSpec) -> Steps:
     """The program from (params, state, x) to the model's output, and the states of stateful recurrent layers."""
 
     def run(params: Arrays, state: Arrays, x: Array) -> tuple[Any, Arrays]:
-        y, after, _, _ = spec.forward(params, state, x, training=False, key=None)
+        y, _, after, _, _ = spec.forward(params, state, x, training=False, key=None)
         return y, {path: after[path] for path in spec.carried}
 
     return run

@@ -67,8 +67,10 @@ from lamina.layers.image.warping import (
 )
 from lamina.layers.masks import Identity, Masking
 from lamina.layers.merging import CLASSES, FUNCTIONS
-from lamina.layers.normalizations.batch import BatchNormalization, GroupNormalization, LayerNormalization
-from lamina.layers.normalizations.unit import RMSNormalization, SpectralNormalization, UnitNormalization
+from lamina.layers.normalizations.batch import BatchNormalization
+from lamina.layers.normalizations.norms import RMSNormalization, UnitNormalization
+from lamina.layers.normalizations.samples import GroupNormalization, LayerNormalization
+from lamina.layers.normalizations.spectral import SpectralNormalization
 from lamina.layers.pooling.adaptive import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,

@@ -1,0 +1,133 @@
+"""Normalization with the statistics of each sample."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+
+from lamina import constraints, initializers, regularizers
+from lamina._base.arguments import Config, ConstraintSetting, InitializerSetting, RegularizerSetting
+from lamina._base.converters import flag, integer, number
+from lamina._base.settings import setting
+from lamina._base.shapes import InputSpec, Shape
+from lamina._base.weight import Array
+from lamina._layer.layer import Layer
+from lamina.errors import ArgumentError, ShapeError
+from lamina.layers.normalizations.scaling import Axes, add_scale, feature_axes, one_or_more, scaled, widened
+
+
+class LayerNormalization(Layer):
+    """Brings each sample to mean 0 and variance 1 along `axis`, then scales and shifts it; the shape stays.
+
+    `(x - mean(x)) / sqrt(var(x) + epsilon) * gamma + beta`; gamma and beta have the sizes of `axis`.
+
+    >>> LayerNormalization()(jnp.array([[1.0, 3.0]])).round(2)
+    Array([[-1.,  1.]], dtype=float32)
+
+    Args:
+        axis: the axis, or several, over which mean and variance are taken together.
+        epsilon: added to the variance, so that nothing is divided by 0.
+        center: whether beta is added.
+        scale: whether the result is multiplied by gamma.
+        beta_initializer, gamma_initializer: the start values of beta and of gamma.
+        beta_regularizer, gamma_regularizer: penalties on beta and on gamma, added to the loss.
+        beta_constraint, gamma_constraint: applied to beta and to gamma after each step of training.
+
+    Source: Ba et al., 2016, https://arxiv.org/abs/1607.06450
+    """
+
+    axis: Axes = setting(one_or_more, default=-1)
+    epsilon: float = setting(number, default=0.001)
+    center: bool = setting(flag, default=True)
+    scale: bool = setting(flag, default=True)
+    beta_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    gamma_initializer: InitializerSetting = setting(initializers.get, default="ones")
+    beta_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    gamma_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    beta_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    gamma_constraint: ConstraintSetting = setting(constraints.get, default=None)
+
+    supports_masking: ClassVar[bool] = True
+    _lamina_constants: ClassVar[Config] = {"rms_scaling": False}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.gamma = self.beta = None
+
+    def build(self, input_shape: Shape) -> None:
+        axes = {axis: input_shape[axis] for axis in feature_axes(self.axis, input_shape)}
+        add_scale(self, tuple(axes.values()))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
+
+    def call(self, x: Array) -> Array:
+        wide, axes = widened(x), tuple(feature_axes(self.axis, x.shape))
+        mean, variance = jnp.mean(wide, axes, keepdims=True), jnp.var(wide, axes, keepdims=True)
+        shape = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
+        return scaled(self, wide, mean, variance, shape).astype(x.dtype)
+
+
+def _groups(value: Any) -> int:
+    if integer(value) != -1 and integer(value) < 1:
+        raise ArgumentError(f"expected a whole number of at least 1, or -1 for a group a channel, got {value!r}.")
+    return integer(value)
+
+
+class GroupNormalization(Layer):
+    """Brings each group of channels of each sample to mean 0 and variance 1, then scales and shifts it.
+
+    `(x - mean(group)) / sqrt(var(group) + epsilon) * gamma + beta`, where a group spans all axes but the batch axis;
+    the shape stays, and gamma and beta have the size of `axis`.
+
+    >>> GroupNormalization(groups=2)(jnp.array([[1.0, 3.0, 10.0, 30.0]])).round(2)
+    Array([[-1.,  1., -1.,  1.]], dtype=float32)
+
+    Args:
+        groups: the number of groups, which divides the number of channels; -1 for one group for each channel, which is
+            called instance normalization.
+        axis: the axis of the channels.
+        epsilon: added to the variance, so that nothing is divided by 0.
+        center: whether beta is added.
+        scale: whether the result is multiplied by gamma.
+        beta_initializer, gamma_initializer: the start values of beta and of gamma.
+        beta_regularizer, gamma_regularizer: penalties on beta and on gamma, added to the loss.
+        beta_constraint, gamma_constraint: applied to beta and to gamma after each step of training.
+
+    Source: Wu and He, 2018, https://arxiv.org/abs/1803.08494
+    """
+
+    groups: int = setting(_groups, default=32)
+    axis: int = setting(integer, default=-1)
+    epsilon: float = setting(number, default=0.001)
+    center: bool = setting(flag, default=True)
+    scale: bool = setting(flag, default=True)
+    beta_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    gamma_initializer: InitializerSetting = setting(initializers.get, default="ones")
+    beta_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    gamma_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    beta_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    gamma_constraint: ConstraintSetting = setting(constraints.get, default=None)
+
+    supports_masking: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.gamma = self.beta = None
+
+    def build(self, input_shape: Shape) -> None:
+        (axis,) = feature_axes(self.axis, input_shape)
+        channels = input_shape[axis]
+        if channels is not None and channels % self.groups:
+            raise ShapeError(f"wants a number of channels that {self.groups} groups divide, got {channels}")
+        add_scale(self, (channels,))
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
+
+    def call(self, x: Array) -> Array:
+        axis = self.axis % x.ndim
+        groups = x.shape[axis] if self.groups == -1 else self.groups
+        parted = (groups, x.shape[axis] // groups)
+        wide = widened(x).reshape((*x.shape[:axis], *parted, *x.shape[axis + 1 :]))
+        others = tuple(i for i in range(1, wide.ndim) if i != axis)  # all but those of the batch and of the groups
+        mean, variance = jnp.mean(wide, others, keepdims=True), jnp.var(wide, others, keepdims=True)
+        shape = [1] * axis + [*parted] + [1] * (x.ndim - axis - 1)
+        return scaled(self, wide, mean, variance, shape).astype(x.dtype).reshape(x.shape)

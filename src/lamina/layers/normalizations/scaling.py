@@ -1,0 +1,56 @@
+"""What several normalization layers share: the axes that they name, and the weights that scale and shift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax.numpy as jnp
+from jax import lax
+
+from lamina._base.converters import integer
+from lamina._base.settings import Converted
+from lamina._base.shapes import Shape
+from lamina._base.weight import Array
+from lamina._layer.layer import weight_from_settings
+from lamina.errors import ShapeError
+
+Axes: TypeAlias = Converted[int | Sequence[int], int | list[int]]
+
+
+def one_or_more(value: Any) -> int | list[int]:
+    """One axis, or a list of them."""
+    return [integer(axis) for axis in value] if isinstance(value, (tuple, list)) else integer(value)
+
+
+def feature_axes(axis: int | list[int], shape: Shape) -> list[int]:
+    """The axes that a setting names, counted from the front, for an array of `shape`."""
+    axes = axis if isinstance(axis, list) else [axis]
+    if any(not -len(shape) <= each < len(shape) or each % len(shape) == 0 for each in axes):
+        raise ShapeError(f"has axis={axis}, which is no feature axis of {tuple(shape)}")
+    return sorted(each % len(shape) for each in axes)
+
+
+def add_scale(layer: Any, shape: Shape) -> None:
+    """Make the weights `gamma` and `beta` of a layer, as far as its settings `scale` and `center` ask for them."""
+    if None in shape:
+        raise ShapeError("needs to know the size of its feature axis")
+    layer.gamma = weight_from_settings(layer, "gamma", shape, autocast=False) if layer.scale else None
+    layer.beta = weight_from_settings(layer, "beta", shape, autocast=False) if layer.center else None
+
+
+def scaled(layer: Any, x: Array, mean: Array, variance: Array, shape: Sequence[int]) -> Array:
+    """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, with gamma and beta reshaped to `shape`."""
+    factor = lax.rsqrt(variance + jnp.asarray(layer.epsilon, x.dtype))
+    if layer.scale:
+        factor = factor * layer.gamma.astype(x.dtype).reshape(shape)
+    shift = -mean * factor
+    if layer.center:
+        shift = shift + layer.beta.astype(x.dtype).reshape(shape)
+    y: Array = x * factor + shift
+    return y
+
+
+def widened(x: Array) -> Array:
+    """`x` in at least float32, in which statistics are computed."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
