@@ -9,7 +9,7 @@ import pytest
 import lamina
 from lamina import layers
 from lamina.errors import ArgumentError, ShapeError, StackError
-from lamina.layers import merging
+from lamina.layers.merging import FUNCTIONS, INSTEAD
 
 ONES = jnp.ones((200, 50, 4))
 
@@ -266,14 +266,14 @@ def test_input_of_another_size_is_refused_with_the_layers_name():
         layers.Dropout(0.5, noise_shape=(4, 5))(np.ones((4, 6)), training=True)
 
 
-@pytest.mark.parametrize("name", merging.INSTEAD)
+@pytest.mark.parametrize("name", INSTEAD)
 def test_layers_of_several_inputs_say_what_to_write(name):
     kind = getattr(layers, name)
     for refused in (kind, lambda: kind(2, dropout=0.1), lambda: lamina.Sequential([layers.Input((3,)), kind])):
         with pytest.raises(StackError) as caught:
             refused()
         assert str(caught.value).startswith(f"{name} joins several tensors")
-        assert "return " + merging.INSTEAD[name].split("(")[0] in " ".join(str(caught.value).split())
-    if name.lower() in merging.FUNCTIONS:
+        assert "return " + INSTEAD[name].split("(")[0] in " ".join(str(caught.value).split())
+    if name.lower() in FUNCTIONS:
         with pytest.raises(StackError, match="joins several tensors"):
             getattr(layers, name.lower())([1, 2])
