@@ -14,6 +14,7 @@ from lamina import layers
 from lamina._kernels import recurrent
 from lamina._layer.structure import parts
 from lamina.errors import ArgumentError, LaminaError, ShapeError, StackError, UnknownNameError
+from lamina.layers.recurrent.cells import dropout_masks, input_part
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(6, 5, 3)).astype("float32")
@@ -171,6 +172,33 @@ def test_a_cell_of_the_users_own():
         layers.RNN(layers.Dense(3))
 
 
+def halved(cell_class):
+    """A cell of half the output, written as a subclass of a built-in one that has a `call` of its own."""
+
+    class Halved(cell_class):
+        def __init__(self, units, **kwargs):
+            super().__init__(units, **kwargs)
+            self.gates, self._drawn, self.seed_offset = "mine", "mine", 3  # names that a user may choose
+
+        def run(self):
+            return self.gates
+
+        def call(self, inputs, states, training=False):
+            y, states = super().call(inputs, states, training=training)
+            return y / 2, states
+
+    return Halved
+
+
+@pytest.mark.parametrize("kind", ["SimpleRNNCell", "LSTMCell", "GRUCell"])
+def test_a_subclass_of_a_cell_with_a_call_of_its_own(kind):
+    def make(module, **settings):
+        return module.RNN(halved(getattr(module, kind))(4), return_sequences=True, **settings)
+
+    same(*pair(make))
+    same(*pair(lambda module: make(module, zero_output_for_mask=True)), mask=MASK)
+
+
 def test_the_arguments_stand_in_keras_order():
     names = "SimpleRNN LSTM GRU SimpleRNNCell LSTMCell GRUCell RNN Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D"
     for name in names.split():
@@ -299,6 +327,11 @@ def test_the_states_of_a_stateful_layer_are_no_weights():
     assert model.count_params() == theirs.count_params() and not model.non_trainable_weights
 
 
+def input_share(cell, x, training):
+    """The part of the gates that comes from the input, after dropout."""
+    return input_part(cell, x, dropout_masks(cell, cell.dropout, x.shape, training))
+
+
 @pytest.mark.parametrize(("kind", "gates"), [("SimpleRNNCell", 1), ("LSTMCell", 4), ("GRUCell", 3)])
 def test_dropout_has_masks_of_its_own_for_each_gate_only_with_recurrent_dropout(kind, gates):
     x, h = jnp.ones((2000, 2)), jnp.ones((2000, 4))
@@ -306,13 +339,13 @@ def test_dropout_has_masks_of_its_own_for_each_gate_only_with_recurrent_dropout(
         cell = getattr(layers, kind)(4, dropout=0.5, recurrent_dropout=recurrent_dropout, use_bias=False)
         cell.build((None, 2))
         cell.kernel = jnp.ones((2, 4 * gates))
-        share = np.asarray(cell.project(x, True)).reshape(2000, gates, 4)[..., 0]  # of 2 inputs, each 0 or 2
+        share = np.asarray(input_share(cell, x, True)).reshape(2000, gates, 4)[..., 0]  # of 2 inputs, each 0 or 2
         assert set(np.unique(share)) == {0.0, 2.0, 4.0}
         assert abs(share.mean() - 2) < 0.1
         assert len({tuple(column) for column in share.T}) == masks
-        np.testing.assert_array_equal(cell.project(x, False), np.full((2000, 4 * gates), 2.0))
-        drop = cell.draws(h, True)
-        assert (drop is None) == (recurrent_dropout == 0) and cell.draws(h, False) is None
+        np.testing.assert_array_equal(input_share(cell, x, False), np.full((2000, 4 * gates), 2.0))
+        drop, none = (dropout_masks(cell, recurrent_dropout, h.shape, training) for training in (True, False))
+        assert (drop is None) == (recurrent_dropout == 0) and none is None
         if drop is not None:
             assert drop.shape == (gates, 2000, 4) and set(np.unique(drop)) == {0.0, 2.0}
 
@@ -399,7 +432,7 @@ def test_convolutional_lstm_drops_apart_for_each_gate_the_same_at_every_step():
     x = np.ones((400, 2, 6, 1), "float32")
     layer(x)
     layer.cell.kernel.assign(np.ones((1, 1, 12)))
-    share = np.asarray(layer.cell.project(x[:, 0], True)).reshape(400, 6, 4, 3)
+    share = np.asarray(input_share(layer.cell, x[:, 0], True)).reshape(400, 6, 4, 3)
     assert set(np.unique(share)) == {0.0, 2.0} and abs(share.mean() - 1) < 0.1
     assert len({gate.tobytes() for gate in np.moveaxis(share[..., 0], -1, 0)}) == 4
     first, second = np.moveaxis(layer(x, training=True), 1, 0)  # i g o, and i g o (1 + f)
@@ -551,7 +584,7 @@ def test_kernels_equal_the_plain_scan(reverse):
     def plain(cell, z, states, kernel, bias=None):
         cell = type(cell)(units, use_bias=bias is not None)
         cell.recurrent_kernel, cell.bias = kernel, None if bias is None else jnp.stack([bias, bias])
-        return recurrent.scan(lambda x, s: cell.advance(x, s, None), z, states, mask, reverse=reverse)
+        return recurrent.scan(lambda x, s: cell._lamina_advance(x, s, None), z, states, mask, reverse=reverse)
 
     z, h, c, kernel = draw(time, batch, 8), draw(batch, units), draw(batch, units), draw(units, 8)
     got = slopes(

@@ -31,8 +31,8 @@ class Weight:
     """
 
     carried: bool = False
-    """Whether it is what each batch leaves for the next, in training and in inference: then it belongs to the data, and
-    is not among a layer's `weights`."""
+    """Whether it is the state of a stateful recurrent layer, which every batch updates, in training and in inference:
+    such a state belongs to the data, and is not among a layer's `weights`."""
 
     def __init__(
         self,

@@ -1,141 +1,171 @@
-"""One step of a recurrent net: `output, states = cell(x, states)`; `RNN(cell)` goes through a sequence with it."""
+"""One step of a recurrent net: `output, states = cell(x, states)`; `RNN(cell)` applies it to every step."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 
-from lamina import activations
+from lamina import activations, constraints, initializers, regularizers
+from lamina._base.arguments import ActivationSetting, ConstraintSetting, InitializerSetting, RegularizerSetting
+from lamina._base.converters import flag, positive, rate, seed_value
+from lamina._base.settings import setting
 from lamina._base.shapes import Shape
+from lamina._base.weight import Array
 from lamina._kernels import recurrent
 from lamina._kernels.bits import bernoulli, fold
 from lamina._layer.forward import random_key
-from lamina._layer.layer import Layer
+from lamina._layer.layer import Layer, weight_from_settings
 from lamina.errors import ArgumentError, ShapeError
-from lamina.layers.recurrent.groups import Forget, Gate, Reset, Rules, Seed, Starts, Units
 from lamina.random import key_of
-
-Array = jax.Array
 
 
 class Cell(Layer):
-    """What the built-in cells share: one product with the input and one with the state serve all their gates."""
+    """Base of the built-in cells. One product with the input and one with the state serve all gates.
 
-    gates: ClassVar[int]
-    state_count: ClassVar[int] = 1
+    A subclass sets the number of its gates and of its states, and `_lamina_advance` is its formula.
+
+    Args:
+        units: the number of outputs, and the size of each state.
+        activation: the function applied to the candidate for the new state, and in an LSTM to c.
+        recurrent_activation: the function applied to the gates.
+        use_bias: whether to add a bias.
+        kernel_initializer: what fills the kernel, by which the input is multiplied.
+        recurrent_initializer: what fills the recurrent kernel, by which the state is multiplied.
+        bias_initializer: what fills the bias.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: the penalties on the weights.
+        kernel_constraint, recurrent_constraint, bias_constraint: the constraints on the weights.
+        dropout: the share of the input that is set to 0 in training, at every step the same elements.
+        recurrent_dropout: the share of the state that is set to 0 in training before its product with the recurrent
+            kernel, at every step the same elements. If it is above 0, each gate has masks of its own.
+        seed: the seed of both dropouts; None for the layer's own.
+    """
+
+    _lamina_gates: ClassVar[int]
+    _lamina_state_count: ClassVar[int] = 1
     _lamina_constants: ClassVar[dict[str, Any]] = {"implementation": 2}
-    masks_differ: ClassVar[bool] = False
+    _lamina_masks_differ: ClassVar[bool] = False
     """Whether `dropout` has a mask for each gate even without `recurrent_dropout`."""
 
-    @property
-    def state_size(self: Any) -> Any:
-        return self.units if self.state_count == 1 else [self.units] * self.state_count
+    if TYPE_CHECKING:
 
-    @property
-    def output_size(self: Any) -> int:
-        return self.units  # type: ignore[no-any-return]
+        def _lamina_settings(self) -> None:
+            """The settings of every cell: each class has them among its fields, in Keras's order."""
+            self.units: int
+            self.use_bias: bool
+            self.dropout: float
+            self.recurrent_dropout: float
+            self.seed: int | None
 
-    def get_initial_state(self: Any, batch_size: Any = None) -> list[Array]:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        count = self._lamina_state_count
+        self.state_size: Any = self.units if count == 1 else [self.units] * count
+        self.output_size = self.units
+
+    def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
         """Zeros.  -> (batch, units), one for each state"""
-        return [jnp.zeros((batch_size, self.units), self.compute_dtype) for _ in range(self.state_count)]
+        shape = (batch_size, self.units)
+        return [jnp.zeros(shape, self.compute_dtype) for _ in range(self._lamina_state_count)]
 
-    def build(self: Any, input_shape: Shape) -> None:
-        self._make_weights((input_shape[-1],), (self.units,), self.units)
+    def build(self, input_shape: Shape) -> None:
+        self._lamina_make_weights((input_shape[-1],), (self.units,))
 
-    def _make_weights(self: Any, inner: Any, recurrent: Any, units: int) -> None:
-        """The kernel and the recurrent kernel, which end in the sizes `inner` and `recurrent` + gates, and the bias."""
-        own = vars(self)
-        self.kernel = self.add_weight(
-            (*inner, units * self.gates),
-            own["kernel_initializer"],
-            regularizer=own["kernel_regularizer"],
-            constraint=own["kernel_constraint"],
-        )
-        self.recurrent_kernel = self.add_weight(
-            (*recurrent, units * self.gates),
-            own["recurrent_initializer"],
-            regularizer=own["recurrent_regularizer"],
-            constraint=own["recurrent_constraint"],
-        )
-        self.bias = None
-        if self.use_bias:
-            shape, start = self._bias(units, own["bias_initializer"])
-            self.bias = self.add_weight(
-                shape, start, regularizer=own["bias_regularizer"], constraint=own["bias_constraint"]
-            )
+    def _lamina_make_weights(self, before_input: Shape, before_state: Shape) -> None:
+        """Make the weights. The kernels' shapes are the given sizes followed by the size of all gates."""
+        width = self.units * self._lamina_gates
+        self.kernel = weight_from_settings(self, "kernel", (*before_input, width))
+        self.recurrent_kernel = weight_from_settings(self, "recurrent", (*before_state, width))
+        self.bias = self._lamina_make_bias(width) if self.use_bias else None
 
-    def _bias(self, units: int, start: Any) -> tuple[Any, Any]:
-        """The shape of the bias, and what fills it."""
-        return (units * self.gates,), start
+    def _lamina_make_bias(self, width: int) -> Any:
+        return weight_from_settings(self, "bias", (width,))
 
     def call(  # type: ignore[override]
-        self, x: Array, states: Any, training: bool = False
+        self, x: Array, states: Array | Sequence[Array], training: bool = False
     ) -> tuple[Array, list[Array]]:
-        states = [jnp.asarray(state) for state in (states if isinstance(states, (list, tuple)) else [states])]
-        if len(states) != self.state_count:
-            raise ArgumentError(f"{self.name} has {self.state_count} states, got {len(states)}.")
-        own = self._state_shapes(x.shape[0])
-        if (given := [state.shape for state in states]) != own:
-            raise ShapeError(f"wants states of {own[0]}, got {' and '.join(map(str, given))}")
-        return self.advance(self.project(x, training), states, drop=self.draws(states[0], training))
+        given = [jnp.asarray(state) for state in (states if isinstance(states, (list, tuple)) else [states])]
+        if len(given) != self._lamina_state_count:
+            raise ArgumentError(f"{self.name} has {self._lamina_state_count} states, got {len(given)}.")
+        wanted = [state.shape for state in self.get_initial_state(x.shape[0])]
+        if (shapes := [state.shape for state in given]) != wanted:
+            raise ShapeError(f"wants states of {wanted[0]}, got {' and '.join(map(str, shapes))}")
+        return self._lamina_step(x, given, training)
 
-    def _state_shapes(self, batch: Any) -> list[Shape]:
-        """The shapes of the states that `advance` takes."""
-        return [state.shape for state in self.get_initial_state(batch)]
+    def _lamina_step(self, x: Array, states: list[Array], training: bool) -> tuple[Array, list[Array]]:
+        """One step: the output and the next states."""
+        z = input_part(self, x, dropout_masks(self, self.dropout, x.shape, training))
+        return self._lamina_advance(z, states, dropout_masks(self, self.recurrent_dropout, states[0].shape, training))
 
-    def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
+    def _lamina_run(
+        self, x: Array, states: list[Array], mask: Array | None, training: bool, **how: bool
+    ) -> tuple[Array, list[Array]]:
         """All steps: x is (time, batch, n), the outputs are (time, batch, units)."""
-        drop = self.draws(states[0], training)
-        return recurrent.scan(partial(self.advance, drop=drop), self.project(x, training), states, mask, **how)
+        masks = dropout_masks(self, self.recurrent_dropout, states[0].shape, training)
+        z = input_part(self, x, dropout_masks(self, self.dropout, x.shape[1:], training))
+        return recurrent.scan(partial(self._lamina_advance, masks=masks), z, states, mask, **how)
 
-    def project(self: Any, x: Array, training: bool) -> Array:
-        """The input's share of the gates.  (..., batch, n) -> (..., batch, gates * units)"""
-        z = self._product(x, self.kernel, self._drawn(self.dropout, x.shape[-2:], training, "input"))
-        bias = self._input_bias()
-        return z if bias is None else z + bias  # type: ignore[no-any-return]
+    def _lamina_advance(self, z: Array, states: list[Array], masks: Array | None) -> tuple[Array, list[Array]]:
+        """The output and the next states, where z is the part of the gates that comes from the input."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method call(self, x, states).")
 
-    def _input_bias(self) -> Any:
-        return self.bias
+    def _lamina_times_kernel(self, x: Array, kernel: Array) -> Array:
+        return jnp.matmul(x, kernel)
 
-    def _dropped(self: Any, x: Array, training: bool) -> Array:
-        """The input where one draw of `dropout` serves all gates."""
-        drop = self._drawn(self.dropout, x.shape[-2:], training, "input")
-        return x if drop is None else x * drop[0]
-
-    def _bias_of(self: Any, x: Array) -> Array:
-        """The bias, or zeros."""
-        return jnp.zeros(self._bias(self.units, None)[0], x.dtype) if self.bias is None else self.bias
-
-    def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
-        """The output and the next states, from the input's share."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method advance(self, z, states, drop).")
-
-    def draws(self: Any, state: Array, training: bool) -> Any:
-        """What `recurrent_dropout` multiplies the state with, the same at every step."""
-        return self._drawn(self.recurrent_dropout, state.shape, training, "state")
-
-    def _drawn(self: Any, rate: float, shape: Any, training: bool, use: str) -> Any:
-        """Zeros, and ones scaled up; for each gate others where `recurrent_dropout` is set.  -> (1 or gates, *shape)"""
-        if not training or not 0 < rate < 1:
-            return None
-        key = random_key(self)
-        if self.seed is not None:
-            key = fold(fold(key_of(self.seed), key[0]), len(use))
-        count = self.gates if self.recurrent_dropout or self.masks_differ else 1
-        scale = jnp.asarray(1 / (1 - rate), self.compute_dtype)
-        return jnp.where(bernoulli(key, 1 - rate, (count, *shape)), scale, jnp.zeros_like(scale))
-
-    def _product(self, x: Array, kernel: Array, drop: Any, times: Any = jnp.matmul) -> Array:
-        if drop is None or len(drop) == 1:
-            return times(x if drop is None else x * drop[0], kernel)  # type: ignore[no-any-return]
-        kernels = jnp.split(kernel, len(drop), -1)
-        return jnp.concatenate([times(x * each, part) for each, part in zip(drop, kernels, strict=True)], -1)
+    def _lamina_times_recurrent_kernel(self, h: Array, kernel: Array) -> Array:
+        return jnp.matmul(h, kernel)
 
 
-class SimpleRNNCell(Seed, Rules, Starts, Units, Cell):
+def input_part(cell: Cell, x: Array, masks: Array | None) -> Array:
+    """The part of the gates that comes from the input.  (..., batch, n) -> (..., batch, gates * units)"""
+    z = product(cell._lamina_times_kernel, x, cell.kernel, masks)
+    bias: Array | None = cell.bias
+    if bias is not None and bias.ndim == 2:
+        bias = bias[0]  # the second row is added to the product with the state
+    return z if bias is None else z + bias
+
+
+def state_part(cell: Cell, h: Array, masks: Array | None) -> Array:
+    """The part of the gates that comes from the state.  (batch, units) -> (batch, gates * units)"""
+    return product(cell._lamina_times_recurrent_kernel, h, cell.recurrent_kernel, masks)
+
+
+def product(times: Callable[[Array, Array], Array], x: Array, kernel: Array, masks: Array | None) -> Array:
+    """`times(x * mask, kernel)`: with one mask for all gates, or with one for each and its part of the kernel."""
+    if masks is None or len(masks) == 1:
+        return times(x if masks is None else x * masks[0], kernel)
+    kernels = jnp.split(kernel, len(masks), -1)
+    return jnp.concatenate([times(x * mask, part) for mask, part in zip(masks, kernels, strict=True)], -1)
+
+
+def dropout_masks(cell: Cell, rate: float, shape: tuple[int, ...], training: bool) -> Array | None:
+    """Arrays of 0 and 1 / (1 - rate): one, or one for each gate. None where nothing is dropped.  -> (masks, *shape)"""
+    if not training or not 0 < rate < 1:
+        return None
+    key = random_key(cell)
+    if cell.seed is not None:
+        key = fold(fold(key_of(cell.seed), key[0]), 5)  # 5 keeps these keys apart from other uses of the seed
+    count = cell._lamina_gates if cell.recurrent_dropout or cell._lamina_masks_differ else 1
+    scale = jnp.asarray(1 / (1 - rate), cell.compute_dtype)
+    return jnp.where(bernoulli(key, 1 - rate, (count, *shape)), scale, jnp.zeros_like(scale))
+
+
+def is_standard(cell: LSTMCell | GRUCell, training: bool) -> bool:
+    """Whether `_kernels/recurrent.py` has the formula: for tanh and sigmoid, and without dropout on the state."""
+    functions = cell.activation is activations.tanh and cell.recurrent_activation is activations.sigmoid
+    return functions and not (training and cell.recurrent_dropout)
+
+
+def standard_inputs(cell: Cell, x: Array, training: bool, bias_shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """The input after dropout, and the bias or zeros, as the formulas of `_kernels/recurrent.py` take them."""
+    masks = dropout_masks(cell, cell.dropout, x.shape[1:], training)
+    bias = jnp.zeros(bias_shape, x.dtype) if cell.bias is None else cell.bias
+    return x if masks is None else x * masks[0], bias
+
+
+class SimpleRNNCell(Cell):
     """One step of `SimpleRNN`: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`; x is (batch, n).
 
     >>> y, states = SimpleRNNCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4))])
@@ -143,91 +173,147 @@ class SimpleRNNCell(Seed, Rules, Starts, Units, Cell):
     (2, 4)
     """
 
-    gates: ClassVar[int] = 1
+    units: int = setting(positive)
+    activation: ActivationSetting = setting(activations.get, default="tanh")
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    recurrent_initializer: InitializerSetting = setting(initializers.get, default="orthogonal")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    dropout: float = setting(rate, default=0.0)
+    recurrent_dropout: float = setting(rate, default=0.0)
+    seed: int | None = setting(seed_value, default=None)
 
-    def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
-        h = self.activation(z + self._product(states[0], self.recurrent_kernel, drop))  # (batch, units)
+    _lamina_gates: ClassVar[int] = 1
+
+    def _lamina_advance(self, z: Array, states: list[Array], masks: Array | None) -> tuple[Array, list[Array]]:
+        h = self.activation(z + state_part(self, states[0], masks))  # (batch, units)
         return h, [h]
 
 
-class LongShortTerm(Cell):
-    """The formula of the cells whose states are h and c, whatever makes the gates of x and h."""
+class LSTMCell(Cell):
+    """One step of `LSTM`, with the states h and c; x is (batch, n).
 
-    gates: ClassVar[int] = 4
-    state_count: ClassVar[int] = 2
+    >>> y, states = LSTMCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4)), jnp.zeros((2, 4))])
+    >>> y.shape, len(states)
+    ((2, 4), 2)
 
-    def _bias(self: Any, units: int, start: Any) -> tuple[Any, Any]:
+    Args:
+        unit_forget_bias: whether the bias of the forget gate f starts at 1 (Jozefowicz et al., 2015).
+    """
+
+    units: int = setting(positive)
+    activation: ActivationSetting = setting(activations.get, default="tanh")
+    recurrent_activation: ActivationSetting = setting(activations.get, default="sigmoid")
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    recurrent_initializer: InitializerSetting = setting(initializers.get, default="orthogonal")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    unit_forget_bias: bool = setting(flag, default=True)
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    dropout: float = setting(rate, default=0.0)
+    recurrent_dropout: float = setting(rate, default=0.0)
+    seed: int | None = setting(seed_value, default=None)
+
+    _lamina_gates: ClassVar[int] = 4
+    _lamina_state_count: ClassVar[int] = 2
+
+    def _lamina_make_bias(self, width: int) -> Any:
         if not self.unit_forget_bias:
-            return (units * 4,), start
+            return super()._lamina_make_bias(width)
+        start, units = self.bias_initializer, self.units
 
-        def with_ones(shape: Any, dtype: Any, key: Any = None) -> Array:
+        def with_ones(shape: Shape, dtype: Any, key: Array | None = None) -> Array:
             i, c_and_o = start((units,), dtype, key), start((2 * units,), dtype, key)
             return jnp.concatenate([i, jnp.ones((units,), dtype), c_and_o])
 
-        return (units * 4,), with_ones
+        regularizer, constraint = self.bias_regularizer, self.bias_constraint
+        return self.add_weight((width,), with_ones, regularizer=regularizer, constraint=constraint)
 
-    def advance(self: Any, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
+    def _lamina_run(
+        self, x: Array, states: list[Array], mask: Array | None, training: bool, **how: bool
+    ) -> tuple[Array, list[Array]]:
+        if not is_standard(self, training):
+            return super()._lamina_run(x, states, mask, training, **how)
+        x, bias = standard_inputs(self, x, training, (4 * self.units,))
+        y, *states = recurrent.lstm(x, self.kernel, bias, *states, self.recurrent_kernel, mask, **how)
+        return y, states
+
+    def _lamina_advance(self, z: Array, states: list[Array], masks: Array | None) -> tuple[Array, list[Array]]:
         h, c = states
-        i, f, g, o = jnp.split(z + self._product(h, self.recurrent_kernel, drop), 4, -1)  # (batch, units) each
+        i, f, g, o = jnp.split(z + state_part(self, h, masks), 4, -1)  # (batch, units) each
         c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(g)
         h = self.recurrent_activation(o) * self.activation(c)
         return h, [h, c]
 
 
-class LSTMCell(Seed, Rules, Forget, Starts, Gate, Units, LongShortTerm):
-    """One step of `LSTM`, whose states are h and c; x is (batch, n).
-
-    >>> y, states = LSTMCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4)), jnp.zeros((2, 4))])
-    >>> y.shape, len(states)
-    ((2, 4), 2)
-    """
-
-    def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
-        standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
-        if not standard or (training and self.recurrent_dropout):
-            return super().run(x, states, mask, training, **how)
-        x, bias = self._dropped(x, training), self._bias_of(x)
-        y, h, c = recurrent.lstm(x, self.kernel, bias, *states, self.recurrent_kernel, mask, **how)
-        return y, [h, c]
-
-
-class GRUCell(Seed, Reset, Rules, Starts, Gate, Units, Cell):
+class GRUCell(Cell):
     """One step of `GRU`; x is (batch, n).
 
     >>> y, states = GRUCell(4)(jnp.ones((2, 3)), [jnp.zeros((2, 4))])
     >>> y.shape
     (2, 4)
+
+    Args:
+        reset_after: whether the reset gate r multiplies the product of h with the recurrent kernel, with a bias of its
+            own; if False, r multiplies h before that product, and there is one bias.
     """
 
-    gates: ClassVar[int] = 3
+    units: int = setting(positive)
+    activation: ActivationSetting = setting(activations.get, default="tanh")
+    recurrent_activation: ActivationSetting = setting(activations.get, default="sigmoid")
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    recurrent_initializer: InitializerSetting = setting(initializers.get, default="orthogonal")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    dropout: float = setting(rate, default=0.0)
+    recurrent_dropout: float = setting(rate, default=0.0)
+    reset_after: bool = setting(flag, default=True)
+    seed: int | None = setting(seed_value, default=None)
 
-    def _bias(self, units: int, start: Any) -> tuple[Any, Any]:
-        return ((2, units * 3) if self.reset_after else (units * 3,)), start
+    _lamina_gates: ClassVar[int] = 3
 
-    def _input_bias(self) -> Any:
-        return self.bias[0] if self.reset_after and self.bias is not None else self.bias
+    def _lamina_make_bias(self, width: int) -> Any:
+        return weight_from_settings(self, "bias", (2, width) if self.reset_after else (width,))
 
-    def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
-        standard = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
-        if not standard or not self.reset_after or (training and self.recurrent_dropout):
-            return super().run(x, states, mask, training, **how)
-        x, (bias, inner) = self._dropped(x, training), self._bias_of(x)
-        y, h = recurrent.gru(x, self.kernel, bias, states[0], self.recurrent_kernel, inner, mask, **how)
-        return y, [h]
+    def _lamina_run(
+        self, x: Array, states: list[Array], mask: Array | None, training: bool, **how: bool
+    ) -> tuple[Array, list[Array]]:
+        if not self.reset_after or not is_standard(self, training):
+            return super()._lamina_run(x, states, mask, training, **how)
+        x, (bias, inner) = standard_inputs(self, x, training, (2, 3 * self.units))
+        y, *states = recurrent.gru(x, self.kernel, bias, *states, self.recurrent_kernel, inner, mask, **how)
+        return y, states
 
-    def advance(self, z: Array, states: Any, drop: Any) -> tuple[Array, list[Array]]:
+    def _lamina_advance(self, z: Array, states: list[Array], masks: Array | None) -> tuple[Array, list[Array]]:
         h, split = states[0], 2 * self.units
         z_u, z_r, z_g = jnp.split(z, 3, -1)  # (batch, units) each
         if self.reset_after:
-            a = self._product(h, self.recurrent_kernel, drop)
+            a = state_part(self, h, masks)
             a = a if self.bias is None else a + self.bias[1]
         else:
-            a = self._product(h, self.recurrent_kernel[:, :split], None if drop is None else drop[:2])
+            a = product(jnp.matmul, h, self.recurrent_kernel[:, :split], None if masks is None else masks[:2])
         u = self.recurrent_activation(z_u + a[:, : self.units])
         r = self.recurrent_activation(z_r + a[:, self.units : split])
         if self.reset_after:
             a_g = r * a[:, split:]
         else:
-            a_g = (r * h if drop is None else r * h * drop[-1]) @ self.recurrent_kernel[:, split:]
+            a_g = (r * h if masks is None else r * h * masks[-1]) @ self.recurrent_kernel[:, split:]
         h = u * h + (1 - u) * self.activation(z_g + a_g)
         return h, [h]

@@ -1,156 +1,171 @@
-"""LSTMs that keep their states as images: every product with a kernel is a convolution."""
+"""LSTMs whose states are lines, images or volumes: every product with a kernel is a convolution."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-import jax
 import jax.numpy as jnp
 
-from lamina import activations
-from lamina._base.converters import flag, positive, word
-from lamina._base.settings import Setting, setting
+from lamina import activations, constraints, initializers, regularizers
+from lamina._base.arguments import (
+    ActivationSetting,
+    ConstraintSetting,
+    DataFormat,
+    InitializerSetting,
+    RegularizerSetting,
+    Sizes,
+)
+from lamina._base.converters import checked, flag, positive, rate, seed_value, word
+from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, Shape, per_axis
+from lamina._base.weight import Array
 from lamina._kernels import recurrent
 from lamina._kernels.convolution import convolve
 from lamina._layer.weights import require_built
 from lamina.config import data_format
 from lamina.errors import ShapeError
 from lamina.layers.convolution.plain import not_both, window_within
-from lamina.layers.recurrent.cells import Cell, LongShortTerm
-from lamina.layers.recurrent.groups import Forget, Gate, Group, Rules, Seed, Starts, Steps
+from lamina.layers.recurrent.cells import Cell, LSTMCell, dropout_masks, input_part
 from lamina.layers.recurrent.layers import WithCell
 
-Array = jax.Array
 
+class ConvLSTMCell(LSTMCell):
+    """One step of `ConvLSTM1D`, `ConvLSTM2D` or `ConvLSTM3D`; the layer gives it sizes with one number for each axis.
 
-class Window(Group):
-    """How the kernel moves over an image, and what the candidates of the state go through."""
-
-    filters: int = setting(positive)
-    kernel_size: Any
-    strides: Any = 1
-    padding: str = setting(word("valid", "same"), default="valid")
-    data_format: str | None = setting(data_format, default=None)
-    dilation_rate: Any = 1
-    activation: Any = setting(activations.get, default="tanh")
-
-
-class ConvLSTMCell(Seed, Rules, Forget, Starts, Gate, Window, LongShortTerm):
-    """One step of `ConvLSTM2D` and its kin, which give it sizes with one number for each axis.
-
-    x is (batch, *sizes, channels), or (batch, channels, *sizes); both states are of the output's shape.
+    x is (batch, *sizes, channels), or (batch, channels, *sizes); both states have the output's shape. Each gate has a
+    dropout mask of its own.
     """
 
-    masks_differ: ClassVar[bool] = True
+    kernel_size: tuple[int, ...] = setting(kw_only=True)
+    strides: tuple[int, ...] = setting(kw_only=True)
+    padding: str = setting(kw_only=True)
+    data_format: str = setting(kw_only=True)
+    dilation_rate: tuple[int, ...] = setting(kw_only=True)
+
+    _lamina_masks_differ: ClassVar[bool] = True
 
     @property
-    def units(self) -> int:
-        return self.filters
+    def filters(self) -> int:
+        return self.units
 
     def build(self, input_shape: Shape) -> None:
-        _, *sizes, channels = self._last(input_shape)
-        if None in (*sizes, channels):
+        if self.data_format == "channels_first":
+            input_shape = (input_shape[0], *input_shape[2:], input_shape[1])
+        *sizes, channels = (size for size in input_shape[1:] if size is not None)
+        if len(sizes) < len(self.kernel_size):
             raise ShapeError(f"needs to know the sizes and channels of its images, got {tuple(input_shape)}")
         needed = window_within(self, tuple(sizes))
         reach = needed if self.padding == "valid" else (1,) * len(sizes)
         steps = zip(sizes, reach, self.strides, strict=True)
-        self.positions = tuple((size - least) // stride + 1 for size, least, stride in steps)
-        self._make_weights((*self.kernel_size, channels), (*self.kernel_size, self.filters), self.filters)
+        self._lamina_positions = tuple((size - least) // stride + 1 for size, least, stride in steps)
+        self._lamina_make_weights((*self.kernel_size, channels), (*self.kernel_size, self.units))
 
-    def get_initial_state(self, batch_size: Any = None) -> list[Array]:
+    def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
         """Zeros, h and c.  -> (batch, *positions, filters) each, or (batch, filters, *positions)"""
         require_built(self, "get_initial_state()")
-        shape = self._first((batch_size, *self.positions, self.filters))
-        return [jnp.zeros(shape, self.compute_dtype) for _ in range(self.state_count)]
+        shape = (batch_size, *self._lamina_positions, self.units)
+        return [channels_moved_back(self, jnp.zeros(shape, self.compute_dtype)) for _ in range(2)]
 
-    def call(  # type: ignore[override]
-        self, x: Array, states: Any, training: bool = False
+    def _lamina_step(self, x: Array, states: list[Array], training: bool) -> tuple[Array, list[Array]]:
+        states = [channels_at_end(self, state) for state in states]
+        h, states = super()._lamina_step(channels_at_end(self, x), states, training)
+        return channels_moved_back(self, h), [channels_moved_back(self, state) for state in states]
+
+    def _lamina_run(
+        self, x: Array, states: list[Array], mask: Array | None, training: bool, **how: bool
     ) -> tuple[Array, list[Array]]:
-        h, states = super().call(self._last(x), [self._last(state) for state in states], training)
-        return self._first(h), [self._first(state) for state in states]
+        """All steps. Each convolves its own input: the result for all steps at once does not fit into the caches."""
+        x, states = channels_at_end(self, x), [channels_at_end(self, state) for state in states]
+        state_masks = dropout_masks(self, self.recurrent_dropout, states[0].shape, training)
+        input_masks = dropout_masks(self, self.dropout, x.shape[1:], training)
 
-    def _state_shapes(self, batch: Any) -> list[Shape]:
-        return [self._last(shape) for shape in super()._state_shapes(batch)]
-
-    def run(self, x: Array, states: Any, mask: Any, training: bool, **how: bool) -> tuple[Array, Any]:
-        """All steps. Each makes the input's share for itself: that of all at once does not fit into the caches."""
-        x, states = self._last(x), [self._last(state) for state in states]
-        state_drop = self.draws(states[0], training)
-        input_drop = self._drawn(self.dropout, x.shape[1:], training, "input")
-
-        def step(x: Array, states: Any) -> tuple[Array, list[Array]]:
-            return self.advance(self._share(x, input_drop), states, state_drop)
+        def step(x: Array, states: list[Array]) -> tuple[Array, list[Array]]:
+            return self._lamina_advance(input_part(self, x, input_masks), states, state_masks)
 
         y, states = recurrent.scan(step, x, states, mask, **how)
-        return self._first(y), [self._first(state) for state in states]
+        return channels_moved_back(self, y), [channels_moved_back(self, state) for state in states]
 
-    def project(self, x: Array, training: bool) -> Array:
-        return self._share(x, self._drawn(self.dropout, x.shape, training, "input"))
+    def _lamina_times_kernel(self, x: Array, kernel: Array) -> Array:
+        return convolve(x, kernel, self.strides, self.padding, self.dilation_rate)
 
-    def _share(self, x: Array, drop: Any) -> Array:
-        """The input's share of the gates.  (batch, *sizes, channels) -> (batch, *positions, 4 filters)"""
-
-        def times(x: Array, kernel: Array) -> Array:
-            return convolve(x, kernel, self.strides, self.padding, self.dilation_rate)
-
-        z = self._product(x, self.kernel, drop, times)
-        return z if self.bias is None else z + self.bias
-
-    def _product(self, x: Array, kernel: Array, drop: Any, times: Any = None) -> Array:
-        return super()._product(x, kernel, drop, times or _around)
-
-    def _last(self, x: Any) -> Any:
-        """An array, or a shape, with its channels at the end."""
-        return x if self.data_format == "channels_last" else _moved(x, -len(self.kernel_size) - 1, -1)
-
-    def _first(self, x: Any) -> Any:
-        return x if self.data_format == "channels_last" else _moved(x, -1, -len(self.kernel_size) - 1)
+    def _lamina_times_recurrent_kernel(self, h: Array, kernel: Array) -> Array:
+        ones = (1,) * len(self.kernel_size)
+        return convolve(h, kernel, ones, "same", ones)
 
 
-def _around(h: Array, kernel: Array) -> Array:
-    """The state's share of the gates: its positions stay."""
-    ones = (1,) * (h.ndim - 2)
-    return convolve(h, kernel, ones, "same", ones)
+def channels_at_end(cell: ConvLSTMCell, x: Array) -> Array:
+    """(..., channels, *sizes) -> (..., *sizes, channels), if the cell's data_format is "channels_first"."""
+    return x if cell.data_format == "channels_last" else jnp.moveaxis(x, -len(cell.kernel_size) - 1, -1)
 
 
-def _moved(x: Any, axis: int, to: int) -> Any:
-    if not isinstance(x, (tuple, list)):
-        return jnp.moveaxis(x, axis, to)
-    sizes = list(x)
-    size = sizes.pop(axis)
-    sizes.insert(len(x) + to, size)
-    return tuple(sizes)
+def channels_moved_back(cell: ConvLSTMCell, x: Array) -> Array:
+    """(..., *sizes, channels) -> (..., channels, *sizes), if the cell's data_format is "channels_first"."""
+    return x if cell.data_format == "channels_last" else jnp.moveaxis(x, -1, -len(cell.kernel_size) - 1)
 
 
-class ConvLSTM(Steps, Seed, Rules, Forget, Starts, Gate, Window, WithCell):
-    """What the three of them share."""
+class ConvLSTM(WithCell):
+    """Base of `ConvLSTM1D`, `ConvLSTM2D` and `ConvLSTM3D`.
 
+    Args:
+        filters: the number of channels of the output and of each state.
+        kernel_size: the size of both kernels; one number for every axis, or one for each.
+        strides: the steps in which the kernel moves over the input.
+        padding: "valid" for no padding, or "same" for as many zeros around the input as keep its size where the strides
+            are 1.
+        data_format: "channels_last" or "channels_first"; None takes the one of `lamina.config`.
+        dilation_rate: the distance on the input between two neighbouring elements of the kernel.
+    """
+
+    filters: int = setting(positive)
+    kernel_size: Sizes = setting()
+    strides: Sizes = setting(default=1)
+    padding: Literal["valid", "same"] = setting(word("valid", "same"), default="valid")
+    data_format: DataFormat = setting(data_format, default=None)
+    dilation_rate: Sizes = setting(default=1)
+    activation: ActivationSetting = setting(activations.get, default="tanh")
+    recurrent_activation: ActivationSetting = setting(activations.get, default="sigmoid")
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    recurrent_initializer: InitializerSetting = setting(initializers.get, default="orthogonal")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    unit_forget_bias: bool = setting(flag, default=True)
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity_regularizer: RegularizerSetting = setting(
+        regularizers.get, default=None, alias="activity_regularizer", in_config=False
+    )
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    dropout: float = setting(rate, default=0.0)
+    recurrent_dropout: float = setting(rate, default=0.0)
+    seed: int | None = setting(seed_value, default=None)
+    return_sequences: bool = setting(flag, default=False)
+    return_state: bool = setting(flag, default=False)
+    go_backwards: bool = setting(flag, default=False)
+    stateful: bool = setting(flag, default=False)
     unroll: bool = setting(flag, default=False, kw_only=True)
 
-    cell_class: ClassVar[type[Cell]] = ConvLSTMCell
+    _lamina_cell: ClassVar[type[Cell]] = ConvLSTMCell
     _lamina_constants: ClassVar[dict[str, Any]] = {}
 
-    def __init_subclass__(cls, rank: int = 0, **kwargs: Any) -> None:
-        if rank:
-            cls.ndim = rank + 3
-            size = per_axis(rank)
-            cls._lamina_fields = {
-                name: Setting(size, cls._lamina_fields[name].default, False)
-                for name in ("kernel_size", "strides", "dilation_rate")
-            }
-        super().__init_subclass__(**kwargs)
-
     def __post_init__(self) -> None:
-        super().__post_init__()
+        sizes = per_axis(self._lamina_ndim - 3)
+        for name in ("kernel_size", "strides", "dilation_rate"):
+            setattr(self, name, checked(type(self).__name__, name, sizes, getattr(self, name)))
         not_both(self)
+        super().__post_init__()
+
+    def _lamina_cell_settings(self) -> dict[str, Any]:
+        return super()._lamina_cell_settings() | {"units": self.filters}
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
-        self.input_spec = InputSpec(ndim=self.ndim, axes=dict(enumerate(input_shape[2:], 2)))
+        self.input_spec = InputSpec(ndim=self._lamina_ndim, axes=dict(enumerate(input_shape[2:], 2)))
 
 
-class ConvLSTM1D(ConvLSTM, rank=1):
+class ConvLSTM1D(ConvLSTM):
     """Maps (batch, time, steps, channels) to (batch, new steps, filters): an LSTM along time whose states are lines.
 
     The one-dimensional `ConvLSTM2D`.
@@ -159,21 +174,26 @@ class ConvLSTM1D(ConvLSTM, rank=1):
     (2, 6, 4)
     """
 
+    _lamina_ndim: ClassVar[int] = 4
 
-class ConvLSTM2D(ConvLSTM, rank=2):
+
+class ConvLSTM2D(ConvLSTM):
     """Maps (batch, time, rows, columns, channels) to (batch, new rows, new columns, filters).
 
     An `LSTM` along time whose states h and c are images: with * a convolution, its gates are the four parts of
-    `x[t] * kernel + h * recurrent_kernel + bias`. `strides`, `padding` and `dilation_rate` are those of the first one;
-    the second keeps the size of h. With `data_format="channels_first"` channels stand after time.
+    `x[t] * kernel + h * recurrent_kernel + bias`. `strides`, `padding` and `dilation_rate` are those of the first
+    convolution; the second keeps the size of h. With `data_format="channels_first"` x is (batch, time, channels, rows,
+    columns).
     Source: Shi et al., 2015, https://arxiv.org/abs/1506.04214, without the products with c
 
     >>> ConvLSTM2D(4, 3, padding="same", return_sequences=True)(jnp.ones((2, 5, 8, 8, 1))).shape
     (2, 5, 8, 8, 4)
     """
 
+    _lamina_ndim: ClassVar[int] = 5
 
-class ConvLSTM3D(ConvLSTM, rank=3):
+
+class ConvLSTM3D(ConvLSTM):
     """Maps (batch, time, depth, rows, columns, channels) to (batch, new depth, new rows, new columns, filters).
 
     The three-dimensional `ConvLSTM2D`.
@@ -181,3 +201,5 @@ class ConvLSTM3D(ConvLSTM, rank=3):
     >>> ConvLSTM3D(2, 2)(jnp.ones((1, 3, 4, 4, 4, 1))).shape
     (1, 3, 3, 3, 2)
     """
+
+    _lamina_ndim: ClassVar[int] = 6

@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 
-from lamina import regularizers
-from lamina._base.converters import flag
+from lamina import activations, constraints, initializers, regularizers
+from lamina._base.arguments import ActivationSetting, ConstraintSetting, InitializerSetting, RegularizerSetting
+from lamina._base.converters import flag, one_of, positive, rate, seed_value
 from lamina._base.frames import user_facing
 from lamina._base.registry import Holder
-from lamina._base.settings import Setting, setting
+from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, Shape
+from lamina._base.weight import Array, Weight
 from lamina._kernels import recurrent
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.recurrent.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell
-from lamina.layers.recurrent.groups import (
-    Cudnn,
-    Forget,
-    Gate,
-    Group,
-    Reset,
-    Rules,
-    Seed,
-    Starts,
-    Steps,
-    Units,
-    Unroll,
-)
-from lamina.layers.recurrent.stacked_cells import cell_of, initial_states, step_of
-
-Array = jax.Array
+from lamina.layers.recurrent.stacked_cells import CellSetting, cell_of, initial_states, step_of
 
 
 class Recurrent(Layer):
-    """What all of them share: how a cell goes through a sequence, and what becomes of masks and states."""
+    """Base of the recurrent layers: applies a cell to each step, and handles masks and states.
+
+    Args:
+        return_sequences: whether to return the outputs of all steps, or only the last output.
+        return_state: whether to return the last states too: a tuple of the output and each state.
+        go_backwards: whether to begin at the end; the outputs are in the order in which they are computed.
+        stateful: whether each batch starts from the states at the end of the batch before, until `reset_state()`.
+        unroll: whether to compile each step by itself: slower to compile, faster for a few steps.
+        zero_output_for_mask: whether the output of a masked step is 0; if False, it is the output of the step before.
+    """
 
     supports_masking: ClassVar[bool] = True
     _lamina_instead: ClassVar[dict[str, str]] = {"input_length": "Write Input((length, features)) before the layer."}
 
+    if TYPE_CHECKING:
+
+        def _lamina_settings(self) -> None:
+            """What every recurrent layer has: each class has the settings among its fields, in Keras's order."""
+            self.cell: Any
+            self.return_sequences: bool
+            self.return_state: bool
+            self.go_backwards: bool
+            self.stateful: bool
+            self.unroll: bool
+            self.zero_output_for_mask: bool
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.states: list[Any] | None = None
+        self.states: list[Weight] | None = None
 
-    def build(self: Any, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape) -> None:
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((input_shape[0], *input_shape[2:]))
         if self.stateful:
@@ -59,23 +67,23 @@ class Recurrent(Layer):
                 self.states.append(weight.assign(state))
         self.input_spec = InputSpec(ndim=len(input_shape), axes={-1: input_shape[-1]})
 
-    def get_initial_state(self: Any, batch_size: Any) -> list[Any]:
+    def get_initial_state(self, batch_size: int | None) -> list[Any]:
         """The states before the first step, for `batch_size` rows."""
-        return initial_states(self.cell, batch_size, self._state_dtype())
+        return initial_states(self.cell, batch_size, state_dtype(self))
 
-    def _state_dtype(self: Any) -> str:
-        return self.cell.compute_dtype if isinstance(self.cell, Layer) else self.compute_dtype
-
-    def call(self: Any, x: Array, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
-        states = self._start(x.shape[0], initial_state)
+    def call(
+        self, x: Array, initial_state: Any = None, mask: Array | None = None, training: bool = False
+    ) -> Array | tuple[Array, ...]:
+        states = first_states(self, x.shape[0], initial_state)
         x = jnp.moveaxis(x, 1, 0)  # (time, batch, ...)
         if mask is not None:
             if jnp.shape(mask) != x.shape[1::-1]:
                 raise ShapeError(f"wants a mask of {x.shape[1::-1]}, got {jnp.shape(mask)}")
             mask = jnp.asarray(mask).astype(bool).T  # (time, batch)
         how = {"reverse": self.go_backwards, "unroll": self.unroll}
-        if isinstance(self.cell, Cell):
-            y, states = self.cell.run(x, states, mask, training, **how)
+        # a subclass of a built-in cell may have a call of its own
+        if isinstance(self.cell, Cell) and type(self.cell).call is Cell.call:
+            y, states = self.cell._lamina_run(x, states, mask, training, **how)
         else:
             y, states = recurrent.scan(step_of(self.cell, training), x, states, mask, **how)
         if mask is not None and self.zero_output_for_mask:
@@ -88,61 +96,64 @@ class Recurrent(Layer):
             y = y[0 if self.go_backwards else -1]  # (batch, units)
         return (y.astype(self.compute_dtype), *states) if self.return_state else y.astype(self.compute_dtype)
 
-    def _start(self: Any, batch: Any, initial_state: Any) -> list[Any]:
-        states = self.get_initial_state(batch)
-        if initial_state is None and self.states is not None:
-            if isinstance(batch, int) and batch != self.states[0].shape[0]:
-                rows = self.states[0].shape[0]
-                raise ShapeError(
-                    f"{self.name} is stateful and was built for batches of {rows} rows, got {batch}: say "
-                    f"batch_size={rows}, and leave out the rows that fill no batch: x[:{rows} * (len(x) // {rows})]"
-                )
-            initial_state = [weight.value for weight in self.states]
-        if initial_state is None:
-            return states  # type: ignore[no-any-return]
-        given = jax.tree.leaves(initial_state)
-        if len(given) != len(jax.tree.leaves(states)):
-            raise ArgumentError(f"{self.name} has {len(jax.tree.leaves(states))} states, initial_state {len(given)}.")
-        for state, own in zip(given, jax.tree.leaves(states), strict=True):
-            if jnp.shape(state) != own.shape:
-                raise ShapeError(f"wants initial states of {own.shape}, got {jnp.shape(state)}")
-        given = [jnp.asarray(state, self._state_dtype()) for state in given]
-        return jax.tree.unflatten(jax.tree.structure(states), given)  # type: ignore[no-any-return]
-
-    def compute_mask(self: Any, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, x: Any, mask: Array | None = None) -> Array | None:
         return mask if self.return_sequences else None
 
     @user_facing
     def reset_state(self) -> None:
-        """Start from zeros again, where the layer is stateful."""
+        """Set the states of a stateful layer to zeros."""
         for weight in self.states or ():
             weight.assign(jnp.zeros(weight.shape, weight.dtype))
 
     reset_states = reset_state
 
 
-class Given(Group):
-    """The cell that the user gives."""
-
-    cell: Any = setting(cell_of)
+def state_dtype(layer: Recurrent) -> str:
+    return layer.cell.compute_dtype if isinstance(layer.cell, Layer) else layer.compute_dtype
 
 
-class RNN(Unroll, Steps, Given, Holder, Recurrent):
-    """Goes through (batch, time, ...) with a cell: the last output, or all of them as (batch, time, units).
+def first_states(layer: Recurrent, batch: Any, initial_state: Any) -> list[Any]:
+    """The states before the first step: those given, those of the batch before, or the cell's initial states."""
+    states = layer.get_initial_state(batch)
+    if initial_state is None and layer.states is not None:
+        rows = layer.states[0].shape[0]
+        if isinstance(batch, int) and batch != rows:
+            raise ShapeError(
+                f"{layer.name} is stateful and was built for batches of {rows} rows, got {batch}: say "
+                f"batch_size={rows}, and leave out the rows that fill no batch: x[:{rows} * (len(x) // {rows})]"
+            )
+        initial_state = [weight.value for weight in layer.states]
+    if initial_state is None:
+        return states
+    given, (own, structure) = jax.tree.leaves(initial_state), jax.tree.flatten(states)
+    if len(given) != len(own):
+        raise ArgumentError(f"{layer.name} has {len(own)} states, initial_state {len(given)}.")
+    for state, wanted in zip(given, own, strict=True):
+        if jnp.shape(state) != wanted.shape:
+            raise ShapeError(f"wants initial states of {wanted.shape}, got {jnp.shape(state)}")
+    dtype = state_dtype(layer)
+    return jax.tree.unflatten(structure, [jnp.asarray(state, dtype) for state in given])  # type: ignore[no-any-return]
 
-    A cell has `call(x, states)`, which returns the output and the next states, and `state_size`: a size, or a list of
-    sizes. It may have `output_size` and `get_initial_state(batch_size)`. A list of cells is stacked.
+
+class RNN(Holder, Recurrent):
+    """Applies a cell to each step of (batch, time, ...) and returns the last output, (batch, units), or all outputs.
+
+    All outputs are (batch, time, units). A cell has `call(x, states)`, which returns the output and the next states,
+    and `state_size`: a size, or a list of sizes. It may have `output_size` and `get_initial_state(batch_size)`.
 
     >>> RNN(SimpleRNNCell(4), return_sequences=True)(jnp.ones((2, 5, 3))).shape
     (2, 5, 4)
 
     Args:
-        go_backwards: begin at the end; the outputs stand in the order in which they were computed.
-        stateful: begin each batch with the states that the one before it left, until `reset_state()`.
-        unroll: compile every step by itself; slower to compile, faster for a few steps.
-        zero_output_for_mask: where the mask is False the output is 0, rather than the one before.
+        cell: the cell, or a list of cells, each of which takes the output of the one before.
     """
 
+    cell: CellSetting = setting(cell_of)
+    return_sequences: bool = setting(flag, default=False)
+    return_state: bool = setting(flag, default=False)
+    go_backwards: bool = setting(flag, default=False)
+    stateful: bool = setting(flag, default=False)
+    unroll: bool = setting(flag, default=False)
     zero_output_for_mask: bool = setting(flag, default=False)
 
     def __post_init__(self) -> None:
@@ -151,50 +162,86 @@ class RNN(Unroll, Steps, Given, Holder, Recurrent):
 
 
 class WithCell(Recurrent):
-    """A recurrent layer that makes its own cell, from settings of the same names."""
+    """Base of the layers that make their own cell, from their settings.
 
+    Args:
+        units: the number of outputs, and the size of each state.
+        activation: the function applied to the candidate for the new state, and in an LSTM to c.
+        recurrent_activation: the function applied to the gates.
+        use_bias: whether to add a bias.
+        kernel_initializer: what fills the kernel, by which the input is multiplied.
+        recurrent_initializer: what fills the recurrent kernel, by which the state is multiplied.
+        bias_initializer: what fills the bias.
+        unit_forget_bias: whether the bias of the forget gate f starts at 1 (Jozefowicz et al., 2015).
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: the penalties on the weights.
+        kernel_constraint, recurrent_constraint, bias_constraint: the constraints on the weights.
+        dropout: the share of the input that is set to 0 in training, at every step the same elements.
+        recurrent_dropout: the share of the state that is set to 0 in training before its product with the recurrent
+            kernel, at every step the same elements. If it is above 0, each gate has masks of its own.
+        seed: the seed of both dropouts; None for the layer's own.
+        use_cudnn: changes nothing: the same formula serves every device.
+    """
+
+    # Keras takes this one by position, so each subclass declares the argument at its place.
+    activity_regularizer: Any = setting(default=None, init=False)
     zero_output_for_mask: bool = setting(flag, default=False, kw_only=True)
 
-    cell_class: ClassVar[type[Cell]]
+    _lamina_cell: ClassVar[type[Cell]]
+    _lamina_ndim: ClassVar[int] = 3
     _lamina_constants: ClassVar[dict[str, Any]] = {"implementation": 2, "time_major": False}
-    ndim: ClassVar[int] = 3
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        if "bias_regularizer" in cls._lamina_fields:  # after which Keras has one that other layers take by name alone
-            names = [name for name in cls._lamina_fields if name != "activity_regularizer"]
-            names.insert(names.index("bias_regularizer") + 1, "activity_regularizer")
-            fields = cls._lamina_fields | {"activity_regularizer": Setting(regularizers.get, None, False)}
-            cls._lamina_fields = {name: fields[name] for name in names}
-        super().__init_subclass__(**kwargs)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.input_spec = InputSpec(ndim=self.ndim)
-        kind = self.cell_class
-        shared = [
-            name for name in kind._lamina_fields if name in self._lamina_fields and name not in Layer._lamina_fields
-        ]
-        self.cell = kind(
-            **{name: getattr(self, name) for name in shared}, dtype=self.dtype_policy, trainable=self.trainable
-        )
+        self.activity_regularizer = vars(self._lamina).pop("activity_regularizer")
+        self.input_spec = InputSpec(ndim=self._lamina_ndim)
+        self.cell = self._lamina_cell(**self._lamina_cell_settings())
+
+    def _lamina_cell_settings(self) -> dict[str, Any]:
+        """The arguments of the cell: those of its settings that this layer has too."""
+        shared = (self._lamina_fields.keys() & self._lamina_cell._lamina_fields) - Layer._lamina_fields.keys()
+        own = {name: getattr(self, name) for name in shared}
+        return own | {"dtype": self.dtype_policy, "trainable": self.trainable}
 
     def _lamina_arguments(self) -> dict[str, Any]:
-        told = super()._lamina_arguments() | {"activity_regularizer": self.activity_regularizer}
-        return {name: value for name, value in told.items() if name != "use_cudnn"}
+        return super()._lamina_arguments() | {"activity_regularizer": self.activity_regularizer}
 
 
-class SimpleRNN(Seed, Unroll, Steps, Rules, Starts, Units, WithCell):
+class SimpleRNN(WithCell):
     """Maps (batch, time, n) to (batch, units): `h = activation(x[t] @ kernel + h @ recurrent_kernel + bias)`.
 
     >>> SimpleRNN(4)(jnp.ones((2, 5, 3))).shape
     (2, 4)
     """
 
-    cell_class: ClassVar[type[Cell]] = SimpleRNNCell
+    units: int = setting(positive)
+    activation: ActivationSetting = setting(activations.get, default="tanh")
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    recurrent_initializer: InitializerSetting = setting(initializers.get, default="orthogonal")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity_regularizer: RegularizerSetting = setting(
+        regularizers.get, default=None, alias="activity_regularizer", in_config=False
+    )
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    dropout: float = setting(rate, default=0.0)
+    recurrent_dropout: float = setting(rate, default=0.0)
+    return_sequences: bool = setting(flag, default=False)
+    return_state: bool = setting(flag, default=False)
+    go_backwards: bool = setting(flag, default=False)
+    stateful: bool = setting(flag, default=False)
+    unroll: bool = setting(flag, default=False)
+    seed: int | None = setting(seed_value, default=None)
+
+    _lamina_cell: ClassVar[type[Cell]] = SimpleRNNCell
 
 
-class LSTM(Cudnn, Unroll, Steps, Seed, Rules, Forget, Starts, Gate, Units, WithCell):
-    """Maps (batch, time, n) to (batch, units): a state c that gates keep, fill and read.
+class LSTM(WithCell):
+    """Maps (batch, time, n) to (batch, units): a state c, which gates scale, add to and read.
 
     With i, f, g, o = the four parts of `x[t] @ kernel + h @ recurrent_kernel + bias` and s = recurrent_activation:
     `c = s(f) * c + s(i) * activation(g)`; `h = s(o) * activation(c)`.
@@ -202,17 +249,40 @@ class LSTM(Cudnn, Unroll, Steps, Seed, Rules, Forget, Starts, Gate, Units, WithC
 
     >>> LSTM(4, return_sequences=True)(jnp.ones((2, 5, 3))).shape
     (2, 5, 4)
-
-    Args:
-        unit_forget_bias: the bias of f starts at 1 (Jozefowicz et al., 2015).
-        use_cudnn: changes nothing, one formula serves every device.
     """
 
-    cell_class: ClassVar[type[Cell]] = LSTMCell
+    units: int = setting(positive)
+    activation: ActivationSetting = setting(activations.get, default="tanh")
+    recurrent_activation: ActivationSetting = setting(activations.get, default="sigmoid")
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    recurrent_initializer: InitializerSetting = setting(initializers.get, default="orthogonal")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    unit_forget_bias: bool = setting(flag, default=True)
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity_regularizer: RegularizerSetting = setting(
+        regularizers.get, default=None, alias="activity_regularizer", in_config=False
+    )
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    dropout: float = setting(rate, default=0.0)
+    recurrent_dropout: float = setting(rate, default=0.0)
+    seed: int | None = setting(seed_value, default=None)
+    return_sequences: bool = setting(flag, default=False)
+    return_state: bool = setting(flag, default=False)
+    go_backwards: bool = setting(flag, default=False)
+    stateful: bool = setting(flag, default=False)
+    unroll: bool = setting(flag, default=False)
+    use_cudnn: bool | Literal["auto"] = setting(one_of("auto", True, False), default="auto", in_config=False)
+
+    _lamina_cell: ClassVar[type[Cell]] = LSTMCell
 
 
-class GRU(Cudnn, Reset, Unroll, Steps, Seed, Rules, Starts, Gate, Units, WithCell):
-    """Maps (batch, time, n) to (batch, units): a state h of which a gate u keeps a part.
+class GRU(WithCell):
+    """Maps (batch, time, n) to (batch, units): a state h, of which a gate u decides what is kept.
 
     With `x[t] @ kernel + bias` in three parts zu, zr, zg, `h @ recurrent_kernel + bias` in au, ar, ag, and
     s = recurrent_activation: `u, r = s(zu + au), s(zr + ar)`; `h = u * h + (1 - u) * activation(zg + r * ag)`.
@@ -222,8 +292,35 @@ class GRU(Cudnn, Reset, Unroll, Steps, Seed, Rules, Starts, Gate, Units, WithCel
     (2, 4)
 
     Args:
-        reset_after: False multiplies h by r before its product with the recurrent kernel, and has one bias.
-        use_cudnn: changes nothing, one formula serves every device.
+        reset_after: whether r multiplies the product of h with the recurrent kernel, as above; if False, r multiplies h
+            before that product, and there is one bias.
     """
 
-    cell_class: ClassVar[type[Cell]] = GRUCell
+    units: int = setting(positive)
+    activation: ActivationSetting = setting(activations.get, default="tanh")
+    recurrent_activation: ActivationSetting = setting(activations.get, default="sigmoid")
+    use_bias: bool = setting(flag, default=True)
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    recurrent_initializer: InitializerSetting = setting(initializers.get, default="orthogonal")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity_regularizer: RegularizerSetting = setting(
+        regularizers.get, default=None, alias="activity_regularizer", in_config=False
+    )
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    dropout: float = setting(rate, default=0.0)
+    recurrent_dropout: float = setting(rate, default=0.0)
+    seed: int | None = setting(seed_value, default=None)
+    return_sequences: bool = setting(flag, default=False)
+    return_state: bool = setting(flag, default=False)
+    go_backwards: bool = setting(flag, default=False)
+    stateful: bool = setting(flag, default=False)
+    unroll: bool = setting(flag, default=False)
+    reset_after: bool = setting(flag, default=True)
+    use_cudnn: bool | Literal["auto"] = setting(one_of("auto", True, False), default="auto", in_config=False)
+
+    _lamina_cell: ClassVar[type[Cell]] = GRUCell

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
+from lamina._base.arguments import Config
 from lamina._base.registry import Holder
-from lamina._base.settings import setting
+from lamina._base.settings import Converted, setting
 from lamina._base.shapes import Shape
+from lamina._base.weight import Array
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
 from lamina.errors import ArgumentError
 
-Array = jax.Array
+
+class CellLike(Protocol):
+    """What every cell has: a layer, or any object of the user's own."""
+
+    @property
+    def state_size(self) -> Any: ...
+
+    def call(self, x: Any, states: Any, /) -> Any: ...
 
 
-def cell_of(value: Any) -> Any:
+CellSetting: TypeAlias = Converted[CellLike | Sequence[CellLike] | Config, Any]
+"""It is kept as the cell that was given, with all its attributes, or as `StackedRNNCells`."""
+
+
+def cell_of(value: object) -> Any:
     """A cell: a layer or any object with `call(x, states)` and `state_size`; a list of cells is stacked."""
     if isinstance(value, dict):
         return registry.get(value)
     if isinstance(value, (list, tuple)):
         return StackedRNNCells(value)
     sizes = jax.tree.leaves(getattr(value, "state_size", None))
-    if isinstance(value, type) or not hasattr(value, "call") or not sizes or not all(map(_is_size, sizes)):
+    known = sizes and all(hasattr(size, "__index__") for size in sizes)
+    if isinstance(value, type) or not hasattr(value, "call") or not known:
         raise ArgumentError(
             f"expected a cell, which has call(x, states) and state_size, as LSTMCell(4) has; got {value!r}."
         )
     return value
 
 
-def _is_size(value: Any) -> bool:
-    return hasattr(value, "__index__")
-
-
-def _cells(value: Any) -> list[Any]:
+def cells_of(value: object) -> list[Any]:
     if not isinstance(value, (list, tuple)) or not value:
         raise ArgumentError(f"expected a list of cells, as in [LSTMCell(4), LSTMCell(4)], got {value!r}.")
     return [cell_of(cell) for cell in value]
@@ -50,9 +61,12 @@ class StackedRNNCells(Holder, Layer):
     >>> y, states = cell(jnp.ones((2, 3)), cell.get_initial_state(2))
     >>> y.shape
     (2, 5)
+
+    Args:
+        cells: the list of cells.
     """
 
-    cells: Any = setting(_cells)
+    cells: Converted[Sequence[CellLike | Config], list[Any]] = setting(cells_of)
 
     @property
     def state_size(self) -> list[Any]:
@@ -60,9 +74,9 @@ class StackedRNNCells(Holder, Layer):
 
     @property
     def output_size(self) -> int:
-        return _width(self.cells[-1])
+        return output_size(self.cells[-1])
 
-    def get_initial_state(self, batch_size: Any = None) -> list[Any]:
+    def get_initial_state(self, batch_size: int | None = None) -> list[list[Array]]:
         """A list of states for each cell."""
         return [initial_states(cell, batch_size, self.compute_dtype) for cell in self.cells]
 
@@ -70,10 +84,10 @@ class StackedRNNCells(Holder, Layer):
         for cell in self.cells:
             if isinstance(cell, Layer) and not cell.built:
                 cell.build(input_shape)
-            input_shape = (input_shape[0], _width(cell))
+            input_shape = (input_shape[0], output_size(cell))
 
     def call(  # type: ignore[override]
-        self, x: Array, states: Any, training: bool = False
+        self, x: Array, states: Sequence[Any], training: bool = False
     ) -> tuple[Array, list[Any]]:
         after = []
         for cell, state in zip(self.cells, states, strict=True):
@@ -82,13 +96,13 @@ class StackedRNNCells(Holder, Layer):
         return x, after
 
 
-def _width(cell: Any) -> int:
+def output_size(cell: CellLike) -> int:
     size = getattr(cell, "output_size", None) or cell.state_size
     return int(size[0] if isinstance(size, (list, tuple)) else size)
 
 
-def initial_states(cell: Any, batch: Any, dtype: Any) -> list[Any]:
-    """The states before the first step, as a list even where there is but one."""
+def initial_states(cell: CellLike, batch: int | None, dtype: str) -> list[Any]:
+    """The states before the first step, as a list even where there is only one."""
     if hasattr(cell, "get_initial_state"):
         states = cell.get_initial_state(batch_size=batch)
     else:
@@ -98,8 +112,8 @@ def initial_states(cell: Any, batch: Any, dtype: Any) -> list[Any]:
     return jax.tree.map(lambda state: jnp.asarray(state, dtype), states)  # type: ignore[no-any-return]
 
 
-def step_of(cell: Any, training: bool) -> Any:
-    """`cell` as a function of x and states, told of `training` if it asks."""
+def step_of(cell: CellLike | Layer, training: bool) -> Callable[[Any, Any], tuple[Array, Any]]:
+    """`cell` as a function of x and states; `training` is passed on if its `call` has that argument."""
     if not isinstance(cell, Layer):
         return cell.call
     return partial(cell, training=training) if "training" in cell._lamina_call_arguments else cell
