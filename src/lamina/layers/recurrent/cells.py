@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import jax.numpy as jnp
 
@@ -20,6 +20,10 @@ from lamina._layer.forward import random_key
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.errors import ArgumentError, ShapeError
 from lamina.random import key_of
+
+States: TypeAlias = list[Array]
+Result: TypeAlias = tuple[Array, States]
+"""The output and the next states."""
 
 
 class Cell(Layer):
@@ -65,7 +69,7 @@ class Cell(Layer):
         self.state_size: Any = self.units if count == 1 else [self.units] * count
         self.output_size = self.units
 
-    def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
+    def get_initial_state(self, batch_size: int | None = None) -> States:
         """Zeros.  -> (batch, units), one for each state"""
         shape = (batch_size, self.units)
         return [jnp.zeros(shape, self.compute_dtype) for _ in range(self._lamina_state_count)]
@@ -83,9 +87,7 @@ class Cell(Layer):
     def _lamina_make_bias(self, width: int) -> Any:
         return weight_from_settings(self, "bias", (width,))
 
-    def call(  # type: ignore[override]
-        self, x: Array, states: Array | Sequence[Array], training: bool = False
-    ) -> tuple[Array, list[Array]]:
+    def call(self, x: Array, states: Array | Sequence[Array], training: bool = False) -> Result:  # type: ignore[override]
         given = [jnp.asarray(state) for state in (states if isinstance(states, (list, tuple)) else [states])]
         if len(given) != self._lamina_state_count:
             raise ArgumentError(f"{self.name} has {self._lamina_state_count} states, got {len(given)}.")
@@ -94,20 +96,18 @@ class Cell(Layer):
             raise ShapeError(f"wants states of {wanted[0]}, got {' and '.join(map(str, shapes))}")
         return self._lamina_step(x, given, training)
 
-    def _lamina_step(self, x: Array, states: list[Array], training: bool) -> tuple[Array, list[Array]]:
+    def _lamina_step(self, x: Array, states: States, training: bool) -> Result:
         """One step: the output and the next states."""
         z = input_part(self, x, dropout_masks(self, self.dropout, x.shape, training))
         return self._lamina_advance(z, states, dropout_masks(self, self.recurrent_dropout, states[0].shape, training))
 
-    def _lamina_run(
-        self, x: Array, states: list[Array], mask: Array | None, training: bool, **how: bool
-    ) -> tuple[Array, list[Array]]:
+    def _lamina_run(self, x: Array, states: States, mask: Array | None, training: bool, **how: bool) -> Result:
         """All steps: x is (time, batch, n), the outputs are (time, batch, units)."""
         masks = dropout_masks(self, self.recurrent_dropout, states[0].shape, training)
         z = input_part(self, x, dropout_masks(self, self.dropout, x.shape[1:], training))
         return recurrent.scan(partial(self._lamina_advance, masks=masks), z, states, mask, **how)
 
-    def _lamina_advance(self, z: Array, states: list[Array], masks: Array | None) -> tuple[Array, list[Array]]:
+    def _lamina_advance(self, z: Array, states: States, masks: Array | None) -> Result:
         """The output and the next states, where z is the part of the gates that comes from the input."""
         raise NotImplementedError(f"{type(self).__name__} needs a method call(self, x, states).")
 
@@ -191,7 +191,7 @@ class SimpleRNNCell(Cell):
 
     _lamina_gates: ClassVar[int] = 1
 
-    def _lamina_advance(self, z: Array, states: list[Array], masks: Array | None) -> tuple[Array, list[Array]]:
+    def _lamina_advance(self, z: Array, states: States, masks: Array | None) -> Result:
         h = self.activation(z + state_part(self, states[0], masks))  # (batch, units)
         return h, [h]
 
@@ -240,16 +240,14 @@ class LSTMCell(Cell):
         regularizer, constraint = self.bias_regularizer, self.bias_constraint
         return self.add_weight((width,), with_ones, regularizer=regularizer, constraint=constraint)
 
-    def _lamina_run(
-        self, x: Array, states: list[Array], mask: Array | None, training: bool, **how: bool
-    ) -> tuple[Array, list[Array]]:
+    def _lamina_run(self, x: Array, states: States, mask: Array | None, training: bool, **how: bool) -> Result:
         if not is_standard(self, training):
             return super()._lamina_run(x, states, mask, training, **how)
         x, bias = standard_inputs(self, x, training, (4 * self.units,))
         y, *states = recurrent.lstm(x, self.kernel, bias, *states, self.recurrent_kernel, mask, **how)
         return y, states
 
-    def _lamina_advance(self, z: Array, states: list[Array], masks: Array | None) -> tuple[Array, list[Array]]:
+    def _lamina_advance(self, z: Array, states: States, masks: Array | None) -> Result:
         h, c = states
         i, f, g, o = jnp.split(z + state_part(self, h, masks), 4, -1)  # (batch, units) each
         c = self.recurrent_activation(f) * c + self.recurrent_activation(i) * self.activation(g)
@@ -292,16 +290,14 @@ class GRUCell(Cell):
     def _lamina_make_bias(self, width: int) -> Any:
         return weight_from_settings(self, "bias", (2, width) if self.reset_after else (width,))
 
-    def _lamina_run(
-        self, x: Array, states: list[Array], mask: Array | None, training: bool, **how: bool
-    ) -> tuple[Array, list[Array]]:
+    def _lamina_run(self, x: Array, states: States, mask: Array | None, training: bool, **how: bool) -> Result:
         if not self.reset_after or not is_standard(self, training):
             return super()._lamina_run(x, states, mask, training, **how)
         x, (bias, inner) = standard_inputs(self, x, training, (2, 3 * self.units))
         y, *states = recurrent.gru(x, self.kernel, bias, *states, self.recurrent_kernel, inner, mask, **how)
         return y, states
 
-    def _lamina_advance(self, z: Array, states: list[Array], masks: Array | None) -> tuple[Array, list[Array]]:
+    def _lamina_advance(self, z: Array, states: States, masks: Array | None) -> Result:
         h, split = states[0], 2 * self.units
         z_u, z_r, z_g = jnp.split(z, 3, -1)  # (batch, units) each
         if self.reset_after:

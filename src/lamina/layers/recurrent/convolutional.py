@@ -25,7 +25,7 @@ from lamina._layer.weights import require_built
 from lamina.config import data_format
 from lamina.errors import ShapeError
 from lamina.layers.convolution.plain import not_both, window_within
-from lamina.layers.recurrent.cells import Cell, LSTMCell, dropout_masks, input_part
+from lamina.layers.recurrent.cells import Cell, LSTMCell, Result, States, dropout_masks, input_part
 from lamina.layers.recurrent.layers import WithCell
 
 
@@ -60,26 +60,24 @@ class ConvLSTMCell(LSTMCell):
         self._lamina_positions = tuple((size - least) // stride + 1 for size, least, stride in steps)
         self._lamina_make_weights((*self.kernel_size, channels), (*self.kernel_size, self.units))
 
-    def get_initial_state(self, batch_size: int | None = None) -> list[Array]:
+    def get_initial_state(self, batch_size: int | None = None) -> States:
         """Zeros, h and c.  -> (batch, *positions, filters) each, or (batch, filters, *positions)"""
         require_built(self, "get_initial_state()")
         shape = (batch_size, *self._lamina_positions, self.units)
         return [channels_moved_back(self, jnp.zeros(shape, self.compute_dtype)) for _ in range(2)]
 
-    def _lamina_step(self, x: Array, states: list[Array], training: bool) -> tuple[Array, list[Array]]:
+    def _lamina_step(self, x: Array, states: States, training: bool) -> Result:
         states = [channels_at_end(self, state) for state in states]
         h, states = super()._lamina_step(channels_at_end(self, x), states, training)
         return channels_moved_back(self, h), [channels_moved_back(self, state) for state in states]
 
-    def _lamina_run(
-        self, x: Array, states: list[Array], mask: Array | None, training: bool, **how: bool
-    ) -> tuple[Array, list[Array]]:
+    def _lamina_run(self, x: Array, states: States, mask: Array | None, training: bool, **how: bool) -> Result:
         """All steps. Each convolves its own input: the result for all steps at once does not fit into the caches."""
         x, states = channels_at_end(self, x), [channels_at_end(self, state) for state in states]
         state_masks = dropout_masks(self, self.recurrent_dropout, states[0].shape, training)
         input_masks = dropout_masks(self, self.dropout, x.shape[1:], training)
 
-        def step(x: Array, states: list[Array]) -> tuple[Array, list[Array]]:
+        def step(x: Array, states: States) -> Result:
             return self._lamina_advance(input_part(self, x, input_masks), states, state_masks)
 
         y, states = recurrent.scan(step, x, states, mask, **how)
