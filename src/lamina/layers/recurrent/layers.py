@@ -182,8 +182,8 @@ class WithCell(Recurrent):
         use_cudnn: changes nothing: the same formula serves every device.
     """
 
-    # Keras takes this one by position, so each subclass declares the argument at its place.
-    activity_regularizer: Any = setting(default=None, init=False)
+    if TYPE_CHECKING:  # Keras takes it by position, so each subclass declares it at its place
+        _lamina_activity_regularizer: Any = setting(init=False)
     zero_output_for_mask: bool = setting(flag, default=False, kw_only=True)
 
     _lamina_cell: ClassVar[type[Cell]]
@@ -192,7 +192,6 @@ class WithCell(Recurrent):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.activity_regularizer = vars(self._lamina).pop("activity_regularizer")
         self.input_spec = InputSpec(ndim=self._lamina_ndim)
         self.cell = self._lamina_cell(**self._lamina_cell_settings())
 
@@ -222,9 +221,7 @@ class SimpleRNN(WithCell):
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    _lamina_activity_regularizer: RegularizerSetting = setting(
-        regularizers.get, default=None, alias="activity_regularizer", in_config=False
-    )
+    activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
@@ -262,9 +259,7 @@ class LSTM(WithCell):
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    _lamina_activity_regularizer: RegularizerSetting = setting(
-        regularizers.get, default=None, alias="activity_regularizer", in_config=False
-    )
+    activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
@@ -306,9 +301,7 @@ class GRU(WithCell):
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    _lamina_activity_regularizer: RegularizerSetting = setting(
-        regularizers.get, default=None, alias="activity_regularizer", in_config=False
-    )
+    activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
