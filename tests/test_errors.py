@@ -561,7 +561,7 @@ def run(text, model=None, **given):
 def state(model):
     """All that an error must leave as it was."""
     weights = model.get_weights() if model.built else None
-    moments = model.optimizer.state if model.compiled else None
+    moments = model.optimizer._lamina_arrays if model.compiled else None
     return weights, jax.tree.map(np.array, moments), model.history, model._lamina.compiled, model.built
 
 

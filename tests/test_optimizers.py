@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from keras.src.optimizers.lamb import Lamb as KerasLamb
 
+import lamina
 from lamina import dtypes, optimizers
 from lamina._base.settings import serialize
 from lamina._base.weight import Weight
@@ -139,13 +140,13 @@ def counted(function):
 
 def run(optimizer, params, steps=STEPS, grads=gradients):
     """`steps` steps with `update`, compiled once; the optimizer then holds the state."""
-    traced, traces = counted(optimizer.update)
+    traced, traces = counted(optimizer._lamina_update)
     update = jax.jit(traced)
-    optimizer.state = optimizer.init(params)
+    optimizer._lamina_arrays = optimizer._lamina_init(params)
     for step in range(steps):
-        scale = optimizer.scale(jnp.float32(1), optimizer.state)
+        scale = optimizer._lamina_scale(jnp.float32(1), optimizer._lamina_arrays)
         scaled = {path: grads(step)[path] * scale.astype(p.dtype) for path, p in params.items()}
-        params, optimizer.state = update(scaled, params, optimizer.state)
+        params, optimizer._lamina_arrays = update(scaled, params, optimizer._lamina_arrays)
     assert len(traces) == 1
     return params
 
@@ -212,10 +213,10 @@ def test_types_are_stable_with_strict_promotion(name, arguments):
     """Nothing weakly typed or of another dtype comes back, for weights of 16 bits either; slots have 32."""
     optimizer, _ = ours_and_theirs(name, arguments)
     params = start("bfloat16")
-    state = optimizer.init(params)
+    state = optimizer._lamina_init(params)
     assert all(a.dtype == "float32" for a in jax.tree.leaves(state["slots"]))
     with jax.numpy_dtype_promotion("strict"):
-        after = jax.eval_shape(optimizer.update, params, params, state)
+        after = jax.eval_shape(optimizer._lamina_update, params, params, state)
     assert jax.tree.structure(after) == jax.tree.structure((params, state))
     for was, now in zip(jax.tree.leaves((params, state)), jax.tree.leaves(after), strict=True):
         assert (was.shape, was.dtype, was.weak_type) == (now.shape, now.dtype, now.weak_type)
@@ -225,7 +226,7 @@ def test_what_is_not_used_leaves_nothing_in_the_program():
     params = start()
 
     def operations(optimizer):
-        traced = jax.make_jaxpr(optimizer.update)(params, params, optimizer.init(params))
+        traced = jax.make_jaxpr(optimizer._lamina_update)(params, params, optimizer._lamina_init(params))
         return sorted(each.primitive.name for each in traced.eqns)
 
     bare = operations(optimizers.SGD())
@@ -248,9 +249,9 @@ def test_weights_of_16_bits_go_where_those_of_32_go(name, arguments, dtype, digi
     after, expected = run(short, start(dtype)), run(long, start())
     assert {str(p.dtype) for p in after.values()} == {dtype}
     assert_near(after, expected, rtol=digits)
-    finished = short.finalize(after, short.state)
+    finished = short._lamina_finalize(after, short._lamina_arrays)
     assert {str(p.dtype) for p in finished.values()} == {dtype}
-    assert_near(finished, long.finalize(expected, long.state), rtol=digits)
+    assert_near(finished, long._lamina_finalize(expected, long._lamina_arrays), rtol=digits)
 
 
 def test_float64():
@@ -258,7 +259,7 @@ def test_float64():
         params = start("float64")
         adam = optimizers.Adam(0.5)
         after = run(adam, params, grads=lambda step: gradients(step, "float64"))
-        assert {str(a.dtype) for a in jax.tree.leaves((after, adam.state["slots"]))} == {"float64"}
+        assert {str(a.dtype) for a in jax.tree.leaves((after, adam._lamina_arrays["slots"]))} == {"float64"}
         p, m, v = np.asarray(params["dense/bias"]), 0.0, 0.0
         for t in range(1, STEPS + 1):
             g = np.asarray(gradients(t - 1, "float64")["dense/bias"])
@@ -269,30 +270,30 @@ def test_float64():
 
 def test_state_can_be_donated_and_the_learning_rate_changed_without_compiling():
     adam = optimizers.Adam(0.01, use_ema=True, gradient_accumulation_steps=2)
-    traced, traces = counted(adam.update)
+    traced, traces = counted(adam._lamina_update)
     update = jax.jit(traced, donate_argnums=(1, 2))
-    params, adam.state = start(), adam.init(start())
+    params, adam._lamina_arrays = start(), adam._lamina_init(start())
     seen = adam.learning_rate
     for step in range(6):
         if step == 3:
             adam.learning_rate = 0.5
-        given, before = adam.state, params
-        params, adam.state = update(gradients(step), params, given)
+        given, before = adam._lamina_arrays, params
+        params, adam._lamina_arrays = update(gradients(step), params, given)
         assert given["learning_rate"].is_deleted() and before["dense/bias"].is_deleted()
         assert float(adam.learning_rate) == pytest.approx(0.01 if step < 3 else 0.5)
     assert len(traces) == 1
     assert seen == adam.learning_rate
 
-    finished = adam.finalize(params, adam.state)
-    update(gradients(0), finished, adam.state)  # the averages are not donated twice
+    finished = adam._lamina_finalize(params, adam._lamina_arrays)
+    update(gradients(0), finished, adam._lamina_arrays)  # the averages are not donated twice
 
 
 def test_a_program_sees_the_learning_rate():
     by_two, by_one = ({"w": jnp.ones(2)} for _ in range(2))
     sgd = optimizers.SGD(1.0)
-    slow, _ = sgd.update({"w": jnp.ones(2)}, by_one, sgd.init(by_one))
+    slow, _ = sgd._lamina_update({"w": jnp.ones(2)}, by_one, sgd._lamina_init(by_one))
     sgd.learning_rate *= 2
-    fast, _ = sgd.update({"w": jnp.ones(2)}, by_two, sgd.init(by_two))
+    fast, _ = sgd._lamina_update({"w": jnp.ones(2)}, by_two, sgd._lamina_init(by_two))
     np.testing.assert_array_equal((slow["w"], fast["w"]), [[0, 0], [-1, -1]])
 
 
@@ -306,7 +307,7 @@ def test_learning_rate_reads_like_a_number():
     assert adam.learning_rate == 0.25 and adam.get_config()["learning_rate"] == 0.25
     adam.learning_rate = np.float64(0.5)
     adam.learning_rate = adam.learning_rate / 2
-    assert adam.init(start())["learning_rate"] == rate == 0.25
+    assert adam._lamina_init(start())["learning_rate"] == rate == 0.25
     adam.learning_rate = 1
     assert adam.learning_rate == 1
     assert optimizers.SGD(1).learning_rate == 1 and optimizers.SGD(jnp.float32(0.5)).learning_rate == 0.5
@@ -315,7 +316,7 @@ def test_learning_rate_reads_like_a_number():
 def test_learning_rate_from_a_schedule_or_a_function():
     schedule = optimizers.schedules.PiecewiseConstantDecay([2], [1.0, 0.25])
     sgd = optimizers.SGD(schedule)
-    assert "learning_rate" not in sgd.init(start()) and sgd.learning_rate == 1.0
+    assert "learning_rate" not in sgd._lamina_init(start()) and sgd.learning_rate == 1.0
     run(sgd, start(), steps=3)
     assert sgd.learning_rate == 0.25 and [v.name for v in sgd.variables] == ["iteration"]
     for wrong in (0.1, "0.1"):
@@ -331,10 +332,10 @@ def test_learning_rate_from_a_schedule_or_a_function():
 
     values = [0.1, 0.2]
     inner = optimizers.SGD(lambda: values.pop(0))
-    inner.state = inner.init(start())
-    assert inner.state["learning_rate"] == np.float32(0.2)
+    inner._lamina_arrays = inner._lamina_init(start())
+    assert inner._lamina_arrays["learning_rate"] == np.float32(0.2)
     values += [0.3, 0.4]
-    assert optimizers.LossScaleOptimizer(inner).state["learning_rate"] == np.float32(0.3)
+    assert optimizers.LossScaleOptimizer(inner)._lamina_arrays["learning_rate"] == np.float32(0.3)
     assert inner.learning_rate == np.float32(0.4)
     assert [v.name for v in inner.variables] == ["iteration"]
 
@@ -367,14 +368,21 @@ def test_loss_scale_is_that_of_keras(broken, scale):
 def test_loss_scale_optimizer_shares_the_inner_one():
     inner = optimizers.SGD(0.1, use_ema=True)
     outer = optimizers.LossScaleOptimizer(inner)
-    assert outer.scale_loss(jnp.float32(2)) == 2.0**16 and outer.scale(jnp.float16(4), outer.init(start())) == 2.0**17
-    outer.state = outer.init(start())
+    assert (
+        outer.scale_loss(jnp.float32(2)) == 2.0**16
+        and outer._lamina_scale(jnp.float16(4), outer._lamina_init(start())) == 2.0**17
+    )
+    outer._lamina_arrays = outer._lamina_init(start())
     inner.learning_rate = 0.5
-    assert outer.learning_rate == 0.5 and outer.state["learning_rate"] == 0.5
+    assert outer.learning_rate == 0.5 and outer._lamina_arrays["learning_rate"] == 0.5
     outer.exclude_from_weight_decay(var_names=["bias"])
-    assert inner.excludes("dense/bias") and outer.excludes("dense/bias") and not outer.excludes("dense/kernel")
+    assert (
+        inner._lamina_excludes("dense/bias")
+        and outer._lamina_excludes("dense/bias")
+        and not outer._lamina_excludes("dense/kernel")
+    )
     twin = copy.copy(outer)
-    twin.state = None
+    twin._lamina_arrays = None
     assert outer.built and inner.built and not twin.built
     twin.learning_rate = 0.1
     assert outer.learning_rate == 0.5
@@ -403,14 +411,14 @@ def test_weights_that_do_not_decay():
     adam = optimizers.AdamW(0.5, weight_decay=0.5)
     kernel = Weight(params["conv/kernel"], name="kernel", path="conv/kernel")
     adam.exclude_from_weight_decay(var_list=[kernel], var_names=["bias"])
-    after, _ = adam.update(zero, params, adam.init(params))
+    after, _ = adam._lamina_update(zero, params, adam._lamina_init(params))
     for path, share in {"dense/kernel": 0.75, "dense/bias": 1, "conv/kernel": 1}.items():
         np.testing.assert_allclose(after[path], params[path] * share, rtol=1e-6)
-    told, _ = adam.update(zero, params, adam.init(params), {"dense/kernel": False, "dense/bias": True})
+    told, _ = adam._lamina_update(zero, params, adam._lamina_init(params), {"dense/kernel": False, "dense/bias": True})
     for path, share in {"dense/kernel": 1, "dense/bias": 0.75, "conv/kernel": 0.75}.items():
         np.testing.assert_allclose(told[path], params[path] * share, rtol=1e-6)
     adam.exclude_from_weight_decay(var_names=["dense/"])
-    assert adam.excludes("dense/kernel") and not adam.excludes("conv/kernel")
+    assert adam._lamina_excludes("dense/kernel") and not adam._lamina_excludes("conv/kernel")
     with pytest.raises(ArgumentError, match=r"\['bias'\]"):
         adam.exclude_from_weight_decay(var_names="bias")
 
@@ -424,7 +432,7 @@ def test_own_loop_on_weights_is_that_of_keras(arguments):
     ours, theirs = ours_and_theirs("Adam", {"learning_rate": 0.05, **arguments})
     weights, variables = weights_of(start()), keras_variables(start())
     weights[1].constraint, variables[1].constraint = jnp.abs, keras.ops.abs
-    ours.update, traces = counted(ours.update)
+    ours._lamina_update, traces = counted(ours._lamina_update)
     for step in range(4):
         if step == 2:
             ours.learning_rate = theirs.learning_rate = 0.2
@@ -461,15 +469,15 @@ def test_own_loop_with_a_missing_gradient():
 
 def test_variables_write_through():
     adam = optimizers.Adam()
-    assert [v.name for v in adam.variables] == ["iteration", "learning_rate"] and adam.state is None
+    assert [v.name for v in adam.variables] == ["iteration", "learning_rate"] and adam._lamina_arrays is None
     adam.build(weights_of(start()))
     adam.variables[2].assign(np.ones((3, 4)))
-    assert float(adam.state["slots"]["dense/kernel"]["momentum"].sum()) == 12
+    assert float(adam._lamina_arrays["slots"]["dense/kernel"]["momentum"].sum()) == 12
     adam.iterations.assign(7)
-    assert adam.state["iteration"] == 7
+    assert adam._lamina_arrays["iteration"] == 7
     adam.build(weights_of(start()))
     assert adam.iterations == 7
-    adam.state = None
+    adam._lamina_arrays = None
     assert adam.iterations == 0 and not adam.built and adam.learning_rate == np.float32(0.001)
 
 
@@ -479,7 +487,7 @@ def test_copies_are_apart(twin_of):
     adam = optimizers.Adam(0.25)
     adam.apply(gradients(0).values(), weights)
     twin = twin_of(adam)
-    twin.state = None
+    twin._lamina_arrays = None
     assert adam.built and not twin.built
     twin.learning_rate = 1.0
     assert adam.learning_rate == 0.25
@@ -563,32 +571,149 @@ def test_an_average_that_is_not_kept_is_said():
         optimizers.Adam(ema_overwrite_frequency=5)
 
 
-def test_own_optimizers():
+def own_adam(module):
+    """One class body for both: an Adam written as Keras's documentation shows, with a variable of no weight."""
+
+    class OwnAdam(module.Optimizer):
+        def __init__(self, learning_rate=0.05, beta_1=0.9, beta_2=0.99, **kwargs):
+            super().__init__(learning_rate=learning_rate, **kwargs)
+            self.beta_1, self.beta_2, self.step, self.slots = beta_1, beta_2, "of my own", []
+
+        def build(self, variables):
+            if self.built:
+                return
+            super().build(variables)
+            self.momentums, self.velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+            self.slots = [self.add_variable_from_reference(v, name="last", initializer="ones") for v in variables]
+            self.updates = self.add_variable((), name="updates", dtype="float32")
+
+        def update_step(self, gradient, variable, learning_rate):
+            place = self._get_variable_index(variable)
+            m, v = self.momentums[place], self.velocities[place]
+            t = jnp.asarray(self.iterations + 1, variable.dtype)
+            self.assign_add(m, (gradient - m) * (1 - self.beta_1))
+            self.assign_add(v, (gradient * gradient - v) * (1 - self.beta_2))
+            alpha = learning_rate * jnp.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+            self.assign_sub(variable, m * alpha / (jnp.sqrt(jnp.array(v)) + 1e-7))
+            self.slots[place].assign(gradient)
+            self.updates.assign_add(1.0)
+
+        def get_config(self):
+            return super().get_config() | {"beta_1": self.beta_1, "beta_2": self.beta_2}
+
+    return OwnAdam
+
+
+OWN_SETTINGS = [
+    {},
+    {"weight_decay": 0.1, "clipnorm": 0.5, "use_ema": True, "ema_momentum": 0.7, "ema_overwrite_frequency": 3},
+    {"gradient_accumulation_steps": 3, "beta_1": 0.7},
+    {"learning_rate": SCHEDULE, "loss_scale_factor": 4.0},
+]
+
+
+@pytest.mark.parametrize("arguments", OWN_SETTINGS, ids=str)
+def test_an_own_optimizer_makes_the_steps_that_it_makes_in_keras(arguments):
+    ours, theirs = (
+        own_adam(module)(
+            **arguments
+            | (
+                {"learning_rate": module.schedules.ExponentialDecay(**SCHEDULE[1])}
+                if "learning_rate" in arguments
+                else {}
+            ),
+            name="opt",
+        )
+        for module in (optimizers, keras.optimizers)
+    )
+    weights = weights_of(start())
+    expected = run_keras(theirs, start())
+    for step in range(STEPS):
+        ours.apply([g * ours.scale_loss(jnp.float32(1)) for g in gradients(step).values()], weights)
+    assert_near({w.path: w.value for w in weights}, expected)
+    assert len(ours.variables) == len(theirs.variables)
+    for variable, kept in zip(ours.variables, theirs.variables, strict=True):
+        assert (variable.path, variable.shape) == (kept.path, tuple(kept.shape))
+        assert_near({"": variable.numpy()}, {"": kept.value}, rtol=3e-6)
+    assert int(ours.iterations) == int(jnp.asarray(theirs.iterations)) and ours.step == "of my own"
+    assert float(ours.updates) == float(theirs.updates)
+    again = type(ours).from_config(ours.get_config())
+    assert again.get_config() == ours.get_config() and again.beta_1 == arguments.get("beta_1", 0.9)
+
+
+def test_an_own_optimizer_in_fit_is_that_of_keras():
+    x, y = np.random.default_rng(0).normal(size=(40, 5)).astype("float32"), np.ones((40, 1), "float32")
+    losses, models = [], []
+    for root, module in ((lamina, optimizers), (keras, keras.optimizers)):
+        model = root.Sequential([root.layers.Input((5,)), root.layers.Dense(4, "tanh"), root.layers.Dense(1)])
+        model.set_weights([np.full(w.shape, 0.1, "float32") for w in model.weights])
+        model.compile(own_adam(module)(), "mse")
+        history = model.fit(x, y, epochs=3, batch_size=8, shuffle=False, verbose=0)
+        model.optimizer.learning_rate = 0.01
+        more = model.fit(x, y, epochs=2, batch_size=8, shuffle=False, verbose=0)
+        losses.append(history.history["loss"] + more.history["loss"])
+        models.append(model)
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    ours, theirs = (model.optimizer for model in models)
+    assert int(ours.iterations) == 25 and float(ours.updates) == 100
+    for mine, its in zip(ours.momentums + ours.velocities, theirs.momentums + theirs.velocities, strict=True):
+        np.testing.assert_allclose(mine.numpy(), np.asarray(its.value), rtol=1e-4, atol=1e-7)
+    model = models[0]
+    model.layers[0].trainable = False
+    model.fit(x, y, batch_size=8, verbose=0)
+    assert int(ours.iterations) == 30 and len(ours.momentums) == 2
+
+    scaled = lamina.Sequential([lamina.layers.Input((5,)), lamina.layers.Dense(1)])
+    scaled.compile(optimizers.LossScaleOptimizer(own_adam(optimizers)()), "mse")
+    scaled.fit(x, y, batch_size=8, verbose=0)
+    assert int(scaled.optimizer.iterations) == 5 and float(scaled.optimizer.inner_optimizer.updates) == 10
+
+
+def test_own_optimizers_with_fields_and_from_built_in_ones():
     class Signs(optimizers.Optimizer):
         power: float = 1.0
 
-        def slots(self, p):
-            return {"last": jnp.zeros_like(p)}
+        def build(self, variables):
+            super().build(variables)
+            self.last = {v.path: self.add_variable_from_reference(v, "last") for v in variables}
 
-        def step(self, g, p, slots, lr, t):
-            return p - lr * jnp.sign(g) * self.power, {"last": g}
+        def update_step(self, gradient, variable, learning_rate):
+            variable.assign(variable - learning_rate * jnp.sign(gradient) * self.power)
+            self.last[variable.path].assign(gradient)
 
     class Keraslike(Signs):
         def __init__(self, learning_rate=0.5, power=2.0, **kwargs):
             super().__init__(learning_rate=learning_rate, power=power, **kwargs)
 
+    class Twice(optimizers.Adam):
+        def update_step(self, gradient, variable, learning_rate):
+            super().update_step(gradient, variable, learning_rate * 2)
+
     for own, by in ((Signs(0.5, clipvalue=0.25), 0.5), (Keraslike(clipvalue=0.25), 1.0)):
-        params = start()
-        after = run(own, params, steps=1)
-        for path, g in gradients(0).items():
-            np.testing.assert_allclose(after[path], params[path] - by * np.sign(g), rtol=1e-6)
-            np.testing.assert_allclose(own.state["slots"][path]["last"], np.clip(g, -0.25, 0.25))
+        weights = weights_of(start())
+        own.apply(gradients(0).values(), weights)
+        for weight, (path, g) in zip(weights, gradients(0).items(), strict=True):
+            np.testing.assert_allclose(weight.value, start()[path] - by * np.sign(g), rtol=1e-6)
+            np.testing.assert_allclose(own.last[path], np.clip(g, -0.25, 0.25))
         assert [v.name for v in own.variables[2:]] == [f"{path.replace('/', '_')}_last" for path in SHAPES]
         assert type(own).from_config(own.get_config()).get_config() == own.get_config()
+        twin = copy.deepcopy(own)
+        twin.last["dense/bias"].assign(jnp.zeros(4))
+        assert not np.any(twin.last["dense/bias"]) and np.any(own.last["dense/bias"])
+    assert_near(run(Twice(0.05), start()), run(optimizers.Adam(0.1), start()))
     assert repr(Signs(0.5, power=2)) == "Signs(learning_rate=0.5, power=2)"
     assert repr(Keraslike(power=3.0)) == "Keraslike(power=3.0)"
-    with pytest.raises(NotImplementedError, match="step"):
+    with pytest.raises(NotImplementedError, match="update_step"):
         run(optimizers.Optimizer(), start(), steps=1)
+    with pytest.raises(ArgumentError, match=r"after super\(\).build\(variables\)"):
+        Signs().add_variable((2,))
+
+
+def test_lr_is_the_learning_rate():
+    adam = optimizers.Adam(0.5)
+    assert adam.lr == 0.5
+    adam.lr = 0.25
+    assert adam.learning_rate == 0.25
 
 
 def test_floatx_of_16_bits_does_not_round_the_learning_rate():

@@ -559,7 +559,7 @@ def test_sharing_layers_leaves_their_weights_paths_and_moments():
     model = small()
     model.compile(lamina.optimizers.Adam(), "mse")
     model.fit(X, Y, verbose=0)
-    paths, moments = [w.path for w in model.weights], model.optimizer.state["slots"]
+    paths, moments = [w.path for w in model.weights], model.optimizer._lamina_arrays["slots"]
     assert len(set(paths)) == 4 == len(moments)
     S([layers.Input((8,)), *model.layers[:-1]], name="features").predict(X)
     S([layers.Input((8,)), *model.layers], name="copy").predict(X)
@@ -568,10 +568,10 @@ def test_sharing_layers_leaves_their_weights_paths_and_moments():
     model.fit(X, Y, epochs=2, verbose=0)
     model.layers[1].trainable = True
     model.fit(X, Y, verbose=0)
-    assert model.optimizer.state["slots"].keys() == moments.keys()
-    assert int(model.optimizer.state["iteration"]) == 4
+    assert model.optimizer._lamina_arrays["slots"].keys() == moments.keys()
+    assert int(model.optimizer._lamina_arrays["iteration"]) == 4
     kept = [name for name in moments if "dense_1" in name]
-    assert all(np.abs(model.optimizer.state["slots"][name]["velocity"]).max() > 0 for name in kept)
+    assert all(np.abs(model.optimizer._lamina_arrays["slots"][name]["velocity"]).max() > 0 for name in kept)
 
 
 def test_a_shared_layer_does_not_carry_one_models_sizes_into_another():

@@ -134,7 +134,7 @@ for _name in "neg pos abs".split():
     setattr(Weight, f"__{_name}__", _unary(getattr(operator, _name)))
 
 
-def _unflatten(name: str, values: tuple[Any]) -> Weight:
+def unflatten(name: str, values: tuple[Any]) -> Weight:
     weight = object.__new__(Weight)  # JAX also hands in things that are no arrays
     blank = {"trainable": True, "regularizer": None, "constraint": None, "autocast": True}
     vars(weight).update(value=values[0], name=name, path=name, **blank)
@@ -142,4 +142,4 @@ def _unflatten(name: str, values: tuple[Any]) -> Weight:
 
 
 # JAX's compiled functions, jnp.maximum and jnp.sum among them, take no `__jax_array__`; a tree of one array they take.
-jax.tree_util.register_pytree_node(Weight, lambda weight: ((weight.value,), weight.name), _unflatten)
+jax.tree_util.register_pytree_node(Weight, lambda weight: ((weight.value,), weight.name), unflatten)

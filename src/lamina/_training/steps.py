@@ -61,10 +61,11 @@ class ProgramSpec:
         self.paths = {weight: path for path, (weight, _) in weights.items()}
         self.carried = [path for path, weight in self.fixed.items() if weight.carried]
         self.loss, self.loss_weight, self.metrics = loss, loss_weight, metrics
-        self.optimizer = optimizer and optimizer.without_arrays()
+        self.optimizer = optimizer
         self.decay = None
         if optimizer is not None:
-            self.decay = {path: not optimizer.excludes(weight.path) for path, weight in self.trained.items()}
+            self.optimizer = optimizer._lamina_without_arrays({path: w.path for path, w in self.trained.items()})
+            self.decay = {path: not optimizer._lamina_excludes(weight.path) for path, weight in self.trained.items()}
         self.key = (
             fingerprint(self.model),
             fingerprint(loss),
@@ -148,10 +149,10 @@ def train(spec: ProgramSpec, size: int) -> Steps:
         def objective(params: Arrays) -> tuple[Array, Any]:
             y_pred, params, state, added, mask = spec.forward(params, now.state, batch["x"], training=True, key=key)
             loss = spec.total_loss(params, batch, y_pred, added, mask)
-            return spec.optimizer.scale(loss, now.optimizer), (loss, y_pred, params, state, mask)
+            return spec.optimizer._lamina_scale(loss, now.optimizer), (loss, y_pred, params, state, mask)
 
         grads, (loss, y_pred, params, state, mask) = jax.grad(objective, has_aux=True)(now.params)
-        params, optimizer = spec.optimizer.update(grads, params, now.optimizer, spec.decay)
+        params, optimizer = spec.optimizer._lamina_update(grads, params, now.optimizer, spec.decay)
         for path, weight in spec.trained.items():
             if weight.constraint is not None:
                 params[path] = weight.constraint(params[path])

@@ -18,6 +18,8 @@ from lamina._training.feeds import Chunk, Feed
 from lamina._training.model import Model, compiled_of
 from lamina._training.steps import ProgramSpec, TrainState
 from lamina.errors import ArgumentError
+from lamina.optimizers.optimizer import rebuild
+from lamina.optimizers.state import renamed
 from lamina.random import key_of
 
 
@@ -28,12 +30,13 @@ class Trainer:
         compiled = compiled_of(model)
         self.model, self.optimizer, self.eager = model, compiled.optimizer, compiled.eager
         owner = compiled.optimizer._lamina.owner and compiled.optimizer._lamina.owner()
-        if compiled.optimizer.state is not None and owner is not model:
+        if compiled.optimizer.built and owner is not model:
             raise ArgumentError(
                 f"this {type(compiled.optimizer).__name__} holds the moments of another model's weights. "
                 "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
             )
         compiled.optimizer._lamina.owner = weakref.ref(model)
+        rebuild(self.optimizer, [weight for weight, trained in weights_by_path(model).values() if trained])
         self.spec = ProgramSpec(model, compiled.loss, compiled.optimizer, metrics, compiled.loss_weight)
         weights = weights_by_path(model)
         self.trained = {path: weights[path][0] for path in self.spec.trained}
@@ -42,8 +45,6 @@ class Trainer:
         self.names = {path: weight.path for path, weight in self.trained.items()}
         """What the optimizer calls the weights, by what the programs call them, which know no layer's name."""
         self.paths = {name: path for path, name in self.names.items()}
-        fresh = self.optimizer.init(_renamed(self._arrays()[0], self.names))
-        self.optimizer.state = fresh if self.optimizer.state is None else _kept(fresh, self.optimizer.state)
         self.no_sums = self.spec.initial_metrics()
         self.key = key_of(seed_of(model))
         self.kept: TrainState | None = None
@@ -52,7 +53,7 @@ class Trainer:
         """The arrays that the layers and the optimizer hold now, with metrics at their start."""
         params, state = self._arrays()
         step, bad = (jnp.asarray(np.int32(number)) for number in (self.model._lamina.steps_trained, -1))
-        return TrainState(params, state, _renamed(self.optimizer.state, self.paths), self.no_sums, self.key, step, bad)
+        return TrainState(params, state, renamed(self.optimizer._lamina_arrays, self.paths), self.no_sums, self.key, step, bad)
 
     def open(self) -> TrainState:
         """A state to run from: copies of what the layers hold, since the programs overwrite what they are given."""
@@ -67,7 +68,7 @@ class Trainer:
             weight.value = state.params[path]
         for path, weight in self.fixed.items():
             weight.value = state.state[path]
-        self.optimizer.state = _renamed(state.optimizer, self.names)
+        self.optimizer._lamina_arrays = renamed(state.optimizer, self.names)
         self.model._lamina.steps_trained = int(state.step)
 
     def reread(self, state: TrainState) -> TrainState:
@@ -77,8 +78,8 @@ class Trainer:
 
     def finalize(self) -> None:
         """The end of training: where the optimizer keeps averaged weights, they replace the last ones."""
-        params = _renamed(self._arrays()[0], self.names)
-        for name, value in self.optimizer.finalize(params, self.optimizer.state or {}).items():
+        params = renamed(self._arrays()[0], self.names)
+        for name, value in self.optimizer._lamina_finalize(params, self.optimizer._lamina_arrays or {}).items():
             self.trained[self.paths[name]].value = value
 
     def restore(self) -> None:
@@ -131,15 +132,3 @@ class Trainer:
         return programs.compiled(
             key, make(self.spec, chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager
         )
-
-
-def _renamed(tree: Any, names: dict[str, str]) -> Any:
-    """The same arrays, under other names wherever a dict is by weight."""
-    return {names.get(k, k): _renamed(v, names) for k, v in tree.items()} if isinstance(tree, dict) else tree
-
-
-def _kept(fresh: Any, old: Any) -> Any:
-    """The optimizer's state for the weights trained now: the old one where it is of the same shape."""
-    if isinstance(fresh, dict) and isinstance(old, dict):
-        return {key: _kept(value, old[key]) if key in old else value for key, value in fresh.items()}
-    return old if np.shape(old) == np.shape(fresh) else fresh

@@ -30,13 +30,13 @@ class RMSprop(Optimizer):
     epsilon: float = setting(not_negative, default=1e-7)
     centered: bool = setting(flag, default=False)
 
-    order = (("velocity",), ("momentum",), ("average_gradient",))
+    _lamina_order = (("velocity",), ("momentum",), ("average_gradient",))
 
-    def slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array) -> Arrays:
         used = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
         return {name: jnp.zeros_like(p) for name, is_used in used.items() if is_used}
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         after = {"velocity": self.rho * slots["velocity"] + (1 - self.rho) * g * g}
         v = after["velocity"]
         if self.centered:
@@ -59,12 +59,12 @@ class Adagrad(Optimizer):
     initial_accumulator_value: float = setting(not_negative, default=0.1)
     epsilon: float = setting(not_negative, default=1e-7)
 
-    order = (("accumulator",),)
+    _lamina_order = (("accumulator",),)
 
-    def slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array) -> Arrays:
         return {"accumulator": jnp.full_like(p, self.initial_accumulator_value)}
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         a = slots["accumulator"] + g * g
         return p - lr * g / jnp.sqrt(a + self.epsilon), {"accumulator": a}
 
@@ -81,12 +81,12 @@ class Adadelta(Optimizer):
     rho: float = setting(rate, default=0.95)
     epsilon: float = setting(not_negative, default=1e-7)
 
-    order = (("accumulated_grad", "accumulated_delta_var"),)
+    _lamina_order = (("accumulated_grad", "accumulated_delta_var"),)
 
-    def slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array) -> Arrays:
         return {"accumulated_grad": jnp.zeros_like(p), "accumulated_delta_var": jnp.zeros_like(p)}
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         x = slots["accumulated_delta_var"]
         a = self.rho * slots["accumulated_grad"] + (1 - self.rho) * g * g
         d = jnp.sqrt(x + self.epsilon) * g / jnp.sqrt(a + self.epsilon)
@@ -114,13 +114,13 @@ class Adafactor(Optimizer):
     clip_threshold: float = setting(above_zero, default=1.0)
     relative_step: bool = setting(flag, default=True)
 
-    order = (("r", "c", "velocity"),)
+    _lamina_order = (("r", "c", "velocity"),)
 
-    def slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array) -> Arrays:
         rows, columns = (p.shape[:-1], (*p.shape[:-2], p.shape[-1])) if p.ndim > 1 else ((), ())
         return {"r": jnp.zeros(rows, p.dtype), "c": jnp.zeros(columns, p.dtype), "velocity": jnp.zeros_like(p)}
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         past = 1 - t**self.beta_2_decay
         square = g * g + self.epsilon_1
         r, c = slots["r"], slots["c"]
@@ -161,12 +161,12 @@ class Ftrl(Optimizer):
     l2_shrinkage_regularization_strength: float = setting(not_negative, default=0.0)
     beta: float = setting(number, default=0.0)
 
-    order = (("accumulator", "linear"),)
+    _lamina_order = (("accumulator", "linear"),)
 
-    def slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array) -> Arrays:
         return {"accumulator": jnp.full_like(p, self.initial_accumulator_value), "linear": jnp.zeros_like(p)}
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         n, z = slots["accumulator"] + g * g, slots["linear"]
         power, old_power = n**-self.learning_rate_power, slots["accumulator"] ** -self.learning_rate_power
         z = z + g + 2 * self.l2_shrinkage_regularization_strength * p - (power - old_power) / lr * p

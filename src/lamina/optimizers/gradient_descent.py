@@ -11,7 +11,7 @@ from lamina._base.settings import setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import learning_rate
+from lamina.optimizers.state import RateSetting, learning_rate
 
 
 @registry.add()
@@ -26,16 +26,16 @@ class SGD(Optimizer):
             initialization and momentum in deep learning").
     """
 
-    learning_rate: Any = setting(learning_rate, default=0.01)
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.01)
     momentum: float = setting(rate, default=0.0)
     nesterov: bool = setting(flag, default=False)
 
-    order = (("momentum",),)
+    _lamina_order = (("momentum",),)
 
-    def slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array) -> Arrays:
         return {"momentum": jnp.zeros_like(p)} if self.momentum else {}
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         if not self.momentum:
             return p - lr * g, slots
         m = self.momentum * slots["momentum"] - lr * g
@@ -60,12 +60,12 @@ class Lion(Optimizer):
     beta_1: float = setting(_lion_beta_1, default=0.9)
     beta_2: float = setting(rate, default=0.99)
 
-    order = (("momentum",),)
+    _lamina_order = (("momentum",),)
 
-    def slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array) -> Arrays:
         return {"momentum": jnp.zeros_like(p)}
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         m, beta_1, beta_2 = slots["momentum"], jnp.asarray(self.beta_1, t.dtype), jnp.asarray(self.beta_2, t.dtype)
         direction = jnp.sign(beta_1 * m + (1 - beta_1) * g)
         return p - lr * direction, {"momentum": beta_2 * m + (1 - beta_2) * g}

@@ -60,11 +60,9 @@ class LossScaleOptimizer(Optimizer):
         self._lamina.arrays = inner._lamina.arrays
         self.name = name or to_snake_case(type(self).__name__)
 
-    def without_arrays(self) -> Self:
-        twin = copy.copy(self)
-        twin._lamina.compiled = twin._lamina.owner = None
-        twin.inner_optimizer = self.inner_optimizer.without_arrays()
-        twin._lamina.arrays = twin.inner_optimizer._lamina.arrays
+    def _lamina_without_arrays(self, names: dict[str, str]) -> Self:
+        twin = super()._lamina_without_arrays(names)
+        twin.inner_optimizer = self.inner_optimizer._lamina_without_arrays(names)
         return twin
 
     def get_config(self) -> dict[str, Any]:
@@ -75,17 +73,24 @@ class LossScaleOptimizer(Optimizer):
             "dynamic_growth_steps": self.dynamic_growth_steps,
         }
 
-    def init(self, params: Arrays) -> State:
-        return {
-            **self.inner_optimizer.init(params),
-            "step_counter": jnp.zeros((), jnp.int32),
-            "dynamic_scale": jnp.array(self.initial_scale, jnp.float32),
-        }
+    def build(self, variables: Iterable[Weight]) -> None:
+        variables = list(variables)
+        self.inner_optimizer.build(variables)
+        self._lamina.weights = tuple(variables)
+        self._lamina_arrays = {**self._own(), **self.inner_optimizer._lamina.arrays}
 
-    def scale(self, loss: Array, state: State) -> Array:
-        return loss.astype(wide(loss.dtype)) * self._scale_of(state).astype(wide(loss.dtype))
+    def _lamina_init(self, params: Arrays) -> State:
+        return {**self.inner_optimizer._lamina_init(params), **self._own()}
 
-    def update(
+    def _own(self) -> State:
+        counter, scale = jnp.zeros((), jnp.int32), jnp.array(self.initial_scale, jnp.float32)
+        return {"step_counter": counter, "dynamic_scale": scale}
+
+    def _lamina_scale(self, loss: Array, state: State) -> Array:
+        scale: Array = state.get("dynamic_scale", jnp.float32(self.initial_scale))
+        return loss.astype(wide(loss.dtype)) * scale.astype(wide(loss.dtype))
+
+    def _lamina_update(
         self, grads: Arrays, params: Arrays, state: State, decay: dict[str, bool] | None = None
     ) -> tuple[Arrays, State]:
         scale = state["dynamic_scale"]
@@ -93,7 +98,7 @@ class LossScaleOptimizer(Optimizer):
         finite = jnp.isfinite(sum(jnp.sum(g).astype(scale.dtype) for g in grads.values()))  # half the time of `all`
         params, state = lax.cond(
             finite,
-            lambda: self.inner_optimizer.update(grads, params, state, decay),
+            lambda: self.inner_optimizer._lamina_update(grads, params, state, decay),
             lambda: (params, state),
         )
         count = state["step_counter"] + 1
@@ -102,22 +107,18 @@ class LossScaleOptimizer(Optimizer):
         state["step_counter"] = jnp.where(finite & ~full, count, 0)
         return params, state
 
-    def _scale_of(self, state: State) -> Array:
-        scale: Array = state.get("dynamic_scale", jnp.float32(self.initial_scale))
-        return scale
-
     # The arrays are the inner optimizer's, with two of its own beside them.
 
     @property
-    def state(self) -> State | None:
-        return self.inner_optimizer.state
+    def _lamina_arrays(self) -> State | None:
+        return self.inner_optimizer._lamina_arrays
 
-    @state.setter
-    def state(self, state: State | None) -> None:
-        self.inner_optimizer.state = state
+    @_lamina_arrays.setter
+    def _lamina_arrays(self, arrays: State | None) -> None:
+        self.inner_optimizer._lamina_arrays = arrays
         self._lamina.arrays = self.inner_optimizer._lamina.arrays
 
-    @property  # type: ignore[misc]
+    @property
     def learning_rate(self) -> Any:
         return self.inner_optimizer.learning_rate
 
@@ -143,11 +144,11 @@ class LossScaleOptimizer(Optimizer):
         own += [StateWeight(self, name) for name in ("step_counter", "dynamic_scale") if self.built]
         return own + self.inner_optimizer.variables
 
-    def finalize(self, params: Arrays, state: State) -> Arrays:
-        return self.inner_optimizer.finalize(params, state)
+    def _lamina_finalize(self, params: Arrays, state: State) -> Arrays:
+        return self.inner_optimizer._lamina_finalize(params, state)
 
-    def excludes(self, weight_path: str) -> bool:
-        return self.inner_optimizer.excludes(weight_path)
+    def _lamina_excludes(self, weight_path: str) -> bool:
+        return self.inner_optimizer._lamina_excludes(weight_path)
 
     def exclude_from_weight_decay(
         self, var_list: Iterable[Weight] | None = None, var_names: Iterable[str] | None = None

@@ -12,7 +12,7 @@ from lamina._base.settings import setting
 from lamina._base.weight import Array, Weight
 from lamina.dtypes import wide
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import learning_rate
+from lamina.optimizers.state import RateSetting, learning_rate
 
 
 def _toward(mean: Array, value: Array, beta: float | Array) -> Array:
@@ -27,10 +27,10 @@ class Moments(Optimizer):
     beta_2: float = setting(rate, default=0.999)
     epsilon: float = setting(not_negative, default=1e-7)
 
-    order: ClassVar[tuple[tuple[str, ...], ...]] = (("momentum", "velocity"),)
+    _lamina_order: ClassVar[tuple[tuple[str, ...], ...]] = (("momentum", "velocity"),)
 
-    def slots(self, p: Array) -> Arrays:
-        return {name: jnp.zeros_like(p) for name in self.order[0]}
+    def _lamina_slots(self, p: Array) -> Arrays:
+        return {name: jnp.zeros_like(p) for name in self._lamina_order[0]}
 
 
 @registry.add()
@@ -47,12 +47,12 @@ class Adam(Moments):
 
     amsgrad: bool = setting(flag, default=False)
 
-    order = (("momentum", "velocity"), ("velocity_hat",))
+    _lamina_order = (("momentum", "velocity"), ("velocity_hat",))
 
-    def slots(self, p: Array) -> Arrays:
-        return super().slots(p) | ({"velocity_hat": jnp.zeros_like(p)} if self.amsgrad else {})
+    def _lamina_slots(self, p: Array) -> Arrays:
+        return super()._lamina_slots(p) | ({"velocity_hat": jnp.zeros_like(p)} if self.amsgrad else {})
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         m, v = _toward(slots["momentum"], g, self.beta_1), _toward(slots["velocity"], g * g, self.beta_2)
         after = {"momentum": m, "velocity": v}
         if self.amsgrad:
@@ -69,7 +69,7 @@ class AdamW(Adam):
     AdamW(weight_decay=0.01)
     """
 
-    learning_rate: Any = setting(learning_rate, default=0.001)
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
     weight_decay: float = setting(not_negative, default=0.004)
 
 
@@ -82,9 +82,9 @@ class Adamax(Moments):
     Adamax(beta_1=0.95)
     """
 
-    order = (("momentum", "norm"),)
+    _lamina_order = (("momentum", "norm"),)
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         m = _toward(slots["momentum"], g, self.beta_1)
         u = jnp.maximum(self.beta_2 * slots["norm"], jnp.abs(g))
         return p - lr * m / ((1 - self.beta_1**t) * (u + self.epsilon)), {"momentum": m, "norm": u}
@@ -106,7 +106,7 @@ class Nadam(Moments):
     Nadam(learning_rate=0.002)
     """
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         beta_1, beta_2 = jnp.asarray(self.beta_1, t.dtype), jnp.asarray(self.beta_2, t.dtype)
         m, v = _toward(slots["momentum"], g, beta_1), _toward(slots["velocity"], g * g, beta_2)
         now, ahead = (beta_1 * (1 - 0.5 * 0.96**step) for step in (t, t + 1))
@@ -136,7 +136,7 @@ class Lamb(Moments):
     Lamb(epsilon=1e-06)
     """
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         m, v = _toward(slots["momentum"], g, self.beta_1), _toward(slots["velocity"], g * g, self.beta_2)
         r = m / (1 - self.beta_1**t) / (jnp.sqrt(v / (1 - self.beta_2**t)) + self.epsilon)
         size, length = jnp.sqrt(jnp.sum(p * p)), jnp.sqrt(jnp.sum(r * r))

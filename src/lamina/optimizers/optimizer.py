@@ -1,25 +1,27 @@
-"""The base of all optimizers: maps the formula for one array over a model's, with clipping, decay and averages."""
+"""The base of all optimizers: one step of all weights, with clipping, decay and averages, and what the user calls."""
 
 from __future__ import annotations
 
+import copy
 import re
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, overload
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base import settings
+from lamina import initializers
 from lamina._base.converters import above_zero, flag, integer, not_negative, optional, positive, rate
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
-from lamina._base.settings import Configured, setting
-from lamina._base.spelling import to_snake_case
+from lamina._base.settings import serialize, setting
+from lamina._base.shapes import Shape
+from lamina._base.spelling import free_name, to_snake_case
 from lamina._base.weight import Array, Weight
-from lamina.dtypes import wide
+from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError
-from lamina.optimizers.state import OptimizerState, State, Stateful, learning_rate
+from lamina.optimizers.state import RateSetting, State, Stateful, StateWeight, learning_rate, rate_in, renamed
 
 Arrays = dict[str, Array]
 
@@ -36,48 +38,55 @@ def _sum_of_squares(g: Array) -> Array:
     return jnp.sum(g * g)
 
 
-class Optimizer(Stateful, Configured):
-    """Subclass it and write `step` for one array, and `slots` if the formula remembers anything.
+class Optimizer(Stateful):
+    """Subclass it and write `update_step` for one weight, and `build` if the formula remembers anything of a weight.
 
-    In `step` all arrays are of one dtype, at least float32, whatever dtype the weights have; so are the slots.
+    In `update_step` the gradient, the weight and its variables are of one dtype, at least float32, whatever dtype the
+    model's weights have. In `fit` it runs compiled, on a copy of the optimizer that holds the arrays of the step.
 
-    >>> class SignDescent(Optimizer):
-    ...     def step(self, g, p, slots, lr, t):
-    ...         return p - lr * jnp.sign(g), slots
-    >>> sign = SignDescent(learning_rate=0.5)
-    >>> params = {"w": jnp.array([1.0, -1.0])}
-    >>> params, state = sign.update({"w": jnp.array([3.0, -2.0])}, params, sign.init(params))
-    >>> print(params["w"])
-    [ 0.5 -0.5]
+    >>> class Momentum(Optimizer):
+    ...     def __init__(self, learning_rate=0.5, momentum=0.5, **kwargs):
+    ...         super().__init__(learning_rate=learning_rate, **kwargs)
+    ...         self.momentum = momentum
+    ...     def build(self, variables):
+    ...         super().build(variables)
+    ...         self.moments = {v.path: self.add_variable_from_reference(v, "moment") for v in variables}
+    ...     def update_step(self, gradient, variable, learning_rate):
+    ...         moment = self.moments[variable.path]
+    ...         moment.assign(self.momentum * moment - learning_rate * gradient)
+    ...         variable.assign_add(moment)
+    >>> w, own = Weight(jnp.array([1.0, -1.0]), name="w"), Momentum()
+    >>> own.apply([jnp.array([3.0, -2.0])], [w])
+    >>> print(w.numpy())
+    [-0.5  0. ]
 
     Args:
-        learning_rate: a number, a schedule, or a function of the step.
-        weight_decay: the share of a weight, times the learning rate, that is taken off it before each update.
+        learning_rate: a number, a schedule, a function of the step, or a function without arguments.
+        weight_decay: the share of a weight, times the learning rate, that is subtracted from it before each update.
         clipnorm: the largest norm that the gradient of one weight may have; a larger one is scaled down to it.
-        clipvalue: the largest size of each number in a gradient.
+        clipvalue: the largest absolute value of each number in a gradient; larger ones are set to it.
         global_clipnorm: the largest norm of all gradients together.
-        use_ema: average the weights over time, and take the averages for weights at the end of `fit`.
+        use_ema: keep an exponential moving average of each weight, and set the weights to it at the end of `fit`.
         ema_momentum: the weight of the old average: `average = ema_momentum * average + (1 - ema_momentum) * weight`.
-        ema_overwrite_frequency: take the averages for weights every so many steps as well.
+        ema_overwrite_frequency: set the weights to their averages every so many steps as well.
         loss_scale_factor: the loss is multiplied by it, and gradients divided, so that float16 does not lose them.
         gradient_accumulation_steps: update only every so many steps, with the mean of their gradients.
+        name: the optimizer's name, with which the paths of its variables begin.
     """
 
-    learning_rate: Any = setting(learning_rate, default=0.001)
-    weight_decay: float | None = setting(optional(not_negative), default=None, kw_only=True)
-    clipnorm: float | None = setting(optional(not_negative), default=None, kw_only=True)
-    clipvalue: float | None = setting(optional(not_negative), default=None, kw_only=True)
-    global_clipnorm: float | None = setting(optional(not_negative), default=None, kw_only=True)
-    use_ema: bool = setting(flag, default=False, kw_only=True)
-    ema_momentum: float = setting(rate, default=0.99, kw_only=True)
-    ema_overwrite_frequency: int | None = setting(optional(positive), default=None, kw_only=True)
-    loss_scale_factor: float | None = setting(optional(above_zero), default=None, kw_only=True)
-    gradient_accumulation_steps: int | None = setting(optional(_several), default=None, kw_only=True)
-    name: Any = setting(default=None, kw_only=True)
+    _lamina_learning_rate: RateSetting = setting(learning_rate, default=0.001, alias="learning_rate")
+    weight_decay: float | None = setting(optional(not_negative), default=None)
+    clipnorm: float | None = setting(optional(not_negative), default=None)
+    clipvalue: float | None = setting(optional(not_negative), default=None)
+    global_clipnorm: float | None = setting(optional(not_negative), default=None)
+    use_ema: bool = setting(flag, default=False)
+    ema_momentum: float = setting(rate, default=0.99)
+    ema_overwrite_frequency: int | None = setting(optional(positive), default=None)
+    loss_scale_factor: float | None = setting(optional(above_zero), default=None)
+    gradient_accumulation_steps: int | None = setting(optional(_several), default=None)
+    name: str | None = setting(default=None)
 
     _lamina_module: ClassVar[str | None] = "keras.optimizers"
-    _lamina: OptimizerState = setting(init=False)
-    _lamina_state: ClassVar[type[settings.State]] = OptimizerState
     _lamina_instead: ClassVar[dict[str, str]] = {
         "lr": "Type learning_rate= for it.",
         "decay": "Type learning_rate=optimizers.schedules.InverseTimeDecay(0.01, decay_steps=1, decay_rate=...), "
@@ -97,7 +106,9 @@ class Optimizer(Stateful, Configured):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        return {**config, "learning_rate": self.rate_config()} if "learning_rate" in config else config
+        return (
+            {**config, "learning_rate": serialize(self._lamina.learning_rate)} if "learning_rate" in config else config
+        )
 
     def __repr__(self) -> str:
         usual = {name: field.default for name, field in self._lamina_fields.items()}
@@ -105,40 +116,123 @@ class Optimizer(Stateful, Configured):
         given = self._lamina.arguments or usual
         shown = {name: getattr(self, name, value) for name, value in given.items()}
         if "learning_rate" in shown:
-            shown["learning_rate"] = self._lamina.schedule or self._lamina.source or float(f"{self.rate_config():.7g}")
+            rate = self._lamina.learning_rate
+            shown["learning_rate"] = rate if callable(rate) else float(f"{rate:.7g}")
         changed = [f"{name}={value!r}" for name, value in shown.items() if name not in usual or usual[name] != value]
         return f"{type(self).__name__}({', '.join(changed)})"
 
-    # What an optimizer's author writes.
+    # What an optimizer's author writes, and what that code calls.
 
-    def slots(self, p: Array) -> Arrays:
-        """What the formula remembers of one array at the start, by name. `p` is of the dtype that `step` sees."""
+    @user_facing
+    def build(self, variables: Iterable[Weight]) -> None:
+        """Make the state for these weights, if there is none yet. One's own `build` calls this one first."""
+        weights = _by_path(variables)
+        self._lamina.weights = tuple(weights.values())
+        if not self.built:
+            self._lamina_arrays = self._lamina_init({path: weight.value for path, weight in weights.items()})
+
+    def update_step(self, gradient: Array, variable: Weight, learning_rate: Array) -> None:
+        """Assign the new value to `variable`, and to the variables that the formula remembers."""
+        slots, t = self._lamina.arrays["slots"], (self.iterations + 1).astype(gradient.dtype)
+        old = slots[variable.path]
+        value, new = self._lamina_step(gradient, variable.value, old, learning_rate, t)
+        slots[variable.path] = {**old, **new}
+        variable.assign(value)
+
+    @user_facing
+    def add_variable(
+        self,
+        shape: Shape,
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "none",
+        layout: None = None,
+        name: str | None = None,
+    ) -> Weight:
+        """A variable of the optimizer's own, which `update_step` may assign to; call it in `build`."""
+        own = self._lamina.arrays.setdefault("own", {})
+        return _added(self, own, ("own",), name or "variable", shape, initializer, dtype or floatx())
+
+    @user_facing
+    def add_variable_from_reference(
+        self, reference_variable: Weight, name: str | None = None, initializer: Any = "zeros"
+    ) -> Weight:
+        """A variable of the shape of a weight, in which `update_step` remembers something of it; call it in `build`."""
+        path, dtype = reference_variable.path, wide(reference_variable.dtype)  # 16 bits would round means to nothing
+        slots = self._lamina.arrays.get("slots", {}).get(path, {})
+        return _added(self, slots, ("slots", path), name or "var", reference_variable.shape, initializer, dtype)
+
+    @overload
+    def add_optimizer_variables(
+        self, trainable_variables: Iterable[Weight], name: str, initializer: Any = ...
+    ) -> list[Weight]: ...
+
+    @overload
+    def add_optimizer_variables(
+        self, trainable_variables: Iterable[Weight], name: list[str] | tuple[str, ...], initializer: Any = ...
+    ) -> tuple[list[Weight], ...]: ...
+
+    def add_optimizer_variables(
+        self, trainable_variables: Iterable[Weight], name: str | list[str] | tuple[str, ...], initializer: Any = "zeros"
+    ) -> list[Weight] | tuple[list[Weight], ...]:
+        """`add_variable_from_reference` for each weight; for a list of names a list of variables for each."""
+        names = [name] if isinstance(name, str) else list(name)
+        fills = initializer if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
+        rows = [
+            [self.add_variable_from_reference(weight, each, fill) for each, fill in zip(names, fills, strict=True)]
+            for weight in trainable_variables
+        ]
+        lists = tuple([row[place] for row in rows] for place in range(len(names)))
+        return lists[0] if isinstance(name, str) else lists
+
+    def assign(self, variable: Weight, value: Any) -> None:
+        """`variable.assign(value)`."""
+        variable.assign(value)
+
+    def assign_add(self, variable: Weight, value: Any) -> None:
+        """`variable.assign_add(value)`."""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable: Weight, value: Any) -> None:
+        """`variable.assign_sub(value)`."""
+        variable.assign_sub(value)
+
+    def _get_variable_index(self, variable: Weight) -> int:
+        """The place of a weight in the list that `build` was given; Keras's own optimizers look it up so."""
+        return self._lamina.paths.index(variable.path)
+
+    # The built-in formulas, as pure functions of one array and its slots.
+
+    def _lamina_slots(self, p: Array) -> Arrays:
+        """The slots of one array at the start, by name. `p` is of the dtype that `_lamina_step` sees."""
         return {}
 
-    def step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         """One array and its slots after step `t` (1, 2, ...), from its gradient `g` and the learning rate `lr`."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method step(self, g, p, slots, lr, t).")
+        raise NotImplementedError(
+            f"{type(self).__name__} needs a method update_step(self, gradient, variable, learning_rate)."
+        )
 
-    # Pure functions, for use inside a compiled program.
+    # Pure functions of all arrays, for use inside a compiled program.
 
-    def init(self, params: Arrays) -> State:
+    def _lamina_init(self, params: Arrays) -> State:
         """The state before the first step, for arrays by path."""
         state: State = {"iteration": jnp.zeros((), jnp.int32)}
         if self._lamina.schedule is None:
             state["learning_rate"] = jnp.array(self.learning_rate, wide())
         params = {path: p.astype(wide(p.dtype)) for path, p in params.items()}  # 16 bits would round means to nothing
-        state["slots"] = {path: self.slots(p) for path, p in params.items()}
+        state["slots"] = {path: self._lamina_slots(p) for path, p in params.items()}
         if self.use_ema:
             state["average"] = {path: jnp.zeros_like(p) for path, p in params.items()}
         if self.gradient_accumulation_steps:
             state["accumulator"] = {path: jnp.zeros_like(p) for path, p in params.items()}
         return state
 
-    def scale(self, loss: Array, state: State) -> Array:
-        """The loss times what `update` divides the gradients by."""
+    def _lamina_scale(self, loss: Array, state: State) -> Array:
+        """The loss times what `_lamina_update` divides the gradients by."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    def update(
+    def _lamina_update(
         self, grads: Arrays, params: Arrays, state: State, decay: dict[str, bool] | None = None
     ) -> tuple[Arrays, State]:
         """One step: the new parameters and the new state.
@@ -149,90 +243,43 @@ class Optimizer(Stateful, Configured):
             decay: which weights decay; all but those of `exclude_from_weight_decay` unless given.
         """
         step, every = state["iteration"], self.gradient_accumulation_steps
-        after = {**state, "iteration": step + 1}
-        lr, t = self._rate(state), step // every if every else step
-        decay = {path: not self.excludes(path) for path in params} if decay is None else decay
+        lr = rate_in(self, state)
+        decays = {path: not self._lamina_excludes(path) for path in params} if decay is None else decay
         grads = {path: g.astype(wide(g.dtype)) for path, g in grads.items()}
         if self.loss_scale_factor is not None:
             grads = {path: g / self.loss_scale_factor for path, g in grads.items()}
 
-        def move(grads: Arrays) -> tuple[Arrays, Any]:
-            return self._moved(self._clipped(grads), params, state["slots"], lr, t + 1, decay)
+        def move(grads: Arrays) -> tuple[Arrays, State]:
+            return _moved(self, _clipped(self, grads), params, state, lr, decays)
 
         if every:
             total = {path: g + state["accumulator"][path] for path, g in grads.items()}
             held = {**state["accumulator"], **total}
-            params, after["slots"], after["accumulator"] = lax.cond(
+            params, changed, accumulator = lax.cond(
                 (step + 1) % every == 0,
                 lambda: (*move({path: g / every for path, g in total.items()}), jax.tree.map(jnp.zeros_like, held)),
-                lambda: (params, state["slots"], held),
+                lambda: (params, {part: state[part] for part in ("slots", "own") if part in state}, held),
             )
+            changed["accumulator"] = accumulator
         else:
-            params, after["slots"] = move(grads)
+            params, changed = move(grads)
         if self.use_ema:
-            params, average = self._averaged(params, state["average"], t)
-            after["average"] = {**state["average"], **average}
-        return params, after
+            params, average = _averaged(self, params, state["average"], step // every if every else step)
+            changed["average"] = {**state["average"], **average}
+        return params, {**state, **changed, "iteration": step + 1}
 
-    def finalize(self, params: Arrays, state: State) -> Arrays:
+    def _lamina_finalize(self, params: Arrays, state: State) -> Arrays:
         """The parameters at the end of training: with `use_ema` their averages, as copies."""
         if not self.use_ema:
             return params
         return {path: jnp.array(state["average"][path], p.dtype, copy=True) for path, p in params.items()}
 
-    def excludes(self, weight_path: str) -> bool:
+    def _lamina_excludes(self, weight_path: str) -> bool:
         """Whether `exclude_from_weight_decay` named this weight."""
         named = self._lamina.excluding is not None and self._lamina.excluding.search(weight_path) is not None
         return named or weight_path in self._lamina.excluded
 
-    def _clipped(self, grads: Arrays) -> Arrays:
-        if self.clipnorm:
-            norms = {path: jnp.sqrt(_sum_of_squares(g)) for path, g in grads.items()}
-            return {path: g * (self.clipnorm / jnp.maximum(norms[path], self.clipnorm)) for path, g in grads.items()}
-        if self.global_clipnorm:
-            widest = max((g.dtype for g in grads.values()), key=lambda dtype: dtype.itemsize)
-            norm = jnp.sqrt(sum(_sum_of_squares(g).astype(widest) for g in grads.values()))
-            share = self.global_clipnorm / jnp.maximum(norm, self.global_clipnorm)
-            share = jnp.where(jnp.isfinite(norm), share, jnp.nan)  # nothing of a broken step may look sound
-            return {path: g * share.astype(g.dtype) for path, g in grads.items()}
-        if self.clipvalue:
-            return {path: jnp.clip(g, -self.clipvalue, self.clipvalue) for path, g in grads.items()}
-        return grads
-
-    def _moved(
-        self, grads: Arrays, params: Arrays, slots: dict[str, Arrays], lr: Array, t: Array, decay: dict[str, bool]
-    ) -> tuple[Arrays, dict[str, Arrays]]:
-        """Each array that has a gradient after its decay and its step, in the dtype that it had."""
-        params, slots = dict(params), dict(slots)
-        for path, g in grads.items():
-            stored, dtype = params[path], g.dtype
-            p, rate = stored.astype(dtype), lr.astype(dtype)
-            if self.weight_decay and decay.get(path, True):
-                p = p - p * (self.weight_decay * rate)
-            p, slots[path] = self.step(g, p, slots[path], rate, t.astype(dtype))
-            params[path] = p.astype(stored.dtype)
-        return params, slots
-
-    def _averaged(self, params: Arrays, average: Arrays, t: Array) -> tuple[Arrays, Arrays]:
-        momentum = jnp.where(t == 0, 0.0, self.ema_momentum)  # the first step's weights start the average
-        new = {}
-        for path, p in params.items():
-            share = momentum.astype(average[path].dtype)
-            new[path] = share * average[path] + (1 - share) * p.astype(share.dtype)
-        if self.ema_overwrite_frequency:
-            due = (t + 1) % self.ema_overwrite_frequency == 0
-            params = {path: jnp.where(due, new[path].astype(p.dtype), p) for path, p in params.items()}
-        return params, new
-
     # For the user's own training loop, on weights.
-
-    @user_facing
-    def build(self, variables: Iterable[Weight]) -> None:
-        """Make the state for these weights, if there is none yet."""
-        weights = _by_path(variables)
-        self._lamina.weights = tuple(weights.values())
-        if not self.built:
-            self.state = self.init({path: weight.value for path, weight in weights.items()})
 
     @user_facing
     def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Weight] | None = None) -> None:
@@ -247,7 +294,7 @@ class Optimizer(Stateful, Configured):
         weights = _by_path(self._lamina.weights if trainable_variables is None else trainable_variables)
         arrays = _gradients(list(grads), weights)
         if not self.built or not self._lamina.weights:
-            self.build(weights.values())
+            self.build(list(weights.values()))
         unknown = [path for path in weights if path not in self._lamina.arrays["slots"]]
         if unknown:
             raise ArgumentError(
@@ -256,8 +303,8 @@ class Optimizer(Stateful, Configured):
             )
         params = {path: weight.value for path, weight in weights.items()}
         if self._lamina.compiled is None:
-            self._lamina.compiled = jax.jit(self.update)
-        params, self.state = self._lamina.compiled(arrays, params, self.state)
+            self._lamina.compiled = jax.jit(self._lamina_update)
+        params, self._lamina_arrays = self._lamina.compiled(arrays, params, self._lamina_arrays)
         for path, weight in weights.items():
             weight.value = params[path] if weight.constraint is None else weight.constraint(params[path])
 
@@ -270,34 +317,114 @@ class Optimizer(Stateful, Configured):
 
     def scale_loss(self, loss: Array) -> Array:
         """The loss to take gradients of, for `apply`."""
-        return self.scale(loss, self._lamina.arrays)
+        return self._lamina_scale(loss, self._lamina.arrays)
 
     @user_facing
     def finalize_variable_values(self, var_list: Iterable[Weight]) -> None:
         """With `use_ema`, set weights to their averages."""
         weights = _by_path(var_list)
-        for path, value in self.finalize({path: w.value for path, w in weights.items()}, self._lamina.arrays).items():
+        params = {path: weight.value for path, weight in weights.items()}
+        for path, value in self._lamina_finalize(params, self._lamina.arrays).items():
             weights[path].value = value
 
     @user_facing
     def exclude_from_weight_decay(
         self, var_list: Iterable[Weight] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
-        """Let some weights not decay; from the next `fit` on.
+        """Name the weights that do not decay; it counts from the next `fit` on.
 
         >>> from lamina.optimizers import AdamW
-        >>> adam = AdamW()
+        >>> adam, bias = AdamW(weight_decay=0.5), Weight(jnp.ones(2), path="dense/bias")
         >>> adam.exclude_from_weight_decay(var_names=["bias", "gamma|beta"])
-        >>> adam.excludes("dense/bias"), adam.excludes("dense/kernel")
-        (True, False)
+        >>> adam.apply([jnp.zeros(2)], [bias])
+        >>> print(bias.numpy())
+        [1. 1.]
 
         Args:
-            var_names: patterns that are looked for in a weight's path, which is its layer's name and its own.
+            var_list: weights.
+            var_names: patterns that are searched in a weight's path, which is its layer's name and its own.
         """
         if isinstance(var_names, str):
             raise ArgumentError(f"var_names: expected a list of names, got {var_names!r}; type [{var_names!r}].")
         self._lamina.excluded = tuple(weight.path for weight in var_list or ())
         self._lamina.excluding = re.compile("|".join(var_names)) if var_names else None
+
+
+def rebuild(optimizer: Optimizer, weights: Sequence[Weight]) -> None:
+    """Make the state for the weights that are trained now, with the old arrays where they are of the same shape."""
+    old, optimizer._lamina_arrays = optimizer._lamina_arrays, None
+    optimizer.build(list(weights))
+    if old is not None:
+        optimizer._lamina_arrays = _kept(optimizer._lamina_arrays, old)
+
+
+def _kept(fresh: Any, old: Any) -> Any:
+    if isinstance(fresh, dict) and isinstance(old, dict):
+        return {key: _kept(value, old[key]) if key in old else value for key, value in fresh.items()}
+    return old if jnp.shape(old) == jnp.shape(fresh) else fresh
+
+
+def _added(
+    optimizer: Optimizer, held: Arrays, place: tuple[str, ...], name: str, shape: Shape, initializer: Any, dtype: Any
+) -> Weight:
+    """A new variable, whose array stands in `held`, which stands at `place` in the optimizer's arrays."""
+    if not optimizer.built:
+        raise ArgumentError(
+            f"{type(optimizer).__name__} adds a variable too early: add it in build, after super().build(variables)."
+        )
+    name = free_name(name, set(held))
+    held[name] = initializers.get(initializer)(tuple(shape), jnp.dtype(dtype), None)
+    optimizer._lamina.added = (*optimizer._lamina.added, (*place, name))
+    return StateWeight(optimizer, *place, name)
+
+
+def _clipped(optimizer: Optimizer, grads: Arrays) -> Arrays:
+    if largest := optimizer.clipnorm:
+        norms = {path: jnp.sqrt(_sum_of_squares(g)) for path, g in grads.items()}
+        return {path: g * (largest / jnp.maximum(norms[path], largest)) for path, g in grads.items()}
+    if largest := optimizer.global_clipnorm:
+        widest = max((g.dtype for g in grads.values()), key=lambda dtype: dtype.itemsize)
+        norm = jnp.sqrt(sum(_sum_of_squares(g).astype(widest) for g in grads.values()))
+        share = largest / jnp.maximum(norm, largest)
+        share = jnp.where(jnp.isfinite(norm), share, jnp.nan)  # after a step that is not finite all weights are NaN
+        return {path: g * share.astype(g.dtype) for path, g in grads.items()}
+    if largest := optimizer.clipvalue:
+        return {path: jnp.clip(g, -largest, largest) for path, g in grads.items()}
+    return grads
+
+
+def _moved(
+    optimizer: Optimizer, grads: Arrays, params: Arrays, state: State, lr: Array, decay: dict[str, bool]
+) -> tuple[Arrays, State]:
+    """The arrays after decay and `update_step`, each in the dtype that it had, and what the optimizer remembers.
+
+    `update_step` runs on a copy of the optimizer that holds the arrays of this step, and on weights that do.
+    """
+    now, names = copy.copy(optimizer), optimizer._lamina.names
+    now._lamina.arrays, now._lamina.source = renamed(state, names), None
+    params = dict(params)
+    for path, g in grads.items():
+        stored, rate, name = params[path], lr.astype(g.dtype), names.get(path, path)
+        p = stored.astype(g.dtype)
+        if optimizer.weight_decay and decay.get(path, True):
+            p = p - p * (optimizer.weight_decay * rate)
+        variable = Weight(p, name=name.rpartition("/")[2], path=name)
+        now.update_step(g, variable, rate)
+        params[path] = variable.value.astype(stored.dtype)
+    after = renamed(now._lamina.arrays, {name: path for path, name in names.items()})
+    return params, {part: after[part] for part in ("slots", "own") if part in after}
+
+
+def _averaged(optimizer: Optimizer, params: Arrays, average: Arrays, t: Array) -> tuple[Arrays, Arrays]:
+    momentum = jnp.where(t == 0, 0.0, optimizer.ema_momentum)  # the first step's weights start the average
+    new = {}
+    for path, p in params.items():
+        share = momentum.astype(average[path].dtype)
+        new[path] = share * average[path] + (1 - share) * p.astype(share.dtype)
+    if optimizer.ema_overwrite_frequency:
+        due = (t + 1) % optimizer.ema_overwrite_frequency == 0
+        params = {path: jnp.where(due, new[path].astype(p.dtype), p) for path, p in params.items()}
+    return params, new
 
 
 def _by_path(weights: Iterable[Weight]) -> dict[str, Weight]:

@@ -10,27 +10,33 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
+import jax
 import jax.numpy as jnp
 
 from lamina._base import settings
+from lamina._base.arguments import Config, Function
 from lamina._base.frames import user_facing
-from lamina._base.settings import serialize
-from lamina._base.weight import Array, Weight
+from lamina._base.settings import Configured, Converted
+from lamina._base.tree import tree_map
+from lamina._base.weight import Array, Weight, unflatten
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, FixedError
 from lamina.optimizers import schedules
 
-State = dict[str, Any]
-"""`iteration`, `learning_rate` unless a schedule gives it, `slots` by path and name, and by path `average` and
-`accumulator` where they are used."""
+State: TypeAlias = dict[str, Any]
+"""`iteration`, `learning_rate` unless a schedule gives it, `slots` by path and name, `own` by name where the author of
+an optimizer added variables that belong to no weight, and by path `average` and `accumulator` where they are used."""
+
+Rate: TypeAlias = float | Function | Config
+RateSetting: TypeAlias = Converted[Rate, float | Function]
 
 
-def learning_rate(value: Any) -> Any:
+def learning_rate(value: object) -> float | Function:
     """A number of at least 0, a schedule, the config of one, or a function."""
     if isinstance(value, dict):
-        return schedules.get(value)
+        return schedules.get(value)  # type: ignore[no-any-return]
     if callable(value) and not isinstance(value, type):
         return value
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
@@ -50,25 +56,42 @@ def _takes_step(function: Callable[..., Any]) -> bool:
 
 @dataclass
 class OptimizerState(settings.State):
-    """What an optimizer knows while it is used: the arrays of the latest pass, and where its rate comes from."""
+    """What an optimizer knows while it is used: the arrays of the latest pass, and what gives the learning rate."""
 
     arrays: State = field(default_factory=lambda: {"iteration": jnp.zeros((), jnp.int32)})
-    schedule: Callable[[Any], Any] | None = None
+    schedule: Function | None = None
     """The function of the step that gives the learning rate, if it is not a number."""
-    source: Callable[[], Any] | None = None
-    """The function of nothing that gives it; it is asked each time that the state is handed out, not in each step."""
-    owner: Callable[[], Any] | None = None
+    source: Function | None = None
+    """The function without arguments that gives it; it is called each time that the state is read, not in each step."""
+    owner: Callable[[], object] | None = None
     """A weak reference to the model that the arrays belong to."""
     weights: tuple[Weight, ...] = ()
     """The weights that `build` was given."""
     paths: tuple[str, ...] = ()
-    """The paths of the weights, in the order in which the slots were made."""
+    """The paths of the weights, in the order in which `build` got them."""
+    names: dict[str, str] = field(default_factory=dict)
+    """In a compiled program, where weights have paths without layers' names: the path that each has outside."""
+    added: tuple[tuple[str, ...], ...] = ()
+    """Where in `arrays` the variables stand that `add_variable` made, in the order in which they were made."""
     excluded: tuple[str, ...] = ()
     """Paths of weights that do not decay."""
     excluding: re.Pattern[str] | None = None
-    """Weights in whose path it is found do not decay."""
-    compiled: Any = None
-    """The compiled `update`, for a training loop of the user's own."""
+    """Weights whose path contains a match do not decay."""
+    compiled: Function | None = None
+    """The compiled update, for a training loop of the user's own."""
+
+    @property
+    def learning_rate(self) -> float | Function:
+        """The function that gives the learning rate, or its value."""
+        return self.schedule or self.source or float(self.arrays["learning_rate"])
+
+    @learning_rate.setter
+    def learning_rate(self, value: float | Function) -> None:
+        if callable(value):
+            self.schedule, self.source = (value, None) if _takes_step(value) else (None, value)
+            self.arrays.pop("learning_rate", None)
+        else:
+            self.arrays["learning_rate"] = jnp.array(value, wide())
 
     def compiled_in(self) -> list[tuple[str, Any]]:
         return [("schedule", self.schedule), ("excluded", self.excluded), ("excluding", self.excluding)]
@@ -84,19 +107,19 @@ class StateWeight(Weight):
         part, *of = keys
         name = "gradient_accumulator" if part == "accumulator" else part
         if of:
-            name = f"{of[0].replace('/', '_')}_{of[1] if part == 'slots' else name}"
+            name = of[0] if part == "own" else f"{of[0].replace('/', '_')}_{of[1] if part == 'slots' else name}"
         self.name, self.path, self.trainable = name, f"{optimizer.name}/{name}", False
-        self.regularizer = self.constraint = None
-        self._optimizer, self._keys = optimizer, keys
+        self.regularizer, self.constraint, self.autocast = None, None, False
+        self.optimizer, self.keys = optimizer, keys
 
     @property
     def value(self) -> Any:
-        return functools.reduce(operator.getitem, self._keys, self._optimizer._lamina.arrays)
+        return functools.reduce(operator.getitem, self.keys, self.optimizer._lamina.arrays)
 
     @value.setter
     def value(self, array: Any) -> None:
-        *parts, last = self._keys
-        functools.reduce(operator.getitem, parts, self._optimizer._lamina.arrays)[last] = array
+        *parts, last = self.keys
+        functools.reduce(operator.getitem, parts, self.optimizer._lamina.arrays)[last] = array
 
     def __eq__(self, other: object) -> Any:
         return self.value == (other.value if isinstance(other, Weight) else other)
@@ -107,51 +130,67 @@ class StateWeight(Weight):
         return f"{super().__repr__()[:-1]}, value={self.numpy()!s}>" if self.shape == () else super().__repr__()
 
 
-class Stateful:
+jax.tree_util.register_pytree_node(StateWeight, lambda weight: ((weight.value,), weight.name), unflatten)  # type: ignore[arg-type]  # an array alone comes back
+
+
+class Stateful(Configured):
     """The part of an optimizer that holds arrays: those of the latest pass."""
 
-    name: str
-    _lamina: OptimizerState
+    name: str | None
     gradient_accumulation_steps: int | None
 
-    order: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    _lamina: OptimizerState = settings.setting(init=False)
+    _lamina_state: ClassVar[type[settings.State]] = OptimizerState
+    _lamina_order: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """The slots' names as Keras's files have them: a group's go together, array by array, before the next group's."""
 
     @property
-    def state(self) -> State | None:
+    def _lamina_arrays(self) -> State | None:
         """All arrays of the latest pass; None before the first, and once it is set to None."""
-        if self._lamina.source is not None:
-            self._lamina.arrays["learning_rate"] = jnp.array(self._lamina.source(), wide())
-        return self._lamina.arrays if self.built else None
+        state = self._lamina
+        if state.source is not None:
+            state.arrays["learning_rate"] = jnp.array(state.source(), wide())
+        return state.arrays if self.built else None
 
-    @state.setter
-    def state(self, state: State | None) -> None:
-        if state is None:
-            rate = {name: self._lamina.arrays[name] for name in ("learning_rate",) if name in self._lamina.arrays}
-            self._lamina.arrays, self._lamina.weights, self._lamina.paths = (
-                {"iteration": jnp.zeros((), jnp.int32), **rate},
-                (),
-                (),
-            )
+    @_lamina_arrays.setter
+    def _lamina_arrays(self, arrays: State | None) -> None:
+        state = self._lamina
+        if arrays is None:
+            rate = {name: state.arrays[name] for name in ("learning_rate",) if name in state.arrays}
+            state.arrays = {"iteration": jnp.zeros((), jnp.int32), **rate}
+            state.weights, state.paths, state.added = (), (), ()
             return
-        if set(self._lamina.paths) != set(state["slots"]):  # dicts come sorted out of a program: keep the first order
-            self._lamina.paths = tuple(state["slots"])
-        self._lamina.arrays = state
+        if set(state.paths) != set(arrays["slots"]):  # dicts come sorted out of a program: keep the first order
+            state.paths = tuple(arrays["slots"])
+        state.arrays = arrays
 
-    def without_arrays(self) -> Self:
-        """A copy that has the settings only: what a compiled program may hold on to."""
+    def _lamina_without_arrays(self, names: dict[str, str]) -> Self:
+        """A copy with the arrays' shapes in their place: what a compiled program may hold on to."""
         twin = copy.copy(self)
-        twin._lamina.compiled = twin._lamina.owner = None
-        twin.state = None
+        twin._lamina.compiled, twin._lamina.owner, twin._lamina.weights, twin._lamina.names = None, None, (), names
+        twin._lamina.arrays = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), self._lamina.arrays)
+        return twin
+
+    def __copy__(self) -> Self:
+        """The variables in the copy's attributes are those of the copy's state."""
+        twin = super().__copy__()
+
+        def moved(leaf: object, place: str) -> object:
+            return StateWeight(twin, *leaf.keys) if isinstance(leaf, StateWeight) else leaf
+
+        for attribute, value in vars(self).items():
+            if attribute != "_lamina":
+                vars(twin)[attribute] = tree_map(moved, value, attribute)
         return twin
 
     @property
     def built(self) -> bool:
+        """Whether the state for the weights was made."""
         return "slots" in self._lamina.arrays
 
     @property
     def learning_rate(self) -> Any:
-        """The learning rate now. Setting it compiles nothing; with a schedule it cannot be set.
+        """The learning rate now, a scalar. Setting it compiles nothing; with a schedule it cannot be set.
 
         >>> from lamina.optimizers import SGD
         >>> sgd = SGD(0.1)
@@ -167,19 +206,24 @@ class Stateful:
 
     @learning_rate.setter
     @user_facing
-    def learning_rate(self, value: Any) -> None:
-        value = learning_rate(value)
-        if callable(value):
-            state, takes_step = self._lamina, _takes_step(value)
-            state.schedule, state.source = (value, None) if takes_step else (None, value)
-            state.arrays.pop("learning_rate", None)
-        elif (followed := self._lamina.schedule or self._lamina.source) is not None:
+    def learning_rate(self, value: Rate) -> None:
+        rate, followed = learning_rate(value), self._lamina.schedule or self._lamina.source
+        if followed is not None and not callable(rate):
             raise FixedError(
                 f"the learning rate of this {type(self).__name__} follows {followed!r}, and cannot "
                 "be set to a number. Make the optimizer with a number if you want to set it later."
             )
-        else:
-            self._lamina.arrays["learning_rate"] = jnp.array(value, wide())
+        self._lamina.learning_rate = rate
+
+    @property
+    def lr(self) -> Any:
+        """The same as `learning_rate`, under the name that older programs use."""
+        return self.learning_rate
+
+    @lr.setter
+    @user_facing
+    def lr(self, value: Rate) -> None:
+        self.learning_rate = value
 
     @property
     def iterations(self) -> Any:
@@ -191,24 +235,22 @@ class Stateful:
     @property
     def variables(self) -> list[Weight]:
         """The arrays of the state in the order of Keras's files, readable and assignable."""
-        state = self._lamina.arrays
-        slots = state.get("slots", {})
+        state, paths = self._lamina.arrays, self._lamina.paths
         found: list[tuple[str, ...]] = [("iteration",)]
         if "learning_rate" in state and self._lamina.source is None:
             found.append(("learning_rate",))
-        found += [(part, path) for part in ("average", "accumulator") if part in state for path in self._lamina.paths]
-        for group in self.order or [tuple(dict.fromkeys(name for path in self._lamina.paths for name in slots[path]))]:
-            found += [("slots", path, name) for path in self._lamina.paths for name in group if name in slots[path]]
-        return [StateWeight(self, *keys) for keys in found]
+        found += [(part, path) for part in ("average", "accumulator") if part in state for path in paths]
+        for group in self._lamina_order:
+            found += [("slots", path, name) for path in paths for name in group if name in state["slots"][path]]
+        return [StateWeight(self, *keys) for keys in (*found, *self._lamina.added)]
 
-    def rate_config(self) -> Any:
-        """The learning rate as plain data."""
-        function = self._lamina.schedule or self._lamina.source
-        return float(self._lamina.arrays["learning_rate"]) if function is None else serialize(function)
 
-    def _rate(self, state: State) -> Array:
-        """The learning rate of this step, () float32."""
-        if self._lamina.schedule is not None:
-            return jnp.asarray(self._lamina.schedule(state["iteration"]), wide())
-        rate: Array = state["learning_rate"]
-        return rate
+def rate_in(optimizer: Stateful, state: State) -> Array:
+    """The learning rate of the step that `state` is about to make, () float32."""
+    schedule = optimizer._lamina.schedule
+    return jnp.asarray(state["learning_rate"] if schedule is None else schedule(state["iteration"]), wide())
+
+
+def renamed(tree: Any, names: dict[str, str]) -> Any:
+    """The same arrays in dicts of their own, under other names wherever a dict is by weight."""
+    return {names.get(k, k): renamed(v, names) for k, v in tree.items()} if isinstance(tree, dict) else tree
