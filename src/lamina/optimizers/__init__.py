@@ -1,39 +1,48 @@
-"""Optimizers, by name or as objects: how the weights follow the gradient."""
+"""Optimizers, by name or as objects: how the weights are changed by their gradients."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from lamina._base.arguments import Config
 from lamina._base.frames import user_facing
 from lamina._base.public import public
+from lamina._base.registry import known
+from lamina._base.settings import serialize
 from lamina.errors import ArgumentError
 from lamina.optimizers import schedules
 from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
 from lamina.optimizers.gradient_descent import SGD, Lion
 from lamina.optimizers.loss_scale import LossScaleOptimizer
 from lamina.optimizers.moments import Adam, Adamax, AdamW, Lamb, Nadam
-from lamina.optimizers.optimizer import Optimizer, registry
+from lamina.optimizers.optimizer import Optimizer
+from lamina.optimizers.optimizer import registry as _registry
 
 __all__ = [
     "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion",
-    "LossScaleOptimizer", "Nadam", "Optimizer", "RMSprop", "get", "schedules",
+    "LossScaleOptimizer", "Nadam", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize",
 ]  # fmt: skip
 
 
 @user_facing
-def get(identifier: Any) -> Optimizer | None:
+def get(identifier: object) -> Optimizer | None:
     """The optimizer for a name, a class, a config or an object; None stays None.
 
     >>> get("rmsprop")
     RMSprop()
     """
-    found = registry.get(identifier)
+    found = _registry.get(identifier)
     if found is not None and not isinstance(found, Optimizer):
         kind = type(found)
         raise ArgumentError(
             f"expected an optimizer such as 'adam' or Adam(0.001), got {found!r} ({kind.__module__}.{kind.__name__})."
         )
     return found
+
+
+@user_facing
+def deserialize(config: Config, custom_objects: dict[str, type[Optimizer]] | None = None) -> Optimizer | None:
+    """The optimizer that `serialize` described; `custom_objects` has the user's own classes by name."""
+    with known(custom_objects):
+        return get(config)
 
 
 public(__name__, __all__)

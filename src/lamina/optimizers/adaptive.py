@@ -1,8 +1,8 @@
-"""Each number in a weight gets a rate of its own, by the size of its past gradients."""
+"""Optimizers with a step size for each number in a weight, which depends on the size of its past gradients."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
@@ -11,6 +11,7 @@ from lamina._base.settings import setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
+from lamina.optimizers.state import Rate, RateSetting, learning_rate
 
 
 @registry.add()
@@ -21,14 +22,29 @@ class RMSprop(Optimizer):
     RMSprop(momentum=0.9)
 
     Args:
-        momentum: adds up steps: `m = momentum * m + step` and `p -= m`.
-        centered: take the square of the gradient's running mean off `v`: a variance in place of a mean square.
+        rho: the share of the old value in the running mean `v`.
+        momentum: above 0, each step also has a share of the last one: `m = momentum * m + step` and `p -= m`.
+        epsilon: a small number in the divisor, so that nothing is divided by 0.
+        centered: subtract the square of the gradient's running mean from `v`, which makes it a variance.
     """
 
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
     rho: float = setting(rate, default=0.9)
     momentum: float = setting(rate, default=0.0)
     epsilon: float = setting(not_negative, default=1e-7)
     centered: bool = setting(flag, default=False)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.001, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7,
+            centered: bool = False, weight_decay: float | None = None, clipnorm: float | None = None,
+            clipvalue: float | None = None, global_clipnorm: float | None = None, use_ema: bool = False,
+            ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None,
+            loss_scale_factor: float | None = None, gradient_accumulation_steps: int | None = None,
+            name: str | None = None,
+        ) -> None: ...
+        # fmt: on
 
     _lamina_order = (("velocity",), ("momentum",), ("average_gradient",))
 
@@ -54,10 +70,26 @@ class Adagrad(Optimizer):
 
     >>> Adagrad(0.1)
     Adagrad(learning_rate=0.1)
+
+    Args:
+        initial_accumulator_value: the value of `a` before the first step.
+        epsilon: a small number in the divisor, so that nothing is divided by 0.
     """
 
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
     initial_accumulator_value: float = setting(not_negative, default=0.1)
     epsilon: float = setting(not_negative, default=1e-7)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7,
+            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
+            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
+            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
+            gradient_accumulation_steps: int | None = None, name: str | None = None,
+        ) -> None: ...
+        # fmt: on
 
     _lamina_order = (("accumulator",),)
 
@@ -76,10 +108,26 @@ class Adadelta(Optimizer):
 
     >>> Adadelta(1.0)
     Adadelta(learning_rate=1.0)
+
+    Args:
+        rho: the share of the old value in the running means.
+        epsilon: a small number under both roots, so that nothing is divided by 0.
     """
 
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
     rho: float = setting(rate, default=0.95)
     epsilon: float = setting(not_negative, default=1e-7)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.001, rho: float = 0.95, epsilon: float = 1e-7,
+            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
+            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
+            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
+            gradient_accumulation_steps: int | None = None, name: str | None = None,
+        ) -> None: ...
+        # fmt: on
 
     _lamina_order = (("accumulated_grad", "accumulated_delta_var"),)
 
@@ -97,22 +145,38 @@ class Adadelta(Optimizer):
 @registry.add()
 class Adafactor(Optimizer):
     """`p -= r * max(epsilon_2, rms(p)) * u / max(1, rms(u) / clip_threshold)`, with `r = min(lr, 1 / sqrt(t))` and
-    `u = g / sqrt(v)`, where `v` is a running mean of `g**2`, which a matrix keeps as those of its rows and its columns
-    (Shazeer and Stern 2018).
+    `u = g / sqrt(v)`, where `v` is a running mean of `g**2`; for a matrix only the running means of its rows and of its
+    columns are kept (Shazeer and Stern 2018).
 
     >>> Adafactor(0.01)
     Adafactor(learning_rate=0.01)
 
     Args:
-        beta_2_decay: the running mean's weight for the past is `1 - t**beta_2_decay`.
-        relative_step: taken for Keras's sake; `r` is as above either way, there too.
+        beta_2_decay: the share of the old value in the running mean is `1 - t**beta_2_decay`.
+        epsilon_1: a small number that is added to `g**2`.
+        epsilon_2: the smallest size of a weight, `rms(p)`, that the step is multiplied by.
+        clip_threshold: the largest root mean square that `u` may have; a larger one is scaled down to it.
+        relative_step: has no effect, as in Keras: `r` is computed as above in both cases.
     """
 
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
     beta_2_decay: float = setting(number, default=-0.8)
     epsilon_1: float = setting(not_negative, default=1e-30)
     epsilon_2: float = setting(not_negative, default=0.001)
     clip_threshold: float = setting(above_zero, default=1.0)
     relative_step: bool = setting(flag, default=True)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.001, beta_2_decay: float = -0.8, epsilon_1: float = 1e-30,
+            epsilon_2: float = 0.001, clip_threshold: float = 1.0, relative_step: bool = True,
+            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
+            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
+            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
+            gradient_accumulation_steps: int | None = None, name: str | None = None,
+        ) -> None: ...
+        # fmt: on
 
     _lamina_order = (("r", "c", "velocity"),)
 
@@ -145,21 +209,41 @@ def _not_positive(value: Any) -> float:
 @registry.add()
 class Ftrl(Optimizer):
     """`p = (clip(z, -l1, l1) - z) / ((n**k + beta) / lr + 2 * l2)`, with `k = -learning_rate_power`, `n` the sum of all
-    `g**2`, and `z` the sum of `g` less what `n` grew by: `(n_new**k - n**k) / lr * p` (McMahan et al. 2013).
+    `g**2`, and `z` the sum of `g - (n_new**k - n**k) / lr * p` (McMahan et al. 2013).
 
     >>> Ftrl(l1_regularization_strength=0.01)
     Ftrl(l1_regularization_strength=0.01)
 
     Args:
+        learning_rate_power: the negative of `k`, at most 0; with 0 the step size stays the same.
+        initial_accumulator_value: the value of `n` before the first step.
+        l1_regularization_strength: `l1`, which makes small weights 0.
+        l2_regularization_strength: `l2`, which makes weights smaller.
         l2_shrinkage_regularization_strength: twice this times `p` is added to the gradient in `z`, but not in `n`.
+        beta: a number that is added to `n**k`.
     """
 
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
     learning_rate_power: float = setting(_not_positive, default=-0.5)
     initial_accumulator_value: float = setting(not_negative, default=0.1)
     l1_regularization_strength: float = setting(not_negative, default=0.0)
     l2_regularization_strength: float = setting(not_negative, default=0.0)
     l2_shrinkage_regularization_strength: float = setting(not_negative, default=0.0)
     beta: float = setting(number, default=0.0)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.001, learning_rate_power: float = -0.5,
+            initial_accumulator_value: float = 0.1, l1_regularization_strength: float = 0.0,
+            l2_regularization_strength: float = 0.0, l2_shrinkage_regularization_strength: float = 0.0,
+            beta: float = 0.0,
+            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
+            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
+            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
+            gradient_accumulation_steps: int | None = None, name: str | None = None,
+        ) -> None: ...
+        # fmt: on
 
     _lamina_order = (("accumulator", "linear"),)
 

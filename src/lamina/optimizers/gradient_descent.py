@@ -1,8 +1,8 @@
-"""Steps down the gradient, or by its sign alone."""
+"""Gradient descent, with momentum or by the sign of the gradient."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
@@ -11,7 +11,7 @@ from lamina._base.settings import setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import RateSetting, learning_rate
+from lamina.optimizers.state import Rate, RateSetting, learning_rate
 
 
 @registry.add()
@@ -22,13 +22,25 @@ class SGD(Optimizer):
     SGD(learning_rate=0.1, momentum=0.9)
 
     Args:
-        nesterov: `p += momentum * m - lr * g` with the new `m` (Sutskever et al. 2013, "On the importance of
-            initialization and momentum in deep learning").
+        momentum: the share of the last step that is added to this one; 0 is plain gradient descent.
+        nesterov: Nesterov momentum: `p += momentum * m - lr * g` with the new `m` (Sutskever et al. 2013, "On the
+            importance of initialization and momentum in deep learning").
     """
 
     _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.01)
     momentum: float = setting(rate, default=0.0)
     nesterov: bool = setting(flag, default=False)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.01, momentum: float = 0.0, nesterov: bool = False,
+            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
+            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
+            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
+            gradient_accumulation_steps: int | None = None, name: str | None = None,
+        ) -> None: ...
+        # fmt: on
 
     _lamina_order = (("momentum",),)
 
@@ -55,10 +67,26 @@ class Lion(Optimizer):
 
     >>> Lion(1e-4)
     Lion(learning_rate=0.0001)
+
+    Args:
+        beta_1: the share of `m` in the direction of a step; the rest is the gradient's.
+        beta_2: the share of the old value in the running mean `m`.
     """
 
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
     beta_1: float = setting(_lion_beta_1, default=0.9)
     beta_2: float = setting(rate, default=0.99)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.001, beta_1: float = 0.9, beta_2: float = 0.99,
+            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
+            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
+            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
+            gradient_accumulation_steps: int | None = None, name: str | None = None,
+        ) -> None: ...
+        # fmt: on
 
     _lamina_order = (("momentum",),)
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import jax.numpy as jnp
 from jax import lax
 
+from lamina._base.arguments import Config
 from lamina._base.converters import above_zero, positive
 from lamina._base.frames import warn
 from lamina._base.settings import serialize
@@ -22,29 +23,36 @@ from lamina.optimizers.state import State, StateWeight
 
 @registry.add()
 class LossScaleOptimizer(Optimizer):
-    """Runs `inner_optimizer` on gradients of a loss that is multiplied by a scale, which finds its own size.
+    """Multiplies the loss by a scale, divides the gradients by it, and lets `inner_optimizer` make the step.
 
-    Where a gradient is not finite the step is left out and the scale halved; after `dynamic_growth_steps` steps
-    without that it is doubled (Micikevicius et al. 2018, "Mixed precision training"). `compile` puts it around the
+    If a gradient is not finite, the step is left out and the scale is halved; after `dynamic_growth_steps` finite steps
+    it is doubled (Micikevicius et al. 2018, "Mixed precision training"). `compile` puts it around the
     optimizer of a `mixed_float16` model. All other settings are the inner optimizer's.
 
     >>> LossScaleOptimizer("adam", initial_scale=1024.0)
     LossScaleOptimizer(inner_optimizer=Adam(), initial_scale=1024.0)
+
+    Args:
+        inner_optimizer: an optimizer, or the name or config of one.
+        initial_scale: the scale before the first step.
+        dynamic_growth_steps: after so many finite steps the scale is doubled.
     """
 
     def __init__(
         self,
-        inner_optimizer: Any,
+        inner_optimizer: str | Optimizer | Config,
         initial_scale: float = 2.0**15,
         dynamic_growth_steps: int = 2000,
         name: str | None = None,
-        **base: Any,
+        **base: object,
     ) -> None:
         for argument, value in base.items():
             if argument not in self._lamina_fields:
                 hint = did_you_mean(argument, ["initial_scale", "dynamic_growth_steps", *self._lamina_fields])
                 raise ArgumentError(f"LossScaleOptimizer has no argument {argument!r}. {hint}")
-            if value != self._lamina_fields[argument].default:  # Keras's old files name all of them
+            if (
+                value != self._lamina_fields[argument].default
+            ):  # older files of Keras have all of them, with their defaults
                 raise ArgumentError(f"LossScaleOptimizer takes no {argument}: give it to the inner optimizer.")
         try:
             inner = registry.get(inner_optimizer)
@@ -52,7 +60,7 @@ class LossScaleOptimizer(Optimizer):
         except LaminaError as error:
             raise type(error)(f"LossScaleOptimizer: {error}") from None
         if not isinstance(inner, Optimizer) or isinstance(inner, LossScaleOptimizer):
-            raise ArgumentError(f"LossScaleOptimizer: expected an optimizer to put it around, got {inner!r}.")
+            raise ArgumentError(f"LossScaleOptimizer: expected an optimizer to wrap, got {inner!r}.")
         if inner.loss_scale_factor is not None:
             warn("LossScaleOptimizer sets the inner optimizer's loss_scale_factor to None: the scale is its own.")
             inner.loss_scale_factor = None
@@ -132,7 +140,7 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def dynamic_scale(self) -> Any:
-        """What the loss is multiplied by now, () float32."""
+        """The number that the loss is multiplied by now, () float32."""
         return StateWeight(self, "dynamic_scale") if self.built else jnp.float32(self.initial_scale)
 
     @property

@@ -1,8 +1,8 @@
-"""Adam and its kin: a running mean of the gradient, over the root of a running mean of its square."""
+"""Adam and the optimizers like it: a running mean of the gradient, divided by a running mean of its size."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +12,7 @@ from lamina._base.settings import setting
 from lamina._base.weight import Array, Weight
 from lamina.dtypes import wide
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import RateSetting, learning_rate
+from lamina.optimizers.state import Rate, RateSetting, learning_rate
 
 
 def _toward(mean: Array, value: Array, beta: float | Array) -> Array:
@@ -21,11 +21,29 @@ def _toward(mean: Array, value: Array, beta: float | Array) -> Array:
 
 
 class Moments(Optimizer):
-    """What Adam and its kin share: two slots, which start at 0, and the numbers that say how slowly they follow."""
+    """The arguments that Adam and the optimizers like it share, and two slots, which start at 0.
 
+    Args:
+        beta_1: the share of the old value in the running mean of the gradients: `m = beta_1 * m + (1 - beta_1) * g`.
+        beta_2: the same for the squares of the gradients, or for their largest absolute value in `Adamax`.
+        epsilon: a small number in the divisor, so that nothing is divided by 0.
+    """
+
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
     beta_1: float = setting(rate, default=0.9)
     beta_2: float = setting(rate, default=0.999)
     epsilon: float = setting(not_negative, default=1e-7)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
+            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
+            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
+            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
+            gradient_accumulation_steps: int | None = None, name: str | None = None,
+        ) -> None: ...
+        # fmt: on
 
     _lamina_order: ClassVar[tuple[tuple[str, ...], ...]] = (("momentum", "velocity"),)
 
@@ -45,7 +63,23 @@ class Adam(Moments):
         amsgrad: divide by the largest `v` so far (Reddi et al. 2018, "On the convergence of Adam and beyond").
     """
 
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
+    beta_1: float = setting(rate, default=0.9)
+    beta_2: float = setting(rate, default=0.999)
+    epsilon: float = setting(not_negative, default=1e-7)
     amsgrad: bool = setting(flag, default=False)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
+            amsgrad: bool = False, weight_decay: float | None = None, clipnorm: float | None = None,
+            clipvalue: float | None = None, global_clipnorm: float | None = None, use_ema: bool = False,
+            ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None,
+            loss_scale_factor: float | None = None, gradient_accumulation_steps: int | None = None,
+            name: str | None = None,
+        ) -> None: ...
+        # fmt: on
 
     _lamina_order = (("momentum", "velocity"), ("velocity_hat",))
 
@@ -67,14 +101,32 @@ class AdamW(Adam):
 
     >>> AdamW(weight_decay=0.01)
     AdamW(weight_decay=0.01)
+
+    Args:
+        weight_decay: the share of a weight, times the learning rate, that is subtracted from it before each step.
     """
 
     _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
     weight_decay: float = setting(not_negative, default=0.004)
+    beta_1: float = setting(rate, default=0.9)
+    beta_2: float = setting(rate, default=0.999)
+    epsilon: float = setting(not_negative, default=1e-7)
+    amsgrad: bool = setting(flag, default=False)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.001, weight_decay: float = 0.004, beta_1: float = 0.9, beta_2: float = 0.999,
+            epsilon: float = 1e-7, amsgrad: bool = False, clipnorm: float | None = None, clipvalue: float | None = None,
+            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
+            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
+            gradient_accumulation_steps: int | None = None, name: str | None = None,
+        ) -> None: ...
+        # fmt: on
 
 
 @registry.add()
-class Adamax(Moments):
+class Adamax(Moments, init=False):
     """`p -= lr / (1 - beta_1**t) * m / (u + epsilon)`, with `m` a running mean of `g` and `u = max(beta_2 * u, |g|)`
     (Kingma and Ba 2014, section 7).
 
@@ -91,13 +143,19 @@ class Adamax(Moments):
 
 
 WARM = np.cumprod([1, *(1 - 0.5 * 0.96 ** np.arange(1, 512))])
-"""Products of Nadam's warm-up up to each step, from step 0 on; after 511 steps they change no more."""
+"""The product of the factors of Nadam's warm-up up to each step, from step 0 on; after 511 steps it stays."""
+
+
+def _product(beta_1: float, t: Array) -> Array:
+    """`u(1) ... u(t)` of Nadam."""
+    warm: Array = jnp.asarray(WARM, t.dtype)
+    return beta_1**t * warm[jnp.minimum(t, len(WARM) - 1).astype(jnp.int32)]
 
 
 @registry.add()
-class Nadam(Moments):
-    """`Adam` with Nesterov momentum: `p -= lr * m_hat / (sqrt(v / (1 - beta_2**t)) + epsilon)`, where `m_hat` looks one
-    step ahead (Dozat 2015).
+class Nadam(Moments, init=False):
+    """`Adam` with Nesterov momentum: `p -= lr * m_hat / (sqrt(v / (1 - beta_2**t)) + epsilon)`, where `m_hat` is the
+    momentum that the next step would have (Dozat 2015).
 
     Momentum warms up: `u(t) = beta_1 * (1 - 0.5 * 0.96**t)`, and `m_hat = u(t + 1) * m / (1 - u(1) ... u(t + 1)) +
     (1 - u(t)) * g / (1 - u(1) ... u(t))`.
@@ -110,25 +168,20 @@ class Nadam(Moments):
         beta_1, beta_2 = jnp.asarray(self.beta_1, t.dtype), jnp.asarray(self.beta_2, t.dtype)
         m, v = _toward(slots["momentum"], g, beta_1), _toward(slots["velocity"], g * g, beta_2)
         now, ahead = (beta_1 * (1 - 0.5 * 0.96**step) for step in (t, t + 1))
-        product = self._product(t)
+        product = _product(self.beta_1, t)
         m_hat = ahead * m / (1 - product * ahead) + (1 - now) * g / (1 - product)
         v_hat = v / (1 - beta_2**t)
         return p - m_hat * lr / (jnp.sqrt(v_hat) + self.epsilon), {"momentum": m, "velocity": v}
 
     @property
     def variables(self) -> list[Weight]:
-        """With the product of all `u` as the last, which follows from the iteration alone."""
-        product = self._product(jnp.asarray(self.iterations, wide()))
+        """The last one is the product of all `u`, which is computed from the iteration."""
+        product = _product(self.beta_1, jnp.asarray(self.iterations, wide()))
         return [*super().variables, Weight(product, name="u_product", path=f"{self.name}/u_product", trainable=False)]
-
-    def _product(self, t: Array) -> Array:
-        """`u(1) ... u(t)`."""
-        warm: Array = jnp.asarray(WARM, t.dtype)
-        return self.beta_1**t * warm[jnp.minimum(t, len(WARM) - 1).astype(jnp.int32)]
 
 
 @registry.add()
-class Lamb(Moments):
+class Lamb(Moments, init=False):
     """`p -= lr * |p| / |r| * r`, with `r` the step that `Adam` would take for `lr = 1`, and 1 for the quotient if a
     norm is 0 (You et al. 2019, "Large batch optimization for deep learning").
 

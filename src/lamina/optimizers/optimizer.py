@@ -5,33 +5,25 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, overload
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from lamina import initializers
-from lamina._base.converters import above_zero, flag, integer, not_negative, optional, positive, rate
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
-from lamina._base.settings import serialize, setting
 from lamina._base.shapes import Shape
-from lamina._base.spelling import free_name, to_snake_case
+from lamina._base.spelling import free_name
 from lamina._base.weight import Array, Weight
 from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError
-from lamina.optimizers.state import RateSetting, State, Stateful, StateWeight, learning_rate, rate_in, renamed
+from lamina.optimizers.state import State, Stateful, StateWeight, rate_in, renamed
 
 Arrays = dict[str, Array]
 
 registry = Registry("optimizer")
-
-
-def _several(value: Any) -> int:
-    if integer(value) < 2:
-        raise ArgumentError(f"expected a whole number of at least 2, or None, got {value!r}.")
-    return integer(value)
 
 
 def _sum_of_squares(g: Array) -> Array:
@@ -73,53 +65,6 @@ class Optimizer(Stateful):
         gradient_accumulation_steps: update only every so many steps, with the mean of their gradients.
         name: the optimizer's name, with which the paths of its variables begin.
     """
-
-    _lamina_learning_rate: RateSetting = setting(learning_rate, default=0.001, alias="learning_rate")
-    weight_decay: float | None = setting(optional(not_negative), default=None)
-    clipnorm: float | None = setting(optional(not_negative), default=None)
-    clipvalue: float | None = setting(optional(not_negative), default=None)
-    global_clipnorm: float | None = setting(optional(not_negative), default=None)
-    use_ema: bool = setting(flag, default=False)
-    ema_momentum: float = setting(rate, default=0.99)
-    ema_overwrite_frequency: int | None = setting(optional(positive), default=None)
-    loss_scale_factor: float | None = setting(optional(above_zero), default=None)
-    gradient_accumulation_steps: int | None = setting(optional(_several), default=None)
-    name: str | None = setting(default=None)
-
-    _lamina_module: ClassVar[str | None] = "keras.optimizers"
-    _lamina_instead: ClassVar[dict[str, str]] = {
-        "lr": "Type learning_rate= for it.",
-        "decay": "Type learning_rate=optimizers.schedules.InverseTimeDecay(0.01, decay_steps=1, decay_rate=...), "
-        "or weight_decay= if it is the weights that should decay.",
-    }
-
-    def __post_init__(self) -> None:
-        clips = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
-        if len(clips) > 1:
-            raise ArgumentError(
-                f"{type(self).__name__}: only one of clipnorm, clipvalue and global_clipnorm can be used, "
-                f"got {' and '.join(clips)}."
-            )
-        if self.ema_overwrite_frequency is not None and not self.use_ema:
-            warn(f"{type(self).__name__}(ema_overwrite_frequency=...) has no effect without use_ema=True.")
-        self.name = self.name or to_snake_case(type(self).__name__)
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        return (
-            {**config, "learning_rate": serialize(self._lamina.learning_rate)} if "learning_rate" in config else config
-        )
-
-    def __repr__(self) -> str:
-        usual = {name: field.default for name, field in self._lamina_fields.items()}
-        usual |= {"name": to_snake_case(type(self).__name__)}
-        given = self._lamina.arguments or usual
-        shown = {name: getattr(self, name, value) for name, value in given.items()}
-        if "learning_rate" in shown:
-            rate = self._lamina.learning_rate
-            shown["learning_rate"] = rate if callable(rate) else float(f"{rate:.7g}")
-        changed = [f"{name}={value!r}" for name, value in shown.items() if name not in usual or usual[name] != value]
-        return f"{type(self).__name__}({', '.join(changed)})"
 
     # What an optimizer's author writes, and what that code calls.
 

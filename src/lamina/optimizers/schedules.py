@@ -1,37 +1,41 @@
-"""Learning rates that change with the step: plain functions of the step, which run inside the compiled program."""
+"""Learning rates that change with the step: functions of the step, which run inside the compiled program."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
 
-import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from lamina._base.converters import above_zero, flag, number, optional
 from lamina._base.frames import warn
+from lamina._base.public import public
 from lamina._base.registry import Registry
-from lamina._base.settings import Configured, setting
+from lamina._base.settings import Configured, serialize, setting
+from lamina._base.weight import Array
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError
 
-Array = jax.Array
-
-registry = Registry("learning rate schedule")
-get = registry.get
+_registry = Registry("learning rate schedule")
+get, deserialize = _registry.get, _registry.deserialize
 
 __all__ = [
     "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule",
-    "PiecewiseConstantDecay", "PolynomialDecay",
+    "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "serialize",
 ]  # fmt: skip
 
 
-def _numbers(values: Any) -> list[float]:
+def _numbers(values: Iterable[object]) -> list[float]:
     return [number(value) for value in values]
 
 
-def _periods(step: Any, length: Any, whole: bool) -> Array:
-    """`step / length`, rounded down in whole numbers: compiled, a quotient of floats may fall just short of one."""
+def _periods(step: ArrayLike, length: ArrayLike, whole: bool) -> Array:
+    """`step / length`, if `whole` rounded down.
+
+    The division rounds down itself: in a compiled program a quotient of floats may be a little below a whole number.
+    """
     step = jnp.asarray(step)
     return jnp.asarray(step // length, wide()) if whole else step.astype(wide()) / length
 
@@ -49,18 +53,29 @@ class LearningRateSchedule(Configured):
     0.025
     """
 
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
     _lamina_module: ClassVar[str | None] = "keras.optimizers.schedules"
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: ArrayLike) -> ArrayLike:
         raise NotImplementedError(f"{type(self).__name__} needs a method __call__(self, step).")
 
 
-@registry.add()
+@_registry.add()
 class ExponentialDecay(LearningRateSchedule):
     """`initial_learning_rate * decay_rate ** (step / decay_steps)`; with `staircase` the quotient is rounded down.
 
     >>> print(ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)(20))
     0.025
+
+    Args:
+        initial_learning_rate: the learning rate at step 0.
+        decay_steps: the number of steps of one period.
+        decay_rate: the factor by which the learning rate changes in one period.
+        staircase: change the learning rate once at the end of each period only.
+        name: a name, which has no effect.
     """
 
     initial_learning_rate: float = setting(number)
@@ -69,16 +84,23 @@ class ExponentialDecay(LearningRateSchedule):
     staircase: bool = setting(flag, default=False)
     name: str = "ExponentialDecay"
 
-    def __call__(self, step: Any) -> Array:
+    def __call__(self, step: ArrayLike) -> Array:
         return self.initial_learning_rate * self.decay_rate ** _periods(step, self.decay_steps, self.staircase)
 
 
-@registry.add()
+@_registry.add()
 class InverseTimeDecay(LearningRateSchedule):
     """`initial_learning_rate / (1 + decay_rate * step / decay_steps)`; with `staircase` the quotient is rounded down.
 
     >>> print(InverseTimeDecay(0.1, decay_steps=10, decay_rate=0.5)(20))
     0.05
+
+    Args:
+        initial_learning_rate: the learning rate at step 0.
+        decay_steps: the number of steps of one period.
+        decay_rate: how fast the learning rate falls; 1 halves it in the first period.
+        staircase: change the learning rate once at the end of each period only.
+        name: a name, which has no effect.
     """
 
     initial_learning_rate: float = setting(number)
@@ -87,16 +109,21 @@ class InverseTimeDecay(LearningRateSchedule):
     staircase: bool = setting(flag, default=False)
     name: str = "InverseTimeDecay"
 
-    def __call__(self, step: Any) -> Array:
+    def __call__(self, step: ArrayLike) -> Array:
         return self.initial_learning_rate / (1 + self.decay_rate * _periods(step, self.decay_steps, self.staircase))
 
 
-@registry.add()
+@_registry.add()
 class PiecewiseConstantDecay(LearningRateSchedule):
     """`values[0]` up to and including step `boundaries[0]`, then `values[1]` up to `boundaries[1]`, and so on.
 
     >>> print(PiecewiseConstantDecay([100, 200], [0.1, 0.01, 0.001])(101))
     0.01
+
+    Args:
+        boundaries: the last step of each value but the last one, in increasing order.
+        values: the learning rates, one more than there are boundaries.
+        name: a name, which has no effect.
     """
 
     boundaries: list[float] = setting(_numbers)
@@ -106,20 +133,20 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     def __post_init__(self) -> None:
         if len(self.values) != len(self.boundaries) + 1:
             raise ArgumentError(
-                f"PiecewiseConstantDecay: {len(self.boundaries)} boundaries part {len(self.boundaries) + 1} values, "
+                f"PiecewiseConstantDecay: {len(self.boundaries)} boundaries need {len(self.boundaries) + 1} values, "
                 f"got {len(self.values)}."
             )
         if sorted(set(self.boundaries)) != self.boundaries:
             raise ArgumentError(f"PiecewiseConstantDecay: boundaries must increase, got {self.boundaries}.")
 
-    def __call__(self, step: Any) -> Array:
+    def __call__(self, step: ArrayLike) -> Array:
         step = jnp.asarray(step)
         passed = jnp.sum(step > jnp.asarray(self.boundaries, step.dtype), dtype=jnp.int32)
         values: Array = jnp.asarray(self.values, wide())
         return values[passed]
 
 
-@registry.add()
+@_registry.add()
 class PolynomialDecay(LearningRateSchedule):
     """From `initial_learning_rate` to `end_learning_rate` in `decay_steps`, along `(1 - step / decay_steps) ** power`.
 
@@ -127,7 +154,12 @@ class PolynomialDecay(LearningRateSchedule):
     0.05
 
     Args:
-        cycle: start again after each `decay_steps`, with as many steps more each time, rather than stay at the end.
+        initial_learning_rate: the learning rate at step 0.
+        decay_steps: the number of steps until the end; the learning rate stays the same after it.
+        end_learning_rate: the learning rate at the end.
+        power: the exponent; 1 is a straight line.
+        cycle: when the end is reached, go on as if `decay_steps` were twice as large, then three times, and so on.
+        name: a name, which has no effect.
     """
 
     initial_learning_rate: float = setting(number)
@@ -137,22 +169,30 @@ class PolynomialDecay(LearningRateSchedule):
     cycle: bool = setting(flag, default=False)
     name: str = "PolynomialDecay"
 
-    def __call__(self, step: Any) -> Array:
+    def __call__(self, step: ArrayLike) -> Array:
         cycles = jnp.maximum(-_periods(-step, self.decay_steps, True), 1) if self.cycle else 1
         done = _periods(step, self.decay_steps * cycles, False)
         left = jnp.maximum(1 - done, 0)  # never below 0, whose power is NaN
         return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
 
 
-@registry.add()
+@_registry.add()
 class CosineDecay(LearningRateSchedule):
     """From `initial_learning_rate` to `alpha` times it in `decay_steps`, along half a cosine.
 
-    With `warmup_target` it first rises in a straight line from `initial_learning_rate` to that in `warmup_steps`,
-    and falls from there. (Loshchilov and Hutter 2016, "SGDR: Stochastic gradient descent with warm restarts")
+    With `warmup_target` it first rises in a straight line from `initial_learning_rate` to `warmup_target`, in
+    `warmup_steps`, and falls from there (Loshchilov and Hutter 2016, "SGDR: Stochastic gradient descent with warm restarts").
 
     >>> print(CosineDecay(0.1, decay_steps=10)(10))
     0.0
+
+    Args:
+        initial_learning_rate: the learning rate at step 0.
+        decay_steps: the number of steps of the decay; the learning rate stays the same after it.
+        alpha: the learning rate at the end, as a share of that at the start of the decay.
+        name: a name, which has no effect.
+        warmup_target: the learning rate at the end of the warm-up; None for no warm-up.
+        warmup_steps: the number of steps of the warm-up, before those of the decay.
     """
 
     initial_learning_rate: float = setting(number)
@@ -166,28 +206,38 @@ class CosineDecay(LearningRateSchedule):
         if self.warmup_steps and self.warmup_target is None:
             warn("CosineDecay(warmup_steps=...) has no effect without warmup_target=, the rate to rise to.")
 
-    def __call__(self, step: Any) -> Array:
+    def __call__(self, step: ArrayLike) -> Array:
         step = jnp.asarray(step, wide())
         start, target, warmup = self.initial_learning_rate, self.warmup_target, self.warmup_steps
         if target is None:
-            return start * self._fraction(step)
-        falling = target * self._fraction(step - warmup)
+            return start * self._lamina_share(step)
+        falling = target * self._lamina_share(step - warmup)
         return jnp.where(step < warmup, start + (target - start) * (step / max(warmup, 1)), falling)
 
-    def _fraction(self, step: Array) -> Array:
+    def _lamina_share(self, step: Array) -> Array:
+        """The learning rate as a share of that at the start of the decay."""
         cosine = 0.5 * (1 + jnp.cos(math.pi * (jnp.minimum(step, self.decay_steps) / self.decay_steps)))
         return (1 - self.alpha) * cosine + self.alpha
 
 
-@registry.add()
+@_registry.add()
 class CosineDecayRestarts(LearningRateSchedule):
-    """`CosineDecay` again and again: each period `t_mul` times as long and `m_mul` times as high as the one before.
+    """`CosineDecay` again and again, where each period is `t_mul` times as long and `m_mul` times as
+    high as the one before.
 
     (Loshchilov and Hutter 2016, "SGDR: Stochastic gradient descent with warm restarts")
 
     >>> schedule = CosineDecayRestarts(0.1, first_decay_steps=10, m_mul=0.5)
     >>> print(schedule(0), schedule(10), schedule(30))
     0.1 0.05 0.025
+
+    Args:
+        initial_learning_rate: the learning rate at step 0.
+        first_decay_steps: the number of steps of the first period.
+        t_mul: the factor by which each period is longer than the one before.
+        m_mul: the factor by which the learning rate at the start of a period differs from the period before.
+        alpha: the lowest learning rate, as a share of `initial_learning_rate`.
+        name: a name, which has no effect.
     """
 
     initial_learning_rate: float = setting(number)
@@ -197,7 +247,7 @@ class CosineDecayRestarts(LearningRateSchedule):
     alpha: float = setting(number, default=0.0)
     name: str = "SGDRDecay"
 
-    def __call__(self, step: Any) -> Array:
+    def __call__(self, step: ArrayLike) -> Array:
         done = _periods(step, self.first_decay_steps, False)
         if self.t_mul == 1:
             restarts = _periods(step, self.first_decay_steps, True)
@@ -207,3 +257,6 @@ class CosineDecayRestarts(LearningRateSchedule):
             done = (done - (1 - self.t_mul**restarts) / (1 - self.t_mul)) / self.t_mul**restarts
         cosine = 0.5 * self.m_mul**restarts * (1 + jnp.cos(math.pi * done))
         return self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha)
+
+
+public(__name__, __all__)

@@ -1,4 +1,4 @@
-"""What an optimizer keeps between passes, and how the user reads and sets it."""
+"""The settings that all optimizers have, and what an optimizer keeps between passes, which the user reads and sets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ import jax.numpy as jnp
 
 from lamina._base import settings
 from lamina._base.arguments import Config, Function
-from lamina._base.frames import user_facing
-from lamina._base.settings import Configured, Converted
+from lamina._base.converters import above_zero, flag, integer, not_negative, optional, positive, rate
+from lamina._base.frames import user_facing, warn
+from lamina._base.settings import Configured, Converted, serialize, setting
+from lamina._base.spelling import to_snake_case
 from lamina._base.tree import tree_map
 from lamina._base.weight import Array, Weight, unflatten
 from lamina.dtypes import wide
@@ -36,7 +38,7 @@ RateSetting: TypeAlias = Converted[Rate, float | Function]
 def learning_rate(value: object) -> float | Function:
     """A number of at least 0, a schedule, the config of one, or a function."""
     if isinstance(value, dict):
-        return schedules.get(value)  # type: ignore[no-any-return]
+        return schedules.deserialize(value)  # type: ignore[no-any-return]
     if callable(value) and not isinstance(value, type):
         return value
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
@@ -44,6 +46,12 @@ def learning_rate(value: object) -> float | Function:
     if not 0 <= float(value) < math.inf:
         raise ArgumentError(f"expected a number of at least 0, got {float(value)!r}.")
     return float(value)
+
+
+def _several(value: Any) -> int:
+    if integer(value) < 2:
+        raise ArgumentError(f"expected a whole number of at least 2, or None, got {value!r}.")
+    return integer(value)
 
 
 def _takes_step(function: Callable[..., Any]) -> bool:
@@ -130,19 +138,63 @@ class StateWeight(Weight):
         return f"{super().__repr__()[:-1]}, value={self.numpy()!s}>" if self.shape == () else super().__repr__()
 
 
-jax.tree_util.register_pytree_node(StateWeight, lambda weight: ((weight.value,), weight.name), unflatten)  # type: ignore[arg-type]  # an array alone comes back
+jax.tree_util.register_pytree_node(StateWeight, lambda w: ((w.value,), w.name), unflatten)  # type: ignore[arg-type]
 
 
 class Stateful(Configured):
-    """The part of an optimizer that holds arrays: those of the latest pass."""
+    """The settings of every optimizer, and the arrays of the latest pass."""
 
-    name: str | None
-    gradient_accumulation_steps: int | None
+    _lamina_learning_rate: RateSetting = setting(learning_rate, default=0.001, alias="learning_rate")
+    weight_decay: float | None = setting(optional(not_negative), default=None)
+    clipnorm: float | None = setting(optional(not_negative), default=None)
+    clipvalue: float | None = setting(optional(not_negative), default=None)
+    global_clipnorm: float | None = setting(optional(not_negative), default=None)
+    use_ema: bool = setting(flag, default=False)
+    ema_momentum: float = setting(rate, default=0.99)
+    ema_overwrite_frequency: int | None = setting(optional(positive), default=None)
+    loss_scale_factor: float | None = setting(optional(above_zero), default=None)
+    gradient_accumulation_steps: int | None = setting(optional(_several), default=None)
+    name: str | None = setting(default=None)
 
-    _lamina: OptimizerState = settings.setting(init=False)
+    _lamina_module: ClassVar[str | None] = "keras.optimizers"
+    _lamina_instead: ClassVar[dict[str, str]] = {
+        "lr": "Type learning_rate= for it.",
+        "decay": "Type learning_rate=optimizers.schedules.InverseTimeDecay(0.01, decay_steps=1, decay_rate=...), "
+        "or weight_decay= if it is the weights that should decay.",
+    }
+
+    _lamina: OptimizerState = setting(init=False)
     _lamina_state: ClassVar[type[settings.State]] = OptimizerState
     _lamina_order: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """The slots' names as Keras's files have them: a group's go together, array by array, before the next group's."""
+
+    def __post_init__(self) -> None:
+        clips = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
+        if len(clips) > 1:
+            raise ArgumentError(
+                f"{type(self).__name__}: only one of clipnorm, clipvalue and global_clipnorm can be used, "
+                f"got {' and '.join(clips)}."
+            )
+        if self.ema_overwrite_frequency is not None and not self.use_ema:
+            warn(f"{type(self).__name__}(ema_overwrite_frequency=...) has no effect without use_ema=True.")
+        self.name = self.name or to_snake_case(type(self).__name__)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        return (
+            {**config, "learning_rate": serialize(self._lamina.learning_rate)} if "learning_rate" in config else config
+        )
+
+    def __repr__(self) -> str:
+        usual = {name: field.default for name, field in self._lamina_fields.items()}
+        usual |= {"name": to_snake_case(type(self).__name__)}
+        given = self._lamina.arguments or usual
+        shown = {name: getattr(self, name, value) for name, value in given.items()}
+        if "learning_rate" in shown:
+            rate = self._lamina.learning_rate
+            shown["learning_rate"] = rate if callable(rate) else float(f"{rate:.7g}")
+        changed = [f"{name}={value!r}" for name, value in shown.items() if name not in usual or usual[name] != value]
+        return f"{type(self).__name__}({', '.join(changed)})"
 
     @property
     def _lamina_arrays(self) -> State | None:
