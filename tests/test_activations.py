@@ -222,7 +222,7 @@ def test_configs():
 def test_the_config_of_an_object_of_another_family(monkeypatch):
     layers = Registry("layer")
     layers.add()(Doubled)
-    monkeypatch.setattr(activations.registry, "also", [layers])
+    monkeypatch.setattr(activations._registry, "also", [layers])
     assert activations.get({"class_name": "Doubled", "config": {"factor": 5.0}}).factor == 5.0
     with pytest.raises(errors.UnknownNameError):
         activations.get("doubled")

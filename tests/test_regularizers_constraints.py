@@ -194,7 +194,7 @@ def test_base_classes_do_nothing():
         (
             lambda: regularizers.l3,
             AttributeError,
-            "module 'lamina.regularizers' has no attribute 'l3'. There are: l1, l1_l2, l2,",
+            "There are: deserialize, get, l1, l1_l2, l2,",
         ),
         (lambda: regularizers.L1(-0.1), ValueError, "L1(l1=-0.1): expected a finite number of at least 0"),
         (lambda: regularizers.L2(float("inf")), ValueError, "L2(l2=inf): expected a finite number"),

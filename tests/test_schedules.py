@@ -100,7 +100,7 @@ def test_own_schedules():
         (lambda: schedules.CosineDecayRestarts(0.1, -1), r"first_decay_steps=-1\): expected a number above 0"),
         (lambda: schedules.PolynomialDecay("0.1", 5), "expected a number, got '0.1'"),
         (lambda: schedules.CosineDecay(0.1, 5, warmup_stpes=1), "Did you mean 'warmup_steps'"),
-        (lambda: schedules.PiecewiseConstantDecay([1, 2], [0.1, 0.2]), "2 boundaries part 3 values, got 2"),
+        (lambda: schedules.PiecewiseConstantDecay([1, 2], [0.1, 0.2]), "2 boundaries need 3 values, got 2"),
         (lambda: schedules.PiecewiseConstantDecay([2, 1], [0.1, 0.2, 0.3]), "must increase"),
         (lambda: schedules.InverseTimeDecay(0.1, 5, 0.9, staircase="yes"), "expected True or False"),
     ],

@@ -41,7 +41,7 @@ def main() -> int:
         description="Runs a program as `python script.py` would, where `keras` and `tensorflow.keras` are Lamina.",
     )
     command.add_argument("script", help="the program's file")
-    command.add_argument("arguments", nargs=argparse.REMAINDER, help="what the program finds in sys.argv")
+    command.add_argument("arguments", nargs=argparse.REMAINDER, help="the program's own arguments, for its sys.argv")
     options = parser.parse_args()
     if not os.path.isfile(options.script):
         what = "is a folder, not a program" if os.path.isdir(options.script) else "does not exist"

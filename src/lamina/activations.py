@@ -1,22 +1,25 @@
 """Activations: functions of an array that keep its shape (`glu` halves one axis) and its dtype.
 
-Where a formula has a corner, the slope at the corner is the one that Keras takes on JAX. A NaN stays a NaN.
+Where a function is not differentiable, its gradient is the one that Keras has on JAX. A NaN stays a NaN.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec
+from collections.abc import Callable, Sequence
+from typing import Concatenate, ParamSpec
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
+from lamina._base import settings
+from lamina._base.arguments import Config, Function
 from lamina._base.frames import user_facing, warn
 from lamina._base.public import public
 from lamina._base.registry import Registry
-from lamina._base.settings import serialize
+from lamina._base.weight import Array, Weight
 from lamina.errors import ShapeError
 
 __all__ = [
@@ -26,27 +29,29 @@ __all__ = [
     "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh", "tanh_shrink", "threshold",
 ]  # fmt: skip
 
-Array = jax.Array
 P = ParamSpec("P")
-registry = Registry("activation")
+Arrays = ArrayLike | Weight | Sequence[object]
+"""What an activation takes: all that `jnp.asarray` takes."""
+
+_registry = Registry("activation")
 
 
-def activation(
+def _activation(
     *aliases: str,
-) -> Callable[[Callable[Concatenate[Array, P], Array]], Callable[Concatenate[Any, P], Array]]:
+) -> Callable[[Callable[Concatenate[Array, P], Array]], Callable[Concatenate[Arrays, P], Array]]:
     """Decorate a function of an array so that it has a name and takes lists, NumPy arrays and weights too."""
 
-    def register(function: Callable[Concatenate[Array, P], Array]) -> Callable[Concatenate[Any, P], Array]:
+    def register(function: Callable[Concatenate[Array, P], Array]) -> Callable[Concatenate[Arrays, P], Array]:
         @functools.wraps(function)
-        def call(x: Any, *args: P.args, **kwargs: P.kwargs) -> Array:
+        def call(x: Arrays, *args: P.args, **kwargs: P.kwargs) -> Array:
             return function(jnp.asarray(x), *args, **kwargs)
 
-        return registry.add(*aliases)(user_facing(call))  # type: ignore[return-value]  # x has a name here
+        return _registry.add(*aliases)(user_facing(call))  # type: ignore[return-value]  # x has a name here
 
     return register
 
 
-def length(x: Array, axis: int | tuple[int, ...]) -> int:
+def _length(x: Array, axis: int | tuple[int, ...]) -> int:
     """The number of elements along `axis`, which must exist."""
     axes = (axis,) if isinstance(axis, int) else axis
     for each in axes:
@@ -55,9 +60,9 @@ def length(x: Array, axis: int | tuple[int, ...]) -> int:
     return math.prod(x.shape[each] for each in axes)
 
 
-@activation()
+@_activation()
 def linear(x: Array) -> Array:
-    """`x`, as it is.
+    """`x`, unchanged.
 
     >>> linear([-1.0, 2.0])
     Array([-1.,  2.], dtype=float32)
@@ -65,7 +70,7 @@ def linear(x: Array) -> Array:
     return x
 
 
-@activation()
+@_activation()
 def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
     """`x` above the threshold, at most `max_value`; `negative_slope * (x - threshold)` below it.
 
@@ -85,9 +90,9 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     return above - negative_slope * jax.nn.relu(threshold - x) if negative_slope else above
 
 
-@activation()
+@_activation()
 def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
-    """`x` from zero on, `negative_slope * x` below.
+    """`x` where it is at least 0, `negative_slope * x` elsewhere.
 
     >>> leaky_relu([-1.0, 2.0])
     Array([-0.2,  2. ], dtype=float32)
@@ -95,7 +100,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
     return jax.nn.leaky_relu(x, negative_slope)
 
 
-@activation()
+@_activation()
 def relu6(x: Array) -> Array:
     """`min(max(x, 0), 6)`.
 
@@ -105,7 +110,7 @@ def relu6(x: Array) -> Array:
     return jax.nn.relu6(x)
 
 
-@activation()
+@_activation()
 def elu(x: Array, alpha: float = 1.0) -> Array:
     """`x` above zero, `alpha * (exp(x) - 1)` below.
 
@@ -117,7 +122,7 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
     return jax.nn.elu(x, alpha)
 
 
-@activation()
+@_activation()
 def celu(x: Array, alpha: float = 1.0) -> Array:
     """`x` above zero, `alpha * (exp(x / alpha) - 1)` below: its slope is continuous for every alpha.
 
@@ -129,9 +134,9 @@ def celu(x: Array, alpha: float = 1.0) -> Array:
     return jax.nn.celu(x, alpha)
 
 
-@activation()
+@_activation()
 def selu(x: Array) -> Array:
-    """`1.05070098 * elu(x, 1.67326324)`: with LecunNormal kernels it holds mean 0 and variance 1 across layers.
+    """`1.05070098 * elu(x, 1.67326324)`: with LecunNormal kernels mean 0 and variance 1 stay from layer to layer.
 
     >>> f"{float(selu(-1.0)):.3f}"
     '-1.111'
@@ -141,7 +146,7 @@ def selu(x: Array) -> Array:
     return jax.nn.selu(x)
 
 
-@activation()
+@_activation()
 def sigmoid(x: Array) -> Array:
     """`1 / (1 + exp(-x))`, between 0 and 1.
 
@@ -151,9 +156,9 @@ def sigmoid(x: Array) -> Array:
     return jax.nn.sigmoid(x)
 
 
-@activation()
+@_activation()
 def log_sigmoid(x: Array) -> Array:
-    """`log(sigmoid(x))`, exact where sigmoid itself would round to zero.
+    """`log(sigmoid(x))`, exact where `sigmoid(x)` rounds to 0.
 
     >>> f"{float(log_sigmoid(-200.0)):.3f}"
     '-200.000'
@@ -161,7 +166,7 @@ def log_sigmoid(x: Array) -> Array:
     return jax.nn.log_sigmoid(x)
 
 
-@activation()
+@_activation()
 def hard_sigmoid(x: Array) -> Array:
     """`relu6(x + 3) / 6`: a straight line from 0 at -3 to 1 at 3.
 
@@ -171,9 +176,9 @@ def hard_sigmoid(x: Array) -> Array:
     return jax.nn.hard_sigmoid(x)
 
 
-@activation()
+@_activation()
 def sparse_sigmoid(x: Array) -> Array:
-    """`(x + 1) / 2`, held between 0 and 1.
+    """`(x + 1) / 2`, clipped to the range from 0 to 1.
 
     >>> sparse_sigmoid([-2.0, 0.0, 0.5])
     Array([0.  , 0.5 , 0.75], dtype=float32)
@@ -183,7 +188,7 @@ def sparse_sigmoid(x: Array) -> Array:
     return jax.nn.sparse_sigmoid(x)
 
 
-@activation("swish")
+@_activation("swish")
 def silu(x: Array) -> Array:
     """`x * sigmoid(x)`, also called swish.
 
@@ -195,7 +200,7 @@ def silu(x: Array) -> Array:
     return jax.nn.silu(x)
 
 
-@activation("hard_swish")
+@_activation("hard_swish")
 def hard_silu(x: Array) -> Array:
     """`x * hard_sigmoid(x)`, also called hard swish.
 
@@ -207,9 +212,9 @@ def hard_silu(x: Array) -> Array:
     return jax.nn.hard_silu(x)
 
 
-@activation()
+@_activation()
 def gelu(x: Array, approximate: bool = False) -> Array:
-    """`x * P(N(0, 1) <= x) = x/2 * (1 + erf(x / sqrt(2)))`, or its fit with a tanh where `approximate`.
+    """`x * P(N(0, 1) <= x) = x/2 * (1 + erf(x / sqrt(2)))`, or an approximation of it by a tanh if `approximate`.
 
     >>> f"{float(gelu(1.0)):.3f}"
     '0.841'
@@ -219,7 +224,7 @@ def gelu(x: Array, approximate: bool = False) -> Array:
     return jax.nn.gelu(x, approximate)
 
 
-@activation()
+@_activation()
 def mish(x: Array) -> Array:
     """`x * tanh(softplus(x))`.
 
@@ -231,7 +236,7 @@ def mish(x: Array) -> Array:
     return jax.nn.mish(x)
 
 
-@activation()
+@_activation()
 def softplus(x: Array) -> Array:
     """`log(exp(x) + 1)`.
 
@@ -241,9 +246,9 @@ def softplus(x: Array) -> Array:
     return jax.nn.softplus(x)
 
 
-@activation()
+@_activation()
 def sparse_plus(x: Array) -> Array:
-    """0 up to -1, `(x + 1)² / 4` up to 1, then `x`: a softplus with true zeros.
+    """0 where `x <= -1`, `(x + 1)² / 4` up to 1, and `x` above: like softplus, but exactly 0 for small `x`.
 
     >>> sparse_plus([-2.0, 0.0, 2.0])
     Array([0.  , 0.25, 2.  ], dtype=float32)
@@ -251,9 +256,9 @@ def sparse_plus(x: Array) -> Array:
     return jax.nn.sparse_plus(x)
 
 
-@activation()
+@_activation()
 def squareplus(x: Array, b: float = 4) -> Array:
-    """`(x + sqrt(x² + b)) / 2`: a softplus without exp and log; `b` is how wide the bend is.
+    """`(x + sqrt(x² + b)) / 2`: like softplus, without exp and log; the larger `b` is, the wider is the bend at 0.
 
     >>> squareplus([0.0, 3.0], b=16)
     Array([2., 4.], dtype=float32)
@@ -263,7 +268,7 @@ def squareplus(x: Array, b: float = 4) -> Array:
     return jax.nn.squareplus(x, b)
 
 
-@activation()
+@_activation()
 def softsign(x: Array) -> Array:
     """`x / (|x| + 1)`.
 
@@ -273,7 +278,7 @@ def softsign(x: Array) -> Array:
     return jax.nn.soft_sign(x)
 
 
-@activation()
+@_activation()
 def tanh(x: Array) -> Array:
     """`(exp(x) - exp(-x)) / (exp(x) + exp(-x))`, between -1 and 1.
 
@@ -283,9 +288,9 @@ def tanh(x: Array) -> Array:
     return jnp.tanh(x)
 
 
-@activation()
+@_activation()
 def hard_tanh(x: Array) -> Array:
-    """`x`, held between -1 and 1.
+    """`x`, clipped to the range from -1 to 1.
 
     >>> hard_tanh([-3.0, 0.5])
     Array([-1. ,  0.5], dtype=float32)
@@ -293,7 +298,7 @@ def hard_tanh(x: Array) -> Array:
     return jax.nn.hard_tanh(x)
 
 
-@activation()
+@_activation()
 def tanh_shrink(x: Array) -> Array:
     """`x - tanh(x)`.
 
@@ -303,9 +308,9 @@ def tanh_shrink(x: Array) -> Array:
     return x - jnp.tanh(x)
 
 
-@activation()
+@_activation()
 def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
-    """`x` moved towards zero by `threshold` (0 or more), and zero where it would cross it.
+    """`x` moved towards zero by `threshold` (0 or more), and 0 where `|x| <= threshold`.
 
     >>> soft_shrink([-2.0, 0.3, 1.0])
     Array([-1.5,  0. ,  0.5], dtype=float32)
@@ -313,9 +318,9 @@ def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     return jnp.where(jnp.abs(x) <= threshold, 0, x - threshold * jnp.sign(x))
 
 
-@activation()
+@_activation()
 def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
-    """`x`, but zero where `|x| <= threshold`.
+    """`x` where `|x| > threshold`, 0 elsewhere.
 
     >>> hard_shrink([-2.0, 0.3, 1.0])
     Array([-2.,  0.,  1.], dtype=float32)
@@ -323,7 +328,7 @@ def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
     return jnp.where(jnp.abs(x) <= threshold, 0, x)
 
 
-@activation()
+@_activation()
 def threshold(x: Array, threshold: float, default_value: float) -> Array:
     """`x` above the threshold, `default_value` elsewhere.
 
@@ -333,7 +338,7 @@ def threshold(x: Array, threshold: float, default_value: float) -> Array:
     return jnp.where(x <= threshold, default_value, x)
 
 
-@activation()
+@_activation()
 def exponential(x: Array) -> Array:
     """`exp(x)`.
 
@@ -343,45 +348,45 @@ def exponential(x: Array) -> Array:
     return jnp.exp(x)
 
 
-@activation()
+@_activation()
 def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
-    """`exp(x) / sum(exp(x))` along `axis`: shares that sum to 1.
+    """`exp(x) / sum(exp(x))` along `axis`: numbers from 0 to 1 that sum to 1.
 
     >>> softmax([0.0, 0.0, 200.0])
     Array([0., 0., 1.], dtype=float32)
     """
-    if length(x, axis) == 1:
+    if _length(x, axis) == 1:
         warn(
-            f"softmax along axis {axis} of shape {x.shape} has one element to share among, so it is always 1. "
+            f"softmax along axis {axis} of shape {x.shape} has one element, so the result is always 1. "
             "For a single output take sigmoid."
         )
     return jax.nn.softmax(x, axis)
 
 
-@activation()
+@_activation()
 def log_softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
-    """`log(softmax(x))` along `axis`, exact where softmax itself would round to zero.
+    """`log(softmax(x))` along `axis`, exact where `softmax(x)` rounds to 0.
 
     >>> log_softmax([0.0, 200.0])
     Array([-200.,    0.], dtype=float32)
     """
-    length(x, axis)
+    _length(x, axis)
     return jax.nn.log_softmax(x, axis)
 
 
-@activation()
+@_activation()
 def sparsemax(x: Array, axis: int = -1) -> Array:
-    """`max(x - tau, 0)` along `axis`, with the tau that makes the sum 1: a softmax with true zeros.
+    """`max(x - tau, 0)` along `axis`, with the tau for which the sum is 1: like softmax, but exactly 0 for small `x`.
 
-    tau is the greatest of (sum of the k largest elements - 1) / k. (Keras 3.15 takes another where more than
-    one element stays above zero, and its results do not sum to 1.)
+    tau is the greatest of (sum of the k largest elements - 1) / k. (Keras 3.15 takes another one if more than
+    one element is above 0, and its results do not sum to 1.)
 
     >>> sparsemax([1.0, 0.5, -1.0])
     Array([0.75, 0.25, 0.  ], dtype=float32)
 
     Source: Martins and Astudillo 2016, https://arxiv.org/abs/1602.02068
     """
-    length(x, axis)
+    _length(x, axis)
     z = jnp.moveaxis(x, axis, -1).astype(jnp.float32 if x.dtype.itemsize < 4 else x.dtype)  # (..., n)
     z = z - jax.lax.stop_gradient(z.max(-1, keepdims=True))  # changes no result, and keeps the sums exact
     fixed = jax.lax.stop_gradient(z)
@@ -394,16 +399,16 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     return y.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else y
 
 
-@activation()
+@_activation()
 def glu(x: Array, axis: int = -1) -> Array:
-    """`a * sigmoid(b)`, where a and b are the two halves of `axis`, which so becomes half as long.
+    """`a * sigmoid(b)`, where a and b are the two halves of `x` along `axis`; the result is half as long there.
 
     >>> glu([2.0, 4.0, 0.0, 0.0])
     Array([1., 2.], dtype=float32)
 
     Source: Dauphin et al. 2017, https://arxiv.org/abs/1612.08083
     """
-    if length(x, axis) % 2:
+    if _length(x, axis) % 2:
         raise ShapeError(f"glu halves axis {axis}, which must have an even length; got shape {x.shape}.")
     return jax.nn.glu(x, axis)
 
@@ -412,16 +417,21 @@ swish, hard_swish = silu, hard_silu
 
 
 @user_facing
-def get(identifier: Any) -> Any:
+def get(identifier: str | Function | Config | None) -> Function:
     """The activation for a name, a function, a layer or a config; None is `linear`.
 
     >>> get("relu") is relu
     True
     """
-    return linear if identifier is None else registry.get(identifier)
+    return linear if identifier is None else _registry.get(identifier)
 
 
-deserialize = registry.deserialize
+deserialize = _registry.deserialize
+
+
+def serialize(activation: object) -> object:
+    """The activation as plain data, in the form that Keras's configs have."""
+    return settings.serialize(activation)
 
 
 public(__name__, __all__)

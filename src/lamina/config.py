@@ -1,8 +1,8 @@
-"""Defaults for all that follows: number formats, `epsilon`, and where images have their channels."""
+"""Defaults of the whole process: the dtypes, `epsilon`, and the axis of the channels in images."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, cast, get_args
 
 from lamina._base.converters import one_of
 from lamina._base.frames import user_facing
@@ -21,24 +21,24 @@ __all__ = [
     "set_image_data_format",
 ]  # fmt: skip
 
-FORMATS = ("channels_last", "channels_first")
-_image = {"format": "channels_last"}
+DataFormat = Literal["channels_last", "channels_first"]
+_image: dict[str, DataFormat] = {"format": "channels_last"}
 
 
-def image_data_format() -> str:
-    """Where layers find the channels of an image unless they are told: "channels_last" or "channels_first"."""
+def image_data_format() -> DataFormat:
+    """The `data_format` of layers that are given none: "channels_last" or "channels_first"."""
     return _image["format"]
 
 
 @user_facing
-def set_image_data_format(data_format: str) -> None:
-    """Say where layers find the channels of an image unless they are told."""
-    _image["format"] = one_of(*FORMATS)(data_format)
+def set_image_data_format(data_format: DataFormat) -> None:
+    """Set the `data_format` of layers that are given none."""
+    _image["format"] = one_of(*get_args(DataFormat))(data_format)
 
 
-def data_format(value: Any) -> str:
-    """A layer's `data_format`; None is the default of `image_data_format`."""
-    return image_data_format() if value is None else str(one_of(*FORMATS)(value))
+def data_format(value: object) -> DataFormat:
+    """A layer's `data_format`; None stands for `image_data_format()`."""
+    return image_data_format() if value is None else cast(DataFormat, one_of(*get_args(DataFormat))(value))
 
 
 public(__name__, __all__)

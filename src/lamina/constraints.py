@@ -1,17 +1,19 @@
-"""Constraints: what weights must be after every step of the optimizer. Each is called with an array and returns one."""
+"""Constraints: functions that change a weight after every step of the optimizer, such as to limit its norm."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
-import jax
 import jax.numpy as jnp
 
 from lamina import dtypes
+from lamina._base import settings
 from lamina._base.converters import integer, not_negative, rate
 from lamina._base.public import public
 from lamina._base.registry import Registry
-from lamina._base.settings import Configured, serialize, setting
+from lamina._base.settings import Configured, Converted, setting
+from lamina._base.weight import Array, Weight
 from lamina.errors import ArgumentError, ShapeError
 
 __all__ = [
@@ -19,12 +21,13 @@ __all__ = [
     "non_neg", "serialize", "unit_norm",
 ]  # fmt: skip
 
-Array = jax.Array
-registry = Registry("constraint")
+Axes: TypeAlias = int | tuple[int, ...]
+AxesSetting: TypeAlias = Converted[int | Sequence[int], Axes]
+_registry = Registry("constraint")
 
 
 class Constraint(Configured):
-    """The base class, which allows everything. Your own one defines `__call__(w)`; a plain function will do as well.
+    """The base class, which changes nothing. Write `__call__(w)` in a subclass; a function of an array works as well.
 
     >>> class Rounded(Constraint):
     ...     step: float = 0.5
@@ -35,20 +38,24 @@ class Constraint(Configured):
     Array([0.25, 1.  ], dtype=float32)
     """
 
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
     _lamina_module = "keras.constraints"
 
-    def __call__(self, w: Any) -> Array:
+    def __call__(self, w: Array | Weight) -> Array:
         """An array of the shape and dtype of `w`."""
         return jnp.asarray(w)
 
 
-def axes(value: Any) -> int | tuple[int, ...]:
+def _axes(value: object) -> Axes:
     """An axis or a list of axes."""
     return tuple(integer(axis) for axis in value) if isinstance(value, (list, tuple)) else integer(value)
 
 
-def norms(w: Any, axis: int | tuple[int, ...]) -> Array:
-    """The L2 norm along `axis`, which stays as an axis of length 1."""
+def _norms(w: Array | Weight, axis: Axes) -> Array:
+    """The L2 norm along `axis`, which is kept with length 1."""
     w = jnp.asarray(w)
     missing = [each for each in ((axis,) if isinstance(axis, int) else axis) if not -w.ndim <= each < w.ndim]
     if missing:
@@ -56,29 +63,33 @@ def norms(w: Any, axis: int | tuple[int, ...]) -> Array:
     return jnp.sqrt(jnp.square(w).sum(axis, keepdims=True))
 
 
-@registry.add()
+@_registry.add()
 class MaxNorm(Constraint):
-    """Scales a vector that is longer than `max_value` down to that length: `w * min(|w|, max_value) / (|w| + 1e-7)`.
+    """Scales each vector that is longer than `max_value` down to that norm: `w * min(|w|, max_value) / (|w| + 1e-7)`.
 
-    `axis` is the axis, or the list of axes, along which a vector lies: 0 in a Dense kernel (inputs, units), so that
-    a vector is what comes into one unit; [0, 1, 2] in a kernel of Conv2D.
+    The vectors of a Dense kernel (inputs, units) lie along axis 0: each holds the weights of one unit. Those of a
+    Conv2D kernel lie along the axes [0, 1, 2].
 
     >>> MaxNorm(5.0)(jnp.array([[30.0, 0.0], [40.0, 1.0]])).round()
     Array([[3., 0.],
            [4., 1.]], dtype=float32)
 
+    Args:
+        max_value: the largest norm.
+        axis: the axis, or the list of axes, along which the vectors lie.
+
     Source: Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html
     """
 
     max_value: float = setting(not_negative, default=2)
-    axis: int | tuple[int, ...] = setting(axes, default=0)
+    axis: AxesSetting = setting(_axes, default=0)
 
-    def __call__(self, w: Any) -> Array:
-        length = norms(w, self.axis)
+    def __call__(self, w: Array | Weight) -> Array:
+        length = _norms(w, self.axis)
         return jnp.asarray(w) * (jnp.clip(length, 0, self.max_value) / (dtypes.epsilon() + length))
 
 
-@registry.add()
+@_registry.add()
 class NonNeg(Constraint):
     """`max(w, 0)`.
 
@@ -86,54 +97,67 @@ class NonNeg(Constraint):
     Array([0., 2.], dtype=float32)
     """
 
-    def __call__(self, w: Any) -> Array:
+    def __call__(self, w: Array | Weight) -> Array:
         return jnp.maximum(jnp.asarray(w), 0)
 
 
-@registry.add()
+@_registry.add()
 class UnitNorm(Constraint):
-    """Scales every vector along `axis` (one or a list, as for MaxNorm) to length 1: `w / (|w| + 1e-7)`.
+    """Scales every vector to norm 1: `w / (|w| + 1e-7)`.
 
     >>> UnitNorm()(jnp.array([[-3.0, 0.0], [0.0, 2.0]])).round()
     Array([[-1.,  0.],
            [ 0.,  1.]], dtype=float32)
+
+    Args:
+        axis: the axis, or the list of axes, along which the vectors lie, as for MaxNorm.
     """
 
-    axis: int | tuple[int, ...] = setting(axes, default=0)
+    axis: AxesSetting = setting(_axes, default=0)
 
-    def __call__(self, w: Any) -> Array:
-        return jnp.asarray(w) / (dtypes.epsilon() + norms(w, self.axis))
+    def __call__(self, w: Array | Weight) -> Array:
+        return jnp.asarray(w) / (dtypes.epsilon() + _norms(w, self.axis))
 
 
-@registry.add()
+@_registry.add()
 class MinMaxNorm(Constraint):
-    """Moves the length of every vector along `axis` (as for MaxNorm) into [min_value, max_value].
+    """Scales every vector so that its norm lies between `min_value` and `max_value`, or comes nearer to that.
 
-    `w * (rate * clip(|w|, min_value, max_value) + (1 - rate) * |w|) / (|w| + 1e-7)`: a `rate` below 1 goes only
-    that part of the way at each step.
+    `w * (rate * clip(|w|, min_value, max_value) + (1 - rate) * |w|) / (|w| + 1e-7)`.
 
     >>> MinMaxNorm(max_value=10.0, rate=0.5)(jnp.array([[12.0], [16.0]])).round()
     Array([[ 9.],
            [12.]], dtype=float32)
+
+    Args:
+        min_value: the smallest norm.
+        max_value: the largest norm.
+        rate: how much of the difference to the allowed norm is corrected in each step; 1 for all of it.
+        axis: the axis, or the list of axes, along which the vectors lie, as for MaxNorm.
     """
 
     min_value: float = setting(not_negative, default=0.0)
     max_value: float = setting(not_negative, default=1.0)
     rate: float = setting(rate, default=1.0)
-    axis: int | tuple[int, ...] = setting(axes, default=0)
+    axis: AxesSetting = setting(_axes, default=0)
 
     def __post_init__(self) -> None:
         if self.min_value > self.max_value:
             raise ArgumentError(f"MinMaxNorm: min_value={self.min_value} lies above max_value={self.max_value}.")
 
-    def __call__(self, w: Any) -> Array:
-        length = norms(w, self.axis)
+    def __call__(self, w: Array | Weight) -> Array:
+        length = _norms(w, self.axis)
         wanted = self.rate * jnp.clip(length, self.min_value, self.max_value) + (1 - self.rate) * length
         return jnp.asarray(w) * (wanted / (dtypes.epsilon() + length))
 
 
 max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
-get, deserialize = registry.get, registry.deserialize
+get, deserialize = _registry.get, _registry.deserialize
+
+
+def serialize(constraint: object) -> object:
+    """The constraint as plain data, in the form that Keras's configs have."""
+    return settings.serialize(constraint)
 
 
 public(__name__, __all__)

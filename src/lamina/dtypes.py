@@ -1,31 +1,44 @@
-"""The number formats: of all of a layer's arrays by its policy, and the defaults where none is given.
+"""Dtypes: the policy that says which dtypes a layer uses, and the defaults where none is given.
 
-float64 works as soon as a policy (or `set_floatx`) asks for it: JAX's 64-bit mode, which is off unless one sets
-`jax_enable_x64`, is then switched on for the whole process.
+A policy of float64, or `set_floatx("float64")`, switches JAX's 64-bit mode (`jax_enable_x64`) on for the whole process.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias, TypedDict
 
 import jax
 import numpy as np
 
 from lamina._base.converters import above_zero
 from lamina._base.frames import user_facing
-from lamina._base.settings import Configured, setting
+from lamina._base.public import public
+from lamina._base.settings import Configured, Converted, setting
 from lamina._base.spelling import did_you_mean
 from lamina.errors import ArgumentError, UnknownNameError
+
+__all__ = [
+    "DTypePolicy", "dtype_policy", "epsilon", "floatx", "get", "set_dtype_policy", "set_epsilon", "set_floatx",
+]  # fmt: skip
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 OTHERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 NAMES = (*FLOATS, *MIXED, *OTHERS)
 
-_default: dict[str, Any] = {"floatx": "float32", "epsilon": 1e-7, "policy": None}
+NameSetting: TypeAlias = Converted[str | None, str]
 
 
-def _known(name: Any, names: tuple[str, ...]) -> str:
+class _Defaults(TypedDict):
+    floatx: str
+    epsilon: float
+    policy: DTypePolicy | None
+
+
+_default: _Defaults = {"floatx": "float32", "epsilon": 1e-7, "policy": None}
+
+
+def _known(name: object, names: tuple[str, ...]) -> str:
     if not isinstance(name, str):
         raise ArgumentError(f"expected the name of a dtype, got {name!r} ({type(name).__name__}).")
     if name not in names:
@@ -35,31 +48,36 @@ def _known(name: Any, names: tuple[str, ...]) -> str:
     return name
 
 
-def _policy_name(name: Any) -> str:
+def _policy_name(name: object) -> str:
     return dtype_policy().name if name is None else _known(name, NAMES)
 
 
 class DTypePolicy(Configured):
-    """Which dtype a layer computes in, and which its weights have.
+    """The dtype that a layer computes in, and the dtype of its weights.
 
-    Both are `name`, but `mixed_float16` and `mixed_bfloat16` compute in 16 bits with weights of float32
+    Both are `name`, except that `mixed_float16` and `mixed_bfloat16` compute in 16 bits with weights of float32
     (Micikevicius et al. 2018, "Mixed precision training").
 
     >>> policy = DTypePolicy("mixed_bfloat16")
     >>> policy.compute_dtype, policy.variable_dtype
     ('bfloat16', 'float32')
+
+    Args:
+        name: a dtype, "mixed_float16" or "mixed_bfloat16"; None for the policy that `set_dtype_policy` set.
     """
 
-    name: str = setting(_policy_name, default=None)
+    name: NameSetting = setting(_policy_name, default=None)
 
     _lamina_module: ClassVar[str | None] = "keras"
 
     @property
     def compute_dtype(self) -> str:
+        """The dtype that a layer computes in, and that its input is cast to."""
         return MIXED.get(self.name, self.name)
 
     @property
     def variable_dtype(self) -> str:
+        """The dtype of the weights."""
         return "float32" if self.name in MIXED else self.name
 
     def __eq__(self, other: object) -> bool:
@@ -91,31 +109,31 @@ def get(identifier: Any = None) -> DTypePolicy:
 
 
 def dtype_policy() -> DTypePolicy:
-    """The policy of layers that are given none: `floatx()`, unless `set_dtype_policy` set another."""
+    """The policy of layers that are given none: that of `set_dtype_policy`, or one named `floatx()`."""
     return _default["policy"] or DTypePolicy(floatx())
 
 
 @user_facing
 def set_dtype_policy(policy: Any) -> None:
-    """Make `policy` that of every layer that is made from now on and given none."""
+    """Set the policy of the layers that are made from now on and are given none."""
     if policy is None:
         raise ArgumentError("expected a dtype or a policy such as 'mixed_float16', got None.")
     _default["policy"] = get(policy)
 
 
 def floatx() -> str:
-    """The float dtype where none is asked for: 'float32', unless `set_floatx` set another."""
-    return str(_default["floatx"])
+    """The default float dtype: 'float32', unless `set_floatx` set another."""
+    return _default["floatx"]
 
 
 @user_facing
 def set_floatx(value: str) -> None:
-    """Make `value` ('float16', 'bfloat16', 'float32' or 'float64') the float dtype where none is asked for."""
+    """Set the default float dtype: 'float16', 'bfloat16', 'float32' or 'float64'."""
     _default["floatx"] = _known(value, FLOATS)
 
 
 def wide(dtype: Any = None) -> np.dtype[Any]:
-    """A float dtype (`floatx()` unless given), but at least float32: for what 16 bits would spoil, as sums and rates.
+    """A float dtype (`floatx()` unless given), but at least float32: for what needs more than 16 bits, such as sums.
 
     >>> wide("bfloat16"), wide("float32")
     (dtype('float32'), dtype('float32'))
@@ -126,10 +144,13 @@ def wide(dtype: Any = None) -> np.dtype[Any]:
 
 def epsilon() -> float:
     """The small number that keeps divisions and logarithms finite: 1e-7, unless `set_epsilon` set another."""
-    return float(_default["epsilon"])
+    return _default["epsilon"]
 
 
 @user_facing
 def set_epsilon(value: float) -> None:
-    """Make `value` what `epsilon()` returns."""
+    """Set the value that `epsilon()` returns."""
     _default["epsilon"] = above_zero(value)
+
+
+public(__name__, __all__)

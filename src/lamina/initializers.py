@@ -86,7 +86,7 @@ def chosen(seed: int | None, key: Any) -> Source:
     Layers hand in a key of NumPy's, (2,) uint32: NumPy draws without compiling, which JAX does once for every shape.
     """
     if seed is not None:
-        return key_of(seed)  # type: ignore[no-any-return]
+        return key_of(seed)
     if isinstance(key, jax.Array):
         return key
     words = [next_seed()] if key is None else [int(word) for word in key]

@@ -1,18 +1,22 @@
-"""Where every random number comes from: a pure function of (seed, what it is for, step)."""
+"""The seeds and keys of all random numbers, which depend on nothing but (seed, layer, step)."""
 
 from __future__ import annotations
 
 import random as python_random
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+
+from lamina._base.public import public
+from lamina._base.weight import Array
+
+__all__ = ["set_random_seed"]
 
 _seeds = python_random.Random()
 
 
 def set_random_seed(seed: int) -> None:
-    """Make all that follows repeat itself to the bit: initial weights, shuffles, dropout.
+    """Make the random numbers from now on the same in each run: initial weights, shuffles, dropout.
 
     Seeds Python's `random` and NumPy's global generator too, as Keras does.
 
@@ -25,15 +29,18 @@ def set_random_seed(seed: int) -> None:
 
 
 def set_seed(seed: int) -> None:
-    """Seed what this package draws, and nothing else: what TensorFlow's function of the name does."""
+    """Seed the random numbers of this package alone, as `tf.random.set_seed` does for TensorFlow's."""
     _seeds.seed(seed)
 
 
 def next_seed() -> int:
-    """A fresh seed from 0 to 2**31 - 1, for an object that was given none."""
+    """A new seed from 0 to 2**31 - 1, for an object that was given none."""
     return _seeds.randrange(2**31)
 
 
-def key_of(seed: int) -> Any:
-    """JAX's raw key for a whole number: the one that Keras uses for the same seed.  -> (2,) uint32"""
+def key_of(seed: int) -> Array:
+    """JAX's raw key for a seed, as Keras makes it.  -> (2,) uint32"""
     return jnp.array([seed, 0], jnp.uint32)
+
+
+public(__name__, __all__)

@@ -1,18 +1,21 @@
-"""Regularizers: what large weights cost. Each is called with an array and returns a scalar that joins the loss."""
+"""Regularizers: penalties for large weights. Each is called with an array and returns a scalar, added to the loss."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
+from lamina._base import settings
+from lamina._base.arguments import Config, Function
 from lamina._base.converters import not_negative, one_of
 from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.registry import Registry
-from lamina._base.settings import Configured, serialize, setting
+from lamina._base.settings import Configured, Converted, setting
+from lamina._base.weight import Array, Weight
 from lamina.errors import ArgumentError, ShapeError
 
 __all__ = [
@@ -20,12 +23,12 @@ __all__ = [
     "orthogonal_regularizer", "serialize",
 ]  # fmt: skip
 
-Array = jax.Array
-registry = Registry("regularizer")
+Penalty: TypeAlias = Converted[float | None, float]
+_registry = Registry("regularizer")
 
 
 class Regularizer(Configured):
-    """The base class, which costs nothing. Your own one defines `__call__(w)`; a plain function will do as well.
+    """The base class, whose penalty is 0. Write `__call__(w)` in a subclass; a function of an array works as well.
 
     >>> class Sharpness(Regularizer):
     ...     factor: float = 0.1
@@ -36,17 +39,21 @@ class Regularizer(Configured):
     Array(2., dtype=float32)
     """
 
+    if TYPE_CHECKING:
+
+        def __init__(self) -> None: ...
+
     _lamina_module = "keras.regularizers"
 
-    def __call__(self, w: Any) -> Array:
+    def __call__(self, w: Array | Weight) -> Array:
         """A scalar of the dtype of `w`."""
         return jnp.zeros((), jnp.asarray(w).dtype)
 
 
-def penalty(default: float) -> Any:
+def _penalty(default: float) -> Any:
     """A finite number of at least 0; None is the default, as in Keras."""
 
-    def convert(value: Any) -> float:
+    def convert(value: float | None) -> float:
         share = float(not_negative(default if value is None else value))
         if math.isinf(share):
             raise ArgumentError("expected a finite number.")
@@ -55,48 +62,58 @@ def penalty(default: float) -> Any:
     return setting(convert, default=default)
 
 
-@registry.add()
+@_registry.add()
 class L1(Regularizer):
-    """`l1 * sum(|w|)`: draws the weights that matter little to zero.
+    """`l1 * sum(|w|)`: makes many weights exactly or nearly 0.
 
     >>> L1(0.5)(jnp.array([1.0, -3.0]))
     Array(2., dtype=float32)
+
+    Args:
+        l1: the factor of the penalty; None for 0.01.
     """
 
-    l1: float = penalty(0.01)
+    l1: Penalty = _penalty(0.01)
 
-    def __call__(self, w: Any) -> Array:
+    def __call__(self, w: Array | Weight) -> Array:
         return self.l1 * jnp.abs(jnp.asarray(w)).sum()
 
 
-@registry.add()
+@_registry.add()
 class L2(Regularizer):
-    """`l2 * sum(w²)`, without a half.
+    """`l2 * sum(w²)`, without a factor of 1/2.
 
     >>> L2(0.5)(jnp.array([1.0, -3.0]))
     Array(5., dtype=float32)
+
+    Args:
+        l2: the factor of the penalty; None for 0.01.
     """
 
-    l2: float = penalty(0.01)
+    l2: Penalty = _penalty(0.01)
 
-    def __call__(self, w: Any) -> Array:
+    def __call__(self, w: Array | Weight) -> Array:
         return self.l2 * jnp.square(jnp.asarray(w)).sum()
 
 
-@registry.add("l1_l2")
+@_registry.add("l1_l2")
 class L1L2(Regularizer):
     """`l1 * sum(|w|) + l2 * sum(w²)`.
 
-    Both are 0 by default, but by its name alone (`kernel_regularizer="l1_l2"`) it has 0.01 for each.
+    Both factors are 0 by default, but 0.01 where it is given by its name alone (`kernel_regularizer="l1_l2"`).
 
     >>> L1L2(l1=0.5, l2=0.1)(jnp.array([1.0, -3.0]))
     Array(3., dtype=float32)
+
+    Args:
+        l1: the factor of the sum of absolute values; None for 0.
+        l2: the factor of the sum of squares; None for 0.
     """
 
-    l1: float = penalty(0.0)
-    l2: float = penalty(0.0)
+    l1: Penalty = _penalty(0.0)
+    l2: Penalty = _penalty(0.0)
 
-    def __call__(self, w: Any) -> Array:
+    def __call__(self, w: Array | Weight) -> Array:
         w = jnp.asarray(w)
         cost = jnp.zeros((), w.dtype)
         if self.l1:
@@ -106,18 +123,22 @@ class L1L2(Regularizer):
         return cost
 
 
-@registry.add()
+@_registry.add()
 class OrthogonalRegularizer(Regularizer):
     """`factor` times the mean |cosine| between two different rows (or columns) of a matrix.
 
     >>> OrthogonalRegularizer(factor=1.0)(jnp.array([[1.0, 0.0], [3.0, 4.0]]))
     Array(0.6, dtype=float32)
+
+    Args:
+        factor: the factor of the penalty; None for 0.01.
+        mode: "rows" or "columns": what should be orthogonal to each other.
     """
 
-    factor: float = penalty(0.01)
-    mode: str = setting(one_of("rows", "columns"), default="rows")
+    factor: Penalty = _penalty(0.01)
+    mode: Literal["rows", "columns"] = setting(one_of("rows", "columns"), default="rows")
 
-    def __call__(self, w: Any) -> Array:
+    def __call__(self, w: Array | Weight) -> Array:
         w = jnp.asarray(w)
         if w.ndim != 2:
             raise ShapeError(f"OrthogonalRegularizer takes weights of 2 axes, got shape {w.shape}.")
@@ -134,18 +155,23 @@ l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 
 @user_facing
-def get(identifier: Any) -> Any:
+def get(identifier: str | Function | Config | None) -> Function | None:
     """The regularizer for a name, an object, a class, a config or a function of an array; None is None.
 
     >>> get("l2")
     L2()
     """
-    if isinstance(identifier, str) and registry.find(identifier) is L1L2:
-        return L1L2(0.01, 0.01)  # its own defaults would make the name alone do nothing, silently
-    return registry.get(identifier)
+    if isinstance(identifier, str) and _registry.find(identifier) is L1L2:
+        return L1L2(0.01, 0.01)  # with its own defaults the name alone would have no effect
+    return _registry.get(identifier)  # type: ignore[no-any-return]
 
 
-deserialize = registry.deserialize
+deserialize = _registry.deserialize
+
+
+def serialize(regularizer: object) -> object:
+    """The regularizer as plain data, in the form that Keras's configs have."""
+    return settings.serialize(regularizer)
 
 
 public(__name__, __all__)

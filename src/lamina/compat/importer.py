@@ -1,7 +1,7 @@
 """The import hook: `import keras` and `import tensorflow` find Lamina, while it is installed.
 
-A served module is a `Mirror`: each name of it is looked up in the module of Lamina that stands behind it, when it
-is asked for. So there is no list of names here; what Lamina learns, `keras` and `tensorflow.keras` know too.
+Each of their modules is a `Mirror`, which looks a name up in the corresponding module of Lamina when the name is used.
+So there is no list of names here: a new name of Lamina is at once a name of `keras` and of `tensorflow.keras`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lamina.compat.instead import instead_of
 from lamina.errors import LaminaError
 
 VERSIONS = {"keras": "3.15.1", "tf_keras": "2.20.0", "tensorflow": "2.20.0"}
-"""What `__version__` says: the release whose names and defaults are served."""
+"""The value of `__version__`: the release whose names and defaults these modules have."""
 
 ROOTS = {
     "tensorflow.python.keras": lamina,
@@ -36,7 +36,7 @@ ROOTS = {
     "keras.src": lamina,
     "keras": lamina,
 }
-"""What stands behind the first part of a path; longer ones come before the shorter ones that they begin with."""
+"""The module of Lamina for the first part of a path; a longer path comes before a shorter one that it begins with."""
 
 MOVED = {
     "": "engine engine.base_layer engine.input_layer engine.sequential engine.topology engine.training",
@@ -48,21 +48,21 @@ MOVED = {
     "utils": """utils.np_utils utils.data_utils utils.vis_utils utils.generic_utils utils.layer_utils
         utils.image_utils preprocessing preprocessing.image preprocessing.sequence""",
 }
-"""For each module of today, where older releases of Keras kept its names."""
+"""For each module of today, the modules that had its names in older releases of Keras."""
 
 TODAY = {old: new for new, paths in MOVED.items() for old in paths.split()}
 
 
 class AlreadyImportedError(LaminaError, ImportError):
-    """The real Keras or TensorFlow is in use, and cannot be replaced any more."""
+    """The real Keras or TensorFlow is in use, and can no longer be replaced."""
 
 
 class UnknownModuleError(LaminaError, ModuleNotFoundError):
-    """A module of Keras or TensorFlow that is not served."""
+    """A module of Keras or TensorFlow that does not exist here."""
 
 
 class Mirror(ModuleType):
-    """A module named as the user typed it, whose names are those of `target`."""
+    """A module with the name that the user imported, and with the names of `target`."""
 
     def __init__(self, name: str, target: ModuleType) -> None:
         super().__init__(name, target.__doc__)
@@ -89,7 +89,7 @@ class Mirror(ModuleType):
 
 
 def split(path: str) -> tuple[str, list[str]]:
-    """A dotted path as its root and the parts below; the root is "" where it is none of ours.
+    """A dotted path as its root and the parts below; the root is "" if it is not in `ROOTS`.
 
     >>> split("tensorflow.keras.layers.core")
     ('tensorflow.keras', ['layers', 'core'])
@@ -101,7 +101,7 @@ def split(path: str) -> tuple[str, list[str]]:
 
 
 def canonical(path: str) -> str:
-    """A path that begins with one of our roots, as it begins in today's Keras or TensorFlow.
+    """A path of any of the roots as a path of today's Keras or TensorFlow.
 
     >>> canonical("tensorflow.python.keras.layers")
     'keras.layers'
@@ -111,7 +111,7 @@ def canonical(path: str) -> str:
 
 
 def locate(path: str) -> ModuleType | None:
-    """The module behind a dotted path that a program may import; None where there is none."""
+    """The module of Lamina for a dotted path that a program imports; None if there is none."""
     root, parts = split(path)
     if not root:
         return None
@@ -129,10 +129,12 @@ def locate(path: str) -> ModuleType | None:
 
 
 class Finder(MetaPathFinder, Loader):
-    """Finds and loads the served modules; it stands first, so it wins over a Keras that is installed."""
+    """Finds and loads these modules. It comes first in `sys.meta_path`, so that an installed Keras is not used."""
 
     @user_facing
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if not split(fullname)[0]:
             return None
         if locate(fullname) is None:
@@ -142,7 +144,7 @@ class Finder(MetaPathFinder, Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         target = locate(spec.name)
-        assert target is not None, "find_spec has asked"
+        assert target is not None, "find_spec has checked it"
         return Mirror(spec.name, target)
 
     def exec_module(self, module: ModuleType) -> None:
@@ -174,7 +176,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Undo `install`; what was imported in between goes on working where it is held."""
+    """Undo `install`; a module that was imported meanwhile still works where a program refers to it."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
     for name in [name for name, module in sys.modules.items() if isinstance(module, Mirror)]:

@@ -1,4 +1,4 @@
-"""What to use in place of the names of Keras and TensorFlow that Lamina does not serve."""
+"""What to use in place of the names of Keras and TensorFlow that do not exist here."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ INSTEAD = {
     "tensorflow.data": "NumPy arrays or a generator, which fit shuffles and batches",
     "tensorflow.device": "jax.default_device",
     "tensorflow.distribute": "jax.sharding",
-    "tensorflow.function": "jax.jit; fit and predict are compiled as they are",
+    "tensorflow.function": "jax.jit; fit and predict are always compiled",
     "tensorflow.image": "jax.image.resize or a preprocessing layer",
     "tensorflow.io": "Python's open, NumPy or pandas",
-    "tensorflow.lite": "model.save",
-    "tensorflow.saved_model": "model.save",
-    "tensorflow.summary": "a callback that writes down its logs",
+    "tensorflow.lite": "model.get_weights() and numpy.savez",
+    "tensorflow.saved_model": "model.get_weights() and numpy.savez",
+    "tensorflow.summary": "callbacks.CSVLogger, or a callback of your own that writes its logs",
     "tensorflow.test": "tf.config.list_physical_devices",
-    "tensorflow.train": "model.save_weights",
+    "tensorflow.train": "model.get_weights() and numpy.savez",
 }
 
 SAME_NAMES = {"": jnp, "math": jnp, "linalg": jnp.linalg, "nn": jax.nn, "random": jax.random, "signal": jnp.fft}
@@ -37,9 +37,9 @@ SAME_NAMES = {"": jnp, "math": jnp, "linalg": jnp.linalg, "nn": jax.nn, "random"
 
 
 def instead_of(path: str, names: Iterable[str] = ()) -> str:
-    """One sentence for a path such as `tensorflow.data.Dataset`; "" where there is nothing better to say.
+    """One sentence for a path such as `tensorflow.data.Dataset`; "" where there is no advice.
 
-    `names` are those that the module has, one of which may be misspelt in `path`.
+    `names` are those that the module has, one of which may be misspelled in `path`.
 
     >>> instead_of("keras.ops.mean")
     'Use instead: jax.numpy and jax.nn.'

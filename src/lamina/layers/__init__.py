@@ -12,7 +12,7 @@ from lamina._base.shapes import InputSpec
 from lamina._layer.layer import Layer
 from lamina._layer.registry import held
 from lamina._layer.registry import registry as registry
-from lamina.activations import registry as functions
+from lamina.activations import _registry as functions
 from lamina.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from lamina.layers.convolution.depthwise import DepthwiseConv1D, DepthwiseConv2D
 from lamina.layers.convolution.plain import Conv1D, Conv2D, Conv3D, Convolution1D, Convolution2D, Convolution3D

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from lamina._base import settings
 from lamina._base.arguments import Config
 from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.registry import known
-from lamina._base.settings import serialize
 from lamina.errors import ArgumentError
 from lamina.optimizers import schedules
 from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
@@ -43,6 +43,11 @@ def deserialize(config: Config, custom_objects: dict[str, type[Optimizer]] | Non
     """The optimizer that `serialize` described; `custom_objects` has the user's own classes by name."""
     with known(custom_objects):
         return get(config)
+
+
+def serialize(optimizer: object) -> object:
+    """The optimizer as plain data, in the form that Keras's configs have."""
+    return settings.serialize(optimizer)
 
 
 public(__name__, __all__)

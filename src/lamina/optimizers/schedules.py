@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from lamina._base import settings
 from lamina._base.converters import above_zero, flag, number, optional
 from lamina._base.frames import warn
 from lamina._base.public import public
 from lamina._base.registry import Registry
-from lamina._base.settings import Configured, serialize, setting
+from lamina._base.settings import Configured, setting
 from lamina._base.weight import Array
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError
@@ -170,7 +171,7 @@ class PolynomialDecay(LearningRateSchedule):
     name: str = "PolynomialDecay"
 
     def __call__(self, step: ArrayLike) -> Array:
-        cycles = jnp.maximum(-_periods(-step, self.decay_steps, True), 1) if self.cycle else 1
+        cycles = jnp.maximum(-_periods(-jnp.asarray(step), self.decay_steps, True), 1) if self.cycle else 1
         done = _periods(step, self.decay_steps * cycles, False)
         left = jnp.maximum(1 - done, 0)  # never below 0, whose power is NaN
         return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
@@ -181,7 +182,8 @@ class CosineDecay(LearningRateSchedule):
     """From `initial_learning_rate` to `alpha` times it in `decay_steps`, along half a cosine.
 
     With `warmup_target` it first rises in a straight line from `initial_learning_rate` to `warmup_target`, in
-    `warmup_steps`, and falls from there (Loshchilov and Hutter 2016, "SGDR: Stochastic gradient descent with warm restarts").
+    `warmup_steps`, and falls from there (Loshchilov and Hutter 2016, "SGDR: Stochastic
+    gradient descent with warm restarts").
 
     >>> print(CosineDecay(0.1, decay_steps=10)(10))
     0.0
@@ -257,6 +259,11 @@ class CosineDecayRestarts(LearningRateSchedule):
             done = (done - (1 - self.t_mul**restarts) / (1 - self.t_mul)) / self.t_mul**restarts
         cosine = 0.5 * self.m_mul**restarts * (1 + jnp.cos(math.pi * done))
         return self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha)
+
+
+def serialize(learning_rate_schedule: object) -> object:
+    """The schedule as plain data, in the form that Keras's configs have."""
+    return settings.serialize(learning_rate_schedule)
 
 
 public(__name__, __all__)

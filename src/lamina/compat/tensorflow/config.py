@@ -1,4 +1,4 @@
-"""What devices there are, in TensorFlow's words."""
+"""The list of devices, as TensorFlow returns it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lamina._base.frames import warn
 __all__ = ["experimental", "list_logical_devices", "list_physical_devices", "set_memory_growth"]
 
 experimental = sys.modules[__name__]
-"""Older programs look for the same functions here."""
+"""Older programs use the same functions by this name."""
 
 
 class PhysicalDevice(NamedTuple):
@@ -37,5 +37,5 @@ list_logical_devices = list_physical_devices
 
 
 def set_memory_growth(device: PhysicalDevice, enable: bool) -> None:
-    """Says how to set it: JAX reads it from the environment, when the program starts."""
+    """Warns that JAX reads this setting from the environment when the program starts."""
     warn(f"set_memory_growth has no effect here. Start with XLA_PYTHON_CLIENT_PREALLOCATE={str(not enable).lower()}.")

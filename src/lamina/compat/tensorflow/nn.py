@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import jax
-
 from lamina import activations
+from lamina._base.weight import Array
 from lamina.activations import elu, gelu, log_softmax, relu, relu6, selu, sigmoid, softmax, softplus, softsign, tanh
 
 # fmt: off
@@ -19,6 +16,6 @@ __all__ = [
 silu = swish = activations.silu
 
 
-def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> jax.Array:
+def leaky_relu(features: activations.Arrays, alpha: float = 0.2, name: str | None = None) -> Array:
     """`x` where it is positive, `alpha * x` elsewhere."""
     return activations.leaky_relu(features, alpha)
