@@ -53,7 +53,8 @@ class Trainer:
         """The arrays that the layers and the optimizer hold now, with metrics at their start."""
         params, state = self._arrays()
         step, bad = (jnp.asarray(np.int32(number)) for number in (self.model._lamina.steps_trained, -1))
-        return TrainState(params, state, renamed(self.optimizer._lamina_arrays, self.paths), self.no_sums, self.key, step, bad)
+        moments = renamed(self.optimizer._lamina_arrays, self.paths)
+        return TrainState(params, state, moments, self.no_sums, self.key, step, bad)
 
     def open(self) -> TrainState:
         """A state to run from: copies of what the layers hold, since the programs overwrite what they are given."""
