@@ -7,10 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from lamina import dtypes, initializers
+from lamina import dtypes
 from lamina._base.converters import above_zero, flag, not_negative, number, one_of, optional, positive
 from lamina._base.frames import warn
 from lamina._base.settings import setting
@@ -18,6 +17,7 @@ from lamina._base.shapes import InputSpec, Shape
 from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
+from lamina.initializers.fourier import STFT, Scaling, Window, known_window, window_values
 
 Array = jax.Array
 
@@ -32,62 +32,6 @@ def frames(x: Array, length: int, step: int) -> Array:
 def mel(hertz: Array) -> Array:
     """Pitch as it is heard, in mel."""
     return 1127 * jnp.log(1 + hertz / 700)
-
-
-def known_window(value: Any) -> Any:
-    """None, the name of a window of SciPy's, or its values."""
-    if isinstance(value, str):
-        try:
-            window_values(value, 1, False)
-        except ValueError as error:
-            raise ArgumentError(f"expected a window that scipy.signal.get_window knows: {error}") from None
-        return value
-    if value is not None and (np.ndim(value) != 1 or np.asarray(value).dtype.kind not in "iuf"):
-        raise ArgumentError(f"expected a window's name, its values in a list, or None, got {value!r}.")
-    return None if value is None else np.asarray(value, np.float64).tolist()
-
-
-def window_values(name: str, size: int, periodic: bool) -> np.ndarray[Any, Any]:
-    from scipy.signal import get_window  # type: ignore[import-untyped]  # here, as it takes half a second to import
-
-    return np.asarray(get_window(name, size, periodic), np.float64)
-
-
-@initializers.registry.add("STFTInitializer")
-class STFT(initializers.Initializer):
-    """The kernel (frame, 1, bins) of a convolution that takes windowed Fourier transforms of 2 (bins - 1) points.
-
-    At time t and bin f: `w[t] * cos(-2π t f / points)`, or sin where `side="imag"`, divided by the window's L2
-    norm for the scaling "density" and by its L1 norm for "spectrum".
-
-    >>> STFT("real", window=None)((2, 1, 3)).round()[:, 0]
-    Array([[ 1.,  1.,  1.],
-           [ 1.,  0., -1.]], dtype=float32)
-
-    Args:
-        window: a name that `scipy.signal.get_window` knows, the window's values, or None for no window.
-        periodic: whether a window that is named repeats itself seamlessly, instead of being symmetric.
-    """
-
-    side: str = setting(one_of("real", "imag"), default="real")
-    window: Any = setting(known_window, default="hann")
-    scaling: str | None = setting(one_of("density", "spectrum", None), default="density")
-    periodic: bool = setting(flag, default=False)
-
-    def values(self, shape: tuple[int, ...], dtype: Any, key: Array | None) -> Array:
-        if len(shape) != 3 or shape[1] != 1:
-            raise ShapeError(f"STFT fills kernels of shape (frame, 1, bins), got {shape}.")
-        frame, _, bins = shape
-        turns = np.arange(frame)[:, None, None] * np.arange(bins) / max(1, 2 * (bins - 1))  # (frame, 1, bins)
-        kernel = (np.cos if self.side == "real" else np.sin)(-2 * np.pi * turns)
-        if self.window is not None:
-            named = isinstance(self.window, str)
-            w = window_values(self.window, frame, self.periodic) if named else np.array(self.window)
-            if w.shape != (frame,):
-                raise ShapeError(f"the window has shape {w.shape}, but the frame has {frame} points.")
-            norms = {"density": np.sqrt((w * w).sum()), "spectrum": np.abs(w).sum(), None: 1.0}
-            kernel = kernel * w[:, None, None] / norms[self.scaling]
-        return jnp.asarray(kernel, dtype)
 
 
 class MelSpectrogram(Layer):
@@ -108,7 +52,7 @@ class MelSpectrogram(Layer):
     fft_length: int = setting(positive, default=2048)
     sequence_stride: int = setting(positive, default=512)
     sequence_length: int | None = setting(optional(positive), default=None)
-    window: Any = setting(known_window, default="hann")
+    window: Window = setting(known_window, default="hann")
     sampling_rate: float = setting(above_zero, default=16000)
     num_mel_bins: int = setting(positive, default=128)
     min_freq: float = setting(not_negative, default=20.0)
@@ -188,9 +132,9 @@ class STFTSpectrogram(Layer):
     frame_length: int = setting(positive, default=256)
     frame_step: int | None = setting(optional(positive), default=None)
     fft_length: int | None = setting(optional(positive), default=None)
-    window: Any = setting(known_window, default="hann")
+    window: Window = setting(known_window, default="hann")
     periodic: bool = setting(flag, default=False)
-    scaling: str | None = setting(one_of("density", "spectrum", None), default="density")
+    scaling: Scaling = setting(one_of("density", "spectrum", None), default="density")
     padding: str = setting(one_of("valid", "same"), default="valid")
     expand_dims: bool = setting(flag, default=False)
     data_format: str | None = setting(data_format, default=None)

@@ -1,0 +1,55 @@
+"""What all initializers share: their base class, their names, and the type of their dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import jax.numpy as jnp
+import numpy as np
+
+from lamina import dtypes
+from lamina._base.converters import integer
+from lamina._base.frames import user_facing
+from lamina._base.registry import Registry
+from lamina._base.settings import Configured
+from lamina._base.weight import Array
+
+Shape: TypeAlias = tuple[int, ...]
+DType: TypeAlias = np.dtype[Any]
+Key: TypeAlias = Array | np.ndarray[Any, Any]
+"""A random key, uint32 of shape (2,), of JAX or of NumPy."""
+registry = Registry("initializer")
+
+
+class Initializer(Configured):
+    """The base class. Your own initializer defines `__call__(shape, dtype=None)` as in Keras.
+
+    One that takes a third argument, `key`, gets there the random key of the layer, another one for each weight.
+
+    >>> class Countdown(Initializer):
+    ...     start: float = 1.0
+    ...
+    ...     def __call__(self, shape, dtype=None):
+    ...         return self.start - jnp.arange(shape[-1], dtype=dtype or "float32")
+    >>> Countdown(start=3.0)((3,))
+    Array([3., 2., 1.], dtype=float32)
+    """
+
+    _lamina_module = "keras.initializers"
+
+    if TYPE_CHECKING:  # a type checker makes no __init__ of a class without fields
+
+        def __init__(self) -> None: ...
+
+    @user_facing
+    def __call__(self, shape: Sequence[int], dtype: Any = None, key: Key | None = None) -> Array:
+        """An array of that shape and dtype, where None stands for `floatx()`."""
+        return self._lamina_values(tuple(integer(n) for n in shape), jnp.dtype(dtype or dtypes.floatx()), key)
+
+    def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
+        raise NotImplementedError(f"{type(self).__name__} needs a method __call__(self, shape, dtype=None).")
+
+    def clone(self) -> Self:
+        """Another object with the same settings."""
+        return self.from_config(self.get_config())

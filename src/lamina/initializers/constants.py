@@ -1,0 +1,96 @@
+"""Initializers without randomness: zeros, ones, any constant, the identity."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lamina._base.converters import number
+from lamina._base.settings import Converted, setting
+from lamina._base.weight import Array, Weight
+from lamina.errors import ArgumentError, ShapeError
+from lamina.initializers.base import DType, Initializer, Key, Shape, registry
+
+Value: TypeAlias = Converted[ArrayLike | Array | Weight | dict[str, Any], ArrayLike]
+
+
+@registry.add("zero")
+class Zeros(Initializer):
+    """Zeros of any shape.
+
+    >>> Zeros()((3,))
+    Array([0., 0., 0.], dtype=float32)
+    """
+
+    def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
+        return jnp.asarray(np.zeros(shape, dtype))
+
+
+@registry.add("one")
+class Ones(Initializer):
+    """Ones of any shape.
+
+    >>> Ones()((3,))
+    Array([1., 1., 1.], dtype=float32)
+    """
+
+    def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
+        return jnp.asarray(np.ones(shape, dtype))
+
+
+def constant_value(value: Any) -> ArrayLike:
+    """A number, a list or an array, or an array in the form that it has in a config."""
+    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
+        return np.array(value["config"]["value"], jnp.dtype(value["config"]["dtype"]))
+    if isinstance(value, (jax.Array, Weight)):
+        return np.asarray(value)
+    try:
+        np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"expected a number or an array, got {value!r}.") from None
+    return value  # type: ignore[no-any-return]
+
+
+@registry.add()
+class Constant(Initializer):
+    """The same value everywhere; an array is broadcast to the shape of the weight.
+
+    >>> Constant(0.5)((2,))
+    Array([0.5, 0.5], dtype=float32)
+
+    Args:
+        value: a number, or an array whose shape can be broadcast to that of the weight.
+    """
+
+    value: Value = setting(constant_value, default=0.0)
+
+    def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
+        value = jnp.asarray(self.value, dtype)
+        try:
+            return jnp.broadcast_to(value, shape)
+        except ValueError:
+            raise ShapeError(f"the initial value has shape {value.shape}, the weight has {shape}.") from None
+
+
+@registry.add("IdentityInitializer")
+class Identity(Initializer):
+    """`gain` times the identity matrix, for a weight of two axes: `gain` on the diagonal, else zeros.
+
+    >>> Identity(gain=2.0)((2, 3))
+    Array([[2., 0., 0.],
+           [0., 2., 0.]], dtype=float32)
+
+    Args:
+        gain: the value on the diagonal.
+    """
+
+    gain: float = setting(number, default=1.0)
+
+    def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
+        if len(shape) != 2:
+            raise ShapeError(f"Identity fills weights of 2 axes, got shape {shape}.")
+        return (self.gain * jnp.eye(*shape, dtype=dtype)).astype(dtype)

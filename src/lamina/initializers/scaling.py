@@ -1,0 +1,201 @@
+"""Initializers whose variance is scaled by the number of a weight's inputs, of its outputs, or by their mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from lamina._base.converters import integer, number, one_of, optional, seed_value
+from lamina._base.settings import Converted, setting
+from lamina._base.weight import Array
+from lamina.errors import ArgumentError, ShapeError
+from lamina.initializers.base import DType, Key, Shape, registry
+from lamina.initializers.distributions import Random, normal, source_of, truncated_normal, uniform
+
+Mode: TypeAlias = Literal["fan_in", "fan_out", "fan_avg"]
+Distribution: TypeAlias = Literal["truncated_normal", "untruncated_normal", "uniform"]
+DistributionSetting: TypeAlias = Converted[Distribution | Literal["normal"], Distribution]
+Axes: TypeAlias = Converted[Sequence[int] | None, Shape | None]
+
+# The standard deviation of a normal distribution that is truncated at -2 and 2.
+TRUNCATED_STDDEV = 0.87962566103423978
+
+
+def axis_list(value: Any) -> Shape:
+    """A list of whole numbers."""
+    if not isinstance(value, (list, tuple)):
+        raise ArgumentError(f"expected a list of axes, got {value!r}.")
+    return tuple(integer(axis) for axis in value)
+
+
+def fans(shape: Shape, input_axes: Shape | None, output_axes: Shape | None) -> tuple[int, int]:
+    """How many inputs each output sums over (fan in), and how many outputs each input reaches (fan out).
+
+    Without axes a weight is taken as (..., inputs, outputs), where all axes before the last two are a window.
+    """
+    if input_axes is not None and output_axes is not None:
+        if any(not -len(shape) <= axis < len(shape) for axis in input_axes + output_axes):
+            raise ShapeError(f"input_axes={input_axes}, output_axes={output_axes} do not fit a weight of {shape}.")
+        return math.prod(shape[axis] for axis in input_axes), math.prod(shape[axis] for axis in output_axes)
+    if len(shape) < 2:
+        return math.prod(shape), math.prod(shape)
+    window = math.prod(shape[:-2])
+    return window * shape[-2], window * shape[-1]
+
+
+def known_distribution(value: Any) -> Distribution:
+    """The name of a distribution in any case; "normal" is the truncated one, as in Keras."""
+    name = value.lower() if isinstance(value, str) else value
+    name = "truncated_normal" if name == "normal" else name
+    return one_of("truncated_normal", "untruncated_normal", "uniform")(name)  # type: ignore[no-any-return]
+
+
+class Scaled(Random, init=False):
+    """Base of the initializers whose variance depends on the number of inputs and outputs.
+
+    A weight (..., inputs, outputs) has as many inputs and outputs as its last two axes say, each times the sizes of
+    the axes before.
+
+    Args:
+        input_axes: the axes whose sizes are multiplied to the number of inputs, where it is not the last but one.
+        output_axes: the axes whose sizes are multiplied to the number of outputs; given together with `input_axes`.
+    """
+
+
+@registry.add()
+class VarianceScaling(Scaled):
+    """Draws with mean 0 and variance `scale / n`, where n is the number of inputs, of outputs or their mean.
+
+    Uniform values lie within `sqrt(3 * scale / n)` of 0.
+
+    >>> values = VarianceScaling(scale=2.0, mode="fan_in", distribution="uniform", seed=1)((24, 100))
+    >>> bool(abs(values).max() <= 0.5)
+    True
+
+    Args:
+        scale: the factor of the variance, above 0.
+        mode: what n is: "fan_in" the inputs, "fan_out" the outputs, "fan_avg" their mean.
+        distribution: "truncated_normal" (or "normal"), "untruncated_normal" or "uniform".
+    """
+
+    scale: float = setting(number, default=1.0)
+    mode: Mode = setting(one_of("fan_in", "fan_out", "fan_avg"), default="fan_in")
+    distribution: DistributionSetting = setting(known_distribution, default="truncated_normal")
+    seed: int | None = setting(seed_value, default=None)
+    input_axes: Axes = setting(optional(axis_list), default=None)
+    output_axes: Axes = setting(optional(axis_list), default=None)
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ArgumentError(f"VarianceScaling(scale={self.scale}): expected a number above 0.")
+        if (self.input_axes is None) != (self.output_axes is None):
+            raise ArgumentError("input_axes and output_axes belong together: give both or neither.")
+
+    def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
+        inputs, outputs = fans(shape, self.input_axes, self.output_axes)
+        n = {"fan_in": inputs, "fan_out": outputs, "fan_avg": (inputs + outputs) / 2}[self.mode]
+        variance, source = self.scale / max(1.0, n), source_of(self.seed, key)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3.0 * variance)
+            return uniform(source, shape, dtype, -limit, limit)
+        if self.distribution == "untruncated_normal":
+            return normal(source, shape, dtype, 0.0, math.sqrt(variance))
+        return truncated_normal(source, shape, dtype, 0.0, math.sqrt(variance) / TRUNCATED_STDDEV)
+
+
+class Preset(Scaled):
+    """A `VarianceScaling` whose scale, mode and distribution are fixed."""
+
+    _lamina_rule: ClassVar[tuple[float, Mode, Distribution]]
+
+    seed: int | None = setting(seed_value, default=None)
+    input_axes: Axes = setting(optional(axis_list), default=None)
+    output_axes: Axes = setting(optional(axis_list), default=None)
+
+    def __post_init__(self) -> None:
+        self._lamina_scaling()
+
+    def _lamina_scaling(self) -> VarianceScaling:
+        return VarianceScaling(*self._lamina_rule, self.seed, self.input_axes, self.output_axes)
+
+    def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
+        return self._lamina_scaling()._lamina_values(shape, dtype, key)
+
+
+@registry.add()
+class GlorotUniform(Preset):
+    """Uniform values within `sqrt(6 / (inputs + outputs))` of 0, so that the variance is 2 / (inputs + outputs).
+
+    >>> bool(abs(GlorotUniform(seed=1)((10, 14))).max() <= 0.5)
+    True
+
+    Source: Glorot and Bengio 2010, http://proceedings.mlr.press/v9/glorot10a.html
+    """
+
+    _lamina_rule = (1.0, "fan_avg", "uniform")
+
+
+@registry.add()
+class GlorotNormal(Preset):
+    """Values of a truncated normal distribution with variance `2 / (inputs + outputs)`.
+
+    >>> GlorotNormal(seed=1)((10, 14)).shape
+    (10, 14)
+
+    Source: Glorot and Bengio 2010, http://proceedings.mlr.press/v9/glorot10a.html
+    """
+
+    _lamina_rule = (1.0, "fan_avg", "truncated_normal")
+
+
+@registry.add()
+class HeUniform(Preset):
+    """Uniform values within `sqrt(6 / inputs)` of 0, so that the variance is 2 / inputs; made for relu.
+
+    >>> bool(abs(HeUniform(seed=1)((24, 10))).max() <= 0.5)
+    True
+
+    Source: He et al. 2015, https://arxiv.org/abs/1502.01852
+    """
+
+    _lamina_rule = (2.0, "fan_in", "uniform")
+
+
+@registry.add()
+class HeNormal(Preset):
+    """Values of a truncated normal distribution with variance `2 / inputs`; made for relu.
+
+    >>> HeNormal(seed=1)((24, 10)).shape
+    (24, 10)
+
+    Source: He et al. 2015, https://arxiv.org/abs/1502.01852
+    """
+
+    _lamina_rule = (2.0, "fan_in", "truncated_normal")
+
+
+@registry.add()
+class LecunUniform(Preset):
+    """Uniform values within `sqrt(3 / inputs)` of 0, so that the variance is 1 / inputs.
+
+    >>> bool(abs(LecunUniform(seed=1)((12, 10))).max() <= 0.5)
+    True
+
+    Source: LeCun et al. 1998, Efficient BackProp, section 4.6
+    """
+
+    _lamina_rule = (1.0, "fan_in", "uniform")
+
+
+@registry.add()
+class LecunNormal(Preset):
+    """Values of a truncated normal distribution with variance `1 / inputs`; made for selu.
+
+    >>> LecunNormal(seed=1)((12, 10)).shape
+    (12, 10)
+
+    Source: Klambauer et al. 2017, https://arxiv.org/abs/1706.02515
+    """
+
+    _lamina_rule = (1.0, "fan_in", "truncated_normal")
