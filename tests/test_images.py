@@ -27,7 +27,7 @@ def flags(name):
     return lambda t: {"apply": column(t[name])}
 
 
-# Layer, settings, and Keras's drawn transformation as arguments of our `transform`.
+# Layer, settings, and Keras's drawn transformation as arguments of our `_lamina_transform`.
 TRANSFORMS = [
     ("RandomFlip", {}, lambda t: {"across": t["flips"], "down": t["flips"]}),
     ("RandomFlip", {"mode": "horizontal"}, lambda t: {"across": t["flips"], "down": t["flips"]}),
@@ -107,7 +107,7 @@ def test_transform_equals_keras_for_its_draws(name, settings, ours):
     other = getattr(keras.layers, name)(**settings, seed=1)
     drawn = other.get_random_transformation(jnp.asarray(IMAGES), training=True)
     want = other.transform_images(jnp.asarray(IMAGES), drawn, training=True)
-    got = getattr(layers, name)(**settings).transform(jnp.asarray(IMAGES), **ours(drawn))
+    got = getattr(layers, name)(**settings)._lamina_transform(jnp.asarray(IMAGES), **ours(drawn))
     assert not np.allclose(want, IMAGES)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=2e-3)  # of 255
 
@@ -117,7 +117,7 @@ def test_elastic_equals_keras_for_the_same_noise():
     other = keras.layers.RandomElasticTransform(**settings)
     drawn = {"apply_transform": jnp.ones(6, bool), "distortion_factor": jnp.float32(0.8), "seed": 7}
     noise = jax.random.normal(key_of(7), SHAPE[:3], jnp.float32)
-    got = layers.RandomElasticTransform(**settings).transform(
+    got = layers.RandomElasticTransform(**settings)._lamina_transform(
         jnp.asarray(IMAGES), jnp.ones((6, 1, 1, 1), bool), jnp.full(6, 0.8), jnp.stack([noise, noise], -1)
     )
     np.testing.assert_allclose(got, other.transform_images(jnp.asarray(IMAGES), drawn), rtol=1e-5, atol=2e-3)
@@ -199,7 +199,7 @@ def test_each_step_draws_anew_and_only_while_training():
 
 
 def many(name, **settings):
-    return getattr(layers, name)(**settings).draw(key_of(3), (4000, 10, 20, 3))
+    return getattr(layers, name)(**settings)._lamina_draw(key_of(3), (4000, 10, 20, 3))
 
 
 def test_draws_fill_their_ranges():

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lamina._base.arguments import DataFormat
 from lamina._base.converters import above_zero, flag, positive, seed_value
-from lamina._base.settings import setting
+from lamina._base.settings import setting, value_of
 from lamina._base.shapes import Shape
+from lamina._base.weight import Array
 from lamina.config import data_format
-from lamina.layers.image.color import (
+from lamina.layers.image.base import (
     BYTE,
+    ImageLayer,
+    Interpolation,
+    RandomImageLayer,
+    Range,
+    ValueRange,
+    interpolations,
+    ordered,
+    share,
+)
+from lamina.layers.image.color import (
     RandomBrightness,
     RandomColorDegeneration,
     RandomContrast,
@@ -21,167 +34,181 @@ from lamina.layers.image.color import (
     RandomPosterization,
     RandomSaturation,
     Solarization,
-    share,
 )
 from lamina.layers.image.histograms import AutoContrast, Equalization
-from lamina.layers.image.resizing import RandomImageLayer, ordered
 from lamina.layers.image.sharpness import RandomSharpness
-from lamina.layers.image.warping import RandomRotation, RandomShear, RandomTranslation, interpolations
+from lamina.layers.image.warping import RandomRotation, RandomShear, RandomTranslation
 
-Array = jax.Array
+Factor: TypeAlias = float | Sequence[float] | None
 
 
-class RandomColorJitter(RandomImageLayer):
-    """While training, RandomBrightness, RandomContrast, RandomSaturation and RandomHue, each where its factor is given.
+class ChangesLayer(RandomImageLayer, init=False):
+    """Base of the layers that hold other layers for images, and apply them in a row."""
+
+    @property
+    def _lamina_changes(self) -> list[ImageLayer]:
+        """The layers that it holds."""
+        return self._lamina.inner["changes"]  # type: ignore[no-any-return]
+
+    def build(self, input_shape: Shape) -> None:
+        for change in self._lamina_changes:
+            change._lamina_build(input_shape)
+
+
+class RandomColorJitter(ChangesLayer):
+    """In training mode, applies RandomBrightness, RandomContrast, RandomSaturation and RandomHue in this order.
 
     >>> RandomColorJitter(brightness_factor=0.2)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
+
+    Args:
+        brightness_factor: the `factor` of RandomBrightness; None leaves this change out.
+        contrast_factor: the `factor` of RandomContrast; None leaves this change out.
+        saturation_factor: the `factor` of RandomSaturation; None leaves this change out.
+        hue_factor: the `factor` of RandomHue; None leaves this change out.
     """
 
-    value_range: Any = setting(ordered, default=BYTE)
-    brightness_factor: Any = None
-    contrast_factor: Any = None
-    saturation_factor: Any = None
-    hue_factor: Any = None
+    value_range: ValueRange = setting(ordered, default=BYTE)
+    brightness_factor: Factor = None
+    contrast_factor: Factor = None
+    saturation_factor: Factor = None
+    hue_factor: Factor = None
     seed: int | None = setting(seed_value, default=None)
-    data_format: str | None = setting(data_format, default=None)
-
-    kinds: ClassVar[dict[str, Any]] = {
-        "brightness_factor": RandomBrightness,
-        "contrast_factor": RandomContrast,
-        "saturation_factor": RandomSaturation,
-        "hue_factor": RandomHue,
-    }
+    data_format: DataFormat = setting(data_format, default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = {name: getattr(self, name) for name in self.kinds if getattr(self, name) is not None}
-        told = {"value_range": self.value_range, "dtype": self.dtype_policy, "data_format": self.data_format}
-        self.steps = [self.kinds[name](factor, **told) for name, factor in given.items()]
+        told: dict[str, Any] = {
+            "value_range": self.value_range, "dtype": self.dtype_policy, "data_format": self.data_format
+        }  # fmt: skip
+        kinds = (
+            (RandomBrightness, self.brightness_factor), (RandomContrast, self.contrast_factor),
+            (RandomSaturation, self.saturation_factor), (RandomHue, self.hue_factor),
+        )  # fmt: skip
+        self._lamina.inner["changes"] = [kind(factor, **told) for kind, factor in kinds if factor is not None]
 
-    def build(self, input_shape: Shape) -> None:
-        for step in self.steps:
-            step._lamina_build(input_shape)
-
-    def changed(self, key: Array, x: Array) -> Array:
-        for index, step in enumerate(self.steps):
-            x = step.changed(jax.random.fold_in(key, index), x)
+    def _lamina_change(self, key: Array, x: Array) -> Array:
+        for index, change in enumerate(self._lamina_changes):
+            x = change._lamina_change(jax.random.fold_in(key, index), x)
         return x
 
 
-class ManyChanges(RandomImageLayer):
-    """Has a list of changes from which it takes some at random, others for each image."""
+class ManyChanges(ChangesLayer, init=False):
+    """Base of the layers that apply some of many changes to each image, chosen at random.
 
-    value_range: Any = setting(ordered, default=BYTE)
-    factor: Any = setting(share, default=0.5)
-    interpolation: str = setting(interpolations, default="bilinear")
-
-    colours: ClassVar[tuple[Any, ...]] = (RandomBrightness, RandomColorDegeneration, RandomContrast, RandomSharpness)
-
-    def collect(self, all_ops: bool = True) -> None:
-        """Make the changes, all as strong as `factor` says."""
-        told: dict[str, Any] = {"dtype": self.dtype_policy, "data_format": self.data_format}
-        warp = {"interpolation": self.interpolation, **told}
-        seen = {"value_range": self.value_range, **told}
-        self.changes: list[Any] = [
-            RandomShear(x_factor=self.factor, y_factor=self.factor, **warp),
-            RandomTranslation(height_factor=self.factor, width_factor=self.factor, **warp),
-            RandomRotation(factor=self.factor, **warp),
-            RandomPosterization(factor=max(1, int(8 * self.factor[1])), **seen),
-            Solarization(addition_factor=self.factor, threshold_factor=self.factor, **seen),
-            AutoContrast(**seen),
-            Equalization(**seen),
-            *(kind(self.factor, **seen) for kind in self.colours if all_ops),
-        ]
-
-    def build(self, input_shape: Shape) -> None:
-        for change in self.changes:
-            change._lamina_build(input_shape)
-
-    def chain(self, key: Array, image: Array, length: int, spare: int = 0) -> Array:
-        """One image (1, height, width, channels) after `length` changes; `spare` of those drawn from change nothing."""
-        branches = [change.changed for change in self.changes] + [lambda key, image: image] * spare
-        branches = [lambda key, image, f=f: f(key, image).astype(image.dtype) for f in branches]
-
-        def step(image: Array, key: Array) -> tuple[Array, None]:
-            first, second = jax.random.split(key)
-            which = jax.random.randint(first, (), 0, len(branches), jnp.int32)
-            return lax.switch(which, branches, second, image), None
-
-        return lax.scan(step, image, jax.random.split(key, length))[0]
-
-    def one(self, key: Array, image: Array) -> Array:
-        """An image (1, height, width, channels), changed."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method one(self, key, image).")
-
-    def changed(self, key: Array, x: Array) -> Array:
-        changed: Array = lax.map(lambda at: self.one(at[0], at[1][None])[0], (jax.random.split(key, x.shape[0]), x))
-        return changed
-
-
-class RandAugment(ManyChanges):
-    """While training, makes `num_ops` changes to each image, out of eleven: shears, shifts, turns, colours, ...
-
-    `factor` is their strength, a range within 0 to 1; one number f stands for (0, f).
-    Source: Cubuk et al., 2019, https://arxiv.org/abs/1909.13719
-
-    >>> RandAugment()(jnp.ones((2, 4, 4, 3)), training=True).shape
-    (2, 4, 4, 3)
+    Args:
+        factor: the strength of the changes, a range within 0 to 1; one number a stands for (0, a).
+        interpolation: how shears, shifts and rotations read between the pixels, "bilinear" or "nearest".
     """
 
-    value_range: Any = setting(ordered, default=BYTE)
-    num_ops: int = setting(positive, default=2)
-    factor: Any = setting(share, default=0.5)
-    interpolation: str = setting(interpolations, default="bilinear")
-    seed: int | None = setting(seed_value, default=None)
-    data_format: str | None = setting(data_format, default=None)
-
-    channels: ClassVar[tuple[int, ...]] = (1, 3)
+    _lamina_channels: ClassVar[tuple[int, ...]] = (1, 3)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.collect()
+        factor, all_ops = value_of(self, "factor"), vars(self).get("all_ops", True)
+        told: dict[str, Any] = {"dtype": self.dtype_policy, "data_format": value_of(self, "data_format")}
+        warp = {"interpolation": value_of(self, "interpolation"), **told}
+        seen = {"value_range": value_of(self, "value_range"), **told}
+        colors = (RandomBrightness, RandomColorDegeneration, RandomContrast, RandomSharpness) if all_ops else ()
+        self._lamina.inner["changes"] = [
+            RandomShear(x_factor=factor, y_factor=factor, **warp),
+            RandomTranslation(height_factor=factor, width_factor=factor, **warp),
+            RandomRotation(factor=factor, **warp),
+            RandomPosterization(factor=max(1, int(8 * factor[1])), **seen),
+            Solarization(addition_factor=factor, threshold_factor=factor, **seen),
+            AutoContrast(**seen),
+            Equalization(**seen),
+            *(kind(factor, **seen) for kind in colors),
+        ]
 
-    def one(self, key: Array, image: Array) -> Array:
-        return self.chain(key, image, self.num_ops)
+    def _lamina_change_one(self, key: Array, image: Array) -> Array:
+        """An image (1, height, width, channels), changed."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method _lamina_change_one(self, key, image).")
+
+    def _lamina_change(self, key: Array, x: Array) -> Array:
+        keys = jax.random.split(key, x.shape[0])
+        changed: Array = lax.map(lambda at: self._lamina_change_one(at[0], at[1][None])[0], (keys, x))
+        return changed
+
+
+def after_changes(layer: ManyChanges, key: Array, image: Array, length: int, spare: int = 0) -> Array:
+    """An image (1, height, width, channels) after `length` random changes.
+
+    `spare` changes that leave the image as it is are among those that are drawn from.
+    """
+    changes = [change._lamina_change for change in layer._lamina_changes] + [lambda key, image: image] * spare
+    branches = [lambda key, image, f=f: f(key, image).astype(image.dtype) for f in changes]
+
+    def step(image: Array, key: Array) -> tuple[Array, None]:
+        first, second = jax.random.split(key)
+        which = jax.random.randint(first, (), 0, len(branches), jnp.int32)
+        return lax.switch(which, branches, second, image), None
+
+    return lax.scan(step, image, jax.random.split(key, length))[0]
+
+
+class RandAugment(ManyChanges):
+    """In training mode, makes `num_ops` random changes to each image.
+
+    The changes are shear, shift, rotation, posterization, solarization, auto contrast, equalization, brightness,
+    gray, contrast and sharpness.
+
+    >>> RandAugment()(jnp.ones((2, 4, 4, 3)), training=True).shape
+    (2, 4, 4, 3)
+
+    Args:
+        num_ops: the number of changes to each image.
+
+    Source: Cubuk et al., 2019, https://arxiv.org/abs/1909.13719
+    """
+
+    value_range: ValueRange = setting(ordered, default=BYTE)
+    num_ops: int = setting(positive, default=2)
+    factor: Range = setting(share, default=0.5)
+    interpolation: Interpolation = setting(interpolations, default="bilinear")
+    seed: int | None = setting(seed_value, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
+
+    def _lamina_change_one(self, key: Array, image: Array) -> Array:
+        return after_changes(self, key, image, self.num_ops)
 
 
 class AugMix(ManyChanges):
-    """While training, blends each image with `num_chains` copies of it that went through `chain_depth` changes each.
+    """In training mode, blends each image with `num_chains` copies of it, each after `chain_depth` random changes.
 
-    `w x + (1 - w) * sum(v * copies)`: w is from Beta(alpha, alpha), the shares v from Dirichlet(alpha). `factor` is the
-    changes' strength, a range within 0 to 1; one number f stands for (0, f).
-    Source: Hendrycks et al., 2019, https://arxiv.org/abs/1912.02781
+    The output is `w x + (1 - w) * sum(v * copies)`, with w from Beta(alpha, alpha) and the weights v of the copies
+    from Dirichlet(alpha), clipped to the `value_range`.
 
     >>> AugMix()(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
 
     Args:
-        all_ops: whether brightness, contrast, colour and sharpness are among the changes too.
+        num_chains: the number of copies.
+        chain_depth: the number of changes to each copy.
+        alpha: the parameter of the Beta and of the Dirichlet distribution, above 0.
+        all_ops: whether brightness, gray, contrast and sharpness are among the changes too.
+
+    Source: Hendrycks et al., 2019, https://arxiv.org/abs/1912.02781
     """
 
-    value_range: Any = setting(ordered, default=BYTE)
+    value_range: ValueRange = setting(ordered, default=BYTE)
     num_chains: int = setting(positive, default=3)
     chain_depth: int = setting(positive, default=3)
-    factor: Any = setting(share, default=0.3)
+    factor: Range = setting(share, default=0.3)
     alpha: float = setting(above_zero, default=1.0)
     all_ops: bool = setting(flag, default=True)
-    interpolation: str = setting(interpolations, default="bilinear")
+    interpolation: Interpolation = setting(interpolations, default="bilinear")
     seed: int | None = setting(seed_value, default=None)
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.collect(self.all_ops)
-
-    def one(self, key: Array, image: Array) -> Array:
+    def _lamina_change_one(self, key: Array, image: Array) -> Array:
         first, second, third = jax.random.split(key, 3)
         alphas = jnp.full(self.num_chains, self.alpha, jnp.float32)
         shares = jax.random.dirichlet(first, alphas, dtype=jnp.float32).astype(image.dtype)
         kept = jax.random.beta(second, self.alpha, self.alpha, (), jnp.float32).astype(image.dtype)
 
         def add(total: Array, at: tuple[Array, Array]) -> tuple[Array, None]:
-            return total + at[1] * self.chain(at[0], image, self.chain_depth, spare=1), None
+            return total + at[1] * after_changes(self, at[0], image, self.chain_depth, spare=1), None
 
         keys = jax.random.split(third, self.num_chains)
         mixed = lax.scan(add, jnp.zeros_like(image), (keys, shares))[0]

@@ -1,21 +1,23 @@
-"""Layers that spread an image's brightness over the whole range."""
+"""Layers that raise the contrast of images by the histogram of their pixels."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
+from lamina._base.arguments import DataFormat
 from lamina._base.converters import number, positive
-from lamina._base.settings import setting
+from lamina._base.settings import Converted, setting
+from lamina._base.weight import Array
 from lamina._kernels.images import equalized, locally_equalized, rescaled, work_dtype
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
-from lamina.layers.image.color import BYTE
-from lamina.layers.image.resizing import ImageLayer, ordered
+from lamina.layers.image.base import BYTE, ImageLayer, ValueRange, ordered
 
-Array = jax.Array
+Grid: TypeAlias = Converted[Sequence[int], tuple[int, int]]
 
 
 def two_sizes(value: Any) -> tuple[int, int]:
@@ -26,15 +28,16 @@ def two_sizes(value: Any) -> tuple[int, int]:
 
 
 class AutoContrast(ImageLayer):
-    """Stretches each channel of each image over the whole `value_range`; one that is even stays as it is.
+    """Scales each channel of each image so that its values fill the `value_range`; a constant channel stays as it is.
 
     >>> AutoContrast()(jnp.array([[[[1.0], [2.0], [3.0]]]]))[0, 0, :, 0]
     Array([  0. , 127.5, 255. ], dtype=float32)
     """
 
-    value_range: Any = setting(ordered, default=BYTE)
+    value_range: ValueRange = setting(ordered, default=BYTE)
+    data_format: DataFormat = setting(data_format, default=None, kw_only=True)
 
-    def transform(self, x: Array) -> Array:
+    def _lamina_transform(self, x: Array) -> Array:
         y = rescaled(x, self.value_range, BYTE)
         low, high = jnp.min(y, (1, 2), keepdims=True), jnp.max(y, (1, 2), keepdims=True)
         scale = 255 / jnp.where(high > low, high - low, 1)
@@ -43,46 +46,49 @@ class AutoContrast(ImageLayer):
 
 
 class Equalization(ImageLayer):
-    """While training, replaces each pixel by its rank, so that every brightness is as frequent, in each channel.
+    """In training mode, equalizes the histogram of each channel: every value becomes about equally frequent.
 
-    As in Keras the pixels of the whole batch are ranked together.
+    As in Keras, all images of the batch share one histogram.
 
     >>> Equalization(bins=4)(jnp.array([[[[0.0], [100.0], [255.0]]]]), training=True)[0, 0, :, 0]
     Array([  0., 128., 255.], dtype=float32)
 
     Args:
-        bins: how many levels are told apart.
+        bins: the number of bins of the histogram.
     """
 
-    value_range: Any = setting(ordered, default=BYTE)
+    value_range: ValueRange = setting(ordered, default=BYTE)
     bins: int = setting(positive, default=256)
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
 
     def call(self, x: Array, training: bool = False) -> Array:
         return super().call(x).astype(self.compute_dtype) if training else x.astype(self.compute_dtype)
 
-    def transform(self, x: Array) -> Array:
+    def _lamina_transform(self, x: Array) -> Array:
         y = rescaled(x.astype(work_dtype(x)), self.value_range, BYTE)
         y = jax.vmap(lambda channel: equalized(channel, self.bins), in_axes=-1, out_axes=-1)(y)
         return rescaled(y, BYTE, self.value_range)
 
 
 class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
-    """Spreads the brightness of each part of an image: equalization in `tile_grid_size` tiles, blended (CLAHE).
-
-    No level counts more than `clip_limit` times the mean; 0 sets no limit.
-    Source: Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems IV, 1994
+    """Equalizes the histogram of each tile of an image, and interpolates between the tiles (CLAHE).
 
     >>> ContrastLimitedAdaptiveHistogramEqualization()(jnp.ones((1, 16, 16, 1))).shape
     (1, 16, 16, 1)
+
+    Args:
+        clip_limit: how many times the mean a bin of the histogram may count at most; 0 sets no limit.
+        tile_grid_size: the number of tiles down and across.
+
+    Source: Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems IV, 1994
     """
 
-    value_range: Any = setting(ordered, default=BYTE)
+    value_range: ValueRange = setting(ordered, default=BYTE)
     clip_limit: float = setting(number, default=4.0)
-    tile_grid_size: Any = setting(two_sizes, default=(8, 8))
-    data_format: str | None = setting(data_format, default=None)
+    tile_grid_size: Grid = setting(two_sizes, default=(8, 8))
+    data_format: DataFormat = setting(data_format, default=None)
 
-    def transform(self, x: Array) -> Array:
+    def _lamina_transform(self, x: Array) -> Array:
         if any(isinstance(n, int) and n < tiles for n, tiles in zip(x.shape[1:3], self.tile_grid_size, strict=True)):
             raise ShapeError(f"wants a pixel or more for each tile of tile_grid_size={self.tile_grid_size}")
         y = rescaled(x.astype(work_dtype(x)), self.value_range, BYTE)

@@ -1,21 +1,34 @@
-"""Augmentation of sharpness: each pixel changes with those around it."""
+"""Augmentation of the sharpness of images: sharpening and blurring."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
+from lamina._base.arguments import DataFormat
 from lamina._base.converters import integer, seed_value
-from lamina._base.settings import setting
+from lamina._base.settings import Converted, setting
+from lamina._base.weight import Array
 from lamina._kernels.images import blur, smooth
 from lamina.config import data_format
 from lamina.errors import ArgumentError
-from lamina.layers.image.color import BYTE, PerImage, share
-from lamina.layers.image.resizing import RandomImageLayer, happens, ordered, uniform
+from lamina.layers.image.base import (
+    BYTE,
+    RandomImageLayer,
+    Range,
+    Sizes,
+    ValueRange,
+    happens,
+    ordered,
+    share,
+    uniform,
+)
+from lamina.layers.image.color import FactorPerImage
 
-Array = jax.Array
+OddSizes: TypeAlias = Converted[int | Sequence[int], tuple[int, int]]
 
 
 def odd_sizes(value: Any) -> tuple[int, int]:
@@ -26,48 +39,51 @@ def odd_sizes(value: Any) -> tuple[int, int]:
     return sizes
 
 
-class RandomSharpness(PerImage):
-    """While training, makes `x + (1 - 2 f) * (smooth(x) - x)` of each image: f = 0.5 changes nothing, 1 sharpens.
+class RandomSharpness(FactorPerImage):
+    """In training mode, makes `x + (1 - 2 f) * (smooth(x) - x)` of an image, with a random f for each image.
 
-    f is drawn from `factor`; one number stands for (0, factor). `smooth` averages 3 × 3 pixels, the middle one five
-    times. What leaves the `value_range` is clipped.
+    f = 0.5 changes nothing, and f = 1 sharpens. `smooth` is the mean of 3 × 3 pixels, in which the middle one counts
+    five times. The result is clipped to the `value_range`.
 
     >>> RandomSharpness(0.5)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
+
+    Args:
+        factor: the range of f within 0 to 1, as a pair; one number a stands for (0, a).
     """
 
-    factor: Any = setting(share)  # type: ignore[misc]
-    value_range: Any = setting(ordered, default=BYTE)
-    data_format: str | None = setting(data_format, default=None)
+    factor: Range = setting(share)
+    value_range: ValueRange = setting(ordered, default=BYTE)
+    data_format: DataFormat = setting(data_format, default=None)
     seed: int | None = setting(seed_value, default=None)
 
-    def transform(self, x: Array, factor: Array) -> Array:  # type: ignore[override]  # (batch, 1, 1, 1)
+    def _lamina_transform(self, x: Array, factor: Array) -> Array:  # (batch, 1, 1, 1)
         return jnp.clip(x + (1 - 2 * factor).astype(x.dtype) * (smooth(x) - x), *self.value_range)
 
 
 class RandomGaussianBlur(RandomImageLayer):
-    """While training, blurs some images with a Gaussian of `kernel_size` pixels, its width drawn from `sigma`.
-
-    The chance is drawn from `factor` for each image; one number f stands for (0, f), in `sigma` as well.
+    """In training mode, blurs some of the images with a Gaussian kernel, and clips the result to the `value_range`.
 
     >>> RandomGaussianBlur()(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
 
     Args:
-        kernel_size: an odd number, or two: across and down.
+        factor: the range from which the probability is drawn for each image; one number a stands for (0, a).
+        kernel_size: the size of the kernel in pixels, an odd number or two of them: across and down.
+        sigma: the range of the standard deviation in pixels, within 0 to 1; one number a stands for (0, a).
     """
 
-    factor: Any = setting(share, default=1.0)
-    kernel_size: Any = setting(odd_sizes, default=3)
-    sigma: Any = setting(share, default=1.0)
-    value_range: Any = setting(ordered, default=BYTE)
-    data_format: str | None = setting(data_format, default=None)
+    factor: Range = setting(share, default=1.0)
+    kernel_size: OddSizes = setting(odd_sizes, default=3)
+    sigma: Range = setting(share, default=1.0)
+    value_range: ValueRange = setting(ordered, default=BYTE)
+    data_format: DataFormat = setting(data_format, default=None)
     seed: int | None = setting(seed_value, default=None)
 
-    def draw(self, key: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
         sigma = uniform(second, (shape[0], 2), self.sigma) + jnp.float32(1e-6)
         return {"apply": happens(first, shape[0], self.factor), "sigma": sigma}
 
-    def transform(self, x: Array, apply: Array, sigma: Array) -> Array:  # type: ignore[override]  # sigma (batch, 2)
+    def _lamina_transform(self, x: Array, apply: Array, sigma: Array) -> Array:  # sigma (batch, 2)
         return jnp.clip(jnp.where(apply, blur(x, self.kernel_size, sigma), x), *self.value_range)

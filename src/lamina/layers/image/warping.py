@@ -1,236 +1,281 @@
-"""Augmentation that moves the pixels of an image: flips, turns, zooms, shifts, shears, perspective, ripples."""
+"""Augmentation that moves the pixels of an image: flips, rotations, zooms, shifts, shears, perspective, waves."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
 
+from lamina._base.arguments import DataFormat
 from lamina._base.converters import number, one_of, optional, rate, seed_value
-from lamina._base.settings import setting
+from lamina._base.settings import setting, value_of
+from lamina._base.weight import Array
 from lamina._kernels.images import FILL_MODES, affine, blur, grid, homography, project, sample
 from lamina.config import data_format
 from lamina.errors import ArgumentError
-from lamina.layers.image.resizing import RandomImageLayer, happens, interval, ordered, uniform
+from lamina.layers.image.base import (
+    BYTE,
+    Interpolation,
+    RandomImageLayer,
+    Range,
+    Sizes,
+    ValueRange,
+    happens,
+    interpolations,
+    ordered,
+    share,
+    signed_share,
+    uniform,
+)
 
-Array = jax.Array
-interpolations = one_of("bilinear", "nearest")
-within = interval(-1, 1)
-share = interval(0, 1)
+fill_modes = one_of(*FILL_MODES)
+FillMode: TypeAlias = Literal["reflect", "wrap", "constant", "nearest"]
+FlipMode: TypeAlias = Literal["horizontal_and_vertical", "horizontal", "vertical"]
+Shift: TypeAlias = float | Sequence[float]
 
 
-def shift(value: Any) -> Any:
-    """A share of the image, or a pair of them; kept as it was given."""
-    within(value)
-    return value
+def shift(value: Any) -> Shift:
+    """A share of the size of an image, or a pair of them; kept as it was given."""
+    signed_share(value)
+    return value  # type: ignore[no-any-return]
 
 
-def zoom(value: Any) -> Any:
-    """As `shift`, but what is left of the image must not be nothing."""
-    within(value)
+def zoom(value: Any) -> Shift:
+    """As `shift`, but above -1, at which the image would shrink to nothing."""
+    signed_share(value)
     if (min(value) if isinstance(value, (tuple, list)) else value) <= -1:
         raise ArgumentError(f"expected a number or a pair of numbers above -1 and up to 1, got {value!r}.")
-    return value
+    return value  # type: ignore[no-any-return]
 
 
 class RandomFlip(RandomImageLayer):
-    """While training, mirrors each image or not, with even chances: left to right, upside down, or each by itself.
+    """In training mode, mirrors each image with probability 1/2: left to right, upside down, or each independently.
 
     >>> RandomFlip("horizontal")(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
+
+    Args:
+        mode: "horizontal" for left to right, "vertical" for upside down, or "horizontal_and_vertical".
     """
 
-    mode: str = setting(one_of("horizontal_and_vertical", "horizontal", "vertical"), default="horizontal_and_vertical")
+    mode: FlipMode = setting(one_of(*get_args(FlipMode)), default="horizontal_and_vertical")
     seed: int | None = setting(seed_value, default=None)
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
 
-    def draw(self, key: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         across, down = uniform(key, (2, shape[0], 1, 1, 1)) < 0.5
         return {"across": across, "down": down}
 
-    def transform(self, x: Array, across: Array, down: Array) -> Array:  # type: ignore[override]  # (batch, 1, 1, 1)
+    def _lamina_transform(self, x: Array, across: Array, down: Array) -> Array:  # (batch, 1, 1, 1)
         if self.mode != "vertical":
             x = jnp.where(across, x[:, :, ::-1], x)
         return x if self.mode == "horizontal" else jnp.where(down, x[:, ::-1], x)
 
 
-class WarpLayer(RandomImageLayer):
-    """Reads each pixel from another place of the image.
+class WarpLayer(RandomImageLayer, init=False):
+    """Base of the layers that move the pixels of an image: each pixel of the output is read at another place.
 
-    `fill_mode` says what lies beyond the edge of (a b c d): "reflect" d c b a | a b c d | d c b a, "wrap"
-    a b c d | a b c d | a b c d, "nearest" a a a a | a b c d | d d d d, "constant" `fill_value`.
+    Args:
+        fill_mode: what is read beyond the edges of a row (a b c d): "reflect" d c b a | a b c d | d c b a, "wrap"
+            a b c d | a b c d | a b c d, "nearest" a a a a | a b c d | d d d d, and with "constant" the `fill_value`.
+        interpolation: how to read between the pixels, "bilinear" or "nearest".
+        fill_value: the value beyond the edges for the `fill_mode` "constant".
     """
 
-    fill_mode: str = setting(one_of(*FILL_MODES), default="reflect", kw_only=True)
-    interpolation: str = setting(interpolations, default="bilinear", kw_only=True)
-    fill_value: float = setting(number, default=0.0, kw_only=True)
 
-    def warped(self, x: Array, matrix: Array) -> Array:
-        return project(x, matrix, self.interpolation, self.fill_mode, self.fill_value)
+def warped(layer: WarpLayer, x: Array, matrix: Array) -> Array:
+    """The images, read at the places to which `matrix` maps their pixels."""
+    told = (value_of(layer, name) for name in ("interpolation", "fill_mode", "fill_value"))
+    return project(x, matrix, *told)
 
 
 class RandomRotation(WarpLayer):
-    """While training, turns each image by an angle from `2π * factor[0]` to `2π * factor[1]`, about its middle.
+    """In training mode, rotates each image about its middle by a random angle.
 
-    Positive is counter-clockwise; one number f stands for (-f, f).
+    The angle lies between `2π * factor[0]` and `2π * factor[1]`. Positive angles are counter-clockwise.
 
     >>> RandomRotation(0.1)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
+
+    Args:
+        factor: the range of the angle in turns, within -1 to 1; one number a stands for (-a, a).
     """
 
-    factor: Any = setting(within)  # type: ignore[misc]
-    fill_mode: str = setting(one_of(*FILL_MODES), default="reflect")
-    interpolation: str = setting(interpolations, default="bilinear")
+    factor: Range = setting(signed_share)
+    fill_mode: FillMode = setting(fill_modes, default="reflect")
+    interpolation: Interpolation = setting(interpolations, default="bilinear")
     seed: int | None = setting(seed_value, default=None)
     fill_value: float = setting(number, default=0.0)
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
 
-    def draw(self, key: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         return {"angle": uniform(key, (shape[0],), self.factor) * (2 * math.pi)}
 
-    def transform(self, x: Array, angle: Array) -> Array:  # type: ignore[override]  # (batch,)
+    def _lamina_transform(self, x: Array, angle: Array) -> Array:  # (batch,)
         middle_x, middle_y = (x.shape[2] - 1) / 2, (x.shape[1] - 1) / 2
         cos, sin = jnp.cos(angle), jnp.sin(angle)
         across = (cos, -sin, middle_x - middle_x * cos + middle_y * sin)
         down = (sin, cos, middle_y - middle_x * sin - middle_y * cos)
-        return self.warped(x, affine(across, down))
+        return warped(self, x, affine(across, down))
 
 
 class RandomTranslation(WarpLayer):
-    """While training, shifts each image down and to the right by shares of its size.
-
-    One number f stands for the range (-f, f).
+    """In training mode, shifts each image by random shares of its height and width.
 
     >>> RandomTranslation(0.1, 0.2)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
+
+    Args:
+        height_factor: the range of the shift down, as shares of the height within -1 to 1; one number a stands for
+            (-a, a).
+        width_factor: the range of the shift to the right, as shares of the width, in the same way.
     """
 
-    height_factor: Any = setting(shift)  # type: ignore[misc]
-    width_factor: Any = setting(shift)  # type: ignore[misc]
-    fill_mode: str = setting(one_of(*FILL_MODES), default="reflect")
-    interpolation: str = setting(interpolations, default="bilinear")
+    height_factor: Shift = setting(shift)
+    width_factor: Shift = setting(shift)
+    fill_mode: FillMode = setting(fill_modes, default="reflect")
+    interpolation: Interpolation = setting(interpolations, default="bilinear")
     seed: int | None = setting(seed_value, default=None)
     fill_value: float = setting(number, default=0.0)
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
 
-    def draw(self, key: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
-        down = uniform(first, (shape[0],), within(self.height_factor)) * shape[1]
-        return {"down": down, "right": uniform(second, (shape[0],), within(self.width_factor)) * shape[2]}
+        down = uniform(first, (shape[0],), signed_share(self.height_factor)) * shape[1]
+        return {"down": down, "right": uniform(second, (shape[0],), signed_share(self.width_factor)) * shape[2]}
 
-    def transform(self, x: Array, down: Array, right: Array) -> Array:  # type: ignore[override]  # (batch,), pixels
-        return self.warped(x, affine((1, 0, -right), (0, 1, -down)))
+    def _lamina_transform(self, x: Array, down: Array, right: Array) -> Array:  # (batch,), pixels
+        return warped(self, x, affine((1, 0, -right), (0, 1, -down)))
 
 
 class RandomZoom(WarpLayer):
-    """While training, zooms each image about its middle: by +0.2 so that 20 % more is seen, by -0.2 so that less is.
+    """In training mode, zooms each image about its middle by random numbers.
 
-    One number f stands for the range (-f, f); without `width_factor` the image keeps its proportions.
+    A number f makes the part that is seen `1 + f` times as high or wide: 0.2 zooms out, and -0.2 zooms in.
 
     >>> RandomZoom(0.1)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
+
+    Args:
+        height_factor: the range of f for the height, above -1 and up to 1; one number a stands for (-a, a).
+        width_factor: the same for the width; None takes the number that was drawn for the height, which keeps the
+            aspect ratio.
     """
 
-    height_factor: Any = setting(zoom)  # type: ignore[misc]
-    width_factor: Any = setting(optional(zoom), default=None)
-    fill_mode: str = setting(one_of(*FILL_MODES), default="reflect")
-    interpolation: str = setting(interpolations, default="bilinear")
+    height_factor: Shift = setting(zoom)
+    width_factor: Shift | None = setting(optional(zoom), default=None)
+    fill_mode: FillMode = setting(fill_modes, default="reflect")
+    interpolation: Interpolation = setting(interpolations, default="bilinear")
     seed: int | None = setting(seed_value, default=None)
     fill_value: float = setting(number, default=0.0)
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
 
-    def draw(self, key: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
-        tall = 1 + uniform(first, (shape[0],), within(self.height_factor))
+        tall = 1 + uniform(first, (shape[0],), signed_share(self.height_factor))
         if self.width_factor is None:
             return {"tall": tall, "wide": tall}
-        return {"tall": tall, "wide": 1 + uniform(second, (shape[0],), within(self.width_factor))}
+        return {"tall": tall, "wide": 1 + uniform(second, (shape[0],), signed_share(self.width_factor))}
 
-    def transform(self, x: Array, tall: Array, wide: Array) -> Array:  # type: ignore[override]  # (batch,)
+    def _lamina_transform(self, x: Array, tall: Array, wide: Array) -> Array:  # (batch,)
         left, top = (x.shape[2] - 1) / 2 * (1 - wide), (x.shape[1] - 1) / 2 * (1 - tall)
-        return self.warped(x, affine((wide, 0, left), (0, tall, top)))
+        return warped(self, x, affine((wide, 0, left), (0, tall, top)))
 
 
 class RandomShear(WarpLayer):
-    """While training, slants each image: a pixel (x, y) comes from `(x + a y, y + b x)`.
+    """In training mode, shears each image: the pixel (x, y) is read at `(x + a y, y + b x)`.
 
-    a is drawn from `x_factor` and b from `y_factor`, and both change their sign for every second image or so; one
-    number f stands for (-f, f).
+    a and b are random numbers for each image. With probability 1/2 both change their sign.
 
     >>> RandomShear(0.1, 0.1)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
+
+    Args:
+        x_factor: the range of a within -1 to 1, as a pair; one number c stands for (-c, c).
+        y_factor: the range of b, in the same way.
     """
 
-    x_factor: Any = setting(within, default=0.0)
-    y_factor: Any = setting(within, default=0.0)
-    interpolation: str = setting(interpolations, default="bilinear")
-    fill_mode: str = setting(one_of(*FILL_MODES), default="reflect")
+    x_factor: Range = setting(signed_share, default=0.0)
+    y_factor: Range = setting(signed_share, default=0.0)
+    interpolation: Interpolation = setting(interpolations, default="bilinear")
+    fill_mode: FillMode = setting(fill_modes, default="reflect")
     fill_value: float = setting(number, default=0.0)
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
     seed: int | None = setting(seed_value, default=None)
 
-    def draw(self, key: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         coin, first, second = jax.random.split(key, 3)
         sign = jnp.where(uniform(coin, (shape[0],)) > 0.5, jnp.float32(-1), jnp.float32(1))
         x = uniform(first, (shape[0],), self.x_factor)
         return {"x_shear": x * sign, "y_shear": uniform(second, (shape[0],), self.y_factor) * sign}
 
-    def transform(self, x: Array, x_shear: Array, y_shear: Array) -> Array:  # type: ignore[override]  # (batch,)
-        return self.warped(x, affine((1, x_shear, 0), (y_shear, 1, 0)))
+    def _lamina_transform(self, x: Array, x_shear: Array, y_shear: Array) -> Array:  # (batch,)
+        return warped(self, x, affine((1, x_shear, 0), (y_shear, 1, 0)))
 
 
 class RandomPerspective(RandomImageLayer):
-    """While training, looks at each image askew: its corners move by up to `scale / 2` of their coordinates.
+    """In training mode, changes the perspective of some of the images: their corners move to random places.
 
-    The chance is drawn from `factor` for each image; one number f stands for (0, f). The corner (0, 0) stays.
+    Each coordinate of a corner changes by up to `scale / 2` of itself, so the corner (0, 0) stays.
 
     >>> RandomPerspective()(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
+
+    Args:
+        factor: the range from which the probability is drawn for each image; one number a stands for (0, a).
+        scale: how far the corners move, from 0 to 1.
+        interpolation: how to read between the pixels, "bilinear" or "nearest".
+        fill_value: the value beyond the edges of the image.
     """
 
-    factor: Any = setting(share, default=1.0)
+    factor: Range = setting(share, default=1.0)
     scale: float = setting(rate, default=1.0)
-    interpolation: str = setting(interpolations, default="bilinear")
+    interpolation: Interpolation = setting(interpolations, default="bilinear")
     fill_value: float = setting(number, default=0.0)
     seed: int | None = setting(seed_value, default=None)
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
 
-    def draw(self, key: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
         right, bottom = shape[2] - 1, shape[1] - 1
         start = jnp.asarray([[0, 0], [right, 0], [0, bottom], [right, bottom]], jnp.float32)
         moved = uniform(second, (shape[0], 4, 2), (-0.5 * self.scale, 0.5 * self.scale))
         return {"apply": happens(first, shape[0], self.factor), "start": start + 0 * moved, "end": start * (1 + moved)}
 
-    def transform(self, x: Array, apply: Array, start: Array, end: Array) -> Array:  # type: ignore[override]
+    def _lamina_transform(self, x: Array, apply: Array, start: Array, end: Array) -> Array:
         warped = project(x, homography(start, end), self.interpolation, "constant", self.fill_value)
         return jnp.where(apply, warped, x)
 
 
 class RandomElasticTransform(WarpLayer):
-    """While training, ripples each image: smooth noise says for every pixel where it is read.
+    """In training mode, distorts some of the images: each pixel is read at a place that smooth noise has moved.
 
-    For a strength f, drawn from `scale` for each image, the noise is `blur(normal * s, s)` with
-    `s = 0.05 f min(height, width)`, times `0.1 f max(height, width)` pixels. The chance is drawn from `factor`; one
-    number f stands for (0, f).
-    Source: Simard, Steinkraus and Platt, 2003, https://doi.org/10.1109/ICDAR.2003.1227801
+    The noise is `blur(normal * s, s)` with `s = 0.05 f min(height, width)`, times `0.1 f max(height, width)` pixels,
+    with a random strength f for each image. The result is clipped to the `value_range`.
 
     >>> RandomElasticTransform()(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
+
+    Args:
+        factor: the range from which the probability is drawn for each image; one number a stands for (0, a).
+        scale: the range of f within 0 to 1, as a pair; one number a stands for (0, a).
+
+    Source: Simard, Steinkraus and Platt, 2003, https://doi.org/10.1109/ICDAR.2003.1227801
     """
 
-    factor: Any = setting(share, default=1.0)
-    scale: Any = setting(share, default=1.0)
-    interpolation: str = setting(interpolations, default="bilinear")
-    fill_mode: str = setting(one_of(*FILL_MODES, "mirror"), default="reflect")
+    factor: Range = setting(share, default=1.0)
+    scale: Range = setting(share, default=1.0)
+    interpolation: Interpolation = setting(interpolations, default="bilinear")
+    fill_mode: FillMode | Literal["mirror"] = setting(one_of(*FILL_MODES, "mirror"), default="reflect")
     fill_value: float = setting(number, default=0.0)
-    value_range: Any = setting(ordered, default=(0, 255))
+    value_range: ValueRange = setting(ordered, default=BYTE)
     seed: int | None = setting(seed_value, default=None)
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
 
-    def draw(self, key: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second, third = jax.random.split(key, 3)
         return {
             "apply": happens(first, shape[0], self.factor),
@@ -238,7 +283,7 @@ class RandomElasticTransform(WarpLayer):
             "noise": jax.random.normal(third, (*shape[:3], 2), jnp.float32),
         }
 
-    def transform(self, x: Array, apply: Array, strength: Array, noise: Array) -> Array:  # type: ignore[override]
+    def _lamina_transform(self, x: Array, apply: Array, strength: Array, noise: Array) -> Array:
         short, long = min(x.shape[1:3]), max(x.shape[1:3])
         sigma = jnp.maximum(0.05 * short * strength, 1e-6)  # (batch,)
         size = int(6 * 0.05 * short * self.scale[1]) | 1

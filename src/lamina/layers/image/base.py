@@ -1,0 +1,132 @@
+"""What the layers for images share: their base classes, the types of their settings, and random numbers per image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from lamina._base.converters import number, one_of
+from lamina._base.settings import Converted, value_of
+from lamina._base.shapes import InputSpec, Shape
+from lamina._base.weight import Array
+from lamina._kernels.bits import fold
+from lamina._layer.forward import random_key
+from lamina._layer.layer import Layer
+from lamina.errors import ArgumentError, ShapeError
+from lamina.random import key_of
+
+BYTE = (0, 255)
+Sizes: TypeAlias = tuple[int, ...]
+Pair: TypeAlias = tuple[float, float]
+Range: TypeAlias = Converted[float | Sequence[float], Pair]
+"""A range to draw from, given as a pair or as one number."""
+ValueRange: TypeAlias = Converted[Sequence[float], Pair]
+Interpolation: TypeAlias = Literal["bilinear", "nearest"]
+interpolations = one_of("bilinear", "nearest")
+
+
+def interval(lowest: float, highest: float) -> Callable[[Any], Pair]:
+    """A pair of numbers, or one number f for the pair (-f, f), whose lower end is `lowest` at least."""
+
+    def pair(value: Any) -> Pair:
+        if isinstance(value, (tuple, list)) and len(value) == 2:
+            low, high = sorted(map(number, value))
+        else:
+            low = high = number(value)
+        if not lowest <= low <= high <= highest:
+            raise ArgumentError(f"expected a number or a pair of numbers from {lowest} to {highest}, got {value!r}.")
+        return (low, high) if isinstance(value, (tuple, list)) else (max(-abs(high), lowest), abs(high))
+
+    return pair
+
+
+share, signed_share = interval(0, 1), interval(-1, 1)
+
+
+def ordered(value: Any) -> Pair:
+    """The lowest and the highest value of a pixel."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2 or number(value[0]) == number(value[1]):
+        raise ArgumentError(f"expected the lowest and the highest value of a pixel, as (0, 255), got {value!r}.")
+    low, high = sorted(map(number, value))
+    return low, high
+
+
+def uniform(key: Array, shape: Sizes, span: Pair = (0.0, 1.0)) -> Array:
+    """Uniform random numbers from `span[0]` to `span[1]`.  -> shape, float32"""
+    return jax.random.uniform(key, shape, jnp.float32, *span)
+
+
+def happens(key: Array, batch: int, factor: Pair) -> Array:
+    """True for an image with a probability that is itself drawn from the range `factor`.  -> (batch, 1, 1, 1)"""
+    chance, threshold = uniform(key, (2, batch, 1, 1, 1))
+    applies: Array = threshold < chance * (factor[1] - factor[0]) + factor[0]
+    return applies
+
+
+class ImageLayer(Layer):
+    """Base of the layers for images (batch, height, width, channels), or (batch, channels, height, width).
+
+    Args:
+        data_format: "channels_last" or "channels_first", the place of the channels axis; None takes
+            `config.image_data_format()`.
+        value_range: the lowest and the highest value of a pixel, in the layers that need it.
+    """
+
+    _lamina_channels: ClassVar[tuple[int, ...]] = ()
+    """The numbers of channels that its formula is for; empty for any number."""
+    _lamina_instead: ClassVar[dict[str, str]] = {"bounding_box_format": "A stack takes images alone, without boxes."}
+    _lamina_trains_by_default: ClassVar[bool] = True
+    _lamina_transform: ClassVar[Callable[..., Array]]
+    """The formula, a function of images (batch, height, width, channels) and of what `_lamina_draw` drew."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.input_spec = InputSpec(ndim=4)
+
+    def build(self, input_shape: Shape) -> None:
+        self._lamina_check_input(input_shape)  # within another layer it is built before the input is checked
+        data_format, channels = value_of(self, "data_format"), self._lamina_channels
+        found = input_shape[1 if data_format == "channels_first" else 3]
+        if channels and found not in channels:
+            raise ShapeError(f"wants {' or '.join(map(str, channels))} channels ({data_format}), got {found}")
+
+    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
+        """The random arguments of `_lamina_transform` for images of `shape`, with the channels last."""
+        return {}
+
+    def _lamina_change(self, key: Array, x: Array) -> Array:
+        """Images (batch, height, width, channels) after the change, with the random numbers that `key` makes."""
+        return self._lamina_transform(x, **self._lamina_draw(key, x.shape))
+
+    def call(self, x: Array) -> Array:
+        return channels_last(self, self._lamina_transform, x.astype(self.compute_dtype))
+
+
+def channels_last(layer: Layer, change: Callable[[Array], Array], x: Array) -> Array:
+    """`change(x)` for a function that wants the channels last, whatever the layer's `data_format`."""
+    if value_of(layer, "data_format") == "channels_last":
+        return change(x)
+    return jnp.moveaxis(change(jnp.moveaxis(x, 1, 3)), 3, 1)
+
+
+class RandomImageLayer(ImageLayer):
+    """Base of the layers that change images at random in training mode, and return them unchanged otherwise.
+
+    Every image gets random numbers of its own. They are a pure function of the layer, its seed and the step of
+    training. `layer(images)` runs in training mode unless `training=False` is given.
+
+    Args:
+        seed: a whole number that fixes the random numbers of this layer, whatever the seed of the model.
+    """
+
+    def call(self, x: Array, training: bool = False) -> Array:
+        x = x.astype(self.compute_dtype)
+        if not training:
+            return x
+        key, seed = random_key(self), value_of(self, "seed")
+        if seed is not None:
+            key = fold(key_of(seed), key[0])
+        return channels_last(self, lambda images: self._lamina_change(key, images), x).astype(x.dtype)
