@@ -1,14 +1,15 @@
-"""Numbers for text without a vocabulary, by a hash; and how the host makes vectors of indices."""
+"""The layer that maps text to bins by a hash, without a vocabulary; and how the host makes vectors of indices."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from lamina._base.converters import flag, integer, one_of, positive
 from lamina._base.frames import user_facing
-from lamina._base.settings import setting
+from lamina._base.settings import Converted, setting
 from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
 from lamina._kernels.hashes import farm_hash, sip_hash
@@ -16,13 +17,16 @@ from lamina._layer.host import HostLayer
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, ShapeError
 
+Modes: TypeAlias = Literal["int", "one_hot", "multi_hot", "count", "tf_idf", "binary", "tf-idf"]
+Mode: TypeAlias = Converted[Modes, str]
+Salt: TypeAlias = Converted[int | Sequence[int] | None, list[int] | None]
 MODES = ("int", "one_hot", "multi_hot", "count")
 
 
-def mode(*choices: str) -> Any:
-    """An `output_mode`, its older spellings included."""
+def mode(*choices: str) -> Callable[[Any], str]:
+    """An `output_mode`; its older spellings are accepted too."""
     older = {"binary": "multi_hot", "tf-idf": "tf_idf"}
-    return lambda value: one_of(*choices)(older.get(value, value))
+    return lambda value: str(one_of(*choices)(older.get(value, value)))
 
 
 def dense(value: Any) -> bool:
@@ -74,7 +78,7 @@ def tally(lengths: HostArray, indices: HostArray, output_mode: str, depth: int) 
     return (counts > 0 if output_mode == "multi_hot" else counts).astype(floatx())
 
 
-def buckets(strings: list[str], count: int, key: Any) -> HostArray:
+def buckets(strings: list[str], count: int, key: list[int] | None) -> HostArray:
     """The bin from 0 to `count` - 1 that the hash of each string falls into."""
     encoded = [string.encode() for string in strings]
     hashed = farm_hash(encoded) if key is None else sip_hash(encoded, (key[0], key[1]))
@@ -82,18 +86,23 @@ def buckets(strings: list[str], count: int, key: Any) -> HostArray:
 
 
 class Hashing(HostLayer):
-    """Numbers text or whole numbers by a hash, without a vocabulary: `hash(value) % num_bins`.
-
-    The hash is FarmHash64, or SipHash64 with a `salt`. With a `mask_value`, bin 0 is that value's alone.
+    """Maps text or whole numbers to bins by a hash, without a vocabulary: `hash(value) % num_bins`.
 
     >>> Hashing(num_bins=3)([["A"], ["B"], ["C"]]).ravel()
     Array([1, 0, 1], dtype=int32)
+
+    Args:
+        num_bins: the number of bins.
+        mask_value: a value that gets bin 0 for itself; None for no such value.
+        salt: a whole number, or two of them, as the key of SipHash64; None takes FarmHash64.
+        output_mode: "int" for the bins, or vectors: "one_hot", "multi_hot", "count".
+        sparse: False, since the output is dense.
     """
 
     num_bins: int = setting(positive)
-    mask_value: Any = None
-    salt: Any = setting(salt, default=None)
-    output_mode: str = setting(mode(*MODES), default="int")
+    mask_value: int | str | None = None
+    salt: Salt = setting(salt, default=None)
+    output_mode: Mode = setting(mode(*MODES), default="int")
     sparse: bool = setting(dense, default=False)
 
     def __post_init__(self) -> None:

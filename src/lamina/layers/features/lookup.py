@@ -1,15 +1,19 @@
-"""Layers that number text and whole numbers by a vocabulary, on the host."""
+"""Layers that map text and whole numbers to indices by a vocabulary, on the host."""
 
 from __future__ import annotations
 
 import codecs
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from lamina._base.converters import count, flag, integer, one_of, optional
 from lamina._base.settings import setting
+from lamina._data.arrays import HostArray
 from lamina.errors import ArgumentError
-from lamina.layers.features.hashing import MODES, dense, mode, salt
-from lamina.layers.features.vocabularies import Lookup, inline
+from lamina.layers.features.hashing import MODES, Mode, Modes, Salt, dense, mode, salt
+from lamina.layers.features.vocabularies import Inline, Lookup, inline
+
+OovMethod: TypeAlias = Literal["floormod", "farmhash"]
 
 
 def text(value: Any) -> str | None:
@@ -20,7 +24,7 @@ def text(value: Any) -> str | None:
 
 
 def known_encoding(value: Any) -> str:
-    """The name of an encoding of text."""
+    """The name of an encoding of text, as "utf-8"."""
     try:
         codecs.lookup(value)
     except (LookupError, TypeError):
@@ -29,64 +33,87 @@ def known_encoding(value: Any) -> str:
 
 
 class IntegerLookup(Lookup):
-    """Numbers whole numbers by a vocabulary, given or learned by `adapt`: the more frequent, the lower the index.
+    """Maps whole numbers to indices by a vocabulary, given or learned by `adapt`: frequent numbers come first.
 
     >>> IntegerLookup(vocabulary=[12, 36, 1138])([[12, 1138], [42, 36]])
     Array([[1, 3],
            [0, 2]], dtype=int32)
 
     Args:
-        num_oov_indices: how many indices unknown values share; with 0 they are an error.
-        invert: give the values for indices instead.
-        output_mode: "int", or vectors: "one_hot", "multi_hot", "count", "tf_idf".
-        oov_method: with several such indices, "floormod" or "farmhash" (then with a `salt`, SipHash64).
+        vocabulary_dtype: "int64", the dtype of the terms.
+        oov_method: how an unknown number gets one of several indices, "floormod" or "farmhash".
     """
 
     max_tokens: int | None = setting(optional(integer), default=None)
     num_oov_indices: int = setting(count, default=1)
-    mask_token: Any = setting(optional(integer), default=None)
-    oov_token: Any = setting(optional(integer), default=-1)
-    vocabulary: Any = setting(inline, default=None)
-    vocabulary_dtype: str = setting(one_of("int64"), default="int64")
-    idf_weights: Any = setting(inline, default=None)
+    mask_token: int | None = setting(optional(integer), default=None)
+    oov_token: int | None = setting(optional(integer), default=-1)
+    vocabulary: Inline = setting(inline, default=None)
+    vocabulary_dtype: Literal["int64"] = setting(one_of("int64"), default="int64")
+    idf_weights: Inline = setting(inline, default=None)
     invert: bool = setting(flag, default=False)
-    output_mode: str = setting(mode(*MODES, "tf_idf"), default="int")
+    output_mode: Mode = setting(mode(*MODES, "tf_idf"), default="int")
     sparse: bool = setting(dense, default=False)
     pad_to_max_tokens: bool = setting(flag, default=False)
-    oov_method: str = setting(one_of("floormod", "farmhash"), default="floormod")
-    salt: Any = setting(salt, default=None)
-    name: Any = None
+    oov_method: OovMethod = setting(one_of("floormod", "farmhash"), default="floormod")
+    salt: Salt = setting(salt, default=None)
+    name: str | None = None
 
-    numeric: ClassVar[bool] = True
+    _lamina_numeric: ClassVar[bool] = True
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, max_tokens: int | None = None, num_oov_indices: int = 1, mask_token: int | None = None,
+            oov_token: int | None = -1, vocabulary: Sequence[int] | HostArray | None = None,
+            vocabulary_dtype: Literal["int64"] = "int64", idf_weights: Sequence[float] | HostArray | None = None,
+            invert: bool = False, output_mode: Modes = "int", sparse: bool = False, pad_to_max_tokens: bool = False,
+            oov_method: OovMethod = "floormod", salt: int | Sequence[int] | None = None, name: str | None = None,
+            *, trainable: bool = True, dtype: Any = None, activity_regularizer: Any = None, autocast: bool = True,
+            input_shape: Any = None, input_dim: int | None = None, batch_input_shape: Any = None,
+            input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
 
 
 class StringLookup(Lookup):
-    """Numbers text by a vocabulary, given or learned by `adapt`: the more frequent, the lower the index.
+    """Maps text to indices by a vocabulary, given or learned by `adapt`: frequent terms come first.
 
     >>> StringLookup(vocabulary=["a", "b", "c"])([["a", "c"], ["z", "b"]])
     Array([[1, 3],
            [0, 2]], dtype=int32)
 
     Args:
-        num_oov_indices: how many indices unknown terms share, by their hash; with 0 they are an error.
-        invert: give the terms for indices instead, as an array of `str`.
-        output_mode: "int", or vectors: "one_hot", "multi_hot", "count", "tf_idf".
-        encoding: of bytes.
+        encoding: the encoding of terms that are bytes.
     """
 
     max_tokens: int | None = setting(optional(integer), default=None)
     num_oov_indices: int = setting(count, default=1)
-    mask_token: Any = setting(text, default=None)
-    oov_token: Any = setting(text, default="[UNK]")
-    vocabulary: Any = setting(inline, default=None)
-    idf_weights: Any = setting(inline, default=None)
+    mask_token: str | None = setting(text, default=None)
+    oov_token: str | None = setting(text, default="[UNK]")
+    vocabulary: Inline = setting(inline, default=None)
+    idf_weights: Inline = setting(inline, default=None)
     invert: bool = setting(flag, default=False)
-    output_mode: str = setting(mode(*MODES, "tf_idf"), default="int")
+    output_mode: Mode = setting(mode(*MODES, "tf_idf"), default="int")
     pad_to_max_tokens: bool = setting(flag, default=False)
     sparse: bool = setting(dense, default=False)
     encoding: str = setting(known_encoding, default="utf-8")
-    name: Any = None
-    salt: Any = setting(salt, default=None)
+    name: str | None = None
+    salt: Salt = setting(salt, default=None)
+
+    _lamina_fixed: ClassVar[dict[str, Any]] = {"oov_method": "farmhash"}
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, max_tokens: int | None = None, num_oov_indices: int = 1, mask_token: str | None = None,
+            oov_token: str | None = "[UNK]", vocabulary: Sequence[str] | HostArray | None = None,
+            idf_weights: Sequence[float] | HostArray | None = None, invert: bool = False, output_mode: Modes = "int",
+            pad_to_max_tokens: bool = False, sparse: bool = False, encoding: str = "utf-8",
+            name: str | None = None, salt: int | Sequence[int] | None = None,
+            *, trainable: bool = True, dtype: Any = None, activity_regularizer: Any = None, autocast: bool = True,
+            input_shape: Any = None, input_dim: int | None = None, batch_input_shape: Any = None,
+            input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"oov_method": "floormod"}  # of no effect on text, and in Keras's config

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,9 +17,9 @@ from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
 from lamina._layer.structure import require_adapted
 from lamina.errors import ArgumentError, DataError
-from lamina.layers.features.hashing import dense, mode
+from lamina.layers.features.hashing import Mode, Modes, dense, mode
 from lamina.layers.features.lookup import known_encoding
-from lamina.layers.features.vocabularies import Lookup, inline
+from lamina.layers.features.vocabularies import Inline, Lookup, as_terms, counted, indices_of, inline
 
 LOWER = {ord(big): small for big, small in zip(string.ascii_uppercase, string.ascii_lowercase, strict=True)}
 STRIP = {ord(sign): None for sign in string.punctuation}
@@ -28,6 +28,10 @@ TABLES: dict[str | None, dict[int, Any]] = {
     "strip_punctuation": STRIP,
     "lower_and_strip_punctuation": LOWER | STRIP,
 }
+Standardize: TypeAlias = (
+    Literal["lower", "strip_punctuation", "lower_and_strip_punctuation"] | Callable[[HostArray], Any] | None
+)
+Split: TypeAlias = Literal["whitespace", "character"] | Callable[[HostArray], Any] | None
 WORDS = re.compile(r"[^ \t\n\r\f\v]+")
 
 
@@ -36,9 +40,11 @@ def or_function(*choices: str) -> Callable[[Any], Any]:
     return optional(lambda value: value if callable(value) else one_of(*choices)(value))
 
 
-def widths(value: Any) -> Any:
+def widths(value: Any) -> int | tuple[int, ...] | None:
     """`ngrams`: None, the greatest width, or all widths."""
-    return tuple(positive(width) for width in value) if isinstance(value, (tuple, list)) else optional(positive)(value)
+    if isinstance(value, (tuple, list)):
+        return tuple(positive(width) for width in value)
+    return None if value is None else positive(value)
 
 
 class TextVectorization(Lookup):
@@ -55,31 +61,52 @@ class TextVectorization(Lookup):
     Array([[2, 4, 1, 0]], dtype=int32)
 
     Args:
+        max_tokens: the largest number of indices, those of padding and of unknown words included; None sets no limit.
         standardize: "lower_and_strip_punctuation", "lower", "strip_punctuation", None, or a function of an array of
             str.
-        split: "whitespace", "character", None (the words are given), or a function of an array of str that returns a
-            list of words for each.
-        ngrams: a width, for all n-grams up to it, or a tuple of widths.
-        output_mode: "int", or vectors: "multi_hot", "count", "tf_idf".
-        output_sequence_length: cut or pad to this length; None pads to the longest.
+        split: "whitespace", "character", None if the input is words already, or a function of an array of str that
+            returns a list of words for each.
+        ngrams: the greatest n of the n-grams that are added to the words, or a tuple of all n; None adds none.
+        output_mode: "int" for indices, or vectors: "multi_hot", "count", "tf_idf".
+        output_sequence_length: the length to which indices are cut or padded; None pads to the longest text.
+        ragged: False, since the output is dense.
+        encoding: the encoding of texts that are bytes.
     """
 
     max_tokens: int | None = setting(optional(integer), default=None)
-    standardize: Any = setting(or_function(*filter(None, TABLES)), default="lower_and_strip_punctuation")
-    split: Any = setting(or_function("whitespace", "character"), default="whitespace")
-    ngrams: Any = setting(widths, default=None)
-    output_mode: str = setting(mode("int", "multi_hot", "count", "tf_idf"), default="int")
+    standardize: Standardize = setting(or_function(*filter(None, TABLES)), default="lower_and_strip_punctuation")
+    split: Split = setting(or_function("whitespace", "character"), default="whitespace")
+    ngrams: int | Sequence[int] | None = setting(widths, default=None)
+    output_mode: Mode = setting(mode("int", "multi_hot", "count", "tf_idf"), default="int")
     output_sequence_length: int | None = setting(optional(positive), default=None)
     pad_to_max_tokens: bool = setting(flag, default=False)
-    vocabulary: Any = setting(inline, default=None)
-    idf_weights: Any = setting(inline, default=None)
+    vocabulary: Inline = setting(inline, default=None)
+    idf_weights: Inline = setting(inline, default=None)
     sparse: bool = setting(dense, default=False)
     ragged: bool = setting(dense, default=False)
     encoding: str = setting(known_encoding, default="utf-8")
-    name: Any = None
+    name: str | None = None
+
+    _lamina_fixed: ClassVar[dict[str, Any]] = {
+        "num_oov_indices": 1, "mask_token": "", "oov_token": "[UNK]", "invert": False, "oov_method": "farmhash",
+        "salt": None,
+    }  # fmt: skip
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, max_tokens: int | None = None, standardize: Standardize = "lower_and_strip_punctuation",
+            split: Split = "whitespace", ngrams: int | Sequence[int] | None = None, output_mode: Modes = "int",
+            output_sequence_length: int | None = None, pad_to_max_tokens: bool = False,
+            vocabulary: Sequence[str] | HostArray | None = None,
+            idf_weights: Sequence[float] | HostArray | None = None, sparse: bool = False, ragged: bool = False,
+            encoding: str = "utf-8", name: str | None = None,
+            *, trainable: bool = True, dtype: Any = None, activity_regularizer: Any = None, autocast: bool = True,
+            input_shape: Any = None, input_dim: int | None = None, batch_input_shape: Any = None,
+            input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
-        self.mask_token = ""
         if self.output_mode != "int" and self.output_sequence_length is not None:
             raise ArgumentError(
                 f"TextVectorization(output_sequence_length={self.output_sequence_length}) needs output_mode='int'; "
@@ -87,52 +114,51 @@ class TextVectorization(Lookup):
             )
         super().__post_init__()
 
-    def documents_in(self, data: HostArray, batch: bool) -> list[list[Any]]:
-        return self._words(self.as_terms(data))
+    def _lamina_documents(self, data: HostArray, batch: bool) -> list[list[Any]]:
+        return words_of(self, as_terms(self, data))
 
     def _lamina_host(self, x: HostArray) -> HostArray:
         require_adapted(self)
-        texts = self._words(self.as_terms(x))
+        texts = words_of(self, as_terms(self, x))
         if self.output_mode == "int":
             texts = [words[: self.output_sequence_length] for words in texts]
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        indices = self.indices(list(chain.from_iterable(texts)), (len(texts),))
+        indices = indices_of(self, list(chain.from_iterable(texts)), (len(texts),))
         if self.output_mode != "int":
-            return self.counted(lengths, indices)
+            return counted(self._lamina_vocabulary, lengths, indices)
         length = self.output_sequence_length or int(lengths.max(initial=0))
         padded = np.zeros((len(texts), length), np.int32)
         padded[np.arange(length) < lengths[:, None]] = indices
         return padded
-
-    def _words(self, x: HostArray) -> list[list[str]]:
-        """The words of each text."""
-        if x.ndim > 1 and self.split is not None:
-            if x.ndim > 2 or x.shape[-1] != 1:
-                raise DataError(
-                    f"{self.name!r} takes one text a row, (batch,) or (batch, 1), got {x.shape}. Give every column a "
-                    "layer of its own, or join them."
-                )
-            x = x[:, 0]
-        if callable(self.standardize):
-            x = np.asarray(self.standardize(x.astype(str))).astype(object)
-        elif self.standardize is not None:
-            table = TABLES[self.standardize]
-            x = np.array([text.translate(table) for text in x.ravel()] + [None], object)[:-1].reshape(x.shape)
-        if callable(self.split):
-            texts = [[str(word) for word in words] for words in self.split(x.astype(str))]
-        elif self.split is None:
-            texts = x.reshape(len(x), -1).tolist()
-        else:
-            texts = [*map(WORDS.findall if self.split == "whitespace" else list, x)]
-        if self.ngrams is None:
-            return texts
-        sizes = range(1, self.ngrams + 1) if isinstance(self.ngrams, int) else self.ngrams
-        return [
-            [" ".join(words[i : i + size]) for size in sizes for i in range(len(words) - size + 1)] for words in texts
-        ]
 
     @user_facing
     def compute_output_shape(self, input_shape: Any) -> Shape:
         if self.output_mode == "int":
             return (input_shape[0], self.output_sequence_length)
         return super().compute_output_shape((input_shape[0], None))
+
+
+def words_of(layer: TextVectorization, x: HostArray) -> list[list[str]]:
+    """The words of each text."""
+    if x.ndim > 1 and layer.split is not None:
+        if x.ndim > 2 or x.shape[-1] != 1:
+            raise DataError(
+                f"{layer.name!r} takes one text a row, (batch,) or (batch, 1), got {x.shape}. Give every column a "
+                "layer of its own, or join them."
+            )
+        x = x[:, 0]
+    if callable(layer.standardize):
+        x = np.asarray(layer.standardize(x.astype(str))).astype(object)
+    elif layer.standardize is not None:
+        table = TABLES[layer.standardize]
+        x = np.array([text.translate(table) for text in x.ravel()] + [None], object)[:-1].reshape(x.shape)
+    if callable(layer.split):
+        texts = [[str(word) for word in words] for words in layer.split(x.astype(str))]
+    elif layer.split is None:
+        texts = x.reshape(len(x), -1).tolist()
+    else:
+        texts = [*map(WORDS.findall if layer.split == "whitespace" else list, x)]
+    if layer.ngrams is None:
+        return texts
+    sizes = range(1, layer.ngrams + 1) if isinstance(layer.ngrams, int) else layer.ngrams
+    return [[" ".join(words[i : i + size]) for size in sizes for i in range(len(words) - size + 1)] for words in texts]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from itertools import repeat
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
 from lamina._base.converters import integer
 from lamina._base.frames import user_facing
+from lamina._base.settings import Converted
 from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
 from lamina._layer.host import Adapting, HostLayer, raw
@@ -18,11 +21,14 @@ from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError
 from lamina.layers.features.hashing import buckets, encoded, encoded_shape, tally
 
+Terms: TypeAlias = list[Any]
+Inline: TypeAlias = Converted[Sequence[Any] | HostArray | None, Terms | None]
+
 DROPPED = -2
-"""The index of a mask token where it is to leave no trace."""
+"""The index of a mask token that must leave no trace in the output."""
 
 
-def inline(value: Any) -> list[Any] | None:
+def inline(value: Any) -> Terms | None:
     """A vocabulary or its weights as a list; a path is refused."""
     if isinstance(value, str):
         raise ArgumentError(
@@ -37,45 +43,35 @@ def inline(value: Any) -> list[Any] | None:
     return items.ravel().tolist()
 
 
-class Lookup(Adapting, HostLayer):
-    """Numbers terms by a vocabulary: the mask token (where indices are the output), the unknown ones, the terms."""
+@dataclass
+class Vocabulary:
+    """The terms of a `Lookup` with their indices, and what `adapt` has counted so far.
 
-    numeric: ClassVar[bool] = False
-    """Whether the terms are whole numbers."""
+    The first index is that of the mask token, where indices are the output; then follow those of unknown terms, then
+    those of the terms.
+    """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        own = vars(self)
-        self.max_tokens: int | None = own.get("max_tokens")
-        self.num_oov_indices: int = own.get("num_oov_indices", 1)
-        self.mask_token: Any = own.get("mask_token")
-        self.oov_token: Any = own.get("oov_token", "[UNK]")
-        self.vocabulary: Any = own.get("vocabulary")
-        self.idf_weights: Any = own.get("idf_weights")
-        self.output_mode: str = own.get("output_mode", "int")
-        self.pad_to_max_tokens: bool = own.get("pad_to_max_tokens", False)
-        self.invert: bool = own.get("invert", False)
-        self.oov_method: str = own.get("oov_method", "farmhash")
-        self.salt: Any = own.get("salt")
-        self.tokens: list[Any] | None = None
-        self.index: dict[Any, int] = {}
-        self.counts: Counter[Any] = Counter()
-        self.documents: Counter[Any] = Counter()
-        self.seen = 0
-        kind, given = type(self).__name__, self.vocabulary
-        if self.max_tokens is not None and self.max_tokens < 2:
-            raise ArgumentError(f"{kind}(max_tokens={self.max_tokens}): expected at least 2, or None.")
-        if self.pad_to_max_tokens and self.max_tokens is None:
-            raise ArgumentError(f"{kind}(pad_to_max_tokens=True) needs max_tokens, which says how far.")
-        if self.invert and self.output_mode != "int":
-            raise ArgumentError(f"{kind}(invert=True) turns indices into terms, so output_mode stays 'int'.")
-        if self.salt is not None and self.oov_method != "farmhash":
-            raise ArgumentError(f"{kind}(salt={self.salt}) needs oov_method='farmhash'.")
-        self.fixed = given is not None
-        if given is not None:
-            self.set_vocabulary(given, self.idf_weights)
-        elif self.idf_weights is not None:
-            raise ArgumentError(f"{kind}(idf_weights=...) needs the vocabulary that the weights belong to.")
+    max_tokens: int | None
+    num_oov_indices: int
+    mask_token: Any
+    oov_token: Any
+    output_mode: str
+    pad_to_max_tokens: bool
+    invert: bool
+    oov_method: str
+    salt: Any
+    given: bool = False
+    """Whether the terms are given, so that none are learned."""
+    tokens: Terms | None = None
+    index: dict[Any, int] = field(default_factory=dict)
+    weights: HostArray | None = None
+    """The idf weight of each index."""
+    counts: Counter[Any] = field(default_factory=Counter)
+    """How often each term occurred in the data."""
+    documents: Counter[Any] = field(default_factory=Counter)
+    """How many documents each term occurred in."""
+    seen: int = 0
+    """The number of documents."""
 
     @property
     def oov_start(self) -> int:
@@ -87,6 +83,86 @@ class Lookup(Adapting, HostLayer):
         """The index of the first term."""
         return self.oov_start + self.num_oov_indices
 
+    @property
+    def special(self) -> Terms:
+        """The terms before the first index of the vocabulary itself."""
+        return [self.mask_token] * self.oov_start + [self.oov_token] * self.num_oov_indices
+
+    @property
+    def size(self) -> int:
+        """How many indices there are."""
+        return self.start + len(self.tokens or [])
+
+    @property
+    def depth(self) -> int:
+        """The length of the vectors that stand for terms."""
+        return int(self.max_tokens or 0) if self.pad_to_max_tokens else self.size
+
+    def use(self, tokens: Terms, weights: Terms | None) -> None:
+        """Give these terms their indices."""
+        self.tokens = tokens
+        self.index = {token: number for number, token in enumerate(tokens, self.start)}
+        if self.mask_token is not None:
+            self.index[self.mask_token] = 0 if self.output_mode == "int" else DROPPED
+        if weights is not None:
+            front = np.full(self.start, np.mean(np.asarray(weights, floatx())))
+            self.weights = np.zeros(self.depth, floatx())
+            self.weights[: self.start + len(tokens)] = np.concatenate([front, weights])
+
+    def weighted(self, vectors: HostArray) -> HostArray:
+        """The vectors, times the idf weights for "tf_idf"."""
+        return vectors if self.weights is None or self.output_mode != "tf_idf" else vectors * self.weights
+
+
+class Lookup(Adapting, HostLayer, init=False):
+    """Base of the layers that map terms to indices by a vocabulary.
+
+    Args:
+        max_tokens: the largest number of indices, those of the mask token and of unknown terms included; None sets no
+            limit.
+        num_oov_indices: how many indices unknown terms share; with 0 they are an error.
+        mask_token: the term that has index 0, and that other output modes leave out; None for no such term.
+        oov_token: the term that `get_vocabulary`, and `invert`, give for unknown terms.
+        vocabulary: the terms in the order of their indices; None learns them with `adapt`.
+        idf_weights: with `output_mode="tf_idf"`, the inverse document frequency of each term of the vocabulary.
+        invert: whether to map indices to terms instead.
+        output_mode: "int" for indices, or vectors: "one_hot", "multi_hot", "count", "tf_idf".
+        sparse: False, since the output is dense.
+        pad_to_max_tokens: whether vectors have the length `max_tokens`, even if there are fewer terms.
+        salt: a whole number, or two of them, as the key of SipHash64 for unknown terms; None takes FarmHash64.
+    """
+
+    _lamina_numeric: ClassVar[bool] = False
+    """Whether the terms are whole numbers."""
+    _lamina_fixed: ClassVar[dict[str, Any]] = {}
+    """The settings of a vocabulary for which this layer has no argument."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        told = {**self._lamina_fixed, **vars(self)}
+        names = [each.name for each in fields(Vocabulary) if each.name in told]
+        known = self._lamina.learned = Vocabulary(**{name: told[name] for name in names})
+        self.vocabulary: Terms | None = told["vocabulary"]
+        self.idf_weights: Terms | None = told["idf_weights"]
+        kind, given, weights = type(self).__name__, self.vocabulary, self.idf_weights
+        if known.max_tokens is not None and known.max_tokens < 2:
+            raise ArgumentError(f"{kind}(max_tokens={known.max_tokens}): expected at least 2, or None.")
+        if known.pad_to_max_tokens and known.max_tokens is None:
+            raise ArgumentError(f"{kind}(pad_to_max_tokens=True) needs max_tokens, which says how far.")
+        if known.invert and known.output_mode != "int":
+            raise ArgumentError(f"{kind}(invert=True) turns indices into terms, so output_mode stays 'int'.")
+        if known.salt is not None and known.oov_method != "farmhash":
+            raise ArgumentError(f"{kind}(salt={known.salt}) needs oov_method='farmhash'.")
+        known.given = given is not None
+        if given is not None:
+            self.set_vocabulary(given, weights)
+        elif weights is not None:
+            raise ArgumentError(f"{kind}(idf_weights=...) needs the vocabulary that the weights belong to.")
+
+    @property
+    def _lamina_vocabulary(self) -> Vocabulary:
+        return self._lamina.learned  # type: ignore[no-any-return]
+
     @user_facing
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
         """Use these terms, with or without the mask and the unknown token in front; nothing is learned then.
@@ -94,111 +170,87 @@ class Lookup(Adapting, HostLayer):
         Args:
             idf_weights: with output_mode="tf_idf", a weight for every entry of the vocabulary.
         """
-        terms, weights = inline(vocabulary), inline(idf_weights)
+        known, terms, weights = self._lamina_vocabulary, inline(vocabulary), inline(idf_weights)
         if not terms:
             raise ArgumentError("the vocabulary is empty; expected a list of terms.")
-        if self.numeric:
+        if self._lamina_numeric:
             terms = [integer(term) for term in terms]
         elif odd := [term for term in terms if not isinstance(term, str)]:
             raise ArgumentError(f"the vocabulary holds {odd[0]!r}, and {type(self).__name__} numbers text.")
-        if (weights is not None) != (self.output_mode == "tf_idf"):
+        if (weights is not None) != (known.output_mode == "tf_idf"):
             said = "needs idf_weights, one for every term" if weights is None else "takes no idf_weights"
-            raise ArgumentError(f"output_mode={self.output_mode!r} {said}.")
+            raise ArgumentError(f"output_mode={known.output_mode!r} {said}.")
         if weights is not None and len(weights) != len(terms):
             raise ArgumentError(f"there are {len(weights)} idf_weights for a vocabulary of {len(terms)} terms.")
-        special = [self.mask_token] * self.oov_start + [self.oov_token] * self.num_oov_indices
-        whole = terms[: self.start] == special
-        tokens = terms[self.start :] if whole else terms
+        whole = terms[: known.start] == known.special
+        tokens = terms[known.start :] if whole else terms
         twice = [token for token, count in Counter(tokens).items() if count > 1]
         if twice:
             raise ArgumentError(f"the vocabulary has terms twice: {', '.join(map(repr, twice[:5]))}.")
-        for token in [self.mask_token] + [self.oov_token] * self.invert:
+        for token in [known.mask_token] + [known.oov_token] * known.invert:
             if token is not None and token in tokens:
-                raise ArgumentError(f"{token!r} stands among the terms; leave it out, or begin with {special}.")
-        if self.max_tokens is not None and len(tokens) + self.start > self.max_tokens:
+                raise ArgumentError(f"{token!r} stands among the terms; leave it out, or begin with {known.special}.")
+        if known.max_tokens is not None and len(tokens) + known.start > known.max_tokens:
             raise ArgumentError(
-                f"the vocabulary has {len(tokens) + self.start} entries with the special ones, and "
-                f"max_tokens={self.max_tokens}."
+                f"the vocabulary has {len(tokens) + known.start} entries with the special ones, and "
+                f"max_tokens={known.max_tokens}."
             )
         self.vocabulary, self.idf_weights = terms, weights
-        self._use(tokens, None if weights is None else weights[self.start :] if whole else weights)
-        if weights is not None and whole:
-            self.token_weights[: self.start] = weights[: self.start]
-
-    def _use(self, tokens: list[Any], weights: Any) -> None:
-        self.tokens = tokens
-        self.index = {token: number for number, token in enumerate(tokens, self.start)}
-        if self.mask_token is not None:
-            self.index[self.mask_token] = 0 if self.output_mode == "int" else DROPPED
-        if weights is not None:
-            front = np.full(self.start, np.mean(np.asarray(weights, floatx())))
-            self.token_weights = np.zeros(self.depth, floatx())
-            self.token_weights[: self.start + len(tokens)] = np.concatenate([front, weights])
-
-    @property
-    def depth(self) -> int:
-        """The length of the vectors that stand for terms."""
-        return int(self.max_tokens or 0) if self.pad_to_max_tokens else self.vocabulary_size()
+        known.use(tokens, None if weights is None else weights[known.start :] if whole else weights)
+        if weights is not None and known.weights is not None and whole:
+            known.weights[: known.start] = weights[: known.start]
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
         """The terms in the order of their indices."""
-        special = [self.mask_token] * self.oov_start + [self.oov_token] * self.num_oov_indices
-        return (special if include_special_tokens else []) + (self.tokens or [])
+        known = self._lamina_vocabulary
+        return (known.special if include_special_tokens else []) + (known.tokens or [])
 
     def vocabulary_size(self) -> int:
         """How many indices there are, those of the mask and of unknown terms included."""
-        return self.start + len(self.tokens or [])
+        return self._lamina_vocabulary.size
 
-    def documents_in(self, data: HostArray, batch: bool) -> list[list[Any]]:
+    def _lamina_documents(self, data: HostArray, batch: bool) -> list[Terms]:
         """The terms of each document; a vector is one document where it is a batch, else a document an entry."""
-        data = self.as_terms(data)
+        data = as_terms(self, data)
         data = data if data.ndim > 1 else data[None] if batch else data[:, None]
         return data.reshape(len(data), -1).tolist()
 
-    def as_terms(self, x: HostArray) -> HostArray:
-        """The data as an array of text, or of whole numbers where the terms are such."""
-        if not self.numeric:
-            if x.dtype != object:
-                raise DataError(f"{self.name!r} takes text, got {x.dtype} numbers. Use IntegerLookup or x.astype(str).")
-            return x
-        if x.dtype == object or (x.dtype.kind == "f" and (x != np.floor(x)).any()):
-            shown = x.ravel()[0] if x.dtype == object else x[x != np.floor(x)][0].item()
-            raise DataError(f"{self.name!r} takes whole numbers, got {shown!r}.")
-        return x.astype(np.int64)
-
     def _lamina_learn(self, data: HostArray, batch: bool) -> None:
-        if self.fixed:
+        known = self._lamina_vocabulary
+        if known.given:
             raise ArgumentError(f"{self.name!r} has a vocabulary of its own, and learns none: leave vocabulary= out.")
-        documents = self.documents_in(data, batch)
+        documents = self._lamina_documents(data, batch)
         for document in documents:
-            self.counts.update(document)
-            if self.output_mode == "tf_idf":
-                self.documents.update(set(document))
-        self.seen += len(documents)
+            known.counts.update(document)
+            if known.output_mode == "tf_idf":
+                known.documents.update(set(document))
+        known.seen += len(documents)
 
     def finalize_state(self) -> None:
-        special = (self.mask_token, self.oov_token)
-        found = [(count, token) for token, count in self.counts.items() if token not in special]
+        known = self._lamina_vocabulary
+        special = (known.mask_token, known.oov_token)
+        found = [(count, token) for token, count in known.counts.items() if token not in special]
         found.sort(reverse=True)
-        tokens = [token for _, token in found[: None if self.max_tokens is None else self.max_tokens - self.start]]
+        tokens = [token for _, token in found[: None if known.max_tokens is None else known.max_tokens - known.start]]
         weights = None
-        if self.output_mode == "tf_idf":
-            held = np.array([self.documents[token] for token in tokens], np.float64)
-            weights = np.log(1 + self.seen / (1 + held)).astype(floatx()).tolist()
-        fixed_depth = self._lamina.shapes is not None and self.output_mode != "int" and not self.pad_to_max_tokens
-        if fixed_depth and len(tokens) != len(self.tokens or ()):
+        if known.output_mode == "tf_idf":
+            held = np.array([known.documents[token] for token in tokens], np.float64)
+            weights = np.log(1 + known.seen / (1 + held)).astype(floatx()).tolist()
+        fixed_depth = self._lamina.shapes is not None and known.output_mode != "int" and not known.pad_to_max_tokens
+        if fixed_depth and len(tokens) != len(known.tokens or ()):
             raise ArgumentError(
-                f"{self.name!r} stands in a stack that is built for {self.vocabulary_size()} entries, and learned "
-                f"{len(tokens) + self.start}. Adapt it before, or set max_tokens with pad_to_max_tokens=True."
+                f"{self.name!r} stands in a stack that is built for {known.size} entries, and learned "
+                f"{len(tokens) + known.start}. Adapt it before, or set max_tokens with pad_to_max_tokens=True."
             )
         self.vocabulary, self.idf_weights = tokens, weights
-        self._use(tokens, weights)
+        known.use(tokens, weights)
 
     def reset_state(self) -> None:
-        self.counts, self.documents, self.seen = Counter(), Counter(), 0
+        known = self._lamina_vocabulary
+        known.counts, known.documents, known.seen = Counter(), Counter(), 0
 
     def _lamina_require_adapted(self) -> None:
-        if self.tokens is None:
+        if self._lamina_vocabulary.tokens is None:
             raise NotAdaptedError(
                 f"{self.name!r} ({type(self).__name__}) has no vocabulary yet: call {self.name}.adapt(data) first, or "
                 "give vocabulary=[...]."
@@ -206,57 +258,75 @@ class Lookup(Adapting, HostLayer):
 
     def _lamina_host(self, x: HostArray) -> HostArray:
         require_adapted(self)
-        if self.invert:
-            return self._terms(x)
-        x = self.as_terms(x)
-        indices = self.indices(x.ravel().tolist(), x.shape).reshape(x.shape)
-        y = encoded(indices, self.output_mode, self.depth)
-        return y * self.token_weights if self.output_mode == "tf_idf" else y
-
-    def counted(self, lengths: HostArray, indices: HostArray) -> HostArray:
-        """One vector a row, where row i has `lengths[i]` of the indices."""
-        counts = tally(lengths, indices, self.output_mode, self.depth)
-        return counts * self.token_weights if self.output_mode == "tf_idf" else counts
-
-    def indices(self, terms: list[Any], shape: tuple[int, ...]) -> HostArray:
-        """The index of each term; `shape` is where they stand, for messages."""
-        if self.num_oov_indices == 1:
-            return np.fromiter(map(self.index.get, terms, repeat(self.oov_start)), np.int32, len(terms))
-        found = np.fromiter(map(self.index.get, terms, repeat(-1)), np.int32, len(terms))
-        places = np.flatnonzero(found == -1)
-        if not len(places):
-            return found
-        unknown = [terms[place] for place in places]
-        if self.num_oov_indices == 0:
-            row = np.unravel_index(places[0], shape)[0]
-            raise DataError(
-                f"{unknown[0]!r} in row {row} is not in the vocabulary of {self.name!r}, and num_oov_indices=0 gives "
-                "unknown terms no index. Leave num_oov_indices at 1."
-            )
-        if self.numeric and self.oov_method == "floormod":
-            found[places] = np.asarray(unknown) % self.num_oov_indices + self.oov_start
-        else:
-            found[places] = buckets([str(term) for term in unknown], self.num_oov_indices, self.salt) + self.oov_start
-        return found
-
-    def _terms(self, x: HostArray) -> HostArray:
-        if x.dtype == object:
-            raise DataError(f"{self.name!r} has invert=True and takes indices, got text ({x.ravel()[0]!r}).")
-        known = np.asarray(self.get_vocabulary(), np.int64 if self.numeric else object)
-        found = known[np.clip(x.astype(np.int64), 0, len(known) - 1)]
-        return np.where((x >= 0) & (x < len(known)), found, self.oov_token)
+        known = self._lamina_vocabulary
+        if known.invert:
+            return terms_of(self, x)
+        x = as_terms(self, x)
+        indices = indices_of(self, x.ravel().tolist(), x.shape).reshape(x.shape)
+        return known.weighted(encoded(indices, known.output_mode, known.depth))
 
     @user_facing
     def compute_output_shape(self, input_shape: Any) -> Shape:
-        if self.output_mode != "int" and not self.pad_to_max_tokens:
+        known = self._lamina_vocabulary
+        if known.output_mode != "int" and not known.pad_to_max_tokens:
             require_adapted(self)
-        return encoded_shape(tuple(input_shape), self.output_mode, self.depth)
+        return encoded_shape(tuple(input_shape), known.output_mode, known.depth)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"vocabulary_size": self.vocabulary_size() if self.tokens is not None else None}
+        known = self._lamina_vocabulary
+        return super().get_config() | {"vocabulary_size": known.size if known.tokens is not None else None}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """A layer with the settings and the vocabulary that `get_config` returned."""
         known = {name: value for name, value in config.items() if name in cls._lamina_fields}
         return super().from_config(known)
+
+
+def as_terms(layer: Lookup, x: HostArray) -> HostArray:
+    """The data as an array of text, or of whole numbers where the terms are such."""
+    if not layer._lamina_numeric:
+        if x.dtype != object:
+            raise DataError(f"{layer.name!r} takes text, got {x.dtype} numbers. Use IntegerLookup or x.astype(str).")
+        return x
+    if x.dtype == object or (x.dtype.kind == "f" and (x != np.floor(x)).any()):
+        shown = x.ravel()[0] if x.dtype == object else x[x != np.floor(x)][0].item()
+        raise DataError(f"{layer.name!r} takes whole numbers, got {shown!r}.")
+    return x.astype(np.int64)
+
+
+def counted(known: Vocabulary, lengths: HostArray, indices: HostArray) -> HostArray:
+    """One vector a row, where row i has `lengths[i]` of the indices."""
+    return known.weighted(tally(lengths, indices, known.output_mode, known.depth))
+
+
+def indices_of(layer: Lookup, terms: Terms, shape: tuple[int, ...]) -> HostArray:
+    """The index of each term; `shape` is that of the data, for messages."""
+    known = layer._lamina_vocabulary
+    if known.num_oov_indices == 1:
+        return np.fromiter(map(known.index.get, terms, repeat(known.oov_start)), np.int32, len(terms))
+    found = np.fromiter(map(known.index.get, terms, repeat(-1)), np.int32, len(terms))
+    places = np.flatnonzero(found == -1)
+    if not len(places):
+        return found
+    unknown = [terms[place] for place in places]
+    if known.num_oov_indices == 0:
+        row = np.unravel_index(places[0], shape)[0]
+        raise DataError(
+            f"{unknown[0]!r} in row {row} is not in the vocabulary of {layer.name!r}, and num_oov_indices=0 gives "
+            "unknown terms no index. Leave num_oov_indices at 1."
+        )
+    if layer._lamina_numeric and known.oov_method == "floormod":
+        found[places] = np.asarray(unknown) % known.num_oov_indices + known.oov_start
+    else:
+        found[places] = buckets([str(term) for term in unknown], known.num_oov_indices, known.salt) + known.oov_start
+    return found
+
+
+def terms_of(layer: Lookup, x: HostArray) -> HostArray:
+    """The term of each index, and the unknown token for an index that there is not."""
+    if x.dtype == object:
+        raise DataError(f"{layer.name!r} has invert=True and takes indices, got text ({x.ravel()[0]!r}).")
+    known = np.asarray(layer.get_vocabulary(), np.int64 if layer._lamina_numeric else object)
+    found = known[np.clip(x.astype(np.int64), 0, len(known) - 1)]
+    return np.where((x >= 0) & (x < len(known)), found, layer._lamina_vocabulary.oov_token)
