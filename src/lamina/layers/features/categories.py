@@ -1,28 +1,33 @@
-"""Layers that make categories of numbers: bins, given or learned by `adapt`, and vectors of indices."""
+"""Layers that sort numbers into bins, given or learned by `adapt`, and that make vectors of indices."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lamina import dtypes
 from lamina._base.converters import number, optional, positive
-from lamina._base.settings import setting
+from lamina._base.settings import Converted, setting
+from lamina._base.weight import Array
 from lamina._checks import indices
 from lamina._data.arrays import HostArray
 from lamina._layer.host import Adapting
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
-from lamina.layers.features.hashing import MODES, dense, mode
+from lamina.layers.features.hashing import MODES, Mode, dense, mode
 from lamina.layers.features.numbers import learnable, not_adapted
 
-Array = jax.Array
+Boundaries: TypeAlias = Converted[Sequence[float] | HostArray | None, list[float] | None]
+Summary: TypeAlias = HostArray
+"""Values of the data in order, and how many numbers of the data each one stands for.  (2, n)"""
 
 
-def hot(places: Any, output_mode: str, depth: int, dtype: Any, weights: Any = None) -> Array:
-    """Indices as vectors of `depth`: one for each, or one for each row."""
+def hot(places: Array, output_mode: str, depth: int, dtype: str, weights: Any = None) -> Array:
+    """Indices as vectors of length `depth`: one vector for each index, or one for each row."""
     if output_mode == "one_hot" and places.ndim > 1 and places.shape[-1] == 1:
         places = places[..., 0]
     if not jnp.issubdtype(places.dtype, jnp.integer):
@@ -53,29 +58,41 @@ def fineness(value: Any) -> float:
 
 
 class Discretization(Adapting):
-    """Puts numbers into bins: the index of the bin, or vectors of it; bin i holds `boundary[i-1] <= x < boundary[i]`.
+    """Maps numbers to the indices of bins, or to vectors of them; bin i holds `boundary[i-1] <= x < boundary[i]`.
 
-    The boundaries are given, or learned by `adapt`: quantiles from a summary of about `1 / epsilon` values that is
-    merged batch by batch.
+    The boundaries are given, or learned by `adapt`: they are then quantiles of a summary of about `1 / epsilon` values,
+    which each batch of the data is merged into.
 
     >>> Discretization(bin_boundaries=[0.0, 1.0, 2.0])(jnp.array([[-1.5, 1.0, 3.4, 0.5]]))
     Array([[0, 2, 3, 1]], dtype=int32)
 
     Args:
-        num_bins: how many bins `adapt` makes.
-        epsilon: how fine the summary is; smaller is more exact.
-        output_mode: "int", or vectors: "one_hot", "multi_hot", "count".
+        bin_boundaries: the numbers between the bins; None learns them with `adapt`.
+        num_bins: the number of bins that `adapt` makes.
+        epsilon: the error of the quantiles, between 0 and 1; a smaller one is more exact and slower.
+        output_mode: "int" for the indices, or vectors: "one_hot", "multi_hot", "count".
+        sparse: False, since the output is dense.
     """
 
-    bin_boundaries: Any = setting(optional(boundaries), default=None)
+    bin_boundaries: Boundaries = setting(optional(boundaries), default=None)
     num_bins: int | None = setting(optional(positive), default=None)
     epsilon: float = setting(fineness, default=0.01)
-    output_mode: str = setting(mode(*MODES), default="int")
+    output_mode: Mode = setting(mode(*MODES), default="int")
     sparse: bool = setting(dense, default=False)
-    dtype: Any = setting(default=None)
-    name: Any = None
+    _lamina_dtype: Any = setting(dtypes.get, default=None, alias="dtype")
+    name: str | None = None
 
     _lamina_takes_integers: ClassVar[bool] = True
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, bin_boundaries: Sequence[float] | HostArray | None = None, num_bins: int | None = None,
+            epsilon: float = 0.01, output_mode: Literal["int", "one_hot", "multi_hot", "count"] = "int",
+            sparse: bool = False, dtype: Any = None, name: str | None = None,
+            *, trainable: bool = True, activity_regularizer: Any = None, autocast: bool = True, input_shape: Any = None,
+            input_dim: int | None = None, batch_input_shape: Any = None, input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -106,7 +123,6 @@ class Discretization(Adapting):
             self.bin_boundaries = compressed(self._lamina.learned, 1 / self.num_bins)[0, :-1].tolist()
 
     def reset_state(self) -> None:
-        # Values of the data in order, and how many numbers of the data stand behind each.
         self._lamina.learned = np.empty((2, 0), np.float32)
 
     def _lamina_require_adapted(self) -> None:
@@ -127,7 +143,7 @@ class Discretization(Adapting):
         return layer
 
 
-def compressed(summary: Any, share: float) -> Any:
+def compressed(summary: Summary, share: float) -> Summary:
     """A summary of about `1 / share` values, by interpolation of the cumulated weights.  (2, n) -> (2, m)"""
     if summary.shape[1] * share < 1:
         return summary
@@ -138,19 +154,22 @@ def compressed(summary: Any, share: float) -> Any:
 
 
 class CategoryEncoding(Layer):
-    """Makes vectors of indices from 0 to `num_tokens - 1`.
+    """Maps indices from 0 to `num_tokens - 1` to vectors of length `num_tokens`.
 
     >>> CategoryEncoding(num_tokens=4, output_mode="one_hot")(jnp.array([3, 1]))
     Array([[0., 0., 0., 1.],
            [0., 1., 0., 0.]], dtype=float32)
 
     Args:
-        output_mode: "one_hot" makes one vector an index; "multi_hot" one vector a row, with a 1 for each index in it;
-            "count" how often each occurs, or the sum of its `count_weights`, which are given in the call.
+        num_tokens: the number of indices.
+        output_mode: "one_hot" makes one vector for each index. "multi_hot" makes one for each row, with a 1 for each
+            index in the row. "count" makes one for each row that holds how often each index occurs, or the sum of its
+            `count_weights`, an argument of the call.
+        sparse: False, since the output is dense.
     """
 
     num_tokens: int | None = setting(optional(positive), default=None)
-    output_mode: str = setting(mode("one_hot", "multi_hot", "count"), default="multi_hot")
+    output_mode: Mode = setting(mode("one_hot", "multi_hot", "count"), default="multi_hot")
     sparse: bool = setting(dense, default=False)
 
     _lamina_takes_integers: ClassVar[bool] = True

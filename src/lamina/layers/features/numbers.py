@@ -1,16 +1,19 @@
-"""Layers that scale numbers, by what they are given or by what `adapt` learned of the data."""
+"""Layers that scale numbers, by given numbers or by statistics of the data that `adapt` has learned."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lamina._base.converters import flag, integer, optional
-from lamina._base.settings import setting, value_of
+from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape
+from lamina._base.weight import Array
 from lamina._checks import values
 from lamina._data.arrays import HostArray
 from lamina._data.source import Table
@@ -20,16 +23,18 @@ from lamina.config import image_data_format
 from lamina.dtypes import epsilon, floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
 
-Array = jax.Array
+Numbers: TypeAlias = Converted[ArrayLike | Array | dict[str, Any], ArrayLike]
+NumbersOrNone: TypeAlias = Converted[ArrayLike | Array | dict[str, Any] | None, ArrayLike | None]
+Axes: TypeAlias = Converted[int | Sequence[int] | None, tuple[int, ...]]
 
 
-def numbers(value: Any) -> Any:
-    """A number, or an array of numbers of any kind, that a config can hold too."""
+def numbers(value: Any) -> ArrayLike:
+    """A number, or an array of numbers, also in the form that it has in a config."""
     if isinstance(value, dict) and value.get("class_name") == "__numpy__":
         return np.asarray(value["config"]["value"], value["config"]["dtype"])
     if np.asarray(value).dtype.kind not in "iuf":
         raise ArgumentError(f"expected numbers, got {value!r}.")
-    return value
+    return value  # type: ignore[no-any-return]
 
 
 class Rescaling(Layer):
@@ -37,10 +42,14 @@ class Rescaling(Layer):
 
     >>> Rescaling(1 / 127.5, offset=-1)(jnp.array([[0, 255]], jnp.uint8))
     Array([[-1.,  1.]], dtype=float32)
+
+    Args:
+        scale: the factor, a number or an array that can be broadcast to the input.
+        offset: what is added, a number or an array in the same way.
     """
 
-    scale: Any = setting(numbers)
-    offset: Any = setting(numbers, default=0.0)
+    scale: Numbers = setting(numbers)
+    offset: Numbers = setting(numbers, default=0.0)
 
     supports_masking: ClassVar[bool] = True
     _lamina_takes_integers: ClassVar[bool] = True
@@ -67,7 +76,7 @@ def axes(value: Any) -> tuple[int, ...]:
 
 
 def learnable(layer: Layer, data: HostArray) -> HostArray:
-    """The data, if it is made of numbers: statistics that one NaN spoils are none."""
+    """The data, which must be finite numbers: with a single NaN all statistics would be NaN."""
     if data.dtype == object:
         raise DataError(f"{layer.name!r} takes numbers, got text ({data.ravel()[0]!r}).")
     if not data.size:
@@ -83,10 +92,21 @@ def not_adapted(layer: Layer, what: str, otherwise: str) -> NotAdaptedError:
     )
 
 
-class Normalization(Adapting):
-    """Brings every feature (`axis`) to mean 0 and variance 1: `(x - mean) / max(sqrt(variance), epsilon)`.
+@dataclass
+class Statistics:
+    """What `adapt` has learned so far."""
 
-    Mean and variance are given, or learned by `adapt`, and then are weights that no training changes.
+    count: int
+    """How many numbers of the data each mean is over."""
+    mean: HostArray
+    squares: HostArray
+    """The sum of the squared distances from the mean."""
+
+
+class Normalization(Adapting):
+    """Scales every feature to mean 0 and variance 1: `(x - mean) / max(sqrt(variance), epsilon)`.
+
+    Mean and variance are given, or learned by `adapt`; then they are weights that are not trained.
 
     >>> layer = Normalization()
     >>> layer.adapt(np.array([[1.0, 10.0], [3.0, 30.0]], "float32"))
@@ -94,13 +114,16 @@ class Normalization(Adapting):
     Array([[-1.,  1.]], dtype=float32)
 
     Args:
-        axis: the axis, or the axes, that have statistics of their own; None for one mean of all.
-        invert: undo it, `x * max(sqrt(variance), epsilon) + mean`.
+        axis: the axis, or the axes, of the features: each entry has a mean and a variance of its own. None takes one
+            mean and one variance for all numbers.
+        mean: the mean of each feature; None learns it with `adapt`.
+        variance: the variance of each feature, given together with `mean`.
+        invert: whether to do the opposite, `x * max(sqrt(variance), epsilon) + mean`.
     """
 
-    axis: Any = setting(axes, default=-1)
-    _lamina_input_mean: Any = setting(optional(numbers), default=None, alias="mean")
-    _lamina_input_variance: Any = setting(optional(numbers), default=None, alias="variance")
+    axis: Axes = setting(axes, default=-1)
+    _lamina_input_mean: NumbersOrNone = setting(optional(numbers), default=None, alias="mean")
+    _lamina_input_variance: NumbersOrNone = setting(optional(numbers), default=None, alias="variance")
     invert: bool = setting(flag, default=False)
 
     supports_masking: ClassVar[bool] = True
@@ -134,7 +157,6 @@ class Normalization(Adapting):
         if any(input_shape[axis] is None for axis in kept):
             raise ShapeError(f"has axis={self.axis}, whose size has to be known, got {input_shape}")
         self.input_spec = InputSpec(ndim=rank, axes={axis: input_shape[axis] for axis in kept})
-        self.kept, self.sizes = kept, [input_shape[axis] if axis in kept else 1 for axis in range(rank)]
         if self.input_mean is None:
             shape = tuple(input_shape[axis] for axis in kept)
             self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, autocast=False, name="mean")
@@ -142,42 +164,25 @@ class Normalization(Adapting):
             self.count = self.add_weight((), "zeros", "int32", trainable=False, name="count")
         else:
             try:
-                self.statistics(np)
+                statistics(self, np)
             except ValueError:
                 wanted = tuple(input_shape[axis] for axis in kept)
                 raise ShapeError(f"has a mean of shape {np.shape(self.input_mean)}, and axis {self.axis} of the data "
                                  f"has {wanted}") from None  # fmt: skip
 
-    def statistics(self, xp: Any = jnp) -> tuple[Any, Any]:
-        """Mean and variance, in a shape that goes with the input's."""
-        if self.input_mean is None:
-            return jnp.asarray(self.adapt_mean).reshape(self.sizes), jnp.asarray(self.adapt_variance).reshape(
-                self.sizes
-            )
-        shape = [1] * len(self.sizes)
-        given = np.shape(self.input_mean)
-        for axis, size in zip(self.kept[len(self.kept) - len(given) :], given, strict=True):
-            shape[axis] = size
-        dtype = self.variable_dtype if xp is jnp else None
-        mean, variance = (xp.asarray(each, dtype).reshape(shape) for each in (self.input_mean, self.input_variance))
-        return xp.broadcast_to(mean, self.sizes), xp.broadcast_to(variance, self.sizes)
-
     @property
     def mean(self) -> Any:
         """The argument, and once the layer is built the mean in use."""
-        return self._in_use(0, self.input_mean)
+        return in_use(self, 0, self.input_mean)
 
     @property
     def variance(self) -> Any:
         """The argument, and once the layer is built the variance in use."""
-        return self._in_use(1, self.input_variance)
-
-    def _in_use(self, which: int, given: Any) -> Any:
-        return np.asarray(self.statistics(jnp if given is None else np)[which]) if self.built else given
+        return in_use(self, 1, self.input_variance)
 
     def call(self, x: Array) -> Array:
         dtype = jnp.promote_types(self.compute_dtype, jnp.float32)
-        mean, variance = (each.astype(dtype) for each in self.statistics())
+        mean, variance = (each.astype(dtype) for each in statistics(self))
         width = jnp.maximum(jnp.sqrt(variance), jnp.asarray(epsilon(), dtype))
         wide = x.astype(dtype)
         y: Array = wide * width + mean if self.invert else (wide - mean) / width
@@ -189,26 +194,26 @@ class Normalization(Adapting):
         data = learnable(self, data)
         data = data[:, None] if data.ndim == 1 and self.axis == (-1,) and not batch else data
         self._lamina_build((None, *data.shape[1:]))
-        if len(data.shape) != len(self.sizes) or any(data.shape[axis] != self.sizes[axis] for axis in self.kept):
-            raise ShapeError(f"{self.name!r} is built for {tuple(self.sizes)}, and cannot learn from {data.shape}.")
-        over = tuple(axis for axis in range(data.ndim) if axis not in self.kept)
+        kept, sizes = kept_axes(self)
+        if len(data.shape) != len(sizes) or any(data.shape[axis] != sizes[axis] for axis in kept):
+            raise ShapeError(f"{self.name!r} is built for {tuple(sizes)}, and cannot learn from {data.shape}.")
+        over = tuple(axis for axis in range(data.ndim) if axis not in kept)
         data = data.astype(np.float64)
         mean = data.mean(over)
         count, squares = data.size // max(mean.size, 1), ((data - np.expand_dims(mean, over)) ** 2).sum(over)
-        # Kept: how many numbers a statistic is over, their mean, and their squared distance from it, summed.
-        if self._lamina.learned is not None:  # Chan, Golub and LeVeque, 1979
-            before, old_mean, old_squares = self._lamina.learned
-            apart, both = mean - old_mean, before + count
-            squares = old_squares + squares + apart**2 * (before * count / both)
-            mean, count = old_mean + apart * (count / both), both
-        self._lamina.learned = count, mean, squares
+        before: Statistics | None = self._lamina.learned
+        if before is not None:  # Chan, Golub and LeVeque, 1979
+            apart, both = mean - before.mean, before.count + count
+            squares = before.squares + squares + apart**2 * (before.count * count / both)
+            mean, count = before.mean + apart * (count / both), both
+        self._lamina.learned = Statistics(count, mean, squares)
 
     def finalize_state(self) -> None:
-        if self._lamina.learned is not None:
-            count, mean, squares = self._lamina.learned
-            self.adapt_mean.assign(mean.astype(floatx()))
-            self.adapt_variance.assign((squares / count).astype(floatx()))
-            self.count.assign(np.int32(min(count, np.iinfo(np.int32).max)))
+        learned: Statistics | None = self._lamina.learned
+        if learned is not None:
+            self.adapt_mean.assign(learned.mean.astype(floatx()))
+            self.adapt_variance.assign((learned.squares / learned.count).astype(floatx()))
+            self.count.assign(np.int32(min(learned.count, np.iinfo(np.int32).max)))
 
     def reset_state(self) -> None:
         self._lamina.learned = None
@@ -219,6 +224,32 @@ class Normalization(Adapting):
         at_start = not self.built or (not np.any(self.adapt_mean) and np.all(np.equal(self.adapt_variance, 1)))
         if at_start:  # files of Keras have no count
             raise not_adapted(self, "mean and variance", "mean=..., variance=...")
+
+
+def kept_axes(layer: Normalization) -> tuple[list[int], list[int]]:
+    """The axes of the features, and the shape in which statistics go with the input: 1 for every other axis."""
+    spec = layer.input_spec
+    sizes = (spec.axes if spec is not None else None) or {}
+    return list(sizes), [sizes.get(axis) or 1 for axis in range((spec and spec.ndim) or 0)]
+
+
+def statistics(layer: Normalization, xp: Any = jnp) -> tuple[Any, Any]:
+    """Mean and variance, in a shape that goes with the input's."""
+    kept, sizes = kept_axes(layer)
+    if layer.input_mean is None:
+        mean, variance = jnp.asarray(layer.adapt_mean), jnp.asarray(layer.adapt_variance)
+        return mean.reshape(sizes), variance.reshape(sizes)
+    shape, given = [1] * len(sizes), np.shape(layer.input_mean)
+    for axis, size in zip(kept[len(kept) - len(given) :], given, strict=True):
+        shape[axis] = size
+    dtype = layer.variable_dtype if xp is jnp else None
+    mean, variance = (xp.asarray(each, dtype).reshape(shape) for each in (layer.input_mean, layer.input_variance))
+    return xp.broadcast_to(mean, sizes), xp.broadcast_to(variance, sizes)
+
+
+def in_use(layer: Normalization, which: int, given: Any) -> Any:
+    """The mean (0) or the variance (1) that a built layer uses; before that, the argument."""
+    return np.asarray(statistics(layer, jnp if given is None else np)[which]) if layer.built else given
 
 
 def _listed(value: Any) -> Any:

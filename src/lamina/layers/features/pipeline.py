@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import jax
-
-from lamina._base.settings import serialize, setting
+from lamina._base.settings import State, serialize, setting
+from lamina._base.weight import Array
 from lamina._layer.host import LayerChain
-from lamina._layer.layer import Layer
+from lamina._layer.layer import Layer, LayerState
 from lamina._layer.registry import held
 from lamina.errors import ArgumentError
-
-Array = jax.Array
 
 
 def several(value: Any) -> list[Layer]:
@@ -23,16 +21,40 @@ def several(value: Any) -> list[Layer]:
     return [held(each) for each in value]
 
 
+@dataclass
+class PipelineState(LayerState):
+    """What a `Pipeline` knows while it is used."""
+
+    mask: Any = None
+    """The mask that the last layer returned in this pass."""
+
+
 class Pipeline(LayerChain):
     """Applies layers one after another, as one layer.
 
+    >>> import jax.numpy as jnp
     >>> from lamina.layers import Rescaling
-    >>> Pipeline([Rescaling(2.0), Rescaling(1.0, offset=1.0)])(jax.numpy.ones((1, 2)))
+    >>> Pipeline([Rescaling(2.0), Rescaling(1.0, offset=1.0)])(jnp.ones((1, 2)))
     Array([[3., 3.]], dtype=float32)
+
+    Args:
+        layers: the layers, first to last.
     """
 
-    layers: Sequence[Any] = setting(several)
-    name: Any = None
+    layers: Sequence[Any] = setting(several)  # type: ignore[misc]
+    name: str | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, layers: Sequence[Any], name: str | None = None,
+            *, trainable: bool = True, dtype: Any = None, activity_regularizer: Any = None, autocast: bool = True,
+            input_shape: Any = None, input_dim: int | None = None, batch_input_shape: Any = None,
+            input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
+
+    _lamina: PipelineState = setting(init=False)
+    _lamina_state: ClassVar[type[State]] = PipelineState
 
     _lamina_trains_by_default: ClassVar[bool] = True
     supports_masking: ClassVar[bool] = True
@@ -54,12 +76,12 @@ class Pipeline(LayerChain):
         for layer in self._lamina_body:
             inputs, x = x, layer(x, training=training, mask=mask)
             mask = layer.compute_mask(inputs, mask)
-        self.mask = mask
+        self._lamina.mask = mask
         return x
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """The mask that the last layer passes on, once `call` has run."""
-        return self.mask
+        """The mask that the last layer returned, once `call` has run."""
+        return self._lamina.mask
 
     def get_config(self) -> dict[str, Any]:
         return {"layers": serialize(self.layers), "name": self.name}

@@ -1,52 +1,64 @@
-"""Sound in a stack: signals as pictures of their frequencies over time."""
+"""Layers that map signals to spectrograms: the strength of each frequency over time."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
 from lamina import dtypes
+from lamina._base.arguments import DataFormat
 from lamina._base.converters import above_zero, flag, not_negative, number, one_of, optional, positive
 from lamina._base.frames import warn
 from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, Shape
+from lamina._base.weight import Array
 from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
 from lamina.initializers.fourier import STFT, Scaling, Window, known_window, window_values
 
-Array = jax.Array
+SpectrogramMode: TypeAlias = Literal["log", "magnitude", "psd", "real", "imag", "angle", "stft"]
 
 
 def frames(x: Array, length: int, step: int) -> Array:
-    """Pieces of `length`, one every `step`.  (..., time) -> (..., frames, length)"""
+    """Windows of `length` values, one every `step` values.  (..., time) -> (..., frames, length)"""
     count = (x.shape[-1] - length) // step + 1
     start = lax.broadcasted_iota(jnp.int32, (count, length), 0) * step
     return x[..., start + lax.broadcasted_iota(jnp.int32, (count, length), 1)]
 
 
 def mel(hertz: Array) -> Array:
-    """Pitch as it is heard, in mel."""
+    """Frequencies on the mel scale, on which equal distances sound equal."""
     return 1127 * jnp.log(1 + hertz / 700)
 
 
 class MelSpectrogram(Layer):
-    """Maps signals (batch, time) to (batch, num_mel_bins, frames): how loud each pitch is, evenly spaced in mel.
+    """Maps signals (batch, time) to mel spectrograms (batch, num_mel_bins, frames).
 
-    Each frame is windowed and Fourier-transformed; `abs(...) ** mag_exp` is summed with triangular weights between
-    `min_freq` and `max_freq`, and with `power_to_db` becomes `10 log10(power / ref_power)`, at most `top_db` below the
-    loudest of the batch. The signal is mirrored at its ends, so that frames are centred.
+    Each frame is multiplied by the window and Fourier-transformed. `abs(...) ** mag_exp` is summed with triangular
+    weights whose centres are evenly spaced in mel. The signal is mirrored at its ends, so that frames are centred.
 
     >>> MelSpectrogram(fft_length=64, sequence_stride=32, num_mel_bins=8)(jnp.ones((1, 128))).shape
     (1, 8, 5)
 
     Args:
+        fft_length: the number of points of the Fourier transform.
+        sequence_stride: the distance between two frames.
+        sequence_length: the length of the window; None takes `fft_length`.
         window: a name that `scipy.signal.get_window` knows, `sequence_length` values, or None for no window.
-        max_freq: half the `sampling_rate` unless told.
+        sampling_rate: how many values of the signal make a second.
+        num_mel_bins: the number of mel bins.
+        min_freq: the lowest frequency, in hertz.
+        max_freq: the highest frequency; None takes half the `sampling_rate`.
+        power_to_db: whether to return decibels, `10 log10(power / ref_power)`.
+        top_db: how far below the maximum of the batch a decibel may be; what lies lower is raised to it. None for no
+            limit.
+        mag_exp: the exponent of the magnitude; 2 for the power.
+        min_power: the least power; smaller values are raised to it before the logarithm.
+        ref_power: the power that is 0 decibels.
     """
 
     fft_length: int = setting(positive, default=2048)
@@ -94,50 +106,58 @@ class MelSpectrogram(Layer):
         power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)  # (..., frames, fft_length / 2 + 1)
         if self.mag_exp != 2:
             power = power ** (self.mag_exp / 2)
-        y = jnp.matmul(power, self.mel_weights().astype(dtype))  # (..., frames, num_mel_bins)
+        y = jnp.matmul(power, mel_weights(self).astype(dtype))  # (..., frames, num_mel_bins)
         if self.power_to_db:
             y = 10 * jnp.log10(jnp.maximum(y, self.min_power))
             y = y - 10 * math.log10(max(abs(self.ref_power), self.min_power))
             y = y if self.top_db is None else jnp.maximum(y, jnp.max(y) - self.top_db)
         return jnp.swapaxes(y, -1, -2).astype(x.dtype)
 
-    def mel_weights(self) -> Array:
-        """How much each frequency counts for each pitch: triangles.  -> (fft_length / 2 + 1, num_mel_bins)"""
-        limits = mel(jnp.asarray([self.min_freq, self.max_freq], jnp.float32))
-        edges = jnp.linspace(limits[0], limits[1], self.num_mel_bins + 2, dtype=jnp.float32)
-        heard = jnp.linspace(0, self.sampling_rate / 2, self.fft_length // 2 + 1, dtype=jnp.float32)[1:, None]
-        lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
-        rising, falling = (mel(heard) - lower) / (centre - lower), (upper - mel(heard)) / (upper - centre)
-        return jnp.pad(jnp.maximum(0, jnp.minimum(rising, falling)), ((1, 0), (0, 0)))
+
+def mel_weights(layer: MelSpectrogram) -> Array:
+    """How much each frequency counts for each pitch: triangles.  -> (fft_length / 2 + 1, num_mel_bins)"""
+    limits = mel(jnp.asarray([layer.min_freq, layer.max_freq], jnp.float32))
+    edges = jnp.linspace(limits[0], limits[1], layer.num_mel_bins + 2, dtype=jnp.float32)
+    heard = jnp.linspace(0, layer.sampling_rate / 2, layer.fft_length // 2 + 1, dtype=jnp.float32)[1:, None]
+    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
+    rising, falling = (mel(heard) - lower) / (centre - lower), (upper - mel(heard)) / (upper - centre)
+    return jnp.pad(jnp.maximum(0, jnp.minimum(rising, falling)), ((1, 0), (0, 0)))
 
 
 class STFTSpectrogram(Layer):
     """Maps signals (batch, time, channels) to (batch, frames, channels * frequencies): short-time Fourier transforms.
 
-    `mode` says what is given of each: "real", "imag", both ("stft"), "angle", "magnitude", its "log", or the power
-    ("psd", inner frequencies doubled). The transform's matrices are weights, and are trained unless frozen.
+    The matrices of the transform are weights, and are trained unless `trainable=False`.
 
     >>> STFTSpectrogram(frame_length=8)(jnp.ones((1, 32, 1))).shape
     (1, 7, 5)
 
     Args:
-        frame_step: half the `frame_length` unless told.
-        fft_length: the next power of two from `frame_length` on unless told.
+        mode: what to return of each complex number: "real", "imag", both ("stft"), "angle", "magnitude", the "log" of
+            the magnitude, or the power ("psd", in which all but the first and the last frequency count twice).
+        frame_length: the length of a frame.
+        frame_step: the distance between two frames; None takes half the `frame_length`.
+        fft_length: the number of points of the Fourier transform; None takes the least power of two that is not below
+            `frame_length`.
         window: a name that `scipy.signal.get_window` knows, `frame_length` values, or None for no window.
-        periodic: whether a window that is named repeats itself seamlessly, instead of being symmetric.
+        periodic: whether a window that is given by name is periodic instead of symmetric.
+        scaling: "density" or "spectrum" to divide by the L2 or the L1 norm of the window, None to leave it as it is.
+        padding: "valid", or "same" to pad the signal with zeros, so that there is a frame for every `frame_step`.
         expand_dims: whether the frequencies get an axis of their own: (batch, frames, frequencies, channels).
+        data_format: "channels_last" or "channels_first", the place of the channels axis; None takes
+            `config.image_data_format()`.
     """
 
-    mode: str = setting(one_of("log", "magnitude", "psd", "real", "imag", "angle", "stft"), default="log")
+    mode: SpectrogramMode = setting(one_of(*get_args(SpectrogramMode)), default="log")
     frame_length: int = setting(positive, default=256)
     frame_step: int | None = setting(optional(positive), default=None)
     fft_length: int | None = setting(optional(positive), default=None)
     window: Window = setting(known_window, default="hann")
     periodic: bool = setting(flag, default=False)
     scaling: Scaling = setting(one_of("density", "spectrum", None), default="density")
-    padding: str = setting(one_of("valid", "same"), default="valid")
+    padding: Literal["valid", "same"] = setting(one_of("valid", "same"), default="valid")
     expand_dims: bool = setting(flag, default=False)
-    data_format: str | None = setting(data_format, default=None)
+    data_format: DataFormat = setting(data_format, default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,24 +205,26 @@ class STFTSpectrogram(Layer):
         elif isinstance(time, int) and time < self.frame_length:
             raise ShapeError(f"wants at least {self.frame_length} time steps, one frame_length, got {time}")
         pieces = frames(signal, self.frame_length, step)  # (batch, channels, frames, frame_length)
-        y = self._transformed(pieces)  # (batch, channels, frames, frequencies)
+        y = transformed(self, pieces)  # (batch, channels, frames, frequencies)
         if self.expand_dims:
             return jnp.transpose(y, (0, 1, 2, 3) if self.data_format == "channels_first" else (0, 2, 3, 1))
         y = jnp.swapaxes(y, 2, 3).reshape((y.shape[0], y.shape[1] * y.shape[3], y.shape[2]))
         return y if self.data_format == "channels_first" else jnp.swapaxes(y, 1, 2)
 
-    def _transformed(self, pieces: Array) -> Array:
-        real = jnp.matmul(pieces, self.real_kernel[:, 0]) if self.mode != "imag" else pieces
-        imag = jnp.matmul(pieces, self.imag_kernel[:, 0]) if self.mode != "real" else pieces
-        if self.mode in ("real", "imag"):
-            return real if self.mode == "real" else imag
-        if self.mode == "angle":
-            return jnp.arctan2(imag, real)
-        if self.mode == "stft":
-            return jnp.concatenate([real, imag], -1)
-        power = jnp.square(real) + jnp.square(imag)
-        if self.mode == "psd":
-            return power + jnp.pad(power[..., 1:-1], ((0, 0), (0, 0), (0, 0), (1, 1)))
-        tiny = jnp.asarray(dtypes.epsilon(), power.dtype)
-        magnitude = jnp.sqrt(jnp.maximum(power, tiny))
-        return magnitude if self.mode == "magnitude" else jnp.log(jnp.maximum(magnitude, tiny))
+
+def transformed(layer: STFTSpectrogram, pieces: Array) -> Array:
+    """The Fourier transform of each frame, in the layer's `mode`.  (..., frame_length) -> (..., frequencies)"""
+    real = jnp.matmul(pieces, layer.real_kernel[:, 0]) if layer.mode != "imag" else pieces
+    imag = jnp.matmul(pieces, layer.imag_kernel[:, 0]) if layer.mode != "real" else pieces
+    if layer.mode in ("real", "imag"):
+        return real if layer.mode == "real" else imag
+    if layer.mode == "angle":
+        return jnp.arctan2(imag, real)
+    if layer.mode == "stft":
+        return jnp.concatenate([real, imag], -1)
+    power = jnp.square(real) + jnp.square(imag)
+    if layer.mode == "psd":
+        return power + jnp.pad(power[..., 1:-1], ((0, 0), (0, 0), (0, 0), (1, 1)))
+    tiny = jnp.asarray(dtypes.epsilon(), power.dtype)
+    magnitude = jnp.sqrt(jnp.maximum(power, tiny))
+    return magnitude if layer.mode == "magnitude" else jnp.log(jnp.maximum(magnitude, tiny))
