@@ -15,7 +15,8 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import Converted
 from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
-from lamina._layer.host import Adapting, HostLayer, raw
+from lamina._layer.adapting import Adapting
+from lamina._layer.host import HostLayer, raw
 from lamina._layer.structure import require_adapted
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError
@@ -85,7 +86,7 @@ class Vocabulary:
 
     @property
     def special(self) -> Terms:
-        """The terms before the first index of the vocabulary itself."""
+        """The mask token and the unknown tokens, which stand before the terms."""
         return [self.mask_token] * self.oov_start + [self.oov_token] * self.num_oov_indices
 
     @property
@@ -210,7 +211,7 @@ class Lookup(Adapting, HostLayer, init=False):
         return self._lamina_vocabulary.size
 
     def _lamina_documents(self, data: HostArray, batch: bool) -> list[Terms]:
-        """The terms of each document; a vector is one document where it is a batch, else a document an entry."""
+        """The terms of each document; each entry of a vector is a document, but a batch that is a vector is one."""
         data = as_terms(self, data)
         data = data if data.ndim > 1 else data[None] if batch else data[:, None]
         return data.reshape(len(data), -1).tolist()
