@@ -1,57 +1,24 @@
-"""What the layers for images share: their base classes, the types of their settings, and random numbers per image."""
+"""The base classes of the layers for images, and random numbers per image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, TypeAlias
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from lamina._base.converters import number, one_of
-from lamina._base.settings import Converted, value_of
+from lamina._base.settings import value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
 from lamina._kernels.bits import fold
 from lamina._layer.forward import random_key
 from lamina._layer.layer import Layer
-from lamina.errors import ArgumentError, ShapeError
+from lamina.errors import ShapeError
+from lamina.layers.image.settings import Pair
 from lamina.random import key_of
 
-BYTE = (0, 255)
 Sizes: TypeAlias = tuple[int, ...]
-Pair: TypeAlias = tuple[float, float]
-Range: TypeAlias = Converted[float | Sequence[float], Pair]
-"""A range to draw from, given as a pair or as one number."""
-ValueRange: TypeAlias = Converted[Sequence[float], Pair]
-Interpolation: TypeAlias = Literal["bilinear", "nearest"]
-interpolations = one_of("bilinear", "nearest")
-
-
-def interval(lowest: float, highest: float) -> Callable[[Any], Pair]:
-    """A pair of numbers, or one number f for the pair (-f, f), whose lower end is `lowest` at least."""
-
-    def pair(value: Any) -> Pair:
-        if isinstance(value, (tuple, list)) and len(value) == 2:
-            low, high = sorted(map(number, value))
-        else:
-            low = high = number(value)
-        if not lowest <= low <= high <= highest:
-            raise ArgumentError(f"expected a number or a pair of numbers from {lowest} to {highest}, got {value!r}.")
-        return (low, high) if isinstance(value, (tuple, list)) else (max(-abs(high), lowest), abs(high))
-
-    return pair
-
-
-share, signed_share = interval(0, 1), interval(-1, 1)
-
-
-def ordered(value: Any) -> Pair:
-    """The lowest and the highest value of a pixel."""
-    if not isinstance(value, (tuple, list)) or len(value) != 2 or number(value[0]) == number(value[1]):
-        raise ArgumentError(f"expected the lowest and the highest value of a pixel, as (0, 255), got {value!r}.")
-    low, high = sorted(map(number, value))
-    return low, high
 
 
 def uniform(key: Array, shape: Sizes, span: Pair = (0.0, 1.0)) -> Array:

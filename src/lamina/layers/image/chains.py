@@ -15,17 +15,7 @@ from lamina._base.settings import setting, value_of
 from lamina._base.shapes import Shape
 from lamina._base.weight import Array
 from lamina.config import data_format
-from lamina.layers.image.base import (
-    BYTE,
-    ImageLayer,
-    Interpolation,
-    RandomImageLayer,
-    Range,
-    ValueRange,
-    interpolations,
-    ordered,
-    share,
-)
+from lamina.layers.image.base import ImageLayer, RandomImageLayer
 from lamina.layers.image.color import (
     RandomBrightness,
     RandomColorDegeneration,
@@ -36,6 +26,7 @@ from lamina.layers.image.color import (
     Solarization,
 )
 from lamina.layers.image.histograms import AutoContrast, Equalization
+from lamina.layers.image.settings import BYTE, Interpolation, Range, ValueRange, interpolations, ordered, share
 from lamina.layers.image.sharpness import RandomSharpness
 from lamina.layers.image.warping import RandomRotation, RandomShear, RandomTranslation
 

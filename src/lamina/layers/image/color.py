@@ -15,19 +15,8 @@ from lamina._base.settings import Converted, setting, value_of
 from lamina._base.weight import Array
 from lamina._kernels.images import from_hsv, gray, rescaled, to_hsv, work_dtype
 from lamina.config import data_format
-from lamina.layers.image.base import (
-    BYTE,
-    RandomImageLayer,
-    Range,
-    Sizes,
-    ValueRange,
-    happens,
-    interval,
-    ordered,
-    share,
-    signed_share,
-    uniform,
-)
+from lamina.layers.image.base import RandomImageLayer, Sizes, happens, uniform
+from lamina.layers.image.settings import BYTE, Range, ValueRange, interval, ordered, share, signed_share
 
 Bits: TypeAlias = Converted[int | Sequence[int], tuple[int, int]]
 bits = interval(1, 8)

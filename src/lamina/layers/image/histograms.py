@@ -15,7 +15,8 @@ from lamina._base.weight import Array
 from lamina._kernels.images import equalized, locally_equalized, rescaled, work_dtype
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
-from lamina.layers.image.base import BYTE, ImageLayer, ValueRange, ordered
+from lamina.layers.image.base import ImageLayer
+from lamina.layers.image.settings import BYTE, ValueRange, ordered
 
 Grid: TypeAlias = Converted[Sequence[int], tuple[int, int]]
 

@@ -16,17 +16,8 @@ from lamina._kernels.images import grid
 from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.errors import ArgumentError, StackError
-from lamina.layers.image.base import (
-    BYTE,
-    RandomImageLayer,
-    Range,
-    Sizes,
-    ValueRange,
-    happens,
-    ordered,
-    share,
-    uniform,
-)
+from lamina.layers.image.base import RandomImageLayer, Sizes, happens, uniform
+from lamina.layers.image.settings import BYTE, Range, ValueRange, ordered, share
 
 Fill: TypeAlias = Converted[float | Sequence[float] | None, float | tuple[float, ...] | None]
 

@@ -15,18 +15,9 @@ from lamina._base.weight import Array
 from lamina._kernels.images import blur, smooth
 from lamina.config import data_format
 from lamina.errors import ArgumentError
-from lamina.layers.image.base import (
-    BYTE,
-    RandomImageLayer,
-    Range,
-    Sizes,
-    ValueRange,
-    happens,
-    ordered,
-    share,
-    uniform,
-)
+from lamina.layers.image.base import RandomImageLayer, Sizes, happens, uniform
 from lamina.layers.image.color import FactorPerImage
+from lamina.layers.image.settings import BYTE, Range, ValueRange, ordered, share
 
 OddSizes: TypeAlias = Converted[int | Sequence[int], tuple[int, int]]
 

@@ -16,19 +16,16 @@ from lamina._base.weight import Array
 from lamina._kernels.images import FILL_MODES, affine, blur, grid, homography, project, sample
 from lamina.config import data_format
 from lamina.errors import ArgumentError
-from lamina.layers.image.base import (
+from lamina.layers.image.base import RandomImageLayer, Sizes, happens, uniform
+from lamina.layers.image.settings import (
     BYTE,
     Interpolation,
-    RandomImageLayer,
     Range,
-    Sizes,
     ValueRange,
-    happens,
     interpolations,
     ordered,
     share,
     signed_share,
-    uniform,
 )
 
 fill_modes = one_of(*FILL_MODES)
