@@ -40,3 +40,6 @@ def pytest_collection_modifyitems(items):
 
 def _params(item):
     return item.callspec.params if hasattr(item, "callspec") else {}
+
+
+collect_ignore = ["typed"]  # programs for type checkers, half of them wrong

@@ -25,7 +25,7 @@ def source_of(seed: int | None, key: Key | None) -> Source:
     Layers hand in a key of NumPy's: NumPy draws without compiling, and JAX compiles once for every shape.
     """
     if seed is not None:
-        return key_of(seed)  # type: ignore[no-any-return]
+        return key_of(seed)
     if isinstance(key, jax.Array):
         return key
     words = [next_seed()] if key is None else [int(word) for word in key]

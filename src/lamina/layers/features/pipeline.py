@@ -41,7 +41,7 @@ class Pipeline(LayerChain):
         layers: the layers, first to last.
     """
 
-    layers: Sequence[Any] = setting(several)  # type: ignore[misc]
+    layers: Sequence[Any] = setting(several)
     name: str | None = None
 
     if TYPE_CHECKING:

@@ -123,8 +123,8 @@ class RandomCrop(RandomImageLayer, SizedLayer):
     (1, 8, 8, 3)
     """
 
-    height: int = setting(positive)  # type: ignore[misc]
-    width: int = setting(positive)  # type: ignore[misc]
+    height: int = setting(positive)
+    width: int = setting(positive)
     seed: int | None = setting(seed_value, default=None)
     data_format: DataFormat = setting(data_format, default=None)
     name: str | None = setting(default=None)
