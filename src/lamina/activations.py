@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lamina._base import settings
 from lamina._base.arguments import Config, Function
 from lamina._base.frames import user_facing, warn
 from lamina._base.public import public
@@ -426,12 +425,7 @@ def get(identifier: str | Function | Config | None) -> Function:
     return linear if identifier is None else _registry.get(identifier)
 
 
-deserialize = _registry.deserialize
-
-
-def serialize(activation: object) -> object:
-    """The activation as plain data, in the form that Keras's configs have."""
-    return settings.serialize(activation)
+serialize, deserialize = _registry.serialize, _registry.deserialize
 
 
 public(__name__, __all__)

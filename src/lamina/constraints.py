@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import jax.numpy as jnp
 
 from lamina import dtypes
-from lamina._base import settings
 from lamina._base.converters import integer, not_negative, rate
 from lamina._base.public import public
 from lamina._base.registry import Registry
@@ -152,12 +151,7 @@ class MinMaxNorm(Constraint):
 
 
 max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
-get, deserialize = _registry.get, _registry.deserialize
-
-
-def serialize(constraint: object) -> object:
-    """The constraint as plain data, in the form that Keras's configs have."""
-    return settings.serialize(constraint)
+get, serialize, deserialize = _registry.get, _registry.serialize, _registry.deserialize
 
 
 public(__name__, __all__)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from lamina._base import settings
 from lamina._base.arguments import Config, Function
 from lamina._base.converters import not_negative, one_of
 from lamina._base.frames import user_facing
@@ -166,12 +165,7 @@ def get(identifier: str | Function | Config | None) -> Function | None:
     return _registry.get(identifier)  # type: ignore[no-any-return]
 
 
-deserialize = _registry.deserialize
-
-
-def serialize(regularizer: object) -> object:
-    """The regularizer as plain data, in the form that Keras's configs have."""
-    return settings.serialize(regularizer)
+serialize, deserialize = _registry.serialize, _registry.deserialize
 
 
 public(__name__, __all__)

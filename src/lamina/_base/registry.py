@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
 from lamina._base.frames import user_facing
-from lamina._base.settings import Configured
+from lamina._base.settings import Configured, serialize
 from lamina._base.spelling import did_you_mean, to_snake_case
 from lamina.errors import ArgumentError, UnknownNameError
 
@@ -80,6 +81,21 @@ class Registry:
                 return thing
         hint = did_you_mean(name, self.named, self.missing)
         raise UnknownNameError(f"no {self.kind} is called {name!r}. {hint}".rstrip())
+
+    @property
+    def serialize(self) -> Callable[..., Any]:
+        """The function `serialize` of the family, whose argument has the name that Keras gives it."""
+        name = self.kind.replace(" ", "_")
+        signature = inspect.Signature([inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)])
+
+        @user_facing
+        def serialize_one(*args: Any, **kwargs: Any) -> Any:
+            return serialize(*signature.bind(*args, **kwargs).args)
+
+        serialize_one.__name__, serialize_one.__signature__ = "serialize", signature  # type: ignore[attr-defined]
+        article = "an" if name[0] in "aeiou" else "a"
+        serialize_one.__doc__ = f"The config of {article} {self.kind}, from which `deserialize` makes an equal one."
+        return serialize_one
 
     @user_facing
     def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None) -> Any:

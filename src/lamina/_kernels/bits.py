@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
-Array = jax.Array
+from lamina._base.weight import Array
+
 GOLDEN = 0x9E3779B9  # 2**32 / golden ratio: consecutive positions fall far apart
 
 

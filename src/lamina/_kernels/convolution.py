@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lamina._base.weight import Array
 from lamina._kernels import convolution_by_xla as by_xla
 from lamina._kernels.convolution_by_xla import spread
 from lamina._kernels.native import onednn
 
-Array = jax.Array
 Sizes = tuple[int, ...]
 
 

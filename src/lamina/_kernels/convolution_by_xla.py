@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-Array = jax.Array
+from lamina._base.weight import Array
+
 Sizes = tuple[int, ...]
 BLOCK = 64
 """How many channels of narrow groups are taken together: fewer leave a matrix product half idle."""

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-Array = jax.Array
+from lamina._base.weight import Array
+
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 
 

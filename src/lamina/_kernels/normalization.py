@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-Array = jax.Array
+from lamina._base.weight import Array
+
 ROWS = 16
 
 

@@ -30,7 +30,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-Array = jax.Array
+from lamina._base.weight import Array
+
 Sizes = tuple[int, ...]
 UNROLLED = 16
 """How many slices, over all axes, a window is read in at most."""

@@ -16,9 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lamina._base.weight import Array
 from lamina._kernels.native import onednn
-
-Array = jax.Array
 
 
 def scan(

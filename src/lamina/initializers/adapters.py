@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base import settings
 from lamina._base.frames import user_facing
 from lamina._base.weight import Array, Weight
 from lamina.errors import ShapeError
@@ -63,6 +62,4 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
     return keyed(registry.deserialize(config, custom_objects))
 
 
-def serialize(initializer: Any) -> Any:
-    """The config of an initializer, from which `deserialize` makes an equal one."""
-    return settings.serialize(initializer)
+serialize = registry.serialize

@@ -7,7 +7,6 @@ from typing import Any
 from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.registry import known
-from lamina._base.settings import serialize
 from lamina._base.shapes import InputSpec
 from lamina._layer.layer import Layer
 from lamina._layer.registry import held
@@ -165,6 +164,9 @@ __all__ = [
     "UpSampling3D", "Wrapper", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D",
     "deserialize", "serialize",
 ]  # fmt: skip
+
+
+serialize = registry.serialize
 
 
 @user_facing

@@ -10,7 +10,7 @@ from __future__ import annotations
 from lamina._base.arguments import Config
 from lamina._base.frames import user_facing
 from lamina._base.public import public
-from lamina._base.settings import Configured, serialize
+from lamina._base.settings import Configured
 from lamina._base.shapes import Shape
 from lamina.errors import ArgumentError
 from lamina.losses.crossentropies import (
@@ -46,6 +46,9 @@ def get(identifier: object, *, y_shape: Shape | None = None, output_shape: Shape
         y_shape, output_shape: with the batch axis; they decide which loss "crossentropy" is.
     """
     return _as_loss(registry.get(identifier), y_shape, output_shape)
+
+
+serialize = registry.serialize
 
 
 @user_facing

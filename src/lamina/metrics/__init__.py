@@ -6,7 +6,7 @@ from lamina import losses
 from lamina._base.arguments import Config
 from lamina._base.frames import user_facing
 from lamina._base.public import public
-from lamina._base.settings import Configured, serialize
+from lamina._base.settings import Configured
 from lamina._base.shapes import Shape
 from lamina.errors import ArgumentError
 from lamina.losses import (
@@ -69,6 +69,9 @@ def get(
     if isinstance(identifier, str):
         return _named(identifier, reads_logits(loss), y_shape, output_shape)
     return _as_metric(registry.get(identifier))
+
+
+serialize = registry.serialize
 
 
 @user_facing

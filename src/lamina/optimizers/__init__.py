@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lamina._base import settings
 from lamina._base.arguments import Config
 from lamina._base.frames import user_facing
 from lamina._base.public import public
@@ -45,9 +44,7 @@ def deserialize(config: Config, custom_objects: dict[str, type[Optimizer]] | Non
         return get(config)
 
 
-def serialize(optimizer: object) -> object:
-    """The optimizer as plain data, in the form that Keras's configs have."""
-    return settings.serialize(optimizer)
+serialize = _registry.serialize
 
 
 public(__name__, __all__)

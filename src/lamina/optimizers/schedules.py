@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lamina._base import settings
 from lamina._base.converters import above_zero, flag, number, optional
 from lamina._base.frames import warn
 from lamina._base.public import public
@@ -261,9 +260,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         return self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha)
 
 
-def serialize(learning_rate_schedule: object) -> object:
-    """The schedule as plain data, in the form that Keras's configs have."""
-    return settings.serialize(learning_rate_schedule)
+serialize = _registry.serialize
 
 
 public(__name__, __all__)
