@@ -103,6 +103,7 @@ def names_of(kind):
     names = bare | {f"_{name}" for name in bare}
     # The fields and methods of the classes above are not the user's to name again.
     written = {"factor", "most", "seen", "build", "call", "update_state", "result"}
+    written |= {"lr"} if kind == "Optimizer" else set()  # documented: setting it sets the learning rate
     return sorted(
         name for name in names if name.isidentifier() and name not in theirs | written and "lamina" not in name
     )
@@ -150,15 +151,19 @@ def check(kind, names, how):
 def test_a_subclass_may_use_every_name_that_keras_leaves_free(kind, how):
     names = names_of(kind)
     assert len(names) > 300
+    while failure := broken(kind, names, how):  # halve the names until one is left
+        if len(names) == 1:
+            raise AssertionError(f"{kind}: the {how} {names[0]!r} breaks it: {failure!r}") from failure
+        half = names[: len(names) // 2]
+        names = half if broken(kind, half, how) else names[len(names) // 2 :]
+
+
+def broken(kind, names, how):
     try:
         check(kind, names, how)
-    except Exception:  # find the one that breaks
-        for name in names:
-            try:
-                check(kind, [name], how)
-            except Exception as error:
-                raise AssertionError(f"{kind}: the {how} {name!r} breaks it: {error!r}") from error
-        raise
+    except Exception as failure:
+        return failure
+    return None
 
 
 def test_the_names_beyond_keras_are_these():

@@ -77,7 +77,6 @@ class Metric(Module):
     _lamina_module: ClassVar[str | None] = "keras.metrics"
     _lamina: MetricState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = MetricState
-    _direction: ClassVar[str | None] = None
     """Whether a better value is higher, "up", or lower, "down"; None if that is unknown."""
 
     if TYPE_CHECKING:

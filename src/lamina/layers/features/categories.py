@@ -15,9 +15,9 @@ from lamina._base.settings import Converted, setting
 from lamina._base.weight import Array
 from lamina._checks import indices
 from lamina._data.arrays import HostArray
-from lamina._layer.adapting import Adapting
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
+from lamina.layers.features.adapting import Adapting
 from lamina.layers.features.hashing import MODES, Mode, dense, mode
 from lamina.layers.features.numbers import learnable, not_adapted
 

@@ -17,11 +17,11 @@ from lamina._base.weight import Array
 from lamina._checks import values
 from lamina._data.arrays import HostArray
 from lamina._data.source import Table
-from lamina._layer.adapting import Adapting
 from lamina._layer.layer import Layer
 from lamina.config import image_data_format
 from lamina.dtypes import epsilon, floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
+from lamina.layers.features.adapting import Adapting
 
 Numbers: TypeAlias = Converted[ArrayLike | Array | dict[str, Any], ArrayLike]
 NumbersOrNone: TypeAlias = Converted[ArrayLike | Array | dict[str, Any] | None, ArrayLike | None]

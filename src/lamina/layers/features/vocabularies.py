@@ -15,11 +15,11 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import Converted
 from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
-from lamina._layer.adapting import Adapting
 from lamina._layer.host import HostLayer, raw
 from lamina._layer.structure import require_adapted
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError
+from lamina.layers.features.adapting import Adapting
 from lamina.layers.features.hashing import buckets, encoded, encoded_shape, tally
 
 Terms: TypeAlias = list[Any]
