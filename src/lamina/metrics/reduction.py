@@ -108,7 +108,7 @@ class MeanMetricWrapper(SampleMean):
         super().__init__(name=name, dtype=dtype)
         self._fn, self._fn_kwargs = function(fn), kwargs
         if isinstance(fn, Loss) or str(getattr(fn, "__module__", "")).startswith("lamina.losses"):
-            self._direction = "down"  # type: ignore[misc]  # for this object alone
+            self._direction = "down"  # for this object alone
 
     def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
         values: Array = self._fn(y_true, y_pred, **self._fn_kwargs)
