@@ -35,16 +35,10 @@ class Weight:
     such a state belongs to the data, and is not among a layer's `weights`."""
 
     def __init__(
-        self,
-        value: Any,
-        *,
-        name: str = "weight",
-        path: str | None = None,
-        trainable: bool = True,
-        regularizer: Callable[[Array], Array] | None = None,
-        constraint: Callable[[Array], Array] | None = None,
+        self, value: Any, *, name: str = "weight", path: str | None = None, trainable: bool = True,
+        regularizer: Callable[[Array], Array] | None = None, constraint: Callable[[Array], Array] | None = None,
         autocast: bool = True,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.value: Any = value if isinstance(value, jax.ShapeDtypeStruct) else jnp.asarray(value)
         self.name, self.path, self.trainable = name, path or name, trainable
         self.regularizer, self.constraint, self.autocast = regularizer, constraint, autocast

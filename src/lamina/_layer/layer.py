@@ -207,18 +207,10 @@ class Layer(WithWeights):
         return mask if self.supports_masking else None
 
     def add_weight(
-        self,
-        shape: Any = (),
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        aggregation: str = "none",
-        overwrite_with_gradient: bool = False,
-        name: str | None = None,
-    ) -> Any:
+        self, shape: Any = (), initializer: Any = None, dtype: Any = None, trainable: bool = True,
+        autocast: bool = True, regularizer: Any = None, constraint: Any = None, aggregation: str = "none",
+        overwrite_with_gradient: bool = False, name: str | None = None,
+    ) -> Any:  # fmt: skip
         """A `Weight` of this layer, filled by `initializer` (glorot_uniform unless told) from the layer's own seed."""
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if None in shape:
@@ -259,14 +251,9 @@ class Layer(WithWeights):
 
     @user_facing
     def stateless_call(
-        self,
-        trainable_variables: Sequence[Any],
-        non_trainable_variables: Sequence[Any],
-        x: Any,
-        training: bool = False,
-        mask: Any = None,
-        return_losses: bool = False,
-    ) -> tuple[Any, ...]:
+        self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any], x: Any,
+        training: bool = False, mask: Any = None, return_losses: bool = False,
+    ) -> tuple[Any, ...]:  # fmt: skip
         """The output for given arrays, and the non-trainable ones after the pass: a pure function, for `jax.grad`.
 
         The arrays stand in the order of `trainable_weights` and of `non_trainable_weights`.

@@ -12,20 +12,23 @@ from lamina._training.interrupt import interruptible
 from lamina._training.model import Model, compiled_of
 from lamina._training.request import DataRequest, RunPlan, evaluate_request, fit_request
 from lamina._training.trainer import Trainer
+from lamina.callbacks import History
 from lamina.callbacks.callback_list import CallbackList, handles_nan, wants_each_batch
 from lamina.errors import NonFiniteError
 
 Logs = dict[str, Any]
 
 
-def fit(model: Model, data: DataRequest, plan: RunPlan) -> Any:
+def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     """Train, as `Sequential.fit` says."""
     require_compiled(model, "fit")
     data, plan = fit_request(data, plan)
     feed, validation = training_feeds(model, data, plan)
     trainer, state = trainer_for(model), model._lamina
     callbacks = _callbacks(model, plan, feed, add_history=True)
-    state.stop_training, state.history = False, callbacks.history
+    history = state.history = callbacks.history
+    state.stop_training = False
+    assert history is not None
     logs: Logs = {}
     with callbacks, interruptible() as interrupted:
         callbacks.on_train_begin()
@@ -42,7 +45,7 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> Any:
                 break
         trainer.finalize()
         callbacks.on_train_end(logs)
-    return state.history
+    return history
 
 
 def _train(

@@ -10,6 +10,7 @@ from lamina._layer.layer import Layer, LayerState
 
 if TYPE_CHECKING:
     from lamina._training.compilation import Compiled
+    from lamina.callbacks import History
 
 
 @dataclass
@@ -24,7 +25,7 @@ class ModelState(LayerState):
     """In a pass: which steps of the output count."""
     compiled: Compiled | None = None
     """What `compile` was given; None before."""
-    history: Any = None
+    history: History | None = None
     stop_training: bool = False
     steps_trained: int = 0
     """How many steps the model has been trained in its life."""

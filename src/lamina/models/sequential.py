@@ -15,6 +15,7 @@ from lamina._training import loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
 from lamina._training.request import DataRequest, RunPlan
+from lamina.callbacks import History
 from lamina.errors import ArgumentError, StackError
 from lamina.models.assembly import append
 from lamina.models.stack import Stack
@@ -59,14 +60,9 @@ class Sequential(Stack):
 
     @user_facing
     def summary(
-        self,
-        line_length: int | None = None,
-        positions: Sequence[float] | None = None,
-        print_fn: Any = None,
-        expand_nested: bool = False,
-        show_trainable: bool = False,
-        layer_range: Sequence[str] | None = None,
-    ) -> None:
+        self, line_length: int | None = None, positions: Sequence[float] | None = None, print_fn: Any = None,
+        expand_nested: bool = False, show_trainable: bool = False, layer_range: Sequence[str] | None = None,
+    ) -> None:  # fmt: skip
         """Print the layers, their output shapes and how many weights they have.
 
         Args:
@@ -81,17 +77,10 @@ class Sequential(Stack):
 
     @user_facing
     def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: bool | str = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
+        self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
+        weighted_metrics: Any = None, run_eagerly: bool = False, steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto", auto_scale_loss: bool = True,
+    ) -> None:  # fmt: skip
         """Say how to train: the optimizer, the loss and what to measure.
 
         Args:
@@ -112,24 +101,13 @@ class Sequential(Stack):
 
     @user_facing
     def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: int | str = "auto",
-        callbacks: Any = None,
-        validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: bool | Literal["batch"] = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1,
+        verbose: int | str = "auto", callbacks: Any = None, validation_split: float = 0.0,
+        validation_data: Any = None, shuffle: bool | Literal["batch"] = True, class_weight: Any = None,
+        sample_weight: Any = None, initial_epoch: int = 0, steps_per_epoch: int | None = None,
+        validation_steps: int | None = None, validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
-    ) -> Any:
+    ) -> History:  # fmt: skip
         """Train for `epochs` passes over the data, and return the `History`.
 
         Args:
@@ -164,22 +142,16 @@ class Sequential(Stack):
                 RunPlan(verbose, callbacks, epochs, initial_epoch, validation, validation_split, validation_freq),
             )
         except Exception:
-            if self._lamina.history is not before and not self._lamina.history.epoch:  # no epoch came of it
+            now = self._lamina.history
+            if now is not None and now is not before and not now.epoch:  # no epoch came of it
                 self._lamina.history = before
             raise
 
     @user_facing
     def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: int | str = "auto",
-        sample_weight: Any = None,
-        steps: int | None = None,
-        callbacks: Any = None,
-        return_dict: bool = False,
-    ) -> Any:
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: int | str = "auto",
+        sample_weight: Any = None, steps: int | None = None, callbacks: Any = None, return_dict: bool = False,
+    ) -> Any:  # fmt: skip
         """The loss, or a list of the loss and the metrics, on all of the data.
 
         Args:
@@ -197,13 +169,9 @@ class Sequential(Stack):
 
     @user_facing
     def predict(
-        self,
-        x: Any,
-        batch_size: int | None = None,
-        verbose: int | str = "auto",
-        steps: int | None = None,
+        self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", steps: int | None = None,
         callbacks: Any = None,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """The output for every row, as a NumPy array, or a tuple of them where the top layer returns several.
 
         Args:
@@ -234,12 +202,12 @@ class Sequential(Stack):
         return prediction.predict_on_batch(self, x)
 
     @property
-    def history(self) -> Any:
+    def history(self) -> History | None:
         """The `History` of the latest `fit`; None before."""
         return self._lamina.history
 
     @history.setter
-    def history(self, history: Any) -> None:
+    def history(self, history: History | None) -> None:
         self._lamina.history = history
 
     @property
