@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 from rich.console import Console
@@ -22,12 +22,11 @@ from lamina.errors import ArgumentError
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
-    from lamina.models.sequential import Sequential
 
 
 @user_facing
 def summary(
-    model: Sequential,
+    model: Any,
     line_length: int | None = None,
     positions: Sequence[float] | None = None,
     print_fn: Callable[[str], object] | None = None,
@@ -122,12 +121,9 @@ def _listed(layers: Iterable[Layer], expand_nested: bool, depth: int) -> Iterabl
 
 
 def _shape(layer: Layer) -> Text:
-    try:
-        shape = layer.output_shape
-    except (AttributeError, ValueError):  # not built
-        shape = None
-    if shape is None:
+    if layer._lamina.shapes is None:  # not built
         return Text("?")
+    shape = layer._lamina.shapes[1]
     if isinstance(shape, list):  # the last layer has several outputs
         return Text("[").append_text(Text(", ").join(map(_sizes, shape))).append("]")
     return _sizes(shape)
@@ -148,7 +144,7 @@ def _trainable(layer: Layer) -> Text:
     return Text("Y", "bold color(34)") if layer.trainable else Text("N", "bold color(9)")
 
 
-def _totals(model: Sequential) -> Iterable[tuple[str, list[Weight]]]:
+def _totals(model: Any) -> Iterable[tuple[str, list[Weight]]]:
     """The weights that each total counts, each weight once; those of the optimizer are among them, as in Keras."""
     built = [model] if model.built else [layer for layer in model.layers if layer.built]
     trainable = _unique(weight for each in built for weight in each.trainable_weights)
