@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -321,7 +322,8 @@ def layer(kind, of, **changes):
     facts = {"name": of.name, "built": of.built, "trainable": of.trainable, "count_params": of.count_params}
     if of.built:
         facts |= {name: getattr(of, name) for name in ("weights", "trainable_weights", "non_trainable_weights")}
-        facts["output_shape"] = of.output_shape if layers else of.output.shape
+    shapes = (None, of.output_shape if layers else of.output.shape) if of.built else None
+    facts["_lamina"] = SimpleNamespace(shapes=changes.pop("shapes", shapes))
     facts |= {"layers": layers} if layers else {}
     return type(kind, (), facts | changes)()
 
