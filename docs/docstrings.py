@@ -86,18 +86,11 @@ class Runtime(griffe.Extension):
         shared = [p for p in signature if p.kind is p.KEYWORD_ONLY and p.name in of_base and p.name not in explained]
         hidden = shared if len(shared) > MANY else []
         parameters = [griffe.Parameter("self", kind=griffe.ParameterKind.positional_or_keyword)]
-        parameters += [_parameter(p, self._annotation(cls, p.name)) for p in signature if p not in hidden]
+        parameters += [_parameter(p) for p in signature if p not in hidden]
         if hidden:
             parameters.append(griffe.Parameter("kwargs", kind=griffe.ParameterKind.var_keyword))
         init = griffe.Function("__init__", parameters=griffe.Parameters(*parameters), lineno=found.lineno)
         found.set_member("__init__", init)
-
-    def _annotation(self, cls: type, name: str) -> Any:
-        """The annotation of a field, from the class that declares it."""
-        for kind in cls.__mro__:
-            if kind.__module__.startswith("lamina.") and name in inspect.get_annotations(kind):
-                return self._at(f"{kind.__module__}.{kind.__qualname__}.{name}").annotation
-        return None
 
     def _add_other_names(self, value: Any, others: list[str]) -> None:
         docstring = self._at(f"{value.__module__}.{value.__qualname__}").docstring
@@ -146,7 +139,17 @@ def _double_quoted(default: Any) -> Any:
     return f'"{text[1:-1]}"' if text[0] == "'" and '"' not in text else default
 
 
-def _parameter(given: inspect.Parameter, annotation: Any = None) -> griffe.Parameter:
+def _parameter(given: inspect.Parameter) -> griffe.Parameter:
     kind = griffe.ParameterKind[given.kind.name.lower()]
     default = None if given.default is given.empty else getattr(given.default, "__name__", repr(given.default))
-    return griffe.Parameter(given.name, annotation=_telling(annotation), kind=kind, default=default)
+    return griffe.Parameter(given.name, annotation=_telling(_type(given)), kind=kind, default=default)
+
+
+def _type(given: inspect.Parameter) -> str | None:
+    """The types that an argument may have, in short."""
+    if given.annotation is given.empty:
+        return None
+    text = inspect.formatannotation(given.annotation).strip("'")
+    for long, short in (("collections.abc.", ""), ("typing.", ""), ("[..., Any]", ""), ("[str, Any]", "")):
+        text = text.replace(long, short)
+    return text
