@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from lamina import callbacks
 from lamina.callbacks import Callback, CallbackList, EarlyStopping, History, LambdaCallback
+from lamina.callbacks.callback import HOOKS
 from lamina.callbacks.callback_list import wants_each_batch
 from lamina.errors import ArgumentError, LaminaWarning, NonFiniteError
 
@@ -249,13 +250,13 @@ class Recorder(Callback):
 def test_every_hook_reaches_every_callback():
     first, second = Recorder(), Recorder()
     every = CallbackList([first, (second,)])
-    for hook in callbacks.callback.HOOKS:
+    for hook in HOOKS:
         where = (3,) if "batch" in hook or "epoch" in hook else ()
         getattr(every, hook)(*where, logs={"loss": np.float32(2)})
         assert first.seen.pop() == second.seen.pop() == (hook, *where, {"loss": 2.0})
         getattr(every, hook)(*where)
         assert first.seen.pop() == (hook, *where, {})
-    assert len(callbacks.callback.HOOKS) == len([n for n in dir(keras.callbacks.Callback) if n.startswith("on_")]) == 16
+    assert len(HOOKS) == len([n for n in dir(keras.callbacks.Callback) if n.startswith("on_")]) == 16
 
 
 def test_logs_that_nobody_listens_to_are_not_read():

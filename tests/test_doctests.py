@@ -54,7 +54,7 @@ def test_there_are_many():
 
 
 def test_each_activation_and_each_small_tool_has_one():
-    functions = {function.__name__ for function in lamina.activations.registry.named.values()}
+    functions = {function.__name__ for function in lamina.activations._registry.named.values()}
     expected = {f"lamina.activations.{name}" for name in functions if hasattr(lamina.activations, name)}
     expected |= {f"lamina.utils.arrays.{name}" for name in ("normalize", "pad_sequences", "to_categorical")}
     assert len(expected) > 25

@@ -29,7 +29,9 @@ class LaminaError(Exception):
     """The root of all errors that this package raises on purpose."""
 
     def __str__(self) -> str:
-        return "\n".join(part for line in super().__str__().splitlines() for part in _parts(line))
+        # A message that takes time is a function, called only where it is read: `hasattr` throws the error away.
+        text = self.args[0]() if self.args and callable(self.args[0]) else super().__str__()
+        return "\n".join(part for line in text.splitlines() for part in _parts(line))
 
 
 def _parts(line: str) -> Iterator[str]:

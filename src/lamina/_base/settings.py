@@ -21,7 +21,7 @@ import numpy as np
 
 from lamina._base.converters import checked, short
 from lamina._base.frames import user_facing
-from lamina._base.spelling import MissingAttributeError, nearest, unknown_argument
+from lamina._base.spelling import missing_member, nearest, unknown_argument
 from lamina.errors import CallError
 
 MISSING = inspect.Parameter.empty
@@ -180,7 +180,7 @@ class Configured:
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_") or hasattr(type(self), name):  # a property that raised says itself why
                 return object.__getattribute__(self, name)
-            raise MissingAttributeError(self, name)
+            raise missing_member(self, name)
 
     def __copy__(self) -> Self:
         twin = object.__new__(type(self))

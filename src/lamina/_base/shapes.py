@@ -18,7 +18,18 @@ def shape_of(x: Any) -> Shape:
 
 
 class InputSpec(Configured):
-    """What a layer wants of its input: a rank, a range of ranks, or sizes of some axes."""
+    """What a layer wants of its input: a rank, a range of ranks, or sizes of some axes; all with the batch axis.
+
+    Args:
+        dtype: the dtype of the input; it is not checked.
+        shape: all sizes, with None for one that may be any.
+        ndim: the number of axes.
+        max_ndim, min_ndim: the largest and the smallest number of axes.
+        axes: the sizes of some axes, by the axis.
+        allow_last_axis_squeeze: accepted as in Keras, without an effect.
+        name: a name for the input.
+        optional: accepted as in Keras, without an effect.
+    """
 
     dtype: str | None = None
     shape: Shape | None = None

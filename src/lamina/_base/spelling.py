@@ -68,13 +68,12 @@ def did_you_mean(name: str, names: Iterable[str], missing: Container[str] = ()) 
     return f"There are: {', '.join(sorted(alike or names))}." if len(names) <= 40 else ""
 
 
-class MissingAttributeError(UnknownAttributeError):
-    """Finds the nearest names only when its message is read, since `hasattr` and `getattr` throw most away."""
+def missing_member(thing: Any, name: str) -> UnknownAttributeError:
+    """The error for an attribute that an object does not have, with the nearest name."""
 
-    def __init__(self, thing: Any, name: str) -> None:
-        super().__init__(name=name, obj=thing)
+    def message() -> str:
+        found = nearest(name, [each for each in dir(thing) if not each.startswith("_")])
+        hint = f" Did you mean {found[0]!r}?" if found else ""
+        return f"{type(thing).__name__} has no attribute {name!r}.{hint}"
 
-    def __str__(self) -> str:
-        kind = type(self.obj).__name__
-        hint = did_you_mean(str(self.name), [each for each in dir(self.obj) if not each.startswith("_")])
-        return f"{kind} has no attribute {self.name!r}. {hint}".rstrip()
+    return UnknownAttributeError(message, name=name, obj=thing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from lamina.errors import DataError
 
 
-@runtime_checkable
 class ReadsIndices(Protocol):
     """A layer that takes whole numbers from 0 to a limit."""
 
@@ -28,12 +27,15 @@ def within_tables(model: object, x: ArrayLike) -> None:
         check(x, layer)
 
 
-def _reader(layer: object) -> ReadsIndices | None:
+def _reader(layer: Any) -> ReadsIndices | None:
     """The first layer that reads its input as indices, if no layer before it changes the values."""
-    if isinstance(layer, ReadsIndices):
-        return layer
-    for part in getattr(layer, "_lamina_body", None) or [each for each in [getattr(layer, "layer", None)] if each]:
-        if not getattr(part, "_lamina_keeps_values", False):
+    kind = type(layer)  # asked of the class: this runs in each `predict`
+    if hasattr(kind, "_lamina_indices_below"):
+        return layer  # type: ignore[no-any-return]
+    inner = vars(layer).get("layer")
+    wrapped = [inner] if hasattr(inner, "_lamina") else []
+    for part in layer._lamina_body if hasattr(kind, "_lamina_body") else wrapped:
+        if not getattr(type(part), "_lamina_keeps_values", False):
             return _reader(part)
     return None
 

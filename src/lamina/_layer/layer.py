@@ -302,6 +302,7 @@ class Layer(WithWeights):
         return self._lamina.trainable
 
     @trainable.setter
+    @user_facing
     def trainable(self, value: bool) -> None:
         for part in parts(self):
             part.layer._lamina.trainable = flag(value)
@@ -357,6 +358,7 @@ class Layer(WithWeights):
         return config
 
     @classmethod
+    @user_facing
     def from_config(cls, config: dict[str, Any]) -> Self:
         """A layer with the settings that `get_config` returned, and fresh weights."""
         takes = inspect.signature(cls.__init__).parameters

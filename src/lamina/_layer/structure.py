@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast
@@ -75,7 +75,7 @@ class Part(NamedTuple):
 
     layer: Any
     path: str
-    """The attributes that lead to it, `layers.0.inner`; no layer's name is in it."""
+    """The attributes that lead to it, `stack.0.inner`; no layer's name is in it."""
     names: str
     """The names of the layers that lead to it, `sequential/dense`, told apart by numbers where they are equal."""
     trained: bool
@@ -141,19 +141,23 @@ class Snapshot:
     """Which objects a stack held when something was made from it, so that it is made anew once one was replaced."""
 
     def __init__(self, layer: Any) -> None:
-        self.parts = [part.layer for part in parts(layer)]
-        self.seen = [list(_objects(part)) for part in self.parts]
+        held = [part.layer for part in parts(layer)]
+        self.seen = [(vars(each), list(vars(each).values())) for each in held]
+        self.states = [
+            (each._lamina, each._lamina.trainable, each._lamina.dtype, each._lamina.weights) for each in held
+        ]
+        self.lists = [(items, list(items)) for each in held for items in each._lamina.inner.values()]
 
     def is_current(self) -> bool:
         """Whether every layer still holds the same objects; assigning to a weight replaces none."""
-        return all(_are(_objects(part), before) for part, before in zip(self.parts, self.seen, strict=True))
+        for attributes, values in self.seen:
+            if not _are(attributes.values(), values):
+                return False
+        for state, trainable, dtype, weights in self.states:
+            if state.trainable is not trainable or state.dtype is not dtype or state.weights is not weights:
+                return False
+        return all(_are(items, before) for items, before in self.lists)
 
 
-def _objects(layer: Any) -> list[Any]:
-    state = layer._lamina
-    inner = (item for items in state.inner.values() for item in items)
-    return [*vars(layer).values(), state.trainable, state.dtype, state.weights, *inner]
-
-
-def _are(now: list[Any], before: list[Any]) -> bool:
+def _are(now: Collection[Any], before: Collection[Any]) -> bool:
     return len(now) == len(before) and all(map(operator.is_, now, before))

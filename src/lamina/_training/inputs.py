@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,9 +42,9 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         table = _weighted_table(model, data)
         if plan.validation_split:
             table, held_out = split(table, plan.validation_split)
-        data = replace(data, batch_size=batch_size_for(table.rows, data.batch_size, data.steps))
+        data = data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps))
         feed = ArrayFeed(table, data.batch_size or 32, data.steps, data.shuffle)
-    validation = replace(validation, batch_size=validation.batch_size or data.batch_size)
+    validation = validation._replace(batch_size=validation.batch_size or data.batch_size)
     if validation.x is not None:
         return feed, measuring_feed(model, validation)
     return feed, held_out and ArrayFeed(held_out, validation.batch_size or 32, validation.steps, anew=True)

@@ -32,6 +32,10 @@ class ModelState(LayerState):
     kept: dict[str, Any] = field(default_factory=dict)
     """What was made from the layers and holds as long as they stay as they are."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy or a pickle, which makes its own programs."""
+        return {**vars(self), "kept": {}}
+
     def without_arrays(self) -> Self:
         twin = super().without_arrays()
         twin.compiled, twin.history, twin.kept = None, None, {}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lamina._base.converters import checked, integer, one_of, optional, positive
 from lamina._data.source import is_stream
@@ -12,8 +11,7 @@ from lamina._display.verbosity import verbosity
 from lamina.errors import ArgumentError, DataError
 
 
-@dataclass(frozen=True)
-class DataRequest:
+class DataRequest(NamedTuple):
     """The data that a verb was given, and how it is to be cut into batches."""
 
     x: Any
@@ -28,8 +26,7 @@ class DataRequest:
     """What messages call x and y."""
 
 
-@dataclass(frozen=True)
-class RunPlan:
+class RunPlan(NamedTuple):
     """How long to run, what to show, and what to measure in between."""
 
     verbose: int | str = "auto"
@@ -52,21 +49,18 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
     """The arguments of `fit`, each checked; errors name the argument."""
     if plan.validation_split and is_stream(data.x):
         raise DataError("validation_split needs arrays; give a stream of batches its own validation_data.")
-    validation = replace(
-        plan.validation,
+    validation = plan.validation._replace(
         steps=checked("fit", "validation_steps", optional(positive), plan.validation.steps),
         batch_size=checked("fit", "validation_batch_size", optional(positive), plan.validation.batch_size),
     )
     if validation.x is not None:
         x, y, sample_weight = _unpacked(validation.x)
-        validation = replace(validation, x=x, y=y, sample_weight=sample_weight)
-    data = replace(
-        data,
+        validation = validation._replace(x=x, y=y, sample_weight=sample_weight)
+    data = data._replace(
         steps=checked("fit", "steps_per_epoch", optional(positive), data.steps),
         shuffle=checked("fit", "shuffle", one_of(True, False, "batch"), data.shuffle),
     )
-    plan = replace(
-        plan,
+    plan = plan._replace(
         verbose=verbosity(plan.verbose),
         epochs=checked("fit", "epochs", positive, plan.epochs),
         initial_epoch=checked("fit", "initial_epoch", integer, plan.initial_epoch),
@@ -79,7 +73,7 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
 def evaluate_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]:
     """The arguments of `evaluate`, each checked; errors name the argument."""
     steps = checked("evaluate", "steps", optional(positive), data.steps)
-    return replace(data, steps=steps), replace(plan, verbose=verbosity(plan.verbose))
+    return data._replace(steps=steps), plan._replace(verbose=verbosity(plan.verbose))
 
 
 def _frequency(value: Any) -> Any:

@@ -29,8 +29,8 @@ class Trainer:
     def __init__(self, model: Model, metrics: list[tuple[Any, bool]]) -> None:
         compiled = compiled_of(model)
         self.model, self.optimizer, self.eager = model, compiled.optimizer, compiled.eager
-        owner = compiled.optimizer._lamina.owner and compiled.optimizer._lamina.owner()
-        if compiled.optimizer.built and owner is not model:
+        owner = compiled.optimizer._lamina.owner  # a copy has none
+        if compiled.optimizer.built and owner is not None and owner() is not model:
             raise ArgumentError(
                 f"this {type(compiled.optimizer).__name__} holds the moments of another model's weights. "
                 "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."

@@ -178,7 +178,8 @@ class Bidirectional(Holder, Layer):
         return self.forward_layer
 
     def _lamina_arguments(self) -> Config:
-        return super()._lamina_arguments() | {"layer": self.forward_layer, "backward_layer": self.backward_layer}
+        own = {"layer": self.forward_layer, "backward_layer": self.backward_layer}
+        return own | super()._lamina_arguments() | own
 
 
 def _copied(layer: Any, prefix: str, **changed: Any) -> Any:

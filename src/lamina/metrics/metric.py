@@ -71,17 +71,18 @@ class Metric(Module):
         name: by default the name of the class in snake_case.
     """
 
-    dtype: Precision = setting(state_dtype, default=None)
-    name: Name = setting(default=None)
+    if TYPE_CHECKING:  # Keras's metrics take the name first, and only their base takes it last
+        name: Name = setting(default=None)
+        dtype: Precision = setting(state_dtype, default=None)
+
+        def __init__(self, dtype: DType = None, name: str | None = None) -> None: ...
+    else:
+        dtype: Precision = setting(state_dtype, default=None)
+        name: Name = setting(default=None)
 
     _lamina_module: ClassVar[str | None] = "keras.metrics"
     _lamina: MetricState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = MetricState
-    """Whether a better value is higher, "up", or lower, "down"; None if that is unknown."""
-
-    if TYPE_CHECKING:
-
-        def __init__(self, dtype: DType = None, name: str | None = None) -> None: ...
 
     def __post_init__(self) -> None:
         self.name = self.name or to_snake_case(type(self).__name__)

@@ -30,7 +30,7 @@ class Stack(LayerChain):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         stack = super().__new__(cls)
-        stack._lamina.inner["layers"] = []
+        stack._lamina.inner["stack"] = []
         return stack
 
     @user_facing
@@ -84,7 +84,7 @@ class Stack(LayerChain):
 
     @property
     def _lamina_chain(self) -> list[Layer]:
-        return self._lamina.inner["layers"]  # type: ignore[no-any-return]
+        return self._lamina.inner["stack"]  # type: ignore[no-any-return]
 
     @property
     def _lamina_body_shape(self) -> Shape:

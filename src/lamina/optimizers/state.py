@@ -105,7 +105,7 @@ class OptimizerState(settings.State):
         return [("schedule", self.schedule), ("excluded", self.excluded), ("excluding", self.excluding)]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "compiled": None}
+        return {**vars(self), "compiled": None, "owner": None}
 
 
 class StateWeight(Weight):

@@ -23,8 +23,9 @@ from lamina.dtypes import epsilon, floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
 from lamina.layers.features.adapting import Adapting
 
-Numbers: TypeAlias = Converted[ArrayLike | Array | dict[str, Any], ArrayLike]
-NumbersOrNone: TypeAlias = Converted[ArrayLike | Array | dict[str, Any] | None, ArrayLike | None]
+Given: TypeAlias = float | list[Any] | tuple[Any, ...] | np.ndarray[Any, Any] | Array | dict[str, Any]
+Numbers: TypeAlias = Converted[Given, ArrayLike]
+NumbersOrNone: TypeAlias = Converted[Given | None, ArrayLike | None]
 Axes: TypeAlias = Converted[int | Sequence[int] | None, tuple[int, ...]]
 
 
