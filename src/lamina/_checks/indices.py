@@ -22,21 +22,21 @@ class ReadsIndices(Protocol):
 
 def within_tables(model: object, x: ArrayLike) -> None:
     """Refuse data that the first layer which reads it as indices cannot look up, if there is such a layer."""
-    layer = _reader(model)
+    layer = reader(model)
     if layer is not None:
         check(x, layer)
 
 
-def _reader(layer: Any) -> ReadsIndices | None:
+def reader(layer: Any) -> ReadsIndices | None:
     """The first layer that reads its input as indices, if no layer before it changes the values."""
-    kind = type(layer)  # asked of the class: this runs in each `predict`
+    kind = type(layer)
     if hasattr(kind, "_lamina_indices_below"):
         return layer  # type: ignore[no-any-return]
     inner = vars(layer).get("layer")
     wrapped = [inner] if hasattr(inner, "_lamina") else []
     for part in layer._lamina_body if hasattr(kind, "_lamina_body") else wrapped:
         if not getattr(type(part), "_lamina_keeps_values", False):
-            return _reader(part)
+            return reader(part)
     return None
 
 

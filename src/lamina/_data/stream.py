@@ -38,7 +38,7 @@ class Stream:
         name: str = "x",
         floatx: str = "float32",
         host: Callable[[Any], Any] | None = None,
-        check: Callable[[Table], None] | None = None,
+        check: Callable[[Table], object] | None = None,
     ) -> None:
         for argument, given in (("y", y), ("sample_weight", sample_weight)):
             if given is not None:

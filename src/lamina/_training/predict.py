@@ -38,6 +38,8 @@ class Predictor:
         self.fixed = [(path, weights[path][0]) for path in self.spec.fixed]
         self.states = {path: weights[path][0] for path in self.spec.carried}
         self.ready: dict[Any, Any] = {}
+        self.reader = indices.reader(model)
+        """The layer that reads the data as indices, if there is one."""
 
     def __call__(self, x: Any) -> Any:
         """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)"""
@@ -74,39 +76,41 @@ def predictor_for(model: Model) -> Predictor:
 
 def forward(model: Model, x: Any) -> Any:
     """`model(x)`: the output as a JAX array."""
-    x = _rows(model, x)
-    return each(jax.numpy.asarray, predictor_for(model)(x))
+    rows, predictor = _ready(model, x)
+    return each(jax.numpy.asarray, predictor(rows))
 
 
 def predict_on_batch(model: Model, x: Any) -> Any:
     """The output for all rows at once."""
-    return each(np.asarray, predictor_for(model)(_rows(model, x)))
+    rows, predictor = _ready(model, x)
+    return each(np.asarray, predictor(rows))
 
 
-def _rows(model: Model, x: Any) -> np.ndarray[Any, Any]:
-    """The data as an array that the stack takes; it is built for it if need be."""
+def _ready(model: Model, x: Any) -> tuple[np.ndarray[Any, Any], Predictor]:
+    """The data as an array that the stack takes, and the predictor of the stack, which is built if need be."""
     if model._lamina_on_host:
         x = model._lamina_host(x)
     known = type(x) is np.ndarray and x.ndim and x.dtype == floatx()
     rows: np.ndarray[Any, Any] = x if known and len(x) else arrays(x, floatx=floatx()).x
-    _require_fit(model, rows)
-    return rows
+    return rows, _fitting(model, rows)
 
 
-def _require_fit(model: Model, rows: np.ndarray[Any, Any]) -> None:
-    """Build the stack for these rows if need be, and refuse what it cannot take."""
+def _fitting(model: Model, rows: np.ndarray[Any, Any]) -> Predictor:
+    """The predictor, once the stack is built for these rows and takes all of their values."""
     if not model.built or rows.shape[1:] != model._lamina.entry.shape:
         model._lamina_build(rows.shape)
-    indices.within_tables(model, rows)
+    predictor = predictor_for(model)
+    if predictor.reader is not None:
+        indices.check(rows, predictor.reader)
+    return predictor
 
 
 def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     """The output for all rows, as `Sequential.predict` says."""
     if is_stream(data.x):
-        stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _require_fit(model, table.x))
+        stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _fitting(model, table.x))
         return _batch_by_batch(model, (table.x for table in stream.epoch(data.steps, anew=True)), plan)
-    x = _rows(model, data.x)
-    predictor = predictor_for(model)
+    x, predictor = _ready(model, data.x)
     size = model._lamina.entry.batch_size if predictor.spec.carried and data.batch_size is None else data.batch_size
     size = min(max(ELEMENTS // max(x[:1].size, 1), 32), 4096) if size is None else given_batch_size(size)
     if data.steps is not None:
