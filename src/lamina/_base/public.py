@@ -21,6 +21,8 @@ def public(module: str, names: list[str], missing: Container[str] = ()) -> None:
 
     @user_facing
     def refuse(name: str) -> Any:
+        if name.startswith("__"):  # Python asks for `__path__` at each import
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
         raise missing_attribute(module, name, names, did_you_mean(name, names, missing))
 
     shown = vars(sys.modules[module])

@@ -14,8 +14,19 @@ import copy
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, dataclass_transform, get_args, get_origin
+from dataclasses import dataclass
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    NamedTuple,
+    Self,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_origin,
+)
 
 import numpy as np
 
@@ -27,8 +38,7 @@ from lamina.errors import CallError
 MISSING = inspect.Parameter.empty
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One field of a class."""
 
     convert: Callable[[Any], Any] | None = None
@@ -81,7 +91,7 @@ class Converted(Generic[Given, Kept]):
         def __set__(self, instance: object, value: Given) -> None: ...
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class State:
     """What an object knows while it is used, beyond its settings: one attribute, `_lamina`, that no user would name."""
 
@@ -139,8 +149,8 @@ class Configured:
             else:
                 setattr(cls, name, declared.default)
                 continue
-            own[alias or name] = replace(
-                declared, annotation=annotation, module=cls.__module__, state=name.removeprefix("_lamina_")
+            own[alias or name] = declared._replace(
+                annotation=annotation, module=cls.__module__, state=name.removeprefix("_lamina_")
             )
         others = {name: field for name, field in cls._lamina_fields.items() if name not in own}
         anew = len(others) < len(cls._lamina_fields)  # then this class says the order: its own fields come first

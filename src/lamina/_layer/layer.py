@@ -32,7 +32,7 @@ from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 from lamina.random import key_of
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class LayerState(ModuleState):
     """What a layer knows while it is used, beyond its settings and weights."""
 

@@ -15,7 +15,7 @@ from lamina._base.tree import leaves, tree_map
 from lamina._base.weight import Weight
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ModuleState(State):
     """What a module knows while it is used."""
 

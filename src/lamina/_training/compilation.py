@@ -15,18 +15,9 @@ class Compiled:
     """The arguments of `compile`, ready for use. Names that depend on shapes ("accuracy") wait for the data."""
 
     def __init__(
-        self,
-        optimizer: Any,
-        loss: Any,
-        loss_weights: Any,
-        measures: Any,
-        weighted_measures: Any,
-        run_eagerly: bool,
-        steps_per_execution: int,
-        jit_compile: bool | str,
-        auto_scale_loss: bool,
-        policy: str,
-    ) -> None:
+        self, optimizer: Any, loss: Any, loss_weights: Any, measures: Any, weighted_measures: Any, run_eagerly: bool,
+        steps_per_execution: int, jit_compile: bool | str, auto_scale_loss: bool, policy: str,
+    ) -> None:  # fmt: skip
         found = optimizers.get(_only(optimizer, "optimizer"))
         if found is None:
             raise ArgumentError("compile needs an optimizer: compile('adam', loss=...).")

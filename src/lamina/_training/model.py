@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lamina.callbacks import History
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ModelState(LayerState):
     """What a model knows while it is used."""
 

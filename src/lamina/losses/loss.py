@@ -34,7 +34,7 @@ def precision(dtype: DType) -> str | None:
     return None if dtype is None else dtypes.get(dtype).compute_dtype
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class LossState(State):
     """What a loss knows while it is used, beyond its settings."""
 

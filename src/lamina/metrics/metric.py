@@ -36,7 +36,7 @@ def state_dtype(dtype: DType) -> str:
     return precision(dtype) or dtypes.floatx()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class MetricState(ModuleState):
     """What a metric knows while it is used."""
 

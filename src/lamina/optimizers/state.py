@@ -62,7 +62,7 @@ def _takes_step(function: Callable[..., Any]) -> bool:
     return False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class OptimizerState(settings.State):
     """What an optimizer knows while it is used: the arrays of the latest pass, and what gives the learning rate."""
 

@@ -93,7 +93,7 @@ def not_adapted(layer: Layer, what: str, otherwise: str) -> NotAdaptedError:
     )
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Statistics:
     """What `adapt` has learned so far."""
 

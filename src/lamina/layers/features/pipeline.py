@@ -21,7 +21,7 @@ def several(value: Any) -> list[Layer]:
     return [held(each) for each in value]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PipelineState(LayerState):
     """What a `Pipeline` knows while it is used."""
 

@@ -44,7 +44,7 @@ def inline(value: Any) -> Terms | None:
     return items.ravel().tolist()
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Vocabulary:
     """The terms of a `Lookup` with their indices, and what `adapt` has counted so far.
 
