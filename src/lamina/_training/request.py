@@ -55,7 +55,7 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
     )
     if validation.x is not None:
         x, y, sample_weight = _unpacked(validation.x)
-        validation = validation._replace(x=x, y=y, sample_weight=sample_weight)
+        validation = validation._replace(x=x, y=y, sample_weight=sample_weight, names=("validation x", "validation y"))
     data = data._replace(
         steps=checked("fit", "steps_per_epoch", optional(positive), data.steps),
         shuffle=checked("fit", "shuffle", one_of(True, False, "batch"), data.shuffle),

@@ -133,8 +133,7 @@ class Sequential(Stack):
             NonFiniteError: when the loss is NaN or infinite; the weights are then those from before that epoch.
         """
         before = self._lamina.history
-        names = ("validation x", "validation y")
-        validation = DataRequest(validation_data, batch_size=validation_batch_size, steps=validation_steps, names=names)
+        validation = DataRequest(validation_data, batch_size=validation_batch_size, steps=validation_steps)
         try:
             return loop.fit(
                 self,
