@@ -54,8 +54,7 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
         batch_size=checked("fit", "validation_batch_size", optional(positive), plan.validation.batch_size),
     )
     if validation.x is not None:
-        x, y, sample_weight = _unpacked(validation.x)
-        validation = validation._replace(x=x, y=y, sample_weight=sample_weight, names=("validation x", "validation y"))
+        validation = validation._replace(**_unpacked(validation.x), names=("validation x", "validation y"))
     data = data._replace(
         steps=checked("fit", "steps_per_epoch", optional(positive), data.steps),
         shuffle=checked("fit", "shuffle", one_of(True, False, "batch"), data.shuffle),
@@ -80,10 +79,9 @@ def _frequency(value: Any) -> Any:
     return [positive(epoch) for epoch in value] if isinstance(value, (list, tuple, set)) else positive(value)
 
 
-def _unpacked(validation_data: Any) -> tuple[Any, Any, Any]:
+def _unpacked(validation_data: Any) -> dict[str, Any]:
     if is_stream(validation_data):
-        return validation_data, None, None
+        return {"x": validation_data}
     if not isinstance(validation_data, (tuple, list)) or not 1 <= len(validation_data) <= 3:
         raise ArgumentError("validation_data is (x, y), (x, y, sample_weight), or a stream of batches.")
-    x, y, weight = (*validation_data, None, None)[:3]
-    return x, y, weight
+    return dict(zip(("x", "y", "sample_weight"), validation_data, strict=False))
