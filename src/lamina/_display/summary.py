@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 from rich.console import Console
@@ -19,9 +19,6 @@ from lamina._base.shapes import Shape
 from lamina._base.spelling import did_you_mean
 from lamina._base.weight import Weight
 from lamina.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from lamina._layer.layer import Layer
 
 
 @user_facing
@@ -90,7 +87,7 @@ def _widths(line_length: int, positions: Sequence[float], columns: int) -> list[
     return widths
 
 
-def _between(layers: list[Layer], layer_range: Sequence[str] | None) -> list[Layer]:
+def _between(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]:
     if layer_range is None:
         return layers
     if isinstance(layer_range, str) or len(layer_range) != 2 or not all(isinstance(n, str) for n in layer_range):
@@ -99,7 +96,7 @@ def _between(layers: list[Layer], layer_range: Sequence[str] | None) -> list[Lay
     return layers[min(first[0], last[0]) : max(first[-1], last[-1]) + 1]
 
 
-def _matching(layers: list[Layer], name: str) -> list[int]:
+def _matching(layers: list[Any], name: str) -> list[int]:
     """The index of the layer with this name, or else of all layers whose names the regular expression matches."""
     names = [layer.name for layer in layers]
     if name in names:
@@ -113,14 +110,14 @@ def _matching(layers: list[Layer], name: str) -> list[int]:
     return found
 
 
-def _listed(layers: Iterable[Layer], expand_nested: bool, depth: int) -> Iterable[tuple[int, Layer]]:
+def _listed(layers: Iterable[Any], expand_nested: bool, depth: int) -> Iterable[tuple[int, Any]]:
     for layer in layers:
         yield depth, layer
         if expand_nested:
             yield from _listed(getattr(layer, "layers", ()), expand_nested, depth + 1)
 
 
-def _shape(layer: Layer) -> Text:
+def _shape(layer: Any) -> Text:
     if layer._lamina.shapes is None:  # not built
         return Text("?")
     shape = layer._lamina.shapes[1]
@@ -134,11 +131,11 @@ def _sizes(shape: Shape) -> Text:
     return Text("(").append_text(sizes).append(")")
 
 
-def _count(layer: Layer) -> Text:
+def _count(layer: Any) -> Text:
     return Text(f"{layer.count_params():,}", "color(34)") if layer.built else Text("0 (unbuilt)")
 
 
-def _trainable(layer: Layer) -> Text:
+def _trainable(layer: Any) -> Text:
     if not layer.built or not layer.weights:
         return Text("-", "bold")
     return Text("Y", "bold color(34)") if layer.trainable else Text("N", "bold color(9)")
