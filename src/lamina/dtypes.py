@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias, TypedDict
 
 import jax
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lamina._base.converters import above_zero
 from lamina._base.frames import user_facing
@@ -85,6 +86,10 @@ class DTypePolicy(Configured):
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+
+Dtype: TypeAlias = DTypeLike | DTypePolicy | dict[str, Any] | None
+"""What a layer's `dtype` may be given as."""
 
 
 @user_facing

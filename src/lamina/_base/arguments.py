@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-
-from numpy.typing import DTypeLike
+from typing import Any, Literal, TypeAlias
 
 from lamina._base.settings import Converted
-
-if TYPE_CHECKING:
-    from lamina.dtypes import DTypePolicy
 
 Function: TypeAlias = Callable[..., Any]
 Config: TypeAlias = dict[str, Any]
@@ -23,7 +18,6 @@ Size: TypeAlias = int | Sequence[int]
 """One whole number for every axis, or one for each."""
 Padding: TypeAlias = Literal["valid", "same"]
 InputShape: TypeAlias = Sequence[int | None] | None
-Dtype: TypeAlias = "DTypeLike | DTypePolicy | Config | None"
 
 # As they are given and kept.
 ActivationSetting: TypeAlias = Converted[Named, Function]

@@ -13,7 +13,6 @@ from lamina._base.arguments import (
     ActivationSetting,
     Config,
     ConstraintSetting,
-    Dtype,
     Function,
     InitializerSetting,
     InputShape,
@@ -26,6 +25,7 @@ from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.weight import Array
 from lamina._layer.layer import Layer, weight_from_settings
+from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, ShapeError
 
 

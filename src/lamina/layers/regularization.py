@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from lamina import dtypes, regularizers
-from lamina._base.arguments import Config, DataFormat, Dtype, Format, InputShape, Named
+from lamina._base.arguments import Config, DataFormat, Format, InputShape, Named
 from lamina._base.converters import not_negative, rate, seed_value
 from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, spatial_axes
@@ -19,6 +19,7 @@ from lamina._kernels.bits import bernoulli, fold
 from lamina._layer.forward import random_key
 from lamina._layer.layer import Layer
 from lamina.config import data_format
+from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, ShapeError
 from lamina.random import key_of
 
