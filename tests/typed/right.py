@@ -1,5 +1,7 @@
 """What users write: a type checker has nothing to say about it."""
 
+# pyright: standard
+
 import numpy as np
 
 import lamina as keras

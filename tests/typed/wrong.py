@@ -1,5 +1,7 @@
 """What users get wrong: a type checker marks every line that ends with a comment."""
 
+# pyright: standard
+
 import lamina as keras
 from lamina import layers
 
