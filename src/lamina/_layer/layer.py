@@ -71,10 +71,6 @@ class LayerState(ModuleState):
         return twin
 
 
-BASE = "name trainable dtype activity_regularizer autocast input_shape input_dim batch_input_shape input_length".split()
-"""The settings of every layer."""
-
-
 class ShapeInStack:
     """Reads a shape of the stack that a layer is in. Keras has no such attribute, so a class may use the name too."""
 
@@ -342,7 +338,7 @@ class Layer(WithWeights):
         own = self._lamina.arguments
         if own is None:
             own = {name: value_of(self, name) for name, field in self._lamina_fields.items() if field.in_config}
-        told = {name: value for name, value in own.items() if name not in BASE}
+        told = {name: value for name, value in own.items() if name not in Layer._lamina_fields}
         if self.activity_regularizer is not None:
             told["activity_regularizer"] = self.activity_regularizer
         if not self.autocast:
@@ -362,7 +358,7 @@ class Layer(WithWeights):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """A layer with the settings that `get_config` returned, and fresh weights."""
         takes = inspect.signature(cls.__init__).parameters
-        late = set(BASE) - takes.keys()  # for an __init__ that hands no **kwargs on to Layer's
+        late = set(Layer._lamina_fields) - takes.keys()  # for an __init__ that hands no **kwargs on to Layer's
         if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
             late = set()
         for name, off in cls._lamina_constants.items():

@@ -36,9 +36,9 @@ class Trainer:
                 "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
             )
         compiled.optimizer._lamina.owner = weakref.ref(model)
-        rebuild(self.optimizer, [weight for weight, trained in weights_by_path(model).values() if trained])
-        self.spec = ProgramSpec(model, compiled.loss, compiled.optimizer, metrics, compiled.loss_weight)
         weights = weights_by_path(model)
+        rebuild(self.optimizer, [weight for weight, trained in weights.values() if trained])
+        self.spec = ProgramSpec(model, compiled.loss, compiled.optimizer, metrics, compiled.loss_weight)
         self.trained = {path: weights[path][0] for path in self.spec.trained}
         self.fixed = {path: weights[path][0] for path in self.spec.fixed}
 
