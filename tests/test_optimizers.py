@@ -661,7 +661,7 @@ def test_an_own_optimizer_in_fit_is_that_of_keras():
     model = models[0]
     model.layers[0].trainable = False
     model.fit(x, y, batch_size=8, verbose=0)
-    assert int(ours.iterations) == 30 and len(ours.momentums) == 2
+    assert int(ours.iterations) == 30 and len(ours.momentums) == 4
 
     scaled = lamina.Sequential([lamina.layers.Input((5,)), lamina.layers.Dense(1)])
     scaled.compile(optimizers.LossScaleOptimizer(own_adam(optimizers)()), "mse")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +18,24 @@ Array = jax.Array
 """The one name for JAX's arrays in annotations."""
 
 
+class Scope(Protocol):
+    """What stands between a weight and whoever reads or assigns it while a pass is under way."""
+
+    def read(self, weight: Weight) -> Any: ...
+
+    def write(self, weight: Weight, value: Any) -> None: ...
+
+
+under_way: ContextVar[Scope | None] = ContextVar("under_way", default=None)
+"""The pass under way. A user's function that reads `model.layers[0].kernel` gets that pass's array, not a constant."""
+
+
 class Weight:
     """An array with a name. It can be read like an array, by NumPy and by JAX, and written with `assign`.
 
     During a pass a layer works on a copy of itself: there its trainable weights are plain arrays, and the
-    others are `Weight`s that `assign` may change, or that a plain assignment to the attribute replaces.
+    others are `Weight`s that `assign` may change, or that a plain assignment to the attribute replaces. The user's own
+    object, read or assigned to during a pass, stands for the same arrays.
 
     >>> w = Weight(jnp.ones((2, 3)), name="kernel")
     >>> w.assign(w * 2)
@@ -33,27 +47,45 @@ class Weight:
     carried: bool = False
     """Whether it is the state of a stateful recurrent layer, which every batch updates, in training and in inference:
     such a state belongs to the data, and is not among a layer's `weights`."""
+    of_pass: bool = False
+    """Whether it was made for one pass, whose array it holds itself."""
 
     def __init__(
         self, value: Any, *, name: str = "weight", path: str | None = None, trainable: bool = True,
         regularizer: Callable[[Array], Array] | None = None, constraint: Callable[[Array], Array] | None = None,
         autocast: bool = True,
     ) -> None:  # fmt: skip
-        self.value: Any = value if isinstance(value, jax.ShapeDtypeStruct) else jnp.asarray(value)
+        self.array: Any = value if isinstance(value, jax.ShapeDtypeStruct) else jnp.asarray(value)
+        self.shown = True
+        """Whether someone outside may hold the array; a program that overwrites what it is given gets a copy then."""
         self.name, self.path, self.trainable = name, path or name, trainable
         self.regularizer, self.constraint, self.autocast = regularizer, constraint, autocast
 
     @property
+    def value(self) -> Any:
+        """The array: that of the pass under way, else the one that the weight holds."""
+        self.shown = True
+        return read(self)
+
+    @value.setter
+    def value(self, array: Any) -> None:
+        now = None if self.of_pass else under_way.get()
+        if now is not None:
+            now.write(self, array)
+        else:
+            self.array, self.shown = array, True
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.value.shape)
+        return tuple(self.array.shape)
 
     @property
     def dtype(self) -> str:
-        return str(self.value.dtype)
+        return str(self.array.dtype)
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The values, as a NumPy array of its own."""
-        return np.array(self.value)
+        return np.array(read(self))
 
     @user_facing
     def assign(self, value: Any) -> Weight:
@@ -61,61 +93,67 @@ class Weight:
         value = jnp.asarray(value)
         if value.shape != self.shape:
             raise ShapeError(f"weight {self.path!r} has shape {self.shape}, and cannot take {value.shape}.")
-        self.value = value.astype(self.value.dtype)
+        self.value = value.astype(self.array.dtype)
         return self
 
     def assign_add(self, value: Any) -> Weight:
-        return self.assign(self.value + jnp.asarray(value, self.value.dtype))
+        return self.assign(read(self) + jnp.asarray(value, self.dtype))
 
     def assign_sub(self, value: Any) -> Weight:
-        return self.assign(self.value - jnp.asarray(value, self.value.dtype))
+        return self.assign(read(self) - jnp.asarray(value, self.dtype))
 
     def __jax_array__(self) -> Any:
         return self.value
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.array(self.value, dtype)
+        return np.array(read(self), dtype)
 
     def __getattr__(self, name: str) -> Any:  # .T, .sum(), .at, .astype(), ...
-        if name.startswith("__") or name == "value":
+        if name.startswith("__") or name in ("array", "value", "shown"):
             raise AttributeError(name)
         return getattr(self.value, name)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.value[index]
+        return read(self)[index]
 
     def __iter__(self) -> Iterator[Array]:
-        return iter(self.value)
+        return iter(read(self))
 
     def __len__(self) -> int:
-        return len(self.value)
+        return len(read(self))
 
     def __float__(self) -> float:
-        return float(self.value)
+        return float(read(self))
 
     def __int__(self) -> int:
-        return int(self.value)
+        return int(read(self))
 
     def __bool__(self) -> bool:
-        return bool(self.value)
+        return bool(read(self))
 
     def __format__(self, spec: str) -> str:
-        return format(float(self.value), spec) if spec else str(self)
+        return format(float(read(self)), spec) if spec else str(self)
 
     def __repr__(self) -> str:
         return f"<Weight {self.path}, shape={self.shape}, dtype={self.dtype}>"
 
 
+def read(weight: Weight) -> Any:
+    """The array, for a use that hands it to nobody: one that was shown to the user is copied before a step."""
+    now = None if weight.of_pass else under_way.get()
+    return weight.array if now is None else now.read(weight)
+
+
 def _binary(op: Callable[[Any, Any], Any]) -> Any:
-    return lambda self, other: op(self.value, other.value if isinstance(other, Weight) else other)
+    return lambda self, other: op(read(self), read(other) if isinstance(other, Weight) else other)
 
 
 def _reflected(op: Callable[[Any, Any], Any]) -> Any:
-    return lambda self, other: op(jnp.asarray(other), self.value)
+    return lambda self, other: op(jnp.asarray(other), read(self))
 
 
 def _unary(op: Callable[[Any], Any]) -> Any:
-    return lambda self: op(self.value)
+    return lambda self: op(read(self))
 
 
 for _name in "add sub mul truediv floordiv mod pow matmul".split():
@@ -131,7 +169,7 @@ for _name in "neg pos abs".split():
 def unflatten(name: str, values: tuple[Any]) -> Weight:
     weight = object.__new__(Weight)  # JAX also hands in things that are no arrays
     blank = {"trainable": True, "regularizer": None, "constraint": None, "autocast": True}
-    vars(weight).update(value=values[0], name=name, path=name, **blank)
+    vars(weight).update(array=values[0], shown=True, of_pass=True, name=name, path=name, **blank)
     return weight
 
 

@@ -7,17 +7,18 @@ import functools
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from lamina._base.frames import is_running, place_of
+from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, shape_of
-from lamina._base.weight import Array, Weight
+from lamina._base.weight import Array, Weight, read, under_way
 from lamina._kernels.bits import fold
+from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.structure import Module, held, parts, refill, restored_on_error, weights_by_path
 from lamina.errors import ArgumentError, CallError, ShapeError, StackError, UnknownAttributeError
 from lamina.random import key_of, next_seed
@@ -26,17 +27,48 @@ from lamina.random import key_of, next_seed
 class Pass:
     """One pass through layers or metrics: the arrays that stand for the weights, and what the layers are given.
 
-    `losses` collects what the layers add to the loss.
+    `with` it, a weight that is read or assigned anywhere stands for the array of this pass, and `losses` collects what
+    the layers add to the loss.
     """
 
     def __init__(
         self, values: dict[Weight, Any], *, training: bool = False, key: Any = None, building: bool = False
     ) -> None:
         self.values, self.training, self.key, self.building = values, training, key, building
+        self.around = under_way.get()
         self.losses: list[Array] = []
         self.paths: dict[int, str] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}
         self.replaced: set[Weight] = set()
+        self.calls = 0
+        """How many layers were called by themselves during this pass."""
+
+    def __enter__(self) -> Self:
+        self.before = under_way.set(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        under_way.reset(self.before)
+
+    def read(self, weight: Weight) -> Any:
+        """The array that stands for a weight now; what this pass does not know, the one around it may."""
+        if id(weight) in self.copies:
+            return self.copies[id(weight)][1].array
+        if weight in self.values:
+            return self.values[weight]
+        return weight.array if self.around is None else self.around.read(weight)
+
+    def write(self, weight: Weight, value: Any) -> None:
+        """Let a weight have this value in the rest of the pass and after it."""
+        if id(weight) in self.copies:
+            self.copies[id(weight)][1].array = value
+        elif weight in self.values:
+            self.values[weight] = value
+            self.replaced.add(weight)
+        elif self.around is None:
+            weight.array, weight.shown = value, True
+        else:
+            self.around.write(weight, value)
 
     def copy_of(self, module: Any, path: str = "") -> Any:
         """The module's copy in this pass; whatever holds the same module gets the same copy."""
@@ -68,7 +100,7 @@ class Pass:
 
     def _stand_in(self, leaf: Any, owner: Any, path: str) -> Any:
         if isinstance(leaf, Weight):
-            array = self.values.get(leaf, leaf.value)
+            array = self.read(leaf)
             if not leaf.trainable:
                 return self._kept(leaf, array)
             cast = owner.autocast and leaf.autocast and jnp.issubdtype(array.dtype, jnp.floating)
@@ -79,6 +111,7 @@ class Pass:
         """The one weight of this pass that stands for one which is not trained, and may be assigned to."""
         if id(weight) not in self.copies:
             twin = Weight(array, name=weight.name, path=weight.path, trainable=False)
+            twin.of_pass = True
             self.copies[id(weight)] = (weight, twin)
         return self.copies[id(weight)][1]  # type: ignore[no-any-return]
 
@@ -90,7 +123,7 @@ class Pass:
         """
         owner = next(module for module, copied in self.copies.values() if copied is twin)
         weight = getattr(owner, name)
-        self.values[weight] = change(self.values.get(weight, weight.value)).astype(weight.value.dtype)
+        self.values[weight] = change(self.read(weight)).astype(weight.dtype)
         self.replaced.add(weight)
         stand_in = self._stand_in(weight, owner, "")
         setattr(twin, name, stand_in.assign(self.values[weight]) if isinstance(stand_in, Weight) else stand_in)
@@ -100,14 +133,14 @@ class Pass:
         yield from ((weight, self.values[weight]) for weight in self.replaced)
         for weight, twin in self.copies.values():
             if isinstance(weight, Weight):
-                yield weight, jnp.asarray(twin.value, weight.value.dtype)
+                yield weight, jnp.asarray(twin.array, weight.array.dtype)
         for module, twin in self.copies.values():
             if isinstance(module, Module):
                 after = dict(held(twin))
                 for place, leaf in held(module):
                     now = after.get(place)  # an array, where `self.moving_mean = ...` replaced the weight
                     if isinstance(leaf, Weight) and not leaf.trainable and not (now is None or isinstance(now, Weight)):
-                        yield leaf, jnp.asarray(now, leaf.value.dtype)
+                        yield leaf, jnp.asarray(now, leaf.array.dtype)
 
 
 @functools.lru_cache(256)
@@ -121,11 +154,12 @@ def output_shape(layer: Any, shape: Shape) -> Any:
 
     Sizes are symbolic where `shape` has None.
     """
-    values = {weight: weight.value for weight, _ in weights_by_path(layer).values()}
+    values = _values(layer)
 
     def output(*sizes: Any) -> Any:
         def forward(x: Any) -> Any:
-            return run(Pass(dict(values), key=key_of(0), building=True).copy_of(layer), x)
+            with Pass(dict(values), key=key_of(0), building=True) as now:
+                return run(now.copy_of(layer), x)
 
         return jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, layer.compute_dtype))
 
@@ -172,44 +206,76 @@ def random_key(layer: Any) -> Array:
 def run(layer: Any, x: Any, others: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
     """`call` inside a pass, with the input checked and cast, and `training` and `mask` filled in."""
     now = layer._lamina.running
+    told = _by_name(layer, others, named or {})
+    mask = told["mask"] if told.get("mask") is not None else mask_of(x)
     try:
-        y = _output(layer, x, others, named or {})
+        y = _output(layer, x, mask, others, told)
     except ShapeError as error:
         if now.building and not now.paths[id(layer)]:
             raise  # the caller that builds it says where it stands
         raise _naming(layer, error, shape_of(x)) from None
+    if y is x or mask_of(next(iter(jax.tree.leaves(y)), None)) is None:
+        _hand_on_mask(layer, x, mask, y)
     if layer.activity_regularizer is not None:
         now.losses.extend(layer.activity_regularizer(each) / each.shape[0] for each in jax.tree.leaves(y))
     return y
 
 
+def _hand_on_mask(layer: Any, x: Any, mask: Any, y: Any) -> None:
+    """Let the output have the mask that the layer says; as in Keras, a layer that returns its input keeps the mask."""
+    after = layer.compute_mask(x, mask)
+    if mask is not None and after is None and y is not x and not layer._lamina_uses_mask:
+        warn(f"{layer.name!r} ({type(layer).__name__}) knows no masks: from here on padding counts as data.")
+    with_mask(y, after)
+
+
 def run_alone(layer: Any, x: Any, others: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """The output of a layer that is called by itself, in a pass of its own with random numbers of its own."""
-    state, x = layer._lamina, _as_array(layer, x)
+    """The output of a layer that is called by itself, in a pass of its own, which may stand within another."""
+    x, around = _as_array(layer, x), under_way.get()
     with nullcontext() if layer.built else restored_on_error(layer):  # a refused first call settles no shapes
         try:
             _build_alone(layer, x)
         except ShapeError as error:
             raise _naming(layer, error, shape_of(x)) from None
         training = _by_name(layer, others, named).get("training")
-        state.calls += 1
-        # Direct calls count down from 2**32 - 1, so that they never meet the step numbers of a training.
-        key = fold(key_of(seed_of(layer)), np.uint32(2**32 - state.calls))
-        weights = {weight: weight.value for weight, _ in weights_by_path(layer).values()}
-        training = layer._lamina_trains_by_default if training is None else bool(training)
-        now = Pass(weights, training=training, key=key)
-        y = run(now.copy_of(layer), x, others, named)
-        for weight, value in now.changed():
-            if not isinstance(value, jax.core.Tracer):
-                weight.value = value
+        if training is None:
+            training = (isinstance(around, Pass) and around.training) or layer._lamina_trains_by_default
+        with Pass(_values(layer), training=bool(training), key=key_alone(layer, around)) as now:
+            y = run(now.copy_of(layer), x, others, named)
+        _keep(now, around)
         return y
 
 
+def _values(layer: Any) -> dict[Weight, Any]:
+    return {weight: read(weight) for weight, _ in weights_by_path(layer).values()}
+
+
+def key_alone(layer: Any, around: Any) -> Any:
+    """The key of a call by itself: another one each time, and within a pass another one in each step of training."""
+    if isinstance(around, Pass):
+        around.calls += 1
+        return None if around.key is None else fold(around.key, np.uint32(2**32 - around.calls))
+    layer._lamina.calls += 1
+    # Direct calls count down from 2**32 - 1, so that they never meet the step numbers of a training.
+    return fold(key_of(seed_of(layer)), np.uint32(2**32 - layer._lamina.calls))
+
+
+def _keep(now: Pass, around: Any) -> None:
+    """What a pass changed, for the pass around it or for the weights themselves."""
+    for weight, value in now.changed():
+        if around is not None:
+            around.write(weight, value)
+        elif not isinstance(value, jax.core.Tracer):  # else the user's own jax.jit runs the layer
+            weight.array, weight.shown = value, True
+    if isinstance(around, Pass):
+        around.losses.extend(now.losses)
+
+
 def _build_alone(layer: Any, x: Any) -> None:
-    """Build for `x` where no pass is under way, and refuse weights that are lost after the call."""
+    """Build for `x`, and refuse weights that a pass under way makes, for they are lost after it."""
     fresh = not layer.built
     layer._lamina_build(shape_of(x))
-    if fresh and layer._lamina.weights and isinstance(x, jax.core.Tracer) and is_running(run):
+    if fresh and layer._lamina.weights and under_way.get() is not None:
         raise StackError(
             f"{layer.name} is made anew in each call of {layer._lamina.added_at}, and its weights with it. Make the "
             "layers that a custom layer uses in its __init__ or build, and keep them as attributes."
@@ -239,18 +305,17 @@ def _by_name(layer: Any, others: tuple[Any, ...], named: dict[str, Any]) -> dict
     return dict(zip(layer._lamina_call_arguments, others, strict=False)) | named
 
 
-def _output(layer: Any, x: Any, others: tuple[Any, ...], named: dict[str, Any]) -> Any:
+def _output(layer: Any, x: Any, mask: Any, others: tuple[Any, ...], told: dict[str, Any]) -> Any:
     now, takes, needs = layer._lamina.running, layer._lamina_call_arguments, layer._lamina_call_required
     layer._lamina_check_input(shape_of(x))
     if not layer.built:
         now.build(layer, shape_of(x))
     if layer.autocast and jnp.issubdtype(jnp.result_type(x), jnp.floating):
         x = jnp.asarray(x, layer.compute_dtype)
-    told = _by_name(layer, others, named)
     if missing := [name for name in needs if name not in told]:
         example = f"{layer.name}({', '.join(['x', *needs])})"
         raise CallError(f"{who(layer)} wants {' and '.join(missing)} as well: {example}.")
-    for name, known in (("training", now.training), ("mask", None)):
+    for name, known in (("training", now.training), ("mask", mask)):
         value = told.pop(name, None)
         if name in takes:
             told[name] = known if value is None else value

@@ -23,9 +23,9 @@ from lamina._base.frames import caller, user_facing
 from lamina._base.settings import State, serialize, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import free_name, to_snake_case
-from lamina._base.weight import Array, Weight
+from lamina._base.weight import Array, Weight, under_way
 from lamina._kernels.bits import fold
-from lamina._layer.forward import Pass, output_shape, random_key, run, run_alone, seed_of
+from lamina._layer.forward import Pass, key_alone, output_shape, random_key, run, run_alone, seed_of
 from lamina._layer.structure import ModuleState, parts, restored_on_error
 from lamina._layer.weights import WithWeights
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
@@ -64,11 +64,6 @@ class LayerState(ModuleState):
     def compiled_in(self) -> list[tuple[str, Any]]:
         settings = [(name, value) for name, value in vars(self).items() if name not in self.__dataclass_fields__]
         return [*super().compiled_in(), *settings, ("trainable", self.trainable), ("dtype", self.dtype)]
-
-    def without_arrays(self) -> Self:
-        twin = super().without_arrays()
-        twin.siblings, twin.learned = (), None
-        return twin
 
 
 class ShapeInStack:
@@ -151,6 +146,8 @@ class Layer(WithWeights):
     """The arguments that `call` has after x."""
     _lamina_call_required: ClassVar[tuple[str, ...]] = ()
     """Those of them that the caller has to give."""
+    _lamina_uses_mask: ClassVar[bool] = False
+    """Whether the layer reads a mask or decides itself what becomes of it, so that none is lost without a warning."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -159,6 +156,7 @@ class Layer(WithWeights):
         cls._lamina_call_arguments = tuple(p.name for p in taken)
         required = (p.name for p in taken if p.default is p.empty and p.name not in ("training", "mask"))
         cls._lamina_call_required = tuple(required)
+        cls._lamina_uses_mask = "mask" in cls._lamina_call_arguments or cls.compute_mask is not Layer.compute_mask
         if "build" in vars(cls):
             cls.build = _named_weights_after(cls.build)  # type: ignore[method-assign]
 
@@ -261,8 +259,12 @@ class Layer(WithWeights):
                 f"{len(trainable_variables)} and {len(non_trainable_variables)}."
             )
         values = dict(zip((*trained, *kept), (*trainable_variables, *non_trainable_variables), strict=True))
-        now = Pass(values, training=training, key=fold(key_of(seed_of(self)), 1))
-        y = now.copy_of(self)(x, mask=mask)
+        around = under_way.get()
+        key = key_alone(self, around) if isinstance(around, Pass) else fold(key_of(seed_of(self)), 1)
+        with Pass(values, training=training, key=key) as now:
+            y = now.copy_of(self)(x, mask=mask)
+        if isinstance(around, Pass):
+            around.losses = now.losses
         after = values | dict(now.changed())
         return (y, [after[weight] for weight in kept], *([now.losses] if return_losses else []))
 
@@ -374,11 +376,6 @@ class Layer(WithWeights):
     def __repr__(self) -> str:
         full = super().__repr__()
         return full.replace("(", f"(name={self.name!r}, ", 1).replace(", )", ")") if self._lamina.named else full
-
-
-def uses_mask(layer: Layer) -> bool:
-    """Whether the layer reads a mask or decides itself what becomes of it, so that none is lost without a warning."""
-    return "mask" in layer._lamina_call_arguments or type(layer).compute_mask is not Layer.compute_mask
 
 
 def weight_from_settings(layer: Any, prefix: str, shape: Any, **told: Any) -> Any:

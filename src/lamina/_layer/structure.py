@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import operator
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
 from lamina._base.settings import Configured, State, setting
 from lamina._base.spelling import free_name
@@ -26,12 +25,6 @@ class ModuleState(State):
 
     def compiled_in(self) -> list[tuple[str, Any]]:
         return list(self.inner.items())
-
-    def without_arrays(self) -> Self:
-        """The part that a compiled program may hold on to."""
-        twin = copy.copy(self)  # the values of settings with an alias included
-        twin.arguments = None
-        return twin
 
 
 class Module(Configured):
@@ -143,9 +136,7 @@ class Snapshot:
     def __init__(self, layer: Any) -> None:
         held = [part.layer for part in parts(layer)]
         self.seen = [(vars(each), list(vars(each).values())) for each in held]
-        self.states = [
-            (each._lamina, each._lamina.trainable, each._lamina.dtype, each._lamina.weights) for each in held
-        ]
+        self.states = [(each._lamina, each._lamina.dtype, each._lamina.weights) for each in held]
         self.lists = [(items, list(items)) for each in held for items in each._lamina.inner.values()]
 
     def is_current(self) -> bool:
@@ -153,10 +144,14 @@ class Snapshot:
         for attributes, values in self.seen:
             if not _are(attributes.values(), values):
                 return False
-        for state, trainable, dtype, weights in self.states:
-            if state.trainable is not trainable or state.dtype is not dtype or state.weights is not weights:
+        for state, dtype, weights in self.states:
+            if state.dtype is not dtype or state.weights is not weights:
                 return False
         return all(_are(items, before) for items, before in self.lists)
+
+    def trained(self) -> tuple[bool, ...]:
+        """Which of the layers are to be trained now."""
+        return tuple([state.trainable for state, *_ in self.states])
 
 
 def _are(now: Collection[Any], before: Collection[Any]) -> bool:

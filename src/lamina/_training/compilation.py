@@ -35,6 +35,7 @@ class Compiled:
             metrics.get(name, loss=self.loss)
         self.eager = bool(run_eagerly) or jit_compile is False
         self.steps_per_execution = positive(steps_per_execution)
+        self.mean_loss = metrics.Mean(name="loss")
         self.metrics: list[tuple[Any, bool]] | None = None
         """The metrics in use, each with whether it heeds the sample weights; None before the first data."""
 

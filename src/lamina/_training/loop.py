@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from lamina._layer.forward import seed_of
 from lamina._layer.structure import Snapshot
@@ -11,6 +11,7 @@ from lamina._training.inputs import measuring_feed, require_compiled, training_f
 from lamina._training.interrupt import interruptible
 from lamina._training.model import Model, compiled_of
 from lamina._training.request import DataRequest, RunPlan, evaluate_request, fit_request
+from lamina._training.steps import TrainState
 from lamina._training.trainer import Trainer
 from lamina.callbacks import History
 from lamina.callbacks.callback_list import CallbackList, handles_nan, wants_each_batch
@@ -51,30 +52,37 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
 def _train(
     trainer: Trainer, epoch: int, feed: Feed, length: ChunkLength, callbacks: CallbackList, interrupted: list[int]
 ) -> Logs:
-    """One epoch: chunks of the data, each a run of compiled steps."""
+    """One epoch: chunks of the data, each a run of compiled steps.
+
+    The layers hold their weights again when it ends, however it ends; with a batch hook, after each chunk.
+    """
     model, hooked, done = trainer.model, wants_each_batch(callbacks, "train"), 0
-    state = trainer.open()
+    start = trainer.open(trainer.starts)
+    state, backup = cast(TrainState | None, start), trainer.backup(start)
     logs: Logs = {}
-    for chunk in feed.chunks((seed_of(model), model._lamina.steps_trained), length):
-        if hooked:
-            callbacks.on_train_batch_begin(done)
-            state = trainer.reread(state) if done else trainer.open()
-        length.start()
-        state, logs, bad_step = trainer.train(state, chunk)
-        length.done(int(chunk.steps))
-        done += int(chunk.steps)
-        if bad_step is not None and not handles_nan(callbacks):
-            trainer.restore()
-            raise _not_finite(epoch, bad_step, logs["loss"])
-        if hooked:
+    try:
+        for chunk in feed.chunks((seed_of(model), model._lamina.steps_trained), length):
+            if hooked:
+                callbacks.on_train_batch_begin(done)
+            state = state or trainer.open(None if done else trainer.starts)
+            length.start()
+            state, logs, bad_step = trainer.train(state, chunk)
+            length.done(int(chunk.steps))
+            if bad_step is not None and not handles_nan(callbacks):
+                state = backup or state
+                raise _not_finite(epoch, done + bad_step, logs["loss"], "that epoch" if backup else "that step")
+            done += int(chunk.steps)
+            if hooked:
+                trainer.close(state)
+                state = None
+            callbacks.on_train_batch_end(done - 1, logs)
+            if interrupted:
+                raise KeyboardInterrupt
+            if model.stop_training:
+                break
+    finally:
+        if state is not None:
             trainer.close(state)
-        callbacks.on_train_batch_end(done - 1, logs)
-        if interrupted:
-            trainer.close(state)
-            raise KeyboardInterrupt
-        if model.stop_training:
-            break
-    trainer.close(state)
     return logs
 
 
@@ -92,7 +100,7 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
     """One pass over a feed that changes nothing."""
     callbacks.on_test_begin()
     length = ChunkLength(1 if wants_each_batch(callbacks, "test") else None)
-    sums, done = trainer.no_sums, 0
+    sums, done = trainer.starts, 0
     logs: Logs = {}
     for chunk in feed.chunks((0, 0), length):
         callbacks.on_test_batch_begin(done)
@@ -100,6 +108,7 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
         sums, logs = trainer.test(sums, chunk)
         length.done(int(chunk.steps))
         done += int(chunk.steps)
+        trainer.keep(sums)
         callbacks.on_test_batch_end(done - 1, logs)
         if interrupted:
             raise KeyboardInterrupt
@@ -119,10 +128,10 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     require_compiled(model, "train_on_batch")
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)
-    state, logs, bad_step = trainer.train(trainer.open(), chunk)
-    if bad_step is not None:
-        raise _not_finite(0, 0, logs["loss"])
+    state, logs, bad_step = trainer.train(trainer.open(trainer.starts), chunk)
     trainer.close(state)
+    if bad_step is not None:
+        raise _not_finite(0, 0, logs["loss"], "that step")
     return logs if return_dict else _listed(logs)
 
 
@@ -131,7 +140,8 @@ def test_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     require_compiled(model, "test_on_batch")
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)
-    _, logs = trainer.test(trainer.no_sums, chunk)
+    sums, logs = trainer.test(trainer.starts, chunk)
+    trainer.keep(sums)
     return logs if return_dict else _listed(logs)
 
 
@@ -140,19 +150,21 @@ def _listed(logs: Logs) -> Any:
 
 
 def trainer_for(model: Model) -> Trainer:
-    """The model's trainer, made anew when it was compiled again or a layer was changed."""
-    kept = model._lamina.kept.get("trainer")
-    if kept is None or kept[0] is not model._lamina.compiled or not kept[1].is_current():
-        compiled = compiled_of(model)
-        kept = model._lamina.kept["trainer"] = compiled, Snapshot(model), Trainer(model, compiled.metrics or [])
-    trainer: Trainer = kept[2]
-    return trainer
+    """The model's trainer for the layers that are trained now; all are made anew when a layer was changed."""
+    kept: tuple[Snapshot, dict[Any, Trainer]] | None = model._lamina.kept.get("trainers")
+    if kept is None or not kept[0].is_current():
+        kept = model._lamina.kept["trainers"] = Snapshot(model), {}
+    snapshot, trainers = kept
+    pattern = snapshot.trained()
+    if pattern not in trainers:
+        trainers[pattern] = Trainer(model, compiled_of(model))
+    return trainers[pattern]
 
 
-def _not_finite(epoch: int, step: int, loss: float) -> NonFiniteError:
+def _not_finite(epoch: int, step: int, loss: float, before: str) -> NonFiniteError:
     return NonFiniteError(
         f"the loss became {loss} in epoch {epoch + 1}, at step {step + 1}.\n"
-        "The weights are back to where that epoch began. Usual causes: a learning rate that is too high,\n"
+        f"The weights are those from before {before}. Usual causes: a learning rate that is too high,\n"
         "inputs that are not scaled, a log or a division in a loss or a layer of your own.\n"
         "Try a smaller learning_rate, clipnorm=1.0 in the optimizer, or standardized inputs.\n"
         "With callbacks=[TerminateOnNaN()] training just stops there."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lamina._base.shapes import Shape
 from lamina._layer.layer import Layer, LayerState
@@ -21,8 +21,6 @@ class ModelState(LayerState):
     """The Input: what the first layer is given."""
     shapes_between: list[Any] = field(default_factory=list)
     """The shapes before the first layer, between the layers and after the last, as far as they are built."""
-    mask: Any = None
-    """In a pass: which steps of the output count."""
     compiled: Compiled | None = None
     """What `compile` was given; None before."""
     history: History | None = None
@@ -35,11 +33,6 @@ class ModelState(LayerState):
     def __getstate__(self) -> dict[str, Any]:
         """For a copy or a pickle, which makes its own programs."""
         return {**vars(self), "kept": {}}
-
-    def without_arrays(self) -> Self:
-        twin = super().without_arrays()
-        twin.compiled, twin.history, twin.kept = None, None, {}
-        return twin
 
 
 class Model(Protocol):

@@ -12,7 +12,8 @@ from lamina._checks import indices
 from lamina._data.source import arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._display.verbosity import verbosity
-from lamina._layer.structure import Snapshot, weights_by_path
+from lamina._layer.masks import mask_of, with_mask
+from lamina._layer.structure import Snapshot
 from lamina._training import programs
 from lamina._training import steps as train
 from lamina._training.feeds import given_batch_size
@@ -33,10 +34,6 @@ class Predictor:
     def __init__(self, model: Model) -> None:
         self.spec = ProgramSpec(model)
         self.eager = model._lamina.compiled is not None and model._lamina.compiled.eager
-        weights = weights_by_path(model)
-        self.trained = [(path, weights[path][0]) for path in self.spec.trained]
-        self.fixed = [(path, weights[path][0]) for path in self.spec.fixed]
-        self.states = {path: weights[path][0] for path in self.spec.carried}
         self.ready: dict[Any, Any] = {}
         self.reader = indices.reader(model)
         """The layer that reads the data as indices, if there is one."""
@@ -47,17 +44,21 @@ class Predictor:
         padded = rows if self.spec.carried else 1 << (rows - 1).bit_length()  # a state has a row for each of x
         if padded != rows:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
-        params = {path: weight.value for path, weight in self.trained}
-        state = {path: weight.value for path, weight in self.fixed}
+        params = {path: weight.array for path, weight in self.spec.trained.items()}
+        state = {path: weight.array for path, weight in self.spec.fixed.items()}
         program = self.ready.get((x.shape, x.dtype))
         if program is None:
-            key = ("predict", self.spec.key)
+            key = self.spec.key and ("predict", self.spec.key)
             future = programs.compiled(key, train.predict(self.spec), (params, state, x), eager=self.eager)
             program = self.ready[x.shape, x.dtype] = future.result()
-        y, carried = program(params, state, x)
+        y, mask, carried = program(params, state, x)
         for path, value in carried.items():
-            self.states[path].value = value
-        return y if padded == rows else each(lambda y: np.asarray(y)[:rows], y)
+            self.spec.fixed[path].array = value
+        if padded != rows:
+            y = each(lambda y: np.asarray(y)[:rows], y)
+        if mask is not None:
+            with_mask(y, mask[:rows])
+        return y
 
 
 def each(function: Any, y: Any) -> Any:
@@ -77,7 +78,10 @@ def predictor_for(model: Model) -> Predictor:
 def forward(model: Model, x: Any) -> Any:
     """`model(x)`: the output as a JAX array."""
     rows, predictor = _ready(model, x)
-    return each(jax.numpy.asarray, predictor(rows))
+    given = predictor(rows)
+    y = each(jax.numpy.asarray, given)
+    with_mask(y, mask_of(given))
+    return y
 
 
 def predict_on_batch(model: Model, x: Any) -> Any:

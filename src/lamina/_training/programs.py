@@ -8,14 +8,19 @@ JAX's persistent cache is on by default: the second run of a script compiles not
 from __future__ import annotations
 
 import ctypes
+import functools
+import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+
+from lamina._base.weight import Weight
+from lamina._training.outside import within
 
 KEPT = 128
 CACHE_BYTES = 2**30
@@ -34,7 +39,7 @@ try:
 except (AttributeError, OSError, TypeError):  # another C library than glibc keeps less
     _give_back = lambda _: None  # noqa: E731
 
-_compiled: OrderedDict[Any, Future[Any]] = OrderedDict()
+_compiled: OrderedDict[Any, Future[Program]] = OrderedDict()
 _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
 
 
@@ -72,6 +77,16 @@ def prune(folder: Path, limit: int) -> None:
         over -= size
 
 
+class Program(NamedTuple):
+    """A compiled function, and the weights of other models that it reads."""
+
+    run: Callable[..., Any]
+    outside: tuple[Weight, ...] = ()
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.run([weight.array for weight in self.outside], *arguments)
+
+
 def compiled(
     key: Any,
     function: Callable[..., Any],
@@ -80,38 +95,74 @@ def compiled(
     donate: tuple[int, ...] = (),
     ahead: bool = False,
     eager: bool = False,
-) -> Future[Any]:
+) -> Future[Program]:
     """The program of `function` for arguments of these shapes; `ahead` compiles it in the background.
 
-    `key` stands for all that `function` depends on apart from its arguments. `eager` compiles nothing: each
-    operation runs by itself.
+    `key` stands for all that `function` depends on apart from its arguments; None where nobody knows, because the
+    user's own code is part of it. Then it is traced anew, and programs of the same operations are shared. `eager`
+    compiles nothing: each operation runs by itself.
     """
     if eager:
-        return _finished(_step_by_step(function))
+        return _finished(Program(_step_by_step(within([], function))))
+    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
+    if key is None:
+        return (
+            _background.submit(_traced, function, abstract, donate)
+            if ahead
+            else _finished(_traced(function, abstract, donate))
+        )
     leaves, tree = jax.tree.flatten(arguments)
     full = (key, tree, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves), jax.config.jax_enable_x64)  # type: ignore[attr-defined]
-    if full in _compiled:
-        _compiled.move_to_end(full)
-        return _compiled[full]
-    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
+    make = functools.partial(_built, function, abstract, donate)
+    return _kept(full, lambda: _background.submit(make) if ahead else _finished(make()))
 
-    def compile_now() -> Any:
-        program = _for_this_device(jax.jit(function, donate_argnums=donate).lower(*abstract))
-        _give_back(0)  # 50 to 130 MiB that the compiler has freed, in about 15 ms
-        return program
 
-    future = _background.submit(compile_now) if ahead else _finished(compile_now())
-    _compiled[full] = future
+def _kept(key: Any, make: Callable[[], Future[Program]]) -> Future[Program]:
+    """What was made for a key, the latest `KEPT` of them."""
+    if key in _compiled:
+        _compiled.move_to_end(key)
+        return _compiled[key]
+    future = _compiled[key] = make()
     if len(_compiled) > KEPT:
         _compiled.popitem(last=False)
     return future
+
+
+def _built(function: Callable[..., Any], abstract: tuple[Any, ...], donate: tuple[int, ...]) -> Program:
+    lowered, found = _lowered(function, abstract, donate)
+    return Program(_for_this_device(lowered), found)
+
+
+def _traced(function: Callable[..., Any], abstract: tuple[Any, ...], donate: tuple[int, ...]) -> Program:
+    """The program of a function that must be traced anew, compiled once for all that come to the same operations."""
+    lowered, found = _lowered(function, abstract, donate)
+    operations = hashlib.sha256(lowered.as_text().encode()).digest()
+    key = (operations, lowered.in_tree, lowered.out_tree)
+    same = _kept(key, lambda: _finished(Program(_for_this_device(lowered))))
+    return same.result()._replace(outside=found)
+
+
+def _lowered(
+    function: Callable[..., Any], abstract: tuple[Any, ...], donate: tuple[int, ...]
+) -> tuple[Any, tuple[Weight, ...]]:
+    """The operations of a function, traced again when it turns out to read weights of other models."""
+    found: list[Weight] = []
+    while True:
+        known = len(found)
+        arrays = [jax.ShapeDtypeStruct(weight.array.shape, weight.array.dtype) for weight in found]
+        program = jax.jit(within(found, function), donate_argnums=[place + 1 for place in donate])
+        lowered = program.lower(arrays, *abstract)
+        if len(found) == known:
+            return lowered, tuple(found)
 
 
 def _for_this_device(lowered: Any) -> Any:
     options = CPU_OPTIONS if jax.default_backend() == "cpu" else {}
     while True:
         try:
-            return lowered.compile(compiler_options=options)
+            program = lowered.compile(compiler_options=options)
+            _give_back(0)  # 50 to 130 MiB that the compiler has freed, in about 15 ms
+            return program
         except jax.errors.JaxRuntimeError as error:  # another version of XLA may not know one
             known = {name: value for name, value in options.items() if name not in str(error)}
             if known == options:
@@ -119,8 +170,8 @@ def _for_this_device(lowered: Any) -> Any:
             options = known
 
 
-def _finished(program: Any) -> Future[Any]:
-    future: Future[Any] = Future()
+def _finished(program: Program) -> Future[Program]:
+    future: Future[Program] = Future()
     future.set_result(program)
     return future
 

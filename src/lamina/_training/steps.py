@@ -6,18 +6,21 @@ shuffling moves no data; a chunk of steps, one step and the short last batch are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from lamina._base.weight import Array
+from lamina._base.weight import Array, Weight
 from lamina._kernels.bits import fold
 from lamina._layer.forward import Pass
+from lamina._layer.masks import mask_of
 from lamina._layer.structure import require_adapted, weights_by_path
-from lamina._training.fingerprint import fingerprint, without_arrays
+from lamina._training.compilation import Compiled
+from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model
 from lamina.errors import NotCompiledError
 from lamina.metrics.metric import updated_state
@@ -32,98 +35,89 @@ class TrainState(NamedTuple):
 
     params: Arrays
     state: Arrays
-    optimizer: Any
-    metrics: dict[str, Any]
-    key: Array
+    optimizers: list[Any]
+    metrics: list[list[Array]]
+    """The variables of the loss's mean, and of each metric."""
+    key: Any
     """The model's seed, (2,) uint32."""
-    step: Array
+    step: Array | np.int32
     """How many steps the model has been trained in its life, () int32."""
-    bad: Array
+    bad: Array | np.int32
     """The step of this call at which the loss was not finite, or -1; () int32."""
 
 
 class ProgramSpec:
-    """What the programs depend on besides their arrays: the layers (without arrays), loss, optimizer, metrics."""
+    """What the programs depend on besides their arrays: the layers, the loss, the optimizer, the metrics."""
 
-    def __init__(
-        self,
-        model: Model,
-        loss: Any = None,
-        optimizer: Any = None,
-        metrics: Sequence[tuple[Any, bool]] = (),
-        loss_weight: float = 1.0,
-    ) -> None:
+    def __init__(self, model: Model, compiled: Compiled | None = None) -> None:
         require_adapted(model)
-        self.model = without_arrays(model)
-        weights = weights_by_path(self.model)
+        self.model = model
+        weights = weights_by_path(model)
         self.trained = {path: weight for path, (weight, trained) in weights.items() if trained}
         self.fixed = {path: weight for path, (weight, trained) in weights.items() if not trained}
         self.paths = {weight: path for path, (weight, _) in weights.items()}
         self.carried = [path for path, weight in self.fixed.items() if weight.carried]
-        self.loss, self.loss_weight, self.metrics = loss, loss_weight, metrics
-        self.optimizer = optimizer
-        self.decay = None
-        if optimizer is not None:
-            self.optimizer = optimizer._lamina_without_arrays({path: w.path for path, w in self.trained.items()})
-            self.decay = {path: not optimizer._lamina_excludes(weight.path) for path, weight in self.trained.items()}
-        self.key = (
-            fingerprint(self.model),
-            fingerprint(loss),
-            loss_weight,
-            fingerprint(self.optimizer),
-            tuple((metric.name, fingerprint(metric), weighted) for metric, weighted in metrics),
-            tuple(self.trained),
-            tuple(sorted((self.decay or {}).items())),
-        )
+        self.loss, self.loss_weight, self.metrics = None, 1.0, []
+        self.optimizer: Any = None
+        self.decay: dict[str, bool] = {}
+        if compiled is not None:
+            self.loss, self.loss_weight, self.metrics = compiled.loss, compiled.loss_weight, compiled.metrics or []
+            names = {path: weight.path for path, weight in self.trained.items()}
+            self.optimizer = compiled.optimizer._lamina_without_arrays(names)
+            self.decay = {
+                path: not compiled.optimizer._lamina_excludes(weight.path) for path, weight in self.trained.items()
+            }
+        self.key = fingerprint(
+            [
+                model, self.loss, self.loss_weight, self.optimizer, list(self.trained), self.decay,
+                [(metric.name, metric, weighted) for metric, weighted in self.metrics],
+            ]
+        )  # fmt: skip
 
-    def forward(
-        self, params: Arrays, state: Arrays, x: Array, *, training: bool, key: Any
-    ) -> tuple[Array, Arrays, Arrays, list[Array], Any]:
-        """The model's output, the parameters and the state after it, the losses that layers added, and its mask."""
-        values = {weight: params[path] for path, weight in self.trained.items()}
-        values |= {weight: state[path] for path, weight in self.fixed.items()}
-        now = Pass(values, training=training, key=key)
-        model = now.copy_of(self.model)
-        y = model(x)
+    def values(self, params: Arrays, state: Arrays) -> dict[Weight, Any]:
+        """The arrays of a pass, by the weights that they stand for."""
+        trained = {weight: params[path] for path, weight in self.trained.items()}
+        return trained | {weight: state[path] for path, weight in self.fixed.items()}
+
+    def forward(self, now: Pass, params: Arrays, state: Arrays, x: Array) -> tuple[Array, Arrays, Arrays]:
+        """The model's output, and the parameters and the state after it."""
+        y = now.copy_of(self.model)(x)
         after = {self.paths[weight]: value for weight, value in now.changed()}
         params, state = ({path: after.get(path, value) for path, value in each.items()} for each in (params, state))
-        return y, params, state, now.losses, model._lamina.mask
+        return y, params, state
 
-    def total_loss(self, params: Arrays, batch: Data, y_pred: Array, added: list[Array], mask: Any) -> Array:
+    def total_loss(self, now: Pass, params: Arrays, batch: Data, y_pred: Array) -> Array:
         """The loss with regularizers and what layers added, as Keras logs it.  -> () float32"""
-        if self.loss is None and not added and not any(weight.regularizer for weight in self.trained.values()):
+        if self.loss is None and not now.losses and not any(weight.regularizer for weight in self.trained.values()):
             raise NotCompiledError("there is no loss to make smaller: model.compile('adam', loss='mse').")
         total = jnp.zeros((), jnp.float32)
         if self.loss is not None:
-            value = self.loss(batch["y"], y_pred, batch.get("weight"), mask)
+            value = self.loss(batch["y"], y_pred, batch.get("weight"), mask_of(y_pred))
             total += jnp.asarray(value).astype(jnp.float32) * jnp.float32(self.loss_weight)
         for path, weight in self.trained.items():
             if weight.regularizer is not None:
                 total += weight.regularizer(params[path]).astype(jnp.float32)
-        for value in added:
+        for value in now.losses:
             total += value.astype(jnp.float32).sum()
         return total
 
-    def initial_metrics(self) -> dict[str, Any]:
-        """The state before the first batch: that of `loss`, and that of each metric, by name."""
-        start: dict[str, Any] = {"loss": {"total": jnp.zeros((), jnp.float32), "count": jnp.zeros((), jnp.float32)}}
-        return start | {metric.name: metric.stateless_reset_state() for metric, _ in self.metrics}
-
-    def measured(self, sums: dict[str, Any], loss: Array, batch: Data, y_pred: Array, mask: Any) -> dict[str, Any]:
+    def measured(self, sums: list[list[Array]], loss: Array, batch: Data, y_pred: Array) -> list[list[Array]]:
         """The sums after one more batch; the loss of a batch is weighted by its number of rows."""
         rows = jnp.float32(batch["x"].shape[0])
-        after: dict[str, Any] = {
-            "loss": {"total": sums["loss"]["total"] + loss * rows, "count": sums["loss"]["count"] + rows}
-        }
-        for metric, weighted in self.metrics:
-            weight = _counted(batch.get("weight") if weighted else None, mask)
-            after[metric.name] = updated_state(metric, sums[metric.name], batch["y"], y_pred, weight)
+        (total, count), *others = sums
+        after = [[total + loss * rows, count + rows]]
+        for (metric, weighted), state in zip(self.metrics, others, strict=True):
+            weight = _counted(batch.get("weight") if weighted else None, mask_of(y_pred))
+            after.append(updated_state(metric, state, batch["y"], y_pred, weight))
         return after
 
-    def logs(self, sums: dict[str, Any]) -> Arrays:
+    def logs(self, sums: list[list[Array]]) -> Arrays:
         """The loss and the metrics so far, by name."""
-        loss = sums["loss"]["total"] / jnp.maximum(sums["loss"]["count"], 1)
-        return {"loss": loss} | {metric.name: metric.stateless_result(sums[metric.name]) for metric, _ in self.metrics}
+        (total, count), *others = sums
+        results = {
+            metric.name: metric.stateless_result(state) for (metric, _), state in zip(self.metrics, others, strict=True)
+        }
+        return {"loss": total / jnp.maximum(count, 1), **results}
 
 
 def _counted(weight: Any, mask: Any) -> Any:
@@ -136,6 +130,16 @@ def _counted(weight: Any, mask: Any) -> Any:
 Steps = Callable[..., Any]
 
 
+def _unless_bad(loss: Array, before: TrainState, after: TrainState) -> TrainState:
+    """The state after a step, but the weights from before it where the loss was not finite."""
+    good = jnp.isfinite(loss)
+    kept = {
+        name: jax.tree.map(lambda old, new: jnp.where(good, new, old), getattr(before, name), getattr(after, name))
+        for name in ("params", "state", "optimizers")
+    }
+    return after._replace(**kept, bad=jnp.where(good, before.bad, before.step))
+
+
 def train(spec: ProgramSpec, size: int) -> Steps:
     """The program that trains on `count` batches of `size` rows.
 
@@ -144,21 +148,22 @@ def train(spec: ProgramSpec, size: int) -> Steps:
     """
 
     def step(now: TrainState, batch: Data) -> TrainState:
-        key = fold(now.key, now.step)
-
         def objective(params: Arrays) -> tuple[Array, Any]:
-            y_pred, params, state, added, mask = spec.forward(params, now.state, batch["x"], training=True, key=key)
-            loss = spec.total_loss(params, batch, y_pred, added, mask)
-            return spec.optimizer._lamina_scale(loss, now.optimizer), (loss, y_pred, params, state, mask)
+            key = fold(now.key, now.step)
+            with Pass(spec.values(params, now.state), training=True, key=key) as current:
+                y_pred, params, state = spec.forward(current, params, now.state, batch["x"])
+                loss = spec.total_loss(current, params, batch, y_pred)
+            return spec.optimizer._lamina_scale(loss, now.optimizers[0]), (loss, y_pred, params, state)
 
-        grads, (loss, y_pred, params, state, mask) = jax.grad(objective, has_aux=True)(now.params)
-        params, optimizer = spec.optimizer._lamina_update(grads, params, now.optimizer, spec.decay)
+        grads, (loss, y_pred, params, state) = jax.grad(objective, has_aux=True)(now.params)
+        params, optimizer = spec.optimizer._lamina_update(grads, params, now.optimizers[0], spec.decay)
         for path, weight in spec.trained.items():
             if weight.constraint is not None:
                 params[path] = weight.constraint(params[path])
-        bad = jnp.where(jnp.isfinite(loss), now.bad, now.step)
-        metrics = spec.measured(now.metrics, loss, batch, y_pred, mask)
-        return TrainState(params, state, optimizer, metrics, now.key, now.step + jnp.int32(1), bad)
+        with Pass(spec.values(params, state)):
+            metrics = spec.measured(now.metrics, loss, batch, y_pred)
+        after = TrainState(params, state, [optimizer], metrics, now.key, now.step + jnp.int32(1), now.bad)
+        return _unless_bad(loss, now, after)
 
     def run(now: TrainState, data: Data, order: Array, start: Array, count: Array) -> tuple[TrainState, Arrays]:
         def one(carry: tuple[Array, TrainState]) -> tuple[Array, TrainState]:
@@ -189,9 +194,11 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
             sums, carried = now
             first = start + done * jnp.int32(size)
             batch = {name: lax.dynamic_slice_in_dim(a, first, size) for name, a in data.items()}
-            y_pred, _, after, added, mask = spec.forward(params, state | carried, batch["x"], training=False, key=None)
-            loss = spec.total_loss(params, batch, y_pred, added, mask)
-            return spec.measured(sums, loss, batch, y_pred, mask), {path: after[path] for path in carried}
+            with Pass(spec.values(params, state | carried)) as current:
+                y_pred, _, after = spec.forward(current, params, state | carried, batch["x"])
+                loss = spec.total_loss(current, params, batch, y_pred)
+                sums = spec.measured(sums, loss, batch, y_pred)
+            return sums, {path: after[path] for path in carried}
 
         begin = sums, {path: state[path] for path in spec.carried}
         sums, carried = lax.fori_loop(jnp.int32(0), count, one, begin)
@@ -201,10 +208,11 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
 
 
 def predict(spec: ProgramSpec) -> Steps:
-    """The program from (params, state, x) to the model's output, and the states of stateful recurrent layers."""
+    """The program from (params, state, x) to the output, its mask, and the states of stateful recurrent layers."""
 
-    def run(params: Arrays, state: Arrays, x: Array) -> tuple[Any, Arrays]:
-        y, _, after, _, _ = spec.forward(params, state, x, training=False, key=None)
-        return y, {path: after[path] for path in spec.carried}
+    def run(params: Arrays, state: Arrays, x: Array) -> tuple[Any, Any, Arrays]:
+        with Pass(spec.values(params, state)) as now:
+            y, _, after = spec.forward(now, params, state, x)
+        return y, mask_of(next(iter(jax.tree.leaves(y)))), {path: after[path] for path in spec.carried}
 
     return run

@@ -3,79 +3,87 @@
 from __future__ import annotations
 
 import weakref
+from concurrent.futures import Future
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.weight import Array
+from lamina._base.weight import Array, Weight
 from lamina._layer.forward import seed_of
 from lamina._layer.structure import weights_by_path
 from lamina._training import programs
 from lamina._training import steps as train
+from lamina._training.compilation import Compiled
 from lamina._training.feeds import Chunk, Feed
-from lamina._training.model import Model, compiled_of
+from lamina._training.model import Model
 from lamina._training.steps import ProgramSpec, TrainState
 from lamina.errors import ArgumentError
-from lamina.optimizers.optimizer import rebuild
-from lamina.optimizers.state import renamed
+from lamina.optimizers.optimizer import extend
+from lamina.optimizers.state import merged, renamed, take_back
 from lamina.random import key_of
+
+Sums = list[list[Array]]
+
+BACKUP_BYTES = 2**26
+"""The most memory that the copy of an epoch's start may take."""
 
 
 class Trainer:
-    """Runs one model with one set of loss, optimizer and metrics."""
+    """Runs one model with one set of loss, optimizer and metrics, and one pattern of layers that are trained."""
 
-    def __init__(self, model: Model, metrics: list[tuple[Any, bool]]) -> None:
-        compiled = compiled_of(model)
+    def __init__(self, model: Model, compiled: Compiled) -> None:
         self.model, self.optimizer, self.eager = model, compiled.optimizer, compiled.eager
-        owner = compiled.optimizer._lamina.owner  # a copy has none
-        if compiled.optimizer.built and owner is not None and owner() is not model:
-            raise ArgumentError(
-                f"this {type(compiled.optimizer).__name__} holds the moments of another model's weights. "
-                "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
-            )
-        compiled.optimizer._lamina.owner = weakref.ref(model)
-        weights = weights_by_path(model)
-        rebuild(self.optimizer, [weight for weight, trained in weights.values() if trained])
-        self.spec = ProgramSpec(model, compiled.loss, compiled.optimizer, metrics, compiled.loss_weight)
-        self.trained = {path: weights[path][0] for path in self.spec.trained}
-        self.fixed = {path: weights[path][0] for path in self.spec.fixed}
-
+        _claim(self.optimizer, model)
+        weights = weights_by_path(model).values()
+        extend(self.optimizer, [weight for weight, trained in weights if trained], [weight for weight, _ in weights])
+        self.spec = ProgramSpec(model, compiled)
+        self.trained, self.fixed = self.spec.trained, self.spec.fixed
         self.names = {path: weight.path for path, weight in self.trained.items()}
         """What the optimizer calls the weights, by what the programs call them, which know no layer's name."""
         self.paths = {name: path for path, name in self.names.items()}
-        self.no_sums = self.spec.initial_metrics()
-        self.key = key_of(seed_of(model))
-        self.kept: TrainState | None = None
+        self.others = set(self.optimizer._lamina.paths) - self.paths.keys()
+        """The weights that the optimizer knows from when they were trained; their moments wait."""
+        self.metrics = [compiled.mean_loss, *(metric for metric, _ in self.spec.metrics)]
+        self.starts: Sums = jax.device_get([metric.stateless_reset_state() for metric in self.metrics])
+        """The metrics before the first batch, as NumPy arrays, which no program overwrites."""
+        self.key = jax.device_get(key_of(seed_of(model)))
+        self.ready: dict[Any, Future[programs.Program]] = {}
 
-    def gather(self) -> TrainState:
-        """The arrays that the layers and the optimizer hold now, with metrics at their start."""
-        params, state = self._arrays()
-        step, bad = (jnp.asarray(np.int32(number)) for number in (self.model._lamina.steps_trained, -1))
-        moments = renamed(self.optimizer._lamina_arrays, self.paths)
-        return TrainState(params, state, moments, self.no_sums, self.key, step, bad)
+    def open(self, sums: Sums | None = None) -> TrainState:
+        """The arrays that the layers, the optimizer and, unless `sums` are given, the metrics hold now.
 
-    def open(self) -> TrainState:
-        """A state to run from: copies of what the layers hold, since the programs overwrite what they are given."""
-        self.kept = self.gather()
-        copied = programs.compiled("copy", lambda state: jax.tree.map(jnp.copy, state), (self.kept,))
-        state: TrainState = copied.result()(self.kept)
-        return state
+        The programs overwrite what they are given: copies stand for those that the user may hold as well.
+        """
+        params, state = self._arrays(_own)
+        take_back(self.optimizer)
+        moments = renamed(self.optimizer._lamina_arrays, self.paths, self.others)
+        sums = sums or [[_own(weight) for weight in metric.variables] for metric in self.metrics]
+        step, bad = np.int32(self.model._lamina.steps_trained), np.int32(-1)
+        return TrainState(params, state, [moments], sums, self.key, step, bad)
+
+    def backup(self, state: TrainState) -> TrainState | None:
+        """A copy of a state, for a loss that is not finite; None where it is so large that it could fill the memory."""
+        if sum(array.nbytes for array in jax.tree.leaves(state)) > BACKUP_BYTES:
+            return None
+        copied: TrainState = programs.compiled("copy", _copies, (state,)).result()(state)
+        return copied
 
     def close(self, state: TrainState) -> None:
-        """Hand the arrays back to the layers and the optimizer."""
-        for path, weight in self.trained.items():
-            weight.value = state.params[path]
-        for path, weight in self.fixed.items():
-            weight.value = state.state[path]
-        self.optimizer._lamina_arrays = renamed(state.optimizer, self.names)
+        """Hand the arrays back to the layers, the optimizer and the metrics; `state` cannot be used again."""
+        _hand_back(self.trained, state.params)
+        _hand_back(self.fixed, state.state)
+        moments = renamed(state.optimizers[0], self.names)
+        self.optimizer._lamina_arrays = merged(self.optimizer._lamina_arrays, moments) if self.others else moments
+        self.keep(state.metrics)
         self.model._lamina.steps_trained = int(state.step)
 
-    def reread(self, state: TrainState) -> TrainState:
-        """The state with what callbacks may have changed since `close`: weights, learning rate."""
-        now = self.gather()
-        return state._replace(params=now.params, state=now.state, optimizer=now.optimizer)
+    def keep(self, sums: Sums) -> None:
+        """Let the metrics hold what was measured."""
+        for metric, values in zip(self.metrics, sums, strict=True):
+            for weight, value in zip(metric.variables, values, strict=True):
+                weight.array, weight.shown = value, False
 
     def finalize(self) -> None:
         """The end of training: where the optimizer keeps averaged weights, they replace the last ones."""
@@ -83,53 +91,81 @@ class Trainer:
         for name, value in self.optimizer._lamina_finalize(params, self.optimizer._lamina_arrays or {}).items():
             self.trained[self.paths[name]].value = value
 
-    def restore(self) -> None:
-        """Put everything back to where the last `open` was."""
-        assert self.kept is not None
-        self.close(self.kept)
-
     def train(self, state: TrainState, chunk: Chunk) -> tuple[TrainState, dict[str, Any], int | None]:
-        """Run a chunk: the state after it, the logs, and the step of this epoch at which the loss was not finite."""
+        """Run a chunk: the state after it, the logs, and the step of the chunk at which the loss was not finite."""
         program = self._train_program(state, chunk).result()
+        before = int(state.step)
         state, logs = program(state, chunk.data, chunk.order, chunk.start, chunk.steps)
-        bad = int(state.bad)
-        return state, self._named(logs), bad - int(self.kept.step) if bad >= 0 and self.kept else None
+        logs, bad = jax.device_get((logs, state.bad))
+        return state, self._named(logs), int(bad) - before if bad >= 0 else None
 
-    def test(self, sums: Any, chunk: Chunk) -> tuple[Any, dict[str, Any]]:
+    def test(self, sums: Sums, chunk: Chunk) -> tuple[Sums, dict[str, Any]]:
         program = self._test_program(sums, chunk).result()
         sums, carried, logs = program(*self._arrays(), sums, chunk.data, chunk.start, chunk.steps)
-        for path, value in carried.items():
-            self.fixed[path].value = value
-        return sums, self._named(logs)
+        _hand_back(self.fixed, carried)
+        return sums, self._named(jax.device_get(logs))
 
     def prepare(self, feed: Feed, validation: Feed | None) -> None:
         """Compile in the background what is needed later: the short last batch, and the validation."""
         for chunk in feed.examples()[1:]:
-            self._train_program(self.gather(), chunk, ahead=True)
+            self._train_program(self.open(self.starts), chunk, ahead=True)
         for chunk in validation.examples() if validation else ():
-            self._test_program(self.no_sums, chunk, ahead=True)
+            self._test_program(self.starts, chunk, ahead=True)
 
-    def _named(self, logs: dict[str, Array]) -> dict[str, Any]:
-        """Logs on the host as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
-        host = jax.device_get(logs)
-        names = ["loss", *(metric.name for metric, _ in self.spec.metrics)]
-        return {name: float(host[name]) if np.ndim(host[name]) == 0 else np.asarray(host[name]) for name in names}
+    def _named(self, logs: dict[str, Any]) -> dict[str, Any]:
+        """Logs as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
+        names = [metric.name for metric in self.metrics]
+        return {name: float(logs[name]) if np.ndim(logs[name]) == 0 else np.asarray(logs[name]) for name in names}
 
-    def _arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
+    def _arrays(self, take: Any = lambda weight: weight.array) -> tuple[dict[str, Array], dict[str, Array]]:
         return (
-            {path: weight.value for path, weight in self.trained.items()},
-            {path: weight.value for path, weight in self.fixed.items()},
+            {path: take(weight) for path, weight in self.trained.items()},
+            {path: take(weight) for path, weight in self.fixed.items()},
         )
 
-    def _train_program(self, state: TrainState, chunk: Chunk, ahead: bool = False) -> Any:
+    def _train_program(self, state: TrainState, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
         return self._program("train", train.train, chunk, (state, chunk.data, chunk.order), (0,), ahead)
 
-    def _test_program(self, sums: Any, chunk: Chunk, ahead: bool = False) -> Any:
+    def _test_program(self, sums: Sums, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
         return self._program("test", train.evaluate, chunk, (*self._arrays(), sums, chunk.data), (), ahead)
 
-    def _program(self, kind: str, make: Any, chunk: Chunk, arrays: Any, donate: tuple[int, ...], ahead: bool) -> Any:
-        key = (kind, self.spec.key, chunk.size)
-        arguments = (*arrays, chunk.start, chunk.steps)
-        return programs.compiled(
-            key, make(self.spec, chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager
+    def _program(
+        self, kind: str, make: Any, chunk: Chunk, arrays: Any, donate: tuple[int, ...], ahead: bool
+    ) -> Future[programs.Program]:
+        shapes = [(name, array.shape, array.dtype) for name, array in chunk.data.items()]
+        place = (kind, chunk.size, *shapes)
+        if place not in self.ready:
+            key = self.spec.key and (kind, self.spec.key, chunk.size)
+            arguments = (*arrays, chunk.start, chunk.steps)
+            self.ready[place] = programs.compiled(
+                key, make(self.spec, chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager
+            )
+        return self.ready[place]
+
+
+def _claim(optimizer: Any, model: Model) -> None:
+    """Let the optimizer's arrays belong to this model, and to no other."""
+    owner = optimizer._lamina.owner  # a copy has none
+    if optimizer.built and owner is not None and owner() is not model:
+        raise ArgumentError(
+            f"this {type(optimizer).__name__} holds the moments of another model's weights. "
+            "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
         )
+    optimizer._lamina.owner = weakref.ref(model)
+
+
+def _copies(state: TrainState) -> TrainState:
+    return jax.tree.map(jnp.copy, state)  # type: ignore[no-any-return]
+
+
+def _own(weight: Weight) -> Array:
+    """The weight's array, which nobody else holds."""
+    if weight.shown:
+        weight.array, weight.shown = jnp.array(weight.array, copy=True), False
+    return weight.array  # type: ignore[no-any-return]
+
+
+def _hand_back(weights: dict[str, Weight], arrays: dict[str, Array]) -> None:
+    for path, array in arrays.items():
+        weight = weights[path]
+        weight.array, weight.shown = array, False

@@ -29,7 +29,7 @@ class Callback:
 
     handles_nan: bool = False
     """Whether the callback deals with a loss that is NaN or infinite. If no callback does, `fit` stops there with an
-    error and puts the weights back to where the epoch began."""
+    error; a model of moderate size then has the weights from before the epoch."""
 
     _model: Any = None
 

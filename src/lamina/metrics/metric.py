@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -143,19 +143,20 @@ class Metric(Module):
 
     def stateless_update_state(self, metric_variables: Sequence[ArrayLike], *args: Any, **kwargs: Any) -> list[Array]:
         """The state after one more batch; states are lists in the order of `variables`."""
-        run = _Run(self, metric_variables)
-        run.metric.update_state(*args, **kwargs)
+        with _Run(self, metric_variables) as run:
+            run.metric.update_state(*args, **kwargs)
         return run.state()
 
     def stateless_result(self, metric_variables: Sequence[ArrayLike]) -> Any:
         """The result for a given state."""
-        result = _Run(self, metric_variables).metric.result()
+        with _Run(self, metric_variables) as run:
+            result = run.metric.result()
         return jax.tree.map(jnp.asarray, result, is_leaf=lambda leaf: isinstance(leaf, Weight))
 
     def stateless_reset_state(self) -> list[Array]:
         """The state before the first batch."""
-        run = _Run(self, [weight.value for weight in self.variables])
-        run.metric.reset_state()
+        with _Run(self, [weight.array for weight in self.variables]) as run:
+            run.metric.reset_state()
         return [jnp.array(value) for value in run.state()]  # copies, because a compiled step may donate them
 
 
@@ -166,6 +167,13 @@ class _Run:
         self.weights = metric.variables
         self.running = Pass(dict(zip(self.weights, state, strict=True)))
         self.metric: Metric = self.running.copy_of(metric)
+
+    def __enter__(self) -> Self:
+        self.running.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.running.__exit__()
 
     def state(self) -> list[Array]:
         after = dict(self.running.changed())
@@ -180,9 +188,9 @@ def updated_state(
     sample_weight: ArrayLike | None = None,
 ) -> list[Array]:
     """The state of a metric after one more batch; an `update_state` that adds or replaces weights is an error."""
-    run = _Run(metric, state)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-    run.metric.update_state(*([y_true] if y_pred is None else [y_true, y_pred]), **weights)
+    with _Run(metric, state) as run:
+        run.metric.update_state(*([y_true] if y_pred is None else [y_true, y_pred]), **weights)
     for attribute, value in vars(metric).items():
         if isinstance(value, Weight) and not isinstance(vars(run.metric)[attribute], Weight):
             raise ArgumentError(

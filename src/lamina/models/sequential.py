@@ -9,6 +9,7 @@ import jax
 
 from lamina import _display as display
 from lamina._base.frames import user_facing
+from lamina._base.weight import Weight, under_way
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
 from lamina._training import loop
@@ -54,7 +55,7 @@ class Sequential(Stack):
     @user_facing
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The output for `x`, as a JAX array; `training=True` is for layers such as Dropout."""
-        if self._lamina.running is None and not training and mask is None and not isinstance(x, jax.core.Tracer):
+        if under_way.get() is None and not training and mask is None and not isinstance(x, jax.core.Tracer):
             return prediction.forward(self, x)
         return super().__call__(x, training, mask)
 
@@ -94,6 +95,7 @@ class Sequential(Stack):
             steps_per_execution: how many steps run between two calls of a batch callback.
             auto_scale_loss: scale the loss where the policy is mixed_float16.
         """
+        self._lamina.kept = {}  # what the user's code reads counts with the values that it has now
         self._lamina.compiled = Compiled(
             optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution, jit_compile,
             auto_scale_loss, policy=self.dtype_policy.name,
@@ -235,10 +237,26 @@ class Sequential(Stack):
 
     @property
     def metrics(self) -> list[Any]:
-        """The metrics as objects, once the first data has settled them."""
-        return [metric for metric, _ in (self._lamina.compiled.metrics or [])] if self._lamina.compiled else []
+        """The mean of the loss, and the metrics once the first data has settled them."""
+        compiled = self._lamina.compiled
+        return [] if compiled is None else [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or [])]
 
     @property
     def metrics_names(self) -> list[str]:
         """The names under which `fit` logs: `loss` and the metrics."""
-        return ["loss", *(metric.name for metric in self.metrics)]
+        return [metric.name for metric in self.metrics]
+
+    @property
+    def metrics_variables(self) -> list[Weight]:
+        """The weights of the metrics."""
+        return [weight for metric in self.metrics for weight in metric.variables]
+
+    @user_facing
+    def reset_metrics(self) -> None:
+        """Set the metrics back to their start."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The metrics by name."""
+        return {metric.name: metric.result() for metric in self.metrics}

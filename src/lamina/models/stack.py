@@ -6,13 +6,14 @@ from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
-from lamina._base.frames import user_facing, warn
+from lamina._base.frames import user_facing
 from lamina._base.registry import known
 from lamina._base.settings import State, serialize, setting
 from lamina._base.shapes import Shape
 from lamina._base.spelling import did_you_mean
 from lamina._layer.host import LayerChain, raw
-from lamina._layer.layer import Layer, uses_mask
+from lamina._layer.layer import Layer
+from lamina._layer.masks import with_mask
 from lamina._layer.registry import registry
 from lamina._training.model import ModelState
 from lamina.errors import ArgumentError, FixedError, ShapeError, StackError
@@ -139,17 +140,14 @@ class Stack(LayerChain):
         body = self._lamina_body
         if body and not jnp.issubdtype(x.dtype, jnp.inexact) and not body[0]._lamina_takes_integers:
             x = x.astype(self.variable_dtype)
+        with_mask(x, mask)
         for layer in body:
-            inputs, x = x, layer(x, training=training, mask=mask)
-            before, mask = mask, layer.compute_mask(inputs, mask)
-            if before is not None and mask is None and not uses_mask(layer):
-                warn(f"{layer.name!r} ({type(layer).__name__}) knows no masks: from here on padding counts as data.")
-        self._lamina.mask = mask
+            x = layer(x, training=training)
         return x
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """The mask that the last layer passes on, once `call` has run."""
-        return self._lamina.mask
+        """None, since `call` hands on the mask of the last layer's output."""
+        return None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}([{', '.join(map(repr, self._lamina_chain))}])"

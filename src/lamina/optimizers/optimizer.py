@@ -295,10 +295,14 @@ class Optimizer(Stateful):
         self._lamina.excluding = re.compile("|".join(var_names)) if var_names else None
 
 
-def rebuild(optimizer: Optimizer, weights: Sequence[Weight]) -> None:
-    """Make the state for the weights that are trained now, with the old arrays where they are of the same shape."""
+def extend(optimizer: Optimizer, trained: Sequence[Weight], weights: Sequence[Weight]) -> None:
+    """Make the state for the weights that are trained now, beside that of all `weights` that were trained before.
+
+    Old arrays stay where they are of the same shape.
+    """
+    known, now = set(optimizer._lamina.paths), {weight.path for weight in trained}
     old, optimizer._lamina_arrays = optimizer._lamina_arrays, None
-    optimizer.build(list(weights))
+    optimizer.build([weight for weight in weights if weight.path in now | known])
     if old is not None:
         optimizer._lamina_arrays = _kept(optimizer._lamina_arrays, old)
 
@@ -354,8 +358,9 @@ def _moved(
         if optimizer.weight_decay and decay.get(path, True):
             p = p - p * (optimizer.weight_decay * rate)
         variable = Weight(p, name=name.rpartition("/")[2], path=name)
+        variable.of_pass = True
         now.update_step(g, variable, rate)
-        params[path] = variable.value.astype(stored.dtype)
+        params[path] = variable.array.astype(stored.dtype)
     after = renamed(now._lamina.arrays, {name: path for path, name in names.items()})
     return params, {part: after[part] for part in ("slots", "own") if part in after}
 

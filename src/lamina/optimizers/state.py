@@ -8,7 +8,7 @@ import inspect
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -22,7 +22,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.settings import Configured, Converted, serialize, setting
 from lamina._base.spelling import to_snake_case
 from lamina._base.tree import tree_map
-from lamina._base.weight import Array, Weight, unflatten
+from lamina._base.weight import Array, Weight, read, unflatten
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, FixedError
 from lamina.optimizers import schedules
@@ -85,6 +85,8 @@ class OptimizerState(settings.State):
     """Paths of weights that do not decay."""
     excluding: re.Pattern[str] | None = None
     """Weights whose path contains a match do not decay."""
+    shown: set[tuple[str, ...]] = field(default_factory=set)
+    """Where in `arrays` those stand which the user may hold as well; see `Weight.shown`."""
     compiled: Function | None = None
     """The compiled update, for a training loop of the user's own."""
 
@@ -111,6 +113,8 @@ class OptimizerState(settings.State):
 class StateWeight(Weight):
     """One array of an optimizer's state, found there each time that it is read or assigned."""
 
+    of_pass = True  # in a pass the optimizer's copy holds the arrays of the pass itself
+
     def __init__(self, optimizer: Stateful, *keys: str) -> None:
         part, *of = keys
         name = "gradient_accumulator" if part == "accumulator" else part
@@ -121,16 +125,24 @@ class StateWeight(Weight):
         self.optimizer, self.keys = optimizer, keys
 
     @property
-    def value(self) -> Any:
+    def array(self) -> Any:
         return functools.reduce(operator.getitem, self.keys, self.optimizer._lamina.arrays)
 
-    @value.setter
-    def value(self, array: Any) -> None:
+    @array.setter
+    def array(self, array: Any) -> None:
         *parts, last = self.keys
         functools.reduce(operator.getitem, parts, self.optimizer._lamina.arrays)[last] = array
 
+    @property
+    def shown(self) -> bool:
+        return self.keys in self.optimizer._lamina.shown
+
+    @shown.setter
+    def shown(self, shown: bool) -> None:
+        self.optimizer._lamina.shown.add(self.keys)
+
     def __eq__(self, other: object) -> Any:
-        return self.value == (other.value if isinstance(other, Weight) else other)
+        return self.array == (read(other) if isinstance(other, Weight) else other)
 
     __hash__ = Weight.__hash__
 
@@ -303,6 +315,23 @@ def rate_in(optimizer: Stateful, state: State) -> Array:
     return jnp.asarray(state["learning_rate"] if schedule is None else schedule(state["iteration"]), wide())
 
 
-def renamed(tree: Any, names: dict[str, str]) -> Any:
-    """The same arrays in dicts of their own, under other names wherever a dict is by weight."""
-    return {names.get(k, k): renamed(v, names) for k, v in tree.items()} if isinstance(tree, dict) else tree
+def renamed(tree: Any, names: dict[str, str], without: Collection[str] = ()) -> Any:
+    """The same arrays in dicts of their own, under other names wherever a dict is by weight, and `without` some."""
+    if not isinstance(tree, dict):
+        return tree
+    return {names.get(key, key): renamed(value, names, without) for key, value in tree.items() if key not in without}
+
+
+def merged(tree: Any, changed: Any) -> Any:
+    """The arrays of `tree`, and those that are also in `changed` from there."""
+    if not isinstance(changed, dict):
+        return changed
+    return {**tree, **{key: merged(tree[key], value) for key, value in changed.items()}}
+
+
+def take_back(optimizer: Stateful) -> None:
+    """Put copies in place of the arrays that the user may hold as well."""
+    shown, optimizer._lamina.shown = optimizer._lamina.shown, set()
+    for keys in shown:
+        weight = StateWeight(optimizer, *keys)
+        weight.array = jnp.array(weight.array, copy=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lamina._base.settings import State, serialize, setting
+from lamina._base.settings import serialize, setting
 from lamina._base.weight import Array
 from lamina._layer.host import LayerChain
-from lamina._layer.layer import Layer, LayerState
+from lamina._layer.layer import Layer
+from lamina._layer.masks import with_mask
 from lamina._layer.registry import held
 from lamina.errors import ArgumentError
 
@@ -19,14 +19,6 @@ def several(value: Any) -> list[Layer]:
     if not isinstance(value, (tuple, list)):
         raise ArgumentError(f"expected a list of layers, as [{value!r}].")
     return [held(each) for each in value]
-
-
-@dataclass(eq=False, repr=False)
-class PipelineState(LayerState):
-    """What a `Pipeline` knows while it is used."""
-
-    mask: Any = None
-    """The mask that the last layer returned in this pass."""
 
 
 class Pipeline(LayerChain):
@@ -53,9 +45,6 @@ class Pipeline(LayerChain):
             input_length: int | None = None,
         ) -> None: ...  # fmt: skip
 
-    _lamina: PipelineState = setting(init=False)
-    _lamina_state: ClassVar[type[State]] = PipelineState
-
     _lamina_trains_by_default: ClassVar[bool] = True
     supports_masking: ClassVar[bool] = True
     _lamina_takes_integers: ClassVar[bool] = True
@@ -73,15 +62,14 @@ class Pipeline(LayerChain):
         return list(self.layers)
 
     def call(self, x: Array, training: bool = False, mask: Any = None) -> Array:
+        with_mask(x, mask)
         for layer in self._lamina_body:
-            inputs, x = x, layer(x, training=training, mask=mask)
-            mask = layer.compute_mask(inputs, mask)
-        self._lamina.mask = mask
+            x = layer(x, training=training)
         return x
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """The mask that the last layer returned, once `call` has run."""
-        return self._lamina.mask
+        """None, since `call` hands on the mask of the last layer's output."""
+        return None
 
     def get_config(self) -> dict[str, Any]:
         return {"layers": serialize(self.layers), "name": self.name}

@@ -1,0 +1,43 @@
+"""The scope around a compiled program: what user code reads in it that is no weight of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from lamina._base.weight import Array, Weight, under_way
+from lamina.errors import FixedError
+
+
+class Outside:
+    """Weights of other models become arguments of the program; `found` lists them in the order of their first read."""
+
+    def __init__(self, found: list[Weight], arrays: Sequence[Array]) -> None:
+        self.found, self.arrays = found, dict(zip(found, arrays, strict=True))
+
+    def read(self, weight: Weight) -> Any:
+        if weight not in self.arrays and not isinstance(weight.array, jax.core.Tracer):
+            self.found.append(weight)
+            self.arrays[weight] = weight.array
+        return self.arrays.get(weight, weight.array)
+
+    def write(self, weight: Weight, value: Any) -> None:
+        raise FixedError(
+            f"{weight.path} is assigned to in a compiled step, and belongs to no layer of the model. Keep the layer or "
+            "metric that holds it as an attribute of one of the model's layers, or assign to it in a callback."
+        )
+
+
+def within(found: list[Weight], function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, after a first argument that holds the arrays of the weights in `found`."""
+
+    def run(arrays: Sequence[Array], *arguments: Any) -> Any:
+        before = under_way.set(Outside(found, arrays))
+        try:
+            return function(*arguments)
+        finally:
+            under_way.reset(before)
+
+    return run
