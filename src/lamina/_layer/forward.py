@@ -32,9 +32,12 @@ class Pass:
     """
 
     def __init__(
-        self, values: dict[Weight, Any], *, training: bool = False, key: Any = None, building: bool = False
-    ) -> None:
+        self, values: dict[Weight, Any], *, training: bool = False, key: Any = None, building: bool = False,
+        of_step: bool = False,
+    ) -> None:  # fmt: skip
         self.values, self.training, self.key, self.building = values, training, key, building
+        self.of_step = of_step
+        """Whether it is a step of training or of a test: its losses are those of the layer that it called last."""
         self.around = under_way.get()
         self.losses: list[Array] = []
         self.paths: dict[int, str] = {}
@@ -242,7 +245,7 @@ def run_alone(layer: Any, x: Any, others: tuple[Any, ...], named: dict[str, Any]
             training = (isinstance(around, Pass) and around.training) or layer._lamina_trains_by_default
         with Pass(_values(layer), training=bool(training), key=key_alone(layer, around)) as now:
             y = run(now.copy_of(layer), x, others, named)
-        _keep(now, around)
+        _keep(layer, now, around)
         return y
 
 
@@ -260,15 +263,28 @@ def key_alone(layer: Any, around: Any) -> Any:
     return fold(key_of(seed_of(layer)), np.uint32(2**32 - layer._lamina.calls))
 
 
-def _keep(now: Pass, around: Any) -> None:
+def _keep(layer: Any, now: Pass, around: Any) -> None:
     """What a pass changed, for the pass around it or for the weights themselves."""
     for weight, value in now.changed():
         if around is not None:
             around.write(weight, value)
         elif not isinstance(value, jax.core.Tracer):  # else the user's own jax.jit runs the layer
             weight.array, weight.shown = value, True
-    if isinstance(around, Pass):
+    hand_on_losses(layer, now, around)
+
+
+def hand_on_losses(layer: Any, now: Pass, around: Any) -> None:
+    """What a call of `layer` added to the loss, for the pass around it; for a step with the regularizers."""
+    if isinstance(around, Pass) and around.of_step:
+        around.losses = [*now.losses, *regularization(layer, now.read)]
+    elif isinstance(around, Pass):
         around.losses.extend(now.losses)
+
+
+def regularization(layer: Any, read: Callable[[Weight], Any]) -> list[Array]:
+    """What the regularizers of the weights that are trained add to the loss."""
+    weights = [weight for weight, trained in weights_by_path(layer).values() if trained]
+    return [weight.regularizer(read(weight)) for weight in weights if weight.regularizer is not None]
 
 
 def _build_alone(layer: Any, x: Any) -> None:

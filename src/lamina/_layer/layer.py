@@ -23,9 +23,19 @@ from lamina._base.frames import caller, user_facing
 from lamina._base.settings import State, serialize, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import free_name, to_snake_case
-from lamina._base.weight import Array, Weight, under_way
+from lamina._base.weight import Array, Weight, read, under_way
 from lamina._kernels.bits import fold
-from lamina._layer.forward import Pass, key_alone, output_shape, random_key, run, run_alone, seed_of
+from lamina._layer.forward import (
+    Pass,
+    hand_on_losses,
+    key_alone,
+    output_shape,
+    random_key,
+    regularization,
+    run,
+    run_alone,
+    seed_of,
+)
 from lamina._layer.structure import ModuleState, parts, restored_on_error
 from lamina._layer.weights import WithWeights
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
@@ -232,6 +242,12 @@ class Layer(WithWeights):
             losses = loss if isinstance(loss, list) else [loss]
             self._lamina.running.losses.extend(jnp.asarray(each) for each in losses)
 
+    @property
+    def losses(self) -> list[Array]:
+        """What regularizers and layers add to the loss; in a step, those of the latest call."""
+        now = under_way.get()
+        return list(now.losses) if isinstance(now, Pass) else regularization(self, read)
+
     def random_key(self) -> Array:
         """A key for this layer in this step, another at each call: pure in (seed, layer, step).  -> (2,) uint32"""
         return random_key(self)
@@ -263,8 +279,7 @@ class Layer(WithWeights):
         key = key_alone(self, around) if isinstance(around, Pass) else fold(key_of(seed_of(self)), 1)
         with Pass(values, training=training, key=key) as now:
             y = now.copy_of(self)(x, mask=mask)
-        if isinstance(around, Pass):
-            around.losses = now.losses
+            hand_on_losses(self, now, around)
         after = values | dict(now.changed())
         return (y, [after[weight] for weight in kept], *([now.losses] if return_losses else []))
 

@@ -14,7 +14,8 @@ from lamina._data.stream import Stream
 from lamina._data.weights import class_weights, split
 from lamina._layer.forward import output_shape
 from lamina._layer.structure import restored_on_error
-from lamina._training.feeds import ArrayFeed, Chunk, Feed, StreamFeed, batch_size_for, on_device
+from lamina._training import own_steps
+from lamina._training.feeds import ArrayFeed, Chunk, Feed, StreamFeed, batch_size_for
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina.dtypes import floatx
@@ -62,10 +63,11 @@ def measuring_feed(model: Model, data: DataRequest) -> Feed:
 
 
 def whole_batch(model: Model, data: DataRequest) -> Chunk:
-    """All rows as one batch, for `train_on_batch` and `test_on_batch`."""
+    """All rows as one batch, for `train_on_batch` and `test_on_batch`; the program takes NumPy's arrays sooner."""
     table = _weighted_table(model, data)
-    order = np.arange(table.rows, dtype=np.int32)
-    return Chunk(on_device(table, table.rows), order, table.rows, np.int32(0), np.int32(1))
+    named = {"x": table.x, "y": table.y, "weight": table.sample_weight}
+    arrays = {name: array for name, array in named.items() if array is not None}
+    return Chunk(arrays, np.arange(table.rows, dtype=np.int32), table.rows, np.int32(0), np.int32(1))
 
 
 def _stream(model: Model, data: DataRequest) -> Stream:
@@ -108,12 +110,13 @@ def check(model: Model, table: Table, class_weight: Any = None) -> None:
                 "without return_state=True and with a merge_mode; predict takes both."
             )
         _check_targets(model, table, output, class_weight)
-    compiled.metrics_for(None if table.y is None else table.y.shape, output)
+    if table.y is not None or not own_steps.is_own(model, "train"):
+        compiled.metrics_for(None if table.y is None else table.y.shape, output)
 
 
 def _check_targets(model: Model, table: Table, output: Shape, class_weight: Any = None) -> None:
     compiled = compiled_of(model)
-    if compiled.loss is not None:
+    if compiled.loss is not None and not model._lamina_own_steps:  # own steps say themselves what a target is
         labels.fit_loss(
             compiled.loss,
             table.y,

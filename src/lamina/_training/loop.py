@@ -146,7 +146,7 @@ def test_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
 
 
 def _listed(logs: Logs) -> Any:
-    return list(logs.values()) if len(logs) > 1 else logs["loss"]
+    return list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))
 
 
 def trainer_for(model: Model) -> Trainer:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from lamina._base.shapes import Shape
+from lamina._base.weight import Weight
 from lamina._layer.layer import Layer, LayerState
 
 if TYPE_CHECKING:
@@ -54,6 +55,22 @@ class Model(Protocol):
     def _lamina_build(self, shape: Shape) -> None: ...
 
     def _lamina_require_layers(self) -> None: ...
+
+    # What a step of the user's own reads and calls.
+
+    _lamina_own_steps: ClassVar[frozenset[str]]
+
+    @property
+    def trainable_variables(self) -> list[Weight]: ...
+
+    @property
+    def non_trainable_variables(self) -> list[Weight]: ...
+
+    @property
+    def metrics(self) -> list[Any]: ...
+
+    @property
+    def metrics_variables(self) -> list[Weight]: ...
 
 
 def compiled_of(model: Model) -> Compiled:

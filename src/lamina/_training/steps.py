@@ -19,6 +19,7 @@ from lamina._kernels.bits import fold
 from lamina._layer.forward import Pass
 from lamina._layer.masks import mask_of
 from lamina._layer.structure import require_adapted, weights_by_path
+from lamina._training import own_steps
 from lamina._training.compilation import Compiled
 from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model
@@ -37,7 +38,7 @@ class TrainState(NamedTuple):
     state: Arrays
     optimizers: list[Any]
     metrics: list[list[Array]]
-    """The variables of the loss's mean, and of each metric."""
+    """The variables of each metric, the mean of the loss first."""
     key: Any
     """The model's seed, (2,) uint32."""
     step: Array | np.int32
@@ -62,6 +63,7 @@ class ProgramSpec:
         self.decay: dict[str, bool] = {}
         if compiled is not None:
             self.loss, self.loss_weight, self.metrics = compiled.loss, compiled.loss_weight, compiled.metrics or []
+            self.measures = own_steps.metrics_of(model)
             names = {path: weight.path for path, weight in self.trained.items()}
             self.optimizer = compiled.optimizer._lamina_without_arrays(names)
             self.decay = {
@@ -107,7 +109,7 @@ class ProgramSpec:
         (total, count), *others = sums
         after = [[total + loss * rows, count + rows]]
         for (metric, weighted), state in zip(self.metrics, others, strict=True):
-            weight = _counted(batch.get("weight") if weighted else None, mask_of(y_pred))
+            weight = counted(batch.get("weight") if weighted else None, mask_of(y_pred))
             after.append(updated_state(metric, state, batch["y"], y_pred, weight))
         return after
 
@@ -120,7 +122,7 @@ class ProgramSpec:
         return {"loss": total / jnp.maximum(count, 1), **results}
 
 
-def _counted(weight: Any, mask: Any) -> Any:
+def counted(weight: Any, mask: Any) -> Any:
     """Sample weights that are 0 where the mask is False."""
     if mask is None or weight is None:
         return weight if mask is None else mask.astype(jnp.float32)
@@ -147,7 +149,14 @@ def train(spec: ProgramSpec, size: int) -> Steps:
     `order[start : start + size]`, and so on.
     """
 
-    def step(now: TrainState, batch: Data) -> TrainState:
+    own = own_steps.is_own(spec.model, "train")
+
+    def step(now: TrainState, batch: Data) -> tuple[TrainState, Arrays]:
+        if own:
+            after, logs = own_steps.train(spec, now, batch)
+            after = after._replace(step=now.step + jnp.int32(1))
+            return _unless_bad(logs.get("loss", jnp.float32(0)), now, after), logs
+
         def objective(params: Arrays) -> tuple[Array, Any]:
             key = fold(now.key, now.step)
             with Pass(spec.values(params, now.state), training=True, key=key) as current:
@@ -163,22 +172,31 @@ def train(spec: ProgramSpec, size: int) -> Steps:
         with Pass(spec.values(params, state)):
             metrics = spec.measured(now.metrics, loss, batch, y_pred)
         after = TrainState(params, state, [optimizer], metrics, now.key, now.step + jnp.int32(1), now.bad)
-        return _unless_bad(loss, now, after)
+        return _unless_bad(loss, now, after), {}
 
     def run(now: TrainState, data: Data, order: Array, start: Array, count: Array) -> tuple[TrainState, Arrays]:
-        def one(carry: tuple[Array, TrainState]) -> tuple[Array, TrainState]:
-            done, state = carry
+        def batch(done: Array) -> Data:
             rows = lax.dynamic_slice_in_dim(order, start + done * jnp.int32(size), size)
-            batch = {name: a.at[rows].get(mode="promise_in_bounds") for name, a in data.items()}
-            return done + jnp.int32(1), step(state, batch)
+            return {name: a.at[rows].get(mode="promise_in_bounds") for name, a in data.items()}
 
-        def more(carry: tuple[Array, TrainState]) -> Array:
+        def one(carry: tuple[Array, TrainState, Arrays]) -> tuple[Array, TrainState, Arrays]:
+            done, state, _ = carry
+            return done + jnp.int32(1), *step(state, batch(done))
+
+        def more(carry: tuple[Array, TrainState, Arrays]) -> Array:
             return (carry[0] < count) & (carry[1].bad < 0)  # a step after a NaN would only spread it
 
-        _, now = lax.while_loop(more, one, (jnp.int32(0), now))
-        return now, spec.logs(now.metrics)
+        first = jnp.int32(0)
+        logs = _zeros(lambda: step(now, batch(first))[1]) if own else {}
+        _, now, logs = lax.while_loop(more, one, (first, now, logs))
+        return now, logs if own else spec.logs(now.metrics)
 
     return run
+
+
+def _zeros(function: Callable[[], Arrays]) -> Arrays:
+    """Zeros of the shapes that a function returns."""
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function))  # type: ignore[no-any-return]
 
 
 def evaluate(spec: ProgramSpec, size: int) -> Steps:
@@ -187,22 +205,32 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
     (params, state, sums, data, start, count) -> (sums, states of stateful recurrent layers, logs)
     """
 
+    own = own_steps.is_own(spec.model, "test")
+
+    def step(params: Arrays, state: Arrays, sums: Any, batch: Data) -> tuple[Any, Arrays, Arrays]:
+        if own:
+            return own_steps.test(spec, params, state, sums, batch)
+        with Pass(spec.values(params, state)) as current:
+            y_pred, _, after = spec.forward(current, params, state, batch["x"])
+            loss = spec.total_loss(current, params, batch, y_pred)
+            return spec.measured(sums, loss, batch, y_pred), after, {}
+
     def run(
         params: Arrays, state: Arrays, sums: Any, data: Data, start: Array, count: Array
     ) -> tuple[Any, Arrays, Arrays]:
-        def one(done: Array, now: tuple[Any, Arrays]) -> tuple[Any, Arrays]:
-            sums, carried = now
+        def batch(done: Array) -> Data:
             first = start + done * jnp.int32(size)
-            batch = {name: lax.dynamic_slice_in_dim(a, first, size) for name, a in data.items()}
-            with Pass(spec.values(params, state | carried)) as current:
-                y_pred, _, after = spec.forward(current, params, state | carried, batch["x"])
-                loss = spec.total_loss(current, params, batch, y_pred)
-                sums = spec.measured(sums, loss, batch, y_pred)
-            return sums, {path: after[path] for path in carried}
+            return {name: lax.dynamic_slice_in_dim(a, first, size) for name, a in data.items()}
 
-        begin = sums, {path: state[path] for path in spec.carried}
-        sums, carried = lax.fori_loop(jnp.int32(0), count, one, begin)
-        return sums, carried, spec.logs(sums)
+        def one(done: Array, now: tuple[Any, Arrays, Arrays]) -> tuple[Any, Arrays, Arrays]:
+            sums, carried, _ = now
+            sums, after, logs = step(params, state | carried, sums, batch(done))
+            return sums, {path: after[path] for path in carried}, logs
+
+        first, carried = jnp.int32(0), {path: state[path] for path in spec.carried}
+        logs = _zeros(lambda: step(params, state, sums, batch(first))[2]) if own else {}
+        sums, carried, logs = lax.fori_loop(first, count, one, (sums, carried, logs))
+        return sums, carried, logs if own else spec.logs(sums)
 
     return run
 
@@ -211,8 +239,11 @@ def predict(spec: ProgramSpec) -> Steps:
     """The program from (params, state, x) to the output, its mask, and the states of stateful recurrent layers."""
 
     def run(params: Arrays, state: Arrays, x: Array) -> tuple[Any, Any, Arrays]:
-        with Pass(spec.values(params, state)) as now:
-            y, _, after = spec.forward(now, params, state, x)
+        if own_steps.is_own(spec.model, "predict"):
+            y, after = own_steps.predict(spec, params, state, x)
+        else:
+            with Pass(spec.values(params, state)) as now:
+                y, _, after = spec.forward(now, params, state, x)
         return y, mask_of(next(iter(jax.tree.leaves(y)))), {path: after[path] for path in spec.carried}
 
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from concurrent.futures import Future
 from typing import Any
@@ -10,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.frames import warn
 from lamina._base.weight import Array, Weight
 from lamina._layer.forward import seed_of
 from lamina._layer.structure import weights_by_path
-from lamina._training import programs
+from lamina._training import own_steps, programs
 from lamina._training import steps as train
 from lamina._training.compilation import Compiled
 from lamina._training.feeds import Chunk, Feed
@@ -45,10 +47,15 @@ class Trainer:
         self.paths = {name: path for path, name in self.names.items()}
         self.others = set(self.optimizer._lamina.paths) - self.paths.keys()
         """The weights that the optimizer knows from when they were trained; their moments wait."""
-        self.metrics = [compiled.mean_loss, *(metric for metric, _ in self.spec.metrics)]
+        if own_steps.is_own(model, "train"):
+            self.names, self.paths, self.others = {}, {}, set()  # the user's step reads them as they are
+        self.metrics = self.spec.measures
+        self.own = own_steps.is_own(model, "train")
+        self.optimizers = own_steps.optimizers_of(model) if self.own else [self.optimizer]
         self.starts: Sums = jax.device_get([metric.stateless_reset_state() for metric in self.metrics])
         """The metrics before the first batch, as NumPy arrays, which no program overwrites."""
         self.key = jax.device_get(key_of(seed_of(model)))
+        self.warned = False
         self.ready: dict[Any, Future[programs.Program]] = {}
 
     def open(self, sums: Sums | None = None) -> TrainState:
@@ -56,12 +63,18 @@ class Trainer:
 
         The programs overwrite what they are given: copies stand for those that the user may hold as well.
         """
+        if not (self.trained or self.own or self.warned):
+            self.warned = True
+            warn(
+                f"no weight of {self.model.name!r} is trainable, so training changes none: set layer.trainable = True."
+            )
         params, state = self._arrays(_own)
-        take_back(self.optimizer)
-        moments = renamed(self.optimizer._lamina_arrays, self.paths, self.others)
+        for optimizer in self.optimizers:
+            take_back(optimizer)
+        moments = [renamed(optimizer._lamina_arrays, self.paths, self.others) for optimizer in self.optimizers]
         sums = sums or [[_own(weight) for weight in metric.variables] for metric in self.metrics]
         step, bad = np.int32(self.model._lamina.steps_trained), np.int32(-1)
-        return TrainState(params, state, [moments], sums, self.key, step, bad)
+        return TrainState(params, state, moments, sums, self.key, step, bad)
 
     def backup(self, state: TrainState) -> TrainState | None:
         """A copy of a state, for a loss that is not finite; None where it is so large that it could fill the memory."""
@@ -74,8 +87,9 @@ class Trainer:
         """Hand the arrays back to the layers, the optimizer and the metrics; `state` cannot be used again."""
         _hand_back(self.trained, state.params)
         _hand_back(self.fixed, state.state)
-        moments = renamed(state.optimizers[0], self.names)
-        self.optimizer._lamina_arrays = merged(self.optimizer._lamina_arrays, moments) if self.others else moments
+        for optimizer, arrays in zip(self.optimizers, state.optimizers, strict=True):
+            moments = renamed(arrays, self.names)
+            optimizer._lamina_arrays = merged(optimizer._lamina_arrays, moments) if self.others else moments
         self.keep(state.metrics)
         self.model._lamina.steps_trained = int(state.step)
 
@@ -87,17 +101,27 @@ class Trainer:
 
     def finalize(self) -> None:
         """The end of training: where the optimizer keeps averaged weights, they replace the last ones."""
-        params = renamed(self._arrays()[0], self.names)
-        for name, value in self.optimizer._lamina_finalize(params, self.optimizer._lamina_arrays or {}).items():
-            self.trained[self.paths[name]].value = value
+        for optimizer in self.optimizers:
+            known = set(optimizer._lamina.weights)  # a set, because == compares the values of weights
+            weights = {weight.path: weight for weight in self.trained.values() if weight in known}
+            arrays = {path: weight.array for path, weight in weights.items()}
+            for path, array in optimizer._lamina_finalize(arrays, optimizer._lamina_arrays or {}).items():
+                if array is not arrays[path]:
+                    weights[path].value = array
 
     def train(self, state: TrainState, chunk: Chunk) -> tuple[TrainState, dict[str, Any], int | None]:
         """Run a chunk: the state after it, the logs, and the step of the chunk at which the loss was not finite."""
+        if self.own and own_steps.build_optimizers(self.optimizers, lambda: self._abstract_step(state, chunk)):
+            state = self.open(state.metrics)
         program = self._train_program(state, chunk).result()
         before = int(state.step)
         state, logs = program(state, chunk.data, chunk.order, chunk.start, chunk.steps)
         logs, bad = jax.device_get((logs, state.bad))
         return state, self._named(logs), int(bad) - before if bad >= 0 else None
+
+    def _abstract_step(self, state: TrainState, chunk: Chunk) -> None:
+        batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
+        jax.eval_shape(functools.partial(own_steps.train, self.spec), state, batch)
 
     def test(self, sums: Sums, chunk: Chunk) -> tuple[Sums, dict[str, Any]]:
         program = self._test_program(sums, chunk).result()
@@ -107,14 +131,15 @@ class Trainer:
 
     def prepare(self, feed: Feed, validation: Feed | None) -> None:
         """Compile in the background what is needed later: the short last batch, and the validation."""
-        for chunk in feed.examples()[1:]:
+        for chunk in feed.examples()[1:] if not self.own else ():  # the user's code runs in this thread alone
             self._train_program(self.open(self.starts), chunk, ahead=True)
         for chunk in validation.examples() if validation else ():
             self._test_program(self.starts, chunk, ahead=True)
 
     def _named(self, logs: dict[str, Any]) -> dict[str, Any]:
         """Logs as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
-        names = [metric.name for metric in self.metrics]
+        names = [metric.name for metric in self.metrics if metric.name in logs]
+        names += logs.keys() - set(names)
         return {name: float(logs[name]) if np.ndim(logs[name]) == 0 else np.asarray(logs[name]) for name in names}
 
     def _arrays(self, take: Any = lambda weight: weight.array) -> tuple[dict[str, Array], dict[str, Array]]:

@@ -15,9 +15,11 @@ from lamina._layer.registry import registry
 from lamina._training import loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
+from lamina._training.own_steps import STEPS
 from lamina._training.request import DataRequest, RunPlan
 from lamina.callbacks import History
 from lamina.errors import ArgumentError, StackError
+from lamina.models import default_steps
 from lamina.models.assembly import append
 from lamina.models.stack import Stack
 
@@ -42,6 +44,11 @@ class Sequential(Stack):
 
     _lamina_module: ClassVar[str | None] = "keras"
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        names = (name for names in STEPS.values() for name in names)
+        cls._lamina_own_steps = frozenset(name for name in names if getattr(cls, name) is not getattr(Sequential, name))
+
     @user_facing
     def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
         if not isinstance(trainable, bool):
@@ -57,7 +64,7 @@ class Sequential(Stack):
         """The output for `x`, as a JAX array; `training=True` is for layers such as Dropout."""
         if under_way.get() is None and not training and mask is None and not isinstance(x, jax.core.Tracer):
             return prediction.forward(self, x)
-        return super().__call__(x, training, mask)
+        return super().__call__(x, training=training, mask=mask)
 
     @user_facing
     def summary(
@@ -201,6 +208,62 @@ class Sequential(Stack):
     def predict_on_batch(self, x: Any) -> Any:
         """The output for all rows at once."""
         return prediction.predict_on_batch(self, x)
+
+    def train_step(self, *given: Any) -> Any:
+        """One step on one batch, for a subclass to override; `fit` compiles it.
+
+        It is written as `train_step(self, data)`, where `data` is (x, y), (x, y, sample_weight) or x alone, and
+        returns the logs. What it reads and assigns, of weights, metrics and optimizers, are the arrays of that step:
+
+            def train_step(self, data):
+                x, y = data
+
+                def objective(params):
+                    kept = [weight.value for weight in self.non_trainable_variables]
+                    y_pred, after = self.stateless_call(params, kept, x, training=True)
+                    return self.compute_loss(x, y, y_pred)
+
+                loss, grads = jax.value_and_grad(objective)([weight.value for weight in self.trainable_variables])
+                self.optimizer.apply(grads, self.trainable_variables)
+                return {"loss": loss}
+
+        Keras's form `train_step(self, state, data)` works as well: `state` holds four lists of arrays (trainable, not
+        trainable, the optimizer's, the metrics'), and it returns the logs and the state after the step.
+        """
+        return default_steps.in_either_form(self, default_steps.train_step, given, (0, 1, 2, 3))
+
+    def test_step(self, *given: Any) -> Any:
+        """The same for `evaluate`; Keras's form has three lists: trainable, not trainable, the metrics'."""
+        return default_steps.in_either_form(self, default_steps.test_step, given, (0, 1, 3))
+
+    def predict_step(self, *given: Any) -> Any:
+        """The output for a batch; Keras's form has two lists, and returns the output and the second one after it."""
+        return default_steps.in_either_form(self, default_steps.predict_step, given, (0, 1))
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        """The loss of `compile` with the regularizers and what layers added, for a subclass to override.
+
+        Args:
+            x: the inputs of a batch.
+            y: the targets.
+            y_pred: the output for `x`.
+            sample_weight: a weight for every row, or None.
+            training: whether a step of training asks.
+        """
+        return default_steps.compute_loss(self, y, y_pred, sample_weight)
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Update the metrics of `compile` with a batch and return the logs, for a subclass to override.
+
+        Args:
+            x: the inputs of a batch.
+            y: the targets.
+            y_pred: the output for `x`.
+            sample_weight: a weight for every row, or None.
+        """
+        return default_steps.compute_metrics(self, y, y_pred, sample_weight)
 
     @property
     def history(self) -> History | None:

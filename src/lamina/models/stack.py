@@ -28,6 +28,8 @@ class Stack(LayerChain):
     _lamina: ModelState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = ModelState
     _lamina_takes_integers: ClassVar[bool] = True
+    _lamina_own_steps: ClassVar[frozenset[str]] = frozenset()
+    """Which of `train_step`, `test_step`, `predict_step`, `compute_loss`, `compute_metrics` a subclass overrides."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         stack = super().__new__(cls)

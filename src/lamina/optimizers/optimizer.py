@@ -16,7 +16,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
 from lamina._base.shapes import Shape
 from lamina._base.spelling import free_name
-from lamina._base.weight import Array, Weight
+from lamina._base.weight import Array, Weight, read
 from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError
 from lamina.optimizers.state import State, Stateful, StateWeight, rate_in, renamed
@@ -74,7 +74,7 @@ class Optimizer(Stateful):
         weights = _by_path(variables)
         self._lamina.weights = tuple(weights.values())
         if not self.built:
-            self._lamina_arrays = self._lamina_init({path: weight.value for path, weight in weights.items()})
+            self._lamina_arrays = self._lamina_init({path: weight.array for path, weight in weights.items()})
 
     def update_step(self, gradient: Array, variable: Weight, learning_rate: Array) -> None:
         """Assign the new value to `variable`, and to the variables that the formula remembers."""
@@ -246,12 +246,38 @@ class Optimizer(Stateful):
                 f"this {type(self).__name__} was built for other weights, and does not know {unknown[0]!r}. Make a new "
                 "optimizer for a new set of weights."
             )
-        params = {path: weight.value for path, weight in weights.items()}
+        params = {path: read(weight) for path, weight in weights.items()}
         if self._lamina.compiled is None:
             self._lamina.compiled = jax.jit(self._lamina_update)
         params, self._lamina_arrays = self._lamina.compiled(arrays, params, self._lamina_arrays)
         for path, weight in weights.items():
             weight.value = params[path] if weight.constraint is None else weight.constraint(params[path])
+
+    @user_facing
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """The weights and the variables after one step: a pure function of arrays, for a compiled step of one's own.
+
+        Args:
+            optimizer_variables: arrays in the order of `variables`.
+            grads: one array for each weight that `build` was given, in that order.
+            trainable_variables: the arrays of these weights.
+        """
+        weights = _by_path(self._lamina.weights)
+        if not weights or len(weights) != len(trainable_variables):
+            raise ArgumentError(
+                f"this {type(self).__name__} was built for {len(weights)} weights, and got {len(trainable_variables)}: "
+                "call optimizer.build(model.trainable_variables) first."
+            )
+        twin = copy.copy(self)
+        twin._lamina_arrays = renamed(self._lamina_arrays, {})
+        for variable, array in zip(twin.variables, optimizer_variables, strict=True):
+            variable.array = array
+        params = dict(zip(weights, trainable_variables, strict=True))
+        params, twin._lamina_arrays = twin._lamina_update(_gradients(list(grads), weights), params, twin._lamina_arrays)
+        after = [params[path] if w.constraint is None else w.constraint(params[path]) for path, w in weights.items()]
+        return after, [variable.array for variable in twin.variables]
 
     @user_facing
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Weight]]) -> Any:

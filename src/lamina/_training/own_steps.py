@@ -1,0 +1,166 @@
+"""Steps that a subclass of Sequential writes itself: `train_step`, `test_step`, `predict_step`, and what they call.
+
+They run on the user's own model while a pass is under way, so that a weight, a metric or an optimizer that they read or
+assign to stands for the arrays of that pass.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+
+from lamina._base.weight import Array, Weight
+from lamina._kernels.bits import fold
+from lamina._layer.forward import Pass
+from lamina._layer.structure import held
+from lamina._training.model import Model, compiled_of
+from lamina.errors import ArgumentError
+from lamina.metrics.metric import Metric
+from lamina.optimizers import LossScaleOptimizer, Optimizer
+from lamina.optimizers.state import renamed
+
+if TYPE_CHECKING:
+    from lamina._training.steps import ProgramSpec, TrainState
+
+Arrays = dict[str, Array]
+Sums = list[list[Array]]
+
+STEPS = {
+    "train": ("train_step", "compute_loss", "compute_metrics"),
+    "test": ("test_step", "compute_loss", "compute_metrics"),
+    "predict": ("predict_step",),
+}
+"""The methods of Sequential that each kind of program calls where a subclass overrides one of them."""
+
+
+def is_own(model: Model, kind: str) -> bool:
+    """Whether a subclass has written what this kind of program does."""
+    return not model._lamina_own_steps.isdisjoint(STEPS[kind])
+
+
+def metrics_of(model: Model) -> list[Metric]:
+    """The metrics of `compile`, and those that the model holds or lists itself."""
+    compiled = compiled_of(model)
+    found = [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or []), *model.metrics]
+    return list(dict.fromkeys([*found, *(leaf for _, leaf in held(model) if isinstance(leaf, Metric))]))  # type: ignore[arg-type]
+
+
+def optimizers_of(model: Model) -> list[Optimizer]:
+    """The optimizer of `compile`, and those that the model holds itself."""
+    own = [leaf for _, leaf in held(model) if isinstance(leaf, Optimizer)]  # type: ignore[arg-type]
+    return list(dict.fromkeys([compiled_of(model).optimizer, *own]))
+
+
+def packed(batch: dict[str, Array]) -> Any:
+    """A batch as the steps get it: x alone, (x, y) or (x, y, sample_weight)."""
+    parts = tuple(batch[name] for name in ("x", "y", "weight") if name in batch)
+    return parts if len(parts) > 1 else parts[0]
+
+
+@contextmanager
+def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[Any]) -> Iterator[None]:
+    """Let each optimizer hold the arrays of a pass; afterwards it has its own again."""
+    within = [optimizer.inner_optimizer for optimizer in optimizers if isinstance(optimizer, LossScaleOptimizer)]
+    before = [(each._lamina, each._lamina.arrays) for each in (*optimizers, *within)]
+    try:
+        for optimizer, state in zip(optimizers, states, strict=True):
+            optimizer._lamina_arrays = renamed(state, {})
+        yield
+    finally:
+        for own, arrays in before:
+            own.arrays = arrays
+
+
+def build_optimizers(optimizers: Sequence[Optimizer], run: Callable[[], Any]) -> bool:
+    """Make the state of each optimizer for the weights that `run`, an abstract run, hands to its `apply`."""
+    fresh = [optimizer for optimizer in optimizers if not optimizer.built]
+    if fresh:
+        with optimizers_in(fresh, [None] * len(fresh)):
+            run()
+        for optimizer in fresh:
+            optimizer.build(optimizer._lamina.weights)
+    return bool(fresh)
+
+
+def groups_of(model: Model) -> tuple[list[Weight], ...]:
+    """The weights in the groups that Keras's form of a step has: trainable, not trainable, optimizer's, metrics'."""
+    optimizer = compiled_of(model).optimizer
+    return model.trainable_variables, model.non_trainable_variables, optimizer.variables, model.metrics_variables
+
+
+def arrays_of(groups: Sequence[list[Weight]]) -> tuple[list[Array], ...]:
+    return tuple([weight.value for weight in group] for group in groups)
+
+
+def assign(groups: Sequence[list[Weight]], arrays: Sequence[Sequence[Any]]) -> None:
+    for group, values in zip(groups, arrays, strict=True):
+        for weight, value in zip(group, values, strict=True):
+            weight.assign(value)
+
+
+def call_step(model: Model, name: str, data: Any, parts: Sequence[int]) -> Any:
+    """Call a step in the form that it is written in: `(data)`, or Keras's `(state, data)`."""
+    step = getattr(model, name)
+    takes = [p for p in inspect.signature(step).parameters.values() if p.default is p.empty and p.kind != p.VAR_KEYWORD]
+    if len(takes) == 1:
+        return step(data)
+    if len(takes) != 2:
+        raise ArgumentError(f"write {type(model).__name__}.{name}(self, data), or (self, state, data) as in Keras.")
+    groups = [groups_of(model)[part] for part in parts]
+    said, after = step(arrays_of(groups), data)
+    if name == "predict_step":  # it returns the arrays that are not trained
+        groups, after = groups[1:], [after]
+    assign(groups, after)
+    return said
+
+
+def running(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, **told: Any) -> Pass:
+    """The pass in which a step of the user's runs: all weights of the model and of its metrics stand for arrays."""
+    values = spec.values(params, state)
+    for metric, arrays in zip(spec.measures, sums, strict=True):
+        values |= zip(metric.variables, arrays, strict=True)
+    return Pass(values, of_step=True, **told)
+
+
+def train(spec: ProgramSpec, now: TrainState, batch: Arrays) -> tuple[TrainState, Arrays]:
+    """`train_step` on one batch."""
+    optimizers = optimizers_of(spec.model)
+    scope = running(spec, now.params, now.state, now.metrics, key=fold(now.key, now.step))
+    with scope as current, optimizers_in(optimizers, now.optimizers):
+        logs = logged(call_step(spec.model, "train_step", packed(batch), (0, 1, 2, 3)))
+        after = now._replace(
+            params={path: current.read(weight) for path, weight in spec.trained.items()},
+            state={path: current.read(weight) for path, weight in spec.fixed.items()},
+            optimizers=[optimizer._lamina_arrays for optimizer in optimizers],
+            metrics=[[current.read(weight) for weight in metric.variables] for metric in spec.measures],
+        )
+    return after, logs
+
+
+def test(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, batch: Arrays) -> tuple[Sums, Arrays, Arrays]:
+    """`test_step` on one batch: the metrics and the weights that are not trained, after it, and the logs."""
+    with running(spec, params, state, sums) as current:
+        logs = logged(call_step(spec.model, "test_step", packed(batch), (0, 1, 3)))
+        sums = [[current.read(weight) for weight in metric.variables] for metric in spec.measures]
+        return sums, {path: current.read(weight) for path, weight in spec.fixed.items()}, logs
+
+
+def predict(spec: ProgramSpec, params: Arrays, state: Arrays, x: Array) -> tuple[Any, Arrays]:
+    """`predict_step` on one batch: what it returns, and the weights that are not trained after it."""
+    with Pass(spec.values(params, state)) as current:
+        y = call_step(spec.model, "predict_step", x, (0, 1))
+        return y, {path: current.read(weight) for path, weight in spec.fixed.items()}
+
+
+def logged(said: Any) -> Arrays:
+    """What a step returned, as arrays by name; dicts within it are flattened."""
+    if not isinstance(said, dict):
+        raise ArgumentError(f"a step returns its logs as a dict, as in {{'loss': loss}}; got {type(said).__name__}.")
+    flat: Arrays = {}
+    for name, value in said.items():
+        flat |= logged(value) if isinstance(value, dict) else {name: jnp.asarray(value)}
+    return flat

@@ -1,0 +1,108 @@
+"""What Sequential's own `train_step`, `test_step`, `predict_step`, `compute_loss` and `compute_metrics` do.
+
+They compute what the programs in `_training/steps.py` do, in methods that a subclass may override one by one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lamina._base.weight import Array, under_way
+from lamina._layer.forward import Pass, key_alone
+from lamina._layer.masks import mask_of, with_mask
+from lamina._layer.structure import weights_by_path
+from lamina._training.model import compiled_of
+from lamina._training.own_steps import arrays_of, assign, groups_of
+from lamina._training.steps import counted
+from lamina.errors import NotCompiledError
+
+
+def in_either_form(model: Any, step: Callable[[Any, Any], Any], given: tuple[Any, ...], parts: tuple[int, ...]) -> Any:
+    """Run a step for `(data)`, or for Keras's `(state, data)`, which returns the state after it as well."""
+    *state, data = given
+    if not state:
+        return step(model, data)
+    groups = [groups_of(model)[part] for part in parts]
+    assign(groups, state[0])
+    said = step(model, data)
+    return said, (arrays_of(groups) if len(parts) > 2 else arrays_of(groups[1:])[0])
+
+
+def train_step(model: Any, data: Any) -> dict[str, Any]:
+    """One step on one batch: the gradient of `compute_loss` over `stateless_call`, then the optimizer."""
+    x, y, sample_weight = _unpacked(data)
+    weights = [weight for weight, _ in weights_by_path(model).values()]
+    trained = model.trainable_variables
+    kept = [weight for weight in weights if weight not in set(trained)]
+    key = key_alone(model, under_way.get())
+
+    def objective(params: list[Array]) -> tuple[Array, Any]:
+        values = {weight: weight.value for weight in kept} | dict(zip(trained, params, strict=True))
+        with Pass(values, training=True, key=key, of_step=True) as now:
+            y_pred = model(x, training=True)
+            loss = _loss(model, x, y, y_pred, sample_weight, training=True)
+            after = [now.read(weight) for weight in kept]
+        return model.optimizer.scale_loss(loss), (loss, y_pred, mask_of(y_pred), after)
+
+    grads, (loss, y_pred, mask, after) = jax.grad(objective, has_aux=True)([weight.value for weight in trained])
+    with_mask(y_pred, mask)
+    assign([kept], [after])
+    model.optimizer.apply(grads, trained)
+    return _measured(model, loss, x, y, y_pred, sample_weight)
+
+
+def test_step(model: Any, data: Any) -> dict[str, Any]:
+    """The loss and the metrics on one batch."""
+    x, y, sample_weight = _unpacked(data)
+    y_pred = model(x, training=False)
+    loss = _loss(model, x, y, y_pred, sample_weight, training=False)
+    return _measured(model, loss, x, y, y_pred, sample_weight)
+
+
+def predict_step(model: Any, data: Any) -> Any:
+    """The output for one batch."""
+    return model(_unpacked(data)[0], training=False)
+
+
+def compute_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> Array:
+    """The loss of `compile`, the regularizers, and what layers added in the pass under way.  -> () float32"""
+    compiled, terms = compiled_of(model), [jnp.sum(value) for value in model.losses]
+    if compiled.loss is not None:
+        terms.append(jnp.asarray(compiled.loss(y, y_pred, sample_weight, mask_of(y_pred))) * compiled.loss_weight)
+    if not terms:
+        raise NotCompiledError("there is no loss to make smaller: model.compile('adam', loss='mse').")
+    return sum((term.astype(jnp.float32) for term in terms), jnp.zeros((), jnp.float32))
+
+
+def compute_metrics(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+    """The metrics of `compile` after one more batch, by name, with the mean of the loss."""
+    for metric, weighted in compiled_of(model).metrics or []:
+        weight = counted(sample_weight if weighted else None, mask_of(y_pred))
+        metric.update_state(y, y_pred, **({} if weight is None else {"sample_weight": weight}))
+    results: dict[str, Any] = model.get_metrics_result()
+    return results
+
+
+def _unpacked(data: Any) -> tuple[Any, Any, Any]:
+    """x, y and the sample weights, None for what is not there."""
+    x, y, sample_weight = (*(data if isinstance(data, (tuple, list)) else (data,)), None, None)[:3]
+    return x, y, sample_weight
+
+
+def _loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Array:
+    """`model.compute_loss`, which older programs write without `training`."""
+    told = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight, "training": training}
+    takes = inspect.signature(model.compute_loss).parameters
+    every = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    return jnp.asarray(model.compute_loss(**{name: value for name, value in told.items() if every or name in takes}))
+
+
+def _measured(model: Any, loss: Array, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+    compiled_of(model).mean_loss.update_state(loss, sample_weight=jnp.float32(jax.tree.leaves(x)[0].shape[0]))
+    results: dict[str, Any] = model.compute_metrics(x, y, y_pred, sample_weight)
+    return results
