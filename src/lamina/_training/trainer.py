@@ -65,9 +65,7 @@ class Trainer:
         """
         if not (self.trained or self.own or self.warned):
             self.warned = True
-            warn(
-                f"no weight of {self.model.name!r} is trainable: training changes nothing. Set layer.trainable = True."
-            )
+            warn(f"no weight of {self.model.name!r} is trainable, so nothing is learned: set layer.trainable = True.")
         params, state = self._arrays(_own)
         for optimizer in self.optimizers:
             take_back(optimizer)
