@@ -50,6 +50,7 @@ class Trainer:
         if own_steps.is_own(model, "train"):
             self.names, self.paths, self.others = {}, {}, set()  # the user's step reads them as they are
         self.metrics = self.spec.measures
+        self.measured = [metric.variables for metric in self.metrics]
         self.own = own_steps.is_own(model, "train")
         self.optimizers = own_steps.optimizers_of(model) if self.own else [self.optimizer]
         self.starts: Sums = jax.device_get([metric.stateless_reset_state() for metric in self.metrics])
@@ -70,7 +71,7 @@ class Trainer:
         for optimizer in self.optimizers:
             take_back(optimizer)
         moments = [renamed(optimizer._lamina_arrays, self.paths, self.others) for optimizer in self.optimizers]
-        sums = sums or [[_own(weight) for weight in metric.variables] for metric in self.metrics]
+        sums = sums or [[_own(weight) for weight in weights] for weights in self.measured]
         step, bad = np.int32(self.model._lamina.steps_trained), np.int32(-1)
         return TrainState(params, state, moments, sums, self.key, step, bad)
 
@@ -89,12 +90,12 @@ class Trainer:
             moments = renamed(arrays, self.names)
             optimizer._lamina_arrays = merged(optimizer._lamina_arrays, moments) if self.others else moments
         self.keep(state.metrics)
-        self.model._lamina.steps_trained = int(state.step)
+        self.model._lamina.steps_trained = int(np.asarray(state.step))
 
     def keep(self, sums: Sums) -> None:
         """Let the metrics hold what was measured."""
-        for metric, values in zip(self.metrics, sums, strict=True):
-            for weight, value in zip(metric.variables, values, strict=True):
+        for weights, values in zip(self.measured, sums, strict=True):
+            for weight, value in zip(weights, values, strict=True):
                 weight.array, weight.shown = value, False
 
     def finalize(self) -> None:
@@ -112,10 +113,10 @@ class Trainer:
         if self.own and own_steps.build_optimizers(self.optimizers, lambda: self._abstract_step(state, chunk)):
             state = self.open(state.metrics)
         program = self._train_program(state, chunk).result()
-        before = int(state.step)
+        before = int(np.asarray(state.step))
         state, logs = program(state, chunk.data, chunk.order, chunk.start, chunk.steps)
-        logs, bad = jax.device_get((logs, state.bad))
-        return state, self._named(logs), int(bad) - before if bad >= 0 else None
+        bad = int(np.asarray(state.bad))
+        return state, self._named(logs), bad - before if bad >= 0 else None
 
     def _abstract_step(self, state: TrainState, chunk: Chunk) -> None:
         batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
@@ -125,7 +126,7 @@ class Trainer:
         program = self._test_program(sums, chunk).result()
         sums, carried, logs = program(*self._arrays(), sums, chunk.data, chunk.start, chunk.steps)
         _hand_back(self.fixed, carried)
-        return sums, self._named(jax.device_get(logs))
+        return sums, self._named(logs)
 
     def prepare(self, feed: Feed, validation: Feed | None) -> None:
         """Compile in the background what is needed later: the short last batch, and the validation."""
@@ -136,9 +137,10 @@ class Trainer:
 
     def _named(self, logs: dict[str, Any]) -> dict[str, Any]:
         """Logs as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
-        names = [metric.name for metric in self.metrics if metric.name in logs]
-        names += logs.keys() - set(names)
-        return {name: float(logs[name]) if np.ndim(logs[name]) == 0 else np.asarray(logs[name]) for name in names}
+        host = {name: np.asarray(value) for name, value in logs.items()}
+        first = [metric.name for metric in self.metrics if metric.name in host]
+        ordered = {name: host[name] for name in first} | host
+        return {name: array if array.ndim else float(array) for name, array in ordered.items()}
 
     def _arrays(self, take: Any = lambda weight: weight.array) -> tuple[dict[str, Array], dict[str, Array]]:
         return (

@@ -91,6 +91,10 @@ class Sequential(Stack):
     ) -> None:  # fmt: skip
         """Say how to train: the optimizer, the loss and what to measure.
 
+        Functions and classes of your own are compiled when they are first used. What they read besides weights, such
+        as a setting of a module or an attribute of an object, keeps the value that it has then, until `compile` is
+        called again. The values of weights are always those of now.
+
         Args:
             optimizer: a name, or an `Optimizer`.
             loss: a name, a `Loss`, or a function of (y_true, y_pred).
