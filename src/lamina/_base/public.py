@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Container, Iterable
 from typing import Any
 
+from lamina._base.absent import hint
 from lamina._base.frames import user_facing, user_frame
-from lamina._base.spelling import did_you_mean
 from lamina.errors import UnknownAttributeError, UnknownImportError
 
 
-def public(module: str, names: list[str], missing: Container[str] = ()) -> None:
-    """Let a module show `names` alone in `dir()`, and answer any other name with an error.
-
-    Args:
-        missing: the names in snake_case that Keras has there, and Lamina has not yet.
-    """
+def public(module: str, names: list[str]) -> None:
+    """Let a module show `names` alone in `dir()`, and answer any other name with an error."""
 
     @user_facing
     def refuse(name: str) -> Any:
         if name.startswith("__"):  # Python asks for `__path__` at each import
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        raise missing_attribute(module, name, names, did_you_mean(name, names, missing))
+        raise missing_attribute(module, name, hint(module.partition(".")[2], name, names))
 
     shown = vars(sys.modules[module])
     for name, value in list(shown.items()):
@@ -32,16 +27,13 @@ def public(module: str, names: list[str], missing: Container[str] = ()) -> None:
     shown.update(__getattr__=refuse, __dir__=lambda: names)
 
 
-def missing_attribute(module: str, name: str, names: Iterable[str], hint: str = "") -> Exception:
+def missing_attribute(module: str, name: str, advice: str) -> Exception:
     """The error for `module.name`, or for `from module import name`, where the name does not exist.
 
     Python throws the message of an AttributeError away where it stands in a from-import, and with it
     the hint; so there it has to be an ImportError.
     """
-    if name in ("Model", "Functional"):
-        hint = "There is Sequential: one line of layers, where one tensor goes in and one comes out."
-    hint = hint or did_you_mean(name, [n for n in names if not n.startswith("_")])
     frame = user_frame()
     if frame is not None and frame.f_code.co_code[frame.f_lasti] == dis.opmap["IMPORT_FROM"]:
-        return UnknownImportError(f"cannot import name {name!r} from {module!r}. {hint}".rstrip(), name=name)
-    return UnknownAttributeError(f"module {module!r} has no attribute {name!r}. {hint}".rstrip())
+        return UnknownImportError(f"cannot import name {name!r} from {module!r}. {advice}".rstrip(), name=name)
+    return UnknownAttributeError(f"module {module!r} has no attribute {name!r}. {advice}".rstrip())

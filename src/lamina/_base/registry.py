@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
+from lamina._base.absent import hint
 from lamina._base.frames import user_facing
 from lamina._base.settings import Configured, serialize
-from lamina._base.spelling import did_you_mean, to_snake_case
+from lamina._base.spelling import to_snake_case
 from lamina.errors import ArgumentError, UnknownNameError
 
 T = TypeVar("T")
@@ -44,10 +45,8 @@ class Holder:
 class Registry:
     """One family of named functions or classes: the activations, the initializers, the losses, ..."""
 
-    def __init__(self, kind: str, missing: Container[str] = ()) -> None:
+    def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.missing = missing
-        """The names in snake_case that Keras has, and Lamina has not yet."""
         self.named: dict[str, Any] = {}
         """Every name, aliases included, and the function or class that it stands for."""
         self.also: list[Registry] = []
@@ -79,8 +78,8 @@ class Registry:
         for candidate, thing in self.named.items():
             if candidate.lower() == name.lower():
                 return thing
-        hint = did_you_mean(name, self.named, self.missing)
-        raise UnknownNameError(f"no {self.kind} is called {name!r}. {hint}".rstrip())
+        family = f"{self.kind}es" if self.kind.endswith("s") else f"{self.kind}s"
+        raise UnknownNameError(f"no {self.kind} is called {name!r}. {hint(family, name, self.named)}".rstrip())
 
     @property
     def serialize(self) -> Callable[..., Any]:

@@ -30,9 +30,10 @@ from typing import (
 
 import numpy as np
 
+from lamina._base.absent import missing_member
 from lamina._base.converters import checked, short
 from lamina._base.frames import user_facing
-from lamina._base.spelling import missing_member, nearest, unknown_argument
+from lamina._base.spelling import nearest, unknown_argument
 from lamina.errors import CallError
 
 MISSING = inspect.Parameter.empty

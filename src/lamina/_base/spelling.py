@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any
 
-from lamina.errors import CallError, UnknownAttributeError
+from lamina.errors import CallError
+
+NOT_YET = "Keras has it; Lamina does not have it yet."
 
 
 def to_snake_case(name: str) -> str:
@@ -51,29 +52,21 @@ def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
     return [spelt[each] for each in found[:count]]
 
 
-def did_you_mean(name: str, names: Iterable[str], missing: Container[str] = ()) -> str:
+def did_you_mean(name: str, names: Iterable[str], missing: Collection[str] = ()) -> str:
     """A hint for a misspelt name: the nearest one, else all of them if they are few.
 
     Args:
-        missing: names in snake_case that Keras has and Lamina has not yet, which are no misspellings.
+        missing: names that Keras has and Lamina has not yet, which are no misspellings.
     """
     names = list(names)
-    alike = [each for each in names if each.islower() == name.islower()]  # "zeros" for "zeroes", "Zeros" for "Zeroes"
-    if to_snake_case(name) in missing:
-        return f"Keras has it; Lamina does not have it yet.\nThere are: {', '.join(sorted(alike))}."
-    same = [each for each in names if each.lower() == name.lower()]
-    found = same or nearest(name, alike) or nearest(name, names)
+    # "zeros" for "zeroes", "Zeros" for "Zeroes"
+    alike, absent = ([each for each in of if each.islower() == name.islower()] for of in (names, missing))
+    plural = [each for each in names if each in (f"{name}s", f"{name}es")]  # `keras.layer`, where there is `Layer` too
+    same = plural or [each for each in names if each.lower() == name.lower()]
+    listed = f"There are: {', '.join(sorted(alike or names))}." if 0 < len(alike or names) <= 40 else ""
+    if not same and to_snake_case(name) in map(to_snake_case, missing):
+        return f"{NOT_YET}\n{listed}".rstrip()
+    found = same or nearest(name, [*alike, *absent]) or nearest(name, names)
     if found:
-        return f"Did you mean {found[0]!r}?"
-    return f"There are: {', '.join(sorted(alike or names))}." if len(names) <= 40 else ""
-
-
-def missing_member(thing: Any, name: str) -> UnknownAttributeError:
-    """The error for an attribute that an object does not have, with the nearest name."""
-
-    def message() -> str:
-        found = nearest(name, [each for each in dir(thing) if not each.startswith("_")])
-        hint = f" Did you mean {found[0]!r}?" if found else ""
-        return f"{type(thing).__name__} has no attribute {name!r}.{hint}"
-
-    return UnknownAttributeError(message, name=name, obj=thing)
+        return f"Did you mean {found[0]!r}?" + f" {NOT_YET}" * (found[0] not in names)
+    return listed

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lamina._base.public import missing_attribute
+from lamina._base.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from lamina._display import progress, summary
@@ -21,6 +22,6 @@ _MODULES = {"Progress": "progress"}
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
-        raise missing_attribute(__name__, name, __all__)
+        raise missing_attribute(__name__, name, did_you_mean(name, __all__))
     module = import_module(f"{__name__}.{_MODULES.get(name, name)}")
     return getattr(module, name) if name in _MODULES else module

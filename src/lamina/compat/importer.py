@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import lamina
+from lamina._base.absent import hint
 from lamina._base.frames import user_facing
 from lamina._base.public import missing_attribute
 from lamina.compat import tensorflow
@@ -82,7 +83,11 @@ class Mirror(ModuleType):
             return getattr(self.target, name)
         except (AttributeError, ImportError):
             names = dir(self)
-            raise missing_attribute(self.__name__, name, names, instead_of(canonical(path), names)) from None
+            if ROOTS[split(path)[0]] is lamina:
+                advice = hint(self.target.__name__.partition(".")[2], name, names)
+            else:
+                advice = instead_of(canonical(path), names)
+            raise missing_attribute(self.__name__, name, advice) from None
 
     def __dir__(self) -> list[str]:
         return list(getattr(self.target, "__all__", ())) or [n for n in dir(self.target) if not n.startswith("_")]

@@ -7,29 +7,25 @@ from collections.abc import Iterable
 import jax
 import jax.numpy as jnp
 
+from lamina._base import absent
 from lamina._base.spelling import nearest
 
 INSTEAD = {
-    "keras.Model": "a Sequential, the one kind of model here",
-    "keras.applications": "a Sequential of your own, because a pretrained graph is not a stack",
-    "keras.backend": "jax.numpy for arithmetic, keras.config for settings and keras.utils.clear_session",
-    "keras.ops": "jax.numpy and jax.nn",
-    "keras.preprocessing.text": "layers.TextVectorization or str.split",
-    "tensorflow.GradientTape": "jax.grad of a function of the weights, or model.fit",
-    "tensorflow.Tensor": "jax.Array",
-    "tensorflow.Variable": "layer.add_weight in a layer, or a NumPy array outside of one",
-    "tensorflow.compat": "the Keras calls alone, because nothing of TensorFlow 1 is here",
-    "tensorflow.data": "NumPy arrays or a generator, which fit shuffles and batches",
-    "tensorflow.device": "jax.default_device",
-    "tensorflow.distribute": "jax.sharding",
-    "tensorflow.function": "jax.jit; fit and predict are always compiled",
-    "tensorflow.image": "jax.image.resize or a preprocessing layer",
-    "tensorflow.io": "Python's open, NumPy or pandas",
-    "tensorflow.lite": "model.get_weights() and numpy.savez",
-    "tensorflow.saved_model": "model.get_weights() and numpy.savez",
-    "tensorflow.summary": "callbacks.CSVLogger, or a callback of your own that writes its logs",
-    "tensorflow.test": "tf.config.list_physical_devices",
-    "tensorflow.train": "model.get_weights() and numpy.savez",
+    "GradientTape": "jax.grad of a function of the weights, or model.fit",
+    "Tensor": "jax.Array",
+    "Variable": "layer.add_weight in a layer, or a NumPy array outside of one",
+    "compat": "the Keras calls alone, because nothing of TensorFlow 1 is here",
+    "data": "NumPy arrays or a generator, which fit shuffles and batches",
+    "device": "jax.default_device",
+    "distribute": "jax.sharding",
+    "function": "jax.jit; fit and predict are always compiled",
+    "image": "jax.image.resize or a preprocessing layer",
+    "io": "Python's open, NumPy or pandas",
+    "lite": "model.get_weights() and numpy.savez",
+    "saved_model": "model.get_weights() and numpy.savez",
+    "summary": "callbacks.CSVLogger, or a callback of your own that writes its logs",
+    "test": "tf.config.list_physical_devices",
+    "train": "model.get_weights() and numpy.savez",
 }
 
 SAME_NAMES = {"": jnp, "math": jnp, "linalg": jnp.linalg, "nn": jax.nn, "random": jax.random, "signal": jnp.fft}
@@ -47,10 +43,11 @@ def instead_of(path: str, names: Iterable[str] = ()) -> str:
     "This tensorflow is Lamina's stand-in; use instead: jax.numpy.mean."
     """
     root, *parts = path.split(".")
-    known = [".".join([root, *parts[:length]]) for length in range(len(parts), 0, -1)]
-    better = next((INSTEAD[name] for name in known if name in INSTEAD), None)
+    known = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
     if root == "keras":
-        return f"Use instead: {better}." if better else ""
+        hints = (absent.hint(*name.rpartition(".")[::2], names) for name in known)
+        return next(filter(None, hints), "")
+    better = next((INSTEAD[name] for name in known if name in INSTEAD), None)
     if better is None:
         library = SAME_NAMES.get(".".join(parts[:-1]), jnp)
         name = parts[-1].removeprefix("reduce_")

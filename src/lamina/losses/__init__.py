@@ -24,7 +24,6 @@ from lamina.losses.crossentropies import (
     sparse_categorical_crossentropy,
 )
 from lamina.losses.loss import Loss, LossFunction, function, registry
-from lamina.losses.missing import LOSSES
 from lamina.losses.regression import MeanAbsoluteError, MeanSquaredError, mean_absolute_error, mean_squared_error
 
 __all__ = [
@@ -69,4 +68,4 @@ def _as_loss(found: object, y_shape: Shape | None = None, output_shape: Shape | 
     return LossFunction(function(found))
 
 
-public(__name__, __all__, missing=LOSSES)
+public(__name__, __all__)

@@ -18,9 +18,8 @@ from lamina._base.settings import Configured, Converted, State, setting
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError, LabelError
-from lamina.losses.missing import LOSSES
 
-registry = Registry("loss", missing=LOSSES)
+registry = Registry("loss")
 
 Name: TypeAlias = Converted[str | None, str]
 """A name; None is the class's name in snake_case."""

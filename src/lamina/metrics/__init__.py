@@ -19,7 +19,6 @@ from lamina.losses import (
 from lamina.losses.crossentropies import kind_of
 from lamina.losses.loss import function, reads_logits
 from lamina.losses.loss import registry as loss_registry
-from lamina.losses.missing import METRICS
 from lamina.metrics.accuracies import (
     Accuracy,
     BinaryAccuracy,
@@ -104,4 +103,4 @@ def _as_metric(found: object) -> Metric | None:
     return MeanMetricWrapper(function(found), name=getattr(found, "name", None) or getattr(found, "__name__", None))
 
 
-public(__name__, __all__, missing=METRICS)
+public(__name__, __all__)

@@ -22,9 +22,8 @@ from lamina._layer.forward import Pass
 from lamina._layer.structure import Module, ModuleState, inner_modules
 from lamina.errors import ArgumentError
 from lamina.losses.loss import DType, Name, precision
-from lamina.losses.missing import METRICS
 
-registry = Registry("metric", missing=METRICS)
+registry = Registry("metric")
 
 Precision: TypeAlias = Converted[DType, str]
 Size: TypeAlias = int | Sequence[int]

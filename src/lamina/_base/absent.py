@@ -1,0 +1,138 @@
+"""The names of Keras that are not here: what to use in place of one, or that it is not here yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lamina._base.spelling import did_you_mean, nearest
+from lamina.errors import UnknownAttributeError
+
+OF_KERAS = {
+    "": """DTypePolicy FloatDTypePolicy Function InputSpec Quantizer RematScope StatelessScope SymbolicScope Variable
+        datasets device distillation distribution dtype_policies export mixed_precision name_scope quantizers remat
+        saving tree visualization""",
+    "callbacks": "BackupAndRestore ModelCheckpoint OrbaxCheckpoint RemoteMonitor SwapEMAWeights TensorBoard",
+    "config": """backend disable_flash_attention disable_interactive_logging disable_traceback_filtering
+        enable_flash_attention enable_interactive_logging enable_traceback_filtering enable_unsafe_deserialization
+        is_flash_attention_enabled is_interactive_logging_enabled is_nnx_enabled is_traceback_filtering_enabled
+        max_epochs max_steps_per_epoch set_backend set_max_epochs set_max_steps_per_epoch""",
+    "layers": "FlaxLayer JaxLayer ReversibleEmbedding TFSMLayer TorchModuleWrapper",
+    "losses": """BinaryFocalCrossentropy CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy
+        CategoricalHinge Circle CosineSimilarity CTC Dice Hinge Huber KLD KLDivergence LogCosh LossFunctionWrapper MAPE
+        MSLE MeanAbsolutePercentageError MeanSquaredLogarithmicError Poisson SquaredHinge Tversky""",
+    "metrics": """AUC BinaryFocalCrossentropy BinaryIoU CategoricalFocalCrossentropy CategoricalHinge
+        ConcordanceCorrelation CosineSimilarity F1Score FBetaScore FalseNegatives FalsePositives Hinge Huber IoU
+        KLDivergence LogCosh LogCoshError MAPE MSLE MeanAbsolutePercentageError MeanIoU MeanSquaredLogarithmicError
+        OneHotIoU OneHotMeanIoU PearsonCorrelation Poisson Precision PrecisionAtRecall R2Score Recall RecallAtPrecision
+        SensitivityAtSpecificity SparseTopKCategoricalAccuracy SpecificityAtSensitivity SquaredHinge
+        TopKCategoricalAccuracy TrueNegatives TruePositives""",
+    "models": "clone_model load_model model_from_json save_model",
+    "optimizers": "MultiOptimizer Muon OptimizerMap ScheduleFreeAdamW",
+    "random": """SeedGenerator beta binomial categorical dropout gamma normal randint shuffle truncated_normal
+        uniform""",
+    "utils": """Config CustomObjectScope FeatureSpace Progbar PyDataset Sequence array_to_img
+        audio_dataset_from_directory bounding_boxes custom_object_scope deserialize_keras_object
+        disable_interactive_logging enable_interactive_logging get_custom_objects get_file get_registered_name
+        get_registered_object get_source_inputs image_dataset_from_directory img_to_array
+        is_interactive_logging_enabled is_keras_tensor load_img model_to_dot pack_x_y_sample_weight plot_model
+        register_keras_serializable save_img serialize_keras_object split_dataset standardize_dtype
+        text_dataset_from_directory timeseries_dataset_from_array unpack_x_y_sample_weight""",
+    "Layer": """build_from_config compute_output_spec get_build_config input_dtype load_own_variables losses metrics
+        metrics_variables path quantization_mode quantize quantized_build quantized_call rematerialized_call
+        save_own_variables symbolic_call""",
+    "Metric": "dtype",
+    "Optimizer": "load_own_variables save_own_variables set_weights stateless_apply",
+    "Sequential": """compile_from_config compute_loss compute_loss_and_updates compute_metrics export
+        get_compile_config get_metrics_result get_quantization_layer_structure get_state_tree jax_state_sync
+        jit_compile load_weights make_predict_function make_test_function make_train_function predict_step
+        reset_metrics run_eagerly save save_weights set_state_tree stateless_compute_loss test_step to_json
+        train_step""",
+}
+"""Names that Keras has, by module or class. They are looked up only where Lamina lacks one, so none has to go."""
+
+ONE_MODEL = "a Sequential, one line of layers, where one tensor goes in and one comes out"
+NO_GRAPH = "model.input_shape, model.output_shape and model.layers, because a stack has no symbolic tensors"
+SEQUENTIAL = "a Sequential of your own, because a pretrained graph is not a stack"
+
+INSTEAD = {
+    "Functional": ONE_MODEL,
+    "KerasTensor": "a Sequential, because a stack has no symbolic tensors",
+    "Layer.add_metric": "metrics=[...] in compile",
+    "Layer.input": NO_GRAPH,
+    "Layer.output": NO_GRAPH,
+    "Model": ONE_MODEL,
+    "Operation": "a Layer of your own",
+    "Sequential.evaluate_generator": "evaluate(generator)",
+    "Sequential.fit_generator": "fit(generator)",
+    "Sequential.inputs": NO_GRAPH,
+    "Sequential.load_weights": 'model.set_weights(list(numpy.load("weights.npz").values()))',
+    "Sequential.outputs": NO_GRAPH,
+    "Sequential.predict_classes": "numpy.argmax(model.predict(x), axis=-1), or model.predict(x) > 0.5 for one unit",
+    "Sequential.predict_generator": "predict(generator)",
+    "Sequential.predict_proba": "predict(x), which gives the probabilities",
+    "Sequential.reset_states": "layer.reset_states() of each stateful layer",
+    "Sequential.save": 'numpy.savez("weights.npz", *model.get_weights())',
+    "Sequential.save_weights": 'numpy.savez("weights.npz", *model.get_weights())',
+    "Sequential.train_on_generator": "fit(generator)",
+    "applications": SEQUENTIAL,
+    "backend": "jax.numpy for arithmetic, keras.config for settings and keras.utils.clear_session",
+    "layers.AtrousConvolution1D": "layers.Conv1D(..., dilation_rate=...)",
+    "layers.AtrousConvolution2D": "layers.Conv2D(..., dilation_rate=...)",
+    "layers.CuDNNGRU": "layers.GRU",
+    "layers.CuDNNLSTM": "layers.LSTM",
+    "layers.Deconvolution2D": "layers.Conv2DTranspose",
+    "layers.LocallyConnected1D": "layers.Conv1D, or a Layer of your own",
+    "layers.LocallyConnected2D": "layers.Conv2D, or a Layer of your own",
+    "layers.MaxoutDense": "layers.Dense and a Lambda that takes the maximum",
+    "layers.RandomHeight": "layers.RandomZoom",
+    "layers.RandomWidth": "layers.RandomZoom",
+    "layers.ThresholdedReLU": "layers.ReLU(threshold=...)",
+    "layers.TimeDistributedDense": "layers.Dense",
+    "layers.experimental": "keras.layers itself",
+    "legacy": "the names of today",
+    "models.Functional": ONE_MODEL,
+    "models.Model": ONE_MODEL,
+    "ops": "jax.numpy and jax.nn",
+    "optimizers.experimental": "keras.optimizers itself",
+    "optimizers.legacy": "keras.optimizers itself",
+    "preprocessing": "keras.utils.pad_sequences, and the layers for text and images",
+    "preprocessing.text": "layers.TextVectorization or str.split",
+    "utils.ImageDataGenerator": "the layers for images, such as layers.RandomFlip",
+    "utils.Sequence": "fit(generator), or an object with __len__ and __getitem__ that gives batches",
+    "utils.PyDataset": "fit(generator), or an object with __len__ and __getitem__ that gives batches",
+    "utils.legacy": "the names of today",
+    "utils.multi_gpu_model": "jax.sharding",
+    "utils.np_utils": "keras.utils itself",
+    "version": "keras.__version__",
+}  # fmt: skip
+"""What takes the place of names of Keras, old and new, by their path below `keras`."""
+
+
+def hint(family: str, name: str, names: Iterable[str]) -> str:
+    """What to say of `name`, which a module or a class (`family`, as in `OF_KERAS`) with these `names` lacks.
+
+    >>> hint("layers", "CuDNNLSTM", ["Dense", "ConvLSTM3D"])
+    'Use instead: layers.LSTM.'
+    >>> hint("metrics", "Recal", ["Mean", "Sum"])
+    "Did you mean 'Recall'? Keras has it; Lamina does not have it yet."
+    """
+    missing = OF_KERAS.get(family, "").split()
+    instead = INSTEAD.get(f"{family}.{name}".lstrip("."))
+    if instead is None:
+        return did_you_mean(name, names, missing)
+    return f"{'Keras has it; Lamina does not have it yet. ' * (name in missing)}Use instead: {instead}."
+
+
+def missing_member(thing: Any, name: str) -> UnknownAttributeError:
+    """The error for an attribute that an object does not have, with what to use in its place, or the nearest name."""
+
+    def message() -> str:
+        for family in (cls.__name__ for cls in type(thing).__mro__ if cls.__module__.startswith("lamina.")):
+            if name in OF_KERAS.get(family, "").split() or f"{family}.{name}" in INSTEAD:
+                return f"{said} {hint(family, name, ())}"
+        found = nearest(name, [each for each in dir(thing) if not each.startswith("_")])
+        return f"{said} Did you mean {found[0]!r}?" if found else said
+
+    said = f"{type(thing).__name__} has no attribute {name!r}."
+    return UnknownAttributeError(message, name=name, obj=thing)
