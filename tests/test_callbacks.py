@@ -367,7 +367,7 @@ def my_function(epoch, logs):
         (EarlyStopping, "got the class EarlyStopping, not an object of it. Write EarlyStopping(...)"),
         (my_function, "Write LambdaCallback(on_epoch_end=my_function)"),
         (lambda epoch, logs: None, "Write LambdaCallback(on_epoch_end=...)"),
-        ("early_stopping", "got 'early_stopping' (str). Derive its class from Callback"),
+        ("early_stopping", "got the name 'early_stopping'. Callbacks are objects"),
         ({"a": EarlyStopping()}, "(dict)"),
     ],
 )

@@ -214,7 +214,7 @@ def test_empty_and_single_values():
     refusal(lambda: arrays(pd.DataFrame({"a": [1, 2]})[[]]), "x is empty")
     refusal(lambda: arrays(np.float32(3.5)), "x is the single value 3.5", "numpy.array([[...]])")
     refusal(lambda: arrays(X, 1), "y is the single value 1")
-    refusal(lambda: arrays(None), "x is a NoneType")
+    refusal(lambda: arrays(None), "x is missing")
     refusal(lambda: arrays(object()), "x is a object; expected an array")
 
 

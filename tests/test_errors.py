@@ -17,7 +17,8 @@ import pytest
 
 import lamina
 from lamina import errors, layers
-from lamina._base import frames
+from lamina._base import absent, frames
+from lamina._base.spelling import to_snake_case
 
 RNG = np.random.default_rng(0)
 X = RNG.random((64, 8), dtype="float32")
@@ -57,6 +58,25 @@ NAMES = rows(
     ("keras.regularizers.l3(0.1)", "UnknownAttributeError AttributeError", "There are: .*l1, l1_l2, l2"),
     ("keras.constraints.maxnorm(2)", "UnknownAttributeError AttributeError", r"'MaxNorm'|'max_norm'"),
     ("keras.utils.to_categoric([1])", "UnknownAttributeError AttributeError", r"Did you mean 'to_categorical'\?"),
+    ("keras.layer.Dense(3)", "UnknownAttributeError AttributeError", r"Did you mean 'layers'\?"),
+    ("keras.optimizer", "UnknownAttributeError AttributeError", r"Did you mean 'optimizers'\?"),
+    ("from lamina.constraints import maxnorm", "UnknownImportError ImportError", r"Did you mean 'MaxNorm'\?"),
+    ("layers.CuDNNLSTM(3)", "UnknownAttributeError AttributeError", r"Use instead: layers\.LSTM\."),
+    ("keras.ops.mean(X)", "UnknownAttributeError AttributeError", "Use instead: jax.numpy and jax.nn"),
+    ("keras.utils.Sequence", "UnknownAttributeError AttributeError", r"Lamina does not have it yet.*fit\(generator\)"),
+    ("from lamina.models import load_model", "UnknownImportError ImportError", "Lamina does not have it yet"),
+    ("keras.metrics.Recal()", "UnknownAttributeError AttributeError", r"'Recall'\? Keras has it; Lamina does not"),
+    ("keras.optimizers.Muon()", "UnknownAttributeError AttributeError", "Keras has it; Lamina does not have it yet"),
+)
+MEMBERS = rows(
+    "mse",
+    ("m.predict_classes(X)", "UnknownAttributeError AttributeError", r"numpy\.argmax\(model\.predict\(x\), axis=-1\)"),
+    ("m.predict_proba(X)", "UnknownAttributeError AttributeError", r"Use instead: predict\(x\)"),
+    ("m.fit_generator(iter([]))", "UnknownAttributeError AttributeError", r"Use instead: fit\(generator\)\."),
+    ("m.save_weights('a.h5')", "UnknownAttributeError AttributeError", r"does not have it yet.*numpy\.savez"),
+    ("m.to_json()", "UnknownAttributeError AttributeError", "Keras has it; Lamina does not have it yet"),
+    ("m.inputs", "UnknownAttributeError AttributeError", r"model\.input_shape.*no symbolic tensors"),
+    ("m.layers[0].quantize('int8')", "UnknownAttributeError AttributeError", "Lamina does not have it yet"),
 )
 ARGUMENTS = rows(
     None,
@@ -137,7 +157,11 @@ ARGUMENTS = rows(
 STACKS = rows(
     None,
     ("keras.Sequential([layers.Dense])", "StackError", r"Dense is a class.*Dense\(\.\.\.\)"),
-    ("keras.Sequential(['dense'])", "StackError", "objects, not names: got 'dense'", r"'Dense'\?"),
+    ("keras.Sequential(['dense'])", "StackError", "objects, not names: got 'dense'", r"keras\.layers\.Dense\(\.\.\.\)"),
+    ("keras.Sequential().add('Dense')", "StackError", r"Write keras\.layers\.Dense\(\.\.\.\)"),
+    ("layers.Dense(3)(keras.Input((4,)))", "ArgumentError", r"Sequential\(\[Input\(\(4,\)\), Dense\(3\)\]\)"),
+    ("keras.Sequential([layers.Dense(3)])(keras.Input((4,)))", "ArgumentError", "no symbolic tensors"),
+    ("layers.Dropout(.5)(layers.Dense(4))", "ArgumentError", r"Sequential\(\[Dense\(4\), Dropout\(0.5\)\]\)"),
     ("keras.Sequential([layers.Dense(3), keras.activations.relu])", "StackError", r"Wrap a function: Lambda\(relu\)"),
     ("keras.Sequential([layers.Dense(3), None])", "StackError", "got None"),
     ("keras.Sequential([real.layers.Dense(3)])", "StackError", r"a layer of keras: take lamina\.layers\.Dense"),
@@ -249,7 +273,11 @@ COMPILING = rows(
     ),
     ("m.compile('adam', ['mse', 'mae'])", "ArgumentError", "2 entries.*one output"),
     ("m.compile(None, 'mse')", "ArgumentError", "needs an optimizer"),
-    ("m.compile('adam', 'mse', loss_weights='1')", "ArgumentError", "a number, got '1'"),
+    ("m.compile('adam', 'mse', ['mae'])", "ArgumentError", "expected a number", r"metrics=\['mae'\]"),
+    ("m.compile('adam', 'mse', 'accuracy')", "ArgumentError", "metrics='accuracy'"),
+    ("m.compile('adam', 'mse', [lambda y, p: y - p, 'mae'])", "ArgumentError", "metrics="),
+    ("m.compile('adam', 'mse', loss_weights=[1, 2])", "ArgumentError", "2 entries.*one output"),
+    ("m.compile('adam', 'mse', loss_weights={1})", "ArgumentError", r"loss_weights=\{1\}\): expected a number, got"),
     ("m.compile('adam', 'mse', steps_per_execution=0)", "ArgumentError", "at least 1, got 0"),
 )
 FITTING = rows(
@@ -294,7 +322,12 @@ FITTING = rows(
         r"class EarlyStopping.*Write EarlyStopping\(",
     ),
     ("m.fit(X, T, callbacks=[print])", "ArgumentError", "callback", "print"),
-    ("m.fit(X, T, callbacks='early')", "ArgumentError", "callback", "'early'|str"),
+    ("m.fit(X, T, callbacks='EarlyStopping')", "ArgumentError", "the name 'EarlyStopping'. Callbacks are objects"),
+    ("m.fit()", "DataError", r"x is missing\. .* fit\(x, y\)"),
+    ("m.fit((X, T))", "DataError", r"x is a tuple of 2 arrays, \(64, 8\), \(64, 3\)", r"fit\(x, y\)"),
+    ("m.evaluate([X, Y])", "DataError", r"x is a list of 2 arrays, \(64, 8\), \(64,\)", r"evaluate\(x, y\)"),
+    ("m.fit(X, T, sample_weight='balanced')", "DataError", "class_weight='balanced'"),
+    ("m.fit(X, T, sample_weight={0: 1.0})", "DataError", r"class_weight=\{0: 1\.0\}"),
     ("m.fit(X)", "LabelError", "MeanSquaredError needs targets"),
     ("m.fit(T)", "ShapeError|LabelError", r"takes \(None, 8\)|needs targets"),
     ("m.fit(X, T[:63])", "DataError", r"x has 64 rows and y has 63"),
@@ -315,7 +348,7 @@ FITTING = rows(
     ("m.predict([[1, 2], [3]])", "DataError", r"x\[0\] has shape \(2,\), x\[1\] has \(1,\)", "pad_sequences"),
     ("m.predict(np.array([[{1}] * 8]))", "DataError", "a model takes numbers"),
     ("m.predict(X * 1j)", "DataError", "complex numbers"),
-    ("m.predict(None)", "DataError", "x is a NoneType"),
+    ("m.predict(None)", "DataError", "x is missing"),
     (
         "m.fit(X, ['a', 'b'] * 32)",
         "DataError|LabelError",
@@ -512,7 +545,8 @@ OTHERS = [
     *rows("unbuilt", ("m.fit(X[:, :5], np.ones((64, 2)))", "LabelError", "y has 2 columns, the model has 3")),
 ]
 
-ROWS = [*NAMES, *ARGUMENTS, *STACKS, *COMPILING, *FITTING, *LABELS, *FRAMES, *STREAMS, *BATCHES, *CALLS, *OTHERS]
+OF_MODELS = [*MEMBERS, *COMPILING, *FITTING, *LABELS, *FRAMES, *STREAMS, *BATCHES, *OTHERS]
+ROWS = [*NAMES, *ARGUMENTS, *STACKS, *CALLS, *OF_MODELS]
 
 
 def softmax(loss):
@@ -742,6 +776,26 @@ def test_a_nested_stack_names_the_layer_within():
     with pytest.raises(errors.ShapeError) as caught:
         lamina.Sequential([layers.Input((8,)), inner])
     check_message(caught.value, [r"layer 2 \(reshape: Reshape\) cannot take \(None, 4\) +added at test_errors.py:\d+"])
+
+
+def test_every_name_of_keras_that_is_not_here_is_known():
+    homes = dict.fromkeys(("Layer", "Metric", "Optimizer", "Sequential"), (keras, lamina))
+    for path in ("", *"activations callbacks config constraints initializers layers losses metrics models".split(),
+                 *"optimizers optimizers.schedules random regularizers utils".split()):  # fmt: skip
+        homes[path] = (keras, lamina)
+    for path, (theirs, ours) in homes.items():
+        for part in filter(None, path.split(".")):
+            theirs, ours = getattr(theirs, part), getattr(ours, part)
+        known = {to_snake_case(name) for name in absent.OF_KERAS.get(path, "").split()}
+        known |= {key.removeprefix(f"{path}.") for key in absent.INSTEAD} | INTERNAL
+        if isinstance(ours, type):
+            known |= {key.split(".")[-1] for key in absent.INSTEAD}
+            known |= set(" ".join(absent.OF_KERAS.get(cls.__name__, "") for cls in ours.__mro__).split())
+        lacking = {name for name in dir(theirs) if not name.startswith("_")} - set(dir(ours))
+        assert {name for name in lacking if not {name, to_snake_case(name)} & known} == set(), path
+
+
+INTERNAL = {"src", "wrappers", "legacy"}
 
 
 def test_every_error_is_also_what_keras_raises():

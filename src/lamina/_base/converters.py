@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -114,5 +115,5 @@ def short(value: Any, limit: int = 60) -> str:
         if isinstance(config, dict):
             text = f"{value['class_name']}({', '.join(f'{k}={short(v)}' for k, v in config.items() if v is not None)})"
     else:
-        text = repr(value)
+        text = re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # the address of a function or an object
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -61,6 +61,8 @@ def has_axes(value: object) -> bool:
 def _gathered(value: Any, name: str, floatx: str, rows: int | None) -> HostArray:
     if isinstance(value, (list, tuple)) and len(value) and has_axes(value[0]):
         return _stacked(value, name, floatx, rows)
+    if value is None:
+        raise DataError(f"{name} is missing. Give the rows: fit(x, y), evaluate(x, y) or predict(x).")
     if isinstance(value, Mapping):
         raise DataError(
             f"{name} is a dict of {', '.join(map(repr, list(value)[:6]))}: a stack takes one tensor.\n"
@@ -88,10 +90,11 @@ def _stacked(arrays: Sequence[Any], name: str, floatx: str, rows: int | None) ->
     if len(arrays) != rows:
         if len(arrays) == 1 and (shapes[0][0] == rows if rows is not None else len(shapes[0]) > 1):
             return from_any(arrays[0], name, floatx)
-        if all(s[0] == rows if rows is not None else len(s) > 1 and s[0] == shapes[0][0] for s in shapes):
+        if all(s[:1] == (rows or shapes[0][0],) for s in shapes) and (rows is not None or len(shapes[0]) > 1):
+            targets = "If the second one holds the targets, give them apart: fit(x, y), evaluate(x, y).\n"
             raise DataError(
-                f"{name} is a list of {len(arrays)} arrays, {', '.join(map(str, shapes[:4]))}: "
-                "a stack takes one tensor.\n"
+                f"{name} is a {type(arrays).__name__} of {len(arrays)} arrays, {', '.join(map(str, shapes[:4]))}: "
+                f"a stack takes one tensor.\n{targets * (rows is None and len(arrays) < 4)}"
                 f"Join the columns: numpy.concatenate({name}, axis=-1); or, if each is a row: numpy.stack({name})."
             )
     if len(set(shapes)) > 1:

@@ -48,6 +48,8 @@ def arrays(
             f"{names[0]} is a {type(x).__name__}, a stream of batches. "
             + ("Its batches have to hold the targets: (x, y)." if y is not None else "Here an array is expected.")
         )
+    if isinstance(sample_weight, (str, Mapping)):
+        raise DataError(f"sample_weight is a number for each row; for each class: class_weight={sample_weight!r}.")
     inputs, columns = _converted(x, names[0], floatx, _rows_of(y))
     others: list[HostArray | None] = []
     for value, name in ((y, names[1]), (sample_weight, "sample_weight")):

@@ -302,6 +302,12 @@ def _as_array(layer: Any, x: Any) -> Any:
     """What the user calls the layer with, as an array on the device."""
     if isinstance(x, jax.Array):
         return x
+    if isinstance(x, Module):
+        first = f"Input({vars(x)['shape']})" if "shape" in vars(x) else repr(x)
+        raise ArgumentError(
+            f"{who(layer)} is called on a layer, {first}: a stack has no symbolic tensors.\n"
+            f"Write the layers in a list: Sequential([{first}, {layer!r}])."
+        )
     array = np.zeros(0)
     try:
         array = np.asarray(x)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina import losses, metrics, optimizers
-from lamina._base.converters import number, positive
+from lamina._base.converters import checked, number, positive, short
 from lamina._base.spelling import free_name
 from lamina.errors import ArgumentError
 
@@ -27,8 +27,7 @@ class Compiled:
         self.optimizer: optimizers.Optimizer = found
         self.given = {"loss": _only(loss, "loss"), "metrics": measures, "weighted_metrics": weighted_measures}
         self.loss = losses.get(self.given["loss"])
-        weight = _only(loss_weights, "loss_weights")
-        self.loss_weight = 1.0 if weight is None else number(weight)
+        self.loss_weight = checked("compile", "loss_weights", _weight, loss_weights)
         self.measures = _listed(measures, "metrics")
         self.weighted_measures = _listed(weighted_measures, "weighted_metrics")
         for name in (*self.measures, *self.weighted_measures):
@@ -65,6 +64,14 @@ def _only(value: Any, what: str) -> Any:
             raise ArgumentError(f"{what} got {len(entries)} entries; a stack has one output, so give one.")
         return entries[0]
     return value
+
+
+def _weight(given: Any) -> float:
+    """The number that the loss is multiplied by; metrics at its place, the third, are a common mistake."""
+    if not isinstance(given, dict) and any(isinstance(each, str) or callable(each) for each in _listed(given, "")):
+        raise ArgumentError(f"expected a number. Metrics are given by name: compile(..., metrics={short(given)}).")
+    weight = _only(given, "loss_weights")
+    return 1.0 if weight is None else number(weight)
 
 
 def _listed(value: Any, what: str) -> Sequence[Any]:

@@ -191,6 +191,8 @@ def _checked(callback: Any) -> Any:
     elif callable(callback):
         name = getattr(callback, "__name__", "function")
         advice = f"the function {name}. Write LambdaCallback(on_epoch_end={'...' if name == '<lambda>' else name})."
+    elif isinstance(callback, str):
+        advice = f"the name {callback!r}. Callbacks are objects: their classes are in keras.callbacks."
     else:
         advice = f"{callback!r} ({type(callback).__name__}). Derive its class from Callback."
     raise ArgumentError(f"expected callbacks, for example callbacks=[EarlyStopping(patience=3)], got {advice}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from lamina._base.frames import place_of
 from lamina._base.shapes import Shape
-from lamina._base.spelling import did_you_mean, free_name, to_snake_case
+from lamina._base.spelling import free_name, nearest, to_snake_case
 from lamina._checks.stack import cannot_take
 from lamina._layer.forward import seed_of
 from lamina._layer.layer import Layer
@@ -63,8 +63,9 @@ def _refuse_unfit(stack: Any, layer: Any) -> None:
     if isinstance(layer, (list, tuple)):
         raise StackError("a list stands inside the list of layers; write *layers, or use a Sequential for that part.")
     if isinstance(layer, str):
-        classes = [name for name in registry.named if not name.islower()]
-        raise StackError(f"layers are objects, not names: got {layer!r}. {did_you_mean(layer, classes)}")
+        meant = nearest(layer, [name for name in registry.named if not name.islower()])
+        advice = f" Write keras.layers.{meant[0]}(...)." if meant else ""
+        raise StackError(f"layers are objects, not names: got {layer!r}.{advice}")
     if not isinstance(layer, Layer):
         kind, name = type(layer), getattr(layer, "__name__", str(layer)[:60])
         package = kind.__module__.partition(".")[0]

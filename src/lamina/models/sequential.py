@@ -62,7 +62,8 @@ class Sequential(Stack):
     @user_facing
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The output for `x`, as a JAX array; `training=True` is for layers such as Dropout."""
-        if under_way.get() is None and not training and mask is None and not isinstance(x, jax.core.Tracer):
+        direct = under_way.get() is None and not training and mask is None
+        if direct and not isinstance(x, (jax.core.Tracer, Layer)):
             return prediction.forward(self, x)
         return super().__call__(x, training=training, mask=mask)
 
