@@ -744,6 +744,78 @@ def test_an_error_in_the_users_own_code_keeps_its_place_and_loses_our_frames(lay
     assert model.predict(X).shape == (64, 3)
 
 
+TRACED = [
+    ("np.asarray(x) + 1", r"jax\.numpy \(jnp\).*jnp\.log"),
+    ("np.sin(x)", r"jax\.numpy \(jnp\)"),
+    ("np.median(x, axis=1)", r"jax\.numpy \(jnp\)"),
+    ("x * float(x[0, 0])", "leave them out"),
+    ("x * x[0, 0].item()", "leave them out"),
+    ("x + x.tolist()", "leave them out"),
+    ("x if x.mean() > 0 else -x", r"jnp\.where\(condition, a, b\)"),
+    ("max(x, 0)", r"jnp\.maximum\(a, b\)"),
+    ("x * (x.max() > 1 and x.min() < 0)", "condition & other"),
+    ("[x, -x][x.argmax()]", r"jnp\.take\(table, x, axis=0\)"),
+    ("x[x > 0]", r"jnp\.where\(condition, x, 0\)"),
+]
+
+
+@pytest.mark.parametrize(("code", "said"), TRACED, ids=lambda text: text)
+def test_code_that_needs_the_values_of_an_array_is_told_so_with_its_line(code, said, tmp_path):
+    module = {"np": np, "layers": layers, "__name__": "user"}
+    path = tmp_path / "user.py"
+    path.write_text(
+        f"class Own(layers.Layer):\n  def call(self, x):\n    return {code}\n"
+        f"def loss(y, x):\n  return {code}\ndef function(x):\n  return {code}\n"
+    )
+    exec(compile(path.read_text(), str(path), "exec"), module)
+    for line, text in (
+        (3, "keras.Sequential([keras.Input((8,)), Own()])"),
+        (3, "m = keras.Sequential([Own()])\nm.predict(X)"),
+        (7, "keras.Sequential([keras.Input((8,)), layers.Lambda(function)])"),
+        (7, "keras.Sequential([keras.Input((8,)), layers.Dense(3, activation=function)])"),
+        (5, "m.compile('adam', loss)\nm.fit(X, T, verbose=0)"),
+        (5, "m.compile('adam', 'mse', metrics=[loss])\nm.fit(X, T, verbose=0)"),
+        (7, "m = keras.Sequential([layers.Dense(3, kernel_regularizer=function)])\n"
+            "m.compile('adam', 'mse')\nm.fit(X, T, verbose=0)"),
+    ):  # fmt: skip
+        error = run(text, regression(), **{name: module[name] for name in ("Own", "loss", "function")})
+        check_kind(error, "TracedArrayError TypeError")
+        check_message(error, [rf"^user\.py:{line} needs the values of an array.*compiled program", said])
+        entries = traceback.extract_tb(error.__traceback__)
+        assert (str(path), line) in [(entry.filename, entry.lineno) for entry in entries]
+        assert not [entry for entry in entries if is_internal(entry.filename)]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("x.numpy()", r"Leave \.numpy\(\) out: the functions of jax\.numpy take the array"),
+        ("x.get_shape()", r"Did you mean 'shape'\?"),
+        ("x.reshap(-1)", r"Did you mean 'reshape'\?"),
+    ],
+)
+def test_an_attribute_of_another_librarys_tensor(code, said):
+    text = f"m.compile('adam', lambda y, x: {code})\nm.fit(X, T)"
+    error = run(text, regression())
+    check_kind(error, "UnknownAttributeError AttributeError")
+    check_message(error, [rf"^user\.py:1: a JAX array has no attribute '\w+'\. {said}"])
+
+
+def test_errors_of_the_users_own_that_look_alike_stay_as_they_are():
+    text = """class Own(keras.callbacks.Callback):
+  def on_epoch_end(self, epoch, logs=None):
+    try:
+      [][3]
+    except IndexError as cause:
+      raise {error} from cause
+m.fit(X, T, verbose=0, callbacks=[Own()])"""
+    for error, kind in (("TypeError('mine')", TypeError), ("IndexError('mine')", IndexError)):
+        caught = run(text.format(error=error), regression())
+        assert type(caught) is kind and isinstance(caught.__cause__, IndexError)
+    caught = run(text.format(error="bool(X)"), regression())
+    assert type(caught) is ValueError and "ambiguous" in str(caught)
+
+
 def test_all_frames_are_shown_if_asked():
     program = """
 import numpy as np, lamina

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 __all__ = [
     "ArgumentError", "CallError", "DataError", "FixedError", "LabelError", "LaminaError", "LaminaWarning",
     "MissingPackageError", "NonFiniteError", "NotAdaptedError", "NotBuiltError", "NotCompiledError", "ShapeError",
-    "StackError", "UnknownAttributeError", "UnknownImportError", "UnknownNameError",
+    "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError", "UnknownNameError",
 ]  # fmt: skip
 
 WIDTH = 120
@@ -111,6 +111,10 @@ class UnknownAttributeError(LaminaError, AttributeError):
 
 class UnknownImportError(LaminaError, ImportError):
     """A public name that was imported from a module that does not have it."""
+
+
+class TracedArrayError(LaminaError, TypeError):
+    """Python or NumPy code in a layer, a loss or a metric that needs the values of an array while it is compiled."""
 
 
 class MissingPackageError(LaminaError, ImportError):

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import jax
 
 from lamina._base.spelling import unknown_argument
+from lamina._base.traced import of_traced_array
 from lamina.errors import LaminaWarning
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -23,6 +24,8 @@ INTERNAL = (
     os.sep + os.path.join("concurrent", "futures"),
     "<frozen ",
 )
+
+LIBRARIES = tuple(f"{os.sep}site-packages{os.sep}{name}{os.sep}" for name in ("numpy", "scipy", "sklearn"))
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,10 +63,11 @@ def is_running(function: Callable[..., Any]) -> bool:
 
 
 def place_of(error: BaseException) -> str:
-    """Where in the user's own code `error` was raised, as `train.py:14`."""
+    """Where in the user's own code `error` was raised, as `train.py:14`; a NumPy function has its caller's place."""
     traceback, place = error.__traceback__, ""
     while traceback is not None:
-        if not is_internal(traceback.tb_frame.f_code.co_filename):
+        filename = traceback.tb_frame.f_code.co_filename
+        if not is_internal(filename) and not any(part in filename for part in LIBRARIES):
             place = f"{os.path.basename(traceback.tb_frame.f_code.co_filename)}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
     return place
@@ -101,8 +105,11 @@ def user_facing(function: F) -> F:
         try:
             try:
                 return function(*args, **kwargs)
-            except TypeError as error:
-                raise _unknown_keyword(function, kwargs, error) from None
+            except (TypeError, ValueError, IndexError, AttributeError) as error:
+                told = _unknown_keyword(function, kwargs, error) or of_traced_array(error, place_of)
+                if told is None:
+                    raise
+                raise told.with_traceback(error.__traceback__) from None
         except Exception as error:
             if os.environ.get("LAMINA_TRACEBACK") != "full":
                 error.__traceback__ = without_internal_frames(error.__traceback__)
@@ -113,12 +120,12 @@ def user_facing(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def _unknown_keyword(function: Callable[..., Any], given: Iterable[str], error: TypeError) -> Exception:
+def _unknown_keyword(function: Callable[..., Any], given: Iterable[str], error: Exception) -> Exception | None:
     """An error with a hint, if `function` was not even entered because of a keyword that it does not take."""
-    if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+    if type(error) is TypeError and error.__traceback__ is not None and error.__traceback__.tb_next is None:
         parameters = inspect.signature(function).parameters
         names = [name for name in parameters if name != "self"]
         for name in given:
             if name not in names and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
                 return unknown_argument(function.__name__, name, names)
-    return error
+    return None

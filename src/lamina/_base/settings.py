@@ -315,7 +315,7 @@ def serialize(value: Any) -> Any:
         array = np.asarray(value)
         return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": array.dtype.name}}
     if callable(value) and hasattr(value, "__name__"):
-        if value.__module__.startswith("lamina."):
+        if str(value.__module__).startswith("lamina."):
             return value.__name__
         return {
             "module": value.__module__,

@@ -344,7 +344,7 @@ def _output(layer: Any, x: Any, mask: Any, others: tuple[Any, ...], told: dict[s
     try:
         return layer.call(x, *others[len(takes) :], **told)
     except AttributeError as error:
-        if isinstance(error.obj, jax.Array) and error.name in ("assign", "assign_add", "assign_sub", "numpy"):
+        if isinstance(error.obj, jax.Array) and error.name in ("assign", "assign_add", "assign_sub"):
             raise UnknownAttributeError(
                 f"during a pass a trainable weight is a plain array, without .{error.name}: {place_of(error)}.\n"
                 "What call assigns to is made with add_weight(..., trainable=False)."

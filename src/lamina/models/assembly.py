@@ -133,7 +133,8 @@ def build_from(stack: Any, start: int) -> None:
         except LaminaError:
             raise
         except (TypeError, ValueError) as error:
-            reason = f"fails at {place_of(error)}: {str(error).splitlines()[0][:160]}"
+            place, said = place_of(error), str(error).splitlines()[0].partition(": https://")[0]
+            reason = f"fails{f' at {place}' * bool(place)}: {said[:200]}"
             raise cannot_take(stack._lamina_chain, index, flow, reason) from None
         layer._lamina.shapes = (shape, flow[-1])
         for part in parts(layer):
