@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import jax
@@ -16,7 +17,9 @@ from jax.experimental import sparse
 from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_sample_weights
 
+from lamina._checks.values import finite
 from lamina._data.arrays import numbers
+from lamina._data.frames import FILLS
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._data.weights import class_weights, split
@@ -188,6 +191,28 @@ def test_polars_text_and_lazy_frames_are_refused_in_its_own_words():
     frame = polars.DataFrame({"n": [1, 2], "c": ["a", "b"]})
     refusal(lambda: arrays(frame), "'c' (text)", "x.to_dummies(['c'])")
     refusal(lambda: arrays(frame.lazy()), "x is a LazyFrame", "x.collect()")
+    quoted = polars.DataFrame({"n": ["1", "2.5", None]})
+    refusal(lambda: arrays(quoted), "x = x.with_columns(polars.col(['n']).cast(float))")
+    np.testing.assert_array_equal(arrays(quoted.with_columns(polars.col(["n"]).cast(float))).x, [[1], [2.5], [np.nan]])
+    moments = polars.DataFrame({"t": [datetime(2024, 1, 1, 5)], "d": [timedelta(hours=1)]})
+    refusal(lambda: arrays(moments), "x['t'].dt.hour()", "x['d'].dt.total_seconds()")
+    assert moments["t"].dt.hour()[0] == 5 and moments["d"].dt.total_seconds()[0] == 3600
+
+
+def test_gaps_are_filled_in_the_words_of_the_frames_library():
+    for library in ("polars", "pyarrow"):
+        frame = frames_of(library)
+        with pytest.raises(DataError) as caught:
+            finite(arrays(frame))
+        assert f"as in {FILLS[library]}, or" in " ".join(str(caught.value).split())
+        filled = eval(FILLS[library].partition(" = ")[2], {"x": frame, library: pytest.importorskip(library)})
+        assert np.isfinite(arrays(filled).x).all()
+
+
+def test_a_dataset_of_torch_gives_rows_and_is_to_be_loaded():
+    kind = type("Dataset", (), {"__module__": "torch.utils.data.dataset", "__len__": len, "__getitem__": list})
+    own = type("Mine", (kind,), {"__module__": "user"})
+    refusal(lambda: Stream(own(), name="x"), "x is a Dataset of torch", "torch.utils.data.DataLoader(x, batch_size=32)")
 
 
 def test_torch_tensors():

@@ -40,7 +40,7 @@ def test_get_takes_what_keras_takes(identifier):
 def test_get_returns_a_policy_as_it_is():
     policy = dtypes.DTypePolicy("bfloat16")
     assert dtypes.get(policy) is policy
-    assert repr(policy) == "DTypePolicy(name='bfloat16')"
+    assert repr(policy) == repr(keras.DTypePolicy("bfloat16")) == '<DTypePolicy "bfloat16">'
     assert policy != dtypes.DTypePolicy("mixed_bfloat16") and policy != "bfloat16"
 
 

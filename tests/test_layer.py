@@ -675,7 +675,9 @@ def test_a_weight_is_an_array_to_numpy_jax_and_python():
     assert float(layer.bias[0]) == 1.0 and len({w: 1, layer.bias: 2}) == 2
     np.testing.assert_allclose(jax.jit(lambda k: k * 2)(w), 2 * a)
     np.testing.assert_allclose(jax.grad(lambda k: (k**2).sum())(jnp.asarray(w)), 2 * a)
-    assert repr(w) == "<Weight dense/kernel, shape=(6, 3), dtype=float32>"
+    values = str(w.numpy())
+    assert repr(w) == str(w) == f"{w}" == f"<Weight dense/kernel, shape=(6, 3), dtype=float32, value={values}>"
+    assert "..." in repr(layer.add_weight((10**5,)))
 
 
 def test_assigning_keeps_shape_and_dtype():

@@ -278,6 +278,10 @@ def test_a_stateful_layer_goes_on_where_it_stopped():
         parts(X[:4])
     with pytest.raises(ShapeError, match="batch size"):
         lamina.Sequential([layers.Input((5, 3)), layers.LSTM(4, stateful=True)])
+    wrapped = layers.Bidirectional(layers.LSTM(4, stateful=True))
+    for layer in (layers.GRU(4, stateful=True), wrapped):
+        with pytest.raises(ShapeError, match=r"Begin the model with Input\(batch_shape=\(32, None, 7\)\)"):
+            lamina.Sequential([layers.Input((None, 7)), layers.Dense(3), layer])
 
 
 def stateful(kind):

@@ -87,6 +87,9 @@ class DTypePolicy(Configured):
     def __hash__(self) -> int:
         return hash(self.name)
 
+    def __repr__(self) -> str:
+        return f'<DTypePolicy "{self.name}">'
+
 
 Dtype: TypeAlias = DTypeLike | DTypePolicy | dict[str, Any] | None
 """What a layer's `dtype` may be given as."""
@@ -97,7 +100,7 @@ def get(identifier: Any = None) -> DTypePolicy:
     """The policy for a name, a dtype, a config or a policy; None is the one that `set_dtype_policy` set.
 
     >>> get("bfloat16")
-    DTypePolicy(name='bfloat16')
+    <DTypePolicy "bfloat16">
     """
     if identifier is None:
         return dtype_policy()

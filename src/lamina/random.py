@@ -7,6 +7,8 @@ import random as python_random
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.converters import checked, fixed_seed
+from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.weight import Array
 
@@ -15,6 +17,7 @@ __all__ = ["set_random_seed"]
 _seeds = python_random.Random()
 
 
+@user_facing
 def set_random_seed(seed: int) -> None:
     """Make the random numbers from now on the same in each run: initial weights, shuffles, dropout.
 
@@ -23,6 +26,7 @@ def set_random_seed(seed: int) -> None:
     Args:
         seed: a whole number from 0 to 2**32 - 1.
     """
+    seed = checked("set_random_seed", "seed", fixed_seed, seed)
     python_random.seed(seed)
     np.random.seed(seed)
     set_seed(seed)

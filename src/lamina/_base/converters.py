@@ -62,11 +62,16 @@ def above_zero(value: Any) -> float:
     return number(value)
 
 
+def fixed_seed(value: Any) -> int:
+    """A whole number that fits into 32 bits."""
+    if not 0 <= integer(value) < 2**32:
+        raise ArgumentError(f"expected a whole number from 0 to 2**32 - 1, got {value!r}.")
+    return integer(value)
+
+
 def seed_value(value: Any) -> int | None:
     """None, or a whole number that fits into 32 bits."""
-    if value is not None and not 0 <= integer(value) < 2**32:
-        raise ArgumentError(f"expected a whole number from 0 to 2**32 - 1, or None, got {value!r}.")
-    return None if value is None else integer(value)
+    return None if value is None else fixed_seed(value)
 
 
 def rate(value: Any) -> float:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.absent import missing_member
 from lamina._base.frames import user_facing
 from lamina.errors import ShapeError
 
@@ -39,7 +40,8 @@ class Weight:
 
     >>> w = Weight(jnp.ones((2, 3)), name="kernel")
     >>> w.assign(w * 2)
-    <Weight kernel, shape=(2, 3), dtype=float32>
+    <Weight kernel, shape=(2, 3), dtype=float32, value=[[2. 2. 2.]
+     [2. 2. 2.]]>
     >>> float(w.sum())
     12.0
     """
@@ -108,9 +110,12 @@ class Weight:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(read(self), dtype)
 
+    @user_facing
     def __getattr__(self, name: str) -> Any:  # .T, .sum(), .at, .astype(), ...
         if name.startswith("__") or name in ("array", "value", "shown"):
             raise AttributeError(name)
+        if not hasattr(self.value, name):
+            raise missing_member(self, name)
         return getattr(self.value, name)
 
     def __getitem__(self, index: Any) -> Any:
@@ -135,7 +140,9 @@ class Weight:
         return format(float(read(self)), spec) if spec else str(self)
 
     def __repr__(self) -> str:
-        return f"<Weight {self.path}, shape={self.shape}, dtype={self.dtype}>"
+        known = isinstance(self.value, jax.Array) and not isinstance(self.value, jax.core.Tracer)
+        values = f", value={np.asarray(self.value)}" if known else ""
+        return f"<Weight {self.path}, shape={self.shape}, dtype={self.dtype}{values}>"
 
 
 def read(weight: Weight) -> Any:

@@ -35,7 +35,7 @@ def cannot_take(stack: Sequence[Layer], index: int, flow: Sequence[Shape], reaso
         told = reason if i == index else f"{_text(flow[i])} -> {_text(flow[i + 1])}"
         lines.append(f"{arrow} {i + 1:3}  {stack[i].name:{width}}  {_call(stack[i])}  {told}")
     hint = _no_length(stack[:index]) if None in shape[-1:] else ""
-    hint = hint or _last_step(layer, stack[:index], shape, flow) or _hint(layer, shape)
+    hint = hint or _batch_size(layer, flow) or _last_step(layer, stack[:index], shape, flow) or _hint(layer, shape)
     error = ShapeError("\n".join([*lines, hint] if hint else lines))
     error.named = True
     return error
@@ -55,6 +55,14 @@ def _no_length(before: Sequence[Layer]) -> str:
     if before and getattr(before[-1], "output_sequence_length", 0) is None:
         return "Say how many words a text has: output_sequence_length=n; or take output_mode='multi_hot'."
     return ""
+
+
+def _batch_size(layer: Layer, flow: Sequence[Shape]) -> str:
+    """The advice for a stateful recurrent layer where the number of rows is not known."""
+    stateful = getattr(getattr(layer, "layer", layer), "stateful", False)  # or in a Bidirectional
+    if not stateful or flow[0][0] is not None:
+        return ""
+    return f"Begin the model with Input(batch_shape={(32, *flow[0][1:])}), for batches of 32 rows."
 
 
 def _last_step(layer: Layer, before: Sequence[Layer], shape: Shape, flow: Sequence[Shape]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lamina._data.arrays import HostArray
+from lamina._data.frames import Columns
 from lamina._data.source import Table
 from lamina.errors import DataError, LabelError
 
@@ -24,7 +25,7 @@ def finite(table: Table) -> None:
             raise _found(name, array, bad, table.columns if name == "x" else None)
 
 
-def _found(name: str, array: HostArray, bad: HostArray, columns: tuple[str, ...] | None) -> DataError:
+def _found(name: str, array: HostArray, bad: HostArray, columns: Columns | None) -> DataError:
     first = np.unravel_index(int(bad.argmax()), bad.shape)
     value = array[first]
     kind = "NaN" if np.isnan(value) else str(value)
@@ -41,7 +42,7 @@ def _found(name: str, array: HostArray, bad: HostArray, columns: tuple[str, ...]
     elif name != "x":
         advice = f"Drop these rows: keep = ~numpy.isnan({name}); x, y = x[keep], y[keep]."
     elif columns:
-        advice = 'Fill the gaps, as in x = x.astype("float32").fillna(x.median()), or drop the rows, from y too.'
+        advice = f"Fill the gaps, as in {columns.fill}, or drop the rows, from y too."
     else:
         advice = "Fill the gaps: x = sklearn.impute.SimpleImputer().fit_transform(x), or numpy.nan_to_num(x)."
     return (DataError if name == "x" else LabelError)(f"{where} is {kind}; {many}.\n{advice}")

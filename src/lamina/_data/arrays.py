@@ -50,7 +50,9 @@ def numbers(array: HostArray, name: str, floatx: str) -> HostArray:
             return array.astype(floatx, copy=False)
     if kind in "UST":
         raise _text(array, name)
-    raise DataError(f"{name} holds {KINDS.get(kind, 'values')} ({array.dtype}); a model takes numbers.")
+    since = {"M": f"({name} - {name}.min()) / numpy.timedelta64(1, 'D')", "m": f"{name} / numpy.timedelta64(1, 's')"}
+    advice = f" Make numbers of them, as in {since[kind]}." if kind in since else ""
+    raise DataError(f"{name} holds {KINDS.get(kind, 'values')} ({array.dtype}); a model takes numbers.{advice}")
 
 
 def has_axes(value: object) -> bool:

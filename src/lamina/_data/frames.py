@@ -35,23 +35,42 @@ def opened(value: Any, name: str) -> Any:
     return narwhals.from_native(value, eager_only=True, allow_series=True, pass_through=True)
 
 
-def from_frame(frame: Any, name: str, floatx: str) -> tuple[HostArray, tuple[str, ...]]:
+FILLS = {
+    "polars": 'x = x.cast(polars.Float32).fill_nan(None).fill_null(strategy="mean")',
+    "pyarrow": "x = x.to_pandas().fillna(0)",
+}
+"""How each library fills gaps; the others have pandas's methods."""
+
+
+class Columns(tuple[str, ...]):
+    """The names of a frame's columns."""
+
+    fill: str
+    """How the frame's library fills gaps."""
+
+    def __new__(cls, frame: Any) -> Columns:
+        columns = super().__new__(cls, frame.columns)
+        columns.fill = FILLS.get(frame.implementation.value, 'x = x.astype("float32").fillna(x.median())')
+        return columns
+
+
+def from_frame(frame: Any, name: str, floatx: str) -> tuple[HostArray, Columns]:
     """The columns as one array of shape (rows, columns), and their names."""
     refused = {column: kind for column, dtype in frame.schema.items() if (kind := REFUSED.get(type(dtype).__name__))}
     if refused:
-        raise _not_numbers(name, refused, frame.implementation.is_polars())
+        raise _not_numbers(name, refused, frame)
     kinds = set(frame.schema.values())
     if len(kinds) == 1 and all(kind.is_float() or kind.is_integer() for kind in kinds):  # often one block of memory
-        return numbers(frame.to_numpy(), name, floatx), tuple(frame.columns)
+        return numbers(frame.to_numpy(), name, floatx), Columns(frame)
     columns = [numbers(frame[column].to_numpy(), f"{name}[{column!r}]", floatx) for column in frame.columns]
     dtypes = {column.dtype for column in columns}
     if not columns:
-        return np.empty((len(frame), 0), floatx), ()
+        return np.empty((len(frame), 0), floatx), Columns(frame)
     dtype = np.dtype(floatx) if np.dtype(floatx) in dtypes else np.result_type(*dtypes)
     array = np.empty((len(frame), len(columns)), dtype)
     for i, column in enumerate(columns):
         array[:, i] = column
-    return numbers(array, name, floatx), tuple(frame.columns)
+    return numbers(array, name, floatx), Columns(frame)
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -62,18 +81,35 @@ def _distinct(names: list[str]) -> list[str]:
     return names
 
 
-def _not_numbers(name: str, refused: dict[str, str], polars: bool) -> DataError:
+def _not_numbers(name: str, refused: dict[str, str], frame: Any) -> DataError:
+    polars = frame.implementation.is_polars()
     listed = [f"{column!r} ({kind})" for column, kind in refused.items()]
     more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
     lines = [f"{name} has columns that are not numbers: {', '.join(listed[:8])}{more}."]
-    words = [column for column, kind in refused.items() if kind in ("text", "category")]
+    quoted = [column for column, kind in refused.items() if kind == "text" and _holds_numbers(frame[column])]
+    if quoted:
+        one = quoted[0]
+        cast = f"{name}.with_columns(polars.col({quoted}).cast(float))"
+        told = f"{name} = {cast}" if polars else f"{name}[{one!r}] = {name}[{one!r}].astype(float)"
+        lines.append(f"Numbers in quotes, {', '.join(map(repr, quoted[:8]))}: {told}.")
+    words = [column for column, kind in refused.items() if kind in ("text", "category") and column not in quoted]
     if words:
         chosen = repr(words) if len(words) <= 8 else "[...]"
         call = f"{name}.to_dummies({chosen})" if polars else f"pandas.get_dummies({name}, columns={chosen})"
         lines.append(f"Make columns of 0 and 1 of them: {name} = {call}.")
     if len(words) == 1 == len(refused):
         lines.append(f"Or number them: classes, numbers = numpy.unique({name}[{words[0]!r}], return_inverse=True).")
-    dates = [column for column, kind in refused.items() if kind in ("date", "time", "duration")]
-    if dates:
-        lines.append(f"Take numbers out of dates and times, as in {name}[{dates[0]!r}].dt.hour, or leave them out.")
+    for kinds, number in ((("date", "time"), f"hour{'()' * polars}"), (("duration",), "total_seconds()")):
+        for column in [column for column, kind in refused.items() if kind in kinds][:1]:
+            told = f"{name}[{column!r}].dt.{number}"
+            lines.append(f"Take numbers out of a {refused[column]}, as in {told}, or leave it out.")
     return DataError("\n".join(lines))
+
+
+def _holds_numbers(series: Any) -> bool:
+    """Whether a column of text begins with numbers in quotes."""
+    first = series.drop_nulls().head(100).to_list()
+    try:
+        return bool(first) and all(isinstance(float(each), float) for each in first)
+    except ValueError:
+        return False

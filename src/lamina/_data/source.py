@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lamina._data.arrays import HostArray, from_any, has_axes
-from lamina._data.frames import from_frame, is_frame, opened
+from lamina._data.frames import Columns, from_frame, is_frame, opened
 from lamina.errors import DataError
 
 
@@ -18,7 +18,7 @@ class Table(NamedTuple):
     x: HostArray
     y: HostArray | None = None
     sample_weight: HostArray | None = None
-    columns: tuple[str, ...] | None = None
+    columns: Columns | None = None
     """The names of x's columns, if it was a frame."""
 
     @property
@@ -60,7 +60,7 @@ def arrays(
     return Table(inputs, others[0], others[1], columns)
 
 
-def _converted(value: object, name: str, floatx: str, rows: int | None) -> tuple[HostArray, tuple[str, ...] | None]:
+def _converted(value: object, name: str, floatx: str, rows: int | None) -> tuple[HostArray, Columns | None]:
     """x, y or sample_weight as an array with rows, and the names of its columns if it was a frame."""
     columns = None
     if is_frame(value):

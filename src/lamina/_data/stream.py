@@ -51,6 +51,12 @@ class Stream:
                 f"class_weight={class_weight!r} needs all rows at once, which a stream does not show. "
                 "Give the weights: class_weight={0: 1.0, 1: 5.0}."
             )
+        kinds = {cls.__name__ for cls in type(source).__mro__ if cls.__module__.startswith("torch.utils.data")}
+        if "Dataset" in kinds:
+            raise DataError(
+                f"{name} is a Dataset of torch, which gives one row after the other. Make batches of it: "
+                f"torch.utils.data.DataLoader({name}, batch_size=32); batch_size=None if each item is a batch."
+            )
         self.source, self.class_weight, self.name, self.floatx = source, class_weight, name, floatx
         self.host = host
         """Turns the raw x of a batch into numbers, if the model has layers that do this on the host."""

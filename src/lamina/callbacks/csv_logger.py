@@ -54,7 +54,7 @@ class CSVLogger(Callback, Configured):
             with file.open(newline="", encoding="utf-8") as lines:
                 self._lamina_columns = next(csv.reader(lines, delimiter=self.separator), [])
         else:
-            file.write_text("")
+            open(file, "w").close()  # with no frame of pathlib in the error of a folder that is not there
             self._lamina_columns = []
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:

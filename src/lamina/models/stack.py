@@ -78,7 +78,7 @@ class Stack(LayerChain):
             if len(wanted) == len(shape) + 1 and wanted[-1] == 1:
                 hint = f"The last axis is missing: x[..., None] makes {(*shape, 1)}."
             elif len(wanted) == len(shape) + 1:
-                hint = "For one sample alone put a batch axis before it: x[None]."
+                hint = "For one sample alone put a batch axis before it: x[None], or frame.iloc[[i]] of pandas."
             elif len(shape) > 1 and wanted[1:] == shape[:0:-1]:
                 hint = "The axes stand the other way round: transpose the data."
             else:

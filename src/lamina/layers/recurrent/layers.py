@@ -59,7 +59,7 @@ class Recurrent(Layer):
         if self.stateful:
             batch = input_shape[0] or self._lamina.batch_size
             if batch is None:
-                raise ShapeError("is stateful and wants to know the batch size: Input(batch_shape=(32, 10, 8))")
+                raise ShapeError("is stateful and wants to know the batch size")
             self.states = []
             for state in jax.tree.leaves(self.get_initial_state(batch)):
                 weight = self.add_weight(state.shape, "zeros", trainable=False, autocast=False, name="rnn_state")
