@@ -718,14 +718,38 @@ def test_a_loss_that_is_not_finite_names_epoch_and_step_and_goes_back():
     assert np.isfinite(model.fit(X, TARGETS, verbose=0).history["loss"]).all()
 
 
-def test_a_callback_that_waits_for_another_name():
-    stop = lamina.callbacks.EarlyStopping("val_los")
+@pytest.mark.parametrize("kind", [lamina.callbacks.EarlyStopping, lamina.callbacks.ReduceLROnPlateau])
+def test_a_callback_that_waits_for_another_name_is_told_so_before_the_first_step(kind):
     model = regression()
-    error = run("m.fit(X, T, epochs=5, verbose=0, callbacks=[stop], validation_split=0.1)", model, stop=stop)
-    check_kind(error, "ArgumentError")
-    check_message(error, [r"monitor='val_los'.*Did you mean 'val_loss'\?", "They have: loss, val_loss"])
-    check_traceback(error)
+    before = model.get_weights()
+    for text, given, said in (
+        (
+            "validation_split=0.1",
+            "val_los",
+            [r"monitor='val_los'.*Did you mean 'val_loss'\?", "have: loss, val_loss.$"],
+        ),
+        ("verbose=0", "val_accuracy", [r"Metrics are given to compile: metrics=", "They have: loss.$"]),
+    ):
+        error = run(f"m.fit(X, T, epochs=5, callbacks=[stop], {text})", model, stop=kind(given))
+        check_kind(error, "ArgumentError")
+        check_message(error, said)
+        check_traceback(error)
+        assert all(map(np.array_equal, model.get_weights(), before)) and model.history is None
     model.fit(X, TARGETS, verbose=0)
+
+
+def test_a_callback_waits_an_epoch_for_what_the_users_own_code_may_log():
+    class Logs(lamina.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["los"] = 1.0
+
+    def log(epoch, logs):
+        logs["los"] = 1.0
+
+    by_function = lamina.callbacks.LambdaCallback(on_epoch_end=log)
+    for first in (Logs(), by_function):
+        stop = lamina.callbacks.EarlyStopping("los", mode="min", patience=1)
+        assert len(regression().fit(X, TARGETS, epochs=5, verbose=0, callbacks=[first, stop]).epoch) == 2
 
 
 class Fails(layers.Layer):

@@ -114,9 +114,10 @@ class Weight:
     def __getattr__(self, name: str) -> Any:  # .T, .sum(), .at, .astype(), ...
         if name.startswith("__") or name in ("array", "value", "shown"):
             raise AttributeError(name)
-        if not hasattr(self.value, name):
+        array = self.value
+        if not hasattr(array, name):
             raise missing_member(self, name)
-        return getattr(self.value, name)
+        return getattr(array, name)
 
     def __getitem__(self, index: Any) -> Any:
         return read(self)[index]
@@ -140,8 +141,9 @@ class Weight:
         return format(float(read(self)), spec) if spec else str(self)
 
     def __repr__(self) -> str:
-        known = isinstance(self.value, jax.Array) and not isinstance(self.value, jax.core.Tracer)
-        values = f", value={np.asarray(self.value)}" if known else ""
+        array = read(self)
+        known = isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer)
+        values = f", value={np.array(array)}" if known else ""
         return f"<Weight {self.path}, shape={self.shape}, dtype={self.dtype}{values}>"
 
 

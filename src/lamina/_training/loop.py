@@ -15,6 +15,7 @@ from lamina._training.steps import TrainState
 from lamina._training.trainer import Trainer
 from lamina.callbacks import History
 from lamina.callbacks.callback_list import CallbackList, handles_nan, wants_each_batch
+from lamina.callbacks.monitor import require_known
 from lamina.errors import NonFiniteError
 
 Logs = dict[str, Any]
@@ -31,6 +32,7 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     state.stop_training = False
     assert history is not None
     logs: Logs = {}
+    require_known(callbacks, model, validates=validation is not None)
     with callbacks, interruptible() as interrupted:
         callbacks.on_train_begin()
         trainer.prepare(feed, validation)

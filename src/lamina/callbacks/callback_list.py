@@ -153,10 +153,10 @@ def handles_nan(callbacks: CallbackList) -> bool:
 
 def _listeners(callbacks: CallbackList, hook: str) -> list[Callback]:
     names = [hook, ALIASES.get(hook, hook)]
-    return [each for each in callbacks if any(_overrides(each, name) for name in names)]
+    return [each for each in callbacks if any(overrides(each, name) for name in names)]
 
 
-def _overrides(callback: Callback, hook: str) -> bool:
+def overrides(callback: Callback, hook: str) -> bool:
     """In the class, or in the object, as `LambdaCallback` does."""
     return getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
 

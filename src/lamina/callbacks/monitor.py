@@ -6,8 +6,9 @@ import math
 from typing import Any, Literal, TypeAlias
 
 from lamina._base.frames import warn
-from lamina._base.spelling import did_you_mean
+from lamina._base.spelling import nearest
 from lamina.callbacks.callback import Callback, Logs
+from lamina.callbacks.callback_list import CallbackList, overrides
 from lamina.errors import ArgumentError
 
 Mode: TypeAlias = Literal["auto", "min", "max"]
@@ -49,10 +50,15 @@ class MonitorCallback(Callback):
                 f"monitor={self.monitor.removeprefix('val_')!r}."
             )
             return None
-        names = [*logs, *(f"val_{name}" for name in logs if unvalidated)]
-        raise ArgumentError(
-            f"{type(self).__name__}(monitor={self.monitor!r}): the logs have no such number. "
-            f"{did_you_mean(self.monitor, names)}\nThey have: {', '.join(logs) or 'nothing'}."
+        raise self._lamina_unknown([*logs])
+
+    def _lamina_unknown(self, names: list[str]) -> ArgumentError:
+        """The error for a name that the logs, which have `names`, will never have."""
+        found = nearest(self.monitor, [*names, *(f"val_{name}" for name in names)])
+        advice = f"Did you mean {found[0]!r}?" if found else "Metrics are given to compile: metrics=[...]."
+        return ArgumentError(
+            f"{type(self).__name__}(monitor={self.monitor!r}): the logs have no such number. {advice}\n"
+            f"They have: {', '.join(names) or 'nothing'}."
         )
 
     def _lamina_rises(self) -> bool:
@@ -75,6 +81,21 @@ class MonitorCallback(Callback):
             return not math.isnan(value)
         margin = abs(self.min_delta)
         return value - margin > reference if self._lamina_rises() else value + margin < reference
+
+
+def require_known(callbacks: CallbackList, model: Any, validates: bool) -> None:
+    """Refuse before the first step to watch a number that no epoch will log.
+
+    Where code of the user's own may log more (a callback, a metric with several results), the first epoch tells.
+    """
+    loggers = [model, *model.metrics, *(each for each in callbacks if overrides(each, "on_epoch_end"))]
+    if any("on_epoch_end" in vars(each) or not type(each).__module__.startswith("lamina.") for each in loggers):
+        return
+    names: list[str] = model.metrics_names
+    validated = [f"val_{name}" for name in names]
+    for each in callbacks:
+        if isinstance(each, MonitorCallback) and each.monitor not in [*names, *validated, "learning_rate"]:
+            raise each._lamina_unknown([*names, *validated] if validates else names)
 
 
 def log_name(value: Any) -> str:
