@@ -276,6 +276,34 @@ def test_accuracy_of_a_regression(metric):
     fit_loss(SPARSE, LABELS, (None, 3), metrics=[metric])
 
 
+@pytest.mark.parametrize(
+    ("last", "y", "said"),
+    [
+        ("relu", [[-0.5], [2.0]], r"y runs from -0.5 to 2, and the last layer's relu gives 0 to inf only"),
+        ("sigmoid", [[0.5], [20.0]], r"sigmoid gives 0 to 1 only\.\nEnd a regression without"),
+        ("tanh", [[-3.0], [0.0]], "gives -1 to 1 only"),
+    ],
+)
+def test_targets_that_the_last_activation_never_gives(last, y, said):
+    y = np.array(y, "float32")
+    with pytest.warns(LaminaWarning, match=said):
+        fit_loss(losses.MeanSquaredError(), y, (None, 1), last_activation=last)
+    for fitting, values in ((None, y), ("linear", y), (last, np.clip(y, 0, 1))):
+        fit_loss(losses.MeanSquaredError(), values, (None, 1), last_activation=fitting)
+
+
+def test_class_weight_for_a_class_without_a_unit():
+    numbers, rows, both = np.array([0, 1]), np.eye(3)[[0, 1]], np.array([[0], [1]])
+    for loss, y, units, wrong in (
+        (losses.SparseCategoricalCrossentropy(), numbers, 3, "class 7, and the output has the classes 0 to 2"),
+        (losses.CategoricalCrossentropy(), rows, 3, "the classes 0 to 2"),
+        (losses.BinaryCrossentropy(), both, 1, "the classes 0 to 1"),
+    ):
+        weights = dict.fromkeys(range(max(units, 2)), 1.0)  # also those of classes that y lacks
+        fit_loss(loss, y, (None, units), class_weight=weights)
+        refusal(lambda: fit_loss(loss, y, (None, units), class_weight={**weights, 7: 2.0}), wrong, "Dense(8)")  # noqa: B023
+
+
 def test_class_weight_of_a_regression():
     weights = {0: 1.0, 1: 2.0}
     refusal(lambda: fit_loss(MSE, LABELS * 1.5, (None, 1), class_weight=weights), "class_weight", "Use sample_weight")

@@ -13,7 +13,7 @@ from programs import program_1, program_2
 
 import lamina
 from lamina import layers
-from lamina.errors import ArgumentError, CallError, FixedError, NotBuiltError, ShapeError, StackError
+from lamina.errors import ArgumentError, CallError, FixedError, LaminaWarning, NotBuiltError, ShapeError, StackError
 
 warnings_off = pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`:UserWarning")
 
@@ -697,3 +697,10 @@ def test_a_copy_is_a_model_of_its_own():
     twin.fit(X, Y, verbose=0)
     assert_same(model.get_weights(), before)
     assert not np.allclose(twin.get_weights()[0], before[0])
+
+
+def test_an_inner_layer_whose_input_shape_is_another_one_is_warned_of():
+    for wrong in ({"input_shape": (9,)}, {"input_dim": 9}, {"batch_input_shape": (2, 5, 4)}):
+        with pytest.warns(LaminaWarning, match=r"'dense_1' was given input_shape=.*, and gets \(4,\): only"):
+            lamina.Sequential([layers.Input((8,)), layers.Dense(4), layers.Dense(3, **wrong)])
+    lamina.Sequential([layers.Input((8,)), layers.Dense(4, input_shape=(8,)), layers.Dense(3, input_shape=(None,))])

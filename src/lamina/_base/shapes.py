@@ -17,6 +17,11 @@ def shape_of(x: Any) -> Shape:
     return tuple(size if isinstance(size, int) else None for size in x.shape)
 
 
+def agree(a: Shape, b: Shape) -> bool:
+    """Whether one array can have both shapes, of which None is any size."""
+    return len(a) == len(b) and all(None in (m, n) or m == n for m, n in zip(a, b, strict=True))
+
+
 class InputSpec(Configured):
     """What a layer wants of its input: a rank, a range of ranks, or sizes of some axes; all with the batch axis.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -43,7 +43,8 @@ def fit_loss(
         return
     if y is None:
         raise LabelError(
-            f"the loss {_name(loss)} needs targets, and y is None. Give them: fit(x, y), or batches (x, y)."
+            f"the loss {_name(loss)} needs targets, and y is None. "
+            "Give them: fit(x, y), validation_data=(x, y), batches (x, y)."
         )
     if isinstance(loss, Crossentropy):
         loss = fitting(loss, y.shape, output_shape)
@@ -55,7 +56,9 @@ def fit_loss(
                 weights_fit(Case(loss, y, tuple(output_shape)), sample_weight)
             if kinds is REGRESSION:
                 _classes_in_regression(loss, y, metrics, class_weight)
+                _within_reach(y, last_activation)
             else:
+                _classes_with_units(Case(loss, y, tuple(output_shape)), class_weight)
                 _probabilities(loss, last_activation)
 
 
@@ -97,6 +100,37 @@ def _classes_in_regression(loss: Loss, y: HostArray, metrics: Iterable[object], 
         f"accuracy counts exact hits, of which a regression ({_name(loss)}) has next to none. "
         'Take metrics=["mae"]; or, if y holds classes, a crossentropy as the loss.'
     )
+
+
+def _classes_with_units(case: Case, class_weight: object) -> None:
+    """Refuse weights of classes that the output has no unit for; y may lack a class."""
+    units = 2 if isinstance(case.loss, BinaryCrossentropy) and case.units == 1 else case.units
+    if units is None or not isinstance(class_weight, Mapping):
+        return
+    if beyond := [key for key in class_weight if hasattr(key, "__index__") and key >= units]:
+        raise case.error(
+            f"class_weight has class {beyond[0]}, and the output has the classes 0 to {units - 1}.",
+            f"Take it out of class_weight, or give the class a unit: Dense({max(beyond) + 1}).",
+        )
+
+
+def _within_reach(y: HostArray, last_activation: str | None) -> None:
+    """Warn of targets that the activation of the last layer can never give."""
+    low, high = REACH.get(last_activation or "", (-np.inf, np.inf))
+    if y.size and (y.min() < low - 1e-6 or y.max() > high + 1e-6):
+        warn(
+            f"y runs from {y.min():g} to {y.max():g}, and the last layer's {last_activation} gives {low:g} to {high:g} "
+            "only.\nEnd a regression without an activation, or scale y."
+        )
+
+
+REACH = {
+    **dict.fromkeys("relu softplus exponential".split(), (0.0, np.inf)),
+    **dict.fromkeys("sigmoid hard_sigmoid softmax".split(), (0.0, 1.0)),
+    **dict.fromkeys("tanh softsign hard_tanh".split(), (-1.0, 1.0)),
+    "relu6": (0.0, 6.0),
+}
+"""Between which numbers the values of an activation lie."""
 
 
 def _probabilities(loss: Loss, last_activation: str | None) -> None:

@@ -19,7 +19,7 @@ from lamina._training.feeds import ArrayFeed, Chunk, Feed, StreamFeed, batch_siz
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina.dtypes import floatx
-from lamina.errors import NotCompiledError, ShapeError, StackError
+from lamina.errors import LaminaError, NotCompiledError, ShapeError, StackError
 from lamina.layers.activations import Softmax
 
 
@@ -38,7 +38,7 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         stream = _stream(model, data)
         stream.expect(plan.epochs, data.steps)
         feed = StreamFeed(stream, data.steps, data.shuffle)
-        check(model, feed.first())
+        check(model, feed.first(), data.class_weight)
     else:
         table = _weighted_table(model, data)
         if plan.validation_split:
@@ -55,11 +55,21 @@ def measuring_feed(model: Model, data: DataRequest) -> Feed:
     """The data of `evaluate` or of a validation, checked against the model."""
     if is_stream(data.x):
         feed = StreamFeed(_stream(model, data), data.steps, anew=True)
-        check(model, feed.first())
+        _check_named(model, data, feed.first())
         return feed
     table = _table(model, data)
-    check(model, table)
+    _check_named(model, data, table)
     return ArrayFeed(table, batch_size_for(table.rows, data.batch_size, data.steps), data.steps, anew=True)
+
+
+def _check_named(model: Model, data: DataRequest, table: Table) -> None:
+    """Check the data; an error says so where it is that of the validation."""
+    try:
+        check(model, table)
+    except LaminaError as error:
+        if data.names == DataRequest(None).names:
+            raise
+        raise type(error)(f"validation_data: {error}") from None
 
 
 def whole_batch(model: Model, data: DataRequest) -> Chunk:

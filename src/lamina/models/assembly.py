@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._base.frames import place_of
-from lamina._base.shapes import Shape
+from lamina._base.frames import place_of, warn
+from lamina._base.shapes import Shape, agree
 from lamina._base.spelling import free_name, nearest, to_snake_case
 from lamina._checks.stack import cannot_take
 from lamina._layer.forward import seed_of
@@ -122,6 +122,12 @@ def build_from(stack: Any, start: int) -> None:
                 f"{before.name!r} returns {len(shape)} tensors, so it can only be the last layer: a "
                 f"stack hands on one, and {layer.name!r} comes after. Leave out return_state=True, or give it a "
                 "merge_mode; or use the two within a custom layer."
+            )
+        wanted = layer._lamina.wanted_shape
+        if wanted is not None and not agree(wanted, shape[1:]):
+            warn(
+                f"{layer.name!r} was given input_shape={wanted}, and gets {shape[1:]}: only the shape of a stack's "
+                "beginning is read. Leave it out here."
             )
         try:
             layer._lamina_build(shape)
