@@ -1,5 +1,7 @@
 """Layers that users write: in the short form, and as they are written for Keras, whose classes run here unchanged."""
 
+from collections import deque
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -9,7 +11,7 @@ import pytest
 import lamina
 from lamina import layers
 from lamina._layer.structure import parts
-from lamina.errors import ArgumentError, CallError, ShapeError, StackError, UnknownAttributeError
+from lamina.errors import ArgumentError, CallError, FixedError, ShapeError, StackError, UnknownAttributeError
 
 X = np.random.default_rng(0).normal(size=(24, 6)).astype("float32")
 Y = np.random.default_rng(1).normal(size=(24, 2)).astype("float32")
@@ -383,7 +385,7 @@ def test_layers_made_in_call_are_refused():
             return layers.Dense(3)(layers.ReLU()(x))
 
     with pytest.raises(
-        StackError, match=r"(?s)dense is made anew in each call of test_layer.py:\d+.*__init__ or build"
+        StackError, match=r"(?s)dense, made at test_layer.py:\d+, is held by no layer: its weights .*__init__ or build"
     ):
         lamina.Sequential([layers.Input((6,)), Fresh()])
 
@@ -680,6 +682,56 @@ def test_a_weight_is_an_array_to_numpy_jax_and_python():
     assert "..." in repr(layer.add_weight((10**5,)))
 
 
+@pytest.mark.parametrize(
+    ("attribute", "value", "kind", "said"),
+    [
+        ("activation", "relu", FixedError, r"^dense\.activation was set to 'relu'.*Dense\(\.\.\., activation='relu'\)"),
+        ("use_bias", "no", ArgumentError, r"^Dense\(use_bias='no'\): expected True or False"),
+        ("units", -1, ArgumentError, r"^Dense\(units=-1\): expected a whole number of at least 1"),
+        ("kernel", 3, FixedError, r"^dense\.kernel was set to 3, .* a weight of shape \(8, 3\).*layer\.kernel\.assign"),
+        ("kernel", np.ones((8, 3)), FixedError, r"^dense\.kernel was set to array.*layer\.kernel\.assign\(values\)"),
+    ],
+)
+def test_what_is_assigned_to_an_attribute_is_looked_at_before_its_next_use(attribute, value, kind, said):
+    x = np.ones((2, 8), "float32")
+    for use in (
+        lambda model: model.predict(x), lambda model: model.fit(x, x[:, :3], verbose=0),
+        lambda model: model(x, training=True), lambda model: model.layers[0](x),
+    ):  # fmt: skip
+        model = lamina.Sequential([lamina.Input((8,)), layers.Dense(3)])
+        model.compile("sgd", "mse")
+        model.predict(x)
+        setattr(model.layers[0], attribute, value)
+        with pytest.raises(kind, match=f"(?s){said}"):
+            use(model)
+    if attribute != "kernel":
+        layer = layers.Dense(3)
+        setattr(layer, attribute, value)
+        with pytest.raises(kind, match=f"(?s){said}"):
+            lamina.Sequential([lamina.Input((8,)), layer])
+
+
+def test_attributes_that_may_be_assigned_to():
+    class Own(layers.Layer):
+        def __init__(self, scale):
+            super().__init__()
+            self.scale = scale
+
+        def build(self, input_shape):
+            self.w = self.add_weight((8,), name="scale")
+
+        def call(self, x):
+            return x * self.w * self.scale
+
+    first, second = layers.Dense(8, use_bias=False), layers.Dense(8)
+    model = lamina.Sequential([lamina.Input((8,)), Own(2.0), first, second, layers.Dropout(0.5)])
+    x = np.ones((2, 8), "float32")
+    model.predict(x)
+    first.kernel, first.activation, model.layers[3].rate = second.kernel, jnp.tanh, 0.25
+    want = np.tanh(np.asarray(x * model.layers[0].w * 2.0) @ second.kernel.numpy()) @ second.kernel.numpy()
+    np.testing.assert_allclose(model.predict(x), want, rtol=1e-4, atol=1e-5)
+
+
 def test_assigning_keeps_shape_and_dtype():
     layer = layers.Dense(3)
     layer.build((None, 6))
@@ -710,3 +762,28 @@ def test_two_weights_of_one_name_are_two_weights():
     before = model.get_weights()
     model.fit(X, Y, verbose=0)
     assert not any(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_layer_that_is_kept_where_no_layers_are_looked_for():
+    class Block:
+        def __init__(self, inner):
+            self.inner = inner
+
+        def __iter__(self):
+            return iter([self.inner])
+
+    class Holds(layers.Layer):
+        def __init__(self, kind):
+            super().__init__()
+            self.block = Block(layers.Dense(3)) if kind is Block else kind([layers.Dense(3)])
+
+        def call(self, x):
+            for layer in self.block:
+                x = layer(x)
+            return x
+
+    for kind in (set, frozenset, deque, Block):
+        said = rf"made at test_layer.py:\d+, stands in the {kind.__name__} holds\.block, where no layers are looked for"
+        with pytest.raises(StackError, match=rf"(?s)^dense, {said}.*lists, tuples\s+and dicts"):
+            lamina.Sequential([layers.Input((8,)), Holds(kind)])
+    assert len(lamina.Sequential([layers.Input((8,)), Holds(list)]).weights) == 2

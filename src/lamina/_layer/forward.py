@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import zlib
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Set
 from contextlib import nullcontext
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from lamina._base.shapes import Shape, shape_of
 from lamina._base.weight import Array, Weight, read, under_way
 from lamina._kernels.bits import fold
 from lamina._layer.masks import mask_of, with_mask
-from lamina._layer.structure import Module, held, parts, refill, restored_on_error, weights_by_path
+from lamina._layer.structure import Module, held, parts, refill, require_settings, restored_on_error, weights_by_path
 from lamina.errors import ArgumentError, CallError, ShapeError, StackError, UnknownAttributeError
 from lamina.random import key_of, next_seed
 
@@ -290,12 +291,26 @@ def regularization(layer: Any, read: Callable[[Weight], Any]) -> list[Array]:
 def _build_alone(layer: Any, x: Any) -> None:
     """Build for `x`, and refuse weights that a pass under way makes, for they are lost after it."""
     fresh = not layer.built
+    require_settings(layer)
     layer._lamina_build(shape_of(x))
-    if fresh and layer._lamina.weights and under_way.get() is not None:
+    around = under_way.get()
+    if fresh and layer._lamina.weights and around is not None:
+        where = _hidden(layer, around.copies if isinstance(around, Pass) else {}) or "is held by no layer"
         raise StackError(
-            f"{layer.name} is made anew in each call of {layer._lamina.added_at}, and its weights with it. Make the "
-            "layers that a custom layer uses in its __init__ or build, and keep them as attributes."
+            f"{layer.name}, made at {layer._lamina.added_at}, {where}: its weights would be lost after "
+            "each call.\nMake layers in the __init__ or build of the layer that uses them, and keep them in its "
+            "attributes, or in lists, tuples and dicts there."
         )
+
+
+def _hidden(layer: Any, copies: dict[int, tuple[Any, Any]]) -> str:
+    """Which attribute holds `layer` where no layers are looked for: in a set, a deque or an object of another kind."""
+    for holder in (module for module, _ in copies.values() if isinstance(module, Module)):
+        for attribute, value in vars(holder).items():
+            inside = value if isinstance(value, (Set, deque)) else getattr(value, "__dict__", {}).values()
+            if any(item is layer for item in inside):
+                return f"stands in the {type(value).__name__} {holder.name}.{attribute}, where no layers are looked for"
+    return ""
 
 
 def _as_array(layer: Any, x: Any) -> Any:

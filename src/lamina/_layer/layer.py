@@ -36,7 +36,7 @@ from lamina._layer.forward import (
     run_alone,
     seed_of,
 )
-from lamina._layer.structure import ModuleState, parts, restored_on_error
+from lamina._layer.structure import ModuleState, parts, require_settings, restored_on_error
 from lamina._layer.weights import WithWeights
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 from lamina.random import key_of
@@ -287,6 +287,7 @@ class Layer(WithWeights):
         """Build this layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
         if self.built:
             return
+        require_settings(self)
         self._lamina_check_input(shape)
         self._lamina.batch_size = shape[0]
         with restored_on_error(self):

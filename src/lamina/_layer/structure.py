@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
+from lamina._base.converters import checked, short
 from lamina._base.settings import Configured, State, setting
 from lamina._base.spelling import free_name
 from lamina._base.tree import leaves, tree_map
 from lamina._base.weight import Weight
+from lamina.errors import FixedError
 
 
 @dataclass(eq=False, repr=False)
@@ -112,8 +114,33 @@ def weights_by_path(layer: Any) -> dict[str, tuple[Weight, bool]]:
 
 def require_adapted(layer: Any) -> None:
     """Refuse to run while the layer, or one that it holds, has not seen the data that it learns from."""
+    require_settings(layer)
     for part in parts(layer):
         part.layer._lamina_require_adapted()
+
+
+def require_settings(layer: Any) -> None:
+    """Refuse what was assigned to an attribute of the layer, or of one that it holds, where it cannot stand.
+
+    An object's own `__init__` turns a name such as "relu" into a function; an assignment does not.
+    """
+    for each in (part.layer for part in parts(layer)):
+        kind, here = type(each).__name__, vars(each)
+        for name, declared in each._lamina_fields.items():
+            if declared.convert is None or name not in here or not declared.module.startswith("lamina."):
+                continue
+            if isinstance(checked(kind, name, declared.convert, here[name]), str) < isinstance(here[name], str):
+                raise FixedError(
+                    f"{each.name}.{name} was set to {here[name]!r}; only {kind}(...) knows what a name stands for.\n"
+                    f"Make a new layer, {kind}(..., {name}={here[name]!r}), or assign the object itself."
+                )
+        attributes = {id(value) for _, value in held(each)}
+        for weight in each._lamina.weights:
+            if weight.name in here and not isinstance(here[weight.name], Weight) and id(weight) not in attributes:
+                raise FixedError(
+                    f"{each.name}.{weight.name} was set to {short(here[weight.name])}, and is to be a weight of shape "
+                    f"{weight.shape}.\nChange a weight's values: layer.{weight.name}.assign(values)."
+                )
 
 
 @contextmanager
