@@ -527,6 +527,30 @@ def test_what_a_callback_assigns_after_the_last_batch_holds(keras):
 # Layers.
 
 
+@both
+def test_the_input_keeps_its_batch_size(keras):
+    layers = keras.layers
+    for first in (layers.Input((8,), batch_size=4), layers.InputLayer(batch_shape=(4, 8))):
+        model = keras.Sequential([first, layers.Dense(2)])
+        assert (model.input_shape, model.output_shape) == ((4, 8), (4, 2))
+        outer = keras.Sequential([model, layers.Dense(1)])
+        assert (outer.input_shape, outer.output_shape) == ((4, 8), (4, 1))
+    late = keras.Sequential([layers.Dense(2)])
+    late.build((4, 8))
+    assert late.input_shape == (4, 8)
+
+
+@ours
+def test_batch_input_shape_keeps_its_batch_size(keras):
+    layers = keras.layers
+    model = keras.Sequential([layers.LSTM(2, stateful=True, batch_input_shape=(4, None, 3)), layers.Dense(1)])
+    assert (model.input_shape, model.output_shape) == ((4, None, 3), (4, 1))
+    assert model.predict(np.ones((8, 5, 3)), verbose=0).shape == (8, 1)
+    layer = layers.Dense(2, batch_input_shape=(4, 8))
+    assert repr(layer) == "Dense(2, batch_input_shape=(4, 8))"
+    assert "batch_input_shape" not in layer.get_config()
+
+
 # Optimizers by hand, schedules, a loss that is not finite.
 
 

@@ -169,7 +169,7 @@ def output_shape(layer: Any, shape: Shape) -> Any:
 
     if None not in shape:
         return jax.tree.map(shape_of, output(*shape))
-    names = ",".join("batch" if axis == 0 else str(n) if n else f"n{axis}" for axis, n in enumerate(shape))
+    names = ",".join(str(n) if n else f"n{axis}" if axis else "batch" for axis, n in enumerate(shape))
     try:
         return jax.tree.map(shape_of, output(*_symbolic(names)))
     except Exception as error:

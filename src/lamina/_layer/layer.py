@@ -54,7 +54,8 @@ class LayerState(ModuleState):
     added_at: str = ""
     """Where in the user's code this layer was made, as `train.py:14`; errors name it."""
     wanted_shape: Shape | None = None
-    """The shape without the batch axis that `input_shape=` or `input_dim=` gave, for the first layer of a stack."""
+    """The shape with the batch axis that `input_shape=`, `input_dim=` or `batch_input_shape=` gave, for the first layer
+    of a stack."""
     shapes: tuple[Any, Any] | None = None
     """The shapes of the input and the output in the stack that the layer was last put in."""
     siblings: Sequence[Any] = ()
@@ -194,7 +195,7 @@ class Layer(WithWeights):
             if shape is not None:
                 shape = (length, shape) if length is not None else (shape,) if name == "input_dim" else shape
                 full = full_shape(shape, name)
-                state.wanted_shape = full[1:] if name == "batch_input_shape" else full
+                state.wanted_shape = full if name == "batch_input_shape" else (None, *full)
 
     # What a layer's author writes.
 
@@ -361,14 +362,15 @@ class Layer(WithWeights):
             told["activity_regularizer"] = self.activity_regularizer
         if not self.autocast:
             told["autocast"] = False
-        if self._lamina.wanted_shape is not None:
-            told["input_shape"] = self._lamina.wanted_shape
+        if (wanted := self._lamina.wanted_shape) is not None:
+            told |= {"batch_input_shape": wanted} if wanted[0] else {"input_shape": wanted[1:]}
         return told
 
     def get_config(self) -> dict[str, Any]:
         head = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy)}
         config = head | super().get_config()
-        config.pop("input_shape", None)  # the stack's Input holds it
+        for name in ("input_shape", "batch_input_shape"):  # the stack's Input holds it
+            config.pop(name, None)
         return config
 
     @classmethod

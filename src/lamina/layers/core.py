@@ -82,9 +82,10 @@ class InputLayer(Layer):
         if self.sparse or self.ragged or self.optional:
             raise ArgumentError("Input: a stack takes one dense tensor, so sparse, ragged and optional stay unset.")
         shape, whole = value_of(self, "shape"), value_of(self, "batch_shape")
-        shape = self._lamina.wanted_shape if shape is None else shape
+        whole = self._lamina.wanted_shape if shape is None and whole is None else whole
         if whole is not None:
-            self.batch_size, *rest = tuple(whole)
+            batch_size, *rest = tuple(whole)
+            self.batch_size = batch_size or self.batch_size
             shape = full_shape(rest, "batch_shape")
         if shape is None:
             raise ArgumentError("Input needs the shape of one sample: Input(shape=(784,)).")

@@ -37,7 +37,7 @@ def append(stack: Any, layer: Any) -> None:
                 and stack._lamina.entry is None
                 and (shape := _wanted_shape(layer)) is not None
             ):
-                stack._lamina.entry = InputLayer(shape)
+                stack._lamina.entry = InputLayer(batch_shape=shape)
             if stack._lamina.entry is not None:
                 build_from(stack, len(stack._lamina_chain) - 1)
     except BaseException:
@@ -103,10 +103,11 @@ def _name_apart(stack: Any, layer: Layer) -> None:
     layer._lamina.siblings = stack._lamina_chain
 
 
-def build_for_data(stack: Any, shape: Shape) -> None:
+def build_for(stack: Any, shape: Shape) -> None:
+    """Build all layers for an input of `shape`, with the batch axis."""
     stack._lamina_require_layers()
     with restored_on_error(stack):
-        stack._lamina.entry = InputLayer(shape[1:])
+        stack._lamina.entry = InputLayer(batch_shape=shape)
         build_from(stack, 0)
 
 
@@ -159,11 +160,12 @@ def keep_shapes(stack: Any, flow: list[Shape]) -> None:
 
 
 def _wanted_shape(layer: Any) -> Shape | None:
-    """The shape that a stack's first layer, or the first within it, asks for: `input_shape=`, or its own Input."""
+    """The shape that a stack's first layer, or the first within it, asks for: `input_shape=`, or its own Input; with
+    the batch axis."""
     while _is_stack(layer) and layer._lamina.entry is None and layer._lamina_chain:
         layer = layer._lamina_chain[0]
     entry = layer._lamina.entry if _is_stack(layer) else None
-    shape: Shape | None = entry.shape if entry else layer._lamina.wanted_shape
+    shape: Shape | None = entry.batch_shape if entry else layer._lamina.wanted_shape
     return shape
 
 

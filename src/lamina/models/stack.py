@@ -17,7 +17,7 @@ from lamina._layer.masks import with_mask
 from lamina._layer.registry import registry
 from lamina._training.model import ModelState
 from lamina.errors import ArgumentError, FixedError, ShapeError, StackError
-from lamina.models.assembly import append, build_for_data, keep_shapes
+from lamina.models.assembly import append, build_for, keep_shapes
 
 
 class Stack(LayerChain):
@@ -65,11 +65,11 @@ class Stack(LayerChain):
                     f"{self.name!r} is built for {self._lamina.entry.batch_shape}, and cannot be for {input_shape}."
                 )
             return
-        build_for_data(self, tuple(input_shape))
+        build_for(self, tuple(input_shape))
 
     def _lamina_build(self, shape: Shape) -> None:
         if not self.built:
-            build_for_data(self, shape)
+            build_for(self, (None, *shape[1:]))
         assert self._lamina.entry is not None
         wanted = self._lamina.entry.batch_shape
         if self._lamina_on_host and (_fits(shape, self._lamina_body_shape) or _fits(_bare(shape), _bare(wanted))):
@@ -101,7 +101,7 @@ class Stack(LayerChain):
     def _lamina_host(self, x: Any) -> Any:
         x = raw(x, encoding=getattr(self._lamina_chain[0], "encoding", "utf-8"))
         if not self.built:
-            build_for_data(self, (None, *x.shape[1:]))
+            build_for(self, (None, *x.shape[1:]))
         assert self._lamina.entry is not None
         wanted = self._lamina.entry.batch_shape
         if not _fits(_bare(x.shape), _bare(wanted)):
