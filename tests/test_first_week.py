@@ -4,6 +4,8 @@
 or gives another answer.
 """
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import keras as real_keras
@@ -26,6 +28,11 @@ def dense(keras, *units, **compiled):
     model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(n) for n in units or (3,))])
     model.compile(**{"optimizer": "sgd", "loss": "mse", **compiled})
     return model
+
+
+def says(keras, message):
+    """The warning that our import gives, and that real Keras does not have."""
+    return pytest.warns(lamina.errors.LaminaWarning, match=message) if keras is lamina else contextlib.nullcontext()
 
 
 # A user's function reads a weight.
@@ -524,7 +531,100 @@ def test_what_a_callback_assigns_after_the_last_batch_holds(keras):
 # The arrays that come back, and data whose last axis is missing.
 
 
+@both
+def test_a_missing_last_axis_of_1_is_added_in_every_verb(keras):
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.array([-1.0, 0.0, 1.0, 2.0, 3.0, 4.0], "float32")
+    y = 2 * x - 1
+    batches = [(x[:4], y[:4]), (x[4:], y[4:])]
+    with says(keras, r"takes \(None, 1\), the data has the shape \(None,\): a last axis of 1 is added"):
+        model.fit(x, y, epochs=2, validation_data=(x, y), verbose=0)
+    model.fit(x[:, None], y, validation_data=(x, y), verbose=0)
+    model.fit(x, y, validation_split=0.5, verbose=0)
+    model.fit((batch for batch in batches), steps_per_epoch=2, shuffle=False, verbose=0)
+    model.train_on_batch(x, y)
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(model.evaluate(x[:, None], y, verbose=0))
+    assert model.evaluate((batch for batch in batches), steps=2, verbose=0) == pytest.approx(model.test_on_batch(x, y))
+    whole = model.predict(x[:, None], verbose=0)
+    for found in (model.predict(x, verbose=0), model.predict_on_batch(x), model(x), model(x, training=True)):
+        np.testing.assert_allclose(found, whole, rtol=1e-6)
+    assert model.predict(np.array([10.0]), verbose=0).shape == (1, 1)
+
+
+@both
+def test_gray_images_need_no_channels_axis_and_a_column_may_have_one_too_many(keras):
+    layers = keras.layers
+    images = keras.Sequential([layers.Input((8, 8, 1)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3)])
+    images.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with says(keras, "a last axis of 1 is added"):
+        images.fit(np.ones((4, 8, 8)), np.zeros(4), verbose=0)
+    assert images.predict(np.ones((4, 8, 8)), verbose=0).shape == (4, 3)
+    table = keras.Sequential([layers.Input((4,)), layers.Dense(2)])
+    with says(keras, "a last axis of 1 is dropped"):
+        assert table.predict(np.ones((3, 4, 1)), verbose=0).shape == (3, 2)
+
+
+@both
+def test_an_added_axis_belongs_to_the_model_and_not_to_the_compiled_program(keras):
+    x = np.zeros((1, 4), "float32")
+    wide = keras.Sequential([keras.layers.Input((4,)), keras.layers.Softmax(axis=1)])
+    deep = keras.Sequential([keras.layers.Input((4, 1)), keras.layers.Softmax(axis=1)])
+    assert wide.predict(x, verbose=0).tolist() == [[0.25] * 4]
+    with says(keras, "a last axis of 1 is added"):
+        assert deep.predict(x, verbose=0).tolist() == [[[0.25]] * 4]
+    inner = keras.Sequential([keras.layers.Input((4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    with says(keras, "a last axis of 1 is added"):
+        outer = keras.Sequential([keras.layers.Input((4,)), inner])
+    assert outer.predict(x, verbose=0).shape == (1, 3)
+
+
+@ours
+def test_one_sample_without_its_batch_axis_is_refused(keras):
+    layers = keras.layers
+    model = keras.Sequential([layers.Input((8, 8, 1)), layers.Conv2D(2, 3, padding="same"), layers.Flatten()])
+    for x in (np.ones((8, 8, 1)), np.ones((8, 8)), np.ones((2, 8, 8, 3)), np.ones((2, 8, 8, 2, 1))):
+        with pytest.raises(keras.errors.ShapeError, match=r"takes \(None, 8, 8, 1\), the data has the shape"):
+            model.predict(x, verbose=0)
+    with pytest.raises(keras.errors.ShapeError, match=r"put a batch axis before it: x\[None\]"):
+        model.predict(np.ones((8, 8, 1)), verbose=0)
+
+
 # Layers.
+
+
+@both
+def test_a_stack_takes_the_sizes_that_each_of_its_layers_takes(keras):
+    layers = keras.layers
+    images = keras.Sequential([
+        layers.Input((16, 16, 3)), layers.Conv2D(2, 3), layers.BatchNormalization(), layers.MaxPooling2D(),
+        layers.GlobalAveragePooling2D(), layers.Dense(2),
+    ])  # fmt: skip
+    images.compile("sgd", "mse")
+    larger, y = np.ones((4, 20, 24, 3), "float32"), np.zeros((4, 2))
+    images.fit(larger[:, :16, :16], y, validation_data=(larger, y), verbose=0)
+    images.fit(larger, y, validation_split=0.5, verbose=0)
+    images.evaluate(larger, y, verbose=0)
+    assert images.predict(larger, verbose=0).shape == images(larger).shape == (4, 2)
+    assert images.input_shape == (None, 16, 16, 3)
+    steps = keras.Sequential([layers.Input((10, 3)), layers.LSTM(4, return_sequences=True), layers.Dense(1)])
+    steps.compile("sgd", "mse")
+    steps.fit(np.ones((2, 12, 3)), np.zeros((2, 12, 1)), verbose=0)
+    assert steps.predict(np.ones((2, 12, 3)), verbose=0).shape == (2, 12, 1)
+    flat = keras.Sequential([layers.Input((16, 16, 3)), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(2)])
+    for model, x in ((flat, larger), (images, larger[..., :2]), (steps, np.ones((2, 12, 4)))):
+        with pytest.raises((ValueError, TypeError), match="shape"):
+            model.predict(x, verbose=0)
+
+
+@ours
+def test_targets_are_compared_with_the_output_for_the_data_and_not_for_the_input(keras):
+    steps = keras.Sequential([keras.layers.Input((10, 3)), keras.layers.LSTM(4, return_sequences=True)])
+    steps.compile("sgd", "mse")
+    with pytest.raises(keras.errors.LabelError, match=r"y has shape \(2, 10, 4\), the model gives \(None, 12, 4\)"):
+        steps.fit(np.ones((2, 12, 3)), np.zeros((2, 10, 4)), verbose=0)
+    with pytest.raises(keras.errors.ShapeError, match="The axes stand the other way round"):
+        steps.predict(np.ones((2, 3, 10)), verbose=0)
 
 
 @both

@@ -12,14 +12,13 @@ from lamina._checks import indices, labels, values
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._data.weights import class_weights, split
-from lamina._layer.forward import output_shape
 from lamina._layer.structure import restored_on_error
 from lamina._training import own_steps
 from lamina._training.feeds import ArrayFeed, Chunk, Feed, StreamFeed, batch_size_for
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina.dtypes import floatx
-from lamina.errors import LaminaError, NotCompiledError, ShapeError, StackError
+from lamina.errors import LaminaError, NotCompiledError, StackError
 from lamina.layers.activations import Softmax
 
 
@@ -111,8 +110,7 @@ def check(model: Model, table: Table, class_weight: Any = None) -> None:
     indices.within_tables(model, table.x)
     compiled = compiled_of(model)
     with restored_on_error(model):  # data that is refused must not settle the shapes
-        model._lamina_build((None, *table.x.shape[1:]))
-        output = output_of(model)
+        output = output_of(model, (None, *table.x.shape[1:]))
         if isinstance(output, list):
             top = model._lamina_chain[-1]
             raise StackError(
@@ -140,27 +138,22 @@ def _check_targets(model: Model, table: Table, output: Shape, class_weight: Any 
 
 def check_for_later_batches(model: Model) -> Callable[[Table], None]:
     """What is looked at in each batch of a stream after the first: its values, and where its shapes are new, these."""
-    outputs: dict[Any, Any] = {}
-    """The shape of the model's output for each set of shapes; that for the first is known to the model."""
+    seen: set[Any] = set()
     loss = compiled_of(model).loss
 
     def look(table: Table) -> None:
-        shapes = tuple(None if array is None else (None, *array.shape[1:]) for array in table[:3])
-        if not outputs:  # the first batch goes through `check`
-            outputs[shapes] = None
+        shapes, first = tuple(None if array is None else array.shape[1:] for array in table[:3]), not seen
+        if first:  # it goes through `check`
+            seen.add(shapes)
             return
-        if shapes not in outputs:
-            try:
-                output = output_shape(model, shapes[0])  # type: ignore[arg-type]
-            except ShapeError as error:
-                first = next(iter(outputs))[0]
-                raise ShapeError(f"x is {shapes[0]} here, {first} in the first batch: {error}") from None
+        output = output_of(model, (None, *table.x.shape[1:]))
+        if shapes not in seen:
             _check_targets(model, table, output)
-            outputs[shapes] = output
+            seen.add(shapes)
         indices.within_tables(model, table.x)
         values.finite(table._replace(x=table.x[:0]))  # all of x would take too long
         if loss is not None and table.y is not None:
-            labels.fit_values(loss, table.y, outputs[shapes] or output_of(model))
+            labels.fit_values(loss, table.y, output)
 
     return look
 

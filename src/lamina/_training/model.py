@@ -22,6 +22,8 @@ class ModelState(LayerState):
     """The Input: what the first layer is given."""
     shapes_between: list[Any] = field(default_factory=list)
     """The shapes before the first layer, between the layers and after the last, as far as they are built."""
+    outputs: dict[Shape, Any] = field(default_factory=dict)
+    """The shape of the output for data of other sizes than these, by the shape of one sample."""
     compiled: Compiled | None = None
     """What `compile` was given; None before."""
     history: History | None = None
@@ -30,6 +32,10 @@ class ModelState(LayerState):
     """How many steps the model has been trained in its life."""
     kept: dict[str, Any] = field(default_factory=dict)
     """What was made from the layers and holds as long as they stay as they are."""
+
+    def compiled_in(self) -> list[tuple[str, Any]]:
+        rank = self.entry and len(self.entry.batch_shape)  # the program may add a last axis
+        return [*super().compiled_in(), ("rank", rank)]
 
     def __getstate__(self) -> dict[str, Any]:
         """For a copy or a pickle, which makes its own programs."""
@@ -79,7 +85,8 @@ def compiled_of(model: Model) -> Compiled:
     return model._lamina.compiled
 
 
-def output_of(model: Model) -> Any:
-    """The shape of the output of a model that is built, or a list of them where the top layer has several."""
+def output_of(model: Model, shape: Shape) -> Any:
+    """The shape of the output for data of `shape`, or a list of them where the top layer has several."""
+    model._lamina_build(shape)
     assert model._lamina.shapes is not None
-    return model._lamina.shapes[1]
+    return model._lamina.outputs.get(shape[1:], model._lamina.shapes[1])

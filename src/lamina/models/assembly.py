@@ -153,7 +153,7 @@ def build_from(stack: Any, start: int) -> None:
 
 
 def keep_shapes(stack: Any, flow: list[Shape]) -> None:
-    stack._lamina.shapes_between = flow
+    stack._lamina.shapes_between, stack._lamina.outputs = flow, {}
     stack.built = len(flow) > 1
     seed_of(stack)
     stack._lamina.shapes = (flow[0], flow[-1]) if stack.built else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
-from lamina._base.frames import user_facing
+from lamina._base.frames import user_facing, warn
 from lamina._base.registry import known
 from lamina._base.settings import State, serialize, setting
 from lamina._base.shapes import Shape
 from lamina._base.spelling import did_you_mean
+from lamina._layer.forward import output_shape
 from lamina._layer.host import LayerChain, raw
 from lamina._layer.layer import Layer
 from lamina._layer.masks import with_mask
@@ -71,19 +73,11 @@ class Stack(LayerChain):
         if not self.built:
             build_for(self, (None, *shape[1:]))
         assert self._lamina.entry is not None
-        wanted = self._lamina.entry.batch_shape
+        wanted, state = self._lamina.entry.batch_shape, self._lamina
         if self._lamina_on_host and (_fits(shape, self._lamina_body_shape) or _fits(_bare(shape), _bare(wanted))):
             return
-        if not _fits(shape, wanted):
-            if len(wanted) == len(shape) + 1 and wanted[-1] == 1:
-                hint = f"The last axis is missing: x[..., None] makes {(*shape, 1)}."
-            elif len(wanted) == len(shape) + 1:
-                hint = "For one sample alone put a batch axis before it: x[None], or frame.iloc[[i]] of pandas."
-            elif len(shape) > 1 and wanted[1:] == shape[:0:-1]:
-                hint = "The axes stand the other way round: transpose the data."
-            else:
-                hint = "Change the Input (or input_shape) of the model, or the columns of the data."
-            raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {shape}. {hint}")
+        if not _fits(shape, wanted) and shape[1:] not in state.outputs:
+            state.outputs = {**state.outputs, shape[1:]: output_for(self, shape)}
 
     @property
     def _lamina_chain(self) -> list[Layer]:
@@ -106,7 +100,7 @@ class Stack(LayerChain):
         wanted = self._lamina.entry.batch_shape
         if not _fits(_bare(x.shape), _bare(wanted)):
             raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {x.shape}.")
-        return super()._lamina_host(x if x.ndim == len(wanted) else x[..., None] if x.ndim < len(wanted) else x[..., 0])
+        return super()._lamina_host(_of_rank(x, wanted))
 
     def _lamina_require_layers(self) -> None:
         """Refuse to use a stack without layers."""
@@ -139,7 +133,9 @@ class Stack(LayerChain):
 
     def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
         self._lamina_require_layers()
-        body = self._lamina_body
+        body, entry = self._lamina_body, self._lamina.entry
+        if entry is not None and not self._lamina_on_host:
+            x = _of_rank(x, entry.batch_shape)
         if body and not jnp.issubdtype(x.dtype, jnp.inexact) and not body[0]._lamina_takes_integers:
             x = x.astype(self.variable_dtype)
         with_mask(x, mask)
@@ -183,6 +179,37 @@ class Stack(LayerChain):
 def _fits(shape: Shape, wanted: Shape) -> bool:
     """Whether data of `shape` is of the wanted shape, whatever its batch size."""
     return len(wanted) == len(shape) and all(w in (s, None) for w, s in zip(wanted[1:], shape[1:], strict=True))
+
+
+def output_for(stack: Stack, shape: Shape) -> Any:
+    """The output's shape for data of another shape than the stack was built for, if its layers take that too.
+
+    A last axis of 1 may be missing or too many. Other sizes are the layers' own matter, as in Keras: a convolution
+    takes images of any height and width, a recurrent layer sequences of any length.
+    """
+    wanted = stack._lamina.entry.batch_shape
+    told, more = f"{stack.name!r} takes {wanted}, the data has the shape {shape}", len(shape) - len(wanted)
+    done = "added" if more == -1 and wanted[-1] == 1 else "dropped" if more == 1 and shape[-1] == 1 else ""
+    if more == -1 and (not done or (shape[1:] and shape[-1] == 1 and wanted[-2] != 1)):
+        raise ShapeError(
+            f"{told}. For one sample alone put a batch axis before it: x[None], or frame.iloc[[i]] of pandas."
+        )
+    if len(shape) > 1 and wanted[1:] == shape[:0:-1]:
+        raise ShapeError(f"{told}. The axes stand the other way round: transpose the data.")
+    with suppress(TypeError, ValueError):
+        if not stack._lamina_on_host and (done or not more):
+            output = output_shape(stack, (wanted[0], *shape[1:]))
+            if done:
+                warn(f"{told}: a last axis of 1 is {done}.")
+            return output
+    raise ShapeError(f"{told}. Change the Input (or input_shape) of the model, or the columns of the data.")
+
+
+def _of_rank(x: Any, wanted: Shape) -> Any:
+    """`x` with a last axis of 1 added or dropped, where that gives it as many axes as `wanted` has."""
+    if x.ndim == len(wanted) - 1 and wanted[-1] == 1:
+        return x[..., None]
+    return x[..., 0] if x.ndim == len(wanted) + 1 and x.shape[-1] == 1 else x
 
 
 def _bare(shape: Shape) -> Shape:
