@@ -651,6 +651,71 @@ def test_batch_input_shape_keeps_its_batch_size(keras):
     assert "batch_input_shape" not in layer.get_config()
 
 
+@both
+def test_one_number_a_row_is_normalized(keras):
+    layers, x = keras.layers, np.arange(10.0)
+    normalizer = layers.Normalization(axis=None)
+    normalizer.adapt(x)
+    wanted = (x[:3] - 4.5) / np.sqrt(8.25)
+    np.testing.assert_allclose(normalizer(x[:3]), wanted, rtol=1e-5)
+    np.testing.assert_allclose(normalizer(x[None, :3]), wanted[None], rtol=1e-5)
+    model = keras.Sequential([layers.Input((1,)), normalizer, layers.Dense(1, kernel_initializer="ones")])
+    with says(keras, "a last axis of 1 is added"):
+        np.testing.assert_allclose(model.predict(x[:3], verbose=0), wanted[:, None], rtol=1e-5)
+    model.compile("sgd", "mse")
+    model.fit(x, 2 * x, validation_split=0.2, verbose=0)
+
+
+@both
+def test_layers_without_a_weight_have_none_in_its_place(keras):
+    layers = keras.layers
+    for layer, shape in (
+        (layers.Dense(2, use_bias=False), (2, 3)), (layers.Conv1D(2, 2, use_bias=False), (2, 4, 3)),
+        (layers.Conv2D(2, 2, use_bias=False), (2, 4, 4, 3)), (layers.DepthwiseConv2D(2, use_bias=False), (2, 4, 4, 3)),
+        (layers.SeparableConv1D(2, 2, use_bias=False), (2, 4, 3)),
+        (layers.Conv2DTranspose(2, 2, use_bias=False), (2, 4, 4, 3)),
+        (layers.EinsumDense("ab,bc->ac", output_shape=2), (2, 3)),
+    ):  # fmt: skip
+        with pytest.raises(AttributeError):
+            layer.bias  # noqa: B018
+        layer(np.ones(shape))
+        assert layer.bias is None
+    for cell in (layers.LSTM(2, use_bias=False).cell, layers.GRU(2, use_bias=False).cell):
+        cell.build((None, 3))
+        assert cell.bias is None
+    for layer in (layers.BatchNormalization, layers.LayerNormalization):
+        shifted, stretched = layer(scale=False), layer(center=False)
+        shifted(np.ones((2, 3)))
+        stretched(np.ones((2, 3)))
+        assert shifted.gamma is None is stretched.beta
+
+
+@both
+def test_normalizations_take_single_samples_and_other_ranks(keras):
+    layers, x = keras.layers, np.array([[1.0, 2.0, 6.0], [0.0, 3.0, 3.0]])
+    for layer in (layers.LayerNormalization(), layers.RMSNormalization(), layers.UnitNormalization()):
+        rows = np.asarray(layer(x))
+        np.testing.assert_allclose(layer(x[0]), rows[0], atol=1e-6)
+        np.testing.assert_allclose(layer(x[None]), rows[None], atol=1e-6)
+    for layer in (layers.LayerNormalization(), layers.RMSNormalization(), layers.BatchNormalization()):
+        assert layer(x[0]).shape == (3,)
+    normalizer = layers.Normalization()
+    normalizer.adapt(x)
+    np.testing.assert_allclose(normalizer(x[None])[0], normalizer(x), atol=1e-6)
+
+
+@both
+def test_softmax_takes_the_masks_that_can_be_broadcast(keras):
+    softmax, x = keras.layers.Softmax(), np.zeros((2, 2, 3))
+    kept = np.array([[1, 1, 0], [0, 0, 0]])
+    wanted = np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]])[:, None].repeat(2, 1)
+    for mask in (kept[:, None] == 1, kept[:, None], kept[:, None] * 0.6, (kept[:, None] == 1).repeat(2, 1)):
+        np.testing.assert_allclose(softmax(x, mask=mask), wanted, atol=1e-6)
+    for shape in ((2, 2), (1, 2, 2, 3)):
+        with pytest.raises(ValueError, match="mask"):
+            softmax(x, mask=np.ones(shape, bool))
+
+
 # Optimizers by hand, schedules, a loss that is not finite.
 
 

@@ -408,7 +408,7 @@ VOCABULARY = {"vocabulary": ["a", "b"]}
         (lambda: layers.Normalization()(X), NotAdaptedError, r"no mean and variance yet: call normalization.*adapt"),
         (lambda: layers.Normalization().adapt([[1.0, np.nan]]), DataError, r"x\[0, 1\] is NaN"),
         (lambda: layers.Normalization().adapt(np.zeros((0, 3))), DataError, r"shown nothing: .* \(0, 3\)"),
-        (lambda: adapted(layers.Normalization(), X)(X[..., :1]), ShapeError, "wants size 2 on axis 2, got 1"),
+        (lambda: adapted(layers.Normalization(), X)(X[..., :1]), ShapeError, "wants size 2 on axis -1, got 1"),
         (lambda: layers.Discretization(bin_boundaries=["a"]), ArgumentError, "list of finite numbers"),
         (lambda: layers.Discretization(bin_boundaries=3), ArgumentError, "list of finite numbers"),
         (lambda: layers.Discretization(bin_boundaries=[]), ArgumentError, "at least one number"),

@@ -292,7 +292,7 @@ class Layer(WithWeights):
         self._lamina_check_input(shape)
         self._lamina.batch_size = shape[0]
         with restored_on_error(self):
-            self.build((None, *shape[1:]))
+            self.build((None, *shape[1:]) if len(shape) > 1 else shape)
             if not all(part.layer.built for part in parts(self)):
                 output_shape(self, (None, *shape[1:]))  # sublayers are built where `call` first reaches them
 

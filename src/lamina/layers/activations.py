@@ -88,11 +88,27 @@ class Softmax(Layer):
 
     def call(self, x: Array, mask: Any = None) -> Array:
         if mask is not None:
-            x = jax.numpy.where(mask, x, jax.numpy.asarray(-3e4, x.dtype))
+            mask = _kept(mask, x)
+            x = jax.numpy.where(mask, x, jax.numpy.asarray(-3e4 if x.dtype == "float16" else -1e9, x.dtype))
         axes: tuple[Any, ...] = tuple(self.axis) if isinstance(self.axis, (tuple, list)) else (self.axis,)
         if len(axes) > 1:
-            return jax.numpy.exp(x - jax.scipy.special.logsumexp(x, axis=axes, keepdims=True))
-        return activations.softmax(x, axis=axes[0])
+            y = jax.numpy.exp(x - jax.scipy.special.logsumexp(x, axis=axes, keepdims=True))
+        else:
+            y = activations.softmax(x, axis=axes[0])
+        return y if mask is None else jax.numpy.where(mask, y, jax.numpy.zeros((), y.dtype))
+
+
+def _kept(mask: Any, x: Array) -> Array:
+    """Which elements of x count, from a mask that can be broadcast to x."""
+    mask = jax.numpy.asarray(mask)
+    pairs = zip(mask.shape[::-1], x.shape[::-1], strict=False)
+    if mask.ndim > x.ndim or any(given not in (1, size) for given, size in pairs):
+        raise ShapeError(
+            f"wants a mask that can be broadcast to its input {x.shape}, got {mask.shape}. "
+            "Without a mask: Activation('softmax')"
+        )
+    kept: Array = mask if mask.dtype == bool else mask > jax.numpy.asarray(0.5, mask.dtype)
+    return kept
 
 
 class ELU(Layer):

@@ -187,13 +187,12 @@ class Dense(Layer):
     def build(self, input_shape: Shape) -> None:
         n = input_shape[-1]
         self.kernel = weight_from_settings(self, "kernel", (n, self.units))
-        if self.use_bias:
-            self.bias = weight_from_settings(self, "bias", (self.units,))
+        self.bias = weight_from_settings(self, "bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: n})
 
     def call(self, x: Array) -> Array:  # (..., n)
         y = jnp.matmul(x, self.kernel)  # (..., units)
-        return self.activation(y + self.bias if self.use_bias else y)  # type: ignore[no-any-return]
+        return self.activation(y if self.bias is None else y + self.bias)  # type: ignore[no-any-return]
 
 
 class Activation(Layer):

@@ -63,13 +63,12 @@ class Sliding(Layer):
         if channels is None:
             raise ShapeError(f"needs to know the number of channels, got {tuple(input_shape)}")
         filters = self._lamina_make_kernels(channels)
-        if self.use_bias:
-            self.bias = weight_from_settings(self, "bias", (filters,))
+        self.bias = weight_from_settings(self, "bias", (filters,)) if self.use_bias else None
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={axis: channels})
 
     def call(self: Any, x: Array) -> Array:
         last = self.data_format == "channels_last"
-        y = self._lamina_convolve(x if last else jnp.moveaxis(x, 1, -1), self.bias if self.use_bias else None)
+        y = self._lamina_convolve(x if last else jnp.moveaxis(x, 1, -1), self.bias)
         return self.activation(y if last else jnp.moveaxis(y, -1, 1))  # type: ignore[no-any-return]
 
     def _lamina_check_input(self: Any, shape: Shape) -> None:

@@ -157,7 +157,9 @@ class Normalization(Adapting):
         kept = sorted(axis % rank for axis in self.axis)
         if any(input_shape[axis] is None for axis in kept):
             raise ShapeError(f"has axis={self.axis}, whose size has to be known, got {input_shape}")
-        self.input_spec = InputSpec(ndim=rank, axes={axis: input_shape[axis] for axis in kept})
+        self._lamina_sizes = tuple(input_shape[axis] or 1 if axis in kept else 1 for axis in range(rank))
+        axes = {axis - rank: input_shape[axis] for axis in kept}  # from the end, as arrays are broadcast
+        self.input_spec = InputSpec(min_ndim=-min(axes, default=0), axes=axes)
         if self.input_mean is None:
             shape = tuple(input_shape[axis] for axis in kept)
             self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, autocast=False, name="mean")
@@ -196,8 +198,8 @@ class Normalization(Adapting):
         data = data[:, None] if data.ndim == 1 and self.axis == (-1,) and not batch else data
         self._lamina_build((None, *data.shape[1:]))
         kept, sizes = kept_axes(self)
-        if len(data.shape) != len(sizes) or any(data.shape[axis] != sizes[axis] for axis in kept):
-            raise ShapeError(f"{self.name!r} is built for {tuple(sizes)}, and cannot learn from {data.shape}.")
+        if kept and (data.ndim != len(sizes) or any(data.shape[axis] != sizes[axis] for axis in kept)):
+            raise ShapeError(f"{self.name!r} is built for {sizes}, and cannot learn from {data.shape}.")
         over = tuple(axis for axis in range(data.ndim) if axis not in kept)
         data = data.astype(np.float64)
         mean = data.mean(over)
@@ -227,11 +229,10 @@ class Normalization(Adapting):
             raise not_adapted(self, "mean and variance", "mean=..., variance=...")
 
 
-def kept_axes(layer: Normalization) -> tuple[list[int], list[int]]:
+def kept_axes(layer: Normalization) -> tuple[list[int], tuple[int, ...]]:
     """The axes of the features, and the shape in which statistics go with the input: 1 for every other axis."""
-    spec = layer.input_spec
-    sizes = (spec.axes if spec is not None else None) or {}
-    return list(sizes), [sizes.get(axis) or 1 for axis in range((spec and spec.ndim) or 0)]
+    sizes = layer._lamina_sizes
+    return sorted(axis % len(sizes) for axis in layer.axis), sizes
 
 
 def statistics(layer: Normalization, xp: Any = jnp) -> tuple[Any, Any]:

@@ -9,10 +9,10 @@ from jax import lax
 
 from lamina._base.converters import number
 from lamina._base.settings import setting
-from lamina._base.shapes import InputSpec, Shape
+from lamina._base.shapes import Shape
 from lamina._base.weight import Array
 from lamina._layer.layer import Layer
-from lamina.layers.normalizations.scaling import Axes, feature_axes, one_or_more, widened
+from lamina.layers.normalizations.scaling import Axes, feature_axes, kept_sizes, one_or_more, widened
 
 
 class RMSNormalization(Layer):
@@ -34,9 +34,7 @@ class RMSNormalization(Layer):
     epsilon: float = setting(number, default=1e-6)
 
     def build(self, input_shape: Shape) -> None:
-        axes = {axis: input_shape[axis] for axis in feature_axes(self.axis, input_shape)}
-        self.scale = self.add_weight(tuple(axes.values()), "ones")
-        self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
+        self.scale = self.add_weight(kept_sizes(self, input_shape), "ones")
 
     def call(self, x: Array) -> Array:
         wide, axes = widened(x), tuple(feature_axes(self.axis, x.shape))

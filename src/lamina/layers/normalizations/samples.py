@@ -14,7 +14,7 @@ from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
-from lamina.layers.normalizations.scaling import Axes, add_scale, feature_axes, one_or_more, scaled, widened
+from lamina.layers.normalizations.scaling import Axes, add_scale, feature_axes, kept_sizes, one_or_more, scaled, widened
 
 
 class LayerNormalization(Layer):
@@ -56,9 +56,7 @@ class LayerNormalization(Layer):
         self.gamma = self.beta = None
 
     def build(self, input_shape: Shape) -> None:
-        axes = {axis: input_shape[axis] for axis in feature_axes(self.axis, input_shape)}
-        add_scale(self, tuple(axes.values()))
-        self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
+        add_scale(self, kept_sizes(self, input_shape))
 
     def call(self, x: Array) -> Array:
         wide, axes = widened(x), tuple(feature_axes(self.axis, x.shape))

@@ -10,7 +10,7 @@ from jax import lax
 
 from lamina._base.converters import integer
 from lamina._base.settings import Converted
-from lamina._base.shapes import Shape
+from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
 from lamina._layer.layer import weight_from_settings
 from lamina.errors import ShapeError
@@ -26,9 +26,19 @@ def one_or_more(value: Any) -> int | list[int]:
 def feature_axes(axis: int | list[int], shape: Shape) -> list[int]:
     """The axes that a setting names, counted from the front, for an array of `shape`."""
     axes = axis if isinstance(axis, list) else [axis]
-    if any(not -len(shape) <= each < len(shape) or each % len(shape) == 0 for each in axes):
+    batch = len(shape) > 1  # the one axis of a single sample is its features
+    if any(not -len(shape) <= each < len(shape) or (batch and each % len(shape) == 0) for each in axes):
         raise ShapeError(f"has axis={axis}, which is no feature axis of {tuple(shape)}")
     return sorted(each % len(shape) for each in axes)
+
+
+def kept_sizes(layer: Any, shape: Shape) -> Shape:
+    """The sizes of the layer's `axis`, which every later input has too, whatever its rank."""
+    found = feature_axes(layer.axis, shape)
+    axes = layer.axis if isinstance(layer.axis, list) else [layer.axis]
+    rank = max(axis + 1 if axis >= 0 else -axis for axis in axes)
+    layer.input_spec = InputSpec(min_ndim=rank, axes={axis: shape[axis] for axis in axes})
+    return tuple(shape[axis] for axis in found)
 
 
 def add_scale(layer: Any, shape: Shape) -> None:
