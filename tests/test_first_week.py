@@ -716,6 +716,51 @@ def test_softmax_takes_the_masks_that_can_be_broadcast(keras):
             softmax(x, mask=np.ones(shape, bool))
 
 
+@both
+def test_a_stack_that_is_called_augments_images_as_its_layers_do_by_themselves(keras):
+    layers, x = keras.layers, np.random.default_rng(0).random((4, 8, 8, 3), "float32")
+    augment = keras.Sequential([layers.RandomRotation(0.5), layers.Dropout(0.9)])
+    model = keras.Sequential([layers.Input((8, 8, 3)), augment, layers.Flatten()])
+    flat = x.reshape(4, -1)
+    for y, plain in ((augment(x), x), (model(x), flat)):
+        assert not np.allclose(y, plain)
+        assert np.mean(np.asarray(y) == 0) < 0.5  # Dropout does nothing without training=True
+    assert not np.allclose(augment(x), augment(x))
+    for y in (augment(x, training=False), augment.predict(x, verbose=0)):
+        np.testing.assert_allclose(y, x)
+    for y in (model(x, training=False), model.predict(x, verbose=0)):
+        np.testing.assert_allclose(y, flat)
+
+
+@both
+def test_image_layers_and_mel_spectrogram_take_one_sample_by_themselves(keras):
+    layers, image = keras.layers, np.random.default_rng(0).random((8, 10, 3), "float32") * 255
+    for layer in (
+        layers.Resizing(4, 4), layers.CenterCrop(4, 4), layers.RandomFlip(), layers.RandomContrast(0.5),
+        layers.AutoContrast(), layers.Solarization(), layers.Resizing(4, 4, data_format="channels_first"),
+        keras.Sequential([layers.Resizing(4, 4), layers.Rescaling(1 / 255)]),
+        layers.Pipeline([layers.RandomFlip(), layers.Resizing(4, 4)]),
+    ):  # fmt: skip
+        one = np.asarray(layer(image, training=False))
+        if keras is lamina:  # Keras's own layers keep the rank that they were first called with
+            np.testing.assert_allclose(one, layer(image[None], training=False)[0], atol=1e-3)
+        assert one.ndim == 3
+    assert layers.RandomCrop(4, 4)(image, training=True).shape == (4, 4, 3)
+    signal = np.sin(np.arange(4096) / 9).astype("float32")
+    assert layers.MelSpectrogram()(signal).shape == (128, 9)
+
+
+@ours
+def test_gray_images_of_a_stack_are_not_taken_for_one_image(keras):
+    layers = keras.layers
+    model = keras.Sequential([layers.Input((8, 8, 1)), layers.Resizing(4, 4)])
+    with says(keras, "a last axis of 1 is added"):
+        assert model(np.ones((3, 8, 8))).shape == (3, 4, 4, 1)
+    assert model(np.ones((8, 8, 1))).shape == (4, 4, 1)
+    with pytest.raises(keras.errors.ShapeError, match="wants 4 dimensions"):
+        keras.Sequential([layers.Input((8, 8)), layers.Resizing(4, 4)])
+
+
 # Optimizers by hand, schedules, a loss that is not finite.
 
 

@@ -293,7 +293,7 @@ def test_mel_spectrogram_of_a_tone_peaks_at_its_pitch():
         (lambda: layers.RandomFlip(bounding_box_format="xyxy"), CallError, "images alone"),
         (lambda: layers.MaxNumBoundingBoxes(4), StackError, "beside the images"),
         (lambda: layers.RandomHue(0.1)(np.ones((1, 4, 4, 2))), ShapeError, "wants 3 channels .*got 2"),
-        (lambda: layers.RandomFlip()(np.ones((4, 4, 3))), ShapeError, "wants 4 dimensions"),
+        (lambda: layers.RandomFlip()(np.ones((4, 4))), ShapeError, "wants 4 dimensions"),
         (lambda: layers.RandomGrayscale()(np.ones((1, 4, 4, 2))), ShapeError, "wants 1 or 3 channels"),
         (lambda: layers.MelSpectrogram(fft_length=8, sequence_length=9), ArgumentError, "at least sequence_length"),
         (lambda: layers.MelSpectrogram(min_freq=9000.0), ArgumentError, "below max_freq"),

@@ -429,7 +429,7 @@ VOCABULARY = {"vocabulary": ["a", "b"]}
         (lambda: layers.StringLookup(mask_token=3), ArgumentError, "expected text or None, got 3"),
         (lambda: layers.TextVectorization(encoding="utf-99"), ArgumentError, "encoding that Python knows"),
         (lambda: layers.Pipeline(layers.Rescaling(2.0)), ArgumentError, r"as \[Rescaling\(2.0\)\]"),
-        (lambda: layers.Pipeline([layers.RandomFlip()])(X), ShapeError, "wants 4 dimensions"),
+        (lambda: layers.Pipeline([layers.RandomFlip()])(X[0]), ShapeError, "wants 4 dimensions"),
         (
             lambda: lamina.Sequential([layers.TextVectorization(**VOCABULARY), layers.Dense(1)]).predict(["a b"]),
             ShapeError,

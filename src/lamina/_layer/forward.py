@@ -33,8 +33,8 @@ class Pass:
     """
 
     def __init__(
-        self, values: dict[Weight, Any], *, training: bool = False, key: Any = None, building: bool = False,
-        of_step: bool = False,
+        self, values: dict[Weight, Any], *, training: bool | None = False, key: Any = None,
+        building: bool = False, of_step: bool = False,
     ) -> None:  # fmt: skip
         self.values, self.training, self.key, self.building = values, training, key, building
         self.of_step = of_step
@@ -236,18 +236,21 @@ def _hand_on_mask(layer: Any, x: Any, mask: Any, y: Any) -> None:
 def run_alone(layer: Any, x: Any, others: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """The output of a layer that is called by itself, in a pass of its own, which may stand within another."""
     x, around = _as_array(layer, x), under_way.get()
+    one = layer._lamina_is_sample(shape_of(x))
+    x = x[None] if one else x
     with nullcontext() if layer.built else restored_on_error(layer):  # a refused first call settles no shapes
         try:
             _build_alone(layer, x)
         except ShapeError as error:
             raise _naming(layer, error, shape_of(x)) from None
         training = _by_name(layer, others, named).get("training")
-        if training is None:
-            training = (isinstance(around, Pass) and around.training) or layer._lamina_trains_by_default
-        with Pass(_values(layer), training=bool(training), key=key_alone(layer, around)) as now:
+        if training is None and isinstance(around, Pass):
+            training = around.training
+        training = None if training is None else bool(training)
+        with Pass(_values(layer), training=training, key=key_alone(layer, around)) as now:
             y = run(now.copy_of(layer), x, others, named)
         _keep(layer, now, around)
-        return y
+        return y[0] if one else y
 
 
 def _values(layer: Any) -> dict[Weight, Any]:
@@ -352,7 +355,8 @@ def _output(layer: Any, x: Any, mask: Any, others: tuple[Any, ...], told: dict[s
     if missing := [name for name in needs if name not in told]:
         example = f"{layer.name}({', '.join(['x', *needs])})"
         raise CallError(f"{who(layer)} wants {' and '.join(missing)} as well: {example}.")
-    for name, known in (("training", now.training), ("mask", mask)):
+    training = layer._lamina_trains_by_default if now.training is None else now.training
+    for name, known in (("training", training), ("mask", mask)):
         value = told.pop(name, None)
         if name in takes:
             told[name] = known if value is None else value

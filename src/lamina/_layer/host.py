@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina._base.frames import user_facing
+from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
 from lamina._data.frames import is_frame, opened
 from lamina._layer.layer import Layer
@@ -53,6 +54,8 @@ class HostLayer(Layer):
 class LayerChain(Layer):
     """Base of the layers that apply other layers one after another, the first of which may run on the host."""
 
+    _lamina_trains_by_default: ClassVar[bool | None] = None
+
     @property
     def _lamina_chain(self) -> list[Any]:
         """The layers, first to last."""
@@ -73,6 +76,9 @@ class LayerChain(Layer):
             len(line),
         )
         return line[start:]
+
+    def _lamina_is_sample(self, shape: Shape) -> bool:
+        return bool(self._lamina_chain) and all(layer._lamina_is_sample(shape) for layer in self._lamina_chain)
 
     def _lamina_host(self, x: Any) -> Any:
         """The data after the layers that run on the host."""

@@ -149,8 +149,9 @@ class Layer(WithWeights):
     """Whether integers reach this layer as they are; other layers get them as floats, as in Keras."""
     _lamina_constants: ClassVar[dict[str, Any]] = {}
     """Keys of Keras's configs that this layer has no argument for, each with the only value accepted."""
-    _lamina_trains_by_default: ClassVar[bool] = False
-    """Whether `layer(x)` without `training=` runs in training mode, as some of Keras's layers do."""
+    _lamina_trains_by_default: ClassVar[bool | None] = False
+    """Whether `layer(x)` without `training=` runs in training mode, as some of Keras's layers do; None where each layer
+    inside says so itself."""
     _lamina_on_host: ClassVar[bool] = False
     """Whether it works on the user's raw data, before the compiled program; see host.py."""
     _lamina_call_arguments: ClassVar[tuple[str, ...]] = ()
@@ -299,6 +300,10 @@ class Layer(WithWeights):
     def _lamina_check_input(self, shape: Shape) -> None:
         if self.input_spec is not None:
             self.input_spec.check(shape)
+
+    def _lamina_is_sample(self, shape: Shape) -> bool:
+        """Whether an input of this shape is one sample without a batch axis, which the layer takes by itself."""
+        return False
 
     def _lamina_require_adapted(self) -> None:
         """Refuse to run before the layer has seen the data that it learns from."""

@@ -61,9 +61,13 @@ class Sequential(Stack):
 
     @user_facing
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """The output for `x`, as a JAX array; `training=True` is for layers such as Dropout."""
-        direct = under_way.get() is None and not training and mask is None
-        if direct and not isinstance(x, (jax.core.Tracer, Layer)):
+        """The output for `x`, as a JAX array; `training=True` is for layers such as Dropout.
+
+        Without `training=` each layer does what it does by itself: Dropout nothing, random image layers their change.
+        """
+        inferring = training is False or (training is None and not _trains_by_default(self))
+        plain = under_way.get() is None and mask is None and not isinstance(x, (jax.core.Tracer, Layer))
+        if inferring and plain and not self._lamina_is_sample(getattr(x, "shape", ())):
             return prediction.forward(self, x)
         return super().__call__(x, training=training, mask=mask)
 
@@ -328,3 +332,8 @@ class Sequential(Stack):
     def get_metrics_result(self) -> dict[str, Any]:
         """The metrics by name."""
         return {metric.name: metric.result() for metric in self.metrics}
+
+
+def _trains_by_default(layer: Layer) -> bool:
+    default = layer._lamina_trains_by_default
+    return any(map(_trains_by_default, layer._lamina_chain)) if default is None else default  # type: ignore[attr-defined]

@@ -102,6 +102,11 @@ class Stack(LayerChain):
             raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {x.shape}.")
         return super()._lamina_host(_of_rank(x, wanted))
 
+    def _lamina_is_sample(self, shape: Shape) -> bool:
+        entry = self._lamina.entry
+        batch = entry is not None and entry.shape[-1:] == (1,) != shape[-1:]  # it has no last axis of 1
+        return not batch and super()._lamina_is_sample(shape)
+
     def _lamina_require_layers(self) -> None:
         """Refuse to use a stack without layers."""
         if not self._lamina_chain:
@@ -131,7 +136,7 @@ class Stack(LayerChain):
         names = [layer.name for layer in self._lamina_chain]
         raise ArgumentError(f"no layer is called {name!r}. {did_you_mean(str(name), names)} The layers: {names}.")
 
-    def call(self, x: Any, training: bool = False, mask: Any = None) -> Any:
+    def call(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
         self._lamina_require_layers()
         body, entry = self._lamina_body, self._lamina.entry
         if entry is not None and not self._lamina_on_host:

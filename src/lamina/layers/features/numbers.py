@@ -55,6 +55,9 @@ class Rescaling(Layer):
     supports_masking: ClassVar[bool] = True
     _lamina_takes_integers: ClassVar[bool] = True
 
+    def _lamina_is_sample(self, shape: Shape) -> bool:
+        return len(shape) == 3  # so that a stack of it and image layers takes one image
+
     def call(self, x: Array) -> Array:
         scale, offset = (jnp.asarray(value, self.compute_dtype) for value in (self.scale, self.offset))
         if scale.ndim and image_data_format() == "channels_first":

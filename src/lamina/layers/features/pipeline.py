@@ -45,7 +45,7 @@ class Pipeline(LayerChain):
             input_length: int | None = None,
         ) -> None: ...  # fmt: skip
 
-    _lamina_trains_by_default: ClassVar[bool] = True
+    _lamina_trains_by_default: ClassVar[bool | None] = True
     supports_masking: ClassVar[bool] = True
     _lamina_takes_integers: ClassVar[bool] = True
 
@@ -61,7 +61,7 @@ class Pipeline(LayerChain):
     def _lamina_chain(self) -> list[Any]:
         return list(self.layers)
 
-    def call(self, x: Array, training: bool = False, mask: Any = None) -> Array:
+    def call(self, x: Array, training: bool | None = None, mask: Any = None) -> Array:
         with_mask(x, mask)
         for layer in self._lamina_body:
             x = layer(x, training=training)

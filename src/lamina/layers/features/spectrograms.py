@@ -36,7 +36,7 @@ def mel(hertz: Array) -> Array:
 
 
 class MelSpectrogram(Layer):
-    """Maps signals (batch, time) to mel spectrograms (batch, num_mel_bins, frames).
+    """Maps signals (batch, time) to mel spectrograms (batch, num_mel_bins, frames); by itself also one signal (time,).
 
     Each frame is multiplied by the window and Fourier-transformed. `abs(...) ** mag_exp` is summed with triangular
     weights whose centres are evenly spaced in mel. The signal is mirrored at its ends, so that frames are centred.
@@ -90,6 +90,9 @@ class MelSpectrogram(Layer):
             raise ArgumentError(
                 f"MelSpectrogram: the window has {len(self.window)} values, sequence_length is {self.sequence_length}."
             )
+
+    def _lamina_is_sample(self, shape: Shape) -> bool:
+        return len(shape) == 1
 
     def call(self, x: Array) -> Array:  # (..., time)
         dtype = jnp.promote_types(x.dtype, jnp.float32)

@@ -36,6 +36,8 @@ def happens(key: Array, batch: int, factor: Pair) -> Array:
 class ImageLayer(Layer):
     """Base of the layers for images (batch, height, width, channels), or (batch, channels, height, width).
 
+    By itself such a layer also takes one image, without the batch axis.
+
     Args:
         data_format: "channels_last" or "channels_first", the place of the channels axis; None takes
             `config.image_data_format()`.
@@ -45,7 +47,7 @@ class ImageLayer(Layer):
     _lamina_channels: ClassVar[tuple[int, ...]] = ()
     """The numbers of channels that its formula is for; empty for any number."""
     _lamina_instead: ClassVar[dict[str, str]] = {"bounding_box_format": "A stack takes images alone, without boxes."}
-    _lamina_trains_by_default: ClassVar[bool] = True
+    _lamina_trains_by_default: ClassVar[bool | None] = True
     _lamina_transform: ClassVar[Callable[..., Array]]
     """The formula, a function of images (batch, height, width, channels) and of what `_lamina_draw` drew."""
 
@@ -59,6 +61,9 @@ class ImageLayer(Layer):
         found = input_shape[1 if data_format == "channels_first" else 3]
         if channels and found not in channels:
             raise ShapeError(f"wants {' or '.join(map(str, channels))} channels ({data_format}), got {found}")
+
+    def _lamina_is_sample(self, shape: Shape) -> bool:
+        return len(shape) == 3
 
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         """The random arguments of `_lamina_transform` for images of `shape`, with the channels last."""
