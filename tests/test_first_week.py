@@ -764,6 +764,47 @@ def test_gray_images_of_a_stack_are_not_taken_for_one_image(keras):
 # Optimizers by hand, schedules, a loss that is not finite.
 
 
+@ours  # Keras does the same, but on JAX its callback sometimes reads a loss whose buffer is given to the next step
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_terminate_on_nan_also_deals_with_data_that_are_not_finite(keras, bad):
+    y, stop = Y.copy(), keras.callbacks.TerminateOnNaN
+    y[40] = bad
+    history = dense(keras).fit(X, y, batch_size=16, epochs=3, shuffle=False, verbose=0, callbacks=stop())
+    assert history.epoch == [0]
+    assert not np.isfinite(history.history["loss"][0])
+    batches = ((X[:16], Y[:16]), (X[16:32], np.full((16, 3), bad)))
+    history = dense(keras).fit(
+        (each for each in batches), steps_per_epoch=2, shuffle=False, verbose=0, callbacks=stop()
+    )
+    assert not np.isfinite(history.history["loss"][0])
+    history = dense(keras).fit(X, Y, validation_data=(X, y), epochs=2, verbose=0, callbacks=stop())
+    assert np.isfinite(history.history["loss"]).all() and not np.isfinite(history.history["val_loss"]).any()
+
+
+@ours
+def test_labels_of_yes_and_no_that_are_not_finite_reach_terminate_on_nan(keras):
+    y = np.arange(64) % 2.0
+    y[40] = np.nan
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile("sgd", "binary_crossentropy")
+    history = model.fit(X, y, epochs=3, verbose=0, callbacks=keras.callbacks.TerminateOnNaN())
+    assert history.epoch == [0]
+
+
+@ours
+def test_without_such_a_callback_data_that_are_not_finite_are_refused(keras):
+    y = Y.copy()
+    y[40] = np.inf
+    for callbacks in (None, [keras.callbacks.EarlyStopping("loss")]):
+        with pytest.raises(keras.errors.LabelError, match=r"y\[40, 0\] is inf"):
+            dense(keras).fit(X, y, verbose=0, callbacks=callbacks)
+    numbers = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    numbers.compile("sgd", "sparse_categorical_crossentropy")
+    for bad in (np.inf, np.nan):  # Keras takes NaN for class 0
+        with pytest.raises(keras.errors.LabelError, match="class labels are whole numbers"):
+            numbers.fit(X, np.where(np.arange(64) == 40, bad, 0.0), callbacks=keras.callbacks.TerminateOnNaN())
+
+
 # Processes and files on disk.
 
 

@@ -101,7 +101,7 @@ def same_shape(case: Case) -> None:
 
 def whole_numbers(case: Case) -> None:
     """Class numbers are whole numbers."""
-    if case.y.dtype.kind not in "iu" and (odd := case.y != np.rint(case.y)).any():
+    if case.y.dtype.kind not in "iu" and (odd := ~np.isfinite(case.y) | (case.y != np.rint(case.y))).any():
         raise case.error(
             f"class labels are whole numbers, but {_first(case.y, odd)}.",
             'A regression takes loss="mse"; probabilities take loss="categorical_crossentropy".',
@@ -144,8 +144,8 @@ def zero_to_one(case: Case) -> None:
     """Yes-or-no labels lie between 0 and 1."""
     y = case.y
     low, high = float(y.min()), float(y.max())
-    if low >= -1e-6 and high <= 1 + 1e-6:  # a rounding error is allowed
-        return
+    if (low >= -1e-6 and high <= 1 + 1e-6) or not np.isfinite([low, high]).all():
+        return  # a rounding error is allowed; NaN and infinity are refused elsewhere, or a callback deals with them
     count = f"{high - low + 1:.0f}"
     classes = f'{count} classes take Dense({count}, activation="softmax") and loss="sparse_categorical_crossentropy".'
     classes += f" Count them from 0: y = y - {low:g}." * (low > 0)

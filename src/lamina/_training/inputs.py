@@ -37,7 +37,7 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         stream = _stream(model, data)
         stream.expect(plan.epochs, data.steps)
         feed = StreamFeed(stream, data.steps, data.shuffle)
-        check(model, feed.first(), data.class_weight)
+        check(model, feed.first(), data)
     else:
         table = _weighted_table(model, data)
         if plan.validation_split:
@@ -64,7 +64,7 @@ def measuring_feed(model: Model, data: DataRequest) -> Feed:
 def _check_named(model: Model, data: DataRequest, table: Table) -> None:
     """Check the data; an error says so where it is that of the validation."""
     try:
-        check(model, table)
+        check(model, table, data)
     except LaminaError as error:
         if data.names == DataRequest(None).names:
             raise
@@ -82,7 +82,7 @@ def whole_batch(model: Model, data: DataRequest) -> Chunk:
 def _stream(model: Model, data: DataRequest) -> Stream:
     return Stream(
         data.x, data.y, data.sample_weight, class_weight=data.class_weight, name=data.names[0], floatx=floatx(),
-        host=host_of(model), check=check_for_later_batches(model),
+        host=host_of(model), check=check_for_later_batches(model, data),
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def _table(model: Model, data: DataRequest) -> Table:
 
 def _weighted_table(model: Model, data: DataRequest) -> Table:
     table = _table(model, data)
-    check(model, table, data.class_weight)
+    check(model, table, data)
     if data.class_weight is None:
         return table
     return table._replace(sample_weight=class_weights(data.class_weight, table.y, table.sample_weight))
@@ -104,9 +104,10 @@ def host_of(model: Model) -> Any:
     return model._lamina_host if model._lamina_on_host else None
 
 
-def check(model: Model, table: Table, class_weight: Any = None) -> None:
+def check(model: Model, table: Table, data: DataRequest) -> None:
     """All that can be said of the data before the first step."""
-    values.finite(table)
+    if data.finite:
+        values.finite(table)
     indices.within_tables(model, table.x)
     compiled = compiled_of(model)
     with restored_on_error(model):  # data that is refused must not settle the shapes
@@ -117,7 +118,7 @@ def check(model: Model, table: Table, class_weight: Any = None) -> None:
                 f"{top.name!r} returns {len(output)} tensors, and a loss measures one: train "
                 "without return_state=True and with a merge_mode; predict takes both."
             )
-        _check_targets(model, table, output, class_weight)
+        _check_targets(model, table, output, data.class_weight)
     if table.y is not None or not own_steps.is_own(model, "train"):
         compiled.metrics_for(None if table.y is None else table.y.shape, output)
 
@@ -136,7 +137,7 @@ def _check_targets(model: Model, table: Table, output: Shape, class_weight: Any 
         )
 
 
-def check_for_later_batches(model: Model) -> Callable[[Table], None]:
+def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table], None]:
     """What is looked at in each batch of a stream after the first: its values, and where its shapes are new, these."""
     seen: set[Any] = set()
     loss = compiled_of(model).loss
@@ -151,7 +152,8 @@ def check_for_later_batches(model: Model) -> Callable[[Table], None]:
             _check_targets(model, table, output)
             seen.add(shapes)
         indices.within_tables(model, table.x)
-        values.finite(table._replace(x=table.x[:0]))  # all of x would take too long
+        if data.finite:
+            values.finite(table._replace(x=table.x[:0]))  # all of x would take too long
         if loss is not None and table.y is not None:
             labels.fit_values(loss, table.y, output)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from lamina._base.converters import checked, integer, one_of, optional, positive
 from lamina._data.source import is_stream
 from lamina._display.verbosity import verbosity
+from lamina.callbacks.callback_list import handles_nan
 from lamina.errors import ArgumentError, DataError
 
 
@@ -24,6 +25,8 @@ class DataRequest(NamedTuple):
     shuffle: bool | Literal["batch"] = False
     names: tuple[str, str] = ("x", "y")
     """What messages call x and y."""
+    finite: bool = True
+    """Whether NaN and infinity are refused; a callback may be there to deal with what they make of the loss."""
 
 
 class RunPlan(NamedTuple):
@@ -49,13 +52,16 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
     """The arguments of `fit`, each checked; errors name the argument."""
     if plan.validation_split and is_stream(data.x):
         raise DataError("validation_split needs arrays; give a stream of batches its own validation_data.")
+    finite = not handles_nan(plan.callbacks)
     validation = plan.validation._replace(
+        finite=finite,
         steps=checked("fit", "validation_steps", optional(positive), plan.validation.steps),
         batch_size=checked("fit", "validation_batch_size", optional(positive), plan.validation.batch_size),
     )
     if validation.x is not None:
         validation = validation._replace(**_unpacked(validation.x), names=("validation x", "validation y"))
     data = data._replace(
+        finite=finite,
         steps=checked("fit", "steps_per_epoch", optional(positive), data.steps),
         shuffle=checked("fit", "shuffle", one_of(True, False, "batch"), data.shuffle),
     )

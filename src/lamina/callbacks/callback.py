@@ -28,8 +28,8 @@ class Callback:
     the last batch of each chunk that is trained in one compiled call, which is many times faster."""
 
     handles_nan: bool = False
-    """Whether the callback deals with a loss that is NaN or infinite. If no callback does, `fit` stops there with an
-    error; a model of moderate size then has the weights from before the epoch."""
+    """Whether the callback deals with a loss that is NaN or infinite. If no callback does, `fit` refuses such data, and
+    stops with an error at such a loss; a model of moderate size then has the weights from before the epoch."""
 
     _model: Any = None
 

@@ -146,9 +146,9 @@ def wants_each_batch(callbacks: CallbackList, of: str) -> bool:
     return any(getattr(each, "every_batch", True) for hook in hooks for each in _listeners(callbacks, hook))
 
 
-def handles_nan(callbacks: CallbackList) -> bool:
-    """Whether a callback deals with a loss that is not finite, so that `fit` goes on."""
-    return any(getattr(each, "handles_nan", False) for each in callbacks)
+def handles_nan(callbacks: Any) -> bool:
+    """Whether a callback, or one in a list, deals with a loss that is not finite, so that `fit` goes on."""
+    return any(getattr(each, "handles_nan", False) for each in _flat(callbacks))
 
 
 def _listeners(callbacks: CallbackList, hook: str) -> list[Callback]:
