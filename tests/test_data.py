@@ -191,6 +191,9 @@ def test_polars_text_and_lazy_frames_are_refused_in_its_own_words():
     frame = polars.DataFrame({"n": [1, 2], "c": ["a", "b"]})
     refusal(lambda: arrays(frame), "'c' (text)", "x.to_dummies(['c'])")
     refusal(lambda: arrays(frame.lazy()), "x is a LazyFrame", "x.collect()")
+    lists = polars.DataFrame({"n": [1, 2], "v": [[1, 2], [3, 4]]})
+    refusal(lambda: arrays(lists), "'v' (list)", "column_stack([x.drop(['v']), numpy.stack(x['v'])])")
+    np.testing.assert_array_equal(arrays(lists["v"]).x, [[1, 2], [3, 4]])
     quoted = polars.DataFrame({"n": ["1", "2.5", None]})
     refusal(lambda: arrays(quoted), "x = x.with_columns(polars.col(['n']).cast(float))")
     np.testing.assert_array_equal(arrays(quoted.with_columns(polars.col(["n"]).cast(float))).x, [[1], [2.5], [np.nan]])
@@ -224,6 +227,19 @@ def test_torch_tensors():
 
 
 # What is refused.
+
+
+@pytest.mark.parametrize(
+    "row", [np.ones(3), [1, 2], (1.0, 2.0), np.ones((2, 2))], ids=["array", "list", "tuple", "2-D"]
+)
+def test_columns_of_arrays(row):
+    column = pd.Series([row, row])
+    frame = pd.DataFrame({"v": column, "n": [1, 2]})
+    refusal(lambda: arrays(frame[["v"]]), "x has columns that are not numbers: 'v' (list)", "numpy.stack(x['v'])")
+    refusal(lambda: arrays(X[:2], frame), "y = numpy.column_stack([y.drop(columns=['v']), numpy.stack(y['v'])])")
+    assert arrays(column).x.shape == arrays(np.stack(frame["v"])).x.shape == (2, *np.shape(row))
+    if np.ndim(row) == 1:
+        assert len(arrays(np.column_stack([frame.drop(columns=["v"]), np.stack(frame["v"])])).x) == 2
 
 
 def test_lengths():

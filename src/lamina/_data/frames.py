@@ -63,6 +63,8 @@ def from_frame(frame: Any, name: str, floatx: str) -> tuple[HostArray, Columns]:
     if len(kinds) == 1 and all(kind.is_float() or kind.is_integer() for kind in kinds):  # often one block of memory
         return numbers(frame.to_numpy(), name, floatx), Columns(frame)
     columns = [numbers(frame[column].to_numpy(), f"{name}[{column!r}]", floatx) for column in frame.columns]
+    if nested := {label: "list" for label, column in zip(frame.columns, columns, strict=True) if column.ndim > 1}:
+        raise _not_numbers(name, nested, frame)
     dtypes = {column.dtype for column in columns}
     if not columns:
         return np.empty((len(frame), 0), floatx), Columns(frame)
@@ -99,6 +101,12 @@ def _not_numbers(name: str, refused: dict[str, str], frame: Any) -> DataError:
         lines.append(f"Make columns of 0 and 1 of them: {name} = {call}.")
     if len(words) == 1 == len(refused):
         lines.append(f"Or number them: classes, numbers = numpy.unique({name}[{words[0]!r}], return_inverse=True).")
+    if lists := [column for column, kind in refused.items() if kind == "list"]:
+        stacked = f"numpy.stack({name}[{lists[0]!r}])"
+        lines.append(f"Make an array of its lists or arrays: {stacked}.")
+        if len(frame.columns) > 1:
+            rest = f"{name}.drop({'' if polars else 'columns='}{lists!r})"
+            lines.append(f"Beside the other columns: {name} = numpy.column_stack([{rest}, {stacked}]).")
     for kinds, number in ((("date", "time"), f"hour{'()' * polars}"), (("duration",), "total_seconds()")):
         for column in [column for column, kind in refused.items() if kind in kinds][:1]:
             told = f"{name}[{column!r}].dt.{number}"
