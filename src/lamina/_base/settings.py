@@ -105,9 +105,14 @@ class State:
 
 
 class _FieldSignature:
-    """What `inspect.signature` and `help` show of a class: its own `__init__`, else its fields."""
+    """What `inspect.signature` and `help` show of a class: its own `__init__`, else its fields.
+
+    An object has no such attribute: its signature is that of `__call__`.
+    """
 
     def __get__(self, instance: Any, owner: type[Configured]) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError
         if owner.__init__ is Configured.__init__:
             return signature_of(owner)
         signature = inspect.signature(owner.__init__)

@@ -143,8 +143,8 @@ def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table]
     loss = compiled_of(model).loss
 
     def look(table: Table) -> None:
-        shapes, first = tuple(None if array is None else array.shape[1:] for array in table[:3]), not seen
-        if first:  # it goes through `check`
+        shapes = tuple(None if array is None else array.shape[1:] for array in table[:3])
+        if not seen:  # the first batch goes through `check`
             seen.add(shapes)
             return
         output = output_of(model, (None, *table.x.shape[1:]))

@@ -152,14 +152,16 @@ def _listed(logs: Logs) -> Any:
 
 
 def trainer_for(model: Model) -> Trainer:
-    """The model's trainer for the layers that are trained now; all are made anew when a layer was changed."""
+    """The model's trainer for the layers that are trained now and for what the learning rate follows; all are made anew
+    when a layer was changed."""
     kept: tuple[Snapshot, dict[Any, Trainer]] | None = model._lamina.kept.get("trainers")
     if kept is None or not kept[0].is_current():
         kept = model._lamina.kept["trainers"] = Snapshot(model), {}
     snapshot, trainers = kept
-    pattern = snapshot.trained()
+    compiled = compiled_of(model)
+    pattern = snapshot.trained(), compiled.optimizer._lamina.schedule
     if pattern not in trainers:
-        trainers[pattern] = Trainer(model, compiled_of(model))
+        trainers[pattern] = Trainer(model, compiled)
     return trainers[pattern]
 
 
