@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 
 import jax
 import jax.numpy as jnp
@@ -360,6 +361,36 @@ def test_ctrl_c_leaves_a_usable_model_and_its_history():
     assert len(model.history.history["loss"]) >= 2
     assert np.isfinite(model.predict(x[:5])).all()
     model.fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "predict"])
+def test_ctrl_c_shows_the_users_lines_alone(verb):
+    """Pressed once, where the run stops between two chunks, and twice, where it waits in the user's own code."""
+    x, y = two_classes(4000)
+    model = program_1(lamina, layers)
+    model.compile("adam", "binary_crossentropy")
+
+    class Once(lamina.callbacks.Callback):
+        def press(self, batch, logs=None):
+            os.kill(os.getpid(), signal.SIGINT)
+
+        on_train_batch_end = on_test_batch_end = on_predict_batch_end = press
+
+    class Twice(lamina.callbacks.Callback):
+        def wait(self, batch, logs=None):
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+            threading.Event().wait(60)
+
+        on_train_batch_end = on_test_batch_end = on_predict_batch_end = wait
+
+    data = (x,) if verb == "predict" else (x, y)
+    for press, inner in ((Once(), ["press"] if verb == "predict" else []), (Twice(), ["wait"])):
+        with pytest.raises(KeyboardInterrupt) as caught:
+            getattr(model, verb)(*data, batch_size=32, verbose=0, callbacks=[press])
+        entries = traceback.extract_tb(caught.value.__traceback__)
+        assert [entry.name for entry in entries] == ["test_ctrl_c_shows_the_users_lines_alone", *inner]
+        assert caught.value.__context__ is None
 
 
 def test_nan_loss_names_epoch_and_step_and_restores_the_epochs_start():

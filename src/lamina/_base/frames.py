@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ INTERNAL = (
     PACKAGE + os.sep,
     os.sep + os.path.join("site-packages", "jax"),
     os.sep + os.path.join("concurrent", "futures"),
+    threading.__file__,
     "<frozen ",
 )
 
@@ -94,7 +96,7 @@ def without_internal_frames(traceback: types.TracebackType | None) -> types.Trac
 
 
 def user_facing(function: F) -> F:
-    """Let errors leave `function` without a frame of this package in their traceback.
+    """Let errors, and Ctrl-C, leave `function` without a frame of this package in their traceback.
 
     A bare `raise` adds no entry for the frame that it stands in (Python 3.11 and later), so what is
     assigned to `__traceback__` here is what the user sees.
@@ -110,7 +112,7 @@ def user_facing(function: F) -> F:
                 if told is None:
                     raise
                 raise told.with_traceback(error.__traceback__) from None
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             if os.environ.get("LAMINA_TRACEBACK") != "full":
                 error.__traceback__ = without_internal_frames(error.__traceback__)
                 if hasattr(error, "__notes__"):
