@@ -11,9 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import keras
+import nbclient
+import nbformat
 import numpy as np
+import pyte
 import pytest
-from rich.console import Console
 
 from lamina import _display as display
 from lamina import utils
@@ -25,15 +27,17 @@ from lamina.utils import learning_curve
 
 
 class Terminal:
-    """A terminal of 120 columns as standard output; `text` is all that it was sent."""
+    """A terminal as standard output; `text` is all that it was sent, and `lines` what is seen of it in the end."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, monkeypatch, columns=120):
         ours, theirs = pty.openpty()
         self.ours, self.file, self.sent = ours, os.fdopen(theirs, "w", encoding="utf-8"), b""
+        self.screen = pyte.HistoryScreen(columns, 24, history=1000)
+        self.stream = pyte.ByteStream(self.screen)
         self.thread = threading.Thread(target=self.read)
         self.thread.start()
         monkeypatch.setattr(sys, "stdout", self.file)
-        for name, value in {"TERM": "xterm-256color", "COLUMNS": "120"}.items():
+        for name, value in {"TERM": "xterm-256color", "COLUMNS": str(columns)}.items():
             monkeypatch.setenv(name, value)
         for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
             monkeypatch.delenv(name, raising=False)
@@ -46,6 +50,7 @@ class Terminal:
                 os.close(self.ours)
                 return
             self.sent += piece
+            self.stream.feed(piece)
 
     def close(self):
         self.file.close()
@@ -58,25 +63,16 @@ class Terminal:
 
     @property
     def lines(self):
-        """The lines as they look in the end: what was erased is gone."""
-        lines = [""]
-        for part in re.findall(r"\x1b\[[?\d;]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", self.text):
-            if part == "\n":
-                lines.append("")
-            elif part == "\x1b[2K":
-                lines[-1] = ""
-            elif part == "\x1b[1A":
-                lines.pop()
-            elif part[0] not in "\x1b\r":
-                lines[-1] += part
-        return lines
+        self.close()
+        above = ["".join(row[at].data for at in range(self.screen.columns)) for row in self.screen.history.top]
+        return "\n".join(line.rstrip() for line in [*above, *self.screen.display]).rstrip("\n").split("\n")
 
 
 @pytest.fixture
 def open_terminal(monkeypatch):
     """To be called in the test itself: pytest sets standard output anew between a fixture and its test."""
     opened = []
-    yield lambda: opened.append(Terminal(monkeypatch)) or opened[0]
+    yield lambda columns=120: opened.append(Terminal(monkeypatch, columns)) or opened[0]
     for terminal in opened:
         terminal.close()
 
@@ -110,7 +106,47 @@ def test_a_file_gets_one_plain_line_an_epoch(capsys, clock, verbose, monkeypatch
     with Progress(verbose, epochs=2, steps=4) as shown:
         run(shown, clock)
     line = "4/4 - 1s - 200ms/step - accuracy: 0.5000 - loss: 0.1250 - val_loss: 0.2500\n"
-    assert capsys.readouterr().out == f"Epoch 1/2 - {line}Epoch 2/2 - {line}"
+    assert capsys.readouterr().out == f"Training begins: 2 epochs of 4 steps\nEpoch 1/2 - {line}Epoch 2/2 - {line}"
+
+
+@pytest.mark.parametrize(
+    ("initial", "epochs", "steps", "line"),
+    [
+        (0, 1, 1, "Training begins: 1 epoch of 1 step"),
+        (0, 3, None, "Training begins: 3 epochs"),
+        (3, 10, 79, "Training begins: 7 epochs of 79 steps"),
+        (0, None, 79, ""),  # evaluate and predict
+    ],
+)
+def test_a_file_is_told_at_once_that_training_begins(capsys, initial, epochs, steps, line):
+    shown = Progress(epochs=epochs, steps=steps, initial_epoch=initial)
+    shown.begin()
+    assert capsys.readouterr().out.rstrip("\n") == line
+    shown.begin()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_is_told_each_minute_that_an_epoch_goes_on(capsys, clock):
+    shown = Progress(epochs=2, steps=400)
+    shown.begin()
+    for step in range(200):
+        clock.now += 1
+        shown.update(step + 1, {"loss": 0.5 - step / 1000})
+    for step in range(70):
+        clock.now += 1
+        shown.validate(step + 1)
+    shown.end({"loss": 0.25})
+    shown.begin()
+    clock.now += 59
+    shown.update(1, {"loss": 0.25})
+    assert capsys.readouterr().out.splitlines() == [
+        "Training begins: 2 epochs of 400 steps",
+        "Epoch 1/2 -  60/400 - 60s - 1s/step - loss: 0.4410",
+        "Epoch 1/2 - 120/400 - 120s - 1s/step - loss: 0.3810",
+        "Epoch 1/2 - 180/400 - 180s - 1s/step - loss: 0.3210",
+        "Epoch 1/2 - 200/400 - validation step 40 - 240s - 1s/step - loss: 0.3010",
+        "Epoch 1/2 - 200/400 - 270s - 1s/step - loss: 0.2500",
+    ]
 
 
 def test_verbose_2_ends_with_the_line_of_keras(capsys):
@@ -127,7 +163,7 @@ def test_verbose_2_ends_with_the_line_of_keras(capsys):
 
 
 def test_verbose_0_is_silent(capsys, clock):
-    run(Progress(0, epochs=2, steps=4), clock)
+    run(Progress(0, epochs=2, steps=4), clock, seconds=100)
     assert capsys.readouterr().out == ""
 
 
@@ -135,15 +171,70 @@ def test_output_goes_where_stdout_points_at_that_moment(monkeypatch, clock):
     shown, stream = Progress(1, epochs=1, steps=4), io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     run(shown, clock, epochs=1)
-    assert stream.getvalue().startswith("4/4 - 1s - 200ms/step")
+    assert stream.getvalue().startswith("Training begins: 1 epoch of 4 steps\n4/4 - 1s - 200ms/step")
 
 
-def test_a_terminal_gets_a_bar_that_ends_as_in_keras(open_terminal, clock):
+def test_a_terminal_keeps_the_line_of_each_finished_epoch(open_terminal, clock):
     terminal = open_terminal()
     with Progress("auto", epochs=2, steps=4) as shown:
         run(shown, clock)
-    last = f"4/4 {'━' * 20} 1s 200ms/step - accuracy: 0.5000 - loss: 0.1250 - val_loss: 0.2500"
-    assert terminal.lines == ["Epoch 1/2", last, "Epoch 2/2", last, ""]
+    last = "4/4 - 1s - 200ms/step - accuracy: 0.5000 - loss: 0.1250 - val_loss: 0.2500"
+    assert terminal.lines == [f"Epoch 1/2 - {last}", f"Epoch 2/2 - {last}"]
+    assert f"Epoch 2/2 2/4\x1b[0m \x1b[32m{'━' * 10}\x1b[0m\x1b[37m{'━' * 10}" in terminal.text
+
+
+USUAL = {"accuracy": 0.9875, "loss": 0.125, "val_accuracy": 0.975, "val_loss": 0.25}
+TWELVE = {f"metric_{at}": (at + 1) / 16 for at in range(11)} | {"loss": 0.5}
+LONG = {"loss": 0.5, "top_5_categorical_accuracy_of_all_rows": 0.9}
+WIDTHS = [
+    (100, USUAL, """\
+Epoch 3/20 45/90 ━━━━━━━━━━━━━━━━━━━━ 9s 200ms/step - accuracy: 0.9875 - loss: 0.1250
+Epoch 3/20 - 90/90 - 18s - accuracy: 0.9875 - loss: 0.1250 - val_accuracy: 0.9750 - val_loss: 0.2500"""),
+    (95, USUAL, """\
+Epoch 3/20 45/90 ━━━━━━━━━━━━━━━━━━━━ 9s 200ms/step - accuracy: 0.9875 - loss: 0.1250
+Epoch 3/20 - 18s - accuracy: 0.9875 - loss: 0.1250 - val_accuracy: 0.9750 - val_loss: 0.2500"""),
+    (80, USUAL, """\
+Epoch 3/20 45/90 ━━━━━━━━━━━━━━━ 9s 200ms/step - accuracy: 0.9875 - loss: 0.1250
+Epoch 3/20 - 90/90 - 18s - 200ms/step - accuracy: 0.9875 - loss: 0.1250 -
+  val_accuracy: 0.9750 - val_loss: 0.2500"""),
+    (40, USUAL, """\
+Epoch 3/20 45/90 ━━━━━ 9s - loss: 0.1250
+Epoch 3/20 - 90/90 - 18s - 200ms/step -
+  accuracy: 0.9875 - loss: 0.1250 -
+  val_accuracy: 0.9750 -
+  val_loss: 0.2500"""),
+    (80, TWELVE, """\
+Epoch 3/20 45/90 ━━━━━━━ 9s - loss: 0.5000 - metric_0: 0.0625 - metric_1: 0.1250
+Epoch 3/20 - 90/90 - 18s - 200ms/step - loss: 0.5000 - metric_0: 0.0625 -
+  metric_1: 0.1250 - metric_10: 0.6875 - metric_2: 0.1875 - metric_3: 0.2500 -
+  metric_4: 0.3125 - metric_5: 0.3750 - metric_6: 0.4375 - metric_7: 0.5000 -
+  metric_8: 0.5625 - metric_9: 0.6250"""),
+    (60, LONG, """\
+Epoch 3/20 45/90 ━━━━━━━━━━━━━━━━━━━━ 9s - loss: 0.5000
+Epoch 3/20 - 90/90 - 18s - 200ms/step - loss: 0.5000 -
+  top_5_categorical_accuracy_of_all_rows: 0.9000"""),
+    (18, {"loss": 0.125}, """\
+Epoch 3/20 45/90 9
+Epoch 3/20 -
+  90/90 - 18s -
+  200ms/step -
+  loss: 0.1250"""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "logs", "lines"), WIDTHS)
+def test_no_line_breaks_within_a_number(open_terminal, clock, columns, logs, lines):
+    """The bar has one line, where what does not fit is left out; a finished epoch has all of its numbers."""
+    terminal = open_terminal(columns)
+    for steps in (45, 90):
+        with Progress(epochs=20, steps=90) as shown:
+            shown.begin(2)
+            for step in range(steps):
+                clock.now += 0.2
+                shown.update(step + 1, {name: value for name, value in logs.items() if "val" not in name})
+            if steps == 90:
+                shown.end(logs)
+    assert terminal.lines == lines.splitlines()
 
 
 def test_the_bar_grows_and_tells_the_time_left(open_terminal, clock):
@@ -165,8 +256,8 @@ def test_an_unknown_number_of_steps_is_known_after_the_first_epoch(open_terminal
     with Progress(epochs=2) as shown:
         run(shown, clock)
     assert "      1/Unknown" in terminal.text
-    assert "4/4 ━━━━━━━━━━━━━━━━━━━━ 1s" in terminal.lines[1]
-    assert terminal.text.count("Unknown") == 5  # of the first epoch: its begin and its four steps
+    assert terminal.lines[0].startswith("Epoch 1/2 - 4/4 - 1s")
+    assert "Unknown" not in terminal.text.partition("Epoch 2/2")[2]
 
 
 def test_the_terminal_is_drawn_at_most_ten_times_a_second_and_reads_nothing_in_between(open_terminal, clock):
@@ -204,8 +295,8 @@ def test_an_interrupt_leaves_a_clean_terminal(open_terminal, clock):
         interrupted()
     assert (sys.stdout, sys.stderr) == before
     assert terminal.text.count("\x1b[?25l") == terminal.text.count("\x1b[?25h") == 1  # the cursor, hidden and shown
-    assert terminal.lines[:2] == ["Epoch 1/3", "from a callback"] and terminal.lines[-1] == ""
-    assert terminal.lines[2].startswith("2/4 ━") and len(terminal.lines) == 4
+    above, bar = terminal.lines
+    assert above == "from a callback" and bar.startswith("Epoch 1/3 2/4 ━")
 
 
 def test_quick_epochs_are_printed_once_each(open_terminal, clock):
@@ -214,6 +305,38 @@ def test_quick_epochs_are_printed_once_each(open_terminal, clock):
         run(shown, clock, epochs=50, seconds=0.001)
     assert sum("4/4" in line for line in terminal.lines) == 50
     assert terminal.text.count("\x1b[?25l") <= 3  # only about one in 25 lasted until a drawing
+
+
+def test_a_run_within_a_run_takes_the_place_of_its_bar(open_terminal, clock):
+    """As a callback's `evaluate` does; and what is printed goes above."""
+    terminal = open_terminal()
+    with Progress(epochs=1, steps=4) as outer:
+        outer.begin()
+        clock.now += 1
+        outer.update(4, {"loss": 0.5})
+        with Progress(steps=2) as inner:
+            run(inner, clock, epochs=1, steps=2)
+        print("from a callback")
+        outer.update(4, {"loss": 0.5})
+        print("and another")
+        outer.end({"loss": 0.25})
+    assert terminal.lines == [
+        "2/2 - 0s - 200ms/step - accuracy: 0.5000 - loss: 0.1250 - val_loss: 0.2500",
+        "from a callback",
+        "and another",
+        "4/4 - 1s - 350ms/step - loss: 0.2500",
+    ]
+
+
+def test_the_bar_says_how_far_the_validation_is(open_terminal, clock):
+    terminal = open_terminal()
+    with Progress(epochs=2, steps=4) as shown:
+        shown.begin()
+        clock.now += 1
+        shown.update(4, {"loss": 0.5})
+        clock.now += 1
+        shown.validate(17)
+    assert terminal.lines == [f"Epoch 1/2 4/4 {'━' * 20} validation step 17 250ms/step - loss: 0.5000"]
 
 
 def test_no_colour_still_shows_how_far_it_is(open_terminal, clock, monkeypatch):
@@ -252,6 +375,7 @@ def test_epochs_are_counted_from_the_initial_one(capsys):
         shown.begin()
         shown.end({"change": -0.5, "tiny": -0.0001, "zero": 0.0})
     lines = capsys.readouterr().out.splitlines()
+    assert lines.pop(0) == "Training begins: 2 epochs of 1 step"
     assert [line.split(" - ")[0] for line in lines] == ["Epoch 9/10", "Epoch 10/10"]
     assert lines[0].endswith("change: -0.5000 - tiny: -1.0000e-04 - zero: 0.0000e+00")
 
@@ -262,28 +386,68 @@ def test_other_verbosity_is_refused(verbose):
         Progress(verbose)
 
 
-def test_a_notebook_updates_one_output_in_place(monkeypatch, clock):
-    shown, updates = [], []
+CELLS = [
+    """
+import os, signal
+import numpy as np
+import lamina as keras
+x = np.linspace(-1, 1, 64, dtype="float32")[:, None]
+model = keras.Sequential([keras.layers.Dense(3), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+class Print(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        print("from a callback")
+""",
+    "model.fit(x, x**2, epochs=3, callbacks=[Print()], validation_split=0.5, batch_size=32);",
+    "model.fit(x, x, epochs=60);",
+    """
+class Press(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+model.fit(x, x, callbacks=[Press()])
+""",
+]
 
-    class Handle:
-        def update(self, text):
-            updates.append(text.plain)
 
-    def show(text, display_id):
-        shown.append(text.plain)
-        return Handle()
+@pytest.fixture(scope="module")
+def notebook():
+    """The outputs of each cell but the first, as a real kernel made them."""
+    cells = [nbformat.v4.new_code_cell(source.strip()) for source in CELLS]
+    run = nbformat.v4.new_notebook(cells=cells)
+    nbclient.NotebookClient(run, kernel_name="python3", timeout=120, allow_errors=True).execute()
+    assert run.cells[0].outputs == []
+    return [[Output(out) for out in cell.outputs] for cell in run.cells[1:]]
 
-    notebook = type(sys)("IPython.display")
-    notebook.display = show
-    monkeypatch.setitem(sys.modules, "IPython", type(sys)("IPython"))
-    monkeypatch.setitem(sys.modules, "IPython.display", notebook)
-    console = Console(file=io.StringIO())
-    console.is_jupyter = True
-    monkeypatch.setattr(progress, "Console", lambda **options: console)
-    with Progress("auto", steps=4) as bar:
-        run(bar, clock, epochs=1)
-    assert shown[0].startswith("0/4 ") and len(shown) == 1 and len(updates) == 5
-    assert updates[-1].endswith("1s 200ms/step - accuracy: 0.5000 - loss: 0.1250 - val_loss: 0.2500")
+
+class Output:
+    def __init__(self, out):
+        self.kind = out.output_type
+        text = {"stream": lambda: out.text, "error": lambda: "\n".join(out.traceback)}
+        self.text = text.get(self.kind, lambda: out.data["text/plain"])()
+        self.lines = re.sub(r"\x1b\[[\d;]*m", "", self.text).splitlines()
+        self.html = out.data["text/html"] if self.kind == "display_data" else ""
+
+
+def test_a_notebook_has_one_output_in_which_each_epoch_keeps_its_line(notebook):
+    shown, *printed = notebook[0]
+    assert [line.split(" - ")[0] for line in shown.lines] == ["Epoch 1/3", "Epoch 2/3", "Epoch 3/3"]
+    assert all(re.search(r" - loss: \S+ - val_loss: \S+$", line) for line in shown.lines)
+    assert shown.html.startswith('<pre style="white-space:pre;') and shown.html.count("Epoch") == 3
+    assert {out.kind for out in printed} == {"stream"}
+    assert "".join(out.text for out in printed) == "from a callback\n" * 3
+
+
+def test_a_notebook_with_many_epochs_does_not_send_all_of_them_again(notebook):
+    assert [len(out.lines) for out in notebook[1]] == [50, 10]
+    assert notebook[1][1].lines[-1].startswith("Epoch 60/60 - 2/2 - ")
+
+
+def test_ctrl_c_in_a_notebook_leaves_the_bar_and_shows_the_users_line(notebook):
+    shown, error = notebook[2]
+    assert len(shown.lines) == 1 and shown.lines[0].startswith("2/2 ━")
+    assert error.lines[-1].startswith("KeyboardInterrupt") and "----> 5 model.fit" in "\n".join(error.lines)
+    assert "lamina/" not in error.text and sum("KeyboardInterrupt" in line for line in error.lines) == 2
 
 
 def test_the_callback_shows_the_same(capsys, clock):
@@ -294,8 +458,10 @@ def test_the_callback_shows_the_same(capsys, clock):
     for batch in range(4):
         clock.now += 0.2
         bar.on_train_batch_end(batch, {})
-    bar.on_test_begin()  # a validation shows nothing of its own
+    bar.on_test_begin()  # a validation has no line of its own
+    clock.now += 60
     bar.on_test_batch_end(0, {})
+    clock.now -= 60
     bar.on_test_end({"loss": 3})
     bar.on_epoch_end(0, {"loss": 0.5})
     bar.on_train_end()
@@ -307,6 +473,8 @@ def test_the_callback_shows_the_same(capsys, clock):
     bar.on_predict_batch_end(3, {"outputs": np.zeros(3)})
     bar.on_predict_end()
     assert capsys.readouterr().out.splitlines() == [
+        "Training begins: 2 epochs of 4 steps",
+        "Epoch 1/2 - 4/4 - validation step 1 - 61s - 200ms/step",
         "Epoch 1/2 - 4/4 - 1s - 200ms/step - loss: 0.5000",
         "4/4 - 0s - 0s/step - loss: 0.2500",
         "4/4 - 0s - 0s/step",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from importlib import import_module
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -16,7 +18,11 @@ from lamina._display.verbosity import VERBOSE, verbosity
 
 INTERVAL = 0.1
 """Seconds between two drawings of the bar. Drawing costs about a millisecond, and reads the numbers back."""
+SILENCE = 60.0
+"""Seconds after which a file is told that an epoch goes on."""
 WIDTH = 20
+TOGETHER = 50
+"""How many finished epochs one output of a notebook holds: all of its text is sent again with each drawing."""
 
 
 class Progress:
@@ -26,6 +32,7 @@ class Progress:
     ...     progress.begin(epoch=0)
     ...     progress.update(79, {"loss": 0.41})
     ...     progress.end({"loss": 0.41, "val_loss": 0.39})
+    Training begins: 5 epochs of 79 steps
     Epoch 1/5 - 79/79 - 0s - ... - loss: 0.4100 - val_loss: 0.3900
 
     Args:
@@ -45,6 +52,7 @@ class Progress:
     ) -> None:
         self.verbose, self.epochs, self.steps = VERBOSE[verbosity(verbose)], epochs, steps
         self._next_epoch = initial_epoch
+        self._begun = self._running = False
         self._console: Console | None = None
         self._screen: Screen | None = None
         self._drawn = 0.0
@@ -54,42 +62,45 @@ class Progress:
         epoch = self._next_epoch if epoch is None else epoch
         self._next_epoch = epoch + 1
         self._heading = f"Epoch {epoch + 1}/{self.epochs}" if self.epochs and self.epochs > 1 else ""
-        self._seen = 0
-        self._start = self._latest = time.perf_counter()
+        self._seen = self._validated = 0
+        self._logs: dict[str, Any] | None = None
+        self._start = self._latest = self._told = time.perf_counter()
         self._first: tuple[int, float] | None = None
         self._console = Console(highlight=False) if self.verbose == 1 else None
         if self._console is not None and not _is_interactive(self._console):
             self._console = None
-        if self._console is not None:
-            if self._heading:
-                print(self._heading, flush=True)
-            self._draw_sometimes(None)
+        if self.verbose and self.epochs and self._console is None and not self._begun:
+            steps = f" of {_number(self.steps, 'step')}" if self.steps else ""
+            print(f"Training begins: {_number(self.epochs - epoch, 'epoch')}{steps}", flush=True)
+        self._begun = self._running = True
+        self._show_sometimes()
 
     def update(self, step: int, logs: dict[str, Any] | None = None) -> None:
         """`step` steps of the epoch are done. The values of `logs` are read only when they are drawn."""
-        self._seen, self._latest = step, time.perf_counter()
+        self._seen, self._logs, self._latest = step, logs, time.perf_counter()
         self._first = self._first or (step, self._latest)
-        self._draw_sometimes(logs)
+        self._show_sometimes()
+
+    def validate(self, step: int) -> None:
+        """`step` steps of the epoch's validation are done."""
+        self._validated = step
+        self._show_sometimes()
 
     def end(self, logs: dict[str, Any] | None = None) -> None:
         """The epoch is over, and its validation too."""
-        if not self._seen:
-            self._seen = self.steps or 0
+        self._seen = self._seen or self.steps or 0
         self.steps = self.steps or self._seen
+        self._logs, self._validated, self._running = logs, 0, False
         if self._console is not None:
-            text = self._bar(self._console, logs, final=True)
-            if self._screen is None:
-                self._console.print(text)
-            else:
-                self._screen.show(text)
+            self._screen_of(self._console).finish(self._line(self._console.width))
         elif self.verbose:
-            words = [self._heading, self._count(), self._elapsed(), self._speed(), *_words(logs)]
-            print(" - ".join(word for word in words if word), flush=True)
-        self.close()
+            print(self._line(), flush=True)
 
     def close(self) -> None:
         """Leave the terminal as it was found: the cursor shown, at the start of a line."""
-        if self._screen is not None:
+        if self._console is not None and self._screen is not None:
+            if self._running:  # it was interrupted here
+                self._screen.show(self._bar(self._console))
             self._screen.close()
             self._screen = None
 
@@ -99,34 +110,57 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _draw_sometimes(self, logs: dict[str, Any] | None) -> None:
+    def _show_sometimes(self) -> None:
         now = time.perf_counter()
-        if self._console is None or now - self._drawn < INTERVAL:
-            return
-        self._drawn = now
-        text = self._bar(self._console, logs, final=False)
-        if self._screen is None:
-            self._screen = NotebookOutput() if self._console.is_jupyter else TerminalLine(self._console)
-        self._screen.show(text)
+        if self._console is not None and now - self._drawn >= INTERVAL:
+            self._drawn = now
+            self._screen_of(self._console).show(self._bar(self._console))
+        elif self._console is None and self.verbose and now - self._told >= SILENCE:
+            self._told = now
+            print(self._line(), flush=True)
 
-    def _bar(self, console: Console, logs: dict[str, Any] | None, final: bool) -> Text:
-        text = Text.assemble((self._count(), "bold"))
-        if self.steps:
-            done = min(WIDTH, WIDTH * self._seen // self.steps)
-            mark = "=" if console.options.ascii_only else "━"
-            rest = mark if console.color_system and not console.no_color else " "
-            text.append(" ").append(mark * done, "green").append(rest * (WIDTH - done), "white")
-        if not self._seen:  # the first step is being compiled
-            return text
-        left = self._elapsed() if final or not self.steps else _clock(self._per_step() * (self.steps - self._seen))
-        text.append(f" {left}", style="bold")
-        return text.append(" - ".join([f" {self._speed()}", *_words(logs)]))
+    def _screen_of(self, console: Console) -> Screen:
+        if self._screen is None:
+            self._screen = NotebookOutput() if console.is_jupyter else TerminalLine(console)
+        return self._screen
+
+    def _line(self, width: int | None = None) -> str:
+        """The epoch in words. Where they do not fit, the count and the speed are left out, but never a number."""
+        words, elapsed = _words(self._logs), f"{time.perf_counter() - self._start:.0f}s"
+        forms: list[tuple[str, ...]] = [(self._heading, self._count(), self._stage(), elapsed, self._speed())]
+        forms += [(self._heading, self._count(), elapsed), (self._heading, elapsed)] if self._heading else []
+        lines = [" - ".join(part for part in (*form, *words) if part) for form in forms]
+        whole = lines[0]
+        if width is None:
+            return whole
+        whole = whole.replace(": ", ":\0").replace(" - ", "\0- ")  # a line ends only between two numbers
+        wrapped = textwrap.wrap(whole, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        return next((line for line in lines if cell_len(line) <= width), "\n".join(wrapped).replace("\0", " "))
+
+    def _bar(self, console: Console) -> Text:
+        """The epoch in one line. What does not fit is left out: of the bar, the speed, and of the numbers."""
+        left, speed, words = self._stage(), "", _words(self._logs)
+        if self._seen:  # else the first step is being compiled
+            seconds = self._per_step() * (self.steps - self._seen) if self.steps else self._latest - self._start
+            left, speed = left or _clock(seconds), self._speed()
+        head, width = " ".join(filter(None, (self._heading, self._count()))), console.width
+        if cell_len(" - ".join([f"{head} {left} {speed}", *words])) > width:
+            speed = ""
+        tail = " - ".join([f" {speed}".rstrip(), *_fitting(words, width - cell_len(f"{head} {left} {speed}"))])
+        mark = "=" if console.options.ascii_only else "━"
+        rest = mark if console.color_system and not console.no_color else " "
+        text = Text.assemble((head, "bold"), no_wrap=True, overflow="crop")
+        length = min(WIDTH, width - cell_len(f"{head}  {left}{tail}")) if self.steps else 0
+        if self.steps and length > 0:
+            done = length * min(self._seen, self.steps) // self.steps
+            text.append(" ").append(mark * done, "green").append(rest * (length - done), "white")
+        return text.append(f" {left}" if left else "", "bold").append(tail)
+
+    def _stage(self) -> str:
+        return f"validation step {self._validated}" if self._validated else ""
 
     def _count(self) -> str:
         return f"{self._seen:{len(str(self.steps))}}/{self.steps}" if self.steps else f"{self._seen:7}/Unknown"
-
-    def _elapsed(self) -> str:
-        return f"{time.perf_counter() - self._start:.0f}s"
 
     def _per_step(self) -> float:
         """Seconds a step; without the first ones where there are more, because these wait for the compiler."""
@@ -142,42 +176,74 @@ class Progress:
 
 
 class Screen(Protocol):
-    """A place whose text can be replaced."""
+    """A place whose last line can be replaced."""
 
-    def show(self, text: Text) -> None: ...
+    def show(self, bar: Text) -> None: ...
+
+    def finish(self, line: str) -> None:
+        """Put the line, which stays, where the bar was."""
 
     def close(self) -> None: ...
 
 
 class TerminalLine:
-    """The last line of a terminal. What is printed meanwhile goes above it."""
+    """The last line of a terminal. What is printed meanwhile goes above it; a run within the run takes its place."""
+
+    shown: ClassVar[TerminalLine | None] = None
 
     def __init__(self, console: Console) -> None:
-        # No refresh thread, which would take time from training; and errors sent to a file stay there.
-        self.live = Live(console=console, auto_refresh=False, redirect_stderr=_is_terminal(sys.stderr))
+        self.console = console
+        self.live: Live | None = None
 
-    def show(self, text: Text) -> None:
-        self.live.update(text)
-        self.live.start()
-        self.live.refresh()
+    def show(self, bar: Text) -> None:
+        if self.live is None:
+            if TerminalLine.shown is not None:
+                TerminalLine.shown.close(erase=True)
+            # No refresh thread, which would take time from training; and errors sent to a file stay there.
+            self.live = Live(console=self.console, auto_refresh=False, redirect_stderr=_is_terminal(sys.stderr))
+            self.live.start()
+            TerminalLine.shown = self
+        self.live.update(bar, refresh=True)
 
-    def close(self) -> None:
-        self.live.stop()
+    def finish(self, line: str) -> None:
+        self.close(erase=True)
+        print(line, flush=True)
+
+    def close(self, erase: bool = False) -> None:
+        if self.live is not None:
+            self.live.transient = erase
+            self.live.stop()
+            self.live = TerminalLine.shown = None
 
 
 class NotebookOutput:
-    """An output of a notebook's cell. Rich's own live display would need ipywidgets here."""
+    """An output of a notebook's cell: finished epochs, then the bar. Rich's own display would need ipywidgets here."""
 
     handle: Any = None
+    bar: Text | None = None
 
-    def show(self, text: Text) -> None:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def show(self, bar: Text | None) -> None:
+        self.bar = bar
+        text = Text("\n", no_wrap=True, overflow="ignore").join([*map(Text, self.lines), *([bar] if bar else [])])
         if self.handle is None:
             self.handle = import_module("IPython.display").display(text, display_id=True)
         else:
             self.handle.update(text)
 
+    def finish(self, line: str) -> None:
+        """The line is drawn with the next bar, or in the end: there may be a thousand epochs a second."""
+        if len(self.lines) == TOGETHER:
+            self.close()
+        self.lines.append(line)
+        self.bar = None
+
     def close(self) -> None:
-        self.handle = None
+        if self.lines or self.bar:
+            self.show(self.bar)
+        self.handle, self.lines, self.bar = None, [], None
 
 
 def _is_interactive(console: Console) -> bool:
@@ -194,6 +260,19 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}" if minutes else f"{rest}s"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
+def _fitting(words: list[str], width: int) -> list[str]:
+    """As many of the words as fit, the loss before any other."""
+    shown: list[str] = []
+    for word in sorted(words, key=lambda word: not word.startswith("loss: ")):
+        if cell_len(" - ".join(["", *shown, word])) <= width:
+            shown.append(word)
+    return [word for word in words if word in shown]
 
 
 def _words(logs: dict[str, Any] | None) -> list[str]:

@@ -30,7 +30,10 @@ class ProgbarLogger(Callback):
     def _lamina_close(self, logs: Logs = None, done: bool = False) -> None:
         """End the line of an epoch or a call that is done, and leave the terminal as it was found."""
         if self._lamina_progress is not None:
-            self._lamina_progress.end(logs) if done else self._lamina_progress.close()
+            if done:
+                self._lamina_progress.end(logs)
+            if not (done and self._lamina_training):
+                self._lamina_progress.close()
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._lamina_training = True
@@ -56,6 +59,8 @@ class ProgbarLogger(Callback):
     def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
         if not self._lamina_training:
             self._lamina_show(batch + 1, logs)
+        elif self._lamina_progress is not None:
+            self._lamina_progress.validate(batch + 1)
 
     def on_test_end(self, logs: Logs = None) -> None:
         if not self._lamina_training:
