@@ -12,15 +12,17 @@ import pytest
 from cases import CASES
 
 from lamina import dtypes
+from lamina._base.strictness import strictness
 from lamina.random import set_random_seed
 
 
 @pytest.fixture(autouse=True)
 def _defaults_come_back():
-    """What a test sets for the whole process (64 bits, a default policy) is gone for the next one."""
-    before = dict(dtypes._default)
+    """What a test sets for the whole process (64 bits, a default policy, what is refused) is gone for the next one."""
+    before = dict(dtypes._default), dict(strictness)
     yield
-    dtypes._default.update(before)
+    dtypes._default.update(before[0])
+    strictness.update(before[1])
     jax.config.update("jax_enable_x64", False)
 
 

@@ -19,6 +19,7 @@ import pytest
 import lamina
 from lamina import compat
 from lamina.__main__ import main
+from lamina._base.strictness import strictness
 from lamina.compat.importer import VERSIONS, AlreadyImportedError, Finder, UnknownModuleError
 from lamina.errors import LaminaWarning, UnknownAttributeError, UnknownImportError
 
@@ -263,6 +264,51 @@ def test_run_gives_the_program_its_own_world_and_passes_its_exit_status(tmp_path
     assert done.stderr == ""
     argv = [str(path), "--epochs", "3", "--help"]
     assert json.loads(done.stdout) == [argv, str(tmp_path), "__main__", str(path), 5, lamina.Sequential.__module__]
+
+
+def test_install_lets_pass_what_older_programs_rely_on_and_uninstall_sets_back_what_was(hook):
+    assert lamina.config.non_finite() == "warn"
+    compat.install()
+    lamina.config.set_non_finite("raise")
+    compat.uninstall()
+    assert lamina.config.non_finite() == "raise"
+    lamina.config.set_non_finite("stop")
+    compat.install()
+    assert set(strictness.values()) == {"warn"}
+    compat.uninstall()
+    assert lamina.config.non_finite() == "stop"
+    compat.uninstall()
+    assert lamina.config.non_finite() == "stop"
+    with pytest.raises(TypeError, match="no argument 'lr'"):
+        lamina.optimizers.SGD(lr=0.1)
+
+
+def test_run_lets_an_old_program_train_as_it_did(tmp_path):
+    path = script(
+        tmp_path,
+        """
+        import numpy as np
+        from tensorflow import keras
+        x = np.eye(3)
+        model = keras.Sequential([keras.layers.Dense(3, activation="softmax", input_shape=(3,))])
+        model.compile(keras.optimizers.SGD(lr=0.5), "sparse_categorical_crossentropy")
+        print(float(model.optimizer.lr))
+        for _ in range(2):
+            model.fit(x, np.arange(3), epochs=2, verbose=0, class_weight={0: 2.0})
+        model.compile(keras.optimizers.SGD(lr=1e38), "mse")
+        print(model.fit(x, 1e38 * np.eye(3), epochs=2, verbose=0).history)
+        """,
+    )
+    done = command(path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["0.5", "{'loss': [inf, nan]}"]
+    said = re.findall(r"script.py:(\d+): LaminaWarning: (.*)", done.stderr)
+    assert said == [
+        ("6", "lr is Keras 2's name of learning_rate, which it sets."),
+        ("9", "class_weight has weights for class 0 alone; y holds others, which weigh 1."),
+        ("10", "lr is Keras 2's name of learning_rate, which it sets."),
+        ("11", "the loss became inf in epoch 1, at step 1; training goes on."),
+    ]
 
 
 def test_run_shows_tracebacks_from_the_program_on(tmp_path):

@@ -17,6 +17,7 @@ from jax.experimental import sparse
 from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_sample_weights
 
+from lamina._base.strictness import strictness
 from lamina._checks.values import finite
 from lamina._data.arrays import numbers
 from lamina._data.frames import FILLS
@@ -345,6 +346,15 @@ def test_balanced_class_weights():
     y = np.array([0, 0, 0, 5])
     np.testing.assert_allclose(class_weights("balanced", y), [4 / 6, 4 / 6, 4 / 6, 2], rtol=1e-6)
     assert class_weights("balanced", y).sum() == pytest.approx(len(y))
+
+
+def test_a_class_without_a_weight_weighs_one_where_that_is_only_said(monkeypatch):
+    monkeypatch.setitem(strictness, "missing_class", "warn")
+    y, weights = np.array([0, 2, 1, 2]), {0: 0.5, 1: 3}
+    words = "^class_weight has weights for classes 0, 1 alone; y holds others, which weigh 1.$"
+    with pytest.warns(LaminaWarning, match=words):
+        made = class_weights(weights, y)
+    np.testing.assert_array_equal(made, class_weight_to_sample_weights(y, weights))
 
 
 def test_class_weights_refused():

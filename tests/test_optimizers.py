@@ -712,7 +712,8 @@ def test_own_optimizers_with_fields_and_from_built_in_ones():
 def test_lr_is_the_learning_rate():
     adam = optimizers.Adam(0.5)
     assert adam.lr == 0.5
-    adam.lr = 0.25
+    with pytest.warns(LaminaWarning, match="Keras 2's name of learning_rate"):
+        adam.lr = 0.25
     assert adam.learning_rate == 0.25
 
 

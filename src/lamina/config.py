@@ -1,12 +1,13 @@
-"""Defaults of the whole process: the dtypes, `epsilon`, and the axis of the channels in images."""
+"""Settings of the whole process: dtypes, `epsilon`, the channels in images, and what a loss that is not finite does."""
 
 from __future__ import annotations
 
 from typing import Literal, cast, get_args
 
-from lamina._base.converters import one_of
+from lamina._base.converters import checked, one_of
 from lamina._base.frames import user_facing
 from lamina._base.public import public
+from lamina._base.strictness import NonFinite, strictness
 from lamina.dtypes import (
     dtype_policy,
     epsilon,
@@ -17,8 +18,8 @@ from lamina.dtypes import (
 )
 
 __all__ = [
-    "dtype_policy", "epsilon", "floatx", "image_data_format", "set_dtype_policy", "set_epsilon", "set_floatx",
-    "set_image_data_format",
+    "dtype_policy", "epsilon", "floatx", "image_data_format", "non_finite", "set_dtype_policy", "set_epsilon",
+    "set_floatx", "set_image_data_format", "set_non_finite",
 ]  # fmt: skip
 
 DataFormat = Literal["channels_last", "channels_first"]
@@ -39,6 +40,33 @@ def set_image_data_format(data_format: DataFormat) -> None:
 def data_format(value: object) -> DataFormat:
     """A layer's `data_format`; None stands for `image_data_format()`."""
     return image_data_format() if value is None else cast(DataFormat, one_of(*get_args(DataFormat))(value))
+
+
+def non_finite() -> NonFinite:
+    """What a loss that is NaN or infinite does: "raise", unless `set_non_finite` set another."""
+    return strictness["non_finite"]
+
+
+@user_facing
+def set_non_finite(does: NonFinite) -> None:
+    """Set what a loss that is NaN or infinite does in the calls of `fit` and `train_on_batch` from now on.
+
+    - "raise": `fit` raises a `NonFiniteError`, and the weights are those from before that epoch.
+    - "warn": `fit` goes on with a warning, as Keras does. The history holds NaN from there on.
+    - "stop": `fit` ends with that step and a warning, and the weights are those from before it. `train_on_batch` sets
+      `model.stop_training`.
+
+    `TerminateOnNaN` among the callbacks means "stop" for its `fit`.
+
+    >>> set_non_finite("warn")
+    >>> non_finite()
+    'warn'
+    >>> set_non_finite("raise")
+
+    Args:
+        does: "raise", "warn" or "stop".
+    """
+    strictness["non_finite"] = cast(NonFinite, checked("set_non_finite", "does", one_of(*get_args(NonFinite)), does))
 
 
 public(__name__, __all__)

@@ -32,8 +32,9 @@ import numpy as np
 
 from lamina._base.absent import missing_member
 from lamina._base.converters import checked, short
-from lamina._base.frames import user_facing
+from lamina._base.frames import user_facing, warn
 from lamina._base.spelling import nearest, unknown_argument
+from lamina._base.strictness import strictness
 from lamina.errors import CallError
 
 MISSING = inspect.Parameter.empty
@@ -132,6 +133,8 @@ class Configured:
     """The module under which Keras's files name the built-in classes; None for the user's own."""
     _lamina_instead: ClassVar[dict[str, str]] = {}
     """Arguments of older Keras, and for each a sentence that says what to type now."""
+    _lamina_renamed: ClassVar[dict[str, str]] = {}
+    """Arguments of older Keras, and for each its name now; programs for Keras may use them."""
 
     if not TYPE_CHECKING:
         __signature__ = _FieldSignature()
@@ -171,6 +174,10 @@ class Configured:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kind = type(self)
         fields, signature = kind._lamina_fields, signature_of(kind)
+        for old, new in kind._lamina_renamed.items():
+            if old in kwargs and new not in kwargs and strictness["old_arguments"] == "warn":
+                warn(f"{old} is Keras 2's name of {new}, which it sets.")
+                kwargs[new] = kwargs.pop(old)
         if unknown := [name for name in kwargs if name not in fields]:
             names = [*getattr(kind.__init__, "takes", ()), *signature.parameters]
             raise unknown_argument(kind.__name__, unknown[0], names, kind._lamina_instead.get(unknown[0], ""))

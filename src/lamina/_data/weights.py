@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lamina._base.frames import warn
+from lamina._base.strictness import strictness
 from lamina._data.arrays import HostArray
 from lamina._data.source import Table
 from lamina.errors import ArgumentError, DataError, LabelError
@@ -38,12 +39,14 @@ def class_weights(class_weight: object, y: HostArray | None, sample_weight: Host
         return (len(y) / (len(found) * counts)).astype(np.float32)[place]
     weights = _checked(class_weight)
     missing = [int(c) for c in found if c not in weights]
-    if missing:
+    if missing and strictness["missing_class"] == "raise":
         raise LabelError(
             f"class_weight has no weight for {_listed(missing)}, which y holds; it has {_listed(sorted(weights))}.\n"
             f"Add it: class_weight={{..., {missing[0]}: 1.0}}."
         )
-    return np.array([weights[int(c)] for c in found], np.float32)[place]
+    if missing:
+        warn(f"class_weight has weights for {_listed(sorted(weights))} alone; y holds others, which weigh 1.")
+    return np.array([weights.get(int(c), 1.0) for c in found], np.float32)[place]
 
 
 def _checked(class_weight: object) -> dict[int, float]:

@@ -10,13 +10,13 @@ from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
 from lamina._training.interrupt import interruptible
 from lamina._training.model import Model, compiled_of
+from lamina._training.non_finite import NonFinite
 from lamina._training.request import DataRequest, RunPlan, evaluate_request, fit_request
 from lamina._training.steps import TrainState
 from lamina._training.trainer import Trainer
 from lamina.callbacks import History
 from lamina.callbacks.callback_list import CallbackList, handles_nan, wants_each_batch
 from lamina.callbacks.monitor import require_known
-from lamina.errors import NonFiniteError
 
 Logs = dict[str, Any]
 
@@ -30,6 +30,7 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     callbacks = _callbacks(model, plan, feed, add_history=True)
     history = state.history = callbacks.history
     state.stop_training = False
+    trainer.non_finite = NonFinite(handles_nan(callbacks))
     assert history is not None
     logs: Logs = {}
     require_known(callbacks, model, validates=validation is not None)
@@ -60,7 +61,8 @@ def _train(
     """
     model, hooked, done = trainer.model, wants_each_batch(callbacks, "train"), 0
     start = trainer.open(trainer.starts)
-    state, backup = cast(TrainState | None, start), trainer.backup(start)
+    state, non_finite = cast(TrainState | None, start), trainer.non_finite
+    backup = trainer.backup(start) if non_finite.does == "raise" else None
     logs: Logs = {}
     try:
         for chunk in feed.chunks((seed_of(model), model._lamina.steps_trained), length):
@@ -70,10 +72,13 @@ def _train(
             length.start()
             state, logs, bad_step = trainer.train(state, chunk)
             length.done(int(chunk.steps))
-            if bad_step is not None and not handles_nan(callbacks):
-                state = backup or state
-                raise _not_finite(epoch, done + bad_step, logs["loss"], "that epoch" if backup else "that step")
-            done += int(chunk.steps)
+            if bad_step is not None:
+                where = f"in epoch {epoch + 1}, at step {done + bad_step + 1}"
+                if non_finite.does == "raise":
+                    state = backup or state
+                    raise non_finite.error(where, logs["loss"], "that epoch" if backup else "that step")
+                non_finite.say(model, where, logs["loss"])
+            done += int(chunk.steps) if bad_step is None or non_finite.does == "warn" else bad_step + 1
             if hooked:
                 trainer.close(state)
                 state = None
@@ -130,10 +135,13 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     require_compiled(model, "train_on_batch")
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)
+    non_finite = trainer.non_finite = NonFinite()
     state, logs, bad_step = trainer.train(trainer.open(trainer.starts), chunk)
     trainer.close(state)
     if bad_step is not None:
-        raise _not_finite(0, 0, logs["loss"], "that step")
+        if non_finite.does == "raise":
+            raise non_finite.error("in train_on_batch", logs["loss"], "that step")
+        non_finite.say(model, "in train_on_batch", logs["loss"])
     return logs if return_dict else _listed(logs)
 
 
@@ -163,13 +171,3 @@ def trainer_for(model: Model) -> Trainer:
     if pattern not in trainers:
         trainers[pattern] = Trainer(model, compiled)
     return trainers[pattern]
-
-
-def _not_finite(epoch: int, step: int, loss: float, before: str) -> NonFiniteError:
-    return NonFiniteError(
-        f"the loss became {loss} in epoch {epoch + 1}, at step {step + 1}.\n"
-        f"The weights are those from before {before}. Usual causes: a learning rate that is too high,\n"
-        "inputs that are not scaled, a log or a division in a loss or a layer of your own.\n"
-        "Try a smaller learning_rate, clipnorm=1.0 in the optimizer, or standardized inputs.\n"
-        "With callbacks=[TerminateOnNaN()] training just stops there."
-    )

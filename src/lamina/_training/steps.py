@@ -44,7 +44,9 @@ class TrainState(NamedTuple):
     step: Array | np.int32
     """How many steps the model has been trained in its life, () int32."""
     bad: Array | np.int32
-    """The step of this call at which the loss was not finite, or -1; () int32."""
+    """The first step of this call at which the loss was not finite, or -1; () int32."""
+    goes_on: Array | np.bool_
+    """Whether such a step counts as any other, () bool; if not, it is undone, and the call ends with it."""
 
 
 class ProgramSpec:
@@ -133,13 +135,14 @@ Steps = Callable[..., Any]
 
 
 def _unless_bad(loss: Array, before: TrainState, after: TrainState) -> TrainState:
-    """The state after a step, but the weights from before it where the loss was not finite."""
-    good = jnp.isfinite(loss)
+    """The state after a step, but the weights from before it where the loss was not finite and that ends the call."""
+    finite = jnp.isfinite(loss)
+    good = finite | before.goes_on
     kept = {
         name: jax.tree.map(lambda old, new: jnp.where(good, new, old), getattr(before, name), getattr(after, name))
         for name in ("params", "state", "optimizers")
     }
-    return after._replace(**kept, bad=jnp.where(good, before.bad, before.step))
+    return after._replace(**kept, bad=jnp.where(finite | (before.bad >= 0), before.bad, before.step))
 
 
 def train(spec: ProgramSpec, size: int) -> Steps:
@@ -171,7 +174,7 @@ def train(spec: ProgramSpec, size: int) -> Steps:
                 params[path] = weight.constraint(params[path])
         with Pass(spec.values(params, state)):
             metrics = spec.measured(now.metrics, loss, batch, y_pred)
-        after = TrainState(params, state, [optimizer], metrics, now.key, now.step + jnp.int32(1), now.bad)
+        after = TrainState(params, state, [optimizer], metrics, now.key, now.step + jnp.int32(1), now.bad, now.goes_on)
         return _unless_bad(loss, now, after), {}
 
     def run(now: TrainState, data: Data, order: Array, start: Array, count: Array) -> tuple[TrainState, Arrays]:
@@ -184,7 +187,8 @@ def train(spec: ProgramSpec, size: int) -> Steps:
             return done + jnp.int32(1), *step(state, batch(done))
 
         def more(carry: tuple[Array, TrainState, Arrays]) -> Array:
-            return (carry[0] < count) & (carry[1].bad < 0)  # a step after a NaN would only spread it
+            done, state, _ = carry
+            return (done < count) & (state.goes_on | (state.bad < 0))
 
         first = jnp.int32(0)
         logs = _zeros(lambda: step(now, batch(first))[1]) if own else {}

@@ -20,6 +20,7 @@ from lamina._training import steps as train
 from lamina._training.compilation import Compiled
 from lamina._training.feeds import Chunk, Feed
 from lamina._training.model import Model
+from lamina._training.non_finite import NonFinite
 from lamina._training.steps import ProgramSpec, TrainState
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import extend
@@ -28,6 +29,8 @@ from lamina.random import key_of
 
 Sums = list[list[Array]]
 
+GOOD = np.int32(-1)
+"""The value of `TrainState.bad` while the loss is finite."""
 BACKUP_BYTES = 2**26
 """The most memory that the copy of an epoch's start may take."""
 
@@ -58,6 +61,7 @@ class Trainer:
         self.key = jax.device_get(key_of(seed_of(model)))
         self.warned = False
         self.ready: dict[Any, Future[programs.Program]] = {}
+        self.non_finite = NonFinite()
 
     def open(self, sums: Sums | None = None) -> TrainState:
         """The arrays that the layers, the optimizer and, unless `sums` are given, the metrics hold now.
@@ -72,8 +76,8 @@ class Trainer:
             take_back(optimizer)
         moments = [renamed(optimizer._lamina_arrays, self.paths, self.others) for optimizer in self.optimizers]
         sums = sums or [[_own(weight) for weight in weights] for weights in self.measured]
-        step, bad = np.int32(self.model._lamina.steps_trained), np.int32(-1)
-        return TrainState(params, state, moments, sums, self.key, step, bad)
+        step, goes_on = np.int32(self.model._lamina.steps_trained), np.bool_(self.non_finite.does == "warn")
+        return TrainState(params, state, moments, sums, self.key, step, GOOD, goes_on)
 
     def backup(self, state: TrainState) -> TrainState | None:
         """A copy of a state, for a loss that is not finite; None where it is so large that it could fill the memory."""
@@ -116,7 +120,7 @@ class Trainer:
         before = int(np.asarray(state.step))
         state, logs = program(state, chunk.data, chunk.order, chunk.start, chunk.steps)
         bad = int(np.asarray(state.bad))
-        return state, self._named(logs), bad - before if bad >= 0 else None
+        return state._replace(bad=GOOD), self._named(logs), bad - before if bad >= 0 else None
 
     def _abstract_step(self, state: TrainState, chunk: Chunk) -> None:
         batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}

@@ -11,10 +11,9 @@ from lamina.errors import NonFiniteError
 
 
 class TerminateOnNaN(Callback, Configured):
-    """Stop when the loss is NaN or infinite.
+    """Stop when the loss is NaN or infinite: `config.set_non_finite("stop")` for one `fit`, with a word of its own.
 
-    The loss in the logs is the mean over the epoch so far, which stays NaN or infinite once it is; so the
-    end of a chunk of batches is early enough to look.
+    The weights are those from before that step.
 
     Args:
         raise_error: raise a `NonFiniteError`, which is a RuntimeError, instead of ending as if all were done.

@@ -18,6 +18,7 @@ import lamina
 from lamina._base.absent import hint
 from lamina._base.frames import user_facing
 from lamina._base.public import missing_attribute
+from lamina._base.strictness import AS_KERAS, Strictness, strictness
 from lamina.compat import tensorflow
 from lamina.compat.instead import instead_of
 from lamina.errors import LaminaError
@@ -158,6 +159,8 @@ class Finder(MetaPathFinder, Loader):
 
 
 _finder = Finder()
+_before: Strictness = strictness.copy()
+"""What was refused before `install`."""
 
 
 @user_facing
@@ -166,6 +169,10 @@ def install() -> None:
 
         lamina.compat.install()
         from tensorflow.keras.layers import Dense  # is lamina.layers.Dense
+
+    Some of what Lamina refuses is then a warning, because older programs rely on it: a loss that is not finite
+    (`lamina.config.set_non_finite("warn")`), a class without a weight in `class_weight`, which weighs 1, and `lr=`
+    for an optimizer's `learning_rate=`.
 
     Raises:
         AlreadyImportedError: the real Keras or TensorFlow was imported before.
@@ -178,11 +185,14 @@ def install() -> None:
             )
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
+        _before.update(strictness)
+        strictness.update(AS_KERAS)
 
 
 def uninstall() -> None:
     """Undo `install`; a module that was imported meanwhile still works where a program refers to it."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+        strictness.update(_before)
     for name in [name for name, module in sys.modules.items() if isinstance(module, Mirror)]:
         del sys.modules[name]

@@ -148,7 +148,8 @@ class Sequential(Stack):
 
         Raises:
             DataError, LabelError: for data that does not fit, before the first step.
-            NonFiniteError: when the loss is NaN or infinite; the weights are then those from before that epoch.
+            NonFiniteError: when the loss is NaN or infinite, unless `config.set_non_finite` says otherwise; the weights
+                are then those from before that epoch.
         """
         before = self._lamina.history
         validation = DataRequest(validation_data, batch_size=validation_batch_size, steps=validation_steps)

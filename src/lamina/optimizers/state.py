@@ -174,6 +174,7 @@ class Stateful(Configured):
         "decay": "Type learning_rate=optimizers.schedules.InverseTimeDecay(0.01, decay_steps=1, decay_rate=...), "
         "or weight_decay= if it is the weights that should decay.",
     }
+    _lamina_renamed: ClassVar[dict[str, str]] = {"lr": "learning_rate"}
 
     _lamina: OptimizerState = setting(init=False)
     _lamina_state: ClassVar[type[settings.State]] = OptimizerState
@@ -281,13 +282,14 @@ class Stateful(Configured):
 
     @property
     def lr(self) -> Any:
-        """The same as `learning_rate`, under the name that older programs use."""
+        """The same as `learning_rate`, under its name in Keras 2; setting it says so."""
         return self.learning_rate
 
     @lr.setter
     @user_facing
     def lr(self, value: Rate) -> None:
         self.learning_rate = value
+        warn("lr is Keras 2's name of learning_rate, which it sets.")
 
     @property
     def iterations(self) -> Any:

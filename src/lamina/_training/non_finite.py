@@ -1,0 +1,37 @@
+"""What a loss that is NaN or infinite does."""
+
+from __future__ import annotations
+
+from lamina._base.frames import warn
+from lamina._base.strictness import strictness
+from lamina._training.model import Model
+from lamina.errors import NonFiniteError
+
+
+class NonFinite:
+    """What it does in one call: the setting of the process when that begins.
+
+    Where a callback deals with it (`handles_nan`), it is "stop", and nothing is said.
+    """
+
+    def __init__(self, handled: bool = False) -> None:
+        self.does = "stop" if handled else strictness["non_finite"]
+        self.said = handled
+
+    def error(self, where: str, loss: float, before: str) -> NonFiniteError:
+        return NonFiniteError(
+            f"the loss became {loss} {where}.\n"
+            f"The weights are those from before {before}. Usual causes: a learning rate that is too high,\n"
+            "inputs that are not scaled, a log or a division in a loss or a layer of your own.\n"
+            "Try a smaller learning_rate, clipnorm=1.0 in the optimizer, or standardized inputs.\n"
+            "With callbacks=[TerminateOnNaN()] training just stops there. "
+            'With config.set_non_finite("warn") it goes on, as in Keras.'
+        )
+
+    def say(self, model: Model, where: str, loss: float) -> None:
+        """Go on, or ask for the end of the training as a callback does; the first time with a warning."""
+        stops = self.does == "stop"
+        model.stop_training = model.stop_training or stops
+        if not self.said:
+            self.said = True
+            warn(f"the loss became {loss} {where}; training {'stops (model.stop_training)' if stops else 'goes on'}.")
