@@ -407,6 +407,7 @@ class Press(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 model.fit(x, x, callbacks=[Press()])
 """,
+    "for rate in (0.1, 0.2):\n    model.optimizer.lr = rate",
 ]
 
 
@@ -448,6 +449,13 @@ def test_ctrl_c_in_a_notebook_leaves_the_bar_and_shows_the_users_line(notebook):
     assert len(shown.lines) == 1 and shown.lines[0].startswith("2/2 ━")
     assert error.lines[-1].startswith("KeyboardInterrupt") and "----> 5 model.fit" in "\n".join(error.lines)
     assert "lamina/" not in error.text and sum("KeyboardInterrupt" in line for line in error.lines) == 2
+
+
+def test_a_warning_in_a_notebook_stands_on_the_users_line_and_is_shown_once(notebook):
+    [said] = notebook[3]
+    warning, line = said.lines
+    assert re.search(r"\d\.py:2: LaminaWarning: lr is Keras 2's name of learning_rate, which it sets\.$", warning)
+    assert line == "  model.optimizer.lr = rate"
 
 
 def test_the_callback_shows_the_same(capsys, clock):

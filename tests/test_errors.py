@@ -857,6 +857,24 @@ m.fit(X, T, verbose=0, callbacks=[Own()])"""
     assert type(caught) is ValueError and "ambiguous" in str(caught)
 
 
+def test_a_warning_stands_on_the_users_line_also_where_a_thread_of_ours_gives_it():
+    """The short last batch and the validation are traced in the background; a layer is warned of once."""
+
+    class Plain(layers.Layer):
+        def call(self, x):
+            return x * 2
+
+    model = lamina.Sequential([layers.Embedding(9, 4, mask_zero=True), Plain(), layers.LSTM(3)])
+    model.compile("sgd", lambda y_true, y_pred: ((y_true - y_pred) ** 2).mean())
+    x, y = np.arange(128).reshape(64, 2) % 9, TARGETS
+    with pytest.warns(errors.LaminaWarning) as said:
+        assert [model.fit(x, y, sample_weight=np.ones(64), batch_size=size, verbose=0) for size in (30, 28)]
+    assert {each.filename for each in said} == {__file__} and len({each.lineno for each in said}) == 1
+    words = [str(each.message) for each in said]
+    assert sum("knows no masks" in each for each in words) == 1
+    assert sum("one number for the whole batch" in each for each in words) > 2
+
+
 def test_all_frames_are_shown_if_asked():
     program = """
 import numpy as np, lamina

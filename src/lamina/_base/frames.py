@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
@@ -23,6 +24,7 @@ INTERNAL = (
     PACKAGE + os.sep,
     os.sep + os.path.join("site-packages", "jax"),
     os.sep + os.path.join("concurrent", "futures"),
+    contextlib.__file__,
     threading.__file__,
     "<frozen ",
 )
@@ -43,11 +45,17 @@ def is_internal(filename: str) -> bool:
 
 
 def user_frame() -> types.FrameType | None:
-    """The innermost frame that is neither ours nor JAX's."""
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None and is_internal(frame.f_code.co_filename):
-        frame = frame.f_back
-    return frame
+    """The innermost frame of the user's that calls us; in a thread of ours, that of the main thread, which waits."""
+    return _calling(sys._getframe(1)) or _calling(sys._current_frames().get(threading.main_thread().ident or 0))
+
+
+def _calling(frame: types.FrameType | None) -> types.FrameType | None:
+    while frame is not None:
+        inner, frame = frame, frame.f_back
+        ours = inner.f_code.co_filename.startswith(PACKAGE + os.sep)
+        if ours and frame is not None and not is_internal(frame.f_code.co_filename):
+            return frame
+    return None
 
 
 def caller() -> str:
@@ -77,10 +85,10 @@ def place_of(error: BaseException) -> str:
 
 def warn(message: str) -> None:
     """A `LaminaWarning` that names the user's own line."""
-    frame, level = sys._getframe(0), 1
-    while frame.f_back is not None and is_internal(frame.f_code.co_filename):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, LaminaWarning, stacklevel=level)
+    frame = user_frame() or sys._getframe(1)
+    names, line = frame.f_globals, (frame.f_code.co_filename, frame.f_lineno)
+    shown = names.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(message, LaminaWarning, *line, names.get("__name__"), shown)
 
 
 def without_internal_frames(traceback: types.TracebackType | None) -> types.TracebackType | None:

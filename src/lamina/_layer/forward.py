@@ -229,7 +229,10 @@ def _hand_on_mask(layer: Any, x: Any, mask: Any, y: Any) -> None:
     """Let the output have the mask that the layer says; as in Keras, a layer that returns its input keeps the mask."""
     after = layer.compute_mask(x, mask)
     if mask is not None and after is None and y is not x and not layer._lamina_uses_mask:
-        warn(f"{layer.name!r} ({type(layer).__name__}) knows no masks: from here on padding counts as data.")
+        message = f"{layer.name!r} ({type(layer).__name__}) knows no masks: from here on padding counts as data."
+        if message not in layer._lamina.said:
+            layer._lamina.said.add(message)
+            warn(message)
     with_mask(y, after)
 
 

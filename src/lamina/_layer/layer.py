@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import jax.numpy as jnp
@@ -69,6 +69,8 @@ class LayerState(ModuleState):
     """How many random keys `call` has taken in this pass."""
     running: Pass | None = None
     """The pass that this object is a copy for; None for the user's own object."""
+    said: set[str] = field(default_factory=set)
+    """The warnings that were given for this object; it and its copies in a pass share the set."""
     learned: Any = None
     """What `adapt` keeps between two batches of data; no compiled program reads it."""
 

@@ -28,8 +28,8 @@ class Callback:
     the last batch of each chunk that is trained in one compiled call, which is many times faster."""
 
     handles_nan: bool = False
-    """Whether the callback deals with a loss that is NaN or infinite. Then `fit` takes such data too and raises no error,
-    but ends with that step, as `config.set_non_finite("stop")` says, unless the callback sets
+    """Whether the callback deals with a loss that is NaN or infinite. Then `fit` takes such data as well and raises no
+    error, but ends with that step, as `config.set_non_finite("stop")` says, unless the callback sets
     `model.stop_training = False`."""
 
     _model: Any = None
