@@ -81,6 +81,10 @@ class DTypePolicy(Configured):
         """The dtype of the weights."""
         return "float32" if self.name in MIXED else self.name
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        _known(self.name, NAMES)  # also in a process that reads it from a pickle
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DTypePolicy) and self.name == other.name
 

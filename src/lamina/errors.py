@@ -7,14 +7,16 @@ this package and of JAX as well.
 
 from __future__ import annotations
 
+import pickle
 import re
 import textwrap
 from collections.abc import Iterator
+from typing import Any
 
 __all__ = [
     "ArgumentError", "CallError", "DataError", "FixedError", "LabelError", "LaminaError", "LaminaWarning",
-    "MissingPackageError", "NonFiniteError", "NotAdaptedError", "NotBuiltError", "NotCompiledError", "ShapeError",
-    "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError", "UnknownNameError",
+    "MissingPackageError", "NonFiniteError", "NotAdaptedError", "NotBuiltError", "NotCompiledError", "PicklingError",
+    "ShapeError", "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError", "UnknownNameError",
 ]  # fmt: skip
 
 WIDTH = 120
@@ -32,6 +34,12 @@ class LaminaError(Exception):
         # A message that takes time is a function, called only where it is read: `hasattr` throws the error away.
         text = self.args[0]() if self.args and callable(self.args[0]) else super().__str__()
         return "\n".join(part for line in text.splitlines() for part in _parts(line))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With the message as text, so that it can be handed from one process to another."""
+        made = super().__reduce__()
+        assert isinstance(made, tuple)
+        return made[0], (str(self),), *made[2:]
 
 
 def _parts(line: str) -> Iterator[str]:
@@ -99,6 +107,10 @@ class FixedError(LaminaError, TypeError, AttributeError):
 
 class NonFiniteError(LaminaError, RuntimeError):
     """A NaN or an infinity in the loss."""
+
+
+class PicklingError(LaminaError, pickle.PicklingError, AttributeError):
+    """A function that pickle cannot keep, because it has no name in a module."""
 
 
 class LaminaWarning(UserWarning):

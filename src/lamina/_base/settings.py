@@ -33,6 +33,7 @@ import numpy as np
 from lamina._base.absent import missing_member
 from lamina._base.converters import checked, short
 from lamina._base.frames import user_facing, warn
+from lamina._base.pickling import ByName
 from lamina._base.spelling import nearest, unknown_argument
 from lamina._base.strictness import strictness
 from lamina.errors import CallError
@@ -94,7 +95,7 @@ class Converted(Generic[Given, Kept]):
 
 
 @dataclass(eq=False, repr=False)
-class State:
+class State(ByName):
     """What an object knows while it is used, beyond its settings: one attribute, `_lamina`, that no user would name."""
 
     arguments: dict[str, Any] | None = None
@@ -121,7 +122,7 @@ class _FieldSignature:
 
 
 @dataclass_transform(eq_default=False, field_specifiers=(setting,))
-class Configured:
+class Configured(ByName):
     """Base of every object that holds settings."""
 
     _lamina: State = setting(init=False)
@@ -205,10 +206,15 @@ class Configured:
                 return object.__getattribute__(self, name)
             raise missing_member(self, name)
 
-    def __copy__(self) -> Self:
+    def _lamina_twin(self) -> Self:
+        """A copy that holds the same objects, with a state of its own."""
         twin = object.__new__(type(self))
         vars(twin).update(vars(self), _lamina=copy.copy(self._lamina))
         return twin
+
+    def __copy__(self) -> Self:
+        """An object of its own, as in Keras: what is assigned to the copy does not change this one."""
+        return copy.deepcopy(self)
 
     def _lamina_arguments(self) -> dict[str, Any]:
         """The arguments that make an equal object."""

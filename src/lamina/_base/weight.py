@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 
 from lamina._base.absent import missing_member
 from lamina._base.frames import user_facing
+from lamina._base.pickling import ByName
 from lamina.errors import ShapeError
 
 Array = jax.Array
@@ -31,7 +32,7 @@ under_way: ContextVar[Scope | None] = ContextVar("under_way", default=None)
 """The pass under way. A user's function that reads `model.layers[0].kernel` gets that pass's array, not a constant."""
 
 
-class Weight:
+class Weight(ByName):
     """An array with a name. It can be read like an array, by NumPy and by JAX, and written with `assign`.
 
     During a pass a layer works on a copy of itself: there its trainable weights are plain arrays, and the
@@ -103,6 +104,10 @@ class Weight:
 
     def assign_sub(self, value: Any) -> Weight:
         return self.assign(read(self) - jnp.asarray(value, self.dtype))
+
+    def __copy__(self) -> Self:
+        self.shown = True  # from now on two hold the array
+        return super().__copy__()
 
     def __jax_array__(self) -> Any:
         return self.value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import zlib
 from collections import deque
@@ -77,7 +76,7 @@ class Pass:
     def copy_of(self, module: Any, path: str = "") -> Any:
         """The module's copy in this pass; whatever holds the same module gets the same copy."""
         if id(module) not in self.copies:
-            twin = copy.copy(module)
+            twin = module._lamina_twin()
             self.copies[id(module)] = (module, twin)
             self.paths[id(twin)] = path
             self._refill(module, twin)

@@ -74,6 +74,10 @@ class LayerState(ModuleState):
     learned: Any = None
     """What `adapt` keeps between two batches of data; no compiled program reads it."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For a copy or a pickle: without the stack, and the dtype first, which switches 64 bits on for the weights."""
+        return {"dtype": self.dtype, **vars(self), "siblings": ()}
+
     def compiled_in(self) -> list[tuple[str, Any]]:
         settings = [(name, value) for name, value in vars(self).items() if name not in self.__dataclass_fields__]
         return [*super().compiled_in(), *settings, ("trainable", self.trainable), ("dtype", self.dtype)]

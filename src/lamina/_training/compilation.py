@@ -7,12 +7,15 @@ from typing import Any
 
 from lamina import losses, metrics, optimizers
 from lamina._base.converters import checked, number, positive, short
+from lamina._base.pickling import ByName
 from lamina._base.spelling import free_name
 from lamina.errors import ArgumentError
 
 
-class Compiled:
+class Compiled(ByName):
     """The arguments of `compile`, ready for use. Names that depend on shapes ("accuracy") wait for the data."""
+
+    _lamina_label = "compile"
 
     def __init__(
         self, optimizer: Any, loss: Any, loss_weights: Any, measures: Any, weighted_measures: Any, run_eagerly: bool,

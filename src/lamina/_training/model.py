@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from lamina._base.shapes import Shape
 from lamina._base.weight import Weight
@@ -37,9 +38,24 @@ class ModelState(LayerState):
         rank = self.entry and len(self.entry.batch_shape)  # the program may add a last axis
         return [*super().compiled_in(), ("rank", rank)]
 
+    def __copy__(self) -> Self:
+        """For a pass."""
+        twin = super().__copy__()
+        twin.kept = {}
+        return twin
+
     def __getstate__(self) -> dict[str, Any]:
         """For a copy or a pickle, which makes its own programs."""
-        return {**vars(self), "kept": {}}
+        own = self.compiled is not None and self.compiled.optimizer._lamina.is_of(self)
+        return {**super().__getstate__(), "kept": {}, "owns_optimizer": own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        own = state.pop("owns_optimizer")
+        vars(self).update(state)
+        if own and self.compiled is not None:
+            self.compiled.optimizer._lamina.owner = weakref.ref(self)
+        for layer in self.inner["stack"]:
+            layer._lamina.siblings = self.inner["stack"]
 
 
 class Model(Protocol):

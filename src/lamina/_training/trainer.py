@@ -174,13 +174,13 @@ class Trainer:
 
 def _claim(optimizer: Any, model: Model) -> None:
     """Let the optimizer's arrays belong to this model, and to no other."""
-    owner = optimizer._lamina.owner  # a copy has none
-    if optimizer.built and owner is not None and owner() is not model:
+    state = optimizer._lamina
+    if optimizer.built and state.owner is not None and not state.is_of(model._lamina):
         raise ArgumentError(
             f"this {type(optimizer).__name__} holds the moments of another model's weights. "
             "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
         )
-    optimizer._lamina.owner = weakref.ref(model)
+    state.owner = weakref.ref(model._lamina)
 
 
 def _copies(state: TrainState) -> TrainState:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina._base.pickling import ByName
+
 Logs = dict[str, Any] | None
 
 
-class Callback:
+class Callback(ByName):
     """Base of all callbacks: override the methods for the moments that you need.
 
     `logs` holds the numbers so far, by name, as Python floats. What a callback puts into the `logs` of

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,33 +13,37 @@ import numpy as np
 from lamina._base.frames import user_facing
 from lamina._base.weight import Array, Weight
 from lamina.errors import ShapeError
-from lamina.initializers.base import Initializer, Key, registry
+from lamina.initializers.base import DType, Initializer, Key, Shape, registry
 from lamina.initializers.constants import Constant
 from lamina.random import key_of, next_seed
 
 
-def keyed(function: Callable[..., Any]) -> Callable[..., Any]:
+class Adapted(Initializer):
     """`function(shape, dtype)` of the user, or `function(key, shape, dtype)` of JAX, in the form that layers call."""
+
+    function: Callable[..., Any]
+    takes_key: bool
+
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        return self.function
+
+    def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
+        first = (key_of(next_seed()) if key is None else jnp.asarray(key),) if self.takes_key else ()
+        values = jnp.asarray(self.function(*first, shape, dtype=dtype), dtype)
+        if values.shape != shape:
+            raise ShapeError(f"the initializer {self.function!r} made shape {values.shape}, the weight has {shape}.")
+        return values
+
+
+def keyed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it is where it takes a key after the shape and the dtype, else adapted."""
     try:
         call = function.__call__ if isinstance(function, Initializer) else function
         names = list(inspect.signature(call).parameters)
     except ValueError:  # written in C, as numpy.zeros
         names = []
-    if names[:1] != ["key"] and "key" in names:
-        return function
-
-    @user_facing
-    def adapted(shape: Sequence[int], dtype: Any = None, key: Key | None = None) -> Array:
-        first = (key_of(next_seed()) if key is None else jnp.asarray(key),) if names[:1] == ["key"] else ()
-        values = jnp.asarray(function(*first, shape, dtype=dtype), dtype)
-        if values.shape != tuple(shape):
-            raise ShapeError(f"the initializer {function!r} made shape {values.shape}, the weight has {tuple(shape)}.")
-        return values
-
-    signature = inspect.signature(adapted)
-    functools.update_wrapper(adapted, function)
-    adapted.__signature__ = signature  # type: ignore[attr-defined]  # else inspect would show that of the function
-    return adapted
+    return function if "key" in names[1:] else Adapted(function, names[:1] == ["key"])
 
 
 @user_facing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from typing import Any, Self
 
@@ -163,8 +162,8 @@ class LossScaleOptimizer(Optimizer):
     ) -> None:
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
-    def __copy__(self) -> Self:
-        twin = super().__copy__()
-        twin.inner_optimizer = copy.copy(self.inner_optimizer)
+    def _lamina_twin(self) -> Self:
+        twin = super()._lamina_twin()
+        twin.inner_optimizer = self.inner_optimizer._lamina_twin()
         twin._lamina.arrays = twin.inner_optimizer._lamina.arrays
         return twin

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
@@ -375,7 +374,7 @@ def _moved(
 
     `update_step` runs on a copy of the optimizer that holds the arrays of this step, and on weights that do.
     """
-    now, names = copy.copy(optimizer), optimizer._lamina.names
+    now, names = optimizer._lamina_twin(), optimizer._lamina.names
     now._lamina.arrays, now._lamina.source = renamed(state, names), None
     params = dict(params)
     for path, g in grads.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import math
@@ -72,7 +71,7 @@ class OptimizerState(settings.State):
     source: Function | None = None
     """The function without arguments that gives it; it is called each time that the state is read, not in each step."""
     owner: Callable[[], object] | None = None
-    """A weak reference to the model that the arrays belong to."""
+    """A weak reference to the state of the model that the arrays belong to."""
     weights: tuple[Weight, ...] = ()
     """The weights that `build` was given."""
     paths: tuple[str, ...] = ()
@@ -105,6 +104,10 @@ class OptimizerState(settings.State):
 
     def compiled_in(self) -> list[tuple[str, Any]]:
         return [("schedule", self.schedule), ("excluded", self.excluded), ("excluding", self.excluding)]
+
+    def is_of(self, owner: object) -> bool:
+        """Whether the arrays belong to the model of that state."""
+        return self.owner is not None and self.owner() is owner
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "compiled": None, "owner": None}
@@ -231,14 +234,14 @@ class Stateful(Configured):
 
     def _lamina_without_arrays(self, names: dict[str, str]) -> Self:
         """A copy with the arrays' shapes in their place: what a compiled program may hold on to."""
-        twin = copy.copy(self)
+        twin = self._lamina_twin()
         twin._lamina.compiled, twin._lamina.owner, twin._lamina.weights, twin._lamina.names = None, None, (), names
         twin._lamina.arrays = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), self._lamina.arrays)
         return twin
 
-    def __copy__(self) -> Self:
+    def _lamina_twin(self) -> Self:
         """The variables in the copy's attributes are those of the copy's state."""
-        twin = super().__copy__()
+        twin = super()._lamina_twin()
 
         def moved(leaf: object, place: str) -> object:
             return StateWeight(twin, *leaf.keys) if isinstance(leaf, StateWeight) else leaf
