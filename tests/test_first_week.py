@@ -8,10 +8,12 @@ import contextlib
 import copy
 import functools
 import io
+import os
 import pickle
 import re
 import subprocess
 import sys
+import textwrap
 
 import cloudpickle
 import jax
@@ -25,6 +27,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import lamina
+from lamina._training.cache import Entries
 
 both = pytest.mark.parametrize("keras", [lamina, real_keras], ids=["lamina", "keras"])
 ours = pytest.mark.parametrize("keras", [lamina], ids=["lamina"])
@@ -1187,6 +1190,99 @@ def test_lr_is_learning_rate_and_says_so(keras):
 
 
 # Processes and files on disk.
+
+
+def run_file(folder, text, *arguments, options=("-W", "error"), **environment):
+    """Run a program as a user does, from a file; its standard output."""
+    path = folder / "program.py"
+    path.write_text(textwrap.dedent(text))
+    done = subprocess.run(
+        [sys.executable, *options, str(path), *arguments], capture_output=True, text=True, timeout=240, cwd=folder,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    return done.stdout
+
+
+USE = """
+    import sys
+    import jax
+    import numpy as np
+    import lamina as keras
+
+    misses = []
+    listen = lambda event, **kwargs: misses.append(event) if event.endswith("/cache_misses") else None
+    jax.monitoring.register_event_listener(listen)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0)
+    print(len(misses))
+"""
+
+
+@ours
+def test_a_damaged_program_on_disk_is_compiled_once_and_written_anew(keras, tmp_path):
+    folder = tmp_path / "cache"
+    run = functools.partial(run_file, tmp_path, USE, LAMINA_CACHE=str(folder))
+    first = int(run())
+    assert first > 3 and run() == "0\n"
+    files = sorted(folder.iterdir())
+    assert len(files) == first
+    for place, file in enumerate(files):
+        whole = file.read_bytes()
+        middle = len(whole) // 2
+        flipped = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+        file.write_bytes([whole[:middle], b"", flipped, whole[:-1]][place % 4])
+    assert int(run()) == first and run() == "0\n"
+    assert sorted(folder.iterdir()) == files
+
+
+@ours
+def test_a_folder_that_cannot_be_written_is_one_line(keras, tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in ("file", "file/below"):
+        text = f"""
+        import warnings
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            {USE.replace("    ", "            ").strip()}
+        print(*[warning.message for warning in caught])
+        """
+        misses, said = run_file(tmp_path, text, LAMINA_CACHE=str(tmp_path / folder)).splitlines()
+        assert int(misses) > 3
+        assert said.startswith("compiled programs are not kept for the next run") and "LAMINA_CACHE" in said
+
+
+@ours
+def test_threads_and_processes_that_write_at_once_leave_whole_programs(keras, tmp_path):
+    text = """
+    import pathlib, sys, threading
+    from lamina._training.cache import Entries
+
+    entries, seen = Entries(pathlib.Path(sys.argv[1])), []
+
+    def work(thread):
+        for turn in range(50):
+            key = f"key{turn % 5}"
+            entries.put(key, key.encode() * 20_000)
+            if turn % 7 == thread % 7:  # as if a process had been killed half-way
+                entries._file(key).write_bytes(key.encode() * 10_000)
+            seen.append(entries.get(key) in (None, key.encode() * 20_000))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    [thread.start() for thread in threads], [thread.join() for thread in threads]
+    print(all(seen), len(seen), entries.fails)
+    """
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(text))
+    command = [sys.executable, "-W", "error", str(path), str(tmp_path / "cache")]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [each.communicate(timeout=240)[0] for each in started] == ["True 400 False\n"] * 4
+    entries = Entries(tmp_path / "cache")
+    for number in range(5):
+        entries.put(f"key{number}", b"last")
+    assert {path.name for path in entries._path.iterdir()} == {f"key{number}-cache" for number in range(5)}
+    assert {entries.get(f"key{number}") for number in range(5)} == {b"last"}
 
 
 # Large data and short batches.

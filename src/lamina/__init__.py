@@ -22,7 +22,7 @@ from lamina import (
 from lamina._base.frames import show_all_frames_if_asked
 from lamina._base.public import public
 from lamina._layer.layer import Layer
-from lamina._training.programs import use_persistent_cache
+from lamina._training.cache import use_persistent_cache
 from lamina.initializers import Initializer
 from lamina.layers import Input
 from lamina.losses import Loss

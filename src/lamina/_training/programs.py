@@ -1,20 +1,13 @@
-"""Compiled programs, kept by what they depend on, so that building the same stack again compiles nothing.
-
-JAX's persistent cache is on by default: the second run of a script compiles nothing either. It lives in
-`$XDG_CACHE_HOME/lamina` (or `~/.cache/lamina`), and when a process starts the oldest entries over 1 GiB go.
-`LAMINA_CACHE=off` turns it off, `LAMINA_CACHE=/some/folder` moves it; a folder set through JAX itself stays.
-"""
+"""Compiled programs, kept by what they depend on, so that building the same stack again compiles nothing."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
 import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +16,6 @@ from lamina._base.weight import Weight
 from lamina._training.outside import within
 
 KEPT = 128
-CACHE_BYTES = 2**30
 
 # Measured on two cores (benchmarks/README.md): without the first a kernel that is read in the backward pass is copied
 # in every step of the loop (13 % of a step of program 1 at batch 32); the second takes 3 % more off all of them. The
@@ -41,40 +33,6 @@ except (AttributeError, OSError, TypeError):  # another C library than glibc kee
 
 _compiled: OrderedDict[Any, Future[Program]] = OrderedDict()
 _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
-
-
-def use_persistent_cache() -> None:
-    """Turn JAX's cache on disk on, unless the user has chosen already."""
-    place = os.environ.get("LAMINA_CACHE", "")
-    if place.lower() in ("off", "0", "no", "false") or jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
-        return
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = Path(place) if place else home / "lamina"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # no place to write: then nothing is kept
-        return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    _background.submit(prune, folder, CACHE_BYTES)
-
-
-def prune(folder: Path, limit: int) -> None:
-    """Delete the oldest files of `folder` until the rest is within `limit` bytes.
-
-    JAX's own limit looks through the whole folder, under a lock for all processes, at every read and write.
-    """
-    with os.scandir(folder) as entries:
-        files = sorted(
-            (entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in entries if entry.is_file()
-        )
-    over = sum(size for _, size, _ in files) - limit
-    for _, size, path in files:
-        if over <= 0:
-            break
-        Path(path).unlink(missing_ok=True)
-        over -= size
 
 
 class Program(NamedTuple):

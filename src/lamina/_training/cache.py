@@ -1,0 +1,109 @@
+"""The programs on disk: JAX's persistent cache is on by default, so the second run of a script compiles nothing.
+
+It lives in `$XDG_CACHE_HOME/lamina` (or `~/.cache/lamina`). `LAMINA_CACHE=off` turns it off, `LAMINA_CACHE=/folder`
+moves it; a folder set through JAX itself stays. When a process first writes to it, the oldest entries over 1 GiB go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+
+import jax
+from jax._src import compilation_cache
+from jax._src.compilation_cache_interface import CacheInterface
+
+from lamina._base.frames import warn
+
+LIMIT = 2**30
+"""How many bytes the folder holds."""
+CHECKED = 16
+"""How many bytes at the end of an entry are the checksum of the others."""
+
+
+class Entries(CacheInterface):
+    """The files of the cache, written as a whole. A damaged one counts as missing, and is written anew."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path, self.writes, self.fails = folder, False, False
+
+    def get(self, key: str) -> bytes | None:
+        """The program of that key; None where there is none."""
+        try:
+            entry = self._file(key).read_bytes()
+        except OSError:
+            return None
+        value, checksum = entry[:-CHECKED], entry[-CHECKED:]
+        return value if checksum == _checksum(value) else None
+
+    def put(self, key: str, value: bytes) -> None:
+        """Keep a program; a folder that cannot be written is said once."""
+        if self.fails:
+            return
+        part = self._path / f"{uuid.uuid4().hex}-part"
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            try:
+                part.write_bytes(value + _checksum(value))
+                part.replace(self._file(key))
+            finally:
+                part.unlink(missing_ok=True)
+            if not self.writes:
+                self.writes = True
+                prune(self._path, LIMIT)
+        except OSError as error:
+            self.fails = True
+            warn(
+                f"compiled programs are not kept for the next run, since {str(self._path)!r} cannot be written "
+                f"({error.strerror}). Set LAMINA_CACHE to another folder, or to off."
+            )
+
+    def _file(self, key: str) -> Path:
+        return self._path / f"{key}-cache"
+
+
+def _checksum(value: bytes) -> bytes:
+    return hashlib.blake2b(value, digest_size=CHECKED).digest()
+
+
+def prune(folder: Path, limit: int) -> None:
+    """Delete the oldest files of `folder` until the rest is within `limit` bytes.
+
+    JAX's own limit looks through the whole folder, under a lock for all processes, at every read and write.
+    """
+    files = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                if entry.is_file():
+                    files.append((entry.stat().st_mtime, entry.stat().st_size, entry.path))
+            except FileNotFoundError:  # another process has just deleted it
+                continue
+    over = sum(size for _, size, _ in files) - limit
+    for _, size, path in sorted(files):
+        if over <= 0:
+            break
+        Path(path).unlink(missing_ok=True)
+        over -= size
+
+
+def use_persistent_cache() -> None:
+    """Turn JAX's cache on disk on, unless the user has chosen already."""
+    place = os.environ.get("LAMINA_CACHE", "")
+    if place.lower() in ("off", "0", "no", "false") or jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
+        return
+    try:
+        folder = Path(place or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina").absolute()
+    except RuntimeError:  # this user has no home
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    of_jax = compilation_cache.get_file_cache  # writes in place, and never again what is damaged
+
+    def cache_in(path: str) -> tuple[CacheInterface, str] | None:
+        return (Entries(folder), path) if path == str(folder) else of_jax(path)
+
+    compilation_cache.get_file_cache = cache_in
