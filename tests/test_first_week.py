@@ -1204,6 +1204,103 @@ def run_file(folder, text, *arguments, options=("-W", "error"), **environment):
     return done.stdout
 
 
+START = """
+    import multiprocessing
+    import numpy as np
+    import lamina as keras
+
+    X, Y = np.ones((8, 4), "float32"), np.ones((8, 1), "float32")
+
+    def train(units):
+        model = keras.Sequential([keras.layers.Dense(units), keras.layers.Dense(1)])
+        model.compile("adam", "mse")
+        model.fit(X, Y, verbose=0)
+        return model.predict(X, verbose=0).shape
+"""
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn", "forkserver"])
+@ours
+def test_models_are_trained_in_the_processes_of_a_pool(keras, tmp_path, way):
+    text = f"""{START}
+    if __name__ == "__main__":
+        with multiprocessing.get_context("{way}").Pool(2) as pool:
+            print(pool.map(train, [3, 4, 5]))
+    """
+    assert run_file(tmp_path, text, LAMINA_CACHE=str(tmp_path / "cache")) == "[(8, 1), (8, 1), (8, 1)]\n"
+
+
+@ours
+def test_an_import_starts_no_thread_touches_no_file_and_leaves_jax_alone(keras, tmp_path):
+    text = """
+    import threading
+    import lamina
+    from jax._src.xla_bridge import backends_are_initialized
+    lamina.Sequential([lamina.layers.Dense(3)])
+    print(threading.active_count(), backends_are_initialized())
+    """
+    assert run_file(tmp_path, text, LAMINA_CACHE=str(tmp_path / "cache")) == "1 False\n"
+    assert not (tmp_path / "cache").exists()
+
+
+@ours
+def test_a_fork_of_a_process_that_has_used_jax_says_so_in_every_verb(keras, tmp_path):
+    text = f"""{START}
+    import os, signal, sys, warnings
+    warnings.simplefilter("ignore")  # JAX's own, at the fork
+    import jax.numpy as jnp
+
+    layer, norm, adam = keras.layers.Dense(2), keras.layers.Normalization(), keras.optimizers.Adam()
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    layer(X), model(X), model.fit(X, Y, verbose=0), model.evaluate(X, Y, verbose=0), model.predict(X, verbose=0)
+    verbs = [
+        lambda: train(3),
+        lambda: keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]),
+        lambda: model.fit(X, Y, verbose=0),
+        lambda: model.evaluate(X, Y, verbose=0),
+        lambda: model.predict(X, verbose=0),
+        lambda: model.predict(X[:3], verbose=0),
+        lambda: model.predict_on_batch(X),
+        lambda: model.train_on_batch(X, Y),
+        lambda: model.test_on_batch(X, Y),
+        lambda: model(X),
+        lambda: model(X, training=True),
+        lambda: layer(X),
+        lambda: keras.layers.Dense(1)(X),
+        lambda: keras.layers.Dense(1).build((None, 4)),
+        lambda: model.set_weights([0 * array for array in model.get_weights()]),
+        lambda: norm.adapt(X),
+        lambda: adam.apply(model.get_weights(), model.trainable_weights),
+        lambda: keras.losses.MeanSquaredError()(Y, Y),
+        lambda: model.metrics[0](Y, Y),
+        lambda: keras.activations.relu(X),
+        lambda: keras.initializers.HeNormal()((3, 3)),
+        lambda: jnp.ones(3) + 1,
+    ]
+
+    def refused(verb):
+        child = os.fork()
+        if child:
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        signal.alarm(60)  # a hang ends here
+        try:
+            verb()
+        except keras.errors.ProcessError as error:
+            os._exit(7 if "multiprocessing.get_context('spawn')" in str(error) else 8)
+        except BaseException as error:
+            print(error, file=sys.stderr, flush=True)
+        os._exit(9)
+
+    print([refused(verb) for verb in verbs])
+    print(refused(lambda: (model.get_weights(), keras.utils.pad_sequences([[1]]), os._exit(5))))
+    model.fit(X, Y, verbose=0)
+    """
+    refusals, rest = run_file(tmp_path, text, options=()).splitlines()
+    assert refusals == str([7] * 22)
+    assert rest == "5"
+
+
 USE = """
     import sys
     import jax

@@ -16,7 +16,8 @@ from typing import Any
 __all__ = [
     "ArgumentError", "CallError", "DataError", "FixedError", "LabelError", "LaminaError", "LaminaWarning",
     "MissingPackageError", "NonFiniteError", "NotAdaptedError", "NotBuiltError", "NotCompiledError", "PicklingError",
-    "ShapeError", "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError", "UnknownNameError",
+    "ProcessError", "ShapeError", "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError",
+    "UnknownNameError",
 ]  # fmt: skip
 
 WIDTH = 120
@@ -111,6 +112,10 @@ class NonFiniteError(LaminaError, RuntimeError):
 
 class PicklingError(LaminaError, pickle.PicklingError, AttributeError):
     """A function that pickle cannot keep, because it has no name in a module."""
+
+
+class ProcessError(LaminaError, RuntimeError):
+    """A process in which JAX cannot run."""
 
 
 class LaminaWarning(UserWarning):

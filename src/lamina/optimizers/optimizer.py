@@ -269,7 +269,7 @@ class Optimizer(Stateful):
                 f"this {type(self).__name__} was built for {len(weights)} weights, and got {len(trainable_variables)}: "
                 "call optimizer.build(model.trainable_variables) first."
             )
-        twin = copy.copy(self)
+        twin = self._lamina_twin()
         twin._lamina_arrays = renamed(self._lamina_arrays, {})
         for variable, array in zip(twin.variables, optimizer_variables, strict=True):
             variable.array = array

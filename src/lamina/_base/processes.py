@@ -1,0 +1,46 @@
+"""Child processes that are forked: JAX runs in them only if it had not run in their parent."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+import jax
+from jax._src.xla_bridge import backends_are_initialized
+
+from lamina.errors import ProcessError
+
+_jax = {"ran": False, "refused": False}
+"""Whether JAX ran before the latest fork, and whether this process is a child of a fork after which it cannot run."""
+
+
+class DeviceOfParent:
+    """The default device in such a child: any operation of JAX that looks at it is an error, where it would hang."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise ProcessError(
+            "JAX cannot run in this process, because it was forked from one in which JAX had run already: start the "
+            "processes before any model is built or called, or with multiprocessing.get_context('spawn')."
+        )
+
+
+def require_jax() -> None:
+    """Refuse to run a program that is compiled already, where JAX asks for no device."""
+    if _jax["refused"]:
+        raise DeviceOfParent().client
+
+
+def _before_fork() -> None:
+    _jax["ran"] = backends_are_initialized()
+
+
+def _in_child() -> None:
+    if _jax["ran"]:
+        _jax["refused"] = True
+        jax.config.update("jax_default_device", DeviceOfParent())
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(before=_before_fork, after_in_child=_in_child)
