@@ -311,6 +311,75 @@ def test_run_lets_an_old_program_train_as_it_did(tmp_path):
     ]
 
 
+def test_run_takes_a_module_as_python_does(tmp_path, monkeypatch):
+    package = tmp_path / "pack" / "age"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").write_text("from keras import layers")
+    (package / "__init__.py").write_text("")
+    (package / "beside.py").write_text("value = 5")
+    (package / "program.py").write_text(
+        textwrap.dedent(
+            """
+            import json, sys
+            import tensorflow as tf
+            from .beside import value
+            from .. import layers
+            main = sys.modules["__main__"]
+            names = [__name__, __package__, __spec__.name, main.__file__, layers.__name__]
+            print(json.dumps([sys.argv, sys.path[0], *names, tf.keras.Sequential.__module__, value]))
+            sys.exit(4)
+            """
+        )
+    )
+    (package / "__main__.py").write_text("import sys; print(__name__, __package__, sys.argv)")
+    monkeypatch.chdir(tmp_path)
+    path = str(package / "program.py")
+    done = command("-m", "pack.age.program", "--epochs", "3", "-m", "x")
+    assert done.returncode == 4, done.stderr
+    names = ["__main__", "pack.age", "pack.age.program", path, "keras.layers", lamina.Sequential.__module__]
+    assert json.loads(done.stdout) == [[path, "--epochs", "3", "-m", "x"], str(tmp_path), *names, 5]
+    assert command("-m", "pack.age").stdout == f"__main__ pack.age {[str(package / '__main__.py')]}\n"
+    (package / "program.py").write_text("from .nothing import value")
+    shown = command("-m", "pack.age.program").stderr
+    assert re.findall(r'File "(.*)", line', shown) == [path] and "pack.age.nothing" in shown
+    for missing, message in (
+        ("pack.age.nothing", "No module named pack.age.nothing"),
+        ("pack", "'pack' is a package and cannot be directly executed"),
+    ):
+        done = command("-m", missing)
+        assert done.returncode == 1 and message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("module", [False, True])
+@pytest.mark.parametrize("way", ["fork", "spawn", "forkserver", "loky"])
+def test_the_processes_that_a_program_starts_find_the_same_names(tmp_path, monkeypatch, way, module):
+    path = script(
+        tmp_path,
+        """
+        import multiprocessing, sys
+        import joblib
+        import tensorflow as tf
+        from keras import layers
+
+        def build(units):
+            from tensorflow.keras import Sequential
+            import keras
+            return tf.keras.Sequential is Sequential, keras.layers is layers, layers.Dense(units)
+
+        if __name__ == "__main__":
+            if sys.argv[1] == "loky":
+                print(joblib.Parallel(2)(joblib.delayed(build)(units) for units in (3, 4)))
+            else:
+                with multiprocessing.get_context(sys.argv[1]).Pool(2) as pool:
+                    print(pool.map(build, [3, 4]))
+        """,
+    )
+    monkeypatch.chdir(tmp_path)
+    done = command(*(["-m", "script"] if module else [path]), way)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert done.stdout == "[(True, True, Dense(3)), (True, True, Dense(4))]\n"
+
+
 def test_run_shows_tracebacks_from_the_program_on(tmp_path):
     path = script(
         tmp_path,

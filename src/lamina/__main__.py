@@ -1,4 +1,7 @@
-"""`python -m lamina run script.py`: runs a program written for Keras or tf.keras, unchanged, on Lamina."""
+"""`python -m lamina run script.py`: runs a program written for Keras or tf.keras, unchanged, on Lamina.
+
+`python -m lamina run -m package.module` runs a module, as `python -m` does.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,30 @@ from collections.abc import Sequence
 import lamina
 from lamina import compat
 from lamina._base.frames import is_internal
+from lamina.compat.importer import Arguments
 
 
-def run(script: str, arguments: Sequence[str]) -> int:
-    """Run a file as Python itself would, but with `keras` and `tensorflow` found here; returns the exit status."""
+def run(program: str, arguments: Sequence[str], module: bool) -> int:
+    """Run a file or a module as Python itself would, but with `keras` and `tensorflow` found here.
+
+    Returns the exit status.
+    """
     compat.install()
-    sys.argv = [script, *arguments]
-    if not sys.flags.safe_path:
-        sys.path[0] = os.path.dirname(os.path.realpath(script))
+    sys.argv = Arguments([program, *arguments])
     try:
-        runpy.run_path(script, run_name="__main__")
+        if module:
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
+        else:
+            if not sys.flags.safe_path:
+                sys.path[0] = os.path.dirname(os.path.realpath(program))
+            runpy.run_path(program, run_name="__main__")
     except (Exception, KeyboardInterrupt) as error:
         traceback = error.__traceback__
         while traceback is not None and is_internal(traceback.tb_frame.f_code.co_filename):
             traceback = traceback.tb_next
+        if traceback is None and isinstance(error, ImportError):  # the program was not found
+            print(f"{sys.executable}: {error}", file=sys.stderr)
+            return 1
         sys.excepthook(type(error), error.with_traceback(traceback), traceback)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
@@ -40,13 +53,14 @@ def main() -> int:
         help="run a program that imports keras or tensorflow.keras on Lamina",
         description="Runs a program as `python script.py` would, where `keras` and `tensorflow.keras` are Lamina.",
     )
-    command.add_argument("script", help="the program's file")
+    command.add_argument("-m", dest="module", action="store_true", help="the program is a module, as for `python -m`")
+    command.add_argument("script", help="the program's file, or the module's name")
     command.add_argument("arguments", nargs=argparse.REMAINDER, help="the program's own arguments, for its sys.argv")
     options = parser.parse_args()
-    if not os.path.isfile(options.script):
+    if not options.module and not os.path.isfile(options.script):
         what = "is a folder, not a program" if os.path.isdir(options.script) else "does not exist"
         command.error(f"{options.script!r} {what} (looked from {os.getcwd()}).")
-    return run(options.script, options.arguments)
+    return run(options.script, options.arguments, options.module)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,9 @@ class Mirror(ModuleType):
                 advice = instead_of(canonical(path), names)
             raise missing_attribute(self.__name__, name, advice) from None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _module_in_child, (self.__name__,)
+
     def __dir__(self) -> list[str]:
         return list(getattr(self.target, "__all__", ())) or [n for n in dir(self.target) if not n.startswith("_")]
 
@@ -156,6 +159,23 @@ class Finder(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         if module.__name__ in ROOTS:
             module.__dict__["__version__"] = VERSIONS[canonical(module.__name__).partition(".")[0]]
+
+
+class Arguments(list[str]):
+    """The `sys.argv` of a program. A child process is given it before the program, and installs the hook with it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arguments_in_child, (list(self),)
+
+
+def _arguments_in_child(arguments: list[str]) -> Arguments:
+    install()
+    return Arguments(arguments)
+
+
+def _module_in_child(name: str) -> ModuleType:
+    install()
+    return importlib.import_module(name)
 
 
 _finder = Finder()
