@@ -11,6 +11,7 @@ import io
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -27,6 +28,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import lamina
+from lamina._training import programs
 from lamina._training.cache import Entries
 
 both = pytest.mark.parametrize("keras", [lamina, real_keras], ids=["lamina", "keras"])
@@ -521,7 +523,42 @@ def test_freezing_and_thawing_keeps_the_moments_of_both(keras):
     assert len(model.optimizer.variables) == 2 + 8 and int(model.optimizer.iterations) == 5
 
 
-# What a callback assigns holds.
+# What a callback assigns holds, and what Ctrl-C leaves.
+
+
+@ours
+@pytest.mark.parametrize("verb", ["fit", "train_on_batch"])
+def test_ctrl_c_pressed_twice_during_a_compiled_step_loses_no_weight(keras, verb, monkeypatch):
+    model, run = dense(keras, optimizer="adam"), programs.Program.__call__
+    model.train_on_batch(X, Y)
+    before = model.get_weights()
+
+    def pressed(program, *arguments):
+        result = run(program, *arguments)
+        for _ in range(2 if len(arguments) > 1 else 0):  # a program of one argument copies the weights
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    monkeypatch.setattr(programs.Program, "__call__", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        getattr(model, verb)(X, Y)
+    monkeypatch.undo()
+    after = model.get_weights()
+    assert not np.array_equal(before[0], after[0]) and int(model.optimizer.iterations) >= 2
+    assert model.train_on_batch(X, Y) > 0
+
+
+@both
+def test_what_a_callback_assigns_before_the_first_batch_holds(keras):
+    class Sets(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 0:
+                self.model.layers[0].kernel.assign(np.zeros((4, 3), "float32"))
+                self.model.optimizer.learning_rate = 0.0
+
+    model = dense(keras)
+    model.fit(X, Y, verbose=0, callbacks=[Sets()])
+    assert not np.asarray(model.layers[0].kernel).any()
 
 
 @both
@@ -1235,6 +1272,7 @@ def test_an_import_starts_no_thread_touches_no_file_and_leaves_jax_alone(keras, 
     text = """
     import threading
     import lamina
+from lamina._training import programs
     from jax._src.xla_bridge import backends_are_initialized
     lamina.Sequential([lamina.layers.Dense(3)])
     print(threading.active_count(), backends_are_initialized())

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from lamina._layer.forward import seed_of
 from lamina._layer.structure import Snapshot
 from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
-from lamina._training.interrupt import interruptible
+from lamina._training.interrupt import Interrupt, interruptible
 from lamina._training.model import Model, compiled_of
 from lamina._training.non_finite import NonFinite
 from lamina._training.request import DataRequest, RunPlan, evaluate_request, fit_request
-from lamina._training.steps import TrainState
 from lamina._training.trainer import Trainer
 from lamina.callbacks import History
 from lamina.callbacks.callback_list import CallbackList, handles_nan, wants_each_batch
@@ -53,7 +52,7 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
 
 
 def _train(
-    trainer: Trainer, epoch: int, feed: Feed, length: ChunkLength, callbacks: CallbackList, interrupted: list[int]
+    trainer: Trainer, epoch: int, feed: Feed, length: ChunkLength, callbacks: CallbackList, interrupted: Interrupt
 ) -> Logs:
     """One epoch: chunks of the data, each a run of compiled steps.
 
@@ -61,7 +60,7 @@ def _train(
     """
     model, hooked, done = trainer.model, wants_each_batch(callbacks, "train"), 0
     start = trainer.open(trainer.starts)
-    state, non_finite = cast(TrainState | None, start), trainer.non_finite
+    state, non_finite = None if hooked else start, trainer.non_finite
     backup = trainer.backup(start) if non_finite.does == "raise" else None
     logs: Logs = {}
     try:
@@ -70,7 +69,9 @@ def _train(
                 callbacks.on_train_batch_begin(done)
             state = state or trainer.open(None if done else trainer.starts)
             length.start()
+            interrupted.has_weights = True
             state, logs, bad_step = trainer.train(state, chunk)
+            interrupted.has_weights = False
             length.done(int(chunk.steps))
             if bad_step is not None:
                 where = f"in epoch {epoch + 1}, at step {done + bad_step + 1}"
@@ -103,7 +104,7 @@ def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) 
     return logs if return_dict else _listed(logs)
 
 
-def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted: list[int]) -> Logs:
+def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
     """One pass over a feed that changes nothing."""
     callbacks.on_test_begin()
     length = ChunkLength(1 if wants_each_batch(callbacks, "test") else None)
@@ -136,8 +137,12 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)
     non_finite = trainer.non_finite = NonFinite()
-    state, logs, bad_step = trainer.train(trainer.open(trainer.starts), chunk)
-    trainer.close(state)
+    with interruptible() as interrupted:
+        interrupted.has_weights = True
+        state, logs, bad_step = trainer.train(trainer.open(trainer.starts), chunk)
+        trainer.close(state)
+    if interrupted:
+        raise KeyboardInterrupt
     if bad_step is not None:
         if non_finite.does == "raise":
             raise non_finite.error("in train_on_batch", logs["loss"], "that step")
