@@ -368,7 +368,7 @@ def my_function(epoch, logs):
         (my_function, "Write LambdaCallback(on_epoch_end=my_function)"),
         (lambda epoch, logs: None, "Write LambdaCallback(on_epoch_end=...)"),
         ("early_stopping", "got the name 'early_stopping'. Callbacks are objects"),
-        ({"a": EarlyStopping()}, "(dict)"),
+        ({"a": EarlyStopping()}, "got a dict. Write a list."),
     ],
 )
 def test_what_is_no_callback_is_refused(wrong, words):

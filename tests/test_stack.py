@@ -208,7 +208,7 @@ def test_get_layer():
     first, second = model.layers
     assert model.get_layer("dense_1") is second and model.get_layer(index=0) is first
     assert model.get_layer(index=-1) is second and model.get_layer(name="dense") is first
-    with pytest.raises(ArgumentError, match=r"'dens_1'.*Did you mean 'dense_1'\?.*\['dense', 'dense_1'\]"):
+    with pytest.raises(ArgumentError, match=r"'dens_1'.*Did you mean 'dense_1'\?.*: dense, dense_1"):
         model.get_layer("dens_1")
     with pytest.raises(ArgumentError, match="2 layers, none at index 2"):
         model.get_layer(index=2)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lamina._base.converters import above_zero
+from lamina._base.converters import above_zero, short
 from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.settings import Configured, Converted, setting
@@ -117,7 +117,7 @@ def get(identifier: Any = None) -> DTypePolicy:
     try:
         return DTypePolicy(floatx() if identifier is float else np.dtype(identifier).name)
     except (TypeError, ValueError):
-        raise ArgumentError(f"expected a dtype or a policy such as 'mixed_float16', got {identifier!r}.") from None
+        raise ArgumentError(f"expected a dtype or a policy such as 'mixed_float16', got {short(identifier)}.") from None
 
 
 def dtype_policy() -> DTypePolicy:

@@ -76,6 +76,11 @@ INSTEAD = {
     "Sequential.save_weights": 'numpy.savez("weights.npz", *model.get_weights())',
     "Sequential.train_on_generator": "fit(generator)",
     "applications": SEQUENTIAL,
+    "compile(learning_rate)": "compile(keras.optimizers.Adam(learning_rate=...), ...)",
+    "compile(lr)": "compile(keras.optimizers.Adam(learning_rate=...), ...)",
+    "fit(learning_rate)": "compile(keras.optimizers.Adam(learning_rate=...), ...)",
+    "fit(lr)": "compile(keras.optimizers.Adam(learning_rate=...), ...)",
+    "fit(metrics)": "compile(..., metrics=[...])",
     "backend": "jax.numpy for arithmetic, keras.config for settings and keras.utils.clear_session",
     "layers.AtrousConvolution1D": "layers.Conv1D(..., dilation_rate=...)",
     "layers.AtrousConvolution2D": "layers.Conv2D(..., dilation_rate=...)",
@@ -91,6 +96,10 @@ INSTEAD = {
     "layers.TimeDistributedDense": "layers.Dense",
     "layers.experimental": "keras.layers itself",
     "legacy": "the names of today",
+    "losses.mae": "losses.mean_absolute_error",
+    "losses.mse": "losses.mean_squared_error",
+    "metrics.mae": "metrics.mean_absolute_error",
+    "metrics.mse": "metrics.mean_squared_error",
     "models.Functional": ONE_MODEL,
     "models.Model": ONE_MODEL,
     "ops": "jax.numpy and jax.nn",
@@ -106,7 +115,7 @@ INSTEAD = {
     "utils.np_utils": "keras.utils itself",
     "version": "keras.__version__",
 }  # fmt: skip
-"""What takes the place of names of Keras, old and new, by their path below `keras`."""
+"""What takes the place of names of Keras, old and new, by their path below `keras`; of arguments as `fit(lr)`."""
 
 
 def hint(family: str, name: str, names: Iterable[str]) -> str:

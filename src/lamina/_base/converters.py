@@ -16,56 +16,59 @@ from lamina.errors import ArgumentError, LaminaError
 def number(value: Any) -> float:
     """Any real number, NumPy's and one-element arrays included."""
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
-        raise ArgumentError(f"expected a number, got {value!r}.")
+        raise ArgumentError(f"expected a number, got {short(value)}.")
     return value.item() if isinstance(value, np.generic) else value  # type: ignore[no-any-return]
 
 
 def integer(value: Any) -> int:
     """A whole number."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise ArgumentError(f"expected a whole number, got {value!r}.")
-    return operator.index(value)
+        raise ArgumentError(f"expected a whole number, got {short(value)}.")
+    try:
+        return operator.index(value)
+    except TypeError:  # an array of several numbers
+        raise ArgumentError(f"expected a whole number, got {short(value)}.") from None
 
 
 def positive(value: Any) -> int:
     """A whole number of at least 1."""
     if integer(value) < 1:
-        raise ArgumentError(f"expected a whole number of at least 1, got {value!r}.")
+        raise ArgumentError(f"expected a whole number of at least 1, got {short(value)}.")
     return integer(value)
 
 
 def count(value: Any) -> int:
     """A whole number of at least 0."""
     if integer(value) < 0:
-        raise ArgumentError(f"expected a whole number of at least 0, got {value!r}.")
+        raise ArgumentError(f"expected a whole number of at least 0, got {short(value)}.")
     return integer(value)
 
 
 def flag(value: Any) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ArgumentError(f"expected True or False, got {value!r}.")
+        raise ArgumentError(f"expected True or False, got {short(value)}.")
     return bool(value)
 
 
 def not_negative(value: Any) -> float:
     """A finite number of at least 0."""
     if not 0 <= number(value) < float("inf"):
-        raise ArgumentError(f"expected a finite number of at least 0, got {value!r}.")
+        raise ArgumentError(f"expected a finite number of at least 0, got {short(value)}.")
     return number(value)
 
 
 def above_zero(value: Any) -> float:
     """A number above 0."""
     if not number(value) > 0:
-        raise ArgumentError(f"expected a number above 0, got {value!r}.")
+        raise ArgumentError(f"expected a number above 0, got {short(value)}.")
     return number(value)
 
 
 def fixed_seed(value: Any) -> int:
     """A whole number that fits into 32 bits."""
     if not 0 <= integer(value) < 2**32:
-        raise ArgumentError(f"expected a whole number from 0 to 2**32 - 1, got {value!r}.")
+        raise ArgumentError(f"expected a whole number from 0 to 2**32 - 1, got {short(value)}.")
     return integer(value)
 
 
@@ -77,7 +80,7 @@ def seed_value(value: Any) -> int | None:
 def rate(value: Any) -> float:
     """A number from 0 to 1, as a share."""
     if not 0 <= number(value) <= 1:
-        raise ArgumentError(f"expected a number from 0 to 1, got {value!r}.")
+        raise ArgumentError(f"expected a number from 0 to 1, got {short(value)}.")
     return number(value)
 
 
@@ -85,10 +88,10 @@ def one_of(*choices: Any) -> Callable[[Any], Any]:
     """One of a few values."""
 
     def choice(value: Any) -> Any:
-        if value not in choices:
+        if np.ndim(value) or value not in choices:
             names = [choice for choice in choices if isinstance(choice, str)]
             hint = "".join(f" Did you mean {found!r}?" for found in nearest(str(value), names))
-            raise ArgumentError(f"expected one of {', '.join(map(repr, choices))}, got {value!r}.{hint}")
+            raise ArgumentError(f"expected one of {', '.join(map(repr, choices))}, got {short(value)}.{hint}")
         return value
 
     return choice
@@ -119,6 +122,9 @@ def short(value: Any, limit: int = 60) -> str:
         text = str(config)
         if isinstance(config, dict):
             text = f"{value['class_name']}({', '.join(f'{k}={short(v)}' for k, v in config.items() if v is not None)})"
+    elif getattr(value, "shape", ()) and hasattr(value, "__array__"):
+        text = f"an array of shape {tuple(value.shape)}"
     else:
-        text = re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # the address of a function or an object
+        # Without the address of a function or an object; on one line.
+        text = re.sub(r"\s+", " ", re.sub(r" at 0x[0-9a-f]+", "", repr(value)))
     return text if len(text) <= limit else text[: limit - 1] + "…"

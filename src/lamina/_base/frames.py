@@ -10,14 +10,15 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
 
+from lamina._base.absent import INSTEAD
 from lamina._base.spelling import unknown_argument
 from lamina._base.traced import of_traced_array
-from lamina.errors import LaminaWarning
+from lamina.errors import CallError, LaminaWarning
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INTERNAL = (
@@ -116,7 +117,7 @@ def user_facing(function: F) -> F:
             try:
                 return function(*args, **kwargs)
             except (TypeError, ValueError, IndexError, AttributeError) as error:
-                told = _unknown_keyword(function, kwargs, error) or of_traced_array(error, place_of)
+                told = _misfit(function, args, kwargs, error) or of_traced_array(error, place_of)
                 if told is None:
                     raise
                 raise told.with_traceback(error.__traceback__) from None
@@ -130,12 +131,20 @@ def user_facing(function: F) -> F:
     return call  # type: ignore[return-value]
 
 
-def _unknown_keyword(function: Callable[..., Any], given: Iterable[str], error: Exception) -> Exception | None:
-    """An error with a hint, if `function` was not even entered because of a keyword that it does not take."""
-    if type(error) is TypeError and error.__traceback__ is not None and error.__traceback__.tb_next is None:
-        parameters = inspect.signature(function).parameters
-        names = [name for name in parameters if name != "self"]
-        for name in given:
-            if name not in names and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
-                return unknown_argument(function.__name__, name, names)
+def _misfit(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
+) -> CallError | None:
+    """An error with the arguments that `function` takes, if these do not fit, so that it was not even entered."""
+    if type(error) is not TypeError or error.__traceback__ is None or error.__traceback__.tb_next is not None:
+        return None
+    signature, called = inspect.signature(function), function.__name__
+    names = [name for name in signature.parameters if name not in ("self", "cls")]
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as misfit:
+        for name in kwargs:
+            if name not in names:
+                instead = INSTEAD.get(f"{called}({name})")
+                return unknown_argument(called, name, names, f"Use instead: {instead}." if instead else "")
+        return CallError(f"{called}: {misfit}. Its arguments are: {', '.join(names) or 'none'}.")
     return None

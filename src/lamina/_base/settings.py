@@ -36,7 +36,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.pickling import ByName
 from lamina._base.spelling import nearest, unknown_argument
 from lamina._base.strictness import strictness
-from lamina.errors import CallError
+from lamina.errors import ArgumentError, CallError
 
 MISSING = inspect.Parameter.empty
 
@@ -191,7 +191,7 @@ class Configured(ByName):
         for name, field in fields.items():
             value = given.get(name, field.default)
             if field.convert is not None:
-                value = checked(kind.__name__, name, field.convert, value)
+                value = _converted(kind, name, field.convert, value)
             setattr(self._lamina if field.alias else self, field.state or name, value)
         self.__post_init__()
 
@@ -240,6 +240,15 @@ class Configured(ByName):
             elif field is None or not _is_default(field, plain):
                 shown.append(f"{name}={short(value if isinstance(value, tuple) else plain)}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _converted(kind: type, name: str, convert: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return checked(kind.__name__, name, convert, value)
+    except ArgumentError as error:
+        if len(getattr(value, "shape", ())) < 2:
+            raise
+        raise ArgumentError(f"{error}\nData are given to the object: {kind.__name__}(...)(data).") from None
 
 
 def value_of(thing: Configured, name: str) -> Any:

@@ -63,6 +63,9 @@ def has_axes(value: object) -> bool:
 def _gathered(value: Any, name: str, floatx: str, rows: int | None) -> HostArray:
     if isinstance(value, (list, tuple)) and len(value) and has_axes(value[0]):
         return _stacked(value, name, floatx, rows)
+    if isinstance(value, str):
+        read = f"pandas.read_csv({value!r})" if value.endswith(".csv") else f"numpy.load({value!r})"
+        raise DataError(f"{name} is the text {value[:60]!r}; a model takes numbers. The data of a file: {read}.")
     if value is None:
         raise DataError(f"{name} is missing. Give the rows: fit(x, y), evaluate(x, y) or predict(x).")
     if isinstance(value, Mapping):

@@ -71,7 +71,8 @@ def _converted(value: object, name: str, floatx: str, rows: int | None) -> tuple
             value = value.to_numpy()
     array = from_any(value, name, floatx, rows)
     if array.ndim == 0:
-        raise DataError(f"{name} is the single value {array}; expected rows. One row is numpy.array([[...]]).")
+        example = f"numpy.full(len(x), {array})" if name == "sample_weight" else "numpy.array([[...]])"
+        raise DataError(f"{name} is the single value {array}; expected rows, as in {example}.")
     if not array.size:
         raise DataError(f"{name} is empty: its shape is {array.shape}.")
     return array, columns

@@ -218,12 +218,15 @@ class Layer(WithWeights):
         """The mask that the next layer gets."""
         return mask if self.supports_masking else None
 
+    @user_facing
     def add_weight(
         self, shape: Any = (), initializer: Any = None, dtype: Any = None, trainable: bool = True,
         autocast: bool = True, regularizer: Any = None, constraint: Any = None, aggregation: str = "none",
         overwrite_with_gradient: bool = False, name: str | None = None,
     ) -> Any:  # fmt: skip
         """A `Weight` of this layer, filled by `initializer` (glorot_uniform unless told) from the layer's own seed."""
+        if isinstance(shape, str):
+            raise ArgumentError(f"add_weight takes the shape first: add_weight((8, 3), name={shape!r}).")
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
         if None in shape:
             raise ShapeError(f"needs to know every size of a weight, got shape {shape}")

@@ -10,6 +10,7 @@ from lamina._base.converters import checked, number, positive, short
 from lamina._base.pickling import ByName
 from lamina._base.spelling import free_name
 from lamina.errors import ArgumentError
+from lamina.losses.loss import registry as loss_registry
 
 
 class Compiled(ByName):
@@ -21,6 +22,8 @@ class Compiled(ByName):
         self, optimizer: Any, loss: Any, loss_weights: Any, measures: Any, weighted_measures: Any, run_eagerly: bool,
         steps_per_execution: int, jit_compile: bool | str, auto_scale_loss: bool, policy: str,
     ) -> None:  # fmt: skip
+        if isinstance(optimizer, str) and optimizer in loss_registry.named:
+            raise ArgumentError(f"{optimizer!r} is a loss; the optimizer comes first: compile('adam', {optimizer!r}).")
         found = optimizers.get(_only(optimizer, "optimizer"))
         if found is None:
             raise ArgumentError("compile needs an optimizer: compile('adam', loss=...).")
@@ -64,7 +67,8 @@ def _only(value: Any, what: str) -> Any:
     if (isinstance(value, dict) and "class_name" not in value) or isinstance(value, (list, tuple)):
         entries = list(value.values()) if isinstance(value, dict) else list(value)
         if len(entries) != 1:
-            raise ArgumentError(f"{what} got {len(entries)} entries; a stack has one output, so give one.")
+            several = " Several metrics are a list: metrics=['mae', 'mse']." if "metrics" in what else ""
+            raise ArgumentError(f"{what} got {len(entries)} entries; a stack has one output, so give one.{several}")
         return entries[0]
     return value
 

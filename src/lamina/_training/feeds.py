@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from lamina._base.converters import positive, short
 from lamina._base.frames import warn
 from lamina._data.source import Table
 from lamina._data.stream import Stream
@@ -186,6 +187,7 @@ def batch_size_for(rows: int, batch_size: int | None, steps: int | None) -> int:
 
 def given_batch_size(batch_size: Any) -> int:
     """The `batch_size` of a call, checked."""
-    if isinstance(batch_size, bool) or not hasattr(batch_size, "__index__") or batch_size < 1:
-        raise ArgumentError(f"batch_size={batch_size!r}: expected a whole number of at least 1.")
-    return int(batch_size)
+    try:
+        return positive(batch_size)
+    except ArgumentError as error:
+        raise ArgumentError(f"batch_size={short(batch_size)}: {error}") from None

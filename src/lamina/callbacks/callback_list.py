@@ -187,7 +187,11 @@ def _checked(callback: Any) -> Any:
     if isinstance(callback, type):
         advice = f"the class {callback.__name__}, not an object of it. Write {callback.__name__}(...)."
     elif all(callable(getattr(callback, name, None)) for name in (*HOOKS, "set_model", "set_params")):
+        for hook in HOOKS:
+            _require_arguments(callback, hook)
         return callback
+    elif isinstance(callback, (dict, set)):
+        advice = f"a {type(callback).__name__}. Write a list."
     elif callable(callback):
         name = getattr(callback, "__name__", "function")
         advice = f"the function {name}. Write LambdaCallback(on_epoch_end={'...' if name == '<lambda>' else name})."
@@ -196,3 +200,18 @@ def _checked(callback: Any) -> Any:
     else:
         advice = f"{callback!r} ({type(callback).__name__}). Derive its class from Callback."
     raise ArgumentError(f"expected callbacks, for example callbacks=[EarlyStopping(patience=3)], got {advice}")
+
+
+def _require_arguments(callback: Any, hook: str) -> None:
+    """Refuse a hook that cannot be called with what it is given."""
+    named = inspect.signature(getattr(Callback, hook)).parameters.values()
+    told = [str(parameter).split(":")[0] for parameter in named]
+    try:
+        inspect.signature(getattr(callback, hook)).bind(*told[1:])
+    except TypeError:
+        raise ArgumentError(
+            f"{type(callback).__name__}.{hook} does not take what it is called with. "
+            f"Write def {hook}({', '.join(told)})."
+        ) from None
+    except ValueError:  # a function in C, which does not tell
+        return

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina._base.absent import missing_member
+from lamina._base.frames import user_facing
 from lamina.callbacks.callback import Callback, Logs
+from lamina.errors import UnknownAttributeError
 
 
 class History(Callback):
@@ -23,6 +26,12 @@ class History(Callback):
         """The epochs that were trained, counted from 0."""
         self.epochs_of: dict[str, list[int]] = {}
         """For each name, the epochs in which it was there: validation may be done in some only."""
+
+    @user_facing
+    def __getattr__(self, name: str) -> Any:
+        if name in vars(self).get("history", {}):
+            raise UnknownAttributeError(f"History has no attribute {name!r}. Write history.history[{name!r}].")
+        raise missing_member(self, name)
 
     def set_model(self, model: Any) -> None:
         super().set_model(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -134,6 +135,13 @@ def function(value: object) -> Function:
     """A function of targets and predictions."""
     if not callable(value):
         raise ArgumentError(f"expected a function of (y_true, y_pred), got {value!r}.")
+    try:
+        inspect.signature(value).bind_partial(None, None)
+    except TypeError:
+        name = getattr(value, "__name__", type(value).__name__)
+        raise ArgumentError(f"expected a function of (y_true, y_pred), and {name} takes other arguments.") from None
+    except ValueError:  # a function in C, which does not tell
+        pass
     return value
 
 

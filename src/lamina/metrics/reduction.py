@@ -11,6 +11,7 @@ from lamina._base.arguments import Function
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.weight import Array
+from lamina.errors import ArgumentError
 from lamina.losses.loss import DType, Loss, Name, aligned, function, ratio
 from lamina.metrics.metric import Metric, Precision, registry, state_dtype
 
@@ -111,5 +112,7 @@ class MeanMetricWrapper(SampleMean):
             self._direction = "down"  # for this object alone
 
     def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        values: Array = self._fn(y_true, y_pred, **self._fn_kwargs)
+        values: Array | None = self._fn(y_true, y_pred, **self._fn_kwargs)
+        if values is None:
+            raise ArgumentError(f"the metric {self.name} gave None instead of numbers. Does it lack a return?")
         return values

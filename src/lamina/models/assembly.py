@@ -60,6 +60,8 @@ def _refuse_unfit(stack: Any, layer: Any) -> None:
     if isinstance(layer, type) and issubclass(layer, Layer):
         wanted = f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...)."
         raise StackError(getattr(layer, "_lamina_refusal", wanted))
+    if isinstance(layer, tuple) and all(isinstance(size, int) for size in layer):
+        raise StackError(f"a shape is no layer: write Input({layer}).")
     if isinstance(layer, (list, tuple)):
         raise StackError("a list stands inside the list of layers; write *layers, or use a Sequential for that part.")
     if isinstance(layer, str):

@@ -11,7 +11,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.registry import known
 from lamina._base.settings import State, serialize, setting
 from lamina._base.shapes import Shape
-from lamina._base.spelling import did_you_mean
+from lamina._base.spelling import nearest
 from lamina._layer.forward import output_shape
 from lamina._layer.host import LayerChain, raw
 from lamina._layer.layer import Layer
@@ -134,7 +134,9 @@ class Stack(LayerChain):
             if layer.name == name:
                 return layer
         names = [layer.name for layer in self._lamina_chain]
-        raise ArgumentError(f"no layer is called {name!r}. {did_you_mean(str(name), names)} The layers: {names}.")
+        hints = [f" Did you mean {found!r}?" for found in nearest(str(name), names)]
+        hints += [f" Write get_layer(index={name})."] * isinstance(name, int)
+        raise ArgumentError(f"no layer is called {name!r}.{''.join(hints)} The layers: {', '.join(names)}.")
 
     def call(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
         self._lamina_require_layers()
@@ -196,8 +198,10 @@ def output_for(stack: Stack, shape: Shape) -> Any:
     told, more = f"{stack.name!r} takes {wanted}, the data has the shape {shape}", len(shape) - len(wanted)
     done = "added" if more == -1 and wanted[-1] == 1 else "dropped" if more == 1 and shape[-1] == 1 else ""
     if more == -1 and (not done or (shape[1:] and shape[-1] == 1 and wanted[-2] != 1)):
+        rows = f"\nIf {shape[0]} is the number of rows, the Input is without it: Input({shape[1:]})."
         raise ShapeError(
             f"{told}. For one sample alone put a batch axis before it: x[None], or frame.iloc[[i]] of pandas."
+            f"{rows * (len(shape) > 1 and wanted[1:] == shape)}"
         )
     if len(shape) > 1 and wanted[1:] == shape[:0:-1]:
         raise ShapeError(f"{told}. The axes stand the other way round: transpose the data.")

@@ -149,9 +149,6 @@ class StateWeight(Weight):
 
     __hash__ = Weight.__hash__
 
-    def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}, value={self.numpy()!s}>" if self.shape == () else super().__repr__()
-
 
 jax.tree_util.register_pytree_node(StateWeight, lambda w: ((w.value,), w.name), unflatten)  # type: ignore[arg-type]
 

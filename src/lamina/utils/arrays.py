@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from lamina._base.converters import integer, one_of, positive
+from lamina._base.converters import checked, integer, one_of, positive
 from lamina._base.frames import user_facing
 from lamina._base.weight import Array
 from lamina._data.arrays import HostArray
@@ -106,7 +106,8 @@ def pad_sequences(
         truncating: "pre" or "post": the end at which values are removed from a long sequence.
         value: the value that is added; text needs `dtype=object`.
     """
-    one_of("pre", "post")(padding), one_of("pre", "post")(truncating)
+    for name, end in (("padding", padding), ("truncating", truncating)):
+        checked("pad_sequences", name, one_of("pre", "post"), end)
     if not hasattr(sequences, "__len__"):
         raise ArgumentError(f"pad_sequences takes a list of sequences, got {type(sequences).__name__}.")
     for place, sequence in enumerate(sequences):
