@@ -148,7 +148,7 @@ class Weight(ByName):
     def __repr__(self) -> str:
         array = read(self)
         known = isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer)
-        values = f", value={np.array(array)}" if known else ""
+        values = f", value={np.array(array)!s}" if known else ""
         return f"<Weight {self.path}, shape={self.shape}, dtype={self.dtype}{values}>"
 
 
