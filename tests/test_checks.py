@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import lamina
 from lamina import losses
 from lamina._checks.labels import fit_loss
 from lamina._checks.values import finite
@@ -352,3 +353,35 @@ def test_nothing_is_said_of_an_activation_that_is_not_known():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit_loss(SPARSE, LABELS, (None, 3), last_activation="swirl")
+
+
+def fitted(**told):
+    model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.arange(20, dtype="float32").reshape(10, 2)
+    return model.fit(x, x[:, 0], verbose=0, shuffle=False, **told)
+
+
+def test_validation_data_come_before_a_validation_split():
+    x = np.ones((3, 2))
+    with pytest.warns(LaminaWarning, match="validation_split is not read where there is validation_data"):
+        fitted(validation_split=0.5, validation_data=(x, x[:, 0]), callbacks=[counted := Counts()], batch_size=1)
+    assert counted.steps == 10
+
+
+class Counts(lamina.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+
+
+def test_an_initial_epoch_behind_the_last_one():
+    with pytest.warns(LaminaWarning, match="nothing is trained: epochs=2 is the last epoch, and initial_epoch=2"):
+        assert fitted(epochs=2, initial_epoch=2).epoch == []
+
+
+def test_a_warning_reaches_code_that_has_no_module_name():
+    with pytest.warns(LaminaWarning, match="nothing is trained"):
+        exec("fitted(epochs=1, initial_epoch=1)", {"fitted": fitted})

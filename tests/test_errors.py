@@ -90,6 +90,8 @@ MEMBERS = rows(
     ("m.layers[0].get_weights(0)", "CallError TypeError", "^get_weights: too many positional .* arguments are: none"),
     ("m.history.histroy", "UnknownAttributeError AttributeError", r"Did you mean 'history'\?"),
     ("m.history.loss", "UnknownAttributeError AttributeError", r"Write history\.history\['loss'\]"),
+    ("m.pop(0)", "ArgumentError", r"pop\(rebuild=0\): expected True or False"),
+    ("m.add(layers.Dense(2), 1)", "ArgumentError", r"add\(rebuild=1\): expected True or False"),
     ("m.layers[0].add_weight('w', (8, 3))", "ArgumentError", r"shape first: add_weight\(\(8, 3\), name='w'\)"),
     ("m.layers[0].quantize('int8')", "UnknownAttributeError AttributeError", "Lamina does not have it yet"),
 )
@@ -309,6 +311,12 @@ COMPILING = rows(
     ("m.compile('adam', 'mse', lr=0.1)", "CallError TypeError", r"compile has no argument 'lr'.*learning_rate=\.\.\."),
     ("m.compile('adam', 'mse', metrics={'a': 'mae', 'b': 'mse'})", "ArgumentError", r"metrics=\['mae', 'mse'\]"),
     ("m.compile('adam', lambda y: y)", "ArgumentError", r"function of \(y_true, y_pred\), and <lambda> takes other"),
+    ("m.compile('adam', 'mse', run_eagerly='yes')", "ArgumentError", r"run_eagerly='yes'\): expected True or False"),
+    (
+        "m.compile('adam', 'mse', jit_compile='no')",
+        "ArgumentError",
+        r"jit_compile='no'\): expected one of 'auto'",
+    ),
     ("m.compile('adam', 'mse', [lambda y, p: y - p, 'mae'])", "ArgumentError", "metrics="),
     ("m.compile('adam', 'mse', loss_weights=[1, 2])", "ArgumentError", "2 entries.*one output"),
     ("m.compile('adam', 'mse', loss_weights={1})", "ArgumentError", r"loss_weights=\{1\}\): expected a number, got"),
@@ -383,6 +391,9 @@ FITTING = rows(
     ("m.fit(X[:0], T[:0])", "DataError", r"x is empty: its shape is \(0, 8\)"),
     ("m.evaluate(X[:0], T[:0])", "DataError", "x is empty"),
     ("m.predict(X[:0])", "DataError", "x is empty"),
+    ("m.fit(X, T.T)", "DataError", r"y lies on its side: y = y\.T"),
+    ("m.fit(X, Y)", "LabelError", "y has 1 column, the model has 3", r'softmax.*loss="sparse_categorical'),
+    ("m.fit(zip(X, T))", "DataError", "batch 0 of x: .*Each item of a stream is a batch of rows.*single row"),
     ("m.fit(X.T, T)", "DataError|ShapeError", "rows", r"x\.T|axes"),
     ("m.fit(X[:, :7], T)", "ShapeError", r"takes \(None, 8\), the data has the shape \(None, 7\)", "columns"),
     ("m(X[:, :7])", "ShapeError", r"takes \(None, 8\), the data has the shape \(64, 7\)"),
@@ -598,6 +609,12 @@ OTHERS = [
     ),
     *rows("uncompiled", ("m.evaluate(X, T)", "NotCompiledError", "call compile before evaluate")),
     *rows("uncompiled", ("m.train_on_batch(X, T)", "NotCompiledError", "call compile before train_on_batch")),
+    *rows(
+        "unbuilt", ("m.layers[0].kernel", "UnknownAttributeError AttributeError", r"not built yet: put Input\(shape\)")
+    ),
+    *rows(
+        "unbuilt", ("m.build((8,))", "ArgumentError", r"with the batch axis, as in build\(\(None, 16\)\); got \(8,\)")
+    ),
     *rows("unbuilt", ("m.count_params()", "NotBuiltError AttributeError|ValueError", "no weights yet")),
     *rows(
         "unbuilt",

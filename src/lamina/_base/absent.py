@@ -141,7 +141,8 @@ def missing_member(thing: Any, name: str) -> UnknownAttributeError:
             if name in OF_KERAS.get(family, "").split() or f"{family}.{name}" in INSTEAD:
                 return f"{said} {hint(family, name, ())}"
         found = nearest(name, [each for each in dir(thing) if not each.startswith("_")])
-        return f"{said} Did you mean {found[0]!r}?" if found else said
+        unbuilt = " It is not built yet: put Input(shape) first, or call the model on data."
+        return f"{said} Did you mean {found[0]!r}?" if found else said + unbuilt * (vars(thing).get("built") is False)
 
     said = f"{type(thing).__name__} has no attribute {name!r}."
     return UnknownAttributeError(message, name=name, obj=thing)

@@ -89,7 +89,7 @@ def warn(message: str) -> None:
     frame = user_frame() or sys._getframe(1)
     names, line = frame.f_globals, (frame.f_code.co_filename, frame.f_lineno)
     shown = names.setdefault("__warningregistry__", {})
-    warnings.warn_explicit(message, LaminaWarning, *line, names.get("__name__"), shown)
+    warnings.warn_explicit(message, LaminaWarning, *line, names.get("__name__", "__main__"), shown)
 
 
 def without_internal_frames(traceback: types.TracebackType | None) -> types.TracebackType | None:

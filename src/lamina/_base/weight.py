@@ -99,9 +99,11 @@ class Weight(ByName):
         self.value = value.astype(self.array.dtype)
         return self
 
+    @user_facing
     def assign_add(self, value: Any) -> Weight:
         return self.assign(read(self) + jnp.asarray(value, self.dtype))
 
+    @user_facing
     def assign_sub(self, value: Any) -> Weight:
         return self.assign(read(self) - jnp.asarray(value, self.dtype))
 

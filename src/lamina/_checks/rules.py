@@ -175,13 +175,17 @@ def _fits(y: tuple[int, ...], output: Shape) -> bool:
 
 
 def _one_hot_advice(case: Case) -> str | None:
+    numbered = case.y.size == len(case.y) and case.y.dtype.kind in "iu" and case.y.max() + 1 == case.units
     if not isinstance(case.loss, BinaryCrossentropy) or not (case.units == 1 or case.y.size == len(case.y)):
-        return None
+        return NUMBERED if numbered else None
     if case.units == 1:
         columns = case.y.shape[1]
         both = "Take one column: y = y[:, 1]. Or " if columns == 2 else ""
         return f'{both}Dense({columns}, activation="softmax") and loss="categorical_crossentropy".'
-    return 'If y holds class numbers: activation="softmax" and loss="sparse_categorical_crossentropy".'
+    return NUMBERED
+
+
+NUMBERED = 'If y holds class numbers: activation="softmax" and loss="sparse_categorical_crossentropy".'
 
 
 def _flatten(case: Case) -> str | None:

@@ -85,8 +85,10 @@ def _rows_of(y: object) -> int | None:
 
 
 def _lengths(first: str, x: HostArray, second: str, array: HostArray) -> DataError:
-    turned = x.ndim > 1 and x.shape[1] == len(array)
-    advice = f"{first} lies on its side: {first} = {first}.T." if turned else "Both need one entry a row."
+    advice = "Both need one entry a row."
+    for name, one, other in ((first, x, array), (second, array, x)):
+        if one.ndim > 1 and one.shape[1] == len(other):
+            advice = f"{name} lies on its side: {name} = {name}.T."
     return DataError(
         f"{first} has {len(x)} rows and {second} has {len(array)}: shapes {x.shape} and {array.shape}.\n{advice}"
     )

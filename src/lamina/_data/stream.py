@@ -141,7 +141,8 @@ class Stream:
                 return table
             return table._replace(sample_weight=class_weights(self.class_weight, table.y, table.sample_weight))
         except DataError as error:
-            raise type(error)(f"{where}: {error}") from None
+            rows = "\nEach item of a stream is a batch of rows, and this one looks like a single row."
+            raise type(error)(f"{where}: {error}{rows * (np.ndim(parts[0]) < 2)}") from None
 
     def _look(self, table: Table, index: int) -> None:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lamina import losses, metrics, optimizers
-from lamina._base.converters import checked, number, positive, short
+from lamina._base.converters import checked, flag, number, one_of, positive, short
 from lamina._base.pickling import ByName
 from lamina._base.spelling import free_name
 from lamina.errors import ArgumentError
@@ -38,7 +38,8 @@ class Compiled(ByName):
         self.weighted_measures = _listed(weighted_measures, "weighted_metrics")
         for name in (*self.measures, *self.weighted_measures):
             metrics.get(name, loss=self.loss)
-        self.eager = bool(run_eagerly) or jit_compile is False
+        checked("compile", "jit_compile", one_of("auto", True, False, None), jit_compile)
+        self.eager = checked("compile", "run_eagerly", flag, run_eagerly) or jit_compile is False
         self.steps_per_execution = positive(steps_per_execution)
         self.mean_loss = metrics.Mean(name="loss")
         self.metrics: list[tuple[Any, bool]] | None = None

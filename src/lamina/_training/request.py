@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
 from lamina._base.converters import checked, integer, one_of, optional, positive
+from lamina._base.frames import warn
 from lamina._data.source import is_stream
 from lamina._display.verbosity import verbosity
 from lamina.callbacks.callback_list import handles_nan
@@ -58,6 +59,9 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
         steps=checked("fit", "validation_steps", optional(positive), plan.validation.steps),
         batch_size=checked("fit", "validation_batch_size", optional(positive), plan.validation.batch_size),
     )
+    if validation.x is not None and plan.validation_split:
+        warn("validation_split is not read where there is validation_data: all of x is trained on.")
+        plan = plan._replace(validation_split=0.0)
     if validation.x is not None:
         validation = validation._replace(**_unpacked(validation.x), names=("validation x", "validation y"))
     data = data._replace(
@@ -72,6 +76,8 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
         validation=validation,
         validation_freq=checked("fit", "validation_freq", _frequency, plan.validation_freq),
     )
+    if plan.initial_epoch >= plan.epochs:
+        warn(f"nothing is trained: epochs={plan.epochs} is the last epoch, and initial_epoch={plan.initial_epoch}.")
     return data, plan
 
 

@@ -127,9 +127,9 @@ def build_from(stack: Any, start: int) -> None:
                 "merge_mode; or use the two within a custom layer."
             )
         wanted = layer._lamina.wanted_shape
-        if wanted is not None and not agree(wanted, shape[1:]):
+        if wanted is not None and not agree(wanted, shape):
             warn(
-                f"{layer.name!r} was given input_shape={wanted}, and gets {shape[1:]}: only the shape of a stack's "
+                f"{layer.name!r} was given input_shape={wanted[1:]}, and gets {shape[1:]}: only the shape of a stack's "
                 "beginning is read. Leave it out here."
             )
         try:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
+from lamina._base.converters import checked, flag
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import known
 from lamina._base.settings import State, serialize, setting
@@ -41,11 +42,13 @@ class Stack(LayerChain):
     @user_facing
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Add `layer` as the last one."""
+        checked("add", "rebuild", flag, rebuild)
         append(self, layer)
 
     @user_facing
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer, and return it."""
+        checked("pop", "rebuild", flag, rebuild)
         if not self._lamina_chain:
             raise StackError(f"{self.name!r} has no layer to pop.")
         layer = self._lamina_chain.pop()
@@ -57,7 +60,8 @@ class Stack(LayerChain):
         """Make the weights for an input of `input_shape`, batch axis included: `build((None, 16))`."""
         if input_shape is None and self.built:
             return
-        if not isinstance(input_shape, (tuple, list)) or not len(input_shape):
+        whole = isinstance(input_shape, (tuple, list)) and len(input_shape) > 0
+        if not whole or (len(input_shape) == 1 and input_shape[0] is not None):
             raise ArgumentError(
                 f"build takes a shape with the batch axis, as in build((None, 16)); got {input_shape!r}."
             )
