@@ -140,6 +140,12 @@ ARGUMENTS = rows(
         "no regularizer is called 'l3'",
         "There are: l1, l1_l2",
     ),
+    (
+        "layers.Dense(3, kernel_regularizer='l2(0.1)')",
+        "UnknownNameError",
+        r"without quotes: keras\.regularizers\.l2\(0.1\)",
+    ),
+    ("keras.Input((8,), dtype='flot32')", "ArgumentError|UnknownNameError", r"'float32'\?"),
     ("layers.Dense(3, kernel_constraint='non_negg')", "UnknownNameError", r"Did you mean 'non_neg'\?"),
     ("layers.Dense(3, name=5)", "ArgumentError", "name=5", "a string without '/'"),
     ("layers.Dense(3, name='a/b')", "ArgumentError", "a string without '/'"),

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Any, Self, TypeVar
 
 from lamina._base.absent import hint
+from lamina._base.converters import short
 from lamina._base.frames import user_facing
 from lamina._base.settings import Configured, serialize
 from lamina._base.spelling import to_snake_case
@@ -79,7 +80,10 @@ class Registry:
             if candidate.lower() == name.lower():
                 return thing
         family = f"{self.kind}es" if self.kind.endswith("s") else f"{self.kind}s"
-        raise UnknownNameError(f"no {self.kind} is called {name!r}. {hint(family, name, self.named)}".rstrip())
+        advice = hint(family, name, self.named)
+        if name.partition("(")[0] in self.named:
+            advice = f"A call stands without quotes: keras.{family}.{name}."
+        raise UnknownNameError(f"no {self.kind} is called {name!r}. {advice}".rstrip())
 
     @property
     def serialize(self) -> Callable[..., Any]:
@@ -118,7 +122,7 @@ class Registry:
             return identifier
         article = "an" if self.kind[0] in "aeiou" else "a"
         raise ArgumentError(
-            f"expected the name of {article} {self.kind}, an object or a function, got {identifier!r} "
+            f"expected the name of {article} {self.kind}, an object or a function, got {short(identifier)} "
             f"({type(identifier).__name__})."
         )
 

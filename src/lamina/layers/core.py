@@ -19,20 +19,25 @@ from lamina._base.arguments import (
     Named,
     RegularizerSetting,
 )
-from lamina._base.converters import flag, optional, positive
+from lamina._base.converters import flag, optional, positive, short
 from lamina._base.frames import user_facing
 from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
+from lamina._base.spelling import did_you_mean
 from lamina._base.weight import Array
 from lamina._layer.layer import Layer, weight_from_settings
-from lamina.dtypes import Dtype
+from lamina.dtypes import FLOATS, OTHERS, Dtype
 from lamina.errors import ArgumentError, ShapeError
 
 
 def _data_dtype(dtype: Any) -> str:
     """The name of the data's dtype; that of text is "string"."""
     text = dtype is str or getattr(dtype, "name", dtype) == "string"
-    return "string" if text else str(jnp.dtype(dtype))
+    try:
+        return "string" if text else str(jnp.dtype(dtype))
+    except TypeError:
+        names = [*FLOATS, *OTHERS, "string"]
+        raise ArgumentError(f"expected a dtype, got {short(dtype)}. {did_you_mean(str(dtype), names)}") from None
 
 
 class InputLayer(Layer):
