@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import cloudpickle
 import jax
@@ -1204,6 +1205,22 @@ def test_a_callback_that_deals_with_such_a_loss_may_go_on(keras):
     model, recover = not_finite(keras), Recover()
     model.fit(X, Y, epochs=3, batch_size=16, verbose=0, callbacks=[recover])
     assert recover.ends == [False, True, True]
+
+
+@both
+def test_where_such_a_loss_is_only_said_so_are_data_that_are_not_finite(keras):
+    lamina.config.set_non_finite("warn")
+    x, model = X.copy(), dense(keras)
+    x[3, 2] = np.nan
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        history = model.fit(x, Y, epochs=2, shuffle=False, verbose=0)
+        loss = model.evaluate(x, Y, verbose=0)
+        model.fit(((x[:9], Y[:9]) for _ in range(4)), steps_per_epoch=2, epochs=2, verbose=0)
+    assert np.isnan([*history.history["loss"], loss]).all()
+    words = [str(each.message)[:12] for each in shown if each.category is lamina.errors.LaminaWarning]
+    data, loss = "x[3, 2] is N", "the loss bec"
+    assert words == ([data, loss, data, data, loss] if keras is lamina else [])
 
 
 @ours

@@ -56,6 +56,8 @@ def set_non_finite(does: NonFinite) -> None:
     - "stop": `fit` ends with that step and a warning, and the weights are those from before it. `train_on_batch` sets
       `model.stop_training`.
 
+    NaN and infinity in the data are an error where the loss is one, and else a warning.
+
     `TerminateOnNaN` among the callbacks means "stop" for its `fit`.
 
     >>> set_non_finite("warn")

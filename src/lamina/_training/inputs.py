@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lamina._base.frames import warn
 from lamina._base.shapes import Shape
+from lamina._base.strictness import strictness
 from lamina._checks import indices, labels, values
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
@@ -18,7 +20,7 @@ from lamina._training.feeds import ArrayFeed, Chunk, Feed, StreamFeed, batch_siz
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina.dtypes import floatx
-from lamina.errors import LaminaError, NotCompiledError, StackError
+from lamina.errors import DataError, LaminaError, NotCompiledError, StackError
 from lamina.layers.activations import Softmax
 
 
@@ -107,7 +109,7 @@ def host_of(model: Model) -> Any:
 def check(model: Model, table: Table, data: DataRequest) -> None:
     """All that can be said of the data before the first step."""
     if data.finite:
-        values.finite(table)
+        _finite(table)
     indices.within_tables(model, table.x)
     compiled = compiled_of(model)
     with restored_on_error(model):  # data that is refused must not settle the shapes
@@ -121,6 +123,16 @@ def check(model: Model, table: Table, data: DataRequest) -> None:
         _check_targets(model, table, output, data.class_weight)
     if table.y is not None or not own_steps.is_own(model, "train"):
         compiled.metrics_for(None if table.y is None else table.y.shape, output)
+
+
+def _finite(table: Table) -> None:
+    """Refuse data that are not finite, or say so, as is set for the loss that they lead to."""
+    try:
+        values.finite(table)
+    except DataError as error:
+        if strictness["non_finite"] == "raise":
+            raise
+        warn(str(error))
 
 
 def _check_targets(model: Model, table: Table, output: Shape, class_weight: Any = None) -> None:
@@ -152,7 +164,7 @@ def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table]
             _check_targets(model, table, output)
             seen.add(shapes)
         indices.within_tables(model, table.x)
-        if data.finite:
+        if data.finite and strictness["non_finite"] == "raise":  # else the loss says it
             values.finite(table._replace(x=table.x[:0]))  # all of x would take too long
         if loss is not None and table.y is not None:
             labels.fit_values(loss, table.y, output)
