@@ -276,7 +276,19 @@ def test_the_terminal_is_drawn_at_most_ten_times_a_second_and_reads_nothing_in_b
         for step in range(1000):  # of a millisecond each
             clock.now += 0.001
             shown.update(step + 1, {"loss": costly})
-    assert costly.read in (9, 10)
+    assert costly.read in (10, 11)  # the last step is shown at once, since validation and callbacks follow
+
+
+def test_the_last_step_is_shown_before_the_callbacks_that_follow_it(open_terminal, clock):
+    terminal = open_terminal()
+    with Progress(epochs=2, steps=4) as shown:
+        shown.begin()
+        for step in range(4):
+            clock.now += 0.01
+            shown.update(step + 1, {"loss": 0.5})
+        print("from a callback")
+    bars = [f"{step}/4" for step in (0, 4)]
+    assert re.findall(r"\d/4", terminal.text.partition("from a callback")[0]) == bars
 
 
 def test_an_interrupt_leaves_a_clean_terminal(open_terminal, clock):

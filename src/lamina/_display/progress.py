@@ -52,7 +52,7 @@ class Progress:
     ) -> None:
         self.verbose, self.epochs, self.steps = VERBOSE[verbosity(verbose)], epochs, steps
         self._next_epoch = initial_epoch
-        self._begun = self._running = False
+        self._begun = self._running = self._shown = False
         self._console: Console | None = None
         self._screen: Screen | None = None
         self._drawn = 0.0
@@ -79,7 +79,7 @@ class Progress:
         """`step` steps of the epoch are done. The values of `logs` are read only when they are drawn."""
         self._seen, self._logs, self._latest = step, logs, time.perf_counter()
         self._first = self._first or (step, self._latest)
-        self._show_sometimes()
+        self._show_sometimes(at_once=self._shown and step == self.steps)  # what comes now may take long
 
     def validate(self, step: int) -> None:
         """`step` steps of the epoch's validation are done."""
@@ -93,6 +93,7 @@ class Progress:
         self._logs, self._validated, self._running = logs, 0, False
         if self._console is not None:
             self._screen_of(self._console).finish(self._line(self._console.width))
+            self._shown = False
         elif self.verbose:
             print(self._line(), flush=True)
 
@@ -110,10 +111,10 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _show_sometimes(self) -> None:
+    def _show_sometimes(self, at_once: bool = False) -> None:
         now = time.perf_counter()
-        if self._console is not None and now - self._drawn >= INTERVAL:
-            self._drawn = now
+        if self._console is not None and (at_once or now - self._drawn >= INTERVAL):
+            self._drawn, self._shown = now, True
             self._screen_of(self._console).show(self._bar(self._console))
         elif self._console is None and self.verbose and now - self._told >= SILENCE:
             self._told = now
