@@ -295,6 +295,7 @@ def test_run_lets_an_old_program_train_as_it_did(tmp_path):
         print(float(model.optimizer.lr))
         for _ in range(2):
             model.fit(x, np.arange(3), epochs=2, verbose=0, class_weight={0: 2.0})
+        model = keras.Sequential([keras.layers.Dense(3)])
         model.compile(keras.optimizers.SGD(lr=1e38), "mse")
         print(model.fit(x, 1e38 * np.eye(3), epochs=2, verbose=0).history)
         """,
@@ -306,8 +307,8 @@ def test_run_lets_an_old_program_train_as_it_did(tmp_path):
     assert said == [
         ("6", "lr is Keras 2's name of learning_rate, which it sets."),
         ("9", "class_weight has weights for class 0 alone; y holds others, which weigh 1."),
-        ("10", "lr is Keras 2's name of learning_rate, which it sets."),
-        ("11", "the loss became inf in epoch 1, at step 1; training goes on."),
+        ("11", "lr is Keras 2's name of learning_rate, which it sets."),
+        ("12", "the loss became inf in epoch 1, at step 1; training goes on."),
     ]
 
 

@@ -16,6 +16,7 @@ import nbformat
 import numpy as np
 import pyte
 import pytest
+from rich.console import Console
 
 from lamina import _display as display
 from lamina import utils
@@ -454,6 +455,27 @@ def test_a_notebook_has_one_output_in_which_each_epoch_keeps_its_line(notebook):
 def test_a_notebook_with_many_epochs_does_not_send_all_of_them_again(notebook):
     assert [len(out.lines) for out in notebook[1]] == [50, 10]
     assert notebook[1][1].lines[-1].startswith("Epoch 60/60 - 2/2 - ")
+
+
+def test_a_notebook_is_sent_a_text_at_most_ten_times_a_second(monkeypatch, clock):
+    sent = []
+
+    class Output:
+        def __init__(self, text, display_id):
+            self.update(text)
+
+        def update(self, text):
+            sent.append(text.plain.splitlines())
+
+    monkeypatch.setattr("IPython.display.display", Output)
+    console = Console(file=io.StringIO())
+    console.is_jupyter = True
+    monkeypatch.setattr(progress, "Console", lambda **options: console)
+    with Progress("auto", epochs=75, steps=4) as shown:
+        run(shown, clock, epochs=75, seconds=0.004)
+    assert 12 <= len(sent) <= 25  # in 1.2 seconds: each epoch whose bar was sent is sent again with its last step
+    assert sent[0][0].startswith("Epoch 1/75 0/4 ") and max(map(len, sent)) <= 51
+    assert len(sent[-1]) == 25 and sent[-1][-1].startswith("Epoch 75/75 - 4/4 - 0s")
 
 
 def test_ctrl_c_in_a_notebook_leaves_the_bar_and_shows_the_users_line(notebook):
