@@ -21,8 +21,8 @@ class DeviceOfParent:
         if name.startswith("__"):
             raise AttributeError(name)
         raise ProcessError(
-            "JAX cannot run in this process, because it was forked from one in which JAX had run already: start the "
-            "processes before any model is built or called, or with multiprocessing.get_context('spawn')."
+            "JAX cannot run in this process, which was forked from one where JAX had run already: start the processes "
+            "before any model, optimizer or metric is made, or with multiprocessing.get_context('spawn')."
         )
 
 

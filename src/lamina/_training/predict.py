@@ -8,7 +8,6 @@ import jax
 import numpy as np
 
 from lamina._base.converters import positive
-from lamina._base.processes import require_jax
 from lamina._checks import indices
 from lamina._data.source import arrays, is_stream
 from lamina._data.stream import Stream
@@ -41,7 +40,6 @@ class Predictor:
 
     def __call__(self, x: Any) -> Any:
         """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)"""
-        require_jax()
         rows = x.shape[0]
         padded = rows if self.spec.carried else 1 << (rows - 1).bit_length()  # a state has a row for each of x
         if padded != rows:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from lamina._base.processes import require_jax
 from lamina._base.weight import Weight
 from lamina._training.outside import within
 
@@ -42,6 +43,7 @@ class Program(NamedTuple):
     outside: tuple[Weight, ...] = ()
 
     def __call__(self, *arguments: Any) -> Any:
+        require_jax()
         return self.run([weight.array for weight in self.outside], *arguments)
 
 
