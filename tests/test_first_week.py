@@ -1009,6 +1009,22 @@ def test_image_layers_and_mel_spectrogram_take_one_sample_by_themselves(keras):
     assert layers.MelSpectrogram()(signal).shape == (128, 9)
 
 
+@ours  # in Keras some of them compute with the integers, and others fail
+def test_layers_that_compute_make_floats_of_integers(keras):
+    layers, x = keras.layers, np.arange(48).reshape(2, 4, 6).astype("uint8")
+    for layer in (
+        layers.BatchNormalization(), layers.LayerNormalization(), layers.GroupNormalization(2), layers.Dense(2),
+        layers.Conv1D(2, 2), layers.LSTM(2), layers.GlobalAveragePooling1D(), layers.AveragePooling1D(2),
+        layers.AdaptiveAveragePooling1D(2),
+    ):  # fmt: skip
+        found = layer(x)
+        assert str(found.dtype) == "float32"
+        np.testing.assert_allclose(found, layer(x.astype("float32")), atol=1e-5)
+    for layer in (layers.Flatten(), layers.Permute((2, 1)), layers.ReLU(), layers.MaxPooling1D(2), layers.Dropout(0.5)):
+        assert str(layer(x).dtype) == "uint8"
+    assert layers.Activation("relu")(-1.0) == 0
+
+
 @ours
 def test_gray_images_of_a_stack_are_not_taken_for_one_image(keras):
     layers = keras.layers

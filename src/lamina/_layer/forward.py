@@ -352,7 +352,7 @@ def _output(layer: Any, x: Any, mask: Any, others: tuple[Any, ...], told: dict[s
     layer._lamina_check_input(shape_of(x))
     if not layer.built:
         now.build(layer, shape_of(x))
-    if layer.autocast and jnp.issubdtype(jnp.result_type(x), jnp.floating):
+    if layer.autocast and (layer._lamina_makes_floats or jnp.issubdtype(jnp.result_type(x), jnp.floating)):
         x = jnp.asarray(x, layer.compute_dtype)
     if missing := [name for name in needs if name not in told]:
         example = f"{layer.name}({', '.join(['x', *needs])})"

@@ -153,6 +153,8 @@ class Layer(WithWeights):
     _lamina_module: ClassVar[str | None] = "keras.layers"
     _lamina_takes_integers: ClassVar[bool] = False
     """Whether integers reach this layer as they are; other layers get them as floats, as in Keras."""
+    _lamina_makes_floats: ClassVar[bool] = False
+    """Whether integers become floats wherever the layer stands, also where it is called by itself."""
     _lamina_constants: ClassVar[dict[str, Any]] = {}
     """Keys of Keras's configs that this layer has no argument for, each with the only value accepted."""
     _lamina_trains_by_default: ClassVar[bool | None] = False
@@ -300,7 +302,7 @@ class Layer(WithWeights):
             return
         require_settings(self)
         self._lamina_check_input(shape)
-        self._lamina.batch_size = shape[0]
+        self._lamina.batch_size = shape[0] if shape else None
         with restored_on_error(self):
             self.build((None, *shape[1:]) if len(shape) > 1 else shape)
             if not all(part.layer.built for part in parts(self)):

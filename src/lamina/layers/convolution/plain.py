@@ -48,6 +48,7 @@ class Sliding(Layer):
     """How many axes the kernel has."""
     _lamina_needs_full_window: ClassVar[bool] = True
     """Whether the input must be at least as large as the kernel if it is not padded."""
+    _lamina_makes_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -75,6 +75,7 @@ class BatchNormalization(Layer):
     synchronized: bool = setting(flag, default=False)
 
     supports_masking: ClassVar[bool] = True
+    _lamina_makes_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -33,6 +33,8 @@ class RMSNormalization(Layer):
     axis: Axes = setting(one_or_more, default=-1)
     epsilon: float = setting(number, default=1e-6)
 
+    _lamina_makes_floats: ClassVar[bool] = True
+
     def build(self, input_shape: Shape) -> None:
         self.scale = self.add_weight(kept_sizes(self, input_shape), "ones")
 
@@ -56,6 +58,7 @@ class UnitNormalization(Layer):
     axis: Axes = setting(one_or_more, default=-1)
 
     supports_masking: ClassVar[bool] = True
+    _lamina_makes_floats: ClassVar[bool] = True
 
     def call(self, x: Array) -> Array:
         wide, axes = widened(x), tuple(feature_axes(self.axis, x.shape))

@@ -49,6 +49,7 @@ class LayerNormalization(Layer):
     gamma_constraint: ConstraintSetting = setting(constraints.get, default=None)
 
     supports_masking: ClassVar[bool] = True
+    _lamina_makes_floats: ClassVar[bool] = True
     _lamina_constants: ClassVar[Config] = {"rms_scaling": False}
 
     def __post_init__(self) -> None:
@@ -107,6 +108,7 @@ class GroupNormalization(Layer):
     gamma_constraint: ConstraintSetting = setting(constraints.get, default=None)
 
     supports_masking: ClassVar[bool] = True
+    _lamina_makes_floats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -44,6 +44,7 @@ class _AdaptiveMaxPooling(AdaptivePooling):
 
 
 class _AdaptiveAveragePooling(AdaptivePooling):
+    _lamina_makes_floats: ClassVar[bool] = True
     _lamina_pool: ClassVar[Callable[..., Array]] = staticmethod(pooling.adaptive_mean_pool)
 
 
