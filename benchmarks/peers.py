@@ -39,7 +39,7 @@ class Peer:
 
     @property
     def python(self) -> str:
-        return str(self.environment / "bin" / "python")
+        return os.environ.get("BENCH_PYTHON") or str(self.environment / "bin" / "python")
 
     @property
     def variables(self) -> dict[str, str]:
@@ -49,7 +49,9 @@ class Peer:
         return kept | self.sets
 
     def install(self) -> None:
-        """Make the environment, unless it stands as its requirements ask."""
+        """Make the environment, unless it stands as its requirements ask, or BENCH_PYTHON names another one."""
+        if "BENCH_PYTHON" in os.environ:
+            return
         requirements, packages = HERE / f"requirements-{self.requirements}.txt", []
         wanted = sys.version + requirements.read_text()
         if self in LAMINAS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from calls import CALLS
 from dense import Census, CensusSmallBatch, Mnist
 from images import CifarConvnet, MnistConvnet
 from program import Goals, Program
@@ -40,4 +41,5 @@ FIGURES = {
     "predict": Figure("`predict` of one row", limit="a bare jitted call", most=3),
     **{f"first-step-{name}": Figure(f"first step, {PROGRAMS[name].title}", {"keras-jax": (1, 1)}) for name in FRESH},
     **{f"memory-{name}": Figure(f"memory, {PROGRAMS[name].title}", {"best": (1 / 1.2, 1 / 1.2)}) for name in FRESH},
+    **{name: Figure(call.title, call.goals) for name, call in CALLS.items()},
 }

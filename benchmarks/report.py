@@ -38,8 +38,11 @@ def cells(name: str, row: dict[str, Any], peers: list[Peer], peak: float) -> lis
     own = [medians[lamina.name] for lamina in LAMINAS]
     line = [f"training step, {what.title}" if name in PROGRAMS else what.title]
     line += [show(each) + against_limit(name, row, each, peak) for each in own]
-    best = min((medians[peer.name] for peer in peers), default=0)
+    best = min((medians[peer.name] for peer in peers if peer.name in medians), default=0)
     for peer in peers:
+        if peer.name not in medians:
+            line.append("")
+            continue
         theirs = medians[peer.name]
         ratios = [theirs / each for each in own]
         goals = [what.goals[key] for key in (peer.name, "best" if theirs == best else "") if key in what.goals]

@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import Any
 
 import report
+from calls import CALLS, Call
 from peers import HERE, LAMINA, LAMINAS, PEERS, Peer, Worker, at_work
 from programs import FIGURES, FRESH, PROGRAMS
 
@@ -109,6 +110,28 @@ def time_predicts(team: list[Worker], rounds: int) -> Seconds:
     return seconds
 
 
+def time_calls(name: str, team: list[Worker], rounds: int) -> Seconds:
+    """The fastest call of each round, the peers in turn."""
+    for worker in team:
+        worker.ask(f"make {name}")
+        worker.ask("call")
+    seconds = defaultdict(list)
+    for worker in rotations(team, rounds):
+        seconds[worker.peer.name].append(worker.ask("call")["seconds"])
+    return seconds
+
+
+def measure_fresh_calls(name: str, call: Call, peers: list[Peer], rounds: int) -> dict[str, Any]:
+    """One call in a fresh process that finds nothing compiled: its time, or the memory that it adds."""
+    kept = defaultdict(list)
+    for peer in rotations([replace(peer, sets=peer.sets | {"LAMINA_CACHE": "off"}) for peer in peers], rounds):
+        with workers([peer]) as (worker,):
+            worker.ask(f"make {name}")
+            measured = worker.ask("added" if call.memory else "once")
+            kept[peer.name].append(measured[call.memory or "seconds"])
+    return {"bytes" if call.memory else "seconds": kept}
+
+
 def time_rows(names: list[str], peers: list[Peer], rounds: int, quick: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     with workers(peers) as team:
         for name in names:
@@ -116,6 +139,14 @@ def time_rows(names: list[str], peers: list[Peer], rounds: int, quick: bool) -> 
                 yield name, time_steps(name, team, rounds, quick)
         if "predict" in names:
             yield "predict", {"seconds": time_predicts(team, rounds)}
+        likes = [worker for worker in team if worker.peer.package != "torch"]
+        for name, call in CALLS.items():
+            if name in names and not (call.fresh or call.memory):
+                yield name, {"seconds": time_calls(name, likes, rounds)}
+    for name, call in CALLS.items():
+        if name in names and (call.fresh or call.memory):
+            likes = [peer for peer in peers if peer.package != "torch"]
+            yield name, measure_fresh_calls(name, call, likes, rounds)
     if "import" in names:
         yield "import", {"seconds": time_imports(peers, rounds if quick else max(11, rounds))}
     if "first-epoch" in names:
@@ -137,7 +168,7 @@ def machine() -> dict[str, Any]:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     first_steps = [f"first-step-{name}" for name in FRESH]
-    option, everything = parser.add_argument, [*PROGRAMS, "import", "first-epoch", "predict", *first_steps]
+    option, everything = parser.add_argument, [*PROGRAMS, "import", "first-epoch", "predict", *first_steps, *CALLS]
     option("--rows", nargs="+", choices=everything, default=everything, metavar="ROW", help=", ".join(everything))
     option("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="beside lamina, which always runs")
     option("--rounds", type=int, default=7, help="timed fits of each row and peer (default 7)")

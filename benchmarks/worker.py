@@ -5,6 +5,10 @@ fit EPOCHS [ROWS]   {"seconds": …, "steps": …, "samples": …}
 predict             one row: {"seconds": a call's}, and, of this library, {"limit": a bare jitted call's}
 peak                matrix product of 2048 x 2048 float32 with JAX: {"gflops": …}
 memory              the most that the process has held so far: {"bytes": …}
+make CALL           the model and the data of a call of calls.py
+call                {"seconds": of the fastest call in half a second}
+once                {"seconds": …}, of one call
+added               {"peak": …, "after": …}, the bytes that one call adds to the anonymous memory
 """
 
 from __future__ import annotations
@@ -12,15 +16,19 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import resource
 import sys
+import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any, TextIO
 
 import numpy as np
+from calls import CALLS
 from programs import PROGRAMS, Program
 
 
@@ -33,6 +41,9 @@ class KerasLike:
     def prepare(self, program: Program, x: Any, y: Any) -> None:
         self.program, self.x, self.y = program, x, y
         self.model = program.keras(self.package, self.package.layers)
+
+    def make(self, name: str) -> None:
+        self.call, self.units = CALLS[name].make(self.package), CALLS[name].units
 
     def fit(self, epochs: int, rows: int) -> None:
         self.model.fit(self.x[:rows], self.y[:rows], batch_size=self.program.batch, epochs=epochs, verbose=0)
@@ -101,6 +112,32 @@ def seconds_a_call(call: Callable[[], Any], calls: int = 200) -> float:
     return median(times[calls // 10 :])  # the first ones compile
 
 
+def seconds_once(call: Callable[[], Any]) -> float:
+    start = perf_counter()
+    call()
+    return perf_counter() - start
+
+
+def added(call: Callable[[], Any]) -> dict[str, float]:
+    """What a call adds to the memory that no file stands behind, looked at every few milliseconds."""
+
+    def held() -> int:
+        return 1024 * int(re.findall(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[0])
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            seen.append(held())
+
+    done, seen, before = threading.Event(), [], held()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    call()
+    after = held()
+    done.set()
+    watcher.join()
+    return {"peak": max(*seen, after) - before, "after": after - before}
+
+
 def peak(size: int = 2048, calls: int = 8) -> dict[str, float]:
     jax = importlib.import_module("jax")
     a = jax.numpy.ones((size, size), "float32")
@@ -126,6 +163,18 @@ def serve(peer: Any, orders: TextIO, answers: TextIO) -> None:
 def obey(peer: Any, word: str, argument: str = "", rows: str = "") -> dict[str, float]:
     if word == "peak":
         return peak()
+    if word == "make":
+        peer.make(argument)
+        return {}
+    if word == "call":
+        times: list[float] = []
+        while sum(times) < 0.5:
+            times.append(seconds_once(peer.call))
+        return {"seconds": min(times) / peer.units}
+    if word == "once":
+        return {"seconds": seconds_once(peer.call) / peer.units}
+    if word == "added":
+        return added(peer.call)
     if word == "predict":
         return dict(peer.predict())
     if word == "memory":
