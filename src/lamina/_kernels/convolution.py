@@ -4,13 +4,15 @@ The way forward adds the bias, and the map to the kernel gives the bias's gradie
 
 Which formula computes a map is found while tracing (benchmarks/README.md has the table of measured times):
 
-1. On a CPU with lamina-onednn: oneDNN's, at the speed of a matrix product; not where it has a plain reference only.
+1. On a CPU with lamina-onednn: oneDNN's, at the speed of a matrix product; not where it has a plain reference only, and
+   not for the way forward from one channel by a small window.
 2. On a CPU without it: the compositions of `convolution_by_xla`.
 3. On a GPU or a TPU: XLA's own.
 """
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -147,6 +149,8 @@ def _native(name: str, a: Array, b: Array, window: Window, shape: Sizes) -> Any:
         "convolution_input_gradient": (shape, b.shape, a.shape),
         "convolution_kernel_gradient": (a.shape, shape, b.shape),
     }[name]
+    if name == "convolution" and x[-1] == 1 and math.prod(kernel[:-2]) <= 9 and kernel[-1] % 16 == 0:
+        return None  # multiply-adds take half its time, and XLA computes what follows in the same loop
     known = all(isinstance(size, int) for size in (*x, *kernel, *y))  # a batch size may be a symbol
     fast = native and known and native.convolution_supported(name, x, kernel, y, str(a.dtype), *window)
     return native if fast else None
