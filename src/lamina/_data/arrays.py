@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax.numpy as jnp
 import numpy as np
@@ -53,6 +53,17 @@ def numbers(array: HostArray, name: str, floatx: str) -> HostArray:
     since = {"M": f"({name} - {name}.min()) / numpy.timedelta64(1, 'D')", "m": f"{name} / numpy.timedelta64(1, 's')"}
     advice = f" Make numbers of them, as in {since[kind]}." if kind in since else ""
     raise DataError(f"{name} holds {KINDS.get(kind, 'values')} ({array.dtype}); a model takes numbers.{advice}")
+
+
+def is_mapped(value: object) -> TypeGuard[HostArray]:
+    """Whether `value` is an array of numbers in a file, as `np.load(..., mmap_mode="r")` gives it."""
+    return isinstance(value, np.memmap) and value.dtype.kind in "biuf" and value.ndim > 0 and value.size > 0
+
+
+def read(x: HostArray, rows: Any, floatx: str) -> HostArray:
+    """Some rows of x: a part of it, or if it is mapped their numbers in the dtype that the model gets."""
+    part = x[rows]
+    return numbers(np.array(part), "x", floatx) if is_mapped(x) else part
 
 
 def has_axes(value: object) -> bool:

@@ -1,19 +1,23 @@
-"""Predicting: one compiled program whose batch is padded to a power of two, and as little as possible around it."""
+"""Predicting: one compiled program for pieces that stay in the cache, and as little as possible around it."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
 from lamina._base.converters import positive
+from lamina._base.shapes import Shape
 from lamina._checks import indices
+from lamina._data.arrays import HostArray, is_mapped, read
 from lamina._data.source import arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._display.verbosity import verbosity
 from lamina._layer.masks import mask_of, with_mask
-from lamina._layer.structure import Snapshot
+from lamina._layer.structure import Snapshot, parts
 from lamina._training import programs
 from lamina._training import steps as train
 from lamina._training.feeds import given_batch_size
@@ -24,8 +28,10 @@ from lamina._training.steps import ProgramSpec
 from lamina.callbacks import CallbackList
 from lamina.dtypes import floatx
 
-ELEMENTS = 2**20
-"""How many input numbers go through the stack at once, unless batch_size says otherwise."""
+CACHED = 2**21
+"""How many numbers the largest array between two layers may have, so that it stays in the cache."""
+ROWS = 8, 4096
+"""The fewest and the most rows that go through the stack at once, unless batch_size says otherwise."""
 
 
 class Predictor:
@@ -38,10 +44,15 @@ class Predictor:
         self.reader = indices.reader(model)
         """The layer that reads the data as indices, if there is one."""
 
-    def __call__(self, x: Any) -> Any:
-        """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)"""
+    def __call__(self, x: Any, size: int | None = None) -> Any:
+        """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)
+
+        Rows are filled up to a power of two, or to `size`, which is then the number of rows of most calls.
+        """
         rows = x.shape[0]
-        padded = rows if self.spec.carried else 1 << (rows - 1).bit_length()  # a state has a row for each of x
+        padded = size or 1 << (rows - 1).bit_length()
+        if self.spec.carried:  # a state has a row for each of x
+            padded = rows
         if padded != rows:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
         params = {path: weight.array for path, weight in self.spec.trained.items()}
@@ -66,6 +77,40 @@ def each(function: Any, y: Any) -> Any:
     return tuple(map(function, y)) if isinstance(y, tuple) else function(y)
 
 
+def own(y: Any) -> Any:
+    """The output as an array of the user's own, which may be written to."""
+    return each(np.array, y)
+
+
+class Outputs:
+    """The output of one piece of data after the other, in one array that is made once where the rows are known."""
+
+    def __init__(self, rows: int | None) -> None:
+        self.rows, self.filled = rows, 0
+        self.whole: list[HostArray] = []
+        self.pieces: list[Any] = []
+
+    def add(self, y: Any) -> Any:
+        """The output of a piece as it is kept."""
+        if self.rows is None:
+            self.pieces.append(own(y))
+            return self.pieces[-1]
+        parts = list(map(np.asarray, y if isinstance(y, tuple) else (y,)))
+        self.whole = self.whole or [np.empty((self.rows, *part.shape[1:]), part.dtype) for part in parts]
+        start, self.filled = self.filled, self.filled + len(parts[0])
+        for array, part in zip(self.whole, parts, strict=True):
+            array[start : self.filled] = part
+        views = tuple(array[start : self.filled] for array in self.whole)
+        return views if isinstance(y, tuple) else views[0]
+
+    def result(self) -> Any:
+        if self.rows is not None:
+            return tuple(self.whole) if len(self.whole) > 1 else self.whole[0]
+        if isinstance(self.pieces[0], tuple):
+            return tuple(map(np.concatenate, zip(*self.pieces, strict=True)))
+        return np.concatenate(self.pieces)
+
+
 def predictor_for(model: Model) -> Predictor:
     """The model's predictor, made anew when a layer was changed."""
     kept = model._lamina.kept.get("predictor")
@@ -87,25 +132,25 @@ def forward(model: Model, x: Any) -> Any:
 def predict_on_batch(model: Model, x: Any) -> Any:
     """The output for all rows at once."""
     rows, predictor = _ready(model, x)
-    return each(np.asarray, predictor(rows))
+    return own(predictor(rows))
 
 
-def _ready(model: Model, x: Any) -> tuple[np.ndarray[Any, Any], Predictor]:
+def _ready(model: Model, x: Any) -> tuple[HostArray, Predictor]:
     """The data as an array that the stack takes, and the predictor of the stack, which is built if need be."""
     if model._lamina_on_host:
         x = model._lamina_host(x)
     known = type(x) is np.ndarray and x.ndim and x.dtype == floatx()
-    rows: np.ndarray[Any, Any] = x if known and len(x) else arrays(x, floatx=floatx()).x
+    rows: HostArray = x if known and len(x) else arrays(x, floatx=floatx()).x
     return rows, _fitting(model, rows)
 
 
-def _fitting(model: Model, rows: np.ndarray[Any, Any]) -> Predictor:
-    """The predictor, once the stack is built for these rows and takes all of their values."""
+def _fitting(model: Model, rows: HostArray, first: int = 0) -> Predictor:
+    """The predictor, once the stack is built for these rows, of which `first` is the number, and takes their values."""
     if not model.built or rows.shape[1:] != model._lamina.entry.shape:
         model._lamina_build(rows.shape)
     predictor = predictor_for(model)
     if predictor.reader is not None:
-        indices.check(rows, predictor.reader)
+        indices.check(rows, predictor.reader, np.arange(first, first + len(rows)) if first else None)
     return predictor
 
 
@@ -114,29 +159,50 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     if is_stream(data.x):
         stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _fitting(model, table.x))
         return _batch_by_batch(model, (table.x for table in stream.epoch(data.steps, anew=True)), plan)
-    x, predictor = _ready(model, data.x)
+    if is_mapped(data.x) and not model._lamina_on_host:
+        x = data.x
+        predictor = _fitting(model, read(x, slice(1), floatx()))
+    else:
+        x, predictor = _ready(model, data.x)
     size = model._lamina.entry.batch_size if predictor.spec.carried and data.batch_size is None else data.batch_size
-    size = min(max(ELEMENTS // max(x[:1].size, 1), 32), 4096) if size is None else given_batch_size(size)
+    size = rows_at_once(model, x.shape) if size is None else given_batch_size(size)
     if data.steps is not None:
         x = x[: positive(data.steps) * size]
     if len(x) <= size and not plan.callbacks and plan.verbose in ("auto", 0):
-        return each(np.asarray, predictor(x))
-    return _batch_by_batch(model, [x[start : start + size] for start in range(0, len(x), size)], plan)
+        return own(predictor(next(_pieces(model, x, size))))
+    return _batch_by_batch(model, x, plan, size)
 
 
-def _batch_by_batch(model: Model, batches: Any, plan: RunPlan) -> Any:
-    total = len(batches) if isinstance(batches, list) else None
-    verbose = verbosity(plan.verbose)
-    outputs = []
+def _pieces(model: Model, x: HostArray, size: int) -> Iterator[HostArray]:
+    for start in range(0, len(x), size):
+        part = read(x, slice(start, start + size), floatx())
+        if is_mapped(x):  # what is in memory was looked at as a whole
+            _fitting(model, part, start)
+        yield part
+
+
+def rows_at_once(model: Model, shape: Shape) -> int:
+    """A power of two: for so many rows the largest array between two layers stays in the cache."""
+    between = [part.layer._lamina.shapes or () for part in parts(model)]
+    shapes = [each for pair in between for one in pair for each in (one if isinstance(one, list) else [one])]
+    largest = max(math.prod(int(n or shape[1] or 1) for n in each[1:]) for each in (shape, *shapes))
+    fewest, most = ROWS
+    return 1 << max(fewest, min(most, CACHED // max(largest, 1))).bit_length() - 1
+
+
+def _batch_by_batch(model: Model, data: Any, plan: RunPlan, size: int | None = None) -> Any:
+    """The output of the batches of a stream; or of the rows of an array, `size` at a time."""
+    rows, steps, batches = None, None, data
+    if size is not None:
+        rows, steps, batches = len(data), -(-len(data) // size), _pieces(model, data, size)
+    verbose, outputs = verbosity(plan.verbose), Outputs(rows)
     with CallbackList(
-        plan.callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1, steps=total
+        plan.callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1, steps=steps
     ) as callbacks:
         callbacks.on_predict_begin()
         for step, batch in enumerate(batches):
             callbacks.on_predict_batch_begin(step)
-            outputs.append(each(np.asarray, predictor_for(model)(batch)))
-            callbacks.on_predict_batch_end(step, {"outputs": outputs[-1]})
+            kept = outputs.add(predictor_for(model)(batch, size))
+            callbacks.on_predict_batch_end(step, {"outputs": kept})
         callbacks.on_predict_end()
-    if isinstance(outputs[0], tuple):
-        return tuple(map(np.concatenate, zip(*outputs, strict=True)))
-    return np.concatenate(outputs)
+    return outputs.result()
