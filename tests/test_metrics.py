@@ -1,5 +1,6 @@
 """Every metric against real Keras over several batches, eagerly and as the pure functions that training compiles."""
 
+import itertools
 from functools import partial
 
 import jax
@@ -8,9 +9,11 @@ import keras
 import numpy as np
 import pytest
 
+import lamina
 from lamina import losses, metrics
 from lamina._base.absent import OF_KERAS
 from lamina._base.spelling import to_snake_case
+from lamina._training import inputs
 from lamina._training.fingerprint import fingerprint
 from lamina.errors import ArgumentError, LabelError, UnknownAttributeError, UnknownNameError
 from lamina.losses.loss import registry as loss_registry
@@ -18,6 +21,7 @@ from lamina.metrics.metric import registry, updated_state
 from lamina.metrics.reduction import SampleMean
 
 N = 6
+FILLS = inputs.fills
 RNG = np.random.default_rng(0)
 
 
@@ -103,6 +107,25 @@ def test_equals_keras_over_several_batches(row):
                 same(mine.result(), other.result())
             mine.reset_state()
             same(mine.result(), 0)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=name_of)
+def test_rows_that_only_fill_a_batch_up_do_not_count(row, monkeypatch):
+    """A model that hands its input on, so that the metric, and a loss, see 7 batches of 4 rows and one of 2."""
+    name, settings, examples = row
+    loss = name.replace("Accuracy", "Crossentropy") if name != "Accuracy" else ""
+    loss = loss if loss in losses.__all__ else "MeanSquaredError"
+    for (y_shape, make_y, p_shape, make_p), weigh in itertools.product(examples, (False, True)):
+        y, p = make_y(30, *y_shape[1:]), make_p(30, *p_shape[1:]).astype("float32")
+        model = lamina.Sequential([lamina.layers.Input(p.shape[1:]), lamina.layers.Dropout(0.0)])
+        plain, weighted = (getattr(metrics, name)(**settings, name=each) for each in ("plain", "weighted"))
+        how = settings if loss == name else {}
+        model.compile("sgd", getattr(losses, loss)(**how), metrics=[plain], weighted_metrics=[weighted])
+        found, weights = [], shares(30) if weigh else None
+        for fills in (lambda *_: False, FILLS):
+            monkeypatch.setattr(inputs, "fills", fills)
+            found.append(model.evaluate(p, y, batch_size=4, sample_weight=weights, verbose=0))
+        same(*found)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=name_of)

@@ -169,32 +169,61 @@ def test_a_seed_repeats_to_the_bit_in_another_process(tmp_path):
         assert same(seeded_run(), [other[name] for name in other.files])
 
 
-@pytest.mark.parametrize("shuffle", [True, "batch"])
-def test_shuffling_reorders_rows_and_loses_none(shuffle):
-    from lamina._data.source import arrays
-    from lamina._training.feeds import ArrayFeed, ChunkLength
+def batches(feed, epoch, steps=10):
+    """The numbers of the rows of each batch of an epoch; those that only fill a batch up left out."""
+    from lamina._training.feeds import ChunkLength
 
-    feed = ArrayFeed(arrays(X, Y), 16, shuffle=shuffle)
-    orders = [np.asarray(next(feed.chunks((0, epoch), ChunkLength())).order)[:70] for epoch in range(2)]
-    assert sorted(orders[0]) == list(range(70))
-    assert (orders[0] != orders[1]).any() and (orders[0] != np.arange(70)).any()
+    found = []
+    for chunk in feed.chunks((0, epoch), ChunkLength(steps)):
+        for start in range(chunk.start, chunk.start + chunk.steps * chunk.size, chunk.size):
+            rows = np.asarray(chunk.order)[start : start + chunk.size]
+            if "counted" in chunk.data:
+                rows = rows[np.asarray(chunk.data["counted"])[rows] > 0]
+            found.append(np.asarray(chunk.data["x"])[rows, 0].astype(int).tolist())
+    return found
+
+
+def numbered(rows=70, **how):
+    from lamina._data.source import arrays
+    from lamina._training.feeds import ArrayFeed
+
+    return ArrayFeed(arrays(np.arange(rows, dtype="float32")[:, None], np.zeros(rows, "float32")), 16, **how)
+
+
+@pytest.mark.parametrize("fill", [False, True])
+@pytest.mark.parametrize("shuffle", [True, "batch"])
+def test_shuffling_reorders_rows_and_loses_none(shuffle, fill):
+    feed = numbered(shuffle=shuffle, fill=fill)
+    first, second = batches(feed, 0), batches(feed, 1)
+    assert [len(batch) for batch in first] == [16, 16, 16, 16, 6] and first != second
+    assert np.bincount(np.concatenate(first)).tolist() == np.bincount(np.concatenate(second)).tolist() == [1] * 70
+    assert np.concatenate(first).tolist() != list(range(70))
     if shuffle == "batch":
-        assert all(sorted(orders[0][i : i + 16]) == sorted(range(i, min(i + 16, 70))) for i in range(0, 70, 16))
+        assert all(sorted(batch) == list(range(16 * i, 16 * i + len(batch))) for i, batch in enumerate(first))
 
 
 def test_steps_per_epoch_goes_on_where_the_last_epoch_ended():
-    from lamina._data.source import arrays
-    from lamina._training.feeds import ArrayFeed, ChunkLength
+    feed = numbered(steps=3)
+    assert [[batch[0] for batch in batches(feed, epoch)] for epoch in range(3)] == [
+        [0, 16, 32],
+        [48, 64, 0],
+        [16, 32, 48],
+    ]
+    shuffled = numbered(steps=3, shuffle=True)
+    seen = np.concatenate([row for epoch in range(5) for row in batches(shuffled, epoch)])
+    assert np.bincount(seen).tolist() == [3] * 70  # 15 steps are 3 whole passes of 5 batches
 
-    feed = ArrayFeed(arrays(X, Y), 16, steps=3)
-    starts = [[(int(p.start), int(p.steps), p.size) for p in feed.chunks((0, e), ChunkLength(10))] for e in range(3)]
-    assert starts == [[(0, 3, 16)], [(48, 1, 16), (64, 1, 6), (0, 1, 16)], [(16, 3, 16)]]
-    shuffled = ArrayFeed(arrays(X, Y), 16, steps=3, shuffle=True)
-    seen = []
-    for epoch in range(5):  # 15 steps are 3 whole passes of 5 batches
-        for piece in shuffled.chunks((0, epoch), ChunkLength(10)):
-            seen.extend(np.asarray(piece.order)[piece.start : piece.start + piece.steps * piece.size])
-    assert np.bincount(seen).tolist() == [3] * 70
+
+def test_long_data_comes_in_blocks_and_gives_the_same_batches(monkeypatch):
+    from lamina._training import feeds
+
+    def three_epochs():
+        feed = numbered(1000, shuffle=True, fill=True, steps=40)  # an epoch is two thirds of a pass
+        return len(feed.buffers), [batches(feed, epoch, steps=3) for epoch in range(3)]
+
+    count, whole = three_epochs()
+    monkeypatch.setattr(feeds, "BLOCK_STEPS", 7)
+    assert count == 1 and three_epochs() == (2, whole)
 
 
 def test_trainable_takes_effect_at_the_next_fit_without_compile():

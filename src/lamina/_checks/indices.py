@@ -20,11 +20,11 @@ class ReadsIndices(Protocol):
     def _lamina_indices_below(self) -> int: ...
 
 
-def within_tables(model: object, x: ArrayLike) -> None:
+def within_tables(model: object, x: ArrayLike, rows: np.ndarray[Any, Any] | None = None) -> None:
     """Refuse data that the first layer which reads it as indices cannot look up, if there is such a layer."""
     layer = reader(model)
     if layer is not None:
-        check(x, layer)
+        check(x, layer, rows)
 
 
 def reader(layer: Any) -> ReadsIndices | None:
@@ -40,8 +40,11 @@ def reader(layer: Any) -> ReadsIndices | None:
     return None
 
 
-def check(x: ArrayLike, layer: ReadsIndices) -> None:
-    """Raise a `DataError` for the first row of `x` with a value that is no index of the layer's table."""
+def check(x: ArrayLike, layer: ReadsIndices, rows: np.ndarray[Any, Any] | None = None) -> None:
+    """Raise a `DataError` for the first row of `x` with a value that is no index of the layer's table.
+
+    `rows` are the numbers of these rows, where they are not the first ones.
+    """
     values = np.asarray(x)
     if not values.size:
         return
@@ -54,6 +57,7 @@ def check(x: ArrayLike, layer: ReadsIndices) -> None:
         wrong |= values != np.floor(values)
     row = int(np.argwhere(wrong)[0][0]) if values.ndim else 0
     value = values[wrong][0]
+    row = row if rows is None else int(rows[row])
     raise DataError(
         f"row {row} of x holds {value}, and {layer.name} ({kind}({size}, ...)) takes whole numbers from 0 to "
         f"{size - 1}.\n"

@@ -10,8 +10,8 @@ from lamina._data.source import Table
 from lamina.errors import DataError, LabelError
 
 
-def finite(table: Table) -> None:
-    """Raise a `DataError` that says where the first NaN or infinity is."""
+def finite(table: Table, rows: HostArray | None = None) -> None:
+    """Raise a `DataError` that says where the first NaN or infinity is; `rows` are the rows of x that the table has."""
     for name, array in (("x", table.x), ("y", table.y), ("sample_weight", table.sample_weight)):
         if array is None or array.dtype.kind in "biu":
             continue
@@ -22,12 +22,16 @@ def finite(table: Table) -> None:
                 continue
         bad = ~np.isfinite(array)
         if bad.any():
-            raise _found(name, array, bad, table.columns if name == "x" else None)
+            raise _found(name, array, bad, table.columns if name == "x" else None, rows)
 
 
-def _found(name: str, array: HostArray, bad: HostArray, columns: Columns | None) -> DataError:
+def _found(
+    name: str, array: HostArray, bad: HostArray, columns: Columns | None, numbers: HostArray | None
+) -> DataError:
     first = np.unravel_index(int(bad.argmax()), bad.shape)
     value = array[first]
+    if numbers is not None:
+        first = (numbers[first[0]], *first[1:])
     kind = "NaN" if np.isnan(value) else str(value)
     rows = int(bad.reshape(len(bad), -1).any(axis=1).sum())
     where = f"{name}[{', '.join(map(str, first))}]"
@@ -36,7 +40,8 @@ def _found(name: str, array: HostArray, bad: HostArray, columns: Columns | None)
         held = np.flatnonzero(bad.any(axis=0))
         names = [repr(columns[i]) if columns else str(i) for i in held]
         spread = f", in column{'s' * (len(names) > 1)} {', '.join(names[:8])}{', ...' * (len(names) > 8)}"
-    many = f"{rows} of {len(array)} rows hold NaN or infinity{spread}"
+    among = f"{len(array)} rows" + (" that were read with it" if numbers is not None else "")
+    many = f"{rows} of {among} hold NaN or infinity{spread}"
     if kind != "NaN":
         advice = "An infinity comes from a division by 0, a log of 0, or a number beyond the dtype's range."
     elif name != "x":

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lamina._data.arrays import HostArray, from_any, has_axes
+from lamina._data.arrays import HostArray, from_any, has_axes, is_mapped
 from lamina._data.frames import Columns, from_frame, is_frame, opened
 from lamina.errors import DataError
 
@@ -33,6 +33,7 @@ def arrays(
     *,
     names: Sequence[str] = ("x", "y"),
     floatx: str = "float32",
+    mapped: bool = False,
 ) -> Table:
     """A table of NumPy arrays. An array is copied only if its dtype has to change.
 
@@ -42,6 +43,7 @@ def arrays(
     Args:
         names: the names of x and y in error messages.
         floatx: the dtype that all floats get.
+        mapped: leave an x that lies in a file as it is; `read` converts a part of it.
     """
     if is_stream(x):
         raise DataError(
@@ -50,7 +52,10 @@ def arrays(
         )
     if isinstance(sample_weight, (str, Mapping)):
         raise DataError(f"sample_weight is a number for each row; for each class: class_weight={sample_weight!r}.")
-    inputs, columns = _converted(x, names[0], floatx, _rows_of(y))
+    if mapped and is_mapped(x):
+        inputs, columns = x, None
+    else:
+        inputs, columns = _converted(x, names[0], floatx, _rows_of(y))
     others: list[HostArray | None] = []
     for value, name in ((y, names[1]), (sample_weight, "sample_weight")):
         array = None if value is None else _converted(value, name, floatx, len(inputs))[0]

@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from lamina._data.source import Table, arrays
 from lamina._data.weights import class_weights
 from lamina.errors import ArgumentError, DataError, LaminaError
 from lamina.random import next_seed
+
+T = TypeVar("T")
 
 
 class Stream:
@@ -89,7 +91,7 @@ class Stream:
             self._pass = self.opened(shuffle)
         _call(self.source, "on_epoch_begin")
         count = 0
-        for count, table in enumerate(_fetched(self._tables(steps, shuffle), ahead), 1):
+        for count, table in enumerate(fetched(self._tables(steps, shuffle), ahead), 1):
             self._look(table, count - 1)
             yield table
         if count == 0:
@@ -187,9 +189,9 @@ def _call(source: Any, hook: str) -> None:
     getattr(source, hook, lambda: None)()
 
 
-def _fetched(iterator: Iterator[Table], ahead: int) -> Iterator[Table]:
+def fetched(iterator: Iterator[T], ahead: int) -> Iterator[T]:
     """The items of `iterator`, which a thread reads in advance, at most `ahead` items."""
-    items: SimpleQueue[tuple[Table | None, BaseException | None]] = SimpleQueue()
+    items: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
     free = threading.Semaphore(max(ahead, 1))
     left = threading.Event()
 

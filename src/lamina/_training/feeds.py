@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -12,14 +12,18 @@ import numpy as np
 
 from lamina._base.converters import positive, short
 from lamina._base.frames import warn
+from lamina._data.arrays import INT32, HostArray, read
 from lamina._data.source import Table
-from lamina._data.stream import Stream
-from lamina.errors import ArgumentError
+from lamina._data.stream import Stream, fetched
+from lamina.dtypes import floatx
+from lamina.errors import ArgumentError, DataError
 
 ALIGNED = 64
 """JAX takes an array on the host as it is if it begins at a multiple of so many bytes; a copy costs five times more."""
 STACKED = 8
 """How many batches of a stream go to the device at a time."""
+BLOCK_BYTES, BLOCK_STEPS = 2**22, 1024
+"""How much of the rows of arrays goes to the device at a time, and how many batches at most."""
 
 
 class Chunk(NamedTuple):
@@ -49,42 +53,55 @@ class ChunkLength:
             self.steps = int(min(max(self.seconds / each, 1), 8 * self.steps, 2**20))
 
 
-def bucket(rows: int) -> int:
-    """`rows` rounded up by at most a sixteenth, so that data of nearly equal sizes share a program.
-
-    >>> bucket(7), bucket(1000), bucket(26_048)
-    (7, 1024, 26624)
-    """
-    grain = 1 << max(rows.bit_length() - 5, 0)
-    return -(-rows // grain) * grain
-
-
 def on_device(table: Table, rows: int) -> dict[str, Any]:
     """The table's arrays on the device, with rows of zeros behind them up to `rows`."""
     named = {"x": table.x, "y": table.y, "weight": table.sample_weight}
     return {name: jax.device_put(_padded(array, rows)) for name, array in named.items() if array is not None}
 
 
-def _padded(array: np.ndarray[Any, Any], rows: int) -> np.ndarray[Any, Any]:
+def _padded(array: HostArray, rows: int) -> HostArray:
     if len(array) == rows and array.ctypes.data % ALIGNED == 0:
         return array
-    size = rows * array[:1].nbytes
-    memory = np.empty(size + ALIGNED, np.uint8)
-    first = -memory.ctypes.data % ALIGNED
-    padded: np.ndarray[Any, Any] = memory[first : first + size].view(array.dtype).reshape(rows, *array.shape[1:])
+    padded = _aligned(rows, array)
     padded[: len(array)], padded[len(array) :] = array, 0
     return padded
 
 
+def _aligned(rows: int, like: HostArray) -> HostArray:
+    """An array with so many rows that are like those of another one. Memory that is never written takes no place."""
+    size = rows * like[:1].nbytes
+    memory = np.empty(size + ALIGNED, np.uint8)
+    first = -memory.ctypes.data % ALIGNED
+    array: HostArray = memory[first : first + size].view(like.dtype).reshape(rows, *like.shape[1:])
+    return array
+
+
+class Block(NamedTuple):
+    """The rows of `steps` batches, from the batch `first` of the pass on."""
+
+    data: dict[str, Any]
+    first: int
+    steps: int
+
+
 class ArrayFeed:
-    """Arrays that lie on the device as long as the loop runs; an epoch is an order of their rows."""
+    """Arrays in memory or in a file; an epoch is an order of their rows, which go to the device some batches at a time.
+
+    No array of a chunk has a size that depends on the number of rows, so data of all sizes shares the programs.
+
+    Args:
+        fill: whether rows may be added that do not count, so that the short last batch needs no program of its own.
+        look: is given each part of an x in a file as it is read, and the numbers of its rows; it may raise an error.
+    """
 
     def __init__(
-        self, table: Table, batch_size: int, steps: int | None = None, shuffle: bool | str = False, anew: bool = False
-    ) -> None:
-        self.table, self.shuffle, self.anew = table, shuffle, anew
-        self.full, self.tail = divmod(table.rows, batch_size)
-        self.size = batch_size
+        self, table: Table, batch_size: int, steps: int | None = None, shuffle: bool | str = False, anew: bool = False,
+        fill: bool = False, look: Callable[[HostArray, HostArray], None] | None = None,
+    ) -> None:  # fmt: skip
+        self.table, self.shuffle, self.anew, self.look = table, shuffle, anew, look
+        self.size = min(batch_size, table.rows)
+        self.full, self.tail = divmod(table.rows, self.size)
+        self.fill = fill and (self.size - self.tail) * 8 <= table.rows  # else it would take longer than it spares
         self.whole = self.full + (self.tail > 0)
         if anew and steps is not None and steps > self.whole:
             warn(f"the data has {self.whole} batches of {batch_size}, fewer than the {steps} steps asked for.")
@@ -92,41 +109,85 @@ class ArrayFeed:
         self.steps = self.whole if steps is None else steps
         self.at = 0
         """The batch of the current pass over the rows that comes next; an epoch may end within a pass."""
-        self.data = on_device(table, bucket(table.rows))
-
-    def first(self) -> Table:
-        return self.table
+        self.order: HostArray | None = None
+        named = {"x": table.x, "y": table.y, "weight": table.sample_weight}
+        self.arrays = {name: array for name, array in named.items() if array is not None}
+        rows = {name: read(array, slice(1), floatx()) for name, array in self.arrays.items()}
+        batch = sum(row.nbytes for row in rows.values()) * self.size
+        self.stacked = max(min(BLOCK_BYTES // max(batch, 1), BLOCK_STEPS), 1)
+        """How many batches go to the device at a time."""
+        self.places = np.arange(self.stacked * self.size, dtype=np.int32)
+        count = 2 if self.whole > self.stacked else 1  # the next block is read while this one is computed
+        self.buffers = [{n: _aligned(len(self.places), row) for n, row in rows.items()} for _ in range(count)]
 
     def examples(self) -> list[Chunk]:
-        """A chunk for each batch size that an epoch has; each needs a program."""
-        sizes = ([self.size] if self.full else []) + ([self.tail] if self.tail else [])
-        order = self._order((0,), shuffle=False)
-        return [Chunk(self.data, order, size, np.int32(0), np.int32(1)) for size in sizes]
+        """A chunk for each program that an epoch needs."""
+        block = Block(self.buffers[0], 0, self.whole)
+        return [self._chunk(block, at, 1) for at in (0, self.full)[: 1 + (self.tail > 0)]]
 
     def chunks(self, key: tuple[int, int], length: ChunkLength) -> Iterator[Chunk]:
         """One epoch in chunks as long as `length` says; the order is a pure function of `key`, where a pass begins."""
+        blocks = self._blocks(key)
+        for block in fetched(blocks, 1) if len(self.buffers) > 1 else blocks:
+            block = block._replace(data={name: jax.device_put(array) for name, array in block.data.items()})
+            at, end = block.first, block.first + block.steps
+            while at < end:
+                count = 1 if at == self.full else min(length.steps, min(end, self.full) - at)
+                yield self._chunk(block, at, count)
+                at += count
+
+    def _chunk(self, block: Block, at: int, count: int) -> Chunk:
+        start, data, size = np.int32((at - block.first) * self.size), block.data, self.size
+        if at == self.full and self.fill:
+            data = data | {"counted": (self.places < start + self.tail).astype(np.float32)}
+        elif at == self.full:
+            size = self.tail
+        return Chunk(data, self.places, size, start, np.int32(count))
+
+    def _blocks(self, key: tuple[int, int]) -> Iterator[Block]:
         left = self.steps
         self.at = 0 if self.anew else self.at
         while left:
             if self.at == 0:
-                self.order = self._order((*key, left), self.shuffle)
-            short = self.at == self.full
-            count = 1 if short else min(length.steps, self.full - self.at, left)
-            start = np.int32(self.at * self.size)
-            yield Chunk(self.data, self.order, self.tail if short else self.size, start, np.int32(count))
-            left -= count
-            self.at = (self.at + count) % self.whole
+                self.order = self._order((*key, left))
+            first, steps = self.at, min(self.stacked, self.whole - self.at, left)
+            self.buffers.reverse()
+            self._read(first * self.size, min((first + steps) * self.size, self.table.rows), steps)
+            yield Block(self.buffers[0], first, steps)
+            left -= steps
+            self.at = (first + steps) % self.whole
 
-    def _order(self, key: tuple[int, ...], shuffle: bool | str) -> Any:
-        rows = self.table.rows
-        order = np.zeros(bucket(rows), np.int32)
-        random = np.random.default_rng(key)
-        if shuffle == "batch":
+    def _read(self, begin: int, end: int, steps: int) -> None:
+        """Write the rows that are next into the buffer."""
+        rows = slice(begin, end) if self.order is None else self.order[begin:end]
+        count = end - begin
+        for name, array in self.arrays.items():
+            into = self.buffers[0][name][: steps * self.size]
+            _take(array, rows, into[:count])
+            into[count:] = into[count - 1]  # what fills a short batch up are numbers that the model can take
+        if self.look is not None:
+            self.look(
+                self.buffers[0]["x"][:count], np.arange(begin, end) if self.order is None else self.order[begin:end]
+            )
+
+    def _order(self, key: tuple[int, ...]) -> HostArray | None:
+        """The order of the rows in the coming pass; None where they come as they stand."""
+        rows, random = self.table.rows, np.random.default_rng(key)
+        if self.shuffle == "batch":
             starts = range(0, rows, self.size)
-            order[:rows] = np.concatenate([s + random.permutation(min(self.size, rows - s)) for s in starts])
-        else:
-            order[:rows] = random.permutation(rows) if shuffle else np.arange(rows)
-        return jax.device_put(order)
+            return np.concatenate([s + random.permutation(min(self.size, rows - s)) for s in starts])
+        return random.permutation(rows) if self.shuffle else None
+
+
+def _take(array: HostArray, rows: Any, into: HostArray) -> None:
+    """Write some rows of an array, which may lie in a file, into another one."""
+    if not isinstance(rows, slice) and array.dtype == into.dtype and array.flags.c_contiguous and array.flags.aligned:
+        np.asarray(array).take(rows, 0, into, "clip")  # half the time of indexing
+        return
+    part = read(array, rows, floatx())
+    if part.dtype != into.dtype:
+        raise DataError(f"x holds whole numbers beyond {INT32.max}, and smaller ones before; use x.astype('float32').")
+    into[...] = part
 
 
 class StreamFeed:

@@ -11,12 +11,14 @@ from lamina._base.frames import warn
 from lamina._base.shapes import Shape
 from lamina._base.strictness import strictness
 from lamina._checks import indices, labels, values
+from lamina._data.arrays import HostArray, is_mapped
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._data.weights import class_weights, split
-from lamina._layer.structure import restored_on_error
+from lamina._layer.structure import parts, restored_on_error
 from lamina._training import own_steps
 from lamina._training.feeds import ArrayFeed, Chunk, Feed, StreamFeed, batch_size_for
+from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina.dtypes import floatx
@@ -38,18 +40,18 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
     if is_stream(data.x):
         stream = _stream(model, data)
         stream.expect(plan.epochs, data.steps)
-        feed = StreamFeed(stream, data.steps, data.shuffle)
-        check(model, feed.first(), data)
+        feed = streamed = StreamFeed(stream, data.steps, data.shuffle)
+        check(model, streamed.first(), data)
     else:
-        table = _weighted_table(model, data)
+        table = _weighted_table(model, data, mapped=True)
         if plan.validation_split:
             table, held_out = split(table, plan.validation_split)
         data = data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps))
-        feed = ArrayFeed(table, data.batch_size or 32, data.steps, data.shuffle)
+        feed = _array_feed(model, table, data, training=True)
     validation = validation._replace(batch_size=validation.batch_size or data.batch_size)
     if validation.x is not None:
         return feed, measuring_feed(model, validation)
-    return feed, held_out and ArrayFeed(held_out, validation.batch_size or 32, validation.steps, anew=True)
+    return feed, held_out and _array_feed(model, held_out, validation)
 
 
 def measuring_feed(model: Model, data: DataRequest) -> Feed:
@@ -58,9 +60,42 @@ def measuring_feed(model: Model, data: DataRequest) -> Feed:
         feed = StreamFeed(_stream(model, data), data.steps, anew=True)
         _check_named(model, data, feed.first())
         return feed
-    table = _table(model, data)
+    table = _table(model, data, mapped=True)
     _check_named(model, data, table)
-    return ArrayFeed(table, batch_size_for(table.rows, data.batch_size, data.steps), data.steps, anew=True)
+    return _array_feed(model, table, data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps)))
+
+
+def _array_feed(model: Model, table: Table, data: DataRequest, training: bool = False) -> ArrayFeed:
+    return ArrayFeed(
+        table, data.batch_size or 32, data.steps, data.shuffle, anew=not training, fill=fills(model, training),
+        look=_look(model, data) if is_mapped(table.x) else None,
+    )  # fmt: skip
+
+
+def fills(model: Model, training: bool) -> bool:
+    """Whether a batch may get rows that do not count themselves and change nothing for the others."""
+    compiled, layers = compiled_of(model), [part.layer for part in parts(model)]
+    if fingerprint([model, compiled.loss, compiled.metrics]) is None:  # nobody can tell what the user's code does
+        return False
+    if any(getattr(metric, "ignore_class", None) is not None for metric, _ in compiled.metrics or ()):
+        return False  # with weights, which leave the added rows out, it counts otherwise than without
+    return not any(
+        layer.activity_regularizer is not None
+        or any(weight.carried for weight in layer._lamina.weights)
+        or (training and getattr(layer, "_lamina_mixes_rows", False))
+        for layer in layers
+    )
+
+
+def _look(model: Model, data: DataRequest) -> Callable[[HostArray, HostArray], None]:
+    """What is looked at in an x that lies in a file, as far as it is read."""
+
+    def look(x: HostArray, rows: HostArray) -> None:
+        if data.finite:
+            values.finite(Table(x), rows)
+        indices.within_tables(model, x, rows)
+
+    return look
 
 
 def _check_named(model: Model, data: DataRequest, table: Table) -> None:
@@ -88,13 +123,13 @@ def _stream(model: Model, data: DataRequest) -> Stream:
     )  # fmt: skip
 
 
-def _table(model: Model, data: DataRequest) -> Table:
+def _table(model: Model, data: DataRequest, mapped: bool = False) -> Table:
     x = model._lamina_host(data.x) if model._lamina_on_host else data.x
-    return arrays(x, data.y, data.sample_weight, names=data.names, floatx=floatx())
+    return arrays(x, data.y, data.sample_weight, names=data.names, floatx=floatx(), mapped=mapped)
 
 
-def _weighted_table(model: Model, data: DataRequest) -> Table:
-    table = _table(model, data)
+def _weighted_table(model: Model, data: DataRequest, mapped: bool = False) -> Table:
+    table = _table(model, data, mapped)
     check(model, table, data)
     if data.class_weight is None:
         return table
@@ -108,9 +143,10 @@ def host_of(model: Model) -> Any:
 
 def check(model: Model, table: Table, data: DataRequest) -> None:
     """All that can be said of the data before the first step."""
+    seen = table._replace(x=table.x[:0]) if is_mapped(table.x) else table  # x is looked at as it is read
     if data.finite:
-        _finite(table)
-    indices.within_tables(model, table.x)
+        _finite(seen)
+    indices.within_tables(model, seen.x)
     compiled = compiled_of(model)
     with restored_on_error(model):  # data that is refused must not settle the shapes
         output = output_of(model, (None, *table.x.shape[1:]))

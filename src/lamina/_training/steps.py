@@ -28,7 +28,8 @@ from lamina.metrics.metric import updated_state
 
 Arrays = dict[str, Array]
 Data = dict[str, Array]
-"""`x`, and where there are any `y` and `weight` (of the samples): arrays with one row a sample."""
+"""`x`, and where there are any `y` and `weight` (of the samples): arrays with one row a sample. In a short batch that
+is filled up also `counted`, float32, which is 0 for the rows that only fill it."""
 
 
 class TrainState(NamedTuple):
@@ -96,7 +97,7 @@ class ProgramSpec:
             raise NotCompiledError("there is no loss to make smaller: model.compile('adam', loss='mse').")
         total = jnp.zeros((), jnp.float32)
         if self.loss is not None:
-            value = self.loss(batch["y"], y_pred, batch.get("weight"), mask_of(y_pred))
+            value = self.loss(batch["y"], y_pred, batch.get("weight"), _mask(batch, y_pred))
             total += jnp.asarray(value).astype(jnp.float32) * jnp.float32(self.loss_weight)
         for path, weight in self.trained.items():
             if weight.regularizer is not None:
@@ -107,11 +108,11 @@ class ProgramSpec:
 
     def measured(self, sums: list[list[Array]], loss: Array, batch: Data, y_pred: Array) -> list[list[Array]]:
         """The sums after one more batch; the loss of a batch is weighted by its number of rows."""
-        rows = jnp.float32(batch["x"].shape[0])
+        rows = batch["counted"].sum() if "counted" in batch else jnp.float32(batch["x"].shape[0])
         (total, count), *others = sums
         after = [[total + loss * rows, count + rows]]
         for (metric, weighted), state in zip(self.metrics, others, strict=True):
-            weight = counted(batch.get("weight") if weighted else None, mask_of(y_pred))
+            weight = counted(batch.get("weight") if weighted else None, _mask(batch, y_pred))
             after.append(updated_state(metric, state, batch["y"], y_pred, weight))
         return after
 
@@ -122,6 +123,15 @@ class ProgramSpec:
             metric.name: metric.stateless_result(state) for (metric, _), state in zip(self.metrics, others, strict=True)
         }
         return {"loss": total / jnp.maximum(count, 1), **results}
+
+
+def _mask(batch: Data, y_pred: Array) -> Any:
+    """The output's mask, False too in the rows that fill a short batch up; None where everything counts."""
+    mask, count = mask_of(y_pred), batch.get("counted")
+    if count is None:
+        return mask
+    rows = count.reshape(-1, *(1,) * max(y_pred.ndim - 2, 0)) > 0
+    return rows if mask is None else mask.astype(bool) & rows
 
 
 def counted(weight: Any, mask: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +51,8 @@ class MixUp(RandomImageLayer):
     data_format: DataFormat = setting(data_format, default=None)
     seed: int | None = setting(seed_value, default=None)
 
+    _lamina_mixes_rows: ClassVar[bool] = True
+
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
         weight = jax.random.beta(first, self.alpha, self.alpha, (shape[0], 1, 1, 1), jnp.float32)
@@ -78,6 +80,8 @@ class CutMix(RandomImageLayer):
 
     factor: Range = setting(share, default=1.0)
     seed: int | None = setting(seed_value, default=None)
+
+    _lamina_mixes_rows: ClassVar[bool] = True
     data_format: DataFormat = setting(data_format, default=None)
 
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:

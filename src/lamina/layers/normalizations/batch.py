@@ -77,6 +77,8 @@ class BatchNormalization(Layer):
     supports_masking: ClassVar[bool] = True
     _lamina_makes_floats: ClassVar[bool] = True
 
+    _lamina_mixes_rows: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.gamma: Any = None
