@@ -87,9 +87,29 @@ def test_predict_uses_what_was_assigned_to_a_weight_that_a_lambda_reads(keras):
     model.predict(X, verbose=0)
     first.kernel.assign(np.ones((4, 3), "float32"))
     if keras is lamina:  # Keras compiles the kernel into the program and keeps the old one
-        np.testing.assert_allclose(model.predict(X, verbose=0), X @ np.ones((4, 3), "float32"), rtol=1e-5)
-        np.testing.assert_allclose(model.predict_on_batch(X), X @ np.ones((4, 3), "float32"), rtol=1e-5)
-    np.testing.assert_allclose(model(X), X @ np.ones((4, 3), "float32"), rtol=1e-5)
+        np.testing.assert_allclose(model.predict(X, verbose=0), X @ np.ones((4, 3), "float32"), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(model.predict_on_batch(X), X @ np.ones((4, 3), "float32"), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model(X), X @ np.ones((4, 3), "float32"), rtol=1e-5, atol=1e-6)
+
+
+@both
+def test_a_layer_made_outside_is_built_where_a_lambda_first_calls_it(keras):
+    inner = keras.layers.Dense(3, use_bias=False)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda z: inner(z))])
+    np.testing.assert_allclose(model.predict(X, verbose=0), X @ np.asarray(inner.kernel), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.predict(X, verbose=0), X @ np.asarray(inner.kernel), rtol=1e-5, atol=1e-6)
+
+
+@ours
+def test_functions_of_the_host_are_not_taken_for_each_other(keras):
+    for factor in (2.0, 3.0):
+
+        def on_host(x, factor=factor):
+            multiply = lambda a: np.asarray(a) * np.float32(factor)  # noqa: E731
+            return jax.pure_callback(multiply, jax.ShapeDtypeStruct(x.shape, x.dtype), x)
+
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(on_host)])
+        np.testing.assert_allclose(model.predict(X, verbose=0), X * factor, rtol=1e-6)
 
 
 @ours

@@ -38,16 +38,15 @@ OF_KERAS = {
         is_interactive_logging_enabled is_keras_tensor load_img model_to_dot pack_x_y_sample_weight plot_model
         register_keras_serializable save_img serialize_keras_object split_dataset standardize_dtype
         text_dataset_from_directory timeseries_dataset_from_array unpack_x_y_sample_weight""",
-    "Layer": """build_from_config compute_output_spec get_build_config input_dtype load_own_variables losses metrics
+    "Layer": """build_from_config compute_output_spec get_build_config input_dtype load_own_variables metrics
         metrics_variables path quantization_mode quantize quantized_build quantized_call rematerialized_call
         save_own_variables symbolic_call""",
     "Metric": "dtype",
-    "Optimizer": "load_own_variables save_own_variables set_weights stateless_apply",
-    "Sequential": """compile_from_config compute_loss compute_loss_and_updates compute_metrics export
-        get_compile_config get_metrics_result get_quantization_layer_structure get_state_tree jax_state_sync
-        jit_compile load_weights make_predict_function make_test_function make_train_function predict_step
-        reset_metrics run_eagerly save save_weights set_state_tree stateless_compute_loss test_step to_json
-        train_step""",
+    "Optimizer": "load_own_variables save_own_variables set_weights",
+    "Sequential": """compile_from_config compute_loss_and_updates export
+        get_compile_config get_quantization_layer_structure get_state_tree jax_state_sync jit_compile load_weights
+        make_predict_function make_test_function make_train_function run_eagerly save save_weights set_state_tree
+        stateless_compute_loss to_json""",
 }
 """Names that Keras has, by module or class. They are looked up only where Lamina lacks one, so none has to go."""
 

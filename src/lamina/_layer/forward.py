@@ -294,13 +294,15 @@ def regularization(layer: Any, read: Callable[[Weight], Any]) -> list[Array]:
 
 
 def _build_alone(layer: Any, x: Any) -> None:
-    """Build for `x`, and refuse weights that a pass under way makes, for they are lost after it."""
+    """Build for `x`, and refuse the weights of a layer that a pass made, or that no one finds, for they are lost."""
     fresh = not layer.built
     require_settings(layer)
-    layer._lamina_build(shape_of(x))
+    with jax.ensure_compile_time_eval():
+        layer._lamina_build(shape_of(x))
     around = under_way.get()
-    if fresh and layer._lamina.weights and around is not None:
-        where = _hidden(layer, around.copies if isinstance(around, Pass) else {}) or "is held by no layer"
+    where = _hidden(layer, around.copies if isinstance(around, Pass) else {})
+    where = where or "is held by no layer" * layer._lamina.made_in_pass
+    if fresh and layer._lamina.weights and around is not None and where:
         raise StackError(
             f"{layer.name}, made at {layer._lamina.added_at}, {where}: its weights would be lost after "
             "each call.\nMake layers in the __init__ or build of the layer that uses them, and keep them in its "

@@ -53,6 +53,8 @@ class LayerState(ModuleState):
     """Whether the user chose the name."""
     added_at: str = ""
     """Where in the user's code this layer was made, as `train.py:14`; errors name it."""
+    made_in_pass: bool = False
+    """Whether it was made while a pass was under way, as in the `call` of another layer."""
     wanted_shape: Shape | None = None
     """The shape with the batch axis that `input_shape=`, `input_dim=` or `batch_input_shape=` gave, for the first layer
     of a stack."""
@@ -183,7 +185,7 @@ class Layer(WithWeights):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """A layer with the attributes that a class's own `__init__` may read or set before it calls Layer's."""
         layer = super().__new__(cls)
-        layer._lamina.added_at = caller()
+        layer._lamina.added_at, layer._lamina.made_in_pass = caller(), under_way.get() is not None
         layer._lamina.dtype = dtypes.get(None)
         layer.name = to_snake_case(cls.__name__)
         layer.built, layer.autocast, layer.activity_regularizer, layer.input_spec = False, True, None, None
