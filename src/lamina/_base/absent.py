@@ -43,10 +43,10 @@ OF_KERAS = {
         save_own_variables symbolic_call""",
     "Metric": "dtype",
     "Optimizer": "load_own_variables save_own_variables set_weights",
-    "Sequential": """compile_from_config compute_loss_and_updates export
-        get_compile_config get_quantization_layer_structure get_state_tree jax_state_sync jit_compile load_weights
-        make_predict_function make_test_function make_train_function run_eagerly save save_weights set_state_tree
-        stateless_compute_loss to_json""",
+    "Sequential": """compile_from_config compute_loss_and_updates export get_compile_config
+        get_quantization_layer_structure get_state_tree jax_state_sync jit_compile load_weights make_predict_function
+        make_test_function make_train_function run_eagerly save save_weights set_state_tree stateless_compute_loss
+        to_json""",
 }
 """Names that Keras has, by module or class. They are looked up only where Lamina lacks one, so none has to go."""
 
