@@ -900,6 +900,7 @@ def test_code_that_needs_the_values_of_an_array_is_told_so_with_its_line(code, s
         ("x.numpy()", r"Leave \.numpy\(\) out: the functions of jax\.numpy take the array"),
         ("x.get_shape()", r"Did you mean 'shape'\?"),
         ("x.reshap(-1)", r"Did you mean 'reshape'\?"),
+        ("x.sqrt()", r"Write jnp\.sqrt\(array\)\."),
     ],
 )
 def test_an_attribute_of_another_librarys_tensor(code, said):

@@ -487,3 +487,28 @@ def test_a_users_metric_may_use_any_name():
     assert float(Own()([1.0, 2.0])) == 1.5
     theirs = {name for name in dir(keras.metrics.MeanSquaredError()) if not name.startswith("_")}
     assert {name for name in dir(metrics.MeanSquaredError()) if not name.startswith("_")} <= theirs
+
+
+@pytest.mark.parametrize("start", [0, 0.0, jnp.zeros(())])
+def test_a_metric_that_counts_in_a_plain_attribute_is_told_to_take_a_weight(start):
+    class Counts(metrics.Metric):
+        def __init__(self):
+            super().__init__()
+            self.count = start
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.count += 1 if isinstance(start, int) else jnp.sum(y_true)
+
+        def result(self):
+            return self.count
+
+    model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(1)])
+    for eagerly in (False, True):
+        model.compile("sgd", "mse", metrics=[Counts()], run_eagerly=eagerly)
+        with pytest.raises(ArgumentError, match=r"(?s)changes self\.count.*self\.add_weight\(name='count'\)"):
+            model.fit(np.ones((4, 2)), np.ones(4), verbose=0)
+
+
+def test_the_shape_of_a_metrics_weight_comes_first():
+    with pytest.raises(ArgumentError, match=r"^add_weight takes the shape first: add_weight\(name='total'\)"):
+        metrics.Mean().add_weight("total")

@@ -27,7 +27,7 @@ jax.debug.print shows the values.""",
 }
 """What to write, for each of JAX's errors; a class stands before its base."""
 
-OTHER_NAMES = {"get_shape": ["shape"], "dim": ["ndim"], "permute": ["transpose"], "view": ["reshape"]}
+OTHER_NAMES = {"get_shape": "shape", "dim": "ndim", "permute": "transpose", "view": "reshape"}
 """Attributes of the tensors of TensorFlow and PyTorch, and those of JAX's arrays that do the same."""
 
 
@@ -58,9 +58,13 @@ def _no_attribute(error: AttributeError, place_of: Callable[[BaseException], str
     if isinstance(error, LaminaError) or not isinstance(error.obj, jax.Array):
         return None
     name = error.name or ""
-    found = OTHER_NAMES.get(name) or nearest(name, [each for each in dir(jax.Array) if not each.startswith("_")])
+    found = nearest(name, [each for each in dir(jax.Array) if not each.startswith("_")])
     advice = f"Did you mean {found[0]!r}?" if found else ""
-    if name in ("numpy", "eval", "detach", "cpu"):
+    if name in OTHER_NAMES:
+        advice = f"Did you mean {OTHER_NAMES[name]!r}?"
+    elif callable(getattr(jax.numpy, name, None)):
+        advice = f"Write jnp.{name}(array)."
+    elif name in ("numpy", "eval", "detach", "cpu"):
         host = "" if isinstance(error.obj, jax.core.Tracer) else ", or write numpy.asarray(array)"
         advice = f"Leave .{name}() out{host}: the functions of jax.numpy take the array."
     return UnknownAttributeError(f"{place_of(error)}: a JAX array has no attribute {name!r}. {advice}".rstrip())

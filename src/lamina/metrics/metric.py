@@ -96,12 +96,16 @@ class Metric(Module):
         """The metric over all batches so far: a number, or a dict of numbers."""
         raise NotImplementedError(f"{type(self).__name__} needs a method result(self).")
 
+    @user_facing
     def add_weight(
         self, shape: Size = (), initializer: Initializer = "zeros", dtype: DType = None, name: str | None = None
     ) -> Weight:
         """A weight of the state, which `update_state` changes with `assign` or `assign_add`."""
         if "dtype" not in vars(self):
             raise ArgumentError(f"{type(self).__name__} adds a weight before super().__init__() is called.")
+        given: object = shape
+        if isinstance(given, str):
+            raise ArgumentError(f"add_weight takes the shape first: add_weight(name={shape!r}).")
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         value = initializers.get(initializer or "zeros")(shape, jnp.dtype(precision(dtype) or self.dtype), None)
         weight = Weight(value, name=name or "variable", path=f"{self.name}/{name or 'variable'}", trainable=False)
@@ -191,7 +195,14 @@ def updated_state(
     with _Run(metric, state) as run:
         run.metric.update_state(*([y_true] if y_pred is None else [y_true, y_pred]), **weights)
     for attribute, value in vars(metric).items():
-        if isinstance(value, Weight) and not isinstance(vars(run.metric)[attribute], Weight):
+        now = vars(run.metric)[attribute]
+        if isinstance(value, (int, float, jax.Array)) and now is not value:
+            raise ArgumentError(
+                f"{type(metric).__name__}.update_state changes self.{attribute}, which is no weight, so the change is "
+                f"lost.\nWrite self.{attribute} = self.add_weight(name={attribute!r}) in __init__, and here "
+                f"self.{attribute}.assign_add(...)."
+            )
+        if isinstance(value, Weight) and not isinstance(now, Weight):
             raise ArgumentError(
                 f"{type(metric).__name__}.update_state replaces self.{attribute}. Write self.{attribute}.assign(...)."
             )
