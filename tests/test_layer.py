@@ -689,7 +689,7 @@ def test_a_weight_is_an_array_to_numpy_jax_and_python():
         ("use_bias", "no", ArgumentError, r"^Dense\(use_bias='no'\): expected True or False"),
         ("units", -1, ArgumentError, r"^Dense\(units=-1\): expected a whole number of at least 1"),
         ("kernel", 3, FixedError, r"^dense\.kernel was set to 3, .* a weight of shape \(8, 3\).*layer\.kernel\.assign"),
-        ("kernel", np.ones((8, 3)), FixedError, r"^dense\.kernel was set to array.*layer\.kernel\.assign\(values\)"),
+        ("kernel", np.ones((8, 3)), FixedError, r"^dense\.kernel was set to an array.*layer\.kernel\.assign\(values\)"),
     ],
 )
 def test_what_is_assigned_to_an_attribute_is_looked_at_before_its_next_use(attribute, value, kind, said):
@@ -773,17 +773,23 @@ def test_a_layer_that_is_kept_where_no_layers_are_looked_for():
             return iter([self.inner])
 
     class Holds(layers.Layer):
-        def __init__(self, kind):
+        def __init__(self, kind, built=False):
             super().__init__()
-            self.block = Block(layers.Dense(3)) if kind is Block else kind([layers.Dense(3)])
+            dense = layers.Dense(3)
+            if built:
+                dense.build((None, 8))
+            self.block = Block(dense) if kind is Block else kind([dense])
 
         def call(self, x):
             for layer in self.block:
                 x = layer(x)
             return x
 
-    for kind in (set, frozenset, deque, Block):
-        said = rf"made at test_layer.py:\d+, stands in the {kind.__name__} holds\.block, where no layers are looked for"
-        with pytest.raises(StackError, match=rf"(?s)^dense, {said}.*lists, tuples\s+and dicts"):
-            lamina.Sequential([layers.Input((8,)), Holds(kind)])
+    for kind in (set, frozenset, deque):
+        for built in (False, True):
+            with pytest.raises(StackError, match=rf"^holds\.block is a {kind.__name__}, in which no"):
+                lamina.Sequential([layers.Input((8,)), Holds(kind, built)])
+    said = r"made at test_layer.py:\d+, stands in the Block holds\.block, where no layers are looked for"
+    with pytest.raises(StackError, match=rf"(?s)^dense, {said}.*lists, tuples\s+and dicts"):
+        lamina.Sequential([layers.Input((8,)), Holds(Block)])
     assert len(lamina.Sequential([layers.Input((8,)), Holds(list)]).weights) == 2

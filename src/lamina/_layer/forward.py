@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any, Self
 
@@ -311,11 +310,10 @@ def _build_alone(layer: Any, x: Any) -> None:
 
 
 def _hidden(layer: Any, copies: dict[int, tuple[Any, Any]]) -> str:
-    """Which attribute holds `layer` where no layers are looked for: in a set, a deque or an object of another kind."""
+    """Which attribute holds `layer` where no layers are looked for: in an object of another kind."""
     for holder in (module for module, _ in copies.values() if isinstance(module, Module)):
         for attribute, value in vars(holder).items():
-            inside = value if isinstance(value, (Set, deque)) else getattr(value, "__dict__", {}).values()
-            if any(item is layer for item in inside):
+            if any(item is layer for item in getattr(value, "__dict__", {}).values()):
                 return f"stands in the {type(value).__name__} {holder.name}.{attribute}, where no layers are looked for"
     return ""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
@@ -13,7 +14,7 @@ from lamina._base.settings import Configured, State, setting
 from lamina._base.spelling import free_name
 from lamina._base.tree import leaves, tree_map
 from lamina._base.weight import Weight
-from lamina.errors import FixedError
+from lamina.errors import FixedError, StackError
 
 
 @dataclass(eq=False, repr=False)
@@ -133,6 +134,12 @@ def require_settings(layer: Any) -> None:
                 raise FixedError(
                     f"{each.name}.{name} was set to {here[name]!r}; only {kind}(...) knows what a name stands for.\n"
                     f"Make a new layer, {kind}(..., {name}={here[name]!r}), or assign the object itself."
+                )
+        for name, value in here.items():
+            if isinstance(value, (Set, deque)) and any(isinstance(item, Module) for item in value):
+                raise StackError(
+                    f"{each.name}.{name} is a {type(value).__name__}, in which no layers are looked for: their weights "
+                    f"would not be trained.\nKeep them in a list: self.{name} = [...]."
                 )
         attributes = {id(value) for _, value in held(each)}
         for weight in each._lamina.weights:
