@@ -238,6 +238,14 @@ def test_no_line_breaks_within_a_number(open_terminal, clock, columns, logs, lin
     assert terminal.lines == lines.splitlines()
 
 
+def test_a_terminal_that_says_it_has_no_columns_gets_whole_lines(open_terminal, clock, monkeypatch):
+    terminal = open_terminal()
+    monkeypatch.setenv("COLUMNS", "0")
+    with Progress(steps=4) as shown:
+        run(shown, clock, epochs=1)
+    assert terminal.text == "4/4 - 1s - 200ms/step - accuracy: 0.5000 - loss: 0.1250 - val_loss: 0.2500\r\n"
+
+
 def test_the_bar_grows_and_tells_the_time_left(open_terminal, clock):
     terminal = open_terminal()
     with Progress(steps=400) as shown:

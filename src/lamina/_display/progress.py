@@ -250,7 +250,7 @@ class NotebookOutput:
 def _is_interactive(console: Console) -> bool:
     """Not by rich's word alone, which FORCE_COLOR turns into yes for a log file."""
     terminal = console.is_terminal and not console.is_dumb_terminal
-    return console.is_jupyter or (terminal and _is_terminal(sys.stdout))
+    return console.is_jupyter or (terminal and _is_terminal(sys.stdout) and console.width > 0)
 
 
 def _is_terminal(stream: Any) -> bool:
