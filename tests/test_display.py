@@ -349,6 +349,32 @@ def test_a_run_within_a_run_takes_the_place_of_its_bar(open_terminal, clock):
     ]
 
 
+def test_threads_may_train_side_by_side(open_terminal):
+    terminal, before = open_terminal(), sys.stdout
+    failures = []
+
+    def train(steps):
+        try:
+            with Progress(epochs=2, steps=steps) as shown:
+                for _ in range(2):
+                    shown.begin()
+                    for step in range(steps):
+                        shown._drawn = 0.0
+                        shown.update(step + 1, {"loss": 0.5})
+                    shown.end({"loss": 0.25})
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=train, args=(steps,)) for steps in (41, 42, 43)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == [] and sys.stdout is before
+    said = "\n".join(terminal.lines)
+    assert all(f"Epoch {epoch}/2 - {steps}/{steps} - " in said for epoch in (1, 2) for steps in (41, 42, 43))
+
+
 def test_the_bar_says_how_far_the_validation_is(open_terminal, clock):
     terminal = open_terminal()
     with Progress(epochs=2, steps=4) as shown:

@@ -6,6 +6,7 @@ import sys
 import textwrap
 import time
 from importlib import import_module
+from threading import RLock
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -191,30 +192,34 @@ class TerminalLine:
     """The last line of a terminal. What is printed meanwhile goes above it; a run within the run takes its place."""
 
     shown: ClassVar[TerminalLine | None] = None
+    lock: ClassVar[RLock] = RLock()  # several threads may train side by side
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.live: Live | None = None
 
     def show(self, bar: Text) -> None:
-        if self.live is None:
-            if TerminalLine.shown is not None:
-                TerminalLine.shown.close(erase=True)
-            # No refresh thread, which would take time from training; and errors sent to a file stay there.
-            self.live = Live(console=self.console, auto_refresh=False, redirect_stderr=_is_terminal(sys.stderr))
-            self.live.start()
-            TerminalLine.shown = self
-        self.live.update(bar, refresh=True)
+        with self.lock:
+            if self.live is None:
+                if TerminalLine.shown is not None:
+                    TerminalLine.shown.close(erase=True)
+                # No refresh thread, which would take time from training; and errors sent to a file stay there.
+                self.live = Live(console=self.console, auto_refresh=False, redirect_stderr=_is_terminal(sys.stderr))
+                self.live.start()
+                TerminalLine.shown = self
+            self.live.update(bar, refresh=True)
 
     def finish(self, line: str) -> None:
-        self.close(erase=True)
-        print(line, flush=True)
+        with self.lock:
+            self.close(erase=True)
+            print(line, flush=True)
 
     def close(self, erase: bool = False) -> None:
-        if self.live is not None:
-            self.live.transient = erase
-            self.live.stop()
-            self.live = TerminalLine.shown = None
+        with self.lock:
+            if self.live is not None:
+                self.live.transient = erase
+                self.live.stop()
+                self.live = TerminalLine.shown = None
 
 
 class NotebookOutput:
