@@ -1325,9 +1325,9 @@ def test_an_import_starts_no_thread_touches_no_file_and_leaves_jax_alone(keras, 
     text = """
     import threading
     import lamina
-from lamina._training import programs
     from jax._src.xla_bridge import backends_are_initialized
     lamina.Sequential([lamina.layers.Dense(3)])
+    lamina.optimizers.Adam(0.1), lamina.losses.MeanSquaredError()
     print(threading.active_count(), backends_are_initialized())
     """
     assert run_file(tmp_path, text, LAMINA_CACHE=str(tmp_path / "cache")) == "1 False\n"
@@ -1385,11 +1385,18 @@ def test_a_fork_of_a_process_that_has_used_jax_says_so_in_every_verb(keras, tmp_
 
     print([refused(verb) for verb in verbs])
     print(refused(lambda: (model.get_weights(), keras.utils.pad_sequences([[1]]), os._exit(5))))
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        print(pool.map(keras.Sequential.count_params, [model]))
+        try:
+            pool.map(model.predict, [X])
+        except keras.errors.ProcessError as error:
+            print(error)
     model.fit(X, Y, verbose=0)
     """
-    refusals, rest = run_file(tmp_path, text, options=()).splitlines()
+    refusals, rest, weights, *error = run_file(tmp_path, text, options=()).splitlines()
     assert refusals == str([7] * 22)
-    assert rest == "5"
+    assert (rest, weights) == ("5", "[5]")
+    assert "which was forked from one where JAX had run already" in error[0]
 
 
 USE = """

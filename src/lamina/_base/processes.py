@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import jax
+from jax._src import array as jax_array
 from jax._src.xla_bridge import backends_are_initialized
 
 from lamina.errors import ProcessError
@@ -22,7 +24,7 @@ class DeviceOfParent:
             raise AttributeError(name)
         raise ProcessError(
             "JAX cannot run in this process, which was forked from one where JAX had run already: start the processes "
-            "before any model, optimizer or metric is made, or with multiprocessing.get_context('spawn')."
+            "before any model or metric is made, or with multiprocessing.get_context('spawn')."
         )
 
 
@@ -40,6 +42,15 @@ def _in_child() -> None:
     if _jax["ran"]:
         _jax["refused"] = True
         jax.config.update("jax_default_device", DeviceOfParent())
+        # A pool waits without end for a worker that cannot read its task, so a model is read here, though not used.
+        jax_array._reconstruct_array = _as_numpy
+
+
+def _as_numpy(make: Callable[..., Any], arguments: Any, state: Any, _: Any) -> Any:
+    """An array of JAX from a pickle, as one of NumPy."""
+    array = make(*arguments)
+    array.__setstate__(state)
+    return array
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork

@@ -28,6 +28,10 @@ class Entries(CacheInterface):
 
     def __init__(self, folder: Path) -> None:
         self._path, self.writes, self.fails = folder, False, False
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:  # `put` says it; XLA must not try to keep its own files for a GPU there
+            jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
 
     def get(self, key: str) -> bytes | None:
         """The program of that key; None where there is none."""
@@ -44,7 +48,6 @@ class Entries(CacheInterface):
             return
         part = self._path / f"{uuid.uuid4().hex}-part"
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
             try:
                 part.write_bytes(value + _checksum(value))
                 part.replace(self._file(key))

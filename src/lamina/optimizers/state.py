@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lamina._base import settings
 from lamina._base.arguments import Config, Function
@@ -65,7 +66,8 @@ def _takes_step(function: Callable[..., Any]) -> bool:
 class OptimizerState(settings.State):
     """What an optimizer knows while it is used: the arrays of the latest pass, and what gives the learning rate."""
 
-    arrays: State = field(default_factory=lambda: {"iteration": jnp.zeros((), jnp.int32)})
+    arrays: State = field(default_factory=lambda: {"iteration": np.zeros((), np.int32)})
+    """Those of NumPy are from before the first pass: an optimizer can be made without JAX being started."""
     schedule: Function | None = None
     """The function of the step that gives the learning rate, if it is not a number."""
     source: Function | None = None
@@ -100,7 +102,8 @@ class OptimizerState(settings.State):
             self.schedule, self.source = (value, None) if _takes_step(value) else (None, value)
             self.arrays.pop("learning_rate", None)
         else:
-            self.arrays["learning_rate"] = jnp.array(value, wide())
+            library: Any = jnp if "slots" in self.arrays else np
+            self.arrays["learning_rate"] = library.array(value, wide())
 
     def compiled_in(self) -> list[tuple[str, Any]]:
         return [("schedule", self.schedule), ("excluded", self.excluded), ("excluding", self.excluding)]
@@ -129,7 +132,8 @@ class StateWeight(Weight):
 
     @property
     def array(self) -> Any:
-        return functools.reduce(operator.getitem, self.keys, self.optimizer._lamina.arrays)
+        found = functools.reduce(operator.getitem, self.keys, self.optimizer._lamina.arrays)
+        return jnp.asarray(found) if isinstance(found, np.ndarray) else found
 
     @array.setter
     def array(self, array: Any) -> None:
