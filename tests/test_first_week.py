@@ -839,6 +839,10 @@ def test_gray_images_need_no_channels_axis_and_a_column_may_have_one_too_many(ke
     with says(keras, "a last axis of 1 is added"):
         images.fit(np.ones((4, 8, 8)), np.zeros(4), verbose=0)
     assert images.predict(np.ones((4, 8, 8)), verbose=0).shape == (4, 3)
+    pooled = keras.Sequential([layers.Input((8, 8, 1)), layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()])
+    with says(keras, "a last axis of 1 is added"):
+        pooled.predict(np.ones((4, 8, 8)), verbose=0)
+    assert pooled.predict(np.ones((4, 9, 9)), verbose=0).shape == (4, 2)  # it was said before
     table = keras.Sequential([layers.Input((4,)), layers.Dense(2)])
     with says(keras, "a last axis of 1 is dropped"):
         assert table.predict(np.ones((3, 4, 1)), verbose=0).shape == (3, 2)

@@ -212,7 +212,7 @@ def output_for(stack: Stack, shape: Shape) -> Any:
     with suppress(TypeError, ValueError):
         if not stack._lamina_on_host and (done or not more):
             output = output_shape(stack, (wanted[0], *shape[1:]))
-            if done:
+            if done and all(len(known) + 1 == len(wanted) for known in stack._lamina.outputs):  # once for a model
                 warn(f"{told}: a last axis of 1 is {done}.")
             return output
     raise ShapeError(f"{told}. Change the Input (or input_shape) of the model, or the columns of the data.")
