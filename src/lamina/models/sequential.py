@@ -129,7 +129,8 @@ class Sequential(Stack):
         """Train for `epochs` passes over the data, and return the `History`.
 
         Args:
-            x: arrays, lists or a frame with one row a sample, or a stream of batches (a generator, a DataLoader).
+            x: arrays, lists or a frame with one row a sample, or a stream of batches (a generator, a DataLoader). Of an
+                array in a file, `numpy.load("x.npy", mmap_mode="r")`, the rows are read as they are needed.
             y: the targets, one row a sample; a stream has them in its batches.
             batch_size: rows a step; 32 unless told.
             epochs: the number of the last epoch, counted from 1.
@@ -190,11 +191,11 @@ class Sequential(Stack):
         self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:  # fmt: skip
-        """The output for every row, as a NumPy array, or a tuple of them where the top layer returns several.
+        """The output for every row, as a NumPy array of your own, or a tuple where the top layer returns several.
 
         Args:
             x: arrays, lists or a frame with one row a sample, or a stream of batches.
-            batch_size: rows at a time; as many as make a million numbers unless told.
+            batch_size: rows at a time; unless told so many that what the layers hand on stays in the cache.
             verbose: 0 silent, 1 a bar, 2 one line; "auto" is 1 on a terminal and in a notebook, else 2.
             steps: end after so many batches.
             callbacks: a `Callback`, or a list of them.
