@@ -241,7 +241,8 @@ def test_trainable_takes_effect_at_the_next_fit_without_compile():
     assert not same(before[0], frozen.get_weights())
     model.trainable = False
     kept = model.get_weights()
-    model.fit(X, Y, verbose=0)
+    with pytest.warns(lamina.errors.LaminaWarning, match="no weight of 'sequential' is trainable"):
+        model.fit(X, Y, verbose=0)
     assert same(kept, model.get_weights())
 
 
