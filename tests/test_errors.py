@@ -314,6 +314,8 @@ COMPILING = rows(
     ("m.compile('adam', 'mse', ['mae'])", "ArgumentError", "expected a number", r"metrics=\['mae'\]"),
     ("m.compile('adam', 'mse', 'accuracy')", "ArgumentError", "metrics='accuracy'"),
     ("m.compile('mse', 'adam')", "ArgumentError", r"'mse' is a loss.*compile\('adam', 'mse'\)"),
+    ("m.compile('adam', 'huber_loss')", "UnknownNameError", r"Did you mean 'huber'\? Keras has it; Lamina does not"),
+    ("m.compile('adam', 'mse', metrics=['mae', None])", "ArgumentError", "metrics holds None"),
     ("m.compile('adam', 'mse', lr=0.1)", "CallError TypeError", r"compile has no argument 'lr'.*learning_rate=\.\.\."),
     ("m.compile('adam', 'mse', metrics={'a': 'mae', 'b': 'mse'})", "ArgumentError", r"metrics=\['mae', 'mse'\]"),
     ("m.compile('adam', lambda y: y)", "ArgumentError", r"function of \(y_true, y_pred\), and <lambda> takes other"),
@@ -348,6 +350,11 @@ FITTING = rows(
     ("m.predict(X, T)", "ArgumentError", r"batch_size=an array of shape \(64, 3\): expected a whole number"),
     ("m.fit('data.csv', T)", "DataError", r"x is the text 'data.csv'.*pandas.read_csv\('data.csv'\)"),
     ("m.fit(X, T, sample_weight=2.0)", "DataError", r"numpy\.full\(len\(x\), 2\.0\)"),
+    (
+        "m.fit(X, T, callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch: 1)])",
+        "ArgumentError",
+        r"LambdaCallback\.on_epoch_end does not take .* Write lambda epoch, logs: \.\.\.",
+    ),
     ("m.fit(X, T, callbacks={'a': 1})", "ArgumentError", "got a dict. Write a list"),
     (
         "class C(keras.callbacks.Callback):\n  def on_epoch_end(self): pass\nm.fit(X, T, callbacks=[C()])",

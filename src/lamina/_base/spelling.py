@@ -60,7 +60,8 @@ def did_you_mean(name: str, names: Iterable[str], missing: Collection[str] = ())
     """
     names = list(names)
     # "zeros" for "zeroes", "Zeros" for "Zeroes"
-    alike, absent = ([each for each in of if each.islower() == name.islower()] for of in (names, missing))
+    forms = [to_snake_case(each) for each in missing] if name.islower() else missing
+    alike, absent = ([each for each in of if each.islower() == name.islower()] for of in (names, forms))
     plural = [each for each in names if each in (f"{name}s", f"{name}es")]  # `keras.layer`, where there is `Layer` too
     same = plural or [each for each in names if each.lower() == name.lower()]
     listed = f"There are: {', '.join(sorted(alike or names))}." if 0 < len(alike or names) <= 40 else ""

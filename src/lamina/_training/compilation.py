@@ -37,7 +37,8 @@ class Compiled(ByName):
         self.measures = _listed(measures, "metrics")
         self.weighted_measures = _listed(weighted_measures, "weighted_metrics")
         for name in (*self.measures, *self.weighted_measures):
-            metrics.get(name, loss=self.loss)
+            if metrics.get(name, loss=self.loss) is None:
+                raise ArgumentError("metrics holds None: expected names, Metric objects or functions.")
         checked("compile", "jit_compile", one_of("auto", True, False, None), jit_compile)
         self.eager = checked("compile", "run_eagerly", flag, run_eagerly) or jit_compile is False
         self.steps_per_execution = positive(steps_per_execution)

@@ -209,9 +209,10 @@ def _require_arguments(callback: Any, hook: str) -> None:
     try:
         inspect.signature(getattr(callback, hook)).bind(*told[1:])
     except TypeError:
+        own = hook in vars(callback)  # a function, not a method
+        written = f"lambda {', '.join(told[1:])}: ..." if own else f"def {hook}({', '.join(told)})"
         raise ArgumentError(
-            f"{type(callback).__name__}.{hook} does not take what it is called with. "
-            f"Write def {hook}({', '.join(told)})."
+            f"{type(callback).__name__}.{hook} does not take what it is called with. Write {written}."
         ) from None
     except ValueError:  # a function in C, which does not tell
         return
