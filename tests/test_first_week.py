@@ -1453,6 +1453,25 @@ def test_a_folder_that_cannot_be_written_is_one_line(keras, tmp_path):
 
 
 @ours
+def test_a_folder_that_was_set_through_jax_stays_and_a_user_without_a_home_has_none(keras, tmp_path):
+    text = """
+    import pathlib
+    import jax
+    {0}
+    import lamina
+    {1}
+    lamina.layers.Dense(3).build((None, 2))
+    print(jax.config.jax_compilation_cache_dir)
+    """
+    set_by_user = f"jax.config.update('jax_compilation_cache_dir', {str(tmp_path / 'own')!r})"
+    for lines in ((set_by_user, ""), ("", set_by_user)):
+        said = run_file(tmp_path, text.format(*lines), LAMINA_CACHE=str(tmp_path / "ours"))
+        assert said == f"{tmp_path / 'own'}\n" and not (tmp_path / "ours").exists()
+    homeless = "def no_home(): raise RuntimeError\n    pathlib.Path.home = no_home"
+    assert run_file(tmp_path, text.format(homeless, ""), LAMINA_CACHE="", XDG_CACHE_HOME="") == "None\n"
+
+
+@ours
 def test_threads_and_processes_that_write_at_once_leave_whole_programs(keras, tmp_path):
     text = """
     import pathlib, sys, threading
