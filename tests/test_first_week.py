@@ -900,6 +900,22 @@ def test_a_stack_takes_the_sizes_that_each_of_its_layers_takes(keras):
             model.predict(x, verbose=0)
 
 
+@ours  # in Keras it needs TensorFlow
+def test_words_in_a_stack_may_be_more_than_at_first(keras):
+    layers, words = keras.layers, np.array([["a", "b", "a", "b"]] * 3)
+    model = keras.Sequential([layers.StringLookup(vocabulary=["a", "b"]), layers.Embedding(4, 2), layers.LSTM(3)])
+    model.compile("sgd", "mse")
+    model.fit(words, np.ones((3, 3)), verbose=0)
+    longer = np.concatenate([words, words], 1)
+    model.fit(longer, np.ones((3, 3)), validation_data=(words, np.ones((3, 3))), verbose=0)
+    assert model.predict(longer, verbose=0).shape == model(longer).shape == (3, 3)
+    flat = keras.Sequential([*model.layers[:2], layers.Flatten(), layers.Dense(1)])
+    flat.predict(words, verbose=0)
+    for wrong in (longer, words[0], words[None]):
+        with pytest.raises(keras.errors.ShapeError, match=r"takes \(None, 4\)"):
+            flat.predict(wrong, verbose=0)
+
+
 @ours
 def test_targets_are_compared_with_the_output_for_the_data_and_not_for_the_input(keras):
     steps = keras.Sequential([keras.layers.Input((10, 3)), keras.layers.LSTM(4, return_sequences=True)])

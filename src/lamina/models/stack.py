@@ -102,9 +102,11 @@ class Stack(LayerChain):
             build_for(self, (None, *x.shape[1:]))
         assert self._lamina.entry is not None
         wanted = self._lamina.entry.batch_shape
-        if not _fits(_bare(x.shape), _bare(wanted)):
+        x = _of_rank(x, wanted)
+        sequences = x.ndim == len(wanted) > 1 and wanted[-1] != 1  # of any length that the layers take
+        if not sequences and not _fits(x.shape, wanted):
             raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {x.shape}.")
-        return super()._lamina_host(_of_rank(x, wanted))
+        return super()._lamina_host(x)
 
     def _lamina_is_sample(self, shape: Shape) -> bool:
         entry = self._lamina.entry
@@ -198,7 +200,7 @@ def output_for(stack: Stack, shape: Shape) -> Any:
     A last axis of 1 may be missing or too many. Other sizes are the layers' own matter, as in Keras: a convolution
     takes images of any height and width, a recurrent layer sequences of any length.
     """
-    wanted = stack._lamina.entry.batch_shape
+    wanted = stack._lamina_body_shape if stack._lamina_on_host else stack._lamina.entry.batch_shape
     told, more = f"{stack.name!r} takes {wanted}, the data has the shape {shape}", len(shape) - len(wanted)
     done = "added" if more == -1 and wanted[-1] == 1 else "dropped" if more == 1 and shape[-1] == 1 else ""
     if more == -1 and (not done or (shape[1:] and shape[-1] == 1 and wanted[-2] != 1)):
@@ -210,7 +212,7 @@ def output_for(stack: Stack, shape: Shape) -> Any:
     if len(shape) > 1 and wanted[1:] == shape[:0:-1]:
         raise ShapeError(f"{told}. The axes stand the other way round: transpose the data.")
     with suppress(TypeError, ValueError):
-        if not stack._lamina_on_host and (done or not more):
+        if done or not more:
             output = output_shape(stack, (wanted[0], *shape[1:]))
             if done and all(len(known) + 1 == len(wanted) for known in stack._lamina.outputs):  # once for a model
                 warn(f"{told}: a last axis of 1 is {done}.")
