@@ -90,12 +90,14 @@ class Outputs:
         self.whole: list[HostArray] = []
         self.pieces: list[Any] = []
 
-    def add(self, y: Any) -> Any:
-        """The output of a piece as it is kept."""
+    def add(self, y: Any, rows: int) -> Any:
+        """The output of a piece of so many rows, as it is kept."""
+        parts = list(map(np.asarray, y if isinstance(y, tuple) else (y,)))
+        if any(part.shape[:1] != (rows,) for part in parts):  # a layer of the user's own made more or fewer of them
+            self.rows = None
         if self.rows is None:
             self.pieces.append(own(y))
             return self.pieces[-1]
-        parts = list(map(np.asarray, y if isinstance(y, tuple) else (y,)))
         self.whole = self.whole or [np.empty((self.rows, *part.shape[1:]), part.dtype) for part in parts]
         start, self.filled = self.filled, self.filled + len(parts[0])
         for array, part in zip(self.whole, parts, strict=True):
@@ -202,7 +204,7 @@ def _batch_by_batch(model: Model, data: Any, plan: RunPlan, size: int | None = N
         callbacks.on_predict_begin()
         for step, batch in enumerate(batches):
             callbacks.on_predict_batch_begin(step)
-            kept = outputs.add(predictor_for(model)(batch, size))
+            kept = outputs.add(predictor_for(model)(batch, size), len(batch))
             callbacks.on_predict_batch_end(step, {"outputs": kept})
         callbacks.on_predict_end()
     return outputs.result()
