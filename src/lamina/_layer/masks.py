@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from typing import Any
 
@@ -26,4 +27,5 @@ def with_mask(x: Any, mask: Any) -> None:
     array = next(iter(jax.tree.leaves(x)), None)
     if array is not None and mask is not None:
         place = id(array)
-        _masks[place] = weakref.ref(array, lambda _: _masks.pop(place, None)), mask
+        forget = functools.partial(_masks.pop, place)  # bound now: at the end of the process the name is gone
+        _masks[place] = weakref.ref(array, lambda _: forget(None)), mask
