@@ -304,6 +304,29 @@ def test_metric_objects_hold_what_was_measured(keras):
     assert float(accuracy.result()) == 0 and float(model.metrics[0].result()) == 0
 
 
+@both
+def test_a_metric_that_measures_two_things_logs_both(keras):
+    class Errors(keras.metrics.Metric):
+        def __init__(self, name="errors", **kwargs):
+            super().__init__(name=name, **kwargs)
+            self.largest = self.add_variable((), "zeros", name="largest")
+            self.total = self.add_variable((), "zeros", name="total")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            error = jnp.abs(y_true - y_pred)
+            self.largest.assign(jnp.maximum(self.largest.value, jnp.max(error)))
+            self.total.assign(self.total.value + jnp.sum(error))
+
+        def result(self):
+            return {"largest": jnp.asarray(self.largest.value), "total": jnp.asarray(self.total.value)}
+
+    model = dense(keras, metrics=[Errors()])
+    logs = model.evaluate(X, Y, verbose=0, return_dict=True)
+    error = np.abs(Y - model.predict(X, verbose=0))
+    np.testing.assert_allclose([logs["largest"], logs["total"]], [error.max(), error.sum()], rtol=1e-5)
+    assert {"largest", "total"} <= model.fit(X, Y, verbose=0).history.keys()
+
+
 # Steps of the user's own: train_step, test_step, predict_step, compute_loss, compute_metrics.
 
 

@@ -122,7 +122,7 @@ class ProgramSpec:
         results = {
             metric.name: metric.stateless_result(state) for (metric, _), state in zip(self.metrics, others, strict=True)
         }
-        return {"loss": total / jnp.maximum(count, 1), **results}
+        return own_steps.logged({"loss": total / jnp.maximum(count, 1), **results})
 
 
 def _mask(batch: Data, y_pred: Array) -> Any:
