@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ def check(model: Model, table: Table, data: DataRequest) -> None:
         _finite(seen)
     indices.within_tables(model, seen.x)
     compiled = compiled_of(model)
-    with restored_on_error(model):  # data that is refused must not settle the shapes
+    with nullcontext() if model.built else restored_on_error(model):  # refused data must not settle the shapes
         output = output_of(model, (None, *table.x.shape[1:]))
         if isinstance(output, list):
             top = model._lamina_chain[-1]
