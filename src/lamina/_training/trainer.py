@@ -50,11 +50,11 @@ class Trainer:
         self.paths = {name: path for path, name in self.names.items()}
         self.others = set(self.optimizer._lamina.paths) - self.paths.keys()
         """The weights that the optimizer knows from when they were trained; their moments wait."""
-        if own_steps.is_own(model, "train"):
-            self.names, self.paths, self.others = {}, {}, set()  # the user's step reads them as they are
         self.metrics = self.spec.measures
         self.measured = [metric.variables for metric in self.metrics]
         self.own = own_steps.is_own(model, "train")
+        if self.own:
+            self.names, self.paths, self.others = {}, {}, set()  # the user's step reads them as they are
         self.optimizers = own_steps.optimizers_of(model) if self.own else [self.optimizer]
         self.starts: Sums = jax.device_get([metric.stateless_reset_state() for metric in self.metrics])
         """The metrics before the first batch, as NumPy arrays, which no program overwrites."""
@@ -134,7 +134,9 @@ class Trainer:
 
     def prepare(self, feed: Feed, validation: Feed | None) -> None:
         """Compile in the background what is needed later: the short last batch, and the validation."""
-        for chunk in feed.examples()[1:] if not self.own else ():  # the user's code runs in this thread alone
+        if self.model._lamina_own_steps:  # they run on the user's own objects, so in this thread alone
+            return
+        for chunk in feed.examples()[1:]:
             self._train_program(self.open(self.starts), chunk, ahead=True)
         for chunk in validation.examples() if validation else ():
             self._test_program(self.starts, chunk, ahead=True)
