@@ -8,7 +8,7 @@ import pytest
 import lamina
 from lamina import layers
 from lamina._kernels.bits import bernoulli, fold, random_bits
-from lamina._layer.forward import seed_of
+from lamina._layer.forward import Pass, seed_of
 from lamina.random import key_of
 
 N = 1 << 16
@@ -84,11 +84,8 @@ def test_noise_shape_draws_once_for_an_axis():
 
 def forward(model, step):
     """The dropped positions in one training pass at `step`, as the compiled program computes them."""
-    from lamina._training.steps import ProgramSpec
-
-    spec = ProgramSpec(model)
-    key = fold(key_of(seed_of(model)), step)
-    return np.asarray(spec.forward({}, {}, jnp.ones((4, 1000)), training=True, key=key)[0]) == 0
+    with Pass({}, training=True, key=fold(key_of(seed_of(model)), step)) as now:
+        return np.asarray(now.copy_of(model)(jnp.ones((4, 1000)))) == 0
 
 
 def test_masks_differ_between_layers_and_steps_and_repeat_for_a_seed():
