@@ -158,8 +158,8 @@ def _unless_bad(loss: Array, before: TrainState, after: TrainState) -> TrainStat
 def train(spec: ProgramSpec, size: int) -> Steps:
     """The program that trains on `count` batches of `size` rows.
 
-    (state, data, order, start, count) -> (state, logs); `order` is (rows,) int32, and the batches are
-    `order[start : start + size]`, and so on.
+    (state[:3], state[3:], data, order, start, count) -> (state, logs); the first argument is overwritten. `order` is
+    (rows,) int32, and the batches are `order[start : start + size]`, and so on.
     """
 
     own = own_steps.is_own(spec.model, "train")
@@ -187,7 +187,11 @@ def train(spec: ProgramSpec, size: int) -> Steps:
         after = TrainState(params, state, [optimizer], metrics, now.key, now.step + jnp.int32(1), now.bad, now.goes_on)
         return _unless_bad(loss, now, after), {}
 
-    def run(now: TrainState, data: Data, order: Array, start: Array, count: Array) -> tuple[TrainState, Arrays]:
+    def run(
+        held: tuple[Any, ...], others: tuple[Any, ...], data: Data, order: Array, start: Array, count: Array
+    ) -> tuple[TrainState, Arrays]:
+        now = TrainState(*held, *others)
+
         def batch(done: Array) -> Data:
             rows = lax.dynamic_slice_in_dim(order, start + done * jnp.int32(size), size)
             return {name: a.at[rows].get(mode="promise_in_bounds") for name, a in data.items()}

@@ -29,7 +29,7 @@ from lamina.random import key_of
 
 Sums = list[list[Array]]
 
-GOOD = np.int32(-1)
+GOOD = -1
 """The value of `TrainState.bad` while the loss is finite."""
 BACKUP_BYTES = 2**26
 """The most memory that the copy of an epoch's start may take."""
@@ -56,9 +56,11 @@ class Trainer:
         if self.own:
             self.names, self.paths, self.others = {}, {}, set()  # the user's step reads them as they are
         self.optimizers = own_steps.optimizers_of(model) if self.own else [self.optimizer]
-        self.starts: Sums = jax.device_get([metric.stateless_reset_state() for metric in self.metrics])
-        """The metrics before the first batch, as NumPy arrays, which no program overwrites."""
-        self.key = jax.device_get(key_of(seed_of(model)))
+        self.starts: Sums = [metric.stateless_reset_state() for metric in self.metrics]
+        """The metrics before the first batch."""
+        self.key = key_of(seed_of(model))
+        self.step: tuple[int, Any] = (-1, None)
+        """How many steps the model had been trained when its arrays were handed back, also as it is on the device."""
         self.warned = False
         self.ready: dict[Any, Future[programs.Program]] = {}
         self.non_finite = NonFinite()
@@ -75,9 +77,11 @@ class Trainer:
         for optimizer in self.optimizers:
             take_back(optimizer)
         moments = [renamed(optimizer._lamina_arrays, self.paths, self.others) for optimizer in self.optimizers]
-        sums = sums or [[_own(weight) for weight in weights] for weights in self.measured]
-        step, goes_on = np.int32(self.model._lamina.steps_trained), np.bool_(self.non_finite.does == "warn")
-        return TrainState(params, state, moments, sums, self.key, step, GOOD, goes_on)
+        sums = sums or [[weight.array for weight in weights] for weights in self.measured]
+        trained = self.model._lamina.steps_trained
+        step = self.step[1] if self.step[0] == trained else on_device(trained)
+        goes_on = on_device(self.non_finite.does == "warn", "bool")
+        return TrainState(params, state, moments, sums, self.key, step, on_device(GOOD), goes_on)
 
     def backup(self, state: TrainState) -> TrainState | None:
         """A copy of a state, for a loss that is not finite; None where it is so large that it could fill the memory."""
@@ -94,7 +98,8 @@ class Trainer:
             moments = renamed(arrays, self.names)
             optimizer._lamina_arrays = merged(optimizer._lamina_arrays, moments) if self.others else moments
         self.keep(state.metrics)
-        self.model._lamina.steps_trained = int(np.asarray(state.step))
+        self.step = int(np.asarray(state.step)), state.step
+        self.model._lamina.steps_trained = self.step[0]
 
     def keep(self, sums: Sums) -> None:
         """Let the metrics hold what was measured."""
@@ -118,9 +123,10 @@ class Trainer:
             state = self.open(state.metrics)
         program = self._train_program(state, chunk).result()
         before = int(np.asarray(state.step))
-        state, logs = program(state, chunk.data, chunk.order, chunk.start, chunk.steps)
+        start, count = on_device(int(chunk.start)), on_device(int(chunk.steps))
+        state, logs = program(state[:3], state[3:], chunk.data, chunk.order, start, count)
         bad = int(np.asarray(state.bad))
-        return state._replace(bad=GOOD), self._named(logs), bad - before if bad >= 0 else None
+        return state._replace(bad=on_device(GOOD)), self._named(logs), bad - before if bad >= 0 else None
 
     def _abstract_step(self, state: TrainState, chunk: Chunk) -> None:
         batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
@@ -155,7 +161,7 @@ class Trainer:
         )
 
     def _train_program(self, state: TrainState, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
-        return self._program("train", train.train, chunk, (state, chunk.data, chunk.order), (0,), ahead)
+        return self._program("train", train.train, chunk, (state[:3], state[3:], chunk.data, chunk.order), (0,), ahead)
 
     def _test_program(self, sums: Sums, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
         return self._program("test", train.evaluate, chunk, (*self._arrays(), sums, chunk.data), (), ahead)
@@ -172,6 +178,12 @@ class Trainer:
                 key, make(self.spec, chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager
             )
         return self.ready[place]
+
+
+@functools.lru_cache(1024)
+def on_device(value: int, dtype: str = "int32") -> Array:
+    """A number as an array of no axes. Made once, since handing over one of NumPy's takes a tenth of a small step."""
+    return jnp.asarray(value, dtype)
 
 
 def _claim(optimizer: Any, model: Model) -> None:
