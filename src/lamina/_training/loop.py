@@ -30,6 +30,7 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     history = state.history = callbacks.history
     state.stop_training = False
     trainer.non_finite = NonFinite(handles_nan(callbacks))
+    trainer.undo(fits=True)
     assert history is not None
     logs: Logs = {}
     require_known(callbacks, model, validates=validation is not None)
@@ -137,6 +138,7 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)
     non_finite = trainer.non_finite = NonFinite()
+    trainer.undo(fits=False)
     with interruptible() as interrupted:
         interrupted.has_weights = True
         state, logs, bad_step = trainer.train(trainer.open(trainer.starts), chunk)

@@ -144,18 +144,21 @@ def counted(weight: Any, mask: Any) -> Any:
 Steps = Callable[..., Any]
 
 
-def _unless_bad(loss: Array, before: TrainState, after: TrainState) -> TrainState:
-    """The state after a step, but the weights from before it where the loss was not finite and that ends the call."""
+def _unless_bad(loss: Array, before: TrainState, after: TrainState, undoes: bool) -> TrainState:
+    """The state after a step; where the loss was not finite it says so, and if it `undoes` that, the weights stay."""
     finite = jnp.isfinite(loss)
-    good = finite | before.goes_on
-    kept = {
-        name: jax.tree.map(lambda old, new: jnp.where(good, new, old), getattr(before, name), getattr(after, name))
-        for name in ("params", "state", "optimizers")
-    }
-    return after._replace(**kept, bad=jnp.where(finite | (before.bad >= 0), before.bad, before.step))
+    if undoes:
+        good = finite | before.goes_on
+        after = after._replace(
+            **{
+                name: jax.tree.map(lambda a, b: jnp.where(good, b, a), getattr(before, name), getattr(after, name))
+                for name in ("params", "state", "optimizers")
+            }
+        )
+    return after._replace(bad=jnp.where(finite | (before.bad >= 0), before.bad, before.step))
 
 
-def train(spec: ProgramSpec, size: int) -> Steps:
+def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
     """The program that trains on `count` batches of `size` rows.
 
     (state[:3], state[3:], data, order, start, count) -> (state, logs); the first argument is overwritten. `order` is
@@ -168,7 +171,7 @@ def train(spec: ProgramSpec, size: int) -> Steps:
         if own:
             after, logs = own_steps.train(spec, now, batch)
             after = after._replace(step=now.step + jnp.int32(1))
-            return _unless_bad(logs.get("loss", jnp.float32(0)), now, after), logs
+            return _unless_bad(logs.get("loss", jnp.float32(0)), now, after, undoes), logs
 
         def objective(params: Arrays) -> tuple[Array, Any]:
             key = fold(now.key, now.step)
@@ -185,7 +188,7 @@ def train(spec: ProgramSpec, size: int) -> Steps:
         with Pass(spec.values(params, state)):
             metrics = spec.measured(now.metrics, loss, batch, y_pred)
         after = TrainState(params, state, [optimizer], metrics, now.key, now.step + jnp.int32(1), now.bad, now.goes_on)
-        return _unless_bad(loss, now, after), {}
+        return _unless_bad(loss, now, after, undoes), {}
 
     def run(
         held: tuple[Any, ...], others: tuple[Any, ...], data: Data, order: Array, start: Array, count: Array

@@ -61,7 +61,7 @@ class Trainer:
         self.key = key_of(seed_of(model))
         self.step: tuple[int, Any] = (-1, None)
         """How many steps the model had been trained when its arrays were handed back, also as it is on the device."""
-        self.warned = False
+        self.warned, self.undoes = False, True
         self.ready: dict[Any, Future[programs.Program]] = {}
         self.non_finite = NonFinite()
 
@@ -83,9 +83,20 @@ class Trainer:
         goes_on = on_device(self.non_finite.does == "warn", "bool")
         return TrainState(params, state, moments, sums, self.key, step, on_device(GOOD), goes_on)
 
+    def undo(self, fits: bool) -> None:
+        """Say whether a step with a loss that is not finite is undone: not where `fit` has a copy of the epoch's start.
+
+        To undo it takes a twelfth of a small step.
+        """
+        small = fits and self.backup_fits(self.open(self.starts))
+        self.undoes = self.non_finite.does == "stop" or (self.non_finite.does == "raise" and not small)
+
+    def backup_fits(self, state: TrainState) -> bool:
+        return bool(sum(array.nbytes for array in jax.tree.leaves(state)) <= BACKUP_BYTES)
+
     def backup(self, state: TrainState) -> TrainState | None:
         """A copy of a state, for a loss that is not finite; None where it is so large that it could fill the memory."""
-        if sum(array.nbytes for array in jax.tree.leaves(state)) > BACKUP_BYTES:
+        if not self.backup_fits(state):
             return None
         copied: TrainState = programs.compiled("copy", _copies, (state,)).result()(state)
         return copied
@@ -161,7 +172,8 @@ class Trainer:
         )
 
     def _train_program(self, state: TrainState, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
-        return self._program("train", train.train, chunk, (state[:3], state[3:], chunk.data, chunk.order), (0,), ahead)
+        make = functools.partial(train.train, undoes=self.undoes)
+        return self._program("train", make, chunk, (state[:3], state[3:], chunk.data, chunk.order), (0,), ahead)
 
     def _test_program(self, sums: Sums, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
         return self._program("test", train.evaluate, chunk, (*self._arrays(), sums, chunk.data), (), ahead)
@@ -170,9 +182,10 @@ class Trainer:
         self, kind: str, make: Any, chunk: Chunk, arrays: Any, donate: tuple[int, ...], ahead: bool
     ) -> Future[programs.Program]:
         shapes = [(name, array.shape, array.dtype) for name, array in chunk.data.items()]
-        place = (kind, chunk.size, *shapes)
+        size = chunk.size, kind == "train" and self.undoes
+        place = (kind, *size, *shapes)
         if place not in self.ready:
-            key = self.spec.key and (kind, self.spec.key, chunk.size)
+            key = self.spec.key and (kind, self.spec.key, *size)
             arguments = (*arrays, chunk.start, chunk.steps)
             self.ready[place] = programs.compiled(
                 key, make(self.spec, chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager
