@@ -299,9 +299,11 @@ def _build_alone(layer: Any, x: Any) -> None:
     with jax.ensure_compile_time_eval():
         layer._lamina_build(shape_of(x))
     around = under_way.get()
+    if not fresh or around is None or not layer._lamina.weights:
+        return
     where = _hidden(layer, around.copies if isinstance(around, Pass) else {})
-    where = where or "is held by no layer" * layer._lamina.made_in_pass
-    if fresh and layer._lamina.weights and around is not None and where:
+    if where or layer._lamina.made_in_pass:
+        where = where or "is held by no layer"
         raise StackError(
             f"{layer.name}, made at {layer._lamina.added_at}, {where}: its weights would be lost after "
             "each call.\nMake layers in the __init__ or build of the layer that uses them, and keep them in its "

@@ -79,9 +79,9 @@ class Trainer:
         moments = [renamed(optimizer._lamina_arrays, self.paths, self.others) for optimizer in self.optimizers]
         sums = sums or [[weight.array for weight in weights] for weights in self.measured]
         trained = self.model._lamina.steps_trained
-        step = self.step[1] if self.step[0] == trained else on_device(trained)
-        goes_on = on_device(self.non_finite.does == "warn", "bool")
-        return TrainState(params, state, moments, sums, self.key, step, on_device(GOOD), goes_on)
+        step = self.step[1] if self.step[0] == trained else _scalar(trained)
+        goes_on = _scalar(self.non_finite.does == "warn", "bool")
+        return TrainState(params, state, moments, sums, self.key, step, _scalar(GOOD), goes_on)
 
     def undo(self, fits: bool) -> None:
         """Say whether a step with a loss that is not finite is undone: not where `fit` has a copy of the epoch's start.
@@ -134,10 +134,10 @@ class Trainer:
             state = self.open(state.metrics)
         program = self._train_program(state, chunk).result()
         before = int(np.asarray(state.step))
-        start, count = on_device(int(chunk.start)), on_device(int(chunk.steps))
+        start, count = _scalar(int(chunk.start)), _scalar(int(chunk.steps))
         state, logs = program(state[:3], state[3:], chunk.data, chunk.order, start, count)
         bad = int(np.asarray(state.bad))
-        return state._replace(bad=on_device(GOOD)), self._named(logs), bad - before if bad >= 0 else None
+        return state._replace(bad=_scalar(GOOD)), self._named(logs), bad - before if bad >= 0 else None
 
     def _abstract_step(self, state: TrainState, chunk: Chunk) -> None:
         batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
@@ -194,7 +194,7 @@ class Trainer:
 
 
 @functools.lru_cache(1024)
-def on_device(value: int, dtype: str = "int32") -> Array:
+def _scalar(value: int, dtype: str = "int32") -> Array:
     """A number as an array of no axes. Made once, since handing over one of NumPy's takes a tenth of a small step."""
     return jnp.asarray(value, dtype)
 
