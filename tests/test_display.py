@@ -26,11 +26,14 @@ from lamina.callbacks import History, ProgbarLogger
 from lamina.errors import ArgumentError, MissingPackageError
 from lamina.utils import learning_curve
 
+END = b"\0"
+
 
 class Terminal:
     """A terminal as standard output; `text` is all that it was sent, and `lines` what is seen of it in the end."""
 
     def __init__(self, monkeypatch, columns=120):
+        assert progress.TerminalLine.shown is None, "an earlier test left its bar on another terminal"
         ours, theirs = pty.openpty()
         self.ours, self.file, self.sent = ours, os.fdopen(theirs, "w", encoding="utf-8"), b""
         self.screen = pyte.HistoryScreen(columns, 24, history=1000)
@@ -44,23 +47,23 @@ class Terminal:
             monkeypatch.delenv(name, raising=False)
 
     def read(self):
-        while True:
-            try:
-                piece = os.read(self.ours, 4096)
-            except OSError:  # the other end is closed
-                os.close(self.ours)
-                return
+        """All until END: what a terminal holds may be lost when its other end is closed."""
+        while not self.sent.endswith(END):
+            piece = os.read(self.ours, 4096)
             self.sent += piece
             self.stream.feed(piece)
+        os.close(self.ours)
 
     def close(self):
-        self.file.close()
-        self.thread.join()
+        if not self.file.closed:
+            print(END.decode(), end="", file=self.file, flush=True)
+            self.thread.join()
+            self.file.close()
 
     @property
     def text(self):
         self.close()
-        return self.sent.decode()
+        return self.sent.removesuffix(END).decode()
 
     @property
     def lines(self):
