@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 __all__ = [
-    "ArgumentError", "CallError", "DataError", "FixedError", "LabelError", "LaminaError", "LaminaWarning",
+    "ArgumentError", "CallError", "DataError", "FileError", "FixedError", "LabelError", "LaminaError", "LaminaWarning",
     "MissingPackageError", "NonFiniteError", "NotAdaptedError", "NotBuiltError", "NotCompiledError", "PicklingError",
     "ProcessError", "ShapeError", "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError",
     "UnknownNameError",
@@ -84,6 +84,10 @@ class ShapeError(LaminaError, ValueError):
 
 class DataError(LaminaError, ValueError):
     """Data that the model cannot be fed with."""
+
+
+class FileError(LaminaError, ValueError, OSError):
+    """A file that cannot be read or written, or that is refused because of what it holds."""
 
 
 class LabelError(DataError):

@@ -1,0 +1,1 @@
+"""Files: models, weights, checkpoints. No file can run code."""
