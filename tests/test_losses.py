@@ -1,6 +1,7 @@
 """Every loss against real Keras: values and gradients, over settings, shapes, sample weights, masks and reductions."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+import lamina
 from lamina import losses
 from lamina._base.absent import OF_KERAS
 from lamina._base.spelling import to_snake_case
@@ -48,6 +50,10 @@ def one_hot(*shape):
     return np.eye(shape[-1], dtype=np.float32)[classes(*shape[:-1], of=shape[-1])]
 
 
+def unit(*shape):
+    return numbers(*shape) / np.linalg.norm(numbers(*shape), axis=-1, keepdims=True)
+
+
 NUMBERS = [
     (numbers(N, 3), numbers(N, 3, seed=9)),
     (numbers(N), numbers(N, 1, seed=9)),
@@ -69,6 +75,8 @@ CLASSES = [
     (classes(N) - 1, probabilities(N, 3)),  # class -1 has no output, and no loss
 ]
 CLASSES_LOGITS = [(y, 9 * numbers(*p.shape)) for y, p in CLASSES]
+AREAS = (yes_no(N, 5, 3), shares(N, 5, 3))
+LABELS = np.array([[1, 2, 0], [3, 3, 1], [1, 0, 0], [0, 0, 0], [2, 2, 2], [1, 3, 2]])  # filled up with 0
 
 TABLE = [
     ("MeanSquaredError", {}, NUMBERS),
@@ -88,7 +96,37 @@ TABLE = [
     ("SparseCategoricalCrossentropy", {"from_logits": True}, CLASSES_LOGITS),
     ("SparseCategoricalCrossentropy", {"ignore_class": 1}, CLASSES),
     ("SparseCategoricalCrossentropy", {"ignore_class": -1, "from_logits": True}, CLASSES_LOGITS),
+    ("MeanAbsolutePercentageError", {}, NUMBERS[:6]),
+    ("MeanSquaredLogarithmicError", {}, NUMBERS),
+    ("LogCosh", {}, NUMBERS),
+    ("Huber", {}, NUMBERS),
+    ("Huber", {"delta": 0.3}, NUMBERS[:3]),
+    ("CosineSimilarity", {}, NUMBERS[:3]),
+    ("CosineSimilarity", {"axis": 1}, NUMBERS[2:3]),
+    ("Hinge", {}, [(yes_no(N, 3), numbers(N, 3)), (2 * yes_no(N) - 1, numbers(N, 1)), NUMBERS[2]]),
+    ("SquaredHinge", {}, [(yes_no(N, 3), numbers(N, 3)), (2 * yes_no(N) - 1, numbers(N, 1)), NUMBERS[2]]),
+    ("CategoricalHinge", {}, ONE_HOT_LOGITS),
+    ("KLDivergence", {}, [*ONE_HOT, (probabilities(N, 3), shares(N, 3))]),
+    ("Poisson", {}, [(classes(N, 3), shares(N, 3)), (classes(N), shares(N, 1)), (classes(N, 5, 3), shares(N, 5, 3))]),
+    ("BinaryFocalCrossentropy", {}, YES_NO),
+    ("BinaryFocalCrossentropy", {"from_logits": True}, YES_NO_LOGITS),
+    ("BinaryFocalCrossentropy", {"apply_class_balancing": True, "alpha": 0.4, "gamma": 1.5}, YES_NO[1:]),
+    ("BinaryFocalCrossentropy", {"label_smoothing": 0.2, "axis": 1}, YES_NO[1:]),
+    ("CategoricalFocalCrossentropy", {}, ONE_HOT),
+    ("CategoricalFocalCrossentropy", {"from_logits": True}, ONE_HOT_LOGITS),
+    ("CategoricalFocalCrossentropy", {"label_smoothing": 0.1, "alpha": 0.4, "gamma": 1.5, "axis": 1}, ONE_HOT),
+    ("CategoricalGeneralizedCrossEntropy", {}, [CLASSES[0], CLASSES[2]]),
+    ("CategoricalGeneralizedCrossEntropy", {"q": 0.9}, CLASSES[:1]),
+    ("Dice", {}, [AREAS]),
+    ("Dice", {"axis": [1, 2]}, [AREAS]),
+    ("Dice", {"axis": -1}, [AREAS]),
+    ("Tversky", {}, [AREAS]),
+    ("Tversky", {"alpha": 0.2, "beta": 0.7, "axis": [1, 2]}, [AREAS]),
+    ("Circle", {}, [(classes(N), unit(N, 3)), (np.zeros(N, int), unit(N, 3))]),
+    ("Circle", {"gamma": 8.0, "margin": 0.2, "remove_diagonal": False}, [(classes(N), unit(N, 3))]),
+    ("CTC", {}, [(LABELS, numbers(N, 9, 4)), (LABELS.astype(np.float32), 4 * numbers(N, 9, 4))]),
 ]
+OF_A_BATCH = ("Dice", "Tversky")  # one number, which no sample weight fits
 PLAIN = [row for row in TABLE if set(row[1]) <= {"from_logits"}]
 
 
@@ -206,14 +244,15 @@ def test_classes_on_another_axis():
 
 @pytest.mark.parametrize(("name", "row"), [(row[0], row) for row in TABLE if not row[1]], ids=lambda v: v[0])
 def test_functions_equal_keras(name, row):
-    snake = losses.get(name).name
+    snake = losses.get(name).name.removesuffix("_loss")
+    more = {"q": 0.5} if "generalized" in snake else {}
+    ours, theirs = (partial(getattr(module, snake), **more) for module in (losses, keras.losses))
     for y, p in row[2]:
         if y.ndim == p.ndim or name.startswith("Mean"):  # Keras's other functions reconcile no shapes
-            same(getattr(losses, snake)(y, p), getattr(keras.losses, snake)(y, p))
-    whole = getattr(losses, snake)(row[2][0][0], np.ones_like(row[2][0][1], dtype=np.int32))
-    assert whole.dtype == "float32"
-    half = getattr(losses, snake)(row[2][0][0], row[2][0][1].astype(np.float16))
-    assert half.dtype == "float16"
+            same(ours(y, p), theirs(y, p))
+    (y, p), *_ = row[2]
+    assert ours(y, np.ones_like(p, dtype=np.int32)).dtype == "float32"
+    assert ours(y, p.astype(np.float16)).dtype == ("float32" if name == "CTC" else "float16")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -243,8 +282,9 @@ def test_compiled_is_the_same_and_never_weakly_typed():
     for name, settings, examples in PLAIN:
         y, p = examples[0]
         loss = getattr(losses, name)(**settings)
-        compiled = jax.jit(loss)(y, p, shares(N))
-        same(compiled, loss(y, p, shares(N)))
+        weights = () if name in OF_A_BATCH else (shares(N),)
+        compiled = jax.jit(loss)(y, p, *weights)
+        same(compiled, loss(y, p, *weights))
         assert not compiled.weak_type
 
 
@@ -252,7 +292,8 @@ def test_takes_strict_dtype_promotion():
     with jax.numpy_dtype_promotion("strict"):
         for name, settings, examples in PLAIN:
             y, p = examples[0]
-            assert np.isfinite(getattr(losses, name)(**settings)(y, p.astype(np.float16), np.ones(N)))
+            weights = () if name in OF_A_BATCH else (np.ones(N),)
+            assert np.isfinite(getattr(losses, name)(**settings)(y, p.astype(np.float16), *weights))
 
 
 @pytest.mark.parametrize("kind", ["BinaryCrossentropy", "CategoricalCrossentropy", "SparseCategoricalCrossentropy"])
@@ -435,18 +476,33 @@ def test_what_keras_has_and_we_have_not_is_no_misspelling():
     theirs = {to_snake_case(name) for name in theirs if not name.startswith("_")}
     ours = {to_snake_case(name) for name in {*registry.named, *losses.__all__, *OF_KERAS["losses"].split()}}
     assert theirs - ours == set()
-    for name in ("hinge", "Hinge", "CategoricalHinge", "KLD"):
-        with pytest.raises(UnknownNameError) as error:
-            losses.get(name)
-        names = "bce, binary_crossentropy, cat" if name.islower() else "BCE, BinaryCrossentropy, Cat"
-        said = f"no loss is called {name!r}. Keras has it; Lamina does not have it yet.\nThere are: {names}"
-        assert str(error.value).startswith(said)
-    with pytest.raises(
-        UnknownAttributeError, match=r"'BinaryFocalCrossentropy'\. Keras has it; Lamina does not have it yet"
-    ):
-        losses.BinaryFocalCrossentropy  # noqa: B018
-    with pytest.raises(ImportError, match=r"'Huber' from 'lamina\.losses'\. Keras has it; Lamina does not have it yet"):
-        from lamina.losses import Huber  # noqa: F401
+
+
+def test_a_loss_of_the_whole_batch_sees_no_rows_that_fill_a_short_one_up():
+    y, p = yes_no(10, 3), shares(10, 3)
+    model = lamina.Sequential([lamina.layers.Input((3,)), lamina.layers.Dropout(0.0)])
+    model.compile("sgd", losses.Dice())
+    batches = [losses.Dice()(y[i : i + 4], p[i : i + 4]) * len(y[i : i + 4]) for i in (0, 4, 8)]
+    same(np.float32(model.evaluate(p, y, batch_size=4, verbose=0)), np.float32(sum(batches) / 10))
+
+
+def test_a_vector_of_zeros_has_no_direction_and_a_gradient():
+    loss, y = losses.CosineSimilarity(), numbers(N, 3)
+    value, slope = jax.value_and_grad(lambda p: loss(y, p))(jnp.zeros((N, 3)))
+    assert value == 0 and np.all(np.isfinite(slope))  # Keras gives NaN here
+
+
+def test_a_class_of_its_own_leaves_no_nan():
+    """In the circle loss a row without a like one has the loss 0."""
+    value, slope = jax.value_and_grad(lambda p: losses.Circle()(np.array([0, 1, 2, 0, 1, 0]), p))(unit(N, 3))
+    assert value > 0 and np.all(np.isfinite(slope))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctc_of_what_cannot_be_said_is_large_and_has_a_gradient(times):
+    """Two equal labels take three outputs."""
+    value, slope = jax.value_and_grad(lambda p: losses.CTC()([[1, 1]], p))(jnp.zeros((1, times, 3)))
+    assert value > 1e4 and np.all(np.isfinite(slope))
 
 
 def test_a_users_loss_may_use_any_name():

@@ -8,10 +8,10 @@ import numpy as np
 
 from lamina._base.frames import warn
 from lamina._base.shapes import Shape
-from lamina._checks.rules import REGRESSION, RULES, VALUES, Case
+from lamina._checks.rules import BINARY, REGRESSION, RULES, VALUES, Case
 from lamina._data.arrays import HostArray
 from lamina.errors import LabelError
-from lamina.losses import BinaryCrossentropy, Crossentropy, Loss
+from lamina.losses import Crossentropy, Loss
 from lamina.losses.crossentropies import fitting
 from lamina.losses.loss import reads_logits
 
@@ -57,7 +57,7 @@ def fit_loss(
             if kinds is REGRESSION:
                 _classes_in_regression(loss, y, metrics, class_weight)
                 _within_reach(y, last_activation)
-            else:
+            elif hasattr(loss, "from_logits"):
                 _classes_with_units(Case(loss, y, tuple(output_shape)), class_weight)
                 _probabilities(loss, last_activation)
 
@@ -104,7 +104,7 @@ def _classes_in_regression(loss: Loss, y: HostArray, metrics: Iterable[object], 
 
 def _classes_with_units(case: Case, class_weight: object) -> None:
     """Refuse weights of classes that the output has no unit for; y may lack a class."""
-    units = 2 if isinstance(case.loss, BinaryCrossentropy) and case.units == 1 else case.units
+    units = 2 if isinstance(case.loss, BINARY) and case.units == 1 else case.units
     if units is None or not isinstance(class_weight, Mapping):
         return
     if beyond := [key for key in class_weight if hasattr(key, "__index__") and key >= units]:
@@ -136,7 +136,7 @@ REACH = {
 def _probabilities(loss: Loss, last_activation: str | None) -> None:
     """Warn where the loss reads logits and the last layer gives probabilities, or the other way round."""
     name, logits = type(loss).__name__, reads_logits(loss)
-    fitting = "sigmoid" if isinstance(loss, BinaryCrossentropy) else "softmax"
+    fitting = "sigmoid" if isinstance(loss, BINARY) else "softmax"
     if logits and last_activation in ("sigmoid", "softmax"):
         warn(
             f"{name}(from_logits=True) applies {fitting} itself, but the last layer ends with {last_activation}.\n"

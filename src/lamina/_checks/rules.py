@@ -7,18 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lamina import losses
 from lamina._base.frames import warn
 from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
 from lamina.errors import LabelError
-from lamina.losses import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    Loss,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    SparseCategoricalCrossentropy,
-)
+from lamina.losses import Loss
 
 
 class Case(NamedTuple):
@@ -176,7 +170,7 @@ def _fits(y: tuple[int, ...], output: Shape) -> bool:
 
 def _one_hot_advice(case: Case) -> str | None:
     numbered = case.y.size == len(case.y) and case.y.dtype.kind in "iu" and case.y.max() + 1 == case.units
-    if not isinstance(case.loss, BinaryCrossentropy) or not (case.units == 1 or case.y.size == len(case.y)):
+    if not isinstance(case.loss, BINARY) or not (case.units == 1 or case.y.size == len(case.y)):
         return NUMBERED if numbered else None
     if case.units == 1:
         columns = case.y.shape[1]
@@ -198,13 +192,23 @@ def _first(y: HostArray, bad: HostArray) -> str:
 
 
 VALUES = (whole_numbers, labels_in_range, zero_to_one)
-REGRESSION = (MeanSquaredError, MeanAbsoluteError)
+BINARY = (losses.BinaryCrossentropy, losses.BinaryFocalCrossentropy)
+REGRESSION = (
+    losses.MeanSquaredError, losses.MeanAbsoluteError, losses.MeanAbsolutePercentageError,
+    losses.MeanSquaredLogarithmicError, losses.Huber, losses.LogCosh, losses.Poisson,
+)  # fmt: skip
 RULES: tuple[tuple[tuple[type[Loss], ...], tuple[Callable[[Case], None], ...]], ...] = (
     (
-        (SparseCategoricalCrossentropy,),
+        (losses.SparseCategoricalCrossentropy, losses.CategoricalGeneralizedCrossEntropy),
         (one_unit_per_class, not_one_hot, one_number_per_row, whole_numbers, labels_in_range),
     ),
-    ((CategoricalCrossentropy,), (one_unit_per_class, not_numbered, same_shape, shares_of_one)),
-    ((BinaryCrossentropy,), (same_shape, zero_to_one)),
+    (
+        (losses.CategoricalCrossentropy, losses.CategoricalFocalCrossentropy),
+        (one_unit_per_class, not_numbered, same_shape, shares_of_one),
+    ),
+    ((losses.CategoricalHinge,), (one_unit_per_class, not_numbered, same_shape)),
+    (BINARY, (same_shape, zero_to_one)),
     (REGRESSION, (same_shape,)),
+    ((losses.KLDivergence, losses.CosineSimilarity, losses.Hinge, losses.SquaredHinge), (same_shape,)),
+    ((losses.Dice, losses.Tversky), (same_shape, zero_to_one)),
 )

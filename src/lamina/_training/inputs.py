@@ -78,14 +78,22 @@ def fills(model: Model, training: bool) -> bool:
     compiled, layers = compiled_of(model), [part.layer for part in parts(model)]
     if fingerprint([model, compiled.loss, compiled.metrics]) is None:  # nobody can tell what the user's code does
         return False
-    if any(getattr(metric, "ignore_class", None) is not None for metric, _ in compiled.metrics or ()):
+    measures = [metric for metric, _ in compiled.metrics or ()]
+    if any(getattr(metric, "ignore_class", None) is not None for metric in measures):
         return False  # with weights, which leave the added rows out, it counts otherwise than without
+    if any(_looks_across_rows(getattr(each, "_fn", each)) for each in (compiled.loss, *measures)):
+        return False
     return not any(
         layer.activity_regularizer is not None
         or any(weight.carried for weight in layer._lamina.weights)
         or (training and getattr(layer, "_lamina_mixes_rows", False))
         for layer in layers
     )
+
+
+def _looks_across_rows(measure: Any) -> bool:
+    """Whether a loss or a metric has values that several rows make together."""
+    return getattr(measure, "_lamina_mixes_rows", False) or getattr(measure, "axis", -1) != -1
 
 
 def _look(model: Model, data: DataRequest) -> Callable[[HostArray, HostArray], None]:

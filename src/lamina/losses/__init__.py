@@ -13,6 +13,7 @@ from lamina._base.public import public
 from lamina._base.settings import Configured
 from lamina._base.shapes import Shape
 from lamina.errors import ArgumentError
+from lamina.losses.circle import Circle, circle
 from lamina.losses.crossentropies import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -23,14 +24,47 @@ from lamina.losses.crossentropies import (
     fitting,
     sparse_categorical_crossentropy,
 )
+from lamina.losses.ctc import CTC, ctc
+from lamina.losses.divergences import KLDivergence, Poisson, kl_divergence, poisson
+from lamina.losses.focal import (
+    BinaryFocalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    binary_focal_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+)
+from lamina.losses.hinges import CategoricalHinge, Hinge, SquaredHinge, categorical_hinge, hinge, squared_hinge
 from lamina.losses.loss import Loss, LossFunction, function, registry
-from lamina.losses.regression import MeanAbsoluteError, MeanSquaredError, mean_absolute_error, mean_squared_error
+from lamina.losses.overlaps import Dice, Tversky, dice, tversky
+from lamina.losses.regression import (
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    cosine_similarity,
+    huber,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+)
 
 __all__ = [
-    "BinaryCrossentropy", "CategoricalCrossentropy", "Crossentropy", "Loss", "LossFunction", "MeanAbsoluteError",
-    "MeanSquaredError", "SparseCategoricalCrossentropy", "binary_crossentropy", "categorical_crossentropy",
-    "deserialize", "get", "mean_absolute_error", "mean_squared_error", "serialize",
-    "sparse_categorical_crossentropy",
+    "CTC", "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy", "CategoricalHinge", "Circle", "CosineSimilarity", "Crossentropy", "Dice",
+    "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss", "LossFunction", "MeanAbsoluteError",
+    "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Poisson",
+    "SparseCategoricalCrossentropy", "SquaredHinge", "Tversky", "binary_crossentropy", "binary_focal_crossentropy",
+    "categorical_crossentropy", "categorical_focal_crossentropy", "categorical_generalized_cross_entropy",
+    "categorical_hinge", "circle", "cosine_similarity", "ctc", "deserialize", "dice", "get", "hinge", "huber",
+    "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
+    "mean_squared_logarithmic_error", "poisson", "serialize", "sparse_categorical_crossentropy", "squared_hinge",
+    "tversky",
 ]  # fmt: skip
 
 
@@ -39,7 +73,7 @@ def get(identifier: object, *, y_shape: Shape | None = None, output_shape: Shape
     """The loss for a name, a class, a config, a function or an object; None stays None.
 
     >>> get("mse")
-    MeanSquaredError(name='mean_squared_error')
+    MeanSquaredError()
 
     Args:
         y_shape, output_shape: with the batch axis; they decide which loss "crossentropy" is.

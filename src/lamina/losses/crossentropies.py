@@ -16,6 +16,7 @@ from lamina._base.shapes import Shape
 from lamina._base.weight import Array
 from lamina.losses.loss import (
     DType,
+    Formula,
     Loss,
     Reduction,
     floating,
@@ -27,7 +28,7 @@ from lamina.losses.loss import (
 )
 
 
-class Smoothed(Loss):
+class Smoothed(Formula):
     """A crossentropy whose labels can be smoothed.
 
     Args:
@@ -58,18 +59,17 @@ def binary_crossentropy(
 ) -> Array:
     """The values of `BinaryCrossentropy`: (batch, ..., n) -> (batch, ...)."""
     y, p = matched(*floats(y_true, y_pred))
-    if label_smoothing:
-        y = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
+    y = smoothed(y, label_smoothing, 2)
     if from_logits:
         values = -y * jax.nn.log_sigmoid(p) - (1.0 - y) * jax.nn.log_sigmoid(-p)
     else:
-        p = jnp.clip(p, dtypes.epsilon(), 1.0 - dtypes.epsilon())
+        p = clipped(p)
         values = -(y * jnp.log(p) + (1.0 - y) * jnp.log(1.0 - p))
     return jnp.mean(values, axis=axis)
 
 
 @registry.add("bce", "BCE")
-class BinaryCrossentropy(Smoothed, init=False):
+class BinaryCrossentropy(Smoothed, of=binary_crossentropy, init=False):
     """For yes-or-no labels, (batch, ..., n): `mean(-y log(p) - (1 - y) log(1 - p))` over `axis`.
 
     >>> BinaryCrossentropy()([[1.0], [0.0]], [[0.5], [0.5]])
@@ -81,28 +81,19 @@ class BinaryCrossentropy(Smoothed, init=False):
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / 2`.
     """
 
-    def call(self, y_true: Array, y_pred: Array) -> Array:
-        return binary_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
-
 
 @user_facing
 def categorical_crossentropy(
     y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Array:
     """The values of `CategoricalCrossentropy`: (batch, ..., classes) -> (batch, ...)."""
-    y, p = floats(y_true, y_pred)
-    _need_classes(y, p, axis)
-    if y.ndim < p.ndim or y.shape[axis] == 1:
-        numbers = "For class numbers take the loss 'sparse_categorical_crossentropy', or encode them with "
-        raise unfit(y, p, f"{numbers}keras.utils.to_categorical(y, {p.shape[axis]}).")
-    y, p = matched(y, p)
-    if label_smoothing:  # Keras counts the classes on the last axis, whatever `axis` is
-        y = y * (1.0 - label_smoothing) + label_smoothing / y.shape[-1]
+    y, p = one_hot(y_true, y_pred, axis)
+    y = smoothed(y, label_smoothing, y.shape[-1])  # Keras counts the classes on the last axis, whatever `axis` is
     return -jnp.sum(y * _log_probabilities(p, from_logits, axis), axis=axis)
 
 
 @registry.add()
-class CategoricalCrossentropy(Smoothed, init=False):
+class CategoricalCrossentropy(Smoothed, of=categorical_crossentropy, init=False):
     """For one-hot labels, (batch, ..., classes): `-sum(y log(p))` over `axis`.
 
     >>> CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])
@@ -114,36 +105,22 @@ class CategoricalCrossentropy(Smoothed, init=False):
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / classes`.
     """
 
-    def call(self, y_true: Array, y_pred: Array) -> Array:
-        return categorical_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
-
 
 @user_facing
 def sparse_categorical_crossentropy(
     y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Array:
     """The values of `SparseCategoricalCrossentropy`: (batch, ...) and (batch, ..., classes) -> (batch, ...)."""
-    y, p = jnp.asarray(y_true), floating(y_pred)
-    _need_classes(y, p, axis)
-    if y.shape == p.shape:
-        raise unfit(y, p, "With a column for each class, take the loss 'categorical_crossentropy', or y.argmax(-1).")
-    if y.ndim == p.ndim and y.shape[axis] == 1:
-        y = jnp.squeeze(y, axis)
-    axis = axis % p.ndim
-    wanted = p.shape[:axis] + p.shape[axis + 1 :]
-    if y.shape != wanted:
-        raise unfit(y, p, f"One class number for each was expected: {wanted}.")
-    y = y.astype("int32")
+    y, p = class_numbers(y_true, y_pred, axis)
     if ignore_class is not None:
         keep = y != ignore_class
         p = jnp.where(jnp.expand_dims(keep, axis), p, 1)  # so that an ignored prediction gives no NaN in the gradient
-    of_class = jax.lax.broadcasted_iota("int32", p.shape, axis) == jnp.expand_dims(y, axis)
-    values = -jnp.sum(jnp.where(of_class, _log_probabilities(p, from_logits, axis), 0), axis=axis)
+    values = -jnp.sum(jnp.where(of_class(y, p, axis), _log_probabilities(p, from_logits, axis), 0), axis=axis)
     return values if ignore_class is None else jnp.where(keep, values, 0)
 
 
 @registry.add()
-class SparseCategoricalCrossentropy(Loss):
+class SparseCategoricalCrossentropy(Formula, of=sparse_categorical_crossentropy):
     """For class numbers, (batch, ...), against (batch, ..., classes): `-log(p[y])`.
 
     >>> SparseCategoricalCrossentropy()([1, 0], [[0.5, 0.5], [0.5, 0.5]])
@@ -174,9 +151,6 @@ class SparseCategoricalCrossentropy(Loss):
             name: str | None = None,
             dtype: DType = None,
         ) -> None: ...
-
-    def call(self, y_true: Array, y_pred: Array) -> Array:
-        return sparse_categorical_crossentropy(y_true, y_pred, self.from_logits, self.ignore_class, self.axis)
 
     def _lamina_counted(self, y_true: Array, values: Array) -> Array | None:
         return None if self.ignore_class is None else y_true.reshape(values.shape) != self.ignore_class
@@ -228,12 +202,52 @@ def fitting(loss: Crossentropy, y_shape: Shape, output_shape: Shape) -> Loss:
     return kind(**loss.get_config())
 
 
+def one_hot(y_true: ArrayLike, y_pred: ArrayLike, axis: int) -> tuple[Array, Array]:
+    """One-hot targets and predictions as floats of one shape; class numbers are an error."""
+    y, p = floats(y_true, y_pred)
+    _need_classes(y, p, axis)
+    if y.ndim < p.ndim or y.shape[axis] == 1:
+        numbers = "For class numbers take the loss 'sparse_categorical_crossentropy', or encode them with "
+        raise unfit(y, p, f"{numbers}keras.utils.to_categorical(y, {p.shape[axis]}).")
+    return matched(y, p)
+
+
+def class_numbers(y_true: ArrayLike, y_pred: ArrayLike, axis: int) -> tuple[Array, Array]:
+    """Class numbers, int32, and predictions as floats, whose shape has the axis of the classes more."""
+    y, p = jnp.asarray(y_true), floating(y_pred)
+    _need_classes(y, p, axis)
+    if y.shape == p.shape:
+        raise unfit(y, p, "With a column for each class, take the loss 'categorical_crossentropy', or y.argmax(-1).")
+    if y.ndim == p.ndim and y.shape[axis] == 1:
+        y = jnp.squeeze(y, axis)
+    axis = axis % p.ndim
+    wanted = p.shape[:axis] + p.shape[axis + 1 :]
+    if y.shape != wanted:
+        raise unfit(y, p, f"One class number for each was expected: {wanted}.")
+    return y.astype("int32"), p
+
+
+def of_class(y: Array, p: Array, axis: int) -> Array:
+    """Booleans of the predictions' shape: True where the class is the one that the target names."""
+    return jax.lax.broadcasted_iota("int32", p.shape, axis % p.ndim) == jnp.expand_dims(y, axis)
+
+
+def smoothed(y: Array, label_smoothing: float, classes: int) -> Array:
+    return y * (1.0 - label_smoothing) + label_smoothing / classes if label_smoothing else y
+
+
 def _log_probabilities(y_pred: Array, from_logits: bool, axis: int) -> Array:
     """log(softmax), or the log of the predictions, divided by their sum and clipped."""
-    if from_logits:
-        return jax.nn.log_softmax(y_pred, axis)
-    share = y_pred / jnp.sum(y_pred, axis, keepdims=True)
-    return jnp.log(jnp.clip(share, dtypes.epsilon(), 1.0 - dtypes.epsilon()))
+    return jax.nn.log_softmax(y_pred, axis) if from_logits else jnp.log(shares(y_pred, axis))
+
+
+def shares(y_pred: Array, axis: int) -> Array:
+    """The predictions divided by their sum, and clipped to 1e-7 ... 1 - 1e-7."""
+    return clipped(y_pred / jnp.sum(y_pred, axis, keepdims=True))
+
+
+def clipped(p: Array) -> Array:
+    return jnp.clip(p, dtypes.epsilon(), 1.0 - dtypes.epsilon())
 
 
 def _need_classes(y_true: Array, y_pred: Array, axis: int) -> None:

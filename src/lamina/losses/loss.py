@@ -15,7 +15,7 @@ from lamina._base.arguments import Config, Function
 from lamina._base.converters import one_of
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
-from lamina._base.settings import Configured, Converted, State, setting
+from lamina._base.settings import Configured, Converted, Setting, State, setting
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError, LabelError
@@ -124,6 +124,31 @@ class Loss(Configured):
         return {
             n: v for n, v in config.items() if n not in self._lamina_implicit or v != self._lamina_fields[n].default
         }
+
+
+class Formula(Loss):
+    """A loss whose values are those of a function, which gets the loss's settings that it has arguments for."""
+
+    _lamina_function: ClassVar[Function]
+    _lamina_takes: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, of: Function | None = None, name: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if of is not None:
+            cls._lamina_function = staticmethod(of)
+            cls._lamina_takes = tuple(each for each in inspect.signature(of).parameters if each in cls._lamina_fields)
+            cls._lamina_fields = with_name(cls._lamina_fields, name or of.__name__)
+
+    def call(self, y_true: Array, y_pred: Array) -> Array:
+        values: Array = self._lamina_function(
+            y_true, y_pred, **{each: getattr(self, each) for each in self._lamina_takes}
+        )
+        return values
+
+
+def with_name(fields: dict[str, Setting], name: str) -> dict[str, Setting]:
+    """The fields of a class whose objects are called `name` unless told, which their signature shows."""
+    return fields | {"name": fields["name"]._replace(default=name)}
 
 
 def reads_logits(loss: object) -> bool:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
+from lamina import dtypes
+from lamina._base.converters import integer, number
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.weight import Array
-from lamina.losses.loss import DType, Loss, Reduction, floats, matched, reduction_word, registry
+from lamina.losses.loss import DType, Formula, Reduction, floats, matched, reduction_word, registry
 
 
-class Regression(Loss):
+class Regression(Formula):
     """A loss for numbers. It takes the arguments of every loss, but `reduction` is the first, as in Keras."""
 
     reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
@@ -33,15 +36,12 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add("mse", "MSE")
-class MeanSquaredError(Regression, init=False):
+class MeanSquaredError(Regression, of=mean_squared_error, init=False):
     """`mean((y_true - y_pred)**2)` over the last axis of (batch, ..., n).
 
     >>> MeanSquaredError()([[0.0, 1.0]], [[1.0, 3.0]])
     Array(2.5, dtype=float32)
     """
-
-    def call(self, y_true: Array, y_pred: Array) -> Array:
-        return mean_squared_error(y_true, y_pred)
 
 
 @user_facing
@@ -52,12 +52,135 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add("mae", "MAE")
-class MeanAbsoluteError(Regression, init=False):
+class MeanAbsoluteError(Regression, of=mean_absolute_error, init=False):
     """`mean(|y_true - y_pred|)` over the last axis of (batch, ..., n).
 
     >>> MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 3.0]])
     Array(1.5, dtype=float32)
     """
 
-    def call(self, y_true: Array, y_pred: Array) -> Array:
-        return mean_absolute_error(y_true, y_pred)
+
+@user_facing
+def mean_absolute_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """The values of `MeanAbsolutePercentageError`: (batch, ..., n) -> (batch, ...)."""
+    y, p = matched(*floats(y_true, y_pred))
+    return 100.0 * jnp.mean(jnp.abs((y - p) / jnp.maximum(jnp.abs(y), dtypes.epsilon())), axis=-1)
+
+
+@registry.add("mape", "MAPE")
+class MeanAbsolutePercentageError(Regression, of=mean_absolute_percentage_error, init=False):
+    """`100 * mean(|y_true - y_pred| / |y_true|)` over the last axis of (batch, ..., n).
+
+    >>> MeanAbsolutePercentageError()([[2.0, 4.0]], [[1.0, 5.0]])
+    Array(37.5, dtype=float32)
+
+    A target of 0 counts as 1e-7, so it makes the loss very large.
+    """
+
+
+@user_facing
+def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """The values of `MeanSquaredLogarithmicError`: (batch, ..., n) -> (batch, ...)."""
+    y, p = (jnp.log(jnp.maximum(each, dtypes.epsilon()) + 1.0) for each in matched(*floats(y_true, y_pred)))
+    return jnp.mean(jnp.square(p - y), axis=-1)
+
+
+@registry.add("msle", "MSLE")
+class MeanSquaredLogarithmicError(Regression, of=mean_squared_logarithmic_error, init=False):
+    """`mean((log(y_true + 1) - log(y_pred + 1))**2)` over the last axis of (batch, ..., n), for numbers above 0.
+
+    >>> MeanSquaredLogarithmicError()([[0.0, 1.0]], [[0.0, 0.0]]).round(4)
+    Array(0.2402, dtype=float32)
+
+    A number below 1e-7 counts as 1e-7.
+    """
+
+
+@user_facing
+def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    """The values of `LogCosh`: (batch, ..., n) -> (batch, ...)."""
+    y, p = matched(*floats(y_true, y_pred))
+    error = p - y
+    return jnp.mean(error + jax.nn.softplus(-2.0 * error) - jnp.log(jnp.asarray(2.0, p.dtype)), axis=-1)
+
+
+@registry.add("logcosh")
+class LogCosh(Regression, of=log_cosh, init=False):
+    """`mean(log(cosh(y_pred - y_true)))` over the last axis of (batch, ..., n): squares of small errors, large ones as
+    they are.
+
+    >>> round(float(LogCosh()([[0.0, 1.0]], [[1.0, 1.0]])), 4)
+    0.2169
+    """
+
+
+@user_facing
+def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> Array:
+    """The values of `Huber`: (batch, ..., n) -> (batch, ...)."""
+    y, p = matched(*floats(y_true, y_pred))
+    error = jnp.abs(p - y)
+    return jnp.mean(jnp.where(error <= delta, 0.5 * jnp.square(error), delta * error - 0.5 * delta**2), axis=-1)
+
+
+@registry.add()
+class Huber(Formula, of=huber, name="huber_loss", init=False):
+    """Half the square of an error up to `delta`, and a straight line beyond: the mean over the last axis.
+
+    >>> Huber()([[0.0, 0.0]], [[1.0, 3.0]])
+    Array(1.5, dtype=float32)
+
+    Source: Huber, Robust Estimation of a Location Parameter, 1964.
+
+    Args:
+        delta: the error at which the line begins: `delta * |error| - delta**2 / 2`.
+    """
+
+    delta: float = setting(number, default=1.0)
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            delta: float = 1.0,
+            reduction: Reduction = "sum_over_batch_size",
+            name: str | None = "huber_loss",
+            dtype: DType = None,
+        ) -> None: ...
+
+
+@user_facing
+def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> Array:
+    """The values of `CosineSimilarity`: (batch, ..., n) -> (batch, ...)."""
+    y, p = (_unit(each, axis) for each in matched(*floats(y_true, y_pred)))
+    return -jnp.sum(y * p, axis=axis)
+
+
+@registry.add()
+class CosineSimilarity(Formula, of=cosine_similarity, init=False):
+    """The cosine of the angle between target and prediction, times -1: -1 for one direction, 1 for opposite ones.
+
+    >>> CosineSimilarity()([[0.0, 1.0]], [[0.0, 5.0]])
+    Array(-1., dtype=float32)
+
+    Args:
+        axis: the axis along which the vectors lie. A vector of zeros has the cosine 0 with every other.
+    """
+
+    axis: int = setting(integer, default=-1)
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            axis: int = -1,
+            reduction: Reduction = "sum_over_batch_size",
+            name: str | None = "cosine_similarity",
+            dtype: DType = None,
+        ) -> None: ...
+
+
+def _unit(x: Array, axis: int) -> Array:
+    """Vectors along an axis, of length 1; shorter ones than 1e-7 are divided by 1e-7."""
+    return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(x), axis, keepdims=True), dtypes.epsilon() ** 2))

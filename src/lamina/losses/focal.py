@@ -1,0 +1,185 @@
+"""Crossentropies that count what is easy less, or labels that are wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from numpy.typing import ArrayLike
+
+from lamina._base.converters import flag, integer, number, rate
+from lamina._base.frames import user_facing
+from lamina._base.settings import setting
+from lamina._base.weight import Array
+from lamina.errors import ArgumentError
+from lamina.losses.crossentropies import (
+    Smoothed,
+    binary_crossentropy,
+    class_numbers,
+    of_class,
+    one_hot,
+    shares,
+    smoothed,
+)
+from lamina.losses.loss import DType, Formula, Reduction, floats, matched, reduction_word, registry
+
+
+@user_facing
+def binary_focal_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Array:
+    """The values of `BinaryFocalCrossentropy`: (batch, ..., n) -> (batch, ...)."""
+    y, p = matched(*floats(y_true, y_pred))
+    y, p = smoothed(y, label_smoothing, 2), jax.nn.sigmoid(p) if from_logits else p
+    values = binary_crossentropy(y[..., None], p[..., None])  # (batch, ..., n)
+    values *= (1.0 - (y * p + (1.0 - y) * (1.0 - p))) ** gamma
+    if apply_class_balancing:
+        values *= y * alpha + (1.0 - y) * (1.0 - alpha)
+    return jnp.mean(values, axis=axis)
+
+
+@registry.add()
+class BinaryFocalCrossentropy(Smoothed, of=binary_focal_crossentropy, init=False):
+    """For yes-or-no labels, (batch, ..., n): the crossentropy times `(1 - right)**gamma`, the mean over `axis`.
+
+    >>> BinaryFocalCrossentropy()([[1.0], [0.0]], [[0.5], [0.5]]).round(4)
+    Array(0.1733, dtype=float32)
+
+    `right` is the probability of the label that is true, so what is easy counts little. Source: Lin et al., Focal Loss
+    for Dense Object Detection, 2018.
+
+    Args:
+        apply_class_balancing: whether the label 1 counts `alpha`, and the label 0 counts `1 - alpha`.
+        alpha: how much the label 1 counts.
+        gamma: how much less what is easy counts; 0 is the plain crossentropy.
+        from_logits: the predictions go through a sigmoid here; else they are probabilities.
+        label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / 2`.
+    """
+
+    apply_class_balancing: bool = setting(flag, default=False)
+    alpha: float = setting(number, default=0.25)
+    gamma: float = setting(number, default=2.0)
+    from_logits: bool = setting(flag, default=False)
+    label_smoothing: float = setting(rate, default=0.0)
+    axis: int = setting(integer, default=-1)
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            apply_class_balancing: bool = False,
+            alpha: float = 0.25,
+            gamma: float = 2.0,
+            from_logits: bool = False,
+            label_smoothing: float = 0.0,
+            axis: int = -1,
+            reduction: Reduction = "sum_over_batch_size",
+            name: str | None = "binary_focal_crossentropy",
+            dtype: DType = None,
+        ) -> None: ...
+
+
+@user_facing
+def categorical_focal_crossentropy(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Array:
+    """The values of `CategoricalFocalCrossentropy`: (batch, ..., classes) -> (batch, ...)."""
+    y, p = one_hot(y_true, y_pred, axis)
+    p = shares(jax.nn.softmax(p, axis) if from_logits else p, axis)
+    y = smoothed(y, label_smoothing, y.shape[-1])
+    return jnp.sum(alpha * (1.0 - p) ** gamma * -y * jnp.log(p), axis=axis)
+
+
+@registry.add()
+class CategoricalFocalCrossentropy(Smoothed, of=categorical_focal_crossentropy, init=False):
+    """For one-hot labels, (batch, ..., classes): `-sum(alpha * (1 - p)**gamma * y * log(p))` over `axis`.
+
+    >>> CategoricalFocalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]]).round(4)
+    Array(0.0433, dtype=float32)
+
+    Source: Lin et al., Focal Loss for Dense Object Detection, 2018.
+
+    Args:
+        alpha: a factor for the whole loss.
+        gamma: how much less what is easy counts; 0 is the plain crossentropy, times `alpha`.
+        from_logits: the predictions go through a softmax here; else they are probabilities, and are divided by
+            their sum.
+        label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / classes`.
+    """
+
+    alpha: float = setting(number, default=0.25)
+    gamma: float = setting(number, default=2.0)
+    from_logits: bool = setting(flag, default=False)
+    label_smoothing: float = setting(rate, default=0.0)
+    axis: int = setting(integer, default=-1)
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            alpha: float = 0.25,
+            gamma: float = 2.0,
+            from_logits: bool = False,
+            label_smoothing: float = 0.0,
+            axis: int = -1,
+            reduction: Reduction = "sum_over_batch_size",
+            name: str | None = "categorical_focal_crossentropy",
+            dtype: DType = None,
+        ) -> None: ...
+
+
+def _between(value: object) -> float:
+    """A number between 0 and 1, neither of them."""
+    if not 0 < number(value) < 1:
+        raise ArgumentError(f"expected a number between 0 and 1, and neither of them, got {value}.")
+    return number(value)
+
+
+@user_facing
+def categorical_generalized_cross_entropy(y_true: ArrayLike, y_pred: ArrayLike, q: float) -> Array:
+    """The values of `CategoricalGeneralizedCrossEntropy`: (batch, ...) and (batch, ..., classes) -> (batch, ...)."""
+    y, p = class_numbers(y_true, y_pred, -1)
+    return (1.0 - jnp.sum(jnp.where(of_class(y, p, -1), p, 0), axis=-1) ** q) / q
+
+
+@registry.add()
+class CategoricalGeneralizedCrossEntropy(Formula, of=categorical_generalized_cross_entropy, init=False):
+    """For class numbers, (batch, ...), some of which may be wrong: `(1 - p[y]**q) / q`.
+
+    >>> CategoricalGeneralizedCrossEntropy()([1, 0], [[0.75, 0.25], [1.0, 0.0]])
+    Array(0.5, dtype=float32)
+
+    Source: Zhang and Sabuncu, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels, 2018.
+
+    Args:
+        q: between 0, the crossentropy, and 1, the mean absolute error, which wrong labels move less.
+    """
+
+    q: float = setting(_between, default=0.5)
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            q: float = 0.5,
+            reduction: Reduction = "sum_over_batch_size",
+            name: str | None = "categorical_generalized_cross_entropy",
+            dtype: DType = None,
+        ) -> None: ...

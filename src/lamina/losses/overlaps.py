@@ -1,0 +1,113 @@
+"""Losses for areas, as in the segmentation of images: how much of two areas lies in only one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+from numpy.typing import ArrayLike
+
+from lamina import dtypes
+from lamina._base.converters import integer, number
+from lamina._base.frames import user_facing
+from lamina._base.settings import setting
+from lamina._base.weight import Array
+from lamina.losses.loss import DType, Formula, Name, Reduction, floats, matched, precision, reduction_word, registry
+
+Axis = int | Sequence[int] | None
+
+
+def _axes(value: object) -> Axis:
+    """One axis, several, or None for all."""
+    if value is None:
+        return None
+    return [integer(each) for each in value] if isinstance(value, (list, tuple)) else integer(value)
+
+
+def _areas(y_true: ArrayLike, y_pred: ArrayLike, axis: Axis) -> tuple[Array, Array, Array]:
+    """What lies in both areas, what only in the target's and what only in the prediction's, added up over `axis`."""
+    y, p = matched(*floats(y_true, y_pred))
+    axes = tuple(axis) if isinstance(axis, Sequence) else axis
+    both, missed, added = (jnp.sum(each, axis=axes) for each in (y * p, y * (1.0 - p), (1.0 - y) * p))
+    return both, missed, added
+
+
+@user_facing
+def dice(y_true: ArrayLike, y_pred: ArrayLike, axis: Axis = None) -> Array:
+    """The values of `Dice`: one number, or one for each place of the axes that are not in `axis`."""
+    both, missed, added = _areas(y_true, y_pred, axis)
+    return 1.0 - 2.0 * both / (2.0 * both + missed + added + dtypes.epsilon())
+
+
+@registry.add()
+class Dice(Formula, of=dice, init=False):
+    """`1 - 2 * sum(y_true * y_pred) / (sum(y_true) + sum(y_pred))`: 0 where the areas are one, 1 where they are apart.
+
+    >>> Dice()([[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]]).round(4)
+    Array(0.3333, dtype=float32)
+
+    Source: Milletari et al., V-Net, 2016.
+
+    Args:
+        axis: the axes of an area. None takes the whole batch as one area, so sample weights cannot tell its rows
+            apart: for one value per sample of (batch, rows, columns, channels) take `axis=(1, 2, 3)`.
+    """
+
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+    name: Name = setting(default=None)
+    axis: Axis = setting(_axes, default=None)
+    _lamina_dtype: DType = setting(precision, default=None, alias="dtype")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            reduction: Reduction = "sum_over_batch_size",
+            name: str | None = "dice",
+            axis: Axis = None,
+            dtype: DType = None,
+        ) -> None: ...
+
+
+@user_facing
+def tversky(y_true: ArrayLike, y_pred: ArrayLike, alpha: float = 0.5, beta: float = 0.5, axis: Axis = None) -> Array:
+    """The values of `Tversky`: one number, or one for each place of the axes that are not in `axis`."""
+    both, missed, added = _areas(y_true, y_pred, axis)
+    return 1.0 - both / (both + alpha * missed + beta * added + dtypes.epsilon())
+
+
+@registry.add()
+class Tversky(Formula, of=tversky, init=False):
+    """`1 - both / (both + alpha * missed + beta * added)`, where what is missed and what is added may cost differently.
+
+    >>> Tversky(alpha=1.0, beta=0.0)([[1.0, 1.0, 0.0]], [[1.0, 0.0, 1.0]])
+    Array(0.5, dtype=float32)
+
+    `both` is `sum(y_true * y_pred)`, `missed` is `sum(y_true * (1 - y_pred))` and `added` is
+    `sum((1 - y_true) * y_pred)`. Source: Salehi et al., Tversky loss function for image segmentation, 2017.
+
+    Args:
+        alpha: the cost of what is missed.
+        beta: the cost of what is added.
+        axis: the axes of an area. None takes the whole batch as one area.
+    """
+
+    alpha: float = setting(number, default=0.5)
+    beta: float = setting(number, default=0.5)
+    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+    name: Name = setting(default=None)
+    axis: Axis = setting(_axes, default=None)
+    _lamina_dtype: DType = setting(precision, default=None, alias="dtype")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            alpha: float = 0.5,
+            beta: float = 0.5,
+            reduction: Reduction = "sum_over_batch_size",
+            name: str | None = "tversky",
+            axis: Axis = None,
+            dtype: DType = None,
+        ) -> None: ...
