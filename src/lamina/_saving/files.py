@@ -53,30 +53,86 @@ def replacing(path: str | os.PathLike[str], size: int | None = None) -> Iterator
     Raises:
         FileError: the file cannot be written. After this or any other error the old file is as it was.
     """
-    given = _given(path)
-    place = os.path.realpath(given)
-    part, wanted = _part(place), size or 0
-    try:
+    with beside(path, size) as (place, part), contextlib.ExitStack() as held:
         old = _replaceable(place)
-        sweep(os.path.dirname(place))
-        with contextlib.ExitStack() as held:
-            descriptor = held.enter_context(_held(lambda: _made(part, old), part))
-            with open(descriptor, "w+b", closefd=False) as file:
-                try:
-                    yield file
-                finally:
-                    wanted = size or file.tell()
-            _sync(descriptor)
-            if WINDOWS:
-                held.close()
-            os.replace(part, place)
-        sync_folder(os.path.dirname(place))
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        mode = 0o666 if old is None else stat.S_IMODE(old.st_mode)
+        descriptor = held.enter_context(locked(lambda: os.open(part, flags, mode), part))
+        keep_permissions(part, old)
+        with open(descriptor, "w+b", closefd=False) as file:
+            yield file
+        sync(descriptor)
+        if WINDOWS:
+            held.close()
+        os.replace(part, place)
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Make a folder, and those above it, if they are not there, so that they are there after a power cut too."""
+    given = name_of(path)
+    place = above = os.path.abspath(given)
+    missing = []
+    while not os.path.isdir(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    try:
+        os.makedirs(place, exist_ok=True)
+        for each in missing:
+            sync_folder(os.path.dirname(each))
+    except OSError as error:
+        raise _told(error, given, place, "") from error
+
+
+@contextlib.contextmanager
+def beside(path: str | os.PathLike[str], size: int | None = None) -> Iterator[tuple[str, str]]:
+    """Where a file stands, without links, and another name in the same folder. The block renames the one to the other.
+
+    An error in the block leaves nothing of the other name.
+    """
+    given = name_of(path)
+    place = os.path.realpath(given)
+    folder, name = os.path.split(place)
+    part = os.path.join(folder, f".{name[:50]}.{secrets.token_hex(8)}.lamina-part")
+    try:
+        sweep(folder)
+        yield place, part
     except BaseException as error:
+        reached = 0
         with contextlib.suppress(OSError):
-            os.unlink(part)
-        if isinstance(error, OSError) and error.filename in (None, part, place, os.path.dirname(place)):
-            raise _told(error, given, place, wanted) from error
+            reached = os.lstat(part).st_size
+            remove(part)
+        if isinstance(error, OSError) and not isinstance(error, FileError):
+            at = str(error.filename or place)
+            if at.startswith(part) or at in (place, folder):
+                raise _told(error, given, place, f"{size:,}" if size else f"more than {reached:,}") from error
         raise
+    try:
+        sync_folder(folder)
+    except OSError as error:
+        told = FileError(f"{given!r} is written, but a power cut may bring the old file back: {error.strerror}.")
+        told.errno = error.errno
+        raise told from error
+
+
+@contextlib.contextmanager
+def locked(make: Callable[[], int], part: str) -> Iterator[int]:
+    """What `make` makes at `part`, open, and locked as long as the block runs."""
+    for tries in range(20):
+        try:
+            descriptor = make()
+        except FileNotFoundError:  # a folder that another process has swept before it was opened
+            if tries == 19:
+                raise
+            continue
+        try:
+            if not WINDOWS:
+                with contextlib.suppress(OSError):  # a disk without locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.lexists(part):  # else it was swept before it was locked
+                yield descriptor
+                return
+        finally:
+            os.close(descriptor)
 
 
 def sweep(folder: str) -> None:
@@ -87,20 +143,17 @@ def sweep(folder: str) -> None:
                 _remove_if_left(os.path.join(folder, name))
 
 
-def make_folder(path: str | os.PathLike[str]) -> None:
-    """Make a folder, and those above it, if they are not there, so that they are there after a power cut too."""
-    given = _given(path)
-    place = above = os.path.abspath(given)
-    try:
-        missing = []
-        while not os.path.isdir(above):
-            missing.append(above)
-            above = os.path.dirname(above)
-        os.makedirs(place, exist_ok=True)
-        for each in missing:
-            sync_folder(os.path.dirname(each))
-    except OSError as error:
-        raise _told(error, given, place, 0) from error
+def remove(path: str) -> None:
+    """Remove a file, or a folder with all that it holds."""
+    (shutil.rmtree if stat.S_ISDIR(os.lstat(path).st_mode) else os.unlink)(path)
+
+
+def sync(descriptor: int) -> None:
+    """Force a file's content onto the disk."""
+    os.fsync(descriptor)
+    if sys.platform == "darwin":  # whose fsync stops before the disk's own memory
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
 
 
 def sync_folder(folder: str) -> None:
@@ -118,19 +171,15 @@ def sync_folder(folder: str) -> None:
             raise
 
 
-def _given(path: object) -> str:
+def name_of(path: object) -> str:
+    """A file's name as text."""
     try:
         given = os.fsdecode(path)  # type: ignore[arg-type]
     except TypeError:
-        raise ArgumentError(f'expected the name of a file, such as "model.keras", got {path!r}.') from None
+        given = ""
     if not given or "\0" in given:
-        raise ArgumentError(f'expected the name of a file, such as "model.keras", got {given!r}.')
+        raise ArgumentError(f'expected the name of a file, such as "model.keras", got {path!r}.')
     return given
-
-
-def _part(place: str) -> str:
-    folder, name = os.path.split(place)
-    return os.path.join(folder, f".{name[:50]}.{secrets.token_hex(8)}.lamina-part")
 
 
 def _replaceable(place: str) -> os.stat_result | None:
@@ -149,78 +198,47 @@ def _replaceable(place: str) -> os.stat_result | None:
     return old
 
 
-def _made(part: str, old: os.stat_result | None) -> int:
-    """Make an empty file, open for writing, with the permissions and the owner of the old one."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(part, flags, 0o666 if old is None else stat.S_IMODE(old.st_mode))
-    if old is not None and hasattr(os, "fchown"):
+def keep_permissions(part: str, old: os.stat_result | None) -> None:
+    """Give the owner and the permissions of the old file or folder, if there is one, to the new one."""
+    if old is not None and not WINDOWS:
         with contextlib.suppress(OSError):  # only an administrator can give files away
-            os.fchown(descriptor, old.st_uid, old.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
-    return descriptor
-
-
-@contextlib.contextmanager
-def _held(make: Callable[[], int], part: str) -> Iterator[int]:
-    """What `make` makes at `part`, open and locked."""
-    while True:
-        descriptor = make()
-        try:
-            if not WINDOWS:
-                with contextlib.suppress(OSError):  # a disk without locks
-                    fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.path.lexists(part):  # else another process has swept it before it was locked
-                yield descriptor
-                return
-        finally:
-            os.close(descriptor)
+            os.chown(part, old.st_uid, old.st_gid)
+        os.chmod(part, stat.S_IMODE(old.st_mode))
 
 
 def _remove_if_left(part: str) -> None:
-    """Remove a file that no process is writing; an OSError if one does."""
+    """Remove what no process is writing; an OSError if one does."""
     if WINDOWS:
         os.unlink(part)
         return
-    folder = stat.S_ISDIR(os.lstat(part).st_mode)
-    descriptor = os.open(part, (os.O_RDONLY if folder else os.O_RDWR) | os.O_NOFOLLOW | os.O_NONBLOCK)
+    mode = os.O_RDONLY if stat.S_ISDIR(os.lstat(part).st_mode) else os.O_RDWR  # NFS locks what is open for writing
+    descriptor = os.open(part, mode | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        (shutil.rmtree if folder else os.unlink)(part)
+        remove(part)
     finally:
         os.close(descriptor)
 
 
-def _sync(descriptor: int) -> None:
-    """Force a file's content onto the disk."""
-    os.fsync(descriptor)
-    if sys.platform == "darwin":  # whose fsync stops before the disk's own memory
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-
-
-def _told(error: OSError, given: str, place: str, wanted: int) -> FileError:
+def _told(error: OSError, given: str, place: str, wanted: str) -> FileError:
     """The error of the system in our words."""
     folder = os.path.dirname(place)
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            free = shutil.disk_usage(folder).free
             why = (
-                f"the disk is full. The file needs {wanted:,} bytes, and {free:,} are free for it in {folder!r}. "
-                "Delete something, or save elsewhere."
+                f"the disk is full. The file needs {wanted} bytes, and {shutil.disk_usage(folder).free:,} are free in "
+                f"{folder!r}. Delete something there, or save on another disk."
             )
         case errno.ENOENT if given.startswith("~"):
             why = f"Python does not read ~ as your home folder. Write os.path.expanduser({given!r})."
         case errno.ENOENT if not os.path.isdir(folder):
             why = f"the folder {folder!r} does not exist. Make it first: os.makedirs({os.path.dirname(given)!r})."
         case errno.EISDIR:
-            why = f"there is a folder of that name. Give the name of a file, such as {given.rstrip(os.sep) + '.new'!r}."
+            why = "there is a folder of that name. Give the name of a file."
         case errno.EACCES | errno.EPERM if error.filename == place:
             why = f"{error.strerror}. Let it be written with os.chmod, or save under another name."
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            why = (
-                f"new files cannot be made in the folder {folder!r} ({error.strerror}). "
-                "Save in a folder that you may write to."
-            )
+            why = f"no file can be made in the folder {folder!r} ({error.strerror}). Save where you may write."
         case _:
             why = f"{error.strerror or error}."
     told = FileError(f"cannot write {given!r}: {why}")
