@@ -23,7 +23,7 @@ from lamina import utils
 from lamina._display import Progress, progress
 from lamina._display.summary import summary
 from lamina.callbacks import History, ProgbarLogger
-from lamina.errors import ArgumentError, MissingPackageError
+from lamina.errors import ArgumentError, FileError, MissingPackageError
 from lamina.utils import learning_curve
 
 END = b"\0"
@@ -733,6 +733,19 @@ def test_learning_curve_leaves_pyplot_alone(tmp_path):
     sys.modules.pop("matplotlib.pyplot", None)
     learning_curve(history(), tmp_path / "curve.png")
     assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_a_learning_curve_is_written_whole_or_not_at_all(tmp_path):
+    path = learning_curve(history(), tmp_path / "curve")
+    before = Path(path).read_bytes()
+    assert path.endswith("curve.png") and before[:4] == b"\x89PNG"
+    with pytest.raises(FileError, match=r"os\.makedirs"):
+        learning_curve(history(), tmp_path / "nowhere" / "curve.png")
+    with pytest.raises(ArgumentError, match="expected the name of a file"):
+        learning_curve(history(), None)
+    with pytest.raises(ArgumentError, match="psd"):
+        learning_curve(history(), tmp_path / "curve.psd")
+    assert Path(path).read_bytes() == before and len(list(tmp_path.iterdir())) == 1
 
 
 def test_learning_curve_says_what_it_cannot_draw(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lamina._base.frames import user_facing
+from lamina._saving import files
 from lamina.errors import ArgumentError, MissingPackageError
 
 if TYPE_CHECKING:
@@ -32,7 +34,10 @@ def learning_curve(history: object, to_file: str | os.PathLike[str] = "learning_
 
     Args:
         history: the History object that `fit` returned, or its `history` dict.
-        to_file: the path of the picture; its ending decides the format: .png, .svg, .pdf.
+        to_file: the path of the picture; its ending decides the format: .png (also without one), .svg, .pdf.
+
+    Raises:
+        FileError: the picture cannot be written there.
     """
     figure_class = _figure_class()
     curves = _curves(history)
@@ -50,11 +55,14 @@ def learning_curve(history: object, to_file: str | os.PathLike[str] = "learning_
     if best is not None:
         title += f", best at epoch {best} (lowest {'validation' if 'val_loss' in curves else 'training'} loss)"
     figure.suptitle(title, x=0.012, ha="left", color=INK, fontsize=13)
-    path = os.fspath(to_file)
+    path = files.name_of(to_file)
+    path = path if os.path.splitext(path)[1] else f"{path}.png"
+    picture = io.BytesIO()
     try:
-        figure.savefig(path)
+        figure.savefig(picture, format=os.path.splitext(path)[1][1:])
     except ValueError as error:  # a format that matplotlib does not know
         raise ArgumentError(f"to_file={path!r}: {error}") from None
+    files.write(path, picture.getvalue())
     return path
 
 
