@@ -422,7 +422,7 @@ def get(identifier: str | Function | Config | None) -> Function:
     >>> get("relu") is relu
     True
     """
-    return linear if identifier is None else _registry.get(identifier)
+    return _registry.get(identifier) or linear
 
 
 serialize, deserialize = _registry.serialize, _registry.deserialize

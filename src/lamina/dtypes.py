@@ -24,6 +24,8 @@ __all__ = [
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
+POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy")
+"""The names of the class in configs, old and new."""
 OTHERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 NAMES = (*FLOATS, *MIXED, *OTHERS)
 
@@ -110,8 +112,8 @@ def get(identifier: Any = None) -> DTypePolicy:
         return dtype_policy()
     if isinstance(identifier, DTypePolicy):
         return identifier
-    if isinstance(identifier, dict) and identifier.get("class_name") in ("DTypePolicy", "FloatDTypePolicy"):
-        return DTypePolicy.from_config(identifier["config"])
+    if isinstance(identifier, dict) and identifier.get("class_name") in POLICIES:
+        return DTypePolicy.from_config(identifier.get("config") or {})
     if isinstance(identifier, str):
         return DTypePolicy(identifier)
     try:

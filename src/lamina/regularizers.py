@@ -15,6 +15,7 @@ from lamina._base.public import public
 from lamina._base.registry import Registry
 from lamina._base.settings import Configured, Converted, setting
 from lamina._base.weight import Array, Weight
+from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, ShapeError
 
 __all__ = [
@@ -76,6 +77,9 @@ class L1(Regularizer):
 
     def __call__(self, w: Array | Weight) -> Array:
         return self.l1 * jnp.abs(jnp.asarray(w)).sum()
+
+    def get_config(self) -> Config:
+        return super().get_config() | {"l1": float(jnp.asarray(self.l1, floatx()))}  # rounded, as Keras writes it
 
 
 @_registry.add()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +83,14 @@ def rate(value: Any) -> float:
     if not 0 <= number(value) <= 1:
         raise ArgumentError(f"expected a number from 0 to 1, got {short(value)}.")
     return number(value)
+
+
+def layer_name(value: Any) -> str:
+    """A name of a layer: files hold it, and the paths of weights begin with it."""
+    controls = {character for character in str(value) if unicodedata.category(character) in ("Cc", "Cs")}
+    if not isinstance(value, str) or not 1 <= len(value) <= 128 or {*"/\\", *controls} & set(value):
+        raise ArgumentError("a name is a string without '/', '\\' and control characters, of 1 to 128 characters.")
+    return value
 
 
 def one_of(*choices: Any) -> Callable[[Any], Any]:

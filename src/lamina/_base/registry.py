@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 from lamina._base.absent import hint
 from lamina._base.converters import short
+from lamina._base.custom import LeftOutError, get_registered_object, known, opening
 from lamina._base.frames import user_facing
 from lamina._base.settings import Configured, serialize
 from lamina._base.spelling import to_snake_case
 from lamina.errors import ArgumentError, UnknownNameError
 
 T = TypeVar("T")
-
-
-_own: ContextVar[dict[str, Any]] = ContextVar("custom_objects")
-
-
-@contextmanager
-def known(custom_objects: dict[str, Any] | None) -> Iterator[None]:
-    """Inside this context every family also finds the names of `custom_objects`, to any depth."""
-    before = _own.set({**_own.get({}), **(custom_objects or {})})
-    try:
-        yield
-    finally:
-        _own.reset(before)
 
 
 class Holder:
@@ -50,14 +35,10 @@ class Registry:
         self.kind = kind
         self.named: dict[str, Any] = {}
         """Every name, aliases included, and the function or class that it stands for."""
+        self.may_be_none = kind in ("activation", "initializer", "regularizer", "constraint")
+        """Whether an object goes without one where a config names one that is missing, and may be skipped."""
         self.also: list[Registry] = []
         """Families whose configs are good here too: a layer can serve as an activation."""
-
-    def including(self, names: dict[str, Any] | None) -> Registry:
-        """The same family for one look-up, in which `names` say what the user's own names stand for."""
-        wider = copy.copy(self)
-        wider.named = {**self.named, **(names or {})}
-        return wider
 
     def add(self, *aliases: str) -> Callable[[T], T]:
         """Decorate a function or class so that it is known by its name, its snake_case name and `aliases`."""
@@ -72,10 +53,11 @@ class Registry:
 
     def find(self, name: str) -> Any:
         """The function or class called `name`; case matters only where two names differ in nothing else."""
-        if name in _own.get({}):
-            return _own.get({})[name]
-        if name in self.named:
-            return self.named[name]
+        for names in (opening().given, self.named):
+            if name in names:
+                return names[name]
+        if (own := get_registered_object(name)) is not None:
+            return own
         for candidate, thing in self.named.items():
             if candidate.lower() == name.lower():
                 return thing
@@ -112,8 +94,7 @@ class Registry:
         if identifier is None:
             return None
         if isinstance(identifier, str):
-            found = self.find(identifier)
-            return found() if isinstance(found, type) else found
+            return _made(self._or_left_out(identifier, (identifier,), lambda: self.find(identifier)))
         if isinstance(identifier, dict) and "class_name" in identifier:
             return self._described(identifier)
         if isinstance(identifier, type):
@@ -128,16 +109,85 @@ class Registry:
 
     def _described(self, described: dict[str, Any]) -> Any:
         """The function that a config names, or an object of the class that it names, with its settings."""
-        function, registered = described["class_name"] == "function", described.get("registered_name")
-        name = described["config"] if function else described["class_name"]
-        name = registered if registered in _own.get({}) else name
-        owner = next((each for each in (self, *self.also) if name in each.named), self)
+        kind, config, full = (described.get(part) for part in ("class_name", "config", "registered_name"))
+        name = config if kind == "function" else kind
+        config = {} if config is None else config
+        if not isinstance(name, str) or not isinstance(full, str | None) or not isinstance(config, dict | str):
+            raise ArgumentError(
+                f"expected the config of {self.kind}, as `serialize` returns it; got {short(described)}."
+            )
+        label = config.get("name") if isinstance(config, dict) else None
+        names = [each for each in (full, name, label) if isinstance(each, str)]
+        if kind == "function":
+            return _made(self._or_left_out(name, names, lambda: self._found(name, full, described.get("module"))))
+
+        def make() -> Any:
+            found = self._found(name, full, described.get("module"))
+            if not isinstance(found, type):  # a function in place of the class
+                return found
+            if not isinstance(config, dict) or not hasattr(found, "from_config"):
+                raise ArgumentError(
+                    f"{name}: expected its settings, and a class with from_config; got {short(config)}."
+                )
+            made, built_for = _shared(described, found, config), described.get("build_config")
+            if isinstance(built_for, dict) and getattr(made, "built", None) is False:
+                made.build_from_config(built_for)
+            return made
+
+        return self._or_left_out(name, names, make)
+
+    def _found(self, name: str, full: str | None, module: Any) -> Any:
+        """What a config names, by its name and by the one that it was registered under.
+
+        A registered name never takes the place of a built-in one, which a config of Keras's own modules means.
+        """
+        given, own = opening().given, full not in (None, "function") and not _is_built_in(module)
+        for each in (full, name):
+            if each in given:
+                return given[each]
+        family = next((family for family in (self, *self.also) if name in family.named), self)
+        if not own and name in family.named:
+            return family.named[name]
+        for each in (full, name):
+            if each is not None and (found := get_registered_object(each)) is not None:
+                return found
+        if not own and not full:
+            return family.find(name)
+        key = full if full not in (None, "function") else name
+        raise UnknownNameError(
+            f"no {self.kind} is called {name!r}. Say what the name stands for: custom_objects={{{key!r}: {name}}}."
+        )
+
+    def _or_left_out(self, name: str, names: Sequence[str], make: Callable[[], Any]) -> Any:
+        """What `make` returns; where a name is missing that the call under way said to skip, None or a LeftOutError."""
+        now = opening()
         try:
-            found = owner.find(name)
-        except UnknownNameError:
-            if not registered:
+            return make()
+        except LeftOutError:
+            raise
+        except UnknownNameError as error:
+            if not set(names) & set(now.skip):
                 raise
-            raise UnknownNameError(
-                f"no {self.kind} is called {name!r}. Say what the name stands for: custom_objects={{{name!r}: {name}}}."
-            ) from None
-        return found if function else found.from_config(described.get("config") or {})
+            now.left_out.append(f"{self.kind} {name}: {error}")
+            if self.may_be_none:
+                return None
+            raise LeftOutError(str(error)) from None
+
+
+def _made(found: Any) -> Any:
+    return found() if isinstance(found, type) else found
+
+
+def _is_built_in(module: Any) -> bool:
+    """Whether a config names something of Keras itself, by the module that stands in it."""
+    return isinstance(module, str) and (module == "builtins" or module.partition(".")[0] == "keras")
+
+
+def _shared(described: dict[str, Any], kind: Any, config: dict[str, Any]) -> Any:
+    """The object with these settings, or the one that was made for the same id before."""
+    number, made = described.get("shared_object_id"), opening().shared
+    if not isinstance(number, int):
+        return kind.from_config(dict(config))
+    if (number, kind) not in made:
+        made[number, kind] = kind.from_config(dict(config))
+    return made[number, kind]

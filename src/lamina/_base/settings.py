@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
@@ -32,7 +32,9 @@ import numpy as np
 
 from lamina._base.absent import missing_member
 from lamina._base.converters import checked, short
+from lamina._base.custom import get_registered_name
 from lamina._base.frames import user_facing, warn
+from lamina._base.older import of_today
 from lamina._base.pickling import ByName
 from lamina._base.spelling import nearest, unknown_argument
 from lamina._base.strictness import strictness
@@ -136,6 +138,8 @@ class Configured(ByName):
     """Arguments of older Keras, and for each a sentence that says what to type now."""
     _lamina_renamed: ClassVar[dict[str, str]] = {}
     """Arguments of older Keras, and for each its name now; programs for Keras may use them."""
+    _lamina_constants: ClassVar[dict[str, Any]] = {}
+    """Keys of Keras's configs that the class has no argument for, each with the only value that it has here."""
 
     if not TYPE_CHECKING:
         __signature__ = _FieldSignature()
@@ -179,6 +183,7 @@ class Configured(ByName):
             if old in kwargs and new not in kwargs and strictness["old_arguments"] == "warn":
                 warn(f"{old} is Keras 2's name of {new}, which it sets.")
                 kwargs[new] = kwargs.pop(old)
+        kwargs = {name: value for name, value in kwargs.items() if (name, value) not in kind._lamina_constants.items()}
         if unknown := [name for name in kwargs if name not in fields]:
             names = [*getattr(kind.__init__, "takes", ()), *signature.parameters]
             raise unknown_argument(kind.__name__, unknown[0], names, kind._lamina_instead.get(unknown[0], ""))
@@ -224,12 +229,13 @@ class Configured(ByName):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as plain data that JSON can hold."""
-        return {name: serialize(value) for name, value in self._lamina_arguments().items()}
+        return {name: serialize(value) for name, value in self._lamina_arguments().items()} | self._lamina_constants
 
     @classmethod
+    @user_facing
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """An object with the settings that `get_config` returned."""
-        return cls(**config)
+        """An object with the settings that `get_config` returned, here or in Keras, also an older one."""
+        return cls(**of_today(cls, config, arguments_of(cls)))
 
     def __repr__(self) -> str:
         shown = []
@@ -255,6 +261,11 @@ def value_of(thing: Configured, name: str) -> Any:
     """The value of a setting, by the argument's name."""
     field = thing._lamina_fields[name]
     return getattr(thing, name) if field.alias is None else getattr(thing._lamina, field.state)
+
+
+def arguments_of(kind: type[Configured]) -> Collection[str]:
+    """The names of the arguments that a class takes."""
+    return inspect.signature(kind.__init__).parameters.keys() | kind._lamina_fields.keys()
 
 
 def signature_of(kind: type[Configured]) -> inspect.Signature:
@@ -324,30 +335,45 @@ def _is_default(field: Setting, plain: Any) -> bool:
 def serialize(value: Any) -> Any:
     """A setting as plain data, in the form that Keras's configs have."""
     value = getattr(value, "__wrapped__", value)  # the user's own function, where it was adapted
-    if isinstance(value, Configured):
-        kind = type(value)
-        return {
-            "module": kind._lamina_module if kind.__module__.startswith("lamina.") else kind.__module__,
-            "class_name": kind.__name__,
-            "config": value.get_config(),
-            "registered_name": None if kind.__module__.startswith("lamina.") else kind.__name__,
-        }
+    if hasattr(value, "get_config") and not isinstance(value, type):
+        return _described(value)
     if isinstance(value, dict):
         return {key: serialize(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [serialize(item) for item in value]
-    if isinstance(value, np.generic):
+    if isinstance(value, bytes):
+        return {"class_name": "__bytes__", "config": {"value": value.decode("utf-8", "replace")}}
+    if isinstance(value, slice):
+        parts = {part: serialize(getattr(value, part)) for part in ("start", "stop", "step")}
+        return {"class_name": "__slice__", "config": parts}
+    if value is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return value.item()
-    if isinstance(value, np.ndarray) or hasattr(value, "__jax_array__"):
-        array = np.asarray(value)
-        return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": array.dtype.name}}
+    if hasattr(value, "__array__") and hasattr(value, "dtype"):
+        kind, array = "__numpy__" if isinstance(value, np.ndarray) else "__tensor__", np.asarray(value)
+        return {"class_name": kind, "config": {"value": array.tolist(), "dtype": array.dtype.name}}
     if callable(value) and hasattr(value, "__name__"):
         if str(value.__module__).startswith("lamina."):
             return value.__name__
-        return {
-            "module": value.__module__,
-            "class_name": "function",
-            "config": value.__name__,
-            "registered_name": value.__name__,
-        }
+        name = get_registered_name(value)
+        return {"module": value.__module__, "class_name": "function", "config": name, "registered_name": name}
     return value
+
+
+def _described(thing: Any) -> dict[str, Any]:
+    """The class of an object and its settings; of a layer also what it was built for, of a model how it is compiled."""
+    kind = type(thing)
+    ours = kind.__module__.startswith("lamina.")
+    described = {
+        "module": kind._lamina_module if ours else kind.__module__,
+        "class_name": kind.__name__,
+        "config": thing.get_config(),
+        "registered_name": None if ours else get_registered_name(kind),
+    }
+    for part in ("build_config", "compile_config"):
+        read = getattr(kind, f"get_{part}", None)
+        config = None if read is None else read(thing)
+        if config is not None:
+            described[part] = serialize(config)
+    return described

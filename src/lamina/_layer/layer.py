@@ -7,9 +7,8 @@ which the arrays of that pass stand where the weights stood, so `call` reads `se
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -18,11 +17,12 @@ import numpy as np
 
 from lamina import constraints, dtypes, initializers, regularizers
 from lamina._base.arguments import RegularizerSetting
-from lamina._base.converters import flag
+from lamina._base.converters import checked, flag, layer_name
 from lamina._base.frames import caller, user_facing
+from lamina._base.older import of_today
 from lamina._base.settings import State, serialize, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
-from lamina._base.spelling import free_name, to_snake_case
+from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Weight, read, under_way
 from lamina._kernels.bits import fold
 from lamina._layer.forward import (
@@ -37,7 +37,7 @@ from lamina._layer.forward import (
     seed_of,
 )
 from lamina._layer.structure import ModuleState, parts, require_settings, restored_on_error
-from lamina._layer.weights import WithWeights
+from lamina._layer.weights import WithWeights, built, named_after
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 from lamina.random import key_of
 
@@ -58,6 +58,8 @@ class LayerState(ModuleState):
     wanted_shape: Shape | None = None
     """The shape with the batch axis that `input_shape=`, `input_dim=` or `batch_input_shape=` gave, for the first layer
     of a stack."""
+    built_for: Shape | None = None
+    """The shape that `build` was given."""
     shapes: tuple[Any, Any] | None = None
     """The shapes of the input and the output in the stack that the layer was last put in."""
     siblings: Sequence[Any] = ()
@@ -157,8 +159,6 @@ class Layer(WithWeights):
     """Whether integers reach this layer as they are; other layers get them as floats, as in Keras."""
     _lamina_makes_floats: ClassVar[bool] = False
     """Whether integers become floats wherever the layer stands, also where it is called by itself."""
-    _lamina_constants: ClassVar[dict[str, Any]] = {}
-    """Keys of Keras's configs that this layer has no argument for, each with the only value accepted."""
     _lamina_trains_by_default: ClassVar[bool | None] = False
     """Whether `layer(x)` without `training=` runs in training mode, as some of Keras's layers do; None where each layer
     inside says so itself."""
@@ -180,7 +180,7 @@ class Layer(WithWeights):
         cls._lamina_call_required = tuple(required)
         cls._lamina_uses_mask = "mask" in cls._lamina_call_arguments or cls.compute_mask is not Layer.compute_mask
         if "build" in vars(cls):
-            cls.build = _named_weights_after(cls.build)  # type: ignore[method-assign]
+            cls.build = named_after(cls.build)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """A layer with the attributes that a class's own `__init__` may read or set before it calls Layer's."""
@@ -192,8 +192,8 @@ class Layer(WithWeights):
         return layer
 
     def __post_init__(self) -> None:
-        if self.name is not None and (not isinstance(self.name, str) or "/" in self.name):
-            raise ArgumentError(f"{type(self).__name__}(name={self.name!r}): a name is a string without '/'.")
+        if self.name is not None:
+            checked(type(self).__name__, "name", layer_name, self.name)
         state = self._lamina
         state.named, self.name = self.name is not None, self.name or to_snake_case(type(self).__name__)
         given = vars(state)
@@ -212,7 +212,7 @@ class Layer(WithWeights):
 
     def build(self, input_shape: Shape) -> None:
         """Make the weights, with `add_weight`; `input_shape` has None for the batch axis."""
-        _name_weights(self)
+        built(self, input_shape)
 
     def call(self, x: Any) -> Any:
         """The layer's function of one tensor."""
@@ -297,6 +297,17 @@ class Layer(WithWeights):
             hand_on_losses(self, now, around)
         after = values | dict(now.changed())
         return (y, [after[weight] for weight in kept], *([now.losses] if return_losses else []))
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """What `build_from_config` needs to make the weights again: the shape of the input. None if not built."""
+        shape = self._lamina.built_for
+        return None if shape is None else {"input_shape": list(shape)}
+
+    @user_facing
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Make the weights, for the shape of the input that `get_build_config` returned."""
+        if shape := config.get("input_shape"):
+            self._lamina_build(full_shape(shape, "input_shape"))
 
     def _lamina_build(self, shape: Shape) -> None:
         """Build this layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
@@ -399,12 +410,8 @@ class Layer(WithWeights):
         late = set(Layer._lamina_fields) - takes.keys()  # for an __init__ that hands no **kwargs on to Layer's
         if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
             late = set()
-        for name, off in cls._lamina_constants.items():
-            if config.get(name, off) != off:
-                raise ArgumentError(f"{cls.__name__} has no {name}; the config sets it to {config[name]!r}.")
-        layer = cls(
-            **{name: value for name, value in config.items() if name not in late and name not in cls._lamina_constants}
-        )
+        config = of_today(cls, config, takes.keys() | cls._lamina_fields.keys() - {"input_length"})
+        layer = cls(**{name: value for name, value in config.items() if name not in late})
         for name in late & config.keys():
             setattr(layer, name, config[name])
         return layer
@@ -420,28 +427,3 @@ def weight_from_settings(layer: Any, prefix: str, shape: Any, **told: Any) -> An
         getattr(layer, f"{prefix}_{what}") for what in ("initializer", "regularizer", "constraint")
     )
     return layer.add_weight(shape, initializer, regularizer=regularizer, constraint=constraint, **told)
-
-
-def _named_weights_after(build: Callable[..., None]) -> Callable[..., None]:
-    """A layer's `build`, after which the weights have names and paths, also where the user calls it."""
-
-    @user_facing
-    @functools.wraps(build)
-    def build_and_name(self: Layer, *args: Any, **kwargs: Any) -> None:
-        build(self, *args, **kwargs)
-        _name_weights(self)
-
-    return build_and_name
-
-
-def _name_weights(layer: Layer) -> None:
-    layer.built = True
-    seed_of(layer)  # drawn now at the latest: copies of the layer then share it
-    for attribute, value in vars(layer).items():
-        if isinstance(value, Weight) and not value.name:
-            value.name = attribute
-    taken: set[str] = set()
-    for number, weight in enumerate(layer._lamina.weights):
-        weight.name = free_name(weight.name or f"variable_{number}", taken)
-        weight.path = f"{layer.name}/{weight.name}"
-        taken.add(weight.name)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
+from lamina._base.spelling import free_name
 from lamina._base.weight import Weight
+from lamina._layer.forward import seed_of
 from lamina._layer.structure import Module, weights_by_path
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 
@@ -78,3 +81,31 @@ def require_built(layer: WithWeights, what: str) -> None:
             f"{what}: {layer.name!r} has no weights yet, they are made when its input shape is known.\n"
             "Put Input(shape) first, or call the model on data, or build((None, ...))."
         )
+
+
+def named_after(build: Callable[..., None]) -> Callable[..., None]:
+    """A layer's `build`, after which the weights have names and paths, also where the user calls it."""
+
+    @user_facing
+    @functools.wraps(build)
+    def build_and_name(self: Any, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        built(self, *args, **kwargs)
+
+    return build_and_name
+
+
+def built(layer: Any, input_shape: Any = None, *others: Any) -> None:
+    """Note that `build` was called, and name the weights that it made."""
+    layer.built = True
+    if isinstance(input_shape, (tuple, list)) and input_shape and not others:
+        layer._lamina.built_for = (layer._lamina.batch_size, *input_shape[1:])
+    seed_of(layer)  # drawn now at the latest: copies of the layer then share it
+    for attribute, value in vars(layer).items():
+        if isinstance(value, Weight) and not value.name:
+            value.name = attribute
+    taken: set[str] = set()
+    for number, weight in enumerate(layer._lamina.weights):
+        weight.name = free_name(weight.name or f"variable_{number}", taken)
+        weight.path = f"{layer.name}/{weight.name}"
+        taken.add(weight.name)

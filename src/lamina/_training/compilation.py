@@ -28,9 +28,16 @@ class Compiled(ByName):
         if found is None:
             raise ArgumentError("compile needs an optimizer: compile('adam', loss=...).")
         scaled = auto_scale_loss and policy == "mixed_float16"
-        if scaled and not isinstance(found, optimizers.LossScaleOptimizer):
+        self.scales = scaled and not isinstance(found, optimizers.LossScaleOptimizer)
+        """Whether `compile` put the scaling of the loss around the optimizer."""
+        if self.scales:
             found = optimizers.LossScaleOptimizer(found)
         self.optimizer: optimizers.Optimizer = found
+        self.told = {
+            "loss": loss, "loss_weights": loss_weights, "metrics": measures, "weighted_metrics": weighted_measures,
+            "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution,
+        }  # fmt: skip
+        """What `compile` was given besides the optimizer."""
         self.given = {"loss": _only(loss, "loss"), "metrics": measures, "weighted_metrics": weighted_measures}
         self.loss = losses.get(self.given["loss"])
         self.loss_weight = checked("compile", "loss_weights", _weight, loss_weights)

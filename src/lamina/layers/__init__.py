@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina._base.custom import known
 from lamina._base.frames import user_facing
 from lamina._base.public import public
-from lamina._base.registry import known
 from lamina._base.shapes import InputSpec
 from lamina._layer.layer import Layer
 from lamina._layer.registry import held

@@ -111,7 +111,8 @@ class InputLayer(Layer):
         self._lamina.input_dtype = _data_dtype(dtype)  # type: ignore[attr-defined]
 
     def get_config(self) -> Config:
-        return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name}
+        dense = {"sparse": False, "ragged": False, "optional": False}
+        return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name} | dense
 
 
 @user_facing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -88,8 +88,6 @@ class EinsumDense(Layer):
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
-
-    _lamina_constants: ClassVar[Config] = {"quantization_config": None, "lora_rank": None, "lora_alpha": None}
 
     def build(self, input_shape: Shape) -> None:
         kernel, bias = _shapes_of_weights(self, input_shape)

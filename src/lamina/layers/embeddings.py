@@ -47,7 +47,6 @@ class Embedding(Layer):
     )
 
     _lamina_takes_integers: ClassVar[bool] = True
-    _lamina_constants: ClassVar[Config] = {"quantization_config": None, "lora_rank": None, "lora_alpha": None}
 
     @property
     def _lamina_indices_below(self) -> int:

@@ -122,7 +122,7 @@ class SpatialDropout(Noise):
     def get_config(self) -> Config:
         config = super().get_config()
         del config["trainable"]  # Keras's classes of these names do not take it
-        return config
+        return config | {"dtype": self.dtype_policy.name}
 
 
 class SpatialDropout1D(SpatialDropout):

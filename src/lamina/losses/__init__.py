@@ -8,6 +8,7 @@ that Keras has on JAX.
 from __future__ import annotations
 
 from lamina._base.arguments import Config
+from lamina._base.custom import known
 from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.settings import Configured
@@ -87,7 +88,8 @@ serialize = registry.serialize
 @user_facing
 def deserialize(name: str | Config, custom_objects: Config | None = None) -> Loss | None:
     """The loss that `serialize` described; `custom_objects` says what the user's own names stand for."""
-    return _as_loss(registry.including(custom_objects).get(name))
+    with known(custom_objects):
+        return _as_loss(registry.get(name))
 
 
 def _as_loss(found: object, y_shape: Shape | None = None, output_shape: Shape | None = None) -> Loss | None:

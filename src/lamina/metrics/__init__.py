@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lamina import losses
 from lamina._base.arguments import Config
+from lamina._base.custom import known
 from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.settings import Configured
@@ -76,7 +77,8 @@ serialize = registry.serialize
 @user_facing
 def deserialize(config: str | Config, custom_objects: Config | None = None) -> Metric | None:
     """The metric that `serialize` described; `custom_objects` says what the user's own names stand for."""
-    return _as_metric(registry.including(custom_objects).get(config))
+    with known(custom_objects):
+        return _as_metric(registry.get(config))
 
 
 def _named(name: str, from_logits: bool, y_shape: Shape | None, output_shape: Shape | None) -> Metric:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -12,6 +13,8 @@ from lamina._base.frames import user_facing
 from lamina._base.weight import Weight, under_way
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
+from lamina._saving import compiling
+from lamina._saving.config import serialized
 from lamina._training import loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
@@ -116,6 +119,24 @@ class Sequential(Stack):
             optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution, jit_compile,
             auto_scale_loss, policy=self.dtype_policy.name,
         )  # fmt: skip
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was given, as plain data; {} before."""
+        return compiling.get_compile_config(self)
+
+    @user_facing
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Call `compile` with what `get_compile_config` returned."""
+        compiling.compile_from_config(self, config)
+
+    @user_facing
+    def to_json(self, **kwargs: Any) -> str:
+        """The stack, without its weights, as JSON, from which `models.model_from_json` makes an equal one.
+
+        Args:
+            kwargs: arguments of `json.dumps`, such as `indent=2`.
+        """
+        return json.dumps(serialized(self), **kwargs)
 
     @user_facing
     def fit(

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
-from lamina._base.converters import checked, flag
+from lamina._base.converters import checked, flag, short
+from lamina._base.custom import LeftOutError, Opening, known
 from lamina._base.frames import user_facing, warn
-from lamina._base.registry import known
 from lamina._base.settings import State, serialize, setting
-from lamina._base.shapes import Shape
+from lamina._base.shapes import Shape, full_shape
 from lamina._base.spelling import nearest
 from lamina._layer.forward import output_shape
 from lamina._layer.host import LayerChain, raw
@@ -19,7 +19,7 @@ from lamina._layer.layer import Layer
 from lamina._layer.masks import with_mask
 from lamina._layer.registry import registry
 from lamina._training.model import ModelState
-from lamina.errors import ArgumentError, FixedError, ShapeError, StackError
+from lamina.errors import ArgumentError, FixedError, LaminaError, ShapeError, StackError
 from lamina.models.assembly import append, build_for, keep_shapes
 
 
@@ -164,14 +164,21 @@ class Stack(LayerChain):
         return f"{type(self).__name__}([{', '.join(map(repr, self._lamina_chain))}])"
 
     def get_config(self) -> dict[str, Any]:
-        layers = [
-            serialize(layer) for layer in ([self._lamina.entry] if self._lamina.entry else []) + self._lamina_chain
-        ]
-        for layer, config in zip(self._lamina_chain, layers[-len(self._lamina_chain) :], strict=False):
-            if layer._lamina.shapes:
-                config["build_config"] = {"input_shape": list(layer._lamina.shapes[0])}
+        entry = self._lamina.entry
+        layers = [serialize(layer) for layer in ([entry] if entry else []) + self._lamina_chain]
         head = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy), "layers": layers}
-        return head | ({"build_input_shape": list(self._lamina.entry.batch_shape)} if self._lamina.entry else {})
+        return head | ({"build_input_shape": list(entry.batch_shape)} if entry else {})
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shape of the input, with the batch axis; None if the stack is not built."""
+        entry = self._lamina.entry
+        return {"input_shape": list(entry.batch_shape)} if self.built and entry else None
+
+    @user_facing
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Make the weights, for the shape of the input that `get_build_config` returned."""
+        if not self.built and config.get("input_shape"):
+            self.build(full_shape(config["input_shape"], "input_shape"))
 
     @classmethod
     @user_facing
@@ -181,12 +188,35 @@ class Stack(LayerChain):
         Args:
             custom_objects: the classes of your own layers, by name.
         """
+        if not isinstance(config, dict) or not isinstance(config.get("layers"), (list, tuple)):
+            raise ArgumentError(f"{cls.__name__}.from_config takes what get_config returned, got {short(config)}.")
         model = cls.__new__(cls)  # a subclass's own __init__ may add layers, and they are in the config
-        Layer.__init__(model, name=config.get("name"), trainable=config.get("trainable", True))
-        with known(custom_objects):
-            for entry in config["layers"]:
-                append(model, registry.get(entry))
+        trainable, policy = config.get("trainable", True), config.get("dtype")
+        Layer.__init__(model, name=config.get("name"), trainable=trainable, dtype=policy)
+        with known(custom_objects) as now:
+            for number, entry in enumerate(config["layers"]):
+                _append_described(model, entry, number, now)
+        shape = config.get("build_input_shape") or config.get("batch_input_shape")
+        if not model.built and shape:
+            model.build_from_config({"input_shape": shape})
         return model
+
+
+def _append_described(stack: Stack, described: Any, number: int, now: Opening) -> None:
+    """Add the layer that a config describes; an error says which of the layers it is."""
+    try:
+        if not isinstance(described, dict):
+            raise ArgumentError(f"expected the config of a layer, got {short(described)}.")
+        append(stack, registry.get(described))
+    except LeftOutError:
+        pass
+    except LaminaError as error:
+        if isinstance(error, StackError) or str(error).startswith("layer "):
+            raise
+        config = described.get("config") if isinstance(described, dict) else None
+        name = config.get("name") if isinstance(config, dict) else None
+        kind = described.get("class_name") if isinstance(described, dict) else type(described).__name__
+        raise type(error)(f"layer {number} ({name or 'without a name'}: {kind}): {error}") from None
 
 
 def _fits(shape: Shape, wanted: Shape) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lamina._base.arguments import Config
+from lamina._base.custom import known
 from lamina._base.frames import user_facing
 from lamina._base.public import public
-from lamina._base.registry import known
 from lamina.errors import ArgumentError
 from lamina.optimizers import schedules
 from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop

@@ -49,7 +49,6 @@ class Cell(Layer):
 
     _lamina_gates: ClassVar[int]
     _lamina_state_count: ClassVar[int] = 1
-    _lamina_constants: ClassVar[dict[str, Any]] = {"implementation": 2}
     _lamina_masks_differ: ClassVar[bool] = False
     """Whether `dropout` has a mask for each gate even without `recurrent_dropout`."""
 

@@ -144,7 +144,6 @@ class ConvLSTM(WithCell):
     unroll: bool = setting(flag, default=False, kw_only=True)
 
     _lamina_cell: ClassVar[type[Cell]] = ConvLSTMCell
-    _lamina_constants: ClassVar[dict[str, Any]] = {}
 
     def __post_init__(self) -> None:
         sizes = per_axis(self._lamina_ndim - 3)

@@ -188,7 +188,6 @@ class WithCell(Recurrent):
 
     _lamina_cell: ClassVar[type[Cell]]
     _lamina_ndim: ClassVar[int] = 3
-    _lamina_constants: ClassVar[dict[str, Any]] = {"implementation": 2, "time_major": False}
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,0 +1,60 @@
+"""Settings that stand in configs of Keras, old and new, and are no arguments here: what becomes of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina._base.converters import short
+from lamina.errors import ArgumentError
+
+ANY = ()
+_UNUSED_KERNEL = {f"kernel_{part}": ANY for part in ("initializer", "regularizer", "constraint")}
+_RECURRENT = {"implementation": (0, 1, 2), "time_major": (False,)}
+
+IDLE: dict[str, dict[str, tuple[Any, ...]]] = {
+    "BatchNormalization": {"fused": ANY, "virtual_batch_size": (None,), "adjustment": (None,)},
+    "Cell": _RECURRENT,
+    "Dense": {"quantization_config": (None,), "lora_rank": (None,), "lora_alpha": (None,)},
+    "Depthwise": {"groups": (1,), "filters": (None,), **_UNUSED_KERNEL},
+    "EinsumDense": {
+        "quantization_config": (None,), "lora_rank": (None,), "lora_alpha": (None,),
+        "gptq_unpacked_column_size": (None,),
+    },
+    "Embedding": {"quantization_config": (None,), "lora_rank": (None,), "lora_alpha": (None,), "input_length": ANY},
+    "Initializer": {"dtype": ANY},
+    "InputLayer": {"type_spec": (None,), "trainable": ANY},
+    "LayerNormalization": {"rms_scaling": (False,)},
+    "Loss": {"fn": ANY},
+    "Nadam": {"schedule_decay": ANY},
+    "Optimizer": {"decay": (0, None), "is_legacy_optimizer": ANY, "jit_compile": ANY},
+    "Recurrent": _RECURRENT,
+    "Separable": {"groups": (1,), **_UNUSED_KERNEL},
+    "Transposed": {"groups": (1,)},
+}  # fmt: skip
+"""By class: the keys, and the values that change nothing; with another value the config is refused."""
+
+RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}, "Optimizer": {"lr": "learning_rate"}}
+"""By class: the keys of Keras 2, and their names now."""
+
+VALUES = {"Loss": {"reduction": {"auto": "sum_over_batch_size"}}}
+"""By class and key: the values of Keras 2, and those of the same meaning now."""
+
+
+def of_today(kind: type, config: dict[str, Any], takes: Any) -> dict[str, Any]:
+    """The settings in a config of any Keras as arguments of the class, which takes the names `takes`."""
+    told = dict(config)
+    if isinstance(axis := told.get("axis"), list) and len(axis) == 1 and kind.__name__ == "BatchNormalization":
+        told["axis"] = axis[0]
+    for name in (each.__name__ for each in kind.__mro__):
+        for old, new in RENAMED.get(name, {}).items():
+            if old in told and old not in takes:
+                told.setdefault(new, told.pop(old))
+        for key, values in VALUES.get(name, {}).items():
+            value = told.get(key)
+            told |= {key: values[value]} if isinstance(value, str) and value in values else {}
+        for key, idle in IDLE.get(name, {}).items():
+            if key in told and key not in takes:
+                value = told.pop(key)
+                if idle and not any(value is each or value == each for each in idle):
+                    raise ArgumentError(f"{kind.__name__} has no {key}; the config sets it to {short(value)}.")
+    return told

@@ -1,0 +1,63 @@
+"""A compiled model as a config, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina._base.converters import short
+from lamina._base.custom import LeftOutError, known
+from lamina._base.settings import serialize
+from lamina._saving.config import FAMILIES, several
+from lamina.errors import ArgumentError
+
+ARGUMENTS = {
+    "optimizer": "keras.optimizers", "loss": "keras.losses", "metrics": "keras.metrics",
+    "weighted_metrics": "keras.metrics",
+}  # fmt: skip
+"""The arguments of `compile` that are objects, and the family of each."""
+NUMBERS = ("loss_weights", "run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
+
+
+def get_compile_config(model: Any) -> dict[str, Any]:
+    """What `compile` was given: names as they were given, objects as their configs."""
+    compiled = model._lamina.compiled
+    if compiled is None:
+        return {}
+    optimizer = compiled.optimizer
+    if compiled.scales:  # `compile` puts it around the optimizer again
+        optimizer = optimizer.inner_optimizer
+    config: dict[str, Any] = serialize({"optimizer": optimizer, **compiled.told})
+    return config | {"jit_compile": not compiled.eager}
+
+
+def compile_from_config(model: Any, config: dict[str, Any]) -> None:
+    """Compile the model as it was. What `skip` leaves out costs the metric or the loss; an optimizer all of it."""
+    if not isinstance(config, dict):
+        raise ArgumentError(f"compile_from_config takes what get_compile_config returned, got {short(config)}.")
+    if unknown := [name for name in config if name not in ARGUMENTS and name not in NUMBERS]:
+        names = ", ".join((*ARGUMENTS, *NUMBERS))
+        raise ArgumentError(f"compile has no argument {short(unknown[0])}; its arguments are {names}.")
+    told = {name: value for name, value in config.items() if name in NUMBERS}
+    with known(None) as now:
+        for name, family in ARGUMENTS.items():
+            try:
+                told[name] = _without_left_out(config.get(name), FAMILIES[family])
+            except LeftOutError:
+                if name == "optimizer":
+                    now.left_out.append("compile: call model.compile yourself.")
+                    return
+    model.compile(**{name: value for name, value in told.items() if value is not None})
+    if model.built and model.optimizer is not None:
+        model.optimizer.build(model.trainable_variables)
+
+
+def _without_left_out(config: Any, family: Any) -> Any:
+    if not isinstance(config, list):
+        return several(config, family)
+    made = []
+    for each in config:
+        try:
+            made.append(_without_left_out(each, family))
+        except LeftOutError:
+            continue
+    return made

@@ -1,0 +1,174 @@
+"""Objects as plain data that JSON holds, in the form of Keras's configs, and back.
+
+What a config names is looked up in one closed table: the built-in classes and functions, those that the caller gives
+in this call, and those that are registered or in a scope. Nothing is imported for a config, no attribute is read by
+its name, and no code stands in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from lamina import activations, constraints, dtypes, regularizers
+from lamina._base import settings
+from lamina._base.converters import short
+from lamina._base.custom import known
+from lamina._base.frames import user_facing, warn
+from lamina._base.registry import Registry
+from lamina._layer.registry import registry as layers
+from lamina.errors import ArgumentError, FileError, LaminaError
+from lamina.initializers.base import registry as initializers
+from lamina.losses.loss import registry as losses
+from lamina.metrics.metric import registry as metrics
+from lamina.optimizers import schedules
+from lamina.optimizers.optimizer import registry as optimizers
+
+FAMILIES: dict[str, Registry] = {
+    "keras": layers,
+    "keras.models": layers,
+    "keras.layers": layers,
+    "keras.activations": activations._registry,
+    "keras.losses": losses,
+    "keras.metrics": metrics,
+    "keras.optimizers": optimizers,
+    "keras.optimizers.schedules": schedules._registry,
+    "keras.initializers": initializers,
+    "keras.regularizers": regularizers._registry,
+    "keras.constraints": constraints._registry,
+}
+"""The closed tables of the built-in classes and functions, by the module that a config names."""
+
+_classes, _functions = Registry("object"), Registry("function")
+"""What a config without such a module means: Keras 2 wrote none, and of a user's own class it is the user's module."""
+_classes.also = list(FAMILIES.values())
+_functions.also = [activations._registry, *FAMILIES.values()]
+
+DEEPEST = 32
+"""The greatest number of axes of an array in a config, which is NumPy's own."""
+
+
+def serialized(thing: Any) -> Any:
+    """An object as plain data, in the form of Keras's configs; what JSON cannot hold is an error that names it."""
+    _require_plain(config := settings.serialize(thing), "")
+    return config
+
+
+@user_facing
+def deserialized(
+    config: Any,
+    custom_objects: dict[str, Any] | None = None,
+    *,
+    where: str = "",
+    skip: Collection[str] = (),
+    left_out: list[str] | None = None,
+) -> Any:
+    """The object that a config describes, or the plain data in it.
+
+    Args:
+        custom_objects: the user's own classes and functions by name.
+        where: the file and its member, for messages; errors are `FileError`s then.
+        skip: names of classes, functions and layers that may be missing.
+        left_out: gets a line for each of them that was missing, with the reason.
+    """
+    try:
+        with known(custom_objects, [skip] if isinstance(skip, str) else skip, left_out):
+            return _object(config)
+    except RecursionError:
+        error: Exception = ArgumentError("the config is nested too deep.")
+    except LaminaError as refused:
+        error = refused
+    raise (FileError(f"{where}: {error}") if where else error) from None
+
+
+def warn_of_safe_mode(safe_mode: bool) -> None:
+    """Say that `safe_mode=False` changes nothing."""
+    if safe_mode is False:
+        warn(
+            "safe_mode=False changes nothing: no file can run code here. Give a function that a file names, or the "
+            "function of a Lambda by the layer's name: custom_objects={'name': function}."
+        )
+
+
+def several(config: Any, family: Registry) -> Any:
+    """What a config describes, to any depth of lists and dicts; one that names no module is of this family."""
+    return _object(config, family)
+
+
+def _object(config: Any, family: Registry | None = None) -> Any:
+    if isinstance(config, (list, tuple)):
+        return [_object(each, family) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if "class_name" not in config:
+        return {name: _object(each, family) for name, each in config.items()}
+    if config["class_name"] in _PLAIN:
+        return _plain(config)
+    if config["class_name"] in dtypes.POLICIES:
+        return dtypes.get(config)
+    usual = family or (_functions if config["class_name"] == "function" else _classes)
+    made = FAMILIES.get(str(config.get("module")), usual).get(config)
+    if (compiled := config.get("compile_config")) and hasattr(made, "compile_from_config"):
+        made.compile_from_config(compiled)
+    return made
+
+
+def _require_plain(value: Any, place: str) -> None:
+    if isinstance(value, dict):
+        for name, each in value.items():
+            if not isinstance(name, str):
+                raise ArgumentError(f"a config has only text as keys; {place or 'it'} has {short(name)}.")
+            _require_plain(each, f"{place}.{name}".lstrip("."))
+    elif isinstance(value, (list, tuple)):
+        for number, each in enumerate(value):
+            _require_plain(each, f"{place}[{number}]")
+    elif value is not None and not isinstance(value, (str, int, float, bool)):
+        raise ArgumentError(
+            f"{place or 'the object'} is {short(value)} ({type(value).__name__}), which a config cannot hold. Give its "
+            "class a method get_config, which returns the arguments as numbers, strings, lists and dicts."
+        )
+
+
+def _array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """An array of numbers, from lists in lists."""
+    if dtype not in (*dtypes.FLOATS, *dtypes.OTHERS):
+        raise ArgumentError(f"expected the dtype of an array of numbers, got {short(dtype)}.")
+    depth, first = 0, value
+    while isinstance(first, list) and first:
+        depth, first = depth + 1, first[0]
+    try:
+        array = np.asarray(value) if depth <= DEEPEST else np.asarray(None)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise ArgumentError(f"expected an array of numbers, as lists in lists, got {short(value)}.")
+    return array.astype(jnp.dtype(dtype))
+
+
+def _plain(config: dict[str, Any]) -> Any:
+    """What stands for a value that JSON has no form of."""
+    kind, told = config["class_name"], config.get("config")
+    if not isinstance(told, dict) or not _PLAIN[kind] <= told.keys():
+        raise ArgumentError(f"expected {kind} with {', '.join(sorted(_PLAIN[kind]))}; got {short(told)}.")
+    if kind in ("__numpy__", "__tensor__"):
+        array = _array(told["value"], told["dtype"])
+        return array if kind == "__numpy__" else jnp.asarray(array)
+    if kind == "__bytes__":
+        return str(told["value"]).encode()
+    if kind == "__slice__":
+        return slice(*(_object(told[part]) for part in ("start", "stop", "step")))
+    if kind == "__ellipsis__":
+        return Ellipsis
+    raise ArgumentError(
+        "the config holds a lambda as code, and no code of a file is run. Write the function with def in your program, "
+        "and give it by its name: custom_objects={'name': function}."
+    )
+
+
+_PLAIN: dict[str, set[str]] = {
+    "__numpy__": {"value", "dtype"}, "__tensor__": {"value", "dtype"}, "__bytes__": {"value"}, "__ellipsis__": set(),
+    "__slice__": {"start", "stop", "step"}, "__lambda__": set(),
+}  # fmt: skip
