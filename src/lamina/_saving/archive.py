@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import os
+import stat
+import zipfile
+import zlib
 from typing import Any, NamedTuple
 
+from lamina._saving import hdf5
+from lamina._saving.guard import (
+    FREE_GROWTH,
+    MOST_GROWTH,
+    MOST_MEMBERS,
+    file_bytes,
+    first_repeated,
+    is_plain_name,
+    linked,
+    opened_bytes,
+    parsed_json,
+    refused,
+    wrong_kind,
+)
 from lamina._saving.hdf5 import Stored
+
+CONFIG, WEIGHTS, EXTRA, ASSETS = "config.json", "model.weights.h5", "lamina.json", "assets/"
+_LOCAL_HEADER = 30
 
 
 class Archive(NamedTuple):
@@ -18,3 +40,121 @@ class Archive(NamedTuple):
     """Vocabularies, by their names such as "layers/string_lookup/vocabulary.txt"."""
     extra: dict[str, Any]
     """lamina.json, which Keras does not read: names of columns and classes, and the versions."""
+
+
+def read(path: str | os.PathLike[str]) -> Archive:
+    """A `.keras` file or a folder with the same members; all of it is in memory before anything is parsed.
+
+    Raises:
+        FileError: for a file that is not there, is another kind of file, is broken, or asks for more than it holds.
+    """
+    where = os.fspath(path)
+    members = _in_folder(where) if os.path.isdir(where) else _in_zip(file_bytes(where), where)
+    for name in (CONFIG, WEIGHTS):
+        if name not in members:
+            there = f"It holds {', '.join(sorted(members)) or 'nothing that is'} of a model that Keras saved."
+            raise refused(where, f"it has no member {name!r}.", there)
+    config = parsed_json(members[CONFIG], f"{where}, {CONFIG}")
+    extra = parsed_json(members.get(EXTRA, b"{}"), f"{where}, {EXTRA}")
+    if not isinstance(config, dict) or not isinstance(extra, dict):
+        raise refused(where, f"{EXTRA if isinstance(config, dict) else CONFIG} holds no JSON object.")
+    assets = {name.removeprefix(ASSETS): bytes(held) for name, held in members.items() if name.startswith(ASSETS)}
+    return Archive(config, hdf5.read(members[WEIGHTS], f"{where}, {WEIGHTS}"), assets, extra)
+
+
+def _is_wanted(name: str) -> bool:
+    return name in (CONFIG, WEIGHTS, EXTRA) or name.startswith(ASSETS)
+
+
+def _in_zip(data: bytes, where: str) -> dict[str, bytes | memoryview]:
+    """The members that are read, by their names. Those that are not compressed share the bytes of the archive."""
+    if not data.startswith(b"PK\3\4"):
+        raise wrong_kind(data, where, "a .keras archive")
+    if data.count(b"PK\1\2") > MOST_MEMBERS:
+        raise refused(where, f"it has more than {MOST_MEMBERS:,} members.")
+    try:
+        listed = zipfile.ZipFile(io.BytesIO(data)).infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        raise refused(where, f"the archive is broken: {error}.", "Copy or download it again.") from None
+    _check_names(listed, where)
+    if sum(each.compress_size for each in listed) > len(data):
+        raise refused(where, "its members need more bytes than it has: some share theirs.")
+    members: dict[str, bytes | memoryview] = {}
+    room = MOST_GROWTH * len(data) + FREE_GROWTH
+    for each in listed:
+        if _is_wanted(each.filename) and not each.is_dir():
+            members[each.filename] = held = _member(memoryview(data), each, room, f"{where}, {each.filename}")
+            room -= len(held)
+    return members
+
+
+def _check_names(listed: list[zipfile.ZipInfo], where: str) -> None:
+    names = [each.orig_filename for each in listed]
+    for each, name in zip(listed, names, strict=True):
+        kind = stat.S_IFMT(each.external_attr >> 16)
+        if not all(map(is_plain_name, name.removesuffix("/").split("/"))) or len(name) > 1024:
+            raise refused(where, f"the member {name[:80]!r} could be written outside a folder.")
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise refused(where, f"the member {name[:80]!r} is a link or a device.")
+    twice = first_repeated(names)
+    if twice is not None:
+        raise refused(where, f"the member {twice[:80]!r} stands there twice.")
+
+
+def _member(data: memoryview, info: zipfile.ZipInfo, room: int, where: str) -> bytes | memoryview:
+    start = info.header_offset
+    header = bytes(data[start : start + _LOCAL_HEADER])
+    name_size, extra_size = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+    start += _LOCAL_HEADER + name_size + extra_size
+    stored = data[start : start + info.compress_size]
+    if info.flag_bits & 1:
+        raise refused(where, "it is encrypted.")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise refused(where, "it is compressed by another method than deflate.", "Keras compresses nothing at all.")
+    if header[:4] != b"PK\3\4" or len(stored) != info.compress_size:
+        raise refused(where, "the archive is broken: the member lies outside it.", "Copy or download it again.")
+    content: bytes | memoryview = stored
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        content = _inflated(stored, min(room, max(MOST_GROWTH * len(stored), FREE_GROWTH)), where)
+    if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
+        raise refused(where, "the archive is broken: the member's size or its checksum is another.", "Copy it again.")
+    return content
+
+
+def _inflated(stored: memoryview, most: int, where: str) -> bytes:
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        content = inflating.decompress(stored, most)
+        if not inflating.eof and inflating.decompress(inflating.unconsumed_tail, 1):
+            raise refused(
+                where, f"{len(stored):,} compressed bytes become more than {most:,}.", "A zip bomb does that."
+            )
+    except zlib.error as error:
+        raise refused(where, f"the archive is broken: {error}.", "Copy or download it again.") from None
+    return content
+
+
+def _in_folder(path: str) -> dict[str, bytes | memoryview]:
+    """The members that are read, by their names. The folder is held open, so that no link can be put in between."""
+    if not hasattr(os, "fwalk"):
+        raise refused(
+            path, "this system cannot read a folder without following links.", "Zip its content as a .keras file."
+        )
+    members: dict[str, bytes | memoryview] = {}
+    top = os.path.realpath(path)
+    for folder, inner, files, descriptor in os.fwalk(top):
+        within = os.path.relpath(folder, top).replace(os.sep, "/")
+        start = "" if within == "." else f"{within}/"
+        inner[:] = [name for name in inner if f"{start}{name}/".startswith(ASSETS)]
+        wanted = [name for name in files if _is_wanted(start + name)]
+        for name in inner:
+            if stat.S_ISLNK(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
+                raise linked(f"{path}, {start}{name}")
+        if len(members) + len(wanted) + len(inner) > MOST_MEMBERS or start.count("/") > 100:
+            raise refused(path, f"it holds more than {MOST_MEMBERS:,} files, or folders in folders without end.")
+        for name in wanted:
+            place = f"{path}, {start}{name}"
+            if not is_plain_name(name):
+                raise refused(place, "a name with such characters is not read.")
+            members[start + name] = opened_bytes(name, place, descriptor)
+    return members

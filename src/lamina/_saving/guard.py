@@ -1,0 +1,263 @@
+"""What a file may ask for: the limits and the refusals, the same for every way in.
+
+No file is trusted. It is read into memory whole, as bytes, before anything is parsed; nothing that it holds is run,
+imported, opened or fetched; and what it holds cannot grow to more than a small multiple of its own size.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from lamina._base.spelling import nearest
+from lamina.errors import FileError
+
+MOST_OBJECTS = 200_000
+"""Groups and datasets in an HDF5 file; a stack of 10,000 layers with Adam's slots has 80,000."""
+MOST_VALUES = 1_000_000
+"""Values in the attributes of an HDF5 file."""
+MOST_MEMBERS = 10_000
+"""Files in an archive; Keras writes three, and one more for each vocabulary."""
+MOST_GROWTH = 20
+"""How many bytes one compressed byte may become: weights that are all zero reach ten."""
+FREE_GROWTH = 2**20
+"""Bytes to which a file may grow at any rate: the configurations of 100 equal layers are compressed to a sixtieth."""
+_DEEPEST = 100
+_MOST_JSON_BYTES = 256 * 2**20
+_MOST_JSON_VALUES = 5_000_000
+"""A vocabulary in a configuration is a list of its tokens: up to millions, of some ten bytes each."""
+_MOST_JSON_CONTAINERS = 500_000
+"""Lists and objects: one takes up to 232 bytes of memory and two of the file. A layer's configuration has about ten."""
+_MOST_DIGITS = 20
+
+_TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS = re.compile(r"[^\[\]{}]++")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+_ZIP, _HDF5 = b"PK\3\4", b"\x89HDF\r\n\x1a\n"
+_KINDS: Sequence[tuple[bytes, str, str]] = [
+    (_HDF5, "an HDF5 file", "Give it a name that ends in .h5, or in .weights.h5 if it holds weights alone."),
+    (_ZIP, "a zip archive", "If it is a model that Keras saved, give it a name that ends in .keras."),
+    (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
+    (b"\x93NUMPY", "a NumPy array", "Read it with numpy.load, and give the arrays to model.set_weights."),
+    (
+        b"version https://git-lfs",
+        "a pointer of Git LFS in place of the file",
+        "`git lfs pull` fetches the file itself.",
+    ),
+    (b"<", "a web page or other markup", "Download the file itself: the server sent a page in its place."),
+    (b"{", "JSON", ""),
+]
+_PICKLE = "A pickle can run any code, and is never opened here. Ask for a .keras, a .weights.h5 or a .safetensors file."
+_TORCH = "Read it with torch.load(path, weights_only=True), and give that to model.load_torch_state_dict."
+
+
+def refused(where: str, what: str, hint: str = "") -> FileError:
+    """The error for a file that is not read: where it is, what was found there, what to do."""
+    return FileError(f"{where}: {what}" + (f"\n{hint}" if hint else ""))
+
+
+def is_plain_name(name: str, without: str = "/\\:") -> bool:
+    """Whether `name` is one part of a path, and can lead nowhere else."""
+    return (
+        0 < len(name) <= 255
+        and name not in (".", "..")
+        and not any(each in without or unicodedata.category(each) in ("Cc", "Cs") for each in name)
+    )
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+    """The first name that stands there for the second time."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def wrong_kind(data: bytes | memoryview, where: str, expected: str) -> FileError:
+    """The error for a file of another kind than `expected`, which says what it is and what to do with it."""
+    head = bytes(data[:4096])
+    what, hint = next((found[1:] for found in _KINDS if head.lstrip().startswith(found[0])), ("none", ""))
+    if head.startswith(_ZIP) and b"data.pkl" in head:
+        what, hint = "a file of PyTorch's", _TORCH
+    elif head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5":
+        what, hint = "a pickle", _PICKLE
+    elif head[8:9] == b"{" and int.from_bytes(head[:8], "little") < len(data):
+        what, hint = (
+            "a file of safetensors'",
+            "Build the model, then type model.load_weights with a name in .safetensors.",
+        )
+    return refused(where, f"{expected} was expected, and this is {what}.", hint)
+
+
+# Bytes
+
+
+def file_bytes(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of a file, which must be a plain one. A link is followed if the user names it himself.
+
+    Raises:
+        FileError: for a file that is not there, is empty, is not plain, or is larger than the free memory.
+    """
+    return opened_bytes(os.fspath(path), os.fspath(path))
+
+
+def opened_bytes(path: str, where: str, folder: int | None = None) -> bytes:
+    """All bytes of a file; within `folder`, an open one, only of a file that no link leads to."""
+    # Without O_NONBLOCK a named pipe waits for its other end for ever.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        if os.path.isdir(path) and folder is None:
+            raise _not_a_file(path)
+        descriptor = os.open(path, flags | (os.O_NOFOLLOW if folder is not None else 0), dir_fd=folder)
+        with open(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise refused(where, "it is a pipe or a device, and a file was expected.")
+            if folder is not None and found.st_nlink != 1:
+                raise refused(where, "it is a hard link: the file has another name too.", "Copy the folder: `cp -r`.")
+            if not found.st_size:
+                raise refused(where, "the file is empty.")
+            check_memory(found.st_size, free_memory(), where, "The file has")
+            data = file.read(found.st_size)
+            if len(data) != found.st_size or file.read(1):
+                raise refused(where, "the file was changed while it was read.", "Load it again.")
+            return data
+    except (OSError, ValueError) as error:
+        raise error if isinstance(error, FileError) else _not_opened(path, where, error) from None
+
+
+def _not_opened(path: str, where: str, error: OSError | ValueError) -> FileError:
+    reason = getattr(error, "strerror", None) or str(error)
+    if getattr(error, "errno", None) == errno.ELOOP:
+        return linked(where)
+    if not isinstance(error, FileNotFoundError):
+        return refused(where, f"the file cannot be read: {reason}.")
+    there = Path(path).absolute().parent
+    if not there.is_dir():
+        return refused(where, f"there is no folder {str(there)!r}.")
+    close = nearest(Path(path).name, sorted(os.listdir(there)))
+    return refused(
+        where, "there is no such file.", f"Did you mean {str(Path(path).with_name(close[0]))!r}?" if close else ""
+    )
+
+
+def linked(where: str) -> FileError:
+    """The error for a symbolic link inside a folder."""
+    return refused(where, "it is a symbolic link.", "Copy the folder with the files that its links lead to: `cp -rL`.")
+
+
+def _not_a_file(path: str) -> FileError:
+    inside = os.listdir(path)
+    if "saved_model.pb" in inside:
+        return refused(
+            path,
+            "it is a SavedModel of TensorFlow's, which holds a program and no stack of layers.",
+            "Load it where it was made, and save it with model.save('model.keras').",
+        )
+    return refused(path, "it is a folder, and a file was expected.")
+
+
+# Memory
+
+
+def free_memory() -> int:
+    """The bytes that this process can still take, as far as the system tells; otherwise a number above all."""
+    free = [2**63]
+    try:
+        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        free.append(1024 * int(fields["MemAvailable"].split()[0]))
+        # A container's own limit. What it holds of files can be dropped, so it counts as free.
+        group = Path("/sys/fs/cgroup")
+        held = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        used = int((group / "memory.current").read_text()) - int(held["inactive_file"])
+        free.append(int((group / "memory.max").read_text()) - used)
+    except (OSError, KeyError, ValueError):  # no Linux, no container, or "max"
+        pass
+    return min(free)
+
+
+def check_memory(needed: int, free: int, where: str, what: str) -> None:
+    """That `needed` bytes are free."""
+    if needed > free:
+        raise refused(where, f"{what} {needed:,} bytes, and {free:,} bytes of memory are free.")
+
+
+# JSON
+
+
+def parsed_json(data: bytes | memoryview, where: str) -> Any:
+    """The value of a JSON text, within limits that no genuine file comes near.
+
+    Raises:
+        FileError: for a text that is no JSON, says a thing twice, or is too large or too deep.
+    """
+    if len(data) > _MOST_JSON_BYTES:
+        raise refused(where, f"it has {len(data):,} bytes; JSON may have {_MOST_JSON_BYTES:,}.")
+    try:
+        text = bytes(data).decode()
+        _check_size(text, where)
+        value = json.loads(
+            text,
+            object_pairs_hook=lambda pairs: _object(pairs, where),
+            parse_int=lambda digits: _integer(digits, where),
+            parse_float=lambda digits: _float(digits, where),
+            parse_constant=lambda name: _float(name, where),
+        )
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeDecodeError:
+        raise wrong_kind(data, where, "JSON in UTF-8") from None
+    except UnicodeEncodeError:
+        raise refused(where, "a text holds one half of a character (a lone surrogate).") from None
+    except json.JSONDecodeError as error:
+        if not text.lstrip().startswith(("{", "[")):
+            raise wrong_kind(data, where, "JSON") from None
+        raise refused(where, f"the JSON is broken at character {error.pos} of {len(text)}: {error.msg}.") from None
+
+
+def _check_size(text: str, where: str) -> None:
+    """That the parser needs neither more memory nor more depth than is reasonable."""
+    outside = _TEXT.sub("", text)
+    containers = outside.count("[") + outside.count("{")
+    if containers > _MOST_JSON_CONTAINERS:
+        raise refused(where, f"it has {containers:,} lists and objects; {_MOST_JSON_CONTAINERS:,} is the limit.")
+    values = containers + outside.count(",")
+    if values > _MOST_JSON_VALUES:
+        raise refused(where, f"it has {values:,} values; {_MOST_JSON_VALUES:,} is the limit.")
+    steps = (1 if bracket in "[{" else -1 for bracket in _NO_BRACKETS.sub("", outside))
+    depth = max(accumulate(steps), default=0)
+    if depth > _DEEPEST:
+        raise refused(where, f"its values are nested {depth:,} levels deep; {_DEEPEST} is the limit.")
+
+
+def _object(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:
+    twice = first_repeated(name for name, _ in pairs)
+    if twice is not None:
+        raise refused(where, f"the name {twice[:80]!r} stands twice in one object.")
+    return dict(pairs)
+
+
+def _integer(digits: str, where: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise refused(where, f"{digits[:_MOST_DIGITS]}... is an integer of {len(digits):,} digits.")
+    return int(digits)
+
+
+def _float(digits: str, where: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise refused(where, f"{digits[:40]} is no finite number.")
+    return value

@@ -1,0 +1,344 @@
+"""The blocks of an HDF5 file in the form that Keras writes, taken apart in Python.
+
+Files of strangers are not given to h5py: of the files that one gets by changing a few bytes of a genuine one, some
+make its C library (HDF5 2.0) run for ever and some end the process. What is read here is the oldest form of the format
+(superblock 0, symbol tables, object headers of version 1), which h5py writes unless it is told otherwise. All of it
+is in "HDF5 File Format Specification, version 3.0", whose terms are used.
+
+Each block is taken from the file once and no two may share a byte, so no file takes more time or memory than its own
+size allows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from lamina._saving.guard import MOST_VALUES, refused, wrong_kind
+from lamina.errors import FileError
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+UNDEFINED = 2**64 - 1
+DATASPACE, LINK_INFO, DATATYPE, LINK, LAYOUT, ATTRIBUTE, SYMBOL_TABLE = 1, 2, 3, 6, 8, 0x0C, 0x11
+_CONTINUATION = 0x10
+_HARMLESS = {0, 4, 5, 0x0A, 0x0D, 0x0E, 0x12, 0x16}
+"""Nothing, fill values, sizes of groups, comments, times of changes, and the number of links to the object."""
+_REFUSED = {
+    7: "its values are in another file",
+    0x0B: "it is compressed or filtered",
+    0x0F: "it shares parts with other objects",
+    0x15: "it keeps its attributes in a newer form of HDF5",
+}
+_LINKS = {1: "a soft link", 64: "an external link"}
+_CLASSES = {
+    2: "times", 4: "bit fields", 6: "compound values", 7: "references to objects", 8: "an enumeration",
+    9: "values of variable length", 10: "arrays in arrays", 11: "complex numbers",
+}  # fmt: skip
+_FLOATS = {2: (10, 5, 15), 4: (23, 8, 127), 8: (52, 11, 1023)}
+"""IEEE's floats by their bytes: bits of the mantissa, bits of the exponent, its bias."""
+REPACK = (
+    "If you trust the file, write it anew in the plain form, `h5repack -l CONTI -f NONE OLD.h5 NEW.h5`, and load that."
+)
+
+
+class Cursor:
+    """A place in a block."""
+
+    def __init__(self, file: File, block: memoryview) -> None:
+        self.file, self.block, self.at = file, block, 0
+
+    def take(self, size: int, padded_to: int = 1) -> memoryview:
+        """The next `size` bytes; what follows begins at a multiple of `padded_to`."""
+        if size > len(self.block) - self.at:
+            raise self.file.broken("a block ends too early")
+        taken = self.block[self.at : self.at + size]
+        self.at = min(self.at + size + -size % padded_to, len(self.block))
+        return taken
+
+    def number(self, size: int) -> int:
+        return int.from_bytes(self.take(size), "little")
+
+    @property
+    def left(self) -> int:
+        return len(self.block) - self.at
+
+
+class File:
+    """The bytes of a file, which blocks were taken from them, and the object that is read at this moment."""
+
+    def __init__(self, data: bytes | memoryview, where: str) -> None:
+        self.data, self.where, self.place = memoryview(data), where, ""
+        self.taken: list[tuple[int, int]] = []
+        self.collections: dict[int, dict[int, memoryview]] = {}
+        self.left = self.left_for_text = len(data)
+        self.values_left = MOST_VALUES
+
+    def refused(self, what: str, hint: str = "") -> FileError:
+        return refused(self.where, f"{self.place}: {what}" if self.place else what, hint)
+
+    def broken(self, what: str) -> FileError:
+        return self.refused(f"{what}; the file is broken.")
+
+    def block(self, start: int, size: int) -> Cursor:
+        if start + size > len(self.data):
+            raise self.broken(f"a block lies at byte {start} of {len(self.data)}, with {size} bytes")
+        self.left -= size
+        if self.left < 0:
+            raise self.broken("two blocks share the same bytes")
+        self.taken.append((start, size))
+        return Cursor(self, self.data[start : start + size])
+
+    def signed_block(self, start: int, size: int, signature: bytes) -> Cursor:
+        cursor = self.block(start, size)
+        if cursor.take(4) != signature:
+            raise self.broken(f"there is no {signature.decode()} block at byte {start}")
+        return cursor
+
+    def check_blocks(self) -> None:
+        """That no two blocks that were taken share a byte."""
+        end = 0
+        for start, size in sorted(self.taken):
+            if start < end and size:
+                raise self.broken("two blocks share the same bytes")
+            end = max(end, start + size)
+
+    def text(self, raw: bytes | memoryview) -> str:
+        try:
+            return bytes(raw).partition(b"\0")[0].decode()
+        except UnicodeDecodeError:
+            raise self.broken("a text is not UTF-8") from None
+
+
+def root(file: File) -> int:
+    """The address of the root group's object header, from the superblock."""
+    if bytes(file.data[:8]) != SIGNATURE:
+        raise wrong_kind(file.data, file.where, "HDF5")
+    start = file.block(0, 96)
+    start.take(8)
+    if start.number(1) != 0:
+        raise file.refused("it is written in a newer form of HDF5 than Keras writes.", REPACK)
+    if bytes(start.take(7)) != bytes([0, 0, 0, 0, 8, 8, 0]):
+        raise file.broken("its superblock is not one that Keras writes")
+    start.take(8)  # the sizes of groups' nodes, and consistency flags
+    base, _, end, driver, _, header = (start.number(8) for _ in range(6))
+    if base != 0 or driver != UNDEFINED:
+        raise file.broken("its superblock is not one that Keras writes")
+    if end > len(file.data):
+        raise file.refused(
+            f"the file is cut short: it has {len(file.data)} of {end} bytes.", "Copy or download it again."
+        )
+    return header
+
+
+def messages(file: File, address: int) -> list[tuple[int, Cursor]]:
+    """The messages of an object header, by their types."""
+    head = file.block(address, 16)
+    if head.number(1) != 1:
+        newer = bytes(file.data[address : address + 4]) == b"OHDR"
+        raise (
+            file.refused("it is written in a newer form of HDF5 than Keras writes.", REPACK)
+            if newer
+            else file.broken(f"there is no object header at byte {address}")
+        )
+    head.take(1)
+    count = head.number(2)
+    head.take(4)
+    found: list[tuple[int, Cursor]] = []
+    blocks = [(address + 16, head.number(4))]
+    for start, size in blocks:
+        block = file.block(start, size)
+        while block.left >= 8 and count:
+            count -= 1
+            kind, length, flags = block.number(2), block.number(2), block.number(1)
+            block.take(3)
+            body = Cursor(file, block.take(length))
+            if kind in _REFUSED or flags & 2:
+                raise file.refused(f"{_REFUSED.get(kind, 'it shares its type with other objects')}.", REPACK)
+            if kind == _CONTINUATION:
+                blocks.append((body.number(8), body.number(8)))
+            elif kind in (DATASPACE, LINK_INFO, DATATYPE, LINK, LAYOUT, ATTRIBUTE, SYMBOL_TABLE):
+                found.append((kind, body))
+            elif kind not in _HARMLESS:
+                raise file.broken(f"an object header holds a message of the unknown type {kind}")
+    return found
+
+
+def links(file: File, kind: int, message: Cursor) -> Iterator[tuple[str, int]]:
+    """The names and the addresses of object headers that a message of a group holds."""
+    if kind == SYMBOL_TABLE:
+        yield from _symbol_table(file, message)
+    elif kind == LINK:
+        yield _link(file, message)
+    elif kind == LINK_INFO:
+        flags = (message.take(1), message.number(1))[1]
+        message.take(8 if flags & 1 else 0)
+        if message.number(8) != UNDEFINED:
+            raise file.refused("it keeps its links in a newer form of HDF5.", REPACK)
+
+
+def _link(file: File, message: Cursor) -> tuple[str, int]:
+    """The name and the address in a link message, which h5py writes where a name in the group is not ASCII."""
+    version, flags = message.number(1), message.number(1)
+    kind = message.number(1) if flags & 8 else 0
+    message.take((8 if flags & 4 else 0) + (1 if flags & 16 else 0))  # the order of creation, and the encoding
+    if version != 1:
+        raise file.broken(f"a link has version {version}")
+    if kind != 0:
+        raise file.refused(f"it holds {_LINKS.get(kind, 'a link of an unknown kind')}, which can lead elsewhere.")
+    return file.text(message.take(message.number(1 << (flags & 3)))), message.number(8)
+
+
+def _symbol_table(file: File, table: Cursor) -> Iterator[tuple[str, int]]:
+    """Links as h5py writes them where all names are ASCII: a tree of tables, and a heap of names."""
+    tree, address = table.number(8), table.number(8)
+    heap = file.signed_block(address, 32, b"HEAP")
+    heap.take(4)
+    size, _, start = (heap.number(8) for _ in range(3))
+    names = bytes(file.block(start, size).block)
+    nodes: list[tuple[int, int]] = [(tree, -1)]
+    while nodes:
+        address, expected = nodes.pop()
+        node = file.signed_block(address, 24, b"TREE")
+        kind, level, count = node.number(1), node.number(1), node.number(2)
+        if kind != 0 or expected not in (-1, level):
+            raise file.broken("a group's tree is not in order")
+        children = file.block(address + 24, 16 * count + 8)
+        children.take(8)
+        found = [children.number(8) for _ in range(2 * count)][::2]
+        if level:
+            nodes += [(child, level - 1) for child in reversed(found)]
+            continue
+        for child in found:
+            yield from _symbols(file, child, names)
+
+
+def _symbols(file: File, address: int, names: bytes) -> Iterator[tuple[str, int]]:
+    head = file.signed_block(address, 8, b"SNOD")
+    head.take(2)
+    count = head.number(2)
+    entries = file.block(address + 8, 40 * count)
+    for _ in range(count):
+        name, header, cached = entries.number(8), entries.number(8), entries.number(4)
+        entries.take(20)
+        if cached == 2:
+            raise file.refused("it holds a soft link, which can lead elsewhere.")
+        end = names.find(b"\0", name)
+        if end < 0:
+            raise file.broken("a name has no end")
+        yield file.text(names[name:end]), header
+
+
+def datatype(file: File, message: Cursor) -> np.dtype[Any]:
+    """NumPy's type; "S" is text of a fixed and "O" of a variable length, "V" bytes of no known type."""
+    first, bits, size = message.number(1), message.number(3), message.number(4)
+    version, kind = first >> 4, first & 15
+    order = ">" if bits & 1 else "<"
+    if version not in (1, 2, 3):
+        raise file.broken(f"a datatype has version {version}")
+    if kind == 0 and size in (1, 2, 4, 8) and bits & ~9 == 0:
+        offset, precision = message.number(2), message.number(2)
+        if (offset, precision) == (0, 8 * size):
+            return np.dtype(f"{order}{'i' if bits & 8 else 'u'}{size}")
+    if kind == 1 and size in _FLOATS and bits & ~1 == 0x20 | 8 * size - 1 << 8:
+        mantissa, exponent, bias = _FLOATS[size]
+        fields = [message.number(width) for width in (2, 2, 1, 1, 1, 1, 4)]
+        if fields == [0, 8 * size, mantissa, exponent, 0, mantissa, bias]:
+            return np.dtype(f"{order}f{size}")
+    if kind == 3 and 0 < size < 2**16:
+        return np.dtype(f"S{size}")
+    if kind == 5 and 0 < size < 2**8:
+        return np.dtype(f"V{size}")
+    if kind == 8 and _is_boolean(message, version, bits, size):
+        return np.dtype(bool)
+    if kind == 9 and bits & 15 == 1 and size == 16:
+        return np.dtype(object)
+    raise file.refused(f"it holds {_CLASSES.get(kind, 'values of an unknown type')}, which no file of Keras's does.")
+
+
+def _is_boolean(message: Cursor, version: int, bits: int, size: int) -> bool:
+    """Whether an enumeration is h5py's boolean: FALSE and TRUE, as the bytes 0 and 1."""
+    base, width = message.take(4), message.number(4)
+    message.take(4)  # offset and precision
+    padded = 1 if version == 3 else 8
+    names = [bytes(message.take(len(name), padded)) for name in (b"FALSE\0", b"TRUE\0") if message.left >= 8]
+    values = bytes(message.take(min(2, message.left)))
+    whole = (bits & 0xFFFF, size, width, base[0] & 15) == (2, 1, 1, 0)
+    return whole and names == [b"FALSE\0", b"TRUE\0"] and values == b"\0\1"
+
+
+def dataspace(file: File, message: Cursor) -> tuple[int, ...] | None:
+    """The shape; None where there are no values at all."""
+    version, rank, _, null = (message.number(1) for _ in range(4))
+    if version == 1:
+        message.take(4)
+    elif version != 2:
+        raise file.broken(f"a dataspace has version {version}")
+    elif null == 2:
+        return None
+    if rank > 32:
+        raise file.broken(f"it has {rank} dimensions")
+    return tuple(message.number(8) for _ in range(rank))
+
+
+def attribute(file: File, message: Cursor) -> tuple[str, Any]:
+    """An attribute's name, and its value: a str, a number or a list of them."""
+    version, flags = message.number(1), message.number(1)
+    sizes = [message.number(2) for _ in range(3)]
+    if version not in (1, 2, 3) or (version > 1 and flags):
+        raise file.refused("it holds an attribute whose type is shared with other objects.", REPACK)
+    if version == 3:
+        message.take(1)  # how the name is encoded: UTF-8, or ASCII, which is UTF-8 too
+    parts = [message.take(size, 8 if version == 1 else 1) for size in sizes]
+    name = file.text(parts[0])
+    kind, shape = datatype(file, Cursor(file, parts[1])), dataspace(file, Cursor(file, parts[2]))
+    if shape is None:
+        return name, None
+    if kind.kind == "V":
+        raise file.refused(f"its attribute {name!r} holds bytes of no known type, which no file of Keras's does.")
+    count = math.prod(shape)
+    file.values_left -= count
+    if file.values_left < 0:
+        raise file.refused(f"its attributes hold more than {MOST_VALUES:,} values.")
+    size = 16 if kind.kind == "O" else kind.itemsize
+    values = Cursor(file, message.take(count * size))
+    if kind.kind in "OS":
+        read = [_heap_text(file, values) if kind.kind == "O" else file.text(values.take(size)) for _ in range(count)]
+        return name, read if shape else read[0]
+    return name, np.frombuffer(values.block, kind, count).reshape(shape).tolist()
+
+
+def _heap_text(file: File, reference: Cursor) -> str:
+    """A text of variable length, which lies in a global heap collection."""
+    length, address, index = reference.number(4), reference.number(8), reference.number(4)
+    if not length:
+        return ""
+    file.left_for_text -= length
+    if file.left_for_text < 0:
+        raise file.broken("its attributes hold more text than the file has bytes")
+    if address not in file.collections:
+        file.collections[address] = _collection(file, address)
+    found = file.collections[address].get(index, b"")
+    if len(found) < length:
+        raise file.broken("a text is longer than what is stored of it")
+    return file.text(found[:length])
+
+
+def _collection(file: File, address: int) -> dict[int, memoryview]:
+    head = file.signed_block(address, 16, b"GCOL")
+    head.take(4)
+    size = head.number(8)
+    if size < 16:
+        raise file.broken("a heap has no room for its own head")
+    objects: dict[int, memoryview] = {}
+    block = file.block(address + 16, size - 16)
+    while block.left >= 16:
+        index = block.number(2)
+        block.take(6)
+        length = block.number(8)
+        if index == 0:  # what follows is free
+            break
+        objects[index] = block.take(length, padded_to=8)
+    return objects
