@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import pickle
 import zipfile
 
 import h5py
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from lamina._saving import archive, guard, hdf5
 from lamina._saving.hdf5 import Stored
+from lamina.errors import FileError
 
 
 def made(build, **options):
@@ -165,3 +168,152 @@ def test_a_keras_file_is_read_zipped_and_as_a_folder_compressed_and_not(saved, t
     assert (plain.assets, plain.extra) == (folder.assets, folder.extra) == ({}, {})
     assert deflated.assets == {"layers/text_vectorization/vocabulary.txt": b"the\nof"}
     assert deflated.extra == {"classes": ["a", "b"]}
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_names_of_layers_may_be_in_any_script(tmp_path):
+    """HDF5 writes a group in another form when one of its names is not ASCII."""
+    stack = [keras.Input((2,)), keras.layers.Dense(3, name="größe"), keras.layers.Dense(1, name="出口")]
+    keras.Sequential(stack).save(tmp_path / "m.h5")
+    data = guard.file_bytes(tmp_path / "m.h5")
+    assert_same(hdf5.read(data, "m.h5"), by_h5py(data))
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'{"a": 1, "b": {"c": 2, "c": 3}}', "'c' stands twice"),
+        (b'{"a": NaN}', "NaN is no finite number"),
+        (b'{"a": -Infinity}', "-Infinity is no finite number"),
+        (b'{"a": 1e999}', "1e999 is no finite number"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "integer of 5,000 digits"),
+        (b'{"a": "\xff"}', "JSON in UTF-8 was expected"),
+        (b'{"a": "\\ud800"}', "one half of a character"),
+        (b'{"a": 1,', "broken at character 8 of 8"),
+        (b"[" * 101 + b"]" * 101, "nested 101 levels deep; 100 is"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested 100,000 levels deep"),
+        (b"[" + b"[]," * 600_000 + b"[]]", "600,002 lists and objects"),
+        (b"[" + b"0," * 5_000_000 + b"0]", "5,000,001 values"),
+        (b'{"' + b'\\"' * 1_000_000, "broken at character"),
+        (b"\x80\x04K\x01.", "JSON in UTF-8 was expected, and this is a pickle."),
+        (b"PK\3\4", "JSON was expected, and this is a zip archive."),
+        (b"", "JSON was expected, and this is empty."),
+    ],
+    ids=range(16),
+)
+def test_json_is_refused_with_what_is_wrong(text, said):
+    with pytest.raises(FileError) as caught:
+        guard.parsed_json(text, "m.keras, config.json")
+    assert str(caught.value).startswith("m.keras, config.json: ")
+    assert said in " ".join(str(caught.value).split())
+
+
+def test_json_of_any_size_that_a_model_needs_is_read():
+    value = {"vocabulary": [f"tök{i}en\\" for i in range(300_000)], "id": 2**63, "nested": "[{" * 500}
+    assert guard.parsed_json(json.dumps(value).encode(), "x") == value
+    assert guard.parsed_json(json.dumps(value, ensure_ascii=False).encode(), "x") == value
+    assert guard.parsed_json(b'{"smile": "\\ud83d\\ude00"}', "x") == {"smile": "\U0001f600"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(TEXT, inner, max_size=5),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(JSON)
+def test_json_is_read_as_python_reads_it(value):
+    assert guard.parsed_json(json.dumps(value).encode(), "x") == value
+
+
+# Files that are something else
+
+
+def refusal(path, read=guard.file_bytes):
+    with pytest.raises(FileError) as caught:
+        read(path)
+    assert isinstance(caught.value, ValueError) and isinstance(caught.value, OSError)
+    return " ".join(str(caught.value).split())
+
+
+def test_a_missing_file_is_said_with_the_nearest_name(tmp_path):
+    (tmp_path / "model.keras").touch()
+    assert f"there is no such file. Did you mean '{tmp_path}/model.keras'?" in refusal(tmp_path / "modle.keras")
+    assert refusal(tmp_path / "weights").endswith("weights: there is no such file.")
+    assert f"there is no folder '{tmp_path}/no'" in refusal(tmp_path / "no" / "model.keras")
+    assert refusal(tmp_path / "model.keras").endswith("model.keras: the file is empty.")
+    assert "a file was expected, and this is a folder." in refusal(tmp_path)
+    assert "cannot be read: embedded null byte" in refusal("a\0b")
+    assert "cannot be read: File name too long" in refusal(tmp_path / ("a" * 300))
+    assert "the file is empty" in refusal(tmp_path / "model.keras", archive.read)
+
+
+def test_a_pipe_or_a_device_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "m.keras")
+    assert "it is a pipe or a device" in refusal(tmp_path / "m.keras")
+    assert "it is a pipe or a device" in refusal("/dev/zero")
+
+
+def test_a_link_that_the_user_names_is_followed(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "b").symlink_to("a")
+    assert guard.file_bytes(tmp_path / "b") == b"abc"
+
+
+def test_a_file_larger_than_the_free_memory_is_not_read(tmp_path):
+    with open(tmp_path / "m.keras", "wb") as file:
+        file.truncate(2**43)  # it takes no space on the disk
+    assert "The file has 8,796,093,022,208 bytes, and" in refusal(tmp_path / "m.keras")
+
+
+def test_free_memory_is_what_the_system_says():
+    assert 2**26 < guard.free_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    guard.check_memory(5, 5, "m.keras", "it needs")
+    with pytest.raises(FileError, match=r"m\.keras: it needs 6,000 bytes, and 5 bytes of memory are free\."):
+        guard.check_memory(6000, 5, "m.keras", "it needs")
+
+
+TORCH = io.BytesIO()
+with zipfile.ZipFile(TORCH, "w") as torch_file:
+    torch_file.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
+ELSE = {
+    "a pickle": (pickle.dumps({"w": [1.0]}), "A pickle can run any code"),
+    "a file of PyTorch's": (TORCH.getvalue(), "torch.load(path, weights_only=True)"),
+    "a file of safetensors'": (SAFETENSORS, "in .safetensors"),
+    "a NumPy array": (b"\x93NUMPY\1\0", "numpy.load"),
+    "a gzip archive": (b"\x1f\x8b\x08\0", "Unpack it"),
+    "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    "a web page": (b"\n<!DOCTYPE html><html>", "Download the file itself"),
+    "JSON": (b"{}", ""),
+    "none": (b"once upon a time", ""),
+}
+
+
+@pytest.mark.parametrize("what", ELSE)
+def test_a_file_of_another_kind_is_said_to_be_that(what, tmp_path):
+    data, hint = ELSE[what]
+    (tmp_path / "m.keras").write_bytes(data)
+    said = refusal(tmp_path / "m.keras", archive.read)
+    assert f"a .keras archive was expected, and this is {what}" in said and hint in said
+    said = refusal(data, lambda data: hdf5.read(data, "w.h5"))
+    assert f"w.h5: HDF5 was expected, and this is {what}" in said and hint in said
+
+
+def test_a_file_with_the_wrong_ending_is_renamed(saved, tmp_path):
+    (tmp_path / "m.keras").write_bytes((saved / "model.weights.h5").read_bytes())
+    assert "this is an HDF5 file. Give it a name that ends in .h5" in refusal(tmp_path / "m.keras", archive.read)
+    said = refusal((saved / "model.keras").read_bytes(), lambda data: hdf5.read(data, "m.h5"))
+    assert "this is a zip archive. If it is a model that Keras saved, give it a name that ends in .keras." in said
+
+
+def test_a_saved_model_of_tensorflow_is_named(tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
+    (tmp_path / "variables").mkdir()
+    for read in (guard.file_bytes, archive.read):
+        assert "this is a SavedModel of TensorFlow's" in refusal(tmp_path, read)

@@ -16,11 +16,13 @@ from lamina._saving.guard import (
     MOST_MEMBERS,
     file_bytes,
     first_repeated,
+    is_of_torch,
     is_plain_name,
     linked,
     opened_bytes,
     parsed_json,
     refused,
+    wrong_folder,
     wrong_kind,
 )
 from lamina._saving.hdf5 import Stored
@@ -51,9 +53,10 @@ def read(path: str | os.PathLike[str]) -> Archive:
     where = os.fspath(path)
     members = _in_folder(where) if os.path.isdir(where) else _in_zip(file_bytes(where), where)
     for name in (CONFIG, WEIGHTS):
+        if name not in members and os.path.isdir(where) and not members:
+            raise wrong_folder(where, "a .keras file, or a folder with its members,")
         if name not in members:
-            there = f"It holds {', '.join(sorted(members)) or 'nothing that is'} of a model that Keras saved."
-            raise refused(where, f"it has no member {name!r}.", there)
+            raise refused(where, f"it has no member {name!r}, as every model has that Keras saved.")
     config = parsed_json(members[CONFIG], f"{where}, {CONFIG}")
     extra = parsed_json(members.get(EXTRA, b"{}"), f"{where}, {EXTRA}")
     if not isinstance(config, dict) or not isinstance(extra, dict):
@@ -68,7 +71,7 @@ def _is_wanted(name: str) -> bool:
 
 def _in_zip(data: bytes, where: str) -> dict[str, bytes | memoryview]:
     """The members that are read, by their names. Those that are not compressed share the bytes of the archive."""
-    if not data.startswith(b"PK\3\4"):
+    if not data.startswith(b"PK\3\4") or is_of_torch(data[:300]):
         raise wrong_kind(data, where, "a .keras archive")
     if data.count(b"PK\1\2") > MOST_MEMBERS:
         raise refused(where, f"it has more than {MOST_MEMBERS:,} members.")

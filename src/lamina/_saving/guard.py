@@ -85,11 +85,18 @@ def first_repeated(names: Iterable[str]) -> str | None:
     return None
 
 
+def is_of_torch(head: bytes) -> bool:
+    """Whether a zip archive is one that torch.save wrote: its first member is a pickle."""
+    return head.startswith(_ZIP) and b"/data.pkl" in head[:300]
+
+
 def wrong_kind(data: bytes | memoryview, where: str, expected: str) -> FileError:
     """The error for a file of another kind than `expected`, which says what it is and what to do with it."""
     head = bytes(data[:4096])
-    what, hint = next((found[1:] for found in _KINDS if head.lstrip().startswith(found[0])), ("none", ""))
-    if head.startswith(_ZIP) and b"data.pkl" in head:
+    what, hint = next(
+        (found[1:] for found in _KINDS if head.lstrip().startswith(found[0])), ("none" if head else "empty", "")
+    )
+    if is_of_torch(head):
         what, hint = "a file of PyTorch's", _TORCH
     elif head[:1] == b"\x80" and head[1:2] in b"\2\3\4\5":
         what, hint = "a pickle", _PICKLE
@@ -119,7 +126,7 @@ def opened_bytes(path: str, where: str, folder: int | None = None) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         if os.path.isdir(path) and folder is None:
-            raise _not_a_file(path)
+            raise wrong_folder(path, "a file")
         descriptor = os.open(path, flags | (os.O_NOFOLLOW if folder is not None else 0), dir_fd=folder)
         with open(descriptor, "rb") as file:
             found = os.fstat(descriptor)
@@ -158,15 +165,15 @@ def linked(where: str) -> FileError:
     return refused(where, "it is a symbolic link.", "Copy the folder with the files that its links lead to: `cp -rL`.")
 
 
-def _not_a_file(path: str) -> FileError:
-    inside = os.listdir(path)
-    if "saved_model.pb" in inside:
-        return refused(
-            path,
-            "it is a SavedModel of TensorFlow's, which holds a program and no stack of layers.",
-            "Load it where it was made, and save it with model.save('model.keras').",
-        )
-    return refused(path, "it is a folder, and a file was expected.")
+def wrong_folder(path: str, expected: str) -> FileError:
+    """The error for a folder in place of what was expected."""
+    if not os.path.exists(os.path.join(path, "saved_model.pb")):
+        return refused(path, f"{expected} was expected, and this is a folder.")
+    return refused(
+        path,
+        f"{expected} was expected, and this is a SavedModel of TensorFlow's, which holds a program and no layers.",
+        "Load it where it was made, and save it with model.save('model.keras').",
+    )
 
 
 # Memory
