@@ -61,6 +61,12 @@ class MonitorCallback(Callback):
             f"They have: {', '.join(names) or 'nothing'}."
         )
 
+    def _lamina_require(self, names: list[str], validates: bool) -> None:
+        """Raise an error if no epoch will log what is watched, where the model's own numbers are `names`."""
+        validated = [f"val_{name}" for name in names]
+        if self.monitor not in [*names, *validated, "learning_rate"]:
+            raise self._lamina_unknown([*names, *validated] if validates else names)
+
     def _lamina_rises(self) -> bool:
         """Whether higher is better: by `mode`, else by what the model's metric of this name says."""
         name = self.monitor.removeprefix("val_")
@@ -91,11 +97,9 @@ def require_known(callbacks: CallbackList, model: Any, validates: bool) -> None:
     loggers = [model, *model.metrics, *(each for each in callbacks if overrides(each, "on_epoch_end"))]
     if any("on_epoch_end" in vars(each) or not type(each).__module__.startswith("lamina.") for each in loggers):
         return
-    names: list[str] = model.metrics_names
-    validated = [f"val_{name}" for name in names]
     for each in callbacks:
-        if isinstance(each, MonitorCallback) and each.monitor not in [*names, *validated, "learning_rate"]:
-            raise each._lamina_unknown([*names, *validated] if validates else names)
+        if isinstance(each, MonitorCallback):
+            each._lamina_require(model.metrics_names, validates)
 
 
 def log_name(value: Any) -> str:
