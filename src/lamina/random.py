@@ -15,6 +15,7 @@ from lamina._base.weight import Array
 __all__ = ["set_random_seed"]
 
 _seeds = python_random.Random()
+_given: int | None = None
 
 
 @user_facing
@@ -34,7 +35,14 @@ def set_random_seed(seed: int) -> None:
 
 def set_seed(seed: int) -> None:
     """Seed the random numbers of this package alone, as `tf.random.set_seed` does for TensorFlow's."""
+    global _given
+    _given = seed
     _seeds.seed(seed)
+
+
+def seed_given() -> int | None:
+    """The seed that the user has set last; None where the random numbers are others in each run."""
+    return _given
 
 
 def next_seed() -> int:

@@ -12,7 +12,7 @@ OF_KERAS = {
     "": """DTypePolicy FloatDTypePolicy Function InputSpec Quantizer RematScope StatelessScope SymbolicScope Variable
         datasets device distillation distribution dtype_policies export mixed_precision name_scope quantizers remat
         saving tree visualization""",
-    "callbacks": "BackupAndRestore OrbaxCheckpoint RemoteMonitor SwapEMAWeights TensorBoard",
+    "callbacks": "OrbaxCheckpoint RemoteMonitor SwapEMAWeights TensorBoard",
     "config": """backend disable_flash_attention disable_interactive_logging disable_traceback_filtering
         enable_flash_attention enable_interactive_logging enable_traceback_filtering enable_unsafe_deserialization
         is_flash_attention_enabled is_interactive_logging_enabled is_nnx_enabled is_traceback_filtering_enabled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -68,16 +68,41 @@ class Stream:
         """Whether the source can be read only once."""
         self.steps = _length(source)
         """The number of batches; None if it is unknown."""
+        self.placed = all(hasattr(source, name) for name in ("state_dict", "load_state_dict"))
+        """Whether the source says where it is, and can be set to such a place."""
+        self.noting = False
+        """Whether to ask a source for its place after each batch."""
+        self.places: dict[int, Any] = {}
+        """Its place after so many batches of the epoch."""
+        self.taken, self.begun, self.from_place = 0, False, False
         self._pass: Iterator[Any] | None = None
+        """The items of the source that come next, or, where `read` reads them, their numbers."""
+        self._read: Callable[[Any], Any] = lambda item: item
 
     def expect(self, epochs: int, steps: int | None) -> None:
         """Raise a `DataError` if the source can be read only once and several epochs need all of it."""
         if self.once and epochs > 1 and steps is None:
             raise self._spent(f"epochs={epochs} needs it {epochs} times")
 
+    @property
+    def replays(self) -> bool:
+        """Whether the source has to be read again to come to a place in it."""
+        return not (_is_indexed(self.source) or isinstance(self.source, (list, tuple)))
+
+    def go_to(self, place: Any = None) -> None:
+        """Begin again with the first batch, or where a source was that said so itself; its epoch stays begun."""
+        self._pass, self.from_place = None, place is not None
+        if place is not None:
+            self.source.load_state_dict(place)
+
+    def position(self, done: int) -> Any:
+        """Where a source that says so is after `done` batches of an epoch; None for any other."""
+        return self.places[done] if done in self.places else self.source.state_dict() if self.placed else None
+
     def epoch(
-        self, steps: int | None = None, *, shuffle: bool = False, anew: bool = False, ahead: int = 8
-    ) -> Iterator[Table]:
+        self, steps: int | None = None, *, shuffle: bool = False, anew: bool = False, ahead: int = 8,
+        key: tuple[int, ...] | None = None, skip: int = 0,
+    ) -> Generator[Table]:  # fmt: skip
         """The batches of one epoch.
 
         Args:
@@ -86,47 +111,66 @@ class Stream:
             shuffle: take the batches of a PyDataset in random order.
             anew: begin at the first batch if the source can be read again, as validation does.
             ahead: how many batches the thread may fetch in advance.
+            key: what the order of a shuffled source is a function of; by chance where there is none.
+            skip: leave out so many batches at the start of the epoch.
         """
         if self._pass is None or ((steps is None or anew) and not self.once):
-            self._pass = self.opened(shuffle)
-        _call(self.source, "on_epoch_begin")
-        count = 0
-        for count, table in enumerate(fetched(self._tables(steps, shuffle), ahead), 1):
-            self._look(table, count - 1)
+            self._open(shuffle, key, 0)
+        if not self.begun:
+            _call(self.source, "on_epoch_begin")
+        self.begun, self.taken, self.places = True, 0, {}
+        for count, table in enumerate(fetched(self._tables(steps, shuffle, key, skip), ahead), skip):
+            self._look(table, count)
+            self.places.pop(count, None)
             yield table
-        if count == 0:
+        if self.taken == 0:
             raise self._spent("it has no more batches") if self.once else DataError(f"{self.name} gave no batch.")
         if steps is None:
-            self.steps = None if self.once else count
-        elif count < steps:
-            warn(f"{self.name} ran out of batches: {count} of {steps} in this epoch.")
+            self.steps = None if self.once else self.taken
+        elif self.taken < steps:
+            warn(f"{self.name} ran out of batches: {self.taken} of {steps} in this epoch.")
+        self.begun = False
         _call(self.source, "on_epoch_end")
 
-    def _tables(self, steps: int | None, shuffle: bool) -> Iterator[Table]:
-        taken, fruitless = 0, False
+    def _tables(self, steps: int | None, shuffle: bool, key: tuple[int, ...] | None, skip: int) -> Iterator[Table]:
+        fruitless = False
+        if self.from_place:
+            self.taken, self.from_place = skip, False
         while True:
-            before = taken
-            for batch in itertools.islice(self._pass, None if steps is None else steps - taken):  # type: ignore[arg-type]
-                yield self._table(batch, taken)
-                taken += 1
-            if steps in (None, taken) or self.once or (fruitless and before == taken):
+            before = self.taken
+            for item in itertools.islice(self._pass, None if steps is None else steps - self.taken):  # type: ignore[arg-type]
+                self.taken += 1
+                if self.placed and self.noting:
+                    self.places[self.taken] = self.source.state_dict()
+                if self.taken > skip:
+                    yield self._table(self._read(item), self.taken - 1)
+            if steps in (None, self.taken) or self.once or (fruitless and before == self.taken):
                 return
-            self._pass, fruitless = self.opened(shuffle), True
+            self._open(shuffle, key, self.taken)
+            fruitless = True
 
-    def opened(self, shuffle: bool = False) -> Iterator[Any]:
+    def opened(self) -> Iterator[Any]:
         """An iterator over the batches of the source, from the first one."""
+        self._open()
+        return map(self._read, self._pass or ())
+
+    def _open(self, shuffle: bool = False, key: tuple[int, ...] | None = None, taken: int = 0) -> None:
+        """Begin a pass over the source, when so many batches of the epoch were taken."""
         source = self.source
         if callable(source) and not hasattr(source, "__iter__"):
             source = source()
             if not hasattr(source, "__iter__"):
                 raise DataError(f"{self.name}() gave a {type(source).__name__}; expected a generator or an iterable.")
         if not _is_indexed(source):
-            return iter(source)
-        steps = _length(source)
+            self._pass = iter(source)
+            return
+        steps, self._read = _length(source), source.__getitem__
         if steps is None:
-            return (source[i] for i in itertools.count())
-        order = np.random.default_rng(next_seed()).permutation(steps) if shuffle else range(steps)
-        return (source[int(i)] for i in order)
+            self._pass = itertools.count()
+        elif shuffle:
+            self._pass = iter(np.random.default_rng((*(key or (next_seed(),)), taken)).permutation(steps).tolist())
+        else:
+            self._pass = iter(range(steps))
 
     def _table(self, batch: Any, index: int) -> Table:
         parts = tuple(batch) if isinstance(batch, (tuple, list)) and not _is_text(batch) else (batch,)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +28,14 @@ BLOCK_BYTES, BLOCK_STEPS = 2**22, 1024
 """How much of the rows of arrays goes to the device at a time, and how many batches at most."""
 
 
+Key = tuple[int, int]
+"""The model's seed and how many steps it had been trained where an epoch began: what an order of rows depends on."""
+
+
+EVERYTHING = sys.maxsize
+"""As many batches as an epoch may have."""
+
+
 class Chunk(NamedTuple):
     """`steps` batches of `size` rows each, from `start` on."""
 
@@ -39,15 +49,30 @@ class Chunk(NamedTuple):
 class ChunkLength:
     """How many steps one call runs: as many as fill `seconds`, and not more, for Ctrl-C and the progress bar."""
 
-    def __init__(self, steps: int | None = None, seconds: float = 0.075) -> None:
+    def __init__(
+        self, steps: int | None = None, seconds: float = 0.075, every: int | None = None, total: int = 0
+    ) -> None:
         self.fixed, self.seconds = steps is not None, seconds
         self.steps = steps or 4
         self.begun = 0.0
+        self.every, self.total, self.latest = every, total, 0
+        """A call ends where `total`, all steps so far, is a multiple of `every`; but a fixed length stays as it is."""
+
+    @property
+    def most(self) -> int:
+        """How many steps the next call runs at most."""
+        return self.steps if self.fixed or not self.every else min(self.steps, self.every - self.total % self.every)
+
+    @property
+    def due(self) -> bool:
+        """Whether the latest call came to a multiple of `every`, or beyond it."""
+        return self.every is not None and self.total // self.every > (self.total - self.latest) // self.every
 
     def start(self) -> None:
         self.begun = time.perf_counter()
 
     def done(self, steps: int) -> None:
+        self.latest, self.total = steps, self.total + steps
         if not self.fixed:
             each = (time.perf_counter() - self.begun) / steps
             self.steps = int(min(max(self.seconds / each, 1), 8 * self.steps, 2**20))
@@ -77,11 +102,12 @@ def _aligned(rows: int, like: HostArray) -> HostArray:
 
 
 class Block(NamedTuple):
-    """The rows of `steps` batches, from the batch `first` of the pass on."""
+    """The rows of `steps` batches, from the batch `first` of the pass on, of which `skip` were trained before."""
 
     data: dict[str, Any]
     first: int
     steps: int
+    skip: int = 0
 
 
 class ArrayFeed:
@@ -110,6 +136,8 @@ class ArrayFeed:
         self.at = 0
         """The batch of the current pass over the rows that comes next; an epoch may end within a pass."""
         self.order: HostArray | None = None
+        self.pass_key: tuple[int, ...] = ()
+        """What the order of the rows in the current pass is a function of."""
         named = {"x": table.x, "y": table.y, "weight": table.sample_weight}
         self.arrays = {name: array for name, array in named.items() if array is not None}
         rows = {name: read(array, slice(1), floatx()) for name, array in self.arrays.items()}
@@ -125,14 +153,26 @@ class ArrayFeed:
         block = Block(self.buffers[0], 0, self.whole)
         return [self._chunk(block, at, 1) for at in (0, self.full)[: 1 + (self.tail > 0)]]
 
-    def chunks(self, key: tuple[int, int], length: ChunkLength) -> Iterator[Chunk]:
-        """One epoch in chunks as long as `length` says; the order is a pure function of `key`, where a pass begins."""
-        blocks = self._blocks(key)
+    def go_to(self, keys: Sequence[Key], position: Any = None) -> None:
+        """Stand where the epochs of these keys end, without reading their rows."""
+        for key in keys:
+            for _ in self._blocks(key, skip=self.steps):
+                pass
+
+    def position(self, done: int) -> None:
+        """Nothing has to be kept: the keys of the epochs say it all."""
+
+    def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
+        """One epoch in chunks as long as `length` says; the order is a pure function of `key`, where a pass begins.
+
+        The first `skip` batches are left out: they were trained before.
+        """
+        blocks = self._blocks(key, skip)
         for block in fetched(blocks, 1) if len(self.buffers) > 1 else blocks:
             block = block._replace(data={name: jax.device_put(array) for name, array in block.data.items()})
-            at, end = block.first, block.first + block.steps
+            at, end = block.first + block.skip, block.first + block.steps
             while at < end:
-                count = 1 if at == self.full else min(length.steps, min(end, self.full) - at)
+                count = 1 if at == self.full else min(length.most, min(end, self.full) - at)
                 yield self._chunk(block, at, count)
                 at += count
 
@@ -144,16 +184,20 @@ class ArrayFeed:
             size = self.tail
         return Chunk(data, self.places, size, start, np.int32(count))
 
-    def _blocks(self, key: tuple[int, int]) -> Iterator[Block]:
+    def _blocks(self, key: Key, skip: int) -> Iterator[Block]:
         left = self.steps
         self.at = 0 if self.anew else self.at
         while left:
             if self.at == 0:
-                self.order = self._order((*key, left))
+                self.order, self.pass_key = None, (*key, left)
             first, steps = self.at, min(self.stacked, self.whole - self.at, left)
-            self.buffers.reverse()
-            self._read(first * self.size, min((first + steps) * self.size, self.table.rows), steps)
-            yield Block(self.buffers[0], first, steps)
+            if skip < steps:
+                if self.order is None:
+                    self.order = self._order(self.pass_key)
+                self.buffers.reverse()
+                self._read(first * self.size, min((first + steps) * self.size, self.table.rows), steps)
+                yield Block(self.buffers[0], first, steps, skip)
+            skip = max(skip - steps, 0)
             left -= steps
             self.at = (first + steps) % self.whole
 
@@ -197,35 +241,66 @@ class StreamFeed:
         self, stream: Stream, steps: int | None = None, shuffle: bool | str = False, anew: bool = False
     ) -> None:
         self.stream, self.asked, self.shuffle, self.anew = stream, steps, bool(shuffle), anew
-        self.started: Iterator[Table] | None = None
+        self.started: tuple[Table, Generator[Table]] | None = None
+        """The first batch, where it was read before the epoch, and the others."""
 
     @property
     def steps(self) -> int | None:
         return self.asked if self.asked is not None else self.stream.steps
 
-    def first(self) -> Table:
+    def first(self, key: Key) -> Table:
         """The first batch; the next epoch still begins with it."""
-        tables = self._epoch()
-        table = next(tables)
-        self.started = itertools.chain([table], tables)
-        return table
+        tables = self._epoch(key, 0)
+        self.started = next(tables), tables
+        return self.started[0]
+
+    def go_to(self, keys: Sequence[Key], position: Any = None) -> None:
+        """Stand where the epochs of these keys end, or at a `position`; what has no places is read again up to there.
+
+        Of the epoch under way, what `chunks` is told to skip is read again as well.
+        """
+        if self.replays(position):
+            for key in keys:
+                deque(self._tables(key, EVERYTHING), 0)
+            return
+        if self.started is not None:
+            self.started[1].close()
+            self.started = None
+        self.stream.go_to(position)
+        if position is None:
+            for key in keys:
+                deque(self._epoch(key, EVERYTHING), 0)
+
+    def replays(self, position: Any) -> bool:
+        """Whether the source has to be read again to come to a place in it."""
+        return position is None and self.stream.replays
+
+    def position(self, done: int) -> Any:
+        """What the source says of its place after `done` batches of an epoch, if it can be set to one."""
+        return self.stream.position(done)
 
     def examples(self) -> list[Chunk]:
         return []
 
-    def chunks(self, key: tuple[int, int], length: ChunkLength) -> Iterator[Chunk]:
-        tables, self.started = self.started or self._epoch(), None
+    def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
         stacked = min(length.steps, STACKED) if length.fixed else STACKED
-        for like, group in itertools.groupby(tables, _shapes):
-            while batches := list(itertools.islice(group, stacked)):
+        for like, group in itertools.groupby(self._tables(key, skip), _shapes):
+            while batches := list(itertools.islice(group, min(stacked, length.most))):
                 size = like[0][0][0]
                 joined = Table(*(_joined([table[part] for table in batches]) for part in range(3)))
                 order = jax.device_put(np.arange(size * stacked, dtype=np.int32))
                 data = on_device(joined, size * stacked)
                 yield Chunk(data, order, size, np.int32(0), np.int32(len(batches)))
 
-    def _epoch(self) -> Iterator[Table]:
-        return self.stream.epoch(self.asked, shuffle=self.shuffle, anew=self.anew)
+    def _tables(self, key: Key, skip: int) -> Iterator[Table]:
+        """The batches of an epoch, which may have been started."""
+        if self.started is None:
+            return self._epoch(key, skip)
+        (table, tables), self.started = self.started, None
+        return itertools.islice(itertools.chain([table], tables), min(skip, sys.maxsize), None)
+
+    def _epoch(self, key: Key, skip: int) -> Generator[Table]:
+        return self.stream.epoch(self.asked, shuffle=self.shuffle, anew=self.anew, key=key, skip=skip)
 
 
 def _shapes(table: Table) -> tuple[Any, ...]:

@@ -16,9 +16,10 @@ from lamina._data.arrays import HostArray, is_mapped
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._data.weights import class_weights, split
+from lamina._layer.forward import seed_of
 from lamina._layer.structure import parts, restored_on_error
 from lamina._training import own_steps
-from lamina._training.feeds import ArrayFeed, Chunk, Feed, StreamFeed, batch_size_for
+from lamina._training.feeds import ArrayFeed, Chunk, Feed, Key, StreamFeed, batch_size_for
 from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
@@ -34,6 +35,11 @@ def require_compiled(model: Model, verb: str) -> None:
     model._lamina_require_layers()
 
 
+def key_of(model: Model) -> Key:
+    """What the order of the rows is a function of in an epoch that begins now."""
+    return seed_of(model), model._lamina.steps_trained
+
+
 def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed, Feed | None]:
     """What `fit` trains on, and what it validates on."""
     held_out, validation = None, plan.validation
@@ -42,7 +48,7 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         stream = _stream(model, data)
         stream.expect(plan.epochs, data.steps)
         feed = streamed = StreamFeed(stream, data.steps, data.shuffle)
-        check(model, streamed.first(), data)
+        check(model, streamed.first(key_of(model)), data)
     else:
         table = _weighted_table(model, data, mapped=True)
         if plan.validation_split:
@@ -59,7 +65,7 @@ def measuring_feed(model: Model, data: DataRequest) -> Feed:
     """The data of `evaluate` or of a validation, checked against the model."""
     if is_stream(data.x):
         feed = StreamFeed(_stream(model, data), data.steps, anew=True)
-        _check_named(model, data, feed.first())
+        _check_named(model, data, feed.first(key_of(model)))
         return feed
     table = _table(model, data, mapped=True)
     _check_named(model, data, table)

@@ -7,34 +7,50 @@ import threading
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NoReturn
 
 
 class Interrupt:
-    """Whether Ctrl-C was pressed. A second press interrupts at once, but not while a program has the weights."""
+    """Whether Ctrl-C was pressed. A second press interrupts at once, but not while a program has the weights.
+
+    Where the run is kept in a file, also whether the system wants the process to end (SIGTERM).
+    """
 
     def __init__(self) -> None:
-        self.presses, self.has_weights = 0, False
+        self.presses, self.terminated, self.has_weights = 0, False, False
 
     def __bool__(self) -> bool:
-        return self.presses > 0
+        return self.presses > 0 or self.terminated
+
+    def leave(self) -> NoReturn:
+        """End the call, or the process with the status of one that SIGTERM has ended."""
+        raise SystemExit(128 + signal.SIGTERM) if self.terminated else KeyboardInterrupt
 
     def note(self, number: int, frame: types.FrameType | None) -> None:
         self.presses += 1
         if self.presses > 1 and not self.has_weights:
             raise KeyboardInterrupt
 
+    def note_termination(self, number: int, frame: types.FrameType | None) -> None:
+        self.terminated = True
+
 
 @contextmanager
-def interruptible() -> Iterator[Interrupt]:
-    """Take note of Ctrl-C, where Python's own handler would raise KeyboardInterrupt in the middle of something."""
+def interruptible(termination: bool = False) -> Iterator[Interrupt]:
+    """Take note of Ctrl-C, where Python's own handler would raise KeyboardInterrupt in the middle of something.
+
+    Of `termination` (SIGTERM) as well, if it is asked for. What somebody handles already stays theirs.
+    """
     interrupt = Interrupt()
+    handlers: list[tuple[signal.Signals, Any, Any]] = [(signal.SIGINT, signal.default_int_handler, interrupt.note)]
+    if termination:
+        handlers.append((signal.SIGTERM, signal.SIG_DFL, interrupt.note_termination))
     main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT) if main else None
-    if before is not signal.default_int_handler:  # somebody handles it already, or nobody can
-        yield interrupt
-        return
-    signal.signal(signal.SIGINT, interrupt.note)
+    ours = [(number, usual, note) for number, usual, note in handlers if main and signal.getsignal(number) == usual]
+    for number, _, note in ours:
+        signal.signal(number, note)
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, usual, _ in ours:
+            signal.signal(number, usual)

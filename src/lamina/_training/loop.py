@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._layer.forward import seed_of
 from lamina._layer.structure import Snapshot
 from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
@@ -12,6 +11,7 @@ from lamina._training.interrupt import Interrupt, interruptible
 from lamina._training.model import Model, compiled_of
 from lamina._training.non_finite import NonFinite
 from lamina._training.request import DataRequest, RunPlan, evaluate_request, fit_request
+from lamina._training.resume import Run
 from lamina._training.trainer import Trainer
 from lamina.callbacks import History
 from lamina.callbacks.callback_list import CallbackList, handles_nan, wants_each_batch
@@ -32,40 +32,49 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     trainer.non_finite = NonFinite(handles_nan(callbacks))
     trainer.undo(fits=True)
     assert history is not None
-    logs: Logs = {}
     require_known(callbacks, model, validates=validation is not None)
-    with callbacks, interruptible() as interrupted:
+    epochs = range(plan.initial_epoch, plan.epochs)
+    run = Run(plan.store, trainer, feed, validation, callbacks, epochs, plan.validates_after)
+    with interruptible(termination=run.store is not None) as interrupted, run, callbacks:
+        if run.restore():
+            return history
         callbacks.on_train_begin()
         trainer.prepare(feed, validation)
-        length = ChunkLength(compiled_of(model).steps_per_execution if wants_each_batch(callbacks, "train") else None)
-        for epoch in range(plan.initial_epoch, plan.epochs):
+        epochs = run.start()
+        steps = compiled_of(model).steps_per_execution if wants_each_batch(callbacks, "train") else None
+        length = ChunkLength(steps, every=run.every, total=run.steps)
+        for epoch in epochs:
             callbacks.on_epoch_begin(epoch)
-            logs = _train(trainer, epoch, feed, length, callbacks, interrupted)
+            run.begin(epoch)
+            logs = _train(run, length, callbacks, interrupted)
             if validation is not None and plan.validates_after(epoch):
-                measured = _measure(trainer, validation, callbacks, interrupted)
+                with run.kept_as_it_is():
+                    measured = _measure(trainer, validation, callbacks, interrupted)
                 logs |= {f"val_{name}": value for name, value in measured.items()}
             callbacks.on_epoch_end(epoch, logs)
+            run.end_epoch(logs)
             if model.stop_training:
                 break
         trainer.finalize()
-        callbacks.on_train_end(logs)
+        callbacks.on_train_end(run.place.logs)
+        run.end()
+    if interrupted.terminated:
+        interrupted.leave()
     return history
 
 
-def _train(
-    trainer: Trainer, epoch: int, feed: Feed, length: ChunkLength, callbacks: CallbackList, interrupted: Interrupt
-) -> Logs:
-    """One epoch: chunks of the data, each a run of compiled steps.
+def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
+    """One epoch, or what is left of it: chunks of the data, each a run of compiled steps.
 
     The layers hold their weights again when it ends, however it ends; with a batch hook, after each chunk.
     """
-    model, hooked, done = trainer.model, wants_each_batch(callbacks, "train"), 0
-    start = trainer.open(trainer.starts)
+    trainer, model, (epoch, done, *_) = run.trainer, run.model, run.place
+    hooked, first, logs = wants_each_batch(callbacks, "train"), done, dict(run.place.logs)
+    start = trainer.open(None if done else trainer.starts)
     state, non_finite = None if hooked else start, trainer.non_finite
     backup = trainer.backup(start) if non_finite.does == "raise" else None
-    logs: Logs = {}
     try:
-        for chunk in feed.chunks((seed_of(model), model._lamina.steps_trained), length):
+        for chunk in () if done and model.stop_training else run.feed.chunks(run.key, length, skip=done):
             if hooked:
                 callbacks.on_train_batch_begin(done)
             state = state or trainer.open(None if done else trainer.starts)
@@ -77,16 +86,19 @@ def _train(
             if bad_step is not None:
                 where = f"in epoch {epoch + 1}, at step {done + bad_step + 1}"
                 if non_finite.does == "raise":
-                    state = backup or state
-                    raise non_finite.error(where, logs["loss"], "that epoch" if backup else "that step")
+                    state, before = backup or state, f"step {first + 1} of that epoch" if first else "that epoch"
+                    raise non_finite.error(where, logs["loss"], before if backup else "that step")
                 non_finite.say(model, where, logs["loss"])
             done += int(chunk.steps) if bad_step is None or non_finite.does == "warn" else bad_step + 1
             if hooked:
                 trainer.close(state)
                 state = None
             callbacks.on_train_batch_end(done - 1, logs)
+            run.reach(done, logs)
+            if length.due or interrupted:
+                run.keep(state)
             if interrupted:
-                raise KeyboardInterrupt
+                interrupted.leave()
             if model.stop_training:
                 break
     finally:
@@ -120,7 +132,7 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
         trainer.keep(sums)
         callbacks.on_test_batch_end(done - 1, logs)
         if interrupted:
-            raise KeyboardInterrupt
+            interrupted.leave()
     callbacks.on_test_end(logs)
     return logs
 

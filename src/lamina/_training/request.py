@@ -9,6 +9,7 @@ from lamina._base.converters import checked, integer, one_of, optional, positive
 from lamina._base.frames import warn
 from lamina._data.source import is_stream
 from lamina._display.verbosity import verbosity
+from lamina._training.resume import Store
 from lamina.callbacks.callback_list import handles_nan
 from lamina.errors import ArgumentError, DataError
 
@@ -42,6 +43,8 @@ class RunPlan(NamedTuple):
     validation_split: float = 0.0
     """The share of the last rows of the data that is held out for validation."""
     validation_freq: int | Collection[int] = 1
+    store: Store | None = None
+    """Where the states of the run are kept, so that it can go on when its process was killed."""
 
     def validates_after(self, epoch: int) -> bool:
         """Whether the epoch, counted from 0, is followed by a validation."""

@@ -98,8 +98,7 @@ class Trainer:
         """A copy of a state, for a loss that is not finite; None where it is so large that it could fill the memory."""
         if not self.backup_fits(state):
             return None
-        copied: TrainState = programs.compiled("copy", _copies, (state,)).result()(state)
-        return copied
+        return copy_of(state)
 
     def close(self, state: TrainState) -> None:
         """Hand the arrays back to the layers, the optimizer and the metrics; `state` cannot be used again."""
@@ -208,6 +207,11 @@ def _claim(optimizer: Any, model: Model) -> None:
             "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
         )
     state.owner = weakref.ref(model._lamina)
+
+
+def copy_of(state: TrainState) -> TrainState:
+    """The same state in arrays that no step overwrites."""
+    return programs.compiled("copy", _copies, (state,)).result()(state)  # type: ignore[no-any-return]
 
 
 def _copies(state: TrainState) -> TrainState:

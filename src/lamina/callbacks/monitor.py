@@ -64,7 +64,7 @@ class MonitorCallback(Callback):
     def _lamina_require(self, names: list[str], validates: bool) -> None:
         """Raise an error if no epoch will log what is watched, where the model's own numbers are `names`."""
         validated = [f"val_{name}" for name in names]
-        if self.monitor not in [*names, *validated, "learning_rate"]:
+        if self.monitor not in ["", *names, *validated, "learning_rate"]:
             raise self._lamina_unknown([*names, *validated] if validates else names)
 
     def _lamina_rises(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -13,6 +14,7 @@ from lamina._base.frames import user_facing
 from lamina._base.weight import Weight, under_way
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
+from lamina._saving import checkpoint as checkpoints
 from lamina._saving import compiling
 from lamina._saving.config import serialized
 from lamina._training import loop
@@ -20,7 +22,7 @@ from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
 from lamina._training.own_steps import STEPS
 from lamina._training.request import DataRequest, RunPlan
-from lamina.callbacks import History
+from lamina.callbacks import Checkpoint, History
 from lamina.errors import ArgumentError, StackError
 from lamina.models import default_steps
 from lamina.models.assembly import append
@@ -145,7 +147,7 @@ class Sequential(Stack):
         validation_data: Any = None, shuffle: bool | Literal["batch"] = True, class_weight: Any = None,
         sample_weight: Any = None, initial_epoch: int = 0, steps_per_epoch: int | None = None,
         validation_steps: int | None = None, validation_batch_size: int | None = None,
-        validation_freq: int | Sequence[int] = 1,
+        validation_freq: int | Sequence[int] = 1, checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     ) -> History:  # fmt: skip
         """Train for `epochs` passes over the data, and return the `History`.
 
@@ -167,19 +169,27 @@ class Sequential(Stack):
             validation_steps: end a validation after so many steps.
             validation_batch_size: rows a step of the validation; `batch_size` unless told.
             validation_freq: validate every so many epochs, or after the epochs of a list (counted from 1).
+            checkpoint: a folder in which the state of the run is kept after each epoch, or a `callbacks.Checkpoint`.
+                If the process is killed, the same program, started again, goes on where it was, and comes to the same
+                weights and history to the last bit. A run that has ended returns its history, unless `epochs` is now
+                larger. Ctrl-C and SIGTERM keep the state of that moment.
 
         Raises:
+            FileError: for a folder with the state of another run, or one that cannot be written or read.
             DataError, LabelError: for data that does not fit, before the first step.
             NonFiniteError: when the loss is NaN or infinite, unless `config.set_non_finite` says otherwise; the weights
                 are then those from before that epoch.
         """
         before = self._lamina.history
+        callbacks, store = checkpoints.store_of(callbacks, checkpoint)
         validation = DataRequest(validation_data, batch_size=validation_batch_size, steps=validation_steps)
         try:
             return loop.fit(
                 self,
                 DataRequest(x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle),
-                RunPlan(verbose, callbacks, epochs, initial_epoch, validation, validation_split, validation_freq),
+                RunPlan(
+                    verbose, callbacks, epochs, initial_epoch, validation, validation_split, validation_freq, store
+                ),
             )
         except Exception:
             now = self._lamina.history

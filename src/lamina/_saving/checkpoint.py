@@ -1,0 +1,211 @@
+"""The states of a run on disk: a folder of files in the format of safetensors, written while the training goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import lamina
+from lamina._base.frames import warn
+from lamina._saving import files, guard
+from lamina._training.resume import Saved
+from lamina.callbacks.callback_list import CallbackList
+from lamina.callbacks.checkpoint import Checkpoint, KeepingCallback
+from lamina.errors import ArgumentError, FileError
+
+SUFFIX = ".safetensors"
+BEST = "best" + SUFFIX
+STEP = re.compile(r"step-\d{10,}(-epoch-\d{6,}(-end)?)?\.safetensors")
+DTYPES: dict[str, Any] = {
+    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "BOOL": np.bool_,
+    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
+    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
+    "C64": np.complex64, "F8_E4M3": jnp.float8_e4m3fn, "F8_E5M2": jnp.float8_e5m2,
+}  # fmt: skip
+NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
+NO_HASH = "0" * 64
+"""Stands in a file's header where the hash of the file will stand, while the hash is made."""
+
+_ended: dict[str, int] = {}
+"""How many runs have ended in a folder since this process began: the next `fit` has the folder with the next number."""
+
+
+class Header(NamedTuple):
+    """What a file says of itself."""
+
+    facts: dict[str, Any]
+    spans: dict[str, tuple[Any, tuple[int, ...], int, int]]
+    """The dtype and the shape of each array, and where its bytes begin and end."""
+    sha256: str
+
+
+def packed(saved: Saved) -> list[Any]:
+    """The parts of a file, which follow each other."""
+    held = {name: np.asarray(array) for name, array in saved.arrays.items()}
+    header: dict[str, Any] = {}
+    end = 0
+    for name, array in held.items():
+        begin, end = end, end + array.nbytes
+        header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
+    facts = saved.facts | {"lamina": lamina.__version__, "jax": jax.__version__}
+    header["__metadata__"] = {"checkpoint": json.dumps(facts, allow_nan=False), "sha256": NO_HASH}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    parts: list[Any] = [len(text).to_bytes(8, "little"), text]
+    parts += [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in held.values()]
+    parts[1] = text.replace(NO_HASH.encode(), _hash(parts).encode(), 1)
+    return parts
+
+
+def _hash(parts: Sequence[Any]) -> str:
+    said = hashlib.sha256()
+    for part in parts:
+        said.update(part)
+    return said.hexdigest()
+
+
+def header(data: bytes, where: str) -> Header:
+    """The header of a file, once the hash of the whole file was checked."""
+    size = int.from_bytes(data[:8], "little")
+    if not 2 <= size <= len(data) - 8:
+        raise FileError(f"{where}: this is no checkpoint, or a part of one.")
+    text = data[8 : 8 + size]
+    said = guard.parsed_json(text, where)
+    match said:
+        case {"__metadata__": {"checkpoint": str(facts), "sha256": str(sha256)}, **arrays} if len(sha256) == 64:
+            found = _hash([data[:8], text.replace(sha256.encode(), NO_HASH.encode(), 1), memoryview(data)[8 + size :]])
+            if found != sha256:
+                raise FileError(f"{where}: the file has changed since it was written: its hash is another one.")
+            spans = {str(name): _span(each, f"{where}: {name}", len(data) - 8 - size) for name, each in arrays.items()}
+            return Header(guard.parsed_json(facts.encode(), where), spans, sha256)
+    raise FileError(f"{where}: this is no checkpoint.")
+
+
+def _span(entry: Any, where: str, size: int) -> tuple[Any, tuple[int, ...], int, int]:
+    match entry:
+        case {"dtype": str(name), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
+            numbers = all(isinstance(length, int) and length >= 0 for length in shape)
+            if name in DTYPES and numbers and 0 <= begin <= end <= size:
+                dtype = np.dtype(DTYPES[name])
+                if end - begin == math.prod(shape) * dtype.itemsize:
+                    return dtype, tuple(shape), begin, end
+    raise FileError(f"{where}: this is no array of the bytes that the file holds.")
+
+
+def read(path: str) -> Saved:
+    """The state in a file."""
+    data = guard.file_bytes(path)
+    said = header(data, path)
+    start = 8 + int.from_bytes(data[:8], "little")
+    arrays = {
+        name: np.frombuffer(data, dtype, math.prod(shape), start + begin).reshape(shape)
+        for name, (dtype, shape, begin, _) in said.spans.items()
+    }
+    return Saved(said.facts, arrays)
+
+
+def states_in(folder: str) -> list[str]:
+    """The files of a folder that hold states, the oldest first."""
+    names: list[str] = []
+    with suppress(FileNotFoundError):
+        names = [name for name in os.listdir(folder) if STEP.fullmatch(name)]
+    return sorted(names, key=lambda name: name.removesuffix(SUFFIX))
+
+
+class FolderStore:
+    """The states of one run, in a folder of its own."""
+
+    def __init__(self, callback: KeepingCallback) -> None:
+        self.callback, self.plan = callback, callback._lamina_keeping
+        self.given = os.path.abspath(self.plan.folder)
+        number = _ended.get(self.given, 0) + 1 if self.plan.counts else 1
+        self.where = self.plan.folder if number == 1 else os.path.join(self.plan.folder, f"fit-{number}")
+        self.every, self.deletes = self.plan.every, self.plan.deletes
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-checkpoint")
+        self.waiting: Future[None] | None = None
+        self.error: FileError | None = None
+        """Why the newest state could not be written."""
+        self.broken: list[str] = []
+
+    def newest(self, ended: bool = True) -> Saved | None:
+        names = [name for name in states_in(self.where) if ended or not name.endswith("-end" + SUFFIX)]
+        for name in reversed(names):
+            try:
+                return read(os.path.join(self.where, name))
+            except FileError as error:
+                if name == names[0]:
+                    raise
+                self.broken.append(os.path.join(self.where, name))
+                warn(f"{error} The run goes on from the state before it.")
+        return None
+
+    def write(self, saved: Saved, name: str, best: bool = False) -> None:
+        if self.waiting is not None:
+            self.waiting.cancel()  # unless it has begun
+        self._tell()
+        written = self.thread.submit(self._write, saved, name, best)
+        self.waiting = None if best or "epoch" in name else written
+
+    def _write(self, saved: Saved, name: str, best: bool) -> None:
+        """In the thread: write a state, and remove those that are older than what is kept."""
+        try:
+            files.make_folder(self.where)
+            parts = packed(saved)
+            for file in [name + SUFFIX, BEST] if best else [name + SUFFIX]:
+                with files.replacing(os.path.join(self.where, file), sum(map(len, parts))) as opened:
+                    opened.writelines(parts)
+            self.error = None
+        except FileError as error:
+            self.error = error
+            return
+        while self.broken:  # else it would stay the newest
+            os.replace(broken := self.broken.pop(), broken + ".broken")
+        names = states_in(self.where)
+        before = [each for each in names if not each.endswith("-end" + SUFFIX)]
+        for each in {*names[:-1]} - {*before[-self.plan.keep :]}:
+            with suppress(OSError):
+                os.unlink(os.path.join(self.where, each))
+
+    def improves(self, logs: dict[str, Any]) -> bool:
+        return self.callback._lamina_is_best(logs)
+
+    def _tell(self) -> None:
+        if self.error is not None:
+            warn(f"{self.error} The training goes on; the states before it stand.")
+
+    def close(self, ended: bool, failed: bool) -> None:
+        self.thread.shutdown()
+        if self.error is not None and not failed:
+            raise self.error
+        self._tell()
+        if ended:
+            _ended[self.given] = _ended.get(self.given, 0) + 1
+        if ended and self.plan.deletes:
+            for name in states_in(self.where):
+                os.unlink(os.path.join(self.where, name))
+            with suppress(OSError):  # it holds files of somebody else
+                os.rmdir(self.where)
+
+
+def store_of(callbacks: Any, checkpoint: Any) -> tuple[Any, FolderStore | None]:
+    """The callbacks of a `fit`, with that which keeps its state, and the store that this one asks for."""
+    if isinstance(checkpoint, (str, os.PathLike)):
+        checkpoint = Checkpoint(os.fspath(checkpoint), every="epoch")
+    if checkpoint is not None and not isinstance(checkpoint, KeepingCallback):
+        raise ArgumentError(f"fit(checkpoint=...): expected the name of a folder, or a Checkpoint, got {checkpoint!r}.")
+    every = CallbackList([callbacks, checkpoint] if callbacks is not None else checkpoint)
+    found = [each for each in every if isinstance(each, KeepingCallback)]
+    if len(found) > 1:
+        raise ArgumentError(f"fit takes one callback that keeps its state, got {', '.join(map(repr, found))}.")
+    return list(every), FolderStore(found[0]) if found else None

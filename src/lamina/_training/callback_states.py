@@ -1,0 +1,104 @@
+"""What callbacks know in the middle of a run: their attributes, taken and put back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lamina._base.frames import warn
+from lamina._base.packing import NotPlainError, Packed, pack, unpack
+from lamina._base.settings import Configured
+from lamina.callbacks.callback import HOOKS, Callback
+from lamina.callbacks.progress_bar import ProgbarLogger
+
+CODE = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, type)
+OURS = {*HOOKS, "params", "_model", "_lamina"}
+REMEMBERED = 2**20
+"""Of larger arrays a digest is remembered."""
+
+
+class Start(NamedTuple):
+    """The value that an attribute has after `on_train_begin` each time that the program is started."""
+
+    plain: Any
+    digests: list[bytes]
+    arrays: list[Any] | None
+    """None where they are large: such an attribute is data, and nobody sets it in `on_epoch_begin`."""
+
+
+class CallbackStates:
+    """The callbacks of one `fit`, of which that is kept that the run has changed since `on_train_begin`.
+
+    So a setting that the user changes before the program is started again counts, and data in an attribute is not
+    written again and again.
+    """
+
+    def __init__(self, callbacks: Iterable[Callback]) -> None:
+        self.callbacks = [each for each in callbacks if not isinstance(each, ProgbarLogger)]
+        self.starts: list[dict[str, Start]] = [{} for _ in self.callbacks]
+
+    def begin(self) -> None:
+        """After `on_train_begin`: remember what the program itself gives them, and say what cannot be kept."""
+        unkept: dict[str, None] = {}
+        self.starts = [
+            {name: _start(now) for name, now in _attributes(each, unkept)} for each in self.callbacks
+        ]  # fmt: skip
+        if unkept:
+            warn(
+                f"a checkpoint cannot hold {', '.join(unkept)}: only numbers, strings, arrays, and lists and dicts of "
+                "them. When the run goes on, on_train_begin has to set the others."
+            )
+
+    def taken(self) -> list[dict[str, Any]]:
+        """The class of each callback, and the attributes that have changed."""
+        return [
+            {"class": type(each).__name__, "attributes": {
+                name: getattr(each, name) for name, now in _attributes(each)
+                if name not in starts or not _is_like(starts[name], now)
+            }}
+            for each, starts in zip(self.callbacks, self.starts, strict=True)
+        ]  # fmt: skip
+
+    def put_back(self, taken: list[dict[str, Any]]) -> None:
+        """Give each callback the attributes that the one of its class had; of several the first those of the first."""
+        left = list(taken)
+        for each, starts in zip(self.callbacks, self.starts, strict=True):
+            found = next((entry for entry in left if entry["class"] == type(each).__name__), None)
+            if found is None:
+                continue
+            left.remove(found)
+            begun = {name: unpack(at.plain, at.arrays) for name, at in starts.items() if at.arrays is not None}
+            for name, value in {**begun, **found["attributes"]}.items():
+                setattr(each, name, value)
+
+
+def _attributes(callback: Callback, unkept: dict[str, None] | None = None) -> Iterator[tuple[str, Packed]]:
+    """What a callback knows, without its settings; the names of what cannot be kept go to `unkept`."""
+    settings = callback._lamina_fields if isinstance(callback, Configured) else {}
+    for name, value in list(getattr(callback, "__dict__", {}).items()):
+        if name in OURS or name in settings or isinstance(value, CODE):
+            continue
+        try:
+            yield name, pack(value)
+        except NotPlainError as error:
+            if unkept is not None and not name.startswith("_lamina_"):
+                unkept[f"{type(callback).__name__}.{name} ({error})"] = None
+
+
+def _start(now: Packed) -> Start:
+    small = sum(array.nbytes for array in now.arrays) <= REMEMBERED
+    return Start(now.plain, [*map(_digest, now.arrays)], [np.array(a) for a in now.arrays] if small else None)
+
+
+def _is_like(start: Start, now: Packed) -> bool:
+    return bool(start.plain == now.plain) and start.digests == [*map(_digest, now.arrays)]
+
+
+def _digest(array: Any) -> bytes:
+    said = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+    said.update(np.ascontiguousarray(array).view(np.uint8).data if array.ndim else array.tobytes())
+    return said.digest()

@@ -1,0 +1,271 @@
+"""Exact resume: the state of a run is taken on its way, and put back when the same program is started again.
+
+A run goes on as if it had never died, because all that decides what comes next is in that state: the arrays of the
+step, the seed, where in the data the run is, and what the callbacks know. The order of the rows and everything random
+are functions of the seed and the number of steps, so that of the data only the place is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple, Protocol, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lamina._base.frames import warn
+from lamina._base.packing import pack, unpack
+from lamina._layer.forward import seed_of
+from lamina._training.callback_states import CallbackStates
+from lamina._training.differences import Description, describe, rate_text, require_same
+from lamina._training.feeds import Feed, StreamFeed
+from lamina._training.steps import TrainState
+from lamina._training.trainer import Trainer, copy_of
+from lamina.callbacks.callback_list import CallbackList
+from lamina.errors import FileError
+from lamina.random import key_of
+
+Logs = dict[str, Any]
+KEPT = ("params", "state", "optimizers", "metrics", "key", "step")
+"""The parts of a TrainState that are kept; the others belong to one call."""
+
+
+class Saved(NamedTuple):
+    """The state of a run: facts that JSON can hold, and arrays by name."""
+
+    facts: dict[str, Any]
+    arrays: dict[str, Any]
+
+
+class Store(Protocol):
+    """Where the states of one run are kept."""
+
+    where: str
+    every: int | Literal["epoch"] | None
+    """After how many steps a state is kept; None where only an interruption and the end keep one."""
+
+    def newest(self, ended: bool = True) -> Saved | None:
+        """The newest state that can be read; `ended=False`: the newest from before the end of the run."""
+
+    deletes: bool
+    """Whether the states are removed when the run has ended."""
+
+    def write(self, saved: Saved, name: str, best: bool = False) -> None:
+        """Keep a state. It is written while the training goes on.
+
+        Of those of the middle of an epoch the next one may take its place, if it still waits to be written.
+        """
+
+    def improves(self, logs: Logs) -> bool:
+        """Whether an epoch with these logs is the best one so far."""
+
+    def close(self, ended: bool, failed: bool) -> None:
+        """Wait until all is written, and raise an error for what could not be, unless the run itself has failed."""
+
+
+class Place(NamedTuple):
+    """How far a run is."""
+
+    epoch: int
+    """The epoch that is under way, or comes next; counted from 0."""
+    done: int = 0
+    """How many steps of it are done."""
+    firsts: tuple[int, ...] = ()
+    """How many steps the model had been trained where each epoch began, that under way included."""
+    logs: Logs = {}  # noqa: RUF012 - never changed
+    stops: bool = False
+    """Whether a callback has ended the training."""
+    ended: bool = False
+
+    @property
+    def said(self) -> str:
+        return f"step {self.done} of epoch {self.epoch + 1}" if self.done else f"the end of epoch {self.epoch}"
+
+
+class Run:
+    """One `fit`: where it is, and, if it has a store, its states. Without a store it knows the place alone."""
+
+    def __init__(
+        self, store: Store | None, trainer: Trainer, feed: Feed, validation: Feed | None, callbacks: CallbackList,
+        epochs: range, validates_after: Callable[[int], bool],
+    ) -> None:  # fmt: skip
+        self.store, self.trainer, self.model = store, trainer, trainer.model
+        self.feed, self.validation, self.validates_after = feed, validation, validates_after
+        self.states = CallbackStates(callbacks)
+        self.place, self.last = Place(epochs.start), epochs.stop
+        self.saved: Saved | None = None
+        self.description: Description = {}
+        if store is not None:
+            self.description = describe(trainer, feed, validation)
+            self._find(store)
+
+    def _find(self, store: Store) -> None:
+        """The state to go on from; of a run that has ended and gets more epochs, the one from before its end."""
+        self.saved = store.newest()
+        if self.saved is None:
+            return
+        rate = self.saved.arrays.get("optimizers/0/learning_rate")
+        if rate is not None and rate_text(rate) == self.description.get("learning_rate"):
+            # The same optimizer in the same process, whose rate callbacks have changed.
+            self.description["learning_rate"] = self.saved.facts["run"]["learning_rate"]
+        require_same(self.saved.facts["run"], self.description, store.where)
+        self.place = _place(self.saved)
+        if self.place.ended and not self.place.stops and self.place.epoch < self.last:
+            self.saved = store.newest(ended=False) or self.saved
+            self.place = _place(self.saved)._replace(ended=False)
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What the order of the rows in the epoch under way is a function of."""
+        return seed_of(self.model), self.place.firsts[-1]
+
+    @property
+    def every(self) -> int | None:
+        """After how many steps a call of a program ends, so that the state can be kept."""
+        return self.store.every if self.store is not None and isinstance(self.store.every, int) else None
+
+    @property
+    def steps(self) -> int:
+        """How many steps the run has made."""
+        return self.model._lamina.steps_trained - self.place.firsts[0] if self.place.firsts else 0
+
+    # The moments of `fit`.
+
+    def restore(self) -> bool:
+        """Before the callbacks hear of anything: put the state back. Returns whether the run has ended before."""
+        if self.saved is not None:
+            self._put_back(self.saved)
+        return self.place.ended
+
+    def start(self) -> range:
+        """After `on_train_begin`: the epochs to train."""
+        if self.store is not None:
+            self.states.begin()
+        if self.saved is not None:
+            self._put_back(self.saved)
+        if (self.place.stops and not self.place.done) or self.place.epoch >= self.last:
+            return range(0)
+        if self.saved is not None:
+            self._go_to_place(self.saved)
+        return range(self.place.epoch, self.last)
+
+    def begin(self, epoch: int) -> None:
+        """After `on_epoch_begin`; of an epoch that goes on, it changed again what it had changed before."""
+        if self.place.done and self.saved is not None:
+            self._put_back(self.saved)
+        else:
+            before = self.place.firsts if self.store is not None else ()
+            self.place = Place(epoch, firsts=(*before, self.model._lamina.steps_trained))
+        self.saved = None
+
+    def reach(self, done: int, logs: Logs) -> None:
+        """After some steps."""
+        self.place = self.place._replace(done=done, logs=logs)
+
+    def end_epoch(self, logs: Logs) -> None:
+        """After `on_epoch_end`. The state of the last epoch is that which more epochs go on from."""
+        self.place = self.place._replace(epoch=self.place.epoch + 1, done=0, logs=logs)
+        if self.store is not None:
+            best = self.store.improves(logs)
+            last = self.model.stop_training or self.place.epoch >= self.last
+            if best or self.store.every == "epoch" or (last and not self.store.deletes):
+                self.keep(best=best)
+
+    def end(self) -> None:
+        """After `on_train_end`: the model is as the user gets it."""
+        self.place = self.place._replace(ended=True)
+        if self.store is not None and not self.store.deletes:
+            self.keep()
+
+    def keep(self, state: TrainState | None = None, best: bool = False) -> None:
+        """Keep the state of now; the arrays are those of the layers, unless a `state` is given."""
+        self.write(self.take(state), best)
+
+    def take(self, state: TrainState | None = None) -> Saved | None:
+        """The state of now, in arrays that no step overwrites."""
+        if self.store is None:
+            return None
+        state = self.trainer.open() if state is None else state
+        place = self.place._replace(stops=self.model.stop_training)
+        position = self.feed.position(place.done)
+        plain, held = pack({"place": place._asdict(), "callbacks": self.states.taken(), "position": position})
+        arrays = dict(_named(copy_of(state))) | {
+            f"values/{number}": np.array(array) for number, array in enumerate(held)
+        }
+        return Saved({"run": self.description, "seed": seed_of(self.model), **plain}, arrays)
+
+    def write(self, saved: Saved | None, best: bool = False) -> None:
+        if self.store is not None and saved is not None:
+            place = _place(saved)
+            step = f"step-{int(np.asarray(saved.arrays['step'])):010}"
+            epoch = "" if place.done else f"-epoch-{place.epoch:06}"
+            self.store.write(saved, step + epoch + "-end" * place.ended, best)
+
+    @contextmanager
+    def kept_as_it_is(self) -> Iterator[None]:
+        """If Ctrl-C or SIGTERM ends what stands inside, the state from before it is kept."""
+        before = self.take()
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            self.write(before)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *error: object) -> None:
+        """Let all be written, however the run ends."""
+        if self.store is not None:
+            self.store.close(ended=self.place.ended, failed=kind is not None)
+
+    # Putting a state back.
+
+    def _put_back(self, saved: Saved) -> None:
+        self.model._lamina.seed = saved.facts["seed"]
+        self.trainer.key = key_of(saved.facts["seed"])
+        now = self.trainer.open()
+        names = [name for name, _ in _named(now)]
+        if missing := sorted(set(names) ^ {name for name in saved.arrays if not name.startswith("values/")}):
+            raise FileError(f"the checkpoint has other arrays than this run: {', '.join(missing[:4])}.")
+        leaves = iter([jnp.array(saved.arrays[name]) for name in names])
+        parts = {part: jax.tree.map(lambda _: next(leaves), getattr(now, part)) for part in KEPT}
+        self.trainer.close(now._replace(**parts))
+        self.states.put_back(_value(saved, "callbacks"))
+        self.model.stop_training = _place(saved).stops
+
+    def _go_to_place(self, saved: Saved) -> None:
+        """Let the data come from where the run was."""
+        place, seed, position = self.place, saved.facts["seed"], _value(saved, "position")
+        keys = [(seed, first) for first in place.firsts]
+        over = keys[:-1] if place.done else keys
+        validations = [key for epoch, key in enumerate(over, place.epoch - len(over)) if self.validates_after(epoch)]
+        self._say_if_replayed(self.feed, position)
+        self.feed.go_to(over, position)
+        if isinstance(self.validation, StreamFeed) and self.validation.stream.once:
+            self._say_if_replayed(self.validation, None)
+            self.validation.go_to(validations)
+
+    def _say_if_replayed(self, feed: Feed, position: Any) -> None:
+        if isinstance(feed, StreamFeed) and feed.replays(position):
+            kind = type(feed.stream.source).__name__
+            warn(f"a {kind} cannot be set to a place: its batches are read again up to {self.place.said}.")
+
+
+def _named(state: TrainState) -> Iterator[tuple[str, Any]]:
+    """The arrays of a state that are kept, by names such as `params/stack.0.kernel`."""
+    for part in KEPT:
+        for path, leaf in jax.tree_util.tree_flatten_with_path(getattr(state, part))[0]:
+            yield f"{part}/{jax.tree_util.keystr(path, simple=True, separator='/')}".rstrip("/"), leaf
+
+
+def _value(saved: Saved, name: str) -> Any:
+    """The place, what the callbacks know, or the position of the data."""
+    count = sum(name.startswith("values/") for name in saved.arrays)
+    return unpack(saved.facts[name], [saved.arrays[f"values/{number}"] for number in range(count)])
+
+
+def _place(saved: Saved) -> Place:
+    return Place(**_value(saved, "place"))

@@ -1,0 +1,107 @@
+"""Keep the state of a run in files, so that the run can go on after its process was killed."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from typing import Any, Literal, NamedTuple
+
+from lamina._base.converters import one_of, positive
+from lamina._base.settings import Configured, setting
+from lamina.callbacks.callback import Logs
+from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
+from lamina.errors import ArgumentError
+
+Every = int | Literal["epoch"]
+
+
+class Keeping(NamedTuple):
+    """Where the states of a run are kept, how often, and how many."""
+
+    folder: str
+    every: Every | None
+    """After how many steps; None where only an interruption and the end keep one."""
+    keep: int
+    deletes: bool = False
+    """Whether the states are removed when the run has ended."""
+    counts: bool = True
+    """Whether a second `fit` of the same program has states of its own, in a folder within the folder."""
+
+
+class KeepingCallback(MonitorCallback):
+    """Base of the callbacks that keep the state of a run. `fit` itself takes the states, between its steps."""
+
+    monitor: str = ""
+    mode: Mode = "auto"
+    min_delta: float = 0.0
+    best: float | None = None
+
+    @property
+    @abstractmethod
+    def _lamina_keeping(self) -> Keeping: ...
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        self.best = None
+
+    def _lamina_is_best(self, logs: Logs) -> bool:
+        """Whether an epoch with these logs is the best one so far; it is then the one to beat."""
+        current = self._lamina_current(logs) if self.monitor else None
+        better = current is not None and self._lamina_improves(current, self.best)
+        self.best = current if better else self.best
+        return better
+
+
+def folder_name(value: Any) -> str:
+    """The name of a folder."""
+    try:
+        name = os.fspath(value)
+    except TypeError:
+        name = ""
+    if not name or not isinstance(name, str):
+        raise ArgumentError(f'expected the name of a folder, such as "checkpoints", got {value!r}.')
+    return name
+
+
+def interval(value: Any) -> Every:
+    """A number of steps, or "epoch"."""
+    if isinstance(value, str):
+        if value != "epoch":
+            raise ArgumentError(f'expected a number of steps, or "epoch", got {value!r}.')
+        return "epoch"
+    return positive(value)
+
+
+def _monitor(value: Any) -> str:
+    return "" if value is None else log_name(value)
+
+
+class Checkpoint(KeepingCallback, Configured):
+    """Keeps the state of a run in a folder, so that the same program, started again, goes on where it was.
+
+    The state is all that decides what comes next: weights, optimizer, place in the data, random numbers, metrics,
+    callbacks and history. The run that goes on comes to the same weights and history, to the last bit, as one that was
+    never killed. It is written while the training goes on; where the disk is slower than that, the newest state takes
+    the place of one that waits.
+
+    `fit(..., checkpoint="folder")` does the same after each epoch.
+
+    >>> Checkpoint("checkpoints", every=200, monitor="val_loss")
+    Checkpoint('checkpoints', every=200, monitor='val_loss')
+
+    Args:
+        folder: the folder, which is made if it is not there. A second `fit` of the same program has a folder in it.
+        every: after how many steps the state is kept, or "epoch".
+        keep: how many states stay there.
+        monitor: the name of a number in the logs. The state of its best epoch is kept too, in `best.safetensors`.
+        mode: "min" or "max" is better; "auto" goes by the metric.
+    """
+
+    folder: str = setting(folder_name)
+    every: Every = setting(interval, default=50)
+    keep: int = setting(positive, default=2)
+    monitor: str = setting(_monitor, default=None)
+    mode: Mode = setting(one_of("auto", "min", "max"), default="auto")
+
+    @property
+    def _lamina_keeping(self) -> Keeping:
+        return Keeping(self.folder, self.every, self.keep)

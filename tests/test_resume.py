@@ -1,0 +1,304 @@
+"""A run that was killed at any instant goes on as if nothing had happened, to the last bit."""
+
+import json
+import shutil
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+import lamina
+from lamina import callbacks, layers
+from lamina._saving import checkpoint as checkpoints
+from lamina.errors import ArgumentError, FileError, LaminaWarning
+
+ROWS = np.random.default_rng(0)
+X = ROWS.normal(size=(150, 4)).astype("float32")
+Y = (X[:, :1] * X[:, 1:2] > 0).astype("float32")
+EPOCHS = 8  # of 5 steps
+
+
+@pytest.fixture(autouse=True)
+def _a_new_process(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_ended", {})
+
+
+@pytest.fixture
+def each_state(monkeypatch):
+    """No state takes the place of another one that waits to be written."""
+    monkeypatch.setattr(Future, "cancel", lambda future: False)
+
+
+class Die(callbacks.Callback):
+    """Raises an error after so many steps of a process, or at the start of an epoch."""
+
+    def __init__(self, step=None, epoch=None):
+        self.until = (step, epoch)
+        self.steps = 0
+        if step is not None:
+            self.on_train_batch_end = self.count
+
+    def count(self, batch, logs=None):
+        self.steps += 1
+        if self.steps == self.until[0]:
+            raise ZeroDivisionError
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.until[1]:
+            raise ZeroDivisionError
+
+
+def stack(units=8, seed=1, optimizer="adam", loss="binary_crossentropy"):
+    if seed is not None:
+        lamina.utils.set_random_seed(seed)
+    model = lamina.Sequential(
+        [
+            layers.Input((4,)), layers.Dense(units, "relu"), layers.BatchNormalization(), layers.Dropout(0.5),
+            layers.Dense(1, activation="sigmoid"),
+        ]
+    )  # fmt: skip
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    return model
+
+
+def watchers():
+    return [
+        callbacks.EarlyStopping(patience=6, restore_best_weights=True),
+        callbacks.ReduceLROnPlateau(patience=1, factor=0.5, min_delta=0.01),
+    ]
+
+
+def train(folder=None, *more, every="epoch", epochs=EPOCHS, model=None, keep=2, data=(X, Y), **arguments):
+    """One start of the program.  -> all that must be equal: weights, history, predictions, the callbacks' state"""
+    model, watching = model or stack(), watchers()
+    kept = callbacks.Checkpoint(folder, every, keep) if folder else None
+    arguments = {"validation_split": 1 / 3, "batch_size": 20, "verbose": 0} | arguments
+    record = model.fit(*data, epochs=epochs, callbacks=[*watching, *more], checkpoint=kept, **arguments)
+    assert record is model.history
+    stopping, plateau = watching
+    knows = [stopping.wait, stopping.best, stopping.best_epoch, plateau.wait, plateau.best, plateau.cooldown_counter]
+    optimizer = [weight.numpy() for weight in model.optimizer.variables]
+    return model.get_weights(), optimizer, record.history, record.epoch, model.predict(X, verbose=0), knows
+
+
+def same(one, other):
+    """Equal to the last bit, types included."""
+    assert type(one) is type(other)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and one.tobytes() == other.tobytes()
+    return one == other
+
+
+def states(folder):
+    return checkpoints.states_in(str(folder))
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return train()
+
+
+@pytest.mark.parametrize("hooked", [False, True])
+def test_a_run_goes_on_from_the_state_after_each_step(tmp_path, undisturbed, each_state, hooked):
+    hooks = [callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)] * hooked
+    assert same(train(tmp_path / "all", *hooks, every=1, keep=1000), undisturbed)
+    names = states(tmp_path / "all")
+    assert len(names) == 5 * EPOCHS + 2
+    for name in names:
+        folder = tmp_path / name
+        folder.mkdir()
+        shutil.copy(tmp_path / "all" / name, folder)
+        assert same(train(folder, *hooks, every=1), undisturbed), name
+
+
+@pytest.mark.parametrize("every", ["epoch", 1, 3, 7])
+@pytest.mark.parametrize("step", [1, 5, 13, 39])
+def test_a_run_that_died_goes_on_when_the_program_is_started_again(tmp_path, undisturbed, every, step):
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, Die(step), every=every)
+    assert same(train(tmp_path, every=every), undisturbed)
+
+
+def test_a_run_that_has_ended_returns_its_history_without_a_step(tmp_path, undisturbed):
+    train(tmp_path)
+    before = states(tmp_path)
+    checkpoints._ended.clear()
+    assert same(train(tmp_path, Die(epoch=0), Die(1)), undisturbed)
+    assert states(tmp_path) == before
+
+
+def test_a_run_that_has_ended_goes_on_with_more_epochs(tmp_path, undisturbed):
+    """As one that had so many from the start, although EarlyStopping had put other weights back at its end."""
+    for epochs in (2, 3, EPOCHS):
+        checkpoints._ended.clear()
+        result = train(tmp_path, epochs=epochs, every=2)
+    assert same(result, undisturbed)
+
+
+def test_averaged_weights_are_put_in_place_at_the_end_alone(tmp_path):
+    def averaging(folder, epochs):
+        checkpoints._ended.clear()
+        return train(folder, epochs=epochs, model=stack(optimizer=lamina.optimizers.Adam(use_ema=True)))
+
+    whole = averaging(None, 4)
+    averaging(tmp_path, 2)
+    assert same(averaging(tmp_path, 4), whole)
+    assert same(averaging(tmp_path, 4), whole)
+
+
+def test_a_second_fit_of_the_program_has_states_of_its_own(tmp_path):
+    def program(folder, die=None):
+        checkpoints._ended.clear()
+        model = stack()
+        first = train(folder, model=model, epochs=3)
+        model.layers[0].trainable = False
+        model.compile("sgd", "mse", metrics=["accuracy"])
+        return first, train(folder, *[die] * (die is not None), model=model, epochs=4)
+
+    whole = program(None)
+    with pytest.raises(ZeroDivisionError):
+        program(tmp_path, Die(epoch=2))
+    assert same(program(tmp_path), whole)
+    assert same(program(tmp_path, Die(epoch=0)), whole)
+    assert states(tmp_path) and states(tmp_path / "fit-2")
+
+
+def test_a_fit_that_failed_goes_on_in_the_same_process(tmp_path, undisturbed):
+    model = stack()
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, Die(epoch=4), model=model)
+    assert same(train(tmp_path, model=model), undisturbed)
+
+
+def test_without_a_seed_the_run_that_died_keeps_its_own(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, Die(epoch=2), model=stack(seed=None))
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    assert same(train(tmp_path, model=stack(seed=None)), train(tmp_path / "copy", model=stack(seed=None)))
+
+
+def test_fit_takes_the_name_of_a_folder(tmp_path):
+    stack().fit(X, Y, epochs=4, verbose=0, checkpoint=tmp_path / "new" / "folder")
+    assert states(tmp_path / "new" / "folder") == [
+        "step-0000000015-epoch-000003.safetensors",
+        "step-0000000020-epoch-000004.safetensors",
+        "step-0000000020-epoch-000004-end.safetensors",
+    ]
+    stack().fit(X, Y, epochs=4, verbose=0, callbacks=[callbacks.Checkpoint(str(tmp_path / "other"), every=7)])
+    assert len(states(tmp_path / "other")) == 3
+
+
+def test_one_callback_keeps_the_state(tmp_path):
+    both = [callbacks.Checkpoint(str(tmp_path)), callbacks.BackupAndRestore(str(tmp_path))]
+    with pytest.raises(ArgumentError, match="fit takes one callback that keeps its state"):
+        stack().fit(X, Y, verbose=0, callbacks=both)
+    with pytest.raises(ArgumentError, match="expected the name of a folder, or a Checkpoint, got 3"):
+        stack().fit(X, Y, verbose=0, checkpoint=3)
+    for wrong in ({"folder": 3}, {"folder": ""}, {"folder": "a", "every": "batch"}, {"folder": "a", "every": 0}):
+        with pytest.raises(ArgumentError):
+            callbacks.Checkpoint(**wrong)
+
+
+CHANGES = {
+    "a layer": ({"model": lambda: stack(units=9)}, "layer 1: it was Dense(8, activation='relu'), and is Dense(9"),
+    "the loss": ({"model": lambda: stack(loss="mse")}, "loss: it was BinaryCrossentropy"),
+    "the optimizer": ({"model": lambda: stack(optimizer="sgd")}, "optimizer: it was Adam(), and is SGD()"),
+    "the rate": (
+        {"model": lambda: stack(optimizer=lamina.optimizers.Adam(0.1))},
+        "learning_rate: it was 0.001, and is 0.1",
+    ),
+    "the data": ({"data": (X + 1, Y)}, "x: it was (100, 4) float32 "),
+    "the rows": ({"data": (X[:120], Y[:120])}, "x: it was (100, 4) float32 "),
+    "the batch size": ({"batch_size": 10}, "batch_size: it was 20, and is 10"),
+    "shuffle": ({"shuffle": False}, "shuffle: it was True, and is False"),
+    "the seed": ({"model": lambda: stack(seed=2)}, "set_random_seed: it was 1, and is 2"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_state_of_another_run_is_refused(tmp_path, change):
+    train(tmp_path, epochs=1)
+    checkpoints._ended.clear()
+    arguments, said = CHANGES[change]
+    arguments = dict(arguments)
+    model = arguments.pop("model", stack)()
+    before = model.get_weights()
+    with pytest.raises(FileError) as caught:
+        train(tmp_path, epochs=2, model=model, **arguments)
+    assert said in str(caught.value) and "Delete that folder to begin anew" in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 15
+    assert same(model.get_weights(), before) and model.history is None
+
+
+def test_a_frozen_layer_is_another_run(tmp_path):
+    train(tmp_path, epochs=1)
+    checkpoints._ended.clear()
+    model = stack()
+    model.layers[0].trainable = False
+    with pytest.raises(FileError, match=r"0.kernel: it was \(4, 8\) float32, trained, and is \(4, 8\) float32\n"):
+        train(tmp_path, epochs=2, model=model)
+
+
+def damage(path, kind):
+    data = bytearray(path.read_bytes())
+    if kind == "cut":
+        data = data[: len(data) // 2]
+    elif kind == "empty":
+        data = b""
+    else:
+        place = {"an array": -1, "the facts": data.index(b"BinaryCross"), "the hash": data.index(b"sha256") + 12}[kind]
+        data[place] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "an array", "the facts", "the hash"])
+def test_a_broken_state_gives_way_to_the_one_before(tmp_path, undisturbed, kind):
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, Die(epoch=4))
+    newest = states(tmp_path)[-1]
+    damage(tmp_path / newest, kind)
+    with pytest.warns(LaminaWarning, match="The run goes on from the state before it") as said:
+        assert same(train(tmp_path), undisturbed)
+    assert len(said) == 1 and newest in str(said[0].message)
+    assert (tmp_path / (newest + ".broken")).exists()
+
+
+def test_where_all_states_are_broken_nothing_begins_anew_unasked(tmp_path):
+    train(tmp_path, epochs=2)
+    checkpoints._ended.clear()
+    for name in states(tmp_path):
+        damage(tmp_path / name, "cut")
+    model = stack()
+    with pytest.warns(LaminaWarning), pytest.raises(FileError, match="step-0000000005-epoch-000001"):
+        train(tmp_path, model=model)
+    assert model.history is None
+
+
+def test_the_best_state_is_kept_too(tmp_path):
+    stack().fit(
+        X, Y, epochs=12, validation_split=0.3, verbose=0,
+        checkpoint=callbacks.Checkpoint(tmp_path, every=4, monitor="val_loss"),
+    )  # fmt: skip
+    model = stack()
+    history = model.fit(X, Y, epochs=12, validation_split=0.3, verbose=0).history["val_loss"]
+    best = checkpoints.read(str(tmp_path / "best.safetensors"))
+    assert best.facts["place"]["epoch"] == 1 + int(np.argmin(history))
+    assert best.facts["place"]["logs"]["val_loss"] == min(history)
+    with pytest.raises(ArgumentError, match="Did you mean 'val_loss'"):
+        stack().fit(X, Y, verbose=0, checkpoint=callbacks.Checkpoint(tmp_path / "other", monitor="val_los"))
+
+
+def test_the_file_can_be_read_by_others(tmp_path):
+    """It is in the format of safetensors: a length, a header in JSON, the arrays."""
+    train(tmp_path, epochs=1)
+    data = (tmp_path / states(tmp_path)[0]).read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    facts = json.loads(header["__metadata__"]["checkpoint"])
+    assert facts["lamina"] == lamina.__version__ and facts["place"]["epoch"] == 1
+    assert header["params/stack.0.kernel"]["shape"] == [4, 8]
+    assert max(entry["data_offsets"][1] for name, entry in header.items() if name[0] != "_") == len(data) - 8 - size
