@@ -37,6 +37,14 @@ def whole(*shape, below=2):
     return RNG.integers(0, below, shape)
 
 
+def classes(*shape):
+    return whole(*shape, below=3)
+
+
+def quarters(*shape):
+    return whole(*shape, below=5).astype(np.float32) / 4
+
+
 def one_hot(*shape):
     return np.eye(shape[-1], dtype=np.float32)[whole(*shape[:-1], below=shape[-1])]
 
@@ -49,6 +57,10 @@ NUMBERS = [
 YES_NO = [((N, 1), whole, (N, 1), shares), ((N,), whole, (N, 1), shares), ((N, 5, 3), whole, (N, 5, 3), shares)]
 ONE_HOT = [((N, 3), one_hot, (N, 3), shares), ((N, 5, 3), one_hot, (N, 5, 3), shares)]
 CLASSES = [((N,), whole, (N, 3), shares), ((N, 1), whole, (N, 3), shares), ((N, 5), whole, (N, 5, 3), shares)]
+COUNTED = [((N, 1), whole, (N, 1), shares), ((N, 3), whole, (N, 3), shares)]
+TIES = ((N, 1), whole, (N, 1), quarters)  # predictions that are equal to thresholds
+AREAS = ((N, 5), classes, (N, 5), classes)
+COUNTS = ("TruePositives", "FalsePositives", "TrueNegatives", "FalseNegatives")
 
 TABLE = [
     ("MeanSquaredError", {}, NUMBERS),
@@ -65,7 +77,59 @@ TABLE = [
     ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.1, "axis": 1}, ONE_HOT[:1]),
     ("SparseCategoricalCrossentropy", {}, CLASSES),
     ("SparseCategoricalCrossentropy", {"from_logits": True, "ignore_class": 1}, CLASSES),
+    ("MeanAbsolutePercentageError", {}, NUMBERS),
+    ("MeanSquaredLogarithmicError", {}, NUMBERS),
+    ("LogCoshError", {}, NUMBERS),
+    ("Hinge", {}, [((N, 3), whole, (N, 3), numbers)]),
+    ("SquaredHinge", {}, [((N, 3), whole, (N, 3), numbers)]),
+    ("CategoricalHinge", {}, ONE_HOT),
+    ("KLDivergence", {}, ONE_HOT),
+    ("Poisson", {}, [((N, 3), whole, (N, 3), shares)]),
+    ("CosineSimilarity", {}, NUMBERS[:2]),
+    ("PearsonCorrelation", {}, NUMBERS[:2]),
+    ("ConcordanceCorrelation", {}, NUMBERS[:2]),
+    ("TopKCategoricalAccuracy", {"k": 2}, ONE_HOT),
+    ("SparseTopKCategoricalAccuracy", {"k": 2}, [CLASSES[0], CLASSES[2]]),
+    ("SparseTopKCategoricalAccuracy", {"k": 2, "from_sorted_ids": True}, [((N,), whole, (N, 3), whole)]),
+    *((name, {}, COUNTED) for name in COUNTS),
+    *((name, {"thresholds": [0.7, 0.2, 0.5]}, COUNTED[:1]) for name in COUNTS),
+    *((name, {}, COUNTED) for name in ("Precision", "Recall")),
+    ("Precision", {"thresholds": [0.0, 0.25, 0.5, 0.75, 1.0]}, [TIES]),
+    ("Recall", {"thresholds": [0.8, 0.3], "class_id": 1}, COUNTED[1:]),
+    ("Precision", {"top_k": 2}, COUNTED[1:]),
+    ("Recall", {"top_k": 1, "class_id": 2}, COUNTED[1:]),
+    ("SensitivityAtSpecificity", {"specificity": 0.6}, COUNTED),
+    ("SpecificityAtSensitivity", {"sensitivity": 0.6, "num_thresholds": 7}, COUNTED),
+    ("PrecisionAtRecall", {"recall": 0.4, "class_id": 1}, COUNTED[1:]),
+    ("RecallAtPrecision", {"precision": 0.4, "num_thresholds": 1}, COUNTED),
+    ("AUC", {}, [*COUNTED, TIES]),
+    ("AUC", {"from_logits": True, "num_thresholds": 11}, [((N, 1), whole, (N, 1), numbers)]),
+    ("AUC", {"thresholds": [0.6, 0.25], "curve": "PR"}, COUNTED),
+    *(
+        ("AUC", {"curve": curve, "summation_method": method, "num_thresholds": 20}, COUNTED)
+        for curve in ("ROC", "PR", "PRGAIN")
+        for method in ("interpolation", "minoring", "majoring")
+    ),
+    ("AUC", {"multi_label": True, "num_labels": 3}, COUNTED[1:]),
+    ("AUC", {"multi_label": True, "label_weights": [1.0, 2.0, 0.5], "curve": "PR"}, COUNTED[1:]),
+    ("AUC", {"label_weights": [1.0, 2.0, 0.5], "thresholds": [0.1, 0.3, 0.4]}, COUNTED[1:]),
+    *(("FBetaScore", {"average": each, "beta": 2.0}, ONE_HOT[:1]) for each in (None, "micro", "macro", "weighted")),
+    ("F1Score", {"threshold": 0.5}, [((N, 3), whole, (N, 3), shares)]),
+    ("R2Score", {}, NUMBERS[:1]),
+    ("R2Score", {"class_aggregation": None}, NUMBERS[:1]),
+    ("R2Score", {"class_aggregation": "variance_weighted_average", "num_regressors": 2}, NUMBERS[:1]),
+    ("IoU", {"num_classes": 3, "target_class_ids": [0, 2]}, [AREAS, ((N,), classes, (N,), classes)]),
+    ("IoU", {"num_classes": 2, "target_class_ids": [1]}, [AREAS]),
+    ("MeanIoU", {"num_classes": 3, "ignore_class": 1}, [AREAS]),
+    ("MeanIoU", {"num_classes": 3, "sparse_y_pred": False}, [((N, 5), classes, (N, 5, 3), shares)]),
+    ("OneHotIoU", {"num_classes": 3, "target_class_ids": [1, 2]}, ONE_HOT),
+    ("OneHotMeanIoU", {"num_classes": 3, "dtype": "float32"}, ONE_HOT),
+    ("BinaryIoU", {}, [((N, 5), whole, (N, 5), shares)]),
+    ("BinaryIoU", {"target_class_ids": [1], "threshold": 0.3}, [((N, 5), whole, (N, 5), shares)]),
 ]
+SCORES = ("F1Score", "FBetaScore", "R2Score")
+AREA_KINDS = ("IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU", "BinaryIoU")
+OWN_SHAPES = (*SCORES, *AREA_KINDS, *COUNTS, "Precision", "Recall", "AUC")
 
 
 def name_of(row):
@@ -73,7 +137,7 @@ def name_of(row):
 
 
 def same(ours, theirs):
-    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-6, atol=1e-7)
 
 
 def batches(example):
@@ -83,9 +147,15 @@ def batches(example):
     return [(y[:count], p[:count]) for (y, p), count in zip(rows, (N, N, 4), strict=True)]
 
 
-def weights_for(settings, y, p):
-    """None, one weight for each sample in both shapes that it can have, and one for each value."""
+def weights_for(name, settings, y, p):
+    """None, one weight for each sample in both shapes that it can have, and one for each value; what Keras takes."""
     yield None
+    if name in AREA_KINDS:
+        yield whole(*y.shape[: -1 if name.startswith("OneHot") else None], below=4)
+        return
+    if name in SCORES:
+        yield shares(len(p))
+        return
     yield shares(len(p), 1)
     if y.ndim < 2 or "ignore_class" not in settings:  # Keras would fail
         yield shares(len(p))
@@ -98,15 +168,16 @@ def test_equals_keras_over_several_batches(row):
     name, settings, examples = row
     for example in examples:
         data = batches(example)
-        for kind in range(len(list(weights_for(settings, *data[0])))):
+        for kind in range(len(list(weights_for(name, settings, *data[0])))):
             mine, other = getattr(metrics, name)(**settings), getattr(keras.metrics, name)(**settings)
             for y, p in data:
-                weights = list(weights_for(settings, y, p))[kind]
+                weights = list(weights_for(name, settings, y, p))[kind]
                 mine.update_state(y, p, sample_weight=weights)
                 other.update_state(y, p, sample_weight=weights)
                 same(mine.result(), other.result())
             mine.reset_state()
-            same(mine.result(), 0)
+            other.reset_state()
+            same(mine.result(), other.result())
 
 
 @pytest.mark.parametrize("row", TABLE, ids=name_of)

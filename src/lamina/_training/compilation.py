@@ -61,6 +61,7 @@ class Compiled(ByName):
             for given, weighted in ((self.measures, False), (self.weighted_measures, True)):
                 for each in given:
                     metric: Any = metrics.get(each, loss=self.loss, y_shape=y_shape, output_shape=output_shape)
+                    metric._lamina_build(output_shape)
                     name = metric.name
                     if name in taken and weighted and f"weighted_{name}" not in taken:
                         name = f"weighted_{name}"

@@ -120,10 +120,13 @@ class Loss(Configured):
         return reduced(values, sample_weight, mask, self.reduction)
 
     def get_config(self) -> Config:
-        config = super().get_config()
-        return {
-            n: v for n, v in config.items() if n not in self._lamina_implicit or v != self._lamina_fields[n].default
-        }
+        return explicit(self, super().get_config())
+
+
+def explicit(measure: Any, config: Config) -> Config:
+    """The config without those settings that Keras's has not, where they are at their defaults."""
+    fields, implicit = measure._lamina_fields, measure._lamina_implicit
+    return {name: value for name, value in config.items() if name not in implicit or value != fields[name].default}
 
 
 class Formula(Loss):
@@ -254,6 +257,12 @@ def aligned(values: Array, weights: Array, what: str) -> tuple[Array, Array]:
             f"Give one number per sample, ({values.shape[0]},), or one per value."
         )
     return values, weights
+
+
+def spread(values: Array, sample_weight: ArrayLike | None, dtype: str) -> Array:
+    """A weight for each of the values; None is 1 for all."""
+    weight = jnp.asarray(1 if sample_weight is None else sample_weight, dtype)
+    return jnp.broadcast_to(aligned(values, weight, "sample_weight")[1] if weight.ndim else weight, values.shape)
 
 
 def ratio(a: Array | float, b: Array) -> Array:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lamina._base.converters import number
+from lamina._base.converters import flag, number, positive
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.weight import Array
-from lamina.losses.loss import floating, matched, unfit
-from lamina.metrics.metric import registry
+from lamina.losses.loss import DType, Name, floating, matched, unfit
+from lamina.metrics.metric import Precision, registry, state_dtype
 from lamina.metrics.reduction import SampleMean
 
 
@@ -35,8 +35,13 @@ def _largest(x: Array) -> Array:
     return jnp.min(jnp.where(x == jnp.max(x, -1, keepdims=True), index, x.shape[-1]), -1)
 
 
+def _equal(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    p = jnp.asarray(y_pred)
+    return jnp.equal(*matched(jnp.asarray(y_true).astype(p.dtype), p))
+
+
 @registry.add("acc")
-class Accuracy(Share):
+class Accuracy(Share, of=_equal):
     """The share of predictions that equal their target, for any shape.
 
     In `compile`, "accuracy" is not this one, but the binary, sparse or categorical accuracy, by the shapes.
@@ -44,10 +49,6 @@ class Accuracy(Share):
     >>> Accuracy()([1, 2, 3, 4], [0, 2, 3, 4])
     Array(0.75, dtype=float32)
     """
-
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        y, p = matched(y_true, y_pred)
-        return jnp.equal(y.astype(p.dtype), p)
 
 
 @user_facing
@@ -58,7 +59,7 @@ def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5
 
 
 @registry.add()
-class BinaryAccuracy(Share):
+class BinaryAccuracy(Share, of=binary_accuracy):
     """The share of yes-or-no labels, (batch, ..., n), that agree with the prediction: above the threshold it says yes.
 
     >>> BinaryAccuracy()([[1], [1], [0], [0]], [[0.9], [0.4], [0.6], [0.5]])
@@ -69,9 +70,6 @@ class BinaryAccuracy(Share):
     """
 
     threshold: float = setting(number, default=0.5)
-
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        return binary_accuracy(y_true, y_pred, self.threshold)
 
 
 @user_facing
@@ -84,15 +82,12 @@ def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add()
-class CategoricalAccuracy(Share):
+class CategoricalAccuracy(Share, of=categorical_accuracy):
     """The share of one-hot labels, (batch, ..., classes), whose class has the largest prediction.
 
     >>> CategoricalAccuracy()([[0, 1], [1, 0]], [[0.3, 0.7], [0.2, 0.8]])
     Array(0.5, dtype=float32)
     """
-
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        return categorical_accuracy(y_true, y_pred)
 
 
 @user_facing
@@ -110,12 +105,88 @@ def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add()
-class SparseCategoricalAccuracy(Share):
+class SparseCategoricalAccuracy(Share, of=sparse_categorical_accuracy):
     """The share of class numbers, (batch, ...), whose class has the largest prediction of (batch, ..., classes).
 
     >>> SparseCategoricalAccuracy()([1, 0], [[0.3, 0.7], [0.2, 0.8]])
     Array(0.5, dtype=float32)
     """
 
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        return sparse_categorical_accuracy(y_true, y_pred)
+
+def _in_top_k(y: Array, p: Array, k: int) -> Array:
+    """1.0 where fewer than k outputs are larger than that of the right class, (..., classes) -> (...)."""
+    right = jnp.take_along_axis(p, y[..., None], axis=-1)
+    right = jnp.where(jnp.isnan(right), -jnp.inf, right)
+    return (jnp.sum(p > right, axis=-1) < k).astype("float32")
+
+
+@user_facing
+def top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> Array:
+    """The values of `TopKCategoricalAccuracy`: (batch, ..., classes) -> (batch, ...), 1.0 or 0.0."""
+    y, p = jnp.asarray(y_true), floating(y_pred)
+    if y.shape != p.shape:
+        raise unfit(y, p, "For class numbers take 'sparse_top_k_categorical_accuracy'.")
+    return _in_top_k(_largest(y), p, k)
+
+
+@registry.add()
+class TopKCategoricalAccuracy(Share, of=top_k_categorical_accuracy, init=False):
+    """The share of one-hot labels, (batch, ..., classes), whose class is among the `k` largest predictions.
+
+    >>> TopKCategoricalAccuracy(k=2)([[0, 0, 1], [0, 1, 0]], [[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
+    Array(0.5, dtype=float32)
+    """
+
+    k: int = setting(positive, default=5)
+    name: Name = setting(default=None)
+    dtype: Precision = setting(state_dtype, default=None)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: DType = None
+        ) -> None: ...
+
+
+@user_facing
+def sparse_top_k_categorical_accuracy(
+    y_true: ArrayLike, y_pred: ArrayLike, k: int = 5, from_sorted_ids: bool = False
+) -> Array:
+    """The values of `SparseTopKCategoricalAccuracy`: (batch, ...) and (batch, ..., classes) -> (batch, ...)."""
+    y, p = jnp.asarray(y_true), jnp.asarray(y_pred)
+    if y.ndim == p.ndim and y.shape[-1] == 1:
+        y = y[..., 0]
+    if y.shape != p.shape[:-1]:
+        raise unfit(y, p, "For one-hot targets take 'top_k_categorical_accuracy'.")
+    if from_sorted_ids:
+        return jnp.any(y[..., None].astype(p.dtype) == p[..., :k], axis=-1).astype("float32")
+    return _in_top_k(y.astype("int32"), floating(p), k)
+
+
+@registry.add()
+class SparseTopKCategoricalAccuracy(Share, of=sparse_top_k_categorical_accuracy, init=False):
+    """The share of class numbers, (batch, ...), among the `k` largest predictions of (batch, ..., classes).
+
+    >>> SparseTopKCategoricalAccuracy(k=2)([2, 1], [[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
+    Array(0.5, dtype=float32)
+
+    Args:
+        from_sorted_ids: whether the model gives class numbers, the most likely one first, in place of predictions.
+    """
+
+    k: int = setting(positive, default=5)
+    name: Name = setting(default=None)
+    dtype: Precision = setting(state_dtype, default=None)
+    from_sorted_ids: bool = setting(flag, default=False)
+
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"from_sorted_ids"})
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            k: int = 5,
+            name: str | None = "sparse_top_k_categorical_accuracy",
+            dtype: DType = None,
+            from_sorted_ids: bool = False,
+        ) -> None: ...

@@ -23,47 +23,114 @@ class MeanLoss(SampleMean):
 
 
 @registry.add("mse", "MSE")
-class MeanSquaredError(MeanLoss):
+class MeanSquaredError(MeanLoss, of=losses.mean_squared_error):
     """The mean over the samples, (batch, ..., n), of `mean((y_true - y_pred)**2)`.
 
     >>> MeanSquaredError()([[0.0, 1.0]], [[1.0, 3.0]])
     Array(2.5, dtype=float32)
     """
 
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        return losses.mean_squared_error(y_true, y_pred)
+
+def _squares(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
+    y, p = matched(*floats(y_true, y_pred))
+    return jnp.square(y - p)
 
 
 @registry.add()
-class RootMeanSquaredError(MeanLoss):
+class RootMeanSquaredError(MeanLoss, of=_squares):
     """The square root of the mean over all numbers, (batch, ..., n), of `(y_true - y_pred)**2`.
 
     >>> RootMeanSquaredError()([[0.0, 1.0]], [[3.0, 5.0]])
     Array(3.535534, dtype=float32)
     """
 
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        y, p = matched(*floats(y_true, y_pred))
-        return jnp.square(y - p)
-
     def result(self) -> Array:
         return jnp.sqrt(super().result())
 
 
 @registry.add("mae", "MAE")
-class MeanAbsoluteError(MeanLoss):
+class MeanAbsoluteError(MeanLoss, of=losses.mean_absolute_error):
     """The mean over the samples, (batch, ..., n), of `mean(|y_true - y_pred|)`.
 
     >>> MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 3.0]])
     Array(1.5, dtype=float32)
     """
 
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        return losses.mean_absolute_error(y_true, y_pred)
+
+@registry.add("mape", "MAPE")
+class MeanAbsolutePercentageError(MeanLoss, of=losses.mean_absolute_percentage_error):
+    """The mean over the samples, (batch, ..., n), of `100 * mean(|y_true - y_pred| / |y_true|)`.
+
+    >>> MeanAbsolutePercentageError()([[2.0, 4.0]], [[1.0, 5.0]])
+    Array(37.5, dtype=float32)
+    """
+
+
+@registry.add("msle", "MSLE")
+class MeanSquaredLogarithmicError(MeanLoss, of=losses.mean_squared_logarithmic_error):
+    """The mean over the samples, (batch, ..., n), of `mean((log(y_true + 1) - log(y_pred + 1))**2)`.
+
+    >>> round(float(MeanSquaredLogarithmicError()([[0.0, 1.0]], [[0.0, 0.0]])), 4)
+    0.2402
+    """
+
+
+@registry.add()
+class LogCoshError(MeanLoss, of=losses.log_cosh, name="logcosh"):
+    """The mean over the samples, (batch, ..., n), of `mean(log(cosh(y_pred - y_true)))`.
+
+    >>> round(float(LogCoshError()([[0.0, 1.0]], [[1.0, 1.0]])), 4)
+    0.2169
+    """
+
+
+@registry.add()
+class Hinge(MeanLoss, of=losses.hinge):
+    """The mean over the samples of `losses.Hinge`.
+
+    >>> Hinge()([[1.0], [-1.0]], [[0.5], [-2.0]])
+    Array(0.25, dtype=float32)
+    """
+
+
+@registry.add()
+class SquaredHinge(MeanLoss, of=losses.squared_hinge):
+    """The mean over the samples of `losses.SquaredHinge`.
+
+    >>> SquaredHinge()([[1.0], [-1.0]], [[0.5], [-2.0]])
+    Array(0.125, dtype=float32)
+    """
+
+
+@registry.add()
+class CategoricalHinge(MeanLoss, of=losses.categorical_hinge):
+    """The mean over the samples of `losses.CategoricalHinge`.
+
+    >>> CategoricalHinge()([[0.0, 1.0]], [[0.25, 0.75]])
+    Array(0.5, dtype=float32)
+    """
+
+
+@registry.add("kld", "KLD", "kullback_leibler_divergence")
+class KLDivergence(MeanLoss, of=losses.kl_divergence):
+    """The mean over the samples of `losses.KLDivergence`.
+
+    >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 4)
+    0.1438
+    """
+
+
+@registry.add()
+class Poisson(MeanLoss, of=losses.poisson):
+    """The mean over the samples of `losses.Poisson`.
+
+    >>> round(float(Poisson()([[1.0, 0.0]], [[1.0, 2.0]])), 4)
+    1.5
+    """
 
 
 @registry.add("bce", "BCE")
-class BinaryCrossentropy(MeanLoss):
+class BinaryCrossentropy(MeanLoss, of=losses.binary_crossentropy):
     """The mean over the samples of `losses.BinaryCrossentropy`.
 
     >>> BinaryCrossentropy()([[1.0], [0.0]], [[0.5], [0.5]])
@@ -77,12 +144,9 @@ class BinaryCrossentropy(MeanLoss):
     from_logits: bool = setting(flag, default=False)
     label_smoothing: float = setting(rate, default=0)
 
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        return losses.binary_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing)
-
 
 @registry.add()
-class CategoricalCrossentropy(MeanLoss):
+class CategoricalCrossentropy(MeanLoss, of=losses.categorical_crossentropy):
     """The mean over the samples of `losses.CategoricalCrossentropy`.
 
     >>> CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])
@@ -98,12 +162,9 @@ class CategoricalCrossentropy(MeanLoss):
     label_smoothing: float = setting(rate, default=0)
     axis: int = setting(integer, default=-1)
 
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        return losses.categorical_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
-
 
 @registry.add()
-class SparseCategoricalCrossentropy(MeanLoss):
+class SparseCategoricalCrossentropy(MeanLoss, of=losses.sparse_categorical_crossentropy):
     """The mean over the samples of `losses.SparseCategoricalCrossentropy`.
 
     >>> SparseCategoricalCrossentropy()([1, 0], [[0.5, 0.5], [0.5, 0.5]])
@@ -119,9 +180,6 @@ class SparseCategoricalCrossentropy(MeanLoss):
     from_logits: bool = setting(flag, default=False)
     ignore_class: int | None = setting(optional(integer), default=None)
     axis: int = setting(integer, default=-1)
-
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        return losses.sparse_categorical_crossentropy(y_true, y_pred, self.from_logits, self.ignore_class, self.axis)
 
     def update_state(  # type: ignore[override]
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None

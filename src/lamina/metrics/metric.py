@@ -15,13 +15,14 @@ from lamina._base.arguments import Config, Function
 from lamina._base.frames import user_facing
 from lamina._base.registry import Registry
 from lamina._base.settings import Converted, State, setting
+from lamina._base.shapes import Shape
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Weight
 from lamina._data.arrays import HostArray
 from lamina._layer.forward import Pass
 from lamina._layer.structure import Module, ModuleState, inner_modules
 from lamina.errors import ArgumentError
-from lamina.losses.loss import DType, Name, precision
+from lamina.losses.loss import DType, Name, explicit, precision
 
 registry = Registry("metric")
 
@@ -71,8 +72,8 @@ class Metric(Module):
     """
 
     if TYPE_CHECKING:  # Keras's metrics take the name first, and only their base takes it last
-        name: Name = setting(default=None)
-        dtype: Precision = setting(state_dtype, default=None)
+        name: Name = setting(init=False, default=None)
+        dtype: Precision = setting(state_dtype, init=False, default=None)
 
         def __init__(self, dtype: DType = None, name: str | None = None) -> None: ...
     else:
@@ -80,6 +81,8 @@ class Metric(Module):
         name: Name = setting(default=None)
 
     _lamina_module: ClassVar[str | None] = "keras.metrics"
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset()
+    """Settings that Keras's configs lack; our configs have them only where they differ from the default."""
     _lamina: MetricState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = MetricState
 
@@ -124,6 +127,9 @@ class Metric(Module):
         """The same as `add_weight`. `aggregation` has no effect, because one program computes the whole batch."""
         return self.add_weight(shape, initializer, dtype, name)
 
+    def _lamina_build(self, output_shape: Shape) -> None:
+        """Add the weights whose shapes depend on those of the predictions, which have the batch axis."""
+
     # What the metric's user calls.
 
     @user_facing
@@ -136,6 +142,9 @@ class Metric(Module):
         """The state: the weights of this metric and of those that it holds."""
         inner = inner_modules(self, Metric).values()
         return list(dict.fromkeys([*self._lamina.weights, *(weight for part in inner for weight in part.variables)]))
+
+    def get_config(self) -> Config:
+        return explicit(self, super().get_config())
 
     def reset_state(self) -> None:
         """Set the state back to its initial values."""

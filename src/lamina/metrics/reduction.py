@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
@@ -10,9 +12,10 @@ from numpy.typing import ArrayLike
 from lamina._base.arguments import Function
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
+from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
-from lamina.losses.loss import DType, Loss, Name, aligned, function, ratio
+from lamina.losses.loss import DType, Loss, Name, aligned, function, ratio, with_name
 from lamina.metrics.metric import Metric, Precision, registry, state_dtype
 
 
@@ -78,10 +81,25 @@ class Mean(Reduction):
 
 
 class SampleMean(Mean):
-    """The mean over the samples of one value per sample, (batch, ...), that targets and predictions give."""
+    """The mean over the samples of one value per sample, (batch, ...), that targets and predictions give.
+
+    A subclass names the function that gives the values; the function gets those settings that it has arguments for.
+    """
+
+    _lamina_function: ClassVar[Function]
+    _lamina_takes: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, of: Function | None = None, name: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if of is not None:
+            cls._lamina_function = staticmethod(of)
+            cls._lamina_takes = tuple(each for each in inspect.signature(of).parameters if each in cls._lamina_fields)
+            cls._lamina_fields = with_name(cls._lamina_fields, name or to_snake_case(cls.__name__))
 
     def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        raise NotImplementedError(f"{type(self).__name__} needs a method _lamina_values(self, y_true, y_pred).")
+        settings = {name: getattr(self, name) for name in self._lamina_takes}
+        values: Array = self._lamina_function(y_true, y_pred, **settings)
+        return values
 
     @user_facing
     def update_state(  # type: ignore[override]

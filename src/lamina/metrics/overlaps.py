@@ -1,0 +1,271 @@
+"""Intersection over union: how much of two areas, what is and what was predicted, lies in both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import jax.numpy as jnp
+from numpy.typing import ArrayLike
+
+from lamina import dtypes
+from lamina._base.converters import count, flag, integer, number, optional, positive
+from lamina._base.frames import user_facing
+from lamina._base.settings import MISSING, setting
+from lamina._base.weight import Array
+from lamina.errors import ArgumentError
+from lamina.losses.loss import DType as GivenDType
+from lamina.losses.loss import Name, spread, unfit
+from lamina.metrics.metric import Metric, Precision, registry, state_dtype
+
+
+def _whole_dtype(dtype: GivenDType) -> str:
+    """The dtype of the counts; None is int32, because float32 cannot count beyond 16 million pixels."""
+    return "int32" if dtype in (None, "int") else state_dtype(dtype)
+
+
+def _classes(value: object) -> list[int]:
+    """One class number, or several."""
+    return [count(each) for each in (value if isinstance(value, (list, tuple)) else [value])]
+
+
+class ByClass(Metric):
+    """A metric of the confusion matrix: how often each class, (batch, ...), was taken for each.
+
+    A subclass makes arguments of those attributes that its user may set.
+    """
+
+    _direction: ClassVar[str | None] = "up"
+
+    num_classes: int = setting(init=False, default=2)
+    target_class_ids: Sequence[int] = setting(init=False, default=())
+    """The classes whose mean is the result; none stands for all."""
+    ignore_class: int | None = setting(init=False, default=None)
+    sparse_y_true: bool = setting(init=False, default=True)
+    sparse_y_pred: bool = setting(init=False, default=True)
+    axis: int = setting(init=False, default=-1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.target_class_ids = self.target_class_ids or list(range(self.num_classes))
+        if max(self.target_class_ids) >= self.num_classes:
+            raise ArgumentError(
+                f"{self.name}: class {max(self.target_class_ids)} is none of the {self.num_classes} classes, which are "
+                f"numbered from 0 to {self.num_classes - 1}."
+            )
+        shape = (self.num_classes, self.num_classes)
+        self.total_cm = self.add_weight(shape, name="total_confusion_matrix")
+
+    @user_facing
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        y, p = (
+            jnp.asarray(each) if sparse else jnp.argmax(jnp.asarray(each), axis=self.axis)
+            for each, sparse in ((y_true, self.sparse_y_true), (y_pred, self.sparse_y_pred))
+        )
+        if y.size != p.size:
+            raise unfit(y, p, "Each target needs one predicted class: look at sparse_y_true and sparse_y_pred.")
+        weight = None
+        if sample_weight is not None:
+            weight = spread(y, sample_weight, "float32").ravel()
+        y, p = y.astype("int32").ravel(), p.astype("int32").ravel()
+        counted = (y >= 0) & (y < self.num_classes) & (p >= 0) & (p < self.num_classes)
+        if self.ignore_class is not None:
+            counted &= y != self.ignore_class
+        place = jnp.where(counted, y * self.num_classes + p, 0)
+        values = counted.astype("int32") if weight is None else jnp.where(counted, weight, 0)
+        table = jnp.bincount(place, values, length=self.num_classes**2)
+        whole = jnp.issubdtype(self.dtype, jnp.integer) and weight is not None
+        table = (jnp.round(table) if whole else table).astype(self.dtype)  # the sum is rounded, not each weight
+        self.total_cm.assign_add(table.reshape(self.num_classes, self.num_classes))
+
+    def result(self) -> Array:
+        table, wanted = jnp.asarray(self.total_cm), jnp.asarray(self.target_class_ids)
+        both = jnp.diagonal(table)
+        either = jnp.sum(table, axis=0) + jnp.sum(table, axis=1) - both
+        both, either = (each[wanted].astype("float32") for each in (both, either))
+        there = either > 1e-9
+        share = jnp.where(there, both / (either + dtypes.epsilon()), 0.0)
+        return jnp.sum(share) / (jnp.sum(there) + dtypes.epsilon())
+
+
+@registry.add()
+class IoU(ByClass, init=False):
+    """The mean over some classes of `both / either`, from class numbers, (batch, ...).
+
+    >>> IoU(2, [0])([0, 0, 1, 1], [0, 1, 0, 1]).round(4)
+    Array(0.3333, dtype=float32)
+
+    Of a class, `both` is how often it is target and prediction, `either` how often it is one of the two. A class that
+    is neither does not count.
+
+    Args:
+        num_classes: how many classes there are.
+        target_class_ids: the classes whose mean is the result.
+        ignore_class: targets of this class do not count.
+        sparse_y_true, sparse_y_pred: whether they are class numbers; else they have an axis of the classes.
+        axis: that axis.
+    """
+
+    num_classes: int = setting(positive, default=MISSING)
+    target_class_ids: Sequence[int] = setting(_classes, default=MISSING)
+    name: Name = setting(default=None)
+    dtype: Precision = setting(_whole_dtype, default=None)
+    ignore_class: int | None = setting(optional(integer), default=None)
+    sparse_y_true: bool = setting(flag, default=True)
+    sparse_y_pred: bool = setting(flag, default=True)
+    axis: int = setting(integer, default=-1)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            num_classes: int,
+            target_class_ids: Sequence[int],
+            name: str | None = None,
+            dtype: GivenDType = None,
+            ignore_class: int | None = None,
+            sparse_y_true: bool = True,
+            sparse_y_pred: bool = True,
+            axis: int = -1,
+        ) -> None: ...
+
+
+@registry.add()
+class MeanIoU(ByClass, init=False):
+    """The mean over all classes of `both / either`, from class numbers, (batch, ...); see `IoU`.
+
+    >>> MeanIoU(2)([0, 0, 1, 1], [0, 1, 0, 1]).round(4)
+    Array(0.3333, dtype=float32)
+
+    Args:
+        num_classes: how many classes there are.
+        ignore_class: targets of this class do not count.
+        sparse_y_true, sparse_y_pred: whether they are class numbers; else they have an axis of the classes.
+        axis: that axis.
+    """
+
+    num_classes: int = setting(positive, default=MISSING)
+    name: Name = setting(default=None)
+    dtype: Precision = setting(_whole_dtype, default=None)
+    ignore_class: int | None = setting(optional(integer), default=None)
+    sparse_y_true: bool = setting(flag, default=True)
+    sparse_y_pred: bool = setting(flag, default=True)
+    axis: int = setting(integer, default=-1)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            num_classes: int,
+            name: str | None = None,
+            dtype: GivenDType = None,
+            ignore_class: int | None = None,
+            sparse_y_true: bool = True,
+            sparse_y_pred: bool = True,
+            axis: int = -1,
+        ) -> None: ...
+
+
+@registry.add()
+class OneHotIoU(ByClass, init=False):
+    """The mean over some classes of `both / either`, from one-hot targets, (batch, ..., classes); see `IoU`.
+
+    >>> OneHotIoU(2, [0])([[1, 0], [0, 1]], [[0.2, 0.8], [0.3, 0.7]])
+    Array(0., dtype=float32)
+
+    Args:
+        num_classes: how many classes there are.
+        target_class_ids: the classes whose mean is the result.
+        ignore_class: targets of this class do not count.
+        sparse_y_pred: whether the model gives class numbers; else predictions with an axis of the classes.
+        axis: that axis.
+    """
+
+    num_classes: int = setting(positive, default=MISSING)
+    target_class_ids: Sequence[int] = setting(_classes, default=MISSING)
+    name: Name = setting(default=None)
+    dtype: Precision = setting(_whole_dtype, default=None)
+    ignore_class: int | None = setting(optional(integer), default=None)
+    sparse_y_pred: bool = setting(flag, default=False)
+    axis: int = setting(integer, default=-1)
+    sparse_y_true: bool = setting(init=False, default=False)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            num_classes: int,
+            target_class_ids: Sequence[int],
+            name: str | None = None,
+            dtype: GivenDType = None,
+            ignore_class: int | None = None,
+            sparse_y_pred: bool = False,
+            axis: int = -1,
+        ) -> None: ...
+
+
+@registry.add()
+class OneHotMeanIoU(ByClass, init=False):
+    """The mean over all classes of `both / either`, from one-hot targets, (batch, ..., classes); see `IoU`.
+
+    >>> OneHotMeanIoU(2)([[1, 0], [0, 1]], [[0.2, 0.8], [0.3, 0.7]]).round(4)
+    Array(0.25, dtype=float32)
+
+    Args:
+        num_classes: how many classes there are.
+        ignore_class: targets of this class do not count.
+        sparse_y_pred: whether the model gives class numbers; else predictions with an axis of the classes.
+        axis: that axis.
+    """
+
+    num_classes: int = setting(positive, default=MISSING)
+    name: Name = setting(default=None)
+    dtype: Precision = setting(_whole_dtype, default=None)
+    ignore_class: int | None = setting(optional(integer), default=None)
+    sparse_y_pred: bool = setting(flag, default=False)
+    axis: int = setting(integer, default=-1)
+    sparse_y_true: bool = setting(init=False, default=False)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            num_classes: int,
+            name: str | None = None,
+            dtype: GivenDType = None,
+            ignore_class: int | None = None,
+            sparse_y_pred: bool = False,
+            axis: int = -1,
+        ) -> None: ...
+
+
+@registry.add()
+class BinaryIoU(ByClass, init=False):
+    """The mean over the classes 0 and 1 of `both / either`, from yes-or-no labels, (batch, ...); see `IoU`.
+
+    >>> BinaryIoU()([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7], sample_weight=[2, 3, 4, 1]).round(4)
+    Array(0.4583, dtype=float32)
+
+    Args:
+        target_class_ids: the classes whose mean is the result.
+        threshold: a prediction of at least this number says 1.
+    """
+
+    target_class_ids: Sequence[int] = setting(_classes, default=(0, 1))
+    threshold: float = setting(number, default=0.5)
+    name: Name = setting(default=None)
+    dtype: Precision = setting(_whole_dtype, default=None)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            target_class_ids: Sequence[int] = (0, 1),
+            threshold: float = 0.5,
+            name: str | None = None,
+            dtype: GivenDType = None,
+        ) -> None: ...
+
+    @user_facing
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        super().update_state(y_true, jnp.asarray(y_pred, "float32") >= self.threshold, sample_weight)

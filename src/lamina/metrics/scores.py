@@ -1,0 +1,234 @@
+"""Scores of columns: F-scores of classes, and the share of the variance that predictions explain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import jax.numpy as jnp
+from numpy.typing import ArrayLike
+
+from lamina import dtypes
+from lamina._base.converters import count, number, one_of
+from lamina._base.frames import user_facing
+from lamina._base.settings import Setting, setting
+from lamina._base.shapes import Shape
+from lamina._base.weight import Array
+from lamina.errors import ArgumentError, LabelError
+from lamina.losses.loss import DType, Name, matched, spread, with_name
+from lamina.metrics.metric import Metric, Precision, registry, state_dtype
+
+
+class OfColumns(Metric):
+    """A metric of predictions (batch, n) whose weights are made for n columns, when it first meets them."""
+
+    _direction: ClassVar[str | None] = "up"
+
+    def _lamina_build(self, output_shape: Shape) -> None:
+        if len(output_shape) != 2 or output_shape[1] is None:
+            raise LabelError(f"{self.name} takes predictions of shape (batch, n), and the model gives {output_shape}.")
+        if not self._lamina.weights:
+            self._lamina_make(output_shape[1])
+        if (made := self._lamina.weights[-1].shape) not in ((), (output_shape[1],)):
+            raise LabelError(f"{self.name} was made for {made[0]} columns, and the model gives {output_shape[1]}.")
+
+    def _lamina_make(self, columns: int) -> None:
+        """Add the weights."""
+        raise NotImplementedError
+
+    def _lamina_columns(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[Array, Array, Array]:
+        """Targets, predictions and weights, each (batch, n)."""
+        y, p = matched(jnp.asarray(y_true, self.dtype), jnp.asarray(y_pred, self.dtype))
+        if y.ndim == 1:
+            y, p = y[:, None], p[:, None]
+        self._lamina_build(p.shape)
+        return y, p, spread(y, sample_weight, self.dtype)
+
+
+def _share(value: object) -> float | None:
+    """None, or a number above 0 and at most 1."""
+    if value is not None and not 0 < number(value) <= 1:
+        raise ArgumentError(f"expected a number above 0 and at most 1, or None, got {value}.")
+    return None if value is None else number(value)
+
+
+def _above_zero(value: object) -> float:
+    """A number above 0."""
+    if not number(value) > 0:
+        raise ArgumentError(f"expected a number above 0, got {value}.")
+    return float(number(value))
+
+
+Average = Literal["micro", "macro", "weighted"] | None
+
+
+@registry.add()
+class FBetaScore(OfColumns, init=False):
+    """`(1 + beta**2) * precision * recall / (beta**2 * precision + recall)` of each class, (batch, classes).
+
+    >>> FBetaScore(beta=2.0, threshold=0.5)([[1, 1], [1, 0]], [[0.9, 0.2], [0.2, 0.8]]).round(4)
+    Array([0.5556, 0.    ], dtype=float32)
+
+    Args:
+        average: None gives one number for each class; "micro" counts all classes together, "macro" is the mean of the
+            classes, and "weighted" their mean weighted by how often each is a target.
+        beta: how many times as much recall counts as precision.
+        threshold: a prediction above it says yes; None takes the largest prediction of each row, whatever it is.
+    """
+
+    average: Average = setting(one_of(None, "micro", "macro", "weighted"), default=None)
+    beta: float = setting(_above_zero, default=1.0)
+    threshold: float | None = setting(_share, default=None)
+    name: Name = setting(default="fbeta_score")
+    dtype: Precision = setting(state_dtype, default=None)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            average: Average = None,
+            beta: float = 1.0,
+            threshold: float | None = None,
+            name: str | None = "fbeta_score",
+            dtype: DType = None,
+        ) -> None: ...
+
+    def _lamina_make(self, columns: int) -> None:
+        shape = () if self.average == "micro" else (columns,)
+        self.true_positives = self.add_weight(shape, name="true_positives")
+        self.false_positives = self.add_weight(shape, name="false_positives")
+        self.false_negatives = self.add_weight(shape, name="false_negatives")
+        self.intermediate_weights = self.add_weight(shape, name="intermediate_weights")
+
+    @user_facing
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        y, p, weight = self._lamina_columns(y_true, y_pred, sample_weight)
+        if self.threshold is None:
+            said = (p >= jnp.max(p, axis=-1, keepdims=True)) & (jnp.abs(p) > 1e-9)
+        else:
+            said = p > self.threshold
+        yes, axis = said.astype(y.dtype), None if self.average == "micro" else 0
+        for total, values in (
+            (self.true_positives, yes * y),
+            (self.false_positives, yes * (1 - y)),
+            (self.false_negatives, (1 - yes) * y),
+            (self.intermediate_weights, y),
+        ):
+            total.assign_add(jnp.sum(values * weight, axis=axis))
+
+    def result(self) -> Array:
+        epsilon = dtypes.epsilon()
+        hits, added, missed, targets = (
+            jnp.asarray(each)
+            for each in (self.true_positives, self.false_positives, self.false_negatives, self.intermediate_weights)
+        )
+        precision, recall = hits / (hits + added + epsilon), hits / (hits + missed + epsilon)
+        square = self.beta**2
+        score = precision * recall / (square * precision + recall + epsilon) * (1 + square)
+        if self.average == "weighted":
+            return jnp.sum(score * (targets / (jnp.sum(targets) + epsilon)))
+        return score if self.average is None else jnp.mean(score)
+
+
+def without(fields: dict[str, Setting], name: str) -> dict[str, Setting]:
+    return {each: field for each, field in fields.items() if each != name}
+
+
+@registry.add()
+class F1Score(FBetaScore, init=False):
+    """`2 * precision * recall / (precision + recall)` of each class, (batch, classes).
+
+    >>> F1Score(threshold=0.5)([[1, 1], [1, 0]], [[0.9, 0.2], [0.2, 0.8]]).round(4)
+    Array([0.6667, 0.    ], dtype=float32)
+
+    Args:
+        average: None gives one number for each class; "micro" counts all classes together, "macro" is the mean of the
+            classes, and "weighted" their mean weighted by how often each is a target.
+        threshold: a prediction above it says yes; None takes the largest prediction of each row, whatever it is.
+    """
+
+    _lamina_fields: ClassVar[dict[str, Setting]] = without(with_name(FBetaScore._lamina_fields, "f1_score"), "beta")
+    beta: ClassVar[float] = 1.0  # type: ignore[misc]
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            average: Average = None,
+            threshold: float | None = None,
+            name: str | None = "f1_score",
+            dtype: DType = None,
+        ) -> None: ...
+
+
+@registry.add()
+class R2Score(OfColumns, init=False):
+    """1 less the share of the targets' variance that the predictions, (batch, n), leave unexplained: 1 is the best.
+
+    >>> R2Score()([[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]]).round(4)
+    Array(0.5714, dtype=float32)
+
+    `1 - sum((y_true - y_pred)**2) / sum((y_true - mean(y_true))**2)` of each column; 0 where all its targets are equal.
+
+    Args:
+        class_aggregation: "uniform_average" is the mean over the columns, "variance_weighted_average" the mean weighted
+            by their variances; None gives one number for each column.
+        num_regressors: how many inputs the model has; if it is not 0, the score is corrected for them.
+    """
+
+    class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = setting(
+        one_of(None, "uniform_average", "variance_weighted_average"), default="uniform_average"
+    )
+    num_regressors: int = setting(count, default=0)
+    name: Name = setting(default="r2_score")
+    dtype: Precision = setting(state_dtype, default=None)
+
+    _lamina_mixes_rows: ClassVar[bool] = True
+    """Whether rows that only fill a batch up would be counted: `num_samples` counts rows, whatever their weights."""
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = "uniform_average",
+            num_regressors: int = 0,
+            name: str | None = "r2_score",
+            dtype: DType = None,
+        ) -> None: ...
+
+    def _lamina_make(self, columns: int) -> None:
+        self.num_samples = self.add_weight((), name="num_samples")
+        self.squared_sum = self.add_weight((columns,), name="squared_sum")
+        self.sum = self.add_weight((columns,), name="sum")
+        self.total_mse = self.add_weight((columns,), name="residual")
+        self.count = self.add_weight((columns,), name="count")
+
+    @user_facing
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        y, p, weight = self._lamina_columns(y_true, y_pred, sample_weight)
+        self.num_samples.assign_add(jnp.asarray(y.size, self.dtype))
+        for total, values in (
+            (self.squared_sum, y * y),
+            (self.sum, y),
+            (self.total_mse, (y - p) ** 2),
+            (self.count, jnp.ones_like(y)),
+        ):
+            total.assign_add(jnp.sum(values * weight, axis=0))
+
+    def result(self) -> Array:
+        squares, total, left, rows = (
+            jnp.asarray(each) for each in (self.squared_sum, self.sum, self.total_mse, self.count)
+        )
+        spread = squares - total * (total / rows)
+        score = 1 - left / spread
+        score = jnp.where(jnp.isinf(score), 0.0, score)
+        if self.class_aggregation == "uniform_average":
+            score = jnp.mean(score)
+        elif self.class_aggregation == "variance_weighted_average":
+            score = jnp.sum(spread * score) / jnp.sum(spread)
+        if not self.num_regressors:
+            return score
+        samples = jnp.asarray(self.num_samples)
+        free = samples - self.num_regressors - 1
+        return jnp.where(free > 0, 1 - (1 - score) * (samples - 1) / jnp.where(free > 0, free, 1), score)

@@ -1,0 +1,339 @@
+"""One rate at the threshold where another is high enough, and the area under a curve of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lamina import dtypes
+from lamina._base.converters import count, flag, number, optional, positive, rate, word
+from lamina._base.frames import user_facing
+from lamina._base.settings import MISSING, setting
+from lamina._base.shapes import Shape
+from lamina._base.weight import Array
+from lamina.errors import ArgumentError, LabelError
+from lamina.losses.loss import DType as GivenDType
+from lamina.losses.loss import Name, ratio
+from lamina.metrics.counts import Counting, Counts, counts, even_thresholds, prepared, threshold_values
+from lamina.metrics.metric import Precision as DType
+from lamina.metrics.metric import registry, state_dtype
+
+
+class Rates:
+    """The rates that the four counts make, one for each threshold; 0 where there is nothing to divide by."""
+
+    def __init__(self, found: dict[str, Array]) -> None:
+        now = Counts(**found)
+        self.recall = self.sensitivity = ratio(now.true_positives, now.true_positives + now.false_negatives)
+        self.precision = ratio(now.true_positives, now.true_positives + now.false_positives)
+        self.specificity = ratio(now.true_negatives, now.true_negatives + now.false_positives)
+        self.false_alarms = ratio(now.false_positives, now.false_positives + now.true_negatives)
+
+
+class RateAtRate(Counting):
+    """The largest value that one rate has at a threshold where another is at least as large as was asked."""
+
+    num_thresholds: int = setting(init=False, default=200)
+    class_id: int | None = setting(init=False, default=None)
+
+    _direction: ClassVar[str | None] = "up"
+    _lamina_asked: ClassVar[str]
+    """The rate that has to be high enough, which is also the name of the setting."""
+    _lamina_wanted: ClassVar[str]
+    """The rate that is the result."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.thresholds = [0.5] if self.num_thresholds == 1 else even_thresholds(self.num_thresholds)
+        self._lamina_keep(Counts._fields, (self.num_thresholds,))
+
+    def result(self) -> Array:
+        rates = Rates({name: jnp.asarray(total) for name, total in self._lamina_totals().items()})
+        asked, wanted = getattr(rates, self._lamina_asked), getattr(rates, self._lamina_wanted)
+        return jnp.max(jnp.where(asked >= getattr(self, self._lamina_asked), wanted, 0))
+
+
+@registry.add()
+class SensitivityAtSpecificity(RateAtRate, init=False):
+    """The best sensitivity, `TP / (TP + FN)`, at a threshold where the specificity is at least `specificity`.
+
+    >>> SensitivityAtSpecificity(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+    Array(0.5, dtype=float32)
+
+    Args:
+        specificity: from 0 to 1.
+        num_thresholds: how many thresholds from 0 to 1 are tried.
+        class_id: the column of (batch, classes) that counts; all unless given.
+    """
+
+    specificity: float = setting(rate, default=MISSING)
+    num_thresholds: int = setting(positive, default=200)
+    class_id: int | None = setting(optional(count), default=None)
+    name: Name = setting(default=None)
+    dtype: DType = setting(state_dtype, default=None)
+
+    _lamina_asked, _lamina_wanted = "specificity", "sensitivity"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            specificity: float,
+            num_thresholds: int = 200,
+            class_id: int | None = None,
+            name: str | None = None,
+            dtype: GivenDType = None,
+        ) -> None: ...
+
+
+@registry.add()
+class SpecificityAtSensitivity(RateAtRate, init=False):
+    """The best specificity, `TN / (TN + FP)`, at a threshold where the sensitivity is at least `sensitivity`.
+
+    >>> SpecificityAtSensitivity(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8]).round(4)
+    Array(0.6667, dtype=float32)
+
+    Args:
+        sensitivity: from 0 to 1.
+        num_thresholds: how many thresholds from 0 to 1 are tried.
+        class_id: the column of (batch, classes) that counts; all unless given.
+    """
+
+    sensitivity: float = setting(rate, default=MISSING)
+    num_thresholds: int = setting(positive, default=200)
+    class_id: int | None = setting(optional(count), default=None)
+    name: Name = setting(default=None)
+    dtype: DType = setting(state_dtype, default=None)
+
+    _lamina_asked, _lamina_wanted = "sensitivity", "specificity"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            sensitivity: float,
+            num_thresholds: int = 200,
+            class_id: int | None = None,
+            name: str | None = None,
+            dtype: GivenDType = None,
+        ) -> None: ...
+
+
+@registry.add()
+class PrecisionAtRecall(RateAtRate, init=False):
+    """The best precision, `TP / (TP + FP)`, at a threshold where the recall is at least `recall`.
+
+    >>> PrecisionAtRecall(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+    Array(0.5, dtype=float32)
+
+    Args:
+        recall: from 0 to 1.
+        num_thresholds: how many thresholds from 0 to 1 are tried.
+        class_id: the column of (batch, classes) that counts; all unless given.
+    """
+
+    recall: float = setting(rate, default=MISSING)
+    num_thresholds: int = setting(positive, default=200)
+    class_id: int | None = setting(optional(count), default=None)
+    name: Name = setting(default=None)
+    dtype: DType = setting(state_dtype, default=None)
+
+    _lamina_asked, _lamina_wanted = "recall", "precision"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            recall: float,
+            num_thresholds: int = 200,
+            class_id: int | None = None,
+            name: str | None = None,
+            dtype: GivenDType = None,
+        ) -> None: ...
+
+
+@registry.add()
+class RecallAtPrecision(RateAtRate, init=False):
+    """The best recall, `TP / (TP + FN)`, at a threshold where the precision is at least `precision`.
+
+    >>> RecallAtPrecision(0.8)([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
+    Array(0.5, dtype=float32)
+
+    Args:
+        precision: from 0 to 1.
+        num_thresholds: how many thresholds from 0 to 1 are tried.
+        class_id: the column of (batch, classes) that counts; all unless given.
+    """
+
+    precision: float = setting(rate, default=MISSING)
+    num_thresholds: int = setting(positive, default=200)
+    class_id: int | None = setting(optional(count), default=None)
+    name: Name = setting(default=None)
+    dtype: DType = setting(state_dtype, default=None)
+
+    _lamina_asked, _lamina_wanted = "precision", "recall"
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            precision: float,
+            num_thresholds: int = 200,
+            class_id: int | None = None,
+            name: str | None = None,
+            dtype: GivenDType = None,
+        ) -> None: ...
+
+
+def _several(value: object) -> int:
+    """A whole number of at least 2."""
+    if positive(value) < 2:
+        raise ArgumentError(f"expected a whole number of at least 2, got {value}.")
+    return positive(value)
+
+
+def _numbers(value: object) -> list[float] | None:
+    """None, or a list of numbers."""
+    return None if value is None else [number(each) for each in np.asarray(value).tolist()]
+
+
+def _curve(value: object) -> str:
+    return word("roc", "pr", "prgain")(value).upper()  # type: ignore[no-any-return]
+
+
+Curve = Literal["ROC", "PR", "PRGAIN"]
+Summation = Literal["interpolation", "minoring", "majoring"]
+
+
+@registry.add()
+class AUC(Counting, init=False):
+    """The area under the curve that two rates draw while the threshold goes from 1 to 0: 1 is the best.
+
+    >>> AUC(num_thresholds=3)([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
+    Array(0.75, dtype=float32)
+
+    The area is that of a curve through `num_thresholds` points, so it comes near the exact one.
+    Source: Davis and Goadrich, The Relationship Between Precision-Recall and ROC Curves, 2006, for "PR"; Flach and
+    Kull, Precision-Recall-Gain Curves, 2015, for "PRGAIN".
+
+    Args:
+        num_thresholds: how many thresholds from 0 to 1 are used.
+        curve: "ROC" draws recall over the false positive rate, "PR" precision over recall, "PRGAIN" their gains.
+        summation_method: "interpolation" takes the middle of two points, "minoring" the lower one, "majoring" the
+            higher one; with "PR", "interpolation" follows Davis and Goadrich.
+        thresholds: these in place of evenly spaced ones; 0 and 1 are added.
+        multi_label: whether each column of (batch, labels) has an area of its own, of which the mean is taken; else
+            all columns make one.
+        num_labels: the number of columns, with `multi_label`; told by the data unless given.
+        label_weights: how much each column counts.
+        from_logits: the predictions go through a sigmoid here; else they are probabilities.
+    """
+
+    num_thresholds: int = setting(_several, default=200)
+    curve: Curve = setting(_curve, default="ROC")
+    summation_method: Summation = setting(word("interpolation", "minoring", "majoring"), default="interpolation")
+    name: Name = setting(default=None)
+    dtype: DType = setting(state_dtype, default=None)
+    _lamina_thresholds: Sequence[float] | None = setting(threshold_values, default=None, alias="thresholds")
+    multi_label: bool = setting(flag, default=False)
+    num_labels: int | None = setting(optional(positive), default=None)
+    label_weights: Sequence[float] | None = setting(_numbers, default=None)
+    from_logits: bool = setting(flag, default=False)
+
+    _direction: ClassVar[str | None] = "up"
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"thresholds"})
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            num_thresholds: int = 200,
+            curve: Curve = "ROC",
+            summation_method: Summation = "interpolation",
+            name: str | None = None,
+            dtype: GivenDType = None,
+            thresholds: Sequence[float] | None = None,
+            multi_label: bool = False,
+            num_labels: int | None = None,
+            label_weights: Sequence[float] | None = None,
+            from_logits: bool = False,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given, beyond = vars(self._lamina)["thresholds"], dtypes.epsilon()
+        if given is None:
+            self.thresholds = even_thresholds(self.num_thresholds, beyond)
+        else:
+            self.thresholds = [-beyond, *sorted(given), 1.0 + beyond]
+            self.num_thresholds = len(self.thresholds)
+        if self.num_labels and not self.multi_label:
+            raise ArgumentError("AUC(num_labels=...) is for multi_label=True, where each label has its own area.")
+        if self.num_labels or not self.multi_label:
+            self._lamina_build((None, self.num_labels))
+
+    def _lamina_build(self, output_shape: Shape) -> None:
+        if self._lamina.weights:
+            return
+        if self.multi_label and len(output_shape) != 2:
+            raise LabelError(f"AUC(multi_label=True) takes predictions (batch, labels), and they are {output_shape}.")
+        labels = [size or 1 for size in output_shape[1:]] if self.multi_label else []
+        self._lamina_keep(Counts._fields, (self.num_thresholds, *labels))
+
+    @user_facing
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
+        y, p, weight = prepared(y_true, y_pred, sample_weight, self.dtype)
+        self._lamina_build(p.shape)
+        p = jax.nn.sigmoid(p) if self.from_logits else p
+        if not self.multi_label:
+            weight = weight if self.label_weights is None else weight * jnp.asarray(self.label_weights, weight.dtype)
+            y, p, weight = (each.reshape(-1, 1) for each in (y, p, weight))
+        found = counts(y, p, weight, self.thresholds)
+        for name, total in self._lamina_totals().items():
+            count = getattr(found, name)
+            total.assign_add(count if self.multi_label else count[:, 0])
+
+    def result(self) -> Array:
+        now = Counts(**{name: jnp.asarray(total) for name, total in self._lamina_totals().items()})
+        areas = jnp.sum(_strips(now, self.curve, self.summation_method), axis=0)
+        if not self.multi_label:
+            return areas
+        if self.label_weights is None:
+            return jnp.mean(areas)
+        weights = jnp.asarray(self.label_weights, areas.dtype)
+        return ratio(jnp.sum(areas * weights), jnp.sum(weights))
+
+
+def _strips(now: Counts, curve: str, summation: str) -> Array:
+    """The areas of the strips between neighbouring thresholds: (thresholds - 1, ...)."""
+    rates = Rates(now._asdict())
+    if curve == "PR" and summation == "interpolation":
+        return _interpolated(now)
+    if curve == "ROC":
+        x, y = rates.false_alarms, rates.recall
+    elif curve == "PR":
+        x, y = rates.recall, rates.precision
+    else:
+        odds = ratio(now.true_positives + now.false_negatives, now.true_negatives + now.false_positives)
+        none = now.true_positives == 0
+        x = jnp.where(none, 0.0, 1.0 - odds * ratio(now.false_negatives, now.true_positives))
+        y = jnp.where(none, 1.0, 1.0 - odds * ratio(now.false_positives, now.true_positives))
+        x = jnp.maximum(x, 0.0)
+    low, high = jnp.minimum(y[:-1], y[1:]), jnp.maximum(y[:-1], y[1:])
+    heights = {"interpolation": (low + high) / 2.0, "minoring": low, "majoring": high}
+    return (x[:-1] - x[1:]) * heights[summation]
+
+
+def _interpolated(now: Counts) -> Array:
+    """Strips under precision over recall, where true positives grow in proportion to all that says yes."""
+    hits, yes = now.true_positives, now.true_positives + now.false_positives
+    more_hits, more_yes = hits[:-1] - hits[1:], yes[:-1] - yes[1:]
+    slope = ratio(more_hits, jnp.maximum(more_yes, 0))
+    start = hits[1:] - slope * yes[1:]
+    growth = jnp.where((yes[:-1] > 0) & (yes[1:] > 0), ratio(yes[:-1], jnp.maximum(yes[1:], 0)), 1.0)
+    return ratio(slope * (more_hits + start * jnp.log(growth)), jnp.maximum(hits[1:] + now.false_negatives[1:], 0))
