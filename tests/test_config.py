@@ -2,12 +2,15 @@
 
 import json
 
+import jax.numpy as jnp
 import keras
+import numpy as np
 import pytest
 
 import lamina
+from lamina import layers
 from lamina._saving.config import deserialized, serialized
-from lamina.errors import FileError
+from lamina.errors import ArgumentError, FileError, LaminaError, UnknownNameError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:keras")
 PACKAGES = (lamina, keras)
@@ -61,3 +64,200 @@ def test_a_missing_class_is_refused_or_left_out():
     model = deserialized(config, skip=["Odd"], left_out=left_out)
     assert [layer.name for layer in model.layers] == ["first", "norm", "inner"]
     assert len(left_out) == 1 and "Odd" in left_out[0]
+
+
+# What a user registers, and the other doors.
+
+
+def test_what_is_registered_is_found_and_never_in_the_place_of_a_built_in_class():
+    saving = lamina.saving
+
+    @saving.register_keras_serializable("mine")
+    class Half(layers.Layer):
+        def call(self, x):
+            return x / 2
+
+    @saving.register_keras_serializable(package="mine", name="squash")
+    def soft(x):
+        return x / 3
+
+    try:
+        assert saving.get_registered_name(Half) == "mine>Half" and saving.get_registered_object("mine>squash") is soft
+        assert saving.get_registered_name(small) == "small" and saving.get_registered_object("mine>none") is None
+        model = lamina.Sequential([layers.Input((3,)), Half(name="half"), layers.Dense(2, activation=soft)])
+        config = model.get_config()
+        assert config["layers"][1]["registered_name"] == "mine>Half"
+        again = lamina.Sequential.from_config(plain(config))
+        assert type(again.layers[0]) is Half and again.layers[1].activation is soft
+        saving.register_keras_serializable("mine", "Dense")(Half)
+        registered = saving.get_custom_objects()
+        assert registered["mine>Dense"] is Half
+        registered["Dense"] = registered["relu"] = Half
+        built_in = serialized(layers.Dense(3, activation="relu"))
+        for config in (built_in, built_in | {"registered_name": "mine>Dense"}, built_in | {"registered_name": "Dense"}):
+            again = saving.deserialize_keras_object(config)
+            assert type(again) is layers.Dense and again.activation is lamina.activations.relu
+            with saving.custom_object_scope({"Dense": Half, "relu": soft}):
+                assert type(saving.deserialize_keras_object(config)) is layers.Dense
+        del registered["Dense"]
+        own = built_in | {"module": "theirs", "registered_name": "theirs>Dense"}
+        with pytest.raises(UnknownNameError, match="'theirs>Dense': Dense"):
+            saving.deserialize_keras_object(own)
+        own["config"] = {"name": "x"}
+        assert type(saving.deserialize_keras_object(own, {"theirs>Dense": Half})) is Half
+        assert type(saving.deserialize_keras_object(own, {"Dense": Half})) is Half
+    finally:
+        saving.get_custom_objects().clear()
+
+
+def test_the_dict_of_custom_objects_and_scopes_are_seen_by_every_family():
+    def double(x):
+        return 2 * x
+
+    class Mine(lamina.losses.Loss):
+        def call(self, y_true, y_pred):
+            return y_pred
+
+    with pytest.raises(UnknownNameError):
+        lamina.activations.get("double")
+    lamina.utils.get_custom_objects().update({"double": double})
+    try:
+        assert layers.Dense(2, activation="double").activation is double
+    finally:
+        del lamina.utils.get_custom_objects()["double"]
+    with lamina.utils.CustomObjectScope({"double": double}), lamina.saving.custom_object_scope({"Mine": Mine}):
+        assert lamina.activations.get("double") is double and type(lamina.losses.get("Mine")) is Mine
+    with pytest.raises(UnknownNameError):
+        lamina.losses.get("Mine")
+    with pytest.raises(ArgumentError, match="Plain needs a method get_config"):
+        lamina.saving.register_keras_serializable()(type("Plain", (), {}))
+
+
+@pytest.mark.parametrize("k", PACKAGES, ids=["lamina", "keras"])
+def test_plain_values_as_configs_are_those_of_keras(k):
+    values = [
+        None, 3, 2.5, "text", True, [1, [2]], {"a": (1, 2)}, b"bytes", slice(1, None, 2), Ellipsis,
+        np.arange(6, dtype="int32").reshape(2, 3), np.float32(0.5), jnp.ones((2,), "bfloat16"),
+    ]  # fmt: skip
+    for value in values:
+        config = json.loads(json.dumps(k.saving.serialize_keras_object(value)))
+        assert config == json.loads(json.dumps(keras.saving.serialize_keras_object(value)))
+        ours, theirs = lamina.saving.deserialize_keras_object(config), keras.saving.deserialize_keras_object(config)
+        assert type(ours) is type(theirs) and np.all(np.asarray(ours == theirs))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"class_name": "__numpy__", "config": {"value": [[1], [1, 2]], "dtype": "float32"}},
+        {"class_name": "__numpy__", "config": {"value": ["1"], "dtype": "float32"}},
+        {"class_name": "__numpy__", "config": {"value": [1], "dtype": "object"}},
+        {"class_name": "__tensor__", "config": {"value": [None], "dtype": "float32"}},
+        {"class_name": "__tensor__", "config": {"value": [1]}},
+        {"class_name": "__lambda__", "config": {"value": ["4wEAAAAA", None, None]}},
+        {"class_name": "__slice__", "config": 3},
+        {"class_name": 3, "config": {}},
+        {"class_name": "Dense", "config": "units"},
+        {"class_name": "Dense", "config": {"units": 3, "unit": 3}},
+        {"class_name": "function", "config": {"units": 3}},
+        {"class_name": "function", "config": "system", "module": "os", "registered_name": "system"},
+        {"class_name": "Popen", "config": {"args": "ls"}, "module": "subprocess", "registered_name": None},
+        {"class_name": "__typespec__", "config": [], "module": "os", "spec_name": "system"},
+        {"class_name": "load_model", "config": {"filepath": "m.h5"}, "module": "keras.models"},
+        {"class_name": "function", "config": "get_file", "module": "keras.utils", "registered_name": "get_file"},
+        [{"class_name": "Nothing"}],
+    ],
+)
+def test_what_no_config_may_hold_is_refused(config):
+    with pytest.raises(LaminaError):
+        deserialized(config)
+    with pytest.raises(FileError, match="the file"):
+        deserialized(config, where="the file")
+
+
+# Models from models and from JSON.
+
+
+class Own(layers.Layer):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = layers.Dense(units)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def test_clone_model_keeps_what_cannot_stand_in_a_file_and_shares_no_weight():
+    model = lamina.Sequential(
+        [layers.Input((4,), name="entry"), Own(3, name="own"), layers.Lambda(lambda x: x * 2)], name="net"
+    )
+    model.add(layers.Dense(2, activation=lambda x: x + 1, trainable=False, name="last"))
+    measures = [lamina.metrics.MeanSquaredError(name="q"), "mae"]
+    model.compile(lamina.optimizers.SGD(lambda: 0.5), loss=lambda y, p: jnp.mean((y - p) ** 2, -1), metrics=measures)
+    x, y = np.ones((8, 4), "float32"), np.zeros((8, 2), "float32")
+    model.fit(x, y, verbose=0)
+    twin = lamina.models.clone_model(model)
+    assert [layer.name for layer in twin.layers] == ["own", "lambda", "last"] and twin.name == "net"
+    assert twin.inputs == model.inputs == [((None, 4), "float32", "entry")] and twin.inputs[0].ndim == 2
+    assert twin.outputs[0].shape == (None, 2) and not twin.layers[2].trainable
+    assert int(twin.optimizer.iterations) == 0 and twin.optimizer.built
+    twin.set_weights(model.get_weights())
+    assert twin.evaluate(x, y, verbose=0) == model.evaluate(x, y, verbose=0)
+    before = model.get_weights()
+    twin.fit(x, y, verbose=0)
+    assert all(map(np.array_equal, before, model.get_weights()))
+    assert not np.array_equal(before[0], twin.get_weights()[0])
+    assert lamina.models.clone_model(model, input_tensors=model.inputs).inputs == model.inputs
+    assert lamina.models.clone_model(model, layers.Input((4,), batch_size=2)).input_shape == (2, 4)
+    assert not lamina.models.clone_model(lamina.Sequential([layers.Dense(2)])).built
+
+
+def test_clone_model_takes_a_function_as_in_keras():
+    def clone(k):
+        def frozen(layer):
+            return layer.__class__.from_config(layer.get_config() | {"trainable": False})
+
+        line = [k.Input((4,)), k.layers.Dense(2), k.Sequential([k.Input((2,)), k.layers.Dense(3)])]
+        twin = k.models.clone_model(k.Sequential(line), clone_function=frozen, recursive=True)
+        return [layer.trainable for layer in [*twin.layers, *twin.layers[1].layers]], len(twin.trainable_weights)
+
+    assert clone(lamina) == clone(keras)
+    model = lamina.Sequential([layers.Input((4,)), lamina.Sequential([layers.Input((4,)), layers.Dense(2)])])
+    swap = {"clone_function": lambda layer: layers.Dense(5)}
+    assert type(lamina.models.clone_model(model, **swap).layers[0]) is layers.Dense
+    assert lamina.models.clone_model(model, recursive=True, **swap).layers[0].layers[0].units == 5
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: lamina.models.clone_model(3), "takes a Sequential"),
+        (lambda m: lamina.models.clone_model(m, call_function=print), "call_function"),
+        (lambda m: lamina.models.clone_model(m, clone_function=3), "clone_function is a function"),
+        (lambda m: lamina.models.clone_model(m, clone_function=lambda layer: 3), "returned 3 for 'first'"),
+        (lambda m: lamina.models.clone_model(m, input_tensors=3), "input_tensors"),
+        (lambda m: lamina.models.model_from_json("{"), "is not JSON"),
+        (lambda m: lamina.models.model_from_json("[1]"), "describes no model"),
+        (lambda m: lamina.models.model_from_json(3), "the text that to_json returned"),
+        (lambda m: lamina.Sequential.from_config({}), "takes what get_config returned"),
+        (lambda m: m.compile_from_config({"loss": "mse", "los": 3}), "no argument 'los'"),
+        (lambda m: m.compile_from_config("adam"), "takes what get_compile_config returned"),
+    ],
+)
+def test_wrong_input_is_said_and_changes_nothing(call, message):
+    model = small(lamina)
+    with pytest.raises(ArgumentError, match=message):
+        call(model)
+    assert not model.compiled and [layer.name for layer in model.layers] == ["first", "norm", "inner"]
+
+
+def test_the_steps_of_a_stack_take_both_forms_by_name():
+    model = small(lamina, optimizer="sgd", loss="mse")
+    x, y = np.ones((2, 8), "float32"), np.zeros((2, 2), "float32")
+    model.fit(x, y, verbose=0)
+    groups = (model.trainable_variables, model.non_trainable_variables)
+    state = tuple([weight.value for weight in group] for group in groups)
+    alone = model.predict_step((x, y))
+    output, after = model.predict_step(state=state, data=(x, y))
+    np.testing.assert_array_equal(alone, output)
+    assert len(after) == len(state[1])

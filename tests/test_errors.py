@@ -78,8 +78,6 @@ MEMBERS = rows(
     ("m.predict_proba(X)", "UnknownAttributeError AttributeError", r"Use instead: predict\(x\)"),
     ("m.fit_generator(iter([]))", "UnknownAttributeError AttributeError", r"Use instead: fit\(generator\)\."),
     ("m.save_weights('a.h5')", "UnknownAttributeError AttributeError", r"does not have it yet.*numpy\.savez"),
-    ("m.to_json()", "UnknownAttributeError AttributeError", "Keras has it; Lamina does not have it yet"),
-    ("m.inputs", "UnknownAttributeError AttributeError", r"model\.input_shape.*no symbolic tensors"),
     ("m.layers[0].kernel.asign(3)", "UnknownAttributeError AttributeError", r"Weight has no.*Did you mean 'assign'\?"),
     (
         "m.fit(X, T, callbacks=keras.callbacks.CSVLogger('/no/such/folder/a.csv'))",

@@ -17,6 +17,7 @@ from lamina import (
     optimizers,
     random,
     regularizers,
+    saving,
     utils,
 )
 from lamina._base.frames import show_all_frames_if_asked
@@ -35,7 +36,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Initializer", "Input", "Layer", "Loss", "Metric", "Optimizer", "Regularizer", "Sequential", "activations",
     "callbacks", "config", "constraints", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
-    "models", "optimizers", "random", "regularizers", "utils",
+    "models", "optimizers", "random", "regularizers", "saving", "utils",
 ]  # fmt: skip
 
 use_persistent_cache()

@@ -9,15 +9,15 @@ from lamina._base.spelling import did_you_mean, nearest
 from lamina.errors import UnknownAttributeError
 
 OF_KERAS = {
-    "": """DTypePolicy FloatDTypePolicy Function InputSpec Quantizer RematScope StatelessScope SymbolicScope Variable
-        datasets device distillation distribution dtype_policies export mixed_precision name_scope quantizers remat
-        saving tree visualization""",
+    "": """DTypePolicy FloatDTypePolicy Function InputSpec Quantizer RematScope StatelessScope SymbolicScope
+        Variable datasets device distillation distribution dtype_policies export mixed_precision name_scope
+        quantizers remat tree visualization""",
     "callbacks": "OrbaxCheckpoint RemoteMonitor SwapEMAWeights TensorBoard",
     "config": """backend disable_flash_attention disable_interactive_logging disable_traceback_filtering
         enable_flash_attention enable_interactive_logging enable_traceback_filtering enable_unsafe_deserialization
         is_flash_attention_enabled is_interactive_logging_enabled is_nnx_enabled is_traceback_filtering_enabled
         max_epochs max_steps_per_epoch set_backend set_max_epochs set_max_steps_per_epoch""",
-    "layers": "FlaxLayer JaxLayer ReversibleEmbedding TFSMLayer TorchModuleWrapper",
+    "layers": "ReversibleEmbedding",
     "losses": "LossFunctionWrapper",
     "metrics": """AUC BinaryFocalCrossentropy BinaryIoU CategoricalFocalCrossentropy CategoricalHinge
         ConcordanceCorrelation CosineSimilarity F1Score FBetaScore FalseNegatives FalsePositives Hinge Huber IoU
@@ -25,32 +25,29 @@ OF_KERAS = {
         OneHotIoU OneHotMeanIoU PearsonCorrelation Poisson Precision PrecisionAtRecall R2Score Recall RecallAtPrecision
         SensitivityAtSpecificity SparseTopKCategoricalAccuracy SpecificityAtSensitivity SquaredHinge
         TopKCategoricalAccuracy TrueNegatives TruePositives""",
-    "models": "clone_model load_model model_from_json save_model",
+    "models": "load_model save_model",
     "optimizers": "MultiOptimizer Muon OptimizerMap ScheduleFreeAdamW",
     "random": """SeedGenerator beta binomial categorical dropout gamma normal randint shuffle truncated_normal
         uniform""",
-    "utils": """Config CustomObjectScope FeatureSpace Progbar PyDataset Sequence array_to_img
-        audio_dataset_from_directory bounding_boxes custom_object_scope deserialize_keras_object
-        disable_interactive_logging enable_interactive_logging get_custom_objects get_file get_registered_name
-        get_registered_object get_source_inputs image_dataset_from_directory img_to_array
-        is_interactive_logging_enabled is_keras_tensor load_img model_to_dot pack_x_y_sample_weight plot_model
-        register_keras_serializable save_img serialize_keras_object split_dataset standardize_dtype
+    "utils": """Config FeatureSpace Progbar PyDataset Sequence array_to_img audio_dataset_from_directory
+        bounding_boxes disable_interactive_logging enable_interactive_logging get_file get_source_inputs
+        image_dataset_from_directory img_to_array is_interactive_logging_enabled is_keras_tensor load_img
+        model_to_dot pack_x_y_sample_weight plot_model save_img split_dataset standardize_dtype
         text_dataset_from_directory timeseries_dataset_from_array unpack_x_y_sample_weight""",
-    "Layer": """build_from_config compute_output_spec get_build_config input_dtype load_own_variables metrics
-        metrics_variables path quantization_mode quantize quantized_build quantized_call rematerialized_call
-        save_own_variables symbolic_call""",
+    "Layer": """compute_output_spec input_dtype load_own_variables metrics metrics_variables path quantization_mode
+        quantize quantized_build quantized_call rematerialized_call save_own_variables symbolic_call""",
     "Metric": "dtype",
     "Optimizer": "load_own_variables save_own_variables set_weights",
-    "Sequential": """compile_from_config compute_loss_and_updates export get_compile_config
-        get_quantization_layer_structure get_state_tree jax_state_sync jit_compile load_weights make_predict_function
-        make_test_function make_train_function run_eagerly save save_weights set_state_tree stateless_compute_loss
-        to_json""",
+    "Sequential": """compute_loss_and_updates export get_quantization_layer_structure get_state_tree jax_state_sync
+        jit_compile load_weights make_predict_function make_test_function make_train_function run_eagerly save
+        save_weights set_state_tree stateless_compute_loss""",
 }
 """Names that Keras has, by module or class. They are looked up only where Lamina lacks one, so none has to go."""
 
 ONE_MODEL = "a Sequential, one line of layers, where one tensor goes in and one comes out"
 NO_GRAPH = "model.input_shape, model.output_shape and model.layers, because a stack has no symbolic tensors"
 SEQUENTIAL = "a Sequential of your own, because a pretrained graph is not a stack"
+OWN_LAYER = "a Layer of your own, whose call is written with jax.numpy"
 
 INSTEAD = {
     "Functional": ONE_MODEL,
@@ -62,9 +59,7 @@ INSTEAD = {
     "Operation": "a Layer of your own",
     "Sequential.evaluate_generator": "evaluate(generator)",
     "Sequential.fit_generator": "fit(generator)",
-    "Sequential.inputs": NO_GRAPH,
     "Sequential.load_weights": 'model.set_weights(list(numpy.load("weights.npz").values()))',
-    "Sequential.outputs": NO_GRAPH,
     "Sequential.predict_classes": "numpy.argmax(model.predict(x), axis=-1), or model.predict(x) > 0.5 for one unit",
     "Sequential.predict_generator": "predict(generator)",
     "Sequential.predict_proba": "predict(x), which gives the probabilities",
@@ -84,13 +79,17 @@ INSTEAD = {
     "layers.CuDNNGRU": "layers.GRU",
     "layers.CuDNNLSTM": "layers.LSTM",
     "layers.Deconvolution2D": "layers.Conv2DTranspose",
+    "layers.FlaxLayer": OWN_LAYER,
+    "layers.JaxLayer": OWN_LAYER,
     "layers.LocallyConnected1D": "layers.Conv1D, or a Layer of your own",
     "layers.LocallyConnected2D": "layers.Conv2D, or a Layer of your own",
     "layers.MaxoutDense": "layers.Dense and a Lambda that takes the maximum",
     "layers.RandomHeight": "layers.RandomZoom",
     "layers.RandomWidth": "layers.RandomZoom",
+    "layers.TFSMLayer": "a model of Keras's own file format; a SavedModel is a program, which no file can bring in",
     "layers.ThresholdedReLU": "layers.ReLU(threshold=...)",
     "layers.TimeDistributedDense": "layers.Dense",
+    "layers.TorchModuleWrapper": OWN_LAYER,
     "layers.experimental": "keras.layers itself",
     "legacy": "the names of today",
     "losses.mae": "losses.mean_absolute_error",

@@ -361,10 +361,14 @@ def serialize(value: Any) -> Any:
     return value
 
 
+def built_in(thing: Any) -> bool:
+    """Whether an object is of a class of this package, and not of the user's own."""
+    return type(thing).__module__.startswith("lamina.")
+
+
 def _described(thing: Any) -> dict[str, Any]:
     """The class of an object and its settings; of a layer also what it was built for, of a model how it is compiled."""
-    kind = type(thing)
-    ours = kind.__module__.startswith("lamina.")
+    kind, ours = type(thing), built_in(thing)
     described = {
         "module": kind._lamina_module if ours else kind.__module__,
         "class_name": kind.__name__,

@@ -183,16 +183,16 @@ class Bidirectional(Holder, Layer):
 
 
 def _copied(layer: Any, prefix: str, **changed: Any) -> Any:
-    return _fresh(layer, name=prefix + layer.name.removeprefix(prefix), **changed)
+    return fresh(layer, name=prefix + layer.name.removeprefix(prefix), **changed)
 
 
-def _fresh(value: Any, **changed: Any) -> Any:
+def fresh(value: Any, **changed: Any) -> Any:
     """A layer, or layers in a list, with the same settings and fresh weights; any other value as it is."""
     if isinstance(value, (list, tuple)):
-        return [_fresh(item) for item in value]
+        return [fresh(item) for item in value]
     if not isinstance(value, Layer):
         return value
     kind, config = type(value), value.get_config()
     if kind.get_config is Layer.get_config:  # then take the objects, for a config does not lead back to a user's own
-        config |= {name: _fresh(setting) for name, setting in value._lamina_arguments().items() if name in config}
+        config |= {name: fresh(setting) for name, setting in value._lamina_arguments().items() if name in config}
     return kind.from_config(config | changed)

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lamina._base.settings import MISSING
 from lamina._base.weight import Array, under_way
 from lamina._layer.forward import Pass, key_alone
 from lamina._layer.masks import mask_of, with_mask
@@ -22,13 +23,12 @@ from lamina._training.steps import counted
 from lamina.errors import NotCompiledError
 
 
-def in_either_form(model: Any, step: Callable[[Any, Any], Any], given: tuple[Any, ...], parts: tuple[int, ...]) -> Any:
+def in_either_form(model: Any, step: Callable[[Any, Any], Any], state: Any, data: Any, parts: tuple[int, ...]) -> Any:
     """Run a step for `(data)`, or for Keras's `(state, data)`, which returns the state after it as well."""
-    *state, data = given
-    if not state:
-        return step(model, data)
+    if data is MISSING:
+        return step(model, state)
     groups = [groups_of(model)[part] for part in parts]
-    assign(groups, state[0])
+    assign(groups, state)
     said = step(model, data)
     return said, (arrays_of(groups) if len(parts) > 2 else arrays_of(groups[1:])[0])
 

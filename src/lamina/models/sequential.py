@@ -11,6 +11,7 @@ import jax
 
 from lamina import _display as display
 from lamina._base.frames import user_facing
+from lamina._base.settings import MISSING
 from lamina._base.weight import Weight, under_way
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
@@ -251,7 +252,7 @@ class Sequential(Stack):
         """The output for all rows at once."""
         return prediction.predict_on_batch(self, x)
 
-    def train_step(self, *given: Any) -> Any:
+    def train_step(self, state: Any, data: Any = MISSING) -> Any:
         """One step on one batch, for a subclass to override; `fit` compiles it.
 
         It is written as `train_step(self, data)`, where `data` is (x, y), (x, y, sample_weight) or x alone, and
@@ -272,15 +273,15 @@ class Sequential(Stack):
         Keras's form `train_step(self, state, data)` works as well: `state` holds four lists of arrays (trainable, not
         trainable, the optimizer's, the metrics'), and it returns the logs and the state after the step.
         """
-        return default_steps.in_either_form(self, default_steps.train_step, given, (0, 1, 2, 3))
+        return default_steps.in_either_form(self, default_steps.train_step, state, data, (0, 1, 2, 3))
 
-    def test_step(self, *given: Any) -> Any:
+    def test_step(self, state: Any, data: Any = MISSING) -> Any:
         """The same for `evaluate`; Keras's form has three lists: trainable, not trainable, the metrics'."""
-        return default_steps.in_either_form(self, default_steps.test_step, given, (0, 1, 3))
+        return default_steps.in_either_form(self, default_steps.test_step, state, data, (0, 1, 3))
 
-    def predict_step(self, *given: Any) -> Any:
+    def predict_step(self, state: Any, data: Any = MISSING) -> Any:
         """The output for a batch; Keras's form has two lists, and returns the output and the second one after it."""
-        return default_steps.in_either_form(self, default_steps.predict_step, given, (0, 1))
+        return default_steps.in_either_form(self, default_steps.predict_step, state, data, (0, 1))
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import jax.numpy as jnp
 
@@ -19,8 +19,22 @@ from lamina._layer.layer import Layer
 from lamina._layer.masks import with_mask
 from lamina._layer.registry import registry
 from lamina._training.model import ModelState
-from lamina.errors import ArgumentError, FixedError, LaminaError, ShapeError, StackError
+from lamina.errors import ArgumentError, FixedError, LaminaError, NotBuiltError, ShapeError, StackError
 from lamina.models.assembly import append, build_for, keep_shapes
+
+
+class TensorSpec(NamedTuple):
+    """What is known of an input or output before there is data."""
+
+    shape: Shape
+    """With the batch axis."""
+    dtype: str
+    name: str
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are, with the batch axis."""
+        return len(self.shape)
 
 
 class Stack(LayerChain):
@@ -126,6 +140,21 @@ class Stack(LayerChain):
     @layers.setter
     def layers(self, layers: Any) -> None:
         raise FixedError("layers cannot be set: change them with add(layer) and pop(), or make a new Sequential.")
+
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        """The shape, the dtype and the name of the input, in a list."""
+        entry = self._lamina.entry
+        if entry is None:
+            raise NotBuiltError(f"{self.name!r} has no inputs yet: put Input(shape) first, or call the model on data.")
+        return [TensorSpec(entry.batch_shape, entry.dtype, entry.name)]
+
+    @property
+    def outputs(self) -> list[TensorSpec]:
+        """The shape, the dtype and the name of the output, in a list; of several outputs, each."""
+        shape, last = self.output_shape, self._lamina_chain[-1] if self._lamina_chain else self
+        shapes = shape if isinstance(shape, list) else [shape]
+        return [TensorSpec(each, last.compute_dtype, last.name) for each in shapes]
 
     @user_facing
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:

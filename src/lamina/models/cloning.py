@@ -1,0 +1,139 @@
+"""Another model of equal layers with fresh weights."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+from lamina._base.converters import checked, flag, short
+from lamina._base.custom import known
+from lamina._base.frames import user_facing
+from lamina._base.settings import built_in
+from lamina._base.tree import tree_map
+from lamina._layer.layer import Layer
+from lamina._layer.structure import parts
+from lamina._saving.config import deserialized
+from lamina.errors import ArgumentError
+from lamina.layers.core import InputLayer
+from lamina.layers.wrappers import fresh
+from lamina.metrics import Metric
+from lamina.models.sequential import Sequential
+
+
+@user_facing
+def clone_model(
+    model: Any, input_tensors: Any = None, clone_function: Callable[[Any], Any] | None = None,
+    call_function: Callable[..., Any] | None = None, recursive: bool = False,
+) -> Any:  # fmt: skip
+    """A model of equal layers with fresh weights, compiled alike.
+
+    >>> from lamina import layers
+    >>> model = Sequential([layers.Input((4,)), layers.Dense(3)])
+    >>> clone_model(model).output_shape
+    (None, 3)
+
+    Args:
+        model: a Sequential. One of a class of your own is made again by its `from_config`.
+        input_tensors: an Input to begin with, in place of that of the model.
+        clone_function: makes the layer of the new model from each layer; one with the same settings unless given.
+        call_function: for models of Keras that are no Sequential: leave it unset.
+        recursive: whether `clone_function` also gets the layers of models that are layers here.
+    """
+    if not isinstance(model, Sequential):
+        raise ArgumentError(f"clone_model takes a Sequential, got {short(model)} ({type(model).__name__}).")
+    if call_function is not None:
+        raise ArgumentError(
+            "clone_model: call_function calls the layers of a model that is no Sequential; a stack calls its layers "
+            "one after another. Give clone_function, which makes the layers."
+        )
+    if clone_function is not None and not callable(clone_function):
+        raise ArgumentError(
+            f"clone_function is a function of a layer that returns a layer, got {short(clone_function)}."
+        )
+    if type(model) is not Sequential and clone_function is None and input_tensors is None:
+        with known({type(part.layer).__name__: type(part.layer) for part in parts(model) if not built_in(part.layer)}):
+            return _compiled_as(model, type(model).from_config(model.get_config()))
+
+    def clone(layer: Layer) -> Layer:
+        if isinstance(layer, Sequential) and (recursive or clone_function is None):
+            return clone_model(layer, clone_function=clone_function, recursive=recursive)  # type: ignore[no-any-return]
+        made = (clone_function or fresh)(layer)
+        if not isinstance(made, Layer):
+            raise ArgumentError(f"clone_function returned {short(made)} for {layer.name!r}, which is no layer.")
+        return made
+
+    checked("clone_model", "recursive", flag, recursive)
+    entry = _entry(model if input_tensors is None else input_tensors)
+    line = [clone(layer) for layer in model.layers]
+    twin = Sequential([entry, *line] if entry else line, model.trainable, model.name)
+    return _compiled_as(model, twin)
+
+
+@user_facing
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The model that `to_json` described, here or in Keras, with fresh weights.
+
+    >>> from lamina import layers
+    >>> model = Sequential([layers.Input((4,)), layers.Dense(3)])
+    >>> model_from_json(model.to_json()).output_shape
+    (None, 3)
+
+    Args:
+        json_string: what `to_json` returned.
+        custom_objects: your own classes and functions by name.
+
+    Raises:
+        ArgumentError: for text that is no JSON or describes no stack.
+    """
+    if not isinstance(json_string, (str, bytes)):
+        raise ArgumentError(f"model_from_json takes the text that to_json returned, got {short(json_string)}.")
+    try:
+        config = json.loads(json_string)
+    except (ValueError, RecursionError) as error:
+        raise ArgumentError(f"json_string is not JSON: {error}.") from None
+    model = deserialized(config, custom_objects)
+    if not isinstance(model, Layer):
+        raise ArgumentError(f"json_string describes no model: {short(config)}.")
+    return model
+
+
+def _entry(given: Any) -> InputLayer | None:
+    """A new InputLayer like that of a model, or one for what stands for an input tensor: its shape and dtype count."""
+    if isinstance(given, Sequential):
+        entry = given._lamina.entry
+        return None if entry is None else InputLayer.from_config(entry.get_config())
+    if isinstance(given, (list, tuple)) and len(given) == 1:
+        given = given[0]
+    shape = getattr(given, "batch_shape", getattr(given, "shape", None))
+    if shape is None:
+        raise ArgumentError(f"input_tensors is one Input, or one of model.inputs; got {short(given)}.")
+    return InputLayer(batch_shape=shape, dtype=given.dtype, name=given.name)
+
+
+def _compiled_as(model: Sequential, twin: Any) -> Any:
+    """`twin`, compiled as the model is, with an optimizer and metrics of its own."""
+    compiled = model._lamina.compiled
+    if compiled is not None and type(model).compile is Sequential.compile:
+        optimizer: Any = compiled.optimizer
+        told = tree_map(lambda leaf, _: _unused(leaf) if isinstance(leaf, Metric) else leaf, compiled.told)
+        told |= {"jit_compile": not compiled.eager, "auto_scale_loss": compiled.scales}
+        twin.compile(_fresh(optimizer.inner_optimizer if compiled.scales else optimizer), **told)
+        if twin.built:
+            twin.optimizer.build(twin.trainable_variables)
+    return twin
+
+
+def _unused(metric: Metric) -> Metric:
+    twin = copy.deepcopy(metric)
+    twin.reset_state()
+    return twin
+
+
+def _fresh(optimizer: Any) -> Any:
+    """An optimizer with the same settings that has made no step."""
+    config = optimizer.get_config()
+    if "learning_rate" in config:  # a schedule or a function as it is: a config does not lead back to a user's own
+        config["learning_rate"] = optimizer._lamina.learning_rate
+    return type(optimizer).from_config(config)
