@@ -26,11 +26,12 @@ DATASPACE, LINK_INFO, DATATYPE, LINK, LAYOUT, ATTRIBUTE, SYMBOL_TABLE = 1, 2, 3,
 _CONTINUATION = 0x10
 _HARMLESS = {0, 4, 5, 0x0A, 0x0D, 0x0E, 0x12, 0x16}
 """Nothing, fill values, sizes of groups, comments, times of changes, and the number of links to the object."""
+_NEWER = "it is written in a newer form of HDF5 than Keras writes."
 _REFUSED = {
-    7: "its values are in another file",
-    0x0B: "it is compressed or filtered",
-    0x0F: "it shares parts with other objects",
-    0x15: "it keeps its attributes in a newer form of HDF5",
+    7: "its values are in another file.",
+    0x0B: "it is compressed or filtered.",
+    0x0F: "it shares parts with other objects.",
+    0x15: _NEWER,
 }
 _LINKS = {1: "a soft link", 64: "an external link"}
 _CLASSES = {
@@ -119,7 +120,7 @@ def root(file: File) -> int:
     start = file.block(0, 96)
     start.take(8)
     if start.number(1) != 0:
-        raise file.refused("it is written in a newer form of HDF5 than Keras writes.", REPACK)
+        raise file.refused(_NEWER, REPACK)
     if bytes(start.take(7)) != bytes([0, 0, 0, 0, 8, 8, 0]):
         raise file.broken("its superblock is not one that Keras writes")
     start.take(8)  # the sizes of groups' nodes, and consistency flags
@@ -138,11 +139,7 @@ def messages(file: File, address: int) -> list[tuple[int, Cursor]]:
     head = file.block(address, 16)
     if head.number(1) != 1:
         newer = bytes(file.data[address : address + 4]) == b"OHDR"
-        raise (
-            file.refused("it is written in a newer form of HDF5 than Keras writes.", REPACK)
-            if newer
-            else file.broken(f"there is no object header at byte {address}")
-        )
+        raise (file.refused(_NEWER, REPACK) if newer else file.broken(f"there is no object header at byte {address}"))
     head.take(1)
     count = head.number(2)
     head.take(4)
@@ -156,7 +153,7 @@ def messages(file: File, address: int) -> list[tuple[int, Cursor]]:
             block.take(3)
             body = Cursor(file, block.take(length))
             if kind in _REFUSED or flags & 2:
-                raise file.refused(f"{_REFUSED.get(kind, 'it shares its type with other objects')}.", REPACK)
+                raise file.refused(_REFUSED.get(kind, "it shares its type with other objects."), REPACK * (kind != 7))
             if kind == _CONTINUATION:
                 blocks.append((body.number(8), body.number(8)))
             elif kind in (DATASPACE, LINK_INFO, DATATYPE, LINK, LAYOUT, ATTRIBUTE, SYMBOL_TABLE):
@@ -176,7 +173,7 @@ def links(file: File, kind: int, message: Cursor) -> Iterator[tuple[str, int]]:
         flags = (message.take(1), message.number(1))[1]
         message.take(8 if flags & 1 else 0)
         if message.number(8) != UNDEFINED:
-            raise file.refused("it keeps its links in a newer form of HDF5.", REPACK)
+            raise file.refused(_NEWER, REPACK)
 
 
 def _link(file: File, message: Cursor) -> tuple[str, int]:
