@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol, Self
 
@@ -32,6 +32,18 @@ under_way: ContextVar[Scope | None] = ContextVar("under_way", default=None)
 """The pass under way. A user's function that reads `model.layers[0].kernel` gets that pass's array, not a constant."""
 
 
+class Unset(np.ndarray[Any, Any]):
+    """What stands for the array of a weight whose values come later: zeros that take no memory."""
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], dtype: Any) -> Self:
+        return np.broadcast_to(np.zeros((), dtype), shape).view(cls)
+
+
+values_follow: ContextVar[bool] = ContextVar("values_follow", default=False)
+"""Whether layers make weights without values, while it is not known if a file has arrays of these shapes for them."""
+
+
 class Weight(ByName):
     """An array with a name. It can be read like an array, by NumPy and by JAX, and written with `assign`.
 
@@ -58,7 +70,7 @@ class Weight(ByName):
         regularizer: Callable[[Array], Array] | None = None, constraint: Callable[[Array], Array] | None = None,
         autocast: bool = True,
     ) -> None:  # fmt: skip
-        self.array: Any = value if isinstance(value, jax.ShapeDtypeStruct) else jnp.asarray(value)
+        self.array: Any = value if isinstance(value, (jax.ShapeDtypeStruct, Unset)) else jnp.asarray(value)
         self.shown = True
         """Whether someone outside may hold the array; a program that overwrites what it is given gets a copy then."""
         self.name, self.path, self.trainable = name, path or name, trainable
@@ -158,6 +170,25 @@ def read(weight: Weight) -> Any:
     """The array, for a use that hands it to nobody: one that was shown to the user is copied before a step."""
     now = None if weight.of_pass else under_way.get()
     return weight.array if now is None else now.read(weight)
+
+
+def fits(weights: Sequence[Weight], store: Mapping[str, Any]) -> bool:
+    """Whether the store has an array of the right shape for each of the weights, "0", "1", ..., and nothing else."""
+    numbers = [str(number) for number in range(len(weights))]
+    return store.keys() == set(numbers) and all(
+        np.shape(store[number]) == weight.shape for number, weight in zip(numbers, weights, strict=True)
+    )
+
+
+def assign_all(weights: Sequence[Weight], store: Mapping[str, Any], owner: str) -> None:
+    """Assign "0", "1", ... of a store to the weights, in this order."""
+    if not fits(weights, store):
+        raise ShapeError(
+            f"{owner} has {', '.join(f'{w.name} {w.shape}' for w in weights) or 'no weights'}; the store has "
+            f"{', '.join(f'{name} {np.shape(store[name])}' for name in store) or 'nothing'}."
+        )
+    for number, weight in enumerate(weights):
+        weight.assign(store[str(number)])
 
 
 def _binary(op: Callable[[Any, Any], Any]) -> Any:

@@ -15,7 +15,7 @@ from jax import export
 
 from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, shape_of
-from lamina._base.weight import Array, Weight, read, under_way
+from lamina._base.weight import Array, Unset, Weight, read, under_way
 from lamina._kernels.bits import fold
 from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.structure import Module, held, parts, refill, require_settings, restored_on_error, weights_by_path
@@ -157,13 +157,14 @@ def output_shape(layer: Any, shape: Shape) -> Any:
     Sizes are symbolic where `shape` has None.
     """
     values = _values(layer)
+    unset = {weight: jax.ShapeDtypeStruct(a.shape, a.dtype) for weight, a in values.items() if isinstance(a, Unset)}
 
     def output(*sizes: Any) -> Any:
-        def forward(x: Any) -> Any:
-            with Pass(dict(values), key=key_of(0), building=True) as now:
+        def forward(x: Any, later: list[Any]) -> Any:
+            with Pass(values | dict(zip(unset, later, strict=True)), key=key_of(0), building=True) as now:
                 return run(now.copy_of(layer), x)
 
-        return jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, layer.compute_dtype))
+        return jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, layer.compute_dtype), list(unset.values()))
 
     if None not in shape:
         return jax.tree.map(shape_of, output(*shape))

@@ -23,7 +23,7 @@ from lamina._base.older import of_today
 from lamina._base.settings import State, serialize, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import to_snake_case
-from lamina._base.weight import Array, Weight, read, under_way
+from lamina._base.weight import Array, Unset, Weight, read, under_way, values_follow
 from lamina._kernels.bits import fold
 from lamina._layer.forward import (
     Pass,
@@ -239,14 +239,15 @@ class Layer(WithWeights):
             initializer = "glorot_uniform" if jnp.issubdtype(dtype, jnp.floating) else "zeros"
         key = np.random.SeedSequence([seed_of(self), len(self._lamina.weights)]).generate_state(2)
         weight = Weight(
-            initializers.get(initializer)(shape, dtype, key),
+            Unset.of(shape, dtype) if values_follow.get() else initializers.get(initializer)(shape, dtype, key),
             name=name or "",
             trainable=trainable,
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),
             autocast=autocast,
         )
-        self._lamina.weights = (*self._lamina.weights, weight)
+        # Keras's order, which setting `weight.trainable` later does not change.
+        self._lamina.weights = tuple(sorted((*self._lamina.weights, weight), key=lambda each: not each.trainable))
         return weight
 
     add_variable = add_weight

@@ -106,7 +106,7 @@ def weights_by_path(layer: Any) -> dict[str, tuple[Weight, bool]]:
     found: dict[str, tuple[Weight, bool]] = {}
     places: dict[Weight, str] = {}
     for part in parts(layer):
-        for number, weight in enumerate(sorted(part.layer._lamina.weights, key=lambda weight: not weight.trainable)):
+        for number, weight in enumerate(part.layer._lamina.weights):
             place = f"{part.path}.{weight.name}".lstrip(".")
             place = places.setdefault(weight, f"{place}.{number}" if place in found else place)
             found[place] = weight, weight.trainable and part.trained and found.get(place, (weight, True))[1]

@@ -11,7 +11,7 @@ import numpy as np
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.spelling import free_name
-from lamina._base.weight import Weight
+from lamina._base.weight import Weight, assign_all
 from lamina._layer.forward import seed_of
 from lamina._layer.structure import Module, weights_by_path
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
@@ -67,11 +67,28 @@ class WithWeights(Module):
         for weight, value in zip(self.weights, weights, strict=True):
             weight.assign(value)
 
+    def save_own_variables(self, store: Any) -> None:
+        """Put what this layer itself keeps in a file into `store`, a dict of arrays; its inner layers have their own.
+
+        Override it together with `load_own_variables` if that is more than the weights.
+        """
+        store.update((str(number), weight) for number, weight in enumerate(own_weights(self)))
+
+    @user_facing
+    def load_own_variables(self, store: Any) -> None:
+        """Assign what `save_own_variables` has put into `store`; nothing is assigned unless all of it fits."""
+        assign_all(own_weights(self), store, self.name)
+
     @user_facing
     def count_params(self) -> int:
         """How many numbers the weights hold."""
         require_built(self, "count_params()")
         return sum(int(np.prod(weight.shape)) for weight in self.weights)
+
+
+def own_weights(layer: Module) -> list[Weight]:
+    """The weights that the layer made itself, in the order of Keras's files."""
+    return [weight for weight in layer._lamina.weights if not weight.carried]
 
 
 def require_built(layer: WithWeights, what: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import Any, NamedTuple
 
+import h5py
 import jax.numpy as jnp
 import numpy as np
 
@@ -132,3 +134,21 @@ def _values(file: File, layout: Cursor, size: int) -> memoryview:
     if stored != size:
         raise file.refused(f"its shape needs {size:,} bytes, and the file holds {stored:,}.")
     return block
+
+
+def write(stored: Stored) -> bytes:
+    """The bytes of an HDF5 file as Keras writes it: every array in one piece, and none of them compressed."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for path in stored.attributes:
+            file.require_group(path or "/")
+        for path, array in stored.arrays.items():
+            if array.dtype.name == "bfloat16":  # HDF5 has no such numbers
+                file.create_dataset(path, data=array.view("V2")).attrs["dtype"] = "bfloat16"
+            else:
+                file.create_dataset(path, data=array)
+        for path, attributes in stored.attributes.items():
+            for name, value in attributes.items():
+                listed = isinstance(value, list)  # names of layers and weights: text of fixed length, as in Keras
+                file[path or "/"].attrs[name] = np.array([each.encode() for each in value], "S") if listed else value
+    return buffer.getvalue()

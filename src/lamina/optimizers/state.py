@@ -7,7 +7,7 @@ import inspect
 import math
 import operator
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -22,7 +22,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.settings import Configured, Converted, serialize, setting
 from lamina._base.spelling import to_snake_case
 from lamina._base.tree import tree_map
-from lamina._base.weight import Array, Weight, read, unflatten
+from lamina._base.weight import Array, Weight, assign_all, read, unflatten
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, FixedError
 from lamina.optimizers import schedules
@@ -313,6 +313,20 @@ class Stateful(Configured):
         for group in self._lamina_order:
             found += [("slots", path, name) for path in paths for name in group if name in state["slots"][path]]
         return [StateWeight(self, *keys) for keys in (*found, *self._lamina.added)]
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the variables into `store`, a dict of arrays, as they stand in Keras's files."""
+        store.update((str(number), variable) for number, variable in enumerate(self.variables))
+
+    @user_facing
+    def load_own_variables(self, store: Any) -> None:
+        """Assign what `save_own_variables` has put into `store`; nothing is assigned unless all of it fits."""
+        assign_all(self.variables, store, str(self.name))
+
+    @user_facing
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Assign a list of arrays to `variables`; nothing is assigned unless all of it fits."""
+        self.load_own_variables({str(number): array for number, array in enumerate(weights)})
 
 
 def rate_in(optimizer: Stateful, state: State) -> Array:

@@ -1,0 +1,279 @@
+"""The weights of a model by their names in Keras's files, and the arrays of a file back into a model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
+
+import numpy as np
+
+from lamina._base.frames import warn
+from lamina._base.spelling import to_snake_case
+from lamina._base.weight import Weight, assign_all, fits, read
+from lamina._layer.layer import Layer
+from lamina._layer.structure import Module, restored_on_error, weights_by_path
+from lamina._layer.weights import WithWeights, own_weights
+from lamina._saving.hdf5 import Stored
+from lamina._training.model import ModelState
+from lamina.errors import FileError, LaminaError, ShapeError
+from lamina.optimizers.state import Stateful, renamed
+
+SHOWN = 8
+"""How many layers that do not fit a message lists."""
+OLD_LAYERS = "_layer_checkpoint_dependencies"
+"""What Keras 2.13 called the group `layers`."""
+
+
+Groups: TypeAlias = dict[str, dict[str, np.ndarray[Any, Any]]]
+"""Arrays by the paths of their groups, and by their names there."""
+
+
+class Owner(Protocol):
+    """What has a group of its own in a file: the model, a layer, an optimizer."""
+
+    name: Any
+
+    def save_own_variables(self, store: Any) -> None: ...
+
+    def load_own_variables(self, store: Any) -> None: ...
+
+
+def owners(model: Any, without: Collection[object] = ()) -> dict[str, Owner]:
+    """Everything in a model that has a group of its own in a file, by the path of the group; the model's own is "".
+
+    The path leads over the attributes, in the order of their names, each object once. In a list or dict an object is
+    called by its class.
+
+    Args:
+        without: objects that are left out, with all that they hold.
+    """
+    found: dict[str, Owner] = {}
+    seen = {id(each) for each in without}
+
+    def visit(thing: Any, path: str) -> None:
+        if isinstance(thing, (list, tuple, dict)):
+            items = thing.values() if isinstance(thing, dict) else thing
+            for name, item in _named_by_class(items):
+                visit(item, f"{path}/{name}")
+        elif isinstance(thing, (Module, Stateful)) and id(thing) not in seen:
+            seen.add(id(thing))
+            if hasattr(thing, "save_own_variables"):  # metrics have none
+                found[path.lstrip("/")] = cast(Owner, thing)
+            for name, value in _attributes(thing):
+                visit(value, f"{path}/{name}")
+
+    visit(model, "")
+    return found
+
+
+def named_weights(model: Any) -> dict[str, list[Weight]]:
+    """The weights by the paths of their groups, "layers/dense", and the optimizer's variables as "optimizer".
+
+    Each list is in the order of Keras's files.
+    """
+    found = {path: variables(owner) for path, owner in owners(model).items()}
+    return {path: weights for path, weights in found.items() if weights}
+
+
+def variables(owner: Owner) -> list[Weight]:
+    """What the owner's group in a file holds, unless its class has a `save_own_variables` of its own."""
+    return owner.variables if isinstance(owner, Stateful) else own_weights(owner)  # type: ignore[arg-type]
+
+
+def stored(model: Any, without: Collection[object] = ()) -> Stored:
+    """All that a file of the model's weights holds."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    attributes: dict[str, dict[str, Any]] = {}
+    for path, owner in owners(model, without).items():
+        group, store = f"{path}/vars".lstrip("/"), dict[str, Any]()
+        owner.save_own_variables(store)
+        attributes[group] = {"name": owner.name}
+        for name, value in store.items():
+            arrays[f"{group}/{name}"] = np.asarray(read(value) if isinstance(value, Weight) else value)
+    return Stored(arrays, attributes)
+
+
+class Pair(NamedTuple):
+    """What has weights, and what a file holds for them."""
+
+    owner: Owner
+    weights: Sequence[Weight] | None
+    """In the order of the file; None where the owner's class loads them in a way of its own."""
+    given: Mapping[str, np.ndarray[Any, Any]]
+    """The arrays, named "0", "1", ... if there are `weights`."""
+
+    @property
+    def fits(self) -> bool:
+        return self.weights is None or fits(self.weights, self.given)
+
+    @property
+    def wanted(self) -> str:
+        return ", ".join(f"{weight.name} {weight.shape}" for weight in self.weights or ()) or "no weights"
+
+    @property
+    def held(self) -> str:
+        return ", ".join(str(array.shape) for array in self.given.values()) or "nothing"
+
+
+def numbered(arrays: Sequence[np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    """Arrays as a group of a file holds them."""
+    return {str(number): array for number, array in enumerate(arrays)}
+
+
+def load(
+    model: Any, held: Stored, where: str, *,
+    skip_mismatch: bool = False, without: Collection[object] = (), spare: bool = False,
+) -> None:  # fmt: skip
+    """Assign the arrays of a file to the model's weights: all of them, or none.
+
+    Args:
+        where: what the file is called in messages.
+        skip_mismatch: leave the layers alone whose arrays do not fit, and say which these are.
+        without: objects that are left alone.
+        spare: whether the file may hold weights of more layers.
+
+    Raises:
+        ShapeError: arrays do not fit, or are missing.
+    """
+    given, found = groups(held), owners(model, without)
+    layers = [_pair(owner, given.get(path, {})) for path, owner in found.items() if not isinstance(owner, Stateful)]
+    assign(model, layers, where, skip_mismatch)
+    load_optimizers(model, given, where, without)
+    unused = [path for path, arrays in given.items() if arrays and path not in found and "optimizer" not in path]
+    if unused and not spare:
+        warn(f"{model.name!r} has no layers for {', '.join(unused)} of {where}: these weights are not used.")
+
+
+def load_optimizers(model: Any, given: Groups, where: str, without: Collection[object] = ()) -> None:
+    """Assign the state of a model's optimizer, if the file holds one of the same size."""
+    for path, owner in owners(model, without).items():
+        if isinstance(owner, Stateful):
+            load_optimizer(owner, given.get(path, {}), where)
+
+
+def load_optimizer(optimizer: Any, given: Mapping[str, np.ndarray[Any, Any]], where: str) -> None:
+    """Assign an optimizer's variables, or say that they do not fit."""
+    pair = _pair(optimizer, given)
+    start = [variable for variable in optimizer.variables if variable.name in ("iteration", "learning_rate")]
+    if not pair.fits and fits(start, given):  # it was saved before its first step
+        pair = pair._replace(weights=start)
+    if pair.fits:
+        assign(optimizer, [pair], where, False)
+    elif given or optimizer.built:
+        build = " It has made no step yet; to load its state, call model.optimizer.build(model.trainable_variables)."
+        warn(
+            f"{where}: the state of the optimizer {optimizer.name!r} is not loaded: the file has {len(given)} "
+            f"variables for it, and it has {len(pair.weights or ())}.{build * (not optimizer.built)}"
+        )
+
+
+def _pair(owner: Owner, given: Mapping[str, np.ndarray[Any, Any]]) -> Pair:
+    plain = type(owner).load_own_variables in (WithWeights.load_own_variables, Stateful.load_own_variables)
+    return Pair(owner, variables(owner) if plain else None, given)
+
+
+def assign(model: Any, pairs: Collection[Pair], where: str, skip_mismatch: bool) -> None:
+    """Assign to each owner's weights what a file holds for them: to all of them, or to none.
+
+    What a class of the user's own does with its arrays may fail, so it is done before the rest.
+    """
+    misfits = [pair for pair in pairs if not pair.fits]
+    if misfits and not skip_mismatch:
+        raise ShapeError(_told(model, misfits, where))
+    if misfits:
+        left = ", ".join(f"{pair.owner.name} (has {pair.wanted}; the file {pair.held})" for pair in misfits)
+        warn(f"{where} does not fit all of {model.name!r}. Left as they were: {left}.")
+    own = [pair for pair in pairs if pair.weights is None]
+    with ExitStack() as kept:
+        for pair in own:
+            kept.enter_context(_restored_on_error(model, pair.owner))
+        for pair in own:
+            _load_by_itself(pair, where)
+    for pair in pairs:
+        if pair.weights is not None and pair.fits:
+            assign_all(pair.weights, pair.given, str(pair.owner.name))
+
+
+@contextmanager
+def _restored_on_error(model: Any, owner: Owner) -> Iterator[None]:
+    """Give an owner, and all weights of the model, what they hold now, if what stands inside fails."""
+    before = [(w, w.array) for w, _ in weights_by_path(model).values()] if isinstance(model, Module) else []
+    state: Any = renamed(owner._lamina.arrays, {}) if isinstance(owner, Stateful) else None
+    try:
+        with nullcontext() if isinstance(owner, Stateful) else restored_on_error(owner):
+            yield
+    except BaseException:
+        for weight, array in before:
+            weight.array = array
+        if isinstance(owner, Stateful):
+            owner._lamina.arrays = state
+        raise
+
+
+def _load_by_itself(pair: Pair, where: str) -> None:
+    try:
+        pair.owner.load_own_variables(dict(pair.given))
+    except LaminaError:
+        raise
+    except Exception as error:
+        raise FileError(
+            f"{where}: {type(pair.owner).__name__}.load_own_variables of {pair.owner.name!r} fails with "
+            f"{type(error).__name__}: {error}. The file has {', '.join(pair.given) or 'nothing'} for it."
+        ) from error
+
+
+def _told(model: Any, misfits: list[Pair], where: str) -> str:
+    rows = [("layer", "has the weights", "the file has")]
+    rows += [(f"{each.owner.name} ({type(each.owner).__name__})", each.wanted, each.held) for each in misfits[:SHOWN]]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    table = "\n".join(f"   {name:{widths[0]}}  {wanted:{widths[1]}}  {held}".rstrip() for name, wanted, held in rows)
+    more = f"\n   and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
+    return (
+        f"{where} does not fit {model.name!r}; nothing was loaded.\n{table}{more}\n"
+        "Make the stack that was saved, or load only what fits: load_weights(path, skip_mismatch=True)."
+    )
+
+
+def groups(held: Stored) -> Groups:
+    """The arrays of a file by the group that they are in, and by their names there."""
+    found: Groups = {}
+    for path, array in held.arrays.items():
+        group, _, name = path.rpartition("/")
+        group = group.removesuffix("vars").rstrip("/")
+        if group.startswith(OLD_LAYERS):
+            group = group.replace(OLD_LAYERS, "layers")
+        found.setdefault(group, {})[name] = array
+    return {group: dict(sorted(arrays.items(), key=lambda item: (len(item[0]), item[0])))
+            for group, arrays in found.items()}  # fmt: skip
+
+
+def _named_by_class(items: Collection[Any]) -> Iterator[tuple[str, Any]]:
+    taken: Counter[str] = Counter()
+    for item in items:
+        kind = isinstance(item, (list, tuple, dict))
+        if kind or isinstance(item, (Module, Stateful)):
+            name = "container" if kind else to_snake_case(type(item).__name__)
+            yield f"{name}_{taken[name]}" if taken[name] else name, item
+            taken[name] += 1
+
+
+def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes in which Keras looks for layers: the stack's own first, then by name, those with _ last.
+
+    Of a user's own class also the properties and what the class itself holds.
+    """
+    state = thing._lamina
+    own: set[str] = set().union(
+        *(vars(kind) for kind in type(thing).__mro__ if not f"{kind.__module__}.".startswith(("lamina.", "builtins.")))
+    )
+    names = {name for name in own | vars(thing).keys() if not name.startswith(("_lamina", "__"))} - set(dir(Layer))
+    if isinstance(state, ModelState):
+        yield "layers", state.inner["stack"]
+        names |= {"optimizer"} if state.compiled else set()
+    for name in sorted(names, key=lambda name: f"~{name}" if name.startswith("_") else name):
+        value = None
+        with suppress(Exception):  # a property that cannot be read now
+            value = getattr(thing, name)
+        yield name, value
