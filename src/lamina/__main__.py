@@ -1,6 +1,8 @@
 """`python -m lamina run script.py`: runs a program written for Keras or tf.keras, unchanged, on Lamina.
 
 `python -m lamina run -m package.module` runs a module, as `python -m` does.
+
+`python -m lamina show FILE` prints what a file of a model, of weights or of a run's state holds, without loading it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Sequence
 import lamina
 from lamina import compat
 from lamina._base.frames import is_internal
+from lamina._saving.show import show
 from lamina.compat.importer import Arguments
 
 
@@ -47,7 +50,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m lamina", description="The Keras Sequential model, on JAX.")
     parser.add_argument("--version", action="version", version=f"lamina {lamina.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="run | show")
     command = commands.add_parser(
         "run",
         help="run a program that imports keras or tensorflow.keras on Lamina",
@@ -56,7 +59,18 @@ def main() -> int:
     command.add_argument("-m", dest="module", action="store_true", help="the program is a module, as for `python -m`")
     command.add_argument("script", help="the program's file, or the module's name")
     command.add_argument("arguments", nargs=argparse.REMAINDER, help="the program's own arguments, for its sys.argv")
+    shown = commands.add_parser(
+        "show",
+        help="print what a file of a model, of weights or of a run's state holds",
+        description="Prints what a file holds, without loading it: layers, shapes, dtypes, bytes, versions, how the "
+        "model is compiled, SHA-256. The exit status is 1 for a file that is refused.",
+    )
+    shown.add_argument("file", help="a .keras, .h5, .weights.h5, .weights.json or .safetensors file, or a folder")
     options = parser.parse_args()
+    if options.command == "show":
+        if not os.path.exists(options.file):
+            shown.error(f"{options.file!r} does not exist (looked from {os.getcwd()}).")
+        return show(options.file)
     if not options.module and not os.path.isfile(options.script):
         what = "is a folder, not a program" if os.path.isdir(options.script) else "does not exist"
         command.error(f"{options.script!r} {what} (looked from {os.getcwd()}).")

@@ -7,9 +7,10 @@ import os
 import stat
 import zipfile
 import zlib
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from lamina._saving import hdf5
+from lamina._saving import folders, hdf5
 from lamina._saving.guard import (
     FREE_GROWTH,
     MOST_GROWTH,
@@ -51,25 +52,32 @@ def read(path: str | os.PathLike[str]) -> Archive:
         FileError: for a file that is not there, is another kind of file, is broken, or asks for more than it holds.
     """
     where = os.fspath(path)
-    members = _in_folder(where) if os.path.isdir(where) else _in_zip(file_bytes(where), where)
+    held = members(where)
     for name in (CONFIG, WEIGHTS):
-        if name not in members and os.path.isdir(where) and not members:
+        if name not in held and os.path.isdir(where) and not held:
             raise wrong_folder(where, "a .keras file, or a folder with its members,")
-        if name not in members:
+        if name not in held:
             raise refused(where, f"it has no member {name!r}, as every model has that Keras saved.")
-    config = parsed_json(members[CONFIG], f"{where}, {CONFIG}")
-    extra = parsed_json(members.get(EXTRA, b"{}"), f"{where}, {EXTRA}")
+    config = parsed_json(held[CONFIG], f"{where}, {CONFIG}")
+    extra = parsed_json(held.get(EXTRA, b"{}"), f"{where}, {EXTRA}")
     if not isinstance(config, dict) or not isinstance(extra, dict):
         raise refused(where, f"{EXTRA if isinstance(config, dict) else CONFIG} holds no JSON object.")
-    assets = {name.removeprefix(ASSETS): bytes(held) for name, held in members.items() if name.startswith(ASSETS)}
-    return Archive(config, hdf5.read(members[WEIGHTS], f"{where}, {WEIGHTS}"), assets, extra)
+    assets = {name.removeprefix(ASSETS): bytes(data) for name, data in held.items() if name.startswith(ASSETS)}
+    return Archive(config, hdf5.read(held[WEIGHTS], f"{where}, {WEIGHTS}"), assets, extra)
 
 
-def _is_wanted(name: str) -> bool:
-    return name in (CONFIG, WEIGHTS, EXTRA) or name.startswith(ASSETS)
+def members(where: str, also: Collection[str] = ()) -> dict[str, bytes | memoryview]:
+    """The members of a `.keras` file or folder that are read, and those named in `also`, by their names.
+
+    All of a folder is read before or after another process replaces it.
+    """
+    wanted = (*also, CONFIG, WEIGHTS, EXTRA)
+    if os.path.isdir(where):
+        return folders.read(where, lambda: _in_folder(where, wanted))
+    return _in_zip(file_bytes(where), where, wanted)
 
 
-def _in_zip(data: bytes, where: str) -> dict[str, bytes | memoryview]:
+def _in_zip(data: bytes, where: str, wanted: Collection[str]) -> dict[str, bytes | memoryview]:
     """The members that are read, by their names. Those that are not compressed share the bytes of the archive."""
     if not data.startswith(b"PK\3\4") or is_of_torch(data[:300]):
         raise wrong_kind(data, where, "a .keras archive")
@@ -85,7 +93,7 @@ def _in_zip(data: bytes, where: str) -> dict[str, bytes | memoryview]:
     members: dict[str, bytes | memoryview] = {}
     room = MOST_GROWTH * len(data) + FREE_GROWTH
     for each in listed:
-        if _is_wanted(each.filename) and not each.is_dir():
+        if (each.filename in wanted or each.filename.startswith(ASSETS)) and not each.is_dir():
             members[each.filename] = held = _member(memoryview(data), each, room, f"{where}, {each.filename}")
             room -= len(held)
     return members
@@ -137,7 +145,7 @@ def _inflated(stored: memoryview, most: int, where: str) -> bytes:
     return content
 
 
-def _in_folder(path: str) -> dict[str, bytes | memoryview]:
+def _in_folder(path: str, names: Collection[str]) -> dict[str, bytes | memoryview]:
     """The members that are read, by their names. The folder is held open, so that no link can be put in between."""
     if not hasattr(os, "fwalk"):
         raise refused(
@@ -149,7 +157,7 @@ def _in_folder(path: str) -> dict[str, bytes | memoryview]:
         within = os.path.relpath(folder, top).replace(os.sep, "/")
         start = "" if within == "." else f"{within}/"
         inner[:] = [name for name in inner if f"{start}{name}/".startswith(ASSETS)]
-        wanted = [name for name in files if _is_wanted(start + name)]
+        wanted = [name for name in files if start + name in names or start.startswith(ASSETS)]
         for name in inner:
             if stat.S_ISLNK(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode):
                 raise linked(f"{path}, {start}{name}")

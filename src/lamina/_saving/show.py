@@ -1,0 +1,296 @@
+"""`python -m lamina show FILE`: what a file of a model, of weights or of a run's state holds, without loading it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lamina._base.spelling import to_snake_case
+from lamina._display.summary import readable_size
+from lamina._saving import archive, guard, hdf5
+from lamina.errors import FileError
+
+Kind: TypeAlias = tuple[tuple[int, ...], str, int]
+"""An array's shape, its dtype, and its bytes."""
+Arrays: TypeAlias = dict[str, Kind]
+
+
+class Held(NamedTuple):
+    """What a file holds."""
+
+    what: str
+    facts: dict[str, Any]
+    """What the file says of itself."""
+    members: Mapping[str, bytes | memoryview]
+    """The files in it, where there are several."""
+    arrays: Arrays
+    """By their paths."""
+    names: dict[str, str]
+    """The names that the owners of the arrays have, by the paths of their groups."""
+    config: Any = None
+    """The configuration of the model, if the file holds one."""
+    compiled: Any = None
+
+
+SHOWN = 8
+"""How many arrays of one owner are listed."""
+
+
+class Row(NamedTuple):
+    """One line of the table: a layer, or another owner of arrays."""
+
+    depth: int
+    name: str
+    kind: str
+    shape: Any
+    arrays: Arrays
+
+
+def show(path: str) -> int:
+    """Print what the file holds. Returns the exit status: 1 if the file is refused."""
+    terminal = sys.stdout.isatty()
+    console = Console(width=shutil.get_terminal_size().columns if terminal else 160, highlight=False)
+    try:
+        held = _held(path)
+    except FileError as error:
+        _say(console, f"Refused: {error}")
+        return 1
+    _say(console, f"{path}: {held.what}", "bold")
+    for name, fact in held.facts.items():
+        _say(console, f"  {name}: {_short(fact)}")
+    if len(held.members) > 1:
+        console.print(_member_table(held.members))
+    rows = list(_rows(held))
+    if rows:
+        console.print(_layer_table(rows))
+    for title, arrays in (("Weights", _of(held, False)), ("Optimizer", _of(held, True))):
+        if arrays:
+            count, size = sum(math.prod(shape) for shape, _, _ in arrays), sum(each[2] for each in arrays)
+            _say(console, f"{title}: {count:,} params in {len(arrays)} arrays, {size:,} bytes ({readable_size(size)})")
+    if held.config is not None:
+        for line in _compiled(held.compiled):
+            _say(console, line)
+        for line in _needs(held.config, held.compiled):
+            _say(console, line, "yellow")
+    return 0
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    console.print(Text(_plain(line), style=style), soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """Without the characters with which a file could write over what stands on the terminal."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
+
+
+def _short(value: Any, most: int = 100) -> str:
+    text = str(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _held(path: str) -> Held:
+    if os.path.isdir(path):
+        states = {name: os.path.join(path, name) for name in os.listdir(path) if name.endswith(".safetensors")}
+        return _of_states(states) if states else _of_archive(path, "a whole model, as a folder")
+    data = guard.file_bytes(path)
+    facts = {"Bytes": f"{len(data):,}", "SHA-256": hashlib.sha256(data).hexdigest()}
+    if data.startswith(b"PK\3\4"):
+        held = _of_archive(path, "a whole model, as an archive")
+    elif data.startswith(b"\x89HDF"):
+        held = _of_hdf5(data, path)
+    elif data[8:9] == b"{":
+        held = _of_safetensors(data, path)
+    else:
+        raise guard.wrong_kind(data, path, "a file of a model or of weights")
+    return held._replace(facts=facts | held.facts)
+
+
+def _of_archive(path: str, what: str) -> Held:
+    read = archive.read(path)
+    members = archive.members(path, also=("metadata.json",))
+    said = guard.parsed_json(members.get("metadata.json", b"{}"), f"{path}, metadata.json")
+    config = dict(read.config)
+    return Held(what, _facts(said), members, *_stored(read.weights), config, config.pop("compile_config", None))
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    """What is expected to be a dict; an empty one in place of anything else that a file may hold there."""
+    return value if isinstance(value, dict) else {}
+
+
+def _facts(said: Any) -> dict[str, Any]:
+    names = {"keras_version": "Keras", "backend": "Backend", "date_saved": "Saved", "lamina": "Lamina", "jax": "JAX"}
+    return {names[name]: _dict(said)[name] for name in names if name in _dict(said)}
+
+
+def _of_hdf5(data: bytes, path: str) -> Held:
+    stored = hdf5.read(data, path)
+    root = stored.attributes.get("", {})
+    arrays, names = _stored(stored)
+    if "model_config" not in root:
+        return Held("weights", _facts(root), {}, arrays, names)
+    config, compiled = (
+        guard.parsed_json(str(root.get(name, "null")).encode(), f"{path}, {name}")
+        for name in ("model_config", "training_config")
+    )
+    return Held("a whole model, as Keras 2 saved it", _facts(root), {}, arrays, names, config, compiled)
+
+
+def _stored(stored: hdf5.Stored) -> tuple[Arrays, dict[str, str]]:
+    arrays = {path: (each.shape, each.dtype.name, each.nbytes) for path, each in stored.arrays.items()}
+    named = {path: said["name"] for path, said in stored.attributes.items() if "name" in said}
+    return arrays, {path.removesuffix("vars").rstrip("/"): str(name) for path, name in named.items()}
+
+
+def _of_safetensors(data: bytes, path: str) -> Held:
+    size = int.from_bytes(data[:8], "little")
+    said = guard.parsed_json(data[8 : 8 + size], f"{path}, header")
+    if not isinstance(said, dict):
+        raise guard.refused(path, "its header names no arrays.")
+    told = _dict(said.pop("__metadata__", None))
+    arrays: Arrays = {}
+    for name, each in said.items():
+        match each:
+            case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(end)]} if all(
+                isinstance(length, int) for length in shape
+            ):
+                arrays[name] = tuple(shape), dtype, end - start
+            case _:
+                raise guard.refused(path, f"{name!r} is no array: {_short(each)}")
+    facts = guard.parsed_json(str(told.pop("checkpoint", "{}")).encode(), f"{path}, checkpoint")
+    what = "the state of a run" if facts else "weights in the format of safetensors"
+    return Held(what, {**told, **_facts(facts), **_dict(_dict(facts).get("place"))}, {}, arrays, {})
+
+
+def _of_states(states: dict[str, str]) -> Held:
+    """What the newest of the states of a run holds."""
+    held = {name: guard.file_bytes(states[name]) for name in sorted(states)}
+    newest = max(held, key=lambda name: (name.startswith("step"), name))
+    return _of_safetensors(held[newest], states[newest])._replace(
+        what=f"the states of a run, of which {newest}:", members=held
+    )
+
+
+def _of(held: Held, optimizer: bool) -> list[Kind]:
+    return [each for path, each in held.arrays.items() if path.startswith("optimizer") == optimizer]
+
+
+def _rows(held: Held) -> Iterator[Row]:
+    """The layers of the configuration with their arrays, then all other owners of arrays."""
+    left = dict(held.arrays)
+    if held.config is not None:
+        yield from _layers(held.config, "", 0, left, held.names)
+    groups: dict[str, Arrays] = {}
+    for path, each in left.items():
+        group, _, name = path.rpartition("/" if "/" in path else ".")
+        groups.setdefault(group.removesuffix("vars").rstrip("/"), {})[name] = each
+    for group, arrays in groups.items():
+        name = held.names.get(group, "")
+        yield Row(0, group or "the model", "" if name in group else name, "", arrays)
+
+
+def _layers(config: Any, place: str, depth: int, left: Arrays, names: dict[str, str]) -> Iterator[Row]:
+    """The layers of a model, each with the arrays below its group, which are taken out of `left`."""
+    taken: Counter[str] = Counter()
+    layers = _dict(_dict(config).get("config")).get("layers")
+    for layer in map(_dict, layers if isinstance(layers, list) else ()):
+        kind, said = str(layer.get("class_name")), _dict(layer.get("config"))
+        if kind == "InputLayer":
+            continue
+        name, number = to_snake_case(kind), taken[to_snake_case(kind)]
+        taken[name] += 1
+        group = f"{place}layers/{name}_{number}/" if number else f"{place}layers/{name}/"
+        old = f"model_weights/{said.get('name')}/"
+        shape = _dict(layer.get("build_config")).get("input_shape", "")
+        inner = list(_layers(layer, group, depth + 1, left, names)) if "layers" in said else []
+        found = [path for path in left if path.startswith((group, old))]
+        own = {path.removeprefix(group).removeprefix(old).replace("vars/", ""): left.pop(path) for path in found}
+        yield Row(depth, str(said.get("name")), kind, shape, own)
+        yield from inner
+
+
+def _member_table(members: Mapping[str, bytes | memoryview]) -> Table:
+    table = Table("Member", box=box.SIMPLE_HEAD)
+    table.add_column("Bytes", justify="right")
+    table.add_column("SHA-256", overflow="fold")
+    for name, data in sorted(members.items()):
+        table.add_row(Text(_plain(name)), f"{len(data):,}", hashlib.sha256(data).hexdigest())
+    return table
+
+
+def _layer_table(rows: list[Row]) -> Table:
+    table = Table("Layer (class)", "Input shape", box=box.SIMPLE_HEAD)
+    table.add_column("Arrays", overflow="fold")
+    for heading in ("Params", "Bytes"):
+        table.add_column(heading, justify="right")
+    for depth, name, kind, shape, arrays in rows:
+        title = Text("  " * depth + _plain(_short(name))).append(f" ({_plain(_short(kind))})" if kind else "", "blue")
+        ordered = sorted(
+            arrays.items(), key=lambda item: (len(item[0]), item[0]) if item[0].isdigit() else (0, item[0])
+        )
+        lines = [f"{_short(name)} {shape} {dtype}" for name, (shape, dtype, _) in ordered[:SHOWN]]
+        lines += [f"and {len(arrays) - SHOWN} more"] * (len(arrays) > SHOWN)
+        table.add_row(
+            title, _plain(_short(tuple(shape) if isinstance(shape, list) else shape)), Text(_plain("\n".join(lines))),
+            f"{sum(math.prod(each) for each, _, _ in arrays.values()):,}",
+            f"{sum(size for _, _, size in arrays.values()):,}",
+        )  # fmt: skip
+    return table
+
+
+def _compiled(compiled: Any) -> Iterator[str]:
+    """How the model is compiled, in short."""
+    if not isinstance(compiled, dict) or not compiled:
+        yield "Not compiled."
+        return
+    for name in ("optimizer", "loss", "metrics", "weighted_metrics"):
+        value = compiled.get(name, compiled.get(f"{name}_config"))
+        if value:
+            yield f"Compiled with {name}={_short(_in_short(value))}"
+
+
+def _in_short(value: Any) -> str:
+    """An object's configuration as a call, without what is off."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_short, value))}]"
+    if not isinstance(value, dict):
+        return repr(value)
+    if "class_name" not in value:
+        return f"{{{', '.join(f'{name!r}: {_in_short(each)}' for name, each in value.items())}}}"
+    config = value.get("config")
+    if not isinstance(config, dict):
+        return str(config if value["class_name"] == "function" else value["class_name"])
+    said = {
+        name: each for name, each in config.items() if each not in (None, False, "") and name not in ("name", "dtype")
+    }
+    return f"{value['class_name']}({', '.join(f'{name}={_in_short(each)}' for name, each in said.items())})"
+
+
+def _needs(*configs: Any) -> Iterator[str]:
+    """What has to be given in `custom_objects` to open the model."""
+    found: set[str] = set()
+    todo = list(configs)
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            todo += value.values()
+            if value.get("registered_name") and str(value.get("module")).partition(".")[0] != "keras":
+                found.add(str(value["registered_name"]))
+            if value.get("class_name") == "__lambda__":
+                yield "A lambda in it stands as code, which is never run: give the function by the layer's name."
+        elif isinstance(value, list):
+            todo += value
+    if found:
+        yield f"To open it, give your own: custom_objects={{{', '.join(f'{name!r}: ...' for name in sorted(found))}}}"
