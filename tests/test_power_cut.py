@@ -2,10 +2,14 @@
 
 import os
 
+import numpy as np
 import powercut
 import pytest
 
 from lamina._saving import files, folders
+from lamina._saving.checkpoint import FolderStore
+from lamina._training.resume import Saved
+from lamina.callbacks import Checkpoint
 
 
 def outcomes(tmp_path, save, read):
@@ -99,6 +103,27 @@ def one_after_the_other(folder, content):
         files.write(folder / "m.keras" / name, each.encode())
     for name in {"old", "new"} - {content}:
         (folder / "m.keras" / name).unlink(missing_ok=True)
+
+
+def test_the_states_of_a_run_survive(tmp_path):
+    """The third state takes the place of the first one; the newest is then the second or the third."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def store(place):
+        return FolderStore(Checkpoint(str(place / "states")))
+
+    def keep(number):
+        store(folder)._write(Saved({}, {"values": np.full(50, number)}), f"step-{number:010}", best=False)
+
+    def newest(copy):
+        saved = store(copy).newest()
+        return saved and {*saved.arrays["values"].tolist()}
+
+    for number in (1, 2):
+        keep(number)
+    seen = powercut.outcomes(folder, lambda: keep(3), lambda copy: str(newest(copy)), tmp_path / "cuts")
+    assert seen == ({"{2}", "{3}"}, {"{3}"})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lamina
 from lamina._saving.show import show
 
 
@@ -79,7 +81,25 @@ def safetensors(header, size=0):
     return len(text).to_bytes(8, "little") + text + bytes(size)
 
 
-def test_safetensors_and_states_of_a_run_are_shown(tmp_path, capsys):
+def test_the_states_of_a_run_are_shown(tmp_path, capsys):
+    model = lamina.Sequential([lamina.Input((4,)), lamina.layers.Dense(3), lamina.layers.Dense(1)])
+    model.compile("adam", "mse")
+    checkpoint = lamina.callbacks.Checkpoint(tmp_path / "run", every=1, monitor="loss")
+    model.fit(np.ones((8, 4)), np.ones((8, 1)), epochs=3, batch_size=4, verbose=0, checkpoint=checkpoint)
+    status, text = shown(tmp_path / "run", capsys)
+    names = sorted(os.listdir(tmp_path / "run"))
+    assert status == 0 and "best.safetensors" in names and len(names) > 2
+    assert f"of which {names[-2]} holds" in text and all(name in text for name in names)
+    assert "Epochs done: 3" in text and "layer 1: Dense(3)" in text and "Callbacks: Checkpoint" in text
+    assert "stack.0.kernel (4, 3) float32" in text and "Optimizer: " in text
+    path = tmp_path / "run" / names[-2]
+    assert shown(path, capsys)[1].splitlines()[1] == f"  Bytes: {path.stat().st_size:,}"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    status, text = shown(tmp_path / "run", capsys)
+    assert status == 1 and "the file has changed since it was written" in " ".join(text.split())
+
+
+def test_safetensors_are_shown(tmp_path, capsys):
     arrays = {"layers.dense.kernel": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
     (tmp_path / "m.safetensors").write_bytes(safetensors(arrays, 24))
     status, text = shown(tmp_path / "m.safetensors", capsys)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from lamina._base.spelling import to_snake_case
 from lamina._display.summary import readable_size
-from lamina._saving import archive, guard, hdf5
+from lamina._saving import archive, checkpoint, guard, hdf5
 from lamina.errors import FileError
 
 Kind: TypeAlias = tuple[tuple[int, ...], str, int]
@@ -41,6 +42,8 @@ class Held(NamedTuple):
     config: Any = None
     """The configuration of the model, if the file holds one."""
     compiled: Any = None
+    most: str = "Weights"
+    """What the arrays are that are not the optimizer's."""
 
 
 SHOWN = 8
@@ -74,7 +77,7 @@ def show(path: str) -> int:
     rows = list(_rows(held))
     if rows:
         console.print(_layer_table(rows))
-    for title, arrays in (("Weights", _of(held, False)), ("Optimizer", _of(held, True))):
+    for title, arrays in ((held.most, _of(held, False)), ("Optimizer", _of(held, True))):
         if arrays:
             count, size = sum(math.prod(shape) for shape, _, _ in arrays), sum(each[2] for each in arrays)
             _say(console, f"{title}: {count:,} params in {len(arrays)} arrays, {size:,} bytes ({readable_size(size)})")
@@ -102,8 +105,7 @@ def _short(value: Any, most: int = 100) -> str:
 
 def _held(path: str) -> Held:
     if os.path.isdir(path):
-        states = {name: os.path.join(path, name) for name in os.listdir(path) if name.endswith(".safetensors")}
-        return _of_states(states) if states else _of_archive(path, "a whole model, as a folder")
+        return _of_states(path) if checkpoint.states_in(path) else _of_archive(path, "a whole model, as a folder")
     data = guard.file_bytes(path)
     facts = {"Bytes": f"{len(data):,}", "SHA-256": hashlib.sha256(data).hexdigest()}
     if data.startswith(b"PK\3\4"):
@@ -128,6 +130,10 @@ def _of_archive(path: str, what: str) -> Held:
 def _dict(value: Any) -> dict[str, Any]:
     """What is expected to be a dict; an empty one in place of anything else that a file may hold there."""
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _facts(said: Any) -> dict[str, Any]:
@@ -160,6 +166,8 @@ def _of_safetensors(data: bytes, path: str) -> Held:
     if not isinstance(said, dict):
         raise guard.refused(path, "its header names no arrays.")
     told = _dict(said.pop("__metadata__", None))
+    if "checkpoint" in told:
+        return _of_state(data, path)
     arrays: Arrays = {}
     for name, each in said.items():
         match each:
@@ -169,18 +177,32 @@ def _of_safetensors(data: bytes, path: str) -> Held:
                 arrays[name] = tuple(shape), dtype, end - start
             case _:
                 raise guard.refused(path, f"{name!r} is no array: {_short(each)}")
-    facts = guard.parsed_json(str(told.pop("checkpoint", "{}")).encode(), f"{path}, checkpoint")
-    what = "the state of a run" if facts else "weights in the format of safetensors"
-    return Held(what, {**told, **_facts(facts), **_dict(_dict(facts).get("place"))}, {}, arrays, {})
+    return Held("weights in the format of safetensors", told, {}, arrays, {})
 
 
-def _of_states(states: dict[str, str]) -> Held:
+def _of_state(data: bytes, path: str) -> Held:
+    said = checkpoint.header(data, path)
+    facts, place = _dict(said.facts), _dict(_dict(said.facts).get("place"))
+    told = {
+        "Epochs done": place.get("epoch"),
+        "Steps done of the next epoch": place.get("done"),
+        "Ended": place.get("ended"),
+        "Logs": place.get("logs"),
+        "Callbacks": ", ".join(str(_dict(each).get("class")) for each in _list(facts.get("callbacks"))),
+    }
+    arrays = {
+        name: (shape, str(np.dtype(dtype)), end - start) for name, (dtype, shape, start, end) in said.spans.items()
+    }
+    return Held("the state of a run", _facts(facts) | told | _dict(facts.get("run")), {}, arrays, {}, most="Others")
+
+
+def _of_states(folder: str) -> Held:
     """What the newest of the states of a run holds."""
-    held = {name: guard.file_bytes(states[name]) for name in sorted(states)}
-    newest = max(held, key=lambda name: (name.startswith("step"), name))
-    return _of_safetensors(held[newest], states[newest])._replace(
-        what=f"the states of a run, of which {newest}:", members=held
-    )
+    names = checkpoint.states_in(folder)
+    names = [checkpoint.BEST] * os.path.exists(os.path.join(folder, checkpoint.BEST)) + names
+    held = {name: guard.file_bytes(os.path.join(folder, name)) for name in names}
+    newest = _of_state(held[names[-1]], os.path.join(folder, names[-1]))
+    return newest._replace(what=f"the states of a run, of which {names[-1]} holds:", members=held)
 
 
 def _of(held: Held, optimizer: bool) -> list[Kind]:
@@ -198,14 +220,13 @@ def _rows(held: Held) -> Iterator[Row]:
         groups.setdefault(group.removesuffix("vars").rstrip("/"), {})[name] = each
     for group, arrays in groups.items():
         name = held.names.get(group, "")
-        yield Row(0, group or "the model", "" if name in group else name, "", arrays)
+        yield Row(0, group or "its own", "" if name in group else name, "", arrays)
 
 
 def _layers(config: Any, place: str, depth: int, left: Arrays, names: dict[str, str]) -> Iterator[Row]:
     """The layers of a model, each with the arrays below its group, which are taken out of `left`."""
     taken: Counter[str] = Counter()
-    layers = _dict(_dict(config).get("config")).get("layers")
-    for layer in map(_dict, layers if isinstance(layers, list) else ()):
+    for layer in map(_dict, _list(_dict(_dict(config).get("config")).get("layers"))):
         kind, said = str(layer.get("class_name")), _dict(layer.get("config"))
         if kind == "InputLayer":
             continue
