@@ -1,8 +1,10 @@
 """A run that was killed at any instant goes on as if nothing had happened, to the last bit."""
 
 import json
+import os
 import shutil
 from concurrent.futures import Future
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -302,3 +304,138 @@ def test_the_file_can_be_read_by_others(tmp_path):
     assert facts["lamina"] == lamina.__version__ and facts["place"]["epoch"] == 1
     assert header["params/stack.0.kernel"]["shape"] == [4, 8]
     assert max(entry["data_offsets"][1] for name, entry in header.items() if name[0] != "_") == len(data) - 8 - size
+
+
+# What callbacks know.
+
+
+class Counts(callbacks.Callback):
+    """Has an attribute of each kind that is kept, and one that is not."""
+
+    def __init__(self, name="first", data=None):
+        self.name, self.data, self.log = name, data, None
+        self.function = len
+
+    def on_train_begin(self, logs=None):
+        self.steps, self.losses, self.seen, self.at = 0, [], {1: (0.5, None)}, {"a"}
+        self.sums, self.scalar, self.worst = np.zeros(3, "int16"), np.float32(0), float("inf")
+        self.file = open(os.devnull)  # noqa: SIM115
+
+    def on_train_end(self, logs=None):
+        self.file.close()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.fresh = True
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        self.fresh = False
+        self.losses.append(logs["loss"])
+        self.sums[batch % 3] += 1
+        self.scalar += np.float32(0.1)
+        self.seen[self.steps] = (logs["loss"], "text")
+        self.at.add(str(batch))
+        self.worst = min(self.worst, logs["loss"])
+
+    @property
+    def knows(self):
+        return [self.steps, self.losses, self.seen, sorted(self.at), self.sums, self.scalar, self.worst, self.fresh]
+
+
+@pytest.mark.parametrize("step", [1, 7, 10, 13])
+def test_the_attributes_of_a_users_callback_come_back(tmp_path, step):
+    whole = Counts()
+    train(None, whole, epochs=4)
+    said = r"cannot hold Counts.file \(TextIOWrapper .*\): only numbers, strings, arrays, and lists and dicts of them"
+    with pytest.warns(LaminaWarning, match=said) as first, pytest.raises(ZeroDivisionError):
+        train(tmp_path, died := Counts(), Die(step), every=2, epochs=4)
+    died.file.close()
+    again = Counts()
+    with pytest.warns(LaminaWarning, match=said):
+        train(tmp_path, again, every=2, epochs=4)
+    assert len(first) == 1
+    assert same(again.knows, whole.knows)
+
+
+def test_a_setting_of_a_users_callback_may_change(tmp_path):
+    """What the run has not changed is the program's: neither an argument nor data is put back, or written at all."""
+    data = np.zeros(2**19)
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, callbacks.LambdaCallback(), Data("first", data), Die(epoch=2))
+    assert (tmp_path / states(tmp_path)[-1]).stat().st_size < 2**16
+    train(tmp_path, other := Data("second", data + 1))
+    assert other.name == "second" and (other.data == 1).all() and other.epochs == EPOCHS
+
+
+class Data(callbacks.Callback):
+    def __init__(self, name, data):
+        self.name, self.data, self.epochs = name, data, 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs += 1
+
+
+def test_data_in_a_callback_that_changes_in_its_place_is_kept(tmp_path):
+    class Sums(callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.sums = np.zeros(2**18)
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.sums[epoch] += logs["loss"]
+
+    train(None, whole := Sums())
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, Sums(), Die(epoch=3))
+    train(tmp_path, again := Sums())
+    assert same(again.sums, whole.sums)
+
+
+def test_callbacks_may_be_added_and_left_out(tmp_path, undisturbed):
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, Data("a", None), Die(epoch=3))
+    assert same(train(tmp_path, callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None)), undisturbed)
+
+
+@pytest.mark.parametrize("append", [False, True])
+@pytest.mark.parametrize("every", ["epoch", 3])
+def test_the_log_has_each_epoch_once(tmp_path, append, every):
+    def log(folder, *more):
+        name = f"{tmp_path}/{folder}.csv"
+        if append and not os.path.exists(name):
+            Path(name).write_text("epoch,loss,val_loss,accuracy,val_accuracy,learning_rate\r\n0,1,1,1,1,1\r\n")
+        train(folder and tmp_path / folder, callbacks.CSVLogger(name, append=append), *more, every=every)
+        return Path(name).read_text()
+
+    whole = log("")
+    for epoch in (2, 5):
+        with pytest.raises(ZeroDivisionError):
+            log("died", Die(epoch=epoch))
+    assert log("died") == whole
+    assert len(whole.splitlines()) == EPOCHS + 1 + append
+
+
+def test_a_schedule_is_not_applied_twice(tmp_path):
+    def halving():
+        return callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+
+    whole = train(None, halving())
+    for step in (7, 8):
+        with pytest.raises(ZeroDivisionError):
+            train(tmp_path, halving(), Die(step), every=2)
+    assert same(train(tmp_path, halving(), every=2), whole)
+
+
+def test_a_callback_that_ended_the_epoch_has_ended_it(tmp_path):
+    class Stop(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 2
+
+    class DieInValidation(callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            raise ZeroDivisionError
+
+    whole = train(None, Stop())
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, Stop(), DieInValidation(), every=1)
+    assert states(tmp_path)[-1] == "step-0000000003.safetensors"
+    assert same(train(tmp_path, Stop(), every=1), whole)

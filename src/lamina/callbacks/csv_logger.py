@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,15 +47,16 @@ class CSVLogger(Callback, Configured):
     def __post_init__(self) -> None:
         self._lamina_columns: list[str] = []
         self._lamina_left_out: set[str] = set()
+        self._lamina_size = 0
+        """How long the file is with the rows of this run; what a run that died wrote after its last state goes."""
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        file = Path(self.filename)
-        if self.append and file.exists():
-            with file.open(newline="", encoding="utf-8") as lines:
+        open(self.filename, "a").close()  # with no frame of pathlib in the error of a folder that is not there
+        self._lamina_size = os.path.getsize(self.filename) if self.append else 0
+        self._lamina_columns = []
+        if self._lamina_size:
+            with open(self.filename, newline="", encoding="utf-8") as lines:
                 self._lamina_columns = next(csv.reader(lines, delimiter=self.separator), [])
-        else:
-            open(file, "w").close()  # with no frame of pathlib in the error of a folder that is not there
-            self._lamina_columns = []
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = logs or {}
@@ -69,12 +70,17 @@ class CSVLogger(Callback, Configured):
             self._lamina_left_out.add(name)
             warn(f"CSVLogger leaves {name!r} out: {self.filename} has the columns {', '.join(self._lamina_columns)}.")
         row = {"epoch": epoch, **logs}
+        lines = io.StringIO()
+        writer = csv.writer(lines, delimiter=self.separator)
+        if header:
+            writer.writerow(self._lamina_columns)
+        writer.writerow([_text(row.get(name, "NA")) for name in self._lamina_columns])
         # Opened for each row, so that a killed training leaves a whole file.
-        with open(self.filename, "a", newline="", encoding="utf-8") as lines:
-            writer = csv.writer(lines, delimiter=self.separator)
-            if header:
-                writer.writerow(self._lamina_columns)
-            writer.writerow([_text(row.get(name, "NA")) for name in self._lamina_columns])
+        with open(self.filename, "ab") as file:
+            if file.tell() > self._lamina_size:
+                file.truncate(self._lamina_size)
+            file.write(lines.getvalue().encode())
+            self._lamina_size = file.tell()
 
 
 def _text(value: Any) -> Any:
