@@ -1,8 +1,13 @@
 """A run that was killed at any instant goes on as if nothing had happened, to the last bit."""
 
+import hashlib
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -439,3 +444,154 @@ def test_a_callback_that_ended_the_epoch_has_ended_it(tmp_path):
         train(tmp_path, Stop(), DieInValidation(), every=1)
     assert states(tmp_path)[-1] == "step-0000000003.safetensors"
     assert same(train(tmp_path, Stop(), every=1), whole)
+
+
+# Signals.
+
+
+class Signal(callbacks.Callback):
+    """Sends this process a signal at one moment."""
+
+    def __init__(self, number, moment, epoch):
+        self.epoch, self.at, self.sent = 0, epoch, False
+
+        def send(*place):
+            if self.epoch == self.at and not self.sent:
+                self.sent = True
+                os.kill(os.getpid(), number)
+
+        setattr(self, moment, send)
+        if moment != "on_epoch_end":
+            self.on_epoch_end = self.count
+
+    def count(self, epoch, logs=None):
+        self.epoch = epoch + 1
+
+
+ENDS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: SystemExit}
+
+
+@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("moment", ["on_epoch_begin", "on_train_batch_end", "on_test_batch_end"])
+def test_a_signal_keeps_the_state_of_that_moment(tmp_path, undisturbed, number, moment):
+    before = signal.getsignal(number)
+    with pytest.raises(ENDS[number]) as caught:
+        train(tmp_path, Signal(number, moment, 3), every=1000)
+    assert signal.getsignal(number) is before
+    assert number == signal.SIGINT or caught.value.code == 143
+    done = {"on_epoch_begin": range(16, 21), "on_train_batch_end": [16], "on_test_batch_end": [20]}[moment]
+    assert states(tmp_path)[-1] in [f"step-{step:010}.safetensors" for step in done]
+    assert same(train(tmp_path, every=1000), undisturbed)
+
+
+def test_a_signal_at_the_end_ends_the_process_when_all_is_written(tmp_path, undisturbed):
+    with pytest.raises(SystemExit) as caught:
+        train(tmp_path, Signal(signal.SIGTERM, "on_train_end", EPOCHS))
+    assert caught.value.code == 143
+    checkpoints._ended.clear()
+    assert same(train(tmp_path, Die(1)), undisturbed)
+
+
+def test_without_a_checkpoint_sigterm_does_what_it_does():
+    seen = []
+    look = callbacks.LambdaCallback(on_train_begin=lambda logs: seen.append(signal.getsignal(signal.SIGTERM)))
+    train(None, look, epochs=1)
+    assert seen == [signal.SIG_DFL]
+
+
+# Processes that die.
+
+
+def digest(value):
+    """A hash of all that a start of the program came to."""
+    said = hashlib.sha256()
+
+    def add(part):
+        if isinstance(part, (list, tuple)):
+            for item in part:
+                add(item)
+        elif isinstance(part, dict):
+            add([*part.items()])
+        else:
+            said.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+
+    add(value)
+    return said.hexdigest()
+
+
+def program(folder, every, step, epochs):
+    """One start of a program that dies by SIGKILL after so many steps of the run, or says what it came to."""
+
+    class Kill(callbacks.Callback):
+        every_batch = bool(step)
+
+        def on_train_begin(self, logs=None):
+            print("begun", flush=True)
+
+        def on_train_batch_end(self, batch, logs=None):
+            if step and int(self.model.optimizer.iterations) >= step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    print(digest(train(folder, Kill(), every=every, epochs=epochs)))
+
+
+def start(folder, every=3, step=0, epochs=EPOCHS, cache=None):
+    here = os.path.dirname(__file__)
+    settings = {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+    settings |= {"LAMINA_CACHE": str(cache)} if cache else {}
+    code = f"import test_resume; test_resume.program({str(folder)!r}, {every!r}, {step}, {epochs})"
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=settings, text=True)
+
+
+def test_a_process_that_is_killed_again_and_again(tmp_path, undisturbed):
+    for step in (4, 18, 33):
+        with start(tmp_path, step=step) as process:
+            process.communicate(timeout=120)
+        assert process.returncode == -signal.SIGKILL
+    assert states(tmp_path)
+    with start(tmp_path) as process:
+        said, _ = process.communicate(timeout=120)
+    assert said.split()[-1] == digest(undisturbed)
+
+
+def test_sigterm_ends_a_process_with_143(tmp_path):
+    with start(tmp_path, every=10**9, epochs=10**6) as process:
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(0.3)
+        process.terminate()
+        process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert len(states(tmp_path)) == 1
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("every", ["epoch", 1])
+def test_a_process_that_is_killed_at_every_step(tmp_path, undisturbed, every):
+    for step in range(1, 41):
+        with start(tmp_path, every, step, cache=tmp_path / "cache") as process:
+            process.communicate(timeout=120)
+        assert process.returncode == -signal.SIGKILL
+    with start(tmp_path, every, cache=tmp_path / "cache") as process:
+        said, _ = process.communicate(timeout=120)
+    assert said.split()[-1] == digest(undisturbed)
+
+
+@pytest.mark.nightly
+def test_a_process_that_is_killed_at_random_instants(tmp_path):
+    """200 times, and whenever the program comes to its end, that is the end that it has undisturbed."""
+    random, kills, ends, epochs, cache = np.random.default_rng(0), 0, 0, 400, tmp_path / "cache"
+    with start(tmp_path / "whole", 10**9, epochs=epochs, cache=cache) as process:
+        whole = process.communicate(timeout=120)[0].split()[-1]
+    while kills < 200 or ends == 0:
+        with start(tmp_path / str(ends), [1, 7, "epoch"][ends % 3], epochs=epochs, cache=cache) as process:
+            process.stdout.readline()
+            try:
+                said = process.communicate(timeout=random.uniform(0, 0.4))[0]
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+                continue
+        assert said.split()[-1] == whole
+        ends += 1
+    print(f"{kills} kills, {ends} ends")
