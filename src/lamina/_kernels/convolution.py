@@ -55,6 +55,9 @@ def convolve(
     pads = lax.padtype_to_pads(x.shape[1:-1], sizes, strides, "SAME" if padding == "same" else "VALID")
     if padding == "causal":
         pads = [(size - 1, 0) for size in sizes]
+    if not all(isinstance(n, int) for pair in pads for n in pair):  # of a size that is a symbol
+        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pair, 0) for pair in pads), (0, 0, 0)])
+        pads = [(0, 0)] * len(pads)
     window = Window(strides, tuple((before, after) for before, after in pads), dilation, groups)
     return forward(x, kernel, bias, window)
 

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -13,13 +16,25 @@ import jax
 
 from lamina.errors import ArgumentError, MissingPackageError
 
+_portable: ContextVar[bool] = ContextVar("portable", default=False)
+
+
+@contextmanager
+def portable() -> Iterator[None]:
+    """Within it XLA's own operations are traced alone, for a program that also runs where lamina-onednn is not."""
+    before = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(before)
+
 
 def onednn() -> Any:
     """The package, or None; asked while tracing."""
     chosen = os.environ.get("LAMINA_KERNELS", "")
     if chosen not in ("", "xla", "onednn"):
         raise ArgumentError(f"LAMINA_KERNELS={chosen}: expected xla, onednn, or nothing.")
-    if chosen == "xla" or jax.default_backend() != "cpu":
+    if chosen == "xla" or _portable.get() or jax.default_backend() != "cpu":
         return None
     return _package(demanded=chosen == "onednn")
 

@@ -53,6 +53,8 @@ def largest(x: Array, axes: Sizes, keepdims: bool = False) -> Array:
     The gradient of `jnp.max` goes where x equals it. XLA may compute x anew for that comparison, by other roundings,
     and then lose it: so it did behind a depthwise convolution.
     """
+    if not all(isinstance(x.shape[axis], int) for axis in axes):  # an exported program, which has no gradient
+        return jnp.max(x, axes, keepdims=keepdims)
     for axis in axes:
         while (count := x.shape[axis]) > 1:
             half = (count + 1) // 2

@@ -17,6 +17,7 @@ from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
 from lamina._saving import checkpoint as checkpoints
 from lamina._saving import compiling
+from lamina._saving import export as exporting
 from lamina._saving.config import serialized
 from lamina._training import loop
 from lamina._training import predict as prediction
@@ -251,6 +252,41 @@ class Sequential(Stack):
     def predict_on_batch(self, x: Any) -> Any:
         """The output for all rows at once."""
         return prediction.predict_on_batch(self, x)
+
+    @user_facing
+    def export(
+        self, filepath: str | os.PathLike[str], format: str = "tf_saved_model", verbose: bool | None = None,
+        input_signature: Any = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        """Write the model as one program of JAX, which runs where this package is not installed.
+
+        The file holds what `predict` computes, for batches of any size, and the weights. Only `jax` and `flatbuffers`
+        are needed to run it:
+
+            from pathlib import Path
+            from jax import export, jit
+            predict = jit(export.deserialize(bytearray(Path("model.jax").read_bytes())).call)
+
+        Then `predict(x)` is the output for an array `x`. JAX promises that its releases of the six months after the one
+        that wrote a file can run it, and those of the three weeks before (docs.jax.dev, "Compatibility guarantees").
+        What is to be kept longer, or trained on, is saved with `save`.
+
+        Args:
+            filepath: the file that is written.
+            format: "jax"; other formats of Keras are refused.
+            verbose: whether to print a line about what was written.
+            input_signature: a list of one object with the shape, batch axis included, and the dtype of the input, such
+                as `jax.ShapeDtypeStruct((1, 28, 28), "uint8")` or an array; that of the Input unless given. The dtype
+                is int32 where the first layer looks numbers up, as an Embedding does, and else floats.
+            platforms: the platforms that the program is for, of "cpu", "cuda", "rocm" and "tpu"; all unless given.
+
+        Raises:
+            ArgumentError: for another format.
+            StackError: for a stack whose first layer takes text, for one with a stateful layer, and for operations
+                that no file can hold, such as a call of a Python function.
+            MissingPackageError: without flatbuffers, which `pip install "lamina[export]"` installs.
+        """
+        exporting.write(self, filepath, format, verbose, input_signature, kwargs)
 
     def train_step(self, state: Any, data: Any = MISSING) -> Any:
         """One step on one batch, for a subclass to override; `fit` compiles it.

@@ -1,0 +1,156 @@
+"""A model as one program of JAX in a file, which runs where this package is not installed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import jax
+from jax import export
+
+from lamina._base.converters import short
+from lamina._base.frames import place_of
+from lamina._base.settings import value_of
+from lamina._base.shapes import Shape, shape_of
+from lamina._checks import indices
+from lamina._kernels.native import portable
+from lamina._saving import files
+from lamina._training import steps
+from lamina._training.model import Model
+from lamina._training.predict import each
+from lamina._training.steps import ProgramSpec
+from lamina.dtypes import floatx
+from lamina.errors import (
+    ArgumentError,
+    CallError,
+    LaminaError,
+    MissingPackageError,
+    NotBuiltError,
+    StackError,
+    TracedArrayError,
+)
+
+PLATFORMS = "cpu", "cuda", "rocm", "tpu"
+LEAST = 1, 2, 4, 8, 16, 32, 64, 128
+"""How long the axes of an unknown size are at least, of which the first is taken that the layers can do with: a
+convolution by 3 needs 3."""
+
+
+def write(
+    model: Model, filepath: str | os.PathLike[str], form: str, verbose: Any, signature: Any, more: dict[str, Any]
+) -> None:
+    """The file that `Sequential.export` describes."""
+    if form != "jax":
+        raise ArgumentError(
+            f'there is no export to format={form!r}: write model.export(filepath, format="jax") for a program that any '
+            "process with JAX runs."
+        )
+    platforms = more.pop("platforms", PLATFORMS)
+    if more:
+        raise CallError(f'export(format="jax") takes platforms=[...] besides, and got {", ".join(more)}.')
+    wrong = [platforms] if isinstance(platforms, str) else [name for name in platforms if name not in PLATFORMS]
+    if wrong or not platforms:
+        raise ArgumentError(f"export(platforms={platforms!r}): expected a list of names out of {', '.join(PLATFORMS)}.")
+    shape, dtype = _taken(model, signature)
+    exported = _exported(_program(model, shape), model.name, shape, dtype, platforms)
+    try:
+        data = exported.serialize()
+    except ImportError as error:
+        raise MissingPackageError('export needs flatbuffers: pip install "lamina[export]"') from error
+    files.write(filepath, bytes(data))
+    if verbose:
+        given = ", ".join(f"{aval.dtype}{list(aval.shape)}" for aval in exported.out_avals)
+        print(
+            f"{model.name} is exported to {os.fspath(filepath)} ({len(data):,} bytes) for {', '.join(platforms)}: "
+            f"{exported.in_avals[0].dtype}{list(exported.in_avals[0].shape)} -> {given}"
+        )
+
+
+def _taken(model: Model, signature: Any) -> tuple[Shape, str]:
+    """The shape of what the program takes, with None where a size may be any, and its dtype."""
+    model._lamina_require_layers()
+    entry = model._lamina.entry
+    spec = signature[0] if isinstance(signature, (list, tuple)) and len(signature) == 1 else signature
+    if spec is not None and getattr(spec, "shape", None) is None:
+        raise ArgumentError(
+            f"export(input_signature={short(signature)}): expected what has a shape with the batch axis, and a dtype: "
+            'input_signature=[layers.InputSpec(shape=(None, 28, 28), dtype="float32")].'
+        )
+    if spec is None and entry is None:
+        raise NotBuiltError(f"{model.name!r} has no input shape yet: put Input(shape) first, or call it on data.")
+    shape: Shape = entry.batch_shape if spec is None else shape_of(spec)
+    own = "int32" if indices.reader(model) is not None else floatx()
+    told = getattr(spec, "dtype", None) or (value_of(entry, "dtype") if entry is not None else None)
+    return shape, str(told or own)
+
+
+def _program(model: Model, shape: Shape) -> Callable[[Any], Any]:
+    """The model's output as a function of its input alone.  (batch, ...) -> (batch, ...)"""
+    if model._lamina_on_host:
+        first, after = model._lamina_chain[0], len(model._lamina_chain) - len(model._lamina_body)
+        given = model._lamina_body_shape[1:] if model.built else "..."
+        raise StackError(
+            f"{first.name} ({type(first).__name__}) works on raw data before the program, and a program takes numbers "
+            "alone: export the layers after it, and give them its output.\n"
+            f"rest = Sequential([Input({given}), *model.layers[{after}:]])"
+        )
+    model._lamina_build(shape)
+    spec = ProgramSpec(model)
+    if spec.carried:
+        raise StackError(
+            f"{model.name!r} has a stateful layer, and the exported program keeps nothing from one call to the next: "
+            "make the model with stateful=False, and give it these weights with set_weights(model.get_weights())."
+        )
+    params = {path: weight.array for path, weight in spec.trained.items()}
+    state = {path: weight.array for path, weight in spec.fixed.items()}
+    run = steps.predict(spec)
+    return lambda x: each(jax.numpy.asarray, run(params, state, x)[0])
+
+
+def _exported(
+    function: Callable[[Any], Any], name: str, shape: Shape, dtype: str, platforms: Sequence[str]
+) -> export.Exported:
+    """The program for every size of the axes that are None."""
+    rows, *sizes = [str(size) if size else f"n{axis}" if axis else "batch" for axis, size in enumerate(shape)]
+    free = [name for name in sizes if name.startswith("n")]
+    for least in LEAST if free else LEAST[:1]:
+        rules = [rule for name in free for rule in (f"{name} >= {least}", f"{rows}*{name} >= {least}*{rows}")]
+        x = jax.ShapeDtypeStruct(export.symbolic_shape(", ".join([rows, *sizes]), constraints=rules), dtype)
+        try:
+            with portable():
+                return export.export(jax.jit(function), platforms=list(platforms))(x)
+        except Exception as error:
+            failed, about_sizes = error, _is_about_sizes(error)
+        if not about_sizes:
+            break
+    if isinstance(failed, LaminaError) and not about_sizes:
+        raise failed
+    said = str(failed).splitlines()[0].partition(" See https")[0]
+    advice = 'If fewer platforms serve, name them: platforms=["cpu"].' if len(platforms) > 1 else ""
+    if about_sizes:
+        said = "an operation needs a number where the shape has None."
+        told = f'layers.InputSpec(shape={tuple(size or 32 for size in shape)}, dtype="{dtype}")'
+        advice = f"Name the sizes for which it is exported: input_signature=[{told}]."
+    elif own := _not_in_a_file(failed, function, x):
+        said, advice = f"it calls {own}.", "A file can hold operations of jax.numpy, jax.nn and jax.lax."
+    place = place_of(failed)
+    because = f", because of {place}" if place else ""
+    raise StackError(f"{name!r} cannot be exported for {shape}{because}: {said}\n{advice}".rstrip()) from failed
+
+
+def _not_in_a_file(error: Exception, function: Callable[[Any], Any], x: jax.ShapeDtypeStruct) -> str:
+    """What the function calls that is no operation of JAX, if that is why it failed."""
+    found = re.findall(r"custom_call @?([\w.$]+)", str(error))
+    if not found:
+        with portable(), suppress(Exception):
+            found = re.findall(r"\b(\w*callback|debug_print)\[", str(jax.make_jaxpr(function)(x)))
+    return ", ".join(sorted(set(found)))
+
+
+def _is_about_sizes(error: Exception) -> bool:
+    """Whether an operation needs a number where the size of an axis is a symbol."""
+    kinds = jax.errors.InconclusiveDimensionOperation, TracedArrayError
+    return isinstance(error, kinds) or "_DimExpr" in str(error)
