@@ -20,6 +20,7 @@ BEYOND_KERAS = {
     "Callback": ("every_batch", "handles_nan"),
     "Layer": ("random_key", "input_shape", "output_shape"),
     "Optimizer": ("lr",),
+    "Sequential": ("load_torch_state_dict", "torch_state_dict"),
 }
 """Members that are public and that Keras does not have; pages/beyond-keras.md explains them."""
 

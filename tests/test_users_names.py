@@ -170,7 +170,7 @@ def test_the_names_beyond_keras_are_these():
     """The public names that our objects have and Keras's do not: a short list, which the documentation shows."""
     documented = {
         "Layer": {"random_key", "input_shape", "output_shape"},
-        "Sequential": {"random_key"},
+        "Sequential": {"random_key", "load_torch_state_dict", "torch_state_dict"},
         "Callback": {"every_batch", "handles_nan"},
         "Optimizer": {"lr"},
     }

@@ -1,6 +1,6 @@
-"""What is shown to the user: the progress of a run, the summary of a model, learning curves.
+"""What is shown to the user: the progress of a run, the summary of a model, other tables, learning curves.
 
-The first two are loaded when they are first used, because importing rich would make `import lamina` slower.
+Those that print tables are loaded when they are first used, because importing rich would make `import lamina` slower.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from lamina._base.public import missing_attribute
 from lamina._base.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from lamina._display import progress, summary
+    from lamina._display import progress, summary, tables
     from lamina._display.progress import Progress
 
-__all__ = ["Progress", "progress", "summary"]
+__all__ = ["Progress", "progress", "summary", "tables"]
 
 _MODULES = {"Progress": "progress"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import jax
@@ -16,7 +16,7 @@ from lamina._base.weight import Weight, under_way
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
 from lamina._saving import checkpoint as checkpoints
-from lamina._saving import compiling
+from lamina._saving import compiling, torch
 from lamina._saving import export as exporting
 from lamina._saving.config import serialized
 from lamina._training import loop
@@ -287,6 +287,47 @@ class Sequential(Stack):
             MissingPackageError: without flatbuffers, which `pip install "lamina[export]"` installs.
         """
         exporting.write(self, filepath, format, verbose, input_signature, kwargs)
+
+    @user_facing
+    def load_torch_state_dict(self, state_dict: Mapping[str, Any], verbose: bool = True) -> None:
+        """Take the weights of a torch model with the same layers, and print which array became which weight.
+
+        The modules with arrays are matched with the layers with weights in their order, by the names that arrays have
+        in torch and by their shapes. Axes are moved, the gates of a GRU put in Keras's order, and the two biases of an
+        LSTM added. After a convolution torch flattens the channels first and a stack here flattens them last, so the
+        rows of the next Dense are reordered; so are the columns of a Dense whose output is reshaped for a convolution.
+        Only weights are taken: `epsilon`, `padding` and other settings are those of the layers here.
+
+            model.load_torch_state_dict(torch.load("net.pt", weights_only=True))
+
+        Args:
+            state_dict: the arrays by their names, as `module.state_dict()` returns them; tensors or NumPy arrays. One
+                layer of a recurrent module with `num_layers` is one layer here.
+            verbose: whether to print the table.
+
+        Raises:
+            ShapeError: where a layer or a module has no partner; it lists them, and nothing is changed.
+            StackError: for a layer with weights that torch has no module for.
+            ArgumentError: for what is no state dict, such as the name of a file.
+        """
+        torch.load(self, state_dict, verbose)
+
+    @user_facing
+    def torch_state_dict(self, like: Mapping[str, Any] | None = None, verbose: bool = False) -> dict[str, Any]:
+        """The weights as a state dict for a torch model with the same layers: NumPy arrays by their names there.
+
+            arrays = model.torch_state_dict(net.state_dict())
+            net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+
+        Args:
+            like: the state dict of that model, whose names and order are taken. Without it the modules have the names
+                of the layers.
+            verbose: whether to print which weight became which array.
+
+        Raises:
+            ShapeError, StackError, ArgumentError: as for `load_torch_state_dict`.
+        """
+        return torch.state_dict(self, like, verbose)
 
     def train_step(self, state: Any, data: Any = MISSING) -> Any:
         """One step on one batch, for a subclass to override; `fit` compiles it.
