@@ -1,6 +1,8 @@
 """`model.export(path, format="jax")`: the file computes what `predict` does, where only JAX is installed."""
 
+import errno
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -243,7 +245,18 @@ def test_without_flatbuffers_the_message_names_the_extra(tmp_path, monkeypatch):
         model.export(tmp_path / "model.jax", format="jax")
 
 
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     model = lamina.Sequential([layers.Input((3,)), layers.Dense(2)])
     with pytest.raises(FileError, match="nowhere"):
         model.export(tmp_path / "nowhere" / "model.jax", format="jax")
+    model.export(tmp_path / "model.jax", format="jax")
+    before = (tmp_path / "model.jax").read_bytes()
+    model.layers[0].kernel.assign(np.zeros((3, 2)))
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FileError, match="disk is full"):
+        model.export(tmp_path / "model.jax", format="jax")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("model.jax", before)]
