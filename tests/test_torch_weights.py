@@ -383,6 +383,14 @@ def test_a_model_without_weights_is_refused():
         model.load_torch_state_dict(DENSE, verbose="loud")
 
 
+def test_the_names_of_torch_lead_to_ours():
+    model = lamina.Sequential([layers.Input((3,)), layers.Dense(2)])
+    with pytest.raises(AttributeError, match=r"Use instead: load_torch_state_dict\(state_dict\)"):
+        model.load_state_dict(DENSE)
+    with pytest.raises(AttributeError, match=r"Use instead: torch_state_dict\(\)"):
+        model.state_dict()
+
+
 def test_layers_that_learn_no_weights_stay_as_they_are():
     model = lamina.Sequential([layers.Input((3,)), layers.Normalization(mean=1.0, variance=4.0), layers.Dense(2)])
     x, given = normal(2, 3), {"weight": normal(2, 3), "bias": normal(2)}

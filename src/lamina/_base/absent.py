@@ -66,6 +66,7 @@ INSTEAD = {
     "Sequential.reset_states": "layer.reset_states() of each stateful layer",
     "Sequential.save": 'numpy.savez("weights.npz", *model.get_weights())',
     "Sequential.save_weights": 'numpy.savez("weights.npz", *model.get_weights())',
+    "Sequential.state_dict": "torch_state_dict()",
     "Sequential.train_on_generator": "fit(generator)",
     "applications": SEQUENTIAL,
     "compile(learning_rate)": "compile(keras.optimizers.Adam(learning_rate=...), ...)",

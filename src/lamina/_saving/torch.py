@@ -148,7 +148,7 @@ def _pairs(modules: list[TorchModule], arrays: Mapping[str, Any]) -> list[tuple[
             pairs.append((module, same.pop(0)))
         else:
             missing.append(f"{module.path} ({module.kind}): {_text(shapes)}")
-    left = [f"{group.path}: {_text(group.shapes)}" for same in given.values() for group in same]
+    left = [f"{group.path or 'by itself'}: {_text(group.shapes)}" for same in given.values() for group in same]
     if missing or left:
         raise ShapeError(
             f"{len(pairs)} of the {len(groups)} modules in the state dict fit a layer. Nothing is changed.\n"
