@@ -167,6 +167,34 @@ def test_flatten_of_channels_first_and_of_sequences():
     )
 
 
+def test_a_flatten_of_each_step_before_a_recurrent_layer():
+    torch, x = Torch(), normal(2, 3, 2, 4, 3)  # (n, time, c, rows, columns)
+    y = torch.convolution("0", x.reshape(6, 2, 4, 3), 3, (2, 2)).reshape(2, 3, -1)
+    ways = [torch.recurrent("1", y, 4, gru, 3, 0, way) for way in ("", "_reverse")]
+    want = torch.linear("2", np.concatenate(ways, -1), 2)
+    stack = [layers.TimeDistributed(layers.Conv2D(3, 2)), layers.TimeDistributed(layers.Flatten()),
+             layers.Bidirectional(layers.GRU(4, return_sequences=True)), layers.Dense(2)]  # fmt: skip
+    assert_equal([layers.Input((3, 4, 3, 2)), *stack], torch, np.moveaxis(x, 2, -1), want)
+
+
+@pytest.mark.parametrize(
+    ("noted", "stack"),
+    [
+        (True, [layers.Conv2D(3, 1), layers.Reshape((4, 15)), layers.LSTM(2)]),
+        (True, [layers.Flatten(), layers.Dense(2)]),
+        (False, [layers.Conv2D(3, 1), layers.Reshape((20, 3)), layers.LSTM(2)]),
+        (False, [layers.Conv2D(3, 1), layers.Flatten(), layers.Dense(2)]),
+        (False, [layers.Input((None, None, 3)), layers.Reshape((-1, 3)), layers.Dense(2)]),
+    ],
+)
+def test_an_order_of_features_that_torch_does_not_tell_is_said(noted, stack, capsys):
+    given = [] if isinstance(stack[0], layers.InputLayer) else [layers.Input((4, 5, 2))]
+    model = lamina.Sequential([*given, *stack])
+    model.torch_state_dict(verbose=True)
+    said = capsys.readouterr().out
+    assert ("depends on the program there" in said) == noted
+
+
 def test_volumes_depthwise_and_separable_convolutions():
     torch, x = Torch(), normal(2, 4, 5, 4, 3)
     want = torch.convolution("0", x, 6, (2, 1, 2), groups=2)

@@ -34,7 +34,8 @@ def load(model: Model, state_dict: Any, verbose: Any) -> None:
     """What `Sequential.load_torch_state_dict` says."""
     verbose = checked("load_torch_state_dict", "verbose", flag, verbose)
     arrays = {name: _array(name, value) for name, value in _mapping(state_dict).items()}
-    pairs = _pairs(_modules(model), arrays)
+    walk = _walk(model)
+    pairs = _pairs(walk.found, arrays)
     assigned: list[tuple[Weight, Values]] = []
     for module, group in pairs:
         given = {name: arrays[full] for name, full in group.names.items()}
@@ -42,13 +43,14 @@ def load(model: Model, state_dict: Any, verbose: Any) -> None:
     for weight, value in assigned:
         weight.assign(value)
     if verbose:
-        _show(f"{model.name} has the weights of these modules", pairs)
+        _show(f"{model.name} has the weights of these modules", pairs, walk.notes)
 
 
 def state_dict(model: Model, like: Any, verbose: Any) -> dict[str, Values]:
     """What `Sequential.torch_state_dict` says."""
     verbose = checked("torch_state_dict", "verbose", flag, verbose)
-    modules = _modules(model)
+    walk = _walk(model)
+    modules = walk.found
     pairs = [(module, _own_names(module)) for module in modules] if like is None else _pairs(modules, _mapping(like))
     found = {full: module.arrays()[name] for module, group in pairs for name, full in group.names.items()}
     if like is None:
@@ -57,7 +59,7 @@ def state_dict(model: Model, like: Any, verbose: Any) -> dict[str, Values]:
     else:  # in its order, with its counts of batches
         found = {name: found[name] if name in found else np.array(_array(name, like[name])) for name in like}
     if verbose:
-        _show(f"{model.name} as a state dict of torch", pairs)
+        _show(f"{model.name} as a state dict of torch", pairs, walk.notes)
     return found
 
 
@@ -67,10 +69,10 @@ def _own_names(module: TorchModule) -> Group:
     return Group(module.path, {name: f"{module.path}.{name}" for name in shapes}, shapes)
 
 
-def _modules(model: Model) -> list[TorchModule]:
+def _walk(model: Model) -> Walk:
     if not model.built:
         raise NotBuiltError(f"{model.name!r} has no weights yet: put Input(shape) first, or call it on data.")
-    return Walk(model).found
+    return Walk(model)
 
 
 def _mapping(given: Any) -> Mapping[str, Any]:
@@ -183,7 +185,7 @@ def _listed(title: str, lines: list[str]) -> str:
     return "".join(f"{line}\n" for line in [title, *(f"  {line}" for line in [*lines[:SHOWN], *more])] if lines)
 
 
-def _show(title: str, pairs: list[tuple[TorchModule, Group]]) -> None:
+def _show(title: str, pairs: list[tuple[TorchModule, Group]], notes: list[str]) -> None:
     """Print which array is which weight, and what was done with it."""
     rows = [
         (
@@ -199,5 +201,5 @@ def _show(title: str, pairs: list[tuple[TorchModule, Group]]) -> None:
         for module, _ in pairs
         if module.kind in ("BatchNorm", "LayerNorm", "GroupNorm") and module.layer.epsilon != EPSILON  # type: ignore[attr-defined]
     }
-    notes = [f"{name} has epsilon={epsilon:g}; torch's default is {EPSILON:g}." for name, epsilon in others.items()]
-    display.tables.show(title, ("Weight", "In torch", "Change"), rows, notes)
+    told = [f"{name} has epsilon={epsilon:g}; torch's default is {EPSILON:g}." for name, epsilon in others.items()]
+    display.tables.show(title, ("Weight", "In torch", "Change"), rows, [*told, *notes])

@@ -138,52 +138,65 @@ class Walk:
         """How features are reordered that came from such axes by a Flatten."""
         self.row: tuple[int, int, tuple[int, ...]] | None = None
         """The modules that made a row of features which a Reshape gave axes to, first and last, and these axes."""
-        self.visit(model, "")
+        self.notes: list[str] = []
+        """Where it depends on the program in torch how the elements are ordered."""
+        self.visit(model, "", model._lamina.shapes)
 
-    def visit(self, layer: Any, path: str) -> None:
-        """Add the modules of a layer, or of those that it holds."""
+    def visit(self, layer: Any, path: str, shapes: Any) -> None:
+        """Add the modules of a layer, or of those that it holds; `shapes` are those of its input and its output."""
         if isinstance(layer, CHANNELS) and self.row is not None:
-            self.reorder_row(layer)
+            self.reorder_row(layer)  # before its own weights are added
         known = next((LAYOUTS[kind] for kind in type(layer).__mro__ if kind in LAYOUTS), None)
         if known is not None:
             self.add(layer, path, known(layer))
         elif any(weight.trainable for weight in layer._lamina.weights):
             raise StackError(f"{path!r} ({type(layer).__name__}) has weights, and torch has no such module.")
         else:
+            apart = isinstance(layer, layers.TimeDistributed) and shapes is not None
+            of_steps = tuple((shape[0], *shape[2:]) for shape in shapes) if apart else None
             for inner in inner_modules(layer, Layer).values():
-                self.visit(inner, f"{path}.{inner.name}".lstrip("."))
-        self.follow(layer)
+                self.visit(inner, f"{path}.{inner.name}".lstrip("."), of_steps or inner._lamina.shapes)
+        self.follow(layer, shapes)
 
     def add(self, layer: Any, path: str, modules: Sequence[tuple[str, Entries]]) -> None:
         for number, (kind, entries) in enumerate(modules):
             kept = [
-                Entry(name, weight, move.then(self.features) if name == "weight" or "Norm" in kind else move)
+                Entry(name, weight, move.then(self.features) if name in READS or "Norm" in kind else move)
                 for name, weight, move in entries
                 if weight is not None
             ]
             name = path if len(modules) == 1 else f"{path}.{number}"
             self.found += [TorchModule(layer, name, kind, kept)] if kept else []
 
-    def follow(self, layer: Any) -> None:
+    def follow(self, layer: Any, shapes: Any) -> None:
         """What torch has at the end of this layer."""
-        shapes = layer._lamina.shapes
         if isinstance(layer, CHANNELS):
             self.data_format = layer.data_format  # type: ignore[union-attr]
         elif isinstance(layer, (layers.Flatten, layers.Reshape)) and shapes is not None:
-            before, after = shapes[0][1:], shapes[1][1:]
-            if len(after) == 1 < len(before) and self.data_format is not None:
-                order, said = _channels_moved(before, self.data_format)
-                if isinstance(layer, layers.Flatten) and layer.data_format == "channels_first":
-                    order = np.moveaxis(order, 0, -1)
-                self.features = _reordered(order.ravel(), 0, f"rows {said}")
-            elif len(before) == 1 < len(after) and self.found:
-                dense = [place for place, module in enumerate(self.found) if module.kind == "Linear"]
-                self.row = (dense[-1], len(self.found), after) if dense else None
+            self.reshape(layer, shapes[0][1:], shapes[1][1:])
             self.data_format = None
-        elif isinstance(layer, layers.Dense):
+        elif isinstance(layer, (layers.Dense, layers.Bidirectional, Recurrent)):
             self.features = SAME
-        elif isinstance(layer, (layers.Permute, layers.Bidirectional, Recurrent)):
+        if isinstance(layer, (layers.Permute, layers.Bidirectional, Recurrent)):
             self.data_format = self.row = None
+
+    def reshape(self, layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+        """How the elements are ordered after a Flatten or a Reshape."""
+        if None in before:  # nothing after it has a weight for each element
+            return
+        if len(after) == 1 < len(before) and self.data_format is not None:
+            order, said = _channels_moved(before, self.data_format)
+            if isinstance(layer, layers.Flatten) and layer.data_format == "channels_first":
+                order = np.moveaxis(order, 0, -1)
+            self.features = _reordered(order.ravel(), 0, f"rows {said}")
+        elif len(before) == 1 < len(after):
+            dense = [place for place, module in enumerate(self.found) if module.kind == "Linear"]
+            self.row = (dense[-1], len(self.found), after) if dense else None
+        elif before[-1] != after[-1] and (self.data_format is not None or (len(before) == 3 and before[-1] > 1)):
+            self.notes.append(
+                f"{layer.name} takes {before}, and torch has channels first: the order of its {after[-1]} features "
+                "depends on the program there."
+            )
 
     def reorder_row(self, layer: Any) -> None:
         """Let a Dense whose output a Reshape turns into an image give torch's order."""
@@ -200,6 +213,8 @@ class Walk:
 
 CHANNELS = Sliding, Pooling, AdaptivePooling
 """The layers whose input has the channels first in torch."""
+READS = "weight", "weight_ih_l0", "weight_ih_l0_reverse"
+"""The arrays that are multiplied by the input, or have an element for each of its features."""
 
 
 def _dense(layer: Any) -> list[tuple[str, Entries]]:
