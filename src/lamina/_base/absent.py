@@ -19,12 +19,6 @@ OF_KERAS = {
         max_epochs max_steps_per_epoch set_backend set_max_epochs set_max_steps_per_epoch""",
     "layers": "ReversibleEmbedding",
     "losses": "LossFunctionWrapper",
-    "metrics": """AUC BinaryFocalCrossentropy BinaryIoU CategoricalFocalCrossentropy CategoricalHinge
-        ConcordanceCorrelation CosineSimilarity F1Score FBetaScore FalseNegatives FalsePositives Hinge Huber IoU
-        KLDivergence LogCosh LogCoshError MAPE MSLE MeanAbsolutePercentageError MeanIoU MeanSquaredLogarithmicError
-        OneHotIoU OneHotMeanIoU PearsonCorrelation Poisson Precision PrecisionAtRecall R2Score Recall RecallAtPrecision
-        SensitivityAtSpecificity SparseTopKCategoricalAccuracy SpecificityAtSensitivity SquaredHinge
-        TopKCategoricalAccuracy TrueNegatives TruePositives""",
     "models": "load_model save_model",
     "optimizers": "MultiOptimizer Muon OptimizerMap ScheduleFreeAdamW",
     "random": """SeedGenerator beta binomial categorical dropout gamma normal randint shuffle truncated_normal

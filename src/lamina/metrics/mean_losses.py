@@ -75,7 +75,7 @@ class MeanSquaredLogarithmicError(MeanLoss, of=losses.mean_squared_logarithmic_e
     """
 
 
-@registry.add()
+@registry.add("logcosh")
 class LogCoshError(MeanLoss, of=losses.log_cosh, name="logcosh"):
     """The mean over the samples, (batch, ..., n), of `mean(log(cosh(y_pred - y_true)))`.
 

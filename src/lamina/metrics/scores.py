@@ -63,7 +63,7 @@ def _above_zero(value: object) -> float:
 Average = Literal["micro", "macro", "weighted"] | None
 
 
-@registry.add()
+@registry.add("fbeta_score")
 class FBetaScore(OfColumns, init=False):
     """`(1 + beta**2) * precision * recall / (beta**2 * precision + recall)` of each class, (batch, classes).
 
