@@ -114,29 +114,6 @@ def assert_alike(mine, its):
 
 
 @every_case
-def test_config_equals_keras(case):
-    ours = case.make(layers, name="given")
-    want = case.make(keras.layers, name="given").get_config()
-    config = ours.get_config()
-    forgotten = {"SpatialDropout": {"data_format", "dtype"}, "SimpleRNN": {"seed"}}  # by Keras's own configs
-    lost = next((names for name, names in forgotten.items() if case.name.startswith(name)), set())
-    for key in config.keys() - lost:
-        assert _plain(config[key]) == _plain(want[key]), key
-    assert set(want) - set(config) <= set(type(ours)._lamina_constants)
-    assert type(ours).from_config(config).get_config() == config
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {
-            k: _plain(v) for k, v in value.items() if k not in ("module", "shared_object_id", "quantization_config")
-        }
-    if isinstance(value, float):
-        return float(np.float32(value))  # Keras keeps regularizers' factors in float32
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-@every_case
 def test_output_shape_needs_no_batch_size(case):
     layer = case.make(layers)
     shape = layer.compute_output_shape((None, *case.shape))

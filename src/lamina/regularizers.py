@@ -50,6 +50,11 @@ class Regularizer(Configured):
         return jnp.zeros((), jnp.asarray(w).dtype)
 
 
+def _rounded(factor: float) -> float:
+    """A factor as Keras writes it."""
+    return float(jnp.dtype(floatx()).type(factor))
+
+
 def _penalty(default: float) -> Any:
     """A finite number of at least 0; None is the default, as in Keras."""
 
@@ -79,7 +84,7 @@ class L1(Regularizer):
         return self.l1 * jnp.abs(jnp.asarray(w)).sum()
 
     def get_config(self) -> Config:
-        return super().get_config() | {"l1": float(jnp.asarray(self.l1, floatx()))}  # rounded, as Keras writes it
+        return super().get_config() | {"l1": _rounded(self.l1)}
 
 
 @_registry.add()
@@ -140,6 +145,9 @@ class OrthogonalRegularizer(Regularizer):
 
     factor: Penalty = _penalty(0.01)
     mode: Literal["rows", "columns"] = setting(one_of("rows", "columns"), default="rows")
+
+    def get_config(self) -> Config:
+        return super().get_config() | {"factor": _rounded(self.factor)}
 
     def __call__(self, w: Array | Weight) -> Array:
         w = jnp.asarray(w)

@@ -24,11 +24,14 @@ IDLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "Initializer": {"dtype": ANY},
     "InputLayer": {"type_spec": (None,), "trainable": ANY},
     "LayerNormalization": {"rms_scaling": (False,)},
+    "Lookup": {"vocabulary_size": ANY, "vocabulary_dtype": ANY},
     "Loss": {"fn": ANY},
     "Nadam": {"schedule_decay": ANY},
     "Optimizer": {"decay": (0, None), "is_legacy_optimizer": ANY, "jit_compile": ANY},
     "Recurrent": _RECURRENT,
     "Separable": {"groups": (1,), **_UNUSED_KERNEL},
+    "StringLookup": {"oov_method": ("floormod",)},
+    "TextVectorization": {"vocabulary_size": ANY},
     "Transposed": {"groups": (1,)},
 }  # fmt: skip
 """By class: the keys, and the values that change nothing; with another value the config is refused."""

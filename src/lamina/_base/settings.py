@@ -138,6 +138,8 @@ class Configured(ByName):
     """Arguments of older Keras, and for each a sentence that says what to type now."""
     _lamina_renamed: ClassVar[dict[str, str]] = {}
     """Arguments of older Keras, and for each its name now; programs for Keras may use them."""
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset()
+    """Settings that Keras's configs lack; our configs have them only where they differ from the default."""
     _lamina_constants: ClassVar[dict[str, Any]] = {}
     """Keys of Keras's configs that the class has no argument for, each with the only value that it has here."""
 
@@ -229,7 +231,10 @@ class Configured(ByName):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object, as plain data that JSON can hold."""
-        return {name: serialize(value) for name, value in self._lamina_arguments().items()} | self._lamina_constants
+        config = {name: serialize(value) for name, value in self._lamina_arguments().items()} | self._lamina_constants
+        implicit = self._lamina_implicit & config.keys() & self._lamina_fields.keys()
+        usual = {name for name in implicit if config[name] == self._lamina_fields[name].default}
+        return {name: value for name, value in config.items() if name not in usual}
 
     @classmethod
     @user_facing

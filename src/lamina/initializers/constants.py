@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +89,8 @@ class Identity(Initializer):
     """
 
     gain: float = setting(number, default=1.0)
+
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"gain"})
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
         if len(shape) != 2:

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.arguments import Config, Function
+from lamina._base.arguments import Function
 from lamina._base.converters import one_of
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
@@ -73,7 +73,6 @@ class Loss(Configured):
     _lamina_state: ClassVar[type[State]] = LossState
     _lamina_module: ClassVar[str | None] = "keras.losses"
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"dtype"})
-    """Settings that Keras's configs lack; our configs have them only where they differ from the default."""
 
     def __post_init__(self) -> None:
         self.name = self.name or to_snake_case(type(self).__name__)
@@ -118,15 +117,6 @@ class Loss(Configured):
         if counted is not None:
             mask = counted if mask is None else jnp.logical_and(*aligned(counted, jnp.asarray(mask, bool), "mask"))
         return reduced(values, sample_weight, mask, self.reduction)
-
-    def get_config(self) -> Config:
-        return explicit(self, super().get_config())
-
-
-def explicit(measure: Any, config: Config) -> Config:
-    """The config without those settings that Keras's has not, where they are at their defaults."""
-    fields, implicit = measure._lamina_fields, measure._lamina_implicit
-    return {name: value for name, value in config.items() if name not in implicit or value != fields[name].default}
 
 
 class Formula(Loss):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -138,6 +138,8 @@ class Huber(Formula, of=huber, name="huber_loss", init=False):
     delta: float = setting(number, default=1.0)
     reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
 
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"dtype", "delta"})
+
     if TYPE_CHECKING:
 
         def __init__(
@@ -169,6 +171,8 @@ class CosineSimilarity(Formula, of=cosine_similarity, init=False):
 
     axis: int = setting(integer, default=-1)
     reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"dtype", "axis"})
 
     if TYPE_CHECKING:
 

@@ -22,7 +22,7 @@ from lamina._data.arrays import HostArray
 from lamina._layer.forward import Pass
 from lamina._layer.structure import Module, ModuleState, inner_modules
 from lamina.errors import ArgumentError
-from lamina.losses.loss import DType, Name, explicit, precision
+from lamina.losses.loss import DType, Name, precision
 
 registry = Registry("metric")
 
@@ -81,8 +81,6 @@ class Metric(Module):
         name: Name = setting(default=None)
 
     _lamina_module: ClassVar[str | None] = "keras.metrics"
-    _lamina_implicit: ClassVar[frozenset[str]] = frozenset()
-    """Settings that Keras's configs lack; our configs have them only where they differ from the default."""
     _lamina: MetricState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = MetricState
 
@@ -142,9 +140,6 @@ class Metric(Module):
         """The state: the weights of this metric and of those that it holds."""
         inner = inner_modules(self, Metric).values()
         return list(dict.fromkeys([*self._lamina.weights, *(weight for part in inner for weight in part.variables)]))
-
-    def get_config(self) -> Config:
-        return explicit(self, super().get_config())
 
     def reset_state(self) -> None:
         """Set the state back to its initial values."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from lamina._base.tree import tree_map
 from lamina._layer.layer import Layer
 from lamina._layer.structure import parts
 from lamina._saving.config import deserialized
+from lamina._saving.guard import parsed_json
 from lamina.errors import ArgumentError
 from lamina.layers.core import InputLayer
 from lamina.layers.wrappers import fresh
@@ -85,17 +85,14 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
         custom_objects: your own classes and functions by name.
 
     Raises:
-        ArgumentError: for text that is no JSON or describes no stack.
+        FileError: for text that is no JSON.
+        ArgumentError: for a config that describes no stack.
     """
-    if not isinstance(json_string, (str, bytes)):
+    if not isinstance(json_string, str):
         raise ArgumentError(f"model_from_json takes the text that to_json returned, got {short(json_string)}.")
-    try:
-        config = json.loads(json_string)
-    except (ValueError, RecursionError) as error:
-        raise ArgumentError(f"json_string is not JSON: {error}.") from None
-    model = deserialized(config, custom_objects)
+    model = deserialized(parsed_json(json_string.encode("utf-8", "replace"), "json_string"), custom_objects)
     if not isinstance(model, Layer):
-        raise ArgumentError(f"json_string describes no model: {short(config)}.")
+        raise ArgumentError(f"json_string describes no model: {short(json_string)}.")
     return model
 
 

@@ -137,9 +137,11 @@ class Discretization(Adapting):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """A layer with the settings that `get_config` returned, the learned boundaries among them."""
-        learned = config["bin_boundaries"] if config.get("num_bins") is not None else None
-        layer = super().from_config(config | {"bin_boundaries": None} if learned is not None else config)
-        layer.bin_boundaries = layer.bin_boundaries if learned is None else learned
+        learned = config.get("bin_boundaries") if config.get("num_bins") is not None else None
+        if learned is None:
+            return super().from_config(config)
+        layer = super().from_config(config | {"bin_boundaries": None})
+        layer.bin_boundaries = super().from_config(config | {"num_bins": None}).bin_boundaries
         return layer
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from itertools import repeat
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -276,12 +276,6 @@ class Lookup(Adapting, HostLayer, init=False):
     def get_config(self) -> dict[str, Any]:
         known = self._lamina_vocabulary
         return super().get_config() | {"vocabulary_size": known.size if known.tokens is not None else None}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """A layer with the settings and the vocabulary that `get_config` returned."""
-        known = {name: value for name, value in config.items() if name in cls._lamina_fields}
-        return super().from_config(known)
 
 
 def as_terms(layer: Lookup, x: HostArray) -> HostArray:

@@ -234,6 +234,7 @@ class SimpleRNN(WithCell):
     seed: int | None = setting(seed_value, default=None)
 
     _lamina_cell: ClassVar[type[Cell]] = SimpleRNNCell
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"seed"})
 
 
 class LSTM(WithCell):
