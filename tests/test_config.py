@@ -11,7 +11,7 @@ from cases import CASES
 import lamina
 from lamina import layers
 from lamina._saving.config import deserialized, serialized
-from lamina.errors import ArgumentError, FileError, LaminaError, UnknownNameError
+from lamina.errors import ArgumentError, FileError, LaminaError, LaminaWarning, ShapeError, UnknownNameError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:keras")
 PACKAGES = (lamina, keras)
@@ -64,7 +64,25 @@ def test_a_missing_class_is_refused_or_left_out():
     left_out = []
     model = deserialized(config, skip=["Odd"], left_out=left_out)
     assert [layer.name for layer in model.layers] == ["first", "norm", "inner"]
-    assert len(left_out) == 1 and "Odd" in left_out[0]
+    assert len(left_out) == 1 and left_out[0].startswith("layer odd (Odd): no layer is called 'Odd'")
+    assert model.built and model.output_shape == (None, 2)
+
+
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_layers_after_a_missing_one_keep_their_shapes(place):
+    line = [layers.Dense(5, name="a"), layers.Dense(6, name="b"), layers.Dense(7, name="c"), layers.Dense(2, name="d")]
+    config = serialized(lamina.Sequential([layers.Input((4,)), *line]))
+    described = config["config"]["layers"][place]
+    described |= {"class_name": "Odd", "registered_name": "mine>Odd", "module": "theirs"}
+    left_out = []
+    model = deserialized(config, skip=["mine>Odd"], left_out=left_out)
+    kept = [layer for layer in line if layer.name != described["config"]["name"]]
+    assert [layer.kernel.shape for layer in model.layers] == [layer.kernel.shape for layer in kept]
+    assert len(left_out) == 2 and "cannot be called" in left_out[1] and described["config"]["name"] in left_out[1]
+    with pytest.raises(ShapeError):
+        model(np.ones((2, 4), "float32"))
+    tail = lamina.Sequential(model.layers[place - 1 :])
+    assert tail(np.ones((2, line[place - 1].units), "float32")).shape == (2, 2)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -334,3 +352,98 @@ def test_the_steps_of_a_stack_take_both_forms_by_name():
     output, after = model.predict_step(state=state, data=(x, y))
     np.testing.assert_array_equal(alone, output)
     assert len(after) == len(state[1])
+
+
+# Functions, which no file holds.
+
+
+def half(x):
+    return x / 2
+
+
+def lambdas():
+    """Configs of a Lambda named `net`: of Keras 3, of Keras 2, and of here."""
+    yield plain(keras.layers.serialize(keras.layers.Lambda(half, name="net")))
+    yield {"class_name": "Lambda", "config": {
+        "name": "net", "trainable": True, "dtype": "float32", "batch_input_shape": [None, 3], "function": "half",
+        "function_type": "function", "module": "__main__", "output_shape": None, "output_shape_type": "raw",
+        "output_shape_module": None, "arguments": {},
+    }}  # fmt: skip
+    yield plain(serialized(layers.Lambda(half, name="net")))
+
+
+def coded():
+    """The same with the function as code."""
+    yield plain(keras.layers.serialize(keras.layers.Lambda(lambda x: x / 2, lambda s: s, lambda x, m: m, name="net")))
+    yield {"class_name": "Lambda", "config": {
+        "name": "net", "function": ["4wEAAAAAAAAA", None, None], "function_type": "lambda", "output_shape": None,
+        "output_shape_type": "raw", "module": "__main__", "arguments": {},
+    }}  # fmt: skip
+    yield plain(serialized(layers.Lambda(lambda x: x / 2, name="net")))
+
+
+@pytest.mark.parametrize(("config", "is_code"), [(c, False) for c in lambdas()] + [(c, True) for c in coded()])
+def test_a_lambda_gets_its_function_from_the_caller(config, is_code):
+    stack = {"class_name": "Sequential", "config": {"name": "s", "layers": [config]}}
+    for skip in ([], ["other"]):
+        with pytest.raises(
+            UnknownNameError, match=r"(?s)layer 0 \(net: Lambda\).*custom_objects=\{'(net|half|<lambda>)'"
+        ):
+            deserialized(stack, skip=skip)
+    names = ["net"] if is_code else ["net", "half"]
+    for name in names:
+        for open_it in (
+            lambda own: deserialized(stack, own).layers[0],
+            lambda own: lamina.Sequential.from_config(stack["config"], own).layers[0],
+            lambda own: layers.deserialize(config, own),
+            lambda own: layers.Lambda.from_config(config["config"], own, safe_mode=False),
+            lambda own: lamina.models.model_from_json(json.dumps(stack), own).layers[0],
+        ):
+            made = open_it({name: half})
+            assert made.function is half and made.name == "net"
+        left_out = []
+        assert deserialized(stack, skip=[name], left_out=left_out).layers == [] and "net" in left_out[0]
+    with lamina.saving.custom_object_scope({"half": half}):
+        if not is_code:
+            assert deserialized(stack).layers[0].function is half
+
+
+def test_a_lambda_of_a_built_in_function_and_with_arrays_opens_in_both():
+    def make(k):
+        return k.layers.Lambda(k.activations.relu, arguments={"max_value": np.arange(2.0)}, name="net")
+
+    config = plain(serialized(make(lamina)))
+    assert config == plain(keras.layers.serialize(make(keras)))
+    again = deserialized(config)
+    np.testing.assert_array_equal(again.arguments["max_value"], [0.0, 1.0])
+    assert again.function is lamina.activations.relu
+    assert keras.layers.deserialize(config).name == "net"
+
+
+def test_safe_mode_is_taken_and_changes_nothing():
+    config = next(coded())
+    with pytest.warns(LaminaWarning, match="safe_mode=False changes nothing"), pytest.raises(UnknownNameError):
+        lamina.saving.deserialize_keras_object(config, safe_mode=False)
+
+
+def test_functions_of_the_users_own_are_skipped_where_an_object_goes_without():
+    def own(*args, **kwargs):
+        return jnp.zeros(args[0]) if isinstance(args[0], tuple) else jnp.sum(args[0], -1, keepdims=True)
+
+    line = [
+        layers.Input((3,)),
+        layers.Dense(2, own, kernel_initializer=own, kernel_regularizer=own, bias_constraint=own, name="last"),
+    ]
+    model = lamina.Sequential(line)
+    model.compile("sgd", own, metrics=["mae", own])
+    config = plain(serialized(model))
+    with pytest.raises(UnknownNameError, match="'own': own"):
+        deserialized(config)
+    again = deserialized(config, {"own": own})
+    assert again.layers[0].activation is own and again.loss is own and again._lamina.compiled.told["metrics"][1] is own
+    left_out = []
+    bare = deserialized(config, skip=["own"], left_out=left_out)
+    assert bare.layers[0].activation is lamina.activations.linear and bare.layers[0].kernel_regularizer is None
+    assert bare._lamina.compiled.told["metrics"] == ["mae"] and bare.loss is None
+    kinds = ["activation", "initializer", "regularizer", "constraint", "loss:", "metrics:"]
+    assert [line.partition(" ")[0] for line in left_out] == kinds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina._base.converters import short
+from lamina._base.plain import plain
 from lamina.errors import ArgumentError
 
 ANY = ()
@@ -23,6 +24,7 @@ IDLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "Embedding": {"quantization_config": (None,), "lora_rank": (None,), "lora_alpha": (None,), "input_length": ANY},
     "Initializer": {"dtype": ANY},
     "InputLayer": {"type_spec": (None,), "trainable": ANY},
+    "Lambda": {"function_type": ANY, "module": ANY, "output_shape_type": ANY, "output_shape_module": ANY},
     "LayerNormalization": {"rms_scaling": (False,)},
     "Lookup": {"vocabulary_size": ANY, "vocabulary_dtype": ANY},
     "Loss": {"fn": ANY},
@@ -45,7 +47,7 @@ VALUES = {"Loss": {"reduction": {"auto": "sum_over_batch_size"}}}
 
 def of_today(kind: type, config: dict[str, Any], takes: Any) -> dict[str, Any]:
     """The settings in a config of any Keras as arguments of the class, which takes the names `takes`."""
-    told = dict(config)
+    told = {key: plain(value) for key, value in config.items()}
     if isinstance(axis := told.get("axis"), list) and len(axis) == 1 and kind.__name__ == "BatchNormalization":
         told["axis"] = axis[0]
     for name in (each.__name__ for each in kind.__mro__):

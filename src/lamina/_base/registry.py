@@ -168,10 +168,10 @@ class Registry:
         except UnknownNameError as error:
             if not set(names) & set(now.skip):
                 raise
+            if not self.may_be_none:
+                raise LeftOutError(str(error)) from None
             now.left_out.append(f"{self.kind} {name}: {error}")
-            if self.may_be_none:
-                return None
-            raise LeftOutError(str(error)) from None
+            return None
 
 
 def _made(found: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lamina._base.converters import short
-from lamina._base.custom import LeftOutError, known
+from lamina._base.custom import LeftOutError, Opening, known
 from lamina._base.settings import serialize
 from lamina._saving.config import FAMILIES, several
 from lamina.errors import ArgumentError
@@ -39,25 +39,26 @@ def compile_from_config(model: Any, config: dict[str, Any]) -> None:
         raise ArgumentError(f"compile has no argument {short(unknown[0])}; its arguments are {names}.")
     told = {name: value for name, value in config.items() if name in NUMBERS}
     with known(None) as now:
-        for name, family in ARGUMENTS.items():
+        for name in ARGUMENTS:
             try:
-                told[name] = _without_left_out(config.get(name), FAMILIES[family])
-            except LeftOutError:
-                if name == "optimizer":
-                    now.left_out.append("compile: call model.compile yourself.")
+                told[name] = _without_left_out(name, config.get(name), now)
+            except LeftOutError as error:
+                now.left_out.append(f"{name}: {error}")
+                if name == "optimizer":  # then nothing is compiled
                     return
     model.compile(**{name: value for name, value in told.items() if value is not None})
     if model.built and model.optimizer is not None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _without_left_out(config: Any, family: Any) -> Any:
+def _without_left_out(argument: str, config: Any, now: Opening) -> Any:
+    """The objects of an argument of `compile`; of a list, those that are there."""
     if not isinstance(config, list):
-        return several(config, family)
+        return several(config, FAMILIES[ARGUMENTS[argument]])
     made = []
     for each in config:
         try:
-            made.append(_without_left_out(each, family))
-        except LeftOutError:
-            continue
+            made.append(_without_left_out(argument, each, now))
+        except LeftOutError as error:
+            now.left_out.append(f"{argument}: {error}")
     return made

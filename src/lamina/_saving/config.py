@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-import jax.numpy as jnp
-import numpy as np
-
 from lamina import activations, constraints, dtypes, regularizers
 from lamina._base import settings
 from lamina._base.converters import short
 from lamina._base.custom import known
 from lamina._base.frames import user_facing, warn
+from lamina._base.plain import PLAIN, plain
 from lamina._base.registry import Registry
 from lamina._layer.registry import registry as layers
 from lamina.errors import ArgumentError, FileError, LaminaError
@@ -46,9 +44,6 @@ _classes, _functions = Registry("object"), Registry("function")
 """What a config without such a module means: Keras 2 wrote none, and of a user's own class it is the user's module."""
 _classes.also = list(FAMILIES.values())
 _functions.also = [activations._registry, *FAMILIES.values()]
-
-DEEPEST = 32
-"""The greatest number of axes of an array in a config, which is NumPy's own."""
 
 
 def serialized(thing: Any) -> Any:
@@ -105,8 +100,8 @@ def _object(config: Any, family: Registry | None = None) -> Any:
         return config
     if "class_name" not in config:
         return {name: _object(each, family) for name, each in config.items()}
-    if config["class_name"] in _PLAIN:
-        return _plain(config)
+    if config["class_name"] in PLAIN:
+        return plain(config)
     if config["class_name"] in dtypes.POLICIES:
         return dtypes.get(config)
     usual = family or (_functions if config["class_name"] == "function" else _classes)
@@ -130,45 +125,3 @@ def _require_plain(value: Any, place: str) -> None:
             f"{place or 'the object'} is {short(value)} ({type(value).__name__}), which a config cannot hold. Give its "
             "class a method get_config, which returns the arguments as numbers, strings, lists and dicts."
         )
-
-
-def _array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
-    """An array of numbers, from lists in lists."""
-    if dtype not in (*dtypes.FLOATS, *dtypes.OTHERS):
-        raise ArgumentError(f"expected the dtype of an array of numbers, got {short(dtype)}.")
-    depth, first = 0, value
-    while isinstance(first, list) and first:
-        depth, first = depth + 1, first[0]
-    try:
-        array = np.asarray(value) if depth <= DEEPEST else np.asarray(None)
-    except ValueError:  # rows of different lengths
-        array = np.asarray(None)
-    if array.dtype.kind not in "biuf":
-        raise ArgumentError(f"expected an array of numbers, as lists in lists, got {short(value)}.")
-    return array.astype(jnp.dtype(dtype))
-
-
-def _plain(config: dict[str, Any]) -> Any:
-    """What stands for a value that JSON has no form of."""
-    kind, told = config["class_name"], config.get("config")
-    if not isinstance(told, dict) or not _PLAIN[kind] <= told.keys():
-        raise ArgumentError(f"expected {kind} with {', '.join(sorted(_PLAIN[kind]))}; got {short(told)}.")
-    if kind in ("__numpy__", "__tensor__"):
-        array = _array(told["value"], told["dtype"])
-        return array if kind == "__numpy__" else jnp.asarray(array)
-    if kind == "__bytes__":
-        return str(told["value"]).encode()
-    if kind == "__slice__":
-        return slice(*(_object(told[part]) for part in ("start", "stop", "step")))
-    if kind == "__ellipsis__":
-        return Ellipsis
-    raise ArgumentError(
-        "the config holds a lambda as code, and no code of a file is run. Write the function with def in your program, "
-        "and give it by its name: custom_objects={'name': function}."
-    )
-
-
-_PLAIN: dict[str, set[str]] = {
-    "__numpy__": {"value", "dtype"}, "__tensor__": {"value", "dtype"}, "__bytes__": {"value"}, "__ellipsis__": set(),
-    "__slice__": {"start", "stop", "step"}, "__lambda__": set(),
-}  # fmt: skip

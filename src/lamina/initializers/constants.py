@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina._base.converters import number
+from lamina._base.plain import plain
 from lamina._base.settings import Converted, setting
 from lamina._base.weight import Array, Weight
 from lamina.errors import ArgumentError, ShapeError
@@ -44,8 +45,7 @@ class Ones(Initializer):
 
 def constant_value(value: Any) -> ArrayLike:
     """A number, a list or an array, or an array in the form that it has in a config."""
-    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
-        return np.array(value["config"]["value"], jnp.dtype(value["config"]["dtype"]))
+    value = plain(value)
     if isinstance(value, (jax.Array, Weight)):
         return np.asarray(value)
     try:

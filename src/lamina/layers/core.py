@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import jax.numpy as jnp
 
@@ -20,14 +20,17 @@ from lamina._base.arguments import (
     RegularizerSetting,
 )
 from lamina._base.converters import flag, optional, positive, short
+from lamina._base.custom import known
 from lamina._base.frames import user_facing
+from lamina._base.plain import plain
+from lamina._base.registry import Registry
 from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import did_you_mean
 from lamina._base.weight import Array
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.dtypes import FLOATS, OTHERS, Dtype
-from lamina.errors import ArgumentError, ShapeError
+from lamina.errors import ArgumentError, ShapeError, UnknownNameError
 
 
 def _data_dtype(dtype: Any) -> str:
@@ -219,11 +222,34 @@ class Activation(Layer):
         return self.activation(x)  # type: ignore[no-any-return]
 
 
+_functions = Registry("function")
+_functions.also.append(activations._registry)
+
+
+def _is_code(value: Any) -> bool:
+    """Whether a config holds a function as code: in the form of Keras 3, or of Keras 2."""
+    if isinstance(value, dict):
+        return value.get("class_name") == "__lambda__"
+    return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], str)
+
+
+def _function(value: Any, name: Any) -> Any:
+    """The function of a Lambda that a config names; what is no such config as it is."""
+    if _is_code(value):
+        raise UnknownNameError(
+            f"the Lambda {name!r} holds a function as code, and no code of a file is run. Write the function in your "
+            f"program, and give it by the name of the layer: custom_objects={{{name!r}: function}}."
+        )
+    if isinstance(value, str):
+        value = {"module": "builtins", "class_name": "function", "config": value, "registered_name": "function"}
+    return _functions.get(value) if isinstance(value, dict) else value
+
+
 class Lambda(Layer):
     """Applies a function of one tensor: `function(x, **arguments)`; its result may have any shape.
 
-    A Lambda cannot be saved, since a function is not stored in any file: write a `Layer` class for a model that is to
-    be saved.
+    No file holds a function: one that opens a saved model gives it, as `custom_objects={"name": function}`, by its own
+    name or by that of the layer.
 
     >>> Lambda(lambda x, factor: x * factor, arguments={"factor": 3.0})(jnp.ones((1, 2)))
     Array([[3., 3.]], dtype=float32)
@@ -240,6 +266,39 @@ class Lambda(Layer):
     _lamina_promised_shape: InputShape | Callable[[Shape], InputShape] = setting(default=None, alias="output_shape")
     mask: Any = None
     arguments: Converted[Config | None, Config] = setting(default=None)
+
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"output_shape", "mask"})
+
+    def get_config(self) -> Config:
+        config = super().get_config()
+        if isinstance(config["function"], str):  # a built-in one
+            config["function"] = {"module": "builtins", "class_name": "function", "config": config["function"]} | {
+                "registered_name": "function"
+            }
+        return config
+
+    @classmethod
+    @user_facing
+    def from_config(cls, config: Config, custom_objects: Config | None = None, safe_mode: bool | None = None) -> Self:
+        """A layer with the settings that `get_config` returned.
+
+        Args:
+            custom_objects: the function, by its own name or by that of the layer.
+            safe_mode: has no effect: no code of a config is ever run.
+        """
+        with known(custom_objects) as now:
+            name, told = str(config.get("name")), dict(config)
+            given = now.given.get(name)
+            told["function"] = given or _function(config.get("function"), name)
+            shape = config.get("output_shape")  # it is found by tracing, also where a file has a function for it
+            told["output_shape"] = None if isinstance(shape, (dict, str)) or _is_code(shape) else shape
+            mask = config.get("mask")
+            told["mask"] = None if given and _is_code(mask) else _function(mask, name)
+            more = config.get("arguments") or {}
+            if not isinstance(more, dict):
+                raise ArgumentError(f"Lambda(arguments={short(more)}): expected a dict.")
+            told["arguments"] = {key: plain(value) for key, value in more.items()}
+            return super().from_config(told)
 
     def __post_init__(self) -> None:
         super().__post_init__()

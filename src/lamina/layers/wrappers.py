@@ -18,6 +18,7 @@ from lamina._base.weight import Array
 from lamina._layer.layer import Layer
 from lamina._layer.registry import held
 from lamina.errors import ArgumentError, ShapeError
+from lamina.layers.core import Lambda
 
 HeldLayer: TypeAlias = Converted[Layer | Config, Any]
 
@@ -193,6 +194,9 @@ def fresh(value: Any, **changed: Any) -> Any:
     if not isinstance(value, Layer):
         return value
     kind, config = type(value), value.get_config()
-    if kind.get_config is Layer.get_config:  # then take the objects, for a config does not lead back to a user's own
+    if kind.get_config in (
+        Layer.get_config,
+        Lambda.get_config,
+    ):  # then take the objects, for a config does not lead back to a user's own
         config |= {name: fresh(setting) for name, setting in value._lamina_arguments().items() if name in config}
     return kind.from_config(config | changed)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import jax.numpy as jnp
 
 from lamina._base.converters import checked, flag, short
-from lamina._base.custom import LeftOutError, Opening, known
+from lamina._base.custom import LeftOutError, Opening, known, opening
 from lamina._base.frames import user_facing, warn
 from lamina._base.settings import State, serialize, setting
 from lamina._base.shapes import Shape, full_shape
@@ -206,7 +206,8 @@ class Stack(LayerChain):
     @user_facing
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Make the weights, for the shape of the input that `get_build_config` returned."""
-        if not self.built and config.get("input_shape"):
+        incomplete = opening().left_out  # then each of the layers was built by itself
+        if not self.built and config.get("input_shape") and not incomplete:
             self.build(full_shape(config["input_shape"], "input_shape"))
 
     @classmethod
@@ -222,30 +223,48 @@ class Stack(LayerChain):
         model = cls.__new__(cls)  # a subclass's own __init__ may add layers, and they are in the config
         trainable, policy = config.get("trainable", True), config.get("dtype")
         Layer.__init__(model, name=config.get("name"), trainable=trainable, dtype=policy)
+        missing: list[str] = []
         with known(custom_objects) as now:
             for number, entry in enumerate(config["layers"]):
-                _append_described(model, entry, number, now)
-        shape = config.get("build_input_shape") or config.get("batch_input_shape")
-        if not model.built and shape:
-            model.build_from_config({"input_shape": shape})
+                _append_described(model, entry, number, missing, now)
+            if shape := config.get("build_input_shape") or config.get("batch_input_shape"):
+                model.build_from_config({"input_shape": shape})
         return model
 
 
-def _append_described(stack: Stack, described: Any, number: int, now: Opening) -> None:
-    """Add the layer that a config describes; an error says which of the layers it is."""
+def _append_described(stack: Stack, described: Any, number: int, missing: list[str], now: Opening) -> None:
+    """Add the layer that a config describes; an error says which of the layers it is.
+
+    Args:
+        missing: the names of the layers that are left out; gets that of this one if it is.
+    """
+    told = described if isinstance(described, dict) else {}
+    config = told.get("config")
+    name = str(config.get("name") or "without a name") if isinstance(config, dict) else "without a name"
     try:
-        if not isinstance(described, dict):
+        if not told:
             raise ArgumentError(f"expected the config of a layer, got {short(described)}.")
-        append(stack, registry.get(described))
-    except LeftOutError:
-        pass
+        layer = registry.get(told)
+        try:
+            append(stack, layer)
+        except ShapeError as error:
+            if not missing or not getattr(layer, "built", False):
+                raise
+            now.left_out.append(
+                f"the line of {stack.name}, which cannot be called as it is: {name} does not take what it gets without "
+                f"{', '.join(missing)}. All layers have their weights: put them in a new Sequential. ({error})"
+            )
+            stack._lamina.entry, stack.built = None, False
+            keep_shapes(stack, [])
+            append(stack, layer)
+    except LeftOutError as error:
+        missing.append(name)
+        now.left_out.append(f"layer {name} ({told['class_name']}): {error}")
     except LaminaError as error:
         if isinstance(error, StackError) or str(error).startswith("layer "):
             raise
-        config = described.get("config") if isinstance(described, dict) else None
-        name = config.get("name") if isinstance(config, dict) else None
-        kind = described.get("class_name") if isinstance(described, dict) else type(described).__name__
-        raise type(error)(f"layer {number} ({name or 'without a name'}: {kind}): {error}") from None
+        kind = told.get("class_name", type(described).__name__)
+        raise type(error)(f"layer {number} ({name}: {kind}): {error}") from None
 
 
 def _fits(shape: Shape, wanted: Shape) -> bool:
