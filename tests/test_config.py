@@ -11,7 +11,7 @@ from cases import CASES
 import lamina
 from lamina import layers
 from lamina._saving.config import deserialized, serialized
-from lamina.errors import ArgumentError, FileError, LaminaError, LaminaWarning, ShapeError, UnknownNameError
+from lamina.errors import ArgumentError, FileError, LaminaError, LaminaWarning, ShapeError, StackError, UnknownNameError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:keras")
 PACKAGES = (lamina, keras)
@@ -447,3 +447,120 @@ def test_functions_of_the_users_own_are_skipped_where_an_object_goes_without():
     assert bare._lamina.compiled.told["metrics"] == ["mae"] and bare.loss is None
     kinds = ["activation", "initializer", "regularizer", "constraint", "loss:", "metrics:"]
     assert [line.partition(" ")[0] for line in left_out] == kinds
+
+
+# Configs of Keras 2, and of functional models.
+
+
+def of_keras_2(name, shape=None, **config):
+    """A layer as Keras 2 wrote it: no module, lists for tuples, initializers with a dtype."""
+    entry = {} if shape is None else {"batch_input_shape": [None, *shape]}
+    return {
+        "class_name": name,
+        "config": {"name": name.lower(), "trainable": True, **entry, "dtype": "float32", **config},
+    }
+
+
+FILL = {"class_name": "GlorotUniform", "config": {"seed": None, "dtype": "float32"}}
+ZEROS = {"class_name": "Zeros", "config": {"dtype": "float32"}}
+KERNEL = {"kernel_initializer": FILL, "kernel_regularizer": None, "kernel_constraint": None}
+SLIDING = {"strides": [1, 1], "padding": "same", "data_format": "channels_last", "dilation_rate": [1, 1], "groups": 1,
+           "activation": "relu", "use_bias": True, "bias_initializer": ZEROS, "bias_regularizer": None}  # fmt: skip
+IMAGES = [
+    {"class_name": "InputLayer", "config": {
+        "batch_input_shape": [None, 8, 8, 2], "dtype": "float32", "sparse": False, "ragged": False, "name": "entry",
+    }},
+    of_keras_2("Conv2D", (8, 8, 2), filters=4, kernel_size=[3, 3], **SLIDING, **KERNEL),
+    of_keras_2("BatchNormalization", axis=[3], momentum=0.99, epsilon=0.001, beta_initializer=ZEROS),
+    of_keras_2("LeakyReLU", alpha=0.25),
+    of_keras_2("DepthwiseConv2D", kernel_size=[3, 3], depthwise_initializer=FILL, **SLIDING, **KERNEL),
+    of_keras_2("SeparableConv2D", filters=3, kernel_size=[3, 3], pointwise_initializer=FILL, **SLIDING, **KERNEL),
+    of_keras_2("Conv2DTranspose", filters=2, kernel_size=[3, 3], output_padding=None, **SLIDING, **KERNEL),
+    of_keras_2("MaxPooling2D", pool_size=[2, 2], padding="valid", strides=[2, 2], data_format="channels_last"),
+    of_keras_2("Flatten", data_format="channels_last"),
+    of_keras_2("Dense", units=3, activation="softmax", kernel_regularizer={"class_name": "L2", "config": {"l2": 0.01}}),
+]  # fmt: skip
+WORDS = [
+    of_keras_2("Embedding", (5,), input_dim=10, output_dim=4, input_length=5, activity_regularizer=None,
+               embeddings_initializer={"class_name": "RandomUniform", "config": {
+                   "minval": -0.05, "maxval": 0.05, "seed": None, "dtype": "float32"}}),
+    of_keras_2("Bidirectional", merge_mode="concat", layer=of_keras_2(
+        "LSTM", units=3, implementation=2, time_major=False, unroll=False, return_sequences=True,
+        recurrent_initializer={"class_name": "Orthogonal", "config": {"gain": 1.0, "seed": None, "dtype": "float32"}})),
+    of_keras_2("GRU", units=2, implementation=1, reset_after=True, time_major=False),
+    of_keras_2("Dense", units=1),
+]  # fmt: skip
+
+
+def test_stacks_of_keras_2_open():
+    images, words = (
+        lamina.models.model_from_json(
+            json.dumps(
+                {"class_name": "Sequential", "config": {"name": "old", "layers": line}, "keras_version": "2.4.0"}
+            )
+        )
+        for line in (IMAGES, WORDS)
+    )
+    assert images.input_shape == (None, 8, 8, 2) and images.output_shape == (None, 3)
+    assert images.layers[1].axis == 3 and images.layers[2].negative_slope == 0.25
+    assert images.layers[-1].kernel_regularizer.l2 == 0.01
+    assert words.input_shape == (None, 5) and words.output_shape == (None, 1)
+    # A list of layers alone is what the first Keras 2 wrote.
+    again = lamina.Sequential.from_config({"name": "old", "layers": WORDS, "build_input_shape": [None, 5]})
+    assert again.count_params() == words.count_params()
+
+
+def test_the_compile_arguments_of_keras_2_open():
+    model = small(lamina)
+    wrapped = {
+        "class_name": "MeanMetricWrapper",
+        "config": {"name": "acc", "dtype": "float32", "fn": "binary_accuracy"},
+    }
+    model.compile_from_config({
+        "optimizer": {"class_name": "Adam", "config": {
+            "name": "Adam", "lr": 0.5, "decay": 0.25, "beta_1": 0.9, "is_legacy_optimizer": False, "jit_compile": True,
+        }},
+        "loss": {"class_name": "BinaryCrossentropy", "config": {
+            "reduction": "auto", "name": "bce", "from_logits": True, "fn": "binary_crossentropy"}},
+        "metrics": [[wrapped, {"class_name": "MeanSquaredError", "config": {"name": "m"}}, "mae"]],
+        "weighted_metrics": None, "loss_weights": None,
+    })  # fmt: skip
+    rate = model.optimizer.get_config()["learning_rate"]["config"]
+    assert (rate["initial_learning_rate"], rate["decay_rate"], rate["decay_steps"]) == (0.5, 0.25, 1)
+    assert model._lamina.compiled.loss.get_config()["from_logits"]
+    model.fit(np.ones((4, 8), "float32"), np.ones((4, 2), "float32"), verbose=0)
+    assert model.metrics_names == ["loss", "acc", "m", "mae"]
+    assert type(model.metrics[1]) is lamina.metrics.BinaryAccuracy
+
+
+def test_a_functional_model_that_is_one_line_becomes_a_stack():
+    entry = keras.Input((8,), name="entry")
+    hidden = keras.layers.BatchNormalization(name="norm")(keras.layers.Dense(4, "relu", name="first")(entry))
+    theirs = keras.Model(entry, keras.layers.Dense(2, name="last")(hidden), name="line")
+    theirs.compile("adam", "mse")
+    ours = lamina.models.model_from_json(theirs.to_json())
+    assert type(ours) is lamina.Sequential and ours.compiled and ours.name == "line"
+    ours.set_weights(theirs.get_weights())
+    x = np.random.default_rng(0).normal(size=(3, 8)).astype("float32")
+    np.testing.assert_allclose(ours(x), theirs(x), rtol=1e-5, atol=1e-6)
+    config = {"name": "old", "input_layers": [["entry", 0, 0]], "output_layers": [["dense", 0, 0]], "layers": [
+        of_keras_2("Dense", units=2) | {"name": "dense", "inbound_nodes": [[["entry", 0, 0, {}]]]},
+        IMAGES[0] | {"name": "entry", "inbound_nodes": []},
+    ]}  # fmt: skip
+    old = deserialized({"class_name": "Functional", "config": config})
+    assert old.output_shape == (None, 8, 8, 2)
+
+
+def branched():
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    dense = keras.layers.Dense(4, name="d")
+    yield keras.Model([a, b], keras.layers.Add(name="add")([a, b])), "'add' takes a and b"
+    yield keras.Model(a, [dense(a), keras.layers.Dense(2, name="dense")(a)]), "'a' goes to d and dense"
+    yield keras.Model(a, dense(dense(a))), "'d' takes a and d"
+    yield keras.Model(a, keras.layers.Dropout(0.5, name="drop")(a, training=True)), "calls 'drop' with training=True"
+
+
+@pytest.mark.parametrize(("model", "why"), list(branched()))
+def test_a_functional_model_with_branches_is_refused(model, why):
+    with pytest.raises(StackError, match=why):
+        lamina.models.model_from_json(model.to_json())

@@ -16,7 +16,7 @@ IDLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "BatchNormalization": {"fused": ANY, "virtual_batch_size": (None,), "adjustment": (None,)},
     "Cell": _RECURRENT,
     "Dense": {"quantization_config": (None,), "lora_rank": (None,), "lora_alpha": (None,)},
-    "Depthwise": {"groups": (1,), "filters": (None,), **_UNUSED_KERNEL},
+    "_DepthwiseConv": {"groups": (1,), "filters": (None,), **_UNUSED_KERNEL},
     "EinsumDense": {
         "quantization_config": (None,), "lora_rank": (None,), "lora_alpha": (None,),
         "gptq_unpacked_column_size": (None,),
@@ -31,7 +31,7 @@ IDLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "Nadam": {"schedule_decay": ANY},
     "Optimizer": {"decay": (0, None), "is_legacy_optimizer": ANY, "jit_compile": ANY},
     "Recurrent": _RECURRENT,
-    "Separable": {"groups": (1,), **_UNUSED_KERNEL},
+    "_SeparableConv": {"groups": (1,), **_UNUSED_KERNEL},
     "StringLookup": {"oov_method": ("floormod",)},
     "TextVectorization": {"vocabulary_size": ANY},
     "Transposed": {"groups": (1,)},

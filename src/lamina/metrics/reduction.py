@@ -9,13 +9,15 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lamina._base.arguments import Function
+from lamina._base.arguments import Config, Function
 from lamina._base.frames import user_facing
+from lamina._base.registry import Registry
 from lamina._base.settings import setting
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.losses.loss import DType, Loss, Name, aligned, function, ratio, with_name
+from lamina.losses.loss import registry as loss_registry
 from lamina.metrics.metric import Metric, Precision, registry, state_dtype
 
 
@@ -111,6 +113,10 @@ class SampleMean(Mean):
         super().update_state(self._lamina_values(y_true, p), sample_weight)
 
 
+_functions = Registry("metric")
+_functions.also = [registry, loss_registry]
+
+
 @registry.add()
 class MeanMetricWrapper(SampleMean):
     """The mean over the samples of a function of `(y_true, y_pred, **kwargs)`.
@@ -128,6 +134,20 @@ class MeanMetricWrapper(SampleMean):
         self._fn, self._fn_kwargs = function(fn), kwargs
         if isinstance(fn, Loss) or str(getattr(fn, "__module__", "")).startswith("lamina.losses"):
             self._direction = "down"  # for this object alone
+
+    @classmethod
+    @user_facing
+    def from_config(cls, config: Config) -> Any:
+        """The metric that `get_config` described; of a built-in function, the metric of that name."""
+        told, fn = dict(config), config.get("fn")
+        if isinstance(fn, str):  # as in Keras 2
+            fn = {"module": "builtins", "class_name": "function", "config": fn, "registered_name": "function"}
+        if isinstance(fn, dict):
+            fn = _functions.get(fn)
+        if isinstance(fn, Metric):
+            fn.name = told.get("name") or fn.name
+            return fn
+        return cls(**{**told, "fn": type(fn)(reduction="none") if isinstance(fn, Loss) else fn})
 
     def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
         values: Array | None = self._fn(y_true, y_pred, **self._fn_kwargs)

@@ -202,6 +202,17 @@ class Stateful(Configured):
             {**config, "learning_rate": serialize(self._lamina.learning_rate)} if "learning_rate" in config else config
         )
 
+    @classmethod
+    @user_facing
+    def from_config(cls, config: Config) -> Self:
+        """An optimizer with the settings that `get_config` returned, here or in Keras, also an older one."""
+        rate, decay = config.get("learning_rate", config.get("lr")), config.get("decay")
+        if decay and isinstance(rate, (int, float)) and isinstance(decay, (int, float)):  # of Keras 2
+            falling = schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)
+            config = {name: value for name, value in config.items() if name not in ("lr", "decay")}
+            config["learning_rate"] = falling
+        return super().from_config(config)
+
     def __repr__(self) -> str:
         usual = {name: field.default for name, field in self._lamina_fields.items()}
         usual |= {"name": to_snake_case(type(self).__name__)}
