@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings.cp437  # noqa: F401  # zipfile imports it for the names of members: here it comes before any file
 import io
 import os
 import stat
