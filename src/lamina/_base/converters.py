@@ -118,6 +118,9 @@ def checked(function: str, name: str, convert: Callable[[Any], Any], value: Any)
         return convert(value)
     except LaminaError as error:
         raise type(error)(f"{function}({name}={short(value)}): {error}") from None
+    except (TypeError, ValueError, LookupError, OverflowError) as error:
+        # A converter need not know all that a config of a broken file may hold.
+        raise ArgumentError(f"{function}({name}={short(value)}): the value does not fit: {error}.") from None
 
 
 def optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:

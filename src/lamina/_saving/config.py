@@ -12,7 +12,7 @@ from typing import Any
 
 from lamina import activations, constraints, dtypes, regularizers
 from lamina._base import settings
-from lamina._base.converters import short
+from lamina._base.converters import checked, short
 from lamina._base.custom import known
 from lamina._base.frames import user_facing, warn
 from lamina._base.plain import PLAIN, plain
@@ -100,10 +100,17 @@ def _object(config: Any, family: Registry | None = None) -> Any:
         return config
     if "class_name" not in config:
         return {name: _object(each, family) for name, each in config.items()}
+<<<<<<< HEAD
     if config["class_name"] in PLAIN:
         return plain(config)
+=======
+    if not isinstance(config["class_name"], str):
+        raise ArgumentError(f"a class has a name; got {short(config['class_name'])}.")
+    if config["class_name"] in _PLAIN:
+        return _plain(config)
+>>>>>>> c638c5d (Fuzz the readers of files and configs, and refuse a setting of a config that its class cannot take)
     if config["class_name"] in dtypes.POLICIES:
-        return dtypes.get(config)
+        return checked("deserialize", "dtype", dtypes.get, config)
     usual = family or (_functions if config["class_name"] == "function" else _classes)
     made = FAMILIES.get(str(config.get("module")), usual).get(config)
     if (compiled := config.get("compile_config")) and hasattr(made, "compile_from_config"):
