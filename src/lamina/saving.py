@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamina._base.custom import (
     CustomObjectScope,
@@ -15,9 +15,14 @@ from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._saving.config import deserialized, serialized, warn_of_safe_mode
 
+if TYPE_CHECKING:
+    from lamina._saving.models import load_model, save_model
+    from lamina._saving.weight_files import load_weights, save_weights
+
 __all__ = [
     "CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
-    "get_registered_name", "get_registered_object", "register_keras_serializable", "serialize_keras_object",
+    "get_registered_name", "get_registered_object", "load_model", "load_weights", "register_keras_serializable",
+    "save_model", "save_weights", "serialize_keras_object",
 ]  # fmt: skip
 
 custom_object_scope = CustomObjectScope
@@ -58,4 +63,10 @@ def deserialize_keras_object(config: Any, custom_objects: dict[str, Any] | None 
     return deserialized(config, custom_objects)
 
 
-public(__name__, __all__)
+LATER = {
+    "load_model": "lamina._saving.models", "save_model": "lamina._saving.models",
+    "load_weights": "lamina._saving.weight_files", "save_weights": "lamina._saving.weight_files",
+}  # fmt: skip
+"""What is loaded when it is first used, because importing h5py would make `import lamina` slower."""
+
+public(__name__, __all__, LATER)

@@ -28,13 +28,12 @@ OF_KERAS = {
         image_dataset_from_directory img_to_array is_interactive_logging_enabled is_keras_tensor load_img
         model_to_dot pack_x_y_sample_weight plot_model save_img split_dataset standardize_dtype
         text_dataset_from_directory timeseries_dataset_from_array unpack_x_y_sample_weight""",
-    "Layer": """compute_output_spec input_dtype load_own_variables metrics metrics_variables path quantization_mode
-        quantize quantized_build quantized_call rematerialized_call save_own_variables symbolic_call""",
+    "Layer": """compute_output_spec input_dtype metrics metrics_variables path quantization_mode quantize
+        quantized_build quantized_call rematerialized_call symbolic_call""",
     "Metric": "dtype",
-    "Optimizer": "load_own_variables save_own_variables set_weights",
     "Sequential": """compute_loss_and_updates export get_quantization_layer_structure get_state_tree jax_state_sync
-        jit_compile load_weights make_predict_function make_test_function make_train_function run_eagerly save
-        save_weights set_state_tree stateless_compute_loss""",
+        jit_compile make_predict_function make_test_function make_train_function run_eagerly set_state_tree
+        stateless_compute_loss""",
 }
 """Names that Keras has, by module or class. They are looked up only where Lamina lacks one, so none has to go."""
 
@@ -53,13 +52,10 @@ INSTEAD = {
     "Operation": "a Layer of your own",
     "Sequential.evaluate_generator": "evaluate(generator)",
     "Sequential.fit_generator": "fit(generator)",
-    "Sequential.load_weights": 'model.set_weights(list(numpy.load("weights.npz").values()))',
     "Sequential.predict_classes": "numpy.argmax(model.predict(x), axis=-1), or model.predict(x) > 0.5 for one unit",
     "Sequential.predict_generator": "predict(generator)",
     "Sequential.predict_proba": "predict(x), which gives the probabilities",
     "Sequential.reset_states": "layer.reset_states() of each stateful layer",
-    "Sequential.save": 'numpy.savez("weights.npz", *model.get_weights())',
-    "Sequential.save_weights": 'numpy.savez("weights.npz", *model.get_weights())',
     "Sequential.state_dict": "torch_state_dict()",
     "Sequential.train_on_generator": "fit(generator)",
     "applications": SEQUENTIAL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import sys
+from importlib import import_module
 from typing import Any
 
 from lamina._base.absent import hint
@@ -11,13 +12,19 @@ from lamina._base.frames import user_facing, user_frame
 from lamina.errors import UnknownAttributeError, UnknownImportError
 
 
-def public(module: str, names: list[str]) -> None:
-    """Let a module show `names` alone in `dir()`, and answer any other name with an error."""
+def public(module: str, names: list[str], later: dict[str, str] | None = None) -> None:
+    """Let a module show `names` alone in `dir()`, and answer any other name with an error.
+
+    Args:
+        later: those of the names that are loaded when they are first used, and the module that each is in.
+    """
 
     @user_facing
     def refuse(name: str) -> Any:
         if name.startswith("__"):  # Python asks for `__path__` at each import
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        if later and name in later:
+            return shown.setdefault(name, getattr(import_module(later[name]), name))
         raise missing_attribute(module, name, hint(module.partition(".")[2], name, names))
 
     shown = vars(sys.modules[module])

@@ -1,1 +1,22 @@
-"""Files: models, weights, checkpoints. No file can run code."""
+"""Files: models, weights, checkpoints. No file can run code.
+
+The modules are loaded when they are first used, because importing h5py would make `import lamina` slower.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lamina._saving import models as models
+    from lamina._saving import weight_files as weight_files
+
+KERAS = "3.15.1"
+"""The version of Keras whose files are written here."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("models", "weight_files"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.{name}")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import encodings.cp437  # noqa: F401  # zipfile imports it for the names of members: here it comes before any file
 import io
+import json
 import os
 import stat
 import zipfile
 import zlib
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from lamina._saving import folders, hdf5
+from lamina._saving import KERAS, folders, hdf5
+from lamina._saving.files import replacing
 from lamina._saving.guard import (
     FREE_GROWTH,
     MOST_GROWTH,
@@ -170,3 +173,21 @@ def _in_folder(path: str, names: Collection[str]) -> dict[str, bytes | memoryvie
                 raise refused(place, "a name with such characters is not read.")
             members[start + name] = opened_bytes(name, place, descriptor)
     return members
+
+
+def write(path: str | os.PathLike[str], archive: Archive, zipped: bool = True) -> None:
+    """Write the members as Keras does, uncompressed, into a zip archive or a folder."""
+    told = {"keras_version": KERAS, "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
+    members = {
+        "metadata.json": json.dumps(told).encode(),
+        CONFIG: json.dumps(archive.config).encode(),
+        WEIGHTS: hdf5.write(archive.weights),
+        EXTRA: json.dumps(archive.extra).encode(),
+        **{ASSETS + name: data for name, data in archive.assets.items()},
+    }
+    if not zipped:
+        folders.write(path, members, {name.partition("/")[0] for name in members} | {"assets"})
+        return
+    with replacing(path, sum(map(len, members.values()))) as file, zipfile.ZipFile(file, "w") as zipped_file:
+        for name, data in members.items():
+            zipped_file.writestr(name, data)

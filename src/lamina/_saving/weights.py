@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from typing import Any, NamedTuple, Protocol, TypeAlias, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from lamina._layer.weights import WithWeights, own_weights
 from lamina._saving.hdf5 import Stored
 from lamina._training.model import ModelState
 from lamina.errors import FileError, LaminaError, ShapeError
+from lamina.layers.features.text import TextVectorization
 from lamina.optimizers.state import Stateful, renamed
 
 SHOWN = 8
@@ -26,6 +27,7 @@ OLD_LAYERS = "_layer_checkpoint_dependencies"
 """What Keras 2.13 called the group `layers`."""
 
 
+T = TypeVar("T")
 Groups: TypeAlias = dict[str, dict[str, np.ndarray[Any, Any]]]
 """Arrays by the paths of their groups, and by their names there."""
 
@@ -55,12 +57,15 @@ def owners(model: Any, without: Collection[object] = ()) -> dict[str, Owner]:
     def visit(thing: Any, path: str) -> None:
         if isinstance(thing, (list, tuple, dict)):
             items = thing.values() if isinstance(thing, dict) else thing
-            for name, item in _named_by_class(items):
+            kinds = ((_kind(item), item) for item in items)
+            for name, item in named_by_class((kind, item) for kind, item in kinds if kind):
                 visit(item, f"{path}/{name}")
         elif isinstance(thing, (Module, Stateful)) and id(thing) not in seen:
             seen.add(id(thing))
             if hasattr(thing, "save_own_variables"):  # metrics have none
                 found[path.lstrip("/")] = cast(Owner, thing)
+            if isinstance(thing, TextVectorization):  # in Keras it holds a StringLookup
+                found[f"{path}/_lookup_layer".lstrip("/")] = thing
             for name, value in _attributes(thing):
                 visit(value, f"{path}/{name}")
 
@@ -124,7 +129,7 @@ def numbered(arrays: Sequence[np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any
 
 def load(
     model: Any, held: Stored, where: str, *,
-    skip_mismatch: bool = False, without: Collection[object] = (), spare: bool = False,
+    skip_mismatch: bool = False, without: Collection[object] = (), whole: bool = False, spare: bool = False,
 ) -> None:  # fmt: skip
     """Assign the arrays of a file to the model's weights: all of them, or none.
 
@@ -132,16 +137,18 @@ def load(
         where: what the file is called in messages.
         skip_mismatch: leave the layers alone whose arrays do not fit, and say which these are.
         without: objects that are left alone.
+        whole: whether the model is made from the same file.
         spare: whether the file may hold weights of more layers.
 
     Raises:
-        ShapeError: arrays do not fit, or are missing.
+        ShapeError: arrays do not fit, or are missing; FileError where the model is from the same file.
     """
     given, found = groups(held), owners(model, without)
     layers = [_pair(owner, given.get(path, {})) for path, owner in found.items() if not isinstance(owner, Stateful)]
-    assign(model, layers, where, skip_mismatch)
+    assign(model, layers, where, skip_mismatch, whole)
     load_optimizers(model, given, where, without)
-    unused = [path for path, arrays in given.items() if arrays and path not in found and "optimizer" not in path]
+    known = owners(model) if without else found
+    unused = [path for path, arrays in given.items() if arrays and path not in known and "optimizer" not in path]
     if unused and not spare:
         warn(f"{model.name!r} has no layers for {', '.join(unused)} of {where}: these weights are not used.")
 
@@ -160,7 +167,7 @@ def load_optimizer(optimizer: Any, given: Mapping[str, np.ndarray[Any, Any]], wh
     if not pair.fits and fits(start, given):  # it was saved before its first step
         pair = pair._replace(weights=start)
     if pair.fits:
-        assign(optimizer, [pair], where, False)
+        assign(optimizer, [pair], where)
     elif given or optimizer.built:
         build = " It has made no step yet; to load its state, call model.optimizer.build(model.trainable_variables)."
         warn(
@@ -174,14 +181,14 @@ def _pair(owner: Owner, given: Mapping[str, np.ndarray[Any, Any]]) -> Pair:
     return Pair(owner, variables(owner) if plain else None, given)
 
 
-def assign(model: Any, pairs: Collection[Pair], where: str, skip_mismatch: bool) -> None:
+def assign(model: Any, pairs: Collection[Pair], where: str, skip_mismatch: bool = False, whole: bool = False) -> None:
     """Assign to each owner's weights what a file holds for them: to all of them, or to none.
 
     What a class of the user's own does with its arrays may fail, so it is done before the rest.
     """
     misfits = [pair for pair in pairs if not pair.fits]
     if misfits and not skip_mismatch:
-        raise ShapeError(_told(model, misfits, where))
+        raise (FileError if whole else ShapeError)(_told(model, misfits, where, whole))
     if misfits:
         left = ", ".join(f"{pair.owner.name} (has {pair.wanted}; the file {pair.held})" for pair in misfits)
         warn(f"{where} does not fit all of {model.name!r}. Left as they were: {left}.")
@@ -224,12 +231,14 @@ def _load_by_itself(pair: Pair, where: str) -> None:
         ) from error
 
 
-def _told(model: Any, misfits: list[Pair], where: str) -> str:
+def _told(model: Any, misfits: list[Pair], where: str, whole: bool) -> str:
     rows = [("layer", "has the weights", "the file has")]
     rows += [(f"{each.owner.name} ({type(each.owner).__name__})", each.wanted, each.held) for each in misfits[:SHOWN]]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     table = "\n".join(f"   {name:{widths[0]}}  {wanted:{widths[1]}}  {held}".rstrip() for name, wanted, held in rows)
     more = f"\n   and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
+    if whole:
+        return f"{where}: its weights are not those of its layers.\n{table}{more}"
     return (
         f"{where} does not fit {model.name!r}; nothing was loaded.\n{table}{more}\n"
         "Make the stack that was saved, or load only what fits: load_weights(path, skip_mismatch=True)."
@@ -249,14 +258,20 @@ def groups(held: Stored) -> Groups:
             for group, arrays in found.items()}  # fmt: skip
 
 
-def _named_by_class(items: Collection[Any]) -> Iterator[tuple[str, Any]]:
+def named_by_class(items: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
+    """Objects with the names of their classes, as the objects of a list are called: `dense`, `dense_1`, ..."""
     taken: Counter[str] = Counter()
-    for item in items:
-        kind = isinstance(item, (list, tuple, dict))
-        if kind or isinstance(item, (Module, Stateful)):
-            name = "container" if kind else to_snake_case(type(item).__name__)
-            yield f"{name}_{taken[name]}" if taken[name] else name, item
-            taken[name] += 1
+    for kind, item in items:
+        name = to_snake_case(kind)
+        yield f"{name}_{taken[name]}" if taken[name] else name, item
+        taken[name] += 1
+
+
+def _kind(item: Any) -> str:
+    """The class of an object in a list, if it has weights or may hold such that have."""
+    if isinstance(item, (list, tuple, dict)):
+        return "container"
+    return type(item).__name__ if isinstance(item, (Module, Stateful)) else ""
 
 
 def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:

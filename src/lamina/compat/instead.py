@@ -22,10 +22,10 @@ INSTEAD = {
     "image": "jax.image.resize or a preprocessing layer",
     "io": "Python's open, NumPy or pandas",
     "lite": "model.get_weights() and numpy.savez",
-    "saved_model": "model.get_weights() and numpy.savez",
+    "saved_model": "model.save('model.keras') and keras.models.load_model('model.keras')",
     "summary": "callbacks.CSVLogger, or a callback of your own that writes its logs",
     "test": "tf.config.list_physical_devices",
-    "train": "model.get_weights() and numpy.savez",
+    "train": "model.save_weights('model.weights.h5') and model.load_weights('model.weights.h5')",
 }
 
 SAME_NAMES = {"": jnp, "math": jnp, "linalg": jnp.linalg, "nn": jax.nn, "random": jax.random, "signal": jnp.fft}

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import jax
 
 from lamina import _display as display
+from lamina import _saving as saving
 from lamina._base.frames import user_facing
 from lamina._base.settings import MISSING
 from lamina._base.weight import Weight, under_way
@@ -385,6 +386,53 @@ class Sequential(Stack):
             sample_weight: a weight for every row, or None.
         """
         return default_steps.compute_metrics(self, y, y_pred, sample_weight)
+
+    @user_facing
+    def save(
+        self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, *,
+        include_optimizer: bool = True, save_format: str | None = None,
+    ) -> None:  # fmt: skip
+        """Write the model to a file, from which `load_model` makes it again: `model.save("model.keras")`.
+
+        Args:
+            filepath: a name that ends in ".keras"; in ".h5" or ".hdf5" for the format of Keras 2; with `zipped=False`
+                the name of a folder.
+            overwrite: whether a file of that name is replaced; with False the user is asked at a terminal, else it is
+                an error.
+            zipped: False writes a folder instead of an archive.
+            include_optimizer: whether the file says how the model is compiled.
+            save_format: an argument of Keras 2; the name of the file says the format.
+        """
+        saving.models.save_model(
+            self, filepath, overwrite, zipped, include_optimizer=include_optimizer, save_format=save_format
+        )
+
+    @user_facing
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Write the weights, and the variables of the optimizer, to a file.
+
+        Args:
+            filepath: a name that ends in ".weights.h5"; in ".weights.json" with `max_shard_size`; or in ".safetensors",
+                which holds no optimizer and needs the package of that name.
+            overwrite: whether a file of that name is replaced; with False the user is asked at a terminal, else it is
+                an error.
+            max_shard_size: the most gigabytes that each file of several may have.
+        """
+        saving.weight_files.save_weights(self, filepath, overwrite, max_shard_size)
+
+    @user_facing
+    def load_weights(
+        self, filepath: Any, skip_mismatch: bool = False, by_name: bool | None = None, objects_to_skip: Any = None
+    ) -> None:
+        """Assign the weights in a file: all of them, or none.
+
+        Args:
+            filepath: a file of weights as `save_weights` writes it, or of a whole model: ".keras", ".h5", ".hdf5".
+            skip_mismatch: leave the layers alone whose weights do not fit, and say which these are.
+            by_name: for ".h5" and ".hdf5", find the layers by their names instead of by their order.
+            objects_to_skip: layers that are left alone.
+        """
+        saving.weight_files.load_weights(self, filepath, skip_mismatch, by_name, objects_to_skip)
 
     @property
     def history(self) -> History | None:

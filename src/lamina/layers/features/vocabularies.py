@@ -18,7 +18,7 @@ from lamina._data.arrays import HostArray
 from lamina._layer.host import HostLayer, raw
 from lamina._layer.structure import require_adapted
 from lamina.dtypes import floatx
-from lamina.errors import ArgumentError, DataError, NotAdaptedError
+from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
 from lamina.layers.features.adapting import Adapting
 from lamina.layers.features.hashing import buckets, encoded, encoded_shape, tally
 
@@ -277,6 +277,21 @@ class Lookup(Adapting, HostLayer, init=False):
         known = self._lamina_vocabulary
         return super().get_config() | {"vocabulary_size": known.size if known.tokens is not None else None}
 
+    def save_own_variables(self, store: Any) -> None:
+        """Put the idf weights into `store`, if there are any; the vocabulary stands in the config."""
+        if self._lamina_vocabulary.weights is not None:
+            store["idf_weights"] = self._lamina_vocabulary.weights
+
+    @user_facing
+    def load_own_variables(self, store: Any) -> None:
+        """Take the idf weights from `store`, if it has as many as the layer."""
+        weights = self._lamina_vocabulary.weights
+        if weights is not None and "idf_weights" in store:
+            if np.shape(store["idf_weights"]) != weights.shape:
+                raise ShapeError(
+                    f"{self.name} has {len(weights)} idf weights, the store {np.shape(store['idf_weights'])}."
+                )
+            self._lamina_vocabulary.weights = np.array(store["idf_weights"], weights.dtype)
 
 def as_terms(layer: Lookup, x: HostArray) -> HostArray:
     """The data as an array of text, or of whole numbers where the terms are such."""

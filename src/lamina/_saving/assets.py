@@ -1,0 +1,45 @@
+"""Vocabularies in files of Keras, which stand beside the config as text, one term a line. Here they stand in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina._saving.archive import Archive
+from lamina._saving.weights import named_by_class
+from lamina.errors import FileError
+
+FILE = "vocabulary.txt"
+
+
+def in_config(described: Any, held: Archive, where: str, path: str = "") -> Any:
+    """A config in which the layers that look up terms have their vocabularies.
+
+    Args:
+        path: that of the group which the object has among the weights.
+    """
+    if not held.assets or not isinstance(described, dict) or not isinstance(config := described.get("config"), dict):
+        return described
+    if isinstance(config.get("layers"), list):
+        kinds = [each for each in config["layers"] if isinstance(each, dict)]
+        named = named_by_class(
+            (str(each.get("class_name")), each) for each in kinds if each.get("class_name") != "InputLayer"
+        )
+        inner = {id(each): in_config(each, held, where, f"{path}/layers/{name}".lstrip("/")) for name, each in named}
+        return described | {"config": config | {"layers": [inner.get(id(each), each) for each in config["layers"]]}}
+    if (name := f"{path}/{FILE}") not in held.assets or config.get("vocabulary") is not None:
+        return described
+    weights = held.weights.arrays.get(f"{path}/vars/idf_weights")
+    found = {"vocabulary": _terms(held.assets[name], config, f"{where}, assets/{name}")}
+    found |= {} if weights is None else {"idf_weights": weights.tolist()}
+    return described | {"config": config | found}
+
+
+def _terms(data: bytes, config: dict[str, Any], where: str) -> list[Any]:
+    """The terms of a vocabulary, as Keras reads them."""
+    try:
+        terms = data.decode().splitlines()
+        while terms and not terms[-1]:
+            terms.pop()
+        return [int(term) for term in terms] if config.get("vocabulary_dtype") == "int64" else terms
+    except ValueError:
+        raise FileError(f"{where}: it is no list of terms, one a line.") from None

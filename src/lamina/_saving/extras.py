@@ -1,0 +1,48 @@
+"""What a file holds of a model besides what Keras knows: with it, training goes on as if it had not been saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina._layer.structure import parts
+
+FORMAT = 1
+"""The number of this form of the extras, for later ones to know it by."""
+
+
+def of(model: Any) -> dict[str, Any]:
+    """The seeds of all layers by their paths, the number of steps, and the places of the weights that the optimizer
+    knows in the list of all weights."""
+    places = {weight.path: place for place, weight in enumerate(model.weights)}
+    known = model.optimizer._lamina.paths if model.compiled else ()
+    return {
+        "format": FORMAT,
+        "steps": model._lamina.steps_trained,
+        "seeds": {part.path: part.layer._lamina.seed for part in parts(model) if part.layer._lamina.seed is not None},
+        "optimizer": [places[path] for path in known if path in places],
+    }
+
+
+def restore(model: Any, extra: dict[str, Any]) -> None:
+    """Give a model the seeds and the number of steps; what does not belong to it is left out."""
+    steps, seeds = extra.get("steps"), extra.get("seeds", {})
+    if _is_count(steps, 2**31):
+        model._lamina.steps_trained = steps
+    if isinstance(seeds, dict):
+        for part in parts(model):
+            if _is_count(seed := seeds.get(part.path), 2**32):
+                part.layer._lamina.seed = seed
+
+
+def build_optimizer(model: Any, extra: dict[str, Any]) -> None:
+    """Make the optimizer's state for the weights that it knew; they may be others than those that are trained now."""
+    weights, places = model.weights, extra.get("optimizer")
+    if isinstance(places, list) and places and all(_is_count(place, len(weights)) for place in places):
+        known = [weights[place] for place in dict.fromkeys(places)]
+        if tuple(weight.path for weight in known) != model.optimizer._lamina.paths:
+            model.optimizer._lamina_arrays = None
+            model.optimizer.build(known)
+
+
+def _is_count(value: Any, below: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below

@@ -1,0 +1,178 @@
+"""Whole models in `.h5` and `.hdf5` files, as Keras 2 wrote them and Keras 3 still does."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lamina._base.frames import warn
+from lamina._base.weight import Weight, read
+from lamina._layer.weights import own_weights
+from lamina._saving import KERAS, hdf5, weights
+from lamina._saving.guard import file_bytes, parsed_json
+from lamina._saving.hdf5 import Stored
+from lamina.errors import FileError, ShapeError
+from lamina.losses.loss import registry as losses
+
+MOST_IN_ATTRIBUTE = 64512
+"""The most bytes that HDF5 keeps in one list of names; longer ones go to `names0`, `names1`, ..."""
+TOP = "top_level_model_weights"
+"""The group of the weights that the model has itself."""
+
+Arrays = list[np.ndarray[Any, Any]]
+
+
+class Legacy(NamedTuple):
+    """What such a file holds."""
+
+    config: dict[str, Any] | None
+    """The model; None in a file of weights alone."""
+    training: dict[str, Any] | None
+    """What `compile` was given."""
+    layers: dict[str, Arrays]
+    """The weights of each layer that has any, by the layer's name."""
+    top: Arrays
+    optimizer: Arrays | None
+    version: str
+    """The version of Keras that wrote the file, or whose way of writing was followed."""
+    extra: dict[str, Any]
+    """What `lamina.json` holds in a `.keras` file."""
+
+
+def read_file(name: str) -> Legacy:
+    """What a file holds."""
+    held = hdf5.read(file_bytes(name), name)
+    root = held.attributes.get("", {})
+    top = "model_weights" if "layer_names" not in root and "layer_names0" not in root else ""
+    if top not in held.attributes or not (names := _names(held, top, "layer_names")):
+        raise FileError(f"{name!r} holds no model of Keras: it has no names of layers.")
+
+    def arrays(group: str) -> Arrays:
+        paths = [f"{group}/{each}" for each in _names(held, group, "weight_names")]
+        if missing := [path for path in paths if path not in held.arrays]:
+            raise FileError(f"{name!r} has no {missing[0]!r}, which it names among the weights.")
+        return [held.arrays[path] for path in paths]
+
+    layers = {each: arrays(f"{top}/{each}".lstrip("/")) for each in names}
+    told = {key: parsed_json(text.encode(), f"{name}: {key}") for key, text in root.items()
+            if key in ("model_config", "training_config", "lamina") and isinstance(text, str)}  # fmt: skip
+    return Legacy(
+        told.get("model_config"), told.get("training_config"), {each: found for each, found in layers.items() if found},
+        arrays(f"{top}/{TOP}".lstrip("/")),
+        arrays("optimizer_weights") if "optimizer_weights" in held.attributes else None,
+        str(held.attributes[top].get("keras_version", root.get("keras_version", "1"))), told.get("lamina", {}),
+    )  # fmt: skip
+
+
+def load_weights(
+    model: Any, held: Legacy, where: str, *, by_name: bool = False, skip_mismatch: bool = False, whole: bool = False
+) -> None:
+    """Assign the weights of each layer: of the layers in their order, or of those with the same names.
+
+    Args:
+        whole: whether the model is made from the same file.
+    """
+    mine = [layer for layer in model._lamina_chain if layer.weights]
+    if not by_name and len(mine) != len(held.layers):
+        advice = (
+            "\nMake the stack that was saved, or load the layers of the same names: load_weights(path, by_name=True)."
+        )
+        raise (FileError if whole else ShapeError)(
+            f"{where} does not fit {model.name!r}; nothing was loaded. It has weights for {len(held.layers)} layers "
+            f"({', '.join(held.layers)}), and the model has {len(mine)} with weights "
+            f"({', '.join(layer.name for layer in mine)}).{advice * (not whole)}"
+        )
+    found = [held.layers.get(layer.name) for layer in mine] if by_name else list(held.layers.values())
+    pairs = zip(mine, found, strict=True)
+    todo = [weights.Pair(layer, ordered(layer), weights.numbered(arrays)) for layer, arrays in pairs if arrays]
+    if held.top or (own_weights(model) and not by_name):
+        todo.append(weights.Pair(model, own_weights(model), weights.numbered(held.top)))
+    weights.assign(model, todo, where, skip_mismatch, whole)
+
+
+def ordered(layer: Any) -> list[Weight]:
+    """A layer's weights in the order of such files: those that training changes come first."""
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def compile_config(training: dict[str, Any]) -> dict[str, Any]:
+    """What `compile` was given, in the form of today."""
+    found = {key: training.get(key) for key in ("loss", "loss_weights", "metrics", "weighted_metrics")}
+    optimizer = training.get("optimizer_config")
+    match optimizer:
+        case {"class_name": str(name), "config": {"decay": float(decay), **told}} if decay:  # Keras 2's own schedule
+            rate = {"initial_learning_rate": told.pop("lr", told.get("learning_rate")), "decay_steps": 1}
+            schedule = {
+                "module": "keras.optimizers.schedules", "class_name": "InverseTimeDecay", "registered_name": None,
+                "config": rate | {"decay_rate": decay},
+            }  # fmt: skip
+            optimizer = {"class_name": name, "config": told | {"learning_rate": schedule}}
+    return found | {"optimizer": optimizer}
+
+
+def load_optimizer(model: Any, held: Legacy, where: str) -> None:
+    """Assign the optimizer's variables, if Keras 3 has ordered them."""
+    if held.optimizer is not None and held.version.startswith("3."):
+        weights.load_optimizer(model.optimizer, weights.numbered(held.optimizer), where)
+    elif held.optimizer is not None:
+        warn(f"{where} is of Keras {held.version}: the state of its optimizer has another form, and is not loaded.")
+
+
+def write(model: Any, described: dict[str, Any], extra: dict[str, Any]) -> bytes:
+    """The bytes of such a file; `described` is the model with its layers and what `compile` was given."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    whole = {"class_name": described["class_name"], "config": _without_modules(described["config"])}
+    root = {"backend": "jax", "keras_version": KERAS, "model_config": json.dumps(whole), "lamina": json.dumps(extra)}
+    attributes: dict[str, dict[str, Any]] = {"": root}
+
+    def group(path: str, found: list[Weight]) -> None:
+        attributes[path] = _named("weight_names", [weight.path for weight in found])
+        arrays.update({f"{path}/{weight.path}": np.asarray(read(weight)) for weight in found})
+
+    names = _named("layer_names", [layer.name for layer in model._lamina_chain])
+    attributes["model_weights"] = {"backend": "jax", "keras_version": KERAS, **names}
+    for layer in model._lamina_chain:
+        group(f"model_weights/{layer.name}", ordered(layer))
+    group(f"model_weights/{TOP}", own_weights(model))
+    if training := dict(described.get("compile_config") or {}):
+        if isinstance(loss := training["loss"], str):  # Keras finds no short ones, such as "mse", in these files
+            training["loss"] = losses.find(loss).__name__
+        optimizer = training.pop("optimizer")
+        training["optimizer_config"] = {
+            "class_name": optimizer["registered_name"] or optimizer["class_name"], "config": optimizer["config"]
+        }  # fmt: skip
+        root["training_config"] = json.dumps(training)
+        group("optimizer_weights", model.optimizer.variables)
+    return hdf5.write(Stored(arrays, attributes))
+
+
+def _named(name: str, names: list[str]) -> dict[str, list[str]]:
+    """A list of names as one attribute, or as several."""
+    longest = max((len(each.encode()) for each in names), default=1)
+    size = max(MOST_IN_ATTRIBUTE // longest, 1)
+    parts = [names[start : start + size] for start in range(0, len(names), size)]
+    return {name: names} if len(parts) < 2 else {f"{name}{number}": part for number, part in enumerate(parts)}
+
+
+def _names(held: Stored, group: str, name: str) -> list[str]:
+    """A list of names that stands in one attribute, or in several."""
+    found = held.attributes.get(group, {})
+    several = itertools.takewhile(found.__contains__, (f"{name}{number}" for number in itertools.count()))
+    return [str(each) for part in ([name] if name in found else several) for each in found[part]]
+
+
+def _without_modules(config: dict[str, Any]) -> dict[str, Any]:
+    """A stack's config with its layers in the form of Keras 2, without the names of modules."""
+    return config | {"layers": [_legacy(each) for each in config["layers"]]}
+
+
+def _legacy(described: dict[str, Any]) -> dict[str, Any]:
+    config = described["config"]
+    nested = described["class_name"] == "Sequential"
+    return {
+        "class_name": described.get("registered_name") or described["class_name"],
+        "config": _without_modules(config) if nested else config,
+    }

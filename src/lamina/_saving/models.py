@@ -1,0 +1,181 @@
+"""Files of whole models: `save_model` and `load_model`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from lamina._base.converters import checked, flag, optional
+from lamina._base.custom import known
+from lamina._base.frames import user_facing, warn
+from lamina._base.weight import Unset, values_follow
+from lamina._layer.structure import weights_by_path
+from lamina._saving import archive, assets, config, extras, files, guard, legacy, weights
+from lamina._saving.archive import Archive
+from lamina._saving.paths import Name, ending, may_write, named
+from lamina.errors import ArgumentError, FileError, LaminaError
+
+EXAMPLE = "model.keras"
+LEGACY = (".h5", ".hdf5")
+KINDS = (".keras", *LEGACY)
+
+
+@user_facing
+def save_model(
+    model: Any, filepath: Name, overwrite: bool = True, zipped: bool | None = None, *,
+    include_optimizer: bool = True, save_format: str | None = None,
+) -> None:  # fmt: skip
+    """Write a model to a file: its layers, its weights, and how it is compiled, with the state of the optimizer.
+
+    Args:
+        model: the model.
+        filepath: a name that ends in ".keras"; in ".h5" or ".hdf5" for the format of Keras 2; with `zipped=False` the
+            name of a folder.
+        overwrite: whether a file of that name is replaced; with False the user is asked at a terminal, else it is an
+            error.
+        zipped: False writes a folder instead of an archive.
+        include_optimizer: whether the file says how the model is compiled.
+        save_format: an argument of Keras 2; the name of the file says the format.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    name = named(filepath, EXAMPLE)
+    folder = checked("save_model", "zipped", optional(flag), zipped) is False
+    if folder and name.endswith(KINDS):
+        raise ArgumentError(f"with zipped=False a folder is written, whose name has no such ending; got {name!r}.")
+    kind = "" if folder else _kind(name)
+    if save_format and save_format.lower() not in (("h5", "hdf5") if kind in LEGACY else ("keras",)):
+        raise ArgumentError(f"save_format={save_format!r} does not go with {name!r}: the name says the format.")
+    if not may_write(name, checked("save_model", "overwrite", flag, overwrite)):
+        return
+    if not model.built:
+        warn(f"{model.name!r} has no weights yet, so {name!r} will hold none: put Input(shape) first, or call build.")
+    described, trained = config.serialized(model), checked("save_model", "include_optimizer", flag, include_optimizer)
+    if not trained:
+        described["compile_config"] = {}
+    if kind in LEGACY:
+        files.write(name, legacy.write(model, described, extras.of(model)))
+        return
+    held = weights.stored(model, () if trained else [model.optimizer])
+    archive.write(name, Archive(described, held, {}, extras.of(model)), zipped=not folder)
+
+
+@user_facing
+def load_model(
+    filepath: Name, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
+    *, skip: Collection[str] = (),
+) -> Any:  # fmt: skip
+    """The model that a file holds, with its weights, and compiled as it was.
+
+    No code is run for a file. Classes and functions of your own are found by the names under which they are given
+    here or registered.
+
+    Args:
+        filepath: a ".keras" file or folder, or a ".h5" or ".hdf5" file of Keras 2 or 3.
+        custom_objects: your own classes and functions by name.
+        compile: whether to compile the model as it was when it was saved.
+        safe_mode: has no effect.
+        skip: the names of classes, functions and layers that may be missing; they are left out, and a warning says so.
+
+    Raises:
+        FileError: the file cannot be read, or is refused.
+    """
+    name = named(filepath, EXAMPLE)
+    checked("load_model", "compile", flag, compile)
+    config.warn_of_safe_mode(safe_mode)
+    now = _Opening(name, custom_objects, compile, skip, [])
+    if not os.path.isdir(name) and _kind(name) in LEGACY:
+        model = _from_legacy(legacy.read_file(name), now)
+    else:
+        model = _from_archive(archive.read(name), now)
+    if now.left_out:
+        lines = "\n".join(f"  {each}" for each in now.left_out)
+        warn(f"{name!r} is opened without {len(now.left_out)} of its parts:\n{lines}")
+    return model
+
+
+def _kind(name: str) -> str:
+    if name.endswith((".weights.h5", ".weights.json", ".safetensors")):
+        raise FileError(f"{name!r} is the name of a file of weights alone: model.save_weights, model.load_weights.")
+    return ending(name, KINDS, "a whole model")
+
+
+class _Opening(NamedTuple):
+    """One call of `load_model`."""
+
+    where: str
+    custom_objects: dict[str, Any] | None
+    compile: bool
+    skip: Collection[str]
+    left_out: list[str]
+
+    def made(self, described: Any) -> Any:
+        """The model of a config, not compiled; what it has left out is noted once."""
+        left_out: list[str] = []
+        model = config.deserialized(described, self.custom_objects, where=self.where, skip=self.skip, left_out=left_out)
+        self.left_out[:] = left_out
+        return model
+
+
+def _from_archive(held: Archive, now: _Opening) -> Any:
+    described, compiled = assets.in_config(held.config, held, now.where), held.config.get("compile_config")
+    described = described | {"compile_config": {}}
+    model = _with_weights(
+        described, now, lambda model: weights.load(model, held.weights, now.where, whole=True, spare=bool(now.left_out))
+    )
+    if now.compile and compiled and _compile(model, compiled, now):
+        extras.build_optimizer(model, held.extra)
+        weights.load_optimizers(model, weights.groups(held.weights), now.where)
+    extras.restore(model, held.extra)
+    return model
+
+
+def _from_legacy(held: legacy.Legacy, now: _Opening) -> Any:
+    if held.config is None:
+        raise FileError(f"{now.where!r} holds weights alone: make the model, and call model.load_weights.")
+    model = _with_weights(held.config, now, lambda model: legacy.load_weights(model, held, now.where, whole=True))
+    if now.compile and held.training and _compile(model, legacy.compile_config(held.training), now):
+        extras.build_optimizer(model, held.extra)
+        legacy.load_optimizer(model, held, now.where)
+    extras.restore(model, held.extra)
+    return model
+
+
+def _with_weights(described: Any, now: _Opening, load: Callable[[Any], None]) -> Any:
+    """The model of a config, with the weights that `load` gives it.
+
+    It is made without memory for weights first. So a file has to hold them all before they take any. Where a class of
+    the user's own leaves some at their start, the model is made once more.
+    """
+    token = values_follow.set(True)
+    try:
+        model = now.made(described)
+        load(model)
+    finally:
+        values_follow.reset(token)
+    unset = [weight for weight, _ in weights_by_path(model).values() if isinstance(weight.array, Unset)]
+    needed = sum(weight.array.nbytes for weight in unset)
+    guard.check_memory(needed, guard.free_memory(), now.where, "the weights that it does not hold have")
+    for weight in unset:
+        if weight.carried:
+            weight.value = jnp.zeros(weight.shape, weight.dtype)
+    if not all(weight.carried for weight in unset):
+        model = now.made(described)
+        load(model)
+    return model
+
+
+def _compile(model: Any, compiled: dict[str, Any], now: _Opening) -> bool:
+    """Compile the model as it was; False if `skip` leaves that out."""
+    with known(now.custom_objects, now.skip, now.left_out):
+        try:
+            model.compile_from_config(compiled)
+            return model.optimizer is not None
+        except LaminaError as error:
+            raise FileError(
+                f"{now.where}: {error}\nThe model opens without this: load_model(path, compile=False)."
+            ) from None

@@ -1,0 +1,50 @@
+"""The names of files that the user gives: what they end in, and whether a file may be written there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from lamina.errors import ArgumentError, FileError
+
+Name: TypeAlias = str | os.PathLike[str]
+
+
+def named(path: object, example: str) -> str:
+    """The name of a file as text."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"expected the name of a file, as {example!r}, got {type(path).__name__}.")
+    name = os.fsdecode(path)
+    if "://" in name:
+        raise FileError(f"{name!r} is not on this machine: copy the file, and give the name of the copy, {example!r}.")
+    return name
+
+
+def ending(name: str, endings: Iterable[str], does: str) -> str:
+    """The one of `endings` that a file's name has.
+
+    Args:
+        does: what is done with the file, for the message.
+    """
+    found = next((each for each in endings if name.endswith(each)), None)
+    if found is None:
+        listed = ", ".join(map(repr, endings))
+        raise FileError(f"{does}: expected a name that ends in one of {listed}; got {name!r}.")
+    return found
+
+
+def may_write(name: str, overwrite: bool) -> bool:
+    """Whether a file may be written: where one is already and `overwrite` is False, the user at the terminal says it.
+
+    Raises:
+        FileError: there is a file, and nobody at a terminal to ask.
+    """
+    if overwrite or not os.path.lexists(name):
+        return True
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise FileError(f"{name!r} exists already. Give another name, or overwrite=True.")
+    while (answer := input(f"{name} exists already. Overwrite it? [y/n] ").strip().lower()) not in ("y", "n"):
+        print("Type y or n.")
+    return answer == "y"

@@ -1,0 +1,112 @@
+"""Weights in several files: an index, `model.weights.json`, and beside it `model_00000.weights.h5` and so on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import secrets
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from lamina._saving import files, hdf5
+from lamina._saving.guard import file_bytes, parsed_json
+from lamina._saving.hdf5 import Stored
+from lamina.errors import ArgumentError, FileError
+
+SAVE = "lamina_save"
+"""A random name of the save, in the index and in each part: parts of two saves are not mixed."""
+
+
+def write(name: str, stored: Stored, max_shard_size: float) -> None:
+    """Write the index and the parts, none of which holds more than `max_shard_size` gigabytes.
+
+    The old files stand until all new ones are written.
+    """
+    if isinstance(max_shard_size, bool) or not isinstance(max_shard_size, (int, float)) or not max_shard_size > 0:
+        raise ArgumentError(f"max_shard_size: expected a number of gigabytes, as 2 or 0.5, got {max_shard_size!r}.")
+    parts, save = _split(stored, max_shard_size * 2**30), secrets.token_hex(8)
+    places: dict[str, list[str]] = {}
+    with ExitStack() as held:
+        index = held.enter_context(files.replacing(name))  # entered first, so it is the last to get its name
+        for number, part in enumerate(parts):
+            file = held.enter_context(files.replacing(_part(name, number)))
+            file.write(hdf5.write(Stored(part.arrays, {**part.attributes, "": {SAVE: save}})))
+            for path in part.arrays:
+                group = places.setdefault(f"/{os.path.dirname(path)}", [])
+                group += [] if _part(name, number).name in group else [_part(name, number).name]
+        told = {
+            "metadata": {"total_size": sum(array.nbytes for array in stored.arrays.values()), SAVE: save},
+            "weight_map": {group: found if len(found) > 1 else found[0] for group, found in places.items()},
+        }
+        index.write(json.dumps(told, indent=4).encode())
+
+
+def _split(stored: Stored, most: float) -> list[Stored]:
+    """The arrays in their order, in as many parts as they need; the first also has the groups without arrays."""
+    parts, size = [Stored({}, dict(stored.attributes))], 0
+    for path, array in stored.arrays.items():
+        if array.nbytes > most:
+            raise ArgumentError(
+                f"max_shard_size={most / 2**30:g} is less than the {array.nbytes / 2**30:.3g} GB that {path} has alone."
+            )
+        if size + array.nbytes > most:
+            parts.append(Stored({}, {}))
+            size = 0
+        size += array.nbytes
+        parts[-1].arrays[path] = array
+        group = os.path.dirname(path)
+        parts[-1].attributes[group] = stored.attributes[group]
+    return parts
+
+
+def read(name: str) -> Stored:
+    """The arrays of all parts that the index names. All files are read before the first is looked into.
+
+    The names of the parts are made here, from that of the index.
+    """
+    index, data = file_bytes(name), dict[str, bytes]()
+    for number in itertools.count():
+        part = _part(name, number)
+        if part.is_symlink():
+            raise FileError(f"{str(part)!r} is a link, which may lead to any file: put the file itself there.")
+        if not part.exists():
+            break
+        data[part.name] = file_bytes(str(part))
+    wanted, save = _index(parsed_json(index, name), name)
+    if missing := sorted(wanted - data.keys()):
+        raise FileError(
+            f"{name!r} names the part {missing[0]!r}, which is not there: the parts stand beside the index and are "
+            f"called {_part(name, 0).name!r}, {_part(name, 1).name!r}, ..."
+        )
+    whole = Stored({}, {})
+    for part_name in sorted(wanted):
+        part_of = hdf5.read(data[part_name], f"{name}: {part_name}")
+        if part_of.attributes.get("", {}).get(SAVE) != save:
+            raise FileError(f"{part_name!r} is not of the same save as {name!r}: a save of its parts was cut off.")
+        if twice := part_of.arrays.keys() & whole.arrays.keys():
+            raise FileError(f"{name!r}: {min(twice)!r} stands in two parts.")
+        whole.arrays.update(part_of.arrays)
+        whole.attributes.update(part_of.attributes)
+    return whole
+
+
+def _index(found: Any, name: str) -> tuple[set[str], Any]:
+    """The parts that an index names, and the name of its save."""
+    match found:
+        case {"weight_map": dict(places), "metadata": dict(metadata)}:
+            parts = [part for each in places.values() for part in (each if isinstance(each, list) else [each])]
+            allowed = {_part(name, number).name for number in range(len(parts))}
+            if odd := [part for part in parts if part not in allowed]:
+                raise FileError(
+                    f"{name!r} names {str(odd[0])[:100]!r}: its parts are called {_part(name, 0).name!r}, "
+                    f"{_part(name, 1).name!r}, ... Whoever renames the index renames them too, also in the index."
+                )
+            return set(parts), metadata.get(SAVE)
+    raise FileError(f"{name!r} is no index of weights: it has no 'weight_map' and 'metadata'.")
+
+
+def _part(name: str, number: int) -> Path:
+    path = Path(name)
+    return path.with_name(f"{path.stem.replace('.weights', '')}_{number:05}.weights.h5")

@@ -1,0 +1,99 @@
+"""Files of weights alone: `save_weights` and `load_weights`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lamina._base.converters import checked, flag, optional
+from lamina._base.frames import user_facing, warn
+from lamina._layer.weights import require_built
+from lamina._saving import archive, files, hdf5, legacy, shards, tensors, weights
+from lamina._saving.guard import file_bytes
+from lamina._saving.paths import Name, ending, may_write, named
+from lamina.errors import ArgumentError
+
+EXAMPLE = "model.weights.h5"
+WRITTEN = (".weights.h5", ".weights.json", ".safetensors")
+READ = (*WRITTEN, ".keras", ".h5", ".hdf5")
+
+
+@user_facing
+def save_weights(
+    model: Any, filepath: Name, overwrite: bool = True, max_shard_size: float | None = None,
+    objects_to_skip: Iterable[object] | None = None,
+) -> None:  # fmt: skip
+    """Write the weights of a model, and the variables of its optimizer, to a file.
+
+    Args:
+        model: a built model.
+        filepath: a name that ends in ".weights.h5"; in ".weights.json" with `max_shard_size`; or in ".safetensors",
+            which holds no optimizer and needs the package of that name.
+        overwrite: whether a file of that name is replaced; with False the user is asked at a terminal, else it is an
+            error.
+        max_shard_size: the most gigabytes that each file of several may have.
+        objects_to_skip: layers that are left out.
+
+    Raises:
+        NotBuiltError: the model has no weights yet.
+        FileError: the file cannot be written.
+    """
+    require_built(model, "save_weights")
+    name = named(filepath, EXAMPLE)
+    kind = ending(name, WRITTEN, "save_weights")
+    if max_shard_size is not None and kind == ".weights.h5":
+        name = name.removesuffix(".h5") + ".json"
+        warn(f"a file of several parts has an index, and ends in .json: the weights go to {name!r}.")
+        kind = ".weights.json"
+    if (max_shard_size is None) == (kind == ".weights.json"):
+        raise ArgumentError("max_shard_size=... and a name that ends in '.weights.json' go together.")
+    if not may_write(name, checked("save_weights", "overwrite", flag, overwrite)):
+        return
+    without = list(objects_to_skip or ())
+    if kind == ".safetensors":
+        files.write(name, tensors.write(model, without))
+    elif max_shard_size is not None:
+        shards.write(name, weights.stored(model, without), max_shard_size)
+    else:
+        files.write(name, hdf5.write(weights.stored(model, without)))
+
+
+@user_facing
+def load_weights(
+    model: Any, filepath: Name, skip_mismatch: bool = False, by_name: bool | None = None,
+    objects_to_skip: Iterable[object] | None = None,
+) -> None:  # fmt: skip
+    """Assign the weights in a file to a built model: all of them, or none.
+
+    Args:
+        model: a built model of the same layers.
+        filepath: a file of weights as `save_weights` writes it, or of a whole model: ".keras", ".h5", ".hdf5".
+        skip_mismatch: leave the layers alone whose weights do not fit, and say which these are.
+        by_name: for ".h5" and ".hdf5", find the layers by their names instead of by their order.
+        objects_to_skip: layers that are left alone.
+
+    Raises:
+        NotBuiltError: the model has no weights yet.
+        ShapeError: the file is of another model.
+        FileError: the file cannot be read, or is refused.
+    """
+    require_built(model, "load_weights")
+    name = named(filepath, EXAMPLE)
+    kind = ending(name, READ, "load_weights")
+    skip = checked("load_weights", "skip_mismatch", flag, skip_mismatch)
+    old = kind in (".h5", ".hdf5")
+    if checked("load_weights", "by_name", optional(flag), by_name) is not None and not old:
+        raise ArgumentError(f"by_name is for '.h5' and '.hdf5' files, whose layers have names; got {name!r}.")
+    if objects_to_skip is not None and (old or kind in (".keras", ".safetensors")):
+        raise ArgumentError(f"objects_to_skip is for '.weights.h5' and '.weights.json' files; got {name!r}.")
+    told: dict[str, Any] = {"skip_mismatch": skip, "without": list(objects_to_skip or ())}
+    if old:
+        legacy.load_weights(model, legacy.read_file(name), name, by_name=bool(by_name), skip_mismatch=skip)
+    elif kind == ".safetensors":
+        tensors.load(model, file_bytes(name), name, skip_mismatch=skip)
+    elif kind == ".keras":
+        weights.load(model, archive.read(name).weights, name, **told)
+    elif kind == ".weights.json":
+        weights.load(model, shards.read(name), name, **told)
+    else:
+        weights.load(model, hdf5.read(file_bytes(name), name), name, **told)
