@@ -32,6 +32,7 @@ IDLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "Optimizer": {"decay": (0, None), "is_legacy_optimizer": ANY, "jit_compile": ANY},
     "Recurrent": _RECURRENT,
     "_SeparableConv": {"groups": (1,), **_UNUSED_KERNEL},
+    "SpatialDropout": {"noise_shape": (None,)},
     "StringLookup": {"oov_method": ("floormod",)},
     "TextVectorization": {"vocabulary_size": ANY},
     "Transposed": {"groups": (1,)},

@@ -101,15 +101,9 @@ def ordered(layer: Any) -> list[Weight]:
 def compile_config(training: dict[str, Any]) -> dict[str, Any]:
     """What `compile` was given, in the form of today."""
     found = {key: training.get(key) for key in ("loss", "loss_weights", "metrics", "weighted_metrics")}
-    optimizer = training.get("optimizer_config")
-    match optimizer:
-        case {"class_name": str(name), "config": {"decay": float(decay), **told}} if decay:  # Keras 2's own schedule
-            rate = {"initial_learning_rate": told.pop("lr", told.get("learning_rate")), "decay_steps": 1}
-            schedule = {
-                "module": "keras.optimizers.schedules", "class_name": "InverseTimeDecay", "registered_name": None,
-                "config": rate | {"decay_rate": decay},
-            }  # fmt: skip
-            optimizer = {"class_name": name, "config": told | {"learning_rate": schedule}}
+    match optimizer := training.get("optimizer_config"):
+        case {"class_name": str(name), **told}:  # Keras 2 called its new optimizers so
+            optimizer = told | {"class_name": name.removeprefix("Custom>")}
     return found | {"optimizer": optimizer}
 
 

@@ -148,7 +148,7 @@ def load(
     assign(model, layers, where, skip_mismatch, whole)
     load_optimizers(model, given, where, without)
     known = owners(model) if without else found
-    unused = [path for path, arrays in given.items() if arrays and path not in known and "optimizer" not in path]
+    unused = [path for path in given if path not in known and not {"optimizer", "metrics"} & {*path.split("/")}]
     if unused and not spare:
         warn(f"{model.name!r} has no layers for {', '.join(unused)} of {where}: these weights are not used.")
 
