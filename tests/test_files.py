@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from lamina._saving import files, folders
+from lamina._saving import files, folders, guard
 from lamina.errors import ArgumentError, FileError
 
 
@@ -192,6 +192,21 @@ def test_a_wrong_place_is_told(tmp_path, monkeypatch, name, words):
     assert sorted(os.listdir()) == before
 
 
+def test_errors_are_those_of_python_too(tmp_path, monkeypatch):
+    """`except FileNotFoundError` around a save or a load of Keras's goes on working."""
+    with pytest.raises(FileNotFoundError):
+        files.write(tmp_path / "nowhere" / "m", b"")
+    for name in ("m", "nowhere/m"):
+        with pytest.raises(FileNotFoundError):
+            guard.file_bytes(str(tmp_path / name))
+    monkeypatch.setattr(os, "open", Failing(os.open, 1, PermissionError(errno.EACCES, "Permission denied")))
+    with pytest.raises(PermissionError):
+        files.write(tmp_path / "m", b"")
+    monkeypatch.setattr(os, "open", Failing(os.open, 1, PermissionError(errno.EACCES, "Permission denied")))
+    with pytest.raises(PermissionError):
+        guard.file_bytes(str(tmp_path / "m"))
+
+
 def test_a_file_that_is_read_only_is_not_replaced(tmp_path, monkeypatch):
     path = tmp_path / "m.keras"
     path.write_bytes(b"old")
@@ -294,7 +309,7 @@ def test_two_processes_and_two_threads_at_one_path_leave_one_whole_file(tmp_path
 
 KILLS = """
     import os, random, signal, sys, time
-    from lamina._saving import files, folders
+    from lamina._saving import files, folders, guard
 
     os.chdir({folder!r})
 

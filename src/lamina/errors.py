@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 __all__ = [
-    "ArgumentError", "CallError", "DataError", "FileError", "FixedError", "LabelError", "LaminaError", "LaminaWarning",
-    "MissingPackageError", "NonFiniteError", "NotAdaptedError", "NotBuiltError", "NotCompiledError", "PicklingError",
-    "ProcessError", "ShapeError", "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError",
-    "UnknownNameError",
+    "ArgumentError", "CallError", "DataError", "FileError", "FixedError", "ForbiddenFileError", "LabelError",
+    "LaminaError", "LaminaWarning", "MissingFileError", "MissingPackageError", "NonFiniteError",
+    "NotAdaptedError", "NotBuiltError", "NotCompiledError", "PicklingError", "ProcessError", "ShapeError",
+    "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError", "UnknownNameError",
 ]  # fmt: skip
 
 WIDTH = 120
@@ -88,6 +88,14 @@ class DataError(LaminaError, ValueError):
 
 class FileError(LaminaError, ValueError, OSError):
     """A file that cannot be read or written, or that is refused because of what it holds."""
+
+
+class MissingFileError(FileError, FileNotFoundError):
+    """A file or a folder that is not there."""
+
+
+class ForbiddenFileError(FileError, PermissionError):
+    """A file or a folder that this user may not read or write."""
 
 
 class LabelError(DataError):

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from lamina.errors import ArgumentError, FileError
+from lamina.errors import ArgumentError, FileError, ForbiddenFileError, MissingFileError
 
 with contextlib.suppress(ImportError):
     import fcntl
@@ -241,6 +241,7 @@ def _told(error: OSError, given: str, place: str, wanted: str) -> FileError:
             why = f"no file can be made in the folder {folder!r} ({error.strerror}). Save where you may write."
         case _:
             why = f"{error.strerror or error}."
-    told = FileError(f"cannot write {given!r}: {why}")
+    kind = {FileNotFoundError: MissingFileError, PermissionError: ForbiddenFileError}.get(type(error), FileError)
+    told = kind(f"cannot write {given!r}: {why}")
     told.errno = error.errno
     return told

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lamina._base.spelling import nearest
-from lamina.errors import FileError
+from lamina.errors import FileError, ForbiddenFileError, MissingFileError
 
 MOST_OBJECTS = 200_000
 """Groups and datasets in an HDF5 file; a stack of 10,000 layers with Adam's slots has 80,000."""
@@ -61,9 +61,9 @@ _PICKLE = "A pickle can run any code, and is never opened here. Ask for a .keras
 _TORCH = "Read it with torch.load(path, weights_only=True), and give that to model.load_torch_state_dict."
 
 
-def refused(where: str, what: str, hint: str = "") -> FileError:
+def refused(where: str, what: str, hint: str = "", kind: type[FileError] = FileError) -> FileError:
     """The error for a file that is not read: where it is, what was found there, what to do."""
-    return FileError(f"{where}: {what}" + (f"\n{hint}" if hint else ""))
+    return kind(f"{where}: {what}" + (f"\n{hint}" if hint else ""))
 
 
 def is_plain_name(name: str, without: str = "/\\:") -> bool:
@@ -149,15 +149,16 @@ def _not_opened(path: str, where: str, error: OSError | ValueError) -> FileError
     reason = getattr(error, "strerror", None) or str(error)
     if getattr(error, "errno", None) == errno.ELOOP:
         return linked(where)
+    if isinstance(error, PermissionError):
+        return refused(where, f"the file cannot be read: {reason}.", kind=ForbiddenFileError)
     if not isinstance(error, FileNotFoundError):
         return refused(where, f"the file cannot be read: {reason}.")
     there = Path(path).absolute().parent
     if not there.is_dir():
-        return refused(where, f"there is no folder {str(there)!r}.")
+        return refused(where, f"there is no folder {str(there)!r}.", kind=MissingFileError)
     close = nearest(Path(path).name, sorted(os.listdir(there)))
-    return refused(
-        where, "there is no such file.", f"Did you mean {str(Path(path).with_name(close[0]))!r}?" if close else ""
-    )
+    hint = f"Did you mean {str(Path(path).with_name(close[0]))!r}?" if close else ""
+    return refused(where, "there is no such file.", hint, kind=MissingFileError)
 
 
 def linked(where: str) -> FileError:
