@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -595,3 +596,128 @@ def test_a_process_that_is_killed_at_random_instants(tmp_path):
         assert said.split()[-1] == whole
         ends += 1
     print(f"{kills} kills, {ends} ends")
+
+
+# Streams.
+
+BATCHES = [(X[i : i + 20], Y[i : i + 20]) for i in range(0, 100, 20)]
+
+
+class Indexed:
+    """Batches by number, in an order of its own in each epoch, as a PyDataset may have."""
+
+    def __init__(self):
+        self.read, self.order, self.random = 0, list(range(5)), np.random.default_rng(0)
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, number):
+        self.read += 1
+        return BATCHES[self.order[number]]
+
+    def on_epoch_end(self):
+        self.order = self.random.permutation(5).tolist()
+
+
+class Positioned:
+    """Says where it is and can be set there, as torchdata's StatefulDataLoader can."""
+
+    def __init__(self):
+        self.random, self.left, self.read = np.random.default_rng(0), None, 0
+
+    def __iter__(self):
+        self.left = self.random.permutation(5).tolist() if self.left is None else self.left
+        while self.left:
+            self.read += 1
+            yield BATCHES[self.left.pop()]
+        self.left = None
+
+    def state_dict(self):
+        return {"random": self.random.bit_generator.state, "left": self.left and list(self.left)}
+
+    def load_state_dict(self, state):
+        self.random.bit_generator.state, self.left = state["random"], state["left"]
+
+
+class Shuffling:
+    """Tells nothing, and is in another order each time, as a DataLoader is."""
+
+    def __init__(self):
+        self.random = np.random.default_rng(0)
+
+    def __iter__(self):
+        return (BATCHES[number] for number in self.random.permutation(5))
+
+
+def endless():
+    random = np.random.default_rng(0)
+    while True:
+        yield BATCHES[random.integers(5)]
+
+
+STREAMS = {
+    "list": (lambda: BATCHES, None, ""),
+    "list, some steps": (lambda: BATCHES, 3, ""),
+    "indexed": (Indexed, None, ""),
+    "indexed, some steps": (Indexed, 3, ""),
+    "positioned": (Positioned, None, ""),
+    "positioned, some steps": (Positioned, 3, ""),
+    "loader": (Shuffling, None, "a Shuffling cannot be set to a place: its batches are read again up to "),
+    "loader, some steps": (Shuffling, 7, "a Shuffling cannot be set to a place: its batches are read again up to "),
+    "function": (lambda: lambda: iter(BATCHES), None, "a function cannot be set to a place"),
+    "generator": (endless, 5, "a generator cannot be set to a place"),
+}
+
+
+def on_stream(kind, folder):
+    make, steps, _ = STREAMS[kind]
+    source = make()
+    result = train(
+        folder, data=(source,), batch_size=None, validation_split=0.0, validation_data=(X[100:], Y[100:]),
+        steps_per_epoch=steps, every=1, keep=100, epochs=4,
+    )  # fmt: skip
+    return result, source
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_a_stream_goes_on_at_its_place(tmp_path, kind, each_state):
+    whole, _ = on_stream(kind, None)
+    on_stream(kind, tmp_path / "all")
+    said = STREAMS[kind][2]
+    for number, name in enumerate(states(tmp_path / "all")[:-2:3]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        shutil.copy(tmp_path / "all" / name, folder)
+        with pytest.warns(LaminaWarning, match=said) if said else nullcontext():
+            again, source = on_stream(kind, folder)
+        assert same(again, whole), name
+    if isinstance(source, (Indexed, Positioned)):
+        assert source.read <= 9  # one step, and what is read ahead
+
+
+def test_a_generator_for_the_validation_is_read_again(tmp_path):
+    def run(folder, *more):
+        data = {"validation_split": 0.0, "validation_data": endless(), "validation_steps": 3}
+        return train(folder, *more, data=(X[:100], Y[:100]), every=2, **data)
+
+    whole = run(None)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, Die(epoch=5))
+    with pytest.warns(LaminaWarning, match="a generator cannot be set to a place: its batches are read again up to"):
+        assert same(run(tmp_path), whole)
+
+
+def test_a_place_that_cannot_be_kept_is_read_up_to(tmp_path):
+    class Odd(Positioned):
+        def state_dict(self):
+            return {"place": object()}
+
+    def run(folder, *more):
+        return train(folder, *more, data=(Odd(),), batch_size=None, validation_data=(X, Y), validation_split=0.0)
+
+    whole = run(None)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, Die(epoch=2))
+    with pytest.warns(LaminaWarning, match="a Odd cannot be set to a place"):
+        assert same(run(tmp_path), whole)

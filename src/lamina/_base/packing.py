@@ -43,8 +43,8 @@ def pack(value: Any) -> Packed:
 def unpack(plain: Any, arrays: Sequence[HostArray]) -> Any:
     """The value that was packed.
 
-    >>> unpack(*pack(({1: math.inf}, "a")))
-    ({1: inf}, 'a')
+    >>> unpack(*pack(({1: math.inf}, "a", 2**64)))
+    ({1: inf}, 'a', 18446744073709551616)
     """
     if isinstance(plain, list):
         return [unpack(item, arrays) for item in plain]
@@ -53,6 +53,8 @@ def unpack(plain: Any, arrays: Sequence[HostArray]) -> Any:
     match list(plain.items()):
         case [("$float", str(text))]:
             return float(text)
+        case [("$int", str(text))]:
+            return int(text)
         case [("$numpy", int(place))]:
             return np.array(arrays[place])
         case [("$scalar", int(place))]:
@@ -68,6 +70,8 @@ def unpack(plain: Any, arrays: Sequence[HostArray]) -> Any:
 
 def _packed(value: Any, arrays: list[HostArray]) -> Any:
     kind = type(value)
+    if kind is int and abs(value) >= 2**63:  # the guard of files takes no longer ones
+        return {"$int": str(value)}
     if kind in AS_THEY_ARE:
         return value
     if kind is float:

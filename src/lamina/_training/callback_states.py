@@ -73,20 +73,24 @@ class CallbackStates:
             left.remove(found)
             begun = {name: unpack(at.plain, at.arrays) for name, at in starts.items() if at.arrays is not None}
             for name, value in {**begun, **found["attributes"]}.items():
-                setattr(each, name, value)
+                if not _is_setting(each, name):  # whoever made the file
+                    setattr(each, name, value)
 
 
 def _attributes(callback: Callback, unkept: dict[str, None] | None = None) -> Iterator[tuple[str, Packed]]:
     """What a callback knows, without its settings; the names of what cannot be kept go to `unkept`."""
-    settings = callback._lamina_fields if isinstance(callback, Configured) else {}
     for name, value in list(getattr(callback, "__dict__", {}).items()):
-        if name in OURS or name in settings or isinstance(value, CODE):
+        if isinstance(value, CODE) or _is_setting(callback, name):
             continue
         try:
             yield name, pack(value)
         except NotPlainError as error:
             if unkept is not None and not name.startswith("_lamina_"):
                 unkept[f"{type(callback).__name__}.{name} ({error})"] = None
+
+
+def _is_setting(callback: Callback, name: str) -> bool:
+    return name in OURS or (isinstance(callback, Configured) and name in callback._lamina_fields)
 
 
 def _start(now: Packed) -> Start:

@@ -14,6 +14,7 @@ import numpy as np
 
 from lamina._base.converters import positive, short
 from lamina._base.frames import warn
+from lamina._base.packing import NotPlainError, pack
 from lamina._data.arrays import INT32, HostArray, read
 from lamina._data.source import Table
 from lamina._data.stream import Stream, fetched
@@ -276,8 +277,13 @@ class StreamFeed:
         return position is None and self.stream.replays
 
     def position(self, done: int) -> Any:
-        """What the source says of its place after `done` batches of an epoch, if it can be set to one."""
-        return self.stream.position(done)
+        """What the source says of its place after `done` batches of an epoch, if it can be set to one and kept."""
+        place = self.stream.position(done)
+        try:
+            pack(place)
+        except NotPlainError:
+            return None
+        return place
 
     def examples(self) -> list[Chunk]:
         return []

@@ -47,6 +47,7 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
     if is_stream(data.x):
         stream = _stream(model, data)
         stream.expect(plan.epochs, data.steps)
+        stream.noting = plan.store is not None
         feed = streamed = StreamFeed(stream, data.steps, data.shuffle)
         check(model, streamed.first(key_of(model)), data)
     else:
