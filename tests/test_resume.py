@@ -7,16 +7,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from contextlib import nullcontext
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import keras
 import numpy as np
 import pytest
 
 import lamina
 from lamina import callbacks, layers
+from lamina._base.packing import NotPlainError, pack, unpack
 from lamina._saving import checkpoint as checkpoints
 from lamina.errors import ArgumentError, FileError, LaminaWarning
 
@@ -721,3 +726,296 @@ def test_a_place_that_cannot_be_kept_is_read_up_to(tmp_path):
         run(tmp_path, Die(epoch=2))
     with pytest.warns(LaminaWarning, match="a Odd cannot be set to a place"):
         assert same(run(tmp_path), whole)
+
+
+# What can go wrong while a state is written.
+
+
+class FullDisk:
+    """Stands for `files.replacing`, which fails for some of the states."""
+
+    def __init__(self, monkeypatch, fails, error=None):
+        self.fails, self.number, self.error = fails, 0, error or FileError("cannot write 'x': the disk is full.")
+        self.replacing = checkpoints.files.replacing
+        monkeypatch.setattr(checkpoints.files, "replacing", self)
+
+    def __call__(self, path, size):
+        self.number += 1
+        if self.number in self.fails:
+            raise self.error
+        return self.replacing(path, size)
+
+
+def test_a_state_that_cannot_be_written_is_told_and_the_next_one_is(tmp_path, undisturbed, monkeypatch, each_state):
+    FullDisk(monkeypatch, fails=[2, 3])
+    with pytest.warns(LaminaWarning, match="the disk is full.\nThe training goes on, and the states") as said:
+        assert same(train(tmp_path), undisturbed)
+    assert len(said) == 1
+    assert len(states(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("error", [None, MemoryError("no memory")])
+def test_where_the_last_state_cannot_be_written_fit_says_so_at_its_end(
+    tmp_path, undisturbed, monkeypatch, each_state, error
+):
+    FullDisk(monkeypatch, range(6, 100), error)
+    model = stack()
+    with (
+        pytest.warns(LaminaWarning, match="The training goes on") as said,
+        pytest.raises(type(error) if error else FileError, match=r"no memory|the disk is full"),
+    ):
+        train(tmp_path, model=model)
+    assert len(said) == 1
+    assert same(model.get_weights(), undisturbed[0]) and same(model.history.history, undisturbed[2])
+    assert states(tmp_path)[-1] == "step-0000000025-epoch-000005.safetensors"
+    monkeypatch.undo()
+    assert same(train(tmp_path), undisturbed)
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_first_step(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError):
+        train(tmp_path / "file" / "folder", Die(1))
+
+
+def test_the_newest_state_takes_the_place_of_one_that_waits(tmp_path, undisturbed, monkeypatch):
+    """Where the disk is slower than the training, it waits for no disk, and at the end all is there."""
+    go, written = threading.Event(), []
+    write = checkpoints.FolderStore._write
+
+    def slow(store, saved, name, best):
+        go.wait(60)
+        written.append(name)
+        write(store, saved, name, best)
+
+    monkeypatch.setattr(checkpoints.FolderStore, "_write", slow)
+    release = callbacks.LambdaCallback(on_train_end=lambda logs: go.set())
+    assert same(train(tmp_path, release, every=1), undisturbed)
+    assert written == ["step-0000000001", "step-0000000040-epoch-000008", "step-0000000040-epoch-000008-end"]
+
+
+def test_it_is_said_that_a_run_goes_on(tmp_path, capsys):
+    with pytest.raises(ZeroDivisionError):
+        train(tmp_path, Die(8), every=1, verbose=2)
+    capsys.readouterr()
+    train(tmp_path, every=1, verbose=2, epochs=3)
+    assert "This run goes on: step 2 of epoch 2.\n" in capsys.readouterr().out
+    checkpoints._ended.clear()
+    train(tmp_path, every=1, verbose=2, epochs=3)
+    assert capsys.readouterr().out == "This run has ended before: the end of epoch 3.\n"
+
+
+# BackupAndRestore, beside Keras's.
+
+
+def backed_up(library, folder, die=None, epochs=7, **arguments):
+    """A run that may die at the start of an epoch.  -> the epochs that were trained, and the history's"""
+    trained = []
+
+    class Note(library.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == die:
+                raise ZeroDivisionError
+            trained.append(epoch)
+
+    model = library.Sequential([library.layers.Input((4,)), library.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    kept = library.callbacks.BackupAndRestore(str(folder), **arguments)
+    try:
+        record = model.fit(X, Y, epochs=epochs, batch_size=50, verbose=0, callbacks=[kept, Note()])
+    except ZeroDivisionError:
+        return trained, None
+    return trained, record.epoch
+
+
+@pytest.mark.parametrize("arguments", [{}, {"save_freq": 3}, {"delete_checkpoint": False}, {"double_checkpoint": True}])
+def test_backup_and_restore_goes_on_as_keras(tmp_path, arguments):
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for die, epochs in ((4, 7), (5, 7), (None, 7), (None, 7), (None, 9)):
+        trained, record = backed_up(lamina, ours, die, epochs, **arguments)
+        expected, its_record = backed_up(keras, theirs, die, epochs, **arguments)
+        assert trained == expected
+        assert record is None or record[len(record) - len(its_record) :] == its_record
+        assert ours.exists() == theirs.exists()
+        checkpoints._ended.clear()
+
+
+def test_backup_and_restore_is_exact(tmp_path, undisturbed):
+    kept = lambda: callbacks.BackupAndRestore(tmp_path / "backup", save_freq=2)  # noqa: E731
+    for step in (5, 9, 14):
+        with pytest.raises(ZeroDivisionError):
+            train(None, Die(step), kept())
+    assert len(states(tmp_path / "backup")) == 1
+    assert same(train(None, kept()), undisturbed)
+    assert not (tmp_path / "backup").exists()
+
+
+def test_backup_and_restore_removes_its_own_files_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    train(None, callbacks.BackupAndRestore(tmp_path), epochs=1)
+    assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+@pytest.mark.parametrize("wrong", [{"backup_dir": ""}, {"backup_dir": "a", "save_freq": "batch"}])
+def test_backup_and_restore_refuses_what_keras_refuses(wrong):
+    for library in (lamina, keras):
+        with pytest.raises(ValueError, match=r"backup_dir|save_freq"):
+            library.callbacks.BackupAndRestore(**wrong)
+
+
+def test_backup_and_restore_keeps_nothing_unless_it_is_interrupted(tmp_path, undisturbed):
+    kept = lambda: callbacks.BackupAndRestore(tmp_path / "backup", save_freq=False)  # noqa: E731
+    with pytest.raises(SystemExit):
+        train(None, Signal(signal.SIGTERM, "on_train_batch_end", 3), kept())
+    assert states(tmp_path / "backup") == ["step-0000000016.safetensors"]
+    assert same(train(None, kept()), undisturbed)
+
+
+# Files that nobody of us wrote.
+
+HOSTILE = {
+    "no seed": lambda facts: facts.pop("seed"),
+    "a seed that is text": lambda facts: facts.update(seed="1"),
+    "no place": lambda facts: facts.pop("place"),
+    "a place with more": lambda facts: facts["place"].update(more=1),
+    "a step below 0": lambda facts: facts["place"].update(done=-1),
+    "firsts that are a number": lambda facts: facts["place"].update(firsts=3),
+    "an array that is not there": lambda facts: facts["callbacks"][0]["attributes"].update(best={"$numpy": 10**6}),
+    "a number that is none": lambda facts: facts["callbacks"][0]["attributes"].update(best={"$float": "one"}),
+    "callbacks without a class": lambda facts: facts["callbacks"][0].pop("class"),
+    "a run that is a list": lambda facts: facts.update(run=[]),
+    "another layer's weights": lambda facts: None,
+    "weights of another shape": lambda facts: None,
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE)
+def test_a_file_that_is_written_like_a_state_and_is_none_is_refused(tmp_path, change):
+    train(tmp_path, epochs=1)
+    checkpoints._ended.clear()
+    for name in states(tmp_path):
+        facts, arrays = checkpoints.read(str(tmp_path / name))
+        HOSTILE[change](facts)
+        if "another" in change:
+            kernel = arrays.pop("params/stack.0.kernel")
+            arrays |= {"params/stack.0.kernel": kernel[:1]} if "shape" in change else {"params/stack.9.kernel": kernel}
+        (tmp_path / name).write_bytes(b"".join(checkpoints.packed(checkpoints.Saved(facts, arrays))))
+    model = stack()
+    before = model.get_weights()
+    with pytest.raises(FileError, match=r"is no state of a run|has other arrays than this run"):
+        train(tmp_path, model=model)
+    assert same(model.get_weights(), before) and model.history is None
+
+
+def test_a_file_sets_no_setting_of_a_callback(tmp_path):
+    log = tmp_path / "log.csv"
+    train(tmp_path / "run", callbacks.CSVLogger(log), epochs=1)
+    checkpoints._ended.clear()
+    for name in states(tmp_path / "run"):
+        path = tmp_path / "run" / name
+        facts, arrays = checkpoints.read(str(path))
+        logger = next(each for each in facts["callbacks"] if each["class"] == "CSVLogger")
+        logger["attributes"] |= {"filename": str(tmp_path / "elsewhere"), "on_epoch_end": 1, "_lamina": 1}
+        path.write_bytes(b"".join(checkpoints.packed(checkpoints.Saved(facts, arrays))))
+    train(tmp_path / "run", callbacks.CSVLogger(log), epochs=2)
+    assert len(log.read_text().splitlines()) == 3 and not (tmp_path / "elsewhere").exists()
+
+
+def test_packing_refuses_what_is_not_plain():
+    for odd in (object(), [1, {2: len}], np.array(["a"]), np.array([None]), lamina.Sequential(), range(3)):
+        with pytest.raises(NotPlainError):
+            pack(odd)
+    for value in (None, True, 2**70, -(2**63), float("nan"), {"$a": 1}, {1: {(2, "x"): {3}}}, frozenset({1, "b"})):
+        packed = pack([value])
+        (back,) = unpack(json.loads(json.dumps(packed.plain, allow_nan=False)), packed.arrays)
+        assert back == value or (back != back and value != value)
+    scalar, array, device = unpack(*pack([np.int8(3), np.ones((0, 2), "float16"), jnp.ones(2, jnp.bfloat16)]))
+    assert isinstance(scalar, np.int8) and array.shape == (0, 2) and array.dtype == np.float16
+    assert isinstance(device, jax.Array) and device.dtype == jnp.bfloat16
+
+
+# Models with more than the usual parts.
+
+
+class TwoOptimizers(lamina.Sequential):
+    """A subclass with a step, an optimizer and a metric of its own."""
+
+    def __init__(self, *given, **named):
+        super().__init__(*given, **named)
+        self.second = lamina.optimizers.SGD(0.1, momentum=0.9)
+        self.largest = lamina.metrics.Mean(name="largest")
+
+    def train_step(self, data):
+        x, y = data
+
+        def objective(params):
+            y_pred, _ = self.stateless_call(params, [w.value for w in self.non_trainable_variables], x)
+            return self.compute_loss(x, y, y_pred)
+
+        weights = self.trainable_variables
+        loss, grads = jax.value_and_grad(objective)([weight.value for weight in weights])
+        self.optimizer.apply(grads[:2], weights[:2])
+        self.second.apply(grads[2:], weights[2:])
+        self.largest.update_state(loss)
+        return {"loss": loss, "largest": self.largest.result()}
+
+
+@pytest.mark.parametrize("step", [1, 7, 15])
+def test_a_step_of_ones_own_with_a_second_optimizer_goes_on(tmp_path, step):
+    def run(folder, *more):
+        lamina.utils.set_random_seed(3)
+        model = TwoOptimizers([layers.Input((4,)), layers.Dense(3, "relu"), layers.Dense(1)])
+        model.compile("adam", "mse")
+        kept = callbacks.Checkpoint(folder, every=2) if folder else None
+        record = model.fit(X, Y, epochs=4, batch_size=30, verbose=0, callbacks=[*more], checkpoint=kept)
+        optimizers = [[w.numpy() for w in each.variables] for each in (model.optimizer, model.second)]
+        return model.get_weights(), optimizers, record.history
+
+    whole = run(None)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, Die(step))
+    assert same(run(tmp_path), whole)
+
+
+MODELS = {
+    "a recurrent layer with a state": lambda: [layers.Reshape((2, 2)), layers.LSTM(3, stateful=True), layers.Dense(1)],
+    "random layers": lambda: [layers.GaussianNoise(0.5), layers.Dense(4), layers.AlphaDropout(0.2), layers.Dense(1)],
+    "a normalization in a normalization": lambda: [layers.Normalization(mean=0.0, variance=2.0), layers.Dense(1)],
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("steps", [None, 3])
+def test_other_models_and_epochs_that_end_within_the_data_go_on(tmp_path, kind, steps):
+    def run(folder, *more):
+        lamina.utils.set_random_seed(3)
+        model = lamina.Sequential([layers.Input((4,), batch_size=10), *MODELS[kind]()])
+        model.compile(lamina.optimizers.RMSprop(lamina.optimizers.schedules.ExponentialDecay(0.1, 3, 0.9)), "mse")
+        arguments = {"epochs": 4, "batch_size": 10, "steps_per_epoch": steps, "verbose": 0, "callbacks": [*more]}
+        kept = callbacks.Checkpoint(folder, every=2) if folder else None
+        record = model.fit(X[:50], Y[:50], validation_data=(X[50:], Y[50:]), checkpoint=kept, **arguments)
+        return model.get_weights(), record.history, model.predict(X, batch_size=10, verbose=0)
+
+    whole = run(None)
+    for step in (5, 6):
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path, Die(step))
+    assert same(run(tmp_path), whole)
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_several_steps_for_each_call_of_a_batch_hook_are_the_same_ones(tmp_path, steps):
+    def run(folder, *more):
+        model = stack()
+        model.compile("adam", "mse", metrics=["accuracy"], steps_per_execution=steps)
+        calls = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: batches.append(batch))
+        batches.clear()
+        return train(folder, calls, *more, model=model, every=4, epochs=4)
+
+    batches = []
+    whole = run(None)
+    each = list(batches)
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, Die(5))
+    assert same(run(tmp_path), whole)
+    assert each[-len(batches) :] == batches

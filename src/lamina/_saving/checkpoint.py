@@ -56,6 +56,8 @@ def packed(saved: Saved) -> list[Any]:
     header: dict[str, Any] = {}
     end = 0
     for name, array in held.items():
+        if array.dtype not in NAMES:
+            raise FileError(f"a checkpoint cannot hold {name!r}, whose dtype is {array.dtype}.")
         begin, end = end, end + array.nbytes
         header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
     facts = saved.facts | {"lamina": lamina.__version__, "jax": jax.__version__}
@@ -134,11 +136,14 @@ class FolderStore:
         self.every, self.deletes = self.plan.every, self.plan.deletes
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-checkpoint")
         self.waiting: Future[None] | None = None
-        self.error: FileError | None = None
+        self.error: Exception | None = None
         """Why the newest state could not be written."""
+        self.untold: Exception | None = None
+        """The first of the errors since one was told."""
         self.broken: list[str] = []
 
     def newest(self, ended: bool = True) -> Saved | None:
+        files.make_folder(self.where)
         names = [name for name in states_in(self.where) if ended or not name.endswith("-end" + SUFFIX)]
         for name in reversed(names):
             try:
@@ -160,13 +165,13 @@ class FolderStore:
     def _write(self, saved: Saved, name: str, best: bool) -> None:
         """In the thread: write a state, and remove those that are older than what is kept."""
         try:
-            files.make_folder(self.where)
             parts = packed(saved)
             for file in [name + SUFFIX, BEST] if best else [name + SUFFIX]:
                 with files.replacing(os.path.join(self.where, file), sum(map(len, parts))) as opened:
                     opened.writelines(parts)
             self.error = None
-        except FileError as error:
+        except Exception as error:
+            self.untold = self.untold if self.error else error
             self.error = error
             return
         while self.broken:  # else it would stay the newest
@@ -181,14 +186,15 @@ class FolderStore:
         return self.callback._lamina_is_best(logs)
 
     def _tell(self) -> None:
-        if self.error is not None:
-            warn(f"{self.error} The training goes on; the states before it stand.")
+        if self.untold is not None:
+            warn(f"{self.untold}\nThe training goes on, and the states from before stand.")
+            self.untold = None
 
     def close(self, ended: bool, failed: bool) -> None:
         self.thread.shutdown()
+        self._tell()
         if self.error is not None and not failed:
             raise self.error
-        self._tell()
         if ended:
             _ended[self.given] = _ended.get(self.given, 0) + 1
         if ended and self.plan.deletes:

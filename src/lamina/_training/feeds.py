@@ -163,6 +163,9 @@ class ArrayFeed:
     def position(self, done: int) -> None:
         """Nothing has to be kept: the keys of the epochs say it all."""
 
+    def example(self) -> Chunk:
+        return self.examples()[0]
+
     def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
         """One epoch in chunks as long as `length` says; the order is a pure function of `key`, where a pass begins.
 
@@ -288,15 +291,22 @@ class StreamFeed:
     def examples(self) -> list[Chunk]:
         return []
 
+    def example(self) -> Chunk:
+        """The first batch, before the epoch begins that it is of."""
+        assert self.started is not None
+        return self._chunk([self.started[0]], 1)
+
     def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
         stacked = min(length.steps, STACKED) if length.fixed else STACKED
-        for like, group in itertools.groupby(self._tables(key, skip), _shapes):
+        for _, group in itertools.groupby(self._tables(key, skip), _shapes):
             while batches := list(itertools.islice(group, min(stacked, length.most))):
-                size = like[0][0][0]
-                joined = Table(*(_joined([table[part] for table in batches]) for part in range(3)))
-                order = jax.device_put(np.arange(size * stacked, dtype=np.int32))
-                data = on_device(joined, size * stacked)
-                yield Chunk(data, order, size, np.int32(0), np.int32(len(batches)))
+                yield self._chunk(batches, stacked)
+
+    def _chunk(self, batches: list[Table], stacked: int) -> Chunk:
+        size = batches[0].rows
+        joined = Table(*(_joined([table[part] for table in batches]) for part in range(3)))
+        order = jax.device_put(np.arange(size * stacked, dtype=np.int32))
+        return Chunk(on_device(joined, size * stacked), order, size, np.int32(0), np.int32(len(batches)))
 
     def _tables(self, key: Key, skip: int) -> Iterator[Table]:
         """The batches of an epoch, which may have been started."""

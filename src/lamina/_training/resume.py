@@ -93,7 +93,7 @@ class Run:
     ) -> None:  # fmt: skip
         self.store, self.trainer, self.model = store, trainer, trainer.model
         self.feed, self.validation, self.validates_after = feed, validation, validates_after
-        self.states = CallbackStates(callbacks)
+        self.states, self.verbose = CallbackStates(callbacks), (callbacks.params or {}).get("verbose", 0)
         self.place, self.last = Place(epochs.start), epochs.stop
         self.saved: Saved | None = None
         self.description: Description = {}
@@ -106,6 +106,7 @@ class Run:
         self.saved = store.newest()
         if self.saved is None:
             return
+        _check(self.saved, store.where)
         rate = self.saved.arrays.get("optimizers/0/learning_rate")
         if rate is not None and rate_text(rate) == self.description.get("learning_rate"):
             # The same optimizer in the same process, whose rate callbacks have changed.
@@ -114,6 +115,7 @@ class Run:
         self.place = _place(self.saved)
         if self.place.ended and not self.place.stops and self.place.epoch < self.last:
             self.saved = store.newest(ended=False) or self.saved
+            _check(self.saved, store.where)
             self.place = _place(self.saved)._replace(ended=False)
 
     @property
@@ -136,7 +138,10 @@ class Run:
     def restore(self) -> bool:
         """Before the callbacks hear of anything: put the state back. Returns whether the run has ended before."""
         if self.saved is not None:
+            self.trainer.build_optimizers(self.trainer.open(), self.feed.example())
             self._put_back(self.saved)
+            if self.verbose:
+                print(f"This run {'has ended before' if self.place.ended else 'goes on'}: {self.place.said}.")
         return self.place.ended
 
     def start(self) -> range:
@@ -223,13 +228,14 @@ class Run:
     # Putting a state back.
 
     def _put_back(self, saved: Saved) -> None:
+        now = self.trainer.open()
+        kinds = {name: (array.shape, array.dtype) for name, array in _named(now)}
+        found = {name: (a.shape, a.dtype) for name, a in saved.arrays.items() if not name.startswith("values/")}
+        if other := sorted(name for name in {**kinds, **found} if kinds.get(name) != found.get(name)):
+            raise FileError(f"the checkpoint has other arrays than this run: {', '.join(other[:4])}.")
         self.model._lamina.seed = saved.facts["seed"]
         self.trainer.key = key_of(saved.facts["seed"])
-        now = self.trainer.open()
-        names = [name for name, _ in _named(now)]
-        if missing := sorted(set(names) ^ {name for name in saved.arrays if not name.startswith("values/")}):
-            raise FileError(f"the checkpoint has other arrays than this run: {', '.join(missing[:4])}.")
-        leaves = iter([jnp.array(saved.arrays[name]) for name in names])
+        leaves = iter([jnp.array(saved.arrays[name]) for name in kinds])
         parts = {part: jax.tree.map(lambda _: next(leaves), getattr(now, part)) for part in KEPT}
         self.trainer.close(now._replace(**parts))
         self.states.put_back(_value(saved, "callbacks"))
@@ -265,6 +271,24 @@ def _named(state: TrainState) -> Iterator[tuple[str, Any]]:
     for part in KEPT:
         for path, leaf in jax.tree_util.tree_flatten_with_path(getattr(state, part))[0]:
             yield f"{part}/{jax.tree_util.keystr(path, simple=True, separator='/')}".rstrip("/"), leaf
+
+
+def _check(saved: Saved, where: str) -> None:
+    """Refuse what is written like a state and is none, before anything is changed."""
+    try:
+        place, seed, states = _place(saved), saved.facts["seed"], _value(saved, "callbacks")
+        _value(saved, "position")
+        good = [
+            isinstance(seed, int) and 0 <= seed < 2**32,
+            all(isinstance(number, int) and number >= 0 for number in (place.epoch, place.done, *place.firsts)),
+            isinstance(place.logs, dict) and isinstance(place.firsts, tuple) and (place.firsts or not place.done),
+            all(isinstance(each["class"], str) and isinstance(each["attributes"], dict) for each in states),
+            all(isinstance(text, str) for item in saved.facts["run"].items() for text in item),
+        ]
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
+        good = [False]
+    if not all(good):
+        raise FileError(f"the newest file in {where!r} is no state of a run.")
 
 
 def _value(saved: Saved, name: str) -> Any:

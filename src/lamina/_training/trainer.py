@@ -129,7 +129,7 @@ class Trainer:
 
     def train(self, state: TrainState, chunk: Chunk) -> tuple[TrainState, dict[str, Any], int | None]:
         """Run a chunk: the state after it, the logs, and the step of the chunk at which the loss was not finite."""
-        if self.own and own_steps.build_optimizers(self.optimizers, lambda: self._abstract_step(state, chunk)):
+        if self.build_optimizers(state, chunk):
             state = self.open(state.metrics)
         program = self._train_program(state, chunk).result()
         before = int(np.asarray(state.step))
@@ -137,6 +137,10 @@ class Trainer:
         state, logs = program(state[:3], state[3:], chunk.data, chunk.order, start, count)
         bad = int(np.asarray(state.bad))
         return state._replace(bad=_scalar(GOOD)), self._named(logs), bad - before if bad >= 0 else None
+
+    def build_optimizers(self, state: TrainState, chunk: Chunk) -> bool:
+        """Make the state of the optimizers of a step of the user's own, which alone knows what each is for."""
+        return self.own and own_steps.build_optimizers(self.optimizers, lambda: self._abstract_step(state, chunk))
 
     def _abstract_step(self, state: TrainState, chunk: Chunk) -> None:
         batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
