@@ -194,7 +194,7 @@ def test_without_a_seed_the_run_that_died_keeps_its_own(tmp_path):
     assert same(train(tmp_path, model=stack(seed=None)), train(tmp_path / "copy", model=stack(seed=None)))
 
 
-def test_fit_takes_the_name_of_a_folder(tmp_path):
+def test_fit_takes_the_name_of_a_folder(tmp_path, each_state):
     stack().fit(X, Y, epochs=4, verbose=0, checkpoint=tmp_path / "new" / "folder")
     assert states(tmp_path / "new" / "folder") == [
         "step-0000000015-epoch-000003.safetensors",

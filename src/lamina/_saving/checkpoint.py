@@ -135,7 +135,8 @@ class FolderStore:
         self.where = self.plan.folder if number == 1 else os.path.join(self.plan.folder, f"fit-{number}")
         self.every, self.deletes = self.plan.every, self.plan.deletes
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-checkpoint")
-        self.waiting: Future[None] | None = None
+        self.waiting: dict[bool, Future[None]] = {}
+        """The latest state that was handed to the thread, and (True) the latest best one."""
         self.error: Exception | None = None
         """Why the newest state could not be written."""
         self.untold: Exception | None = None
@@ -155,25 +156,29 @@ class FolderStore:
                 warn(f"{error} The run goes on from the state before it.")
         return None
 
-    def write(self, saved: Saved, name: str, best: bool = False) -> None:
-        if self.waiting is not None:
-            self.waiting.cancel()  # unless it has begun
+    def write(self, saved: Saved, name: str, best: bool = False, last: bool = False) -> None:
+        for kind in {False, best} & self.waiting.keys():
+            self.waiting.pop(kind).cancel()  # unless it has begun
         self._tell()
         written = self.thread.submit(self._write, saved, name, best)
-        self.waiting = None if best or "epoch" in name else written
+        if not last:
+            self.waiting[best] = written
 
     def _write(self, saved: Saved, name: str, best: bool) -> None:
-        """In the thread: write a state, and remove those that are older than what is kept."""
+        """In the thread: write a state."""
         try:
             parts = packed(saved)
             for file in [name + SUFFIX, BEST] if best else [name + SUFFIX]:
                 with files.replacing(os.path.join(self.where, file), sum(map(len, parts))) as opened:
                     opened.writelines(parts)
+            self._tidy()
             self.error = None
         except Exception as error:
             self.untold = self.untold if self.error else error
             self.error = error
-            return
+
+    def _tidy(self) -> None:
+        """Remove the states that are older than what is kept."""
         while self.broken:  # else it would stay the newest
             os.replace(broken := self.broken.pop(), broken + ".broken")
         names = states_in(self.where)

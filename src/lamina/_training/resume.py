@@ -52,10 +52,11 @@ class Store(Protocol):
     deletes: bool
     """Whether the states are removed when the run has ended."""
 
-    def write(self, saved: Saved, name: str, best: bool = False) -> None:
+    def write(self, saved: Saved, name: str, best: bool = False, last: bool = False) -> None:
         """Keep a state. It is written while the training goes on.
 
-        Of those of the middle of an epoch the next one may take its place, if it still waits to be written.
+        If it still waits to be written, the next one takes its place, but the place of the best one only a better one,
+        and none that of the last one.
         """
 
     def improves(self, logs: Logs) -> bool:
@@ -176,17 +177,17 @@ class Run:
             best = self.store.improves(logs)
             last = self.model.stop_training or self.place.epoch >= self.last
             if best or self.store.every == "epoch" or (last and not self.store.deletes):
-                self.keep(best=best)
+                self.write(self.take(), best, last)
 
     def end(self) -> None:
         """After `on_train_end`: the model is as the user gets it."""
         self.place = self.place._replace(ended=True)
         if self.store is not None and not self.store.deletes:
-            self.keep()
+            self.write(self.take(), last=True)
 
-    def keep(self, state: TrainState | None = None, best: bool = False) -> None:
+    def keep(self, state: TrainState | None = None) -> None:
         """Keep the state of now; the arrays are those of the layers, unless a `state` is given."""
-        self.write(self.take(state), best)
+        self.write(self.take(state))
 
     def take(self, state: TrainState | None = None) -> Saved | None:
         """The state of now, in arrays that no step overwrites."""
@@ -200,12 +201,12 @@ class Run:
         arrays |= {f"values/{number}": np.array(array) for number, array in enumerate(held)}
         return Saved({"run": self.description, "seed": seed_of(self.model), **plain}, arrays)
 
-    def write(self, saved: Saved | None, best: bool = False) -> None:
+    def write(self, saved: Saved | None, best: bool = False, last: bool = False) -> None:
         if self.store is not None and saved is not None:
             place = _place(saved)
             step = f"step-{int(np.asarray(saved.arrays['step'])):010}"
             epoch = "" if place.done else f"-epoch-{place.epoch:06}"
-            self.store.write(saved, step + epoch + "-end" * place.ended, best)
+            self.store.write(saved, step + epoch + "-end" * place.ended, best, last)
 
     @contextmanager
     def kept_as_it_is(self) -> Iterator[None]:
