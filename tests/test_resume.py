@@ -301,6 +301,10 @@ def test_the_best_state_is_kept_too(tmp_path):
     best = checkpoints.read(str(tmp_path / "best.safetensors"))
     assert best.facts["place"]["epoch"] == 1 + int(np.argmin(history))
     assert best.facts["place"]["logs"]["val_loss"] == min(history)
+    checkpoints.load_weights(model, (tmp_path / "best.safetensors").read_bytes(), "best")
+    assert model.evaluate(X[105:], Y[105:], verbose=0)[0] == pytest.approx(min(history))
+    with pytest.raises(FileError, match=r"that of another stack, which differs at stack\.0\.bias, stack\.0\.kernel"):
+        checkpoints.load_weights(stack(units=3), (tmp_path / "best.safetensors").read_bytes(), "best")
     with pytest.raises(ArgumentError, match="Did you mean 'val_loss'"):
         stack().fit(X, Y, verbose=0, checkpoint=callbacks.Checkpoint(tmp_path / "other", monitor="val_los"))
 
@@ -925,7 +929,8 @@ def test_packing_refuses_what_is_not_plain():
     for odd in (object(), [1, {2: len}], np.array(["a"]), np.array([None]), lamina.Sequential(), range(3)):
         with pytest.raises(NotPlainError):
             pack(odd)
-    for value in (None, True, 2**70, -(2**63), float("nan"), {"$a": 1}, {1: {(2, "x"): {3}}}, frozenset({1, "b"})):
+    values = [[1, 2**64], [0.5, float("inf")], ["a", True], None, True, 2**70, -(2**63), float("nan"), {"$a": 1}]
+    for value in (*values, {1: {(2, "x"): {3}}}, frozenset({1, "b"})):
         packed = pack([value])
         (back,) = unpack(json.loads(json.dumps(packed.plain, allow_nan=False)), packed.arrays)
         assert back == value or (back != back and value != value)

@@ -18,6 +18,7 @@ import numpy as np
 
 import lamina
 from lamina._base.frames import warn
+from lamina._layer.structure import weights_by_path
 from lamina._saving import files, guard
 from lamina._training.resume import Saved
 from lamina.callbacks.callback_list import CallbackList
@@ -107,14 +108,31 @@ def _span(entry: Any, where: str, size: int) -> tuple[Any, tuple[int, ...], int,
 
 def read(path: str) -> Saved:
     """The state in a file."""
-    data = guard.file_bytes(path)
-    said = header(data, path)
+    return _state(guard.file_bytes(path), path)
+
+
+def _state(data: bytes, where: str) -> Saved:
+    said = header(data, where)
     start = 8 + int.from_bytes(data[:8], "little")
     arrays = {
         name: np.frombuffer(data, dtype, math.prod(shape), start + begin).reshape(shape)
         for name, (dtype, shape, begin, _) in said.spans.items()
     }
     return Saved(said.facts, arrays)
+
+
+def load_weights(model: Any, data: bytes, where: str) -> None:
+    """Give a model the weights of a state, such as the best one."""
+    saved = _state(data, where)
+    weights = {path: weight for path, (weight, _) in weights_by_path(model).items()}
+    arrays = {name.partition("/")[2]: a for name, a in saved.arrays.items() if name.startswith(("params/", "state/"))}
+    if other := sorted(
+        path for path in {**weights, **arrays}
+        if path not in weights or path not in arrays or weights[path].shape != arrays[path].shape
+    ):  # fmt: skip
+        raise FileError(f"{where}: the state is that of another stack, which differs at {', '.join(other[:4])}.")
+    for path, weight in weights.items():
+        weight.assign(arrays[path])
 
 
 def states_in(folder: str) -> list[str]:
