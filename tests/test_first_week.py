@@ -16,6 +16,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+import zipfile
 
 import cloudpickle
 import jax
@@ -678,6 +679,42 @@ def test_a_copied_model_draws_the_same_random_numbers_and_holds_its_own_optimize
     other.compile(twin.optimizer, "mse")
     with pytest.raises(ValueError, match="another model's weights"):
         other.fit(X, TARGET, verbose=0)
+
+
+class OwnScale(lamina.layers.Layer):
+    def build(self, input_shape):
+        self.factor = self.add_weight(input_shape[-1:], "ones")
+
+    def call(self, x):
+        return x * self.factor
+
+
+def kept(model, folder):
+    """What the `.keras` file of a model holds, by the names of its members, but for the date."""
+    model.save(folder / "model.keras")
+    with zipfile.ZipFile(folder / "model.keras") as file:
+        return {name: file.read(name) for name in file.namelist() if name != "metadata.json"}
+
+
+@copied
+@ours
+def test_a_copied_model_holds_all_that_its_file_holds(keras, twin_of, tmp_path):
+    layers, CosineDecay = keras.layers, keras.optimizers.schedules.CosineDecay
+    text = layers.TextVectorization(output_sequence_length=3)
+    text.adapt(["one two three"])
+    words = keras.Sequential([keras.Input((1,), dtype="string"), text, layers.Embedding(9, 2), layers.LSTM(3)])
+    words.compile(keras.optimizers.SGD(0.1, momentum=0.9), error)
+    words.fit(["one", "two one"] * 4, np.ones((8, 3)), verbose=0)
+    own = fitted(
+        keras, layers.Dense(4, kernel_initializer=ones), OwnScale(), layers.Dropout(0.5), layers.BatchNormalization(),
+        optimizer=keras.optimizers.AdamW(CosineDecay(0.1, 50), use_ema=True), metrics=["mae"],
+    )  # fmt: skip
+    own.layers[1].trainable = False
+    mixed = keras.Sequential([layers.Input((4,)), layers.Dense(3, dtype="mixed_bfloat16")])
+    for model in (words, own, mixed):
+        before = kept(model, tmp_path)
+        assert len(before) >= 3
+        assert kept(twin_of(model), tmp_path) == before
 
 
 @copied
