@@ -12,6 +12,8 @@ import numpy as np
 from lamina import _display as display
 from lamina._base.converters import checked, flag
 from lamina._base.weight import Weight
+from lamina._saving import tensors
+from lamina._saving.guard import file_bytes
 from lamina._saving.torch_layout import TorchModule, Values, Walk
 from lamina._training.model import Model
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
@@ -76,11 +78,11 @@ def _walk(model: Model) -> Walk:
 
 
 def _mapping(given: Any) -> Mapping[str, Any]:
-    """A state dict, or an error that says how to get it from what was given."""
+    """A state dict, that of a file of safetensors, or an error that says how to get it from what was given."""
     if isinstance(given, (str, os.PathLike)):
-        path = os.fspath(given)
+        path = os.fsdecode(given)
         if path.endswith(".safetensors"):
-            raise ArgumentError(f"expected a state dict, got a path: write safetensors.numpy.load_file({path!r}).")
+            return dict(sorted(tensors.read_file(file_bytes(path), path).items()))  # in a known order
         raise ArgumentError(
             f"expected a state dict, got a path: write torch.load({path!r}, weights_only=True). A file of torch is a "
             "pickle, which can run code as it is read, so no one else reads it."

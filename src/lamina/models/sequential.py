@@ -291,7 +291,9 @@ class Sequential(Stack):
         exporting.write(self, filepath, format, verbose, input_signature, kwargs)
 
     @user_facing
-    def load_torch_state_dict(self, state_dict: Mapping[str, Any], verbose: bool = True) -> None:
+    def load_torch_state_dict(
+        self, state_dict: Mapping[str, Any] | str | os.PathLike[str], verbose: bool = True
+    ) -> None:
         """Take the weights of a torch model with the same layers, and print which array became which weight.
 
         The modules with arrays are matched with the layers with weights in their order, by the names that arrays have
@@ -303,14 +305,15 @@ class Sequential(Stack):
             model.load_torch_state_dict(torch.load("net.pt", weights_only=True))
 
         Args:
-            state_dict: the arrays by their names, as `module.state_dict()` returns them; tensors or NumPy arrays. One
-                layer of a recurrent module with `num_layers` is one layer here.
+            state_dict: the arrays by their names, as `module.state_dict()` returns them, tensors or NumPy arrays; or
+                the name of a ".safetensors" file with them, which needs the package of that name. One layer of a
+                recurrent module with `num_layers` is one layer here.
             verbose: whether to print the table.
 
         Raises:
             ShapeError: where a layer or a module has no partner; it lists them, and nothing is changed.
             StackError: for a layer with weights that torch has no module for.
-            ArgumentError: for what is no state dict, such as the name of a file.
+            ArgumentError: for what is no state dict, such as the name of a file of torch, which is a pickle.
         """
         torch_weights.load(self, state_dict, verbose)
 
