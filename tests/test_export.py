@@ -153,7 +153,7 @@ def test_what_goes_in_has_the_shape_and_dtype_of_the_input_or_of_the_signature(t
     assert taken(lamina.Sequential([layers.Input((3,)), layers.Dense(2)]))[0] == "float16"
 
 
-def test_several_outputs_an_own_predict_step_and_weights_of_another_model(tmp_path):
+def test_an_own_predict_step_and_weights_of_another_model(tmp_path):
     other = layers.Dense(3)
     other.build((None, 3))
 
@@ -164,6 +164,18 @@ def test_several_outputs_an_own_predict_step_and_weights_of_another_model(tmp_pa
     own = Own([layers.Input((3,)), layers.Dense(3)])
     own.export(tmp_path / "own.jax", format="jax")
     assert_computes(tmp_path / "own.jax", own, rows(2, 3))
+
+
+def test_an_error_of_the_users_own_step_stays_what_it_is(tmp_path):
+    class Wrong(lamina.Sequential):
+        def predict_step(self, x, y, z):
+            return x
+
+    with pytest.raises(ArgumentError, match=r"write Wrong.predict_step\(self, data\)"):
+        Wrong([layers.Input((3,)), layers.Dense(3)]).export(tmp_path / "wrong.jax", format="jax")
+
+
+def test_several_outputs(tmp_path):
     lstm = lamina.Sequential([layers.Input((4, 2)), layers.LSTM(3, return_state=True)])
     lstm.export(tmp_path / "lstm.jax", format="jax")
     want = lstm.predict(rows(2, 4, 2), verbose=0)
