@@ -27,7 +27,8 @@ def _told_to_each(hook: str) -> Any:
     """
 
     def tell(self: CallbackList, *place: Any, logs: Logs = None) -> None:
-        listeners = _listeners(self, hook)
+        known = self._lamina_listeners.get(hook)
+        listeners = _listeners(self, hook) if known is None else known
         if not listeners:
             return
         *where, logs = place if len(place) == _POSITIONS[hook] else (*place, logs)
@@ -71,6 +72,8 @@ class CallbackList(Callback):
             self.callbacks.append(History())
         if add_progbar and self.progbar is None:
             self.callbacks.append(ProgbarLogger())
+        self._lamina_listeners: dict[str, list[Callback]] = {}
+        """Of hooks that are called again and again, the callbacks that override them."""
         self.set_params(params)
         self.set_model(model)
 
@@ -89,6 +92,7 @@ class CallbackList(Callback):
         """Add one callback, or a list of them, and give them the model and the params of the list."""
         added = list(_flat(callback))
         self.callbacks += added
+        self._lamina_listeners.clear()
         for each in added:
             if self.params:
                 each.set_params(self.params)
@@ -142,8 +146,9 @@ class CallbackList(Callback):
 
 def wants_each_batch(callbacks: CallbackList, of: str) -> bool:
     """Whether a callback must be called for each single batch of "train", "test" or "predict"."""
-    hooks = (f"on_{of}_batch_begin", f"on_{of}_batch_end")
-    return any(getattr(each, "every_batch", True) for hook in hooks for each in _listeners(callbacks, hook))
+    found = {hook: _listeners(callbacks, hook) for hook in (f"on_{of}_batch_begin", f"on_{of}_batch_end")}
+    callbacks._lamina_listeners |= found
+    return any(getattr(each, "every_batch", True) for listeners in found.values() for each in listeners)
 
 
 def handles_nan(callbacks: Any) -> bool:
@@ -176,7 +181,9 @@ def _plain(logs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flat(callbacks: Any) -> Iterator[Callback]:
-    if isinstance(callbacks, (list, tuple, CallbackList)):
+    if isinstance(callbacks, CallbackList):  # it has checked them
+        yield from callbacks
+    elif isinstance(callbacks, (list, tuple)):
         for each in callbacks:
             yield from _flat(each)
     elif callbacks is not None:
@@ -188,7 +195,8 @@ def _checked(callback: Any) -> Any:
         advice = f"the class {callback.__name__}, not an object of it. Write {callback.__name__}(...)."
     elif all(callable(getattr(callback, name, None)) for name in (*HOOKS, "set_model", "set_params")):
         for hook in HOOKS:
-            _require_arguments(callback, hook)
+            if overrides(callback, hook):
+                _require_arguments(callback, hook)
         return callback
     elif isinstance(callback, (dict, set)):
         advice = f"a {type(callback).__name__}. Write a list."
@@ -204,11 +212,11 @@ def _checked(callback: Any) -> Any:
 
 def _require_arguments(callback: Any, hook: str) -> None:
     """Refuse a hook that cannot be called with what it is given."""
-    named = inspect.signature(getattr(Callback, hook)).parameters.values()
-    told = [str(parameter).split(":")[0] for parameter in named]
     try:
-        inspect.signature(getattr(callback, hook)).bind(*told[1:])
+        inspect.signature(getattr(callback, hook)).bind(*range(_POSITIONS[hook]))
     except TypeError:
+        named = inspect.signature(getattr(Callback, hook)).parameters.values()
+        told = [str(parameter).split(":")[0] for parameter in named]
         own = hook in vars(callback)  # a function, not a method
         written = f"lambda {', '.join(told[1:])}: ..." if own else f"def {hook}({', '.join(told)})"
         raise ArgumentError(
