@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
@@ -63,18 +62,14 @@ def compiled(
     compiles nothing: each operation runs by itself.
     """
     if eager:
-        return _finished(Program(_step_by_step(within([], function))))
+        return _now(Program, _step_by_step(within([], function)))
+    begin = _background.submit if ahead else _now
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
     if key is None:
-        return (
-            _background.submit(_traced, function, abstract, donate)
-            if ahead
-            else _finished(_traced(function, abstract, donate))
-        )
+        return begin(_traced, function, abstract, donate)
     leaves, tree = jax.tree.flatten(arguments)
     full = (key, tree, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves), jax.config.jax_enable_x64)  # type: ignore[attr-defined]
-    make = functools.partial(_built, function, abstract, donate)
-    return _kept(full, lambda: _background.submit(make) if ahead else _finished(make()))
+    return _kept(full, lambda: begin(_built, function, abstract, donate))
 
 
 def _kept(key: Any, make: Callable[[], Future[Program]]) -> Future[Program]:
@@ -100,7 +95,7 @@ def _traced(function: Callable[..., Any], abstract: tuple[Any, ...], donate: tup
     if "callback" in text:  # it calls a Python function, of which the text says nothing
         return Program(_for_this_device(lowered), found)
     key = (hashlib.sha256(text.encode()).digest(), lowered.in_tree, lowered.out_tree)
-    same = _kept(key, lambda: _finished(Program(_for_this_device(lowered))))
+    same = _kept(key, lambda: _now(lambda: Program(_for_this_device(lowered))))
     return same.result()._replace(outside=found)
 
 
@@ -132,9 +127,10 @@ def _for_this_device(lowered: Any) -> Any:
             options = known
 
 
-def _finished(program: Program) -> Future[Program]:
+def _now(make: Callable[..., Program], *arguments: Any) -> Future[Program]:
+    """What `_background.submit` returns, made in this thread."""
     future: Future[Program] = Future()
-    future.set_result(program)
+    future.set_result(make(*arguments))
     return future
 
 

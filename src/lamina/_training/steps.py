@@ -6,7 +6,7 @@ shuffling moves no data; a chunk of steps, one step and the short last batch are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -93,18 +93,10 @@ class ProgramSpec:
 
     def total_loss(self, now: Pass, params: Arrays, batch: Data, y_pred: Array) -> Array:
         """The loss with regularizers and what layers added, as Keras logs it.  -> () float32"""
-        if self.loss is None and not now.losses and not any(weight.regularizer for weight in self.trained.values()):
-            raise NotCompiledError("there is no loss to make smaller: model.compile('adam', loss='mse').")
-        total = jnp.zeros((), jnp.float32)
-        if self.loss is not None:
-            value = self.loss(batch["y"], y_pred, batch.get("weight"), _mask(batch, y_pred))
-            total += jnp.asarray(value).astype(jnp.float32) * jnp.float32(self.loss_weight)
-        for path, weight in self.trained.items():
-            if weight.regularizer is not None:
-                total += weight.regularizer(params[path]).astype(jnp.float32)
-        for value in now.losses:
-            total += value.astype(jnp.float32).sum()
-        return total
+        regularized = [(path, weight.regularizer) for path, weight in self.trained.items()]
+        added = [regularizer(params[path]) for path, regularizer in regularized if regularizer is not None]
+        measured = batch.get("y"), y_pred, batch.get("weight"), _mask(batch, y_pred)
+        return total_loss(self.loss, self.loss_weight, measured, [*added, *now.losses])
 
     def measured(self, sums: list[list[Array]], loss: Array, batch: Data, y_pred: Array) -> list[list[Array]]:
         """The sums after one more batch; the loss of a batch is weighted by its number of rows."""
@@ -123,6 +115,15 @@ class ProgramSpec:
             metric.name: metric.stateless_result(state) for (metric, _), state in zip(self.metrics, others, strict=True)
         }
         return own_steps.logged({"loss": total / jnp.maximum(count, 1), **results})
+
+
+def total_loss(loss: Any, loss_weight: float, measured: tuple[Any, ...], added: Sequence[Array]) -> Array:
+    """The loss of what is `measured` (y, y_pred, weights, mask), with what regularizers and layers `added`."""
+    terms = [jnp.asarray(loss(*measured)).astype(jnp.float32) * jnp.float32(loss_weight)] if loss is not None else []
+    terms += [jnp.asarray(term).astype(jnp.float32).sum() for term in added]
+    if not terms:
+        raise NotCompiledError("there is no loss to make smaller: model.compile('adam', loss='mse').")
+    return sum(terms, jnp.zeros((), jnp.float32))
 
 
 def _mask(batch: Data, y_pred: Array) -> Any:

@@ -19,8 +19,7 @@ from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.structure import weights_by_path
 from lamina._training.model import compiled_of
 from lamina._training.own_steps import arrays_of, assign, groups_of
-from lamina._training.steps import counted
-from lamina.errors import NotCompiledError
+from lamina._training.steps import counted, total_loss
 
 
 def in_either_form(model: Any, step: Callable[[Any, Any], Any], state: Any, data: Any, parts: tuple[int, ...]) -> Any:
@@ -71,12 +70,8 @@ def predict_step(model: Any, data: Any) -> Any:
 
 def compute_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> Array:
     """The loss of `compile`, the regularizers, and what layers added in the pass under way.  -> () float32"""
-    compiled, terms = compiled_of(model), [jnp.sum(value) for value in model.losses]
-    if compiled.loss is not None:
-        terms.append(jnp.asarray(compiled.loss(y, y_pred, sample_weight, mask_of(y_pred))) * compiled.loss_weight)
-    if not terms:
-        raise NotCompiledError("there is no loss to make smaller: model.compile('adam', loss='mse').")
-    return sum((term.astype(jnp.float32) for term in terms), jnp.zeros((), jnp.float32))
+    compiled, measured = compiled_of(model), (y, y_pred, sample_weight, mask_of(y_pred))
+    return total_loss(compiled.loss, compiled.loss_weight, measured, model.losses)
 
 
 def compute_metrics(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
