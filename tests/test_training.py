@@ -1,7 +1,9 @@
 """Training: equal to Keras from equal weights, repeatable to the bit, and whole after an interruption."""
 
+import copy
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -483,6 +485,85 @@ def test_batch_hooks_see_every_batch_and_the_weights_of_that_moment():
     assert train[0][1] == ["loss", "mae"]
     assert not same(train[0][2], train[1][2]) and same(train[-1][2], model.get_weights())
     assert ("test", 4) in seen
+
+
+def everything(model):
+    """All arrays that a user can get hold of, as they stand in the model and its optimizer."""
+    optimizer = model.optimizer
+    kept = [weight.value for weight in (*model.weights, *optimizer.variables)]
+    return [*kept, *model.get_weights(), *map(np.asarray, (optimizer.iterations, optimizer.learning_rate))]
+
+
+def alike(a, b):
+    return all(np.allclose(x, y, 1e-4, 1e-6) for x, y in zip(a, b, strict=True))
+
+
+def of_kind(kind):
+    optimizers = lamina.optimizers
+    if kind == "scaled":
+        return optimizers.LossScaleOptimizer("adam")
+    if kind == "averaged":
+        return optimizers.Adam(use_ema=True, gradient_accumulation_steps=2)
+    return optimizers.SGD(optimizers.schedules.CosineDecay(0.1, 10), momentum=0.9) if kind == "scheduled" else "adam"
+
+
+def by_hand_and_with_a_hook(kind, hook):
+    """The same steps through `train_on_batch`, each followed by `hook(model, batch)`, and through `fit` with a hook."""
+
+    def make():
+        model = lamina.Sequential([layers.Input((6,)), layers.Dense(8), layers.BatchNormalization(), layers.Dense(3)])
+        model.compile(of_kind(kind), "mse", metrics=["mae"])
+        return model
+
+    class Hook(lamina.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            assert logs == {metric.name: float(metric.result()) for metric in self.model.metrics}
+            hook(self.model, batch)
+
+    by_hand, fitted = make(), make()
+    fitted.set_weights(by_hand.get_weights())
+    for model in (by_hand, fitted):
+        if kind == "partly frozen":  # the moments of what is frozen wait
+            model.fit(X, Y, batch_size=40, shuffle=False, verbose=0)
+            model.layers[0].trainable = False
+    for batch, start in enumerate(range(0, len(X), 16)):
+        by_hand.train_on_batch(X[start : start + 16], Y[start : start + 16])
+        hook(by_hand, batch)
+    fitted.fit(X, Y, batch_size=16, shuffle=False, verbose=0, callbacks=[Hook()])
+    return by_hand, fitted
+
+
+KINDS = ["adam", "scaled", "averaged", "scheduled", "partly frozen"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_batch_hook_reads_is_of_that_step_and_stays_as_it_is(kind):
+    seen, copied = {}, {}
+
+    def look(model, batch):
+        seen[id(model), batch] = everything(model)
+        copied[id(model), batch] = [np.array(array) for array in everything(model)]
+
+    by_hand, fitted = by_hand_and_with_a_hook(kind, look)
+    assert len(seen) == 10
+    for batch in range(5):
+        assert alike(seen[id(by_hand), batch], seen[id(fitted), batch])
+        assert same(seen[id(fitted), batch], copied[id(fitted), batch])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_batch_hook_assigns_counts_from_the_next_step_on(kind):
+    def change(model, batch):
+        model.layers[-1].bias.assign(np.full(3, batch))
+        for variable in model.optimizer.variables[-2:]:
+            variable.assign(variable * 0)
+        if kind != "scheduled":
+            model.optimizer.learning_rate = 0.01 * batch
+        copy.deepcopy(model), pickle.dumps(model.optimizer)
+
+    by_hand, fitted = by_hand_and_with_a_hook(kind, change)
+    by_hand.optimizer.finalize_variable_values(by_hand.trainable_weights)  # as at the end of fit
+    assert alike(everything(by_hand), everything(fitted))
 
 
 def test_stop_training_from_a_batch_hook_ends_at_once():

@@ -64,7 +64,7 @@ class LossScaleOptimizer(Optimizer):
             warn("LossScaleOptimizer sets the inner optimizer's loss_scale_factor to None: the scale is its own.")
             inner.loss_scale_factor = None
         self.inner_optimizer = inner
-        self._lamina.arrays = inner._lamina.arrays
+        self._lamina.arrays, self._lamina.shown = inner._lamina.arrays, inner._lamina.shown
         self.name = name or to_snake_case(type(self).__name__)
 
     def _lamina_without_arrays(self, names: dict[str, str]) -> Self:

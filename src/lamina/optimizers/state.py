@@ -362,7 +362,7 @@ def merged(tree: Any, changed: Any) -> Any:
 
 def take_back(optimizer: Stateful) -> None:
     """Put copies in place of the arrays that the user may hold as well."""
-    shown, optimizer._lamina.shown = optimizer._lamina.shown, set()
-    for keys in shown:
-        weight = StateWeight(optimizer, *keys)
+    shown = optimizer._lamina.shown
+    while shown:
+        weight = StateWeight(optimizer, *shown.pop())
         weight.array = jnp.array(weight.array, copy=True)
