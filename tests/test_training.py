@@ -178,7 +178,7 @@ def batches(feed, epoch, steps=10):
     found = []
     for chunk in feed.chunks((0, epoch), ChunkLength(steps)):
         for start in range(chunk.start, chunk.start + chunk.steps * chunk.size, chunk.size):
-            rows = np.asarray(chunk.order)[start : start + chunk.size]
+            rows = np.arange(start, start + chunk.size)
             if "counted" in chunk.data:
                 rows = rows[np.asarray(chunk.data["counted"])[rows] > 0]
             found.append(np.asarray(chunk.data["x"])[rows, 0].astype(int).tolist())
@@ -564,6 +564,60 @@ def test_what_a_batch_hook_assigns_counts_from_the_next_step_on(kind):
     by_hand, fitted = by_hand_and_with_a_hook(kind, change)
     by_hand.optimizer.finalize_variable_values(by_hand.trainable_weights)  # as at the end of fit
     assert alike(everything(by_hand), everything(fitted))
+
+
+def test_a_step_takes_its_rows_as_they_lie():
+    from lamina._training.trainer import trainer_for
+
+    model = small(lamina, layers)
+    model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    ready = trainer_for(model).ready.items()
+    texts = [program.result().run.as_text() for (kind, *_), program in ready if kind == "train"]
+    assert texts and not any("gather" in text for text in texts)  # picking them by numbers took most of a small step
+
+
+def test_a_second_fit_and_evaluate_look_at_no_setting_again(monkeypatch):
+    from lamina._training import fingerprint
+
+    model = small(lamina, layers)
+    model.compile("sgd", "mse")
+    for _ in range(2):
+        model.fit(X, Y, verbose=0)
+        model.evaluate(X, Y, verbose=0)
+        monkeypatch.delattr(fingerprint, "_visit", raising=False)
+
+
+def test_a_step_with_a_batch_hook_walks_over_no_layers():
+    def calls(units):
+        """How many functions of Python each step calls."""
+        model = lamina.Sequential([layers.Input((6,)), *(layers.Dense(n) for n in units), layers.Dense(3)])
+        model.compile("adam", "mse")
+        found = []
+
+        class Count(lamina.callbacks.Callback):
+            def on_train_begin(self, logs=None):
+                self.count = 0
+                sys.setprofile(self.note)
+
+            def note(self, frame, event, argument):
+                self.count += event == "call"
+
+            def on_train_batch_end(self, batch, logs=None):
+                found.append(self.count)
+                self.count = 0
+
+            def on_train_end(self, logs=None):
+                sys.setprofile(None)
+
+        for _ in range(2):  # the first one compiles
+            model.fit(np.zeros((40, 6)), np.zeros((40, 3)), batch_size=4, verbose=0, callbacks=[Count()])
+        return found[-5:]
+
+    try:
+        assert calls([8]) == calls([8] * 9)
+    finally:
+        sys.setprofile(None)
 
 
 def test_stop_training_from_a_batch_hook_ends_at_once():

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
-
 from lamina._base.frames import warn
 from lamina._base.shapes import Shape
 from lamina._base.strictness import strictness
@@ -17,12 +15,12 @@ from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._data.weights import class_weights, split
 from lamina._layer.forward import seed_of
-from lamina._layer.structure import parts, restored_on_error
+from lamina._layer.structure import restored_on_error
 from lamina._training import own_steps
 from lamina._training.feeds import ArrayFeed, Chunk, Feed, Key, StreamFeed, batch_size_for
-from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
+from lamina._training.trainer import trainer_for
 from lamina.dtypes import floatx
 from lamina.errors import DataError, LaminaError, NotCompiledError, StackError
 from lamina.layers.activations import Softmax
@@ -75,32 +73,9 @@ def measuring_feed(model: Model, data: DataRequest) -> Feed:
 
 def _array_feed(model: Model, table: Table, data: DataRequest, training: bool = False) -> ArrayFeed:
     return ArrayFeed(
-        table, data.batch_size or 32, data.steps, data.shuffle, anew=not training, fill=fills(model, training),
-        look=_look(model, data) if is_mapped(table.x) else None,
+        table, data.batch_size or 32, data.steps, data.shuffle, anew=not training,
+        fill=trainer_for(model).fills[training], look=_look(model, data) if is_mapped(table.x) else None,
     )  # fmt: skip
-
-
-def fills(model: Model, training: bool) -> bool:
-    """Whether a batch may get rows that do not count themselves and change nothing for the others."""
-    compiled, layers = compiled_of(model), [part.layer for part in parts(model)]
-    if fingerprint([model, compiled.loss, compiled.metrics]) is None:  # nobody can tell what the user's code does
-        return False
-    measures = [metric for metric, _ in compiled.metrics or ()]
-    if any(getattr(metric, "ignore_class", None) is not None for metric in measures):
-        return False  # with weights, which leave the added rows out, it counts otherwise than without
-    if any(_looks_across_rows(getattr(each, "_fn", each)) for each in (compiled.loss, *measures)):
-        return False
-    return not any(
-        layer.activity_regularizer is not None
-        or any(weight.carried for weight in layer._lamina.weights)
-        or (training and getattr(layer, "_lamina_mixes_rows", False))
-        for layer in layers
-    )
-
-
-def _looks_across_rows(measure: Any) -> bool:
-    """Whether a loss or a metric has values that several rows make together."""
-    return getattr(measure, "_lamina_mixes_rows", False) or getattr(measure, "axis", -1) != -1
 
 
 def _look(model: Model, data: DataRequest) -> Callable[[HostArray, HostArray], None]:
@@ -129,7 +104,7 @@ def whole_batch(model: Model, data: DataRequest) -> Chunk:
     table = _weighted_table(model, data)
     named = {"x": table.x, "y": table.y, "weight": table.sample_weight}
     arrays = {name: array for name, array in named.items() if array is not None}
-    return Chunk(arrays, np.arange(table.rows, dtype=np.int32), table.rows, np.int32(0), np.int32(1))
+    return Chunk(arrays, table.rows, 0, 1)
 
 
 def _stream(model: Model, data: DataRequest) -> Stream:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._layer.structure import Snapshot
 from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
 from lamina._training.interrupt import Interrupt, interruptible
@@ -12,7 +11,7 @@ from lamina._training.model import Model, compiled_of
 from lamina._training.non_finite import NonFinite
 from lamina._training.request import DataRequest, RunPlan, evaluate_request, fit_request
 from lamina._training.resume import Run
-from lamina._training.trainer import Trainer
+from lamina._training.trainer import Trainer, trainer_for
 from lamina.callbacks import History
 from lamina.callbacks.callback_list import CallbackList, handles_nan, wants_each_batch
 from lamina.callbacks.monitor import require_known
@@ -29,8 +28,7 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     callbacks = _callbacks(model, plan, feed, add_history=True)
     history = state.history = callbacks.history
     state.stop_training = False
-    trainer.non_finite = NonFinite(handles_nan(callbacks))
-    trainer.undo(fits=True)
+    trainer.begin(NonFinite(handles_nan(callbacks)), fits=True)
     assert history is not None
     require_known(callbacks, model, validates=validation is not None)
     epochs = range(plan.initial_epoch, plan.epochs)
@@ -72,7 +70,7 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
     hooked, first, logs = wants_each_batch(callbacks, "train"), done, dict(run.place.logs)
     start = trainer.open(None if done else trainer.starts)
     state, non_finite = None if hooked else start, trainer.non_finite
-    backup = trainer.backup(start) if non_finite.does == "raise" else None
+    backup = trainer.backup(start)
     try:
         for chunk in () if done and model.stop_training else run.feed.chunks(run.key, length, skip=done):
             if hooked:
@@ -82,14 +80,14 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
             interrupted.has_weights = True
             state, logs, bad_step = trainer.train(state, chunk)
             interrupted.has_weights = False
-            length.done(int(chunk.steps))
+            length.done(chunk.steps)
             if bad_step is not None:
                 where = f"in epoch {epoch + 1}, at step {done + bad_step + 1}"
                 if non_finite.does == "raise":
                     state, before = backup or state, f"step {first + 1} of that epoch" if first else "that epoch"
                     raise non_finite.error(where, logs["loss"], before if backup else "that step")
                 non_finite.say(model, where, logs["loss"])
-            done += int(chunk.steps) if bad_step is None or non_finite.does == "warn" else bad_step + 1
+            done += chunk.steps if bad_step is None or non_finite.does == "warn" else bad_step + 1
             if hooked:
                 trainer.close(state)
                 state = None
@@ -127,8 +125,8 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
         callbacks.on_test_batch_begin(done)
         length.start()
         sums, logs = trainer.test(sums, chunk)
-        length.done(int(chunk.steps))
-        done += int(chunk.steps)
+        length.done(chunk.steps)
+        done += chunk.steps
         trainer.keep(sums)
         callbacks.on_test_batch_end(done - 1, logs)
         if interrupted:
@@ -149,8 +147,8 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     require_compiled(model, "train_on_batch")
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)
-    non_finite = trainer.non_finite = NonFinite()
-    trainer.undo(fits=False)
+    non_finite = NonFinite()
+    trainer.begin(non_finite, fits=False)
     with interruptible() as interrupted:
         interrupted.has_weights = True
         state, logs, bad_step = trainer.train(trainer.open(trainer.starts), chunk)
@@ -176,17 +174,3 @@ def test_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
 
 def _listed(logs: Logs) -> Any:
     return list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))
-
-
-def trainer_for(model: Model) -> Trainer:
-    """The model's trainer for the layers that are trained now and for what the learning rate follows; all are made anew
-    when a layer was changed."""
-    kept: tuple[Snapshot, dict[Any, Trainer]] | None = model._lamina.kept.get("trainers")
-    if kept is None or not kept[0].is_current():
-        kept = model._lamina.kept["trainers"] = Snapshot(model), {}
-    snapshot, trainers = kept
-    compiled = compiled_of(model)
-    pattern = snapshot.trained(), compiled.optimizer._lamina.schedule
-    if pattern not in trainers:
-        trainers[pattern] = Trainer(model, compiled)
-    return trainers[pattern]

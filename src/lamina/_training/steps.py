@@ -1,7 +1,7 @@
 """The compiled programs: training, testing and predicting as pure functions of arrays. Callbacks are not known here.
 
-One call runs `count` steps in a loop on the device. The rows of each step are looked up in a table of indices, so
-shuffling moves no data; a chunk of steps, one step and the short last batch are the same function.
+One call runs `count` steps in a loop on the device, on rows that lie in the order in which they are used; a chunk of
+steps, one step and the short last batch are the same function.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model
 from lamina.errors import NotCompiledError
 from lamina.metrics.metric import updated_state
+from lamina.optimizers.state import Order
 
 Arrays = dict[str, Array]
 Data = dict[str, Array]
@@ -38,6 +39,7 @@ class TrainState(NamedTuple):
     params: Arrays
     state: Arrays
     optimizers: list[Any]
+    """The arrays of the optimizer in a list, or the trees of those that a step of the user's own knows."""
     metrics: list[list[Array]]
     """The variables of each metric, the mean of the loss first."""
     key: Any
@@ -46,7 +48,7 @@ class TrainState(NamedTuple):
     """How many steps the model has been trained in its life, () int32."""
     bad: Array | np.int32
     """The first step of this call at which the loss was not finite, or -1; () int32."""
-    goes_on: Array | np.bool_
+    goes_on: Any
     """Whether such a step counts as any other, () bool; if not, it is undone, and the call ends with it."""
 
 
@@ -69,6 +71,9 @@ class ProgramSpec:
             self.measures = own_steps.metrics_of(model)
             names = {path: weight.path for path, weight in self.trained.items()}
             self.optimizer = compiled.optimizer._lamina_without_arrays(names)
+            waiting = set(self.optimizer._lamina.paths) - set(names.values())  # the moments of what was trained before
+            paths = {name: path for path, name in names.items()}
+            self.order = Order(self.optimizer._lamina.arrays, paths, waiting)
             self.decay = {
                 path: not compiled.optimizer._lamina_excludes(weight.path) for path, weight in self.trained.items()
             }
@@ -162,8 +167,8 @@ def _unless_bad(loss: Array, before: TrainState, after: TrainState, undoes: bool
 def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
     """The program that trains on `count` batches of `size` rows.
 
-    (state[:3], state[3:], data, order, start, count) -> (state, logs); the first argument is overwritten. `order` is
-    (rows,) int32, and the batches are `order[start : start + size]`, and so on.
+    (state[:3], state[3:], data, start, count) -> (state, logs); the first argument is overwritten. The batches are the
+    rows `start : start + size`, and so on. What no step changes is None in the state that is returned.
     """
 
     own = own_steps.is_own(spec.model, "train")
@@ -174,31 +179,33 @@ def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
             after = after._replace(step=now.step + jnp.int32(1))
             return _unless_bad(logs.get("loss", jnp.float32(0)), now, after, undoes), logs
 
+        moments = spec.order.inside.unflatten(now.optimizers[0])
+
         def objective(params: Arrays) -> tuple[Array, Any]:
             key = fold(now.key, now.step)
             with Pass(spec.values(params, now.state), training=True, key=key) as current:
                 y_pred, params, state = spec.forward(current, params, now.state, batch["x"])
                 loss = spec.total_loss(current, params, batch, y_pred)
-            return spec.optimizer._lamina_scale(loss, now.optimizers[0]), (loss, y_pred, params, state)
+            return spec.optimizer._lamina_scale(loss, moments), (loss, y_pred, params, state)
 
         grads, (loss, y_pred, params, state) = jax.grad(objective, has_aux=True)(now.params)
-        params, optimizer = spec.optimizer._lamina_update(grads, params, now.optimizers[0], spec.decay)
+        params, moments = spec.optimizer._lamina_update(grads, params, moments, spec.decay)
         for path, weight in spec.trained.items():
             if weight.constraint is not None:
                 params[path] = weight.constraint(params[path])
         with Pass(spec.values(params, state)):
             metrics = spec.measured(now.metrics, loss, batch, y_pred)
-        after = TrainState(params, state, [optimizer], metrics, now.key, now.step + jnp.int32(1), now.bad, now.goes_on)
+        optimizers, step = [spec.order.inside.flatten_up_to(moments)], now.step + jnp.int32(1)
+        after = TrainState(params, state, optimizers, metrics, now.key, step, now.bad, now.goes_on)
         return _unless_bad(loss, now, after, undoes), {}
 
     def run(
-        held: tuple[Any, ...], others: tuple[Any, ...], data: Data, order: Array, start: Array, count: Array
+        held: tuple[Any, ...], others: tuple[Any, ...], data: Data, start: Array, count: Array
     ) -> tuple[TrainState, Arrays]:
         now = TrainState(*held, *others)
 
         def batch(done: Array) -> Data:
-            rows = lax.dynamic_slice_in_dim(order, start + done * jnp.int32(size), size)
-            return {name: a.at[rows].get(mode="promise_in_bounds") for name, a in data.items()}
+            return _rows(data, start + done * jnp.int32(size), size)
 
         def one(carry: tuple[Array, TrainState, Arrays]) -> tuple[Array, TrainState, Arrays]:
             done, state, _ = carry
@@ -206,14 +213,18 @@ def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
 
         def more(carry: tuple[Array, TrainState, Arrays]) -> Array:
             done, state, _ = carry
-            return (done < count) & (state.goes_on | (state.bad < 0))
+            return jnp.logical_and(done < count, state.goes_on | (state.bad < 0))
 
         first = jnp.int32(0)
         logs = _zeros(lambda: step(now, batch(first))[1]) if own else {}
         _, now, logs = lax.while_loop(more, one, (first, now, logs))
-        return now, logs if own else spec.logs(now.metrics)
+        return now._replace(key=None, goes_on=None), logs if own else spec.logs(now.metrics)
 
     return run
+
+
+def _rows(data: Data, first: Array, size: int) -> Data:
+    return {name: lax.dynamic_slice_in_dim(array, first, size) for name, array in data.items()}
 
 
 def _zeros(function: Callable[[], Arrays]) -> Arrays:
@@ -241,8 +252,7 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
         params: Arrays, state: Arrays, sums: Any, data: Data, start: Array, count: Array
     ) -> tuple[Any, Arrays, Arrays]:
         def batch(done: Array) -> Data:
-            first = start + done * jnp.int32(size)
-            return {name: lax.dynamic_slice_in_dim(a, first, size) for name, a in data.items()}
+            return _rows(data, start + done * jnp.int32(size), size)
 
         def one(done: Array, now: tuple[Any, Arrays, Arrays]) -> tuple[Any, Arrays, Arrays]:
             sums, carried, _ = now

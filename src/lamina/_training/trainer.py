@@ -14,17 +14,18 @@ import numpy as np
 from lamina._base.frames import warn
 from lamina._base.weight import Array, Weight
 from lamina._layer.forward import seed_of
-from lamina._layer.structure import weights_by_path
+from lamina._layer.structure import Snapshot, parts, weights_by_path
 from lamina._training import own_steps, programs
 from lamina._training import steps as train
 from lamina._training.compilation import Compiled
 from lamina._training.feeds import Chunk, Feed
-from lamina._training.model import Model
+from lamina._training.fingerprint import fingerprint
+from lamina._training.model import Model, compiled_of
 from lamina._training.non_finite import NonFinite
 from lamina._training.steps import ProgramSpec, TrainState
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import extend
-from lamina.optimizers.state import merged, renamed, take_back
+from lamina.optimizers.state import take_back
 from lamina.random import key_of
 
 Sums = list[list[Array]]
@@ -45,22 +46,19 @@ class Trainer:
         extend(self.optimizer, [weight for weight, trained in weights if trained], [weight for weight, _ in weights])
         self.spec = ProgramSpec(model, compiled)
         self.trained, self.fixed = self.spec.trained, self.spec.fixed
-        self.names = {path: weight.path for path, weight in self.trained.items()}
-        """What the optimizer calls the weights, by what the programs call them, which know no layer's name."""
-        self.paths = {name: path for path, name in self.names.items()}
-        self.others = set(self.optimizer._lamina.paths) - self.paths.keys()
-        """The weights that the optimizer knows from when they were trained; their moments wait."""
+        self.weights = [*self.trained.values(), *self.fixed.values()]
         self.metrics = self.spec.measures
         self.measured = [metric.variables for metric in self.metrics]
         self.own = own_steps.is_own(model, "train")
-        if self.own:
-            self.names, self.paths, self.others = {}, {}, set()  # the user's step reads them as they are
         self.optimizers = own_steps.optimizers_of(model) if self.own else [self.optimizer]
         self.starts: Sums = [metric.stateless_reset_state() for metric in self.metrics]
         """The metrics before the first batch."""
         self.key = key_of(seed_of(model))
         self.step: tuple[int, Any] = (-1, None)
         """How many steps the model had been trained when its arrays were handed back, also as it is on the device."""
+        known = (self.spec.key or fingerprint([model, compiled.loss, compiled.metrics])) is not None
+        self.fills = {training: known and _takes_more_rows(model, compiled, training) for training in (False, True)}
+        """Whether a batch may get rows that do not count; not where nobody can tell what the user's own code does."""
         self.warned, self.undoes = False, True
         self.ready: dict[Any, Future[programs.Program]] = {}
         self.non_finite = NonFinite()
@@ -73,40 +71,64 @@ class Trainer:
         if not (self.trained or self.own or self.warned):
             self.warned = True
             warn(f"no weight of {self.model.name!r} is trainable, so nothing is learned: set layer.trainable = True.")
-        params, state = self._arrays(_own)
+        for weight in self.weights:
+            if weight.shown:
+                weight.array, weight.shown = jnp.array(weight.array, copy=True), False
+        params, state = self._arrays()
         for optimizer in self.optimizers:
             take_back(optimizer)
-        moments = [renamed(optimizer._lamina_arrays, self.paths, self.others) for optimizer in self.optimizers]
+        moments: list[Any] = [optimizer._lamina_arrays for optimizer in self.optimizers]
+        if not self.own:  # the user's own step reads them as they are
+            moments = [self.spec.order.taken(moments[0])]
         sums = sums or [[weight.array for weight in weights] for weights in self.measured]
         trained = self.model._lamina.steps_trained
         step = self.step[1] if self.step[0] == trained else _scalar(trained)
         goes_on = _scalar(self.non_finite.does == "warn", "bool")
         return TrainState(params, state, moments, sums, self.key, step, _scalar(GOOD), goes_on)
 
-    def undo(self, fits: bool) -> None:
-        """Say whether a step with a loss that is not finite is undone: not where `fit` has a copy of the epoch's start.
-
-        To undo it takes a twelfth of a small step.
+    def begin(self, non_finite: NonFinite, fits: bool) -> None:
+        """Say what a loss that is not finite does. A step with one is undone, but where `fit` has a copy of the epoch's
+        start: to undo it takes a twelfth of a small step.
         """
-        small = fits and self.backup_fits(self.open(self.starts))
-        self.undoes = self.non_finite.does == "stop" or (self.non_finite.does == "raise" and not small)
+        self.non_finite = non_finite
+        self.undoes = non_finite.does == "stop" or (non_finite.does == "raise" and not (fits and self.small))
 
-    def backup_fits(self, state: TrainState) -> bool:
-        return bool(sum(array.nbytes for array in jax.tree.leaves(state)) <= BACKUP_BYTES)
+    @functools.cached_property
+    def small(self) -> bool:
+        """Whether a copy of all arrays would not fill the memory."""
+        return bool(sum(array.nbytes for array in jax.tree.leaves(self.open(self.starts))) <= BACKUP_BYTES)
 
     def backup(self, state: TrainState) -> TrainState | None:
-        """A copy of a state, for a loss that is not finite; None where it is so large that it could fill the memory."""
-        if not self.backup_fits(state):
+        """A copy of the state at an epoch's start, where one is needed and small."""
+        if self.non_finite.does != "raise" or not self.small:
             return None
-        return copy_of(state)
+        return self.copy_of(state)
+
+    def copy_of(self, state: TrainState) -> TrainState:
+        """The same state in arrays that no step overwrites."""
+        place = "copy", jax.tree.structure(state)
+        if place not in self.ready:
+            self.ready[place] = programs.compiled("copy", _copies, (state,))
+        copied: TrainState = self.ready[place].result()(state)
+        return copied
+
+    def by_name(self, state: TrainState) -> TrainState:
+        """The state with the optimizer's arrays in a tree, by their names."""
+        tree = self.spec.order.inside
+        return state if self.own else state._replace(optimizers=[tree.unflatten(state.optimizers[0])])
+
+    def in_order(self, state: TrainState) -> TrainState:
+        """The state again of which `by_name` made this one."""
+        tree = self.spec.order.inside
+        return state if self.own else state._replace(optimizers=[tree.flatten_up_to(state.optimizers[0])])
 
     def close(self, state: TrainState) -> None:
         """Hand the arrays back to the layers, the optimizer and the metrics; `state` cannot be used again."""
         _hand_back(self.trained, state.params)
         _hand_back(self.fixed, state.state)
         for optimizer, arrays in zip(self.optimizers, state.optimizers, strict=True):
-            moments = renamed(arrays, self.names)
-            optimizer._lamina_arrays = merged(optimizer._lamina_arrays, moments) if self.others else moments
+            now = optimizer._lamina
+            optimizer._lamina_arrays = arrays if self.own else self.spec.order.put_back(now.arrays, arrays)
         self.keep(state.metrics)
         self.step = int(np.asarray(state.step)), state.step
         self.model._lamina.steps_trained = self.step[0]
@@ -133,10 +155,10 @@ class Trainer:
             state = self.open(state.metrics)
         program = self._train_program(state, chunk).result()
         before = int(np.asarray(state.step))
-        start, count = _scalar(int(chunk.start)), _scalar(int(chunk.steps))
-        state, logs = program(state[:3], state[3:], chunk.data, chunk.order, start, count)
-        bad = int(np.asarray(state.bad))
-        return state._replace(bad=_scalar(GOOD)), self._named(logs), bad - before if bad >= 0 else None
+        after, logs = program(state[:3], state[3:], chunk.data, _scalar(chunk.start), _scalar(chunk.steps))
+        bad = int(np.asarray(after.bad))
+        after = after._replace(key=state.key, bad=_scalar(GOOD), goes_on=state.goes_on)
+        return after, self._named(logs), bad - before if bad >= 0 else None
 
     def build_optimizers(self, state: TrainState, chunk: Chunk) -> bool:
         """Make the state of the optimizers of a step of the user's own, which alone knows what each is for."""
@@ -148,7 +170,7 @@ class Trainer:
 
     def test(self, sums: Sums, chunk: Chunk) -> tuple[Sums, dict[str, Any]]:
         program = self._test_program(sums, chunk).result()
-        sums, carried, logs = program(*self._arrays(), sums, chunk.data, chunk.start, chunk.steps)
+        sums, carried, logs = program(*self._arrays(), sums, chunk.data, _scalar(chunk.start), _scalar(chunk.steps))
         _hand_back(self.fixed, carried)
         return sums, self._named(logs)
 
@@ -168,15 +190,15 @@ class Trainer:
         ordered = {name: host[name] for name in first} | host
         return {name: array if array.ndim else float(array) for name, array in ordered.items()}
 
-    def _arrays(self, take: Any = lambda weight: weight.array) -> tuple[dict[str, Array], dict[str, Array]]:
+    def _arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
         return (
-            {path: take(weight) for path, weight in self.trained.items()},
-            {path: take(weight) for path, weight in self.fixed.items()},
+            {path: weight.array for path, weight in self.trained.items()},
+            {path: weight.array for path, weight in self.fixed.items()},
         )
 
     def _train_program(self, state: TrainState, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
         make = functools.partial(train.train, undoes=self.undoes)
-        return self._program("train", make, chunk, (state[:3], state[3:], chunk.data, chunk.order), (0,), ahead)
+        return self._program("train", make, chunk, (state[:3], state[3:], chunk.data), (0,), ahead)
 
     def _test_program(self, sums: Sums, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
         return self._program("test", train.evaluate, chunk, (*self._arrays(), sums, chunk.data), (), ahead)
@@ -189,17 +211,32 @@ class Trainer:
         place = (kind, *size, *shapes)
         if place not in self.ready:
             key = self.spec.key and (kind, self.spec.key, *size)
-            arguments = (*arrays, chunk.start, chunk.steps)
+            arguments = (*arrays, _scalar(chunk.start), _scalar(chunk.steps))
             self.ready[place] = programs.compiled(
                 key, make(self.spec, chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager
             )
         return self.ready[place]
 
 
+def trainer_for(model: Model) -> Trainer:
+    """The model's trainer for the layers that are trained now and for what the learning rate follows; all are made anew
+    when a layer was changed."""
+    kept: tuple[Snapshot, dict[Any, Trainer]] | None = model._lamina.kept.get("trainers")
+    if kept is None or not kept[0].is_current():
+        kept = model._lamina.kept["trainers"] = Snapshot(model), {}
+    snapshot, trainers = kept
+    compiled = compiled_of(model)
+    pattern = snapshot.trained(), compiled.optimizer._lamina.schedule
+    if pattern not in trainers:
+        trainers[pattern] = Trainer(model, compiled)
+    return trainers[pattern]
+
+
 @functools.lru_cache(1024)
 def _scalar(value: int, dtype: str = "int32") -> Array:
     """A number as an array of no axes. Made once, since handing over one of NumPy's takes a tenth of a small step."""
-    return jnp.asarray(value, dtype)
+    array: Array = jax.device_put(np.array(value, dtype))  # a third of the time of jnp.asarray
+    return array
 
 
 def _claim(optimizer: Any, model: Model) -> None:
@@ -213,20 +250,28 @@ def _claim(optimizer: Any, model: Model) -> None:
     state.owner = weakref.ref(model._lamina)
 
 
-def copy_of(state: TrainState) -> TrainState:
-    """The same state in arrays that no step overwrites."""
-    return programs.compiled("copy", _copies, (state,)).result()(state)  # type: ignore[no-any-return]
+def _takes_more_rows(model: Model, compiled: Compiled, training: bool) -> bool:
+    """Whether rows that are added to a batch, and do not count themselves, change nothing for the others."""
+    measures = [metric for metric, _ in compiled.metrics or ()]
+    if any(getattr(metric, "ignore_class", None) is not None for metric in measures):
+        return False  # with weights, which leave the added rows out, it counts otherwise than without
+    if any(_looks_across_rows(getattr(each, "_fn", each)) for each in (compiled.loss, *measures)):
+        return False
+    return not any(
+        layer.activity_regularizer is not None
+        or any(weight.carried for weight in layer._lamina.weights)
+        or (training and getattr(layer, "_lamina_mixes_rows", False))
+        for layer in (part.layer for part in parts(model))
+    )
+
+
+def _looks_across_rows(measure: Any) -> bool:
+    """Whether a loss or a metric has values that several rows make together."""
+    return getattr(measure, "_lamina_mixes_rows", False) or getattr(measure, "axis", -1) != -1
 
 
 def _copies(state: TrainState) -> TrainState:
     return jax.tree.map(jnp.copy, state)  # type: ignore[no-any-return]
-
-
-def _own(weight: Weight) -> Array:
-    """The weight's array, which nobody else holds."""
-    if weight.shown:
-        weight.array, weight.shown = jnp.array(weight.array, copy=True), False
-    return weight.array  # type: ignore[no-any-return]
 
 
 def _hand_back(weights: dict[str, Weight], arrays: dict[str, Array]) -> None:

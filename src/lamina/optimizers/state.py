@@ -353,11 +353,37 @@ def renamed(tree: Any, names: dict[str, str], without: Collection[str] = ()) -> 
     return {names.get(key, key): renamed(value, names, without) for key, value in tree.items() if key not in without}
 
 
-def merged(tree: Any, changed: Any) -> Any:
-    """The arrays of `tree`, and those that are also in `changed` from there."""
-    if not isinstance(changed, dict):
-        return changed
-    return {**tree, **{key: merged(tree[key], value) for key, value in changed.items()}}
+class Order:
+    """The order in which a program, which calls the weights by other `names`, takes an optimizer's arrays.
+
+    Args:
+        without: weights whose arrays the program does not take.
+    """
+
+    outside: Any
+    """The tree of all arrays."""
+    inside: Any
+    """The tree of those that the program takes."""
+    places: list[int]
+    """Where these stand among all."""
+
+    def __init__(self, arrays: State, names: dict[str, str], without: Collection[str]) -> None:
+        leaves, self.outside = jax.tree.flatten(arrays)
+        numbers = jax.tree.unflatten(self.outside, range(len(leaves)))
+        self.places, self.inside = jax.tree.flatten(renamed(numbers, names, without))
+
+    def taken(self, arrays: State) -> list[Any]:
+        """The arrays for the program."""
+        leaves = self.outside.flatten_up_to(arrays)
+        return [leaves[place] for place in self.places]
+
+    def put_back(self, arrays: State, after: Sequence[Any]) -> State:
+        """The optimizer's arrays: those of the program after its steps, the others as they are in `arrays`."""
+        count = self.outside.num_leaves
+        leaves = [None] * count if len(after) == count else self.outside.flatten_up_to(arrays)
+        for place, leaf in zip(self.places, after, strict=True):
+            leaves[place] = leaf
+        return self.outside.unflatten(leaves)  # type: ignore[no-any-return]
 
 
 def take_back(optimizer: Stateful) -> None:
