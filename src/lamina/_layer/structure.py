@@ -48,8 +48,10 @@ M = TypeVar("M", bound=Module)
 def held(module: Module) -> Iterator[tuple[str, Any]]:
     """Everything that a module holds in its attributes, lists, tuples and dicts, with the place where it stands."""
     for attribute, value in (vars(module) | module._lamina.inner).items():
-        if attribute != "_lamina":
+        if isinstance(value, (dict, list, tuple)):
             yield from leaves(value, attribute)
+        elif attribute != "_lamina":
+            yield attribute, value
 
 
 def refill(twin: Module, module: Module, change: Callable[[Any, str], Any]) -> None:

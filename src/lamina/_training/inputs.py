@@ -203,4 +203,4 @@ def _last_activation(layer: Any) -> str | None:
     """The name of the function that the output comes from, where it is known."""
     if isinstance(layer, Softmax):
         return "softmax" if layer.axis == -1 else None
-    return getattr(getattr(layer, "activation", None), "__name__", None)
+    return getattr(vars(layer).get("activation"), "__name__", None)

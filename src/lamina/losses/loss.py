@@ -146,7 +146,8 @@ def with_name(fields: dict[str, Setting], name: str) -> dict[str, Setting]:
 
 def reads_logits(loss: object) -> bool:
     """Whether a loss takes predictions that no sigmoid or softmax was applied to."""
-    return bool(getattr(loss, "from_logits", False) or getattr(loss, "_fn_kwargs", {}).get("from_logits"))
+    kept = getattr(loss, "__dict__", {}).get("_fn_kwargs", {})
+    return bool(getattr(loss, "from_logits", False) or kept.get("from_logits"))
 
 
 def function(value: object) -> Function:
