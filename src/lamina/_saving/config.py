@@ -100,15 +100,10 @@ def _object(config: Any, family: Registry | None = None) -> Any:
         return config
     if "class_name" not in config:
         return {name: _object(each, family) for name, each in config.items()}
-<<<<<<< HEAD
-    if config["class_name"] in PLAIN:
-        return plain(config)
-=======
     if not isinstance(config["class_name"], str):
         raise ArgumentError(f"a class has a name; got {short(config['class_name'])}.")
-    if config["class_name"] in _PLAIN:
-        return _plain(config)
->>>>>>> c638c5d (Fuzz the readers of files and configs, and refuse a setting of a config that its class cannot take)
+    if config["class_name"] in PLAIN:
+        return plain(config)
     if config["class_name"] in dtypes.POLICIES:
         return checked("deserialize", "dtype", dtypes.get, config)
     usual = family or (_functions if config["class_name"] == "function" else _classes)

@@ -299,20 +299,12 @@ class StreamFeed:
         stacked = min(length.steps, STACKED) if length.fixed else STACKED
         for _, group in itertools.groupby(self._tables(key, skip), _shapes):
             while batches := list(itertools.islice(group, min(stacked, length.most))):
-<<<<<<< HEAD
                 yield self._chunk(batches, stacked)
 
     def _chunk(self, batches: list[Table], stacked: int) -> Chunk:
         size = batches[0].rows
         joined = Table(*(_joined([table[part] for table in batches]) for part in range(3)))
-        order = jax.device_put(np.arange(size * stacked, dtype=np.int32))
-        return Chunk(on_device(joined, size * stacked), order, size, np.int32(0), np.int32(len(batches)))
-=======
-                size = like[0][0][0]
-                joined = Table(*(_joined([table[part] for table in batches]) for part in range(3)))
-                data = on_device(joined, size * stacked)
-                yield Chunk(data, size, 0, len(batches))
->>>>>>> 8f3b26f (Halve what a step with a batch hook costs besides its products, and the fixed cost of a fit)
+        return Chunk(on_device(joined, size * stacked), size, 0, len(batches))
 
     def _tables(self, key: Key, skip: int) -> Iterator[Table]:
         """The batches of an epoch, which may have been started."""

@@ -229,22 +229,14 @@ class Run:
     # Putting a state back.
 
     def _put_back(self, saved: Saved) -> None:
-        now = self.trainer.open()
+        now = self.trainer.by_name(self.trainer.open())
         kinds = {name: (array.shape, array.dtype) for name, array in _named(now)}
         found = {name: (a.shape, a.dtype) for name, a in saved.arrays.items() if not name.startswith("values/")}
         if other := sorted(name for name in {**kinds, **found} if kinds.get(name) != found.get(name)):
             raise FileError(f"the checkpoint has other arrays than this run: {', '.join(other[:4])}.")
         self.model._lamina.seed = saved.facts["seed"]
         self.trainer.key = key_of(saved.facts["seed"])
-<<<<<<< HEAD
         leaves = iter([jnp.array(saved.arrays[name]) for name in kinds])
-=======
-        now = self.trainer.by_name(self.trainer.open())
-        names = [name for name, _ in _named(now)]
-        if missing := sorted(set(names) ^ {name for name in saved.arrays if not name.startswith("values/")}):
-            raise FileError(f"the checkpoint has other arrays than this run: {', '.join(missing[:4])}.")
-        leaves = iter([jnp.array(saved.arrays[name]) for name in names])
->>>>>>> 8f3b26f (Halve what a step with a batch hook costs besides its products, and the fixed cost of a fit)
         parts = {part: jax.tree.map(lambda _: next(leaves), getattr(now, part)) for part in KEPT}
         self.trainer.close(self.trainer.in_order(now._replace(**parts)))
         self.states.put_back(_value(saved, "callbacks"))

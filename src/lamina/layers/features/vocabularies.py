@@ -293,6 +293,7 @@ class Lookup(Adapting, HostLayer, init=False):
                 )
             self._lamina_vocabulary.weights = np.array(store["idf_weights"], weights.dtype)
 
+
 def as_terms(layer: Lookup, x: HostArray) -> HostArray:
     """The data as an array of text, or of whole numbers where the terms are such."""
     if not layer._lamina_numeric:
