@@ -11,7 +11,16 @@ from cases import CASES
 import lamina
 from lamina import layers
 from lamina._saving.config import deserialized, serialized
-from lamina.errors import ArgumentError, FileError, LaminaError, LaminaWarning, ShapeError, StackError, UnknownNameError
+from lamina.errors import (
+    ArgumentError,
+    CallError,
+    FileError,
+    LaminaError,
+    LaminaWarning,
+    ShapeError,
+    StackError,
+    UnknownNameError,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:keras")
 PACKAGES = (lamina, keras)
@@ -564,3 +573,84 @@ def branched():
 def test_a_functional_model_with_branches_is_refused(model, why):
     with pytest.raises(StackError, match=why):
         lamina.models.model_from_json(model.to_json())
+
+
+# Each field has a type.
+
+ODD = [
+    None, True, -1, 3, 2.5, 1e300, "x", "/etc/passwd", [], ["a"], {}, {"a": 1},
+    {"class_name": "__lambda__", "config": {"value": ["4w", None, None]}},
+    {"class_name": "function", "config": "system", "module": "os", "registered_name": "system"},
+    {"class_name": "__numpy__", "config": {"value": [1.0, 2.0], "dtype": "float32"}},
+]  # fmt: skip
+KINDS = {case.name: case for case in CASES}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_field_of_a_config_is_checked(name):
+    """A value of another kind is our error, or one that the field takes and writes again."""
+    config = plain(serialized(KINDS[name].make(layers)))
+    for field in config["config"]:
+        for value in ODD:
+            odd = config | {"config": config["config"] | {field: value}}
+            try:
+                again = deserialized(odd)
+            except LaminaError:
+                continue
+            plain(serialized(again))
+            assert not isinstance(value, str) or field == "name", field
+    with pytest.raises(CallError, match=r"has no argument 'nothing'\.[\s\S]*Its arguments are: "):
+        deserialized(config | {"config": config["config"] | {"nothing": 1}})
+
+
+def test_large_numbers_in_a_config_take_neither_memory_nor_time():
+    def stack(name, **settings):
+        line = [{"class_name": "InputLayer", "config": {"batch_shape": [None, 8, 8, 3]}}]
+        return {"class_name": "Sequential", "config": {"name": "s", "layers": [*line, of_keras_2(name, **settings)]}}
+
+    for config in (
+        stack("Dense", units=10**17),
+        stack("AdaptiveMaxPooling2D", output_size=10**12),
+        stack("RandAugment", num_ops=10**12),
+        stack("AugMix", num_chains=10**12),
+        stack("Resizing", height=0, width=3),
+    ):
+        with pytest.raises(ArgumentError):
+            deserialized(config)
+    deep = {"class_name": "Dense", "config": {"units": 1}}
+    for _ in range(20_000):
+        deep = {"class_name": "TimeDistributed", "config": {"layer": deep}}
+    with pytest.raises(ArgumentError, match="nested too deep"):
+        deserialized(deep)
+
+
+def test_an_object_that_stands_twice_is_made_once():
+    twice = serialized(lamina.initializers.HeNormal(3)) | {"shared_object_id": 7}
+    made = deserialized([twice, twice, twice | {"shared_object_id": 8}])
+    assert made[0] is made[1] and made[1] is not made[2]
+    other = serialized(lamina.regularizers.L2()) | {"shared_object_id": 7}
+    assert type(deserialized([twice, other])[1]) is lamina.regularizers.L2
+    assert deserialized([twice])[0] is not made[0]
+
+
+def test_names_of_layers_are_those_that_keras_can_write():
+    for name in ("a b", "größe", "層", "x" * 128, "a.b-c:d"):
+        config = plain(keras.layers.serialize(keras.layers.Dense(2, name=name)))
+        assert deserialized(config).name == name
+    for name in ("a/b", "a\\b", "a\nb", "\0", "x" * 129, "", 3, "\ud800"):
+        config["config"]["name"] = name
+        with pytest.raises(ArgumentError, match="a name is a string"):
+            deserialized(config)
+
+
+def test_no_vocabulary_is_read_from_a_file():
+    for layer in (layers.StringLookup(vocabulary=["a"]), layers.IntegerLookup(vocabulary=[1])):
+        config = plain(serialized(layer))
+        for path in ("/etc/passwd", "https://example.org/words.txt"):
+            config["config"]["vocabulary"] = path
+            with pytest.raises(ArgumentError, match="a file is not read here"):
+                deserialized(config)
+    text = plain(serialized(layers.TextVectorization(vocabulary=["a"])))
+    text["config"]["vocabulary"] = "words.txt"
+    with pytest.raises(ArgumentError, match="a file is not read here"):
+        deserialized(text)

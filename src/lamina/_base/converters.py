@@ -18,7 +18,9 @@ def number(value: Any) -> float:
     """Any real number, NumPy's and one-element arrays included."""
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
         raise ArgumentError(f"expected a number, got {short(value)}.")
-    return value.item() if isinstance(value, np.generic) else value  # type: ignore[no-any-return]
+    if isinstance(value, np.ndarray) and value.size != 1:
+        raise ArgumentError(f"expected a number, got {short(value)}.")
+    return value.item() if isinstance(value, (np.generic, np.ndarray)) else value  # type: ignore[no-any-return]
 
 
 def integer(value: Any) -> int:
@@ -36,6 +38,17 @@ def positive(value: Any) -> int:
     if integer(value) < 1:
         raise ArgumentError(f"expected a whole number of at least 1, got {short(value)}.")
     return integer(value)
+
+
+def up_to(most: int) -> Callable[[Any], int]:
+    """A whole number from 1 to `most`: of what is done that many times while a program is made."""
+
+    def converted(value: Any) -> int:
+        if positive(value) > most:
+            raise ArgumentError(f"expected a whole number from 1 to {most:,}, got {short(value)}.")
+        return integer(value)
+
+    return converted
 
 
 def count(value: Any) -> int:

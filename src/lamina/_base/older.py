@@ -61,6 +61,6 @@ def of_today(kind: type, config: dict[str, Any], takes: Any) -> dict[str, Any]:
         for key, idle in IDLE.get(name, {}).items():
             if key in told and key not in takes:
                 value = told.pop(key)
-                if idle and not any(value is each or value == each for each in idle):
+                if idle and not (isinstance(value, (str, int, float, type(None))) and value in idle):
                     raise ArgumentError(f"{kind.__name__} has no {key}; the config sets it to {short(value)}.")
     return told

@@ -185,7 +185,10 @@ class Configured(ByName):
             if old in kwargs and new not in kwargs and strictness["old_arguments"] == "warn":
                 warn(f"{old} is Keras 2's name of {new}, which it sets.")
                 kwargs[new] = kwargs.pop(old)
-        kwargs = {name: value for name, value in kwargs.items() if (name, value) not in kind._lamina_constants.items()}
+        constants = kind._lamina_constants
+        kwargs = {
+            name: value for name, value in kwargs.items() if name not in constants or value is not constants[name]
+        }
         if unknown := [name for name in kwargs if name not in fields]:
             names = [*getattr(kind.__init__, "takes", ()), *signature.parameters]
             raise unknown_argument(kind.__name__, unknown[0], names, kind._lamina_instead.get(unknown[0], ""))

@@ -74,6 +74,8 @@ def deserialized(
             return _object(config)
     except RecursionError:
         error: Exception = ArgumentError("the config is nested too deep.")
+    except (MemoryError, OverflowError) as too_large:
+        error = ArgumentError(f"the config asks for arrays that do not fit into memory: {too_large}.")
     except LaminaError as refused:
         error = refused
     raise (FileError(f"{where}: {error}") if where else error) from None

@@ -70,6 +70,15 @@ class LeakyReLU(Layer):
         return activations.leaky_relu(x, self.negative_slope)
 
 
+def axes(value: Any) -> int | Sequence[int]:
+    """One axis, or several."""
+    if not isinstance(value, (tuple, list)):
+        return integer(value)
+    if not value:
+        raise ArgumentError("expected an axis, or several, got none.")
+    return type(value)(integer(axis) for axis in value)
+
+
 class Softmax(Layer):
     """Makes the elements along `axis` positive with sum 1: `exp(x) / sum(exp(x))`; the shape stays.
 
@@ -82,7 +91,7 @@ class Softmax(Layer):
         axis: the axis, or several, over whose elements the sum is 1.
     """
 
-    axis: int | Sequence[int] = -1
+    axis: int | Sequence[int] = setting(axes, default=-1)
 
     supports_masking: ClassVar[bool] = True
 

@@ -26,7 +26,8 @@ MODES = ("int", "one_hot", "multi_hot", "count")
 def mode(*choices: str) -> Callable[[Any], str]:
     """An `output_mode`; its older spellings are accepted too."""
     older = {"binary": "multi_hot", "tf-idf": "tf_idf"}
-    return lambda value: str(one_of(*choices)(older.get(value, value)))
+    choice = one_of(*choices)
+    return lambda value: str(choice(older.get(value, value) if isinstance(value, str) else value))
 
 
 def dense(value: Any) -> bool:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lamina._base.arguments import DataFormat
-from lamina._base.converters import above_zero, flag, positive, seed_value
+from lamina._base.converters import above_zero, flag, seed_value, up_to
 from lamina._base.settings import setting, value_of
 from lamina._base.shapes import Shape
 from lamina._base.weight import Array
@@ -154,7 +154,7 @@ class RandAugment(ManyChanges):
     """
 
     value_range: ValueRange = setting(ordered, default=BYTE)
-    num_ops: int = setting(positive, default=2)
+    num_ops: int = setting(up_to(1000), default=2)
     factor: Range = setting(share, default=0.5)
     interpolation: Interpolation = setting(interpolations, default="bilinear")
     seed: int | None = setting(seed_value, default=None)
@@ -183,8 +183,8 @@ class AugMix(ManyChanges):
     """
 
     value_range: ValueRange = setting(ordered, default=BYTE)
-    num_chains: int = setting(positive, default=3)
-    chain_depth: int = setting(positive, default=3)
+    num_chains: int = setting(up_to(1000), default=3)
+    chain_depth: int = setting(up_to(1000), default=3)
     factor: Range = setting(share, default=0.3)
     alpha: float = setting(above_zero, default=1.0)
     all_ops: bool = setting(flag, default=True)

@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.converters import number
+from lamina._base.converters import number, short
 from lamina._base.shapes import Shape
 from lamina._base.weight import Array, Weight
 from lamina.errors import ArgumentError
@@ -19,7 +19,9 @@ from lamina.errors import ArgumentError
 
 def clipping(value: Mapping[str, Any]) -> dict[str, float]:
     """The limits of r and d, without those that are None."""
-    limits = {name: number(limit) for name, limit in dict(value).items() if limit is not None}
+    if not isinstance(value, Mapping):
+        raise ArgumentError(f"expected a dict of limits called rmin, rmax and dmax, got {short(value)}.")
+    limits = {name: number(limit) for name, limit in value.items() if limit is not None}
     if limits.keys() - {"rmin", "rmax", "dmax"}:
         raise ArgumentError(f"expected limits called rmin, rmax and dmax, got {value!r}.")
     if limits.get("rmin", 0) > limits.get("rmax", float("inf")) or limits.get("dmax", 0) < 0:

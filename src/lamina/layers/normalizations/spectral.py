@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lamina import initializers
-from lamina._base.converters import positive
+from lamina._base.converters import up_to
 from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
@@ -33,7 +33,7 @@ class SpectralNormalization(Wrapper):
     Source: Miyato et al., 2018, https://arxiv.org/abs/1802.05957
     """
 
-    power_iterations: int = setting(positive, default=1)
+    power_iterations: int = setting(up_to(1000), default=1)
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)

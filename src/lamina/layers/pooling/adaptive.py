@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from lamina._base.arguments import DataFormat, Sizes
+from lamina._base.converters import up_to
 from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, per_axis, spatial_axes
 from lamina._base.weight import Array
 from lamina._kernels import pooling
 from lamina._layer.layer import Layer
 from lamina.config import data_format
+
+MOST = 2**16
+"""The largest output along an axis: the windows are listed while the program is made."""
 
 
 class AdaptivePooling(Layer):
@@ -56,7 +60,7 @@ class AdaptiveMaxPooling1D(_AdaptiveMaxPooling):
     Array([4., 3.], dtype=float32)
     """
 
-    output_size: Sizes = setting(per_axis(1))
+    output_size: Sizes = setting(per_axis(1, up_to(MOST)))
 
 
 class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
@@ -67,7 +71,7 @@ class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
     (1, 3, 2, 3)
     """
 
-    output_size: Sizes = setting(per_axis(2))
+    output_size: Sizes = setting(per_axis(2, up_to(MOST)))
 
 
 class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
@@ -78,7 +82,7 @@ class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
     (1, 2, 2, 2, 3)
     """
 
-    output_size: Sizes = setting(per_axis(3))
+    output_size: Sizes = setting(per_axis(3, up_to(MOST)))
 
 
 class AdaptiveAveragePooling1D(_AdaptiveAveragePooling):
@@ -89,7 +93,7 @@ class AdaptiveAveragePooling1D(_AdaptiveAveragePooling):
     Array([2., 2.], dtype=float32)
     """
 
-    output_size: Sizes = setting(per_axis(1))
+    output_size: Sizes = setting(per_axis(1, up_to(MOST)))
 
 
 class AdaptiveAveragePooling2D(_AdaptiveAveragePooling):
@@ -100,7 +104,7 @@ class AdaptiveAveragePooling2D(_AdaptiveAveragePooling):
     (1, 1, 1, 3)
     """
 
-    output_size: Sizes = setting(per_axis(2))
+    output_size: Sizes = setting(per_axis(2, up_to(MOST)))
 
 
 class AdaptiveAveragePooling3D(_AdaptiveAveragePooling):
@@ -111,4 +115,4 @@ class AdaptiveAveragePooling3D(_AdaptiveAveragePooling):
     (1, 1, 2, 3, 3)
     """
 
-    output_size: Sizes = setting(per_axis(3))
+    output_size: Sizes = setting(per_axis(3, up_to(MOST)))
