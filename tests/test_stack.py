@@ -705,3 +705,11 @@ def test_an_inner_layer_whose_input_shape_is_another_one_is_warned_of():
         with pytest.warns(LaminaWarning, match=r"'dense_1' was given input_shape=.*, and gets \(4,\): only"):
             lamina.Sequential([layers.Input((8,)), layers.Dense(4), layers.Dense(3, **wrong)])
     lamina.Sequential([layers.Input((8,)), layers.Dense(4, input_shape=(8,)), layers.Dense(3, input_shape=(None,))])
+
+
+@pytest.mark.parametrize("shape", [7, (), "ab", None, {}])
+def test_a_batch_shape_is_a_tuple_with_the_batch_axis(shape):
+    with pytest.raises(ArgumentError, match=r"batch_shape is a tuple with the batch axis|Input needs the shape"):
+        layers.Input(batch_shape=shape)
+    with pytest.raises(ArgumentError, match="every size is a whole number of at least 1"):
+        layers.Input(batch_shape=("x", 3))

@@ -92,9 +92,10 @@ class InputLayer(Layer):
         shape, whole = value_of(self, "shape"), value_of(self, "batch_shape")
         whole = self._lamina.wanted_shape if shape is None and whole is None else whole
         if whole is not None:
-            batch_size, *rest = tuple(whole)
+            if not isinstance(whole, (tuple, list)) or not whole:
+                raise ArgumentError(f"batch_shape is a tuple with the batch axis, as in (None, 784); got {whole!r}.")
+            batch_size, *shape = full_shape(whole, "batch_shape")
             self.batch_size = batch_size or self.batch_size
-            shape = full_shape(rest, "batch_shape")
         if shape is None:
             raise ArgumentError("Input needs the shape of one sample: Input(shape=(784,)).")
         self.shape = full_shape(shape)
