@@ -60,6 +60,8 @@ def fill(file):
     hostile.fitting(file)
     file["optimizer/vars/0"] = np.int32(7)
     file["größe"] = np.array([True, False])
+    for number in range(9):  # so many that they have a tree and a heap
+        file[f"größen/größe_{number}"] = np.float32(number)
     file.attrs["model_config"] = json.dumps(hostile.stack(hostile.DENSE))
     file.attrs["layer_names"] = ["dense", "größe"]
     file.attrs["fixed"] = np.array([b"a", b"bc"])

@@ -171,12 +171,20 @@ def test_a_keras_file_is_read_zipped_and_as_a_folder_compressed_and_not(saved, t
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-def test_names_of_layers_may_be_in_any_script(tmp_path):
-    """HDF5 writes a group in another form when one of its names is not ASCII."""
-    stack = [keras.Input((2,)), keras.layers.Dense(3, name="größe"), keras.layers.Dense(1, name="出口")]
+@pytest.mark.parametrize("count", [2, 30])
+def test_names_of_layers_may_be_in_any_script(count, tmp_path):
+    """HDF5 writes a group in another form when one of its names is not ASCII, and in a third when it has many."""
+    stack = [keras.Input((2,)), *(keras.layers.Dense(2, name=f"größe_出口_{i}") for i in range(count))]
     keras.Sequential(stack).save(tmp_path / "m.h5")
     data = guard.file_bytes(tmp_path / "m.h5")
     assert_same(hdf5.read(data, "m.h5"), by_h5py(data))
+    assert (b"FRHP" in data) == (count > 8)
+
+
+@pytest.mark.parametrize("count", [9, 40, 50, 200, 1500, 4000])
+def test_many_names_in_any_script_are_read(count):
+    data = made(lambda file: [file.create_group(f"é{i}") for i in range(count)])
+    assert hdf5.read(data, "m.h5").attributes.keys() == {"", *(f"é{i}" for i in range(count))}
 
 
 # JSON

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import h5py
@@ -26,14 +27,24 @@ from lamina._saving.hdf5_blocks import (
     attribute,
     dataspace,
     datatype,
+    link,
     links,
     messages,
     root,
 )
+from lamina._saving.hdf5_dense import dense_links
 
 _BFLOAT16 = np.dtype(jnp.bfloat16)
 _MOST_LEVELS = 100
 _LONGEST_PATH = 1024
+
+
+_LINKS: dict[int, Callable[[File, Cursor], Iterable[tuple[str, int]]]] = {
+    SYMBOL_TABLE: links,
+    LINK: lambda file, message: [link(file, message)],
+    LINK_INFO: dense_links,
+}
+"""The messages of a group that say which links it holds."""
 
 
 class Stored(NamedTuple):
@@ -89,7 +100,7 @@ def read(data: bytes | memoryview, where: str) -> Stored:
 def _members(file: File, path: str, parts: list[tuple[int, Cursor]]) -> list[tuple[str, int]]:
     """The paths and addresses of what a group holds."""
     members: dict[str, int] = {}
-    for name, address in (found for kind, body in parts for found in links(file, kind, body)):
+    for name, address in (found for kind, body in parts if kind in _LINKS for found in _LINKS[kind](file, body)):
         inner = f"{path}/{name}" if path else name
         if inner in members or not is_plain_name(name, without="/"):
             raise file.broken(f"the name {name[:80]!r} stands there twice, or is none")

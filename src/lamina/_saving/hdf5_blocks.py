@@ -163,20 +163,7 @@ def messages(file: File, address: int) -> list[tuple[int, Cursor]]:
     return found
 
 
-def links(file: File, kind: int, message: Cursor) -> Iterator[tuple[str, int]]:
-    """The names and the addresses of object headers that a message of a group holds."""
-    if kind == SYMBOL_TABLE:
-        yield from _symbol_table(file, message)
-    elif kind == LINK:
-        yield _link(file, message)
-    elif kind == LINK_INFO:
-        flags = (message.take(1), message.number(1))[1]
-        message.take(8 if flags & 1 else 0)
-        if message.number(8) != UNDEFINED:
-            raise file.refused(_NEWER, REPACK)
-
-
-def _link(file: File, message: Cursor) -> tuple[str, int]:
+def link(file: File, message: Cursor) -> tuple[str, int]:
     """The name and the address in a link message, which h5py writes where a name in the group is not ASCII."""
     version, flags = message.number(1), message.number(1)
     kind = message.number(1) if flags & 8 else 0
@@ -188,7 +175,7 @@ def _link(file: File, message: Cursor) -> tuple[str, int]:
     return file.text(message.take(message.number(1 << (flags & 3)))), message.number(8)
 
 
-def _symbol_table(file: File, table: Cursor) -> Iterator[tuple[str, int]]:
+def links(file: File, table: Cursor) -> Iterator[tuple[str, int]]:
     """Links as h5py writes them where all names are ASCII: a tree of tables, and a heap of names."""
     tree, address = table.number(8), table.number(8)
     heap = file.signed_block(address, 32, b"HEAP")
