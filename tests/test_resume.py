@@ -23,7 +23,7 @@ import lamina
 from lamina import callbacks, layers
 from lamina._base.packing import NotPlainError, pack, unpack
 from lamina._saving import checkpoint as checkpoints
-from lamina.errors import ArgumentError, FileError, LaminaWarning
+from lamina.errors import ArgumentError, FileError, LaminaWarning, NonFiniteError
 
 ROWS = np.random.default_rng(0)
 X = ROWS.normal(size=(150, 4)).astype("float32")
@@ -1024,3 +1024,36 @@ def test_several_steps_for_each_call_of_a_batch_hook_are_the_same_ones(tmp_path,
         run(tmp_path, Die(5))
     assert same(run(tmp_path), whole)
     assert each[-len(batches) :] == batches
+
+
+def test_the_best_of_a_model_checkpoint_comes_back(tmp_path):
+    saved = []
+
+    def run(folder, *more):
+        model = stack()
+        model.save_weights = lambda path, **named: saved.append(os.path.basename(path))
+        best = callbacks.ModelCheckpoint(
+            tmp_path / "{epoch}.weights.h5", monitor="val_loss", save_best_only=True, save_weights_only=True
+        )
+        return train(folder, best, *more, model=model)
+
+    run(None)
+    whole, saved[:] = list(saved), []
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path / "run", Die(epoch=4))
+    run(tmp_path / "run")
+    assert saved == whole and len(whole) < EPOCHS
+
+
+def test_a_loss_that_is_not_finite_leaves_the_states_from_before(tmp_path):
+    """The rate is raised until the loss is not finite; each start of the program ends there in the same way."""
+    said = []
+    for _ in range(2):
+        model = lamina.Sequential([layers.Input((4,)), layers.Dense(1)])
+        model.compile(lamina.optimizers.SGD(0.01), "mse")
+        raised = callbacks.LearningRateScheduler(lambda epoch, rate: 0.01 if epoch < 3 else 1e30)
+        with pytest.raises(NonFiniteError) as caught:
+            train(tmp_path, raised, every=2, model=model, validation_split=0.2)
+        said.append(str(caught.value).splitlines()[0])
+        assert states(tmp_path)[-1] == "step-0000000018.safetensors"
+    assert said == ["the loss became inf in epoch 4, at step 2."] * 2
