@@ -15,7 +15,6 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
 import pytest
 
@@ -834,6 +833,8 @@ def backed_up(library, folder, die=None, epochs=7, **arguments):
 
 @pytest.mark.parametrize("arguments", [{}, {"save_freq": 3}, {"delete_checkpoint": False}, {"double_checkpoint": True}])
 def test_backup_and_restore_goes_on_as_keras(tmp_path, arguments):
+    import keras  # not above: each process that is killed imports this file
+
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     for die, epochs in ((4, 7), (5, 7), (None, 7), (None, 7), (None, 9)):
         trained, record = backed_up(lamina, ours, die, epochs, **arguments)
@@ -862,6 +863,8 @@ def test_backup_and_restore_removes_its_own_files_alone(tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"backup_dir": ""}, {"backup_dir": "a", "save_freq": "batch"}])
 def test_backup_and_restore_refuses_what_keras_refuses(wrong):
+    import keras
+
     for library in (lamina, keras):
         with pytest.raises(ValueError, match=r"backup_dir|save_freq"):
             library.callbacks.BackupAndRestore(**wrong)
