@@ -10,8 +10,11 @@ import sys
 import textwrap
 import threading
 
+import keras
+import numpy as np
 import pytest
 
+import lamina
 from lamina._saving import files, folders, guard
 from lamina.errors import ArgumentError, FileError
 
@@ -467,3 +470,22 @@ def test_new_folders_are_made_with_those_above_them(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     with pytest.raises(FileError, match="cannot"):
         files.make_folder(tmp_path / "file" / "c")
+
+
+def test_the_parts_of_weights_are_replaced_as_one_set(tmp_path):
+    """The numbers go to and fro, real Keras reads each set, and what is not of the set is empty, gone or the user's."""
+    name = tmp_path / "m.weights.json"
+    (tmp_path / "m_00005.weights.h5").write_bytes(b"the user's own")
+    sizes = []
+    for turn in range(4):
+        model = lamina.Sequential([lamina.Input((8,)), lamina.layers.Dense(40), lamina.layers.Dense(3 + turn % 2)])
+        model.save_weights(name, max_shard_size=1.3e-6)
+        theirs = keras.Sequential([keras.Input((8,)), keras.layers.Dense(40), keras.layers.Dense(3 + turn % 2)])
+        theirs.load_weights(name)
+        assert all(map(np.array_equal, theirs.get_weights(), model.get_weights()))
+        again = lamina.Sequential([lamina.Input((8,)), lamina.layers.Dense(40), lamina.layers.Dense(3 + turn % 2)])
+        again.load_weights(name)
+        assert all(map(np.array_equal, again.get_weights(), model.get_weights()))
+        sizes.append(sum(path.stat().st_size for path in tmp_path.iterdir()))
+    assert (tmp_path / "m_00005.weights.h5").read_bytes() == b"the user's own"
+    assert len(set(sizes[1:])) < 4 and max(sizes) < 2 * min(sizes)

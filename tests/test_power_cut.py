@@ -6,10 +6,13 @@ import numpy as np
 import powercut
 import pytest
 
+import lamina
+from lamina import layers
 from lamina._saving import files, folders
 from lamina._saving.checkpoint import FolderStore
 from lamina._training.resume import Saved
 from lamina.callbacks import Checkpoint
+from lamina.random import set_random_seed
 
 
 def outcomes(tmp_path, save, read):
@@ -124,6 +127,53 @@ def test_the_states_of_a_run_survive(tmp_path):
         keep(number)
     seen = powercut.outcomes(folder, lambda: keep(3), lambda copy: str(newest(copy)), tmp_path / "cuts")
     assert seen == ({"{2}", "{3}"}, {"{3}"})
+
+
+SEEDS = {"old": 1, "new": 2}
+
+
+def stack(content="old"):
+    set_random_seed(SEEDS[content])
+    model = lamina.Sequential([lamina.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.learning_rate = float(SEEDS[content])
+    return model
+
+
+def which(model):
+    """Whose weights a model has, those of its optimizer included."""
+    for content in SEEDS:
+        other = stack(content)
+        held, wanted = ([*each.get_weights(), float(each.optimizer.learning_rate)] for each in (model, other))
+        if all(map(np.array_equal, held, wanted)):
+            return content
+    return "neither"
+
+
+WAYS = {
+    "m.keras": lambda model, path: model.save(path),
+    "m.h5": lambda model, path: model.save(path),
+    "folder": lambda model, path: model.save(path, zipped=False),
+    "m.weights.h5": lambda model, path: model.save_weights(path),
+    "m.weights.json": lambda model, path: model.save_weights(path, max_shard_size=5e-8),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_model_survives(tmp_path, name):
+    def save(folder, content):
+        WAYS[name](stack(content), folder / name)
+
+    def read(folder):
+        if "weights" not in name:
+            return which(lamina.models.load_model(folder / name))
+        model = stack()
+        model.set_weights([np.zeros_like(each) for each in model.get_weights()])
+        model.load_weights(folder / name)
+        return which(model)
+
+    assert outcomes(tmp_path, save, read) == SAFE
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,18 @@ def locked(make: Callable[[], int], part: str) -> Iterator[int]:
             os.close(descriptor)
 
 
+@contextlib.contextmanager
+def alone(folder: str) -> Iterator[None]:
+    """Wait until no other block of this kind runs for the folder, in any process, where its disk has locks."""
+    with contextlib.ExitStack() as held:
+        if not WINDOWS:
+            with contextlib.suppress(OSError):
+                descriptor = os.open(folder, os.O_RDONLY)
+                held.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
 def sweep(folder: str) -> None:
     """Remove what killed processes have left in `folder`."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
+import re
 import secrets
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from lamina._saving import files, hdf5
 from lamina._saving.guard import file_bytes, parsed_json
 from lamina._saving.hdf5 import Stored
-from lamina.errors import ArgumentError, FileError
+from lamina.errors import ArgumentError, FileError, MissingFileError
 
 SAVE = "lamina_save"
 """A random name of the save, in the index and in each part: parts of two saves are not mixed."""
@@ -22,17 +23,20 @@ SAVE = "lamina_save"
 def write(name: str, stored: Stored, max_shard_size: float) -> None:
     """Write the index and the parts, none of which holds more than `max_shard_size` gigabytes.
 
-    The old files stand until all new ones are written.
+    The parts get numbers that the index which stands does not name. So the old set is whole until the new index takes
+    the place of the old one, and from then on the new set is. An old part then becomes an empty file, or goes if it is
+    the last one, since the parts are counted from 0, and Keras opens number 0 whatever the index says.
     """
     if isinstance(max_shard_size, bool) or not isinstance(max_shard_size, (int, float)) or not max_shard_size > 0:
         raise ArgumentError(f"max_shard_size: expected a number of gigabytes, as 2 or 0.5, got {max_shard_size!r}.")
     parts, save = _split(stored, max_shard_size * 2**30), secrets.token_hex(8)
     places: dict[str, list[str]] = {}
-    with ExitStack() as held:
-        index = held.enter_context(files.replacing(name))  # entered first, so it is the last to get its name
-        for number, part in enumerate(parts):
-            file = held.enter_context(files.replacing(_part(name, number)))
-            file.write(hdf5.write(Stored(part.arrays, {**part.attributes, "": {SAVE: save}})))
+    with files.alone(os.path.dirname(os.path.realpath(name))):
+        kept = _named(name)
+        free = (each for each in itertools.count() if each not in kept and _is_free(_part(name, each)))
+        numbers = list(itertools.islice(free, len(parts)))
+        for number, part in zip(numbers, parts, strict=True):
+            files.write(_part(name, number), hdf5.write(Stored(part.arrays, {**part.attributes, "": {SAVE: save}})))
             for path in part.arrays:
                 group = places.setdefault(f"/{os.path.dirname(path)}", [])
                 group += [] if _part(name, number).name in group else [_part(name, number).name]
@@ -40,7 +44,39 @@ def write(name: str, stored: Stored, max_shard_size: float) -> None:
             "metadata": {"total_size": sum(array.nbytes for array in stored.arrays.values()), SAVE: save},
             "weight_map": {group: found if len(found) > 1 else found[0] for group, found in places.items()},
         }
-        index.write(json.dumps(told, indent=4).encode())
+        files.write(name, json.dumps(told, indent=4).encode())
+        with contextlib.suppress(OSError):  # the set is written, and the next save tries again
+            _clear(name, kept, set(numbers))
+
+
+def _named(name: str) -> set[int]:
+    """The numbers of the parts that the index which stands names."""
+    try:
+        found, _ = _index(parsed_json(file_bytes(name), name), name)
+    except FileError:
+        return set()
+    return {int(part[-len("00000.weights.h5") :][:5]) for part in found}
+
+
+def _is_free(part: Path) -> bool:
+    """Whether there is no such file, or one that a save which was cut off has left."""
+    try:
+        return SAVE in hdf5.read(file_bytes(part), str(part)).attributes.get("", {})
+    except FileError:
+        return not os.path.lexists(part)
+
+
+def _clear(name: str, old: set[int], new: set[int]) -> None:
+    """Remove the parts that no index names any more; those with others behind them become empty."""
+    empty, last = hdf5.write(Stored({}, {"": {SAVE: ""}})), True
+    for number in reversed([*itertools.takewhile(lambda each: _part(name, each).exists(), itertools.count())]):
+        part = _part(name, number)
+        if number in new or not (number in old or _is_free(part)):
+            last = False
+        elif last and number:
+            part.unlink()
+        elif part.stat().st_size != len(empty):
+            files.write(part, empty)
 
 
 def _split(stored: Stored, most: float) -> list[Stored]:
@@ -66,14 +102,17 @@ def read(name: str) -> Stored:
 
     The names of the parts are made here, from that of the index.
     """
-    index, data = file_bytes(name), dict[str, bytes]()
-    for number in itertools.count():
-        part = _part(name, number)
-        if part.is_symlink():
-            raise FileError(f"{str(part)!r} is a link, which may lead to any file: put the file itself there.")
-        if not part.exists():
-            break
-        data[part.name] = file_bytes(str(part))
+    index = b""
+    while index != (index := file_bytes(name)):  # another process may put a new set in the place of this one
+        data: dict[str, bytes] = {}
+        for number in itertools.count():
+            part = _part(name, number)
+            if part.is_symlink():
+                raise FileError(f"{str(part)!r} is a link, which may lead to any file: put the file itself there.")
+            try:
+                data[part.name] = file_bytes(part)
+            except MissingFileError:
+                break
     wanted, save = _index(parsed_json(index, name), name)
     if missing := sorted(wanted - data.keys()):
         raise FileError(
@@ -97,8 +136,8 @@ def _index(found: Any, name: str) -> tuple[set[str], Any]:
     match found:
         case {"weight_map": dict(places), "metadata": dict(metadata)}:
             parts = [part for each in places.values() for part in (each if isinstance(each, list) else [each])]
-            allowed = {_part(name, number).name for number in range(len(parts))}
-            if odd := [part for part in parts if part not in allowed]:
+            own = _part(name, 0).name.removesuffix("00000.weights.h5")
+            if odd := [part for part in parts if not re.fullmatch(rf"{re.escape(own)}\d{{5}}\.weights\.h5", str(part))]:
                 raise FileError(
                     f"{name!r} names {str(odd[0])[:100]!r}: its parts are called {_part(name, 0).name!r}, "
                     f"{_part(name, 1).name!r}, ... Whoever renames the index renames them too, also in the index."
