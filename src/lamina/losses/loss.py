@@ -125,12 +125,12 @@ class Formula(Loss):
     _lamina_function: ClassVar[Function]
     _lamina_takes: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, of: Function | None = None, name: str | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(cls, of: Function | None = None, called: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if of is not None:
             cls._lamina_function = staticmethod(of)
             cls._lamina_takes = tuple(each for each in inspect.signature(of).parameters if each in cls._lamina_fields)
-            cls._lamina_fields = with_name(cls._lamina_fields, name or of.__name__)
+            cls._lamina_fields = with_name(cls._lamina_fields, called or of.__name__)
 
     def call(self, y_true: Array, y_pred: Array) -> Array:
         values: Array = self._lamina_function(

@@ -123,7 +123,7 @@ def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> Array:
 
 
 @registry.add()
-class Huber(Formula, of=huber, name="huber_loss", init=False):
+class Huber(Formula, of=huber, called="huber_loss", init=False):
     """Half the square of an error up to `delta`, and a straight line beyond: the mean over the last axis.
 
     >>> Huber()([[0.0, 0.0]], [[1.0, 3.0]])

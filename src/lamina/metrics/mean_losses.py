@@ -76,7 +76,7 @@ class MeanSquaredLogarithmicError(MeanLoss, of=losses.mean_squared_logarithmic_e
 
 
 @registry.add("logcosh")
-class LogCoshError(MeanLoss, of=losses.log_cosh, name="logcosh"):
+class LogCoshError(MeanLoss, of=losses.log_cosh, called="logcosh"):
     """The mean over the samples, (batch, ..., n), of `mean(log(cosh(y_pred - y_true)))`.
 
     >>> round(float(LogCoshError()([[0.0, 1.0]], [[1.0, 1.0]])), 4)

@@ -27,13 +27,18 @@ class Reduction(Metric):
     name: Name = setting(default=None)
     dtype: Precision = setting(state_dtype, default=None)
 
+    def __init_subclass__(cls, called: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if called is not None:
+            cls._lamina_fields = with_name(cls._lamina_fields, called)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.total = self.add_weight(name="total")
 
 
 @registry.add()
-class Sum(Reduction):
+class Sum(Reduction, called="sum"):
     """`sum(values * weights)`, for values of any shape.
 
     >>> Sum()([1, 3, 5, 7], sample_weight=[1, 1, 0, 0])
@@ -52,7 +57,7 @@ class Sum(Reduction):
 
 
 @registry.add()
-class Mean(Reduction):
+class Mean(Reduction, called="mean"):
     """`sum(values * weights) / sum(weights)` of values (batch, ...); of each sample the mean of its values counts.
 
     >>> metric = Mean()
@@ -91,12 +96,11 @@ class SampleMean(Mean):
     _lamina_function: ClassVar[Function]
     _lamina_takes: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, of: Function | None = None, name: str | None = None, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
+    def __init_subclass__(cls, of: Function | None = None, called: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(called=called or (to_snake_case(cls.__name__) if of else None), **kwargs)
         if of is not None:
             cls._lamina_function = staticmethod(of)
             cls._lamina_takes = tuple(each for each in inspect.signature(of).parameters if each in cls._lamina_fields)
-            cls._lamina_fields = with_name(cls._lamina_fields, name or to_snake_case(cls.__name__))
 
     def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
         settings = {name: getattr(self, name) for name in self._lamina_takes}
