@@ -30,7 +30,8 @@ WEIGHTS = [path for path in FILES if path not in MODELS and path not in PARTS]
 def test_there_is_a_file_of_each_format():
     assert {path.name for path in FILES} >= {
         "lamina.keras", "lamina-folder", "lamina.h5", "lamina.weights.h5", "lamina.weights.json", "lamina.safetensors",
-        "keras.keras", "keras-folder", "keras.h5", "keras.weights.h5", "keras.weights.json", "keras-2.h5", "words.keras",
+        "keras.keras", "keras-folder", "keras.h5", "keras.weights.h5", "keras.weights.json", "keras-2.h5",
+        "words.keras",
     }  # fmt: skip
     assert {path.suffix for path in WEIGHTS} == {".h5", ".json", ".safetensors"} and len(PARTS) > 3
 

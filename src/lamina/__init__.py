@@ -13,6 +13,7 @@ from lamina import (
     layers,
     losses,
     metrics,
+    mixed_precision,
     models,
     optimizers,
     random,
@@ -20,7 +21,7 @@ from lamina import (
     saving,
     utils,
 )
-from lamina._base.frames import show_all_frames_if_asked
+from lamina._base.frames import show_frames_of_jax
 from lamina._base.public import public
 from lamina._layer.layer import Layer
 from lamina._training.cache import use_persistent_cache
@@ -36,11 +37,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Initializer", "Input", "Layer", "Loss", "Metric", "Optimizer", "Regularizer", "Sequential", "activations",
     "callbacks", "config", "constraints", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
-    "models", "optimizers", "random", "regularizers", "saving", "utils",
+    "mixed_precision", "models", "optimizers", "random", "regularizers", "saving", "utils",
 ]  # fmt: skip
 
 use_persistent_cache()
-show_all_frames_if_asked()
+show_frames_of_jax()
 
 
 public(__name__, __all__)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal, cast, get_args
 
 from lamina._base.converters import checked, one_of
-from lamina._base.frames import user_facing
+from lamina._base.frames import all_frames_shown, frames, show_frames_of_jax, user_facing
 from lamina._base.public import public
 from lamina._base.strictness import NonFinite, strictness
+from lamina._display.verbosity import shown
 from lamina.dtypes import (
     dtype_policy,
     epsilon,
@@ -18,8 +19,10 @@ from lamina.dtypes import (
 )
 
 __all__ = [
-    "dtype_policy", "epsilon", "floatx", "image_data_format", "non_finite", "set_dtype_policy", "set_epsilon",
-    "set_floatx", "set_image_data_format", "set_non_finite",
+    "backend", "disable_interactive_logging", "disable_traceback_filtering", "dtype_policy",
+    "enable_interactive_logging", "enable_traceback_filtering", "epsilon", "floatx", "image_data_format",
+    "is_interactive_logging_enabled", "is_traceback_filtering_enabled", "non_finite", "set_dtype_policy",
+    "set_epsilon", "set_floatx", "set_image_data_format", "set_non_finite",
 ]  # fmt: skip
 
 DataFormat = Literal["channels_last", "channels_first"]
@@ -69,6 +72,43 @@ def set_non_finite(does: NonFinite) -> None:
         does: "raise", "warn" or "stop".
     """
     strictness["non_finite"] = cast(NonFinite, checked("set_non_finite", "does", one_of(*get_args(NonFinite)), does))
+
+
+def backend() -> str:
+    """The name of the library that computes: "jax"."""
+    return "jax"
+
+
+def enable_interactive_logging() -> None:
+    """Let `verbose="auto"` show a bar where there is a terminal or a notebook, as it does from the beginning."""
+    shown["interactive"] = True
+
+
+def disable_interactive_logging() -> None:
+    """Let `verbose="auto"` print one line an epoch, on a terminal too."""
+    shown["interactive"] = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether `verbose="auto"` may show a bar."""
+    return shown["interactive"]
+
+
+def enable_traceback_filtering() -> None:
+    """Show only the frames of your own code in a traceback, as from the beginning."""
+    frames["all"] = False
+    show_frames_of_jax()
+
+
+def disable_traceback_filtering() -> None:
+    """Show the frames inside this package too, as `LAMINA_TRACEBACK=full` does for a whole run."""
+    frames["all"] = True
+    show_frames_of_jax()
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Whether a traceback shows only the frames of your own code."""
+    return not all_frames_shown()
 
 
 public(__name__, __all__)

@@ -1,18 +1,32 @@
-"""The seeds and keys of all random numbers, which depend on nothing but (seed, layer, step)."""
+"""Random numbers: seeds, and the arrays that they give, equal to Keras's on JAX."""
 
 from __future__ import annotations
 
 import random as python_random
+from collections.abc import Sequence
+from typing import Any, Self
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
-from lamina._base.converters import checked, fixed_seed
+from lamina._base.converters import checked, fixed_seed, short
+from lamina._base.converters import rate as _share
 from lamina._base.frames import user_facing
 from lamina._base.public import public
-from lamina._base.weight import Array
+from lamina._base.weight import Array, Weight, under_way
+from lamina._kernels.bits import fold
+from lamina.dtypes import floatx
+from lamina.errors import ArgumentError
 
-__all__ = ["set_random_seed"]
+__all__ = [
+    "SeedGenerator", "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint", "set_random_seed",
+    "shuffle", "truncated_normal", "uniform",
+]  # fmt: skip
+
+Shape = Sequence[int]
 
 _seeds = python_random.Random()
 _given: int | None = None
@@ -53,6 +67,173 @@ def next_seed() -> int:
 def key_of(seed: int) -> Array:
     """JAX's raw key for a seed, as Keras makes it.  -> (2,) uint32"""
     return jnp.array([seed, 0], jnp.uint32)
+
+
+class SeedGenerator:
+    """Gives another key at each draw; a layer of your own keeps one, and hands it to the functions below as `seed`.
+
+    >>> seeds = SeedGenerator(7)
+    >>> bool(jnp.all(normal((2,), seed=seeds) == normal((2,), seed=seeds)))
+    False
+
+    In a step of training the keys are a function of this seed and of the step, so no state is carried along.
+
+    Args:
+        seed: a whole number from 0 to 2**32 - 1; drawn unless given.
+        name: a name for `get_config`.
+    """
+
+    def __init__(self, seed: int | None = None, name: str | None = None) -> None:
+        seed = None if seed is None else checked("SeedGenerator", "seed", fixed_seed, seed)
+        self.name = name or "seed_generator"
+        self._lamina_seed = seed
+        self._lamina_drawn = next_seed() if seed is None else seed
+        self.state = Weight(key_of(self._lamina_drawn), name="seed_generator_state", trainable=False)
+
+    def next(self, ordered: bool = True) -> Array:
+        """A key, and another one at the next call.  -> (2,) uint32"""
+        if under_way.get() is not None:
+            return fold(_key_of_pass(), self._lamina_drawn)
+        now: Array = self.state.value
+        self.state.assign(now + jnp.array([0, 1], "uint32") if ordered else (now + 1) * 5387 % 933199)
+        return now
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal object."""
+        return {"seed": self._lamina_seed, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """An object with the settings that `get_config` returned."""
+        return cls(**config)
+
+
+Seed = int | SeedGenerator | ArrayLike | None
+
+
+def _key_of_pass() -> Array:
+    """A key for the next draw of the pass under way, in training another one in each step."""
+    now: Any = under_way.get()
+    now.calls += 1
+    return fold(key_of(0) if now.key is None else now.key, np.uint32(2**32 - now.calls))
+
+
+def _key(seed: Seed) -> Array:
+    if isinstance(seed, SeedGenerator):
+        return seed.next()
+    if seed is None:
+        if under_way.get() is not None:
+            return _key_of_pass()
+        if isinstance(jnp.zeros(()), jax.core.Tracer):
+            raise ArgumentError(
+                "a function that JAX traces would draw the same numbers at each call: give it seed=, a number or a "
+                "SeedGenerator that is made outside."
+            )
+        return key_of(next_seed())
+    if isinstance(seed, jax.Array):
+        return seed
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise ArgumentError(f"seed is a whole number or a SeedGenerator, got {short(seed)}.")
+    return key_of(int(seed) % 2**32)  # type: ignore[arg-type]
+
+
+def _dtype(dtype: DTypeLike | None, kind: Any, what: str) -> Any:
+    if not jnp.issubdtype(found := jnp.dtype(dtype or floatx()), kind):
+        raise ArgumentError(f"{what} gives {kind.__name__} numbers, and dtype={short(dtype)} is another kind.")
+    return found
+
+
+@user_facing
+def normal(
+    shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype: DTypeLike | None = None, seed: Seed = None
+) -> Array:
+    """Numbers of the normal distribution.  -> shape
+
+    Args:
+        seed: equal numbers give equal arrays; without one, each call draws others.
+    """
+    return jax.random.normal(_key(seed), tuple(shape), _dtype(dtype, jnp.floating, "normal")) * stddev + mean
+
+
+@user_facing
+def truncated_normal(
+    shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype: DTypeLike | None = None, seed: Seed = None
+) -> Array:
+    """Numbers of the normal distribution, drawn again where they are more than two `stddev` from the mean.  -> shape"""
+    kind = _dtype(dtype, jnp.floating, "truncated_normal")
+    return jax.random.truncated_normal(_key(seed), -2.0, 2.0, tuple(shape), kind) * stddev + mean
+
+
+@user_facing
+def uniform(
+    shape: Shape, minval: float = 0.0, maxval: float = 1.0, dtype: DTypeLike | None = None, seed: Seed = None
+) -> Array:
+    """Numbers from `minval` up to, and without, `maxval`.  -> shape"""
+    kind = _dtype(dtype, jnp.floating, "uniform")
+    return jax.random.uniform(_key(seed), tuple(shape), kind, minval, maxval)
+
+
+@user_facing
+def randint(shape: Shape, minval: int, maxval: int, dtype: DTypeLike = "int32", seed: Seed = None) -> Array:
+    """Whole numbers from `minval` up to, and without, `maxval`.  -> shape"""
+    return jax.random.randint(_key(seed), tuple(shape), minval, maxval, _dtype(dtype, jnp.integer, "randint"))
+
+
+@user_facing
+def categorical(logits: ArrayLike, num_samples: int, dtype: DTypeLike = "int32", seed: Seed = None) -> Array:
+    """Class numbers drawn with the probabilities softmax(logits): (batch, classes) -> (batch, num_samples)."""
+    logits = jnp.asarray(logits)
+    if logits.ndim != 2:
+        raise ArgumentError(f"categorical takes logits of shape (batch, classes), got {logits.shape}.")
+    drawn = jax.random.categorical(_key(seed), logits[..., None], axis=1, shape=(len(logits), num_samples))
+    return drawn.astype(dtype)
+
+
+@user_facing
+def dropout(
+    inputs: ArrayLike, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None
+) -> Array:
+    """The inputs with a share of `rate` set to 0, and the others divided by `1 - rate`; the shape stays.
+
+    Args:
+        noise_shape: an axis of 1 keeps or drops all along it together; None stands for the axis's own size.
+    """
+    x, share = jnp.asarray(inputs), checked("dropout", "rate", _share, rate)
+    if share in (0, 1):
+        return x if share == 0 else jnp.zeros_like(x)
+    sizes = (
+        x.shape if noise_shape is None else [m if n is None else n for n, m in zip(noise_shape, x.shape, strict=True)]
+    )
+    kept = jnp.broadcast_to(jax.random.bernoulli(_key(seed), 1.0 - share, tuple(sizes)), x.shape)
+    return jnp.where(kept, x / (1.0 - share), jnp.zeros_like(x))
+
+
+@user_facing
+def shuffle(x: ArrayLike, axis: int = 0, seed: Seed = None) -> Array:
+    """The array with the numbers along `axis` in another order, in each place of the other axes by itself."""
+    return jax.random.permutation(_key(seed), jnp.asarray(x), axis, independent=True)
+
+
+@user_facing
+def gamma(shape: Shape, alpha: ArrayLike, dtype: DTypeLike | None = None, seed: Seed = None) -> Array:
+    """Numbers of the gamma distribution of shape `alpha` and scale 1.  -> shape"""
+    return jax.random.gamma(_key(seed), jnp.asarray(alpha), tuple(shape), _dtype(dtype, jnp.floating, "gamma"))
+
+
+@user_facing
+def binomial(
+    shape: Shape, counts: ArrayLike, probabilities: ArrayLike, dtype: DTypeLike | None = None, seed: Seed = None
+) -> Array:
+    """How many of `counts` tries succeed, each with its probability.  -> shape"""
+    kind = _dtype(dtype, jnp.floating, "binomial")
+    return jax.random.binomial(_key(seed), jnp.asarray(counts), jnp.asarray(probabilities), tuple(shape), kind)
+
+
+@user_facing
+def beta(shape: Shape, alpha: ArrayLike, beta: ArrayLike, dtype: DTypeLike | None = None, seed: Seed = None) -> Array:
+    """Numbers of the beta distribution, from 0 to 1.  -> shape"""
+    kind = _dtype(dtype, jnp.floating, "beta")
+    return jax.random.beta(_key(seed), jnp.asarray(alpha), jnp.asarray(beta), tuple(shape), kind)
 
 
 public(__name__, __all__)

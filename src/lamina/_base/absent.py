@@ -13,16 +13,12 @@ OF_KERAS = {
         Variable datasets device distillation distribution dtype_policies export mixed_precision name_scope
         quantizers remat tree visualization""",
     "callbacks": "OrbaxCheckpoint RemoteMonitor SwapEMAWeights TensorBoard",
-    "config": """backend disable_flash_attention disable_interactive_logging disable_traceback_filtering
-        enable_flash_attention enable_interactive_logging enable_traceback_filtering enable_unsafe_deserialization
-        is_flash_attention_enabled is_interactive_logging_enabled is_nnx_enabled is_traceback_filtering_enabled
-        max_epochs max_steps_per_epoch set_backend set_max_epochs set_max_steps_per_epoch""",
+    "config": """disable_flash_attention enable_flash_attention enable_unsafe_deserialization is_flash_attention_enabled
+        is_nnx_enabled max_epochs max_steps_per_epoch set_backend set_max_epochs set_max_steps_per_epoch""",
     "layers": "ReversibleEmbedding",
     "losses": "LossFunctionWrapper",
     "models": "load_model save_model",
     "optimizers": "MultiOptimizer Muon OptimizerMap ScheduleFreeAdamW",
-    "random": """SeedGenerator beta binomial categorical dropout gamma normal randint shuffle truncated_normal
-        uniform""",
     "utils": """Config FeatureSpace Progbar PyDataset Sequence array_to_img audio_dataset_from_directory
         bounding_boxes disable_interactive_logging enable_interactive_logging get_file get_source_inputs
         image_dataset_from_directory img_to_array is_interactive_logging_enabled is_keras_tensor load_img

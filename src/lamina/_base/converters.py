@@ -87,7 +87,8 @@ def fixed_seed(value: Any) -> int:
 
 
 def seed_value(value: Any) -> int | None:
-    """None, or a whole number that fits into 32 bits."""
+    """None, or a whole number that fits into 32 bits; of a `SeedGenerator`, the one that it began with."""
+    value = getattr(value, "_lamina_drawn", value)
     return None if value is None else fixed_seed(value)
 
 

@@ -35,10 +35,20 @@ LIBRARIES = tuple(f"{os.sep}site-packages{os.sep}{name}{os.sep}" for name in ("n
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def show_all_frames_if_asked() -> None:
-    """Let JAX keep its frames too where `LAMINA_TRACEBACK=full` is set when the process starts."""
-    if os.environ.get("LAMINA_TRACEBACK") == "full":
+frames = {"all": False}
+"""Whether a traceback shows the frames inside this package, whatever `LAMINA_TRACEBACK` says."""
+
+
+def all_frames_shown() -> bool:
+    return frames["all"] or os.environ.get("LAMINA_TRACEBACK") == "full"
+
+
+def show_frames_of_jax() -> None:
+    """Let JAX keep its frames too where all are shown."""
+    if all_frames_shown():
         jax.config.update("jax_traceback_filtering", "off")
+    elif jax.config.values["jax_traceback_filtering"] == "off":
+        jax.config.update("jax_traceback_filtering", "auto")
 
 
 def is_internal(filename: str) -> bool:
@@ -122,7 +132,7 @@ def user_facing(function: F) -> F:
                     raise
                 raise told.with_traceback(error.__traceback__) from None
         except (Exception, KeyboardInterrupt) as error:
-            if os.environ.get("LAMINA_TRACEBACK") != "full":
+            if not all_frames_shown():
                 error.__traceback__ = without_internal_frames(error.__traceback__)
                 if hasattr(error, "__notes__"):
                     error.__notes__ = [note for note in error.__notes__ if "JAX has removed its" not in note]

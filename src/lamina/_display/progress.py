@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from lamina._display.verbosity import VERBOSE, verbosity
+from lamina._display.verbosity import level
 
 INTERVAL = 0.1
 """Seconds between two drawings of the bar. Drawing costs about a millisecond, and reads the numbers back."""
@@ -51,7 +51,7 @@ class Progress:
         steps: int | None = None,
         initial_epoch: int = 0,
     ) -> None:
-        self.verbose, self.epochs, self.steps = VERBOSE[verbosity(verbose)], epochs, steps
+        self.verbose, self.epochs, self.steps = level(verbose), epochs, steps
         self._next_epoch = initial_epoch
         self._begun = self._running = self._shown = False
         self._console: Console | None = None

@@ -12,6 +12,15 @@ VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
 """What is shown for each value: 0 nothing, 1 a bar where there is a terminal or a notebook, 2 a line an epoch."""
 
 
+shown = {"interactive": True}
+"""Whether "auto" may show a bar; else it is 2."""
+
+
+def level(verbose: int | str) -> int:
+    """0, 1 or 2, by what "auto" is now."""
+    return 2 if verbose == "auto" and not shown["interactive"] else VERBOSE[verbosity(verbose)]
+
+
 def verbosity(verbose: Any) -> Any:
     """The `verbose` of a call, checked."""
     if not isinstance(verbose, (int, np.integer, str)) or verbose not in VERBOSE:
