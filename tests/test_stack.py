@@ -1,7 +1,6 @@
 """The stack itself: how it is put together, built, called, looked at, taken apart and put together again."""
 
 import copy
-import json
 import re
 
 import jax
@@ -450,7 +449,6 @@ def test_config_equals_keras_and_each_loads_the_others(make):
     ours, other = make(lamina), make(keras)
     config = ours.get_config()
     assert without_names(plain(config)) == without_names(plain(other.get_config()))
-    assert json.loads(json.dumps(config)) == config
     mine = lamina.Sequential.from_config(other.get_config())
     its = keras.Sequential.from_config(config)
     assert plain(its.get_config()) == plain(config)

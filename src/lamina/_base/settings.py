@@ -337,7 +337,9 @@ def _type_of(field: Setting) -> Any:
 def _is_default(field: Setting, plain: Any) -> bool:
     """Whether a value, as plain data, is the field's default, or that for each of several axes."""
     default = serialize(field.convert(field.default) if field.convert else field.default)
-    return bool(plain == default or (isinstance(plain, list) and plain and plain == [default] * len(plain)))
+    if not isinstance(plain, (list, tuple)):
+        return bool(plain == default)
+    return list(plain) in (list(default) if isinstance(default, (list, tuple)) else [default] * len(plain), default)
 
 
 def serialize(value: Any) -> Any:
@@ -348,7 +350,8 @@ def serialize(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: serialize(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [serialize(item) for item in value]
+        items = [serialize(item) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
     if isinstance(value, bytes):
         return {"class_name": "__bytes__", "config": {"value": value.decode("utf-8", "replace")}}
     if isinstance(value, slice):

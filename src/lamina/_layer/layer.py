@@ -302,7 +302,7 @@ class Layer(WithWeights):
     def get_build_config(self) -> dict[str, Any] | None:
         """What `build_from_config` needs to make the weights again: the shape of the input. None if not built."""
         shape = self._lamina.built_for
-        return None if shape is None else {"input_shape": list(shape)}
+        return None if shape is None else {"input_shape": shape}
 
     @user_facing
     def build_from_config(self, config: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from lamina._base.converters import short
 from lamina._base.custom import LeftOutError, Opening, known
+from lamina._base.frames import warn
 from lamina._base.settings import serialize
 from lamina._saving.config import FAMILIES, several
 from lamina.errors import ArgumentError
@@ -32,6 +33,12 @@ def get_compile_config(model: Any) -> dict[str, Any]:
 
 def compile_from_config(model: Any, config: dict[str, Any]) -> None:
     """Compile the model as it was. What `skip` leaves out costs the metric or the loss; an optimizer all of it."""
+    if not type(model).compile.__module__.startswith("lamina."):
+        warn(
+            f"{type(model).__name__} has a compile of its own, whose arguments are not known: it is not called. Call "
+            "it yourself, or write get_compile_config and compile_from_config."
+        )
+        return
     if not isinstance(config, dict):
         raise ArgumentError(f"compile_from_config takes what get_compile_config returned, got {short(config)}.")
     if unknown := [name for name in config if name not in ARGUMENTS and name not in NUMBERS]:

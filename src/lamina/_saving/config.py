@@ -18,7 +18,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.plain import PLAIN, plain
 from lamina._base.registry import Registry
 from lamina._layer.registry import registry as layers
-from lamina.errors import ArgumentError, FileError, LaminaError
+from lamina.errors import ArgumentError, FileError, LaminaError, UnknownNameError
 from lamina.initializers.base import registry as initializers
 from lamina.losses.loss import registry as losses
 from lamina.metrics.metric import registry as metrics
@@ -76,6 +76,9 @@ def deserialized(
         error: Exception = ArgumentError("the config is nested too deep.")
     except (MemoryError, OverflowError) as too_large:
         error = ArgumentError(f"the config asks for arrays that do not fit into memory: {too_large}.")
+    except UnknownNameError as missing:
+        rest = "\nTo open the rest without it, give its name in skip=[...]." if where else ""
+        error = UnknownNameError(f"{missing}{rest}")
     except LaminaError as refused:
         error = refused
     raise (FileError(f"{where}: {error}") if where else error) from None

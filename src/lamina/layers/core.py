@@ -116,7 +116,7 @@ class InputLayer(Layer):
 
     def get_config(self) -> Config:
         dense = {"sparse": False, "ragged": False, "optional": False}
-        return {"batch_shape": list(self.batch_shape), "dtype": self.dtype, "name": self.name} | dense
+        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name} | dense
 
 
 @user_facing

@@ -196,12 +196,12 @@ class Stack(LayerChain):
         entry = self._lamina.entry
         layers = [serialize(layer) for layer in ([entry] if entry else []) + self._lamina_chain]
         head = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy), "layers": layers}
-        return head | ({"build_input_shape": list(entry.batch_shape)} if entry else {})
+        return head | ({"build_input_shape": entry.batch_shape} if entry else {})
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shape of the input, with the batch axis; None if the stack is not built."""
         entry = self._lamina.entry
-        return {"input_shape": list(entry.batch_shape)} if self.built and entry else None
+        return {"input_shape": entry.batch_shape} if self.built and entry else None
 
     @user_facing
     def build_from_config(self, config: dict[str, Any]) -> None:
