@@ -70,7 +70,8 @@ def legacy_file(folder, config):
         file.attrs["keras_version"], file.attrs["backend"] = "3.11.2", "jax"
         file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config["config"]})
         group = file.create_group("model_weights")
-        group.attrs["layer_names"] = np.array([], "S1")
+        group.attrs["layer_names"] = ["lambda"]
+        group.create_group("lambda").attrs["weight_names"] = []
 
     (folder / "model.h5").write_bytes(hdf5(build))
     return folder / "model.h5"

@@ -10,7 +10,8 @@ PROGRAM = """
 import os, resource, sys
 import jax
 import lamina
-from lamina._saving import archive, config, folders
+from lamina._saving import folders, guard
+from lamina.saving import load_model
 
 FORBIDDEN = ("open", "import", "socket.", "subprocess.", "os.", "marshal.", "pickle.", "ctypes.", "shutil.",
              "tempfile.", "urllib.", "glob.", "code.__new__")
@@ -33,16 +34,14 @@ def arm(data):
 
 jax.jit(lambda x: x + 1)(1.0)  # JAX looks for its plugins and imports parts of itself when it is first used
 sys.addaudithook(hook)
-read_bytes, read_folder = archive.file_bytes, folders.read
-archive.file_bytes = lambda path: arm(read_bytes(path))
+read_bytes, read_folder = guard.opened_bytes, folders.read
+guard.opened_bytes = lambda path, where: arm(read_bytes(path, where))
 folders.read = lambda *told: arm(read_folder(*told))
 
 for path in sys.argv[1:]:
     seen.clear()
     try:
-        held = archive.read(path)
-        model = config.deserialized(held.config, where=path)
-        said = f"opened {sum(array.size for array in held.weights.arrays.values())}"
+        said = f"opened {load_model(path).count_params()}"
     except lamina.errors.FileError as error:
         said = f"refused {error}"
     errors = []

@@ -1,7 +1,9 @@
 """Files that harm real Keras of some version, and others that ask for what no file should: all are refused."""
 
 import io
+import json
 import os
+import socket
 import struct
 import tracemalloc
 import zipfile
@@ -11,15 +13,27 @@ import hostile
 import numpy as np
 import pytest
 
-from lamina._saving import archive, guard, hdf5, hdf5_blocks
-from lamina.errors import FileError
+from lamina import Input, Sequential, layers, models, saving
+from lamina._saving import archive, hdf5, hdf5_blocks
+from lamina.errors import FileError, LaminaError, LaminaWarning, ShapeError
 
-ARCHIVES = {
+SAID = {
+    "cve_2021_37678": "json_string is not JSON",
+    "cve_2024_3660": "layer 1 (lambda: Lambda):",
+    "cve_2025_1550": "no object is called 'Functional'",
+    "cve_2025_8747": "no object is called 'Functional'",
+    "cve_2025_9905": "layer 1 (lambda: Lambda):",
+    "cve_2025_9906": "no object is called 'Functional'",
+    "cve_2025_12058": "layer 1 (string_lookup: StringLookup):",
+    "cve_2025_49655": "no layer is called 'TorchModuleWrapper'",
     "cve_2026_0897": "layers/dense/vars/0: it is compressed or filtered.",
+    "cve_2026_1462": "no layer is called 'TFSMLayer'",
     "cve_2026_1669_external_storage": "layers/dense/vars/0: its values are in another file.",
     "cve_2026_1669_external_link": "layers/dense/vars: it holds an external link, which can lead elsewhere.",
     "cve_2026_1669_group": "model.weights.h5: it holds an external link, which can lead elsewhere.",
     "cve_2026_1669_virtual": "layers/dense/vars/0: its values are in chunks, in other files,",
+    "cve_2026_12479": "a name is a string without '/'",
+    "cve_2026_12481": "layer 1 (lambda: Lambda):",
     "ghsa_hqp4_2352_xf5r": "the member 'assets/../../ran' could be written outside a folder.",
     "link_in_archive": "the member 'assets/layers/string_lookup/vocabulary.txt' is a link",
     "zip_bomb_of_weights": "compressed bytes become more than 3,8",
@@ -29,23 +43,103 @@ ARCHIVES = {
     "linked_file_in_folder": "assets/vocabulary.txt: it is a symbolic link.",
     "linked_folder_in_folder": "model, assets: it is a symbolic link.",
 }
+READ_OTHERS = [name for name in SAID if "1669" in name or "link" in name]
+FROM_TEXT = {
+    "model_from_json": models.model_from_json,
+    "deserialize": lambda text: layers.deserialize(json.loads(text)),
+    "deserialize_keras_object": lambda text: saving.deserialize_keras_object(json.loads(text)),
+    "from_config": lambda text: Sequential.from_config(json.loads(text)["config"]),
+}
 
 
 def opened(path):
-    """Whatever a file of that name holds."""
-    if path.name.endswith(".keras") or path.is_dir():
-        return archive.read(path)
-    return hdf5.read(guard.file_bytes(path), str(path))
+    """The model in a file, or one that has the weights in it."""
+    if path.suffix in (".json", ".yaml"):
+        return models.model_from_json(path.read_text())
+    if not path.name.endswith(".weights.h5"):
+        return saving.load_model(path)
+    model = dense()
+    before = model.get_weights()
+    try:
+        model.load_weights(path)
+    finally:
+        assert all(map(np.array_equal, model.get_weights(), before))
+    return model
 
 
-@pytest.mark.parametrize("name", ARCHIVES)
+def dense():
+    return Sequential([Input((4,)), layers.Dense(1)])
+
+
+@pytest.mark.parametrize("name", SAID)
 def test_a_file_that_harms_keras_is_refused(name, tmp_path):
     path = getattr(hostile, name)(tmp_path)
-    with pytest.raises(FileError) as caught:
+    with pytest.raises(LaminaError) as caught:
         opened(path)
     said = " ".join(str(caught.value).split())
-    assert said.startswith(str(path)) and ARCHIVES[name] in said
+    assert SAID[name] in said
+    assert isinstance(caught.value, FileError) == (path.suffix not in (".json", ".yaml"))
     assert not (tmp_path / "ran").exists() and not (tmp_path.parent / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["cve_2024_3660", "cve_2025_9905", "cve_2025_9906"])
+def test_there_is_no_switch_for_code(name, tmp_path):
+    path = getattr(hostile, name)(tmp_path)
+    with pytest.warns(LaminaWarning, match="safe_mode=False changes nothing"), pytest.raises(FileError):
+        saving.load_model(path, safe_mode=False)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("way", FROM_TEXT)
+def test_no_way_in_has_another_rule(way, tmp_path):
+    """CVE-2026-12481: functions without a safe mode took its absence for no."""
+    text = hostile.cve_2026_12481(tmp_path).read_text()
+    with pytest.raises(LaminaError, match="Lambda"):
+        FROM_TEXT[way](text)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", READ_OTHERS)
+def test_the_weights_of_a_file_are_refused_by_load_weights_as_well(name, tmp_path):
+    path = getattr(hostile, name)(tmp_path)
+    model = dense()
+    before = model.get_weights()
+    with pytest.raises(LaminaError):
+        model.load_weights(path)
+    assert all(map(np.array_equal, model.get_weights(), before))
+
+
+def test_no_address_is_asked_for_a_vocabulary(tmp_path):
+    """CVE-2025-12058: what a file names may be an address in the network of whoever opens it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/vocabulary.txt"
+        path = hostile.keras_file(tmp_path, hostile.stack(hostile.lookup(address)))
+        with pytest.raises(FileError, match="StringLookup"):
+            saving.load_model(path)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def huge(units):
+    settings = {"name": "dense", "units": units, "use_bias": False}
+    return hostile.stack(hostile.entry("keras.layers", "Dense", settings))
+
+
+@pytest.mark.parametrize("units", [250_000_000_000, 2**62])
+def test_a_stack_without_weights_in_its_file_takes_no_memory(units, tmp_path):
+    path = hostile.keras_file(tmp_path, huge(units), hostile.hdf5())
+    tracemalloc.start()
+    with pytest.raises(LaminaError, match=r"cannot take|the file has"):
+        saving.load_model(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("way", FROM_TEXT)
+def test_a_stack_too_large_for_the_memory_is_refused_with_its_parameter_count(way):
+    with pytest.raises(ShapeError, match=r"with\s+1,000,000,000,000\s+parameters"):
+        FROM_TEXT[way](json.dumps(huge(250_000_000_000)))
 
 
 # Archives

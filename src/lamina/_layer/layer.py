@@ -8,6 +8,7 @@ which the arrays of that pass stand where the weights stood, so `call` reads `se
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -19,6 +20,7 @@ from lamina import constraints, dtypes, initializers, regularizers
 from lamina._base.arguments import RegularizerSetting
 from lamina._base.converters import checked, flag, layer_name
 from lamina._base.frames import caller, user_facing
+from lamina._base.memory import free_memory
 from lamina._base.older import of_today
 from lamina._base.settings import State, serialize, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
@@ -239,7 +241,7 @@ class Layer(WithWeights):
             initializer = "glorot_uniform" if jnp.issubdtype(dtype, jnp.floating) else "zeros"
         key = np.random.SeedSequence([seed_of(self), len(self._lamina.weights)]).generate_state(2)
         weight = Weight(
-            Unset.of(shape, dtype) if values_follow.get() else initializers.get(initializer)(shape, dtype, key),
+            Unset.of(shape, dtype) if values_follow.get() else _first_value(initializer, shape, dtype, key),
             name=name or "",
             trainable=trainable,
             regularizer=regularizers.get(regularizer),
@@ -420,6 +422,17 @@ class Layer(WithWeights):
     def __repr__(self) -> str:
         full = super().__repr__()
         return full.replace("(", f"(name={self.name!r}, ", 1).replace(", )", ")") if self._lamina.named else full
+
+
+def _first_value(initializer: Any, shape: tuple[int, ...], dtype: Any, key: Any) -> Any:
+    """What the initializer makes, if there is memory for it: a typo in a size would else take all that there is."""
+    needed = math.prod(shape) * dtype.itemsize
+    if needed > 2**20 and needed > (free := free_memory()):
+        raise ShapeError(
+            f"has a weight of the shape {shape} with {math.prod(shape):,} parameters, which needs {needed:,} bytes; "
+            f"{free:,} bytes of memory are free"
+        )
+    return initializers.get(initializer)(shape, dtype, key)
 
 
 def weight_from_settings(layer: Any, prefix: str, shape: Any, **told: Any) -> Any:

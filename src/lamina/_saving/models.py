@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from lamina._base.converters import checked, flag, optional
 from lamina._base.custom import known
 from lamina._base.frames import user_facing, warn
+from lamina._base.memory import free_memory
 from lamina._base.weight import Unset, values_follow
 from lamina._layer.structure import weights_by_path
 from lamina._saving import archive, assets, config, extras, files, guard, legacy, weights
@@ -87,7 +88,7 @@ def load_model(
     name = named(filepath, EXAMPLE)
     checked("load_model", "compile", flag, compile)
     config.warn_of_safe_mode(safe_mode)
-    now = _Opening(name, custom_objects, compile, skip, [])
+    now = _Opening(name, custom_objects, compile, skip, [], free_memory())
     if not os.path.isdir(name) and _kind(name) in LEGACY:
         model = _from_legacy(legacy.read_file(name), now)
     else:
@@ -112,6 +113,8 @@ class _Opening(NamedTuple):
     compile: bool
     skip: Collection[str]
     left_out: list[str]
+    free: int
+    """The bytes of memory that were free before: nothing is opened, not even to ask for this, while a file is read."""
 
     def made(self, described: Any) -> Any:
         """The model of a config, not compiled; what it has left out is noted once."""
@@ -158,8 +161,8 @@ def _with_weights(described: Any, now: _Opening, load: Callable[[Any], None]) ->
     finally:
         values_follow.reset(token)
     unset = [weight for weight, _ in weights_by_path(model).values() if isinstance(weight.array, Unset)]
-    needed = sum(weight.array.nbytes for weight in unset)
-    guard.check_memory(needed, guard.free_memory(), now.where, "the weights that it does not hold have")
+    needed, count = (sum(getattr(weight.array, part) for weight in unset) for part in ("nbytes", "size"))
+    guard.check_memory(needed, now.free, now.where, f"{count:,} parameters have no values in the file, and need")
     for weight in unset:
         if weight.carried:
             weight.value = jnp.zeros(weight.shape, weight.dtype)
