@@ -20,7 +20,7 @@ from cases import CASES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lamina import layers
+from lamina import Input, Sequential, layers, saving
 from lamina._saving import archive, config, guard, hdf5
 from lamina.errors import FileError
 from lamina.losses import Huber
@@ -103,11 +103,14 @@ def check_zip(data, folder):
 
 
 def run(strategy, check, amount, memory=2**22):
-    """Check that many inputs, each within so much memory."""
+    """Check that many inputs, each within so much memory; with None it is not measured, which takes time."""
 
     @settings(max_examples=amount, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(strategy)
     def bounded(data):
+        if memory is None:
+            check(data)
+            return
         tracemalloc.start()
         try:
             check(data)
@@ -204,3 +207,25 @@ def test_inputs_that_atheris_finds(kind, runs, tmp_path):
     program = [sys.executable, Path(__file__).with_name("fuzzing.py"), kind, tmp_path / kind, str(runs)]
     done = subprocess.run(program, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0 and f"Done {runs} runs" in done.stderr, done.stderr[-5000:]
+
+
+@pytest.mark.parametrize("amount", [60, pytest.param(2000, marks=pytest.mark.nightly)])
+def test_changed_models(amount, tmp_path):
+    """A model of which some settings are others is refused, or has the weights that the file has for it."""
+    stack = [Input((6,)), layers.Dense(4, activation="relu"), layers.Reshape((4, 1)), layers.LSTM(2), layers.Dense(1)]
+    model = Sequential(stack)
+    model.compile(Adam(ExponentialDecay(0.1, 9, 0.5)), "mse", metrics=["mae"])
+    saving.save_model(model, tmp_path / "genuine.keras")
+    held = archive.members(str(tmp_path / "genuine.keras"))
+    genuine, weights = json.loads(bytes(held["config.json"])), bytes(held["model.weights.h5"])
+    arrays = sorted(array.shape for path, array in hdf5.read(weights, "w.h5").arrays.items() if "layers/" in path)
+
+    def check(at_and_value):
+        at, value = at_and_value
+        path = hostile.keras_file(tmp_path, put(genuine, at, value), weights)
+        opened = attempt(saving.load_model, path, "")
+        if opened is not None:
+            assert sorted(weight.shape for weight in opened.weights) == arrays
+
+    changes = st.tuples(st.sampled_from([at for at in places(genuine) if at]), VALUES)
+    run(changes, check, amount, memory=None)
