@@ -656,6 +656,31 @@ def test_files_of_other_kinds():
         load_model("b.keras")
 
 
+def test_a_config_of_something_else():
+    fitted().save("model.keras")
+    held = archive.read("model.keras")
+    relu = {"module": "keras.activations", "class_name": "function", "config": "relu", "registered_name": "relu"}
+    array = {"class_name": "__numpy__", "config": {"value": [1], "dtype": "float32"}}
+    for config in ({}, {"a": [1]}, relu, array, held.config["config"]["layers"][1]):
+        archive.write("other.keras", held._replace(config=config))
+        with pytest.raises(FileError, match=r"other\.keras: it holds no model, but"):
+            load_model("other.keras")
+
+
+def test_a_subclass_of_sequential():
+    class Net(lamina.Sequential):
+        def __init__(self, units=3, **kwargs):
+            super().__init__([layers.Input((4,)), layers.Dense(units)], **kwargs)
+
+    model = Net(5)
+    model.compile("adam", "mse")
+    for name in ("model.keras", "model.h5"):
+        model.save(name)
+        again = load_model(name, custom_objects={"Net": Net})
+        assert type(again) is Net and again.layers[0].units == 5
+        assert_equal(model, again, optimizer=False)
+
+
 def test_an_optimizer_that_does_not_open_costs_no_model():
     model = fitted()
     model.save("model.keras")

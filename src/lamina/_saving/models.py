@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from lamina._base.converters import checked, flag, optional
+from lamina._base.converters import checked, flag, optional, short
 from lamina._base.custom import known
 from lamina._base.frames import user_facing, warn
 from lamina._base.memory import free_memory
@@ -17,6 +17,7 @@ from lamina._layer.structure import weights_by_path
 from lamina._saving import archive, assets, config, extras, files, guard, legacy, weights
 from lamina._saving.archive import Archive
 from lamina._saving.paths import Name, ending, may_write, named
+from lamina._training.model import ModelState
 from lamina.errors import ArgumentError, FileError, LaminaError
 
 EXAMPLE = "model.keras"
@@ -121,6 +122,8 @@ class _Opening(NamedTuple):
         left_out: list[str] = []
         model = config.deserialized(described, self.custom_objects, where=self.where, skip=self.skip, left_out=left_out)
         self.left_out[:] = left_out
+        if not isinstance(getattr(model, "_lamina", None), ModelState):
+            raise FileError(f"{self.where}: it holds no model, but {short(model)} ({type(model).__name__}).")
         return model
 
 
