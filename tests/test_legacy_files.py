@@ -1,12 +1,17 @@
 """Files of Keras 2 open here, with what became another since then. Those of Keras 3 are in test_saving.py."""
 
+import io
+
 import h5py
 import keras_2_files as old
 import numpy as np
 import pytest
+from keras.src.legacy.saving.legacy_h5_format import load_attributes_from_hdf5_group
 
 import lamina
 from lamina import layers
+from lamina._saving import hdf5, legacy
+from lamina._saving.hdf5 import Stored
 from lamina.errors import FileError, LaminaWarning
 from lamina.models import load_model
 
@@ -110,3 +115,14 @@ def test_what_no_stack_can_be_made_of():
         file.attrs["nb_layers"] = 1
     with pytest.raises(FileError, match="no names of layers"):
         load_model("older.h5")
+
+
+def test_long_lists_of_names_and_long_configs():
+    names = [f"{number:0128}" for number in range(1200)]
+    data = hdf5.write(Stored({}, {"": {"model_config": "x" * 200_000}, "model": legacy._named("layer_names", names)}))
+    held = hdf5.read(data, "here")
+    assert legacy._names(held, "model", "layer_names") == names and "layer_names" not in held.attributes["model"]
+    assert held.attributes[""]["model_config"] == "x" * 200_000
+    with h5py.File(io.BytesIO(data)) as file:
+        assert load_attributes_from_hdf5_group(file["model"], "layer_names") == names
+        assert file.attrs["model_config"] == "x" * 200_000
