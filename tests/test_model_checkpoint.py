@@ -203,3 +203,35 @@ def test_a_copy_of_it_tells_batches_as_it_does():
             repr(twin) == "ModelCheckpoint('m.keras', monitor='loss', save_best_only=True, initial_value_threshold=0.5)"
         )
         assert len(saved(callbacks, twin, [{"loss": 1.0}, {"loss": 0.25}])) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("{epoch}.keras", {}),
+        ("best.keras", {"monitor": "val_loss", "save_best_only": True}),
+        ("{epoch}-{batch}.weights.h5", {"save_weights_only": True, "save_freq": 3}),
+        ("{epoch}.h5", {}),
+    ],
+)
+def test_fit_writes_the_files_of_keras_with_the_weights_of_that_moment(tmp_path, name, arguments):
+    x = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+    y = x.sum(1, keepdims=True)
+    files = {}
+    for library in (lamina, keras):
+        model = library.Sequential([library.Input((4,)), library.layers.Dense(1, kernel_initializer="ones")])
+        model.compile(library.optimizers.SGD(0.01), "mse")
+        folder = tmp_path / library.__name__
+        checkpoint = library.callbacks.ModelCheckpoint(folder / name, **arguments)
+        model.fit(x, y, batch_size=8, epochs=3, validation_split=0.2, shuffle=False, verbose=0, callbacks=[checkpoint])
+        files[library] = {}
+        for path in folder.iterdir():
+            if not arguments.get("save_weights_only"):
+                model = keras.models.load_model(path, compile=False)  # Keras reads no 'mse' from its own .h5 file
+            else:
+                model.load_weights(path)
+            files[library][path.name] = model.get_weights()
+    assert files[lamina].keys() == files[keras].keys() and len(files[lamina]) >= 1
+    for each, weights in files[lamina].items():
+        for ours, theirs in zip(weights, files[keras][each], strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-6)

@@ -99,11 +99,21 @@ def test_the_states_of_a_run_are_shown(tmp_path, capsys):
     assert status == 1 and "the file has changed since it was written" in " ".join(text.split())
 
 
+def test_weights_in_several_files_are_shown(saved, tmp_path, capsys):
+    model = keras.models.load_model(saved / "m.keras")
+    model.save_weights(tmp_path / "m.weights.json", max_shard_size=1e-6)
+    status, text = shown(tmp_path / "m.weights.json", capsys)
+    assert status == 0 and "Weights: 217 params in 11 arrays" in text and "m_00001.weights.h5" in text
+    (tmp_path / "m_00001.weights.h5").unlink()
+    status, text = shown(tmp_path / "m.weights.json", capsys)
+    assert status == 1 and "is not there" in " ".join(text.split())
+
+
 def test_safetensors_are_shown(tmp_path, capsys):
     arrays = {"layers.dense.kernel": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
     (tmp_path / "m.safetensors").write_bytes(safetensors(arrays, 24))
     status, text = shown(tmp_path / "m.safetensors", capsys)
-    assert status == 0 and "layers.dense" in text and "kernel (2, 3) F32" in text and "6 params in 1 arrays, 24" in text
+    assert status == 0 and "layers.dense" in text and "kernel (2, 3) float32" in text and "6 params in 1 array" in text
 
 
 def changed(path, into, **members):
@@ -139,8 +149,9 @@ def test_what_has_to_be_given_is_said(saved, tmp_path, capsys):
         (b"\x80\x04\x95", "A pickle can run any code"),
         (b"PK\3\4" + bytes(100), "the archive is broken"),
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "Refused"),
-        (safetensors({"a": 3}), "'a' is no array"),
-        (safetensors({"a": {"dtype": "F32", "shape": ["x"], "data_offsets": [0, 4]}}, 4), "'a' is no array"),
+        (safetensors({"a": 3}), "'a' has no known dtype"),
+        (safetensors({"a": {"dtype": "F32", "shape": ["x"], "data_offsets": [0, 4]}}, 4), "'a' has no known dtype"),
+        (safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, 3), "its arrays have 4 bytes"),
         (safetensors([1]), "Refused"),
     ],
 )

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 
 import lamina
+from lamina import _saving as saving
 from lamina import compat
 from lamina._base.frames import is_internal
-from lamina._saving.show import show
 from lamina.compat.importer import Arguments
 
 
@@ -70,7 +70,7 @@ def main() -> int:
     if options.command == "show":
         if not os.path.exists(options.file):
             shown.error(f"{options.file!r} does not exist (looked from {os.getcwd()}).")
-        return show(options.file)
+        return saving.show.show(options.file)
     if not options.module and not os.path.isfile(options.script):
         what = "is a folder, not a program" if os.path.isdir(options.script) else "does not exist"
         command.error(f"{options.script!r} {what} (looked from {os.getcwd()}).")

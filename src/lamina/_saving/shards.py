@@ -98,21 +98,8 @@ def _split(stored: Stored, most: float) -> list[Stored]:
 
 
 def read(name: str) -> Stored:
-    """The arrays of all parts that the index names. All files are read before the first is looked into.
-
-    The names of the parts are made here, from that of the index.
-    """
-    index = b""
-    while index != (index := file_bytes(name)):  # another process may put a new set in the place of this one
-        data: dict[str, bytes] = {}
-        for number in itertools.count():
-            part = _part(name, number)
-            if part.is_symlink():
-                raise FileError(f"{str(part)!r} is a link, which may lead to any file: put the file itself there.")
-            try:
-                data[part.name] = file_bytes(part)
-            except MissingFileError:
-                break
+    """The arrays of all parts that the index names. All files are read before the first is looked into."""
+    index, data = members(name)
     wanted, save = _index(parsed_json(index, name), name)
     if missing := sorted(wanted - data.keys()):
         raise FileError(
@@ -129,6 +116,22 @@ def read(name: str) -> Stored:
         whole.arrays.update(part_of.arrays)
         whole.attributes.update(part_of.attributes)
     return whole
+
+
+def members(name: str) -> tuple[bytes, dict[str, bytes]]:
+    """The index and all parts beside it, whose names are made here, from that of the index."""
+    index = b""
+    while index != (index := file_bytes(name)):  # another process may put a new set in the place of this one
+        data: dict[str, bytes] = {}
+        for number in itertools.count():
+            part = _part(name, number)
+            if part.is_symlink():
+                raise FileError(f"{str(part)!r} is a link, which may lead to any file: put the file itself there.")
+            try:
+                data[part.name] = file_bytes(part)
+            except MissingFileError:
+                break
+    return index, data
 
 
 def _index(found: Any, name: str) -> tuple[set[str], Any]:

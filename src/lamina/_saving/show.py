@@ -19,7 +19,7 @@ from rich.text import Text
 
 from lamina._base.spelling import to_snake_case
 from lamina._display.summary import readable_size
-from lamina._saving import archive, checkpoint, guard, hdf5
+from lamina._saving import archive, checkpoint, guard, hdf5, shards, tensors
 from lamina.errors import FileError
 
 Kind: TypeAlias = tuple[tuple[int, ...], str, int]
@@ -112,6 +112,8 @@ def _held(path: str) -> Held:
         held = _of_archive(path, "a whole model, as an archive")
     elif data.startswith(b"\x89HDF"):
         held = _of_hdf5(data, path)
+    elif path.endswith(".weights.json"):
+        held = _of_parts(path)
     elif data[8:9] == b"{":
         held = _of_safetensors(data, path)
     else:
@@ -154,6 +156,11 @@ def _of_hdf5(data: bytes, path: str) -> Held:
     return Held("a whole model, as Keras 2 saved it", _facts(root), {}, arrays, names, config, compiled)
 
 
+def _of_parts(path: str) -> Held:
+    index, parts = shards.members(path)
+    return Held("weights in several files", {}, {path: index, **parts}, *_stored(shards.read(path)))
+
+
 def _stored(stored: hdf5.Stored) -> tuple[Arrays, dict[str, str]]:
     arrays = {path: (each.shape, each.dtype.name, each.nbytes) for path, each in stored.arrays.items()}
     named = {path: said["name"] for path, said in stored.attributes.items() if "name" in said}
@@ -161,22 +168,15 @@ def _stored(stored: hdf5.Stored) -> tuple[Arrays, dict[str, str]]:
 
 
 def _of_safetensors(data: bytes, path: str) -> Held:
-    size = int.from_bytes(data[:8], "little")
-    said = guard.parsed_json(data[8 : 8 + size], f"{path}, header")
-    if not isinstance(said, dict):
-        raise guard.refused(path, "its header names no arrays.")
-    told = _dict(said.pop("__metadata__", None))
+    said = guard.parsed_json(data[8 : 8 + int.from_bytes(data[:8], "little")], f"{path}, header")
+    told = _dict(_dict(said).pop("__metadata__", None))
     if "checkpoint" in told:
         return _of_state(data, path)
-    arrays: Arrays = {}
+    tensors.check(data, path)
+    arrays = {}
     for name, each in said.items():
-        match each:
-            case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(end)]} if all(
-                isinstance(length, int) for length in shape
-            ):
-                arrays[name] = tuple(shape), dtype, end - start
-            case _:
-                raise guard.refused(path, f"{name!r} is no array: {_short(each)}")
+        start, end = each["data_offsets"]
+        arrays[name] = tuple(each["shape"]), np.dtype(tensors.DTYPES[each["dtype"]]).name, end - start
     return Held("weights in the format of safetensors", told, {}, arrays, {})
 
 

@@ -53,7 +53,7 @@ def load(model: Any, data: bytes, where: str, *, skip_mismatch: bool = False) ->
 def read_file(data: bytes, where: str) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays by name, once the header has been checked."""
     library = _library()
-    _check(data, where)
+    check(data, where)
     try:
         found = library.deserialize(data)
     except library.SafetensorError as error:
@@ -61,7 +61,7 @@ def read_file(data: bytes, where: str) -> dict[str, np.ndarray[Any, Any]]:
     return {name: np.frombuffer(each["data"], DTYPES[each["dtype"]]).reshape(each["shape"]) for name, each in found}
 
 
-def _check(data: bytes, where: str) -> None:
+def check(data: bytes, where: str) -> None:
     """Refuse a header whose arrays are of unknown dtypes, or do not follow each other up to the end of the file."""
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or not 2 <= size <= min(LONGEST_HEADER, len(data) - 8):
