@@ -172,7 +172,7 @@ def test_a_full_disk_is_told_with_the_bytes_that_are_missing(tmp_path, monkeypat
     [
         ("nowhere/m.keras", r"the folder '.*/nowhere' does not exist\. Make it first: os\.makedirs\('nowhere'\)"),
         ("~/m.keras", r"Write os\.path\.expanduser\('~/m\.keras'\)"),
-        ("a_file/m.keras", "cannot write 'a_file/m.keras': Not a directory"),
+        ("a_file/m.keras", "a file stands where a folder is needed"),
         ("a_folder", "there is a folder of that name"),
         ("a_pipe", "a device or a pipe, not a file"),
         ("a_loop", "Too many levels of symbolic links"),
@@ -438,6 +438,15 @@ def test_who_reads_a_folder_while_it_is_replaced_gets_the_old_or_the_new(tmp_pat
         folders.read(str(path), lambda: 1 / 0)
 
 
+def test_saving_as_a_folder_makes_those_above_it_as_keras_does(tmp_path):
+    for library in (lamina, keras):
+        model = library.Sequential([library.Input((2,)), library.layers.Dense(1)])
+        model.save(tmp_path / library.__name__ / "runs" / "m", zipped=False)
+        assert (tmp_path / library.__name__ / "runs" / "m" / "config.json").is_file()
+        with pytest.raises(FileNotFoundError):
+            model.save(tmp_path / library.__name__ / "nowhere" / "m.keras")
+
+
 def test_two_writers_of_one_folder_leave_one_whole_folder(tmp_path, with_exchange):
     path, errors = tmp_path / "m.keras", []
 
@@ -468,8 +477,12 @@ def test_new_folders_are_made_with_those_above_them(tmp_path, monkeypatch):
     assert (tmp_path / "a" / "b").is_dir()
     assert sorted(synced) == [str(tmp_path), str(tmp_path / "a")]
     (tmp_path / "file").touch()
-    with pytest.raises(FileError, match="cannot"):
+    with pytest.raises(FileError, match=saying("a file stands where a folder is needed")):
         files.make_folder(tmp_path / "file" / "c")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileError, match=r"os\.path\.expanduser"):
+        files.make_folder("~/runs")
+    assert not os.path.exists("~")
 
 
 def test_the_parts_of_weights_are_replaced_as_one_set(tmp_path):

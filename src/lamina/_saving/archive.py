@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from lamina._saving import KERAS, folders, hdf5
-from lamina._saving.files import replacing
+from lamina._saving.files import make_folder, replacing
 from lamina._saving.guard import (
     FREE_GROWTH,
     MOST_GROWTH,
@@ -186,6 +186,7 @@ def write(path: str | os.PathLike[str], archive: Archive, zipped: bool = True) -
         **{ASSETS + name: data for name, data in archive.assets.items()},
     }
     if not zipped:
+        make_folder(os.path.dirname(os.path.abspath(path)))
         folders.write(path, members, {name.partition("/")[0] for name in members} | {"assets"})
         return
     with replacing(path, sum(map(len, members.values()))) as file, zipfile.ZipFile(file, "w") as zipped_file:

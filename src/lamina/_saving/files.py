@@ -76,6 +76,8 @@ def make_folder(path: str | os.PathLike[str]) -> None:
         missing.append(above)
         above = os.path.dirname(above)
     try:
+        if missing and given.startswith("~"):  # else a folder of this name would be made
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), given)
         os.makedirs(place, exist_ok=True)
         for each in missing:
             sync_folder(os.path.dirname(each))
@@ -245,6 +247,8 @@ def _told(error: OSError, given: str, place: str, wanted: str) -> FileError:
             why = f"Python does not read ~ as your home folder. Write os.path.expanduser({given!r})."
         case errno.ENOENT if not os.path.isdir(folder):
             why = f"the folder {folder!r} does not exist. Make it first: os.makedirs({os.path.dirname(given)!r})."
+        case errno.EEXIST | errno.ENOTDIR:
+            why = "a file stands where a folder is needed. Give the name of another folder."
         case errno.EISDIR:
             why = "there is a folder of that name. Give the name of a file."
         case errno.EACCES | errno.EPERM if error.filename == place:

@@ -79,7 +79,7 @@ def _replaceable(place: str, replaces: Collection[str]) -> os.stat_result | None
         os.stat(os.path.dirname(place))
         return None
     if not stat.S_ISDIR(old.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "there is a file of that name, where a folder would be", place)
+        raise OSError(errno.EINVAL, "there is a file of that name, where a folder would be", place)
     others = sorted(set(os.listdir(place)) - set(replaces))
     if others:
         words = f"it holds other files, such as {others[0]!r}, which would be removed. Give the name of a new folder"
