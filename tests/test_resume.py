@@ -1,6 +1,7 @@
 """A run that was killed at any instant goes on as if nothing had happened, to the last bit."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -45,19 +46,29 @@ class Die(callbacks.Callback):
     """Raises an error after so many steps of a process, or at the start of an epoch."""
 
     def __init__(self, step=None, epoch=None):
-        self.until = (step, epoch)
-        self.steps = 0
+        steps = itertools.count(1)  # in no attribute, since these come back
+
+        def count(batch, logs=None):
+            if next(steps) == step:
+                raise ZeroDivisionError
+
+        def begin(number, logs=None):
+            if number == epoch:
+                raise ZeroDivisionError
+
         if step is not None:
-            self.on_train_batch_end = self.count
+            self.on_train_batch_end = count
+        self.on_epoch_begin = begin
 
-    def count(self, batch, logs=None):
-        self.steps += 1
-        if self.steps == self.until[0]:
-            raise ZeroDivisionError
 
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == self.until[1]:
-            raise ZeroDivisionError
+class Data(callbacks.Callback):
+    """Counts the epochs, and resets nothing by itself."""
+
+    def __init__(self, name, data):
+        self.name, self.data, self.epochs = name, data, 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs += 1
 
 
 def stack(units=8, seed=1, optimizer="adam", loss="binary_crossentropy"):
@@ -133,6 +144,20 @@ def test_a_run_that_died_goes_on_when_the_program_is_started_again(tmp_path, und
     with pytest.raises(ZeroDivisionError):
         train(tmp_path, Die(step), every=every)
     assert same(train(tmp_path, every=every), undisturbed)
+
+
+@pytest.mark.parametrize("every", ["epoch", 1])
+def test_a_run_that_dies_at_each_start_comes_to_its_end(tmp_path, undisturbed, each_state, every):
+    """Each start makes a few steps more than the state that it began with."""
+    train(None, whole := Data("a", None))
+    starts, last = 0, None
+    while last is None:
+        starts += 1
+        try:
+            last = train(tmp_path, counts := Data("a", None), Die(6 if every == "epoch" else 2), every=every)
+        except ZeroDivisionError:
+            assert starts < 50
+    assert starts > 7 and same(last, undisturbed) and counts.epochs == whole.epochs == EPOCHS
 
 
 def test_a_run_that_has_ended_returns_its_history_without_a_step(tmp_path, undisturbed):
@@ -379,14 +404,6 @@ def test_a_setting_of_a_users_callback_may_change(tmp_path):
     assert (tmp_path / states(tmp_path)[-1]).stat().st_size < 2**16
     train(tmp_path, other := Data("second", data + 1))
     assert other.name == "second" and (other.data == 1).all() and other.epochs == EPOCHS
-
-
-class Data(callbacks.Callback):
-    def __init__(self, name, data):
-        self.name, self.data, self.epochs = name, data, 0
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.epochs += 1
 
 
 def test_data_in_a_callback_that_changes_in_its_place_is_kept(tmp_path):

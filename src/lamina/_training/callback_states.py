@@ -75,6 +75,8 @@ class CallbackStates:
             for name, value in {**begun, **found["attributes"]}.items():
                 if not _is_setting(each, name):  # whoever made the file
                     setattr(each, name, value)
+            for name in found["attributes"]:  # what the run has changed once is kept in all later states
+                starts.pop(name, None)
 
 
 def _attributes(callback: Callback, unkept: dict[str, None] | None = None) -> Iterator[tuple[str, Packed]]:

@@ -25,7 +25,10 @@ LONGEST = 60
 def describe(trainer: Trainer, feed: Feed, validation: Feed | None) -> Description:
     """The stack, its weights, what `compile` and `fit` were given, and the data."""
     model, compiled = trainer.model, compiled_of(trainer.model)
-    said = {f"layer {number}": _text(layer) for number, layer in enumerate(model._lamina_chain, 1)}
+    said = {
+        f"layer {number}": f"{_text(layer)} {layer.dtype_policy.name}".removesuffix(" float32")
+        for number, layer in enumerate(model._lamina_chain, 1)
+    }
     for trained, weights in ((True, trainer.trained), (False, trainer.fixed)):
         for path, weight in weights.items():
             said[path.removeprefix("stack.")] = f"{weight.shape} {weight.dtype}{', trained' * trained}"
