@@ -67,8 +67,9 @@ NAMES = rows(
     ("layers.CuDNNLSTM(3)", "UnknownAttributeError AttributeError", r"Use instead: layers\.LSTM\."),
     ("keras.ops.mean(X)", "UnknownAttributeError AttributeError", "Use instead: jax.numpy and jax.nn"),
     ("keras.utils.Sequence", "UnknownAttributeError AttributeError", r"Lamina does not have it yet.*fit\(generator\)"),
-    ("from lamina.models import load_model", "UnknownImportError ImportError", "Lamina does not have it yet"),
-    ("keras.metrics.Recal()", "UnknownAttributeError AttributeError", r"'Recall'\? Keras has it; Lamina does not"),
+    ("from lamina.callbacks import TensorBoard", "UnknownImportError ImportError", "Lamina does not have it yet"),
+    ("keras.metrics.Recal()", "UnknownAttributeError AttributeError", r"Did you mean 'Recall'\?"),
+    ("keras.callbacks.TensorBord()", "UnknownAttributeError AttributeError", r"'TensorBoard'\? Keras has it; Lamina"),
     ("keras.losses.mse(T, T)", "UnknownAttributeError AttributeError", "losses.mean_squared_error"),
     ("keras.optimizers.Muon()", "UnknownAttributeError AttributeError", "Keras has it; Lamina does not have it yet"),
 )

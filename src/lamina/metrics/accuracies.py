@@ -135,6 +135,9 @@ class TopKCategoricalAccuracy(Share, of=top_k_categorical_accuracy, init=False):
 
     >>> TopKCategoricalAccuracy(k=2)([[0, 0, 1], [0, 1, 0]], [[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
     Array(0.5, dtype=float32)
+
+    Args:
+        k: how many predictions are looked at.
     """
 
     k: int = setting(positive, default=5)
@@ -171,6 +174,7 @@ class SparseTopKCategoricalAccuracy(Share, of=sparse_top_k_categorical_accuracy,
     Array(0.5, dtype=float32)
 
     Args:
+        k: how many predictions are looked at.
         from_sorted_ids: whether the model gives class numbers, the most likely one first, in place of predictions.
     """
 
