@@ -451,6 +451,19 @@ def test_a_lambda_of_a_built_in_function_and_with_arrays_opens_in_both():
     assert keras.layers.deserialize(config).name == "net"
 
 
+def test_a_metric_of_a_function_opens_with_the_settings_of_the_function():
+    for fn, settings in (("binary_crossentropy", {"from_logits": True}), ("huber", {"delta": 2.0}), ("poisson", {})):
+        wrapped = keras.metrics.MeanMetricWrapper(getattr(keras.losses, fn), name="m", **settings)
+        ours = deserialized(plain(keras.metrics.serialize(wrapped)))
+        y, p = np.array([[0.0, 1.0]], "float32"), np.array([[0.25, 4.0]], "float32")
+        np.testing.assert_allclose(ours(y, p), wrapped(y, p), rtol=1e-6)
+        assert ours.name == "m"
+    config = plain(keras.metrics.serialize(wrapped))
+    config["config"]["nothing"] = 3
+    with pytest.raises(LaminaError, match="nothing"):
+        deserialized(config)
+
+
 def test_safe_mode_is_taken_and_changes_nothing():
     config = next(coded())
     with pytest.warns(LaminaWarning, match="safe_mode=False changes nothing"), pytest.raises(UnknownNameError):

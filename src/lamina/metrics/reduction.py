@@ -143,15 +143,18 @@ class MeanMetricWrapper(SampleMean):
     @user_facing
     def from_config(cls, config: Config) -> Any:
         """The metric that `get_config` described; of a built-in function, the metric of that name."""
-        told, fn = dict(config), config.get("fn")
+        told = {name: value for name, value in config.items() if name != "fn"}
+        fn: Any = config.get("fn")
         if isinstance(fn, str):  # as in Keras 2
             fn = {"module": "builtins", "class_name": "function", "config": fn, "registered_name": "function"}
         if isinstance(fn, dict):
             fn = _functions.get(fn)
         if isinstance(fn, Metric):
-            fn.name = told.get("name") or fn.name
-            return fn
-        return cls(**{**told, "fn": type(fn)(reduction="none") if isinstance(fn, Loss) else fn})
+            return type(fn).from_config(told)
+        if isinstance(fn, Loss):
+            own = {name: told.pop(name) for name in told.keys() & type(fn)._lamina_fields.keys() - {"name", "dtype"}}
+            fn = type(fn).from_config({**own, "reduction": "none"})
+        return cls(fn=fn, **told)
 
     def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
         values: Array | None = self._fn(y_true, y_pred, **self._fn_kwargs)
