@@ -231,6 +231,9 @@ def test_the_dict_of_custom_objects_and_scopes_are_seen_by_every_family():
         del lamina.utils.get_custom_objects()["double"]
     with lamina.utils.CustomObjectScope({"double": double}), lamina.saving.custom_object_scope({"Mine": Mine}):
         assert lamina.activations.get("double") is double and type(lamina.losses.get("Mine")) is Mine
+    scope = lamina.saving.CustomObjectScope({"double": double})
+    with scope, scope:
+        assert lamina.activations.get("double") is double
     with pytest.raises(UnknownNameError):
         lamina.losses.get("Mine")
     with pytest.raises(ArgumentError, match="Plain needs a method get_config"):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
@@ -82,13 +82,14 @@ class CustomObjectScope:
 
     def __init__(self, custom_objects: dict[str, Any]) -> None:
         self.custom_objects = custom_objects or {}
+        self._before: list[Token[dict[str, Any]]] = []
 
     def __enter__(self) -> Self:
-        self._before = _scope.set({**_scope.get(), **self.custom_objects})
+        self._before.append(_scope.set({**_scope.get(), **self.custom_objects}))
         return self
 
     def __exit__(self, *error: object) -> None:
-        _scope.reset(self._before)
+        _scope.reset(self._before.pop())
 
 
 def get_custom_objects() -> dict[str, Any]:

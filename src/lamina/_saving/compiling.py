@@ -50,9 +50,10 @@ def compile_from_config(model: Any, config: dict[str, Any]) -> None:
             try:
                 told[name] = _without_left_out(name, config.get(name), now)
             except LeftOutError as error:
-                now.left_out.append(f"{name}: {error}")
-                if name == "optimizer":  # then nothing is compiled
+                if name == "optimizer":
+                    now.left_out.append(f"{name}: {error} Without it the model is not compiled: call compile.")
                     return
+                now.left_out.append(f"{name}: {error}")
     model.compile(**{name: value for name, value in told.items() if value is not None})
     if model.built and model.optimizer is not None:
         model.optimizer.build(model.trainable_variables)
