@@ -552,7 +552,9 @@ def test_stacks_of_keras_2_open():
     assert images.layers[1].axis == 3 and images.layers[2].negative_slope == 0.25
     assert images.layers[-1].kernel_regularizer.l2 == 0.01
     assert words.input_shape == (None, 5) and words.output_shape == (None, 1)
-    # A list of layers alone is what the first Keras 2 wrote.
+    mixed = of_keras_2("Dense", units=2)
+    mixed["config"]["dtype"] = {"class_name": "Policy", "config": {"name": "mixed_float16"}}
+    assert deserialized(mixed).dtype_policy.name == "mixed_float16"
     again = lamina.Sequential.from_config({"name": "old", "layers": WORDS, "build_input_shape": [None, 5]})
     assert again.count_params() == words.count_params()
 
