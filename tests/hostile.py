@@ -134,6 +134,11 @@ def cve_2025_1550(folder):
     return keras_file(folder, calls(("os", "system", [f"touch {folder}/ran"])))
 
 
+def cve_2025_1550_in_a_stack(folder):
+    """The same function in place of a layer."""
+    return keras_file(folder, stack(entry("os", "function", "system", registered_name="system", name="call")))
+
+
 def cve_2025_8747(folder):
     """A call of a function of Keras's own that writes a file anywhere."""
     (folder / "secret").write_bytes(SECRET)

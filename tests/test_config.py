@@ -655,7 +655,7 @@ def test_large_numbers_in_a_config_take_neither_memory_nor_time():
         stack("AugMix", num_chains=10**12),
         stack("Resizing", height=0, width=3),
     ):
-        with pytest.raises(ArgumentError):
+        with pytest.raises(LaminaError):
             deserialized(config)
     deep = {"class_name": "Dense", "config": {"units": 1}}
     for _ in range(20_000):

@@ -209,6 +209,7 @@ def test_inputs_that_atheris_finds(kind, runs, tmp_path):
     assert done.returncode == 0 and f"Done {runs} runs" in done.stderr, done.stderr[-5000:]
 
 
+@pytest.mark.filterwarnings("ignore::lamina.errors.LaminaWarning")
 @pytest.mark.parametrize("amount", [60, pytest.param(2000, marks=pytest.mark.nightly)])
 def test_changed_models(amount, tmp_path):
     """A model of which some settings are others is refused, or has the weights that the file has for it."""

@@ -48,6 +48,8 @@ VALUES = {"Loss": {"reduction": {"auto": "sum_over_batch_size"}}}
 
 def of_today(kind: type, config: dict[str, Any], takes: Any) -> dict[str, Any]:
     """The settings in a config of any Keras as arguments of the class, which takes the names `takes`."""
+    if not isinstance(config, dict):
+        raise ArgumentError(f"{kind.__name__}: expected its settings by name, got {short(config)}.")
     told = {key: plain(value) for key, value in config.items()}
     if isinstance(axis := told.get("axis"), list) and len(axis) == 1 and kind.__name__ == "BatchNormalization":
         told["axis"] = axis[0]
