@@ -123,16 +123,12 @@ def test_training_goes_on_as_if_the_model_had_not_been_saved(name):
     assert_equal(model, again)
 
 
-def trained_apart(library=lamina):
-    """A model, one of whose layers was frozen after it was trained."""
-    model = fitted(library)
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_moments_of_a_layer_that_is_frozen_now_are_kept(scaled):
+    adam = lamina.optimizers.Adam(0.01)
+    model = fitted(optimizer=lamina.optimizers.LossScaleOptimizer(adam) if scaled else adam)
     model.layers[0].trainable = False
     model.compile(model.optimizer, "mse")
-    return model
-
-
-def test_the_moments_of_a_layer_that_is_frozen_now_are_kept():
-    model = trained_apart()
     model.fit(X, Y, verbose=0)
     model.save("model.keras")
     again = load_model("model.keras")

@@ -14,7 +14,7 @@ def of(model: Any) -> dict[str, Any]:
     """The seeds of all layers by their paths, the number of steps, and the places of the weights that the optimizer
     knows in the list of all weights."""
     places = {weight.path: place for place, weight in enumerate(model.weights)}
-    known = model.optimizer._lamina.paths if model.compiled else ()
+    known = _inner(model.optimizer)._lamina.paths if model.compiled else ()
     return {
         "format": FORMAT,
         "steps": model._lamina.steps_trained,
@@ -39,9 +39,14 @@ def build_optimizer(model: Any, extra: dict[str, Any]) -> None:
     weights, places = model.weights, extra.get("optimizer")
     if isinstance(places, list) and places and all(_is_count(place, len(weights)) for place in places):
         known = [weights[place] for place in dict.fromkeys(places)]
-        if tuple(weight.path for weight in known) != model.optimizer._lamina.paths:
+        if tuple(weight.path for weight in known) != _inner(model.optimizer)._lamina.paths:
             model.optimizer._lamina_arrays = None
             model.optimizer.build(known)
+
+
+def _inner(optimizer: Any) -> Any:
+    """The optimizer that knows the weights, within one that scales the loss."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _is_count(value: Any, below: int) -> bool:
