@@ -652,6 +652,17 @@ def test_files_of_other_kinds():
         load_model("b.keras")
 
 
+def test_a_lambda_is_given_again_and_saving_says_so():
+    model = lamina.Sequential([layers.Input((4,)), layers.Lambda(lambda x: 2 * x, name="twice"), layers.Dense(3)])
+    with pytest.warns(LaminaWarning, match=r"the lambda of twice, and no file holds its code.*\n?.*'twice': function"):
+        model.save("model.keras")
+    again = load_model("model.keras", custom_objects={"twice": lambda x: 2 * x})
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+    model.compile("sgd", lambda y_true, y_pred: (y_true - y_pred) ** 2)
+    with pytest.warns(LaminaWarning, match="the lambda of twice, loss"):
+        model.save("model.keras")
+
+
 def test_a_config_of_something_else():
     fitted().save("model.keras")
     held = archive.read("model.keras")

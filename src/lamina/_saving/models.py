@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -59,6 +59,11 @@ def save_model(
     described, trained = config.serialized(model), checked("save_model", "include_optimizer", flag, include_optimizer)
     if not trained:
         described["compile_config"] = {}
+    if lambdas := [key for key, each in _by_place(described) if "'<lambda>'" in str(each)]:
+        warn(
+            f"{name!r} names the lambda of {', '.join(lambdas)}, and no file holds its code: who opens it gives the "
+            f"function, load_model({name!r}, custom_objects={{{lambdas[0]!r}: function}})."
+        )
     if kind in LEGACY:
         files.write(name, legacy.write(model, described, extras.of(model)))
         return
@@ -98,6 +103,12 @@ def load_model(
         lines = "\n".join(f"  {each}" for each in now.left_out)
         warn(f"{name!r} is opened without {len(now.left_out)} of its parts:\n{lines}")
     return model
+
+
+def _by_place(described: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The layers in a stack's config by their names, and what `compile` was given by its arguments."""
+    yield from ((each["config"].get("name", ""), each) for each in described["config"].get("layers", ()))
+    yield from (described.get("compile_config") or {}).items()
 
 
 def _kind(name: str) -> str:
