@@ -13,7 +13,7 @@ from lamina import layers
 from lamina.models import load_model
 
 REFUSED = REFUSED_BY_KERAS | {
-    "MelSpectrogram sequence_length": "could not be loaded",  # it says a wrong shape of the output
+    "MelSpectrogram sequence_length": "received input with shape",  # it says a wrong shape of the output
     "RandomShear": "could not be deserialized",  # it refuses the factors that its own configs have
 }
 """Rows that real Keras cannot open, whoever saved them, and a word of its error."""

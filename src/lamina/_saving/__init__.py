@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lamina._saving import models as models
     from lamina._saving import show as show
+    from lamina._saving import torch as torch
     from lamina._saving import weight_files as weight_files
 
 KERAS = "3.15.1"
@@ -18,6 +19,6 @@ KERAS = "3.15.1"
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("models", "show", "weight_files"):
+    if name not in ("models", "show", "torch", "weight_files"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module(f"{__name__}.{name}")

@@ -19,7 +19,6 @@ from lamina._layer.registry import registry
 from lamina._saving import checkpoint as checkpoints
 from lamina._saving import compiling
 from lamina._saving import export as exporting
-from lamina._saving import torch as torch_weights
 from lamina._saving.config import serialized
 from lamina._training import loop
 from lamina._training import predict as prediction
@@ -315,7 +314,7 @@ class Sequential(Stack):
             StackError: for a layer with weights that torch has no module for.
             ArgumentError: for what is no state dict, such as the name of a file of torch, which is a pickle.
         """
-        torch_weights.load(self, state_dict, verbose)
+        saving.torch.load(self, state_dict, verbose)
 
     @user_facing
     def torch_state_dict(self, like: Mapping[str, Any] | None = None, verbose: bool = False) -> dict[str, Any]:
@@ -332,7 +331,7 @@ class Sequential(Stack):
         Raises:
             ShapeError, StackError, ArgumentError: as for `load_torch_state_dict`.
         """
-        return torch_weights.state_dict(self, like, verbose)
+        return saving.torch.state_dict(self, like, verbose)
 
     def train_step(self, state: Any, data: Any = MISSING) -> Any:
         """One step on one batch, for a subclass to override; `fit` compiles it.
