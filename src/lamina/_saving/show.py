@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
@@ -18,9 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from lamina._base.spelling import to_snake_case
+from lamina._base.weight import values_follow
 from lamina._display.summary import readable_size
-from lamina._saving import archive, checkpoint, guard, hdf5, shards, tensors
-from lamina.errors import FileError
+from lamina._saving import archive, assets, checkpoint, config, guard, hdf5, legacy, shards, tensors
+from lamina.errors import FileError, LaminaError
 
 Kind: TypeAlias = tuple[tuple[int, ...], str, int]
 """An array's shape, its dtype, and its bytes."""
@@ -84,8 +86,15 @@ def show(path: str) -> int:
     if held.config is not None:
         for line in _compiled(held.compiled):
             _say(console, line)
-        for line in _needs(held.config, held.compiled):
-            _say(console, line, "yellow")
+        own = _own(held.config, held.compiled)
+        if own:
+            _say(
+                console, f"To open it, give your own: custom_objects={{{', '.join(f'{each!r}: ...' for each in own)}}}"
+            )
+        refused = _refusal(path, held, own)
+        if refused is not None:
+            _say(console, f"Refused by load_model: {refused}")
+            return 1
     return 0
 
 
@@ -299,8 +308,8 @@ def _in_short(value: Any) -> str:
     return f"{value['class_name']}({', '.join(f'{name}={_in_short(each)}' for name, each in said.items())})"
 
 
-def _needs(*configs: Any) -> Iterator[str]:
-    """What has to be given in `custom_objects` to open the model."""
+def _own(*configs: Any) -> list[str]:
+    """The names of the user's own classes and functions in configurations."""
     found: set[str] = set()
     todo = list(configs)
     while todo:
@@ -309,9 +318,25 @@ def _needs(*configs: Any) -> Iterator[str]:
             todo += value.values()
             if value.get("registered_name") and str(value.get("module")).partition(".")[0] != "keras":
                 found.add(str(value["registered_name"]))
-            if value.get("class_name") == "__lambda__":
-                yield "A lambda in it stands as code, which is never run: give the function by the layer's name."
         elif isinstance(value, list):
             todo += value
-    if found:
-        yield f"To open it, give your own: custom_objects={{{', '.join(f'{name!r}: ...' for name in sorted(found))}}}"
+    return sorted(found)
+
+
+def _refusal(path: str, held: Held, own: list[str]) -> LaminaError | None:
+    """Why `load_model` would refuse the configuration. Layers are made for that, but no weights."""
+    token = values_follow.set(True)
+    try:
+        if held.members:
+            described = _dict(assets.in_config(held.config, archive.read(path), path))
+        else:
+            described = _dict(legacy.read_file(path).config)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for each in (described | {"compile_config": {}}, held.compiled if held.members else None):
+                config.deserialized(each, where=path, skip=own, left_out=[])
+    except LaminaError as error:
+        return error
+    finally:
+        values_follow.reset(token)
+    return None
