@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import lamina
 from lamina import callbacks
+from lamina._training.trainer import Trainer
 from lamina.callbacks import CallbackList, ModelCheckpoint
 from lamina.callbacks.callback_list import wants_each_batch
 from lamina.errors import ArgumentError, LaminaWarning
@@ -100,8 +101,28 @@ def test_batches_are_told_only_where_they_matter():
             super().on_train_batch_end(batch, logs)
 
     assert not wanted(ModelCheckpoint("m.keras"))
-    assert wanted(ModelCheckpoint("m.keras", save_freq=10))
+    assert not wanted(ModelCheckpoint("m.keras", save_freq=10))
     assert wanted(Own("m.keras"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_steps_between_two_files_are_trained_in_one_call(tmp_path, monkeypatch, stream):
+    calls, train = [], Trainer.train
+    monkeypatch.setattr(
+        Trainer, "train", lambda self, state, chunk: calls.append(chunk.steps) or train(self, state, chunk)
+    )
+    model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((36, 2)), np.ones((36, 1))
+    batches = [(x[:3], y[:3])] * 12
+    checkpoint = ModelCheckpoint(tmp_path / "{epoch}-{batch}.weights.h5", save_weights_only=True, save_freq=5)
+    for _ in range(2):
+        model.fit(*([batches] if stream else [x, y]), epochs=2, batch_size=None if stream else 3, verbose=0,
+                  callbacks=[checkpoint])  # fmt: skip
+    ends = set(np.cumsum(calls).tolist())
+    assert {5, 10, 15, 20, 25, 30, 35, 40, 45} <= ends and sum(calls) == 48 and len(calls) < 25
+    names = ["1-1", "1-10", "1-11", "1-5", "1-6", "2-3", "2-4", "2-8", "2-9"]
+    assert sorted(os.listdir(tmp_path)) == [f"{name}.weights.h5" for name in names]
 
 
 def test_without_its_number_each_model_is_saved_until_there_is_a_best():

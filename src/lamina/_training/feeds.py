@@ -57,11 +57,16 @@ class ChunkLength:
         self.begun = 0.0
         self.every, self.total, self.latest = every, total, 0
         """A call ends where `total`, all steps so far, is a multiple of `every`; but a fixed length stays as it is."""
+        self.limit: int | None = None
+        """The most steps of the next call, likewise."""
 
     @property
     def most(self) -> int:
         """How many steps the next call runs at most."""
-        return self.steps if self.fixed or not self.every else min(self.steps, self.every - self.total % self.every)
+        if self.fixed:
+            return self.steps
+        every = self.every - self.total % self.every if self.every else self.steps
+        return min(self.steps, every, self.limit or self.steps)
 
     @property
     def due(self) -> bool:

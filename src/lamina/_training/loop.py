@@ -13,7 +13,7 @@ from lamina._training.request import DataRequest, RunPlan, evaluate_request, fit
 from lamina._training.resume import Run
 from lamina._training.trainer import Trainer, trainer_for
 from lamina.callbacks import History
-from lamina.callbacks.callback_list import CallbackList, handles_nan, wants_each_batch
+from lamina.callbacks.callback_list import CallbackList, batches_left, handles_nan, wants_each_batch
 from lamina.callbacks.monitor import require_known
 
 Logs = dict[str, Any]
@@ -64,13 +64,14 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
 def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
     """One epoch, or what is left of it: chunks of the data, each a run of compiled steps.
 
-    The layers hold their weights again when it ends, however it ends; with a batch hook, after each chunk.
+    The layers hold their weights again when it ends, however it ends, and where a callback needs them in its midst.
     """
     trainer, model, (epoch, done, *_) = run.trainer, run.model, run.place
     hooked, first, logs = wants_each_batch(callbacks, "train"), done, dict(run.place.logs)
     start = trainer.open(None if done else trainer.starts)
     state, non_finite = None if hooked else start, trainer.non_finite
     backup = trainer.backup(start)
+    length.limit = batches_left(callbacks)
     try:
         for chunk in () if done and model.stop_training else run.feed.chunks(run.key, length, skip=done):
             if hooked:
@@ -88,10 +89,11 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
                     raise non_finite.error(where, logs["loss"], before if backup else "that step")
                 non_finite.say(model, where, logs["loss"])
             done += chunk.steps if bad_step is None or non_finite.does == "warn" else bad_step + 1
-            if hooked:
+            if hooked or (length.limit and chunk.steps >= length.limit):
                 trainer.close(state)
                 state = None
             callbacks.on_train_batch_end(done - 1, logs)
+            length.limit = batches_left(callbacks)
             run.reach(done, logs)
             if length.due or interrupted:
                 run.keep(state)

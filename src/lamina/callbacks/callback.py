@@ -34,6 +34,9 @@ class Callback(ByName):
     error, but ends with that step, as `config.set_non_finite("stop")` says, unless the callback sets
     `model.stop_training = False`."""
 
+    _lamina_left: int | None = None
+    """In how many batches it must be called with the weights in the layers, where it need not be called for each."""
+
     _model: Any = None
 
     @property

@@ -151,6 +151,11 @@ def wants_each_batch(callbacks: CallbackList, of: str) -> bool:
     return any(getattr(each, "every_batch", True) for listeners in found.values() for each in listeners)
 
 
+def batches_left(callbacks: CallbackList) -> int | None:
+    """After how many batches, at the most, a callback must be called with the weights in the layers."""
+    return min(filter(None, (getattr(each, "_lamina_left", None) for each in callbacks)), default=None)
+
+
 def handles_nan(callbacks: Any) -> bool:
     """Whether a callback, or one in a list, deals with a loss that is not finite, so that `fit` goes on."""
     return any(getattr(each, "handles_nan", False) for each in _flat(callbacks))

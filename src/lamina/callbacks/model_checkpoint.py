@@ -81,9 +81,12 @@ class ModelCheckpoint(MonitorCallback, Configured):
                 f"{' or '.join(ends)}. Write filepath={stem + ends[0]!r}."
             )
         self._lamina_filled(_Noted(epoch=1, batch=1))
-        if self.save_freq == "epoch" and type(self).on_train_batch_end is ModelCheckpoint.on_train_batch_end:
-            # No batch has to be told then, and many steps are trained in one call.
-            self.on_train_batch_end = super().on_train_batch_end  # type: ignore[method-assign]
+        # Unless a subclass does more with each batch, many steps are trained in one call.
+        self.every_batch = type(self).on_train_batch_end is not ModelCheckpoint.on_train_batch_end
+
+    @property
+    def _lamina_left(self) -> int | None:  # type: ignore[override]
+        return self.save_freq - self._lamina_unsaved if isinstance(self.save_freq, int) else None
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._lamina_epoch = epoch
