@@ -121,6 +121,11 @@ def _state(data: bytes, where: str) -> Saved:
     return Saved(said.facts, arrays)
 
 
+def is_state(data: bytes) -> bool:
+    """Whether a file in the format of safetensors is the state of a run."""
+    return b'"__metadata__": {"checkpoint": "' in data[8 : 8 + int.from_bytes(data[:8], "little")]
+
+
 def load_weights(model: Any, data: bytes, where: str) -> None:
     """Give a model the weights of a state, such as the best one."""
     saved = _state(data, where)

@@ -8,7 +8,7 @@ from typing import Any
 from lamina._base.converters import checked, flag, optional
 from lamina._base.frames import user_facing, warn
 from lamina._layer.weights import require_built
-from lamina._saving import archive, files, hdf5, legacy, shards, tensors, weights
+from lamina._saving import archive, checkpoint, files, hdf5, legacy, shards, tensors, weights
 from lamina._saving.guard import file_bytes
 from lamina._saving.paths import Name, ending, may_write, named
 from lamina.errors import ArgumentError
@@ -67,7 +67,8 @@ def load_weights(
 
     Args:
         model: a built model of the same layers.
-        filepath: a file of weights as `save_weights` writes it, or of a whole model: ".keras", ".h5", ".hdf5".
+        filepath: a file of weights as `save_weights` writes it, of a whole model (".keras", ".h5", ".hdf5"), or of the
+            state of a run, such as the "best.safetensors" of a `callbacks.Checkpoint`.
         skip_mismatch: leave the layers alone whose weights do not fit, and say which these are.
         by_name: for ".h5" and ".hdf5", find the layers by their names instead of by their order.
         objects_to_skip: layers that are left alone.
@@ -90,7 +91,11 @@ def load_weights(
     if old:
         legacy.load_weights(model, legacy.read_file(name), name, by_name=bool(by_name), skip_mismatch=skip)
     elif kind == ".safetensors":
-        tensors.load(model, file_bytes(name), name, skip_mismatch=skip)
+        data = file_bytes(name)
+        if checkpoint.is_state(data):
+            checkpoint.load_weights(model, data, name)
+        else:
+            tensors.load(model, data, name, skip_mismatch=skip)
     elif kind == ".keras":
         weights.load(model, archive.read(name).weights, name, **told)
     elif kind == ".weights.json":
