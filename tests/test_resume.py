@@ -610,9 +610,9 @@ def test_a_process_that_is_killed_at_random_instants(tmp_path):
         whole = process.communicate(timeout=120)[0].split()[-1]
     while kills < 200 or ends == 0:
         with start(tmp_path / str(ends), [1, 7, "epoch"][ends % 3], epochs=epochs, cache=cache) as process:
-            process.stdout.readline()
+            first = process.stdout.readline()  # of a run that had ended, what it came to
             try:
-                said = process.communicate(timeout=random.uniform(0, 0.4))[0]
+                said = first + process.communicate(timeout=random.uniform(0, 0.4))[0]
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
