@@ -84,16 +84,16 @@ def stack(units=8, seed=1, optimizer="adam", loss="binary_crossentropy"):
     return model
 
 
-def watchers():
+def watchers(patience=6):
     return [
-        callbacks.EarlyStopping(patience=6, restore_best_weights=True),
+        callbacks.EarlyStopping(patience=patience, restore_best_weights=True),
         callbacks.ReduceLROnPlateau(patience=1, factor=0.5, min_delta=0.01),
     ]
 
 
 def train(folder=None, *more, every="epoch", epochs=EPOCHS, model=None, keep=2, data=(X, Y), **arguments):
     """One start of the program.  -> all that must be equal: weights, history, predictions, the callbacks' state"""
-    model, watching = model or stack(), watchers()
+    model, watching = model or stack(), watchers(6 if epochs <= EPOCHS else 10**6)
     kept = callbacks.Checkpoint(folder, every, keep) if folder else None
     arguments = {"validation_split": 1 / 3, "batch_size": 20, "verbose": 0} | arguments
     record = model.fit(*data, epochs=epochs, callbacks=[*watching, *more], checkpoint=kept, **arguments)
@@ -612,7 +612,7 @@ def test_a_process_that_is_killed_at_random_instants(tmp_path):
         with start(tmp_path / str(ends), [1, 7, "epoch"][ends % 3], epochs=epochs, cache=cache) as process:
             first = process.stdout.readline()  # of a run that had ended, what it came to
             try:
-                said = first + process.communicate(timeout=random.uniform(0, 0.4))[0]
+                said = first + process.communicate(timeout=random.uniform(0, 1.5))[0]
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()
