@@ -117,7 +117,10 @@ def test_the_states_of_a_run_survive(tmp_path):
         return FolderStore(Checkpoint(str(place / "states")))
 
     def keep(number):
-        store(folder)._write(Saved({}, {"values": np.full(50, number)}), f"step-{number:010}", best=False)
+        kept = store(folder)
+        kept.newest()
+        kept.write(Saved({}, {"values": np.full(50, number)}), f"step-{number:010}")
+        kept.close(ended=False, failed=False)
 
     def newest(copy):
         saved = store(copy).newest()

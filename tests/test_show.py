@@ -26,7 +26,7 @@ def saved(tmp_path_factory):
     model = keras.Sequential([
         keras.Input((8,)), keras.layers.Dense(4, name="first"), inner, keras.layers.Reshape((3, 1)),
         keras.layers.LSTM(5), keras.layers.Dense(3), keras.layers.Dense(2, name="[bold]last"),
-    ])  # fmt: skip
+    ], name="net")  # fmt: skip
     model.compile(keras.optimizers.Adam(0.25), "mse", metrics=["mae"])
     model.fit(np.ones((4, 8)), np.ones((4, 2)), verbose=0)
     model.save(folder / "m.keras")
@@ -70,7 +70,7 @@ def test_a_folder_and_the_older_format_and_weights_alone_are_shown(saved, tmp_pa
     assert by_folder.splitlines()[3:] == by_archive.splitlines()[5:]
     status, text = shown(saved / "m.h5", capsys)
     assert status == 0 and "as Keras 2 saved it" in text and "Backend: jax" in text
-    assert "sequential/first/kernel (8, 4) float32" in text and "optimizer=Adam(learning_rate=0.25" in text
+    assert "net/first/kernel (8, 4) float32" in text and "optimizer=Adam(learning_rate=0.25" in text
     status, text = shown(saved / "m.weights.h5", capsys)
     assert status == 0 and "layers/dense (first)" in text and "Compiled" not in text
     assert "Weights: 217 params in 11 arrays" in text
