@@ -803,10 +803,10 @@ def test_the_newest_state_takes_the_place_of_one_that_waits(tmp_path, undisturbe
     go, written = threading.Event(), []
     write = checkpoints.FolderStore._write
 
-    def slow(store, saved, name, best):
+    def slow(store, saved, best):
         go.wait(60)
-        written.append(name)
-        write(store, saved, name, best)
+        written.append(saved.name)
+        write(store, saved, best)
 
     monkeypatch.setattr(checkpoints.FolderStore, "_write", slow)
     release = callbacks.LambdaCallback(on_train_end=lambda logs: go.set())
@@ -918,7 +918,7 @@ def test_a_file_that_is_written_like_a_state_and_is_none_is_refused(tmp_path, ch
     train(tmp_path, epochs=1)
     checkpoints._ended.clear()
     for name in states(tmp_path):
-        facts, arrays = checkpoints.read(str(tmp_path / name))
+        facts, arrays, _ = checkpoints.read(str(tmp_path / name))
         HOSTILE[change](facts)
         if "another" in change:
             kernel = arrays.pop("params/stack.0.kernel")
@@ -937,7 +937,7 @@ def test_a_file_sets_no_setting_of_a_callback(tmp_path):
     checkpoints._ended.clear()
     for name in states(tmp_path / "run"):
         path = tmp_path / "run" / name
-        facts, arrays = checkpoints.read(str(path))
+        facts, arrays, _ = checkpoints.read(str(path))
         logger = next(each for each in facts["callbacks"] if each["class"] == "CSVLogger")
         logger["attributes"] |= {"filename": str(tmp_path / "elsewhere"), "on_epoch_end": 1, "_lamina": 1}
         path.write_bytes(b"".join(checkpoints.packed(checkpoints.Saved(facts, arrays))))

@@ -179,19 +179,19 @@ class FolderStore:
                 warn(f"{error} The run goes on from the state before it.")
         return None
 
-    def write(self, saved: Saved, name: str, best: bool = False, last: bool = False) -> None:
+    def write(self, saved: Saved, best: bool = False, last: bool = False) -> None:
         for kind in {False, best} & self.waiting.keys():
             self.waiting.pop(kind).cancel()  # unless it has begun
         self._tell()
-        written = self.thread.submit(self._write, saved, name, best)
+        written = self.thread.submit(self._write, saved, best)
         if not last:
             self.waiting[best] = written
 
-    def _write(self, saved: Saved, name: str, best: bool) -> None:
+    def _write(self, saved: Saved, best: bool) -> None:
         """In the thread: write a state."""
         try:
             parts = packed(saved)
-            for file in [name + SUFFIX, BEST] if best else [name + SUFFIX]:
+            for file in [saved.name + SUFFIX, *[BEST] * best]:
                 with files.replacing(os.path.join(self.where, file), sum(map(len, parts))) as opened:
                     opened.writelines(parts)
             self._tidy()

@@ -18,12 +18,12 @@ import numpy as np
 from lamina._base.frames import warn
 from lamina._base.packing import pack, unpack
 from lamina._layer.forward import seed_of
-from lamina._training.callback_states import CallbackStates
 from lamina._training.differences import Description, describe, rate_text, require_same
 from lamina._training.feeds import Feed, StreamFeed
 from lamina._training.steps import TrainState
 from lamina._training.trainer import Trainer
 from lamina.callbacks.callback_list import CallbackList
+from lamina.callbacks.states import CallbackStates
 from lamina.errors import FileError
 from lamina.random import key_of
 
@@ -37,6 +37,8 @@ class Saved(NamedTuple):
 
     facts: dict[str, Any]
     arrays: dict[str, Any]
+    name: str = ""
+    """A later state has a name that is later in the alphabet."""
 
 
 class Store(Protocol):
@@ -52,7 +54,7 @@ class Store(Protocol):
     deletes: bool
     """Whether the states are removed when the run has ended."""
 
-    def write(self, saved: Saved, name: str, best: bool = False, last: bool = False) -> None:
+    def write(self, saved: Saved, best: bool = False, last: bool = False) -> None:
         """Keep a state. It is written while the training goes on.
 
         If it still waits to be written, the next one takes its place, but the place of the best one only a better one,
@@ -97,6 +99,10 @@ class Run:
         self.states, self.verbose = CallbackStates(callbacks), (callbacks.params or {}).get("verbose", 0)
         self.place, self.last = Place(epochs.start), epochs.stop
         self.saved: Saved | None = None
+        self.names: list[str] = []
+        """The names of the arrays of a state, once there was one."""
+        self.on_host = jax.default_backend() == "cpu"
+        """Whether NumPy can copy the arrays, in a quarter of the time of a compiled copy."""
         self.description: Description = {}
         if store is not None:
             self.description = describe(trainer, feed, validation)
@@ -197,16 +203,18 @@ class Run:
         place = self.place._replace(stops=self.model.stop_training)
         position = self.feed.position(place.done)
         plain, held = pack({"place": place._asdict(), "callbacks": self.states.taken(), "position": position})
-        arrays = dict(_named(_held(self.trainer, state)))
+        named = self.trainer.by_name(state if self.on_host else self.trainer.copy_of(state))
+        self.names = self.names or [name for name, _ in _named(named)]
+        leaves = jax.tree.leaves([getattr(named, part) for part in KEPT])
+        arrays = dict(zip(self.names, map(np.array, leaves) if self.on_host else leaves, strict=True))
         arrays |= {f"values/{number}": np.array(array) for number, array in enumerate(held)}
-        return Saved({"run": self.description, "seed": seed_of(self.model), **plain}, arrays)
+        epoch = "" if place.done else f"-epoch-{place.epoch:06}"
+        name = f"step-{int(np.asarray(state.step)):010}{epoch}{'-end' * place.ended}"
+        return Saved({"run": self.description, "seed": seed_of(self.model), **plain}, arrays, name)
 
     def write(self, saved: Saved | None, best: bool = False, last: bool = False) -> None:
         if self.store is not None and saved is not None:
-            place = _place(saved)
-            step = f"step-{int(np.asarray(saved.arrays['step'])):010}"
-            epoch = "" if place.done else f"-epoch-{place.epoch:06}"
-            self.store.write(saved, step + epoch + "-end" * place.ended, best, last)
+            self.store.write(saved, best, last)
 
     @contextmanager
     def kept_as_it_is(self) -> Iterator[None]:
@@ -258,12 +266,6 @@ class Run:
         if isinstance(feed, StreamFeed) and feed.replays(position):
             kind = type(feed.stream.source).__name__
             warn(f"a {kind} cannot be set to a place: its batches are read again up to {self.place.said}.")
-
-
-def _held(trainer: Trainer, state: TrainState) -> TrainState:
-    """A copy of a state. On the CPU one of NumPy's takes a quarter of the time of a compiled one."""
-    on_host = jax.default_backend() == "cpu"
-    return trainer.by_name(jax.tree.map(np.array, state) if on_host else trainer.copy_of(state))
 
 
 def _named(state: TrainState) -> Iterator[tuple[str, Any]]:
