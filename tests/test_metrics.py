@@ -13,7 +13,7 @@ import pytest
 import lamina
 from lamina import losses, metrics
 from lamina._base.spelling import to_snake_case
-from lamina._training import inputs
+from lamina._training import trainer
 from lamina._training.fingerprint import fingerprint
 from lamina.errors import ArgumentError, LabelError, UnknownAttributeError, UnknownNameError
 from lamina.losses.loss import registry as loss_registry
@@ -22,7 +22,7 @@ from lamina.metrics.metric import registry, updated_state
 from lamina.metrics.reduction import SampleMean
 
 N = 6
-FILLS = inputs.fills
+TAKES_MORE_ROWS = trainer._takes_more_rows
 RNG = np.random.default_rng(0)
 
 
@@ -198,10 +198,10 @@ def test_rows_that_only_fill_a_batch_up_do_not_count(row, monkeypatch):
         model = lamina.Sequential([lamina.layers.Input(p.shape[1:]), lamina.layers.Dropout(0.0)])
         plain, weighted = (getattr(metrics, name)(**settings, name=each) for each in ("plain", "weighted"))
         how = settings if loss == name else {}
-        model.compile("sgd", getattr(losses, loss)(**how), metrics=[plain], weighted_metrics=[weighted])
         found, weights = [], shares(30) if weigh else None
-        for fills in (lambda *_: False, FILLS):
-            monkeypatch.setattr(inputs, "fills", fills)
+        for fills in (lambda *_: False, TAKES_MORE_ROWS):
+            monkeypatch.setattr(trainer, "_takes_more_rows", fills)
+            model.compile("sgd", getattr(losses, loss)(**how), metrics=[plain], weighted_metrics=[weighted])
             numbers = model.evaluate(p, y, batch_size=4, sample_weight=weights, verbose=0)
             found.append(np.concatenate([np.ravel(number) for number in numbers]))
         same(*found)
