@@ -28,7 +28,7 @@ from lamina.metrics import CategoricalAccuracy
 from lamina.optimizers import Adam
 from lamina.optimizers.schedules import ExponentialDecay
 
-QUICK_AND_LONG = [400, pytest.param(20_000, marks=pytest.mark.nightly)]
+QUICK_AND_LONG = [400, pytest.param(5_000, marks=pytest.mark.nightly)]
 BYTES = st.one_of(
     st.binary(min_size=1, max_size=9),
     st.sampled_from([0, 1, 2, 8, 0xFFFF, 2**31 - 1, 2**32 - 1]).map(lambda n: n.to_bytes(4, "little")),
@@ -198,7 +198,7 @@ def test_changed_configs(amount):
 
 @pytest.mark.nightly
 @pytest.mark.skipif(not find_spec("atheris"), reason="atheris has no wheel for this system")
-@pytest.mark.parametrize(("kind", "runs"), [("hdf5", 60_000), ("json", 60_000), ("zip", 20_000)])
+@pytest.mark.parametrize(("kind", "runs"), [("hdf5", 80_000), ("json", 100_000), ("zip", 30_000)])
 def test_inputs_that_atheris_finds(kind, runs, tmp_path):
     (tmp_path / kind).mkdir()
     text = json.dumps(hostile.stack(hostile.DENSE)).encode()
