@@ -154,6 +154,11 @@ class Registry:
         if not own and not full:
             return family.find(name)
         key = full if full not in (None, "function") else name
+        if name == "<lambda>":
+            raise UnknownNameError(
+                "no file holds the code of a lambda. Give the function by the name of its layer: "
+                "custom_objects={'name of the layer': function}."
+            )
         raise UnknownNameError(
             f"no {self.kind} is called {name!r}. Say what the name stands for: custom_objects={{{key!r}: {name}}}."
         )

@@ -30,8 +30,8 @@ def ending(name: str, endings: Iterable[str], does: str) -> str:
     """
     found = next((each for each in endings if name.endswith(each)), None)
     if found is None:
-        listed = ", ".join(map(repr, endings))
-        raise FileError(f"{does}: expected a name that ends in one of {listed}; got {name!r}.")
+        listed, meant = ", ".join(map(repr, endings)), os.path.splitext(name)[0] + next(iter(endings))
+        raise FileError(f"{does}: expected a name that ends in one of {listed}; got {name!r}. Write {meant!r}.")
     return found
 
 

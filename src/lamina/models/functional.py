@@ -17,7 +17,7 @@ class Functional:
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Sequential:
         """A stack of the layers, if each of them has one tensor, from the one before."""
-        line = _line(config, str(config.get("name")))
+        line = _line(config, str(config.get("name", "a functional model")))
         return Sequential.from_config({**config, "layers": line}, custom_objects)
 
 
