@@ -31,7 +31,7 @@ def test_there_is_a_file_of_each_format():
     assert {path.name for path in FILES} >= {
         "lamina.keras", "lamina-folder", "lamina.h5", "lamina.weights.h5", "lamina.weights.json", "lamina.safetensors",
         "keras.keras", "keras-folder", "keras.h5", "keras.weights.h5", "keras.weights.json", "keras-2.h5",
-        "words.keras",
+        "words.keras", "state.safetensors",
     }  # fmt: skip
     assert {path.suffix for path in WEIGHTS} == {".h5", ".json", ".safetensors"} and len(PARTS) > 3
 
