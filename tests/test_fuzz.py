@@ -28,7 +28,7 @@ from lamina.metrics import CategoricalAccuracy
 from lamina.optimizers import Adam
 from lamina.optimizers.schedules import ExponentialDecay
 
-QUICK_AND_LONG = [400, pytest.param(5_000, marks=pytest.mark.nightly)]
+QUICK_AND_LONG = [500, pytest.param(5_000, marks=pytest.mark.nightly)]
 BYTES = st.one_of(
     st.binary(min_size=1, max_size=9),
     st.sampled_from([0, 1, 2, 8, 0xFFFF, 2**31 - 1, 2**32 - 1]).map(lambda n: n.to_bytes(4, "little")),
