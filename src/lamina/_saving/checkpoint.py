@@ -7,6 +7,8 @@ import json
 import math
 import os
 import re
+import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -37,6 +39,9 @@ DTYPES: dict[str, Any] = {
 NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
 NO_HASH = "0" * 64
 """Stands in a file's header where the hash of the file will stand, while the hash is made."""
+
+REST = 20
+"""How much longer than it works the thread rests: it takes a twentieth of one processor at most."""
 
 _ended: dict[str, int] = {}
 """How many runs have ended in a folder since this process began: the next `fit` has the folder with the next number."""
@@ -165,6 +170,7 @@ class FolderStore:
         self.untold: Exception | None = None
         """The first of the errors since one was told."""
         self.broken: list[str] = []
+        self.closing = threading.Event()
 
     def newest(self, ended: bool = True) -> Saved | None:
         files.make_folder(self.where)
@@ -188,7 +194,8 @@ class FolderStore:
             self.waiting[best] = written
 
     def _write(self, saved: Saved, best: bool) -> None:
-        """In the thread: write a state."""
+        """In the thread: write a state, and rest, so that the training has the processors. A newer one may come."""
+        begun = time.thread_time()
         try:
             parts = packed(saved)
             for file in [saved.name + SUFFIX, *[BEST] * best]:
@@ -199,6 +206,7 @@ class FolderStore:
         except Exception as error:
             self.untold = self.untold if self.error else error
             self.error = error
+        self.closing.wait(REST * (time.thread_time() - begun))
 
     def _tidy(self) -> None:
         """Remove the states that are older than what is kept."""
@@ -219,6 +227,7 @@ class FolderStore:
             self.untold = None
 
     def close(self, ended: bool, failed: bool) -> None:
+        self.closing.set()
         self.thread.shutdown()
         self._tell()
         if self.error is not None and not failed:
