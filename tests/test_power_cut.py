@@ -119,7 +119,7 @@ def test_the_states_of_a_run_survive(tmp_path):
     def keep(number):
         kept = store(folder)
         kept.newest()
-        kept.write(Saved({}, {"values": np.full(50, number)}), f"step-{number:010}")
+        kept.write(Saved({}, {"values": np.full(50, number)}, f"step-{number:010}"))
         kept.close(ended=False, failed=False)
 
     def newest(copy):
