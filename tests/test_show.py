@@ -25,7 +25,7 @@ def saved(tmp_path_factory):
     inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="deep")], name="inner")
     model = keras.Sequential([
         keras.Input((8,)), keras.layers.Dense(4, name="first"), inner, keras.layers.Reshape((3, 1)),
-        keras.layers.LSTM(5), keras.layers.Dense(3), keras.layers.Dense(2, name="[bold]last"),
+        keras.layers.LSTM(5, name="lstm"), keras.layers.Dense(3), keras.layers.Dense(2, name="[bold]last"),
     ], name="net")  # fmt: skip
     model.compile(keras.optimizers.Adam(0.25), "mse", metrics=["mae"])
     model.fit(np.ones((4, 8)), np.ones((4, 2)), verbose=0)

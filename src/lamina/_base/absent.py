@@ -107,8 +107,8 @@ def hint(family: str, name: str, names: Iterable[str]) -> str:
 
     >>> hint("layers", "CuDNNLSTM", ["Dense", "ConvLSTM3D"])
     'Use instead: layers.LSTM.'
-    >>> hint("metrics", "Recal", ["Mean", "Sum"])
-    "Did you mean 'Recall'? Keras has it; Lamina does not have it yet."
+    >>> hint("callbacks", "TensorBord", ["History"])
+    "Did you mean 'TensorBoard'? Keras has it; Lamina does not have it yet."
     """
     missing = OF_KERAS.get(family, "").split()
     instead = INSTEAD.get(f"{family}.{name}".lstrip("."))

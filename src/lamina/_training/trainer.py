@@ -257,6 +257,8 @@ def _takes_more_rows(model: Model, compiled: Compiled, training: bool) -> bool:
         return False  # with weights, which leave the added rows out, it counts otherwise than without
     if any(_looks_across_rows(getattr(each, "_fn", each)) for each in (compiled.loss, *measures)):
         return False
+    if model._lamina.shapes is not None and len(model._lamina.shapes[1]) < 2:
+        return False  # of one number a row a loss makes one for the batch
     return not any(
         layer.activity_regularizer is not None
         or any(weight.carried for weight in layer._lamina.weights)

@@ -139,8 +139,9 @@ class Formula(Loss):
         return values
 
 
-def with_name(fields: dict[str, Setting], name: str) -> dict[str, Setting]:
-    """The fields of a class whose objects are called `name` unless told, which their signature shows."""
+def with_name(fields: dict[str, Setting], name: str | None) -> dict[str, Setting]:
+    """The fields of a class whose objects are called `name` unless told, which their signature shows; None is the
+    class's name in snake_case."""
     return fields | {"name": fields["name"]._replace(default=name)}
 
 

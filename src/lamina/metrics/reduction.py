@@ -29,7 +29,7 @@ class Reduction(Metric):
 
     def __init_subclass__(cls, called: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if called is not None:
+        if "__init__" not in vars(cls):
             cls._lamina_fields = with_name(cls._lamina_fields, called)
 
     def __post_init__(self) -> None:
