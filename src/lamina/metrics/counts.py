@@ -73,10 +73,10 @@ def counts(y: Array, p: Array, weight: Array, thresholds: Sequence[float]) -> Co
     both = jnp.stack([right.ravel(), wrong.ravel()], axis=-1)
     in_bucket = jax.ops.segment_sum(both, place.ravel(), num_segments=(size + 1) * columns)
     in_bucket = in_bucket.reshape(columns, size + 1, 2)
-    from_here = jnp.cumsum(in_bucket[:, ::-1], axis=1)[:, ::-1]  # (labels, buckets, 2)
-    yes = from_here[:, 1:][:, back].transpose(2, 1, 0)  # (2, thresholds, labels)
-    all_right, all_wrong = jnp.sum(right, axis=0), jnp.sum(wrong, axis=0)
-    return Counts(yes[0], yes[1], all_wrong - yes[1], all_right - yes[0])
+    at_least = jnp.cumsum(in_bucket[:, ::-1], axis=1)[:, ::-1]  # (labels, buckets, 2)
+    yes = at_least[:, 1:][:, back].transpose(2, 1, 0)  # (2, thresholds, labels)
+    no = jnp.cumsum(in_bucket, axis=1)[:, :-1][:, back].transpose(2, 1, 0)
+    return Counts(yes[0], yes[1], no[1], no[0])
 
 
 def is_even(thresholds: Sequence[float]) -> bool:
