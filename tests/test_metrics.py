@@ -26,6 +26,13 @@ TAKES_MORE_ROWS = trainer._takes_more_rows
 RNG = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order():
+    """Each test gets the same numbers, whichever ran before it."""
+    global RNG
+    RNG = np.random.default_rng(0)
+
+
 def numbers(*shape):
     return RNG.normal(size=shape).astype(np.float32)
 
