@@ -119,24 +119,35 @@ class Loss(Configured):
         return reduced(values, sample_weight, mask, self.reduction)
 
 
-class Formula(Loss):
-    """A loss whose values are those of a function, which gets the loss's settings that it has arguments for."""
+class OfFunction:
+    """Mixed into a loss or a metric whose values a function gives, with those settings that it has arguments for."""
 
+    _lamina_fields: ClassVar[dict[str, Setting]]
     _lamina_function: ClassVar[Function]
     _lamina_takes: ClassVar[tuple[str, ...]] = ()
 
-    def __init_subclass__(cls, of: Function | None = None, called: str | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(cls, of: Function | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if of is not None:
             cls._lamina_function = staticmethod(of)
             cls._lamina_takes = tuple(each for each in inspect.signature(of).parameters if each in cls._lamina_fields)
+
+    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
+        settings = {name: getattr(self, name) for name in self._lamina_takes}
+        values: Array = self._lamina_function(y_true, y_pred, **settings)
+        return values
+
+
+class Formula(OfFunction, Loss):
+    """A loss whose values are those of a function, whose name it has."""
+
+    def __init_subclass__(cls, of: Function | None = None, called: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(of=of, **kwargs)
+        if of is not None:
             cls._lamina_fields = with_name(cls._lamina_fields, called or of.__name__)
 
     def call(self, y_true: Array, y_pred: Array) -> Array:
-        values: Array = self._lamina_function(
-            y_true, y_pred, **{each: getattr(self, each) for each in self._lamina_takes}
-        )
-        return values
+        return self._lamina_values(y_true, y_pred)
 
 
 def with_name(fields: dict[str, Setting], name: str | None) -> dict[str, Setting]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
@@ -16,7 +15,7 @@ from lamina._base.settings import setting
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
-from lamina.losses.loss import DType, Loss, Name, aligned, function, ratio, with_name
+from lamina.losses.loss import DType, Loss, Name, OfFunction, aligned, function, ratio, with_name
 from lamina.losses.loss import registry as loss_registry
 from lamina.metrics.metric import Metric, Precision, registry, state_dtype
 
@@ -87,25 +86,14 @@ class Mean(Reduction, called="mean"):
         return ratio(jnp.asarray(self.total), jnp.asarray(self.count))
 
 
-class SampleMean(Mean):
+class SampleMean(OfFunction, Mean):
     """The mean over the samples of one value per sample, (batch, ...), that targets and predictions give.
 
-    A subclass names the function that gives the values; the function gets those settings that it has arguments for.
+    A subclass names the function that gives the values, or writes `_lamina_values`.
     """
 
-    _lamina_function: ClassVar[Function]
-    _lamina_takes: ClassVar[tuple[str, ...]] = ()
-
     def __init_subclass__(cls, of: Function | None = None, called: str | None = None, **kwargs: Any) -> None:
-        super().__init_subclass__(called=called or (to_snake_case(cls.__name__) if of else None), **kwargs)
-        if of is not None:
-            cls._lamina_function = staticmethod(of)
-            cls._lamina_takes = tuple(each for each in inspect.signature(of).parameters if each in cls._lamina_fields)
-
-    def _lamina_values(self, y_true: ArrayLike, y_pred: Array) -> Array:
-        settings = {name: getattr(self, name) for name in self._lamina_takes}
-        values: Array = self._lamina_function(y_true, y_pred, **settings)
-        return values
+        super().__init_subclass__(of=of, called=called or (to_snake_case(cls.__name__) if of else None), **kwargs)
 
     @user_facing
     def update_state(  # type: ignore[override]
