@@ -1,5 +1,6 @@
 """What goes into `fit`: arrays, lists, frames and streams become tables; what cannot be fed is refused in words."""
 
+import importlib
 import os
 import threading
 import time
@@ -11,12 +12,15 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pandas as pd
+import polars
+import pyarrow
 import pytest
 import scipy.sparse
 from jax.experimental import sparse
 from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_sample_weights
 
+import lamina
 from lamina._base.strictness import strictness
 from lamina._checks.values import finite
 from lamina._data.arrays import numbers
@@ -153,6 +157,31 @@ def test_frames_keep_the_names_of_their_columns():
     assert table.x.dtype == "float32"
 
 
+def test_a_frame_with_the_columns_of_the_training_in_another_order_is_refused(tmp_path):
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    swapped = frame[["b", "a", "c"]]
+    model = lamina.Sequential([lamina.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(frame, Y, verbose=0)
+    model.save(tmp_path / "model.keras")
+    for one in (model, lamina.models.load_model(tmp_path / "model.keras")):
+        said = "column 0 is 'b', where 'a' was.\nTake them by name: x = x[['a', 'b', 'c']]."
+        refusal(lambda one=one: one.predict(swapped), said)
+        refusal(lambda one=one: one.predict(pyarrow.Table.from_pandas(swapped)), "x = x.select(['a', 'b', 'c'])")
+        refusal(lambda one=one: one.predict(iter([swapped])), "batch 0 of x: ", said)
+        refusal(lambda one=one: one.evaluate(swapped, Y), said)
+        refusal(lambda one=one: one(swapped), said)
+        refusal(lambda one=one: one.fit(frame, Y, validation_data=(swapped, Y)), "validation_data: x does not", said)
+        refusal(lambda one=one: one.predict(frame.assign(y=Y)), "column 3 is 'y', where none was.")
+        with pytest.warns(LaminaWarning, match="lacks the columns 'a' that the model was trained on, and has 'z'"):
+            one.predict(frame.rename(columns={"a": "z"}), verbose=0)
+        for same in (X, pd.DataFrame(X), frame, polars.from_pandas(frame)):
+            np.testing.assert_array_equal(one.predict(same, verbose=0), model.predict(X, verbose=0))
+    model.fit(swapped, Y, verbose=0)
+    model.predict(swapped, verbose=0)
+    refusal(lambda: model.predict(frame), "column 0 is 'a', where 'b' was.")
+
+
 def test_frames_of_whole_numbers_stay_whole():
     frame = pd.DataFrame({"a": [1, 2], "b": np.array([3, 4], "uint8"), "c": [True, False]})
     assert arrays(frame).x.dtype == "int32"
@@ -172,9 +201,8 @@ def test_gaps_in_a_column_become_nan(dtype):
 def frames_of(library):
     columns = {"i": [1, None, 3], "f": [0.5, 1.5, None], "b": [True, False, None]}
     if library == "arrow-backed pandas":
-        pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
         return pd.DataFrame({k: pd.array(v, pd.ArrowDtype(pyarrow.array(v).type)) for k, v in columns.items()})
-    module = pytest.importorskip(library, reason=f"{library} is not installed")
+    module = importlib.import_module(library)
     return module.DataFrame(columns) if library == "polars" else module.table(columns)
 
 
@@ -188,7 +216,6 @@ def test_other_frames(library):
 
 
 def test_polars_text_and_lazy_frames_are_refused_in_its_own_words():
-    polars = pytest.importorskip("polars", reason="polars is not installed")
     frame = polars.DataFrame({"n": [1, 2], "c": ["a", "b"]})
     refusal(lambda: arrays(frame), "'c' (text)", "x.to_dummies(['c'])")
     refusal(lambda: arrays(frame.lazy()), "x is a LazyFrame", "x.collect()")
@@ -209,7 +236,7 @@ def test_gaps_are_filled_in_the_words_of_the_frames_library():
         with pytest.raises(DataError) as caught:
             finite(arrays(frame))
         assert f"as in {FILLS[library]}, or" in " ".join(str(caught.value).split())
-        filled = eval(FILLS[library].partition(" = ")[2], {"x": frame, library: pytest.importorskip(library)})
+        filled = eval(FILLS[library].partition(" = ")[2], {"x": frame, library: importlib.import_module(library)})
         assert np.isfinite(arrays(filled).x).all()
 
 

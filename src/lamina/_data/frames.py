@@ -47,10 +47,13 @@ class Columns(tuple[str, ...]):
 
     fill: str
     """How the frame's library fills gaps."""
+    select: str
+    """How the library takes columns by their names."""
 
     def __new__(cls, frame: Any) -> Columns:
         columns = super().__new__(cls, frame.columns)
         columns.fill = FILLS.get(frame.implementation.value, 'x = x.astype("float32").fillna(x.median())')
+        columns.select = "x.select({})" if frame.implementation.is_pyarrow() else "x[{}]"
         return columns
 
 

@@ -11,23 +11,26 @@ FORMAT = 1
 
 
 def of(model: Any) -> dict[str, Any]:
-    """The seeds of all layers by their paths, the number of steps, and the places of the weights that the optimizer
-    knows in the list of all weights."""
+    """The seeds of all layers by their paths, the number of steps, the names of the columns that it was trained on,
+    and the places of the weights that the optimizer knows in the list of all weights."""
     places = {weight.path: place for place, weight in enumerate(model.weights)}
     known = _inner(model.optimizer)._lamina.paths if model.compiled else ()
     return {
         "format": FORMAT,
         "steps": model._lamina.steps_trained,
+        "columns": model._lamina.columns,
         "seeds": {part.path: part.layer._lamina.seed for part in parts(model) if part.layer._lamina.seed is not None},
         "optimizer": [places[path] for path in known if path in places],
     }
 
 
 def restore(model: Any, extra: dict[str, Any]) -> None:
-    """Give a model the seeds and the number of steps; what does not belong to it is left out."""
-    steps, seeds = extra.get("steps"), extra.get("seeds", {})
+    """Give a model the seeds, the number of steps and the columns; what does not belong to it is left out."""
+    steps, seeds, columns = extra.get("steps"), extra.get("seeds", {}), extra.get("columns")
     if _is_count(steps, 2**31):
         model._lamina.steps_trained = steps
+    if isinstance(columns, list) and all(isinstance(column, str) for column in columns):
+        model._lamina.columns = tuple(columns)
     if isinstance(seeds, dict):
         for part in parts(model):
             if _is_count(seed := seeds.get(part.path), 2**32):

@@ -9,7 +9,7 @@ from typing import Any
 from lamina._base.frames import warn
 from lamina._base.shapes import Shape
 from lamina._base.strictness import strictness
-from lamina._checks import indices, labels, values
+from lamina._checks import columns, indices, labels, values
 from lamina._data.arrays import HostArray, is_mapped
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
@@ -47,7 +47,8 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         stream.expect(plan.epochs, data.steps)
         stream.noting = plan.store is not None
         feed = streamed = StreamFeed(stream, data.steps, data.shuffle)
-        check(model, streamed.first(key_of(model)), data)
+        table = streamed.first(key_of(model))
+        check(model, table, data)
     else:
         table = _weighted_table(model, data, mapped=True)
         if plan.validation_split:
@@ -55,19 +56,22 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         data = data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps))
         feed = _array_feed(model, table, data, training=True)
     validation = validation._replace(batch_size=validation.batch_size or data.batch_size)
+    measured: Feed | None = held_out and _array_feed(model, held_out, validation)
+    trained = columns.named(table.columns)
     if validation.x is not None:
-        return feed, measuring_feed(model, validation)
-    return feed, held_out and _array_feed(model, held_out, validation)
+        measured = measuring_feed(model, validation, trained)
+    model._lamina.columns = trained
+    return feed, measured
 
 
-def measuring_feed(model: Model, data: DataRequest) -> Feed:
-    """The data of `evaluate` or of a validation, checked against the model."""
+def measuring_feed(model: Model, data: DataRequest, trained: columns.Names | None) -> Feed:
+    """The data of `evaluate` or of a validation, checked against the model, and the columns that it is trained on."""
     if is_stream(data.x):
         feed = StreamFeed(_stream(model, data), data.steps, anew=True)
-        _check_named(model, data, feed.first(key_of(model)))
+        _check_named(model, data, feed.first(key_of(model)), trained)
         return feed
     table = _table(model, data, mapped=True)
-    _check_named(model, data, table)
+    _check_named(model, data, table, trained)
     return _array_feed(model, table, data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps)))
 
 
@@ -89,9 +93,10 @@ def _look(model: Model, data: DataRequest) -> Callable[[HostArray, HostArray], N
     return look
 
 
-def _check_named(model: Model, data: DataRequest, table: Table) -> None:
+def _check_named(model: Model, data: DataRequest, table: Table, trained: columns.Names | None) -> None:
     """Check the data; an error says so where it is that of the validation."""
     try:
+        columns.as_trained(table.columns, trained)
         check(model, table, data)
     except LaminaError as error:
         if data.names == DataRequest(None).names:

@@ -111,7 +111,7 @@ def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) 
     """Measure the loss and the metrics, as `Sequential.evaluate` says."""
     require_compiled(model, "evaluate")
     data, plan = evaluate_request(data, plan)
-    feed = measuring_feed(model, data)
+    feed = measuring_feed(model, data, model._lamina.columns)
     with _callbacks(model, plan, feed) as callbacks, interruptible() as interrupted:
         logs = _measure(trainer_for(model), feed, callbacks, interrupted)
     return logs if return_dict else _listed(logs)

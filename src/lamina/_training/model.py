@@ -31,6 +31,8 @@ class ModelState(LayerState):
     stop_training: bool = False
     steps_trained: int = 0
     """How many steps the model has been trained in its life."""
+    columns: tuple[str, ...] | None = None
+    """The names of the columns that it was trained on, if they were those of a frame."""
     kept: dict[str, Any] = field(default_factory=dict)
     """What was made from the layers and holds as long as they stay as they are."""
 

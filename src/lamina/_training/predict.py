@@ -11,9 +11,9 @@ import numpy as np
 
 from lamina._base.converters import positive
 from lamina._base.shapes import Shape
-from lamina._checks import indices
+from lamina._checks import columns, indices
 from lamina._data.arrays import HostArray, is_mapped, read
-from lamina._data.source import arrays, is_stream
+from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._display.verbosity import verbosity
 from lamina._layer.masks import mask_of, with_mask
@@ -142,8 +142,14 @@ def _ready(model: Model, x: Any) -> tuple[HostArray, Predictor]:
     if model._lamina_on_host:
         x = model._lamina_host(x)
     known = type(x) is np.ndarray and x.ndim and x.dtype == floatx()
-    rows: HostArray = x if known and len(x) else arrays(x, floatx=floatx()).x
-    return rows, _fitting(model, rows)
+    table = Table(x) if known and len(x) else arrays(x, floatx=floatx())
+    return table.x, _taking(model, table)
+
+
+def _taking(model: Model, table: Table) -> Predictor:
+    """The predictor, once the stack is built for these rows and takes them, also by the names of their columns."""
+    columns.as_trained(table.columns, model._lamina.columns)
+    return _fitting(model, table.x)
 
 
 def _fitting(model: Model, rows: HostArray, first: int = 0) -> Predictor:
@@ -159,7 +165,7 @@ def _fitting(model: Model, rows: HostArray, first: int = 0) -> Predictor:
 def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     """The output for all rows, as `Sequential.predict` says."""
     if is_stream(data.x):
-        stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _fitting(model, table.x))
+        stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _taking(model, table))
         return _batch_by_batch(model, (table.x for table in stream.epoch(data.steps, anew=True)), plan)
     if is_mapped(data.x) and not model._lamina_on_host:
         x = data.x

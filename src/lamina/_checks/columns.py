@@ -1,0 +1,41 @@
+"""Refuses a frame with the columns that a model was trained on in another order, which would silently swap them."""
+
+from __future__ import annotations
+
+from lamina._base.frames import warn
+from lamina._data.frames import Columns
+from lamina.errors import DataError
+
+Names = tuple[str, ...]
+
+
+def named(columns: Names | None) -> Names | None:
+    """The columns, if they have names: those of `pandas.DataFrame(array)` are only numbered."""
+    return None if columns is None or columns == tuple(map(str, range(len(columns)))) else tuple(columns)
+
+
+def as_trained(columns: Columns | None, trained: Names | None, name: str = "x") -> None:
+    """Compare the columns of a frame with those that the model was trained on, where both have names.
+
+    Raises:
+        DataError: where all of them are there and stand in other places. A frame with other names is warned of.
+    """
+    if columns is None or trained is None or named(columns) in (None, trained):
+        return
+    missing = [repr(column) for column in trained if column not in columns]
+    if missing:
+        unknown = [repr(column) for column in columns if column not in trained]
+        others = f", and has {_some(unknown)} in place of them" if unknown else ""
+        warn(f"{name} lacks the columns {_some(missing)} that the model was trained on{others}.")
+        return
+    place = next(at for at, column in enumerate(columns) if at >= len(trained) or column != trained[at])
+    was = f"{trained[place]!r} was" if place < len(trained) else "none was"
+    wanted = repr(list(trained)) if len(trained) <= 8 else "list(x_train.columns)"
+    raise DataError(
+        f"{name} does not have fit's columns in their order: column {place} is "
+        f"{columns[place]!r}, where {was}.\nTake them by name: {name.split()[-1]} = {columns.select.format(wanted)}."
+    )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:8]) + ", ..." * (len(names) > 8)
