@@ -195,8 +195,6 @@ def test_many_names_in_any_script_are_read(count):
     ("text", "said"),
     [
         (b'{"a": 1, "b": {"c": 2, "c": 3}}', "'c' stands twice"),
-        (b'{"a": NaN}', "NaN is no finite number"),
-        (b'{"a": -Infinity}', "-Infinity is no finite number"),
         (b'{"a": 1e999}', "1e999 is no finite number"),
         (b'{"a": ' + b"9" * 5000 + b"}", "integer of 5,000 digits"),
         (b'{"a": "\xff"}', "JSON in UTF-8 was expected"),
@@ -211,7 +209,7 @@ def test_many_names_in_any_script_are_read(count):
         (b"PK\3\4", "JSON was expected, and this is a zip archive."),
         (b"", "JSON was expected, and this is empty."),
     ],
-    ids=range(16),
+    ids=range(14),
 )
 def test_json_is_refused_with_what_is_wrong(text, said):
     with pytest.raises(FileError) as caught:

@@ -209,6 +209,15 @@ def test_other_dtypes_reach_keras_and_come_back(policy, name):
         keras.config.set_dtype_policy("float32")
 
 
+def test_settings_that_are_no_finite_numbers_come_back():
+    """Keras writes them as NaN and Infinity, which JSON's own standard lacks."""
+    unbounded = lamina.initializers.Constant(-np.inf)
+    made = [layers.Input((3, 2)), layers.Masking(float("nan")), layers.Dense(2, bias_initializer=unbounded)]
+    lamina.Sequential(made).save("model.keras")
+    for opened in (load_model("model.keras"), keras.models.load_model("model.keras")):
+        assert np.isnan(opened.layers[0].mask_value) and opened.layers[1].bias_initializer.value == -np.inf
+
+
 def test_the_state_of_a_recurrent_layer_begins_at_zero_again():
     model = lamina.Sequential([layers.Input(batch_shape=(2, 3, 4)), layers.LSTM(3, stateful=True), layers.Dense(1)])
     x = np.ones((2, 3, 4), "float32")

@@ -195,6 +195,9 @@ def parsed_json(data: bytes | memoryview, where: str) -> Any:
 
     Raises:
         FileError: for a text that is no JSON, says a thing twice, or is too large or too deep.
+
+    NaN, Infinity and -Infinity are read, since Keras writes `Masking(float("nan"))` so; each setting says which
+    numbers it takes.
     """
     if len(data) > _MOST_JSON_BYTES:
         raise refused(where, f"it has {len(data):,} bytes; JSON may have {_MOST_JSON_BYTES:,}.")
@@ -206,7 +209,6 @@ def parsed_json(data: bytes | memoryview, where: str) -> Any:
             object_pairs_hook=lambda pairs: _object(pairs, where),
             parse_int=lambda digits: _integer(digits, where),
             parse_float=lambda digits: _float(digits, where),
-            parse_constant=lambda name: _float(name, where),
         )
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
