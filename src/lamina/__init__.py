@@ -37,11 +37,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Initializer", "Input", "Layer", "Loss", "Metric", "Optimizer", "Regularizer", "Sequential", "activations",
     "callbacks", "config", "constraints", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
-    "mixed_precision", "models", "optimizers", "random", "regularizers", "saving", "utils",
+    "mixed_precision", "models", "optimizers", "random", "regularizers", "saving", "utils", "wrappers",
 ]  # fmt: skip
 
 use_persistent_cache()
 show_frames_of_jax()
 
 
-public(__name__, __all__)
+public(__name__, __all__, {"wrappers": "lamina.wrappers"})

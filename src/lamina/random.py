@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random as python_random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Self
 
 import jax
@@ -28,7 +30,7 @@ __all__ = [
 
 Shape = Sequence[int]
 
-_seeds = python_random.Random()
+_seeds: ContextVar[python_random.Random] = ContextVar("seeds", default=python_random.Random())  # noqa: B039
 _given: int | None = None
 
 
@@ -51,7 +53,17 @@ def set_seed(seed: int) -> None:
     """Seed the random numbers of this package alone, as `tf.random.set_seed` does for TensorFlow's."""
     global _given
     _given = seed
-    _seeds.seed(seed)
+    _seeds.get().seed(seed)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw all seeds within from `seed`; those after it are as if none had been drawn within."""
+    token = _seeds.set(python_random.Random(seed))
+    try:
+        yield
+    finally:
+        _seeds.reset(token)
 
 
 def seed_given() -> int | None:
@@ -61,7 +73,7 @@ def seed_given() -> int | None:
 
 def next_seed() -> int:
     """A new seed from 0 to 2**31 - 1, for an object that was given none."""
-    return _seeds.randrange(2**31)
+    return _seeds.get().randrange(2**31)
 
 
 def key_of(seed: int) -> Array:

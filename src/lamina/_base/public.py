@@ -16,7 +16,7 @@ def public(module: str, names: list[str], later: dict[str, str] | None = None) -
     """Let a module show `names` alone in `dir()`, and answer any other name with an error.
 
     Args:
-        later: those of the names that are loaded when they are first used, and the module that each is in.
+        later: those of the names that are loaded when they are first used, and the module that each is in, or is.
     """
 
     @user_facing
@@ -24,13 +24,18 @@ def public(module: str, names: list[str], later: dict[str, str] | None = None) -
         if name.startswith("__"):  # Python asks for `__path__` at each import
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         if later and name in later:
-            return shown.setdefault(name, getattr(import_module(later[name]), name))
+            found = import_module(later[name])
+            hide_files()
+            return shown.setdefault(name, found if later[name] == f"{module}.{name}" else getattr(found, name))
         raise missing_attribute(module, name, hint(module.partition(".")[2], name, names))
 
+    def hide_files() -> None:
+        for name, value in list(shown.items()):
+            if getattr(value, "__name__", "") == f"{module}.{name}" and name not in names and not name.startswith("_"):
+                del shown[name]  # a file of the module: `callbacks.history` is a misspelt `callbacks.History`
+
     shown = vars(sys.modules[module])
-    for name, value in list(shown.items()):
-        if getattr(value, "__name__", "") == f"{module}.{name}" and name not in names and not name.startswith("_"):
-            del shown[name]  # a file of the module: `callbacks.history` is a misspelt `callbacks.History`
+    hide_files()
     shown.update(__getattr__=refuse, __dir__=lambda: names)
 
 

@@ -174,7 +174,7 @@ def _check_targets(model: Model, table: Table, output: Shape, class_weight: Any 
             compiled.loss,
             table.y,
             output,
-            last_activation=_last_activation(model._lamina_chain[-1]),
+            last_activation=last_activation(model._lamina_chain[-1]),
             metrics=(*compiled.measures, *compiled.weighted_measures),
             class_weight=class_weight,
             sample_weight=table.sample_weight,
@@ -204,7 +204,7 @@ def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table]
     return look
 
 
-def _last_activation(layer: Any) -> str | None:
+def last_activation(layer: Any) -> str | None:
     """The name of the function that the output comes from, where it is known."""
     if isinstance(layer, Softmax):
         return "softmax" if layer.axis == -1 else None

@@ -1,0 +1,160 @@
+"""What all estimators do: check the data, make a model, fit it, and turn its output into answers."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from lamina._data.arrays import HostArray
+from lamina._training.inputs import last_activation
+from lamina._training.model import compiled_of
+from lamina.errors import ArgumentError, MissingPackageError, NotCompiledError
+from lamina.losses import SparseCategoricalCrossentropy
+from lamina.models.sequential import Sequential
+from lamina.random import seed_given, seeded
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.utils import column_or_1d
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError:
+    raise MissingPackageError('lamina.wrappers needs scikit-learn: pip install "lamina[sklearn]".') from None
+
+
+FEWEST = 32
+"""How many rows a model is given at least: so a row has the same answer to the bit, alone and among a few others."""
+
+
+class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A model that is made anew for each fit."""
+
+    model_: Any
+    n_iter_: int
+    _lamina_axes: int
+    """How many axes y had."""
+    _lamina_numeric: ClassVar[bool] = False
+    """Whether y has to be numbers."""
+
+    def _lamina_model(self, X: HostArray, y: HostArray) -> Any:
+        """A new model for such data, compiled."""
+        raise NotImplementedError
+
+    def _lamina_seed(self) -> int:
+        """The seed of a fit that begins with a new model: the one of `set_random_seed`, so that equal fits agree."""
+        return seed_given() or 0
+
+    def _lamina_target(self, y: HostArray, first: bool, classes: Any) -> HostArray:
+        """What the model is to give for `y`; all classes may be given to the first fit.  -> (rows, outputs)"""
+        if first:
+            self._lamina_axes = y.ndim
+        return y.reshape(len(y), -1)
+
+    def _lamina_as_compiled(self, model: Sequential, y: HostArray) -> HostArray:
+        """The targets in the form that the model's loss takes."""
+        return y
+
+    def _lamina_fit(self, X: Any, y: Any, options: dict[str, Any], goes_on: bool, classes: Any = None) -> Self:
+        """Fit a new model, or the one that there is, if `goes_on`; the options are those of its `fit`."""
+        first = not (goes_on and hasattr(self, "model_"))
+        X, y = validate_data(self, X, y, reset=first, allow_nd=True, multi_output=True, y_numeric=self._lamina_numeric)
+        y = self._lamina_target(y, first, classes)
+        if not first:
+            model = self.model_
+            history = model.fit(X, self._lamina_as_compiled(model, y), **options)
+        else:
+            with seeded(self._lamina_seed()):
+                model = self._lamina_model(X, y)
+                if not model.built:
+                    model.build((None, *X.shape[1:]))
+                if not model.compiled or model.loss is None:
+                    raise NotCompiledError("the model needs a loss and an optimizer: model.compile('adam', loss=...).")
+                history = model.fit(X, self._lamina_as_compiled(model, y), **options)
+        self.model_, self.history_ = model, history
+        self.n_iter_ = len(history.epoch) + (0 if first else self.n_iter_)
+        return self
+
+    def _lamina_output(self, X: Any) -> HostArray:
+        """What the model gives for the rows.  -> (rows, outputs)"""
+        check_is_fitted(self, "model_")
+        X = validate_data(self, X, reset=False, allow_nd=True)
+        filled = np.concatenate([X, np.zeros((max(FEWEST - len(X), 0), *X.shape[1:]), X.dtype)])
+        output: HostArray = self.model_.predict(filled, verbose=0)
+        return output[: len(X)]
+
+
+class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
+    """Gives numbers."""
+
+    _lamina_numeric = True
+
+    def predict(self, X: Any) -> HostArray:
+        """The model's output: (rows,), or (rows, outputs) if y had two axes in `fit`."""
+        output = self._lamina_output(X).astype("float64")
+        return output.reshape(-1) if self._lamina_axes == 1 else output
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output, tags.target_tags.single_output = True, True
+        return tags
+
+
+class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
+    """Gives classes, which may be numbers or strings."""
+
+    classes_: HostArray
+
+    def _lamina_target(self, y: HostArray, first: bool, classes: Any) -> HostArray:
+        """A 1 in the column of each row's class, else 0.  (rows,) -> (rows, classes)"""
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        found = np.unique(y)
+        if first:
+            self.classes_ = found if classes is None else np.unique(classes)
+            if len(self.classes_) == 1:
+                raise ArgumentError(f"y has one class, {str(found[0])!r}, and a classifier tells at least two apart.")
+        if len(new := np.setdiff1d(found, self.classes_)):
+            raise ArgumentError(f"y has a class that is not among those of the first fit: {str(new[0])!r}.")
+        return np.eye(len(self.classes_), dtype="float32")[np.searchsorted(self.classes_, y)]
+
+    def _lamina_as_compiled(self, model: Sequential, y: HostArray) -> HostArray:
+        """One column where the model gives one number, and the numbers of the classes where its loss takes these."""
+        if isinstance(compiled_of(model).loss, SparseCategoricalCrossentropy):
+            return np.asarray(y.argmax(axis=1), "int32")
+        return y[:, 1:] if y.shape[1] == 2 and model.output_shape[-1] == 1 else y
+
+    def predict(self, X: Any) -> HostArray:
+        """The class of each row.  -> (rows,)"""
+        scores = self.decision_function(X)
+        chosen = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        return np.asarray(self.classes_[chosen])
+
+    def predict_proba(self, X: Any) -> HostArray:
+        """The probability of each class, as the model gives it, or the softmax or sigmoid of its logits.
+
+        -> (rows, classes)
+        """
+        output, loss = self._lamina_output(X).astype("float64"), compiled_of(self.model_).loss
+        logits = getattr(loss, "from_logits", False)
+        if output.shape[1] == 1:
+            second = 1 / (1 + np.exp(-output)) if logits else output
+            output = np.hstack([1 - second, second])
+        elif logits:
+            output = np.exp(output - output.max(axis=1, keepdims=True))
+        return np.asarray(output / output.sum(axis=1, keepdims=True))
+
+    def decision_function(self, X: Any) -> HostArray:
+        """The model's output for each class: (rows, classes). Of two classes, by how much the second one is ahead:
+        (rows,)."""
+        output = self._lamina_output(X)
+        if output.shape[1] == 1:
+            return output[:, 0] - _middle(self.model_)
+        return output[:, 1] - output[:, 0] if len(self.classes_) == 2 else output
+
+
+def _middle(model: Sequential) -> float:
+    """The output of a single unit that stands between the two classes."""
+    loss = compiled_of(model).loss
+    centered = getattr(loss, "from_logits", False) or "hinge" in type(loss).__name__.lower()
+    return 0.0 if centered and last_activation(model.layers[-1]) != "sigmoid" else 0.5

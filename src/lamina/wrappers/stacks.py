@@ -1,0 +1,198 @@
+"""Estimators of our own: a list of layers, and how it is trained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.utils.validation import _check_sample_weight
+
+from lamina import losses, optimizers
+from lamina._data.arrays import HostArray
+from lamina._layer.layer import Layer
+from lamina._training.inputs import last_activation
+from lamina.errors import ArgumentError
+from lamina.models.sequential import Sequential
+from lamina.wrappers.estimator import Classifier, Estimator, Regressor
+
+Layers = Sequence[Layer] | Callable[..., Sequence[Layer] | Sequential]
+
+
+class _OfLayers(Estimator):
+    def __init__(
+        self, layers: Layers, *, layers_kwargs: dict[str, Any] | None = None, loss: Any = None, optimizer: Any = "adam",
+        learning_rate: float | None = None, metrics: Any = None, epochs: int = 50, batch_size: int = 32,
+        validation_split: float = 0.0, callbacks: Any = None, verbose: int | str = 0, warm_start: bool = False,
+        random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.layers = layers
+        self.layers_kwargs = layers_kwargs
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.metrics = metrics
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.validation_split = validation_split
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.random_state = random_state
+
+    def _lamina_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _lamina_model(self, X: HostArray, y: HostArray) -> Any:
+        made = self.layers(X=X, y=y, **(self.layers_kwargs or {})) if callable(self.layers) else self.layers
+        if not isinstance(made, (list, tuple, Sequential)):
+            raise ArgumentError(f"layers is a list of layers, or a function that returns one; got {made!r}.")
+        model = made if isinstance(made, Sequential) else Sequential(copy.deepcopy(list(made)))
+        if not model.compiled:
+            if not model.built:
+                model.build((None, *X.shape[1:]))
+            loss = self._lamina_loss(model) if self.loss is None else self.loss
+            found: Any = optimizers.get(self.optimizer)
+            told = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
+            model.compile(type(found).from_config(found.get_config() | told), loss, self.metrics)
+        return model
+
+    def _lamina_loss(self, model: Sequential) -> Any:
+        """The loss where none was given."""
+        return "mean_squared_error"
+
+    def _lamina_run(self, X: Any, y: Any, weights: Any, classes: Any = None, part: bool = False) -> Self:
+        """Train, or train on for one epoch."""
+        options = {
+            "epochs": 1 if part else self.epochs, "validation_split": 0.0 if part else self.validation_split,
+            "batch_size": self.batch_size, "callbacks": self.callbacks, "verbose": self.verbose,
+            "sample_weight": None if weights is None else _check_sample_weight(weights, X),
+        }  # fmt: skip
+        return self._lamina_fit(X, y, options, part or self.warm_start, classes)
+
+
+class LaminaClassifier(Classifier, _OfLayers):
+    """A stack of layers that tells classes apart, as an estimator of scikit-learn.
+
+    >>> from lamina import layers
+    >>> from lamina.wrappers import LaminaClassifier
+    >>> estimator = LaminaClassifier([layers.Dense(8, "relu"), layers.Dense(2, "softmax")], epochs=2, random_state=0)
+    >>> estimator.fit([[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"]).predict_proba([[1.5]]).shape
+    (1, 2)
+
+    Args:
+        layers: the whole stack as a list, with fresh weights in each fit; or a function that returns it, or a
+            Sequential, called with `X`, with `y` as (rows, classes), a 1 in the column of each row's class, and with
+            `layers_kwargs`. The last layer gives one number a class; of two classes, one number is enough.
+        layers_kwargs: further arguments of the function.
+        class_weight: a weight for each class, or "balanced", as scikit-learn has it.
+        loss: a crossentropy that fits the last layer, unless given.
+        optimizer: a name or an object, of which each fit has a copy.
+        learning_rate: in place of the optimizer's own; a search over learning rates makes no new programs.
+        metrics: what is measured beside the loss.
+        epochs: how often a fit goes through the data.
+        batch_size: rows a step.
+        validation_split: the share of the last rows that is held out for `val_loss`.
+        callbacks: a `Callback`, or a list of them.
+        verbose: 0 silent, 1 a bar, 2 one line an epoch.
+        warm_start: whether a fit goes on with the weights of the one before.
+        random_state: a number makes each fit the same.
+
+    Attributes:
+        model_: the Sequential that was trained.
+        history_: what its `fit` returned.
+        classes_: the classes, sorted.
+        n_iter_: how many epochs it was trained.
+    """
+
+    def __init__(
+        self, layers: Layers, *, layers_kwargs: dict[str, Any] | None = None, class_weight: Any = None,
+        loss: Any = None, optimizer: Any = "adam", learning_rate: float | None = None, metrics: Any = None,
+        epochs: int = 50, batch_size: int = 32, validation_split: float = 0.0, callbacks: Any = None,
+        verbose: int | str = 0, warm_start: bool = False, random_state: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            layers, layers_kwargs=layers_kwargs, loss=loss, optimizer=optimizer, learning_rate=learning_rate,
+            metrics=metrics, epochs=epochs, batch_size=batch_size, validation_split=validation_split,
+            callbacks=callbacks, verbose=verbose, warm_start=warm_start, random_state=random_state,
+        )  # fmt: skip
+        self.class_weight = class_weight
+
+    def _lamina_loss(self, model: Sequential) -> Any:
+        last, single = last_activation(model.layers[-1]), model.output_shape[-1] == 1
+        kind = losses.BinaryCrossentropy if single else losses.SparseCategoricalCrossentropy
+        return kind(from_logits=last != ("sigmoid" if single else "softmax"))
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train a new stack; with `warm_start`, the one that there is.
+
+        Args:
+            X: (rows, ...), an array or a frame.
+            y: (rows,), numbers or strings.
+            sample_weight: a weight for every row.
+        """
+        return self._lamina_run(X, y, self._lamina_weights(y, sample_weight))
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one epoch more.
+
+        Args:
+            X: (rows, ...), an array or a frame.
+            y: (rows,), numbers or strings.
+            classes: all classes, in the first call, where `y` does not have them all.
+            sample_weight: a weight for every row.
+        """
+        return self._lamina_run(X, y, self._lamina_weights(y, sample_weight), classes, part=True)
+
+    def _lamina_weights(self, y: Any, sample_weight: Any) -> Any:
+        if self.class_weight is None:
+            return sample_weight
+        weights = compute_sample_weight(self.class_weight, y)
+        return weights if sample_weight is None else weights * sample_weight
+
+
+class LaminaRegressor(Regressor, _OfLayers):
+    """A stack of layers that gives numbers, as an estimator of scikit-learn.
+
+    Args:
+        layers: the whole stack as a list, with fresh weights in each fit; or a function that returns it, or a
+            Sequential, called with `X`, with `y` as (rows, outputs), and with `layers_kwargs`.
+        layers_kwargs: further arguments of the function.
+        loss: "mean_squared_error" unless given.
+        optimizer: a name or an object, of which each fit has a copy.
+        learning_rate: in place of the optimizer's own; a search over learning rates makes no new programs.
+        metrics: what is measured beside the loss.
+        epochs: how often a fit goes through the data.
+        batch_size: rows a step.
+        validation_split: the share of the last rows that is held out for `val_loss`.
+        callbacks: a `Callback`, or a list of them.
+        verbose: 0 silent, 1 a bar, 2 one line an epoch.
+        warm_start: whether a fit goes on with the weights of the one before.
+        random_state: a number makes each fit the same.
+
+    Attributes:
+        model_: the Sequential that was trained.
+        history_: what its `fit` returned.
+        n_iter_: how many epochs it was trained.
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train a new stack; with `warm_start`, the one that there is.
+
+        Args:
+            X: (rows, ...), an array or a frame.
+            y: (rows,) or (rows, outputs).
+            sample_weight: a weight for every row.
+        """
+        return self._lamina_run(X, y, sample_weight)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch more.
+
+        Args:
+            X: (rows, ...), an array or a frame.
+            y: (rows,) or (rows, outputs).
+            sample_weight: a weight for every row.
+        """
+        return self._lamina_run(X, y, sample_weight, part=True)
