@@ -18,7 +18,7 @@ from lamina import layers
 from lamina._base.custom import CustomObjectScope
 from lamina._saving import archive, extras, hdf5, weights
 from lamina._saving.archive import Archive
-from lamina.errors import ArgumentError, FileError, LaminaWarning, MissingPackageError, NotBuiltError, ShapeError
+from lamina.errors import ArgumentError, FileError, LaminaWarning, NotBuiltError, ShapeError
 from lamina.models import load_model
 
 X = np.random.default_rng(0).normal(size=(24, 4)).astype("float32")
@@ -448,12 +448,6 @@ def test_broken_headers_of_safetensors(said):
             file.write(data or b"\0")
         with pytest.raises(FileError, match="twice" if b'"a": 2' in data else said):
             model.load_weights("a.safetensors")
-
-
-def test_without_the_package(monkeypatch):
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(MissingPackageError, match=r"pip install 'lamina\[safetensors\]'"):
-        stack(lamina).save_weights("a.safetensors")
 
 
 # Weights in parts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import threading
@@ -12,16 +11,15 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import lamina
 from lamina._base.frames import warn
 from lamina._layer.structure import weights_by_path
-from lamina._saving import files, guard
+from lamina._saving import files, guard, safetensors
 from lamina._training.resume import Saved
 from lamina.callbacks.callback_list import CallbackList
 from lamina.callbacks.checkpoint import Checkpoint, KeepingCallback
@@ -30,15 +28,9 @@ from lamina.errors import ArgumentError, FileError
 SUFFIX = ".safetensors"
 BEST = "best" + SUFFIX
 STEP = re.compile(r"step-\d{10,}(-epoch-\d{6,}(-end)?)?\.safetensors")
-DTYPES: dict[str, Any] = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16, "BOOL": np.bool_,
-    "I64": np.int64, "I32": np.int32, "I16": np.int16, "I8": np.int8,
-    "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
-    "C64": np.complex64, "F8_E4M3": jnp.float8_e4m3fn, "F8_E5M2": jnp.float8_e5m2,
-}  # fmt: skip
-NAMES = {np.dtype(dtype): name for name, dtype in DTYPES.items()}
 NO_HASH = "0" * 64
 """Stands in a file's header where the hash of the file will stand, while the hash is made."""
+_SAID = re.compile(rb'"sha256": "([0-9a-f]{64})"')
 
 REST = 20
 """How much longer than it works the thread rests: it takes a twentieth of one processor at most."""
@@ -47,32 +39,12 @@ _ended: dict[str, int] = {}
 """How many runs have ended in a folder since this process began: the next `fit` has the folder with the next number."""
 
 
-class Header(NamedTuple):
-    """What a file says of itself."""
-
-    facts: dict[str, Any]
-    spans: dict[str, tuple[Any, tuple[int, ...], int, int]]
-    """The dtype and the shape of each array, and where its bytes begin and end."""
-    sha256: str
-
-
 def packed(saved: Saved) -> list[Any]:
     """The parts of a file, which follow each other."""
-    held = {name: np.asarray(array) for name, array in saved.arrays.items()}
-    header: dict[str, Any] = {}
-    end = 0
-    for name, array in held.items():
-        if array.dtype not in NAMES:
-            raise FileError(f"a checkpoint cannot hold {name!r}, whose dtype is {array.dtype}.")
-        begin, end = end, end + array.nbytes
-        header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
     facts = saved.facts | {"lamina": lamina.__version__, "jax": jax.__version__}
-    header["__metadata__"] = {"checkpoint": json.dumps(facts, allow_nan=False), "sha256": NO_HASH}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    parts: list[Any] = [len(text).to_bytes(8, "little"), text]
-    parts += [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in held.values()]
-    parts[1] = text.replace(NO_HASH.encode(), _hash(parts).encode(), 1)
+    held = {name: np.asarray(array) for name, array in saved.arrays.items()}
+    parts = safetensors.written(held, {"checkpoint": json.dumps(facts, allow_nan=False), "sha256": NO_HASH})
+    parts[1] = parts[1].replace(NO_HASH.encode(), _hash(parts).encode(), 1)
     return parts
 
 
@@ -83,47 +55,26 @@ def _hash(parts: Sequence[Any]) -> str:
     return said.hexdigest()
 
 
-def header(data: bytes, where: str) -> Header:
-    """The header of a file, once the hash of the whole file was checked."""
-    size = int.from_bytes(data[:8], "little")
-    if not 2 <= size <= len(data) - 8:
+def opened(data: bytes, where: str) -> tuple[Saved, str]:
+    """The state in the bytes of a file, and the hash of the file, once that was checked.
+
+    Raises:
+        FileError: for a file that is no state, was cut short, or was changed since it was written.
+    """
+    size = 8 + int.from_bytes(data[:8], "little")
+    said = is_state(data) and _SAID.search(data, 8, size)
+    if not said:
         raise FileError(f"{where}: this is no checkpoint, or a part of one.")
-    text = data[8 : 8 + size]
-    said = guard.parsed_json(text, where)
-    match said:
-        case {"__metadata__": {"checkpoint": str(facts), "sha256": str(sha256)}, **arrays} if len(sha256) == 64:
-            found = _hash([data[:8], text.replace(sha256.encode(), NO_HASH.encode(), 1), memoryview(data)[8 + size :]])
-            if found != sha256:
-                raise FileError(f"{where}: the file has changed since it was written: its hash is another one.")
-            spans = {str(name): _span(each, f"{where}: {name}", len(data) - 8 - size) for name, each in arrays.items()}
-            return Header(guard.parsed_json(facts.encode(), where), spans, sha256)
-    raise FileError(f"{where}: this is no checkpoint.")
-
-
-def _span(entry: Any, where: str, size: int) -> tuple[Any, tuple[int, ...], int, int]:
-    match entry:
-        case {"dtype": str(name), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
-            numbers = all(isinstance(length, int) and length >= 0 for length in shape)
-            if name in DTYPES and numbers and 0 <= begin <= end <= size:
-                dtype = np.dtype(DTYPES[name])
-                if end - begin == math.prod(shape) * dtype.itemsize:
-                    return dtype, tuple(shape), begin, end
-    raise FileError(f"{where}: this is no array of the bytes that the file holds.")
+    text = data[8:size].replace(said[1], NO_HASH.encode(), 1)
+    if _hash([data[:8], text, memoryview(data)[size:]]) != said[1].decode():
+        raise FileError(f"{where}: the file has changed since it was written: its hash is another one.")
+    facts = guard.parsed_json(safetensors.header(data, where).metadata["checkpoint"].encode(), where)
+    return Saved(facts, safetensors.read(data, where)), said[1].decode()
 
 
 def read(path: str) -> Saved:
     """The state in a file."""
-    return _state(guard.file_bytes(path), path)
-
-
-def _state(data: bytes, where: str) -> Saved:
-    said = header(data, where)
-    start = 8 + int.from_bytes(data[:8], "little")
-    arrays = {
-        name: np.frombuffer(data, dtype, math.prod(shape), start + begin).reshape(shape)
-        for name, (dtype, shape, begin, _) in said.spans.items()
-    }
-    return Saved(said.facts, arrays)
+    return opened(guard.file_bytes(path), path)[0]
 
 
 def is_state(data: bytes) -> bool:
@@ -133,7 +84,7 @@ def is_state(data: bytes) -> bool:
 
 def load_weights(model: Any, data: bytes, where: str) -> None:
     """Give a model the weights of a state, such as the best one."""
-    saved = _state(data, where)
+    saved, _ = opened(data, where)
     weights = {path: weight for path, (weight, _) in weights_by_path(model).items()}
     arrays = {name.partition("/")[2]: a for name, a in saved.arrays.items() if name.startswith(("params/", "state/"))}
     if other := sorted(

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +20,7 @@ from rich.text import Text
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import values_follow
 from lamina._display.summary import readable_size
-from lamina._saving import archive, assets, checkpoint, config, guard, hdf5, legacy, shards, tensors
+from lamina._saving import archive, assets, checkpoint, config, guard, hdf5, legacy, safetensors, shards
 from lamina.errors import FileError, LaminaError
 
 Kind: TypeAlias = tuple[tuple[int, ...], str, int]
@@ -177,21 +176,19 @@ def _stored(stored: hdf5.Stored) -> tuple[Arrays, dict[str, str]]:
 
 
 def _of_safetensors(data: bytes, path: str) -> Held:
-    said = guard.parsed_json(data[8 : 8 + int.from_bytes(data[:8], "little")], f"{path}, header")
-    told = _dict(_dict(said).pop("__metadata__", None))
-    if "checkpoint" in told:
+    if checkpoint.is_state(data):
         return _of_state(data, path)
-    tensors.check(data, path)
-    arrays = {}
-    for name, each in said.items():
-        start, end = each["data_offsets"]
-        arrays[name] = tuple(each["shape"]), np.dtype(tensors.DTYPES[each["dtype"]]).name, end - start
-    return Held("weights in the format of safetensors", told, {}, arrays, {})
+    said = safetensors.header(data, path)
+    return Held("weights in the format of safetensors", said.metadata, {}, _of_spans(said), {})
+
+
+def _of_spans(said: safetensors.Header) -> dict[str, Any]:
+    return {span.name: (span.shape, span.dtype.name, span.end - span.begin) for span in said.spans}
 
 
 def _of_state(data: bytes, path: str) -> Held:
-    said = checkpoint.header(data, path)
-    facts, place = _dict(said.facts), _dict(_dict(said.facts).get("place"))
+    facts = _dict(checkpoint.opened(data, path)[0].facts)
+    place = _dict(facts.get("place"))
     told = {
         "Epochs done": place.get("epoch"),
         "Steps done of the next epoch": place.get("done"),
@@ -199,9 +196,7 @@ def _of_state(data: bytes, path: str) -> Held:
         "Logs": place.get("logs"),
         "Callbacks": ", ".join(str(_dict(each).get("class")) for each in _list(facts.get("callbacks"))),
     }
-    arrays = {
-        name: (shape, str(np.dtype(dtype)), end - start) for name, (dtype, shape, start, end) in said.spans.items()
-    }
+    arrays = _of_spans(safetensors.header(data, path))
     return Held("the state of a run", _facts(facts) | told | _dict(facts.get("run")), {}, arrays, {}, most="Others")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from lamina import _display as display
 from lamina._base.converters import checked, flag
 from lamina._base.weight import Weight
-from lamina._saving import tensors
+from lamina._saving import safetensors
 from lamina._saving.guard import file_bytes
 from lamina._saving.torch_layout import TorchModule, Values, Walk
 from lamina._training.model import Model
@@ -82,7 +82,7 @@ def _mapping(given: Any) -> Mapping[str, Any]:
     if isinstance(given, (str, os.PathLike)):
         path = os.fsdecode(given)
         if path.endswith(".safetensors"):
-            return dict(sorted(tensors.read_file(file_bytes(path), path).items()))  # in a known order
+            return dict(sorted(safetensors.read(file_bytes(path), path).items()))  # in a known order
         raise ArgumentError(
             f"expected a state dict, got a path: write torch.load({path!r}, weights_only=True). A file of torch is a "
             "pickle, which can run code as it is read, so no one else reads it."

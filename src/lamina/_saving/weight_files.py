@@ -28,7 +28,7 @@ def save_weights(
     Args:
         model: a built model.
         filepath: a name that ends in ".weights.h5"; in ".weights.json" with `max_shard_size`; or in ".safetensors",
-            which holds no optimizer and needs the package of that name.
+            which holds no optimizer.
         overwrite: whether a file of that name is replaced; with False the user is asked at a terminal, else it is an
             error.
         max_shard_size: the most gigabytes that each file of several may have.

@@ -305,8 +305,8 @@ class Sequential(Stack):
 
         Args:
             state_dict: the arrays by their names, as `module.state_dict()` returns them, tensors or NumPy arrays; or
-                the name of a ".safetensors" file with them, which needs the package of that name. One layer of a
-                recurrent module with `num_layers` is one layer here.
+                the name of a ".safetensors" file with them. One layer of a recurrent module with `num_layers` is one
+                layer here.
             verbose: whether to print the table.
 
         Raises:
@@ -415,7 +415,7 @@ class Sequential(Stack):
 
         Args:
             filepath: a name that ends in ".weights.h5"; in ".weights.json" with `max_shard_size`; or in ".safetensors",
-                which holds no optimizer and needs the package of that name.
+                which holds no optimizer.
             overwrite: whether a file of that name is replaced; with False the user is asked at a terminal, else it is
                 an error.
             max_shard_size: the most gigabytes that each file of several may have.
