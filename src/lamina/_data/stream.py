@@ -22,8 +22,8 @@ T = TypeVar("T")
 class Stream:
     """A source of batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`, epoch after epoch.
 
-    A list of batches, a DataLoader, a tf.data dataset, a PyDataset and a function that returns an iterator
-    are read again from the start when they end. A generator can be read only once.
+    A list of batches, a DataLoader, a dataset of `utils`, a tf.data dataset, a PyDataset and a function that returns an
+    iterator are read again from the start when they end. A generator can be read only once.
 
     >>> stream = Stream([(np.ones((4, 2)), np.zeros(4)), (np.ones((3, 2)), np.zeros(3))])
     >>> [batch.rows for batch in stream.epoch()], stream.steps
@@ -114,6 +114,11 @@ class Stream:
             key: what the order of a shuffled source is a function of; by chance where there is none.
             skip: leave out so many batches at the start of the epoch.
         """
+        if steps is None and _is_endless(self.source):
+            raise DataError(
+                f"{self.name} is a {type(self.source).__name__} that has no end. Say how many batches an epoch has: "
+                "steps_per_epoch=... in fit, steps=... in evaluate and predict."
+            )
         if self._pass is None or ((steps is None or anew) and not self.once):
             self._open(shuffle, key, 0)
         if not self.begun:
@@ -162,7 +167,8 @@ class Stream:
             if not hasattr(source, "__iter__"):
                 raise DataError(f"{self.name}() gave a {type(source).__name__}; expected a generator or an iterable.")
         if not _is_indexed(source):
-            self._pass = iter(source)
+            begin = getattr(source, "_lamina_pass", None)
+            self._pass = iter(source) if begin is None or key is None else begin((*key, taken))
             return
         steps, self._read = _length(source), source.__getitem__
         if steps is None:
@@ -218,6 +224,13 @@ def _is_indexed(source: Any) -> bool:
     if hasattr(source, "__iter__") and not hasattr(source, "on_epoch_end"):
         return False
     return hasattr(source, "__getitem__") and (hasattr(source, "__len__") or hasattr(source, "num_batches"))
+
+
+def _is_endless(source: Any) -> bool:
+    """Whether a source says that it has no end."""
+    if hasattr(source, "cardinality"):  # of a dataset of ours, and of TensorFlow
+        return int(source.cardinality()) == -1
+    return _is_indexed(source) and getattr(source, "num_batches", 0) is None
 
 
 def _length(source: Any) -> int | None:
