@@ -41,6 +41,9 @@ class Progress:
         epochs: how many in all, counted from the very first; None for evaluate and predict.
         steps: how many make an epoch; None if only its end will tell.
         initial_epoch: the epoch of the first `begin` that names none.
+        unit: what a step is called.
+        width: how many characters the bar has at most.
+        interval: the seconds between two drawings of the bar.
     """
 
     def __init__(
@@ -50,8 +53,12 @@ class Progress:
         epochs: int | None = None,
         steps: int | None = None,
         initial_epoch: int = 0,
+        unit: str = "step",
+        width: int = WIDTH,
+        interval: float = INTERVAL,
     ) -> None:
         self.verbose, self.epochs, self.steps = level(verbose), epochs, steps
+        self.unit, self.width, self.interval = unit, width, interval
         self._next_epoch = initial_epoch
         self._begun = self._running = self._shown = False
         self._console: Console | None = None
@@ -114,7 +121,7 @@ class Progress:
 
     def _show_sometimes(self, at_once: bool = False) -> None:
         now = time.perf_counter()
-        if self._console is not None and (at_once or now - self._drawn >= INTERVAL):
+        if self._console is not None and (at_once or now - self._drawn >= self.interval):
             self._drawn, self._shown = now, True
             self._screen_of(self._console).show(self._bar(self._console))
         elif self._console is None and self.verbose and now - self._told >= SILENCE:
@@ -152,7 +159,7 @@ class Progress:
         mark = "=" if console.options.ascii_only else "━"
         rest = mark if console.color_system and not console.no_color else " "
         text = Text.assemble((head, "bold"), no_wrap=True, overflow="crop")
-        length = min(WIDTH, width - cell_len(f"{head}  {left}{tail}")) if self.steps else 0
+        length = min(self.width, width - cell_len(f"{head}  {left}{tail}")) if self.steps else 0
         if self.steps and length > 0:
             done = length * min(self._seen, self.steps) // self.steps
             text.append(" ").append(mark * done, "green").append(rest * (length - done), "white")
@@ -173,8 +180,9 @@ class Progress:
     def _speed(self) -> str:
         seconds = self._per_step()
         if seconds >= 1 or seconds == 0:
-            return f"{seconds:.0f}s/step"
-        return f"{seconds * 1e3:.0f}ms/step" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us/step"
+            return f"{seconds:.0f}s/{self.unit}"
+        number = f"{seconds * 1e3:.0f}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us"
+        return f"{number}/{self.unit}"
 
 
 class Screen(Protocol):

@@ -1,0 +1,213 @@
+"""Files from the network: downloaded once, checked, and kept in Keras's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Sequence
+from http.client import HTTPException, HTTPMessage
+from typing import IO, Any, Literal
+
+from lamina import _display
+from lamina._base.converters import checked, one_of, short
+from lamina._base.frames import user_facing
+from lamina._saving.files import make_folder, replacing
+from lamina.errors import ArgumentError, FileError
+from lamina.utils.archives import OPENED, unpack
+
+PIECE = 2**16
+TIMEOUT = 60.0
+"""Seconds without an answer after which a connection counts as broken."""
+LENGTHS = {64: "sha256", 32: "md5"}
+"""Which algorithm gives a hash of so many characters."""
+
+
+@user_facing
+def get_file(
+    fname: str | os.PathLike[str] | None = None,
+    origin: str | None = None,
+    untar: bool = False,
+    md5_hash: str | None = None,
+    file_hash: str | None = None,
+    cache_subdir: str | os.PathLike[str] = "datasets",
+    hash_algorithm: Literal["auto", "sha256", "md5"] = "auto",
+    extract: bool = False,
+    archive_format: Literal["auto", "tar", "zip"] | Sequence[str] | None = "auto",
+    cache_dir: str | os.PathLike[str] | None = None,
+    force_download: bool = False,
+) -> str:
+    """Downloads a file where the cache does not have it yet, and returns its path there.
+
+    The cache is Keras's own: `cache_dir/cache_subdir/fname`, which is `~/.keras/datasets/fname` or, where that
+    variable is set, `$KERAS_HOME/datasets/fname`. A download that is broken off or does not fit its hash leaves
+    nothing behind. Where no hash is given, the file's SHA-256 is printed, to be given from then on.
+
+        path = keras.utils.get_file(origin="https://example.org/flowers.tgz", extract=True)
+
+    Args:
+        fname: the file's name in the cache; if None, the last part of the URL. Of an archive, the name of the folder
+            that it is unpacked to; where it has a dot, as in "data.zip", the folder is "data_extracted".
+        origin: the URL, which begins with https.
+        untar: an older name of `extract`, for tar files alone.
+        md5_hash: an older name of `file_hash`, for MD5 alone.
+        file_hash: the SHA-256 or MD5 that the file must have.
+        cache_subdir: the folder below `cache_dir`; an absolute path takes the place of both.
+        hash_algorithm: "sha256" or "md5"; "auto" goes by the length of `file_hash`.
+        extract: whether to unpack the file, and return the folder's path. A folder that is there already is left
+            alone, unless the file was downloaded anew.
+        archive_format: "tar" (also compressed), "zip", a list of these, or "auto" for both.
+        cache_dir: the folder of the cache.
+        force_download: whether to download the file again where the cache has it.
+
+    Raises:
+        ArgumentError: for a URL that does not begin with https, or a name that is no file name.
+        FileError: the file cannot be downloaded or written, does not fit its hash, or is no archive that can be
+            unpacked without danger.
+    """
+    if not isinstance(origin, str) or not origin:
+        raise ArgumentError(f'get_file(origin={origin!r}): expected a URL, such as "https://example.org/data.csv".')
+    wanted = _hash_of(file_hash, md5_hash, hash_algorithm)
+    formats = _formats("tar" if untar else archive_format)
+    unpacked = extract or untar
+    name = _name_of(fname, origin)
+    stem = name.partition(".")[0]
+    of_user = fname is not None and os.fspath(fname) != ""
+    home = cache_dir or os.environ.get("KERAS_HOME") or os.path.join("~", ".keras")
+    folder = os.path.join(os.path.expanduser(os.fspath(home)), os.fspath(cache_subdir))
+    dotted = of_user and "." in name
+    target = os.path.join(folder, name if dotted or not unpacked else f"{name}_archive")
+    cached = not force_download and os.path.exists(target)
+    if cached and wanted is not None and (found := _hash_in(target, wanted[0])) != wanted[1]:
+        print(f"{target} is downloaded again: its hash is {found}, expected {wanted[1]}.", flush=True)
+        cached = False
+    if not cached:
+        make_folder(folder)
+        _download(origin, target, wanted)
+    if not unpacked:
+        return target
+    place = os.path.join(folder, f"{stem}_extracted" if dotted else name)
+    if not (cached and os.path.isdir(place)):
+        unpack(target, place, formats)
+    return place
+
+
+def _name_of(fname: str | os.PathLike[str] | None, origin: str) -> str:
+    """The file's name in the cache."""
+    name = "" if fname is None else os.fsdecode(fname)
+    if name and (name in (".", "..") or {"/", "\\", "\0"} & set(name)):
+        raise ArgumentError(
+            f"get_file(fname={name!r}): expected the name of a file, without folders. These go to cache_dir and "
+            f"cache_subdir: get_file({os.path.basename(name)!r}, cache_dir={os.path.dirname(name)!r}, cache_subdir='')."
+        )
+    name = name or os.path.basename(urllib.parse.urlsplit(origin).path)
+    if name in ("", ".", ".."):
+        raise ArgumentError(f"get_file(origin={origin!r}): the URL ends without the name of a file. Give fname=...")
+    return name
+
+
+def _formats(given: str | Sequence[str] | None) -> list[str]:
+    formats = list(OPENED) if given == "auto" else [given] if isinstance(given, str) else list(given or ())
+    return [checked("get_file", "archive_format", one_of(*OPENED), each) for each in formats]
+
+
+def _hash_of(file_hash: str | None, md5_hash: str | None, algorithm: str) -> tuple[str, str] | None:
+    """The algorithm and the hash that the file must have; None where none is given."""
+    checked("get_file", "hash_algorithm", one_of("auto", *LENGTHS.values()), algorithm)
+    given, algorithm = (md5_hash, "md5") if file_hash is None else (file_hash, algorithm)
+    if given is None:
+        return None
+    if not isinstance(given, str) or len(given) not in LENGTHS:
+        raise ArgumentError(
+            f"get_file(file_hash={short(given)}): expected 64 characters (SHA-256) or 32 (MD5), in hexadecimal."
+        )
+    return LENGTHS[len(given)] if algorithm == "auto" else algorithm, given.lower()
+
+
+def _hash_in(path: str, algorithm: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server that names another URL, if it begins with https too."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        try:
+            _require_https(newurl, f"{req.full_url} leads to")
+        except ArgumentError:
+            fp.close()
+            raise
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _require_https(url: str, said: str) -> None:
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() == "http":
+        raise ArgumentError(f"{said} {url!r}, which anyone on the way can change. Write 'https://{rest}'.")
+    if scheme.lower() != "https":
+        raise ArgumentError(f"{said} {url!r}; expected a URL that begins with https://. A local file needs none.")
+
+
+def _download(origin: str, target: str, wanted: tuple[str, str] | None) -> None:
+    """Let the file `target` hold what is at the URL, if it fits the hash."""
+    _require_https(origin, "get_file was given")
+    print(f"Downloading data from {origin}", flush=True)
+    sums = {name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", wanted[0] if wanted else "sha256"}}
+    opener = urllib.request.build_opener(_Redirects)
+    try:
+        with opener.open(origin, timeout=TIMEOUT) as response, _bar(response) as progress:
+            size, done = _size_of(response), 0
+            progress.begin()
+            with replacing(target, size) as file:
+                while piece := response.read(PIECE):
+                    file.write(piece)
+                    done += len(piece)
+                    for each in sums.values():
+                        each.update(piece)
+                    progress.update(-(-done // 1000))
+                if size is not None and done != size:
+                    raise EOFError(f"the connection broke after {done:,} of {size:,} bytes")
+                if wanted is not None and (found := sums[wanted[0]].hexdigest()) != wanted[1]:
+                    raise FileError(
+                        f"{origin} is not the file that was expected: its {wanted[0]} is {found}, expected {wanted[1]}."
+                        " Nothing was kept."
+                    )
+            progress.end()
+    except FileError:
+        raise
+    except (OSError, HTTPException, EOFError) as error:
+        raise _unreached(origin, target, error, wanted) from error
+    if wanted is None:
+        print(f"Its SHA-256 is {sums['sha256'].hexdigest()}. Give it as file_hash, and it is checked.", flush=True)
+
+
+def _size_of(response: Any) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
+
+
+def _bar(response: Any) -> _display.Progress:
+    size = _size_of(response)
+    return _display.Progress("auto", steps=None if size is None else max(-(-size // 1000), 1), unit="KB")
+
+
+def _unreached(origin: str, target: str, error: Exception, wanted: tuple[str, str] | None) -> FileError:
+    """The error for a file that does not come, with where it belongs."""
+    match error:
+        case urllib.error.HTTPError():
+            error.close()
+            why = f"the server answered {error.code} {error.reason}"
+        case urllib.error.URLError():
+            why = f"there is no connection to the server ({error.reason})"
+        case _:
+            why = str(error) or type(error).__name__
+    checksum = f" Its {wanted[0]} is {wanted[1]}." if wanted else ""
+    return FileError(
+        f"cannot download {origin}: {why}.\n"
+        f"Or put the file there yourself: download it on another machine, and save it here as {target!r}.{checksum}"
+    )
