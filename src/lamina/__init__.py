@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lamina import (
     activations,
     callbacks,
@@ -33,10 +35,13 @@ from lamina.models.sequential import Sequential
 from lamina.optimizers import Optimizer
 from lamina.regularizers import Regularizer
 
+if TYPE_CHECKING:
+    from lamina import datasets, wrappers
+
 __version__ = "0.1.0"
 __all__ = [
     "Initializer", "Input", "Layer", "Loss", "Metric", "Optimizer", "Regularizer", "Sequential", "activations",
-    "callbacks", "config", "constraints", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
+    "callbacks", "config", "constraints", "datasets", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
     "mixed_precision", "models", "optimizers", "random", "regularizers", "saving", "utils", "wrappers",
 ]  # fmt: skip
 
@@ -44,4 +49,5 @@ use_persistent_cache()
 show_frames_of_jax()
 
 
-public(__name__, __all__, {"wrappers": "lamina.wrappers"})
+_LATER = ("datasets", "wrappers")
+public(__name__, __all__, {name: f"lamina.{name}" for name in _LATER})

@@ -10,7 +10,7 @@ from lamina.errors import UnknownAttributeError
 
 OF_KERAS = {
     "": """DTypePolicy FloatDTypePolicy Function InputSpec Quantizer RematScope StatelessScope SymbolicScope
-        Variable datasets device distillation distribution dtype_policies export mixed_precision name_scope
+        Variable device distillation distribution dtype_policies export mixed_precision name_scope
         quantizers remat tree visualization""",
     "callbacks": "OrbaxCheckpoint RemoteMonitor SwapEMAWeights TensorBoard",
     "config": """disable_flash_attention enable_flash_attention enable_unsafe_deserialization is_flash_attention_enabled

@@ -1,0 +1,25 @@
+"""Well-known data sets as NumPy arrays, downloaded when they are first asked for; each is loaded when first used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lamina._base.public import public
+
+if TYPE_CHECKING:
+    from lamina.datasets import (
+        boston_housing,
+        california_housing,
+        cifar10,
+        cifar100,
+        fashion_mnist,
+        imdb,
+        mnist,
+        reuters,
+    )
+
+__all__ = [
+    "boston_housing", "california_housing", "cifar10", "cifar100", "fashion_mnist", "imdb", "mnist", "reuters",
+]  # fmt: skip
+
+public(__name__, __all__, {name: f"{__name__}.{name}" for name in __all__})

@@ -1,0 +1,34 @@
+"""What CIFAR-10 and CIFAR-100 have in common: pickles of images with the channels first."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from lamina.config import image_data_format
+from lamina.datasets.files import unpickled
+from lamina.datasets.samples import Rows
+from lamina.utils import get_file
+
+FOLDER = "https://www.cs.toronto.edu/~kriz/"
+
+
+def unpacked(archive: str, folder: str, file_hash: str) -> str:
+    """The path of a folder in an archive, which is downloaded and unpacked."""
+    place = get_file(f"{folder}-target", FOLDER + archive, extract=True, file_hash=file_hash)
+    return os.path.join(place, folder)
+
+
+def rows(folder: str, files: list[str], labels: str = "labels") -> Rows:
+    """The images (rows, 32, 32, 3), or channels first where `image_data_format` says so; labels (rows, 1), int64."""
+    images, classes = [], []
+    for name in files:
+        with open(os.path.join(folder, name), "rb") as file:
+            held = unpickled(file)
+        images.append(held[b"data"])
+        classes.append(held[labels.encode()])
+    x = np.concatenate(images).reshape(-1, 3, 32, 32)
+    if image_data_format() == "channels_last":
+        x = x.transpose(0, 2, 3, 1)
+    return x, np.concatenate(classes).reshape(-1, 1)
