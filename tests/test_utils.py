@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lamina import utils
+from lamina import config, utils
 from lamina._training import programs
 from lamina.errors import ArgumentError, DataError, LabelError
 from lamina.random import next_seed
@@ -169,3 +170,92 @@ def test_clear_session_forgets_the_compiled_programs(free_memory):
     assert programs.compiled("a test", jnp.negative, (x,)) is program
     utils.clear_session(free_memory)
     assert programs.compiled("a test", jnp.negative, (x,)) is not program
+
+
+BATCHES = ["x", ("x",), ["x"], ("x", "y"), ["x", "y"], ("x", "y", "w"), None, ("x", None, "w")]
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_batches_are_unpacked_as_in_keras(batch):
+    assert utils.unpack_x_y_sample_weight(batch) == keras.utils.unpack_x_y_sample_weight(batch)
+
+
+@pytest.mark.parametrize(
+    "parts", [("x",), (("a", "b"),), (["a"], None), ("x", "y"), ("x", "y", "w"), ("x", None, "w"), (None, "y")]
+)
+def test_batches_are_packed_as_in_keras(parts):
+    assert utils.pack_x_y_sample_weight(*parts) == keras.utils.pack_x_y_sample_weight(*parts)
+
+
+@pytest.mark.parametrize("batch", [(), ("x", "y", "w", "more")])
+def test_what_is_no_batch(batch):
+    with pytest.raises(DataError, match="expected a batch x"):
+        utils.unpack_x_y_sample_weight(batch)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        None, "float32", "bool", "string", "int", "int64", "float8_e5m2", int, float, bool, str, complex, np.float16,
+        np.dtype("uint8"), jnp.bfloat16, jnp.float32, jnp.zeros(2).dtype, np.dtype("int16").type,
+        type("dtype", (), {"__str__": lambda self: "torch.float64", "__hash__": lambda self: 1})(),
+    ],
+)  # fmt: skip
+def test_standardize_dtype_is_that_of_keras(dtype):
+    assert utils.standardize_dtype(dtype) == keras.utils.standardize_dtype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["flaot32", "float", "object", 3, [], "datetime64"])
+def test_what_is_no_dtype(dtype):
+    with pytest.raises(ArgumentError, match=r"is no dtype\."):
+        utils.standardize_dtype(dtype)
+    with pytest.raises((ValueError, TypeError)):
+        keras.utils.standardize_dtype(dtype)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {}, {"stateful_metrics": ["loss"]}, {"stateless_metrics": ["loss"]}, {"unit_name": "row"},
+        {"stateless_metrics": []}, {"target": 7},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("last", [{}, {"finalize": True}])
+def test_progbar_ends_with_the_line_of_keras(capsys, arguments, last):
+    lines = []
+    for module in (utils, keras.utils):
+        bar = module.Progbar(**{"target": 6, "verbose": 2} | arguments)
+        bar.update(1, [("accuracy", 0.25), ("loss", 4.0)])
+        bar.update(3, [("accuracy", np.float32(0.5)), ("loss", 2.0)])
+        bar.add(2, [("loss", 1.0)])
+        bar.update(6, [("accuracy", np.array([0.5, 1.0]))], **last)
+        lines.append(re.sub(r"[\d.]+[mu]?s/", "/", capsys.readouterr().out))
+    assert lines[0] == lines[1]
+
+
+def test_progbar_without_a_target_or_on_a_file(capsys):
+    bar = utils.Progbar(None)
+    for step in range(3):
+        bar.add(1, [("loss", step)])
+    assert capsys.readouterr().out == ""
+    bar.update(4, finalize=True)
+    assert re.fullmatch(r"4/4 - 0s - .*/step - loss: 1\.0000\n", capsys.readouterr().out)
+    bar.update(4, [("loss", 2)], finalize=True)  # again, for another loop
+    assert "loss: 2.0000" in capsys.readouterr().out
+    utils.Progbar(2, verbose=0).update(2)
+    assert capsys.readouterr().out == ""
+    assert (bar.target, bar.width, bar.interval, bar.unit_name, bar.stateful_metrics) == (None, 20, 0.05, "step", set())
+
+
+def test_progbar_takes_one_list_of_names():
+    with pytest.raises(ArgumentError, match="each says what the other is"):
+        utils.Progbar(3, stateful_metrics=["a"], stateless_metrics=["b"])
+
+
+def test_interactive_logging_is_that_of_config():
+    utils.disable_interactive_logging()
+    try:
+        assert not utils.is_interactive_logging_enabled() and not config.is_interactive_logging_enabled()
+    finally:
+        utils.enable_interactive_logging()
+    assert config.is_interactive_logging_enabled()

@@ -20,6 +20,7 @@ from lamina.errors import ArgumentError, UnknownNameError
 
 __all__ = [
     "DTypePolicy", "dtype_policy", "epsilon", "floatx", "get", "set_dtype_policy", "set_epsilon", "set_floatx",
+    "standardize_dtype",
 ]  # fmt: skip
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
@@ -144,6 +145,37 @@ def floatx() -> str:
 def set_floatx(value: str) -> None:
     """Set the default float dtype: 'float16', 'bfloat16', 'float32' or 'float64'."""
     _default["floatx"] = _known(value, FLOATS)
+
+
+PYTHON = {bool: "bool", int: "int32", float: "float32", str: "string", complex: "complex64", "int": "int32"}
+"""The dtypes of Python's own types."""
+KNOWN = (*FLOATS, *OTHERS, "string", "float8_e4m3fn", "float8_e5m2", "complex64", "complex128")
+
+
+@user_facing
+def standardize_dtype(dtype: Any) -> str:
+    """The name of a dtype of NumPy, JAX, torch or Python; None is `floatx()`.
+
+    >>> standardize_dtype(int), standardize_dtype(np.float16), standardize_dtype(None)
+    ('int32', 'float16', 'float32')
+
+    Args:
+        dtype: the dtype, or its name.
+
+    Raises:
+        ArgumentError: it is no dtype that a model could have.
+    """
+    if dtype is None:
+        return floatx()
+    try:
+        name = PYTHON.get(dtype, dtype)
+    except TypeError:  # what has no hash is no dtype
+        name = dtype
+    name = getattr(name, "name", None) or getattr(name, "__name__", None) or name
+    name = str(name).rpartition(".")[2] if str(name).startswith(("torch.", "jax.numpy.")) else name
+    if not isinstance(name, str) or name not in KNOWN:
+        raise ArgumentError(f"standardize_dtype: {short(dtype)} is no dtype. {did_you_mean(str(name), KNOWN)}".rstrip())
+    return name
 
 
 def wide(dtype: Any = None) -> np.dtype[Any]:

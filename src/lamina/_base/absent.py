@@ -19,11 +19,9 @@ OF_KERAS = {
     "losses": "LossFunctionWrapper",
     "models": "load_model save_model",
     "optimizers": "MultiOptimizer Muon OptimizerMap ScheduleFreeAdamW",
-    "utils": """Config FeatureSpace Progbar PyDataset Sequence array_to_img audio_dataset_from_directory
-        bounding_boxes disable_interactive_logging enable_interactive_logging get_source_inputs
-        image_dataset_from_directory img_to_array is_interactive_logging_enabled is_keras_tensor load_img
-        model_to_dot pack_x_y_sample_weight plot_model save_img split_dataset standardize_dtype
-        text_dataset_from_directory timeseries_dataset_from_array unpack_x_y_sample_weight""",
+    "utils": """Config FeatureSpace PyDataset Sequence audio_dataset_from_directory bounding_boxes get_source_inputs
+        image_dataset_from_directory is_keras_tensor model_to_dot plot_model split_dataset
+        text_dataset_from_directory timeseries_dataset_from_array""",
     "Layer": """compute_output_spec input_dtype metrics metrics_variables path quantization_mode quantize
         quantized_build quantized_call rematerialized_call symbolic_call""",
     "Metric": "dtype",

@@ -6,6 +6,12 @@ from typing import TYPE_CHECKING
 
 from lamina._base.public import public
 from lamina._display.plots import learning_curve
+from lamina.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
+from lamina.dtypes import standardize_dtype
 from lamina.random import set_random_seed
 from lamina.saving import (
     CustomObjectScope,
@@ -18,18 +24,27 @@ from lamina.saving import (
     serialize_keras_object,
 )
 from lamina.utils.arrays import normalize, pad_sequences, to_categorical
+from lamina.utils.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from lamina.utils.session import clear_session
 
 if TYPE_CHECKING:
     from lamina.utils.downloads import get_file
+    from lamina.utils.images import array_to_img, img_to_array, load_img, save_img
+    from lamina.utils.progbar import Progbar
 
 __all__ = [
-    "CustomObjectScope", "clear_session", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
-    "get_file", "get_registered_name", "get_registered_object", "learning_curve", "normalize", "pad_sequences",
-    "register_keras_serializable", "serialize_keras_object", "set_random_seed", "to_categorical",
+    "CustomObjectScope", "Progbar", "array_to_img", "clear_session", "custom_object_scope", "deserialize_keras_object",
+    "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects", "get_file",
+    "get_registered_name", "get_registered_object", "img_to_array", "is_interactive_logging_enabled", "learning_curve",
+    "load_img", "normalize", "pack_x_y_sample_weight", "pad_sequences", "register_keras_serializable", "save_img",
+    "serialize_keras_object", "set_random_seed", "standardize_dtype", "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
-LATER = {"get_file": "lamina.utils.downloads"}
+LATER = {
+    "Progbar": "lamina.utils.progbar",
+    "array_to_img": "lamina.utils.images", "get_file": "lamina.utils.downloads",
+    "img_to_array": "lamina.utils.images", "load_img": "lamina.utils.images", "save_img": "lamina.utils.images",
+}  # fmt: skip
 """What is loaded when it is first used, because it would make `import lamina` slower."""
 
 public(__name__, __all__, LATER)

@@ -1,0 +1,43 @@
+"""The parts of a batch, as a `train_step` of your own gets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina._base.converters import short
+from lamina._base.frames import user_facing
+from lamina.errors import DataError
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """The batch `x`, `(x, y)` or `(x, y, sample_weight)`, by what there is; an x that is a list becomes `(x,)`.
+
+    >>> pack_x_y_sample_weight([1, 2], [0, 1])
+    ([1, 2], [0, 1])
+
+    Args:
+        x: the inputs.
+        y: the targets.
+        sample_weight: the weights of the rows.
+    """
+    if y is None:
+        return (x,) if isinstance(x, (tuple, list)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
+
+
+@user_facing
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """The x, y and sample_weight of a batch; what it does not have is None.
+
+    >>> unpack_x_y_sample_weight((1, 2))
+    (1, 2, None)
+
+    Args:
+        data: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+    """
+    if not isinstance(data, (tuple, list)):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise DataError(f"expected a batch x, (x,), (x, y) or (x, y, sample_weight), got {short(data)}.")
+    x, y, sample_weight = (*data, None, None)[:3]
+    return x, y, sample_weight
