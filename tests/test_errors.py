@@ -69,7 +69,11 @@ NAMES = rows(
     ("keras.utils.Sequence", "UnknownAttributeError AttributeError", r"Lamina does not have it yet.*fit\(generator\)"),
     ("from lamina.callbacks import TensorBoard", "UnknownImportError ImportError", "Lamina does not have it yet"),
     ("keras.metrics.Recal()", "UnknownAttributeError AttributeError", r"Did you mean 'Recall'\?"),
-    ("keras.callbacks.TensorBord()", "UnknownAttributeError AttributeError", r"'TensorBoard'\? Keras has it; Lamina"),
+    (
+        "keras.callbacks.OrbaxCheckpont()",
+        "UnknownAttributeError AttributeError",
+        r"'OrbaxCheckpoint'\? Keras has it; Lamina",
+    ),
     ("keras.losses.mse(T, T)", "UnknownAttributeError AttributeError", "losses.mean_squared_error"),
     ("keras.optimizers.Muon()", "UnknownAttributeError AttributeError", "Keras has it; Lamina does not have it yet"),
 )

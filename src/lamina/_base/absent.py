@@ -12,7 +12,7 @@ OF_KERAS = {
     "": """DTypePolicy FloatDTypePolicy Function InputSpec Quantizer RematScope StatelessScope SymbolicScope
         Variable device distillation distribution dtype_policies export mixed_precision name_scope
         quantizers remat tree visualization""",
-    "callbacks": "OrbaxCheckpoint RemoteMonitor SwapEMAWeights TensorBoard",
+    "callbacks": "OrbaxCheckpoint",
     "config": """disable_flash_attention enable_flash_attention enable_unsafe_deserialization is_flash_attention_enabled
         is_nnx_enabled max_epochs max_steps_per_epoch set_backend set_max_epochs set_max_steps_per_epoch""",
     "layers": "ReversibleEmbedding",
@@ -105,8 +105,8 @@ def hint(family: str, name: str, names: Iterable[str]) -> str:
 
     >>> hint("layers", "CuDNNLSTM", ["Dense", "ConvLSTM3D"])
     'Use instead: layers.LSTM.'
-    >>> hint("callbacks", "TensorBord", ["History"])
-    "Did you mean 'TensorBoard'? Keras has it; Lamina does not have it yet."
+    >>> hint("callbacks", "OrbaxCheckpont", ["History"])
+    "Did you mean 'OrbaxCheckpoint'? Keras has it; Lamina does not have it yet."
     """
     missing = OF_KERAS.get(family, "").split()
     instead = INSTEAD.get(f"{family}.{name}".lstrip("."))

@@ -1,0 +1,80 @@
+"""The files that TensorBoard reads, written with the package `tensorboard` alone, which needs no TensorFlow.
+
+The numbers, histograms and images have the form that `tf.summary` gives them.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from google.protobuf import text_format
+from PIL import Image
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.image.metadata import create_summary_metadata
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util.tensor_util import make_tensor_proto
+
+IMAGES = 3
+"""How many images of one weight are written."""
+
+
+class EventFile:
+    """A file in a folder, to which summaries are added: each has a tag and a step."""
+
+    def __init__(self, folder: str) -> None:
+        self.file = EventFileWriter(folder, filename_suffix=".v2")
+
+    def scalar(self, tag: str, value: Any, step: int) -> None:
+        """A number; of an array, each number under a tag of its own."""
+        for place, number in np.ndenumerate(value):
+            self._add(scalar_pb("/".join([tag, *map(str, place)]), number), step)
+
+    def histogram(self, tag: str, values: Any, step: int) -> None:
+        self._add(histogram_pb(tag, values), step)
+
+    def image(self, tag: str, images: Any, step: int) -> None:
+        """The first images of an array with numbers from 0 to 1.  (n, height, width, channels)"""
+        pixels = (np.clip(images[:IMAGES], 0, 1) * 255.5).astype(np.uint8)
+        size = str(pixels.shape[2]).encode(), str(pixels.shape[1]).encode()
+        self._tensor(tag, [*size, *map(_png, pixels)], create_summary_metadata(None, None), step)
+
+    def stack(self, config: str) -> None:
+        """The layers of a stack, from `to_json`, as TensorBoard's page for graphs shows them."""
+        plugin = SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
+        self._tensor("keras", config.encode(), SummaryMetadata(plugin_data=plugin), 0)
+
+    def _tensor(self, tag: str, value: Any, metadata: Any, step: int) -> None:
+        tensor = make_tensor_proto(value)
+        self._add(Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=metadata)]), step)
+
+    def _add(self, summary: Any, step: int) -> None:
+        self.file.add_event(Event(step=step, wall_time=time.time(), summary=summary))
+
+    def flush(self) -> None:
+        self.file.flush()
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def _png(pixels: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def projector_config(embeddings: Sequence[tuple[str, str, str | None]]) -> str:
+    """What TensorBoard's page for embeddings reads: of each its name, the file with its numbers, and the one with its
+    labels."""
+    config = ProjectorConfig()
+    for name, numbers, labels in embeddings:
+        config.embeddings.add(tensor_name=name, tensor_path=numbers, metadata_path=labels)
+    return str(text_format.MessageToString(config))

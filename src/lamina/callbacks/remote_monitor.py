@@ -1,0 +1,70 @@
+"""The numbers of each epoch, sent to a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import numpy as np
+
+from lamina._base.converters import flag, short
+from lamina._base.frames import warn
+from lamina._base.settings import Configured, setting
+from lamina.callbacks.callback import Callback, Logs
+from lamina.errors import ArgumentError
+
+SECONDS = 10
+"""How long a server may take to answer."""
+
+
+def _address(value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        raise ArgumentError(f'expected an address such as "http://localhost:9000", got {short(value)}.')
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ArgumentError(f"expected a string, got {short(value)}.")
+    return value
+
+
+def _headers(value: Any) -> dict[str, str] | None:
+    if value is not None and not isinstance(value, Mapping):
+        raise ArgumentError(f"expected a dict of strings, got {short(value)}.")
+    return None if value is None else {_text(name): _text(said) for name, said in value.items()}
+
+
+class RemoteMonitor(Callback, Configured):
+    """Sends the epoch and its numbers to a server, as JSON by HTTP POST, after each epoch.
+
+    A server that cannot be reached, or says that something is wrong, is a warning: the training goes on.
+
+    Args:
+        root: the address of the server.
+        path: what follows it.
+        field: the name of the field of the form that has the JSON.
+        headers: headers of the request, by name.
+        send_as_json: send the JSON itself, as `application/json`, and no form.
+    """
+
+    root: str = setting(_address, default="http://localhost:9000")
+    path: str = setting(_text, default="/publish/epoch/end/")
+    field: str = setting(_text, default="data")
+    headers: dict[str, str] | None = setting(_headers, default=None)
+    send_as_json: bool = setting(flag, default=False)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        numbers = {name: np.asarray(value).tolist() for name, value in (logs or {}).items()}
+        text = json.dumps({"epoch": epoch, **numbers})
+        body, kind = (text, "json") if self.send_as_json else (urlencode({self.field: text}), "x-www-form-urlencoded")
+        headers = {"Content-Type": f"application/{kind}", **(self.headers or {})}
+        try:
+            with urlopen(Request(self.root + self.path, body.encode(), headers), timeout=SECONDS):
+                pass
+        except (OSError, HTTPException) as error:
+            warn(f"RemoteMonitor could not send the numbers of epoch {epoch + 1} to {self.root}: {error}")
