@@ -166,7 +166,8 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     """The output for all rows, as `Sequential.predict` says."""
     if is_stream(data.x):
         stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _taking(model, table))
-        return _batch_by_batch(model, (table.x for table in stream.epoch(data.steps, anew=True)), plan)
+        batches = (table.x for table in stream.epoch(data.steps, anew=True))
+        return _batch_by_batch(model, batches, plan, steps=stream.steps if data.steps is None else data.steps)
     if is_mapped(data.x) and not model._lamina_on_host:
         x = data.x
         predictor = _fitting(model, read(x, slice(1), floatx()))
@@ -198,9 +199,9 @@ def rows_at_once(model: Model, shape: Shape) -> int:
     return 1 << max(fewest, min(most, CACHED // max(largest, 1))).bit_length() - 1
 
 
-def _batch_by_batch(model: Model, data: Any, plan: RunPlan, size: int | None = None) -> Any:
-    """The output of the batches of a stream; or of the rows of an array, `size` at a time."""
-    rows, steps, batches = None, None, data
+def _batch_by_batch(model: Model, data: Any, plan: RunPlan, size: int | None = None, steps: int | None = None) -> Any:
+    """The output of the `steps` batches of a stream; or of the rows of an array, `size` at a time."""
+    rows, batches = None, data
     if size is not None:
         rows, steps, batches = len(data), -(-len(data) // size), _pieces(model, data, size)
     verbose, outputs = verbosity(plan.verbose), Outputs(rows)

@@ -44,6 +44,10 @@ class Callback(ByName):
         """The model that is being trained; set `model.stop_training = True` to end the training."""
         return self._model
 
+    @model.setter
+    def model(self, model: Any) -> None:  # as in Keras 2; the model that is trained takes its place
+        self._model = model
+
     def set_params(self, params: dict[str, Any] | None) -> None:
         """Called once before anything else, with what becomes `self.params`."""
         self.params = params

@@ -74,8 +74,8 @@ class CallbackList(Callback):
             self.callbacks.append(ProgbarLogger())
         self._lamina_listeners: dict[str, list[Callback]] = {}
         """Of hooks that are called again and again, the callbacks that override them."""
-        self.set_params(params)
         self.set_model(model)
+        self.set_params(params)
 
     @property
     def history(self) -> History | None:

@@ -11,6 +11,7 @@ from lamina.callbacks.callback import HOOKS, Callback
 from lamina.errors import ArgumentError
 
 Function = Callable[..., Any] | None
+METHODS = *HOOKS, "set_model", "set_params"
 
 
 class LambdaCallback(Callback):
@@ -23,7 +24,8 @@ class LambdaCallback(Callback):
         on_epoch_begin, on_epoch_end: functions of (epoch, logs).
         on_train_begin, on_train_end: functions of (logs).
         on_train_batch_begin, on_train_batch_end: functions of (batch, logs).
-        kwargs: a function for any other method of `Callback`, by its name.
+        kwargs: a function for any other method of `Callback`, by its name: the other hooks, `set_model` of (model) and
+            `set_params` of (params).
     """
 
     @user_facing
@@ -47,8 +49,8 @@ class LambdaCallback(Callback):
             **kwargs,
         }
         for name, function in functions.items():
-            if name not in HOOKS:
-                raise ArgumentError(f"LambdaCallback has no argument {name!r}. {did_you_mean(name, HOOKS)}")
+            if name not in METHODS:
+                raise ArgumentError(f"LambdaCallback has no argument {name!r}. {did_you_mean(name, METHODS)}")
             if function is not None and not callable(function):
                 raise ArgumentError(f"LambdaCallback({name}=...): expected a function, got {function!r}.")
             if function is not None:
