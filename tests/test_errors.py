@@ -75,7 +75,11 @@ NAMES = rows(
         r"'OrbaxCheckpoint'\? Keras has it; Lamina",
     ),
     ("keras.losses.mse(T, T)", "UnknownAttributeError AttributeError", "losses.mean_squared_error"),
-    ("keras.optimizers.Muon()", "UnknownAttributeError AttributeError", "Keras has it; Lamina does not have it yet"),
+    (
+        "keras.optimizers.OptimizerMap()",
+        "UnknownAttributeError AttributeError",
+        "Keras has it; Lamina does not have it yet",
+    ),
 )
 MEMBERS = rows(
     "mse",

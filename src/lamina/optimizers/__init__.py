@@ -12,12 +12,15 @@ from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSpr
 from lamina.optimizers.gradient_descent import SGD, Lion
 from lamina.optimizers.loss_scale import LossScaleOptimizer
 from lamina.optimizers.moments import Adam, Adamax, AdamW, Lamb, Nadam
+from lamina.optimizers.muon import Muon
 from lamina.optimizers.optimizer import Optimizer
 from lamina.optimizers.optimizer import registry as _registry
+from lamina.optimizers.schedule_free import ScheduleFreeAdamW
 
 __all__ = [
     "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion",
-    "LossScaleOptimizer", "Nadam", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize",
+    "LossScaleOptimizer", "Muon", "Nadam", "Optimizer", "RMSprop", "ScheduleFreeAdamW", "deserialize", "get",
+    "schedules", "serialize",
 ]  # fmt: skip
 
 

@@ -48,7 +48,7 @@ class RMSprop(Optimizer):
 
     _lamina_order = (("velocity",), ("momentum",), ("average_gradient",))
 
-    def _lamina_slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
         used = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
         return {name: jnp.zeros_like(p) for name, is_used in used.items() if is_used}
 
@@ -93,7 +93,7 @@ class Adagrad(Optimizer):
 
     _lamina_order = (("accumulator",),)
 
-    def _lamina_slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
         return {"accumulator": jnp.full_like(p, self.initial_accumulator_value)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
@@ -131,7 +131,7 @@ class Adadelta(Optimizer):
 
     _lamina_order = (("accumulated_grad", "accumulated_delta_var"),)
 
-    def _lamina_slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
         return {"accumulated_grad": jnp.zeros_like(p), "accumulated_delta_var": jnp.zeros_like(p)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
@@ -180,7 +180,7 @@ class Adafactor(Optimizer):
 
     _lamina_order = (("r", "c", "velocity"),)
 
-    def _lamina_slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
         rows, columns = (p.shape[:-1], (*p.shape[:-2], p.shape[-1])) if p.ndim > 1 else ((), ())
         return {"r": jnp.zeros(rows, p.dtype), "c": jnp.zeros(columns, p.dtype), "velocity": jnp.zeros_like(p)}
 
@@ -247,7 +247,7 @@ class Ftrl(Optimizer):
 
     _lamina_order = (("accumulator", "linear"),)
 
-    def _lamina_slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
         return {"accumulator": jnp.full_like(p, self.initial_accumulator_value), "linear": jnp.zeros_like(p)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:

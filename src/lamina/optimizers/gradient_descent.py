@@ -44,7 +44,7 @@ class SGD(Optimizer):
 
     _lamina_order = (("momentum",),)
 
-    def _lamina_slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
         return {"momentum": jnp.zeros_like(p)} if self.momentum else {}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
@@ -90,7 +90,7 @@ class Lion(Optimizer):
 
     _lamina_order = (("momentum",),)
 
-    def _lamina_slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
         return {"momentum": jnp.zeros_like(p)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:

@@ -20,6 +20,18 @@ def _toward(mean: Array, value: Array, beta: float | Array) -> Array:
     return mean + (value - mean) * (1 - beta)
 
 
+def adam_step(
+    g: Array, p: Array, slots: Arrays, lr: Array, t: Array, beta_1: float, beta_2: float, epsilon: float
+) -> tuple[Array, Arrays]:
+    """One array and its slots after a step of Adam, which has a third slot with `amsgrad`."""
+    m, v = _toward(slots["momentum"], g, beta_1), _toward(slots["velocity"], g * g, beta_2)
+    after = {"momentum": m, "velocity": v}
+    if "velocity_hat" in slots:
+        after["velocity_hat"] = v = jnp.maximum(slots["velocity_hat"], v)
+    alpha = lr * jnp.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    return p - m * alpha / (jnp.sqrt(v) + epsilon), after
+
+
 class Moments(Optimizer):
     """The arguments that Adam and the optimizers like it share, and two slots, which start at 0.
 
@@ -47,7 +59,7 @@ class Moments(Optimizer):
 
     _lamina_order: ClassVar[tuple[tuple[str, ...], ...]] = (("momentum", "velocity"),)
 
-    def _lamina_slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
         return {name: jnp.zeros_like(p) for name in self._lamina_order[0]}
 
 
@@ -83,16 +95,11 @@ class Adam(Moments):
 
     _lamina_order = (("momentum", "velocity"), ("velocity_hat",))
 
-    def _lamina_slots(self, p: Array) -> Arrays:
-        return super()._lamina_slots(p) | ({"velocity_hat": jnp.zeros_like(p)} if self.amsgrad else {})
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
+        return super()._lamina_slots(p, path) | ({"velocity_hat": jnp.zeros_like(p)} if self.amsgrad else {})
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
-        m, v = _toward(slots["momentum"], g, self.beta_1), _toward(slots["velocity"], g * g, self.beta_2)
-        after = {"momentum": m, "velocity": v}
-        if self.amsgrad:
-            after["velocity_hat"] = v = jnp.maximum(slots["velocity_hat"], v)
-        alpha = lr * jnp.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        return p - m * alpha / (jnp.sqrt(v) + self.epsilon), after
+        return adam_step(g, p, slots, lr, t, self.beta_1, self.beta_2, self.epsilon)
 
 
 @registry.add()

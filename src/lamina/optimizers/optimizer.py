@@ -147,9 +147,13 @@ class Optimizer(Stateful):
 
     # The built-in formulas, as pure functions of one array and its slots.
 
-    def _lamina_slots(self, p: Array) -> Arrays:
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
         """The slots of one array at the start, by name. `p` is of the dtype that `_lamina_step` sees."""
         return {}
+
+    def _lamina_decay_of(self, slots: Arrays) -> float | None:
+        """The `weight_decay` of the array with these slots."""
+        return self.weight_decay
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         """One array and its slots after step `t` (1, 2, ...), from its gradient `g` and the learning rate `lr`."""
@@ -165,7 +169,7 @@ class Optimizer(Stateful):
         if self._lamina.schedule is None:
             state["learning_rate"] = jnp.array(self.learning_rate, wide())
         params = {path: p.astype(wide(p.dtype)) for path, p in params.items()}  # 16 bits would round means to nothing
-        state["slots"] = {path: self._lamina_slots(p) for path, p in params.items()}
+        state["slots"] = {path: self._lamina_slots(p, path) for path, p in params.items()}
         if self.use_ema:
             state["average"] = {path: jnp.zeros_like(p) for path, p in params.items()}
         if self.gradient_accumulation_steps:
@@ -380,8 +384,9 @@ def _moved(
     for path, g in grads.items():
         stored, rate, name = params[path], lr.astype(g.dtype), names.get(path, path)
         p = stored.astype(g.dtype)
-        if optimizer.weight_decay and decay.get(path, True):
-            p = p - p * (optimizer.weight_decay * rate)
+        share = optimizer._lamina_decay_of(state["slots"][path])
+        if share and decay.get(path, True):
+            p = p - p * (share * rate)
         variable = Weight(p, name=name.rpartition("/")[2], path=name)
         variable.of_pass = True
         now.update_step(g, variable, rate)

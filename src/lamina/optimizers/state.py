@@ -48,7 +48,8 @@ def learning_rate(value: object) -> float | Function:
     return float(value)
 
 
-def _several(value: Any) -> int:
+def several(value: Any) -> int:
+    """A whole number of at least 2."""
     if integer(value) < 2:
         raise ArgumentError(f"expected a whole number of at least 2, or None, got {value!r}.")
     return integer(value)
@@ -106,7 +107,9 @@ class OptimizerState(settings.State):
             self.arrays["learning_rate"] = library.array(value, wide())
 
     def compiled_in(self) -> list[tuple[str, Any]]:
-        return [("schedule", self.schedule), ("excluded", self.excluded), ("excluding", self.excluding)]
+        slots = [(name, *self.arrays.get("slots", {}).get(path, ())) for name, path in self.names.items()]
+        own = [("excluded", self.excluded), ("excluding", self.excluding), ("slots", slots)]
+        return [("schedule", self.schedule), *own]
 
     def is_of(self, owner: object) -> bool:
         """Whether the arrays belong to the model of that state."""
@@ -169,7 +172,7 @@ class Stateful(Configured):
     ema_momentum: float = setting(rate, default=0.99)
     ema_overwrite_frequency: int | None = setting(optional(positive), default=None)
     loss_scale_factor: float | None = setting(optional(above_zero), default=None)
-    gradient_accumulation_steps: int | None = setting(optional(_several), default=None)
+    gradient_accumulation_steps: int | None = setting(optional(several), default=None)
     name: str | None = setting(default=None)
 
     _lamina_module: ClassVar[str | None] = "keras.optimizers"

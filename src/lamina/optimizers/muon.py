@@ -1,0 +1,137 @@
+"""Muon: steps whose directions are orthogonal matrices."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+
+from lamina._base.converters import above_zero, count, flag, not_negative, number, optional, positive, rate, short
+from lamina._base.settings import Converted, setting
+from lamina._base.weight import Array
+from lamina.errors import ArgumentError
+from lamina.optimizers.moments import adam_step
+from lamina.optimizers.optimizer import Arrays, Optimizer, registry
+from lamina.optimizers.state import Rate, RateSetting, learning_rate, several
+
+
+def _patterns(value: Any) -> list[str]:
+    if value is None:
+        return []
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):
+        raise ArgumentError(f'expected a list of names of layers, such as ["output"], got {short(value)}.')
+    for each in value:
+        try:
+            re.compile(each)
+        except re.error as error:
+            raise ArgumentError(f"{each!r} is no pattern: {error}.") from None
+        if len(re.findall(r"[*+?{]", each)) > 2 or re.search(
+            r"\)[*+{]", each
+        ):  # a file may hold one that takes forever
+            raise ArgumentError(f"{each!r} repeats too much: at most two of * + ? {{ }}, and none behind a group.")
+    return list(value)
+
+
+@registry.add()
+class Muon(Optimizer):
+    """For matrices `p -= lr * 0.2 * sqrt(max(n, m)) * orthogonal(g + momentum * m)`, with `m = momentum * m + g`; for
+    all other weights `AdamW` (Jordan et al. 2024, "Muon: an optimizer for hidden layers"; Liu et al. 2025, "Muon is
+    scalable for LLM training").
+
+    `orthogonal` brings the singular values of a matrix near 1 in a few steps of `x = a * x + (b * xx' + c * xx'xx') x`
+    (Newton and Schulz), from `x / |x|` on. Each weight with two axes is stepped so, but for those of Embeddings and of
+    `exclude_layers`, where the last Dense belongs.
+
+    >>> Muon(exclude_layers=["output"])
+    Muon(exclude_layers=['output'])
+
+    Args:
+        adam_beta_1: `beta_1` of AdamW.
+        adam_beta_2: `beta_2` of AdamW.
+        adam_weight_decay: `weight_decay` of AdamW; None for none.
+        epsilon: `epsilon` of AdamW.
+        weight_decay: the share of a matrix, times the learning rate, that is subtracted from it before each step.
+        exclude_layers: patterns that are searched in a weight's path, which is its layer's name and its own; AdamW
+            steps those weights.
+        exclude_embeddings: whether AdamW steps weights with "embedding" in their path.
+        muon_a: `a` above.
+        muon_b: `b` above.
+        muon_c: `c` above.
+        adam_lr_ratio: the learning rate of AdamW is the other one times this.
+        momentum: the share of the old value in `m`.
+        ns_steps: how many steps `orthogonal` makes.
+        nesterov: False takes `orthogonal(m)`.
+        rms_rate: the number 0.2 above; None leaves it and the root out.
+    """
+
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
+    adam_beta_1: float = setting(rate, default=0.9)
+    adam_beta_2: float = setting(rate, default=0.999)
+    adam_weight_decay: float | None = setting(optional(not_negative), default=0.004)
+    epsilon: float = setting(not_negative, default=1e-7)
+    weight_decay: float | None = setting(optional(not_negative), default=0.004)
+    clipnorm: float | None = setting(optional(not_negative), default=None)
+    clipvalue: float | None = setting(optional(not_negative), default=None)
+    global_clipnorm: float | None = setting(optional(not_negative), default=None)
+    use_ema: bool = setting(flag, default=False)
+    ema_momentum: float = setting(rate, default=0.99)
+    ema_overwrite_frequency: int | None = setting(optional(positive), default=None)
+    loss_scale_factor: float | None = setting(optional(above_zero), default=None)
+    gradient_accumulation_steps: int | None = setting(optional(several), default=None)
+    name: str | None = setting(default=None)
+    exclude_layers: Converted[list[str] | None, list[str]] = setting(_patterns, default=None)
+    exclude_embeddings: bool = setting(flag, default=True)
+    muon_a: float = setting(number, default=3.4445)
+    muon_b: float = setting(number, default=-4.7750)
+    muon_c: float = setting(number, default=2.0315)
+    adam_lr_ratio: float = setting(not_negative, default=1)
+    momentum: float = setting(rate, default=0.95)
+    ns_steps: int = setting(count, default=5)
+    nesterov: bool = setting(flag, default=True)
+    rms_rate: float | None = setting(optional(not_negative), default=0.2)
+
+    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
+        # fmt: off
+        def __init__(
+            self, learning_rate: Rate = 0.001, adam_beta_1: float = 0.9, adam_beta_2: float = 0.999,
+            adam_weight_decay: float | None = 0.004, epsilon: float = 1e-7, weight_decay: float | None = 0.004,
+            clipnorm: float | None = None, clipvalue: float | None = None, global_clipnorm: float | None = None,
+            use_ema: bool = False, ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None,
+            loss_scale_factor: float | None = None, gradient_accumulation_steps: int | None = None,
+            name: str | None = None, exclude_layers: list[str] | None = None, exclude_embeddings: bool = True,
+            muon_a: float = 3.4445, muon_b: float = -4.7750, muon_c: float = 2.0315, adam_lr_ratio: float = 1,
+            momentum: float = 0.95, ns_steps: int = 5, nesterov: bool = True, rms_rate: float | None = 0.2,
+        ) -> None: ...
+        # fmt: on
+
+    _lamina_order = (("momentum", "velocity"),)
+
+    def _lamina_slots(self, p: Array, path: str) -> Arrays:
+        """A velocity only where AdamW makes the steps."""
+        embeds = self.exclude_embeddings and "embedding" in path.lower()
+        by_adam = p.ndim != 2 or embeds or any(re.search(pattern, path) for pattern in self.exclude_layers)
+        return {name: jnp.zeros_like(p) for name in ("momentum", *["velocity"] * by_adam)}
+
+    def _lamina_decay_of(self, slots: Arrays) -> float | None:
+        return self.adam_weight_decay if "velocity" in slots else self.weight_decay
+
+    def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
+        if "velocity" in slots:
+            betas = self.adam_beta_1, self.adam_beta_2
+            return adam_step(g, p, slots, lr * self.adam_lr_ratio, t, *betas, self.epsilon)
+        m = self.momentum * slots["momentum"] + g
+        direction = lr * self._lamina_orthogonal(g + self.momentum * m if self.nesterov else m)
+        if self.rms_rate is not None:
+            direction = direction * (max(p.shape) ** 0.5 * self.rms_rate)
+        return p - direction, {"momentum": m}
+
+    def _lamina_orthogonal(self, x: Array) -> Array:
+        """Nearly `u @ v` of the singular value decomposition `u @ diag(s) @ v`.  (n, m) -> (n, m)"""
+        if x.shape[0] > x.shape[1]:
+            return self._lamina_orthogonal(x.T).T
+        x = x / (jnp.sqrt(jnp.sum(x * x)) + 1e-7)
+        for _ in range(self.ns_steps):
+            square = x @ x.T  # (n, n)
+            x = self.muon_a * x + (self.muon_b * square + self.muon_c * square @ square) @ x
+        return x
