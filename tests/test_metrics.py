@@ -1,6 +1,5 @@
 """Every metric against real Keras over several batches, eagerly and as the pure functions that training compiles."""
 
-import itertools
 import warnings
 from functools import partial
 
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from quick import quick_compiler
 
 import lamina
 from lamina import losses, metrics
@@ -201,8 +201,8 @@ def test_rows_that_only_fill_a_batch_up_do_not_count(row, monkeypatch):
     name, settings, examples = row
     loss = name.replace("TopK", "").replace("Accuracy", "Crossentropy") if name != "Accuracy" else ""
     loss = loss if loss in losses.__all__ else "MeanSquaredError"
-    for (y_shape, make_y, p_shape, make_p), weigh in itertools.product(
-        examples[: 1 if name == "IoU" else 2], (False, True)
+    for (y_shape, make_y, p_shape, make_p), weigh in zip(
+        (examples[0], examples[0 if name == "IoU" else min(1, len(examples) - 1)]), (False, True), strict=True
     ):
         y, p = make_y(30, *y_shape[1:]), make_p(30, *p_shape[1:]).astype("float32")
         model = lamina.Sequential([lamina.layers.Input(p.shape[1:]), lamina.layers.Dropout(0.0)])
@@ -212,7 +212,8 @@ def test_rows_that_only_fill_a_batch_up_do_not_count(row, monkeypatch):
         for fills in (lambda *_: False, TAKES_MORE_ROWS):
             monkeypatch.setattr(trainer, "_takes_more_rows", fills)
             model.compile("sgd", getattr(losses, loss)(**how), metrics=[plain], weighted_metrics=[weighted])
-            numbers = model.evaluate(p, y, batch_size=4, sample_weight=weights, verbose=0)
+            with quick_compiler():
+                numbers = model.evaluate(p, y, batch_size=4, sample_weight=weights, verbose=0)
             found.append(np.concatenate([np.ravel(number) for number in numbers]))
         same(*found)
 
