@@ -314,7 +314,7 @@ def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     >>> soft_shrink([-2.0, 0.3, 1.0])
     Array([-1.5,  0. ,  0.5], dtype=float32)
     """
-    return jnp.where(jnp.abs(x) <= threshold, 0, x - threshold * jnp.sign(x))
+    return jnp.where(jnp.abs(x) <= threshold, 0.0, jnp.where(x > 0, x - threshold, x + threshold))
 
 
 @_activation()
@@ -324,7 +324,7 @@ def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
     >>> hard_shrink([-2.0, 0.3, 1.0])
     Array([-2.,  0.,  1.], dtype=float32)
     """
-    return jnp.where(jnp.abs(x) <= threshold, 0, x)
+    return jnp.where(jnp.abs(x) <= threshold, 0.0, x)
 
 
 @_activation()

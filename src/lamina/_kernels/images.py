@@ -94,13 +94,13 @@ def homography(start: Array, end: Array) -> Array:
 
 
 def blur(images: Array, size: tuple[int, int], sigma: Array) -> Array:
-    """A Gaussian blur with zeros around the image; size and sigma (batch, 2) are for x and for y, sizes are odd."""
+    """A Gaussian blur with zeros around the image; size and sigma, (batch, 2) or (1, 2), are for x and for y."""
     for axis, which in ((2, 0), (1, 1)):
-        reach = size[which] // 2
-        offset = jnp.arange(-reach, reach + 1, dtype=sigma.dtype)
+        before = (size[which] - 1) // 2
+        offset = jnp.arange(size[which], dtype=sigma.dtype) - (size[which] - 1) / 2
         taps = jnp.exp(-0.5 * jnp.square(offset / sigma[:, which, None]))  # (batch, size)
         taps = (taps / jnp.sum(taps, 1, keepdims=True)).astype(images.dtype)
-        room = [(reach, reach) if i == axis else (0, 0) for i in range(4)]
+        room = [(before, size[which] - 1 - before) if i == axis else (0, 0) for i in range(4)]
         padded, length = jnp.pad(images, room), images.shape[axis]
         slices = (lax.slice_in_dim(padded, k, k + length, axis=axis) for k in range(size[which]))
         images = sum((taps[:, k, None, None, None] * part for k, part in enumerate(slices)), jnp.zeros_like(images))

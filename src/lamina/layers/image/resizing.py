@@ -28,6 +28,14 @@ def fitted(x: Array, height: int, width: int) -> Array:
     return x[:, top : top + tall, left : left + wide]
 
 
+def padded(x: Array, height: int, width: int, fill_value: float) -> Array:
+    """The images with a margin of `fill_value`, so that they have the aspect ratio `width / height`."""
+    above = (max(x.shape[1], x.shape[2] * height // width) - x.shape[1]) // 2
+    beside = (max(x.shape[2], x.shape[1] * width // height) - x.shape[2]) // 2
+    margins = ((0, 0), (above, above), (beside, beside), (0, 0))
+    return jnp.pad(x, margins, constant_values=jnp.asarray(fill_value, x.dtype))
+
+
 def resized(x: Array, height: int, width: int, method: str = "bilinear", antialias: bool = False) -> Array:
     """Images scaled to `height` × `width` pixels."""
     y: Array = jax.image.resize(x, (x.shape[0], height, width, x.shape[3]), method=method, antialias=antialias)
@@ -85,11 +93,7 @@ class Resizing(SizedLayer):
         if self.crop_to_aspect_ratio:
             x = fitted(x, self.height, self.width)
         if self.pad_to_aspect_ratio:
-            _, height, width, _ = x.shape
-            above = (max(height, width * self.height // self.width) - height) // 2
-            beside = (max(width, height * self.width // self.height) - width) // 2
-            fill = jnp.asarray(self.fill_value, x.dtype)
-            x = jnp.pad(x, ((0, 0), (above, above), (beside, beside), (0, 0)), constant_values=fill)
+            x = padded(x, self.height, self.width, self.fill_value)
         return resized(x, self.height, self.width, self.interpolation, self.antialias)
 
 
