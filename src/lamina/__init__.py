@@ -25,8 +25,11 @@ from lamina import (
 )
 from lamina._base.frames import show_frames_of_jax
 from lamina._base.public import public
+from lamina._base.scopes import device, name_scope, remat
+from lamina._base.shapes import InputSpec
 from lamina._layer.layer import Layer
 from lamina._training.cache import use_persistent_cache
+from lamina.dtypes import DTypePolicy
 from lamina.initializers import Initializer
 from lamina.layers import Input
 from lamina.losses import Loss
@@ -36,18 +39,21 @@ from lamina.optimizers import Optimizer
 from lamina.regularizers import Regularizer
 
 if TYPE_CHECKING:
-    from lamina import datasets, wrappers
+    from lamina import backend, datasets, dtype_policies, ops, tree, wrappers
 
 __version__ = "0.1.0"
+FloatDTypePolicy = DTypePolicy
 __all__ = [
-    "Initializer", "Input", "Layer", "Loss", "Metric", "Optimizer", "Regularizer", "Sequential", "activations",
-    "callbacks", "config", "constraints", "datasets", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
-    "mixed_precision", "models", "optimizers", "random", "regularizers", "saving", "utils", "wrappers",
+    "DTypePolicy", "FloatDTypePolicy", "Initializer", "Input", "InputSpec", "Layer", "Loss", "Metric", "Optimizer",
+    "Regularizer", "Sequential", "activations", "backend", "callbacks", "config", "constraints", "datasets",
+    "device", "dtype_policies", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
+    "mixed_precision", "models", "name_scope", "ops", "optimizers", "random", "regularizers", "remat", "saving",
+    "tree", "utils", "wrappers",
 ]  # fmt: skip
 
 use_persistent_cache()
 show_frames_of_jax()
 
 
-_LATER = ("datasets", "wrappers")
+_LATER = ("backend", "datasets", "dtype_policies", "ops", "tree", "wrappers")
 public(__name__, __all__, {name: f"lamina.{name}" for name in _LATER})

@@ -9,9 +9,8 @@ from lamina._base.spelling import did_you_mean, nearest
 from lamina.errors import UnknownAttributeError
 
 OF_KERAS = {
-    "": """DTypePolicy FloatDTypePolicy Function InputSpec Quantizer RematScope StatelessScope SymbolicScope
-        Variable device distillation distribution dtype_policies export mixed_precision name_scope
-        quantizers remat tree visualization""",
+    "": """Function Quantizer RematScope StatelessScope SymbolicScope Variable distillation distribution export
+        quantizers visualization""",
     "callbacks": "OrbaxCheckpoint",
     "config": """disable_flash_attention enable_flash_attention enable_unsafe_deserialization is_flash_attention_enabled
         is_nnx_enabled max_epochs max_steps_per_epoch set_backend set_max_epochs set_max_steps_per_epoch""",
@@ -44,6 +43,12 @@ INSTEAD = {
     "Layer.output": NO_GRAPH,
     "Model": ONE_MODEL,
     "Operation": "a Layer of your own",
+    "StatelessScope": "model.stateless_call, optimizer.stateless_apply and metric.stateless_update_state",
+    "dtype_policies.DTypePolicyMap": "dtype=... of each layer",
+    **dict.fromkeys(
+        [f"dtype_policies.{name}DTypePolicy" for name in ("AWQ", "GPTQ", "Int4", "Quantized", "QuantizedFloat8")],
+        "'mixed_bfloat16'; a stack does not compute with quantized weights",
+    ),
     "Sequential.evaluate_generator": "evaluate(generator)",
     "Sequential.fit_generator": "fit(generator)",
     "Sequential.load_state_dict": "load_torch_state_dict(state_dict)",
@@ -59,7 +64,6 @@ INSTEAD = {
     "fit(learning_rate)": "compile(keras.optimizers.Adam(learning_rate=...), ...)",
     "fit(lr)": "compile(keras.optimizers.Adam(learning_rate=...), ...)",
     "fit(metrics)": "compile(..., metrics=[...])",
-    "backend": "jax.numpy for arithmetic, keras.config for settings and keras.utils.clear_session",
     "layers.AtrousConvolution1D": "layers.Conv1D(..., dilation_rate=...)",
     "layers.AtrousConvolution2D": "layers.Conv2D(..., dilation_rate=...)",
     "layers.CuDNNGRU": "layers.GRU",
@@ -84,7 +88,6 @@ INSTEAD = {
     "metrics.mse": "metrics.mean_squared_error",
     "models.Functional": ONE_MODEL,
     "models.Model": ONE_MODEL,
-    "ops": "jax.numpy and jax.nn",
     "optimizers.experimental": "keras.optimizers itself",
     "optimizers.legacy": "keras.optimizers itself",
     "preprocessing": "keras.utils.pad_sequences, and the layers for text and images",
@@ -96,6 +99,11 @@ INSTEAD = {
     "utils.multi_gpu_model": "jax.sharding",
     "utils.np_utils": "keras.utils itself",
     "version": "keras.__version__",
+    **{f"backend.{name}": f"keras.ops.{name}" for name in """
+        abs all any arange argmax argmin cast clip concatenate cos dot elu equal exp expand_dims eye floor greater
+        greater_equal in_top_k less less_equal log logsumexp max maximum mean min minimum not_equal one_hot ones
+        ones_like prod relu repeat reshape round shape sigmoid sign sin softmax softplus softsign sqrt square squeeze
+        stack std stop_gradient sum tanh tile transpose var zeros zeros_like""".split()},
 }  # fmt: skip
 """What takes the place of names of Keras, old and new, by their path below `keras`; of arguments as `fit(lr)`."""
 

@@ -37,8 +37,8 @@ def instead_of(path: str, names: Iterable[str] = ()) -> str:
 
     `names` are those that the module has, one of which may be misspelled in `path`.
 
-    >>> instead_of("keras.ops.mean")
-    'Use instead: jax.numpy and jax.nn.'
+    >>> instead_of("keras.layers.CuDNNLSTM")
+    'Use instead: layers.LSTM.'
     >>> instead_of("tensorflow.reduce_mean")
     "This tensorflow is Lamina's stand-in; use instead: jax.numpy.mean."
     """

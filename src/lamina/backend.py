@@ -1,0 +1,62 @@
+"""What is left of Keras's backend module in Keras 3: the defaults of the process, and the rules of dtypes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from lamina._base.frames import user_facing
+from lamina._base.public import public
+from lamina.config import backend, image_data_format, set_image_data_format
+from lamina.dtypes import epsilon, floatx, set_epsilon, set_floatx, standardize_dtype
+from lamina.errors import ArgumentError
+from lamina.utils.session import clear_session, get_uid
+
+__all__ = [
+    "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format", "is_float_dtype",
+    "is_int_dtype", "is_keras_tensor", "result_type", "set_epsilon", "set_floatx", "set_image_data_format",
+    "standardize_dtype",
+]  # fmt: skip
+
+FLOAT8 = ("float8_e4m3fn", "float8_e5m2")
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Whether a dtype is one of floats, of 8 to 64 bits."""
+    return "float" in standardize_dtype(dtype)
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Whether a dtype is one of integers, with or without a sign."""
+    return "int" in standardize_dtype(dtype)
+
+
+@user_facing
+def result_type(*dtypes: Any) -> str:
+    """The dtype of a result of arrays with these dtypes: JAX's rules, where `floatx()` is the default float.
+
+    The classes `int` and `float` stand for Python's numbers, which take the dtype of what they meet.
+
+    >>> result_type("int32", "float16"), result_type("bfloat16", float), result_type("int32", float)
+    ('float16', 'bfloat16', 'float32')
+    """
+    plain = [dtype for dtype in dtypes if dtype is int or dtype is float]
+    known = [standardize_dtype(dtype) for dtype in dtypes if dtype is not int and dtype is not float]
+    if any(name in FLOAT8 for name in known):
+        raise ArgumentError(f"floats of 8 bits have no common dtype with others: cast them first. Got {dtypes!r}.")
+    wholes = all(np.dtype(name).kind in "biu" for name in known)
+    if not dtypes or (float in plain and wholes):
+        return floatx()
+    if int in plain and all(name == "bool" for name in known):
+        return f"int{floatx()[-2:]}"
+    return str(jnp.result_type(*known, *plain))
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """False: a stack has no symbolic tensors, whatever `x` is."""
+    return False
+
+
+public(__name__, __all__)

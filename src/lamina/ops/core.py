@@ -1,0 +1,252 @@
+"""Keras's functions for the flow of a program, for dtypes, slices and gradients."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lamina._base.frames import user_facing
+from lamina._base.public import public
+from lamina._base.weight import Array
+from lamina.backend import standardize_dtype
+from lamina.errors import ArgumentError, ShapeError
+from lamina.ops.tensors import DType, Tensor, tensor, tensors
+
+__all__ = [
+    "associative_scan", "cast", "cond", "convert_to_numpy", "convert_to_tensor", "custom_gradient", "dtype",
+    "fori_loop", "is_tensor", "map", "rearrange", "saturate_cast", "scan", "scatter", "scatter_update", "shape",
+    "slice", "slice_update", "stop_gradient", "switch", "unstack", "vectorized_map", "while_loop",
+]  # fmt: skip
+
+Function = Callable[..., Any]
+
+
+@user_facing
+def associative_scan(f: Function, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+    """All partial results `f(f(a, b), c)`, ... along `axis`, computed in parallel; f must be associative."""
+    return lax.associative_scan(f, tensors(elems), reverse, axis)
+
+
+@user_facing
+def cast(x: Tensor, dtype: DType) -> Array:
+    """x with another dtype."""
+    return tensor(x, standardize_dtype(dtype))
+
+
+@user_facing
+def cond(pred: Tensor, true_fn: Function, false_fn: Function) -> Any:
+    """`true_fn()` where `pred` is true, else `false_fn()`, also where only the compiled program knows it."""
+    return lax.cond(tensor(pred), true_fn, false_fn)
+
+
+@user_facing
+def convert_to_numpy(x: Tensor) -> np.ndarray[Any, Any]:
+    """x as an array of NumPy, of its own."""
+    return np.array(tensor(x) if not isinstance(x, np.ndarray) else x)
+
+
+@user_facing
+def convert_to_tensor(x: Tensor, dtype: DType = None, sparse: bool | None = None, ragged: bool | None = None) -> Array:
+    """x as an array of JAX, with another dtype where one is given."""
+    if sparse or ragged:
+        raise ArgumentError("convert_to_tensor: a stack computes with dense arrays alone. Leave sparse and ragged out.")
+    return tensor(x, dtype)
+
+
+@user_facing
+def custom_gradient(f: Function) -> Function:
+    """Decorate a function that returns its result and the function of its gradient.
+
+    >>> @custom_gradient
+    ... def doubled(x):
+    ...     return x, lambda dy: dy * 2
+    >>> float(jax.grad(doubled)(1.0))
+    2.0
+    """
+    graded = jax.custom_gradient(f)
+    return lambda *args, **kwargs: graded(*tensors(args), **tensors(kwargs))
+
+
+@user_facing
+def dtype(x: Any) -> str:
+    """The name of the dtype of x."""
+    return standardize_dtype(x.dtype)
+
+
+@user_facing
+def fori_loop(lower: int, upper: int, body_fun: Function, init_val: Any) -> Any:
+    """`value = body_fun(i, value)` for each i from `lower` up to, but not including, `upper`."""
+    return lax.fori_loop(lower, upper, body_fun, tensors(init_val))
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is an array of JAX."""
+    return isinstance(x, jax.Array)
+
+
+@user_facing
+def map(f: Function, xs: Any) -> Any:
+    """f of each element of the first axis, one after the other, and the results along a first axis."""
+    return lax.map(f, tensors(xs))
+
+
+@user_facing
+def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Array:
+    """x with its axes in another order, split or joined, as a pattern of their names says.
+
+    >>> rearrange(jnp.zeros((2, 6, 5)), "b (h w) c -> b c h w", h=2).shape
+    (2, 5, 2, 3)
+    """
+    x = convert_to_tensor(tensor)
+    groups, wanted = (
+        [re.findall(r"\w+", part) for part in re.findall(r"\([^)]*\)|\w+", side)] for side in pattern.split("->")
+    )
+    names = [name for group in groups for name in group]
+    if len(groups) != x.ndim or sorted(names) != sorted(name for group in wanted for name in group):
+        raise ShapeError(f"rearrange: the pattern {pattern!r} does not name the {x.ndim} axes of shape {x.shape}.")
+    sizes = dict(axes_lengths)
+    for group, length in zip(groups, x.shape, strict=True):
+        unknown = [name for name in group if name not in sizes]
+        if len(unknown) > 1:
+            raise ShapeError(f"rearrange: give all but one length of ({' '.join(group)}), such as {unknown[0]}=2.")
+        sizes |= {name: length // math.prod(sizes[n] for n in group if n != name) for name in unknown}
+    split = x.reshape([sizes[name] for name in names])
+    moved = split.transpose([names.index(name) for group in wanted for name in group])
+    return moved.reshape([math.prod(sizes[name] for name in group) for group in wanted])
+
+
+@user_facing
+def saturate_cast(x: Tensor, dtype: DType) -> Array:
+    """x with another dtype; what lies beyond its range becomes the nearest number within.
+
+    >>> saturate_cast([-3.0, 300.0], "uint8")
+    Array([  0, 255], dtype=uint8)
+    """
+    x, name = tensor(x), standardize_dtype(dtype)
+    here, there = _range(x.dtype), _range(name)
+    if here[0] < there[0]:
+        x = jnp.maximum(x, _within(there[0], x.dtype, there))
+    if here[1] > there[1]:
+        x = jnp.minimum(x, _within(there[1], x.dtype, there))
+    return x.astype(name)
+
+
+def _range(dtype: Any) -> tuple[Any, Any]:
+    if str(dtype) == "bool":
+        return 0, 1
+    if jnp.issubdtype(dtype, jnp.integer):
+        whole = np.iinfo(dtype)
+        return int(whole.min), int(whole.max)
+    told: Any = jnp.finfo(dtype)  # type: ignore[no-untyped-call]
+    return float(told.min), float(told.max)
+
+
+def _within(limit: Any, dtype: Any, target: tuple[Any, Any]) -> Array:
+    """A limit as a number of this dtype that the target's range has: float32 has no 2³¹ - 1, and rounds it up."""
+    near = np.asarray(limit, dtype)
+    return jnp.asarray(near if target[0] <= near <= target[1] else np.nextafter(near, np.zeros_like(near)))
+
+
+@user_facing
+def scan(
+    f: Function, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
+) -> Any:
+    """`carry, y = f(carry, x)` for each element along the first axis of xs: the last carry, and all y in one array."""
+    if not isinstance(unroll, bool) and (not isinstance(unroll, int) or unroll < 1):
+        raise ArgumentError(f"scan(unroll={unroll!r}): unroll is a whole number of at least 1, True or False.")
+    return lax.scan(f, tensors(init), tensors(xs), length=length, reverse=reverse, unroll=unroll)
+
+
+@user_facing
+def scatter(indices: Tensor, values: Tensor, shape: Sequence[int]) -> Array:
+    """Zeros of this shape with `values` added at `indices`, (..., axes)."""
+    values = tensor(values)
+    return jnp.zeros(shape, values.dtype).at[tuple(jnp.moveaxis(tensor(indices), -1, 0))].add(values)
+
+
+@user_facing
+def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: str | None = None) -> Array:
+    """`inputs` with `updates` at `indices`, (n, axes): in place of what is there, or joined with it.
+
+    Args:
+        reduction: None to replace, "add", "max", "min" or "mul" to join.
+    """
+    how = {None: "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}
+    if (reduction.lower() if isinstance(reduction, str) else reduction) not in how:
+        raise ArgumentError(f"scatter_update(reduction={reduction!r}): expected None, 'add', 'max', 'min' or 'mul'.")
+    place = tensor(inputs).at[tuple(jnp.transpose(tensor(indices)))]
+    updated: Array = getattr(place, how[reduction and reduction.lower()])(tensor(updates))
+    return updated
+
+
+@user_facing
+def shape(x: Any) -> tuple[int, ...]:
+    """The shape of x."""
+    return tuple(x.shape if hasattr(x, "shape") else np.shape(x))
+
+
+@user_facing
+def slice(inputs: Tensor, start_indices: Any, shape: Sequence[int]) -> Array:
+    """The part of this shape that begins at `start_indices`; -1 in the shape stands for all that follows."""
+    x = tensor(inputs)
+    sizes = [x.shape[i] - int(start_indices[i]) if size == -1 else size for i, size in enumerate(shape)]
+    return lax.dynamic_slice(x, tensors(start_indices), sizes)
+
+
+@user_facing
+def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Array:
+    """`inputs` with `updates` in place of the part that begins at `start_indices`."""
+    return lax.dynamic_update_slice(tensor(inputs), tensor(updates), tensors(start_indices))
+
+
+@user_facing
+def stop_gradient(variable: Any) -> Any:
+    """The same values, through which no gradient flows."""
+    return lax.stop_gradient(tensors(variable))
+
+
+@user_facing
+def switch(index: Tensor, branches: Sequence[Function], *operands: Any) -> Any:
+    """`branches[index](*operands)`, also where only the compiled program knows the index; it is kept within range."""
+    return lax.switch(tensor(index), branches, *tensors(operands))
+
+
+@user_facing
+def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> list[Array]:
+    """The parts of x along `axis`, each without it."""
+    x = tensor(x)
+    return [lax.index_in_dim(x, i, axis, keepdims=False) for i in range(x.shape[axis])]
+
+
+@user_facing
+def vectorized_map(function: Function, elements: Any) -> Any:
+    """`function` of each element of the first axis, all at once, and the results along a first axis."""
+    return jax.vmap(function)(tensors(elements))
+
+
+@user_facing
+def while_loop(cond: Function, body: Function, loop_vars: Any, maximum_iterations: int | None = None) -> Any:
+    """`loop_vars = body(*loop_vars)` as long as `cond(*loop_vars)`, at most `maximum_iterations` times."""
+    several = isinstance(loop_vars, (tuple, list))
+    start = tuple(tensors(loop_vars)) if several else (tensors(loop_vars),)
+
+    def goes_on(now: tuple[int, tuple[Any, ...]]) -> Any:
+        known = cond(*now[1])
+        return known if maximum_iterations is None else jnp.logical_and(known, now[0] < maximum_iterations)
+
+    def following(now: tuple[int, tuple[Any, ...]]) -> tuple[int, tuple[Any, ...]]:
+        after = body(*now[1])
+        return now[0] + 1, tuple(after) if several else (after,)
+
+    _, end = lax.while_loop(goes_on, following, (0, start))
+    return end if several else end[0]
+
+
+public(__name__, __all__)

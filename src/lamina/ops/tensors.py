@@ -1,0 +1,125 @@
+"""What the functions of `ops` take, and how a function of JAX gets Keras's names, order and defaults of arguments."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from types import FunctionType, ModuleType
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
+
+from lamina._base.frames import user_facing
+from lamina._base.weight import Array, Weight
+from lamina._layer.layer import Layer
+from lamina.backend import standardize_dtype
+from lamina.dtypes import floatx
+from lamina.errors import ArgumentError
+
+Tensor: TypeAlias = ArrayLike | Weight | Sequence[Any]
+"""What can be an array: JAX's and NumPy's arrays, weights, numbers, and lists of them."""
+Floats: TypeAlias = Tensor
+"""The same, in a function that computes with floats: integers and booleans become `floatx()`."""
+Tensors: TypeAlias = Sequence[Tensor] | Array
+"""Several arrays."""
+DType: TypeAlias = DTypeLike | None
+FloatDType: TypeAlias = DTypeLike | None
+"""A dtype; None is `floatx()`."""
+Axis: TypeAlias = int | Sequence[int] | None
+"""One axis, several, or None for all."""
+Shape: TypeAlias = int | Sequence[int]
+
+
+def tensor(x: Any, dtype: DType = None) -> Array:
+    """x as JAX's array. Its dtype stays unless one is given; a Python number takes the dtype of what it meets."""
+    if dtype is None and isinstance(x, jax.Array):
+        return x
+    if isinstance(x, Layer):
+        raise ArgumentError(
+            f"keras.ops computes with arrays, got the layer {x.name!r}: a stack has no symbolic tensors. Put the "
+            "function into the stack as Lambda(function), or into the call of a Layer of your own."
+        )
+    return jnp.asarray(x.value if isinstance(x, Weight) else x, None if dtype is None else standardize_dtype(dtype))
+
+
+def tensors(tree: Any) -> Any:
+    """The same structure with arrays in place of weights."""
+    return jax.tree.map(
+        lambda leaf: leaf.value if isinstance(leaf, Weight) else leaf, tree, is_leaf=lambda leaf: type(leaf) is Weight
+    )
+
+
+def floats(x: Any) -> Array:
+    """x as an array of floats: integers and booleans become `floatx()`."""
+    array = tensor(x)
+    return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(floatx())
+
+
+def axes(axis: Axis) -> int | tuple[int, ...] | None:
+    """An axis or several as JAX takes them."""
+    return axis if axis is None or hasattr(axis, "__index__") else tuple(axis)  # type: ignore[return-value]
+
+
+CONVERSIONS: dict[str, Callable[[Any], Any]] = {  # what is None stays None, but a FloatDType
+    "Tensor": tensor,
+    "Floats": floats,
+    "Tensors": lambda xs: [tensor(x) for x in xs],
+    "Axis": axes,
+    "DType": lambda dtype: standardize_dtype(dtype),
+    "FloatDType": standardize_dtype,
+    "Tensor | None": tensor,
+}
+
+
+def by_jax(module: str, *places: ModuleType, **other_names: str) -> None:
+    """Give those functions of a module's `__all__` that have no body the function of JAX of the same name.
+
+    The function's line is the whole of it: its parameters are Keras's, and their types say how each argument is
+    converted. Those without a default go to JAX by position, the others by name, since there the names agree.
+
+    Args:
+        places: the modules of JAX where a name is looked up, one after the other.
+        other_names: the name in JAX where it differs from Keras's.
+    """
+    names = vars(sys.modules[module])
+    for name in names["__all__"]:
+        line = names.get(name)
+        if isinstance(line, FunctionType) and line.__module__ == module and not hasattr(line, "__wrapped__"):
+            theirs = other_names.get(name, name)
+            names[name] = _as_in_keras(line, next(getattr(place, theirs) for place in places if hasattr(place, theirs)))
+
+
+@functools.cache
+def _parameters(line: FunctionType) -> tuple[dict[str, tuple[Callable[[Any], Any] | None, Any]], frozenset[str]]:
+    """The conversion and the default of each parameter, and the names of those without a default."""
+    found = inspect.signature(line).parameters.values()
+    required = frozenset(each.name for each in found if each.default is each.empty)
+    return {each.name: (CONVERSIONS.get(each.annotation), each.default) for each in found}, required
+
+
+def _as_in_keras(line: FunctionType, function: Callable[..., Any]) -> Callable[..., Any]:
+    @user_facing
+    @functools.wraps(line)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        parameters, required = _parameters(line)
+        given = dict(zip(parameters, args, strict=False)) | kwargs
+        if len(given) < len(args) + len(kwargs) or not required <= given.keys() <= parameters.keys():
+            return user_facing(line)(*args, **kwargs)  # raises the error that lists the arguments
+        by_position, by_name = [], {}
+        for name, (convert, default) in parameters.items():
+            value = given.get(name, default)
+            if convert is not None and (value is not None or convert is standardize_dtype):
+                value = convert(value)
+            if name in required:
+                by_position.append(value)
+            else:
+                by_name[name] = value
+        return function(*by_position, **by_name)
+
+    floating = " Integers and booleans become floats of `floatx()` first." * ("Floats" in line.__annotations__.values())
+    call.__doc__ = f"The function of JAX of this name, with Keras's arguments.{floating}"
+    return call
