@@ -27,6 +27,7 @@ from lamina._base.frames import show_frames_of_jax
 from lamina._base.public import public
 from lamina._base.scopes import device, name_scope, remat
 from lamina._base.shapes import InputSpec
+from lamina._base.weight import Weight as Variable
 from lamina._layer.layer import Layer
 from lamina._training.cache import use_persistent_cache
 from lamina.dtypes import DTypePolicy
@@ -45,7 +46,7 @@ __version__ = "0.1.0"
 FloatDTypePolicy = DTypePolicy
 __all__ = [
     "DTypePolicy", "FloatDTypePolicy", "Initializer", "Input", "InputSpec", "Layer", "Loss", "Metric", "Optimizer",
-    "Regularizer", "Sequential", "activations", "backend", "callbacks", "config", "constraints", "datasets",
+    "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config", "constraints", "datasets",
     "device", "dtype_policies", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
     "mixed_precision", "models", "name_scope", "ops", "optimizers", "random", "regularizers", "remat", "saving",
     "tree", "utils", "wrappers",

@@ -100,7 +100,9 @@ class SeedGenerator:
         self.name = name or "seed_generator"
         self._lamina_seed = seed
         self._lamina_drawn = next_seed() if seed is None else seed
-        self.state = Weight(key_of(self._lamina_drawn), name="seed_generator_state", trainable=False)
+        self.state = Weight(
+            key_of(self._lamina_drawn), name="seed_generator_state", path="seed_generator_state", trainable=False
+        )
 
     def next(self, ordered: bool = True) -> Array:
         """A key, and another one at the next call.  -> (2,) uint32"""

@@ -15,6 +15,8 @@ from lamina._base.spelling import to_snake_case
 from lamina.errors import ArgumentError, UnknownNameError
 
 T = TypeVar("T")
+families: dict[str, Registry] = {}
+"""All registries by their kind, for what stands below the family that it needs."""
 
 
 class Holder:
@@ -33,6 +35,7 @@ class Registry:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        families[kind] = self
         self.named: dict[str, Any] = {}
         """Every name, aliases included, and the function or class that it stands for."""
         self.may_be_none = kind in ("activation", "initializer", "regularizer", "constraint")

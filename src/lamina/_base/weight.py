@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -12,9 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina._base.absent import missing_member
+from lamina._base.converters import checked, one_of, short
 from lamina._base.frames import user_facing
 from lamina._base.pickling import ByName
-from lamina.errors import ShapeError
+from lamina._base.registry import families
+from lamina.dtypes import floatx
+from lamina.errors import ArgumentError, ShapeError
 
 Array = jax.Array
 """The one name for JAX's arrays in annotations."""
@@ -44,19 +48,38 @@ values_follow: ContextVar[bool] = ContextVar("values_follow", default=False)
 """Whether layers make weights without values, while it is not known if a file has arrays of these shapes for them."""
 
 
+_numbers = itertools.count()
+"""The numbers in the names of weights that are given none."""
+AGGREGATIONS = "none", "mean", "sum", "only_first_replica", None
+SYNCHRONIZATIONS = "auto", "none", "on_read", "on_write", None
+
+
 class Weight(ByName):
-    """An array with a name. It can be read like an array, by NumPy and by JAX, and written with `assign`.
+    """An array with a name, `keras.Variable`. It can be read like an array, by NumPy and by JAX, and written with
+    `assign`.
 
-    During a pass a layer works on a copy of itself: there its trainable weights are plain arrays, and the
-    others are `Weight`s that `assign` may change, or that a plain assignment to the attribute replaces. The user's own
-    object, read or assigned to during a pass, stands for the same arrays.
+    A layer that has one in an attribute, a list or a dict has it among its weights. During a pass a layer works on a
+    copy of itself: there its trainable weights are plain arrays, and the others are `Weight`s that `assign` may change,
+    or that a plain assignment to the attribute replaces. The user's own object, read or assigned to during a pass,
+    stands for the same arrays.
 
-    >>> w = Weight(jnp.ones((2, 3)), name="kernel")
+    >>> w = Weight("ones", (2, 3), name="kernel")
     >>> w.assign(w * 2)
     <Weight kernel, shape=(2, 3), dtype=float32, value=[[2. 2. 2.]
      [2. 2. 2.]]>
     >>> float(w.sum())
     12.0
+
+    Args:
+        initializer: the values; or the name of an initializer, or a function of (shape, dtype), which makes them.
+        shape: the shape, where an initializer makes the values.
+        dtype: the dtype; else that of the values, or `floatx` where an initializer makes them.
+        trainable: whether training changes it.
+        autocast: whether a layer that computes in 16 bits gets it in 16 bits.
+        aggregation, synchronization: how Keras's other backends bring copies on several devices together; here they
+            only keep what they are given.
+        name: the name; "variable_1" and so on, or that of the attribute of its layer, unless given.
+        layout: None; arrays are spread over devices by `jax.sharding`.
     """
 
     carried: bool = False
@@ -64,17 +87,40 @@ class Weight(ByName):
     such a state belongs to the data, and is not among a layer's `weights`."""
     of_pass: bool = False
     """Whether it was made for one pass, whose array it holds itself."""
+    alone: bool = False
+    """Whether a user made it, and neither `add_weight` nor a pass."""
+    named: bool = True
+    """Whether it was given its name."""
+    aggregation: str = "none"
+    synchronization: str = "auto"
+    overwrite_with_gradient: bool = False
 
+    @user_facing
     def __init__(
-        self, value: Any, *, name: str = "weight", path: str | None = None, trainable: bool = True,
-        regularizer: Callable[[Array], Array] | None = None, constraint: Callable[[Array], Array] | None = None,
-        autocast: bool = True,
+        self, initializer: Any, shape: Any = None, dtype: Any = None, trainable: bool = True, autocast: bool = True,
+        aggregation: str | None = "none", synchronization: str | None = "auto", name: str | None = None,
+        layout: None = None, *, path: str | None = None, regularizer: Callable[[Array], Array] | None = None,
+        constraint: Callable[[Array], Array] | None = None,
     ) -> None:  # fmt: skip
-        self.array: Any = value if isinstance(value, (jax.ShapeDtypeStruct, Unset)) else jnp.asarray(value)
+        self.array: Any = _first(initializer, shape, dtype)
         self.shown = True
         """Whether someone outside may hold the array; a program that overwrites what it is given gets a copy then."""
-        self.name, self.path, self.trainable = name, path or name, trainable
-        self.regularizer, self.constraint, self.autocast = regularizer, constraint, autocast
+        self.alone, self.named = path is None, name is not None
+        if name is None:
+            number = next(_numbers)
+            name = f"variable_{number}" if number else "variable"
+        if self.alone and (not isinstance(name, str) or "/" in name):
+            raise ArgumentError(f"Variable(name={short(name)}): expected a name without '/'.")
+        if layout is not None:
+            raise ArgumentError(
+                f"Variable(layout={short(layout)}): put the values where they belong by jax.device_put."
+            )
+        self.aggregation = checked("Variable", "aggregation", one_of(*AGGREGATIONS), aggregation) or "none"
+        self.synchronization = (
+            checked("Variable", "synchronization", one_of(*SYNCHRONIZATIONS), synchronization) or "none"
+        )
+        self.name, self.path, self.trainable = name, path or name, bool(trainable)
+        self.regularizer, self.constraint, self.autocast = regularizer, constraint, bool(autocast)
 
     @property
     def value(self) -> Any:
@@ -156,6 +202,9 @@ class Weight(ByName):
     def __bool__(self) -> bool:
         return bool(read(self))
 
+    def __round__(self, digits: int | None = None) -> Any:
+        return jnp.round(read(self), digits or 0)
+
     def __format__(self, spec: str) -> str:
         return format(float(read(self)), spec) if spec else str(self)
 
@@ -164,6 +213,24 @@ class Weight(ByName):
         known = isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer)
         values = f", value={np.array(array)!s}" if known else ""
         return f"<Weight {self.path}, shape={self.shape}, dtype={self.dtype}{values}>"
+
+
+def _first(initializer: Any, shape: Any, dtype: Any) -> Any:
+    """The values of a new weight."""
+    if isinstance(initializer, (jax.ShapeDtypeStruct, Unset)):
+        return initializer
+    if not (isinstance(initializer, str) or callable(initializer)):
+        value = jnp.asarray(initializer, dtype)
+        return jax.lax.convert_element_type(value, value.dtype) if getattr(value, "weak_type", False) else value
+    if shape is None:
+        raise ArgumentError(
+            f"Variable({short(initializer)}): an initializer needs the shape, Variable('zeros', (3, 2))."
+        )
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if None in shape:
+        raise ShapeError(f"Variable(shape={shape}): each size must be known.")
+    kind = jnp.dtype(dtype or floatx())
+    return jnp.asarray(families["initializer"].get(initializer)(shape, dtype=kind), kind)
 
 
 def read(weight: Weight) -> Any:
@@ -203,13 +270,13 @@ def _unary(op: Callable[[Any], Any]) -> Any:
     return lambda self: op(read(self))
 
 
-for _name in "add sub mul truediv floordiv mod pow matmul".split():
-    _op = getattr(operator, _name)
+for _name in "add sub mul truediv floordiv mod pow matmul and or xor".split():
+    _op = getattr(operator, f"__{_name}__")
     setattr(Weight, f"__{_name}__", _binary(_op))
     setattr(Weight, f"__r{_name}__", _reflected(_op))
 for _name in "eq ne lt le gt ge".split():  # the hash stays that of the object: a weight is a key of many dicts
     setattr(Weight, f"__{_name}__", _binary(getattr(operator, _name)))
-for _name in "neg pos abs".split():
+for _name in "neg pos abs invert".split():
     setattr(Weight, f"__{_name}__", _unary(getattr(operator, _name)))
 
 

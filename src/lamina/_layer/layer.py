@@ -243,6 +243,7 @@ class Layer(WithWeights):
         weight = Weight(
             Unset.of(shape, dtype) if values_follow.get() else _first_value(initializer, shape, dtype, key),
             name=name or "",
+            path=name or "",
             trainable=trainable,
             regularizer=regularizers.get(regularizer),
             constraint=constraints.get(constraint),

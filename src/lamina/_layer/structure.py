@@ -68,6 +68,22 @@ def inner_modules(module: Module, kind: type[M]) -> dict[str, M]:
     return {place: leaf for place, leaf in held(module) if isinstance(leaf, kind)}
 
 
+def adopt(module: Module) -> None:
+    """Put the variables that a module's author made alone, and keeps in its attributes, among its weights."""
+    known = set(module._lamina.weights)
+    found = {
+        leaf: place for place, leaf in held(module) if isinstance(leaf, Weight) and leaf.alone and leaf not in known
+    }
+    if not found:
+        return
+    taken = {weight.name for weight in known}
+    for weight, place in found.items():
+        weight.name = free_name(weight.name if weight.named else place.replace(".", "_"), taken)
+        weight.path = f"{module.name}/{weight.name}"
+        taken.add(weight.name)
+    module._lamina.weights = tuple(sorted((*module._lamina.weights, *found), key=lambda each: not each.trainable))
+
+
 class Part(NamedTuple):
     """A layer within a layer."""
 
@@ -108,6 +124,7 @@ def weights_by_path(layer: Any) -> dict[str, tuple[Weight, bool]]:
     found: dict[str, tuple[Weight, bool]] = {}
     places: dict[Weight, str] = {}
     for part in parts(layer):
+        adopt(part.layer)
         for number, weight in enumerate(part.layer._lamina.weights):
             place = f"{part.path}.{weight.name}".lstrip(".")
             place = places.setdefault(weight, f"{place}.{number}" if place in found else place)

@@ -13,7 +13,7 @@ from lamina._base.settings import setting
 from lamina._base.spelling import free_name
 from lamina._base.weight import Weight, assign_all
 from lamina._layer.forward import seed_of
-from lamina._layer.structure import Module, weights_by_path
+from lamina._layer.structure import Module, adopt, weights_by_path
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 
 
@@ -117,6 +117,7 @@ def built(layer: Any, input_shape: Any = None, *others: Any) -> None:
     layer.built = True
     if isinstance(input_shape, (tuple, list)) and input_shape and not others:
         layer._lamina.built_for = (layer._lamina.batch_size, *input_shape[1:])
+    adopt(layer)
     seed_of(layer)  # drawn now at the latest: copies of the layer then share it
     for attribute, value in vars(layer).items():
         if isinstance(value, Weight) and not value.name:
