@@ -6,6 +6,7 @@ from typing import Literal, cast, get_args
 
 from lamina._base.converters import checked, one_of
 from lamina._base.frames import all_frames_shown, frames, show_frames_of_jax, user_facing
+from lamina._base.limits import limits, set_limit
 from lamina._base.public import public
 from lamina._base.strictness import NonFinite, strictness
 from lamina._display.verbosity import shown
@@ -21,8 +22,9 @@ from lamina.dtypes import (
 __all__ = [
     "backend", "disable_interactive_logging", "disable_traceback_filtering", "dtype_policy",
     "enable_interactive_logging", "enable_traceback_filtering", "epsilon", "floatx", "image_data_format",
-    "is_interactive_logging_enabled", "is_traceback_filtering_enabled", "non_finite", "set_dtype_policy",
-    "set_epsilon", "set_floatx", "set_image_data_format", "set_non_finite",
+    "is_interactive_logging_enabled", "is_traceback_filtering_enabled", "max_epochs", "max_steps_per_epoch",
+    "non_finite", "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format", "set_max_epochs",
+    "set_max_steps_per_epoch", "set_non_finite",
 ]  # fmt: skip
 
 DataFormat = Literal["channels_last", "channels_first"]
@@ -72,6 +74,40 @@ def set_non_finite(does: NonFinite) -> None:
         does: "raise", "warn" or "stop".
     """
     strictness["non_finite"] = cast(NonFinite, checked("set_non_finite", "does", one_of(*get_args(NonFinite)), does))
+
+
+def max_epochs() -> int | None:
+    """The last epoch of any `fit`, as `set_max_epochs` or the environment variable KERAS_MAX_EPOCHS set it, or None."""
+    return limits["epochs"]
+
+
+@user_facing
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Let each `fit` end after this epoch at the latest, with a warning, to try out a program; None sets no limit.
+
+    >>> set_max_epochs(2)
+    >>> max_epochs()
+    2
+    >>> set_max_epochs(None)
+    """
+    set_limit("epochs", max_epochs)
+
+
+def max_steps_per_epoch() -> int | None:
+    """The most steps of any epoch, as `set_max_steps_per_epoch` or the environment variable KERAS_MAX_STEPS_PER_EPOCH
+    set them; else None.
+    """
+    return limits["steps"]
+
+
+@user_facing
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Let each epoch of `fit`, each validation, `evaluate` and `predict` make so many steps at the most, with a
+    warning, to try out a program; None sets no limit.
+
+    The next epoch of `fit` goes on in the data where the last one ended, as with `steps_per_epoch`.
+    """
+    set_limit("steps", max_steps_per_epoch)
 
 
 def backend() -> str:

@@ -13,7 +13,7 @@ OF_KERAS = {
         quantizers visualization""",
     "callbacks": "OrbaxCheckpoint",
     "config": """disable_flash_attention enable_flash_attention enable_unsafe_deserialization is_flash_attention_enabled
-        is_nnx_enabled max_epochs max_steps_per_epoch set_backend set_max_epochs set_max_steps_per_epoch""",
+        is_nnx_enabled set_backend""",
     "layers": "ReversibleEmbedding",
     "losses": "LossFunctionWrapper",
     "models": "load_model save_model",

@@ -14,6 +14,7 @@ import numpy as np
 
 from lamina._base.converters import positive, short
 from lamina._base.frames import warn
+from lamina._base.limits import limited_steps
 from lamina._base.packing import NotPlainError, pack
 from lamina._data.arrays import INT32, HostArray, read
 from lamina._data.source import Table
@@ -134,6 +135,7 @@ class ArrayFeed:
         self.full, self.tail = divmod(table.rows, self.size)
         self.fill = fill and (self.size - self.tail) * 8 <= table.rows  # else it would take longer than it spares
         self.whole = self.full + (self.tail > 0)
+        steps = limited_steps(steps, self.whole)
         if anew and steps is not None and steps > self.whole:
             warn(f"the data has {self.whole} batches of {batch_size}, fewer than the {steps} steps asked for.")
             steps = self.whole
@@ -248,7 +250,8 @@ class StreamFeed:
     def __init__(
         self, stream: Stream, steps: int | None = None, shuffle: bool | str = False, anew: bool = False
     ) -> None:
-        self.stream, self.asked, self.shuffle, self.anew = stream, steps, bool(shuffle), anew
+        self.stream, self.shuffle, self.anew = stream, bool(shuffle), anew
+        self.asked = limited_steps(steps, stream.steps)
         self.started: tuple[Table, Generator[Table]] | None = None
         """The first batch, where it was read before the epoch, and the others."""
 

@@ -44,9 +44,9 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
     feed: Feed
     if is_stream(data.x):
         stream = _stream(model, data)
-        stream.expect(plan.epochs, data.steps)
         stream.noting = plan.store is not None
         feed = streamed = StreamFeed(stream, data.steps, data.shuffle)
+        stream.expect(plan.epochs, streamed.asked)
         table = streamed.first(key_of(model))
         check(model, table, data)
     else:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from lamina._base.converters import positive
+from lamina._base.limits import limited_steps
 from lamina._base.shapes import Shape
 from lamina._checks import columns, indices
 from lamina._data.arrays import HostArray, is_mapped, read
@@ -166,8 +167,9 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     """The output for all rows, as `Sequential.predict` says."""
     if is_stream(data.x):
         stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _taking(model, table))
-        batches = (table.x for table in stream.epoch(data.steps, anew=True))
-        return _batch_by_batch(model, batches, plan, steps=stream.steps if data.steps is None else data.steps)
+        steps = limited_steps(data.steps, stream.steps)
+        batches = (table.x for table in stream.epoch(steps, anew=True))
+        return _batch_by_batch(model, batches, plan, steps=stream.steps if steps is None else steps)
     if is_mapped(data.x) and not model._lamina_on_host:
         x = data.x
         predictor = _fitting(model, read(x, slice(1), floatx()))
@@ -175,8 +177,9 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
         x, predictor = _ready(model, data.x)
     size = model._lamina.entry.batch_size if predictor.spec.carried and data.batch_size is None else data.batch_size
     size = rows_at_once(model, x.shape) if size is None else given_batch_size(size)
-    if data.steps is not None:
-        x = x[: positive(data.steps) * size]
+    steps = limited_steps(data.steps, -(-len(x) // size))
+    if steps is not None:
+        x = x[: positive(steps) * size]
     if len(x) <= size and not plan.callbacks and plan.verbose in ("auto", 0):
         return own(predictor(next(_pieces(model, x, size))))
     return _batch_by_batch(model, x, plan, size)
