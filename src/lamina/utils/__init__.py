@@ -28,6 +28,7 @@ from lamina.utils.batches import pack_x_y_sample_weight, unpack_x_y_sample_weigh
 from lamina.utils.session import clear_session
 
 if TYPE_CHECKING:
+    from lamina._display.stack_plot import model_to_dot, plot_model
     from lamina.utils.downloads import get_file
     from lamina.utils.images import array_to_img, img_to_array, load_img, save_img
     from lamina.utils.progbar import Progbar
@@ -36,14 +37,16 @@ __all__ = [
     "CustomObjectScope", "Progbar", "array_to_img", "clear_session", "custom_object_scope", "deserialize_keras_object",
     "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects", "get_file",
     "get_registered_name", "get_registered_object", "img_to_array", "is_interactive_logging_enabled", "learning_curve",
-    "load_img", "normalize", "pack_x_y_sample_weight", "pad_sequences", "register_keras_serializable", "save_img",
-    "serialize_keras_object", "set_random_seed", "standardize_dtype", "to_categorical", "unpack_x_y_sample_weight",
+    "load_img", "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model",
+    "register_keras_serializable", "save_img", "serialize_keras_object", "set_random_seed", "standardize_dtype",
+    "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 LATER = {
     "Progbar": "lamina.utils.progbar",
     "array_to_img": "lamina.utils.images", "get_file": "lamina.utils.downloads",
     "img_to_array": "lamina.utils.images", "load_img": "lamina.utils.images", "save_img": "lamina.utils.images",
+    "model_to_dot": "lamina._display.stack_plot", "plot_model": "lamina._display.stack_plot",
 }  # fmt: skip
 """What is loaded when it is first used, because it would make `import lamina` slower."""
 
