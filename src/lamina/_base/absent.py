@@ -18,7 +18,7 @@ OF_KERAS = {
     "losses": "LossFunctionWrapper",
     "models": "load_model save_model",
     "optimizers": "MultiOptimizer Muon OptimizerMap ScheduleFreeAdamW",
-    "utils": """Config FeatureSpace PyDataset Sequence audio_dataset_from_directory bounding_boxes get_source_inputs
+    "utils": """Config FeatureSpace audio_dataset_from_directory bounding_boxes get_source_inputs
         image_dataset_from_directory is_keras_tensor model_to_dot plot_model split_dataset
         text_dataset_from_directory timeseries_dataset_from_array""",
     "Layer": """compute_output_spec input_dtype metrics metrics_variables path quantization_mode quantize
@@ -93,8 +93,6 @@ INSTEAD = {
     "preprocessing": "keras.utils.pad_sequences, and the layers for text and images",
     "preprocessing.text": "layers.TextVectorization or str.split",
     "utils.ImageDataGenerator": "the layers for images, such as layers.RandomFlip",
-    "utils.Sequence": "fit(generator), or an object with __len__ and __getitem__ that gives batches",
-    "utils.PyDataset": "fit(generator), or an object with __len__ and __getitem__ that gives batches",
     "utils.legacy": "the names of today",
     "utils.multi_gpu_model": "jax.sharding",
     "utils.np_utils": "keras.utils itself",

@@ -5,16 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 from lamina._base.converters import checked, fixed_seed, integer, optional, positive
 from lamina._base.frames import user_facing, warn
-from lamina._data.stream import fetched
+from lamina._data.stream import fetched, in_advance
 from lamina.errors import CallError, DataError
 from lamina.random import next_seed
 
@@ -125,7 +124,10 @@ class Dataset:
 
         if threads is None:
             return self._lamina_then(lambda elements, key: map(call, elements), self._lamina_length)
-        return self._lamina_then(lambda elements, key: _in_threads(call, elements, threads), self._lamina_length)
+        return self._lamina_then(
+            lambda elements, key: in_advance(ThreadPoolExecutor(threads, "lamina-map"), call, elements, 2 * threads),
+            self._lamina_length,
+        )
 
     @user_facing
     def batch(
@@ -338,20 +340,6 @@ def _as_numpy(element: Element) -> Element:
 def _automatic(chosen: int | None) -> Callable[[Any], int | None]:
     """None as it is, -1 as what is `chosen`, or a whole number of at least 1."""
     return lambda value: None if value is None else chosen if integer(value) == AUTOTUNE else positive(value)
-
-
-def _in_threads(function: Callable[[Element], Element], elements: Iterator[Element], threads: int) -> Iterator[Element]:
-    """`function` of each element, in order; up to twice as many calls as threads are begun in advance."""
-    pool, begun = ThreadPoolExecutor(threads, "lamina-map"), deque[Future[Element]]()
-    try:
-        for element in elements:
-            begun.append(pool.submit(function, element))
-            if len(begun) >= 2 * threads:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _shuffled(elements: Iterator[Element], size: int, chance: np.random.Generator) -> Iterator[Element]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from concurrent import futures  # whose pool of processes is loaded when it is first used
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -143,16 +147,37 @@ class Stream:
             self.taken, self.from_place = skip, False
         while True:
             before = self.taken
-            for item in itertools.islice(self._pass, None if steps is None else steps - self.taken):  # type: ignore[arg-type]
+            items = itertools.islice(self._pass, None if steps is None else steps - self.taken)  # type: ignore[arg-type]
+            for batch in self._batches(items, skip - self.taken):
                 self.taken += 1
                 if self.placed and self.noting:
                     self.places[self.taken] = self.source.state_dict()
                 if self.taken > skip:
-                    yield self._table(self._read(item), self.taken - 1)
+                    yield self._table(batch, self.taken - 1)
             if steps in (None, self.taken) or self.once or (fruitless and before == self.taken):
                 return
             self._open(shuffle, key, self.taken)
             fruitless = True
+
+    def _batches(self, items: Iterator[Any], skip: int) -> Iterator[Any]:
+        """The batches of some items, by as many workers as the source asks for; the first `skip` are not read."""
+        yield from itertools.islice(items, max(skip, 0))
+        workers = getattr(self.source, "workers", 1) if _is_indexed(self.source) else 1
+        processes = workers > 0 and getattr(self.source, "use_multiprocessing", False)
+        if not (processes or workers > 1):
+            yield from map(self._read, items)
+            return
+        pool: Executor = ThreadPoolExecutor(workers, "lamina-worker")
+        if processes:
+            pool = futures.ProcessPoolExecutor(workers, initializer=_begin_worker, initargs=(self.source,))
+        try:
+            read = _read_in_worker if processes else self._read
+            yield from in_advance(pool, read, items, max(self.source.max_queue_size, workers))
+        except BrokenExecutor as error:
+            raise DataError(
+                f"a worker process of {self.name} ended in the middle of its work: the memory was full, or the process "
+                "could not be given the object. Try use_multiprocessing=False."
+            ) from error
 
     def opened(self) -> Iterator[Any]:
         """An iterator over the batches of the source, from the first one."""
@@ -244,6 +269,33 @@ def _length(source: Any) -> int | None:
 
 def _call(source: Any, hook: str) -> None:
     getattr(source, hook, lambda: None)()
+
+
+_worker: dict[str, Any] = {}
+"""In a worker process: the source of its batches."""
+
+
+def _begin_worker(source: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains, which ends this one
+    _worker["source"] = source
+
+
+def _read_in_worker(index: int) -> Any:
+    return _worker["source"][index]
+
+
+def in_advance(pool: Executor, function: Callable[[Any], T], items: Iterator[Any], ahead: int) -> Iterator[T]:
+    """The results of a function for some items, in their order; the pool begins up to `ahead` calls in advance."""
+    begun: deque[Future[T]] = deque()
+    try:
+        for item in items:
+            begun.append(pool.submit(function, item))
+            if len(begun) > ahead:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def fetched(iterator: Iterator[T], ahead: int) -> Iterator[T]:

@@ -25,6 +25,7 @@ from lamina.saving import (
 )
 from lamina.utils.arrays import normalize, pad_sequences, to_categorical
 from lamina.utils.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from lamina.utils.py_dataset import PyDataset, Sequence
 from lamina.utils.session import clear_session
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
     from lamina.utils.progbar import Progbar
 
 __all__ = [
-    "CustomObjectScope", "Progbar", "array_to_img", "clear_session", "custom_object_scope", "deserialize_keras_object",
-    "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects", "get_file",
-    "get_registered_name", "get_registered_object", "img_to_array", "is_interactive_logging_enabled", "learning_curve",
-    "load_img", "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model",
+    "CustomObjectScope", "Progbar", "PyDataset", "Sequence", "array_to_img", "clear_session", "custom_object_scope",
+    "deserialize_keras_object", "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects",
+    "get_file", "get_registered_name", "get_registered_object", "img_to_array", "is_interactive_logging_enabled",
+    "learning_curve", "load_img", "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model",
     "register_keras_serializable", "save_img", "serialize_keras_object", "set_random_seed", "standardize_dtype",
     "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
