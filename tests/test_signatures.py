@@ -71,6 +71,28 @@ def arguments_in(revealed):
     return names[:by_name], [name for name in names if not name.startswith("*")]
 
 
+FUNCTIONS = "ops ops.image ops.linalg ops.nn ops.numpy backend tree random dtype_policies".split()
+REFUSED = {"DTypePolicyMap", "FloatDTypePolicy"} | {
+    f"{name}DTypePolicy" for name in ("AWQ", "GPTQ", "Int4", "Quantized", "QuantizedFloat8")
+}
+"""Classes of policies for quantized weights, and the older name of one that there is."""
+
+
+def arguments(function):
+    """The name of each parameter, its kind and its default."""
+    parameters = inspect.signature(function).parameters.values()
+    return [(p.name, p.kind, p.default) for p in parameters if p.kind is not p.VAR_KEYWORD]
+
+
+@pytest.mark.parametrize("module", FUNCTIONS)
+def test_functions_take_what_keras_takes(module):
+    theirs, ours = module_of(keras, module), module_of(lamina, module)
+    names = {name for name in dir(theirs) if name[0] != "_" and not inspect.ismodule(getattr(theirs, name))} - REFUSED
+    assert len(names) > 3 and names <= set(dir(ours))
+    pairs = {name: (arguments(getattr(ours, name)), arguments(getattr(theirs, name))) for name in names}
+    assert {name: pair for name, pair in pairs.items() if pair[0] != pair[1]} == {}
+
+
 def by_position(kind):
     parameters = list(inspect.signature(kind).parameters.values())
     return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in LEFT_OUT]
