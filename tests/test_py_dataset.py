@@ -94,7 +94,7 @@ def test_workers_are_ahead_by_no_more_than_the_queue():
     time.sleep(0.1)
     assert max(source.asked) <= 6 and len(source.asked) == len(set(source.asked))
     epoch.close()
-    assert not [each for each in threading.enumerate() if each.name.startswith("lamina-")]
+    assert not [each for each in threading.enumerate() if each.name.startswith(("lamina-stream", "lamina-worker"))]
 
 
 def test_the_order_of_shuffled_batches_is_that_of_the_seed():
