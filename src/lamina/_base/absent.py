@@ -18,9 +18,7 @@ OF_KERAS = {
     "losses": "LossFunctionWrapper",
     "models": "load_model save_model",
     "optimizers": "MultiOptimizer Muon OptimizerMap ScheduleFreeAdamW",
-    "utils": """Config FeatureSpace audio_dataset_from_directory bounding_boxes get_source_inputs
-        image_dataset_from_directory is_keras_tensor model_to_dot plot_model split_dataset
-        text_dataset_from_directory timeseries_dataset_from_array""",
+    "utils": "Config FeatureSpace bounding_boxes get_source_inputs is_keras_tensor model_to_dot plot_model",
     "Layer": """compute_output_spec input_dtype metrics metrics_variables path quantization_mode quantize
         quantized_build quantized_call rematerialized_call symbolic_call""",
     "Metric": "dtype",

@@ -61,6 +61,8 @@ class Dataset:
         self._lamina_seed: int | None = None
         self._lamina_nodes = 0
         """How many datasets this one is made of: two shuffles in a line have different orders."""
+        self._lamina_batched: int | None = None
+        """The size of its batches, if it was made by `batch`."""
         if class_names is not None:
             self.class_names = class_names
         if file_paths is not None:
@@ -142,7 +144,7 @@ class Dataset:
             num_parallel_calls: has no effect.
             deterministic: has no effect.
         """
-        return self._lamina_batched(checked("batch", "batch_size", positive, batch_size), drop_remainder, stacked)
+        return self._lamina_batches(checked("batch", "batch_size", positive, batch_size), drop_remainder, stacked)
 
     @user_facing
     def padded_batch(
@@ -160,9 +162,9 @@ class Dataset:
         if padded_shapes is not None or padding_values is not None:
             raise CallError("padded_batch takes no padded_shapes and padding_values here. Pad in map, then use batch.")
         size = checked("padded_batch", "batch_size", positive, batch_size)
-        return self._lamina_batched(size, drop_remainder, lambda rows: stacked(rows, pad=True))
+        return self._lamina_batches(size, drop_remainder, lambda rows: stacked(rows, pad=True))
 
-    def _lamina_batched(self, size: int, whole: bool, join: Callable[[list[Element]], Element]) -> Self:
+    def _lamina_batches(self, size: int, whole: bool, join: Callable[[list[Element]], Element]) -> Self:
         def batches(elements: Iterator[Element], key: Key) -> Iterator[Element]:
             while len(rows := list(itertools.islice(elements, size))) >= (size if whole else 1):
                 yield join(rows)
@@ -170,7 +172,9 @@ class Dataset:
         count = self._lamina_length
         if count is not None and math.isfinite(count):
             count = count // size if whole else -(-count // size)
-        return self._lamina_then(batches, count)
+        made = self._lamina_then(batches, count)
+        made._lamina_batched = size
+        return made
 
     def unbatch(self, name: str | None = None) -> Self:
         """The rows of each element as elements of their own."""
@@ -297,6 +301,8 @@ def stacked(rows: list[Element], pad: bool = False) -> Element:
         return tuple(stacked(list(parts), pad) for parts in zip(*rows, strict=True))
     if isinstance(first, Mapping):
         return {name: stacked([row[name] for row in rows], pad) for name in first}
+    if isinstance(first, (str, bytes)):
+        return np.array(rows, object)
     arrays = [np.asarray(row) for row in rows]
     shapes = {array.shape for array in arrays}
     if len(shapes) == 1:

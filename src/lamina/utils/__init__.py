@@ -31,24 +31,38 @@ from lamina.utils.session import clear_session
 if TYPE_CHECKING:
     from lamina._display.stack_plot import model_to_dot, plot_model
     from lamina.utils.downloads import get_file
+    from lamina.utils.from_directory import (
+        audio_dataset_from_directory,
+        image_dataset_from_directory,
+        text_dataset_from_directory,
+    )
     from lamina.utils.images import array_to_img, img_to_array, load_img, save_img
     from lamina.utils.progbar import Progbar
+    from lamina.utils.splitting import split_dataset
+    from lamina.utils.windows import timeseries_dataset_from_array
 
 __all__ = [
-    "CustomObjectScope", "Progbar", "PyDataset", "Sequence", "array_to_img", "clear_session", "custom_object_scope",
-    "deserialize_keras_object", "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects",
-    "get_file", "get_registered_name", "get_registered_object", "img_to_array", "is_interactive_logging_enabled",
-    "learning_curve", "load_img", "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model",
-    "register_keras_serializable", "save_img", "serialize_keras_object", "set_random_seed", "standardize_dtype",
-    "to_categorical", "unpack_x_y_sample_weight",
+    "CustomObjectScope", "Progbar", "PyDataset", "Sequence", "array_to_img", "audio_dataset_from_directory",
+    "clear_session", "custom_object_scope", "deserialize_keras_object", "disable_interactive_logging",
+    "enable_interactive_logging", "get_custom_objects", "get_file", "get_registered_name", "get_registered_object",
+    "image_dataset_from_directory", "img_to_array", "is_interactive_logging_enabled", "learning_curve", "load_img",
+    "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model",
+    "register_keras_serializable", "save_img", "serialize_keras_object", "set_random_seed", "split_dataset",
+    "standardize_dtype", "text_dataset_from_directory", "timeseries_dataset_from_array", "to_categorical",
+    "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
-LATER = {
-    "Progbar": "lamina.utils.progbar",
-    "array_to_img": "lamina.utils.images", "get_file": "lamina.utils.downloads",
-    "img_to_array": "lamina.utils.images", "load_img": "lamina.utils.images", "save_img": "lamina.utils.images",
-    "model_to_dot": "lamina._display.stack_plot", "plot_model": "lamina._display.stack_plot",
+FILES = {
+    "lamina._display.stack_plot": "model_to_dot plot_model",
+    "lamina.utils.downloads": "get_file",
+    "lamina.utils.from_directory":
+        "audio_dataset_from_directory image_dataset_from_directory text_dataset_from_directory",
+    "lamina.utils.images": "array_to_img img_to_array load_img save_img",
+    "lamina.utils.progbar": "Progbar",
+    "lamina.utils.splitting": "split_dataset",
+    "lamina.utils.windows": "timeseries_dataset_from_array",
 }  # fmt: skip
+LATER = {name: file for file, names in FILES.items() for name in names.split()}
 """What is loaded when it is first used, because it would make `import lamina` slower."""
 
 public(__name__, __all__, LATER)

@@ -1,0 +1,263 @@
+"""Datasets of the images, texts or sounds in a folder."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from lamina._base import arguments
+from lamina._base.converters import checked, flag, one_of, optional, positive, short, word
+from lamina._base.frames import user_facing
+from lamina._data.arrays import HostArray
+from lamina._data.dataset import Dataset
+from lamina._data.scaling import INTERPOLATIONS, fitted, padded, resampled, scaled
+from lamina.config import data_format as format_of
+from lamina.errors import ArgumentError, DataError
+from lamina.utils.directories import Choice, Folder, Format, LabelMode, Labels, Subset, datasets
+from lamina.utils.images import MODES, load_img, pillow
+
+IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+Interpolation = Literal[
+    "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic"
+]  # fmt: skip
+FULL = 2**15
+"""The largest number of a sound of 16 bits, and 1."""
+
+
+@user_facing
+def image_dataset_from_directory(
+    directory: Folder,
+    labels: Labels = "inferred",
+    label_mode: LabelMode = "int",
+    class_names: Sequence[str] | None = None,
+    color_mode: Literal["rgb", "rgba", "grayscale"] = "rgb",
+    batch_size: int | None = 32,
+    image_size: int | tuple[int, int] = (256, 256),
+    shuffle: bool = True,
+    seed: int | None = None,
+    validation_split: float | None = None,
+    subset: Subset = None,
+    interpolation: Interpolation = "bilinear",
+    follow_links: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    data_format: arguments.Format = None,
+    format: Format = "tf",
+    verbose: bool = True,
+) -> Dataset | list[Dataset]:
+    """The images in a folder, as batches (batch, height, width, channels) of float32 from 0 to 255, and their labels.
+
+    The folder has one folder for each class. The files are .jpeg, .jpg, .png, .bmp and .gif; of a moving one, the
+    first picture counts.
+
+        train, validation = keras.utils.image_dataset_from_directory(
+            "flowers", image_size=(180, 180), validation_split=0.2, subset="both", seed=1
+        )
+        model.fit(train, validation_data=validation, epochs=10)
+
+    The dataset has `class_names` and `file_paths`, and methods such as `map`, `take` and `cache`. It is read anew in
+    each epoch, by several threads in advance, and in another order if `shuffle`.
+
+    Args:
+        directory: the folder.
+        labels: "inferred" takes the folders as classes; None gives images alone; or a list of whole numbers, one for
+            each file of the folder and those below, in the order of their paths.
+        label_mode: "int" (int32), "categorical" (one-hot rows) or "binary" (0.0 and 1.0, for two classes). None gives
+            images alone.
+        class_names: the folders of the classes, in the order of their labels; in alphabetical order if None.
+        color_mode: "rgb", "rgba" or "grayscale": 3, 4 or 1 channels.
+        batch_size: how many images a batch has; None gives them one by one.
+        image_size: the (height, width) that they are scaled to.
+        shuffle: whether they come in random order, else in that of their paths.
+        seed: what the order and the split are a function of.
+        validation_split: the share of the files that is for validation.
+        subset: "training", "validation", or "both" for a list of the two.
+        interpolation: "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian" or "mitchellcubic".
+        follow_links: whether links to folders are followed.
+        crop_to_aspect_ratio: whether to take the largest window in the middle with the aspect ratio of `image_size`.
+        pad_to_aspect_ratio: whether to put zeros around an image, up to that aspect ratio.
+        data_format: "channels_last" or "channels_first"; None takes `config.image_data_format()`.
+        format: has no effect: "tf" and "grain" give the same dataset.
+        verbose: whether to print how many files there are.
+
+    Raises:
+        MissingFileError: there is no such folder.
+        DataError: the folder has no images, or not the classes.
+        FileError: when it is read, an image is damaged.
+        MissingPackageError: Pillow is not installed.
+    """
+    name = "image_dataset_from_directory"
+    checked(name, "color_mode", one_of(*MODES), color_mode)
+    checked(name, "format", one_of("tf", "grain"), format)
+    size = checked(name, "image_size", _pair, image_size)
+    method = checked(name, "interpolation", word(*INTERPOLATIONS), interpolation)
+    first = checked(name, "data_format", format_of, data_format) == "channels_first"
+    if crop_to_aspect_ratio and pad_to_aspect_ratio:
+        raise ArgumentError(f"{name}: crop_to_aspect_ratio and pad_to_aspect_ratio cannot both be True.")
+    pillow()
+    height, width = size
+    shape = fitted if crop_to_aspect_ratio else padded if pad_to_aspect_ratio else _as_it_is
+
+    def read(path: str) -> HostArray:
+        image = np.asarray(load_img(path, color_mode))
+        shaped = shape(image if image.ndim == 3 else image[..., None], height, width)
+        pixels = scaled(shaped, height, width, method)
+        return pixels.transpose(2, 0, 1) if first else pixels
+
+    choice = Choice(
+        name, directory, IMAGES, labels, label_mode, class_names, batch_size, shuffle, seed, validation_split, subset,
+        follow_links, verbose,
+    )  # fmt: skip
+    return _one_or_both(datasets(choice, read))
+
+
+@user_facing
+def text_dataset_from_directory(
+    directory: Folder,
+    labels: Labels = "inferred",
+    label_mode: LabelMode = "int",
+    class_names: Sequence[str] | None = None,
+    batch_size: int | None = 32,
+    max_length: int | None = None,
+    shuffle: bool = True,
+    seed: int | None = None,
+    validation_split: float | None = None,
+    subset: Subset = None,
+    follow_links: bool = False,
+    format: Format = "tf",
+    verbose: bool = True,
+) -> Dataset | list[Dataset]:
+    """The .txt files in a folder, as batches (batch,) of text, and their labels.
+
+    A model whose first layer is `TextVectorization` takes such a dataset.
+
+    Args:
+        directory: the folder, which has one folder for each class.
+        labels: as in `image_dataset_from_directory`, as are the other arguments that are not named here.
+        label_mode: "int", "categorical", "binary" or None.
+        class_names: the folders of the classes, in the order of their labels.
+        batch_size: how many texts a batch has; None gives them one by one.
+        max_length: how many characters of a text count; None takes all.
+        shuffle: whether they come in random order.
+        seed: what the order and the split are a function of.
+        validation_split: the share of the files that is for validation.
+        subset: "training", "validation", or "both" for a list of the two.
+        follow_links: whether links to folders are followed.
+        format: has no effect.
+        verbose: whether to print how many files there are.
+
+    Raises:
+        MissingFileError: there is no such folder.
+        DataError: the folder has no texts, or not the classes; when it is read, a file is not UTF-8.
+    """
+    name = "text_dataset_from_directory"
+    checked(name, "format", one_of("tf", "grain"), format)
+    most = checked(name, "max_length", optional(positive), max_length)
+
+    def read(path: str) -> str:
+        try:
+            with open(path, encoding="utf-8") as file:
+                return file.read(-1 if most is None else most)
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path!r} is not UTF-8, the encoding of text that is expected: {error.reason}.") from None
+
+    choice = Choice(
+        name, directory, (".txt",), labels, label_mode, class_names, batch_size, shuffle, seed, validation_split,
+        subset, follow_links, verbose,
+    )  # fmt: skip
+    return _one_or_both(datasets(choice, read))
+
+
+@user_facing
+def audio_dataset_from_directory(
+    directory: Folder,
+    labels: Labels = "inferred",
+    label_mode: LabelMode = "int",
+    class_names: Sequence[str] | None = None,
+    batch_size: int | None = 32,
+    sampling_rate: int | None = None,
+    output_sequence_length: int | None = None,
+    ragged: bool = False,
+    shuffle: bool = True,
+    seed: int | None = None,
+    validation_split: float | None = None,
+    subset: Subset = None,
+    follow_links: bool = False,
+    verbose: bool = True,
+) -> Dataset | tuple[Dataset, ...]:
+    """The .wav files of 16 bits in a folder, as batches (batch, samples, channels) from -1 to 1, and their labels.
+
+    Where the sounds of a batch differ in length, zeros stand behind the shorter ones.
+
+    Args:
+        directory: the folder, which has one folder for each class.
+        labels: as in `image_dataset_from_directory`, as are the other arguments that are not named here.
+        label_mode: "int", "categorical", "binary" or None.
+        class_names: the folders of the classes, in the order of their labels.
+        batch_size: how many sounds a batch has; None gives them one by one.
+        sampling_rate: the samples a second that all sounds are brought to; None leaves their rates.
+        output_sequence_length: how many samples each sound has: longer ones are cut, shorter ones get zeros behind.
+        ragged: False, as no batch has sounds of different lengths here.
+        shuffle: whether they come in random order.
+        seed: what the order and the split are a function of.
+        validation_split: the share of the files that is for validation.
+        subset: "training", "validation", or "both" for a tuple of the two.
+        follow_links: whether links to folders are followed.
+        verbose: whether to print how many files there are.
+
+    Raises:
+        MissingFileError: there is no such folder.
+        DataError: the folder has no sounds, or not the classes; when it is read, a file is no sound of 16 bits.
+    """
+    name = "audio_dataset_from_directory"
+    rate = checked(name, "sampling_rate", optional(positive), sampling_rate)
+    length = checked(name, "output_sequence_length", optional(positive), output_sequence_length)
+    if checked(name, "ragged", flag, ragged):
+        raise ArgumentError(
+            f"{name}(ragged=True): the arrays of a batch have one shape here. Leave it out, and zeros stand behind the "
+            "shorter sounds; or give output_sequence_length."
+        )
+    choice = Choice(
+        name, directory, (".wav",), labels, label_mode, class_names, batch_size, shuffle, seed, validation_split,
+        subset, follow_links, verbose, pad=True,
+    )  # fmt: skip
+    made = datasets(choice, lambda path: _sound(path, rate, length))
+    return tuple(made) if len(made) > 1 else made[0]
+
+
+def _sound(path: str, rate: int | None, length: int | None) -> HostArray:
+    """A sound as numbers from -1 to 1.  -> (samples, channels) float32"""
+    try:
+        with wave.open(path, "rb") as file:
+            width, channels, found = file.getsampwidth(), file.getnchannels(), file.getframerate()
+            data = file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise DataError(f"{path!r} is no WAV file of PCM: {error or 'it ends too soon'}.") from None
+    if width != 2:
+        raise DataError(f"{path!r} has {8 * width} bits a sample; expected a WAV file of 16 bits.")
+    samples = np.frombuffer(data[: len(data) // (2 * channels) * 2 * channels], "<i2").reshape(-1, channels)
+    sound = samples.astype(np.float32) / FULL
+    if rate is not None:
+        sound = resampled(sound, -(-len(sound) * rate // found))
+    if length is None:
+        return sound
+    return np.pad(sound[:length], ((0, max(length - len(sound), 0)), (0, 0)))
+
+
+def _as_it_is(image: HostArray, height: int, width: int) -> HostArray:
+    return image
+
+
+def _one_or_both(made: list[Dataset]) -> Dataset | list[Dataset]:
+    return made if len(made) > 1 else made[0]
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ArgumentError(f"expected (height, width), got {short(value)}.")
+        return positive(value[0]), positive(value[1])
+    return positive(value), positive(value)
