@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -20,15 +21,15 @@ def _cubic(b: float, c: float) -> Callable[[HostArray], HostArray]:
     return lambda x: np.where(x < 1, near(x), np.where(x < 2, far(x), 0)) / 6
 
 
-FILTERS: dict[str, Callable[[HostArray], HostArray]] = {
-    "bilinear": lambda x: np.maximum(1 - x, 0),
-    "bicubic": _cubic(0, 0.5),
-    "mitchellcubic": _cubic(1 / 3, 1 / 3),
-    "lanczos3": _lanczos(3),
-    "lanczos5": _lanczos(5),
-    "gaussian": lambda x: np.where(x < 1.5, np.exp(-2 * x**2), 0),
+FILTERS: dict[str, tuple[int, Callable[[HostArray], HostArray]]] = {
+    "bilinear": (1, lambda x: np.maximum(1 - x, 0)),
+    "bicubic": (2, _cubic(0, 0.5)),
+    "mitchellcubic": (2, _cubic(1 / 3, 1 / 3)),
+    "lanczos3": (3, _lanczos(3)),
+    "lanczos5": (5, _lanczos(5)),
+    "gaussian": (2, lambda x: np.where(x < 1.5, np.exp(-2 * x**2), 0)),
 }
-"""How much a pixel counts at a distance from the place that is read."""
+"""How far a pixel counts for a place that is read, and how much at a distance."""
 INTERPOLATIONS = ("nearest", "area", *FILTERS)
 
 
@@ -42,11 +43,10 @@ def scaled(image: HostArray, height: int, width: int, interpolation: str) -> Hos
             places = np.floor((np.arange(size, dtype=np.float32) + 0.5) * pixels.shape[axis] / size)
             pixels = pixels.take(places.astype(np.int64), axis)
         else:
-            weights = _weights(pixels.shape[axis], size, interpolation)
-            used = weights.any(0)  # few pixels count where an image becomes much smaller
-            product = np.tensordot(weights[:, used], np.compress(used, pixels, axis), (1, axis))
-            pixels = np.moveaxis(product, 0, axis)
-    return np.ascontiguousarray(pixels)
+            taps = zip(*_taps(pixels.shape[axis], size, interpolation), strict=True)
+            last = (-1,) + (1,) * (2 - axis)  # the axis is the first or the second of three
+            pixels = sum((pixels.take(at, axis) * w.reshape(last) for at, w in taps), np.zeros(1, np.float32))
+    return pixels
 
 
 def fitted(image: HostArray, height: int, width: int) -> HostArray:
@@ -80,13 +80,17 @@ def resampled(sound: HostArray, size: int) -> HostArray:
     return (np.fft.irfft(series, size, axis=0) * (size / count)).astype(sound.dtype)
 
 
-def _weights(old: int, new: int, interpolation: str) -> HostArray:
-    """How much each old pixel counts for each new one.  -> (new, old)"""
+def _taps(old: int, new: int, interpolation: str) -> tuple[HostArray, HostArray]:
+    """Which old pixels count for each new one, and how much.  -> (taps, new) each"""
     scale = old / new
     if interpolation == "area":
-        begin = np.arange(new)[:, None] * scale
-        overlap = np.minimum(begin + scale, np.arange(old) + 1) - np.maximum(begin, np.arange(old))
-        return np.asarray(np.maximum(overlap, 0) / scale, np.float32)
-    places = (np.arange(new)[:, None] + 0.5) * scale - 0.5
-    weights = FILTERS[interpolation](np.abs(places - np.arange(old)))
-    return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
+        begin = np.arange(new) * scale
+        places = np.floor(begin) + np.arange(math.ceil(scale) + 1)[:, None]
+        weights = np.maximum(np.minimum(begin + scale, places + 1) - np.maximum(begin, places), 0)
+    else:
+        radius, weigh = FILTERS[interpolation]
+        middle = (np.arange(new) + 0.5) * scale - 0.5
+        places = np.floor(middle) + np.arange(1 - radius, radius + 1)[:, None]
+        weights = weigh(np.abs(middle - places))
+    weights = np.where((places >= 0) & (places < old), weights, 0)
+    return places.clip(0, old - 1).astype(np.int64), np.asarray(weights / weights.sum(0), np.float32)
