@@ -12,7 +12,10 @@ ACCURACY = r"Test accuracy.*?: ([\d.]+)%"
 # Name, arguments, the numbers that it prints, and from where to where they may lie.
 RUNS = [
     ("airline_passengers", "24 40", r"off by ([\d.]+)% on average", 0, 12),  # 15.5 repeats the last year
+    ("autoencoder", "2000 30", r"hold ([\d.]+)% of a curve", 98, 100),
     ("census", "", ACCURACY, 84.5, 90),  # Keras: 84.8
+    ("contrastive", "2000 8", r"nearest code in ([\d.]+)%", 90, 100),  # the nearest row is right in 69 %
+    ("gan", "6400 30", r"off by ([\d.]+) on average, and lie in 4", 0, 0.1),
     ("housing", "3", r"off by ([\d,]+) dollars", 0, 60_000),  # 88,000 says the median of every house
     ("mnist", "", ACCURACY, 97.4, 99),  # Keras: 97.5
     ("mnist_convnet", "6000 1", ACCURACY, 80, 100),
