@@ -13,6 +13,7 @@ from lamina._checks.labels import fit_loss
 from lamina._checks.values import finite
 from lamina._data.source import Table, arrays
 from lamina.errors import DataError, LabelError, LaminaWarning
+from lamina.losses.lookup import loss_of
 
 BINARY = losses.BinaryCrossentropy()
 CATEGORICAL = losses.CategoricalCrossentropy()
@@ -131,7 +132,7 @@ def test_opposite_infinities_do_not_hide_each_other():
         (MSE, np.ones((4, 3)), (None, 3), "relu"),
         (MSE, np.ones((4, 7, 1)), (None, 7, 1), "softmax"),  # its axis may be another
         (MSE, np.ones((4, 9, 1)), (None, None), None),
-        (losses.get("ce"), LABELS, (None, 3), "softmax"),
+        (loss_of("ce"), LABELS, (None, 3), "softmax"),
         (None, None, (None, 3), "linear"),
     ],
 )  # fmt: skip
@@ -144,7 +145,7 @@ def test_a_loss_of_the_users_own_is_let_pass():
         def call(self, y_true, y_pred):
             return y_pred
 
-    for loss in (Own(), losses.get(lambda y_true, y_pred: y_pred)):
+    for loss in (Own(), loss_of(lambda y_true, y_pred: y_pred)):
         fit_loss(loss, np.full((4, 7), 99.0), (None, 3), last_activation="relu")
     refusal(lambda: fit_loss(Own(), None, (None, 3)), "the loss Own needs targets, and y is None", "fit(x, y)")
 
@@ -163,7 +164,7 @@ def test_sparse_labels_out_of_range():
     refusal(lambda: fit_loss(SPARSE, LABELS - 1, (None, 3)), "labels run from -1 to 1", "y[0] is -1", "numpy.unique(y")
     refusal(lambda: fit_loss(SPARSE, LABELS + 5, (None, 3)), "from 5 to 7", "y[0] is 5", "Dense(8)", "y has shape (4,)")
     refusal(lambda: fit_loss(SPARSE, np.array([0, 1, 3]), (None, 3)), "y[2] is 3", "Dense(4)")
-    refusal(lambda: fit_loss(losses.get("ce"), LABELS + 1, (None, 3)), "labels run from 1 to 3")
+    refusal(lambda: fit_loss(loss_of("ce"), LABELS + 1, (None, 3)), "labels run from 1 to 3")
     ignoring = losses.SparseCategoricalCrossentropy(ignore_class=255)
     refusal(lambda: fit_loss(ignoring, np.array([0, 255, 4]), (None, 3)), "from 0 to 4", "y[2] is 4")
 
@@ -315,7 +316,7 @@ def test_class_weight_of_a_regression():
 # The last layer.
 
 
-@pytest.mark.parametrize("loss", [MSE, BINARY, SPARSE, losses.get(lambda y_true, y_pred: y_pred)])
+@pytest.mark.parametrize("loss", [MSE, BINARY, SPARSE, loss_of(lambda y_true, y_pred: y_pred)])
 def test_softmax_over_one_unit(loss):
     refusal(
         lambda: fit_loss(loss, np.array([0, 1]), (None, 1), last_activation="softmax"),

@@ -15,6 +15,7 @@ from lamina import losses
 from lamina._base.absent import OF_KERAS
 from lamina._base.spelling import to_snake_case
 from lamina.errors import ArgumentError, LabelError, LaminaWarning, UnknownAttributeError, UnknownNameError
+from lamina.losses.lookup import loss_of
 from lamina.losses.loss import reads_logits, registry
 
 REDUCTIONS = ["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none", None]
@@ -244,7 +245,7 @@ def test_classes_on_another_axis():
 
 @pytest.mark.parametrize(("name", "row"), [(row[0], row) for row in TABLE if not row[1]], ids=lambda v: v[0])
 def test_functions_equal_keras(name, row):
-    snake = losses.get(name).name.removesuffix("_loss")
+    snake = loss_of(name).name.removesuffix("_loss")
     more = {"q": 0.5} if "generalized" in snake else {}
     ours, theirs = (partial(getattr(module, snake), **more) for module in (losses, keras.losses))
     for y, p in row[2]:
@@ -310,7 +311,7 @@ def test_config_is_keras_config(kind):
 def test_regression_config_is_keras_config(kind):
     assert getattr(losses, kind)().get_config() == getattr(keras.losses, kind)().get_config()
     assert losses.deserialize(losses.serialize(getattr(losses, kind)(reduction="sum"))).reduction == "sum"
-    assert keras.losses.deserialize(losses.serialize(getattr(losses, kind)())).name == losses.get(kind).name
+    assert keras.losses.deserialize(losses.serialize(getattr(losses, kind)())).name == loss_of(kind).name
 
 
 @pytest.mark.parametrize(
@@ -329,10 +330,28 @@ def test_regression_config_is_keras_config(kind):
 )
 def test_names(name, kind):
     kind = getattr(losses, kind)
-    assert type(losses.get(name)) is kind
-    assert type(losses.get(kind)) is kind
-    assert type(losses.get({"class_name": kind.__name__, "config": {}})) is kind
-    assert type(losses.get(getattr(losses, kind().name))) is kind  # Keras's function form
+    assert type(loss_of(name)) is kind
+    assert type(loss_of(kind)) is kind
+    assert type(loss_of({"class_name": kind.__name__, "config": {}})) is kind
+    assert type(loss_of(getattr(losses, kind().name))) is kind  # Keras's function form
+
+
+NAMES = [row[0] for row in TABLE if not row[1] and "Generalized" not in row[0]]  # which Keras does not find by name
+
+
+@pytest.mark.parametrize("name", NAMES + "mse MSE mae bce kld msle mape".split())
+def test_get_gives_what_keras_gives(name):
+    ours, theirs = losses.get(name), keras.losses.get(name)
+    assert isinstance(ours, losses.Loss) == isinstance(theirs, keras.losses.Loss)
+    assert getattr(ours, "__name__", type(ours).__name__) == getattr(theirs, "__name__", type(theirs).__name__)
+
+
+def test_get_leaves_functions_and_objects_alone():
+    own, loss = lambda y_true, y_pred: y_pred, losses.Huber()
+    assert losses.get(own) is own and losses.get(loss) is loss and losses.get(None) is None
+    assert losses.get("mean_squared_error") is losses.mean_squared_error
+    assert losses.get("mse")(np.ones((2, 3)), np.zeros((2, 3))).shape == (2,)
+    assert losses.get({"class_name": "Huber", "config": {"delta": 2.0}}).delta == 2.0
 
 
 def test_own_functions_and_classes():
@@ -349,27 +368,27 @@ def test_own_functions_and_classes():
 
     y, p = NUMBERS[0]
     expected = np.float32(np.abs(y - p).max(-1).mean())
-    assert losses.get(worst).name == "worst"
-    same(losses.get(worst)(y, p), expected)
+    assert loss_of(worst).name == "worst"
+    same(loss_of(worst)(y, p), expected)
     same(losses.LossFunction(worst, power=2)(y, p), Worst(2)(y, p))
     assert Worst(2, reduction="sum").get_config() == {"power": 2, "reduction": "sum"}
     assert Worst(2).name == "worst"
-    same(losses.get(worst)(y[:, :1], p[:, :1].reshape(-1)), keras.losses.MeanAbsoluteError()(y[:, :1], p[:, :1]))
-    assert losses.get(losses.MeanSquaredError()).name == "mean_squared_error"
-    assert losses.get(None) is None
+    same(loss_of(worst)(y[:, :1], p[:, :1].reshape(-1)), keras.losses.MeanAbsoluteError()(y[:, :1], p[:, :1]))
+    assert loss_of(losses.MeanSquaredError()).name == "mean_squared_error"
+    assert loss_of(None) is None
     assert type(losses.deserialize("worst", {"worst": worst})) is losses.LossFunction
 
 
 def test_crossentropy_by_the_shapes():
     binary, sparse = losses.BinaryCrossentropy, losses.SparseCategoricalCrossentropy
-    assert type(losses.get("ce", y_shape=(None, 1), output_shape=(None, 1))) is binary
-    assert type(losses.get("crossentropy", y_shape=(None,), output_shape=(None, 3))) is sparse
-    assert type(losses.get("crossentropy", y_shape=(8, 1), output_shape=(8, 3))) is sparse
-    assert type(losses.get("CE", y_shape=(8, 3), output_shape=(8, 3))) is losses.CategoricalCrossentropy
-    later = losses.get("crossentropy")
+    assert type(loss_of("ce", y_shape=(None, 1), output_shape=(None, 1))) is binary
+    assert type(loss_of("crossentropy", y_shape=(None,), output_shape=(None, 3))) is sparse
+    assert type(loss_of("crossentropy", y_shape=(8, 1), output_shape=(8, 3))) is sparse
+    assert type(loss_of("CE", y_shape=(8, 3), output_shape=(8, 3))) is losses.CategoricalCrossentropy
+    later = loss_of("crossentropy")
     for kind, (y, p) in [("Binary", YES_NO[0]), ("SparseCategorical", CLASSES[0]), ("Categorical", ONE_HOT[0])]:
         same(later(y, p), getattr(losses, f"{kind}Crossentropy")()(y, p))
-    assert losses.get(losses.Crossentropy(from_logits=True), y_shape=(8, 3), output_shape=(8, 3)).from_logits
+    assert loss_of(losses.Crossentropy(from_logits=True), y_shape=(8, 3), output_shape=(8, 3)).from_logits
 
 
 def test_which_losses_read_logits():
@@ -400,7 +419,7 @@ def test_which_losses_read_logits():
     ],
 )
 def test_shapes_that_do_not_fit(name, y_shape, p_shape, said):
-    for loss in (losses.get(name), getattr(losses, losses.get(name).name)):
+    for loss in (loss_of(name), getattr(losses, loss_of(name).name)):
         with pytest.raises(LabelError) as error:
             loss(np.zeros(y_shape), np.ones(p_shape))
         assert all(part in str(error.value) for part in said), str(error.value)

@@ -18,18 +18,21 @@ OF_KERAS = {
     "losses": "LossFunctionWrapper",
     "models": "load_model save_model",
     "optimizers": "MultiOptimizer Muon OptimizerMap ScheduleFreeAdamW",
-    "utils": "Config FeatureSpace bounding_boxes get_source_inputs is_keras_tensor model_to_dot plot_model",
-    "Layer": """compute_output_spec input_dtype metrics metrics_variables path quantization_mode quantize
+    "utils": "Config FeatureSpace bounding_boxes get_source_inputs is_keras_tensor",
+    "Layer": """compute_output_spec enable_lora input_dtype metrics metrics_variables path quantization_mode quantize
         quantized_build quantized_call rematerialized_call symbolic_call""",
     "Metric": "dtype",
     "Sequential": """compute_loss_and_updates export get_quantization_layer_structure get_state_tree jax_state_sync
-        jit_compile make_predict_function make_test_function make_train_function run_eagerly set_state_tree
+        make_predict_function make_test_function make_train_function set_state_tree
         stateless_compute_loss""",
 }
 """Names that Keras has, by module or class. They are looked up only where Lamina lacks one, so none has to go."""
 
 ONE_MODEL = "a Sequential, one line of layers, where one tensor goes in and one comes out"
-NO_GRAPH = "model.input_shape, model.output_shape and model.layers, because a stack has no symbolic tensors"
+NO_LORA = (
+    "a Layer of your own that adds two thin matrices to a frozen one: layer.trainable = False; a stack has no LoRA"
+)
+NO_QUANTIZATION = "keras.mixed_precision.set_global_policy('mixed_bfloat16') for a smaller, faster model: no int8 here"
 SEQUENTIAL = "a Sequential of your own, because a pretrained graph is not a stack"
 OWN_LAYER = "a Layer of your own, whose call is written with jax.numpy"
 
@@ -37,8 +40,8 @@ INSTEAD = {
     "Functional": ONE_MODEL,
     "KerasTensor": "a Sequential, because a stack has no symbolic tensors",
     "Layer.add_metric": "metrics=[...] in compile",
-    "Layer.input": NO_GRAPH,
-    "Layer.output": NO_GRAPH,
+    "Layer.enable_lora": NO_LORA,
+    "Layer.quantize": NO_QUANTIZATION,
     "Model": ONE_MODEL,
     "Operation": "a Layer of your own",
     "StatelessScope": "model.stateless_call, optimizer.stateless_apply and metric.stateless_update_state",
@@ -53,6 +56,7 @@ INSTEAD = {
     "Sequential.predict_classes": "numpy.argmax(model.predict(x), axis=-1), or model.predict(x) > 0.5 for one unit",
     "Sequential.predict_generator": "predict(generator)",
     "Sequential.predict_proba": "predict(x), which gives the probabilities",
+    "Sequential.quantize": NO_QUANTIZATION,
     "Sequential.reset_states": "layer.reset_states() of each stateful layer",
     "Sequential.state_dict": "torch_state_dict()",
     "Sequential.train_on_generator": "fit(generator)",

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from lamina._base.converters import positive
 from lamina._base.settings import Configured
 from lamina.errors import ArgumentError, ShapeError
 
 Shape = tuple[int | None, ...]
+
+
+class TensorSpec(NamedTuple):
+    """What is known of an input or output before there is data."""
+
+    shape: Shape
+    """With the batch axis."""
+    dtype: str
+    name: str
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are, with the batch axis."""
+        return len(self.shape)
 
 
 def shape_of(x: Any) -> Shape:

@@ -38,9 +38,10 @@ from lamina._layer.forward import (
     run_alone,
     seed_of,
 )
+from lamina._layer.in_stack import ShapeInStack, TensorInStack
 from lamina._layer.structure import ModuleState, parts, require_settings, restored_on_error
 from lamina._layer.weights import WithWeights, built, named_after
-from lamina.errors import ArgumentError, NotBuiltError, ShapeError
+from lamina.errors import ArgumentError, ShapeError
 from lamina.random import key_of
 
 
@@ -87,24 +88,6 @@ class LayerState(ModuleState):
     def compiled_in(self) -> list[tuple[str, Any]]:
         settings = [(name, value) for name, value in vars(self).items() if name not in self.__dataclass_fields__]
         return [*super().compiled_in(), *settings, ("trainable", self.trainable), ("dtype", self.dtype)]
-
-
-class ShapeInStack:
-    """Reads a shape of the stack that a layer is in. Keras has no such attribute, so a class may use the name too."""
-
-    def __init__(self, which: int) -> None:
-        self.which = which
-
-    @user_facing
-    def __get__(self, layer: Layer | None, owner: Any = None) -> Any:
-        if layer is None:
-            return self
-        if layer._lamina.shapes is None:
-            what = "output" if self.which else "input"
-            raise NotBuiltError(
-                f"{layer.name!r} has no {what} shape yet: put Input(shape) first, or call the model on data."
-            )
-        return layer._lamina.shapes[self.which]
 
 
 class Layer(WithWeights):
@@ -377,6 +360,10 @@ class Layer(WithWeights):
     """The shape of the input in the layer's stack, with None for the batch axis."""
     output_shape = ShapeInStack(1)
     """The shape of the output in the layer's stack, with None for the batch axis."""
+    input = TensorInStack(0)
+    """The shape and the dtype of its input in the stack. There are no symbolic tensors: nothing can be called on it."""
+    output = TensorInStack(1)
+    """The shape and the dtype of its output in the stack."""
 
     @property
     def compute_dtype(self) -> str:

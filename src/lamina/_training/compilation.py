@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lamina import losses, metrics, optimizers
+from lamina import metrics, optimizers
 from lamina._base.converters import checked, flag, number, one_of, positive, short
 from lamina._base.pickling import ByName
 from lamina._base.spelling import free_name
 from lamina.errors import ArgumentError
+from lamina.losses.lookup import loss_of
 from lamina.losses.loss import registry as loss_registry
 
 
@@ -39,7 +40,7 @@ class Compiled(ByName):
         }  # fmt: skip
         """What `compile` was given besides the optimizer."""
         self.given = {"loss": _only(loss, "loss"), "metrics": measures, "weighted_metrics": weighted_measures}
-        self.loss = losses.get(self.given["loss"])
+        self.loss = loss_of(self.given["loss"])
         self.loss_weight = checked("compile", "loss_weights", _weight, loss_weights)
         self.measures = _listed(measures, "metrics")
         self.weighted_measures = _listed(weighted_measures, "weighted_metrics")

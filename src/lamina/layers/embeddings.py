@@ -64,7 +64,7 @@ class Embedding(Layer):
             self.build(())
             self.set_weights(start if isinstance(start, list) else [start])
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         self.embeddings = weight_from_settings(self, "embeddings", (self.input_dim, self.output_dim))
 
     def call(self, x: Array) -> Array:  # (batch, ...)

@@ -7,13 +7,10 @@ that Keras has on JAX.
 
 from __future__ import annotations
 
-from lamina._base.arguments import Config
+from lamina._base.arguments import Config, Function
 from lamina._base.custom import known
 from lamina._base.frames import user_facing
 from lamina._base.public import public
-from lamina._base.settings import Configured
-from lamina._base.shapes import Shape
-from lamina.errors import ArgumentError
 from lamina.losses.circle import Circle, circle
 from lamina.losses.crossentropies import (
     BinaryCrossentropy,
@@ -22,7 +19,6 @@ from lamina.losses.crossentropies import (
     SparseCategoricalCrossentropy,
     binary_crossentropy,
     categorical_crossentropy,
-    fitting,
     sparse_categorical_crossentropy,
 )
 from lamina.losses.ctc import CTC, ctc
@@ -36,7 +32,8 @@ from lamina.losses.focal import (
     categorical_generalized_cross_entropy,
 )
 from lamina.losses.hinges import CategoricalHinge, Hinge, SquaredHinge, categorical_hinge, hinge, squared_hinge
-from lamina.losses.loss import Loss, LossFunction, function, registry
+from lamina.losses.lookup import loss_of
+from lamina.losses.loss import Loss, LossFunction, OfFunction, function, registry
 from lamina.losses.overlaps import Dice, Tversky, dice, tversky
 from lamina.losses.regression import (
     CosineSimilarity,
@@ -70,16 +67,22 @@ __all__ = [
 
 
 @user_facing
-def get(identifier: object, *, y_shape: Shape | None = None, output_shape: Shape | None = None) -> Loss | None:
-    """The loss for a name, a class, a config, a function or an object; None stays None.
+def get(identifier: object) -> Loss | Function | None:
+    """What a name, a class or a config stands for; a function, an object and None stay as they are.
 
-    >>> get("mse")
-    MeanSquaredError()
+    The names of functions, and their short forms, stand for functions, those of classes for objects.
 
-    Args:
-        y_shape, output_shape: with the batch axis; they decide which loss "crossentropy" is.
+    >>> get("mse").__name__, get("MeanSquaredError")
+    ('mean_squared_error', MeanSquaredError())
     """
-    return _as_loss(registry.get(identifier), y_shape, output_shape)
+    if isinstance(identifier, str):
+        found = registry.find(identifier)
+        if isinstance(found, type) and issubclass(found, OfFunction) and identifier != found.__name__:
+            return found._lamina_function
+    if callable(identifier) and not isinstance(identifier, (type, Loss)):
+        return function(identifier)
+    loss = loss_of(identifier)
+    return loss.fn if isinstance(loss, LossFunction) and isinstance(identifier, str) else loss
 
 
 serialize = registry.serialize
@@ -89,19 +92,7 @@ serialize = registry.serialize
 def deserialize(name: str | Config, custom_objects: Config | None = None) -> Loss | None:
     """The loss that `serialize` described; `custom_objects` says what the user's own names stand for."""
     with known(custom_objects):
-        return _as_loss(registry.get(name))
-
-
-def _as_loss(found: object, y_shape: Shape | None = None, output_shape: Shape | None = None) -> Loss | None:
-    if isinstance(found, Crossentropy) and y_shape is not None and output_shape is not None:
-        return fitting(found, y_shape, output_shape)
-    if found is None or isinstance(found, Loss):
-        return found
-    if isinstance(found, Configured):
-        raise ArgumentError(f"expected a loss, got {found!r}.")
-    if str(getattr(found, "__module__", "")).startswith(__name__):
-        return registry.get(getattr(found, "__name__", ""))  # type: ignore[no-any-return]
-    return LossFunction(function(found))
+        return loss_of(name)
 
 
 public(__name__, __all__)

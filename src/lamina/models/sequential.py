@@ -11,6 +11,7 @@ import jax
 
 from lamina import _display as display
 from lamina import _saving as saving
+from lamina._base.converters import checked, flag
 from lamina._base.frames import user_facing
 from lamina._base.settings import MISSING
 from lamina._base.weight import Weight, under_way
@@ -26,7 +27,7 @@ from lamina._training.compilation import Compiled
 from lamina._training.own_steps import STEPS
 from lamina._training.request import DataRequest, RunPlan
 from lamina.callbacks import Checkpoint, History
-from lamina.errors import ArgumentError, StackError
+from lamina.errors import ArgumentError, NotCompiledError, StackError
 from lamina.models import default_steps
 from lamina.models.assembly import append
 from lamina.models.stack import Stack
@@ -470,6 +471,26 @@ class Sequential(Stack):
         return self._lamina.compiled is not None
 
     @property
+    def run_eagerly(self) -> bool:
+        """Whether every operation runs by itself, as `compile` was told; it can be set after `compile`."""
+        return bool(self._lamina.compiled and self._lamina.compiled.told["run_eagerly"])
+
+    @run_eagerly.setter
+    @user_facing
+    def run_eagerly(self, value: bool) -> None:
+        _set_eager(self, checked("Sequential", "run_eagerly", flag, value))
+
+    @property
+    def jit_compile(self) -> bool:
+        """Whether the steps are compiled; False is the same as `run_eagerly`."""
+        return self._lamina.compiled is None or not self._lamina.compiled.eager
+
+    @jit_compile.setter
+    @user_facing
+    def jit_compile(self, value: bool) -> None:
+        _set_eager(self, not checked("Sequential", "jit_compile", flag, value))
+
+    @property
     def metrics(self) -> list[Any]:
         """The mean of the loss, and the metrics once the first data has settled them."""
         compiled = self._lamina.compiled
@@ -494,6 +515,14 @@ class Sequential(Stack):
     def get_metrics_result(self) -> dict[str, Any]:
         """The metrics by name."""
         return {metric.name: metric.result() for metric in self.metrics}
+
+
+def _set_eager(model: Sequential, eager: bool) -> None:
+    compiled = model._lamina.compiled
+    if compiled is None:
+        raise NotCompiledError("say it when the model is compiled: compile(..., run_eagerly=True).")
+    compiled.told["run_eagerly"] = compiled.eager = eager
+    model._lamina.kept = {}
 
 
 def _trains_by_default(layer: Layer) -> bool:

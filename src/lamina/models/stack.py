@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
@@ -11,7 +11,7 @@ from lamina._base.converters import checked, flag, short
 from lamina._base.custom import LeftOutError, Opening, known, opening
 from lamina._base.frames import user_facing, warn
 from lamina._base.settings import State, serialize, setting
-from lamina._base.shapes import Shape, full_shape
+from lamina._base.shapes import Shape, TensorSpec, full_shape
 from lamina._base.spelling import nearest
 from lamina._layer.forward import output_shape
 from lamina._layer.host import LayerChain, raw
@@ -21,20 +21,6 @@ from lamina._layer.registry import registry
 from lamina._training.model import ModelState
 from lamina.errors import ArgumentError, FixedError, LaminaError, NotBuiltError, ShapeError, StackError
 from lamina.models.assembly import append, build_for, keep_shapes
-
-
-class TensorSpec(NamedTuple):
-    """What is known of an input or output before there is data."""
-
-    shape: Shape
-    """With the batch axis."""
-    dtype: str
-    name: str
-
-    @property
-    def ndim(self) -> int:
-        """How many axes there are, with the batch axis."""
-        return len(self.shape)
 
 
 class Stack(LayerChain):
@@ -155,6 +141,17 @@ class Stack(LayerChain):
         shape, last = self.output_shape, self._lamina_chain[-1] if self._lamina_chain else self
         shapes = shape if isinstance(shape, list) else [shape]
         return [TensorSpec(each, last.compute_dtype, last.name) for each in shapes]
+
+    @property
+    def input(self) -> TensorSpec:
+        """The shape, the dtype and the name of the input."""
+        return self.inputs[0]
+
+    @property
+    def output(self) -> TensorSpec | list[TensorSpec]:
+        """The shape, the dtype and the name of the output; of several outputs a list."""
+        found = self.outputs
+        return found[0] if len(found) == 1 else found
 
     @user_facing
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:

@@ -35,6 +35,7 @@ class LossScaleOptimizer(Optimizer):
         inner_optimizer: an optimizer, or the name or config of one.
         initial_scale: the scale before the first step.
         dynamic_growth_steps: after so many finite steps the scale is doubled.
+        base: arguments of older files, with their defaults; `dynamic=True`, as in Keras 2.
     """
 
     def __init__(
@@ -45,6 +46,11 @@ class LossScaleOptimizer(Optimizer):
         name: str | None = None,
         **base: object,
     ) -> None:
+        if not base.pop("dynamic", True):
+            raise ArgumentError(
+                "LossScaleOptimizer(dynamic=False): a fixed scale is an argument of the optimizer itself, such as "
+                "Adam(loss_scale_factor=1024)."
+            )
         for argument, value in base.items():
             if argument not in self._lamina_fields:
                 hint = did_you_mean(argument, ["initial_scale", "dynamic_growth_steps", *self._lamina_fields])

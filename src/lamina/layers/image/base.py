@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
+from lamina._base.converters import checked, fixed_seed, short
+from lamina._base.frames import user_facing
 from lamina._base.settings import value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
 from lamina._kernels.bits import fold
 from lamina._layer.forward import random_key
 from lamina._layer.layer import Layer
-from lamina.errors import ShapeError
+from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.image.settings import Pair
-from lamina.random import key_of
+from lamina.random import SeedGenerator, key_of, next_seed
 
 Sizes: TypeAlias = tuple[int, ...]
 
@@ -75,6 +77,47 @@ class ImageLayer(Layer):
 
     def call(self, x: Array) -> Array:
         return channels_last(self, self._lamina_transform, x.astype(self.compute_dtype))
+
+    @user_facing
+    def get_random_transformation(
+        self, data: Any, training: bool = True, seed: int | SeedGenerator | None = None
+    ) -> dict[str, Array] | None:  # fmt: skip
+        """What a change is a function of, for `transform_images` to make it again, on other images as well.
+
+        Here it is a key of the random numbers; Keras's dict has the numbers themselves.
+
+        Args:
+            data: images; they need not be those that are changed.
+            training: with False there is no change, and the result is None.
+            seed: a whole number, or a `random.SeedGenerator`; drawn unless given.
+        """
+        if not training:
+            return None
+        if isinstance(seed, SeedGenerator):
+            return {"key": seed.next()}
+        number = next_seed() if seed is None else checked("get_random_transformation", "seed", fixed_seed, seed)
+        return {"key": key_of(number)}
+
+    @user_facing
+    def transform_images(self, images: Any, transformation: dict[str, Array] | None, training: bool = True) -> Array:
+        """The images after the change that `get_random_transformation` has drawn; as they are where it is None.
+
+        Args:
+            images: (batch, height, width, channels), or one image.
+            transformation: what `get_random_transformation` returned.
+            training: with False the images stay as they are.
+        """
+        x = jnp.asarray(images, self.compute_dtype)
+        if not training or transformation is None:
+            return x
+        if not isinstance(transformation, dict) or "key" not in transformation:
+            raise ArgumentError(
+                f"{self.name}.transform_images: expected what get_random_transformation returned, got "
+                f"{short(transformation)}."
+            )
+        batch = x[None] if x.ndim == 3 else x
+        changed = channels_last(self, lambda each: self._lamina_change(transformation["key"], each), batch)
+        return changed.astype(x.dtype)[0] if x.ndim == 3 else changed.astype(x.dtype)
 
 
 def channels_last(layer: Layer, change: Callable[[Array], Array], x: Array) -> Array:

@@ -1,0 +1,42 @@
+"""What a layer knows of the stack that it is in: the shapes of its input and output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina._base.frames import user_facing
+from lamina._base.shapes import TensorSpec
+from lamina.errors import NotBuiltError
+
+
+class ShapeInStack:
+    """Reads a shape of the stack that a layer is in. Keras has no such attribute, so a class may use the name too."""
+
+    def __init__(self, which: int) -> None:
+        self.which = which
+
+    @user_facing
+    def __get__(self, layer: Any, owner: Any = None) -> Any:
+        if layer is None:
+            return self
+        if layer._lamina.shapes is None:
+            what = "output" if self.which else "input"
+            raise NotBuiltError(
+                f"{layer.name!r} has no {what} shape yet: put Input(shape) first, or call the model on data."
+            )
+        return layer._lamina.shapes[self.which]
+
+
+class TensorInStack(ShapeInStack):
+    """Tells the shape and the dtype of a layer's input or output; a class may use the name for its own."""
+
+    @user_facing
+    def __get__(self, layer: Any, owner: Any = None) -> Any:
+        shape = super().__get__(layer, owner)
+        if layer is None:
+            return self
+        told = [
+            TensorSpec(each, layer.compute_dtype, layer.name)
+            for each in (shape if isinstance(shape, list) else [shape])
+        ]
+        return told if isinstance(shape, list) else told[0]

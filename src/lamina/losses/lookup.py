@@ -1,0 +1,27 @@
+"""The loss that `compile` is given, in whatever form, as an object."""
+
+from __future__ import annotations
+
+from lamina._base.settings import Configured
+from lamina._base.shapes import Shape
+from lamina.errors import ArgumentError
+from lamina.losses.crossentropies import Crossentropy, fitting
+from lamina.losses.loss import Loss, LossFunction, function, registry
+
+
+def loss_of(identifier: object, *, y_shape: Shape | None = None, output_shape: Shape | None = None) -> Loss | None:
+    """The loss for a name, a class, a config, a function or an object; None stays None.
+
+    Args:
+        y_shape, output_shape: with the batch axis; they decide which loss "crossentropy" is.
+    """
+    found = registry.get(identifier)
+    if isinstance(found, Crossentropy) and y_shape is not None and output_shape is not None:
+        return fitting(found, y_shape, output_shape)
+    if found is None or isinstance(found, Loss):
+        return found
+    if isinstance(found, Configured):
+        raise ArgumentError(f"expected a loss, got {found!r}.")
+    if str(getattr(found, "__module__", "")).startswith("lamina.losses"):
+        return registry.get(getattr(found, "__name__", ""))  # type: ignore[no-any-return]
+    return LossFunction(function(found))
