@@ -174,6 +174,6 @@ def test_without_pillow_the_message_says_what_to_install(monkeypatch, folder):
     monkeypatch.setitem(sys.modules, "PIL", None)
     calls = (utils.load_img, folder / "rgb.png"), (utils.array_to_img, PIXELS), (utils.save_img, "a.png", PIXELS)
     for function, *arguments in calls:
-        with pytest.raises(MissingPackageError, match=r"pip install 'lamina\[images\]'"):
+        with pytest.raises(MissingPackageError, match=r"pip install pillow"):
             function(*arguments)
     assert utils.img_to_array(PIXELS).shape == PIXELS.shape

@@ -234,5 +234,5 @@ def test_what_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
     monkeypatch.delitem(sys.modules, "lamina.wrappers.estimator")
     monkeypatch.delitem(sys.modules, "lamina.wrappers.stacks")
-    with pytest.raises(MissingPackageError, match=r'pip install "lamina\[sklearn\]"'):
+    with pytest.raises(MissingPackageError, match=r"pip install scikit-learn"):
         importlib.import_module("lamina.wrappers.stacks")

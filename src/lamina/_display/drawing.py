@@ -221,6 +221,6 @@ def _figure_class() -> type[Figure]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingPackageError(
-            'PNG needs matplotlib: pip install "lamina[plot]"; a file that ends in .svg needs nothing.'
+            "PNG needs matplotlib: pip install matplotlib; a file that ends in .svg needs nothing."
         ) from error
     return Figure

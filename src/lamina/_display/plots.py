@@ -27,7 +27,7 @@ def learning_curve(history: object, to_file: str | os.PathLike[str] = "learning_
     """Save a picture of the loss and the metrics over the epochs of `fit`, and return its path.
 
     Each quantity has its panel, with a line for training and one for validation. The epoch with the lowest loss (of
-    the validation, if there was one) is marked in each panel. It needs matplotlib: `pip install "lamina[plot]"`.
+    the validation, if there was one) is marked in each panel. It needs matplotlib: `pip install matplotlib`.
 
         history = model.fit(x, y, epochs=20, validation_split=0.1)
         keras.utils.learning_curve(history, "curve.png")
@@ -70,7 +70,7 @@ def _figure_class() -> type[Figure]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingPackageError('pictures need matplotlib: pip install "lamina[plot]"') from error
+        raise MissingPackageError("pictures need matplotlib: pip install matplotlib") from error
     return Figure  # not through pyplot, whose global state is the user's
 
 

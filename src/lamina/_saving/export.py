@@ -59,7 +59,7 @@ def write(
     try:
         data = exported.serialize()
     except ImportError as error:
-        raise MissingPackageError('export needs flatbuffers: pip install "lamina[export]"') from error
+        raise MissingPackageError("export needs the package flatbuffers: pip install flatbuffers") from error
     files.write(filepath, bytes(data))
     if verbose:
         given = ", ".join(f"{aval.dtype}{list(aval.shape)}" for aval in exported.out_avals)

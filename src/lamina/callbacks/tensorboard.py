@@ -71,7 +71,7 @@ class TensorBoard(Callback, Configured):
     and `evaluate`, by the number of steps trained so far. A metric that is an array has a curve for each of its
     numbers. All of it can be read as soon as an epoch ends.
 
-    It needs the package tensorboard, which `pip install "lamina[tensorboard]"` installs, and no TensorFlow.
+    It needs the package tensorboard, `pip install tensorboard`, and no TensorFlow.
 
     Args:
         log_dir: the folder. Each run should have one of its own.
@@ -268,7 +268,5 @@ def _library() -> ModuleType:
     except LaminaError:
         raise
     except ImportError as error:
-        raise MissingPackageError(
-            'TensorBoard needs the package tensorboard: pip install "lamina[tensorboard]"'
-        ) from error
+        raise MissingPackageError("TensorBoard needs the package tensorboard: pip install tensorboard") from error
     return event_files

@@ -286,7 +286,7 @@ class Sequential(Stack):
             ArgumentError: for another format.
             StackError: for a stack whose first layer takes text, for one with a stateful layer, and for operations
                 that no file can hold, such as a call of a Python function.
-            MissingPackageError: without flatbuffers, which `pip install "lamina[export]"` installs.
+            MissingPackageError: without the package flatbuffers: `pip install flatbuffers`.
         """
         exporting.write(self, filepath, format, verbose, input_signature, kwargs)
 

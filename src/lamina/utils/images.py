@@ -33,7 +33,7 @@ def pillow() -> Any:
     try:
         from PIL import Image
     except ImportError as error:
-        raise MissingPackageError("images need Pillow: pip install 'lamina[images]'") from error
+        raise MissingPackageError("images need Pillow: pip install pillow") from error
     return Image
 
 

@@ -1,4 +1,4 @@
-"""Models as estimators of scikit-learn, which has to be installed: `pip install "lamina[sklearn]"`."""
+"""Models as estimators of scikit-learn, which has to be installed: `pip install scikit-learn`."""
 
 from __future__ import annotations
 

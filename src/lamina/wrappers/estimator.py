@@ -20,7 +20,7 @@ try:
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError:
-    raise MissingPackageError('lamina.wrappers needs scikit-learn: pip install "lamina[sklearn]".') from None
+    raise MissingPackageError("lamina.wrappers needs scikit-learn: pip install scikit-learn.") from None
 
 
 FEWEST = 32
