@@ -68,7 +68,7 @@ class Stream:
         """Turns the raw x of a batch into numbers, if the model has layers that do this on the host."""
         self.check = check
         """Raises an error for a batch that the model cannot take; called with each batch."""
-        self.once = hasattr(source, "__next__")
+        self.once = hasattr(source, "__next__") and not _is_indexed(source)
         """Whether the source can be read only once."""
         self.steps = _length(source)
         """The number of batches; None if it is unknown."""

@@ -1,0 +1,25 @@
+"""What a program is told of its old spellings: one line on stderr for each, once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+from lamina._base.frames import is_internal
+
+said: set[str] = set()
+"""What was said since `install`."""
+
+
+def say(words: str) -> None:
+    """Print a line that begins with the place in the program, as `train.py:14: ...`, if it was not printed before."""
+    if words in said:
+        return
+    said.add(words)
+    frame = sys._getframe(1)
+    while frame.f_back is not None and (
+        is_internal(frame.f_code.co_filename) or frame.f_code.co_filename == importlib.__file__
+    ):
+        frame = frame.f_back
+    print(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}: {words}", file=sys.stderr)
