@@ -44,4 +44,4 @@ def _params(item):
     return item.callspec.params if hasattr(item, "callspec") else {}
 
 
-collect_ignore = ["typed"]  # programs for type checkers, half of them wrong
+collect_ignore = ["spellings", "typed"]  # old programs for Keras; programs for type checkers, half of them wrong

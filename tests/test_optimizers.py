@@ -540,7 +540,6 @@ def test_misspelt_name(name, nearest):
         (lambda: optimizers.Adam(optimizers.schedules.CosineDecay), "expected a number"),
         (lambda: optimizers.Adam(learning_rte=0.1), "Did you mean 'learning_rate'"),
         (lambda: optimizers.Adam(lr=0.1), "no argument 'lr'. Type learning_rate="),
-        (lambda: optimizers.SGD(decay=1e-6), r"no argument 'decay'\.\s+Type learning_rate=.*InverseTimeDecay"),
         (lambda: optimizers.Adam(beta_1=1.5), r"beta_1=1.5\): expected a number from 0 to 1"),
         (lambda: optimizers.Adam(epsilon=None), "epsilon=None"),
         (lambda: optimizers.SGD(momentum="high"), "momentum='high'"),
@@ -725,3 +724,9 @@ def test_floatx_of_16_bits_does_not_round_the_learning_rate():
         assert optimizers.Adam(0.001).learning_rate == np.float32(0.001)
     finally:
         dtypes.set_floatx("float32")
+
+
+def test_what_keras_still_takes_and_ignores_is_taken_and_said():
+    with pytest.warns(LaminaWarning, match=r"SGD: decay has no effect, as in Keras 3.*InverseTimeDecay"):
+        sgd = optimizers.SGD(0.5, decay=1e-6)
+    assert repr(sgd) == repr(optimizers.SGD(0.5)) == repr(optimizers.SGD(0.5, decay=0.0))

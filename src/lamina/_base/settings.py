@@ -37,7 +37,6 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.older import of_today
 from lamina._base.pickling import ByName
 from lamina._base.spelling import nearest, unknown_argument
-from lamina._base.strictness import strictness
 from lamina.errors import ArgumentError, CallError
 
 MISSING = inspect.Parameter.empty
@@ -137,7 +136,9 @@ class Configured(ByName):
     _lamina_instead: ClassVar[dict[str, str]] = {}
     """Arguments of older Keras, and for each a sentence that says what to type now."""
     _lamina_renamed: ClassVar[dict[str, str]] = {}
-    """Arguments of older Keras, and for each its name now; programs for Keras may use them."""
+    """Arguments of older Keras that Keras still takes, and for each its name now."""
+    _lamina_idle: ClassVar[dict[str, str]] = {}
+    """Arguments of older Keras that Keras still takes and ignores, and for each what is said of it, if anything."""
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset()
     """Settings that Keras's configs lack; our configs have them only where they differ from the default."""
     _lamina_constants: ClassVar[dict[str, Any]] = {}
@@ -182,9 +183,12 @@ class Configured(ByName):
         kind = type(self)
         fields, signature = kind._lamina_fields, signature_of(kind)
         for old, new in kind._lamina_renamed.items():
-            if old in kwargs and new not in kwargs and strictness["old_arguments"] == "warn":
-                warn(f"{old} is Keras 2's name of {new}, which it sets.")
+            if old in kwargs and new not in kwargs:
+                warn(f"{kind.__name__}: {old} is Keras 2's name of {new}, which it sets.")
                 kwargs[new] = kwargs.pop(old)
+        for old, said in kind._lamina_idle.items():
+            if kwargs.pop(old, None) and said:
+                warn(f"{kind.__name__}: {said}")
         constants = kind._lamina_constants
         kwargs = {
             name: value for name, value in kwargs.items() if name not in constants or value is not constants[name]

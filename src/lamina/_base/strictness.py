@@ -12,9 +12,7 @@ class Strictness(TypedDict):
     non_finite: NonFinite
     missing_class: Literal["raise", "warn"]
     """A class of y that has no weight in `class_weight`; where it is only said, the class weighs 1."""
-    old_arguments: Literal["raise", "warn"]
-    """An argument by its name in Keras 2."""
 
 
-strictness: Strictness = {"non_finite": "raise", "missing_class": "raise", "old_arguments": "raise"}
-AS_KERAS: Strictness = {"non_finite": "warn", "missing_class": "warn", "old_arguments": "warn"}
+strictness: Strictness = {"non_finite": "raise", "missing_class": "raise"}
+AS_KERAS: Strictness = {"non_finite": "warn", "missing_class": "warn"}

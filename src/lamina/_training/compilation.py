@@ -54,6 +54,14 @@ class Compiled(ByName):
         self.metrics: list[tuple[Any, bool]] | None = None
         """The metrics in use, each with whether it heeds the sample weights; None before the first data."""
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the loss and the metrics, also before the first data."""
+        if self.metrics is not None:
+            return ["loss", *(metric.name for metric, _ in self.metrics)]
+        found = [metrics.get(each, loss=self.loss).name for each in (*self.measures, *self.weighted_measures)]  # type: ignore[union-attr]
+        return ["loss", *found]
+
     def metrics_for(self, y_shape: Any, output_shape: Any) -> list[tuple[Any, bool]]:
         """The metrics as objects with names of their own, "accuracy" settled by the shapes."""
         if self.metrics is None:

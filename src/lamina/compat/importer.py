@@ -6,8 +6,14 @@ So there is no list of names here: a new name of Lamina is at once a name of `ke
 
 from __future__ import annotations
 
+import concurrent.futures
 import importlib
+import importlib.util
+import multiprocessing.pool
 import sys
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -19,19 +25,24 @@ from lamina._base.absent import hint
 from lamina._base.frames import user_facing
 from lamina._base.public import missing_attribute
 from lamina._base.strictness import AS_KERAS, Strictness, strictness
-from lamina.compat import tensorflow
+from lamina.compat import eager, names, scikeras, tensorflow, told, verbs
 from lamina.compat.instead import instead_of
+from lamina.compat.told import say
 from lamina.errors import LaminaError
 
-VERSIONS = {"keras": "3.15.1", "tf_keras": "2.20.0", "tensorflow": "2.20.0"}
+VERSIONS = {"keras": "3.15.1", "tf_keras": "2.20.0", "tensorflow": "2.20.0", "scikeras": "0.13.0"}
 """The value of `__version__`: the release whose names and defaults these modules have."""
 
+LEANED_ON = (concurrent.futures, importlib.util, multiprocessing.pool, urllib.error, urllib.parse, urllib.request)
+"""What `import keras` has always imported as well, so that programs use it after `import urllib` alone."""
+
 ROOTS = {
-    "tensorflow.python.keras": lamina,
     "tensorflow.keras": lamina,
-    "tensorflow.python": tensorflow,
+    **{f"tensorflow.{old}.keras": lamina for old in ("compat.v1", "compat.v2", "contrib", "_api.v2", "python")},
+    **{f"tensorflow.{old}": tensorflow for old in ("compat.v1", "compat.v2", "_api.v2", "python")},
     "tensorflow": tensorflow,
     "tf_keras": lamina,
+    "scikeras": scikeras,
     "keras._tf_keras.keras": lamina,
     "keras._tf_keras": lamina,
     "keras.api": lamina,
@@ -41,14 +52,19 @@ ROOTS = {
 """The module of Lamina for the first part of a path; a longer path comes before a shorter one that it begins with."""
 
 MOVED = {
-    "": "engine engine.base_layer engine.input_layer engine.sequential engine.topology engine.training",
+    "": """engine engine.base_layer engine.input_layer engine.sequential engine.topology engine.training
+        engine.training_v1 engine.functional""",
+    "callbacks": "callbacks.callbacks callbacks.tensorboard_v1 callbacks.tensorboard_v2 callbacks_v1",
+    "initializers": "initializers.initializers_v2 initializers.initializers_v1 initializers_v2",
+    "losses": "objectives",
     "layers": """layers.core layers.convolutional layers.convolutional_recurrent layers.pooling layers.recurrent
         layers.recurrent_v2 layers.normalization layers.embeddings layers.advanced_activations layers.noise
-        layers.wrappers layers.local layers.preprocessing layers.experimental layers.experimental.preprocessing""",
+        layers.wrappers layers.local layers.merge layers.reshaping layers.regularization layers.core_layers
+        layers.convolutional.base_conv layers.preprocessing layers.experimental layers.experimental.preprocessing""",
     "optimizers": """optimizers.legacy optimizers.experimental optimizer_v2 optimizer_v2.adadelta optimizer_v2.adagrad
         optimizer_v2.adam optimizer_v2.adamax optimizer_v2.gradient_descent optimizer_v2.nadam optimizer_v2.rmsprop""",
     "utils": """utils.np_utils utils.data_utils utils.vis_utils utils.generic_utils utils.layer_utils
-        utils.image_utils preprocessing preprocessing.image preprocessing.sequence""",
+        utils.image_utils utils.layer_utils utils.io_utils utils.tf_utils""",
 }
 """For each module of today, the modules that had its names in older releases of Keras."""
 
@@ -80,21 +96,27 @@ class Mirror(ModuleType):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if locate(path) is not None:
             return importlib.import_module(path)
+        if ROOTS[split(path)[0]] is lamina:
+            try:
+                return names.served(today(path))
+            except KeyError:
+                pass
         try:
             return getattr(self.target, name)
         except (AttributeError, ImportError):
-            names = dir(self)
             if ROOTS[split(path)[0]] is lamina:
-                advice = hint(self.target.__name__.partition(".")[2], name, names)
+                advice = hint(today(self.__name__), name, dir(self))
             else:
-                advice = instead_of(canonical(path), names)
+                advice = instead_of(canonical(path), dir(self))
             raise missing_attribute(self.__name__, name, advice) from None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _module_in_child, (self.__name__,)
 
     def __dir__(self) -> list[str]:
-        return list(getattr(self.target, "__all__", ())) or [n for n in dir(self.target) if not n.startswith("_")]
+        shown = getattr(self.target, "__all__", None) or [n for n in dir(self.target) if not n.startswith("_")]
+        of_keras = ROOTS[split(self.__name__)[0]] is lamina
+        return [*shown, *(n for n in names.below(today(self.__name__)) if of_keras and n not in shown)]
 
 
 def split(path: str) -> tuple[str, list[str]]:
@@ -116,7 +138,20 @@ def canonical(path: str) -> str:
     'keras.layers'
     """
     root, parts = split(path)
-    return ".".join(["keras" if ROOTS[root] is lamina else "tensorflow", *parts])
+    return ".".join([{lamina: "keras", scikeras: "scikeras"}.get(ROOTS[root], "tensorflow"), *parts])
+
+
+def today(path: str) -> str:
+    """A path of Keras, of any root and age, as the path below today's keras.
+
+    >>> today("tensorflow.keras.layers.core.Dense"), today("keras.utils")
+    ('layers.Dense', 'utils')
+    """
+    parts = split(path)[1]
+    for length in range(len(parts), 0, -1):
+        if (old := ".".join(parts[:length])) in TODAY:
+            return ".".join([*TODAY[old].split(), *parts[length:]])
+    return ".".join(parts)
 
 
 def locate(path: str) -> ModuleType | None:
@@ -126,7 +161,10 @@ def locate(path: str) -> ModuleType | None:
         return None
     module = ROOTS[root]
     if module is lamina:
-        parts = TODAY.get(".".join(parts), ".".join(parts)).split(".")
+        new = TODAY.get(".".join(parts), ".".join(parts))
+        if new in names.MODULES:
+            return names.served(new)  # type: ignore[no-any-return]
+        parts = new.split(".")
     try:
         for part in filter(None, parts):
             module = getattr(module, part)
@@ -157,6 +195,9 @@ class Finder(MetaPathFinder, Loader):
         return Mirror(spec.name, target)
 
     def exec_module(self, module: ModuleType) -> None:
+        root, parts = split(module.__name__)
+        if ".".join(parts) in TODAY:
+            say(f"{module.__name__} is now {'.'.join([root, *TODAY['.'.join(parts)].split('.')]).rstrip('.')}.")
         if module.__name__ in ROOTS:
             module.__dict__["__version__"] = VERSIONS[canonical(module.__name__).partition(".")[0]]
 
@@ -207,12 +248,17 @@ def install() -> None:
         sys.meta_path.insert(0, _finder)
         _before.update(strictness)
         strictness.update(AS_KERAS)
+        told.said.clear()
+        verbs.patch()
+        eager.patch()
 
 
 def uninstall() -> None:
     """Undo `install`; a module that was imported meanwhile still works where a program refers to it."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+        eager.restore()
+        verbs.restore()
         strictness.update(_before)
     for name in [name for name, module in sys.modules.items() if isinstance(module, Mirror)]:
         del sys.modules[name]

@@ -11,21 +11,33 @@ from lamina._base import absent
 from lamina._base.spelling import nearest
 
 INSTEAD = {
-    "GradientTape": "jax.grad of a function of the weights, or model.fit",
-    "Tensor": "jax.Array",
-    "Variable": "layer.add_weight in a layer, or a NumPy array outside of one",
-    "compat": "the Keras calls alone, because nothing of TensorFlow 1 is here",
-    "data": "NumPy arrays or a generator, which fit shuffles and batches",
-    "device": "jax.default_device",
+    "IndexedSlices": "an array, because gradients are dense here",
+    "RaggedTensor": "keras.utils.pad_sequences and a Masking layer",
+    "SparseTensor": "an array, because all arrays are dense here",
+    "TensorArray": "a list and tf.stack",
+    "cond": "tf.where, or jax.lax.cond",
+    "contrib": "the names of keras and tensorflow itself, because TensorFlow 2 has it no more",
+    "data": "tf.data.Dataset.from_generator, with a function that yields the elements",
     "distribute": "jax.sharding",
-    "function": "jax.jit; fit and predict are always compiled",
-    "image": "jax.image.resize or a preprocessing layer",
+    "estimator": "a Sequential and its fit",
+    "feature_column": "pandas, or the layers for categories and numbers, such as keras.layers.StringLookup",
+    "gradients": "tf.GradientTape, or jax.grad of a function",
+    "hub": "a Sequential of your own, because a SavedModel is a program, which no file can bring in",
+    "image": "a layer for images, such as keras.layers.RandomContrast, or jax.image",
     "io": "Python's open, NumPy or pandas",
-    "lite": "model.get_weights() and numpy.savez",
+    "keras": "keras, which is Lamina here",
+    "lite": "model.export('model.jax', format='jax'), or model.get_weights() and numpy.savez",
+    "map_fn": "jax.lax.map",
+    "placeholder": "keras.Input, or a function of arrays",
+    "ragged": "keras.utils.pad_sequences and a Masking layer",
     "saved_model": "model.save('model.keras') and keras.models.load_model('model.keras')",
-    "summary": "callbacks.CSVLogger, or a callback of your own that writes its logs",
-    "test": "tf.config.list_physical_devices",
+    "sparse": "an array, because all arrays are dense here",
+    "strings": "Python's str, or keras.layers.TextVectorization",
+    "summary": "keras.callbacks.TensorBoard or keras.callbacks.CSVLogger",
+    "tpu": "jax.devices(), because JAX finds the cores of a TPU by itself",
     "train": "model.save_weights('model.weights.h5') and model.load_weights('model.weights.h5')",
+    "vectorized_map": "jax.vmap",
+    "while_loop": "jax.lax.while_loop",
 }
 
 SAME_NAMES = {"": jnp, "math": jnp, "linalg": jnp.linalg, "nn": jax.nn, "random": jax.random, "signal": jnp.fft}
@@ -54,5 +66,5 @@ def instead_of(path: str, names: Iterable[str] = ()) -> str:
         if hasattr(library, name):
             better = f"{library.__name__}.{name}"
         else:
-            better = next(iter(nearest(name, names)), "NumPy or jax.numpy")
+            better = next(iter(nearest(parts[-1], names)), "NumPy or jax.numpy")
     return f"This tensorflow is Lamina's stand-in; use instead: {better}."

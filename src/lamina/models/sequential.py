@@ -499,7 +499,7 @@ class Sequential(Stack):
     @property
     def metrics_names(self) -> list[str]:
         """The names under which `fit` logs: `loss` and the metrics."""
-        return [metric.name for metric in self.metrics]
+        return self._lamina.compiled.names if self._lamina.compiled else []
 
     @property
     def metrics_variables(self) -> list[Weight]:

@@ -2,32 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+import builtins
+import logging as logs
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from lamina import initializers, losses, metrics, optimizers
-from lamina._base.weight import Array
-from lamina.compat.tensorflow import config, nn, random
+from lamina._base.weight import Array, Weight
+from lamina.compat.tensorflow import (
+    arithmetic,
+    compat,
+    config,
+    data,
+    debugging,
+    dtypes,
+    image,
+    io,
+    linalg,
+    logging,
+    math,
+    nn,
+    random,
+    test,
+    train,
+)
+from lamina.compat.tensorflow.session import ConfigProto, GPUOptions, Session
+from lamina.compat.tensorflow.tape import GradientTape
 
 # fmt: off
 __all__ = [
-    "argmax", "bfloat16", "bool", "cast", "config", "constant", "convert_to_tensor", "expand_dims", "float16",
-    "float32", "float64", "initializers", "int8", "int16", "int32", "int64", "keras", "losses", "metrics", "nn",
-    "ones", "optimizers", "random", "reshape", "squeeze", "uint8", "zeros",
+    "ConfigProto", "GPUOptions", "GradientTape", "Session", "Tensor", "TensorShape", "Variable", "argmax", "bfloat16",
+    "bool", "cast", "compat", "complex64", "config", "constant", "convert_to_tensor", "data", "debugging", "device",
+    "disable_eager_execution", "disable_v2_behavior", "dtypes", "enable_eager_execution", "enable_v2_behavior",
+    "executing_eagerly", "expand_dims", "float16", "float32", "float64", "function", "get_logger",
+    "global_variables_initializer",
+    "image", "initializers", "int8", "int16", "int32", "int64", "io", "is_tensor", "keras", "linalg", "logging",
+    "losses", "math", "metrics", "newaxis", "nn", "numpy_function", "ones", "optimizers", "print", "py_function",
+    "random", "reshape", "set_random_seed", "squeeze", "string", "test", "train", "uint8", "uint16", "uint32", "zeros",
 ]
 # fmt: on
+globals().update({name: value for name, value in arithmetic.functions.items() if name not in __all__})
+__all__ += [name for name in arithmetic.functions if name not in __all__]
 
 Values: TypeAlias = ArrayLike | Sequence[object]
 Sizes: TypeAlias = int | Sequence[int]
+Tensor = jax.Array
+newaxis = None
 
-float16, float32, float64 = map(np.dtype, ("float16", "float32", "float64"))
+float16, float32, float64, complex64 = map(np.dtype, ("float16", "float32", "float64", "complex64"))
 bfloat16 = np.dtype(jnp.bfloat16)
-int8, int16, int32, int64, uint8 = map(np.dtype, ("int8", "int16", "int32", "int64", "uint8"))
+int8, int16, int32, int64, uint8, uint16, uint32 = map(
+    np.dtype, ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
+)
 bool = np.dtype("bool")
+string = "string"
+
+print = builtins.print
+set_random_seed = random.set_seed
+
+
+def Variable(
+    initial_value: Any = None, trainable: builtins.bool = True, validate_shape: builtins.bool = True,
+    caching_device: None = None, name: str | None = None, dtype: DTypeLike | None = None, shape: Any = None,
+) -> Weight:  # fmt: skip
+    """An array that `assign` changes.
+
+    >>> Variable([1.0, 2.0], name="v").assign_add([1.0, 1.0]).numpy()
+    array([2., 3.], dtype=float32)
+    """
+    value = initial_value() if callable(initial_value) else initial_value
+    return Weight(jnp.asarray(value, dtype), name=name or "Variable", trainable=trainable)
+
+
+def function(func: Any = None, **kwargs: Any) -> Any:
+    """The function as it is: `fit` and `predict` are compiled, and `jax.jit` compiles a function of arrays."""
+    return (lambda later: later) if func is None else func
+
+
+def py_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
+    """The result of the function for the arrays."""
+    return func(*inp)
+
+
+numpy_function = py_function
+
+
+def is_tensor(x: Any) -> builtins.bool:
+    """Whether it is an array of JAX."""
+    return isinstance(x, (jax.Array, Weight))
+
+
+def device(device_name: Any = None) -> AbstractContextManager[None]:
+    """Nothing: `jax.default_device` chooses another device."""
+    return nullcontext()
+
+
+def executing_eagerly() -> builtins.bool:
+    """Whether operations run at once, as they do here."""
+    return True
+
+
+def disable_v2_behavior() -> None:
+    """Nothing: there is one way to run."""
+
+
+disable_eager_execution = enable_eager_execution = enable_v2_behavior = disable_v2_behavior
+global_variables_initializer = disable_v2_behavior
+
+
+def get_logger() -> logs.Logger:
+    """The logger of the name "tensorflow"."""
+    return logs.getLogger("tensorflow")
+
+
+class TensorShape(tuple[int | None, ...]):
+    """A shape, which may hold None."""
+
+    def as_list(self) -> list[int | None]:
+        """The sizes in a list."""
+        return list(self)
+
+    @property
+    def rank(self) -> int:
+        """How many axes there are."""
+        return len(self)
 
 
 def constant(value: Values, dtype: DTypeLike | None = None, shape: Sizes | None = None, name: str = "Const") -> Array:
@@ -73,7 +177,7 @@ def reshape(tensor: Values, shape: Sizes, name: str | None = None) -> Array:
     return jnp.reshape(jnp.asarray(tensor), shape)
 
 
-def expand_dims(input: Values, axis: Sizes, name: str | None = None) -> Array:
+def expand_dims(input: Values, axis: Sizes = 0, name: str | None = None) -> Array:
     """The array with one more axis, of length 1."""
     return jnp.expand_dims(jnp.asarray(input), axis)
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.random import key_of, next_seed, set_seed
 
-__all__ = ["normal", "set_seed", "uniform"]
+__all__ = ["categorical", "normal", "set_seed", "shuffle", "truncated_normal", "uniform"]
 
 
 def normal(
@@ -43,3 +43,29 @@ def uniform(
     if maxval is None:
         raise ArgumentError("uniform: whole numbers need maxval=, the number that they stay below.")
     return jax.random.randint(key, tuple(shape), minval, maxval, dtype)
+
+
+def truncated_normal(
+    shape: Sequence[int],
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DTypeLike = "float32",
+    seed: int | None = None,
+    name: str | None = None,
+) -> Array:
+    """Numbers from the normal distribution, within two standard deviations."""
+    key = key_of(next_seed() if seed is None else seed)
+    return mean + stddev * jax.random.truncated_normal(key, -2, 2, tuple(shape), dtype)
+
+
+def shuffle(value: ArrayLike, seed: int | None = None, name: str | None = None) -> Array:
+    """The rows in random order."""
+    return jax.random.permutation(key_of(next_seed() if seed is None else seed), jnp.asarray(value))
+
+
+def categorical(
+    logits: ArrayLike, num_samples: int, dtype: DTypeLike = "int32", seed: int | None = None, name: str | None = None
+) -> Array:
+    """`num_samples` indices for each row of (batch, classes): (batch, num_samples)."""
+    scores, key = jnp.asarray(logits), key_of(next_seed() if seed is None else seed)
+    return jax.random.categorical(key, scores[:, None], shape=(scores.shape[0], num_samples)).astype(dtype)

@@ -248,6 +248,8 @@ class LSTM(WithCell):
     (2, 5, 4)
     """
 
+    _lamina_idle: ClassVar[dict[str, str]] = {"implementation": ""}
+
     units: int = setting(positive)
     activation: ActivationSetting = setting(activations.get, default="tanh")
     recurrent_activation: ActivationSetting = setting(activations.get, default="sigmoid")
@@ -290,6 +292,8 @@ class GRU(WithCell):
         reset_after: whether r multiplies the product of h with the recurrent kernel, as above; if False, r multiplies h
             before that product, and there is one bias.
     """
+
+    _lamina_idle: ClassVar[dict[str, str]] = {"implementation": ""}
 
     units: int = setting(positive)
     activation: ActivationSetting = setting(activations.get, default="tanh")

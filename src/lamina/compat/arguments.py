@@ -1,0 +1,249 @@
+"""The arguments of Keras 1 and 2 that Keras 3 refuses: what each became."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from typing import Any, TypeAlias
+
+from lamina._base.frames import user_facing
+from lamina._base.settings import Configured, arguments_of, signature_of
+from lamina._layer.layer import Layer
+from lamina.callbacks import ModelCheckpoint
+from lamina.compat.told import say
+from lamina.errors import ArgumentError
+from lamina.optimizers.schedules import InverseTimeDecay
+
+Arguments: TypeAlias = dict[str, Any]
+Change: TypeAlias = Callable[[Arguments, Any], str]
+"""Puts what became of an old argument's value into the arguments, and says in words what that is."""
+Became: TypeAlias = str | Change | None
+"""The new name of an argument; None for one that has no effect any more; or a function."""
+
+
+def _decay(arguments: Arguments, decay: Any) -> str:
+    """Keras 2's decay: in step t the rate is `learning_rate / (1 + decay * t)`."""
+    if decay:
+        rate = arguments.get("learning_rate", 0.001)
+        if callable(rate) or isinstance(rate, str):
+            raise ArgumentError("decay= belongs to a learning rate that is a number; the rate here is a schedule.")
+        arguments["learning_rate"] = InverseTimeDecay(float(rate), decay_steps=1, decay_rate=float(decay))
+    return "learning_rate=InverseTimeDecay(learning_rate, 1, decay)" if decay else ""
+
+
+def _dim_ordering(arguments: Arguments, order: Any) -> str:
+    arguments["data_format"] = {"tf": "channels_last", "th": "channels_first", "default": None}.get(order, order)
+    return "data_format="
+
+
+def _unit(name: str, place: int, words: str) -> Change:
+    """One of the two numbers that an argument `name` became."""
+
+    def change(arguments: Arguments, value: Any) -> str:
+        given = list(arguments.get(name, (None, None)))
+        given[place] = value
+        arguments[name] = tuple(given)
+        return words
+
+    return change
+
+
+def _batch_size(arguments: Arguments, size: Any) -> str:
+    """The size of all batches, beside the shape of a first layer's input."""
+    shape = arguments.pop("input_shape", None)
+    if shape is None and (width := arguments.pop("input_dim", None)) is not None:
+        length = arguments.pop("input_length", None)
+        shape = (width,) if length is None else (length, width)
+    if shape is not None:
+        arguments["batch_input_shape"] = (size, *shape)
+    return "batch_input_shape="
+
+
+def _epsilon(arguments: Arguments, value: Any) -> str:
+    arguments["epsilon"] = 1e-7 if value is None else value
+    return ""
+
+
+def _only(allowed: Any, instead: str) -> Change:
+    """An argument that may be left out, as only one value of it is still there."""
+
+    def change(arguments: Arguments, value: Any) -> str:
+        if value is not None and value != allowed:
+            raise ArgumentError(f"the value {value!r} is no more. {instead}")
+        return ""
+
+    return change
+
+
+def _forget_bias(arguments: Arguments, init: Any) -> str:
+    arguments["unit_forget_bias"] = init in ("one", "ones")
+    return "unit_forget_bias="
+
+
+def _axis(arguments: Arguments, axis: Any) -> str:
+    arguments["axis"] = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
+    return ""
+
+
+def _reduction(arguments: Arguments, value: Any) -> str:
+    arguments["reduction"] = "sum_over_batch_size" if value == "auto" else value
+    return ""
+
+
+_KERNEL = {
+    "init": "kernel_initializer", "W_regularizer": "kernel_regularizer", "b_regularizer": "bias_regularizer",
+    "W_constraint": "kernel_constraint", "b_constraint": "bias_constraint", "bias": "use_bias",
+}  # fmt: skip
+_WINDOW: dict[str, Became] = {"border_mode": "padding", "dim_ordering": _dim_ordering, "stride": "strides"}
+_RECURRENT: dict[str, Became] = {
+    **_KERNEL, "output_dim": "units", "inner_init": "recurrent_initializer",
+    "inner_activation": "recurrent_activation", "U_regularizer": "recurrent_regularizer",
+    "U_constraint": "recurrent_constraint", "dropout_W": "dropout", "dropout_U": "recurrent_dropout",
+    "consume_less": None, "forget_bias_init": _forget_bias, "implementation": None,
+    "time_major": _only(False, "The time is the second axis: transpose the data."),
+}  # fmt: skip
+
+OLD: dict[str, dict[str, Became]] = {
+    "Layer": {"batch_size": _batch_size},
+    "Dense": {**_KERNEL, "output_dim": "units"},
+    "Embedding": {
+        "init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer", "dropout": None,
+        "W_constraint": "embeddings_constraint",
+    },
+    "Sliding": {
+        **_KERNEL, **_WINDOW, "nb_filter": "filters", "filter_length": "kernel_size", "subsample": "strides",
+        "subsample_length": "strides", "atrous_rate": "dilation_rate",
+        "nb_row": _unit("kernel_size", 0, "kernel_size="), "nb_col": _unit("kernel_size", 1, "kernel_size="),
+    },
+    "Pooling": {**_WINDOW, "pool_length": "pool_size"},
+    "GlobalPooling": {"dim_ordering": _dim_ordering},
+    "ZeroPadding": {"dim_ordering": _dim_ordering},
+    "UpSampling": {"dim_ordering": _dim_ordering, "length": "size"},
+    "Flatten": {"dim_ordering": _dim_ordering},
+    "Recurrent": _RECURRENT,
+    "Cell": _RECURRENT,
+    "BatchNormalization": {
+        "mode": _only(0, "Write LayerNormalization() for each row by itself (mode=1)."), "fused": None, "axis": _axis,
+        "virtual_batch_size": _only(None, "Write the batch_size of fit."), "adjustment": _only(None, "Leave it out."),
+        "beta_init": "beta_initializer", "gamma_init": "gamma_initializer",
+    },
+    "Dropout": {"p": "rate"},
+    "SpatialDropout": {"p": "rate", "dim_ordering": None},
+    "GaussianDropout": {"p": "rate"},
+    "GaussianNoise": {"sigma": "stddev"},
+    "RepeatVector": {},
+    "PReLU": {"init": "alpha_initializer"},
+    "TimeDistributed": {},
+    "Optimizer": {"lr": "learning_rate", "decay": _decay, "epsilon": _epsilon, "schedule_decay": None},
+    "Loss": {"reduction": _reduction},
+    "ModelCheckpoint": {"options": None},
+    "ReduceLROnPlateau": {"epsilon": "min_delta"},
+    "TensorBoard": {"write_grads": None, "batch_size": None, "embeddings_layer_names": None, "embeddings_data": None},
+    "MaxNorm": {"m": "max_value"},
+    "fit": {"nb_epoch": "epochs", "show_accuracy": None, "workers": None, "use_multiprocessing": None,
+            "max_queue_size": None, "max_q_size": None, "nb_worker": None, "pickle_safe": None},
+    "evaluate": {"show_accuracy": None, "workers": None, "use_multiprocessing": None, "max_queue_size": None},
+    "predict": {"workers": None, "use_multiprocessing": None, "max_queue_size": None},
+    "compile": {"sample_weight_mode": None, "class_mode": None, "distribute": None,
+                "target_tensors": _only(None, "Give y to fit."), "experimental_run_tf_function": None},
+    "fit_generator": {
+        "samples_per_epoch": "steps_per_epoch", "nb_val_samples": "validation_steps", "val_samples": "steps",
+    },
+}  # fmt: skip
+"""By class, or by method: the old arguments."""
+
+KEPT = {"axis", "epsilon", "reduction"}
+"""Arguments that there still are, of which a value became another; they are told only where it did."""
+
+
+def translate(called: str, families: Collection[str], takes: Collection[str], given: Arguments) -> Arguments:
+    """The arguments of today for those that a call was `given`; each that is old is told once.
+
+    Args:
+        called: the name of the class or function.
+        families: the names in `OLD` that it has the arguments of.
+        takes: the names of its own arguments, which stay what they are.
+    """
+    given = dict(given)
+    for family in families:
+        for old, became in OLD.get(family, {}).items():
+            if old not in given or (old in takes and not (old in KEPT and callable(became))):
+                continue
+            value = given.pop(old)
+            if callable(became):
+                words = became(given, value)
+            elif became is None:
+                words = ""
+            else:
+                given.setdefault(became, value)
+                words = f"{became}="
+            if old in KEPT and callable(became):
+                words, old = f"{old}={given.get(old)!r}", f"{old}={value!r}"
+            else:
+                old += "="
+            if words != old:
+                say(f"{called}({old}) is now {called}({words})." if words else f"{called}({old}) has no effect now.")
+    return given
+
+
+def configured(init: Callable[..., None]) -> Callable[..., None]:
+    """`Configured.__init__`, which takes the old arguments too."""
+
+    @user_facing
+    def __init__(self: Configured, *args: Any, **kwargs: Any) -> None:
+        kind, later, given = type(self), {}, kwargs
+        names = [name for name, field in signature_of(kind).parameters.items() if field.kind is not field.KEYWORD_ONLY]
+        if len(args) <= len(names) and not given.keys() & set(names[: len(args)]):
+            args, given = (), dict(zip(names, args, strict=False)) | given
+        given = translate(kind.__name__, [each.__name__ for each in kind.__mro__], arguments_of(kind), given)
+        for name in AFTERWARDS:
+            if name in given and name not in arguments_of(kind) and isinstance(self, AFTERWARDS[name][0]):
+                later[name] = given.pop(name)
+        if isinstance(self, ModelCheckpoint) and "filepath" in given:
+            later["filepath"], given["filepath"] = given["filepath"], _with_ending(given)
+        init(self, *args, **given)
+        for name, value in later.items():
+            AFTERWARDS[name][1](self, value)
+
+    return __init__
+
+
+def _with_ending(given: Arguments) -> str:
+    """A file's name that a ModelCheckpoint takes; `save` and `save_weights` take every name here, see verbs.py."""
+    name: str = os.fspath(given["filepath"])
+    ends = (".weights.h5",) if given.get("save_weights_only") else (".keras", ".h5")
+    return name if name.endswith(ends) else name + ends[0]
+
+
+def _write_to(checkpoint: Any, filepath: Any) -> None:
+    checkpoint.filepath = os.fspath(filepath)
+
+
+def _begin_with(layer: Any, weights: Any) -> None:
+    """Let a layer have these weights once it is built."""
+    say(f"{type(layer).__name__}(weights=) is now layer.set_weights(weights), once the layer is built.")
+
+    def build(input_shape: Any) -> None:
+        del layer.build
+        layer.build(input_shape)
+        layer.set_weights(weights)
+
+    layer.build = build
+
+
+def _every(checkpoint: Any, period: int) -> None:
+    """Let a checkpoint save after every so many epochs."""
+    saves = type(checkpoint).on_epoch_end
+
+    def on_epoch_end(epoch: int, logs: Any = None) -> None:
+        if (epoch + 1) % period == 0:
+            saves(checkpoint, epoch, logs)
+
+    checkpoint.on_epoch_end = on_epoch_end
+    say("ModelCheckpoint(period=) is now save_freq=, the number of batches between two files.")
+
+
+AFTERWARDS: dict[str, tuple[type, Callable[[Any, Any], None]]] = {
+    "weights": (Layer, _begin_with), "period": (ModelCheckpoint, _every), "filepath": (ModelCheckpoint, _write_to),
+}  # fmt: skip
+"""Arguments whose value the object gets once it is made, and how."""

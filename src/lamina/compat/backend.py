@@ -1,0 +1,258 @@
+"""`keras.backend` as Keras 2 had it: the functions that losses, metrics and layers of one's own were written with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lamina import config
+from lamina._base.weight import Array, Weight, under_way
+from lamina.compat.backend_operations import functions
+from lamina.compat.functional import Model
+from lamina.compat.operations import array
+from lamina.compat.tensorflow import random, session
+from lamina.compat.tensorflow.arithmetic import stack
+from lamina.compat.told import say
+from lamina.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
+from lamina.errors import ArgumentError
+from lamina.utils import clear_session
+
+backend = config.backend
+globals().update(functions)
+
+
+def concatenate(tensors: Sequence[Any], axis: int = -1) -> Array:
+    """The arrays one after the other along an axis."""
+    return jnp.concatenate([array(tensor) for tensor in tensors], axis)
+
+
+def variable(value: Any, dtype: Any = None, name: str | None = None, constraint: Any = None) -> Weight:
+    """An array that `set_value` changes."""
+    return Weight(jnp.asarray(value, dtype or floatx()), name=name or "variable", constraint=constraint)
+
+
+def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Array:
+    """The values as an array."""
+    made = jnp.asarray(value, dtype or floatx())
+    return made if shape is None else jnp.broadcast_to(made, shape)
+
+
+def placeholder(*args: Any, **kwargs: Any) -> Any:
+    """Refused: there is no graph."""
+    raise ArgumentError(
+        "K.placeholder: there is no graph here. Write a function of arrays, or keras.Input for a model."
+    )
+
+
+def function(inputs: Any, outputs: Any, updates: Any = None, **kwargs: Any) -> Callable[[Sequence[Any]], list[Any]]:
+    """A function of [x] that gives the outputs of layers in one line: `K.function([model.input], [layer.output])`."""
+    start = next(each for each in inputs if not isinstance(each, (int, bool, Array, Weight)))
+    ends = outputs if isinstance(outputs, (list, tuple)) else [outputs]
+    models = [Model(start, end) for end in ends]
+    say("K.function(inputs, outputs) is now Model(inputs, outputs).predict.")
+    return lambda values: [model.predict_on_batch(values[0]) for model in models]
+
+
+def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Array:
+    """An array of ones."""
+    return jnp.ones(tuple(shape), dtype or floatx())
+
+
+def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Array:
+    """An array of zeros."""
+    return jnp.zeros(tuple(shape), dtype or floatx())
+
+
+def eye(size: Any, dtype: Any = None, name: str | None = None) -> Array:
+    """The identity matrix."""
+    rows, columns = size if isinstance(size, (tuple, list)) else (size, size)
+    return jnp.eye(rows, columns, dtype=dtype or floatx())
+
+
+def arange(start: int, stop: int | None = None, step: int = 1, dtype: Any = "int32") -> Array:
+    """The numbers from `start` below `stop`."""
+    return jnp.arange(start, stop, step, dtype)
+
+
+def random_normal(
+    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
+) -> Array:
+    """Numbers from the normal distribution."""
+    return random.normal(shape, mean, stddev, dtype or floatx(), seed)
+
+
+def random_uniform(
+    shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None
+) -> Array:
+    """Numbers from `minval` up to `maxval`."""
+    return random.uniform(shape, minval, maxval, dtype or floatx(), seed)
+
+
+def random_bernoulli(shape: Any, p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Array:
+    """1 with the probability `p`, else 0."""
+    return (random.uniform(shape, seed=seed) <= p).astype(dtype or floatx())
+
+
+random_binomial = random_bernoulli
+
+
+def truncated_normal(
+    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
+) -> Array:
+    """Numbers from the normal distribution, within two standard deviations."""
+    return random.truncated_normal(shape, mean, stddev, dtype or floatx(), seed)
+
+
+def get_value(x: Any) -> Any:
+    """The values of a weight, as NumPy has them."""
+    return np.asarray(x)[()] if isinstance(x, (Weight, jax.Array)) else x
+
+
+eval = get_value
+
+
+def set_value(x: Weight, value: Any) -> None:
+    """Set a weight to values."""
+    x.assign(value)
+
+
+def batch_get_value(tensors: Sequence[Any]) -> list[Any]:
+    """The values of several weights."""
+    return [get_value(tensor) for tensor in tensors]
+
+
+def batch_set_value(tuples: Sequence[tuple[Weight, Any]]) -> None:
+    """Set several weights to values."""
+    for weight, value in tuples:
+        set_value(weight, value)
+
+
+def update(x: Weight, new_x: Any) -> Weight:
+    """`x.assign(new_x)`."""
+    return x.assign(new_x)
+
+
+def update_add(x: Weight, increment: Any) -> Weight:
+    """`x.assign_add(increment)`."""
+    return x.assign_add(increment)
+
+
+def update_sub(x: Weight, decrement: Any) -> Weight:
+    """`x.assign_sub(decrement)`."""
+    return x.assign_sub(decrement)
+
+
+def moving_average_update(x: Weight, value: Any, momentum: float) -> Weight:
+    """`x.assign(momentum * x + (1 - momentum) * value)`."""
+    return x.assign(array(x) * momentum + array(value) * (1 - momentum))
+
+
+def int_shape(x: Any) -> tuple[int | None, ...]:
+    """The shape."""
+    return tuple(x.shape)
+
+
+def dtype(x: Any) -> str:
+    """The name of the dtype."""
+    return str(x.dtype)
+
+
+def count_params(x: Any) -> int:
+    """How many numbers an array has."""
+    return int(np.prod(x.shape))
+
+
+def is_sparse(tensor: Any) -> bool:
+    """False: arrays are dense."""
+    return False
+
+
+def stop_gradient(variables: Any) -> Any:
+    """The same values, through which no gradient goes."""
+    return jax.tree.map(lax.stop_gradient, variables)
+
+
+def switch(condition: Any, then_expression: Any, else_expression: Any) -> Array:
+    """The one value where the condition is true, and the other elsewhere; functions are called for theirs."""
+    then, other = (each() if callable(each) else each for each in (then_expression, else_expression))
+    condition, then = array(condition).astype(bool), array(then)
+    return jnp.where(condition.reshape(condition.shape + (1,) * (then.ndim - condition.ndim)), then, other)
+
+
+def map_fn(fn: Callable[[Any], Any], elems: Any, name: str | None = None, dtype: Any = None) -> Array:
+    """The results of a function of each row."""
+    return lax.map(fn, array(elems))  # type: ignore[no-any-return]
+
+
+def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
+    """`x` while the model is trained, else `alt`; functions are called for theirs."""
+    trains = learning_phase() if training is None else training
+    return (x() if callable(x) else x) if trains else (alt() if callable(alt) else alt)
+
+
+def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
+    """`x` while the model is not trained, else `alt`."""
+    return in_train_phase(alt, x, training)
+
+
+def learning_phase() -> int:
+    """1 while the model is trained, else 0."""
+    return int(bool(getattr(under_way.get(), "training", False)))
+
+
+def set_learning_phase(value: Any) -> None:
+    """Nothing: `fit` trains, and `model(x, training=True)` says so for a call."""
+    say("K.set_learning_phase(value) has no effect: write model(x, training=True).")
+
+
+def name_scope(name: str) -> AbstractContextManager[None]:
+    """Nothing."""
+    return nullcontext()
+
+
+def gradients(loss: Any, variables: Any) -> Any:
+    """Refused: there is no graph."""
+    raise ArgumentError("K.gradients: there is no graph here. Write jax.grad of a function, or use tf.GradientTape.")
+
+
+def image_dim_ordering() -> str:
+    """Keras 1's name of the place of the channels: "tf" for last, "th" for first."""
+    return "tf" if image_data_format() == "channels_last" else "th"
+
+
+def set_image_dim_ordering(dim_ordering: str) -> None:
+    """Keras 1's way to say where the channels stand."""
+    say("K.set_image_dim_ordering is now keras.config.set_image_data_format.")
+    set_image_data_format("channels_last" if dim_ordering == "tf" else "channels_first")
+
+
+def get_session(*args: Any) -> session.Session:
+    """A session, in which nothing has to be run."""
+    return session.Session()
+
+
+def set_session(session: Any) -> None:
+    """Nothing: there is no session."""
+
+
+def manual_variable_initialization(value: bool) -> None:
+    """Nothing: a weight has its values when it is made."""
+
+
+_OWN = (
+    arange, backend, batch_get_value, batch_set_value, clear_session, concatenate, constant, count_params, dtype,
+    epsilon, eye, floatx, function, get_session, gradients, image_data_format, image_dim_ordering, in_test_phase,
+    in_train_phase, int_shape, is_sparse, learning_phase, manual_variable_initialization, map_fn,
+    moving_average_update, name_scope, ones, placeholder, random_bernoulli, random_normal, random_uniform, set_epsilon,
+    set_floatx, set_image_data_format, set_image_dim_ordering, set_learning_phase, set_session, set_value, stack,
+    stop_gradient, switch, truncated_normal, update, update_add, update_sub, variable, zeros,
+)  # fmt: skip
+_public = {each.__name__: each for each in _OWN}
+_public |= {"eval": get_value, "get_value": get_value, "random_binomial": random_bernoulli}
+__all__ = sorted({*functions, *_public})

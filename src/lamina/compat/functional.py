@@ -1,0 +1,183 @@
+"""Keras's functional way to write a model, for models that are one line of layers."""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
+
+from lamina import Sequential
+from lamina._base.frames import user_facing
+from lamina._layer.forward import who
+from lamina._layer.layer import Layer
+from lamina.errors import StackError
+from lamina.layers.core import InputLayer
+
+BRANCH = (
+    "A stack is one line, in which each layer takes the output of the one before; write the part with branches as a "
+    "Layer of your own."
+)
+
+
+class Tensor:
+    """What a layer returns for an `Input`: the line of layers up to there, and the shape.
+
+    A stack grows along with the line, so what does not fit is an error on the line of the call, as in a Sequential.
+    """
+
+    def __init__(self, stack: Sequential, line: tuple[Layer, ...]) -> None:
+        self.stack, self.line = stack, line
+        self.shape = stack.output_shape if len(line) > 1 else stack._lamina.entry.batch_shape
+        self.name = line[-1].name
+        self.dtype = line[0].dtype if len(line) == 1 else line[-1].compute_dtype
+
+    def get_shape(self) -> Any:
+        return self.shape
+
+    def __repr__(self) -> str:
+        return f"<Tensor of {' -> '.join(layer.name for layer in self.line)}, shape={self.shape}>"
+
+    def _lamina_refuse(self, *others: Any, **named: Any) -> NoReturn:
+        also = "".join(f" and {other.name!r}" for other in others if isinstance(other, Tensor))
+        raise StackError(
+            f"the output of {self.name!r}{also} goes into an operation outside of a layer. {BRANCH} For one tensor, "
+            "put it into a Lambda."
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _lamina_refuse
+    __neg__ = __matmul__ = __pow__ = __getitem__ = __array__ = __jax_array__ = _lamina_refuse
+
+
+def tensor_of(x: Any) -> Any:
+    """An `Input` as the beginning of a line; anything else as it is."""
+    return Tensor(Sequential([x]), (x,)) if isinstance(x, InputLayer) else x
+
+
+def _stack(line: Sequence[Layer], **told: Any) -> Sequential:
+    """A stack of layers, which still belong to the stack that each was in first: `layer.output` means that one."""
+    first = [layer._lamina.siblings for layer in line]
+    stack = Sequential([*line], **told)
+    for layer, siblings in zip(line, first, strict=True):
+        layer._lamina.siblings = siblings or layer._lamina.siblings
+    return stack
+
+
+def _names(tensors: Any) -> str:
+    return " and ".join(repr(each.name) for each in tensors if isinstance(each, (Tensor, InputLayer)))
+
+
+def layer_called(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`layer(x)`, where x may be an `Input` or what another layer returned for one."""
+
+    def __call__(self: Layer, x: Any, *others: Any, **named: Any) -> Any:
+        several = x if isinstance(x, (list, tuple)) else (x,)
+        if any(isinstance(each, (Tensor, InputLayer)) for each in several):
+            return _added(self, [*several, *others], named)
+        return call(self, x, *others, **named)
+
+    return __call__
+
+
+@user_facing
+def _added(layer: Layer, several: list[Any], named: dict[str, Any]) -> Tensor:
+    if len(several) > 1:
+        raise StackError(f"{who(layer)} takes the outputs of {_names(several)}. {BRANCH}")
+    before = tensor_of(several[0])
+    told = [name for name, value in named.items() if value is not None and (name, value) != ("training", False)]
+    if told:
+        raise StackError(
+            f"{who(layer)} is called with {told[0]}={named[told[0]]!r}, and a stack calls each layer with one tensor "
+            "alone: make the layer do so itself, in a class of your own."
+        )
+    stack = before.stack if len(before.stack.layers) == len(before.line) - 1 else _stack(before.line)
+    first = layer._lamina.siblings
+    stack.add(layer)
+    layer._lamina.siblings = first or layer._lamina.siblings
+    return Tensor(stack, (*before.line, layer))
+
+
+class Model(ABC):  # noqa: B024  # a Sequential is registered as one, for isinstance
+    """A functional model that is one line of layers, which becomes a `Sequential`: `Model(inputs, outputs)`."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        raise StackError(
+            f"{cls.__name__} is a subclass of Model, whose call may do anything, and a model here is one line of "
+            "layers: derive it from keras.layers.Layer, and train keras.Sequential([it])."
+        )
+
+    @user_facing
+    def __new__(cls, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> Any:
+        start = tensor_of(_only(kwargs.pop("input", inputs), "input"))
+        end = tensor_of(_only(kwargs.pop("output", outputs), "output"))
+        if not isinstance(start, Tensor) or not isinstance(end, Tensor):
+            raise StackError("Model takes the Input and the output of the last layer: Model(inputs=i, outputs=o).")
+        first = len(start.line)
+        if start.line != end.line[:first] or len(end.line) == first:
+            raise StackError(
+                f"the model's output, of {end.name!r}, does not come from its input {start.name!r}: its line begins "
+                f"with {end.line[0].name!r}."
+            )
+        entry = start.line[0] if first == 1 else InputLayer(batch_shape=start.shape)
+        return _stack([entry, *end.line[first:]], name=name, **kwargs)
+
+
+Model.register(Sequential)
+
+
+def _only(given: Any, what: str) -> Any:
+    """A stack has one input and one output."""
+    several = list(given.values()) if isinstance(given, dict) else given
+    several = several if isinstance(several, (list, tuple)) else [several]
+    if len(several) != 1:
+        raise StackError(f"the model has {len(several)} {what}s, {_names(several)}. {BRANCH}")
+    return several[0]
+
+
+class Join:
+    """A layer of several inputs, which refuses when it is called, with the names of the layers before it."""
+
+    kind: str
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    @user_facing
+    def __call__(self, *tensors: Any, **named: Any) -> NoReturn:
+        given = [each for one in tensors for each in (one if isinstance(one, (list, tuple)) else [one])]
+        raise StackError(f"{self.kind} takes the outputs of {_names(given) or 'several layers'}. {BRANCH}")
+
+
+def join_class(name: str) -> type[Join]:
+    """The class of Keras of that name."""
+    return type(name, (Join,), {"kind": name, "__module__": __name__})
+
+
+_entries: WeakKeyDictionary[Layer, InputLayer] = WeakKeyDictionary()
+"""For the first layers of stacks, the Input that stands for the stack's own."""
+
+
+def _line_to(layer: Layer) -> tuple[Layer, ...]:
+    """The Input and the layers of the stack that a layer is in, up to it."""
+    line = list(layer._lamina.siblings)
+    if layer not in line:
+        raise StackError(f"{who(layer)} is in no model yet, so it has no input and no output.")
+    return (_entry(line[0]), *line[: line.index(layer) + 1])
+
+
+def _entry(first: Layer) -> InputLayer:
+    return _entries.setdefault(first, InputLayer(batch_shape=first.input_shape))
+
+
+@user_facing
+def symbolic_output(self: Layer) -> Tensor:
+    """The output of a model, or of a layer in its model, for `Model(model.input, layer.output)`."""
+    line = _line_to(self.layers[-1] if isinstance(self, Sequential) else self)
+    return Tensor(_stack(line), line)
+
+
+@user_facing
+def symbolic_input(self: Layer) -> Tensor:
+    """The input of a model, or of a layer in its model."""
+    line = (_entry(self.layers[0]),) if isinstance(self, Sequential) else _line_to(self)[:-1]
+    return Tensor(_stack(line), line)

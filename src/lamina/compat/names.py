@@ -1,0 +1,129 @@
+"""Names of Keras 1 and 2 that Keras 3 has no more: what is served for each."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import jax.numpy as jnp
+
+import lamina
+from lamina import layers
+from lamina.compat import functional
+from lamina.compat.told import say
+from lamina.compat.verbs import written_name
+from lamina.layers.merging import CLASSES, FUNCTIONS
+
+RENAMED = {
+    "constraints.maxnorm": "constraints.MaxNorm",
+    "constraints.nonneg": "constraints.NonNeg",
+    "constraints.unitnorm": "constraints.UnitNorm",
+    "initializers.normal": "initializers.RandomNormal",
+    "initializers.one": "initializers.Ones",
+    "initializers.uniform": "initializers.RandomUniform",
+    "initializers.zero": "initializers.Zeros",
+    "layers.CuDNNGRU": "layers.GRU",
+    "layers.CuDNNLSTM": "layers.LSTM",
+    "layers.Deconvolution2D": "layers.Conv2DTranspose",
+    "layers.TimeDistributedDense": "layers.Dense",
+    "losses.cosine": "losses.cosine_similarity",
+    "losses.cosine_proximity": "losses.cosine_similarity",
+    "losses.kld": "losses.kl_divergence",
+    "losses.kullback_leibler_divergence": "losses.kl_divergence",
+    "losses.logcosh": "losses.log_cosh",
+    "metrics.kullback_leibler_divergence": "metrics.kl_divergence",
+    "regularizers.activity_l1": "regularizers.L1",
+    "regularizers.activity_l2": "regularizers.L2",
+    "regularizers.l1l2": "regularizers.L1L2",
+}
+"""Names, and their names now."""
+RENAMED |= {
+    f"{family}.{short}": f"{family}.{name}"
+    for family in ("losses", "metrics")
+    for short, name in {
+        "mae": "mean_absolute_error", "MAE": "mean_absolute_error", "mse": "mean_squared_error",
+        "MSE": "mean_squared_error", "mape": "mean_absolute_percentage_error",
+        "MAPE": "mean_absolute_percentage_error", "msle": "mean_squared_logarithmic_error",
+        "MSLE": "mean_squared_logarithmic_error",
+    }.items()
+}  # fmt: skip
+
+Reduction = SimpleNamespace(
+    AUTO="sum_over_batch_size", NONE="none", SUM="sum", SUM_OVER_BATCH_SIZE="sum_over_batch_size"
+)
+
+
+class ThresholdedReLU(layers.Layer):
+    """`x` where it is above `theta`, else 0: the shape stays."""
+
+    theta: float = 1.0
+
+    def call(self, x: Any) -> Any:
+        return jnp.where(x > self.theta, x, 0)
+
+
+def _convolution(name: str, axes: int) -> Callable[..., Any]:
+    """Keras 1's `Convolution2D(filters, rows, columns)`, and Keras 2's `Convolution2D(filters, (rows, columns))`."""
+    layer = getattr(layers, name)
+
+    @functools.wraps(layer)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        sizes = args[1 : axes + 1]
+        if axes > 1 and len(sizes) == axes and all(isinstance(size, int) for size in sizes):
+            old, given = name.replace("Conv", "Convolution"), ", ".join(map(str, sizes))
+            say(f"{old}(filters, {given}) is now {name}(filters, {sizes}).")
+            args = (args[0], sizes, *args[axes + 1 :])
+        return layer(*args, **kwargs)
+
+    return make
+
+
+def load_model(filepath: Any, *args: Any, **kwargs: Any) -> Any:
+    """`keras.models.load_model`, which also finds what `save` wrote for a name without an ending."""
+    return lamina.models.load_model(written_name(filepath, ".keras"), *args, **kwargs)
+
+
+SERVED: dict[str, Any] = {
+    "Model": functional.Model,
+    "models.Model": functional.Model,
+    "models.load_model": load_model,
+    "saving.load_model": load_model,
+    "layers.ThresholdedReLU": ThresholdedReLU,
+    "layers.Convolution2D": _convolution("Conv2D", 2),
+    "layers.Convolution3D": _convolution("Conv3D", 3),
+    "losses.Reduction": Reduction,
+    **{f"layers.{name}": functional.join_class(name) for name in CLASSES},
+    **{f"layers.{name}": functional.join_class(name)() for name in FUNCTIONS},
+}
+"""What stands under a name, in place of what Lamina has there."""
+
+MODULES = {
+    "backend": "lamina.compat.backend",
+    "preprocessing": "lamina.compat.preprocessing",
+    "preprocessing.image": "lamina.compat.preprocessing.image",
+    "preprocessing.sequence": "lamina.compat.preprocessing.sequence",
+    "preprocessing.text": "lamina.compat.preprocessing.text",
+    "wrappers.scikit_learn": "lamina.compat.estimators",
+}
+"""Modules of Keras 2 that are of this package's."""
+
+
+def below(path: str) -> list[str]:
+    """The names that `from keras.<path> import *` finds beyond Lamina's."""
+    return [name.rpartition(".")[2] for name in (*SERVED, *MODULES) if name.rpartition(".")[0] == path]
+
+
+def served(path: str) -> Any:
+    """What `path`, below keras, stands for; raises a KeyError where nothing is served beyond Lamina's own names."""
+    if path in MODULES:
+        return import_module(MODULES[path])
+    if path in SERVED:
+        return SERVED[path]
+    new = RENAMED[path]
+    family, _, name = new.rpartition(".")
+    found = getattr(getattr(lamina, family), name)
+    say(f"keras.{path} is now keras.{new}.")
+    return found

@@ -1,0 +1,67 @@
+"""Functions of JAX under the names and the arguments that Keras's backend and TensorFlow give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from lamina._base.frames import user_facing
+from lamina._base.spelling import unknown_argument
+from lamina.errors import CallError
+
+Operation: TypeAlias = Callable[..., Any]
+OLD = {"keep_dims": "keepdims", "reduction_indices": "axis", "dim": "axis", "dimension": "axis"}
+"""Arguments of TensorFlow 1."""
+
+
+def array(value: Any) -> jax.Array:
+    """The values as an array of JAX."""
+    return value if isinstance(value, jax.Array) else jnp.asarray(value)
+
+
+def operation(name: str, function: Operation, arrays: str, settings: str = "") -> Operation:
+    """`function` with other names for its arguments.
+
+    Args:
+        name: what the operation is called.
+        arrays: the names of the arrays that `function` takes first, in order.
+        settings: the names of the others in order, as `theirs` or `theirs:ours`.
+    """
+    inputs = arrays.split()
+    ours = {theirs: new or theirs for theirs, _, new in (each.partition(":") for each in settings.split())}
+    order = [*inputs, *ours]
+
+    @user_facing
+    def call(*args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("name", None)
+        given = dict(zip(order, args, strict=False))
+        given |= {OLD.get(each, each) if each not in order else each: value for each, value in kwargs.items()}
+        if unknown := [each for each in given if each not in order]:
+            raise unknown_argument(name, unknown[0], order)
+        if missing := [each for each in inputs if each not in given]:
+            raise CallError(f"{name} needs {missing[0]}. Its arguments are: {', '.join(order)}.")
+        tensors = [array(given[each]) for each in inputs]
+        return function(*tensors, **{ours[each]: _setting(value) for each, value in given.items() if each in ours})
+
+    call.__name__ = call.__qualname__ = name.rpartition(".")[2]
+    call.__doc__ = f"`{getattr(function, '__module__', 'jax')}.{getattr(function, '__name__', name)}`."
+    return call
+
+
+def _setting(value: Any) -> Any:
+    """Axes and sizes are given as lists, too, which JAX does not take."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def table(prefix: str, arrays: str, settings: str, functions: dict[str, Operation]) -> dict[str, Operation]:
+    """Operations that take their arguments alike."""
+    return {name: operation(f"{prefix}{name}", function, arrays, settings) for name, function in functions.items()}
+
+
+def numpy_functions(names: str) -> dict[str, Operation]:
+    """Functions of `jax.numpy`: `name`, or `theirs:name` for one that has another name there."""
+    pairs = [name.partition(":") for name in names.split()]
+    return {theirs: getattr(jnp, ours or theirs) for theirs, _, ours in pairs}

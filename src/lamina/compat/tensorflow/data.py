@@ -1,0 +1,216 @@
+"""`tf.data` on the host's pipeline: each method returns a new dataset, and nothing is read before a pass."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import math
+import random as chance
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lamina._base.frames import user_facing
+from lamina._data import dataset
+from lamina._data.dataset import AUTOTUNE as AUTOTUNE
+from lamina._data.dataset import rows_of
+from lamina.errors import DataError
+
+__all__ = ["AUTOTUNE", "Dataset", "Options", "experimental"]
+
+INFINITE, UNKNOWN = -1, -2
+
+
+def _parts(given: Any) -> Any:
+    """Lists are arrays; tuples and dicts hold several."""
+    if isinstance(given, tuple):
+        return tuple(map(_parts, given))
+    if isinstance(given, dict):
+        return {name: _parts(part) for name, part in given.items()}
+    return np.asarray(given)
+
+
+def _called(function: Callable[..., Any], element: Any) -> Any:
+    return function(*element) if isinstance(element, tuple) else function(element)
+
+
+def _eager(element: Any) -> Any:
+    """The arrays of an element as those of JAX, which have `.numpy()` here."""
+    return jax.tree.map(lambda part: part if np.asarray(part).dtype.kind in "USO" else jnp.asarray(part), element)
+
+
+class Dataset(dataset.Dataset):
+    """Elements in a row, read anew in each pass.
+
+    >>> rows = Dataset.from_tensor_slices(([1, 2, 3], [10, 20, 30]))
+    >>> [int(y) for x, y in rows.filter(lambda x, y: x > 1)]
+    [20, 30]
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(_eager, super().__iter__())
+
+    @staticmethod
+    def from_tensor_slices(tensors: Any, name: str | None = None) -> Dataset:
+        """The rows of arrays, and of tuples and dicts of arrays."""
+        parts = _parts(tensors)
+        lengths = {len(leaf) for leaf in jax.tree.leaves(parts)}
+        if len(lengths) != 1:
+            raise DataError(
+                f"expected arrays with the same number of rows, got {', '.join(map(str, sorted(lengths)))}."
+            )
+        return Dataset(lambda key: rows_of(parts), lengths.pop())
+
+    @staticmethod
+    def from_tensors(tensors: Any, name: str | None = None) -> Dataset:
+        """One element."""
+        parts = _parts(tensors)
+        return Dataset(lambda key: iter([parts]), 1)
+
+    @staticmethod
+    def from_generator(
+        generator: Callable[..., Any], output_types: Any = None, output_shapes: Any = None, args: Any = (),
+        output_signature: Any = None, name: str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """What a function yields; it is called at the beginning of each pass."""
+
+        def read(key: Any) -> Iterator[Any]:
+            for element in generator(*args):
+                yield tuple(element) if isinstance(element, list) and isinstance(output_types, tuple) else element
+
+        return Dataset(read, None)
+
+    @staticmethod
+    def range(*args: int, **kwargs: Any) -> Dataset:
+        """The numbers of Python's `range`."""
+        numbers = range(*args)
+        return Dataset(lambda key: iter(np.array(numbers, "int64")), len(numbers))
+
+    @staticmethod
+    def zip(*datasets: Any, name: str | None = None) -> Dataset:
+        """An element of each dataset as one, a tuple."""
+        several = datasets[0] if len(datasets) == 1 else datasets
+        lengths = [each._lamina_length for each in several]
+        length = None if None in lengths else min(lengths)
+        return Dataset(lambda key: zip(*(each._lamina_pass(key) for each in several), strict=False), length)
+
+    @staticmethod
+    def list_files(file_pattern: Any, shuffle: bool | None = None, seed: int | None = None) -> Dataset:
+        """The names of files, in random order unless told otherwise."""
+        patterns = [file_pattern] if isinstance(file_pattern, str) else file_pattern
+        names = sorted(name for pattern in patterns for name in glob.glob(str(pattern)))
+        if shuffle or shuffle is None:
+            chance.Random(seed).shuffle(names)
+        return Dataset(lambda key: iter(names), len(names))
+
+    @user_facing
+    def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
+        """The elements for which a function is true."""
+        return self._lamina_then(
+            lambda elements, key: (each for each in elements if bool(_called(predicate, each))), None
+        )
+
+    def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
+        """The elements, and those of another dataset after them."""
+        lengths = (self._lamina_length, dataset._lamina_length)
+        length = None if None in lengths else sum(each for each in lengths if each is not None)
+        return self._lamina_then(lambda elements, key: itertools.chain(elements, dataset._lamina_pass(key)), length)
+
+    def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
+        """Each element with its number, a tuple."""
+        return self._lamina_then(lambda elements, key: enumerate(elements, start), self._lamina_length)
+
+    @user_facing
+    def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Dataset:
+        """The elements of the datasets that a function makes of each element, one dataset after the other."""
+
+        def flat(elements: Iterator[Any], key: Any) -> Iterator[Any]:
+            for number, element in enumerate(elements):
+                yield from _called(map_func, element)._lamina_pass((*key, number))
+
+        return self._lamina_then(flat, None)
+
+    @user_facing
+    def interleave(
+        self, map_func: Callable[..., Dataset], cycle_length: int | None = None, block_length: int = 1,
+        num_parallel_calls: int | None = None, deterministic: bool | None = None, name: str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """As `flat_map`, with `block_length` elements of each of `cycle_length` datasets in turn."""
+        width = cycle_length if cycle_length and cycle_length > 0 else 4
+
+        def turns(elements: Iterator[Any], key: Any) -> Iterator[Any]:
+            waiting = (_called(map_func, each)._lamina_pass((*key, n)) for n, each in enumerate(elements))
+            begun: list[Iterator[Any]] = list(itertools.islice(waiting, width))
+            while begun:
+                then: list[Iterator[Any] | None] = []
+                for one in begun:
+                    block = list(itertools.islice(one, block_length))
+                    yield from block
+                    then.append(one if len(block) == block_length else next(waiting, None))
+                begun = [one for one in then if one is not None]
+
+        return self._lamina_then(turns, None)
+
+    @user_facing
+    def window(
+        self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False,
+        name: str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """A dataset of `size` elements from each `shift`-th one on, or a tuple of datasets for elements of parts."""
+        step = size if shift is None else shift
+
+        def windows(elements: Iterator[Any], key: Any) -> Iterator[Any]:
+            held = list(elements)
+            for start in itertools.count(0, step):
+                inside = held[start : start + (size - 1) * stride + 1 : stride]
+                if not inside or (drop_remainder and len(inside) < size):
+                    return
+                yield _nested(inside)
+
+        length = self._lamina_length
+        if length is not None and math.isfinite(length):
+            reach = (size - 1) * stride + 1
+            length = max(0, (int(length) - reach) // step + 1) if drop_remainder else -(-int(length) // step)
+        return self._lamina_then(windows, length)
+
+    def reduce(self, initial_state: Any, reduce_func: Callable[[Any, Any], Any], name: str | None = None) -> Any:
+        """The last of the states that a function makes of the state before and an element."""
+        state = initial_state
+        for element in self:
+            state = reduce_func(state, element)
+        return state
+
+    def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
+        """What a function makes of the dataset."""
+        return transformation_func(self)
+
+    def with_options(self, options: Any, name: str | None = None) -> Dataset:
+        """The dataset itself: the options of TensorFlow have no effect."""
+        return self
+
+    def get_single_element(self, name: str | None = None) -> Any:
+        """The only element."""
+        return next(iter(self))
+
+
+def _nested(elements: list[Any]) -> Any:
+    """The elements as a dataset; of elements with parts, a dataset for each part."""
+    if isinstance(elements[0], tuple):
+        return tuple(_nested([element[place] for element in elements]) for place in range(len(elements[0])))
+    if isinstance(elements[0], dict):
+        return {name: _nested([element[name] for element in elements]) for name in elements[0]}
+    return Dataset(lambda key: iter(elements), len(elements))
+
+
+class Options(SimpleNamespace):
+    """Takes whatever is set."""
+
+
+experimental = SimpleNamespace(
+    AUTOTUNE=AUTOTUNE, INFINITE_CARDINALITY=INFINITE, UNKNOWN_CARDINALITY=UNKNOWN,
+    cardinality=lambda dataset: dataset.cardinality(),
+)  # fmt: skip

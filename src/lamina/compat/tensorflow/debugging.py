@@ -1,0 +1,28 @@
+"""Checks of values, which raise an error at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["assert_all_finite", "assert_equal", "check_numerics", "set_log_device_placement"]
+
+
+def assert_equal(x: Any, y: Any, message: str = "", summarize: Any = None, name: str | None = None) -> None:
+    """Raise an error where the two differ."""
+    np.testing.assert_array_equal(np.asarray(x), np.asarray(y), message)
+
+
+def assert_all_finite(x: Any, message: str = "") -> Any:
+    """The array, or an error where a number is not finite."""
+    if not np.isfinite(np.asarray(x)).all():
+        raise ValueError(f"{message}: the array has numbers that are not finite.".lstrip(": "))
+    return x
+
+
+check_numerics = assert_all_finite
+
+
+def set_log_device_placement(enabled: bool) -> None:
+    """Nothing: JAX places arrays by itself."""

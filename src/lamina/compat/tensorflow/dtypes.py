@@ -1,0 +1,21 @@
+"""TensorFlow's dtypes once more; they are NumPy's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from lamina.compat.operations import array
+
+_names = ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "bool")
+__all__ = [*_names, "as_dtype", "bfloat16", "cast"]
+globals().update({name: np.dtype(name) for name in _names})
+bfloat16 = np.dtype(jnp.bfloat16)
+as_dtype = np.dtype
+
+
+def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
+    """The values in another dtype."""
+    return array(x).astype(dtype)

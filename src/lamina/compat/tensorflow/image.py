@@ -1,0 +1,195 @@
+"""Images as arrays, (rows, columns, channels) or (batch, rows, columns, channels)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lamina._base.weight import Array
+from lamina.compat.operations import array, operation
+from lamina.errors import ArgumentError, MissingPackageError
+from lamina.random import key_of, next_seed
+
+GRAY = (0.2989, 0.587, 0.114)
+"""How much red, green and blue count for the brightness."""
+
+
+class ResizeMethod:
+    """The ways to resize."""
+
+    BILINEAR, NEAREST_NEIGHBOR, BICUBIC, AREA = "bilinear", "nearest", "bicubic", "area"
+    LANCZOS3, LANCZOS5 = "lanczos3", "lanczos5"
+
+
+def resize(
+    images: Any, size: Any, method: str = "bilinear", preserve_aspect_ratio: bool = False, antialias: bool = False,
+    name: str | None = None,
+) -> Array:  # fmt: skip
+    """Images of another size, as floats; with "nearest" in their own dtype."""
+    images = array(images)
+    height, width = (int(side) for side in size)
+    rows, columns = images.shape[-3:-1]
+    if preserve_aspect_ratio:
+        scale = min(height / rows, width / columns)
+        height, width = round(rows * scale), round(columns * scale)
+    if method == "nearest":
+        at = [jnp.floor(jnp.arange(new) * (old / new)).astype(int) for new, old in ((height, rows), (width, columns))]
+        return jnp.take(jnp.take(images, at[0], -3), at[1], -2)
+    if method not in ("bilinear", "bicubic", "lanczos3", "lanczos5"):
+        raise ArgumentError(
+            f"resize(method={method!r}): expected 'bilinear', 'nearest', 'bicubic', 'lanczos3' or 'lanczos5'."
+        )
+    shape = (*images.shape[:-3], height, width, images.shape[-1])
+    return jax.image.resize(images.astype(jnp.float32), shape, method, antialias)  # type: ignore[no-any-return]
+
+
+def resize_with_pad(image: Any, target_height: int, target_width: int, method: str = "bilinear") -> Array:
+    """Images of another size, with zeros where the sides have another ratio."""
+    found = resize(image, (target_height, target_width), method, preserve_aspect_ratio=True)
+    missing = target_height - found.shape[-3], target_width - found.shape[-2]
+    around = [(0, 0)] * (found.ndim - 3) + [(n // 2, n - n // 2) for n in missing] + [(0, 0)]
+    return jnp.pad(found, around)
+
+
+def central_crop(image: Any, central_fraction: float) -> Array:
+    """The middle of images, as much as the share of each side says."""
+    image = array(image)
+    cut = [(side - int(side * central_fraction)) // 2 for side in image.shape[-3:-1]]
+    rows, columns = image.shape[-3:-1]
+    return image[..., cut[0] : rows - cut[0], cut[1] : columns - cut[1], :]  # type: ignore[no-any-return]
+
+
+def crop_to_bounding_box(
+    image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
+) -> Array:
+    """The part of images that begins at an offset and has a size."""
+    rows, columns = (
+        slice(offset_height, offset_height + target_height),
+        slice(offset_width, offset_width + target_width),
+    )
+    return array(image)[..., rows, columns, :]
+
+
+def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: str | None = None) -> Array:
+    """Images in another dtype: integers reach up to their largest number, floats up to 1."""
+    image, dtype = array(image), jnp.dtype(dtype)
+    if image.dtype == dtype:
+        return image  # type: ignore[no-any-return]
+    if jnp.issubdtype(image.dtype, jnp.integer) and jnp.issubdtype(dtype, jnp.floating):
+        return image.astype(dtype) / np.iinfo(image.dtype).max  # type: ignore[no-any-return]
+    if jnp.issubdtype(image.dtype, jnp.floating) and jnp.issubdtype(dtype, jnp.integer):
+        top = np.iinfo(dtype).max
+        scaled = image * (top + 0.5)
+        return (jnp.clip(scaled, 0, top) if saturate else scaled).astype(dtype)
+    return image.astype(dtype)  # type: ignore[no-any-return]
+
+
+def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None = None) -> Array:
+    """A part of that size, from a random place."""
+    value = array(value)
+    key = key_of(next_seed() if seed is None else seed)
+    free = jnp.array([have - want for have, want in zip(value.shape, size, strict=True)])
+    start = jax.random.randint(key, free.shape, 0, free + 1)
+    return jax.lax.dynamic_slice(value, list(start), tuple(int(each) for each in size))
+
+
+def _standardize(image: Array) -> Array:
+    x = image.astype(jnp.float32)
+    axes = (-3, -2, -1)
+    least = 1 / np.sqrt(np.prod(x.shape[-3:]))
+    return (x - x.mean(axes, keepdims=True)) / jnp.maximum(x.std(axes, keepdims=True), least)
+
+
+def _contrast(images: Array, factor: Any) -> Array:
+    mean = images.mean((-3, -2), keepdims=True)
+    return (images - mean) * factor + mean  # type: ignore[no-any-return]
+
+
+def _clipped_like(change: Callable[[Any, Any], Array]) -> Callable[[Any, Any], Array]:
+    """A change of floats in 0 to 1, for integers too."""
+
+    def run(image: Any, amount: Any) -> Array:
+        return convert_image_dtype(change(convert_image_dtype(image, "float32"), amount), image.dtype, saturate=True)
+
+    return run
+
+
+def _chance(change: Callable[[Any], Array]) -> Callable[..., Array]:
+    """A change that is made in one of two cases."""
+
+    def run(image: Any, seed: int | None = None) -> Array:
+        image = array(image)
+        drawn = jax.random.bernoulli(key_of(next_seed() if seed is None else seed))
+        return jnp.where(drawn, change(image), image)
+
+    return run
+
+
+def _drawn(change: Callable[[Any, Any], Array]) -> Callable[..., Array]:
+    """A change by an amount that is drawn between two numbers."""
+
+    def run(image: Any, lower: float, upper: float, seed: int | None = None) -> Array:
+        key = key_of(next_seed() if seed is None else seed)
+        return change(array(image), jax.random.uniform(key, (), minval=lower, maxval=upper))
+
+    return run
+
+
+def _left_right(image: Any) -> Array:
+    return jnp.flip(image, -2)
+
+
+def _up_down(image: Any) -> Array:
+    return jnp.flip(image, -3)
+
+
+_brightness = _clipped_like(lambda image, delta: image + delta)
+_bright = _drawn(_brightness)
+_functions = {
+    "adjust_brightness": operation("tf.image.adjust_brightness", _brightness, "image delta"),
+    "adjust_contrast": operation("tf.image.adjust_contrast", _clipped_like(_contrast), "images contrast_factor"),
+    "flip_left_right": operation("tf.image.flip_left_right", _left_right, "image"),
+    "flip_up_down": operation("tf.image.flip_up_down", _up_down, "image"),
+    "grayscale_to_rgb": operation("tf.image.grayscale_to_rgb", lambda x: jnp.repeat(x, 3, -1), "images"),
+    "per_image_standardization": operation("tf.image.per_image_standardization", _standardize, "image"),
+    "random_brightness": lambda image, max_delta, seed=None: _bright(image, -max_delta, max_delta, seed),
+    "random_contrast": _drawn(_clipped_like(_contrast)),
+    "random_flip_left_right": _chance(_left_right),
+    "random_flip_up_down": _chance(_up_down),
+    "rgb_to_grayscale": operation(
+        "tf.image.rgb_to_grayscale",
+        lambda x: convert_image_dtype(
+            (convert_image_dtype(x, "float32") * jnp.array(GRAY)).sum(-1, keepdims=True), x.dtype
+        ),
+        "images",
+    ),
+    "rot90": operation("tf.image.rot90", lambda x, k=1: jnp.rot90(x, k, (-3, -2)), "image", "k"),
+    "transpose": operation("tf.image.transpose", lambda x: jnp.swapaxes(x, -3, -2), "image"),
+}
+globals().update(_functions)
+
+
+def decode_image(contents: Any, channels: int | None = 0, dtype: Any = "uint8", **kwargs: Any) -> np.ndarray[Any, Any]:
+    """The image in the bytes of a file, (rows, columns, channels)."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingPackageError('images are read with Pillow: pip install "lamina[images]".') from None
+    image = Image.open(io.BytesIO(contents))
+    mode = {0: None, None: None, 1: "L", 3: "RGB", 4: "RGBA"}[channels]
+    pixels = np.asarray(image if mode is None or image.mode == mode else image.convert(mode))
+    pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+    return pixels if dtype == "uint8" else np.asarray(convert_image_dtype(pixels, dtype))
+
+
+decode_bmp = decode_gif = decode_jpeg = decode_png = decode_image
+
+__all__ = [
+    *_functions, "ResizeMethod", "central_crop", "convert_image_dtype", "crop_to_bounding_box", "decode_bmp",
+    "decode_gif", "decode_image", "decode_jpeg", "decode_png", "random_crop", "resize", "resize_with_pad",
+]  # fmt: skip

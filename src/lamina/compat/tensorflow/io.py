@@ -1,0 +1,67 @@
+"""Files, as TensorFlow names what Python does with them."""
+
+from __future__ import annotations
+
+import glob as globbing
+import os
+import shutil
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import IO, Any
+
+from lamina.compat.tensorflow.image import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
+
+__all__ = ["decode_bmp", "decode_gif", "decode_image", "decode_jpeg", "decode_png", "gfile", "read_file", "write_file"]
+
+
+def read_file(filename: Any, name: str | None = None) -> bytes:
+    """The bytes of a file."""
+    with open(_name(filename), "rb") as file:
+        return file.read()
+
+
+def write_file(filename: Any, contents: bytes, name: str | None = None) -> None:
+    """Write bytes to a file."""
+    with open(_name(filename), "wb") as file:
+        file.write(contents)
+
+
+def _name(filename: Any) -> str:
+    name = filename.item() if hasattr(filename, "item") else filename
+    return name.decode() if isinstance(name, bytes) else os.fspath(name)
+
+
+def _open(name: Any, mode: str = "r") -> IO[Any]:
+    return open(_name(name), mode, encoding=None if "b" in mode else "utf-8")
+
+
+def _glob(pattern: Any) -> list[str]:
+    patterns = pattern if isinstance(pattern, (list, tuple)) else [pattern]
+    return [found for each in patterns for found in sorted(globbing.glob(_name(each)))]
+
+
+def _copy(src: Any, dst: Any, overwrite: bool = False) -> None:
+    if os.path.exists(dst) and not overwrite:
+        raise FileExistsError(f"{dst!r} is there already: copy(..., overwrite=True) replaces it.")
+    shutil.copy(src, dst)
+
+
+def _rename(src: Any, dst: Any, overwrite: bool = False) -> None:
+    if os.path.exists(dst) and not overwrite:
+        raise FileExistsError(f"{dst!r} is there already: rename(..., overwrite=True) replaces it.")
+    os.replace(src, dst)
+
+
+def _makedirs(path: Any) -> None:
+    os.makedirs(path, exist_ok=True)
+
+
+def _walk(top: Any, topdown: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
+    return os.walk(top, topdown)
+
+
+gfile = SimpleNamespace(
+    GFile=_open, copy=_copy, exists=os.path.exists, glob=_glob, isdir=os.path.isdir, listdir=os.listdir,
+    makedirs=_makedirs, mkdir=os.mkdir, remove=os.remove, rename=_rename, rmtree=shutil.rmtree, stat=os.stat,
+    walk=_walk, join=os.path.join,
+)  # fmt: skip

@@ -1,0 +1,8 @@
+"""TensorFlow's functions of tensors once more."""
+
+from __future__ import annotations
+
+from lamina.compat.tensorflow.arithmetic import functions
+
+__all__ = sorted(functions)
+globals().update(functions)

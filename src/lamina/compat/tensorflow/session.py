@@ -1,0 +1,54 @@
+"""TensorFlow 1's session, which programs make to set the memory of a card; it has no effect here."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from lamina.compat.told import say
+
+
+class Options:
+    """Takes whatever is set."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        vars(self).update(kwargs)
+
+    def __getattr__(self, name: str) -> Options:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return vars(self).setdefault(name, Options())  # type: ignore[no-any-return]
+
+
+class ConfigProto(Options):
+    """The settings of a session."""
+
+
+class GPUOptions(Options):
+    """The settings of a card's memory."""
+
+
+class Session:
+    """A session, in which nothing has to be run."""
+
+    def __init__(self, target: str = "", graph: None = None, config: Any = None) -> None:
+        say("tf.Session has no effect: XLA_PYTHON_CLIENT_PREALLOCATE=false lets the memory of a card grow.")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None: ...
+
+    def run(self, fetches: Any, feed_dict: Any = None, **kwargs: Any) -> Any:
+        """The values, which are known already."""
+        return fetches
+
+    def as_default(self) -> Self:
+        """Itself."""
+        return self
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+InteractiveSession = Session

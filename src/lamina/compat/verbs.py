@@ -1,0 +1,249 @@
+"""The methods of Keras 1 and 2 that Keras 3 refuses, for the time in which the hook is installed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from lamina import Sequential
+from lamina._base.frames import user_facing, warn
+from lamina._base.settings import Configured
+from lamina._layer.layer import Layer
+from lamina._layer.structure import parts
+from lamina.callbacks import Callback, History
+from lamina.compat.arguments import configured, translate
+from lamina.compat.functional import layer_called, symbolic_input, symbolic_output
+from lamina.compat.told import say
+
+NAMES = {"acc": "accuracy", "val_acc": "val_accuracy", "lr": "learning_rate"}
+"""What Keras before 2.3 called some of the numbers in the logs, and their names now."""
+STEPS = ("steps_per_epoch", "validation_steps", "steps")
+"""Counts, for which programs write `len(x) / batch_size`."""
+FILES = (".h5", ".hdf5", ".keras", ".weights.json", ".safetensors")
+
+
+class Logged(dict[str, list[Any]]):
+    """A history that also has its numbers under their names in older Keras."""
+
+    def __missing__(self, name: str) -> list[Any]:
+        if NAMES.get(name) not in self:
+            raise KeyError(name)
+        say(f"history[{name!r}] is now history[{NAMES[name]!r}].")
+        return self[NAMES[name]]
+
+
+def _history_begins(init: Callable[..., None]) -> Callable[..., None]:
+    def __init__(self: History) -> None:
+        init(self)
+        self.history = Logged()
+
+    return __init__
+
+
+def _set_model(set_model: Callable[..., None]) -> Callable[..., None]:
+    """A callback that watches 'val_acc', or writes it into names of files, where the metric is called accuracy."""
+
+    def named(self: Callback, model: Any) -> None:
+        set_model(self, model)
+        names = getattr(model, "metrics_names", ())
+        if "accuracy" not in names or "acc" in names:
+            return
+        monitor = getattr(self, "monitor", None)
+        if monitor in ("acc", "val_acc"):
+            self.monitor = NAMES[monitor]  # type: ignore[attr-defined]
+            say(f"monitor={monitor!r} is now monitor={NAMES[monitor]!r}.")
+        for old in ("acc", "val_acc"):
+            for end in ":}":
+                if f"{{{old}{end}" in getattr(self, "filepath", ""):
+                    self.filepath = self.filepath.replace(f"{{{old}{end}", f"{{{NAMES[old]}{end}")  # type: ignore[attr-defined]
+                    say(f"{{{old}}} in the name of a file is now {{{NAMES[old]}}}.")
+
+    return named
+
+
+def _with_old_arguments(verb: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: Sequential, *args: Any, **kwargs: Any) -> Any:
+        given = translate(verb.__name__, [verb.__name__], (), kwargs)
+        given |= {name: max(1, int(given[name])) for name in STEPS if isinstance(given.get(name), float)}
+        return verb(self, *args, **given)
+
+    return call
+
+
+def _save(save: Callable[..., None]) -> Callable[..., None]:
+    def call(self: Sequential, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        return save(self, _ending(filepath, "save", ".keras"), *args, **kwargs)
+
+    return call
+
+
+def _save_weights(save_weights: Callable[..., None]) -> Callable[..., None]:
+    def call(self: Sequential, filepath: Any, overwrite: bool = True, save_format: Any = None, **kwargs: Any) -> None:
+        name = os.fspath(filepath)
+        if name.endswith((".h5", ".hdf5")) and not name.endswith(".weights.h5"):
+            say("save_weights of '.h5' is now save_weights('....weights.h5'); here the file holds the layers too.")
+            return self.save(name, overwrite, include_optimizer=False)
+        return save_weights(self, _ending(name, "save_weights", ".weights.h5"), overwrite, **kwargs)
+
+    return call
+
+
+def _load_weights(load_weights: Callable[..., None]) -> Callable[..., Any]:
+    def call(self: Sequential, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+        load_weights(self, written_name(filepath, ".weights.h5"), *args, **kwargs)
+        return Restored()
+
+    return call
+
+
+class Restored:
+    """What TensorFlow's load_weights returns; everything is loaded by then."""
+
+    def expect_partial(self) -> Restored:
+        return self
+
+    assert_consumed = assert_existing_objects_matched = expect_partial
+
+
+def _ending(filepath: Any, verb: str, ending: str) -> str:
+    """A name of a file with the ending that Keras 3 asks for."""
+    name: str = os.fspath(filepath)
+    if name.endswith(FILES):
+        return name
+    say(f"{verb}({name!r}) is now {verb}({name.rstrip('/') + ending!r}).")
+    return name.rstrip("/") + ending
+
+
+def written_name(filepath: Any, ending: str) -> str:
+    """The name under which a file without an ending was written."""
+    name: str = os.fspath(filepath)
+    written = name.rstrip("/") + ending
+    return written if not name.endswith(FILES) and os.path.exists(written) else name
+
+
+@user_facing
+def fit_generator(self: Sequential, generator: Any, *args: Any, **kwargs: Any) -> History:
+    """`fit`, for batches. The order of the arguments is Keras 2's."""
+    say("fit_generator(generator) is now fit(generator).")
+    names = "steps_per_epoch epochs verbose callbacks validation_data validation_steps validation_freq class_weight"
+    given = dict(zip(names.split(), args, strict=False)) | kwargs
+    given["shuffle"] = given.get("shuffle", True)
+    if "samples_per_epoch" in given:
+        generator, given["samples_per_epoch"] = _steps(generator, given["samples_per_epoch"])
+    if "nb_val_samples" in given:
+        given["validation_data"], given["nb_val_samples"] = _steps(given["validation_data"], given["nb_val_samples"])
+    given = translate("fit_generator", ["fit_generator", "fit"], (), given)
+    return self.fit(generator, **given)
+
+
+@user_facing
+def evaluate_generator(
+    self: Sequential, generator: Any, steps: Any = None, callbacks: Any = None, **kwargs: Any
+) -> Any:
+    """`evaluate`, for batches."""
+    say("evaluate_generator(generator) is now evaluate(generator).")
+    if "val_samples" in kwargs:
+        generator, steps = _steps(generator, kwargs.pop("val_samples"))
+    given = translate("evaluate_generator", ["fit"], (), {"verbose": 0, **kwargs})
+    return self.evaluate(generator, steps=steps, callbacks=callbacks, **given)
+
+
+@user_facing
+def predict_generator(self: Sequential, generator: Any, steps: Any = None, callbacks: Any = None, **kwargs: Any) -> Any:
+    """`predict`, for batches."""
+    say("predict_generator(generator) is now predict(generator).")
+    if "val_samples" in kwargs:
+        generator, steps = _steps(generator, kwargs.pop("val_samples"))
+    given = translate("predict_generator", ["fit"], (), {"verbose": 0, **kwargs})
+    return self.predict(generator, steps=steps, callbacks=callbacks, **given)
+
+
+def _steps(generator: Any, samples: int) -> tuple[Any, int]:
+    """The same batches, and how many of them have so many samples, as Keras 1 counted."""
+    size = getattr(generator, "batch_size", None)
+    if size is None:
+        batches: Iterator[Any] = iter(generator)
+        first = next(batches)
+        size, generator = len(first[0]), itertools.chain([first], batches)
+    return generator, max(1, samples // size)
+
+
+@user_facing
+def predict_classes(self: Sequential, x: Any, batch_size: int | None = 32, verbose: Any = 0) -> Any:
+    """The index of the largest output; for one output with a sigmoid, whether it is above 0.5."""
+    say("predict_classes(x) is now predict(x).argmax(-1), or predict(x) > 0.5 for one unit.")
+    y = self.predict(x, batch_size, verbose)
+    return y.argmax(-1) if y.shape[-1] > 1 else (y > 0.5).astype(np.int32)
+
+
+@user_facing
+def predict_proba(self: Sequential, x: Any, batch_size: int | None = 32, verbose: Any = 0) -> Any:
+    """`predict`."""
+    say("predict_proba(x) is now predict(x).")
+    return self.predict(x, batch_size, verbose)
+
+
+def reset_states(self: Sequential) -> None:
+    """Set the states of the stateful layers back to 0."""
+    say("reset_states() of a model is now reset_state() of its layers.")
+    for part in parts(self):
+        if not isinstance(part.layer, Sequential) and getattr(part.layer, "stateful", False):
+            part.layer.reset_state()
+
+
+def to_yaml(self: Sequential, **kwargs: Any) -> None:
+    """Refused by Keras since 2.6."""
+    warn("to_yaml is to_json now: reading YAML could run code.")
+    raise RuntimeError("to_yaml is no more. Write model.to_json(), and read it with keras.models.model_from_json.")
+
+
+def _stateful(self: Sequential) -> bool:
+    inside = (part.layer for part in parts(self) if not isinstance(part.layer, Sequential))
+    return any(getattr(layer, "stateful", False) for layer in inside)
+
+
+MISSING = object()
+PATCHES: list[tuple[type, str, Callable[[Any], Any]]] = [
+    (Configured, "__init__", configured),
+    (History, "__init__", _history_begins),
+    (Callback, "set_model", _set_model),
+    *((Sequential, name, _with_old_arguments) for name in ("fit", "evaluate", "predict", "compile")),
+    (Sequential, "save", _save),
+    (Sequential, "save_weights", _save_weights),
+    (Sequential, "load_weights", _load_weights),
+    *((Sequential, verb.__name__, lambda _, verb=verb: verb) for verb in (
+        fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba, reset_states, to_yaml,
+    )),
+    (Sequential, "stateful", lambda _: property(_stateful)),
+    (Layer, "__call__", layer_called),
+    (Sequential, "__call__", layer_called),
+    (Layer, "input", lambda _: property(symbolic_input)),
+    (Layer, "output", lambda _: property(symbolic_output)),
+]  # fmt: skip
+"""A class, the name of its member, and a function that makes the member from the one that it takes the place of."""
+_before: list[tuple[type, str, Any]] = []
+
+
+def patch() -> None:
+    """Give the classes their members of older Keras."""
+    for owner, name, make in PATCHES:
+        old = vars(owner).get(name, MISSING)
+        _before.append((owner, name, old))
+        new = make(old)
+        if callable(old) and callable(new):
+            new.__name__, new.__doc__, new.__wrapped__ = name, old.__doc__, old
+        setattr(owner, name, new)
+
+
+def restore() -> None:
+    """Give them back what they had."""
+    while _before:
+        owner, name, old = _before.pop()
+        if old is MISSING:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, old)

@@ -1,0 +1,286 @@
+"""The arguments, methods and names of Keras 1 and 2, piece by piece; tests/spellings has whole programs."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from test_tensorflow_names import check
+
+import lamina
+from lamina import compat, layers
+from lamina._base.settings import Configured, arguments_of
+from lamina.compat import names, verbs
+from lamina.compat.arguments import OLD
+from lamina.compat.importer import VERSIONS
+from lamina.errors import ArgumentError, LaminaWarning, StackError
+
+
+@pytest.fixture
+def keras(monkeypatch):
+    """`import keras` in a process that has not yet imported Keras."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in VERSIONS:
+            monkeypatch.delitem(sys.modules, name)
+    compat.install()
+    yield importlib.import_module("keras")
+    compat.uninstall()
+
+
+@pytest.fixture
+def told(keras, capsys):
+    """What was said since the last call, without the places in the program."""
+    return lambda: [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()]
+
+
+def _subclasses(kind):
+    return [kind, *(each for sub in kind.__subclasses__() for each in _subclasses(sub))]
+
+
+def test_every_argument_became_one_that_there_is():
+    assert lamina.callbacks.TensorBoard
+    known = {}
+    for kind in _subclasses(Configured):
+        if kind.__module__.startswith("lamina."):
+            known.setdefault(kind.__name__, []).append(kind)
+    verbs_of = {name: set(inspect.signature(getattr(lamina.Sequential, name)).parameters) for name in
+                ("fit", "evaluate", "predict", "compile")}  # fmt: skip
+    verbs_of["fit_generator"] = verbs_of["fit"] | verbs_of["evaluate"]
+    for family, old in OLD.items():
+        takes = verbs_of.get(family) or set().union(
+            *(arguments_of(sub) for kind in known[family] for sub in _subclasses(kind))
+        )
+        assert {new for new in old.values() if isinstance(new, str)} <= takes, family
+
+
+def test_every_name_became_one_that_there_is():
+    for new in names.RENAMED.values():
+        family, _, name = new.rpartition(".")
+        assert getattr(getattr(lamina, family), name)
+    for path in names.MODULES:
+        assert names.served(path).__name__ == names.MODULES[path]
+
+
+def test_the_classes_are_as_before_once_the_hook_is_gone(keras, told):
+    patched = {(owner, name) for owner, name, _ in verbs.PATCHES}
+    compat.uninstall()
+    before = {(owner, name): vars(owner).get(name) for owner, name in patched}
+    compat.install()
+    assert all(vars(owner)[name] is not value for (owner, name), value in before.items())
+    compat.uninstall()
+    assert {(owner, name): vars(owner).get(name) for owner, name in patched} == before
+    assert not hasattr(lamina.Sequential, "fit_generator") and not hasattr(jnp.ones(1), "numpy")
+    with pytest.raises(TypeError, match="no argument 'nb_epoch'"):
+        lamina.Sequential().fit(nb_epoch=1)
+
+
+def test_the_package_itself_takes_what_keras_takes():
+    with pytest.warns(LaminaWarning, match="LeakyReLU: alpha is Keras 2's name of negative_slope, which it sets"):
+        assert layers.LeakyReLU(alpha=0.25).negative_slope == 0.25
+    for layer in (layers.LSTM, layers.GRU, layers.LSTMCell, layers.GRUCell):
+        assert "implementation" not in layer(3, implementation=2).get_config()
+    with pytest.raises(TypeError, match="SimpleRNN has no argument 'implementation'"):
+        layers.SimpleRNN(3, implementation=2)
+    model = lamina.Sequential([layers.Dense(1)])
+    assert model.metrics_names == []
+    model.compile(
+        "sgd", "mse", metrics=["acc", lamina.metrics.Mean("m"), lamina.losses.huber], weighted_metrics=["mae"]
+    )
+    assert model.metrics_names == ["loss", "acc", "m", "huber", "mae"]
+
+
+def test_an_argument_that_lost_its_meaning_is_refused_where_it_had_one(keras, told):
+    with pytest.raises(ArgumentError, match=r"True is no more\. The time is the second axis"):
+        keras.layers.LSTM(3, time_major=True)
+    with pytest.raises(ArgumentError, match=r"1 is no more\. Write LayerNormalization"):
+        keras.layers.BatchNormalization(mode=1)
+    assert keras.optimizers.SGD(0.5, decay=1.0).learning_rate == 0.5
+    with pytest.raises(ArgumentError, match="decay= belongs to a learning rate that is a number"):
+        keras.optimizers.SGD(lambda step: 0.1, decay=0.1)
+    told()
+    keras.layers.LSTM(3, time_major=False, forget_bias_init="zero")
+    keras.layers.BatchNormalization(axis=[-1], mode=0)
+    keras.losses.MeanSquaredError(reduction=keras.losses.Reduction.AUTO)
+    assert told() == [
+        "LSTM(forget_bias_init=) is now LSTM(unit_forget_bias=).",
+        "LSTM(time_major=) has no effect now.",
+        "BatchNormalization(mode=) has no effect now.",
+        "BatchNormalization(axis=[-1]) is now BatchNormalization(axis=-1).",
+    ]
+    keras.losses.MeanSquaredError(reduction="auto")
+    keras.optimizers.Adam(0.1, epsilon=None)
+    assert told() == [
+        "MeanSquaredError(reduction='auto') is now MeanSquaredError(reduction='sum_over_batch_size').",
+        "Adam(epsilon=None) is now Adam(epsilon=1e-07).",
+    ]
+
+
+def test_what_is_said_is_said_once(keras, told):
+    for _ in range(3):
+        keras.layers.Dense(3, init="uniform")
+        keras.optimizers.Adam(lr=0.1)
+    assert told() == [
+        "Dense(init=) is now Dense(kernel_initializer=).",
+        "Adam(lr=) is now Adam(learning_rate=).",
+    ]
+
+
+def test_decay_lowers_the_rate_as_in_keras_2(keras, told):
+    model = keras.Sequential([keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", input_shape=(1,))])
+    model.compile(keras.optimizers.SGD(lr=0.5, decay=0.25), lambda y, y_pred: y_pred)  # the gradient is x, always 1
+    model.fit(np.ones((6, 1)), np.ones((6, 1)), batch_size=2, epochs=2, verbose=0)
+    expected = -sum(0.5 / (1 + 0.25 * step) for step in range(6))
+    np.testing.assert_allclose(model.get_weights()[0], [[expected]], rtol=1e-5)
+    assert told() == [
+        "SGD(lr=) is now SGD(learning_rate=).",
+        "SGD(decay=) is now SGD(learning_rate=InverseTimeDecay(learning_rate, 1, decay)).",
+    ]
+
+
+def test_files_have_the_names_that_keras_2_gave_them(keras, told, tmp_path):
+    model = keras.Sequential([keras.layers.Dense(1, input_shape=(2,))])
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "whole")
+    assert keras.models.load_model(tmp_path / "whole").input_shape == (None, 2)
+    model.save_weights(str(tmp_path / "cp.ckpt"), save_format="tf")
+    before = model.get_weights()
+    model.set_weights([np.zeros((2, 1)), np.zeros(1)])
+    model.load_weights(str(tmp_path / "cp.ckpt")).expect_partial()
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+    tf = importlib.import_module("tensorflow")
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "cp.ckpt.weights.h5")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cp.ckpt.weights.h5", "whole.keras"]
+    checkpoint = keras.callbacks.ModelCheckpoint(str(tmp_path / "m-{acc:.0f}"), save_weights_only=True)
+    model.compile("sgd", "mse", metrics=["accuracy"])
+    model.fit(np.zeros((4, 2)), np.zeros((4, 1)), epochs=1, verbose=0, callbacks=[checkpoint])
+    assert [path.name for path in tmp_path.glob("m-*")] == ["m-1.weights.h5"]
+    with pytest.raises(RuntimeError, match=r"model\.to_json"), pytest.warns(LaminaWarning):
+        model.to_yaml()
+
+
+def test_a_branch_is_refused_with_the_names_of_both_layers(keras):
+    x = keras.Input((4,), name="x")
+    a, b = keras.layers.Dense(3, name="a")(x), keras.layers.Dense(3, name="b")(x)
+    Model, Dense = keras.Model, keras.layers.Dense
+    for branch, message in (
+        (lambda: keras.layers.concatenate([a, b]), "concatenate takes the outputs of 'a' and 'b'"),
+        (lambda: keras.layers.Add()([a, b]), "Add takes the outputs of 'a' and 'b'"),
+        (lambda: Dense(1, name="d")([a, b]), r"d \(Dense\) takes the outputs of 'a' and 'b'"),
+        (lambda: Model(x, [a, b]), "the model has 2 outputs, 'a' and 'b'"),
+        (lambda: Model([x, keras.Input((1,), name="z")], a), "the model has 2 inputs, 'x' and 'z'"),
+        (lambda: a + b, "the output of 'a' and 'b' goes into an operation outside of a layer"),
+        (lambda: keras.backend.exp(a), "the output of 'a' goes into an operation outside of a layer"),
+        (lambda: Model(keras.Input((4,), name="other"), a), "of 'a', does not come from its input 'other'"),
+        (lambda: Model(x, x), "of 'x', does not come from its input 'x'"),
+        (lambda: Model(x), "Model takes the Input and the output of the last layer"),
+        (lambda: keras.layers.Dropout(0.5, name="drop")(a, training=True), "drop.* is called with training=True"),
+        (lambda: Dense(2).output, "is in no model yet"),
+    ):
+        with pytest.raises(StackError, match=message):
+            branch()
+    with pytest.raises(StackError, match="Own is a subclass of Model"):
+
+        class Own(keras.Model):
+            pass
+
+    with pytest.raises(lamina.errors.ShapeError, match="wants"):
+        keras.layers.Conv2D(3, 3)(a)
+
+
+def test_a_line_of_calls_is_a_sequential(keras):
+    x = keras.Input((4,), name="x")
+    middle = keras.layers.Dense(3, activation="relu")(x)
+    end = keras.layers.Dense(1)(middle)
+    other = keras.layers.Dense(2)(middle)
+    model, beside = keras.Model(inputs=[x], outputs=end, name="m"), keras.models.Model(x, {"only": other})
+    assert type(model) is lamina.Sequential and model.name == "m" and isinstance(model, keras.Model)
+    assert (model.input_shape, model.output_shape, beside.output_shape) == ((None, 4), (None, 1), (None, 2))
+    assert model.layers[0] is beside.layers[0]
+    assert middle.shape == middle.get_shape() == (None, 3) and middle.dtype == "float32"
+    assert repr(middle) == "<Tensor of x -> dense, shape=(None, 3)>"
+    rest = keras.Model(model.layers[0].output, model.output)
+    assert [layer.name for layer in rest.layers] == [model.layers[1].name]
+    assert rest.input_shape == (None, 3)
+    whole = keras.Model(model.input, model.layers[1].output)
+    data = np.ones((2, 4), "float32")
+    np.testing.assert_allclose(whole.predict(data, verbose=0), model.predict(data, verbose=0))
+    assert keras.Model(model.layers[1].input, model.layers[1].output).layers == [model.layers[1]]
+    layer_output = keras.backend.function([model.layers[0].input], [model.layers[0].output])
+    np.testing.assert_allclose(
+        layer_output([data])[0], np.maximum(data @ np.asarray(model.layers[0].kernel), 0), rtol=1e-5
+    )
+
+
+def test_results_have_numpy_while_the_hook_is_there(keras):
+    result = keras.Sequential([keras.layers.Dense(1)])(np.ones((2, 3), "float32"))
+    assert isinstance(result, jax.Array) and isinstance(result.numpy(), np.ndarray)
+    result.numpy()[:] = 5  # an array of its own, as TensorFlow's
+    assert result.get_shape() == (2, 1)
+
+
+def test_the_functions_of_the_backend_compute_what_their_names_say(keras):
+    K = importlib.import_module("keras.backend")
+    x = np.array([[0.2, 0.8], [0.6, 0.4]], "float32")
+    y = np.array([[0.0, 1.0], [1.0, 0.0]], "float32")
+    crossentropy = -np.log([0.8, 0.6])
+    cases = lambda: (  # noqa: E731
+        (K.mean(x > 0.5), 0.5), (K.sum(x, axis=0, keepdims=True), [[0.8, 1.2]]), (K.std(x, axis=-1), [0.3, 0.1]),
+        (K.max(x, 1), [0.8, 0.6]), (K.any(x > 0.7, axis=-1), [True, False]), (K.argmax(x, axis=-1), [1, 0]),
+        (K.categorical_crossentropy(y, x), crossentropy),
+        (K.categorical_crossentropy(y, np.log(x), from_logits=True), crossentropy),
+        (K.sparse_categorical_crossentropy(np.array([1, 0]), x), crossentropy),
+        (K.sparse_categorical_crossentropy(np.array([[1], [0]]), np.log(x), True), crossentropy),
+        (K.binary_crossentropy(y, x), -np.log([[0.8, 0.8], [0.6, 0.6]])),
+        (K.binary_crossentropy(y, np.log(x / (1 - x)), from_logits=True), -np.log([[0.8, 0.8], [0.6, 0.6]])),
+        (K.clip(x, 0.3, 0.7), [[0.3, 0.7], [0.6, 0.4]]), (K.dot(x, y), x @ y), (K.pow(x, 2), x**2),
+        (K.batch_dot(x, y, axes=1), [[0.8], [0.6]]),
+        (K.batch_dot(np.ones((2, 3, 4)), np.ones((2, 4, 5))), np.full((2, 3, 5), 4.0)),
+        (K.l2_normalize([[3.0, 4.0]], axis=-1), [[0.6, 0.8]]), (K.permute_dimensions(x, (1, 0)), x.T),
+        (K.relu([-1.0, 2.0, 9.0], alpha=0.1, max_value=6), [-0.1, 2, 6]),
+        (K.hard_sigmoid([-3.0, 0.0, 1.0]), [0, 0.5, 0.7]),
+        (K.repeat_elements(x, 2, axis=0), np.repeat(x, 2, 0)), (K.reverse(x, 0), x[::-1]),
+        (K.one_hot([1], 3), [[0, 1, 0]]),
+        (K.switch(x > 0.5, x, K.zeros_like(x)), [[0, 0.8], [0.6, 0]]), (K.gather(x, [1]), x[1:]), (K.round([0.6]), [1]),
+        (K.concatenate([x, y]), np.concatenate([x, y], -1)), (K.stack([x, y]), np.stack([x, y])), (K.square(x), x**2),
+        (K.expand_dims(x, -1), np.asarray(x)[..., None]), (K.batch_flatten(np.ones((2, 3, 4))), np.ones((2, 12))),
+        (K.resize_images(np.ones((1, 2, 2, 1)), 2, 3, "channels_last"), np.ones((1, 4, 6, 1))),
+        (K.spatial_2d_padding(np.ones((1, 1, 1, 1))).sum(), 1),
+        (K.temporal_padding(np.ones((1, 2, 1)), (1, 2)).size, 5),
+        (K.bias_add(np.zeros((1, 2, 2, 3)), np.arange(3.0))[0, 0, 0], [0, 1, 2]), (K.eye(2), np.eye(2)),
+        (K.in_top_k(x, np.array([1, 1]), 1), [True, False]),
+        (K.softmax(x), np.exp(x) / np.exp(x).sum(-1, keepdims=True)),
+        (K.sqrt([-1.0, 4]), [0, 2]),
+        (K.map_fn(lambda row: row * 2, x), 2 * x), (K.in_train_phase(1, 2), 2), (K.in_test_phase(1, lambda: 2), 1),
+        (K.arange(3), [0, 1, 2]), (K.cast(x, "int32"), [[0, 0], [0, 0]]), (K.constant(2, shape=(2,)), [2, 2]),
+    )  # fmt: skip
+    check(cases)
+    v = K.variable([1.0, 2.0], name="v")
+    K.update_add(v, [1.0, 1.0])
+    K.moving_average_update(v, [0.0, 0.0], 0.5)
+    assert K.get_value(v).tolist() == [1.0, 1.5] and K.batch_get_value([v])[0].tolist() == [1.0, 1.5]
+    K.batch_set_value([(v, [5.0, 6.0])])
+    assert K.eval(v).tolist() == [5.0, 6.0] and K.count_params(v) == 2 and K.int_shape(v) == (2,) and K.ndim(v) == 1
+    assert K.random_uniform((3,)).min() >= 0 and K.random_normal((3,), seed=1).shape == (3,) and K.dtype(x) == "float32"
+    assert set(np.unique(K.random_bernoulli((50,), p=0.5, seed=3))) == {0.0, 1.0}
+    for refused in (lambda: K.gradients(1, 2), K.placeholder):
+        with pytest.raises(ArgumentError, match="there is no graph here"):
+            refused()
+    gradient = jax.grad(lambda y_pred: K.sum(K.binary_crossentropy(y, y_pred)))(x)
+    assert np.isfinite(gradient).all()
+
+
+def test_the_backend_s_dropout_and_phases_follow_the_pass(keras):
+    K = importlib.import_module("keras.backend")
+
+    class Noisy(keras.layers.Layer):
+        def call(self, x):
+            return K.in_train_phase(K.dropout(x, 0.5), x)
+
+    layer, x = Noisy(), np.ones((200,), "float32")[None]
+    np.testing.assert_array_equal(layer(x), x)
+    assert set(np.unique(layer(x, training=True))) == {0.0, 2.0}
