@@ -88,11 +88,16 @@ class _OfFunction(Estimator):
         return meta | {"n_outputs_": 1, "classes_": self.classes_, "n_classes_": y.shape[1], "target_type_": kind}
 
     def _lamina_train(self, x: Any, y: Any, kwargs: dict[str, Any]) -> None:
-        if isinstance(self, Classifier) and np.ndim(y) == 2 and np.shape(y)[1] > 1:
-            y = np.argmax(y, axis=1)
+        classes = None
+        if isinstance(self, Classifier) and _is_one_hot(y):
+            classes, y = np.arange(np.shape(y)[1]), np.argmax(y, axis=1)
         options = {name: value for name, value in self.sk_params.items() if name in OF_FIT}
         goes_on = bool(self.sk_params.get("warm_start"))
-        self._lamina_fit(x, y, options | self._lamina_told("fit__") | kwargs, goes_on)
+        self._lamina_fit(x, y, options | self._lamina_told("fit__") | kwargs, goes_on, classes)
+
+
+def _is_one_hot(y: Any) -> bool:
+    return np.ndim(y) == 2 and np.shape(y)[1] > 1
 
 
 class _OfKeras2(_OfFunction):
@@ -119,6 +124,10 @@ class KerasClassifier(_OfKeras2, Classifier):
     def predict_proba(self, X: Any, **kwargs: Any) -> HostArray:
         """The probability of each class.  -> (rows, classes)"""
         return super().predict_proba(X)
+
+    def score(self, X: Any, y: Any, **kwargs: Any) -> float:
+        """The share of rows whose class is right."""
+        return float(super().score(X, np.argmax(y, axis=1) if _is_one_hot(y) else y))
 
 
 class KerasRegressor(_OfKeras2, Regressor):
