@@ -1,4 +1,4 @@
-"""The estimators of `keras.wrappers.scikit_learn`, which Keras 2 had, and those of the package scikeras.
+"""The estimators of `keras.wrappers.scikit_learn`, which Keras 2 had, and what those of scikeras share with them.
 
 Both take a function that makes a model, and further arguments that go to this function and to `fit` by their names.
 """
@@ -143,7 +143,9 @@ class KerasRegressor(_OfKeras2, Regressor):
         return -float(measured[0] if isinstance(measured, list) else measured)
 
 
-class _OfSciKeras(_OfFunction):
+class OfSciKeras(_OfFunction):
+    """What the estimators of scikeras have besides, which stand in `scikeras/wrappers.py` under the same names."""
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
         """Make a model and train it; `model_` and `history_` are attributes then.
 
@@ -162,11 +164,3 @@ class _OfSciKeras(_OfFunction):
         if not name.startswith("_") and name in self.get_params():
             return self.get_params()[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
-
-
-class SciKerasClassifier(_OfSciKeras, Classifier):
-    """`KerasClassifier(model=make_model, loss=..., optimizer="adam", model__units=8)` of scikeras."""
-
-
-class SciKerasRegressor(_OfSciKeras, Regressor):
-    """`KerasRegressor(model=make_model, loss=..., optimizer="adam", model__units=8)` of scikeras."""
