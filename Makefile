@@ -5,11 +5,12 @@
 # make docs    the reference of all public names, as pages in out/docs; a warning is an error
 # make coverage  the tests once, and which lines they do not reach, also as pages in out/coverage
 # make nightly the tests that take minutes
+# make wheels  both packages as files that pip installs, in dist/
 # make bench   this library beside Keras and torch; benchmarks/README.md says what is measured
 # make clean   remove all that these commands made
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check docs coverage nightly bench clean
+.PHONY: demo test check docs coverage nightly wheels bench clean
 .DELETE_ON_ERROR:
 
 # The first Python there is that is new enough; PYTHON=... names another one.
@@ -41,6 +42,10 @@ coverage: .venv/dev.installed .venv/native.tried
 
 nightly: .venv/dev.installed
 	$(BIN)/python -m pytest -q -n 2 -m nightly
+
+# A wheel of lamina-onednn is for every version of Python, on Linux for x86-64 with the glibc of this machine or newer.
+wheels: $(BIN)/python
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./native
 
 bench: $(BIN)/python
 	$(BIN)/python benchmarks/run.py --write-readme
