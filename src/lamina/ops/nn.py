@@ -246,16 +246,16 @@ def layer_normalization(
     mean, variance = jnp.mean(wide, along, keepdims=True), jnp.var(wide, along, keepdims=True)
     y = (wide - mean) * lax.rsqrt(variance + (dtypes.epsilon() if epsilon is None else epsilon))
     shape = [size if i in along else 1 for i, size in enumerate(x.shape)]
-    y = y if gamma is None else y * _placed(gamma, shape)
-    return (y if beta is None else y + _placed(beta, shape)).astype(x.dtype)
+    y = y if gamma is None else y * _placed(gamma, shape, y.dtype)
+    return (y if beta is None else y + _placed(beta, shape, y.dtype)).astype(x.dtype)
 
 
 def _along(x: Array, axis: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(i % x.ndim for i in ([axis] if isinstance(axis, int) else axis))
 
 
-def _placed(values: Tensor, shape: Sequence[int]) -> Array:
-    values = tensor(values).astype("float32")
+def _placed(values: Tensor, shape: Sequence[int], dtype: Any) -> Array:
+    values = tensor(values).astype(dtype)
     return values if values.ndim == len(shape) else values.reshape(shape)
 
 

@@ -90,7 +90,10 @@ def by_jax(module: str, *places: ModuleType, **other_names: str) -> None:
         line = names.get(name)
         if isinstance(line, FunctionType) and line.__module__ == module and not hasattr(line, "__wrapped__"):
             theirs = other_names.get(name, name)
-            names[name] = _as_in_keras(line, next(getattr(place, theirs) for place in places if hasattr(place, theirs)))
+            place = next(place for place in places if hasattr(place, theirs))
+            names[name] = _as_in_keras(line, getattr(place, theirs))
+            floating = " Integers and booleans become floats first." * ("Floats" in line.__annotations__.values())
+            names[name].__doc__ = f"`{place.__name__}.{theirs}`, with Keras's names and order of arguments.{floating}"
 
 
 @functools.cache
@@ -120,6 +123,4 @@ def _as_in_keras(line: FunctionType, function: Callable[..., Any]) -> Callable[.
                 by_name[name] = value
         return function(*by_position, **by_name)
 
-    floating = " Integers and booleans become floats of `floatx()` first." * ("Floats" in line.__annotations__.values())
-    call.__doc__ = f"The function of JAX of this name, with Keras's arguments.{floating}"
     return call
