@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 
+import jax
+import jax.numpy as jnp
+import keras
 import keras.src.legacy.preprocessing.image as keras_image
 import keras.src.legacy.preprocessing.sequence as keras_sequence
 import keras.src.legacy.preprocessing.text as keras_text
@@ -14,6 +18,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+import lamina
 from lamina.compat.preprocessing import image, sequence, text
 from lamina.errors import ArgumentError, DataError, LaminaWarning
 
@@ -109,6 +114,27 @@ def test_skipgrams_and_their_table_are_keras_s():
     assert sorted(pair for pair, label in zip(pairs, labels, strict=True) if label) == sorted(plain)
     assert again[1] == labels
     assert sequence.skipgrams(words, 9, sampling_table=np.zeros(9)) == ([], [])
+
+
+@pytest.mark.parametrize("size", [(4, 4), (6, 3), (12, 10)])
+def test_smart_resize_is_keras_s(size):
+    x = np.random.default_rng(0).random((2, 8, 6, 3), "float32")
+    for options in ({}, {"interpolation": "nearest"}):
+        found = lamina.preprocessing.image.smart_resize(x, size, **options)
+        assert isinstance(found, np.ndarray)
+        np.testing.assert_allclose(found, keras.preprocessing.image.smart_resize(x, size, **options), atol=1e-5)
+    first = lamina.preprocessing.image.smart_resize(
+        jnp.asarray(x[0]).swapaxes(0, 2), size, data_format="channels_first"
+    )
+    assert first.shape == (3, *size) and isinstance(first, jax.Array)
+
+
+def test_the_module_shows_keras_s_names():
+    for path in ("preprocessing", "preprocessing.image", "preprocessing.sequence"):
+        ours, theirs = (importlib.import_module(f"{name}.{path}") for name in ("lamina", "keras"))
+        assert set(ours.__all__) == {name for name in dir(theirs) if name[0] != "_"}
+        for name in ours.__all__:
+            assert getattr(ours, name)
 
 
 @pytest.fixture

@@ -254,7 +254,11 @@ def test_the_functions_of_the_backend_compute_what_their_names_say(keras):
         (K.bias_add(np.zeros((1, 2, 2, 3)), np.arange(3.0))[0, 0, 0], [0, 1, 2]), (K.eye(2), np.eye(2)),
         (K.in_top_k(x, np.array([1, 1]), 1), [True, False]),
         (K.softmax(x), np.exp(x) / np.exp(x).sum(-1, keepdims=True)),
-        (K.sqrt([-1.0, 4]), [0, 2]),
+        (K.sqrt([-1.0, 4]), [0, 2]), (K.foldl(lambda a, b: a - b, [5.0, 1, 2]), 2),
+        (K.foldr(lambda a, b: a - b, [5.0, 1, 2]), -4),
+        (K.conv2d(np.ones((1, 4, 4, 2)), np.ones((2, 2, 2, 3)), strides=(2, 2)), np.full((1, 2, 2, 3), 8)),
+        (K.pool2d(np.ones((1, 4, 4, 2)), (2, 2), (2, 2), pool_mode="avg"), np.ones((1, 2, 2, 2))),
+        (K.batch_normalization(x, x.mean(0), x.var(0), None, None, epsilon=0.0), (x - x.mean(0)) / x.std(0)),
         (K.map_fn(lambda row: row * 2, x), 2 * x), (K.in_train_phase(1, 2), 2), (K.in_test_phase(1, lambda: 2), 1),
         (K.arange(3), [0, 1, 2]), (K.cast(x, "int32"), [[0, 0], [0, 0]]), (K.constant(2, shape=(2,)), [2, 2]),
     )  # fmt: skip

@@ -40,7 +40,7 @@ from lamina.optimizers import Optimizer
 from lamina.regularizers import Regularizer
 
 if TYPE_CHECKING:
-    from lamina import backend, datasets, dtype_policies, ops, tree, wrappers
+    from lamina import backend, datasets, dtype_policies, ops, preprocessing, tree, wrappers
 
 __version__ = "0.1.0"
 FloatDTypePolicy = DTypePolicy
@@ -48,13 +48,13 @@ __all__ = [
     "DTypePolicy", "FloatDTypePolicy", "Initializer", "Input", "InputSpec", "Layer", "Loss", "Metric", "Optimizer",
     "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config", "constraints", "datasets",
     "device", "dtype_policies", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
-    "mixed_precision", "models", "name_scope", "ops", "optimizers", "random", "regularizers", "remat", "saving",
-    "tree", "utils", "wrappers",
+    "mixed_precision", "models", "name_scope", "ops", "optimizers", "preprocessing", "random", "regularizers", "remat",
+    "saving", "tree", "utils", "wrappers",
 ]  # fmt: skip
 
 use_persistent_cache()
 show_frames_of_jax()
 
 
-_LATER = ("backend", "datasets", "dtype_policies", "ops", "tree", "wrappers")
+_LATER = ("backend", "datasets", "dtype_policies", "ops", "preprocessing", "tree", "wrappers")
 public(__name__, __all__, {name: f"lamina.{name}" for name in _LATER})

@@ -6,11 +6,11 @@ from keras.layers.recurrent import GRU, LSTM, SimpleRNN
 from keras.layers.wrappers import Bidirectional, TimeDistributed
 from keras.models import Sequential
 
-x, y = np.random.rand(32, 10, 4), np.random.rand(32, 10, 1)
+x, y = np.random.rand(32, 3, 4), np.random.rand(32, 3, 1)
 model = Sequential()
-model.add(Bidirectional(LSTM(4, return_sequences=True, implementation=2, unroll=True), input_shape=(10, 4)))
+model.add(Bidirectional(LSTM(4, return_sequences=True, implementation=2, unroll=True), input_shape=(3, 4)))
 model.add(GRU(4, return_sequences=True, implementation=1, reset_after=False))
-model.add(SimpleRNN(4, return_sequences=True, input_dim=8, input_length=10))
+model.add(SimpleRNN(4, return_sequences=True, input_dim=8, input_length=3))
 model.add(TimeDistributed(Dense(1)))
 model.compile("rmsprop", "mse")
 model.fit(x, y, epochs=1, verbose=0)
@@ -21,4 +21,4 @@ model.fit(x, y, epochs=1, verbose=0)
 # > recurrent_paths.py:6: keras.layers.wrappers is now keras.layers.
 # > recurrent_paths.py:11: LSTM(implementation=) has no effect now.
 # > recurrent_paths.py:12: GRU(implementation=) has no effect now.
-# > recurrent_paths.py:13: LaminaWarning: 'simple_rnn' was given input_shape=(10, 8), and gets (10, 4): only the shape of a stack's beginning is read. Leave it out here.
+# > recurrent_paths.py:13: LaminaWarning: 'simple_rnn' was given input_shape=(3, 8), and gets (3, 4): only the shape of a stack's beginning is read. Leave it out here.

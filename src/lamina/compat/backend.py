@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -11,19 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lamina import config
+from lamina import backend as of_today
 from lamina._base.weight import Array, Weight, under_way
+from lamina.backend import floatx, image_data_format, set_image_data_format
 from lamina.compat.backend_operations import functions
 from lamina.compat.functional import Model
 from lamina.compat.operations import array
 from lamina.compat.tensorflow import random, session
 from lamina.compat.tensorflow.arithmetic import stack
 from lamina.compat.told import say
-from lamina.config import epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format
 from lamina.errors import ArgumentError
-from lamina.utils import clear_session
 
-backend = config.backend
+globals().update({name: getattr(of_today, name) for name in of_today.__all__})
 globals().update(functions)
 
 
@@ -245,14 +245,39 @@ def manual_variable_initialization(value: bool) -> None:
     """Nothing: a weight has its values when it is made."""
 
 
+def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
+    """What a function of the result so far and a row comes to, from the first row to the last."""
+    rows = list(array(elems))
+    return functools.reduce(fn, rows) if initializer is None else functools.reduce(fn, rows, initializer)
+
+
+def foldr(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
+    """The same, from the last row to the first."""
+    return foldl(fn, array(elems)[::-1], initializer)
+
+
+def random_normal_variable(
+    shape: Any, mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: int | None = None
+) -> Weight:
+    """A variable with numbers from the normal distribution."""
+    return variable(random_normal(shape, mean, scale, dtype, seed), dtype, name)
+
+
+def random_uniform_variable(
+    shape: Any, low: float, high: float, dtype: Any = None, name: str | None = None, seed: int | None = None
+) -> Weight:
+    """A variable with numbers from `low` up to `high`."""
+    return variable(random_uniform(shape, low, high, dtype, seed), dtype, name)
+
+
 _OWN = (
-    arange, backend, batch_get_value, batch_set_value, clear_session, concatenate, constant, count_params, dtype,
-    epsilon, eye, floatx, function, get_session, gradients, image_data_format, image_dim_ordering, in_test_phase,
-    in_train_phase, int_shape, is_sparse, learning_phase, manual_variable_initialization, map_fn,
-    moving_average_update, name_scope, ones, placeholder, random_bernoulli, random_normal, random_uniform, set_epsilon,
-    set_floatx, set_image_data_format, set_image_dim_ordering, set_learning_phase, set_session, set_value, stack,
-    stop_gradient, switch, truncated_normal, update, update_add, update_sub, variable, zeros,
+    arange, batch_get_value, batch_set_value, concatenate, constant, count_params, dtype, eye, foldl, foldr, function,
+    get_session, gradients, image_dim_ordering, in_test_phase, in_train_phase, int_shape, is_sparse, learning_phase,
+    manual_variable_initialization, map_fn, moving_average_update, name_scope, ones, placeholder, random_bernoulli,
+    random_normal, random_normal_variable, random_uniform, random_uniform_variable, set_image_dim_ordering,
+    set_learning_phase, set_session, set_value, stack, stop_gradient, switch, truncated_normal, update, update_add,
+    update_sub, variable, zeros,
 )  # fmt: skip
-_public = {each.__name__: each for each in _OWN}
-_public |= {"eval": get_value, "get_value": get_value, "random_binomial": random_bernoulli}
-__all__ = sorted({*functions, *_public})
+__all__ = sorted({
+    *of_today.__all__, *functions, *(each.__name__ for each in _OWN), "eval", "get_value", "random_binomial",
+})  # fmt: skip

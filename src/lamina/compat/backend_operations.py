@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax, nn
 
-from lamina import activations
+from lamina import activations, ops
 from lamina._base.weight import Array
 from lamina.compat.operations import Operation, numpy_functions, operation, table
 from lamina.compat.tensorflow import nn as of_logits
@@ -86,6 +86,20 @@ def _bias_add(x: Array, bias: Array, data_format: str | None = None) -> Array:
     return x + (jnp.moveaxis(bias, -1, 0)[(..., *[None] * (x.ndim - 1 - bias.ndim))] if first else bias)
 
 
+def _pool(
+    x: Array, pool_size: Any, strides: Any = 1, padding: str = "valid", data_format: Any = None, mode: str = "max"
+) -> Any:
+    pool = ops.max_pool if mode == "max" else ops.average_pool
+    return pool(x, pool_size, strides, padding, data_format)
+
+
+def _normalize(
+    x: Array, mean: Array, var: Array, beta: Any = None, gamma: Any = None, axis: int = -1, epsilon: float = 1e-3
+) -> Any:
+    return ops.batch_normalization(x, mean, var, axis, beta, gamma, epsilon)
+
+
+_CONV = "strides padding data_format dilation_rate"
 OTHERS: dict[str, tuple[Operation, str, str]] = {
     "argmax": (jnp.argmax, "x", "axis"), "argmin": (jnp.argmin, "x", "axis"),
     "batch_dot": (_batch_dot, "x y", "axes"), "bias_add": (_bias_add, "x bias", "data_format"),
@@ -96,6 +110,11 @@ OTHERS: dict[str, tuple[Operation, str, str]] = {
     "clip": (jnp.clip, "x", "min_value:min max_value:max"),
     "cumprod": (jnp.cumprod, "x", "axis"), "cumsum": (jnp.cumsum, "x", "axis"),
     "dropout": (of_logits.dropout, "x", "level:rate noise_shape seed"),
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), (ops.conv, "x kernel", _CONV)),
+    "depthwise_conv2d": (ops.depthwise_conv, "x depthwise_kernel", _CONV),
+    "separable_conv2d": (ops.separable_conv, "x depthwise_kernel pointwise_kernel", _CONV),
+    **dict.fromkeys(("pool2d", "pool3d"), (_pool, "x", "pool_size strides padding data_format pool_mode:mode")),
+    "batch_normalization": (_normalize, "x mean var", "beta gamma axis epsilon"),
     "elu": (activations.elu, "x", "alpha"), "expand_dims": (jnp.expand_dims, "x", "axis"),
     "gather": (lambda x, i: jnp.take(x, i, 0), "reference indices", ""),
     "in_top_k": (lambda p, y, k: (lax.top_k(p, k)[1] == y[..., None]).any(-1), "predictions targets", "k"),

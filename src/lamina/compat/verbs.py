@@ -18,6 +18,7 @@ from lamina.callbacks import Callback, History
 from lamina.compat.arguments import configured, translate
 from lamina.compat.functional import layer_called, symbolic_input, symbolic_output
 from lamina.compat.told import say
+from lamina.models.stack import Stack
 
 NAMES = {"acc": "accuracy", "val_acc": "val_accuracy", "lr": "learning_rate"}
 """What Keras before 2.3 called some of the numbers in the logs, and their names now."""
@@ -221,8 +222,8 @@ PATCHES: list[tuple[type, str, Callable[[Any], Any]]] = [
     (Sequential, "stateful", lambda _: property(_stateful)),
     (Layer, "__call__", layer_called),
     (Sequential, "__call__", layer_called),
-    (Layer, "input", lambda _: property(symbolic_input)),
-    (Layer, "output", lambda _: property(symbolic_output)),
+    *((owner, "input", lambda _: property(symbolic_input)) for owner in (Layer, Stack)),
+    *((owner, "output", lambda _: property(symbolic_output)) for owner in (Layer, Stack)),
 ]  # fmt: skip
 """A class, the name of its member, and a function that makes the member from the one that it takes the place of."""
 _before: list[tuple[type, str, Any]] = []

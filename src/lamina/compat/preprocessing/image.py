@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lamina import config, utils
+from lamina import config
 from lamina._base.frames import user_facing, warn
 from lamina.compat.preprocessing import transforms
 from lamina.compat.preprocessing.iterators import (
@@ -30,18 +30,16 @@ from lamina.compat.preprocessing.transforms import random_shear as random_shear
 from lamina.compat.preprocessing.transforms import random_shift as random_shift
 from lamina.compat.preprocessing.transforms import random_zoom as random_zoom
 from lamina.errors import ArgumentError
+from lamina.preprocessing.image import array_to_img as array_to_img
+from lamina.preprocessing.image import img_to_array as img_to_array
+from lamina.preprocessing.image import load_img as load_img
+from lamina.preprocessing.image import save_img as save_img
+from lamina.preprocessing.image import smart_resize as smart_resize
 
-OF_UTILS = ("array_to_img", "img_to_array", "load_img", "save_img", "smart_resize")
 __all__ = [
     *transforms.__all__, "DataFrameIterator", "DirectoryIterator", "ImageDataGenerator", "Iterator",
-    "NumpyArrayIterator", *OF_UTILS,
+    "NumpyArrayIterator", "array_to_img", "img_to_array", "load_img", "save_img", "smart_resize",
 ]  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name not in OF_UTILS:
-        raise AttributeError(name)
-    return getattr(utils, name)
 
 
 class Axes(NamedTuple):

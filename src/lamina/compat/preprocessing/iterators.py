@@ -22,7 +22,7 @@ FORMATS = ("png", "jpg", "jpeg", "bmp", "ppm", "tif", "tiff")
 CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 
 
-class Iterator:
+class Iterator(utils.PyDataset):
     """Batches without end, in a new order in each pass; `len` is how many a pass has, and `[i]` is the i-th.
 
     Args:
@@ -30,9 +30,11 @@ class Iterator:
         batch_size: rows a batch.
         shuffle: whether the order is random.
         seed: NumPy's seed is set to it plus the number of the batch, for the order and for the changes.
+        kwargs: arguments of `PyDataset`.
     """
 
     def __init__(self, n: int, batch_size: int, shuffle: bool, seed: int | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.n, self.batch_size, self.shuffle, self.seed = n, batch_size, shuffle, seed
         self.batch_index = self.total_batches_seen = 0
         self.index_array: Any = None

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 
 from lamina._base.frames import user_facing
 from lamina.errors import ArgumentError
-from lamina.utils import pad_sequences
+from lamina.utils import PyDataset, pad_sequences
 
 __all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipgrams"]
 
 
-class TimeseriesGenerator:
+class TimeseriesGenerator(PyDataset):
     """Batches of windows of a series, each with the target of the step after it.
 
     >>> series = np.arange(6)
@@ -35,7 +35,7 @@ class TimeseriesGenerator:
         shuffle: whether the windows of a batch are drawn at random.
         reverse: whether the latest step of a window comes first.
         batch_size: windows a batch.
-        kwargs: `workers`, `use_multiprocessing` and `max_queue_size`, which have no effect.
+        kwargs: arguments of `PyDataset`.
     """
 
     @user_facing
@@ -44,6 +44,7 @@ class TimeseriesGenerator:
         end_index: int | None = None, shuffle: bool = False, reverse: bool = False, batch_size: int = 128,
         **kwargs: Any,
     ) -> None:  # fmt: skip
+        super().__init__(**kwargs)
         if len(data) != len(targets):
             raise ArgumentError(f"data has {len(data)} steps and targets {len(targets)}; there is one target a step.")
         self.data, self.targets, self.length = data, targets, length

@@ -56,7 +56,7 @@ def hashing_trick(
     """A number from 1 to n - 1 for each word, by a hash of it; two words may have the same.
 
     >>> hashing_trick("a cat", 100, "md5")
-    [51, 61]
+    [92, 3]
 
     Args:
         n: one more than the largest number.

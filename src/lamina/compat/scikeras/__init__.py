@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from lamina.compat.scikeras import wrappers
+from lamina._base.public import public
 
 __all__ = ["wrappers"]
+
+public(__name__, __all__, {"wrappers": "lamina.compat.scikeras.wrappers"})  # which needs scikit-learn
