@@ -125,6 +125,23 @@ def test_a_transformation_fits_images_and_masks_alike():
         flip.get_random_transformation(IMAGES, seed=0.5)
 
 
+def test_an_initializer_draws_from_a_generator_what_keras_draws():
+    draws = []
+    for library in MODELS:
+        generator = library.random.SeedGenerator(7)
+        first = library.initializers.GlorotUniform(seed=generator)
+        second = library.initializers.RandomNormal(seed=generator)
+        draws.append([np.asarray(each((3, 4))) for each in (first, first, second)])
+        kernels = [library.layers.Dense(3, kernel_initializer=first) for _ in range(2)]
+        library.Sequential([library.layers.Input((3,)), *kernels])
+        draws[-1] += [np.asarray(layer.kernel) for layer in kernels]
+    for ours, theirs in zip(*draws, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert not np.array_equal(draws[0][0], draws[0][1])
+    made = lamina.initializers.HeNormal(seed=lamina.random.SeedGenerator(7))
+    assert made.get_config()["seed"] == made.clone().seed == 7
+
+
 def test_the_scale_of_a_loss_is_dynamic():
     for library in MODELS:
         library.optimizers.LossScaleOptimizer(library.optimizers.SGD(), dynamic=True)

@@ -17,7 +17,7 @@ OF_KERAS = {
     "layers": "ReversibleEmbedding",
     "losses": "LossFunctionWrapper",
     "models": "load_model save_model",
-    "optimizers": "MultiOptimizer Muon OptimizerMap ScheduleFreeAdamW",
+    "optimizers": "MultiOptimizer OptimizerMap",
     "utils": "Config FeatureSpace bounding_boxes get_source_inputs is_keras_tensor",
     "Layer": """compute_output_spec enable_lora input_dtype metrics metrics_variables path quantization_mode quantize
         quantized_build quantized_call rematerialized_call symbolic_call""",

@@ -9,17 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina import dtypes
-from lamina._base.converters import integer
+from lamina._base.converters import integer, seed_value
 from lamina._base.frames import user_facing
 from lamina._base.registry import Registry
 from lamina._base.settings import Configured
 from lamina._base.weight import Array
+from lamina.random import SeedGenerator
 
 Shape: TypeAlias = tuple[int, ...]
 DType: TypeAlias = np.dtype[Any]
 Key: TypeAlias = Array | np.ndarray[Any, Any]
 """A random key, uint32 of shape (2,), of JAX or of NumPy."""
+Seed: TypeAlias = int | SeedGenerator | None
 registry = Registry("initializer")
+
+
+def seed_of(value: Any) -> Seed:
+    """None, a whole number that fits into 32 bits, or what gives another key at each draw."""
+    return value if isinstance(value, SeedGenerator) else seed_value(value)
 
 
 class Initializer(Configured):
@@ -49,6 +56,11 @@ class Initializer(Configured):
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
         raise NotImplementedError(f"{type(self).__name__} needs a method __call__(self, shape, dtype=None).")
+
+    def _lamina_arguments(self) -> dict[str, Any]:
+        """In a config a `SeedGenerator` is the number that it began with."""
+        told = super()._lamina_arguments()
+        return {**told, "seed": seed_value(told["seed"])} if isinstance(told.get("seed"), SeedGenerator) else told
 
     def clone(self) -> Self:
         """Another object with the same settings."""

@@ -9,21 +9,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.converters import not_negative, number, seed_value
+from lamina._base.converters import not_negative, number
 from lamina._base.settings import setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError, ShapeError
-from lamina.initializers.base import DType, Initializer, Key, Shape, registry
-from lamina.random import key_of, next_seed
+from lamina.initializers.base import DType, Initializer, Key, Seed, Shape, registry, seed_of
+from lamina.random import SeedGenerator, key_of, next_seed
 
 Source: TypeAlias = Array | np.random.Generator
 
 
-def source_of(seed: int | None, key: Key | None) -> Source:
+def source_of(seed: int | SeedGenerator | None, key: Key | None) -> Source:
     """Where the numbers come from: JAX's generator for a seed (as in Keras) or for a key of JAX's, else NumPy's.
 
     Layers hand in a key of NumPy's: NumPy draws without compiling, and JAX compiles once for every shape.
     """
+    if isinstance(seed, SeedGenerator):
+        return seed.next()
     if seed is not None:
         return key_of(seed)
     if isinstance(key, jax.Array):
@@ -57,7 +59,8 @@ class Random(Initializer, init=False):
     """Base of the initializers that draw random numbers.
 
     Args:
-        seed: a whole number, with which the values are the same at each call. None draws from the seed of the layer.
+        seed: a whole number, with which the values are the same at each call; a `random.SeedGenerator`, with which they
+            differ. None draws from the seed of the layer.
     """
 
 
@@ -75,7 +78,7 @@ class RandomNormal(Random):
 
     mean: float = setting(number, default=0.0)
     stddev: float = setting(not_negative, default=0.05)
-    seed: int | None = setting(seed_value, default=None)
+    seed: Seed = setting(seed_of, default=None)
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
         return normal(source_of(self.seed, key), shape, dtype, self.mean, self.stddev)
@@ -97,7 +100,7 @@ class TruncatedNormal(Random):
 
     mean: float = setting(number, default=0.0)
     stddev: float = setting(not_negative, default=0.05)
-    seed: int | None = setting(seed_value, default=None)
+    seed: Seed = setting(seed_of, default=None)
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
         return truncated_normal(source_of(self.seed, key), shape, dtype, self.mean, self.stddev)
@@ -118,7 +121,7 @@ class RandomUniform(Random):
 
     minval: float = setting(number, default=-0.05)
     maxval: float = setting(number, default=0.05)
-    seed: int | None = setting(seed_value, default=None)
+    seed: Seed = setting(seed_of, default=None)
 
     def __post_init__(self) -> None:
         if self.minval > self.maxval:
@@ -145,7 +148,7 @@ class Orthogonal(Random):
     """
 
     gain: float = setting(number, default=1.0)
-    seed: int | None = setting(seed_value, default=None)
+    seed: Seed = setting(seed_of, default=None)
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
         if len(shape) < 2:

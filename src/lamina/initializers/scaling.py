@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from lamina._base.converters import integer, number, one_of, optional, seed_value
+from lamina._base.converters import integer, number, one_of, optional
 from lamina._base.settings import Converted, setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError, ShapeError
-from lamina.initializers.base import DType, Key, Shape, registry
+from lamina.initializers.base import DType, Key, Seed, Shape, registry, seed_of
 from lamina.initializers.distributions import Random, normal, source_of, truncated_normal, uniform
 
 Mode: TypeAlias = Literal["fan_in", "fan_out", "fan_avg"]
@@ -82,7 +82,7 @@ class VarianceScaling(Scaled):
     scale: float = setting(number, default=1.0)
     mode: Mode = setting(one_of("fan_in", "fan_out", "fan_avg"), default="fan_in")
     distribution: DistributionSetting = setting(known_distribution, default="truncated_normal")
-    seed: int | None = setting(seed_value, default=None)
+    seed: Seed = setting(seed_of, default=None)
     input_axes: Axes = setting(optional(axis_list), default=None)
     output_axes: Axes = setting(optional(axis_list), default=None)
 
@@ -109,7 +109,7 @@ class Preset(Scaled):
 
     _lamina_rule: ClassVar[tuple[float, Mode, Distribution]]
 
-    seed: int | None = setting(seed_value, default=None)
+    seed: Seed = setting(seed_of, default=None)
     input_axes: Axes = setting(optional(axis_list), default=None)
     output_axes: Axes = setting(optional(axis_list), default=None)
 
