@@ -183,6 +183,32 @@ def test_a_variable_of_two_layers_is_one_weight():
     np.testing.assert_allclose(alone.predict(X, verbose=0), X * table.numpy(), rtol=1e-5)
 
 
+def test_a_metric_has_the_variables_of_its_attributes_as_its_state():
+    histories = []
+    for library in (lamina, keras):
+
+        class Highest(library.metrics.Metric):
+            def __init__(self, library=library, **kwargs):
+                super().__init__(**kwargs)
+                self.highest = library.Variable(0.0, name="highest")
+
+            def update_state(self, y_true, y_pred, sample_weight=None):
+                self.highest.assign(jnp.maximum(self.highest.value, jnp.max(jnp.abs(y_true))))
+
+            def result(self):
+                return self.highest.value
+
+        metric = Highest()
+        assert [v.name for v in metric.variables] == ["highest"]
+        model = library.Sequential([library.layers.Input((3,)), library.layers.Dense(1)])
+        model.compile("sgd", "mse", metrics=[metric])
+        history = model.fit(X, X[:, :1], 8, 2, verbose=0, validation_data=(X[:4], X[:4, :1]))
+        histories.append([history.history["highest"], history.history["val_highest"]])
+        metric.reset_state()
+        assert float(metric.highest) == 0
+    np.testing.assert_allclose(*histories, rtol=1e-6)
+
+
 def test_a_model_of_its_own_has_variables_too():
     class Tempered(lamina.Sequential):
         def __init__(self, *args, **kwargs):

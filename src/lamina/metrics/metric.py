@@ -20,7 +20,7 @@ from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Weight
 from lamina._data.arrays import HostArray
 from lamina._layer.forward import Pass
-from lamina._layer.structure import Module, ModuleState, inner_modules
+from lamina._layer.structure import Module, ModuleState, adopt, held, inner_modules
 from lamina.errors import ArgumentError
 from lamina.losses.loss import DType, Name, precision
 
@@ -138,11 +138,13 @@ class Metric(Module):
     @property
     def variables(self) -> list[Weight]:
         """The state: the weights of this metric and of those that it holds."""
+        _adopt(self)
         inner = inner_modules(self, Metric).values()
         return list(dict.fromkeys([*self._lamina.weights, *(weight for part in inner for weight in part.variables)]))
 
     def reset_state(self) -> None:
         """Set the state back to its initial values."""
+        _adopt(self)
         for weight, start in zip(self._lamina.weights, self._lamina.starts, strict=True):
             weight.assign(start)
         for part in inner_modules(self, Metric).values():
@@ -165,6 +167,16 @@ class Metric(Module):
         with _Run(self, [weight.array for weight in self.variables]) as run:
             run.metric.reset_state()
         return [jnp.array(value) for value in run.state()]  # copies, because a compiled step may donate them
+
+
+def _adopt(metric: Metric) -> None:
+    """Let the variables that its author made alone, and keeps in attributes, be of the metric's state."""
+    known = len(metric._lamina.weights)
+    for _, leaf in held(metric):
+        if isinstance(leaf, Weight) and leaf.alone:
+            leaf.trainable = False
+    adopt(metric)
+    metric._lamina.starts += tuple(weight.numpy() for weight in metric._lamina.weights[known:])
 
 
 class _Run:
