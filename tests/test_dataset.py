@@ -228,6 +228,36 @@ def test_fit_shuffles_anew_in_each_epoch_as_a_function_of_the_seed(model):
     assert orders() == (first, second)
 
 
+class Stop(lamina.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_is_resumed_reads_what_is_left_in_the_same_order(tmp_path):
+    """No element of the epochs before is read again, so there is no warning; that of the epoch under way is."""
+
+    def fit(**arguments):
+        lamina.utils.set_random_seed(1)
+        seen = []
+        rows = slices((X[:, None] / 10, X)).shuffle(10).cache().shuffle(10)
+        rows = rows.map(lambda x, y: seen.append(int(y)) or (x, y)).batch(5)
+        made = lamina.Sequential([Input((1,)), Dense(1)])
+        made.compile("adam", "mse")
+        try:
+            made.fit(rows, epochs=4, verbose=0, **arguments)
+        except KeyboardInterrupt:
+            assert len(seen) == 30
+        return seen, made.get_weights()
+
+    whole, weights = fit()
+    fit(checkpoint=tmp_path / "run", callbacks=[Stop()])
+    rest, resumed = fit(checkpoint=tmp_path / "run")
+    assert rest[-20:] == whole[20:] and len(rest) == 30  # one pass more, to look at the first batch
+    for mine, its in zip(resumed, weights, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
 def test_a_dataset_without_end_needs_the_number_of_steps(model):
     endless = slices((X[:, None], X[:, None])).repeat().batch(4)
     assert len(model.fit(endless, steps_per_epoch=3, epochs=2, verbose=0).history["loss"]) == 2

@@ -256,19 +256,22 @@ class Dataset:
     def cache(self, filename: str = "", name: str | None = None) -> Self:
         """The elements of the first whole pass, kept in memory for the later ones.
 
+        What was shuffled before keeps one order: shuffle behind it, to have another one in each pass.
+
         Args:
             filename: has no effect but a warning: no file is written.
         """
         if filename:
             warn(f"cache(filename={filename!r}): the elements are kept in memory, not in a file.")
         kept: list[list[Element]] = []
+        order = (next_seed(),)
 
         def cached(key: Key) -> Iterator[Element]:
             if kept:
                 yield from kept[0]
                 return
             seen = []
-            for element in self._lamina_pass(key):
+            for element in self._lamina_pass(order):  # the same, whichever pass comes first
                 seen.append(element)
                 yield element
             kept[:] = [seen]

@@ -70,6 +70,8 @@ class Stream:
         """Raises an error for a batch that the model cannot take; called with each batch."""
         self.once = hasattr(source, "__next__") and not _is_indexed(source)
         """Whether the source can be read only once."""
+        self.by_key = hasattr(source, "_lamina_pass")
+        """Whether a pass over the source, a dataset of `utils`, is a function of its key."""
         self.steps = _length(source)
         """The number of batches; None if it is unknown."""
         self.placed = all(hasattr(source, name) for name in ("state_dict", "load_state_dict"))
@@ -192,8 +194,7 @@ class Stream:
             if not hasattr(source, "__iter__"):
                 raise DataError(f"{self.name}() gave a {type(source).__name__}; expected a generator or an iterable.")
         if not _is_indexed(source):
-            begin = getattr(source, "_lamina_pass", None)
-            self._pass = iter(source) if begin is None or key is None else begin((*key, taken))
+            self._pass = source._lamina_pass((*key, taken)) if self.by_key and key is not None else iter(source)
             return
         steps, self._read = _length(source), source.__getitem__
         if steps is None:

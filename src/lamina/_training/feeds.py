@@ -278,13 +278,18 @@ class StreamFeed:
             self.started[1].close()
             self.started = None
         self.stream.go_to(position)
-        if position is None:
+        if position is None and not self._by_key:
             for key in keys:
                 deque(self._epoch(key, EVERYTHING), 0)
 
     def replays(self, position: Any) -> bool:
         """Whether the source has to be read again to come to a place in it."""
-        return position is None and self.stream.replays
+        return position is None and self.stream.replays and not self._by_key
+
+    @property
+    def _by_key(self) -> bool:
+        """Whether each epoch is a function of its key, whatever came before it."""
+        return self.stream.by_key and self.asked is None
 
     def position(self, done: int) -> Any:
         """What the source says of its place after `done` batches of an epoch, if it can be set to one and kept."""
