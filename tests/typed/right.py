@@ -65,3 +65,19 @@ first.trainable = False
 adam.learning_rate = 0.01
 keras.utils.set_random_seed(1)
 config = model.get_config()
+(x_train, y_train), (x_test, y_test) = keras.datasets.mnist.load_data()
+flowers = keras.utils.image_dataset_from_directory("flowers", image_size=(64, 64), batch_size=16)
+train, held_out = keras.utils.image_dataset_from_directory("flowers", validation_split=0.2, subset="both", seed=1)
+model.fit(train.cache().shuffle(100).prefetch(-1), validation_data=held_out.take(3), epochs=2)
+left, right = keras.utils.split_dataset((x, y), left_size=0.8)
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return x[index : index + 1], y[index : index + 1]
+
+
+model.fit(Batches(workers=2))

@@ -37,3 +37,7 @@ keras.optimizers.Adam(lr=0.1)  # no such argument
 keras.optimizers.SGD(0.1, "0.9")  # a word for the momentum
 keras.losses.MeanSquaredError("average")  # no such reduction
 keras.callbacks.EarlyStopping("loss", 0, "3")  # a word for the patience
+keras.utils.image_dataset_from_directory("flowers", color_mode="bgr")  # no such mode
+keras.utils.text_dataset_from_directory("texts", subset="both").take(1)  # a list of two
+keras.utils.get_file(origin=5)  # a number for the URL
+keras.utils.PyDataset(workers="4")  # a word for the workers

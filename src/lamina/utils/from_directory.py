@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import wave
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -20,11 +20,37 @@ from lamina.utils.directories import Choice, Folder, Format, LabelMode, Labels, 
 from lamina.utils.images import MODES, load_img, pillow
 
 IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+Names: TypeAlias = Sequence[str] | None
+OnePart: TypeAlias = Literal["training", "validation"] | None
 Interpolation = Literal[
     "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic"
 ]  # fmt: skip
 FULL = 2**15
 """The largest number of a sound of 16 bits, and 1."""
+
+
+@overload
+def image_dataset_from_directory(
+    directory: Folder, labels: Labels = ..., label_mode: LabelMode = ..., class_names: Names = ...,
+    color_mode: Literal["rgb", "rgba", "grayscale"] = ..., batch_size: int | None = ...,
+    image_size: int | tuple[int, int] = ...,
+    shuffle: bool = ..., seed: int | None = ..., validation_split: float | None = ..., *,
+    subset: Literal["both"], interpolation: Interpolation = ..., follow_links: bool = ...,
+    crop_to_aspect_ratio: bool = ..., pad_to_aspect_ratio: bool = ..., data_format: arguments.Format = ...,
+    format: Format = ..., verbose: bool = ...,
+) -> list[Dataset]: ...  # fmt: skip
+
+
+@overload
+def image_dataset_from_directory(
+    directory: Folder, labels: Labels = ..., label_mode: LabelMode = ..., class_names: Names = ...,
+    color_mode: Literal["rgb", "rgba", "grayscale"] = ..., batch_size: int | None = ...,
+    image_size: int | tuple[int, int] = ...,
+    shuffle: bool = ..., seed: int | None = ..., validation_split: float | None = ...,
+    subset: OnePart = ..., interpolation: Interpolation = ..., follow_links: bool = ...,
+    crop_to_aspect_ratio: bool = ..., pad_to_aspect_ratio: bool = ..., data_format: arguments.Format = ...,
+    format: Format = ..., verbose: bool = ...,
+) -> Dataset: ...  # fmt: skip
 
 
 @user_facing
@@ -114,6 +140,24 @@ def image_dataset_from_directory(
     return _one_or_both(datasets(choice, read))
 
 
+@overload
+def text_dataset_from_directory(
+    directory: Folder, labels: Labels = ..., label_mode: LabelMode = ..., class_names: Names = ...,
+    batch_size: int | None = ..., max_length: int | None = ...,
+    shuffle: bool = ..., seed: int | None = ..., validation_split: float | None = ..., *,
+    subset: Literal["both"], follow_links: bool = ..., format: Format = ..., verbose: bool = ...,
+) -> list[Dataset]: ...  # fmt: skip
+
+
+@overload
+def text_dataset_from_directory(
+    directory: Folder, labels: Labels = ..., label_mode: LabelMode = ..., class_names: Names = ...,
+    batch_size: int | None = ..., max_length: int | None = ...,
+    shuffle: bool = ..., seed: int | None = ..., validation_split: float | None = ...,
+    subset: OnePart = ..., follow_links: bool = ..., format: Format = ..., verbose: bool = ...,
+) -> Dataset: ...  # fmt: skip
+
+
 @user_facing
 def text_dataset_from_directory(
     directory: Folder,
@@ -171,6 +215,26 @@ def text_dataset_from_directory(
     return _one_or_both(datasets(choice, read))
 
 
+@overload
+def audio_dataset_from_directory(
+    directory: Folder, labels: Labels = ..., label_mode: LabelMode = ..., class_names: Names = ...,
+    batch_size: int | None = ..., sampling_rate: int | None = ..., output_sequence_length: int | None = ...,
+    ragged: bool = ...,
+    shuffle: bool = ..., seed: int | None = ..., validation_split: float | None = ..., *,
+    subset: Literal["both"], follow_links: bool = ..., verbose: bool = ...,
+) -> tuple[Dataset, Dataset]: ...  # fmt: skip
+
+
+@overload
+def audio_dataset_from_directory(
+    directory: Folder, labels: Labels = ..., label_mode: LabelMode = ..., class_names: Names = ...,
+    batch_size: int | None = ..., sampling_rate: int | None = ..., output_sequence_length: int | None = ...,
+    ragged: bool = ...,
+    shuffle: bool = ..., seed: int | None = ..., validation_split: float | None = ...,
+    subset: OnePart = ..., follow_links: bool = ..., verbose: bool = ...,
+) -> Dataset: ...  # fmt: skip
+
+
 @user_facing
 def audio_dataset_from_directory(
     directory: Folder,
@@ -187,7 +251,7 @@ def audio_dataset_from_directory(
     subset: Subset = None,
     follow_links: bool = False,
     verbose: bool = True,
-) -> Dataset | tuple[Dataset, ...]:
+) -> Dataset | tuple[Dataset, Dataset]:
     """The .wav files of 16 bits in a folder, as batches (batch, samples, channels) from -1 to 1, and their labels.
 
     Where the sounds of a batch differ in length, zeros stand behind the shorter ones.
@@ -225,7 +289,7 @@ def audio_dataset_from_directory(
         subset, follow_links, verbose, pad=True,
     )  # fmt: skip
     made = datasets(choice, lambda path: _sound(path, rate, length))
-    return tuple(made) if len(made) > 1 else made[0]
+    return (made[0], made[1]) if len(made) > 1 else made[0]
 
 
 def _sound(path: str, rate: int | None, length: int | None) -> HostArray:
