@@ -142,6 +142,50 @@ def test_decay_lowers_the_rate_as_in_keras_2(keras, told):
     ]
 
 
+def test_logs_have_the_names_that_keras_2_gave_them(keras, told):
+    seen = []
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(
+                (logs.get("acc"), logs["val_acc"], logs.get("loss") == logs["loss"], logs.get("other", 5), len(logs))
+            )
+            self.model.stop_training = logs.get("acc") > -1
+            logs["mine"] = 3.0
+
+    model = keras.Sequential([keras.layers.Dense(1, activation="sigmoid", kernel_initializer="zeros")])
+    model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
+    x, y = np.ones((4, 2)), np.zeros((4, 1))
+    record = model.fit(x, y, validation_data=(x, y), epochs=3, verbose=0, callbacks=[Stop()])
+    assert seen == [(1.0, 1.0, True, 5, 4)] and record.history["mine"] == [3.0]
+    assert told() == [
+        "'acc' in logs and histories is now 'accuracy'.",
+        "'val_acc' in logs and histories is now 'val_accuracy'.",
+    ]
+    with pytest.raises(KeyError):
+        record.history["lr"]
+
+
+def test_members_of_keras_2_s_objects_are_there(keras, told):
+    metric = keras.metrics.Mean()
+    metric(3.0)
+    metric.reset_states()
+    assert metric.result() == 0 and told() == ["reset_states() of a metric is now reset_state()."]
+    normalization = keras.layers.Normalization()
+    normalization.adapt(np.array([[1.0], [3.0]]))
+    assert normalization.mean.numpy().tolist() == [[2.0]] and normalization.variance.numpy().tolist() == [[1.0]]
+    assert keras.layers.Normalization().mean is None
+    model = keras.Sequential([keras.layers.Embedding(9, 2, input_length=4)])
+    assert model.output_shape == (None, 4, 2) and told() == ["Embedding(input_length=) is now Embedding(input_shape=)."]
+
+
+def test_inner_modules_of_tensorflow_are_its_names(keras):
+    device_lib = importlib.import_module("tensorflow.python.client.device_lib")
+    assert device_lib.list_local_devices()[0].device_type == "CPU"
+    assert importlib.import_module("tensorflow.python.framework.ops").disable_eager_execution() is None
+    assert importlib.import_module("keras.optimizers").rmsprop is lamina.optimizers.RMSprop
+
+
 def test_files_have_the_names_that_keras_2_gave_them(keras, told, tmp_path):
     model = keras.Sequential([keras.layers.Dense(1, input_shape=(2,))])
     model.compile("sgd", "mse")

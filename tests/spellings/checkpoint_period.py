@@ -25,4 +25,4 @@ assert load_model(os.path.join(folder, "model-04.hdf5")).input_shape == (None, 8
 # What it is told:
 # > checkpoint_period.py:14: ModelCheckpoint(period=) is now save_freq=, the number of batches between two files.
 # > checkpoint_period.py:21: monitor='acc' is now monitor='accuracy'.
-# > checkpoint_period.py:21: save_weights of '.h5' is now save_weights('....weights.h5'); here the file holds the layers too.
+# > checkpoint_period.py:21: save_weights('....h5') is now save_weights('....weights.h5'); here the file holds the layers too.

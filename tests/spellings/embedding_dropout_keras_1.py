@@ -21,7 +21,7 @@ model.fit(X_train, y_train, batch_size=16, nb_epoch=1, verbose=0)
 
 # What it is told:
 # > embedding_dropout_keras_1.py:12: Embedding(dropout=) has no effect now.
-# > embedding_dropout_keras_1.py:12: LaminaWarning: Embedding(input_length=10) changes nothing: leave it out, or write Input((10,)).
+# > embedding_dropout_keras_1.py:12: Embedding(input_length=) is now Embedding(input_shape=).
 # > embedding_dropout_keras_1.py:13: LSTM(inner_activation=) is now LSTM(recurrent_activation=).
 # > embedding_dropout_keras_1.py:13: LSTM(dropout_W=) is now LSTM(dropout=).
 # > embedding_dropout_keras_1.py:13: LSTM(dropout_U=) is now LSTM(recurrent_dropout=).

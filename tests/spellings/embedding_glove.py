@@ -28,4 +28,4 @@ loss, accuracy = model.evaluate(padded_docs, labels, verbose=0)
 
 # What it is told:
 # > embedding_glove.py:5: keras.layers.embeddings is now keras.layers.
-# > embedding_glove.py:20: LaminaWarning: Embedding(input_length=4) changes nothing: leave it out, or write Input((4,)).
+# > embedding_glove.py:20: Embedding(input_length=) is now Embedding(input_shape=).

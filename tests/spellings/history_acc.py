@@ -23,6 +23,6 @@ assert "val_accuracy" in history.history
 # What it is told:
 # > history_acc.py:12: ReduceLROnPlateau(epsilon=) is now ReduceLROnPlateau(min_delta=).
 # > history_acc.py:15: monitor='val_acc' is now monitor='val_accuracy'.
-# > history_acc.py:16: history['acc'] is now history['accuracy'].
-# > history_acc.py:17: history['val_acc'] is now history['val_accuracy'].
-# > history_acc.py:19: history['lr'] is now history['learning_rate'].
+# > history_acc.py:16: 'acc' in logs and histories is now 'accuracy'.
+# > history_acc.py:17: 'val_acc' in logs and histories is now 'val_accuracy'.
+# > history_acc.py:19: 'lr' in logs and histories is now 'learning_rate'.

@@ -22,4 +22,4 @@ assert history.history["acc"] == history.history["accuracy"]
 # > keras_1_mlp.py:11: Dense(init=) is now Dense(kernel_initializer=).
 # > keras_1_mlp.py:12: Dense(output_dim=) is now Dense(units=).
 # > keras_1_mlp.py:14: fit(nb_epoch=) is now fit(epochs=).
-# > keras_1_mlp.py:18: history['acc'] is now history['accuracy'].
+# > keras_1_mlp.py:18: 'acc' in logs and histories is now 'accuracy'.

@@ -20,4 +20,4 @@ x = np.random.rand(4, 8)
 assert np.allclose(model.predict(x, verbose=0), loaded_model.predict(x, verbose=0))
 
 # What it is told:
-# > save_json_h5.py:15: save_weights of '.h5' is now save_weights('....weights.h5'); here the file holds the layers too.
+# > save_json_h5.py:15: save_weights('....h5') is now save_weights('....weights.h5'); here the file holds the layers too.

@@ -32,11 +32,12 @@ def _told_to_each(hook: str) -> Any:
         if not listeners:
             return
         *where, logs = place if len(place) == _POSITIONS[hook] else (*place, logs)
-        logs, given = {} if logs is None else logs, dict(logs or {})
-        logs.clear()
-        logs.update(_plain(given))
+        logs = {} if logs is None else logs
+        plain = _plain(logs)
         for each in listeners:
-            getattr(each, hook)(*where, logs)
+            getattr(each, hook)(*where, plain)
+        logs.clear()
+        logs.update(plain)
 
     tell.__doc__ = getattr(Callback, hook).__doc__
     return tell

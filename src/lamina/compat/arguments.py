@@ -59,6 +59,11 @@ def _batch_size(arguments: Arguments, size: Any) -> str:
     return "batch_input_shape="
 
 
+def _input_length(arguments: Arguments, length: Any) -> str:
+    arguments["input_shape"] = (length,)
+    return "input_shape="
+
+
 def _epsilon(arguments: Arguments, value: Any) -> str:
     arguments["epsilon"] = 1e-7 if value is None else value
     return ""
@@ -108,7 +113,7 @@ OLD: dict[str, dict[str, Became]] = {
     "Dense": {**_KERNEL, "output_dim": "units"},
     "Embedding": {
         "init": "embeddings_initializer", "W_regularizer": "embeddings_regularizer", "dropout": None,
-        "W_constraint": "embeddings_constraint",
+        "W_constraint": "embeddings_constraint", "input_length": _input_length,
     },
     "Sliding": {
         **_KERNEL, **_WINDOW, "nb_filter": "filters", "filter_length": "kernel_size", "subsample": "strides",
@@ -154,6 +159,8 @@ OLD: dict[str, dict[str, Became]] = {
 
 KEPT = {"axis", "epsilon", "reduction"}
 """Arguments that there still are, of which a value became another; they are told only where it did."""
+FORCED = KEPT | {"input_length"}
+"""Arguments that are changed even where a class takes them."""
 
 
 def translate(called: str, families: Collection[str], takes: Collection[str], given: Arguments) -> Arguments:
@@ -167,7 +174,7 @@ def translate(called: str, families: Collection[str], takes: Collection[str], gi
     given = dict(given)
     for family in families:
         for old, became in OLD.get(family, {}).items():
-            if old not in given or (old in takes and not (old in KEPT and callable(became))):
+            if old not in given or (old in takes and not (old in FORCED and callable(became))):
                 continue
             value = given.pop(old)
             if callable(became):

@@ -165,6 +165,8 @@ def locate(path: str) -> ModuleType | None:
         if new in names.MODULES:
             return names.served(new)  # type: ignore[no-any-return]
         parts = new.split(".")
+    elif module is tensorflow:
+        parts = names.TENSORFLOW.get(".".join(parts), ".".join(parts)).split(".")
     try:
         for part in filter(None, parts):
             module = getattr(module, part)

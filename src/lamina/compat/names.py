@@ -51,6 +51,10 @@ RENAMED |= {
     }.items()
 }  # fmt: skip
 
+RENAMED |= {f"optimizers.{name.lower()}": f"optimizers.{name}" for name in (
+    "Adadelta", "Adagrad", "Adam", "Adamax", "Nadam", "RMSprop", "SGD",
+)}  # fmt: skip
+
 Reduction = SimpleNamespace(
     AUTO="sum_over_batch_size", NONE="none", SUM="sum", SUM_OVER_BATCH_SIZE="sum_over_batch_size"
 )
@@ -95,10 +99,17 @@ SERVED: dict[str, Any] = {
     "layers.Convolution2D": _convolution("Conv2D", 2),
     "layers.Convolution3D": _convolution("Conv3D", 3),
     "losses.Reduction": Reduction,
-    **{f"layers.{name}": functional.join_class(name) for name in CLASSES},
+    **{f"layers.{name}": functional.join_class(name) for name in (*CLASSES, "Merge")},
     **{f"layers.{name}": functional.join_class(name)() for name in FUNCTIONS},
 }
 """What stands under a name, in place of what Lamina has there."""
+
+TENSORFLOW = {
+    "client": "", "client.device_lib": "config", "framework": "", "framework.ops": "",
+    "framework.random_seed": "random",
+    "ops": "", "ops.math_ops": "math", "ops.nn": "nn", "platform": "", "platform.tf_logging": "logging",
+}  # fmt: skip
+"""Inner modules of TensorFlow that programs import, below tensorflow.python, and where their names stand here."""
 
 MODULES = {
     "backend": "lamina.compat.backend",

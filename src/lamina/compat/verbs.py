@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from lamina import Sequential
@@ -15,9 +17,12 @@ from lamina._base.settings import Configured
 from lamina._layer.layer import Layer
 from lamina._layer.structure import parts
 from lamina.callbacks import Callback, History
+from lamina.callbacks import callback_list as callback_list
 from lamina.compat.arguments import configured, translate
 from lamina.compat.functional import layer_called, symbolic_input, symbolic_output
 from lamina.compat.told import say
+from lamina.layers import Normalization
+from lamina.metrics import Metric
 from lamina.models.stack import Stack
 
 NAMES = {"acc": "accuracy", "val_acc": "val_accuracy", "lr": "learning_rate"}
@@ -27,14 +32,22 @@ STEPS = ("steps_per_epoch", "validation_steps", "steps")
 FILES = (".h5", ".hdf5", ".keras", ".weights.json", ".safetensors")
 
 
-class Logged(dict[str, list[Any]]):
-    """A history that also has its numbers under their names in older Keras."""
+class Logged(dict[str, Any]):
+    """Logs, or a history, that also have their numbers under their names in older Keras."""
 
-    def __missing__(self, name: str) -> list[Any]:
-        if NAMES.get(name) not in self:
+    def __missing__(self, name: str) -> Any:
+        new = NAMES.get(name)
+        if new is None or new not in self:
             raise KeyError(name)
-        say(f"history[{name!r}] is now history[{NAMES[name]!r}].")
-        return self[NAMES[name]]
+        say(f"{name!r} in logs and histories is now {new!r}.")
+        return self[new]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self or NAMES.get(name) in self else default
+
+
+def _plain_logs(plain: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Logged]:
+    return lambda logs: Logged(plain(logs))
 
 
 def _history_begins(init: Callable[..., None]) -> Callable[..., None]:
@@ -67,6 +80,7 @@ def _set_model(set_model: Callable[..., None]) -> Callable[..., None]:
 
 
 def _with_old_arguments(verb: Callable[..., Any]) -> Callable[..., Any]:
+    @user_facing
     def call(self: Sequential, *args: Any, **kwargs: Any) -> Any:
         given = translate(verb.__name__, [verb.__name__], (), kwargs)
         given |= {name: max(1, int(given[name])) for name in STEPS if isinstance(given.get(name), float)}
@@ -76,6 +90,7 @@ def _with_old_arguments(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _save(save: Callable[..., None]) -> Callable[..., None]:
+    @user_facing
     def call(self: Sequential, filepath: Any, *args: Any, **kwargs: Any) -> None:
         return save(self, _ending(filepath, "save", ".keras"), *args, **kwargs)
 
@@ -83,10 +98,11 @@ def _save(save: Callable[..., None]) -> Callable[..., None]:
 
 
 def _save_weights(save_weights: Callable[..., None]) -> Callable[..., None]:
+    @user_facing
     def call(self: Sequential, filepath: Any, overwrite: bool = True, save_format: Any = None, **kwargs: Any) -> None:
         name = os.fspath(filepath)
         if name.endswith((".h5", ".hdf5")) and not name.endswith(".weights.h5"):
-            say("save_weights of '.h5' is now save_weights('....weights.h5'); here the file holds the layers too.")
+            say("save_weights('....h5') is now save_weights('....weights.h5'); here the file holds the layers too.")
             return self.save(name, overwrite, include_optimizer=False)
         return save_weights(self, _ending(name, "save_weights", ".weights.h5"), overwrite, **kwargs)
 
@@ -94,6 +110,7 @@ def _save_weights(save_weights: Callable[..., None]) -> Callable[..., None]:
 
 
 def _load_weights(load_weights: Callable[..., None]) -> Callable[..., Any]:
+    @user_facing
     def call(self: Sequential, filepath: Any, *args: Any, **kwargs: Any) -> Any:
         load_weights(self, written_name(filepath, ".weights.h5"), *args, **kwargs)
         return Restored()
@@ -115,7 +132,7 @@ def _ending(filepath: Any, verb: str, ending: str) -> str:
     name: str = os.fspath(filepath)
     if name.endswith(FILES):
         return name
-    say(f"{verb}({name!r}) is now {verb}({name.rstrip('/') + ending!r}).")
+    say(f"{verb} writes a file with {ending!r} behind its name, which has no ending.")
     return name.rstrip("/") + ending
 
 
@@ -196,6 +213,22 @@ def reset_states(self: Sequential) -> None:
             part.layer.reset_state()
 
 
+def reset_metric(self: Metric) -> None:
+    """Begin to measure anew."""
+    say("reset_states() of a metric is now reset_state().")
+    self.reset_state()
+
+
+def _as_tensor(kept: property) -> property:
+    """A statistic of a Normalization as an array of JAX, which has `.numpy()` here."""
+
+    def read(self: Normalization) -> Any:
+        value = kept.__get__(self)
+        return jnp.asarray(value) if isinstance(value, np.ndarray) else value
+
+    return property(read)
+
+
 def to_yaml(self: Sequential, **kwargs: Any) -> None:
     """Refused by Keras since 2.6."""
     warn("to_yaml is to_json now: reading YAML could run code.")
@@ -208,10 +241,11 @@ def _stateful(self: Sequential) -> bool:
 
 
 MISSING = object()
-PATCHES: list[tuple[type, str, Callable[[Any], Any]]] = [
+PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (Configured, "__init__", configured),
     (History, "__init__", _history_begins),
     (Callback, "set_model", _set_model),
+    (callback_list, "_plain", _plain_logs),
     *((Sequential, name, _with_old_arguments) for name in ("fit", "evaluate", "predict", "compile")),
     (Sequential, "save", _save),
     (Sequential, "save_weights", _save_weights),
@@ -219,14 +253,16 @@ PATCHES: list[tuple[type, str, Callable[[Any], Any]]] = [
     *((Sequential, verb.__name__, lambda _, verb=verb: verb) for verb in (
         fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba, reset_states, to_yaml,
     )),
+    (Metric, "reset_states", lambda _: reset_metric),
+    *((Normalization, name, _as_tensor) for name in ("mean", "variance")),
     (Sequential, "stateful", lambda _: property(_stateful)),
     (Layer, "__call__", layer_called),
     (Sequential, "__call__", layer_called),
     *((owner, "input", lambda _: property(symbolic_input)) for owner in (Layer, Stack)),
     *((owner, "output", lambda _: property(symbolic_output)) for owner in (Layer, Stack)),
 ]  # fmt: skip
-"""A class, the name of its member, and a function that makes the member from the one that it takes the place of."""
-_before: list[tuple[type, str, Any]] = []
+"""A class or a module, the name of a member, and a function that makes the new member from the old one."""
+_before: list[tuple[Any, str, Any]] = []
 
 
 def patch() -> None:
@@ -235,8 +271,9 @@ def patch() -> None:
         old = vars(owner).get(name, MISSING)
         _before.append((owner, name, old))
         new = make(old)
-        if callable(old) and callable(new):
-            new.__name__, new.__doc__, new.__wrapped__ = name, old.__doc__, old
+        if callable(old) and inspect.isfunction(new):
+            new.__name__, new.__doc__ = name, old.__doc__
+            new.__wrapped__ = old  # type: ignore[attr-defined]  # for its signature
         setattr(owner, name, new)
 
 

@@ -11,7 +11,8 @@ import jax
 from lamina._base.frames import warn
 
 __all__ = [
-    "experimental", "functions_run_eagerly", "get_visible_devices", "list_logical_devices", "list_physical_devices",
+    "experimental", "functions_run_eagerly", "get_visible_devices", "list_local_devices", "list_logical_devices",
+    "list_physical_devices",
     "run_functions_eagerly", "set_memory_growth", "set_soft_device_placement", "set_visible_devices", "threading",
 ]  # fmt: skip
 
@@ -37,7 +38,7 @@ def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice
     return [device for device in found if device_type in (None, device.device_type)]
 
 
-list_logical_devices = get_visible_devices = list_physical_devices
+list_logical_devices = get_visible_devices = list_local_devices = list_physical_devices
 
 
 def set_memory_growth(device: PhysicalDevice, enable: bool) -> None:
