@@ -233,9 +233,9 @@ def install() -> None:
         lamina.compat.install()
         from tensorflow.keras.layers import Dense  # is lamina.layers.Dense
 
+    Arguments, methods and names of Keras 1 and 2 are taken too, and each is told once on stderr with what it became.
     Some of what Lamina refuses is then a warning, because older programs rely on it: a loss that is not finite
-    (`lamina.config.set_non_finite("warn")`), a class without a weight in `class_weight`, which weighs 1, and `lr=`
-    for an optimizer's `learning_rate=`.
+    (`lamina.config.set_non_finite("warn")`) and a class without a weight in `class_weight`, which weighs 1.
 
     Raises:
         AlreadyImportedError: the real Keras or TensorFlow was imported before.
