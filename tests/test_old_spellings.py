@@ -260,6 +260,16 @@ def test_a_line_of_calls_is_a_sequential(keras):
     )
 
 
+def test_the_outputs_of_layers_of_one_line_can_be_looked_at_together(keras):
+    model = keras.Sequential([keras.layers.Dense(3, input_shape=(2,)), keras.layers.Dense(1)])
+    stages, x = keras.Model(inputs=model.input, outputs=[layer.output for layer in model.layers]), np.ones((4, 2))
+    for found in (stages.predict(x, verbose=0), stages.predict_on_batch(x), stages(x)):
+        assert [part.shape for part in found] == [(4, 3), (4, 1)]
+        np.testing.assert_allclose(found[1], model.predict(x, verbose=0), rtol=1e-6)
+    with pytest.raises(StackError, match="a model with 2 outputs only predicts here, and has no compile"):
+        stages.compile("adam", "mse")
+
+
 def test_results_have_numpy_while_the_hook_is_there(keras):
     result = keras.Sequential([keras.layers.Dense(1)])(np.ones((2, 3), "float32"))
     assert isinstance(result, jax.Array) and isinstance(result.numpy(), np.ndarray)

@@ -112,8 +112,10 @@ class Model(ABC):  # noqa: B024  # a Sequential is registered as one, for isinst
 
     @user_facing
     def __new__(cls, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> Any:
-        start = tensor_of(_only(kwargs.pop("input", inputs), "input"))
-        end = tensor_of(_only(kwargs.pop("output", outputs), "output"))
+        inputs, outputs = kwargs.pop("input", inputs), kwargs.pop("output", outputs)
+        if isinstance(outputs, (list, tuple)) and len(outputs) > 1 and _are_on_one_line(outputs):
+            return Stages([cls(inputs, output) for output in outputs])
+        start, end = tensor_of(_only(inputs, "input")), tensor_of(_only(outputs, "output"))
         if not isinstance(start, Tensor) or not isinstance(end, Tensor):
             raise StackError("Model takes the Input and the output of the last layer: Model(inputs=i, outputs=o).")
         first = len(start.line)
@@ -127,6 +129,43 @@ class Model(ABC):  # noqa: B024  # a Sequential is registered as one, for isinst
 
 
 Model.register(Sequential)
+
+
+def _are_on_one_line(tensors: Sequence[Any]) -> bool:
+    """Whether each output lies on the way to the last one."""
+    if not all(isinstance(each, Tensor) for each in tensors):
+        return False
+    longest = max((each.line for each in tensors), key=len)
+    return all(each.line == longest[: len(each.line)] for each in tensors)
+
+
+class Stages:
+    """A model whose outputs are those of several layers of one line, to look at them: it only predicts.
+
+    Args:
+        models: a model for each of the outputs.
+    """
+
+    def __init__(self, models: list[Sequential]) -> None:
+        self.models = models
+
+    def predict(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """The outputs of the layers, as NumPy arrays in a list."""
+        return [model.predict(*args, **kwargs) for model in self.models]
+
+    def predict_on_batch(self, x: Any) -> list[Any]:
+        """The same, for all rows at once."""
+        return [model.predict_on_batch(x) for model in self.models]
+
+    def __call__(self, x: Any, **kwargs: Any) -> list[Any]:
+        """The same, as arrays of JAX."""
+        return [model(x, **kwargs) for model in self.models]
+
+    @user_facing
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise StackError(f"a model with {len(self.models)} outputs only predicts here, and has no {name}. {BRANCH}")
 
 
 def _only(given: Any, what: str) -> Any:

@@ -52,6 +52,8 @@ class Iterator(utils.PyDataset):
         batch, self.batch_index = self.batch_index, (self.batch_index + 1) % max(1, len(self))
         return self._get_batches_of_transformed_samples(self._rows(batch))
 
+    next = __next__
+
     @user_facing
     def __getitem__(self, idx: int) -> Any:
         if not 0 <= idx < len(self):
