@@ -51,6 +51,12 @@ def test_layers_and_models_tell_their_inputs_and_outputs():
         def call(self, x):
             return self.output(self.input(x))
 
+    class OwnModel(lamina.Sequential):
+        def __init__(self, *args):
+            super().__init__(*args)
+            self.input = self.output = "mine"
+
+    assert OwnModel([layers.Dense(3)]).output == "mine"
     own = lamina.Sequential([layers.Input((3,)), Own()]).layers[0]
     assert isinstance(own.output, layers.Dense) and len(own.weights) == 4
 

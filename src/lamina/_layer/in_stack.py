@@ -28,15 +28,17 @@ class ShapeInStack:
 
 
 class TensorInStack(ShapeInStack):
-    """Tells the shape and the dtype of a layer's input or output; a class may use the name for its own."""
+    """Tells the shape and the dtype of the input or output, of a layer or of a stack; a class may use the name too."""
 
     @user_facing
     def __get__(self, layer: Any, owner: Any = None) -> Any:
-        shape = super().__get__(layer, owner)
         if layer is None:
             return self
-        told = [
-            TensorSpec(each, layer.compute_dtype, layer.name)
-            for each in (shape if isinstance(shape, list) else [shape])
-        ]
-        return told if isinstance(shape, list) else told[0]
+        whole = ("inputs", "outputs")[self.which]
+        if hasattr(type(layer), whole):  # a stack
+            told = getattr(layer, whole)
+        else:
+            shape = super().__get__(layer, owner)
+            shapes = shape if isinstance(shape, list) else [shape]
+            told = [TensorSpec(each, layer.compute_dtype, layer.name) for each in shapes]
+        return told[0] if len(told) == 1 else told

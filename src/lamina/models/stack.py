@@ -142,17 +142,6 @@ class Stack(LayerChain):
         shapes = shape if isinstance(shape, list) else [shape]
         return [TensorSpec(each, last.compute_dtype, last.name) for each in shapes]
 
-    @property
-    def input(self) -> TensorSpec:
-        """The shape, the dtype and the name of the input."""
-        return self.inputs[0]
-
-    @property
-    def output(self) -> TensorSpec | list[TensorSpec]:
-        """The shape, the dtype and the name of the output; of several outputs a list."""
-        found = self.outputs
-        return found[0] if len(found) == 1 else found
-
     @user_facing
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of that name, or at that place."""
