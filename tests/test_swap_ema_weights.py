@@ -129,6 +129,29 @@ def test_a_training_that_a_callback_ends_has_the_averages():
     assert histories[1][0] < histories[0][0]  # the second one goes on from the averages of the first
 
 
+@pytest.mark.parametrize("dies_at", [("epoch", 1), ("batch", 1)])
+def test_a_run_that_goes_on_ends_as_one_that_was_not_stopped(tmp_path, dies_at):
+    def run(folder, dies):
+        def die(place, logs):
+            if dies and (seen or dies_at[0] == "epoch") and place == dies_at[1]:
+                raise KeyboardInterrupt
+
+        seen = []
+        stop = callbacks.LambdaCallback(**{f"on_{dies_at[0].replace('batch', 'train_batch')}_begin": die})
+        note = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+        swap, keep = SwapEMAWeights(True), callbacks.Checkpoint(tmp_path / folder, every=1)
+        history, _ = fitted(lamina, OURS, swap, note, stop, epochs=3, checkpoint=keep, validation_data=(X[:8], Y[:8]))
+        return history, OURS.get_weights()
+
+    expected, weights = run("whole", dies=False)
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", dies=True)
+    history, ended = run("stopped", dies=False)
+    assert history == expected
+    for mine, other in zip(ended, weights, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
 def test_before_the_first_step_there_are_no_averages():
     OURS.compile(lamina.optimizers.SGD(0.2, use_ema=True), "mse")
     OURS.set_weights(START)
