@@ -121,6 +121,16 @@ def test_files_of_each_kind_are_written(tmp_path):
     assert (tmp_path / "stack.dot").read_text() == model_to_dot(OURS, show_layer_names=False).to_string()
 
 
+def test_a_notebook_gets_the_picture(tmp_path):
+    from IPython.display import SVG
+    from IPython.display import Image as Picture
+
+    shown = plot_model(OURS, tmp_path / "a.svg"), plot_model(OURS, tmp_path / "a.png")
+    assert isinstance(shown[0], SVG) and shown[0].data.startswith("<svg")
+    assert isinstance(shown[1], Picture) and shown[1].data == (tmp_path / "a.png").read_bytes()
+    assert plot_model(OURS, tmp_path / "a.pdf") is None and (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_it_has_the_methods_of_pydot(tmp_path):
     dot = model_to_dot(OURS)
     assert dot.create(prog="dot", format="svg") == dot.create_svg() == dot._repr_svg_().encode()

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from html import escape
+from importlib import import_module
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -179,7 +180,7 @@ def plot_model(
     files.write(path if "." in os.path.basename(path) else f"{path}.png", picture)
     if "IPython" not in sys.modules or kind not in ("svg", "png", "jpg", "jpeg"):
         return None
-    display = sys.modules["IPython"].display
+    display: Any = import_module("IPython.display")
     return display.SVG(data=picture) if kind == "svg" else display.Image(data=picture)
 
 
