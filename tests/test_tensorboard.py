@@ -162,6 +162,22 @@ def test_kernels_become_the_images_of_keras(shape, drawn):
     assert _images(np.zeros((3, 3, 2, 5))) is None and _images(np.zeros((2, 3, 3, 2, 5))) is None
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_weights_that_are_short_or_not_finite_end_no_training(tmp_path, dtype):
+    model = lamina.Sequential([layers.Input((3,)), layers.Dense(2, dtype=dtype)])
+    model.compile("sgd", "mse")
+    files = TensorBoard(tmp_path, histogram_freq=1, write_images=True)
+    files.set_model(model)
+    for fill in (1.0, np.nan):
+        model.layers[0].kernel.assign(np.where(np.eye(3, 2) > 0, fill, 0.5))
+        files.on_epoch_end(0, {"loss": float("nan"), "note": "words", "names": np.array(["a"])})
+    files.on_train_end()
+    found = read(tmp_path)
+    assert {"epoch_loss", "epoch_learning_rate"} == {tag for _, tag in found if tag.startswith("epoch")}
+    histograms = found["train", f"{model.layers[0].kernel.path}/histogram"]
+    assert [each[:, 2].sum() for *_, each in histograms] == [6, 4]
+
+
 def test_tensorboard_reads_the_stack(tmp_path):
     fitted(OURS, TensorBoard(tmp_path))
     [(kind, step, config)] = read(tmp_path)["train", "keras"]

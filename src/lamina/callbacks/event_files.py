@@ -33,16 +33,17 @@ class EventFile:
         self.file = EventFileWriter(folder, filename_suffix=".v2")
 
     def scalar(self, tag: str, value: Any, step: int) -> None:
-        """A number; of an array, each number under a tag of its own."""
-        for place, number in np.ndenumerate(value):
+        """A number; of an array, each number under a tag of its own. What is no number is left out."""
+        for place, number in np.ndenumerate(value) if np.asarray(value).dtype.kind in "biuf" else ():
             self._add(scalar_pb("/".join([tag, *map(str, place)]), number), step)
 
     def histogram(self, tag: str, values: Any, step: int) -> None:
-        self._add(histogram_pb(tag, values), step)
+        numbers = np.asarray(values, np.float64)
+        self._add(histogram_pb(tag, numbers[np.isfinite(numbers)]), step)  # else it has no range
 
     def image(self, tag: str, images: Any, step: int) -> None:
         """The first images of an array with numbers from 0 to 1.  (n, height, width, channels)"""
-        pixels = (np.clip(images[:IMAGES], 0, 1) * 255.5).astype(np.uint8)
+        pixels = (np.clip(np.nan_to_num(np.asarray(images[:IMAGES], np.float32)), 0, 1) * 255.5).astype(np.uint8)
         size = str(pixels.shape[2]).encode(), str(pixels.shape[1]).encode()
         self._tensor(tag, [*size, *map(_png, pixels)], create_summary_metadata(None, None), step)
 
