@@ -289,12 +289,16 @@ class Dataset:
         return self._lamina_then(lambda elements, key: fetched(elements, ahead), self._lamina_length)
 
 
+KIND: dict[str, type[Dataset]] = {"new": Dataset}
+"""The class of the datasets that `utils` makes: programs for TensorFlow get one that has more of its methods."""
+
+
 def slices(parts: Element) -> Dataset:
     """The rows of arrays, and of tuples and dicts of arrays, as elements."""
     lengths = {len(leaf) for leaf in leaves_of(parts)}
     if len(lengths) != 1:
         raise DataError(f"expected arrays with the same number of rows, got {', '.join(map(str, sorted(lengths)))}.")
-    return Dataset(lambda key: rows_of(parts), lengths.pop())
+    return KIND["new"](lambda key: rows_of(parts), lengths.pop())
 
 
 def stacked(rows: list[Element], pad: bool = False) -> Element:

@@ -10,7 +10,7 @@ import numpy as np
 from lamina._base.converters import checked, fixed_seed, flag, optional, short
 from lamina._base.frames import user_facing
 from lamina._data.arrays import has_axes
-from lamina._data.dataset import Dataset
+from lamina._data.dataset import KIND, Dataset
 from lamina.errors import ArgumentError, CallError, DataError
 
 Size = int | float | None
@@ -81,7 +81,7 @@ def _rows(dataset: Any) -> tuple[list[Any], int | None]:
 
 def _taken(rows: list[Any], order: list[int], batch: int | None) -> Dataset:
     chosen = [rows[place] for place in order]
-    made = Dataset(lambda key: iter(chosen), len(chosen))
+    made = KIND["new"](lambda key: iter(chosen), len(chosen))
     return made if batch is None else made.batch(batch)
 
 
