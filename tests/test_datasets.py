@@ -288,7 +288,7 @@ def test_a_broken_pickle_is_an_error_of_ours(content):
         unpickled(io.BytesIO(content))
 
 
-def test_programs_import_them_as_in_keras():
+def test_programs_import_them_as_in_keras(filled):
     program = """
         import sys, lamina, lamina as keras
         assert not {"lamina.datasets", "lamina.utils.downloads", "lamina.utils.archives"} & set(sys.modules)
@@ -298,7 +298,10 @@ def test_programs_import_them_as_in_keras():
         assert dir(keras.datasets.mnist) == ["load_data"] and "datasets" in dir(keras)
         import lamina.compat
         lamina.compat.install()
-        from keras.datasets import fashion_mnist
+        from keras.datasets import fashion_mnist, imdb
+        sys.modules["lamina.utils.downloads"]._hash_of = lambda *hashes: None
+        old, new = (imdb.load_data(**{name: 20}) for name in ("nb_words", "num_words"))
+        assert [list(x) for x, _ in old] == [list(x) for x, _ in new] and max(map(max, new[0][0])) == 19
         from tensorflow.keras.datasets.cifar10 import load_data
         import tensorflow as tf
         assert load_data is tf.keras.datasets.cifar10.load_data is lamina.datasets.cifar10.load_data
@@ -308,4 +311,5 @@ def test_programs_import_them_as_in_keras():
             assert "Did you mean 'mnist'?" in str(error)
     """
     lines = "\n".join(line.strip() if not line.startswith(" " * 12) else line[8:] for line in program.splitlines())
-    subprocess.run([sys.executable, "-c", lines], check=True)
+    ran = subprocess.run([sys.executable, "-c", lines], check=True, capture_output=True, text=True)
+    assert ran.stderr.endswith(": load_data(nb_words=) is now load_data(num_words=).\n") and ran.stderr.count("\n") == 1

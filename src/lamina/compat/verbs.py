@@ -21,6 +21,7 @@ from lamina.callbacks import callback_list as callback_list
 from lamina.compat.arguments import configured, translate
 from lamina.compat.functional import layer_called, symbolic_input, symbolic_output
 from lamina.compat.told import say
+from lamina.datasets import imdb, reuters
 from lamina.layers import Normalization
 from lamina.metrics import Metric
 from lamina.models.stack import Stack
@@ -240,6 +241,18 @@ def _stateful(self: Sequential) -> bool:
     return any(getattr(layer, "stateful", False) for layer in inside)
 
 
+def _with_nb_words(load: Callable[..., Any]) -> Callable[..., Any]:
+    """`load_data` of a set of texts, with the name that Keras 1 had for `num_words`."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if "nb_words" in kwargs:
+            say("load_data(nb_words=) is now load_data(num_words=).")
+            kwargs["num_words"] = kwargs.pop("nb_words")
+        return load(*args, **kwargs)
+
+    return call
+
+
 MISSING = object()
 PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (Configured, "__init__", configured),
@@ -247,6 +260,7 @@ PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (Callback, "set_model", _set_model),
     (callback_list, "_plain", _plain_logs),
     *((Sequential, name, _with_old_arguments) for name in ("fit", "evaluate", "predict", "compile")),
+    *((texts, "load_data", _with_nb_words) for texts in (imdb, reuters)),
     (Sequential, "save", _save),
     (Sequential, "save_weights", _save_weights),
     (Sequential, "load_weights", _load_weights),
