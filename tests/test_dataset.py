@@ -69,7 +69,7 @@ def test_lengths(made, told):
             len(made())
         with pytest.raises(TypeError):
             len(made())
-    assert bool(made())
+    assert bool(made()) and repr(made()).startswith("<Dataset, length: ")
 
 
 def test_elements_may_be_tuples_and_dicts_of_arrays_and_text():

@@ -766,3 +766,14 @@ def test_a_missing_display_names_the_nearest():
         utils.learning_curves  # noqa: B018
     with pytest.raises(AttributeError, match="Did you mean 'summary'"):
         display.summery  # noqa: B018
+
+
+def test_a_bar_of_another_width_and_unit(open_terminal, clock):
+    terminal = open_terminal()
+    with Progress(steps=4, width=8, unit="row", interval=0.5) as shown:
+        shown.begin()
+        for row in range(3):
+            clock.now += 0.2
+            shown.update(row + 1)
+    assert f"\x1b[32m{'━' * 6}\x1b[0m\x1b[37m{'━' * 2}\x1b[0m" in terminal.text and "ms/row" in terminal.text
+    assert "2/4" not in terminal.text  # half a second had not passed

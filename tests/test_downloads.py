@@ -221,7 +221,8 @@ def test_arguments_that_cannot_be(arguments, told, home):
 
 def test_a_folder_that_cannot_be_made(address, tmp_path):
     (tmp_path / "file").write_text("")
-    refused(lambda: get_file(origin=f"{address}/data.bin", cache_dir=tmp_path / "file"), "a file stands where")
+    told = "a file stands where", "cache_dir=..., or the variable KERAS_HOME"
+    refused(lambda: get_file(origin=f"{address}/data.bin", cache_dir=tmp_path / "file"), *told)
 
 
 # Archives.

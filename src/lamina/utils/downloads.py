@@ -84,7 +84,11 @@ def get_file(
         print(f"{target} is downloaded again: its hash is {found}, expected {wanted[1]}.", flush=True)
         cached = False
     if not cached:
-        make_folder(folder)
+        try:
+            make_folder(folder)
+        except FileError as error:
+            told = f"{error}\nThe cache may be elsewhere: cache_dir=..., or the variable KERAS_HOME."
+            raise type(error)(told) from None
         _download(origin, target, wanted)
     if not unpacked:
         return target
