@@ -73,6 +73,7 @@ NAMES = rows(
     ("keras.ops.one_hot([1], 3, sparse=True)", "ArgumentError", "dense arrays alone"),
     ("keras.ops.conv(X, X)", "ShapeError", "with 1 to 3 axes between them"),
     ("keras.ops.image.resize(X, (2, 2))", "ShapeError", "expected 3 axes, or 4 with a batch"),
+    ("keras.ops.max_pool(X[None], 65)", "ShapeError", r"a window of \(65,\) is larger than \(64,\)"),
     ("keras.ops.segment_sum([1.0], [0])", "ArgumentError", "num_segments is needed"),
     ("keras.ops.linalg.cholesky([[-1.0]])", "ArgumentError", "positive definite"),
     ("keras.ops.cast([1], 'flaot32')", "ArgumentError", r"Did you mean 'float32'\?"),

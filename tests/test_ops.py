@@ -88,6 +88,7 @@ conv_transpose(L, WT[0], strides=2, output_padding=1)  ctc_decode(A[0], LENGTHS)
 ctc_decode(A[0], LENGTHS, merge_repeated=False, mask_index=1)
 ctc_decode(A[0], LENGTHS, strategy="beam_search", beam_width=6, top_paths=3)
 ctc_loss(LABELS, A[0], LABELS[:, 0] * 0 + 2, LENGTHS)
+ctc_loss(LABELS.at[:, 0].set(0), A[0], LABELS[:, 0] * 2, LENGTHS)
 ctc_loss(LABELS[:, :1] - 1, A[0], LABELS[:, 0] * 0 + 1, LENGTHS, mask_index=1)
 depth_to_space(A[..., :1].repeat(4, -1), 2)
 depth_to_space(A.transpose(0, 3, 1, 2).repeat(2, 1), 2, data_format="channels_first")  depthwise_conv(A, W)
@@ -426,7 +427,8 @@ def test_functions_work_in_layers_losses_metrics_and_gradients():
                 return ops.convert_to_tensor(self.most)
 
         def loss(y_true, y_pred):
-            return ops.mean(ops.square(ops.cast(y_true, "float32") - y_pred), axis=-1) + ops.logsumexp(y_pred, axis=-1)
+            errors = ops.mean(ops.square(ops.cast(y_true, "float32") - y_pred), axis=-1)
+            return errors + ops.logsumexp(y_pred, axis=-1) + ops.sum(ops.square(model.layers[-1].kernel))
 
         model = keras.Sequential([
             keras.Input((3,)), Gate(), keras.layers.Lambda(lambda x: ops.nn.normalize(x)),
@@ -438,6 +440,18 @@ def test_functions_work_in_layers_losses_metrics_and_gradients():
         return history, [np.asarray(weight) for weight in model.get_weights()], model.predict(x, verbose=0)
 
     same(trained(lamina), trained(keras), 1e-5)
+
+
+def test_loops_and_branches_may_return_weights():
+    weight, other = Weight(jnp.ones(3)), jnp.zeros(3)
+    for found in (
+        ops.cond(True, lambda: weight, lambda: other), ops.switch(0, [lambda x: x, lambda x: other], weight),
+        ops.fori_loop(0, 2, lambda i, x: weight, other), ops.while_loop(lambda x: x[0] < 1, lambda x: weight, other),
+        ops.map(lambda i: weight, jnp.arange(2))[1], ops.scan(lambda c, x: (weight, c), other, length=2)[0],
+        ops.vectorized_map(lambda i: weight, jnp.arange(2))[0],
+    ):  # fmt: skip
+        assert isinstance(found, jax.Array)
+        same(found, jnp.ones(3), 0)
 
 
 def test_the_modules_are_loaded_when_they_are_first_used():

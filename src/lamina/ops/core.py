@@ -28,6 +28,11 @@ __all__ = [
 Function = Callable[..., Any]
 
 
+def _of_arrays(function: Function) -> Function:
+    """The function, with arrays in place of the weights that it returns."""
+    return lambda *args: tensors(function(*args))
+
+
 @user_facing
 def associative_scan(f: Function, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
     """All partial results `f(f(a, b), c)`, ... along `axis`, computed in parallel; f must be associative."""
@@ -43,7 +48,7 @@ def cast(x: Tensor, dtype: DType) -> Array:
 @user_facing
 def cond(pred: Tensor, true_fn: Function, false_fn: Function) -> Any:
     """`true_fn()` where `pred` is true, else `false_fn()`, also where only the compiled program knows it."""
-    return lax.cond(tensor(pred), true_fn, false_fn)
+    return lax.cond(tensor(pred), _of_arrays(true_fn), _of_arrays(false_fn))
 
 
 @user_facing
@@ -83,7 +88,7 @@ def dtype(x: Any) -> str:
 @user_facing
 def fori_loop(lower: int, upper: int, body_fun: Function, init_val: Any) -> Any:
     """`value = body_fun(i, value)` for each i from `lower` up to, but not including, `upper`."""
-    return lax.fori_loop(lower, upper, body_fun, tensors(init_val))
+    return lax.fori_loop(lower, upper, _of_arrays(body_fun), tensors(init_val))
 
 
 def is_tensor(x: Any) -> bool:
@@ -94,7 +99,7 @@ def is_tensor(x: Any) -> bool:
 @user_facing
 def map(f: Function, xs: Any) -> Any:
     """f of each element of the first axis, one after the other, and the results along a first axis."""
-    return lax.map(f, tensors(xs))
+    return lax.map(_of_arrays(f), tensors(xs))
 
 
 @user_facing
@@ -161,7 +166,7 @@ def scan(
     """`carry, y = f(carry, x)` for each element along the first axis of xs: the last carry, and all y in one array."""
     if not isinstance(unroll, bool) and (not isinstance(unroll, int) or unroll < 1):
         raise ArgumentError(f"scan(unroll={unroll!r}): unroll is a whole number of at least 1, True or False.")
-    return lax.scan(f, tensors(init), tensors(xs), length=length, reverse=reverse, unroll=unroll)
+    return lax.scan(_of_arrays(f), tensors(init), tensors(xs), length=length, reverse=reverse, unroll=unroll)
 
 
 @user_facing
@@ -215,7 +220,7 @@ def stop_gradient(variable: Any) -> Any:
 @user_facing
 def switch(index: Tensor, branches: Sequence[Function], *operands: Any) -> Any:
     """`branches[index](*operands)`, also where only the compiled program knows the index; it is kept within range."""
-    return lax.switch(tensor(index), branches, *tensors(operands))
+    return lax.switch(tensor(index), [_of_arrays(branch) for branch in branches], *tensors(operands))
 
 
 @user_facing
@@ -228,7 +233,7 @@ def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> list[Array]:
 @user_facing
 def vectorized_map(function: Function, elements: Any) -> Any:
     """`function` of each element of the first axis, all at once, and the results along a first axis."""
-    return jax.vmap(function)(tensors(elements))
+    return jax.vmap(_of_arrays(function))(tensors(elements))
 
 
 @user_facing
@@ -242,7 +247,7 @@ def while_loop(cond: Function, body: Function, loop_vars: Any, maximum_iteration
         return known if maximum_iterations is None else jnp.logical_and(known, now[0] < maximum_iterations)
 
     def following(now: tuple[int, tuple[Any, ...]]) -> tuple[int, tuple[Any, ...]]:
-        after = body(*now[1])
+        after = tensors(body(*now[1]))
         return now[0] + 1, tuple(after) if several else (after,)
 
     _, end = lax.while_loop(goes_on, following, (0, start))

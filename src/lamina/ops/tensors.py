@@ -48,9 +48,11 @@ def tensor(x: Any, dtype: DType = None) -> Array:
 
 def tensors(tree: Any) -> Any:
     """The same structure with arrays in place of weights."""
-    return jax.tree.map(
-        lambda leaf: leaf.value if isinstance(leaf, Weight) else leaf, tree, is_leaf=lambda leaf: type(leaf) is Weight
-    )
+
+    def is_weight(leaf: Any) -> bool:
+        return isinstance(leaf, Weight)
+
+    return jax.tree.map(lambda leaf: leaf.value if is_weight(leaf) else leaf, tree, is_leaf=is_weight)
 
 
 def floats(x: Any) -> Array:

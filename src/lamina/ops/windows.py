@@ -44,8 +44,16 @@ def _pooled(pool: Any, inputs: Tensor, window: Sizes, strides: Sizes | None, pad
     sizes = per_axis(_spatial(x, "pooling"))
     window = sizes(window)
     steps = window if strides is None else sizes(strides)
-    pooled: Array = pool(x, window, steps, padding_word(padding), spatial_axes(x.ndim, known_format(layout)))
+    axes = spatial_axes(x.ndim, known_format(layout))
+    _room([x.shape[axis] for axis in axes], window, padding)
+    pooled: Array = pool(x, window, steps, padding_word(padding), axes)
     return pooled
+
+
+def _room(sizes: Sequence[int], window: Sequence[int], padding: str) -> None:
+    """Raise an error where the window is larger than the axes that it moves over, and these are not padded."""
+    if padding_word(padding) == "valid" and any(n < k for n, k in zip(sizes, window, strict=True)):
+        raise ShapeError(f"a window of {tuple(window)} is larger than {tuple(sizes)}: take padding='same'.")
 
 
 @user_facing
@@ -96,16 +104,10 @@ def conv(
         if x.shape[-1] % kernel.shape[-2]:
             raise ShapeError(f"conv: {x.shape[-1]} channels cannot be parted into groups of {kernel.shape[-2]}.")
         groups = x.shape[-1] // kernel.shape[-2]
-        _room_for(x, kernel, sizes(dilation_rate), padding)
+        _room(x.shape[1:-1], spread(kernel.shape[:-2], sizes(dilation_rate)), padding)
         return convolve(x, kernel, sizes(strides), padding_word(padding), sizes(dilation_rate), groups)
 
     return channels_last(convolved, x, data_format)
-
-
-def _room_for(x: Array, kernel: Array, dilation: tuple[int, ...], padding: str) -> None:
-    window = spread(kernel.shape[:-2], dilation)
-    if padding.lower() == "valid" and any(n < k for n, k in zip(x.shape[1:-1], window, strict=True)):
-        raise ShapeError(f"the window {window} is larger than the input {x.shape[1:-1]}: take padding='same'.")
 
 
 @user_facing
@@ -120,6 +122,7 @@ def depthwise_conv(
     def convolved(x: Array) -> Array:
         if x.shape[-1] != kernel.shape[-2]:
             raise ShapeError(f"depthwise_conv: {x.shape[-1]} channels, and a kernel for {kernel.shape[-2]}.")
+        _room(x.shape[1:-1], spread(kernel.shape[:-2], sizes(dilation_rate)), padding)
         return convolve_channels(x, kernel, sizes(strides), padding_word(padding), sizes(dilation_rate))
 
     return channels_last(convolved, x, data_format)
@@ -160,9 +163,8 @@ def patches(x: Array, size: Sizes, strides: Sizes | None, dilation: Sizes, paddi
     reach = spread(window, rates)
     if padding_word(padding) == "same":
         x = jnp.pad(x, [(0, 0), *lax.padtype_to_pads(x.shape[1:-1], reach, steps, "SAME"), (0, 0)])
+    _room(x.shape[1:-1], reach, "valid")
     counts = [(n - k) // step + 1 for n, k, step in zip(x.shape[1:-1], reach, steps, strict=True)]
-    if min(counts) < 1:
-        raise ShapeError(f"a window of {reach} is larger than {x.shape[1:-1]}: take padding='same'.")
 
     def at(place: tuple[int, ...]) -> Array:
         starts = [i * rate for i, rate in zip(place, rates, strict=True)]
