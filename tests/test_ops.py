@@ -16,6 +16,7 @@ from quick import quickly
 import lamina
 from lamina import ops
 from lamina._base.weight import Weight
+from lamina.errors import LaminaError
 
 ROWS = """
 abs(F) abs(I)  absolute(C)  add(F, G) add(I, H) add(F, 2) add(I, 2.5)  all(B) all(I, axis=1, keepdims=True)
@@ -471,3 +472,75 @@ def test_pools_have_their_window_as_strides():
     """In eager mode Keras 3.15 raises an error where strides are left out."""
     for pool in (ops.max_pool, ops.average_pool):
         same(pool(GIVEN["A"], 2), pool(GIVEN["A"], 2, strides=2), 0)
+
+
+WRONG = {
+    "array_split(V, 0)": "number of parts of at least 1",
+    "histogram(F)": "one axis, got shape",
+    "histogram(V, bins=-1)": "bins is a whole number",
+    "histogram(V, range=(2.0, 1.0))": "the lowest number first",
+    "ldexp(F, G)": "integers as x2, got float32",
+    "pad(F, 1, mode='edge', constant_values=0)": "takes no constant_values",
+    "searchsorted(F, V)": "a sequence of one axis",
+    "select([], [])": "neither is empty",
+    "vectorize(3)": "takes a function, got 3",
+    "where(B, F)": "both x1 and x2",
+    "bincount(J, sparse=True)": "dense arrays alone",
+    "binary_crossentropy(F, V)": "of one shape",
+    "categorical_crossentropy(1.0, 1.0)": "an axis of classes",
+    "sparse_categorical_crossentropy(J, F)": "without the classes",
+    "ctc_decode(T, J, strategy='best')": "'greedy' or 'beam_search'",
+    "multi_hot(J)": "needs num_classes",
+    "moments(F, 0, synchronized=True)": "Leave it out",
+    "normalize(F, order=0)": "at least 1",
+    "layer_normalization(F, rms_scaling=True)": "use rms_normalization",
+    "layer_normalization(F, center=True)": "no argument 'center'",
+    "dot_product_attention(T, T, T)": "arrays of 4 axes",
+    "dot_product_attention(Q, Q, Q, attn_logits_soft_cap=1.0)": "leave it out",
+    "psnr(F, V, 1.0)": "of one shape",
+    "conv(A, WT)": None,
+    "conv(A, A)": "larger than|groups",
+    "conv(A, W[:, :, :1].repeat(3, 2))": "cannot be parted into groups of 3",
+    "depthwise_conv(A, W[:, :, :1])": "2 channels, and a kernel for 1",
+    "conv_transpose(A, W)": "2 channels, and a kernel for 3",
+    "unfold(F, 2)": "unfold takes",
+    "fold(T, 3, 3)": "fold takes",
+    "depth_to_space(F, 2)": "with a batch axis",
+    "space_to_depth(A, 1)": "at least 2 pixels",
+    "cdist(F, V)": "cdist takes",
+    "segment_sum(F, V, 3)": "segment_ids is",
+    "fft(F[0])": "a pair of arrays",
+    "fft((F, I))": "two arrays of floats",
+    "stft(H, 2, 1, 2)": "float32 or float64",
+    "stft(X, 4, 0, 4)": "sequence_stride=0",
+    "stft(X, 4, 1, 2)": "fft_length=2 is at least",
+    "stft(X, 4, 1, 4, window='flat')": "expected 'hann', 'hamming'",
+    "stft(X, 4, 1, 4, window=V3)": "the window has shape",
+    "istft((V, V), 4, 1, 4)": "istft takes parts",
+    "view_as_complex(F)": "the real and the imaginary parts",
+    "det(V)": None,
+    "qr(F, mode='full')": "'reduced' or 'complete'",
+    "pinv(V)": "matrices",
+    "cholesky(F)": "square matrices",
+    "convert_to_tensor(F, sparse=True)": "dense arrays alone",
+    "rearrange(F, 'a b c -> c b a')": "does not name the 2 axes",
+    "rearrange(F, '(a b) c -> a b c')": "all but one length",
+    "scan(lambda c, x: (c, x), 0.0, F, unroll=0)": "at least 1, True or False",
+    "scatter_update(F, [[0, 0]], [1.0], 'mean')": "expected None, 'add'",
+    "image.affine_transform(A, V)": "transforms",
+    "image.perspective_transform(A, F, F)": "points",
+    "image.map_coordinates(F, V, 1)": "coordinates",
+    "image.map_coordinates(F, [[0.0], [0.0]], 2)": "order is 0 or 1",
+    "image.resize(A, (2, 2), crop_to_aspect_ratio=True, pad_to_aspect_ratio=True)": "cannot both be True",
+    "image.rgb_to_grayscale(A)": "3 channels or 1",
+    "image.rgb_to_hsv(A8)": "floats from 0 to 1",
+    "image.extract_patches(A, (1, 2, 3, 4))": "2 or 3 of them",
+    "image.crop_images(A, 5, 0, target_height=2, target_width=2)": "may be below 0",
+}
+
+
+@pytest.mark.parametrize("call", WRONG)
+def test_wrong_arguments_are_refused(call):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        called(lamina, call, "ops")
+    assert WRONG[call] is None or (isinstance(caught.value, LaminaError) and re.search(WRONG[call], str(caught.value)))

@@ -70,7 +70,8 @@ def affine_transform(
 def _projected(
     images: Tensor, matrix: Array, interpolation: str, fill_mode: str, fill_value: float, data_format: str | None
 ) -> Array:
-    how = interpolations(interpolation), fill_modes(fill_mode), fill_value
+    fill = fill_value if jnp.issubdtype(tensor(images).dtype, jnp.floating) else int(fill_value)
+    how = interpolations(interpolation), fill_modes(fill_mode), fill
     return _computed(lambda x: project(x, jnp.broadcast_to(matrix, (len(x), 3, 3)), *how), images, data_format)
 
 
