@@ -30,6 +30,7 @@ from lamina.utils.session import clear_session
 
 if TYPE_CHECKING:
     from lamina._display.stack_plot import model_to_dot, plot_model
+    from lamina.backend import is_keras_tensor
     from lamina.utils.downloads import get_file
     from lamina.utils.from_directory import (
         audio_dataset_from_directory,
@@ -45,15 +46,16 @@ __all__ = [
     "CustomObjectScope", "Progbar", "PyDataset", "Sequence", "array_to_img", "audio_dataset_from_directory",
     "clear_session", "custom_object_scope", "deserialize_keras_object", "disable_interactive_logging",
     "enable_interactive_logging", "get_custom_objects", "get_file", "get_registered_name", "get_registered_object",
-    "image_dataset_from_directory", "img_to_array", "is_interactive_logging_enabled", "learning_curve", "load_img",
-    "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model",
-    "register_keras_serializable", "save_img", "serialize_keras_object", "set_random_seed", "split_dataset",
-    "standardize_dtype", "text_dataset_from_directory", "timeseries_dataset_from_array", "to_categorical",
-    "unpack_x_y_sample_weight",
+    "image_dataset_from_directory", "img_to_array", "is_interactive_logging_enabled", "is_keras_tensor",
+    "learning_curve", "load_img", "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences",
+    "plot_model", "register_keras_serializable", "save_img", "serialize_keras_object", "set_random_seed",
+    "split_dataset", "standardize_dtype", "text_dataset_from_directory", "timeseries_dataset_from_array",
+    "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 FILES = {
     "lamina._display.stack_plot": "model_to_dot plot_model",
+    "lamina.backend": "is_keras_tensor",
     "lamina.utils.downloads": "get_file",
     "lamina.utils.from_directory":
         "audio_dataset_from_directory image_dataset_from_directory text_dataset_from_directory",
