@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 import sys
 
 import jax
@@ -14,10 +15,13 @@ from test_tensorflow_names import check
 
 import lamina
 from lamina import compat, layers
+from lamina._base.absent import INSTEAD
 from lamina._base.settings import Configured, arguments_of
 from lamina.compat import names, verbs
 from lamina.compat.arguments import OLD
 from lamina.compat.importer import VERSIONS
+from lamina.compat.instead import INSTEAD as OF_TENSORFLOW
+from lamina.compat.tensorflow import tape
 from lamina.errors import ArgumentError, LaminaWarning, StackError
 
 
@@ -342,3 +346,18 @@ def test_the_backend_s_dropout_and_phases_follow_the_pass(keras):
     layer, x = Noisy(), np.ones((200,), "float32")[None]
     np.testing.assert_array_equal(layer(x), x)
     assert set(np.unique(layer(x, training=True))) == {0.0, 2.0}
+
+
+NAMED = re.compile(r"\b(?:keras|tf|jax|numpy|layers|losses|metrics|callbacks|optimizers|models)(?:\.\w+)+")
+
+
+@pytest.mark.parametrize("advice", [*INSTEAD.values(), *OF_TENSORFLOW.values(), tape.ADVICE])
+def test_what_is_advised_exists(keras, advice):
+    roots = {"keras": keras, "tf": importlib.import_module("tensorflow"), "jax": jax, "numpy": np}
+    for path in NAMED.findall(advice):
+        root, *parts = path.split(".")
+        found = roots[root] if root in roots else getattr(keras, root)
+        for part in parts:
+            found = importlib.import_module("jax.sharding") if path == "jax.sharding" else getattr(found, part)
+    for verb in re.findall(r"\bmodel\.(\w+)\(", advice):
+        assert hasattr(lamina.Sequential, verb)
