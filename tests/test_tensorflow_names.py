@@ -117,6 +117,10 @@ def test_tensorflow_1_s_names_are_there_and_do_nothing_harmful(tf, capsys):
     with v1.Session(config=settings) as session:
         assert session.run(tf.constant(3)) == 3
     assert "XLA_PYTHON_CLIENT_PREALLOCATE=false" in capsys.readouterr().err
+    graph, model = tf.get_default_graph(), tf.keras.Sequential([tf.keras.layers.Dense(1)])
+    model._make_predict_function()
+    with graph.as_default(), tf.name_scope("here"):
+        assert model.predict(np.ones((1, 2)), verbose=0).shape == (1, 1)
     adam = tf.train.AdamOptimizer(0.01, beta1=0.5)
     assert isinstance(adam, lamina.optimizers.Adam) and adam.beta_1 == 0.5
     v1.logging.set_verbosity(v1.logging.ERROR)

@@ -55,16 +55,18 @@ MOVED = {
     "": """engine engine.base_layer engine.input_layer engine.sequential engine.topology engine.training
         engine.training_v1 engine.functional""",
     "callbacks": "callbacks.callbacks callbacks.tensorboard_v1 callbacks.tensorboard_v2 callbacks_v1",
-    "initializers": "initializers.initializers_v2 initializers.initializers_v1 initializers_v2",
+    "initializers": "initializations initializers.initializers_v2 initializers.initializers_v1 initializers_v2",
     "losses": "objectives",
     "layers": """layers.core layers.convolutional layers.convolutional_recurrent layers.pooling layers.recurrent
-        layers.recurrent_v2 layers.normalization layers.embeddings layers.advanced_activations layers.noise
-        layers.wrappers layers.local layers.merge layers.reshaping layers.regularization layers.core_layers
-        layers.convolutional.base_conv layers.preprocessing layers.experimental layers.experimental.preprocessing""",
+        layers.recurrent_v2 layers.normalization layers.embeddings layers.advanced_activations
+        layers.noise layers.wrappers layers.local layers.cudnn_recurrent layers.rnn layers.merge
+        layers.reshaping layers.regularization layers.core_layers layers.convolutional.base_conv
+        layers.preprocessing layers.experimental layers.experimental.preprocessing""",
     "optimizers": """optimizers.legacy optimizers.experimental optimizer_v2 optimizer_v2.adadelta optimizer_v2.adagrad
-        optimizer_v2.adam optimizer_v2.adamax optimizer_v2.gradient_descent optimizer_v2.nadam optimizer_v2.rmsprop""",
-    "utils": """utils.np_utils utils.data_utils utils.vis_utils utils.generic_utils utils.layer_utils
-        utils.image_utils utils.layer_utils utils.io_utils utils.tf_utils""",
+        optimizer_v2.adam optimizer_v2.adamax optimizer_v2.gradient_descent optimizer_v2.nadam
+        optimizer_v2.rmsprop""",
+    "utils": """utils.visualize_util utils.np_utils utils.data_utils utils.vis_utils utils.generic_utils
+        utils.layer_utils utils.image_utils utils.io_utils utils.tf_utils""",
 }
 """For each module of today, the modules that had its names in older releases of Keras."""
 

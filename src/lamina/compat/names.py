@@ -35,9 +35,11 @@ RENAMED = {
     "losses.kullback_leibler_divergence": "losses.kl_divergence",
     "losses.logcosh": "losses.log_cosh",
     "metrics.kullback_leibler_divergence": "metrics.kl_divergence",
+    "regularizers.WeightRegularizer": "regularizers.L1L2",
     "regularizers.activity_l1": "regularizers.L1",
     "regularizers.activity_l2": "regularizers.L2",
     "regularizers.l1l2": "regularizers.L1L2",
+    "utils.plot": "utils.plot_model",
 }
 """Names, and their names now."""
 RENAMED |= {

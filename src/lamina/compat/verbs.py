@@ -214,6 +214,10 @@ def reset_states(self: Sequential) -> None:
             part.layer.reset_state()
 
 
+def make_predict_function(self: Sequential) -> None:
+    """Nothing: `predict` works in each thread of a server."""
+
+
 def reset_metric(self: Metric) -> None:
     """Begin to measure anew."""
     say("reset_states() of a metric is now reset_state().")
@@ -267,6 +271,7 @@ PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     *((Sequential, verb.__name__, lambda _, verb=verb: verb) for verb in (
         fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba, reset_states, to_yaml,
     )),
+    (Sequential, "_make_predict_function", lambda _: make_predict_function),
     (Metric, "reset_states", lambda _: reset_metric),
     *((Normalization, name, _as_tensor) for name in ("mean", "variance")),
     (Sequential, "stateful", lambda _: property(_stateful)),

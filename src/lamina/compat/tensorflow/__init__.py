@@ -32,19 +32,88 @@ from lamina.compat.tensorflow import (
     test,
     train,
 )
-from lamina.compat.tensorflow.session import ConfigProto, GPUOptions, Session
+from lamina.compat.tensorflow.session import (
+    ConfigProto,
+    GPUOptions,
+    Graph,
+    InteractiveSession,
+    Session,
+    get_default_graph,
+    reset_default_graph,
+)
 from lamina.compat.tensorflow.tape import GradientTape
 
 # fmt: off
 __all__ = [
-    "ConfigProto", "GPUOptions", "GradientTape", "Session", "Tensor", "TensorShape", "Variable", "argmax", "bfloat16",
-    "bool", "cast", "compat", "complex64", "config", "constant", "convert_to_tensor", "data", "debugging", "device",
-    "disable_eager_execution", "disable_v2_behavior", "dtypes", "enable_eager_execution", "enable_v2_behavior",
-    "executing_eagerly", "expand_dims", "float16", "float32", "float64", "function", "get_logger",
+    "ConfigProto",
+    "GPUOptions",
+    "GradientTape",
+    "Graph",
+    "InteractiveSession",
+    "Session",
+    "Tensor",
+    "TensorShape",
+    "Variable",
+    "argmax",
+    "bfloat16",
+    "bool",
+    "cast",
+    "compat",
+    "complex64",
+    "config",
+    "constant",
+    "convert_to_tensor",
+    "data",
+    "debugging",
+    "device",
+    "disable_eager_execution",
+    "disable_v2_behavior",
+    "dtypes",
+    "enable_eager_execution",
+    "enable_v2_behavior",
+    "executing_eagerly",
+    "expand_dims",
+    "float16",
+    "float32",
+    "float64",
+    "function",
+    "get_default_graph",
+    "get_logger",
     "global_variables_initializer",
-    "image", "initializers", "int8", "int16", "int32", "int64", "io", "is_tensor", "keras", "linalg", "logging",
-    "losses", "math", "metrics", "newaxis", "nn", "numpy_function", "ones", "optimizers", "print", "py_function",
-    "random", "reshape", "set_random_seed", "squeeze", "string", "test", "train", "uint8", "uint16", "uint32", "zeros",
+    "image",
+    "initializers",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "io",
+    "is_tensor",
+    "keras",
+    "linalg",
+    "logging",
+    "losses",
+    "math",
+    "metrics",
+    "name_scope",
+    "newaxis",
+    "nn",
+    "numpy_function",
+    "ones",
+    "optimizers",
+    "print",
+    "py_function",
+    "random",
+    "reset_default_graph",
+    "reshape",
+    "set_random_seed",
+    "squeeze",
+    "string",
+    "test",
+    "train",
+    "uint8",
+    "uint16",
+    "uint32",
+    "zeros",
 ]
 # fmt: on
 globals().update({name: value for name, value in arithmetic.functions.items() if name not in __all__})
@@ -101,6 +170,9 @@ def is_tensor(x: Any) -> builtins.bool:
 def device(device_name: Any = None) -> AbstractContextManager[None]:
     """Nothing: `jax.default_device` chooses another device."""
     return nullcontext()
+
+
+name_scope = device
 
 
 def executing_eagerly() -> builtins.bool:

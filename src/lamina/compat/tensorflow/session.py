@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
@@ -52,3 +53,26 @@ class Session:
 
 
 InteractiveSession = Session
+
+
+class Graph:
+    """A graph, which programs keep for the threads of a server; models here work in each thread."""
+
+    def as_default(self) -> AbstractContextManager[None]:
+        """A context that does nothing."""
+        return nullcontext()
+
+    def finalize(self) -> None:
+        """Nothing."""
+
+
+_graph = Graph()
+
+
+def get_default_graph() -> Graph:
+    """The one graph."""
+    return _graph
+
+
+def reset_default_graph() -> None:
+    """Nothing: `keras.utils.clear_session` drops compiled programs."""
