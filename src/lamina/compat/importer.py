@@ -66,7 +66,7 @@ MOVED = {
         optimizer_v2.adam optimizer_v2.adamax optimizer_v2.gradient_descent optimizer_v2.nadam
         optimizer_v2.rmsprop""",
     "utils": """utils.visualize_util utils.np_utils utils.data_utils utils.vis_utils utils.generic_utils
-        utils.layer_utils utils.image_utils utils.io_utils utils.tf_utils""",
+        utils.layer_utils utils.image_utils utils.io_utils utils.tf_utils utils.legacy legacy legacy.saving""",
 }
 """For each module of today, the modules that had its names in older releases of Keras."""
 
