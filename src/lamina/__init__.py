@@ -41,20 +41,23 @@ from lamina.regularizers import Regularizer
 
 if TYPE_CHECKING:
     from lamina import backend, datasets, dtype_policies, ops, preprocessing, tree, wrappers
+    from lamina._ensembles.cross_validation import cross_validate
+    from lamina._ensembles.ensemble import Ensemble
 
 __version__ = "0.1.0"
 FloatDTypePolicy = DTypePolicy
 __all__ = [
-    "DTypePolicy", "FloatDTypePolicy", "Initializer", "Input", "InputSpec", "Layer", "Loss", "Metric", "Optimizer",
-    "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config", "constraints", "datasets",
-    "device", "dtype_policies", "dtypes", "errors", "initializers", "layers", "losses", "metrics",
-    "mixed_precision", "models", "name_scope", "ops", "optimizers", "preprocessing", "random", "regularizers", "remat",
-    "saving", "tree", "utils", "wrappers",
+    "DTypePolicy", "Ensemble", "FloatDTypePolicy", "Initializer", "Input", "InputSpec", "Layer", "Loss", "Metric",
+    "Optimizer", "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config",
+    "constraints", "cross_validate", "datasets", "device", "dtype_policies", "dtypes", "errors", "initializers",
+    "layers", "losses", "metrics", "mixed_precision", "models", "name_scope", "ops", "optimizers", "preprocessing",
+    "random", "regularizers", "remat", "saving", "tree", "utils", "wrappers",
 ]  # fmt: skip
 
 use_persistent_cache()
 show_frames_of_jax()
 
 
-_LATER = ("backend", "datasets", "dtype_policies", "ops", "preprocessing", "tree", "wrappers")
-public(__name__, __all__, {name: f"lamina.{name}" for name in _LATER})
+_LATER = {name: f"lamina.{name}" for name in "backend datasets dtype_policies ops preprocessing tree wrappers".split()}
+_LATER |= {"Ensemble": "lamina._ensembles.ensemble", "cross_validate": "lamina._ensembles.cross_validation"}
+public(__name__, __all__, _LATER)

@@ -1,0 +1,1 @@
+"""Many runs of one stack as one program: ensembles and cross-validation."""

@@ -1,0 +1,169 @@
+"""Cross-validation: a model for each fold, all of them trained as one program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from lamina._base.converters import short
+from lamina._base.frames import user_facing
+from lamina._data.arrays import HostArray
+from lamina._data.source import Table, is_stream
+from lamina._ensembles.group import Group, Job
+from lamina._training.inputs import check, require_compiled, weighted_table
+from lamina._training.request import DataRequest, RunPlan, fit_request
+from lamina.callbacks import History
+from lamina.errors import ArgumentError, DataError, MissingPackageError, StackError
+from lamina.models.cloning import clone_model
+from lamina.models.sequential import Sequential
+from lamina.random import next_seed
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """What `cross_validate` found.
+
+    Attributes:
+        scores: for each fold the loss and the metrics on the rows that were held out, by name.
+        predictions: for each row the output of the model that was not trained on it; NaN for rows of no fold.
+        models: the model of each fold.
+        histories: the history of each training.
+        folds: for each fold the rows that were trained on, and those that were held out.
+    """
+
+    scores: list[dict[str, float]]
+    predictions: HostArray = field(repr=False)
+    models: list[Sequential] = field(repr=False)
+    histories: list[History] = field(repr=False)
+    folds: list[tuple[HostArray, HostArray]] = field(repr=False)
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """The mean of each score over the folds."""
+        return {name: float(np.mean([score[name] for score in self.scores])) for name in self.scores[0]}
+
+    @property
+    def deviation(self) -> dict[str, float]:
+        """The standard deviation of each score over the folds."""
+        return {name: float(np.std([score[name] for score in self.scores])) for name in self.scores[0]}
+
+    def __str__(self) -> str:
+        spread = self.deviation
+        listed = (f"{name}: {value:.4f} ± {spread[name]:.4f}" for name, value in self.mean.items())
+        return f"{len(self.scores)} folds - {' - '.join(listed)}"
+
+
+@user_facing
+def cross_validate(
+    model: Sequential, x: Any, y: Any = None, folds: Any = 10, *, groups: Any = None, batch_size: int | None = None,
+    epochs: int = 1, verbose: int | str = "auto", callbacks: Any = None, shuffle: Any = True, class_weight: Any = None,
+    sample_weight: Any = None,
+) -> CrossValidation:  # fmt: skip
+    """Train a model like `model` for each fold of the data, on the rows of the others, and measure it on its own rows.
+
+    All are trained as one program, each as `fit` would train it alone: it differs by the rounding of its products. The
+    data is in memory once. It needs scikit-learn (`pip install scikit-learn`), which cuts the rows into folds.
+
+    >>> from lamina import Sequential, layers
+    >>> model = Sequential([layers.Input((4,)), layers.Dense(8, "relu"), layers.Dense(1)])
+    >>> model.compile("adam", "mse", metrics=["mae"])
+    >>> x = np.random.default_rng(0).normal(size=(60, 4))
+    >>> found = cross_validate(model, x, x[:, 0], folds=5, epochs=2, verbose=0)
+    >>> len(found.scores), sorted(found.mean), found.predictions.shape
+    (5, ['loss', 'mae'], (60, 1))
+
+    Args:
+        model: a compiled Sequential; it is not changed.
+        x: arrays or a frame with one row a sample.
+        y: the targets.
+        folds: how many; or a splitter of scikit-learn; or pairs of the rows to train on and those to hold out.
+            Rows are dealt at random, and where y are classes, in equal shares of each class.
+        groups: for each row its group; all rows of a group are in one fold.
+        batch_size: rows a step; 32 unless given.
+        epochs: how often each model goes through its rows.
+        verbose: 0 silent, 1 a bar, 2 one line an epoch: the means over the folds.
+        callbacks: a `Callback`, or a list of them; each model has a copy.
+        shuffle: whether the rows are taken in another order in each epoch.
+        class_weight: a weight for each class.
+        sample_weight: a weight for every row.
+
+    Raises:
+        StackError: for a stack that cannot be trained beside others.
+        MissingPackageError: without scikit-learn.
+    """
+    if not isinstance(model, Sequential):
+        raise ArgumentError(f"cross_validate takes a compiled Sequential, got {short(model)}.")
+    require_compiled(model, "cross_validate")
+    if model._lamina_on_host:
+        raise StackError(
+            f"{model.layers[0].name!r} turns raw data into numbers, and a cross-validation takes the numbers: "
+            "call it on the data first, and leave it out of the stack."
+        )
+    if is_stream(x):
+        raise DataError(f"a cross-validation takes arrays; x is a {type(x).__name__}, a stream of batches.")
+    if isinstance(class_weight, str):
+        raise ArgumentError(
+            f"class_weight={class_weight!r} depends on the fold: give numbers, as in {{0: 1.0, 1: 5.0}}."
+        )
+    request = DataRequest(x, y, sample_weight, class_weight, batch_size, shuffle=shuffle)
+    data, plan = fit_request(request, RunPlan(verbose, callbacks, epochs))
+    data = data._replace(batch_size=batch_size or 32)
+    first = clone_model(model)
+    table = weighted_table(first, data)
+    cuts = list(_folds(first, table, folds, groups))
+    models = [first, *(clone_model(model) for _ in cuts[1:])]
+    for each in models:
+        check(each, table, data)
+    histories: dict[int, History] = {}
+    for count in dict.fromkeys(len(rows) for rows, _ in cuts):  # folds of one size are one program
+        chosen = [index for index, (rows, _) in enumerate(cuts) if len(rows) == count]
+        job = Job(table, [cuts[index][0] for index in chosen], None, data, plan)
+        histories |= zip(chosen, Group([models[index] for index in chosen], job).fit(), strict=True)
+    scores, predictions = [], None
+    for each, (_, held) in zip(models, cuts, strict=True):
+        weight = None if table.sample_weight is None else table.sample_weight[held]
+        targets = None if table.y is None else table.y[held]
+        scores.append(each.evaluate(table.x[held], targets, sample_weight=weight, verbose=0, return_dict=True))
+        output = each.predict(table.x[held], verbose=0)
+        if predictions is None:
+            predictions = np.full((table.rows, *output.shape[1:]), np.nan, output.dtype)
+        predictions[held] = output
+    assert predictions is not None
+    return CrossValidation(scores, predictions, models, [histories[index] for index in range(len(cuts))], cuts)
+
+
+def _folds(model: Sequential, table: Table, folds: Any, groups: Any) -> Iterator[tuple[HostArray, HostArray]]:
+    """For each fold the rows to train on, and those to hold out."""
+    if not hasattr(folds, "split") and not hasattr(folds, "__index__"):
+        for rows, held in folds:
+            yield np.asarray(rows), np.asarray(held)
+        return
+    classes = _classes(model, table.y)
+    if not hasattr(folds, "split"):
+        folds = _splitter(int(folds), classes is not None, groups is not None, table.rows)
+    yield from folds.split(np.zeros(table.rows), classes, groups)
+
+
+def _splitter(folds: int, classes: bool, groups: bool, rows: int) -> Any:
+    try:
+        from sklearn import model_selection
+    except ImportError:
+        raise MissingPackageError("cross_validate needs scikit-learn: pip install scikit-learn.") from None
+    if not 2 <= folds <= rows:
+        raise ArgumentError(f"cross_validate(folds={folds}): expected a number from 2 to {rows}, the number of rows.")
+    kind = f"{'Stratified' * classes}{'Group' * groups}KFold"
+    return getattr(model_selection, kind)(folds, shuffle=True, random_state=next_seed())
+
+
+def _classes(model: Sequential, y: HostArray | None) -> HostArray | None:
+    """The class of each row, where the model tells classes apart by one number or one column each."""
+    loss = type(model._lamina.compiled.loss).__name__ if model._lamina.compiled else ""
+    if y is None or not loss.endswith(("Crossentropy", "Hinge")):
+        return None
+    if y.ndim == 2 and y.shape[1] > 1:
+        return y.argmax(axis=1) if (y.sum(axis=1) == 1).all() else None
+    flat = y.reshape(len(y)) if y.size == len(y) else None
+    return flat if flat is not None and (flat == np.rint(flat)).all() else None
