@@ -231,10 +231,11 @@ def test_a_branch_is_refused_with_the_names_of_both_layers(keras):
     ):
         with pytest.raises(StackError, match=message):
             branch()
-    with pytest.raises(StackError, match="Own is a subclass of Model"):
+    with pytest.raises(StackError, match="Own is a subclass of Model with a train_step of its own"):
 
         class Own(keras.Model):
-            pass
+            def train_step(self, data):
+                return {}
 
     with pytest.raises(lamina.errors.ShapeError, match="wants"):
         keras.layers.Conv2D(3, 3)(a)
@@ -272,6 +273,30 @@ def test_the_outputs_of_layers_of_one_line_can_be_looked_at_together(keras):
         np.testing.assert_allclose(found[1], model.predict(x, verbose=0), rtol=1e-6)
     with pytest.raises(StackError, match="a model with 2 outputs only predicts here, and has no compile"):
         stages.compile("adam", "mse")
+
+
+def test_a_subclass_of_model_is_a_model_of_one_layer(keras):
+    class Net(keras.Model):
+        def __init__(self, units=3):
+            super().__init__()
+            self.hidden = keras.layers.Dense(units, activation="relu")
+            self.last = keras.layers.Dense(1)
+            self.drop = keras.layers.Dropout(0.5)
+
+        def call(self, x, training=False):
+            return self.last(self.drop(self.hidden(x), training=training) + 0.0)
+
+        def doubled(self, x):
+            return 2 * self(x)
+
+    model, x = Net(units=4), np.ones((8, 2), "float32")
+    model.compile("sgd", "mse")
+    model.fit(x, np.zeros((8, 1)), epochs=1, verbose=0)
+    assert isinstance(model, keras.Model) and model.count_params() == 17 and len(model.trainable_variables) == 4
+    assert model.hidden.units == 4
+    np.testing.assert_allclose(model.doubled(x), 2 * model.predict(x, verbose=0), rtol=1e-5)
+    with pytest.raises(AttributeError, match="no attribute 'hiden'"):
+        _ = model.hiden
 
 
 def test_results_have_numpy_while_the_hook_is_there(keras):

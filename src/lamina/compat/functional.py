@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABCMeta
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
@@ -11,6 +11,7 @@ from lamina import Sequential
 from lamina._base.frames import user_facing
 from lamina._layer.forward import who
 from lamina._layer.layer import Layer
+from lamina._training.own_steps import STEPS
 from lamina.errors import StackError
 from lamina.layers.core import InputLayer
 
@@ -100,15 +101,45 @@ def _added(layer: Layer, several: list[Any], named: dict[str, Any]) -> Tensor:
     return Tensor(stack, (*before.line, layer))
 
 
-class Model(ABC):  # noqa: B024  # a Sequential is registered as one, for isinstance
-    """A functional model that is one line of layers, which becomes a `Sequential`: `Model(inputs, outputs)`."""
+class Subclass(type):
+    """The class of subclasses of Model, which are layers: an object is made as a model of this one layer."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        raise StackError(
-            f"{cls.__name__} is a subclass of Model, whose call may do anything, and a model here is one line of "
-            "layers: derive it from keras.layers.Layer, and train keras.Sequential([it])."
-        )
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        layer = super().__call__(*args, **kwargs)
+        return OfSubclass([layer], True, layer.name)
+
+
+class OfSubclass(Sequential):
+    """A model of one layer, whose attributes it shows."""
+
+    @user_facing
+    def __getattr__(self, name: str) -> Any:
+        layer = vars(self)["_lamina"].inner["stack"][0] if not name.startswith("_") and self.layers else None
+        return getattr(layer, name) if hasattr(layer, name) else super().__getattr__(name)  # type: ignore[misc]
+
+
+class ModelType(ABCMeta):
+    """Makes a Layer of a subclass of Model, as long as the subclass has no steps of its own."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], names: dict[str, Any], **kwargs: Any) -> Any:
+        if not any(isinstance(base, ModelType) for base in bases):
+            return super().__new__(mcs, name, bases, names, **kwargs)
+        if steps := OWN_STEPS & names.keys():
+            raise StackError(
+                f"{name} is a subclass of Model with a {min(steps)} of its own: derive it from keras.Sequential, whose "
+                "layers are one line, and keep the part with branches in a Layer."
+            )
+        return Subclass(name, tuple(Layer if isinstance(base, ModelType) else base for base in bases), names, **kwargs)
+
+
+OWN_STEPS = {name for names in STEPS.values() for name in names}
+
+
+class Model(metaclass=ModelType):
+    """A functional model that is one line of layers, which becomes a `Sequential`: `Model(inputs, outputs)`.
+
+    A subclass with a `call` of one tensor becomes a layer, and its object a model of this layer.
+    """
 
     @user_facing
     def __new__(cls, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> Any:
