@@ -275,7 +275,7 @@ def test_the_outputs_of_layers_of_one_line_can_be_looked_at_together(keras):
         stages.compile("adam", "mse")
 
 
-def test_a_subclass_of_model_is_a_model_of_one_layer(keras):
+def test_a_subclass_of_model_is_a_model_of_one_layer(keras, tmp_path):
     class Net(keras.Model):
         def __init__(self, units=3):
             super().__init__()
@@ -295,6 +295,9 @@ def test_a_subclass_of_model_is_a_model_of_one_layer(keras):
     assert isinstance(model, keras.Model) and model.count_params() == 17 and len(model.trainable_variables) == 4
     assert model.hidden.units == 4
     np.testing.assert_allclose(model.doubled(x), 2 * model.predict(x, verbose=0), rtol=1e-5)
+    model.save(tmp_path / "net.keras")
+    again = keras.models.load_model(tmp_path / "net.keras", custom_objects={"Net": Net})
+    np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0))
     with pytest.raises(AttributeError, match="no attribute 'hiden'"):
         _ = model.hiden
 

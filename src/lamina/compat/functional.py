@@ -106,7 +106,7 @@ class Subclass(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__call__(*args, **kwargs)
-        return OfSubclass([layer], True, layer.name)
+        return OfSubclass([layer], True, layer.name)  # type: ignore[call-arg]
 
 
 class OfSubclass(Sequential):
@@ -116,6 +116,9 @@ class OfSubclass(Sequential):
     def __getattr__(self, name: str) -> Any:
         layer = vars(self)["_lamina"].inner["stack"][0] if not name.startswith("_") and self.layers else None
         return getattr(layer, name) if hasattr(layer, name) else super().__getattr__(name)  # type: ignore[misc]
+
+
+OfSubclass.__name__ = OfSubclass.__qualname__ = "Sequential"  # what it is in files
 
 
 class ModelType(ABCMeta):
@@ -129,7 +132,13 @@ class ModelType(ABCMeta):
                 f"{name} is a subclass of Model with a {min(steps)} of its own: derive it from keras.Sequential, whose "
                 "layers are one line, and keep the part with branches in a Layer."
             )
+        names = {"from_config": classmethod(_layer_from_config), **names}
         return Subclass(name, tuple(Layer if isinstance(base, ModelType) else base for base in bases), names, **kwargs)
+
+
+def _layer_from_config(cls: Any, config: dict[str, Any]) -> Any:
+    """The layer alone, which stands in a file within its model."""
+    return Layer.from_config.__func__(cls, config).layers[0]  # type: ignore[attr-defined]
 
 
 OWN_STEPS = {name for names in STEPS.values() for name in names}
