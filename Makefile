@@ -35,7 +35,7 @@ check: .venv/dev.installed
 	$(BIN)/mypy
 
 docs: .venv/docs.installed
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # with --quiet it would take no notice of warnings
 
 coverage: .venv/dev.installed .venv/native.tried
 	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=term --cov-report=html

@@ -62,9 +62,13 @@ def is_written(value: Any) -> bool:
 
 
 def home(value: Any) -> ModuleType | None:
-    """The public module in whose files something is defined; None for what is defined in a private one."""
-    inside = [m for m in public_modules() if f"{value.__module__}.".startswith(f"{m.__name__}.")]
+    """The public module in whose files something is defined, if it shows it; else None."""
+    inside = [m for m in public_modules() if f"{value.__module__}.".startswith(f"{m.__name__}.") and shows(m, value)]
     return max(inside, key=lambda module: len(module.__name__), default=None)
+
+
+def shows(module: ModuleType, value: Any) -> bool:
+    return any(found is value for found, _ in entries(module))
 
 
 @functools.cache

@@ -280,7 +280,7 @@ class Sequential(Stack):
             input_signature: a list of one object with the shape, batch axis included, and the dtype of the input, such
                 as `jax.ShapeDtypeStruct((1, 28, 28), "uint8")` or an array; that of the Input unless given. The dtype
                 is int32 where the first layer looks numbers up, as an Embedding does, and else floats.
-            platforms: the platforms that the program is for, of "cpu", "cuda", "rocm" and "tpu"; all unless given.
+            kwargs: `platforms`, those that the program is for, of "cpu", "cuda", "rocm" and "tpu"; all unless given.
 
         Raises:
             ArgumentError: for another format.
