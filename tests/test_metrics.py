@@ -1,5 +1,6 @@
 """Every metric against real Keras over several batches, eagerly and as the pure functions that training compiles."""
 
+import re
 import warnings
 from functools import partial
 
@@ -462,11 +463,10 @@ def test_metrics_named_beside_a_loss_of_logits():
 
 @pytest.mark.parametrize("name", sorted({row[0] for row in TABLE} | {"Mean", "Sum"}))
 def test_config_and_direction_are_keras(name):
-    keras.utils.clear_session()  # Keras numbers the objects without a name
     needed = NEEDED.get(name, {})
     ours, theirs = (partial(getattr(module.metrics, name), **needed) for module in (lamina, keras))
     assert ours(name="mine").get_config() == theirs(name="mine").get_config()
-    assert ours().name == theirs().name
+    assert ours().name == re.sub(r"_\d+$", "", theirs().name)  # Keras numbers the objects without a name
     settings = {"name": "mine", "dtype": "mixed_bfloat16"}
     assert ours(**settings).get_config() == theirs(**settings).get_config()
     if name not in ("KLDivergence", "Poisson"):  # of these two Keras says nothing

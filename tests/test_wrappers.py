@@ -55,7 +55,12 @@ KERAS = ["SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
 EQUIVALENCE = {"check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"}
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+NIGHTLY = "SKLearnRegressor", "LaminaRegressor"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.nightly) if each in NIGHTLY else each for each in ESTIMATORS]
+)
 @pytest.mark.filterwarnings("ignore")
 def test_all_checks_of_scikit_learn(name):
     """Two rows of weight 1 and one row of weight 2 make other batches, which is all that may differ."""
