@@ -1,7 +1,8 @@
-"""Cross-validation: a model for each fold, all of them trained as one program."""
+"""Cross-validation: a model for each fold."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +12,11 @@ import numpy as np
 from lamina._base.converters import short
 from lamina._base.frames import user_facing
 from lamina._data.arrays import HostArray
-from lamina._data.source import Table, is_stream
-from lamina._ensembles.group import Group, Job
-from lamina._training.inputs import check, require_compiled, weighted_table
-from lamina._training.request import DataRequest, RunPlan, fit_request
+from lamina._data.source import Table, arrays, is_stream
+from lamina._ensembles.together import trained
+from lamina._training.inputs import require_compiled
 from lamina.callbacks import History
+from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, MissingPackageError, StackError
 from lamina.models.cloning import clone_model
 from lamina.models.sequential import Sequential
@@ -64,8 +65,8 @@ def cross_validate(
 ) -> CrossValidation:  # fmt: skip
     """Train a model like `model` for each fold of the data, on the rows of the others, and measure it on its own rows.
 
-    All are trained as one program, each as `fit` would train it alone: it differs by the rounding of its products. The
-    data is in memory once. It needs scikit-learn (`pip install scikit-learn`), which cuts the rows into folds.
+    They share one compiled program, and as many are trained at a time as there are cores; each is what its own `fit`
+    would give. It needs scikit-learn (`pip install scikit-learn`), which cuts the rows into folds.
 
     >>> from lamina import Sequential, layers
     >>> model = Sequential([layers.Input((4,)), layers.Dense(8, "relu"), layers.Dense(1)])
@@ -84,14 +85,14 @@ def cross_validate(
         groups: for each row its group; all rows of a group are in one fold.
         batch_size: rows a step; 32 unless given.
         epochs: how often each model goes through its rows.
-        verbose: 0 silent, 1 a bar, 2 one line an epoch: the means over the folds.
+        verbose: 0 silent, 1 a bar over the folds, 2 one line; with the means of the last epochs.
         callbacks: a `Callback`, or a list of them; each model has a copy.
         shuffle: whether the rows are taken in another order in each epoch.
         class_weight: a weight for each class.
         sample_weight: a weight for every row.
 
     Raises:
-        StackError: for a stack that cannot be trained beside others.
+        StackError: for a stack that begins with a layer which turns raw data into numbers.
         MissingPackageError: without scikit-learn.
     """
     if not isinstance(model, Sequential):
@@ -104,35 +105,34 @@ def cross_validate(
         )
     if is_stream(x):
         raise DataError(f"a cross-validation takes arrays; x is a {type(x).__name__}, a stream of batches.")
-    if isinstance(class_weight, str):
-        raise ArgumentError(
-            f"class_weight={class_weight!r} depends on the fold: give numbers, as in {{0: 1.0, 1: 5.0}}."
-        )
-    request = DataRequest(x, y, sample_weight, class_weight, batch_size, shuffle=shuffle)
-    data, plan = fit_request(request, RunPlan(verbose, callbacks, epochs))
-    data = data._replace(batch_size=batch_size or 32)
-    first = clone_model(model)
-    table = weighted_table(first, data)
-    cuts = list(_folds(first, table, folds, groups))
-    models = [first, *(clone_model(model) for _ in cuts[1:])]
+    table = arrays(x, y, sample_weight, floatx=floatx())
+    cuts = list(_folds(model, table, folds, groups))
+    models = [clone_model(model) for _ in cuts]
     for each in models:
-        check(each, table, data)
-    histories: dict[int, History] = {}
-    for count in dict.fromkeys(len(rows) for rows, _ in cuts):  # folds of one size are one program
-        chosen = [index for index, (rows, _) in enumerate(cuts) if len(rows) == count]
-        job = Job(table, [cuts[index][0] for index in chosen], None, data, plan)
-        histories |= zip(chosen, Group([models[index] for index in chosen], job).fit(), strict=True)
+        if not each.built:
+            each.build((None, *table.x.shape[1:]))
+    told = [copy.deepcopy(callbacks) for _ in cuts]
+
+    def part(rows: HostArray) -> list[Any]:
+        return [None if array is None else array[rows] for array in table[:3]]
+
+    def fit(number: int) -> History:
+        inputs, targets, weights = part(cuts[number][0])
+        options: Any = {"shuffle": shuffle, "class_weight": class_weight, "sample_weight": weights, "verbose": 0}
+        found: History = models[number].fit(inputs, targets, batch_size, epochs, callbacks=told[number], **options)
+        return found
+
+    histories = trained(models, fit, verbose, "fold")
     scores, predictions = [], None
     for each, (_, held) in zip(models, cuts, strict=True):
-        weight = None if table.sample_weight is None else table.sample_weight[held]
-        targets = None if table.y is None else table.y[held]
-        scores.append(each.evaluate(table.x[held], targets, sample_weight=weight, verbose=0, return_dict=True))
-        output = each.predict(table.x[held], verbose=0)
+        inputs, targets, weights = part(held)
+        scores.append(each.evaluate(inputs, targets, sample_weight=weights, verbose=0, return_dict=True))
+        output = each.predict(inputs, verbose=0)
         if predictions is None:
             predictions = np.full((table.rows, *output.shape[1:]), np.nan, output.dtype)
         predictions[held] = output
     assert predictions is not None
-    return CrossValidation(scores, predictions, models, [histories[index] for index in range(len(cuts))], cuts)
+    return CrossValidation(scores, predictions, models, histories, cuts)
 
 
 def _folds(model: Sequential, table: Table, folds: Any, groups: Any) -> Iterator[tuple[HostArray, HostArray]]:

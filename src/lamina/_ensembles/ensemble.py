@@ -1,22 +1,19 @@
-"""Several models of one stack, which differ in their seeds, trained as one program."""
+"""Several models of one stack, which differ in their seeds."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 
 from lamina._base.converters import checked, positive, short
 from lamina._base.frames import user_facing
-from lamina._checks import columns
 from lamina._data.arrays import HostArray
 from lamina._data.source import is_stream
-from lamina._data.weights import split
 from lamina._display.verbosity import verbosity
-from lamina._ensembles.group import Group, Job
-from lamina._training.feeds import given_batch_size
-from lamina._training.inputs import check, measured_table, require_compiled, weighted_table
-from lamina._training.request import DataRequest, RunPlan, fit_request
+from lamina._ensembles.together import trained
+from lamina._training.inputs import require_compiled
 from lamina.callbacks import History
 from lamina.errors import ArgumentError, DataError
 from lamina.models.cloning import clone_model
@@ -24,14 +21,13 @@ from lamina.models.sequential import Sequential
 
 
 class Ensemble:
-    """Models of one stack with different first weights, orders of the rows and dropout, trained as one program.
+    """Models of one stack with different first weights, orders of the rows and dropout.
 
-    Each member is trained as `fit` would train it alone: it differs by the rounding of its products. The mean of their
-    answers is mostly better than each of them, and their spread says how sure it is (Lakshminarayanan et al. 2017,
-    "Simple and scalable predictive uncertainty estimation using deep ensembles").
+    They share one compiled program, and as many are trained at a time as there are cores; each is what its own `fit`
+    would give. The mean of their answers is mostly better than each of them, and their spread says how sure it is
+    (Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation using deep ensembles").
 
-    >>> import numpy as np
-    >>> from lamina import Sequential, layers
+    >>> from lamina import layers
     >>> model = Sequential([layers.Input((4,)), layers.Dense(8, "relu"), layers.Dense(1)])
     >>> model.compile("adam", "mse")
     >>> ensemble = Ensemble(model, members=3)
@@ -61,39 +57,38 @@ class Ensemble:
     @user_facing
     def fit(
         self, x: Any, y: Any = None, batch_size: int | None = None, epochs: int = 1, verbose: int | str = "auto",
-        callbacks: Any = None, validation_split: float = 0.0, validation_data: Any = None, shuffle: Any = True,
-        class_weight: Any = None, sample_weight: Any = None, initial_epoch: int = 0,
-        validation_batch_size: int | None = None, validation_freq: Any = 1,
+        callbacks: Any = None, **kwargs: Any,
     ) -> list[History]:  # fmt: skip
         """Train all members, and return the history of each.
 
         The arguments are those of `Sequential.fit`. Each member has a copy of the callbacks: one that has stopped early
-        keeps its weights, while the others go on. What is shown are the means over the members.
+        keeps its weights, while the others go on.
 
-        Raises:
-            StackError: for a stack with a stateful layer, or with a training step of its own.
-            ArgumentError: for a callback with a method for each batch.
+        Args:
+            x: arrays, lists or a frame with one row a sample.
+            y: the targets.
+            batch_size: rows a step; 32 unless given.
+            epochs: how often each goes through the data.
+            verbose: 0 silent, 1 a bar over the members, 2 one line; with the means of the last epochs.
+            callbacks: a `Callback`, or a list of them.
+            kwargs: further arguments of `Sequential.fit`, but `checkpoint`.
         """
         if is_stream(x):
             raise DataError(f"an Ensemble is trained on arrays; x is a {type(x).__name__}, a stream of batches.")
-        asked = DataRequest(x, y, sample_weight, class_weight, batch_size, shuffle=shuffle)
-        validation = DataRequest(validation_data, batch_size=validation_batch_size)
-        plan = RunPlan(verbose, callbacks, epochs, initial_epoch, validation, validation_split, validation_freq)
-        data, plan = fit_request(asked, plan)
+        if "checkpoint" in kwargs:
+            raise ArgumentError("a checkpoint keeps the state of one model: train the members one by one.")
         first = self.members[0]
-        table, held = weighted_table(first, data), None
-        if plan.validation_split:
-            table, held = split(table, plan.validation_split)
-        size = given_batch_size(batch_size) if batch_size is not None else 32
-        data = data._replace(batch_size=size)
-        plan = plan._replace(validation=plan.validation._replace(batch_size=validation_batch_size or size))
-        if plan.validation.x is not None:
-            held = measured_table(first, plan.validation, columns.named(table.columns))
-        for member in self.members:
-            check(member, table, data)
-            member._lamina.columns = columns.named(table.columns)
-        rows = [np.arange(table.rows)] * len(self.members)
-        return Group(self.members, Job(table, rows, held, data, plan)).fit()
+        if not first.built and not first._lamina_on_host:
+            first.predict(x[:1], verbose=0)  # errors of the data come before there are threads
+        for member in self.members[1:]:
+            if first.built and not member.built:
+                member.build(first.input_shape)
+        told = [copy.deepcopy(callbacks) for _ in self.members]
+
+        def fit(number: int) -> History:
+            return self.members[number].fit(x, y, batch_size, epochs, 0, told[number], **kwargs)
+
+        return trained(self.members, fit, verbose, "member")
 
     @user_facing
     def evaluate(self, x: Any, y: Any = None, batch_size: int | None = None, **kwargs: Any) -> list[dict[str, float]]:

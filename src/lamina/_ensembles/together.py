@@ -1,71 +1,58 @@
-"""The programs that step several models of one stack at once: what each holds is stacked along a first axis."""
+"""Trains several models of one stack at the same time: they share one compiled program, and each core runs one of them.
+
+A small stack leaves most of a processor idle, since its steps are too short to be shared among cores. On two cores,
+two fits at a time take two thirds of the time of one after the other. One program for all models, with batched
+products (`jax.vmap`) or with their operations side by side, was slower than that, and takes longer to compile
+(benchmarks/README.md).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import jax
-import jax.numpy as jnp
-from jax import lax
+import numpy as np
 
-from lamina._base.weight import Array
-from lamina._training import steps
-from lamina._training.steps import Arrays, Data, ProgramSpec, Steps, TrainState
+from lamina._display.verbosity import verbosity
+from lamina.callbacks import History
+from lamina.models.sequential import Sequential
+from lamina.utils.progbar import Progbar
 
 
-def train(spec: ProgramSpec, size: int, undoes: bool) -> Steps:
-    """The program that makes `count` steps of `size` rows with every model.
+def at_once() -> int:
+    """How many models are trained at a time: one a core, and one on a device that shares its time itself."""
+    if jax.default_backend() != "cpu":
+        return 1
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
-    (state[:3], state[3:], data, rows, counted, start, count) -> (state, logs); the first argument is overwritten.
-    `data` has all rows once; row i of `rows`, (models, ...) int32, says in which order model i takes them. `counted`,
-    (size,), is 0 for rows that only fill a batch up; None where all count.
+
+def trained(
+    models: Sequence[Sequential], fit: Callable[[int], History], verbose: int | str, unit: str
+) -> list[History]:
+    """The history of each model, from `fit(its number)`. The first error, or Ctrl-C, ends all of them.
+
+    The models are built, so that their seeds do not depend on which of them comes first.
     """
-    step = steps.training_step(spec, undoes)
-
-    def run(
-        held: tuple[Any, ...], others: tuple[Any, ...], data: Data, rows: Array, counted: Any, start: Array,
-        count: Array,
-    ) -> tuple[TrainState, Arrays]:  # fmt: skip
-        def member(state: TrainState, at: Array) -> TrainState:
-            batch = {name: array.take(at, axis=0, mode="clip") for name, array in data.items()}
-            return step(state, batch if counted is None else batch | {"counted": counted})[0]
-
-        def one(done: Array, now: TrainState) -> TrainState:
-            return jax.vmap(member)(now, lax.dynamic_slice_in_dim(rows, start + done * jnp.int32(size), size, 1))
-
-        now = lax.fori_loop(jnp.int32(0), count, one, TrainState(*held, *others))
-        return now._replace(key=None, goes_on=None), jax.vmap(spec.logs)(now.metrics)
-
-    return run
+    shown = Progbar(len(models), verbose=verbosity(verbose), unit_name=unit, stateless_metrics=())
+    found: dict[int, History] = {}
+    with ThreadPoolExecutor(at_once(), thread_name_prefix="lamina-fit") as pool:
+        begun = {pool.submit(fit, number): number for number in range(len(models))}
+        try:
+            for done in as_completed(begun):
+                found[begun[done]] = done.result()
+                shown.update(len(found), _means(list(found.values())))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for model in models:
+                model.stop_training = True  # those that are under way end with their chunk
+            raise
+    return [found[number] for number in range(len(models))]
 
 
-def evaluate(spec: ProgramSpec, size: int) -> Steps:
-    """The program that measures every model on `count` batches of `size` rows, from row `start` on.
-
-    (params, state, sums, data, counted, start, count) -> (sums, logs)
-    """
-    step = steps.test_step(spec)
-
-    def run(
-        params: Arrays, state: Arrays, sums: Any, data: Data, counted: Any, start: Array, count: Array
-    ) -> tuple[Any, Arrays]:
-        def one(done: Array, sums: Any) -> Any:
-            first = start + done * jnp.int32(size)
-            batch = {name: lax.dynamic_slice_in_dim(array, first, size) for name, array in data.items()}
-            batch = batch if counted is None else batch | {"counted": counted}
-            return jax.vmap(lambda params, state, sums: step(params, state, sums, batch)[0])(params, state, sums)
-
-        sums = lax.fori_loop(jnp.int32(0), count, one, sums)
-        return sums, jax.vmap(spec.logs)(sums)
-
-    return run
-
-
-def stacked(states: list[Any]) -> Any:
-    """The trees of several models as one, whose leaves have an axis more in front."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-
-
-def apart(state: Any, count: int) -> list[Any]:
-    """The trees that `stacked` made one of."""
-    return [jax.tree.map(lambda leaf, i=i: leaf[i], state) for i in range(count)]
+def _means(histories: list[History]) -> list[tuple[str, float]]:
+    """Of the last epochs."""
+    names = histories[0].history
+    return [(name, float(np.mean([each.history[name][-1] for each in histories], axis=0).mean())) for name in names]

@@ -107,33 +107,6 @@ def _aligned(rows: int, like: HostArray) -> HostArray:
     return array
 
 
-class Cut(NamedTuple):
-    """Rows as batches."""
-
-    size: int
-    full: int
-    """How many batches are full."""
-    tail: int
-    """How many rows the short last one has."""
-    fill: bool
-    """Whether it is filled up with rows that do not count."""
-
-
-def cut(rows: int, batch_size: int, fill: bool) -> Cut:
-    """Rows in batches. Where filling the last one up would take longer than it spares, it stays short."""
-    size = min(batch_size, rows)
-    full, tail = divmod(rows, size)
-    return Cut(size, full, tail, fill and (size - tail) * 8 <= rows)
-
-
-def order_of(rows: int, size: int, shuffle: bool | str, key: tuple[int, ...]) -> HostArray | None:
-    """The order of the rows in a pass, a pure function of its key; None where they come as they stand."""
-    random = np.random.default_rng(key)
-    if shuffle == "batch":
-        return np.concatenate([s + random.permutation(min(size, rows - s)) for s in range(0, rows, size)])
-    return random.permutation(rows) if shuffle else None
-
-
 class Block(NamedTuple):
     """The rows of `steps` batches, from the batch `first` of the pass on, of which `skip` were trained before."""
 
@@ -158,7 +131,9 @@ class ArrayFeed:
         fill: bool = False, look: Callable[[HostArray, HostArray], None] | None = None,
     ) -> None:  # fmt: skip
         self.table, self.shuffle, self.anew, self.look = table, shuffle, anew, look
-        self.size, self.full, self.tail, self.fill = cut(table.rows, batch_size, fill)
+        self.size = min(batch_size, table.rows)
+        self.full, self.tail = divmod(table.rows, self.size)
+        self.fill = fill and (self.size - self.tail) * 8 <= table.rows  # else it would take longer than it spares
         self.whole = self.full + (self.tail > 0)
         steps = limited_steps(steps, self.whole)
         if anew and steps is not None and steps > self.whole:
@@ -228,7 +203,7 @@ class ArrayFeed:
             first, steps = self.at, min(self.stacked, self.whole - self.at, left)
             if skip < steps:
                 if self.order is None:
-                    self.order = order_of(self.table.rows, self.size, self.shuffle, self.pass_key)
+                    self.order = self._order(self.pass_key)
                 self.buffers.reverse()
                 self._read(first * self.size, min((first + steps) * self.size, self.table.rows), steps)
                 yield Block(self.buffers[0], first, steps, skip)
@@ -248,6 +223,14 @@ class ArrayFeed:
             self.look(
                 self.buffers[0]["x"][:count], np.arange(begin, end) if self.order is None else self.order[begin:end]
             )
+
+    def _order(self, key: tuple[int, ...]) -> HostArray | None:
+        """The order of the rows in the coming pass; None where they come as they stand."""
+        rows, random = self.table.rows, np.random.default_rng(key)
+        if self.shuffle == "batch":
+            starts = range(0, rows, self.size)
+            return np.concatenate([s + random.permutation(min(self.size, rows - s)) for s in starts])
+        return random.permutation(rows) if self.shuffle else None
 
 
 def _take(array: HostArray, rows: Any, into: HostArray) -> None:

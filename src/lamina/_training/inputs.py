@@ -50,7 +50,7 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         table = streamed.first(key_of(model))
         check(model, table, data)
     else:
-        table = weighted_table(model, data, mapped=True)
+        table = _weighted_table(model, data, mapped=True)
         if plan.validation_split:
             table, held_out = split(table, plan.validation_split)
         data = data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps))
@@ -70,15 +70,9 @@ def measuring_feed(model: Model, data: DataRequest, trained: columns.Names | Non
         feed = StreamFeed(_stream(model, data), data.steps, anew=True)
         _check_named(model, data, feed.first(key_of(model)), trained)
         return feed
-    table = measured_table(model, data, trained, mapped=True)
-    return _array_feed(model, table, data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps)))
-
-
-def measured_table(model: Model, data: DataRequest, trained: columns.Names | None, mapped: bool = False) -> Table:
-    """The arrays of `evaluate` or of a validation, checked against the model, and the columns that it is trained on."""
-    table = _table(model, data, mapped)
+    table = _table(model, data, mapped=True)
     _check_named(model, data, table, trained)
-    return table
+    return _array_feed(model, table, data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps)))
 
 
 def _array_feed(model: Model, table: Table, data: DataRequest, training: bool = False) -> ArrayFeed:
@@ -112,7 +106,7 @@ def _check_named(model: Model, data: DataRequest, table: Table, trained: columns
 
 def whole_batch(model: Model, data: DataRequest) -> Chunk:
     """All rows as one batch, for `train_on_batch` and `test_on_batch`; the program takes NumPy's arrays sooner."""
-    table = weighted_table(model, data)
+    table = _weighted_table(model, data)
     named = {"x": table.x, "y": table.y, "weight": table.sample_weight}
     arrays = {name: array for name, array in named.items() if array is not None}
     return Chunk(arrays, table.rows, 0, 1)
@@ -130,7 +124,7 @@ def _table(model: Model, data: DataRequest, mapped: bool = False) -> Table:
     return arrays(x, data.y, data.sample_weight, names=data.names, floatx=floatx(), mapped=mapped)
 
 
-def weighted_table(model: Model, data: DataRequest, mapped: bool = False) -> Table:
+def _weighted_table(model: Model, data: DataRequest, mapped: bool = False) -> Table:
     table = _table(model, data, mapped)
     check(model, table, data)
     if data.class_weight is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,7 @@ except (AttributeError, OSError, TypeError):  # another C library than glibc kee
     _give_back = lambda _: None  # noqa: E731
 
 _compiled: OrderedDict[Any, Future[Program]] = OrderedDict()
+_making = threading.RLock()
 _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
 
 
@@ -73,14 +75,15 @@ def compiled(
 
 
 def _kept(key: Any, make: Callable[[], Future[Program]]) -> Future[Program]:
-    """What was made for a key, the latest `KEPT` of them."""
-    if key in _compiled:
-        _compiled.move_to_end(key)
-        return _compiled[key]
-    future = _compiled[key] = make()
-    if len(_compiled) > KEPT:
-        _compiled.popitem(last=False)
-    return future
+    """What was made for a key, the latest `KEPT` of them. Of several threads that want the same, one makes it."""
+    with _making:
+        if key in _compiled:
+            _compiled.move_to_end(key)
+            return _compiled[key]
+        future = _compiled[key] = make()
+        if len(_compiled) > KEPT:
+            _compiled.popitem(last=False)
+        return future
 
 
 def _built(function: Callable[..., Any], abstract: tuple[Any, ...], donate: tuple[int, ...]) -> Program:

@@ -151,11 +151,10 @@ Steps = Callable[..., Any]
 
 
 def _unless_bad(loss: Array, before: TrainState, after: TrainState, undoes: bool) -> TrainState:
-    """The state after a step; where the loss was not finite it says so, and if it `undoes` that, the weights stay from
-    then on."""
+    """The state after a step; where the loss was not finite it says so, and if it `undoes` that, the weights stay."""
     finite = jnp.isfinite(loss)
     if undoes:
-        good = (finite & (before.bad < 0)) | before.goes_on
+        good = finite | before.goes_on
         after = after._replace(
             **{
                 name: jax.tree.map(lambda a, b: jnp.where(good, b, a), getattr(before, name), getattr(after, name))
@@ -165,8 +164,13 @@ def _unless_bad(loss: Array, before: TrainState, after: TrainState, undoes: bool
     return after._replace(bad=jnp.where(finite | (before.bad >= 0), before.bad, before.step))
 
 
-def training_step(spec: ProgramSpec, undoes: bool) -> Callable[[TrainState, Data], tuple[TrainState, Arrays]]:
-    """One step on one batch; the logs are those of a step of the user's own."""
+def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
+    """The program that trains on `count` batches of `size` rows.
+
+    (state[:3], state[3:], data, start, count) -> (state, logs); the first argument is overwritten. The batches are the
+    rows `start : start + size`, and so on. What no step changes is None in the state that is returned.
+    """
+
     own = own_steps.is_own(spec.model, "train")
 
     def step(now: TrainState, batch: Data) -> tuple[TrainState, Arrays]:
@@ -194,18 +198,6 @@ def training_step(spec: ProgramSpec, undoes: bool) -> Callable[[TrainState, Data
         optimizers, step = [spec.order.inside.flatten_up_to(moments)], now.step + jnp.int32(1)
         after = TrainState(params, state, optimizers, metrics, now.key, step, now.bad, now.goes_on)
         return _unless_bad(loss, now, after, undoes), {}
-
-    return step
-
-
-def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
-    """The program that trains on `count` batches of `size` rows.
-
-    (state[:3], state[3:], data, start, count) -> (state, logs); the first argument is overwritten. The batches are the
-    rows `start : start + size`, and so on. What no step changes is None in the state that is returned.
-    """
-
-    own, step = own_steps.is_own(spec.model, "train"), training_step(spec, undoes)
 
     def run(
         held: tuple[Any, ...], others: tuple[Any, ...], data: Data, start: Array, count: Array
@@ -240,8 +232,12 @@ def _zeros(function: Callable[[], Arrays]) -> Arrays:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function))  # type: ignore[no-any-return]
 
 
-def test_step(spec: ProgramSpec) -> Callable[[Arrays, Arrays, Any, Data], tuple[Any, Arrays, Arrays]]:
-    """One batch measured; the logs are those of a step of the user's own."""
+def evaluate(spec: ProgramSpec, size: int) -> Steps:
+    """The program that measures `count` batches of `size` rows, from row `start` on.
+
+    (params, state, sums, data, start, count) -> (sums, states of stateful recurrent layers, logs)
+    """
+
     own = own_steps.is_own(spec.model, "test")
 
     def step(params: Arrays, state: Arrays, sums: Any, batch: Data) -> tuple[Any, Arrays, Arrays]:
@@ -251,17 +247,6 @@ def test_step(spec: ProgramSpec) -> Callable[[Arrays, Arrays, Any, Data], tuple[
             y_pred, _, after = spec.forward(current, params, state, batch["x"])
             loss = spec.total_loss(current, params, batch, y_pred)
             return spec.measured(sums, loss, batch, y_pred), after, {}
-
-    return step
-
-
-def evaluate(spec: ProgramSpec, size: int) -> Steps:
-    """The program that measures `count` batches of `size` rows, from row `start` on.
-
-    (params, state, sums, data, start, count) -> (sums, states of stateful recurrent layers, logs)
-    """
-
-    own, step = own_steps.is_own(spec.model, "test"), test_step(spec)
 
     def run(
         params: Arrays, state: Arrays, sums: Any, data: Data, start: Array, count: Array
