@@ -154,13 +154,27 @@ def _symbolic(names: str) -> tuple[Any, ...]:
 def output_shape(layer: Any, shape: Shape) -> Any:
     """The shape of a layer's output, or of each where it has several, from an abstract pass.
 
-    Sizes are symbolic where `shape` has None.
+    Sizes are symbolic where `shape` has None. A `call` of the user's own may count on the mask that the layer before it
+    makes: where it fails without one, it gets a mask with which every step counts.
     """
+    try:
+        return _output_shape(layer, shape, masked=False)
+    except Exception as error:
+        if "mask" not in layer._lamina_call_arguments or len(shape) < 2:
+            raise
+        try:
+            return _output_shape(layer, shape, masked=True)
+        except Exception:
+            raise error from None
+
+
+def _output_shape(layer: Any, shape: Shape, masked: bool) -> Any:
     values = _values(layer)
     unset = {weight: jax.ShapeDtypeStruct(a.shape, a.dtype) for weight, a in values.items() if isinstance(a, Unset)}
 
     def output(*sizes: Any) -> Any:
         def forward(x: Any, later: list[Any]) -> Any:
+            with_mask(x, jnp.ones(x.shape[:2], bool) if masked else None)
             with Pass(values | dict(zip(unset, later, strict=True)), key=key_of(0), building=True) as now:
                 return run(now.copy_of(layer), x)
 
