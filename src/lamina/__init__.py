@@ -4,40 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lamina import (
-    activations,
-    callbacks,
-    config,
-    constraints,
-    dtypes,
-    errors,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    mixed_precision,
-    models,
-    optimizers,
-    random,
-    regularizers,
-    saving,
-    utils,
-)
-from lamina._base.frames import show_frames_of_jax
-from lamina._base.public import public
-from lamina._base.scopes import device, name_scope, remat
-from lamina._base.shapes import InputSpec
-from lamina._base.weight import Weight as Variable
-from lamina._layer.layer import Layer
-from lamina._training.cache import use_persistent_cache
-from lamina.dtypes import DTypePolicy
-from lamina.initializers import Initializer
-from lamina.layers import Input
-from lamina.losses import Loss
-from lamina.metrics import Metric
-from lamina.models.sequential import Sequential
-from lamina.optimizers import Optimizer
-from lamina.regularizers import Regularizer
+from lamina._base.collecting import paused
+
+with paused():
+    from lamina import (
+        activations,
+        callbacks,
+        config,
+        constraints,
+        dtypes,
+        errors,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        mixed_precision,
+        models,
+        optimizers,
+        random,
+        regularizers,
+        saving,
+        utils,
+    )
+    from lamina._base.frames import show_frames_of_jax
+    from lamina._base.public import public
+    from lamina._base.scopes import device, name_scope, remat
+    from lamina._base.shapes import InputSpec
+    from lamina._base.weight import Weight as Variable
+    from lamina._layer.layer import Layer
+    from lamina._training.cache import use_persistent_cache
+    from lamina.dtypes import DTypePolicy
+    from lamina.initializers import Initializer
+    from lamina.layers import Input
+    from lamina.losses import Loss
+    from lamina.metrics import Metric
+    from lamina.models.sequential import Sequential
+    from lamina.optimizers import Optimizer
+    from lamina.regularizers import Regularizer
 
 if TYPE_CHECKING:
     from lamina import backend, datasets, dtype_policies, ops, preprocessing, tree, wrappers
