@@ -55,8 +55,8 @@ def _hash(parts: Sequence[Any]) -> str:
     return said.hexdigest()
 
 
-def opened(data: bytes, where: str) -> tuple[Saved, str]:
-    """The state in the bytes of a file, and the hash of the file, once that was checked.
+def opened(data: bytes, where: str) -> Saved:
+    """The state in the bytes of a file, once their hash was checked.
 
     Raises:
         FileError: for a file that is no state, was cut short, or was changed since it was written.
@@ -68,13 +68,14 @@ def opened(data: bytes, where: str) -> tuple[Saved, str]:
     text = data[8:size].replace(said[1], NO_HASH.encode(), 1)
     if _hash([data[:8], text, memoryview(data)[size:]]) != said[1].decode():
         raise FileError(f"{where}: the file has changed since it was written: its hash is another one.")
-    facts = guard.parsed_json(safetensors.header(data, where).metadata["checkpoint"].encode(), where)
-    return Saved(facts, safetensors.read(data, where)), said[1].decode()
+    header = safetensors.header(data, where)
+    facts = guard.parsed_json(header.metadata["checkpoint"].encode(), where)
+    return Saved(facts, safetensors.held(data, header))
 
 
 def read(path: str) -> Saved:
     """The state in a file."""
-    return opened(guard.file_bytes(path), path)[0]
+    return opened(guard.file_bytes(path), path)
 
 
 def is_state(data: bytes) -> bool:
@@ -84,7 +85,7 @@ def is_state(data: bytes) -> bool:
 
 def load_weights(model: Any, data: bytes, where: str) -> None:
     """Give a model the weights of a state, such as the best one."""
-    saved, _ = opened(data, where)
+    saved = opened(data, where)
     weights = {path: weight for path, (weight, _) in weights_by_path(model).items()}
     arrays = {name.partition("/")[2]: a for name, a in saved.arrays.items() if name.startswith(("params/", "state/"))}
     if other := sorted(

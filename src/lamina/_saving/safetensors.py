@@ -104,7 +104,11 @@ def _span(name: str, each: Any, where: str) -> Span:
 
 def read(data: bytes, where: str) -> Arrays:
     """The arrays of a file, as views on its bytes."""
-    found = header(data, where)
+    return held(data, header(data, where))
+
+
+def held(data: bytes, found: Header) -> Arrays:
+    """The arrays that a header tells of, as views on the bytes of its file."""
     return {
         span.name: np.frombuffer(data, span.dtype, math.prod(span.shape), found.size + span.begin).reshape(span.shape)
         for span in found.spans

@@ -179,15 +179,13 @@ def _of_safetensors(data: bytes, path: str) -> Held:
     if checkpoint.is_state(data):
         return _of_state(data, path)
     said = safetensors.header(data, path)
-    return Held("weights in the format of safetensors", said.metadata, {}, _of_spans(said), {})
-
-
-def _of_spans(said: safetensors.Header) -> dict[str, Any]:
-    return {span.name: (span.shape, span.dtype.name, span.end - span.begin) for span in said.spans}
+    arrays = {span.name: (span.shape, span.dtype.name, span.end - span.begin) for span in said.spans}
+    return Held("weights in the format of safetensors", said.metadata, {}, arrays, {})
 
 
 def _of_state(data: bytes, path: str) -> Held:
-    facts = _dict(checkpoint.opened(data, path)[0].facts)
+    saved = checkpoint.opened(data, path)
+    facts = _dict(saved.facts)
     place = _dict(facts.get("place"))
     told = {
         "Epochs done": place.get("epoch"),
@@ -196,7 +194,7 @@ def _of_state(data: bytes, path: str) -> Held:
         "Logs": place.get("logs"),
         "Callbacks": ", ".join(str(_dict(each).get("class")) for each in _list(facts.get("callbacks"))),
     }
-    arrays = _of_spans(safetensors.header(data, path))
+    arrays = {name: (array.shape, array.dtype.name, array.nbytes) for name, array in saved.arrays.items()}
     return Held("the state of a run", _facts(facts) | told | _dict(facts.get("run")), {}, arrays, {}, most="Others")
 
 
