@@ -13,7 +13,7 @@ from lamina._base.converters import short
 from lamina._base.frames import user_facing
 from lamina._data.arrays import HostArray
 from lamina._data.source import Table, arrays, is_stream
-from lamina._ensembles.together import trained
+from lamina._ensembles.together import build, trained
 from lamina._training.inputs import require_compiled
 from lamina.callbacks import History
 from lamina.dtypes import floatx
@@ -108,9 +108,7 @@ def cross_validate(
     table = arrays(x, y, sample_weight, floatx=floatx())
     cuts = list(_folds(model, table, folds, groups))
     models = [clone_model(model) for _ in cuts]
-    for each in models:
-        if not each.built:
-            each.build((None, *table.x.shape[1:]))
+    build(models, table.x.shape[1:])
     told = [copy.deepcopy(callbacks) for _ in cuts]
 
     def part(rows: HostArray) -> list[Any]:

@@ -10,11 +10,12 @@ import numpy as np
 from lamina._base.converters import checked, positive, short
 from lamina._base.frames import user_facing
 from lamina._data.arrays import HostArray
-from lamina._data.source import is_stream
+from lamina._data.source import arrays, is_stream
 from lamina._display.verbosity import verbosity
-from lamina._ensembles.together import trained
+from lamina._ensembles.together import build, trained
 from lamina._training.inputs import require_compiled
 from lamina.callbacks import History
+from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError
 from lamina.models.cloning import clone_model
 from lamina.models.sequential import Sequential
@@ -77,12 +78,8 @@ class Ensemble:
             raise DataError(f"an Ensemble is trained on arrays; x is a {type(x).__name__}, a stream of batches.")
         if "checkpoint" in kwargs:
             raise ArgumentError("a checkpoint keeps the state of one model: train the members one by one.")
-        first = self.members[0]
-        if not first.built and not first._lamina_on_host:
-            first.predict(x[:1], verbose=0)  # errors of the data come before there are threads
-        for member in self.members[1:]:
-            if first.built and not member.built:
-                member.build(first.input_shape)
+        if not self.members[0]._lamina_on_host:
+            build(self.members, arrays(x[:1], floatx=floatx()).x.shape[1:])
         told = [copy.deepcopy(callbacks) for _ in self.members]
 
         def fit(number: int) -> History:

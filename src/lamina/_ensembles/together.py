@@ -29,13 +29,18 @@ def at_once() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
+def build(models: Sequence[Sequential], shape: Sequence[int]) -> None:
+    """Build the models for samples of this shape in their order, so that their seeds do not depend on which of them is
+    trained first."""
+    for model in models:
+        if not model.built:
+            model.build((None, *shape))
+
+
 def trained(
     models: Sequence[Sequential], fit: Callable[[int], History], verbose: int | str, unit: str
 ) -> list[History]:
-    """The history of each model, from `fit(its number)`. The first error, or Ctrl-C, ends all of them.
-
-    The models are built, so that their seeds do not depend on which of them comes first.
-    """
+    """The history of each model, from `fit(its number)`. The first error, or Ctrl-C, ends all of them."""
     shown = Progbar(len(models), verbose=verbosity(verbose), unit_name=unit, stateless_metrics=())
     found: dict[int, History] = {}
     with ThreadPoolExecutor(at_once(), thread_name_prefix="lamina-fit") as pool:
