@@ -15,6 +15,10 @@ from lamina.random import key_of, next_seed, set_seed
 __all__ = ["categorical", "normal", "set_seed", "shuffle", "truncated_normal", "uniform"]
 
 
+def _key(seed: int | None) -> Array:
+    return key_of(next_seed() if seed is None else seed)
+
+
 def normal(
     shape: Sequence[int],
     mean: float = 0.0,
@@ -24,7 +28,7 @@ def normal(
     name: str | None = None,
 ) -> Array:
     """Numbers from the normal distribution."""
-    key = key_of(next_seed() if seed is None else seed)
+    key = _key(seed)
     return mean + stddev * jax.random.normal(key, tuple(shape), dtype)
 
 
@@ -37,7 +41,7 @@ def uniform(
     name: str | None = None,
 ) -> Array:
     """Numbers from `minval` up to `maxval`, which is 1 where none is given."""
-    key = key_of(next_seed() if seed is None else seed)
+    key = _key(seed)
     if not jnp.issubdtype(dtype, jnp.integer):
         return jax.random.uniform(key, tuple(shape), dtype, minval, 1 if maxval is None else maxval)
     if maxval is None:
@@ -54,18 +58,18 @@ def truncated_normal(
     name: str | None = None,
 ) -> Array:
     """Numbers from the normal distribution, within two standard deviations."""
-    key = key_of(next_seed() if seed is None else seed)
+    key = _key(seed)
     return mean + stddev * jax.random.truncated_normal(key, -2, 2, tuple(shape), dtype)
 
 
 def shuffle(value: ArrayLike, seed: int | None = None, name: str | None = None) -> Array:
     """The rows in random order."""
-    return jax.random.permutation(key_of(next_seed() if seed is None else seed), jnp.asarray(value))
+    return jax.random.permutation(_key(seed), jnp.asarray(value))
 
 
 def categorical(
     logits: ArrayLike, num_samples: int, dtype: DTypeLike = "int32", seed: int | None = None, name: str | None = None
 ) -> Array:
     """`num_samples` indices for each row of (batch, classes): (batch, num_samples)."""
-    scores, key = jnp.asarray(logits), key_of(next_seed() if seed is None else seed)
+    scores, key = jnp.asarray(logits), _key(seed)
     return jax.random.categorical(key, scores[:, None], shape=(scores.shape[0], num_samples)).astype(dtype)
