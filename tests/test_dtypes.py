@@ -1,14 +1,16 @@
 """Dtype policies and the global defaults."""
 
+import re
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
 
-from lamina import dtypes
+from lamina import Layer, dtypes, layers
 from lamina._base.settings import serialize
 from lamina.errors import ArgumentError, UnknownNameError
 
@@ -94,12 +96,50 @@ def test_wrong_values():
 @pytest.mark.parametrize("how", ["DTypePolicy('float64')", "set_floatx('float64')", "get(numpy.float64)"])
 def test_float64_switches_jax_over(how):
     code = f"""if True:
-        import jax.numpy as jnp
+        import jax
+import jax.numpy as jnp
         import numpy
-        from lamina import dtypes
+        from lamina import Layer, dtypes, layers
         dtypes.DTypePolicy("int64")
         assert jnp.asarray(1.0).dtype == "float32"
         dtypes.{how}
         assert jnp.zeros(2, "float64").dtype == "float64"
     """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (layers.Dense(3, activation="relu"), (2, 4)),
+        (layers.EinsumDense("abc,cd->abd", output_shape=(None, 4), bias_axes="d"), (2, 5, 3)),
+        (layers.Conv2D(3, 2), (2, 5, 5, 2)),
+        (layers.Conv2DTranspose(3, 2), (2, 5, 5, 2)),
+        (layers.DepthwiseConv2D(2), (2, 5, 5, 2)),
+        (layers.SeparableConv2D(3, 2), (2, 5, 5, 2)),
+        (layers.LSTM(3), (2, 4, 3)),
+        (layers.GRU(3, reset_after=False), (2, 4, 3)),
+        (layers.MaxPooling2D(), (2, 4, 4, 3)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Layer) else "",
+)
+def test_a_cpu_computes_products_of_16_bits_in_float32(layer, shape):
+    """Its own instructions for 16-bit products are slower than those for float32, or are missing."""
+    layer = type(layer).from_config(layer.get_config() | {"dtype": "mixed_bfloat16"})
+    x = np.linspace(-1, 1, np.prod(shape)).reshape(shape).astype("bfloat16")
+    layer.build(shape)
+    weights = [jnp.asarray(weight) for weight in layer.trainable_variables]
+
+    def loss(weights, x):
+        y = layer.stateless_call(weights, [], x)[0]
+        assert y.dtype == "bfloat16"
+        return jnp.sum(jnp.square(y.astype("float32")))
+
+    text = str(jax.make_jaxpr(jax.grad(loss, (0, 1)))(weights, x))
+    products = [line for line in text.splitlines() if re.search("dot_general|conv_general|ffi_call", line)]
+    assert "f32" in text and not [line for line in products if re.search("bf16.* = ", line)]
+    wide = type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+    wide.build(shape)
+    expected = wide.stateless_call(weights, [], x.astype("float32"))[0]
+    twice = isinstance(layer, (layers.SeparableConv2D, layers.GRU))  # in between, as in Keras, stand 16 bits
+    np.testing.assert_allclose(layer(x).astype("float32"), expected.astype("bfloat16"), atol=0.01 if twice else 0)

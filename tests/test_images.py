@@ -11,7 +11,7 @@ from quick import quickly
 
 import lamina
 from lamina import layers
-from lamina._layer.forward import seed_of
+from lamina._layer.keys import seed_of
 from lamina.errors import ArgumentError, CallError, ShapeError, StackError
 from lamina.random import key_of
 

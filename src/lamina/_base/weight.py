@@ -27,6 +27,8 @@ Array = jax.Array
 class Scope(Protocol):
     """What stands between a weight and whoever reads or assigns it while a pass is under way."""
 
+    uncast: dict[int, tuple[Any, Any]]
+
     def read(self, weight: Weight) -> Any: ...
 
     def write(self, weight: Weight, value: Any) -> None: ...

@@ -24,6 +24,7 @@ from lamina._base.weight import Array
 from lamina._kernels import convolution_by_xla as by_xla
 from lamina._kernels.convolution_by_xla import spread
 from lamina._kernels.native import onednn
+from lamina._kernels.precision import in_float32
 
 Sizes = tuple[int, ...]
 
@@ -37,6 +38,7 @@ class Window(NamedTuple):
     groups: int = 1
 
 
+@in_float32
 def convolve(
     x: Array,
     kernel: Array,
@@ -62,6 +64,7 @@ def convolve(
     return forward(x, kernel, bias, window)
 
 
+@in_float32
 def convolve_transposed(
     x: Array,
     kernel: Array,

@@ -29,12 +29,17 @@ def portable() -> Iterator[None]:
         _portable.reset(before)
 
 
+def on_cpu() -> bool:
+    """Whether what is traced runs on this machine's CPU."""
+    return not _portable.get() and jax.default_backend() == "cpu"
+
+
 def onednn() -> Any:
     """The package, or None; asked while tracing."""
     chosen = os.environ.get("LAMINA_KERNELS", "")
     if chosen not in ("", "xla", "onednn"):
         raise ArgumentError(f"LAMINA_KERNELS={chosen}: expected xla, onednn, or nothing.")
-    if chosen == "xla" or _portable.get() or jax.default_backend() != "cpu":
+    if chosen == "xla" or not on_cpu():
         return None
     return _package(demanded=chosen == "onednn")
 

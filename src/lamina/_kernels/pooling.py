@@ -31,12 +31,14 @@ import numpy as np
 from jax import lax
 
 from lamina._base.weight import Array
+from lamina._kernels.precision import in_float32
 
 Sizes = tuple[int, ...]
 UNROLLED = 16
 """How many slices, over all axes, a window is read in at most."""
 
 
+@in_float32
 def max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
     """The largest element of each window; `window` and `strides` have a size for each of `axes`."""
     lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else np.iinfo(x.dtype).min
@@ -47,6 +49,7 @@ def max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes)
     return lax.reduce_window(x, start, lax.max, *_whole(x, window, strides, axes), "VALID")  # type: ignore[no-any-return]
 
 
+@in_float32
 def largest(x: Array, axes: Sizes, keepdims: bool = False) -> Array:
     """The largest element along `axes`, by halves; of equal ones the gradient goes to one.
 
@@ -62,6 +65,7 @@ def largest(x: Array, axes: Sizes, keepdims: bool = False) -> Array:
     return x if keepdims else lax.squeeze(x, axes)
 
 
+@in_float32
 def mean_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
     """The mean of each window over those of its elements that are no padding."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)  # sums in at least float32

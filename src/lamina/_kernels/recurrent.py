@@ -18,6 +18,7 @@ from jax import lax
 
 from lamina._base.weight import Array
 from lamina._kernels.native import onednn
+from lamina._kernels.precision import in_float32
 
 
 def scan(
@@ -55,7 +56,7 @@ def choose(counts: Array, new: Array, old: Array | float) -> Array:
     return jnp.where(counts.reshape(counts.shape + (1,) * (new.ndim - counts.ndim)), new, old)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(7, 8))
+@in_float32
 def lstm(
     x: Array,
     kernel: Array,
@@ -73,7 +74,7 @@ def lstm(
     recurrent is (units, 4 units), mask None or (time, batch). With a = x[t] @ kernel + bias + h @ recurrent:
     c = sigmoid(f) c + sigmoid(i) tanh(g); h = sigmoid(o) tanh(c).
     """
-    return _computed("lstm", (x, kernel, bias, h, c, recurrent), mask, reverse, unroll, False)[0]  # type: ignore[no-any-return]
+    return _NETS["lstm"](x, kernel, bias, h, c, recurrent, mask, reverse, unroll)  # type: ignore[no-any-return]
 
 
 def _lstm_forward(
@@ -122,7 +123,7 @@ def _lstm_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> t
     return dz, dh, dc, _weight_gradient(_shifted(y, h, reverse), dz)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(7, 8))
+@in_float32
 def gru(
     x: Array,
     kernel: Array,
@@ -140,7 +141,7 @@ def gru(
     (units, 3 units), inner_bias (3 units,), mask None or (time, batch). With z = x[t] @ kernel + bias and
     a = h @ recurrent + inner_bias: u, r = sigmoid(z + a); g = tanh(z + r a); h = u h + (1 - u) g.
     """
-    return _computed("gru", (x, kernel, bias, h, recurrent, inner_bias), mask, reverse, unroll, False)[0]  # type: ignore[no-any-return]
+    return _NETS["gru"](x, kernel, bias, h, recurrent, inner_bias, mask, reverse, unroll)  # type: ignore[no-any-return]
 
 
 def _gru_forward(
@@ -221,8 +222,17 @@ def _slopes(name: str, reverse: bool, unroll: bool, kept: Any, cotangents: Any) 
     return _batch_first(dx) if wanted is not None else jnp.zeros_like(x), *others, None
 
 
-lstm.defvjp(partial(_kept, "lstm"), partial(_slopes, "lstm"), symbolic_zeros=True)
-gru.defvjp(partial(_kept, "gru"), partial(_slopes, "gru"), symbolic_zeros=True)
+def _net(name: str) -> Any:
+    def computed(*arguments: Any) -> Any:
+        mask, reverse, unroll = arguments[6:]
+        return _computed(name, arguments[:6], mask, reverse, unroll, False)[0]
+
+    net = jax.custom_vjp(computed, nondiff_argnums=(7, 8))
+    net.defvjp(partial(_kept, name), partial(_slopes, name), symbolic_zeros=True)
+    return net
+
+
+_NETS = {name: _net(name) for name in BY_XLA}
 
 
 def _native(x: Array, h: Array, unroll: bool) -> Any:

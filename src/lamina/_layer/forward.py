@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any, Self
@@ -17,10 +16,11 @@ from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, shape_of
 from lamina._base.weight import Array, Unset, Weight, read, under_way
 from lamina._kernels.bits import fold
+from lamina._layer.keys import seed_of
 from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.structure import Module, held, parts, refill, require_settings, restored_on_error, weights_by_path
 from lamina.errors import ArgumentError, CallError, ShapeError, StackError, UnknownAttributeError
-from lamina.random import key_of, next_seed
+from lamina.random import key_of
 
 
 class Pass:
@@ -41,6 +41,8 @@ class Pass:
         self.losses: list[Array] = []
         self.paths: dict[int, str] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}
+        self.uncast: dict[int, tuple[Array, Any]] = {}
+        """By the id of a weight's array in a layer's compute dtype: that array, and the one that it was cast from."""
         self.replaced: set[Weight] = set()
         self.calls = 0
         """How many layers were called by themselves during this pass."""
@@ -105,8 +107,11 @@ class Pass:
             array = self.read(leaf)
             if not leaf.trainable:
                 return self._kept(leaf, array)
-            cast = owner.autocast and leaf.autocast and jnp.issubdtype(array.dtype, jnp.floating)
-            return jnp.asarray(array, owner.compute_dtype) if cast else array
+            if not (owner.autocast and leaf.autocast and jnp.issubdtype(array.dtype, jnp.floating)):
+                return array
+            cast = jnp.asarray(array, owner.compute_dtype)
+            self.uncast[id(cast)] = cast, array
+            return cast
         return self.copy_of(leaf, path) if isinstance(leaf, Module) else leaf
 
     def _kept(self, weight: Weight, array: Any) -> Weight:
@@ -202,22 +207,6 @@ def _output_shape(layer: Any, shape: Shape, masked: bool) -> Any:
 def who(layer: Any) -> str:
     """The layer's name and class, as `dense_1 (Dense)`."""
     return f"{layer.name} ({type(layer).__name__})"
-
-
-def seed_of(layer: Any) -> int:
-    """The layer's seed, drawn when it is built: stacks made in different ways get equal weights from one seed."""
-    if layer._lamina.seed is None:
-        layer._lamina.seed = next_seed()
-    return layer._lamina.seed  # type: ignore[no-any-return]
-
-
-def random_key(layer: Any) -> Array:
-    """A key for this layer in this step, another at each call: pure in (seed, layer, step).  -> (2,) uint32"""
-    state = layer._lamina
-    if state.running is None or state.running.key is None:
-        return fold(key_of(seed_of(layer)), 0)
-    state.draws += 1
-    return fold(state.running.key, np.uint32(zlib.crc32(f"{state.running.paths[id(layer)]}:{state.draws}".encode())))
 
 
 def run(layer: Any, x: Any, others: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:

@@ -27,18 +27,9 @@ from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Unset, Weight, read, under_way, values_follow
 from lamina._kernels.bits import fold
-from lamina._layer.forward import (
-    Pass,
-    hand_on_losses,
-    key_alone,
-    output_shape,
-    random_key,
-    regularization,
-    run,
-    run_alone,
-    seed_of,
-)
+from lamina._layer.forward import Pass, hand_on_losses, key_alone, output_shape, regularization, run, run_alone
 from lamina._layer.in_stack import ShapeInStack, TensorInStack
+from lamina._layer.keys import random_key, seed_of
 from lamina._layer.structure import ModuleState, parts, require_settings, restored_on_error
 from lamina._layer.weights import WithWeights, built, named_after
 from lamina.errors import ArgumentError, ShapeError

@@ -12,7 +12,7 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.spelling import free_name
 from lamina._base.weight import Weight, assign_all
-from lamina._layer.forward import seed_of
+from lamina._layer.keys import seed_of
 from lamina._layer.structure import Module, adopt, weights_by_path
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 

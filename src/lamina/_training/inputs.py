@@ -14,7 +14,7 @@ from lamina._data.arrays import HostArray, is_mapped
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._data.weights import class_weights, split
-from lamina._layer.forward import seed_of
+from lamina._layer.keys import seed_of
 from lamina._layer.structure import restored_on_error
 from lamina._training import own_steps
 from lamina._training.feeds import ArrayFeed, Chunk, Feed, Key, StreamFeed, batch_size_for

@@ -17,7 +17,7 @@ import numpy as np
 
 from lamina._base.frames import warn
 from lamina._base.packing import pack, unpack
-from lamina._layer.forward import seed_of
+from lamina._layer.keys import seed_of
 from lamina._training.differences import Description, describe, rate_text, require_same
 from lamina._training.feeds import Feed, StreamFeed
 from lamina._training.steps import TrainState

@@ -13,7 +13,7 @@ import numpy as np
 
 from lamina._base.frames import warn
 from lamina._base.weight import Array, Weight
-from lamina._layer.forward import seed_of
+from lamina._layer.keys import seed_of
 from lamina._layer.structure import Snapshot, parts, weights_by_path
 from lamina._training import own_steps, programs
 from lamina._training import steps as train

@@ -28,6 +28,7 @@ from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import did_you_mean
 from lamina._base.weight import Array
+from lamina._kernels.precision import matmul
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.dtypes import FLOATS, OTHERS, Dtype
 from lamina.errors import ArgumentError, ShapeError, UnknownNameError
@@ -201,8 +202,7 @@ class Dense(Layer):
         self.input_spec = InputSpec(min_ndim=2, axes={-1: n})
 
     def call(self, x: Array) -> Array:  # (..., n)
-        y = jnp.matmul(x, self.kernel)  # (..., units)
-        return self.activation(y if self.bias is None else y + self.bias)  # type: ignore[no-any-return]
+        return self.activation(matmul(x, self.kernel, self.bias))  # type: ignore[no-any-return]  # (..., units)
 
 
 class Activation(Layer):

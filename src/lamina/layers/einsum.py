@@ -6,8 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-
 from lamina import activations, constraints, initializers, regularizers
 from lamina._base.arguments import (
     ActivationSetting,
@@ -21,6 +19,7 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
+from lamina._kernels.precision import einsum
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.errors import ArgumentError, ShapeError
 
@@ -106,8 +105,7 @@ class EinsumDense(Layer):
         self.input_spec = InputSpec(ndim=len(input_shape), axes=fixed)
 
     def call(self, x: Array) -> Array:
-        y = jnp.einsum(self.equation, x, self.kernel)
-        return self.activation(y if self.bias is None else y + self.bias)  # type: ignore[no-any-return]
+        return self.activation(einsum(self.equation, x, self.kernel, self.bias))  # type: ignore[no-any-return]
 
     def _lamina_arguments(self) -> Config:
         return super()._lamina_arguments() | {"activity_regularizer": self.activity_regularizer}

@@ -16,7 +16,7 @@ from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, spatial_axes
 from lamina._base.weight import Array
 from lamina._kernels.bits import bernoulli, fold
-from lamina._layer.forward import random_key
+from lamina._layer.keys import random_key
 from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.dtypes import Dtype

@@ -8,7 +8,7 @@ from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, agree
 from lamina._base.spelling import free_name, nearest, to_snake_case
 from lamina._checks.stack import cannot_take
-from lamina._layer.forward import seed_of
+from lamina._layer.keys import seed_of
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
 from lamina._layer.structure import parts, restored_on_error

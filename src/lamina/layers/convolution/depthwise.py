@@ -10,6 +10,7 @@ from lamina._base.converters import flag, positive, word
 from lamina._base.settings import setting
 from lamina._base.weight import Array
 from lamina._kernels.convolution import convolve
+from lamina._kernels.precision import in_float32
 from lamina._layer.layer import weight_from_settings
 from lamina.config import data_format
 from lamina.layers.convolution.plain import Sliding
@@ -49,6 +50,7 @@ class _DepthwiseConv(Sliding):
         return convolve_channels(x, self.kernel, self.strides, self.padding, self.dilation_rate, bias)
 
 
+@in_float32
 def convolve_channels(
     x: Array,
     kernel: Array,

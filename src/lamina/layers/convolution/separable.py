@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import jax.numpy as jnp
-
 from lamina import activations, constraints, initializers, regularizers
 from lamina._base import arguments
 from lamina._base.converters import flag, positive, word
 from lamina._base.settings import setting
 from lamina._base.weight import Array
+from lamina._kernels.precision import matmul
 from lamina._layer.layer import weight_from_settings
 from lamina.config import data_format
 from lamina.layers.convolution.depthwise import convolve_channels
@@ -58,7 +57,7 @@ class _SeparableConv(Sliding):
 
     def _lamina_convolve(self, x: Array, bias: Array | None) -> Array:
         inner = convolve_channels(x, self.depthwise_kernel, self.strides, self.padding, self.dilation_rate)
-        y = jnp.matmul(inner, self.pointwise_kernel.reshape(-1, self.filters))  # (batch, *positions, filters)
+        y = matmul(inner, self.pointwise_kernel.reshape(-1, self.filters))  # (batch, *positions, filters)
         return y if bias is None else y + bias
 
 

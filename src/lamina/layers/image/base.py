@@ -14,7 +14,7 @@ from lamina._base.settings import value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
 from lamina._kernels.bits import fold
-from lamina._layer.forward import random_key
+from lamina._layer.keys import random_key
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.image.settings import Pair

@@ -16,7 +16,8 @@ from lamina._base.shapes import Shape
 from lamina._base.weight import Array
 from lamina._kernels import recurrent
 from lamina._kernels.bits import bernoulli, fold
-from lamina._layer.forward import random_key
+from lamina._kernels.precision import matmul
+from lamina._layer.keys import random_key
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.errors import ArgumentError, ShapeError
 from lamina.random import key_of
@@ -111,10 +112,10 @@ class Cell(Layer):
         raise NotImplementedError(f"{type(self).__name__} needs a method call(self, x, states).")
 
     def _lamina_times_kernel(self, x: Array, kernel: Array) -> Array:
-        return jnp.matmul(x, kernel)
+        return matmul(x, kernel)
 
     def _lamina_times_recurrent_kernel(self, h: Array, kernel: Array) -> Array:
-        return jnp.matmul(h, kernel)
+        return matmul(h, kernel)
 
 
 def input_part(cell: Cell, x: Array, masks: Array | None) -> Array:
@@ -245,8 +246,9 @@ class LSTMCell(Cell):
         if not is_standard(self, training):
             return super()._lamina_run(x, states, mask, training, **how)
         x, bias = standard_inputs(self, x, training, (4 * self.units,))
-        y, *states = recurrent.lstm(x, self.kernel, bias, *states, self.recurrent_kernel, mask, **how)
-        return y, states
+        h, c = states
+        y, h, c = recurrent.lstm(x, self.kernel, bias, h, c, self.recurrent_kernel, mask, **how)
+        return y, [h, c]
 
     def _lamina_advance(self, z: Array, states: States, masks: Array | None) -> Result:
         h, c = states
@@ -297,8 +299,8 @@ class GRUCell(Cell):
         if not self.reset_after or not is_standard(self, training):
             return super()._lamina_run(x, states, mask, training, **how)
         x, (bias, inner) = standard_inputs(self, x, training, (2, 3 * self.units))
-        y, *states = recurrent.gru(x, self.kernel, bias, *states, self.recurrent_kernel, inner, mask, **how)
-        return y, states
+        y, h = recurrent.gru(x, self.kernel, bias, states[0], self.recurrent_kernel, inner, mask, **how)
+        return y, [h]
 
     def _lamina_advance(self, z: Array, states: States, masks: Array | None) -> Result:
         h, split = states[0], 2 * self.units
@@ -307,12 +309,12 @@ class GRUCell(Cell):
             a = state_part(self, h, masks)
             a = a if self.bias is None else a + self.bias[1]
         else:
-            a = product(jnp.matmul, h, self.recurrent_kernel[:, :split], None if masks is None else masks[:2])
+            a = product(matmul, h, self.recurrent_kernel[:, :split], None if masks is None else masks[:2])
         u = self.recurrent_activation(z_u + a[:, : self.units])
         r = self.recurrent_activation(z_r + a[:, self.units : split])
         if self.reset_after:
             a_g = r * a[:, split:]
         else:
-            a_g = (r * h if masks is None else r * h * masks[-1]) @ self.recurrent_kernel[:, split:]
+            a_g = matmul(r * h if masks is None else r * h * masks[-1], self.recurrent_kernel[:, split:])
         h = u * h + (1 - u) * self.activation(z_g + a_g)
         return h, [h]
