@@ -577,6 +577,35 @@ def test_masks_are_handed_on_and_asked_for():
     assert stopped(X).shape == X.shape
 
 
+def test_a_stack_is_built_with_the_masks_that_its_data_will_have():
+    class Kept(layers.Layer):
+        supports_masking = True
+
+        def call(self, x, mask):
+            return x * mask[..., None].astype(x.dtype)
+
+    class Old(layers.Layer):
+        supports_masking = True
+
+        def call(self, x):
+            return x
+
+        def compute_output_shape(self, input_shape):
+            return input_shape
+
+    x = np.array([[1, 2, 0], [3, 0, 0]])
+    for inner in ([], [Old()], [lamina.Sequential([layers.Dense(4), Kept()])], [layers.LSTM(4, return_sequences=True)]):
+        embedding = layers.Embedding(5, 4, mask_zero=True)
+        model = lamina.Sequential([layers.Input((None,)), embedding, *inner, Kept()])
+        assert (np.abs(model.predict(x, verbose=0)).sum(-1) > 0).tolist() == (x > 0).tolist()
+        late = lamina.Sequential([layers.Embedding(5, 4, mask_zero=True), *inner, Kept()])
+        assert late(x).shape == (2, 3, 4)
+    several = lamina.Sequential([layers.Input((3, 2)), layers.Embedding(5, 4, mask_zero=True), Kept()])
+    assert several.output_shape == (None, 3, 2, 4)
+    with pytest.raises(ShapeError, match="NoneType"):
+        lamina.Sequential([layers.Input((3,)), layers.Embedding(5, 4), Kept()])
+
+
 class Opaque(layers.Layer):
     """Asserts that no mask came through the Lambda before it."""
 

@@ -159,29 +159,20 @@ def _symbolic(names: str) -> tuple[Any, ...]:
 def output_shape(layer: Any, shape: Shape) -> Any:
     """The shape of a layer's output, or of each where it has several, from an abstract pass.
 
-    Sizes are symbolic where `shape` has None. A `call` of the user's own may count on the mask that the layer before it
-    makes: where it fails without one, it gets a mask with which every step counts.
+    Sizes are symbolic where `shape` has None. The input has a mask if the layer before makes one, and so the layer
+    learns whether it makes one itself.
     """
-    try:
-        return _output_shape(layer, shape, masked=False)
-    except Exception as error:
-        if "mask" not in layer._lamina_call_arguments or len(shape) < 2:
-            raise
-        try:
-            return _output_shape(layer, shape, masked=True)
-        except Exception:
-            raise error from None
-
-
-def _output_shape(layer: Any, shape: Shape, masked: bool) -> Any:
+    state = layer._lamina
     values = _values(layer)
     unset = {weight: jax.ShapeDtypeStruct(a.shape, a.dtype) for weight, a in values.items() if isinstance(a, Unset)}
 
     def output(*sizes: Any) -> Any:
         def forward(x: Any, later: list[Any]) -> Any:
-            with_mask(x, jnp.ones(x.shape[:2], bool) if masked else None)
+            with_mask(x, jnp.ones(x.shape[: state.mask_in], bool) if state.mask_in else None)
             with Pass(values | dict(zip(unset, later, strict=True)), key=key_of(0), building=True) as now:
-                return run(now.copy_of(layer), x)
+                y = run(now.copy_of(layer), x)
+            state.mask_out = getattr(mask_of(next(iter(jax.tree.leaves(y)), None)), "ndim", 0)
+            return y
 
         return jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, layer.compute_dtype), list(unset.values()))
 
@@ -300,6 +291,7 @@ def _build_alone(layer: Any, x: Any) -> None:
     """Build for `x`, and refuse the weights of a layer that a pass made, or that no one finds, for they are lost."""
     fresh = not layer.built
     require_settings(layer)
+    layer._lamina.mask_in = getattr(mask_of(x), "ndim", 0)
     with jax.ensure_compile_time_eval():
         layer._lamina_build(shape_of(x))
     around = under_way.get()

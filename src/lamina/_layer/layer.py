@@ -56,6 +56,10 @@ class LayerState(ModuleState):
     """The shape that `build` was given."""
     shapes: tuple[Any, Any] | None = None
     """The shapes of the input and the output in the stack that the layer was last put in."""
+    mask_in: int = 0
+    """How many axes the mask of its input had when the layer was built, 0 where there was none."""
+    mask_out: int = 0
+    """The same of its output."""
     siblings: Sequence[Any] = ()
     """The layers of that stack."""
     batch_size: int | None = None

@@ -132,6 +132,8 @@ def build_from(stack: Any, start: int) -> None:
                 f"{layer.name!r} was given input_shape={wanted[1:]}, and gets {shape[1:]}: only the shape of a stack's "
                 "beginning is read. Leave it out here."
             )
+        mask = stack._lamina_chain[index - 1]._lamina.mask_out if index else stack._lamina.mask_in
+        layer._lamina.mask_in = layer._lamina.mask_out = mask
         try:
             layer._lamina_build(shape)
             flow.append(_handed_on(layer.compute_output_shape(shape)))
