@@ -104,7 +104,7 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
     finally:
         if state is not None:
             trainer.close(state)
-    return logs
+    return trainer.completed(logs, "train")
 
 
 def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) -> Any:
@@ -114,7 +114,7 @@ def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) 
     feed = measuring_feed(model, data, model._lamina.columns)
     with _callbacks(model, plan, feed) as callbacks, interruptible() as interrupted:
         logs = _measure(trainer_for(model), feed, callbacks, interrupted)
-    return logs if return_dict else _listed(logs)
+    return _given(logs, return_dict)
 
 
 def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
@@ -133,6 +133,7 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
         callbacks.on_test_batch_end(done - 1, logs)
         if interrupted:
             interrupted.leave()
+    logs = trainer.completed(logs, "test")
     callbacks.on_test_end(logs)
     return logs
 
@@ -161,7 +162,7 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
         if non_finite.does == "raise":
             raise non_finite.error("in train_on_batch", logs["loss"], "that step")
         non_finite.say(model, "in train_on_batch", logs["loss"])
-    return logs if return_dict else _listed(logs)
+    return _given(trainer.completed(logs, "train"), return_dict)
 
 
 def test_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
@@ -171,8 +172,8 @@ def test_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     trainer = trainer_for(model)
     sums, logs = trainer.test(trainer.starts, chunk)
     trainer.keep(sums)
-    return logs if return_dict else _listed(logs)
+    return _given(trainer.completed(logs, "test"), return_dict)
 
 
-def _listed(logs: Logs) -> Any:
-    return list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))
+def _given(logs: Logs, as_dict: bool) -> Any:
+    return logs if as_dict else list(logs.values()) if len(logs) > 1 else next(iter(logs.values()))

@@ -24,6 +24,7 @@ from lamina._training.compilation import Compiled
 from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model
 from lamina.errors import NotCompiledError
+from lamina.metrics.exact import is_late
 from lamina.metrics.metric import updated_state
 from lamina.optimizers.state import Order
 
@@ -117,7 +118,9 @@ class ProgramSpec:
         """The loss and the metrics so far, by name."""
         (total, count), *others = sums
         results = {
-            metric.name: metric.stateless_result(state) for (metric, _), state in zip(self.metrics, others, strict=True)
+            metric.name: metric.stateless_result(state)
+            for (metric, _), state in zip(self.metrics, others, strict=True)
+            if not is_late(metric)
         }
         return own_steps.logged({"loss": total / jnp.maximum(count, 1), **results})
 

@@ -24,6 +24,7 @@ from lamina._training.model import Model, compiled_of
 from lamina._training.non_finite import NonFinite
 from lamina._training.steps import ProgramSpec, TrainState
 from lamina.errors import ArgumentError
+from lamina.metrics.exact import completed, places, with_room
 from lamina.optimizers.optimizer import extend
 from lamina.optimizers.state import take_back
 from lamina.random import key_of
@@ -49,6 +50,7 @@ class Trainer:
         self.weights = [*self.trained.values(), *self.fixed.values()]
         self.metrics = self.spec.measures
         self.measured = [metric.variables for metric in self.metrics]
+        self.growing = places(self.metrics)
         self.own = own_steps.is_own(model, "train")
         self.optimizers = own_steps.optimizers_of(model) if self.own else [self.optimizer]
         self.starts: Sums = [metric.stateless_reset_state() for metric in self.metrics]
@@ -153,6 +155,7 @@ class Trainer:
         """Run a chunk: the state after it, the logs, and the step of the chunk at which the loss was not finite."""
         if self.build_optimizers(state, chunk):
             state = self.open(state.metrics)
+        state = state._replace(metrics=with_room(self.growing, state.metrics, chunk))
         program = self._train_program(state, chunk).result()
         before = int(np.asarray(state.step))
         after, logs = program(state[:3], state[3:], chunk.data, _scalar(chunk.start), _scalar(chunk.steps))
@@ -169,6 +172,7 @@ class Trainer:
         jax.eval_shape(functools.partial(own_steps.train, self.spec), state, batch)
 
     def test(self, sums: Sums, chunk: Chunk) -> tuple[Sums, dict[str, Any]]:
+        sums = with_room(self.growing, sums, chunk)
         program = self._test_program(sums, chunk).result()
         sums, carried, logs = program(*self._arrays(), sums, chunk.data, _scalar(chunk.start), _scalar(chunk.steps))
         _hand_back(self.fixed, carried)
@@ -190,6 +194,10 @@ class Trainer:
         ordered = {name: host[name] for name in first} | host
         return {name: array if array.ndim else float(array) for name, array in ordered.items()}
 
+    def completed(self, logs: dict[str, Any], kind: str) -> dict[str, Any]:
+        """The logs when all of the data was seen, with the metrics that are computed then."""
+        return logs if own_steps.is_own(self.model, kind) else completed(logs, self.metrics)
+
     def _arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
         return (
             {path: weight.array for path, weight in self.trained.items()},
@@ -207,8 +215,10 @@ class Trainer:
         self, kind: str, make: Any, chunk: Chunk, arrays: Any, donate: tuple[int, ...], ahead: bool
     ) -> Future[programs.Program]:
         shapes = [(name, array.shape, array.dtype) for name, array in chunk.data.items()]
+        sums = arrays[1][0] if kind == "train" else arrays[2]
+        room = [sums[number][scores].shape for number, _, scores in self.growing]
         size = chunk.size, kind == "train" and self.undoes
-        place = (kind, *size, *shapes)
+        place = (kind, *size, *shapes, *room)
         if place not in self.ready:
             key = self.spec.key and (kind, self.spec.key, *size)
             arguments = (*arrays, _scalar(chunk.start), _scalar(chunk.steps))

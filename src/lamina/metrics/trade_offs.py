@@ -20,6 +20,7 @@ from lamina.errors import ArgumentError, LabelError
 from lamina.losses.loss import DType as GivenDType
 from lamina.losses.loss import Name, ratio
 from lamina.metrics.counts import Counting, Counts, counts, even_thresholds, prepared, threshold_values
+from lamina.metrics.exact import Scores
 from lamina.metrics.metric import Precision as DType
 from lamina.metrics.metric import registry, state_dtype
 
@@ -211,13 +212,22 @@ Summation = Literal["interpolation", "minoring", "majoring"]
 
 
 @registry.add()
-class AUC(Counting, init=False):
+class AUC(Scores, init=False):
     """The area under the curve that two rates draw while the threshold goes from 1 to 0: 1 is the best.
 
     >>> AUC(num_thresholds=3)([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
     Array(0.75, dtype=float32)
 
-    The area is that of a curve through `num_thresholds` points, so it comes near the exact one.
+    The area is that of a curve through `num_thresholds` points, so it comes near the exact one. `exact=True` takes
+    every score in place of thresholds, and gives what scikit-learn does: `roc_auc_score` for "ROC",
+    `average_precision_score` for "PR".
+
+    >>> AUC(exact=True)([0, 0, 1, 1], [0.5, 0.501, 0.502, 0.5005])
+    Array(0.75, dtype=float32)
+
+    All scores are kept until the epoch ends: 12 bytes for each, in an array whose length is a power of 4, so up to
+    48 MiB for a million. The value is in the logs of an epoch and in what `evaluate` returns, not in those of a batch.
+
     Source: Davis and Goadrich, The Relationship Between Precision-Recall and ROC Curves, 2006, for "PR"; Flach and
     Kull, Precision-Recall-Gain Curves, 2015, for "PRGAIN".
 
@@ -232,6 +242,7 @@ class AUC(Counting, init=False):
         num_labels: the number of columns, with `multi_label`; told by the data unless given.
         label_weights: how much each column counts.
         from_logits: the predictions go through a sigmoid here; else they are probabilities.
+        exact: whether every score is kept, in place of counts at thresholds; of this package, not of Keras.
     """
 
     num_thresholds: int = setting(_several, default=200)
@@ -244,9 +255,10 @@ class AUC(Counting, init=False):
     num_labels: int | None = setting(optional(positive), default=None)
     label_weights: Sequence[float] | None = setting(_numbers, default=None)
     from_logits: bool = setting(flag, default=False)
+    exact: bool = setting(flag, default=False, kw_only=True)
 
     _direction: ClassVar[str | None] = "up"
-    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"thresholds"})
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"thresholds", "exact"})
 
     if TYPE_CHECKING:
 
@@ -262,10 +274,16 @@ class AUC(Counting, init=False):
             num_labels: int | None = None,
             label_weights: Sequence[float] | None = None,
             from_logits: bool = False,
+            *,
+            exact: bool = False,
         ) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.exact and (vars(self._lamina)["thresholds"] or self.summation_method != "interpolation"):
+            raise ArgumentError("AUC(exact=True) takes every score: leave out thresholds and summation_method.")
+        if self.exact and self.curve == "PRGAIN":
+            raise ArgumentError("AUC(exact=True) is for curve='ROC' and curve='PR'.")
         given, beyond = vars(self._lamina)["thresholds"], dtypes.epsilon()
         if given is None:
             self.thresholds = even_thresholds(self.num_thresholds, beyond)
@@ -283,6 +301,9 @@ class AUC(Counting, init=False):
         if self.multi_label and len(output_shape) != 2:
             raise LabelError(f"AUC(multi_label=True) takes predictions (batch, labels), and they are {output_shape}.")
         labels = [size or 1 for size in output_shape[1:]] if self.multi_label else []
+        if self.exact:
+            self._lamina_keep_scores(labels)
+            return
         self._lamina_keep(Counts._fields, (self.num_thresholds, *labels))
 
     @user_facing
@@ -293,14 +314,20 @@ class AUC(Counting, init=False):
         if not self.multi_label:
             weight = weight if self.label_weights is None else weight * jnp.asarray(self.label_weights, weight.dtype)
             y, p, weight = (each.reshape(-1, 1) for each in (y, p, weight))
+        if self.exact:
+            self._lamina_append(*(each if self.multi_label else each[:, 0] for each in (y, p, weight)))
+            return
         found = counts(y, p, weight, self.thresholds)
         for name, total in self._lamina_totals().items():
             count = getattr(found, name)
             total.assign_add(count if self.multi_label else count[:, 0])
 
     def result(self) -> Array:
-        now = Counts(**{name: jnp.asarray(total) for name, total in self._lamina_totals().items()})
-        areas = jnp.sum(_strips(now, self.curve, self.summation_method), axis=0)
+        if self.exact:
+            areas = self._lamina_area(self.curve)
+        else:
+            now = Counts(**{name: jnp.asarray(total) for name, total in self._lamina_totals().items()})
+            areas = jnp.sum(_strips(now, self.curve, self.summation_method), axis=0)
         if not self.multi_label:
             return areas
         if self.label_weights is None:
