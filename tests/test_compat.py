@@ -98,6 +98,14 @@ def test_a_star_import_brings_the_public_names(hook):
     assert set(lamina.layers.__all__) <= scope.keys()
 
 
+def test_a_star_import_brings_the_older_names_and_tells_those_that_are_used(hook, capsys):
+    scope: dict[str, object] = {}
+    exec("from tensorflow.keras.layers import *\nfrom keras.losses import *\ndef f(): return CuDNNGRU", scope)
+    assert scope["CuDNNGRU"] is lamina.layers.GRU and scope["CuDNNLSTM"] is lamina.layers.LSTM
+    assert scope["Convolution2D"] and scope["MSE"] is lamina.losses.mean_squared_error
+    assert capsys.readouterr().err == "<string>:1: keras.layers.CuDNNGRU is now keras.layers.GRU.\n"
+
+
 @pytest.mark.parametrize("name", VERSIONS)
 def test_versions_can_be_parsed_and_the_module_says_what_it_is(hook, name):
     module = importlib.import_module(name)

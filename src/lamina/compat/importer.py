@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import lamina
@@ -27,7 +27,7 @@ from lamina._base.public import missing_attribute
 from lamina._base.strictness import AS_KERAS, Strictness, strictness
 from lamina.compat import eager, names, scikeras, tensorflow, told, verbs
 from lamina.compat.instead import instead_of
-from lamina.compat.told import say
+from lamina.compat.told import program, say
 from lamina.errors import LaminaError
 
 VERSIONS = {"keras": "3.15.1", "tf_keras": "2.20.0", "tensorflow": "2.20.0", "scikeras": "0.13.0"}
@@ -93,7 +93,7 @@ class Mirror(ModuleType):
     def __getattr__(self, name: str) -> Any:
         path = f"{self.__name__}.{name}"
         if name == "__all__":
-            return dir(self)
+            return [*dir(self), *self._old_names()]
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if locate(path) is not None:
@@ -112,6 +112,14 @@ class Mirror(ModuleType):
                 advice = instead_of(canonical(path), dir(self))
             raise missing_attribute(self.__name__, name, advice) from None
 
+    def _old_names(self) -> list[str]:
+        """The renamed names, for `import *`. Of these a program is told only those that it mentions."""
+        family = today(self.__name__) if ROOTS[split(self.__name__)[0]] is lamina else ""
+        old = names.renamed(family)
+        for name in old.keys() - _mentioned(program().f_code):
+            vars(self)[name] = old[name]
+        return list(old)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _module_in_child, (self.__name__,)
 
@@ -119,6 +127,12 @@ class Mirror(ModuleType):
         shown = getattr(self.target, "__all__", None) or [n for n in dir(self.target) if not n.startswith("_")]
         of_keras = ROOTS[split(self.__name__)[0]] is lamina
         return [*shown, *(n for n in names.below(today(self.__name__)) if of_keras and n not in shown)]
+
+
+def _mentioned(code: CodeType) -> set[str]:
+    """The names in a program, and in the functions and classes in it."""
+    inner = (each for each in code.co_consts if isinstance(each, CodeType))
+    return {*code.co_names, *(name for each in inner for name in _mentioned(each))}
 
 
 def split(path: str) -> tuple[str, list[str]]:

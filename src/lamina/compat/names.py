@@ -135,8 +135,17 @@ def served(path: str) -> Any:
         return import_module(MODULES[path])
     if path in SERVED:
         return SERVED[path]
-    new = RENAMED[path]
-    family, _, name = new.rpartition(".")
-    found = getattr(getattr(lamina, family), name)
-    say(f"keras.{path} is now keras.{new}.")
+    found = _now(RENAMED[path])
+    say(f"keras.{path} is now keras.{RENAMED[path]}.")
     return found
+
+
+def renamed(family: str) -> dict[str, Any]:
+    """What stands for each name of a module that has another name now."""
+    places = [(*old.rpartition(".")[::2], new) for old, new in RENAMED.items()]
+    return {name: _now(new) for place, name, new in places if place == family}
+
+
+def _now(path: str) -> Any:
+    family, _, name = path.rpartition(".")
+    return getattr(getattr(lamina, family), name)

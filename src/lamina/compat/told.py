@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from types import FrameType
 
 from lamina._base.frames import is_internal
 
@@ -12,14 +13,20 @@ said: set[str] = set()
 """What was said since `install`."""
 
 
-def say(words: str) -> None:
-    """Print a line that begins with the place in the program, as `train.py:14: ...`, if it was not printed before."""
-    if words in said:
-        return
-    said.add(words)
+def program() -> FrameType:
+    """The innermost frame of the program's own, also while it imports something."""
     frame = sys._getframe(1)
     while frame.f_back is not None and (
         is_internal(frame.f_code.co_filename) or frame.f_code.co_filename == importlib.__file__
     ):
         frame = frame.f_back
+    return frame
+
+
+def say(words: str) -> None:
+    """Print a line that begins with the place in the program, as `train.py:14: ...`, if it was not printed before."""
+    if words in said:
+        return
+    said.add(words)
+    frame = program()
     print(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}: {words}", file=sys.stderr)
