@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import linecache
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import CodeType, FrameType
 from typing import Any, Self
 
@@ -32,8 +34,8 @@ class GradientTape:
             loss = loss_fn(y, model(x, training=True))
         gradients = tape.gradient(loss, model.trainable_variables)
 
-    The block runs a second time for the gradient; random layers draw anew then. What it is to be differentiated is to
-    have a name in the block.
+    The block runs a second time for the gradient; random layers draw anew then. What is to be differentiated has a name
+    in the block, or stands as an expression in the call: `tape.gradient(losses["a"], w)`.
 
     Args:
         persistent: whether several gradients are asked for, which is always allowed here.
@@ -67,15 +69,15 @@ class GradientTape:
         """The gradients of the sum of `target`, in the structure of `sources`.
 
         Args:
-            target: an array that the block gave a name.
+            target: an array that the block computed.
             sources: weights, variables or arrays from before the block, in a list, tuple or dict or alone.
             output_gradients: what the elements of `target` are multiplied by before they are summed.
             unconnected_gradients: has no effect: what `target` does not depend on has gradients of 0.
 
         Raises:
-            CallError: where the target has no name in the block, or the block cannot be found or run by itself.
+            CallError: where nobody can tell what the target is in the block, or the block cannot run by itself.
         """
-        name, (block, called) = self._name_of(target), self._block()
+        wanted, (block, called) = self._wanted(target), self._block()
         leaves, structure = jax.tree.flatten(sources, is_leaf=lambda each: isinstance(each, Weight))
         key = key_of(next_seed())
 
@@ -87,41 +89,96 @@ class GradientTape:
                     names |= {each: value for each, held in self._before.items() if held is leaf}
             with Pass(weights, training=None, key=key):
                 exec(block, names)
-            result = jnp.asarray(names[name])
+                result = jnp.asarray(eval(wanted, names))
             return jnp.sum(result if output_gradients is None else result * jnp.asarray(output_gradients))
 
-        gradients = jax.grad(objective)([read(leaf) if isinstance(leaf, Weight) else leaf for leaf in leaves])
+        with self._attributes_kept():
+            gradients = jax.grad(objective)([read(leaf) if isinstance(leaf, Weight) else leaf for leaf in leaves])
         return jax.tree.unflatten(structure, gradients)
 
-    def _name_of(self, target: Any) -> str:
-        """The name that the block gave to an array."""
+    def _wanted(self, target: Any) -> CodeType:
+        """What the target is after the block: the name that the block gave it, else what the call says."""
         if self._frame is None:
             raise CallError("the tape has recorded nothing yet: ask for a gradient after its with block.")
         names = {**self._frame.f_globals, **self._frame.f_locals}
         for name, value in names.items():
-            if value is target and self._before.get(name) is not target:
-                return name
-        raise CallError(
-            "tape.gradient(target, ...): the target is to be an array that the with block gave a name, as in "
-            f"`loss = ...`; what is computed after the block is not on the tape. {ADVICE}"
-        )
+            if value is target and self._before.get(name) is not target and name.isidentifier():
+                return compile(name, "<target>", "eval")
+        frame = user_frame()
+        call = _call_in(frame) if frame is not None and frame.f_code is self._frame.f_code else None
+        said = [each.value for each in call.keywords if each.arg == "target"] or call.args[:1] if call else []
+        if not said or isinstance(said[0], ast.Name):
+            raise CallError(
+                "tape.gradient(target, ...): the target is to be an array that the with block computes, as in "
+                f"`loss = ...`, or an expression of what it computes. {ADVICE}"
+            )
+        return compile(ast.Expression(said[0]), "<target>", "eval")
 
     def _block(self) -> tuple[CodeType, list[str]]:
         """The statements of the with block, as a program of their own, and what the tape is called in it."""
-        assert self._frame is not None
-        file = self._frame.f_code.co_filename
+        found, file = self._found()
+        called = [item.optional_vars.id for item in found.items if isinstance(item.optional_vars, ast.Name)]
         try:
-            program = ast.parse("".join(linecache.getlines(file, self._frame.f_globals)))
-        except SyntaxError:
-            program = ast.Module([], [])
-        found = [
-            node for node in ast.walk(program)
-            if isinstance(node, ast.With) and node.lineno <= self._line <= node.items[-1].context_expr.end_lineno  # type: ignore[operator]
-        ]  # fmt: skip
-        if not found:
-            raise CallError(f"the source of the with block is not there to be run again ({file}). {ADVICE}")
-        try:
-            block = compile(ast.Module(found[-1].body, []), file, "exec")
+            return compile(ast.Module(self._to_run(found, called), []), file, "exec"), called
         except SyntaxError as error:
             raise CallError(f"the with block cannot run by itself: {error.msg}. {ADVICE}") from None
-        return block, [item.optional_vars.id for item in found[-1].items if isinstance(item.optional_vars, ast.Name)]
+
+    def _found(self) -> tuple[ast.With, str]:
+        """The with statement, and the file that it stands in."""
+        assert self._frame is not None
+        found = [
+            node for node in ast.walk(_source(self._frame))
+            if isinstance(node, ast.With) and node.lineno <= self._line <= node.items[-1].context_expr.end_lineno  # type: ignore[operator]
+        ]  # fmt: skip
+        file = self._frame.f_code.co_filename
+        if not found:
+            raise CallError(f"the source of the with block is not there to be run again ({file}). {ADVICE}")
+        return found[-1], file
+
+    def _to_run(self, block: ast.With, called: list[str]) -> list[ast.stmt]:
+        """The statements of the block, up to the call where that stands within, but those that ask this tape."""
+        assert self._frame is not None
+        now, end = self._frame.f_lineno, block.end_lineno or 0
+        until = now if block.lineno < now <= end else end + 1
+        asks = {f"{name}.gradient" for name in called}
+        return [
+            each for each in block.body
+            if (each.end_lineno or 0) < until
+            and not any(isinstance(node, ast.Call) and ast.unparse(node.func) in asks for node in ast.walk(each))
+        ]  # fmt: skip
+
+    @contextmanager
+    def _attributes_kept(self) -> Iterator[None]:
+        """Give attributes and items that the block assigns to the values back that its first run gave them."""
+        assert self._frame is not None
+        names, kept = {**self._frame.f_globals, **self._frame.f_locals}, {}
+        for node in ast.walk(self._found()[0]):
+            if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Store):
+                place = ast.unparse(node)
+                with suppress(Exception):
+                    kept[place] = eval(place, names)
+        try:
+            yield
+        finally:
+            for place, value in kept.items():
+                exec(f"{place} = kept_value", names | {"kept_value": value})
+
+
+def _source(frame: FrameType) -> ast.Module:
+    try:
+        return ast.parse("".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals)))
+    except SyntaxError:
+        return ast.Module([], [])
+
+
+def _call_in(frame: FrameType) -> ast.Call | None:
+    """The call `tape.gradient(...)` that a frame is at."""
+    place = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    return next(
+        (
+            node for node in ast.walk(_source(frame))
+            if isinstance(node, ast.Call) and (node.lineno, node.end_lineno, node.col_offset) == place[:3]
+            and isinstance(node.func, ast.Attribute) and node.func.attr == "gradient"
+        ),
+        None,
+    )  # fmt: skip
