@@ -95,8 +95,34 @@ def test_padded_batch_puts_zeros_behind():
     assert len(list(rows.padded_batch(2, drop_remainder=True))) == 1
     with pytest.raises(DataError, match=r"different shapes: \(2, 1\), \(3, 1\)"):
         next(iter(rows.batch(2)))
-    with pytest.raises(CallError, match="Pad in map"):
-        rows.padded_batch(2, padding_values=1)
+
+
+def test_padded_batch_takes_shapes_and_values_for_each_part():
+    """The examples of TensorFlow's documentation."""
+    rows = Dataset(lambda key: (np.full(n, n) for n in (1, 2, 3, 4)), 4)
+
+    def batches(*told, **named):
+        return [batch.tolist() for batch in rows.padded_batch(2, *told, **named)]
+
+    assert batches() == [[[1, 0], [2, 2]], [[3, 3, 3, 0], [4, 4, 4, 4]]]
+    assert batches(padded_shapes=[5])[0] == batches((5,))[0] == [[1, 0, 0, 0, 0], [2, 2, 0, 0, 0]]
+    assert batches(padding_values=-1) == batches([None], -1) == batches([-1], -1) == [
+        [[1, -1], [2, 2]], [[3, 3, 3, -1], [4, 4, 4, 4]]
+    ]  # fmt: skip
+    pairs = rows.map(lambda x: (x, {"text": str(x[0]), "more": x * 10}))
+    first, parts = next(iter(pairs.padded_batch(2, ([4], {"text": [], "more": [3]}), (-1, {"text": "", "more": 100}))))
+    assert first.tolist() == [[1, -1, -1, -1], [2, 2, -1, -1]] and parts["text"].tolist() == ["1", "2"]
+    assert parts["more"].tolist() == [[10, 100, 100], [20, 20, 100]] and first.dtype == np.full(1, 1).dtype
+    words = Dataset(lambda key: iter([np.array(["a"]), np.array(["b", "cc"])]), 2)
+    assert next(iter(words.padded_batch(2))).tolist() == [["a", ""], ["b", "cc"]]
+    with pytest.raises(DataError, match=r"padded_shapes=\[1\].*no room for the arrays of a batch, \(1,\), \(2,\)"):
+        batches([1])
+    with pytest.raises(DataError, match="no room"):
+        batches([None, None])
+    with pytest.raises(DataError, match="padded_shapes has 3 parts, and an element of the data has 2"):
+        next(iter(pairs.padded_batch(2, ([4], [], []))))
+    with pytest.raises(DataError, match="the same number of axes"):
+        next(iter(Dataset(lambda key: iter([np.ones(1), np.ones((1, 1))]), 2).padded_batch(2)))
 
 
 def test_a_shuffle_holds_each_element_once_in_a_new_order_each_pass():

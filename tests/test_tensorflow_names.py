@@ -237,6 +237,8 @@ def test_a_dataset_does_what_tensorflow_s_does(tf, tmp_path):
     assert next(iter(Dataset.from_tensor_slices((A, A))))[0].numpy().tolist() == A[0].tolist()
     assert next(Dataset.from_tensor_slices(A).as_numpy_iterator()).dtype == "float32"
     assert tf.data.experimental.cardinality(numbers) == 6
+    with pytest.raises(CallError, match=r"Write padded_batch\(8\), and put a Masking layer first"):
+        Dataset.range(3).ragged_batch(8)
     with pytest.raises(DataError, match="the same number of rows, got 1, 2"):
         Dataset.from_tensor_slices(([1], [1, 2]))
 

@@ -148,21 +148,26 @@ class Dataset:
 
     @user_facing
     def padded_batch(
-        self, batch_size: int, padded_shapes: None = None, padding_values: None = None, drop_remainder: bool = False,
+        self, batch_size: int, padded_shapes: Any = None, padding_values: Any = None, drop_remainder: bool = False,
         name: str | None = None,
     ) -> Self:  # fmt: skip
         """As `batch`, with zeros behind the shorter arrays of a batch.
 
+        >>> words = slices(([[1, 2, 3], [4]], [0, 1]))
+        >>> [x.tolist() for x, y in words.padded_batch(2, padded_shapes=([4], []), padding_values=(9, 0))]
+        [[[1, 2, 3, 9], [4, 9, 9, 9]]]
+
         Args:
             batch_size: how many elements a batch has.
-            padded_shapes: None; an axis is as long as in the longest array of the batch.
-            padding_values: None, which stands for 0.
+            padded_shapes: the shape that the arrays are brought to, or a tuple or dict of shapes for elements of parts;
+                an axis that is None or -1 is as long as in the longest array of the batch, as all are unless given.
+            padding_values: what stands behind the shorter arrays, or a tuple or dict; 0, or "" in text, unless given.
             drop_remainder: whether a last batch that is shorter is left out.
         """
-        if padded_shapes is not None or padding_values is not None:
-            raise CallError("padded_batch takes no padded_shapes and padding_values here. Pad in map, then use batch.")
         size = checked("padded_batch", "batch_size", positive, batch_size)
-        return self._lamina_batches(size, drop_remainder, lambda rows: stacked(rows, pad=True))
+        return self._lamina_batches(
+            size, drop_remainder, lambda rows: padded_stack(rows, padded_shapes, padding_values)
+        )
 
     def _lamina_batches(self, size: int, whole: bool, join: Callable[[list[Element]], Element]) -> Self:
         def batches(elements: Iterator[Element], key: Key) -> Iterator[Element]:
@@ -301,28 +306,62 @@ def slices(parts: Element) -> Dataset:
     return KIND["new"](lambda key: rows_of(parts), lengths.pop())
 
 
-def stacked(rows: list[Element], pad: bool = False) -> Element:
-    """The elements of a batch as one, their arrays stacked; where they differ in size, with zeros behind if `pad`."""
+def stacked(rows: list[Element]) -> Element:
+    """The elements of a batch as one, their arrays stacked."""
     first = rows[0]
     if isinstance(first, tuple):
-        return tuple(stacked(list(parts), pad) for parts in zip(*rows, strict=True))
+        return tuple(stacked(list(parts)) for parts in zip(*rows, strict=True))
     if isinstance(first, Mapping):
-        return {name: stacked([row[name] for row in rows], pad) for name in first}
+        return {name: stacked([row[name] for row in rows]) for name in first}
     if isinstance(first, (str, bytes)):
         return np.array(rows, object)
     arrays = [np.asarray(row) for row in rows]
-    shapes = {array.shape for array in arrays}
-    if len(shapes) == 1:
-        return np.stack(arrays)
-    if not pad or len({len(shape) for shape in shapes}) > 1:
+    if len(shapes := {array.shape for array in arrays}) > 1:
         raise DataError(
             f"the elements of a batch have different shapes: {', '.join(map(str, sorted(shapes)[:4]))}. "
-            "Bring them to one shape in map, before batch."
+            "Bring them to one shape in map, before batch; or use padded_batch."
         )
-    padded = np.zeros((len(arrays), *map(max, zip(*shapes, strict=True))), arrays[0].dtype)
+    return np.stack(arrays)
+
+
+def padded_stack(rows: list[Element], shapes: Any, fill: Any) -> Element:
+    """The same, where arrays that differ in size are filled up, to `shapes` where these say it."""
+    first = rows[0]
+    if isinstance(first, (tuple, Mapping)):
+        places = list(first) if isinstance(first, Mapping) else range(len(first))
+        for what, told in (("padded_shapes", shapes), ("padding_values", fill)):
+            if isinstance(told, (list, tuple, Mapping)) and len(told) != len(first):
+                raise DataError(f"{what} has {len(told)} parts, and an element of the data has {len(first)}.")
+        parts = {
+            place: padded_stack(
+                [row[place] for row in rows],
+                None if shapes is None else shapes[place],
+                fill[place] if isinstance(fill, (list, tuple, Mapping)) else fill,
+            )
+            for place in places
+        }
+        return parts if isinstance(first, Mapping) else tuple(parts.values())
+    arrays = [np.asarray(row, object if isinstance(row, (str, bytes)) else None) for row in rows]
+    kind = np.dtype(object) if arrays[0].dtype.kind in "SU" else arrays[0].dtype
+    nothing = "" if kind.kind == "O" else 0
+    size = _padded_size({array.shape for array in arrays}, shapes)
+    padded = np.full((len(arrays), *size), nothing if fill is None else fill, kind)
     for place, array in enumerate(arrays):
-        padded[place][tuple(map(slice, array.shape))] = array
+        where: tuple[Any, ...] = (place, *map(slice, array.shape))
+        padded[where] = array
     return padded
+
+
+def _padded_size(found: set[Any], shape: Any) -> tuple[int, ...]:
+    """The shape that holds all of the `found` ones, with the sizes that `shape` says."""
+    told = ", ".join(map(str, sorted(found)[:4]))
+    if len({len(each) for each in found}) > 1:
+        raise DataError(f"padded_batch takes arrays with the same number of axes, and there are {told}.")
+    most = tuple(map(max, zip(*found, strict=True)))
+    size = most if shape is None else tuple(n if n not in (None, -1) else m for n, m in zip(shape, most, strict=False))
+    if len(size if shape is None else shape) != len(most) or any(n < m for n, m in zip(size, most, strict=True)):
+        raise DataError(f"padded_batch(padded_shapes={shape}): it has no room for the arrays of a batch, {told}.")
+    return size
 
 
 def leaves_of(parts: Element) -> Iterator[Any]:

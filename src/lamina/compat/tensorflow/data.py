@@ -18,7 +18,7 @@ from lamina._base.frames import user_facing
 from lamina._data import dataset
 from lamina._data.dataset import AUTOTUNE as AUTOTUNE
 from lamina._data.dataset import rows_of
-from lamina.errors import DataError
+from lamina.errors import CallError, DataError
 
 __all__ = ["AUTOTUNE", "Dataset", "Options", "experimental"]
 
@@ -176,6 +176,14 @@ class Dataset(dataset.Dataset):
             reach = (size - 1) * stride + 1
             length = max(0, (int(length) - reach) // step + 1) if drop_remainder else -(-int(length) // step)
         return self._lamina_then(windows, length)
+
+    @user_facing
+    def ragged_batch(self, batch_size: int, drop_remainder: bool = False, **others: Any) -> Dataset:
+        """Nothing: a stack takes arrays of one shape."""
+        raise CallError(
+            f"ragged_batch({batch_size}): a stack takes arrays of one shape. Write padded_batch({batch_size}), and put "
+            "a Masking layer first, or Embedding(mask_zero=True)."
+        )
 
     def reduce(self, initial_state: Any, reduce_func: Callable[[Any, Any], Any], name: str | None = None) -> Any:
         """The last of the states that a function makes of the state before and an element."""
