@@ -3,11 +3,13 @@
 import os
 import random
 import re
+import struct
 import wave
 
 import keras
 import numpy as np
 import pytest
+import scipy.io.wavfile
 import scipy.signal
 from keras.src.utils import dataset_utils, image_dataset_utils
 from PIL import Image
@@ -281,9 +283,43 @@ def test_files_that_are_damaged(tmp_path):
         with pytest.raises((DataError, FileError)) as caught:
             list(make(tmp_path, verbose=False))
         assert told in " ".join(str(caught.value).split())
-    sound(tmp_path / "a" / "s.wav", np.ones((4, 1)), width=1)
-    with pytest.raises(DataError, match="has 8 bits a sample"):
+    scipy.io.wavfile.write(tmp_path / "a" / "s.wav", 8000, np.ones(4, "int64"))
+    with pytest.raises(DataError, match="has 64 bits a sample, in format 1; expected a WAV"):
         list(audio_dataset_from_directory(tmp_path, verbose=False))
+    whole = (tmp_path / "a" / "s.wav").read_bytes()
+    (tmp_path / "a" / "s.wav").write_bytes(whole[:36])
+    with pytest.raises(DataError, match="has no sound in it"):
+        list(audio_dataset_from_directory(tmp_path, verbose=False))
+
+
+@pytest.mark.parametrize("bits", [8, 16, 24, 32, "float32", "float64"])
+def test_sounds_of_each_width_are_those_of_scipy(tmp_path, bits):
+    (tmp_path / "a").mkdir()
+    path, values = tmp_path / "a" / "s.wav", RANDOM.uniform(-1, 1, (50, 2))
+    if isinstance(bits, str):
+        scipy.io.wavfile.write(path, 8000, values.astype(bits))
+    elif bits == 24:
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(2)
+            file.setsampwidth(3)
+            file.setframerate(8000)
+            file.writeframes((values * 2**31).astype("<i4").view("u1").reshape(-1, 4)[:, 1:].tobytes())
+    else:
+        whole = values * 127 + 128 if bits == 8 else values * 2 ** (bits - 1)
+        scipy.io.wavfile.write(path, 8000, whole.astype("u1" if bits == 8 else f"i{bits // 8}"))
+    (found,) = audio_dataset_from_directory(tmp_path, labels=None, batch_size=None, verbose=False)
+    expected = scipy.io.wavfile.read(path)[1]
+    if expected.dtype.kind != "f":
+        expected = (expected - 128.0) / 128 if bits == 8 else expected / 2.0 ** (8 * expected.itemsize - 1)
+    np.testing.assert_array_equal(found, expected.astype("float32"))
+    np.testing.assert_allclose(found, values, atol=1 / 64 if bits == 8 else 1e-4)
+    data = bytearray(path.read_bytes())
+    if data[20] == 1:  # the same with the header that recorders write for more than 16 bits
+        more = struct.pack("<HHI", 22, data[34], 0) + data[20:22] + bytes(14)
+        data = data[:16] + struct.pack("<IH", 40, 0xFFFE) + data[22:36] + more + data[36:]
+        path.write_bytes(data)
+        (again,) = audio_dataset_from_directory(tmp_path, labels=None, batch_size=None, verbose=False)
+        np.testing.assert_array_equal(again, found)
 
 
 def test_links_to_folders_are_followed_where_they_should_be(folder, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, overload
 
@@ -14,6 +13,7 @@ from lamina._base.frames import user_facing
 from lamina._data.arrays import HostArray
 from lamina._data.dataset import Dataset
 from lamina._data.scaling import INTERPOLATIONS, fitted, padded, resampled, scaled
+from lamina._data.sounds import read_sound
 from lamina.config import data_format as format_of
 from lamina.errors import ArgumentError, DataError
 from lamina.utils.directories import Choice, Folder, Format, LabelMode, Labels, Subset, datasets
@@ -25,8 +25,6 @@ OnePart: TypeAlias = Literal["training", "validation"] | None
 Interpolation = Literal[
     "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic"
 ]  # fmt: skip
-FULL = 2**15
-"""The largest number of a sound of 16 bits, and 1."""
 
 
 @overload
@@ -252,9 +250,10 @@ def audio_dataset_from_directory(
     follow_links: bool = False,
     verbose: bool = True,
 ) -> Dataset | tuple[Dataset, Dataset]:
-    """The .wav files of 16 bits in a folder, as batches (batch, samples, channels) from -1 to 1, and their labels.
+    """The .wav files in a folder, as batches (batch, samples, channels) from -1 to 1, and their labels.
 
-    Where the sounds of a batch differ in length, zeros stand behind the shorter ones.
+    Where the sounds of a batch differ in length, zeros stand behind the shorter ones. The files are of PCM with 8, 16,
+    24 or 32 bits, or of floats.
 
     Args:
         directory: the folder, which has one folder for each class.
@@ -274,7 +273,7 @@ def audio_dataset_from_directory(
 
     Raises:
         MissingFileError: there is no such folder.
-        DataError: the folder has no sounds, or not the classes; when it is read, a file is no sound of 16 bits.
+        DataError: the folder has no sounds, or not the classes; when it is read, a file is no such sound.
     """
     name = "audio_dataset_from_directory"
     rate = checked(name, "sampling_rate", optional(positive), sampling_rate)
@@ -294,16 +293,7 @@ def audio_dataset_from_directory(
 
 def _sound(path: str, rate: int | None, length: int | None) -> HostArray:
     """A sound as numbers from -1 to 1.  -> (samples, channels) float32"""
-    try:
-        with wave.open(path, "rb") as file:
-            width, channels, found = file.getsampwidth(), file.getnchannels(), file.getframerate()
-            data = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise DataError(f"{path!r} is no WAV file of PCM: {error or 'it ends too soon'}.") from None
-    if width != 2:
-        raise DataError(f"{path!r} has {8 * width} bits a sample; expected a WAV file of 16 bits.")
-    samples = np.frombuffer(data[: len(data) // (2 * channels) * 2 * channels], "<i2").reshape(-1, channels)
-    sound = samples.astype(np.float32) / FULL
+    sound, found = read_sound(path)
     if rate is not None:
         sound = resampled(sound, -(-len(sound) * rate // found))
     if length is None:

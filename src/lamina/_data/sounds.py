@@ -1,0 +1,58 @@
+"""WAV files: the samples of a sound as numbers from -1 to 1.
+
+Python's `wave` reads neither numbers with a point nor, before 3.12, the extensible header of sounds of 24 bits.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lamina._data.arrays import HostArray
+from lamina.errors import DataError
+
+PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+"""How samples are written; behind `EXTENSIBLE` stands one of the others, in the bytes 24 and 25 of the format."""
+KINDS = {(PCM, 8): "u1", (PCM, 16): "<i2", (PCM, 24): "i3", (PCM, 32): "<i4", (FLOAT, 32): "<f4", (FLOAT, 64): "<f8"}
+
+
+def read_sound(path: str) -> tuple[HostArray, int]:
+    """The sound in a WAV file of 8, 16, 24 or 32 bits, or of floats, and its rate.  -> (samples, channels) float32"""
+    chunks = dict(_chunks(Path(path).read_bytes()))
+    form, data = chunks.get(b"fmt ", b""), chunks.get(b"data")
+    if len(form) < 16 or data is None:
+        raise DataError(f"{path!r} is no WAV file: it has no {'sound' if len(form) >= 16 else 'format'} in it.")
+    code, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", form)
+    if code == EXTENSIBLE and len(form) >= 26:
+        (code,) = struct.unpack_from("<H", form, 24)
+    if (code, bits) not in KINDS or not channels or not rate:
+        raise DataError(
+            f"{path!r} has {bits} bits a sample, in format {code}; expected a WAV file of PCM with 8, 16, 24 or 32 "
+            "bits, or of floats."
+        )
+    whole = len(data) // (bits // 8 * channels) * (bits // 8 * channels)
+    return _numbers(data[:whole], KINDS[code, bits]).reshape(-1, channels), rate
+
+
+def _chunks(file: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The parts of a RIFF file, by their names."""
+    at = 12 if file[:4] == b"RIFF" and file[8:12] == b"WAVE" else len(file)
+    while at + 8 <= len(file):
+        size = int.from_bytes(file[at + 4 : at + 8], "little")
+        yield file[at : at + 4], file[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+
+
+def _numbers(data: bytes, kind: str) -> Any:
+    if kind == "u1":
+        return (np.frombuffer(data, kind).astype(np.float32) - 128) / 128
+    if kind == "i3":  # each sample as the upper three bytes of one with 32 bits
+        wide = np.zeros((len(data) // 3, 4), "u1")
+        wide[:, 1:] = np.frombuffer(data, "u1").reshape(-1, 3)
+        data, kind = wide.tobytes(), "<i4"
+    full = 2.0 ** (8 * np.dtype(kind).itemsize - 1) if kind[1] == "i" else 1
+    return (np.frombuffer(data, kind) / full).astype(np.float32)
