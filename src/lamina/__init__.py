@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from lamina._base.collecting import paused
+from lamina._loading.collecting import paused
 
 with paused():
+    from lamina._base.frames import show_frames_of_jax
+    from lamina._base.public import public
+    from lamina._loading.later import FOR_TYPES
+    from lamina._training.cache import use_persistent_cache
+
+if FOR_TYPES:
     from lamina import (
         activations,
+        backend,
         callbacks,
         config,
         constraints,
+        datasets,
+        dtype_policies,
         dtypes,
         errors,
         initializers,
@@ -20,20 +27,24 @@ with paused():
         metrics,
         mixed_precision,
         models,
+        ops,
         optimizers,
+        preprocessing,
         random,
         regularizers,
         saving,
+        tree,
         utils,
+        wrappers,
     )
-    from lamina._base.frames import show_frames_of_jax
-    from lamina._base.public import public
     from lamina._base.scopes import device, name_scope, remat
     from lamina._base.shapes import InputSpec
     from lamina._base.weight import Weight as Variable
+    from lamina._ensembles.cross_validation import cross_validate
+    from lamina._ensembles.ensemble import Ensemble
     from lamina._layer.layer import Layer
-    from lamina._training.cache import use_persistent_cache
     from lamina.dtypes import DTypePolicy
+    from lamina.dtypes import DTypePolicy as FloatDTypePolicy
     from lamina.initializers import Initializer
     from lamina.layers import Input
     from lamina.losses import Loss
@@ -42,13 +53,7 @@ with paused():
     from lamina.optimizers import Optimizer
     from lamina.regularizers import Regularizer
 
-if TYPE_CHECKING:
-    from lamina import backend, datasets, dtype_policies, ops, preprocessing, tree, wrappers
-    from lamina._ensembles.cross_validation import cross_validate
-    from lamina._ensembles.ensemble import Ensemble
-
 __version__ = "0.1.0"
-FloatDTypePolicy = DTypePolicy
 __all__ = [
     "DTypePolicy", "Ensemble", "FloatDTypePolicy", "Initializer", "Input", "InputSpec", "Layer", "Loss", "Metric",
     "Optimizer", "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config",
@@ -60,7 +65,22 @@ __all__ = [
 use_persistent_cache()
 show_frames_of_jax()
 
-
-_LATER = {name: f"lamina.{name}" for name in "backend datasets dtype_policies ops preprocessing tree wrappers".split()}
-_LATER |= {"Ensemble": "lamina._ensembles.ensemble", "cross_validate": "lamina._ensembles.cross_validation"}
-public(__name__, __all__, _LATER)
+_CLASSES = {
+    "lamina._base.scopes": "device name_scope remat",
+    "lamina._base.shapes": "InputSpec",
+    "lamina._base.weight": "Variable=Weight",
+    "lamina._ensembles.cross_validation": "cross_validate",
+    "lamina._ensembles.ensemble": "Ensemble",
+    "lamina._layer.layer": "Layer",
+    "lamina.dtypes": "DTypePolicy FloatDTypePolicy=DTypePolicy dtypes=.",
+    "lamina.initializers": "Initializer initializers=.",
+    "lamina.layers": "Input layers=.",
+    "lamina.losses": "Loss losses=.",
+    "lamina.metrics": "Metric metrics=.",
+    "lamina.models.sequential": "Sequential",
+    "lamina.optimizers": "Optimizer optimizers=.",
+    "lamina.regularizers": "Regularizer regularizers=.",
+}
+_MODULES = """activations backend callbacks config constraints datasets dtype_policies errors mixed_precision models ops
+    preprocessing random saving tree utils wrappers"""
+public(__name__, __all__, _CLASSES | {f"lamina.{name}": f"{name}=." for name in _MODULES.split()})

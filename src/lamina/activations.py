@@ -32,7 +32,7 @@ P = ParamSpec("P")
 Arrays = ArrayLike | Weight | Sequence[object]
 """What an activation takes: all that `jnp.asarray` takes."""
 
-_registry = Registry("activation")
+_registry = Registry("activation", "lamina.layers")  # which adds itself to `also`
 
 
 def _activation(

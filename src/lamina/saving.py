@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lamina._base.custom import (
     CustomObjectScope,
@@ -13,9 +13,10 @@ from lamina._base.custom import (
 )
 from lamina._base.frames import user_facing
 from lamina._base.public import public
+from lamina._loading.later import FOR_TYPES
 from lamina._saving.config import deserialized, serialized, warn_of_safe_mode
 
-if TYPE_CHECKING:
+if FOR_TYPES:
     from lamina._saving.models import load_model, save_model
     from lamina._saving.weight_files import load_weights, save_weights
 
@@ -64,9 +65,8 @@ def deserialize_keras_object(config: Any, custom_objects: dict[str, Any] | None 
 
 
 LATER = {
-    "load_model": "lamina._saving.models", "save_model": "lamina._saving.models",
-    "load_weights": "lamina._saving.weight_files", "save_weights": "lamina._saving.weight_files",
-}  # fmt: skip
-"""What is loaded when it is first used, because importing h5py would make `import lamina` slower."""
+    "lamina._saving.models": "load_model save_model",
+    "lamina._saving.weight_files": "load_weights save_weights",
+}
 
 public(__name__, __all__, LATER)

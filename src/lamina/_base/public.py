@@ -4,39 +4,51 @@ from __future__ import annotations
 
 import dis
 import sys
-from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from lamina._base.absent import hint
 from lamina._base.frames import user_facing, user_frame
+from lamina._loading.later import ITSELF, Later, Loaded, load, register
 from lamina.errors import UnknownAttributeError, UnknownImportError
 
 
-def public(module: str, names: list[str], later: dict[str, str] | None = None) -> None:
+def public(module: str, names: list[str], later: Later = None, loaded: Loaded = None) -> None:
     """Let a module show `names` alone in `dir()`, and answer any other name with an error.
 
     Args:
-        later: those of the names that are loaded when they are first used, and the module that each is in, or is.
+        later: the files that are loaded when one of their names is first used, and for each its names, in one string;
+            `name=other` for one that the file calls otherwise, `name=.` for the file itself. A script uses a tenth of
+            what there is, and an import should take no more time than that.
+        loaded: is called with each of those names, and what it stands for, when that is there.
     """
+
+    places = register(module, later, loaded)
 
     @user_facing
     def refuse(name: str) -> Any:
         if name.startswith("__"):  # Python asks for `__path__` at each import
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        if later and name in later:
-            found = import_module(later[name])
-            hide_files()
-            return shown.setdefault(name, found if later[name] == f"{module}.{name}" else getattr(found, name))
+        if name in places:
+            return load(module, name)
         raise missing_attribute(module, name, hint(module.partition(".")[2], name, names))
 
-    def hide_files() -> None:
-        for name, value in list(shown.items()):
-            if getattr(value, "__name__", "") == f"{module}.{name}" and name not in names and not name.startswith("_"):
-                del shown[name]  # a file of the module: `callbacks.history` is a misspelt `callbacks.History`
+    def is_hidden(name: str, value: Any) -> bool:
+        shown = name in names and (name not in places or places[name].name == ITSELF)
+        return isinstance(value, ModuleType) and not shown and not name.startswith("_") and "." in module
 
-    shown = vars(sys.modules[module])
-    hide_files()
-    shown.update(__getattr__=refuse, __dir__=lambda: names)
+    class Public(ModuleType):
+        def __setattr__(self, name: str, value: Any) -> None:
+            """Python sets each file of a module here, but `callbacks.history` is a misspelt `callbacks.History`."""
+            if not is_hidden(name, value):
+                super().__setattr__(name, value)
+
+    this = sys.modules[module]
+    for name, value in list(vars(this).items()):
+        if getattr(value, "__name__", "") == f"{module}.{name}" and is_hidden(name, value):
+            delattr(this, name)
+    vars(this).update(__getattr__=refuse, __dir__=lambda: names)
+    this.__class__ = Public
 
 
 def missing_attribute(module: str, name: str, advice: str) -> Exception:

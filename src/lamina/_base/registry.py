@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Self, TypeVar
 
 from lamina._base.absent import hint
@@ -12,11 +13,10 @@ from lamina._base.custom import LeftOutError, get_registered_object, known, open
 from lamina._base.frames import user_facing
 from lamina._base.settings import Configured, serialize
 from lamina._base.spelling import to_snake_case
+from lamina._loading.later import load_all
 from lamina.errors import ArgumentError, UnknownNameError
 
 T = TypeVar("T")
-families: dict[str, Registry] = {}
-"""All registries by their kind, for what stands below the family that it needs."""
 
 
 class Holder:
@@ -33,11 +33,11 @@ class Holder:
 class Registry:
     """One family of named functions or classes: the activations, the initializers, the losses, ..."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *homes: str) -> None:
         self.kind = kind
-        families[kind] = self
-        self.named: dict[str, Any] = {}
-        """Every name, aliases included, and the function or class that it stands for."""
+        self._homes = homes
+        """The public modules whose classes and functions these are; each is loaded when it is first named."""
+        self._loaded: dict[str, Any] = {}
         self.may_be_none = kind in ("activation", "initializer", "regularizer", "constraint")
         """Whether an object goes without one where a config names one that is missing, and may be skipped."""
         self.also: list[Registry] = []
@@ -49,16 +49,35 @@ class Registry:
         def register(thing: T) -> T:
             name = thing.__name__  # type: ignore[attr-defined]
             for each in (name, to_snake_case(name), *aliases):
-                self.named[each] = thing
+                self._loaded[each] = thing
             return thing
 
         return register
 
+    @property
+    def named(self) -> dict[str, Any]:
+        """Every name, aliases included, and the function or class that it stands for."""
+        self.load()
+        return self._loaded
+
+    def load(self) -> None:
+        """Load all that the names stand for."""
+        for home in self._homes:
+            load_all(home)
+        self._homes = ()
+
+    def built_in(self, name: str) -> Any:
+        """The function or class of exactly that name; None where there is none."""
+        for home in () if name in self._loaded else self._homes:
+            load_all(home, name)
+        return self._loaded.get(name) or self.named.get(name)
+
     def find(self, name: str) -> Any:
         """The function or class called `name`; case matters only where two names differ in nothing else."""
-        for names in (opening().given, self.named):
-            if name in names:
-                return names[name]
+        if name in (given := opening().given):
+            return given[name]
+        if (found := self.built_in(name)) is not None:
+            return found
         if (own := get_registered_object(name)) is not None:
             return own
         for candidate, thing in self.named.items():
@@ -148,9 +167,9 @@ class Registry:
         for each in (full, name):
             if each in given:
                 return given[each]
-        family = next((family for family in (self, *self.also) if name in family.named), self)
-        if not own and name in family.named:
-            return family.named[name]
+        family = next((family for family in chain([self], self.also) if family.built_in(name) is not None), self)
+        if not own and (found := family.built_in(name)) is not None:
+            return found
         for each in (full, name):
             if each is not None and (found := get_registered_object(each)) is not None:
                 return found

@@ -16,7 +16,6 @@ from lamina._base.absent import missing_member
 from lamina._base.converters import checked, one_of, short
 from lamina._base.frames import user_facing
 from lamina._base.pickling import ByName
-from lamina._base.registry import families
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, ShapeError
 
@@ -232,7 +231,9 @@ def _first(initializer: Any, shape: Any, dtype: Any) -> Any:
     if None in shape:
         raise ShapeError(f"Variable(shape={shape}): each size must be known.")
     kind = jnp.dtype(dtype or floatx())
-    return jnp.asarray(families["initializer"].get(initializer)(shape, dtype=kind), kind)
+    from lamina.initializers.base import registry  # which needs this file
+
+    return jnp.asarray(registry.get(initializer)(shape, dtype=kind), kind)
 
 
 def read(weight: Weight) -> Any:

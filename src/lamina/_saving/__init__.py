@@ -1,6 +1,6 @@
 """Files: models, weights, checkpoints. No file can run code.
 
-The modules are loaded when they are first used, because importing h5py would make `import lamina` slower.
+The modules are loaded when they are first used: a run that writes no file does without h5py and them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lamina._saving import checkpoint as checkpoint
+    from lamina._saving import compiling as compiling
+    from lamina._saving import config as config
+    from lamina._saving import export as export
     from lamina._saving import models as models
     from lamina._saving import show as show
     from lamina._saving import torch as torch
@@ -19,6 +23,6 @@ KERAS = "3.15.1"
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("models", "show", "torch", "weight_files"):
+    if name not in ("checkpoint", "compiling", "config", "export", "models", "show", "torch", "weight_files"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module(f"{__name__}.{name}")

@@ -21,9 +21,8 @@ from lamina._base.frames import warn
 from lamina._layer.structure import weights_by_path
 from lamina._saving import files, guard, safetensors
 from lamina._training.resume import Saved
-from lamina.callbacks.callback_list import CallbackList
-from lamina.callbacks.checkpoint import Checkpoint, KeepingCallback
-from lamina.errors import ArgumentError, FileError
+from lamina.callbacks.checkpoint import KeepingCallback
+from lamina.errors import FileError
 
 SUFFIX = ".safetensors"
 BEST = "best" + SUFFIX
@@ -191,16 +190,3 @@ class FolderStore:
                 os.unlink(os.path.join(self.where, name))
             with suppress(OSError):  # it holds files of somebody else
                 os.rmdir(self.where)
-
-
-def store_of(callbacks: Any, checkpoint: Any) -> tuple[Any, FolderStore | None]:
-    """The callbacks of a `fit`, with that which keeps its state, and the store that this one asks for."""
-    if isinstance(checkpoint, (str, os.PathLike)):
-        checkpoint = Checkpoint(os.fspath(checkpoint), every="epoch")
-    if checkpoint is not None and not isinstance(checkpoint, KeepingCallback):
-        raise ArgumentError(f"fit(checkpoint=...): expected the name of a folder, or a Checkpoint, got {checkpoint!r}.")
-    every = CallbackList([callbacks, checkpoint] if callbacks is not None else checkpoint)
-    found = [each for each in every if isinstance(each, KeepingCallback)]
-    if len(found) > 1:
-        raise ArgumentError(f"fit takes one callback that keeps its state, got {', '.join(map(repr, found))}.")
-    return list(every), FolderStore(found[0]) if found else None

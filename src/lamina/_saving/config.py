@@ -46,6 +46,12 @@ _classes.also = list(FAMILIES.values())
 _functions.also = [activations._registry, *FAMILIES.values()]
 
 
+def load_families() -> None:
+    """Load all that a config may name, before one is looked at: none of them decides what is loaded."""
+    for family in FAMILIES.values():
+        family.load()
+
+
 def serialized(thing: Any) -> Any:
     """An object as plain data, in the form of Keras's configs; what JSON cannot hold is an error that names it."""
     _require_plain(config := settings.serialize(thing), "")
@@ -69,6 +75,7 @@ def deserialized(
         skip: names of classes, functions and layers that may be missing.
         left_out: gets a line for each of them that was missing, with the reason.
     """
+    load_families()
     try:
         with known(custom_objects, [skip] if isinstance(skip, str) else skip, left_out):
             return _object(config)

@@ -94,6 +94,7 @@ def load_model(
     name = named(filepath, EXAMPLE)
     checked("load_model", "compile", flag, compile)
     config.warn_of_safe_mode(safe_mode)
+    config.load_families()
     now = _Opening(name, custom_objects, compile, skip, [], free_memory())
     if not os.path.isdir(name) and _kind(name) in LEGACY:
         model = _from_legacy(legacy.read_file(name), now)

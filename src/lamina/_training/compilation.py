@@ -12,6 +12,7 @@ from lamina._base.spelling import free_name
 from lamina.errors import ArgumentError
 from lamina.losses.lookup import loss_of
 from lamina.losses.loss import registry as loss_registry
+from lamina.optimizers.optimizer import registry as known_optimizers
 
 
 class Compiled(ByName):
@@ -23,7 +24,8 @@ class Compiled(ByName):
         self, optimizer: Any, loss: Any, loss_weights: Any, measures: Any, weighted_measures: Any, run_eagerly: bool,
         steps_per_execution: int, jit_compile: bool | str, auto_scale_loss: bool, policy: str,
     ) -> None:  # fmt: skip
-        if isinstance(optimizer, str) and optimizer in loss_registry.named:
+        is_name = isinstance(optimizer, str)
+        if is_name and known_optimizers.built_in(optimizer) is None and loss_registry.built_in(optimizer) is not None:
             raise ArgumentError(f"{optimizer!r} is a loss; the optimizer comes first: compile('adam', {optimizer!r}).")
         found = optimizers.get(_only(optimizer, "optimizer"))
         if found is None:

@@ -20,7 +20,7 @@ from lamina._layer.structure import held
 from lamina._training.model import Model, compiled_of
 from lamina.errors import ArgumentError
 from lamina.metrics.metric import Metric
-from lamina.optimizers import LossScaleOptimizer, Optimizer
+from lamina.optimizers import Optimizer
 from lamina.optimizers.state import renamed
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def packed(batch: dict[str, Array]) -> Any:
 @contextmanager
 def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[Any]) -> Iterator[None]:
     """Let each optimizer hold the arrays of a pass; afterwards it has its own again."""
+    from lamina.optimizers import LossScaleOptimizer  # which few models need
+
     within = [optimizer.inner_optimizer for optimizer in optimizers if isinstance(optimizer, LossScaleOptimizer)]
     before = [(each._lamina, each._lamina.arrays) for each in (*optimizers, *within)]
     try:

@@ -6,9 +6,11 @@ import os
 from abc import abstractmethod
 from typing import Any, Literal, NamedTuple
 
+from lamina import _saving as saving
 from lamina._base.converters import one_of, positive
 from lamina._base.settings import Configured, setting
 from lamina.callbacks.callback import Logs
+from lamina.callbacks.callback_list import CallbackList
 from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
 from lamina.errors import ArgumentError
 
@@ -105,3 +107,16 @@ class Checkpoint(KeepingCallback, Configured):
     @property
     def _lamina_keeping(self) -> Keeping:
         return Keeping(self.folder, self.every, self.keep)
+
+
+def store_of(callbacks: Any, checkpoint: Any) -> tuple[Any, Any]:
+    """The callbacks of a `fit`, with that which keeps its state, and the store that this one asks for."""
+    if isinstance(checkpoint, (str, os.PathLike)):
+        checkpoint = Checkpoint(os.fspath(checkpoint), every="epoch")
+    if checkpoint is not None and not isinstance(checkpoint, KeepingCallback):
+        raise ArgumentError(f"fit(checkpoint=...): expected the name of a folder, or a Checkpoint, got {checkpoint!r}.")
+    every = CallbackList([callbacks, checkpoint] if callbacks is not None else checkpoint)
+    found = [each for each in every if isinstance(each, KeepingCallback)]
+    if len(found) > 1:
+        raise ArgumentError(f"fit takes one callback that keeps its state, got {', '.join(map(repr, found))}.")
+    return list(every), saving.checkpoint.FolderStore(found[0]) if found else None

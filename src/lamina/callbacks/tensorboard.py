@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from importlib import import_module
 from types import ModuleType
 from typing import Any, ClassVar, TypeAlias
 
@@ -264,9 +265,8 @@ def _images(weight: Any) -> Any:
 
 def _library() -> ModuleType:
     try:
-        from lamina.callbacks import event_files
+        return import_module("lamina.callbacks.event_files")
     except LaminaError:
         raise
     except ImportError as error:
         raise MissingPackageError("TensorBoard needs the package tensorboard: pip install tensorboard") from error
-    return event_files

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lamina._base.public import public
+from lamina._loading.later import FOR_TYPES
 
-if TYPE_CHECKING:
+if FOR_TYPES:
     from lamina.datasets import (
         boston_housing,
         california_housing,
@@ -22,4 +21,4 @@ __all__ = [
     "boston_housing", "california_housing", "cifar10", "cifar100", "fashion_mnist", "imdb", "mnist", "reuters",
 ]  # fmt: skip
 
-public(__name__, __all__, {name: f"{__name__}.{name}" for name in __all__})
+public(__name__, __all__, {f"{__name__}.{name}": f"{name}=." for name in __all__})

@@ -21,7 +21,7 @@ DType: TypeAlias = np.dtype[Any]
 Key: TypeAlias = Array | np.ndarray[Any, Any]
 """A random key, uint32 of shape (2,), of JAX or of NumPy."""
 Seed: TypeAlias = int | SeedGenerator | None
-registry = Registry("initializer")
+registry = Registry("initializer", "lamina.initializers")
 
 
 def seed_of(value: Any) -> Seed:

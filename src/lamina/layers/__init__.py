@@ -11,131 +11,134 @@ from lamina._base.shapes import InputSpec
 from lamina._layer.layer import Layer
 from lamina._layer.registry import held
 from lamina._layer.registry import registry as registry
+from lamina._loading.later import FOR_TYPES
 from lamina.activations import _registry as functions
-from lamina.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
-from lamina.layers.convolution.depthwise import DepthwiseConv1D, DepthwiseConv2D
-from lamina.layers.convolution.plain import Conv1D, Conv2D, Conv3D, Convolution1D, Convolution2D, Convolution3D
-from lamina.layers.convolution.separable import (
-    SeparableConv1D,
-    SeparableConv2D,
-    SeparableConvolution1D,
-    SeparableConvolution2D,
-)
-from lamina.layers.convolution.transposed import (
-    Conv1DTranspose,
-    Conv2DTranspose,
-    Conv3DTranspose,
-    Convolution1DTranspose,
-    Convolution2DTranspose,
-    Convolution3DTranspose,
-)
 from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
-from lamina.layers.einsum import EinsumDense
-from lamina.layers.embeddings import Embedding
-from lamina.layers.features.categories import CategoryEncoding, Discretization
-from lamina.layers.features.hashing import Hashing
-from lamina.layers.features.lookup import IntegerLookup, StringLookup
-from lamina.layers.features.numbers import Normalization, Rescaling
-from lamina.layers.features.pipeline import Pipeline
-from lamina.layers.features.spectrograms import MelSpectrogram, STFTSpectrogram
-from lamina.layers.features.text import TextVectorization
-from lamina.layers.image.chains import AugMix, RandAugment, RandomColorJitter
-from lamina.layers.image.color import (
-    RandomBrightness,
-    RandomColorDegeneration,
-    RandomContrast,
-    RandomGrayscale,
-    RandomHue,
-    RandomInvert,
-    RandomPosterization,
-    RandomSaturation,
-    Solarization,
-)
-from lamina.layers.image.histograms import AutoContrast, ContrastLimitedAdaptiveHistogramEqualization, Equalization
-from lamina.layers.image.mixing import CutMix, MaxNumBoundingBoxes, MixUp, RandomErasing
-from lamina.layers.image.resizing import CenterCrop, RandomCrop, Resizing
-from lamina.layers.image.sharpness import RandomGaussianBlur, RandomSharpness
-from lamina.layers.image.warping import (
-    RandomElasticTransform,
-    RandomFlip,
-    RandomPerspective,
-    RandomRotation,
-    RandomShear,
-    RandomTranslation,
-    RandomZoom,
-)
-from lamina.layers.masks import Identity, Masking
 from lamina.layers.merging import CLASSES, FUNCTIONS
-from lamina.layers.normalizations.batch import BatchNormalization
-from lamina.layers.normalizations.norms import RMSNormalization, UnitNormalization
-from lamina.layers.normalizations.samples import GroupNormalization, LayerNormalization
-from lamina.layers.normalizations.spectral import SpectralNormalization
-from lamina.layers.pooling.adaptive import (
-    AdaptiveAveragePooling1D,
-    AdaptiveAveragePooling2D,
-    AdaptiveAveragePooling3D,
-    AdaptiveMaxPooling1D,
-    AdaptiveMaxPooling2D,
-    AdaptiveMaxPooling3D,
-)
-from lamina.layers.pooling.global_pooling import (
-    GlobalAveragePooling1D,
-    GlobalAveragePooling2D,
-    GlobalAveragePooling3D,
-    GlobalAvgPool1D,
-    GlobalAvgPool2D,
-    GlobalAvgPool3D,
-    GlobalMaxPool1D,
-    GlobalMaxPool2D,
-    GlobalMaxPool3D,
-    GlobalMaxPooling1D,
-    GlobalMaxPooling2D,
-    GlobalMaxPooling3D,
-)
-from lamina.layers.pooling.windows import (
-    AveragePooling1D,
-    AveragePooling2D,
-    AveragePooling3D,
-    AvgPool1D,
-    AvgPool2D,
-    AvgPool3D,
-    MaxPool1D,
-    MaxPool2D,
-    MaxPool3D,
-    MaxPooling1D,
-    MaxPooling2D,
-    MaxPooling3D,
-)
-from lamina.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
-from lamina.layers.recurrent.convolutional import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
-from lamina.layers.recurrent.layers import GRU, LSTM, RNN, SimpleRNN
-from lamina.layers.recurrent.stacked_cells import StackedRNNCells
-from lamina.layers.regularization import (
-    ActivityRegularization,
-    AlphaDropout,
-    Dropout,
-    GaussianDropout,
-    GaussianNoise,
-    SpatialDropout1D,
-    SpatialDropout2D,
-    SpatialDropout3D,
-)
-from lamina.layers.reshaping import (
-    Cropping1D,
-    Cropping2D,
-    Cropping3D,
-    Flatten,
-    Permute,
-    RepeatVector,
-    Reshape,
-    UpSampling1D,
-    UpSampling2D,
-    UpSampling3D,
-    ZeroPadding1D,
-    ZeroPadding2D,
-    ZeroPadding3D,
-)
-from lamina.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
+
+if FOR_TYPES:
+    from lamina.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
+    from lamina.layers.convolution.depthwise import DepthwiseConv1D, DepthwiseConv2D
+    from lamina.layers.convolution.plain import Conv1D, Conv2D, Conv3D, Convolution1D, Convolution2D, Convolution3D
+    from lamina.layers.convolution.separable import (
+        SeparableConv1D,
+        SeparableConv2D,
+        SeparableConvolution1D,
+        SeparableConvolution2D,
+    )
+    from lamina.layers.convolution.transposed import (
+        Conv1DTranspose,
+        Conv2DTranspose,
+        Conv3DTranspose,
+        Convolution1DTranspose,
+        Convolution2DTranspose,
+        Convolution3DTranspose,
+    )
+    from lamina.layers.einsum import EinsumDense
+    from lamina.layers.embeddings import Embedding
+    from lamina.layers.features.categories import CategoryEncoding, Discretization
+    from lamina.layers.features.hashing import Hashing
+    from lamina.layers.features.lookup import IntegerLookup, StringLookup
+    from lamina.layers.features.numbers import Normalization, Rescaling
+    from lamina.layers.features.pipeline import Pipeline
+    from lamina.layers.features.spectrograms import MelSpectrogram, STFTSpectrogram
+    from lamina.layers.features.text import TextVectorization
+    from lamina.layers.image.chains import AugMix, RandAugment, RandomColorJitter
+    from lamina.layers.image.color import (
+        RandomBrightness,
+        RandomColorDegeneration,
+        RandomContrast,
+        RandomGrayscale,
+        RandomHue,
+        RandomInvert,
+        RandomPosterization,
+        RandomSaturation,
+        Solarization,
+    )
+    from lamina.layers.image.histograms import AutoContrast, ContrastLimitedAdaptiveHistogramEqualization, Equalization
+    from lamina.layers.image.mixing import CutMix, MaxNumBoundingBoxes, MixUp, RandomErasing
+    from lamina.layers.image.resizing import CenterCrop, RandomCrop, Resizing
+    from lamina.layers.image.sharpness import RandomGaussianBlur, RandomSharpness
+    from lamina.layers.image.warping import (
+        RandomElasticTransform,
+        RandomFlip,
+        RandomPerspective,
+        RandomRotation,
+        RandomShear,
+        RandomTranslation,
+        RandomZoom,
+    )
+    from lamina.layers.masks import Identity, Masking
+    from lamina.layers.normalizations.batch import BatchNormalization
+    from lamina.layers.normalizations.norms import RMSNormalization, UnitNormalization
+    from lamina.layers.normalizations.samples import GroupNormalization, LayerNormalization
+    from lamina.layers.normalizations.spectral import SpectralNormalization
+    from lamina.layers.pooling.adaptive import (
+        AdaptiveAveragePooling1D,
+        AdaptiveAveragePooling2D,
+        AdaptiveAveragePooling3D,
+        AdaptiveMaxPooling1D,
+        AdaptiveMaxPooling2D,
+        AdaptiveMaxPooling3D,
+    )
+    from lamina.layers.pooling.global_pooling import (
+        GlobalAveragePooling1D,
+        GlobalAveragePooling2D,
+        GlobalAveragePooling3D,
+        GlobalAvgPool1D,
+        GlobalAvgPool2D,
+        GlobalAvgPool3D,
+        GlobalMaxPool1D,
+        GlobalMaxPool2D,
+        GlobalMaxPool3D,
+        GlobalMaxPooling1D,
+        GlobalMaxPooling2D,
+        GlobalMaxPooling3D,
+    )
+    from lamina.layers.pooling.windows import (
+        AveragePooling1D,
+        AveragePooling2D,
+        AveragePooling3D,
+        AvgPool1D,
+        AvgPool2D,
+        AvgPool3D,
+        MaxPool1D,
+        MaxPool2D,
+        MaxPool3D,
+        MaxPooling1D,
+        MaxPooling2D,
+        MaxPooling3D,
+    )
+    from lamina.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
+    from lamina.layers.recurrent.convolutional import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
+    from lamina.layers.recurrent.layers import GRU, LSTM, RNN, SimpleRNN
+    from lamina.layers.recurrent.stacked_cells import StackedRNNCells
+    from lamina.layers.regularization import (
+        ActivityRegularization,
+        AlphaDropout,
+        Dropout,
+        GaussianDropout,
+        GaussianNoise,
+        SpatialDropout1D,
+        SpatialDropout2D,
+        SpatialDropout3D,
+    )
+    from lamina.layers.reshaping import (
+        Cropping1D,
+        Cropping2D,
+        Cropping3D,
+        Flatten,
+        Permute,
+        RepeatVector,
+        Reshape,
+        UpSampling1D,
+        UpSampling2D,
+        UpSampling3D,
+        ZeroPadding1D,
+        ZeroPadding2D,
+        ZeroPadding3D,
+    )
+    from lamina.layers.wrappers import Bidirectional, TimeDistributed, Wrapper
 
 __all__ = [
     "ELU", "GRU", "LSTM", "RNN", "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D",
@@ -165,6 +168,62 @@ __all__ = [
     "deserialize", "serialize",
 ]  # fmt: skip
 
+LATER = {
+    "lamina.layers.activations": "ELU LeakyReLU PReLU ReLU Softmax",
+    "lamina.layers.convolution.depthwise": "DepthwiseConv1D DepthwiseConv2D",
+    "lamina.layers.convolution.plain": "Conv1D Conv2D Conv3D Convolution1D Convolution2D Convolution3D",
+    "lamina.layers.convolution.separable":
+        "SeparableConv1D SeparableConv2D SeparableConvolution1D SeparableConvolution2D",
+    "lamina.layers.convolution.transposed": """
+        Conv1DTranspose Conv2DTranspose Conv3DTranspose Convolution1DTranspose Convolution2DTranspose
+        Convolution3DTranspose""",
+    "lamina.layers.einsum": "EinsumDense",
+    "lamina.layers.embeddings": "Embedding",
+    "lamina.layers.features.categories": "CategoryEncoding Discretization",
+    "lamina.layers.features.hashing": "Hashing",
+    "lamina.layers.features.lookup": "IntegerLookup StringLookup",
+    "lamina.layers.features.numbers": "Normalization Rescaling",
+    "lamina.layers.features.pipeline": "Pipeline",
+    "lamina.layers.features.spectrograms": "MelSpectrogram STFTSpectrogram",
+    "lamina.layers.features.text": "TextVectorization",
+    "lamina.layers.image.chains": "AugMix RandAugment RandomColorJitter",
+    "lamina.layers.image.color": """
+        RandomBrightness RandomColorDegeneration RandomContrast RandomGrayscale RandomHue RandomInvert
+        RandomPosterization RandomSaturation Solarization""",
+    "lamina.layers.image.histograms": "AutoContrast ContrastLimitedAdaptiveHistogramEqualization Equalization",
+    "lamina.layers.image.mixing": "CutMix MaxNumBoundingBoxes MixUp RandomErasing",
+    "lamina.layers.image.resizing": "CenterCrop RandomCrop Resizing",
+    "lamina.layers.image.sharpness": "RandomGaussianBlur RandomSharpness",
+    "lamina.layers.image.warping":
+        "RandomElasticTransform RandomFlip RandomPerspective RandomRotation RandomShear RandomTranslation RandomZoom",
+    "lamina.layers.masks": "Identity Masking",
+    "lamina.layers.normalizations.batch": "BatchNormalization",
+    "lamina.layers.normalizations.norms": "RMSNormalization UnitNormalization",
+    "lamina.layers.normalizations.samples": "GroupNormalization LayerNormalization",
+    "lamina.layers.normalizations.spectral": "SpectralNormalization",
+    "lamina.layers.pooling.adaptive": """
+        AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
+        AdaptiveMaxPooling2D AdaptiveMaxPooling3D""",
+    "lamina.layers.pooling.global_pooling": """
+        GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalAvgPool1D GlobalAvgPool2D
+        GlobalAvgPool3D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPool3D GlobalMaxPooling1D GlobalMaxPooling2D
+        GlobalMaxPooling3D""",
+    "lamina.layers.pooling.windows": """
+        AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D MaxPool1D MaxPool2D MaxPool3D
+        MaxPooling1D MaxPooling2D MaxPooling3D""",
+    "lamina.layers.recurrent.cells": "GRUCell LSTMCell SimpleRNNCell",
+    "lamina.layers.recurrent.convolutional": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
+    "lamina.layers.recurrent.layers": "GRU LSTM RNN SimpleRNN",
+    "lamina.layers.recurrent.stacked_cells": "StackedRNNCells",
+    "lamina.layers.regularization": """
+        ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D
+        SpatialDropout3D""",
+    "lamina.layers.reshaping": """
+        Cropping1D Cropping2D Cropping3D Flatten Permute RepeatVector Reshape UpSampling1D UpSampling2D UpSampling3D
+        ZeroPadding1D ZeroPadding2D ZeroPadding3D""",
+    "lamina.layers.wrappers": "Bidirectional TimeDistributed Wrapper",
+}  # fmt: skip
+
 
 serialize = registry.serialize
 
@@ -183,10 +242,15 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> An
 globals().update(CLASSES, **FUNCTIONS)  # several inputs: each says why it is not for a stack
 __all__ += [*CLASSES, *FUNCTIONS]
 
-for _name in __all__:
-    if isinstance(globals()[_name], type) and issubclass(globals()[_name], Layer):
-        registry.add(_name)(globals()[_name])
+
+def _known(name: str, layer: Any) -> None:
+    """Let configs find a layer, once it is loaded."""
+    if isinstance(layer, type) and issubclass(layer, Layer):
+        registry.add(name)(layer)
+
+
+for _name in set(__all__) & set(globals()):
+    _known(_name, globals()[_name])
 functions.also.append(registry)  # a layer may stand where a function of one tensor does
 
-
-public(__name__, __all__)
+public(__name__, __all__, LATER, _known)

@@ -11,7 +11,7 @@ from lamina._base.arguments import Config, Function
 from lamina._base.custom import known
 from lamina._base.frames import user_facing
 from lamina._base.public import public
-from lamina.losses.circle import Circle, circle
+from lamina._loading.later import FOR_TYPES
 from lamina.losses.crossentropies import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -21,20 +21,8 @@ from lamina.losses.crossentropies import (
     categorical_crossentropy,
     sparse_categorical_crossentropy,
 )
-from lamina.losses.ctc import CTC, ctc
-from lamina.losses.divergences import KLDivergence, Poisson, kl_divergence, poisson
-from lamina.losses.focal import (
-    BinaryFocalCrossentropy,
-    CategoricalFocalCrossentropy,
-    CategoricalGeneralizedCrossEntropy,
-    binary_focal_crossentropy,
-    categorical_focal_crossentropy,
-    categorical_generalized_cross_entropy,
-)
-from lamina.losses.hinges import CategoricalHinge, Hinge, SquaredHinge, categorical_hinge, hinge, squared_hinge
 from lamina.losses.lookup import loss_of
 from lamina.losses.loss import Loss, LossFunction, OfFunction, function, registry
-from lamina.losses.overlaps import Dice, Tversky, dice, tversky
 from lamina.losses.regression import (
     CosineSimilarity,
     Huber,
@@ -52,6 +40,21 @@ from lamina.losses.regression import (
     mean_squared_logarithmic_error,
 )
 
+if FOR_TYPES:
+    from lamina.losses.circle import Circle, circle
+    from lamina.losses.ctc import CTC, ctc
+    from lamina.losses.divergences import KLDivergence, Poisson, kl_divergence, poisson
+    from lamina.losses.focal import (
+        BinaryFocalCrossentropy,
+        CategoricalFocalCrossentropy,
+        CategoricalGeneralizedCrossEntropy,
+        binary_focal_crossentropy,
+        categorical_focal_crossentropy,
+        categorical_generalized_cross_entropy,
+    )
+    from lamina.losses.hinges import CategoricalHinge, Hinge, SquaredHinge, categorical_hinge, hinge, squared_hinge
+    from lamina.losses.overlaps import Dice, Tversky, dice, tversky
+
 __all__ = [
     "CTC", "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
     "CategoricalGeneralizedCrossEntropy", "CategoricalHinge", "Circle", "CosineSimilarity", "Crossentropy", "Dice",
@@ -64,6 +67,17 @@ __all__ = [
     "mean_squared_logarithmic_error", "poisson", "serialize", "sparse_categorical_crossentropy", "squared_hinge",
     "tversky",
 ]  # fmt: skip
+
+LATER = {
+    "lamina.losses.circle": "Circle circle",
+    "lamina.losses.ctc": "CTC ctc",
+    "lamina.losses.divergences": "KLDivergence Poisson kl_divergence poisson",
+    "lamina.losses.focal": """
+        BinaryFocalCrossentropy CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy
+        binary_focal_crossentropy categorical_focal_crossentropy categorical_generalized_cross_entropy""",
+    "lamina.losses.hinges": "CategoricalHinge Hinge SquaredHinge categorical_hinge hinge squared_hinge",
+    "lamina.losses.overlaps": "Dice Tversky dice tversky",
+}  # fmt: skip
 
 
 @user_facing
@@ -95,4 +109,4 @@ def deserialize(name: str | Config, custom_objects: Config | None = None) -> Los
         return loss_of(name)
 
 
-public(__name__, __all__)
+public(__name__, __all__, LATER)

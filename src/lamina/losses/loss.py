@@ -20,7 +20,7 @@ from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError, LabelError
 
-registry = Registry("loss")
+registry = Registry("loss", "lamina.losses")
 
 Name: TypeAlias = Converted[str | None, str]
 """A name; None is the class's name in snake_case."""

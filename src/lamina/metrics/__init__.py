@@ -9,25 +9,8 @@ from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.settings import Configured
 from lamina._base.shapes import Shape
+from lamina._loading.later import FOR_TYPES
 from lamina.errors import ArgumentError
-from lamina.losses import (
-    binary_crossentropy,
-    binary_focal_crossentropy,
-    categorical_crossentropy,
-    categorical_focal_crossentropy,
-    categorical_hinge,
-    hinge,
-    huber,
-    kl_divergence,
-    log_cosh,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-    poisson,
-    sparse_categorical_crossentropy,
-    squared_hinge,
-)
 from lamina.losses.crossentropies import kind_of
 from lamina.losses.loss import function, reads_logits
 from lamina.losses.loss import registry as loss_registry
@@ -44,50 +27,68 @@ from lamina.metrics.accuracies import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
-from lamina.metrics.correlations import (
-    ConcordanceCorrelation,
-    CosineSimilarity,
-    PearsonCorrelation,
-    concordance_correlation,
-    pearson_correlation,
-)
-from lamina.metrics.counts import (
-    ConfusionCount,
-    FalseNegatives,
-    FalsePositives,
-    HitRate,
-    Precision,
-    Recall,
-    TrueNegatives,
-    TruePositives,
-)
-from lamina.metrics.mean_losses import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    CategoricalHinge,
-    Hinge,
-    KLDivergence,
-    LogCoshError,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    Poisson,
-    RootMeanSquaredError,
-    SparseCategoricalCrossentropy,
-    SquaredHinge,
-)
 from lamina.metrics.metric import Metric, registry
-from lamina.metrics.overlaps import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from lamina.metrics.reduction import Mean, MeanMetricWrapper, Sum
-from lamina.metrics.scores import F1Score, FBetaScore, R2Score
-from lamina.metrics.trade_offs import (
-    AUC,
-    PrecisionAtRecall,
-    RecallAtPrecision,
-    SensitivityAtSpecificity,
-    SpecificityAtSensitivity,
-)
+
+if FOR_TYPES:
+    from lamina.losses import (
+        binary_crossentropy,
+        binary_focal_crossentropy,
+        categorical_crossentropy,
+        categorical_focal_crossentropy,
+        categorical_hinge,
+        hinge,
+        huber,
+        kl_divergence,
+        log_cosh,
+        mean_absolute_error,
+        mean_absolute_percentage_error,
+        mean_squared_error,
+        mean_squared_logarithmic_error,
+        poisson,
+        sparse_categorical_crossentropy,
+        squared_hinge,
+    )
+    from lamina.metrics.correlations import (
+        ConcordanceCorrelation,
+        CosineSimilarity,
+        PearsonCorrelation,
+        concordance_correlation,
+        pearson_correlation,
+    )
+    from lamina.metrics.counts import (
+        FalseNegatives,
+        FalsePositives,
+        Precision,
+        Recall,
+        TrueNegatives,
+        TruePositives,
+    )
+    from lamina.metrics.mean_losses import (
+        BinaryCrossentropy,
+        CategoricalCrossentropy,
+        CategoricalHinge,
+        Hinge,
+        KLDivergence,
+        LogCoshError,
+        MeanAbsoluteError,
+        MeanAbsolutePercentageError,
+        MeanSquaredError,
+        MeanSquaredLogarithmicError,
+        Poisson,
+        RootMeanSquaredError,
+        SparseCategoricalCrossentropy,
+        SquaredHinge,
+    )
+    from lamina.metrics.overlaps import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
+    from lamina.metrics.scores import F1Score, FBetaScore, R2Score
+    from lamina.metrics.trade_offs import (
+        AUC,
+        PrecisionAtRecall,
+        RecallAtPrecision,
+        SensitivityAtSpecificity,
+        SpecificityAtSensitivity,
+    )
 
 __all__ = [
     "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "BinaryIoU", "CategoricalAccuracy",
@@ -105,6 +106,25 @@ __all__ = [
     "pearson_correlation", "poisson", "serialize", "sparse_categorical_accuracy", "sparse_categorical_crossentropy",
     "sparse_top_k_categorical_accuracy", "squared_hinge", "top_k_categorical_accuracy",
 ]  # fmt: skip
+
+LATER = {
+    "lamina.losses": """
+        binary_crossentropy binary_focal_crossentropy categorical_crossentropy categorical_focal_crossentropy
+        categorical_hinge hinge huber kl_divergence log_cosh mean_absolute_error mean_absolute_percentage_error
+        mean_squared_error mean_squared_logarithmic_error poisson sparse_categorical_crossentropy squared_hinge""",
+    "lamina.metrics.correlations":
+        "ConcordanceCorrelation CosineSimilarity PearsonCorrelation concordance_correlation pearson_correlation",
+    "lamina.metrics.counts":
+        "FalseNegatives FalsePositives Precision Recall TrueNegatives TruePositives",
+    "lamina.metrics.mean_losses": """
+        BinaryCrossentropy CategoricalCrossentropy CategoricalHinge Hinge KLDivergence LogCoshError MeanAbsoluteError
+        MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError Poisson RootMeanSquaredError
+        SparseCategoricalCrossentropy SquaredHinge""",
+    "lamina.metrics.overlaps": "BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU",
+    "lamina.metrics.scores": "F1Score FBetaScore R2Score",
+    "lamina.metrics.trade_offs":
+        "AUC PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity",
+}  # fmt: skip
 
 
 @user_facing
@@ -143,17 +163,20 @@ def _named(name: str, from_logits: bool, y_shape: Shape | None, output_shape: Sh
     """The metric for a name, which is its name in the logs too, as in Keras."""
     if name.lower() in ("accuracy", "acc") and y_shape is not None and output_shape is not None:
         kind = registry.find(f"{kind_of(y_shape, output_shape)}_accuracy")
-    elif name not in registry.named and name in loss_registry.named:
+    elif registry.built_in(name) is None and loss_registry.built_in(name) is not None:
         kind = loss_registry.find(name)
     else:
         kind = registry.find(name)
     settings: dict[str, object] = {"from_logits": True} if from_logits and "from_logits" in kind._lamina_fields else {}
     if issubclass(kind, losses.Loss):
         return MeanMetricWrapper(kind(reduction="none", **settings), name=name)
-    if from_logits and kind is BinaryAccuracy:
-        settings = {"threshold": 0.0}
-    elif from_logits and issubclass(kind, (ConfusionCount, HitRate)):
-        settings = {"thresholds": 0.0}
+    if from_logits:
+        from lamina.metrics.counts import ConfusionCount, HitRate
+
+        if kind is BinaryAccuracy:
+            settings = {"threshold": 0.0}
+        elif issubclass(kind, (ConfusionCount, HitRate)):
+            settings = {"thresholds": 0.0}
     return kind(name=name, **settings)  # type: ignore[no-any-return]
 
 
@@ -165,4 +188,4 @@ def _as_metric(found: object) -> Metric | None:
     return MeanMetricWrapper(function(found), name=getattr(found, "name", None) or getattr(found, "__name__", None))
 
 
-public(__name__, __all__)
+public(__name__, __all__, LATER)

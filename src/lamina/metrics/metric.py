@@ -24,7 +24,7 @@ from lamina._layer.structure import Module, ModuleState, adopt, held, inner_modu
 from lamina.errors import ArgumentError
 from lamina.losses.loss import DType, Name, precision
 
-registry = Registry("metric")
+registry = Registry("metric", "lamina.metrics")
 
 Precision: TypeAlias = Converted[DType, str]
 Size: TypeAlias = int | Sequence[int]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lamina._base.public import public
-from lamina.models import functional as functional  # known from now on
-from lamina.models.cloning import clone_model, model_from_json
+from lamina._loading.later import FOR_TYPES
 from lamina.models.sequential import Sequential
 
-if TYPE_CHECKING:
+if FOR_TYPES:
     from lamina._saving.models import load_model, save_model
+    from lamina.models.cloning import clone_model, model_from_json
 
 __all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
-public(__name__, __all__, dict.fromkeys(("load_model", "save_model"), "lamina._saving.models"))
+LATER = {
+    "lamina._saving.models": "load_model save_model",
+    "lamina.models.cloning": "clone_model model_from_json",
+}
+
+public(__name__, __all__, LATER)

@@ -21,8 +21,7 @@ class Functional:
         return Sequential.from_config({**config, "layers": line}, custom_objects)
 
 
-for _name in ("Functional", "Model"):
-    registry.named[_name] = Functional
+registry.add("Model")(Functional)
 
 
 def _line(config: dict[str, Any], model: str) -> list[dict[str, Any]]:

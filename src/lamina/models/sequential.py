@@ -17,16 +17,13 @@ from lamina._base.settings import MISSING
 from lamina._base.weight import Weight, under_way
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
-from lamina._saving import checkpoint as checkpoints
-from lamina._saving import compiling
-from lamina._saving import export as exporting
-from lamina._saving.config import serialized
 from lamina._training import loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
 from lamina._training.own_steps import STEPS
 from lamina._training.request import DataRequest, RunPlan
 from lamina.callbacks import Checkpoint, History
+from lamina.callbacks.checkpoint import store_of
 from lamina.errors import ArgumentError, NotCompiledError, StackError
 from lamina.models import default_steps
 from lamina.models.assembly import append
@@ -128,12 +125,12 @@ class Sequential(Stack):
 
     def get_compile_config(self) -> dict[str, Any]:
         """What `compile` was given, as plain data; {} before."""
-        return compiling.get_compile_config(self)
+        return saving.compiling.get_compile_config(self)
 
     @user_facing
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Call `compile` with what `get_compile_config` returned."""
-        compiling.compile_from_config(self, config)
+        saving.compiling.compile_from_config(self, config)
 
     @user_facing
     def to_json(self, **kwargs: Any) -> str:
@@ -142,7 +139,7 @@ class Sequential(Stack):
         Args:
             kwargs: arguments of `json.dumps`, such as `indent=2`.
         """
-        return json.dumps(serialized(self), **kwargs)
+        return json.dumps(saving.config.serialized(self), **kwargs)
 
     @user_facing
     def fit(
@@ -185,7 +182,7 @@ class Sequential(Stack):
                 are then those from before that epoch.
         """
         before = self._lamina.history
-        callbacks, store = checkpoints.store_of(callbacks, checkpoint)
+        callbacks, store = store_of(callbacks, checkpoint)
         validation = DataRequest(validation_data, batch_size=validation_batch_size, steps=validation_steps)
         try:
             return loop.fit(
@@ -288,7 +285,7 @@ class Sequential(Stack):
                 that no file can hold, such as a call of a Python function.
             MissingPackageError: without the package flatbuffers: `pip install flatbuffers`.
         """
-        exporting.write(self, filepath, format, verbose, input_signature, kwargs)
+        saving.export.write(self, filepath, format, verbose, input_signature, kwargs)
 
     @user_facing
     def load_torch_state_dict(

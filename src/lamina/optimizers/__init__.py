@@ -6,22 +6,34 @@ from lamina._base.arguments import Config
 from lamina._base.custom import known
 from lamina._base.frames import user_facing
 from lamina._base.public import public
+from lamina._loading.later import FOR_TYPES
 from lamina.errors import ArgumentError
 from lamina.optimizers import schedules
-from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
-from lamina.optimizers.gradient_descent import SGD, Lion
-from lamina.optimizers.loss_scale import LossScaleOptimizer
-from lamina.optimizers.moments import Adam, Adamax, AdamW, Lamb, Nadam
-from lamina.optimizers.muon import Muon
 from lamina.optimizers.optimizer import Optimizer
 from lamina.optimizers.optimizer import registry as _registry
-from lamina.optimizers.schedule_free import ScheduleFreeAdamW
+
+if FOR_TYPES:
+    from lamina.optimizers.adaptive import Adadelta, Adafactor, Adagrad, Ftrl, RMSprop
+    from lamina.optimizers.gradient_descent import SGD, Lion
+    from lamina.optimizers.loss_scale import LossScaleOptimizer
+    from lamina.optimizers.moments import Adam, Adamax, AdamW, Lamb, Nadam
+    from lamina.optimizers.muon import Muon
+    from lamina.optimizers.schedule_free import ScheduleFreeAdamW
 
 __all__ = [
     "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion",
     "LossScaleOptimizer", "Muon", "Nadam", "Optimizer", "RMSprop", "ScheduleFreeAdamW", "deserialize", "get",
     "schedules", "serialize",
 ]  # fmt: skip
+
+LATER = {
+    "lamina.optimizers.adaptive": "Adadelta Adafactor Adagrad Ftrl RMSprop",
+    "lamina.optimizers.gradient_descent": "SGD Lion",
+    "lamina.optimizers.loss_scale": "LossScaleOptimizer",
+    "lamina.optimizers.moments": "Adam Adamax AdamW Lamb Nadam",
+    "lamina.optimizers.muon": "Muon",
+    "lamina.optimizers.schedule_free": "ScheduleFreeAdamW",
+}  # fmt: skip
 
 
 @user_facing
@@ -50,4 +62,4 @@ def deserialize(config: Config, custom_objects: dict[str, type[Optimizer]] | Non
 serialize = _registry.serialize
 
 
-public(__name__, __all__)
+public(__name__, __all__, LATER)

@@ -22,7 +22,7 @@ from lamina.optimizers.state import State, Stateful, StateWeight, rate_in, renam
 
 Arrays = dict[str, Array]
 
-registry = Registry("optimizer")
+registry = Registry("optimizer", "lamina.optimizers")
 
 
 def _sum_of_squares(g: Array) -> Array:

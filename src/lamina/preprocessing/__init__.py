@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lamina._base.public import public
+from lamina._loading.later import FOR_TYPES
 
-if TYPE_CHECKING:
+if FOR_TYPES:
     from lamina.preprocessing import image, sequence
     from lamina.utils import (
         image_dataset_from_directory,
@@ -18,5 +17,6 @@ __all__ = [
     "image", "image_dataset_from_directory", "sequence", "text_dataset_from_directory", "timeseries_dataset_from_array",
 ]  # fmt: skip
 
-LATER = dict.fromkeys(__all__, "lamina.utils") | {name: f"{__name__}.{name}" for name in ("image", "sequence")}
-public(__name__, __all__, LATER)
+FILES = {f"{__name__}.{name}": f"{name}=." for name in ("image", "sequence")}
+LATER = {"lamina.utils": " ".join(name for name in __all__ if f"{__name__}.{name}" not in FILES)}
+public(__name__, __all__, LATER | FILES)

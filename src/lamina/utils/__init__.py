@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lamina._base.public import public
-from lamina._display.plots import learning_curve
+from lamina._loading.later import FOR_TYPES
 from lamina.config import (
     disable_interactive_logging,
     enable_interactive_logging,
@@ -23,14 +21,13 @@ from lamina.saving import (
     register_keras_serializable,
     serialize_keras_object,
 )
-from lamina.utils.arrays import normalize, pad_sequences, to_categorical
-from lamina.utils.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
-from lamina.utils.py_dataset import PyDataset, Sequence
-from lamina.utils.session import clear_session
 
-if TYPE_CHECKING:
+if FOR_TYPES:
+    from lamina._display.plots import learning_curve
     from lamina._display.stack_plot import model_to_dot, plot_model
     from lamina.backend import is_keras_tensor
+    from lamina.utils.arrays import normalize, pad_sequences, to_categorical
+    from lamina.utils.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
     from lamina.utils.downloads import get_file
     from lamina.utils.from_directory import (
         audio_dataset_from_directory,
@@ -39,6 +36,8 @@ if TYPE_CHECKING:
     )
     from lamina.utils.images import array_to_img, img_to_array, load_img, save_img
     from lamina.utils.progbar import Progbar
+    from lamina.utils.py_dataset import PyDataset, Sequence
+    from lamina.utils.session import clear_session
     from lamina.utils.splitting import split_dataset
     from lamina.utils.windows import timeseries_dataset_from_array
 
@@ -53,18 +52,21 @@ __all__ = [
     "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
-FILES = {
+LATER = {
+    "lamina._display.plots": "learning_curve",
     "lamina._display.stack_plot": "model_to_dot plot_model",
     "lamina.backend": "is_keras_tensor",
+    "lamina.utils.arrays": "normalize pad_sequences to_categorical",
+    "lamina.utils.batches": "pack_x_y_sample_weight unpack_x_y_sample_weight",
     "lamina.utils.downloads": "get_file",
     "lamina.utils.from_directory":
         "audio_dataset_from_directory image_dataset_from_directory text_dataset_from_directory",
     "lamina.utils.images": "array_to_img img_to_array load_img save_img",
     "lamina.utils.progbar": "Progbar",
+    "lamina.utils.py_dataset": "PyDataset Sequence",
+    "lamina.utils.session": "clear_session",
     "lamina.utils.splitting": "split_dataset",
     "lamina.utils.windows": "timeseries_dataset_from_array",
 }  # fmt: skip
-LATER = {name: file for file, names in FILES.items() for name in names.split()}
-"""What is loaded when it is first used, because it would make `import lamina` slower."""
 
 public(__name__, __all__, LATER)

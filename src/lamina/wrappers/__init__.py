@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lamina._base.public import public
+from lamina._loading.later import FOR_TYPES
 
-if TYPE_CHECKING:
+if FOR_TYPES:
     from lamina.wrappers.models import SKLearnClassifier, SKLearnRegressor, SKLearnTransformer
     from lamina.wrappers.stacks import LaminaClassifier, LaminaRegressor
 
 __all__ = ["LaminaClassifier", "LaminaRegressor", "SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
 
-_MODELS, _STACKS = "lamina.wrappers.models", "lamina.wrappers.stacks"
-public(
-    __name__,
-    __all__,
-    {
-        "LaminaClassifier": _STACKS, "LaminaRegressor": _STACKS,
-        "SKLearnClassifier": _MODELS, "SKLearnRegressor": _MODELS, "SKLearnTransformer": _MODELS,
-    },
-)  # fmt: skip
+LATER = {
+    "lamina.wrappers.models": "SKLearnClassifier SKLearnRegressor SKLearnTransformer",
+    "lamina.wrappers.stacks": "LaminaClassifier LaminaRegressor",
+}
+
+public(__name__, __all__, LATER)

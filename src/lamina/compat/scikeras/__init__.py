@@ -6,4 +6,4 @@ from lamina._base.public import public
 
 __all__ = ["wrappers"]
 
-public(__name__, __all__, {"wrappers": "lamina.compat.scikeras.wrappers"})  # which needs scikit-learn
+public(__name__, __all__, {"lamina.compat.scikeras.wrappers": "wrappers=."})  # which needs scikit-learn
