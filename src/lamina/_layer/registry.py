@@ -8,7 +8,7 @@ from lamina._base.registry import Registry
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError
 
-registry = Registry("layer", "lamina.layers", "lamina.models", "lamina.models.functional")
+registry = Registry("layer", "lamina.layers", "lamina.models", "lamina._saving.functional")
 
 
 def held(value: Any) -> Any:
