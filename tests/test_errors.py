@@ -70,7 +70,6 @@ NAMES = rows(
     ("keras.ops.mean(layers.Dense(3))", "ArgumentError", r"no symbolic tensors\. Put the\s+function into .* Lambda"),
     ("keras.ops.add(X)", "CallError", "missing a required argument: 'x2'"),
     ("keras.ops.sum(X, axes=1)", "CallError", r"no argument 'axes'\. Did you mean 'axis'\?"),
-    ("keras.ops.one_hot([1], 3, sparse=True)", "ArgumentError", "dense arrays alone"),
     ("keras.ops.conv(X, X)", "ShapeError", "with 1 to 3 axes between them"),
     ("keras.ops.image.resize(X, (2, 2))", "ShapeError", "expected 3 axes, or 4 with a batch"),
     ("keras.ops.max_pool(X[None], 65)", "ShapeError", r"a window of \(65,\) is larger than \(64,\)"),

@@ -54,14 +54,18 @@ def cond(pred: Tensor, true_fn: Function, false_fn: Function) -> Any:
 @user_facing
 def convert_to_numpy(x: Tensor) -> np.ndarray[Any, Any]:
     """x as an array of NumPy, of its own."""
+    x = x.todense() if hasattr(x, "todense") else x
     return np.array(tensor(x) if not isinstance(x, np.ndarray) else x)
 
 
 @user_facing
 def convert_to_tensor(x: Tensor, dtype: DType = None, sparse: bool | None = None, ragged: bool | None = None) -> Array:
-    """x as an array of JAX, with another dtype where one is given."""
-    if sparse or ragged:
-        raise ArgumentError("convert_to_tensor: a stack computes with dense arrays alone. Leave sparse and ragged out.")
+    """x as an array of JAX, with another dtype where one is given; what is sparse stays so unless `sparse` is False."""
+    if ragged:
+        raise ArgumentError("convert_to_tensor: JAX has no ragged arrays. Leave ragged out.")
+    if hasattr(x, "todense"):
+        kept: Any = x.todense() if sparse is False else x
+        return kept if dtype is None else kept.astype(standardize_dtype(dtype))  # type: ignore[no-any-return]
     return tensor(x, dtype)
 
 

@@ -20,7 +20,6 @@ from lamina._kernels import ctc
 from lamina.activations import hard_shrink, log_softmax, soft_shrink, softmax, sparsemax, tanh_shrink, threshold
 from lamina.errors import ArgumentError, ShapeError
 from lamina.ops.tensors import Axis, DType, Floats, Tensor, axes, by_jax, floats, tensor
-from lamina.ops.unlike_jax import dense
 from lamina.ops.windows import (
     adaptive_average_pool,
     adaptive_max_pool,
@@ -170,8 +169,14 @@ def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: DType = None, sp
     >>> one_hot([1, 0], 2)
     Array([[0., 1.],
            [1., 0.]], dtype=float32)
+
+    Args:
+        sparse: whether the result is a `BCOO` of JAX, which holds no zeros.
     """
-    dense(sparse, "one_hot")
+    if sparse:
+        from lamina.ops.sparse import sparse_one_hot
+
+        return sparse_one_hot(tensor(x), num_classes, axis, dtypes.floatx() if dtype is None else dtype)  # type: ignore[no-any-return]
     return jax.nn.one_hot(tensor(x), num_classes, axis=axis, dtype=dtypes.floatx() if dtype is None else dtype)
 
 
@@ -181,11 +186,14 @@ def multi_hot(
     **kwargs: Any,
 ) -> Array:  # fmt: skip
     """1 at the places of all numbers of a sample: (batch, n) -> (batch, num_classes), or (n,) -> (num_classes,)."""
-    dense(sparse, "multi_hot")
     count = kwargs.pop("num_tokens", None) if num_classes is None else num_classes  # Keras's older name
     if count is None or kwargs:
         raise ArgumentError("multi_hot takes inputs, num_classes, axis, dtype and sparse, and needs num_classes.")
     x = tensor(inputs, "int32")
+    if sparse:
+        from lamina.ops.sparse import sparse_multi_hot
+
+        return sparse_multi_hot(x, count, axis, dtypes.floatx() if dtype is None else dtype)  # type: ignore[no-any-return]
     return jnp.max(one_hot(x, count, axis, dtype), axis=min(x.ndim - 1, 1))
 
 
@@ -284,20 +292,36 @@ def dot_product_attention(
         scale: by default 1 / sqrt(n).
         is_causal: whether a query sees no later key.
         flash_attention: True for cuDNN's kernel, which needs a GPU; else JAX chooses.
+        attn_logits_soft_cap: logits are divided by `1 + abs(logits) / attn_logits_soft_cap`, on each device, as Keras
+            says; its own do it on a TPU alone.
 
     Source: Vaswani et al., 2017, https://arxiv.org/abs/1706.03762
     """
     q, k, v = (tensor(each) for each in (query, key, value))
     if {q.ndim, k.ndim, v.ndim} != {4}:
         raise ShapeError(f"dot_product_attention takes arrays of 4 axes, got {q.shape}, {k.shape} and {v.shape}.")
-    if attn_logits_soft_cap is not None:
-        raise ArgumentError("dot_product_attention(attn_logits_soft_cap=...) is of a TPU kernel: leave it out.")
     dtype = jnp.result_type(q, k, v)
+    q, k, v = (each.astype(dtype) for each in (q, k, v))
+    bias, mask = None if bias is None else tensor(bias).astype(dtype), None if mask is None else tensor(mask, "bool")
+    if attn_logits_soft_cap is not None:
+        return _capped_attention(q, k, v, bias, mask, scale, is_causal, attn_logits_soft_cap)
     return jax.nn.dot_product_attention(
-        q.astype(dtype), k.astype(dtype), v.astype(dtype), None if bias is None else tensor(bias).astype(dtype),
-        None if mask is None else tensor(mask, "bool"), scale=scale, is_causal=is_causal,
-        implementation="cudnn" if flash_attention else None,
-    )  # fmt: skip
+        q, k, v, bias, mask, scale=scale, is_causal=is_causal, implementation="cudnn" if flash_attention else None
+    )
+
+
+def _capped_attention(
+    q: Array, k: Array, v: Array, bias: Array | None, mask: Array | None, scale: float | None, is_causal: bool,
+    cap: float,
+) -> Array:  # fmt: skip
+    """Attention by the formula itself: JAX's kernels know no cap."""
+    k, v = (jnp.repeat(each, q.shape[2] // each.shape[2], axis=2) for each in (k, v))
+    logits = jnp.einsum("bqhn,bkhn->bhqk", q, k, preferred_element_type="float32")
+    logits = logits * (q.shape[3] ** -0.5 if scale is None else scale)
+    logits = logits / (1 + jnp.abs(logits) / cap) + (0 if bias is None else bias)  # (batch, heads, queries, keys)
+    seen = jnp.tri(q.shape[1], k.shape[1], dtype=bool) if is_causal else jnp.ones((1, 1), bool)
+    logits = jnp.where(seen if mask is None else seen & mask, logits, float(np.finfo("float32").min))
+    return jnp.einsum("bhqk,bkhn->bqhn", jax.nn.softmax(logits).astype(v.dtype), v)  # (batch, queries, heads, n)
 
 
 @user_facing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, cast
 
 import jax.numpy as jnp
 
@@ -20,12 +20,6 @@ def alike(*values: Any) -> list[Array]:
     arrays = [tensor(value) for value in values]
     dtype = result_type(*(x.dtype for x in arrays), float)
     return [x.astype(dtype) for x in arrays]
-
-
-def dense(sparse: bool, function: str) -> None:
-    """Raise an error where a sparse result is wanted."""
-    if sparse:
-        raise ArgumentError(f"{function}(sparse=True): a stack computes with dense arrays alone. Leave sparse out.")
 
 
 @user_facing
@@ -116,8 +110,11 @@ def kaiser(x: Tensor, beta: float) -> Array:
 @user_facing
 def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0, sparse: bool = False) -> Array:
     """How often each number from 0 to the largest one is in x, or the sum of its weights: (n,) or (batch, n)."""
-    dense(sparse, "bincount")
     x, counted = tensor(x), None if weights is None else tensor(weights)
+    if sparse:
+        from lamina.ops.sparse import sparse_bincount
+
+        return sparse_bincount(x, counted, max(int(x.max()) + 1, minlength))  # type: ignore[no-any-return]
     if x.ndim != 2:
         return jnp.bincount(x, counted, minlength=minlength)
     length = max(int(x.max()) + 1, minlength)
@@ -156,7 +153,10 @@ def _sum_of_products(*arrays: Array) -> str | None:
 
 @user_facing
 def matmul(x1: Tensor, x2: Tensor) -> Array:
-    """The matrix product; that of int8 is summed in int32."""
+    """The matrix product; that of int8 is summed in int32. One of the two may be sparse."""
+    if hasattr(x1, "todense") or hasattr(x2, "todense"):
+        product: Array = cast(Any, x1) @ x2
+        return product
     x1, x2 = tensor(x1), tensor(x2)
     return jnp.matmul(x1, x2, preferred_element_type=_sum_of_products(x1, x2))
 

@@ -1,0 +1,36 @@
+"""What `sparse=True` asks for: JAX's `BCOO`, which holds only the numbers that are not 0. A stack takes none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax.experimental.sparse import BCOO, bcoo_reduce_sum, bcoo_sum_duplicates
+
+from lamina._base.weight import Array
+
+
+def sparse_one_hot(x: Array, classes: int, axis: int, dtype: Any) -> Any:
+    """1 at the place of each number of x; a number below 0 has a 0 in its place."""
+    axis %= x.ndim + 1
+    places = list(jnp.indices(x.shape, "int32"))
+    places.insert(axis, jnp.maximum(x, 0).astype("int32"))
+    indices = jnp.stack([place.ravel() for place in places], axis=-1)  # (numbers, axes)
+    shape = (*x.shape[:axis], classes, *x.shape[axis:])
+    data = (x.ravel() >= 0).astype(dtype)
+    return BCOO((data, indices), shape=shape, indices_sorted=axis == x.ndim, unique_indices=True)
+
+
+def sparse_multi_hot(x: Array, classes: int, axis: int, dtype: Any) -> Any:
+    """1 at the places of all numbers of a sample, also where one comes twice."""
+    several = bcoo_reduce_sum(sparse_one_hot(x, classes, axis, "int32"), axes=(min(x.ndim - 1, 1),))
+    once = bcoo_sum_duplicates(several, nse=several.nse)
+    return BCOO(((once.data > 0).astype(dtype), once.indices), shape=once.shape, indices_sorted=True)
+
+
+def sparse_bincount(x: Array, weights: Array | None, length: int) -> Any:
+    """How often each number is in x, or the sum of its weights: (length,) or (batch, length)."""
+    found = sparse_one_hot(x, length, -1, "int32" if weights is None else weights.dtype)
+    if weights is not None:
+        found = BCOO((found.data * weights.ravel(), found.indices), shape=found.shape)
+    return bcoo_reduce_sum(found, axes=(x.ndim - 1,))
