@@ -256,3 +256,14 @@ def test_fit_writes_the_files_of_keras_with_the_weights_of_that_moment(tmp_path,
     for each, weights in files[lamina].items():
         for ours, theirs in zip(weights, files[keras][each], strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("freq", ["epoch", 2])
+def test_the_number_of_the_epoch_may_be_a_whole_number_in_the_name(tmp_path, freq):
+    model = lamina.Sequential([lamina.layers.Input((3,)), lamina.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    batch = "" if freq == "epoch" else "-{batch:02d}"
+    checkpoint = ModelCheckpoint(str(tmp_path / f"{{epoch:03d}}{batch}-{{loss:.1f}}.keras"), save_freq=freq)
+    model.fit(np.zeros((64, 3)), np.zeros(64), epochs=2, verbose=0, callbacks=[checkpoint])
+    whole = {"epoch": ["001-0.0.keras", "002-0.0.keras"], 2: ["001-02-0.0.keras", "002-02-0.0.keras"]}
+    assert sorted(path.name for path in tmp_path.iterdir()) == whole[freq]

@@ -80,7 +80,7 @@ class ModelCheckpoint(MonitorCallback, Configured):
                 f"ModelCheckpoint(filepath={self.filepath!r}): {what} saved in a file that ends in "
                 f"{' or '.join(ends)}. Write filepath={stem + ends[0]!r}."
             )
-        self._lamina_filled(_Noted(epoch=1, batch=1))
+        self._lamina_filled(_Noted())
         # Unless a subclass does more with each batch, many steps are trained in one call.
         self.every_batch = type(self).on_train_batch_end is not ModelCheckpoint.on_train_batch_end
 
@@ -168,12 +168,17 @@ class ModelCheckpoint(MonitorCallback, Configured):
         known |= {f"val_{name}" for name in names} if validates and self.save_freq == "epoch" else set()
         known |= {"batch"} if self.save_freq != "epoch" else set()
         if noted.keys() - known:
-            self._lamina_filled(dict.fromkeys(known, 0.5))
+            self._lamina_filled({name: _example(name) for name in known})
 
 
 class _Noted(dict[str, Any]):
     """Values for all names, which it notes."""
 
     def __missing__(self, name: str) -> float:
-        self[name] = 0.5
-        return 0.5
+        self[name] = _example(name)
+        return _example(name)
+
+
+def _example(name: str) -> float:
+    """A value of the kind that a name in a file's name stands for."""
+    return 1 if name in ("epoch", "batch") else 0.5
