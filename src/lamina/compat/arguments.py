@@ -10,6 +10,7 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import Configured, arguments_of, signature_of
 from lamina._layer.layer import Layer
 from lamina.callbacks import ModelCheckpoint
+from lamina.compat.callbacks import in_order
 from lamina.compat.told import say
 from lamina.errors import ArgumentError
 from lamina.optimizers.schedules import InverseTimeDecay
@@ -200,6 +201,7 @@ def configured(init: Callable[..., None]) -> Callable[..., None]:
     def __init__(self: Configured, *args: Any, **kwargs: Any) -> None:
         kind, later, given = type(self), {}, kwargs
         names = [name for name, field in signature_of(kind).parameters.items() if field.kind is not field.KEYWORD_ONLY]
+        names = in_order(kind, names, args)
         if len(args) <= len(names) and not given.keys() & set(names[: len(args)]):
             args, given = (), dict(zip(names, args, strict=False)) | given
         given = translate(kind.__name__, [each.__name__ for each in kind.__mro__], arguments_of(kind), given)
@@ -247,7 +249,8 @@ def _every(checkpoint: Any, period: int) -> None:
             saves(checkpoint, epoch, logs)
 
     checkpoint.on_epoch_end = on_epoch_end
-    say("ModelCheckpoint(period=) is now save_freq=, the number of batches between two files.")
+    if period != 1:
+        say("ModelCheckpoint(period=) is now save_freq=, the number of batches between two files.")
 
 
 AFTERWARDS: dict[str, tuple[type, Callable[[Any, Any], None]]] = {

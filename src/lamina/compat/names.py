@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 import lamina
 from lamina import layers
-from lamina.compat import functional
+from lamina.compat import callbacks, functional
 from lamina.compat.told import say
 from lamina.compat.verbs import written_name
 from lamina.layers.merging import CLASSES, FUNCTIONS
@@ -97,6 +97,8 @@ SERVED: dict[str, Any] = {
     "models.Model": functional.Model,
     "models.load_model": load_model,
     "saving.load_model": load_model,
+    "callbacks.LambdaCallback": callbacks.LambdaCallback,
+    "callbacks.ProgbarLogger": callbacks.ProgbarLogger,
     "layers.ThresholdedReLU": ThresholdedReLU,
     "layers.Convolution2D": _convolution("Conv2D", 2),
     "layers.Convolution3D": _convolution("Conv3D", 3),

@@ -1,0 +1,58 @@
+"""Callbacks whose arguments had another order in Keras 1 and 2."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lamina import callbacks
+from lamina.compat.told import say
+
+BOARD = (
+    "log_dir", "histogram_freq", "batch_size", "write_graph", "write_grads", "write_images", "embeddings_freq",
+    "embeddings_layer_names", "embeddings_metadata", "embeddings_data", "update_freq",
+)  # fmt: skip
+"""The arguments of Keras 2's TensorBoard, where a number stands third."""
+
+
+def in_order(kind: type, names: list[str], given: Sequence[Any]) -> list[str]:
+    """The names of the arguments that are given by position: those of Keras 2 where only they fit the values."""
+    if issubclass(kind, callbacks.TensorBoard) and len(given) > 2 and _is_number(given[2]):
+        return list(BOARD)
+    if issubclass(kind, callbacks.ModelCheckpoint) and len(given) > 6 and _is_number(given[6]):
+        return [*names[:6], "period", *names[7:]]
+    return names
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+class ProgbarLogger(callbacks.ProgbarLogger):
+    """Keras 2's, which was told what it counts."""
+
+    def __init__(self, count_mode: str = "samples", stateful_metrics: Any = None) -> None:
+        super().__init__()
+        if (count_mode, stateful_metrics) != ("samples", None):
+            say("ProgbarLogger(count_mode=, stateful_metrics=) have no effect now.")
+
+
+class LambdaCallback(callbacks.LambdaCallback):
+    """Keras 2's third and fourth arguments were functions of (batch, logs)."""
+
+    def __init__(self, *functions: Callable[..., Any] | None, **named: Any) -> None:
+        if any(each is not None and _takes_two(each) for each in functions[2:4]):
+            begin, end, batch_begin, batch_end, *others = functions
+            say("LambdaCallback(..., on_batch_begin, on_batch_end) by position are now by name.")
+            functions = (begin, end, *others)
+            named |= {"on_batch_begin": batch_begin, "on_batch_end": batch_end}
+        super().__init__(*functions, **named)
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(0, {})
+    except (TypeError, ValueError):
+        return False
+    return True
