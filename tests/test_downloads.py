@@ -5,6 +5,7 @@ import io
 import os
 import ssl
 import tarfile
+import tempfile
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +17,7 @@ import pytest
 import trustme
 
 import lamina
-from lamina.errors import ArgumentError, FileError
+from lamina.errors import ArgumentError, FileError, LaminaWarning
 from lamina.utils import get_file
 
 DATA = bytes(range(256)) * 40
@@ -223,6 +224,24 @@ def test_a_folder_that_cannot_be_made(address, tmp_path):
     (tmp_path / "file").write_text("")
     told = "a file stands where", "cache_dir=..., or the variable KERAS_HOME"
     refused(lambda: get_file(origin=f"{address}/data.bin", cache_dir=tmp_path / "file"), *told)
+
+
+def test_where_the_cache_cannot_be_written_it_is_a_temporary_folder_as_in_keras(address, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file" / "home"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    with pytest.warns(LaminaWarning, match=r"so the cache is .*tmp/\.keras': set\s+KERAS_HOME"):
+        path = get_file(origin=f"{address}/data.bin")
+    assert path == str(tmp_path / "tmp" / ".keras" / "datasets" / "data.bin") and read(path) == DATA
+    with pytest.warns(LaminaWarning):
+        assert get_file(origin=f"{address}/data.bin") == path
+    assert len(Handler.asked) == 1
+    monkeypatch.setattr(os, "getuid", lambda: 12345)  # the folder is another user's, who could have put anything there
+    with pytest.warns(LaminaWarning, match="keras-12345"):
+        assert get_file(origin=f"{address}/data.bin") != path
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    refused(lambda: get_file(origin=f"{address}/data.bin"), "the variable KERAS_HOME")
 
 
 # Archives.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,7 +14,7 @@ from typing import IO, Any, Literal
 
 from lamina import _display
 from lamina._base.converters import checked, one_of, short
-from lamina._base.frames import user_facing
+from lamina._base.frames import user_facing, warn
 from lamina._saving.files import make_folder, replacing
 from lamina.errors import ArgumentError, FileError
 from lamina.utils.archives import OPENED, unpack
@@ -42,7 +43,8 @@ def get_file(
     """Downloads a file where the cache does not have it yet, and returns its path there.
 
     The cache is Keras's own: `cache_dir/cache_subdir/fname`, which is `~/.keras/datasets/fname` or, where that
-    variable is set, `$KERAS_HOME/datasets/fname`. A download that is broken off or does not fit its hash leaves
+    variable is set, `$KERAS_HOME/datasets/fname`; where no file can be written there, it is in the system's folder for
+    temporary files, and a warning says so. A download that is broken off or does not fit its hash leaves
     nothing behind. Where no hash is given, the file's SHA-256 is printed, to be given from then on.
 
         path = keras.utils.get_file(origin="https://example.org/flowers.tgz", extract=True)
@@ -83,6 +85,12 @@ def get_file(
     if cached and wanted is not None and (found := _hash_in(target, wanted[0])) != wanted[1]:
         print(f"{target} is downloaded again: its hash is {found}, expected {wanted[1]}.", flush=True)
         cached = False
+    if not cached and cache_dir is None and not _takes_files(folder) and _takes_files(spare := _spare_folder()):
+        warn(f"no file can be written in {folder!r}, so the cache is {spare!r}: set KERAS_HOME to have it elsewhere.")
+        return get_file(
+            fname, origin, untar, md5_hash, file_hash, cache_subdir, hash_algorithm, extract, archive_format, spare,
+            force_download,
+        )  # fmt: skip
     if not cached:
         try:
             make_folder(folder)
@@ -96,6 +104,22 @@ def get_file(
     if not (cached and os.path.isdir(place)):
         unpack(target, place, formats)
     return place
+
+
+def _takes_files(folder: str) -> bool:
+    """Whether files can be written in a folder, which may have to be made."""
+    folder = os.path.abspath(folder)
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _spare_folder() -> str:
+    """The cache where the user's own cannot be written to, as in Keras: a folder of this user's alone."""
+    folder = os.path.join(tempfile.gettempdir(), ".keras")
+    if hasattr(os, "getuid"):
+        folder += f"-{os.getuid()}" if os.path.lexists(folder) and os.lstat(folder).st_uid != os.getuid() else ""
+    return folder
 
 
 def _name_of(fname: str | os.PathLike[str] | None, origin: str) -> str:
