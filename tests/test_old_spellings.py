@@ -317,6 +317,8 @@ def test_the_functions_of_the_backend_compute_what_their_names_say(keras):
     cases = lambda: (  # noqa: E731
         (K.mean(x > 0.5), 0.5), (K.sum(x, axis=0, keepdims=True), [[0.8, 1.2]]), (K.std(x, axis=-1), [0.3, 0.1]),
         (K.max(x, 1), [0.8, 0.6]), (K.any(x > 0.7, axis=-1), [True, False]), (K.argmax(x, axis=-1), [1, 0]),
+        (K.argmax(x), [1, 0]), (K.argmin(x), [0, 1]), (K.cumsum(x), np.cumsum(x, 0)), (K.cumprod(x), np.cumprod(x, 0)),
+        (K.expand_dims(x), x[..., None]),
         (K.categorical_crossentropy(y, x), crossentropy),
         (K.categorical_crossentropy(y, np.log(x), from_logits=True), crossentropy),
         (K.sparse_categorical_crossentropy(np.array([1, 0]), x), crossentropy),

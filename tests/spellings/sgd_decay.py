@@ -13,7 +13,7 @@ model.add(Dense(1, activation="sigmoid"))
 sgd = SGD(lr=0.1, decay=0.5, momentum=0.9, nesterov=True)
 model.compile(loss="binary_crossentropy", optimizer=sgd, metrics=["accuracy"])
 model.fit(x_train, y_train, epochs=2, batch_size=32, verbose=0)
-rate = float(sgd._lamina.schedule(4))
+rate = float(sgd._lamina.learning_rate(4))
 assert abs(rate - 0.1 / (1 + 0.5 * 4)) < 1e-7, rate
 assert int(sgd.iterations) == 4
 

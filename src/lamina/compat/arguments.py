@@ -13,7 +13,7 @@ from lamina.callbacks import ModelCheckpoint
 from lamina.compat.callbacks import in_order
 from lamina.compat.told import say
 from lamina.errors import ArgumentError
-from lamina.optimizers.schedules import InverseTimeDecay
+from lamina.optimizers import Optimizer
 
 Arguments: TypeAlias = dict[str, Any]
 Change: TypeAlias = Callable[[Arguments, Any], str]
@@ -28,7 +28,7 @@ def _decay(arguments: Arguments, decay: Any) -> str:
         rate = arguments.get("learning_rate", 0.001)
         if callable(rate) or isinstance(rate, str):
             raise ArgumentError("decay= belongs to a learning rate that is a number; the rate here is a schedule.")
-        arguments["learning_rate"] = InverseTimeDecay(float(rate), decay_steps=1, decay_rate=float(decay))
+        arguments["_decay"] = float(decay)
     return "learning_rate=InverseTimeDecay(learning_rate, 1, decay)" if decay else ""
 
 
@@ -253,7 +253,13 @@ def _every(checkpoint: Any, period: int) -> None:
         say("ModelCheckpoint(period=) is now save_freq=, the number of batches between two files.")
 
 
+def _fall(optimizer: Any, decay: float) -> None:
+    """Let the learning rate fall, and yet be a number, which callbacks and programs set."""
+    optimizer._lamina.decay = decay
+
+
 AFTERWARDS: dict[str, tuple[type, Callable[[Any, Any], None]]] = {
     "weights": (Layer, _begin_with), "period": (ModelCheckpoint, _every), "filepath": (ModelCheckpoint, _write_to),
+    "_decay": (Optimizer, _fall),
 }  # fmt: skip
 """Arguments whose value the object gets once it is made, and how."""

@@ -90,6 +90,19 @@ def _with_old_arguments(verb: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _compile(compile: Callable[..., Any]) -> Callable[..., Any]:
+    """`compile(optimizer, loss, metrics)`, the order of Keras 2, where the third is no number."""
+
+    @user_facing
+    def call(self: Sequential, *args: Any, **kwargs: Any) -> Any:
+        if len(args) > 2 and isinstance(args[2], (list, tuple, str)) and "metrics" not in kwargs:
+            say("compile(optimizer, loss, metrics) by position is now compile(optimizer, loss, metrics=metrics).")
+            kwargs, args = dict(zip(("metrics", "loss_weights"), args[2:], strict=False)) | kwargs, args[:2]
+        return compile(self, *args, **kwargs)
+
+    return call
+
+
 def _save(save: Callable[..., None]) -> Callable[..., None]:
     @user_facing
     def call(self: Sequential, filepath: Any, *args: Any, **kwargs: Any) -> None:
@@ -265,6 +278,7 @@ PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (callback_list, "_plain", _plain_logs),
     *((Sequential, name, _with_old_arguments) for name in ("fit", "evaluate", "predict", "compile")),
     *((texts, "load_data", _with_nb_words) for texts in (imdb, reuters)),
+    (Sequential, "compile", _compile),
     (Sequential, "save", _save),
     (Sequential, "save_weights", _save_weights),
     (Sequential, "load_weights", _load_weights),

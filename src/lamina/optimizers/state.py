@@ -73,6 +73,9 @@ class OptimizerState(settings.State):
     """The function of the step that gives the learning rate, if it is not a number."""
     source: Function | None = None
     """The function without arguments that gives it; it is called each time that the state is read, not in each step."""
+    decay: float = 0.0
+    """Keras 2's decay, for its programs: each step takes the number `learning_rate`, which can be set, divided by
+    `1 + decay * step`."""
     owner: Callable[[], object] | None = None
     """A weak reference to the state of the model that the arrays belong to."""
     weights: tuple[Weight, ...] = ()
@@ -95,7 +98,11 @@ class OptimizerState(settings.State):
     @property
     def learning_rate(self) -> float | Function:
         """The function that gives the learning rate, or its value."""
-        return self.schedule or self.source or float(self.arrays["learning_rate"])
+        followed = self.schedule or self.source
+        if followed is not None:
+            return followed
+        rate = float(self.arrays["learning_rate"])
+        return schedules.InverseTimeDecay(rate, 1, self.decay) if self.decay else rate
 
     @learning_rate.setter
     def learning_rate(self, value: float | Function) -> None:
@@ -109,7 +116,7 @@ class OptimizerState(settings.State):
     def compiled_in(self) -> list[tuple[str, Any]]:
         slots = [(name, *self.arrays.get("slots", {}).get(path, ())) for name, path in self.names.items()]
         own = [("excluded", self.excluded), ("excluding", self.excluding), ("slots", slots)]
-        return [("schedule", self.schedule), *own]
+        return [("schedule", self.schedule), ("decay", self.decay), *own]
 
     def is_of(self, owner: object) -> bool:
         """Whether the arrays belong to the model of that state."""
@@ -347,8 +354,9 @@ class Stateful(Configured):
 
 def rate_in(optimizer: Stateful, state: State) -> Array:
     """The learning rate of the step that `state` is about to make, () float32."""
-    schedule = optimizer._lamina.schedule
-    return jnp.asarray(state["learning_rate"] if schedule is None else schedule(state["iteration"]), wide())
+    schedule, decay = optimizer._lamina.schedule, optimizer._lamina.decay
+    rate = state["learning_rate"] if schedule is None else schedule(state["iteration"])
+    return jnp.asarray(rate / (1 + decay * state["iteration"]) if decay else rate, wide())
 
 
 def renamed(tree: Any, names: dict[str, str], without: Collection[str] = ()) -> Any:
