@@ -14,7 +14,7 @@ from PIL import Image
 import lamina
 from lamina import compat
 from lamina.compat.importer import VERSIONS
-from lamina.errors import ArgumentError, CallError, DataError, LaminaWarning
+from lamina.errors import ArgumentError, CallError, DataError, LaminaError, LaminaWarning
 
 
 @pytest.fixture
@@ -332,3 +332,31 @@ def test_the_target_of_a_tape_may_be_an_attribute_an_item_or_an_expression(tf):
     assert helper(after) == 6
     with pytest.raises(CallError, match="an array that the with block computes"):
         helper(losses["a"])
+
+
+def test_strings_are_those_of_tensorflow(tf):
+    """The examples of TensorFlow's documentation, and what it says of letters beyond ASCII."""
+    s = tf.strings
+    assert s.lower("CamelCase STÄ") == "camelcase stÄ" and s.lower("Ä", encoding="utf-8") == "ä"
+    assert s.upper(np.array(["a", "ö"])).tolist() == ["A", "ö"] and s.strip([" a ", b"b\n"]).tolist() == ["a", "b"]
+    assert s.length(["Hello", "\U0001f642"]).tolist() == [5, 4]
+    assert s.length(["Hello", "\U0001f642"], unit="UTF8_CHAR").tolist() == [5, 1]
+    assert s.substr(["ten", "eleven"], 1, 2).tolist() == ["en", "le"]
+    assert (
+        s.regex_replace("Text with tags.<br /><b>contains html</b>", "<[^>]+>", " ")
+        == "Text with tags.  contains html "
+    )
+    assert s.regex_replace(["aba"], "a", "c", replace_global=False).tolist() == ["cba"]
+    assert s.regex_replace("ab", r"(a)(b)", r"\2\1") == "ba"
+    assert s.regex_full_match(["TF lib", "TF"], ".*lib").tolist() == [True, False]
+    assert s.split("a b  c").tolist() == ["a", "b", "c"]
+    assert [part.tolist() for part in s.split(["hello world", "a,b"], sep=",")] == [["hello world"], ["a", "b"]]
+    assert s.join(["abc", "def"]) == "abcdef"
+    assert s.join([["abc", "123"], ["def", "456"]], separator=" ").tolist() == ["abc def", "123 456"]
+    assert s.reduce_join([["abc", "123"], ["def", "456"]]) == "abc123def456"
+    assert s.reduce_join([["abc", "123"], ["def", "456"]], axis=0).tolist() == ["abcdef", "123456"]
+    assert s.to_number("1.55") == np.float32(1.55) and s.to_number(["3", "4"], tf.int32).tolist() == [3, 4]
+    texts = tf.expand_dims(np.array(["a", "b"]), -1)
+    assert texts.shape == (2, 1) and tf.squeeze(texts).tolist() == tf.reshape(texts, [-1]).tolist() == ["a", "b"]
+    with pytest.raises(LaminaError, match=r"use instead: Python's str"):
+        s.unicode_split("a", "UTF-8")

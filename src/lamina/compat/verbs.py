@@ -16,6 +16,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.settings import Configured
 from lamina._layer.layer import Layer
 from lamina._layer.structure import parts
+from lamina._saving.files import make_folder
 from lamina.callbacks import Callback, History
 from lamina.callbacks import callback_list as callback_list
 from lamina.compat.arguments import configured, translate
@@ -142,11 +143,13 @@ class Restored:
 
 
 def _ending(filepath: Any, verb: str, ending: str) -> str:
-    """A name of a file with the ending that Keras 3 asks for."""
+    """A name of a file with the ending that Keras 3 asks for; TensorFlow made the folders for a name without one."""
     name: str = os.fspath(filepath)
     if name.endswith(FILES):
         return name
     say(f"{verb} writes a file with {ending!r} behind its name, which has no ending.")
+    if os.path.dirname(name.rstrip("/")):
+        make_folder(os.path.dirname(name.rstrip("/")))
     return name.rstrip("/") + ending
 
 

@@ -29,6 +29,7 @@ from lamina.compat.tensorflow import (
     math,
     nn,
     random,
+    strings,
     test,
     train,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "set_random_seed",
     "squeeze",
     "string",
+    "strings",
     "test",
     "train",
     "uint8",
@@ -246,17 +248,27 @@ def zeros(shape: Sizes, dtype: DTypeLike = float32, name: str | None = None) -> 
 
 def reshape(tensor: Values, shape: Sizes, name: str | None = None) -> Array:
     """The values in another shape, in which one size may be -1."""
-    return jnp.reshape(jnp.asarray(tensor), shape)
+    library, array = _read(tensor)
+    return library.reshape(array, shape)  # type: ignore[no-any-return]
 
 
 def expand_dims(input: Values, axis: Sizes = 0, name: str | None = None) -> Array:
     """The array with one more axis, of length 1."""
-    return jnp.expand_dims(jnp.asarray(input), axis)
+    library, array = _read(input)
+    return library.expand_dims(array, axis)  # type: ignore[no-any-return]
 
 
 def squeeze(input: Values, axis: Sizes | None = None, name: str | None = None) -> Array:
     """The array without the axes of length 1, or without those of `axis`."""
-    return jnp.squeeze(jnp.asarray(input), axis if axis is None or isinstance(axis, int) else tuple(axis))
+    library, array = _read(input)
+    return library.squeeze(array, axis if axis is None or isinstance(axis, int) else tuple(axis))  # type: ignore[no-any-return]
+
+
+def _read(x: Any) -> tuple[Any, Any]:
+    """An array, and the library that knows it: text is NumPy's."""
+    if isinstance(x, jax.Array) or np.asarray(x).dtype.kind not in "USO":
+        return jnp, jnp.asarray(x)
+    return np, np.asarray(x)
 
 
 def argmax(
