@@ -360,3 +360,19 @@ def test_strings_are_those_of_tensorflow(tf):
     assert texts.shape == (2, 1) and tf.squeeze(texts).tolist() == tf.reshape(texts, [-1]).tolist() == ["a", "b"]
     with pytest.raises(LaminaError, match=r"use instead: Python's str"):
         s.unicode_split("a", "UTF-8")
+
+
+def test_a_model_takes_a_variable_and_the_tape_its_gradient(tf):
+    """The image that makes an output large, by steps of its gradient."""
+    model = tf.keras.Sequential(
+        [tf.keras.layers.Dense(3, activation="tanh", input_shape=(2,)), tf.keras.layers.Dense(2)]
+    )
+    start = np.float32([[0.3, -0.2]])
+    x = tf.Variable(start)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        top = model(x)[:, 0]
+    weights = [weight.value for weight in model.weights]
+    expected = jax.grad(lambda x: model.stateless_call(weights, [], x)[0][0, 0])(start)
+    np.testing.assert_allclose(tape.gradient(top, x), expected, rtol=1e-5)
+    assert np.abs(expected).min() > 0

@@ -318,6 +318,7 @@ def _hidden(layer: Any, copies: dict[int, tuple[Any, Any]]) -> str:
 
 def _as_array(layer: Any, x: Any) -> Any:
     """What the user calls the layer with, as an array on the device."""
+    x = x.value if isinstance(x, Weight) else x
     if isinstance(x, jax.Array):
         return x
     if isinstance(x, Module):
