@@ -29,6 +29,13 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+class BaseLogger(callbacks.Callback):
+    """Keras 2's, which took the means of the metrics: `fit` does that itself."""
+
+    def __init__(self, stateful_metrics: Any = None) -> None:
+        super().__init__()
+
+
 class ProgbarLogger(callbacks.ProgbarLogger):
     """Keras 2's, which was told what it counts."""
 

@@ -97,6 +97,7 @@ SERVED: dict[str, Any] = {
     "models.Model": functional.Model,
     "models.load_model": load_model,
     "saving.load_model": load_model,
+    "callbacks.BaseLogger": callbacks.BaseLogger,
     "callbacks.LambdaCallback": callbacks.LambdaCallback,
     "callbacks.ProgbarLogger": callbacks.ProgbarLogger,
     "layers.ThresholdedReLU": ThresholdedReLU,
