@@ -197,3 +197,21 @@ def test_words_of_texts_have_the_name_of_keras_1(keras, told, monkeypatch):  # n
     compat.install()
     importlib.import_module("keras.datasets.imdb").load_data(nb_words=7)
     assert given == {"num_words": 7} and told() == ["load_data(nb_words=) is now load_data(num_words=)."]
+
+
+def test_what_is_trained_is_settled_by_compile(keras, told):  # noqa: F811
+    model = stack(keras)
+    first, last = model.layers
+
+    def changed(train):
+        before = [layer.get_weights()[0] for layer in model.layers]
+        train()
+        return [bool((layer.get_weights()[0] != old).any()) for layer, old in zip(model.layers, before, strict=True)]
+
+    first.trainable = False
+    assert changed(lambda: model.train_on_batch(X, Y)) == [True, True] and not first.trainable
+    assert changed(lambda: model.fit(X, Y, verbose=0)) == [True, True] and len(told()) == 1
+    model.compile("sgd", "mse")
+    assert changed(lambda: model.train_on_batch(X, Y)) == [False, True]
+    first.trainable = last.trainable = True
+    assert changed(lambda: model.fit(X, Y, verbose=0)) == [False, True] and first.trainable

@@ -19,6 +19,7 @@ from lamina._layer.structure import parts
 from lamina._saving.files import make_folder
 from lamina.callbacks import Callback, History
 from lamina.callbacks import callback_list as callback_list
+from lamina.compat import freezing
 from lamina.compat.arguments import configured, translate
 from lamina.compat.functional import layer_called, symbolic_input, symbolic_output
 from lamina.compat.told import say
@@ -282,6 +283,8 @@ PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     *((Sequential, name, _with_old_arguments) for name in ("fit", "evaluate", "predict", "compile")),
     *((texts, "load_data", _with_nb_words) for texts in (imdb, reuters)),
     (Sequential, "compile", _compile),
+    (Sequential, "compile", freezing.compiling),
+    *((Sequential, name, freezing.training) for name in ("fit", "train_on_batch")),
     (Sequential, "save", _save),
     (Sequential, "save_weights", _save_weights),
     (Sequential, "load_weights", _load_weights),
