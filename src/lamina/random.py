@@ -20,6 +20,7 @@ from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.weight import Array, Weight, under_way
 from lamina._kernels.bits import fold
+from lamina._kernels.numbers import Number, constant
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError
 
@@ -66,6 +67,11 @@ def seeded(seed: int) -> Iterator[None]:
         _seeds.reset(token)
 
 
+def begin_seeds(seed: int) -> None:
+    """Draw all seeds of this context, `contextvars.Context`, from `seed` on."""
+    _seeds.set(python_random.Random(seed))
+
+
 def seed_given() -> int | None:
     """The seed that the user has set last; None where the random numbers are others in each run."""
     return _given
@@ -76,8 +82,10 @@ def next_seed() -> int:
     return _seeds.get().randrange(2**31)
 
 
-def key_of(seed: int) -> Array:
+def key_of(seed: int | Number) -> Array:
     """JAX's raw key for a seed, as Keras makes it.  -> (2,) uint32"""
+    if isinstance(seed, Number):
+        return jnp.stack([constant(seed, jnp.uint32), jnp.uint32(0)])
     return jnp.array([seed, 0], jnp.uint32)
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lamina._base.weight import Array
+from lamina._kernels.numbers import constant
 
 GOLDEN = 0x9E3779B9  # 2**32 / golden ratio: consecutive positions fall far apart
 
@@ -47,5 +48,5 @@ def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
     """True with `probability`, to one part in 2**32.  -> shape, bool"""
     if probability >= 1:
         return jnp.ones(shape, bool)
-    kept: Array = random_bits(key, shape) < jnp.uint32(min(round(probability * 2**32), 2**32 - 1))
+    kept: Array = random_bits(key, shape) < constant(min(round(probability * 2**32), 2**32 - 1), jnp.uint32)
     return kept

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -16,6 +15,7 @@ from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, spatial_axes
 from lamina._base.weight import Array
 from lamina._kernels.bits import bernoulli, fold
+from lamina._kernels.numbers import constant
 from lamina._layer.keys import random_key
 from lamina._layer.layer import Layer
 from lamina.config import data_format
@@ -44,12 +44,18 @@ def _key(layer: Noise) -> Array:
 
 
 def _dropped(layer: Noise, x: Array, shape: tuple[int, ...]) -> Array:
-    """`x` with 0 where a draw, out of draws of `shape`, falls below the layer's rate, else `x / (1 - rate)`."""
+    """`x` with 0 where a draw, out of draws of `shape`, falls below the layer's rate, else `x / (1 - rate)`.
+
+    The factor stands in an array: XLA would move a constant one into the layer before, and round otherwise than where
+    a sweep makes the rate an argument of the program.
+    """
     rate = value_of(layer, "rate")
     if rate == 1:
         return jnp.zeros_like(x)
     kept = bernoulli(_key(layer), 1.0 - rate, shape)
-    return jnp.where(kept, x / jnp.asarray(1.0 - rate, x.dtype), jnp.zeros((), x.dtype))
+    none = jnp.zeros((), x.dtype)
+    factor = jnp.where(kept, 1 / constant(1.0 - rate, x.dtype), none)
+    return jnp.where(kept, x, none) * factor
 
 
 def _noise_shape(value: Any) -> Shape | None:
@@ -233,7 +239,7 @@ class AlphaDropout(Noise):
         kept = bernoulli(_key(self), 1.0 - self.rate, _filled(self.noise_shape, x.shape))
         factor = ((1 - self.rate) * (1 + self.rate * ALPHA**2)) ** -0.5
         y = jnp.where(kept, x, jnp.asarray(ALPHA, x.dtype))
-        return y * jnp.asarray(factor, x.dtype) - jnp.asarray(factor * ALPHA * self.rate, x.dtype)
+        return y * constant(factor, x.dtype) - constant(factor * ALPHA * self.rate, x.dtype)
 
 
 class GaussianDropout(Noise):
@@ -259,7 +265,7 @@ class GaussianDropout(Noise):
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.rate:
             return x
-        deviation = jnp.asarray(math.sqrt(self.rate / (1 - self.rate)), x.dtype)
+        deviation = constant((self.rate / (1 - self.rate)) ** 0.5, x.dtype)
         return x * (1 + deviation * jax.random.normal(_key(self), x.shape, x.dtype))
 
 
@@ -279,7 +285,7 @@ class GaussianNoise(Noise):
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.stddev:
             return x
-        return x + jnp.asarray(self.stddev, x.dtype) * jax.random.normal(_key(self), x.shape, x.dtype)
+        return x + constant(self.stddev, x.dtype) * jax.random.normal(_key(self), x.shape, x.dtype)
 
 
 class ActivityRegularization(Layer):

@@ -16,6 +16,7 @@ from lamina._base.shapes import Shape
 from lamina._base.weight import Array
 from lamina._kernels import recurrent
 from lamina._kernels.bits import bernoulli, fold
+from lamina._kernels.numbers import constant
 from lamina._kernels.precision import matmul
 from lamina._layer.keys import random_key
 from lamina._layer.layer import Layer, weight_from_settings
@@ -148,7 +149,7 @@ def dropout_masks(cell: Cell, rate: float, shape: tuple[int, ...], training: boo
     if cell.seed is not None:
         key = fold(fold(key_of(cell.seed), key[0]), 5)  # 5 keeps these keys apart from other uses of the seed
     count = cell._lamina_gates if cell.recurrent_dropout or cell._lamina_masks_differ else 1
-    scale = jnp.asarray(1 / (1 - rate), cell.compute_dtype)
+    scale = constant(1 / (1 - rate), cell.compute_dtype)
     return jnp.where(bernoulli(key, 1 - rate, (count, *shape)), scale, jnp.zeros_like(scale))
 
 

@@ -1,0 +1,137 @@
+"""Numbers that a compiled program takes as arguments, and does not hold as constants.
+
+While a program is traced, a `Number` stands where a layer, a regularizer or an optimizer has a float. Arithmetic with
+Python's numbers is noted as a formula, `1.0 - rate`, which the host computes in float64 as ever; where it meets an
+array, its value becomes an argument. What else is asked of it (`if not rate`, `float(rate)`) is answered by its value,
+and noted: the program then holds for other numbers which give the same answers.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lamina._base.weight import Array, Weight
+
+Formula = tuple[Any, ...]
+"""("number", its place), ("constant", a value), or a function and the formulas of its arguments."""
+
+
+class Readings:
+    """What a program reads of the numbers that it is traced for."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self.values = values
+        self.arguments: dict[tuple[Formula, str], Weight] = {}
+        """What became an argument of the program, by formula and dtype."""
+        self.answers: dict[Formula, Any] = {}
+        """What else the program depends on."""
+
+    def numbers(self) -> list[Number]:
+        return [Number(self, ("number", place)) for place in range(len(self.values))]
+
+    def hold_for(self, values: Sequence[float]) -> bool:
+        """Whether a trace with these numbers would come to the same program."""
+        return all(_value(formula, values) == answer for formula, answer in self.answers.items())
+
+    def weights_for(self, values: Sequence[float]) -> dict[Weight, Weight]:
+        """For each argument what stands in its place where the numbers are these."""
+        return {weight: _weight(*key, values) for key, weight in self.arguments.items()}
+
+
+def _value(formula: Formula, values: Sequence[float]) -> Any:
+    kind, *parts = formula
+    if kind == "number":
+        return values[parts[0]]
+    return parts[0] if kind == "constant" else kind(*(_value(part, values) for part in parts))
+
+
+def _weight(formula: Formula, dtype: str, values: Sequence[float]) -> Weight:
+    with jax.ensure_compile_time_eval():
+        return Weight(np.asarray(_value(formula, values)).astype(jnp.dtype(dtype)), path="number", trainable=False)
+
+
+def _number(name: str, function: Callable[..., Any], backwards: bool = False) -> Any:
+    """The method that computes with a number of Python or with an array."""
+
+    def method(self: Number, other: Any) -> Any:
+        if isinstance(other, jax.Array):
+            mine = self.argument(other.dtype if jnp.issubdtype(other.dtype, jnp.inexact) else jnp.result_type(float))
+            return function(other, mine) if backwards else function(mine, other)
+        if not isinstance(other, (int, float, Number)):
+            return NotImplemented
+        that = other.formula if isinstance(other, Number) else ("constant", other)
+        formula = (function, that, self.formula) if backwards else (function, self.formula, that)
+        return self.answer(formula) if name in COMPARISONS else Number(self.readings, formula)
+
+    return method
+
+
+COMPARISONS = "lt", "le", "gt", "ge", "eq", "ne"
+ARITHMETIC = "add", "sub", "mul", "truediv", "pow", "mod", "floordiv"
+
+
+class Number:
+    """A number while a program is traced that takes it as an argument."""
+
+    __array_ufunc__ = None  # NumPy leaves its numbers' arithmetic with this one to the methods here
+
+    def __init__(self, readings: Readings, formula: Formula) -> None:
+        self.readings, self.formula = readings, formula
+
+    def argument(self, dtype: Any) -> Array:
+        """Its value, as an argument of the program.  -> ()"""
+        key = self.formula, str(jnp.dtype(dtype))
+        if key not in self.readings.arguments:
+            self.readings.arguments[key] = _weight(*key, self.readings.values)
+        return self.readings.arguments[key].value  # type: ignore[no-any-return]
+
+    def answer(self, formula: Formula) -> Any:
+        """The value of a formula, on which the program depends."""
+        value = self.readings.answers[formula] = _value(formula, self.readings.values)
+        return value
+
+    def __bool__(self) -> bool:
+        return bool(self.answer((bool, self.formula)))
+
+    def __float__(self) -> float:
+        return float(self.answer(self.formula))
+
+    def __int__(self) -> int:
+        return int(self.answer(self.formula))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self.answer(self.formula), dtype)
+
+    def __hash__(self) -> int:
+        return hash(self.answer(self.formula))
+
+    def __repr__(self) -> str:
+        return repr(self.answer(self.formula))
+
+    def __format__(self, how: str) -> str:
+        return format(self.answer(self.formula), how)
+
+    def __round__(self, digits: int | None = None) -> Number:
+        return Number(self.readings, (round, self.formula, ("constant", digits)))
+
+    def __neg__(self) -> Number:
+        return Number(self.readings, (operator.neg, self.formula))
+
+    def __abs__(self) -> Number:
+        return Number(self.readings, (abs, self.formula))
+
+    for _name in (*COMPARISONS, *ARITHMETIC):
+        locals()[f"__{_name}__"] = _number(_name, getattr(operator, _name))
+    for _name in ARITHMETIC:
+        locals()[f"__r{_name}__"] = _number(_name, getattr(operator, _name), backwards=True)
+
+
+def constant(value: Any, dtype: Any) -> Array:
+    """A number as an array: a constant of the program, or its argument where a `Number` stands for it.  -> ()"""
+    return value.argument(dtype) if isinstance(value, Number) else jnp.asarray(value, dtype)
