@@ -42,6 +42,7 @@ if FOR_TYPES:
     from lamina._base.weight import Weight as Variable
     from lamina._ensembles.cross_validation import cross_validate
     from lamina._ensembles.ensemble import Ensemble
+    from lamina._ensembles.sweep import sweep
     from lamina._layer.layer import Layer
     from lamina.dtypes import DTypePolicy
     from lamina.dtypes import DTypePolicy as FloatDTypePolicy
@@ -59,7 +60,7 @@ __all__ = [
     "Optimizer", "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config",
     "constraints", "cross_validate", "datasets", "device", "dtype_policies", "dtypes", "errors", "initializers",
     "layers", "losses", "metrics", "mixed_precision", "models", "name_scope", "ops", "optimizers", "preprocessing",
-    "random", "regularizers", "remat", "saving", "tree", "utils", "wrappers",
+    "random", "regularizers", "remat", "saving", "sweep", "tree", "utils", "wrappers",
 ]  # fmt: skip
 
 use_persistent_cache()
@@ -71,6 +72,7 @@ _CLASSES = {
     "lamina._base.weight": "Variable=Weight",
     "lamina._ensembles.cross_validation": "cross_validate",
     "lamina._ensembles.ensemble": "Ensemble",
+    "lamina._ensembles.sweep": "sweep",
     "lamina._layer.layer": "Layer",
     "lamina.dtypes": "DTypePolicy FloatDTypePolicy=DTypePolicy dtypes=.",
     "lamina.initializers": "Initializer initializers=.",

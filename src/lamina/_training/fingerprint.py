@@ -52,7 +52,7 @@ def _visit(value: Any, seen: dict[int, int]) -> Any:
         return ("weight", value.name, value.shape, value.dtype, value.trainable, value.autocast, functions)
     if isinstance(value, HostLayer):  # it runs before the program
         return ("host",)
-    if isinstance(value, Configured) and _of_library(kind):
+    if isinstance(value, Configured) and of_library(kind):
         unnamed = ("_lamina",) if isinstance(value, DTypePolicy) else ("_lamina", "name")
         counted = [(name, item) for name, item in sorted(vars(value).items()) if name not in unnamed]
         return (kind, *((name, _visit(item, seen)) for name, item in (*counted, *value._lamina.compiled_in())))
@@ -66,7 +66,7 @@ def _visit(value: Any, seen: dict[int, int]) -> Any:
         return (value.__func__, _visit(value.__self__, seen))
     if isinstance(value, functools.partial):
         return ("partial", *(_visit(part, seen) for part in (value.func, value.args, value.keywords)))
-    if callable(value) and _of_library(value):
+    if callable(value) and of_library(value):
         cells = getattr(value, "__closure__", None) or ()
         if cells and isinstance(value, types.FunctionType):
             return (value.__code__, _visit(value.__defaults__, seen), *(_visit(c.cell_contents, seen) for c in cells))
@@ -74,7 +74,7 @@ def _visit(value: Any, seen: dict[int, int]) -> Any:
     raise UsersCode
 
 
-def _of_library(thing: Any) -> bool:
+def of_library(thing: Any) -> bool:
     """Whether a class or a function is ours, JAX's or NumPy's, whose code reads only its arguments."""
     module = getattr(thing, "__module__", None) or type(thing).__module__
     return str(module).partition(".")[0] in LIBRARIES

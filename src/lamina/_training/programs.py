@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import jax
@@ -35,6 +36,9 @@ except (AttributeError, OSError, TypeError):  # another C library than glibc kee
 _compiled: OrderedDict[Any, Future[Program]] = OrderedDict()
 _making = threading.RLock()
 _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
+
+instead: ContextVar[Callable[..., Future[Program]] | None] = ContextVar("instead", default=None)
+"""What is called in place of `compiled`, where models share programs that differ in numbers."""
 
 
 class Program(NamedTuple):
@@ -65,6 +69,8 @@ def compiled(
     """
     if eager:
         return _now(Program, _step_by_step(within([], function)))
+    if (shared := instead.get()) is not None:
+        return shared(key, function, arguments, donate=donate, ahead=ahead)
     begin = _background.submit if ahead else _now
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
     if key is None:

@@ -1,0 +1,141 @@
+"""What a sweep found: the settings from the best to the worst, with their models and histories."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lamina._base.converters import short
+from lamina._base.frames import user_facing
+from lamina._ensembles.halving import Course, Rung
+from lamina.callbacks import EarlyStopping, History
+from lamina.errors import MissingPackageError, NonFiniteError
+from lamina.models.sequential import Sequential
+
+if TYPE_CHECKING:
+    import pandas
+    from rich.table import Table
+
+Settings = dict[str, Any]
+ENDS = "trained", "dropped", "interrupted"
+"""How a fit ends whose loss stays finite."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sweep:
+    """What `sweep` found, the best setting first: those that were dropped come after those that were not.
+
+    Attributes:
+        settings: what make_model was called with.
+        rows: for each setting its values, the epochs that it was trained, how it ended ("trained", "dropped",
+            "interrupted", or why it failed), and the logs of the epoch whose weights its model has.
+        models: the model of each setting.
+        monitor: the name in the logs that ranked them.
+        seed: the seed of each model.
+    """
+
+    settings: list[Settings]
+    rows: list[dict[str, Any]] = field(repr=False)
+    models: list[Sequential] = field(repr=False)
+    monitor: str
+    seed: int
+
+    @property
+    def histories(self) -> list[History]:
+        """The history of each training."""
+        return [model.history or History() for model in self.models]
+
+    @property
+    @user_facing
+    def best_model(self) -> Sequential:
+        """The model of the best setting."""
+        self._require_one()
+        return self.models[0]
+
+    @property
+    @user_facing
+    def best_settings(self) -> Settings:
+        """The best setting, so that `make_model(**found.best_settings)` makes such a model anew."""
+        self._require_one()
+        return self.settings[0]
+
+    def _require_one(self) -> None:
+        if self.rows[0]["ended"] not in ENDS:
+            raise NonFiniteError(
+                f"there is no best setting: {self.monitor} became NaN or infinite with each. "
+                "Try smaller learning rates, or standardized inputs."
+            )
+
+    def table(self) -> Table:
+        """The rows as a table of rich, which a terminal shows in colours."""
+        from rich.table import Table
+
+        table, names = Table(), list(dict.fromkeys(name for row in self.rows for name in row))
+        for name in names:
+            table.add_column(name, style="bold" if name == self.monitor else "")
+        for row in self.rows:
+            table.add_row(*(_shown(row.get(name, "")) for name in names))
+        return table
+
+    @user_facing
+    def frame(self) -> pandas.DataFrame:
+        """The rows as a frame of pandas.
+
+        Raises:
+            MissingPackageError: without pandas.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingPackageError("frame() needs pandas: pip install pandas. `rows` has the same.") from None
+        return pandas.DataFrame(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        written = io.StringIO()
+        Console(file=written, width=160).print(self.table())
+        return written.getvalue().rstrip()
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{name}={short(value)}" for name, value in self.settings[0].items())
+        return f"<Sweep of {len(self)} settings by {self.monitor}, best: {best}>"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def ranked(
+    settings: list[Settings], models: list[Sequential], told: list[list[Any]], course: Course, rungs: list[Rung]
+) -> tuple[list[int], list[dict[str, Any]]]:
+    """The numbers of the models from the best to the worst, and what is told of each, in that order."""
+    rows, ranks = [], []
+    for number, setting in enumerate(settings):
+        history = models[number].history or History()
+        logs = _logs(history, told[number])
+        how, value = course.how.get(number, "interrupted"), logs.get(rungs[number].monitor, math.nan)
+        if not math.isfinite(value) and how in ENDS and history.epoch:
+            how = f"{rungs[number].monitor} became {value}"
+        rows.append({**setting, "epochs": len(history.epoch), "ended": how, **logs})
+        lost = how not in ENDS or not math.isfinite(value)
+        ranks.append((lost, -course.dropped.get(number, math.inf), 0.0 if lost else course.sign * value, number))
+    order = sorted(range(len(rows)), key=ranks.__getitem__)
+    return order, [rows[number] for number in order]
+
+
+def _logs(history: History, told: list[Any]) -> dict[str, Any]:
+    """The logs of the epoch whose weights the model has: the last one, unless the weights of another were restored."""
+    restored = [each.best_epoch for each in told if isinstance(each, EarlyStopping) and each.best_weights is not None]
+    logs = {}
+    for name, values in history.history.items():
+        epochs = history.epochs_of[name]
+        until = [place for place, epoch in enumerate(epochs) if not restored or epoch <= restored[-1]]
+        if until:
+            logs[name] = values[until[-1]]
+    return logs
