@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dense import Census, CensusSmallBatch
 from images import MnistConvnet
 from program import Goals
 
@@ -176,6 +177,51 @@ def mapped_fit(keras: Any) -> Work:
     return fit
 
 
+def census(keras: Any, program: Census | None = None) -> tuple[Any, Any, Any]:
+    program = program or CensusSmallBatch()
+    return program.keras(keras, keras.layers), *program.data(numpy().random.default_rng(0))
+
+
+def ensemble(keras: Any, program: Census, epochs: int) -> Work:
+    """Eight models; of Keras one."""
+    model, x, y = census(keras, program)
+    trained = keras.Ensemble(model, 8) if hasattr(keras, "Ensemble") else model
+    return lambda: trained.fit(x, y, batch_size=program.batch, epochs=epochs, verbose=0)
+
+
+def folds(keras: Any, epochs: int = 4) -> Work:
+    """Ten models, each trained on nine tenths of the rows and measured on the others."""
+    np = numpy()
+    model, x, y = census(keras)
+    parts = np.array_split(np.random.default_rng(1).permutation(len(x)), 10)
+    cuts = [(np.concatenate(parts[:fold] + parts[fold + 1 :]), parts[fold]) for fold in range(10)]
+
+    def one_after_another() -> None:
+        for rows, held in cuts:
+            each = census(keras)[0]
+            each.fit(x[rows], y[rows], epochs=epochs, verbose=0)
+            each.evaluate(x[held], y[held], verbose=0)
+            each.predict(x[held], verbose=0)
+
+    if not hasattr(keras, "cross_validate"):
+        return one_after_another
+    return lambda: keras.cross_validate(model, x, y, cuts, epochs=epochs, verbose=0)
+
+
+def sweep(keras: Any, halving: int | None, epochs: int = 9) -> Work:
+    """20 learning rates with 3 rates of dropout; of Keras one fit."""
+    np = numpy()
+    model, x, y = census(keras)
+
+    def make_model(learning_rate: float, rate: float) -> Any:
+        return CensusSmallBatch().keras(keras, keras.layers, rate, keras.optimizers.Adam(learning_rate))
+
+    grid = {"learning_rate": np.logspace(-4, -1, 20), "rate": [0.2, 0.3, 0.5]}
+    if not hasattr(keras, "sweep"):
+        return lambda: model.fit(x, y, epochs=epochs, verbose=0)
+    return lambda: keras.sweep(make_model, grid, x, y, epochs=epochs, monitor="loss", halving=halving, verbose=0)
+
+
 CALLS = {
     **{f"step-{s}": Call(f"`train_on_batch`, {STACKS[s][0]}", lambda k, s=s: train_on_batch(k, s)) for s in STACKS},
     **{f"hook-{s}": Call(f"fit step, a batch hook, {STACKS[s][0]}", lambda k, s=s: hooked(k, s), 64) for s in STACKS},
@@ -189,5 +235,18 @@ CALLS = {
     "large-fit": Call("memory that a fit of 183 MiB of weights leaves", lambda k: large_fit(k, False), memory="after"),
     "large-peak": Call("memory that it adds at most", lambda k: large_fit(k, False), memory="peak"),
     "large-hook": Call("the same, with a batch hook", lambda k: large_fit(k, True), memory="peak"),
+    "ensemble-32": Call(
+        "an `Ensemble` of 8, census, batch 32; Keras: one fit",
+        lambda k: ensemble(k, CensusSmallBatch(), 1),
+        least=1 / 1.7,
+    ),
+    "ensemble-512": Call(
+        "an `Ensemble` of 8, census, batch 512; Keras: one fit", lambda k: ensemble(k, Census(), 4), least=1 / 3.5
+    ),
+    "folds": Call("`cross_validate`, 10 folds, census, batch 32; Keras: ten fits", folds, fresh=True, least=6),
+    "sweep": Call(
+        "`sweep` of 60 settings, census, batch 32; Keras: one fit", lambda k: sweep(k, None), fresh=True, least=1 / 13
+    ),
+    "sweep-halving": Call("the same, `halving=3`; Keras: one fit", lambda k: sweep(k, 3), fresh=True, least=1 / 5),
     "mapped-fit": Call("memory that a fit adds, x in a file of 488 MiB", mapped_fit, memory="peak"),
 }

@@ -21,20 +21,20 @@ class Census(Program):
         x = rng.normal(size=(26_048, 63)).astype("float32")
         return x, (x[:, :8].sum(axis=1, keepdims=True) > 1).astype("float32")
 
-    def keras(self, keras: Any, layers: Any) -> Any:
+    def keras(self, keras: Any, layers: Any, rate: float = 0.3, optimizer: Any = "adam") -> Any:
         model = keras.Sequential(
             [
                 layers.BatchNormalization(input_shape=(63,)),
                 layers.Dense(256, activation="relu"),
                 layers.BatchNormalization(),
-                layers.Dropout(0.3),
+                layers.Dropout(rate),
                 layers.Dense(256, activation="relu"),
                 layers.BatchNormalization(),
-                layers.Dropout(0.3),
+                layers.Dropout(rate),
                 layers.Dense(1, activation="sigmoid"),
             ]
         )
-        model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
+        model.compile(optimizer=optimizer, loss="binary_crossentropy", metrics=["accuracy"])
         return model
 
     def torch(self, nn: Any) -> Any:
@@ -98,3 +98,41 @@ class Mnist(Program):
             nn.Dropout(0.2),
             nn.Linear(512, 10),
         )
+
+
+class MnistHalf(Mnist):
+    """The same in 16 bits."""
+
+    title = "MNIST 784-512-512-10, batch 128, bfloat16"
+    goals: ClassVar = {}
+    policy = "mixed_bfloat16"
+
+
+class WideHalf(Program):
+    """Two wide layers in 16 bits, where nearly all of the time are products."""
+
+    title = "2048-2048-2048-10, batch 256, bfloat16"
+    batch = 256
+    epochs = 1
+    multiply_adds = 2048 * 2048 * 2 + 2048 * 10
+    goals: ClassVar = {}
+    torch_loss = "cross_entropy"
+    policy = "mixed_bfloat16"
+
+    def data(self, rng: Any) -> tuple[Any, Any]:
+        return rng.random(size=(5120, 2048), dtype="float32"), rng.integers(0, 10, size=5120)
+
+    def keras(self, keras: Any, layers: Any) -> Any:
+        model = keras.Sequential(
+            [
+                keras.Input((2048,)),
+                layers.Dense(2048, activation="relu"),
+                layers.Dense(2048, activation="relu"),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    def torch(self, nn: Any) -> Any:
+        return nn.Sequential(nn.Linear(2048, 2048), nn.ReLU(), nn.Linear(2048, 2048), nn.ReLU(), nn.Linear(2048, 10))

@@ -50,6 +50,14 @@ class MnistConvnet(Program):
         )
 
 
+class MnistConvnetHalf(MnistConvnet):
+    """The same in 16 bits."""
+
+    title = "MNIST convnet, batch 128, bfloat16"
+    goals: ClassVar = {}
+    policy = "mixed_bfloat16"
+
+
 class CifarConvnet(Program):
     """Three convolutions with batch normalization for small colour images."""
 
@@ -81,3 +89,31 @@ class CifarConvnet(Program):
             convolution = nn.Conv2d(channels, filters, 3, padding=1)
             stack += [convolution, nn.BatchNorm2d(filters), nn.ReLU(), nn.MaxPool2d(2)]
         return nn.Sequential(*stack, nn.Flatten(), nn.Linear(2048, 10))
+
+
+class CifarAverage(CifarConvnet):
+    """Three convolutions, of which the last one is averaged over its image."""
+
+    title = "CIFAR convnet with a global average, batch 64"
+    multiply_adds = 9 * (32 * 32 * 3 * 32 + 16 * 16 * 32 * 64 + 8 * 8 * 64 * 128) + 128 * 10
+
+    def keras(self, keras: Any, layers: Any) -> Any:
+        model = keras.Sequential([keras.Input((32, 32, 3))])
+        for filters in (32, 64):
+            model.add(layers.Conv2D(filters, 3, padding="same"))
+            model.add(layers.BatchNormalization())
+            model.add(layers.ReLU())
+            model.add(layers.MaxPooling2D(2))
+        model.add(layers.Conv2D(128, 3, padding="same", activation="relu"))
+        model.add(layers.GlobalAveragePooling2D())
+        model.add(layers.Dense(10, activation="softmax"))
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    def torch(self, nn: Any) -> Any:
+        stack = []
+        for channels, filters in ((3, 32), (32, 64)):
+            convolution = nn.Conv2d(channels, filters, 3, padding=1)
+            stack += [convolution, nn.BatchNorm2d(filters), nn.ReLU(), nn.MaxPool2d(2)]
+        last = [nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        return nn.Sequential(*stack, *last, nn.Linear(128, 10))

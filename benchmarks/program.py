@@ -27,6 +27,8 @@ class Program:
     goals: ClassVar[Goals]
     torch_loss: str
     """Its name in `torch.nn.functional`."""
+    policy: str = ""
+    """Keras's dtype policy, if it is not float32; torch runs in its autocast then."""
 
     def data(self, rng: Any) -> tuple[Any, Any]:
         """Synthetic x and y of the real data's shape, from a NumPy generator."""

@@ -19,7 +19,7 @@ from typing import Any
 import report
 from calls import CALLS, Call
 from peers import HERE, LAMINA, LAMINAS, PEERS, Peer, Worker, at_work
-from programs import FIGURES, FRESH, PROGRAMS
+from programs import FIGURES, FRESH, PREDICTED, PROGRAMS
 
 SCRIPT = "census-512"
 """The program of the figures that are not steps."""
@@ -110,6 +110,17 @@ def time_predicts(team: list[Worker], rounds: int) -> Seconds:
     return seconds
 
 
+def time_predicted_rows(name: str, count: int, team: list[Worker], rounds: int) -> Seconds:
+    """`predict` of so many rows with its default arguments, the fastest call of each round, the peers in turn."""
+    for worker in team:
+        worker.ask(f"prepare {name}")
+        worker.ask(f"rows {count}")
+    seconds = defaultdict(list)
+    for worker in rotations(team, rounds):
+        seconds[worker.peer.name].append(worker.ask(f"rows {count}")["seconds"])
+    return seconds
+
+
 def time_calls(name: str, team: list[Worker], rounds: int) -> Seconds:
     """The fastest call of each round, the peers in turn."""
     for worker in team:
@@ -139,6 +150,9 @@ def time_rows(names: list[str], peers: list[Peer], rounds: int, quick: bool) -> 
                 yield name, time_steps(name, team, rounds, quick)
         if "predict" in names:
             yield "predict", {"seconds": time_predicts(team, rounds)}
+        for figure, (name, count) in PREDICTED.items():
+            if figure in names:
+                yield figure, {"seconds": time_predicted_rows(name, count, team, rounds)}
         likes = [worker for worker in team if worker.peer.package != "torch"]
         for name, call in CALLS.items():
             if name in names and not (call.fresh or call.memory):
@@ -168,7 +182,10 @@ def machine() -> dict[str, Any]:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     first_steps = [f"first-step-{name}" for name in FRESH]
-    option, everything = parser.add_argument, [*PROGRAMS, "import", "first-epoch", "predict", *first_steps, *CALLS]
+    option, everything = (
+        parser.add_argument,
+        [*PROGRAMS, "import", "first-epoch", "predict", *PREDICTED, *first_steps, *CALLS],
+    )
     option("--rows", nargs="+", choices=everything, default=everything, metavar="ROW", help=", ".join(everything))
     option("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="beside lamina, which always runs")
     option("--rounds", type=int, default=7, help="timed fits of each row and peer (default 7)")

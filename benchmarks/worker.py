@@ -2,6 +2,7 @@
 
 prepare NAME        make the data and the model: {"build": seconds}
 fit EPOCHS [ROWS]   {"seconds": …, "steps": …, "samples": …}
+rows COUNT          {"seconds": of the fastest call of `predict` on so many rows, from NumPy to NumPy}
 predict             one row: {"seconds": a call's}, and, of this library, {"limit": a bare jitted call's}
 peak                matrix product of 2048 x 2048 float32 with JAX: {"gflops": …}
 memory              the most that the process has held so far: {"bytes": …}
@@ -40,7 +41,10 @@ class KerasLike:
 
     def prepare(self, program: Program, x: Any, y: Any) -> None:
         self.program, self.x, self.y = program, x, y
+        if program.policy:
+            self.package.mixed_precision.set_global_policy(program.policy)
         self.model = program.keras(self.package, self.package.layers)
+        self.package.mixed_precision.set_global_policy("float32")
 
     def make(self, name: str) -> None:
         self.call, self.units = CALLS[name].make(self.package), CALLS[name].units
@@ -51,6 +55,11 @@ class KerasLike:
     def predict(self) -> dict[str, float]:
         row = self.x[:1]
         return {"seconds": seconds_a_call(lambda: self.model.predict(row, verbose=0))}
+
+    def predict_rows(self, count: int) -> float:
+        x = repeated(self.x, count)
+        self.model.predict(x, verbose=0)
+        return fastest(lambda: self.model.predict(x, verbose=0))
 
 
 class Lamina(KerasLike):
@@ -82,7 +91,7 @@ class Torch:
 
     def prepare(self, program: Program, x: Any, y: Any) -> None:
         self.program, self.x, self.y = program, self.torch.from_numpy(x), self.torch.from_numpy(y)
-        self.model = program.torch(self.torch.nn)
+        self.model, self.host = program.torch(self.torch.nn), x
         if self.x.ndim == 4:  # images: the layers want channels first, and are fastest where memory has them last
             self.x = self.x.permute(0, 3, 1, 2)
             self.model.to(memory_format=self.torch.channels_last)
@@ -91,16 +100,45 @@ class Torch:
     def fit(self, epochs: int, rows: int) -> None:
         model, optimizer, x, y = self.model.train(), self.optimizer, self.x[:rows], self.y[:rows]
         loss = getattr(self.torch.nn.functional, self.program.torch_loss)
+        half = self.torch.autocast("cpu", self.torch.bfloat16, enabled=bool(self.program.policy))
         for _ in range(epochs):
             for batch in self.torch.randperm(len(x)).split(self.program.batch):
                 optimizer.zero_grad()
-                loss(model(x[batch]), y[batch]).backward()
+                with half:
+                    value = loss(model(x[batch]), y[batch])
+                value.backward()
                 optimizer.step()
 
     def predict(self) -> dict[str, float]:
         model, row = self.model.eval(), self.x[:1].numpy()
         with self.torch.inference_mode():
             return {"seconds": seconds_a_call(lambda: model(self.torch.from_numpy(row)).numpy())}
+
+    def predict_rows(self, count: int) -> float:
+        """The faster of one call and of batches of 1,000."""
+        model, x = self.model.eval(), repeated(self.host, count)
+
+        def output(rows: Any) -> Any:
+            rows = self.torch.from_numpy(rows)
+            return model(rows.permute(0, 3, 1, 2) if rows.ndim == 4 else rows).numpy()
+
+        with self.torch.inference_mode():
+            output(x[:1000])
+            whole = fastest(lambda: output(x))
+            return min(whole, fastest(lambda: np.concatenate([output(x[i : i + 1000]) for i in range(0, count, 1000)])))
+
+
+def repeated(x: Any, count: int) -> Any:
+    """So many rows, the first ones again where there are not enough."""
+    return np.resize(x, (count, *x.shape[1:]))
+
+
+def fastest(call: Callable[[], Any]) -> float:
+    """The seconds of the fastest call, of half a second of calls."""
+    times: list[float] = []
+    while sum(times) < 0.5:
+        times.append(seconds_once(call))
+    return min(times)
 
 
 def seconds_a_call(call: Callable[[], Any], calls: int = 200) -> float:
@@ -168,14 +206,13 @@ def obey(peer: Any, word: str, argument: str = "", rows: str = "") -> dict[str, 
         peer.make(argument)
         return {}
     if word == "call":
-        times: list[float] = []
-        while sum(times) < 0.5:
-            times.append(seconds_once(peer.call))
-        return {"seconds": min(times) / peer.units}
+        return {"seconds": fastest(peer.call) / peer.units}
     if word == "once":
         return {"seconds": seconds_once(peer.call) / peer.units}
     if word == "added":
         return added(peer.call)
+    if word == "rows":
+        return {"seconds": peer.predict_rows(int(argument))}
     if word == "predict":
         return dict(peer.predict())
     if word == "memory":
