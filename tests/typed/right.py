@@ -57,6 +57,17 @@ callbacks = [EarlyStopping("val_loss", patience=3), LambdaCallback(on_epoch_end=
 history = model.fit(x, y, 32, epochs=3, validation_split=0.25, callbacks=callbacks, shuffle="batch", verbose=0)
 losses = history.history["loss"]
 score = model.evaluate(x, y, return_dict=True)
+
+
+def make_model(rate: float) -> keras.Sequential:
+    made = keras.Sequential([layers.Dropout(rate), layers.Dense(10)])
+    made.compile("adam", "mse")
+    return made
+
+
+found = keras.sweep(make_model, {"rate": [0.1, 0.2]}, x, y, epochs=3, halving=3, monitor="loss", shuffle="batch")
+best_rate, best_losses = found.best_settings["rate"], found.histories[0].history["loss"]
+found.best_model.save("best.keras")
 classes = model.predict(x).argmax(-1)
 model.summary()
 first = model.layers[1]
