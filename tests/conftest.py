@@ -6,8 +6,8 @@ import zlib
 os.environ.setdefault("KERAS_BACKEND", "jax")
 # JAX's cache on disk has one lock for all processes, and Keras compiles every operation into it.
 os.environ.setdefault("LAMINA_CACHE", "off")
-# Nearly all the time of this suite is XLA's compiler's, and its older way to write a fusion takes two fifths less. The
-# second stage of `make test` and the benchmarks take the usual one.
+# Nearly all the time of this suite is XLA's compiler's, and its older way to write a fusion takes two fifths less: for
+# Keras's operations and for single ones, since Lamina's own programs say which way they take.
 if os.environ.get("LAMINA_KERNELS") != "xla":
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
 

@@ -11,6 +11,8 @@ import functools
 import jax
 
 OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+USUAL_FUSIONS = {"xla_cpu_use_fusion_emitters": True}
+"""What conftest.py switches off, where a number that lies halfway is rounded to a whole one."""
 quickly = functools.partial(jax.jit, compiler_options=OPTIONS)
 
 

@@ -96,10 +96,9 @@ def test_wrong_values():
 @pytest.mark.parametrize("how", ["DTypePolicy('float64')", "set_floatx('float64')", "get(numpy.float64)"])
 def test_float64_switches_jax_over(how):
     code = f"""if True:
-        import jax
-import jax.numpy as jnp
+        import jax.numpy as jnp
         import numpy
-        from lamina import Layer, dtypes, layers
+        from lamina import dtypes
         dtypes.DTypePolicy("int64")
         assert jnp.asarray(1.0).dtype == "float32"
         dtypes.{how}

@@ -223,17 +223,15 @@ def gru_gradient(
     return _call("gru_gradient", out, _mask(mask), *slopes, x, kernel, h, recurrent, *given, reverse=reverse)  # type: ignore[no-any-return]
 
 
-def update(
-    formula: str, settings: Any, rates: Array, decay: Any, weights: list[tuple[Array, ...]]
-) -> list[tuple[Array, ...]]:
+def update(formula: str, numbers: Array, weights: list[tuple[Array, ...]]) -> list[tuple[Array, ...]]:
     """One step of an optimizer for all weights at once, in place.
 
     Args:
         formula: one of `FORMULAS`.
-        settings: its numbers: for adam and amsgrad `1 - beta_1`, `1 - beta_2` and epsilon; for momentum its share and 1
-            for Nesterov's; for rmsprop rho, `1 - rho` and epsilon.
-        rates: (2,), the learning rate, and what a weight moves by, which for adam has the corrections of both means.
-        decay: for each weight the share that is subtracted from it before, times the learning rate.
+        numbers: float32, one after the other: the learning rate; what a weight moves by, which for adam has the
+            corrections of both means; the formula's settings, which for adam and amsgrad are `1 - beta_1`,
+            `1 - beta_2` and epsilon, for momentum its share and 1 for Nesterov's, for rmsprop rho, `1 - rho` and
+            epsilon; and for each weight the share, times the learning rate, that is subtracted from it before.
         weights: for each its gradient, itself and its slots, all float32 and of one shape.
 
     Returns:
@@ -242,13 +240,12 @@ def update(
     taken = [array for arrays in weights for array in arrays]
     out = [jax.ShapeDtypeStruct(array.shape, array.dtype) for arrays in weights for array in arrays[1:]]
     width = len(weights[0])
-    places = [1 + n for n in range(len(taken)) if n % width]  # of what is no gradient, behind the rates
+    places = [1 + n for n in range(len(taken)) if n % width]  # of what is no gradient, behind the numbers
     call = jax.ffi.ffi_call(
         "lamina_update",
         out,
         vmap_method="sequential",
         input_output_aliases={place: n for n, place in enumerate(places)},
     )
-    numbers = {"settings": np.asarray(settings, np.float32), "decay": np.asarray(decay, np.float32)}
-    new = call(rates, *taken, formula=FORMULAS.index(formula), **numbers)
+    new = call(numbers, *taken, formula=FORMULAS.index(formula))
     return [tuple(new[start : start + width - 1]) for start in range(0, len(new), width - 1)]

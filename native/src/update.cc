@@ -89,33 +89,31 @@ struct Formula {
 constexpr Formula kFormulas[] = {{adam, 2, 3}, {amsgrad, 3, 3}, {descent, 0, 0}, {momentum, 1, 2}, {rmsprop, 1, 3}};
 constexpr int64_t kWorthAThread = 16384;
 
-using Floats = ffi::Span<const float>;
-using Scalars = ffi::Buffer<ffi::F32>;
+using Floats = ffi::Buffer<ffi::F32>;
 
-// For each weight come its gradient, itself and its slots, and go itself and its slots; `rates` are the learning rate,
-// by which weights decay, and what a weight moves by.
-ffi::Error update(Scalars rates, ffi::RemainingArgs taken, ffi::RemainingRets given, int64_t formula, Floats settings,
-                  Floats decay) {
+// For each weight come its gradient, itself and its slots, and go itself and its slots. `numbers` are the learning rate,
+// what a weight moves by, the formula's settings, and for each weight the share that decays, times the learning rate.
+ffi::Error update(Floats numbers, ffi::RemainingArgs taken, ffi::RemainingRets given, int64_t formula) {
   using Failed = ffi::Error;
   if (formula < 0 || formula >= static_cast<int64_t>(std::size(kFormulas))) return Failed::InvalidArgument("formula");
-  auto [run, slots, numbers] = kFormulas[formula];
-  size_t count = decay.size();
-  if (rates.element_count() != 2 || settings.size() != numbers || taken.size() != count * (slots + 2) ||
-      given.size() != count * (slots + 1)) {
+  auto [run, slots, settings] = kFormulas[formula];
+  size_t count = taken.size() / (slots + 2);
+  if (taken.size() != count * (slots + 2) || given.size() != count * (slots + 1) ||
+      numbers.element_count() != 2 + settings + count) {
     return Failed::InvalidArgument("lamina_update: not as many arrays or numbers as the formula has");
   }
   std::vector<Arrays> arrays(count);
   std::vector<int64_t> ends(count);
   int64_t total = 0;
   for (size_t n = 0; n < count; ++n) {
-    auto g = taken.get<Scalars>(n * (slots + 2));
+    auto g = taken.get<Floats>(n * (slots + 2));
     if (!g) return g.error();
     total += static_cast<int64_t>(g->element_count());
     ends[n] = total;
     arrays[n].g = g->typed_data();
     for (size_t k = 0; k <= slots; ++k) {
-      auto from = taken.get<Scalars>(n * (slots + 2) + 1 + k);
-      auto to = given.get<Scalars>(n * (slots + 1) + k);
+      auto from = taken.get<Floats>(n * (slots + 2) + 1 + k);
+      auto to = given.get<Floats>(n * (slots + 1) + k);
       if (!from) return from.error();
       if (!to) return to.error();
       if (from->element_count() != g->element_count() || (*to)->element_count() != g->element_count()) {
@@ -125,7 +123,7 @@ ffi::Error update(Scalars rates, ffi::RemainingArgs taken, ffi::RemainingRets gi
       (k ? arrays[n].new_slots[k - 1] : arrays[n].new_p) = (*to)->typed_data();
     }
   }
-  float rate = rates.typed_data()[0], move = rates.typed_data()[1];
+  const float *number = numbers.typed_data(), *decay = number + 2 + settings;
   int64_t threads = std::min<int64_t>(omp_get_max_threads(), total / kWorthAThread + 1);
 #pragma omp parallel num_threads(static_cast<int>(threads)) if (threads > 1)
   {
@@ -133,7 +131,7 @@ ffi::Error update(Scalars rates, ffi::RemainingArgs taken, ffi::RemainingRets gi
     int64_t first = total * part / parts, end = total * (part + 1) / parts;
     for (size_t n = 0; n < count; ++n) {
       int64_t start = n ? ends[n - 1] : 0, from = std::max(first, start), to = std::min(end, ends[n]);
-      if (from < to) run(from - start, to - start, arrays[n], {decay[n] != 0, decay[n] * rate, move, settings.begin()});
+      if (from < to) run(from - start, to - start, arrays[n], {decay[n] != 0, decay[n] * number[0], number[1], number + 2});
     }
   }
   return Failed::Success();
@@ -144,9 +142,7 @@ ffi::Error update(Scalars rates, ffi::RemainingArgs taken, ffi::RemainingRets gi
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_update, lamina::update,
                               xla::ffi::Ffi::Bind()
-                                  .Arg<lamina::Scalars>()
+                                  .Arg<lamina::Floats>()
                                   .RemainingArgs()
                                   .RemainingRets()
-                                  .Attr<int64_t>("formula")
-                                  .Attr<lamina::Floats>("settings")
-                                  .Attr<lamina::Floats>("decay"));
+                                  .Attr<int64_t>("formula"));

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from lamina._base.weight import Array
 from lamina._kernels.native import onednn
+from lamina._kernels.numbers import constant
 
 if TYPE_CHECKING:
     from lamina.optimizers.optimizer import Arrays, Optimizer
@@ -40,7 +41,8 @@ def in_one_pass(
     arrays = [(g, params[path], *(slots[path][name] for name in names)) for path, g in grads.items()]
     if any(array.dtype != jnp.float32 for each in arrays for array in each):
         return None
-    new = native.update(formula, settings, jnp.stack([lr, move]), [decay[path] or 0.0 for path in grads], arrays)
+    numbers = [lr, move, *(constant(each or 0.0, jnp.float32) for each in (*settings, *map(decay.get, grads)))]
+    new = native.update(formula, jnp.stack(numbers), arrays)
     return (
         {path: p for path, (p, *_) in zip(grads, new, strict=True)},
         {path: dict(zip(names, rest, strict=True)) for path, (_, *rest) in zip(grads, new, strict=True)},
