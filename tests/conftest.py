@@ -11,6 +11,9 @@ os.environ.setdefault("LAMINA_CACHE", "off")
 if os.environ.get("LAMINA_KERNELS") != "xla":
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
 
+# Else each of the many processes that the tests start would compile all of Lamina's source anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 import jax
 import pytest
 from cases import CASES

@@ -34,11 +34,11 @@ def operations(path):
     return export.deserialize(bytearray(Path(path).read_bytes())).mlir_module()
 
 
-def assert_computes(path, model, *inputs):
+def assert_computes(path, model, *inputs, near=1e-5):
     for x in inputs:
         with quick_compiler():
             want = model.predict(x, verbose=0)
-        np.testing.assert_allclose(loaded(path)(x).astype("float32"), want.astype("float32"), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(loaded(path)(x).astype("float32"), want.astype("float32"), rtol=1e-5, atol=near)
 
 
 def rows(count, *shape):
@@ -129,7 +129,8 @@ def test_every_dtype_policy(policy, tmp_path):
         [layers.Input((6,)), layers.Dense(5, "relu", dtype=policy), layers.Dense(2, dtype=policy)]
     )
     model.export(tmp_path / "model.jax", format="jax")
-    assert_computes(tmp_path / "model.jax", model, rows(3, 6))
+    near = 0.01 if "16" in policy else 1e-5  # a CPU rounds to 16 bits once, a program for all devices at each operation
+    assert_computes(tmp_path / "model.jax", model, rows(3, 6), near=near)
     assert loaded(tmp_path / "model.jax")(rows(1, 6)).dtype == model.predict(rows(1, 6), verbose=0).dtype
 
 

@@ -47,6 +47,7 @@ def sweep(
     regularizers, momenta, seeds. Other settings, such as `units` or `activation`, make a program for each value; so do
     0 where it means "none", and numbers that a layer or an optimizer of your own, or a metric, holds itself.
 
+    >>> import numpy as np
     >>> from lamina import layers, optimizers
     >>> def make_model(learning_rate, rate):
     ...     model = Sequential([layers.Input((4,)), layers.Dense(8, "relu"), layers.Dropout(rate), layers.Dense(1)])

@@ -61,6 +61,7 @@ def _letters(equation: str) -> _Letters:
 class EinsumDense(Layer):
     """`activation(einsum(equation, x, kernel) + bias)`: the kernel's shape follows from the letters.
 
+    >>> import jax.numpy as jnp
     >>> EinsumDense("abc,cd->abd", output_shape=(None, 4), bias_axes="d")(jnp.ones((2, 5, 3))).shape
     (2, 5, 4)
 

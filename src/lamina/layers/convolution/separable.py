@@ -66,6 +66,7 @@ class SeparableConv1D(_SeparableConv):
 
     The one-dimensional `SeparableConv2D`.
 
+    >>> import jax.numpy as jnp
     >>> SeparableConv1D(3, 2)(jnp.ones((1, 5, 4))).shape
     (1, 4, 3)
     """
@@ -80,6 +81,7 @@ class SeparableConv2D(_SeparableConv):
     shape (channels * depth_multiplier, filters), and adds the bias. Both together cost less than a `Conv2D`.
     Source: Chollet, 2016, https://arxiv.org/abs/1610.02357
 
+    >>> import jax.numpy as jnp
     >>> SeparableConv2D(8, 3)(jnp.ones((1, 5, 5, 4))).shape
     (1, 3, 3, 8)
     """
