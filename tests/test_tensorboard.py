@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import pickle
+import subprocess
 import sys
 
 import keras
@@ -304,3 +305,16 @@ def test_without_the_package_there_is_one_sentence(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingPackageError, match=r"pip install tensorboard"):
         TensorBoard()
+
+
+def test_tensorboard_does_not_take_lamina_for_tensorflow():
+    """It keeps what it finds at its first use, also after `uninstall`."""
+    code = """if True:
+        import lamina.compat
+        lamina.compat.install()
+        from tensorboard.compat import tf
+        assert tf.compat.as_bytes("a") == b"a" and "tensorboard" in tf.io.__name__, tf
+        lamina.compat.uninstall()
+        assert tf.compat.as_str_any("a") == "a"
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)

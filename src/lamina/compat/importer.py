@@ -33,6 +33,9 @@ from lamina.errors import LaminaError
 VERSIONS = {"keras": "3.15.1", "tf_keras": "2.20.0", "tensorflow": "2.20.0", "scikeras": "0.13.0"}
 """The value of `__version__`: the release whose names and defaults these modules have."""
 
+NO_TENSORFLOW = "tensorboard.compat.notf"
+"""Where this module is, the package tensorboard does without TensorFlow; else it would take Lamina's for it."""
+
 LEANED_ON = (concurrent.futures, importlib.util, multiprocessing.pool, urllib.error, urllib.parse, urllib.request)
 """What `import keras` has always imported as well, so that programs use it after `import urllib` alone."""
 
@@ -267,6 +270,7 @@ def install() -> None:
         _before.update(strictness)
         strictness.update(AS_KERAS)
         told.said.clear()
+        sys.modules[NO_TENSORFLOW] = ModuleType(NO_TENSORFLOW)
         verbs.patch()
         eager.patch()
 
@@ -275,6 +279,7 @@ def uninstall() -> None:
     """Undo `install`; a module that was imported meanwhile still works where a program refers to it."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
+        sys.modules.pop(NO_TENSORFLOW, None)
         eager.restore()
         verbs.restore()
         strictness.update(_before)
