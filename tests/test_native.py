@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lamina
-from lamina import layers, optimizers
+from lamina import layers
 from lamina._kernels import recurrent
 from lamina._kernels.convolution import Window, forward
 
@@ -162,89 +161,3 @@ def test_a_process_ends_as_it_should_and_says_when_the_package_is_not_there():
     hidden = f"import sys; sys.modules['lamina_onednn'] = None; {code}"
     done = subprocess.run([sys.executable, "-c", hidden], capture_output=True, text=True, env=environment)
     assert "pip install ./native" in done.stderr and done.returncode == 1
-
-
-OPTIMIZERS = [
-    optimizers.Adam(0.01), optimizers.Adam(0.01, amsgrad=True, clipvalue=0.5), optimizers.AdamW(0.01, weight_decay=0.1),
-    optimizers.SGD(0.1), optimizers.SGD(0.1, momentum=0.9), optimizers.SGD(0.1, momentum=0.9, nesterov=True),
-    optimizers.RMSprop(0.01, weight_decay=0.1), optimizers.Adam(0.01, use_ema=True, gradient_accumulation_steps=2),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 40)), min_size=1, max_size=4), st.booleans())
-@settings(max_examples=3, deadline=None)
-def test_a_step_of_all_weights_at_once_is_within_one_unit_of_the_formula(optimizer, shapes, strange):
-    """In the last place of the weight or of its slots; NaN and infinity go where the formula lets them go."""
-    rng = np.random.default_rng(len(shapes))
-    arrays = [
-        {str(n): rng.standard_normal(shape).astype("float32") for n, shape in enumerate([*shapes, (33000,)])}
-        for _ in range(4)
-    ]
-    if strange:
-        for where, value in enumerate((np.nan, np.inf, -np.inf, 0.0)):
-            arrays[0]["0"].flat[where : where + 1] = value
-            arrays[2][str(len(shapes))].flat[where] = value
-    both = []
-    for tier in ("xla", "onednn"):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("LAMINA_KERNELS", tier)
-            step = jax.jit(lambda *a: optimizer._lamina_update(*a))
-            assert ("lamina_update" in str(jax.make_jaxpr(step)(arrays[1], arrays[0], _state(optimizer, arrays)))) == (
-                tier == "onednn"
-            )
-            after = arrays[0], _state(optimizer, arrays)
-            for grads in arrays[1:]:
-                after = step(grads, *after)
-            both.append(after)
-    (theirs, their_state), (ours, our_state) = both
-    for before, one, other in zip(arrays[0].values(), theirs.values(), ours.values(), strict=True):
-        unit = np.spacing(np.maximum(np.abs(np.nan_to_num(before, posinf=1, neginf=1)), 1))
-        np.testing.assert_array_less(np.abs(np.nan_to_num(one) - np.nan_to_num(other)), 4 * unit)  # one a step
-        np.testing.assert_array_equal(np.isfinite(one), np.isfinite(other))
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), their_state, our_state)
-
-
-def _state(optimizer, arrays):
-    return optimizer._lamina_init({name: jnp.asarray(array) for name, array in arrays[0].items()})
-
-
-@pytest.mark.parametrize("how", ["own update_step", "float16", "centered"])
-def test_what_no_formula_of_it_is_goes_by_xla(how, computed_by):
-    class Own(optimizers.Adam):
-        def update_step(self, gradient, variable, learning_rate):
-            variable.assign(variable - 2 * learning_rate * gradient)
-
-    optimizer = {"own update_step": Own(0.5), "centered": optimizers.RMSprop(0.5, centered=True)}.get(
-        how, optimizers.SGD(0.5)
-    )
-    computed_by("onednn")
-    weight = lamina.Variable(jnp.ones(2, "float16" if how == "float16" else "float32"))
-    optimizer.apply([jnp.array([1.0, 0.0])], [weight])
-    text = str(jax.make_jaxpr(optimizer._lamina_update)({"a": weight.value}, {"a": weight.value}, _fresh(optimizer)))
-    assert "lamina_update" not in text
-    expected = {"own update_step": [0, 1], "float16": [0.5, 1], "centered": [1 - 0.5 / 0.3, 1]}[how]
-    np.testing.assert_allclose(weight, expected, rtol=1e-5)
-
-
-def _fresh(optimizer):
-    return optimizer._lamina_init({"a": jnp.ones(2)})
-
-
-def test_four_threads_step_at_once(computed_by):
-    """Each call has arrays of its own; the library's threads serve one after the other."""
-    computed_by("onednn")
-    optimizer = optimizers.Adam(0.01)
-    step = jax.jit(lambda *a: optimizer._lamina_update(*a))
-
-    def run(seed):
-        p = {"p": jnp.asarray(np.random.default_rng(seed).standard_normal(50000), jnp.float32)}
-        state = optimizer._lamina_init(p)
-        for _ in range(20):
-            p, state = step(p, p, state)
-        return np.asarray(p["p"])
-
-    alone = [run(seed) for seed in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        for one, other in zip(alone, pool.map(run, range(4)), strict=True):
-            np.testing.assert_array_equal(one, other)

@@ -16,7 +16,6 @@ import lamina
 from lamina import dtypes, optimizers
 from lamina._base.settings import serialize
 from lamina._base.weight import Weight
-from lamina._kernels.native import portable
 from lamina._training.fingerprint import fingerprint
 from lamina.errors import ArgumentError, FixedError, LaminaWarning, ShapeError, UnknownNameError
 
@@ -229,8 +228,7 @@ def test_what_is_not_used_leaves_nothing_in_the_program():
     params = start()
 
     def operations(optimizer):
-        with portable():
-            traced = jax.make_jaxpr(optimizer._lamina_update)(params, params, optimizer._lamina_init(params))
+        traced = jax.make_jaxpr(optimizer._lamina_update)(params, params, optimizer._lamina_init(params))
         return sorted(each.primitive.name for each in traced.eqns)
 
     bare = operations(optimizers.SGD())

@@ -27,7 +27,6 @@ __all__ = [
     "gru_gradient",
     "lstm",
     "lstm_gradient",
-    "update",
 ]
 
 Array = jax.Array
@@ -41,10 +40,7 @@ TARGETS = (
     "lstm_gradient",
     "gru",
     "gru_gradient",
-    "update",
 )
-FORMULAS = "adam", "amsgrad", "descent", "momentum", "rmsprop"
-"""The optimizers that `update` knows."""
 
 
 def _load() -> ctypes.CDLL:
@@ -221,31 +217,3 @@ def gru_gradient(
     x, kernel, _, h, recurrent, _ = taken
     out = _arrays(x.shape if input_too else (0, 0, 0), *(array.shape for array in taken[1:]))
     return _call("gru_gradient", out, _mask(mask), *slopes, x, kernel, h, recurrent, *given, reverse=reverse)  # type: ignore[no-any-return]
-
-
-def update(formula: str, numbers: Array, weights: list[tuple[Array, ...]]) -> list[tuple[Array, ...]]:
-    """One step of an optimizer for all weights at once, in place.
-
-    Args:
-        formula: one of `FORMULAS`.
-        numbers: float32, one after the other: the learning rate; what a weight moves by, which for adam has the
-            corrections of both means; the formula's settings, which for adam and amsgrad are `1 - beta_1`,
-            `1 - beta_2` and epsilon, for momentum its share and 1 for Nesterov's, for rmsprop rho, `1 - rho` and
-            epsilon; and for each weight the share, times the learning rate, that is subtracted from it before.
-        weights: for each its gradient, itself and its slots, all float32 and of one shape.
-
-    Returns:
-        For each weight itself and its slots.
-    """
-    taken = [array for arrays in weights for array in arrays]
-    out = [jax.ShapeDtypeStruct(array.shape, array.dtype) for arrays in weights for array in arrays[1:]]
-    width = len(weights[0])
-    places = [1 + n for n in range(len(taken)) if n % width]  # of what is no gradient, behind the numbers
-    call = jax.ffi.ffi_call(
-        "lamina_update",
-        out,
-        vmap_method="sequential",
-        input_output_aliases={place: n for n, place in enumerate(places)},
-    )
-    new = call(numbers, *taken, formula=FORMULAS.index(formula))
-    return [tuple(new[start : start + width - 1]) for start in range(0, len(new), width - 1)]

@@ -63,11 +63,6 @@ class RMSprop(Optimizer):
             move = after["momentum"] = self.momentum * slots["momentum"] + move
         return p - move, after
 
-    def _lamina_native(self, lr: Array, t: Array) -> tuple[str, tuple[float, ...], Array] | None:
-        if self.centered or self.momentum > 0:
-            return None
-        return "rmsprop", (self.rho, 1 - self.rho, self.epsilon), lr
-
 
 @registry.add()
 class Adagrad(Optimizer):

@@ -53,9 +53,6 @@ class SGD(Optimizer):
         m = self.momentum * slots["momentum"] - lr * g
         return p + (self.momentum * m - lr * g if self.nesterov else m), {"momentum": m}
 
-    def _lamina_native(self, lr: Array, t: Array) -> tuple[str, tuple[float, ...], Array] | None:
-        return ("momentum", (self.momentum, self.nesterov), lr) if self.momentum else ("descent", (), lr)
-
 
 def _lion_beta_1(value: Any) -> float:
     if not rate(value) > 0:

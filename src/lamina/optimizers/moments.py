@@ -20,11 +20,6 @@ def _toward(mean: Array, value: Array, beta: float | Array) -> Array:
     return mean + (value - mean) * (1 - beta)
 
 
-def adam_rate(lr: Array, t: Array, beta_1: float, beta_2: float) -> Array:
-    """The learning rate with the corrections of both means, which start at 0."""
-    return lr * jnp.sqrt(1 - beta_2**t) / (1 - beta_1**t)
-
-
 def adam_step(
     g: Array, p: Array, slots: Arrays, lr: Array, t: Array, beta_1: float, beta_2: float, epsilon: float
 ) -> tuple[Array, Arrays]:
@@ -33,7 +28,8 @@ def adam_step(
     after = {"momentum": m, "velocity": v}
     if "velocity_hat" in slots:
         after["velocity_hat"] = v = jnp.maximum(slots["velocity_hat"], v)
-    return p - m * adam_rate(lr, t, beta_1, beta_2) / (jnp.sqrt(v) + epsilon), after
+    alpha = lr * jnp.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    return p - m * alpha / (jnp.sqrt(v) + epsilon), after
 
 
 class Moments(Optimizer):
@@ -104,10 +100,6 @@ class Adam(Moments):
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         return adam_step(g, p, slots, lr, t, self.beta_1, self.beta_2, self.epsilon)
-
-    def _lamina_native(self, lr: Array, t: Array) -> tuple[str, tuple[float, ...], Array] | None:
-        settings = 1 - self.beta_1, 1 - self.beta_2, self.epsilon
-        return "amsgrad" if self.amsgrad else "adam", settings, adam_rate(lr, t, self.beta_1, self.beta_2)
 
 
 @registry.add()

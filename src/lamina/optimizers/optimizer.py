@@ -18,7 +18,6 @@ from lamina._base.spelling import free_name
 from lamina._base.weight import Array, Weight, read
 from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError
-from lamina.optimizers.one_pass import in_one_pass
 from lamina.optimizers.state import State, Stateful, StateWeight, rate_in, renamed
 
 Arrays = dict[str, Array]
@@ -161,10 +160,6 @@ class Optimizer(Stateful):
         raise NotImplementedError(
             f"{type(self).__name__} needs a method update_step(self, gradient, variable, learning_rate)."
         )
-
-    def _lamina_native(self, lr: Array, t: Array) -> tuple[str, tuple[float, ...], Array] | None:
-        """The name of `_lamina_step` in lamina-onednn, its settings, and what a weight moves by; None without one."""
-        return None
 
     # Pure functions of all arrays, for use inside a compiled program.
 
@@ -386,16 +381,11 @@ def _moved(
     now, names = optimizer._lamina_twin(), optimizer._lamina.names
     now._lamina.arrays, now._lamina.source = renamed(state, names), None
     params = dict(params)
-    shares = {path: decay.get(path, True) and optimizer._lamina_decay_of(state["slots"][path]) for path in grads}
-    if type(optimizer).update_step is Optimizer.update_step:
-        t = (now.iterations + 1).astype(jnp.float32)
-        new = in_one_pass(optimizer, grads, params, state["slots"], lr.astype(jnp.float32), t, shares)
-        if new is not None:
-            return params | new[0], {"slots": state["slots"] | new[1]}
     for path, g in grads.items():
         stored, rate, name = params[path], lr.astype(g.dtype), names.get(path, path)
         p = stored.astype(g.dtype)
-        if share := shares[path]:
+        share = optimizer._lamina_decay_of(state["slots"][path])
+        if share and decay.get(path, True):
             p = p - p * (share * rate)
         variable = Weight(p, name=name.rpartition("/")[2], path=name)
         variable.of_pass = True
