@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any, Self, TypeVar
 
 from lamina._base.absent import hint
@@ -167,7 +166,7 @@ class Registry:
         for each in (full, name):
             if each in given:
                 return given[each]
-        family = next((family for family in chain([self], self.also) if family.built_in(name) is not None), self)
+        family = next((family for family in (self, *self.also) if family.built_in(name) is not None), self)
         if not own and (found := family.built_in(name)) is not None:
             return found
         for each in (full, name):

@@ -57,8 +57,7 @@ class _SeparableConv(Sliding):
 
     def _lamina_convolve(self, x: Array, bias: Array | None) -> Array:
         inner = convolve_channels(x, self.depthwise_kernel, self.strides, self.padding, self.dilation_rate)
-        y = matmul(inner, self.pointwise_kernel.reshape(-1, self.filters))  # (batch, *positions, filters)
-        return y if bias is None else y + bias
+        return matmul(inner, self.pointwise_kernel.reshape(-1, self.filters), bias)  # (batch, *positions, filters)
 
 
 class SeparableConv1D(_SeparableConv):
