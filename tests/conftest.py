@@ -17,6 +17,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 import jax
 import pytest
 from cases import CASES
+from quick import quick_compiler
 
 from lamina import dtypes
 from lamina._base.strictness import strictness
@@ -31,6 +32,13 @@ def _defaults_come_back():
     dtypes._default.update(before[0])
     strictness.update(before[1])
     jax.config.update("jax_enable_x64", False)
+
+
+@pytest.fixture
+def quickly():
+    """Programs are compiled in the time of a test that trains little."""
+    with quick_compiler():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import copy
 
 import numpy as np
 import pytest
-from quick import quick_compiler
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import KFold
 
@@ -27,10 +26,7 @@ X = RNG.normal(size=(203, 6)).astype("float32")
 Y = (X[:, 0] * X[:, 1] > 0).astype("int32")
 
 
-@pytest.fixture(autouse=True)
-def _quickly():
-    with quick_compiler():
-        yield
+pytestmark = pytest.mark.usefixtures("quickly")
 
 
 def stack(*body, loss="binary_crossentropy", optimizer="adam", metrics=("accuracy",), last=None, entry=None):

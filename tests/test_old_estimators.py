@@ -4,7 +4,6 @@ import pickle
 
 import numpy as np
 import pytest
-from quick import quick_compiler
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -20,10 +19,7 @@ X = ((X - X.mean(axis=0)) / X.std(axis=0)).astype("float32")
 ONE_HOT = np.eye(3)[Y]
 
 
-@pytest.fixture(autouse=True)
-def _quickly():
-    with quick_compiler():
-        yield
+pytestmark = pytest.mark.usefixtures("quickly")
 
 
 def create_model(units=8, rate=0.02):

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import keras as real
 import numpy as np
 import pytest
-from quick import quick_compiler
 
 import lamina
 from lamina import callbacks, layers, optimizers, regularizers
@@ -34,10 +33,7 @@ Y = (X[:, :1] * X[:, 1:2] > 0).astype("float32")
 TOLD = {"epochs": 3, "validation_split": 0.2, "verbose": 0}
 
 
-@pytest.fixture(autouse=True)
-def _quickly():
-    with quick_compiler():
-        yield
+pytestmark = pytest.mark.usefixtures("quickly")
 
 
 @pytest.fixture
