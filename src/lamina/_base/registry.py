@@ -166,14 +166,16 @@ class Registry:
         for each in (full, name):
             if each in given:
                 return given[each]
-        family = next((family for family in (self, *self.also) if family.built_in(name) is not None), self)
-        if not own and (found := family.built_in(name)) is not None:
+        found = self.built_in(name)  # loads the homes, which may add themselves to `also`
+        if found is None:
+            found = next((one for each in self.also if (one := each.built_in(name)) is not None), None)
+        if not own and found is not None:
             return found
         for each in (full, name):
             if each is not None and (found := get_registered_object(each)) is not None:
                 return found
         if not own and not full:
-            return family.find(name)
+            return self.find(name)
         key = full if full not in (None, "function") else name
         if name == "<lambda>":
             raise UnknownNameError(
