@@ -4,7 +4,10 @@ Every property in test_layers.py holds for every row. A new layer is one more ro
 change the formula.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import pytest
 
 
 class Case(NamedTuple):
@@ -330,3 +333,10 @@ CASES += [
         divides=True,
     ),
 ]
+
+
+def one_of_each(cases: Sequence[Case] = tuple(CASES)) -> list[Any]:
+    """The cases, of which the short tests take the first of each class, and the nightly ones the rest too."""
+    first = {case.name: case for case in reversed(cases)}
+    rest = [() if case is first[case.name] else pytest.mark.nightly for case in cases]
+    return [pytest.param(case, marks=marks, id=str(case)) for case, marks in zip(cases, rest, strict=True)]

@@ -7,8 +7,11 @@ translation to machine code is a plainer one.
 
 import contextlib
 import functools
+from unittest import mock
 
 import jax
+
+from lamina._training.programs import CPU_OPTIONS
 
 OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 USUAL_FUSIONS = {"xla_cpu_use_fusion_emitters": True}
@@ -21,6 +24,7 @@ def quick_compiler():
     """The same for programs that are compiled elsewhere."""
     jax.config.update("jax_disable_most_optimizations", True)
     try:
-        yield
+        with mock.patch.dict(CPU_OPTIONS, {"xla_backend_optimization_level": 0}):
+            yield
     finally:
         jax.config.update("jax_disable_most_optimizations", False)

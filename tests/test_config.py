@@ -39,7 +39,9 @@ def plain(config):
 
 def small(k, **told):
     """A compiled stack of one of the two packages, with a stack within it."""
-    keras.utils.clear_session()  # which counts optimizers over all models, where here they count in each
+    keras.utils.clear_session(
+        free_memory=False
+    )  # which counts optimizers over all models, where here they count in each
     line = [
         k.Input((8,), name="entry"),
         k.layers.Dense(4, activation="relu", kernel_regularizer="l2", name="first"),
@@ -162,7 +164,7 @@ OTHERS = [(home, name) for home in HOMES for name in in_both(home)]
 @pytest.mark.parametrize(("home", "name"), OTHERS)
 def test_every_other_object_as_json_is_that_of_keras(home, name):
     ours, theirs = in_both(home)[name]
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     scaled = name == "LossScaleOptimizer"
     mine, its = (
         kind(k.optimizers.Adam(0.25)) if scaled else kind(**ARGUMENTS.get(name, {}))

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import CASES
+from cases import one_of_each
 from quick import quick_compiler
 from test_layers import ROWS, assert_alike, data
 from test_weight_names import REFUSED_BY_KERAS
@@ -43,15 +43,7 @@ def assert_weights(ours, theirs, exactly):
         (np.testing.assert_array_equal if exactly else assert_alike)(mine, its)
 
 
-def rows():
-    """In the short form one row of each class."""
-    seen = set()
-    for case in CASES:
-        yield pytest.param(case, marks=[pytest.mark.nightly] * (case.name in seen), id=str(case))
-        seen.add(case.name)
-
-
-@pytest.mark.parametrize("case", list(rows()))
+@pytest.mark.parametrize("case", one_of_each())
 @pytest.mark.filterwarnings("ignore:.*flatten.*mask", "ignore:Model doesn't support:UserWarning")
 def test_to_keras_and_back(case, tmp_path):
     ours = stack(case)

@@ -21,13 +21,14 @@ KEPT = 128
 
 # Measured on two cores (benchmarks/README.md): without the first a kernel that is read in the backward pass is copied
 # in every step of the loop (13 % of a step of program 1 at batch 32); the second takes 3 % more off all of them. The
-# third leaves YNNPACK its matrix products and sums, but not convolutions: Eigen's are 2 to 4 times as fast. The last is
-# XLA's default; without it, as in the tests' other programs, compiling takes less time, and a step up to 15 % more.
+# third leaves YNNPACK its matrix products and sums, but not convolutions: Eigen's are 2 to 4 times as fast. The last
+# two are XLA's defaults; without them, as in the tests' other programs, compiling takes less time, and a step more.
 CPU_OPTIONS: dict[str, Any] = {
     "xla_cpu_copy_insertion_use_region_analysis": True,
     "xla_cpu_prefer_vector_width": 512,
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE",
     "xla_cpu_use_fusion_emitters": True,
+    "xla_backend_optimization_level": 3,
 }
 
 try:
