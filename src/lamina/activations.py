@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from lamina._base.arguments import Config, Function
+from lamina._base.arrays import as_array
 from lamina._base.frames import user_facing, warn
 from lamina._base.public import public
 from lamina._base.registry import Registry
@@ -43,7 +44,7 @@ def _activation(
     def register(function: Callable[Concatenate[Array, P], Array]) -> Callable[Concatenate[Arrays, P], Array]:
         @functools.wraps(function)
         def call(x: Arrays, *args: P.args, **kwargs: P.kwargs) -> Array:
-            return function(jnp.asarray(x), *args, **kwargs)
+            return function(as_array(x), *args, **kwargs)
 
         return _registry.add(*aliases)(user_facing(call))  # type: ignore[return-value]  # x has a name here
 

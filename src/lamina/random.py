@@ -14,6 +14,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
+from lamina._base.arrays import as_array
 from lamina._base.converters import checked, fixed_seed, short
 from lamina._base.converters import rate as _share
 from lamina._base.frames import user_facing
@@ -86,7 +87,7 @@ def key_of(seed: int | Number) -> Array:
     """JAX's raw key for a seed, as Keras makes it.  -> (2,) uint32"""
     if isinstance(seed, Number):
         return jnp.stack([constant(seed, jnp.uint32), jnp.uint32(0)])
-    return jnp.array([seed, 0], jnp.uint32)
+    return as_array(np.array([seed, 0], np.uint32))
 
 
 class SeedGenerator:

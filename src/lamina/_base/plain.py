@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.arrays import as_array
 from lamina._base.converters import short
 from lamina.errors import ArgumentError
 
@@ -44,7 +45,7 @@ def plain(config: Any) -> Any:
         raise ArgumentError(f"expected {kind} with {', '.join(sorted(PLAIN[kind]))}; got {short(told)}.")
     if kind in ("__numpy__", "__tensor__"):
         array = _array(told["value"], told["dtype"])
-        return array if kind == "__numpy__" else jnp.asarray(array)
+        return array if kind == "__numpy__" else as_array(array)
     if kind == "__bytes__":
         return str(told["value"]).encode()
     if kind == "__slice__":

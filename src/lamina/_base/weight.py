@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina._base.absent import missing_member
+from lamina._base.arrays import as_array
 from lamina._base.converters import checked, one_of, short
 from lamina._base.frames import user_facing
 from lamina._base.pickling import ByName
@@ -152,7 +153,7 @@ class Weight(ByName):
     @user_facing
     def assign(self, value: Any) -> Weight:
         """Replace the values; the shape must be the same, the dtype is kept."""
-        value = jnp.asarray(value)
+        value = as_array(value)
         if value.shape != self.shape:
             raise ShapeError(f"weight {self.path!r} has shape {self.shape}, and cannot take {value.shape}.")
         self.value = value.astype(self.array.dtype)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
+from lamina._base.arrays import as_array
 from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, shape_of
 from lamina._base.weight import Array, Unset, Weight, read, under_way
@@ -330,7 +331,7 @@ def _as_array(layer: Any, x: Any) -> Any:
     array = np.zeros(0)
     try:
         array = np.asarray(x)
-        return jnp.asarray(array)
+        return as_array(array)
     except (TypeError, ValueError):
         text = next((item for item in array.ravel()[:1000] if isinstance(item, (str, bytes))), None)
         if text is None:

@@ -10,9 +10,9 @@ import itertools
 from typing import Any, ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.arrays import as_array
 from lamina._base.frames import user_facing
 from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
@@ -48,7 +48,7 @@ class HostLayer(Layer):
             raise CallError(f"{self.name} ({type(self).__name__}) takes the data alone, and got {', '.join(more)} too.")
         x = raw(x, encoding=vars(self).get("encoding", "utf-8"))
         y = self._lamina_host(x) if x.ndim else self._lamina_host(x[None])[0]
-        return jnp.asarray(y) if y.dtype.kind in "biuf" else y
+        return as_array(y) if y.dtype.kind in "biuf" else y
 
 
 class LayerChain(Layer):

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.arrays import copied
 from lamina._base.frames import warn
 from lamina._base.weight import Array, Weight
 from lamina._layer.keys import seed_of
@@ -63,6 +64,7 @@ class Trainer:
         """Whether a batch may get rows that do not count; not where nobody can tell what the user's own code does."""
         self.warned, self.undoes = False, True
         self.ready: dict[Any, Future[programs.Program]] = {}
+        self.copies = 0
         self.non_finite = NonFinite()
 
     def open(self, sums: Sums | None = None) -> TrainState:
@@ -75,7 +77,7 @@ class Trainer:
             warn(f"no weight of {self.model.name!r} is trainable, so nothing is learned: set layer.trainable = True.")
         for weight in self.weights:
             if weight.shown:
-                weight.array, weight.shown = jnp.array(weight.array, copy=True), False
+                weight.array, weight.shown = copied(weight.array), False
         params, state = self._arrays()
         for optimizer in self.optimizers:
             take_back(optimizer)
@@ -107,12 +109,17 @@ class Trainer:
         return self.copy_of(state)
 
     def copy_of(self, state: TrainState) -> TrainState:
-        """The same state in arrays that no step overwrites."""
+        """The same state in arrays that no step overwrites.
+
+        A program copies 40 small arrays in 0.1 ms in place of 0.8, but takes 25 to compile, which few copies are worth.
+        """
         place = "copy", jax.tree.structure(state)
+        self.copies += 1
+        if self.copies < 32:
+            return copied(state)  # type: ignore[no-any-return]
         if place not in self.ready:
             self.ready[place] = programs.compiled("copy", _copies, (state,))
-        copied: TrainState = self.ready[place].result()(state)
-        return copied
+        return self.ready[place].result()(state)  # type: ignore[no-any-return]
 
     def by_name(self, state: TrainState) -> TrainState:
         """The state with the optimizer's arrays in a tree, by their names."""

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lamina._base.arrays import as_array
 from lamina._base.converters import number
 from lamina._base.plain import plain
 from lamina._base.settings import Converted, setting
@@ -28,7 +29,7 @@ class Zeros(Initializer):
     """
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
-        return jnp.asarray(np.zeros(shape, dtype))
+        return as_array(np.zeros(shape, dtype))
 
 
 @registry.add("one")
@@ -40,7 +41,7 @@ class Ones(Initializer):
     """
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
-        return jnp.asarray(np.ones(shape, dtype))
+        return as_array(np.ones(shape, dtype))
 
 
 def constant_value(value: Any) -> ArrayLike:

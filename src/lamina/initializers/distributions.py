@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.arrays import as_array
 from lamina._base.converters import not_negative, number
 from lamina._base.settings import setting
 from lamina._base.weight import Array
@@ -36,13 +37,13 @@ def source_of(seed: int | SeedGenerator | None, key: Key | None) -> Source:
 
 def uniform(source: Source, shape: Shape, dtype: DType, low: float, high: float) -> Array:
     if isinstance(source, np.random.Generator):
-        return jnp.asarray(source.uniform(low, high, shape).astype(dtype))
+        return as_array(source.uniform(low, high, shape).astype(dtype))
     return jax.random.uniform(source, shape, dtype, low, high)
 
 
 def normal(source: Source, shape: Shape, dtype: DType, mean: float, stddev: float) -> Array:
     if isinstance(source, np.random.Generator):
-        return jnp.asarray(source.normal(mean, stddev, shape).astype(dtype))
+        return as_array(source.normal(mean, stddev, shape).astype(dtype))
     return jax.random.normal(source, shape, dtype) * stddev + mean
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
+from lamina._base.arrays import as_array
 from lamina._base.converters import flag, integer, optional, rate
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
@@ -214,7 +215,7 @@ def one_hot(y_true: ArrayLike, y_pred: ArrayLike, axis: int) -> tuple[Array, Arr
 
 def class_numbers(y_true: ArrayLike, y_pred: ArrayLike, axis: int) -> tuple[Array, Array]:
     """Class numbers, int32, and predictions as floats, whose shape has the axis of the classes more."""
-    y, p = jnp.asarray(y_true), floating(y_pred)
+    y, p = as_array(y_true), floating(y_pred)
     _need_classes(y, p, axis)
     if y.shape == p.shape:
         raise unfit(y, p, "With a column for each class, take the loss 'categorical_crossentropy', or y.argmax(-1).")

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from lamina import dtypes
 from lamina._base.arguments import Function
+from lamina._base.arrays import as_array
 from lamina._base.converters import one_of
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
@@ -105,7 +106,7 @@ class Loss(Configured):
                 have the same weight.
             mask: booleans, one per value; the False ones do not count, and a mean is taken over the others.
         """
-        y_pred = jnp.asarray(y_pred)
+        y_pred = as_array(y_pred)
         wide = self._lamina.dtype is None and y_pred.dtype == jnp.float64
         y_pred = y_pred.astype("float64" if wide else self.dtype)
         y_true = jnp.asarray(y_true, y_pred.dtype)
@@ -215,7 +216,7 @@ def same_rank(a: Array, b: Array) -> tuple[Array, Array]:
 
 def matched(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array]:
     """Targets and predictions of one shape; other shapes are an error, where Keras broadcasts (n, 1) to (n, 3)."""
-    y, p = same_rank(jnp.asarray(y_true), jnp.asarray(y_pred))
+    y, p = same_rank(as_array(y_true), as_array(y_pred))
     if y.shape == p.shape or 0 in (y.ndim, p.ndim):
         return y, p
     wanted, given = (x.shape[-1] if x.ndim > 1 else 1 for x in (y, p))
@@ -238,7 +239,7 @@ def unfit(y_true: Array, y_pred: Array, advice: str = "") -> LabelError:
 
 def floating(x: ArrayLike) -> Array:
     """An array of floats: whole numbers become float32, floats keep their dtype."""
-    array = jnp.asarray(x)
+    array = as_array(x)
     return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype("float32")
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
+from lamina._base.arrays import as_array
 from lamina._base.converters import flag, number, positive
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
@@ -36,8 +37,8 @@ def _largest(x: Array) -> Array:
 
 
 def _equal(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
-    p = jnp.asarray(y_pred)
-    return jnp.equal(*matched(jnp.asarray(y_true).astype(p.dtype), p))
+    p = as_array(y_pred)
+    return jnp.equal(*matched(as_array(y_true).astype(p.dtype), p))
 
 
 @registry.add("acc")
@@ -75,7 +76,7 @@ class BinaryAccuracy(Share, of=binary_accuracy):
 @user_facing
 def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """The values of `CategoricalAccuracy`: (batch, ..., classes) -> (batch, ...), 1.0 or 0.0."""
-    y, p = jnp.asarray(y_true), jnp.asarray(y_pred)
+    y, p = as_array(y_true), as_array(y_pred)
     if y.shape != p.shape:
         raise unfit(y, p, "For class numbers take 'sparse_categorical_accuracy', or just 'accuracy'.")
     return jnp.equal(_largest(y), _largest(p)).astype("float32")
@@ -93,7 +94,7 @@ class CategoricalAccuracy(Share, of=categorical_accuracy):
 @user_facing
 def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
     """The values of `SparseCategoricalAccuracy`: (batch, ...) and (batch, ..., classes) -> (batch, ...), 1.0 or 0.0."""
-    y, p = jnp.asarray(y_true), jnp.asarray(y_pred)
+    y, p = as_array(y_true), as_array(y_pred)
     if y.ndim == p.ndim and y.shape[-1] == 1:
         y = y[..., 0]
     if y.shape != p.shape[:-1]:
@@ -123,7 +124,7 @@ def _in_top_k(y: Array, p: Array, k: int) -> Array:
 @user_facing
 def top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> Array:
     """The values of `TopKCategoricalAccuracy`: (batch, ..., classes) -> (batch, ...), 1.0 or 0.0."""
-    y, p = jnp.asarray(y_true), floating(y_pred)
+    y, p = as_array(y_true), floating(y_pred)
     if y.shape != p.shape:
         raise unfit(y, p, "For class numbers take 'sparse_top_k_categorical_accuracy'.")
     return _in_top_k(_largest(y), p, k)
@@ -156,7 +157,7 @@ def sparse_top_k_categorical_accuracy(
     y_true: ArrayLike, y_pred: ArrayLike, k: int = 5, from_sorted_ids: bool = False
 ) -> Array:
     """The values of `SparseTopKCategoricalAccuracy`: (batch, ...) and (batch, ..., classes) -> (batch, ...)."""
-    y, p = jnp.asarray(y_true), jnp.asarray(y_pred)
+    y, p = as_array(y_true), as_array(y_pred)
     if y.ndim == p.ndim and y.shape[-1] == 1:
         y = y[..., 0]
     if y.shape != p.shape[:-1]:

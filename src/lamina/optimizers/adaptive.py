@@ -11,7 +11,7 @@ from lamina._base.settings import setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import Rate, RateSetting, learning_rate
+from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate
 
 
 @registry.add()
@@ -50,7 +50,7 @@ class RMSprop(Optimizer):
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
         used = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
-        return {name: jnp.zeros_like(p) for name, is_used in used.items() if is_used}
+        return {name: filled(p) for name, is_used in used.items() if is_used}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         after = {"velocity": self.rho * slots["velocity"] + (1 - self.rho) * g * g}
@@ -94,7 +94,7 @@ class Adagrad(Optimizer):
     _lamina_order = (("accumulator",),)
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
-        return {"accumulator": jnp.full_like(p, self.initial_accumulator_value)}
+        return {"accumulator": filled(p, self.initial_accumulator_value)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         a = slots["accumulator"] + g * g
@@ -132,7 +132,7 @@ class Adadelta(Optimizer):
     _lamina_order = (("accumulated_grad", "accumulated_delta_var"),)
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
-        return {"accumulated_grad": jnp.zeros_like(p), "accumulated_delta_var": jnp.zeros_like(p)}
+        return {"accumulated_grad": filled(p), "accumulated_delta_var": filled(p)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         x = slots["accumulated_delta_var"]
@@ -182,7 +182,7 @@ class Adafactor(Optimizer):
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
         rows, columns = (p.shape[:-1], (*p.shape[:-2], p.shape[-1])) if p.ndim > 1 else ((), ())
-        return {"r": jnp.zeros(rows, p.dtype), "c": jnp.zeros(columns, p.dtype), "velocity": jnp.zeros_like(p)}
+        return {"r": jnp.zeros(rows, p.dtype), "c": jnp.zeros(columns, p.dtype), "velocity": filled(p)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         past = 1 - t**self.beta_2_decay
@@ -248,7 +248,7 @@ class Ftrl(Optimizer):
     _lamina_order = (("accumulator", "linear"),)
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
-        return {"accumulator": jnp.full_like(p, self.initial_accumulator_value), "linear": jnp.zeros_like(p)}
+        return {"accumulator": filled(p, self.initial_accumulator_value), "linear": filled(p)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         n, z = slots["accumulator"] + g * g, slots["linear"]

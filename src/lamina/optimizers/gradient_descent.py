@@ -11,7 +11,7 @@ from lamina._base.settings import setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import Rate, RateSetting, learning_rate
+from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate
 
 
 @registry.add()
@@ -45,7 +45,7 @@ class SGD(Optimizer):
     _lamina_order = (("momentum",),)
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
-        return {"momentum": jnp.zeros_like(p)} if self.momentum else {}
+        return {"momentum": filled(p)} if self.momentum else {}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         if not self.momentum:
@@ -91,7 +91,7 @@ class Lion(Optimizer):
     _lamina_order = (("momentum",),)
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
-        return {"momentum": jnp.zeros_like(p)}
+        return {"momentum": filled(p)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         m, beta_1, beta_2 = slots["momentum"], jnp.asarray(self.beta_1, t.dtype), jnp.asarray(self.beta_2, t.dtype)

@@ -12,7 +12,7 @@ from lamina._base.settings import setting
 from lamina._base.weight import Array, Weight
 from lamina.dtypes import wide
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import Rate, RateSetting, learning_rate
+from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate
 
 
 def _toward(mean: Array, value: Array, beta: float | Array) -> Array:
@@ -60,7 +60,7 @@ class Moments(Optimizer):
     _lamina_order: ClassVar[tuple[tuple[str, ...], ...]] = (("momentum", "velocity"),)
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
-        return {name: jnp.zeros_like(p) for name in self._lamina_order[0]}
+        return {name: filled(p) for name in self._lamina_order[0]}
 
 
 @registry.add()
@@ -96,7 +96,7 @@ class Adam(Moments):
     _lamina_order = (("momentum", "velocity"), ("velocity_hat",))
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
-        return super()._lamina_slots(p, path) | ({"velocity_hat": jnp.zeros_like(p)} if self.amsgrad else {})
+        return super()._lamina_slots(p, path) | ({"velocity_hat": filled(p)} if self.amsgrad else {})
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         return adam_step(g, p, slots, lr, t, self.beta_1, self.beta_2, self.epsilon)

@@ -13,7 +13,7 @@ from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.optimizers.moments import adam_step
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import Rate, RateSetting, learning_rate, several
+from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate, several
 
 
 def _patterns(value: Any) -> list[str]:
@@ -111,7 +111,7 @@ class Muon(Optimizer):
         """A velocity only where AdamW makes the steps."""
         embeds = self.exclude_embeddings and "embedding" in path.lower()
         by_adam = p.ndim != 2 or embeds or any(re.search(pattern, path) for pattern in self.exclude_layers)
-        return {name: jnp.zeros_like(p) for name in ("momentum", *["velocity"] * by_adam)}
+        return {name: filled(p) for name in ("momentum", *["velocity"] * by_adam)}
 
     def _lamina_decay_of(self, slots: Arrays) -> float | None:
         return self.adam_weight_decay if "velocity" in slots else self.weight_decay

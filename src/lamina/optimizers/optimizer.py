@@ -18,7 +18,7 @@ from lamina._base.spelling import free_name
 from lamina._base.weight import Array, Weight, read
 from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError
-from lamina.optimizers.state import State, Stateful, StateWeight, rate_in, renamed
+from lamina.optimizers.state import State, Stateful, StateWeight, filled, rate_in, renamed
 
 Arrays = dict[str, Array]
 
@@ -171,9 +171,9 @@ class Optimizer(Stateful):
         params = {path: p.astype(wide(p.dtype)) for path, p in params.items()}  # 16 bits would round means to nothing
         state["slots"] = {path: self._lamina_slots(p, path) for path, p in params.items()}
         if self.use_ema:
-            state["average"] = {path: jnp.zeros_like(p) for path, p in params.items()}
+            state["average"] = {path: filled(p) for path, p in params.items()}
         if self.gradient_accumulation_steps:
-            state["accumulator"] = {path: jnp.zeros_like(p) for path, p in params.items()}
+            state["accumulator"] = {path: filled(p) for path, p in params.items()}
         return state
 
     def _lamina_scale(self, loss: Array, state: State) -> Array:

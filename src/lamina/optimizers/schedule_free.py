@@ -11,7 +11,7 @@ from lamina._base.settings import setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import Rate, RateSetting, learning_rate
+from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate
 
 
 def _share(value: Any) -> float:
@@ -60,7 +60,7 @@ class ScheduleFreeAdamW(Optimizer):
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
         """Keras calls `z` the momentum; at the start it is the weight itself."""
-        return {"momentum": jnp.array(p, copy=True), "velocity": jnp.zeros_like(p)}
+        return {"momentum": jnp.array(p, copy=True), "velocity": filled(p)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         if self.warmup_steps:

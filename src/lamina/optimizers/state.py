@@ -17,6 +17,7 @@ import numpy as np
 
 from lamina._base import settings
 from lamina._base.arguments import Config, Function
+from lamina._base.arrays import as_array, copied
 from lamina._base.converters import above_zero, flag, integer, not_negative, optional, positive, rate
 from lamina._base.frames import user_facing, warn
 from lamina._base.settings import Configured, Converted, serialize, setting
@@ -46,6 +47,11 @@ def learning_rate(value: object) -> float | Function:
     if not 0 <= float(value) < math.inf:
         raise ArgumentError(f"expected a number of at least 0, got {float(value)!r}.")
     return float(value)
+
+
+def filled(like: Array, value: float = 0) -> Array:
+    """An array of that shape and dtype. NumPy makes it, because JAX compiles a program for each shape."""
+    return as_array(np.full(like.shape, value, like.dtype))
 
 
 def several(value: Any) -> int:
@@ -143,7 +149,7 @@ class StateWeight(Weight):
     @property
     def array(self) -> Any:
         found = functools.reduce(operator.getitem, self.keys, self.optimizer._lamina.arrays)
-        return jnp.asarray(found) if isinstance(found, np.ndarray) else found
+        return as_array(found) if isinstance(found, np.ndarray) else found
 
     @array.setter
     def array(self, array: Any) -> None:
@@ -404,4 +410,4 @@ def take_back(optimizer: Stateful) -> None:
     shown = optimizer._lamina.shown
     while shown:
         weight = StateWeight(optimizer, *shown.pop())
-        weight.array = jnp.array(weight.array, copy=True)
+        weight.array = copied(weight.array)
