@@ -11,7 +11,9 @@ import numpy as np
 
 def as_array(x: Any) -> jax.Array:
     """`jnp.asarray(x)`. For a NumPy array that compiles a program, unless it is told the dtype."""
-    return jnp.asarray(x, jax.dtypes.canonicalize_dtype(x.dtype) if isinstance(x, np.ndarray) else None)
+    if isinstance(x, np.ndarray | np.generic):
+        return jnp.asarray(np.asarray(x), jax.dtypes.canonicalize_dtype(x.dtype))
+    return jnp.asarray(x)
 
 
 def copied(arrays: Any) -> Any:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
+from lamina._base.arrays import as_array
 from lamina._base.converters import positive
 from lamina._base.limits import limited_steps
 from lamina._base.shapes import Shape
@@ -127,7 +127,7 @@ def forward(model: Model, x: Any) -> Any:
     """`model(x)`: the output as a JAX array."""
     rows, predictor = _ready(model, x)
     given = predictor(rows)
-    y = each(jax.numpy.asarray, given)
+    y = each(as_array, given)
     with_mask(y, mask_of(given))
     return y
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.arrays import as_array
 from lamina._base.frames import warn
 from lamina._base.packing import pack, unpack
 from lamina._layer.keys import seed_of
@@ -244,7 +244,7 @@ class Run:
             raise FileError(f"the checkpoint has other arrays than this run: {', '.join(other[:4])}.")
         self.model._lamina.seed = saved.facts["seed"]
         self.trainer.key = key_of(saved.facts["seed"])
-        leaves = iter([jnp.array(saved.arrays[name]) for name in kinds])
+        leaves = iter([as_array(saved.arrays[name]) for name in kinds])
         parts = {part: jax.tree.map(lambda _: next(leaves), getattr(now, part)) for part in KEPT}
         self.trainer.close(self.trainer.in_order(now._replace(**parts)))
         self.states.put_back(_value(saved, "callbacks"))

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from lamina import dtypes, initializers
 from lamina._base.arguments import Config, Function
+from lamina._base.arrays import copied
 from lamina._base.frames import user_facing
 from lamina._base.registry import Registry
 from lamina._base.settings import Converted, State, setting
@@ -166,7 +167,7 @@ class Metric(Module):
         """The state before the first batch."""
         with _Run(self, [weight.array for weight in self.variables]) as run:
             run.metric.reset_state()
-        return [jnp.array(value) for value in run.state()]  # copies, because a compiled step may donate them
+        return copied([jnp.asarray(value) for value in run.state()])  # type: ignore[no-any-return]  # because a compiled step may donate them
 
 
 def _adopt(metric: Metric) -> None:

@@ -8,9 +8,11 @@ from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from lamina import initializers
+from lamina._base.arrays import as_array, copied
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
 from lamina._base.shapes import Shape
@@ -165,9 +167,9 @@ class Optimizer(Stateful):
 
     def _lamina_init(self, params: Arrays) -> State:
         """The state before the first step, for arrays by path."""
-        state: State = {"iteration": jnp.zeros((), jnp.int32)}
+        state: State = {"iteration": as_array(np.int32(0))}
         if self._lamina.schedule is None:
-            state["learning_rate"] = jnp.array(self.learning_rate, wide())
+            state["learning_rate"] = copied(jnp.asarray(self.learning_rate, wide()))
         params = {path: p.astype(wide(p.dtype)) for path, p in params.items()}  # 16 bits would round means to nothing
         state["slots"] = {path: self._lamina_slots(p, path) for path, p in params.items()}
         if self.use_ema:

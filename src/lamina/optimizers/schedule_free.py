@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
+from lamina._base.arrays import copied
 from lamina._base.converters import count, not_negative, rate, short
 from lamina._base.settings import setting
 from lamina._base.weight import Array
@@ -60,7 +61,7 @@ class ScheduleFreeAdamW(Optimizer):
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
         """Keras calls `z` the momentum; at the start it is the weight itself."""
-        return {"momentum": jnp.array(p, copy=True), "velocity": filled(p)}
+        return {"momentum": copied(p), "velocity": filled(p)}
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
         if self.warmup_steps:

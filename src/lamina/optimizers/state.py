@@ -255,7 +255,7 @@ class Stateful(Configured):
         state = self._lamina
         if arrays is None:
             rate = {name: state.arrays[name] for name in ("learning_rate",) if name in state.arrays}
-            state.arrays = {"iteration": jnp.zeros((), jnp.int32), **rate}
+            state.arrays = {"iteration": as_array(np.int32(0)), **rate}
             state.weights, state.paths, state.added = (), (), ()
             return
         if set(state.paths) != set(arrays["slots"]):  # dicts come sorted out of a program: keep the first order
