@@ -116,8 +116,12 @@ def sparse_categorical_crossentropy(
     if ignore_class is not None:
         keep = y != ignore_class
         p = jnp.where(jnp.expand_dims(keep, axis), p, 1)  # so that an ignored prediction gives no NaN in the gradient
-    values = -jnp.sum(jnp.where(of_class(y, p, axis), _log_probabilities(p, from_logits, axis), 0), axis=axis)
-    return values if ignore_class is None else jnp.where(keep, values, 0)
+        y = jnp.where(keep, y, -1)
+    if from_logits:
+        values = of_class(jax.nn.log_softmax(p, axis), y, axis)
+    else:  # to choose first takes one logarithm a row in place of one a class, and a third less time to compile
+        values = jnp.log(clipped(of_class(p, y, axis) / jnp.sum(p, axis)))
+    return jnp.where((y >= 0) & (y < p.shape[axis]), -values, 0)
 
 
 @registry.add()
@@ -228,9 +232,10 @@ def class_numbers(y_true: ArrayLike, y_pred: ArrayLike, axis: int) -> tuple[Arra
     return y.astype("int32"), p
 
 
-def of_class(y: Array, p: Array, axis: int) -> Array:
-    """Booleans of the predictions' shape: True where the class is the one that the target names."""
-    return jax.lax.broadcasted_iota("int32", p.shape, axis % p.ndim) == jnp.expand_dims(y, axis)
+def of_class(p: Array, y: Array, axis: int) -> Array:
+    """Of the predictions, that of the class which the target names; 0 where there is no such class."""
+    number = jax.lax.broadcasted_iota("int32", p.shape, axis % p.ndim)
+    return jnp.sum(jnp.where(number == jnp.expand_dims(y, axis), p, 0), axis)
 
 
 def smoothed(y: Array, label_smoothing: float, classes: int) -> Array:

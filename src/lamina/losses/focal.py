@@ -155,7 +155,7 @@ def _between(value: object) -> float:
 def categorical_generalized_cross_entropy(y_true: ArrayLike, y_pred: ArrayLike, q: float) -> Array:
     """The values of `CategoricalGeneralizedCrossEntropy`: (batch, ...) and (batch, ..., classes) -> (batch, ...)."""
     y, p = class_numbers(y_true, y_pred, -1)
-    return (1.0 - jnp.sum(jnp.where(of_class(y, p, -1), p, 0), axis=-1) ** q) / q
+    return (1.0 - of_class(p, y, -1) ** q) / q
 
 
 @registry.add()
