@@ -110,7 +110,8 @@ def _exchanged(x: Array, dy: Array, sizes: Sizes, moves: Moves) -> Array:
     """(batch, *n, channels), (batch, *positions, filters) -> (*sizes, channels, filters)"""
     if len(sizes) > 2:
         first, *others = sizes
-        y = _exchanged(_planes(x, first, moves), dy.reshape(-1, *dy.shape[2:]), tuple(others), _rest(moves))
+        x, dy = (a.reshape(-1, *a.shape[2:]) for a in (_planes(x, first, moves), dy))
+        y = _exchanged(x, dy, tuple(others), _rest(moves))
         return jnp.moveaxis(y.reshape(*others, first, -1, y.shape[-1]), -3, 0)
     pads = []
     for axis, size in enumerate(sizes):
@@ -148,14 +149,14 @@ def _ungrouped(x: Array, kernel: Array, moves: Moves) -> Array:
     if len(others) < 2:
         return _convolved(x, kernel, moves)
     turned = jnp.moveaxis(kernel, 0, -3).reshape(*others, first * channels, filters)
-    y = _convolved(_planes(x, first, moves), turned, _rest(moves))
-    return y.reshape(x.shape[0], -1, *y.shape[1:])
+    planes = _planes(x, first, moves)
+    y = _convolved(planes.reshape(-1, *planes.shape[2:]), turned, _rest(moves))
+    return y.reshape(*planes.shape[:2], *y.shape[1:])
 
 
 def _planes(x: Array, size: int, moves: Moves) -> Array:
-    """(batch, depth, *sizes, channels) -> (batch * positions, *sizes, size * channels), for a window of this size."""
-    parts = jnp.concatenate(list(_shifted(x, (size,), moves)), -1)
-    return parts.reshape(-1, *parts.shape[2:])
+    """(batch, depth, *sizes, channels) -> (batch, positions, *sizes, size * channels), for a window of this size."""
+    return jnp.concatenate(list(_shifted(x, (size,), moves)), -1)
 
 
 def _rest(moves: Moves) -> Moves:

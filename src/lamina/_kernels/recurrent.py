@@ -107,16 +107,17 @@ def _lstm_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> t
     tanh_c = jnp.tanh(f * before + i * g)
     to = [g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)]
     dz, to_c, across = jnp.concatenate(to, -1), o * (1 - tanh_c * tanh_c), kernel.T
-    if mask is not None:
-        dz, to_c, f = (choose(mask, *each) for each in ((dz, 0), (to_c, 0), (f, 1)))
 
     def step(slopes: Any, now: Any) -> tuple[Any, Any]:
         (dh, dc, dz), (t, dy, to_c, f, counts) = slopes, now
         dh = dh + dy
-        dc = dc + dh * to_c
-        own = _taken(dz, t) * jnp.concatenate([dc, dc, dc, dh], -1)  # (batch, 4 units)
-        back = own @ across
-        return (back if counts is None else choose(counts, back, dh), dc * f, _put(dz, own, t)), None
+        new = dc + dh * to_c
+        own = _taken(dz, t) * jnp.concatenate([new, new, new, dh], -1)  # (batch, 4 units)
+        new = new * f
+        if counts is None:
+            return (own @ across, new, _put(dz, own, t)), None
+        own = choose(counts, own, 0.0)  # chosen after the products: NaN at a step that does not count goes nowhere
+        return (choose(counts, own @ across, dh), choose(counts, new, dc), _put(dz, own, t)), None
 
     xs = (jnp.arange(y.shape[0]), dy, to_c, f, mask)
     (dh, dc, dz), _ = lax.scan(step, (dh, dc, dz), xs, reverse=not reverse, unroll=unroll)
@@ -169,20 +170,20 @@ def _gru_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tu
     dy, dh = cotangents
     before = _shifted(y, h, reverse)
     to_u, to_g, to_r = (before - g) * u * (1 - u), (1 - u) * (1 - g * g), a * r * (1 - r)  # (time, batch, units)
-    if mask is not None:
-        to_u, to_g = choose(mask, to_u, jnp.zeros_like(u)), choose(mask, to_g, jnp.zeros_like(u))
-        u = choose(mask, u, jnp.ones_like(u))
     across = kernel.T
 
     def step(dh: Array, now: Any) -> tuple[Any, Any]:
-        dy, to_u, to_g, to_r, u, r = now
+        dy, to_u, to_g, to_r, u, r, counts = now
         dh = dh + dy
         du, dg = dh * to_u, dh * to_g
         dr = dg * to_r
-        da = jnp.concatenate([du, dr, dg * r], -1)  # (batch, 3 units)
-        return dh * u + da @ across, (jnp.concatenate([du, dr, dg], -1), da)
+        dz, da = jnp.concatenate([du, dr, dg], -1), jnp.concatenate([du, dr, dg * r], -1)  # (batch, 3 units)
+        if counts is None:
+            return dh * u + da @ across, (dz, da)
+        dz, da = choose(counts, dz, 0.0), choose(counts, da, 0.0)  # after the products, as in the LSTM
+        return choose(counts, dh * u + da @ across, dh), (dz, da)
 
-    dh, (dz, da) = lax.scan(step, dh, (dy, to_u, to_g, to_r, u, r), reverse=not reverse, unroll=unroll)
+    dh, (dz, da) = lax.scan(step, dh, (dy, to_u, to_g, to_r, u, r, mask), reverse=not reverse, unroll=unroll)
     return dz, dh, _weight_gradient(before, da), da.sum((0, 1))
 
 
@@ -238,7 +239,7 @@ _NETS = {name: _net(name) for name in BY_XLA}
 def _native(x: Array, h: Array, unroll: bool) -> Any:
     """lamina-onednn where it serves: for float32."""
     plain = unroll or not x.dtype == h.dtype == jnp.float32
-    known = all(isinstance(size, int) and size for size in x.shape)  # a batch size may be a symbol
+    known = all(isinstance(size, int) and size for size in (*x.shape, *h.shape))  # a batch size may be a symbol
     return None if plain or not known else onednn()
 
 
@@ -269,7 +270,8 @@ def _shifted(states: Array, first: Array, reverse: bool) -> Array:
 
 def _weight_gradient(before: Array, slopes: Array) -> Array:
     """(time, batch, units), (time, batch, gates) -> (units, gates), in one product."""
-    return jnp.matmul(before.reshape(-1, before.shape[-1]).T, slopes.reshape(-1, slopes.shape[-1]))
+    rows = before.shape[0] * before.shape[1]  # said, for arrays without elements
+    return jnp.matmul(before.reshape(rows, before.shape[-1]).T, slopes.reshape(rows, slopes.shape[-1]))
 
 
 def _taken(sequence: Array, t: Array) -> Array:
