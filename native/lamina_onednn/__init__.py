@@ -95,14 +95,15 @@ def convolution_supported(
     """Whether oneDNN has more than its plain reference for these shapes; `name` is that of a function here."""
     axes = len(strides)
     before, after = zip(*padding, strict=True)
-    if dtype not in ("float32", "bfloat16") or not 1 <= axes <= 3 or min(*x, *kernel, *y, *before, *after) < 0:
+    if dtype != "float32" or not 1 <= axes <= 3 or min(*x, *kernel, *y, *before, *after) < 0:
         return False
     if 0 in (*x, *kernel, *y):
         return False
     sizes = _numbers([*x, *kernel, *y, *strides, *before, *after, *dilation])
     ask = _library.lamina_convolution_supported
-    ask.restype, ask.argtypes = ctypes.c_bool, [ctypes.c_int64, ctypes.c_bool, *[ctypes.c_int64] * 2, ctypes.c_void_p]
-    return bool(ask(TARGETS.index(name), dtype == "bfloat16", axes, groups, sizes.ctypes.data))
+    number, pointer = ctypes.c_int64, ctypes.c_void_p
+    ask.restype, ask.argtypes = ctypes.c_bool, [number, number, number, pointer, number]
+    return bool(ask(TARGETS.index(name), axes, groups, sizes.ctypes.data, len(sizes)))
 
 
 def convolution(

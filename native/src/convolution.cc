@@ -84,8 +84,9 @@ std::shared_ptr<const Convolution> primitive(Map map, const Geometry& g, Type ty
 bool taken_as_sparse(Map map, const Geometry& g, Type type, void* x, void* kernel, void* bias, void* y) {
   if (map == kForward || type != Type::f32 || g.groups != 1) return false;
   Sparse dy(static_cast<const float*>(y), g);
-  if (!dy.few()) return false;
-  if (map == kInputGradient) {
+  bool to_input = map == kInputGradient;
+  if (!dy.serves(static_cast<const float*>(to_input ? kernel : x), to_input ? g.kernel : g.x)) return false;
+  if (to_input) {
     dy.input_gradient(static_cast<const float*>(kernel), static_cast<float*>(x));
   } else {
     dy.kernel_gradient(static_cast<const float*>(x), static_cast<float*>(kernel));
@@ -120,17 +121,24 @@ void execute(Map map, const Geometry& g, Type type, void* x, void* kernel, void*
 using Any = ffi::AnyBuffer;
 using Result = ffi::Result<Any>;
 
-ffi::Error run(Map map, Any& x, Any& kernel, void* bias, Any& y, Sizes strides, Sizes before, Sizes after,
+ffi::Error run(Map map, Any& x, Any& kernel, Any* bias, Any& y, Sizes strides, Sizes before, Sizes after,
                Sizes dilation, int64_t groups) {
   return guarded([&] {
     Geometry g{x.dimensions(), kernel.dimensions(), y.dimensions(), strides, before, after, dilation, groups};
-    execute(map, g, type_of(x.element_type()), x.untyped_data(), kernel.untyped_data(), bias, y.untyped_data());
+    g.check();
+    // In bfloat16 oneDNN adds in pairs, and NaN spreads to neighbours; Lamina computes it in float32.
+    for (Any* each : {&x, &kernel, bias, &y}) {
+      expect(!each || each->element_type() == ffi::DataType::F32, "expected arrays of float32");
+    }
+    if (bias) expect_shapes({{"bias", bias->dimensions(), {g.kernel.back()}}});
+    execute(map, g, Type::f32, x.untyped_data(), kernel.untyped_data(), bias ? bias->untyped_data() : nullptr,
+            y.untyped_data());
   });
 }
 
 ffi::Error forward(Any x, Any kernel, Any bias, Result y, Sizes strides, Sizes before, Sizes after, Sizes dilation,
                    int64_t groups) {
-  return run(kForward, x, kernel, bias.untyped_data(), *y, strides, before, after, dilation, groups);
+  return run(kForward, x, kernel, &bias, *y, strides, before, after, dilation, groups);
 }
 
 ffi::Error input_gradient(Any dy, Any kernel, Result dx, Sizes strides, Sizes before, Sizes after, Sizes dilation,
@@ -140,7 +148,7 @@ ffi::Error input_gradient(Any dy, Any kernel, Result dx, Sizes strides, Sizes be
 
 ffi::Error kernel_gradient(Any x, Any dy, Result dkernel, Result dbias, Sizes strides, Sizes before, Sizes after,
                            Sizes dilation, int64_t groups) {
-  return run(kKernelGradient, x, *dkernel, dbias->untyped_data(), dy, strides, before, after, dilation, groups);
+  return run(kKernelGradient, x, *dkernel, &*dbias, dy, strides, before, after, dilation, groups);
 }
 
 template <typename Binding>
@@ -155,6 +163,7 @@ auto with_window(Binding binding) {
 
 // Whether oneDNN has more than its plain reference for this case.
 bool supported(Map map, const Geometry& g, Type type) try {
+  g.check();
   return primitive(map, g, type)->fast;
 } catch (const std::exception&) {
   return false;
@@ -163,14 +172,16 @@ bool supported(Map map, const Geometry& g, Type type) try {
 }  // namespace
 }  // namespace lamina
 
-// The sizes are x, kernel and y, each with `axes` + 2 numbers, then strides, before, after and dilation.
-extern "C" bool lamina_convolution_supported(int64_t map, bool narrow, int64_t axes, int64_t groups,
-                                             const int64_t* sizes) {
+// The `count` sizes are x, kernel and y, each with `axes` + 2 numbers, then strides, before, after and dilation.
+extern "C" bool lamina_convolution_supported(int64_t map, int64_t axes, int64_t groups, const int64_t* sizes,
+                                             int64_t count) {
+  bool known = map >= lamina::kForward && map <= lamina::kKernelGradient && axes >= 1 && axes <= 3;
+  if (!known || count != 3 * (axes + 2) + 4 * axes) return false;
   auto next = [&](int64_t count) { return lamina::Sizes(std::exchange(sizes, sizes + count), count); };
   auto x = next(axes + 2), kernel = next(axes + 2), y = next(axes + 2);
   auto strides = next(axes), before = next(axes), after = next(axes), dilation = next(axes);
   return lamina::supported(static_cast<lamina::Map>(map), {x, kernel, y, strides, before, after, dilation, groups},
-                           narrow ? lamina::Type::bf16 : lamina::Type::f32);
+                           lamina::Type::f32);
 }
 
 using lamina::Any;

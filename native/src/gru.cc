@@ -42,8 +42,14 @@ LAMINA_VECTORS void gru_step_back(int64_t rows, int64_t units, const float* gate
 ffi::Error gru(Mask mask, Array x, Array kernel, Array bias, Array h, Array recurrent, Array inner_bias, Out y,
                Out gates, bool reverse) {
   return guarded([&] {
-    int64_t batch = x.dimensions()[0], time = x.dimensions()[1], features = x.dimensions()[2];
-    int64_t units = h.dimensions()[1], width = 3 * units;
+    Net net(x, h, 3, mask);
+    int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
+    expect_shapes({{"kernel", kernel.dimensions(), {features, width}},
+                   {"bias", bias.dimensions(), {width}},
+                   {"recurrent", recurrent.dimensions(), {units, width}},
+                   {"inner_bias", inner_bias.dimensions(), {width}},
+                   {"y", y->dimensions(), {time, batch, units}},
+                   {"gates", gates->dimensions(), net.kept(gates, 4 * units)}});
     share(batch, [&](int64_t first, int64_t rows, int64_t) {
       Part part(time, batch, first, rows, reverse, mask);
       Product across(part.span * rows, features, width, kernel.typed_data(), false);
@@ -69,8 +75,21 @@ ffi::Error gru_gradient(Mask mask, Array dy, Array dh, Array x, Array kernel, Ar
                         Array gates, Out dx, Out dkernel, Out dbias, Out dh0, Out drecurrent, Out dinner,
                         bool reverse) {
   return guarded([&] {
-    int64_t batch = x.dimensions()[0], time = x.dimensions()[1], features = x.dimensions()[2];
-    int64_t units = h.dimensions()[1], width = 3 * units;
+    Net net(x, h, 3, mask);
+    int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
+    net.expect_slopes(dx);
+    Dims state{batch, units}, outputs{time, batch, units}, across_input{features, width}, across_state{units, width};
+    expect_shapes({{"dy", dy.dimensions(), outputs},
+                   {"dh", dh.dimensions(), state},
+                   {"kernel", kernel.dimensions(), across_input},
+                   {"recurrent", recurrent.dimensions(), across_state},
+                   {"y", y.dimensions(), outputs},
+                   {"gates", gates.dimensions(), {time, batch, 4 * units}},
+                   {"dkernel", dkernel->dimensions(), across_input},
+                   {"dbias", dbias->dimensions(), {width}},
+                   {"dh0", dh0->dimensions(), state},
+                   {"drecurrent", drecurrent->dimensions(), across_state},
+                   {"dinner", dinner->dimensions(), {width}}});
     Totals totals(threads_for(batch), {&dkernel, &dbias, &drecurrent, &dinner});
     share(batch, [&](int64_t first, int64_t rows, int64_t thread) {
       Part part(time, batch, first, rows, reverse, mask);
@@ -102,7 +121,9 @@ ffi::Error gru_gradient(Mask mask, Array dy, Array dh, Array x, Array kernel, Ar
             std::fill_n(inner.floats() + at + row * width, width, 0.0f);
             std::copy_n(&dh_kept[row * units], units, dh_now + row * units);
           });
-          through = along(inner.floats() + at);
+          float* back = along(inner.floats() + at);
+          part.each_masked(step, [&](int64_t row) { std::fill_n(back + row * units, units, 0.0f); });
+          through = back;
         }
         add_rows(all, width, slopes.floats(), to_bias.data());
         add_rows(all, width, inner.floats(), to_inner.data());

@@ -46,8 +46,15 @@ LAMINA_VECTORS void lstm_step_back(int64_t rows, int64_t units, const float* gat
 ffi::Error lstm(Mask mask, Array x, Array kernel, Array bias, Array h, Array c, Array recurrent, Out y, Out cs,
                 Out gates, bool reverse) {
   return guarded([&] {
-    int64_t batch = x.dimensions()[0], time = x.dimensions()[1], features = x.dimensions()[2];
-    int64_t units = h.dimensions()[1], width = 4 * units;
+    Net net(x, h, 4, mask);
+    int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
+    expect_shapes({{"kernel", kernel.dimensions(), {features, width}},
+                   {"bias", bias.dimensions(), {width}},
+                   {"c", c.dimensions(), {batch, units}},
+                   {"recurrent", recurrent.dimensions(), {units, width}},
+                   {"y", y->dimensions(), {time, batch, units}},
+                   {"cs", cs->dimensions(), net.kept(cs, units)},
+                   {"gates", gates->dimensions(), net.kept(gates, width)}});
     share(batch, [&](int64_t first, int64_t rows, int64_t) {
       Part part(time, batch, first, rows, reverse, mask);
       Product across(part.span * rows, features, width, kernel.typed_data(), false);
@@ -80,8 +87,24 @@ ffi::Error lstm_gradient(Mask mask, Array dy, Array dh, Array dc, Array x, Array
                          Array recurrent, Array y, Array cs, Array gates, Out dx, Out dkernel, Out dbias, Out dh0,
                          Out dc0, Out drecurrent, bool reverse) {
   return guarded([&] {
-    int64_t batch = x.dimensions()[0], time = x.dimensions()[1], features = x.dimensions()[2];
-    int64_t units = h.dimensions()[1], width = 4 * units;
+    Net net(x, h, 4, mask);
+    int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
+    net.expect_slopes(dx);
+    Dims state{batch, units}, outputs{time, batch, units}, across_input{features, width}, across_state{units, width};
+    expect_shapes({{"dy", dy.dimensions(), outputs},
+                   {"dh", dh.dimensions(), state},
+                   {"dc", dc.dimensions(), state},
+                   {"kernel", kernel.dimensions(), across_input},
+                   {"c", c.dimensions(), state},
+                   {"recurrent", recurrent.dimensions(), across_state},
+                   {"y", y.dimensions(), outputs},
+                   {"cs", cs.dimensions(), outputs},
+                   {"gates", gates.dimensions(), {time, batch, width}},
+                   {"dkernel", dkernel->dimensions(), across_input},
+                   {"dbias", dbias->dimensions(), {width}},
+                   {"dh0", dh0->dimensions(), state},
+                   {"dc0", dc0->dimensions(), state},
+                   {"drecurrent", drecurrent->dimensions(), across_state}});
     Totals totals(threads_for(batch), {&dkernel, &dbias, &drecurrent});
     share(batch, [&](int64_t first, int64_t rows, int64_t thread) {
       Part part(time, batch, first, rows, reverse, mask);

@@ -1,12 +1,17 @@
 // What the custom calls share: oneDNN's engine, scratch memory, cached primitives, and XLA's arrays as oneDNN's.
 #pragma once
 
+#include <omp.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -103,17 +108,6 @@ class Cache {
   std::unordered_map<std::string, std::shared_ptr<const Made>> made_;
 };
 
-inline Type type_of(ffi::DataType type) {
-  switch (type) {
-    case ffi::DataType::F32:
-      return Type::f32;
-    case ffi::DataType::BF16:
-      return Type::bf16;
-    default:
-      return Type::undef;
-  }
-}
-
 // oneDNN counts axes as (batch, channels, *sizes), XLA's arrays here lie as (batch, *sizes, channels).
 inline dnnl::memory::desc channels_last(Sizes shape, Type type) {
   Dims dims{shape.front(), shape.back()}, steps(shape.size());
@@ -142,12 +136,42 @@ LAMINA_VECTORS static inline void add(int64_t count, float times, const float* f
   for (int64_t n = 0; n < count; ++n) to[n] += times * from[n];
 }
 
+// A process that ends frees what a call under way in another thread still reads: its exit waits for such calls, and a
+// thread that then comes with a new one stands still until the process is gone.
+class UnderWay {
+ public:
+  UnderWay() {
+    static const bool registered = (process = getpid(), std::atexit(wait) == 0);
+    static_cast<void>(registered);
+    ++calls;
+    if (!ending) return;
+    --calls;
+    for (;;) pause();
+  }
+  ~UnderWay() { --calls; }
+
+ private:
+  static void wait() {
+    if (process != getpid()) return;  // a child that was forked: the threads that it counts are its parent's
+    ending = true;
+    while (calls > 0) usleep(1000);
+  }
+
+  static inline pid_t process;
+  static inline std::atomic<int64_t> calls{0};
+  static inline std::atomic<bool> ending{false};
+};
+
 // An exception must not cross into XLA.
 template <typename Run>
 ffi::Error guarded(Run run) {
+  UnderWay call;
   try {
+    omp_set_dynamic(false);  // oneDNN's threads wait for each other, for as many as it asked for
     run();
     return ffi::Error::Success();
+  } catch (const std::invalid_argument& error) {
+    return ffi::Error(ffi::ErrorCode::kInvalidArgument, std::string("lamina-onednn: ") + error.what());
   } catch (const dnnl::error& error) {
     return ffi::Error(ffi::ErrorCode::kInternal, std::string("oneDNN: ") + error.what());
   } catch (const std::exception& error) {

@@ -8,6 +8,7 @@
 #include "gates.h"
 #include "onednn.h"
 #include "product.h"
+#include "shapes.h"
 
 namespace lamina {
 
@@ -18,6 +19,30 @@ using Out = ffi::Result<Array>;
 constexpr int64_t kRows = 128;  // so many rows make a product efficient
 
 inline int64_t least(int64_t a, int64_t b) { return std::min(a, b); }
+
+// The sizes of a net over a sequence; `width` is that of its gates.
+struct Net {
+  int64_t batch, time, features, units, width;
+
+  Net(Array& x, Array& h, int64_t gates, Mask& mask) {
+    auto of_x = x.dimensions(), of_h = h.dimensions();
+    expect(of_x.size() == 3 && of_h.size() == 2, "expected 3 axes of x and 2 of h");
+    batch = of_x[0], time = of_x[1], features = of_x[2], units = of_h[1], width = gates * units;
+    expect(batch > 0 && time > 0 && features > 0 && units > 0, "expected no array without elements");
+    expect_shapes({{"h", of_h, {batch, units}}});
+    if (mask.element_count()) expect_shapes({{"mask", mask.dimensions(), {time, batch}}});
+  }
+
+  // What is of each step, or of one alone.
+  Dims kept(Out& out, int64_t size) const {
+    auto given = out->dimensions();
+    return {given.size() && given[0] == 1 ? 1 : time, batch, size};
+  }
+  // x's slopes, which are not asked for where they have no element.
+  void expect_slopes(Out& dx) const {
+    if (dx->element_count()) expect_shapes({{"dx", dx->dimensions(), {batch, time, features}}});
+  }
+};
 
 // One thread's rows of a sequence.
 struct Part {

@@ -1,0 +1,34 @@
+// What a custom call reads and writes is checked first: its arrays' shapes fit each other.
+#pragma once
+
+#include <initializer_list>
+#include <stdexcept>
+
+#include "onednn.h"
+
+namespace lamina {
+
+// Else the call ends with XLA's error of invalid arguments.
+inline void expect(bool holds, const std::string& what) {
+  if (!holds) throw std::invalid_argument(what);
+}
+
+struct Shape {
+  const char* name;
+  Sizes given;
+  Dims expected;
+};
+
+inline void expect_shapes(std::initializer_list<Shape> shapes) {
+  auto text = [](const auto& sizes) {
+    std::string list;
+    for (int64_t size : sizes) list += (list.empty() ? "" : ", ") + std::to_string(size);
+    return "(" + list + ")";
+  };
+  for (const Shape& shape : shapes) {
+    bool equal = std::equal(shape.given.begin(), shape.given.end(), shape.expected.begin(), shape.expected.end());
+    expect(equal, std::string(shape.name) + ": expected " + text(shape.expected) + ", got " + text(shape.given));
+  }
+}
+
+}  // namespace lamina

@@ -1,0 +1,241 @@
+"""lamina-onednn at its limits: NaN and infinity, odd sizes, zero rows, and arrays of shapes that do not fit each other.
+
+The oracle of a convolution is its sum, taken term by term in NumPy. XLA's formulas differ from it, and from each other,
+in the zeros that they put around the data and between groups: an infinity times one of those is NaN. oneDNN puts zeros
+around x for the kernel's gradient only.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lamina._kernels import convolution_by_xla as by_xla
+from lamina._kernels import recurrent
+from lamina._kernels.convolution import Window, convolve
+
+onednn = pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
+NO_NUMBERS = st.sampled_from([np.nan, np.inf, -np.inf])
+
+
+def examples(few):
+    """So many in the ordinary run, and 40 times as many in the nightly one."""
+    return pytest.mark.parametrize("examples", [few, pytest.param(40 * few, marks=pytest.mark.nightly)])
+
+
+def tried(check, examples, **drawn):
+    checks = list(HealthCheck)
+    settings(max_examples=examples, deadline=None, suppress_health_check=checks)(given(**drawn)(check))()
+
+
+@st.composite
+def convolutions(draw):
+    """x, the kernel and dy, two of whose elements may be no numbers, and how the kernel moves."""
+    rank = draw(st.integers(1, 3))
+
+    def each(*least_and_most):
+        return tuple(draw(st.integers(*least_and_most)) for _ in range(rank))
+
+    size, dilation, strides = each(1, 3), each(1, 2), each(1, 3)
+    groups = draw(st.integers(1, 3))
+    channels, filters = (groups * draw(st.sampled_from(per_group)) for per_group in ([1, 2, 5, 16], [1, 3, 16]))
+    reach = by_xla.spread(size, dilation)
+    pads = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in reach)
+    sizes = tuple(max(1, k - sum(pad) + more) for k, pad, more in zip(reach, pads, each(0, 3), strict=True))
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    window = Window(strides, pads, dilation, groups)
+    x = rng.normal(size=(draw(st.integers(1, 5)), *sizes, channels))
+    kernel = rng.normal(size=(*size, channels // groups, filters))
+    dy = rng.normal(size=by_xla.result_shape(x, kernel, window))
+    if draw(st.booleans()):  # behind a global maximum
+        dy *= rng.random(dy.shape) < 0.03
+    for array in draw(st.sampled_from([(), (x,), (kernel,), (dy,), (x, dy)])):
+        array.reshape(-1)[rng.integers(0, array.size, 2)] = draw(NO_NUMBERS)
+    return *(jnp.asarray(array, jnp.float32) for array in (x, kernel, dy)), window
+
+
+def summed(name, x, kernel, y, window, padded):
+    """The map's result from the other two of x, kernel and y, with the products with the zeros around x or without."""
+    strides, pads, dilation, groups = window
+    parts = [np.array(a, "float64").reshape(*a.shape[:-1], groups, -1) for a in (x, kernel, y)]
+    result = parts[["convolution_input_gradient", "convolution_kernel_gradient", "convolution"].index(name)]
+    result[:] = 0
+    x, kernel, y = parts  # (batch, *sizes, groups, c), (*window, c, groups, f), (batch, *positions, groups, f)
+    for place in np.ndindex(*kernel.shape[:-3]):
+        for position in np.ndindex(*y.shape[1:-2]):
+            moves = zip(position, strides, place, dilation, pads, strict=True)
+            at = tuple(p * stride + k * rate - before for p, stride, k, rate, (before, _) in moves)
+            inside = all(0 <= n < size for n, size in zip(at, x.shape[1:-2], strict=True))
+            if not inside and not padded:
+                continue
+            row = (slice(None), *position)
+            seen = x[(slice(None), *at)] if inside else np.zeros((len(x), *x.shape[-2:]))
+            if result is y:
+                y[row] += np.einsum("ngc,cgf->ngf", seen, kernel[place])
+            elif result is kernel:
+                kernel[place] += np.einsum("ngc,ngf->cgf", seen, y[row])
+            elif inside:
+                seen += np.einsum("ngf,cgf->ngc", y[row], kernel[place])
+    return result.reshape(*result.shape[:-2], -1)
+
+
+def check_convolution(case):
+    x, kernel, dy, window = case
+    bias = jnp.zeros(kernel.shape[-1], x.dtype)
+    for name, arrays, shape in [
+        ("convolution", (x, kernel, bias), dy.shape),
+        ("convolution_input_gradient", (dy, kernel), x.shape),
+        ("convolution_kernel_gradient", (x, dy), kernel.shape),
+    ]:
+        if not onednn.convolution_supported(name, x.shape, kernel.shape, dy.shape, str(x.dtype), *window):
+            continue
+        got = jax.tree.leaves(getattr(onednn, name)(*arrays, shape, *window))
+        with np.errstate(invalid="ignore"):
+            want, padded = (summed(name, x, kernel, dy, window, padded) for padded in (False, True))
+            dbias = np.asarray(dy, "float64").sum(tuple(range(dy.ndim - 1)))
+        found = [got[0]]
+        if window.groups == 1 and name != "convolution_input_gradient":
+            found.append(by_xla.plain(name, *arrays[:2], shape, window))
+        for y in map(np.asarray, found):
+            alike = np.isclose(y, want, 1e-4, 1e-3, equal_nan=True) | np.isnan(y) & np.isnan(padded)
+            assert alike.all(), (name, y[~alike], want[~alike])
+        if got[1:]:
+            np.testing.assert_allclose(got[1], dbias, 1e-4, 1e-3)
+
+
+@examples(15)
+def test_convolutions_are_their_sums_of_products_for_no_numbers_too(examples):
+    tried(check_convolution, examples, case=convolutions())
+
+
+def by_tier(compute, *arrays):
+    """What XLA's formula computes, and what the package does."""
+    for tier in ("xla", "onednn"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LAMINA_KERNELS", tier)
+            yield jax.tree.leaves(jax.jit(lambda arrays: compute(*arrays))(arrays))
+
+
+def check_net(kind, sizes, masked, reverse, seed, where, what):
+    time, batch, features, units = sizes
+    rng = np.random.default_rng(seed)
+    gates, states = {"lstm": (4, 2), "gru": (3, 1)}[kind]
+    shapes = [(time, batch, features), (features, gates * units), (gates * units,), *[(batch, units)] * states]
+    shapes += [(units, gates * units), *[(gates * units,)] * (2 - states)]
+    shapes += [(time, batch, units), *[(batch, units)] * states]  # the slopes of what comes out
+    arrays = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    if arrays[where % len(arrays)].size:
+        arrays[where % len(arrays)].flat[rng.integers(0, arrays[where % len(arrays)].size)] = what
+    mask = jnp.asarray(rng.random((time, batch)) < 0.6) if masked else None
+
+    def compute(*arrays):
+        y, back = jax.vjp(lambda *taken: getattr(recurrent, kind)(*taken, mask, reverse), *arrays[:6])
+        return y, back(arrays[6:])
+
+    want, got = by_tier(compute, *map(jnp.asarray, arrays))
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, 1e-3, 1e-4)  # NaN and infinity at the same places
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@examples(8)
+def test_recurrent_nets_have_no_numbers_where_xla_has_them(kind, examples):
+    drawn = {"masked": st.booleans(), "reverse": st.booleans(), "seed": st.integers(0, 999), "what": NO_NUMBERS}
+    sizes = st.tuples(*[st.integers(1, 6)] * 3, st.integers(1, 9))
+    tried(check_net, examples, kind=st.just(kind), sizes=sizes, where=st.integers(0, 8), **drawn)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize("sizes", [(3, 0, 4, 5), (3, 2, 0, 5), (3, 2, 4, 0)], ids=["rows", "features", "units"])
+def test_nets_of_no_rows_features_or_units(kind, sizes):
+    check_net(kind, sizes, True, False, 0, 2, 1.0)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_convolutions_of_no_rows(rank):
+    x, kernel = jnp.ones((0, *range(4, 4 + rank), 2)), jnp.ones((*[2] * rank, 2, 3))
+
+    def compute(x, kernel):
+        y, back = jax.vjp(lambda *taken: convolve(*taken, (1,) * rank, "same", (1,) * rank), x, kernel)
+        return y, back(y)
+
+    for a, b in zip(*by_tier(compute, x, kernel), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def right_calls():
+    """For each custom call its arrays, its results and its attributes, all of which fit."""
+    x, kernel, y = (2, 6, 5, 4), (3, 2, 2, 6), (2, 3, 4, 6)
+    window = {"strides": (2, 1), "before": (1, 0), "after": (0, 1), "dilation": (1, 2), "groups": 2}
+    yield "convolution", [x, kernel, (6,)], [y], window
+    yield "convolution_input_gradient", [y, kernel], [x], window
+    yield "convolution_kernel_gradient", [x, y], [kernel, (6,)], window
+    time, batch, features, units = 3, 2, 4, 5
+    x, state, outputs, mask = (batch, time, features), (batch, units), (time, batch, units), (time, batch)
+    for name, gates, states, more in [("lstm", 4, 2, []), ("gru", 3, 1, [(15,)])]:
+        kernel, bias, across = (features, gates * units), (gates * units,), (units, gates * units)
+        taken, kept = [x, kernel, bias, *[state] * states, across, *more], [*[outputs] * states, (time, batch, 20)]
+        known = [x, kernel, *[state] * states, across]
+        yield name, [mask, *taken], kept, {"reverse": False}
+        yield f"{name}_gradient", [mask, outputs, *[state] * states, *known, *kept], taken, {"reverse": False}
+
+
+def called(name, shapes, results, attributes, dtype="float32"):
+    of_net = "convolution" not in name
+    dtypes = ["bool" if of_net and not place else dtype for place in range(len(shapes))]
+    results = [jax.ShapeDtypeStruct(shape, "float32") for shape in results]
+    attributes = {key: np.array(n, np.int64) if isinstance(n, tuple) else n for key, n in attributes.items()}
+    arrays = [jnp.ones(shape, each) for shape, each in zip(shapes, dtypes, strict=True)]
+    return jax.block_until_ready(jax.ffi.ffi_call(f"lamina_{name}", results)(*arrays, **attributes))
+
+
+def wrong_calls(name, shapes, results, attributes):
+    """The same with one thing wrong: an axis longer, empty or gone, one too many, a window that cannot be."""
+    every = [*shapes, *results]
+    for place, shape in enumerate(every):
+        if "convolution" in name:
+            may_be_empty = len(results) == 1 and place == len(shapes)  # XLA does not make a call without a result
+        else:
+            may_be_empty = place == 0 or ("gradient" in name and place == len(shapes))  # a mask, and dx
+        others = [shape[:-1], (*shape, 1), ()]
+        for axis, size in enumerate(shape):
+            others += [(*shape[:axis], new, *shape[axis + 1 :]) for new in [size + 4, *([] if may_be_empty else [0])]]
+        for other in others:
+            changed = [*every[:place], other, *every[place + 1 :]]
+            yield changed[: len(shapes)], changed[len(shapes) :], attributes
+    for key, value in attributes.items():
+        if key == "groups":
+            others = [0, -1, 3, 2**62, -(2**63)]
+        elif key == "reverse":
+            others = []
+        else:
+            others = [value[:1], (*value, 1), (), (value[0], -1), (2**62, 1), (-(2**63), 1)]
+            others += [(value[0], 0)] * (key in ("strides", "dilation"))
+        for other in others:
+            yield shapes, results, {**attributes, key: other}
+
+
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("call", list(right_calls()), ids=lambda call: call[0])
+def test_arrays_that_do_not_fit_are_refused_and_not_read(call, every):
+    name = call[0]
+    called(*call)
+    wrong = list(wrong_calls(*call))
+    assert len(wrong) > 30
+    for shapes, results, attributes in wrong[::every]:
+        with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
+            called(name, shapes, results, attributes)
+    for dtype in ("bfloat16", "int32"):
+        with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
+            called(*call, dtype=dtype)
+
+
+def test_a_question_about_sizes_that_do_not_fit_is_answered():
+    ask = onednn.convolution_supported
+    right = ("convolution", (2, 6, 5, 4), (3, 2, 2, 6), (2, 3, 4, 6), "float32", (2, 1), ((1, 0), (0, 1)), (1, 2), 2)
+    ask(*right)
+    wrong = [(1, (2, 6, 5)), (2, (3, 2)), (3, ()), (3, (2, 3, 5, 6)), (5, (0, 1)), (5, (-1, 1)), (7, (1,)), (8, 0)]
+    for place, value in [*wrong, (1, (2, 6, 5, 4, 1)), (1, (2**40,) * 4), (7, (2**62, 1)), (8, 3), (4, "bfloat16")]:
+        assert ask(*right[:place], value, *right[place + 1 :]) is False
