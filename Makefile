@@ -4,13 +4,13 @@
 # make check   lint, format and types
 # make docs    the reference of all public names, as pages in out/docs; a warning is an error
 # make coverage  the tests once, and which lines they do not reach, also as pages in out/coverage
-# make nightly the tests that take minutes
+# make nightly the tests that take minutes, and those of lamina-onednn with the compiler's sanitizers
 # make wheels  both packages as files that pip installs, in dist/
 # make bench   this library beside Keras and torch; benchmarks/README.md says what is measured
 # make clean   remove all that these commands made
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check docs coverage nightly wheels bench clean
+.PHONY: demo test check docs coverage nightly sanitized wheels bench clean
 .DELETE_ON_ERROR:
 
 # The first Python there is that is new enough; PYTHON=... names another one.
@@ -40,8 +40,19 @@ docs: .venv/docs.installed
 coverage: .venv/dev.installed .venv/native.tried
 	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=term --cov-report=html
 
-nightly: .venv/dev.installed
+nightly: .venv/dev.installed .venv/native.tried sanitized
 	$(BIN)/python -m pytest -q -n 2 -m nightly
+
+# lamina-onednn once more, in a folder of its own: each access to memory and each operation of its C++ is checked, though
+# not those within oneDNN. The sanitizer must be there before Python loads anything.
+SANITIZED := $(CURDIR)/out/sanitized
+sanitized: .venv/dev.installed
+	@asan=$$($${CXX:-c++} -print-file-name=libasan.so) || exit 0; \
+	if [ ! -e "$$asan" ]; then echo "No test with sanitizers: the compiler has no libasan.so."; exit 0; fi; \
+	set -e; CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g" \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(SANITIZED) ./native; \
+	LD_PRELOAD="$$asan $$($${CXX:-c++} -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED) \
+		$(BIN)/python -m pytest -q -n 2 -m "" tests/test_native.py tests/test_native_limits.py tests/test_native_processes.py
 
 # A wheel of lamina-onednn is for every version of Python, on Linux for x86-64 with the glibc of this machine or newer.
 wheels: $(BIN)/python
