@@ -81,7 +81,10 @@ def test_four_threads_at_once(kind, monkeypatch):
                 np.testing.assert_allclose(got, want, 1e-5, 1e-5)
 
 
-@pytest.mark.parametrize("way", ["fork", "spawn"])
+nightly = pytest.mark.nightly
+
+
+@pytest.mark.parametrize("way", ["fork", pytest.param("spawn", marks=nightly)])
 def test_children_compute_what_the_parent_does(way, tmp_path):
     """Forked ones before the parent uses JAX, and while it does."""
     file = tmp_path / "program.py"
@@ -101,6 +104,7 @@ def test_children_compute_what_the_parent_does(way, tmp_path):
     assert (done.returncode, done.stdout) == (0, "alike\n"), done.stderr
 
 
+@nightly
 def test_openmp_may_give_fewer_threads_than_asked_for():
     assert run("print(len(work(0)))", OMP_DYNAMIC="true", OMP_NUM_THREADS="4")[:2] == (0, "3\n")
 
@@ -139,10 +143,15 @@ print("under way", flush=True)
 """
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["in a thread", "dispatched"])
+@pytest.mark.parametrize("asynchronous", [False, pytest.param(True, marks=nightly)], ids=["in a thread", "dispatched"])
 @pytest.mark.parametrize(
     ("end", "status"),
-    [("sys.exit(3)", 3), ("os._exit(3)", 3), ("raise ValueError", 1), ("threading.Event().wait()", -signal.SIGTERM)],
+    [
+        ("sys.exit(3)", 3),
+        pytest.param("os._exit(3)", 3, marks=nightly),
+        pytest.param("raise ValueError", 1, marks=nightly),
+        pytest.param("threading.Event().wait()", -signal.SIGTERM, marks=nightly),
+    ],
 )
 def test_a_process_ends_while_a_call_is_under_way(end, status, asynchronous):
     """JAX may wait for the call's end: the call takes 2 seconds."""
