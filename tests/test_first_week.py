@@ -1624,10 +1624,13 @@ def seen_by(call, sizes):
 def test_predict_takes_so_many_images_at_a_time_as_stay_in_the_cache(keras):
     from lamina._training.predict import CACHED, rows_at_once
 
-    inner = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Conv2D(32, 3), keras.layers.GlobalMaxPooling2D()])
-    model = keras.Sequential([keras.Input((28, 28, 1)), inner, keras.layers.Dense(10)])
-    rows = rows_at_once(model, (4096, 28, 28, 1))
+    inner = keras.Sequential([keras.Input((28, 28, 3)), keras.layers.Conv2D(32, 3), keras.layers.GlobalMaxPooling2D()])
+    model = keras.Sequential([keras.Input((28, 28, 3)), inner, keras.layers.Dense(10)])
+    rows = rows_at_once(model, (4096, 28, 28, 3))
     assert rows == 64 and rows * 26 * 26 * 32 <= CACHED < 2 * rows * 26 * 26 * 32
+    two = [keras.layers.Conv2D(32, 3, activation="relu"), keras.layers.MaxPooling2D(), keras.layers.Conv2D(64, 3)]
+    gray = keras.Sequential([keras.Input((28, 28, 1)), *two])  # what the first one gives is no array
+    assert rows_at_once(gray, (4096, 28, 28, 1)) == 256 and 256 * 11 * 11 * 64 <= CACHED < 512 * 11 * 11 * 64
     wide = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     assert rows_at_once(wide, (10**6, 8)) == 4096
 

@@ -147,6 +147,11 @@ kernel_gradient.defvjp(
 )
 
 
+def in_next_loop(kernel: Sizes) -> bool:
+    """Whether XLA convolves in the loop of what follows, which takes half of oneDNN's time: y is then no array."""
+    return kernel[-2] == 1 and math.prod(kernel[:-2]) <= 9 and kernel[-1] % 16 == 0
+
+
 def _native(name: str, a: Array, b: Array, window: Window, shape: Sizes) -> Any:
     """oneDNN where it has a fast way from two of x, kernel and y to the third, which has this shape."""
     native = onednn()
@@ -155,8 +160,8 @@ def _native(name: str, a: Array, b: Array, window: Window, shape: Sizes) -> Any:
         "convolution_input_gradient": (shape, b.shape, a.shape),
         "convolution_kernel_gradient": (a.shape, shape, b.shape),
     }[name]
-    if name == "convolution" and x[-1] == 1 and math.prod(kernel[:-2]) <= 9 and kernel[-1] % 16 == 0:
-        return None  # multiply-adds take half its time, and XLA computes what follows in the same loop
+    if name == "convolution" and x[-1] == 1 and in_next_loop(kernel):
+        return None
     known = all(isinstance(size, int) for size in (*x, *kernel, *y))  # a batch size may be a symbol
     fast = native and known and native.convolution_supported(name, x, kernel, y, str(a.dtype), *window)
     return native if fast else None

@@ -195,8 +195,9 @@ def _pieces(model: Model, x: HostArray, size: int) -> Iterator[HostArray]:
 
 def rows_at_once(model: Model, shape: Shape) -> int:
     """A power of two: for so many rows the largest array between two layers stays in the cache."""
-    between = [part.layer._lamina.shapes or () for part in parts(model)]
-    shapes = [each for pair in between for one in pair for each in (one if isinstance(one, list) else [one])]
+    built = [part.layer for part in parts(model) if part.layer._lamina.shapes]
+    outputs = [layer._lamina.shapes[1] for layer in built if not getattr(layer, "_lamina_in_next_loop", False)]
+    shapes = [each for one in outputs for each in (one if isinstance(one, list) else [one])]
     largest = max(math.prod(int(n or shape[1] or 1) for n in each[1:]) for each in (shape, *shapes))
     fewest, most = ROWS
     return 1 << max(fewest, min(most, CACHED // max(largest, 1))).bit_length() - 1

@@ -13,7 +13,7 @@ from lamina._base.converters import checked, flag, positive, word
 from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, Shape, per_axis
 from lamina._base.weight import Array
-from lamina._kernels.convolution import convolve
+from lamina._kernels.convolution import convolve, in_next_loop
 from lamina._kernels.convolution_by_xla import spread
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.config import data_format
@@ -151,6 +151,10 @@ class _Conv(Sliding):
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         self.kernel = weight_from_settings(self, "kernel", shape)
         return self.filters
+
+    @property
+    def _lamina_in_next_loop(self) -> bool:
+        return self.groups == 1 and in_next_loop(self.kernel.shape)
 
     def _lamina_convolve(self, x: Array, bias: Array | None) -> Array:
         return convolve(x, self.kernel, self.strides, self.padding, self.dilation_rate, self.groups, bias)
