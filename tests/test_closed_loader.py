@@ -32,7 +32,7 @@ def arm(data):
     armed = True
     return data
 
-jax.jit(lambda x: x + 1)(1.0)  # JAX looks for its plugins and imports parts of itself when it is first used
+jax.jit(lambda x: x + 1)(jax.device_put(1.0))  # JAX looks for its plugins and imports parts of itself at first
 sys.addaudithook(hook)
 read_bytes, read_folder = guard.opened_bytes, folders.read
 guard.opened_bytes = lambda path, where: arm(read_bytes(path, where))

@@ -1490,7 +1490,11 @@ USE = """
     jax.monitoring.register_event_listener(listen)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0)
+    x, y = np.ones((8, 4)), np.ones((8, 1))
+    model.fit(x, y, verbose=0)
+    model.evaluate(x, y, verbose=0)
+    model.predict(x, verbose=0)
+    model.predict(x[:2], verbose=0)
     print(len(misses))
 """
 
