@@ -167,7 +167,8 @@ class Metric(Module):
         """The state before the first batch."""
         with _Run(self, [weight.array for weight in self.variables]) as run:
             run.metric.reset_state()
-        return copied([jnp.asarray(value) for value in run.state()])  # type: ignore[no-any-return]  # because a compiled step may donate them
+        values: list[Array] = copied([jnp.asarray(value) for value in run.state()])  # a compiled step may donate them
+        return values
 
 
 def _adopt(metric: Metric) -> None:
