@@ -19,14 +19,14 @@ struct Convolution {
   bool reorders() const { return kernel != given; }
 };
 
-std::vector<int64_t> key_of(Map map, const Geometry& g, Type type) {
-  std::vector<int64_t> key{map, static_cast<int64_t>(type), g.groups};
+std::vector<int64_t> key_of(Map map, const Geometry& g) {
+  std::vector<int64_t> key{map, g.groups};
   for (Sizes sizes : {g.x, g.kernel, g.y, g.strides, g.before, g.after, g.dilation}) append(key, sizes);
   return key;
 }
 
 // (groups, filters / groups, channels / groups, *window) over (*window, channels / groups, filters)
-dnnl::memory::desc kernel_given(const Geometry& g, Type type) {
+dnnl::memory::desc kernel_given(const Geometry& g) {
   size_t window = g.axes();
   int64_t channels = g.kernel[window], filters = g.kernel[window + 1];
   Dims dims{g.groups, filters / g.groups, channels}, steps{filters / g.groups, 1, filters};
@@ -35,16 +35,16 @@ dnnl::memory::desc kernel_given(const Geometry& g, Type type) {
   int64_t step = channels * filters;
   for (size_t axis = dims.size() - 1; axis >= 3; step *= dims[axis--]) steps[axis] = step;
   if (g.groups == 1) dims.erase(dims.begin()), steps.erase(steps.begin());
-  return {dims, type, steps};
+  return {dims, Type::f32, steps};
 }
 
-Convolution make(Map map, const Geometry& g, Type type) {
+Convolution make(Map map, const Geometry& g) {
   using namespace dnnl;
   Convolution made;
-  made.given = kernel_given(g, type);
-  auto any = memory::desc(made.given.get_dims(), type, memory::format_tag::any);
-  auto x = channels_last(g.x, type), y = channels_last(g.y, type);
-  memory::desc bias({g.y.back()}, type, Dims{1});
+  made.given = kernel_given(g);
+  auto any = memory::desc(made.given.get_dims(), Type::f32, memory::format_tag::any);
+  auto x = channels_last(g.x, Type::f32), y = channels_last(g.y, Type::f32);
+  memory::desc bias({g.y.back()}, Type::f32, Dims{1});
   Dims strides = plus(g.strides, 0), dilation = plus(g.dilation, -1), before = plus(g.before, 0),
        after = plus(g.after, 0);
   primitive_attr attr;
@@ -76,13 +76,13 @@ Convolution make(Map map, const Geometry& g, Type type) {
   return made;
 }
 
-std::shared_ptr<const Convolution> primitive(Map map, const Geometry& g, Type type) {
+std::shared_ptr<const Convolution> primitive(Map map, const Geometry& g) {
   static auto& cache = *new Cache<Convolution>;
-  return cache.get(key_of(map, g, type), [&] { return make(map, g, type); });
+  return cache.get(key_of(map, g), [&] { return make(map, g); });
 }
 
-bool taken_as_sparse(Map map, const Geometry& g, Type type, void* x, void* kernel, void* bias, void* y) {
-  if (map == kForward || type != Type::f32 || g.groups != 1) return false;
+bool taken_as_sparse(Map map, const Geometry& g, void* x, void* kernel, void* bias, void* y) {
+  if (map == kForward || g.groups != 1) return false;
   Sparse dy(static_cast<const float*>(y), g);
   bool to_input = map == kInputGradient;
   if (!dy.serves(static_cast<const float*>(to_input ? kernel : x), to_input ? g.kernel : g.x)) return false;
@@ -95,9 +95,9 @@ bool taken_as_sparse(Map map, const Geometry& g, Type type, void* x, void* kerne
   return true;
 }
 
-void execute(Map map, const Geometry& g, Type type, void* x, void* kernel, void* bias, void* y) {
-  if (taken_as_sparse(map, g, type, x, kernel, bias, y)) return;
-  auto made = primitive(map, g, type);
+void execute(Map map, const Geometry& g, void* x, void* kernel, void* bias, void* y) {
+  if (taken_as_sparse(map, g, x, kernel, bias, y)) return;
+  auto made = primitive(map, g);
   Room work(made->scratchpad.get_size()), packed(made->reorders() ? made->kernel.get_size() : 0);
   dnnl::memory scratchpad(made->scratchpad, engine(), work.data());
   dnnl::memory given(made->given, engine(), kernel);
@@ -131,8 +131,7 @@ ffi::Error run(Map map, Any& x, Any& kernel, Any* bias, Any& y, Sizes strides, S
       expect(!each || each->element_type() == ffi::DataType::F32, "expected arrays of float32");
     }
     if (bias) expect_shapes({{"bias", bias->dimensions(), {g.kernel.back()}}});
-    execute(map, g, Type::f32, x.untyped_data(), kernel.untyped_data(), bias ? bias->untyped_data() : nullptr,
-            y.untyped_data());
+    execute(map, g, x.untyped_data(), kernel.untyped_data(), bias ? bias->untyped_data() : nullptr, y.untyped_data());
   });
 }
 
@@ -162,9 +161,9 @@ auto with_window(Binding binding) {
 }
 
 // Whether oneDNN has more than its plain reference for this case.
-bool supported(Map map, const Geometry& g, Type type) try {
+bool supported(Map map, const Geometry& g) try {
   g.check();
-  return primitive(map, g, type)->fast;
+  return primitive(map, g)->fast;
 } catch (const std::exception&) {
   return false;
 }
@@ -180,8 +179,7 @@ extern "C" bool lamina_convolution_supported(int64_t map, int64_t axes, int64_t 
   auto next = [&](int64_t count) { return lamina::Sizes(std::exchange(sizes, sizes + count), count); };
   auto x = next(axes + 2), kernel = next(axes + 2), y = next(axes + 2);
   auto strides = next(axes), before = next(axes), after = next(axes), dilation = next(axes);
-  return lamina::supported(static_cast<lamina::Map>(map), {x, kernel, y, strides, before, after, dilation, groups},
-                           lamina::Type::f32);
+  return lamina::supported(static_cast<lamina::Map>(map), {x, kernel, y, strides, before, after, dilation, groups});
 }
 
 using lamina::Any;
