@@ -20,8 +20,10 @@ struct Convolution {
 };
 
 std::vector<int64_t> key_of(Map map, const Geometry& g) {
-  std::vector<int64_t> key{map, g.groups};
-  for (Sizes sizes : {g.x, g.kernel, g.y, g.strides, g.before, g.after, g.dilation}) append(key, sizes);
+  std::vector<int64_t> key{map, g.groups, omp_get_max_threads()};  // for so many threads a primitive is made
+  for (Sizes sizes : {Sizes(g.x), Sizes(g.kernel), Sizes(g.y), g.strides, g.before, g.after, g.dilation}) {
+    append(key, sizes);
+  }
   return key;
 }
 
@@ -81,73 +83,122 @@ std::shared_ptr<const Convolution> primitive(Map map, const Geometry& g) {
   return cache.get(key_of(map, g), [&] { return make(map, g); });
 }
 
-bool taken_as_sparse(Map map, const Geometry& g, void* x, void* kernel, void* bias, void* y) {
+bool taken_as_sparse(Threads& threads, Map map, const Geometry& g, float* x, float* kernel, float* bias, float* y) {
   if (map == kForward || g.groups != 1) return false;
-  Sparse dy(static_cast<const float*>(y), g);
+  Sparse dy(threads, y, g);
   bool to_input = map == kInputGradient;
-  if (!dy.serves(static_cast<const float*>(to_input ? kernel : x), to_input ? g.kernel : g.x)) return false;
+  if (!dy.serves(to_input ? kernel : x, to_input ? g.kernel : g.x)) return false;
   if (to_input) {
-    dy.input_gradient(static_cast<const float*>(kernel), static_cast<float*>(x));
+    dy.input_gradient(kernel, x);
   } else {
-    dy.kernel_gradient(static_cast<const float*>(x), static_cast<float*>(kernel));
-    dy.bias_gradient(static_cast<float*>(bias));
+    dy.kernel_gradient(x, kernel);
+    dy.bias_gradient(bias);
   }
   return true;
 }
 
-void execute(Map map, const Geometry& g, void* x, void* kernel, void* bias, void* y) {
-  if (taken_as_sparse(map, g, x, kernel, bias, y)) return;
-  auto made = primitive(map, g);
-  Room work(made->scratchpad.get_size()), packed(made->reorders() ? made->kernel.get_size() : 0);
-  dnnl::memory scratchpad(made->scratchpad, engine(), work.data());
-  dnnl::memory given(made->given, engine(), kernel);
-  dnnl::memory inside = made->reorders() ? dnnl::memory(made->kernel, engine(), packed.data()) : given;
-  dnnl::memory in(made->x, engine(), x), out(made->y, engine(), y), shift(made->bias, engine(), bias);
-  if (made->reorders() && map != kKernelGradient) made->reorder.execute(stream(), given, inside);
-  std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SCRATCHPAD, scratchpad}};
-  if (map == kForward) {
-    arguments.insert({{DNNL_ARG_SRC, in}, {DNNL_ARG_WEIGHTS, inside}, {DNNL_ARG_BIAS, shift}, {DNNL_ARG_DST, out}});
-  } else if (map == kInputGradient) {
-    arguments.insert({{DNNL_ARG_DIFF_SRC, in}, {DNNL_ARG_WEIGHTS, inside}, {DNNL_ARG_DIFF_DST, out}});
-  } else {
-    arguments.insert(
-        {{DNNL_ARG_SRC, in}, {DNNL_ARG_DIFF_WEIGHTS, inside}, {DNNL_ARG_DIFF_BIAS, shift}, {DNNL_ARG_DIFF_DST, out}});
+// A primitive and the kernel as it wants it.
+class Computed {
+ public:
+  Computed(Map map, std::shared_ptr<const Convolution> made, float* kernel)
+      : map_(map),
+        made_(std::move(made)),
+        room_(made_->reorders() ? made_->kernel.get_size() : 0),
+        given_(made_->given, engine(), kernel),
+        inside_(made_->reorders() ? dnnl::memory(made_->kernel, engine(), room_.data()) : given_) {
+    if (made_->reorders() && map != kKernelGradient) made_->reorder.execute(stream(), given_, inside_);
   }
-  made->run.execute(stream(), arguments);
-  if (made->reorders() && map == kKernelGradient) made->reorder.execute(stream(), inside, given);
-  stream().wait();
+
+  void operator()(float* x, float* bias, float* y) {
+    Room work(made_->scratchpad.get_size());
+    dnnl::memory scratchpad(made_->scratchpad, engine(), work.data());
+    dnnl::memory in(made_->x, engine(), x), out(made_->y, engine(), y), shift(made_->bias, engine(), bias);
+    std::unordered_map<int, dnnl::memory> arguments{{DNNL_ARG_SCRATCHPAD, scratchpad}};
+    if (map_ == kForward) {
+      arguments.insert({{DNNL_ARG_SRC, in}, {DNNL_ARG_WEIGHTS, inside_}, {DNNL_ARG_BIAS, shift}, {DNNL_ARG_DST, out}});
+    } else if (map_ == kInputGradient) {
+      arguments.insert({{DNNL_ARG_DIFF_SRC, in}, {DNNL_ARG_WEIGHTS, inside_}, {DNNL_ARG_DIFF_DST, out}});
+    } else {
+      arguments.insert({{DNNL_ARG_SRC, in},
+                        {DNNL_ARG_DIFF_WEIGHTS, inside_},
+                        {DNNL_ARG_DIFF_BIAS, shift},
+                        {DNNL_ARG_DIFF_DST, out}});
+    }
+    made_->run.execute(stream(), arguments);
+    if (made_->reorders() && map_ == kKernelGradient) made_->reorder.execute(stream(), inside_, given_);
+    stream().wait();
+  }
+
+ private:
+  Map map_;
+  std::shared_ptr<const Convolution> made_;
+  Room room_;
+  dnnl::memory given_, inside_;
+};
+
+// The rows of a batch are shared out; where there are fewer of them than threads, oneDNN takes threads of its own.
+void execute(Threads& threads, Map map, const Geometry& g, float* x, float* kernel, float* bias, float* y) {
+  if (taken_as_sparse(threads, map, g, x, kernel, bias, y)) return;
+  int64_t batch = g.x[0];
+  if (batch < threads.count()) return Computed(map, primitive(map, g), kernel)(x, bias, y);
+  OneThread alone;
+  int64_t rows = (batch + threads.count() - 1) / threads.count(), parts = (batch + rows - 1) / rows;
+  auto made = primitive(map, g.of_rows(rows)), last = primitive(map, g.of_rows(batch - rows * (parts - 1)));
+  auto run = [&](Computed& computed, int64_t part, float* to_bias) {
+    computed(x + part * rows * g.x_row(), to_bias, y + part * rows * g.y_row());
+  };
+  if (map != kKernelGradient) {
+    Computed most(map, made, kernel), rest(map, last, kernel);
+    threads.each(parts, [&](int64_t part) { run(part + 1 < parts ? most : rest, part, bias); });
+    return;
+  }
+  int64_t size = Geometry::product(g.kernel), filters = g.y.back();
+  std::vector<Room> others;  // the gradients of all parts but the first one
+  for (int64_t part = 1; part < parts; ++part) others.emplace_back((size + filters) * sizeof(float));
+  threads.each(parts, [&](int64_t part) {
+    float* to = part ? others[part - 1].floats() : kernel;
+    Computed computed(map, part + 1 < parts ? made : last, to);
+    run(computed, part, part ? to + size : bias);
+  });
+  threads.each_of(size, 1 << 14, [&](int64_t first, int64_t end, int64_t) {
+    for (Room& other : others) add(end - first, 1.0f, other.floats() + first, kernel + first);
+  });
+  for (Room& other : others) add(filters, 1.0f, other.floats() + size, bias);
 }
 
 using Any = ffi::AnyBuffer;
 using Result = ffi::Result<Any>;
 
-ffi::Error run(Map map, Any& x, Any& kernel, Any* bias, Any& y, Sizes strides, Sizes before, Sizes after,
-               Sizes dilation, int64_t groups) {
-  return guarded([&] {
-    Geometry g{x.dimensions(), kernel.dimensions(), y.dimensions(), strides, before, after, dilation, groups};
+Dims dims(Any& array) { return plus(array.dimensions(), 0); }
+
+ffi::Error run(ffi::ThreadPool pool, Map map, Any& x, Any& kernel, Any* bias, Any& y, Sizes strides, Sizes before,
+               Sizes after, Sizes dilation, int64_t groups) {
+  return guarded(pool, [&](Threads& threads) {
+    Geometry g{dims(x), dims(kernel), dims(y), strides, before, after, dilation, groups};
     g.check();
     // In bfloat16 oneDNN adds in pairs, and NaN spreads to neighbours; Lamina computes it in float32.
     for (Any* each : {&x, &kernel, bias, &y}) {
       expect(!each || each->element_type() == ffi::DataType::F32, "expected arrays of float32");
     }
     if (bias) expect_shapes({{"bias", bias->dimensions(), {g.kernel.back()}}});
-    execute(map, g, x.untyped_data(), kernel.untyped_data(), bias ? bias->untyped_data() : nullptr, y.untyped_data());
+    auto data = [](Any& array) { return static_cast<float*>(array.untyped_data()); };
+    execute(threads, map, g, data(x), data(kernel), bias ? data(*bias) : nullptr, data(y));
   });
 }
 
-ffi::Error forward(Any x, Any kernel, Any bias, Result y, Sizes strides, Sizes before, Sizes after, Sizes dilation,
-                   int64_t groups) {
-  return run(kForward, x, kernel, &bias, *y, strides, before, after, dilation, groups);
+ffi::Error forward(ffi::ThreadPool pool, Any x, Any kernel, Any bias, Result y, Sizes strides, Sizes before,
+                   Sizes after, Sizes dilation, int64_t groups) {
+  return run(pool, kForward, x, kernel, &bias, *y, strides, before, after, dilation, groups);
 }
 
-ffi::Error input_gradient(Any dy, Any kernel, Result dx, Sizes strides, Sizes before, Sizes after, Sizes dilation,
-                          int64_t groups) {
-  return run(kInputGradient, *dx, kernel, nullptr, dy, strides, before, after, dilation, groups);
+ffi::Error input_gradient(ffi::ThreadPool pool, Any dy, Any kernel, Result dx, Sizes strides, Sizes before, Sizes after,
+                          Sizes dilation, int64_t groups) {
+  return run(pool, kInputGradient, *dx, kernel, nullptr, dy, strides, before, after, dilation, groups);
 }
 
-ffi::Error kernel_gradient(Any x, Any dy, Result dkernel, Result dbias, Sizes strides, Sizes before, Sizes after,
-                           Sizes dilation, int64_t groups) {
-  return run(kKernelGradient, x, *dkernel, &*dbias, dy, strides, before, after, dilation, groups);
+ffi::Error kernel_gradient(ffi::ThreadPool pool, Any x, Any dy, Result dkernel, Result dbias, Sizes strides,
+                           Sizes before, Sizes after, Sizes dilation, int64_t groups) {
+  return run(pool, kKernelGradient, x, *dkernel, &*dbias, dy, strides, before, after, dilation, groups);
 }
 
 template <typename Binding>
@@ -177,7 +228,8 @@ extern "C" bool lamina_convolution_supported(int64_t map, int64_t axes, int64_t 
   bool known = map >= lamina::kForward && map <= lamina::kKernelGradient && axes >= 1 && axes <= 3;
   if (!known || count != 3 * (axes + 2) + 4 * axes) return false;
   auto next = [&](int64_t count) { return lamina::Sizes(std::exchange(sizes, sizes + count), count); };
-  auto x = next(axes + 2), kernel = next(axes + 2), y = next(axes + 2);
+  auto x = lamina::plus(next(axes + 2), 0), kernel = lamina::plus(next(axes + 2), 0),
+       y = lamina::plus(next(axes + 2), 0);
   auto strides = next(axes), before = next(axes), after = next(axes), dilation = next(axes);
   return lamina::supported(static_cast<lamina::Map>(map), {x, kernel, y, strides, before, after, dilation, groups});
 }
@@ -185,10 +237,11 @@ extern "C" bool lamina_convolution_supported(int64_t map, int64_t axes, int64_t 
 using lamina::Any;
 using lamina::with_window;
 using xla::ffi::Ffi;
+using xla::ffi::ThreadPool;
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution, lamina::forward,
-                              with_window(Ffi::Bind().Arg<Any>().Arg<Any>().Arg<Any>().Ret<Any>()));
+                              with_window(Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Arg<Any>().Ret<Any>()));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_input_gradient, lamina::input_gradient,
-                              with_window(Ffi::Bind().Arg<Any>().Arg<Any>().Ret<Any>()));
+                              with_window(Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Ret<Any>()));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_kernel_gradient, lamina::kernel_gradient,
-                              with_window(Ffi::Bind().Arg<Any>().Arg<Any>().Ret<Any>().Ret<Any>()));
+                              with_window(Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Ret<Any>().Ret<Any>()));

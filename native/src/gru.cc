@@ -39,9 +39,9 @@ LAMINA_VECTORS void gru_step_back(int64_t rows, int64_t units, const float* gate
 }
 
 // As `lstm`, with 3 parts for 4 and a second bias, that of the product with the state.
-ffi::Error gru(Mask mask, Array x, Array kernel, Array bias, Array h, Array recurrent, Array inner_bias, Out y,
-               Out gates, bool reverse) {
-  return guarded([&] {
+ffi::Error gru(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bias, Array h, Array recurrent,
+               Array inner_bias, Out y, Out gates, bool reverse) {
+  return guarded(pool, [&](Threads& threads) {
     Net net(x, h, 3, mask);
     int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
     expect_shapes({{"kernel", kernel.dimensions(), {features, width}},
@@ -50,7 +50,8 @@ ffi::Error gru(Mask mask, Array x, Array kernel, Array bias, Array h, Array recu
                    {"inner_bias", inner_bias.dimensions(), {width}},
                    {"y", y->dimensions(), {time, batch, units}},
                    {"gates", gates->dimensions(), net.kept(gates, 4 * units)}});
-    share(batch, [&](int64_t first, int64_t rows, int64_t) {
+    threads.each_of(batch, kLeast, [&](int64_t first, int64_t end, int64_t) {
+      int64_t rows = end - first;
       Part part(time, batch, first, rows, reverse, mask);
       Product across(part.span * rows, features, width, kernel.typed_data(), false);
       Product along(rows, units, width, recurrent.typed_data(), false);
@@ -71,10 +72,10 @@ ffi::Error gru(Mask mask, Array x, Array kernel, Array bias, Array h, Array recu
   });
 }
 
-ffi::Error gru_gradient(Mask mask, Array dy, Array dh, Array x, Array kernel, Array h, Array recurrent, Array y,
-                        Array gates, Out dx, Out dkernel, Out dbias, Out dh0, Out drecurrent, Out dinner,
-                        bool reverse) {
-  return guarded([&] {
+ffi::Error gru_gradient(ffi::ThreadPool pool, Mask mask, Array dy, Array dh, Array x, Array kernel, Array h,
+                        Array recurrent, Array y, Array gates, Out dx, Out dkernel, Out dbias, Out dh0, Out drecurrent,
+                        Out dinner, bool reverse) {
+  return guarded(pool, [&](Threads& threads) {
     Net net(x, h, 3, mask);
     int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
     net.expect_slopes(dx);
@@ -90,8 +91,9 @@ ffi::Error gru_gradient(Mask mask, Array dy, Array dh, Array x, Array kernel, Ar
                    {"dh0", dh0->dimensions(), state},
                    {"drecurrent", drecurrent->dimensions(), across_state},
                    {"dinner", dinner->dimensions(), {width}}});
-    Totals totals(threads_for(batch), {&dkernel, &dbias, &drecurrent, &dinner});
-    share(batch, [&](int64_t first, int64_t rows, int64_t thread) {
+    Totals totals(threads.parts_of(batch, kLeast), {&dkernel, &dbias, &drecurrent, &dinner});
+    threads.each_of(batch, kLeast, [&](int64_t first, int64_t end, int64_t part_number) {
+      int64_t rows = end - first;
       Part part(time, batch, first, rows, reverse, mask);
       int64_t all = part.span * rows, count = rows * units;
       Product across(all, width, features, kernel.typed_data(), true);
@@ -134,7 +136,7 @@ ffi::Error gru_gradient(Mask mask, Array dy, Array dh, Array x, Array kernel, Ar
         if (dx->element_count()) scatter_slopes(part, across(slopes.floats()), start, dx);
       }
       add(count, 1.0f, through, dh_now);
-      totals.put(thread, {to_kernel.result(), to_bias.data(), to_recurrent.result(), to_inner.data()});
+      totals.put(part_number, {to_kernel.result(), to_bias.data(), to_recurrent.result(), to_inner.data()});
     });
     totals.finish();
   });

@@ -43,9 +43,9 @@ LAMINA_VECTORS void lstm_step_back(int64_t rows, int64_t units, const float* gat
 
 // x (batch, time, features), kernel (features, 4 units), bias (4 units,), h and c (batch, units),
 // recurrent (units, 4 units) -> y, the carries cs (time, batch, units) and gates (time, batch, 4 units)
-ffi::Error lstm(Mask mask, Array x, Array kernel, Array bias, Array h, Array c, Array recurrent, Out y, Out cs,
-                Out gates, bool reverse) {
-  return guarded([&] {
+ffi::Error lstm(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bias, Array h, Array c, Array recurrent,
+                Out y, Out cs, Out gates, bool reverse) {
+  return guarded(pool, [&](Threads& threads) {
     Net net(x, h, 4, mask);
     int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
     expect_shapes({{"kernel", kernel.dimensions(), {features, width}},
@@ -55,7 +55,8 @@ ffi::Error lstm(Mask mask, Array x, Array kernel, Array bias, Array h, Array c, 
                    {"y", y->dimensions(), {time, batch, units}},
                    {"cs", cs->dimensions(), net.kept(cs, units)},
                    {"gates", gates->dimensions(), net.kept(gates, width)}});
-    share(batch, [&](int64_t first, int64_t rows, int64_t) {
+    threads.each_of(batch, kLeast, [&](int64_t first, int64_t end, int64_t) {
+      int64_t rows = end - first;
       Part part(time, batch, first, rows, reverse, mask);
       Product across(part.span * rows, features, width, kernel.typed_data(), false);
       Product along(rows, units, width, recurrent.typed_data(), false);
@@ -83,10 +84,10 @@ ffi::Error lstm(Mask mask, Array x, Array kernel, Array bias, Array h, Array c, 
 }
 
 // The gradients of all that `lstm` takes, from those of the outputs and of the last h and c.
-ffi::Error lstm_gradient(Mask mask, Array dy, Array dh, Array dc, Array x, Array kernel, Array h, Array c,
-                         Array recurrent, Array y, Array cs, Array gates, Out dx, Out dkernel, Out dbias, Out dh0,
-                         Out dc0, Out drecurrent, bool reverse) {
-  return guarded([&] {
+ffi::Error lstm_gradient(ffi::ThreadPool pool, Mask mask, Array dy, Array dh, Array dc, Array x, Array kernel, Array h,
+                         Array c, Array recurrent, Array y, Array cs, Array gates, Out dx, Out dkernel, Out dbias,
+                         Out dh0, Out dc0, Out drecurrent, bool reverse) {
+  return guarded(pool, [&](Threads& threads) {
     Net net(x, h, 4, mask);
     int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
     net.expect_slopes(dx);
@@ -105,8 +106,9 @@ ffi::Error lstm_gradient(Mask mask, Array dy, Array dh, Array dc, Array x, Array
                    {"dh0", dh0->dimensions(), state},
                    {"dc0", dc0->dimensions(), state},
                    {"drecurrent", drecurrent->dimensions(), across_state}});
-    Totals totals(threads_for(batch), {&dkernel, &dbias, &drecurrent});
-    share(batch, [&](int64_t first, int64_t rows, int64_t thread) {
+    Totals totals(threads.parts_of(batch, kLeast), {&dkernel, &dbias, &drecurrent});
+    threads.each_of(batch, kLeast, [&](int64_t first, int64_t end, int64_t part_number) {
+      int64_t rows = end - first;
       Part part(time, batch, first, rows, reverse, mask);
       int64_t all = part.span * rows, from = first * units, count = rows * units;
       Product across(all, width, features, kernel.typed_data(), true);
@@ -148,7 +150,7 @@ ffi::Error lstm_gradient(Mask mask, Array dy, Array dh, Array dc, Array x, Array
         if (dx->element_count()) scatter_slopes(part, across(slopes.floats()), start, dx);
       }
       std::copy_n(dh_now, count, dh0->typed_data() + from);
-      totals.put(thread, {to_kernel.result(), to_bias.data(), to_recurrent.result()});
+      totals.put(part_number, {to_kernel.result(), to_bias.data(), to_recurrent.result()});
     });
     totals.finish();
   });

@@ -1,7 +1,6 @@
 // What the custom calls share: oneDNN's engine, scratch memory, cached primitives, and XLA's arrays as oneDNN's.
 #pragma once
 
-#include <omp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "oneapi/dnnl/dnnl.hpp"
+#include "threads.h"
 #include "xla/ffi/api/ffi.h"
 
 // A function that is compiled for each kind of vectors; the processor chooses.
@@ -164,11 +164,12 @@ class UnderWay {
 
 // An exception must not cross into XLA.
 template <typename Run>
-ffi::Error guarded(Run run) {
+ffi::Error guarded(ffi::ThreadPool pool, Run run) {
   UnderWay call;
   try {
     omp_set_dynamic(false);  // oneDNN's threads wait for each other, for as many as it asked for
-    run();
+    Threads threads(pool);
+    run(threads);
     return ffi::Error::Success();
   } catch (const std::invalid_argument& error) {
     return ffi::Error(ffi::ErrorCode::kInvalidArgument, std::string("lamina-onednn: ") + error.what());

@@ -1,7 +1,5 @@
-// Matrix products by one thread.
+// Matrix products by one thread, within Threads::each.
 #pragma once
-
-#include <omp.h>
 
 #include "onednn.h"
 
@@ -42,10 +40,9 @@ class Product {
     static auto& cache = *new Cache<Made>;
     return cache.get({rows, inner, columns, transposed}, [&] {
       using Desc = dnnl::memory::desc;
-      OneThread alone;
       dnnl::matmul::primitive_desc desc(engine(), Desc({rows, inner}, Type::f32, Dims{inner, 1}),
                                         Desc({inner, columns}, Type::f32, dnnl::memory::format_tag::any),
-                                        Desc({rows, columns}, Type::f32, Dims{columns, 1}), alone.attr);
+                                        Desc({rows, columns}, Type::f32, Dims{columns, 1}), attributes());
       Desc given({inner, columns}, Type::f32, transposed ? Dims{1, inner} : Dims{columns, 1});
       dnnl::reorder pack(dnnl::reorder::primitive_desc(engine(), given, engine(), desc.weights_desc()));
       return Made{dnnl::matmul(desc),    pack, desc.src_desc(), given, desc.weights_desc(), desc.dst_desc(),
@@ -54,16 +51,11 @@ class Product {
   }
 
  protected:
-  // A primitive is made for as many threads as there are then.
-  struct OneThread {
-    int before = omp_get_max_threads();
+  static dnnl::primitive_attr attributes() {
     dnnl::primitive_attr attr;
-    OneThread() {
-      omp_set_num_threads(1);
-      attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    }
-    ~OneThread() { omp_set_num_threads(before); }
-  };
+    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    return attr;
+  }
   friend class Sum;
 
  private:
@@ -105,13 +97,13 @@ class Sum {
     static auto& cache = *new Cache<Made>;
     return cache.get({rows, a_columns, b_columns}, [&] {
       using Desc = dnnl::memory::desc;
-      Product::OneThread alone;
       dnnl::post_ops sum;
       sum.append_sum();
-      alone.attr.set_post_ops(sum);
+      auto attr = Product::attributes();
+      attr.set_post_ops(sum);
       dnnl::matmul::primitive_desc desc(engine(), Desc({a_columns, rows}, Type::f32, Dims{1, a_columns}),
                                         Desc({rows, b_columns}, Type::f32, Dims{b_columns, 1}),
-                                        Desc({a_columns, b_columns}, Type::f32, Dims{b_columns, 1}), alone.attr);
+                                        Desc({a_columns, b_columns}, Type::f32, Dims{b_columns, 1}), attr);
       return Made{dnnl::matmul(desc), desc.src_desc(), desc.weights_desc(), desc.dst_desc(), desc.scratchpad_desc()};
     });
   }

@@ -3,8 +3,6 @@
 // input and with its kernel, is done for a span of steps at once, while their rows are in the cache.
 #pragma once
 
-#include <exception>
-
 #include "gates.h"
 #include "onednn.h"
 #include "product.h"
@@ -119,25 +117,8 @@ inline void add_rows(int64_t rows, int64_t width, const float* from, float* to) 
   for (int64_t row = 0; row < rows; ++row, from += width) add(width, 1.0f, from, to);
 }
 
-// run(first, rows, part) for parts of the batch, one a thread; at most `threads_for(batch)` parts.
-inline int64_t threads_for(int64_t batch) { return least(omp_get_max_threads(), (batch + 3) / 4); }
-
-template <typename Run>
-void share(int64_t batch, Run run) {
-  std::exception_ptr failed;
-#pragma omp parallel num_threads(static_cast<int>(threads_for(batch)))
-  {
-    int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
-    int64_t first = batch * thread / threads, end = batch * (thread + 1) / threads;
-    try {
-      if (end > first) run(first, end - first, thread);
-    } catch (...) {
-#pragma omp critical
-      failed = std::current_exception();
-    }
-  }
-  if (failed) std::rethrow_exception(failed);
-}
+// A thread takes so many rows at least.
+constexpr int64_t kLeast = 4;
 
 // What each thread has summed up, added in the threads' order.
 class Totals {
@@ -165,7 +146,7 @@ class Totals {
   std::vector<std::vector<std::vector<float>>> parts_;
 };
 
-// What a handler takes and gives: a mask, and so many float32 arrays.
+// What a handler takes and gives: XLA's threads, a mask, and so many float32 arrays.
 template <size_t arguments, size_t results>
 auto arrays() {
   if constexpr (results > 0) {
@@ -173,7 +154,7 @@ auto arrays() {
   } else if constexpr (arguments > 0) {
     return arrays<arguments - 1, 0>().template Arg<Array>();
   } else {
-    return ffi::Ffi::Bind().template Arg<Mask>();
+    return ffi::Ffi::Bind().Ctx<ffi::ThreadPool>().Arg<Mask>();
   }
 }
 

@@ -2,9 +2,8 @@
 // those with an element that is not zero, each a window of x, or the kernel of one filter, times that element.
 #pragma once
 
-#include <omp.h>
-
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <numeric>
 
@@ -14,16 +13,31 @@ namespace lamina {
 
 // What moves over what; the axes lie between the batch and the channels.
 struct Geometry {
-  Sizes x, kernel, y, strides, before, after, dilation;
+  Dims x, kernel, y;
+  Sizes strides, before, after, dilation;
   int64_t groups;
 
   size_t axes() const { return strides.size(); }
+
+  // The same for so many rows of a batch.
+  Geometry of_rows(int64_t rows) const {
+    Geometry part = *this;
+    part.x[0] = part.y[0] = rows;
+    return part;
+  }
+  // The numbers of elements of a row.
+  int64_t x_row() const { return product(x) / x[0]; }
+  int64_t y_row() const { return product(y) / y[0]; }
+
+  static int64_t product(const Dims& sizes) {
+    return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
+  }
 
   // All sizes are there, positive, and such that each window lies on the padded x.
   void check() const {
     size_t n = axes();
     expect(n >= 1 && n <= 3, "expected a window over 1 to 3 axes");
-    for (Sizes shape : {x, kernel, y}) {
+    for (const Dims& shape : {x, kernel, y}) {
       expect(shape.size() == n + 2, "expected arrays with two axes more than the window");
       in_bounds(shape, 1);
       expect(std::accumulate(shape.begin(), shape.end(), 1.0, std::multiplies<>()) < 1e15, "expected fewer elements");
@@ -70,47 +84,45 @@ class Sparse {
   static constexpr int64_t kFew = 16;
   static constexpr int64_t kSpan = 1 << 14;
 
-  Sparse(const float* dy, const Geometry& g) : g_(g), parts_(static_cast<size_t>(omp_get_max_threads())) {
-    int64_t size = 1;
-    for (size_t axis = 1; axis < g.y.size(); ++axis) size *= g.y[axis];
-    bool few = true;
-#pragma omp parallel for reduction(&& : few)
-    for (size_t part = 0; part < parts_.size(); ++part) {
-      for (int64_t n = first_of(part); few && n < first_of(part + 1); ++n) {
+  Sparse(Threads& threads, const float* dy, const Geometry& g)
+      : threads_(threads), g_(g), parts_(static_cast<size_t>(threads.parts_of(g.y[0], 1))) {
+    int64_t size = g.y_row();
+    threads_.each_of(g.y[0], 1, [&](int64_t first, int64_t end, int64_t part) {
+      for (int64_t n = first; few_ && n < end; ++n) {
         const float* sample = dy + n * size;
-        few = count(sample, size) * kFew <= size;
-        if (few) collect(sample, n, parts_[part]);
+        if (count(sample, size) * kFew > size) {
+          few_ = false;
+        } else {
+          collect(sample, n, parts_[static_cast<size_t>(part)]);
+        }
       }
-    }
-    few_ = few;
+    });
   }
 
   // Whether the products that are left out are zeros: one with infinity or NaN is none.
-  bool serves(const float* other, Sizes shape) const {
-    int64_t size = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  bool serves(const float* other, const Dims& shape) const {
     if (!few_) return false;
-    bool zeros = true;
-#pragma omp parallel for reduction(&& : zeros)
-    for (int64_t start = 0; start < size; start += kSpan) {
-      zeros = zeros && finite(other + start, std::min(kSpan, size - start));
-    }
+    std::atomic<bool> zeros = true;
+    threads_.each_of(Geometry::product(shape), kSpan, [&](int64_t first, int64_t end, int64_t) {
+      for (; zeros && first < end; first += kSpan) {
+        if (!finite(other + first, std::min(kSpan, end - first))) zeros = false;
+      }
+    });
     return zeros;
   }
 
   // dx (batch, *sizes, channels) from the kernel (*window, channels, filters)
   void input_gradient(const float* kernel, float* dx) const {
     auto by_filter = transposed(kernel, window() * channels(), filters());
-    int64_t sample = 1, places = window();
-    for (size_t axis = 1; axis < g_.x.size(); ++axis) sample *= g_.x[axis];
-#pragma omp parallel for
-    for (size_t part = 0; part < parts_.size(); ++part) {
-      std::fill(dx + first_of(part) * sample, dx + first_of(part + 1) * sample, 0.0f);
-      for (const Entry& entry : parts_[part]) {
+    int64_t sample = g_.x_row(), places = window();
+    threads_.each_of(g_.x[0], 1, [&](int64_t first, int64_t end, int64_t part) {
+      std::fill(dx + first * sample, dx + end * sample, 0.0f);
+      for (const Entry& entry : parts_[static_cast<size_t>(part)]) {
         each_place(entry, [&](int64_t at, int64_t place) {
           add(channels(), entry.value, &by_filter[(entry.filter * places + place) * channels()], dx + at);
         });
       }
-    }
+    });
   }
 
   // dk (*window, channels, filters) from x (batch, *sizes, channels)
@@ -118,10 +130,7 @@ class Sparse {
     int64_t one = window() * channels();
     std::vector<float> sum(one * filters(), 0.0f);  // (filters, *window, channels)
     // Filters are shared out: each thread reads all entries and takes its own.
-#pragma omp parallel
-    {
-      int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
-      int64_t first = filters() * thread / threads, end = filters() * (thread + 1) / threads;
+    threads_.each_of(filters(), 1, [&](int64_t first, int64_t end, int64_t) {
       for (auto& part : parts_) {
         for (const Entry& entry : part) {
           if (entry.filter < first || entry.filter >= end) continue;
@@ -130,7 +139,7 @@ class Sparse {
           });
         }
       }
-    }
+    });
     auto in_order = transposed(sum.data(), filters(), one);
     std::copy(in_order.begin(), in_order.end(), dk);
   }
@@ -149,16 +158,9 @@ class Sparse {
     float value;
   };
 
-  int64_t first_of(size_t part) const {
-    return static_cast<int64_t>(static_cast<size_t>(g_.y[0]) * part / parts_.size());
-  }
   int64_t filters() const { return g_.y.back(); }
   int64_t channels() const { return g_.x.back(); }
-  int64_t window() const {
-    int64_t places = 1;
-    for (size_t axis = 0; axis < g_.axes(); ++axis) places *= g_.kernel[axis];
-    return places;
-  }
+  int64_t window() const { return Geometry::product(g_.kernel) / channels() / filters(); }
 
   void collect(const float* sample, int64_t n, std::vector<Entry>& found) const {
     int64_t rows = 1;
@@ -199,9 +201,10 @@ class Sparse {
     return turned;
   }
 
+  Threads& threads_;
   const Geometry& g_;
-  std::vector<std::vector<Entry>> parts_;  // of the samples, one for each thread, where OpenMP gives as many
-  bool few_;
+  std::vector<std::vector<Entry>> parts_;  // of the samples, one for each thread
+  std::atomic<bool> few_ = true;
 };
 
 }  // namespace lamina
