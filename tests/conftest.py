@@ -1,5 +1,6 @@
 """Real Keras on JAX is the oracle of this suite."""
 
+import gc
 import os
 import zlib
 
@@ -8,9 +9,10 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("LAMINA_CACHE", "off")
 # Nearly all the time of this suite is XLA's compiler's. Its older way to write a fusion takes two fifths less, and two
 # fifths less again where it does not optimize: for Keras's operations and for single ones, since Lamina's own programs
-# say which way they take.
+# say which way they take. And a small program compiles a sixth faster in one part than in many, for as many threads.
 os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+    " --xla_cpu_parallel_codegen_split_count=1"
 ).strip()
 
 # Else each of the many processes that the tests start would compile all of Lamina's source anew.
@@ -55,6 +57,12 @@ def pytest_collection_modifyitems(items):
     by_case = sorted((items[i] for i in places), key=lambda item: CASES.index(_params(item)["case"]))
     for place, item in zip(places, by_case, strict=True):
         items[place] = item
+
+
+def pytest_collection_finish():
+    """What Keras, JAX and the test files hold stays for good: the garbage collector need not look at it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _params(item):
