@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import keras as real
 import numpy as np
 import pytest
+from quick import USUAL_FUSIONS, quick_compiler
 
 import lamina
 from lamina import callbacks, layers, optimizers, regularizers
@@ -33,7 +34,11 @@ Y = (X[:, :1] * X[:, 1:2] > 0).astype("float32")
 TOLD = {"epochs": 3, "validation_split": 0.2, "verbose": 0}
 
 
-pytestmark = pytest.mark.usefixtures("quickly")
+@pytest.fixture(autouse=True)
+def _quickly():
+    """A model within a program for many computes the same to the last bit, which holds of the usual fusions."""
+    with quick_compiler(**USUAL_FUSIONS):
+        yield
 
 
 @pytest.fixture
