@@ -55,6 +55,7 @@ class Scale(layers.Layer):
         return x if training else x * self.factor
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_every_layer_is_exported_for_any_number_of_rows(case, tmp_path):
     model = lamina.Sequential([layers.Input(case.shape), case.make(layers)])

@@ -17,6 +17,7 @@ REFUSED = REFUSED_BY_KERAS | {
     "RandomShear": "could not be deserialized",  # it refuses the factors that its own configs have
 }
 """Rows that real Keras cannot open, whoever saved them, and a word of its error."""
+pytestmark = pytest.mark.no_cover  # as in test_layers.py
 Y = np.linspace(-1, 1, ROWS, dtype="float32")[:, None]
 
 

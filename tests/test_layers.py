@@ -14,6 +14,9 @@ from quick import OPTIONS, quick_compiler, quickly
 import lamina
 from lamina import layers
 
+# These reach next to no line that the layers' other tests do not, and to measure it takes a third more time.
+pytestmark = pytest.mark.no_cover
+
 ROWS = 6
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 one_of_each_class = pytest.mark.parametrize("case", one_of_each())

@@ -196,6 +196,7 @@ def test_equals_keras_over_several_batches(row):
                 same(mine.result(), other.result())
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("row", EACH, ids=name_of)
 @pytest.mark.parametrize("weigh", [True, pytest.param(False, marks=pytest.mark.nightly)])
 def test_rows_that_only_fill_a_batch_up_do_not_count(row, weigh, monkeypatch):

@@ -125,6 +125,7 @@ def undisturbed():
     return train()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("hooked", [False, True])
 def test_a_run_goes_on_from_the_state_after_each_step(tmp_path, undisturbed, each_state, hooked):
     hooks = [callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)] * hooked

@@ -58,6 +58,7 @@ EQUIVALENCE = {"check_sample_weight_equivalence_on_dense_data", "check_sample_we
 NIGHTLY = "SKLearnRegressor", "LaminaRegressor"
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "name", [pytest.param(each, marks=pytest.mark.nightly) if each in NIGHTLY else each for each in ESTIMATORS]
 )
