@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina._training import heap
 from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
 from lamina._training.interrupt import Interrupt, interruptible
@@ -56,6 +57,7 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
         trainer.finalize()
         callbacks.on_train_end(run.place.logs)
         run.end()
+    heap.end_run()
     if interrupted.terminated:
         interrupted.leave()
     return history

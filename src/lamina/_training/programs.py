@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import threading
 from collections import OrderedDict
@@ -15,6 +14,7 @@ import jax
 
 from lamina._base.processes import require_jax
 from lamina._base.weight import Weight
+from lamina._training import heap
 from lamina._training.outside import within
 
 KEPT = 128
@@ -30,11 +30,6 @@ CPU_OPTIONS: dict[str, Any] = {
     "xla_cpu_use_fusion_emitters": True,
     "xla_backend_optimization_level": 3,
 }
-
-try:
-    _give_back: Callable[[int], Any] = ctypes.CDLL(None).malloc_trim
-except (AttributeError, OSError, TypeError):  # another C library than glibc keeps less
-    _give_back = lambda _: None  # noqa: E731
 
 _compiled: OrderedDict[Any, Future[Program]] = OrderedDict()
 _making = threading.RLock()
@@ -130,7 +125,9 @@ def _for_this_device(lowered: Any) -> Any:
     while True:
         try:
             program = lowered.compile(compiler_options=options)
-            _give_back(0)  # 50 to 130 MiB that the compiler has freed, in about 15 ms
+            heap.give_back()
+            if memory := program.memory_analysis():
+                heap.keep(memory.temp_size_in_bytes)
             return program
         except jax.errors.JaxRuntimeError as error:  # another version of XLA may not know one
             known = {name: value for name, value in options.items() if name not in str(error)}

@@ -1,0 +1,38 @@
+"""Memory that a program needs at each step stays with the process from step to step, and goes back after a run."""
+
+import ctypes
+import subprocess
+import sys
+
+import pytest
+
+glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library than glibc")
+
+PROGRAM = """
+import resource
+import numpy as np
+import lamina as keras
+from lamina import layers
+from lamina._training import heap
+
+def pages():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+x, y = np.ones((4096, 16), "float32"), np.ones((4096, 1), "float32")
+model = keras.Sequential([layers.Dense(1024, activation="tanh"), layers.Dense(1024, activation="tanh"), layers.Dense(1)])
+model.compile("sgd", "mse")
+for _ in range(4):
+    model.train_on_batch(x, y)
+assert heap._kept > heap.OWN
+before = pages()
+for _ in range(8):
+    model.train_on_batch(x, y)
+print((pages() - before) // 8 * resource.getpagesize() / heap._kept)
+"""
+
+
+@glibc
+def test_a_step_of_a_large_program_takes_few_new_pages():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 0.25
