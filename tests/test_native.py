@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import lamina
 from lamina import layers
-from lamina._kernels import recurrent
+from lamina._kernels import matmul, recurrent
 from lamina._kernels.convolution import Window, forward
 
 pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
@@ -101,6 +101,38 @@ def test_what_it_does_not_take_goes_by_xla(computed_by, dtype, unroll):
         taken = [a.astype(dtype) for a in arguments(0, 4, 3, 5, 6, 4, 2)]
         text = str(jax.make_jaxpr(lambda *a: recurrent.lstm(*a, None, False, unroll)[0])(*taken))
     assert "ffi_call" not in text and "scan" in text
+
+
+DERIVED = {
+    "gradient": lambda f: jax.grad(f, (0, 1, 2)),
+    "gradient of a gradient": lambda f: jax.grad(lambda x, *other: jnp.sum(jax.grad(f)(x, *other) ** 2), (0, 1)),
+    "forward": lambda f: lambda *taken: jax.jvp(f, taken, taken),
+    "hessian": lambda f: lambda x, k, b: jax.hessian(lambda b: f(x, k, b))(b),
+    "batch of rows": lambda f: jax.vmap(jax.grad(f, 1), (0, None, None)),
+    "batch of kernels": lambda f: jax.vmap(jax.grad(f), (None, 0, None)),
+}
+
+
+@pytest.mark.parametrize("way", DERIVED)
+@pytest.mark.parametrize("units", [9, 3], ids=["oneDNN", "too narrow"])
+def test_products_of_layers_are_derived_as_xlas_are(computed_by, monkeypatch, way, units):
+    computed_by("onednn")
+    monkeypatch.setattr(matmul, "LEAST", 0)
+    rng = np.random.default_rng(0)
+    shapes = [(2, 10, 11), (2, 11, units) if way == "batch of kernels" else (11, units), (units,)]
+    taken = [jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes]
+
+    def loss(product):
+        return lambda x, kernel, bias: jnp.sum(jnp.sin(product(x, kernel, bias)))
+
+    got, want = (
+        jax.jit(DERIVED[way](loss(product)))(*taken)
+        for product in (matmul.matmul, lambda x, k, b: jnp.matmul(x, k) + b)
+    )
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, 1e-4, 1e-4)
+    text = str(jax.make_jaxpr(DERIVED[way](loss(matmul.matmul)))(*taken))
+    assert ("lamina_product" in text) == ("batch" not in way)
 
 
 def test_a_batch_axis_of_vmap_becomes_a_loop(computed_by):

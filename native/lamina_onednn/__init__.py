@@ -27,6 +27,7 @@ __all__ = [
     "gru_gradient",
     "lstm",
     "lstm_gradient",
+    "matmul",
 ]
 
 Array = jax.Array
@@ -40,6 +41,7 @@ TARGETS = (
     "lstm_gradient",
     "gru",
     "gru_gradient",
+    "matmul",
 )
 
 
@@ -218,3 +220,12 @@ def gru_gradient(
     x, kernel, _, h, recurrent, _ = taken
     out = _arrays(x.shape if input_too else (0, 0, 0), *(array.shape for array in taken[1:]))
     return _call("gru_gradient", out, _mask(mask), *slopes, x, kernel, h, recurrent, *given, reverse=reverse)  # type: ignore[no-any-return]
+
+
+def matmul(a: Array, b: Array, *, a_turned: bool = False, b_turned: bool = False) -> Array:
+    """`a @ b`, (rows, columns), where a turned one is transposed first.
+
+    a is (rows, inner), b (inner, columns), both float32.
+    """
+    (out,) = _arrays((a.shape[a_turned], b.shape[not b_turned]))
+    return _call("matmul", out, a, b, a_turned=a_turned, b_turned=b_turned)  # type: ignore[no-any-return]

@@ -57,13 +57,6 @@ def _is_float(leaf: Any) -> bool:
 
 
 @in_float32
-def matmul(x: Array, kernel: Array, bias: Array | None = None) -> Array:
-    """`x @ kernel + bias`; x is (..., n), kernel (n, units), bias (units,).  -> (..., units)"""
-    y = jnp.matmul(x, kernel)
-    return y if bias is None else y + bias
-
-
-@in_float32
 def einsum(equation: str, x: Array, kernel: Array, bias: Array | None = None) -> Array:
     """`einsum(equation, x, kernel) + bias`"""
     y = jnp.einsum(equation, x, kernel)

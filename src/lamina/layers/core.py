@@ -28,7 +28,7 @@ from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import did_you_mean
 from lamina._base.weight import Array
-from lamina._kernels.precision import matmul
+from lamina._kernels.matmul import matmul
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.dtypes import FLOATS, OTHERS, Dtype
 from lamina.errors import ArgumentError, ShapeError, UnknownNameError

@@ -9,7 +9,7 @@ from lamina._base import arguments
 from lamina._base.converters import flag, positive, word
 from lamina._base.settings import setting
 from lamina._base.weight import Array
-from lamina._kernels.precision import matmul
+from lamina._kernels.matmul import matmul
 from lamina._layer.layer import weight_from_settings
 from lamina.config import data_format
 from lamina.layers.convolution.depthwise import convolve_channels

@@ -16,8 +16,8 @@ from lamina._base.shapes import Shape
 from lamina._base.weight import Array
 from lamina._kernels import recurrent
 from lamina._kernels.bits import bernoulli, fold
+from lamina._kernels.matmul import matmul
 from lamina._kernels.numbers import constant
-from lamina._kernels.precision import matmul
 from lamina._layer.keys import random_key
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.errors import ArgumentError, ShapeError

@@ -1,0 +1,90 @@
+// A matrix product a (rows, inner) x b (inner, columns) -> y (rows, columns).
+#include <cmath>
+
+#include "onednn.h"
+#include "shapes.h"
+
+namespace lamina {
+namespace {
+
+// The part that one thread computes, and the steps from row to row of the whole arrays.
+struct Part {
+  int64_t rows, inner, columns;
+  bool a_turned, b_turned;  // a turned one lies (inner, rows), or (columns, inner)
+  int64_t a_step, b_step, y_step;
+};
+
+struct Made {
+  dnnl::matmul run;
+  dnnl::memory::desc a, b, y, scratchpad;
+};
+
+Made make(const Part& part) {
+  using Desc = dnnl::memory::desc;
+  auto steps = [](bool turned, int64_t step) { return turned ? Dims{1, step} : Dims{step, 1}; };
+  Desc a({part.rows, part.inner}, Type::f32, steps(part.a_turned, part.a_step));
+  Desc b({part.inner, part.columns}, Type::f32, steps(part.b_turned, part.b_step));
+  Desc y({part.rows, part.columns}, Type::f32, Dims{part.y_step, 1});
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  dnnl::matmul::primitive_desc desc(engine(), a, b, y, attr);
+  return {dnnl::matmul(desc), a, b, y, desc.scratchpad_desc()};
+}
+
+void compute(const Part& part, float* a, float* b, float* y) {
+  static auto& cache = *new Cache<Made>;
+  auto made = cache.get({part.rows, part.inner, part.columns, part.a_turned, part.b_turned, part.a_step, part.b_step,
+                         part.y_step, omp_get_max_threads()},
+                        [&] { return make(part); });
+  Room work(made->scratchpad.get_size());
+  made->run.execute(stream(), {{DNNL_ARG_SRC, {made->a, engine(), a}},
+                               {DNNL_ARG_WEIGHTS, {made->b, engine(), b}},
+                               {DNNL_ARG_DST, {made->y, engine(), y}},
+                               {DNNL_ARG_SCRATCHPAD, {made->scratchpad, engine(), work.data()}}});
+  stream().wait();
+}
+
+using Array = ffi::Buffer<ffi::F32>;
+
+constexpr int64_t kBlock = 64;      // rows, or columns, that a part has a multiple of
+constexpr double kLeast = 1 << 20;  // multiply-adds that pay for a second thread
+
+ffi::Error matmul(ffi::ThreadPool pool, Array a, Array b, ffi::Result<Array> y, bool a_turned, bool b_turned) {
+  return guarded(pool, [&](Threads& threads) {
+    auto of_a = a.dimensions(), of_b = b.dimensions(), of_y = y->dimensions();
+    expect(of_a.size() == 2 && of_b.size() == 2 && of_y.size() == 2, "expected matrices");
+    int64_t rows = of_a[a_turned], inner = of_a[!a_turned], columns = of_b[!b_turned];
+    expect(rows > 0 && inner > 0 && columns > 0, "expected no array without elements");
+    expect_shapes({{"b", of_b, b_turned ? Dims{columns, inner} : Dims{inner, columns}}, {"y", of_y, {rows, columns}}});
+    bool by_columns = columns >= rows;
+    int64_t size = by_columns ? columns : rows, blocks = (size + kBlock - 1) / kBlock;
+    double work = static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);
+    auto least = static_cast<int64_t>(std::ceil(kLeast * static_cast<double>(blocks) / work));
+    threads.each_of(blocks, least, [&](int64_t first, int64_t end, int64_t) {
+      first *= kBlock, end = std::min(end * kBlock, size);
+      int64_t row = by_columns ? 0 : first, column = by_columns ? first : 0;
+      Part part{by_columns ? rows : end - first,
+                inner,
+                by_columns ? end - first : columns,
+                a_turned,
+                b_turned,
+                of_a[1],
+                of_b[1],
+                columns};
+      compute(part, a.typed_data() + row * (a_turned ? 1 : inner), b.typed_data() + column * (b_turned ? inner : 1),
+              y->typed_data() + row * columns + column);
+    });
+  });
+}
+
+}  // namespace
+}  // namespace lamina
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_matmul, lamina::matmul,
+                              xla::ffi::Ffi::Bind()
+                                  .Ctx<xla::ffi::ThreadPool>()
+                                  .Arg<lamina::Array>()
+                                  .Arg<lamina::Array>()
+                                  .Ret<lamina::Array>()
+                                  .Attr<bool>("a_turned")
+                                  .Attr<bool>("b_turned"));
