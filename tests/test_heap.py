@@ -19,7 +19,8 @@ def pages():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 x, y = np.ones((4096, 16), "float32"), np.ones((4096, 1), "float32")
-model = keras.Sequential([layers.Dense(1024, activation="tanh"), layers.Dense(1024, activation="tanh"), layers.Dense(1)])
+wide = [layers.Dense(1024, activation="tanh") for _ in range(2)]
+model = keras.Sequential([*wide, layers.Dense(1)])
 model.compile("sgd", "mse")
 for _ in range(4):
     model.train_on_batch(x, y)
