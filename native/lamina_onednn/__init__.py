@@ -1,4 +1,4 @@
-"""oneDNN's convolutions, and recurrent nets on its matrix product, as XLA custom calls on a CPU.
+"""oneDNN's convolutions and matrix products, and recurrent nets on these, as XLA custom calls on a CPU.
 
 Arrays lie as Keras has them: x (batch, *sizes, channels), kernels (*window, channels / groups, filters), sequences
 (time, batch, features). Everything here runs within `jax.jit` and loops; a batch axis of `jax.vmap` becomes a loop.
