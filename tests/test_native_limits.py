@@ -89,9 +89,9 @@ def check_convolution(case):
         ("convolution_input_gradient", (dy, kernel), x.shape),
         ("convolution_kernel_gradient", (x, dy), kernel.shape),
     ]:
-        if not onednn.convolution_supported(name, x.shape, kernel.shape, dy.shape, str(x.dtype), *window):
+        if not onednn.convolution_supported(name, x.shape, kernel.shape, dy.shape, *window[:-1]):
             continue
-        got = jax.tree.leaves(getattr(onednn, name)(*arrays, shape, *window))
+        got = jax.tree.leaves(getattr(onednn, name)(*arrays, shape, *window[:-1]))
         with np.errstate(invalid="ignore"):
             want, padded = (summed(name, x, kernel, dy, window, padded) for padded in (False, True))
             dbias = np.asarray(dy, "float64").sum(tuple(range(dy.ndim - 1)))
@@ -162,7 +162,7 @@ def check_product(sizes, turned, where, what, seed):
     with np.errstate(invalid="ignore"):
         want = a @ b
     given = [jnp.asarray(array.T if turn else array, "float32") for array, turn in zip((a, b), turned, strict=True)]
-    got = jax.jit(lambda a, b: onednn.matmul(a, b, a_turned=turned[0], b_turned=turned[1]))(*given)
+    got = jax.jit(lambda a, b: onednn.matmul(a, b, a.dtype, a_turned=turned[0], b_turned=turned[1]))(*given)
     np.testing.assert_allclose(got, want, 1e-4, 1e-4)
 
 
@@ -203,8 +203,9 @@ def right_calls():
         kernel, bias, across = (features, gates * units), (gates * units,), (units, gates * units)
         taken, kept = [x, kernel, bias, *[state] * states, across, *more], [*[outputs] * states, (time, batch, 20)]
         known = [x, kernel, *[state] * states, across]
-        yield name, [mask, *taken], kept, {"reverse": False}
-        yield f"{name}_gradient", [mask, outputs, *[state] * states, *known, *kept], taken, {"reverse": False}
+        options = {"reverse": False, "half": False}
+        yield name, [mask, *taken], kept, options
+        yield f"{name}_gradient", [mask, outputs, *[state] * states, *known, *kept], taken, options
     yield "matmul", [(5, 3), (4, 5)], [(3, 4)], {"a_turned": True, "b_turned": True}
 
 
@@ -235,7 +236,7 @@ def wrong_calls(name, shapes, results, attributes):
         if key == "groups":
             others = [0, -1, 3, 2**62, -(2**63)]
         elif isinstance(value, bool):
-            others = [] if key == "reverse" else [not value]
+            others = [not value] if "turned" in key else []
         else:
             others = [value[:1], (*value, 1), (), (value[0], -1), (2**62, 1), (-(2**63), 1)]
             others += [(value[0], 0)] * (key in ("strides", "dilation"))
@@ -253,15 +254,15 @@ def test_arrays_that_do_not_fit_are_refused_and_not_read(call, every):
     for shapes, results, attributes in wrong[::every]:
         with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
             called(name, shapes, results, attributes)
-    for dtype in ("bfloat16", "int32"):
+    for dtype in ["int32"] if name == "matmul" else ["bfloat16", "int32"]:
         with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
             called(*call, dtype=dtype)
 
 
 def test_a_question_about_sizes_that_do_not_fit_is_answered():
     ask = onednn.convolution_supported
-    right = ("convolution", (2, 6, 5, 4), (3, 2, 2, 6), (2, 3, 4, 6), "float32", (2, 1), ((1, 0), (0, 1)), (1, 2), 2)
+    right = ("convolution", (2, 6, 5, 4), (3, 2, 2, 6), (2, 3, 4, 6), (2, 1), ((1, 0), (0, 1)), (1, 2), 2)
     ask(*right)
-    wrong = [(1, (2, 6, 5)), (2, (3, 2)), (3, ()), (3, (2, 3, 5, 6)), (5, (0, 1)), (5, (-1, 1)), (7, (1,)), (8, 0)]
-    for place, value in [*wrong, (1, (2, 6, 5, 4, 1)), (1, (2**40,) * 4), (7, (2**62, 1)), (8, 3), (4, "bfloat16")]:
+    wrong = [(1, (2, 6, 5)), (2, (3, 2)), (3, ()), (3, (2, 3, 5, 6)), (4, (0, 1)), (4, (-1, 1)), (6, (1,)), (7, 0)]
+    for place, value in [*wrong, (1, (2, 6, 5, 4, 1)), (1, (2**40,) * 4), (6, (2**62, 1)), (7, 3)]:
         assert ask(*right[:place], value, *right[place + 1 :]) is False

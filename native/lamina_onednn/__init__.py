@@ -25,6 +25,7 @@ __all__ = [
     "convolution_supported",
     "gru",
     "gru_gradient",
+    "half_speed",
     "lstm",
     "lstm_gradient",
     "matmul",
@@ -62,6 +63,13 @@ for _name in TARGETS:
     )
 
 
+@cache
+def half_speed() -> float:
+    """How many times as fast as float32 this processor multiplies bfloat16; 0 where it has no instruction for it."""
+    _library.lamina_half_speed.restype = ctypes.c_double
+    return float(_library.lamina_half_speed())
+
+
 def _call(name: str, shapes: Any, *arrays: Array, **attributes: Any) -> Any:
     call: Any = jax.ffi.ffi_call(f"lamina_{name}", shapes, vmap_method="sequential")
     return call(*arrays, **attributes)
@@ -88,30 +96,30 @@ def convolution_supported(
     x: tuple[int, ...],
     kernel: tuple[int, ...],
     y: tuple[int, ...],
-    dtype: str,
     strides: tuple[int, ...],
     padding: Pads,
     dilation: tuple[int, ...],
     groups: int,
+    half: bool = False,
 ) -> bool:
-    """Whether oneDNN has more than its plain reference for these shapes; `name` is that of a function here."""
+    """Whether oneDNN has a fast way for these shapes, of bfloat16 with `half`; `name` is that of a function here."""
     axes = len(strides)
     before, after = zip(*padding, strict=True)
-    if dtype != "float32" or not 1 <= axes <= 3 or min(*x, *kernel, *y, *before, *after) < 0:
+    if not 1 <= axes <= 3 or min(*x, *kernel, *y, *before, *after) < 0:
         return False
     if 0 in (*x, *kernel, *y):
         return False
     sizes = _numbers([*x, *kernel, *y, *strides, *before, *after, *dilation])
     ask = _library.lamina_convolution_supported
     number, pointer = ctypes.c_int64, ctypes.c_void_p
-    ask.restype, ask.argtypes = ctypes.c_bool, [number, number, number, pointer, number]
-    return bool(ask(TARGETS.index(name), axes, groups, sizes.ctypes.data, len(sizes)))
+    ask.restype, ask.argtypes = ctypes.c_bool, [number, ctypes.c_bool, number, number, pointer, number]
+    return bool(ask(TARGETS.index(name), half, axes, groups, sizes.ctypes.data, len(sizes)))
 
 
 def convolution(
     x: Array, kernel: Array, bias: Array, shape: Any, strides: Any, padding: Pads, dilation: Any, groups: int
 ) -> Array:
-    """y, of this shape: (batch, *positions, filters)."""
+    """y, of this shape: (batch, *positions, filters), and of x's dtype, float32 or bfloat16; the others are float32."""
     out = jax.ShapeDtypeStruct(shape, x.dtype)
     window = _window(strides, padding, dilation, groups)
     return _call("convolution", out, x, kernel, bias, **window)  # type: ignore[no-any-return]
@@ -120,7 +128,7 @@ def convolution(
 def convolution_input_gradient(
     dy: Array, kernel: Array, shape: Any, strides: Any, padding: Pads, dilation: Any, groups: int
 ) -> Array:
-    """dx, of x's shape."""
+    """dx, of x's shape and dy's dtype."""
     out = jax.ShapeDtypeStruct(shape, dy.dtype)
     window = _window(strides, padding, dilation, groups)
     return _call("convolution_input_gradient", out, dy, kernel, **window)  # type: ignore[no-any-return]
@@ -129,8 +137,8 @@ def convolution_input_gradient(
 def convolution_kernel_gradient(
     x: Array, dy: Array, shape: Any, strides: Any, padding: Pads, dilation: Any, groups: int
 ) -> tuple[Array, Array]:
-    """The gradients of the kernel, of its shape, and of the bias."""
-    out = (jax.ShapeDtypeStruct(shape, x.dtype), jax.ShapeDtypeStruct(shape[-1:], x.dtype))
+    """The gradients of the kernel, of its shape, and of the bias: float32."""
+    out = _arrays(shape, shape[-1:])
     window = _window(strides, padding, dilation, groups)
     return _call("convolution_kernel_gradient", out, x, dy, **window)  # type: ignore[no-any-return]
 
@@ -154,17 +162,19 @@ def lstm(
     mask: Array | None,
     reverse: bool,
     keep: bool,
+    half: bool = False,
 ) -> tuple[Array, Array, Array]:
     """The outputs, the carries c and the gates i, f, g, o of each step; without `keep` c and gates of the last only.
 
     x is (batch, time, features), h and c are (batch, units), the kernels (features, 4 units) and (units, 4 units), the
     bias is (4 units,), all float32; what is of each step is (time, batch, ...).
+    With `half` the products are of bfloat16.
     Where the mask, (time, batch), is False, the states and the output stay as they are before.
     """
     (batch, time, _), units = x.shape, h.shape[1]
     kept = time if keep else 1
     out = _arrays((time, batch, units), (kept, batch, units), (kept, batch, 4 * units))
-    return _call("lstm", out, _mask(mask), x, kernel, bias, h, c, recurrent, reverse=reverse)  # type: ignore[no-any-return]
+    return _call("lstm", out, _mask(mask), x, kernel, bias, h, c, recurrent, reverse=reverse, half=half)  # type: ignore[no-any-return]
 
 
 def lstm_gradient(
@@ -175,6 +185,7 @@ def lstm_gradient(
     mask: Array | None,
     reverse: bool,
     input_too: bool,
+    half: bool = False,
 ) -> tuple[Array, ...]:
     """The gradients of all that `lstm` has `taken`, from what it has `given` with `keep`.
 
@@ -183,7 +194,7 @@ def lstm_gradient(
     x, kernel, _, h, c, recurrent = taken
     out = _arrays(x.shape if input_too else (0, 0, 0), *(array.shape for array in taken[1:]))
     arrays = (*slopes, x, kernel, h, c, recurrent, *given)
-    return _call("lstm_gradient", out, _mask(mask), *arrays, reverse=reverse)  # type: ignore[no-any-return]
+    return _call("lstm_gradient", out, _mask(mask), *arrays, reverse=reverse, half=half)  # type: ignore[no-any-return]
 
 
 def gru(
@@ -197,6 +208,7 @@ def gru(
     mask: Array | None,
     reverse: bool,
     keep: bool,
+    half: bool = False,
 ) -> tuple[Array, Array]:
     """The outputs, and u, r, g and what r multiplies of each step; without `keep` of the last only.
 
@@ -204,7 +216,7 @@ def gru(
     """
     (batch, time, _), units = x.shape, h.shape[1]
     out = _arrays((time, batch, units), (time if keep else 1, batch, 4 * units))
-    return _call("gru", out, _mask(mask), x, kernel, bias, h, recurrent, inner_bias, reverse=reverse)  # type: ignore[no-any-return]
+    return _call("gru", out, _mask(mask), x, kernel, bias, h, recurrent, inner_bias, reverse=reverse, half=half)  # type: ignore[no-any-return]
 
 
 def gru_gradient(
@@ -215,17 +227,18 @@ def gru_gradient(
     mask: Array | None,
     reverse: bool,
     input_too: bool,
+    half: bool = False,
 ) -> tuple[Array, ...]:
     """As `lstm_gradient`; the slopes are those of y and of the last h."""
     x, kernel, _, h, recurrent, _ = taken
     out = _arrays(x.shape if input_too else (0, 0, 0), *(array.shape for array in taken[1:]))
-    return _call("gru_gradient", out, _mask(mask), *slopes, x, kernel, h, recurrent, *given, reverse=reverse)  # type: ignore[no-any-return]
+    return _call("gru_gradient", out, _mask(mask), *slopes, x, kernel, h, recurrent, *given, reverse=reverse, half=half)  # type: ignore[no-any-return]
 
 
-def matmul(a: Array, b: Array, *, a_turned: bool = False, b_turned: bool = False) -> Array:
-    """`a @ b`, (rows, columns), where a turned one is transposed first.
+def matmul(a: Array, b: Array, dtype: Any, *, a_turned: bool = False, b_turned: bool = False) -> Array:
+    """`a @ b`, (rows, columns), in this dtype, where a turned one is transposed first.
 
-    a is (rows, inner), b (inner, columns), both float32.
+    a is (rows, inner), b (inner, columns); they and the dtype are float32, or both are bfloat16 and the dtype either.
     """
-    (out,) = _arrays((a.shape[a_turned], b.shape[not b_turned]))
+    out = jax.ShapeDtypeStruct((a.shape[a_turned], b.shape[not b_turned]), dtype)
     return _call("matmul", out, a, b, a_turned=a_turned, b_turned=b_turned)  # type: ignore[no-any-return]

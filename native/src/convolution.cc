@@ -1,10 +1,13 @@
 // A convolution and its two gradients: three maps between x (batch, *sizes, channels), the kernel
-// (*window, channels / groups, filters) and y (batch, *positions, filters), to which a bias (filters,) is added.
+// (*window, channels / groups, filters) and y (batch, *positions, filters), to which a bias (filters,) is added. x and
+// y are float32, or both bfloat16, and then the products are of halves; the kernel and the bias are float32.
 #include "onednn.h"
 #include "sparse.h"
 
 namespace lamina {
 namespace {
+
+constexpr int64_t kPairs = 8;
 
 enum Map : int64_t { kForward, kInputGradient, kKernelGradient };
 
@@ -20,7 +23,7 @@ struct Convolution {
 };
 
 std::vector<int64_t> key_of(Map map, const Geometry& g) {
-  std::vector<int64_t> key{map, g.groups, omp_get_max_threads()};  // for so many threads a primitive is made
+  std::vector<int64_t> key{map, g.groups, g.half, omp_get_max_threads()};  // for so many threads a primitive is made
   for (Sizes sizes : {Sizes(g.x), Sizes(g.kernel), Sizes(g.y), g.strides, g.before, g.after, g.dilation}) {
     append(key, sizes);
   }
@@ -44,8 +47,10 @@ Convolution make(Map map, const Geometry& g) {
   using namespace dnnl;
   Convolution made;
   made.given = kernel_given(g);
-  auto any = memory::desc(made.given.get_dims(), Type::f32, memory::format_tag::any);
-  auto x = channels_last(g.x, Type::f32), y = channels_last(g.y, Type::f32);
+  Type type = g.half ? Type::bf16 : Type::f32, of_kernel = map == kKernelGradient ? Type::f32 : type;
+  auto any = memory::desc(made.given.get_dims(), type, memory::format_tag::any);
+  auto to = memory::desc(made.given.get_dims(), of_kernel, memory::format_tag::any);
+  auto x = channels_last(g.x, type), y = channels_last(g.y, type);
   memory::desc bias({g.y.back()}, Type::f32, Dims{1});
   Dims strides = plus(g.strides, 0), dilation = plus(g.dilation, -1), before = plus(g.before, 0),
        after = plus(g.after, 0);
@@ -66,7 +71,7 @@ Convolution make(Map map, const Geometry& g) {
                                                    attr);
     keep(desc, desc.weights_desc(), convolution_backward_data(desc));
   } else {
-    convolution_backward_weights::primitive_desc desc(engine(), kind, x, any, bias, y, strides, dilation, before, after,
+    convolution_backward_weights::primitive_desc desc(engine(), kind, x, to, bias, y, strides, dilation, before, after,
                                                       forward, attr);
     keep(desc, desc.diff_weights_desc(), convolution_backward_weights(desc));
   }
@@ -83,15 +88,33 @@ std::shared_ptr<const Convolution> primitive(Map map, const Geometry& g) {
   return cache.get(key_of(map, g), [&] { return make(map, g); });
 }
 
-bool taken_as_sparse(Threads& threads, Map map, const Geometry& g, float* x, float* kernel, float* bias, float* y) {
+// Halves as float32, and as halves again.
+Room wide(Threads& threads, const void* halves, int64_t size) {
+  Room room(size * sizeof(float));
+  threads.each_of(size, Sparse::kSpan, [&](int64_t first, int64_t end, int64_t) {
+    widen(end - first, static_cast<const Half*>(halves) + first, room.floats() + first);
+  });
+  return room;
+}
+
+bool taken_as_sparse(Threads& threads, Map map, const Geometry& g, void* x, float* kernel, float* bias, void* y) {
   if (map == kForward || g.groups != 1) return false;
-  Sparse dy(threads, y, g);
   bool to_input = map == kInputGradient;
-  if (!dy.serves(to_input ? kernel : x, to_input ? g.kernel : g.x)) return false;
+  int64_t size = Geometry::product(g.x);
+  Sparse dy(threads, y, g);
+  if (!dy.few()) return false;
+  Room of_x = g.half ? (to_input ? Room(size * sizeof(float)) : wide(threads, x, size)) : Room(0);
+  float* floats = g.half ? of_x.floats() : static_cast<float*>(x);
+  if (!dy.serves(to_input ? kernel : floats, to_input ? g.kernel : g.x)) return false;
   if (to_input) {
-    dy.input_gradient(kernel, x);
+    dy.input_gradient(kernel, floats);
+    if (g.half) {
+      threads.each_of(size, Sparse::kSpan, [&](int64_t first, int64_t end, int64_t) {
+        narrow(end - first, floats + first, static_cast<Half*>(x) + first);
+      });
+    }
   } else {
-    dy.kernel_gradient(x, kernel);
+    dy.kernel_gradient(floats, kernel);
     dy.bias_gradient(bias);
   }
   return true;
@@ -109,7 +132,7 @@ class Computed {
     if (made_->reorders() && map != kKernelGradient) made_->reorder.execute(stream(), given_, inside_);
   }
 
-  void operator()(float* x, float* bias, float* y) {
+  void operator()(void* x, float* bias, void* y) {
     Room work(made_->scratchpad.get_size());
     dnnl::memory scratchpad(made_->scratchpad, engine(), work.data());
     dnnl::memory in(made_->x, engine(), x), out(made_->y, engine(), y), shift(made_->bias, engine(), bias);
@@ -137,7 +160,7 @@ class Computed {
 };
 
 // The rows of a batch are shared out; where there are fewer of them than threads, oneDNN takes threads of its own.
-void execute(Threads& threads, Map map, const Geometry& g, float* x, float* kernel, float* bias, float* y) {
+void execute(Threads& threads, Map map, const Geometry& g, void* x, float* kernel, float* bias, void* y) {
   if (taken_as_sparse(threads, map, g, x, kernel, bias, y)) return;
   int64_t batch = g.x[0];
   if (batch < threads.count()) return Computed(map, primitive(map, g), kernel)(x, bias, y);
@@ -145,7 +168,9 @@ void execute(Threads& threads, Map map, const Geometry& g, float* x, float* kern
   int64_t rows = (batch + threads.count() - 1) / threads.count(), parts = (batch + rows - 1) / rows;
   auto made = primitive(map, g.of_rows(rows)), last = primitive(map, g.of_rows(batch - rows * (parts - 1)));
   auto run = [&](Computed& computed, int64_t part, float* to_bias) {
-    computed(x + part * rows * g.x_row(), to_bias, y + part * rows * g.y_row());
+    int64_t size = g.half ? sizeof(Half) : sizeof(float);
+    computed(static_cast<char*>(x) + part * rows * g.x_row() * size, to_bias,
+             static_cast<char*>(y) + part * rows * g.y_row() * size);
   };
   if (map != kKernelGradient) {
     Computed most(map, made, kernel), rest(map, last, kernel);
@@ -174,15 +199,14 @@ Dims dims(Any& array) { return plus(array.dimensions(), 0); }
 ffi::Error run(ffi::ThreadPool pool, Map map, Any& x, Any& kernel, Any* bias, Any& y, Sizes strides, Sizes before,
                Sizes after, Sizes dilation, int64_t groups) {
   return guarded(pool, [&](Threads& threads) {
-    Geometry g{dims(x), dims(kernel), dims(y), strides, before, after, dilation, groups};
+    bool half = type_of(x) == Type::bf16;
+    Geometry g{dims(x), dims(kernel), dims(y), strides, before, after, dilation, groups, half};
     g.check();
-    // In bfloat16 oneDNN adds in pairs, and NaN spreads to neighbours; Lamina computes it in float32.
-    for (Any* each : {&x, &kernel, bias, &y}) {
-      expect(!each || each->element_type() == ffi::DataType::F32, "expected arrays of float32");
-    }
+    expect(type_of(y) == type_of(x), "expected x and y of one type");
+    for (Any* each : {&kernel, bias}) expect(!each || type_of(*each) == Type::f32, "expected weights of float32");
     if (bias) expect_shapes({{"bias", bias->dimensions(), {g.kernel.back()}}});
-    auto data = [](Any& array) { return static_cast<float*>(array.untyped_data()); };
-    execute(threads, map, g, data(x), data(kernel), bias ? data(*bias) : nullptr, data(y));
+    auto floats = [](Any& array) { return static_cast<float*>(array.untyped_data()); };
+    execute(threads, map, g, x.untyped_data(), floats(kernel), bias ? floats(*bias) : nullptr, y.untyped_data());
   });
 }
 
@@ -211,9 +235,13 @@ auto with_window(Binding binding) {
       .template Attr<int64_t>("groups");
 }
 
-// Whether oneDNN has more than its plain reference for this case.
+// Whether oneDNN has more than its plain reference for this case. Halves are multiplied in pairs, one of an odd number
+// with zero, so that NaN would spread; and it is fast for more than a few. The kernel's gradient is a sum over
+// positions: there NaN may spread to more of its elements.
 bool supported(Map map, const Geometry& g) try {
   g.check();
+  int64_t pairs = map == kInputGradient ? g.kernel.back() / g.groups : g.kernel[g.axes()];
+  if (g.half && (pairs % 2 || pairs < kPairs)) return false;
   return primitive(map, g)->fast;
 } catch (const std::exception&) {
   return false;
@@ -223,7 +251,7 @@ bool supported(Map map, const Geometry& g) try {
 }  // namespace lamina
 
 // The `count` sizes are x, kernel and y, each with `axes` + 2 numbers, then strides, before, after and dilation.
-extern "C" bool lamina_convolution_supported(int64_t map, int64_t axes, int64_t groups, const int64_t* sizes,
+extern "C" bool lamina_convolution_supported(int64_t map, bool half, int64_t axes, int64_t groups, const int64_t* sizes,
                                              int64_t count) {
   bool known = map >= lamina::kForward && map <= lamina::kKernelGradient && axes >= 1 && axes <= 3;
   if (!known || count != 3 * (axes + 2) + 4 * axes) return false;
@@ -231,7 +259,8 @@ extern "C" bool lamina_convolution_supported(int64_t map, int64_t axes, int64_t 
   auto x = lamina::plus(next(axes + 2), 0), kernel = lamina::plus(next(axes + 2), 0),
        y = lamina::plus(next(axes + 2), 0);
   auto strides = next(axes), before = next(axes), after = next(axes), dilation = next(axes);
-  return lamina::supported(static_cast<lamina::Map>(map), {x, kernel, y, strides, before, after, dilation, groups});
+  return lamina::supported(static_cast<lamina::Map>(map),
+                           {x, kernel, y, strides, before, after, dilation, groups, half});
 }
 
 using lamina::Any;

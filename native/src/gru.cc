@@ -40,7 +40,7 @@ LAMINA_VECTORS void gru_step_back(int64_t rows, int64_t units, const float* gate
 
 // As `lstm`, with 3 parts for 4 and a second bias, that of the product with the state.
 ffi::Error gru(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bias, Array h, Array recurrent,
-               Array inner_bias, Out y, Out gates, bool reverse) {
+               Array inner_bias, Out y, Out gates, bool reverse, bool half) {
   return guarded(pool, [&](Threads& threads) {
     Net net(x, h, 3, mask);
     int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
@@ -53,8 +53,8 @@ ffi::Error gru(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bia
     threads.each_of(batch, kLeast, [&](int64_t first, int64_t end, int64_t) {
       int64_t rows = end - first;
       Part part(time, batch, first, rows, reverse, mask);
-      Product across(part.span * rows, features, width, kernel.typed_data(), false);
-      Product along(rows, units, width, recurrent.typed_data(), false);
+      Product across(part.span * rows, features, width, kernel.typed_data(), false, half);
+      Product along(rows, units, width, recurrent.typed_data(), false, half);
       Room inputs(part.span * rows * features * sizeof(float));
       for (int64_t start = 0; start < time; start += part.span) {
         gather_inputs(part, x, start, inputs.floats());
@@ -74,7 +74,7 @@ ffi::Error gru(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bia
 
 ffi::Error gru_gradient(ffi::ThreadPool pool, Mask mask, Array dy, Array dh, Array x, Array kernel, Array h,
                         Array recurrent, Array y, Array gates, Out dx, Out dkernel, Out dbias, Out dh0, Out drecurrent,
-                        Out dinner, bool reverse) {
+                        Out dinner, bool reverse, bool half) {
   return guarded(pool, [&](Threads& threads) {
     Net net(x, h, 3, mask);
     int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
@@ -96,9 +96,9 @@ ffi::Error gru_gradient(ffi::ThreadPool pool, Mask mask, Array dy, Array dh, Arr
       int64_t rows = end - first;
       Part part(time, batch, first, rows, reverse, mask);
       int64_t all = part.span * rows, count = rows * units;
-      Product across(all, width, features, kernel.typed_data(), true);
-      Product along(rows, width, units, recurrent.typed_data(), true);
-      Sum to_kernel(all, features, width), to_recurrent(all, units, width);
+      Product across(all, width, features, kernel.typed_data(), true, half);
+      Product along(rows, width, units, recurrent.typed_data(), true, half);
+      Sum to_kernel(all, features, width, half), to_recurrent(all, units, width, half);
       std::vector<float> to_bias(width, 0.0f), to_inner(width, 0.0f), none(count, 0.0f), dh_kept(count);
       Room slopes(all * width * sizeof(float)), inner(all * width * sizeof(float));
       Room inputs(all * std::max(features, units) * sizeof(float));
@@ -145,6 +145,7 @@ ffi::Error gru_gradient(ffi::ThreadPool pool, Mask mask, Array dy, Array dh, Arr
 }  // namespace
 }  // namespace lamina
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_gru, lamina::gru, (lamina::arrays<6, 2>().Attr<bool>("reverse")));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_gru, lamina::gru,
+                              (lamina::arrays<6, 2>().Attr<bool>("reverse").Attr<bool>("half")));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_gru_gradient, lamina::gru_gradient,
-                              (lamina::arrays<8, 6>().Attr<bool>("reverse")));
+                              (lamina::arrays<8, 6>().Attr<bool>("reverse").Attr<bool>("half")));

@@ -44,7 +44,7 @@ LAMINA_VECTORS void lstm_step_back(int64_t rows, int64_t units, const float* gat
 // x (batch, time, features), kernel (features, 4 units), bias (4 units,), h and c (batch, units),
 // recurrent (units, 4 units) -> y, the carries cs (time, batch, units) and gates (time, batch, 4 units)
 ffi::Error lstm(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bias, Array h, Array c, Array recurrent,
-                Out y, Out cs, Out gates, bool reverse) {
+                Out y, Out cs, Out gates, bool reverse, bool half) {
   return guarded(pool, [&](Threads& threads) {
     Net net(x, h, 4, mask);
     int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
@@ -58,8 +58,8 @@ ffi::Error lstm(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bi
     threads.each_of(batch, kLeast, [&](int64_t first, int64_t end, int64_t) {
       int64_t rows = end - first;
       Part part(time, batch, first, rows, reverse, mask);
-      Product across(part.span * rows, features, width, kernel.typed_data(), false);
-      Product along(rows, units, width, recurrent.typed_data(), false);
+      Product across(part.span * rows, features, width, kernel.typed_data(), false, half);
+      Product along(rows, units, width, recurrent.typed_data(), false, half);
       std::vector<float> kept(rows * units);
       Room inputs(part.span * rows * features * sizeof(float));
       for (int64_t start = 0; start < time; start += part.span) {
@@ -86,7 +86,7 @@ ffi::Error lstm(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bi
 // The gradients of all that `lstm` takes, from those of the outputs and of the last h and c.
 ffi::Error lstm_gradient(ffi::ThreadPool pool, Mask mask, Array dy, Array dh, Array dc, Array x, Array kernel, Array h,
                          Array c, Array recurrent, Array y, Array cs, Array gates, Out dx, Out dkernel, Out dbias,
-                         Out dh0, Out dc0, Out drecurrent, bool reverse) {
+                         Out dh0, Out dc0, Out drecurrent, bool reverse, bool half) {
   return guarded(pool, [&](Threads& threads) {
     Net net(x, h, 4, mask);
     int64_t batch = net.batch, time = net.time, features = net.features, units = net.units, width = net.width;
@@ -111,9 +111,9 @@ ffi::Error lstm_gradient(ffi::ThreadPool pool, Mask mask, Array dy, Array dh, Ar
       int64_t rows = end - first;
       Part part(time, batch, first, rows, reverse, mask);
       int64_t all = part.span * rows, from = first * units, count = rows * units;
-      Product across(all, width, features, kernel.typed_data(), true);
-      Product along(rows, width, units, recurrent.typed_data(), true);
-      Sum to_kernel(all, features, width), to_recurrent(all, units, width);
+      Product across(all, width, features, kernel.typed_data(), true, half);
+      Product along(rows, width, units, recurrent.typed_data(), true, half);
+      Sum to_kernel(all, features, width, half), to_recurrent(all, units, width, half);
       std::vector<float> to_bias(width, 0.0f), dc_kept(count), dh_kept(count);
       Room slopes(all * width * sizeof(float)), inputs(all * std::max(features, units) * sizeof(float));
       float* dc_now = dc0->typed_data() + from;
@@ -159,6 +159,7 @@ ffi::Error lstm_gradient(ffi::ThreadPool pool, Mask mask, Array dy, Array dh, Ar
 }  // namespace
 }  // namespace lamina
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_lstm, lamina::lstm, (lamina::arrays<6, 3>().Attr<bool>("reverse")));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_lstm, lamina::lstm,
+                              (lamina::arrays<6, 3>().Attr<bool>("reverse").Attr<bool>("half")));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_lstm_gradient, lamina::lstm_gradient,
-                              (lamina::arrays<11, 6>().Attr<bool>("reverse")));
+                              (lamina::arrays<11, 6>().Attr<bool>("reverse").Attr<bool>("half")));

@@ -1,4 +1,5 @@
-// A matrix product a (rows, inner) x b (inner, columns) -> y (rows, columns).
+// A matrix product a (rows, inner) x b (inner, columns) -> y (rows, columns), which adds up in float32. a and b are
+// float32, or both bfloat16, and then y may be either.
 #include <cmath>
 
 #include "onednn.h"
@@ -12,6 +13,7 @@ struct Part {
   int64_t rows, inner, columns;
   bool a_turned, b_turned;  // a turned one lies (inner, rows), or (columns, inner)
   int64_t a_step, b_step, y_step;
+  Type taken, given;
 };
 
 struct Made {
@@ -22,19 +24,19 @@ struct Made {
 Made make(const Part& part) {
   using Desc = dnnl::memory::desc;
   auto steps = [](bool turned, int64_t step) { return turned ? Dims{1, step} : Dims{step, 1}; };
-  Desc a({part.rows, part.inner}, Type::f32, steps(part.a_turned, part.a_step));
-  Desc b({part.inner, part.columns}, Type::f32, steps(part.b_turned, part.b_step));
-  Desc y({part.rows, part.columns}, Type::f32, Dims{part.y_step, 1});
+  Desc a({part.rows, part.inner}, part.taken, steps(part.a_turned, part.a_step));
+  Desc b({part.inner, part.columns}, part.taken, steps(part.b_turned, part.b_step));
+  Desc y({part.rows, part.columns}, part.given, Dims{part.y_step, 1});
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   dnnl::matmul::primitive_desc desc(engine(), a, b, y, attr);
   return {dnnl::matmul(desc), a, b, y, desc.scratchpad_desc()};
 }
 
-void compute(const Part& part, float* a, float* b, float* y) {
+void compute(const Part& part, void* a, void* b, void* y) {
   static auto& cache = *new Cache<Made>;
   auto made = cache.get({part.rows, part.inner, part.columns, part.a_turned, part.b_turned, part.a_step, part.b_step,
-                         part.y_step, omp_get_max_threads()},
+                         part.y_step, static_cast<int64_t>(part.taken), static_cast<int64_t>(part.given)},
                         [&] { return make(part); });
   Room work(made->scratchpad.get_size());
   made->run.execute(stream(), {{DNNL_ARG_SRC, {made->a, engine(), a}},
@@ -44,7 +46,7 @@ void compute(const Part& part, float* a, float* b, float* y) {
   stream().wait();
 }
 
-using Array = ffi::Buffer<ffi::F32>;
+using Array = ffi::AnyBuffer;
 
 constexpr int64_t kBlock = 64;      // rows, or columns, that a part has a multiple of
 constexpr double kLeast = 1 << 20;  // multiply-adds that pay for a second thread
@@ -56,6 +58,8 @@ ffi::Error matmul(ffi::ThreadPool pool, Array a, Array b, ffi::Result<Array> y, 
     int64_t rows = of_a[a_turned], inner = of_a[!a_turned], columns = of_b[!b_turned];
     expect(rows > 0 && inner > 0 && columns > 0, "expected no array without elements");
     expect_shapes({{"b", of_b, b_turned ? Dims{columns, inner} : Dims{inner, columns}}, {"y", of_y, {rows, columns}}});
+    Type taken = type_of(a), given = type_of(*y);
+    expect(type_of(b) == taken && (given == taken || given == Type::f32), "expected arrays of one type");
     bool by_columns = columns >= rows;
     int64_t size = by_columns ? columns : rows, blocks = (size + kBlock - 1) / kBlock;
     double work = static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);
@@ -70,9 +74,11 @@ ffi::Error matmul(ffi::ThreadPool pool, Array a, Array b, ffi::Result<Array> y, 
                 b_turned,
                 of_a[1],
                 of_b[1],
-                columns};
-      compute(part, a.typed_data() + row * (a_turned ? 1 : inner), b.typed_data() + column * (b_turned ? inner : 1),
-              y->typed_data() + row * columns + column);
+                columns,
+                taken,
+                given};
+      compute(part, at(a, row * (a_turned ? 1 : inner)), at(b, column * (b_turned ? inner : 1)),
+              at(*y, row * columns + column));
     });
   });
 }

@@ -1,15 +1,35 @@
 // Matrix products by one thread, within Threads::each.
 #pragma once
 
+#include "half.h"
 #include "onednn.h"
 
 namespace lamina {
 
-// a (rows, inner) x b (inner, columns) with b always the same; it lies (columns, inner) where it is transposed.
+// What goes into a product of halves, float32 until then.
+class Taken {
+ public:
+  Taken(int64_t size, bool half) : size_(size), half_(half), room_(half ? size * sizeof(Half) : 0) {}
+
+  void* operator()(const float* data) {
+    if (!half_) return const_cast<float*>(data);
+    narrow(size_, data, static_cast<Half*>(room_.data()));
+    return room_.data();
+  }
+
+ private:
+  int64_t size_;
+  bool half_;
+  Room room_;
+};
+
+// a (rows, inner) x b (inner, columns) with b always the same; it lies (columns, inner) where it is transposed. The
+// product of halves adds up in float32, as the result is.
 class Product {
  public:
-  Product(int64_t rows, int64_t inner, int64_t columns, const float* b, bool transposed)
-      : made_(primitive(rows, inner, columns, transposed)),
+  Product(int64_t rows, int64_t inner, int64_t columns, const float* b, bool transposed, bool half)
+      : made_(primitive(rows, inner, columns, transposed, half)),
+        taken_(rows * inner, half),
         work_(made_->scratchpad.get_size()),
         packed_(made_->packed.get_size()),
         result_(made_->y.get_size()),
@@ -23,7 +43,7 @@ class Product {
 
   // The result stays as it is until the next call.
   float* operator()(const float* a) {
-    a_.set_data_handle(const_cast<float*>(a));
+    a_.set_data_handle(taken_(a));
     made_->run.execute(
         stream(), {{DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, y_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}});
     return result_.floats();
@@ -36,12 +56,14 @@ class Product {
     dnnl::memory::desc a, given, packed, y, scratchpad;
   };
 
-  static std::shared_ptr<const Made> primitive(int64_t rows, int64_t inner, int64_t columns, bool transposed) {
+  static std::shared_ptr<const Made> primitive(int64_t rows, int64_t inner, int64_t columns, bool transposed,
+                                               bool half) {
     static auto& cache = *new Cache<Made>;
-    return cache.get({rows, inner, columns, transposed}, [&] {
+    return cache.get({rows, inner, columns, transposed, half}, [&] {
       using Desc = dnnl::memory::desc;
-      dnnl::matmul::primitive_desc desc(engine(), Desc({rows, inner}, Type::f32, Dims{inner, 1}),
-                                        Desc({inner, columns}, Type::f32, dnnl::memory::format_tag::any),
+      Type type = half ? Type::bf16 : Type::f32;
+      dnnl::matmul::primitive_desc desc(engine(), Desc({rows, inner}, type, Dims{inner, 1}),
+                                        Desc({inner, columns}, type, dnnl::memory::format_tag::any),
                                         Desc({rows, columns}, Type::f32, Dims{columns, 1}), attributes());
       Desc given({inner, columns}, Type::f32, transposed ? Dims{1, inner} : Dims{columns, 1});
       dnnl::reorder pack(dnnl::reorder::primitive_desc(engine(), given, engine(), desc.weights_desc()));
@@ -60,6 +82,7 @@ class Product {
 
  private:
   std::shared_ptr<const Made> made_;
+  Taken taken_;
   Room work_, packed_, result_;
   dnnl::memory a_, b_, y_, scratchpad_;
 };
@@ -67,8 +90,10 @@ class Product {
 // The sum of products a^T (columns of a, rows) x b (rows, columns of b).
 class Sum {
  public:
-  Sum(int64_t rows, int64_t a_columns, int64_t b_columns)
-      : made_(primitive(rows, a_columns, b_columns)),
+  Sum(int64_t rows, int64_t a_columns, int64_t b_columns, bool half)
+      : made_(primitive(rows, a_columns, b_columns, half)),
+        taken_a_(rows * a_columns, half),
+        taken_b_(rows * b_columns, half),
         work_(made_->scratchpad.get_size()),
         result_(made_->y.get_size()),
         a_(made_->a, engine(), nullptr),
@@ -79,8 +104,8 @@ class Sum {
   }
 
   void add(const float* a, const float* b) {
-    a_.set_data_handle(const_cast<float*>(a));
-    b_.set_data_handle(const_cast<float*>(b));
+    a_.set_data_handle(taken_a_(a));
+    b_.set_data_handle(taken_b_(b));
     made_->run.execute(
         stream(), {{DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, y_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}});
   }
@@ -93,22 +118,24 @@ class Sum {
     dnnl::memory::desc a, b, y, scratchpad;
   };
 
-  static std::shared_ptr<const Made> primitive(int64_t rows, int64_t a_columns, int64_t b_columns) {
+  static std::shared_ptr<const Made> primitive(int64_t rows, int64_t a_columns, int64_t b_columns, bool half) {
     static auto& cache = *new Cache<Made>;
-    return cache.get({rows, a_columns, b_columns}, [&] {
+    return cache.get({rows, a_columns, b_columns, half}, [&] {
+      Type type = half ? Type::bf16 : Type::f32;
       using Desc = dnnl::memory::desc;
       dnnl::post_ops sum;
       sum.append_sum();
       auto attr = Product::attributes();
       attr.set_post_ops(sum);
-      dnnl::matmul::primitive_desc desc(engine(), Desc({a_columns, rows}, Type::f32, Dims{1, a_columns}),
-                                        Desc({rows, b_columns}, Type::f32, Dims{b_columns, 1}),
+      dnnl::matmul::primitive_desc desc(engine(), Desc({a_columns, rows}, type, Dims{1, a_columns}),
+                                        Desc({rows, b_columns}, type, Dims{b_columns, 1}),
                                         Desc({a_columns, b_columns}, Type::f32, Dims{b_columns, 1}), attr);
       return Made{dnnl::matmul(desc), desc.src_desc(), desc.weights_desc(), desc.dst_desc(), desc.scratchpad_desc()};
     });
   }
 
   std::shared_ptr<const Made> made_;
+  Taken taken_a_, taken_b_;
   Room work_, result_;
   dnnl::memory a_, b_, y_, scratchpad_;
 };

@@ -13,6 +13,16 @@ inline void expect(bool holds, const std::string& what) {
   if (!holds) throw std::invalid_argument(what);
 }
 
+inline Type type_of(ffi::AnyBuffer& array) {
+  auto type = array.element_type();
+  expect(type == ffi::DataType::F32 || type == ffi::DataType::BF16, "expected arrays of float32 or bfloat16");
+  return type == ffi::DataType::F32 ? Type::f32 : Type::bf16;
+}
+
+inline void* at(ffi::AnyBuffer& array, int64_t place) {
+  return static_cast<char*>(array.untyped_data()) + place * (type_of(array) == Type::f32 ? 4 : 2);
+}
+
 struct Shape {
   const char* name;
   Sizes given;

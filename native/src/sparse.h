@@ -7,6 +7,7 @@
 #include <functional>
 #include <numeric>
 
+#include "half.h"
 #include "shapes.h"
 
 namespace lamina {
@@ -16,6 +17,7 @@ struct Geometry {
   Dims x, kernel, y;
   Sizes strides, before, after, dilation;
   int64_t groups;
+  bool half;  // x and y are bfloat16
 
   size_t axes() const { return strides.size(); }
 
@@ -71,6 +73,13 @@ LAMINA_VECTORS static inline int64_t count(const float* data, int64_t size) {  /
   return found;
 }
 
+LAMINA_VECTORS static inline int64_t count(const Half* data, int64_t size) {
+  int32_t found = 0;
+#pragma omp simd reduction(+ : found)
+  for (int64_t n = 0; n < size; ++n) found += (data[n] & 0x7fff) != 0;
+  return found;
+}
+
 LAMINA_VECTORS static inline bool finite(const float* data, int64_t size) {
   float sum = 0;  // of zeros, but for infinity and NaN
 #pragma omp simd reduction(+ : sum)
@@ -84,24 +93,14 @@ class Sparse {
   static constexpr int64_t kFew = 16;
   static constexpr int64_t kSpan = 1 << 14;
 
-  Sparse(Threads& threads, const float* dy, const Geometry& g)
+  Sparse(Threads& threads, const void* dy, const Geometry& g)
       : threads_(threads), g_(g), parts_(static_cast<size_t>(threads.parts_of(g.y[0], 1))) {
-    int64_t size = g.y_row();
-    threads_.each_of(g.y[0], 1, [&](int64_t first, int64_t end, int64_t part) {
-      for (int64_t n = first; few_ && n < end; ++n) {
-        const float* sample = dy + n * size;
-        if (count(sample, size) * kFew > size) {
-          few_ = false;
-        } else {
-          collect(sample, n, parts_[static_cast<size_t>(part)]);
-        }
-      }
-    });
+    g.half ? read(static_cast<const Half*>(dy)) : read(static_cast<const float*>(dy));
   }
 
+  bool few() const { return few_; }
   // Whether the products that are left out are zeros: one with infinity or NaN is none.
   bool serves(const float* other, const Dims& shape) const {
-    if (!few_) return false;
     std::atomic<bool> zeros = true;
     threads_.each_of(Geometry::product(shape), kSpan, [&](int64_t first, int64_t end, int64_t) {
       for (; zeros && first < end; first += kSpan) {
@@ -158,11 +157,30 @@ class Sparse {
     float value;
   };
 
+  template <typename Element>
+  void read(const Element* dy) {
+    int64_t size = g_.y_row();
+    threads_.each_of(g_.y[0], 1, [&](int64_t first, int64_t end, int64_t part) {
+      for (int64_t n = first; few_ && n < end; ++n) {
+        const Element* sample = dy + n * size;
+        if (count(sample, size) * kFew > size) {
+          few_ = false;
+        } else {
+          collect(sample, n, parts_[static_cast<size_t>(part)]);
+        }
+      }
+    });
+  }
+
   int64_t filters() const { return g_.y.back(); }
   int64_t channels() const { return g_.x.back(); }
   int64_t window() const { return Geometry::product(g_.kernel) / channels() / filters(); }
 
-  void collect(const float* sample, int64_t n, std::vector<Entry>& found) const {
+  static float value(float element) { return element; }
+  static float value(Half element) { return widened(element); }
+
+  template <typename Element>
+  void collect(const Element* sample, int64_t n, std::vector<Entry>& found) const {
     int64_t rows = 1;
     for (size_t axis = 0; axis < g_.axes(); ++axis) rows *= g_.y[axis + 1];
     for (int64_t p = 0; p < rows; ++p, sample += filters()) {
@@ -171,7 +189,7 @@ class Sparse {
       int64_t left = p;
       for (size_t axis = g_.axes(); axis-- > 0; left /= g_.y[axis + 1]) entry.position[axis] = left % g_.y[axis + 1];
       for (; entry.filter < filters(); ++entry.filter) {
-        entry.value = sample[entry.filter];
+        entry.value = value(sample[entry.filter]);
         if (entry.value != 0) found.push_back(entry);
       }
     }

@@ -36,6 +36,8 @@ class Window(NamedTuple):
     padding: tuple[tuple[int, int], ...]
     dilation: Sizes
     groups: int = 1
+    half: bool = False
+    """Whether products are of bfloat16."""
 
 
 @in_float32
@@ -47,6 +49,8 @@ def convolve(
     dilation: Sizes,
     groups: int = 1,
     bias: Array | None = None,
+    *,
+    half: bool = False,
 ) -> Array:
     """`y[n, p, f] = sum over w, c of x[n, p * strides + w * dilation, c] * kernel[w, c, f] + bias[f]`, on the padded x.
 
@@ -60,7 +64,7 @@ def convolve(
     if not all(isinstance(n, int) for pair in pads for n in pair):  # of a size that is a symbol
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pair, 0) for pair in pads), (0, 0, 0)])
         pads = [(0, 0)] * len(pads)
-    window = Window(strides, tuple((before, after) for before, after in pads), dilation, groups)
+    window = Window(strides, tuple((before, after) for before, after in pads), dilation, groups, half)
     return forward(x, kernel, bias, window)
 
 
@@ -72,6 +76,8 @@ def convolve_transposed(
     padding: str,
     dilation: Sizes,
     output_padding: Sizes | None = None,
+    *,
+    half: bool = False,
 ) -> Array:
     """The gradient of `convolve` as a function of its own: x's elements are set `strides` apart.
 
@@ -90,17 +96,17 @@ def convolve_transposed(
         lengths.append((x.shape[axis + 1] - 1) * stride + k + over)
         pads.append((before, max(-over - before, 0)))
     shape = (x.shape[0], *lengths, kernel.shape[-2])
-    return input_gradient(x, kernel, Window(strides, tuple(pads), dilation), shape)
+    return input_gradient(x, kernel, Window(strides, tuple(pads), dilation, half=half), shape)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def forward(x: Array, kernel: Array, bias: Array | None, window: Window) -> Array:
     """x, kernel -> y"""
     shape = by_xla.result_shape(x, kernel, window)
-    native = _native("convolution", x, kernel, window, shape)
+    native, dtype = _native("convolution", x, kernel, window, shape)
     if native:
         shift = jnp.zeros(shape[-1:], x.dtype) if bias is None else bias
-        return native.convolution(x, kernel, shift, shape, *window)  # type: ignore[no-any-return]
+        return native.convolution(x.astype(dtype), kernel, shift, shape, *window[:-1]).astype(x.dtype)  # type: ignore[no-any-return]
     y = by_xla.computed("convolution", x, kernel, shape, window)
     return y if bias is None else y + bias
 
@@ -108,18 +114,20 @@ def forward(x: Array, kernel: Array, bias: Array | None, window: Window) -> Arra
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def input_gradient(dy: Array, kernel: Array, window: Window, shape: Sizes) -> Array:
     """y, kernel -> x, which has this shape"""
-    native = _native("convolution_input_gradient", dy, kernel, window, shape)
+    native, dtype = _native("convolution_input_gradient", dy, kernel, window, shape)
     if native:
-        return native.convolution_input_gradient(dy, kernel, shape, *window)  # type: ignore[no-any-return]
+        dx = native.convolution_input_gradient(dy.astype(dtype), kernel, shape, *window[:-1])
+        return dx.astype(dy.dtype)  # type: ignore[no-any-return]
     return by_xla.computed("convolution_input_gradient", dy, kernel, shape, window)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def kernel_gradient(x: Array, dy: Array, window: Window, shape: Sizes) -> tuple[Array, Array]:
     """x, y -> kernel, which has this shape, and bias"""
-    native = _native("convolution_kernel_gradient", x, dy, window, shape)
+    native, dtype = _native("convolution_kernel_gradient", x, dy, window, shape)
     if native:
-        return native.convolution_kernel_gradient(x, dy, shape, *window)  # type: ignore[no-any-return]
+        taken = x.astype(dtype), dy.astype(dtype)
+        return native.convolution_kernel_gradient(*taken, shape, *window[:-1])  # type: ignore[no-any-return]
     kernel = by_xla.computed("convolution_kernel_gradient", x, dy, shape, window)
     return kernel, dy.sum(tuple(range(dy.ndim - 1)))
 
@@ -152,8 +160,8 @@ def in_next_loop(kernel: Sizes) -> bool:
     return kernel[-2] == 1 and math.prod(kernel[:-2]) <= 9 and kernel[-1] % 16 == 0
 
 
-def _native(name: str, a: Array, b: Array, window: Window, shape: Sizes) -> Any:
-    """oneDNN where it has a fast way from two of x, kernel and y to the third, which has this shape."""
+def _native(name: str, a: Array, b: Array, window: Window, shape: Sizes) -> tuple[Any, Any]:
+    """oneDNN and x's dtype there, where it has a fast way from two of x, kernel and y to the third, of this shape."""
     native = onednn()
     x, kernel, y = {
         "convolution": (a.shape, b.shape, shape),
@@ -161,7 +169,10 @@ def _native(name: str, a: Array, b: Array, window: Window, shape: Sizes) -> Any:
         "convolution_kernel_gradient": (a.shape, shape, b.shape),
     }[name]
     if name == "convolution" and x[-1] == 1 and in_next_loop(kernel):
-        return None
+        return None, None
     known = all(isinstance(size, int) for size in (*x, *kernel, *y))  # a batch size may be a symbol
-    fast = native and known and native.convolution_supported(name, x, kernel, y, str(a.dtype), *window)
-    return native if fast else None
+    if native and known and a.dtype == b.dtype == jnp.float32:
+        for half, dtype in [(True, jnp.bfloat16)] * window.half + [(False, jnp.float32)]:
+            if native.convolution_supported(name, x, kernel, y, *window[:-1], half=half):
+                return native, dtype
+    return None, None

@@ -79,7 +79,7 @@ def convolution(x: Array, kernel: Array, shape: Sizes, window: Any) -> Array:
 
 def convolution_input_gradient(dy: Array, kernel: Array, shape: Sizes, window: Any) -> Array:
     """A convolution of dy, set apart by the strides, with the kernel reversed along its axes."""
-    strides, padding, dilation, groups = window
+    strides, padding, dilation, groups, _ = window
     pads = []
     for axis, (k, (before, _)) in enumerate(zip(spread(kernel.shape[:-2], dilation), padding, strict=True)):
         reached = (dy.shape[axis + 1] - 1) * strides[axis] + 1
@@ -132,7 +132,7 @@ def _blocks(channels: int, filters: int, groups: int) -> Iterator[tuple[slice, s
 
 
 def _forward_moves(window: Any) -> Moves:
-    strides, padding, dilation, groups = window
+    strides, padding, dilation, groups, _ = window
     return Moves(strides, padding, dilation, groups, (1,) * len(strides))
 
 

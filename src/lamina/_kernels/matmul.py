@@ -5,7 +5,7 @@ It is an operation of JAX's, linear in both of its arrays, so gradients of any o
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,18 +19,33 @@ from lamina._kernels.precision import in_float32
 LEAST = 2**19
 """Up to so many multiply-adds XLA's products take as long or less, and so do those with a side below `NARROW`."""
 NARROW = 8
+WIDE = 64
+"""A side from which products of bfloat16 pay. They add in pairs, so NaN would spread from a sum of an odd number."""
 
 
 @in_float32
-def matmul(x: Array, kernel: Array, bias: Array | None = None) -> Array:
+def matmul(x: Array, kernel: Array, bias: Array | None = None, *, half: bool = False) -> Array:
     """`x @ kernel + bias`; x is (..., n), kernel (n, units), bias (units,).  -> (..., units)"""
-    y = product(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], -1) if _serves(x, kernel) else x @ kernel
+    if _serves(x, kernel):
+        how = How(False, False, half, rounds=half)
+        y = product(x.reshape(-1, x.shape[-1]), kernel, how).reshape(*x.shape[:-1], -1)
+    else:
+        y = x @ kernel
     return y if bias is None else y + bias
 
 
-def product(a: Array, b: Array, a_turned: bool = False, b_turned: bool = False) -> Array:
-    """a (rows, inner) @ b (inner, columns) -> (rows, columns), where a turned one is transposed first."""
-    return cast(Array, _product.bind(a, b, a_turned=a_turned, b_turned=b_turned))
+class How(NamedTuple):
+    """Which array is turned, so transposed first, whether they are multiplied as bfloat16, and whether y is rounded."""
+
+    a_turned: bool
+    b_turned: bool
+    half: bool
+    rounds: bool
+
+
+def product(a: Array, b: Array, how: How) -> Array:
+    """a (rows, inner) @ b (inner, columns) -> y (rows, columns)"""
+    return cast(Array, _product.bind(a, b, how=how))
 
 
 def _serves(x: Array, kernel: Array) -> bool:
@@ -39,34 +54,42 @@ def _serves(x: Array, kernel: Array) -> bool:
     return known and plain and x.size * kernel.shape[-1] > LEAST and onednn() is not None
 
 
-def _shape(a: Any, b: Any, a_turned: bool, b_turned: bool) -> Any:
-    return jax.core.ShapedArray((a.shape[a_turned], b.shape[not b_turned]), a.dtype)
+def _shape(a: Any, b: Any, how: How) -> Any:
+    return jax.core.ShapedArray((a.shape[how.a_turned], b.shape[not how.b_turned]), a.dtype)
 
 
-def _computed(a: Array, b: Array, *, a_turned: bool, b_turned: bool) -> Array:
+def _computed(a: Array, b: Array, *, how: How) -> Array:
     native = onednn()
-    if native is None or min(_shape(a, b, a_turned, b_turned).shape) < NARROW:
-        return jnp.matmul(a.T if a_turned else a, b.T if b_turned else b)
-    return native.matmul(a, b, a_turned=a_turned, b_turned=b_turned)  # type: ignore[no-any-return]
+    if native is None or min(_shape(a, b, how).shape) < NARROW:
+        return jnp.matmul(a.T if how.a_turned else a, b.T if how.b_turned else b)
+    half = how.half and min(_shape(a, b, how).shape) >= WIDE and a.shape[not how.a_turned] % 2 == 0
+    taken = [array.astype(jnp.bfloat16) if half else array for array in (a, b)]
+    given = jnp.bfloat16 if half and how.rounds else a.dtype
+    return native.matmul(*taken, given, a_turned=how.a_turned, b_turned=how.b_turned).astype(a.dtype)  # type: ignore[no-any-return]
 
 
-def _slope_of_a(dy: Array, a: Any, b: Array, *, a_turned: bool, b_turned: bool) -> Array:
-    return product(b, dy, b_turned, True) if a_turned else product(dy, b, False, not b_turned)
+def _slope_of_a(dy: Array, a: Any, b: Array, *, how: How) -> Array:
+    if how.a_turned:
+        return product(b, dy, how._replace(a_turned=how.b_turned, b_turned=True))
+    return product(dy, b, how._replace(a_turned=False, b_turned=not how.b_turned))
 
 
-def _slope_of_b(dy: Array, a: Array, b: Any, *, a_turned: bool, b_turned: bool) -> Array:
-    return product(dy, a, True, a_turned) if b_turned else product(a, dy, not a_turned, False)
+def _slope_of_b(dy: Array, a: Array, b: Any, *, how: How) -> Array:
+    """The gradient of a kernel: it is not rounded."""
+    if how.b_turned:
+        return product(dy, a, How(True, how.a_turned, how.half, rounds=False))
+    return product(a, dy, How(not how.a_turned, False, how.half, rounds=False))
 
 
-def _batched(arrays: Any, axes: Any, *, a_turned: bool, b_turned: bool) -> tuple[Array, int]:
+def _batched(arrays: Any, axes: Any, *, how: How) -> tuple[Array, int]:
     """Many products at once, by XLA."""
     a, b = (array if axis is None else jnp.moveaxis(array, axis, 0) for array, axis in zip(arrays, axes, strict=True))
-    return jnp.matmul(a.mT if a_turned else a, b.mT if b_turned else b), 0
+    return jnp.matmul(a.mT if how.a_turned else a, b.mT if how.b_turned else b), 0
 
 
 _product = Primitive("lamina_product")
 _product.def_abstract_eval(_shape)
-_product.def_impl(jax.jit(_computed, static_argnames=("a_turned", "b_turned")))
+_product.def_impl(jax.jit(_computed, static_argnames="how"))
 mlir.register_lowering(_product, mlir.lower_fun(_computed, multiple_results=False))
 ad.defbilinear(_product, _slope_of_a, _slope_of_b)
 batching.primitive_batchers[_product] = _batched

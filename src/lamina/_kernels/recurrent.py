@@ -67,6 +67,8 @@ def lstm(
     mask: Any,
     reverse: bool = False,
     unroll: bool = False,
+    *,
+    half: bool = False,
 ) -> tuple[Array, Array, Array]:
     """The outputs of an LSTM with tanh and sigmoid, and the states after it.
 
@@ -74,7 +76,7 @@ def lstm(
     recurrent is (units, 4 units), mask None or (time, batch). With a = x[t] @ kernel + bias + h @ recurrent:
     c = sigmoid(f) c + sigmoid(i) tanh(g); h = sigmoid(o) tanh(c).
     """
-    return _NETS["lstm"](x, kernel, bias, h, c, recurrent, mask, reverse, unroll)  # type: ignore[no-any-return]
+    return _NETS["lstm"](x, kernel, bias, h, c, recurrent, mask, reverse, unroll, half)  # type: ignore[no-any-return]
 
 
 def _lstm_forward(
@@ -135,6 +137,8 @@ def gru(
     mask: Any,
     reverse: bool = False,
     unroll: bool = False,
+    *,
+    half: bool = False,
 ) -> tuple[Array, Array]:
     """The outputs of a GRU with tanh and sigmoid that resets after its product, and the state after it.
 
@@ -142,7 +146,7 @@ def gru(
     (units, 3 units), inner_bias (3 units,), mask None or (time, batch). With z = x[t] @ kernel + bias and
     a = h @ recurrent + inner_bias: u, r = sigmoid(z + a); g = tanh(z + r a); h = u h + (1 - u) g.
     """
-    return _NETS["gru"](x, kernel, bias, h, recurrent, inner_bias, mask, reverse, unroll)  # type: ignore[no-any-return]
+    return _NETS["gru"](x, kernel, bias, h, recurrent, inner_bias, mask, reverse, unroll, half)  # type: ignore[no-any-return]
 
 
 def _gru_forward(
@@ -190,26 +194,26 @@ def _gru_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tu
 BY_XLA: dict[str, Any] = {"lstm": (_lstm_forward, _lstm_backward), "gru": (_gru_forward, _gru_backward)}
 
 
-def _computed(name: str, taken: Any, mask: Any, reverse: bool, unroll: bool, keep: bool) -> tuple[Any, Any]:
+def _computed(name: str, taken: Any, mask: Any, reverse: bool, unroll: bool, half: bool, keep: bool) -> tuple[Any, Any]:
     """A net's outputs, and what the gradient needs; without `keep` less of it."""
     x, kernel, bias, *others = taken
     native = _native(x, others[0], unroll)
     if not native:
         return BY_XLA[name][0](x @ kernel, bias, *others, mask, reverse, unroll)  # type: ignore[no-any-return]
-    given = getattr(native, name)(_batch_first(x), *taken[1:], mask=mask, reverse=reverse, keep=keep)
+    given = getattr(native, name)(_batch_first(x), *taken[1:], mask=mask, reverse=reverse, half=half, keep=keep)
     y, *states = given[:-1]  # the gates are the last
     return (y, *(state[0 if reverse else -1] for state in (y, *states))), given
 
 
 def _kept(name: str, *arguments: Any) -> tuple[Any, Any]:
-    *taken, mask, reverse, unroll = arguments
+    *taken, mask, reverse, unroll, half = arguments
     wanted = () if taken[0].perturbed else None  # a structure: no Python value reaches the backward pass
     taken, mask = _values(taken), _values(mask)
-    outputs, given = _computed(name, taken, mask, reverse, unroll, True)
+    outputs, given = _computed(name, taken, mask, reverse, unroll, half, True)
     return outputs, (wanted, taken, mask, given)
 
 
-def _slopes(name: str, reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
+def _slopes(name: str, reverse: bool, unroll: bool, half: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
     wanted, taken, mask, given = kept
     x, kernel, _, h, *_ = taken
     slopes = _dense(cotangents)
@@ -219,16 +223,16 @@ def _slopes(name: str, reverse: bool, unroll: bool, kept: Any, cotangents: Any) 
         return dz @ kernel.T, _weight_gradient(x, dz), dz.sum((0, 1)), *others, None
     gradient = getattr(native, f"{name}_gradient")
     taken = (_batch_first(x), *taken[1:])
-    dx, *others = gradient(slopes, taken, given, mask=mask, reverse=reverse, input_too=wanted is not None)
+    dx, *others = gradient(slopes, taken, given, mask=mask, reverse=reverse, half=half, input_too=wanted is not None)
     return _batch_first(dx) if wanted is not None else jnp.zeros_like(x), *others, None
 
 
 def _net(name: str) -> Any:
     def computed(*arguments: Any) -> Any:
-        mask, reverse, unroll = arguments[6:]
-        return _computed(name, arguments[:6], mask, reverse, unroll, False)[0]
+        mask, reverse, unroll, half = arguments[6:]
+        return _computed(name, arguments[:6], mask, reverse, unroll, half, False)[0]
 
-    net = jax.custom_vjp(computed, nondiff_argnums=(7, 8))
+    net = jax.custom_vjp(computed, nondiff_argnums=(7, 8, 9))
     net.defvjp(partial(_kept, name), partial(_slopes, name), symbolic_zeros=True)
     return net
 

@@ -1,0 +1,41 @@
+// Whether this processor multiplies halves faster: measured, since some have the instruction at half the speed.
+#include "half.h"
+
+#include <chrono>
+
+namespace lamina {
+namespace {
+
+// The time of one product on one thread, the least of several.
+double seconds(Type type, bool& fast) {
+  constexpr int64_t rows = 128, inner = 512, columns = 512;
+  using Desc = dnnl::memory::desc;
+  Desc a({rows, inner}, type, Dims{inner, 1}), b({inner, columns}, type, Dims{columns, 1}),
+      y({rows, columns}, Type::f32, Dims{columns, 1});
+  dnnl::matmul::primitive_desc desc(engine(), a, b, y);
+  fast = std::strstr(desc.impl_info_str(), "ref") == nullptr;
+  dnnl::matmul run(desc);
+  dnnl::memory in_a(a, engine()), in_b(b, engine()), in_y(y, engine());
+  for (auto* each : {&in_a, &in_b}) std::memset(each->get_data_handle(), 0, each->get_desc().get_size());
+  double best = 1;
+  for (int trial = 0; fast && trial < 12; ++trial) {
+    auto start = std::chrono::steady_clock::now();
+    run.execute(stream(), {{DNNL_ARG_SRC, in_a}, {DNNL_ARG_WEIGHTS, in_b}, {DNNL_ARG_DST, in_y}});
+    stream().wait();
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best;
+}
+
+}  // namespace
+}  // namespace lamina
+
+// 0 where halves are not multiplied fast at all, else by how much faster than float32.
+extern "C" double lamina_half_speed() try {
+  lamina::OneThread alone;
+  bool fast = false, fast_wide = false;
+  double half = lamina::seconds(lamina::Type::bf16, fast), whole = lamina::seconds(lamina::Type::f32, fast_wide);
+  return fast ? whole / half : 0;
+} catch (const std::exception&) {
+  return 0;
+}
