@@ -52,7 +52,8 @@ sanitized: .venv/dev.installed
 	set -e; CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g" \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(SANITIZED) ./native; \
 	LD_PRELOAD="$$asan $$($${CXX:-c++} -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED) \
-		$(BIN)/python -m pytest -q -n 2 tests/test_native.py tests/test_native_limits.py tests/test_native_processes.py
+		$(BIN)/python -m pytest -q -n 2 tests/test_native.py tests/test_native_limits.py tests/test_native_processes.py \
+		tests/test_bfloat16_products.py
 
 # A wheel of lamina-onednn is for every version of Python, on Linux for x86-64 with the glibc of this machine or newer.
 wheels: $(BIN)/python
