@@ -54,8 +54,7 @@ Convolution make(Map map, const Geometry& g) {
   memory::desc bias({g.y.back()}, Type::f32, Dims{1});
   Dims strides = plus(g.strides, 0), dilation = plus(g.dilation, -1), before = plus(g.before, 0),
        after = plus(g.after, 0);
-  primitive_attr attr;
-  attr.set_scratchpad_mode(scratchpad_mode::user);
+  primitive_attr attr = with_own_scratchpad();
   auto kind = algorithm::convolution_direct;
   convolution_forward::primitive_desc forward(engine(), prop_kind::forward_training, kind, x, any, bias, y, strides,
                                               dilation, before, after, attr);

@@ -27,9 +27,7 @@ Made make(const Part& part) {
   Desc a({part.rows, part.inner}, part.taken, steps(part.a_turned, part.a_step));
   Desc b({part.inner, part.columns}, part.taken, steps(part.b_turned, part.b_step));
   Desc y({part.rows, part.columns}, part.given, Dims{part.y_step, 1});
-  dnnl::primitive_attr attr;
-  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-  dnnl::matmul::primitive_desc desc(engine(), a, b, y, attr);
+  dnnl::matmul::primitive_desc desc(engine(), a, b, y, with_own_scratchpad());
   return {dnnl::matmul(desc), a, b, y, desc.scratchpad_desc()};
 }
 

@@ -45,6 +45,12 @@ inline dnnl::stream& stream() {
   return own;
 }
 
+inline dnnl::primitive_attr with_own_scratchpad() {
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attr;
+}
+
 // Memory for the length of one call. A thread keeps it for its next calls.
 class Room {
  public:

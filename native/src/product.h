@@ -64,7 +64,7 @@ class Product {
       Type type = half ? Type::bf16 : Type::f32;
       dnnl::matmul::primitive_desc desc(engine(), Desc({rows, inner}, type, Dims{inner, 1}),
                                         Desc({inner, columns}, type, dnnl::memory::format_tag::any),
-                                        Desc({rows, columns}, Type::f32, Dims{columns, 1}), attributes());
+                                        Desc({rows, columns}, Type::f32, Dims{columns, 1}), with_own_scratchpad());
       Desc given({inner, columns}, Type::f32, transposed ? Dims{1, inner} : Dims{columns, 1});
       dnnl::reorder pack(dnnl::reorder::primitive_desc(engine(), given, engine(), desc.weights_desc()));
       return Made{dnnl::matmul(desc),    pack, desc.src_desc(), given, desc.weights_desc(), desc.dst_desc(),
@@ -72,15 +72,6 @@ class Product {
     });
   }
 
- protected:
-  static dnnl::primitive_attr attributes() {
-    dnnl::primitive_attr attr;
-    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    return attr;
-  }
-  friend class Sum;
-
- private:
   std::shared_ptr<const Made> made_;
   Taken taken_;
   Room work_, packed_, result_;
@@ -125,7 +116,7 @@ class Sum {
       using Desc = dnnl::memory::desc;
       dnnl::post_ops sum;
       sum.append_sum();
-      auto attr = Product::attributes();
+      auto attr = with_own_scratchpad();
       attr.set_post_ops(sum);
       dnnl::matmul::primitive_desc desc(engine(), Desc({a_columns, rows}, type, Dims{1, a_columns}),
                                         Desc({rows, b_columns}, type, Dims{b_columns, 1}),

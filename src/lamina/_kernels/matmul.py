@@ -59,10 +59,10 @@ def _shape(a: Any, b: Any, how: How) -> Any:
 
 
 def _computed(a: Array, b: Array, *, how: How) -> Array:
-    native = onednn()
-    if native is None or min(_shape(a, b, how).shape) < NARROW:
+    native, side = onednn(), min(_shape(a, b, how).shape)
+    if native is None or side < NARROW:
         return jnp.matmul(a.T if how.a_turned else a, b.T if how.b_turned else b)
-    half = how.half and min(_shape(a, b, how).shape) >= WIDE and a.shape[not how.a_turned] % 2 == 0
+    half = how.half and side >= WIDE and a.shape[not how.a_turned] % 2 == 0
     taken = [array.astype(jnp.bfloat16) if half else array for array in (a, b)]
     given = jnp.bfloat16 if half and how.rounds else a.dtype
     return native.matmul(*taken, given, a_turned=how.a_turned, b_turned=how.b_turned).astype(a.dtype)  # type: ignore[no-any-return]
