@@ -9,7 +9,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("LAMINA_CACHE", "off")
 # Nearly all the time of this suite is XLA's compiler's. Its older way to write a fusion takes two fifths less, and two
 # fifths less again where it does not optimize: for Keras's operations and for single ones, since Lamina's own programs
-# say which way they take. And a small program compiles a sixth faster in one part than in many, for as many threads.
+# say which way they take. And a small program compiles about a tenth faster in one part than in many parts.
 os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
     " --xla_cpu_parallel_codegen_split_count=1"

@@ -1,4 +1,4 @@
-"""Memory that a program needs at each step stays with the process from step to step, and goes back after a run."""
+"""Memory that a large program needs stays with the process from step to step."""
 
 import ctypes
 import subprocess
