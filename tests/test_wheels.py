@@ -1,8 +1,10 @@
 """The wheels of both packages: one of each for every version of Python, in an environment that has nothing else."""
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,19 @@ def wheels(tmp_path_factory):
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     subprocess.run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT, ROOT / "native"], check=True)
     return sorted(folder.glob("*.whl"))
+
+
+def test_the_native_package_is_built_with_the_oldest_xla_that_is_supported():
+    """A newer one's headers make custom calls that an older XLA refuses, when a program that has one is compiled."""
+    ours, native = (tomllib.loads((ROOT / folder / "pyproject.toml").read_text()) for folder in (".", "native"))
+    ranges = [dict(map(split, package["project"]["dependencies"]))["jax"] for package in (ours, native)]
+    oldest = dict(map(split, native["build-system"]["requires"]))["jaxlib"].removeprefix("==").removesuffix(".*")
+    assert all(f">={oldest}" in each.split(",") for each in ranges)
+
+
+def split(requirement):
+    """A package's name and its versions."""
+    return re.fullmatch(r"([\w-]+)(.*)", requirement).groups()
 
 
 @pytest.mark.nightly
