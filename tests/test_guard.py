@@ -255,7 +255,7 @@ def test_a_missing_file_is_said_with_the_nearest_name(tmp_path):
     assert f"there is no folder '{tmp_path}/no'" in refusal(tmp_path / "no" / "model.keras")
     assert refusal(tmp_path / "model.keras").endswith("model.keras: the file is empty.")
     assert "a file was expected, and this is a folder." in refusal(tmp_path)
-    assert "cannot be read: embedded null byte" in refusal("a\0b")
+    assert "cannot be read: " in refusal("a\0b") and "embedded null" in refusal("a\0b")
     assert "cannot be read: File name too long" in refusal(tmp_path / ("a" * 300))
     assert "the file is empty" in refusal(tmp_path / "model.keras", archive.read)
 

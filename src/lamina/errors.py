@@ -38,9 +38,7 @@ class LaminaError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """With the message as text, so that it can be handed from one process to another."""
-        made = super().__reduce__()
-        assert isinstance(made, tuple)
-        return made[0], (str(self),), *made[2:]
+        return type(self), (str(self),), vars(self)
 
 
 def _parts(line: str) -> Iterator[str]:
