@@ -22,8 +22,8 @@ BIN := .venv/bin
 demo: .venv/demo.installed .venv/native.tried
 	$(BIN)/python examples/census.py
 
-# To measure which lines run takes a quarter more time; CI does it in this same run, with COVER=--cov, and fails below
-# the least share of them that pyproject.toml names.
+# CI measures which lines run in this same run, with COVER=--cov, and fails below the least share of them that
+# pyproject.toml names.
 test: check docs .venv/native.tried
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(COVER)
 	LAMINA_KERNELS=xla $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/test_layers.py \

@@ -1,5 +1,6 @@
 """Real Keras on JAX is the oracle of this suite."""
 
+import contextlib
 import gc
 import os
 import zlib
@@ -38,10 +39,10 @@ def _defaults_come_back():
     jax.config.update("jax_enable_x64", False)
 
 
-@pytest.fixture
-def quickly():
-    """Programs are compiled in the time of a test that trains little."""
-    with quick_compiler():
+@pytest.fixture(autouse=True)
+def _programs_compile_quickly(request):
+    """A test that trains little trains a plain program, unless it is marked `usual_programs`."""
+    with contextlib.nullcontext() if request.node.get_closest_marker("usual_programs") else quick_compiler():
         yield
 
 

@@ -26,9 +26,6 @@ X = RNG.normal(size=(203, 6)).astype("float32")
 Y = (X[:, 0] * X[:, 1] > 0).astype("int32")
 
 
-pytestmark = pytest.mark.usefixtures("quickly")
-
-
 def stack(*body, loss="binary_crossentropy", optimizer="adam", metrics=("accuracy",), last=None, entry=None):
     body = body or [layers.BatchNormalization(), layers.Dense(8, "relu"), layers.Dropout(0.3)]
     model = lamina.Sequential([entry or layers.Input((6,)), *body, last or layers.Dense(1, "sigmoid")])

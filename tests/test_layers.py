@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from cases import CASES, Case, one_of_each
-from quick import OPTIONS, quick_compiler, quickly
+from quick import OPTIONS, quickly
 
 import lamina
 from lamina import layers
@@ -64,8 +64,7 @@ def inference(case_index: int):
 def theirs(case: Case, layer):
     """Keras's layer with the same weights."""
     other = case.make(keras.layers)
-    with quick_compiler():  # for its initial values, which are replaced
-        other.build((None, *case.shape))
+    other.build((None, *case.shape))
     mine, its = arrays(layer), (other.trainable_variables, other.non_trainable_variables)
     assert len(mine[0]) == len(its[0]) and len(mine[1]) <= len(its[1])  # Keras counts states of seeds
     for values, variables in zip(mine, its, strict=True):
@@ -196,7 +195,6 @@ def test_two_calls_leave_no_traced_value_behind(case):
 
 
 @one_of_each_class
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.filterwarnings("ignore:.*knows no masks:lamina.errors.LaminaWarning")
 def test_trains_in_a_stack(case):
     model = lamina.Sequential([layers.Input(case.shape), case.make(layers)])

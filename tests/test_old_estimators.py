@@ -19,9 +19,6 @@ X = ((X - X.mean(axis=0)) / X.std(axis=0)).astype("float32")
 ONE_HOT = np.eye(3)[Y]
 
 
-pytestmark = pytest.mark.usefixtures("quickly")
-
-
 def create_model(units=8, rate=0.02):
     model = lamina.Sequential([layers.Dense(units, "relu", input_dim=4), layers.Dense(3, "softmax")])
     model.compile(lamina.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"])

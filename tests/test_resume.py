@@ -570,6 +570,7 @@ def start(folder, every=3, step=0, epochs=EPOCHS, cache=None):
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=settings, text=True)
 
 
+@pytest.mark.usual_programs
 def test_a_process_that_is_killed_again_and_again(tmp_path, undisturbed):
     for step in (4, 18, 33):
         with start(tmp_path, step=step) as process:

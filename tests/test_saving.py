@@ -11,7 +11,6 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from quick import quick_compiler
 
 import lamina
 from lamina import layers
@@ -54,8 +53,7 @@ def stack(library, units=3, dropout=0.3, **told):
 
 def fitted(library=lamina, epochs=1, **told):
     model = stack(library, **told)
-    with quick_compiler():
-        model.fit(X, Y, epochs=epochs, verbose=0)
+    model.fit(X, Y, epochs=epochs, verbose=0)
     return model
 
 
@@ -75,9 +73,8 @@ def is_legacy(name):
 
 def assert_same_step(ours, theirs):
     """After one more step without shuffling the weights are equal but for rounding."""
-    with quick_compiler():
-        ours.fit(X, Y, batch_size=24, verbose=0)
-        theirs.fit(X, Y, batch_size=24, verbose=0)
+    ours.fit(X, Y, batch_size=24, verbose=0)
+    theirs.fit(X, Y, batch_size=24, verbose=0)
     for mine, its in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-6)
 
@@ -188,8 +185,7 @@ def test_other_dtypes_reach_keras_and_come_back(policy, name):
         kind = library.layers
         model = library.Sequential([kind.Input((4,)), kind.Dense(5), kind.Dense(3)])
         model.compile("adam", "mean_squared_error")
-        with quick_compiler():
-            model.fit(X, Y, verbose=0)
+        model.fit(X, Y, verbose=0)
         return model
 
     lamina.config.set_dtype_policy(policy)

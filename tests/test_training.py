@@ -161,6 +161,7 @@ def test_a_seed_repeats_to_the_bit():
     assert not same(first, seeded_run(shuffle=False))
 
 
+@pytest.mark.usual_programs
 def test_a_seed_repeats_to_the_bit_in_another_process(tmp_path):
     here = os.path.dirname(__file__)
     code = f"import sys; sys.path.insert(0, {here!r}); import numpy, test_training; "

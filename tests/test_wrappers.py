@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from quick import quick_compiler
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict, cross_val_score
@@ -65,8 +64,7 @@ NIGHTLY = "SKLearnRegressor", "LaminaRegressor"
 @pytest.mark.filterwarnings("ignore")
 def test_all_checks_of_scikit_learn(name):
     """Two rows of weight 1 and one row of weight 2 make other batches, which is all that may differ."""
-    with quick_compiler():
-        results = check_estimator(ESTIMATORS[name], on_fail=None)
+    results = check_estimator(ESTIMATORS[name], on_fail=None)
     failed = {
         result["check_name"]: str(result["exception"])[:500] for result in results if result["status"] == "failed"
     }
