@@ -24,10 +24,9 @@ quickly = functools.partial(jax.jit, compiler_options=OPTIONS)
 @contextlib.contextmanager
 def quick_compiler(**options):
     """The same for programs that are compiled elsewhere; every test is within it."""
-    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", True)
     try:
         with mock.patch.dict(CPU_OPTIONS, SIMPLER | options):
             yield
     finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+        jax.config.update("jax_disable_most_optimizations", False)
