@@ -30,6 +30,8 @@ X = ROWS.normal(size=(150, 4)).astype("float32")
 Y = (X[:, :1] * X[:, 1:2] > 0).astype("float32")
 EPOCHS = 8  # of 5 steps
 
+pytestmark = pytest.mark.usual_programs  # those of the processes that are killed compute the same bits
+
 
 @pytest.fixture(autouse=True)
 def _a_new_process(monkeypatch):
@@ -570,7 +572,6 @@ def start(folder, every=3, step=0, epochs=EPOCHS, cache=None):
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=settings, text=True)
 
 
-@pytest.mark.usual_programs
 def test_a_process_that_is_killed_again_and_again(tmp_path, undisturbed):
     for step in (4, 18, 33):
         with start(tmp_path, step=step) as process:
