@@ -4,7 +4,11 @@ import ctypes
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+import lamina
+from lamina._training import heap
 
 glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library than glibc")
 
@@ -37,3 +41,20 @@ def test_a_step_of_a_large_program_takes_few_new_pages():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 0.25
+
+
+def test_a_fit_that_an_error_ends_gives_its_memory_back(monkeypatch):
+    def ended(batch, logs):
+        raise RuntimeError("by the callback")
+
+    trims = []
+    monkeypatch.setattr(heap, "_kept", 2 * heap.OWN)
+    monkeypatch.setattr(heap, "_trim", trims.append)
+    model = lamina.Sequential([lamina.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(RuntimeError, match="by the callback"):
+        model.fit(np.ones((4, 2)), np.ones(4), verbose=0, callbacks=[lamina.callbacks.LambdaCallback(ended)])
+    before = len(trims)
+    with pytest.raises(RuntimeError, match="by the callback"):  # nothing is compiled now, which gives back by itself
+        model.fit(np.ones((4, 2)), np.ones(4), verbose=0, callbacks=[lamina.callbacks.LambdaCallback(ended)])
+    assert len(trims) == before + 1

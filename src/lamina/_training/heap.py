@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 MOST = 2**28
@@ -40,7 +41,11 @@ def give_back() -> None:
     _trim(0)
 
 
-def end_run() -> None:
-    """The same after a run whose programs had memory kept for them."""
-    if _kept > OWN:
-        give_back()
+@contextmanager
+def given_back_after() -> Iterator[None]:
+    """The same after a run whose programs had memory kept for them, however it ends."""
+    try:
+        yield
+    finally:
+        if _kept > OWN:
+            give_back()

@@ -34,7 +34,7 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     require_known(callbacks, model, validates=validation is not None)
     epochs = range(plan.initial_epoch, plan.epochs)
     run = Run(plan.store, trainer, feed, validation, callbacks, epochs, plan.validates_after)
-    with interruptible(termination=run.store is not None) as interrupted, run, callbacks:
+    with interruptible(termination=run.store is not None) as interrupted, heap.given_back_after(), run, callbacks:
         if run.restore():
             return history
         callbacks.on_train_begin()
@@ -57,7 +57,6 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
         trainer.finalize()
         callbacks.on_train_end(run.place.logs)
         run.end()
-    heap.end_run()
     if interrupted.terminated:
         interrupted.leave()
     return history
@@ -115,16 +114,14 @@ def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) 
     data, plan = evaluate_request(data, plan)
     feed = measuring_feed(model, data, model._lamina.columns)
     with _callbacks(model, plan, feed) as callbacks, interruptible() as interrupted:
-        logs = _measure(trainer_for(model), feed, callbacks, interrupted)
-    return _given(logs, return_dict)
+        return _given(_measure(trainer_for(model), feed, callbacks, interrupted), return_dict)
 
 
 def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
     """One pass over a feed that changes nothing."""
     callbacks.on_test_begin()
     length = ChunkLength(1 if wants_each_batch(callbacks, "test") else None)
-    sums, done = trainer.starts, 0
-    logs: Logs = {}
+    sums, done, logs = trainer.starts, 0, Logs()
     for chunk in feed.chunks((0, 0), length):
         callbacks.on_test_batch_begin(done)
         length.start()
