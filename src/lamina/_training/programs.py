@@ -121,19 +121,19 @@ def _lowered(
 
 
 def _for_this_device(lowered: Any) -> Any:
-    options = CPU_OPTIONS if jax.default_backend() == "cpu" else {}
     while True:
+        options = dict(CPU_OPTIONS) if jax.default_backend() == "cpu" else {}
         try:
             program = lowered.compile(compiler_options=options)
             heap.give_back()
             if memory := program.memory_analysis():
                 heap.keep(memory.temp_size_in_bytes)
             return program
-        except jax.errors.JaxRuntimeError as error:  # another version of XLA may not know one
-            known = {name: value for name, value in options.items() if name not in str(error)}
-            if known == options:
+        except jax.errors.JaxRuntimeError as error:
+            unknown = next((name for name in options if name in str(error)), None)
+            if unknown is None:
                 raise
-            options = known
+            CPU_OPTIONS.pop(unknown, None)  # another version of XLA has none of that name
 
 
 def _now(make: Callable[..., Program], *arguments: Any) -> Future[Program]:
