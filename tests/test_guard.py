@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import zipfile
 
 import h5py
@@ -255,7 +256,9 @@ def test_a_missing_file_is_said_with_the_nearest_name(tmp_path):
     assert f"there is no folder '{tmp_path}/no'" in refusal(tmp_path / "no" / "model.keras")
     assert refusal(tmp_path / "model.keras").endswith("model.keras: the file is empty.")
     assert "a file was expected, and this is a folder." in refusal(tmp_path)
-    assert "cannot be read: " in refusal("a\0b") and "embedded null" in refusal("a\0b")
+    assert re.search(
+        "cannot be read: (open: )?embedded null (byte|character in path)", refusal("a\0b")
+    )  # as Python says
     assert "cannot be read: File name too long" in refusal(tmp_path / ("a" * 300))
     assert "the file is empty" in refusal(tmp_path / "model.keras", archive.read)
 

@@ -1,4 +1,4 @@
-"""Memory that a large program needs stays with the process from step to step."""
+"""Memory that a large program needs stays with the process from step to step, and goes back after a run."""
 
 import ctypes
 import subprocess
