@@ -40,7 +40,7 @@ print((pages() - before) // 8 * resource.getpagesize() / heap._kept)
 def test_a_step_of_a_large_program_takes_few_new_pages():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 0.25
+    assert float(done.stdout) < 0.5  # 0, 0.13 or 0.25 by where the blocks lie; 1.03 where the heap keeps nothing
 
 
 def test_a_fit_that_an_error_ends_gives_its_memory_back(monkeypatch):
