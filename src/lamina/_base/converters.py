@@ -6,24 +6,25 @@ import operator
 import re
 import unicodedata
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from lamina._base.spelling import nearest
 from lamina.errors import ArgumentError, LaminaError
 
+T = TypeVar("T")
+
 
 def number(value: Any) -> float:
     """Any real number, NumPy's and one-element arrays included."""
-    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
-        raise ArgumentError(f"expected a number, got {short(value)}.")
-    if isinstance(value, np.ndarray) and value.size != 1:
+    several = isinstance(value, np.ndarray) and value.size != 1
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or several:
         raise ArgumentError(f"expected a number, got {short(value)}.")
     return value.item() if isinstance(value, (np.generic, np.ndarray)) else value  # type: ignore[no-any-return]
 
 
-def integer(value: Any) -> int:
+def integer(value: object) -> int:
     """A whole number."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise ArgumentError(f"expected a whole number, got {short(value)}.")
@@ -33,17 +34,17 @@ def integer(value: Any) -> int:
         raise ArgumentError(f"expected a whole number, got {short(value)}.") from None
 
 
-def positive(value: Any) -> int:
+def positive(value: object) -> int:
     """A whole number of at least 1."""
     if integer(value) < 1:
         raise ArgumentError(f"expected a whole number of at least 1, got {short(value)}.")
     return integer(value)
 
 
-def up_to(most: int) -> Callable[[Any], int]:
+def up_to(most: int) -> Callable[[object], int]:
     """A whole number from 1 to `most`: of what is done that many times while a program is made."""
 
-    def converted(value: Any) -> int:
+    def converted(value: object) -> int:
         if positive(value) > most:
             raise ArgumentError(f"expected a whole number from 1 to {most:,}, got {short(value)}.")
         return integer(value)
@@ -51,55 +52,55 @@ def up_to(most: int) -> Callable[[Any], int]:
     return converted
 
 
-def count(value: Any) -> int:
+def count(value: object) -> int:
     """A whole number of at least 0."""
     if integer(value) < 0:
         raise ArgumentError(f"expected a whole number of at least 0, got {short(value)}.")
     return integer(value)
 
 
-def flag(value: Any) -> bool:
+def flag(value: object) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise ArgumentError(f"expected True or False, got {short(value)}.")
     return bool(value)
 
 
-def not_negative(value: Any) -> float:
+def not_negative(value: object) -> float:
     """A finite number of at least 0."""
     if not 0 <= number(value) < float("inf"):
         raise ArgumentError(f"expected a finite number of at least 0, got {short(value)}.")
     return number(value)
 
 
-def above_zero(value: Any) -> float:
+def above_zero(value: object) -> float:
     """A number above 0."""
     if not number(value) > 0:
         raise ArgumentError(f"expected a number above 0, got {short(value)}.")
     return number(value)
 
 
-def fixed_seed(value: Any) -> int:
+def fixed_seed(value: object) -> int:
     """A whole number that fits into 32 bits."""
     if not 0 <= integer(value) < 2**32:
         raise ArgumentError(f"expected a whole number from 0 to 2**32 - 1, got {short(value)}.")
     return integer(value)
 
 
-def seed_value(value: Any) -> int | None:
+def seed_value(value: object) -> int | None:
     """None, or a whole number that fits into 32 bits; of a `SeedGenerator`, the one that it began with."""
     value = getattr(value, "_lamina_drawn", value)
     return None if value is None else fixed_seed(value)
 
 
-def rate(value: Any) -> float:
+def rate(value: object) -> float:
     """A number from 0 to 1, as a share."""
     if not 0 <= number(value) <= 1:
         raise ArgumentError(f"expected a number from 0 to 1, got {short(value)}.")
     return number(value)
 
 
-def layer_name(value: Any) -> str:
+def layer_name(value: object) -> str:
     """A name of a layer: files hold it, and the paths of weights begin with it."""
     controls = {character for character in str(value) if unicodedata.category(character) in ("Cc", "Cs")}
     if not isinstance(value, str) or not 1 <= len(value) <= 128 or {*"/\\", *controls} & set(value):
@@ -107,7 +108,7 @@ def layer_name(value: Any) -> str:
     return value
 
 
-def one_of(*choices: Any) -> Callable[[Any], Any]:
+def one_of(*choices: T) -> Callable[[object], T]:
     """One of a few values."""
 
     def choice(value: Any) -> Any:
@@ -120,13 +121,13 @@ def one_of(*choices: Any) -> Callable[[Any], Any]:
     return choice
 
 
-def word(*choices: str) -> Callable[[Any], Any]:
+def word(*choices: T) -> Callable[[object], T]:
     """One of a few words, in whatever case."""
     choice = one_of(*choices)
     return lambda value: choice(value.lower() if isinstance(value, str) else value)
 
 
-def checked(function: str, name: str, convert: Callable[[Any], Any], value: Any) -> Any:
+def checked(function: str, name: str, convert: Callable[[object], T], value: object) -> T:
     """`convert(value)`, with errors that name the argument."""
     try:
         return convert(value)
@@ -137,7 +138,7 @@ def checked(function: str, name: str, convert: Callable[[Any], Any], value: Any)
         raise ArgumentError(f"{function}({name}={short(value)}): the value does not fit: {error}.") from None
 
 
-def optional(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def optional(convert: Callable[[object], T]) -> Callable[[object], T | None]:
     """None, or what `convert` takes."""
     return lambda value: None if value is None else convert(value)
 

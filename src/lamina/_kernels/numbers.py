@@ -132,6 +132,6 @@ class Number:
         locals()[f"__r{_name}__"] = _number(_name, getattr(operator, _name), backwards=True)
 
 
-def constant(value: Any, dtype: Any) -> Array:
+def constant(value: object, dtype: Any) -> Array:
     """A number as an array: a constant of the program, or its argument where a `Number` stands for it.  -> ()"""
     return value.argument(dtype) if isinstance(value, Number) else jnp.asarray(value, dtype)

@@ -103,7 +103,7 @@ class LayerChain(Layer):
         return shape
 
 
-def raw(value: Any, name: str = "x", encoding: str = "utf-8") -> HostArray:
+def raw(value: object, name: str = "x", encoding: str = "utf-8") -> HostArray:
     """The user's data as an array of numbers, or of `str` objects; bytes are decoded.
 
     >>> raw(["one", b"two"])

@@ -11,7 +11,7 @@ from lamina.errors import ArgumentError
 registry = Registry("layer", "lamina.layers", "lamina.models", "lamina._saving.functional")
 
 
-def held(value: Any) -> Any:
+def held(value: object) -> Any:
     """A layer that another one holds, as it is or from its config."""
     layer = registry.get(value) if isinstance(value, dict) else value
     if isinstance(layer, type) and issubclass(layer, Layer):

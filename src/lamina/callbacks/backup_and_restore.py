@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from lamina._base.converters import flag
 from lamina._base.settings import Configured, setting
 from lamina.callbacks.checkpoint import Every, Keeping, KeepingCallback, folder_name, interval
 
 
-def _save_freq(value: Any) -> Every | Literal[False]:
+def _save_freq(value: object) -> Every | Literal[False]:
     return False if value is False else interval(value)
 
 

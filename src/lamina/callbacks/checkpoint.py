@@ -64,7 +64,7 @@ def folder_name(value: Any) -> str:
     return name
 
 
-def interval(value: Any) -> Every:
+def interval(value: object) -> Every:
     """A number of steps, or "epoch"."""
     if isinstance(value, str):
         if value != "epoch":
@@ -73,7 +73,7 @@ def interval(value: Any) -> Every:
     return positive(value)
 
 
-def _monitor(value: Any) -> str:
+def _monitor(value: object) -> str:
     return "" if value is None else log_name(value)
 
 

@@ -23,7 +23,7 @@ def _path(value: Any) -> str:
         raise ArgumentError(f'expected the name of a file, such as "log.csv", got {value!r}.') from None
 
 
-def _character(value: Any) -> str:
+def _character(value: object) -> str:
     if not isinstance(value, str) or len(value) != 1 or value in '"\r\n':
         raise ArgumentError(f'expected one character, such as "," or ";", got {value!r}.')
     return value

@@ -13,13 +13,13 @@ from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
 from lamina.errors import ArgumentError
 
 
-def _function(value: Any) -> Callable[..., Any]:
+def _function(value: object) -> Callable[..., Any]:
     if not callable(value) or isinstance(value, type):
         raise ArgumentError(f"expected a function (epoch, learning_rate) -> learning_rate, got {value!r}.")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
-def _factor(value: Any) -> float:
+def _factor(value: object) -> float:
     if not 0 <= number(value) < 1:
         raise ArgumentError(f"expected a number from 0 to below 1, which the rate is multiplied by, got {value!r}.")
     return number(value)

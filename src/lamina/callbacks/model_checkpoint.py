@@ -18,7 +18,7 @@ from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
 from lamina.errors import ArgumentError
 
 
-def _frequency(value: Any) -> str | int:
+def _frequency(value: object) -> str | int:
     if value == "epoch":
         return "epoch"
     try:

@@ -102,7 +102,7 @@ def require_known(callbacks: CallbackList, model: Any, validates: bool) -> None:
             each._lamina_require(model.metrics_names, validates)
 
 
-def log_name(value: Any) -> str:
+def log_name(value: object) -> str:
     """The name of a number in the logs."""
     if not isinstance(value, str):
         raise ArgumentError(f'expected the name of a loss or metric, such as "val_loss", got {value!r}.')

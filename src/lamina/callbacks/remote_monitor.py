@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from http.client import HTTPException
-from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
@@ -21,19 +20,19 @@ SECONDS = 10
 """How long a server may take to answer."""
 
 
-def _address(value: Any) -> str:
+def _address(value: object) -> str:
     if not isinstance(value, str) or not value.startswith(("http://", "https://")):
         raise ArgumentError(f'expected an address such as "http://localhost:9000", got {short(value)}.')
     return value
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ArgumentError(f"expected a string, got {short(value)}.")
     return value
 
 
-def _headers(value: Any) -> dict[str, str] | None:
+def _headers(value: object) -> dict[str, str] | None:
     if value is not None and not isinstance(value, Mapping):
         raise ArgumentError(f"expected a dict of strings, got {short(value)}.")
     return None if value is None else {_text(name): _text(said) for name, said in value.items()}

@@ -24,7 +24,7 @@ from lamina.layers import Embedding
 Metadata: TypeAlias = str | dict[str, str] | None
 
 
-def _frequency(value: Any) -> int | str:
+def _frequency(value: object) -> int | str:
     if isinstance(value, str) and value in ("epoch", "batch"):
         return 1 if value == "batch" else value
     try:
@@ -33,7 +33,7 @@ def _frequency(value: Any) -> int | str:
         raise ArgumentError(f'expected "epoch", "batch" or a number of batches, got {short(value)}.') from None
 
 
-def _batches(value: Any) -> tuple[int, int]:
+def _batches(value: object) -> tuple[int, int]:
     """The first and the last batch, counted from 1; (0, 0) for none."""
     ends = value.split(",") if isinstance(value, str) else value if isinstance(value, (tuple, list)) else (value,)
     try:
@@ -46,7 +46,7 @@ def _batches(value: Any) -> tuple[int, int]:
     raise ArgumentError(f"expected the number of a batch, or the first and the last one, got {short(value)}.")
 
 
-def _metadata(value: Any) -> Metadata:
+def _metadata(value: object) -> Metadata:
     if value is None:
         return None
     if isinstance(value, (str, os.PathLike)):

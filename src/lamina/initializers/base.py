@@ -24,7 +24,7 @@ Seed: TypeAlias = int | SeedGenerator | None
 registry = Registry("initializer", "lamina.initializers")
 
 
-def seed_of(value: Any) -> Seed:
+def seed_of(value: object) -> Seed:
     """None, a whole number that fits into 32 bits, or what gives another key at each draw."""
     return value if isinstance(value, SeedGenerator) else seed_value(value)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal, TypeAlias
 
 from lamina._base.converters import integer, number, one_of, optional
 from lamina._base.settings import Converted, setting
@@ -22,7 +22,7 @@ Axes: TypeAlias = Converted[Sequence[int] | None, Shape | None]
 TRUNCATED_STDDEV = 0.87962566103423978
 
 
-def axis_list(value: Any) -> Shape:
+def axis_list(value: object) -> Shape:
     """A list of whole numbers."""
     if not isinstance(value, (list, tuple)):
         raise ArgumentError(f"expected a list of axes, got {value!r}.")
@@ -44,11 +44,12 @@ def fans(shape: Shape, input_axes: Shape | None, output_axes: Shape | None) -> t
     return window * shape[-2], window * shape[-1]
 
 
-def known_distribution(value: Any) -> Distribution:
+def known_distribution(value: object) -> Distribution:
     """The name of a distribution in any case; "normal" is the truncated one, as in Keras."""
     name = value.lower() if isinstance(value, str) else value
     name = "truncated_normal" if name == "normal" else name
-    return one_of("truncated_normal", "untruncated_normal", "uniform")(name)  # type: ignore[no-any-return]
+    choice: Callable[[object], Distribution] = one_of("truncated_normal", "untruncated_normal", "uniform")
+    return choice(name)
 
 
 class Scaled(Random, init=False):

@@ -71,7 +71,7 @@ class LeakyReLU(Layer):
         return activations.leaky_relu(x, self.negative_slope)
 
 
-def axes(value: Any) -> int | Sequence[int]:
+def axes(value: object) -> int | Sequence[int]:
     """One axis, or several."""
     if not isinstance(value, (tuple, list)):
         return integer(value)
@@ -139,7 +139,7 @@ class ELU(Layer):
         return activations.elu(x, self.alpha)
 
 
-def _axes(value: Any) -> list[int]:
+def _axes(value: object) -> list[int]:
     return [integer(axis) for axis in (value if isinstance(value, (tuple, list)) else [value])]
 
 

@@ -227,14 +227,14 @@ _functions = Registry("function")
 _functions.also.append(activations._registry)
 
 
-def _is_code(value: Any) -> bool:
+def _is_code(value: object) -> bool:
     """Whether a config holds a function as code: in the form of Keras 3, or of Keras 2."""
     if isinstance(value, dict):
         return value.get("class_name") == "__lambda__"
     return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], str)
 
 
-def _function(value: Any, name: Any) -> Any:
+def _function(value: object, name: Any) -> Any:
     """The function of a Lambda that a config names; what is no such config as it is."""
     if _is_code(value):
         raise UnknownNameError(

@@ -26,20 +26,20 @@ from lamina.errors import ArgumentError, ShapeError
 FORMS = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
 
 
-def _equation(value: Any) -> str:
+def _equation(value: object) -> str:
     form = FORMS.fullmatch(value) if isinstance(value, str) else None
     if form is None or form[1] != form[5] or form[3] != form[7] or (form[1] and form[3]):
         raise ArgumentError(f"expected 'ab,bc->ac', '...b,bc->...c' or 'ab...,bc->ac...', got {value!r}.")
     return str(value)
 
 
-def _letters_or_none(value: Any) -> str | None:
+def _letters_or_none(value: object) -> str | None:
     if value is not None and not (isinstance(value, str) and value.isalpha()):
         raise ArgumentError(f"expected letters of the output, as 'c', got {value!r}.")
     return value
 
 
-def _sizes(value: Any) -> tuple[int | None, ...]:
+def _sizes(value: object) -> tuple[int | None, ...]:
     sizes = value if isinstance(value, (tuple, list)) else (value,)
     return tuple(None if size is None else positive(size) for size in sizes)
 

@@ -58,7 +58,7 @@ def _dropped(layer: Noise, x: Array, shape: tuple[int, ...]) -> Array:
     return jnp.where(kept, x, none) * factor
 
 
-def _noise_shape(value: Any) -> Shape | None:
+def _noise_shape(value: object) -> Shape | None:
     """A shape of draws: whole numbers of at least 1, or None for the input's own size."""
     sizes = value if value is None else tuple(value) if isinstance(value, (tuple, list)) else ("",)
     if any(size is not None and (not isinstance(size, int) or size < 1) for size in sizes or ()):

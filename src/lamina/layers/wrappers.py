@@ -187,7 +187,7 @@ def _copied(layer: Any, prefix: str, **changed: Any) -> Any:
     return fresh(layer, name=prefix + layer.name.removeprefix(prefix), **changed)
 
 
-def fresh(value: Any, **changed: Any) -> Any:
+def fresh(value: object, **changed: Any) -> Any:
     """A layer, or layers in a list, with the same settings and fresh weights; any other value as it is."""
     if isinstance(value, (list, tuple)):
         return [fresh(item) for item in value]

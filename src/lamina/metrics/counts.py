@@ -91,7 +91,7 @@ def even_thresholds(size: int, beyond: float = 0.0) -> list[float]:
     return [0.0 - beyond, *((i + 1) / (size - 1) for i in range(size - 2)), 1.0 + beyond]
 
 
-def threshold_values(value: Any) -> Thresholds:
+def threshold_values(value: object) -> Thresholds:
     """None, a number from 0 to 1, or a list of them."""
     if isinstance(value, (list, tuple, np.ndarray)):
         return [rate(each) for each in value]

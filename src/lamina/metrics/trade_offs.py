@@ -204,7 +204,7 @@ def _numbers(value: object) -> list[float] | None:
 
 
 def _curve(value: object) -> str:
-    return word("roc", "pr", "prgain")(value).upper()  # type: ignore[no-any-return]
+    return word("roc", "pr", "prgain")(value).upper()
 
 
 Curve = Literal["ROC", "PR", "PRGAIN"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
@@ -200,7 +200,7 @@ class Adafactor(Optimizer):
         return p - size * u, {"r": r, "c": c, "velocity": v}
 
 
-def _not_positive(value: Any) -> float:
+def _not_positive(value: object) -> float:
     if not number(value) <= 0:
         raise ArgumentError(f"expected a number of at most 0, got {value!r}.")
     return number(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
@@ -54,7 +54,7 @@ class SGD(Optimizer):
         return p + (self.momentum * m - lr * g if self.nesterov else m), {"momentum": m}
 
 
-def _lion_beta_1(value: Any) -> float:
+def _lion_beta_1(value: object) -> float:
     if not rate(value) > 0:
         raise ArgumentError("expected a number above 0; with 0 only the sign of the last gradient would count.")
     return rate(value)

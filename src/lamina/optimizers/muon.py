@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
@@ -16,7 +16,7 @@ from lamina.optimizers.optimizer import Arrays, Optimizer, registry
 from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate, several
 
 
-def _patterns(value: Any) -> list[str]:
+def _patterns(value: object) -> list[str]:
     if value is None:
         return []
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):

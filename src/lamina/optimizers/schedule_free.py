@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
@@ -15,7 +15,7 @@ from lamina.optimizers.optimizer import Arrays, Optimizer, registry
 from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate
 
 
-def _share(value: Any) -> float:
+def _share(value: object) -> float:
     if not rate(value) > 0:
         raise ArgumentError(f"expected a number above 0 and at most 1, got {short(value)}.")
     return rate(value)

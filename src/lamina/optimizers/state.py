@@ -54,7 +54,7 @@ def filled(like: Array, value: float = 0) -> Array:
     return as_array(np.full(like.shape, value, like.dtype))
 
 
-def several(value: Any) -> int:
+def several(value: object) -> int:
     """A whole number of at least 2."""
     if integer(value) < 2:
         raise ArgumentError(f"expected a whole number of at least 2, or None, got {value!r}.")

@@ -89,7 +89,7 @@ def _checked(choice: Choice) -> Choice:
     name, labels = choice.function, choice.labels
     if not (labels is None or isinstance(labels, (list, tuple)) or (isinstance(labels, str) and labels == "inferred")):
         raise ArgumentError(f"{name}(labels={short(labels)}): expected 'inferred', None, or a list of whole numbers.")
-    mode = checked(name, "label_mode", one_of("int", "categorical", "binary", None), choice.label_mode)
+    mode: LabelMode = checked(name, "label_mode", one_of("int", "categorical", "binary", None), choice.label_mode)
     split, subset = choice.validation_split, choice.subset
     checked(name, "subset", one_of("training", "validation", "both", None), subset)
     if split and (isinstance(split, bool) or not isinstance(split, (int, float)) or not 0 < split < 1):

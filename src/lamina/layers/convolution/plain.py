@@ -78,7 +78,7 @@ class Sliding(Layer):
             window_within(self, shape[1:-1] if self.data_format == "channels_last" else shape[2:])
 
 
-def convert_per_axis(layer: Sliding, *names: str, convert: Callable[[Any], int] = positive) -> None:
+def convert_per_axis(layer: Sliding, *names: str, convert: Callable[[object], int] = positive) -> None:
     """Turn these settings, each one number or one for each axis of the kernel, into tuples with one for each axis."""
     sizes = per_axis(layer.rank, convert, f"a whole number, or {layer.rank} of them")
     for name in names:

@@ -50,7 +50,7 @@ def boundaries(value: Any) -> list[float]:
     return sorted(np.asarray(value, float).ravel().tolist())
 
 
-def fineness(value: Any) -> float:
+def fineness(value: object) -> float:
     """A number between 0 and 1."""
     if not 0 < number(value) < 1:
         raise ArgumentError(f"expected a number between 0 and 1, got {value!r}.")

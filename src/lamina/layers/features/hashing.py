@@ -23,21 +23,21 @@ Salt: TypeAlias = Converted[int | Sequence[int] | None, list[int] | None]
 MODES = ("int", "one_hot", "multi_hot", "count")
 
 
-def mode(*choices: str) -> Callable[[Any], str]:
+def mode(*choices: str) -> Callable[[object], str]:
     """An `output_mode`; its older spellings are accepted too."""
     older = {"binary": "multi_hot", "tf-idf": "tf_idf"}
     choice = one_of(*choices)
     return lambda value: str(choice(older.get(value, value) if isinstance(value, str) else value))
 
 
-def dense(value: Any) -> bool:
+def dense(value: object) -> bool:
     """`sparse` and `ragged`, which a stack cannot have."""
     if flag(value):
         raise ArgumentError("a stack takes one dense tensor: leave it False.")
     return False
 
 
-def salt(value: Any) -> list[int] | None:
+def salt(value: object) -> list[int] | None:
     """None, or two whole numbers; one stands for both."""
     if value is None:
         return None

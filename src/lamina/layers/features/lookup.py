@@ -16,7 +16,7 @@ from lamina.layers.features.vocabularies import Inline, Lookup, inline
 OovMethod: TypeAlias = Literal["floormod", "farmhash"]
 
 
-def text(value: Any) -> str | None:
+def text(value: object) -> str | None:
     """None, or a string."""
     if value is not None and not isinstance(value, str):
         raise ArgumentError(f"expected text or None, got {value!r}.")

@@ -70,7 +70,7 @@ class Rescaling(Layer):
             ) from None
 
 
-def axes(value: Any) -> tuple[int, ...]:
+def axes(value: object) -> tuple[int, ...]:
     """None for no axis, an axis, or several."""
     several = value if isinstance(value, (tuple, list)) else [] if value is None else [value]
     found = tuple(integer(axis) for axis in several)
@@ -257,5 +257,5 @@ def in_use(layer: Normalization, which: int, given: Any) -> Any:
     return np.asarray(statistics(layer, jnp if given is None else np)[which]) if layer.built else given
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> Any:
     return None if value is None else np.asarray(value).tolist()

@@ -14,7 +14,7 @@ from lamina._layer.registry import held
 from lamina.errors import ArgumentError
 
 
-def several(value: Any) -> list[Layer]:
+def several(value: object) -> list[Layer]:
     """A list of layers."""
     if not isinstance(value, (tuple, list)):
         raise ArgumentError(f"expected a list of layers, as [{value!r}].")

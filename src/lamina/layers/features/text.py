@@ -35,12 +35,12 @@ Split: TypeAlias = Literal["whitespace", "character"] | Callable[[HostArray], An
 WORDS = re.compile(r"[^ \t\n\r\f\v]+")
 
 
-def or_function(*choices: str) -> Callable[[Any], Any]:
+def or_function(*choices: str) -> Callable[[object], Any]:
     """None, one of a few names, or a function."""
     return optional(lambda value: value if callable(value) else one_of(*choices)(value))
 
 
-def widths(value: Any) -> int | tuple[int, ...] | None:
+def widths(value: object) -> int | tuple[int, ...] | None:
     """`ngrams`: None, the greatest width, or all widths."""
     if isinstance(value, (tuple, list)):
         return tuple(positive(width) for width in value)

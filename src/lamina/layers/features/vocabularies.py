@@ -29,7 +29,7 @@ DROPPED = -2
 """The index of a mask token that must leave no trace in the output."""
 
 
-def inline(value: Any) -> Terms | None:
+def inline(value: object) -> Terms | None:
     """A vocabulary or its weights as a list; a path is refused."""
     if isinstance(value, str):
         raise ArgumentError(

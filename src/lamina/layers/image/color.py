@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ Bits: TypeAlias = Converted[int | Sequence[int], tuple[int, int]]
 bits = interval(1, 8)
 
 
-def whole_bits(value: Any) -> tuple[int, int]:
+def whole_bits(value: object) -> tuple[int, int]:
     """A number of bits from 1 to 8, or a pair; one number n stands for (1, n)."""
     low, high = bits(value)
     return integer(low), integer(high)

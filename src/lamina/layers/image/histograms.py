@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from lamina.layers.image.settings import BYTE, ValueRange, ordered
 Grid: TypeAlias = Converted[Sequence[int], tuple[int, int]]
 
 
-def two_sizes(value: Any) -> tuple[int, int]:
+def two_sizes(value: object) -> tuple[int, int]:
     """Two whole numbers of at least 1."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ArgumentError(f"expected two whole numbers, as (8, 8), got {value!r}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -95,7 +95,7 @@ class CutMix(RandomImageLayer):
         return jnp.where(box, x[other], x)
 
 
-def fill(value: Any) -> float | tuple[float, ...] | None:
+def fill(value: object) -> float | tuple[float, ...] | None:
     """None for noise, a number, or one for each of three channels."""
     if isinstance(value, (tuple, list)):
         if len(value) != 3:

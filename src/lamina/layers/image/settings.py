@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from lamina._base.converters import number, one_of
 from lamina._base.settings import Converted
@@ -18,10 +18,10 @@ Interpolation: TypeAlias = Literal["bilinear", "nearest"]
 interpolations = one_of("bilinear", "nearest")
 
 
-def interval(lowest: float, highest: float) -> Callable[[Any], Pair]:
+def interval(lowest: float, highest: float) -> Callable[[object], Pair]:
     """A pair of numbers, or one number f for the pair (-f, f), whose lower end is `lowest` at least."""
 
-    def pair(value: Any) -> Pair:
+    def pair(value: object) -> Pair:
         if isinstance(value, (tuple, list)) and len(value) == 2:
             low, high = sorted(map(number, value))
         else:
@@ -36,7 +36,7 @@ def interval(lowest: float, highest: float) -> Callable[[Any], Pair]:
 share, signed_share = interval(0, 1), interval(-1, 1)
 
 
-def ordered(value: Any) -> Pair:
+def ordered(value: object) -> Pair:
     """The lowest and the highest value of a pixel."""
     if not isinstance(value, (tuple, list)) or len(value) != 2 or number(value[0]) == number(value[1]):
         raise ArgumentError(f"expected the lowest and the highest value of a pixel, as (0, 255), got {value!r}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from lamina.layers.image.settings import BYTE, Range, ValueRange, ordered, share
 OddSizes: TypeAlias = Converted[int | Sequence[int], tuple[int, int]]
 
 
-def odd_sizes(value: Any) -> tuple[int, int]:
+def odd_sizes(value: object) -> tuple[int, int]:
     """An odd size, or two."""
     sizes = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(sizes) != 2 or any(integer(size) < 1 or size % 2 == 0 for size in sizes):

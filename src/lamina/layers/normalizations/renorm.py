@@ -17,7 +17,7 @@ from lamina._base.weight import Array, Weight
 from lamina.errors import ArgumentError
 
 
-def clipping(value: Mapping[str, Any]) -> dict[str, float]:
+def clipping(value: object) -> dict[str, float]:
     """The limits of r and d, without those that are None."""
     if not isinstance(value, Mapping):
         raise ArgumentError(f"expected a dict of limits called rmin, rmax and dmax, got {short(value)}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 
@@ -66,7 +66,7 @@ class LayerNormalization(Layer):
         return scaled(self, wide, mean, variance, shape).astype(x.dtype)
 
 
-def _groups(value: Any) -> int:
+def _groups(value: object) -> int:
     if integer(value) != -1 and integer(value) < 1:
         raise ArgumentError(f"expected a whole number of at least 1, or -1 for a group a channel, got {value!r}.")
     return integer(value)

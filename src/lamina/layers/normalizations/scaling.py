@@ -18,7 +18,7 @@ from lamina.errors import ShapeError
 Axes: TypeAlias = Converted[int | Sequence[int], int | list[int]]
 
 
-def one_or_more(value: Any) -> int | list[int]:
+def one_or_more(value: object) -> int | list[int]:
     """One axis, or a list of them."""
     return [integer(axis) for axis in value] if isinstance(value, (tuple, list)) else integer(value)
 
