@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from lamina._base.spelling import did_you_mean, nearest
 from lamina.errors import UnknownAttributeError
@@ -122,7 +121,7 @@ def hint(family: str, name: str, names: Iterable[str]) -> str:
     return f"{'Keras has it; Lamina does not have it yet. ' * (name in missing)}Use instead: {instead}."
 
 
-def missing_member(thing: Any, name: str) -> UnknownAttributeError:
+def missing_member(thing: object, name: str) -> UnknownAttributeError:
     """The error for an attribute that an object does not have, with what to use in its place, or the nearest name."""
 
     def message() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from lamina._base.converters import short
@@ -46,7 +47,7 @@ VALUES = {"Loss": {"reduction": {"auto": "sum_over_batch_size"}}}
 """By class and key: the values of Keras 2, and those of the same meaning now."""
 
 
-def of_today(kind: type, config: dict[str, Any], takes: Any) -> dict[str, Any]:
+def of_today(kind: type, config: dict[str, Any], takes: Collection[str]) -> dict[str, Any]:
     """The settings in a config of any Keras as arguments of the class, which takes the names `takes`."""
     if not isinstance(config, dict):
         raise ArgumentError(f"{kind.__name__}: expected its settings by name, got {short(config)}.")

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-HostArray = np.ndarray[Any, Any]
+from lamina._base.arrays import HostArray
 
 SEQUENCES = {"tuple": tuple, "set": set, "frozenset": frozenset}
 AS_THEY_ARE = {type(None), bool, int, str}
@@ -27,7 +27,7 @@ class NotPlainError(TypeError):
     """A value that is neither a number, a string, an array, nor a list, tuple, set or dict of such."""
 
 
-def pack(value: Any) -> Packed:
+def pack(value: object) -> Packed:
     """A value as plain data and arrays, which are its own.
 
     >>> pack({"best": 0.5, "weights": [np.ones(2), None]})
@@ -99,6 +99,6 @@ def _is_flat(value: list[Any]) -> bool:
     return numbers or kinds <= {bool, str} or (kinds == {int} and -(2**63) < min(value) <= max(value) < 2**63)
 
 
-def _counts(dtype: Any) -> bool:
+def _counts(dtype: np.dtype[Any]) -> bool:
     """Whether it is a dtype of numbers, those of JAX included."""
     return bool(jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_))

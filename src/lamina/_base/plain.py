@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.arrays import as_array
+from lamina._base.arrays import HostArray, as_array
 from lamina._base.converters import short
 from lamina.errors import ArgumentError
 
@@ -20,7 +20,7 @@ DEEPEST = 32
 """The greatest number of axes of an array in a config, which is NumPy's own."""
 
 
-def _array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
+def _array(value: Any, dtype: Any) -> HostArray:
     """An array of numbers, from lists in lists."""
     if dtype not in NUMBERS:
         raise ArgumentError(f"expected the dtype of an array of numbers, got {short(dtype)}.")

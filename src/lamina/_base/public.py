@@ -5,7 +5,6 @@ from __future__ import annotations
 import dis
 import sys
 from types import ModuleType
-from typing import Any
 
 from lamina._base.absent import hint
 from lamina._base.frames import user_facing, user_frame
@@ -26,19 +25,19 @@ def public(module: str, names: list[str], later: Later = None, loaded: Loaded = 
     places = register(module, later, loaded)
 
     @user_facing
-    def refuse(name: str) -> Any:
+    def refuse(name: str) -> object:
         if name.startswith("__"):  # Python asks for `__path__` at each import
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         if name in places:
             return load(module, name)
         raise missing_attribute(module, name, hint(module.partition(".")[2], name, names))
 
-    def is_hidden(name: str, value: Any) -> bool:
+    def is_hidden(name: str, value: object) -> bool:
         shown = name in names and (name not in places or places[name].name == ITSELF)
         return isinstance(value, ModuleType) and not shown and not name.startswith("_") and "." in module
 
     class Public(ModuleType):
-        def __setattr__(self, name: str, value: Any) -> None:
+        def __setattr__(self, name: str, value: object) -> None:
             """Python sets each file of a module here, but `callbacks.history` is a misspelt `callbacks.History`."""
             if not is_hidden(name, value):
                 super().__setattr__(name, value)

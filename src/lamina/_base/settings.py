@@ -15,23 +15,12 @@ import inspect
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    ClassVar,
-    Generic,
-    NamedTuple,
-    Self,
-    TypeVar,
-    dataclass_transform,
-    get_args,
-    get_origin,
-)
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeVar, dataclass_transform
 
 import numpy as np
 
 from lamina._base.absent import missing_member
-from lamina._base.converters import checked, short
+from lamina._base.converters import T, checked, short
 from lamina._base.custom import get_registered_name
 from lamina._base.frames import user_facing, warn
 from lamina._base.older import of_today
@@ -90,7 +79,7 @@ class Converted(Generic[Given, Kept]):
 
     if TYPE_CHECKING:
 
-        def __get__(self, instance: object, owner: Any) -> Kept: ...
+        def __get__(self, instance: object, owner: object) -> Kept: ...
 
         def __set__(self, instance: object, value: Given) -> None: ...
 
@@ -102,7 +91,7 @@ class State(ByName):
     arguments: dict[str, Any] | None = None
     """What a class's own `__init__` was called with."""
 
-    def compiled_in(self) -> list[tuple[str, Any]]:
+    def compiled_in(self) -> list[tuple[str, object]]:
         """What a compiled program depends on, besides the attributes."""
         return []
 
@@ -113,7 +102,7 @@ class _FieldSignature:
     An object has no such attribute: its signature is that of `__call__`.
     """
 
-    def __get__(self, instance: Any, owner: type[Configured]) -> inspect.Signature:
+    def __get__(self, instance: object, owner: type[Configured]) -> inspect.Signature:
         if instance is not None:
             raise AttributeError
         if owner.__init__ is Configured.__init__:
@@ -260,7 +249,7 @@ class Configured(ByName):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def _converted(kind: type, name: str, convert: Callable[[Any], Any], value: Any) -> Any:
+def _converted(kind: type, name: str, convert: Callable[[object], T], value: object) -> T:
     try:
         return checked(kind.__name__, name, convert, value)
     except ArgumentError as error:
@@ -305,7 +294,7 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
     nameless = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
 
     @user_facing
-    def recorded(self: Any, *args: Any, **kwargs: Any) -> None:
+    def recorded(self: Configured, *args: Any, **kwargs: Any) -> None:
         if self._lamina.arguments is None and not nameless:  # of *args the class that they go to has the names
             try:
                 bound = signature.bind(self, *args, **kwargs)
@@ -335,10 +324,10 @@ def _type_of(field: Setting) -> Any:
             kind = eval(kind, dict(vars(sys.modules[field.module])))
         except Exception:  # a name that only the type checker imports
             return kind
-    return get_args(kind)[0] if get_origin(kind) is Converted else kind
+    return kind.__args__[0] if getattr(kind, "__origin__", None) is Converted else kind
 
 
-def _is_default(field: Setting, plain: Any) -> bool:
+def _is_default(field: Setting, plain: object) -> bool:
     """Whether a value, as plain data, is the field's default, or that for each of several axes."""
     default = serialize(field.convert(field.default) if field.convert else field.default)
     if not isinstance(plain, (list, tuple)):
@@ -376,7 +365,7 @@ def serialize(value: Any) -> Any:
     return value
 
 
-def built_in(thing: Any) -> bool:
+def built_in(thing: object) -> bool:
     """Whether an object is of a class of this package, and not of the user's own."""
     return type(thing).__module__.startswith("lamina.")
 

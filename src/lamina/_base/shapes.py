@@ -90,10 +90,10 @@ def full_shape(shape: Any, what: str = "shape") -> Shape:
 
 def per_axis(
     rank: int, convert: Callable[[Any], Any] = positive, wanted: str = "one value, or one for each of {rank} axes"
-) -> Callable[[Any], tuple[Any, ...]]:
+) -> Callable[[object], tuple[Any, ...]]:
     """A setting's converter: one value for all of `rank` axes, or a sequence with one for each."""
 
-    def converted(value: Any) -> tuple[Any, ...]:
+    def converted(value: object) -> tuple[Any, ...]:
         if not isinstance(value, (tuple, list)):
             return (convert(value),) * rank
         if len(value) != rank:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 
-def children(value: Any) -> list[tuple[Any, Any]] | None:
+def children(value: object) -> list[tuple[Any, Any]] | None:
     """The items of a list, tuple or dict, each with its index or key; None for anything else, which is a leaf.
 
     >>> children({"a": 1}), children((2, 3)), children("text")
@@ -18,7 +18,7 @@ def children(value: Any) -> list[tuple[Any, Any]] | None:
     return list(enumerate(value)) if isinstance(value, (list, tuple)) else None
 
 
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: object, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf, with the path of keys and indices that leads to it.
 
     >>> list(leaves({"a": [1, 2]}, "x"))

@@ -11,9 +11,10 @@ from typing import Any, Protocol, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from lamina._base.absent import missing_member
-from lamina._base.arrays import as_array
+from lamina._base.arrays import HostArray, as_array
 from lamina._base.converters import checked, one_of, short
 from lamina._base.frames import user_facing
 from lamina._base.pickling import ByName
@@ -27,11 +28,11 @@ Array = jax.Array
 class Scope(Protocol):
     """What stands between a weight and whoever reads or assigns it while a pass is under way."""
 
-    uncast: dict[int, tuple[Any, Any]]
+    uncast: dict[int, tuple[Array, Array]]
 
-    def read(self, weight: Weight) -> Any: ...
+    def read(self, weight: Weight) -> Array: ...
 
-    def write(self, weight: Weight, value: Any) -> None: ...
+    def write(self, weight: Weight, value: Array) -> None: ...
 
 
 under_way: ContextVar[Scope | None] = ContextVar("under_way", default=None)
@@ -42,7 +43,7 @@ class Unset(np.ndarray[Any, Any]):
     """What stands for the array of a weight whose values come later: zeros that take no memory."""
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], dtype: Any) -> Self:
+    def of(cls, shape: tuple[int, ...], dtype: DTypeLike) -> Self:
         return np.broadcast_to(np.zeros((), dtype), shape).view(cls)
 
 
@@ -104,7 +105,7 @@ class Weight(ByName):
         layout: None = None, *, path: str | None = None, regularizer: Callable[[Array], Array] | None = None,
         constraint: Callable[[Array], Array] | None = None,
     ) -> None:  # fmt: skip
-        self.array: Any = _first(initializer, shape, dtype)
+        self.array: Any = _first(initializer, shape, dtype)  # an array, or what stands for one until it is made
         self.shown = True
         """Whether someone outside may hold the array; a program that overwrites what it is given gets a copy then."""
         self.alone, self.named = path is None, name is not None
@@ -125,13 +126,13 @@ class Weight(ByName):
         self.regularizer, self.constraint, self.autocast = regularizer, constraint, bool(autocast)
 
     @property
-    def value(self) -> Any:
+    def value(self) -> Array:
         """The array: that of the pass under way, else the one that the weight holds."""
         self.shown = True
         return read(self)
 
     @value.setter
-    def value(self, array: Any) -> None:
+    def value(self, array: Array) -> None:
         now = None if self.of_pass else under_way.get()
         if now is not None:
             now.write(self, array)
@@ -146,35 +147,35 @@ class Weight(ByName):
     def dtype(self) -> str:
         return str(self.array.dtype)
 
-    def numpy(self) -> np.ndarray[Any, Any]:
+    def numpy(self) -> HostArray:
         """The values, as a NumPy array of its own."""
         return np.array(read(self))
 
     @user_facing
-    def assign(self, value: Any) -> Weight:
+    def assign(self, value: ArrayLike) -> Weight:
         """Replace the values; the shape must be the same, the dtype is kept."""
-        value = as_array(value)
-        if value.shape != self.shape:
-            raise ShapeError(f"weight {self.path!r} has shape {self.shape}, and cannot take {value.shape}.")
-        self.value = value.astype(self.array.dtype)
+        array = as_array(value)
+        if array.shape != self.shape:
+            raise ShapeError(f"weight {self.path!r} has shape {self.shape}, and cannot take {array.shape}.")
+        self.value = array.astype(self.array.dtype)
         return self
 
     @user_facing
-    def assign_add(self, value: Any) -> Weight:
+    def assign_add(self, value: ArrayLike) -> Weight:
         return self.assign(read(self) + jnp.asarray(value, self.dtype))
 
     @user_facing
-    def assign_sub(self, value: Any) -> Weight:
+    def assign_sub(self, value: ArrayLike) -> Weight:
         return self.assign(read(self) - jnp.asarray(value, self.dtype))
 
     def __copy__(self) -> Self:
         self.shown = True  # from now on two hold the array
         return super().__copy__()
 
-    def __jax_array__(self) -> Any:
+    def __jax_array__(self) -> Array:
         return self.value
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> HostArray:
         return np.array(read(self), dtype)
 
     @user_facing
@@ -186,7 +187,7 @@ class Weight(ByName):
             raise missing_member(self, name)
         return getattr(array, name)
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> Array:
         return read(self)[index]
 
     def __iter__(self) -> Iterator[Array]:
@@ -204,7 +205,7 @@ class Weight(ByName):
     def __bool__(self) -> bool:
         return bool(read(self))
 
-    def __round__(self, digits: int | None = None) -> Any:
+    def __round__(self, digits: int | None = None) -> Array:
         return jnp.round(read(self), digits or 0)
 
     def __format__(self, spec: str) -> str:
@@ -237,13 +238,13 @@ def _first(initializer: Any, shape: Any, dtype: Any) -> Any:
     return jnp.asarray(registry.get(initializer)(shape, dtype=kind), kind)
 
 
-def read(weight: Weight) -> Any:
+def read(weight: Weight) -> Array:
     """The array, for a use that hands it to nobody: one that was shown to the user is copied before a step."""
     now = None if weight.of_pass else under_way.get()
     return weight.array if now is None else now.read(weight)
 
 
-def fits(weights: Sequence[Weight], store: Mapping[str, Any]) -> bool:
+def fits(weights: Sequence[Weight], store: Mapping[str, ArrayLike]) -> bool:
     """Whether the store has an array of the right shape for each of the weights, "0", "1", ..., and nothing else."""
     numbers = [str(number) for number in range(len(weights))]
     return store.keys() == set(numbers) and all(
@@ -251,7 +252,7 @@ def fits(weights: Sequence[Weight], store: Mapping[str, Any]) -> bool:
     )
 
 
-def assign_all(weights: Sequence[Weight], store: Mapping[str, Any], owner: str) -> None:
+def assign_all(weights: Sequence[Weight], store: Mapping[str, ArrayLike], owner: str) -> None:
     """Assign "0", "1", ... of a store to the weights, in this order."""
     if not fits(weights, store):
         raise ShapeError(
@@ -262,15 +263,15 @@ def assign_all(weights: Sequence[Weight], store: Mapping[str, Any], owner: str) 
         weight.assign(store[str(number)])
 
 
-def _binary(op: Callable[[Any, Any], Any]) -> Any:
+def _binary(op: Callable[[Array, object], Array]) -> Callable[[Weight, object], Array]:
     return lambda self, other: op(read(self), read(other) if isinstance(other, Weight) else other)
 
 
-def _reflected(op: Callable[[Any, Any], Any]) -> Any:
+def _reflected(op: Callable[[Array, Array], Array]) -> Callable[[Weight, object], Array]:
     return lambda self, other: op(jnp.asarray(other), read(self))
 
 
-def _unary(op: Callable[[Any], Any]) -> Any:
+def _unary(op: Callable[[Array], Array]) -> Callable[[Weight], Array]:
     return lambda self: op(read(self))
 
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lamina._base.arrays import HostArray
 from lamina.errors import DataError
 
 
@@ -20,7 +21,7 @@ class ReadsIndices(Protocol):
     def _lamina_indices_below(self) -> int: ...
 
 
-def within_tables(model: object, x: ArrayLike, rows: np.ndarray[Any, Any] | None = None) -> None:
+def within_tables(model: object, x: ArrayLike, rows: HostArray | None = None) -> None:
     """Refuse data that the first layer which reads it as indices cannot look up, if there is such a layer."""
     layer = reader(model)
     if layer is not None:
@@ -40,7 +41,7 @@ def reader(layer: Any) -> ReadsIndices | None:
     return None
 
 
-def check(x: ArrayLike, layer: ReadsIndices, rows: np.ndarray[Any, Any] | None = None) -> None:
+def check(x: ArrayLike, layer: ReadsIndices, rows: HostArray | None = None) -> None:
     """Raise a `DataError` for the first row of `x` with a value that is no index of the layer's table.
 
     `rows` are the numbers of these rows, where they are not the first ones.

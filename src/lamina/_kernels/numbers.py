@@ -15,7 +15,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
+from lamina._base.arrays import HostArray
 from lamina._base.weight import Array, Weight
 
 Formula = tuple[Any, ...]
@@ -59,7 +61,7 @@ def _weight(formula: Formula, dtype: str, values: Sequence[float]) -> Weight:
 def _number(name: str, function: Callable[..., Any], backwards: bool = False) -> Any:
     """The method that computes with a number of Python or with an array."""
 
-    def method(self: Number, other: Any) -> Any:
+    def method(self: Number, other: object) -> Any:
         if isinstance(other, jax.Array):
             mine = self.argument(other.dtype if jnp.issubdtype(other.dtype, jnp.inexact) else jnp.result_type(float))
             return function(other, mine) if backwards else function(mine, other)
@@ -84,12 +86,12 @@ class Number:
     def __init__(self, readings: Readings, formula: Formula) -> None:
         self.readings, self.formula = readings, formula
 
-    def argument(self, dtype: Any) -> Array:
+    def argument(self, dtype: DTypeLike) -> Array:
         """Its value, as an argument of the program.  -> ()"""
         key = self.formula, str(jnp.dtype(dtype))
         if key not in self.readings.arguments:
             self.readings.arguments[key] = _weight(*key, self.readings.values)
-        return self.readings.arguments[key].value  # type: ignore[no-any-return]
+        return self.readings.arguments[key].value
 
     def answer(self, formula: Formula) -> Any:
         """The value of a formula, on which the program depends."""
@@ -105,7 +107,7 @@ class Number:
     def __int__(self) -> int:
         return int(self.answer(self.formula))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> HostArray:
         return np.array(self.answer(self.formula), dtype)
 
     def __hash__(self) -> int:
@@ -132,6 +134,6 @@ class Number:
         locals()[f"__r{_name}__"] = _number(_name, getattr(operator, _name), backwards=True)
 
 
-def constant(value: object, dtype: Any) -> Array:
+def constant(value: object, dtype: DTypeLike) -> Array:
     """A number as an array: a constant of the program, or its argument where a `Number` stands for it.  -> ()"""
     return value.argument(dtype) if isinstance(value, Number) else jnp.asarray(value, dtype)

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from lamina._base.arrays import HostArray
 from lamina._base.weight import Array
 from lamina._kernels.precision import in_float32
 
@@ -151,7 +152,7 @@ def adaptive_mean_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
     return x
 
 
-def _windows(length: int, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _windows(length: int, count: int) -> tuple[HostArray, HostArray]:
     """Where `count` windows over `length` elements start and end; each next one may share an element."""
     index = np.arange(count)
     return index * length // count, -((-(index + 1) * length) // count)

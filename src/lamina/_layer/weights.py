@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.spelling import free_name
@@ -47,7 +48,7 @@ class WithWeights(Module):
     non_trainable_variables = non_trainable_weights
 
     @user_facing
-    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+    def get_weights(self) -> list[HostArray]:
         """The values of `weights`, as NumPy arrays of their own."""
         return [weight.numpy() for weight in self.weights]
 

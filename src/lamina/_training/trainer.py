@@ -116,7 +116,7 @@ class Trainer:
         place = "copy", jax.tree.structure(state)
         self.copies += 1
         if self.copies < 32 and programs.instead.get() is None:
-            return copied(state)  # type: ignore[no-any-return]
+            return copied(state)
         if place not in self.ready:
             self.ready[place] = programs.compiled("copy", _copies, (state,))
         return self.ready[place].result()(state)  # type: ignore[no-any-return]

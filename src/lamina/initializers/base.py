@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina import dtypes
+from lamina._base.arrays import HostArray
 from lamina._base.converters import integer, seed_value
 from lamina._base.frames import user_facing
 from lamina._base.registry import Registry
@@ -18,7 +19,7 @@ from lamina.random import SeedGenerator
 
 Shape: TypeAlias = tuple[int, ...]
 DType: TypeAlias = np.dtype[Any]
-Key: TypeAlias = Array | np.ndarray[Any, Any]
+Key: TypeAlias = Array | HostArray
 """A random key, uint32 of shape (2,), of JAX or of NumPy."""
 Seed: TypeAlias = int | SeedGenerator | None
 registry = Registry("initializer", "lamina.initializers")

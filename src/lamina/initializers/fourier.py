@@ -8,13 +8,14 @@ from typing import Any, Literal, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.converters import flag, one_of
 from lamina._base.settings import Converted, setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError, ShapeError
 from lamina.initializers.base import DType, Initializer, Key, Shape, registry
 
-Window: TypeAlias = Converted[str | Sequence[float] | np.ndarray[Any, Any] | None, str | list[float] | None]
+Window: TypeAlias = Converted[str | Sequence[float] | HostArray | None, str | list[float] | None]
 Scaling: TypeAlias = Literal["density", "spectrum"] | None
 
 
@@ -31,7 +32,7 @@ def known_window(value: Any) -> str | list[float] | None:
     return None if value is None else [float(each) for each in value]
 
 
-def window_values(window: str | list[float], size: int, periodic: bool) -> np.ndarray[Any, Any]:
+def window_values(window: str | list[float], size: int, periodic: bool) -> HostArray:
     """The values of a window, `size` of them where it is named.  -> (size,) float64"""
     if not isinstance(window, str):
         return np.array(window)

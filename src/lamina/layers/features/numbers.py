@@ -23,7 +23,7 @@ from lamina.dtypes import epsilon, floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
 from lamina.layers.features.adapting import Adapting
 
-Given: TypeAlias = float | list[Any] | tuple[Any, ...] | np.ndarray[Any, Any] | Array | dict[str, Any]
+Given: TypeAlias = float | list[Any] | tuple[Any, ...] | HostArray | Array | dict[str, Any]
 Numbers: TypeAlias = Converted[Given, ArrayLike]
 NumbersOrNone: TypeAlias = Converted[Given | None, ArrayLike | None]
 Axes: TypeAlias = Converted[int | Sequence[int] | None, tuple[int, ...]]
