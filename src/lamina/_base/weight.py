@@ -53,8 +53,8 @@ values_follow: ContextVar[bool] = ContextVar("values_follow", default=False)
 
 _numbers = itertools.count()
 """The numbers in the names of weights that are given none."""
-AGGREGATIONS = "none", "mean", "sum", "only_first_replica", None
-SYNCHRONIZATIONS = "auto", "none", "on_read", "on_write", None
+aggregations = one_of("none", "mean", "sum", "only_first_replica", None)
+synchronizations = one_of("auto", "none", "on_read", "on_write", None)
 
 
 class Weight(ByName):
@@ -118,10 +118,8 @@ class Weight(ByName):
             raise ArgumentError(
                 f"Variable(layout={short(layout)}): put the values where they belong by jax.device_put."
             )
-        self.aggregation = checked("Variable", "aggregation", one_of(*AGGREGATIONS), aggregation) or "none"
-        self.synchronization = (
-            checked("Variable", "synchronization", one_of(*SYNCHRONIZATIONS), synchronization) or "none"
-        )
+        self.aggregation = checked("Variable", "aggregation", aggregations, aggregation) or "none"
+        self.synchronization = checked("Variable", "synchronization", synchronizations, synchronization) or "none"
         self.name, self.path, self.trainable = name, path or name, bool(trainable)
         self.regularizer, self.constraint, self.autocast = regularizer, constraint, bool(autocast)
 

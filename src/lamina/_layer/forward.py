@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +15,16 @@ from jax import export
 from lamina._base.arrays import as_array
 from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, shape_of
-from lamina._base.weight import Array, Unset, Weight, read, under_way
+from lamina._base.weight import Array, Scope, Unset, Weight, read, under_way
 from lamina._kernels.bits import fold
 from lamina._layer.keys import seed_of
 from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.structure import Module, held, parts, refill, require_settings, restored_on_error, weights_by_path
 from lamina.errors import ArgumentError, CallError, ShapeError, StackError, UnknownAttributeError
 from lamina.random import key_of
+
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
 
 
 class Pass:
@@ -32,7 +35,7 @@ class Pass:
     """
 
     def __init__(
-        self, values: dict[Weight, Any], *, training: bool | None = False, key: Any = None,
+        self, values: dict[Weight, Any], *, training: bool | None = False, key: Array | None = None,
         building: bool = False, of_step: bool = False,
     ) -> None:  # fmt: skip
         self.values, self.training, self.key, self.building = values, training, key, building
@@ -42,7 +45,10 @@ class Pass:
         self.losses: list[Array] = []
         self.paths: dict[int, str] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}
-        self.uncast: dict[int, tuple[Array, Any]] = {}
+        """By the id of a layer or metric: it, and its copy in this pass."""
+        self.kept: dict[int, tuple[Weight, Weight]] = {}
+        """By the id of a weight that is not trained: it, and the one of this pass that stands for it."""
+        self.uncast: dict[int, tuple[Array, Array]] = {}
         """By the id of a weight's array in a layer's compute dtype: that array, and the one that it was cast from."""
         self.replaced: set[Weight] = set()
         self.calls = 0
@@ -55,18 +61,20 @@ class Pass:
     def __exit__(self, *exception: object) -> None:
         under_way.reset(self.before)
 
-    def read(self, weight: Weight) -> Any:
+    def read(self, weight: Weight) -> Array:
         """The array that stands for a weight now; what this pass does not know, the one around it may."""
-        if id(weight) in self.copies:
-            return self.copies[id(weight)][1].array
-        if weight in self.values:
-            return self.values[weight]
-        return weight.array if self.around is None else self.around.read(weight)
+        if id(weight) in self.kept:
+            return read(self.kept[id(weight)][1])
+        known = self.values.get(weight)
+        if known is None and self.around is not None:
+            return self.around.read(weight)
+        array: Array = weight.array if known is None else known
+        return array
 
-    def write(self, weight: Weight, value: Any) -> None:
+    def write(self, weight: Weight, value: Array) -> None:
         """Let a weight have this value in the rest of the pass and after it."""
-        if id(weight) in self.copies:
-            self.copies[id(weight)][1].array = value
+        if id(weight) in self.kept:
+            self.kept[id(weight)][1].array = value
         elif weight in self.values:
             self.values[weight] = value
             self.replaced.add(weight)
@@ -89,7 +97,7 @@ class Pass:
         refill(twin, module, lambda leaf, place: self._stand_in(leaf, module, f"{path}.{place}"))
         twin._lamina.running = self
 
-    def build(self, twin: Any, shape: Shape) -> None:
+    def build(self, twin: Layer, shape: Shape) -> None:
         """Build the layer that `twin` is a copy of, where `call` first reaches it."""
         layer = next((layer for layer, copied in self.copies.values() if copied is twin), None)
         if layer is None or not self.building:
@@ -115,15 +123,15 @@ class Pass:
             return cast
         return self.copy_of(leaf, path) if isinstance(leaf, Module) else leaf
 
-    def _kept(self, weight: Weight, array: Any) -> Weight:
+    def _kept(self, weight: Weight, array: Array) -> Weight:
         """The one weight of this pass that stands for one which is not trained, and may be assigned to."""
-        if id(weight) not in self.copies:
+        if id(weight) not in self.kept:
             twin = Weight(array, name=weight.name, path=weight.path, trainable=False)
             twin.of_pass = True
-            self.copies[id(weight)] = (weight, twin)
-        return self.copies[id(weight)][1]  # type: ignore[no-any-return]
+            self.kept[id(weight)] = (weight, twin)
+        return self.kept[id(weight)][1]
 
-    def replace(self, twin: Any, name: str, change: Callable[[Array], Array]) -> None:
+    def replace(self, twin: Layer, name: str, change: Callable[[Array], Array]) -> None:
         """Let the weight `twin.name` have the value `change(value)`, in the rest of the pass and after it.
 
         This is how a layer assigns to a trainable weight, which is a plain array during a pass. The value has the
@@ -136,19 +144,17 @@ class Pass:
         stand_in = self._stand_in(weight, owner, "")
         setattr(twin, name, stand_in.assign(self.values[weight]) if isinstance(stand_in, Weight) else stand_in)
 
-    def changed(self) -> Iterator[tuple[Weight, Any]]:
+    def changed(self) -> Iterator[tuple[Weight, Array]]:
         """The weights that are not trained or were replaced, each with the array that it holds after the pass."""
         yield from ((weight, self.values[weight]) for weight in self.replaced)
-        for weight, twin in self.copies.values():
-            if isinstance(weight, Weight):
-                yield weight, jnp.asarray(twin.array, weight.array.dtype)
+        for weight, kept in self.kept.values():
+            yield weight, jnp.asarray(kept.array, weight.array.dtype)
         for module, twin in self.copies.values():
-            if isinstance(module, Module):
-                after = dict(held(twin))
-                for place, leaf in held(module):
-                    now = after.get(place)  # an array, where `self.moving_mean = ...` replaced the weight
-                    if isinstance(leaf, Weight) and not leaf.trainable and not (now is None or isinstance(now, Weight)):
-                        yield leaf, jnp.asarray(now, leaf.array.dtype)
+            after = dict(held(twin))
+            for place, leaf in held(module):
+                now = after.get(place)  # an array, where `self.moving_mean = ...` replaced the weight
+                if isinstance(leaf, Weight) and not leaf.trainable and not (now is None or isinstance(now, Weight)):
+                    yield leaf, jnp.asarray(now, leaf.array.dtype)
 
 
 @functools.lru_cache(256)
@@ -157,7 +163,7 @@ def _symbolic(names: str) -> tuple[Any, ...]:
     return tuple(export.symbolic_shape(names))
 
 
-def output_shape(layer: Any, shape: Shape) -> Any:
+def output_shape(layer: Layer, shape: Shape) -> Any:
     """The shape of a layer's output, or of each where it has several, from an abstract pass.
 
     Sizes are symbolic where `shape` has None. The input has a mask if the layer before makes one, and so the layer
@@ -168,10 +174,10 @@ def output_shape(layer: Any, shape: Shape) -> Any:
     unset = {weight: jax.ShapeDtypeStruct(a.shape, a.dtype) for weight, a in values.items() if isinstance(a, Unset)}
 
     def output(*sizes: Any) -> Any:
-        def forward(x: Any, later: list[Any]) -> Any:
+        def forward(x: Array, later: list[Array]) -> Any:
             with_mask(x, jnp.ones(x.shape[: state.mask_in], bool) if state.mask_in else None)
             with Pass(values | dict(zip(unset, later, strict=True)), key=key_of(0), building=True) as now:
-                y = run(now.copy_of(layer), x)
+                y = run(now, now.copy_of(layer), x)
             state.mask_out = getattr(mask_of(next(iter(jax.tree.leaves(y)), None)), "ndim", 0)
             return y
 
@@ -196,18 +202,17 @@ def output_shape(layer: Any, shape: Shape) -> Any:
         )
 
 
-def who(layer: Any) -> str:
+def who(layer: Layer) -> str:
     """The layer's name and class, as `dense_1 (Dense)`."""
     return f"{layer.name} ({type(layer).__name__})"
 
 
-def run(layer: Any, x: Any, others: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
+def run(now: Pass, layer: Layer, x: Array, others: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
     """`call` inside a pass, with the input checked and cast, and `training` and `mask` filled in."""
-    now = layer._lamina.running
     told = _by_name(layer, others, named or {})
     mask = told["mask"] if told.get("mask") is not None else mask_of(x)
     try:
-        y = _output(layer, x, mask, others, told)
+        y = _output(now, layer, x, mask, others, told)
     except ShapeError as error:
         if now.building and not now.paths[id(layer)]:
             raise  # the caller that builds it says where it stands
@@ -219,7 +224,7 @@ def run(layer: Any, x: Any, others: tuple[Any, ...] = (), named: dict[str, Any] 
     return y
 
 
-def _hand_on_mask(layer: Any, x: Any, mask: Any, y: Any) -> None:
+def _hand_on_mask(layer: Layer, x: Array, mask: Array | None, y: object) -> None:
     """Let the output have the mask that the layer says; as in Keras, a layer that returns its input keeps the mask."""
     after = layer.compute_mask(x, mask)
     if mask is not None and after is None and y is not x and not layer._lamina_uses_mask:
@@ -230,7 +235,7 @@ def _hand_on_mask(layer: Any, x: Any, mask: Any, y: Any) -> None:
     with_mask(y, after)
 
 
-def run_alone(layer: Any, x: Any, others: tuple[Any, ...], named: dict[str, Any]) -> Any:
+def run_alone(layer: Layer, x: Any, others: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """The output of a layer that is called by itself, in a pass of its own, which may stand within another."""
     x, around = _as_array(layer, x), under_way.get()
     one = layer._lamina_is_sample(shape_of(x))
@@ -245,16 +250,16 @@ def run_alone(layer: Any, x: Any, others: tuple[Any, ...], named: dict[str, Any]
             training = around.training
         training = None if training is None else bool(training)
         with Pass(_values(layer), training=training, key=key_alone(layer, around)) as now:
-            y = run(now.copy_of(layer), x, others, named)
+            y = run(now, now.copy_of(layer), x, others, named)
         _keep(layer, now, around)
         return y[0] if one else y
 
 
-def _values(layer: Any) -> dict[Weight, Any]:
+def _values(layer: Layer) -> dict[Weight, Any]:
     return {weight: read(weight) for weight, _ in weights_by_path(layer).values()}
 
 
-def key_alone(layer: Any, around: Any) -> Any:
+def key_alone(layer: Layer, around: Scope | None) -> Array | None:
     """The key of a call by itself: another one each time, and within a pass another one in each step of training."""
     if isinstance(around, Pass):
         around.calls += 1
@@ -264,7 +269,7 @@ def key_alone(layer: Any, around: Any) -> Any:
     return fold(key_of(seed_of(layer)), np.uint32(2**32 - layer._lamina.calls))
 
 
-def _keep(layer: Any, now: Pass, around: Any) -> None:
+def _keep(layer: Layer, now: Pass, around: Scope | None) -> None:
     """What a pass changed, for the pass around it or for the weights themselves."""
     for weight, value in now.changed():
         if around is not None:
@@ -274,7 +279,7 @@ def _keep(layer: Any, now: Pass, around: Any) -> None:
     hand_on_losses(layer, now, around)
 
 
-def hand_on_losses(layer: Any, now: Pass, around: Any) -> None:
+def hand_on_losses(layer: Layer, now: Pass, around: Scope | None) -> None:
     """What a call of `layer` added to the loss, for the pass around it; for a step with the regularizers."""
     if isinstance(around, Pass) and around.of_step:
         around.losses = [*now.losses, *regularization(layer, now.read)]
@@ -282,13 +287,13 @@ def hand_on_losses(layer: Any, now: Pass, around: Any) -> None:
         around.losses.extend(now.losses)
 
 
-def regularization(layer: Any, read: Callable[[Weight], Any]) -> list[Array]:
+def regularization(layer: Layer, read: Callable[[Weight], Array]) -> list[Array]:
     """What the regularizers of the weights that are trained add to the loss."""
     weights = [weight for weight, trained in weights_by_path(layer).values() if trained]
     return [weight.regularizer(read(weight)) for weight in weights if weight.regularizer is not None]
 
 
-def _build_alone(layer: Any, x: Any) -> None:
+def _build_alone(layer: Layer, x: Array) -> None:
     """Build for `x`, and refuse the weights of a layer that a pass made, or that no one finds, for they are lost."""
     fresh = not layer.built
     require_settings(layer)
@@ -308,16 +313,16 @@ def _build_alone(layer: Any, x: Any) -> None:
         )
 
 
-def _hidden(layer: Any, copies: dict[int, tuple[Any, Any]]) -> str:
+def _hidden(layer: Layer, copies: dict[int, tuple[Any, Any]]) -> str:
     """Which attribute holds `layer` where no layers are looked for: in an object of another kind."""
-    for holder in (module for module, _ in copies.values() if isinstance(module, Module)):
+    for holder, _ in copies.values():
         for attribute, value in vars(holder).items():
             if any(item is layer for item in getattr(value, "__dict__", {}).values()):
                 return f"stands in the {type(value).__name__} {holder.name}.{attribute}, where no layers are looked for"
     return ""
 
 
-def _as_array(layer: Any, x: Any) -> Any:
+def _as_array(layer: Layer, x: Any) -> Array:
     """What the user calls the layer with, as an array on the device."""
     x = x.value if isinstance(x, Weight) else x
     if isinstance(x, jax.Array):
@@ -342,13 +347,13 @@ def _as_array(layer: Any, x: Any) -> Any:
         ) from None
 
 
-def _by_name(layer: Any, others: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+def _by_name(layer: Layer, others: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
     """The arguments after x, by name."""
     return dict(zip(layer._lamina_call_arguments, others, strict=False)) | named
 
 
-def _output(layer: Any, x: Any, mask: Any, others: tuple[Any, ...], told: dict[str, Any]) -> Any:
-    now, takes, needs = layer._lamina.running, layer._lamina_call_arguments, layer._lamina_call_required
+def _output(now: Pass, layer: Layer, x: Array, mask: Array | None, others: Sequence[Any], told: dict[str, Any]) -> Any:
+    takes, needs = layer._lamina_call_arguments, layer._lamina_call_required
     layer._lamina_check_input(shape_of(x))
     if not layer.built:
         now.build(layer, shape_of(x))
@@ -373,7 +378,7 @@ def _output(layer: Any, x: Any, mask: Any, others: tuple[Any, ...], told: dict[s
         raise
 
 
-def _naming(layer: Any, error: ShapeError, shape: Shape) -> ShapeError:
+def _naming(layer: Layer, error: ShapeError, shape: Shape) -> ShapeError:
     """`error` with this layer before it, unless one is named in it."""
     said = str(error.args[0])
     if not error.named and not said.lstrip("'").startswith(layer.name):

@@ -68,7 +68,7 @@ class LayerChain(Layer):
         return bool(line) and line[0]._lamina_on_host
 
     @property
-    def _lamina_body(self) -> list[Any]:
+    def _lamina_body(self) -> list[Layer]:
         """The layers of the compiled program: from the first one that has work to do there."""
         line = self._lamina_chain
         start = next(
@@ -132,7 +132,7 @@ def raw(value: object, name: str = "x", encoding: str = "utf-8") -> HostArray:
     return words.reshape(array.shape)
 
 
-def _word(item: Any, place: int, name: str, shape: tuple[int, ...], encoding: str) -> str:
+def _word(item: object, place: int, name: str, shape: tuple[int, ...], encoding: str) -> str:
     if isinstance(item, bytes):
         return item.decode(encoding, "replace")
     if isinstance(item, str):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamina._base.frames import user_facing
 from lamina._base.shapes import TensorSpec
 from lamina.errors import NotBuiltError
+
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
 
 
 class ShapeInStack:
@@ -16,7 +19,7 @@ class ShapeInStack:
         self.which = which
 
     @user_facing
-    def __get__(self, layer: Any, owner: Any = None) -> Any:
+    def __get__(self, layer: Layer | None, owner: object = None) -> Any:
         if layer is None:
             return self
         if layer._lamina.shapes is None:
@@ -31,7 +34,7 @@ class TensorInStack(ShapeInStack):
     """Tells the shape and the dtype of the input or output, of a layer or of a stack; a class may use the name too."""
 
     @user_facing
-    def __get__(self, layer: Any, owner: Any = None) -> Any:
+    def __get__(self, layer: Layer | None, owner: object = None) -> Any:
         if layer is None:
             return self
         whole = ("inputs", "outputs")[self.which]

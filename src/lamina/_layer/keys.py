@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamina._base.weight import Array
 from lamina._kernels.bits import fold
 from lamina.random import key_of, next_seed
+
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
 
 
 def seed_of(layer: Any) -> int:
@@ -19,7 +22,7 @@ def seed_of(layer: Any) -> int:
     return layer._lamina.seed  # type: ignore[no-any-return]
 
 
-def random_key(layer: Any) -> Array:
+def random_key(layer: Layer) -> Array:
     """A key for this layer in this step, another at each call: pure in (seed, layer, step).  -> (2,) uint32"""
     state = layer._lamina
     if state.running is None or state.running.key is None:

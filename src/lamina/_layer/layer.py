@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lamina import constraints, dtypes, initializers, regularizers
-from lamina._base.arguments import RegularizerSetting
+from lamina._base.arguments import InputShape, Named, RegularizerSetting
 from lamina._base.converters import checked, flag, layer_name
 from lamina._base.frames import caller, user_facing
 from lamina._base.memory import free_memory
@@ -41,7 +42,7 @@ class LayerState(ModuleState):
     """What a layer knows while it is used, beyond its settings and weights."""
 
     trainable: bool = True
-    dtype: Any = None
+    dtype: dtypes.DTypePolicy = field(default_factory=dtypes.dtype_policy)
     """The dtype policy."""
     named: bool = False
     """Whether the user chose the name."""
@@ -60,7 +61,7 @@ class LayerState(ModuleState):
     """How many axes the mask of its input had when the layer was built, 0 where there was none."""
     mask_out: int = 0
     """The same of its output."""
-    siblings: Sequence[Any] = ()
+    siblings: Sequence[Layer] = ()
     """The layers of that stack."""
     batch_size: int | None = None
     """The batch size that the layer was built for, which stateful layers need."""
@@ -80,7 +81,7 @@ class LayerState(ModuleState):
         """For a copy or a pickle: without the stack, and the dtype first, which switches 64 bits on for the weights."""
         return {"dtype": self.dtype, **vars(self), "siblings": ()}
 
-    def compiled_in(self) -> list[tuple[str, Any]]:
+    def compiled_in(self) -> list[tuple[str, object]]:
         settings = [(name, value) for name, value in vars(self).items() if name not in self.__dataclass_fields__]
         return [*super().compiled_in(), *settings, ("trainable", self.trainable), ("dtype", self.dtype)]
 
@@ -115,17 +116,19 @@ class Layer(WithWeights):
 
     if TYPE_CHECKING:  # a base's field keeps its place in a signature, so a layer that takes one of these two by
         # position declares a field with its plain name, and sets the one here to init=False
-        _lamina_name: Any = setting(default=None, kw_only=True, alias="name")
-        _lamina_activity_regularizer: Any = setting(default=None, kw_only=True, alias="activity_regularizer")
+        _lamina_name: str | None = setting(default=None, kw_only=True, alias="name")
+        _lamina_activity_regularizer: Named = setting(default=None, kw_only=True, alias="activity_regularizer")
         activity_regularizer = cast(Any, None)
     else:
         activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None, kw_only=True)
     _lamina_trainable: bool = setting(flag, default=True, kw_only=True, alias="trainable")
-    _lamina_dtype: Any = setting(dtypes.get, default=None, kw_only=True, alias="dtype")
+    _lamina_dtype: dtypes.Dtype = setting(dtypes.get, default=None, kw_only=True, alias="dtype")
     autocast: bool = setting(flag, default=True, kw_only=True)
-    _lamina_input_shape: Any = setting(default=None, kw_only=True, alias="input_shape", in_config=False)
+    _lamina_input_shape: InputShape = setting(default=None, kw_only=True, alias="input_shape", in_config=False)
     _lamina_input_dim: int | None = setting(default=None, kw_only=True, alias="input_dim", in_config=False)
-    _lamina_batch_input_shape: Any = setting(default=None, kw_only=True, alias="batch_input_shape", in_config=False)
+    _lamina_batch_input_shape: InputShape = setting(
+        default=None, kw_only=True, alias="batch_input_shape", in_config=False
+    )
     _lamina_input_length: int | None = setting(default=None, kw_only=True, alias="input_length", in_config=False)
 
     input_spec: InputSpec | None = setting(default=None, init=False)
@@ -166,7 +169,6 @@ class Layer(WithWeights):
         """A layer with the attributes that a class's own `__init__` may read or set before it calls Layer's."""
         layer = super().__new__(cls)
         layer._lamina.added_at, layer._lamina.made_in_pass = caller(), under_way.get() is not None
-        layer._lamina.dtype = dtypes.get(None)
         layer.name = to_snake_case(cls.__name__)
         layer.built, layer.autocast, layer.activity_regularizer, layer.input_spec = False, True, None, None
         return layer
@@ -178,12 +180,8 @@ class Layer(WithWeights):
         state.named, self.name = self.name is not None, self.name or to_snake_case(type(self).__name__)
         given = vars(state)
         length = given.pop("input_length", None)
-        for name, shape in (
-            ("input_shape", given.pop("input_shape", None)),
-            ("input_dim", given.pop("input_dim", None)),
-            ("batch_input_shape", given.pop("batch_input_shape", None)),
-        ):
-            if shape is not None:
+        for name in ("input_shape", "input_dim", "batch_input_shape"):
+            if (shape := given.pop(name, None)) is not None:
                 shape = (length, shape) if length is not None else (shape,) if name == "input_dim" else shape
                 full = full_shape(shape, name)
                 state.wanted_shape = full if name == "batch_input_shape" else (None, *full)
@@ -204,8 +202,8 @@ class Layer(WithWeights):
 
     @user_facing
     def add_weight(
-        self, shape: Any = (), initializer: Any = None, dtype: Any = None, trainable: bool = True,
-        autocast: bool = True, regularizer: Any = None, constraint: Any = None, aggregation: str = "none",
+        self, shape: Any = (), initializer: Named = None, dtype: DTypeLike | None = None, trainable: bool = True,
+        autocast: bool = True, regularizer: Named = None, constraint: Named = None, aggregation: str = "none",
         overwrite_with_gradient: bool = False, name: str | None = None,
     ) -> Any:  # fmt: skip
         """A `Weight` of this layer, filled by `initializer` (glorot_uniform unless told) from the layer's own seed."""
@@ -233,7 +231,7 @@ class Layer(WithWeights):
 
     add_variable = add_weight
 
-    def add_loss(self, loss: Any) -> None:
+    def add_loss(self, loss: ArrayLike | list[ArrayLike]) -> None:
         """Add a scalar to the training loss; for use inside `call`."""
         if self._lamina.running is not None:
             losses = loss if isinstance(loss, list) else [loss]
@@ -254,12 +252,13 @@ class Layer(WithWeights):
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
         """The output for `x`; further arguments go to `call`, and `training` and `mask` are filled in if not given."""
-        return (run_alone if self._lamina.running is None else run)(self, x, others, named)
+        now = self._lamina.running
+        return run_alone(self, x, others, named) if now is None else run(now, self, x, others, named)
 
     @user_facing
     def stateless_call(
-        self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any], x: Any,
-        training: bool = False, mask: Any = None, return_losses: bool = False,
+        self, trainable_variables: Sequence[ArrayLike], non_trainable_variables: Sequence[ArrayLike], x: Any,
+        training: bool = False, mask: Array | None = None, return_losses: bool = False,
     ) -> tuple[Any, ...]:  # fmt: skip
         """The output for given arrays, and the non-trainable ones after the pass: a pure function, for `jax.grad`.
 
@@ -336,10 +335,10 @@ class Layer(WithWeights):
     @property
     def dtype_policy(self) -> dtypes.DTypePolicy:
         """The dtypes of the weights and of the computation."""
-        return self._lamina.dtype  # type: ignore[no-any-return]
+        return self._lamina.dtype
 
     @dtype_policy.setter
-    def dtype_policy(self, policy: Any) -> None:
+    def dtype_policy(self, policy: dtypes.Dtype) -> None:
         self._lamina.dtype = dtypes.get(policy)
 
     @property
@@ -348,7 +347,7 @@ class Layer(WithWeights):
         return self.variable_dtype
 
     @dtype.setter
-    def dtype(self, policy: Any) -> None:
+    def dtype(self, policy: dtypes.Dtype) -> None:
         self.dtype_policy = policy
 
     input_shape = ShapeInStack(0)
@@ -407,7 +406,9 @@ class Layer(WithWeights):
         return full.replace("(", f"(name={self.name!r}, ", 1).replace(", )", ")") if self._lamina.named else full
 
 
-def _first_value(initializer: Any, shape: tuple[int, ...], dtype: Any, key: Any) -> Any:
+def _first_value(
+    initializer: Named, shape: tuple[int, ...], dtype: np.dtype[np.generic], key: NDArray[np.generic]
+) -> Any:
     """What the initializer makes, if there is memory for it: a typo in a size would else take all that there is."""
     needed = math.prod(shape) * dtype.itemsize
     if needed > 2**20 and needed > (free := free_memory()):
@@ -418,7 +419,7 @@ def _first_value(initializer: Any, shape: tuple[int, ...], dtype: Any, key: Any)
     return initializers.get(initializer)(shape, dtype, key)
 
 
-def weight_from_settings(layer: Any, prefix: str, shape: Any, **told: Any) -> Any:
+def weight_from_settings(layer: Layer, prefix: str, shape: Sequence[int | None], **told: Any) -> Any:
     """The weight that `{prefix}_initializer`, `{prefix}_regularizer` and `{prefix}_constraint` describe."""
     initializer, regularizer, constraint = (
         getattr(layer, f"{prefix}_{what}") for what in ("initializer", "regularizer", "constraint")

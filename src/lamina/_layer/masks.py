@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import weakref
-from typing import Any
 
 import jax
 
-_masks: dict[int, tuple[weakref.ref[Any], Any]] = {}
+from lamina._base.weight import Array
+
+_masks: dict[int, tuple[weakref.ref[Array], Array]] = {}
 
 
-def mask_of(x: Any) -> Any:
+def mask_of(x: object) -> Array | None:
     """The mask that a layer gave its output `x`, or None. An array made of `x` outside a layer has none, as in Keras.
 
     >>> from lamina import layers
@@ -22,7 +23,7 @@ def mask_of(x: Any) -> Any:
     return known[1] if known is not None and known[0]() is x else None
 
 
-def with_mask(x: Any, mask: Any) -> None:
+def with_mask(x: object, mask: Array | None) -> None:
     """Let `x`, or the first of several arrays, have this mask."""
     array = next(iter(jax.tree.leaves(x)), None)
     if array is not None and mask is not None:

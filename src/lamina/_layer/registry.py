@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lamina._base.registry import Registry
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError
@@ -11,7 +9,7 @@ from lamina.errors import ArgumentError
 registry = Registry("layer", "lamina.layers", "lamina.models", "lamina._saving.functional")
 
 
-def held(value: object) -> Any:
+def held(value: object) -> Layer:
     """A layer that another one holds, as it is or from its config."""
     layer = registry.get(value) if isinstance(value, dict) else value
     if isinstance(layer, type) and issubclass(layer, Layer):

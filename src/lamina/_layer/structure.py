@@ -23,10 +23,10 @@ class ModuleState(State):
 
     weights: tuple[Weight, ...] = ()
     """The weights that it made, in the order in which they were made."""
-    inner: dict[str, Any] = field(default_factory=dict)
+    inner: dict[str, list[Any]] = field(default_factory=dict)
     """What it holds besides its attributes: the layers of a stack."""
 
-    def compiled_in(self) -> list[tuple[str, Any]]:
+    def compiled_in(self) -> list[tuple[str, object]]:
         return list(self.inner.items())
 
 
@@ -207,5 +207,5 @@ class Snapshot:
         return tuple([state.trainable for state, *_ in self.states])
 
 
-def _are(now: Collection[Any], before: Collection[Any]) -> bool:
+def _are(now: Collection[object], before: Collection[object]) -> bool:
     return len(now) == len(before) and all(map(operator.is_, now, before))

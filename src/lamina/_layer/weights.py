@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lamina._base.arrays import HostArray
 from lamina._base.frames import user_facing
@@ -16,6 +17,9 @@ from lamina._base.weight import Weight, assign_all
 from lamina._layer.keys import seed_of
 from lamina._layer.structure import Module, adopt, weights_by_path
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
+
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
 
 
 class WithWeights(Module):
@@ -53,7 +57,7 @@ class WithWeights(Module):
         return [weight.numpy() for weight in self.weights]
 
     @user_facing
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Assign a list like that of `get_weights`; nothing is assigned unless all of it fits."""
         if not isinstance(weights, (list, tuple)):
             raise ArgumentError(f"set_weights takes a list like that of get_weights, got {type(weights).__name__}.")
@@ -106,14 +110,14 @@ def named_after(build: Callable[..., None]) -> Callable[..., None]:
 
     @user_facing
     @functools.wraps(build)
-    def build_and_name(self: Any, *args: Any, **kwargs: Any) -> None:
+    def build_and_name(self: Layer, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
         built(self, *args, **kwargs)
 
     return build_and_name
 
 
-def built(layer: Any, input_shape: Any = None, *others: Any) -> None:
+def built(layer: Layer, input_shape: object = None, *others: object) -> None:
     """Note that `build` was called, and name the weights that it made."""
     layer.built = True
     if isinstance(input_shape, (tuple, list)) and input_shape and not others:

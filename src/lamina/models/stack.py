@@ -85,7 +85,7 @@ class Stack(LayerChain):
 
     @property
     def _lamina_chain(self) -> list[Layer]:
-        return self._lamina.inner["stack"]  # type: ignore[no-any-return]
+        return self._lamina.inner["stack"]
 
     @property
     def _lamina_body_shape(self) -> Shape:

@@ -39,7 +39,7 @@ class ChangesLayer(RandomImageLayer, init=False):
     @property
     def _lamina_changes(self) -> list[ImageLayer]:
         """The layers that it holds."""
-        return self._lamina.inner["changes"]  # type: ignore[no-any-return]
+        return self._lamina.inner["changes"]
 
     def build(self, input_shape: Shape) -> None:
         for change in self._lamina_changes:
