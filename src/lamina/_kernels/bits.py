@@ -7,10 +7,9 @@ between steps and between layers.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import lax
+from numpy.typing import ArrayLike
 
 from lamina._base.weight import Array
 from lamina._kernels.numbers import constant
@@ -18,16 +17,17 @@ from lamina._kernels.numbers import constant
 GOLDEN = 0x9E3779B9  # 2**32 / golden ratio: consecutive positions fall far apart
 
 
-def mix(h: Any) -> Any:
+def mix(h: Array) -> Array:
     """A bijection of 32-bit words in which every input bit changes about half of the output's bits."""
     h = h ^ (h >> jnp.uint32(16))
     h = h * jnp.uint32(0x21F0AAAD)
     h = h ^ (h >> jnp.uint32(15))
     h = h * jnp.uint32(0xD35A2D97)
-    return h ^ (h >> jnp.uint32(15))
+    mixed: Array = h ^ (h >> jnp.uint32(15))
+    return mixed
 
 
-def fold(key: Array, number: Any) -> Array:
+def fold(key: Array, number: ArrayLike) -> Array:
     """Another key, for the use or the step that `number` stands for.  (2,) uint32 -> (2,) uint32"""
     word = mix(jnp.asarray(number).astype(jnp.uint32) * jnp.uint32(GOLDEN) + key[0])
     return jnp.stack([mix(word ^ key[1]), mix(word + key[1] * jnp.uint32(GOLDEN) + jnp.uint32(1))])
@@ -40,8 +40,7 @@ def random_bits(key: Array, shape: tuple[int, ...]) -> Array:
     for axis in reversed(range(len(shape))):
         position = position + lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.asarray(stride).astype(jnp.uint32)
         stride = stride * shape[axis]
-    bits: Array = mix((position * jnp.uint32(GOLDEN) + key[0]) ^ key[1])
-    return bits
+    return mix((position * jnp.uint32(GOLDEN) + key[0]) ^ key[1])
 
 
 def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:

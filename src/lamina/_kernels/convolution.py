@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 
 from lamina._base.weight import Array
 from lamina._kernels import convolution_by_xla as by_xla
@@ -132,7 +134,9 @@ def kernel_gradient(x: Array, dy: Array, window: Window, shape: Sizes) -> tuple[
     return kernel, dy.sum(tuple(range(dy.ndim - 1)))
 
 
-def _forward_slopes(window: Window, kept: Any, dy: Array) -> tuple[Any, ...]:
+def _forward_slopes(
+    window: Window, kept: tuple[Array, Array, Array | None], dy: Array
+) -> tuple[Array, Array, Array | None]:
     x, kernel, bias = kept
     dkernel, dbias = kernel_gradient(x, dy, window, kernel.shape)
     return input_gradient(dy, kernel, window, x.shape), dkernel, None if bias is None else dbias
@@ -160,7 +164,7 @@ def in_next_loop(kernel: Sizes) -> bool:
     return kernel[-2] == 1 and math.prod(kernel[:-2]) <= 9 and kernel[-1] % 16 == 0
 
 
-def _native(name: str, a: Array, b: Array, window: Window, shape: Sizes) -> tuple[Any, Any]:
+def _native(name: str, a: Array, b: Array, window: Window, shape: Sizes) -> tuple[ModuleType | None, DTypeLike | None]:
     """oneDNN and x's dtype there, where it has a fast way from two of x, kernel and y to the third, of this shape."""
     native = onednn()
     x, kernel, y = {

@@ -14,7 +14,7 @@ for groups. Here each is a plain convolution, which has one. benchmarks/README.m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,9 @@ import numpy as np
 from jax import lax
 
 from lamina._base.weight import Array
+
+if TYPE_CHECKING:
+    from lamina._kernels.convolution import Window
 
 Sizes = tuple[int, ...]
 BLOCK = 64
@@ -33,7 +36,7 @@ def spread(sizes: Sizes, dilation: Sizes) -> Sizes:
     return tuple((size - 1) * rate + 1 for size, rate in zip(sizes, dilation, strict=True))
 
 
-def result_shape(x: Array, kernel: Array, window: Any) -> Sizes:
+def result_shape(x: Array, kernel: Array, window: Window) -> Sizes:
     """(batch, *positions, filters)"""
     reach = spread(kernel.shape[:-2], window.dilation)
     axes = zip(x.shape[1:-1], reach, window.strides, window.padding, strict=True)
@@ -51,7 +54,7 @@ class Moves(NamedTuple):
     apart: Sizes
 
 
-def computed(name: str, a: Array, b: Array, shape: Sizes, window: Any) -> Array:
+def computed(name: str, a: Array, b: Array, shape: Sizes, window: Window) -> Array:
     """The map of this name, by the composition on a CPU."""
     own = {
         "convolution": convolution,
@@ -61,7 +64,7 @@ def computed(name: str, a: Array, b: Array, shape: Sizes, window: Any) -> Array:
     return own[name](a, b, shape, window) if jax.default_backend() == "cpu" else plain(name, a, b, shape, window)
 
 
-def plain(name: str, a: Array, b: Array, shape: Sizes, window: Any) -> Array:
+def plain(name: str, a: Array, b: Array, shape: Sizes, window: Window) -> Array:
     """XLA's own convolution, and the gradients that JAX derives from it."""
     moves = _forward_moves(window)
     if name == "convolution":
@@ -72,12 +75,12 @@ def plain(name: str, a: Array, b: Array, shape: Sizes, window: Any) -> Array:
     return jax.linear_transpose(lambda kernel: _convolved(a, kernel, moves), third)(b)[0]  # type: ignore[no-any-return]
 
 
-def convolution(x: Array, kernel: Array, shape: Sizes, window: Any) -> Array:
+def convolution(x: Array, kernel: Array, shape: Sizes, window: Window) -> Array:
     """y (batch, *positions, filters)"""
     return _composed(x, kernel, _forward_moves(window))
 
 
-def convolution_input_gradient(dy: Array, kernel: Array, shape: Sizes, window: Any) -> Array:
+def convolution_input_gradient(dy: Array, kernel: Array, shape: Sizes, window: Window) -> Array:
     """A convolution of dy, set apart by the strides, with the kernel reversed along its axes."""
     strides, padding, dilation, groups, _ = window
     pads = []
@@ -88,7 +91,7 @@ def convolution_input_gradient(dy: Array, kernel: Array, shape: Sizes, window: A
     return _composed(dy, _turned(kernel, groups), moves)
 
 
-def convolution_kernel_gradient(x: Array, dy: Array, shape: Sizes, window: Any) -> Array:
+def convolution_kernel_gradient(x: Array, dy: Array, shape: Sizes, window: Window) -> Array:
     """A convolution of x with dy, set apart by the strides, with the window's steps as its own."""
     moves = _forward_moves(window)
     if window.groups == x.shape[-1] > 1:
@@ -131,7 +134,7 @@ def _blocks(channels: int, filters: int, groups: int) -> Iterator[tuple[slice, s
         yield slice(first * c, last * c), slice(first * f, last * f), last - first
 
 
-def _forward_moves(window: Any) -> Moves:
+def _forward_moves(window: Window) -> Moves:
     strides, padding, dilation, groups, _ = window
     return Moves(strides, padding, dilation, groups, (1,) * len(strides))
 

@@ -5,8 +5,6 @@ Source: Graves et al., Connectionist Temporal Classification, 2006.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -70,7 +68,7 @@ def beam_labels(scores: Array, lengths: Array, width: int, top: int, nothing: in
     chances = jax.nn.log_softmax(scores)
     time, classes = scores.shape[1:]
 
-    def step(kept: Any, now: tuple[Array, Array]) -> tuple[Any, None]:
+    def step(kept: tuple[Array, ...], now: tuple[Array, Array]) -> tuple[tuple[Array, ...], None]:
         paths, sizes, silent, loud = kept  # (width, time), and three of (width,)
         chance, counts = now
         last = jnp.where(sizes > 0, jnp.take_along_axis(paths, jnp.maximum(sizes - 1, 0)[:, None], 1)[:, 0], -1)
@@ -101,7 +99,8 @@ def beam_labels(scores: Array, lengths: Array, width: int, top: int, nothing: in
 
     def search(chance: Array, length: Array) -> tuple[Array, Array]:
         never = jnp.full(width, -jnp.inf, chance.dtype)
-        start = jnp.full((width, time), -1, "int32"), jnp.zeros(width, "int32"), never.at[0].set(0.0), never
+        paths, sizes = jnp.full((width, time), -1, "int32"), jnp.zeros(width, "int32")
+        start: tuple[Array, ...] = paths, sizes, never.at[0].set(0.0), never
         (paths, _, silent, loud), _ = lax.scan(step, start, (chance, jnp.arange(time) < length))
         best, at = lax.top_k(jnp.logaddexp(silent, loud), top)
         return paths[at], best

@@ -57,7 +57,7 @@ def _mix(x: Words) -> Words:
     return x ^ (x >> np.uint64(47))
 
 
-def _pair(u: Words, v: Words, factor: Any) -> Words:
+def _pair(u: Words, v: Words, factor: Words | np.uint64) -> Words:
     word: Words = _mix((v ^ _mix((u ^ v) * factor)) * factor) * factor
     return word
 
@@ -96,7 +96,7 @@ def _farm_long(s: Strings) -> Words:
     z = _mix(y * K2 + np.uint64(113)) * K2
     v, w = (zero, zero), (zero, zero)
 
-    def absorb(at: int, factor: Any, nine: Any) -> None:
+    def absorb(at: int, factor: Words | np.uint64, nine: np.uint64) -> None:
         nonlocal x, y, z, v, w
         x = _turn(x + y + v[0] + _word(s, at + 8), 37) * factor
         y = _turn(y + v[1] + _word(s, at + 48), 42) * factor
@@ -125,7 +125,7 @@ def _weak(s: Strings, at: int, a: Words, b: Words) -> tuple[Words, Words]:
     return both + last, b + _turn(both, 44) + a
 
 
-def _sip(s: Strings, k0: Any, k1: Any) -> Words:  # (strings, n) -> (strings,)
+def _sip(s: Strings, k0: np.uint64, k1: np.uint64) -> Words:  # (strings, n) -> (strings,)
     n = s.shape[1]
     starts = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x7465646279746573)
     v = [np.full(len(s), np.uint64(c) ^ k) for c, k in zip(starts, (k0, k1, k0, k1), strict=True)]

@@ -5,18 +5,20 @@ Each works for a whole batch with parameters of its own for every image, inside 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from lamina._base.weight import Array
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 
 
-def work_dtype(images: Array) -> Any:
+def work_dtype(images: Array) -> DTypeLike:
     """The dtype in which coordinates and colours are computed: at least float32."""
     return jnp.promote_types(images.dtype, jnp.float32)
 
@@ -78,7 +80,7 @@ def project(images: Array, matrix: Array, interpolation: str, fill_mode: str, fi
     return sample(images, v / w, u / w, interpolation, fill_mode, fill_value)
 
 
-def affine(across: Any, down: Any) -> Array:
+def affine(across: Sequence[ArrayLike], down: Sequence[ArrayLike]) -> Array:
     """The matrix of `u = across @ (x, y, 1)`, `v = down @ (x, y, 1)`, from (batch,) or numbers.  -> (batch, 3, 3)"""
     rows = jnp.broadcast_arrays(*(jnp.asarray(entry, jnp.float32) for entry in (*across, *down, 0, 0, 1)))
     return jnp.stack(rows, -1).reshape((*rows[0].shape, 3, 3))
@@ -115,7 +117,7 @@ def smooth(images: Array) -> Array:
     return (columns[:, :, :width] + columns[:, :, 1:-1] + columns[:, :, 2:] + 4 * images) / 13
 
 
-def rescaled(x: Array, source: Any, target: Any) -> Array:
+def rescaled(x: Array, source: Sequence[float], target: Sequence[float]) -> Array:
     """x from the range `source` to the range `target`."""
     (low, high), (bottom, top) = source, target
     return x if (low, high) == (bottom, top) else (x - low) / (high - low) * (top - bottom) + bottom

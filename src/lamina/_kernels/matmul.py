@@ -5,7 +5,8 @@ It is an operation of JAX's, linear in both of its arrays, so gradients of any o
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +55,7 @@ def _serves(x: Array, kernel: Array) -> bool:
     return known and plain and x.size * kernel.shape[-1] > LEAST and onednn() is not None
 
 
-def _shape(a: Any, b: Any, how: How) -> Any:
+def _shape(a: Array | jax.core.ShapedArray, b: Array | jax.core.ShapedArray, how: How) -> jax.core.ShapedArray:
     return jax.core.ShapedArray((a.shape[how.a_turned], b.shape[not how.b_turned]), a.dtype)
 
 
@@ -68,20 +69,20 @@ def _computed(a: Array, b: Array, *, how: How) -> Array:
     return native.matmul(*taken, given, a_turned=how.a_turned, b_turned=how.b_turned).astype(a.dtype)  # type: ignore[no-any-return]
 
 
-def _slope_of_a(dy: Array, a: Any, b: Array, *, how: How) -> Array:
+def _slope_of_a(dy: Array, a: object, b: Array, *, how: How) -> Array:
     if how.a_turned:
         return product(b, dy, how._replace(a_turned=how.b_turned, b_turned=True))
     return product(dy, b, how._replace(a_turned=False, b_turned=not how.b_turned))
 
 
-def _slope_of_b(dy: Array, a: Array, b: Any, *, how: How) -> Array:
+def _slope_of_b(dy: Array, a: Array, b: object, *, how: How) -> Array:
     """The gradient of a kernel: it is not rounded."""
     if how.b_turned:
         return product(dy, a, How(True, how.a_turned, how.half, rounds=False))
     return product(a, dy, How(not how.a_turned, False, how.half, rounds=False))
 
 
-def _batched(arrays: Any, axes: Any, *, how: How) -> tuple[Array, int]:
+def _batched(arrays: Sequence[Array], axes: Sequence[int | None], *, how: How) -> tuple[Array, int]:
     """Many products at once, by XLA."""
     a, b = (array if axis is None else jnp.moveaxis(array, axis, 0) for array, axis in zip(arrays, axes, strict=True))
     return jnp.matmul(a.mT if how.a_turned else a, b.mT if how.b_turned else b), 0

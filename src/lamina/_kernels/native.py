@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from types import ModuleType
 
 import jax
 
@@ -34,7 +34,7 @@ def on_cpu() -> bool:
     return not _portable.get() and jax.default_backend() == "cpu"
 
 
-def onednn() -> Any:
+def onednn() -> ModuleType | None:
     """The package, or None; asked while tracing."""
     chosen = os.environ.get("LAMINA_KERNELS", "")
     if chosen not in ("", "xla", "onednn"):
@@ -45,7 +45,7 @@ def onednn() -> Any:
 
 
 @cache
-def _package(demanded: bool) -> Any:
+def _package(demanded: bool) -> ModuleType | None:
     try:
         import lamina_onednn
     except ImportError as error:

@@ -7,7 +7,6 @@ three normalizations of (512, 256) from 1,545 to 1,340 µs on two cores.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +16,12 @@ from lamina._base.weight import Array
 
 ROWS = 16
 
+Three = tuple[Array, Array, Array]
+Kept = tuple[Array, Array, Array, Array]
+
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def normalize(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> tuple[Array, Array, Array]:
+def normalize(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> Three:
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, with the mean and the variance over all axes but `axis`.
 
     x is (..., n, ...) with n on `axis`; gamma, beta, the mean and the variance are (n,). The statistics are for the
@@ -29,7 +31,7 @@ def normalize(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) ->
     return y, mean, variance
 
 
-def _forward(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> tuple[Any, Any]:
+def _forward(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> tuple[Three, Kept]:
     others = tuple(i for i in range(x.ndim) if i != axis)
     mean = jnp.mean(x, others)  # (n,)
     # Around a mean of some rows, so that both moments come from one pass over x and little cancels.
@@ -42,7 +44,7 @@ def _forward(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> 
     return (y, mean, variance), (x, mean, inverse, gamma)
 
 
-def _backward(axis: int, epsilon: float, kept: Any, cotangents: Any) -> tuple[Array, Array, Array]:
+def _backward(axis: int, epsilon: float, kept: Kept, cotangents: Three) -> Three:
     x, mean, inverse, gamma = kept
     dy = cotangents[0]
     others = tuple(i for i in range(x.ndim) if i != axis)

@@ -58,7 +58,7 @@ def _weight(formula: Formula, dtype: str, values: Sequence[float]) -> Weight:
         return Weight(np.asarray(_value(formula, values)).astype(jnp.dtype(dtype)), path="number", trainable=False)
 
 
-def _number(name: str, function: Callable[..., Any], backwards: bool = False) -> Any:
+def _number(name: str, function: Callable[..., Any], backwards: bool = False) -> Callable[[Number, object], Any]:
     """The method that computes with a number of Python or with an array."""
 
     def method(self: Number, other: object) -> Any:

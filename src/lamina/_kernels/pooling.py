@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +71,7 @@ def mean_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes
     dtype = jnp.promote_types(x.dtype, jnp.float32)  # sums in at least float32
     total = _sums(x.astype(dtype), window, strides, padding, axes)
     if padding == "valid":
-        count: Any = jnp.asarray(math.prod(window), dtype)
+        count = jnp.asarray(math.prod(window), dtype)
     else:
         ones = jnp.ones([size if axis in axes else 1 for axis, size in enumerate(x.shape)], dtype)
         count = _sums(ones, window, strides, padding, axes)
@@ -115,7 +114,7 @@ def _by_slices(x: Array, window: Sizes, strides: Sizes, axes: Sizes, join: Calla
     return x
 
 
-def _padded(x: Array, value: Any, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
+def _padded(x: Array, value: HostArray, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
     """x as XLA pads it for `padding`, "same" or "valid"."""
     if padding == "valid":
         return x

@@ -50,12 +50,12 @@ def half_pays() -> bool:
     return native is not None and native.half_speed() > 1.3
 
 
-def _is_weight(leaf: Any) -> bool:
+def _is_weight(leaf: object) -> bool:
     return isinstance(leaf, Weight)
 
 
-def _value(leaf: Any) -> Any:
-    return leaf.value if _is_weight(leaf) else leaf
+def _value(leaf: object) -> object:
+    return leaf.value if isinstance(leaf, Weight) else leaf
 
 
 def _widened(leaf: Any) -> Any:
@@ -66,7 +66,7 @@ def _widened(leaf: Any) -> Any:
     return (scope.uncast.get(id(leaf), (leaf, leaf))[1] if scope else leaf).astype(jnp.float32)
 
 
-def _is_float(leaf: Any) -> bool:
+def _is_float(leaf: object) -> bool:
     return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
 
 

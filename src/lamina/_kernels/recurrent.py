@@ -8,9 +8,10 @@ sequence is one call, for its many small products (benchmarks/README.md has the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,15 +21,25 @@ from lamina._base.weight import Array
 from lamina._kernels.native import onednn
 from lamina._kernels.precision import in_float32
 
+States = TypeVar("States", bound=Sequence[Any])
+"""The arrays that a cell hands on from step to step; where cells are stacked, lists of them."""
+Two = tuple[Array, Array]
+Three = tuple[Array, Array, Array]
+Step = tuple[Array, Array | None]
+"""A number or an input of one step, and which of its rows count."""
+Slopes = tuple[Array, Array, Array, Array]
+LSTMKept = tuple[Array, Array, Array, Array, Array, Array | None]
+GRUKept = tuple[Array, Sequence[Array], Array, Array, Array | None]
+
 
 def scan(
-    advance: Callable[[Any, Any], tuple[Array, Any]],
+    advance: Callable[[Array, States], tuple[Array, States]],
     x: Array,
-    states: Any,
-    mask: Any = None,
+    states: States,
+    mask: Array | None = None,
     reverse: bool = False,
     unroll: bool = False,
-) -> tuple[Array, Any]:
+) -> tuple[Array, States]:
     """`output, states = advance(x[t], states)` for each t: the outputs (time, batch, ...), and the states at the end.
 
     x is (time, batch, ...). Where `mask`, (time, batch), is False, the states stay as they are, and the output is the
@@ -36,7 +47,7 @@ def scan(
     """
     tree = jax.tree.structure(states)
 
-    def step(states: Any, now: Any) -> tuple[Any, Array]:
+    def step(states: States, now: Step) -> tuple[States, Array]:
         x, counts = now
         y, new = advance(x, states)
         old = jax.tree.leaves(states)
@@ -64,7 +75,7 @@ def lstm(
     h: Array,
     c: Array,
     recurrent: Array,
-    mask: Any,
+    mask: Array | None,
     reverse: bool = False,
     unroll: bool = False,
     *,
@@ -80,14 +91,14 @@ def lstm(
 
 
 def _lstm_forward(
-    z: Array, bias: Array, h: Array, c: Array, kernel: Array, mask: Any, reverse: bool, unroll: bool
-) -> tuple[Any, Any]:
+    z: Array, bias: Array, h: Array, c: Array, kernel: Array, mask: Array | None, reverse: bool, unroll: bool
+) -> tuple[Three, LSTMKept]:
     # The gates are one operation, as sigmoid(a) = tanh(a / 2) / 2 + 1 / 2, and take z's place; on the way back their
     # slopes' place is dz's. A step with this net (200 x 128) takes 35 ms, with arrays of their own 46.
     half = jnp.repeat(jnp.array([0.5, 0.5, 1, 0.5], z.dtype), h.shape[-1])
     above = jnp.repeat(jnp.array([0.5, 0.5, 0, 0.5], z.dtype), h.shape[-1])
 
-    def step(states: Any, now: Any) -> tuple[Any, Any]:
+    def step(states: Three, now: Step) -> tuple[Three, Two]:
         (h, c, gates), (t, counts) = states, now
         all_four = jnp.tanh((_taken(gates, t) + bias + h @ kernel) * half) * half + above
         i, f, g, o = jnp.split(all_four, 4, -1)  # (batch, units) each
@@ -102,7 +113,7 @@ def _lstm_forward(
     return (y, last, carry), (y, gates, before, h, kernel, mask)
 
 
-def _lstm_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
+def _lstm_backward(reverse: bool, unroll: bool, kept: LSTMKept, cotangents: Three) -> Slopes:
     y, gates, before, h, kernel, mask = kept
     dy, dh, dc = cotangents
     i, f, g, o = jnp.split(gates, 4, -1)  # (time, batch, units) each
@@ -110,7 +121,7 @@ def _lstm_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> t
     to = [g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), tanh_c * o * (1 - o)]
     dz, to_c, across = jnp.concatenate(to, -1), o * (1 - tanh_c * tanh_c), kernel.T
 
-    def step(slopes: Any, now: Any) -> tuple[Any, Any]:
+    def step(slopes: Three, now: tuple[Array, Array, Array, Array, Array | None]) -> tuple[Three, None]:
         (dh, dc, dz), (t, dy, to_c, f, counts) = slopes, now
         dh = dh + dy
         new = dc + dh * to_c
@@ -134,7 +145,7 @@ def gru(
     h: Array,
     recurrent: Array,
     inner_bias: Array,
-    mask: Any,
+    mask: Array | None,
     reverse: bool = False,
     unroll: bool = False,
     *,
@@ -150,9 +161,9 @@ def gru(
 
 
 def _gru_forward(
-    z: Array, bias: Array, h: Array, kernel: Array, inner_bias: Array, mask: Any, reverse: bool, unroll: bool
-) -> tuple[Any, Any]:
-    def step(h: Array, now: Any) -> tuple[Any, Any]:
+    z: Array, bias: Array, h: Array, kernel: Array, inner_bias: Array, mask: Array | None, reverse: bool, unroll: bool
+) -> tuple[Two, GRUKept]:
+    def step(h: Array, now: Step) -> tuple[Array, tuple[Array, ...]]:
         z, counts = now
         z_u, z_r, z_g = jnp.split(z + bias, 3, -1)  # (batch, units) each
         a_u, a_r, a = jnp.split(h @ kernel + inner_bias, 3, -1)
@@ -169,14 +180,14 @@ def _gru_forward(
     return (y, last), (y, gates, h, kernel, mask)
 
 
-def _gru_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
+def _gru_backward(reverse: bool, unroll: bool, kept: GRUKept, cotangents: Two) -> Slopes:
     y, (u, r, g, a), h, kernel, mask = kept
     dy, dh = cotangents
     before = _shifted(y, h, reverse)
     to_u, to_g, to_r = (before - g) * u * (1 - u), (1 - u) * (1 - g * g), a * r * (1 - r)  # (time, batch, units)
     across = kernel.T
 
-    def step(dh: Array, now: Any) -> tuple[Any, Any]:
+    def step(dh: Array, now: tuple[Array, Array, Array, Array, Array, Array, Array | None]) -> tuple[Array, Two]:
         dy, to_u, to_g, to_r, u, r, counts = now
         dh = dh + dy
         du, dg = dh * to_u, dh * to_g
@@ -191,21 +202,26 @@ def _gru_backward(reverse: bool, unroll: bool, kept: Any, cotangents: Any) -> tu
     return dz, dh, _weight_gradient(before, da), da.sum((0, 1))
 
 
-BY_XLA: dict[str, Any] = {"lstm": (_lstm_forward, _lstm_backward), "gru": (_gru_forward, _gru_backward)}
+BY_XLA: dict[str, tuple[Callable[..., tuple[tuple[Array, ...], Any]], Callable[..., Slopes]]] = {
+    "lstm": (_lstm_forward, _lstm_backward),
+    "gru": (_gru_forward, _gru_backward),
+}
 
 
-def _computed(name: str, taken: Any, mask: Any, reverse: bool, unroll: bool, half: bool, keep: bool) -> tuple[Any, Any]:
+def _computed(
+    name: str, taken: Sequence[Array], mask: Array | None, reverse: bool, unroll: bool, half: bool, keep: bool
+) -> tuple[tuple[Array, ...], Any]:
     """A net's outputs, and what the gradient needs; without `keep` less of it."""
     x, kernel, bias, *others = taken
     native = _native(x, others[0], unroll)
     if not native:
-        return BY_XLA[name][0](x @ kernel, bias, *others, mask, reverse, unroll)  # type: ignore[no-any-return]
+        return BY_XLA[name][0](x @ kernel, bias, *others, mask, reverse, unroll)
     given = getattr(native, name)(_batch_first(x), *taken[1:], mask=mask, reverse=reverse, half=half, keep=keep)
     y, *states = given[:-1]  # the gates are the last
     return (y, *(state[0 if reverse else -1] for state in (y, *states))), given
 
 
-def _kept(name: str, *arguments: Any) -> tuple[Any, Any]:
+def _kept(name: str, *arguments: Any) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
     *taken, mask, reverse, unroll, half = arguments
     wanted = () if taken[0].perturbed else None  # a structure: no Python value reaches the backward pass
     taken, mask = _values(taken), _values(mask)
@@ -213,7 +229,9 @@ def _kept(name: str, *arguments: Any) -> tuple[Any, Any]:
     return outputs, (wanted, taken, mask, given)
 
 
-def _slopes(name: str, reverse: bool, unroll: bool, half: bool, kept: Any, cotangents: Any) -> tuple[Any, ...]:
+def _slopes(
+    name: str, reverse: bool, unroll: bool, half: bool, kept: tuple[Any, ...], cotangents: Sequence[Any]
+) -> tuple[Array | None, ...]:
     wanted, taken, mask, given = kept
     x, kernel, _, h, *_ = taken
     slopes = _dense(cotangents)
@@ -227,8 +245,8 @@ def _slopes(name: str, reverse: bool, unroll: bool, half: bool, kept: Any, cotan
     return _batch_first(dx) if wanted is not None else jnp.zeros_like(x), *others, None
 
 
-def _net(name: str) -> Any:
-    def computed(*arguments: Any) -> Any:
+def _net(name: str) -> Callable[..., Any]:
+    def computed(*arguments: Any) -> tuple[Array, ...]:
         mask, reverse, unroll, half = arguments[6:]
         return _computed(name, arguments[:6], mask, reverse, unroll, half, False)[0]
 
@@ -240,7 +258,7 @@ def _net(name: str) -> Any:
 _NETS = {name: _net(name) for name in BY_XLA}
 
 
-def _native(x: Array, h: Array, unroll: bool) -> Any:
+def _native(x: Array, h: Array, unroll: bool) -> ModuleType | None:
     """lamina-onednn where it serves: for float32."""
     plain = unroll or not x.dtype == h.dtype == jnp.float32
     known = all(isinstance(size, int) and size for size in (*x.shape, *h.shape))  # a batch size may be a symbol
@@ -253,7 +271,7 @@ def _values(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.value, tree, is_leaf=is_argument)
 
 
-def _dense(cotangents: Any) -> Any:
+def _dense(cotangents: Sequence[Any]) -> tuple[Array, ...]:
     def zeros(slope: Any) -> Any:
         return jnp.zeros(slope.shape, slope.dtype) if isinstance(slope, jax.custom_derivatives.SymbolicZero) else slope
 
