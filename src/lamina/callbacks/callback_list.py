@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -20,7 +20,7 @@ _POSITIONS = {hook: len(inspect.signature(getattr(Callback, hook)).parameters) -
 """How many arguments each hook takes, its logs included."""
 
 
-def _told_to_each(hook: str) -> Any:
+def _told_to_each(hook: str) -> Callable[..., None]:
     """The method of the list that calls `hook` of those that override it. Where none does, nothing is read.
 
     The caller's own dict of logs becomes plain, and gets what the callbacks add.
@@ -62,7 +62,7 @@ class CallbackList(Callback):
     @user_facing
     def __init__(
         self,
-        callbacks: Any = None,
+        callbacks: object = None,
         add_history: bool = False,
         add_progbar: bool = False,
         model: Any = None,
@@ -89,7 +89,7 @@ class CallbackList(Callback):
         return next((each for each in reversed(self.callbacks) if isinstance(each, ProgbarLogger)), None)
 
     @user_facing
-    def append(self, callback: Any) -> None:
+    def append(self, callback: object) -> None:
         """Add one callback, or a list of them, and give them the model and the params of the list."""
         added = list(_flat(callback))
         self.callbacks += added
@@ -157,7 +157,7 @@ def batches_left(callbacks: CallbackList) -> int | None:
     return min(filter(None, (getattr(each, "_lamina_left", None) for each in callbacks)), default=None)
 
 
-def handles_nan(callbacks: Any) -> bool:
+def handles_nan(callbacks: object) -> bool:
     """Whether a callback, or one in a list, deals with a loss that is not finite, so that `fit` goes on."""
     return any(getattr(each, "handles_nan", False) for each in _flat(callbacks))
 
@@ -186,7 +186,7 @@ def _plain(logs: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _flat(callbacks: Any) -> Iterator[Callback]:
+def _flat(callbacks: object) -> Iterator[Callback]:
     if isinstance(callbacks, CallbackList):  # it has checked them
         yield from callbacks
     elif isinstance(callbacks, (list, tuple)):
@@ -216,7 +216,7 @@ def _checked(callback: Any) -> Any:
     raise ArgumentError(f"expected callbacks, for example callbacks=[EarlyStopping(patience=3)], got {advice}")
 
 
-def _require_arguments(callback: Any, hook: str) -> None:
+def _require_arguments(callback: Callback, hook: str) -> None:
     """Refuse a hook that cannot be called with what it is given."""
     try:
         inspect.signature(getattr(callback, hook)).bind(*range(_POSITIONS[hook]))

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from lamina import _saving as saving
 from lamina._base.converters import one_of, positive
 from lamina._base.settings import Configured, setting
-from lamina.callbacks.callback import Logs
+from lamina.callbacks.callback import Callback, Logs
 from lamina.callbacks.callback_list import CallbackList
 from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
 from lamina.errors import ArgumentError
@@ -109,7 +109,7 @@ class Checkpoint(KeepingCallback, Configured):
         return Keeping(self.folder, self.every, self.keep)
 
 
-def store_of(callbacks: Any, checkpoint: Any) -> tuple[Any, Any]:
+def store_of(callbacks: object, checkpoint: object) -> tuple[list[Callback], saving.checkpoint.FolderStore | None]:
     """The callbacks of a `fit`, with that which keeps its state, and the store that this one asks for."""
     if isinstance(checkpoint, (str, os.PathLike)):
         checkpoint = Checkpoint(os.fspath(checkpoint), every="epoch")

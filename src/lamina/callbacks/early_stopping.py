@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from lamina._base.arrays import HostArray
 from lamina._base.converters import count, flag, number, one_of, optional
 from lamina._base.settings import Configured, setting
 from lamina.callbacks.callback import Logs
@@ -37,7 +36,7 @@ class EarlyStopping(MonitorCallback, Configured):
     def _lamina_reset(self) -> None:
         self.wait = self.best_epoch = self.stopped_epoch = 0
         self.best: float | None = None
-        self.best_weights: list[Any] | None = None
+        self.best_weights: list[HostArray] | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._lamina_reset()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from google.protobuf import text_format
+from numpy.typing import ArrayLike
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
@@ -21,6 +22,8 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
+
+from lamina._base.arrays import HostArray
 
 IMAGES = 3
 """How many images of one weight are written."""
@@ -32,16 +35,16 @@ class EventFile:
     def __init__(self, folder: str) -> None:
         self.file = EventFileWriter(folder, filename_suffix=".v2")
 
-    def scalar(self, tag: str, value: Any, step: int) -> None:
+    def scalar(self, tag: str, value: ArrayLike, step: int) -> None:
         """A number; of an array, each number under a tag of its own. What is no number is left out."""
         for place, number in np.ndenumerate(value) if np.asarray(value).dtype.kind in "biuf" else ():
             self._add(scalar_pb("/".join([tag, *map(str, place)]), number), step)
 
-    def histogram(self, tag: str, values: Any, step: int) -> None:
+    def histogram(self, tag: str, values: ArrayLike, step: int) -> None:
         numbers = np.asarray(values, np.float64)
         self._add(histogram_pb(tag, numbers[np.isfinite(numbers)]), step)  # else it has no range
 
-    def image(self, tag: str, images: Any, step: int) -> None:
+    def image(self, tag: str, images: HostArray, step: int) -> None:
         """The first images of an array with numbers from 0 to 1.  (n, height, width, channels)"""
         pixels = (np.clip(np.nan_to_num(np.asarray(images[:IMAGES], np.float32)), 0, 1) * 255.5).astype(np.uint8)
         size = str(pixels.shape[2]).encode(), str(pixels.shape[1]).encode()
@@ -52,7 +55,7 @@ class EventFile:
         plugin = SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
         self._tensor("keras", config.encode(), SummaryMetadata(plugin_data=plugin), 0)
 
-    def _tensor(self, tag: str, value: Any, metadata: Any, step: int) -> None:
+    def _tensor(self, tag: str, value: object, metadata: Any, step: int) -> None:
         tensor = make_tensor_proto(value)
         self._add(Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=metadata)]), step)
 
@@ -66,7 +69,7 @@ class EventFile:
         self.file.close()
 
 
-def _png(pixels: Any) -> bytes:
+def _png(pixels: HostArray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
     return file.getvalue()

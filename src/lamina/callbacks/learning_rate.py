@@ -39,7 +39,7 @@ class LearningRateScheduler(Callback, Configured):
     verbose: int = setting(count, default=0)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        given: tuple[Any, ...] = (epoch, float(self.model.optimizer.learning_rate))
+        given: tuple[float, ...] = (epoch, float(self.model.optimizer.learning_rate))
         try:
             inspect.signature(self.schedule).bind(*given)
         except TypeError:

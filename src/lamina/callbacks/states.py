@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
 from lamina._base.packing import NotPlainError, Packed, pack, unpack
 from lamina._base.settings import Configured
@@ -26,7 +27,7 @@ class Start(NamedTuple):
 
     plain: Any
     digests: list[bytes]
-    arrays: list[Any] | None
+    arrays: list[HostArray] | None
     """None where they are large: such an attribute is data, and nobody sets it in `on_epoch_begin`."""
 
 
@@ -104,7 +105,7 @@ def _is_like(start: Start, now: Packed) -> bool:
     return bool(start.plain == now.plain) and start.digests == [*map(_digest, now.arrays)]
 
 
-def _digest(array: Any) -> bytes:
+def _digest(array: HostArray) -> bytes:
     said = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
     said.update(np.ascontiguousarray(array).view(np.uint8).data if array.ndim else array.tobytes())
     return said.digest()

@@ -9,7 +9,7 @@ from lamina._base.settings import Configured, setting
 from lamina._base.weight import Array, Weight
 from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import ArgumentError
-from lamina.optimizers.state import StateWeight
+from lamina.optimizers.state import Stateful, StateWeight
 
 
 class SwapEMAWeights(Callback, Configured):
@@ -85,6 +85,6 @@ def _optimizer(model: Any) -> Any:
     return optimizer
 
 
-def _averaged(optimizer: Any) -> list[tuple[Weight, Weight]]:
+def _averaged(optimizer: Stateful) -> list[tuple[Weight, Weight]]:
     """Each weight that is trained, and its average."""
     return [(weight, StateWeight(optimizer, "average", weight.path)) for weight in optimizer._lamina.weights]

@@ -11,7 +11,9 @@ from typing import Any, ClassVar, TypeAlias
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
+from lamina._base.arrays import HostArray
 from lamina._base.converters import count, flag, integer, positive, short
 from lamina._base.frames import warn
 from lamina._base.settings import Configured, Converted, setting
@@ -251,7 +253,7 @@ class TensorBoard(Callback, Configured):
             np.savetxt(os.path.join(self.log_dir, path), np.asarray(layer.embeddings, "float32"), "%.8g", "\t")
 
 
-def _images(weight: Any) -> Any:
+def _images(weight: ArrayLike) -> HostArray | None:
     """A weight as images of one channel; None where it has too many axes.  -> (n, height, width, channels)"""
     image = np.squeeze(weight)
     if image.ndim == 1:

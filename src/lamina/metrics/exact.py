@@ -8,12 +8,14 @@ longer than many a step: `fit` and `evaluate` do it once, when all of the data w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.settings import setting
 from lamina._base.weight import Array, Weight
 from lamina._layer.structure import inner_modules
@@ -69,7 +71,7 @@ class Scores(Counting):
         return jnp.asarray(found if int(count) <= held.shape[1] else np.full_like(found, np.nan), held.dtype)
 
 
-def _areas(xp: Any, held: Any, curve: str) -> Any:
+def _areas(xp: ModuleType, held: Array | HostArray, curve: str) -> Any:
     """The area for (3, n), or one for each column of (3, n, labels)."""
     if held.ndim == 3:
         return xp.stack([_areas(xp, held[..., label], curve) for label in range(held.shape[2])])

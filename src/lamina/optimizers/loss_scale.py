@@ -17,7 +17,7 @@ from lamina._base.weight import Array, Weight
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, LaminaError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import State, StateWeight
+from lamina.optimizers.state import Rate, State, StateWeight
 
 
 @registry.add()
@@ -136,7 +136,7 @@ class LossScaleOptimizer(Optimizer):
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: Rate) -> None:
         self.inner_optimizer.learning_rate = value
 
     @property

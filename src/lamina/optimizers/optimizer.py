@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from numpy.typing import ArrayLike, DTypeLike
 
 from lamina import initializers
+from lamina._base.arguments import Named
 from lamina._base.arrays import as_array, copied
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
@@ -89,8 +91,8 @@ class Optimizer(Stateful):
     def add_variable(
         self,
         shape: Shape,
-        initializer: Any = "zeros",
-        dtype: Any = None,
+        initializer: Named = "zeros",
+        dtype: DTypeLike | None = None,
         aggregation: str = "none",
         layout: None = None,
         name: str | None = None,
@@ -101,7 +103,7 @@ class Optimizer(Stateful):
 
     @user_facing
     def add_variable_from_reference(
-        self, reference_variable: Weight, name: str | None = None, initializer: Any = "zeros"
+        self, reference_variable: Weight, name: str | None = None, initializer: Named = "zeros"
     ) -> Weight:
         """A variable of the shape of a weight, in which `update_step` remembers something of it; call it in `build`."""
         path, dtype = reference_variable.path, wide(reference_variable.dtype)  # 16 bits would round means to nothing
@@ -110,16 +112,22 @@ class Optimizer(Stateful):
 
     @overload
     def add_optimizer_variables(
-        self, trainable_variables: Iterable[Weight], name: str, initializer: Any = ...
+        self, trainable_variables: Iterable[Weight], name: str, initializer: Named = ...
     ) -> list[Weight]: ...
 
     @overload
     def add_optimizer_variables(
-        self, trainable_variables: Iterable[Weight], name: list[str] | tuple[str, ...], initializer: Any = ...
+        self,
+        trainable_variables: Iterable[Weight],
+        name: list[str] | tuple[str, ...],
+        initializer: Named | Sequence[Named] = ...,
     ) -> tuple[list[Weight], ...]: ...
 
     def add_optimizer_variables(
-        self, trainable_variables: Iterable[Weight], name: str | list[str] | tuple[str, ...], initializer: Any = "zeros"
+        self,
+        trainable_variables: Iterable[Weight],
+        name: str | list[str] | tuple[str, ...],
+        initializer: Named | Sequence[Named] = "zeros",
     ) -> list[Weight] | tuple[list[Weight], ...]:
         """`add_variable_from_reference` for each weight; for a list of names a list of variables for each."""
         names = [name] if isinstance(name, str) else list(name)
@@ -131,15 +139,15 @@ class Optimizer(Stateful):
         lists = tuple([row[place] for row in rows] for place in range(len(names)))
         return lists[0] if isinstance(name, str) else lists
 
-    def assign(self, variable: Weight, value: Any) -> None:
+    def assign(self, variable: Weight, value: ArrayLike) -> None:
         """`variable.assign(value)`."""
         variable.assign(value)
 
-    def assign_add(self, variable: Weight, value: Any) -> None:
+    def assign_add(self, variable: Weight, value: ArrayLike) -> None:
         """`variable.assign_add(value)`."""
         variable.assign_add(value)
 
-    def assign_sub(self, variable: Weight, value: Any) -> None:
+    def assign_sub(self, variable: Weight, value: ArrayLike) -> None:
         """`variable.assign_sub(value)`."""
         variable.assign_sub(value)
 
@@ -232,7 +240,7 @@ class Optimizer(Stateful):
     # For the user's own training loop, on weights.
 
     @user_facing
-    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Weight] | None = None) -> None:
+    def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Weight] | None = None) -> None:
         """Update weights, in place, by their gradients, None for a weight that has none; then apply constraints.
 
         >>> from lamina.optimizers import SGD
@@ -260,8 +268,11 @@ class Optimizer(Stateful):
 
     @user_facing
     def stateless_apply(
-        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
-    ) -> tuple[list[Any], list[Any]]:
+        self,
+        optimizer_variables: Sequence[Array],
+        grads: Sequence[ArrayLike | None],
+        trainable_variables: Sequence[Array],
+    ) -> tuple[list[Array], list[Array]]:
         """The weights and the variables after one step: a pure function of arrays, for a compiled step of one's own.
 
         Args:
@@ -285,7 +296,7 @@ class Optimizer(Stateful):
         return after, [variable.array for variable in twin.variables]
 
     @user_facing
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Weight]]) -> Any:
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike | None, Weight]]) -> Any:
         """`apply` for pairs of a gradient and a weight; returns `iterations`."""
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [weight for _, weight in pairs])
@@ -345,7 +356,13 @@ def _kept(fresh: Any, old: Any) -> Any:
 
 
 def _added(
-    optimizer: Optimizer, held: Arrays, place: tuple[str, ...], name: str, shape: Shape, initializer: Any, dtype: Any
+    optimizer: Optimizer,
+    held: Arrays,
+    place: tuple[str, ...],
+    name: str,
+    shape: Shape,
+    initializer: Named,
+    dtype: DTypeLike,
 ) -> Weight:
     """A new variable, whose array stands in `held`, which stands at `place` in the optimizer's arrays."""
     if not optimizer.built:
@@ -419,7 +436,7 @@ def _by_path(weights: Iterable[Weight]) -> dict[str, Weight]:
     return found
 
 
-def _gradients(given: list[Any], weights: dict[str, Weight]) -> Arrays:
+def _gradients(given: list[ArrayLike | None], weights: dict[str, Weight]) -> Arrays:
     """The gradients that there are, by path, checked against their weights."""
     if len(given) != len(weights):
         raise ArgumentError(f"expected a gradient for each of {len(weights)} weights, got {len(given)}.")

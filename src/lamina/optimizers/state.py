@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Self, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import PyTreeDef
+from numpy.typing import ArrayLike
 
 from lamina._base import settings
 from lamina._base.arguments import Config, Function
@@ -116,10 +118,10 @@ class OptimizerState(settings.State):
             self.schedule, self.source = (value, None) if _takes_step(value) else (None, value)
             self.arrays.pop("learning_rate", None)
         else:
-            library: Any = jnp if "slots" in self.arrays else np
+            library = jnp if "slots" in self.arrays else np
             self.arrays["learning_rate"] = library.array(value, wide())
 
-    def compiled_in(self) -> list[tuple[str, Any]]:
+    def compiled_in(self) -> list[tuple[str, object]]:
         slots = [(name, *self.arrays.get("slots", {}).get(path, ())) for name, path in self.names.items()]
         own = [("excluded", self.excluded), ("excluding", self.excluding), ("slots", slots)]
         return [("schedule", self.schedule), ("decay", self.decay), *own]
@@ -152,7 +154,7 @@ class StateWeight(Weight):
         return as_array(found) if isinstance(found, np.ndarray) else found
 
     @array.setter
-    def array(self, array: Any) -> None:
+    def array(self, array: Array) -> None:
         *parts, last = self.keys
         functools.reduce(operator.getitem, parts, self.optimizer._lamina.arrays)[last] = array
 
@@ -353,7 +355,7 @@ class Stateful(Configured):
         assign_all(self.variables, store, str(self.name))
 
     @user_facing
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Assign a list of arrays to `variables`; nothing is assigned unless all of it fits."""
         self.load_own_variables({str(number): array for number, array in enumerate(weights)})
 
@@ -379,9 +381,9 @@ class Order:
         without: weights whose arrays the program does not take.
     """
 
-    outside: Any
+    outside: PyTreeDef
     """The tree of all arrays."""
-    inside: Any
+    inside: PyTreeDef
     """The tree of those that the program takes."""
     places: list[int]
     """Where these stand among all."""
@@ -391,12 +393,12 @@ class Order:
         numbers = jax.tree.unflatten(self.outside, range(len(leaves)))
         self.places, self.inside = jax.tree.flatten(renamed(numbers, names, without))
 
-    def taken(self, arrays: State) -> list[Any]:
+    def taken(self, arrays: State) -> list[Array]:
         """The arrays for the program."""
         leaves = self.outside.flatten_up_to(arrays)
         return [leaves[place] for place in self.places]
 
-    def put_back(self, arrays: State, after: Sequence[Any]) -> State:
+    def put_back(self, arrays: State, after: Sequence[Array]) -> State:
         """The optimizer's arrays: those of the program after its steps, the others as they are in `arrays`."""
         count = self.outside.num_leaves
         leaves = [None] * count if len(after) == count else self.outside.flatten_up_to(arrays)
