@@ -202,9 +202,9 @@ class Layer(WithWeights):
 
     @user_facing
     def add_weight(
-        self, shape: Any = (), initializer: Named = None, dtype: DTypeLike | None = None, trainable: bool = True,
-        autocast: bool = True, regularizer: Named = None, constraint: Named = None, aggregation: str = "none",
-        overwrite_with_gradient: bool = False, name: str | None = None,
+        self, shape: Any = (), initializer: Named | ArrayLike = None, dtype: DTypeLike | None = None,
+        trainable: bool = True, autocast: bool = True, regularizer: Named = None, constraint: Named = None,
+        aggregation: str = "none", overwrite_with_gradient: bool = False, name: str | None = None,
     ) -> Any:  # fmt: skip
         """A `Weight` of this layer, filled by `initializer` (glorot_uniform unless told) from the layer's own seed."""
         if isinstance(shape, str):
@@ -407,7 +407,7 @@ class Layer(WithWeights):
 
 
 def _first_value(
-    initializer: Named, shape: tuple[int, ...], dtype: np.dtype[np.generic], key: NDArray[np.generic]
+    initializer: object, shape: tuple[int, ...], dtype: np.dtype[np.generic], key: NDArray[np.generic]
 ) -> Any:
     """What the initializer makes, if there is memory for it: a typo in a size would else take all that there is."""
     needed = math.prod(shape) * dtype.itemsize

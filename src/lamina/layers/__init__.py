@@ -229,7 +229,7 @@ serialize = registry.serialize
 
 
 @user_facing
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: object, custom_objects: dict[str, Any] | None = None) -> Layer:
     """The layer that `serialize` described; `custom_objects` says what the user's own names stand for.
 
     >>> deserialize(serialize(Dense(3)))
@@ -243,7 +243,7 @@ globals().update(CLASSES, **FUNCTIONS)  # several inputs: each says why it is no
 __all__ += [*CLASSES, *FUNCTIONS]
 
 
-def _known(name: str, layer: Any) -> None:
+def _known(name: str, layer: object) -> None:
     """Let configs find a layer, once it is loaded."""
     if isinstance(layer, type) and issubclass(layer, Layer):
         registry.add(name)(layer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 
@@ -96,11 +96,11 @@ class Softmax(Layer):
 
     supports_masking: ClassVar[bool] = True
 
-    def call(self, x: Array, mask: Any = None) -> Array:
+    def call(self, x: Array, mask: Array | None = None) -> Array:
         if mask is not None:
             mask = _kept(mask, x)
             x = jax.numpy.where(mask, x, jax.numpy.asarray(-3e4 if x.dtype == "float16" else -1e9, x.dtype))
-        axes: tuple[Any, ...] = tuple(self.axis) if isinstance(self.axis, (tuple, list)) else (self.axis,)
+        axes = (self.axis,) if isinstance(self.axis, int) else tuple(self.axis)
         if len(axes) > 1:
             y = jax.numpy.exp(x - jax.scipy.special.logsumexp(x, axis=axes, keepdims=True))
         else:
@@ -108,7 +108,7 @@ class Softmax(Layer):
         return y if mask is None else jax.numpy.where(mask, y, jax.numpy.zeros((), y.dtype))
 
 
-def _kept(mask: Any, x: Array) -> Array:
+def _kept(mask: Array | None, x: Array) -> Array:
     """Which elements of x count, from a mask that can be broadcast to x."""
     mask = jax.numpy.asarray(mask)
     pairs = zip(mask.shape[::-1], x.shape[::-1], strict=False)

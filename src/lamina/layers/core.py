@@ -234,7 +234,7 @@ def _is_code(value: object) -> bool:
     return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], str)
 
 
-def _function(value: object, name: Any) -> Any:
+def _function(value: object, name: str) -> Any:
     """The function of a Lambda that a config names; what is no such config as it is."""
     if _is_code(value):
         raise UnknownNameError(

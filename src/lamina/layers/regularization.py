@@ -66,7 +66,7 @@ def _noise_shape(value: object) -> Shape | None:
     return sizes
 
 
-def _filled(noise_shape: Shape | None, shape: Any) -> Any:
+def _filled(noise_shape: Shape | None, shape: Shape) -> Any:
     """The shape of the draws for an input of `shape`, which has a symbolic size or None where it is not known."""
     if noise_shape is None:
         return shape

@@ -20,7 +20,7 @@ from lamina._layer.registry import held
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.core import Lambda
 
-HeldLayer: TypeAlias = Converted[Layer | Config, Any]
+HeldLayer: TypeAlias = Converted[Layer | Config, Layer]
 
 
 class Wrapper(Holder, Layer):
@@ -138,7 +138,7 @@ class Bidirectional(Holder, Layer):
         initial_state: Sequence[Array] | None = None,
         mask: Array | None = None,
         training: bool = False,
-    ) -> Any:
+    ) -> Array | tuple[Array, ...]:
         halves: tuple[Sequence[Array] | None, Sequence[Array] | None] = (None, None)
         if initial_state is not None:
             half = len(initial_state) // 2
@@ -183,7 +183,7 @@ class Bidirectional(Holder, Layer):
         return own | super()._lamina_arguments() | own
 
 
-def _copied(layer: Any, prefix: str, **changed: Any) -> Any:
+def _copied(layer: Layer, prefix: str, **changed: Any) -> Any:
     return fresh(layer, name=prefix + layer.name.removeprefix(prefix), **changed)
 
 

@@ -91,7 +91,7 @@ class Optimizer(Stateful):
     def add_variable(
         self,
         shape: Shape,
-        initializer: Named = "zeros",
+        initializer: Named | ArrayLike = "zeros",
         dtype: DTypeLike | None = None,
         aggregation: str = "none",
         layout: None = None,
@@ -103,7 +103,7 @@ class Optimizer(Stateful):
 
     @user_facing
     def add_variable_from_reference(
-        self, reference_variable: Weight, name: str | None = None, initializer: Named = "zeros"
+        self, reference_variable: Weight, name: str | None = None, initializer: Named | ArrayLike = "zeros"
     ) -> Weight:
         """A variable of the shape of a weight, in which `update_step` remembers something of it; call it in `build`."""
         path, dtype = reference_variable.path, wide(reference_variable.dtype)  # 16 bits would round means to nothing
@@ -361,7 +361,7 @@ def _added(
     place: tuple[str, ...],
     name: str,
     shape: Shape,
-    initializer: Named,
+    initializer: Named | ArrayLike,
     dtype: DTypeLike,
 ) -> Weight:
     """A new variable, whose array stands in `held`, which stands at `place` in the optimizer's arrays."""

@@ -42,7 +42,7 @@ class Sliding(Layer):
     """
 
     if TYPE_CHECKING:  # each family declares this setting at its own place
-        _lamina_activity_regularizer: Any = setting(init=False)
+        _lamina_activity_regularizer: arguments.Named = setting(init=False)
 
     rank: ClassVar[int]
     """How many axes the kernel has."""

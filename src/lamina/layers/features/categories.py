@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lamina import dtypes
+from lamina._base.arguments import InputShape, Named
 from lamina._base.converters import number, optional, positive
 from lamina._base.settings import Converted, setting
 from lamina._base.weight import Array
@@ -26,7 +28,7 @@ Summary: TypeAlias = HostArray
 """Values of the data in order, and how many numbers of the data each one stands for.  (2, n)"""
 
 
-def hot(places: Array, output_mode: str, depth: int, dtype: str, weights: Any = None) -> Array:
+def hot(places: Array, output_mode: str, depth: int, dtype: str, weights: ArrayLike | None = None) -> Array:
     """Indices as vectors of length `depth`: one vector for each index, or one for each row."""
     if output_mode == "one_hot" and places.ndim > 1 and places.shape[-1] == 1:
         places = places[..., 0]
@@ -79,7 +81,7 @@ class Discretization(Adapting):
     epsilon: float = setting(fineness, default=0.01)
     output_mode: Mode = setting(mode(*MODES), default="int")
     sparse: bool = setting(dense, default=False)
-    _lamina_dtype: Any = setting(dtypes.get, default=None, alias="dtype")
+    _lamina_dtype: dtypes.Dtype = setting(dtypes.get, default=None, alias="dtype")
     name: str | None = None
 
     _lamina_takes_integers: ClassVar[bool] = True
@@ -89,9 +91,10 @@ class Discretization(Adapting):
         def __init__(
             self, bin_boundaries: Sequence[float] | HostArray | None = None, num_bins: int | None = None,
             epsilon: float = 0.01, output_mode: Literal["int", "one_hot", "multi_hot", "count"] = "int",
-            sparse: bool = False, dtype: Any = None, name: str | None = None,
-            *, trainable: bool = True, activity_regularizer: Any = None, autocast: bool = True, input_shape: Any = None,
-            input_dim: int | None = None, batch_input_shape: Any = None, input_length: int | None = None,
+            sparse: bool = False, dtype: dtypes.Dtype = None, name: str | None = None,
+            *, trainable: bool = True, activity_regularizer: Named = None, autocast: bool = True,
+            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
+            input_length: int | None = None,
         ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -181,7 +184,7 @@ class CategoryEncoding(Layer):
         if self.num_tokens is None:
             raise ArgumentError("CategoryEncoding needs num_tokens; where it is not known, take IntegerLookup.")
 
-    def call(self, x: Array, count_weights: Any = None) -> Array:
+    def call(self, x: Array, count_weights: ArrayLike | None = None) -> Array:
         if count_weights is not None and self.output_mode != "count":
             raise ArgumentError(f"{self.name}: count_weights are for output_mode='count', not {self.output_mode!r}.")
         if count_weights is not None and np.shape(count_weights) != x.shape:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -127,5 +127,5 @@ class Hashing(HostLayer):
         return encoded(indices, self.output_mode, self.num_bins)
 
     @user_facing
-    def compute_output_shape(self, input_shape: Any) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return encoded_shape(tuple(input_shape), self.output_mode, self.num_bins)

@@ -6,9 +6,11 @@ import codecs
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+from lamina._base.arguments import InputShape, Named
 from lamina._base.converters import count, flag, integer, one_of, optional
 from lamina._base.settings import setting
 from lamina._data.arrays import HostArray
+from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError
 from lamina.layers.features.hashing import MODES, Mode, Modes, Salt, dense, mode, salt
 from lamina.layers.features.vocabularies import Inline, Lookup, inline
@@ -69,8 +71,8 @@ class IntegerLookup(Lookup):
             vocabulary_dtype: Literal["int64"] = "int64", idf_weights: Sequence[float] | HostArray | None = None,
             invert: bool = False, output_mode: Modes = "int", sparse: bool = False, pad_to_max_tokens: bool = False,
             oov_method: OovMethod = "floormod", salt: int | Sequence[int] | None = None, name: str | None = None,
-            *, trainable: bool = True, dtype: Any = None, activity_regularizer: Any = None, autocast: bool = True,
-            input_shape: Any = None, input_dim: int | None = None, batch_input_shape: Any = None,
+            *, trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
+            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
             input_length: int | None = None,
         ) -> None: ...  # fmt: skip
 
@@ -110,8 +112,8 @@ class StringLookup(Lookup):
             idf_weights: Sequence[float] | HostArray | None = None, invert: bool = False, output_mode: Modes = "int",
             pad_to_max_tokens: bool = False, sparse: bool = False, encoding: str = "utf-8",
             name: str | None = None, salt: int | Sequence[int] | None = None,
-            *, trainable: bool = True, dtype: Any = None, activity_regularizer: Any = None, autocast: bool = True,
-            input_shape: Any = None, input_dim: int | None = None, batch_input_shape: Any = None,
+            *, trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
+            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
             input_length: int | None = None,
         ) -> None: ...  # fmt: skip
 

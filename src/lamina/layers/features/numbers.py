@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, ClassVar, TypeAlias
 
 import jax.numpy as jnp
@@ -238,7 +239,7 @@ def kept_axes(layer: Normalization) -> tuple[list[int], tuple[int, ...]]:
     return sorted(axis % len(sizes) for axis in layer.axis), sizes
 
 
-def statistics(layer: Normalization, xp: Any = jnp) -> tuple[Any, Any]:
+def statistics(layer: Normalization, xp: ModuleType = jnp) -> tuple[Any, Any]:
     """Mean and variance, in a shape that goes with the input's."""
     kept, sizes = kept_axes(layer)
     if layer.input_mean is None:
@@ -252,7 +253,7 @@ def statistics(layer: Normalization, xp: Any = jnp) -> tuple[Any, Any]:
     return xp.broadcast_to(mean, sizes), xp.broadcast_to(variance, sizes)
 
 
-def in_use(layer: Normalization, which: int, given: Any) -> Any:
+def in_use(layer: Normalization, which: int, given: ArrayLike | None) -> ArrayLike | None:
     """The mean (0) or the variance (1) that a built layer uses; before that, the argument."""
     return np.asarray(statistics(layer, jnp if given is None else np)[which]) if layer.built else given
 

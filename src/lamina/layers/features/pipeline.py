@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from lamina._base.arguments import InputShape, Named
 from lamina._base.settings import serialize, setting
 from lamina._base.weight import Array
 from lamina._layer.host import LayerChain
 from lamina._layer.layer import Layer
 from lamina._layer.masks import with_mask
 from lamina._layer.registry import held
+from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError
 
 
@@ -33,15 +35,15 @@ class Pipeline(LayerChain):
         layers: the layers, first to last.
     """
 
-    layers: Sequence[Any] = setting(several)
+    layers: Sequence[Layer] = setting(several)
     name: str | None = None
 
     if TYPE_CHECKING:
 
         def __init__(
-            self, layers: Sequence[Any], name: str | None = None,
-            *, trainable: bool = True, dtype: Any = None, activity_regularizer: Any = None, autocast: bool = True,
-            input_shape: Any = None, input_dim: int | None = None, batch_input_shape: Any = None,
+            self, layers: Sequence[Layer], name: str | None = None,
+            *, trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
+            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
             input_length: int | None = None,
         ) -> None: ...  # fmt: skip
 
@@ -58,16 +60,16 @@ class Pipeline(LayerChain):
             )
 
     @property
-    def _lamina_chain(self) -> list[Any]:
+    def _lamina_chain(self) -> list[Layer]:
         return list(self.layers)
 
-    def call(self, x: Array, training: bool | None = None, mask: Any = None) -> Array:
+    def call(self, x: Array, training: bool | None = None, mask: Array | None = None) -> Array:
         with_mask(x, mask)
         for layer in self._lamina_body:
             x = layer(x, training=training)
         return x
 
-    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+    def compute_mask(self, x: Array, mask: Array | None = None) -> None:
         """None, since `call` hands on the mask of the last layer's output."""
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import jax.numpy as jnp
 from jax import lax
@@ -189,7 +189,7 @@ class STFTSpectrogram(Layer):
         if self.mode != "real":
             self.imag_kernel = self.add_weight(shape, STFT("imag", *told))
 
-    def compute_output_shape(self, input_shape: Any) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The output's shape; where the time is not known yet, neither is the number of frames."""
         axis = 2 if self.data_format == "channels_first" else 1
         sizes = list(input_shape)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from lamina._base.arguments import InputShape, Named
 from lamina._base.converters import flag, integer, one_of, optional, positive
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.shapes import Shape
 from lamina._data.arrays import HostArray
 from lamina._layer.structure import require_adapted
+from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, DataError
 from lamina.layers.features.hashing import Mode, Modes, dense, mode
 from lamina.layers.features.lookup import known_encoding
@@ -101,8 +103,8 @@ class TextVectorization(Lookup):
             vocabulary: Sequence[str] | HostArray | None = None,
             idf_weights: Sequence[float] | HostArray | None = None, sparse: bool = False, ragged: bool = False,
             encoding: str = "utf-8", name: str | None = None,
-            *, trainable: bool = True, dtype: Any = None, activity_regularizer: Any = None, autocast: bool = True,
-            input_shape: Any = None, input_dim: int | None = None, batch_input_shape: Any = None,
+            *, trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
+            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
             input_length: int | None = None,
         ) -> None: ...  # fmt: skip
 
@@ -132,7 +134,7 @@ class TextVectorization(Lookup):
         return padded
 
     @user_facing
-    def compute_output_shape(self, input_shape: Any) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         if self.output_mode == "int":
             return (input_shape[0], self.output_sequence_length)
         return super().compute_output_shape((input_shape[0], None))

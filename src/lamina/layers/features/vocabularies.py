@@ -267,7 +267,7 @@ class Lookup(Adapting, HostLayer, init=False):
         return known.weighted(encoded(indices, known.output_mode, known.depth))
 
     @user_facing
-    def compute_output_shape(self, input_shape: Any) -> Shape:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         known = self._lamina_vocabulary
         if known.output_mode != "int" and not known.pad_to_max_tokens:
             require_adapted(self)

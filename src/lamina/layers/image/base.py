@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from lamina._base.converters import checked, fixed_seed, short
 from lamina._base.frames import user_facing
@@ -80,7 +81,7 @@ class ImageLayer(Layer):
 
     @user_facing
     def get_random_transformation(
-        self, data: Any, training: bool = True, seed: int | SeedGenerator | None = None
+        self, data: object, training: bool = True, seed: int | SeedGenerator | None = None
     ) -> dict[str, Array] | None:  # fmt: skip
         """What a change is a function of, for `transform_images` to make it again, on other images as well.
 
@@ -99,7 +100,9 @@ class ImageLayer(Layer):
         return {"key": key_of(number)}
 
     @user_facing
-    def transform_images(self, images: Any, transformation: dict[str, Array] | None, training: bool = True) -> Array:
+    def transform_images(
+        self, images: ArrayLike, transformation: dict[str, Array] | None, training: bool = True
+    ) -> Array:
         """The images after the change that `get_random_transformation` has drawn; as they are where it is None.
 
         Args:

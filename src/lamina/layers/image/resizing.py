@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lamina._base.arguments import DataFormat
+from lamina._base.arguments import DataFormat, InputShape, Named
 from lamina._base.converters import flag, number, one_of, positive, seed_value
 from lamina._base.settings import setting
 from lamina._base.weight import Array
 from lamina.config import data_format
+from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError
 from lamina.layers.image.base import ImageLayer, RandomImageLayer, Sizes, channels_last
 
@@ -138,8 +139,8 @@ class RandomCrop(RandomImageLayer, SizedLayer):
         def __init__(
             self, height: int, width: int, seed: int | None = None,
             data_format: Literal["channels_last", "channels_first"] | None = None, name: str | None = None,
-            *, trainable: bool = True, dtype: Any = None, activity_regularizer: Any = None, autocast: bool = True,
-            input_shape: Any = None, input_dim: int | None = None, batch_input_shape: Any = None,
+            *, trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
+            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
             input_length: int | None = None,
         ) -> None: ...  # fmt: skip
 

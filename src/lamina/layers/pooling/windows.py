@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lamina._base.arguments import DataFormat, Sizes
 from lamina._base.converters import checked, word
@@ -31,7 +31,7 @@ class Pooling(Layer):
     """
 
     if TYPE_CHECKING:  # `name` stands below, at its place
-        _lamina_name: Any = setting(init=False)
+        _lamina_name: str | None = setting(init=False)
 
     pool_size: Sizes
     strides: Converted[int | Sequence[int] | None, tuple[int, ...]] = setting(default=None)

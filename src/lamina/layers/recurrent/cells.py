@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from lamina import activations, constraints, initializers, regularizers
 from lamina._base.arguments import ActivationSetting, ConstraintSetting, InitializerSetting, RegularizerSetting
@@ -236,7 +237,7 @@ class LSTMCell(Cell):
             return super()._lamina_make_bias(width)
         start, units = self.bias_initializer, self.units
 
-        def with_ones(shape: Shape, dtype: Any, key: Array | None = None) -> Array:
+        def with_ones(shape: Shape, dtype: DTypeLike, key: Array | None = None) -> Array:
             i, c_and_o = start((units,), dtype, key), start((2 * units,), dtype, key)
             return jnp.concatenate([i, jnp.ones((units,), dtype), c_and_o])
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base.arguments import ActivationSetting, ConstraintSetting, InitializerSetting, RegularizerSetting
+from lamina._base.arguments import ActivationSetting, ConstraintSetting, InitializerSetting, Named, RegularizerSetting
 from lamina._base.converters import flag, one_of, positive, rate, seed_value
 from lamina._base.frames import user_facing
 from lamina._base.registry import Holder
@@ -96,7 +96,7 @@ class Recurrent(Layer):
             y = y[0 if self.go_backwards else -1]  # (batch, units)
         return (y.astype(self.compute_dtype), *states) if self.return_state else y.astype(self.compute_dtype)
 
-    def compute_mask(self, x: Any, mask: Array | None = None) -> Array | None:
+    def compute_mask(self, x: Array, mask: Array | None = None) -> Array | None:
         return mask if self.return_sequences else None
 
     @user_facing
@@ -183,7 +183,7 @@ class WithCell(Recurrent):
     """
 
     if TYPE_CHECKING:  # Keras takes it by position, so each subclass declares it at its place
-        _lamina_activity_regularizer: Any = setting(init=False)
+        _lamina_activity_regularizer: Named = setting(init=False)
     zero_output_for_mask: bool = setting(flag, default=False, kw_only=True)
 
     _lamina_cell: ClassVar[type[Cell]]
