@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from lamina import dtypes
+from lamina._base.arguments import Config
 from lamina._base.public import public
-from lamina.dtypes import DTypePolicy
+from lamina.dtypes import Dtype, DTypePolicy
 from lamina.saving import serialize_keras_object
 
 __all__ = ["DTypePolicy", "FloatDTypePolicy", "deserialize", "get", "serialize"]
@@ -14,7 +13,7 @@ __all__ = ["DTypePolicy", "FloatDTypePolicy", "deserialize", "get", "serialize"]
 FloatDTypePolicy = DTypePolicy
 
 
-def get(identifier: Any) -> DTypePolicy:
+def get(identifier: Dtype) -> DTypePolicy:
     """The policy for a name, a dtype, a config or a policy; None is the one that `set_dtype_policy` set.
 
     >>> get("mixed_bfloat16").compute_dtype
@@ -23,13 +22,13 @@ def get(identifier: Any) -> DTypePolicy:
     return dtypes.get(identifier)
 
 
-def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
+def serialize(dtype_policy: DTypePolicy) -> Config:
     """The config of a policy, from which `deserialize` makes it again."""
-    config: dict[str, Any] = serialize_keras_object(dtype_policy)
+    config: Config = serialize_keras_object(dtype_policy)
     return config
 
 
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> DTypePolicy:
+def deserialize(config: Config, custom_objects: Config | None = None) -> DTypePolicy:
     """The policy of a config.
 
     >>> deserialize(serialize(DTypePolicy("float16")))

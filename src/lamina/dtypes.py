@@ -129,7 +129,7 @@ def dtype_policy() -> DTypePolicy:
 
 
 @user_facing
-def set_dtype_policy(policy: Any) -> None:
+def set_dtype_policy(policy: Dtype) -> None:
     """Set the policy of the layers that are made from now on and are given none."""
     if policy is None:
         raise ArgumentError("expected a dtype or a policy such as 'mixed_float16', got None.")
@@ -178,7 +178,7 @@ def standardize_dtype(dtype: Any) -> str:
     return name
 
 
-def wide(dtype: Any = None) -> np.dtype[Any]:
+def wide(dtype: DTypeLike | None = None) -> np.dtype[Any]:
     """A float dtype (`floatx()` unless given), but at least float32: for what needs more than 16 bits, such as sums.
 
     >>> wide("bfloat16"), wide("float32")

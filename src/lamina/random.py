@@ -14,6 +14,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
+from lamina._base.arguments import Config
 from lamina._base.arrays import as_array
 from lamina._base.converters import checked, fixed_seed, short
 from lamina._base.converters import rate as _share
@@ -121,12 +122,12 @@ class SeedGenerator:
         self.state.assign(now + jnp.array([0, 1], "uint32") if ordered else (now + 1) * 5387 % 933199)
         return now
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """The arguments that make an equal object."""
         return {"seed": self._lamina_seed, "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """An object with the settings that `get_config` returned."""
         return cls(**config)
 
@@ -160,7 +161,7 @@ def _key(seed: Seed) -> Array:
     return key_of(int(seed) % 2**32)  # type: ignore[arg-type]
 
 
-def _dtype(dtype: DTypeLike | None, kind: Any, what: str) -> Any:
+def _dtype(dtype: DTypeLike | None, kind: Any, what: str) -> np.dtype[Any]:
     if not jnp.issubdtype(found := jnp.dtype(dtype or floatx()), kind):
         raise ArgumentError(f"{what} gives {kind.__name__} numbers, and dtype={short(dtype)} is another kind.")
     return found

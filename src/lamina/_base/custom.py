@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 registered: dict[str, Any] = {}
 """What `get_custom_objects` returns: the names that `register_keras_serializable` made, and those that users add."""
-_names: dict[Any, str] = {}
+_names: dict[object, str] = {}
 _scope: ContextVar[dict[str, Any]] = ContextVar("custom_object_scope", default={})  # noqa: B039  # never changed
 
 
@@ -32,7 +32,7 @@ class Opening:
     """The names of what may be missing."""
     left_out: list[str] = field(default_factory=list)
     """What was missing, and why."""
-    shared: dict[Any, Any] = field(default_factory=dict)
+    shared: dict[tuple[int, type], Any] = field(default_factory=dict)
     """The objects that the config names several times, by their ids."""
 
 
@@ -128,7 +128,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return register
 
 
-def get_registered_name(obj: Any) -> str:
+def get_registered_name(obj: Callable[..., Any]) -> str:
     """The name of a class or function in files: the registered one, else its own."""
     return _names.get(obj) or str(obj.__name__)
 

@@ -47,7 +47,7 @@ def _named(owner: ByName, value: Any, place: str) -> Any:
     return tree_map(stand_in, value, place)
 
 
-def _needs_a_name(value: Any) -> bool:
+def _needs_a_name(value: object) -> bool:
     """Whether it is a function that stands under no name, or one that JAX has wrapped, which pickle takes apart."""
     if isinstance(value, functools.partial):
         return _needs_a_name(value.func)

@@ -104,13 +104,13 @@ class Registry:
         return serialize_one
 
     @user_facing
-    def deserialize(self, config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+    def deserialize(self, config: object, custom_objects: dict[str, Any] | None = None) -> Any:
         """The object that `settings.serialize` described; `custom_objects` says what the user's own names stand for."""
         with known(custom_objects):
             return self.get(config)
 
     @user_facing
-    def get(self, identifier: Any) -> Any:
+    def get(self, identifier: object) -> Any:
         """The object for a name, a class, a config, or an object or function as it is; None stays None."""
         if identifier is None:
             return None
@@ -157,7 +157,7 @@ class Registry:
 
         return self._or_left_out(name, names, make)
 
-    def _found(self, name: str, full: str | None, module: Any) -> Any:
+    def _found(self, name: str, full: str | None, module: object) -> Any:
         """What a config names, by its name and by the one that it was registered under.
 
         A registered name never takes the place of a built-in one, which a config of Keras's own modules means.
@@ -186,7 +186,7 @@ class Registry:
             f"no {self.kind} is called {name!r}. Say what the name stands for: custom_objects={{{key!r}: {name}}}."
         )
 
-    def _or_left_out(self, name: str, names: Sequence[str], make: Callable[[], Any]) -> Any:
+    def _or_left_out(self, name: str, names: Sequence[str], make: Callable[[], T]) -> T | None:
         """What `make` returns; where a name is missing that the call under way said to skip, None or a LeftOutError."""
         now = opening()
         try:
@@ -206,7 +206,7 @@ def _made(found: Any) -> Any:
     return found() if isinstance(found, type) else found
 
 
-def _is_built_in(module: Any) -> bool:
+def _is_built_in(module: object) -> bool:
     """Whether a config names something of Keras itself, by the module that stands in it."""
     return isinstance(module, str) and (module == "builtins" or module.partition(".")[0] == "keras")
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 import jax
 
+from lamina._base.arguments import Function
 from lamina._base.frames import user_facing
 from lamina.errors import ArgumentError
 
 
 @user_facing
-def device(device_name: str | jax.Device) -> AbstractContextManager[Any]:
+def device(device_name: str | jax.Device) -> AbstractContextManager[object]:
     """What is computed `with device("cpu:0"):` runs there.
 
     Args:
@@ -30,14 +29,14 @@ def device(device_name: str | jax.Device) -> AbstractContextManager[Any]:
         except (RuntimeError, ValueError, IndexError):
             there = ", ".join(f"{each.platform}:{each.id}" for each in jax.devices())
             raise ArgumentError(f"there is no device {device_name!r}. There are: {there}.") from None
-    here: AbstractContextManager[Any] = jax.default_device(found)
+    here: AbstractContextManager[object] = jax.default_device(found)
     return here
 
 
 @user_facing
 def name_scope(
     name: str, caller: object = None, deduplicate: bool = True, override_parent: str | None = None
-) -> AbstractContextManager[Any]:
+) -> AbstractContextManager[object]:
     """What is computed `with name_scope("encoder"):` is called so in a profile; names of layers and weights stay.
 
     Args:
@@ -48,6 +47,6 @@ def name_scope(
     return jax.named_scope(name)
 
 
-def remat(f: Callable[..., Any]) -> Callable[..., Any]:
+def remat(f: Function) -> Function:
     """The function, whose inner results are computed anew for its gradient, which needs less memory."""
     return jax.checkpoint(f)

@@ -11,7 +11,8 @@ from typing import Any, Protocol, Self
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
+from numpy.typing import ArrayLike
 
 from lamina._base.absent import missing_member
 from lamina._base.arrays import HostArray, as_array
@@ -39,7 +40,7 @@ under_way: ContextVar[Scope | None] = ContextVar("under_way", default=None)
 """The pass under way. A user's function that reads `model.layers[0].kernel` gets that pass's array, not a constant."""
 
 
-class Unset(np.ndarray[Any, Any]):
+class Unset(HostArray):
     """What stands for the array of a weight whose values come later: zeros that take no memory."""
 
     @classmethod
@@ -100,10 +101,10 @@ class Weight(ByName):
 
     @user_facing
     def __init__(
-        self, initializer: Any, shape: Any = None, dtype: Any = None, trainable: bool = True, autocast: bool = True,
-        aggregation: str | None = "none", synchronization: str | None = "auto", name: str | None = None,
-        layout: None = None, *, path: str | None = None, regularizer: Callable[[Array], Array] | None = None,
-        constraint: Callable[[Array], Array] | None = None,
+        self, initializer: object, shape: int | Sequence[int | None] | None = None, dtype: DTypeLike | None = None,
+        trainable: bool = True, autocast: bool = True, aggregation: str | None = "none",
+        synchronization: str | None = "auto", name: str | None = None, layout: None = None, *, path: str | None = None,
+        regularizer: Callable[[Array], Array] | None = None, constraint: Callable[[Array], Array] | None = None,
     ) -> None:  # fmt: skip
         self.array: Any = _first(initializer, shape, dtype)  # an array, or what stands for one until it is made
         self.shown = True
@@ -216,7 +217,7 @@ class Weight(ByName):
         return f"<Weight {self.path}, shape={self.shape}, dtype={self.dtype}{values}>"
 
 
-def _first(initializer: Any, shape: Any, dtype: Any) -> Any:
+def _first(initializer: object, shape: int | Sequence[int | None] | None, dtype: DTypeLike | None) -> Any:
     """The values of a new weight."""
     if isinstance(initializer, (jax.ShapeDtypeStruct, Unset)):
         return initializer
@@ -283,7 +284,7 @@ for _name in "neg pos abs invert".split():
     setattr(Weight, f"__{_name}__", _unary(getattr(operator, _name)))
 
 
-def unflatten(name: str, values: tuple[Any]) -> Weight:
+def unflatten(name: str, values: tuple[object]) -> Weight:
     weight = object.__new__(Weight)  # JAX also hands in things that are no arrays
     blank = {"trainable": True, "regularizer": None, "constraint": None, "autocast": True}
     vars(weight).update(array=values[0], shown=True, of_pass=True, name=name, path=name, **blank)

@@ -47,7 +47,7 @@ def keyed(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @user_facing
-def get(identifier: Any) -> Any:
+def get(identifier: object) -> Any:
     """The initializer for a name, an object, a class, a config, a function `(shape, dtype)` or an array; None is None.
 
     >>> get("glorot_uniform")
@@ -60,7 +60,7 @@ def get(identifier: Any) -> Any:
 
 
 @user_facing
-def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+def deserialize(config: object, custom_objects: dict[str, Any] | None = None) -> Any:
     """The initializer that `serialize` described; `custom_objects` says what the user's own names stand for."""
     return keyed(registry.deserialize(config, custom_objects))
 

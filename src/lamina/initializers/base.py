@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lamina import dtypes
 from lamina._base.arrays import HostArray
@@ -51,7 +52,7 @@ class Initializer(Configured):
         def __init__(self) -> None: ...
 
     @user_facing
-    def __call__(self, shape: Sequence[int], dtype: Any = None, key: Key | None = None) -> Array:
+    def __call__(self, shape: Sequence[int], dtype: DTypeLike | None = None, key: Key | None = None) -> Array:
         """An array of that shape and dtype, where None stands for `floatx()`."""
         return self._lamina_values(tuple(integer(n) for n in shape), jnp.dtype(dtype or dtypes.floatx()), key)
 
