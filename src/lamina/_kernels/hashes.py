@@ -7,12 +7,12 @@ Bernstein, 2012, https://www.131002.net/siphash/siphash.pdf
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-Words = np.ndarray[Any, np.dtype[np.uint64]]
-Strings = np.ndarray[Any, np.dtype[np.uint8]]
+Words = NDArray[np.uint64]
+Strings = NDArray[np.uint8]
 
 K0, K1, K2 = (np.uint64(k) for k in (0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F))
 

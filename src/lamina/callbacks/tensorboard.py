@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import jax
 import numpy as np
@@ -22,6 +23,9 @@ from lamina.callbacks.callback import Callback, Logs
 from lamina.callbacks.checkpoint import folder_name
 from lamina.errors import ArgumentError, LaminaError, MissingPackageError
 from lamina.layers import Embedding
+
+if TYPE_CHECKING:
+    from lamina.callbacks.event_files import EventFile
 
 Metadata: TypeAlias = str | dict[str, str] | None
 
@@ -116,7 +120,7 @@ class TensorBoard(Callback, Configured):
 
     def __post_init__(self) -> None:
         _library()
-        self._lamina_files: dict[str, Any] = {}
+        self._lamina_files: dict[str, EventFile] = {}
         self._lamina_steps, self._lamina_batch, self._lamina_traces = 0, -1, False
         """How many batches were trained, the latest one of this epoch, and whether the profiler runs."""
         self._lamina_speeds = {"epoch": _Speed(), "batch": _Speed()}
@@ -183,7 +187,7 @@ class TensorBoard(Callback, Configured):
         self._lamina_profile(ends=True)
         self._lamina_close()
 
-    def _lamina_file(self, folder: str) -> Any:
+    def _lamina_file(self, folder: str) -> EventFile:
         """The file in that folder, begun when something is first written."""
         if folder not in self._lamina_files:
             self._lamina_files[folder] = _library().EventFile(os.path.join(self.log_dir, folder))
@@ -193,7 +197,7 @@ class TensorBoard(Callback, Configured):
         while self._lamina_files:
             self._lamina_files.popitem()[1].close()
 
-    def _lamina_write(self, folder: str, tag: str, numbers: dict[str, Any], step: int) -> None:
+    def _lamina_write(self, folder: str, tag: str, numbers: Mapping[str, ArrayLike], step: int) -> None:
         for name, value in numbers.items():
             self._lamina_file(folder).scalar(tag.format(name), value, step)
 

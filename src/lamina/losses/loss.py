@@ -44,7 +44,7 @@ class LossState(State):
     floatx: str = field(default_factory=dtypes.floatx)
     """The default float when the loss was made."""
 
-    def compiled_in(self) -> list[tuple[str, Any]]:
+    def compiled_in(self) -> list[tuple[str, object]]:
         return [("dtype", self.dtype), ("floatx", self.floatx)]
 
 

@@ -46,7 +46,7 @@ class MetricState(ModuleState):
     running: Pass | None = None
     """The pass that this object is a copy for."""
 
-    def compiled_in(self) -> list[tuple[str, Any]]:
+    def compiled_in(self) -> list[tuple[str, object]]:
         return [*super().compiled_in(), ("weights", self.weights)]
 
 

@@ -178,12 +178,12 @@ class Normalization(Adapting):
                                  f"has {wanted}") from None  # fmt: skip
 
     @property
-    def mean(self) -> Any:
+    def mean(self) -> ArrayLike | None:
         """The argument, and once the layer is built the mean in use."""
         return in_use(self, 0, self.input_mean)
 
     @property
-    def variance(self) -> Any:
+    def variance(self) -> ArrayLike | None:
         """The argument, and once the layer is built the variance in use."""
         return in_use(self, 1, self.input_variance)
 
@@ -239,7 +239,7 @@ def kept_axes(layer: Normalization) -> tuple[list[int], tuple[int, ...]]:
     return sorted(axis % len(sizes) for axis in layer.axis), sizes
 
 
-def statistics(layer: Normalization, xp: ModuleType = jnp) -> tuple[Any, Any]:
+def statistics(layer: Normalization, xp: ModuleType = jnp) -> tuple[Array | HostArray, Array | HostArray]:
     """Mean and variance, in a shape that goes with the input's."""
     kept, sizes = kept_axes(layer)
     if layer.input_mean is None:

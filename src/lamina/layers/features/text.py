@@ -21,7 +21,7 @@ from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, DataError
 from lamina.layers.features.hashing import Mode, Modes, dense, mode
 from lamina.layers.features.lookup import known_encoding
-from lamina.layers.features.vocabularies import Inline, Lookup, as_terms, counted, indices_of, inline
+from lamina.layers.features.vocabularies import Inline, Lookup, Terms, as_terms, counted, indices_of, inline
 
 LOWER = {ord(big): small for big, small in zip(string.ascii_uppercase, string.ascii_lowercase, strict=True)}
 STRIP = {ord(sign): None for sign in string.punctuation}
@@ -116,7 +116,7 @@ class TextVectorization(Lookup):
             )
         super().__post_init__()
 
-    def _lamina_documents(self, data: HostArray, batch: bool) -> list[list[Any]]:
+    def _lamina_documents(self, data: HostArray, batch: bool) -> list[Terms]:
         return words_of(self, as_terms(self, data))
 
     def _lamina_host(self, x: HostArray) -> HostArray:

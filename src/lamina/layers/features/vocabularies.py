@@ -54,22 +54,22 @@ class Vocabulary:
 
     max_tokens: int | None
     num_oov_indices: int
-    mask_token: Any
+    mask_token: str | int | None
     oov_token: Any
     output_mode: str
     pad_to_max_tokens: bool
     invert: bool
     oov_method: str
-    salt: Any
+    salt: list[int] | None
     given: bool = False
     """Whether the terms are given, so that none are learned."""
     tokens: Terms | None = None
-    index: dict[Any, int] = field(default_factory=dict)
+    index: dict[str | int, int] = field(default_factory=dict)
     weights: HostArray | None = None
     """The idf weight of each index."""
-    counts: Counter[Any] = field(default_factory=Counter)
+    counts: Counter[str | int] = field(default_factory=Counter)
     """How often each term occurred in the data."""
-    documents: Counter[Any] = field(default_factory=Counter)
+    documents: Counter[str | int] = field(default_factory=Counter)
     """How many documents each term occurred in."""
     seen: int = 0
     """The number of documents."""
@@ -165,7 +165,7 @@ class Lookup(Adapting, HostLayer, init=False):
         return self._lamina.learned  # type: ignore[no-any-return]
 
     @user_facing
-    def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
+    def set_vocabulary(self, vocabulary: object, idf_weights: object = None) -> None:
         """Use these terms, with or without the mask and the unknown token in front; nothing is learned then.
 
         Args:

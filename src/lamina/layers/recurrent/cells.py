@@ -68,7 +68,7 @@ class Cell(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         count = self._lamina_state_count
-        self.state_size: Any = self.units if count == 1 else [self.units] * count
+        self.state_size: int | list[int] = self.units if count == 1 else [self.units] * count
         self.output_size = self.units
 
     def get_initial_state(self, batch_size: int | None = None) -> States:

@@ -112,7 +112,7 @@ def state_dtype(layer: Recurrent) -> str:
     return layer.cell.compute_dtype if isinstance(layer.cell, Layer) else layer.compute_dtype
 
 
-def first_states(layer: Recurrent, batch: Any, initial_state: Any) -> list[Any]:
+def first_states(layer: Recurrent, batch: int | None, initial_state: Any) -> list[Any]:
     """The states before the first step: those given, those of the batch before, or the cell's initial states."""
     states = layer.get_initial_state(batch)
     if initial_state is None and layer.states is not None:
