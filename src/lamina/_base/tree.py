@@ -18,7 +18,7 @@ def children(value: object) -> list[tuple[Any, Any]] | None:
     return list(enumerate(value)) if isinstance(value, (list, tuple)) else None
 
 
-def leaves(value: object, path: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
     """Every leaf, with the path of keys and indices that leads to it.
 
     >>> list(leaves({"a": [1, 2]}, "x"))
@@ -32,7 +32,7 @@ def leaves(value: object, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(item, f"{path}.{key}")
 
 
-def tree_map(function: Callable[[Any, str], Any], value: Any, path: str = "") -> Any:
+def tree_map(function: Callable[[Any, str], object], value: Any, path: str = "") -> Any:
     """The same structure with `function(leaf, path)` in place of each leaf; containers keep their types.
 
     >>> tree_map(lambda leaf, path: leaf + 1, {"a": (1, [2])})

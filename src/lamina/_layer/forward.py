@@ -111,7 +111,7 @@ class Pass:
             if id(part.layer) in self.copies:
                 self._refill(*self.copies[id(part.layer)])
 
-    def _stand_in(self, leaf: Any, owner: Any, path: str) -> Any:
+    def _stand_in(self, leaf: object, owner: Any, path: str) -> Any:
         if isinstance(leaf, Weight):
             array = self.read(leaf)
             if not leaf.trainable:

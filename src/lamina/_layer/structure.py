@@ -45,7 +45,7 @@ class Module(Configured):
 M = TypeVar("M", bound=Module)
 
 
-def held(module: Module) -> Iterator[tuple[str, Any]]:
+def held(module: Module) -> Iterator[tuple[str, object]]:
     """Everything that a module holds in its attributes, lists, tuples and dicts, with the place where it stands."""
     for attribute, value in (vars(module) | module._lamina.inner).items():
         if isinstance(value, (dict, list, tuple)):
