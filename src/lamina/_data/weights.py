@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from lamina._base.strictness import strictness
 from lamina._data.arrays import HostArray
 from lamina._data.source import Table
 from lamina.errors import ArgumentError, DataError, LabelError
+
+ClassWeight: TypeAlias = Mapping[int, float] | Literal["balanced"] | None
 
 MANY = 100
 """With more classes than this, the two parts of a split are not compared."""

@@ -16,7 +16,7 @@ from lamina._base.weight import Unset, values_follow
 from lamina._layer.structure import weights_by_path
 from lamina._saving import archive, assets, config, extras, files, guard, legacy, weights
 from lamina._saving.archive import Archive
-from lamina._saving.paths import Name, ending, may_write, named
+from lamina._saving.paths import FilePath, ending, may_write, named
 from lamina._training.model import ModelState
 from lamina.errors import ArgumentError, FileError, LaminaError
 
@@ -27,7 +27,7 @@ KINDS = (".keras", *LEGACY)
 
 @user_facing
 def save_model(
-    model: Any, filepath: Name, overwrite: bool = True, zipped: bool | None = None, *,
+    model: Any, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, *,
     include_optimizer: bool = True, save_format: str | None = None,
 ) -> None:  # fmt: skip
     """Write a model to a file: its layers, its weights, and how it is compiled, with the state of the optimizer.
@@ -73,7 +73,7 @@ def save_model(
 
 @user_facing
 def load_model(
-    filepath: Name, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
+    filepath: FilePath, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
     *, skip: Collection[str] = (),
 ) -> Any:  # fmt: skip
     """The model that a file holds, with its weights, and compiled as it was.

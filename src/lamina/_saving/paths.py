@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from lamina.errors import ArgumentError, FileError
 
-Name: TypeAlias = str | os.PathLike[str]
+FilePath: TypeAlias = str | os.PathLike[str]
 
 
 def named(path: object, example: str) -> str:

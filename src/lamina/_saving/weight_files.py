@@ -10,7 +10,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._layer.weights import require_built
 from lamina._saving import archive, checkpoint, files, hdf5, legacy, shards, tensors, weights
 from lamina._saving.guard import file_bytes
-from lamina._saving.paths import Name, ending, may_write, named
+from lamina._saving.paths import FilePath, ending, may_write, named
 from lamina.errors import ArgumentError
 
 EXAMPLE = "model.weights.h5"
@@ -20,7 +20,7 @@ READ = (*WRITTEN, ".keras", ".h5", ".hdf5")
 
 @user_facing
 def save_weights(
-    model: Any, filepath: Name, overwrite: bool = True, max_shard_size: float | None = None,
+    model: Any, filepath: FilePath, overwrite: bool = True, max_shard_size: float | None = None,
     objects_to_skip: Iterable[object] | None = None,
 ) -> None:  # fmt: skip
     """Write the weights of a model, and the variables of its optimizer, to a file.
@@ -60,7 +60,7 @@ def save_weights(
 
 @user_facing
 def load_weights(
-    model: Any, filepath: Name, skip_mismatch: bool = False, by_name: bool | None = None,
+    model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool | None = None,
     objects_to_skip: Iterable[object] | None = None,
 ) -> None:  # fmt: skip
     """Assign the weights in a file to a built model: all of them, or none.

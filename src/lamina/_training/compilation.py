@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from lamina import metrics, optimizers
 from lamina._base.converters import checked, flag, number, one_of, positive, short
 from lamina._base.pickling import ByName
+from lamina._base.shapes import Shape
 from lamina._base.spelling import free_name
 from lamina.errors import ArgumentError
 from lamina.losses.lookup import loss_of
@@ -21,12 +19,12 @@ class Compiled(ByName):
     _lamina_label = "compile"
 
     def __init__(
-        self, optimizer: Any, loss: Any, loss_weights: Any, measures: Any, weighted_measures: Any, run_eagerly: bool,
-        steps_per_execution: int, jit_compile: bool | str, auto_scale_loss: bool, policy: str,
+        self, optimizer: object, loss: object, loss_weights: object, measures: object, weighted_measures: object,
+        run_eagerly: bool, steps_per_execution: int, jit_compile: bool | str, auto_scale_loss: bool, policy: str,
     ) -> None:  # fmt: skip
-        is_name = isinstance(optimizer, str)
-        if is_name and known_optimizers.built_in(optimizer) is None and loss_registry.built_in(optimizer) is not None:
-            raise ArgumentError(f"{optimizer!r} is a loss; the optimizer comes first: compile('adam', {optimizer!r}).")
+        name = optimizer if isinstance(optimizer, str) else ""
+        if name and known_optimizers.built_in(name) is None and loss_registry.built_in(name) is not None:
+            raise ArgumentError(f"{name!r} is a loss; the optimizer comes first: compile('adam', {name!r}).")
         found = optimizers.get(_only(optimizer, "optimizer"))
         if found is None:
             raise ArgumentError("compile needs an optimizer: compile('adam', loss=...).")
@@ -46,14 +44,14 @@ class Compiled(ByName):
         self.loss_weight = checked("compile", "loss_weights", _weight, loss_weights)
         self.measures = _listed(measures, "metrics")
         self.weighted_measures = _listed(weighted_measures, "weighted_metrics")
-        for name in (*self.measures, *self.weighted_measures):
-            if metrics.get(name, loss=self.loss) is None:
+        for each in (*self.measures, *self.weighted_measures):
+            if metrics.get(each, loss=self.loss) is None:
                 raise ArgumentError("metrics holds None: expected names, Metric objects or functions.")
         checked("compile", "jit_compile", one_of("auto", True, False, None), jit_compile)
         self.eager = checked("compile", "run_eagerly", flag, run_eagerly) or jit_compile is False
         self.steps_per_execution = positive(steps_per_execution)
         self.mean_loss = metrics.Mean(name="loss")
-        self.metrics: list[tuple[Any, bool]] | None = None
+        self.metrics: list[tuple[metrics.Metric, bool]] | None = None
         """The metrics in use, each with whether it heeds the sample weights; None before the first data."""
 
     @property
@@ -64,14 +62,15 @@ class Compiled(ByName):
         found = [metrics.get(each, loss=self.loss).name for each in (*self.measures, *self.weighted_measures)]  # type: ignore[union-attr]
         return ["loss", *found]
 
-    def metrics_for(self, y_shape: Any, output_shape: Any) -> list[tuple[Any, bool]]:
+    def metrics_for(self, y_shape: Shape | None, output_shape: Shape) -> list[tuple[metrics.Metric, bool]]:
         """The metrics as objects with names of their own, "accuracy" settled by the shapes."""
         if self.metrics is None:
-            found: list[tuple[Any, bool]] = []
+            found: list[tuple[metrics.Metric, bool]] = []
             taken = {"loss"}
             for given, weighted in ((self.measures, False), (self.weighted_measures, True)):
                 for each in given:
-                    metric: Any = metrics.get(each, loss=self.loss, y_shape=y_shape, output_shape=output_shape)
+                    metric = metrics.get(each, loss=self.loss, y_shape=y_shape, output_shape=output_shape)
+                    assert metric is not None  # __init__ has made each once
                     metric._lamina_build(output_shape)
                     name = metric.name
                     if name in taken and weighted and f"weighted_{name}" not in taken:
@@ -83,7 +82,7 @@ class Compiled(ByName):
         return self.metrics
 
 
-def _only(value: Any, what: str) -> Any:
+def _only(value: object, what: str) -> object:
     """A stack has one output: of a list or dict with one entry, that entry."""
     if (isinstance(value, dict) and "class_name" not in value) or isinstance(value, (list, tuple)):
         entries = list(value.values()) if isinstance(value, dict) else list(value)
@@ -94,7 +93,7 @@ def _only(value: Any, what: str) -> Any:
     return value
 
 
-def _weight(given: Any) -> float:
+def _weight(given: object) -> float:
     """The number that the loss is multiplied by; metrics at its place, the third, are a common mistake."""
     if not isinstance(given, dict) and any(isinstance(each, str) or callable(each) for each in _listed(given, "")):
         raise ArgumentError(f"expected a number. Metrics are given by name: compile(..., metrics={short(given)}).")
@@ -102,7 +101,7 @@ def _weight(given: Any) -> float:
     return 1.0 if weight is None else number(weight)
 
 
-def _listed(value: Any, what: str) -> Sequence[Any]:
+def _listed(value: object, what: str) -> list[object]:
     """Metrics as a flat list, from one, a list, a list in a list, or a dict with one entry."""
     if value is None:
         return []

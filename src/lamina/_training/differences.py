@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
+from typing import SupportsFloat
 
 import numpy as np
 
+from lamina._data.arrays import HostArray
 from lamina._training.feeds import ArrayFeed, Feed
 from lamina._training.model import compiled_of
 from lamina._training.trainer import Trainer
@@ -46,7 +47,7 @@ def describe(trainer: Trainer, feed: Feed, validation: Feed | None) -> Descripti
     return said | (_described("validation ", validation) if validation is not None else {})
 
 
-def rate_text(rate: Any) -> str:
+def rate_text(rate: SupportsFloat) -> str:
     return f"{float(rate):.7g}"
 
 
@@ -82,13 +83,13 @@ def _described(of: str, feed: Feed) -> Description:
     return said | {f"{of}x": f"batches of a {type(feed.stream.source).__name__}: {', '.join(shapes)}"}
 
 
-def _data(array: Any) -> str:
+def _data(array: HostArray) -> str:
     step = max(array.nbytes // HASHED, 1)
     digest = hashlib.sha256(np.ascontiguousarray(array[::step]).tobytes()).hexdigest()
     return f"{array.shape} {array.dtype} {digest[:12]}"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """An object in words that are the same in each start of the program."""
     said = re.sub(r" at 0x[0-9a-f]+", "", repr(value))
     return said if len(said) <= 500 else f"{said[:400]}... {hashlib.sha256(said.encode()).hexdigest()[:12]}"

@@ -6,7 +6,7 @@ import itertools
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ from lamina._base.converters import positive, short
 from lamina._base.frames import warn
 from lamina._base.limits import limited_steps
 from lamina._base.packing import NotPlainError, pack
+from lamina._base.weight import Array
 from lamina._data.arrays import INT32, HostArray, read
 from lamina._data.source import Table
 from lamina._data.stream import Stream, fetched
@@ -41,7 +42,7 @@ EVERYTHING = sys.maxsize
 class Chunk(NamedTuple):
     """`steps` batches of `size` rows each, from `start` on."""
 
-    data: dict[str, Any]
+    data: Mapping[str, Array | HostArray]
     size: int
     start: int
     steps: int
@@ -84,7 +85,7 @@ class ChunkLength:
             self.steps = int(min(max(self.seconds / each, 1), 8 * self.steps, 2**20))
 
 
-def on_device(table: Table, rows: int) -> dict[str, Any]:
+def on_device(table: Table, rows: int) -> dict[str, Array]:
     """The table's arrays on the device, with rows of zeros behind them up to `rows`."""
     named = {"x": table.x, "y": table.y, "weight": table.sample_weight}
     return {name: jax.device_put(_padded(array, rows)) for name, array in named.items() if array is not None}
@@ -103,14 +104,13 @@ def _aligned(rows: int, like: HostArray) -> HostArray:
     size = rows * like[:1].nbytes
     memory = np.empty(size + ALIGNED, np.uint8)
     first = -memory.ctypes.data % ALIGNED
-    array: HostArray = memory[first : first + size].view(like.dtype).reshape(rows, *like.shape[1:])
-    return array
+    return memory[first : first + size].view(like.dtype).reshape(rows, *like.shape[1:])
 
 
 class Block(NamedTuple):
     """The rows of `steps` batches, from the batch `first` of the pass on, of which `skip` were trained before."""
 
-    data: dict[str, Any]
+    data: Mapping[str, Array | HostArray]
     first: int
     steps: int
     skip: int = 0
@@ -189,7 +189,7 @@ class ArrayFeed:
     def _chunk(self, block: Block, at: int, count: int) -> Chunk:
         start, data, size = (at - block.first) * self.size, block.data, self.size
         if at == self.full and self.fill:
-            data = data | {"counted": (self.places < start + self.tail).astype(np.float32)}
+            data = {**data, "counted": (self.places < start + self.tail).astype(np.float32)}
         elif at == self.full:
             size = self.tail
         return Chunk(data, size, start, count)
@@ -233,7 +233,7 @@ class ArrayFeed:
         return random.permutation(rows) if self.shuffle else None
 
 
-def _take(array: HostArray, rows: Any, into: HostArray) -> None:
+def _take(array: HostArray, rows: HostArray | slice, into: HostArray) -> None:
     """Write some rows of an array, which may lie in a file, into another one."""
     if not isinstance(rows, slice) and array.dtype == into.dtype and array.flags.c_contiguous and array.flags.aligned:
         np.asarray(array).take(rows, 0, into, "clip")  # half the time of indexing
@@ -330,7 +330,7 @@ class StreamFeed:
         return self.stream.epoch(self.asked, shuffle=self.shuffle, anew=self.anew, key=key, skip=skip)
 
 
-def _shapes(table: Table) -> tuple[Any, ...]:
+def _shapes(table: Table) -> tuple[object, ...]:
     return tuple(None if array is None else (array.shape, array.dtype) for array in table[:3])
 
 
@@ -348,7 +348,7 @@ def batch_size_for(rows: int, batch_size: int | None, steps: int | None) -> int:
     return given_batch_size(batch_size)
 
 
-def given_batch_size(batch_size: Any) -> int:
+def given_batch_size(batch_size: object) -> int:
     """The `batch_size` of a call, checked."""
     try:
         return positive(batch_size)

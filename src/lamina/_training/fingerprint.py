@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import types
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -24,7 +25,7 @@ class UsersCode(Exception):
     """There is something in it of which nobody can tell what it reads."""
 
 
-def fingerprint(value: Any) -> Any:
+def fingerprint(value: object) -> Hashable:
     """A hashable stand-in that is equal for two things which compile to the same program.
 
     Names, places and the values of weights do not count. It is None where the user's own code is part of it: a
@@ -41,7 +42,7 @@ def fingerprint(value: Any) -> Any:
         return None
 
 
-def _visit(value: Any, seen: dict[int, int]) -> Any:
+def _visit(value: Any, seen: dict[int, int]) -> tuple[Any, ...]:
     if isinstance(value, (Configured, types.FunctionType)):
         if id(value) in seen:
             return ("again", seen[id(value)])
@@ -74,7 +75,7 @@ def _visit(value: Any, seen: dict[int, int]) -> Any:
     raise UsersCode
 
 
-def of_library(thing: Any) -> bool:
+def of_library(thing: object) -> bool:
     """Whether a class or a function is ours, JAX's or NumPy's, whose code reads only its arguments."""
     module = getattr(thing, "__module__", None) or type(thing).__module__
     return str(module).partition(".")[0] in LIBRARIES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 MOST = 2**28
 """Of a program with more memory than this, another block in between could cost as much again."""
@@ -16,8 +15,8 @@ OWN = 2**25
 _kept = OWN
 
 try:
-    _trim: Callable[[int], Any] = ctypes.CDLL(None).malloc_trim
-    _set: Callable[[int, int], Any] = ctypes.CDLL(None).mallopt
+    _trim: Callable[[int], object] = ctypes.CDLL(None).malloc_trim
+    _set: Callable[[int, int], object] = ctypes.CDLL(None).mallopt
 except (AttributeError, OSError, TypeError):  # another C library than glibc
     _trim, _set = lambda _: None, lambda *_: None
 

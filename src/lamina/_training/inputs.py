@@ -15,6 +15,7 @@ from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._data.weights import class_weights, split
 from lamina._layer.keys import seed_of
+from lamina._layer.layer import Layer
 from lamina._layer.structure import restored_on_error
 from lamina._training import own_steps
 from lamina._training.feeds import ArrayFeed, Chunk, Feed, Key, StreamFeed, batch_size_for
@@ -132,7 +133,7 @@ def _weighted_table(model: Model, data: DataRequest, mapped: bool = False) -> Ta
     return table._replace(sample_weight=class_weights(data.class_weight, table.y, table.sample_weight))
 
 
-def host_of(model: Model) -> Any:
+def host_of(model: Model) -> Callable[[Any], HostArray] | None:
     """What makes numbers of the model's raw data, if it has layers for that."""
     return model._lamina_host if model._lamina_on_host else None
 
@@ -167,23 +168,19 @@ def _finite(table: Table) -> None:
         warn(str(error))
 
 
-def _check_targets(model: Model, table: Table, output: Shape, class_weight: Any = None) -> None:
+def _check_targets(model: Model, table: Table, output: Shape, class_weight: object = None) -> None:
     compiled = compiled_of(model)
     if compiled.loss is not None and not model._lamina_own_steps:  # own steps say themselves what a target is
         labels.fit_loss(
-            compiled.loss,
-            table.y,
-            output,
-            last_activation=last_activation(model._lamina_chain[-1]),
-            metrics=(*compiled.measures, *compiled.weighted_measures),
-            class_weight=class_weight,
+            compiled.loss, table.y, output, last_activation=last_activation(model._lamina_chain[-1]),
+            metrics=(*compiled.measures, *compiled.weighted_measures), class_weight=class_weight,
             sample_weight=table.sample_weight,
-        )
+        )  # fmt: skip
 
 
 def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table], None]:
     """What is looked at in each batch of a stream after the first: its values, and where its shapes are new, these."""
-    seen: set[Any] = set()
+    seen: set[object] = set()
     loss = compiled_of(model).loss
 
     def look(table: Table) -> None:
@@ -204,7 +201,7 @@ def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table]
     return look
 
 
-def last_activation(layer: Any) -> str | None:
+def last_activation(layer: Layer) -> str | None:
     """The name of the function that the output comes from, where it is known."""
     if isinstance(layer, Softmax):
         return "softmax" if layer.axis == -1 else None

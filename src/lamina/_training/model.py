@@ -13,6 +13,7 @@ from lamina._layer.layer import Layer, LayerState
 if TYPE_CHECKING:
     from lamina._training.compilation import Compiled
     from lamina.callbacks import History
+    from lamina.metrics import Metric
 
 
 @dataclass(eq=False, repr=False)
@@ -97,7 +98,7 @@ class Model(Protocol):
     def non_trainable_variables(self) -> list[Weight]: ...
 
     @property
-    def metrics(self) -> list[Any]: ...
+    def metrics(self) -> list[Metric]: ...
 
     @property
     def metrics_variables(self) -> list[Weight]: ...

@@ -24,7 +24,7 @@ class Outside:
             self.arrays[weight] = weight.array
         return self.arrays.get(weight, weight.array)
 
-    def write(self, weight: Weight, value: Any) -> None:
+    def write(self, weight: Weight, value: object) -> None:
         raise FixedError(
             f"{weight.path} is assigned to in a compiled step, and belongs to no layer of the model. Keep the layer or "
             "metric that holds it as an attribute of one of the model's layers, or assign to it in a callback."

@@ -55,7 +55,7 @@ def optimizers_of(model: Model) -> list[Optimizer]:
     return list(dict.fromkeys([compiled_of(model).optimizer, *own]))
 
 
-def packed(batch: dict[str, Array]) -> Any:
+def packed(batch: Arrays) -> Array | tuple[Array, ...]:
     """A batch as the steps get it: x alone, (x, y) or (x, y, sample_weight)."""
     parts = tuple(batch[name] for name in ("x", "y", "weight") if name in batch)
     return parts if len(parts) > 1 else parts[0]
@@ -77,7 +77,7 @@ def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[Any]) -> Ite
             own.arrays = arrays
 
 
-def build_optimizers(optimizers: Sequence[Optimizer], run: Callable[[], Any]) -> bool:
+def build_optimizers(optimizers: Sequence[Optimizer], run: Callable[[], object]) -> bool:
     """Make the state of each optimizer for the weights that `run`, an abstract run, hands to its `apply`."""
     fresh = [optimizer for optimizer in optimizers if not optimizer.built]
     if fresh:
@@ -158,7 +158,7 @@ def predict(spec: ProgramSpec, params: Arrays, state: Arrays, x: Array) -> tuple
         return y, {path: current.read(weight) for path, weight in spec.fixed.items()}
 
 
-def logged(said: Any) -> Arrays:
+def logged(said: object) -> Arrays:
     """What a step returned, as arrays by name; dicts within it are flattened."""
     if not isinstance(said, dict):
         raise ArgumentError(f"a step returns its logs as a dict, as in {{'loss': loss}}; got {type(said).__name__}.")

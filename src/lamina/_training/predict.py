@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,11 @@ class Predictor:
     def __init__(self, model: Model) -> None:
         self.spec = ProgramSpec(model)
         self.eager = model._lamina.compiled is not None and model._lamina.compiled.eager
-        self.ready: dict[Any, Any] = {}
+        self.ready: dict[Hashable, programs.Program] = {}
         self.reader = indices.reader(model)
         """The layer that reads the data as indices, if there is one."""
 
-    def __call__(self, x: Any, size: int | None = None) -> Any:
+    def __call__(self, x: HostArray, size: int | None = None) -> Any:
         """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)
 
         Rows are filled up to a power of two, or to `size`, which is then the number of rows of most calls.
@@ -73,7 +73,7 @@ class Predictor:
         return y
 
 
-def each(function: Any, y: Any) -> Any:
+def each(function: Callable[[Any], Any], y: Any) -> Any:
     """`function` of the output, or of each where the top layer has several."""
     return tuple(map(function, y)) if isinstance(y, tuple) else function(y)
 
@@ -116,11 +116,10 @@ class Outputs:
 
 def predictor_for(model: Model) -> Predictor:
     """The model's predictor, made anew when a layer was changed."""
-    kept = model._lamina.kept.get("predictor")
+    kept: tuple[Snapshot, Predictor] | None = model._lamina.kept.get("predictor")
     if kept is None or not kept[0].is_current():
         kept = model._lamina.kept["predictor"] = Snapshot(model), Predictor(model)
-    predictor: Predictor = kept[1]
-    return predictor
+    return kept[1]
 
 
 def forward(model: Model, x: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ CPU_OPTIONS: dict[str, Any] = {
     "xla_backend_optimization_level": 3,
 }
 
-_compiled: OrderedDict[Any, Future[Program]] = OrderedDict()
+_compiled: OrderedDict[Hashable, Future[Program]] = OrderedDict()
 _making = threading.RLock()
 _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
 
@@ -51,14 +51,9 @@ class Program(NamedTuple):
 
 
 def compiled(
-    key: Any,
-    function: Callable[..., Any],
-    arguments: tuple[Any, ...],
-    *,
-    donate: tuple[int, ...] = (),
-    ahead: bool = False,
-    eager: bool = False,
-) -> Future[Program]:
+    key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...], *, donate: tuple[int, ...] = (),
+    ahead: bool = False, eager: bool = False,
+) -> Future[Program]:  # fmt: skip
     """The program of `function` for arguments of these shapes; `ahead` compiles it in the background.
 
     `key` stands for all that `function` depends on apart from its arguments; None where nobody knows, because the
@@ -78,7 +73,7 @@ def compiled(
     return _kept(full, lambda: begin(_built, function, abstract, donate))
 
 
-def _kept(key: Any, make: Callable[[], Future[Program]]) -> Future[Program]:
+def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]:
     """What was made for a key, the latest `KEPT` of them. Of several threads that want the same, one makes it."""
     with _making:
         if key in _compiled:
@@ -108,7 +103,7 @@ def _traced(function: Callable[..., Any], abstract: tuple[Any, ...], donate: tup
 
 def _lowered(
     function: Callable[..., Any], abstract: tuple[Any, ...], donate: tuple[int, ...]
-) -> tuple[Any, tuple[Weight, ...]]:
+) -> tuple[jax.stages.Lowered, tuple[Weight, ...]]:
     """The operations of a function, traced again when it turns out to read weights of other models."""
     found: list[Weight] = []
     while True:
@@ -120,7 +115,7 @@ def _lowered(
             return lowered, tuple(found)
 
 
-def _for_this_device(lowered: Any) -> Any:
+def _for_this_device(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
     while True:
         options = dict(CPU_OPTIONS) if jax.default_backend() == "cpu" else {}
         try:

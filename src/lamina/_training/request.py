@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, Literal, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from lamina._base.converters import checked, integer, one_of, optional, positive
 from lamina._base.frames import warn
@@ -11,17 +11,20 @@ from lamina._base.limits import limited_epochs
 from lamina._data.source import is_stream
 from lamina._display.verbosity import verbosity
 from lamina._training.resume import Store
+from lamina.callbacks import Callback
 from lamina.callbacks.callback_list import handles_nan
 from lamina.errors import ArgumentError, DataError
+
+Callbacks: TypeAlias = Callback | Sequence[Callback] | None
 
 
 class DataRequest(NamedTuple):
     """The data that a verb was given, and how it is to be cut into batches."""
 
-    x: Any
-    y: Any = None
-    sample_weight: Any = None
-    class_weight: Any = None
+    x: object
+    y: object = None
+    sample_weight: object = None
+    class_weight: object = None
     batch_size: int | None = None
     steps: int | None = None
     """How many batches make an epoch; None for all of the data."""
@@ -36,7 +39,7 @@ class RunPlan(NamedTuple):
     """How long to run, what to show, and what to measure in between."""
 
     verbose: int | str = "auto"
-    callbacks: Any = None
+    callbacks: Callbacks = None
     epochs: int = 1
     initial_epoch: int = 0
     validation: DataRequest = DataRequest(None)
@@ -91,11 +94,11 @@ def evaluate_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, Run
     return data._replace(steps=steps), plan._replace(verbose=verbosity(plan.verbose))
 
 
-def _frequency(value: Any) -> Any:
+def _frequency(value: object) -> int | list[int]:
     return [positive(epoch) for epoch in value] if isinstance(value, (list, tuple, set)) else positive(value)
 
 
-def _unpacked(validation_data: Any) -> dict[str, Any]:
+def _unpacked(validation_data: object) -> dict[str, Any]:
     if is_stream(validation_data):
         return {"x": validation_data}
     if not isinstance(validation_data, (tuple, list)) or not 1 <= len(validation_data) <= 3:

@@ -23,12 +23,13 @@ from lamina._training import own_steps
 from lamina._training.compilation import Compiled
 from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model
+from lamina._training.own_steps import Arrays, Sums
 from lamina.errors import NotCompiledError
+from lamina.losses import Loss
 from lamina.metrics.exact import is_late
 from lamina.metrics.metric import updated_state
 from lamina.optimizers.state import Order
 
-Arrays = dict[str, Array]
 Data = dict[str, Array]
 """`x`, and where there are any `y` and `weight` (of the samples): arrays with one row a sample. In a short batch that
 is filled up also `counted`, float32, which is 0 for the rows that only fill it."""
@@ -41,7 +42,7 @@ class TrainState(NamedTuple):
     state: Arrays
     optimizers: list[Any]
     """The arrays of the optimizer in a list, or the trees of those that a step of the user's own knows."""
-    metrics: list[list[Array]]
+    metrics: Sums
     """The variables of each metric, the mean of the loss first."""
     key: Any
     """The model's seed, (2,) uint32."""
@@ -85,7 +86,7 @@ class ProgramSpec:
             ]
         )  # fmt: skip
 
-    def values(self, params: Arrays, state: Arrays) -> dict[Weight, Any]:
+    def values(self, params: Arrays, state: Arrays) -> dict[Weight, Array]:
         """The arrays of a pass, by the weights that they stand for."""
         trained = {weight: params[path] for path, weight in self.trained.items()}
         return trained | {weight: state[path] for path, weight in self.fixed.items()}
@@ -104,7 +105,7 @@ class ProgramSpec:
         measured = batch.get("y"), y_pred, batch.get("weight"), _mask(batch, y_pred)
         return total_loss(self.loss, self.loss_weight, measured, [*added, *now.losses])
 
-    def measured(self, sums: list[list[Array]], loss: Array, batch: Data, y_pred: Array) -> list[list[Array]]:
+    def measured(self, sums: Sums, loss: Array, batch: Data, y_pred: Array) -> Sums:
         """The sums after one more batch; the loss of a batch is weighted by its number of rows."""
         rows = batch["counted"].sum() if "counted" in batch else jnp.float32(batch["x"].shape[0])
         (total, count), *others = sums
@@ -114,7 +115,7 @@ class ProgramSpec:
             after.append(updated_state(metric, state, batch["y"], y_pred, weight))
         return after
 
-    def logs(self, sums: list[list[Array]]) -> Arrays:
+    def logs(self, sums: Sums) -> Arrays:
         """The loss and the metrics so far, by name."""
         (total, count), *others = sums
         results = {
@@ -125,7 +126,7 @@ class ProgramSpec:
         return own_steps.logged({"loss": total / jnp.maximum(count, 1), **results})
 
 
-def total_loss(loss: Any, loss_weight: float, measured: tuple[Any, ...], added: Sequence[Array]) -> Array:
+def total_loss(loss: Loss | None, loss_weight: float, measured: tuple[Any, ...], added: Sequence[Array]) -> Array:
     """The loss of what is `measured` (y, y_pred, weights, mask), with what regularizers and layers `added`."""
     terms = [jnp.asarray(loss(*measured)).astype(jnp.float32) * jnp.float32(loss_weight)] if loss is not None else []
     terms += [jnp.asarray(term).astype(jnp.float32).sum() for term in added]
@@ -143,7 +144,7 @@ def _mask(batch: Data, y_pred: Array) -> Any:
     return rows if mask is None else mask.astype(bool) & rows
 
 
-def counted(weight: Any, mask: Any) -> Any:
+def counted(weight: Array | None, mask: Array | None) -> Array | None:
     """Sample weights that are 0 where the mask is False."""
     if mask is None or weight is None:
         return weight if mask is None else mask.astype(jnp.float32)
@@ -184,7 +185,7 @@ def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
 
         moments = spec.order.inside.unflatten(now.optimizers[0])
 
-        def objective(params: Arrays) -> tuple[Array, Any]:
+        def objective(params: Arrays) -> tuple[Array, tuple[Array, Array, Arrays, Arrays]]:
             key = fold(now.key, now.step)
             with Pass(spec.values(params, now.state), training=True, key=key) as current:
                 y_pred, params, state = spec.forward(current, params, now.state, batch["x"])
@@ -243,7 +244,7 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
 
     own = own_steps.is_own(spec.model, "test")
 
-    def step(params: Arrays, state: Arrays, sums: Any, batch: Data) -> tuple[Any, Arrays, Arrays]:
+    def step(params: Arrays, state: Arrays, sums: Sums, batch: Data) -> tuple[Sums, Arrays, Arrays]:
         if own:
             return own_steps.test(spec, params, state, sums, batch)
         with Pass(spec.values(params, state)) as current:
@@ -252,12 +253,12 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
             return spec.measured(sums, loss, batch, y_pred), after, {}
 
     def run(
-        params: Arrays, state: Arrays, sums: Any, data: Data, start: Array, count: Array
-    ) -> tuple[Any, Arrays, Arrays]:
+        params: Arrays, state: Arrays, sums: Sums, data: Data, start: Array, count: Array
+    ) -> tuple[Sums, Arrays, Arrays]:
         def batch(done: Array) -> Data:
             return _rows(data, start + done * jnp.int32(size), size)
 
-        def one(done: Array, now: tuple[Any, Arrays, Arrays]) -> tuple[Any, Arrays, Arrays]:
+        def one(done: Array, now: tuple[Sums, Arrays, Arrays]) -> tuple[Sums, Arrays, Arrays]:
             sums, carried, _ = now
             sums, after, logs = step(params, state | carried, sums, batch(done))
             return sums, {path: after[path] for path in carried}, logs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any
 
@@ -23,14 +24,13 @@ from lamina._training.feeds import Chunk, Feed
 from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model, compiled_of
 from lamina._training.non_finite import NonFinite
-from lamina._training.steps import ProgramSpec, TrainState
+from lamina._training.own_steps import Arrays, Sums
+from lamina._training.steps import ProgramSpec, Steps, TrainState
 from lamina.errors import ArgumentError
 from lamina.metrics.exact import completed, places, with_room
-from lamina.optimizers.optimizer import extend
+from lamina.optimizers.optimizer import Optimizer, extend
 from lamina.optimizers.state import take_back
 from lamina.random import key_of
-
-Sums = list[list[Array]]
 
 GOOD = -1
 """The value of `TrainState.bad` while the loss is finite."""
@@ -57,13 +57,13 @@ class Trainer:
         self.starts: Sums = [metric.stateless_reset_state() for metric in self.metrics]
         """The metrics before the first batch."""
         self.key = key_of(seed_of(model))
-        self.step: tuple[int, Any] = (-1, None)
+        self.step: tuple[int, Array | np.int32] = (-1, np.int32(-1))
         """How many steps the model had been trained when its arrays were handed back, also as it is on the device."""
         known = (self.spec.key or fingerprint([model, compiled.loss, compiled.metrics])) is not None
         self.fills = {training: known and _takes_more_rows(model, compiled, training) for training in (False, True)}
         """Whether a batch may get rows that do not count; not where nobody can tell what the user's own code does."""
         self.warned, self.undoes = False, True
-        self.ready: dict[Any, Future[programs.Program]] = {}
+        self.ready: dict[Hashable, Future[programs.Program]] = {}
         self.copies = 0
         self.non_finite = NonFinite()
 
@@ -194,7 +194,7 @@ class Trainer:
         for chunk in validation.examples() if validation else ():
             self._test_program(self.starts, chunk, ahead=True)
 
-    def _named(self, logs: dict[str, Any]) -> dict[str, Any]:
+    def _named(self, logs: Arrays) -> dict[str, Any]:
         """Logs as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
         host = {name: np.asarray(value) for name, value in logs.items()}
         first = [metric.name for metric in self.metrics if metric.name in host]
@@ -205,11 +205,9 @@ class Trainer:
         """The logs when all of the data was seen, with the metrics that are computed then."""
         return logs if own_steps.is_own(self.model, kind) else completed(logs, self.metrics)
 
-    def _arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
-        return (
-            {path: weight.array for path, weight in self.trained.items()},
-            {path: weight.array for path, weight in self.fixed.items()},
-        )
+    def _arrays(self) -> tuple[Arrays, Arrays]:
+        params, state = ({path: weight.array for path, weight in w.items()} for w in (self.trained, self.fixed))
+        return params, state
 
     def _train_program(self, state: TrainState, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
         make = functools.partial(train.train, undoes=self.undoes)
@@ -219,7 +217,7 @@ class Trainer:
         return self._program("test", train.evaluate, chunk, (*self._arrays(), sums, chunk.data), (), ahead)
 
     def _program(
-        self, kind: str, make: Any, chunk: Chunk, arrays: Any, donate: tuple[int, ...], ahead: bool
+        self, kind: str, make: Callable[..., Steps], chunk: Chunk, arrays: Any, donate: tuple[int, ...], ahead: bool
     ) -> Future[programs.Program]:
         shapes = [(name, array.shape, array.dtype) for name, array in chunk.data.items()]
         sums = arrays[1][0] if kind == "train" else arrays[2]
@@ -238,7 +236,7 @@ class Trainer:
 def trainer_for(model: Model) -> Trainer:
     """The model's trainer for the layers that are trained now and for what the learning rate follows; all are made anew
     when a layer was changed."""
-    kept: tuple[Snapshot, dict[Any, Trainer]] | None = model._lamina.kept.get("trainers")
+    kept: tuple[Snapshot, dict[Hashable, Trainer]] | None = model._lamina.kept.get("trainers")
     if kept is None or not kept[0].is_current():
         kept = model._lamina.kept["trainers"] = Snapshot(model), {}
     snapshot, trainers = kept
@@ -256,7 +254,7 @@ def _scalar(value: int, dtype: str = "int32") -> Array:
     return array
 
 
-def _claim(optimizer: Any, model: Model) -> None:
+def _claim(optimizer: Optimizer, model: Model) -> None:
     """Let the optimizer's arrays belong to this model, and to no other."""
     state = optimizer._lamina
     if optimizer.built and state.owner is not None and not state.is_of(model._lamina):
@@ -284,7 +282,7 @@ def _takes_more_rows(model: Model, compiled: Compiled, training: bool) -> bool:
     )
 
 
-def _looks_across_rows(measure: Any) -> bool:
+def _looks_across_rows(measure: object) -> bool:
     """Whether a loss or a metric has values that several rows make together."""
     return getattr(measure, "_lamina_mixes_rows", False) or getattr(measure, "axis", -1) != -1
 
@@ -293,7 +291,7 @@ def _copies(state: TrainState) -> TrainState:
     return jax.tree.map(jnp.copy, state)  # type: ignore[no-any-return]
 
 
-def _hand_back(weights: dict[str, Weight], arrays: dict[str, Array]) -> None:
+def _hand_back(weights: dict[str, Weight], arrays: Arrays) -> None:
     for path, array in arrays.items():
         weight = weights[path]
         weight.array, weight.shown = array, False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, agree
@@ -15,8 +15,11 @@ from lamina._layer.structure import parts, restored_on_error
 from lamina.errors import LaminaError, ShapeError, StackError
 from lamina.layers.core import InputLayer
 
+if TYPE_CHECKING:
+    from lamina.models.stack import Stack
 
-def append(stack: Any, layer: Any) -> None:
+
+def append(stack: Stack, layer: Layer) -> None:
     """Add a layer, or the Input, to the end of a stack, and build it where the shape is known."""
     if isinstance(layer, InputLayer):
         _enter(stack, layer)
@@ -32,11 +35,8 @@ def append(stack: Any, layer: Any) -> None:
     try:
         with restored_on_error(layer):
             _name_apart(stack, layer)
-            if (
-                len(stack._lamina_chain) == 1
-                and stack._lamina.entry is None
-                and (shape := _wanted_shape(layer)) is not None
-            ):
+            first = before is None and len(stack._lamina_chain) == 1
+            if first and (shape := _wanted_shape(layer)) is not None:
                 stack._lamina.entry = InputLayer(batch_shape=shape)
             if stack._lamina.entry is not None:
                 build_from(stack, len(stack._lamina_chain) - 1)
@@ -46,7 +46,7 @@ def append(stack: Any, layer: Any) -> None:
         raise
 
 
-def _enter(stack: Any, layer: InputLayer) -> None:
+def _enter(stack: Stack, layer: InputLayer) -> None:
     if stack._lamina_chain:
         raise StackError("Input comes first in the list; here layers stand before it.")
     if stack._lamina.entry is not None:
@@ -56,7 +56,7 @@ def _enter(stack: Any, layer: InputLayer) -> None:
     stack._lamina.entry = layer
 
 
-def _refuse_unfit(stack: Any, layer: Any) -> None:
+def _refuse_unfit(stack: Stack, layer: object) -> None:
     if isinstance(layer, type) and issubclass(layer, Layer):
         wanted = f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...)."
         raise StackError(getattr(layer, "_lamina_refusal", wanted))
@@ -90,7 +90,7 @@ def _refuse_unfit(stack: Any, layer: Any) -> None:
             )
 
 
-def _name_apart(stack: Any, layer: Layer) -> None:
+def _name_apart(stack: Stack, layer: Layer) -> None:
     """Give the new layer a name that no other has, here or in the stack that it was in before."""
     others = [other for other in stack._lamina_chain if other is not layer]
     if layer.name in (other.name for other in others):
@@ -105,7 +105,7 @@ def _name_apart(stack: Any, layer: Layer) -> None:
     layer._lamina.siblings = stack._lamina_chain
 
 
-def build_for(stack: Any, shape: Shape) -> None:
+def build_for(stack: Stack, shape: Shape) -> None:
     """Build all layers for an input of `shape`, with the batch axis."""
     stack._lamina_require_layers()
     with restored_on_error(stack):
@@ -113,10 +113,9 @@ def build_for(stack: Any, shape: Shape) -> None:
         build_from(stack, 0)
 
 
-def build_from(stack: Any, start: int) -> None:
+def build_from(stack: Stack, start: int) -> None:
     """Build the layers from `start` on, whose input's shape is known."""
-    assert stack._lamina.entry is not None
-    flow: list[Any] = stack._lamina.shapes_between[: start + 1] if start else [stack._lamina.entry.batch_shape]
+    flow = stack._lamina.shapes_between[: start + 1] if start else [stack._lamina.entry.batch_shape]
     for index in range(start, len(stack._lamina_chain)):
         layer, shape = stack._lamina_chain[index], flow[-1]
         if isinstance(shape, list):
@@ -156,7 +155,7 @@ def build_from(stack: Any, start: int) -> None:
     keep_shapes(stack, flow)
 
 
-def keep_shapes(stack: Any, flow: list[Shape]) -> None:
+def keep_shapes(stack: Stack, flow: list[Shape]) -> None:
     stack._lamina.shapes_between, stack._lamina.outputs = flow, {}
     stack.built = len(flow) > 1
     seed_of(stack)

@@ -20,13 +20,14 @@ from lamina.layers.core import InputLayer
 from lamina.layers.wrappers import fresh
 from lamina.metrics import Metric
 from lamina.models.sequential import Sequential
+from lamina.optimizers import Optimizer
 
 
 @user_facing
 def clone_model(
-    model: Any, input_tensors: Any = None, clone_function: Callable[[Any], Any] | None = None,
+    model: Sequential, input_tensors: Any = None, clone_function: Callable[[Any], Layer] | None = None,
     call_function: Callable[..., Any] | None = None, recursive: bool = False,
-) -> Any:  # fmt: skip
+) -> Sequential:  # fmt: skip
     """A model of equal layers with fresh weights, compiled alike.
 
     >>> from lamina import layers
@@ -58,7 +59,7 @@ def clone_model(
 
     def clone(layer: Layer) -> Layer:
         if isinstance(layer, Sequential) and (recursive or clone_function is None):
-            return clone_model(layer, clone_function=clone_function, recursive=recursive)  # type: ignore[no-any-return]
+            return clone_model(layer, clone_function=clone_function, recursive=recursive)
         made = (clone_function or fresh)(layer)
         if not isinstance(made, Layer):
             raise ArgumentError(f"clone_function returned {short(made)} for {layer.name!r}, which is no layer.")
@@ -109,7 +110,7 @@ def _entry(given: Any) -> InputLayer | None:
     return InputLayer(batch_shape=shape, dtype=given.dtype, name=given.name)
 
 
-def _compiled_as(model: Sequential, twin: Any) -> Any:
+def _compiled_as(model: Sequential, twin: Sequential) -> Sequential:
     """`twin`, compiled as the model is, with an optimizer and metrics of its own."""
     compiled = model._lamina.compiled
     if compiled is not None and type(model).compile is Sequential.compile:
@@ -128,7 +129,7 @@ def _unused(metric: Metric) -> Metric:
     return twin
 
 
-def _fresh(optimizer: Any) -> Any:
+def _fresh(optimizer: Optimizer) -> Optimizer:
     """An optimizer with the same settings that has made no step."""
     config = optimizer.get_config()
     if "learning_rate" in config:  # a schedule or a function as it is: a config does not lead back to a user's own

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +21,11 @@ from lamina._training.model import compiled_of
 from lamina._training.own_steps import arrays_of, assign, groups_of
 from lamina._training.steps import counted, total_loss
 
+if TYPE_CHECKING:
+    from lamina.models.sequential import Sequential
 
-def in_either_form(model: Any, step: Callable[[Any, Any], Any], state: Any, data: Any, parts: tuple[int, ...]) -> Any:
+
+def in_either_form(model: Sequential, step: Callable[..., Any], state: Any, data: Any, parts: tuple[int, ...]) -> Any:
     """Run a step for `(data)`, or for Keras's `(state, data)`, which returns the state after it as well."""
     if data is MISSING:
         return step(model, state)
@@ -32,7 +35,7 @@ def in_either_form(model: Any, step: Callable[[Any, Any], Any], state: Any, data
     return said, (arrays_of(groups) if len(parts) > 2 else arrays_of(groups[1:])[0])
 
 
-def train_step(model: Any, data: Any) -> dict[str, Any]:
+def train_step(model: Sequential, data: Any) -> dict[str, Any]:
     """One step on one batch: the gradient of `compute_loss` over `stateless_call`, then the optimizer."""
     x, y, sample_weight = _unpacked(data)
     weights = [weight for weight, _ in weights_by_path(model).values()]
@@ -55,7 +58,7 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
     return _measured(model, loss, x, y, y_pred, sample_weight)
 
 
-def test_step(model: Any, data: Any) -> dict[str, Any]:
+def test_step(model: Sequential, data: Any) -> dict[str, Any]:
     """The loss and the metrics on one batch."""
     x, y, sample_weight = _unpacked(data)
     y_pred = model(x, training=False)
@@ -63,24 +66,23 @@ def test_step(model: Any, data: Any) -> dict[str, Any]:
     return _measured(model, loss, x, y, y_pred, sample_weight)
 
 
-def predict_step(model: Any, data: Any) -> Any:
+def predict_step(model: Sequential, data: Any) -> Any:
     """The output for one batch."""
     return model(_unpacked(data)[0], training=False)
 
 
-def compute_loss(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> Array:
+def compute_loss(model: Sequential, y: Any, y_pred: Any, sample_weight: Any) -> Array:
     """The loss of `compile`, the regularizers, and what layers added in the pass under way.  -> () float32"""
     compiled, measured = compiled_of(model), (y, y_pred, sample_weight, mask_of(y_pred))
     return total_loss(compiled.loss, compiled.loss_weight, measured, model.losses)
 
 
-def compute_metrics(model: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+def compute_metrics(model: Sequential, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
     """The metrics of `compile` after one more batch, by name, with the mean of the loss."""
     for metric, weighted in compiled_of(model).metrics or []:
         weight = counted(sample_weight if weighted else None, mask_of(y_pred))
         metric.update_state(y, y_pred, **({} if weight is None else {"sample_weight": weight}))
-    results: dict[str, Any] = model.get_metrics_result()
-    return results
+    return model.get_metrics_result()
 
 
 def _unpacked(data: Any) -> tuple[Any, Any, Any]:
@@ -89,7 +91,7 @@ def _unpacked(data: Any) -> tuple[Any, Any, Any]:
     return x, y, sample_weight
 
 
-def _loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Array:
+def _loss(model: Sequential, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Array:
     """`model.compute_loss`, which older programs write without `training`."""
     told = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight, "training": training}
     takes = inspect.signature(model.compute_loss).parameters
@@ -97,7 +99,6 @@ def _loss(model: Any, x: Any, y: Any, y_pred: Any, sample_weight: Any, training:
     return jnp.asarray(model.compute_loss(**{name: value for name, value in told.items() if every or name in takes}))
 
 
-def _measured(model: Any, loss: Array, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+def _measured(model: Sequential, loss: Array, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
     compiled_of(model).mean_loss.update_state(loss, sample_weight=jnp.float32(jax.tree.leaves(x)[0].shape[0]))
-    results: dict[str, Any] = model.compute_metrics(x, y, y_pred, sample_weight)
-    return results
+    return model.compute_metrics(x, y, y_pred, sample_weight)

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import jax
 
 from lamina import _display as display
 from lamina import _saving as saving
+from lamina._base.arguments import Config, Named
 from lamina._base.converters import checked, flag
 from lamina._base.frames import user_facing
 from lamina._base.settings import MISSING
 from lamina._base.weight import Weight, under_way
+from lamina._data.arrays import HostArray
+from lamina._data.weights import ClassWeight
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
+from lamina._saving.paths import FilePath
 from lamina._training import loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
 from lamina._training.own_steps import STEPS
-from lamina._training.request import DataRequest, RunPlan
+from lamina._training.request import Callbacks, DataRequest, RunPlan
 from lamina.callbacks import Checkpoint, History
 from lamina.callbacks.checkpoint import store_of
 from lamina.errors import ArgumentError, NotCompiledError, StackError
+from lamina.metrics import Metric
 from lamina.models import default_steps
 from lamina.models.assembly import append
 from lamina.models.stack import Stack
+from lamina.optimizers import Optimizer
 
 
 @registry.add()
@@ -56,7 +61,7 @@ class Sequential(Stack):
         cls._lamina_own_steps = frozenset(name for name in names if getattr(cls, name) is not getattr(Sequential, name))
 
     @user_facing
-    def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Sequence[Layer] | None = None, trainable: bool = True, name: str | None = None) -> None:
         if not isinstance(trainable, bool):
             raise ArgumentError(f"the layers go in one list: Sequential([a, b, c]); got trainable={trainable!r}.")
         super().__init__(name=name, trainable=trainable)
@@ -79,8 +84,9 @@ class Sequential(Stack):
 
     @user_facing
     def summary(
-        self, line_length: int | None = None, positions: Sequence[float] | None = None, print_fn: Any = None,
-        expand_nested: bool = False, show_trainable: bool = False, layer_range: Sequence[str] | None = None,
+        self, line_length: int | None = None, positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], object] | None = None, expand_nested: bool = False, show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         """Print the layers, their output shapes and how many weights they have.
 
@@ -96,9 +102,11 @@ class Sequential(Stack):
 
     @user_facing
     def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
-        weighted_metrics: Any = None, run_eagerly: bool = False, steps_per_execution: int = 1,
-        jit_compile: bool | str = "auto", auto_scale_loss: bool = True,
+        self, optimizer: str | Optimizer | type[Optimizer] | Config = "rmsprop", loss: Named | Sequence[Named] = None,
+        loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
+        metrics: Named | Sequence[object] = None, weighted_metrics: Named | Sequence[object] = None,
+        run_eagerly: bool = False, steps_per_execution: int = 1, jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:  # fmt: skip
         """Say how to train: the optimizer, the loss and what to measure.
 
@@ -144,11 +152,11 @@ class Sequential(Stack):
     @user_facing
     def fit(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1,
-        verbose: int | str = "auto", callbacks: Any = None, validation_split: float = 0.0,
-        validation_data: Any = None, shuffle: bool | Literal["batch"] = True, class_weight: Any = None,
+        verbose: int | str = "auto", callbacks: Callbacks = None, validation_split: float = 0.0,
+        validation_data: Any = None, shuffle: bool | Literal["batch"] = True, class_weight: ClassWeight = None,
         sample_weight: Any = None, initial_epoch: int = 0, steps_per_epoch: int | None = None,
         validation_steps: int | None = None, validation_batch_size: int | None = None,
-        validation_freq: int | Sequence[int] = 1, checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+        validation_freq: int | Sequence[int] = 1, checkpoint: FilePath | Checkpoint | None = None,
     ) -> History:  # fmt: skip
         """Train for `epochs` passes over the data, and return the `History`.
 
@@ -184,14 +192,10 @@ class Sequential(Stack):
         before = self._lamina.history
         callbacks, store = store_of(callbacks, checkpoint)
         validation = DataRequest(validation_data, batch_size=validation_batch_size, steps=validation_steps)
+        data = DataRequest(x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle)
+        plan = RunPlan(verbose, callbacks, epochs, initial_epoch, validation, validation_split, validation_freq, store)
         try:
-            return loop.fit(
-                self,
-                DataRequest(x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle),
-                RunPlan(
-                    verbose, callbacks, epochs, initial_epoch, validation, validation_split, validation_freq, store
-                ),
-            )
+            return loop.fit(self, data, plan)
         except Exception:
             now = self._lamina.history
             if now is not None and now is not before and not now.epoch:  # no epoch came of it
@@ -201,7 +205,7 @@ class Sequential(Stack):
     @user_facing
     def evaluate(
         self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: int | str = "auto",
-        sample_weight: Any = None, steps: int | None = None, callbacks: Any = None, return_dict: bool = False,
+        sample_weight: Any = None, steps: int | None = None, callbacks: Callbacks = None, return_dict: bool = False,
     ) -> Any:  # fmt: skip
         """The loss, or a list of the loss and the metrics, on all of the data.
 
@@ -221,7 +225,7 @@ class Sequential(Stack):
     @user_facing
     def predict(
         self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: Callbacks = None,
     ) -> Any:  # fmt: skip
         """The output for every row, as a NumPy array of your own, or a tuple where the top layer returns several.
 
@@ -237,8 +241,9 @@ class Sequential(Stack):
 
     @user_facing
     def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
-    ) -> Any:
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: ClassWeight = None,
+        return_dict: bool = False,
+    ) -> Any:  # fmt: skip
         """One step on one batch; returns the loss, or the loss and the metrics."""
         return loop.train_on_batch(self, DataRequest(x, y, sample_weight, class_weight), return_dict)
 
@@ -254,8 +259,8 @@ class Sequential(Stack):
 
     @user_facing
     def export(
-        self, filepath: str | os.PathLike[str], format: str = "tf_saved_model", verbose: bool | None = None,
-        input_signature: Any = None, **kwargs: Any,
+        self, filepath: FilePath, format: str = "tf_saved_model", verbose: bool | None = None,
+        input_signature: Sequence[Any] | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         """Write the model as one program of JAX, which runs where this package is not installed.
 
@@ -288,9 +293,7 @@ class Sequential(Stack):
         saving.export.write(self, filepath, format, verbose, input_signature, kwargs)
 
     @user_facing
-    def load_torch_state_dict(
-        self, state_dict: Mapping[str, Any] | str | os.PathLike[str], verbose: bool = True
-    ) -> None:
+    def load_torch_state_dict(self, state_dict: Mapping[str, object] | FilePath, verbose: bool = True) -> None:
         """Take the weights of a torch model with the same layers, and print which array became which weight.
 
         The modules with arrays are matched with the layers with weights in their order, by the names that arrays have
@@ -315,7 +318,7 @@ class Sequential(Stack):
         saving.torch.load(self, state_dict, verbose)
 
     @user_facing
-    def torch_state_dict(self, like: Mapping[str, Any] | None = None, verbose: bool = False) -> dict[str, Any]:
+    def torch_state_dict(self, like: Mapping[str, object] | None = None, verbose: bool = False) -> dict[str, HostArray]:
         """The weights as a state dict for a torch model with the same layers: NumPy arrays by their names there.
 
             arrays = model.torch_state_dict(net.state_dict())
@@ -389,7 +392,7 @@ class Sequential(Stack):
 
     @user_facing
     def save(
-        self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, *,
+        self, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, *,
         include_optimizer: bool = True, save_format: str | None = None,
     ) -> None:  # fmt: skip
         """Write the model to a file, from which `load_model` makes it again: `model.save("model.keras")`.
@@ -408,7 +411,7 @@ class Sequential(Stack):
         )
 
     @user_facing
-    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+    def save_weights(self, filepath: FilePath, overwrite: bool = True, max_shard_size: float | None = None) -> None:
         """Write the weights, and the variables of the optimizer, to a file.
 
         Args:
@@ -422,8 +425,9 @@ class Sequential(Stack):
 
     @user_facing
     def load_weights(
-        self, filepath: Any, skip_mismatch: bool = False, by_name: bool | None = None, objects_to_skip: Any = None
-    ) -> None:
+        self, filepath: FilePath, skip_mismatch: bool = False, by_name: bool | None = None,
+        objects_to_skip: Sequence[Layer] | None = None,
+    ) -> None:  # fmt: skip
         """Assign the weights in a file: all of them, or none.
 
         Args:
@@ -488,7 +492,7 @@ class Sequential(Stack):
         _set_eager(self, not checked("Sequential", "jit_compile", flag, value))
 
     @property
-    def metrics(self) -> list[Any]:
+    def metrics(self) -> list[Metric]:
         """The mean of the loss, and the metrics once the first data has settled them."""
         compiled = self._lamina.compiled
         return [] if compiled is None else [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or [])]

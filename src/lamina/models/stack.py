@@ -40,7 +40,7 @@ class Stack(LayerChain):
         return stack
 
     @user_facing
-    def add(self, layer: Any, rebuild: bool = True) -> None:
+    def add(self, layer: Layer, rebuild: bool = True) -> None:
         """Add `layer` as the last one."""
         checked("add", "rebuild", flag, rebuild)
         append(self, layer)
@@ -76,7 +76,6 @@ class Stack(LayerChain):
     def _lamina_build(self, shape: Shape) -> None:
         if not self.built:
             build_for(self, (None, *shape[1:]))
-        assert self._lamina.entry is not None
         wanted, state = self._lamina.entry.batch_shape, self._lamina
         if self._lamina_on_host and (_fits(shape, self._lamina_body_shape) or _fits(_bare(shape), _bare(wanted))):
             return
@@ -100,7 +99,6 @@ class Stack(LayerChain):
         x = raw(x, encoding=getattr(self._lamina_chain[0], "encoding", "utf-8"))
         if not self.built:
             build_for(self, (None, *x.shape[1:]))
-        assert self._lamina.entry is not None
         wanted = self._lamina.entry.batch_shape
         x = _of_rank(x, wanted)
         sequences = x.ndim == len(wanted) > 1 and wanted[-1] != 1  # of any length that the layers take
@@ -124,7 +122,7 @@ class Stack(LayerChain):
         return list(self._lamina_chain)
 
     @layers.setter
-    def layers(self, layers: Any) -> None:
+    def layers(self, layers: object) -> None:
         raise FixedError("layers cannot be set: change them with add(layer) and pop(), or make a new Sequential.")
 
     @property
@@ -218,7 +216,7 @@ class Stack(LayerChain):
         return model
 
 
-def _append_described(stack: Stack, described: Any, number: int, missing: list[str], now: Opening) -> None:
+def _append_described(stack: Stack, described: object, number: int, missing: list[str], now: Opening) -> None:
     """Add the layer that a config describes; an error says which of the layers it is.
 
     Args:
@@ -258,7 +256,7 @@ def _fits(shape: Shape, wanted: Shape) -> bool:
     return len(wanted) == len(shape) and all(w in (s, None) for w, s in zip(wanted[1:], shape[1:], strict=True))
 
 
-def output_for(stack: Stack, shape: Shape) -> Any:
+def output_for(stack: Stack, shape: Shape) -> Shape | list[Shape]:
     """The output's shape for data of another shape than the stack was built for, if its layers take that too.
 
     A last axis of 1 may be missing or too many. Other sizes are the layers' own matter, as in Keras: a convolution
@@ -277,7 +275,7 @@ def output_for(stack: Stack, shape: Shape) -> Any:
         raise ShapeError(f"{told}. The axes stand the other way round: transpose the data.")
     with suppress(TypeError, ValueError):
         if done or not more:
-            output = output_shape(stack, (wanted[0], *shape[1:]))
+            output: Shape | list[Shape] = output_shape(stack, (wanted[0], *shape[1:]))
             if done and all(len(known) + 1 == len(wanted) for known in stack._lamina.outputs):  # once for a model
                 warn(f"{told}: a last axis of 1 is {done}.")
             return output
