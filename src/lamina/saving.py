@@ -30,7 +30,7 @@ custom_object_scope = CustomObjectScope
 
 
 @user_facing
-def serialize_keras_object(obj: Any) -> Any:
+def serialize_keras_object(obj: object) -> Any:
     """An object as plain data that JSON can hold: its class, its settings, and what it was built for.
 
     >>> from lamina import regularizers

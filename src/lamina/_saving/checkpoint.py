@@ -18,6 +18,7 @@ import numpy as np
 
 import lamina
 from lamina._base.frames import warn
+from lamina._layer.layer import Layer
 from lamina._layer.structure import weights_by_path
 from lamina._saving import files, guard, safetensors
 from lamina._training.resume import Saved
@@ -38,16 +39,16 @@ _ended: dict[str, int] = {}
 """How many runs have ended in a folder since this process began: the next `fit` has the folder with the next number."""
 
 
-def packed(saved: Saved) -> list[Any]:
+def packed(saved: Saved) -> list[bytes | memoryview]:
     """The parts of a file, which follow each other."""
     facts = saved.facts | {"lamina": lamina.__version__, "jax": jax.__version__}
     held = {name: np.asarray(array) for name, array in saved.arrays.items()}
     parts = safetensors.written(held, {"checkpoint": json.dumps(facts, allow_nan=False), "sha256": NO_HASH})
-    parts[1] = parts[1].replace(NO_HASH.encode(), _hash(parts).encode(), 1)
+    parts[1] = bytes(parts[1]).replace(NO_HASH.encode(), _hash(parts).encode(), 1)
     return parts
 
 
-def _hash(parts: Sequence[Any]) -> str:
+def _hash(parts: Sequence[bytes | memoryview]) -> str:
     said = hashlib.sha256()
     for part in parts:
         said.update(part)
@@ -82,7 +83,7 @@ def is_state(data: bytes) -> bool:
     return b'"__metadata__": {"checkpoint": "' in data[8 : 8 + int.from_bytes(data[:8], "little")]
 
 
-def load_weights(model: Any, data: bytes, where: str) -> None:
+def load_weights(model: Layer, data: bytes, where: str) -> None:
     """Give a model the weights of a state, such as the best one."""
     saved = opened(data, where)
     weights = {path: weight for path, (weight, _) in weights_by_path(model).items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamina._base.converters import short
 from lamina._base.custom import LeftOutError, Opening, known
@@ -10,6 +10,9 @@ from lamina._base.frames import warn
 from lamina._base.settings import serialize
 from lamina._saving.config import FAMILIES, several
 from lamina.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from lamina.models.sequential import Sequential
 
 ARGUMENTS = {
     "optimizer": "keras.optimizers", "loss": "keras.losses", "metrics": "keras.metrics",
@@ -19,19 +22,19 @@ ARGUMENTS = {
 NUMBERS = ("loss_weights", "run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
 
 
-def get_compile_config(model: Any) -> dict[str, Any]:
+def get_compile_config(model: Sequential) -> dict[str, Any]:
     """What `compile` was given: names as they were given, objects as their configs."""
     compiled = model._lamina.compiled
     if compiled is None:
         return {}
-    optimizer = compiled.optimizer
+    optimizer: Any = compiled.optimizer
     if compiled.scales:  # `compile` puts it around the optimizer again
         optimizer = optimizer.inner_optimizer
     config: dict[str, Any] = serialize({"optimizer": optimizer, **compiled.told})
     return config | {"jit_compile": not compiled.eager}
 
 
-def compile_from_config(model: Any, config: dict[str, Any]) -> None:
+def compile_from_config(model: Sequential, config: dict[str, Any]) -> None:
     """Compile the model as it was. What `skip` leaves out costs the metric or the loss; an optimizer all of it."""
     if not type(model).compile.__module__.startswith("lamina."):
         warn(
@@ -59,7 +62,7 @@ def compile_from_config(model: Any, config: dict[str, Any]) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-def _without_left_out(argument: str, config: Any, now: Opening) -> Any:
+def _without_left_out(argument: str, config: object, now: Opening) -> Any:
     """The objects of an argument of `compile`; of a list, those that are there."""
     if not isinstance(config, list):
         return several(config, FAMILIES[ARGUMENTS[argument]])

@@ -52,7 +52,7 @@ def load_families() -> None:
         family.load()
 
 
-def serialized(thing: Any) -> Any:
+def serialized(thing: object) -> Any:
     """An object as plain data, in the form of Keras's configs; what JSON cannot hold is an error that names it."""
     _require_plain(config := settings.serialize(thing), "")
     return config
@@ -60,7 +60,7 @@ def serialized(thing: Any) -> Any:
 
 @user_facing
 def deserialized(
-    config: Any,
+    config: object,
     custom_objects: dict[str, Any] | None = None,
     *,
     where: str = "",
@@ -100,12 +100,12 @@ def warn_of_safe_mode(safe_mode: bool) -> None:
         )
 
 
-def several(config: Any, family: Registry) -> Any:
+def several(config: object, family: Registry) -> Any:
     """What a config describes, to any depth of lists and dicts; one that names no module is of this family."""
     return _object(config, family)
 
 
-def _object(config: Any, family: Registry | None = None) -> Any:
+def _object(config: object, family: Registry | None = None) -> Any:
     if isinstance(config, (list, tuple)):
         return [_object(each, family) for each in config]
     if not isinstance(config, dict):
@@ -125,7 +125,7 @@ def _object(config: Any, family: Registry | None = None) -> Any:
     return made
 
 
-def _require_plain(value: Any, place: str) -> None:
+def _require_plain(value: object, place: str) -> None:
     if isinstance(value, dict):
         for name, each in value.items():
             if not isinstance(name, str):

@@ -15,9 +15,11 @@ from lamina._base.converters import short
 from lamina._base.frames import place_of
 from lamina._base.settings import value_of
 from lamina._base.shapes import Shape, shape_of
+from lamina._base.weight import Array
 from lamina._checks import indices
 from lamina._kernels.native import portable
 from lamina._saving import files
+from lamina._saving.paths import FilePath
 from lamina._training import steps
 from lamina._training.model import Model
 from lamina._training.predict import each
@@ -40,7 +42,7 @@ convolution by 3 needs 3."""
 
 
 def write(
-    model: Model, filepath: str | os.PathLike[str], form: str, verbose: Any, signature: Any, more: dict[str, Any]
+    model: Model, filepath: FilePath, form: str, verbose: bool | None, signature: object, more: dict[str, Any]
 ) -> None:
     """The file that `Sequential.export` describes."""
     if form != "jax":
@@ -69,7 +71,7 @@ def write(
         )
 
 
-def _taken(model: Model, signature: Any) -> tuple[Shape, str]:
+def _taken(model: Model, signature: object) -> tuple[Shape, str]:
     """The shape of what the program takes, with None where a size may be any, and its dtype."""
     model._lamina_require_layers()
     entry = model._lamina.entry
@@ -87,7 +89,7 @@ def _taken(model: Model, signature: Any) -> tuple[Shape, str]:
     return shape, str(told or own)
 
 
-def _program(model: Model, shape: Shape) -> Callable[[Any], Any]:
+def _program(model: Model, shape: Shape) -> Callable[[Array], Any]:
     """The model's output as a function of its input alone.  (batch, ...) -> (batch, ...)"""
     if model._lamina_on_host:
         first, after = model._lamina_chain[0], len(model._lamina_chain) - len(model._lamina_body)
@@ -111,7 +113,7 @@ def _program(model: Model, shape: Shape) -> Callable[[Any], Any]:
 
 
 def _exported(
-    function: Callable[[Any], Any], name: str, shape: Shape, dtype: str, platforms: Sequence[str]
+    function: Callable[[Array], Any], name: str, shape: Shape, dtype: str, platforms: Sequence[str]
 ) -> export.Exported:
     """The program for every size of the axes that are None."""
     rows, *sizes = [str(size) if size else f"n{axis}" if axis else "batch" for axis, size in enumerate(shape)]
@@ -141,7 +143,7 @@ def _exported(
     raise StackError(f"{name!r} cannot be exported for {shape}{because}: {said}\n{advice}".rstrip()) from failed
 
 
-def _not_in_a_file(error: Exception, function: Callable[[Any], Any], x: jax.ShapeDtypeStruct) -> str:
+def _not_in_a_file(error: Exception, function: Callable[[Array], Any], x: jax.ShapeDtypeStruct) -> str:
     """What the function calls that is no operation of JAX, if that is why it failed."""
     found = re.findall(r"custom_call @?([\w.$]+)", str(error))
     if not found:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lamina._layer.structure import parts
+
+if TYPE_CHECKING:
+    from lamina.models.sequential import Sequential
+    from lamina.optimizers import Optimizer
 
 FORMAT = 1
 """The number of this form of the extras, for later ones to know it by."""
 
 
-def of(model: Any) -> dict[str, Any]:
+def of(model: Sequential) -> dict[str, Any]:
     """The seeds of all layers by their paths, the number of steps, the names of the columns that it was trained on,
     and the places of the weights that the optimizer knows in the list of all weights."""
     places = {weight.path: place for place, weight in enumerate(model.weights)}
@@ -24,7 +28,7 @@ def of(model: Any) -> dict[str, Any]:
     }
 
 
-def restore(model: Any, extra: dict[str, Any]) -> None:
+def restore(model: Sequential, extra: dict[str, Any]) -> None:
     """Give a model the seeds, the number of steps and the columns; what does not belong to it is left out."""
     steps, seeds, columns = extra.get("steps"), extra.get("seeds", {}), extra.get("columns")
     if _is_count(steps, 2**31):
@@ -37,7 +41,7 @@ def restore(model: Any, extra: dict[str, Any]) -> None:
                 part.layer._lamina.seed = seed
 
 
-def build_optimizer(model: Any, extra: dict[str, Any]) -> None:
+def build_optimizer(model: Sequential, extra: dict[str, Any]) -> None:
     """Make the optimizer's state for the weights that it knew; they may be others than those that are trained now."""
     weights, places = model.weights, extra.get("optimizer")
     if isinstance(places, list) and places and all(_is_count(place, len(weights)) for place in places):
@@ -47,10 +51,10 @@ def build_optimizer(model: Any, extra: dict[str, Any]) -> None:
             model.optimizer.build(known)
 
 
-def _inner(optimizer: Any) -> Any:
+def _inner(optimizer: Optimizer) -> Optimizer:
     """The optimizer that knows the weights, within one that scales the loss."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _is_count(value: Any, below: int) -> bool:
+def _is_count(value: object, below: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below

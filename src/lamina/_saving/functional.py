@@ -64,7 +64,7 @@ def _sources(nodes: Any, name: str, model: str) -> list[str]:
     return found
 
 
-def _tensors(value: Any) -> Iterator[str]:
+def _tensors(value: object) -> Iterator[str]:
     """The layers that the tensors in a call come from: in Keras 3 by their history, in Keras 2 as [name, 0, 0, {}]."""
     if isinstance(value, dict):
         history = (value.get("config") or {}).get("keras_history") if value.get("class_name") else None

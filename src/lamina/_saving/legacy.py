@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from lamina._base.frames import warn
 from lamina._base.weight import Weight, read
+from lamina._data.arrays import HostArray
+from lamina._layer.layer import Layer
 from lamina._layer.weights import own_weights
 from lamina._saving import KERAS, hdf5, weights
 from lamina._saving.guard import file_bytes, parsed_json
@@ -17,12 +19,15 @@ from lamina._saving.hdf5 import Stored
 from lamina.errors import FileError, ShapeError
 from lamina.losses.loss import registry as losses
 
+if TYPE_CHECKING:
+    from lamina.models.sequential import Sequential
+
 MOST_IN_ATTRIBUTE = 64512
 """The most bytes that HDF5 keeps in one list of names; longer ones go to `names0`, `names1`, ..."""
 TOP = "top_level_model_weights"
 """The group of the weights that the model has itself."""
 
-Arrays = list[np.ndarray[Any, Any]]
+Arrays = list[HostArray]
 
 
 class Legacy(NamedTuple):
@@ -68,8 +73,9 @@ def read_file(name: str) -> Legacy:
 
 
 def load_weights(
-    model: Any, held: Legacy, where: str, *, by_name: bool = False, skip_mismatch: bool = False, whole: bool = False
-) -> None:
+    model: Sequential, held: Legacy, where: str, *, by_name: bool = False, skip_mismatch: bool = False,
+    whole: bool = False,
+) -> None:  # fmt: skip
     """Assign the weights of each layer: of the layers in their order, or of those with the same names.
 
     Args:
@@ -93,7 +99,7 @@ def load_weights(
     weights.assign(model, todo, where, skip_mismatch, whole)
 
 
-def ordered(layer: Any) -> list[Weight]:
+def ordered(layer: Layer) -> list[Weight]:
     """A layer's weights in the order of such files: those that training changes come first."""
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
@@ -107,7 +113,7 @@ def compile_config(training: dict[str, Any]) -> dict[str, Any]:
     return found | {"optimizer": optimizer}
 
 
-def load_optimizer(model: Any, held: Legacy, where: str) -> None:
+def load_optimizer(model: Sequential, held: Legacy, where: str) -> None:
     """Assign the optimizer's variables, if Keras 3 has ordered them."""
     if held.optimizer is not None and held.version.startswith("3."):
         weights.load_optimizer(model.optimizer, weights.numbered(held.optimizer), where)
@@ -115,9 +121,9 @@ def load_optimizer(model: Any, held: Legacy, where: str) -> None:
         warn(f"{where} is of Keras {held.version}: the state of its optimizer has another form, and is not loaded.")
 
 
-def write(model: Any, described: dict[str, Any], extra: dict[str, Any]) -> bytes:
+def write(model: Sequential, described: dict[str, Any], extra: dict[str, Any]) -> bytes:
     """The bytes of such a file; `described` is the model with its layers and what `compile` was given."""
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    arrays: dict[str, HostArray] = {}
     whole = {"class_name": described["class_name"], "config": _without_modules(described["config"])}
     root = {"backend": "jax", "keras_version": KERAS, "model_config": json.dumps(whole), "lamina": json.dumps(extra)}
     attributes: dict[str, dict[str, Any]] = {"": root}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -20,6 +20,9 @@ from lamina._saving.paths import FilePath, ending, may_write, named
 from lamina._training.model import ModelState
 from lamina.errors import ArgumentError, FileError, LaminaError
 
+if TYPE_CHECKING:
+    from lamina.models.sequential import Sequential
+
 EXAMPLE = "model.keras"
 LEGACY = (".h5", ".hdf5")
 KINDS = (".keras", *LEGACY)
@@ -27,7 +30,7 @@ KINDS = (".keras", *LEGACY)
 
 @user_facing
 def save_model(
-    model: Any, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, *,
+    model: Sequential, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, *,
     include_optimizer: bool = True, save_format: str | None = None,
 ) -> None:  # fmt: skip
     """Write a model to a file: its layers, its weights, and how it is compiled, with the state of the optimizer.
@@ -75,7 +78,7 @@ def save_model(
 def load_model(
     filepath: FilePath, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
     *, skip: Collection[str] = (),
-) -> Any:  # fmt: skip
+) -> Sequential:  # fmt: skip
     """The model that a file holds, with its weights, and compiled as it was.
 
     No code is run for a file. Classes and functions of your own are found by the names under which they are given
@@ -129,17 +132,19 @@ class _Opening(NamedTuple):
     free: int
     """The bytes of memory that were free before: nothing is opened, not even to ask for this, while a file is read."""
 
-    def made(self, described: Any) -> Any:
+    def made(self, described: dict[str, Any]) -> Sequential:
         """The model of a config, not compiled; what it has left out is noted once."""
         left_out: list[str] = []
-        model = config.deserialized(described, self.custom_objects, where=self.where, skip=self.skip, left_out=left_out)
+        model: Sequential = config.deserialized(
+            described, self.custom_objects, where=self.where, skip=self.skip, left_out=left_out
+        )
         self.left_out[:] = left_out
         if not isinstance(getattr(model, "_lamina", None), ModelState):
             raise FileError(f"{self.where}: it holds no model, but {short(model)} ({type(model).__name__}).")
         return model
 
 
-def _from_archive(held: Archive, now: _Opening) -> Any:
+def _from_archive(held: Archive, now: _Opening) -> Sequential:
     described, compiled = assets.in_config(held.config, held, now.where), held.config.get("compile_config")
     described = described | {"compile_config": {}}
     model = _with_weights(
@@ -152,7 +157,7 @@ def _from_archive(held: Archive, now: _Opening) -> Any:
     return model
 
 
-def _from_legacy(held: legacy.Legacy, now: _Opening) -> Any:
+def _from_legacy(held: legacy.Legacy, now: _Opening) -> Sequential:
     if held.config is None:
         raise FileError(f"{now.where!r} holds weights alone: make the model, and call model.load_weights.")
     model = _with_weights(held.config, now, lambda model: legacy.load_weights(model, held, now.where, whole=True))
@@ -163,7 +168,7 @@ def _from_legacy(held: legacy.Legacy, now: _Opening) -> Any:
     return model
 
 
-def _with_weights(described: Any, now: _Opening, load: Callable[[Any], None]) -> Any:
+def _with_weights(described: dict[str, Any], now: _Opening, load: Callable[[Sequential], None]) -> Sequential:
     """The model of a config, with the weights that `load` gives it.
 
     It is made without memory for weights first. So a file has to hold them all before they take any. Where a class of
@@ -187,7 +192,7 @@ def _with_weights(described: Any, now: _Opening, load: Callable[[Any], None]) ->
     return model
 
 
-def _compile(model: Any, compiled: dict[str, Any], now: _Opening) -> bool:
+def _compile(model: Sequential, compiled: dict[str, Any], now: _Opening) -> bool:
     """Compile the model as it was; False if `skip` leaves that out."""
     with known(now.custom_objects, now.skip, now.left_out):
         try:

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._data.arrays import HostArray
 from lamina._saving.guard import parsed_json
 from lamina.errors import FileError
 
-Arrays = dict[str, np.ndarray[Any, Any]]
+Arrays = dict[str, HostArray]
 
 DTYPES = {
     name: np.dtype(dtype)
@@ -51,7 +52,7 @@ class Header(NamedTuple):
     """How many bytes stand before the first array."""
 
 
-def written(arrays: Arrays, metadata: dict[str, str]) -> list[Any]:
+def written(arrays: Arrays, metadata: dict[str, str]) -> list[bytes | memoryview]:
     """The parts of a file: the length, the header, and the bytes of each array, those of the widest numbers first."""
     header: dict[str, Any] = {"__metadata__": metadata}
     end = 0
@@ -91,7 +92,7 @@ def header(data: bytes, where: str) -> Header:
     return Header(metadata, spans, size)
 
 
-def _span(name: str, each: Any, where: str) -> Span:
+def _span(name: str, each: object, where: str) -> Span:
     match each:
         case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(begin), int(end)], **more} if not more:
             sizes = all(type(n) is int and n >= 0 for n in shape) and 0 <= begin <= end and kind in DTYPES

@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 from pathlib import Path
-from typing import Any
 
 from lamina._saving import files, hdf5
 from lamina._saving.guard import file_bytes, parsed_json
@@ -134,7 +133,7 @@ def members(name: str) -> tuple[bytes, dict[str, bytes]]:
     return index, data
 
 
-def _index(found: Any, name: str) -> tuple[set[str], Any]:
+def _index(found: object, name: str) -> tuple[set[str], object]:
     """The parts that an index names, and the name of its save."""
     match found:
         case {"weight_map": dict(places), "metadata": dict(metadata)}:

@@ -40,9 +40,9 @@ class Held(NamedTuple):
     """By their paths."""
     names: dict[str, str]
     """The names that the owners of the arrays have, by the paths of their groups."""
-    config: Any = None
+    config: object = None
     """The configuration of the model, if the file holds one."""
-    compiled: Any = None
+    compiled: object = None
     most: str = "Weights"
     """What the arrays are that are not the optimizer's."""
 
@@ -57,7 +57,7 @@ class Row(NamedTuple):
     depth: int
     name: str
     kind: str
-    shape: Any
+    shape: object
     arrays: Arrays
 
 
@@ -106,7 +106,7 @@ def _plain(text: str) -> str:
     return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
-def _short(value: Any, most: int = 100) -> str:
+def _short(value: object, most: int = 100) -> str:
     text = str(value)
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
@@ -137,16 +137,16 @@ def _of_archive(path: str, what: str) -> Held:
     return Held(what, _facts(said), members, *_stored(read.weights), config, config.pop("compile_config", None))
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _dict(value: object) -> dict[str, Any]:
     """What is expected to be a dict; an empty one in place of anything else that a file may hold there."""
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _facts(said: Any) -> dict[str, Any]:
+def _facts(said: object) -> dict[str, Any]:
     names = {"keras_version": "Keras", "backend": "Backend", "date_saved": "Saved", "lamina": "Lamina", "jax": "JAX"}
     return {names[name]: _dict(said)[name] for name in names if name in _dict(said)}
 
@@ -225,7 +225,7 @@ def _rows(held: Held) -> Iterator[Row]:
         yield Row(0, group or "its own", "" if name in group else name, "", arrays)
 
 
-def _layers(config: Any, place: str, depth: int, left: Arrays, names: dict[str, str]) -> Iterator[Row]:
+def _layers(config: object, place: str, depth: int, left: Arrays, names: dict[str, str]) -> Iterator[Row]:
     """The layers of a model, each with the arrays below its group, which are taken out of `left`."""
     taken: Counter[str] = Counter()
     for layer in map(_dict, _list(_dict(_dict(config).get("config")).get("layers"))):
@@ -273,7 +273,7 @@ def _layer_table(rows: list[Row]) -> Table:
     return table
 
 
-def _compiled(compiled: Any) -> Iterator[str]:
+def _compiled(compiled: object) -> Iterator[str]:
     """How the model is compiled, in short."""
     if not isinstance(compiled, dict) or not compiled:
         yield "Not compiled."
@@ -284,7 +284,7 @@ def _compiled(compiled: Any) -> Iterator[str]:
             yield f"Compiled with {name}={_short(_in_short(value))}"
 
 
-def _in_short(value: Any) -> str:
+def _in_short(value: object) -> str:
     """An object's configuration as a call, without what is off."""
     if isinstance(value, list):
         return f"[{', '.join(map(_in_short, value))}]"
@@ -301,7 +301,7 @@ def _in_short(value: Any) -> str:
     return f"{value['class_name']}({', '.join(f'{name}={_in_short(each)}' for name, each in said.items())})"
 
 
-def _own(*configs: Any) -> list[str]:
+def _own(*configs: object) -> list[str]:
     """The names of the user's own classes and functions in configurations."""
     found: set[str] = set()
     todo = list(configs)

@@ -8,20 +8,22 @@ from typing import Any
 import numpy as np
 
 from lamina._base.weight import Weight, read
+from lamina._data.arrays import HostArray
 from lamina._saving import safetensors, weights
 from lamina._saving.hdf5 import Stored
+from lamina._saving.weights import Owner
 from lamina.optimizers.state import Stateful
 
 
-def write(model: Any, without: Collection[object] = ()) -> bytes:
+def write(model: Owner, without: Collection[object] = ()) -> bytes:
     """The bytes of a file with the model's weights."""
     arrays = {name: np.asarray(read(v) if isinstance(v, Weight) else v) for name, v, _ in _named(model, without)}
     return b"".join(safetensors.written(arrays, {"format": "lamina"}))
 
 
-def load(model: Any, data: bytes, where: str, *, skip_mismatch: bool = False) -> None:
+def load(model: Owner, data: bytes, where: str, *, skip_mismatch: bool = False) -> None:
     """Assign the arrays of a file to the model's weights, as `weights.load` does."""
-    held, arrays = safetensors.read(data, where), dict[str, np.ndarray[Any, Any]]()
+    held, arrays = safetensors.read(data, where), dict[str, HostArray]()
     for name, _, place in _named(model, ()):
         if name in held:
             arrays[place] = held.pop(name)
@@ -30,7 +32,7 @@ def load(model: Any, data: bytes, where: str, *, skip_mismatch: bool = False) ->
     weights.load(model, Stored(arrays, {}), where, skip_mismatch=skip_mismatch, without=without)
 
 
-def _named(model: Any, without: Collection[object]) -> list[tuple[str, Any, str]]:
+def _named(model: Owner, without: Collection[object]) -> list[tuple[str, Any, str]]:
     """The name of each array in such a file, the weight, and its path in one of Keras's files."""
     found = []
     for path, owner in weights.owners(model, without).items():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from lamina._base.weight import Weight
 from lamina._saving import safetensors
 from lamina._saving.guard import file_bytes
 from lamina._saving.torch_layout import TorchModule, Values, Walk
-from lamina._training.model import Model
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
+
+if TYPE_CHECKING:
+    from lamina.models.sequential import Sequential
 
 SHOWN = 4
 """How many modules without a partner a message lists on each side."""
@@ -32,7 +34,7 @@ class Group(NamedTuple):
     shapes: dict[str, tuple[int, ...]]
 
 
-def load(model: Model, state_dict: Any, verbose: Any) -> None:
+def load(model: Sequential, state_dict: object, verbose: bool) -> None:
     """What `Sequential.load_torch_state_dict` says."""
     verbose = checked("load_torch_state_dict", "verbose", flag, verbose)
     arrays = {name: _array(name, value) for name, value in _mapping(state_dict).items()}
@@ -48,7 +50,7 @@ def load(model: Model, state_dict: Any, verbose: Any) -> None:
         _show(f"{model.name} has the weights of these modules", pairs, walk.notes)
 
 
-def state_dict(model: Model, like: Any, verbose: Any) -> dict[str, Values]:
+def state_dict(model: Sequential, like: Mapping[str, object] | None, verbose: bool) -> dict[str, Values]:
     """What `Sequential.torch_state_dict` says."""
     verbose = checked("torch_state_dict", "verbose", flag, verbose)
     walk = _walk(model)
@@ -71,13 +73,13 @@ def _own_names(module: TorchModule) -> Group:
     return Group(module.path, {name: f"{module.path}.{name}" for name in shapes}, shapes)
 
 
-def _walk(model: Model) -> Walk:
+def _walk(model: Sequential) -> Walk:
     if not model.built:
         raise NotBuiltError(f"{model.name!r} has no weights yet: put Input(shape) first, or call it on data.")
     return Walk(model)
 
 
-def _mapping(given: Any) -> Mapping[str, Any]:
+def _mapping(given: object) -> Mapping[str, object]:
     """A state dict, that of a file of safetensors, or an error that says how to get it from what was given."""
     if isinstance(given, (str, os.PathLike)):
         path = os.fsdecode(given)
@@ -125,7 +127,7 @@ def _groups(arrays: Mapping[str, Any]) -> list[Group]:
     return sorted(groups, key=lambda group: _numbers(group.path)) if _is_sorted(arrays) else groups
 
 
-def _is_sorted(arrays: Mapping[str, Any]) -> bool:
+def _is_sorted(arrays: Mapping[str, object]) -> bool:
     """Whether the names stand in the order of the alphabet, as a file of safetensors has them, not of the modules."""
     names = [name for name in arrays if not name.endswith("num_batches_tracked")]
     return names == sorted(names)
@@ -136,10 +138,10 @@ def _numbers(path: str) -> list[int]:
     return [int(digits) for digits in re.findall(r"\d+", path)]
 
 
-def _pairs(modules: list[TorchModule], arrays: Mapping[str, Any]) -> list[tuple[TorchModule, Group]]:
+def _pairs(modules: list[TorchModule], arrays: Mapping[str, object]) -> list[tuple[TorchModule, Group]]:
     """Each module of ours with that of the state dict that has the same arrays; of several, in their order."""
     groups = _groups(arrays)
-    given: dict[Any, list[Group]] = {}
+    given: dict[Hashable, list[Group]] = {}
     for group in groups:
         given.setdefault(_kind(group.shapes), []).append(group)
     if _is_sorted(arrays):
@@ -163,7 +165,7 @@ def _pairs(modules: list[TorchModule], arrays: Mapping[str, Any]) -> list[tuple[
     return pairs
 
 
-def _kind(shapes: Mapping[str, tuple[int, ...]]) -> Any:
+def _kind(shapes: Mapping[str, tuple[int, ...]]) -> Hashable:
     return tuple(sorted(shapes.items()))
 
 

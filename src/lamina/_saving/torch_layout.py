@@ -10,6 +10,7 @@ import numpy as np
 
 from lamina import layers
 from lamina._base.weight import Weight
+from lamina._data.arrays import HostArray
 from lamina._layer.layer import Layer
 from lamina._layer.structure import inner_modules
 from lamina.errors import StackError
@@ -21,7 +22,8 @@ from lamina.layers.pooling.adaptive import AdaptivePooling
 from lamina.layers.pooling.windows import Pooling
 from lamina.layers.recurrent.layers import Recurrent
 
-Values: TypeAlias = np.ndarray[Any, Any]
+Values: TypeAlias = HostArray
+Normalization: TypeAlias = layers.BatchNormalization | layers.LayerNormalization | layers.GroupNormalization
 Entries: TypeAlias = "list[tuple[str, Weight | None, Move]]"
 """The arrays of a module of torch: the name of each, the weight that it is here, and how it gets here."""
 
@@ -130,7 +132,7 @@ def _channels_moved(sizes: tuple[int, ...], data_format: str) -> tuple[Values, s
 class Walk:
     """Goes through a stack, and knows where torch has another order of the axes than we have."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Layer) -> None:
         self.found: list[TorchModule] = []
         self.data_format: str | None = None
         """That of what the last layer handed on, where torch has the channels before the other axes."""
@@ -142,7 +144,7 @@ class Walk:
         """Where it depends on the program in torch how the elements are ordered."""
         self.visit(model, "", model._lamina.shapes)
 
-    def visit(self, layer: Any, path: str, shapes: Any) -> None:
+    def visit(self, layer: Layer, path: str, shapes: Any) -> None:
         """Add the modules of a layer, or of those that it holds; `shapes` are those of its input and its output."""
         if isinstance(layer, CHANNELS) and self.row is not None:
             self.reorder_row(layer)  # before its own weights are added
@@ -158,7 +160,7 @@ class Walk:
                 self.visit(inner, f"{path}.{inner.name}".lstrip("."), of_steps or inner._lamina.shapes)
         self.follow(layer, shapes)
 
-    def add(self, layer: Any, path: str, modules: Sequence[tuple[str, Entries]]) -> None:
+    def add(self, layer: Layer, path: str, modules: Sequence[tuple[str, Entries]]) -> None:
         for number, (kind, entries) in enumerate(modules):
             kept = [
                 Entry(name, weight, move.then(self.features) if name in READS or "Norm" in kind else move)
@@ -168,7 +170,7 @@ class Walk:
             name = path if len(modules) == 1 else f"{path}.{number}"
             self.found += [TorchModule(layer, name, kind, kept)] if kept else []
 
-    def follow(self, layer: Any, shapes: Any) -> None:
+    def follow(self, layer: Layer, shapes: Any) -> None:
         """What torch has at the end of this layer."""
         if isinstance(layer, CHANNELS):
             self.data_format = layer.data_format  # type: ignore[union-attr]
@@ -180,7 +182,7 @@ class Walk:
         if isinstance(layer, (layers.Permute, layers.Bidirectional, Recurrent)):
             self.data_format = self.row = None
 
-    def reshape(self, layer: Any, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    def reshape(self, layer: layers.Flatten | layers.Reshape, before: tuple[int, ...], after: tuple[int, ...]) -> None:
         """How the elements are ordered after a Flatten or a Reshape."""
         if None in before:  # nothing after it has a weight for each element
             return
@@ -217,24 +219,24 @@ READS = "weight", "weight_ih_l0", "weight_ih_l0_reverse"
 """The arrays that are multiplied by the input, or have an element for each of its features."""
 
 
-def _dense(layer: Any) -> list[tuple[str, Entries]]:
+def _dense(layer: layers.Dense) -> list[tuple[str, Entries]]:
     return [("Linear", _kernel_and_bias(layer))]
 
 
-def _convolution(layer: Any) -> list[tuple[str, Entries]]:
+def _convolution(layer: Sliding) -> list[tuple[str, Entries]]:
     return [(f"Conv{layer.rank}d", _kernel_and_bias(layer))]
 
 
-def _transposed(layer: Any) -> list[tuple[str, Entries]]:
+def _transposed(layer: Transposed) -> list[tuple[str, Entries]]:
     return [(f"ConvTranspose{layer.rank}d", _kernel_and_bias(layer))]
 
 
-def _by_channel(layer: Any) -> list[tuple[str, Entries]]:
+def _by_channel(layer: _DepthwiseConv) -> list[tuple[str, Entries]]:
     entries = [("weight", layer.kernel, _depthwise(layer.kernel.shape[-2])), ("bias", layer.bias, SAME)]
     return [(f"Conv{layer.rank}d", entries)]
 
 
-def _separable(layer: Any) -> list[tuple[str, Entries]]:
+def _separable(layer: _SeparableConv) -> list[tuple[str, Entries]]:
     first, second = layer.depthwise_kernel, layer.pointwise_kernel
     kind = f"Conv{layer.rank}d"
     return [
@@ -247,41 +249,41 @@ def _kernel_and_bias(layer: Any) -> Entries:
     return [("weight", layer.kernel, KERNEL), ("bias", layer.bias, SAME)]
 
 
-def _batch_norm(layer: Any) -> list[tuple[str, Entries]]:
+def _batch_norm(layer: layers.BatchNormalization) -> list[tuple[str, Entries]]:
     if layer.renorm:
         raise StackError(f"{layer.name!r} (BatchNormalization) has renorm=True, and torch has no such module.")
     moving = [("running_mean", layer.moving_mean, SAME), ("running_var", layer.moving_variance, SAME)]
     return [("BatchNorm", [*_scale_and_shift(layer), *moving])]
 
 
-def _layer_norm(layer: Any) -> list[tuple[str, Entries]]:
+def _layer_norm(layer: layers.LayerNormalization) -> list[tuple[str, Entries]]:
     return [("LayerNorm", _scale_and_shift(layer))]
 
 
-def _group_norm(layer: Any) -> list[tuple[str, Entries]]:
+def _group_norm(layer: layers.GroupNormalization) -> list[tuple[str, Entries]]:
     return [("GroupNorm", _scale_and_shift(layer))]
 
 
-def _scale_and_shift(layer: Any) -> Entries:
+def _scale_and_shift(layer: Normalization) -> Entries:
     return [("weight", layer.gamma, SAME), ("bias", layer.beta, SAME)]
 
 
-def _prelu(layer: Any) -> list[tuple[str, Entries]]:
+def _prelu(layer: layers.PReLU) -> list[tuple[str, Entries]]:
     shape = layer.alpha.shape
     return [("PReLU", [("weight", layer.alpha, Move(lambda a: a.reshape(shape), lambda a: a.reshape(-1)))])]
 
 
-def _recurrent(layer: Any) -> list[tuple[str, Entries]]:
+def _recurrent(layer: Recurrent) -> list[tuple[str, Entries]]:
     cells = layer.cell.cells if isinstance(layer.cell, layers.StackedRNNCells) else [layer.cell]
     return [_cell(layer, cell) for cell in cells]
 
 
-def _both_ways(layer: Any) -> list[tuple[str, Entries]]:
+def _both_ways(layer: layers.Bidirectional) -> list[tuple[str, Entries]]:
     kind, there = _cell(layer, layer.forward_layer.cell)
     return [(kind, [*there, *_cell(layer, layer.backward_layer.cell, "_reverse")[1]])]
 
 
-def _cell(layer: Any, cell: Any, way: str = "") -> tuple[str, Entries]:
+def _cell(layer: Layer, cell: Any, way: str = "") -> tuple[str, Entries]:
     kind = next((CELLS[kind] for kind in type(cell).__mro__ if kind in CELLS), None)
     if kind is None or len(cell.kernel.shape) != 2:
         raise StackError(f"{layer.name!r} ({type(cell).__name__}) has weights, and torch has no such module.")

@@ -12,6 +12,7 @@ import numpy as np
 from lamina._base.frames import warn
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Weight, assign_all, fits, read
+from lamina._data.arrays import HostArray
 from lamina._layer.layer import Layer
 from lamina._layer.structure import Module, restored_on_error, weights_by_path
 from lamina._layer.weights import WithWeights, own_weights
@@ -28,21 +29,22 @@ OLD_LAYERS = "_layer_checkpoint_dependencies"
 
 
 T = TypeVar("T")
-Groups: TypeAlias = dict[str, dict[str, np.ndarray[Any, Any]]]
+Groups: TypeAlias = dict[str, dict[str, HostArray]]
 """Arrays by the paths of their groups, and by their names there."""
 
 
 class Owner(Protocol):
     """What has a group of its own in a file: the model, a layer, an optimizer."""
 
-    name: Any
+    @property
+    def name(self) -> str | None: ...
 
-    def save_own_variables(self, store: Any) -> None: ...
+    def save_own_variables(self, store: dict[str, Any]) -> None: ...
 
-    def load_own_variables(self, store: Any) -> None: ...
+    def load_own_variables(self, store: dict[str, Any]) -> None: ...
 
 
-def owners(model: Any, without: Collection[object] = ()) -> dict[str, Owner]:
+def owners(model: object, without: Collection[object] = ()) -> dict[str, Owner]:
     """Everything in a model that has a group of its own in a file, by the path of the group; the model's own is "".
 
     The path leads over the attributes, in the order of their names, each object once. In a list or dict an object is
@@ -54,7 +56,7 @@ def owners(model: Any, without: Collection[object] = ()) -> dict[str, Owner]:
     found: dict[str, Owner] = {}
     seen = {id(each) for each in without}
 
-    def visit(thing: Any, path: str) -> None:
+    def visit(thing: object, path: str) -> None:
         if isinstance(thing, (list, tuple, dict)):
             items = thing.values() if isinstance(thing, dict) else thing
             kinds = ((_kind(item), item) for item in items)
@@ -73,7 +75,7 @@ def owners(model: Any, without: Collection[object] = ()) -> dict[str, Owner]:
     return found
 
 
-def named_weights(model: Any) -> dict[str, list[Weight]]:
+def named_weights(model: object) -> dict[str, list[Weight]]:
     """The weights by the paths of their groups, "layers/dense", and the optimizer's variables as "optimizer".
 
     Each list is in the order of Keras's files.
@@ -87,9 +89,9 @@ def variables(owner: Owner) -> list[Weight]:
     return owner.variables if isinstance(owner, Stateful) else own_weights(owner)  # type: ignore[arg-type]
 
 
-def stored(model: Any, without: Collection[object] = ()) -> Stored:
+def stored(model: object, without: Collection[object] = ()) -> Stored:
     """All that a file of the model's weights holds."""
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    arrays: dict[str, HostArray] = {}
     attributes: dict[str, dict[str, Any]] = {}
     for path, owner in owners(model, without).items():
         group, store = f"{path}/vars".lstrip("/"), dict[str, Any]()
@@ -106,7 +108,7 @@ class Pair(NamedTuple):
     owner: Owner
     weights: Sequence[Weight] | None
     """In the order of the file; None where the owner's class loads them in a way of its own."""
-    given: Mapping[str, np.ndarray[Any, Any]]
+    given: Mapping[str, HostArray]
     """The arrays, named "0", "1", ... if there are `weights`."""
 
     @property
@@ -122,13 +124,13 @@ class Pair(NamedTuple):
         return ", ".join(str(array.shape) for array in self.given.values()) or "nothing"
 
 
-def numbered(arrays: Sequence[np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+def numbered(arrays: Sequence[HostArray]) -> dict[str, HostArray]:
     """Arrays as a group of a file holds them."""
     return {str(number): array for number, array in enumerate(arrays)}
 
 
 def load(
-    model: Any, held: Stored, where: str, *,
+    model: Owner, held: Stored, where: str, *,
     skip_mismatch: bool = False, without: Collection[object] = (), whole: bool = False, spare: bool = False,
 ) -> None:  # fmt: skip
     """Assign the arrays of a file to the model's weights: all of them, or none.
@@ -153,14 +155,14 @@ def load(
         warn(f"{model.name!r} has no layers for {', '.join(unused)} of {where}: these weights are not used.")
 
 
-def load_optimizers(model: Any, given: Groups, where: str, without: Collection[object] = ()) -> None:
+def load_optimizers(model: object, given: Groups, where: str, without: Collection[object] = ()) -> None:
     """Assign the state of a model's optimizer, if the file holds one of the same size."""
     for path, owner in owners(model, without).items():
         if isinstance(owner, Stateful):
             load_optimizer(owner, given.get(path, {}), where)
 
 
-def load_optimizer(optimizer: Any, given: Mapping[str, np.ndarray[Any, Any]], where: str) -> None:
+def load_optimizer(optimizer: Stateful, given: Mapping[str, HostArray], where: str) -> None:
     """Assign an optimizer's variables, or say that they do not fit."""
     pair = _pair(optimizer, given)
     start = [variable for variable in optimizer.variables if variable.name in ("iteration", "learning_rate")]
@@ -176,12 +178,12 @@ def load_optimizer(optimizer: Any, given: Mapping[str, np.ndarray[Any, Any]], wh
         )
 
 
-def _pair(owner: Owner, given: Mapping[str, np.ndarray[Any, Any]]) -> Pair:
+def _pair(owner: Owner, given: Mapping[str, HostArray]) -> Pair:
     plain = type(owner).load_own_variables in (WithWeights.load_own_variables, Stateful.load_own_variables)
     return Pair(owner, variables(owner) if plain else None, given)
 
 
-def assign(model: Any, pairs: Collection[Pair], where: str, skip_mismatch: bool = False, whole: bool = False) -> None:
+def assign(model: Owner, pairs: Collection[Pair], where: str, skip_mismatch: bool = False, whole: bool = False) -> None:
     """Assign to each owner's weights what a file holds for them: to all of them, or to none.
 
     What a class of the user's own does with its arrays may fail, so it is done before the rest.
@@ -204,7 +206,7 @@ def assign(model: Any, pairs: Collection[Pair], where: str, skip_mismatch: bool 
 
 
 @contextmanager
-def _restored_on_error(model: Any, owner: Owner) -> Iterator[None]:
+def _restored_on_error(model: Owner, owner: Owner) -> Iterator[None]:
     """Give an owner, and all weights of the model, what they hold now, if what stands inside fails."""
     before = [(w, w.array) for w, _ in weights_by_path(model).values()] if isinstance(model, Module) else []
     state: Any = renamed(owner._lamina.arrays, {}) if isinstance(owner, Stateful) else None
@@ -231,7 +233,7 @@ def _load_by_itself(pair: Pair, where: str) -> None:
         ) from error
 
 
-def _told(model: Any, misfits: list[Pair], where: str, whole: bool) -> str:
+def _told(model: Owner, misfits: list[Pair], where: str, whole: bool) -> str:
     rows = [("layer", "has the weights", "the file has")]
     rows += [(f"{each.owner.name} ({type(each.owner).__name__})", each.wanted, each.held) for each in misfits[:SHOWN]]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -267,14 +269,14 @@ def named_by_class(items: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
         taken[name] += 1
 
 
-def _kind(item: Any) -> str:
+def _kind(item: object) -> str:
     """The class of an object in a list, if it has weights or may hold such that have."""
     if isinstance(item, (list, tuple, dict)):
         return "container"
     return type(item).__name__ if isinstance(item, (Module, Stateful)) else ""
 
 
-def _attributes(thing: Any) -> Iterator[tuple[str, Any]]:
+def _attributes(thing: Module | Stateful) -> Iterator[tuple[str, Any]]:
     """The attributes in which Keras looks for layers: the stack's own first, then by name, those with _ last.
 
     Of a user's own class also the properties and what the class itself holds.
