@@ -181,6 +181,11 @@ def test_processes_of_joblib_and_pipelines():
     assert cross_val_score(made, X, y, cv=3, scoring="roc_auc").mean() > 0.98
 
 
+def test_metrics_are_measured_beside_the_loss():
+    fitted = LaminaClassifier(line, metrics=["accuracy"], epochs=2, random_state=0).fit(IRIS, NAMES)
+    assert set(fitted.history_.history) == {"accuracy", "loss"}
+
+
 def test_partial_fit_and_warm_start():
     estimator = LaminaClassifier(line, random_state=0, epochs=3)
     for rows in (slice(0, 60), slice(60, 150)):

@@ -55,7 +55,7 @@ class _OfLayers(Estimator):
             loss = self._lamina_loss(model) if self.loss is None else self.loss
             found: Any = optimizers.get(self.optimizer)
             told = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
-            model.compile(type(found).from_config(found.get_config() | told), loss, self.metrics)
+            model.compile(type(found).from_config(found.get_config() | told), loss, metrics=self.metrics)
         return model
 
     def _lamina_loss(self, model: Sequential) -> Any:
