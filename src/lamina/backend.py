@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from lamina._base.frames import user_facing
 from lamina._base.public import public
@@ -23,18 +22,18 @@ __all__ = [
 FLOAT8 = ("float8_e4m3fn", "float8_e5m2")
 
 
-def is_float_dtype(dtype: Any) -> bool:
+def is_float_dtype(dtype: DTypeLike) -> bool:
     """Whether a dtype is one of floats, of 8 to 64 bits."""
     return "float" in standardize_dtype(dtype)
 
 
-def is_int_dtype(dtype: Any) -> bool:
+def is_int_dtype(dtype: DTypeLike) -> bool:
     """Whether a dtype is one of integers, with or without a sign."""
     return "int" in standardize_dtype(dtype)
 
 
 @user_facing
-def result_type(*dtypes: Any) -> str:
+def result_type(*dtypes: DTypeLike) -> str:
     """The dtype of a result of arrays with these dtypes: JAX's rules, where `floatx()` is the default float.
 
     The classes `int` and `float` stand for Python's numbers, which take the dtype of what they meet.
@@ -54,7 +53,7 @@ def result_type(*dtypes: Any) -> str:
     return str(jnp.result_type(*known, *plain))
 
 
-def is_keras_tensor(x: Any) -> bool:
+def is_keras_tensor(x: object) -> bool:
     """False: a stack has no symbolic tensors, whatever `x` is."""
     return False
 

@@ -28,15 +28,15 @@ class MAP_TO_NONE:
     """What a function of `traverse` returns to put None in place of a part."""
 
 
-def _is_leaf(x: Any) -> bool:
+def _is_leaf(x: object) -> bool:
     return x is None or isinstance(x, Weight)  # JAX takes both apart
 
 
-def _structure(x: Any) -> Any:
+def _structure(x: object) -> Any:
     return jax.tree.structure(x, is_leaf=_is_leaf)
 
 
-def is_nested(structure: Any) -> bool:
+def is_nested(structure: object) -> bool:
     """Whether it is a list, a tuple or a dict, an empty one too.
 
     >>> is_nested([]), is_nested("text"), is_nested(None)
@@ -45,7 +45,7 @@ def is_nested(structure: Any) -> bool:
     return bool(_structure(structure) != LEAF)
 
 
-def flatten(structure: Any) -> list[Any]:
+def flatten(structure: object) -> list[Any]:
     """The leaves.
 
     >>> flatten({"b": [1, None], "a": (2,)})
@@ -54,7 +54,7 @@ def flatten(structure: Any) -> list[Any]:
     return jax.tree.leaves(structure, is_leaf=_is_leaf)
 
 
-def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
+def flatten_with_path(structure: object) -> list[tuple[tuple[Any, ...], Any]]:
     """The leaves, each with the keys and indices that lead to it.
 
     >>> flatten_with_path({"a": [1, 2]})
@@ -76,7 +76,7 @@ def _keys(path: Iterable[Any], part: Any) -> Iterator[Any]:
 
 
 @user_facing
-def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
+def map_structure(func: Callable[..., Any], *structures: object, none_is_leaf: bool = True) -> Any:
     """The same structure with `func(leaf, ...)` in place of the leaves of one or several structures.
 
     >>> map_structure(lambda a, b: a + b, [1, {"x": 2}], [10, {"x": 20}])
@@ -97,7 +97,7 @@ def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool
 
 
 @user_facing
-def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
+def map_structure_up_to(shallow_structure: object, func: Callable[..., Any], *structures: object) -> Any:
     """The same as `map_structure`, but func gets what stands in `structures` at the leaves of `shallow_structure`.
 
     >>> map_structure_up_to([0, 0], len, [(1, 2), (3,)])
@@ -109,7 +109,7 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
 
 
 @user_facing
-def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> None:
+def assert_same_structure(a: object, b: object, check_types: bool | None = None) -> None:
     """Raise an error unless both have the same containers with the same keys.
 
     Args:
@@ -121,7 +121,7 @@ def assert_same_structure(a: Any, b: Any, check_types: bool | None = None) -> No
 
 
 @user_facing
-def assert_same_paths(a: Any, b: Any) -> None:
+def assert_same_paths(a: object, b: object) -> None:
     """Raise an error unless the same keys and indices lead to the leaves of both; a list may stand for a tuple."""
     first, second = ({path for path, _ in flatten_with_path(each)} for each in (a, b))
     if first != second:
@@ -129,7 +129,7 @@ def assert_same_paths(a: Any, b: Any) -> None:
 
 
 @user_facing
-def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
+def pack_sequence_as(structure: object, flat_sequence: Iterable[object]) -> Any:
     """The same structure with other leaves, in the order of `flatten`.
 
     >>> pack_sequence_as({"b": 0, "a": [0, 0]}, [1, 2, 3])
@@ -142,7 +142,7 @@ def pack_sequence_as(structure: Any, flat_sequence: Iterable[Any]) -> Any:
 
 
 @user_facing
-def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
+def traverse(func: Callable[[Any], Any], structure: object, top_down: bool = True) -> Any:
     """The structure with `func(part)` in place of each part, containers too, for which it does not return None.
 
     Args:
@@ -162,7 +162,7 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
     return None if found is MAP_TO_NONE else found
 
 
-def lists_to_tuples(structure: Any) -> Any:
+def lists_to_tuples(structure: object) -> Any:
     """The structure with tuples in place of lists.
 
     >>> lists_to_tuples([1, {"a": [2, 3]}])
@@ -172,14 +172,14 @@ def lists_to_tuples(structure: Any) -> Any:
 
 
 @user_facing
-def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
+def map_shape_structure(func: Callable[[Any], Any], structure: object) -> Any:
     """The structure with `func(shape)` in place of each shape, a tuple or a list of sizes.
 
     >>> map_shape_structure(len, {"x": (None, 3)})
     {'x': 2}
     """
 
-    def is_shape(x: Any) -> bool:
+    def is_shape(x: object) -> bool:
         return isinstance(x, (list, tuple)) and all(isinstance(size, (int, type(None))) for size in x)
 
     return jax.tree.map(func, structure, is_leaf=lambda x: _is_leaf(x) or is_shape(x))

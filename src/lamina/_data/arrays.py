@@ -60,7 +60,7 @@ def is_mapped(value: object) -> TypeGuard[HostArray]:
     return isinstance(value, np.memmap) and value.dtype.kind in "biuf" and value.ndim > 0 and value.size > 0
 
 
-def read(x: HostArray, rows: Any, floatx: str) -> HostArray:
+def read(x: HostArray, rows: HostArray | slice, floatx: str) -> HostArray:
     """Some rows of x: a part of it, or if it is mapped their numbers in the dtype that the model gets."""
     part = x[rows]
     return numbers(np.array(part), "x", floatx) if is_mapped(x) else part

@@ -8,7 +8,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -47,7 +46,7 @@ def _chunks(file: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 8 + size + size % 2
 
 
-def _numbers(data: bytes, kind: str) -> Any:
+def _numbers(data: bytes, kind: str) -> HostArray:
     if kind == "u1":
         return (np.frombuffer(data, kind).astype(np.float32) - 128) / 128
     if kind == "i3":  # each sample as the upper three bytes of one with 32 bits

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lamina._base.frames import warn
+from lamina._data.arrays import HostArray
 from lamina._data.source import Table, arrays
 from lamina._data.weights import class_weights
 from lamina.errors import ArgumentError, DataError, LaminaError
@@ -37,13 +38,13 @@ class Stream:
     def __init__(
         self,
         source: Any,
-        y: Any = None,
-        sample_weight: Any = None,
+        y: object = None,
+        sample_weight: object = None,
         *,
-        class_weight: Any = None,
+        class_weight: object = None,
         name: str = "x",
         floatx: str = "float32",
-        host: Callable[[Any], Any] | None = None,
+        host: Callable[[Any], HostArray] | None = None,
         check: Callable[[Table], object] | None = None,
     ) -> None:
         for argument, given in (("y", y), ("sample_weight", sample_weight)):
@@ -204,7 +205,7 @@ class Stream:
         else:
             self._pass = iter(range(steps))
 
-    def _table(self, batch: Any, index: int) -> Table:
+    def _table(self, batch: object, index: int) -> Table:
         parts = tuple(batch) if isinstance(batch, (tuple, list)) and not _is_text(batch) else (batch,)
         where = self._where(index)
         if not 1 <= len(parts) <= 3:
@@ -245,14 +246,14 @@ def _is_text(batch: Any) -> bool:
     return bool(batch) and isinstance(batch[0], (str, bytes))
 
 
-def _is_indexed(source: Any) -> bool:
+def _is_indexed(source: object) -> bool:
     """Whether batch i is `source[i]`, as in Keras's PyDataset."""
     if hasattr(source, "__iter__") and not hasattr(source, "on_epoch_end"):
         return False
     return hasattr(source, "__getitem__") and (hasattr(source, "__len__") or hasattr(source, "num_batches"))
 
 
-def _is_endless(source: Any) -> bool:
+def _is_endless(source: object) -> bool:
     """Whether a source says that it has no end."""
     if hasattr(source, "cardinality"):  # of a dataset of ours, and of TensorFlow
         return int(source.cardinality()) == -1
@@ -268,7 +269,7 @@ def _length(source: Any) -> int | None:
         return None
 
 
-def _call(source: Any, hook: str) -> None:
+def _call(source: object, hook: str) -> None:
     getattr(source, hook, lambda: None)()
 
 
@@ -276,7 +277,7 @@ _worker: dict[str, Any] = {}
 """In a worker process: the source of its batches."""
 
 
-def _begin_worker(source: Any) -> None:
+def _begin_worker(source: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains, which ends this one
     _worker["source"] = source
 

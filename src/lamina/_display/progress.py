@@ -266,7 +266,7 @@ def _is_interactive(console: Console) -> bool:
     return console.is_jupyter or (terminal and _is_terminal(sys.stdout) and console.width > 0)
 
 
-def _is_terminal(stream: Any) -> bool:
+def _is_terminal(stream: object) -> bool:
     return bool(getattr(stream, "isatty", bool)())
 
 

@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from html import escape
 from importlib import import_module
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lamina._base.converters import checked, flag, one_of, positive
 from lamina._base.frames import user_facing
 from lamina._display.drawing import Box, Drawing, Frame
 from lamina._saving import files
 from lamina.errors import ArgumentError, NotBuiltError
+
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
+    from lamina.models.stack import Stack
 
 DIRECTIONS = "TB", "BT", "LR", "RL"
 SPLINES = "ortho", "curved", "polyline", "spline", "line", "true", "false", "none", "", True, False
@@ -69,7 +73,10 @@ class Dot:
         return drawing.svg(self.dpi).encode() if format == "svg" else drawing.picture(format, self.dpi)
 
     @user_facing
-    def write(self, path: Any, prog: str | None = None, format: str | None = None, encoding: str | None = None) -> bool:
+    def write(
+        self, path: str | os.PathLike[str], prog: str | None = None, format: str | None = None,
+        encoding: str | None = None,
+    ) -> bool:  # fmt: skip
         """Write the picture to a file, in the format that its name ends with unless another is told."""
         name = files.name_of(path)
         files.write(name, self.create(format=format or os.path.splitext(name)[1][1:].lower() or "dot"))
@@ -83,11 +90,11 @@ class Dot:
         """The picture as PNG."""
         return self.create(format="png")
 
-    def write_svg(self, path: Any) -> bool:
+    def write_svg(self, path: str | os.PathLike[str]) -> bool:
         """Write the picture as SVG."""
         return self.write(path, format="svg")
 
-    def write_png(self, path: Any) -> bool:
+    def write_png(self, path: str | os.PathLike[str]) -> bool:
         """Write the picture as PNG."""
         return self.write(path, format="png")
 
@@ -97,7 +104,7 @@ class Dot:
 
 @user_facing
 def model_to_dot(
-    model: Any, show_shapes: bool = False, show_dtype: bool = False, show_layer_names: bool = True,
+    model: Stack, show_shapes: bool = False, show_dtype: bool = False, show_layer_names: bool = True,
     rankdir: str = "TB", expand_nested: bool = False, dpi: int = 200, subgraph: bool = False,
     show_layer_activations: bool = False, show_trainable: bool = False, splines: str = "ortho", **kwargs: Any,
 ) -> Dot:  # fmt: skip
@@ -143,7 +150,7 @@ def model_to_dot(
 
 @user_facing
 def plot_model(
-    model: Any, to_file: Any = "model.png", show_shapes: bool = False, show_dtype: bool = False,
+    model: Stack, to_file: str | os.PathLike[str] = "model.png", show_shapes: bool = False, show_dtype: bool = False,
     show_layer_names: bool = False, rankdir: str = "TB", expand_nested: bool = False, dpi: int = 200,
     show_layer_activations: bool = False, show_trainable: bool = False, splines: str = "ortho", **kwargs: Any,
 ) -> Any:  # fmt: skip
@@ -191,7 +198,7 @@ def _items(model: Any, shown: Shown, expands: bool) -> list[Box | Frame]:
     ]
 
 
-def _box(layer: Any, shown: Shown) -> Box:
+def _box(layer: Layer, shown: Shown) -> Box:
     kind, rows, cells = type(layer).__name__, [], []
     activation = getattr(layer, "activation", None)
     if shown.activations and activation is not None:

@@ -7,7 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 from rich.console import Console
@@ -20,10 +20,14 @@ from lamina._base.spelling import did_you_mean
 from lamina._base.weight import Weight
 from lamina.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
+    from lamina.models.sequential import Sequential
+
 
 @user_facing
 def summary(
-    model: Any,
+    model: Sequential,
     line_length: int | None = None,
     positions: Sequence[float] | None = None,
     print_fn: Callable[[str], object] | None = None,
@@ -87,7 +91,7 @@ def _widths(line_length: int, positions: Sequence[float], columns: int) -> list[
     return widths
 
 
-def _between(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]:
+def _between(layers: list[Layer], layer_range: Sequence[str] | None) -> list[Layer]:
     if layer_range is None:
         return layers
     if isinstance(layer_range, str) or len(layer_range) != 2 or not all(isinstance(n, str) for n in layer_range):
@@ -96,7 +100,7 @@ def _between(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]:
     return layers[min(first[0], last[0]) : max(first[-1], last[-1]) + 1]
 
 
-def _matching(layers: list[Any], name: str) -> list[int]:
+def _matching(layers: list[Layer], name: str) -> list[int]:
     """The index of the layer with this name, or else of all layers whose names the regular expression matches."""
     names = [layer.name for layer in layers]
     if name in names:
@@ -110,14 +114,14 @@ def _matching(layers: list[Any], name: str) -> list[int]:
     return found
 
 
-def _listed(layers: Iterable[Any], expand_nested: bool, depth: int) -> Iterable[tuple[int, Any]]:
+def _listed(layers: Iterable[Layer], expand_nested: bool, depth: int) -> Iterable[tuple[int, Layer]]:
     for layer in layers:
         yield depth, layer
         if expand_nested:
             yield from _listed(getattr(layer, "layers", ()), expand_nested, depth + 1)
 
 
-def _shape(layer: Any) -> Text:
+def _shape(layer: Layer) -> Text:
     if layer._lamina.shapes is None:  # not built
         return Text("?")
     shape = layer._lamina.shapes[1]
@@ -131,17 +135,17 @@ def _sizes(shape: Shape) -> Text:
     return Text("(").append_text(sizes).append(")")
 
 
-def _count(layer: Any) -> Text:
+def _count(layer: Layer) -> Text:
     return Text(f"{layer.count_params():,}", "color(34)") if layer.built else Text("0 (unbuilt)")
 
 
-def _trainable(layer: Any) -> Text:
+def _trainable(layer: Layer) -> Text:
     if not layer.built or not layer.weights:
         return Text("-", "bold")
     return Text("Y", "bold color(34)") if layer.trainable else Text("N", "bold color(9)")
 
 
-def _totals(model: Any) -> Iterable[tuple[str, list[Weight]]]:
+def _totals(model: Sequential) -> Iterable[tuple[str, list[Weight]]]:
     """The weights that each total counts, each weight once; those of the optimizer are among them, as in Keras."""
     built = [model] if model.built else [layer for layer in model.layers if layer.built]
     trainable = _unique(weight for each in built for weight in each.trainable_weights)

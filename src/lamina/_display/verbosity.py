@@ -21,7 +21,7 @@ def level(verbose: int | str) -> int:
     return 2 if verbose == "auto" and not shown["interactive"] else VERBOSE[verbosity(verbose)]
 
 
-def verbosity(verbose: Any) -> Any:
+def verbosity(verbose: object) -> Any:
     """The `verbose` of a call, checked."""
     if not isinstance(verbose, (int, np.integer, str)) or verbose not in VERBOSE:
         raise ArgumentError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,8 +13,10 @@ from lamina._base.converters import short
 from lamina._base.frames import user_facing
 from lamina._data.arrays import HostArray
 from lamina._data.source import Table, arrays, is_stream
+from lamina._data.weights import ClassWeight
 from lamina._ensembles.together import build, trained
 from lamina._training.inputs import require_compiled
+from lamina._training.request import Callbacks
 from lamina.callbacks import History
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, MissingPackageError, StackError
@@ -60,8 +62,8 @@ class CrossValidation:
 @user_facing
 def cross_validate(
     model: Sequential, x: Any, y: Any = None, folds: Any = 10, *, groups: Any = None, batch_size: int | None = None,
-    epochs: int = 1, verbose: int | str = "auto", callbacks: Any = None, shuffle: Any = True, class_weight: Any = None,
-    sample_weight: Any = None,
+    epochs: int = 1, verbose: int | str = "auto", callbacks: Callbacks = None, shuffle: bool | Literal["batch"] = True,
+    class_weight: ClassWeight = None, sample_weight: Any = None,
 ) -> CrossValidation:  # fmt: skip
     """Train a model like `model` for each fold of the data, on the rows of the others, and measure it on its own rows.
 
@@ -111,14 +113,13 @@ def cross_validate(
     build(models, table.x.shape[1:])
     told = [copy.deepcopy(callbacks) for _ in cuts]
 
-    def part(rows: HostArray) -> list[Any]:
+    def part(rows: HostArray) -> list[HostArray | None]:
         return [None if array is None else array[rows] for array in table[:3]]
 
     def fit(number: int) -> History:
         inputs, targets, weights = part(cuts[number][0])
         options: Any = {"shuffle": shuffle, "class_weight": class_weight, "sample_weight": weights, "verbose": 0}
-        found: History = models[number].fit(inputs, targets, batch_size, epochs, callbacks=told[number], **options)
-        return found
+        return models[number].fit(inputs, targets, batch_size, epochs, callbacks=told[number], **options)
 
     histories = trained(models, fit, verbose, "fold")
     scores, predictions = [], None

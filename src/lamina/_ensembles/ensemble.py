@@ -14,6 +14,7 @@ from lamina._data.source import arrays, is_stream
 from lamina._display.verbosity import verbosity
 from lamina._ensembles.together import build, trained
 from lamina._training.inputs import require_compiled
+from lamina._training.request import Callbacks
 from lamina.callbacks import History
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError
@@ -58,7 +59,7 @@ class Ensemble:
     @user_facing
     def fit(
         self, x: Any, y: Any = None, batch_size: int | None = None, epochs: int = 1, verbose: int | str = "auto",
-        callbacks: Any = None, **kwargs: Any,
+        callbacks: Callbacks = None, **kwargs: Any,
     ) -> list[History]:  # fmt: skip
         """Train all members, and return the history of each.
 
@@ -113,8 +114,8 @@ class Ensemble:
             spread: whether to return the standard deviation as well.
         """
         shown = verbosity(verbose)
-        mean: Any = np.float64(0)
-        squares: Any = np.float64(0)
+        mean: HostArray = np.zeros(())
+        squares: HostArray = np.zeros(())
         for number, member in enumerate(self.members, 1):  # Welford's way, which keeps two arrays in all
             output = np.asarray(member.predict(x, batch_size, shown if number == 1 else 0))
             away = output - mean

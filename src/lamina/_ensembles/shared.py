@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -28,19 +28,19 @@ from lamina._training.programs import Program
 from lamina._training.trainer import trainer_for
 from lamina.models.sequential import Sequential
 
-Place = tuple[Any, ...]
+Place = tuple[Hashable, ...]
 """The attributes that lead to a number."""
 
 
 class Held(NamedTuple):
     """A number, and the attribute that holds it."""
 
-    owner: Any
+    owner: object
     name: str
-    value: Any
+    value: float
 
     @property
-    def printed(self) -> tuple[str, Any]:
+    def printed(self) -> tuple[str, object]:
         """How it stands in a key of a program."""
         return self.name, (type(self.value), str(self.value) if isinstance(self.value, float) else self.value)
 
@@ -59,7 +59,7 @@ class SharedPrograms:
             for kind, held in kinds.items()
         }
         """For models that have numbers at the same places, those of them at which they differ."""
-        self.known: dict[Any, list[tuple[Readings, Program]]] = defaultdict(list)
+        self.known: dict[Hashable, list[tuple[Readings, Program]]] = defaultdict(list)
         self.lock = threading.RLock()
 
     @contextmanager
@@ -67,8 +67,9 @@ class SharedPrograms:
         """Let the programs that this thread asks for be those of `model`."""
 
         def make(
-            key: Any, function: Any, arguments: Any, *, donate: tuple[int, ...] = (), ahead: bool = False
-        ) -> Future[Program]:
+            key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...], *,
+            donate: tuple[int, ...] = (), ahead: bool = False,
+        ) -> Future[Program]:  # fmt: skip
             token = programs.instead.set(None)
             try:
                 return self._program(model, key, function, arguments, donate, ahead)
@@ -82,8 +83,8 @@ class SharedPrograms:
             programs.instead.reset(token)
 
     def _program(
-        self, model: Sequential, key: Any, function: Callable[..., Any], arguments: Any, donate: tuple[int, ...],
-        ahead: bool,
+        self, model: Sequential, key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...],
+        donate: tuple[int, ...], ahead: bool,
     ) -> Future[Program]:  # fmt: skip
         found = _numbers_of(model, trainer_for(model).spec.optimizer)
         held = [found[place] for place in self.places.get(frozenset(found), ())]
@@ -109,13 +110,13 @@ class SharedPrograms:
             return _done(program)
 
 
-def _numbers_of(model: Sequential, optimizer: Any) -> dict[Place, Held]:
+def _numbers_of(model: Sequential, optimizer: object) -> dict[Place, Held]:
     """The numbers that a model's programs may read."""
     compiled = compiled_of(model)
     return dict(_numbers([model, compiled.loss, optimizer], (), set()))
 
 
-def _numbers(value: Any, place: Place, seen: set[int]) -> Iterator[tuple[Place, Held]]:
+def _numbers(value: object, place: Place, seen: set[int]) -> Iterator[tuple[Place, Held]]:
     if id(value) in seen:
         return
     items = children(value)
@@ -133,7 +134,7 @@ def _numbers(value: Any, place: Place, seen: set[int]) -> Iterator[tuple[Place, 
         yield from _numbers(item, (*place, name), seen)
 
 
-def _without(numbers: set[tuple[str, Any]], key: Any) -> Any:
+def _without(numbers: set[tuple[str, object]], key: Hashable) -> Hashable:
     """The key of a program with the names of these numbers alone."""
     if not isinstance(key, tuple):
         return key

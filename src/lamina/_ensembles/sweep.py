@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeGuard
 
 from lamina._base.converters import checked, fixed_seed, integer, one_of, optional, short
 from lamina._base.frames import user_facing, warn
@@ -24,6 +24,7 @@ from lamina._ensembles.together import at_once, build
 from lamina._layer.structure import parts
 from lamina._training.inputs import require_compiled
 from lamina._training.model import compiled_of
+from lamina._training.request import Callbacks
 from lamina.callbacks.callback_list import CallbackList
 from lamina.callbacks.monitor import Mode, log_name
 from lamina.dtypes import floatx
@@ -36,8 +37,9 @@ from lamina.utils.progbar import Progbar
 @user_facing
 def sweep(
     make_model: Callable[..., Sequential], settings: Mapping[str, Iterable[Any]] | Sequence[Settings], x: Any,
-    y: Any = None, batch_size: int | None = None, epochs: int = 1, verbose: int | str = "auto", callbacks: Any = None,
-    *, monitor: str = "val_loss", mode: Mode = "auto", halving: int | None = None, seed: int | None = None,
+    y: Any = None, batch_size: int | None = None, epochs: int = 1, verbose: int | str = "auto",
+    callbacks: Callbacks | Callable[[Settings], Callbacks] = None, *, monitor: str = "val_loss",
+    mode: Mode = "auto", halving: int | None = None, seed: int | None = None,
     **kwargs: Any,
 ) -> Sweep:  # fmt: skip
     """Train the model of each setting, as many at a time as there are cores, and rank them.
@@ -149,13 +151,13 @@ def _train(course: Course, rungs: list[Rung], fit: Callable[[int], None], verbos
             warn("the sweep was interrupted, and returns what is known so far.")
 
 
-def _share(value: Any) -> int:
+def _share(value: object) -> int:
     if integer(value) < 2:
         raise ArgumentError("expected a whole number of at least 2, as 3 to keep a third, or None.")
     return integer(value)
 
 
-def _combinations(settings: Any) -> list[Settings]:
+def _combinations(settings: object) -> list[Settings]:
     """What make_model is called with, a dict for each model."""
     if isinstance(settings, Mapping):
         values = {name: _values(name, value) for name, value in settings.items()}
@@ -173,7 +175,7 @@ def _combinations(settings: Any) -> list[Settings]:
     return [dict(each) for each in settings]
 
 
-def _values(name: str, values: Any) -> list[Any]:
+def _values(name: str, values: object) -> list[Any]:
     if hasattr(values, "tolist"):
         values = values.tolist()
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
@@ -183,7 +185,7 @@ def _values(name: str, values: Any) -> list[Any]:
     return listed
 
 
-def _is_function(callbacks: Any) -> bool:
+def _is_function(callbacks: Callbacks | Callable[[Settings], Callbacks]) -> TypeGuard[Callable[[Settings], Callbacks]]:
     return callable(callbacks) and not hasattr(callbacks, "on_epoch_end")
 
 
@@ -200,7 +202,7 @@ def _made(make_model: Callable[..., Sequential], setting: Settings, x: Any, seed
     return model
 
 
-def _require_arguments(make_model: Any, setting: Settings) -> None:
+def _require_arguments(make_model: object, setting: Settings) -> None:
     if not callable(make_model) or isinstance(make_model, Sequential):
         raise ArgumentError(
             f"sweep takes a function that makes a compiled model from a setting, got {short(make_model)}:\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lamina._base.converters import short
 from lamina._base.frames import user_facing
 from lamina._ensembles.halving import Course, Rung
-from lamina.callbacks import EarlyStopping, History
+from lamina.callbacks import Callback, EarlyStopping, History
 from lamina.errors import MissingPackageError, NonFiniteError
 from lamina.models.sequential import Sequential
 
@@ -107,12 +107,12 @@ class Sweep:
         return f"<Sweep of {len(self)} settings by {self.monitor}, best: {best}>"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def ranked(
-    settings: list[Settings], models: list[Sequential], told: list[list[Any]], course: Course, rungs: list[Rung]
+    settings: list[Settings], models: list[Sequential], told: list[list[Callback]], course: Course, rungs: list[Rung]
 ) -> tuple[list[int], list[dict[str, Any]]]:
     """The numbers of the models from the best to the worst, and what is told of each, in that order."""
     rows, ranks = [], []
@@ -129,7 +129,7 @@ def ranked(
     return order, [rows[number] for number in order]
 
 
-def _logs(history: History, told: list[Any]) -> dict[str, Any]:
+def _logs(history: History, told: list[Callback]) -> dict[str, Any]:
     """The logs of the epoch whose weights the model has: the last one, unless the weights of another were restored."""
     restored = [each.best_epoch for each in told if isinstance(each, EarlyStopping) and each.best_weights is not None]
     logs = {}

@@ -73,16 +73,16 @@ class _Unpickler(pickle.Unpickler):
         )
 
 
-def _empty(kind: Any, shape: Any, dtype: Any) -> HostArray:
+def _empty(kind: object, shape: object, dtype: object) -> HostArray:
     """The array that a pickle then fills."""
     return np.ndarray((0,), np.uint8)
 
 
-def _dtype(text: str | bytes, *_: Any) -> Any:
+def _dtype(text: str | bytes, *_: object) -> np.dtype[Any]:
     return np.dtype(text.decode("ascii") if isinstance(text, bytes) else text)
 
 
-def _scalar(dtype: Any, data: bytes) -> Any:
+def _scalar(dtype: np.dtype[Any], data: bytes) -> Any:
     return np.frombuffer(data, dtype)[0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def split(x: HostArray, y: HostArray, test_split: float) -> Parts:
     return (x[:at], y[:at]), (x[at:], y[at:])
 
 
-def share(test_split: Any) -> float:
+def share(test_split: object) -> float:
     """A share of the rows, from 0 on, but less than all of them."""
     if isinstance(test_split, bool) or not isinstance(test_split, (int, float)) or not 0 <= test_split < 1:
         raise ArgumentError(f"load_data(test_split={test_split!r}): expected a number from 0 to less than 1.")

@@ -11,13 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
 
 from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.weight import Array
+from lamina._data.arrays import HostArray
 from lamina.backend import standardize_dtype
 from lamina.errors import ArgumentError, ShapeError
-from lamina.ops.tensors import DType, Tensor, tensor, tensors
+from lamina.ops.tensors import DType, Tensor, Tensors, tensor, tensors
 
 __all__ = [
     "associative_scan", "cast", "cond", "convert_to_numpy", "convert_to_tensor", "custom_gradient", "dtype",
@@ -52,7 +54,7 @@ def cond(pred: Tensor, true_fn: Function, false_fn: Function) -> Any:
 
 
 @user_facing
-def convert_to_numpy(x: Tensor) -> np.ndarray[Any, Any]:
+def convert_to_numpy(x: Tensor) -> HostArray:
     """x as an array of NumPy, of its own."""
     x = x.todense() if hasattr(x, "todense") else x
     return np.array(tensor(x) if not isinstance(x, np.ndarray) else x)
@@ -95,7 +97,7 @@ def fori_loop(lower: int, upper: int, body_fun: Function, init_val: Any) -> Any:
     return lax.fori_loop(lower, upper, _of_arrays(body_fun), tensors(init_val))
 
 
-def is_tensor(x: Any) -> bool:
+def is_tensor(x: object) -> bool:
     """Whether x is an array of JAX."""
     return isinstance(x, jax.Array)
 
@@ -107,7 +109,7 @@ def map(f: Function, xs: Any) -> Any:
 
 
 @user_facing
-def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Array:
+def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Array:
     """x with its axes in another order, split or joined, as a pattern of their names says.
 
     >>> rearrange(jnp.zeros((2, 6, 5)), "b (h w) c -> b c h w", h=2).shape
@@ -147,7 +149,7 @@ def saturate_cast(x: Tensor, dtype: DType) -> Array:
     return x.astype(name)
 
 
-def _range(dtype: Any) -> tuple[Any, Any]:
+def _range(dtype: DTypeLike) -> tuple[float, float]:
     if str(dtype) == "bool":
         return 0, 1
     if jnp.issubdtype(dtype, jnp.integer):
@@ -157,7 +159,7 @@ def _range(dtype: Any) -> tuple[Any, Any]:
     return float(told.min), float(told.max)
 
 
-def _within(limit: Any, dtype: Any, target: tuple[Any, Any]) -> Array:
+def _within(limit: float, dtype: DTypeLike, target: tuple[float, float]) -> Array:
     """A limit as a number of this dtype that the target's range has: float32 has no 2³¹ - 1, and rounds it up."""
     near = np.asarray(limit, dtype)
     return jnp.asarray(near if target[0] <= near <= target[1] else np.nextafter(near, np.zeros_like(near)))
@@ -196,7 +198,7 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
 
 
 @user_facing
-def shape(x: Any) -> tuple[int, ...]:
+def shape(x: Tensor) -> tuple[int, ...]:
     """The shape of x."""
     return tuple(x.shape if hasattr(x, "shape") else np.shape(x))
 
@@ -210,7 +212,7 @@ def slice(inputs: Tensor, start_indices: Any, shape: Sequence[int]) -> Array:
 
 
 @user_facing
-def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Array:
+def slice_update(inputs: Tensor, start_indices: Tensors, updates: Tensor) -> Array:
     """`inputs` with `updates` in place of the part that begins at `start_indices`."""
     return lax.dynamic_update_slice(tensor(inputs), tensor(updates), tensors(start_indices))
 

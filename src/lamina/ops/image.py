@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -117,7 +116,7 @@ def elastic_transform(
 
 @user_facing
 def map_coordinates(
-    inputs: Tensor, coordinates: Any, order: int, fill_mode: str = "constant", fill_value: float = 0
+    inputs: Tensor, coordinates: Tensor, order: int, fill_mode: str = "constant", fill_value: float = 0
 ) -> Array:
     """The values of an array of n axes at `coordinates`, (n, ...).  -> (...)
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import jax.scipy.special
 from jax import lax
 from jax.scipy import signal
+from jax.typing import DTypeLike
 
 from lamina._base.frames import user_facing
 from lamina._base.public import public
@@ -152,7 +153,7 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
     return frames(tensor(x), sequence_length, sequence_stride)
 
 
-def _window(window: Window, length: int, points: int, dtype: Any) -> Array:
+def _window(window: Window, length: int, points: int, dtype: DTypeLike) -> Array:
     """A window with zeros on both sides.  -> (points,)"""
     if points < length:
         raise ArgumentError(f"fft_length={points} is at least sequence_length={length}.")

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
 
 from lamina import dtypes
 from lamina._base.frames import user_facing
@@ -262,7 +263,7 @@ def _along(x: Array, axis: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(i % x.ndim for i in ([axis] if isinstance(axis, int) else axis))
 
 
-def _placed(values: Tensor, shape: Sequence[int], dtype: Any) -> Array:
+def _placed(values: Tensor, shape: Sequence[int], dtype: DTypeLike) -> Array:
     values = tensor(values).astype(dtype)
     return values if values.ndim == len(shape) else values.reshape(shape)
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import jax.numpy as jnp
 from jax.experimental.sparse import BCOO, bcoo_reduce_sum, bcoo_sum_duplicates
+from jax.typing import DTypeLike
 
 from lamina._base.weight import Array
 
 
-def sparse_one_hot(x: Array, classes: int, axis: int, dtype: Any) -> Any:
+def sparse_one_hot(x: Array, classes: int, axis: int, dtype: DTypeLike) -> Any:
     """1 at the place of each number of x; a number below 0 has a 0 in its place."""
     axis %= x.ndim + 1
     places = list(jnp.indices(x.shape, "int32"))
@@ -21,7 +22,7 @@ def sparse_one_hot(x: Array, classes: int, axis: int, dtype: Any) -> Any:
     return BCOO((data, indices), shape=shape, indices_sorted=axis == x.ndim, unique_indices=True)
 
 
-def sparse_multi_hot(x: Array, classes: int, axis: int, dtype: Any) -> Any:
+def sparse_multi_hot(x: Array, classes: int, axis: int, dtype: DTypeLike) -> Any:
     """1 at the places of all numbers of a sample, also where one comes twice."""
     several = bcoo_reduce_sum(sparse_one_hot(x, classes, axis, "int32"), axes=(min(x.ndim - 1, 1),))
     once = bcoo_sum_duplicates(several, nse=several.nse)

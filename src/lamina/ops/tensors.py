@@ -49,13 +49,13 @@ def tensor(x: Any, dtype: DType = None) -> Array:
 def tensors(tree: Any) -> Any:
     """The same structure with arrays in place of weights."""
 
-    def is_weight(leaf: Any) -> bool:
+    def is_weight(leaf: object) -> bool:
         return isinstance(leaf, Weight)
 
     return jax.tree.map(lambda leaf: leaf.value if is_weight(leaf) else leaf, tree, is_leaf=is_weight)
 
 
-def floats(x: Any) -> Array:
+def floats(x: Tensor) -> Array:
     """x as an array of floats: integers and booleans become `floatx()`."""
     array = tensor(x)
     return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(floatx())

@@ -15,7 +15,7 @@ from lamina.errors import ArgumentError, ShapeError
 from lamina.ops.tensors import Axis, DType, Floats, Tensor, Tensors, axes, floats, tensor
 
 
-def alike(*values: Any) -> list[Array]:
+def alike(*values: Tensor) -> list[Array]:
     """Arrays of one dtype of floats."""
     arrays = [tensor(value) for value in values]
     dtype = result_type(*(x.dtype for x in arrays), float)
@@ -73,7 +73,7 @@ def average(x: Tensor, axis: Axis = None, weights: Tensor | None = None) -> Arra
     return jnp.average(x, axes(axis), given[0] if given else None)
 
 
-def _window(of: Callable[..., Array], x: Any, *more: float) -> Array:
+def _window(of: Callable[..., Array], x: Tensor, *more: float) -> Array:
     return of(int(tensor(x)), *more).astype(floatx())
 
 
@@ -232,7 +232,7 @@ def meshgrid(*x: Tensor, indexing: str = "xy") -> list[Array]:
 
 
 @user_facing
-def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Array:
+def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Tensor | None = None) -> Array:
     """x with more elements at the ends of its axes: `pad_width` is one number, a pair, or a pair for each axis.
 
     Args:
@@ -288,7 +288,7 @@ def trunc(x: Tensor) -> Array:
 @user_facing
 def unique(
     x: Tensor, sorted: bool = True, return_index: bool = False, return_inverse: bool = False,
-    return_counts: bool = False, axis: int | None = None, size: int | None = None, fill_value: Any = None,
+    return_counts: bool = False, axis: int | None = None, size: int | None = None, fill_value: Tensor | None = None,
 ) -> Any:  # fmt: skip
     """The different elements of x, and by their arguments also where they are and how often each is there.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +38,9 @@ def _spatial(x: Array, function: str) -> int:
     return x.ndim - 2
 
 
-def _pooled(pool: Any, inputs: Tensor, window: Sizes, strides: Sizes | None, padding: str, layout: Any) -> Array:
+def _pooled(
+    pool: Callable[..., Array], inputs: Tensor, window: Sizes, strides: Sizes | None, padding: str, layout: str | None
+) -> Array:
     x = tensor(inputs)
     sizes = per_axis(_spatial(x, "pooling"))
     window = sizes(window)

@@ -9,8 +9,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
-from http.client import HTTPException, HTTPMessage
-from typing import IO, Any, Literal
+from http.client import HTTPException, HTTPMessage, HTTPResponse
+from typing import IO, Literal
 
 from lamina import _display
 from lamina._base.converters import checked, one_of, short
@@ -214,12 +214,12 @@ def _download(origin: str, target: str, wanted: tuple[str, str] | None) -> None:
         print(f"Its SHA-256 is {sums['sha256'].hexdigest()}. Give it as file_hash, and it is checked.", flush=True)
 
 
-def _size_of(response: Any) -> int | None:
+def _size_of(response: HTTPResponse) -> int | None:
     length = response.headers.get("Content-Length", "")
     return int(length) if length.isdecimal() else None
 
 
-def _bar(response: Any) -> _display.Progress:
+def _bar(response: HTTPResponse) -> _display.Progress:
     size = _size_of(response)
     return _display.Progress("auto", steps=None if size is None else max(-(-size // 1000), 1), unit="KB")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, overload
+from typing import Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -309,7 +309,7 @@ def _one_or_both(made: list[Dataset]) -> Dataset | list[Dataset]:
     return made if len(made) > 1 else made[0]
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def _pair(value: object) -> tuple[int, int]:
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ArgumentError(f"expected (height, width), got {short(value)}.")

@@ -179,13 +179,13 @@ def _bytes(pixels: HostArray) -> HostArray:
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def _pair(value: object) -> tuple[int, int]:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ArgumentError(f"expected (height, width), got {short(value)}.")
     return positive(value[0]), positive(value[1])
 
 
-def _content(path: Any) -> bytes:
+def _content(path: object) -> bytes:
     """The bytes of an image file, which Pillow knows."""
     if isinstance(path, io.BytesIO):
         content = path.getvalue()
@@ -206,7 +206,7 @@ def _content(path: Any) -> bytes:
     return content
 
 
-def _shown(path: Any) -> str:
+def _shown(path: str | bytes | os.PathLike[str] | os.PathLike[bytes] | io.BytesIO) -> str:
     return "the image" if isinstance(path, io.BytesIO) else repr(os.fsdecode(path))
 
 

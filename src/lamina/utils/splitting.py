@@ -102,7 +102,7 @@ def _sizes(left: Size, right: Size, rows: int) -> tuple[int, int]:
     return one, other
 
 
-def _count(name: str, size: Any, rows: int) -> int | None:
+def _count(name: str, size: object, rows: int) -> int | None:
     if size is None:
         return None
     if isinstance(size, bool) or not isinstance(size, (int, float)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lamina._data.arrays import HostArray
 from lamina._training.inputs import last_activation
@@ -30,14 +31,15 @@ FEWEST = 32
 class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A model that is made anew for each fit."""
 
-    model_: Any
+    model_: Sequential
+    history_: Any
     n_iter_: int
     _lamina_axes: int
     """How many axes y had."""
     _lamina_numeric: ClassVar[bool] = False
     """Whether y has to be numbers."""
 
-    def _lamina_model(self, X: HostArray, y: HostArray) -> Any:
+    def _lamina_model(self, X: HostArray, y: HostArray) -> Sequential:
         """A new model for such data, compiled."""
         raise NotImplementedError
 
@@ -45,7 +47,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         """The seed of a fit that begins with a new model: the one of `set_random_seed`, so that equal fits agree."""
         return seed_given() or 0
 
-    def _lamina_target(self, y: HostArray, first: bool, classes: Any) -> HostArray:
+    def _lamina_target(self, y: HostArray, first: bool, classes: ArrayLike | None) -> HostArray:
         """What the model is to give for `y`; all classes may be given to the first fit.  -> (rows, outputs)"""
         if first:
             self._lamina_axes = y.ndim
@@ -55,7 +57,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         """The targets in the form that the model's loss takes."""
         return y
 
-    def _lamina_fit(self, X: Any, y: Any, options: dict[str, Any], goes_on: bool, classes: Any = None) -> Self:
+    def _lamina_fit(
+        self, X: Any, y: Any, options: dict[str, Any], goes_on: bool, classes: ArrayLike | None = None
+    ) -> Self:
         """Fit a new model, or the one that there is, if `goes_on`; the options are those of its `fit`."""
         first = not (goes_on and hasattr(self, "model_"))
         X, y = validate_data(self, X, y, reset=first, allow_nd=True, multi_output=True, y_numeric=self._lamina_numeric)
@@ -105,7 +109,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
 
     classes_: HostArray
 
-    def _lamina_target(self, y: HostArray, first: bool, classes: Any) -> HostArray:
+    def _lamina_target(self, y: HostArray, first: bool, classes: ArrayLike | None) -> HostArray:
         """A 1 in the column of each row's class, else 0.  (rows,) -> (rows, classes)"""
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)

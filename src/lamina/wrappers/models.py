@@ -27,7 +27,7 @@ class _OfModel(Estimator):
         self.model_kwargs = model_kwargs
         self.fit_kwargs = fit_kwargs
 
-    def _lamina_model(self, X: HostArray, y: HostArray) -> Any:
+    def _lamina_model(self, X: HostArray, y: HostArray) -> Sequential:
         if isinstance(self.model, Sequential):
             return self.model if self.warm_start else clone_model(self.model)
         if not callable(self.model):

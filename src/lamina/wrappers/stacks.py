@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state, compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight
 
 from lamina import losses, optimizers
+from lamina._base.arguments import Config, Named
 from lamina._data.arrays import HostArray
 from lamina._layer.layer import Layer
 from lamina._training.inputs import last_activation
+from lamina._training.request import Callbacks
 from lamina.errors import ArgumentError
 from lamina.models.sequential import Sequential
 from lamina.wrappers.estimator import Classifier, Estimator, Regressor
 
 Layers = Sequence[Layer] | Callable[..., Sequence[Layer] | Sequential]
+GivenOptimizer = str | optimizers.Optimizer | type[optimizers.Optimizer] | Config
+RandomState = int | np.random.RandomState | None
 
 
 class _OfLayers(Estimator):
     def __init__(
-        self, layers: Layers, *, layers_kwargs: dict[str, Any] | None = None, loss: Any = None, optimizer: Any = "adam",
-        learning_rate: float | None = None, metrics: Any = None, epochs: int = 50, batch_size: int = 32,
-        validation_split: float = 0.0, callbacks: Any = None, verbose: int | str = 0, warm_start: bool = False,
-        random_state: Any = None,
+        self, layers: Layers, *, layers_kwargs: dict[str, Any] | None = None, loss: Named | Sequence[Named] = None,
+        optimizer: GivenOptimizer = "adam", learning_rate: float | None = None,
+        metrics: Named | Sequence[object] = None, epochs: int = 50, batch_size: int = 32,
+        validation_split: float = 0.0, callbacks: Callbacks = None, verbose: int | str = 0, warm_start: bool = False,
+        random_state: RandomState = None,
     ) -> None:  # fmt: skip
         self.layers = layers
         self.layers_kwargs = layers_kwargs
@@ -44,7 +51,7 @@ class _OfLayers(Estimator):
     def _lamina_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _lamina_model(self, X: HostArray, y: HostArray) -> Any:
+    def _lamina_model(self, X: HostArray, y: HostArray) -> Sequential:
         made = self.layers(X=X, y=y, **(self.layers_kwargs or {})) if callable(self.layers) else self.layers
         if not isinstance(made, (list, tuple, Sequential)):
             raise ArgumentError(f"layers is a list of layers, or a function that returns one; got {made!r}.")
@@ -58,11 +65,11 @@ class _OfLayers(Estimator):
             model.compile(type(found).from_config(found.get_config() | told), loss, metrics=self.metrics)
         return model
 
-    def _lamina_loss(self, model: Sequential) -> Any:
+    def _lamina_loss(self, model: Sequential) -> str | losses.Loss:
         """The loss where none was given."""
         return "mean_squared_error"
 
-    def _lamina_run(self, X: Any, y: Any, weights: Any, classes: Any = None, part: bool = False) -> Self:
+    def _lamina_run(self, X: Any, y: Any, weights: Any, classes: ArrayLike | None = None, part: bool = False) -> Self:
         """Train, or train on for one epoch."""
         options = {
             "epochs": 1 if part else self.epochs, "validation_split": 0.0 if part else self.validation_split,
@@ -107,10 +114,12 @@ class LaminaClassifier(Classifier, _OfLayers):
     """
 
     def __init__(
-        self, layers: Layers, *, layers_kwargs: dict[str, Any] | None = None, class_weight: Any = None,
-        loss: Any = None, optimizer: Any = "adam", learning_rate: float | None = None, metrics: Any = None,
-        epochs: int = 50, batch_size: int = 32, validation_split: float = 0.0, callbacks: Any = None,
-        verbose: int | str = 0, warm_start: bool = False, random_state: Any = None,
+        self, layers: Layers, *, layers_kwargs: dict[str, Any] | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
+        loss: Named | Sequence[Named] = None, optimizer: GivenOptimizer = "adam", learning_rate: float | None = None,
+        metrics: Named | Sequence[object] = None, epochs: int = 50, batch_size: int = 32,
+        validation_split: float = 0.0, callbacks: Callbacks = None, verbose: int | str = 0, warm_start: bool = False,
+        random_state: RandomState = None,
     ) -> None:  # fmt: skip
         super().__init__(
             layers, layers_kwargs=layers_kwargs, loss=loss, optimizer=optimizer, learning_rate=learning_rate,
@@ -119,7 +128,7 @@ class LaminaClassifier(Classifier, _OfLayers):
         )  # fmt: skip
         self.class_weight = class_weight
 
-    def _lamina_loss(self, model: Sequential) -> Any:
+    def _lamina_loss(self, model: Sequential) -> str | losses.Loss:
         last, single = last_activation(model.layers[-1]), model.output_shape[-1] == 1
         kind = losses.BinaryCrossentropy if single else losses.SparseCategoricalCrossentropy
         return kind(from_logits=last != ("sigmoid" if single else "softmax"))
@@ -134,7 +143,7 @@ class LaminaClassifier(Classifier, _OfLayers):
         """
         return self._lamina_run(X, y, self._lamina_weights(y, sample_weight))
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: Any = None) -> Self:
         """Train for one epoch more.
 
         Args:
