@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeAlias
 
 from lamina._base.frames import user_facing
 from lamina._base.settings import Configured, arguments_of, signature_of
 from lamina._layer.layer import Layer
+from lamina._saving.paths import FilePath
 from lamina.callbacks import ModelCheckpoint
+from lamina.callbacks.callback import Logs
 from lamina.compat.callbacks import in_order
 from lamina.compat.told import say
 from lamina.errors import ArgumentError
@@ -32,7 +34,7 @@ def _decay(arguments: Arguments, decay: Any) -> str:
     return "learning_rate=InverseTimeDecay(learning_rate, 1, decay)" if decay else ""
 
 
-def _dim_ordering(arguments: Arguments, order: Any) -> str:
+def _dim_ordering(arguments: Arguments, order: str) -> str:
     arguments["data_format"] = {"tf": "channels_last", "th": "channels_first", "default": None}.get(order, order)
     return "data_format="
 
@@ -40,7 +42,7 @@ def _dim_ordering(arguments: Arguments, order: Any) -> str:
 def _unit(name: str, place: int, words: str) -> Change:
     """One of the two numbers that an argument `name` became."""
 
-    def change(arguments: Arguments, value: Any) -> str:
+    def change(arguments: Arguments, value: object) -> str:
         given = list(arguments.get(name, (None, None)))
         given[place] = value
         arguments[name] = tuple(given)
@@ -49,7 +51,7 @@ def _unit(name: str, place: int, words: str) -> Change:
     return change
 
 
-def _batch_size(arguments: Arguments, size: Any) -> str:
+def _batch_size(arguments: Arguments, size: object) -> str:
     """The size of all batches, beside the shape of a first layer's input."""
     shape = arguments.pop("input_shape", None)
     if shape is None and (width := arguments.pop("input_dim", None)) is not None:
@@ -60,20 +62,20 @@ def _batch_size(arguments: Arguments, size: Any) -> str:
     return "batch_input_shape="
 
 
-def _input_length(arguments: Arguments, length: Any) -> str:
+def _input_length(arguments: Arguments, length: object) -> str:
     arguments["input_shape"] = (length,)
     return "input_shape="
 
 
-def _epsilon(arguments: Arguments, value: Any) -> str:
+def _epsilon(arguments: Arguments, value: object) -> str:
     arguments["epsilon"] = 1e-7 if value is None else value
     return ""
 
 
-def _only(allowed: Any, instead: str) -> Change:
+def _only(allowed: object, instead: str) -> Change:
     """An argument that may be left out, as only one value of it is still there."""
 
-    def change(arguments: Arguments, value: Any) -> str:
+    def change(arguments: Arguments, value: object) -> str:
         if value is not None and value != allowed:
             raise ArgumentError(f"the value {value!r} is no more. {instead}")
         return ""
@@ -81,17 +83,17 @@ def _only(allowed: Any, instead: str) -> Change:
     return change
 
 
-def _forget_bias(arguments: Arguments, init: Any) -> str:
+def _forget_bias(arguments: Arguments, init: object) -> str:
     arguments["unit_forget_bias"] = init in ("one", "ones")
     return "unit_forget_bias="
 
 
-def _axis(arguments: Arguments, axis: Any) -> str:
+def _axis(arguments: Arguments, axis: object) -> str:
     arguments["axis"] = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis
     return ""
 
 
-def _reduction(arguments: Arguments, value: Any) -> str:
+def _reduction(arguments: Arguments, value: object) -> str:
     arguments["reduction"] = "sum_over_batch_size" if value == "auto" else value
     return ""
 
@@ -224,15 +226,15 @@ def _with_ending(given: Arguments) -> str:
     return name if name.endswith(ends) else name + ends[0]
 
 
-def _write_to(checkpoint: Any, filepath: Any) -> None:
+def _write_to(checkpoint: ModelCheckpoint, filepath: FilePath) -> None:
     checkpoint.filepath = os.fspath(filepath)
 
 
-def _begin_with(layer: Any, weights: Any) -> None:
+def _begin_with(layer: Any, weights: Sequence[Any]) -> None:
     """Let a layer have these weights once it is built."""
     say(f"{type(layer).__name__}(weights=) is now layer.set_weights(weights), once the layer is built.")
 
-    def build(input_shape: Any) -> None:
+    def build(input_shape: object) -> None:
         del layer.build
         layer.build(input_shape)
         layer.set_weights(weights)
@@ -244,7 +246,7 @@ def _every(checkpoint: Any, period: int) -> None:
     """Let a checkpoint save after every so many epochs."""
     saves = type(checkpoint).on_epoch_end
 
-    def on_epoch_end(epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(epoch: int, logs: Logs = None) -> None:
         if (epoch + 1) % period == 0:
             saves(checkpoint, epoch, logs)
 
@@ -253,7 +255,7 @@ def _every(checkpoint: Any, period: int) -> None:
         say("ModelCheckpoint(period=) is now save_freq=, the number of batches between two files.")
 
 
-def _fall(optimizer: Any, decay: float) -> None:
+def _fall(optimizer: Optimizer, decay: float) -> None:
     """Let the learning rate fall, and yet be a number, which callbacks and programs set."""
     optimizer._lamina.decay = decay
 

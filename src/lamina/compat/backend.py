@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike, DTypeLike
 
 from lamina import backend as of_today
 from lamina._base.weight import Array, Weight, under_way
@@ -22,35 +23,40 @@ from lamina.compat.tensorflow import random, session
 from lamina.compat.tensorflow.arithmetic import stack
 from lamina.compat.told import say
 from lamina.errors import ArgumentError
+from lamina.ops.tensors import DType
 
 globals().update({name: getattr(of_today, name) for name in of_today.__all__})
 globals().update(functions)
 
 
-def concatenate(tensors: Sequence[Any], axis: int = -1) -> Array:
+def concatenate(tensors: Sequence[object], axis: int = -1) -> Array:
     """The arrays one after the other along an axis."""
     return jnp.concatenate([array(tensor) for tensor in tensors], axis)
 
 
-def variable(value: Any, dtype: Any = None, name: str | None = None, constraint: Any = None) -> Weight:
+def variable(
+    value: object, dtype: DType = None, name: str | None = None, constraint: Callable[[Array], Array] | None = None,
+) -> Weight:  # fmt: skip
     """An array that `set_value` changes."""
     return Weight(jnp.asarray(value, dtype or floatx()), name=name or "variable", constraint=constraint)
 
 
-def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Array:
+def constant(value: object, dtype: DType = None, shape: Sequence[int] | None = None, name: str | None = None) -> Array:
     """The values as an array."""
     made = jnp.asarray(value, dtype or floatx())
     return made if shape is None else jnp.broadcast_to(made, shape)
 
 
-def placeholder(*args: Any, **kwargs: Any) -> Any:
+def placeholder(*args: object, **kwargs: object) -> NoReturn:
     """Refused: there is no graph."""
     raise ArgumentError(
         "K.placeholder: there is no graph here. Write a function of arrays, or keras.Input for a model."
     )
 
 
-def function(inputs: Any, outputs: Any, updates: Any = None, **kwargs: Any) -> Callable[[Sequence[Any]], list[Any]]:
+def function(
+    inputs: Sequence[Any], outputs: Any, updates: object = None, **kwargs: Any
+) -> Callable[[Sequence[Any]], list[Any]]:
     """A function of [x] that gives the outputs of layers in one line: `K.function([model.input], [layer.output])`."""
     start = next(each for each in inputs if not isinstance(each, (int, bool, Array, Weight)))
     ends = outputs if isinstance(outputs, (list, tuple)) else [outputs]
@@ -59,42 +65,42 @@ def function(inputs: Any, outputs: Any, updates: Any = None, **kwargs: Any) -> C
     return lambda values: [model.predict_on_batch(values[0]) for model in models]
 
 
-def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Array:
+def ones(shape: Sequence[int], dtype: DType = None, name: str | None = None) -> Array:
     """An array of ones."""
     return jnp.ones(tuple(shape), dtype or floatx())
 
 
-def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Array:
+def zeros(shape: Sequence[int], dtype: DType = None, name: str | None = None) -> Array:
     """An array of zeros."""
     return jnp.zeros(tuple(shape), dtype or floatx())
 
 
-def eye(size: Any, dtype: Any = None, name: str | None = None) -> Array:
+def eye(size: int | Sequence[int], dtype: DType = None, name: str | None = None) -> Array:
     """The identity matrix."""
     rows, columns = size if isinstance(size, (tuple, list)) else (size, size)
     return jnp.eye(rows, columns, dtype=dtype or floatx())
 
 
-def arange(start: int, stop: int | None = None, step: int = 1, dtype: Any = "int32") -> Array:
+def arange(start: int, stop: int | None = None, step: int = 1, dtype: DTypeLike = "int32") -> Array:
     """The numbers from `start` below `stop`."""
     return jnp.arange(start, stop, step, dtype)
 
 
 def random_normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Array:
+    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: DType = None, seed: int | None = None,
+) -> Array:  # fmt: skip
     """Numbers from the normal distribution."""
     return random.normal(shape, mean, stddev, dtype or floatx(), seed)
 
 
 def random_uniform(
-    shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Array:
+    shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: DType = None, seed: int | None = None,
+) -> Array:  # fmt: skip
     """Numbers from `minval` up to `maxval`."""
     return random.uniform(shape, minval, maxval, dtype or floatx(), seed)
 
 
-def random_bernoulli(shape: Any, p: float = 0.0, dtype: Any = None, seed: int | None = None) -> Array:
+def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: DType = None, seed: int | None = None) -> Array:
     """1 with the probability `p`, else 0."""
     return (random.uniform(shape, seed=seed) <= p).astype(dtype or floatx())
 
@@ -103,13 +109,13 @@ random_binomial = random_bernoulli
 
 
 def truncated_normal(
-    shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: int | None = None
-) -> Array:
+    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: DType = None, seed: int | None = None,
+) -> Array:  # fmt: skip
     """Numbers from the normal distribution, within two standard deviations."""
     return random.truncated_normal(shape, mean, stddev, dtype or floatx(), seed)
 
 
-def get_value(x: Any) -> Any:
+def get_value(x: object) -> Any:
     """The values of a weight, as NumPy has them."""
     return np.asarray(x)[()] if isinstance(x, (Weight, jax.Array)) else x
 
@@ -117,38 +123,38 @@ def get_value(x: Any) -> Any:
 eval = get_value
 
 
-def set_value(x: Weight, value: Any) -> None:
+def set_value(x: Weight, value: ArrayLike) -> None:
     """Set a weight to values."""
     x.assign(value)
 
 
-def batch_get_value(tensors: Sequence[Any]) -> list[Any]:
+def batch_get_value(tensors: Sequence[object]) -> list[Any]:
     """The values of several weights."""
     return [get_value(tensor) for tensor in tensors]
 
 
-def batch_set_value(tuples: Sequence[tuple[Weight, Any]]) -> None:
+def batch_set_value(tuples: Sequence[tuple[Weight, ArrayLike]]) -> None:
     """Set several weights to values."""
     for weight, value in tuples:
         set_value(weight, value)
 
 
-def update(x: Weight, new_x: Any) -> Weight:
+def update(x: Weight, new_x: ArrayLike) -> Weight:
     """`x.assign(new_x)`."""
     return x.assign(new_x)
 
 
-def update_add(x: Weight, increment: Any) -> Weight:
+def update_add(x: Weight, increment: ArrayLike) -> Weight:
     """`x.assign_add(increment)`."""
     return x.assign_add(increment)
 
 
-def update_sub(x: Weight, decrement: Any) -> Weight:
+def update_sub(x: Weight, decrement: ArrayLike) -> Weight:
     """`x.assign_sub(decrement)`."""
     return x.assign_sub(decrement)
 
 
-def moving_average_update(x: Weight, value: Any, momentum: float) -> Weight:
+def moving_average_update(x: Weight, value: object, momentum: float) -> Weight:
     """`x.assign(momentum * x + (1 - momentum) * value)`."""
     return x.assign(array(x) * momentum + array(value) * (1 - momentum))
 
@@ -168,7 +174,7 @@ def count_params(x: Any) -> int:
     return int(np.prod(x.shape))
 
 
-def is_sparse(tensor: Any) -> bool:
+def is_sparse(tensor: object) -> bool:
     """False: arrays are dense."""
     return False
 
@@ -178,25 +184,25 @@ def stop_gradient(variables: Any) -> Any:
     return jax.tree.map(lax.stop_gradient, variables)
 
 
-def switch(condition: Any, then_expression: Any, else_expression: Any) -> Array:
+def switch(condition: object, then_expression: Any, else_expression: Any) -> Array:
     """The one value where the condition is true, and the other elsewhere; functions are called for theirs."""
     then, other = (each() if callable(each) else each for each in (then_expression, else_expression))
     condition, then = array(condition).astype(bool), array(then)
     return jnp.where(condition.reshape(condition.shape + (1,) * (then.ndim - condition.ndim)), then, other)
 
 
-def map_fn(fn: Callable[[Any], Any], elems: Any, name: str | None = None, dtype: Any = None) -> Array:
+def map_fn(fn: Callable[[Array], Any], elems: object, name: str | None = None, dtype: DType = None) -> Array:
     """The results of a function of each row."""
     return lax.map(fn, array(elems))  # type: ignore[no-any-return]
 
 
-def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
+def in_train_phase(x: Any, alt: Any, training: object = None) -> Any:
     """`x` while the model is trained, else `alt`; functions are called for theirs."""
     trains = learning_phase() if training is None else training
     return (x() if callable(x) else x) if trains else (alt() if callable(alt) else alt)
 
 
-def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
+def in_test_phase(x: Any, alt: Any, training: object = None) -> Any:
     """`x` while the model is not trained, else `alt`."""
     return in_train_phase(alt, x, training)
 
@@ -206,7 +212,7 @@ def learning_phase() -> int:
     return int(bool(getattr(under_way.get(), "training", False)))
 
 
-def set_learning_phase(value: Any) -> None:
+def set_learning_phase(value: object) -> None:
     """Nothing: `fit` trains, and `model(x, training=True)` says so for a call."""
     say("K.set_learning_phase(value) has no effect: write model(x, training=True).")
 
@@ -216,7 +222,7 @@ def name_scope(name: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def gradients(loss: Any, variables: Any) -> Any:
+def gradients(loss: object, variables: object) -> NoReturn:
     """Refused: there is no graph."""
     raise ArgumentError("K.gradients: there is no graph here. Write jax.grad of a function, or use tf.GradientTape.")
 
@@ -232,12 +238,12 @@ def set_image_dim_ordering(dim_ordering: str) -> None:
     set_image_data_format("channels_last" if dim_ordering == "tf" else "channels_first")
 
 
-def get_session(*args: Any) -> session.Session:
+def get_session(*args: object) -> session.Session:
     """A session, in which nothing has to be run."""
     return session.Session()
 
 
-def set_session(session: Any) -> None:
+def set_session(session: object) -> None:
     """Nothing: there is no session."""
 
 
@@ -245,27 +251,29 @@ def manual_variable_initialization(value: bool) -> None:
     """Nothing: a weight has its values when it is made."""
 
 
-def foldl(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
+def foldl(fn: Callable[[Any, Any], Any], elems: object, initializer: Any = None, name: str | None = None) -> Any:
     """What a function of the result so far and a row comes to, from the first row to the last."""
     rows = list(array(elems))
     return functools.reduce(fn, rows) if initializer is None else functools.reduce(fn, rows, initializer)
 
 
-def foldr(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None, name: str | None = None) -> Any:
+def foldr(fn: Callable[[Any, Any], Any], elems: object, initializer: Any = None, name: str | None = None) -> Any:
     """The same, from the last row to the first."""
     return foldl(fn, array(elems)[::-1], initializer)
 
 
 def random_normal_variable(
-    shape: Any, mean: float, scale: float, dtype: Any = None, name: str | None = None, seed: int | None = None
-) -> Weight:
+    shape: Sequence[int], mean: float, scale: float, dtype: DType = None, name: str | None = None,
+    seed: int | None = None,
+) -> Weight:  # fmt: skip
     """A variable with numbers from the normal distribution."""
     return variable(random_normal(shape, mean, scale, dtype, seed), dtype, name)
 
 
 def random_uniform_variable(
-    shape: Any, low: float, high: float, dtype: Any = None, name: str | None = None, seed: int | None = None
-) -> Weight:
+    shape: Sequence[int], low: float, high: float, dtype: DType = None, name: str | None = None,
+    seed: int | None = None,
+) -> Weight:  # fmt: skip
     """A variable with numbers from `low` up to `high`."""
     return variable(random_uniform(shape, low, high, dtype, seed), dtype, name)
 

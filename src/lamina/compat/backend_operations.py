@@ -53,11 +53,11 @@ def _batch_dot(x: Array, y: Array, axes: Any = None) -> Array:
     return result[:, None] if result.ndim == 1 else result
 
 
-def _dot(x: Any, y: Any) -> Array:
+def _dot(x: Array, y: Array) -> Array:
     return jnp.tensordot(x, y, ((x.ndim - 1,), (max(y.ndim - 2, 0),)))
 
 
-def _relu(x: Array, alpha: float = 0.0, max_value: Any = None, threshold: float = 0.0) -> Array:
+def _relu(x: Array, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
     y = jnp.where(x >= threshold, x, alpha * (x - threshold))
     return y if max_value is None else jnp.minimum(y, max_value)
 
@@ -65,7 +65,7 @@ def _relu(x: Array, alpha: float = 0.0, max_value: Any = None, threshold: float 
 def _pad_axes(first: int) -> Callable[..., Array]:
     """Zeros around the axes of images; `first` is how many there are."""
 
-    def pad(x: Any, padding: Any = ((1, 1),) * first, data_format: str | None = None) -> Array:
+    def pad(x: Array, padding: Any = ((1, 1),) * first, data_format: str | None = None) -> Array:
         pairs = [tuple(padding)] if first == 1 else [tuple(each) for each in padding]
         last = first == 1 or (data_format or image_data_format()) == "channels_last"
         return jnp.pad(x, [(0, 0), *pairs, (0, 0)] if last else [(0, 0), (0, 0), *pairs])
@@ -73,7 +73,7 @@ def _pad_axes(first: int) -> Callable[..., Array]:
     return pad
 
 
-def _resize(x: Any, height_factor: int, width_factor: int, data_format: str, interpolation: str = "nearest") -> Array:
+def _resize(x: Array, height_factor: int, width_factor: int, data_format: str, interpolation: str = "nearest") -> Array:
     rows, columns = (1, 2) if data_format == "channels_last" else (2, 3)
     if interpolation == "nearest":
         return jnp.repeat(jnp.repeat(x, height_factor, rows), width_factor, columns)
@@ -87,15 +87,17 @@ def _bias_add(x: Array, bias: Array, data_format: str | None = None) -> Array:
 
 
 def _pool(
-    x: Array, pool_size: Any, strides: Any = 1, padding: str = "valid", data_format: Any = None, mode: str = "max"
-) -> Any:
+    x: Array, pool_size: Any, strides: Any = 1, padding: str = "valid", data_format: str | None = None,
+    mode: str = "max",
+) -> Any:  # fmt: skip
     pool = ops.max_pool if mode == "max" else ops.average_pool
     return pool(x, pool_size, strides, padding, data_format)
 
 
 def _normalize(
-    x: Array, mean: Array, var: Array, beta: Any = None, gamma: Any = None, axis: int = -1, epsilon: float = 1e-3
-) -> Any:
+    x: Array, mean: Array, var: Array, beta: Array | None = None, gamma: Array | None = None, axis: int = -1,
+    epsilon: float = 1e-3,
+) -> Any:  # fmt: skip
     return ops.batch_normalization(x, mean, var, axis, beta, gamma, epsilon)
 
 

@@ -16,7 +16,7 @@ BOARD = (
 """The arguments of Keras 2's TensorBoard, where a number stands third."""
 
 
-def in_order(kind: type, names: list[str], given: Sequence[Any]) -> list[str]:
+def in_order(kind: type, names: list[str], given: Sequence[object]) -> list[str]:
     """The names of the arguments that are given by position: those of Keras 2 where only they fit the values."""
     if issubclass(kind, callbacks.TensorBoard) and len(given) > 2 and _is_number(given[2]):
         return list(BOARD)
@@ -25,21 +25,21 @@ def in_order(kind: type, names: list[str], given: Sequence[Any]) -> list[str]:
     return names
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 class BaseLogger(callbacks.Callback):
     """Keras 2's, which took the means of the metrics: `fit` does that itself."""
 
-    def __init__(self, stateful_metrics: Any = None) -> None:
+    def __init__(self, stateful_metrics: object = None) -> None:
         super().__init__()
 
 
 class ProgbarLogger(callbacks.ProgbarLogger):
     """Keras 2's, which was told what it counts."""
 
-    def __init__(self, count_mode: str = "samples", stateful_metrics: Any = None) -> None:
+    def __init__(self, count_mode: str = "samples", stateful_metrics: object = None) -> None:
         super().__init__()
         if (count_mode, stateful_metrics) != ("samples", None):
             say("ProgbarLogger(count_mode=, stateful_metrics=) have no effect now.")

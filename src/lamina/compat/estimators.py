@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import copy
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lamina import optimizers
 from lamina._data.arrays import HostArray
@@ -17,6 +19,7 @@ from lamina.errors import ArgumentError
 from lamina.models.sequential import Sequential
 from lamina.wrappers.estimator import Classifier, Estimator, Regressor
 
+Maker: TypeAlias = Callable[..., Sequential] | Sequential | None
 OF_FIT = frozenset(inspect.signature(Sequential.fit).parameters) - {"self", "x", "y"}
 OF_COMPILE = {"optimizer": "rmsprop", "loss": None, "metrics": None}
 """What compiles a model that the function has left uncompiled, unless told otherwise."""
@@ -25,7 +28,7 @@ PREFIXES = "model__", "optimizer__", "fit__"
 
 
 class _OfFunction(Estimator):
-    def __init__(self, model: Any = None, build_fn: Any = None, **sk_params: Any) -> None:
+    def __init__(self, model: Maker = None, build_fn: Maker = None, **sk_params: Any) -> None:
         self._lamina_given = {name: value for name, value in (("model", model), ("build_fn", build_fn)) if value}
         self.sk_params = sk_params
         for name in sk_params.keys() - self._lamina_arguments() - OF_FIT - OF_COMPILE.keys() - {"random_state"}:
@@ -50,7 +53,7 @@ class _OfFunction(Estimator):
         """The function and all arguments."""
         return self._lamina_given | self.sk_params
 
-    def set_params(self, **params: Any) -> Any:
+    def set_params(self, **params: Any) -> Self:
         """Change the function or arguments."""
         made = type(self)(**self.get_params() | params)
         self._lamina_given, self.sk_params = made._lamina_given, made.sk_params
@@ -96,7 +99,7 @@ class _OfFunction(Estimator):
         self._lamina_fit(x, y, options | self._lamina_told("fit__") | kwargs, goes_on, classes)
 
 
-def _is_one_hot(y: Any) -> bool:
+def _is_one_hot(y: ArrayLike) -> bool:
     return np.ndim(y) == 2 and np.shape(y)[1] > 1
 
 
@@ -117,15 +120,15 @@ class _OfKeras2(_OfFunction):
 class KerasClassifier(_OfKeras2, Classifier):
     """`KerasClassifier(build_fn=make_model, epochs=10, batch_size=32, units=8)` of Keras 2."""
 
-    def predict(self, X: Any, **kwargs: Any) -> HostArray:
+    def predict(self, X: Any, **kwargs: object) -> HostArray:
         """The class of each row.  -> (rows,)"""
         return super().predict(X)
 
-    def predict_proba(self, X: Any, **kwargs: Any) -> HostArray:
+    def predict_proba(self, X: Any, **kwargs: object) -> HostArray:
         """The probability of each class.  -> (rows, classes)"""
         return super().predict_proba(X)
 
-    def score(self, X: Any, y: Any, **kwargs: Any) -> float:
+    def score(self, X: Any, y: Any, **kwargs: object) -> float:
         """The share of rows whose class is right."""
         return float(super().score(X, np.argmax(y, axis=1) if _is_one_hot(y) else y))
 
@@ -133,11 +136,11 @@ class KerasClassifier(_OfKeras2, Classifier):
 class KerasRegressor(_OfKeras2, Regressor):
     """`KerasRegressor(build_fn=make_model, epochs=10, batch_size=32, units=8)` of Keras 2."""
 
-    def predict(self, X: Any, **kwargs: Any) -> HostArray:
+    def predict(self, X: Any, **kwargs: object) -> HostArray:
         """The number for each row.  -> (rows,) or (rows, outputs)"""
         return super().predict(X)
 
-    def score(self, X: Any, y: Any, **kwargs: Any) -> float:
+    def score(self, X: Any, y: Any, **kwargs: object) -> float:
         """The loss with a minus before it, so that more is better."""
         measured = self.model_.evaluate(X, y, verbose=0)
         return -float(measured[0] if isinstance(measured, list) else measured)
@@ -146,7 +149,7 @@ class KerasRegressor(_OfKeras2, Regressor):
 class OfSciKeras(_OfFunction):
     """What the estimators of scikeras have besides, which stand in `scikeras/wrappers.py` under the same names."""
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> Self:
         """Make a model and train it; `model_` and `history_` are attributes then.
 
         Args:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABCMeta
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from lamina import Sequential
 from lamina._base.frames import user_facing
+from lamina._base.shapes import Shape
 from lamina._layer.forward import who
 from lamina._layer.layer import Layer
 from lamina._training.own_steps import STEPS
@@ -29,17 +30,17 @@ class Tensor:
 
     def __init__(self, stack: Sequential, line: tuple[Layer, ...]) -> None:
         self.stack, self.line = stack, line
-        self.shape = stack.output_shape if len(line) > 1 else stack._lamina.entry.batch_shape
+        self.shape: Shape = stack.output_shape if len(line) > 1 else stack._lamina.entry.batch_shape
         self.name = line[-1].name
         self.dtype = line[0].dtype if len(line) == 1 else line[-1].compute_dtype
 
-    def get_shape(self) -> Any:
+    def get_shape(self) -> Shape:
         return self.shape
 
     def __repr__(self) -> str:
         return f"<Tensor of {' -> '.join(layer.name for layer in self.line)}, shape={self.shape}>"
 
-    def _lamina_refuse(self, *others: Any, **named: Any) -> NoReturn:
+    def _lamina_refuse(self, *others: object, **named: object) -> NoReturn:
         also = "".join(f" and {other.name!r}" for other in others if isinstance(other, Tensor))
         raise StackError(
             f"the output of {self.name!r}{also} goes into an operation outside of a layer. {BRANCH} For one tensor, "
@@ -50,7 +51,7 @@ class Tensor:
     __neg__ = __matmul__ = __pow__ = __getitem__ = __array__ = __jax_array__ = _lamina_refuse
 
 
-def tensor_of(x: Any) -> Any:
+def tensor_of(x: object) -> Any:
     """An `Input` as the beginning of a line; anything else as it is."""
     return Tensor(Sequential([x]), (x,)) if isinstance(x, InputLayer) else x
 
@@ -64,7 +65,7 @@ def _stack(line: Sequence[Layer], **told: Any) -> Sequential:
     return stack
 
 
-def _names(tensors: Any) -> str:
+def _names(tensors: Iterable[object]) -> str:
     return " and ".join(repr(each.name) for each in tensors if isinstance(each, (Tensor, InputLayer)))
 
 
@@ -84,7 +85,7 @@ def layer_called(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @user_facing
-def _added(layer: Layer, several: list[Any], named: dict[str, Any]) -> Tensor:
+def _added(layer: Layer, several: list[object], named: dict[str, object]) -> Tensor:
     if len(several) > 1:
         raise StackError(f"{who(layer)} takes the outputs of {_names(several)}. {BRANCH}")
     before = tensor_of(several[0])
@@ -151,7 +152,7 @@ class Model(metaclass=ModelType):
     """
 
     @user_facing
-    def __new__(cls, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> Any:
+    def __new__(cls, inputs: object = None, outputs: object = None, name: str | None = None, **kwargs: Any) -> Any:
         inputs, outputs = kwargs.pop("input", inputs), kwargs.pop("output", outputs)
         if isinstance(outputs, (list, tuple)) and len(outputs) > 1 and _are_on_one_line(outputs):
             return Stages([cls(inputs, output) for output in outputs])
@@ -171,12 +172,11 @@ class Model(metaclass=ModelType):
 Model.register(Sequential)
 
 
-def _are_on_one_line(tensors: Sequence[Any]) -> bool:
+def _are_on_one_line(tensors: Sequence[object]) -> bool:
     """Whether each output lies on the way to the last one."""
-    if not all(isinstance(each, Tensor) for each in tensors):
-        return False
-    longest = max((each.line for each in tensors), key=len)
-    return all(each.line == longest[: len(each.line)] for each in tensors)
+    lines = [each.line for each in tensors if isinstance(each, Tensor)]
+    longest = max(lines, key=len, default=())
+    return len(lines) == len(tensors) and all(line == longest[: len(line)] for line in lines)
 
 
 class Stages:
@@ -208,7 +208,7 @@ class Stages:
         raise StackError(f"a model with {len(self.models)} outputs only predicts here, and has no {name}. {BRANCH}")
 
 
-def _only(given: Any, what: str) -> Any:
+def _only(given: object, what: str) -> Any:
     """A stack has one input and one output."""
     several = list(given.values()) if isinstance(given, dict) else given
     several = several if isinstance(several, (list, tuple)) else [several]
@@ -222,10 +222,10 @@ class Join:
 
     kind: str
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+    def __init__(self, *args: object, **kwargs: object) -> None: ...
 
     @user_facing
-    def __call__(self, *tensors: Any, **named: Any) -> NoReturn:
+    def __call__(self, *tensors: object, **named: object) -> NoReturn:
         given = [each for one in tensors for each in (one if isinstance(one, (list, tuple)) else [one])]
         raise StackError(f"{self.kind} takes the outputs of {_names(given) or 'several layers'}. {BRANCH}")
 

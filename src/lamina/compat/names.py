@@ -12,6 +12,8 @@ import jax.numpy as jnp
 
 import lamina
 from lamina import layers
+from lamina._base.weight import Array
+from lamina._saving.paths import FilePath
 from lamina.compat import callbacks, functional
 from lamina.compat.told import say
 from lamina.compat.verbs import written_name
@@ -67,7 +69,7 @@ class ThresholdedReLU(layers.Layer):
 
     theta: float = 1.0
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Array) -> Array:
         return jnp.where(x > self.theta, x, 0)
 
 
@@ -87,7 +89,7 @@ def _convolution(name: str, axes: int) -> Callable[..., Any]:
     return make
 
 
-def load_model(filepath: Any, *args: Any, **kwargs: Any) -> Any:
+def load_model(filepath: FilePath, *args: Any, **kwargs: Any) -> lamina.Sequential:
     """`keras.models.load_model`, which also finds what `save` wrote for a name without an ending."""
     return lamina.models.load_model(written_name(filepath, ".keras"), *args, **kwargs)
 

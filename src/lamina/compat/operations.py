@@ -13,11 +13,12 @@ from lamina._base.spelling import unknown_argument
 from lamina.errors import CallError
 
 Operation: TypeAlias = Callable[..., Any]
+Axes: TypeAlias = int | tuple[int, ...] | None
 OLD = {"keep_dims": "keepdims", "reduction_indices": "axis", "dim": "axis", "dimension": "axis"}
 """Arguments of TensorFlow 1."""
 
 
-def array(value: Any) -> jax.Array:
+def array(value: object) -> jax.Array:
     """The values as an array of JAX."""
     return value if isinstance(value, jax.Array) else jnp.asarray(value)
 
@@ -51,7 +52,7 @@ def operation(name: str, function: Operation, arrays: str, settings: str = "") -
     return call
 
 
-def _setting(value: Any) -> Any:
+def _setting(value: object) -> Any:
     """Axes and sizes are given as lists, too, which JAX does not take."""
     return tuple(value) if isinstance(value, list) else value
 

@@ -6,7 +6,7 @@ import inspect
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +17,8 @@ from lamina._base.settings import Configured
 from lamina._layer.layer import Layer
 from lamina._layer.structure import parts
 from lamina._saving.files import make_folder
+from lamina._saving.paths import FilePath
+from lamina._training.request import Callbacks
 from lamina.callbacks import Callback, History
 from lamina.callbacks import callback_list as callback_list
 from lamina.compat import freezing
@@ -107,7 +109,7 @@ def _compile(compile: Callable[..., Any]) -> Callable[..., Any]:
 
 def _save(save: Callable[..., None]) -> Callable[..., None]:
     @user_facing
-    def call(self: Sequential, filepath: Any, *args: Any, **kwargs: Any) -> None:
+    def call(self: Sequential, filepath: FilePath, *args: Any, **kwargs: Any) -> None:
         return save(self, _ending(filepath, "save", ".keras"), *args, **kwargs)
 
     return call
@@ -115,7 +117,9 @@ def _save(save: Callable[..., None]) -> Callable[..., None]:
 
 def _save_weights(save_weights: Callable[..., None]) -> Callable[..., None]:
     @user_facing
-    def call(self: Sequential, filepath: Any, overwrite: bool = True, save_format: Any = None, **kwargs: Any) -> None:
+    def call(
+        self: Sequential, filepath: FilePath, overwrite: bool = True, save_format: object = None, **kwargs: Any
+    ) -> None:
         name = os.fspath(filepath)
         if name.endswith((".h5", ".hdf5")) and not name.endswith(".weights.h5"):
             say("save_weights('....h5') is now save_weights('....weights.h5'); here the file holds the layers too.")
@@ -127,7 +131,7 @@ def _save_weights(save_weights: Callable[..., None]) -> Callable[..., None]:
 
 def _load_weights(load_weights: Callable[..., None]) -> Callable[..., Any]:
     @user_facing
-    def call(self: Sequential, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self: Sequential, filepath: FilePath, *args: Any, **kwargs: Any) -> Any:
         load_weights(self, written_name(filepath, ".weights.h5"), *args, **kwargs)
         return Restored()
 
@@ -143,7 +147,7 @@ class Restored:
     assert_consumed = assert_existing_objects_matched = expect_partial
 
 
-def _ending(filepath: Any, verb: str, ending: str) -> str:
+def _ending(filepath: FilePath, verb: str, ending: str) -> str:
     """A name of a file with the ending that Keras 3 asks for; TensorFlow made the folders for a name without one."""
     name: str = os.fspath(filepath)
     if name.endswith(FILES):
@@ -154,7 +158,7 @@ def _ending(filepath: Any, verb: str, ending: str) -> str:
     return name.rstrip("/") + ending
 
 
-def written_name(filepath: Any, ending: str) -> str:
+def written_name(filepath: FilePath, ending: str) -> str:
     """The name under which a file without an ending was written."""
     name: str = os.fspath(filepath)
     written = name.rstrip("/") + ending
@@ -178,7 +182,7 @@ def fit_generator(self: Sequential, generator: Any, *args: Any, **kwargs: Any) -
 
 @user_facing
 def evaluate_generator(
-    self: Sequential, generator: Any, steps: Any = None, callbacks: Any = None, **kwargs: Any
+    self: Sequential, generator: Any, steps: int | None = None, callbacks: Callbacks = None, **kwargs: Any
 ) -> Any:
     """`evaluate`, for batches."""
     say("evaluate_generator(generator) is now evaluate(generator).")
@@ -189,7 +193,9 @@ def evaluate_generator(
 
 
 @user_facing
-def predict_generator(self: Sequential, generator: Any, steps: Any = None, callbacks: Any = None, **kwargs: Any) -> Any:
+def predict_generator(
+    self: Sequential, generator: Any, steps: int | None = None, callbacks: Callbacks = None, **kwargs: Any
+) -> Any:
     """`predict`, for batches."""
     say("predict_generator(generator) is now predict(generator).")
     if "val_samples" in kwargs:
@@ -209,7 +215,7 @@ def _steps(generator: Any, samples: int) -> tuple[Any, int]:
 
 
 @user_facing
-def predict_classes(self: Sequential, x: Any, batch_size: int | None = 32, verbose: Any = 0) -> Any:
+def predict_classes(self: Sequential, x: Any, batch_size: int | None = 32, verbose: int | str = 0) -> Any:
     """The index of the largest output; for one output with a sigmoid, whether it is above 0.5."""
     say("predict_classes(x) is now predict(x).argmax(-1), or predict(x) > 0.5 for one unit.")
     y = self.predict(x, batch_size, verbose)
@@ -217,7 +223,7 @@ def predict_classes(self: Sequential, x: Any, batch_size: int | None = 32, verbo
 
 
 @user_facing
-def predict_proba(self: Sequential, x: Any, batch_size: int | None = 32, verbose: Any = 0) -> Any:
+def predict_proba(self: Sequential, x: Any, batch_size: int | None = 32, verbose: int | str = 0) -> Any:
     """`predict`."""
     say("predict_proba(x) is now predict(x).")
     return self.predict(x, batch_size, verbose)
@@ -251,7 +257,7 @@ def _as_tensor(kept: property) -> property:
     return property(read)
 
 
-def to_yaml(self: Sequential, **kwargs: Any) -> None:
+def to_yaml(self: Sequential, **kwargs: object) -> NoReturn:
     """Refused by Keras since 2.6."""
     warn("to_yaml is to_json now: reading YAML could run code.")
     raise RuntimeError("to_yaml is no more. Write model.to_json(), and read it with keras.models.model_from_json.")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lamina import config
 from lamina._base.frames import user_facing, warn
@@ -79,20 +80,23 @@ class ImageDataGenerator:
         self, featurewise_center: bool = False, samplewise_center: bool = False,
         featurewise_std_normalization: bool = False, samplewise_std_normalization: bool = False,
         zca_whitening: bool = False, zca_epsilon: float = 1e-6, rotation_range: float = 0,
-        width_shift_range: Any = 0.0, height_shift_range: Any = 0.0,
-        brightness_range: Sequence[float] | None = None, shear_range: float = 0.0, zoom_range: Any = 0.0,
-        channel_shift_range: float = 0.0, fill_mode: str = "nearest", cval: float = 0.0,
-        horizontal_flip: bool = False, vertical_flip: bool = False, rescale: float | None = None,
+        width_shift_range: float | Sequence[float] = 0.0, height_shift_range: float | Sequence[float] = 0.0,
+        brightness_range: Sequence[float] | None = None, shear_range: float = 0.0,
+        zoom_range: float | Sequence[float] = 0.0, channel_shift_range: float = 0.0,
+        fill_mode: str = "nearest", cval: float = 0.0, horizontal_flip: bool = False,
+        vertical_flip: bool = False, rescale: float | None = None,
         preprocessing_function: Callable[[Image], Image] | None = None, data_format: str | None = None,
-        validation_split: float = 0.0, interpolation_order: int = 1, dtype: Any = None,
+        validation_split: float = 0.0, interpolation_order: int = 1, dtype: DTypeLike | None = None,
     ) -> None:  # fmt: skip
         self.data_format = data_format or config.image_data_format()
         if self.data_format not in ("channels_last", "channels_first"):
             raise ArgumentError(f"data_format={data_format!r}: expected 'channels_last' or 'channels_first'.")
         if validation_split and not 0 < validation_split < 1:
             raise ArgumentError(f"validation_split={validation_split!r}: expected a share between 0 and 1.")
-        wide = isinstance(zoom_range, (int, float))
-        self.zoom_range = [1 - zoom_range, 1 + zoom_range] if wide else list(pair(zoom_range, "zoom_range"))
+        wide = (
+            [1 - zoom_range, 1 + zoom_range] if isinstance(zoom_range, (int, float)) else pair(zoom_range, "zoom_range")
+        )
+        self.zoom_range = list(wide)
         self.brightness_range = None if brightness_range is None else pair(brightness_range, "brightness_range")
         if zca_whitening and featurewise_std_normalization:
             warn("zca_whitening already divides by the deviation: featurewise_std_normalization has no effect.")
@@ -110,9 +114,9 @@ class ImageDataGenerator:
         self.validation_split, self.interpolation_order = validation_split, interpolation_order
         self.dtype = dtype or config.floatx()
         self._axes = Axes(0, 1, 2) if self.data_format == "channels_last" else Axes(1, 2, 0)
-        self.mean: Any = None
-        self.std: Any = None
-        self.zca_whitening_matrix: Any = None
+        self.mean: Image | None = None
+        self.std: Image | None = None
+        self.zca_whitening_matrix: Image | None = None
 
     def flow(
         self, x: Any, y: Any = None, batch_size: int = 32, shuffle: bool = True, sample_weight: Any = None,
@@ -137,7 +141,9 @@ class ImageDataGenerator:
             ignore_class_split,
         )  # fmt: skip
 
-    def flow_from_directory(self, directory: str, target_size: Sequence[int] = (256, 256), **told: Any) -> Any:
+    def flow_from_directory(
+        self, directory: str, target_size: Sequence[int] = (256, 256), **told: Any
+    ) -> DirectoryIterator:
         """Batches of images in folders, one folder a class.
 
         Args:
@@ -150,7 +156,12 @@ class ImageDataGenerator:
         return DirectoryIterator(directory, self, target_size, **told)
 
     def flow_from_dataframe(
-        self, dataframe: Any, directory: str | None = None, x_col: str = "filename", y_col: Any = "class", **told: Any
+        self,
+        dataframe: Any,
+        directory: str | None = None,
+        x_col: str = "filename",
+        y_col: str | Sequence[str] = "class",
+        **told: Any,
     ) -> DataFrameIterator:
         """Batches of images whose names stand in a frame of pandas.
 
@@ -255,7 +266,7 @@ class ImageDataGenerator:
         return self.standardize(self.random_transform(x))
 
 
-def _shift(allowed: Any, size: int) -> float:
+def _shift(allowed: float | Sequence[float], size: int) -> float:
     """By how many pixels to shift: one of a list of numbers to either side, or up to a share of the size."""
     if not np.any(allowed):
         return 0

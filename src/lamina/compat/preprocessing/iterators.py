@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from lamina import utils
 from lamina._base.frames import user_facing, warn
+from lamina._data.arrays import HostArray
 from lamina.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -79,12 +81,12 @@ class Iterator(utils.PyDataset):
     def _rows(self, batch: int) -> Any:
         return self.index_array[self.batch_size * batch : self.batch_size * (batch + 1)]
 
-    def _get_batches_of_transformed_samples(self, index_array: Any) -> Any:
+    def _get_batches_of_transformed_samples(self, index_array: HostArray) -> Any:
         """The batch of these rows."""
         raise NotImplementedError
 
 
-def _saved(images: Any, rows: Any, of: Any) -> None:
+def _saved(images: HostArray, rows: HostArray, of: Any) -> None:
     """Write the changed images to the folder that was asked for."""
     for image, row in zip(images, rows, strict=True):
         name = f"{of.save_prefix}_{row}_{np.random.randint(10**7)}.{of.save_format}"
@@ -99,7 +101,7 @@ class NumpyArrayIterator(Iterator):
         self, x: Any, y: Any, image_data_generator: ImageDataGenerator, batch_size: int = 32, shuffle: bool = False,
         sample_weight: Any = None, seed: int | None = None, data_format: str | None = None,
         save_to_dir: str | None = None, save_prefix: str = "", save_format: str = "png", subset: str | None = None,
-        ignore_class_split: bool = False, dtype: Any = None,
+        ignore_class_split: bool = False, dtype: DTypeLike | None = None,
     ) -> None:  # fmt: skip
         self.dtype = dtype or image_data_generator.dtype
         x, *others = x if isinstance(x, (tuple, list)) else (x,)
@@ -124,7 +126,7 @@ class NumpyArrayIterator(Iterator):
         self.save_to_dir, self.save_prefix, self.save_format = save_to_dir, save_prefix, save_format
         super().__init__(len(self.x), batch_size, shuffle, seed)
 
-    def _get_batches_of_transformed_samples(self, index_array: Any) -> Any:
+    def _get_batches_of_transformed_samples(self, index_array: HostArray) -> Any:
         images = np.stack([self.image_data_generator._changed(self.x[row].astype(self.dtype)) for row in index_array])
         if self.save_to_dir:
             _saved(images, index_array, self)
@@ -173,7 +175,7 @@ class FileIterator(Iterator):
         )  # fmt: skip
         return self.image_data_generator._changed(utils.img_to_array(image, self.data_format, self.dtype))  # type: ignore[arg-type]
 
-    def _get_batches_of_transformed_samples(self, index_array: Any) -> Any:
+    def _get_batches_of_transformed_samples(self, index_array: HostArray) -> Any:
         images = np.array([self._read(self.filepaths[row]) for row in index_array], self.dtype)
         if self.save_to_dir:  # type: ignore[attr-defined]
             _saved(images, index_array, self)
@@ -182,7 +184,7 @@ class FileIterator(Iterator):
         y = self._targets(images, index_array)
         return (images, y) if self.sample_weight is None else (images, y, self.sample_weight[index_array])
 
-    def _targets(self, images: Any, rows: Any) -> Any:
+    def _targets(self, images: HostArray, rows: HostArray) -> Any:
         if self.class_mode == "input":
             return images.copy()
         if self.class_mode == "raw":
@@ -212,7 +214,8 @@ class DirectoryIterator(FileIterator):
         color_mode: str = "rgb", classes: Sequence[str] | None = None, class_mode: str | None = "categorical",
         batch_size: int = 32, shuffle: bool = True, seed: int | None = None, data_format: str | None = None,
         save_to_dir: str | None = None, save_prefix: str = "", save_format: str = "png", follow_links: bool = False,
-        subset: str | None = None, interpolation: str = "nearest", keep_aspect_ratio: bool = False, dtype: Any = None,
+        subset: str | None = None, interpolation: str = "nearest", keep_aspect_ratio: bool = False,
+        dtype: DTypeLike | None = None,
     ) -> None:  # fmt: skip
         if class_mode not in ("categorical", "binary", "sparse", "input", None):
             raise ArgumentError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina._base.frames import user_facing
+from lamina._data.arrays import HostArray
 from lamina.errors import ArgumentError
 from lamina.utils import PyDataset, pad_sequences
 
@@ -59,7 +60,7 @@ class TimeseriesGenerator(PyDataset):
     def __len__(self) -> int:
         return -(-(self.end_index + 1 - self.start_index) // (self.batch_size * self.stride))
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def __getitem__(self, index: int) -> tuple[HostArray, HostArray]:
         reach = self.batch_size * self.stride
         first = self.start_index + reach * index
         steps = np.arange(first, min(first + reach, self.end_index + 1), self.stride)
@@ -81,7 +82,7 @@ class TimeseriesGenerator(PyDataset):
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **kwargs)
 
 
-def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> np.ndarray[Any, Any]:
+def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> HostArray:
     """The probability with which each of the `size` most frequent words is kept, by its rank: (size,).
 
     It is `min(1, sqrt(sampling_factor / frequency))`, with the frequencies of Zipf's law:

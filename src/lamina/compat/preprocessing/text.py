@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from lamina._base.frames import user_facing
+from lamina._data.arrays import HostArray
 from lamina.compat.told import say
 from lamina.errors import ArgumentError
 
@@ -153,12 +154,12 @@ class Tokenizer:
             numbers = (n if n in self.index_word and self._used(n) else self._unknown() for n in sequence)
             yield " ".join(self.index_word[number] for number in numbers if number is not None)
 
-    def texts_to_matrix(self, texts: Iterable[Text], mode: Mode = "binary") -> np.ndarray[Any, Any]:
+    def texts_to_matrix(self, texts: Iterable[Text], mode: Mode = "binary") -> HostArray:
         """A row for each text and a column for each number: (texts, num_words). See `sequences_to_matrix`."""
         return self.sequences_to_matrix(self.texts_to_sequences(texts), mode)
 
     @user_facing
-    def sequences_to_matrix(self, sequences: Sequence[Sequence[int]], mode: Mode = "binary") -> np.ndarray[Any, Any]:
+    def sequences_to_matrix(self, sequences: Sequence[Sequence[int]], mode: Mode = "binary") -> HostArray:
         """A row for each sequence and a column for each number.
 
         Args:

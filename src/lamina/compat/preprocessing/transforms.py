@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from scipy import ndimage
 
+from lamina._data.arrays import HostArray
 from lamina.errors import ArgumentError
 
 __all__ = [
@@ -16,7 +17,7 @@ __all__ = [
     "random_channel_shift", "random_rotation", "random_shear", "random_shift", "random_zoom",
 ]  # fmt: skip
 
-Image: TypeAlias = np.ndarray[Any, Any]
+Image: TypeAlias = HostArray
 
 
 def apply_affine_transform(
@@ -145,7 +146,7 @@ def random_brightness(x: Image, brightness_range: Sequence[float], scale: bool =
     return apply_brightness_shift(x, np.random.uniform(*pair(brightness_range, "brightness_range")), scale)
 
 
-def pair(value: Any, name: str) -> tuple[float, float]:
+def pair(value: object, name: str) -> tuple[float, float]:
     """Two numbers."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ArgumentError(f"{name}: expected two numbers, as in (0.8, 1.2), got {value!r}.")

@@ -139,8 +139,9 @@ set_random_seed = random.set_seed
 
 
 def Variable(
-    initial_value: Any = None, trainable: builtins.bool = True, validate_shape: builtins.bool = True,
-    caching_device: None = None, name: str | None = None, dtype: DTypeLike | None = None, shape: Any = None,
+    initial_value: object = None, trainable: builtins.bool = True, validate_shape: builtins.bool = True,
+    caching_device: None = None, name: str | None = None, dtype: DTypeLike | None = None,
+    shape: Sequence[builtins.int] | None = None,
 ) -> Weight:  # fmt: skip
     """An array that `assign` changes.
 
@@ -156,7 +157,7 @@ def function(func: Any = None, **kwargs: Any) -> Any:
     return (lambda later: later) if func is None else func
 
 
-def py_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: str | None = None) -> Any:
+def py_function(func: Callable[..., Any], inp: Sequence[Any], Tout: object, name: str | None = None) -> Any:
     """The result of the function for the arrays."""
     return func(*inp)
 
@@ -164,12 +165,12 @@ def py_function(func: Callable[..., Any], inp: Sequence[Any], Tout: Any, name: s
 numpy_function = py_function
 
 
-def is_tensor(x: Any) -> builtins.bool:
+def is_tensor(x: object) -> builtins.bool:
     """Whether it is an array of JAX."""
     return isinstance(x, (jax.Array, Weight))
 
 
-def device(device_name: Any = None) -> AbstractContextManager[None]:
+def device(device_name: object = None) -> AbstractContextManager[None]:
     """Nothing: `jax.default_device` chooses another device."""
     return nullcontext()
 

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax, nn
+from jax.typing import ArrayLike, DTypeLike
 
-from lamina.compat.operations import Operation, array, numpy_functions, operation, table
+from lamina.compat.operations import Axes, Operation, array, numpy_functions, operation, table
 
 
-def _matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> jax.Array:
+def _matmul(a: jax.Array, b: jax.Array, transpose_a: bool = False, transpose_b: bool = False) -> jax.Array:
     return jnp.matmul(jnp.swapaxes(a, -1, -2) if transpose_a else a, jnp.swapaxes(b, -1, -2) if transpose_b else b)
 
 
-def _one_hot(indices: Any, depth: int, on: Any = 1, off: Any = 0, axis: int = -1, dtype: Any = "float32") -> jax.Array:
+def _one_hot(
+    indices: jax.Array, depth: int, on: float = 1, off: float = 0, axis: int = -1, dtype: DTypeLike = "float32"
+) -> jax.Array:
     hot = nn.one_hot(indices, depth, axis=axis, dtype=bool)
     return jnp.where(hot, jnp.asarray(on, dtype), jnp.asarray(off, dtype))
 
 
-def _split(value: Any, parts: Any, axis: int = 0) -> list[jax.Array]:
+def _split(value: jax.Array, parts: int | Sequence[int], axis: int = 0) -> list[jax.Array]:
     if isinstance(parts, int):
         return jnp.split(value, parts, axis)
     sizes = [int(size) for size in parts]
@@ -30,29 +33,33 @@ def _split(value: Any, parts: Any, axis: int = 0) -> list[jax.Array]:
     return jnp.split(value, [sum(sizes[:place]) for place in range(1, len(sizes))], axis)
 
 
-def _gather(params: Any, indices: Any, axis: int = 0, batch_dims: int = 0) -> jax.Array:
+def _gather(params: jax.Array, indices: jax.Array, axis: int = 0, batch_dims: int = 0) -> jax.Array:
     if not batch_dims:
         return jnp.take(params, indices, axis)
     return jax.vmap(lambda p, i: _gather(p, i, axis - 1 if axis > 0 else axis, batch_dims - 1))(params, indices)
 
 
-def _pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0) -> jax.Array:
+def _pad(
+    tensor: jax.Array, paddings: Iterable[Sequence[int]], mode: str = "CONSTANT", constant_values: float = 0
+) -> jax.Array:
     widths = tuple((int(before), int(after)) for before, after in paddings)
     more = {"constant_values": constant_values} if mode.upper() == "CONSTANT" else {}
     return jnp.pad(tensor, widths, mode.lower(), **more)
 
 
-def _clip_by_norm(t: jax.Array, clip_norm: Any, axes: Any = None) -> jax.Array:
+def _clip_by_norm(t: jax.Array, clip_norm: jax.Array | float, axes: Axes = None) -> jax.Array:
     norm = jnp.sqrt(jnp.sum(t * t, axes, keepdims=True))
-    return t * clip_norm / jnp.maximum(norm, clip_norm)  # type: ignore[no-any-return]
+    return t * clip_norm / jnp.maximum(norm, clip_norm)
 
 
-def _norm(tensor: jax.Array, ord: Any = "euclidean", axis: Any = None, keepdims: bool = False) -> jax.Array:
+def _norm(
+    tensor: jax.Array, ord: int | float | str = "euclidean", axis: Axes = None, keepdims: bool = False
+) -> jax.Array:
     flat = tensor.ravel() if axis is None and not keepdims else tensor
     return jnp.linalg.norm(flat, None if ord == "euclidean" else ord, axis, keepdims)  # type: ignore[no-any-return]
 
 
-def _where(condition: Any, x: Any = None, y: Any = None) -> jax.Array:
+def _where(condition: ArrayLike, x: ArrayLike | None = None, y: Any = None) -> jax.Array:
     return jnp.argwhere(condition) if x is None else jnp.where(condition, x, y)
 
 
@@ -67,7 +74,7 @@ def _slice(x: jax.Array, begin: Any, size: Any) -> jax.Array:
 
 
 def _cumulative(function: Operation) -> Operation:
-    def run(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> jax.Array:
+    def run(x: jax.Array, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> jax.Array:
         x = jnp.flip(x, axis) if reverse else x
         y = function(x, axis)
         if exclusive:
@@ -78,17 +85,17 @@ def _cumulative(function: Operation) -> Operation:
     return run
 
 
-def concat(values: Sequence[Any], axis: int = 0, name: str | None = None) -> jax.Array:
+def concat(values: Sequence[object], axis: int = 0, name: str | None = None) -> jax.Array:
     """The arrays one after the other along an axis."""
     return jnp.concatenate([array(value) for value in values], axis)
 
 
-def stack(values: Sequence[Any], axis: int = 0, name: str | None = None) -> jax.Array:
+def stack(values: Sequence[object], axis: int = 0, name: str | None = None) -> jax.Array:
     """The arrays along a new axis."""
     return jnp.stack([array(value) for value in values], axis)
 
 
-def unstack(value: Any, num: int | None = None, axis: int = 0, name: str | None = None) -> list[jax.Array]:
+def unstack(value: object, num: int | None = None, axis: int = 0, name: str | None = None) -> list[jax.Array]:
     """The parts of an array along an axis."""
     return list(jnp.moveaxis(array(value), axis, 0))
 
@@ -98,7 +105,7 @@ def add_n(inputs: Sequence[Any], name: str | None = None) -> Any:
     return sum(array(value) for value in inputs)
 
 
-def einsum(equation: str, *inputs: Any, **kwargs: Any) -> jax.Array:
+def einsum(equation: str, *inputs: object, **kwargs: Any) -> jax.Array:
     """`jax.numpy.einsum`."""
     return jnp.einsum(equation, *map(array, inputs))
 

@@ -6,7 +6,7 @@ import glob
 import itertools
 import math
 import random as chance
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,7 +25,7 @@ __all__ = ["AUTOTUNE", "Dataset", "Options", "experimental"]
 INFINITE, UNKNOWN = -1, -2
 
 
-def _parts(given: Any) -> Any:
+def _parts(given: object) -> Any:
     """Lists are arrays; tuples and dicts hold several."""
     if isinstance(given, tuple):
         return tuple(map(_parts, given))
@@ -73,12 +73,12 @@ class Dataset(dataset.Dataset):
 
     @staticmethod
     def from_generator(
-        generator: Callable[..., Any], output_types: Any = None, output_shapes: Any = None, args: Any = (),
-        output_signature: Any = None, name: str | None = None,
+        generator: Callable[..., Any], output_types: object = None, output_shapes: object = None, args: Any = (),
+        output_signature: object = None, name: str | None = None,
     ) -> Dataset:  # fmt: skip
         """What a function yields; it is called at the beginning of each pass."""
 
-        def read(key: Any) -> Iterator[Any]:
+        def read(key: tuple[int, ...]) -> Iterator[Any]:
             for element in generator(*args):
                 yield tuple(element) if isinstance(element, list) and isinstance(output_types, tuple) else element
 
@@ -99,7 +99,7 @@ class Dataset(dataset.Dataset):
         return Dataset(lambda key: zip(*(each._lamina_pass(key) for each in several), strict=False), length)
 
     @staticmethod
-    def list_files(file_pattern: Any, shuffle: bool | None = None, seed: int | None = None) -> Dataset:
+    def list_files(file_pattern: str | Sequence[str], shuffle: bool | None = None, seed: int | None = None) -> Dataset:
         """The names of files, in random order unless told otherwise."""
         patterns = [file_pattern] if isinstance(file_pattern, str) else file_pattern
         names = sorted(name for pattern in patterns for name in glob.glob(str(pattern)))
@@ -128,7 +128,7 @@ class Dataset(dataset.Dataset):
     def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Dataset:
         """The elements of the datasets that a function makes of each element, one dataset after the other."""
 
-        def flat(elements: Iterator[Any], key: Any) -> Iterator[Any]:
+        def flat(elements: Iterator[Any], key: tuple[int, ...]) -> Iterator[Any]:
             for number, element in enumerate(elements):
                 yield from _called(map_func, element)._lamina_pass((*key, number))
 
@@ -142,7 +142,7 @@ class Dataset(dataset.Dataset):
         """As `flat_map`, with `block_length` elements of each of `cycle_length` datasets in turn."""
         width = cycle_length if cycle_length and cycle_length > 0 else 4
 
-        def turns(elements: Iterator[Any], key: Any) -> Iterator[Any]:
+        def turns(elements: Iterator[Any], key: tuple[int, ...]) -> Iterator[Any]:
             waiting = (_called(map_func, each)._lamina_pass((*key, n)) for n, each in enumerate(elements))
             begun: list[Iterator[Any]] = list(itertools.islice(waiting, width))
             while begun:
@@ -163,7 +163,7 @@ class Dataset(dataset.Dataset):
         """A dataset of `size` elements from each `shift`-th one on, or a tuple of datasets for elements of parts."""
         step = size if shift is None else shift
 
-        def windows(elements: Iterator[Any], key: Any) -> Iterator[Any]:
+        def windows(elements: Iterator[Any], key: tuple[int, ...]) -> Iterator[Any]:
             held = list(elements)
             for start in itertools.count(0, step):
                 inside = held[start : start + (size - 1) * stride + 1 : stride]
@@ -178,7 +178,7 @@ class Dataset(dataset.Dataset):
         return self._lamina_then(windows, length)
 
     @user_facing
-    def ragged_batch(self, batch_size: int, drop_remainder: bool = False, **others: Any) -> Dataset:
+    def ragged_batch(self, batch_size: int, drop_remainder: bool = False, **others: object) -> Dataset:
         """Nothing: a stack takes arrays of one shape."""
         raise CallError(
             f"ragged_batch({batch_size}): a stack takes arrays of one shape. Write padded_batch({batch_size}), and put "
@@ -196,7 +196,7 @@ class Dataset(dataset.Dataset):
         """What a function makes of the dataset."""
         return transformation_func(self)
 
-    def with_options(self, options: Any, name: str | None = None) -> Dataset:
+    def with_options(self, options: object, name: str | None = None) -> Dataset:
         """The dataset itself: the options of TensorFlow have no effect."""
         return self
 

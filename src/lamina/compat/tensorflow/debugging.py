@@ -9,7 +9,7 @@ import numpy as np
 __all__ = ["assert_all_finite", "assert_equal", "check_numerics", "set_log_device_placement"]
 
 
-def assert_equal(x: Any, y: Any, message: str = "", summarize: Any = None, name: str | None = None) -> None:
+def assert_equal(x: object, y: object, message: str = "", summarize: object = None, name: str | None = None) -> None:
     """Raise an error where the two differ."""
     np.testing.assert_array_equal(np.asarray(x), np.asarray(y), message)
 

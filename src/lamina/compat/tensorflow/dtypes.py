@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from lamina.compat.operations import array
 
@@ -16,6 +16,6 @@ bfloat16 = np.dtype(jnp.bfloat16)
 as_dtype = np.dtype
 
 
-def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
+def cast(x: object, dtype: DTypeLike, name: str | None = None) -> jax.Array:
     """The values in another dtype."""
     return array(x).astype(dtype)

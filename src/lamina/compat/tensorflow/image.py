@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from lamina._base.weight import Array
+from lamina._data.arrays import HostArray
 from lamina.compat.operations import array, operation
 from lamina.errors import ArgumentError, MissingPackageError
 from lamina.random import key_of, next_seed
@@ -27,8 +29,8 @@ class ResizeMethod:
 
 
 def resize(
-    images: Any, size: Any, method: str = "bilinear", preserve_aspect_ratio: bool = False, antialias: bool = False,
-    name: str | None = None,
+    images: object, size: Sequence[int], method: str = "bilinear", preserve_aspect_ratio: bool = False,
+    antialias: bool = False, name: str | None = None,
 ) -> Array:  # fmt: skip
     """Images of another size, as floats; with "nearest" in their own dtype."""
     images = array(images)
@@ -48,7 +50,7 @@ def resize(
     return jax.image.resize(images.astype(jnp.float32), shape, method, antialias)  # type: ignore[no-any-return]
 
 
-def resize_with_pad(image: Any, target_height: int, target_width: int, method: str = "bilinear") -> Array:
+def resize_with_pad(image: object, target_height: int, target_width: int, method: str = "bilinear") -> Array:
     """Images of another size, with zeros where the sides have another ratio."""
     found = resize(image, (target_height, target_width), method, preserve_aspect_ratio=True)
     missing = target_height - found.shape[-3], target_width - found.shape[-2]
@@ -56,16 +58,16 @@ def resize_with_pad(image: Any, target_height: int, target_width: int, method: s
     return jnp.pad(found, around)
 
 
-def central_crop(image: Any, central_fraction: float) -> Array:
+def central_crop(image: object, central_fraction: float) -> Array:
     """The middle of images, as much as the share of each side says."""
     image = array(image)
     cut = [(side - int(side * central_fraction)) // 2 for side in image.shape[-3:-1]]
     rows, columns = image.shape[-3:-1]
-    return image[..., cut[0] : rows - cut[0], cut[1] : columns - cut[1], :]  # type: ignore[no-any-return]
+    return image[..., cut[0] : rows - cut[0], cut[1] : columns - cut[1], :]
 
 
 def crop_to_bounding_box(
-    image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
+    image: object, offset_height: int, offset_width: int, target_height: int, target_width: int
 ) -> Array:
     """The part of images that begins at an offset and has a size."""
     rows, columns = (
@@ -75,21 +77,21 @@ def crop_to_bounding_box(
     return array(image)[..., rows, columns, :]
 
 
-def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: str | None = None) -> Array:
+def convert_image_dtype(image: object, dtype: DTypeLike, saturate: bool = False, name: str | None = None) -> Array:
     """Images in another dtype: integers reach up to their largest number, floats up to 1."""
     image, dtype = array(image), jnp.dtype(dtype)
     if image.dtype == dtype:
-        return image  # type: ignore[no-any-return]
+        return image
     if jnp.issubdtype(image.dtype, jnp.integer) and jnp.issubdtype(dtype, jnp.floating):
-        return image.astype(dtype) / np.iinfo(image.dtype).max  # type: ignore[no-any-return]
+        return image.astype(dtype) / np.iinfo(image.dtype).max
     if jnp.issubdtype(image.dtype, jnp.floating) and jnp.issubdtype(dtype, jnp.integer):
         top = np.iinfo(dtype).max
         scaled = image * (top + 0.5)
         return (jnp.clip(scaled, 0, top) if saturate else scaled).astype(dtype)
-    return image.astype(dtype)  # type: ignore[no-any-return]
+    return image.astype(dtype)
 
 
-def random_crop(value: Any, size: Any, seed: int | None = None, name: str | None = None) -> Array:
+def random_crop(value: object, size: Sequence[int], seed: int | None = None, name: str | None = None) -> Array:
     """A part of that size, from a random place."""
     value = array(value)
     key = key_of(next_seed() if seed is None else seed)
@@ -105,24 +107,24 @@ def _standardize(image: Array) -> Array:
     return (x - x.mean(axes, keepdims=True)) / jnp.maximum(x.std(axes, keepdims=True), least)
 
 
-def _contrast(images: Array, factor: Any) -> Array:
+def _contrast(images: Array, factor: float | Array) -> Array:
     mean = images.mean((-3, -2), keepdims=True)
-    return (images - mean) * factor + mean  # type: ignore[no-any-return]
+    return (images - mean) * factor + mean
 
 
-def _clipped_like(change: Callable[[Any, Any], Array]) -> Callable[[Any, Any], Array]:
+def _clipped_like(change: Callable[[Array, Any], Array]) -> Callable[[Array, Any], Array]:
     """A change of floats in 0 to 1, for integers too."""
 
-    def run(image: Any, amount: Any) -> Array:
+    def run(image: Array, amount: Any) -> Array:
         return convert_image_dtype(change(convert_image_dtype(image, "float32"), amount), image.dtype, saturate=True)
 
     return run
 
 
-def _chance(change: Callable[[Any], Array]) -> Callable[..., Array]:
+def _chance(change: Callable[[Array], Array]) -> Callable[..., Array]:
     """A change that is made in one of two cases."""
 
-    def run(image: Any, seed: int | None = None) -> Array:
+    def run(image: object, seed: int | None = None) -> Array:
         image = array(image)
         drawn = jax.random.bernoulli(key_of(next_seed() if seed is None else seed))
         return jnp.where(drawn, change(image), image)
@@ -130,21 +132,21 @@ def _chance(change: Callable[[Any], Array]) -> Callable[..., Array]:
     return run
 
 
-def _drawn(change: Callable[[Any, Any], Array]) -> Callable[..., Array]:
+def _drawn(change: Callable[[Array, Any], Array]) -> Callable[..., Array]:
     """A change by an amount that is drawn between two numbers."""
 
-    def run(image: Any, lower: float, upper: float, seed: int | None = None) -> Array:
+    def run(image: object, lower: float, upper: float, seed: int | None = None) -> Array:
         key = key_of(next_seed() if seed is None else seed)
         return change(array(image), jax.random.uniform(key, (), minval=lower, maxval=upper))
 
     return run
 
 
-def _left_right(image: Any) -> Array:
+def _left_right(image: Array) -> Array:
     return jnp.flip(image, -2)
 
 
-def _up_down(image: Any) -> Array:
+def _up_down(image: Array) -> Array:
     return jnp.flip(image, -3)
 
 
@@ -174,7 +176,7 @@ _functions = {
 globals().update(_functions)
 
 
-def decode_image(contents: Any, channels: int | None = 0, dtype: Any = "uint8", **kwargs: Any) -> np.ndarray[Any, Any]:
+def decode_image(contents: bytes, channels: int | None = 0, dtype: DTypeLike = "uint8", **kwargs: object) -> HostArray:
     """The image in the bytes of a file, (rows, columns, channels)."""
     try:
         from PIL import Image

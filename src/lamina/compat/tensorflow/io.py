@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import IO, Any
 
+from lamina._saving.paths import FilePath
 from lamina.compat.tensorflow.image import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
 
 __all__ = ["decode_bmp", "decode_gif", "decode_image", "decode_jpeg", "decode_png", "gfile", "read_file", "write_file"]
@@ -35,28 +36,28 @@ def _open(name: Any, mode: str = "r") -> IO[Any]:
     return open(_name(name), mode, encoding=None if "b" in mode else "utf-8")
 
 
-def _glob(pattern: Any) -> list[str]:
+def _glob(pattern: object) -> list[str]:
     patterns = pattern if isinstance(pattern, (list, tuple)) else [pattern]
     return [found for each in patterns for found in sorted(globbing.glob(_name(each)))]
 
 
-def _copy(src: Any, dst: Any, overwrite: bool = False) -> None:
+def _copy(src: FilePath, dst: FilePath, overwrite: bool = False) -> None:
     if os.path.exists(dst) and not overwrite:
         raise FileExistsError(f"{dst!r} is there already: copy(..., overwrite=True) replaces it.")
     shutil.copy(src, dst)
 
 
-def _rename(src: Any, dst: Any, overwrite: bool = False) -> None:
+def _rename(src: FilePath, dst: FilePath, overwrite: bool = False) -> None:
     if os.path.exists(dst) and not overwrite:
         raise FileExistsError(f"{dst!r} is there already: rename(..., overwrite=True) replaces it.")
     os.replace(src, dst)
 
 
-def _makedirs(path: Any) -> None:
+def _makedirs(path: FilePath) -> None:
     os.makedirs(path, exist_ok=True)
 
 
-def _walk(top: Any, topdown: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
+def _walk(top: str, topdown: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
     return os.walk(top, topdown)
 
 

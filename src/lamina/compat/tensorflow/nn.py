@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lamina import activations
 from lamina._base.weight import Array
 from lamina.activations import elu, gelu, log_softmax, relu, relu6, selu, sigmoid, softmax, softplus, softsign, tanh
-from lamina.compat.operations import array, operation
+from lamina.compat.operations import Axes, array, operation
 from lamina.compat.tensorflow.arithmetic import functions
 from lamina.random import key_of, next_seed
 
@@ -43,11 +43,11 @@ def _sparse_entropy(labels: Array, logits: Array) -> Array:
     return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[..., None], -1)[..., 0]
 
 
-def _normalize(x: Array, axis: Any = None, epsilon: float = 1e-12) -> Array:
+def _normalize(x: Array, axis: Axes = None, epsilon: float = 1e-12) -> Array:
     return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(x * x, axis, keepdims=True), epsilon))
 
 
-def _moments(x: Any, axes: Any, keepdims: bool = False) -> tuple[Array, Array]:
+def _moments(x: Array, axes: Axes, keepdims: bool = False) -> tuple[Array, Array]:
     return jnp.mean(x, axes, keepdims=keepdims), jnp.var(x, axes, keepdims=keepdims)
 
 
@@ -68,7 +68,9 @@ embedding_lookup = operation("tf.nn.embedding_lookup", lambda p, i: jnp.take(p, 
 in_top_k, top_k = functions["in_top_k"], functions["top_k"]
 
 
-def dropout(x: Any, rate: float, noise_shape: Any = None, seed: int | None = None, name: str | None = None) -> Array:
+def dropout(
+    x: object, rate: float, noise_shape: Sequence[int] | None = None, seed: int | None = None, name: str | None = None
+) -> Array:
     """Sets a share `rate` of the numbers to 0, and divides the others by `1 - rate`."""
     x = array(x)
     key = key_of(next_seed() if seed is None else seed)

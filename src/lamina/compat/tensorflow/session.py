@@ -32,7 +32,7 @@ class GPUOptions(Options):
 class Session:
     """A session, in which nothing has to be run."""
 
-    def __init__(self, target: str = "", graph: None = None, config: Any = None) -> None:
+    def __init__(self, target: str = "", graph: None = None, config: object = None) -> None:
         say("tf.Session has no effect: XLA_PYTHON_CLIENT_PREALLOCATE=false lets the memory of a card grow.")
 
     def __enter__(self) -> Self:
@@ -40,7 +40,7 @@ class Session:
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None: ...
 
-    def run(self, fetches: Any, feed_dict: Any = None, **kwargs: Any) -> Any:
+    def run(self, fetches: Any, feed_dict: object = None, **kwargs: object) -> Any:
         """The values, which are known already."""
         return fetches
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 __all__ = [
     "join", "length", "lower", "reduce_join", "regex_full_match", "regex_replace", "split", "strip", "substr",
@@ -14,11 +15,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _each(function: Callable[[str], Any], given: Any, dtype: Any = object) -> Any:
+def _each(function: Callable[[str], Any], given: object, dtype: DTypeLike = object) -> Any:
     """What a function makes of each text, in an array of the same shape."""
     texts = np.asarray(given)
     if texts.ndim == 0:
@@ -29,12 +30,12 @@ def _each(function: Callable[[str], Any], given: Any, dtype: Any = object) -> An
     return made
 
 
-def lower(input: Any, encoding: str = "", name: str | None = None) -> Any:
+def lower(input: object, encoding: str = "", name: str | None = None) -> Any:
     """Lower case; without an encoding of ASCII letters alone."""
     return _each(lambda text: _cased(text, str.lower, encoding), input)
 
 
-def upper(input: Any, encoding: str = "", name: str | None = None) -> Any:
+def upper(input: object, encoding: str = "", name: str | None = None) -> Any:
     """Upper case, likewise."""
     return _each(lambda text: _cased(text, str.upper, encoding), input)
 
@@ -43,33 +44,35 @@ def _cased(text: str, case: Callable[[str], str], encoding: str) -> str:
     return case(text) if encoding else "".join(case(letter) if letter.isascii() else letter for letter in text)
 
 
-def strip(input: Any, name: str | None = None) -> Any:
+def strip(input: object, name: str | None = None) -> Any:
     """Without blanks at both ends."""
     return _each(str.strip, input)
 
 
-def length(input: Any, unit: str = "BYTE", name: str | None = None) -> Any:
+def length(input: object, unit: str = "BYTE", name: str | None = None) -> Any:
     """How many bytes of UTF-8, or with "UTF8_CHAR" characters, a text has."""
     return _each(lambda text: len(text if unit == "UTF8_CHAR" else text.encode()), input, np.int32)
 
 
-def substr(input: Any, pos: int, len: int, unit: str = "BYTE", name: str | None = None) -> Any:
+def substr(input: object, pos: int, len: int, unit: str = "BYTE", name: str | None = None) -> Any:
     """`len` characters from place `pos` on."""
     return _each(lambda text: text[pos:][:len], input)
 
 
-def regex_replace(input: Any, pattern: str, rewrite: str, replace_global: bool = True, name: str | None = None) -> Any:
+def regex_replace(
+    input: object, pattern: str, rewrite: str, replace_global: bool = True, name: str | None = None
+) -> Any:
     """`rewrite` in place of each match of a pattern, or of the first."""
     count = 0 if replace_global else 1
     return _each(lambda text: re.sub(pattern, rewrite, text, count=count), input)
 
 
-def regex_full_match(input: Any, pattern: str, name: str | None = None) -> Any:
+def regex_full_match(input: object, pattern: str, name: str | None = None) -> Any:
     """Whether a whole text matches a pattern."""
     return _each(lambda text: re.fullmatch(pattern, text) is not None, input, np.bool_)
 
 
-def split(input: Any, sep: str | None = None, maxsplit: int = -1, name: str | None = None) -> Any:
+def split(input: object, sep: str | None = None, maxsplit: int = -1, name: str | None = None) -> Any:
     """The parts of a text between blanks, or `sep`, as an array; of several texts a list of arrays."""
     texts = np.asarray(input)
     if texts.ndim:
@@ -77,7 +80,7 @@ def split(input: Any, sep: str | None = None, maxsplit: int = -1, name: str | No
     return np.array(_text(texts.item()).split(sep or None, maxsplit), object)
 
 
-def join(inputs: Sequence[Any], separator: str = "", name: str | None = None) -> Any:
+def join(inputs: Sequence[object], separator: str = "", name: str | None = None) -> Any:
     """The texts of several arrays, one behind the other."""
     arrays = np.broadcast_arrays(*(np.asarray(each, object) for each in inputs))
     if arrays[0].ndim == 0:
@@ -88,13 +91,13 @@ def join(inputs: Sequence[Any], separator: str = "", name: str | None = None) ->
     return made
 
 
-def reduce_join(inputs: Any, axis: int | None = None, separator: str = "", name: str | None = None) -> Any:
+def reduce_join(inputs: object, axis: int | None = None, separator: str = "", name: str | None = None) -> Any:
     """The texts of an array along an axis, or all of them, as one."""
     texts = np.asarray(inputs, object)
     return join([*texts.ravel()] if axis is None else [*np.moveaxis(texts, axis, 0)], separator)
 
 
-def to_number(input: Any, out_type: Any = np.float32, name: str | None = None) -> Any:
+def to_number(input: ArrayLike, out_type: DTypeLike = np.float32, name: str | None = None) -> Any:
     """The number that a text stands for."""
     kind = np.dtype(out_type)
     return kind.type(_each(float, input, kind)) if np.ndim(input) == 0 else _each(float, input, kind)

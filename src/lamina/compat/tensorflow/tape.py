@@ -56,7 +56,7 @@ class GradientTape:
 
     def __exit__(self, *error: object) -> None: ...
 
-    def watch(self, tensor: Any) -> None:
+    def watch(self, tensor: object) -> None:
         """Nothing: a gradient is asked for by its arrays."""
 
     def reset(self) -> None:
@@ -64,7 +64,7 @@ class GradientTape:
 
     @user_facing
     def gradient(
-        self, target: Any, sources: Any, output_gradients: Any = None, unconnected_gradients: Any = None
+        self, target: Any, sources: Any, output_gradients: Any = None, unconnected_gradients: object = None
     ) -> Any:
         """The gradients of the sum of `target`, in the structure of `sources`.
 
@@ -96,7 +96,7 @@ class GradientTape:
             gradients = jax.grad(objective)([read(leaf) if isinstance(leaf, Weight) else leaf for leaf in leaves])
         return jax.tree.unflatten(structure, gradients)
 
-    def _wanted(self, target: Any) -> CodeType:
+    def _wanted(self, target: object) -> CodeType:
         """What the target is after the block: the name that the block gave it, else what the call says."""
         if self._frame is None:
             raise CallError("the tape has recorded nothing yet: ask for a gradient after its with block.")
