@@ -2,6 +2,8 @@
 
 # pyright: standard
 
+from pathlib import Path
+
 import numpy as np
 
 import lamina as keras
@@ -53,10 +55,23 @@ text = keras.Sequential([layers.Embedding(1000, 16), layers.LSTM(8, return_seque
 adam = keras.optimizers.Adam(learning_rate=keras.optimizers.schedules.ExponentialDecay(0.1, 100, 0.9))
 model.compile(adam, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=False), metrics=["accuracy"])
 x, y = np.zeros((8, 784), "float32"), np.zeros(8, "int32")
+measured = ["accuracy", keras.metrics.AUC()]
+model.compile(keras.optimizers.SGD, "mse", loss_weights=2, metrics=measured, weighted_metrics=["mae"])
 callbacks = [EarlyStopping("val_loss", patience=3), LambdaCallback(on_epoch_end=print), PrintLoss()]
 history = model.fit(x, y, 32, epochs=3, validation_split=0.25, callbacks=callbacks, shuffle="batch", verbose=0)
 losses = history.history["loss"]
 score = model.evaluate(x, y, return_dict=True)
+model.fit(x, y, callbacks=callbacks[0], class_weight=dict(enumerate([1.0, 2.0])))
+model.save(Path("digits.keras"))
+again = keras.models.load_model("digits.keras")
+best = (
+    again.optimizer.learning_rate,
+    again.metrics[0].name,
+    again.predict(x).shape,
+    keras.models.clone_model(model).name,
+)
+lines: list[str] = []
+model.summary(print_fn=lines.append)
 
 
 def make_model(rate: float) -> keras.Sequential:

@@ -33,6 +33,16 @@ keras.Sequential(layers=5)  # a number for the layers
 keras.Sequential([], trainable="no")  # a word for a flag
 keras.Sequential().fit(epochs="3")  # a word for the epochs
 keras.Sequential().fitt()  # no such method
+keras.Sequential([layers.Dense])  # a class for a layer
+keras.Sequential().add("dense")  # a word for a layer
+keras.Sequential().compile(3)  # a number for the optimizer
+keras.Sequential().compile("adam", 3)  # a number for the loss
+keras.Sequential().compile("adam", "mse", "accuracy")  # the weight of the loss stands third, not the metrics
+keras.Sequential().compile("adam", "mse", metrics=3)  # a number for the metrics
+keras.Sequential().fit(callbacks="early_stopping")  # a word for the callbacks
+keras.Sequential().fit(class_weight="auto")  # no such word
+keras.Sequential().save(3)  # a number for a file
+keras.Sequential().summary(print_fn=3)  # a number for a function
 keras.optimizers.Adam(lr=0.1)  # no such argument
 keras.optimizers.SGD(0.1, "0.9")  # a word for the momentum
 keras.losses.MeanSquaredError("average")  # no such reduction

@@ -106,7 +106,7 @@ class Dot:
 def model_to_dot(
     model: Stack, show_shapes: bool = False, show_dtype: bool = False, show_layer_names: bool = True,
     rankdir: str = "TB", expand_nested: bool = False, dpi: int = 200, subgraph: bool = False,
-    show_layer_activations: bool = False, show_trainable: bool = False, splines: str = "ortho", **kwargs: Any,
+    show_layer_activations: bool = False, show_trainable: bool = False, splines: str = "ortho", **kwargs: object,
 ) -> Dot:  # fmt: skip
     """The stack in Graphviz's language: `model_to_dot(model).to_string()`; in a notebook it is shown as a picture.
 

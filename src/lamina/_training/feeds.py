@@ -282,7 +282,7 @@ class StreamFeed:
             for key in keys:
                 deque(self._epoch(key, EVERYTHING), 0)
 
-    def replays(self, position: Any) -> bool:
+    def replays(self, position: object) -> bool:
         """Whether the source has to be read again to come to a place in it."""
         return position is None and self.stream.replays and not self._by_key
 

@@ -262,7 +262,7 @@ class Run:
             self._say_if_replayed(self.validation, None)
             self.validation.go_to(validations)
 
-    def _say_if_replayed(self, feed: Feed, position: Any) -> None:
+    def _say_if_replayed(self, feed: Feed, position: object) -> None:
         if isinstance(feed, StreamFeed) and feed.replays(position):
             kind = type(feed.stream.source).__name__
             warn(f"a {kind} cannot be set to a place: its batches are read again up to {self.place.said}.")

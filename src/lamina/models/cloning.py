@@ -25,8 +25,8 @@ from lamina.optimizers import Optimizer
 
 @user_facing
 def clone_model(
-    model: Sequential, input_tensors: Any = None, clone_function: Callable[[Any], Layer] | None = None,
-    call_function: Callable[..., Any] | None = None, recursive: bool = False,
+    model: Sequential, input_tensors: Any = None, clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: object = None, recursive: bool = False,
 ) -> Sequential:  # fmt: skip
     """A model of equal layers with fresh weights, compiled alike.
 

@@ -35,7 +35,7 @@ def in_either_form(model: Sequential, step: Callable[..., Any], state: Any, data
     return said, (arrays_of(groups) if len(parts) > 2 else arrays_of(groups[1:])[0])
 
 
-def train_step(model: Sequential, data: Any) -> dict[str, Any]:
+def train_step(model: Sequential, data: object) -> dict[str, Any]:
     """One step on one batch: the gradient of `compute_loss` over `stateless_call`, then the optimizer."""
     x, y, sample_weight = _unpacked(data)
     weights = [weight for weight, _ in weights_by_path(model).values()]
@@ -58,7 +58,7 @@ def train_step(model: Sequential, data: Any) -> dict[str, Any]:
     return _measured(model, loss, x, y, y_pred, sample_weight)
 
 
-def test_step(model: Sequential, data: Any) -> dict[str, Any]:
+def test_step(model: Sequential, data: object) -> dict[str, Any]:
     """The loss and the metrics on one batch."""
     x, y, sample_weight = _unpacked(data)
     y_pred = model(x, training=False)
@@ -66,18 +66,18 @@ def test_step(model: Sequential, data: Any) -> dict[str, Any]:
     return _measured(model, loss, x, y, y_pred, sample_weight)
 
 
-def predict_step(model: Sequential, data: Any) -> Any:
+def predict_step(model: Sequential, data: object) -> Any:
     """The output for one batch."""
     return model(_unpacked(data)[0], training=False)
 
 
-def compute_loss(model: Sequential, y: Any, y_pred: Any, sample_weight: Any) -> Array:
+def compute_loss(model: Sequential, y: object, y_pred: object, sample_weight: object) -> Array:
     """The loss of `compile`, the regularizers, and what layers added in the pass under way.  -> () float32"""
     compiled, measured = compiled_of(model), (y, y_pred, sample_weight, mask_of(y_pred))
     return total_loss(compiled.loss, compiled.loss_weight, measured, model.losses)
 
 
-def compute_metrics(model: Sequential, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+def compute_metrics(model: Sequential, y: object, y_pred: object, sample_weight: Array | None) -> dict[str, Any]:
     """The metrics of `compile` after one more batch, by name, with the mean of the loss."""
     for metric, weighted in compiled_of(model).metrics or []:
         weight = counted(sample_weight if weighted else None, mask_of(y_pred))
@@ -85,15 +85,15 @@ def compute_metrics(model: Sequential, y: Any, y_pred: Any, sample_weight: Any) 
     return model.get_metrics_result()
 
 
-def _unpacked(data: Any) -> tuple[Any, Any, Any]:
+def _unpacked(data: object) -> tuple[Any, Any, Any]:
     """x, y and the sample weights, None for what is not there."""
     x, y, sample_weight = (*(data if isinstance(data, (tuple, list)) else (data,)), None, None)[:3]
     return x, y, sample_weight
 
 
-def _loss(model: Sequential, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Array:
+def _loss(model: Sequential, x: object, y: object, y_pred: object, sample_weight: object, training: bool) -> Array:
     """`model.compute_loss`, which older programs write without `training`."""
-    told = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight, "training": training}
+    told: dict[str, Any] = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight, "training": training}
     takes = inspect.signature(model.compute_loss).parameters
     every = any(p.kind is p.VAR_KEYWORD for p in takes.values())
     return jnp.asarray(model.compute_loss(**{name: value for name, value in told.items() if every or name in takes}))

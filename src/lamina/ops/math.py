@@ -70,7 +70,7 @@ def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Array, Array]:
     return values, indices
 
 
-def _by_segment(reduce: Callable[..., Any], data: Tensor, ids: Tensor, count: int | None, sorted: bool) -> Array:
+def _by_segment(reduce: Callable[..., Array], data: Tensor, ids: Tensor, count: int | None, sorted: bool) -> Array:
     x, segments = tensor(data), tensor(ids)
     if segments.ndim != 1 or x.shape[:1] != segments.shape:
         raise ShapeError(f"segment_ids is (n,) for data (n, ...), got {segments.shape} for {x.shape}.")

@@ -34,7 +34,7 @@ Axis: TypeAlias = int | Sequence[int] | None
 Shape: TypeAlias = int | Sequence[int]
 
 
-def tensor(x: Any, dtype: DType = None) -> Array:
+def tensor(x: object, dtype: DType = None) -> Array:
     """x as JAX's array. Its dtype stays unless one is given; a Python number takes the dtype of what it meets."""
     if dtype is None and isinstance(x, jax.Array):
         return x
@@ -46,7 +46,7 @@ def tensor(x: Any, dtype: DType = None) -> Array:
     return jnp.asarray(x.value if isinstance(x, Weight) else x, None if dtype is None else standardize_dtype(dtype))
 
 
-def tensors(tree: Any) -> Any:
+def tensors(tree: object) -> Any:
     """The same structure with arrays in place of weights."""
 
     def is_weight(leaf: object) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Files(NamedTuple):
     labels: HostArray | None
 
 
-def datasets(choice: Choice, read: Callable[[str], Any]) -> list[Dataset]:
+def datasets(choice: Choice, read: Callable[[str], object]) -> list[Dataset]:
     """One dataset, or the two of `subset="both"`, of what `read` makes of each file, and of its label."""
     choice = _checked(choice)
     seed = int(np.random.randint(10**6)) if choice.seed is None else choice.seed
@@ -62,7 +62,7 @@ def datasets(choice: Choice, read: Callable[[str], Any]) -> list[Dataset]:
 
 
 def _dataset(
-    choice: Choice, files: Files, read: Callable[[str], Any], seed: int | None, class_names: list[str] | None
+    choice: Choice, files: Files, read: Callable[[str], object], seed: int | None, class_names: list[str] | None
 ) -> Dataset:
     """Files are read in several threads, after they are put in order, and batches are made in advance."""
     if files.labels is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,7 +29,7 @@ MODES = {"grayscale": ("L", "I;16", "I"), "rgb": ("RGB",), "rgba": ("RGBA",)}
 """By `color_mode`: the modes of Pillow that an image may have; it is converted to the first one from any other."""
 
 
-def pillow() -> Any:
+def pillow() -> ModuleType:
     """The package Pillow."""
     try:
         from PIL import Image
