@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import jax
 
@@ -19,7 +19,6 @@ from lamina._data.arrays import HostArray
 from lamina._data.weights import ClassWeight
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
-from lamina._saving.paths import FilePath
 from lamina._training import loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
@@ -33,6 +32,9 @@ from lamina.models import default_steps
 from lamina.models.assembly import append
 from lamina.models.stack import Stack
 from lamina.optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from lamina._saving.paths import FilePath  # which a script that saves nothing does not load
 
 
 @registry.add()
