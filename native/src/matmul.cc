@@ -2,6 +2,7 @@
 // float32, or both bfloat16, and then y may be either.
 #include <cmath>
 
+#include "few_rows.h"
 #include "onednn.h"
 #include "shapes.h"
 
@@ -58,6 +59,12 @@ ffi::Error matmul(ffi::ThreadPool pool, Array a, Array b, ffi::Result<Array> y, 
     expect_shapes({{"b", of_b, b_turned ? Dims{columns, inner} : Dims{inner, columns}}, {"y", of_y, {rows, columns}}});
     Type taken = type_of(a), given = type_of(*y);
     expect(type_of(b) == taken && (given == taken || given == Type::f32), "expected arrays of one type");
+    bool plain = taken == Type::f32 && given == Type::f32 && !a_turned && b_turned && few_rows_supported();
+    if (plain && rows >= kFewest && rows <= kMostRows) {
+      few_rows(threads, rows, inner, columns, static_cast<float*>(a.untyped_data()),
+               static_cast<float*>(b.untyped_data()), static_cast<float*>(y->untyped_data()));
+      return;
+    }
     bool by_columns = columns >= rows;
     int64_t size = by_columns ? columns : rows, blocks = (size + kBlock - 1) / kBlock;
     double work = static_cast<double>(rows) * static_cast<double>(inner) * static_cast<double>(columns);
