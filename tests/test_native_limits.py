@@ -5,6 +5,8 @@ in the zeros that they put around the data and between groups: an infinity times
 around x for the kernel's gradient only.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -168,7 +170,7 @@ def check_product(sizes, turned, where, what, seed):
 
 @examples(8)
 def test_products_of_any_sizes_are_numpys_for_no_numbers_too(examples):
-    sizes = st.tuples(*[st.sampled_from([1, 2, 7, 16, 63, 64, 65, 200])] * 3)
+    sizes = st.tuples(*[st.sampled_from([1, 2, 7, 12, 16, 33, 63, 64, 65, 200])] * 3)
     drawn = {"where": st.integers(0, 3), "what": NO_NUMBERS, "seed": st.integers(0, 999)}
     tried(check_product, examples, sizes=sizes, turned=st.tuples(st.booleans(), st.booleans()), **drawn)
 
@@ -176,6 +178,42 @@ def test_products_of_any_sizes_are_numpys_for_no_numbers_too(examples):
 def test_a_large_product_is_shared_out():
     check_product((300, 130, 500), (True, False), 0, 1.0, 0)
     check_product((500, 130, 300), (False, True), 0, 1.0, 0)
+
+
+@pytest.mark.parametrize("rows", [9, 16, 31, 32, 33, 64])
+def test_a_product_of_few_rows_with_a_turned_kernel_is_numpys(rows):
+    for inner, columns in [(5, 3), (16, 12), (100, 131), (512, 40)]:
+        check_product((rows, inner, columns), (False, True), 0, 1.0, rows)
+
+
+def check_moments(rows, columns, mean, where, what, seed):
+    rng = np.random.default_rng(seed)
+    x, dy = (rng.normal(size=(rows, columns)).astype("float32") for _ in range(2))
+    x += np.float32(mean)
+    for array in [[], [x], [dy], [x, dy]][where]:
+        array.flat[rng.integers(0, array.size)] = what
+    with np.errstate(invalid="ignore"):
+        wide = x.astype("float64")
+        middle, variance = wide.mean(0), wide.var(0)
+        sums = dy.astype("float64").sum(0), (dy * (wide - middle.astype("float32"))).sum(0)
+    got = jax.jit(onednn.moments)(x)
+    np.testing.assert_allclose(got[0], middle, 1e-6, 1e-6)
+    np.testing.assert_allclose(got[1], variance, 1e-5, 1e-6 * (1 + abs(mean)))
+    for found, want in zip(jax.jit(onednn.moment_slopes)(dy, x, middle.astype("float32")), sums, strict=True):
+        np.testing.assert_allclose(found, want, 1e-4, 1e-6 * rows * (1 + abs(mean)))
+
+
+@examples(8)
+def test_moments_of_any_sizes_are_numpys_for_no_numbers_too(examples):
+    sizes = {"rows": st.sampled_from([1, 2, 5, 16, 64, 65, 1000]), "columns": st.sampled_from([1, 7, 16, 33, 300])}
+    drawn = {"where": st.integers(0, 3), "what": NO_NUMBERS, "seed": st.integers(0, 999)}
+    tried(check_moments, examples, mean=st.sampled_from([0, 3, -1000]), **sizes, **drawn)
+
+
+def test_moments_of_a_large_batch_are_shared_out():
+    check_moments(20_000, 33, 5, 0, 1.0, 0)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: check_moments(1000, 300, 5, 0, 1.0, seed), range(8)))
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -207,6 +245,9 @@ def right_calls():
         yield name, [mask, *taken], kept, options
         yield f"{name}_gradient", [mask, outputs, *[state] * states, *known, *kept], taken, options
     yield "matmul", [(5, 3), (4, 5)], [(3, 4)], {"a_turned": True, "b_turned": True}
+    yield "matmul", [(9, 5), (4, 5)], [(9, 4)], {"a_turned": False, "b_turned": True}
+    yield "moments", [(6, 20)], [(20,), (20,)], {}
+    yield "moment_slopes", [(6, 20), (6, 20), (20,)], [(20,), (20,)], {}
 
 
 def called(name, shapes, results, attributes, dtype="float32"):
@@ -222,13 +263,14 @@ def wrong_calls(name, shapes, results, attributes):
     """The same with one thing wrong: an axis longer, empty or gone, one too many, a window that cannot be."""
     every = [*shapes, *results]
     for place, shape in enumerate(every):
-        if "convolution" in name or name == "matmul":
+        if "convolution" in name or name in ("matmul", "moments", "moment_slopes"):
             may_be_empty = len(results) == 1 and place == len(shapes)  # XLA does not make a call without a result
         else:
             may_be_empty = place == 0 or ("gradient" in name and place == len(shapes))  # a mask, and dx
         others = [shape[:-1], (*shape, 1), ()]
         for axis, size in enumerate(shape):
-            others += [(*shape[:axis], new, *shape[axis + 1 :]) for new in [size + 4, *([] if may_be_empty else [0])]]
+            longer = [size + 4] * ((name, place, axis) != ("moments", 0, 0))  # any number of rows has moments
+            others += [(*shape[:axis], new, *shape[axis + 1 :]) for new in [*longer, *([] if may_be_empty else [0])]]
         for other in others:
             changed = [*every[:place], other, *every[place + 1 :]]
             yield changed[: len(shapes)], changed[len(shapes) :], attributes
@@ -250,7 +292,7 @@ def test_arrays_that_do_not_fit_are_refused_and_not_read(call, every):
     name = call[0]
     called(*call)
     wrong = list(wrong_calls(*call))
-    assert len(wrong) > (20 if name == "matmul" else 30)
+    assert len(wrong) > {"matmul": 20, "moments": 12, "moment_slopes": 20}.get(name, 30)
     for shapes, results, attributes in wrong[::every]:
         with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
             called(name, shapes, results, attributes)

@@ -29,6 +29,8 @@ __all__ = [
     "lstm",
     "lstm_gradient",
     "matmul",
+    "moment_slopes",
+    "moments",
 ]
 
 Array = jax.Array
@@ -43,6 +45,8 @@ TARGETS = (
     "gru",
     "gru_gradient",
     "matmul",
+    "moments",
+    "moment_slopes",
 )
 
 
@@ -242,3 +246,13 @@ def matmul(a: Array, b: Array, dtype: Any, *, a_turned: bool = False, b_turned: 
     """
     out = jax.ShapeDtypeStruct((a.shape[a_turned], b.shape[not b_turned]), dtype)
     return _call("matmul", out, a, b, a_turned=a_turned, b_turned=b_turned)  # type: ignore[no-any-return]
+
+
+def moments(x: Array) -> tuple[Array, Array]:
+    """The mean and the variance of each column of x, (rows, columns) of float32."""
+    return _call("moments", _arrays(x.shape[1:], x.shape[1:]), x)  # type: ignore[no-any-return]
+
+
+def moment_slopes(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:
+    """The sums of dy and of dy * (x - mean) over the rows; dy and x are (rows, columns), the mean (columns,)."""
+    return _call("moment_slopes", _arrays(mean.shape, mean.shape), dy, x, mean)  # type: ignore[no-any-return]

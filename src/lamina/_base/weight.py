@@ -29,7 +29,7 @@ Array = jax.Array
 class Scope(Protocol):
     """What stands between a weight and whoever reads or assigns it while a pass is under way."""
 
-    uncast: dict[int, tuple[Array, Array]]
+    origins: dict[int, tuple[Array, Any]]
 
     def read(self, weight: Weight) -> Array: ...
 

@@ -15,6 +15,7 @@ from jax.interpreters import ad, batching, mlir
 
 from lamina._base.weight import Array
 from lamina._kernels.native import onednn
+from lamina._kernels.normalization import unscaled
 from lamina._kernels.precision import in_float32
 
 LEAST = 2**19
@@ -27,6 +28,7 @@ WIDE = 64
 @in_float32
 def matmul(x: Array, kernel: Array, bias: Array | None = None, *, half: bool = False) -> Array:
     """`x @ kernel + bias`; x is (..., n), kernel (n, units), bias (units,).  -> (..., units)"""
+    x, kernel, bias = unscaled(x, kernel, bias)
     if _serves(x, kernel):
         how = How(False, False, half, rounds=half)
         y = product(x.reshape(-1, x.shape[-1]), kernel, how).reshape(*x.shape[:-1], -1)

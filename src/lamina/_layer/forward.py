@@ -48,8 +48,8 @@ class Pass:
         """By the id of a layer or metric: it, and its copy in this pass."""
         self.kept: dict[int, tuple[Weight, Weight]] = {}
         """By the id of a weight that is not trained: it, and the one of this pass that stands for it."""
-        self.uncast: dict[int, tuple[Array, Array]] = {}
-        """By the id of a weight's array in a layer's compute dtype: that array, and the one that it was cast from."""
+        self.origins: dict[int, tuple[Array, Any]] = {}
+        """By the id of an array: that array, and what it was made from; the data are their own origin."""
         self.replaced: set[Weight] = set()
         self.calls = 0
         """How many layers were called by themselves during this pass."""
@@ -119,7 +119,7 @@ class Pass:
             if not (owner.autocast and leaf.autocast and jnp.issubdtype(array.dtype, jnp.floating)):
                 return array
             cast = jnp.asarray(array, owner.compute_dtype)
-            self.uncast[id(cast)] = cast, array
+            self.origins[id(cast)] = cast, array
             return cast
         return self.copy_of(leaf, path) if isinstance(leaf, Module) else leaf
 

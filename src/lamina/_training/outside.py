@@ -16,7 +16,7 @@ class Outside:
 
     def __init__(self, found: list[Weight], arrays: Sequence[Array]) -> None:
         self.found, self.arrays = found, dict(zip(found, arrays, strict=True))
-        self.uncast: dict[int, tuple[Any, Any]] = {}
+        self.origins: dict[int, tuple[Any, Any]] = {}
 
     def read(self, weight: Weight) -> Any:
         if weight not in self.arrays and not isinstance(weight.array, jax.core.Tracer):

@@ -93,6 +93,7 @@ class ProgramSpec:
 
     def forward(self, now: Pass, params: Arrays, state: Arrays, x: Array) -> tuple[Array, Arrays, Arrays]:
         """The model's output, and the parameters and the state after it."""
+        now.origins[id(x)] = x, x
         y = now.copy_of(self.model)(x)
         after = {self.paths[weight]: value for weight, value in now.changed()}
         params, state = ({path: after.get(path, value) for path, value in each.items()} for each in (params, state))

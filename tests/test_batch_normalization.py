@@ -1,0 +1,113 @@
+"""Batch normalization in training: its gradient, its sums by lamina-onednn, and its scale within the next kernel."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lamina
+from lamina import layers
+from lamina._kernels import matmul
+from lamina._kernels.normalization import normalize
+
+
+def plain(x, gamma, beta, axis, epsilon):
+    others = tuple(i for i in range(x.ndim) if i != axis % x.ndim)
+    mean, variance = jnp.mean(x, others, keepdims=True), jnp.var(x, others, keepdims=True)
+    shape = [-1 if i == axis % x.ndim else 1 for i in range(x.ndim)]
+    return (x - mean) / jnp.sqrt(variance + epsilon) * gamma.reshape(shape) + beta.reshape(shape)
+
+
+DERIVED = {
+    "value": lambda f: f,
+    "gradient": lambda f: jax.grad(f, (0, 1, 2)),
+    "gradient of a gradient": lambda f: jax.grad(lambda x, *other: jnp.sum(jax.grad(f)(x, *other) ** 2), (0, 1)),
+    "gradients of many": lambda f: jax.vmap(jax.grad(f, (0, 1)), (0, None, None)),
+}
+
+
+@pytest.mark.parametrize("tier", ["onednn", "xla"])
+@pytest.mark.parametrize("way", DERIVED)
+@pytest.mark.parametrize(("shape", "axis"), [((40, 20), 1), ((6, 5, 4, 32), 3), ((6, 20, 5), 1), ((40, 3), 1)])
+def test_it_is_derived_as_its_plain_formula_is(way, shape, axis, tier, monkeypatch):
+    if tier == "onednn":
+        pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
+    monkeypatch.setenv("LAMINA_KERNELS", tier)
+    rng = np.random.default_rng(0)
+    many = (2,) if "many" in way else ()
+    x = jnp.asarray(rng.normal(3, 2, size=(*many, *shape)), jnp.float32)
+    gamma, beta = (jnp.asarray(rng.normal(size=shape[axis]), jnp.float32) for _ in range(2))
+    weight = jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+    def loss(formula):
+        return lambda x, gamma, beta: jnp.sum(jnp.sin(formula(x, gamma, beta)) * weight)
+
+    ours = DERIVED[way](loss(lambda *taken: normalize(*taken, axis, 1e-3)[0]))
+    got, want = (
+        jax.jit(f)(x, gamma, beta) for f in (ours, DERIVED[way](loss(lambda *taken: plain(*taken, axis, 1e-3))))
+    )
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, 1e-3, 1e-4)
+    calls = "lamina_moments" in jax.jit(ours).lower(x, gamma, beta).as_text()
+    assert calls == (tier == "onednn" and not many and axis == len(shape) - 1 and shape[-1] >= 16)
+
+
+def trained(first, use_bias=True, epochs=2):
+    """The weights of a stack after some steps, and the program of one step as text."""
+    lamina.utils.set_random_seed(0)
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(5, 3, size=(96, 20)).astype("float32") for _ in range(2))
+    y = y[:, :1]
+    units = layers.Dense(24, activation="relu", use_bias=use_bias)
+    model = lamina.Sequential([layers.Input((20,)), *first, units, layers.BatchNormalization(), layers.Dense(1)])
+    model.compile(lamina.optimizers.SGD(0.05), "mse")
+    model.fit(x, y, batch_size=32, epochs=epochs, verbose=0)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize(
+    "settings", [{}, {"scale": False}, {"center": False}, {"momentum": 0.5, "epsilon": 0.1}], ids=str
+)
+def test_a_scale_within_the_next_kernel_changes_no_result(settings, use_bias, monkeypatch):
+    found = []
+
+    def unscaled(x, kernel, bias):
+        found.append(kernel.shape)
+        return x, kernel, bias
+
+    got = trained([layers.BatchNormalization(**settings)], use_bias)
+    monkeypatch.setattr(matmul, "unscaled", unscaled)
+    layers.Dense.marker = object()  # a class attribute of another value makes the program anew
+    try:
+        want = trained([layers.BatchNormalization(**settings)], use_bias)
+    finally:
+        del layers.Dense.marker
+    assert (20, 24) in found
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, 1e-4, 1e-5)
+
+
+def products(first):
+    """How many matrix products a step of training has."""
+    lamina.utils.set_random_seed(0)
+    model = lamina.Sequential([layers.Input((20,)), *first, layers.Dense(24)])
+    model.compile("sgd", "mse")
+    seen = []
+    original = jax.stages.Lowered.compile
+
+    def compiled(self, *args, **kwargs):
+        program = original(self, *args, **kwargs)
+        seen.append(program.as_text())
+        return program
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax.stages.Lowered, "compile", compiled)
+        model.train_on_batch(np.ones((48, 20), "float32"), np.ones((48, 24), "float32"))
+    return max(text.count(" f32[48,20]{1,0} dot(") for text in seen)
+
+
+def test_the_gradient_of_a_normalization_of_the_data_takes_no_product():
+    """Its scale is in the kernel; behind a layer with weights of its own, and with dropout between, it stays."""
+    assert products([layers.BatchNormalization()]) == 0
+    assert products([layers.BatchNormalization(), layers.Dropout(0.5)]) == 1
