@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lamina._data.arrays import HostArray
+from lamina._base.arrays import HostArray
 from lamina._data.frames import Columns
 from lamina._data.source import Table
 from lamina.errors import DataError, LabelError

@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lamina._base.arrays import HostArray
 from lamina.errors import DataError
-
-HostArray = np.ndarray[Any, Any]
 
 INT32 = np.iinfo(np.int32)
 KINDS = {"M": "dates", "m": "durations", "c": "complex numbers", "V": "records"}

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lamina._data.arrays import HostArray, numbers
+from lamina._base.arrays import HostArray
+from lamina._data.arrays import numbers
 from lamina.errors import DataError
 
 LIBRARIES = ("pandas", "polars", "pyarrow", "narwhals", "modin", "cudf")

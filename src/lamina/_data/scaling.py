@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lamina._data.arrays import HostArray
+from lamina._base.arrays import HostArray
 
 
 def _lanczos(radius: int) -> Callable[[HostArray], HostArray]:

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
-from lamina._data.arrays import HostArray
 from lamina._data.source import Table, arrays
 from lamina._data.weights import class_weights
 from lamina.errors import ArgumentError, DataError, LaminaError

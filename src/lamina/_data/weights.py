@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
 from lamina._base.strictness import strictness
-from lamina._data.arrays import HostArray
 from lamina._data.source import Table
 from lamina.errors import ArgumentError, DataError, LabelError
 

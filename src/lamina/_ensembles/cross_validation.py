@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.converters import short
 from lamina._base.frames import user_facing
-from lamina._data.arrays import HostArray
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.weights import ClassWeight
 from lamina._ensembles.together import build, trained

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.converters import checked, positive, short
 from lamina._base.frames import user_facing
-from lamina._data.arrays import HostArray
 from lamina._data.source import arrays, is_stream
 from lamina._display.verbosity import verbosity
 from lamina._ensembles.together import build, trained

@@ -12,10 +12,9 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from lamina._base.arrays import as_array
+from lamina._base.arrays import HostArray, as_array
 from lamina._base.frames import user_facing
 from lamina._base.shapes import Shape
-from lamina._data.arrays import HostArray
 from lamina._data.frames import is_frame, opened
 from lamina._layer.layer import Layer
 from lamina._layer.structure import require_adapted

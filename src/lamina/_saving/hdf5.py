@@ -11,6 +11,7 @@ import h5py
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._saving.guard import MOST_OBJECTS, is_plain_name
 from lamina._saving.hdf5_blocks import (
     ATTRIBUTE,
@@ -50,7 +51,7 @@ _LINKS: dict[int, Callable[[File, Cursor], Iterable[tuple[str, int]]]] = {
 class Stored(NamedTuple):
     """What an HDF5 file holds."""
 
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, HostArray]
     """The datasets by their paths, such as "layers/dense/vars/0"."""
     attributes: dict[str, dict[str, Any]]
     """The attributes of groups and datasets by their paths, "" for the root; every group is named here."""
@@ -110,7 +111,7 @@ def _members(file: File, path: str, parts: list[tuple[int, Cursor]]) -> list[tup
     return list(members.items())
 
 
-def _array(file: File, space: Cursor, kind: Cursor, layout: Cursor) -> np.ndarray:
+def _array(file: File, space: Cursor, kind: Cursor, layout: Cursor) -> HostArray:
     shape, dtype = dataspace(file, space), datatype(file, kind)
     if dtype == "V2":  # only these two bytes tell a bfloat16 in an .h5 file; a .weights.h5 has an attribute as well
         dtype = _BFLOAT16

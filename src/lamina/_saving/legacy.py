@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
 from lamina._base.weight import Weight, read
-from lamina._data.arrays import HostArray
 from lamina._layer.layer import Layer
 from lamina._layer.weights import own_weights
 from lamina._saving import KERAS, hdf5, weights

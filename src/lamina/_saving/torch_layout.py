@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from lamina import layers
+from lamina._base.arrays import HostArray
 from lamina._base.weight import Weight
-from lamina._data.arrays import HostArray
 from lamina._layer.layer import Layer
 from lamina._layer.structure import inner_modules
 from lamina.errors import StackError

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Weight, assign_all, fits, read
-from lamina._data.arrays import HostArray
 from lamina._layer.layer import Layer
 from lamina._layer.structure import Module, restored_on_error, weights_by_path
 from lamina._layer.weights import WithWeights, own_weights

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.converters import positive, short
 from lamina._base.frames import warn
 from lamina._base.limits import limited_steps
 from lamina._base.packing import NotPlainError, pack
 from lamina._base.weight import Array
-from lamina._data.arrays import INT32, HostArray, read
+from lamina._data.arrays import INT32, read
 from lamina._data.source import Table
 from lamina._data.stream import Stream, fetched
 from lamina.dtypes import floatx

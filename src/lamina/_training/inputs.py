@@ -6,11 +6,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
 from lamina._base.shapes import Shape
 from lamina._base.strictness import strictness
 from lamina._checks import columns, indices, labels, values
-from lamina._data.arrays import HostArray, is_mapped
+from lamina._data.arrays import is_mapped
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._data.weights import class_weights, split

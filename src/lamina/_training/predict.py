@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from lamina._base.arrays import as_array
+from lamina._base.arrays import HostArray, as_array
 from lamina._base.converters import positive
 from lamina._base.limits import limited_steps
 from lamina._base.shapes import Shape
 from lamina._checks import columns, indices
-from lamina._data.arrays import HostArray, is_mapped, read
+from lamina._data.arrays import is_mapped, read
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._display.verbosity import verbosity

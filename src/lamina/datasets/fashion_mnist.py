@@ -8,9 +8,9 @@ import zlib
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import user_facing
 from lamina._base.public import public
-from lamina._data.arrays import HostArray
 from lamina.datasets.files import FOLDER
 from lamina.datasets.samples import Parts
 from lamina.errors import FileError

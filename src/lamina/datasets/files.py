@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from lamina._data.arrays import HostArray
+from lamina._base.arrays import HostArray
 from lamina.errors import FileError
 from lamina.utils import get_file
 

@@ -12,14 +12,13 @@ from numpy.typing import ArrayLike
 
 from lamina import dtypes, initializers
 from lamina._base.arguments import Config, Function
-from lamina._base.arrays import copied
+from lamina._base.arrays import HostArray, copied
 from lamina._base.frames import user_facing
 from lamina._base.registry import Registry
 from lamina._base.settings import Converted, State, setting
 from lamina._base.shapes import Shape
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Weight
-from lamina._data.arrays import HostArray
 from lamina._layer.forward import Pass
 from lamina._layer.structure import Module, ModuleState, adopt, held, inner_modules
 from lamina.errors import ArgumentError

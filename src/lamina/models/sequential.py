@@ -11,11 +11,11 @@ import jax
 from lamina import _display as display
 from lamina import _saving as saving
 from lamina._base.arguments import Config, Named
+from lamina._base.arrays import HostArray
 from lamina._base.converters import checked, flag
 from lamina._base.frames import user_facing
 from lamina._base.settings import MISSING
 from lamina._base.weight import Weight, under_way
-from lamina._data.arrays import HostArray
 from lamina._data.weights import ClassWeight
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry

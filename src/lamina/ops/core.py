@@ -13,10 +13,10 @@ import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.weight import Array
-from lamina._data.arrays import HostArray
 from lamina.backend import standardize_dtype
 from lamina.errors import ArgumentError, ShapeError
 from lamina.ops.tensors import DType, Tensor, Tensors, tensor, tensors

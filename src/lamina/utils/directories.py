@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.converters import checked, fixed_seed, one_of, optional, positive, short
-from lamina._data.arrays import HostArray
 from lamina._data.dataset import AUTOTUNE, Dataset, slices
 from lamina.errors import ArgumentError, DataError, MissingFileError
 

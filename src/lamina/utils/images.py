@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from lamina._base.arguments import Format
+from lamina._base.arrays import HostArray
 from lamina._base.converters import checked, one_of, optional, positive, short
 from lamina._base.frames import user_facing, warn
-from lamina._data.arrays import HostArray
 from lamina._saving.files import name_of, replacing
 from lamina.config import data_format as format_of
 from lamina.dtypes import floatx

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.converters import checked, fixed_seed, flag, integer, one_of, optional, positive
 from lamina._base.frames import user_facing
-from lamina._data.arrays import HostArray
 from lamina._data.dataset import AUTOTUNE, Dataset, slices
 from lamina.errors import ArgumentError, DataError
 

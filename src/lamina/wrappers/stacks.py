@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from lamina import losses, optimizers
 from lamina._base.arguments import Config, Named
-from lamina._data.arrays import HostArray
+from lamina._base.arrays import HostArray
 from lamina._layer.layer import Layer
 from lamina._training.inputs import last_activation
 from lamina._training.request import Callbacks

@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import user_facing
-from lamina._data.arrays import HostArray
 from lamina.compat.told import say
 from lamina.errors import ArgumentError
 

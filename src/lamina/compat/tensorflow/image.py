@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from lamina._base.arrays import HostArray
 from lamina._base.weight import Array
-from lamina._data.arrays import HostArray
 from lamina.compat.operations import array, operation
 from lamina.errors import ArgumentError, MissingPackageError
 from lamina.random import key_of, next_seed

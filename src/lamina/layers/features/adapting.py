@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import user_facing
-from lamina._data.arrays import HostArray, has_axes
+from lamina._data.arrays import has_axes
 from lamina._data.frames import is_frame
 from lamina._data.stream import Stream
 from lamina._layer.host import raw

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 
 from lamina import dtypes
 from lamina._base.arguments import InputShape, Named
+from lamina._base.arrays import HostArray
 from lamina._base.converters import number, optional, positive
 from lamina._base.settings import Converted, setting
 from lamina._base.weight import Array
 from lamina._checks import indices
-from lamina._data.arrays import HostArray
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.features.adapting import Adapting

@@ -7,11 +7,11 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.converters import flag, integer, one_of, positive
 from lamina._base.frames import user_facing
 from lamina._base.settings import Converted, setting
 from lamina._base.shapes import Shape
-from lamina._data.arrays import HostArray
 from lamina._kernels.hashes import farm_hash, sip_hash
 from lamina._layer.host import HostLayer
 from lamina.dtypes import floatx

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from lamina._base.arguments import InputShape, Named
+from lamina._base.arrays import HostArray
 from lamina._base.converters import flag, integer, one_of, optional, positive
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.shapes import Shape
-from lamina._data.arrays import HostArray
 from lamina._layer.structure import require_adapted
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, DataError

@@ -10,11 +10,11 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.converters import integer
 from lamina._base.frames import user_facing
 from lamina._base.settings import Converted
 from lamina._base.shapes import Shape
-from lamina._data.arrays import HostArray
 from lamina._layer.host import HostLayer, raw
 from lamina._layer.structure import require_adapted
 from lamina.dtypes import floatx
