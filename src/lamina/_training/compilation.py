@@ -39,8 +39,9 @@ class Compiled(ByName):
             "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution,
         }  # fmt: skip
         """What `compile` was given besides the optimizer."""
-        self.given = {"loss": _only(loss, "loss"), "metrics": measures, "weighted_metrics": weighted_measures}
-        self.loss = loss_of(self.given["loss"])
+        self.given_loss = _only(loss, "loss")
+        """The loss as the user wrote it."""
+        self.loss = loss_of(self.given_loss)
         self.loss_weight = checked("compile", "loss_weights", _weight, loss_weights)
         self.measures = _listed(measures, "metrics")
         self.weighted_measures = _listed(weighted_measures, "weighted_metrics")

@@ -466,7 +466,7 @@ class Sequential(Stack):
     @property
     def loss(self) -> Any:
         """The loss as `compile` was given it."""
-        return self._lamina.compiled.given["loss"] if self._lamina.compiled else None
+        return self._lamina.compiled.given_loss if self._lamina.compiled else None
 
     @property
     def compiled(self) -> bool:
