@@ -82,6 +82,22 @@ def test_states_of_a_model_and_of_a_metric(keras, told):  # noqa: F811
     assert (model.predict(x, verbose=0) != first).any()
     model.reset_states()
     np.testing.assert_array_equal(model.predict(x, verbose=0), first)
+
+    class Counts(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.stateful, self.count = True, 3
+
+        def call(self, x):
+            return x
+
+    class Resets(Counts):
+        def reset_states(self):
+            self.count = 0
+
+    model = keras.Sequential([Counts(), Resets()])
+    model.reset_states()
+    assert [layer.count for layer in model.layers] == [3, 0]
     metric = keras.metrics.Mean()
     metric.update_state([2.0])
     metric.reset_states()

@@ -233,8 +233,9 @@ def reset_states(self: Sequential) -> None:
     """Set the states of the stateful layers back to 0."""
     say("reset_states() of a model is now reset_state() of its layers.")
     for part in parts(self):
-        if not isinstance(part.layer, Sequential) and getattr(part.layer, "stateful", False):
-            part.layer.reset_state()
+        reset = getattr(part.layer, "reset_state", None) or getattr(part.layer, "reset_states", None)
+        if reset is not None and not isinstance(part.layer, Sequential) and getattr(part.layer, "stateful", False):
+            reset()
 
 
 def make_predict_function(self: Sequential) -> None:
