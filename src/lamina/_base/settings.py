@@ -51,14 +51,9 @@ class Setting(NamedTuple):
 
 
 def setting(
-    convert: Callable[[Any], Any] | None = None,
-    *,
-    default: Any = MISSING,
-    kw_only: bool = False,
-    alias: str | None = None,
-    in_config: bool = True,
-    init: bool = True,
-) -> Any:
+    convert: Callable[[Any], Any] | None = None, *, default: Any = MISSING, kw_only: bool = False,
+    alias: str | None = None, in_config: bool = True, init: bool = True,
+) -> Any:  # fmt: skip
     """A field whose value is passed through `convert`, which raises an `ArgumentError` for a bad one.
 
     Args:
@@ -179,9 +174,7 @@ class Configured(ByName):
             if kwargs.pop(old, None) and said:
                 warn(f"{kind.__name__}: {said}")
         constants = kind._lamina_constants
-        kwargs = {
-            name: value for name, value in kwargs.items() if name not in constants or value is not constants[name]
-        }
+        kwargs = {name: v for name, v in kwargs.items() if name not in constants or v is not constants[name]}
         if unknown := [name for name in kwargs if name not in fields]:
             names = [*getattr(kind.__init__, "takes", ()), *signature.parameters]
             raise unknown_argument(kind.__name__, unknown[0], names, kind._lamina_instead.get(unknown[0], ""))
@@ -273,14 +266,10 @@ def signature_of(kind: type[Configured]) -> inspect.Signature:
     """The signature that the fields make, with their types; made when it is first asked for."""
     known = vars(kind).get("_lamina_signature")
     if known is None:
+        by_position, by_name = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
         parameters = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY if field.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=field.default,
-                annotation=_type_of(field),
-            )
-            for name, field in sorted(kind._lamina_fields.items(), key=lambda item: item[1].kw_only)
+            inspect.Parameter(name, by_name if f.kw_only else by_position, default=f.default, annotation=_type_of(f))
+            for name, f in sorted(kind._lamina_fields.items(), key=lambda item: item[1].kw_only)
         ]
         known = inspect.Signature(parameters)
         type.__setattr__(kind, "_lamina_signature", known)

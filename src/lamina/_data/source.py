@@ -26,6 +26,12 @@ class Table(NamedTuple):
     def rows(self) -> int:
         return len(self.x)
 
+    @property
+    def named(self) -> dict[str, HostArray]:
+        """The arrays that are there, by the names that the steps have for them."""
+        named = {"x": self.x, "y": self.y, "weight": self.sample_weight}
+        return {name: array for name, array in named.items() if array is not None}
+
 
 def arrays(
     x: object,

@@ -70,11 +70,7 @@ class LayerChain(Layer):
     def _lamina_body(self) -> list[Layer]:
         """The layers of the compiled program: from the first one that has work to do there."""
         line = self._lamina_chain
-        start = next(
-            (i for i, layer in enumerate(line) if not layer._lamina_on_host or getattr(layer, "_lamina_body", None)),
-            len(line),
-        )
-        return line[start:]
+        return list(itertools.dropwhile(lambda it: it._lamina_on_host and not getattr(it, "_lamina_body", None), line))
 
     def _lamina_is_sample(self, shape: Shape) -> bool:
         return bool(self._lamina_chain) and all(layer._lamina_is_sample(shape) for layer in self._lamina_chain)

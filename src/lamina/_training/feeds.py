@@ -88,8 +88,7 @@ class ChunkLength:
 
 def on_device(table: Table, rows: int) -> dict[str, Array]:
     """The table's arrays on the device, with rows of zeros behind them up to `rows`."""
-    named = {"x": table.x, "y": table.y, "weight": table.sample_weight}
-    return {name: jax.device_put(_padded(array, rows)) for name, array in named.items() if array is not None}
+    return {name: jax.device_put(_padded(array, rows)) for name, array in table.named.items()}
 
 
 def _padded(array: HostArray, rows: int) -> HostArray:
@@ -146,8 +145,7 @@ class ArrayFeed:
         self.order: HostArray | None = None
         self.pass_key: tuple[int, ...] = ()
         """What the order of the rows in the current pass is a function of."""
-        named = {"x": table.x, "y": table.y, "weight": table.sample_weight}
-        self.arrays = {name: array for name, array in named.items() if array is not None}
+        self.arrays = table.named
         rows = {name: read(array, slice(1), floatx()) for name, array in self.arrays.items()}
         batch = sum(row.nbytes for row in rows.values()) * self.size
         self.stacked = max(min(BLOCK_BYTES // max(batch, 1), BLOCK_STEPS), 1)
@@ -164,8 +162,7 @@ class ArrayFeed:
     def go_to(self, keys: Sequence[Key], position: Any = None) -> None:
         """Stand where the epochs of these keys end, without reading their rows."""
         for key in keys:
-            for _ in self._blocks(key, skip=self.steps):
-                pass
+            deque(self._blocks(key, skip=self.steps), 0)
 
     def position(self, done: int) -> None:
         """Nothing has to be kept: the keys of the epochs say it all."""
@@ -221,9 +218,7 @@ class ArrayFeed:
             _take(array, rows, into[:count])
             into[count:] = into[count - 1]  # what fills a short batch up are numbers that the model can take
         if self.look is not None:
-            self.look(
-                self.buffers[0]["x"][:count], np.arange(begin, end) if self.order is None else self.order[begin:end]
-            )
+            self.look(self.buffers[0]["x"][:count], np.arange(begin, end) if isinstance(rows, slice) else rows)
 
     def _order(self, key: tuple[int, ...]) -> HostArray | None:
         """The order of the rows in the coming pass; None where they come as they stand."""

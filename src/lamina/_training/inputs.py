@@ -109,9 +109,7 @@ def _check_named(model: Model, data: DataRequest, table: Table, trained: columns
 def whole_batch(model: Model, data: DataRequest) -> Chunk:
     """All rows as one batch, for `train_on_batch` and `test_on_batch`; the program takes NumPy's arrays sooner."""
     table = _weighted_table(model, data)
-    named = {"x": table.x, "y": table.y, "weight": table.sample_weight}
-    arrays = {name: array for name, array in named.items() if array is not None}
-    return Chunk(arrays, table.rows, 0, 1)
+    return Chunk(table.named, table.rows, 0, 1)
 
 
 def _stream(model: Model, data: DataRequest) -> Stream:

@@ -51,9 +51,7 @@ class Predictor:
         Rows are filled up to a power of two, or to `size`, which is then the number of rows of most calls.
         """
         rows = x.shape[0]
-        padded = size or 1 << (rows - 1).bit_length()
-        if self.spec.carried:  # a state has a row for each of x
-            padded = rows
+        padded = rows if self.spec.carried else size or 1 << (rows - 1).bit_length()  # a state has a row for each of x
         if padded != rows:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
         params = {path: weight.array for path, weight in self.spec.trained.items()}

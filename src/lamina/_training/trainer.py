@@ -104,9 +104,7 @@ class Trainer:
 
     def backup(self, state: TrainState) -> TrainState | None:
         """A copy of the state at an epoch's start, where one is needed and small."""
-        if self.non_finite.does != "raise" or not self.small:
-            return None
-        return self.copy_of(state)
+        return self.copy_of(state) if self.non_finite.does == "raise" and self.small else None
 
     def copy_of(self, state: TrainState) -> TrainState:
         """The same state in arrays that no step overwrites.

@@ -12,9 +12,6 @@ if FOR_TYPES:
 
 __all__ = ["Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
-LATER = {
-    "lamina._saving.models": "load_model save_model",
-    "lamina.models.cloning": "clone_model model_from_json",
-}
+LATER = {"lamina._saving.models": "load_model save_model", "lamina.models.cloning": "clone_model model_from_json"}
 
 public(__name__, __all__, LATER)

@@ -68,8 +68,7 @@ def clone_model(
     checked("clone_model", "recursive", flag, recursive)
     entry = _entry(model if input_tensors is None else input_tensors)
     line = [clone(layer) for layer in model.layers]
-    twin = Sequential([entry, *line] if entry else line, model.trainable, model.name)
-    return _compiled_as(model, twin)
+    return _compiled_as(model, Sequential([entry, *line] if entry else line, model.trainable, model.name))
 
 
 @user_facing
