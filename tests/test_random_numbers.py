@@ -107,6 +107,30 @@ def test_a_traced_function_without_a_seed_is_told_so():
     np.testing.assert_array_equal(drawn, lamina.random.normal((2,), seed=4))
 
 
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("seed", [None, lamina.random.SeedGenerator(1)])
+def test_a_schedule_and_a_constraint_that_would_draw_the_same_in_each_step_are_told_so(eager, seed):
+    class Jitter(lamina.optimizers.schedules.LearningRateSchedule):
+        def __init__(self, seed):
+            self.seed = seed
+
+        def __call__(self, step):
+            seed = self.seed(step) if callable(self.seed) else self.seed
+            return lamina.random.uniform((), 0.01, 0.02, seed=seed)
+
+    def train(rate, constraint=None):
+        model = lamina.Sequential([layers.Dense(1, kernel_constraint=constraint)])
+        model.compile(lamina.optimizers.SGD(rate), "mse", run_eagerly=eager)
+        return model.fit(X, X[:, :1], epochs=2, batch_size=32, verbose=0).history["loss"]
+
+    with pytest.raises(ArgumentError, match="the same numbers in each step"):
+        train(Jitter(seed))
+    with pytest.raises(ArgumentError, match="the same numbers in each step"):
+        train(0.1, lambda kernel: kernel + lamina.random.normal(kernel.shape, seed=seed))
+    losses = train(Jitter(lambda step: jax.random.fold_in(jax.random.PRNGKey(1), step)))
+    assert losses[1] < losses[0]
+
+
 @pytest.mark.parametrize(
     ("draw", "said"),
     [

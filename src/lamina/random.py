@@ -20,7 +20,7 @@ from lamina._base.converters import checked, fixed_seed, short
 from lamina._base.converters import rate as _share
 from lamina._base.frames import user_facing
 from lamina._base.public import public
-from lamina._base.weight import Array, Weight, under_way
+from lamina._base.weight import Array, Scope, Weight, under_way
 from lamina._kernels.bits import fold
 from lamina._kernels.numbers import Number, constant
 from lamina.dtypes import floatx
@@ -116,8 +116,8 @@ class SeedGenerator:
 
     def next(self, ordered: bool = True) -> Array:
         """A key, and another one at the next call.  -> (2,) uint32"""
-        if under_way.get() is not None:
-            return fold(_key_of_pass(), self._lamina_drawn)
+        if (scope := under_way.get()) is not None:
+            return fold(_key_of_pass(scope), self._lamina_drawn)
         now: Array = self.state.value
         self.state.assign(now + jnp.array([0, 1], "uint32") if ordered else (now + 1) * 5387 % 933199)
         return now
@@ -135,9 +135,8 @@ class SeedGenerator:
 Seed = int | SeedGenerator | ArrayLike | None
 
 
-def _key_of_pass() -> Array:
+def _key_of_pass(now: Scope) -> Array:
     """A key for the next draw of the pass under way, in training another one in each step."""
-    now: Any = under_way.get()
     now.calls += 1
     return fold(key_of(0) if now.key is None else now.key, np.uint32(2**32 - now.calls))
 
@@ -146,8 +145,8 @@ def _key(seed: Seed) -> Array:
     if isinstance(seed, SeedGenerator):
         return seed.next()
     if seed is None:
-        if under_way.get() is not None:
-            return _key_of_pass()
+        if (scope := under_way.get()) is not None:
+            return _key_of_pass(scope)
         if isinstance(jnp.zeros(()), jax.core.Tracer):
             raise ArgumentError(
                 "a function that JAX traces would draw the same numbers at each call: give it seed=, a number or a "

@@ -30,6 +30,11 @@ class Scope(Protocol):
     """What stands between a weight and whoever reads or assigns it while a pass is under way."""
 
     origins: dict[int, tuple[Array, Any]]
+    calls: int
+    """How many layers were called by themselves, and how many random numbers drawn outside of layers."""
+
+    @property
+    def key(self) -> Array | None: ...
 
     def read(self, weight: Weight) -> Array: ...
 

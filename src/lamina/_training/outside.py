@@ -8,21 +8,32 @@ from typing import Any
 import jax
 
 from lamina._base.weight import Array, Weight, under_way
-from lamina.errors import FixedError
+from lamina.errors import ArgumentError, FixedError
 
 
 class Outside:
     """Weights of other models become arguments of the program; `found` lists them in the order of their first read."""
 
+    calls = 0
+
     def __init__(self, found: list[Weight], arrays: Sequence[Array]) -> None:
         self.found, self.arrays = found, dict(zip(found, arrays, strict=True))
-        self.origins: dict[int, tuple[Any, Any]] = {}
+        self.origins: dict[int, tuple[Array, Any]] = {}
 
-    def read(self, weight: Weight) -> Any:
+    @property
+    def key(self) -> Array | None:
+        """Refused: what runs outside of the layers, the loss and the metrics has no key of the step."""
+        raise ArgumentError(
+            "an optimizer, a schedule or a constraint would draw the same numbers in each step: give it a key of the "
+            "step as seed=, such as jax.random.fold_in(jax.random.PRNGKey(1), step)."
+        )
+
+    def read(self, weight: Weight) -> Array:
         if weight not in self.arrays and not isinstance(weight.array, jax.core.Tracer):
             self.found.append(weight)
             self.arrays[weight] = weight.array
-        return self.arrays.get(weight, weight.array)
+        array: Array = self.arrays.get(weight, weight.array)
+        return array
 
     def write(self, weight: Weight, value: object) -> None:
         raise FixedError(
