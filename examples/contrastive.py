@@ -27,7 +27,7 @@ class Contrastive(keras.Sequential):
     def __init__(self, columns: int, units: int) -> None:
         super().__init__([keras.Input((columns,)), layers.Dense(64, activation="relu"), layers.Dense(units)])
 
-    def train_step(self, data: jax.Array) -> Any:  # type: ignore[override]  # (batch, columns)
+    def train_step(self, data: jax.Array) -> Any:  # (batch, columns)
         views = [jnp.concatenate([data[:, :SIGNAL], keras.random.shuffle(data[:, SIGNAL:])], 1) for _ in range(2)]
         return super().train_step(jnp.concatenate(views))  # (2 * batch, columns)
 

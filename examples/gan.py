@@ -27,7 +27,7 @@ class GAN(keras.Sequential):
         self.critic_optimizer = keras.optimizers.Adam(0.002, beta_1=0.5)
         self.loss_of = keras.losses.BinaryCrossentropy(from_logits=True)
 
-    def train_step(self, data: jax.Array) -> dict[str, jax.Array]:  # type: ignore[override]  # (batch, 2)
+    def train_step(self, data: jax.Array) -> dict[str, jax.Array]:  # (batch, 2)
         noise = keras.random.normal(data.shape)
         of_critic, of_generator = self.critic.trainable_variables, self.generator.trainable_variables
         both = jnp.concatenate([data, self.generator(noise)])  # (2 * batch, 2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import jax.numpy as jnp
 
 from lamina import dtypes
+from lamina._base.arguments import overridable
 from lamina._base.converters import integer, not_negative, rate
 from lamina._base.public import public
 from lamina._base.registry import Registry
@@ -43,6 +44,7 @@ class Constraint(Configured):
 
     _lamina_module = "keras.constraints"
 
+    @overridable
     def __call__(self, w: Array | Weight) -> Array:
         """An array of the shape and dtype of `w`."""
         return jnp.asarray(w)

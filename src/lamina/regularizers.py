@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from lamina._base.arguments import Config, Function
+from lamina._base.arguments import Config, Function, overridable
 from lamina._base.converters import not_negative, one_of
 from lamina._base.frames import user_facing
 from lamina._base.public import public
@@ -45,6 +45,7 @@ class Regularizer(Configured):
 
     _lamina_module = "keras.regularizers"
 
+    @overridable
     def __call__(self, w: Array | Weight) -> Array:
         """A scalar of the dtype of `w`."""
         return jnp.zeros((), jnp.asarray(w).dtype)

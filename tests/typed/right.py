@@ -2,8 +2,12 @@
 
 # pyright: standard
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 import lamina as keras
@@ -21,6 +25,135 @@ class Scale(layers.Layer):
 
     def call(self, x: object) -> object:
         return x * self.factor
+
+
+class Project(layers.Layer):
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        self.kernel = self.add_weight(shape=(input_shape[-1], self.units), initializer="zeros", trainable=True)
+        super().build(input_shape)
+
+    def call(self, inputs: jax.Array, training: bool | None = None) -> jax.Array:
+        return jnp.dot(inputs, self.kernel)
+
+    def compute_mask(self, inputs: jax.Array, mask: jax.Array | None = None) -> jax.Array | None:
+        return mask
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+class Gate(layers.Layer):
+    def build(self, input_shape: list[int]) -> None:
+        self.strength = self.add_weight((), "ones")
+
+    def call(self, gated: jax.Array, gate: jax.Array | None = None, mask: jax.Array | None = None) -> jax.Array:
+        return gated if gate is None else gated * gate
+
+
+class OwnStep(keras.Sequential):
+    def train_step(self, data: tuple[jax.Array, jax.Array]) -> dict[str, jax.Array]:
+        x, y = data
+        return {"loss": self.compute_loss(x, y, self(x, training=True))}
+
+    def test_step(self, data: Any) -> Any:
+        return super().test_step(data)
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> jax.Array:
+        return jnp.mean(y_pred)
+
+    def call(self, inputs: jax.Array, training: bool = False) -> Any:
+        return super().call(inputs, training=training)
+
+
+class StepOfState(keras.Sequential):
+    def train_step(self, state: tuple[Any, ...], data: Any) -> tuple[dict[str, jax.Array], tuple[Any, ...]]:
+        return {}, state
+
+
+class Absolute(keras.losses.Loss):
+    def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, truth: jax.Array, found: jax.Array) -> jax.Array:
+        return self.factor * jnp.mean(jnp.abs(truth - found), axis=-1)
+
+
+class Share(keras.metrics.Metric):
+    def __init__(self, name: str = "share", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.total = self.add_weight(name="total", initializer="zeros")
+        self.count = self.add_weight(shape=(), name="count")
+
+    def update_state(self, y_true: jax.Array, y_pred: jax.Array, sample_weight: jax.Array | None = None) -> None:
+        self.total.assign_add(jnp.sum(y_pred))
+        self.count.assign(self.count + 1)
+
+    def result(self) -> Any:
+        return jnp.maximum(self.total / self.count, 0)
+
+    def reset_state(self) -> None:
+        self.total.assign(0)
+
+
+class MeanOfTwo(keras.metrics.Mean):
+    def update_state(self, y_true: jax.Array, y_pred: jax.Array, sample_weight: jax.Array | None = None) -> None:
+        super().update_state(y_true * y_pred, sample_weight)
+
+
+class Signs(keras.optimizers.Optimizer):
+    def __init__(self, learning_rate: float = 0.1, **kwargs: Any) -> None:
+        super().__init__(learning_rate=learning_rate, **kwargs)
+
+    def build(self, var_list: list[keras.Variable]) -> None:
+        super().build(var_list)
+        self.momentum = self.add_variable_from_reference(var_list[0], "momentum")
+
+    def update_step(self, grad: jax.Array, variable: keras.Variable, rate: jax.Array) -> None:
+        self.momentum.assign(0.9 * self.momentum + grad - self.momentum / 2)
+        self.assign_sub(variable, rate * jnp.sign(grad))
+
+
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step: jax.Array) -> jax.Array:
+        return 0.5**step
+
+
+class Half(keras.initializers.Initializer):
+    def __call__(self, shape: Sequence[int], dtype: str | None = None) -> jax.Array:
+        return jnp.full(shape, 0.5, dtype)
+
+
+class Positive(keras.constraints.Constraint):
+    def __call__(self, kernel: jax.Array) -> jax.Array:
+        return jnp.maximum(kernel, 0)
+
+
+class Squares(keras.regularizers.Regularizer):
+    def __call__(self, kernel: jax.Array) -> jax.Array:
+        return jnp.sum(kernel**2)
+
+
+class Stop(keras.callbacks.Callback):
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.losses: list[float] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        self.losses.append(logs["loss"])
+        self.model.stop_training = True
+
+
+own = OwnStep([layers.Dense(3, kernel_constraint=Positive(), kernel_regularizer=Squares()), Project(3), Gate()])
+own.compile(Signs(Halving()(jnp.ones(())).item()), Absolute(2.0), metrics=[Share(), MeanOfTwo()])
+own.fit(np.zeros((8, 3)), np.zeros(8), callbacks=[Stop()])
+StepOfState([layers.Dense(1, kernel_initializer=Half())], name="of_state")
 
 
 class PrintLoss(keras.callbacks.Callback):

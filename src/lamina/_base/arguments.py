@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from lamina._base.settings import Converted
 
 Function: TypeAlias = Callable[..., Any]
 Config: TypeAlias = dict[str, Any]
+
+Result = TypeVar("Result")
+
+
+def overridable(method: Callable[..., Result]) -> Callable[..., Result]:
+    """The method itself. To a type checker it takes anything, so users may override it with arguments of their own."""
+    return method
+
 
 # As they are given.
 Named: TypeAlias = str | Function | Config | None

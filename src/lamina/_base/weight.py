@@ -6,7 +6,7 @@ import itertools
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import jax
 import jax.numpy as jnp
@@ -214,6 +214,14 @@ class Weight(ByName):
 
     def __format__(self, spec: str) -> str:
         return format(float(read(self)), spec) if spec else str(self)
+
+    if TYPE_CHECKING:  # the end of this file makes them
+
+        def __add__(self, other: Any) -> Array: ...
+
+        __sub__ = __mul__ = __truediv__ = __floordiv__ = __mod__ = __pow__ = __matmul__ = __add__
+        __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rfloordiv__ = __rmod__ = __rpow__ = __rmatmul__ = __add__
+        __lt__ = __le__ = __gt__ = __ge__ = __add__
 
     def __repr__(self) -> str:
         array = read(self)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lamina import constraints, dtypes, initializers, regularizers
-from lamina._base.arguments import InputShape, Named, RegularizerSetting
+from lamina._base.arguments import InputShape, Named, RegularizerSetting, overridable
 from lamina._base.converters import checked, flag, layer_name
 from lamina._base.frames import caller, user_facing
 from lamina._base.memory import free_memory
@@ -188,14 +188,17 @@ class Layer(WithWeights):
 
     # What a layer's author writes.
 
+    @overridable
     def build(self, input_shape: Shape) -> None:
         """Make the weights, with `add_weight`; `input_shape` has None for the batch axis."""
         built(self, input_shape)
 
+    @overridable
     def call(self, x: Any) -> Any:
         """The layer's function of one tensor."""
         raise NotImplementedError(f"{type(self).__name__} needs a method call(self, x).")
 
+    @overridable
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         """The mask that the next layer gets."""
         return mask if self.supports_masking else None
@@ -313,6 +316,7 @@ class Layer(WithWeights):
     def _lamina_require_adapted(self) -> None:
         """Refuse to run before the layer has seen the data that it learns from."""
 
+    @overridable
     @user_facing
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The output's shape for an input's, both with None for the batch size; nothing is computed."""
@@ -382,19 +386,16 @@ class Layer(WithWeights):
 
     def get_config(self) -> dict[str, Any]:
         head = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy)}
-        config = head | super().get_config()
-        for name in ("input_shape", "batch_input_shape"):  # the stack's Input holds it
-            config.pop(name, None)
-        return config
+        of_input = ("input_shape", "batch_input_shape")  # the stack's Input holds it
+        return {name: value for name, value in (head | super().get_config()).items() if name not in of_input}
 
     @classmethod
     @user_facing
     def from_config(cls, config: dict[str, Any]) -> Self:
         """A layer with the settings that `get_config` returned, and fresh weights."""
         takes = inspect.signature(cls.__init__).parameters
-        late = set(Layer._lamina_fields) - takes.keys()  # for an __init__ that hands no **kwargs on to Layer's
-        if any(p.kind is p.VAR_KEYWORD for p in takes.values()):
-            late = set()
+        hands_on = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+        late = set() if hands_on else Layer._lamina_fields.keys() - takes.keys()  # what Layer's does not get
         config = of_today(cls, config, takes.keys() | cls._lamina_fields.keys() - {"input_length"})
         layer = cls(**{name: value for name, value in config.items() if name not in late})
         for name in late & config.keys():

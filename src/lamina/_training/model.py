@@ -24,7 +24,7 @@ class ModelState(LayerState):
     """The Input: what the first layer is given."""
     shapes_between: list[Any] = field(default_factory=list)
     """The shapes before the first layer, between the layers and after the last, as far as they are built."""
-    outputs: dict[Shape, Any] = field(default_factory=dict)
+    outputs: dict[Shape, Shape | list[Shape]] = field(default_factory=dict)
     """The shape of the output for data of other sizes than these, by the shape of one sample."""
     compiled: Compiled | None = None
     """What `compile` was given; None before."""

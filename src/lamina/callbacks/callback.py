@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina._base.arguments import overridable
 from lamina._base.pickling import ByName
 
 Logs = dict[str, Any] | None
@@ -48,61 +49,80 @@ class Callback(ByName):
     def model(self, model: Any) -> None:  # as in Keras 2; the model that is trained takes its place
         self._model = model
 
+    @overridable
     def set_params(self, params: dict[str, Any] | None) -> None:
         """Called once before anything else, with what becomes `self.params`."""
         self.params = params
 
+    @overridable
     def set_model(self, model: Any) -> None:
         """Called once before anything else, with what becomes `self.model`."""
         self._model = model
 
+    @overridable
     def on_train_begin(self, logs: Logs = None) -> None:
         """Before the first epoch of `fit`."""
 
+    @overridable
     def on_train_end(self, logs: Logs = None) -> None:
         """After the last epoch of `fit`, with that epoch's numbers."""
 
+    @overridable
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Before each epoch; `epoch` counts from 0."""
 
+    @overridable
+    @overridable
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """After each epoch and its validation, whose numbers are called `val_...`."""
 
+    @overridable
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Before each training step; `batch` counts from 0 in each epoch."""
         self.on_batch_begin(batch, logs)
 
+    @overridable
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """After each training step, with the means over the epoch so far."""
         self.on_batch_end(batch, logs)
 
+    @overridable
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Another name of `on_train_batch_begin`."""
 
+    @overridable
     def on_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Another name of `on_train_batch_end`."""
 
+    @overridable
     def on_test_begin(self, logs: Logs = None) -> None:
         """Before `evaluate`, and before each validation in `fit`."""
 
+    @overridable
     def on_test_end(self, logs: Logs = None) -> None:
         """After `evaluate` and after each validation, with its numbers."""
 
+    @overridable
     def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Before each batch of `evaluate` or of a validation."""
 
+    @overridable
     def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
         """After each batch of `evaluate` or of a validation, with the means so far."""
 
+    @overridable
     def on_predict_begin(self, logs: Logs = None) -> None:
         """Before `predict`."""
 
+    @overridable
     def on_predict_end(self, logs: Logs = None) -> None:
         """After `predict`."""
 
+    @overridable
     def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Before each batch of `predict`."""
 
+    @overridable
     def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
         """After each batch of `predict`, with its outputs as `logs["outputs"]`."""
 

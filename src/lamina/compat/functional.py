@@ -107,7 +107,7 @@ class Subclass(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__call__(*args, **kwargs)
-        return OfSubclass(layers=[layer], trainable=True, name=layer.name)  # type: ignore[call-arg]
+        return OfSubclass(layers=[layer], trainable=True, name=layer.name)
 
 
 class OfSubclass(Sequential):

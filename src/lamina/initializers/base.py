@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lamina import dtypes
+from lamina._base.arguments import overridable
 from lamina._base.arrays import HostArray
 from lamina._base.converters import integer, seed_value
 from lamina._base.frames import user_facing
@@ -51,6 +52,7 @@ class Initializer(Configured):
 
         def __init__(self) -> None: ...
 
+    @overridable
     @user_facing
     def __call__(self, shape: Sequence[int], dtype: DTypeLike | None = None, key: Key | None = None) -> Array:
         """An array of that shape and dtype, where None stands for `floatx()`."""

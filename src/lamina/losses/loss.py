@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.arguments import Function
+from lamina._base.arguments import Function, overridable
 from lamina._base.arrays import as_array
 from lamina._base.converters import one_of
 from lamina._base.frames import user_facing, warn
@@ -83,6 +83,7 @@ class Loss(Configured):
         """The dtype that the loss is computed in."""
         return self._lamina.dtype or self._lamina.floatx
 
+    @overridable
     def call(self, y_true: Array, y_pred: Array) -> Array:
         """One value per sample."""
         raise NotImplementedError(f"{type(self).__name__} needs a method call(self, y_true, y_pred).")

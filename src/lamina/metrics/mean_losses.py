@@ -181,9 +181,7 @@ class SparseCategoricalCrossentropy(MeanLoss, of=losses.sparse_categorical_cross
     ignore_class: int | None = setting(optional(integer), default=None)
     axis: int = setting(integer, default=-1)
 
-    def update_state(  # type: ignore[override]
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         if self.ignore_class is not None and sample_weight is not None:
             keep = (jnp.asarray(y_true) != self.ignore_class).astype(self.dtype)
             sample_weight = jnp.multiply(*aligned(keep, jnp.asarray(sample_weight, self.dtype), "sample_weight"))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import dtypes, initializers
-from lamina._base.arguments import Config, Function
+from lamina._base.arguments import Config, Function, overridable
 from lamina._base.arrays import HostArray, copied
 from lamina._base.frames import user_facing
 from lamina._base.registry import Registry
@@ -89,10 +89,12 @@ class Metric(Module):
 
     # What a metric's author writes.
 
+    @overridable
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Update the state with one batch: `(y_true, y_pred, sample_weight=None)`."""
         raise NotImplementedError(f"{type(self).__name__} needs a method update_state(self, y_true, y_pred, ...).")
 
+    @overridable
     def result(self) -> Any:
         """The metric over all batches so far: a number, or a dict of numbers."""
         raise NotImplementedError(f"{type(self).__name__} needs a method result(self).")
@@ -100,8 +102,8 @@ class Metric(Module):
     @user_facing
     def add_weight(
         self, shape: Size = (), initializer: Initializer = "zeros", dtype: DType = None, name: str | None = None
-    ) -> Weight:
-        """A weight of the state, which `update_state` changes with `assign` or `assign_add`."""
+    ) -> Any:
+        """A `Weight` of the state, which `update_state` changes with `assign` or `assign_add`."""
         if "dtype" not in vars(self):
             raise ArgumentError(f"{type(self).__name__} adds a weight before super().__init__() is called.")
         given: object = shape
@@ -121,7 +123,7 @@ class Metric(Module):
         dtype: DType = None,
         aggregation: str = "sum",
         name: str | None = None,
-    ) -> Weight:
+    ) -> Any:
         """The same as `add_weight`. `aggregation` has no effect, because one program computes the whole batch."""
         return self.add_weight(shape, initializer, dtype, name)
 

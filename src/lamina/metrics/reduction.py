@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lamina._base.arguments import Config, Function
+from lamina._base.arguments import Config, Function, overridable
 from lamina._base.frames import user_facing
 from lamina._base.registry import Registry
 from lamina._base.settings import setting
@@ -45,6 +45,7 @@ class Sum(Reduction, called="sum"):
     """
 
     @user_facing
+    @overridable
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         values = jnp.asarray(values, self.dtype)
         if sample_weight is not None:
@@ -71,6 +72,7 @@ class Mean(Reduction, called="mean"):
         self.count = self.add_weight(name="count")
 
     @user_facing
+    @overridable
     def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         values, samples = jnp.asarray(values, self.dtype), jnp.ones((), self.dtype)
         if sample_weight is not None:
@@ -96,9 +98,7 @@ class SampleMean(OfFunction, Mean):
         super().__init_subclass__(of=of, called=called or (to_snake_case(cls.__name__) if of else None), **kwargs)
 
     @user_facing
-    def update_state(  # type: ignore[override]
-        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
-    ) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         p = jnp.asarray(y_pred)
         if p.dtype in (jnp.float16, jnp.bfloat16):
             p = p.astype("float32")

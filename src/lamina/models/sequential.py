@@ -10,11 +10,11 @@ import jax
 
 from lamina import _display as display
 from lamina import _saving as saving
-from lamina._base.arguments import Config, Named
+from lamina._base.arguments import Config, Named, overridable
 from lamina._base.arrays import HostArray
 from lamina._base.converters import checked, flag
 from lamina._base.frames import user_facing
-from lamina._base.settings import MISSING
+from lamina._base.settings import MISSING, setting
 from lamina._base.weight import Weight, under_way
 from lamina._data.weights import ClassWeight
 from lamina._layer.layer import Layer
@@ -56,6 +56,8 @@ class Sequential(Stack):
     """
 
     _lamina_module: ClassVar[str | None] = "keras"
+    if TYPE_CHECKING:  # what a subclass without an __init__ takes by position
+        _lamina_layers: Sequence[Layer] | None = setting(default=None, alias="layers")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -336,6 +338,7 @@ class Sequential(Stack):
         """
         return saving.torch.state_dict(self, like, verbose)
 
+    @overridable
     def train_step(self, state: Any, data: Any = MISSING) -> Any:
         """One step on one batch, for a subclass to override; `fit` compiles it.
 
@@ -359,14 +362,17 @@ class Sequential(Stack):
         """
         return default_steps.in_either_form(self, default_steps.train_step, state, data, (0, 1, 2, 3))
 
+    @overridable
     def test_step(self, state: Any, data: Any = MISSING) -> Any:
         """The same for `evaluate`; Keras's form has three lists: trainable, not trainable, the metrics'."""
         return default_steps.in_either_form(self, default_steps.test_step, state, data, (0, 1, 3))
 
+    @overridable
     def predict_step(self, state: Any, data: Any = MISSING) -> Any:
         """The output for a batch; Keras's form has two lists, and returns the output and the second one after it."""
         return default_steps.in_either_form(self, default_steps.predict_step, state, data, (0, 1))
 
+    @overridable
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
@@ -381,6 +387,7 @@ class Sequential(Stack):
         """
         return default_steps.compute_loss(self, y, y_pred, sample_weight)
 
+    @overridable
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Update the metrics of `compile` with a batch and return the logs, for a subclass to override.
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
+from lamina._base.arguments import overridable
 from lamina._base.converters import checked, flag, short
 from lamina._base.custom import LeftOutError, Opening, known, opening
 from lamina._base.frames import user_facing, warn
@@ -55,6 +56,7 @@ class Stack(LayerChain):
         keep_shapes(self, self._lamina.shapes_between[: len(self._lamina_chain) + 1])
         return layer
 
+    @overridable
     @user_facing
     def build(self, input_shape: Any = None) -> None:
         """Make the weights for an input of `input_shape`, batch axis included: `build((None, 16))`."""
@@ -157,6 +159,7 @@ class Stack(LayerChain):
         hints += [f" Write get_layer(index={name})."] * isinstance(name, int)
         raise ArgumentError(f"no layer is called {name!r}.{''.join(hints)} The layers: {', '.join(names)}.")
 
+    @overridable
     def call(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
         self._lamina_require_layers()
         body, entry = self._lamina_body, self._lamina.entry

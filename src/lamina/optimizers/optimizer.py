@@ -13,7 +13,7 @@ from jax import lax
 from numpy.typing import ArrayLike, DTypeLike
 
 from lamina import initializers
-from lamina._base.arguments import Named
+from lamina._base.arguments import Named, overridable
 from lamina._base.arrays import as_array, copied
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
@@ -71,6 +71,7 @@ class Optimizer(Stateful):
 
     # What an optimizer's author writes, and what that code calls.
 
+    @overridable
     @user_facing
     def build(self, variables: Iterable[Weight]) -> None:
         """Make the state for these weights, if there is none yet. One's own `build` calls this one first."""
@@ -79,6 +80,7 @@ class Optimizer(Stateful):
         if not self.built:
             self._lamina_arrays = self._lamina_init({path: weight.array for path, weight in weights.items()})
 
+    @overridable
     def update_step(self, gradient: Array, variable: Weight, learning_rate: Array) -> None:
         """Assign the new value to `variable`, and to the variables that the formula remembers."""
         slots, t = self._lamina.arrays["slots"], (self.iterations + 1).astype(gradient.dtype)

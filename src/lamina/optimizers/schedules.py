@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from lamina._base.arguments import overridable
 from lamina._base.converters import above_zero, flag, number, optional
 from lamina._base.frames import warn
 from lamina._base.public import public
@@ -59,6 +60,7 @@ class LearningRateSchedule(Configured):
 
     _lamina_module: ClassVar[str | None] = "keras.optimizers.schedules"
 
+    @overridable
     def __call__(self, step: ArrayLike) -> ArrayLike:
         raise NotImplementedError(f"{type(self).__name__} needs a method __call__(self, step).")
 

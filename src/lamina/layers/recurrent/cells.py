@@ -89,7 +89,7 @@ class Cell(Layer):
     def _lamina_make_bias(self, width: int) -> Any:
         return weight_from_settings(self, "bias", (width,))
 
-    def call(self, x: Array, states: Array | Sequence[Array], training: bool = False) -> Result:  # type: ignore[override]
+    def call(self, x: Array, states: Array | Sequence[Array], training: bool = False) -> Result:
         given = [jnp.asarray(state) for state in (states if isinstance(states, (list, tuple)) else [states])]
         if len(given) != self._lamina_state_count:
             raise ArgumentError(f"{self.name} has {self._lamina_state_count} states, got {len(given)}.")

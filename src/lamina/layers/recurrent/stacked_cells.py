@@ -86,9 +86,7 @@ class StackedRNNCells(Holder, Layer):
                 cell.build(input_shape)
             input_shape = (input_shape[0], output_size(cell))
 
-    def call(  # type: ignore[override]
-        self, x: Array, states: Sequence[Any], training: bool = False
-    ) -> tuple[Array, list[Any]]:
+    def call(self, x: Array, states: Sequence[Any], training: bool = False) -> tuple[Array, list[Any]]:
         after = []
         for cell, state in zip(self.cells, states, strict=True):
             x, new = step_of(cell, training)(x, state)
