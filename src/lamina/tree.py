@@ -90,7 +90,7 @@ def map_structure(func: Callable[..., Any], *structures: object, none_is_leaf: b
     for other in structures[1:]:
         assert_same_structure(structures[0], other)
 
-    def mapped(*leaves: Any) -> Any:
+    def mapped(*leaves: object) -> Any:
         return None if leaves[0] is None and not none_is_leaf else func(*leaves)
 
     return jax.tree.map(mapped, *structures, is_leaf=_is_leaf)
@@ -142,7 +142,7 @@ def pack_sequence_as(structure: object, flat_sequence: Iterable[object]) -> Any:
 
 
 @user_facing
-def traverse(func: Callable[[Any], Any], structure: object, top_down: bool = True) -> Any:
+def traverse(func: Callable[[Any], object], structure: object, top_down: bool = True) -> Any:
     """The structure with `func(part)` in place of each part, containers too, for which it does not return None.
 
     Args:
@@ -172,7 +172,7 @@ def lists_to_tuples(structure: object) -> Any:
 
 
 @user_facing
-def map_shape_structure(func: Callable[[Any], Any], structure: object) -> Any:
+def map_shape_structure(func: Callable[[Any], object], structure: object) -> Any:
     """The structure with `func(shape)` in place of each shape, a tuple or a list of sizes.
 
     >>> map_shape_structure(len, {"x": (None, 3)})

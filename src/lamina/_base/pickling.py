@@ -32,7 +32,7 @@ class ByName:
         return twin
 
 
-def _named(owner: ByName, value: Any, place: str) -> Any:
+def _named(owner: ByName, value: object, place: str) -> object:
     """`value`, with a stand-in for each function that pickle cannot find by itself."""
     if not any(_needs_a_name(leaf) for _, leaf in leaves(value)):
         return value  # the same lists and dicts, which others may hold too
@@ -56,7 +56,7 @@ def _needs_a_name(value: object) -> bool:
     return callable(value) and not isinstance(value, type) and {"__wrapped__", "__qualname__"} <= set(dir(value))
 
 
-def _is_found(function: Any) -> bool:
+def _is_found(function: Callable[..., Any]) -> bool:
     try:
         return _find(function.__module__, function.__qualname__) is function
     except (AttributeError, KeyError):
@@ -76,10 +76,10 @@ class _Reference:
     def __init__(self, function: Callable[..., Any], owner: ByName, place: str) -> None:
         self.function, self.owner, self.place = function, owner, place
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         return self.function(*args, **kwargs)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Callable[..., Any]:
+    def __deepcopy__(self, memo: dict[int, object]) -> Callable[..., Any]:
         return self.function
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -202,7 +202,7 @@ class Registry:
             return None
 
 
-def _made(found: Any) -> Any:
+def _made(found: object) -> Any:
     return found() if isinstance(found, type) else found
 
 

@@ -389,7 +389,7 @@ def _as_numpy(element: Element) -> Element:
     return element if isinstance(element, (str, bytes)) else np.asarray(element)
 
 
-def _automatic(chosen: int | None) -> Callable[[Any], int | None]:
+def _automatic(chosen: int | None) -> Callable[[object], int | None]:
     """None as it is, -1 as what is `chosen`, or a whole number of at least 1."""
     return lambda value: None if value is None else chosen if integer(value) == AUTOTUNE else positive(value)
 

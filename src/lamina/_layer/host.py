@@ -75,7 +75,7 @@ class LayerChain(Layer):
     def _lamina_is_sample(self, shape: Shape) -> bool:
         return bool(self._lamina_chain) and all(layer._lamina_is_sample(shape) for layer in self._lamina_chain)
 
-    def _lamina_host(self, x: Any) -> Any:
+    def _lamina_host(self, x: HostArray) -> HostArray:
         """The data after the layers that run on the host."""
         for layer in itertools.takewhile(lambda layer: layer._lamina_on_host, self._lamina_chain):
             x = layer._lamina_host(x)

@@ -34,7 +34,7 @@ def in_config(described: Any, held: Archive, where: str, path: str = "") -> Any:
     return described | {"config": config | found}
 
 
-def _terms(data: bytes, config: dict[str, Any], where: str) -> list[int] | list[str]:
+def _terms(data: bytes, config: dict[str, object], where: str) -> list[int] | list[str]:
     """The terms of a vocabulary, as Keras reads them."""
     try:
         terms = data.decode().splitlines()

@@ -54,7 +54,7 @@ class Header(NamedTuple):
 
 def written(arrays: Arrays, metadata: dict[str, str]) -> list[bytes | memoryview]:
     """The parts of a file: the length, the header, and the bytes of each array, those of the widest numbers first."""
-    header: dict[str, Any] = {"__metadata__": metadata}
+    header: dict[str, object] = {"__metadata__": metadata}
     end = 0
     in_order = sorted(arrays.items(), key=lambda pair: -pair[1].dtype.itemsize)
     for name, array in in_order:

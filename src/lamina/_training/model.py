@@ -6,6 +6,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+from lamina._base.arrays import HostArray
 from lamina._base.shapes import Shape
 from lamina._base.weight import Weight
 from lamina._layer.layer import Layer, LayerState
@@ -81,7 +82,7 @@ class Model(Protocol):
     @property
     def _lamina_on_host(self) -> bool: ...
 
-    def _lamina_host(self, x: Any) -> Any: ...
+    def _lamina_host(self, x: object) -> HostArray: ...
 
     def _lamina_build(self, shape: Shape) -> None: ...
 

@@ -45,7 +45,7 @@ class Outside:
 def within(found: list[Weight], function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, after a first argument that holds the arrays of the weights in `found`."""
 
-    def run(arrays: Sequence[Array], *arguments: Any) -> Any:
+    def run(arrays: Sequence[Array], *arguments: object) -> Any:
         before = under_way.set(Outside(found, arrays))
         try:
             return function(*arguments)

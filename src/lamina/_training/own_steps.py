@@ -62,7 +62,7 @@ def packed(batch: Arrays) -> Array | tuple[Array, ...]:
 
 
 @contextmanager
-def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[Any]) -> Iterator[None]:
+def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[object]) -> Iterator[None]:
     """Let each optimizer hold the arrays of a pass; afterwards it has its own again."""
     from lamina.optimizers import LossScaleOptimizer  # which few models need
 
@@ -104,7 +104,7 @@ def assign(groups: Sequence[list[Weight]], arrays: Sequence[Sequence[Any]]) -> N
             weight.assign(value)
 
 
-def call_step(model: Model, name: str, data: Any, parts: Sequence[int]) -> Any:
+def call_step(model: Model, name: str, data: object, parts: Sequence[int]) -> Any:
     """Call a step in the form that it is written in: `(data)`, or Keras's `(state, data)`."""
     step = getattr(model, name)
     takes = [p for p in inspect.signature(step).parameters.values() if p.default is p.empty and p.kind != p.VAR_KEYWORD]

@@ -120,7 +120,7 @@ def predictor_for(model: Model) -> Predictor:
     return kept[1]
 
 
-def forward(model: Model, x: Any) -> Any:
+def forward(model: Model, x: object) -> Any:
     """`model(x)`: the output as a JAX array."""
     rows, predictor = _ready(model, x)
     given = predictor(rows)
@@ -129,7 +129,7 @@ def forward(model: Model, x: Any) -> Any:
     return y
 
 
-def predict_on_batch(model: Model, x: Any) -> Any:
+def predict_on_batch(model: Model, x: object) -> Any:
     """The output for all rows at once."""
     rows, predictor = _ready(model, x)
     return own(predictor(rows))
@@ -196,8 +196,7 @@ def rows_at_once(model: Model, shape: Shape) -> int:
     outputs = [layer._lamina.shapes[1] for layer in built if not getattr(layer, "_lamina_in_next_loop", False)]
     shapes = [each for one in outputs for each in (one if isinstance(one, list) else [one])]
     largest = max(math.prod(int(n or shape[1] or 1) for n in each[1:]) for each in (shape, *shapes))
-    fewest, most = ROWS
-    return 1 << max(fewest, min(most, CACHED // max(largest, 1))).bit_length() - 1
+    return 1 << int(np.clip(CACHED // max(largest, 1), *ROWS)).bit_length() - 1
 
 
 def _batch_by_batch(model: Model, data: Any, plan: RunPlan, size: int | None = None, steps: int | None = None) -> Any:

@@ -45,13 +45,13 @@ class Program(NamedTuple):
     run: Callable[..., Any]
     outside: tuple[Weight, ...] = ()
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: object) -> Any:
         require_jax()
         return self.run([weight.array for weight in self.outside], *arguments)
 
 
 def compiled(
-    key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...], *, donate: tuple[int, ...] = (),
+    key: Hashable, function: Callable[..., Any], arguments: tuple[object, ...], *, donate: tuple[int, ...] = (),
     ahead: bool = False, eager: bool = False,
 ) -> Future[Program]:  # fmt: skip
     """The program of `function` for arguments of these shapes; `ahead` compiles it in the background.
@@ -85,12 +85,12 @@ def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]
         return future
 
 
-def _built(function: Callable[..., Any], abstract: tuple[Any, ...], donate: tuple[int, ...]) -> Program:
+def _built(function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]) -> Program:
     lowered, found = _lowered(function, abstract, donate)
     return Program(_for_this_device(lowered), found)
 
 
-def _traced(function: Callable[..., Any], abstract: tuple[Any, ...], donate: tuple[int, ...]) -> Program:
+def _traced(function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]) -> Program:
     """The program of a function that must be traced anew, compiled once for all that come to the same operations."""
     lowered, found = _lowered(function, abstract, donate)
     text = lowered.as_text()
@@ -102,7 +102,7 @@ def _traced(function: Callable[..., Any], abstract: tuple[Any, ...], donate: tup
 
 
 def _lowered(
-    function: Callable[..., Any], abstract: tuple[Any, ...], donate: tuple[int, ...]
+    function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]
 ) -> tuple[jax.stages.Lowered, tuple[Weight, ...]]:
     """The operations of a function, traced again when it turns out to read weights of other models."""
     found: list[Weight] = []
@@ -131,7 +131,7 @@ def _for_this_device(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
             CPU_OPTIONS.pop(unknown, None)  # another version of XLA has none of that name
 
 
-def _now(make: Callable[..., Program], *arguments: Any) -> Future[Program]:
+def _now(make: Callable[..., Program], *arguments: object) -> Future[Program]:
     """What `_background.submit` returns, made in this thread."""
     future: Future[Program] = Future()
     future.set_result(make(*arguments))
@@ -139,7 +139,7 @@ def _now(make: Callable[..., Program], *arguments: Any) -> Future[Program]:
 
 
 def _step_by_step(function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*arguments: Any) -> Any:
+    def run(*arguments: object) -> Any:
         with jax.disable_jit():
             return function(*arguments)
 

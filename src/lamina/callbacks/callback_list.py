@@ -66,7 +66,7 @@ class CallbackList(Callback):
         add_history: bool = False,
         add_progbar: bool = False,
         model: Any = None,
-        **params: Any,
+        **params: object,
     ) -> None:
         self.callbacks = list(_flat(callbacks))
         if add_history and self.history is None:

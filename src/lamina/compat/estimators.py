@@ -120,15 +120,15 @@ class _OfKeras2(_OfFunction):
 class KerasClassifier(_OfKeras2, Classifier):
     """`KerasClassifier(build_fn=make_model, epochs=10, batch_size=32, units=8)` of Keras 2."""
 
-    def predict(self, X: Any, **kwargs: object) -> HostArray:
+    def predict(self, X: object, **kwargs: object) -> HostArray:
         """The class of each row.  -> (rows,)"""
         return super().predict(X)
 
-    def predict_proba(self, X: Any, **kwargs: object) -> HostArray:
+    def predict_proba(self, X: object, **kwargs: object) -> HostArray:
         """The probability of each class.  -> (rows, classes)"""
         return super().predict_proba(X)
 
-    def score(self, X: Any, y: Any, **kwargs: object) -> float:
+    def score(self, X: object, y: ArrayLike, **kwargs: object) -> float:
         """The share of rows whose class is right."""
         return float(super().score(X, np.argmax(y, axis=1) if _is_one_hot(y) else y))
 
@@ -136,11 +136,11 @@ class KerasClassifier(_OfKeras2, Classifier):
 class KerasRegressor(_OfKeras2, Regressor):
     """`KerasRegressor(build_fn=make_model, epochs=10, batch_size=32, units=8)` of Keras 2."""
 
-    def predict(self, X: Any, **kwargs: object) -> HostArray:
+    def predict(self, X: object, **kwargs: object) -> HostArray:
         """The number for each row.  -> (rows,) or (rows, outputs)"""
         return super().predict(X)
 
-    def score(self, X: Any, y: Any, **kwargs: object) -> float:
+    def score(self, X: object, y: ArrayLike, **kwargs: object) -> float:
         """The loss with a minus before it, so that more is better."""
         measured = self.model_.evaluate(X, y, verbose=0)
         return -float(measured[0] if isinstance(measured, list) else measured)

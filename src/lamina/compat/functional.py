@@ -73,7 +73,7 @@ def layer_called(call: Callable[..., Any]) -> Callable[..., Any]:
     """`layer(x)`, where x may be an `Input` or what another layer returned for one."""
 
     @user_facing
-    def __call__(self: Layer, x: Any, *others: Any, **named: Any) -> Any:
+    def __call__(self: Layer, x: Any, *others: object, **named: object) -> Any:
         if not isinstance(x, (Tensor, InputLayer, list, tuple)):  # at once, for the calls that are to be quick
             return call(self, x, *others, **named)
         several = x if isinstance(x, (list, tuple)) else (x,)

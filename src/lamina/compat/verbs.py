@@ -47,7 +47,7 @@ class Logged(dict[str, Any]):
         say(f"{name!r} in logs and histories is now {new!r}.")
         return self[new]
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: object = None) -> Any:
         return self[name] if name in self or NAMES.get(name) in self else default
 
 
@@ -66,7 +66,7 @@ def _history_begins(init: Callable[..., None]) -> Callable[..., None]:
 def _set_model(set_model: Callable[..., None]) -> Callable[..., None]:
     """A callback that watches 'val_acc', or writes it into names of files, where the metric is called accuracy."""
 
-    def named(self: Callback, model: Any) -> None:
+    def named(self: Callback, model: object) -> None:
         set_model(self, model)
         names = getattr(model, "metrics_names", ())
         if "accuracy" not in names or "acc" in names:
@@ -109,7 +109,7 @@ def _compile(compile: Callable[..., Any]) -> Callable[..., Any]:
 
 def _save(save: Callable[..., None]) -> Callable[..., None]:
     @user_facing
-    def call(self: Sequential, filepath: FilePath, *args: Any, **kwargs: Any) -> None:
+    def call(self: Sequential, filepath: FilePath, *args: object, **kwargs: object) -> None:
         return save(self, _ending(filepath, "save", ".keras"), *args, **kwargs)
 
     return call
@@ -118,7 +118,7 @@ def _save(save: Callable[..., None]) -> Callable[..., None]:
 def _save_weights(save_weights: Callable[..., None]) -> Callable[..., None]:
     @user_facing
     def call(
-        self: Sequential, filepath: FilePath, overwrite: bool = True, save_format: object = None, **kwargs: Any
+        self: Sequential, filepath: FilePath, overwrite: bool = True, save_format: object = None, **kwargs: object
     ) -> None:
         name = os.fspath(filepath)
         if name.endswith((".h5", ".hdf5")) and not name.endswith(".weights.h5"):
@@ -129,9 +129,9 @@ def _save_weights(save_weights: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-def _load_weights(load_weights: Callable[..., None]) -> Callable[..., Any]:
+def _load_weights(load_weights: Callable[..., None]) -> Callable[..., Restored]:
     @user_facing
-    def call(self: Sequential, filepath: FilePath, *args: Any, **kwargs: Any) -> Any:
+    def call(self: Sequential, filepath: FilePath, *args: object, **kwargs: object) -> Restored:
         load_weights(self, written_name(filepath, ".weights.h5"), *args, **kwargs)
         return Restored()
 
@@ -215,7 +215,7 @@ def _steps(generator: Any, samples: int) -> tuple[Any, int]:
 
 
 @user_facing
-def predict_classes(self: Sequential, x: Any, batch_size: int | None = 32, verbose: int | str = 0) -> Any:
+def predict_classes(self: Sequential, x: object, batch_size: int | None = 32, verbose: int | str = 0) -> Any:
     """The index of the largest output; for one output with a sigmoid, whether it is above 0.5."""
     say("predict_classes(x) is now predict(x).argmax(-1), or predict(x) > 0.5 for one unit.")
     y = self.predict(x, batch_size, verbose)
@@ -223,7 +223,7 @@ def predict_classes(self: Sequential, x: Any, batch_size: int | None = 32, verbo
 
 
 @user_facing
-def predict_proba(self: Sequential, x: Any, batch_size: int | None = 32, verbose: int | str = 0) -> Any:
+def predict_proba(self: Sequential, x: object, batch_size: int | None = 32, verbose: int | str = 0) -> Any:
     """`predict`."""
     say("predict_proba(x) is now predict(x).")
     return self.predict(x, batch_size, verbose)
@@ -272,7 +272,7 @@ def _stateful(self: Sequential) -> bool:
 def _with_nb_words(load: Callable[..., Any]) -> Callable[..., Any]:
     """`load_data` of a set of texts, with the name that Keras 1 had for `num_words`."""
 
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: object, **kwargs: object) -> Any:
         if "nb_words" in kwargs:
             say("load_data(nb_words=) is now load_data(num_words=).")
             kwargs["num_words"] = kwargs.pop("nb_words")

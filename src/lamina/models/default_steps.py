@@ -93,12 +93,12 @@ def _unpacked(data: object) -> tuple[Any, Any, Any]:
 
 def _loss(model: Sequential, x: object, y: object, y_pred: object, sample_weight: object, training: bool) -> Array:
     """`model.compute_loss`, which older programs write without `training`."""
-    told: dict[str, Any] = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight, "training": training}
+    told: dict[str, object] = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight, "training": training}
     takes = inspect.signature(model.compute_loss).parameters
     every = any(p.kind is p.VAR_KEYWORD for p in takes.values())
     return jnp.asarray(model.compute_loss(**{name: value for name, value in told.items() if every or name in takes}))
 
 
-def _measured(model: Sequential, loss: Array, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any]:
+def _measured(model: Sequential, loss: Array, x: object, *others: object) -> dict[str, Any]:
     compiled_of(model).mean_loss.update_state(loss, sample_weight=jnp.float32(jax.tree.leaves(x)[0].shape[0]))
-    return model.compute_metrics(x, y, y_pred, sample_weight)
+    return model.compute_metrics(x, *others)

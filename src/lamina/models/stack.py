@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import jax.numpy as jnp
 
 from lamina._base.arguments import overridable
+from lamina._base.arrays import HostArray
 from lamina._base.converters import checked, flag, short
 from lamina._base.custom import LeftOutError, Opening, known, opening
 from lamina._base.frames import user_facing, warn
@@ -97,16 +98,16 @@ class Stack(LayerChain):
         shape: Shape = self._lamina.shapes_between[len(self._lamina_chain) - len(body)]
         return shape
 
-    def _lamina_host(self, x: Any) -> Any:
-        x = raw(x, encoding=getattr(self._lamina_chain[0], "encoding", "utf-8"))
+    def _lamina_host(self, x: object) -> HostArray:
+        data = raw(x, encoding=getattr(self._lamina_chain[0], "encoding", "utf-8"))
         if not self.built:
-            build_for(self, (None, *x.shape[1:]))
+            build_for(self, (None, *data.shape[1:]))
         wanted = self._lamina.entry.batch_shape
-        x = _of_rank(x, wanted)
-        sequences = x.ndim == len(wanted) > 1 and wanted[-1] != 1  # of any length that the layers take
-        if not sequences and not _fits(x.shape, wanted):
-            raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {x.shape}.")
-        return super()._lamina_host(x)
+        data = _of_rank(data, wanted)
+        sequences = data.ndim == len(wanted) > 1 and wanted[-1] != 1  # of any length that the layers take
+        if not sequences and not _fits(data.shape, wanted):
+            raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {data.shape}.")
+        return super()._lamina_host(data)
 
     def _lamina_is_sample(self, shape: Shape) -> bool:
         entry = self._lamina.entry

@@ -63,7 +63,7 @@ def several(value: object) -> int:
     return integer(value)
 
 
-def _takes_step(function: Callable[..., Any]) -> bool:
+def _takes_step(function: Function) -> bool:
     try:
         inspect.signature(function).bind()
     except (TypeError, ValueError):

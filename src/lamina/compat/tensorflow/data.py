@@ -34,11 +34,11 @@ def _parts(given: object) -> Any:
     return np.asarray(given)
 
 
-def _called(function: Callable[..., Any], element: Any) -> Any:
+def _called(function: Callable[..., Any], element: object) -> Any:
     return function(*element) if isinstance(element, tuple) else function(element)
 
 
-def _eager(element: Any) -> Any:
+def _eager(element: object) -> Any:
     """The arrays of an element as those of JAX, which have `.numpy()` here."""
     return jax.tree.map(lambda part: part if np.asarray(part).dtype.kind in "USO" else jnp.asarray(part), element)
 
@@ -55,7 +55,7 @@ class Dataset(dataset.Dataset):
         return map(_eager, super().__iter__())
 
     @staticmethod
-    def from_tensor_slices(tensors: Any, name: str | None = None) -> Dataset:
+    def from_tensor_slices(tensors: object, name: str | None = None) -> Dataset:
         """The rows of arrays, and of tuples and dicts of arrays."""
         parts = _parts(tensors)
         lengths = {len(leaf) for leaf in jax.tree.leaves(parts)}
@@ -66,7 +66,7 @@ class Dataset(dataset.Dataset):
         return Dataset(lambda key: rows_of(parts), lengths.pop())
 
     @staticmethod
-    def from_tensors(tensors: Any, name: str | None = None) -> Dataset:
+    def from_tensors(tensors: object, name: str | None = None) -> Dataset:
         """One element."""
         parts = _parts(tensors)
         return Dataset(lambda key: iter([parts]), 1)
