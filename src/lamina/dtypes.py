@@ -98,7 +98,7 @@ class DTypePolicy(Configured):
         return f'<DTypePolicy "{self.name}">'
 
 
-Dtype: TypeAlias = DTypeLike | DTypePolicy | dict[str, Any] | None
+Dtype: TypeAlias = str | type[Any] | np.dtype[Any] | DTypePolicy | dict[str, Any] | None
 """What a layer's `dtype` may be given as."""
 
 
