@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 import threading
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
+
+get_handler, set_handler = inspect.unwrap(signal.getsignal), inspect.unwrap(signal.signal)
+"""Without the conversion to enums, which takes 20 of the 290 µs that `train_on_batch` of a small stack takes."""
 
 
 class Interrupt:
@@ -46,11 +50,11 @@ def interruptible(termination: bool = False) -> Iterator[Interrupt]:
     if termination:
         handlers.append((signal.SIGTERM, signal.SIG_DFL, interrupt.note_termination))
     main = threading.current_thread() is threading.main_thread()
-    ours = [(number, usual, note) for number, usual, note in handlers if main and signal.getsignal(number) == usual]
+    ours = [(number, usual, note) for number, usual, note in handlers if main and get_handler(number) == usual]
     for number, _, note in ours:
-        signal.signal(number, note)
+        set_handler(number, note)
     try:
         yield interrupt
     finally:
         for number, usual, _ in ours:
-            signal.signal(number, usual)
+            set_handler(number, usual)
