@@ -38,6 +38,9 @@ PREDICTED = {
 LEAST = {"mnist-128": 1.25, "gru": 2.0}
 """How many times faster than the fastest peer they are to predict 10,000 rows; the others 1.5 times."""
 
+PRODUCTS = {"census-32": 1.4, "census-512": 1.25, "mnist-128": 1.1}
+"""The dense stacks, and how many times as long as its matrix products alone a step of each may take."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -54,6 +57,10 @@ FIGURES = {
     "first-epoch": Figure("first `fit(epochs=1)` of a script run before", {"keras-jax": (2, 2)}),
     "script": Figure("that script, from start to the epoch's end"),
     "predict": Figure("`predict` of one row", limit="a bare jitted call", most=3),
+    **{
+        f"products-{name}": Figure(f"a step, {PROGRAMS[name].title}", limit="its products alone", most=most)
+        for name, most in PRODUCTS.items()
+    },
     **{f"first-step-{name}": Figure(f"first step, {PROGRAMS[name].title}", {"keras-jax": (1, 1)}) for name in FRESH},
     **{f"memory-{name}": Figure(f"memory, {PROGRAMS[name].title}", {"best": (1 / 1.2, 1 / 1.2)}) for name in FRESH},
     **{

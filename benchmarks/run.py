@@ -19,7 +19,7 @@ from typing import Any
 import report
 from calls import CALLS, Call
 from peers import HERE, LAMINA, LAMINAS, PEERS, Peer, Worker, at_work
-from programs import FIGURES, FRESH, PREDICTED, PROGRAMS
+from programs import FIGURES, FRESH, PREDICTED, PRODUCTS, PROGRAMS
 
 SCRIPT = "census-512"
 """The program of the figures that are not steps."""
@@ -110,6 +110,20 @@ def time_predicts(team: list[Worker], rounds: int) -> Seconds:
     return seconds
 
 
+def time_products(name: str, team: list[Worker], rounds: int) -> Seconds:
+    """A step of Lamina's fit, and its matrix products alone, with oneDNN where it stands."""
+    team = [worker for worker in team if worker.peer in LAMINAS]
+    for worker in team:
+        worker.ask(f"prepare {name}")
+    seconds = defaultdict(list)
+    for worker in rotations(team, rounds):
+        answer = worker.ask("products")
+        seconds[worker.peer.name].append(answer["seconds"])
+        if worker.peer is LAMINA:
+            seconds[FIGURES[f"products-{name}"].limit].append(answer["limit"])
+    return seconds
+
+
 def time_predicted_rows(name: str, count: int, team: list[Worker], rounds: int) -> Seconds:
     """`predict` of so many rows with its default arguments, the fastest call of each round, the peers in turn."""
     for worker in team:
@@ -148,6 +162,9 @@ def time_rows(names: list[str], peers: list[Peer], rounds: int, quick: bool) -> 
         for name in names:
             if name in PROGRAMS:
                 yield name, time_steps(name, team, rounds, quick)
+        for name in PRODUCTS:
+            if f"products-{name}" in names:
+                yield f"products-{name}", {"seconds": time_products(name, team, rounds)}
         if "predict" in names:
             yield "predict", {"seconds": time_predicts(team, rounds)}
         for figure, (name, count) in PREDICTED.items():
@@ -181,10 +198,10 @@ def machine() -> dict[str, Any]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    first_steps = [f"first-step-{name}" for name in FRESH]
+    first_steps, products = [f"first-step-{name}" for name in FRESH], [f"products-{name}" for name in PRODUCTS]
     option, everything = (
         parser.add_argument,
-        [*PROGRAMS, "import", "first-epoch", "predict", *PREDICTED, *first_steps, *CALLS],
+        [*PROGRAMS, *products, "import", "first-epoch", "predict", *PREDICTED, *first_steps, *CALLS],
     )
     option("--rows", nargs="+", choices=everything, default=everything, metavar="ROW", help=", ".join(everything))
     option("--peers", nargs="*", choices=PEERS, default=list(PEERS), help="beside lamina, which always runs")

@@ -3,6 +3,7 @@
 prepare NAME        make the data and the model: {"build": seconds}
 fit EPOCHS [ROWS]   {"seconds": …, "steps": …, "samples": …}
 rows COUNT          {"seconds": of the fastest call of `predict` on so many rows, from NumPy to NumPy}
+products            of this library: {"seconds": a step's, "limit": that of its matrix products alone}
 predict             one row: {"seconds": a call's}, and, of this library, {"limit": a bare jitted call's}
 peak                matrix product of 2048 x 2048 float32 with JAX: {"gflops": …}
 memory              the most that the process has held so far: {"bytes": …}
@@ -14,6 +15,7 @@ added               {"peak": …, "after": …}, the bytes that one call adds to
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -81,6 +83,29 @@ class Lamina(KerasLike):
         np.testing.assert_allclose(self.model.predict(row, verbose=0), jitted(weights, row), rtol=1e-4, atol=1e-6)
         bare = seconds_a_call(lambda: np.asarray(jitted(weights, row)))
         return super().predict() | {"limit": bare}
+
+    def products(self) -> dict[str, float]:
+        """A step of a fit, and the matrix products of its dense layers, forward and back, in such a loop."""
+        jax, programs = importlib.import_module("jax"), importlib.import_module("lamina._training.programs")
+        matmul = importlib.import_module("lamina._kernels.matmul").matmul
+        batch, rng = self.program.batch, np.random.default_rng(0)
+        steps = len(self.x) // batch
+        kernels = [jax.numpy.asarray(layer.kernel) for layer in self.model.layers if hasattr(layer, "kernel")]
+        x = jax.numpy.asarray(self.x)
+        slopes = jax.numpy.asarray(rng.normal(size=(len(x), kernels[-1].shape[1])), "float32")
+
+        def run(kernels: list[Any], x: Any, slopes: Any) -> Any:
+            def step(done: Any, total: Any) -> Any:
+                rows, dy = (jax.lax.dynamic_slice_in_dim(array, done * batch, batch) for array in (x, slopes))
+                _, back = jax.vjp(lambda kernels: functools.reduce(matmul, kernels, rows), kernels)
+                return total + sum(gradient[0, 0] for gradient in back(dy)[0])
+
+            return jax.lax.fori_loop(0, steps, step, np.float32(0))
+
+        compiled = jax.jit(run).lower(kernels, x, slopes).compile(compiler_options=dict(programs.CPU_OPTIONS))
+        alone = fastest(lambda: compiled(kernels, x, slopes).block_until_ready())
+        self.fit(1, steps * batch)
+        return {"seconds": fastest(lambda: self.fit(1, steps * batch)) / steps, "limit": alone / steps}
 
 
 class Torch:
@@ -213,6 +238,8 @@ def obey(peer: Any, word: str, argument: str = "", rows: str = "") -> dict[str, 
         return added(peer.call)
     if word == "rows":
         return {"seconds": peer.predict_rows(int(argument))}
+    if word == "products":
+        return dict(peer.products())
     if word == "predict":
         return dict(peer.predict())
     if word == "memory":
