@@ -136,7 +136,7 @@ def total_loss(loss: Loss | None, loss_weight: float, measured: tuple[Any, ...],
     return sum(terms, jnp.zeros((), jnp.float32))
 
 
-def _mask(batch: Data, y_pred: Array) -> Any:
+def _mask(batch: Data, y_pred: Array) -> Array | None:
     """The output's mask, False too in the rows that fill a short batch up; None where everything counts."""
     mask, count = mask_of(y_pred), batch.get("counted")
     if count is None:
