@@ -1617,6 +1617,7 @@ def test_predict_fills_no_piece_up_but_the_last(keras, monkeypatch):
 def seen_by(call, sizes):
     """`call`, which also writes down how many rows it is given."""
 
+    @functools.wraps(call)
     def watched(self, x, *args, **kwargs):
         sizes.append(x.shape[0])
         return call(self, x, *args, **kwargs)
@@ -1798,3 +1799,55 @@ def test_an_x_in_a_file_stays_there(keras, tmp_path):
     program = READ.replace("{package}", keras.__name__)
     run = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True, timeout=300)
     assert float(run.stdout.split()[-1]) < 90  # MiB; most of what is added is the compiler's
+
+
+def mixing(keras, kind):
+    """A layer whose output for a row depends on the other rows, and the same in NumPy."""
+    if kind == "layer":
+
+        class Centred(keras.layers.Layer):
+            def call(self, x):
+                return x - keras.ops.mean(x, axis=0, keepdims=True)
+
+        return Centred(), lambda x: x - x.mean(axis=0)
+    if kind == "activation":
+        return keras.layers.Dense(2, activation=lambda x: x / (1 + abs(x).sum(axis=0))), None
+    if kind == "axis":
+        return keras.layers.Softmax(axis=0), lambda x: np.exp(x) / np.exp(x).sum(axis=0)
+    if kind == "statistics":
+
+        class Normalized(keras.layers.Layer):
+            def build(self, shape):
+                self.inner = keras.layers.BatchNormalization()
+                self.inner.build(shape)
+
+            def call(self, x):
+                return self.inner(x, training=True)
+
+        return Normalized(), lambda x: (x - x.mean(axis=0)) / np.sqrt(x.var(axis=0) + 1e-3)
+    return keras.layers.Lambda(lambda x: x + jnp.mean(x, axis=0)), lambda x: x + x.mean(axis=0)
+
+
+@both
+@pytest.mark.parametrize("kind", ["layer", "activation", "axis", "statistics", "lambda"])
+def test_predict_keeps_the_batches_of_a_layer_that_looks_across_rows(keras, kind):
+    layer, formula = mixing(keras, kind)
+    model = keras.Sequential([keras.layers.Input((2,)), layer])
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
+    if formula is None:
+        kernel = model.get_weights()[0]
+        formula = lambda x: x @ kernel / (1 + abs(x @ kernel).sum(axis=0))  # noqa: E731
+
+    def of_batches(size):
+        return np.concatenate([formula(x[start : start + size]) for start in range(0, 40, size)])
+
+    for size in (16, 64):
+        np.testing.assert_allclose(model.predict(x, batch_size=size, verbose=0), of_batches(size), 1e-4, 1e-5)
+    np.testing.assert_allclose(model.predict(x, verbose=0), of_batches(32), 1e-4, 1e-5)
+    np.testing.assert_allclose(model.predict_on_batch(x), of_batches(40), 1e-4, 1e-5)
+    batches = [x[:24], x[24:]]
+    want = np.concatenate([formula(each) for each in batches])
+    np.testing.assert_allclose(model.predict(((each,) for each in batches), steps=2, verbose=0), want, 1e-4, 1e-5)
+    loss = np.mean([np.mean(np.square(formula(each))) * len(each) for each in (x[:32], x[32:])]) * 2 / 40
+    np.testing.assert_allclose(model.evaluate(x, np.zeros_like(x), verbose=0), loss, 1e-4)

@@ -13,6 +13,7 @@ from lamina._base.converters import positive
 from lamina._base.limits import limited_steps
 from lamina._base.shapes import Shape
 from lamina._checks import columns, indices
+from lamina._checks.rows import stay_apart
 from lamina._data.arrays import is_mapped, read
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
@@ -44,6 +45,8 @@ class Predictor:
         self.ready: dict[Hashable, programs.Program] = {}
         self.reader = indices.reader(model)
         """The layer that reads the data as indices, if there is one."""
+        self.fills = not self.spec.carried and stay_apart(model)  # a state has a row for each of x
+        """Whether a batch may get rows that nobody sees, or be cut in other places."""
 
     def __call__(self, x: HostArray, size: int | None = None) -> Any:
         """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)
@@ -51,7 +54,7 @@ class Predictor:
         Rows are filled up to a power of two, or to `size`, which is then the number of rows of most calls.
         """
         rows = x.shape[0]
-        padded = rows if self.spec.carried else size or 1 << (rows - 1).bit_length()  # a state has a row for each of x
+        padded = (size or 1 << (rows - 1).bit_length()) if self.fills else rows
         if padded != rows:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
         params = {path: weight.array for path, weight in self.spec.trained.items()}
@@ -168,12 +171,13 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
         batches = (table.x for table in stream.epoch(steps, anew=True))
         return _batch_by_batch(model, batches, plan, steps=stream.steps if steps is None else steps)
     if is_mapped(data.x) and not model._lamina_on_host:
-        x = data.x
-        predictor = _fitting(model, read(x, slice(1), floatx()))
+        x, predictor = data.x, _fitting(model, read(data.x, slice(1), floatx()))
     else:
         x, predictor = _ready(model, data.x)
-    size = model._lamina.entry.batch_size if predictor.spec.carried and data.batch_size is None else data.batch_size
-    size = rows_at_once(model, x.shape) if size is None else given_batch_size(size)
+    size = data.batch_size
+    if size is None:
+        size = rows_at_once(model, x.shape) if predictor.fills else model._lamina.entry.batch_size or 32  # as in Keras
+    size = given_batch_size(size)
     steps = limited_steps(data.steps, -(-len(x) // size))
     if steps is not None:
         x = x[: positive(steps) * size]

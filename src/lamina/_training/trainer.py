@@ -15,6 +15,7 @@ import numpy as np
 from lamina._base.arrays import copied
 from lamina._base.frames import warn
 from lamina._base.weight import Array, Weight
+from lamina._checks.rows import stay_apart
 from lamina._layer.keys import seed_of
 from lamina._layer.structure import Snapshot, parts, weights_by_path
 from lamina._training import own_steps, programs
@@ -116,7 +117,7 @@ class Trainer:
         if self.copies < 32 and programs.instead.get() is None:
             return copied(state)
         if place not in self.ready:
-            self.ready[place] = programs.compiled("copy", _copies, (state,))
+            self.ready[place] = programs.compiled("copy", functools.partial(jax.tree.map, jnp.copy), (state,))
         return self.ready[place].result()(state)  # type: ignore[no-any-return]
 
     def by_name(self, state: TrainState) -> TrainState:
@@ -266,12 +267,13 @@ def _claim(optimizer: Optimizer, model: Model) -> None:
 def _takes_more_rows(model: Model, compiled: Compiled, training: bool) -> bool:
     """Whether rows that are added to a batch, and do not count themselves, change nothing for the others."""
     measures = [metric for metric, _ in compiled.metrics or ()]
-    if any(getattr(metric, "ignore_class", None) is not None for metric in measures):
-        return False  # with weights, which leave the added rows out, it counts otherwise than without
-    if any(_looks_across_rows(getattr(each, "_fn", each)) for each in (compiled.loss, *measures)):
+    # With weights, which leave the added rows out, a metric that ignores a class counts otherwise than without.
+    ignores = any(getattr(metric, "ignore_class", None) is not None for metric in measures)
+    across = any(_looks_across_rows(getattr(each, "_fn", each)) for each in (compiled.loss, *measures))
+    # Of one number a row a loss makes one for the batch.
+    lone = model._lamina.shapes is not None and len(model._lamina.shapes[1]) < 2
+    if ignores or across or lone or not stay_apart(model):
         return False
-    if model._lamina.shapes is not None and len(model._lamina.shapes[1]) < 2:
-        return False  # of one number a row a loss makes one for the batch
     return not any(
         layer.activity_regularizer is not None
         or any(weight.carried for weight in layer._lamina.weights)
@@ -285,11 +287,6 @@ def _looks_across_rows(measure: object) -> bool:
     return getattr(measure, "_lamina_mixes_rows", False) or getattr(measure, "axis", -1) != -1
 
 
-def _copies(state: TrainState) -> TrainState:
-    return jax.tree.map(jnp.copy, state)  # type: ignore[no-any-return]
-
-
 def _hand_back(weights: dict[str, Weight], arrays: Arrays) -> None:
     for path, array in arrays.items():
-        weight = weights[path]
-        weight.array, weight.shown = array, False
+        weights[path].array, weights[path].shown = array, False

@@ -1,0 +1,29 @@
+"""Whether the rows of a batch stay apart on their way through a stack: other rows beside them then change nothing."""
+
+from __future__ import annotations
+
+from lamina._base.weight import Weight
+from lamina._layer.structure import Module, held, parts
+from lamina._training.model import Model
+
+OURS = "lamina.", "jax."
+OF_WEIGHTS = "initializer", "regularizer", "constraint"
+
+
+def stay_apart(model: Model) -> bool:
+    """Whether each row's output depends on that row alone. Of the user's own layers and functions nobody can tell.
+
+    A batch that may get more rows, or be cut in other places, is faster; Keras takes each batch as it is.
+    """
+    return all(_takes_row_by_row(part.layer) for part in parts(model))
+
+
+def _takes_row_by_row(layer: Module) -> bool:
+    axis = getattr(layer, "axis", None)
+    if 0 in (axis if isinstance(axis, (list, tuple)) else (axis,)):
+        return False
+    used = [type(layer).call]  # type: ignore[attr-defined]
+    for place, leaf in held(layer):
+        if callable(leaf) and not isinstance(leaf, (Weight, Module)) and not place.endswith(OF_WEIGHTS):
+            used.append(leaf)
+    return all((getattr(each, "__module__", None) or type(each).__module__).startswith(OURS) for each in used)
