@@ -111,3 +111,24 @@ def test_the_gradient_of_a_normalization_of_the_data_takes_no_product():
     """Its scale is in the kernel; behind a layer with weights of its own, and with dropout between, it stays."""
     assert products([layers.BatchNormalization()]) == 0
     assert products([layers.BatchNormalization(), layers.Dropout(0.5)]) == 1
+
+
+@pytest.mark.parametrize("tier", ["onednn", "xla"])
+def test_data_far_from_zero_are_normalized_as_exactly_as_near_it(tier, monkeypatch):
+    if tier == "onednn":
+        pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
+    monkeypatch.setenv("LAMINA_KERNELS", tier)
+    x = (np.random.default_rng(0).normal(size=(256, 64)) + 1e4).astype("float32")
+    y, mean, variance = jax.jit(lambda x: normalize(x, jnp.ones(64), jnp.zeros(64), 1, 1e-3))(x)
+    wide = x.astype("float64")
+    np.testing.assert_allclose(mean, wide.mean(0), 1e-7)
+    np.testing.assert_allclose(variance, wide.var(0), 1e-5)
+    np.testing.assert_allclose(y, (wide - wide.mean(0)) / np.sqrt(wide.var(0) + 1e-3), 1e-2, 2e-3)
+
+
+def test_moving_statistics_in_bfloat16_move_by_the_momentum():
+    layer = layers.BatchNormalization(dtype="bfloat16")
+    x = np.full((8, 4), 100.0, "float32") + np.arange(8)[:, None]
+    layer(x, training=True)
+    np.testing.assert_allclose(np.asarray(layer.moving_mean.value, "float32"), 1.035, 0.01)
+    np.testing.assert_allclose(np.asarray(layer.moving_variance.value, "float32"), 0.99 + 0.01 * x.var(0), 0.01)

@@ -42,11 +42,11 @@ def along(values: Array, x: Array, axis: int) -> Array:
 
 def _moments(axis: int, x: Array) -> Two:
     others = tuple(i for i in range(x.ndim) if i != axis)
-    mean = jnp.mean(x, others)
     # Around a mean of some rows, so that both moments come from one pass over x and little cancels.
     near = jnp.mean(jnp.moveaxis(x, axis, -1).reshape(-1, x.shape[axis])[:ROWS], 0)
-    variance = jnp.mean(jnp.square(x - along(near, x, axis)), others) - jnp.square(mean - near)
-    return mean, jnp.maximum(variance, 0)
+    off = x - along(near, x, axis)
+    mean = jnp.mean(off, others)
+    return near + mean, jnp.maximum(jnp.mean(jnp.square(off), others) - jnp.square(mean), 0)
 
 
 def _slopes(axis: int, dy: Array, x: Array, mean: Array) -> Two:

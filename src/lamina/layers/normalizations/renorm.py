@@ -62,5 +62,5 @@ def renormalized(layer: Any, mean: Array, deviation: Array, gamma: Array, beta: 
 
 def move(weight: Weight, batch: Array, momentum: float) -> None:
     """Update a moving statistic by that of a batch: `momentum * weight + (1 - momentum) * batch`."""
-    keep = jnp.asarray(momentum, weight.value.dtype)
-    weight.assign(weight.value * keep + lax.stop_gradient(batch).astype(keep.dtype) * (1 - keep))
+    keep = jnp.asarray(momentum, jnp.promote_types(weight.value.dtype, jnp.float32))  # in bfloat16 0.99 is 0.988
+    weight.assign(weight.value.astype(keep.dtype) * keep + lax.stop_gradient(batch).astype(keep.dtype) * (1 - keep))
