@@ -1851,3 +1851,19 @@ def test_predict_keeps_the_batches_of_a_layer_that_looks_across_rows(keras, kind
     np.testing.assert_allclose(model.predict(((each,) for each in batches), steps=2, verbose=0), want, 1e-4, 1e-5)
     loss = np.mean([np.mean(np.square(formula(each))) * len(each) for each in (x[:32], x[32:])]) * 2 / 40
     np.testing.assert_allclose(model.evaluate(x, np.zeros_like(x), verbose=0), loss, 1e-4)
+
+
+@both
+def test_predict_keeps_the_batches_of_a_step_of_ones_own(keras):
+    class Centred(keras.Sequential):
+        def predict_step(self, state, data):
+            x = data[0] if isinstance(data, (tuple, list)) else data
+            y, others = self.stateless_call(state[0], state[1], x, training=False)
+            return y - y.mean(axis=0), others
+
+    model = Centred([keras.layers.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    model.compile("sgd", "mse")
+    x = np.arange(80, dtype="float32").reshape(40, 2)
+    y = x.sum(axis=1, keepdims=True)
+    want = np.concatenate([y[:32] - y[:32].mean(), y[32:] - y[32:].mean()])
+    np.testing.assert_allclose(model.predict(x, verbose=0), want, 1e-5)

@@ -22,7 +22,7 @@ def _takes_row_by_row(layer: Module) -> bool:
     axis = getattr(layer, "axis", None)
     if 0 in (axis if isinstance(axis, (list, tuple)) else (axis,)):
         return False
-    used = [type(layer).call]  # type: ignore[attr-defined]
+    used = [getattr(type(layer), name) for name in ("call", "predict_step") if hasattr(type(layer), name)]
     for place, leaf in held(layer):
         if callable(leaf) and not isinstance(leaf, (Weight, Module)) and not place.endswith(OF_WEIGHTS):
             used.append(leaf)
