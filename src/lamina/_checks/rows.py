@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from lamina._base.weight import Weight
 from lamina._layer.structure import Module, held, parts
-from lamina._training.model import Model
 
 OURS = "lamina.", "jax."
 OF_WEIGHTS = "initializer", "regularizer", "constraint"
 
 
-def stay_apart(model: Model) -> bool:
+def stay_apart(model: object) -> bool:
     """Whether each row's output depends on that row alone. Of the user's own layers and functions nobody can tell.
 
     A batch that may get more rows, or be cut in other places, is faster; Keras takes each batch as it is.
