@@ -45,6 +45,7 @@ std::vector<double> sums(Threads& threads, int64_t rows, int64_t columns, const 
   int64_t blocks = (rows + kBlock - 1) / kBlock, size = 2 * columns;
   int64_t parts = std::clamp<int64_t>(rows * columns / kPart, 1, std::min(4 * threads.count(), blocks));
   std::vector<double> found(parts * size, 0.0);
+  if (parts == 1) threads.rouse();  // a product of the next layer, or of the one before, follows
   threads.each(parts, [&](int64_t part) {
     std::vector<float> of_block(size);
     double* to = &found[part * size];

@@ -28,6 +28,11 @@ class Threads {
 
   int64_t count() const { return count_; }
 
+  // Wakes a thread up for work that comes soon: a sleeping one takes 20 microseconds to come, in which this one goes on.
+  void rouse() {
+    if (count_ > 1) pool_.Schedule([] {});
+  }
+
   // run(part) for each of so many parts. The thread that calls takes parts too, until none is left, so it never waits
   // for a part that no thread has begun: all of them may be within such calls.
   template <typename Run>
