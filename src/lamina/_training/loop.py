@@ -63,48 +63,37 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
 
 
 def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
-    """One epoch, or what is left of it: chunks of the data, each a run of compiled steps.
-
-    The layers hold their weights again when it ends, however it ends, and where a callback needs them in its midst.
-    """
+    """One epoch, or what is left of it: chunks of the data, each a run of compiled steps."""
     trainer, model, (epoch, done, *_) = run.trainer, run.model, run.place
     hooked, first, logs = wants_each_batch(callbacks, "train"), done, dict(run.place.logs)
-    start = trainer.open(None if done else trainer.starts)
-    state, non_finite = None if hooked else start, trainer.non_finite
-    backup = trainer.backup(start)
+    non_finite, backup = trainer.non_finite, trainer.backup(trainer.open(None if done else trainer.starts))
     length.limit = batches_left(callbacks)
-    try:
-        for chunk in () if done and model.stop_training else run.feed.chunks(run.key, length, skip=done):
-            if hooked:
-                callbacks.on_train_batch_begin(done)
-            state = state or trainer.open(None if done else trainer.starts)
-            length.start()
-            interrupted.has_weights = True
-            state, logs, bad_step = trainer.train(state, chunk)
-            interrupted.has_weights = False
-            length.done(chunk.steps)
-            if bad_step is not None:
-                where = f"in epoch {epoch + 1}, at step {done + bad_step + 1}"
-                if non_finite.does == "raise":
-                    state, before = backup or state, f"step {first + 1} of that epoch" if first else "that epoch"
-                    raise non_finite.error(where, logs["loss"], before if backup else "that step")
-                non_finite.say(model, where, logs["loss"])
-            done += chunk.steps if bad_step is None or non_finite.does == "warn" else bad_step + 1
-            if hooked or (length.limit and chunk.steps >= length.limit):
-                trainer.close(state)
-                state = None
-            callbacks.on_train_batch_end(done - 1, logs)
-            length.limit = batches_left(callbacks)
-            run.reach(done, logs)
-            if length.due or interrupted:
-                run.keep(state)
-            if interrupted:
-                interrupted.leave()
-            if model.stop_training:
-                break
-    finally:
-        if state is not None:
-            trainer.close(state)
+    for chunk in () if done and model.stop_training else run.feed.chunks(run.key, length, skip=done):
+        if hooked:
+            callbacks.on_train_batch_begin(done)
+        state = trainer.open(None if done else trainer.starts)
+        length.start()
+        interrupted.has_weights = True
+        state, logs, bad_step = trainer.train(state, chunk)
+        interrupted.has_weights = False
+        length.done(chunk.steps)
+        if bad_step is not None:
+            where = f"in epoch {epoch + 1}, at step {done + bad_step + 1}"
+            if non_finite.does == "raise":
+                before = f"step {first + 1} of that epoch" if first else "that epoch"
+                trainer.close(backup or state)
+                raise non_finite.error(where, logs["loss"], before if backup else "that step")
+            non_finite.say(model, where, logs["loss"])
+        done += chunk.steps if bad_step is None or non_finite.does == "warn" else bad_step + 1
+        callbacks.on_train_batch_end(done - 1, logs)
+        length.limit = batches_left(callbacks)
+        run.reach(done, logs)
+        if length.due or interrupted:
+            run.keep()
+        if interrupted:
+            interrupted.leave()
+        if model.stop_training:
+            break
     return trainer.completed(logs, "train")
 
 
@@ -153,8 +142,7 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     trainer.begin(non_finite, fits=False)
     with interruptible() as interrupted:
         interrupted.has_weights = True
-        state, logs, bad_step = trainer.train(trainer.open(trainer.starts), chunk)
-        trainer.close(state)
+        _, logs, bad_step = trainer.train(trainer.open(trainer.starts), chunk)
     if interrupted:
         raise KeyboardInterrupt
     if bad_step is not None:

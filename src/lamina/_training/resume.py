@@ -191,16 +191,15 @@ class Run:
         if self.store is not None and not self.store.deletes:
             self.write(self.take(), last=True)
 
-    def keep(self, state: TrainState | None = None) -> None:
-        """Keep the state of now; the arrays are those of the layers, unless a `state` is given."""
-        self.write(self.take(state))
+    def keep(self) -> None:
+        """Keep the state of now."""
+        self.write(self.take())
 
-    def take(self, state: TrainState | None = None) -> Saved | None:
+    def take(self) -> Saved | None:
         """The state of now, in arrays that no step overwrites."""
         if self.store is None:
             return None
-        state = self.trainer.open() if state is None else state
-        place = self.place._replace(stops=self.model.stop_training)
+        state, place = self.trainer.open(), self.place._replace(stops=self.model.stop_training)
         position = self.feed.position(place.done)
         plain, held = pack({"place": place._asdict(), "callbacks": self.states.taken(), "position": position})
         named = self.trainer.by_name(state if self.on_host else self.trainer.copy_of(state))

@@ -131,13 +131,19 @@ class Trainer:
         return state if self.own else state._replace(optimizers=[tree.flatten_up_to(state.optimizers[0])])
 
     def close(self, state: TrainState) -> None:
-        """Hand the arrays back to the layers, the optimizer and the metrics; `state` cannot be used again."""
+        """Let the layers, the optimizer and the metrics hold these arrays."""
+        self._hand_back(state)
+        self._count(state)
+
+    def _hand_back(self, state: TrainState) -> None:
         _hand_back(self.trained, state.params)
         _hand_back(self.fixed, state.state)
         for optimizer, arrays in zip(self.optimizers, state.optimizers, strict=True):
             now = optimizer._lamina
             optimizer._lamina_arrays = arrays if self.own else self.spec.order.put_back(now.arrays, arrays)
         self.keep(state.metrics)
+
+    def _count(self, state: TrainState) -> None:
         self.step = int(np.asarray(state.step)), state.step
         self.model._lamina.steps_trained = self.step[0]
 
@@ -158,14 +164,19 @@ class Trainer:
                     weights[path].value = array
 
     def train(self, state: TrainState, chunk: Chunk) -> tuple[TrainState, dict[str, Any], int | None]:
-        """Run a chunk: the state after it, the logs, and the step of the chunk at which the loss was not finite."""
+        """Run a chunk: the state after it, the logs, and the step of the chunk at which the loss was not finite.
+
+        The layers, the optimizer and the metrics hold that state too.
+        """
         if self.build_optimizers(state, chunk):
             state = self.open(state.metrics)
         state = state._replace(metrics=with_room(self.growing, state.metrics, chunk))
         program = self._train_program(state, chunk).result()
         before = int(np.asarray(state.step))
         after, logs = program(state[:3], state[3:], chunk.data, _scalar(chunk.start), _scalar(chunk.steps))
+        self._hand_back(after)  # before anything waits for the program, since both take time
         bad = int(np.asarray(after.bad))
+        self._count(after)
         after = after._replace(key=state.key, bad=_scalar(GOOD), goes_on=state.goes_on)
         return after, self._named(logs), bad - before if bad >= 0 else None
 
