@@ -71,17 +71,17 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
     for chunk in () if done and model.stop_training else run.feed.chunks(run.key, length, skip=done):
         if hooked:
             callbacks.on_train_batch_begin(done)
-        state = trainer.open(None if done else trainer.starts)
         length.start()
         interrupted.has_weights = True
-        state, logs, bad_step = trainer.train(state, chunk)
+        logs, bad_step = trainer.train(chunk, None if done else trainer.starts)
         interrupted.has_weights = False
         length.done(chunk.steps)
         if bad_step is not None:
             where = f"in epoch {epoch + 1}, at step {done + bad_step + 1}"
             if non_finite.does == "raise":
                 before = f"step {first + 1} of that epoch" if first else "that epoch"
-                trainer.close(backup or state)
+                if backup:
+                    trainer.close(backup)
                 raise non_finite.error(where, logs["loss"], before if backup else "that step")
             non_finite.say(model, where, logs["loss"])
         done += chunk.steps if bad_step is None or non_finite.does == "warn" else bad_step + 1
@@ -142,7 +142,7 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     trainer.begin(non_finite, fits=False)
     with interruptible() as interrupted:
         interrupted.has_weights = True
-        _, logs, bad_step = trainer.train(trainer.open(trainer.starts), chunk)
+        logs, bad_step = trainer.train(chunk, trainer.starts)
     if interrupted:
         raise KeyboardInterrupt
     if bad_step is not None:

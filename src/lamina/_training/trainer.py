@@ -163,22 +163,23 @@ class Trainer:
                 if array is not arrays[path]:
                     weights[path].value = array
 
-    def train(self, state: TrainState, chunk: Chunk) -> tuple[TrainState, dict[str, Any], int | None]:
-        """Run a chunk: the state after it, the logs, and the step of the chunk at which the loss was not finite.
+    def train(self, chunk: Chunk, sums: Sums | None = None) -> tuple[dict[str, Any], int | None]:
+        """Run a chunk: the logs, and the step of the chunk at which the loss was not finite.
 
-        The layers, the optimizer and the metrics hold that state too.
+        The metrics go on from `sums`, or from what they hold. To hand the arrays back and to free those before takes
+        time, so both are done while the program runs.
         """
+        state = self.open(sums)
         if self.build_optimizers(state, chunk):
-            state = self.open(state.metrics)
+            state = self.open(sums)
         state = state._replace(metrics=with_room(self.growing, state.metrics, chunk))
-        program = self._train_program(state, chunk).result()
-        before = int(np.asarray(state.step))
+        program, before = self._train_program(state, chunk).result(), self.model._lamina.steps_trained
         after, logs = program(state[:3], state[3:], chunk.data, _scalar(chunk.start), _scalar(chunk.steps))
-        self._hand_back(after)  # before anything waits for the program, since both take time
+        del state
+        self._hand_back(after)
         bad = int(np.asarray(after.bad))
         self._count(after)
-        after = after._replace(key=state.key, bad=_scalar(GOOD), goes_on=state.goes_on)
-        return after, self._named(logs), bad - before if bad >= 0 else None
+        return self._named(logs), bad - before if bad >= 0 else None
 
     def build_optimizers(self, state: TrainState, chunk: Chunk) -> bool:
         """Make the state of the optimizers of a step of the user's own, which alone knows what each is for."""
