@@ -23,7 +23,7 @@ from jax import lax
 from lamina._kernels import convolution, recurrent
 from lamina._kernels import convolution_by_xla as by_xla
 from lamina._kernels.convolution import Window
-from lamina._training import programs
+from lamina._programs import programs
 
 Array = jax.Array
 NAMES = ("convolution", "convolution_input_gradient", "convolution_kernel_gradient")

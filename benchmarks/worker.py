@@ -86,7 +86,7 @@ class Lamina(KerasLike):
 
     def products(self) -> dict[str, float]:
         """A step of a fit, and the matrix products of its dense layers, forward and back, in such a loop."""
-        jax, programs = importlib.import_module("jax"), importlib.import_module("lamina._training.programs")
+        jax, programs = importlib.import_module("jax"), importlib.import_module("lamina._programs.programs")
         matmul = importlib.import_module("lamina._kernels.matmul").matmul
         batch, rng = self.program.batch, np.random.default_rng(0)
         steps = len(self.x) // batch

@@ -12,7 +12,7 @@ from unittest import mock
 
 import jax
 
-from lamina._training import programs
+from lamina._programs import programs
 
 OPTIONS = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 SIMPLER = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}

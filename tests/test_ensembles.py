@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold
 
 import lamina
 from lamina import callbacks, layers
-from lamina._training import programs
+from lamina._programs import programs
 from lamina.errors import (
     ArgumentError,
     DataError,

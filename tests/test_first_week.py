@@ -30,8 +30,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 import lamina
-from lamina._training import programs
-from lamina._training.cache import Entries
+from lamina._programs import programs
+from lamina._programs.cache import Entries
 
 both = pytest.mark.parametrize("keras", [lamina, real_keras], ids=["lamina", "keras"])
 ours = pytest.mark.parametrize("keras", [lamina], ids=["lamina"])
@@ -1555,7 +1555,7 @@ def test_a_folder_that_was_set_through_jax_stays_and_a_user_without_a_home_has_n
 def test_threads_and_processes_that_write_at_once_leave_whole_programs(keras, tmp_path):
     text = """
     import pathlib, sys, threading
-    from lamina._training.cache import Entries
+    from lamina._programs.cache import Entries
 
     entries, seen = Entries(pathlib.Path(sys.argv[1])), []
 
@@ -1654,7 +1654,7 @@ def regression(keras):
 @ours
 @pytest.mark.parametrize("again", [False, True], ids=["one model", "new models"])
 def test_growing_data_shares_its_programs(keras, again):
-    from lamina._training import programs
+    from lamina._programs import programs
 
     programs.clear()
     model = regression(keras)
@@ -1662,7 +1662,7 @@ def test_growing_data_shares_its_programs(keras, again):
         model = regression(keras) if again else model
         model.fit(x, y, batch_size=8, verbose=0)
         model.evaluate(x, y, batch_size=8, verbose=0)
-    kinds = [key[0][0] for key in programs._compiled if key[0] != "copy"]
+    kinds = [full[0][0] for full, _ in programs._compiled if full[0][0] != "copy"]
     assert sorted(kinds) == ["test", "test", "train", "train"]  # whole batches, and the short one that is filled up
 
 

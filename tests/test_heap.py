@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lamina
-from lamina._training import heap
+from lamina._programs import heap
 
 glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library than glibc")
 
@@ -17,7 +17,7 @@ import resource
 import numpy as np
 import lamina as keras
 from lamina import layers
-from lamina._training import heap
+from lamina._programs import heap
 
 def pages():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

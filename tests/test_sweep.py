@@ -16,7 +16,7 @@ import lamina
 from lamina import callbacks, layers, optimizers, regularizers
 from lamina._ensembles.halving import rungs
 from lamina._kernels.numbers import Readings, constant
-from lamina._training import programs
+from lamina._programs import programs
 from lamina.errors import (
     ArgumentError,
     CallError,

@@ -332,7 +332,7 @@ def test_an_equal_model_compiles_nothing():
 
 
 def test_the_cache_on_disk_keeps_the_newest(tmp_path):
-    from lamina._training.cache import prune
+    from lamina._programs.cache import prune
 
     for age in range(5):
         (tmp_path / f"{age}").write_bytes(bytes(100))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamina import config, utils
-from lamina._training import programs
+from lamina._programs import programs
 from lamina.errors import ArgumentError, DataError, LabelError
 from lamina.random import next_seed
 

@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import lamina
 from lamina import Sequential, layers
-from lamina._training import programs
+from lamina._programs import programs
 from lamina.errors import ArgumentError, MissingPackageError, NotCompiledError
 from lamina.wrappers import LaminaClassifier, LaminaRegressor, SKLearnClassifier, SKLearnRegressor, SKLearnTransformer
 

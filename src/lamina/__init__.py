@@ -8,7 +8,7 @@ with paused():
     from lamina._base.frames import show_frames_of_jax
     from lamina._base.public import public
     from lamina._loading.later import FOR_TYPES
-    from lamina._training.cache import use_persistent_cache
+    from lamina._programs.cache import use_persistent_cache
 
 if FOR_TYPES:
     from lamina import (

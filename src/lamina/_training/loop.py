@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._training import heap
+from lamina._programs import heap
 from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
 from lamina._training.interrupt import Interrupt, interruptible

@@ -20,7 +20,7 @@ from lamina._data.stream import Stream
 from lamina._display.verbosity import verbosity
 from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.structure import Snapshot, parts
-from lamina._training import programs
+from lamina._programs import programs
 from lamina._training import steps as train
 from lamina._training.feeds import given_batch_size
 from lamina._training.inputs import host_of

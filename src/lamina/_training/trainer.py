@@ -18,7 +18,8 @@ from lamina._base.weight import Array, Weight
 from lamina._checks.rows import stay_apart
 from lamina._layer.keys import seed_of
 from lamina._layer.structure import Snapshot, parts, weights_by_path
-from lamina._training import own_steps, programs
+from lamina._programs import programs
+from lamina._training import own_steps
 from lamina._training import steps as train
 from lamina._training.compilation import Compiled
 from lamina._training.feeds import Chunk, Feed

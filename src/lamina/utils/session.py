@@ -6,7 +6,7 @@ import gc
 from collections import Counter
 
 from lamina._base.frames import user_facing
-from lamina._training import programs
+from lamina._programs import programs
 
 _numbers: Counter[str] = Counter()
 

@@ -11,11 +11,14 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import jax
+from jax._src.config import trace_context
 
+from lamina import dtypes
 from lamina._base.processes import require_jax
 from lamina._base.weight import Weight
-from lamina._training import heap
-from lamina._training.outside import within
+from lamina._programs import heap, stored
+from lamina._programs.cache import left_out
+from lamina._programs.outside import within
 
 KEPT = 128
 
@@ -69,8 +72,9 @@ def compiled(
     if key is None:
         return begin(_traced, function, abstract, donate)
     leaves, tree = jax.tree.flatten(arguments)
-    full = (key, tree, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves), jax.config.jax_enable_x64)  # type: ignore[attr-defined]
-    return _kept(full, lambda: begin(_built, function, abstract, donate))
+    shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+    full = key, tree, shapes, dtypes.floatx(), dtypes.epsilon()
+    return _kept((full, trace_context()), lambda: begin(_built, full, function, abstract, donate))
 
 
 def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]:
@@ -85,9 +89,19 @@ def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]
         return future
 
 
-def _built(function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]) -> Program:
+def _built(
+    key: Hashable, function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]
+) -> Program:
+    name = stored.name_of(key, CPU_OPTIONS)
+    if (program := stored.load(name)) is not None:
+        return Program(_with_memory(program))
     lowered, found = _lowered(function, abstract, donate)
-    return Program(_for_this_device(lowered), found)
+    if name is None or found:
+        return Program(_for_this_device(lowered), found)
+    with left_out():
+        program = _for_this_device(lowered)
+    stored.keep(name, program, lowered.as_text())
+    return Program(program)
 
 
 def _traced(function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]) -> Program:
@@ -121,14 +135,18 @@ def _for_this_device(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
         try:
             program = lowered.compile(compiler_options=options)
             heap.give_back()
-            if memory := program.memory_analysis():
-                heap.keep(memory.temp_size_in_bytes)
-            return program
+            return _with_memory(program)
         except jax.errors.JaxRuntimeError as error:
             unknown = next((name for name in options if name in str(error)), None)
             if unknown is None:
                 raise
             CPU_OPTIONS.pop(unknown, None)  # another version of XLA has none of that name
+
+
+def _with_memory(program: jax.stages.Compiled) -> jax.stages.Compiled:
+    if memory := program.memory_analysis():
+        heap.keep(memory.temp_size_in_bytes)
+    return program
 
 
 def _now(make: Callable[..., Program], *arguments: object) -> Future[Program]:

@@ -1,4 +1,4 @@
-"""The programs on disk: JAX's persistent cache is on by default, so the second run of a script compiles nothing.
+"""The folder with programs on disk: JAX's persistent cache is on by default, and `stored.py` keeps its own there.
 
 It lives in `$XDG_CACHE_HOME/lamina` (or `~/.cache/lamina`). `LAMINA_CACHE=off` turns it off, `LAMINA_CACHE=/folder`
 moves it; a folder set through JAX itself stays. When a process first writes to it, the oldest entries over 1 GiB go.
@@ -6,9 +6,13 @@ moves it; a folder set through JAX itself stays. When a process first writes to 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import jax
@@ -23,6 +27,20 @@ CHECKED = 16
 """How many bytes at the end of an entry are the checksum of the others."""
 
 
+_own_folder = ""
+_left_out: ContextVar[bool] = ContextVar("left_out", default=False)
+
+
+@contextmanager
+def left_out() -> Iterator[None]:
+    """Within it programs are compiled anew and not kept: what the cache gave cannot be written again elsewhere."""
+    before = _left_out.set(True)
+    try:
+        yield
+    finally:
+        _left_out.reset(before)
+
+
 class Entries(CacheInterface):
     """The files of the cache, written as a whole. A damaged one counts as missing, and is written anew."""
 
@@ -35,6 +53,8 @@ class Entries(CacheInterface):
 
     def get(self, key: str) -> bytes | None:
         """The program of that key; None where there is none."""
+        if _left_out.get():
+            return None
         try:
             entry = self._file(key).read_bytes()
         except OSError:
@@ -44,7 +64,7 @@ class Entries(CacheInterface):
 
     def put(self, key: str, value: bytes) -> None:
         """Keep a program; a folder that cannot be written is said once."""
-        if self.fails:
+        if self.fails or _left_out.get():
             return
         part = self._path / f"{uuid.uuid4().hex}-part"
         try:
@@ -92,6 +112,15 @@ def prune(folder: Path, limit: int) -> None:
         over -= size
 
 
+entries_in = functools.cache(Entries)
+
+
+def entries() -> Entries | None:
+    """Those of the folder that is in use, unless the user has chosen one through JAX."""
+    folder: str | None = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    return entries_in(Path(folder)) if folder and folder == _own_folder else None
+
+
 def use_persistent_cache() -> None:
     """Turn JAX's cache on disk on, unless the user has chosen already."""
     place = os.environ.get("LAMINA_CACHE", "")
@@ -101,12 +130,14 @@ def use_persistent_cache() -> None:
         folder = Path(place or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina").absolute()
     except RuntimeError:  # this user has no home
         return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    global _own_folder
+    _own_folder = str(folder)
+    jax.config.update("jax_compilation_cache_dir", _own_folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     of_jax = compilation_cache.get_file_cache  # writes in place, and never again what is damaged
 
     def cache_in(path: str) -> tuple[CacheInterface, str] | None:
-        return (Entries(folder), path) if path == str(folder) else of_jax(path)
+        return (entries_in(folder), path) if path == str(folder) else of_jax(path)
 
     compilation_cache.get_file_cache = cache_in

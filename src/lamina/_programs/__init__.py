@@ -1,0 +1,1 @@
+"""Compiled programs: made, shared between models, and kept on disk."""
