@@ -1867,3 +1867,30 @@ def test_predict_keeps_the_batches_of_a_step_of_ones_own(keras):
     y = x.sum(axis=1, keepdims=True)
     want = np.concatenate([y[:32] - y[:32].mean(), y[32:] - y[32:].mean()])
     np.testing.assert_allclose(model.predict(x, verbose=0), want, 1e-5)
+
+
+# Weights of classes and of samples.
+
+
+def three_classes(keras, **compiled):
+    told = {"optimizer": "sgd", "loss": "sparse_categorical_crossentropy", "weighted_metrics": ["accuracy"], **compiled}
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile(**told)
+    return model
+
+
+@both
+def test_class_weight_counts_in_training_and_not_in_the_rows_that_are_held_out(keras):
+    labels, weights = np.arange(64) % 3, {0: 1.0, 1: 5.0, 2: 20.0}
+    model = three_classes(keras)
+    model.build((None, 4))
+    before, held = model.get_weights(), (X[48:], labels[48:])
+    runs = []
+    for told in ({"validation_split": 0.25}, {"validation_data": held}):
+        model.set_weights(before)
+        x, y = (X, labels) if "validation_split" in told else (X[:48], labels[:48])
+        runs.append(model.fit(x, y, shuffle=False, class_weight=weights, verbose=0, **told).history)
+    assert list(runs[0]) == list(runs[1])
+    np.testing.assert_allclose(list(runs[0].values()), list(runs[1].values()), rtol=1e-5)
+    held_out = [runs[0]["val_loss"][0], runs[0]["val_accuracy"][0]]
+    np.testing.assert_allclose(model.evaluate(*held, verbose=0), held_out, rtol=1e-5)

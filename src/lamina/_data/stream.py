@@ -17,7 +17,7 @@ import numpy as np
 from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
 from lamina._data.source import Table, arrays
-from lamina._data.weights import class_weights
+from lamina._data.weights import class_weighted
 from lamina.errors import ArgumentError, DataError, LaminaError
 from lamina.random import next_seed
 
@@ -215,10 +215,7 @@ class Stream:
         try:
             if self.host is not None:
                 parts = (self.host(parts[0]), *parts[1:])
-            table = arrays(*parts, floatx=self.floatx)
-            if self.class_weight is None:
-                return table
-            return table._replace(sample_weight=class_weights(self.class_weight, table.y, table.sample_weight))
+            return class_weighted(arrays(*parts, floatx=self.floatx), self.class_weight)
         except DataError as error:
             rows = "\nEach item of a stream is a batch of rows, and this one looks like a single row."
             raise type(error)(f"{where}: {error}{rows * (np.ndim(parts[0]) < 2)}") from None

@@ -52,6 +52,13 @@ def class_weights(class_weight: object, y: HostArray | None, sample_weight: Host
     return np.array([weights.get(int(c), 1.0) for c in found], np.float32)[place]
 
 
+def class_weighted(table: Table, class_weight: object) -> Table:
+    """The table with the weight of each row's class as its sample weights; as it is without a `class_weight`."""
+    if class_weight is None:
+        return table
+    return table._replace(sample_weight=class_weights(class_weight, table.y, table.sample_weight))
+
+
 def _checked(class_weight: object) -> dict[int, float]:
     expected = 'class_weight: expected a dict such as {0: 1.0, 1: 5.0} or "balanced", got'
     if not isinstance(class_weight, Mapping):

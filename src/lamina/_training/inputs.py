@@ -14,7 +14,7 @@ from lamina._checks import columns, indices, labels, values
 from lamina._data.arrays import is_mapped
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
-from lamina._data.weights import class_weights, split
+from lamina._data.weights import class_weighted, split
 from lamina._layer.keys import seed_of
 from lamina._layer.layer import Layer
 from lamina._layer.structure import restored_on_error
@@ -52,9 +52,11 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         table = streamed.first(key_of(model))
         check(model, table, data)
     else:
-        table = _weighted_table(model, data, mapped=True)
+        table = _table(model, data, mapped=True)
+        check(model, table, data)
         if plan.validation_split:
             table, held_out = split(table, plan.validation_split)
+        table = class_weighted(table, data.class_weight)  # what is held out is measured without it, as in Keras
         data = data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps))
         feed = _array_feed(model, table, data, training=True)
     validation = validation._replace(batch_size=validation.batch_size or data.batch_size)
@@ -108,7 +110,9 @@ def _check_named(model: Model, data: DataRequest, table: Table, trained: columns
 
 def whole_batch(model: Model, data: DataRequest) -> Chunk:
     """All rows as one batch, for `train_on_batch` and `test_on_batch`; the program takes NumPy's arrays sooner."""
-    table = _weighted_table(model, data)
+    table = _table(model, data)
+    check(model, table, data)
+    table = class_weighted(table, data.class_weight)
     return Chunk(table.named, table.rows, 0, 1)
 
 
@@ -122,14 +126,6 @@ def _stream(model: Model, data: DataRequest) -> Stream:
 def _table(model: Model, data: DataRequest, mapped: bool = False) -> Table:
     x = model._lamina_host(data.x) if model._lamina_on_host else data.x
     return arrays(x, data.y, data.sample_weight, names=data.names, floatx=floatx(), mapped=mapped)
-
-
-def _weighted_table(model: Model, data: DataRequest, mapped: bool = False) -> Table:
-    table = _table(model, data, mapped)
-    check(model, table, data)
-    if data.class_weight is None:
-        return table
-    return table._replace(sample_weight=class_weights(data.class_weight, table.y, table.sample_weight))
 
 
 def host_of(model: Model) -> Callable[[Any], HostArray] | None:
