@@ -1894,3 +1894,20 @@ def test_class_weight_counts_in_training_and_not_in_the_rows_that_are_held_out(k
     np.testing.assert_allclose(list(runs[0].values()), list(runs[1].values()), rtol=1e-5)
     held_out = [runs[0]["val_loss"][0], runs[0]["val_accuracy"][0]]
     np.testing.assert_allclose(model.evaluate(*held, verbose=0), held_out, rtol=1e-5)
+
+
+@both
+@pytest.mark.parametrize("size", [16, 9], ids=["full batches", "a short last batch"])
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_sample_weights_may_stand_in_a_column(keras, one_hot, size):
+    labels, weights = np.arange(64) % 3, np.linspace(0, 2, 64)
+    labels = np.eye(3)[labels] if one_hot else labels
+    model = three_classes(keras, loss="categorical_crossentropy" if one_hot else "sparse_categorical_crossentropy")
+    model.build((None, 4))
+    before, runs = model.get_weights(), []
+    for each in (weights, weights[:, None]):
+        model.set_weights(before)
+        history = model.fit(X, labels, size, shuffle=False, sample_weight=each, verbose=0).history
+        measured = model.evaluate(X, labels, size, sample_weight=each, verbose=0)
+        runs.append([*np.ravel(list(history.values())), *measured])
+    np.testing.assert_allclose(*runs, rtol=1e-5)

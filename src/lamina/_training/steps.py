@@ -25,7 +25,7 @@ from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model
 from lamina._training.own_steps import Arrays, Sums
 from lamina.errors import NotCompiledError
-from lamina.losses import Loss
+from lamina.losses.loss import Loss, same_rank
 from lamina.metrics.exact import is_late
 from lamina.metrics.metric import updated_state
 from lamina.optimizers.state import Order
@@ -149,7 +149,7 @@ def counted(weight: Array | None, mask: Array | None) -> Array | None:
     """Sample weights that are 0 where the mask is False."""
     if mask is None or weight is None:
         return weight if mask is None else mask.astype(jnp.float32)
-    return weight.reshape(weight.shape + (1,) * (mask.ndim - weight.ndim)) * mask
+    return jnp.multiply(*same_rank(weight.reshape(weight.shape + (1,) * (mask.ndim - weight.ndim)), mask))
 
 
 Steps = Callable[..., Any]
