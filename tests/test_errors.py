@@ -237,6 +237,11 @@ STACKS = rows(
         "ShapeError",
         r"If 64 is the number of rows, the Input is without it: Input\(\(8,\)\)",
     ),
+    (
+        "m = keras.Sequential([keras.Input(X.shape), layers.Dense(3)])\nm.compile('sgd', 'mse')\nm.fit(X, Y)",
+        "ShapeError",
+        r"If 64 is the number of rows, the Input is without it: Input\(\(8,\)\)",
+    ),
     ("keras.Sequential([keras.Input((8,)), layers.Add()])", "StackError", "one line", r"return x \+ self.inner\(x\)"),
     ("layers.concatenate([X, X])", "StackError", "one line", "Layer of your own"),
     ("keras.Model(X, X)", "UnknownAttributeError AttributeError", "Sequential"),

@@ -270,10 +270,10 @@ def output_for(stack: Stack, shape: Shape) -> Shape | list[Shape]:
     told, more = f"{stack.name!r} takes {wanted}, the data has the shape {shape}", len(shape) - len(wanted)
     done = "added" if more == -1 and wanted[-1] == 1 else "dropped" if more == 1 and shape[-1] == 1 else ""
     if more == -1 and (not done or (shape[1:] and shape[-1] == 1 and wanted[-2] != 1)):
-        rows = f"\nIf {shape[0]} is the number of rows, the Input is without it: Input({shape[1:]})."
+        rows = f"\nIf {wanted[1]} is the number of rows, the Input is without it: Input({shape[1:]})."
         raise ShapeError(
             f"{told}. For one sample alone put a batch axis before it: x[None], or frame.iloc[[i]] of pandas."
-            f"{rows * (len(shape) > 1 and wanted[1:] == shape)}"
+            f"{rows * (len(shape) > 1 and wanted[1] is not None and wanted[2:] == shape[1:])}"
         )
     if len(shape) > 1 and wanted[1:] == shape[:0:-1]:
         raise ShapeError(f"{told}. The axes stand the other way round: transpose the data.")
