@@ -51,9 +51,15 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
     count = int(number.max()) + 1 if num_classes is None else positive(num_classes)
     wrong = number[(number < 0) | (number >= count)]
     if wrong.size:
+        low, high = int(number.min()), int(number.max())
+        advice = f"Give num_classes={high + 1}."
+        if low < 0:
+            advice = "Number the classes: numpy.unique(y, return_inverse=True)[1]."
+        elif low and high - low < count:
+            advice = f"Count from 0: y - {low}."
         raise LabelError(
             f"to_categorical with num_classes={count} takes labels from 0 to {count - 1}, got {wrong[0]:g}. "
-            f"The labels go from {number.min():g} to {number.max():g}."
+            f"The labels go from {low} to {high}.\n{advice}"
         )
     rows = np.eye(count)[number.astype(np.int64)]  # (..., num_classes)
     return jnp.asarray(rows, jnp.float32) if isinstance(x, jax.Array) else rows
