@@ -381,6 +381,8 @@ class Counts(lamina.callbacks.Callback):
 def test_an_initial_epoch_behind_the_last_one():
     with pytest.warns(LaminaWarning, match="nothing is trained: epochs=2 is the last epoch, and initial_epoch=2"):
         assert fitted(epochs=2, initial_epoch=2).epoch == []
+    with pytest.warns(LaminaWarning, match="nothing is trained: epochs=0 is the last epoch"):  # as in Keras
+        assert fitted(epochs=0).history == {}
 
 
 def test_a_warning_reaches_code_that_has_no_module_name():

@@ -390,7 +390,6 @@ FITTING = rows(
         "ArgumentError",
         r"C\.on_epoch_end does not take what it is called with\. Write def on_epoch_end\(self, epoch, logs\)",
     ),
-    ("m.fit(X, T, epochs=0)", "ArgumentError", r"fit\(epochs=0\)", "at least 1"),
     ("m.fit(X, T, epochs=2.5)", "ArgumentError", "epochs=2.5", "whole number"),
     ("m.fit(X, T, batch_size=0)", "ArgumentError", "batch_size=0", "at least 1"),
     ("m.fit(X, T, batch_size='8')", "ArgumentError", "batch_size='8'"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from lamina._base.converters import checked, integer, one_of, optional, positive
+from lamina._base.converters import checked, count, integer, one_of, optional, positive
 from lamina._base.frames import warn
 from lamina._base.limits import limited_epochs
 from lamina._data.source import is_stream
@@ -78,7 +78,7 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
     )
     plan = plan._replace(
         verbose=verbosity(plan.verbose),
-        epochs=limited_epochs(checked("fit", "epochs", positive, plan.epochs)),
+        epochs=limited_epochs(checked("fit", "epochs", count, plan.epochs)),
         initial_epoch=checked("fit", "initial_epoch", integer, plan.initial_epoch),
         validation=validation,
         validation_freq=checked("fit", "validation_freq", _frequency, plan.validation_freq),
