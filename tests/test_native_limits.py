@@ -235,6 +235,12 @@ def right_calls():
     yield "convolution", [x, kernel, (6,)], [y], window
     yield "convolution_input_gradient", [y, kernel], [x], window
     yield "convolution_kernel_gradient", [x, y], [kernel, (6,)], window
+    kernel, y, p, pool = (3, 2, 2, 16), (2, 3, 4, 16), (2, 1, 1, 16), {"pool": (2, 2, 2, 3)}
+    yield "convolution_pooled", [x, kernel, (16,)], [p, p], window | pool
+    yield "put_back", [p, p], [y], pool
+    x, window = (2, 6, 5, 2), window | {"groups": 1}
+    yield "convolution_pooled", [x, kernel, (16,)], [p, p], window | pool
+    yield "convolution_pooled_kernel_gradient", [x, p, p], [kernel, (16,)], window | pool
     time, batch, features, units = 3, 2, 4, 5
     x, state, outputs, mask = (batch, time, features), (batch, units), (time, batch, units), (time, batch)
     for name, gates, states, more in [("lstm", 4, 2, []), ("gru", 3, 1, [(15,)])]:
@@ -250,12 +256,18 @@ def right_calls():
     yield "moment_slopes", [(6, 20), (6, 20), (20,)], [(20,), (20,)], {}
 
 
+BYTES = {"convolution_pooled": 4, "convolution_pooled_kernel_gradient": 2, "put_back": 1}
+"""Which of the arrays and the results are places."""
+
+
 def called(name, shapes, results, attributes, dtype="float32"):
     of_net = "lstm" in name or "gru" in name
-    dtypes = ["bool" if of_net and not place else dtype for place in range(len(shapes))]
-    results = [jax.ShapeDtypeStruct(shape, "float32") for shape in results]
+    dtypes = ["bool" if of_net and not place else dtype for place in range(len(shapes))] + ["float32"] * len(results)
+    if name in BYTES:
+        dtypes[BYTES[name]] = "uint8"
+    results = list(map(jax.ShapeDtypeStruct, results, dtypes[len(shapes) :]))
     attributes = {key: np.array(n, np.int64) if isinstance(n, tuple) else n for key, n in attributes.items()}
-    arrays = [jnp.ones(shape, each) for shape, each in zip(shapes, dtypes, strict=True)]
+    arrays = [jnp.ones(shape, each) for shape, each in zip(shapes, dtypes, strict=False)]
     return jax.block_until_ready(jax.ffi.ffi_call(f"lamina_{name}", results)(*arrays, **attributes))
 
 
@@ -263,7 +275,7 @@ def wrong_calls(name, shapes, results, attributes):
     """The same with one thing wrong: an axis longer, empty or gone, one too many, a window that cannot be."""
     every = [*shapes, *results]
     for place, shape in enumerate(every):
-        if "convolution" in name or name in ("matmul", "moments", "moment_slopes"):
+        if "convolution" in name or name in ("matmul", "moments", "moment_slopes", "put_back"):
             may_be_empty = len(results) == 1 and place == len(shapes)  # XLA does not make a call without a result
         else:
             may_be_empty = place == 0 or ("gradient" in name and place == len(shapes))  # a mask, and dx
@@ -292,7 +304,7 @@ def test_arrays_that_do_not_fit_are_refused_and_not_read(call, every):
     name = call[0]
     called(*call)
     wrong = list(wrong_calls(*call))
-    assert len(wrong) > {"matmul": 20, "moments": 12, "moment_slopes": 20}.get(name, 30)
+    assert len(wrong) > {"matmul": 20, "moments": 12, "moment_slopes": 20, "put_back": 20}.get(name, 30)
     for shapes, results, attributes in wrong[::every]:
         with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
             called(name, shapes, results, attributes)
@@ -300,6 +312,14 @@ def test_arrays_that_do_not_fit_are_refused_and_not_read(call, every):
     for dtype in ["int32"] if takes_halves else ["bfloat16", "int32"]:
         with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
             called(*call, dtype=dtype)
+
+
+@pytest.mark.parametrize("pool", [(0, 2, 2, 3), (2, 2, 1, 3), (2, 2, 2, 1), (9, 2, 9, 3), (2, 2**62, 2, 2**62)])
+def test_windows_that_overlap_or_do_not_fit_are_refused(pool):
+    for name, shapes, results, attributes in right_calls():
+        if "pool" in attributes:
+            with pytest.raises(jax.errors.JaxRuntimeError, match="INVALID_ARGUMENT"):
+                called(name, shapes, results, {**attributes, "pool": pool})
 
 
 def test_a_product_of_two_dtypes_is_refused():

@@ -22,6 +22,8 @@ __all__ = [
     "convolution",
     "convolution_input_gradient",
     "convolution_kernel_gradient",
+    "convolution_pooled",
+    "convolution_pooled_kernel_gradient",
     "convolution_supported",
     "gru",
     "gru_gradient",
@@ -31,6 +33,7 @@ __all__ = [
     "matmul",
     "moment_slopes",
     "moments",
+    "put_back",
 ]
 
 Array = jax.Array
@@ -40,6 +43,9 @@ TARGETS = (
     "convolution",
     "convolution_input_gradient",
     "convolution_kernel_gradient",
+    "convolution_pooled",
+    "convolution_pooled_kernel_gradient",
+    "put_back",
     "lstm",
     "lstm_gradient",
     "gru",
@@ -145,6 +151,33 @@ def convolution_kernel_gradient(
     out = _arrays(shape, shape[-1:])
     window = _window(strides, padding, dilation, groups)
     return _call("convolution_kernel_gradient", out, x, dy, **window)  # type: ignore[no-any-return]
+
+
+def convolution_pooled(
+    x: Array, kernel: Array, bias: Array, shape: Any, strides: Any, padding: Pads, dilation: Any, groups: int, pool: Any
+) -> tuple[Array, Array]:
+    """The largest of the windows of relu(y), of this shape, and which element of its window each one is.
+
+    `pool` is the windows' height and width, and from one to the next; they do not overlap. A place counts a window's
+    elements row by row, the first of equal ones; it is 255 where none is above zero, or one is NaN.
+    """
+    out = jax.ShapeDtypeStruct(shape, x.dtype), jax.ShapeDtypeStruct(shape, jnp.uint8)
+    window = _window(strides, padding, dilation, groups)
+    return _call("convolution_pooled", out, x, kernel, bias, **window, pool=_numbers(pool))  # type: ignore[no-any-return]
+
+
+def convolution_pooled_kernel_gradient(
+    x: Array, dp: Array, places: Array, shape: Any, strides: Any, padding: Pads, dilation: Any, groups: int, pool: Any
+) -> tuple[Array, Array]:
+    """The gradients of the kernel, of this shape with few channels, and of the bias from the slopes of the largest."""
+    window = _window(strides, padding, dilation, groups)
+    out = _arrays(shape, shape[-1:])
+    return _call("convolution_pooled_kernel_gradient", out, x, dp, places, **window, pool=_numbers(pool))  # type: ignore[no-any-return]
+
+
+def put_back(dp: Array, places: Array, shape: Any, pool: Any) -> Array:
+    """dy, of this shape: the slopes of the largest at their places, and zeros."""
+    return _call("put_back", jax.ShapeDtypeStruct(shape, dp.dtype), dp, places, pool=_numbers(pool))  # type: ignore[no-any-return]
 
 
 def _arrays(*shapes: tuple[int, ...]) -> tuple[jax.ShapeDtypeStruct, ...]:

@@ -1,13 +1,13 @@
 // A convolution and its two gradients: three maps between x (batch, *sizes, channels), the kernel
 // (*window, channels / groups, filters) and y (batch, *positions, filters), to which a bias (filters,) is added. x and
 // y are float32, or both bfloat16, and then the products are of halves; the kernel and the bias are float32.
-#include "onednn.h"
-#include "sparse.h"
+#include "few_channels.h"
 
 namespace lamina {
 namespace {
 
 constexpr int64_t kPairs = 8;
+constexpr int64_t kInCache = 1 << 18;  // bytes
 
 enum Map : int64_t { kForward, kInputGradient, kKernelGradient };
 
@@ -190,6 +190,72 @@ void execute(Threads& threads, Map map, const Geometry& g, void* x, float* kerne
   for (Room& other : others) add(filters, 1.0f, other.floats() + size, bias);
 }
 
+// The largest of the windows of relu(y): some rows at a time, so that y stays in the cache.
+void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void* x, float* kernel, float* bias, void* p,
+                    Place* places) {
+  int64_t batch = g.x[0], size = g.half ? sizeof(Half) : sizeof(float), windows = batch * pool.pooled_rows;
+  auto place_in = [&](void* array, int64_t place) { return static_cast<char*>(array) + place * size; };
+  if (FewChannels::serve(g)) {
+    threads.each_of(windows, 1, [&](int64_t first, int64_t end, int64_t) {
+      FewChannels few(g, pool);
+      for (int64_t n = first; n < end; ++n) {
+        few.forward(static_cast<float*>(x) + n / pool.pooled_rows * g.x_row(), kernel, bias, n % pool.pooled_rows,
+                    static_cast<float*>(p) + n * pool.row(), places + n * pool.row());
+      }
+    });
+    return;
+  }
+  auto pool_rows = [&](void* y, int64_t first, int64_t end, int64_t before) {  // y begins behind so many rows
+    for (int64_t n = first; n < end; ++n) {
+      void* image = place_in(y, (n / pool.pooled_rows - before) * pool.image);
+      void* to = place_in(p, n * pool.row());
+      auto run = [&](auto* y, auto* p) { pool_row_of(pool, y, n % pool.pooled_rows, p, places + n * pool.row()); };
+      if (g.half) {
+        run(static_cast<Half*>(image), static_cast<Half*>(to));
+      } else {
+        run(static_cast<float*>(image), static_cast<float*>(to));
+      }
+    }
+  };
+  if (batch < threads.count()) {
+    Room y(batch * pool.image * size);
+    Computed(kForward, primitive(kForward, g), kernel)(x, bias, y.data());
+    threads.each_of(windows, 1, [&](int64_t first, int64_t end, int64_t) { pool_rows(y.data(), first, end, 0); });
+    return;
+  }
+  OneThread alone;
+  int64_t most_rows = (batch + threads.count() - 1) / threads.count();
+  int64_t rows = std::clamp<int64_t>(kInCache / (pool.image * size), 1, most_rows);
+  int64_t parts = (batch + rows - 1) / rows;
+  Computed most(kForward, primitive(kForward, g.of_rows(rows)), kernel),
+      rest(kForward, primitive(kForward, g.of_rows(batch - rows * (parts - 1))), kernel);
+  threads.each(parts, [&](int64_t part) {
+    int64_t first = part * rows, end = std::min(first + rows, batch);
+    Room y(rows * pool.image * size);
+    (part + 1 < parts ? most : rest)(place_in(x, first * g.x_row()), bias, y.data());
+    pool_rows(y.data(), first * pool.pooled_rows, end * pool.pooled_rows, first);
+  });
+}
+
+// The gradients of the kernel and of the bias from the slopes of what few channels were pooled to.
+void execute_few(Threads& threads, const Geometry& g, const Pool& pool, const float* x, const float* dp,
+                 const Place* places, float* kernel, float* bias) {
+  int64_t batch = g.x[0], filters = g.y.back(), size = Geometry::product(g.kernel);
+  std::vector<Room> sums;
+  for (int64_t part = 0; part < threads.parts_of(batch, 1); ++part) sums.emplace_back((size + filters) * sizeof(float));
+  threads.each_of(batch, 1, [&](int64_t first, int64_t end, int64_t part) {
+    FewChannels few(g, pool);
+    float* to = sums[part].floats();
+    std::fill_n(to, size + filters, 0.0f);
+    for (int64_t row = first; row < end; ++row) {
+      few.kernel_gradient(x + row * g.x_row(), dp + row * pool.pooled(), places + row * pool.pooled(), to);
+    }
+  });
+  for (size_t part = 1; part < sums.size(); ++part) add(size + filters, 1.0f, sums[part].floats(), sums[0].floats());
+  std::copy_n(sums[0].floats(), size, kernel);
+  std::copy_n(sums[0].floats() + size, filters, bias);
+}
+
 using Any = ffi::AnyBuffer;
 using Result = ffi::Result<Any>;
 
@@ -222,6 +288,79 @@ ffi::Error input_gradient(ffi::ThreadPool pool, Any dy, Any kernel, Result dx, S
 ffi::Error kernel_gradient(ffi::ThreadPool pool, Any x, Any dy, Result dkernel, Result dbias, Sizes strides,
                            Sizes before, Sizes after, Sizes dilation, int64_t groups) {
   return run(pool, kKernelGradient, x, *dkernel, &*dbias, dy, strides, before, after, dilation, groups);
+}
+
+// y between x and what it is pooled to, which no array holds.
+Dims y_of(Any& x, Any& kernel, Sizes strides, Sizes before, Sizes after, Sizes dilation) {
+  Dims y = dims(x), window = dims(kernel);
+  size_t axes = strides.size();
+  expect(y.size() == axes + 2 && window.size() == axes + 2, "expected arrays with two axes more than the window");
+  for (Sizes each : {before, after, dilation}) expect(each.size() == axes, "expected the window's sizes for each axis");
+  for (Sizes each : {strides, before, after, dilation}) Geometry::in_bounds(each, 0);
+  Geometry::in_bounds(strides, 1);
+  for (size_t axis = 0; axis < axes; ++axis) {
+    int64_t reach = (window[axis] - 1) * dilation[axis] + 1;
+    y[axis + 1] = (y[axis + 1] + before[axis] + after[axis] - reach) / strides[axis] + 1;
+  }
+  y.back() = window.back();
+  return y;
+}
+
+ffi::Error pooled(ffi::ThreadPool threads, Any x, Any kernel, Any bias, Result p, ffi::Result<ffi::Buffer<ffi::U8>> to,
+                  Sizes strides, Sizes before, Sizes after, Sizes dilation, int64_t groups, Sizes pool) {
+  return guarded(threads, [&](Threads& threads) {
+    bool half = type_of(x) == Type::bf16;
+    Dims y = y_of(x, kernel, strides, before, after, dilation);
+    Geometry g{dims(x), dims(kernel), y, strides, before, after, dilation, groups, half};
+    g.check();
+    Pool windows(pool, y);
+    windows.check(p->dimensions(), to->dimensions(), y[0]);
+    expect(type_of(*p) == type_of(x), "expected arrays of one type");
+    for (Any* each : {&kernel, &bias}) expect(type_of(*each) == Type::f32, "expected weights of float32");
+    expect_shapes({{"bias", bias.dimensions(), {y.back()}}});
+    execute_pooled(threads, g, windows, x.untyped_data(), static_cast<float*>(kernel.untyped_data()),
+                   static_cast<float*>(bias.untyped_data()), p->untyped_data(), to->typed_data());
+  });
+}
+
+using Array = ffi::Buffer<ffi::F32>;
+
+ffi::Error pooled_kernel_gradient(ffi::ThreadPool threads, Any x, Array dp, ffi::Buffer<ffi::U8> places, Result dkernel,
+                                  ffi::Result<Array> dbias, Sizes strides, Sizes before, Sizes after, Sizes dilation,
+                                  int64_t groups, Sizes pool) {
+  return guarded(threads, [&](Threads& threads) {
+    Dims y = y_of(x, *dkernel, strides, before, after, dilation);
+    Geometry g{dims(x), dims(*dkernel), y, strides, before, after, dilation, groups, false};
+    g.check();
+    expect(FewChannels::serve(g), "expected few channels");
+    Pool windows(pool, y);
+    windows.check(dp.dimensions(), places.dimensions(), y[0]);
+    for (Any* each : {&x, &*dkernel}) expect(type_of(*each) == Type::f32, "expected arrays of float32");
+    expect_shapes({{"bias", dbias->dimensions(), {y.back()}}});
+    execute_few(threads, g, windows, static_cast<float*>(x.untyped_data()), dp.typed_data(), places.typed_data(),
+                static_cast<float*>(dkernel->untyped_data()), dbias->typed_data());
+  });
+}
+
+ffi::Error put_back(ffi::ThreadPool threads, Any dp, ffi::Buffer<ffi::U8> places, Result dy, Sizes pool) {
+  return guarded(threads, [&](Threads& threads) {
+    Dims y = dims(*dy);
+    Pool windows(pool, y);
+    windows.check(dp.dimensions(), places.dimensions(), y[0]);
+    expect(type_of(dp) == type_of(*dy), "expected arrays of one type");
+    threads.each_of(y[0] * windows.pooled_rows, 1, [&](int64_t first, int64_t end, int64_t) {
+      for (int64_t n = first; n < end; ++n) {
+        const Place* from = places.typed_data() + n * windows.row();
+        void *slopes = at(dp, n * windows.row()), *to = at(*dy, n / windows.pooled_rows * windows.image);
+        auto run = [&](auto* dp, auto* dy) { put_row_back_of(windows, dp, from, n % windows.pooled_rows, dy); };
+        if (type_of(dp) == Type::bf16) {
+          run(static_cast<Half*>(slopes), static_cast<Half*>(to));
+        } else {
+          run(static_cast<float*>(slopes), static_cast<float*>(to));
+        }
+      }
+    });
+  });
 }
 
 template <typename Binding>
@@ -273,3 +412,25 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_input_gradient, lamina::input_g
                               with_window(Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Ret<Any>()));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_kernel_gradient, lamina::kernel_gradient,
                               with_window(Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Ret<Any>().Ret<Any>()));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_pooled, lamina::pooled,
+                              with_window(Ffi::Bind()
+                                              .Ctx<ThreadPool>()
+                                              .Arg<Any>()
+                                              .Arg<Any>()
+                                              .Arg<Any>()
+                                              .Ret<Any>()
+                                              .Ret<xla::ffi::Buffer<xla::ffi::U8>>())
+                                  .Attr<lamina::Sizes>("pool"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_pooled_kernel_gradient, lamina::pooled_kernel_gradient,
+                              with_window(Ffi::Bind()
+                                              .Ctx<ThreadPool>()
+                                              .Arg<Any>()
+                                              .Arg<lamina::Array>()
+                                              .Arg<xla::ffi::Buffer<xla::ffi::U8>>()
+                                              .Ret<Any>()
+                                              .Ret<lamina::Array>())
+                                  .Attr<lamina::Sizes>("pool"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lamina_put_back, lamina::put_back,
+    Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<xla::ffi::Buffer<xla::ffi::U8>>().Ret<Any>().Attr<lamina::Sizes>(
+        "pool"));

@@ -35,6 +35,12 @@ struct Geometry {
     return std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
   }
 
+  static void in_bounds(Sizes sizes, int64_t least) {
+    for (int64_t size : sizes) {
+      expect(size >= least && size <= INT32_MAX, "expected at least " + std::to_string(least));
+    }
+  }
+
   // All sizes are there, positive, and such that each window lies on the padded x.
   void check() const {
     size_t n = axes();
@@ -55,13 +61,6 @@ struct Geometry {
       int64_t reach = (kernel[axis] - 1) * dilation[axis] + 1;
       int64_t moves = x[axis + 1] + before[axis] + after[axis] - reach;
       expect(moves >= 0 && moves / strides[axis] + 1 == y[axis + 1], "expected y with one position for each window");
-    }
-  }
-
- private:
-  static void in_bounds(Sizes sizes, int64_t least) {
-    for (int64_t size : sizes) {
-      expect(size >= least && size <= INT32_MAX, "expected at least " + std::to_string(least));
     }
   }
 };

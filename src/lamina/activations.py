@@ -20,6 +20,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.public import public
 from lamina._base.registry import Registry
 from lamina._base.weight import Array, Weight
+from lamina._kernels import blocks
 from lamina.errors import ShapeError
 
 __all__ = [
@@ -84,7 +85,7 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     elif max_value == 6:
         above, max_value = jax.nn.relu6(x), None
     else:
-        above = jax.nn.relu(x)
+        above = blocks.relu(x)
     if max_value is not None:
         above = jnp.clip(above, 0, max_value)
     return above - negative_slope * jax.nn.relu(threshold - x) if negative_slope else above

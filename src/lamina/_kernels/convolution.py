@@ -13,9 +13,10 @@ Which formula computes a map is found while tracing (benchmarks/README.md has th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ from jax.typing import DTypeLike
 
 from lamina._base.weight import Array
 from lamina._kernels import convolution_by_xla as by_xla
+from lamina._kernels.blocks import Made, note
 from lamina._kernels.convolution_by_xla import spread
 from lamina._kernels.native import onednn
 from lamina._kernels.precision import in_float32
@@ -42,7 +44,6 @@ class Window(NamedTuple):
     """Whether products are of bfloat16."""
 
 
-@in_float32
 def convolve(
     x: Array,
     kernel: Array,
@@ -51,14 +52,30 @@ def convolve(
     dilation: Sizes,
     groups: int = 1,
     bias: Array | None = None,
-    *,
-    half: bool = False,
 ) -> Array:
     """`y[n, p, f] = sum over w, c of x[n, p * strides + w * dilation, c] * kernel[w, c, f] + bias[f]`, on the padded x.
 
     x is (batch, *sizes, channels), kernel (*window, channels / groups, filters), y (batch, *positions, filters).
     `padding` is "valid", "same", or "causal", which pads only before the first step.
     """
+    again = partial(_mapped, x, kernel, bias, strides, padding, dilation, groups)
+    return note(again(forward), Made(again))
+
+
+@in_float32
+def _mapped(
+    x: Array,
+    kernel: Array,
+    bias: Array | None,
+    strides: Sizes,
+    padding: str,
+    dilation: Sizes,
+    groups: int,
+    by: Callable[[Array, Array, Array | None, Window], Any],
+    *,
+    half: bool = False,
+) -> Any:
+    """What `by` makes of x, the kernel, the bias and the window."""
     sizes = spread(kernel.shape[:-2], dilation)
     pads = lax.padtype_to_pads(x.shape[1:-1], sizes, strides, "SAME" if padding == "same" else "VALID")
     if padding == "causal":
@@ -67,7 +84,7 @@ def convolve(
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pair, 0) for pair in pads), (0, 0, 0)])
         pads = [(0, 0)] * len(pads)
     window = Window(strides, tuple((before, after) for before, after in pads), dilation, groups, half)
-    return forward(x, kernel, bias, window)
+    return by(x, kernel, bias, window)
 
 
 @in_float32
@@ -105,7 +122,7 @@ def convolve_transposed(
 def forward(x: Array, kernel: Array, bias: Array | None, window: Window) -> Array:
     """x, kernel -> y"""
     shape = by_xla.result_shape(x, kernel, window)
-    native, dtype = _native("convolution", x, kernel, window, shape)
+    native, dtype = by_onednn("convolution", x, kernel, window, shape)
     if native:
         shift = jnp.zeros(shape[-1:], x.dtype) if bias is None else bias
         return native.convolution(x.astype(dtype), kernel, shift, shape, *window[:-1]).astype(x.dtype)  # type: ignore[no-any-return]
@@ -116,7 +133,7 @@ def forward(x: Array, kernel: Array, bias: Array | None, window: Window) -> Arra
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def input_gradient(dy: Array, kernel: Array, window: Window, shape: Sizes) -> Array:
     """y, kernel -> x, which has this shape"""
-    native, dtype = _native("convolution_input_gradient", dy, kernel, window, shape)
+    native, dtype = by_onednn("convolution_input_gradient", dy, kernel, window, shape)
     if native:
         dx = native.convolution_input_gradient(dy.astype(dtype), kernel, shape, *window[:-1])
         return dx.astype(dy.dtype)  # type: ignore[no-any-return]
@@ -126,7 +143,7 @@ def input_gradient(dy: Array, kernel: Array, window: Window, shape: Sizes) -> Ar
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def kernel_gradient(x: Array, dy: Array, window: Window, shape: Sizes) -> tuple[Array, Array]:
     """x, y -> kernel, which has this shape, and bias"""
-    native, dtype = _native("convolution_kernel_gradient", x, dy, window, shape)
+    native, dtype = by_onednn("convolution_kernel_gradient", x, dy, window, shape)
     if native:
         taken = x.astype(dtype), dy.astype(dtype)
         return native.convolution_kernel_gradient(*taken, shape, *window[:-1])  # type: ignore[no-any-return]
@@ -164,7 +181,9 @@ def in_next_loop(kernel: Sizes) -> bool:
     return kernel[-2] == 1 and math.prod(kernel[:-2]) <= 9 and kernel[-1] % 16 == 0
 
 
-def _native(name: str, a: Array, b: Array, window: Window, shape: Sizes) -> tuple[ModuleType | None, DTypeLike | None]:
+def by_onednn(
+    name: str, a: Array, b: Array, window: Window, shape: Sizes
+) -> tuple[ModuleType | None, DTypeLike | None]:
     """oneDNN and x's dtype there, where it has a fast way from two of x, kernel and y to the third, of this shape."""
     native = onednn()
     x, kernel, y = {

@@ -31,6 +31,7 @@ from jax import lax
 
 from lamina._base.arrays import HostArray
 from lamina._base.weight import Array
+from lamina._kernels import convolution_pooled
 from lamina._kernels.precision import in_float32
 
 Sizes = tuple[int, ...]
@@ -38,9 +39,14 @@ UNROLLED = 16
 """How many slices, over all axes, a window is read in at most."""
 
 
-@in_float32
 def max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
     """The largest element of each window; `window` and `strides` have a size for each of `axes`."""
+    y = convolution_pooled.instead(x, window, strides, padding, axes)
+    return _max_pool(x, window, strides, padding, axes) if y is None else y
+
+
+@in_float32
+def _max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
     lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else np.iinfo(x.dtype).min
     start = np.asarray(lowest, x.dtype)
     x = _padded(x, start, window, strides, padding, axes)

@@ -63,7 +63,8 @@ def _widened(leaf: Any) -> Any:
     if not _is_float(leaf):
         return leaf
     scope = under_way.get()
-    return (scope.origins.get(id(leaf), (leaf, leaf))[1] if scope else leaf).astype(jnp.float32)
+    origin = scope.origins.get(id(leaf), (leaf, leaf))[1] if scope else leaf
+    return (origin if _is_float(origin) else leaf).astype(jnp.float32)
 
 
 def _is_float(leaf: object) -> bool:

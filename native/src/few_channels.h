@@ -1,0 +1,148 @@
+// A convolution of few channels, relu and pooling in one pass, and the kernel's gradient: each element of the kernel,
+// a vector of filters, times one element of x. The elements of a window are taken kAtOnce at a time, for which the
+// kernel is read once.
+#pragma once
+
+#include "pooling.h"
+#include "sparse.h"
+
+namespace lamina {
+
+class FewChannels {
+ public:
+  static bool serve(const Geometry& g) {
+    bool padded = false;  // by more than a window reaches over
+    for (size_t axis = 0; axis < g.axes(); ++axis) {
+      padded |= std::max(g.before[axis], g.after[axis]) > (g.kernel[axis] - 1) * g.dilation[axis];
+    }
+    bool few = g.axes() == 2 && g.groups == 1 && g.kernel[0] * g.kernel[1] * g.kernel[2] <= kTaps;
+    return few && !g.half && !padded && g.y[3] % kLanes == 0;
+  }
+
+  FewChannels(const Geometry& g, const Pool& pool)
+      : pool_(pool),
+        filters_(g.y[3]),
+        rows_(g.x[1]),
+        columns_(g.x[2] * g.x[3]),
+        width_((g.x[2] + g.before[1] + g.after[1]) * g.x[3]),
+        start_(g.before[0] * width_ + g.before[1] * g.x[3]),
+        down_(g.strides[0] * width_),
+        right_(g.strides[1] * g.x[3]),
+        padded_((g.x[1] + g.before[0] + g.after[0]) * width_, 0.0f) {
+    for (int64_t i = 0; i < g.kernel[0]; ++i) {
+      for (int64_t j = 0; j < g.kernel[1]; ++j) {
+        for (int64_t c = 0; c < g.x[3]; ++c) {
+          taps_.push_back(i * g.dilation[0] * width_ + j * g.dilation[1] * g.x[3] + c);
+        }
+      }
+    }
+    for (int64_t i = 0; i < pool.high; ++i) {
+      for (int64_t j = 0; j < pool.wide; ++j) places_.push_back(i * down_ + j * right_);
+    }
+    count_ = filled(taps_, kTapsAtOnce);
+    elements_ = filled(places_, kAtOnce);
+  }
+
+  // Of one row of windows: x is the whole image, p and places begin with this row.
+  void forward(const float* x, const float* kernel, const float* bias, int64_t row, float* p, Place* places) {
+    if (x != image_) pad(x);
+    forward_of(*this, padded_.data(), kernel, bias, row, p, places);
+  }
+
+  // The kernel and the bias, which is behind it, for one row of the batch.
+  void kernel_gradient(const float* x, const float* dp, const Place* places, float* to) {
+    pad(x);
+    kernel_gradient_of(*this, padded_.data(), dp, places, to);
+  }
+
+ private:
+  static constexpr int64_t kAtOnce = 4, kTapsAtOnce = 9, kTaps = 27;
+
+  // How many there were: the last one stands there again, so that there are as many in each group.
+  static int64_t filled(std::vector<int64_t>& list, int64_t group) {
+    int64_t before = static_cast<int64_t>(list.size());
+    list.resize((before + group - 1) / group * group, list.back());
+    return before;
+  }
+
+  void pad(const float* x) {
+    image_ = x;
+    for (int64_t row = 0; row < rows_; ++row) {
+      std::copy_n(x + row * columns_, columns_, &padded_[start_ + row * width_]);
+    }
+  }
+
+  LAMINA_VECTORS static void forward_of(const FewChannels& g, const float* x, const float* kernel, const float* bias,
+                                        int64_t row, float* p, Place* places) {
+    g.each_window(row, [&](int64_t at, int64_t pooled) LAMINA_INLINE {
+      in_lanes(g.filters_, [&](int64_t n) LAMINA_INLINE {
+        Largest largest;
+        for (int64_t k = 0; k < g.elements_; k += kAtOnce) {
+          Floats y[kAtOnce];
+          for (auto& each : y) each = reinterpret_cast<Floats>(loaded(bias + n));
+          for (int64_t tap = 0; tap < g.count_; ++tap) {
+            Floats times = reinterpret_cast<Floats>(loaded(kernel + tap * g.filters_ + n));
+            const float* seen = x + at + g.taps_[tap];
+            for (int64_t q = 0; q < kAtOnce; ++q) y[q] += seen[g.places_[k + q]] * times;
+          }
+          for (int64_t q = 0; q < kAtOnce; ++q) largest.take(reinterpret_cast<Ints>(y[q]), k + q);
+        }
+        largest.store_at(p + pooled + n, places + pooled + n);
+      });
+    });
+  }
+
+  LAMINA_VECTORS static void kernel_gradient_of(const FewChannels& g, const float* x, const float* dp,
+                                                const Place* places, float* to) {
+    in_lanes(g.filters_, [&](int64_t n) LAMINA_INLINE {
+      for (int64_t first = 0; first < g.count_; first += kTapsAtOnce) {
+        Floats sums[kTapsAtOnce]{}, all{};
+        const int64_t* taps = &g.taps_[first];
+        const float* from = dp + n;
+        const Place* of = places + n;
+        for (int64_t row = 0; row < g.pool_.pooled_rows; ++row, from += g.pool_.row(), of += g.pool_.row()) {
+        g.each_window(row, [&](int64_t at, int64_t pooled) LAMINA_INLINE {
+          Ints slope = loaded(from + pooled), place = loaded(of + pooled);
+          all += reinterpret_cast<Floats>(place == kNone ? Ints{} : slope);
+          for (int64_t k = 0; k < g.elements_; k += kAtOnce) {
+            Floats dy[kAtOnce];
+            const float* seen[kAtOnce];
+            for (int64_t q = 0; q < kAtOnce; ++q) {
+              seen[q] = x + at + g.places_[k + q];
+              dy[q] = reinterpret_cast<Floats>(place == static_cast<int32_t>(k + q) ? slope : Ints{});
+            }
+            for (int64_t tap = 0; tap < kTapsAtOnce; ++tap) {
+              int64_t there = taps[tap];
+              for (int64_t q = 0; q < kAtOnce; ++q) sums[tap] += seen[q][there] * dy[q];
+            }
+          }
+        });
+        }
+        auto add = [&](Floats& sum, float* to) LAMINA_INLINE {
+          sum += reinterpret_cast<Floats>(loaded(to));
+          store(reinterpret_cast<Ints>(sum), to);
+        };
+        for (int64_t tap = first; tap < std::min(first + kTapsAtOnce, g.count_); ++tap) {
+          add(sums[tap - first], to + tap * g.filters_ + n);
+        }
+        if (first == 0) add(all, to + g.count_ * g.filters_ + n);
+      }
+    });
+  }
+
+  // run(where the window begins in the padded x, where its largest element is in this row of p)
+  template <typename Run>
+  LAMINA_INLINE void each_window(int64_t row, Run run) const {
+    for (int64_t column = 0; column < pool_.pooled_columns; ++column) {
+      run(row * pool_.down * down_ + column * pool_.right * right_, column * filters_);
+    }
+  }
+
+  Pool pool_;
+  int64_t filters_, rows_, columns_, width_, start_, down_, right_, count_, elements_;
+  std::vector<float> padded_;
+  const float* image_ = nullptr;  // which is padded now
+  std::vector<int64_t> taps_, places_;  // where they lie from a window's begin
+};
+
+}  // namespace lamina

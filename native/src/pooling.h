@@ -1,0 +1,140 @@
+// The largest of each window of relu(y), and its slope put back into its place. The windows do not overlap. A place
+// says which element of the window that was, the first of equal ones, or kNone where no gradient flows: none is above
+// zero, or one is NaN.
+#pragma once
+
+#include "half.h"
+#include "shapes.h"
+
+#define LAMINA_INLINE __attribute__((always_inline))
+
+namespace lamina {
+
+using Place = uint8_t;
+constexpr int32_t kNone = 255, kInfinity = 0x7f800000;
+
+// 16 elements: a vector of 64 bytes. Comparisons are of integers, which GCC has vectors for at each width.
+constexpr int64_t kLanes = 16;
+using Floats = float __attribute__((vector_size(4 * kLanes)));
+using Ints = int32_t __attribute__((vector_size(4 * kLanes)));
+using Halves = Half __attribute__((vector_size(2 * kLanes)));
+using Places = Place __attribute__((vector_size(kLanes)));
+template <typename Lane>
+using Vector = std::conditional_t<sizeof(Lane) == 4, Ints, std::conditional_t<sizeof(Lane) == 2, Halves, Places>>;
+
+// Windows over the two axes of y (batch, rows, columns, channels): their sizes, and from one to the next.
+struct Pool {
+  int64_t high, wide, down, right;
+  int64_t columns, channels;  // of y
+  int64_t image;              // elements of y for each row of the batch
+  int64_t pooled_rows, pooled_columns;
+
+  Pool(Sizes pool, const Dims& y) {
+    expect(pool.size() == 4 && y.size() == 4, "expected windows over two axes");
+    high = pool[0], wide = pool[1], down = pool[2], right = pool[3];
+    expect(high > 0 && wide > 0 && high <= y[1] && wide <= y[2], "expected windows within y");
+    expect(high < kNone && wide < kNone && high * wide < kNone, "expected windows of fewer than 255 elements");
+    expect(down >= high && right >= wide, "expected windows that do not overlap");
+    expect(y[3] >= kLanes, "expected at least 16 channels");
+    columns = y[2], channels = y[3], image = y[1] * y[2] * y[3];
+    pooled_rows = (y[1] - high) / down + 1, pooled_columns = (y[2] - wide) / right + 1;
+  }
+
+  int64_t row() const { return pooled_columns * channels; }  // elements of p
+  int64_t pooled() const { return pooled_rows * row(); }     // for each row of the batch
+  void check(Sizes p, Sizes places, int64_t batch) const {
+    Dims expected{batch, pooled_rows, pooled_columns, channels};
+    expect_shapes({{"the pooled array", p, expected}, {"places", places, expected}});
+  }
+};
+
+// Lanes as integers of 32 bits, and back: floats as their bits, halves as those of the float, places as numbers.
+template <typename Lane>
+LAMINA_INLINE inline Ints loaded(const Lane* from) {
+  Vector<Lane> vector;
+  std::memcpy(&vector, from, sizeof vector);
+  Ints ints = __builtin_convertvector(vector, Ints);
+  return sizeof(Lane) == 2 ? ints << 16 : ints;
+}
+
+template <typename Lane>
+LAMINA_INLINE inline void store(Ints ints, Lane* to) {
+  auto vector = __builtin_convertvector(sizeof(Lane) == 2 ? ints >> 16 : ints, Vector<Lane>);
+  std::memcpy(to, &vector, sizeof vector);
+}
+
+// run(first) for all channels, kLanes from there on; the last ones may come twice.
+template <typename Run>
+LAMINA_INLINE inline void in_lanes(int64_t channels, Run run) {
+  for (int64_t n = 0; n < channels; n += kLanes) run(std::min(n, channels - kLanes));
+}
+
+// The largest so far. The bits of floats above zero, and of NaN without its sign, are in their order.
+struct Largest {
+  Ints bits{}, place = Ints{} + kNone;
+
+  LAMINA_INLINE void take(Ints value, int32_t k) {
+    Ints size = value & 0x7fffffff;
+    value = size > kInfinity ? size : value;
+    place = value > bits ? Ints{} + k : place;
+    bits = value > bits ? value : bits;
+  }
+  template <typename Lane>
+  LAMINA_INLINE void store_at(Lane* p, Place* places) {
+    store(bits, p);
+    store(bits > kInfinity ? Ints{} + kNone : place, places);
+  }
+};
+
+// Of one row of windows: y is the whole image, p and places begin with this row.
+template <typename Lane>
+LAMINA_INLINE inline void pool_row(const Pool& g, const Lane* y, int64_t row, Lane* p, Place* places) {
+  for (int64_t column = 0; column < g.pooled_columns; ++column, p += g.channels, places += g.channels) {
+    const Lane* window = y + (row * g.down * g.columns + column * g.right) * g.channels;
+    in_lanes(g.channels, [&](int64_t n) LAMINA_INLINE {
+      Largest largest;
+      int32_t k = 0;
+      for (int64_t i = 0; i < g.high; ++i) {
+        for (int64_t j = 0; j < g.wide; ++j, ++k) {
+          largest.take(loaded(window + (i * g.columns + j) * g.channels + n), k);
+        }
+      }
+      largest.store_at(p + n, places + n);
+    });
+  }
+}
+
+// The way back: dy is the whole image, of which the part up to the next row of windows is filled.
+template <typename Lane>
+LAMINA_INLINE inline void put_row_back(const Pool& g, const Lane* dp, const Place* places, int64_t row, Lane* dy) {
+  int64_t line = g.columns * g.channels, first = row * g.down * line;
+  int64_t end = row + 1 < g.pooled_rows ? first + g.down * line : g.image;
+  std::fill(dy + first, dy + end, Lane{0});
+  for (int64_t column = 0; column < g.pooled_columns; ++column, dp += g.channels, places += g.channels) {
+    Lane* window = dy + first + column * g.right * g.channels;
+    in_lanes(g.channels, [&](int64_t n) LAMINA_INLINE {
+      Ints slope = loaded(dp + n), place = loaded(places + n);
+      int32_t k = 0;
+      for (int64_t i = 0; i < g.high; ++i) {
+        for (int64_t j = 0; j < g.wide; ++j, ++k) {
+          store(place == k ? slope : Ints{}, window + i * line + j * g.channels + n);
+        }
+      }
+    });
+  }
+}
+
+LAMINA_VECTORS static void pool_row_of(const Pool& g, const float* y, int64_t row, float* p, Place* places) {
+  pool_row(g, y, row, p, places);
+}
+LAMINA_VECTORS static void pool_row_of(const Pool& g, const Half* y, int64_t row, Half* p, Place* places) {
+  pool_row(g, y, row, p, places);
+}
+LAMINA_VECTORS static void put_row_back_of(const Pool& g, const float* dp, const Place* from, int64_t row, float* dy) {
+  put_row_back(g, dp, from, row, dy);
+}
+LAMINA_VECTORS static void put_row_back_of(const Pool& g, const Half* dp, const Place* from, int64_t row, Half* dy) {
+  put_row_back(g, dp, from, row, dy);
+}
+
+}  // namespace lamina

@@ -1,0 +1,42 @@
+"""What made an array, told from layer to layer while a pass is traced, so that several can be computed as one.
+
+Whoever makes an array that a later layer may take together with its own work notes how; that layer then computes both,
+and nobody reads the array, so XLA leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from lamina._base.weight import Array, under_way
+
+
+class Made(NamedTuple):
+    """`again(map)` is what the convolution that made an array gives with another map of its operands."""
+
+    again: Callable[[Callable[..., Any]], Any]
+    rectified: bool = False
+
+
+def note(y: Array, made: Made | None) -> Array:
+    """y, of which this is kept; not where operations run one by one, as nothing is left out there."""
+    scope = under_way.get()
+    if scope and made and isinstance(y, jax.core.Tracer):
+        scope.origins[id(y)] = y, made
+    return y
+
+
+def noted(y: Array) -> Made | None:
+    """What was kept of y."""
+    scope = under_way.get()
+    _, made = scope.origins.get(id(y), (y, None)) if scope else (y, None)
+    return made if isinstance(made, Made) else None
+
+
+def relu(x: Array) -> Array:
+    """`max(x, 0)`"""
+    made = noted(x)
+    return note(jax.nn.relu(x), made and made._replace(rectified=True))
