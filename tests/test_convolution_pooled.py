@@ -52,7 +52,7 @@ def is_one(function, *taken):
 @st.composite
 def cases(draw):
     groups = draw(st.sampled_from([1, 1, 1, 2]))
-    channels, filters = (groups * draw(st.sampled_from(sizes)) for sizes in ([1, 2, 3, 5, 16], [5, 16, 20, 48]))
+    channels, filters = (groups * draw(st.sampled_from(sizes)) for sizes in ([1, 2, 3, 5, 16], [5, 16, 20, 32, 48, 64]))
     dilation, size = draw(st.integers(1, 2)), [draw(st.integers(1, 3)) for _ in range(2)]
     window = [draw(st.integers(1, 4)) for _ in range(2)]
     steps = [n + draw(st.integers(0, 2)) for n in window]

@@ -195,7 +195,7 @@ void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void*
                     Place* places) {
   int64_t batch = g.x[0], size = g.half ? sizeof(Half) : sizeof(float), windows = batch * pool.pooled_rows;
   auto place_in = [&](void* array, int64_t place) { return static_cast<char*>(array) + place * size; };
-  if (FewChannels::serve(g)) {
+  if (FewChannels::serve(g, pool)) {
     threads.each_of(windows, 1, [&](int64_t first, int64_t end, int64_t) {
       FewChannels few(g, pool);
       for (int64_t n = first; n < end; ++n) {
@@ -332,9 +332,9 @@ ffi::Error pooled_kernel_gradient(ffi::ThreadPool threads, Any x, Array dp, ffi:
     Dims y = y_of(x, *dkernel, strides, before, after, dilation);
     Geometry g{dims(x), dims(*dkernel), y, strides, before, after, dilation, groups, false};
     g.check();
-    expect(FewChannels::serve(g), "expected few channels");
     Pool windows(pool, y);
     windows.check(dp.dimensions(), places.dimensions(), y[0]);
+    expect(FewChannels::serve(g, windows), "expected few channels");
     for (Any* each : {&x, &*dkernel}) expect(type_of(*each) == Type::f32, "expected arrays of float32");
     expect_shapes({{"bias", dbias->dimensions(), {y.back()}}});
     execute_few(threads, g, windows, static_cast<float*>(x.untyped_data()), dp.typed_data(), places.typed_data(),

@@ -1,6 +1,7 @@
 // A convolution of few channels, relu and pooling in one pass, and the kernel's gradient: each element of the kernel,
 // a vector of filters, times one element of x. The elements of a window are taken kAtOnce at a time, for which the
-// kernel is read once.
+// kernel is read once. Only what a window sees is computed: where much of y is not, as of 11 x 11 by windows of 2 x 2,
+// more channels pay too.
 #pragma once
 
 #include "pooling.h"
@@ -10,13 +11,17 @@ namespace lamina {
 
 class FewChannels {
  public:
-  static bool serve(const Geometry& g) {
+  static bool serve(const Geometry& g, const Pool& pool) {
     bool padded = false;  // by more than a window reaches over
     for (size_t axis = 0; axis < g.axes(); ++axis) {
       padded |= std::max(g.before[axis], g.after[axis]) > (g.kernel[axis] - 1) * g.dilation[axis];
     }
-    bool few = g.axes() == 2 && g.groups == 1 && g.kernel[0] * g.kernel[1] * g.kernel[2] <= kTaps;
-    return few && !g.half && !padded && g.y[3] % kLanes == 0;
+    if (g.axes() != 2 || g.groups != 1 || g.half || padded) return false;
+    int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2], filters = g.y[3];
+    bool registers = filters % (2 * kLanes) == 0 && __builtin_cpu_supports("avx512f");
+    int64_t seen = pool.pooled_rows * pool.pooled_columns * pool.high * pool.wide;
+    bool many_unseen = 10 * seen <= 9 * g.y[1] * g.y[2];  // of y, which oneDNN would compute too
+    return filters % kLanes == 0 && taps <= (registers && many_unseen ? kMostTaps : kTaps);
   }
 
   FewChannels(const Geometry& g, const Pool& pool)
@@ -56,7 +61,7 @@ class FewChannels {
   }
 
  private:
-  static constexpr int64_t kAtOnce = 4, kTapsAtOnce = 9, kTaps = 27;
+  static constexpr int64_t kAtOnce = 4, kTapsAtOnce = 9, kTaps = 27, kMostTaps = 600;
 
   // How many there were: the last one stands there again, so that there are as many in each group.
   static int64_t filled(std::vector<int64_t>& list, int64_t group) {
@@ -72,24 +77,46 @@ class FewChannels {
     }
   }
 
+  // So many vectors of filters at once: their sums are independent of each other, which keeps the processor busy.
+  template <int64_t kVectors>
+  LAMINA_INLINE void forward_by(const float* x, const float* kernel, const float* bias, int64_t row, float* p,
+                                Place* places) const {
+    for (int64_t n = 0; n < filters_; n += kVectors * kLanes) {
+      each_window(row, [&](int64_t at, int64_t pooled) LAMINA_INLINE {
+        Largest largest[kVectors];
+        for (int64_t k = 0; k < elements_; k += kAtOnce) {
+          Floats y[kVectors][kAtOnce];
+          const float* seen[kAtOnce];
+          for (int64_t q = 0; q < kAtOnce; ++q) {
+            seen[q] = x + at + places_[k + q];
+            for (int64_t v = 0; v < kVectors; ++v) {
+              y[v][q] = reinterpret_cast<Floats>(loaded(bias + n + v * kLanes));
+            }
+          }
+          for (int64_t tap = 0; tap < count_; ++tap) {
+            for (int64_t v = 0; v < kVectors; ++v) {
+              Floats times = reinterpret_cast<Floats>(loaded(kernel + tap * filters_ + n + v * kLanes));
+              for (int64_t q = 0; q < kAtOnce; ++q) y[v][q] += seen[q][taps_[tap]] * times;
+            }
+          }
+          for (int64_t v = 0; v < kVectors; ++v) {
+            for (int64_t q = 0; q < kAtOnce; ++q) largest[v].take(reinterpret_cast<Ints>(y[v][q]), k + q);
+          }
+        }
+        for (int64_t v = 0; v < kVectors; ++v) {
+          int64_t to = pooled + n + v * kLanes;
+          largest[v].store_at(p + to, places + to);
+        }
+      });
+    }
+  }
   LAMINA_VECTORS static void forward_of(const FewChannels& g, const float* x, const float* kernel, const float* bias,
                                         int64_t row, float* p, Place* places) {
-    g.each_window(row, [&](int64_t at, int64_t pooled) LAMINA_INLINE {
-      in_lanes(g.filters_, [&](int64_t n) LAMINA_INLINE {
-        Largest largest;
-        for (int64_t k = 0; k < g.elements_; k += kAtOnce) {
-          Floats y[kAtOnce];
-          for (auto& each : y) each = reinterpret_cast<Floats>(loaded(bias + n));
-          for (int64_t tap = 0; tap < g.count_; ++tap) {
-            Floats times = reinterpret_cast<Floats>(loaded(kernel + tap * g.filters_ + n));
-            const float* seen = x + at + g.taps_[tap];
-            for (int64_t q = 0; q < kAtOnce; ++q) y[q] += seen[g.places_[k + q]] * times;
-          }
-          for (int64_t q = 0; q < kAtOnce; ++q) largest.take(reinterpret_cast<Ints>(y[q]), k + q);
-        }
-        largest.store_at(p + pooled + n, places + pooled + n);
-      });
-    });
+    if (g.count_ < 2 * kTapsAtOnce || g.filters_ % (2 * kLanes)) {
+      g.forward_by<1>(x, kernel, bias, row, p, places);
+    } else {
+      g.forward_by<2>(x, kernel, bias, row, p, places);
+    }
   }
 
   LAMINA_VECTORS static void kernel_gradient_of(const FewChannels& g, const float* x, const float* dp,
