@@ -412,15 +412,11 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_input_gradient, lamina::input_g
                               with_window(Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Ret<Any>()));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_kernel_gradient, lamina::kernel_gradient,
                               with_window(Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Ret<Any>().Ret<Any>()));
-XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_pooled, lamina::pooled,
-                              with_window(Ffi::Bind()
-                                              .Ctx<ThreadPool>()
-                                              .Arg<Any>()
-                                              .Arg<Any>()
-                                              .Arg<Any>()
-                                              .Ret<Any>()
-                                              .Ret<xla::ffi::Buffer<xla::ffi::U8>>())
-                                  .Attr<lamina::Sizes>("pool"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lamina_convolution_pooled, lamina::pooled,
+    with_window(
+        Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Arg<Any>().Ret<Any>().Ret<xla::ffi::Buffer<xla::ffi::U8>>())
+        .Attr<lamina::Sizes>("pool"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_pooled_kernel_gradient, lamina::pooled_kernel_gradient,
                               with_window(Ffi::Bind()
                                               .Ctx<ThreadPool>()

@@ -128,22 +128,22 @@ class FewChannels {
         const float* from = dp + n;
         const Place* of = places + n;
         for (int64_t row = 0; row < g.pool_.pooled_rows; ++row, from += g.pool_.row(), of += g.pool_.row()) {
-        g.each_window(row, [&](int64_t at, int64_t pooled) LAMINA_INLINE {
-          Ints slope = loaded(from + pooled), place = loaded(of + pooled);
-          all += reinterpret_cast<Floats>(place == kNone ? Ints{} : slope);
-          for (int64_t k = 0; k < g.elements_; k += kAtOnce) {
-            Floats dy[kAtOnce];
-            const float* seen[kAtOnce];
-            for (int64_t q = 0; q < kAtOnce; ++q) {
-              seen[q] = x + at + g.places_[k + q];
-              dy[q] = reinterpret_cast<Floats>(place == static_cast<int32_t>(k + q) ? slope : Ints{});
+          g.each_window(row, [&](int64_t at, int64_t pooled) LAMINA_INLINE {
+            Ints slope = loaded(from + pooled), place = loaded(of + pooled);
+            all += reinterpret_cast<Floats>(place == kNone ? Ints{} : slope);
+            for (int64_t k = 0; k < g.elements_; k += kAtOnce) {
+              Floats dy[kAtOnce];
+              const float* seen[kAtOnce];
+              for (int64_t q = 0; q < kAtOnce; ++q) {
+                seen[q] = x + at + g.places_[k + q];
+                dy[q] = reinterpret_cast<Floats>(place == static_cast<int32_t>(k + q) ? slope : Ints{});
+              }
+              for (int64_t tap = 0; tap < kTapsAtOnce; ++tap) {
+                int64_t there = taps[tap];
+                for (int64_t q = 0; q < kAtOnce; ++q) sums[tap] += seen[q][there] * dy[q];
+              }
             }
-            for (int64_t tap = 0; tap < kTapsAtOnce; ++tap) {
-              int64_t there = taps[tap];
-              for (int64_t q = 0; q < kAtOnce; ++q) sums[tap] += seen[q][there] * dy[q];
-            }
-          }
-        });
+          });
         }
         auto add = [&](Floats& sum, float* to) LAMINA_INLINE {
           sum += reinterpret_cast<Floats>(loaded(to));
@@ -168,7 +168,7 @@ class FewChannels {
   Pool pool_;
   int64_t filters_, rows_, columns_, width_, start_, down_, right_, count_, elements_;
   std::vector<float> padded_;
-  const float* image_ = nullptr;  // which is padded now
+  const float* image_ = nullptr;        // which is padded now
   std::vector<int64_t> taps_, places_;  // where they lie from a window's begin
 };
 

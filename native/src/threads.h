@@ -28,7 +28,8 @@ class Threads {
 
   int64_t count() const { return count_; }
 
-  // Wakes a thread up for work that comes soon: a sleeping one takes 20 microseconds to come, in which this one goes on.
+  // Wakes a thread up for work that comes soon: a sleeping one takes 20 microseconds to come, in which this one goes
+  // on.
   void rouse() {
     if (count_ > 1) pool_.Schedule([] {});
   }
