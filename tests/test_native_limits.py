@@ -180,6 +180,18 @@ def test_a_large_product_is_shared_out():
     check_product((500, 130, 300), (False, True), 0, 1.0, 0)
 
 
+@pytest.mark.parametrize("programs", [2, 1000, 0])
+def test_calls_compute_the_same_while_programs_share_the_threads(programs):
+    onednn.share(programs)
+    try:
+        check_product((300, 130, 500), (True, False), 0, 1.0, 0)
+        check_product((32, 512, 500), (False, True), 0, 1.0, 0)
+        check_moments(2000, 300, 5, 0, 1.0, 0)
+        check_net("lstm", (5, 9, 4, 6), True, False, 0, 2, 1.0)
+    finally:
+        onednn.share(1)
+
+
 @pytest.mark.parametrize("rows", [9, 16, 31, 32, 33, 64])
 def test_a_product_of_few_rows_with_a_turned_kernel_is_numpys(rows):
     for inner, columns in [(5, 3), (16, 12), (100, 131), (512, 40)]:

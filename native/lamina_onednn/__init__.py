@@ -34,6 +34,7 @@ __all__ = [
     "moment_slopes",
     "moments",
     "put_back",
+    "share",
 ]
 
 Array = jax.Array
@@ -78,6 +79,11 @@ def half_speed() -> float:
     """How many times as fast as float32 this processor multiplies bfloat16; 0 where it has no instruction for it."""
     _library.lamina_half_speed.restype = ctypes.c_double
     return float(_library.lamina_half_speed())
+
+
+def share(programs: int) -> None:
+    """Let each call from now on take its part of the threads alone, while so many programs run at a time."""
+    _library.lamina_share(ctypes.c_int64(programs))
 
 
 def _call(name: str, shapes: Any, *arrays: Array, **attributes: Any) -> Any:

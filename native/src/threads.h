@@ -24,7 +24,8 @@ struct OneThread {
 
 class Threads {
  public:
-  explicit Threads(xla::ffi::ThreadPool pool) : pool_(pool), count_(std::max<int64_t>(pool.num_threads(), 1)) {}
+  explicit Threads(xla::ffi::ThreadPool pool)
+      : pool_(pool), count_(std::max<int64_t>(pool.num_threads() / programs, 1)) {}
 
   int64_t count() const { return count_; }
 
@@ -33,6 +34,10 @@ class Threads {
   void rouse() {
     if (count_ > 1) pool_.Schedule([] {});
   }
+
+  // So many programs run at a time, and each call takes its part of the threads: a call that hands work to a thread
+  // which another program keeps busy, or waits for, loses more than it gains.
+  static inline std::atomic<int64_t> programs{1};
 
   // run(part) for each of so many parts. The thread that calls takes parts too, until none is left, so it never waits
   // for a part that no thread has begun: all of them may be within such calls.
