@@ -1,7 +1,13 @@
 """Models that are trained at the same time: each as it would be alone, in numbers and in what stops it."""
 
 import copy
+import os
+import subprocess
+import sys
+from unittest import mock
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer
@@ -9,7 +15,8 @@ from sklearn.model_selection import KFold
 
 import lamina
 from lamina import callbacks, layers
-from lamina._programs import programs
+from lamina._ensembles import together
+from lamina._programs import one_thread, programs
 from lamina.errors import (
     ArgumentError,
     DataError,
@@ -126,6 +133,67 @@ def test_a_second_ensemble_compiles_nothing():
     before = set(programs._compiled)
     lamina.Ensemble(stack(), 2).fit(X, Y, verbose=0, validation_split=0.1)
     assert set(programs._compiled) == before
+
+
+def test_members_run_on_one_thread_each_where_that_keeps_the_cores_busy(monkeypatch):
+    monkeypatch.setattr(together, "at_once", lambda: 2)
+    assert [fits for fits in range(1, 9) if together.keep_busy(fits)] == [2, 4, 5, 6, 7, 8]
+    monkeypatch.setattr(together, "at_once", lambda: 1)
+    assert not together.keep_busy(8)
+    monkeypatch.setattr(together, "at_once", lambda: 2)
+    shared = mock.Mock()
+    monkeypatch.setattr(together, "onednn", lambda: shared)
+    ensemble = lamina.Ensemble(stack(), 2)
+    programs.clear()
+    ensemble.fit(X, Y, verbose=0)
+    assert {key[-1] for key in programs._compiled} == {True}
+    assert {call.args[0] for call in shared.share.call_args_list} == {1, 2}
+    assert shared.share.call_args_list[-1].args == (1,)
+    ensemble.members[0].fit(X, Y, verbose=0)  # by itself it has the whole machine again
+    assert {key[-1] for key in programs._compiled} == {True, False}
+
+
+def test_a_program_for_one_thread_is_the_same_but_shares_nothing_out():
+    def grown(count, x):
+        return jax.lax.fori_loop(0, count, lambda _, x: jnp.tanh(x) * 2 + jnp.sin(x), x)
+
+    x = jnp.asarray(RNG.normal(size=(300, 300)), "float32")
+    traced = jax.jit(grown, donate_argnums=1).trace(3, x)
+    ordinary, alone = traced.lower().compile(), one_thread.compiled(traced, {})
+    assert 'partitions":["' not in alone.as_text()
+    assert os.cpu_count() == 1 or 'partitions":["' in ordinary.as_text()
+    np.testing.assert_array_equal(alone(3, jnp.copy(x)), ordinary(3, jnp.copy(x)))
+    assert alone(3, x).devices() == {jax.devices()[0]} and "PJRT_NPROC" not in os.environ
+
+
+def test_a_program_for_one_thread_comes_anew_in_each_process(tmp_path):
+    """What JAX's cache on disk gives back, it cannot hand over: the second process must not find it there."""
+    script = """if True:
+        import lamina, numpy as np
+        from lamina import layers
+        from lamina._ensembles import together
+        model = lamina.Sequential([layers.Input((4,)), layers.Dense(3, "relu"), layers.Dense(1)])
+        model.compile("adam", "mse")
+        together.keep_busy = lambda fits: True
+        x = np.ones((64, 4), "float32")
+        ensemble = lamina.Ensemble(model, 2)
+        ensemble.fit(x, x[:, 0], verbose=0)
+        ensemble.members[0].fit(x, x[:, 0], verbose=0)
+    """
+    for _ in range(2):
+        environment = os.environ | {"LAMINA_CACHE": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert any(tmp_path.iterdir())
+
+
+def test_a_program_that_cannot_be_handed_over_is_an_ordinary_one(monkeypatch):
+    def called(x):
+        return jax.pure_callback(lambda x: np.asarray(x) + 1, x, x)
+
+    assert one_thread.compiled(jax.jit(called).trace(jnp.float32(1)), {})(jnp.float32(1)) == 2
+    monkeypatch.setattr(one_thread, "serialize", mock.Mock(side_effect=NotImplementedError))
+    assert one_thread.compiled(jax.jit(jnp.square).trace(3.0), {})(3.0) == 9
 
 
 def test_what_is_shown_is_the_mean(capsys):

@@ -21,8 +21,8 @@ PROGRAM = """
     from lamina import layers
     from lamina._programs import programs
 
-    traced, lowered = [], programs._lowered
-    programs._lowered = lambda *arguments: traced.append(1) or lowered(*arguments)
+    traced, operations = [], programs._operations
+    programs._operations = lambda *arguments: traced.append(1) or operations(*arguments)
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(70, 8)).astype("float32"), rng.integers(0, 3, 70)

@@ -45,7 +45,7 @@ def _quickly():
 def compiles(monkeypatch):
     """A list that gets an entry for each program that is compiled."""
     made, compile_one = [], programs._for_this_device
-    monkeypatch.setattr(programs, "_for_this_device", lambda lowered: made.append(1) or compile_one(lowered))
+    monkeypatch.setattr(programs, "_for_this_device", lambda traced: made.append(1) or compile_one(traced))
     programs.clear()
     return made
 

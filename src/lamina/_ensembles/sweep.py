@@ -20,7 +20,7 @@ from lamina._display.verbosity import verbosity
 from lamina._ensembles.halving import Course, Rung
 from lamina._ensembles.shared import SharedPrograms
 from lamina._ensembles.swept import Settings, Sweep, ranked
-from lamina._ensembles.together import at_once, build
+from lamina._ensembles.together import at_once, build, keep_busy, on_one_thread
 from lamina._layer.structure import parts
 from lamina._training.inputs import require_compiled
 from lamina._training.model import compiled_of
@@ -113,13 +113,14 @@ def sweep(
     told = [callbacks(each) if _is_function(callbacks) else copy.deepcopy(callbacks) for each in chosen]
     course = Course(models, kwargs.get("initial_epoch", 0), epochs, share, at_once())
     rungs = [Rung(course, number, monitor, mode) for number in range(len(chosen))]
-    programs = SharedPrograms(models)
+    programs, alone = SharedPrograms(models), not course.drops and keep_busy(len(chosen))
 
     def fit(number: int) -> None:
         model, watched = models[number], [*CallbackList(told[number]), rungs[number]]
         with ExitStack() as around:
             around.enter_context(course.turn(number))
             around.enter_context(programs.used_by(model))
+            around.enter_context(on_one_thread(alone))
             if not course.ended:
                 try:
                     model.fit(x, y, batch_size, epochs, 0, watched, **kwargs)

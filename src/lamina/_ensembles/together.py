@@ -1,21 +1,24 @@
 """Trains several models of one stack at the same time: they share one compiled program, and each core runs one of them.
 
 A small stack leaves most of a processor idle, since its steps are too short to be shared among cores. On two cores,
-two fits at a time take two thirds of the time of one after the other. One program for all models, with batched
-products (`jax.vmap`) or with their operations side by side, was slower than that, and takes longer to compile
-(benchmarks/README.md).
+two fits at a time, each on one thread, take half of the time of one after the other. One program for all models, with
+batched products (`jax.vmap`) or with their operations side by side, was slower than that (benchmarks/README.md).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 
 import jax
 import numpy as np
 
 from lamina._display.verbosity import verbosity
+from lamina._kernels.native import onednn
+from lamina._programs import programs
 from lamina.callbacks import History
 from lamina.models.sequential import Sequential
 from lamina.utils.progbar import Progbar
@@ -27,6 +30,36 @@ def at_once() -> int:
         return 1
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def keep_busy(fits: int) -> bool:
+    """Whether so many fits, on one thread each, leave at most a fifth of the cores' time idle, as they gain about that
+    much."""
+    cores = at_once()
+    return cores > 1 and jax.config.jax_default_device is None and 4 * cores * -(-fits // cores) <= 5 * fits  # type: ignore[attr-defined]
+
+
+_counting, _alone = threading.Lock(), 0
+
+
+@contextmanager
+def on_one_thread(chosen: bool) -> Iterator[None]:
+    """If `chosen`, run the fit of this thread, and all that lamina-onednn computes meanwhile, on one thread each."""
+    token = programs.alone.set(chosen)
+    _count(chosen)
+    try:
+        yield
+    finally:
+        _count(-chosen)
+        programs.alone.reset(token)
+
+
+def _count(more: int) -> None:
+    global _alone
+    with _counting:
+        _alone += more
+        if more and (native := onednn()) is not None:
+            native.share(at_once() if _alone else 1)
 
 
 def build(models: Sequence[Sequential], shape: Sequence[int]) -> None:
@@ -43,8 +76,14 @@ def trained(
     """The history of each model, from `fit(its number)`. The first error, or Ctrl-C, ends all of them."""
     shown = Progbar(len(models), verbose=verbosity(verbose), unit_name=unit, stateless_metrics=())
     found: dict[int, History] = {}
+    alone = keep_busy(len(models))
+
+    def fitted(number: int) -> History:
+        with on_one_thread(alone):
+            return fit(number)
+
     with ThreadPoolExecutor(at_once(), thread_name_prefix="lamina-fit") as pool:
-        begun = {pool.submit(fit, number): number for number in range(len(models))}
+        begun = {pool.submit(fitted, number): number for number in range(len(models))}
         try:
             for done in as_completed(begun):
                 found[begun[done]] = done.result()

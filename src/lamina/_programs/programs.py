@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ from jax._src.config import trace_context
 from lamina import dtypes
 from lamina._base.processes import require_jax
 from lamina._base.weight import Weight
-from lamina._programs import heap, stored
+from lamina._programs import heap, one_thread, stored
 from lamina._programs.cache import left_out
 from lamina._programs.outside import within
 
@@ -40,6 +40,8 @@ _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
 
 instead: ContextVar[Callable[..., Future[Program]] | None] = ContextVar("instead", default=None)
 """What is called in place of `compiled`, where models share programs that differ in numbers."""
+alone: ContextVar[bool] = ContextVar("alone", default=False)
+"""Whether programs are for one thread each, since one runs on each core."""
 
 
 class Program(NamedTuple):
@@ -67,14 +69,14 @@ def compiled(
         return _now(Program, _step_by_step(within([], function)))
     if (shared := instead.get()) is not None:
         return shared(key, function, arguments, donate=donate, ahead=ahead)
-    begin = _background.submit if ahead else _now
+    begin = (lambda *made: _background.submit(copy_context().run, *made)) if ahead else _now
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
     if key is None:
         return begin(_traced, function, abstract, donate)
     leaves, tree = jax.tree.flatten(arguments)
     shapes = tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
     full = key, tree, shapes, dtypes.floatx(), dtypes.epsilon()
-    return _kept((full, trace_context()), lambda: begin(_built, full, function, abstract, donate))
+    return _kept((full, trace_context(), alone.get()), lambda: begin(_built, full, function, abstract, donate))
 
 
 def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]:
@@ -92,48 +94,47 @@ def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]
 def _built(
     key: Hashable, function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]
 ) -> Program:
-    name = stored.name_of(key, CPU_OPTIONS)
+    name = None if alone.get() else stored.name_of(key, CPU_OPTIONS)
     if (program := stored.load(name)) is not None:
         return Program(_with_memory(program))
-    lowered, found = _lowered(function, abstract, donate)
+    traced, found = _operations(function, abstract, donate)
     if name is None or found:
-        return Program(_for_this_device(lowered), found)
+        return Program(_for_this_device(traced), found)
     with left_out():
-        program = _for_this_device(lowered)
-    stored.keep(name, program, lowered.as_text())
+        program = _for_this_device(traced)
+    stored.keep(name, program, traced)
     return Program(program)
 
 
 def _traced(function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]) -> Program:
     """The program of a function that must be traced anew, compiled once for all that come to the same operations."""
-    lowered, found = _lowered(function, abstract, donate)
-    text = lowered.as_text()
+    traced, found = _operations(function, abstract, donate)
+    text = traced.lower().as_text()
     if "callback" in text:  # it calls a Python function, of which the text says nothing
-        return Program(_for_this_device(lowered), found)
-    key = (hashlib.sha256(text.encode()).digest(), lowered.in_tree, lowered.out_tree)
-    same = _kept(key, lambda: _now(lambda: Program(_for_this_device(lowered))))
-    return same.result()._replace(outside=found)
+        return Program(_for_this_device(traced), found)
+    key = (hashlib.sha256(text.encode()).digest(), traced.in_tree, traced.out_tree, alone.get())
+    return _kept(key, lambda: _now(lambda: Program(_for_this_device(traced)))).result()._replace(outside=found)
 
 
-def _lowered(
+def _operations(
     function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]
-) -> tuple[jax.stages.Lowered, tuple[Weight, ...]]:
+) -> tuple[jax.stages.Traced, tuple[Weight, ...]]:
     """The operations of a function, traced again when it turns out to read weights of other models."""
     found: list[Weight] = []
     while True:
         known = len(found)
         arrays = [jax.ShapeDtypeStruct(weight.array.shape, weight.array.dtype) for weight in found]
         program = jax.jit(within(found, function), donate_argnums=[place + 1 for place in donate])
-        lowered = program.lower(arrays, *abstract)
+        traced = program.trace(arrays, *abstract)
         if len(found) == known:
-            return lowered, tuple(found)
+            return traced, tuple(found)
 
 
-def _for_this_device(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+def _for_this_device(traced: jax.stages.Traced) -> jax.stages.Compiled:
     while True:
         options = dict(CPU_OPTIONS) if jax.default_backend() == "cpu" else {}
         try:
-            program = lowered.compile(compiler_options=options)
+            program = one_thread.compiled(traced, options) if alone.get() else traced.lower().compile(options)
             heap.give_back()
             return _with_memory(program)
         except jax.errors.JaxRuntimeError as error:

@@ -65,10 +65,10 @@ def load(name: str | None) -> jax.stages.Compiled | None:
     return program
 
 
-def keep(name: str | None, program: jax.stages.Compiled, operations: str) -> None:
+def keep(name: str, program: jax.stages.Compiled, traced: jax.stages.Traced) -> None:
     """Write a program that was compiled just now; not one that calls into this process."""
     kept = entries()
-    if name is not None and kept is not None and "callback" not in operations:
+    if kept is not None and "callback" not in traced.lower().as_text():
         with suppress(ValueError, NotImplementedError):  # a program with large constants has no such form
             kept.put(name, pickle.dumps(serialize_executable.serialize(program)))
 
