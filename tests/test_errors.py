@@ -390,6 +390,8 @@ FITTING = rows(
         "ArgumentError",
         r"C\.on_epoch_end does not take what it is called with\. Write def on_epoch_end\(self, epoch, logs\)",
     ),
+    ("m.compile('adam', keras.losses)", "ArgumentError", r"or a function, got lamina\.losses \(module\)\."),
+    ("m.fit(T, X)", "ShapeError", r"The y that came has the shape of an input: give x first, then y\."),
     ("m.fit(X, T, epochs=2.5)", "ArgumentError", "epochs=2.5", "whole number"),
     ("m.fit(X, T, batch_size=0)", "ArgumentError", "batch_size=0", "at least 1"),
     ("m.fit(X, T, batch_size='8')", "ArgumentError", "batch_size='8'"),

@@ -6,6 +6,7 @@ import operator
 import re
 import unicodedata
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -149,6 +150,8 @@ def short(value: Any, limit: int = 60) -> str:
         text = str(config)
         if isinstance(config, dict):
             text = f"{value['class_name']}({', '.join(f'{k}={short(v)}' for k, v in config.items() if v is not None)})"
+    elif isinstance(value, ModuleType):
+        text = value.__name__
     elif getattr(value, "shape", ()) and hasattr(value, "__array__"):
         text = f"an array of shape {tuple(value.shape)}"
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any, Self, TypeVar
 
 from lamina._base.absent import hint
@@ -123,9 +124,9 @@ class Registry:
         if callable(identifier) or isinstance(identifier, Configured):
             return identifier
         article = "an" if self.kind[0] in "aeiou" else "a"
+        sort = "module" if isinstance(identifier, ModuleType) else type(identifier).__name__
         raise ArgumentError(
-            f"expected the name of {article} {self.kind}, an object or a function, got {short(identifier)} "
-            f"({type(identifier).__name__})."
+            f"expected the name of {article} {self.kind}, an object or a function, got {short(identifier)} ({sort})."
         )
 
     def _described(self, described: dict[str, Any]) -> Any:

@@ -24,7 +24,7 @@ from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina._training.trainer import trainer_for
 from lamina.dtypes import floatx
-from lamina.errors import DataError, LaminaError, NotCompiledError, StackError
+from lamina.errors import DataError, LaminaError, NotCompiledError, ShapeError, StackError
 from lamina.layers.activations import Softmax
 
 
@@ -141,7 +141,15 @@ def check(model: Model, table: Table, data: DataRequest) -> None:
     indices.within_tables(model, seen.x)
     compiled = compiled_of(model)
     with nullcontext() if model.built else restored_on_error(model):  # refused data must not settle the shapes
-        output = output_of(model, (None, *table.x.shape[1:]))
+        try:
+            output = output_of(model, (None, *table.x.shape[1:]))
+        except ShapeError as error:
+            if not model.built or table.y is None or table.y.shape[1:] != model._lamina_body_shape[1:]:
+                raise
+            x, y = data.names[:2]
+            raise ShapeError(
+                f"{error}\nThe {y} that came has the shape of an input: give {x} first, then {y}."
+            ) from None
         if isinstance(output, list):
             top = model._lamina_chain[-1]
             raise StackError(
