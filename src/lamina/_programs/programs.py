@@ -69,7 +69,7 @@ def compiled(
         return _now(Program, _step_by_step(within([], function)))
     if (shared := instead.get()) is not None:
         return shared(key, function, arguments, donate=donate, ahead=ahead)
-    begin = (lambda *made: _background.submit(copy_context().run, *made)) if ahead else _now
+    begin = _in_background if ahead else _now
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments)
     if key is None:
         return begin(_traced, function, abstract, donate)
@@ -151,10 +151,16 @@ def _with_memory(program: jax.stages.Compiled) -> jax.stages.Compiled:
 
 
 def _now(make: Callable[..., Program], *arguments: object) -> Future[Program]:
-    """What `_background.submit` returns, made in this thread."""
+    """A program that is made in this thread, as one that another makes."""
     future: Future[Program] = Future()
     future.set_result(make(*arguments))
     return future
+
+
+def _in_background(make: Callable[..., Program], *arguments: object) -> Future[Program]:
+    """A program that is made in the thread that compiles, with the settings of this one."""
+    context = copy_context()
+    return _background.submit(lambda: context.run(make, *arguments))
 
 
 def _step_by_step(function: Callable[..., Any]) -> Callable[..., Any]:
