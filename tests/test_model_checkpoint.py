@@ -109,7 +109,7 @@ def test_batches_are_told_only_where_they_matter():
 def test_steps_between_two_files_are_trained_in_one_call(tmp_path, monkeypatch, stream):
     calls, train = [], Trainer.train
     monkeypatch.setattr(
-        Trainer, "train", lambda self, state, chunk: calls.append(chunk.steps) or train(self, state, chunk)
+        Trainer, "train", lambda self, chunk, sums=None: calls.append(chunk.steps) or train(self, chunk, sums)
     )
     model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(1)])
     model.compile("sgd", "mse")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import inspect
 import os
@@ -26,6 +27,7 @@ INTERNAL = (
     os.sep + os.path.join("site-packages", "jax"),
     os.sep + os.path.join("concurrent", "futures"),
     contextlib.__file__,
+    copy.__file__,
     threading.__file__,
     "<frozen ",
 )
@@ -61,9 +63,10 @@ def user_frame() -> types.FrameType | None:
 
 
 def _calling(frame: types.FrameType | None) -> types.FrameType | None:
+    ours = False
     while frame is not None:
         inner, frame = frame, frame.f_back
-        ours = inner.f_code.co_filename.startswith(PACKAGE + os.sep)
+        ours = ours or inner.f_code.co_filename.startswith(PACKAGE + os.sep)
         if ours and frame is not None and not is_internal(frame.f_code.co_filename):
             return frame
     return None
