@@ -1,5 +1,6 @@
 """A script's second run finds the programs of its stacks under what they depend on, and gives the same bits."""
 
+import functools
 import os
 import re
 import subprocess
@@ -117,7 +118,7 @@ def test_what_tracing_and_xla_read_is_part_of_the_name(folder, monkeypatch):
     own.parent.mkdir()
     own.write_text("")
     with monkeypatch.context() as other:
-        other.setattr(stored, "__file__", str(own.parent / "_programs" / "stored.py"))
+        other.setattr(stored, "PACKAGE", str(own.parent))
         before = name()
         own.write_text("changed")
         assert name() != before
@@ -143,6 +144,16 @@ def test_equal_keys_have_equal_names_and_others_others(folder):
 
     for unnamed in (itself, object(), jax.jit(lambda x: x), type("Local", (), {"__qualname__": "f.<locals>.Local"})):
         assert name(unnamed) is None
+
+
+def test_a_class_whose_method_was_replaced_has_no_name(folder, monkeypatch):
+    assert name(layers.Dense) is not None
+    for given in (lambda self, x: x, functools.wraps(layers.Dense.call)(lambda self, x: x)):
+        for kind in (layers.Dense, layers.Layer):
+            with monkeypatch.context() as other:
+                other.setattr(kind, "call", given)
+                assert name(layers.Dense) is None
+    assert name(layers.Dense) is not None
 
 
 def test_no_folder_is_no_name(monkeypatch):

@@ -7,6 +7,7 @@ this package, versions, the processor, settings. A program that user code is par
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import hashlib
@@ -17,7 +18,6 @@ import re
 import sys
 import types
 from collections.abc import Hashable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ from jax.tree_util import PyTreeDef
 from lamina._kernels.native import onednn
 from lamina._programs.cache import entries
 
+PACKAGE = str(Path(__file__).parent.parent)
+GENERATED, WRAPPED = "<", contextlib.__file__
+"""Where the code of a dataclass's methods is from, and of those that are context managers."""
 PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, slice, range)
 
 
@@ -69,7 +72,7 @@ def keep(name: str, program: jax.stages.Compiled, traced: jax.stages.Traced) -> 
     """Write a program that was compiled just now; not one that calls into this process."""
     kept = entries()
     if kept is not None and "callback" not in traced.lower().as_text():
-        with suppress(ValueError, NotImplementedError):  # a program with large constants has no such form
+        with contextlib.suppress(ValueError, NotImplementedError):  # a program with large constants has no such form
             kept.put(name, pickle.dumps(serialize_executable.serialize(program)))
 
 
@@ -92,17 +95,30 @@ def _text(value: Any) -> str:
         held = [cell.cell_contents for cell in value.__closure__ or ()]
         more = value.__defaults__, sorted((value.__kwdefaults__ or {}).items())
         return _text((value.__module__, value.__qualname__, value.__code__, *more, held))
+    if isinstance(value, type) and not _as_written(value):
+        raise Unnamed
     module, qualified = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not (callable(value) and isinstance(module, str) and isinstance(qualified, str) and "<" not in qualified):
         raise Unnamed
     return f"{module}.{qualified}"
 
 
+def _as_written(kind: type) -> bool:
+    """Whether no method of a class of ours was replaced by one of the user's."""
+    ours = (each for each in kind.__mro__ if each.__module__.startswith("lamina."))
+    methods = (method for each in ours for method in vars(each).values() if isinstance(method, types.FunctionType))
+    return all(
+        method.__module__.startswith("lamina.")
+        and method.__code__.co_filename.startswith((PACKAGE, GENERATED, WRAPPED))
+        for method in methods
+    )
+
+
 @functools.cache
 def _surroundings() -> tuple[Any, ...]:
     """What a program depends on in this process, whatever its key."""
-    package, native = Path(__file__).parent.parent, onednn()
-    files = [*package.rglob("*.py"), *(Path(str(native.__file__)).parent.glob("*.so") if native else ())]
+    native = onednn()
+    files = [*Path(PACKAGE).rglob("*.py"), *(Path(str(native.__file__)).parent.glob("*.so") if native else ())]
     states = sorted((str(path), (state := path.stat()).st_mtime_ns, state.st_size) for path in files)
     versions = sys.version, jax.__version__, jaxlib.version.__version__
     said = [os.environ.get(name, "") for name in ("XLA_FLAGS", "LAMINA_KERNELS")]
