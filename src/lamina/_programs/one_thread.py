@@ -22,17 +22,17 @@ THREADS = "PJRT_NPROC"
 
 def compiled(traced: jax.stages.Traced, options: dict[str, Any]) -> jax.stages.Compiled:
     """The program of what was traced; an ordinary one where JAX cannot hand it from one client to another."""
-    lowered, load = traced.lower(), cast(Any, deserialize_and_load)
-    if "callback" not in lowered.as_text():  # a Python function stays with its client
-        # Of no effect itself, it keeps the ordinary programs in JAX's cache on disk from being found for these.
-        apart = options | {"xla_cpu_multi_thread_eigen": False}
-        try:
-            with jax.default_device(_client().local_devices()[0]), config.persistent_cache_min_compile_time_secs(1e9):
-                written = serialize(traced.lower().compile(apart))
-            return cast(jax.stages.Compiled, load(*written, execution_devices=jax.local_devices()[:1]))
-        except Exception:  # such as constants that JAX does not write, or another version of it
-            pass
-    return cast(jax.stages.Compiled, lowered.compile(options))
+    # Of no effect itself, it keeps the ordinary programs in JAX's cache on disk from being found for these.
+    apart, load = options | {"xla_cpu_multi_thread_eigen": False}, cast(Any, deserialize_and_load)
+    try:
+        with jax.default_device(_client().local_devices()[0]), config.persistent_cache_min_compile_time_secs(1e9):
+            lowered = traced.lower()
+            if "callback" not in lowered.as_text():  # a Python function stays with its client
+                written = serialize(lowered.compile(apart))
+                return cast(jax.stages.Compiled, load(*written, execution_devices=jax.local_devices()[:1]))
+    except Exception:  # such as constants that JAX does not write, or another version of it
+        pass
+    return cast(jax.stages.Compiled, traced.lower().compile(options))
 
 
 @cache
