@@ -4,6 +4,7 @@ import ctypes
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -58,3 +59,37 @@ def test_a_fit_that_an_error_ends_gives_its_memory_back(monkeypatch):
     with pytest.raises(RuntimeError, match="by the callback"):  # nothing is compiled now, which gives back by itself
         model.fit(np.ones((4, 2)), np.ones(4), verbose=0, callbacks=[lamina.callbacks.LambdaCallback(ended)])
     assert len(trims) == before + 1
+
+
+def first_array_after_a_fit(initializer):
+    layer = lamina.layers.Dense(3, kernel_initializer=initializer)
+    model = lamina.Sequential([lamina.Input((2,)), layer])
+    model.compile("sgd", "mse")
+    first = layer.kernel.array
+    model.fit(np.ones((4, 2)), np.ones((4, 3)), verbose=0)
+    return first
+
+
+def test_a_first_fit_copies_no_weights_that_the_library_has_made():
+    assert first_array_after_a_fit("glorot_uniform").is_deleted()
+
+
+def test_a_fit_leaves_the_users_arrays_alone():
+    mine = jnp.ones((2, 3))
+
+    class Mine(lamina.initializers.GlorotUniform):
+        def __call__(self, shape, dtype=None):
+            return mine
+
+    for initializer in (lambda shape, dtype=None: mine, Mine(), lamina.initializers.Constant(mine)):
+        first_array_after_a_fit(initializer)
+        assert mine.sum() == 6
+
+
+@pytest.mark.parametrize("index", [slice(None), ..., 0], ids=str)
+def test_a_fit_leaves_what_was_read_from_a_weight(index):
+    model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(3, kernel_initializer="ones")])
+    model.compile("sgd", "mse")
+    read = model.layers[0].kernel[index]
+    model.fit(np.ones((4, 2)), np.ones((4, 3)), verbose=0)
+    assert (np.asarray(read) == 1).all()

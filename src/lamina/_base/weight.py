@@ -192,7 +192,10 @@ class Weight(ByName):
         return getattr(array, name)
 
     def __getitem__(self, index: Any) -> Array:
-        return read(self)[index]
+        found = read(self)[index]
+        if found is self.array:  # w[:]
+            self.shown = True
+        return found
 
     def __iter__(self) -> Iterator[Array]:
         return iter(read(self))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -34,6 +34,7 @@ from lamina._layer.keys import random_key, seed_of
 from lamina._layer.structure import ModuleState, parts, require_settings, restored_on_error
 from lamina._layer.weights import WithWeights, built, named_after
 from lamina.errors import ArgumentError, ShapeError
+from lamina.initializers.base import makes_new
 from lamina.random import key_of
 
 
@@ -219,8 +220,9 @@ class Layer(WithWeights):
         if initializer is None:
             initializer = "glorot_uniform" if jnp.issubdtype(dtype, jnp.floating) else "zeros"
         key = np.random.SeedSequence([seed_of(self), len(self._lamina.weights)]).generate_state(2)
+        fill = initializers.get(initializer)
         weight = Weight(
-            Unset.of(shape, dtype) if values_follow.get() else _first_value(initializer, shape, dtype, key),
+            Unset.of(shape, dtype) if values_follow.get() else _first_value(fill, shape, dtype, key),
             name=name or "",
             path=name or "",
             trainable=trainable,
@@ -228,6 +230,7 @@ class Layer(WithWeights):
             constraint=constraints.get(constraint),
             autocast=autocast,
         )
+        weight.shown = not makes_new(fill)
         # Keras's order, which setting `weight.trainable` later does not change.
         self._lamina.weights = tuple(sorted((*self._lamina.weights, weight), key=lambda each: not each.trainable))
         return weight
@@ -408,7 +411,7 @@ class Layer(WithWeights):
 
 
 def _first_value(
-    initializer: object, shape: tuple[int, ...], dtype: np.dtype[np.generic], key: NDArray[np.generic]
+    fill: Callable[..., Any], shape: tuple[int, ...], dtype: np.dtype[np.generic], key: NDArray[np.generic]
 ) -> Any:
     """What the initializer makes, if there is memory for it: a typo in a size would else take all that there is."""
     needed = math.prod(shape) * dtype.itemsize
@@ -417,7 +420,7 @@ def _first_value(
             f"has a weight of the shape {shape} with {math.prod(shape):,} parameters, which needs {needed:,} bytes; "
             f"{free:,} bytes of memory are free"
         )
-    return initializers.get(initializer)(shape, dtype, key)
+    return fill(shape, dtype, key)
 
 
 def weight_from_settings(layer: Layer, prefix: str, shape: Sequence[int | None], **told: Any) -> Any:

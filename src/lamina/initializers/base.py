@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +47,8 @@ class Initializer(Configured):
     """
 
     _lamina_module = "keras.initializers"
+    _lamina_makes_new: ClassVar[bool] = False
+    """Whether nothing else holds the array that it makes."""
 
     if TYPE_CHECKING:  # a type checker makes no __init__ of a class without fields
 
@@ -69,3 +71,10 @@ class Initializer(Configured):
     def clone(self) -> Self:
         """Another object with the same settings."""
         return self.from_config(self.get_config())
+
+
+def makes_new(initializer: object) -> bool:
+    """Whether nothing else holds the array that it makes, so that a program may overwrite it; false of users' own."""
+    if not isinstance(initializer, Initializer) or type(initializer).__call__ is not Initializer.__call__:
+        return False
+    return initializer._lamina_makes_new

@@ -28,6 +28,8 @@ class Zeros(Initializer):
     Array([0., 0., 0.], dtype=float32)
     """
 
+    _lamina_makes_new = True
+
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
         return as_array(np.zeros(shape, dtype))
 
@@ -39,6 +41,8 @@ class Ones(Initializer):
     >>> Ones()((3,))
     Array([1., 1., 1.], dtype=float32)
     """
+
+    _lamina_makes_new = True
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
         return as_array(np.ones(shape, dtype))

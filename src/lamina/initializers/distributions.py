@@ -64,6 +64,8 @@ class Random(Initializer, init=False):
             differ. None draws from the seed of the layer.
     """
 
+    _lamina_makes_new = True
+
 
 @registry.add("normal")
 class RandomNormal(Random):
