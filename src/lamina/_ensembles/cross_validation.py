@@ -116,21 +116,23 @@ def cross_validate(
     def part(rows: HostArray) -> list[HostArray | None]:
         return [None if array is None else array[rows] for array in table[:3]]
 
+    scores: list[dict[str, float]] = [{} for _ in cuts]
+    outputs: list[Any] = [None for _ in cuts]
+
     def fit(number: int) -> History:
         inputs, targets, weights = part(cuts[number][0])
         options: Any = {"shuffle": shuffle, "class_weight": class_weight, "sample_weight": weights, "verbose": 0}
-        return models[number].fit(inputs, targets, batch_size, epochs, callbacks=told[number], **options)
+        history = models[number].fit(inputs, targets, batch_size, epochs, callbacks=told[number], **options)
+        inputs, targets, weights = part(cuts[number][1])
+        options = {"sample_weight": weights, "verbose": 0, "return_dict": True}
+        scores[number] = models[number].evaluate(inputs, targets, **options)
+        outputs[number] = models[number].predict(inputs, verbose=0)
+        return history
 
     histories = trained(models, fit, verbose, "fold")
-    scores, predictions = [], None
-    for each, (_, held) in zip(models, cuts, strict=True):
-        inputs, targets, weights = part(held)
-        scores.append(each.evaluate(inputs, targets, sample_weight=weights, verbose=0, return_dict=True))
-        output = each.predict(inputs, verbose=0)
-        if predictions is None:
-            predictions = np.full((table.rows, *output.shape[1:]), np.nan, output.dtype)
+    predictions = np.full((table.rows, *outputs[0].shape[1:]), np.nan, outputs[0].dtype)
+    for (_, held), output in zip(cuts, outputs, strict=True):
         predictions[held] = output
-    assert predictions is not None
     return CrossValidation(scores, predictions, models, histories, cuts)
 
 
