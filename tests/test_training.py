@@ -656,6 +656,17 @@ def test_run_eagerly_runs_the_code_of_call_in_every_step():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-8)
 
 
+def test_weights_that_are_whole_numbers_are_measured_and_not_trained():
+    model = lamina.Sequential([lamina.Input((4,)), layers.Dense(1), layers.BatchNormalization(dtype="int32")])
+    model.compile("sgd", "mse")
+    x, y = np.ones((8, 4), "float32"), np.ones((8, 1), "float32")
+    assert np.isfinite(model.evaluate(x, y, verbose=0))
+    with pytest.raises(lamina.errors.ArgumentError, match="gamma' is int32, and only floating-point numbers can be"):
+        model.fit(x, y, verbose=0)
+    model.layers[1].trainable = False
+    model.fit(x, y, verbose=0)
+
+
 @pytest.mark.parametrize("policy", ["bfloat16", "float16", "mixed_bfloat16", "mixed_float16", "float64"])
 def test_dtype_policies_train(policy):
     x, y = two_classes(400, 6)

@@ -6,7 +6,7 @@ steps, one step and the short last batch are the same function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +24,7 @@ from lamina._training.compilation import Compiled
 from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model
 from lamina._training.own_steps import Arrays, Sums
-from lamina.errors import NotCompiledError
+from lamina.errors import ArgumentError, NotCompiledError
 from lamina.losses.loss import Loss, same_rank
 from lamina.metrics.exact import is_late
 from lamina.metrics.metric import updated_state
@@ -177,6 +177,8 @@ def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
     """
 
     own = own_steps.is_own(spec.model, "train")
+    if not own:
+        _require_floats(spec.trained.values())
 
     def step(now: TrainState, batch: Data) -> tuple[TrainState, Arrays]:
         if own:
@@ -226,6 +228,15 @@ def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
         return now._replace(key=None, goes_on=None), logs if own else spec.logs(now.metrics)
 
     return run
+
+
+def _require_floats(trained: Iterable[Weight]) -> None:
+    for weight in trained:
+        if not jnp.issubdtype(weight.dtype, jnp.inexact):
+            raise ArgumentError(
+                f"the weight {weight.path!r} is {weight.dtype}, and only floating-point numbers can be trained. "
+                "Give its layer dtype='float32', or set layer.trainable = False."
+            )
 
 
 def _rows(data: Data, first: Array, size: int) -> Data:
