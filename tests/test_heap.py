@@ -93,3 +93,18 @@ def test_a_fit_leaves_what_was_read_from_a_weight(index):
     read = model.layers[0].kernel[index]
     model.fit(np.ones((4, 2)), np.ones((4, 3)), verbose=0)
     assert (np.asarray(read) == 1).all()
+
+
+def test_a_fit_leaves_a_weight_that_a_call_has_returned():
+    class Table(lamina.layers.Layer):
+        def build(self, input_shape):
+            self.table = self.add_weight((4, 3), "ones")
+
+        def call(self, x):
+            return self.table
+
+    model = lamina.Sequential([lamina.Input((2,)), Table()])
+    model.compile("sgd", "mse")
+    returned = model.layers[0](np.ones((4, 2)))
+    model.fit(np.ones((4, 2)), np.zeros((4, 3)), verbose=0)
+    assert (np.asarray(returned) == 1).all() and (model.layers[0].table.numpy() < 1).all()

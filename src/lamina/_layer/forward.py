@@ -252,6 +252,10 @@ def run_alone(layer: Layer, x: Any, others: tuple[Any, ...], named: dict[str, An
         with Pass(_values(layer), training=training, key=key_alone(layer, around)) as now:
             y = run(now, now.copy_of(layer), x, others, named)
         _keep(layer, now, around)
+        returned = {id(leaf) for leaf in jax.tree.leaves(y)}
+        for weight, value in now.values.items():
+            if id(value) in returned:
+                weight.shown = True
         return y[0] if one else y
 
 
