@@ -140,8 +140,10 @@ class Trainer:
         _hand_back(self.trained, state.params)
         _hand_back(self.fixed, state.state)
         for optimizer, arrays in zip(self.optimizers, state.optimizers, strict=True):
-            now = optimizer._lamina
-            optimizer._lamina_arrays = arrays if self.own else self.spec.order.put_back(now.arrays, arrays)
+            if self.own:
+                optimizer._lamina_arrays = arrays
+            else:
+                self.spec.order.put_back(optimizer._lamina.arrays, arrays)
         self.keep(state.metrics)
 
     def _count(self, state: TrainState) -> None:

@@ -7,7 +7,7 @@ import inspect
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -381,30 +381,42 @@ class Order:
         without: weights whose arrays the program does not take.
     """
 
-    outside: PyTreeDef
-    """The tree of all arrays."""
     inside: PyTreeDef
-    """The tree of those that the program takes."""
+    """The tree of the arrays that the program takes."""
     places: list[int]
     """Where these stand among all."""
 
     def __init__(self, arrays: State, names: dict[str, str], without: Collection[str]) -> None:
-        leaves, self.outside = jax.tree.flatten(arrays)
-        numbers = jax.tree.unflatten(self.outside, range(len(leaves)))
+        leaves, outside = jax.tree.flatten(arrays)
+        numbers = jax.tree.unflatten(outside, range(len(leaves)))
         self.places, self.inside = jax.tree.flatten(renamed(numbers, names, without))
+        self.known: tuple[State, list[tuple[State, str]]] = {}, []
+        """The latest tree, and for each of the program's arrays the dict in it that holds it, and the key."""
 
     def taken(self, arrays: State) -> list[Array]:
         """The arrays for the program."""
-        leaves = self.outside.flatten_up_to(arrays)
-        return [leaves[place] for place in self.places]
+        return [held[key] for held, key in self._spots(arrays)]
 
-    def put_back(self, arrays: State, after: Sequence[Array]) -> State:
-        """The optimizer's arrays: those of the program after its steps, the others as they are in `arrays`."""
-        count = self.outside.num_leaves
-        leaves = [None] * count if len(after) == count else self.outside.flatten_up_to(arrays)
-        for place, leaf in zip(self.places, after, strict=True):
-            leaves[place] = leaf
-        return self.outside.unflatten(leaves)  # type: ignore[no-any-return]
+    def put_back(self, arrays: State, after: Sequence[Array]) -> None:
+        """Let `arrays` hold those of the program after its steps; the others stay."""
+        for (held, key), array in zip(self._spots(arrays), after, strict=True):
+            held[key] = array
+
+    def _spots(self, arrays: State) -> list[tuple[State, str]]:
+        # To take a tree apart and to make one anew takes a twentieth of the step of a small deep stack.
+        if arrays is not self.known[0]:
+            spots = list(_spots(arrays))
+            self.known = arrays, [spots[place] for place in self.places]
+        return self.known[1]
+
+
+def _spots(tree: State) -> Iterator[tuple[State, str]]:
+    """Each array's dict and key, in the order in which JAX takes a tree apart."""
+    for key in sorted(tree):
+        if isinstance(tree[key], dict):
+            yield from _spots(tree[key])
+        else:
+            yield tree, key
 
 
 def take_back(optimizer: Stateful) -> None:
