@@ -1911,3 +1911,153 @@ def test_sample_weights_may_stand_in_a_column(keras, one_hot, size):
         measured = model.evaluate(X, labels, size, sample_weight=each, verbose=0)
         runs.append([*np.ravel(list(history.values())), *measured])
     np.testing.assert_allclose(*runs, rtol=1e-5)
+
+
+# Random numbers outside of training.
+
+
+def noisy_dropout(keras):
+    class Always(keras.layers.Dropout):
+        def call(self, x, training=None):
+            return super().call(x, training=True)
+
+    return Always(0.5)
+
+
+def noisy_layer(keras):
+    class Noise(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.seeds = keras.random.SeedGenerator(1)
+
+        def call(self, x):
+            return x + keras.random.normal(keras.ops.shape(x), seed=self.seeds)
+
+    return Noise()
+
+
+@both
+@pytest.mark.parametrize("make", [noisy_dropout, noisy_layer])
+def test_what_draws_in_inference_draws_anew_in_each_call_and_batch(keras, make):
+    model = keras.Sequential([keras.Input((4,)), make(keras)])
+    model.compile("sgd", "mse")
+    x = np.ones((32, 4), "float32")
+    drawn = [model.predict(x, verbose=0), model.predict(x, verbose=0), model(x), model(x), model.predict_on_batch(x)]
+    drawn += np.split(model.predict(np.tile(x, (2, 1)), batch_size=32, verbose=0), 2)
+    for number, one in enumerate(drawn):
+        assert not any(np.array_equal(one, other) for other in drawn[:number])
+    assert np.std(np.mean(drawn, axis=(1, 2))) > 0
+
+
+@ours
+def test_a_test_draws_anew_in_each_batch(keras):
+    seen = []
+
+    class Seen(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch, logs=None):
+            seen.append(logs["loss"])
+
+    model = keras.Sequential([keras.Input((4,)), noisy_dropout(keras)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((64, 4), "float32"), np.zeros((64, 4), "float32")
+    model.evaluate(x, y, batch_size=32, verbose=0, callbacks=[Seen()])
+    assert seen[0] != seen[1]  # the mean of both, else the same
+    seen.clear()
+    model.evaluate(((x[:32], y[:32]) for _ in range(2)), verbose=0, callbacks=[Seen()])
+    assert seen[0] != seen[1]
+
+
+# A model, or a layer, that holds a metric.
+
+
+def holding(keras, **methods):
+    class Holding(keras.Sequential):
+        def __init__(self, *layers):
+            super().__init__(*layers)
+            self.tracked = keras.metrics.Mean(name="tracked")
+
+    model = type("Own", (Holding,), methods)([keras.Input((4,)), keras.layers.Dense(3, kernel_initializer="ones")])
+    model.compile("sgd", "mse", metrics=["mae"])
+    return model
+
+
+@both
+def test_a_model_may_hold_a_metric(keras):
+    model = holding(keras)
+    model.fit(X, Y, verbose=0)
+    assert model.predict(X, verbose=0).shape == (64, 3) and model(X).shape == (64, 3)
+    assert len(model.evaluate(X, Y, verbose=0)) >= 2 and len(model.train_on_batch(X, Y)) >= 2
+
+
+@both
+@pytest.mark.parametrize("where", ["compute_loss", "compute_metrics"])
+def test_a_metric_that_the_model_holds_is_updated_and_logged(keras, where):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = keras.ops.mean((y - y_pred) ** 2)
+        self.tracked.update_state(loss * 2)
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        self.tracked.update_state(keras.ops.mean((y - y_pred) ** 2) * 2)
+        return keras.Sequential.compute_metrics(self, x, y, y_pred, sample_weight)
+
+    model = holding(keras, **{where: locals()[where]})
+    history = model.fit(X, Y, epochs=2, shuffle=False, verbose=0).history
+    np.testing.assert_allclose(history["tracked"], 2 * np.array(history["loss"]), rtol=1e-5)
+    assert "tracked" in [metric.name for metric in model.metrics]
+    measured = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert measured["tracked"] == pytest.approx(2 * measured["loss"], rel=1e-5)
+
+
+@ours
+def test_a_metric_that_a_layer_would_update_is_named(keras):
+    class Counting(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.seen = keras.metrics.Mean(name="seen")
+
+        def call(self, x):
+            self.seen.update_state(x)
+            return x
+
+    model = keras.Sequential([keras.Input((4,)), Counting(), keras.layers.Dense(3)])
+    model.compile("sgd", "mse")
+    for run in (lambda: model.fit(X, Y, verbose=0), lambda: model.predict(X, verbose=0)):
+        with pytest.raises(lamina.errors.StackError, match=r"'seen/.*no weight of a layer"):
+            run()
+
+
+# Losses of calls outside of a step.
+
+
+@both
+def test_losses_of_calls_by_hand(keras):
+    class Adding(keras.layers.Layer):
+        def call(self, x):
+            self.add_loss(0.5 * keras.ops.mean(x))
+            return x
+
+    regularized = {"kernel_initializer": "ones", "kernel_regularizer": keras.regularizers.L2(0.1)}
+    first = keras.layers.Dense(2, activity_regularizer=keras.regularizers.L1(0.1), **regularized)
+    model = keras.Sequential([keras.Input((3,)), first, Adding()])
+    x = np.full((5, 3), 0.5, "float32")
+    expected = [0.3, 0.6, 0.75]
+    model(x)
+    np.testing.assert_allclose(sorted(map(float, model.losses)), expected, rtol=1e-5)
+    model(x, training=True)
+    np.testing.assert_allclose(sorted(map(float, model.losses)), expected, rtol=1e-5)
+    trained, kept = (
+        [weight.value for weight in each] for each in (model.trainable_variables, model.non_trainable_variables)
+    )
+    for training in (False, True):
+        *_, losses = model.stateless_call(trained, kept, x, training=training, return_losses=True)
+        np.testing.assert_allclose(sorted(map(float, losses)), expected, rtol=1e-5)
+    alone = Adding()
+    alone(x)
+    np.testing.assert_allclose(alone.losses, [0.25])
+
+
+@both
+@pytest.mark.parametrize("mode", ["multi_hot", "count"])
+def test_one_category_by_itself_is_a_vector(keras, mode):
+    np.testing.assert_array_equal(np.ravel(keras.layers.CategoryEncoding(4, output_mode=mode)(2)), [0, 0, 1, 0])

@@ -96,6 +96,8 @@ class Weight(ByName):
     such a state belongs to the data, and is not among a layer's `weights`."""
     of_pass: bool = False
     """Whether it was made for one pass, whose array it holds itself."""
+    first: Any = None
+    """The array that one that was made for a pass began with."""
     alone: bool = False
     """Whether a user made it, and neither `add_weight` nor a pass."""
     named: bool = True

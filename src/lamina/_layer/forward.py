@@ -127,7 +127,7 @@ class Pass:
         """The one weight of this pass that stands for one which is not trained, and may be assigned to."""
         if id(weight) not in self.kept:
             twin = Weight(array, name=weight.name, path=weight.path, trainable=False)
-            twin.of_pass = True
+            twin.of_pass, twin.first = True, twin.array
             self.kept[id(weight)] = (weight, twin)
         return self.kept[id(weight)][1]
 
@@ -252,6 +252,7 @@ def run_alone(layer: Layer, x: Any, others: tuple[Any, ...], named: dict[str, An
         with Pass(_values(layer), training=training, key=key_alone(layer, around)) as now:
             y = run(now, now.copy_of(layer), x, others, named)
         _keep(layer, now, around)
+        layer._lamina.losses = [loss for loss in now.losses if not isinstance(loss, jax.core.Tracer)]
         returned = {id(leaf) for leaf in jax.tree.leaves(y)}
         for weight, value in now.values.items():
             if id(value) in returned:

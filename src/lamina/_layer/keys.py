@@ -29,3 +29,9 @@ def random_key(layer: Layer) -> Array:
         return fold(key_of(seed_of(layer)), 0)
     state.draws += 1
     return fold(state.running.key, np.uint32(zlib.crc32(f"{state.running.paths[id(layer)]}:{state.draws}".encode())))
+
+
+def next_call(layer: Any) -> np.uint32:
+    """A number for the next call of a layer by itself, which another seed or another call does not have."""
+    layer._lamina.calls += 1
+    return np.random.SeedSequence([seed_of(layer), layer._lamina.calls]).generate_state(1)[0]  # type: ignore[no-any-return]

@@ -71,6 +71,8 @@ class LayerState(ModuleState):
     """How often it was called by itself."""
     draws: int = 0
     """How many random keys `call` has taken in this pass."""
+    losses: list[Any] = field(default_factory=list)
+    """What the layers added to the loss in the latest call by itself."""
     running: Pass | None = None
     """The pass that this object is a copy for; None for the user's own object."""
     said: set[str] = field(default_factory=set)
@@ -80,7 +82,7 @@ class LayerState(ModuleState):
 
     def __getstate__(self) -> dict[str, Any]:
         """For a copy or a pickle: without the stack, and the dtype first, which switches 64 bits on for the weights."""
-        return {"dtype": self.dtype, **vars(self), "siblings": ()}
+        return {"dtype": self.dtype, **vars(self), "siblings": (), "losses": []}
 
     def compiled_in(self) -> list[tuple[str, object]]:
         settings = [(name, value) for name, value in vars(self).items() if name not in self.__dataclass_fields__]
@@ -245,9 +247,9 @@ class Layer(WithWeights):
 
     @property
     def losses(self) -> list[Array]:
-        """What regularizers and layers add to the loss; in a step, those of the latest call."""
+        """What layers, in the latest call, and regularizers add to the loss."""
         now = under_way.get()
-        return list(now.losses) if isinstance(now, Pass) else regularization(self, read)
+        return list(now.losses) if isinstance(now, Pass) else [*self._lamina.losses, *regularization(self, read)]
 
     def random_key(self) -> Array:
         """A key for this layer in this step, another at each call: pure in (seed, layer, step).  -> (2,) uint32"""
@@ -283,7 +285,8 @@ class Layer(WithWeights):
             y = now.copy_of(self)(x, mask=mask)
             hand_on_losses(self, now, around)
         after = values | dict(now.changed())
-        return (y, [after[weight] for weight in kept], *([now.losses] if return_losses else []))
+        losses = [[*now.losses, *regularization(self, now.read)]] if return_losses else []
+        return (y, [after[weight] for weight in kept], *losses)
 
     def get_build_config(self) -> dict[str, Any] | None:
         """What `build_from_config` needs to make the weights again: the shape of the input. None if not built."""

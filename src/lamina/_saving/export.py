@@ -108,8 +108,8 @@ def _program(model: Model, shape: Shape) -> Callable[[Array], Any]:
         )
     params = {path: weight.array for path, weight in spec.trained.items()}
     state = {path: weight.array for path, weight in spec.fixed.items()}
-    run = steps.predict(spec)
-    return lambda x: each(jax.numpy.asarray, run(params, state, x)[0])
+    run, call = steps.predict(spec), jax.numpy.uint32(0)  # what draws random numbers draws the same in each call
+    return lambda x: each(jax.numpy.asarray, run(params, state, x, call)[0])
 
 
 def _exported(

@@ -43,7 +43,7 @@ def is_own(model: Model, kind: str) -> bool:
 
 
 def metrics_of(model: Model) -> list[Metric]:
-    """The metrics of `compile`, and those that the model holds or lists itself."""
+    """The metrics of `compile`, and those that the model holds or, where it overrides `metrics`, lists itself."""
     compiled = compiled_of(model)
     found = [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or []), *model.metrics]
     return list(dict.fromkeys([*found, *(leaf for _, leaf in held(model) if isinstance(leaf, Metric))]))  # type: ignore[arg-type]
@@ -143,17 +143,19 @@ def train(spec: ProgramSpec, now: TrainState, batch: Arrays) -> tuple[TrainState
     return after, logs
 
 
-def test(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, batch: Arrays) -> tuple[Sums, Arrays, Arrays]:
+def test(
+    spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, batch: Arrays, key: Array | None
+) -> tuple[Sums, Arrays, Arrays]:
     """`test_step` on one batch: the metrics and the weights that are not trained, after it, and the logs."""
-    with running(spec, params, state, sums) as current:
+    with running(spec, params, state, sums, key=key) as current:
         logs = logged(call_step(spec.model, "test_step", packed(batch), (0, 1, 3)))
         sums = [[current.read(weight) for weight in metric.variables] for metric in spec.measures]
         return sums, {path: current.read(weight) for path, weight in spec.fixed.items()}, logs
 
 
-def predict(spec: ProgramSpec, params: Arrays, state: Arrays, x: Array) -> tuple[Any, Arrays]:
+def predict(spec: ProgramSpec, params: Arrays, state: Arrays, x: Array, key: Array | None) -> tuple[Any, Arrays]:
     """`predict_step` on one batch: what it returns, and the weights that are not trained after it."""
-    with Pass(spec.values(params, state)) as current:
+    with Pass(spec.values(params, state), key=key) as current:
         y = call_step(spec.model, "predict_step", x, (0, 1))
         return y, {path: current.read(weight) for path, weight in spec.fixed.items()}
 

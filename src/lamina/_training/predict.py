@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
+import jax
 import numpy as np
 
 from lamina._base.arrays import HostArray, as_array
@@ -18,6 +19,7 @@ from lamina._data.arrays import is_mapped, read
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._display.verbosity import verbosity
+from lamina._layer.keys import next_call
 from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.structure import Snapshot, parts
 from lamina._programs import programs
@@ -47,6 +49,9 @@ class Predictor:
         """The layer that reads the data as indices, if there is one."""
         self.fills = not self.spec.carried and stay_apart(model)  # a state has a row for each of x
         """Whether a batch may get rows that nobody sees, or be cut in other places."""
+        self.call: Any = jax.device_put(np.uint32(0))
+        self.losses: list[Any] = []
+        """What layers added to the loss in the latest call."""
 
     def __call__(self, x: HostArray, size: int | None = None) -> Any:
         """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)
@@ -59,12 +64,14 @@ class Predictor:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
         params = {path: weight.array for path, weight in self.spec.trained.items()}
         state = {path: weight.array for path, weight in self.spec.fixed.items()}
+        if not self.fills:  # its own code may draw random numbers
+            self.call = next_call(self.spec.model)
         program = self.ready.get((x.shape, x.dtype))
         if program is None:
             key = self.spec.key and ("predict", self.spec.key)
-            future = programs.compiled(key, train.predict(self.spec), (params, state, x), eager=self.eager)
+            future = programs.compiled(key, train.predict(self.spec), (params, state, x, self.call), eager=self.eager)
             program = self.ready[x.shape, x.dtype] = future.result()
-        y, mask, carried = program(params, state, x)
+        y, mask, carried, self.losses = program(params, state, x, self.call)
         for path, value in carried.items():
             self.spec.fixed[path].array = value
         if padded != rows:
@@ -126,7 +133,7 @@ def predictor_for(model: Model) -> Predictor:
 def forward(model: Model, x: object) -> Any:
     """`model(x)`: the output as a JAX array."""
     rows, predictor = _ready(model, x)
-    given = predictor(rows)
+    given, model._lamina.losses = predictor(rows), predictor.losses
     y = each(as_array, given)
     with_mask(y, mask_of(given))
     return y

@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from lamina._base.weight import Array, Weight
+from lamina._checks.rows import stay_apart
 from lamina._kernels.bits import fold
 from lamina._layer.forward import Pass
 from lamina._layer.masks import mask_of
@@ -24,11 +25,12 @@ from lamina._training.compilation import Compiled
 from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model
 from lamina._training.own_steps import Arrays, Sums
-from lamina.errors import ArgumentError, NotCompiledError
+from lamina.errors import ArgumentError, NotCompiledError, StackError
 from lamina.losses.loss import Loss, same_rank
 from lamina.metrics.exact import is_late
 from lamina.metrics.metric import updated_state
 from lamina.optimizers.state import Order
+from lamina.random import key_of
 
 Data = dict[str, Array]
 """`x`, and where there are any `y` and `weight` (of the samples): arrays with one row a sample. In a short batch that
@@ -95,7 +97,14 @@ class ProgramSpec:
         """The model's output, and the parameters and the state after it."""
         now.origins[id(x)] = x, x
         y = now.copy_of(self.model)(x)
-        after = {self.paths[weight]: value for weight, value in now.changed()}
+        changed = dict(now.changed())
+        for weight, kept in now.kept.values():
+            if weight not in self.paths and kept.array is not kept.first:
+                raise StackError(
+                    f"call updates {weight.path!r}, which is no weight of a layer: it would be lost after the step. "
+                    "Update a metric in train_step, compute_loss or compute_metrics; hold a number in add_weight."
+                )
+        after = {self.paths[weight]: value for weight, value in changed.items() if weight in self.paths}
         params, state = ({path: after.get(path, value) for path, value in each.items()} for each in (params, state))
         return y, params, state
 
@@ -111,17 +120,17 @@ class ProgramSpec:
         rows = batch["counted"].sum() if "counted" in batch else jnp.float32(batch["x"].shape[0])
         (total, count), *others = sums
         after = [[total + loss * rows, count + rows]]
-        for (metric, weighted), state in zip(self.metrics, others, strict=True):
+        for (metric, weighted), state in zip(self.metrics, others, strict=False):
             weight = counted(batch.get("weight") if weighted else None, _mask(batch, y_pred))
             after.append(updated_state(metric, state, batch["y"], y_pred, weight))
-        return after
+        return after + sums[len(after) :]  # those that the model holds itself
 
     def logs(self, sums: Sums) -> Arrays:
         """The loss and the metrics so far, by name."""
         (total, count), *others = sums
         results = {
             metric.name: metric.stateless_result(state)
-            for (metric, _), state in zip(self.metrics, others, strict=True)
+            for (metric, _), state in zip(self.metrics, others, strict=False)
             if not is_late(metric)
         }
         return own_steps.logged({"loss": total / jnp.maximum(count, 1), **results})
@@ -254,12 +263,14 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
     (params, state, sums, data, start, count) -> (sums, states of stateful recurrent layers, logs)
     """
 
-    own = own_steps.is_own(spec.model, "test")
+    own, draws = own_steps.is_own(spec.model, "test"), not stay_apart(spec.model)
 
-    def step(params: Arrays, state: Arrays, sums: Sums, batch: Data) -> tuple[Sums, Arrays, Arrays]:
+    def step(params: Arrays, state: Arrays, sums: Sums, batch: Data, place: Array) -> tuple[Sums, Arrays, Arrays]:
+        rows = sums[0][1].astype(jnp.uint32)  # so far: a stream's batches all begin at place 0
+        key = fold(fold(key_of(0), rows), place) if draws else None
         if own:
-            return own_steps.test(spec, params, state, sums, batch)
-        with Pass(spec.values(params, state)) as current:
+            return own_steps.test(spec, params, state, sums, batch, key)
+        with Pass(spec.values(params, state), key=key) as current:
             y_pred, _, after = spec.forward(current, params, state, batch["x"])
             loss = spec.total_loss(current, params, batch, y_pred)
             return spec.measured(sums, loss, batch, y_pred), after, {}
@@ -272,11 +283,11 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
 
         def one(done: Array, now: tuple[Sums, Arrays, Arrays]) -> tuple[Sums, Arrays, Arrays]:
             sums, carried, _ = now
-            sums, after, logs = step(params, state | carried, sums, batch(done))
+            sums, after, logs = step(params, state | carried, sums, batch(done), start + done)
             return sums, {path: after[path] for path in carried}, logs
 
         first, carried = jnp.int32(0), {path: state[path] for path in spec.carried}
-        logs = _zeros(lambda: step(params, state, sums, batch(first))[2]) if own else {}
+        logs = _zeros(lambda: step(params, state, sums, batch(first), first)[2]) if own else {}
         sums, carried, logs = lax.fori_loop(first, count, one, (sums, carried, logs))
         return sums, carried, logs if own else spec.logs(sums)
 
@@ -284,14 +295,22 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
 
 
 def predict(spec: ProgramSpec) -> Steps:
-    """The program from (params, state, x) to the output, its mask, and the states of stateful recurrent layers."""
+    """The program from (params, state, x, call) to the output, its mask, the states of stateful recurrent layers, and
+    what layers add to the loss.
 
-    def run(params: Arrays, state: Arrays, x: Array) -> tuple[Any, Any, Arrays]:
+    `call` is another number in each call: code of the user's own may draw random numbers in inference as well.
+    """
+
+    draws = not stay_apart(spec.model)
+
+    def run(params: Arrays, state: Arrays, x: Array, call: Array) -> tuple[Any, Any, Arrays, list[Array]]:
+        key, losses = fold(key_of(0), call) if draws else None, []
         if own_steps.is_own(spec.model, "predict"):
-            y, after = own_steps.predict(spec, params, state, x)
+            y, after = own_steps.predict(spec, params, state, x, key)
         else:
-            with Pass(spec.values(params, state)) as now:
+            with Pass(spec.values(params, state), key=key) as now:
                 y, _, after = spec.forward(now, params, state, x)
-        return y, mask_of(next(iter(jax.tree.leaves(y)))), {path: after[path] for path in spec.carried}
+            losses = now.losses
+        return y, mask_of(next(iter(jax.tree.leaves(y)))), {path: after[path] for path in spec.carried}, losses
 
     return run

@@ -19,6 +19,7 @@ from lamina._base.weight import Weight, under_way
 from lamina._data.weights import ClassWeight
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
+from lamina._layer.structure import held
 from lamina._training import loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
@@ -502,9 +503,10 @@ class Sequential(Stack):
 
     @property
     def metrics(self) -> list[Metric]:
-        """The mean of the loss, and the metrics once the first data has settled them."""
-        compiled = self._lamina.compiled
-        return [] if compiled is None else [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or [])]
+        """The mean of the loss, the metrics once the first data has settled them, and those that the model holds."""
+        compiled, own = self._lamina.compiled, [leaf for _, leaf in held(self) if isinstance(leaf, Metric)]
+        listed = [] if compiled is None else [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or [])]
+        return list(dict.fromkeys([*listed, *own]))
 
     @property
     def metrics_names(self) -> list[str]:

@@ -34,6 +34,8 @@ def hot(places: Array, output_mode: str, depth: int, dtype: str, weights: ArrayL
         places = places[..., 0]
     if not jnp.issubdtype(places.dtype, jnp.integer):
         places = places.astype(jnp.int32)
+    if output_mode != "one_hot" and places.ndim == 0:
+        places = places[None]
     vectors = jax.nn.one_hot(places, depth, dtype=dtype)
     axis = min(places.ndim - 1, 1)
     if output_mode == "multi_hot":
