@@ -2061,3 +2061,110 @@ def test_losses_of_calls_by_hand(keras):
 @pytest.mark.parametrize("mode", ["multi_hot", "count"])
 def test_one_category_by_itself_is_a_vector(keras, mode):
     np.testing.assert_array_equal(np.ravel(keras.layers.CategoryEncoding(4, output_mode=mode)(2)), [0, 0, 1, 0])
+
+
+# Weights beside outputs whose last axis is 1; validation that is told only its steps.
+
+
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype")  # of real Keras
+@both
+@pytest.mark.parametrize(("shape", "size"), [((6, 6, 1), 6), ((6, 1), 6), ((5, 1), 6), ((8, 8, 1), 6)])
+def test_counts_of_a_short_last_batch_whose_targets_end_in_an_axis_of_1(keras, shape, size):
+    x = np.random.default_rng(0).random((16, *shape)).astype("float32")
+    y = (x > 0.5).astype("float32")
+    model = keras.Sequential([keras.Input(shape), keras.layers.Dense(1, activation="sigmoid")])
+    model.set_weights([np.ones((1, 1)), -0.7 * np.ones(1)])
+    counted = [keras.metrics.TruePositives(), keras.metrics.FalseNegatives(), keras.metrics.BinaryIoU(name="iou")]
+    model.compile("sgd", "binary_crossentropy", metrics=[*counted, keras.metrics.AUC(name="auc")])
+    _, true, missed, iou, auc = model.evaluate(x, y, batch_size=size, verbose=0)
+    right, wrong = int((x > 0.7).sum()), int(((x > 0.5) & (x <= 0.7)).sum())
+    assert (true, missed) == (right, wrong)
+    assert iou == pytest.approx(np.mean([right / (right + wrong), (y == 0).sum() / ((y == 0).sum() + wrong)]), rel=1e-5)
+    assert auc > 0.999
+
+
+@both
+def test_weights_of_each_step_beside_outputs_whose_last_axis_is_1(keras):
+    y = (np.arange(64 * 4).reshape(64, 4, 1) % 3 == 0).astype("float32")
+    weights = np.linspace(0, 1, 64 * 4).reshape(64, 4)
+    model = keras.Sequential(
+        [keras.Input((4, 1)), keras.layers.Dense(1, kernel_initializer="zeros", bias_initializer="ones")]
+    )
+    model.compile("sgd", "mse", weighted_metrics=[keras.metrics.TruePositives()])
+    _, true = model.evaluate(X[..., None], y, sample_weight=weights, batch_size=64, verbose=0)
+    assert true == pytest.approx((y[..., 0] * weights).sum(), rel=1e-5)
+
+
+@both
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({"validation_steps": 1}, 34.5),
+        ({"validation_steps": 2}, 34.5),
+        ({"validation_steps": 1, "steps_per_epoch": 7}, 34.5),
+    ],
+)
+def test_a_validation_that_is_told_its_steps_sees_all_rows(keras, told, expected):
+    x, y = np.zeros((70, 1)), np.arange(70.0)[:, None]
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    model.compile(keras.optimizers.SGD(0.0), "mae")
+    assert model.fit(x, y, validation_data=(x, y), verbose=0, **told).history["val_loss"] == [pytest.approx(expected)]
+    assert model.predict(x, steps=2, verbose=0).shape == (70, 1)
+
+
+@both
+def test_a_validation_split_that_is_told_its_steps_sees_all_rows(keras):
+    x, y = np.zeros((70, 1)), np.arange(70.0)[::-1, None]
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
+    model.compile(keras.optimizers.SGD(0.0), "mae")
+    with contextlib.suppress(AssertionError) if keras is real_keras else says(keras, "y is sorted"):
+        history = model.fit(x, y, validation_split=0.5, validation_steps=1, verbose=0).history
+    assert history["val_loss"] == [pytest.approx(17.0)]
+
+
+@both
+def test_a_callback_of_predict_sees_batches_of_32(keras):
+    seen = []
+    callback = keras.callbacks.LambdaCallback()
+    callback.on_predict_batch_end = lambda batch, logs=None: seen.append(len(logs["outputs"]))
+    dense(keras).predict(np.ones((70, 4)), verbose=0, callbacks=[callback])
+    assert seen == [32, 32, 6]
+
+
+@both
+def test_the_mask_counts_in_the_metrics_in_which_it_does_in_keras(keras):
+    x = np.random.default_rng(0).integers(1, 9, (40, 7))
+    x[:30, 2:] = 0
+    y = np.eye(3)[x % 3]
+    layers = [keras.layers.Embedding(9, 4, mask_zero=True), keras.layers.Dense(3, activation="softmax")]
+    model = keras.Sequential([keras.Input((7,)), *layers])
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.normal(size=weight.shape) for weight in model.get_weights()])
+    measures = [
+        keras.metrics.CategoricalAccuracy(),
+        keras.metrics.RootMeanSquaredError(),
+        keras.metrics.TruePositives(),
+    ]
+    model.compile(keras.optimizers.SGD(0.0), "categorical_crossentropy", metrics=measures)
+    logs = model.fit(x, y, verbose=0, validation_data=(x, y)).history
+    p = model.predict(x, verbose=0)
+    right, there = p.argmax(-1) == x % 3, x > 0
+    assert logs["val_categorical_accuracy"] == [pytest.approx(right[there].mean())]
+    for name, expected in {
+        "root_mean_squared_error": np.sqrt(((p - y) ** 2).mean()),
+        "true_positives": (p * y > 0.5).sum(),
+    }.items():
+        np.testing.assert_allclose([*logs[name], *logs[f"val_{name}"]], expected, rtol=1e-5)
+
+
+@both
+def test_a_focal_loss_takes_a_factor_for_each_class(keras):
+    y, p = np.eye(4, dtype="float32")[[0, 2]], np.array([[0.4, 0.2, 0.2, 0.2], [0.1, 0.2, 0.3, 0.4]], "float32")
+    loss = keras.losses.CategoricalFocalCrossentropy(alpha=[0.1, 0.2, 0.3, 0.4], gamma=1.0)
+    expected = np.mean([-0.1 * 0.6 * np.log(0.4), -0.3 * 0.7 * np.log(0.3)])
+    assert float(loss(y, p)) == pytest.approx(expected, rel=1e-5)
+    if keras is lamina:
+        again = type(loss).from_config(loss.get_config())
+        assert float(again(y, p)) == pytest.approx(expected, rel=1e-5)
+        with pytest.raises(lamina.errors.ArgumentError, match="alpha"):
+            keras.losses.CategoricalFocalCrossentropy(alpha=["a"])

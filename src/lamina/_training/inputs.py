@@ -42,7 +42,8 @@ def key_of(model: Model) -> Key:
 
 def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed, Feed | None]:
     """What `fit` trains on, and what it validates on."""
-    held_out, validation = None, plan.validation
+    held_out = None
+    validation = plan.validation._replace(batch_size=plan.validation.batch_size or data.batch_size)
     feed: Feed
     if is_stream(data.x):
         stream = _stream(model, data)
@@ -59,8 +60,7 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         table = class_weighted(table, data.class_weight)  # what is held out is measured without it, as in Keras
         data = data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps))
         feed = _array_feed(model, table, data, training=True)
-    validation = validation._replace(batch_size=validation.batch_size or data.batch_size)
-    measured: Feed | None = held_out and _array_feed(model, held_out, validation)
+    measured: Feed | None = held_out and _measured(model, held_out, validation)
     trained = columns.named(table.columns)
     if validation.x is not None:
         measured = measuring_feed(model, validation, trained)
@@ -76,6 +76,10 @@ def measuring_feed(model: Model, data: DataRequest, trained: columns.Names | Non
         return feed
     table = _table(model, data, mapped=True)
     _check_named(model, data, table, trained)
+    return _measured(model, table, data)
+
+
+def _measured(model: Model, table: Table, data: DataRequest) -> ArrayFeed:
     return _array_feed(model, table, data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps)))
 
 

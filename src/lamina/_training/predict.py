@@ -24,7 +24,7 @@ from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.structure import Snapshot, parts
 from lamina._programs import programs
 from lamina._training import steps as train
-from lamina._training.feeds import given_batch_size
+from lamina._training.feeds import batch_size_for, given_batch_size
 from lamina._training.inputs import host_of
 from lamina._training.model import Model
 from lamina._training.request import DataRequest, RunPlan
@@ -182,8 +182,11 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     else:
         x, predictor = _ready(model, data.x)
     size = data.batch_size
-    if size is None:
-        size = rows_at_once(model, x.shape) if predictor.fills else model._lamina.entry.batch_size or 32  # as in Keras
+    if size is None and data.steps is not None:
+        size = batch_size_for(len(x), None, positive(data.steps))
+    elif size is None:  # a callback sees as many batches as in Keras
+        free = predictor.fills and not plan.callbacks
+        size = rows_at_once(model, x.shape) if free else model._lamina.entry.batch_size or 32
     size = given_batch_size(size)
     steps = limited_steps(data.steps, -(-len(x) // size))
     if steps is not None:

@@ -121,7 +121,8 @@ class ProgramSpec:
         (total, count), *others = sums
         after = [[total + loss * rows, count + rows]]
         for (metric, weighted), state in zip(self.metrics, others, strict=False):
-            weight = counted(batch.get("weight") if weighted else None, _mask(batch, y_pred))
+            mask = _mask(batch, y_pred, metric._lamina_masked)
+            weight = counted(batch.get("weight") if weighted else None, mask)
             after.append(updated_state(metric, state, batch["y"], y_pred, weight))
         return after + sums[len(after) :]  # those that the model holds itself
 
@@ -145,9 +146,9 @@ def total_loss(loss: Loss | None, loss_weight: float, measured: tuple[Any, ...],
     return sum(terms, jnp.zeros((), jnp.float32))
 
 
-def _mask(batch: Data, y_pred: Array) -> Array | None:
+def _mask(batch: Data, y_pred: Array, masked: bool = True) -> Array | None:
     """The output's mask, False too in the rows that fill a short batch up; None where everything counts."""
-    mask, count = mask_of(y_pred), batch.get("counted")
+    mask, count = mask_of(y_pred) if masked else None, batch.get("counted")
     if count is None:
         return mask
     rows = count.reshape(-1, *(1,) * max(y_pred.ndim - 2, 0)) > 0

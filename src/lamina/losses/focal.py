@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina._base.converters import flag, integer, number, rate
 from lamina._base.frames import user_facing
-from lamina._base.settings import setting
+from lamina._base.settings import Converted, setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError
 from lamina.losses.crossentropies import (
@@ -88,11 +90,19 @@ class BinaryFocalCrossentropy(Smoothed, of=binary_focal_crossentropy, init=False
         ) -> None: ...
 
 
+def factors(value: Any) -> float | list[float]:
+    """A number, or a list of one for each class."""
+    return number(value) if np.ndim(value) == 0 else [number(each) for each in value]
+
+
+Factors: TypeAlias = Converted[float | Sequence[float], float | list[float]]
+
+
 @user_facing
 def categorical_focal_crossentropy(
     y_true: ArrayLike,
     y_pred: ArrayLike,
-    alpha: float = 0.25,
+    alpha: float | ArrayLike = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
@@ -102,7 +112,7 @@ def categorical_focal_crossentropy(
     y, p = one_hot(y_true, y_pred, axis)
     p = shares(jax.nn.softmax(p, axis) if from_logits else p, axis)
     y = smoothed(y, label_smoothing, y.shape[-1])
-    return jnp.sum(alpha * (1.0 - p) ** gamma * -y * jnp.log(p), axis=axis)
+    return jnp.sum(jnp.asarray(alpha, p.dtype) * (1.0 - p) ** gamma * -y * jnp.log(p), axis=axis)
 
 
 @registry.add()
@@ -115,14 +125,14 @@ class CategoricalFocalCrossentropy(Smoothed, of=categorical_focal_crossentropy, 
     Source: Lin et al., Focal Loss for Dense Object Detection, 2018.
 
     Args:
-        alpha: a factor for the whole loss.
+        alpha: a factor for the whole loss, or a list of one for each class.
         gamma: how much less what is easy counts; 0 is the plain crossentropy, times `alpha`.
         from_logits: the predictions go through a softmax here; else they are probabilities, and are divided by
             their sum.
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / classes`.
     """
 
-    alpha: float = setting(number, default=0.25)
+    alpha: Factors = setting(factors, default=0.25)
     gamma: float = setting(number, default=2.0)
     from_logits: bool = setting(flag, default=False)
     label_smoothing: float = setting(rate, default=0.0)
@@ -133,7 +143,7 @@ class CategoricalFocalCrossentropy(Smoothed, of=categorical_focal_crossentropy, 
 
         def __init__(
             self,
-            alpha: float = 0.25,
+            alpha: float | Sequence[float] = 0.25,
             gamma: float = 2.0,
             from_logits: bool = False,
             label_smoothing: float = 0.0,

@@ -266,8 +266,10 @@ def aligned(values: Array, weights: Array, what: str) -> tuple[Array, Array]:
 
 def spread(values: Array, sample_weight: ArrayLike | None, dtype: str) -> Array:
     """A weight for each of the values; None is 1 for all."""
-    weight = jnp.asarray(1 if sample_weight is None else sample_weight, dtype)
-    return jnp.broadcast_to(aligned(values, weight, "sample_weight")[1] if weight.ndim else weight, values.shape)
+    weight, fitted = jnp.asarray(1 if sample_weight is None else sample_weight, dtype), values
+    if weight.ndim:
+        fitted, weight = aligned(values, weight, "sample_weight")
+    return jnp.broadcast_to(weight, fitted.shape).reshape(values.shape)
 
 
 def ratio(a: Array | float, b: Array) -> Array:

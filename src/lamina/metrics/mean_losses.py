@@ -44,6 +44,8 @@ class RootMeanSquaredError(MeanLoss, of=_squares):
     Array(3.535534, dtype=float32)
     """
 
+    _lamina_masked = False
+
     def result(self) -> Array:
         return jnp.sqrt(super().result())
 

@@ -81,6 +81,8 @@ class Metric(Module):
         name: Name = setting(default=None)
 
     _lamina_module: ClassVar[str | None] = "keras.metrics"
+    _lamina_masked: ClassVar[bool] = False
+    """Whether the output's mask counts, as in Keras for means of one value per sample."""
     _lamina: MetricState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = MetricState
 

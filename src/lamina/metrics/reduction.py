@@ -94,6 +94,8 @@ class SampleMean(OfFunction, Mean):
     A subclass names the function that gives the values, or writes `_lamina_values`.
     """
 
+    _lamina_masked = True
+
     def __init_subclass__(cls, of: Function | None = None, called: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(of=of, called=called or (to_snake_case(cls.__name__) if of else None), **kwargs)
 

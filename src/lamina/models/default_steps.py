@@ -81,7 +81,8 @@ def compute_loss(model: Sequential, y: object, y_pred: object, sample_weight: ob
 def compute_metrics(model: Sequential, y: object, y_pred: object, sample_weight: Array | None) -> dict[str, Any]:
     """The metrics of `compile` after one more batch, by name, with the mean of the loss."""
     for metric, weighted in compiled_of(model).metrics or []:
-        weight = counted(sample_weight if weighted else None, mask_of(y_pred))
+        mask = mask_of(y_pred) if metric._lamina_masked else None
+        weight = counted(sample_weight if weighted else None, mask)
         metric.update_state(y, y_pred, **({} if weight is None else {"sample_weight": weight}))
     return model.get_metrics_result()
 
