@@ -2141,18 +2141,18 @@ def test_the_mask_counts_in_the_metrics_in_which_it_does_in_keras(keras):
     rng = np.random.default_rng(1)
     model.set_weights([rng.normal(size=weight.shape) for weight in model.get_weights()])
     measures = [
-        keras.metrics.CategoricalAccuracy(),
-        keras.metrics.RootMeanSquaredError(),
-        keras.metrics.TruePositives(),
+        keras.metrics.CategoricalAccuracy(name="right"),
+        keras.metrics.RootMeanSquaredError(name="rmse"),
+        keras.metrics.TruePositives(name="true"),
     ]
     model.compile(keras.optimizers.SGD(0.0), "categorical_crossentropy", metrics=measures)
     logs = model.fit(x, y, verbose=0, validation_data=(x, y)).history
     p = model.predict(x, verbose=0)
     right, there = p.argmax(-1) == x % 3, x > 0
-    assert logs["val_categorical_accuracy"] == [pytest.approx(right[there].mean())]
+    assert logs["val_right"] == [pytest.approx(right[there].mean())]
     for name, expected in {
-        "root_mean_squared_error": np.sqrt(((p - y) ** 2).mean()),
-        "true_positives": (p * y > 0.5).sum(),
+        "rmse": np.sqrt(((p - y) ** 2).mean()),
+        "true": (p * y > 0.5).sum(),
     }.items():
         np.testing.assert_allclose([*logs[name], *logs[f"val_{name}"]], expected, rtol=1e-5)
 
