@@ -2058,6 +2058,16 @@ def test_losses_of_calls_by_hand(keras):
 
 
 @both
+@pytest.mark.parametrize("rows", [5, 8, 3])
+def test_the_activity_of_a_call_by_hand_is_that_of_its_own_rows(keras, rows):
+    told = {"bias_initializer": "ones", "activity_regularizer": keras.regularizers.L1(0.1)}
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones", **told)])
+    model.predict(np.ones((rows, 3), "float32"), verbose=0)
+    model(np.ones((rows, 3), "float32"))
+    np.testing.assert_allclose(model.losses, [0.8], rtol=1e-6)
+
+
+@both
 @pytest.mark.parametrize("mode", ["multi_hot", "count"])
 def test_one_category_by_itself_is_a_vector(keras, mode):
     np.testing.assert_array_equal(np.ravel(keras.layers.CategoryEncoding(4, output_mode=mode)(2)), [0, 0, 1, 0])

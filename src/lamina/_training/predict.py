@@ -49,17 +49,19 @@ class Predictor:
         """The layer that reads the data as indices, if there is one."""
         self.fills = not self.spec.carried and stay_apart(model)  # a state has a row for each of x
         """Whether a batch may get rows that nobody sees, or be cut in other places."""
+        self.regularized = any(part.layer.activity_regularizer is not None for part in parts(model))
+        """Whether the rows of a batch together add something to the loss."""
         self.call: Any = jax.device_put(np.uint32(0))
         self.losses: list[Any] = []
         """What layers added to the loss in the latest call."""
 
-    def __call__(self, x: HostArray, size: int | None = None) -> Any:
+    def __call__(self, x: HostArray, size: int | None = None, fills: bool = True) -> Any:
         """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)
 
         Rows are filled up to a power of two, or to `size`, which is then the number of rows of most calls.
         """
         rows = x.shape[0]
-        padded = (size or 1 << (rows - 1).bit_length()) if self.fills else rows
+        padded = (size or 1 << (rows - 1).bit_length()) if self.fills and fills else rows
         if padded != rows:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
         params = {path: weight.array for path, weight in self.spec.trained.items()}
@@ -133,7 +135,7 @@ def predictor_for(model: Model) -> Predictor:
 def forward(model: Model, x: object) -> Any:
     """`model(x)`: the output as a JAX array."""
     rows, predictor = _ready(model, x)
-    given, model._lamina.losses = predictor(rows), predictor.losses
+    given, model._lamina.losses = predictor(rows, fills=not predictor.regularized), predictor.losses
     y = each(as_array, given)
     with_mask(y, mask_of(given))
     return y
@@ -181,14 +183,14 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
         x, predictor = data.x, _fitting(model, read(data.x, slice(1), floatx()))
     else:
         x, predictor = _ready(model, data.x)
-    size = data.batch_size
-    if size is None and data.steps is not None:
-        size = batch_size_for(len(x), None, positive(data.steps))
-    elif size is None:  # a callback sees as many batches as in Keras
-        free = predictor.fills and not plan.callbacks
-        size = rows_at_once(model, x.shape) if free else model._lamina.entry.batch_size or 32
+    size, steps = data.batch_size, data.steps
+    if size is None:  # then so many steps are all rows, and a callback sees as many batches as in Keras
+        told = batch_size_for(len(x), None, None if steps is None else positive(steps))
+        told = told if steps else model._lamina.entry.batch_size or told
+        size = rows_at_once(model, x.shape) if predictor.fills and not plan.callbacks else told
+        steps = None
     size = given_batch_size(size)
-    steps = limited_steps(data.steps, -(-len(x) // size))
+    steps = limited_steps(steps, -(-len(x) // size))
     if steps is not None:
         x = x[: positive(steps) * size]
     if len(x) <= size and not plan.callbacks and plan.verbose in ("auto", 0):
