@@ -42,11 +42,16 @@ def is_own(model: Model, kind: str) -> bool:
     return not model._lamina_own_steps.isdisjoint(STEPS[kind])
 
 
+def known_metrics(model: Model) -> list[Metric]:
+    """The mean of the loss, the metrics of `compile`, and those that the model holds."""
+    compiled = model._lamina.compiled
+    told = [] if compiled is None else [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or [])]
+    return list(dict.fromkeys([*told, *(leaf for _, leaf in held(model) if isinstance(leaf, Metric))]))  # type: ignore[arg-type]
+
+
 def metrics_of(model: Model) -> list[Metric]:
-    """The metrics of `compile`, and those that the model holds or, where it overrides `metrics`, lists itself."""
-    compiled = compiled_of(model)
-    found = [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or []), *model.metrics]
-    return list(dict.fromkeys([*found, *(leaf for _, leaf in held(model) if isinstance(leaf, Metric))]))  # type: ignore[arg-type]
+    """These, and what a subclass that overrides `metrics` lists besides."""
+    return list(dict.fromkeys([*known_metrics(model), *model.metrics]))
 
 
 def optimizers_of(model: Model) -> list[Optimizer]:

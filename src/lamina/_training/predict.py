@@ -14,7 +14,6 @@ from lamina._base.converters import positive
 from lamina._base.limits import limited_steps
 from lamina._base.shapes import Shape
 from lamina._checks import columns, indices
-from lamina._checks.rows import stay_apart
 from lamina._data.arrays import is_mapped, read
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
@@ -47,7 +46,7 @@ class Predictor:
         self.ready: dict[Hashable, programs.Program] = {}
         self.reader = indices.reader(model)
         """The layer that reads the data as indices, if there is one."""
-        self.fills = not self.spec.carried and stay_apart(model)  # a state has a row for each of x
+        self.fills = not (self.spec.carried or self.spec.draws)  # a state has a row for each of x
         """Whether a batch may get rows that nobody sees, or be cut in other places."""
         self.regularized = any(part.layer.activity_regularizer is not None for part in parts(model))
         """Whether the rows of a batch together add something to the loss."""
@@ -66,7 +65,7 @@ class Predictor:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
         params = {path: weight.array for path, weight in self.spec.trained.items()}
         state = {path: weight.array for path, weight in self.spec.fixed.items()}
-        if not self.fills:  # its own code may draw random numbers
+        if self.spec.draws:
             self.call = next_call(self.spec.model)
         program = self.ready.get((x.shape, x.dtype))
         if program is None:

@@ -62,6 +62,8 @@ class ProgramSpec:
     def __init__(self, model: Model, compiled: Compiled | None = None) -> None:
         require_adapted(model)
         self.model = model
+        self.draws = not stay_apart(model)
+        """Whether there is code of the user's own, which may draw random numbers in inference as well."""
         weights = weights_by_path(model)
         self.trained = {path: weight for path, (weight, trained) in weights.items() if trained}
         self.fixed = {path: weight for path, (weight, trained) in weights.items() if not trained}
@@ -97,14 +99,13 @@ class ProgramSpec:
         """The model's output, and the parameters and the state after it."""
         now.origins[id(x)] = x, x
         y = now.copy_of(self.model)(x)
-        changed = dict(now.changed())
         for weight, kept in now.kept.values():
             if weight not in self.paths and kept.array is not kept.first:
                 raise StackError(
                     f"call updates {weight.path!r}, which is no weight of a layer: it would be lost after the step. "
                     "Update a metric in train_step, compute_loss or compute_metrics; hold a number in add_weight."
                 )
-        after = {self.paths[weight]: value for weight, value in changed.items() if weight in self.paths}
+        after = {self.paths[weight]: value for weight, value in now.changed() if weight in self.paths}
         params, state = ({path: after.get(path, value) for path, value in each.items()} for each in (params, state))
         return y, params, state
 
@@ -264,11 +265,11 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
     (params, state, sums, data, start, count) -> (sums, states of stateful recurrent layers, logs)
     """
 
-    own, draws = own_steps.is_own(spec.model, "test"), not stay_apart(spec.model)
+    own = own_steps.is_own(spec.model, "test")
 
     def step(params: Arrays, state: Arrays, sums: Sums, batch: Data, place: Array) -> tuple[Sums, Arrays, Arrays]:
         rows = sums[0][1].astype(jnp.uint32)  # so far: a stream's batches all begin at place 0
-        key = fold(fold(key_of(0), rows), place) if draws else None
+        key = fold(fold(key_of(0), rows), place) if spec.draws else None
         if own:
             return own_steps.test(spec, params, state, sums, batch, key)
         with Pass(spec.values(params, state), key=key) as current:
@@ -299,13 +300,11 @@ def predict(spec: ProgramSpec) -> Steps:
     """The program from (params, state, x, call) to the output, its mask, the states of stateful recurrent layers, and
     what layers add to the loss.
 
-    `call` is another number in each call: code of the user's own may draw random numbers in inference as well.
+    `call` is another number in each call, for code that draws random numbers.
     """
 
-    draws = not stay_apart(spec.model)
-
     def run(params: Arrays, state: Arrays, x: Array, call: Array) -> tuple[Any, Any, Arrays, list[Array]]:
-        key, losses = fold(key_of(0), call) if draws else None, []
+        key, losses = fold(key_of(0), call) if spec.draws else None, []
         if own_steps.is_own(spec.model, "predict"):
             y, after = own_steps.predict(spec, params, state, x, key)
         else:

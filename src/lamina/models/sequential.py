@@ -19,11 +19,10 @@ from lamina._base.weight import Weight, under_way
 from lamina._data.weights import ClassWeight
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
-from lamina._layer.structure import held
 from lamina._training import loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
-from lamina._training.own_steps import STEPS
+from lamina._training.own_steps import STEPS, known_metrics
 from lamina._training.request import Callbacks, DataRequest, RunPlan
 from lamina.callbacks import Checkpoint, History
 from lamina.callbacks.checkpoint import store_of
@@ -504,9 +503,7 @@ class Sequential(Stack):
     @property
     def metrics(self) -> list[Metric]:
         """The mean of the loss, the metrics once the first data has settled them, and those that the model holds."""
-        compiled, own = self._lamina.compiled, [leaf for _, leaf in held(self) if isinstance(leaf, Metric)]
-        listed = [] if compiled is None else [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or [])]
-        return list(dict.fromkeys([*listed, *own]))
+        return known_metrics(self)
 
     @property
     def metrics_names(self) -> list[str]:
