@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+
+from lamina._base.arrays import as_array
 from lamina._programs import heap
 from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
@@ -81,7 +84,7 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
             if non_finite.does == "raise":
                 before = f"step {first + 1} of that epoch" if first else "that epoch"
                 if backup:
-                    trainer.close(backup)
+                    trainer.close(jax.tree.map(as_array, backup))
                 raise non_finite.error(where, logs["loss"], before if backup else "that step")
             non_finite.say(model, where, logs["loss"])
         done += chunk.steps if bad_step is None or non_finite.does == "warn" else bad_step + 1

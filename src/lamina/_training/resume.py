@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 import jax
 import numpy as np
 
-from lamina._base.arrays import as_array
+from lamina._base.arrays import as_array, on_host
 from lamina._base.frames import warn
 from lamina._base.packing import pack, unpack
 from lamina._layer.keys import seed_of
@@ -101,8 +101,6 @@ class Run:
         self.saved: Saved | None = None
         self.names: list[str] = []
         """The names of the arrays of a state, once there was one."""
-        self.on_host = jax.default_backend() == "cpu"
-        """Whether NumPy can copy the arrays, in a quarter of the time of a compiled copy."""
         self.description: Description = {}
         if store is not None:
             self.description = describe(trainer, feed, validation)
@@ -202,10 +200,10 @@ class Run:
         state, place = self.trainer.open(), self.place._replace(stops=self.model.stop_training)
         position = self.feed.position(place.done)
         plain, held = pack({"place": place._asdict(), "callbacks": self.states.taken(), "position": position})
-        named = self.trainer.by_name(state if self.on_host else self.trainer.copy_of(state))
+        named = self.trainer.by_name(state)
         self.names = self.names or [name for name, _ in _named(named)]
         leaves = jax.tree.leaves([getattr(named, part) for part in KEPT])
-        arrays = dict(zip(self.names, map(np.array, leaves) if self.on_host else leaves, strict=True))
+        arrays = dict(zip(self.names, on_host(leaves), strict=True))
         arrays |= {f"values/{number}": np.array(array) for number, array in enumerate(held)}
         epoch = "" if place.done else f"-epoch-{place.epoch:06}"
         name = f"step-{int(np.asarray(state.step)):010}{epoch}{'-end' * place.ended}"
