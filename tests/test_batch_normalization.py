@@ -52,6 +52,67 @@ def test_it_is_derived_as_its_plain_formula_is(way, shape, axis, tier, monkeypat
     assert calls == (tier == "onednn" and not many and axis == len(shape) - 1 and shape[-1] >= 16)
 
 
+@pytest.mark.parametrize("tier", ["onednn", "xla"])
+@pytest.mark.parametrize("way", DERIVED)
+@pytest.mark.parametrize(("shape", "axis"), [((40, 20), 1), ((6, 5, 4, 32), 3), ((6, 20, 5), 1)])
+def test_rows_that_only_fill_a_batch_up_do_not_count(way, shape, axis, tier, monkeypatch):
+    if tier == "onednn":
+        pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
+    monkeypatch.setenv("LAMINA_KERNELS", tier)
+    rng, rows = np.random.default_rng(0), shape[0] - 3
+    many = (2,) if "many" in way else ()
+    x = jnp.asarray(rng.normal(3, 2, size=(*many, *shape)), jnp.float32)
+    gamma, beta = (jnp.asarray(rng.normal(size=shape[axis]), jnp.float32) for _ in range(2))
+    weight = jnp.asarray(rng.normal(size=shape), jnp.float32)[:rows]
+
+    def ours(x, gamma, beta):
+        y = normalize(x, gamma, beta, axis, 1e-3, jnp.int32(rows))[0]
+        return jnp.sum(jnp.sin(y[:rows]) * weight)
+
+    def apart(x, gamma, beta):
+        return jnp.sum(jnp.sin(plain(x[:rows], gamma, beta, axis, 1e-3)) * weight)
+
+    got, want = (jax.jit(DERIVED[way](f))(x, gamma, beta) for f in (ours, apart))
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, 1e-3, 1e-4)
+
+
+def words_layers():
+    return [layers.Embedding(9, 6, mask_zero=True), layers.BatchNormalization(), layers.GRU(5)]
+
+
+IN_FRONT = {
+    "columns": lambda: [layers.BatchNormalization(), layers.Dense(16, "relu"), layers.BatchNormalization()],
+    "renorm": lambda: [layers.Dense(16, "relu"), layers.BatchNormalization(renorm=True)],
+    "channels first": lambda: [layers.Reshape((5, 4)), layers.BatchNormalization(axis=1), layers.Flatten()],
+    "steps": lambda: [layers.Reshape((5, 4)), layers.TimeDistributed(layers.BatchNormalization()), layers.Flatten()],
+    "frozen": lambda: [layers.Dense(8), layers.BatchNormalization(trainable=False)],
+    "within": lambda: [lamina.Sequential([layers.Dense(16), layers.BatchNormalization()]), layers.Dropout(0.5)],
+    "masked": words_layers,
+}
+
+
+@pytest.mark.parametrize("kind", IN_FRONT)
+def test_a_short_batch_in_an_epoch_trains_as_by_itself(kind):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 9, (75, 20)) if kind == "masked" else rng.normal(1, 1, (75, 20)).astype("float32")
+    y, weight = rng.normal(size=(75, 1)).astype("float32"), rng.uniform(size=75)
+    found = []
+    for whole in (True, False):
+        lamina.utils.set_random_seed(0)
+        model = lamina.Sequential([layers.Input((20,)), *IN_FRONT[kind](), layers.Dense(1)])
+        model.compile(lamina.optimizers.SGD(0.01), "mse", metrics=["mae"], weighted_metrics=["mse"])
+        for _ in range(2):
+            if whole:
+                model.fit(x, y, batch_size=16, sample_weight=weight, shuffle=False, verbose=0)
+            else:
+                for rows in (slice(start, start + 16) for start in range(0, 75, 16)):
+                    model.train_on_batch(x[rows], y[rows], sample_weight=weight[rows])
+        found.append([*model.get_weights(), model.evaluate(x, y, sample_weight=weight, verbose=0)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, 1e-4, 1e-5)
+
+
 def trained(first, use_bias=True, epochs=2):
     """The weights of a stack after some steps, and the program of one step as text."""
     lamina.utils.set_random_seed(0)

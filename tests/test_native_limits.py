@@ -186,7 +186,7 @@ def test_calls_compute_the_same_while_programs_share_the_threads(programs):
     try:
         check_product((300, 130, 500), (True, False), 0, 1.0, 0)
         check_product((32, 512, 500), (False, True), 0, 1.0, 0)
-        check_moments(2000, 300, 5, 0, 1.0, 0)
+        check_moments(2000, 300, 5, 0, 1.0, 0, None)
         check_net("lstm", (5, 9, 4, 6), True, False, 0, 2, 1.0)
     finally:
         onednn.share(1)
@@ -198,7 +198,7 @@ def test_a_product_of_few_rows_with_a_turned_kernel_is_numpys(rows):
         check_product((rows, inner, columns), (False, True), 0, 1.0, rows)
 
 
-def check_moments(rows, columns, mean, where, what, seed):
+def check_moments(rows, columns, mean, where, what, seed, first):
     rng = np.random.default_rng(seed)
     x, dy = (rng.normal(size=(rows, columns)).astype("float32") for _ in range(2))
     x += np.float32(mean)
@@ -206,9 +206,9 @@ def check_moments(rows, columns, mean, where, what, seed):
         array.flat[rng.integers(0, array.size)] = what
     with np.errstate(invalid="ignore"):
         wide = x.astype("float64")
-        middle, variance = wide.mean(0), wide.var(0)
+        middle, variance = wide[:first].mean(0), wide[:first].var(0)
         sums = dy.astype("float64").sum(0), (dy * (wide - middle.astype("float32"))).sum(0)
-    got = jax.jit(onednn.moments)(x)
+    got = jax.jit(onednn.moments)(x, first and jnp.int32(first))
     np.testing.assert_allclose(got[0], middle, 1e-6, 1e-6)
     np.testing.assert_allclose(got[1], variance, 1e-5, 1e-6 * (1 + abs(mean)))
     for found, want in zip(jax.jit(onednn.moment_slopes)(dy, x, middle.astype("float32")), sums, strict=True):
@@ -219,13 +219,14 @@ def check_moments(rows, columns, mean, where, what, seed):
 def test_moments_of_any_sizes_are_numpys_for_no_numbers_too(examples):
     sizes = {"rows": st.sampled_from([1, 2, 5, 16, 64, 65, 1000]), "columns": st.sampled_from([1, 7, 16, 33, 300])}
     drawn = {"where": st.integers(0, 3), "what": NO_NUMBERS, "seed": st.integers(0, 999)}
-    tried(check_moments, examples, mean=st.sampled_from([0, 3, -1000]), **sizes, **drawn)
+    firsts = {"mean": st.sampled_from([0, 3, -1000]), "first": st.sampled_from([None, 1, 64, 2000])}
+    tried(check_moments, examples, **sizes, **drawn, **firsts)
 
 
 def test_moments_of_a_large_batch_are_shared_out():
-    check_moments(20_000, 33, 5, 0, 1.0, 0)
+    check_moments(20_000, 33, 5, 0, 1.0, 0, None)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda seed: check_moments(1000, 300, 5, 0, 1.0, seed), range(8)))
+        list(pool.map(lambda seed: check_moments(1000, 300, 5, 0, 1.0, seed, None), range(8)))
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -264,19 +265,19 @@ def right_calls():
         yield f"{name}_gradient", [mask, outputs, *[state] * states, *known, *kept], taken, options
     yield "matmul", [(5, 3), (4, 5)], [(3, 4)], {"a_turned": True, "b_turned": True}
     yield "matmul", [(9, 5), (4, 5)], [(9, 4)], {"a_turned": False, "b_turned": True}
-    yield "moments", [(6, 20)], [(20,), (20,)], {}
+    yield "moments", [(6, 20), ()], [(20,), (20,)], {}
     yield "moment_slopes", [(6, 20), (6, 20), (20,)], [(20,), (20,)], {}
 
 
-BYTES = {"convolution_pooled": 4, "convolution_pooled_kernel_gradient": 2, "put_back": 1}
-"""Which of the arrays and the results are places."""
+OTHERS = {"convolution_pooled": 4, "convolution_pooled_kernel_gradient": 2, "put_back": 1, "moments": 1}
+"""Which of the arrays and the results are places, or a number of rows."""
 
 
 def called(name, shapes, results, attributes, dtype="float32"):
     of_net = "lstm" in name or "gru" in name
     dtypes = ["bool" if of_net and not place else dtype for place in range(len(shapes))] + ["float32"] * len(results)
-    if name in BYTES:
-        dtypes[BYTES[name]] = "uint8"
+    if name in OTHERS:
+        dtypes[OTHERS[name]] = "int32" if name == "moments" else "uint8"
     results = list(map(jax.ShapeDtypeStruct, results, dtypes[len(shapes) :]))
     attributes = {key: np.array(n, np.int64) if isinstance(n, tuple) else n for key, n in attributes.items()}
     arrays = [jnp.ones(shape, each) for shape, each in zip(shapes, dtypes, strict=False)]
@@ -295,7 +296,7 @@ def wrong_calls(name, shapes, results, attributes):
         for axis, size in enumerate(shape):
             longer = [size + 4] * ((name, place, axis) != ("moments", 0, 0))  # any number of rows has moments
             others += [(*shape[:axis], new, *shape[axis + 1 :]) for new in [*longer, *([] if may_be_empty else [0])]]
-        for other in others:
+        for other in (other for other in others if other != shape):
             changed = [*every[:place], other, *every[place + 1 :]]
             yield changed[: len(shapes)], changed[len(shapes) :], attributes
     for key, value in attributes.items():

@@ -287,9 +287,10 @@ def matmul(a: Array, b: Array, dtype: Any, *, a_turned: bool = False, b_turned: 
     return _call("matmul", out, a, b, a_turned=a_turned, b_turned=b_turned)  # type: ignore[no-any-return]
 
 
-def moments(x: Array) -> tuple[Array, Array]:
-    """The mean and the variance of each column of x, (rows, columns) of float32."""
-    return _call("moments", _arrays(x.shape[1:], x.shape[1:]), x)  # type: ignore[no-any-return]
+def moments(x: Array, rows: Array | None = None) -> tuple[Array, Array]:
+    """The mean and the variance of each column of x, (rows, columns) of float32; of its first `rows`, () int32."""
+    first = jnp.int32(x.shape[0]) if rows is None else rows
+    return _call("moments", _arrays(x.shape[1:], x.shape[1:]), x, first)  # type: ignore[no-any-return]
 
 
 def moment_slopes(dy: Array, x: Array, mean: Array) -> tuple[Array, Array]:

@@ -63,12 +63,15 @@ std::vector<double> sums(Threads& threads, int64_t rows, int64_t columns, const 
   return found;
 }
 
-ffi::Error moments(ffi::ThreadPool pool, Array x, Out mean, Out variance) {
+// Of the first rows, at least one.
+ffi::Error moments(ffi::ThreadPool pool, Array x, ffi::Buffer<ffi::S32> first, Out mean, Out variance) {
   return guarded(pool, [&](Threads& threads) {
     auto shape = x.dimensions();
     expect(shape.size() == 2, "expected a matrix");
-    int64_t rows = shape[0], columns = shape[1], near = std::min(rows, kNear);
-    expect(rows > 0 && columns > 0, "expected no array without elements");
+    expect(shape[0] > 0 && shape[1] > 0, "expected no array without elements");
+    expect_shapes({{"first", first.dimensions(), {}}});
+    int64_t rows = std::clamp<int64_t>(*first.typed_data(), 1, shape[0]), columns = shape[1];
+    int64_t near = std::min(rows, kNear);
     expect_shapes({{"mean", mean->dimensions(), {columns}}, {"variance", variance->dimensions(), {columns}}});
     const float* data = x.typed_data();
     std::vector<float> shift(columns, 0.0f);
@@ -105,7 +108,12 @@ ffi::Error moment_slopes(ffi::ThreadPool pool, Array dy, Array x, Array mean, Ou
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     lamina_moments, lamina::moments,
-    xla::ffi::Ffi::Bind().Ctx<xla::ffi::ThreadPool>().Arg<lamina::Array>().Ret<lamina::Array>().Ret<lamina::Array>());
+    xla::ffi::Ffi::Bind()
+        .Ctx<xla::ffi::ThreadPool>()
+        .Arg<lamina::Array>()
+        .Arg<xla::ffi::Buffer<xla::ffi::S32>>()
+        .Ret<lamina::Array>()
+        .Ret<lamina::Array>());
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_moment_slopes, lamina::moment_slopes,
                               xla::ffi::Ffi::Bind()
                                   .Ctx<xla::ffi::ThreadPool>()

@@ -34,6 +34,10 @@ class Scope(Protocol):
     """How many layers were called by themselves, and how many random numbers drawn outside of layers."""
 
     @property
+    def rows(self) -> Array | None:
+        """How many rows of the batch count, () int32; those behind them only fill it up. None where all count."""
+
+    @property
     def key(self) -> Array | None: ...
 
     def read(self, weight: Weight) -> Array: ...

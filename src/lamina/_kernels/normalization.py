@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from lamina._base.weight import Array, under_way
-from lamina._kernels.moments import along, moments, slopes
+from lamina._kernels.moments import along, count, first, moments, slopes
 
 Three = tuple[Array, Array, Array]
-Kept = tuple[Array, Array, Array, Array]
+Kept = tuple[Array, Array, Array, Array, Array | None]
 
 
 class Scaled(NamedTuple):
@@ -28,13 +28,14 @@ class Scaled(NamedTuple):
     beta: Array
 
 
-def normalize(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> Three:
+def normalize(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float, rows: Array | None = None) -> Three:
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, with the mean and the variance over all axes but `axis`.
 
     x is (..., n, ...) with n on `axis`; gamma, beta, the mean and the variance are (n,). The statistics are for the
-    moving averages: no gradient flows through them.
+    moving averages: no gradient flows through them. They are those of the first `rows` of the batch; the gradient that
+    comes to the others has to be 0.
     """
-    y, mean, variance = _normalize(x, gamma, beta, axis, epsilon)
+    y, mean, variance = _normalize(x, gamma, beta, rows, axis, epsilon)
     scope = under_way.get()
     if scope and scope.origins.get(id(x), (x, None))[1] is x and x.ndim == 2 and axis == 1:
         standard = (x - mean) * lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
@@ -58,31 +59,31 @@ def unscaled(x: Array, kernel: Array, bias: Array | None) -> tuple[Array, Array,
     return scaled.standard, factor * kernel, shift if bias is None else bias + shift
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _normalize(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> Three:
-    return _forward(x, gamma, beta, axis, epsilon)[0]
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _normalize(x: Array, gamma: Array, beta: Array, rows: Array | None, axis: int, epsilon: float) -> Three:
+    return _forward(x, gamma, beta, rows, axis, epsilon)[0]
 
 
-def _forward(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float) -> tuple[Three, Kept]:
-    mean, variance = moments(x, axis)
+def _forward(x: Array, gamma: Array, beta: Array, rows: Array | None, axis: int, epsilon: float) -> tuple[Three, Kept]:
+    mean, variance = moments(x, axis, rows)
     inverse = lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
     factor = inverse * gamma
     y = x * along(factor, x, axis) + along(beta - mean * factor, x, axis)
-    return (y, mean, variance), (x, mean, inverse, gamma)
+    return (y, mean, variance), (x, mean, inverse, gamma, rows)
 
 
-def _backward(axis: int, epsilon: float, kept: Kept, cotangents: Three) -> Three:
-    x, mean, inverse, gamma = kept
+def _backward(axis: int, epsilon: float, kept: Kept, cotangents: Three) -> tuple[Array, Array, Array, None]:
+    x, mean, inverse, gamma, rows = kept
     dy = cotangents[0]
     dbeta, product = slopes(dy, x, mean, axis)
     dgamma = product * inverse
     # With h = (x - mean) * inverse:  dx = gamma * inverse * (dy - mean(dy) - h * mean(dy * h))
     factor = gamma * inverse
-    rows = jnp.asarray(x.size // mean.size, x.dtype)
-    slope = -factor * inverse * dgamma / rows
-    offset = -factor * dbeta / rows - slope * mean
+    size = count(x, axis, rows)
+    slope = -factor * inverse * dgamma / size
+    offset = -factor * dbeta / size - slope * mean
     dx = dy * along(factor, x, axis) + x * along(slope, x, axis) + along(offset, x, axis)
-    return dx, dgamma, dbeta
+    return first(dx, rows), dgamma, dbeta, None
 
 
 _normalize.defvjp(_forward, _backward)

@@ -36,9 +36,9 @@ class Pass:
 
     def __init__(
         self, values: dict[Weight, Any], *, training: bool | None = False, key: Array | None = None,
-        building: bool = False, of_step: bool = False,
+        building: bool = False, of_step: bool = False, rows: Array | None = None,
     ) -> None:  # fmt: skip
-        self.values, self.training, self.key, self.building = values, training, key, building
+        self.values, self.training, self.key, self.building, self.rows = values, training, key, building, rows
         self.of_step = of_step
         """Whether it is a step of training or of a test: its losses are those of the layer that it called last."""
         self.around = under_way.get()

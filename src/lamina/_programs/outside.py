@@ -15,6 +15,7 @@ class Outside:
     """Weights of other models become arguments of the program; `found` lists them in the order of their first read."""
 
     calls = 0
+    rows = None
 
     def __init__(self, found: list[Weight], arrays: Sequence[Array]) -> None:
         self.found, self.arrays = found, dict(zip(found, arrays, strict=True))

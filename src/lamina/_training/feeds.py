@@ -122,7 +122,8 @@ class ArrayFeed:
     No array of a chunk has a size that depends on the number of rows, so data of all sizes shares the programs.
 
     Args:
-        fill: whether rows may be added that do not count, so that the short last batch needs no program of its own.
+        fill: whether rows may be added that do not count, so that a short last batch needs no program of its own. Each
+            batch then says which of its rows count, which takes 1 to 2 % of a small step; to compile takes a second.
         look: is given each part of an x in a file as it is read, and the numbers of its rows; it may raise an error.
     """
 
@@ -132,9 +133,12 @@ class ArrayFeed:
     ) -> None:  # fmt: skip
         self.table, self.shuffle, self.anew, self.look = table, shuffle, anew, look
         self.size = min(batch_size, table.rows)
-        self.full, self.tail = divmod(table.rows, self.size)
-        self.fill = fill and (self.size - self.tail) * 8 <= table.rows  # else it would take longer than it spares
-        self.whole = self.full + (self.tail > 0)
+        full, self.tail = divmod(table.rows, self.size)
+        self.whole = full + (self.tail > 0)
+        # An epoch that gets more than an eighth longer would cost what the program spares.
+        fills = fill and self.tail > 0 and (self.size - self.tail) * 8 <= table.rows
+        self.alone = full if self.tail and not fills else None
+        """The batch that is shorter than the others and runs by itself."""
         steps = limited_steps(steps, self.whole)
         if anew and steps is not None and steps > self.whole:
             warn(f"the data has {self.whole} batches of {batch_size}, fewer than the {steps} steps asked for.")
@@ -150,14 +154,16 @@ class ArrayFeed:
         batch = sum(row.nbytes for row in rows.values()) * self.size
         self.stacked = max(min(BLOCK_BYTES // max(batch, 1), BLOCK_STEPS), 1)
         """How many batches go to the device at a time."""
-        self.places = np.arange(self.stacked * self.size, dtype=np.int32)
+        if fills:
+            rows["counted"] = np.ones(1, np.float32)
         count = 2 if self.whole > self.stacked else 1  # the next block is read while this one is computed
-        self.buffers = [{n: _aligned(len(self.places), row) for n, row in rows.items()} for _ in range(count)]
+        length = self.stacked * self.size
+        self.buffers = [{name: _aligned(length, row) for name, row in rows.items()} for _ in range(count)]
 
     def examples(self) -> list[Chunk]:
         """A chunk for each program that an epoch needs."""
         block = Block(self.buffers[0], 0, self.whole)
-        return [self._chunk(block, at, 1) for at in (0, self.full)[: 1 + (self.tail > 0)]]
+        return [self._chunk(block, at, 1) for at in (0, self.alone) if at is not None]
 
     def go_to(self, keys: Sequence[Key], position: Any = None) -> None:
         """Stand where the epochs of these keys end, without reading their rows."""
@@ -180,17 +186,14 @@ class ArrayFeed:
             block = block._replace(data={name: jax.device_put(array) for name, array in block.data.items()})
             at, end = block.first + block.skip, block.first + block.steps
             while at < end:
-                count = 1 if at == self.full else min(length.most, min(end, self.full) - at)
+                together = end if self.alone is None else min(end, self.alone)
+                count = 1 if at == self.alone else min(length.most, together - at)
                 yield self._chunk(block, at, count)
                 at += count
 
     def _chunk(self, block: Block, at: int, count: int) -> Chunk:
-        start, data, size = (at - block.first) * self.size, block.data, self.size
-        if at == self.full and self.fill:
-            data = {**data, "counted": (self.places < start + self.tail).astype(np.float32)}
-        elif at == self.full:
-            size = self.tail
-        return Chunk(data, size, start, count)
+        start, size = (at - block.first) * self.size, self.tail if at == self.alone else self.size
+        return Chunk(block.data, size, start, count)
 
     def _blocks(self, key: Key, skip: int) -> Iterator[Block]:
         left = self.steps
@@ -217,6 +220,8 @@ class ArrayFeed:
             into = self.buffers[0][name][: steps * self.size]
             _take(array, rows, into[:count])
             into[count:] = into[count - 1]  # what fills a short batch up are numbers that the model can take
+        if (counted := self.buffers[0].get("counted")) is not None:
+            counted[:count], counted[count:] = 1, 0
         if self.look is not None:
             self.look(self.buffers[0]["x"][:count], np.arange(begin, end) if isinstance(rows, slice) else rows)
 

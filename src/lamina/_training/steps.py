@@ -33,8 +33,8 @@ from lamina.optimizers.state import Order
 from lamina.random import key_of
 
 Data = dict[str, Array]
-"""`x`, and where there are any `y` and `weight` (of the samples): arrays with one row a sample. In a short batch that
-is filled up also `counted`, float32, which is 0 for the rows that only fill it."""
+"""`x`, and where there are any `y` and `weight` (of the samples): arrays with one row a sample. Where a short batch is
+filled up also `counted`, float32, which is 0 for the rows that only fill it, and 1 for all others."""
 
 
 class TrainState(NamedTuple):
@@ -156,6 +156,11 @@ def _mask(batch: Data, y_pred: Array, masked: bool = True) -> Array | None:
     return rows if mask is None else mask.astype(bool) & rows
 
 
+def _rows_of(batch: Data) -> Array | None:
+    """How many rows count, where a short batch is filled up."""
+    return batch["counted"].sum().astype(jnp.int32) if "counted" in batch else None
+
+
 def counted(weight: Array | None, mask: Array | None) -> Array | None:
     """Sample weights that are 0 where the mask is False."""
     if mask is None or weight is None:
@@ -201,7 +206,7 @@ def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
 
         def objective(params: Arrays) -> tuple[Array, tuple[Array, Array, Arrays, Arrays]]:
             key = fold(now.key, now.step)
-            with Pass(spec.values(params, now.state), training=True, key=key) as current:
+            with Pass(spec.values(params, now.state), training=True, key=key, rows=_rows_of(batch)) as current:
                 y_pred, params, state = spec.forward(current, params, now.state, batch["x"])
                 loss = spec.total_loss(current, params, batch, y_pred)
             return spec.optimizer._lamina_scale(loss, moments), (loss, y_pred, params, state)

@@ -12,7 +12,7 @@ from lamina._base.arguments import ConstraintSetting, InitializerSetting, Regula
 from lamina._base.converters import flag, integer, number, optional, rate
 from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array
+from lamina._base.weight import Array, under_way
 from lamina._kernels.normalization import normalize
 from lamina._layer.layer import Layer
 from lamina.errors import ShapeError
@@ -77,8 +77,6 @@ class BatchNormalization(Layer):
     supports_masking: ClassVar[bool] = True
     _lamina_makes_floats: ClassVar[bool] = True
 
-    _lamina_mixes_rows: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         super().__post_init__()
         self.gamma: Any = None
@@ -105,10 +103,14 @@ class BatchNormalization(Layer):
             return scaled(self, wide, mean, variance, shape).astype(x.dtype)
         gamma = self.gamma.astype(wide.dtype) if self.scale else jnp.ones(x.shape[axis], wide.dtype)
         beta = self.beta.astype(wide.dtype) if self.center else jnp.zeros(x.shape[axis], wide.dtype)
+        rows = scope.rows if (scope := under_way.get()) else None
         if mask is None and not self.renorm:
-            y, mean, variance = normalize(wide, gamma, beta, axis, self.epsilon)
+            y, mean, variance = normalize(wide, gamma, beta, axis, self.epsilon, rows)
             _move_moments(self, mean, variance)
             return y.astype(x.dtype)
+        if rows is not None:
+            counts = jnp.arange(len(x)) < rows
+            mask = counts if mask is None else mask.astype(bool) & counts.reshape([-1] + [1] * (mask.ndim - 1))
         mean, variance = _moments(wide, axis, mask)
         deviation = jnp.sqrt(variance + jnp.asarray(self.epsilon, wide.dtype))  # (n,)
         if self.renorm:
