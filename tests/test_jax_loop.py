@@ -137,3 +137,74 @@ def test_a_loss_by_itself_gives_an_array():
     for keras in (lamina, real_keras):
         value = jax.jit(keras.losses.MeanSquaredError())(jnp.ones((2, 3)), jnp.zeros((2, 3)))
         assert isinstance(value, jax.Array) and float(value) == 1.0
+
+
+class Blurred(lamina.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seeds = lamina.random.SeedGenerator(3)
+
+    def call(self, x):
+        return x + lamina.random.normal(x.shape, seed=self.seeds)
+
+
+RANDOM = {
+    "dropout": lambda keras: keras.layers.Dropout(0.5),
+    "seeded": lambda keras: keras.layers.Dropout(0.5, seed=3),
+    "noise": lambda keras: keras.layers.GaussianNoise(1.0),
+    "recurrent": lambda keras: keras.Sequential([keras.layers.Reshape((4, 3)), keras.layers.GRU(5, dropout=0.5)]),
+    "generator": lambda keras: Blurred() if keras is lamina else RANDOM["noise"](keras),
+}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("kind", RANDOM)
+@pytest.mark.parametrize("keras", [lamina, real_keras], ids=["lamina", "keras"])
+def test_each_step_of_a_loop_draws_random_numbers_of_its_own(keras, kind, compiled):
+    model = keras.Sequential([keras.Input((12,)), RANDOM[kind](keras)])
+    model(X[:2])
+    trained, kept = ([each.value for each in v] for v in (model.trainable_variables, model.non_trainable_variables))
+    assert len(kept) == 1 and len(model.variables) == len(model.weights) + 1
+    assert len(model.get_weights()) == len(model.weights) == len(trained)
+
+    def step(kept):
+        return model.stateless_call(trained, kept, X[:2], training=True)
+
+    step = jax.jit(step) if compiled else step
+    (first, later), (again, _) = step(kept), step(kept)
+    second, _ = step(later)
+    np.testing.assert_array_equal(first, again)  # a pure function
+    assert np.any(np.asarray(first) != second)
+    for variable, value in zip(model.non_trainable_variables, later, strict=True):
+        variable.assign(value)
+    np.testing.assert_array_equal(model.non_trainable_variables[0].value, kept[0] + jnp.array([0, 1], "uint32"))
+
+
+@pytest.mark.parametrize("keras", [lamina, real_keras], ids=["lamina", "keras"])
+def test_a_call_takes_the_variables_in_place_of_their_values(keras):
+    model, *_ = parts(keras)
+    y, kept = model.stateless_call(model.trainable_variables, model.non_trainable_variables, X)
+    np.testing.assert_allclose(y, model(X), rtol=1e-6)
+    assert len(kept) == 2
+
+
+@pytest.mark.parametrize("keras", [lamina, real_keras], ids=["lamina", "keras"])
+def test_a_step_of_ones_own_is_given_the_states_of_random_numbers(keras):
+    class Stack(keras.Sequential):
+        def train_step(self, state, data):
+            trained, kept, slots, measured = state
+            x, y = data
+
+            def objective(trained):
+                y_pred, after = self.stateless_call(trained, kept, x, training=True)
+                return jnp.mean((y_pred - y) ** 2), after
+
+            (loss, after), grads = jax.value_and_grad(objective, has_aux=True)(trained)
+            trained, slots = self.optimizer.stateless_apply(slots, grads, trained)
+            return {"own": loss}, (trained, after, slots, measured)
+
+    model = Stack([keras.Input((12,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.0))
+    losses = model.fit(X, X[:, :1], batch_size=64, epochs=3, verbose=0).history["own"]
+    assert len(set(losses)) == 3  # the weights stay: only what is dropped differs
+    assert model.predict(X, verbose=0).shape == (64, 1)

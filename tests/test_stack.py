@@ -258,7 +258,7 @@ def test_stateless_call_is_call_as_a_pure_function():
     grads = jax.jit(jax.grad(lambda p: model.stateless_call(p, kept, X)[0].sum()))(trained)
     assert [g.shape for g in grads] == [w.shape for w in model.trainable_weights]
     np.testing.assert_allclose(grads[-1], [12, 12], rtol=1e-6)
-    with pytest.raises(ArgumentError, match="6 trainable and 2 non-trainable weights; got arrays for 5 and 2"):
+    with pytest.raises(ArgumentError, match="6 trainable and 2 non-trainable variables; got arrays for 5 and 2"):
         model.stateless_call(trained[1:], kept, X)
 
 

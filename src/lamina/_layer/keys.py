@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
-from lamina._base.weight import Array
+from lamina._base.arrays import as_array
+from lamina._base.weight import Array, Weight
 from lamina._kernels.bits import fold
-from lamina.random import key_of, next_seed
+from lamina._layer.structure import held, parts
+from lamina.random import SeedGenerator, key_of, next_seed
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
@@ -29,6 +35,32 @@ def random_key(layer: Layer) -> Array:
         return fold(key_of(seed_of(layer)), 0)
     state.draws += 1
     return fold(state.running.key, np.uint32(zlib.crc32(f"{state.running.paths[id(layer)]}:{state.draws}".encode())))
+
+
+def seed_states(layer: Any) -> list[Weight]:
+    """The states of the random numbers of a layer and all that it holds, as Keras has them among the variables.
+
+    One for each layer with a seed, and for each generator that a layer of the user's own keeps. Only `stateless_call`
+    draws from them, where no step of training gives a key.
+    """
+    return list(dict.fromkeys(state for part in parts(layer) for state in _own_states(part.layer)))
+
+
+def _own_states(layer: Any) -> Iterator[Weight]:
+    if "seed" in layer._lamina_fields and not hasattr(layer, "cell"):  # a recurrent layer's is its cell's
+        if layer._lamina.seed_state is None:
+            name = "seed_generator_state"
+            seed = layer.seed % 2**32 if isinstance(layer.seed, int) else 0
+            with jax.ensure_compile_time_eval():  # it outlives the trace in which it may be asked for
+                start = as_array(np.array([seed, 0], np.uint32))
+            layer._lamina.seed_state = Weight(start, name=name, path=f"{layer.name}/{name}", trainable=False)
+        yield layer._lamina.seed_state
+    yield from (leaf.state for _, leaf in held(layer) if isinstance(leaf, SeedGenerator))
+
+
+def next_state(state: ArrayLike) -> Array:
+    """The state after a call that has drawn from it, as Keras counts.  (2,) uint32 -> (2,) uint32"""
+    return jnp.asarray(state) + jnp.array([0, 1], "uint32")
 
 
 def next_call(layer: Any) -> np.uint32:

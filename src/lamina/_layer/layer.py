@@ -30,7 +30,7 @@ from lamina._base.weight import Array, Unset, Weight, read, under_way, values_fo
 from lamina._kernels.bits import fold
 from lamina._layer.forward import Pass, hand_on_losses, key_alone, output_shape, regularization, run, run_alone
 from lamina._layer.in_stack import ShapeInStack, TensorInStack
-from lamina._layer.keys import random_key, seed_of
+from lamina._layer.keys import next_state, random_key, seed_of, seed_states
 from lamina._layer.structure import ModuleState, parts, require_settings, restored_on_error
 from lamina._layer.weights import WithWeights, built, named_after
 from lamina.errors import ArgumentError, ShapeError
@@ -67,6 +67,8 @@ class LayerState(ModuleState):
     batch_size: int | None = None
     """The batch size that the layer was built for, which stateful layers need."""
     seed: int | None = None
+    seed_state: Weight | None = None
+    """What stands for the seed among the variables, once somebody has asked for them."""
     calls: int = 0
     """How often it was called by itself."""
     draws: int = 0
@@ -270,21 +272,27 @@ class Layer(WithWeights):
     ) -> tuple[Any, ...]:  # fmt: skip
         """The output for given arrays, and the non-trainable ones after the pass: a pure function, for `jax.grad`.
 
-        The arrays stand in the order of `trainable_weights` and of `non_trainable_weights`.
+        The arrays stand in the order of `trainable_variables` and of `non_trainable_variables`. Among the latter are
+        the states of the random numbers: with those of the latest call dropout draws others than in that call.
         """
-        trained, kept = self.trainable_weights, self.non_trainable_weights
+        trained, kept, seeds = self.trainable_variables, self.non_trainable_variables, seed_states(self)
         if (len(trained), len(kept)) != (len(trainable_variables), len(non_trainable_variables)):
             raise ArgumentError(
-                f"{self.name} has {len(trained)} trainable and {len(kept)} non-trainable weights; got arrays for "
+                f"{self.name} has {len(trained)} trainable and {len(kept)} non-trainable variables; got arrays for "
                 f"{len(trainable_variables)} and {len(non_trainable_variables)}."
             )
-        values = dict(zip((*trained, *kept), (*trainable_variables, *non_trainable_variables), strict=True))
+        given = [read(each) if isinstance(each, Weight) else each for each in trainable_variables]
+        given += [read(each) if isinstance(each, Weight) else each for each in non_trainable_variables]
+        values = dict(zip((*trained, *kept), given, strict=True))
         around = under_way.get()
-        key = key_alone(self, around) if isinstance(around, Pass) else fold(key_of(seed_of(self)), 1)
+        if isinstance(around, Pass):
+            key = key_alone(self, around)
+        else:
+            key = fold(key_of(seed_of(self)), 1 + sum(jnp.asarray(values[seed]).sum() for seed in seeds))
         with Pass(values, training=training, key=key) as now:
             y = now.copy_of(self)(x, mask=mask)
             hand_on_losses(self, now, around)
-        after = values | dict(now.changed())
+        after = values | dict(now.changed()) | {seed: next_state(values[seed]) for seed in seeds}
         losses = [[*now.losses, *regularization(self, now.read)]] if return_losses else []
         return (y, [after[weight] for weight in kept], *losses)
 

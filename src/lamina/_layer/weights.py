@@ -14,7 +14,7 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.spelling import free_name
 from lamina._base.weight import Weight, assign_all
-from lamina._layer.keys import seed_of
+from lamina._layer.keys import seed_of, seed_states
 from lamina._layer.structure import Module, adopt, weights_by_path
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 
@@ -33,7 +33,11 @@ class WithWeights(Module):
         """All weights, those of the layers inside included; the states of stateful layers are not among them."""
         return [weight for weight, _ in weights_by_path(self).values() if not weight.carried]
 
-    variables = weights
+    @property
+    @user_facing
+    def variables(self) -> list[Weight]:
+        """All weights, and the states of the random numbers of layers that draw any."""
+        return [*self.weights, *seed_states(self)]
 
     @property
     @user_facing
@@ -49,7 +53,12 @@ class WithWeights(Module):
         """The weights that training leaves alone, but that `call` may assign to."""
         return [weight for weight, trained in weights_by_path(self).values() if not trained and not weight.carried]
 
-    non_trainable_variables = non_trainable_weights
+    @property
+    @user_facing
+    def non_trainable_variables(self) -> list[Weight]:
+        """The weights that training leaves alone, and the states of the random numbers, which `stateless_call` takes
+        and gives back."""
+        return [*self.non_trainable_weights, *seed_states(self)]
 
     @user_facing
     def get_weights(self) -> list[HostArray]:

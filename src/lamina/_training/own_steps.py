@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from lamina._base.weight import Array, Weight
 from lamina._kernels.bits import fold
 from lamina._layer.forward import Pass
+from lamina._layer.keys import seed_states
 from lamina._layer.structure import held
 from lamina._training.model import Model, compiled_of
 from lamina.errors import ArgumentError
@@ -130,7 +132,8 @@ def running(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, **told
     values = spec.values(params, state)
     for metric, arrays in zip(spec.measures, sums, strict=True):
         values |= zip(metric.variables, arrays, strict=True)
-    return Pass(values, of_step=True, **told)
+    states = {state: np.asarray(state.array) for state in seed_states(spec.model)}  # a step has a key of its own
+    return Pass({**values, **states}, of_step=True, **told)
 
 
 def train(spec: ProgramSpec, now: TrainState, batch: Arrays) -> tuple[TrainState, Arrays]:

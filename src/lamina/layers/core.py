@@ -99,8 +99,7 @@ class InputLayer(Layer):
             self.batch_size = batch_size or self.batch_size
         if shape is None:
             raise ArgumentError("Input needs the shape of one sample: Input(shape=(784,)).")
-        self.shape = full_shape(shape)
-        self.batch_shape = (self.batch_size, *self.shape)
+        self.shape = self.batch_shape = (self.batch_size, *full_shape(shape))  # as the tensor that Keras returns has it
         self.built = True
 
     def call(self, x: Array) -> Array:

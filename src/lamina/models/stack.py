@@ -69,7 +69,7 @@ class Stack(LayerChain):
                 f"build takes a shape with the batch axis, as in build((None, 16)); got {input_shape!r}."
             )
         if self._lamina.entry is not None:
-            if tuple(input_shape)[1:] != self._lamina.entry.shape:
+            if tuple(input_shape)[1:] != self._lamina.entry.batch_shape[1:]:
                 raise ShapeError(
                     f"{self.name!r} is built for {self._lamina.entry.batch_shape}, and cannot be for {input_shape}."
                 )
@@ -111,7 +111,7 @@ class Stack(LayerChain):
 
     def _lamina_is_sample(self, shape: Shape) -> bool:
         entry = self._lamina.entry
-        batch = entry is not None and entry.shape[-1:] == (1,) != shape[-1:]  # it has no last axis of 1
+        batch = entry is not None and entry.batch_shape[1:][-1:] == (1,) != shape[-1:]  # it has no last axis of 1
         return not batch and super()._lamina_is_sample(shape)
 
     def _lamina_require_layers(self) -> None:

@@ -95,7 +95,7 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> HostArray:
         """The model's output: (rows,), or (rows, outputs) if y had two axes in `fit`."""
-        output = self._lamina_output(X).astype("float64")
+        output = self._lamina_output(X)
         return output.reshape(-1) if self._lamina_axes == 1 else output
 
     def __sklearn_tags__(self) -> Any:
