@@ -144,6 +144,6 @@ def test_the_kernels_gradient_is_not_rounded():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LAMINA_KERNELS", "onednn")
         patch.setattr(precision, "half_pays", lambda: True)
-        trained, fixed = [w.value for w in model.trainable_variables], []
+        trained, fixed = ([w.value for w in v] for v in (model.trainable_variables, model.non_trainable_variables))
         slopes = jax.grad(lambda w: jnp.sum(model.stateless_call(w, fixed, x)[0].astype(jnp.float32)))(trained)
     np.testing.assert_array_equal(slopes[0], np.full((64, 64), 2000.5))

@@ -130,9 +130,10 @@ def test_a_cpu_computes_products_of_16_bits_in_float32(layer, shape, monkeypatch
     x = np.linspace(-1, 1, np.prod(shape)).reshape(shape).astype("bfloat16")
     layer.build(shape)
     weights = [jnp.asarray(weight) for weight in layer.trainable_variables]
+    fixed = [weight.value for weight in layer.non_trainable_variables]
 
     def loss(weights, x):
-        y = layer.stateless_call(weights, [], x)[0]
+        y = layer.stateless_call(weights, fixed, x)[0]
         assert y.dtype == "bfloat16"
         return jnp.sum(jnp.square(y.astype("float32")))
 
@@ -141,6 +142,6 @@ def test_a_cpu_computes_products_of_16_bits_in_float32(layer, shape, monkeypatch
     assert "f32" in text and not [line for line in products if re.search("bf16.* = ", line)]
     wide = type(layer).from_config(layer.get_config() | {"dtype": "float32"})
     wide.build(shape)
-    expected = wide.stateless_call(weights, [], x.astype("float32"))[0]
+    expected = wide.stateless_call(weights, fixed, x.astype("float32"))[0]
     twice = isinstance(layer, (layers.SeparableConv2D, layers.GRU))  # in between, as in Keras, stand 16 bits
     np.testing.assert_allclose(layer(x).astype("float32"), expected.astype("bfloat16"), atol=0.01 if twice else 0)

@@ -8,6 +8,7 @@ import contextlib
 import copy
 import functools
 import io
+import itertools
 import os
 import pickle
 import re
@@ -17,6 +18,7 @@ import sys
 import textwrap
 import warnings
 import zipfile
+from pathlib import Path
 
 import cloudpickle
 import jax
@@ -2178,3 +2180,167 @@ def test_a_focal_loss_takes_a_factor_for_each_class(keras):
         assert float(again(y, p)) == pytest.approx(expected, rel=1e-5)
         with pytest.raises(lamina.errors.ArgumentError, match="alpha"):
             keras.losses.CategoricalFocalCrossentropy(alpha=["a"])
+
+
+WHOLE = {
+    "kept": (lambda keras: [keras.layers.Reshape((2, 1)), keras.layers.Flatten()], lambda x: x),
+    "own": (lambda keras: [keras.layers.Flatten(), keras.layers.Lambda(lambda x: x // 2)], lambda x: x // 2),
+    "bits": (
+        lambda keras: [keras.layers.Reshape((2,)), keras.layers.Lambda(lambda x: keras.ops.bitwise_and(x, 1))],
+        lambda x: x & 1,
+    ),
+    "pooled": (
+        lambda keras: [keras.layers.Reshape((2, 1)), keras.layers.MaxPooling1D(2), keras.layers.Flatten()],
+        lambda x: x.max(1, keepdims=True),
+    ),
+}
+
+
+@both
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64")
+@pytest.mark.parametrize(("dtype", "kind"), [*itertools.product(["int32", "uint8", "int64"], WHOLE), ("bool", "kept")])
+def test_an_input_of_whole_numbers_stays_one(keras, dtype, kind):
+    layers, expected = WHOLE[kind]
+    x = np.array([[0, 1], [1, 1]]) if dtype == "bool" else np.array([[1, 5], [16_777_217 if "32" in dtype else 7, 9]])
+    model = keras.Sequential([keras.Input((2,), dtype=dtype), *layers(keras)])
+    x = x.astype(dtype)
+    for y in (model.predict(x, verbose=0), np.asarray(model(x)), model.predict_on_batch(x)):
+        assert y.dtype == ("int32" if dtype == "int64" else dtype)
+        np.testing.assert_array_equal(y, expected(x))
+
+
+@both
+def test_stacks_that_differ_in_the_dtype_of_their_input_share_no_program(keras):
+    for dtype in ("uint8", "int32", None, "uint8"):
+        model = keras.Sequential([keras.Input((2,), dtype=dtype), keras.layers.Reshape((2, 1))])
+        assert model.predict(np.array([[1, 2]], "uint8"), verbose=0).dtype == (dtype or "float32")
+
+
+@ours  # Keras's Masking fails there
+def test_layers_take_an_input_of_whole_numbers(keras):
+    x, histories = np.random.default_rng(1).integers(0, 9, (12, 6, 2)), []
+    for dtype in ("int32", "float32"):
+        layers = [keras.layers.Masking(), keras.layers.Conv1D(3, 2, activation="relu"), keras.layers.Flatten()]
+        model = keras.Sequential([keras.Input((6, 2), dtype=dtype), *layers, keras.layers.Dense(1)])
+        rng = np.random.default_rng(2)
+        model.set_weights([rng.normal(size=weight.shape) for weight in model.get_weights()])
+        model.compile(keras.optimizers.SGD(1e-4), "mse")
+        history = model.fit(x, np.zeros((12, 1)), epochs=2, shuffle=False, verbose=0).history
+        histories.append(history["loss"])
+    np.testing.assert_allclose(*histories, rtol=1e-5)
+
+
+def aligned(shape, value=1.0):
+    """Memory that JAX takes as it is, which other arrays have by chance."""
+    size = int(np.prod(shape)) * 4
+    memory = np.zeros(size + 64, "uint8")
+    start = -memory.ctypes.data % 64
+    array = memory[start : start + size].view("float32").reshape(shape)
+    array[:] = value
+    return array
+
+
+@ours  # Keras shares the memory of some
+@pytest.mark.parametrize("way", ["constant", "function", "variable"])
+def test_initial_values_are_not_those_of_an_array_that_changes_later(keras, way):
+    given = aligned((64, 64))
+    initializer = keras.initializers.Constant(given) if way == "constant" else lambda shape, dtype=None: given
+    layer = keras.layers.Dense(64, use_bias=False, kernel_initializer=initializer)
+    layer.build((None, 64))
+    kernel = keras.Variable(given) if way == "variable" else layer.kernel
+    given[:] = 5
+    assert float(np.asarray(kernel.value)[0, 0]) == 1.0
+
+
+@ours
+@pytest.mark.parametrize("way", ["set_weights", "assign", "weights"])
+def test_weights_that_are_set_are_not_those_of_an_array_that_changes_later(keras, way):
+    given = aligned((64, 64))
+    layer = keras.layers.Embedding(64, 64, weights=[given] if way == "weights" else None)
+    layer.build()
+    if way == "set_weights":
+        layer.set_weights([given])
+    elif way == "assign":
+        layer.embeddings.assign(given)
+    given[:] = 5
+    assert layer.get_weights()[0].max() == 1.0
+
+
+@both
+def test_variables_stand_layer_by_layer(keras):
+    layers = [keras.layers.Dropout(0.1), keras.layers.BatchNormalization(), keras.layers.Dropout(0.2)]
+    model = keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(1)])
+    names = [variable.name for variable in model.non_trainable_variables]
+    assert names == ["seed_generator_state", "moving_mean", "moving_variance", "seed_generator_state"]
+    everything = [variable.name for variable in model.variables]
+    seed, *others = everything
+    assert seed == names[0] and others == ["gamma", "beta", *names[1:], "kernel", "bias"]
+    model.layers[1].trainable = False
+    names = [variable.name for variable in model.non_trainable_variables]
+    assert names == ["seed_generator_state", "gamma", "beta", "moving_mean", "moving_variance", "seed_generator_state"]
+
+
+@both
+def test_softmax_over_all_axes(keras):
+    x = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
+    expected = np.exp(x) / np.exp(x).sum()
+    for softmax in (keras.ops.softmax, keras.activations.softmax):
+        np.testing.assert_allclose(softmax(x, axis=None), expected, rtol=1e-5)
+    np.testing.assert_allclose(keras.ops.log_softmax(x, axis=None), np.log(expected), rtol=1e-5)
+
+
+@both
+def test_numbers_in_the_other_byte_order(keras):
+    x = np.arange(12.0).reshape(3, 4).astype(">f4")
+    layer = keras.layers.Dense(2, kernel_initializer="ones")
+    np.testing.assert_allclose(layer(x), x.sum(1, keepdims=True) * np.ones(2), rtol=1e-6)
+    np.testing.assert_array_equal(keras.layers.Flatten()(x.reshape(3, 2, 2)), x)
+
+
+@both
+def test_one_hot_of_one_number_is_a_row(keras):
+    encoded = keras.layers.CategoryEncoding(4, output_mode="one_hot")(2)
+    np.testing.assert_array_equal(encoded, [[0, 0, 1, 0]])
+    encoded = keras.layers.Discretization([0.0, 1.0], output_mode="one_hot")(np.float32(0.5))
+    np.testing.assert_array_equal(encoded, [[0, 1, 0]])
+
+
+@both
+def test_images_of_whole_numbers_are_scaled_up_rounded(keras):
+    x = np.arange(12, dtype="uint8").reshape(1, 2, 2, 3) * 20
+    y = np.asarray(keras.layers.UpSampling2D(2, interpolation="bilinear")(x))
+    exact = keras.layers.UpSampling2D(2, interpolation="bilinear")(x.astype("float32"))
+    assert y.dtype == "uint8"
+    np.testing.assert_array_equal(y, np.round(exact))
+
+
+@ours
+def test_sparsemax_of_whole_numbers_without_a_sign(keras):
+    np.testing.assert_allclose(keras.ops.sparsemax(np.array([1, 3], "uint32")), [0, 1])
+
+
+@both
+def test_configs_name_the_quantization(keras):
+    for layer in (keras.layers.Embedding(3, 2), keras.layers.EinsumDense("ab,bc->ac", 3), keras.layers.Dense(1)):
+        assert layer.get_config()["quantization_config"] is None
+        assert type(layer).from_config(layer.get_config()).get_config()["quantization_config"] is None
+
+
+@ours
+def test_a_log_with_another_separator_is_not_gone_on_with(keras, tmp_path):
+    name = str(tmp_path / "log.csv")
+    dense(keras).fit(X, Y, verbose=0, callbacks=[keras.callbacks.CSVLogger(name, separator=";")])
+    before = Path(name).read_text()
+    model = dense(keras)
+    weights = model.get_weights()
+    with pytest.raises(lamina.errors.ArgumentError, match="'epoch;loss;val_loss'"):
+        model.fit(X, Y, verbose=0, callbacks=[keras.callbacks.CSVLogger(name, append=True)])
+    assert Path(name).read_text() == before
+    for old, new in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@both
+def test_an_input_says_the_shape_with_the_batch_axis(keras):
+    assert keras.Input((3, 4)).shape == (None, 3, 4)
+    assert keras.Input(batch_shape=(2, 3)).shape == (2, 3)

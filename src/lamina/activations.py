@@ -52,9 +52,9 @@ def _activation(
     return register
 
 
-def _length(x: Array, axis: int | tuple[int, ...]) -> int:
-    """The number of elements along `axis`, which must exist."""
-    axes = (axis,) if isinstance(axis, int) else axis
+def _length(x: Array, axis: int | tuple[int, ...] | None) -> int:
+    """The number of elements along `axis`, which must exist; None for all axes."""
+    axes = (axis,) if isinstance(axis, int) else range(x.ndim) if axis is None else axis
     for each in axes:
         if not -x.ndim <= each < x.ndim:
             raise ShapeError(f"axis={each} does not exist in an array of shape {x.shape}.")
@@ -350,7 +350,7 @@ def exponential(x: Array) -> Array:
 
 
 @_activation()
-def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
+def softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
     """`exp(x) / sum(exp(x))` along `axis`: numbers from 0 to 1 that sum to 1.
 
     >>> softmax([0.0, 0.0, 200.0])
@@ -365,7 +365,7 @@ def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
 
 
 @_activation()
-def log_softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
+def log_softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
     """`log(softmax(x))` along `axis`, exact where `softmax(x)` rounds to 0.
 
     >>> log_softmax([0.0, 200.0])
@@ -388,7 +388,8 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     Source: Martins and Astudillo 2016, https://arxiv.org/abs/1602.02068
     """
     _length(x, axis)
-    z = jnp.moveaxis(x, axis, -1).astype(jnp.float32 if x.dtype.itemsize < 4 else x.dtype)  # (..., n)
+    wide = x.dtype.itemsize >= 4 and jnp.issubdtype(x.dtype, jnp.floating)
+    z = jnp.moveaxis(x, axis, -1).astype(x.dtype if wide else jnp.float32)  # (..., n)
     z = z - jax.lax.stop_gradient(z.max(-1, keepdims=True))  # changes no result, and keeps the sums exact
     fixed = jax.lax.stop_gradient(z)
     sums = jnp.cumsum(jnp.sort(fixed, axis=-1, descending=True), axis=-1)

@@ -14,10 +14,20 @@ Tree = TypeVar("Tree")
 
 
 def as_array(x: object) -> jax.Array:
-    """`jnp.asarray(x)`. For a NumPy array that compiles a program, unless it is told the dtype."""
+    """`jnp.asarray(x)`, in any byte order. For a NumPy array that compiles a program, unless it is told the dtype."""
     if isinstance(x, np.ndarray | np.generic):
-        return jnp.asarray(np.asarray(x), jax.dtypes.canonicalize_dtype(x.dtype))
+        array = np.asarray(x, x.dtype.newbyteorder("="))
+        return jnp.asarray(array, jax.dtypes.canonicalize_dtype(array.dtype))
     return jnp.asarray(x)
+
+
+def own_array(x: object, dtype: Any = None) -> jax.Array:
+    """An array in memory that no array of the user's shares: what is written into x later changes nothing."""
+    if not isinstance(x, np.ndarray):
+        return jnp.asarray(x, dtype)
+    array = as_array(x if dtype is None else x.astype(dtype, copy=False))
+    aliases = not isinstance(array, jax.core.Tracer) and np.may_share_memory(np.asarray(array), x)
+    return as_array(np.array(x, dtype)) if aliases else array
 
 
 def copied(arrays: Tree) -> Tree:

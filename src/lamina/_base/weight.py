@@ -15,7 +15,7 @@ from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
 from lamina._base.absent import missing_member
-from lamina._base.arrays import HostArray, as_array
+from lamina._base.arrays import HostArray, own_array
 from lamina._base.converters import checked, one_of, short
 from lamina._base.frames import user_facing
 from lamina._base.pickling import ByName
@@ -164,7 +164,7 @@ class Weight(ByName):
     @user_facing
     def assign(self, value: ArrayLike) -> Weight:
         """Replace the values; the shape must be the same, the dtype is kept."""
-        array = as_array(value)
+        array = own_array(value)
         if array.shape != self.shape:
             raise ShapeError(f"weight {self.path!r} has shape {self.shape}, and cannot take {array.shape}.")
         self.value = array.astype(self.array.dtype)

@@ -47,8 +47,8 @@ def max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes)
 
 @in_float32
 def _max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
-    lowest = -np.inf if jnp.issubdtype(x.dtype, jnp.floating) else np.iinfo(x.dtype).min
-    start = np.asarray(lowest, x.dtype)
+    floating, whole = (jnp.issubdtype(x.dtype, kind) for kind in (jnp.floating, jnp.integer))
+    start = np.asarray(-np.inf if floating else np.iinfo(x.dtype).min if whole else False, x.dtype)
     x = _padded(x, start, window, strides, padding, axes)
     if _unroll(window):
         return _by_slices(x, window, strides, axes, _first_largest)

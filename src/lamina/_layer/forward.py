@@ -178,10 +178,14 @@ def output_shape(layer: Layer, shape: Shape) -> Any:
             with_mask(x, jnp.ones(x.shape[: state.mask_in], bool) if state.mask_in else None)
             with Pass(values | dict(zip(unset, later, strict=True)), key=key_of(0), building=True) as now:
                 y = run(now, now.copy_of(layer), x)
-            state.mask_out = getattr(mask_of(next(iter(jax.tree.leaves(y)), None)), "ndim", 0)
+            first = next(iter(jax.tree.leaves(y)), None)
+            state.mask_out = getattr(mask_of(first), "ndim", 0)
+            if isinstance(first, jax.Array):
+                state.whole_out = None if jnp.issubdtype(first.dtype, jnp.inexact) else first.dtype
             return y
 
-        return jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, layer.compute_dtype), list(unset.values()))
+        dtype = layer.compute_dtype if state.whole_in is None else state.whole_in
+        return jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, dtype), list(unset.values()))
 
     if None not in shape:
         return jax.tree.map(shape_of, output(*shape))
@@ -333,7 +337,7 @@ def _as_array(layer: Layer, x: Any) -> Array:
     if isinstance(x, jax.Array):
         return x
     if isinstance(x, Module):
-        first = f"Input({vars(x)['shape']})" if "shape" in vars(x) else repr(x)
+        first = f"Input({vars(x)['batch_shape'][1:]})" if "batch_shape" in vars(x) else repr(x)
         raise ArgumentError(
             f"{who(layer)} is called on a layer, {first}: a stack has no symbolic tensors.\n"
             f"Write the layers in a list: Sequential([{first}, {layer!r}])."

@@ -40,14 +40,15 @@ def random_key(layer: Layer) -> Array:
 def seed_states(layer: Any) -> list[Weight]:
     """The states of the random numbers of a layer and all that it holds, as Keras has them among the variables.
 
-    One for each layer with a seed, and for each generator that a layer of the user's own keeps. Only `stateless_call`
-    draws from them, where no step of training gives a key.
+    Only `stateless_call` draws from them, where no step of training gives a key.
     """
-    return list(dict.fromkeys(state for part in parts(layer) for state in _own_states(part.layer)))
+    return list(dict.fromkeys(state for part in parts(layer) for state in own_seed_states(part.layer)))
 
 
-def _own_states(layer: Any) -> Iterator[Weight]:
-    if "seed" in layer._lamina_fields and not hasattr(layer, "cell"):  # a recurrent layer's is its cell's
+def own_seed_states(layer: Any) -> Iterator[Weight]:
+    """That of a layer with a seed, and those of the generators that a layer of the user's own keeps."""
+    draws = getattr(layer, "rate", True) and getattr(layer, "stddev", True)
+    if draws and "seed" in layer._lamina_fields and not hasattr(layer, "cell"):  # a recurrent layer's is its cell's
         if layer._lamina.seed_state is None:
             name = "seed_generator_state"
             seed = layer.seed % 2**32 if isinstance(layer.seed, int) else 0

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lamina import constraints, dtypes, initializers, regularizers
 from lamina._base.arguments import InputShape, Named, RegularizerSetting, overridable
+from lamina._base.arrays import own_array
 from lamina._base.converters import checked, flag, layer_name
 from lamina._base.frames import caller, user_facing
 from lamina._base.memory import free_memory
@@ -61,6 +62,10 @@ class LayerState(ModuleState):
     mask_in: int = 0
     """How many axes the mask of its input had when the layer was built, 0 where there was none."""
     mask_out: int = 0
+    """The same of its output."""
+    whole_in: Any = None
+    """The dtype of its input when the layer was built, if that was one of whole numbers or of True and False."""
+    whole_out: Any = None
     """The same of its output."""
     siblings: Sequence[Layer] = ()
     """The layers of that stack."""
@@ -431,7 +436,8 @@ def _first_value(
             f"has a weight of the shape {shape} with {math.prod(shape):,} parameters, which needs {needed:,} bytes; "
             f"{free:,} bytes of memory are free"
         )
-    return fill(shape, dtype, key)
+    values = fill(shape, dtype, key)
+    return own_array(values) if isinstance(values, np.ndarray) else values
 
 
 def weight_from_settings(layer: Layer, prefix: str, shape: Sequence[int | None], **told: Any) -> Any:

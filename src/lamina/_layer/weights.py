@@ -14,8 +14,8 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.spelling import free_name
 from lamina._base.weight import Weight, assign_all
-from lamina._layer.keys import seed_of, seed_states
-from lamina._layer.structure import Module, adopt, weights_by_path
+from lamina._layer.keys import own_seed_states, seed_of
+from lamina._layer.structure import Module, adopt, parts, weights_by_path
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class WithWeights(Module):
     @property
     @user_facing
     def variables(self) -> list[Weight]:
-        """All weights, and the states of the random numbers of layers that draw any."""
-        return [*self.weights, *seed_states(self)]
+        """All weights, and behind those of each layer the state of its random numbers, if it draws any."""
+        return list(_variables(self))
 
     @property
     @user_facing
@@ -58,7 +58,7 @@ class WithWeights(Module):
     def non_trainable_variables(self) -> list[Weight]:
         """The weights that training leaves alone, and the states of the random numbers, which `stateless_call` takes
         and gives back."""
-        return [*self.non_trainable_weights, *seed_states(self)]
+        return [variable for variable, trained in _variables(self).items() if not trained]
 
     @user_facing
     def get_weights(self) -> list[HostArray]:
@@ -98,6 +98,17 @@ class WithWeights(Module):
         """How many numbers the weights hold."""
         require_built(self, "count_params()")
         return sum(int(np.prod(weight.shape)) for weight in self.weights)
+
+
+def _variables(layer: Layer | WithWeights) -> dict[Weight, bool]:
+    """The variables in Keras's order, and whether each is trained now."""
+    trained = dict(weights_by_path(layer).values())
+    found: dict[Weight, bool] = {}
+    for part in parts(layer):
+        own = [weight for weight in part.layer._lamina.weights if not weight.carried]
+        for weight in (*own, *own_seed_states(part.layer)):
+            found.setdefault(weight, trained.get(weight, False))
+    return found
 
 
 def own_weights(layer: Module) -> list[Weight]:

@@ -40,7 +40,8 @@ class ModelState(LayerState):
 
     def compiled_in(self) -> list[tuple[str, Any]]:
         rank = self.entry and len(self.entry.batch_shape)  # the program may add a last axis
-        return [*super().compiled_in(), ("rank", rank)]
+        dtype = self.entry and self.entry._lamina_whole_dtype  # and cast to whole numbers
+        return [*super().compiled_in(), ("rank", rank), ("dtype", str(dtype))]
 
     def __copy__(self) -> Self:
         """For a pass."""

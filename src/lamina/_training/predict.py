@@ -163,7 +163,7 @@ def _taking(model: Model, table: Table) -> Predictor:
 
 def _fitting(model: Model, rows: HostArray, first: int = 0) -> Predictor:
     """The predictor, once the stack is built for these rows, of which `first` is the number, and takes their values."""
-    if not model.built or rows.shape[1:] != model._lamina.entry.shape:
+    if not model.built or rows.shape[1:] != model._lamina.entry.batch_shape[1:]:
         model._lamina_build(rows.shape)
     predictor = predictor_for(model)
     if predictor.reader is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina._base.converters import flag
+from lamina._base.converters import flag, short
 from lamina._base.frames import warn
 from lamina._base.settings import Configured, setting
 from lamina.callbacks.callback import Callback, Logs
@@ -56,7 +56,13 @@ class CSVLogger(Callback, Configured):
         self._lamina_columns = []
         if self._lamina_size:
             with open(self.filename, newline="", encoding="utf-8") as lines:
-                self._lamina_columns = next(csv.reader(lines, delimiter=self.separator), [])
+                header = lines.readline().strip()
+            self._lamina_columns = next(csv.reader([header], delimiter=self.separator), [])
+            if self._lamina_columns and "epoch" not in self._lamina_columns:
+                raise ArgumentError(
+                    f"CSVLogger(append=True, separator={self.separator!r}): no column of {self.filename} is 'epoch', "
+                    f"it begins with {short(header)}. Give the separator= of that file, or another filename."
+                )
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = logs or {}

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.arrays import own_array
 from lamina._base.frames import user_facing
 from lamina._base.weight import Array, Weight
 from lamina.errors import ShapeError
@@ -30,7 +31,7 @@ class Adapted(Initializer):
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
         first = (key_of(next_seed()) if key is None else jnp.asarray(key),) if self.takes_key else ()
-        values = jnp.asarray(self.function(*first, shape, dtype=dtype), dtype)
+        values = own_array(self.function(*first, shape, dtype=dtype), dtype)
         if values.shape != shape:
             raise ShapeError(f"the initializer {self.function!r} made shape {values.shape}, the weight has {shape}.")
         return values

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base.arrays import as_array
+from lamina._base.arrays import as_array, own_array
 from lamina._base.converters import number
 from lamina._base.plain import plain
 from lamina._base.settings import Converted, setting
@@ -74,7 +74,7 @@ class Constant(Initializer):
     value: Value = setting(constant_value, default=0.0)
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
-        value = jnp.asarray(self.value, dtype)
+        value = own_array(self.value, dtype)
         try:
             return jnp.broadcast_to(value, shape)
         except ValueError:

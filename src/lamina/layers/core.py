@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, dtypes, initializers, regularizers
@@ -113,6 +114,12 @@ class InputLayer(Layer):
     @dtype.setter
     def dtype(self, dtype: Dtype) -> None:
         self._lamina.input_dtype = _data_dtype(dtype)  # type: ignore[attr-defined]
+
+    @property
+    def _lamina_whole_dtype(self) -> Any:
+        """The dtype of whole numbers, or of True and False, in which the data are to reach the layers, if it is one."""
+        asked = self.dtype
+        return jnp.dtype(jax.dtypes.canonicalize_dtype(asked)) if asked.startswith(("int", "uint", "bool")) else None
 
     def get_config(self) -> Config:
         dense = {"sparse": False, "ragged": False, "optional": False}

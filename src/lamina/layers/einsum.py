@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from lamina import activations, constraints, initializers, regularizers
 from lamina._base.arguments import (
@@ -107,6 +107,8 @@ class EinsumDense(Layer):
 
     def call(self, x: Array) -> Array:
         return self.activation(einsum(self.equation, x, self.kernel, self.bias))  # type: ignore[no-any-return]
+
+    _lamina_constants: ClassVar[Config] = {"quantization_config": None}
 
     def _lamina_arguments(self) -> Config:
         return super()._lamina_arguments() | {"activity_regularizer": self.activity_regularizer}

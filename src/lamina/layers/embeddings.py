@@ -46,6 +46,7 @@ class Embedding(Layer):
         default=None, alias="weights", in_config=False
     )
 
+    _lamina_constants: ClassVar[Config] = {"quantization_config": None}
     _lamina_takes_integers: ClassVar[bool] = True
 
     @property

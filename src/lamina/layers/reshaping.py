@@ -318,8 +318,9 @@ class UpSampling2D(UpSampling):
             return super().call(x)
         factors = _per_spatial_axis(self, "size", x)
         shape = [size * factors.get(axis, 1) for axis, size in enumerate(x.shape)]
-        y: Array = jax.image.resize(x, shape, self.interpolation, antialias=False)
-        return y.astype(x.dtype)
+        whole = jnp.issubdtype(x.dtype, jnp.integer)
+        y: Array = jax.image.resize(x.astype(jnp.float32) if whole else x, shape, self.interpolation, antialias=False)
+        return jnp.round(y).astype(x.dtype) if whole else y.astype(x.dtype)
 
 
 class UpSampling3D(UpSampling):

@@ -133,6 +133,8 @@ def build_from(stack: Stack, start: int) -> None:
             )
         mask = stack._lamina_chain[index - 1]._lamina.mask_out if index else stack._lamina.mask_in
         layer._lamina.mask_in = layer._lamina.mask_out = mask
+        whole = stack._lamina_chain[index - 1]._lamina.whole_out if index else stack._lamina.entry._lamina_whole_dtype
+        layer._lamina.whole_in = layer._lamina.whole_out = whole
         try:
             layer._lamina_build(shape)
             flow.append(_handed_on(layer.compute_output_shape(shape)))

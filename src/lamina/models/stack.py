@@ -166,7 +166,9 @@ class Stack(LayerChain):
         body, entry = self._lamina_body, self._lamina.entry
         if entry is not None and not self._lamina_on_host:
             x = _of_rank(x, entry.batch_shape)
-        if body and not jnp.issubdtype(x.dtype, jnp.inexact) and not body[0]._lamina_takes_integers:
+        if entry is not None and (asked := entry._lamina_whole_dtype) is not None:
+            x = x.astype(asked)
+        elif body and not jnp.issubdtype(x.dtype, jnp.inexact) and not body[0]._lamina_takes_integers:
             x = x.astype(self.variable_dtype)
         with_mask(x, mask)
         for layer in body:

@@ -34,7 +34,7 @@ def hot(places: Array, output_mode: str, depth: int, dtype: str, weights: ArrayL
         places = places[..., 0]
     if not jnp.issubdtype(places.dtype, jnp.integer):
         places = places.astype(jnp.int32)
-    if output_mode != "one_hot" and places.ndim == 0:
+    if places.ndim == 0:
         places = places[None]
     vectors = jax.nn.one_hot(places, depth, dtype=dtype)
     axis = min(places.ndim - 1, 1)
@@ -108,7 +108,7 @@ class Discretization(Adapting):
     def call(self, x: Array) -> Array:
         # Not adapted yet, only the shape is asked for.
         bounds = [0.0] * ((self.num_bins or 1) - 1) if self.bin_boundaries is None else self.bin_boundaries
-        x = x.astype(self.compute_dtype) if jnp.issubdtype(x.dtype, jnp.integer) else x
+        x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(self.compute_dtype)
         places = jnp.searchsorted(jnp.asarray(bounds, x.dtype), x, side="right").astype(jnp.int32)
         if self.output_mode == "int":
             return places
