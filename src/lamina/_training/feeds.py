@@ -183,7 +183,7 @@ class ArrayFeed:
         """
         blocks = self._blocks(key, skip)
         for block in fetched(blocks, 1) if len(self.buffers) > 1 else blocks:
-            block = block._replace(data={name: jax.device_put(array) for name, array in block.data.items()})
+            block = block._replace(data=jax.device_put(dict(block.data)))
             at, end = block.first + block.skip, block.first + block.steps
             while at < end:
                 together = end if self.alone is None else min(end, self.alone)
