@@ -24,7 +24,7 @@ def as_array(x: object) -> jax.Array:
 def own_array(x: object, dtype: Any = None) -> jax.Array:
     """An array in memory that no array of the user's shares: what is written into x later changes nothing."""
     if not isinstance(x, np.ndarray):
-        return jnp.asarray(x, dtype)
+        return as_array(x) if dtype is None else jnp.asarray(x, dtype)
     array = as_array(x if dtype is None else x.astype(dtype, copy=False))
     aliases = not isinstance(array, jax.core.Tracer) and np.may_share_memory(np.asarray(array), x)
     return as_array(np.array(x, dtype)) if aliases else array
