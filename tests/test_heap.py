@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lamina
-from lamina._programs import heap
+from lamina._programs import heap, programs, stored
 
 glibc = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library than glibc")
 
@@ -108,3 +108,17 @@ def test_a_fit_leaves_a_weight_that_a_call_has_returned():
     returned = model.layers[0](np.ones((4, 2)))
     model.fit(np.ones((4, 2)), np.zeros((4, 3)), verbose=0)
     assert (np.asarray(returned) == 1).all() and (model.layers[0].table.numpy() < 1).all()
+
+
+def test_a_program_of_large_arrays_takes_less_memory(monkeypatch):
+    """The gradients of all kernels at once are not held."""
+    taken = []
+    monkeypatch.setattr(heap, "keep", taken.append)
+    monkeypatch.setattr(stored, "name_of", lambda *_: None)
+    for large in (2**40, 0):
+        monkeypatch.setattr(programs, "LARGE", large)
+        programs.clear()
+        model = lamina.Sequential([lamina.Input((512,)), *[lamina.layers.Dense(512) for _ in range(3)]])
+        model.compile("adam", "mse")
+        model.train_on_batch(np.ones((8, 512), "float32"), np.ones((8, 512), "float32"))
+    assert taken[1] < 0.7 * taken[0]

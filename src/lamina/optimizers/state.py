@@ -53,7 +53,9 @@ def learning_rate(value: object) -> float | Function:
 
 def filled(like: Array, value: float = 0) -> Array:
     """An array of that shape and dtype. NumPy makes it, because JAX compiles a program for each shape."""
-    return as_array(np.full(like.shape, value, like.dtype))
+    made = as_array(np.full(like.shape, value, like.dtype))
+    # Until it is copied, NumPy's stands in memory as well, and the next one beside both.
+    return made if isinstance(made, jax.core.Tracer) else made.block_until_ready()
 
 
 def several(value: object) -> int:
