@@ -388,7 +388,7 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     Source: Martins and Astudillo 2016, https://arxiv.org/abs/1602.02068
     """
     _length(x, axis)
-    wide = x.dtype.itemsize >= 4 and jnp.issubdtype(x.dtype, jnp.floating)
+    wide = x.dtype.itemsize >= 4 and jnp.issubdtype(x.dtype, jnp.inexact)
     z = jnp.moveaxis(x, axis, -1).astype(x.dtype if wide else jnp.float32)  # (..., n)
     z = z - jax.lax.stop_gradient(z.max(-1, keepdims=True))  # changes no result, and keeps the sums exact
     fixed = jax.lax.stop_gradient(z)
