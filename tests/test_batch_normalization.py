@@ -193,3 +193,11 @@ def test_moving_statistics_in_bfloat16_move_by_the_momentum():
     layer(x, training=True)
     np.testing.assert_allclose(np.asarray(layer.moving_mean.value, "float32"), 1.035, 0.01)
     np.testing.assert_allclose(np.asarray(layer.moving_variance.value, "float32"), 0.99 + 0.01 * x.var(0), 0.01)
+
+
+def test_features_on_the_first_axis_are_normalized_along_the_others():
+    x = jnp.asarray(np.random.default_rng(0).normal(3, 2, (3, 20)), jnp.float32)
+    y, mean, variance = normalize(x, jnp.ones(3), jnp.zeros(3), 0, 1e-3)
+    np.testing.assert_allclose(mean, np.mean(x, 1), 1e-6)
+    np.testing.assert_allclose(variance, np.var(x, 1), 1e-5)
+    np.testing.assert_allclose(y, plain(x, jnp.ones(3), jnp.zeros(3), 0, 1e-3), 1e-4, 1e-5)

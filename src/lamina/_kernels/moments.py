@@ -49,7 +49,8 @@ def first(x: Array, rows: Array | None) -> Array:
 
 def count(x: Array, axis: int, rows: Array | None) -> Array:
     """How many elements of the first `rows` rows have one place on `axis`, as a number of x's dtype."""
-    return jnp.asarray((x.shape[0] if rows is None else rows) * (x[0].size // x.shape[axis]), x.dtype)
+    every = x.size // x.shape[axis]
+    return jnp.asarray(every if rows is None else rows * (every // x.shape[0]), x.dtype)
 
 
 def _moments(axis: int, x: Array, rows: Array | None = None) -> Two:
