@@ -2344,3 +2344,48 @@ def test_a_log_with_another_separator_is_not_gone_on_with(keras, tmp_path):
 def test_an_input_says_the_shape_with_the_batch_axis(keras):
     assert keras.Input((3, 4)).shape == (None, 3, 4)
     assert keras.Input(batch_shape=(2, 3)).shape == (2, 3)
+
+
+def refilled(keras, columns):
+    """Batches in one pair of arrays that is filled again for each."""
+
+    class Refilled(keras.utils.PyDataset):
+        def __init__(self):
+            super().__init__()
+            self.x, self.y = np.empty((4, columns), "float32"), np.zeros((4, 1), "float32")
+
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, index):
+            self.x[:] = index / columns
+            return self.x, self.y
+
+    return Refilled()
+
+
+@pytest.mark.parametrize(("keras", "columns"), [(lamina, 1), (lamina, 4096), (real_keras, 1)])
+def test_a_batch_may_stand_in_the_arrays_of_the_one_before(keras, columns):
+    model = keras.Sequential([keras.Input((columns,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(keras.optimizers.SGD(0.0), "mae")
+    history = model.fit(
+        refilled(keras, columns), validation_data=refilled(keras, columns), shuffle=False, verbose=0
+    ).history
+    np.testing.assert_allclose([*history["loss"], *history["val_loss"]], 2.5, rtol=1e-5)
+    assert model.evaluate(refilled(keras, columns), verbose=0) == pytest.approx(2.5, rel=1e-5)
+    np.testing.assert_allclose(model.predict(refilled(keras, columns), verbose=0)[::4, 0], range(6), rtol=1e-5)
+
+
+@ours  # Keras trains on the second batch twice
+def test_a_generator_may_fill_its_arrays_again(keras):
+    def batches(kind=np.asarray):
+        x = np.empty((4, 1), "float32")
+        for number in range(6):
+            x[:] = number
+            yield kind(x), kind(x * 0)
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones")])
+    model.compile(keras.optimizers.SGD(0.0), "mae")
+    assert model.evaluate(batches(), verbose=0) == pytest.approx(2.5)
+    assert model.evaluate(batches(memoryview), verbose=0) == pytest.approx(2.5)
+    np.testing.assert_array_equal(model.predict(batches(), verbose=0)[::4, 0], range(6))

@@ -215,7 +215,11 @@ class Stream:
         try:
             if self.host is not None:
                 parts = (self.host(parts[0]), *parts[1:])
-            return class_weighted(arrays(*parts, floatx=self.floatx), self.class_weight)
+            table = arrays(*parts, floatx=self.floatx)
+            if not isinstance(self.source, (list, tuple)):  # it may fill the same arrays again for the next batch
+                x, y, weight = (_own(array, parts) for array in table[:3])
+                table = Table(x, y, weight, table.columns)
+            return class_weighted(table, self.class_weight)
         except DataError as error:
             rows = "\nEach item of a stream is a batch of rows, and this one looks like a single row."
             raise type(error)(f"{where}: {error}{rows * (np.ndim(parts[0]) < 2)}") from None
@@ -236,6 +240,12 @@ class Stream:
             f"Give the function that makes it (fit(make_batches), not fit(make_batches())), a list of batches or a\n"
             f"DataLoader; or steps_per_epoch=... if it goes on for long enough."
         )
+
+
+def _own(array: Any, given: tuple[Any, ...]) -> Any:
+    """The array, or a copy if its memory may be that of what was given."""
+    fresh = array is None or (array.flags.owndata and not any(array is part for part in given))
+    return array if fresh else np.array(array)
 
 
 def _is_text(batch: Any) -> bool:

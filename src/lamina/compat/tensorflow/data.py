@@ -79,7 +79,8 @@ class Dataset(dataset.Dataset):
         """What a function yields; it is called at the beginning of each pass."""
 
         def read(key: tuple[int, ...]) -> Iterator[Any]:
-            for element in generator(*args):
+            for given in generator(*args):
+                element = jax.tree.map(lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf, given)
                 yield tuple(element) if isinstance(element, list) and isinstance(output_types, tuple) else element
 
         return Dataset(read, None)
