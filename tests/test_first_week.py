@@ -2267,6 +2267,19 @@ def test_weights_that_are_set_are_not_those_of_an_array_that_changes_later(keras
 
 
 @both
+def test_numbers_of_a_layer_are_not_those_of_an_array_that_changes_later(keras):
+    mean, scale = np.ones(3, "float32"), np.ones(3, "float32")
+    layer, x = keras.layers.Normalization(mean=mean, variance=np.ones(3)), np.full((2, 3), 2.0, "float32")
+    layer(x)
+    mean[:] = 7
+    np.testing.assert_allclose(layer(x), 1.0, rtol=1e-6)
+    if keras is lamina:
+        layer = keras.layers.Rescaling(scale)
+        scale[:] = 7
+        np.testing.assert_allclose(layer(x), 2.0)
+
+
+@both
 def test_variables_stand_layer_by_layer(keras):
     layers = [keras.layers.Dropout(0.1), keras.layers.BatchNormalization(), keras.layers.Dropout(0.2)]
     model = keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(1)])
