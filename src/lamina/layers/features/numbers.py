@@ -36,7 +36,7 @@ def numbers(value: Any) -> ArrayLike:
         return np.asarray(value["config"]["value"], value["config"]["dtype"])
     if np.asarray(value).dtype.kind not in "iuf":
         raise ArgumentError(f"expected numbers, got {value!r}.")
-    return value.copy() if isinstance(value, np.ndarray) else value  # type: ignore[no-any-return]
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 class Rescaling(Layer):
