@@ -39,7 +39,7 @@ def pair(make, x=X):
 def same(ours, theirs, mask=None, rtol=1e-5, x=X):
     """Equal outputs, and equal gradients by every weight and the input."""
     told = {} if mask is None else {"mask": jnp.asarray(mask)}
-    params, kept = [w.value for w in ours.trainable_weights], [w.value for w in ours.non_trainable_weights]
+    params, kept = [w.value for w in ours.trainable_weights], [w.value for w in ours.non_trainable_variables]
     their_params, their_kept = (
         [v.value for v in theirs.trainable_variables],
         [v.value for v in theirs.non_trainable_variables],
