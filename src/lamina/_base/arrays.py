@@ -26,8 +26,8 @@ def own_array(x: object, dtype: Any = None) -> jax.Array:
     if not isinstance(x, np.ndarray):
         return as_array(x) if dtype is None else jnp.asarray(x, dtype)
     array = as_array(x if dtype is None else x.astype(dtype, copy=False))
-    aliases = not isinstance(array, jax.core.Tracer) and np.may_share_memory(np.asarray(array), x)
-    return as_array(np.array(x, dtype)) if aliases else array
+    shared = not isinstance(array, jax.core.Tracer) and array.unsafe_buffer_pointer() == x.ctypes.data
+    return as_array(np.array(x, dtype)) if shared else array
 
 
 def copied(arrays: Tree) -> Tree:

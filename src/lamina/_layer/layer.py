@@ -286,9 +286,9 @@ class Layer(WithWeights):
                 f"{self.name} has {len(trained)} trainable and {len(kept)} non-trainable variables; got arrays for "
                 f"{len(trainable_variables)} and {len(non_trainable_variables)}."
             )
-        given = [read(each) if isinstance(each, Weight) else each for each in trainable_variables]
-        given += [read(each) if isinstance(each, Weight) else each for each in non_trainable_variables]
-        values = dict(zip((*trained, *kept), given, strict=True))
+        given = (*trainable_variables, *non_trainable_variables)
+        arrays = (read(each) if isinstance(each, Weight) else each for each in given)
+        values = dict(zip((*trained, *kept), arrays, strict=True))
         around = under_way.get()
         if isinstance(around, Pass):
             key = key_alone(self, around)

@@ -89,6 +89,8 @@ class EinsumDense(Layer):
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
 
+    _lamina_constants: ClassVar[Config] = {"quantization_config": None}
+
     def build(self, input_shape: Shape) -> None:
         kernel, bias = _shapes_of_weights(self, input_shape)
         letters, start = _letters(self.equation), value_of(self, "kernel_initializer")
@@ -107,8 +109,6 @@ class EinsumDense(Layer):
 
     def call(self, x: Array) -> Array:
         return self.activation(einsum(self.equation, x, self.kernel, self.bias))  # type: ignore[no-any-return]
-
-    _lamina_constants: ClassVar[Config] = {"quantization_config": None}
 
     def _lamina_arguments(self) -> Config:
         return super()._lamina_arguments() | {"activity_regularizer": self.activity_regularizer}
