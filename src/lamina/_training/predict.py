@@ -50,6 +50,8 @@ class Predictor:
         """Whether a batch may get rows that nobody sees, or be cut in other places."""
         self.regularized = any(part.layer.activity_regularizer is not None for part in parts(model))
         """Whether the rows of a batch together add something to the loss."""
+        self.at_once: dict[Shape, int] = {}
+        """How many rows of a shape go through the stack at once, which each call asks for."""
         self.call: Any = jax.device_put(np.uint32(0))
         self.losses: list[Any] = []
         """What layers added to the loss in the latest call."""
@@ -80,6 +82,16 @@ class Predictor:
         if mask is not None:
             with_mask(y, mask[:rows])
         return y
+
+    def rows_at_once(self, shape: Shape) -> int:
+        """A power of two: for so many rows the largest array between two layers stays in the cache."""
+        if shape[1:] not in self.at_once:
+            built = [part.layer for part in parts(self.spec.model) if part.layer._lamina.shapes]
+            outputs = [layer._lamina.shapes[1] for layer in built if not getattr(layer, "_lamina_in_next_loop", False)]
+            shapes = [each for one in outputs for each in (one if isinstance(one, list) else [one])]
+            largest = max(math.prod(int(n or shape[1] or 1) for n in each[1:]) for each in (shape, *shapes))
+            self.at_once[shape[1:]] = 1 << int(np.clip(CACHED // max(largest, 1), *ROWS)).bit_length() - 1
+        return self.at_once[shape[1:]]
 
 
 def each(function: Callable[[Any], Any], y: Any) -> Any:
@@ -186,7 +198,7 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     if size is None:  # then so many steps are all rows, and a callback sees as many batches as in Keras
         told = batch_size_for(len(x), None, None if steps is None else positive(steps))
         told = told if steps else model._lamina.entry.batch_size or told
-        size = rows_at_once(model, x.shape) if predictor.fills and not plan.callbacks else told
+        size = predictor.rows_at_once(x.shape) if predictor.fills and not plan.callbacks else told
         steps = None
     size = given_batch_size(size)
     steps = limited_steps(steps, -(-len(x) // size))
@@ -203,15 +215,6 @@ def _pieces(model: Model, x: HostArray, size: int) -> Iterator[HostArray]:
         if is_mapped(x):  # what is in memory was looked at as a whole
             _fitting(model, part, start)
         yield part
-
-
-def rows_at_once(model: Model, shape: Shape) -> int:
-    """A power of two: for so many rows the largest array between two layers stays in the cache."""
-    built = [part.layer for part in parts(model) if part.layer._lamina.shapes]
-    outputs = [layer._lamina.shapes[1] for layer in built if not getattr(layer, "_lamina_in_next_loop", False)]
-    shapes = [each for one in outputs for each in (one if isinstance(one, list) else [one])]
-    largest = max(math.prod(int(n or shape[1] or 1) for n in each[1:]) for each in (shape, *shapes))
-    return 1 << int(np.clip(CACHED // max(largest, 1), *ROWS)).bit_length() - 1
 
 
 def _batch_by_batch(model: Model, data: Any, plan: RunPlan, size: int | None = None, steps: int | None = None) -> Any:
