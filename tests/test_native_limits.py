@@ -58,6 +58,23 @@ def convolutions(draw):
     return *(jnp.asarray(array, jnp.float32) for array in (x, kernel, dy)), window
 
 
+@st.composite
+def tiled(draw):
+    """The same, of shapes whose y is computed in tiles; the last tiles reach over its end."""
+    size = draw(st.sampled_from([(3,), (5,), (3, 3), (5, 5)]))
+    pads = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in size)
+    sizes = tuple(draw(st.integers(7, 11)) for _ in size)
+    channels, filters = (draw(st.sampled_from([16, 32, 48])) for _ in range(2))
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    window = Window((1,) * len(size), pads, (1,) * len(size))
+    x = rng.normal(size=(draw(st.integers(16, 40)), *sizes, channels))
+    kernel = rng.normal(size=(*size, channels, filters))
+    dy = rng.normal(size=by_xla.result_shape(x, kernel, window))
+    for array in draw(st.sampled_from([(), (), (x,), (kernel,), (dy,), (x, dy)])):
+        array.reshape(-1)[rng.integers(0, array.size, 2)] = draw(NO_NUMBERS)
+    return *(jnp.asarray(array, jnp.float32) for array in (x, kernel, dy)), window
+
+
 def summed(name, x, kernel, y, window, padded):
     """The map's result from the other two of x, kernel and y, with the products with the zeros around x or without."""
     strides, pads, dilation, groups, _ = window
@@ -110,6 +127,11 @@ def check_convolution(case):
 @examples(6)
 def test_convolutions_are_their_sums_of_products_for_no_numbers_too(examples):
     tried(check_convolution, examples, case=convolutions())
+
+
+@examples(4)
+def test_convolutions_in_tiles_are_those_sums_too(examples):
+    tried(check_convolution, examples, case=tiled())
 
 
 def by_tier(compute, *arrays):

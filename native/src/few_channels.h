@@ -90,12 +90,12 @@ class FewChannels {
           for (int64_t q = 0; q < kAtOnce; ++q) {
             seen[q] = x + at + places_[k + q];
             for (int64_t v = 0; v < kVectors; ++v) {
-              y[v][q] = reinterpret_cast<Floats>(loaded(bias + n + v * kLanes));
+              y[v][q] = floats_at(bias + n + v * kLanes);
             }
           }
           for (int64_t tap = 0; tap < count_; ++tap) {
             for (int64_t v = 0; v < kVectors; ++v) {
-              Floats times = reinterpret_cast<Floats>(loaded(kernel + tap * filters_ + n + v * kLanes));
+              Floats times = floats_at(kernel + tap * filters_ + n + v * kLanes);
               for (int64_t q = 0; q < kAtOnce; ++q) y[v][q] += seen[q][taps_[tap]] * times;
             }
           }
@@ -146,8 +146,8 @@ class FewChannels {
           });
         }
         auto add = [&](Floats& sum, float* to) LAMINA_INLINE {
-          sum += reinterpret_cast<Floats>(loaded(to));
-          store(reinterpret_cast<Ints>(sum), to);
+          sum += floats_at(to);
+          put(sum, to);
         };
         for (int64_t tap = first; tap < std::min(first + kTapsAtOnce, g.count_); ++tap) {
           add(sums[tap - first], to + tap * g.filters_ + n);

@@ -11,10 +11,7 @@ constexpr int64_t kTile = 12;                   // columns whose sums, of two ve
 constexpr int64_t kWidth = 32;                  // rows at once: those two vectors
 
 #if defined(__GNUC__) && !defined(__clang__)
-#define LAMINA_512 __attribute__((target("arch=x86-64-v4")))
 typedef float Vector __attribute__((vector_size(64)));
-
-inline bool few_rows_supported() { return __builtin_cpu_supports("x86-64-v4"); }
 
 // Columns `first` to `end` of `width` rows of y, (rows, columns); those rows of a are `turned`, (inner, 16 * vectors).
 template <int vectors>
@@ -55,7 +52,6 @@ LAMINA_512 void tiles(int64_t width, int64_t inner, int64_t columns, const float
 }
 
 #else
-inline bool few_rows_supported() { return false; }
 template <int vectors>
 void tiles(int64_t, int64_t, int64_t, const float*, const float*, float*, int64_t, int64_t) {}
 #endif

@@ -59,7 +59,7 @@ ffi::Error matmul(ffi::ThreadPool pool, Array a, Array b, ffi::Result<Array> y, 
     expect_shapes({{"b", of_b, b_turned ? Dims{columns, inner} : Dims{inner, columns}}, {"y", of_y, {rows, columns}}});
     Type taken = type_of(a), given = type_of(*y);
     expect(type_of(b) == taken && (given == taken || given == Type::f32), "expected arrays of one type");
-    bool plain = taken == Type::f32 && given == Type::f32 && !a_turned && b_turned && few_rows_supported();
+    bool plain = taken == Type::f32 && given == Type::f32 && !a_turned && b_turned && has_512();
     if (plain && rows >= kFewest && rows <= kMostRows) {
       few_rows(threads, rows, inner, columns, static_cast<float*>(a.untyped_data()),
                static_cast<float*>(b.untyped_data()), static_cast<float*>(y->untyped_data()));

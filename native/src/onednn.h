@@ -23,8 +23,12 @@
 // A function that is compiled for each kind of vectors; the processor chooses.
 #if defined(__GNUC__) && !defined(__clang__)
 #define LAMINA_VECTORS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define LAMINA_512 __attribute__((target("arch=x86-64-v4")))  // only where `has_512`
+inline bool has_512() { return __builtin_cpu_supports("x86-64-v4"); }
 #else
 #define LAMINA_VECTORS
+#define LAMINA_512
+inline bool has_512() { return false; }
 #endif
 
 namespace lamina {
@@ -67,6 +71,7 @@ class Room {
     }
   }
   Room(Room&&) = default;
+  Room& operator=(Room&&) = default;
   ~Room() {
     if (!block_.data) return;
     auto& kept = free();

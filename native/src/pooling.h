@@ -3,24 +3,13 @@
 // zero, or one is NaN.
 #pragma once
 
-#include "half.h"
+#include "lanes.h"
 #include "shapes.h"
-
-#define LAMINA_INLINE __attribute__((always_inline))
 
 namespace lamina {
 
 using Place = uint8_t;
 constexpr int32_t kNone = 255, kInfinity = 0x7f800000;
-
-// 16 elements: a vector of 64 bytes. Comparisons are of integers, which GCC has vectors for at each width.
-constexpr int64_t kLanes = 16;
-using Floats = float __attribute__((vector_size(4 * kLanes)));
-using Ints = int32_t __attribute__((vector_size(4 * kLanes)));
-using Halves = Half __attribute__((vector_size(2 * kLanes)));
-using Places = Place __attribute__((vector_size(kLanes)));
-template <typename Lane>
-using Vector = std::conditional_t<sizeof(Lane) == 4, Ints, std::conditional_t<sizeof(Lane) == 2, Halves, Places>>;
 
 // Windows over the two axes of y (batch, rows, columns, channels): their sizes, and from one to the next.
 struct Pool {
@@ -47,27 +36,6 @@ struct Pool {
     expect_shapes({{"the pooled array", p, expected}, {"places", places, expected}});
   }
 };
-
-// Lanes as integers of 32 bits, and back: floats as their bits, halves as those of the float, places as numbers.
-template <typename Lane>
-LAMINA_INLINE inline Ints loaded(const Lane* from) {
-  Vector<Lane> vector;
-  std::memcpy(&vector, from, sizeof vector);
-  Ints ints = __builtin_convertvector(vector, Ints);
-  return sizeof(Lane) == 2 ? ints << 16 : ints;
-}
-
-template <typename Lane>
-LAMINA_INLINE inline void store(Ints ints, Lane* to) {
-  auto vector = __builtin_convertvector(sizeof(Lane) == 2 ? ints >> 16 : ints, Vector<Lane>);
-  std::memcpy(to, &vector, sizeof vector);
-}
-
-// run(first) for all channels, kLanes from there on; the last ones may come twice.
-template <typename Run>
-LAMINA_INLINE inline void in_lanes(int64_t channels, Run run) {
-  for (int64_t n = 0; n < channels; n += kLanes) run(std::min(n, channels - kLanes));
-}
 
 // The largest so far. The bits of floats above zero, and of NaN without its sign, are in their order.
 struct Largest {

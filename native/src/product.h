@@ -1,8 +1,8 @@
 // Matrix products by one thread, within Threads::each.
 #pragma once
 
-#include "half.h"
-#include "onednn.h"
+#include "cached_product.h"
+#include "sparse.h"
 
 namespace lamina {
 
@@ -28,24 +28,40 @@ class Taken {
 class Product {
  public:
   Product(int64_t rows, int64_t inner, int64_t columns, const float* b, bool transposed, bool half)
-      : made_(primitive(rows, inner, columns, transposed, half)),
+      : rows_(rows),
+        inner_(inner),
+        columns_(columns),
         taken_(rows * inner, half),
-        work_(made_->scratchpad.get_size()),
-        packed_(made_->packed.get_size()),
-        result_(made_->y.get_size()),
-        a_(made_->a, engine(), nullptr),
-        b_(made_->packed, engine(), packed_.data()),
-        y_(made_->y, engine(), result_.data()),
-        scratchpad_(made_->scratchpad, engine(), work_.data()) {
+        result_(rows * columns * sizeof(float)) {
+    if (!half && cached_product_serves(rows, inner, columns)) {
+      packed_ = Room(inner * columns * sizeof(float));
+      if (transposed) {
+        transpose(b, columns, inner, packed_.floats());
+      } else {
+        std::copy_n(b, inner * columns, packed_.floats());
+      }
+      return;
+    }
+    made_ = primitive(rows, inner, columns, transposed, half);
+    packed_ = Room(made_->packed.get_size()), work_ = Room(made_->scratchpad.get_size());
+    a_ = dnnl::memory(made_->a, engine(), nullptr);
+    b_ = dnnl::memory(made_->packed, engine(), packed_.data());
+    y_ = dnnl::memory(made_->y, engine(), result_.data());
+    scratchpad_ = dnnl::memory(made_->scratchpad, engine(), work_.data());
     dnnl::memory given(made_->given, engine(), const_cast<float*>(b));
     made_->pack.execute(stream(), given, b_);
   }
 
   // The result stays as it is until the next call.
   float* operator()(const float* a) {
-    a_.set_data_handle(taken_(a));
-    made_->run.execute(
-        stream(), {{DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, y_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}});
+    if (made_) {
+      a_.set_data_handle(taken_(a));
+      made_->run.execute(
+          stream(),
+          {{DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, y_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}});
+    } else {
+      product(rows_, inner_, columns_, a, inner_, 1, packed_.floats(), result_.floats(), false);
+    }
     return result_.floats();
   }
 
@@ -72,9 +88,10 @@ class Product {
     });
   }
 
-  std::shared_ptr<const Made> made_;
+  int64_t rows_, inner_, columns_;
+  std::shared_ptr<const Made> made_;  // none where our own product is faster
   Taken taken_;
-  Room work_, packed_, result_;
+  Room result_, packed_{0}, work_{0};
   dnnl::memory a_, b_, y_, scratchpad_;
 };
 

@@ -86,6 +86,11 @@ LAMINA_VECTORS static inline bool finite(const float* data, int64_t size) {
   return sum == 0;
 }
 
+inline void transpose(const float* from, int64_t rows, int64_t columns, float* to) {
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column) to[column * rows + row] = from[row * columns + column];
+}
+
 class Sparse {
  public:
   // Whether at most one element in so many differs from zero; oneDNN's products are that much faster, each.
@@ -213,8 +218,7 @@ class Sparse {
 
   static std::vector<float> transposed(const float* data, int64_t rows, int64_t columns) {
     std::vector<float> turned(rows * columns);
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t column = 0; column < columns; ++column) turned[column * rows + row] = data[row * columns + column];
+    transpose(data, rows, columns, turned.data());
     return turned;
   }
 

@@ -1,0 +1,184 @@
+// A convolution and its two gradients in Winograd's tiles, where these save a quarter of the products: strides of 1,
+// whole vectors of channels and of filters, float32. A result that is not finite is left to oneDNN, which keeps
+// infinity and NaN to the elements that see them.
+#pragma once
+
+#include "sparse.h"
+#include "winograd.h"
+
+namespace lamina {
+
+constexpr int64_t kSpan = 1 << 13;  // elements that pay for a second thread
+
+// What one thread does: some tiles at a time, whose values stay in its cache.
+template <typename Tile>
+class ByTiles {
+ public:
+  ByTiles(Tile tile, int64_t x_channels, int64_t filters) : tile_(tile), x_(x_channels), y_(filters) {}
+
+  // The kernel's values at each point.
+  Room of_kernel(Threads& threads, const float* kernel) const {
+    Room room(kValues * kernel_size() * sizeof(float));
+    threads.each_of(x_, kSpan / y_ + 1,
+                    [&](int64_t first, int64_t end, int64_t) { tile_.of_kernel(kernel, room.floats(), first, end); });
+    return room;
+  }
+
+  // Tiles `first` to `end` of y; whether it is finite, else it is not right.
+  bool forward(const float* x, const float* of_kernel, const float* bias, float* y, int64_t first, int64_t end) const {
+    bool finite = true;
+    each_block(first, end, [&](int64_t first, int64_t count, float* of_x, float* of_y) {
+      int64_t rows = Tile::padded(count);
+      tile_.of_x(x, of_x, first, count);
+      for (int k = 0; k < kValues; ++k) {
+        product(rows, x_, y_, of_x + k * Tile::step(rows, x_), x_, 1, of_kernel + k * kernel_size(),
+                of_y + k * Tile::step(rows, y_), false);
+      }
+      finite = tile_.to_y(of_y, bias, y, first, count) && finite;
+    });
+    return finite;
+  }
+
+  // Adds what tiles `first` to `end` give to the gradients of the kernel's values and of the bias.
+  void gradient(const float* x, const float* dy, float* of_kernel, float* bias, int64_t first, int64_t end) const {
+    each_block(first, end, [&](int64_t first, int64_t count, float* of_x, float* of_y) {
+      int64_t rows = Tile::padded(count);
+      tile_.of_x(x, of_x, first, count);
+      tile_.of_y(dy, of_y, first, count);
+      for (int k = 0; k < kValues; ++k) {
+        product(x_, count, y_, of_x + k * Tile::step(rows, x_), 1, x_, of_y + k * Tile::step(rows, y_),
+                of_kernel + k * kernel_size(), true);
+      }
+      const float* sums = of_y + Tile::kSum * Tile::step(rows, y_);
+      for (int64_t t = 0; t < count; ++t) add(y_, 1.0f, sums + t * y_, bias);
+    });
+  }
+
+  int64_t channels() const { return x_; }
+  int64_t filters() const { return y_; }
+  int64_t kernel_size() const { return x_ * y_; }
+  // How many tiles: their values stay in the cache, or else are as many as the kernel's, which each block reads.
+  int64_t block() const {
+    int64_t in_cache = kInCache / ((x_ + y_) * kValues * static_cast<int64_t>(sizeof(float)));
+    return std::max(std::max(in_cache, x_ * y_ / (x_ + y_)) / kRowsAtOnce, int64_t{1}) * kRowsAtOnce;
+  }
+  const Tile& tile() const { return tile_; }
+
+  static constexpr int kValues = Tile::kValues;
+
+ private:
+  static constexpr int64_t kInCache = 1 << 19;  // bytes
+
+  template <typename Run>
+  void each_block(int64_t first, int64_t end, Run run) const {
+    int64_t most = std::min(block(), end - first), rows = Tile::padded(most);
+    Room of_x(kValues * Tile::step(rows, x_) * sizeof(float)), of_y(kValues * Tile::step(rows, y_) * sizeof(float));
+    for (; first < end; first += most) run(first, std::min(most, end - first), of_x.floats(), of_y.floats());
+  }
+
+  Tile tile_;
+  int64_t x_, y_;
+};
+
+// y from x on all threads; whether it is finite.
+template <typename Tile>
+bool forward_by(Threads& threads, const ByTiles<Tile>& tiles, const float* x, const float* kernel, const float* bias,
+                float* y, int64_t batch) {
+  Room of_kernel = tiles.of_kernel(threads, kernel);
+  int64_t all = tiles.tile().each() * batch, share = (all + threads.count() - 1) / threads.count();
+  int64_t block = std::min(tiles.block(), Tile::padded(share));
+  std::atomic<bool> finite = true;
+  threads.each((all + block - 1) / block, [&](int64_t part) {
+    if (!tiles.forward(x, of_kernel.floats(), bias, y, part * block, std::min((part + 1) * block, all))) finite = false;
+  });
+  return finite;
+}
+
+// The gradients of the kernel and of the bias; whether they are finite.
+template <typename Tile>
+bool gradient_by(Threads& threads, const ByTiles<Tile>& tiles, const float* x, float* kernel, float* bias,
+                 const float* dy, int64_t batch) {
+  int64_t all = tiles.tile().each() * batch, size = tiles.kValues * tiles.kernel_size(), filters = tiles.filters();
+  std::vector<Room> sums;  // of each part
+  for (int64_t part = 0; part < threads.parts_of(all, kRowsAtOnce); ++part)
+    sums.emplace_back((size + filters) * sizeof(float));
+  threads.each_of(all, kRowsAtOnce, [&](int64_t first, int64_t end, int64_t part) {
+    float* to = sums[part].floats();
+    std::fill_n(to, size + filters, 0.0f);
+    tiles.gradient(x, dy, to, to + size, first, end);
+  });
+  float* sum = sums[0].floats();
+  std::atomic<bool> is_finite = true;
+  threads.each_of(size, kSpan, [&](int64_t first, int64_t end, int64_t) {
+    for (size_t part = 1; part < sums.size(); ++part) add(end - first, 1.0f, sums[part].floats() + first, sum + first);
+    if (!finite(sum + first, end - first)) is_finite = false;
+  });
+  for (size_t part = 1; part < sums.size(); ++part) add(filters, 1.0f, sums[part].floats() + size, sum + size);
+  threads.each_of(tiles.channels(), kSpan / filters + 1,
+                  [&](int64_t first, int64_t end, int64_t) { tiles.tile().to_kernel(sum, kernel, first, end); });
+  std::copy_n(sum + size, filters, bias);
+  return is_finite;
+}
+
+// x, y and what lies between them; of one axis, a single row.
+struct Plane {
+  Images x, y;
+  int64_t down, right, up, left, batch;
+
+  explicit Plane(const Geometry& g)
+      : x{rows_of(g.x, 1), g.x[g.axes()], g.x.back()},
+        y{rows_of(g.y, 1), g.y[g.axes()], g.y.back()},
+        down(rows_of(g.kernel, 0)),
+        right(g.kernel[g.axes() - 1]),
+        up(g.axes() == 2 ? g.before[0] : 0),
+        left(g.before[g.axes() - 1]),
+        batch(g.x[0]) {}
+
+  // The map from y to x.
+  Plane turned() const {
+    Plane plane = *this;
+    std::swap(plane.x, plane.y);
+    plane.up = down - 1 - up, plane.left = right - 1 - left;
+    return plane;
+  }
+
+  static bool serves(const Geometry& g) {
+    auto all = [](Sizes sizes, int64_t value) {
+      return std::all_of(sizes.begin(), sizes.end(), [&](int64_t size) { return size == value; });
+    };
+    if (g.axes() > 2 || g.groups != 1 || g.half || !all(g.strides, 1) || !all(g.dilation, 1) || !has_512())
+      return false;
+    for (size_t axis = 0; axis < g.axes(); ++axis) {
+      if (std::max(g.before[axis], g.after[axis]) >= g.kernel[axis]) return false;
+    }
+    return g.x.back() % kLanes == 0 && g.y.back() % kLanes == 0;
+  }
+
+  // run(ByTiles) by the tiles of the fewest products; false where no tiles save a quarter of them, or there are few.
+  template <typename Run>
+  bool with_tiles(Run run) const {
+    if (down == 3 && right == 3) return with<4, 4, 2, 2, 3, 3>(run);
+    if (down == 1 && right == 3) return with<1, 4, 1, 2, 1, 3>(run);
+    if (down == 1 && right == 5) return with<1, 4, 1, 2, 1, 5>(run);
+    if (down == 5 && right == 5) return with<2, 2, 2, 2, 5, 5>(run);
+    return false;
+  }
+
+ private:
+  static constexpr int64_t kFew = 32;  // of fewer tiles oneDNN's products are as fast
+
+  static int64_t rows_of(const Dims& sizes, size_t axis) { return sizes.size() == 4 ? sizes[axis] : 1; }
+
+  template <int kHigh, int kWide, int kLow, int kNarrow, int kDown, int kRight, typename Run>
+  bool with(Run run) const {
+    Tiles<kHigh, kWide, kDown, kRight> large(x, y, up, left);
+    Tiles<kLow, kNarrow, kDown, kRight> small(x, y, up, left);
+    auto products = [](auto& tile) { return tile.each() * tile.kValues; };  // of each channel with each filter
+    int64_t least = std::min(products(large), products(small));
+    if (4 * least > 3 * y.rows * y.columns * down * right) return false;
+    auto by = [&](auto& tile) { return tile.each() * batch >= kFew && run(ByTiles(tile, x.channels, y.channels)); };
+    return products(large) == least ? by(large) : by(small);
+  }
+};
+
+}  // namespace lamina

@@ -1,0 +1,212 @@
+// A convolution, relu and the largest of windows of y in one pass, which no array holds, and the way back.
+#include "by_tiles.h"
+#include "convolution.h"
+#include "few_channels.h"
+
+namespace lamina {
+namespace {
+
+constexpr int64_t kInCache = 1 << 18;  // bytes
+
+// Rows `first` to `end` of the windows of a batch; y begins behind `before` of its rows.
+void pool_rows(const Pool& pool, bool half, void* y, int64_t before, int64_t first, int64_t end, void* p,
+               Place* places) {
+  int64_t size = half ? sizeof(Half) : sizeof(float);
+  for (int64_t n = first; n < end; ++n) {
+    void* image = static_cast<char*>(y) + (n / pool.pooled_rows - before) * pool.image * size;
+    void* to = static_cast<char*>(p) + n * pool.row() * size;
+    auto run = [&](auto* y, auto* p) { pool_row_of(pool, y, n % pool.pooled_rows, p, places + n * pool.row()); };
+    if (half) {
+      run(static_cast<Half*>(image), static_cast<Half*>(to));
+    } else {
+      run(static_cast<float*>(image), static_cast<float*>(to));
+    }
+  }
+}
+
+// Some rows of a batch at a time, whose y stays in the cache, by compute(first, end, y).
+template <typename Compute>
+void pool_in_pieces(Threads& threads, const Geometry& g, const Pool& pool, int64_t rows, void* p, Place* places,
+                    Compute compute) {
+  int64_t batch = g.x[0];
+  threads.each((batch + rows - 1) / rows, [&](int64_t part) {
+    int64_t first = part * rows, end = std::min(first + rows, batch);
+    Room y(rows * pool.image * (g.half ? sizeof(Half) : sizeof(float)));
+    compute(first, end, y);
+    pool_rows(pool, g.half, y.data(), first, first * pool.pooled_rows, end * pool.pooled_rows, p, places);
+  });
+}
+
+// Only what the windows see of y is computed.
+bool pooled_by_tiles(Threads& threads, const Geometry& g, Pool pool, const float* x, const float* kernel,
+                     const float* bias, float* p, Place* places) {
+  if (!Plane::serves(g)) return false;
+  Plane seen(g);
+  seen.y.rows = (pool.pooled_rows - 1) * pool.down + pool.high;
+  seen.y.columns = pool.columns = (pool.pooled_columns - 1) * pool.right + pool.wide;
+  pool.image = seen.y.rows * seen.y.columns * seen.y.channels;
+  return seen.with_tiles([&](auto tiles) {
+    Room of_kernel = tiles.of_kernel(threads, kernel);
+    int64_t each = tiles.tile().each(), rows = std::clamp<int64_t>(tiles.block() / each, 1, g.x[0]);
+    std::atomic<bool> finite = true;
+    pool_in_pieces(threads, g, pool, rows, p, places, [&](int64_t first, int64_t end, Room& y) {
+      float* from_first = y.floats() - first * pool.image;
+      if (!tiles.forward(x, of_kernel.floats(), bias, from_first, first * each, end * each)) finite = false;
+    });
+    return finite.load();
+  });
+}
+
+// The largest of the windows of relu(y).
+void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void* x, float* kernel, float* bias, void* p,
+                    Place* places) {
+  int64_t batch = g.x[0], size = g.half ? sizeof(Half) : sizeof(float), windows = batch * pool.pooled_rows;
+  auto floats = [](void* array) { return static_cast<float*>(array); };
+  if (pooled_by_tiles(threads, g, pool, floats(x), kernel, bias, floats(p), places)) return;
+  if (FewChannels::serve(g, pool)) {
+    threads.each_of(windows, 1, [&](int64_t first, int64_t end, int64_t) {
+      FewChannels few(g, pool);
+      for (int64_t n = first; n < end; ++n) {
+        few.forward(floats(x) + n / pool.pooled_rows * g.x_row(), kernel, bias, n % pool.pooled_rows,
+                    floats(p) + n * pool.row(), places + n * pool.row());
+      }
+    });
+    return;
+  }
+  if (batch < threads.count()) {
+    Room y(batch * pool.image * size);
+    Computed(kForward, primitive(kForward, g), kernel)(x, bias, y.data());
+    threads.each_of(windows, 1, [&](int64_t first, int64_t end, int64_t) {
+      pool_rows(pool, g.half, y.data(), 0, first, end, p, places);
+    });
+    return;
+  }
+  OneThread alone;
+  int64_t most_rows = (batch + threads.count() - 1) / threads.count();
+  int64_t rows = std::clamp<int64_t>(kInCache / (pool.image * size), 1, most_rows),
+          last = batch - (batch - 1) / rows * rows;
+  Computed most(kForward, primitive(kForward, g.of_rows(rows)), kernel),
+      rest(kForward, primitive(kForward, g.of_rows(last)), kernel);
+  pool_in_pieces(threads, g, pool, rows, p, places, [&](int64_t first, int64_t end, Room& y) {
+    (end < batch ? most : rest)(static_cast<char*>(x) + first * g.x_row() * size, bias, y.data());
+  });
+}
+
+// The gradients of the kernel and of the bias from the slopes of what few channels were pooled to.
+void execute_few(Threads& threads, const Geometry& g, const Pool& pool, const float* x, const float* dp,
+                 const Place* places, float* kernel, float* bias) {
+  int64_t batch = g.x[0], filters = g.y.back(), size = Geometry::product(g.kernel);
+  std::vector<Room> sums;
+  for (int64_t part = 0; part < threads.parts_of(batch, 1); ++part) sums.emplace_back((size + filters) * sizeof(float));
+  threads.each_of(batch, 1, [&](int64_t first, int64_t end, int64_t part) {
+    FewChannels few(g, pool);
+    float* to = sums[part].floats();
+    std::fill_n(to, size + filters, 0.0f);
+    for (int64_t row = first; row < end; ++row) {
+      few.kernel_gradient(x + row * g.x_row(), dp + row * pool.pooled(), places + row * pool.pooled(), to);
+    }
+  });
+  for (size_t part = 1; part < sums.size(); ++part) add(size + filters, 1.0f, sums[part].floats(), sums[0].floats());
+  std::copy_n(sums[0].floats(), size, kernel);
+  std::copy_n(sums[0].floats() + size, filters, bias);
+}
+
+// y between x and what it is pooled to, which no array holds.
+Dims y_of(Any& x, Any& kernel, Sizes strides, Sizes before, Sizes after, Sizes dilation) {
+  Dims y = dims(x), window = dims(kernel);
+  size_t axes = strides.size();
+  expect(y.size() == axes + 2 && window.size() == axes + 2, "expected arrays with two axes more than the window");
+  for (Sizes each : {before, after, dilation}) expect(each.size() == axes, "expected the window's sizes for each axis");
+  for (Sizes each : {strides, before, after, dilation}) Geometry::in_bounds(each, 0);
+  Geometry::in_bounds(strides, 1);
+  for (size_t axis = 0; axis < axes; ++axis) {
+    int64_t reach = (window[axis] - 1) * dilation[axis] + 1;
+    y[axis + 1] = (y[axis + 1] + before[axis] + after[axis] - reach) / strides[axis] + 1;
+  }
+  y.back() = window.back();
+  return y;
+}
+
+ffi::Error pooled(ffi::ThreadPool threads, Any x, Any kernel, Any bias, Result p, ffi::Result<ffi::Buffer<ffi::U8>> to,
+                  Sizes strides, Sizes before, Sizes after, Sizes dilation, int64_t groups, Sizes pool) {
+  return guarded(threads, [&](Threads& threads) {
+    bool half = type_of(x) == Type::bf16;
+    Dims y = y_of(x, kernel, strides, before, after, dilation);
+    Geometry g{dims(x), dims(kernel), y, strides, before, after, dilation, groups, half};
+    g.check();
+    Pool windows(pool, y);
+    windows.check(p->dimensions(), to->dimensions(), y[0]);
+    expect(type_of(*p) == type_of(x), "expected arrays of one type");
+    for (Any* each : {&kernel, &bias}) expect(type_of(*each) == Type::f32, "expected weights of float32");
+    expect_shapes({{"bias", bias.dimensions(), {y.back()}}});
+    execute_pooled(threads, g, windows, x.untyped_data(), static_cast<float*>(kernel.untyped_data()),
+                   static_cast<float*>(bias.untyped_data()), p->untyped_data(), to->typed_data());
+  });
+}
+
+using Array = ffi::Buffer<ffi::F32>;
+
+ffi::Error pooled_kernel_gradient(ffi::ThreadPool threads, Any x, Array dp, ffi::Buffer<ffi::U8> places, Result dkernel,
+                                  ffi::Result<Array> dbias, Sizes strides, Sizes before, Sizes after, Sizes dilation,
+                                  int64_t groups, Sizes pool) {
+  return guarded(threads, [&](Threads& threads) {
+    Dims y = y_of(x, *dkernel, strides, before, after, dilation);
+    Geometry g{dims(x), dims(*dkernel), y, strides, before, after, dilation, groups, false};
+    g.check();
+    Pool windows(pool, y);
+    windows.check(dp.dimensions(), places.dimensions(), y[0]);
+    expect(FewChannels::serve(g, windows), "expected few channels");
+    for (Any* each : {&x, &*dkernel}) expect(type_of(*each) == Type::f32, "expected arrays of float32");
+    expect_shapes({{"bias", dbias->dimensions(), {y.back()}}});
+    execute_few(threads, g, windows, static_cast<float*>(x.untyped_data()), dp.typed_data(), places.typed_data(),
+                static_cast<float*>(dkernel->untyped_data()), dbias->typed_data());
+  });
+}
+
+ffi::Error put_back(ffi::ThreadPool threads, Any dp, ffi::Buffer<ffi::U8> places, Result dy, Sizes pool) {
+  return guarded(threads, [&](Threads& threads) {
+    Dims y = dims(*dy);
+    Pool windows(pool, y);
+    windows.check(dp.dimensions(), places.dimensions(), y[0]);
+    expect(type_of(dp) == type_of(*dy), "expected arrays of one type");
+    threads.each_of(y[0] * windows.pooled_rows, 1, [&](int64_t first, int64_t end, int64_t) {
+      for (int64_t n = first; n < end; ++n) {
+        const Place* from = places.typed_data() + n * windows.row();
+        void *slopes = at(dp, n * windows.row()), *to = at(*dy, n / windows.pooled_rows * windows.image);
+        auto run = [&](auto* dp, auto* dy) { put_row_back_of(windows, dp, from, n % windows.pooled_rows, dy); };
+        if (type_of(dp) == Type::bf16) {
+          run(static_cast<Half*>(slopes), static_cast<Half*>(to));
+        } else {
+          run(static_cast<float*>(slopes), static_cast<float*>(to));
+        }
+      }
+    });
+  });
+}
+
+}  // namespace
+}  // namespace lamina
+
+using lamina::Any;
+using lamina::with_window;
+using xla::ffi::Ffi;
+using xla::ffi::ThreadPool;
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lamina_convolution_pooled, lamina::pooled,
+    with_window(
+        Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Arg<Any>().Ret<Any>().Ret<xla::ffi::Buffer<xla::ffi::U8>>())
+        .Attr<lamina::Sizes>("pool"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_pooled_kernel_gradient, lamina::pooled_kernel_gradient,
+                              with_window(Ffi::Bind()
+                                              .Ctx<ThreadPool>()
+                                              .Arg<Any>()
+                                              .Arg<lamina::Array>()
+                                              .Arg<xla::ffi::Buffer<xla::ffi::U8>>()
+                                              .Ret<Any>()
+                                              .Ret<lamina::Array>())
+                                  .Attr<lamina::Sizes>("pool"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lamina_put_back, lamina::put_back,
+    Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<xla::ffi::Buffer<xla::ffi::U8>>().Ret<Any>().Attr<lamina::Sizes>(
+        "pool"));

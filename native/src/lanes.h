@@ -1,0 +1,43 @@
+// Vectors of 16 elements, and how they are read and written.
+#pragma once
+
+#include "half.h"
+
+#define LAMINA_INLINE __attribute__((always_inline))
+
+namespace lamina {
+
+// 16 elements: a vector of 64 bytes. Comparisons are of integers, which GCC has vectors for at each width.
+constexpr int64_t kLanes = 16;
+using Floats = float __attribute__((vector_size(4 * kLanes)));
+using Ints = int32_t __attribute__((vector_size(4 * kLanes)));
+using Halves = Half __attribute__((vector_size(2 * kLanes)));
+using Bytes = uint8_t __attribute__((vector_size(kLanes)));
+template <typename Lane>
+using Vector = std::conditional_t<sizeof(Lane) == 4, Ints, std::conditional_t<sizeof(Lane) == 2, Halves, Bytes>>;
+
+// Lanes as integers of 32 bits, and back: floats as their bits, halves as those of the float, places as numbers.
+template <typename Lane>
+LAMINA_INLINE inline Ints loaded(const Lane* from) {
+  Vector<Lane> vector;
+  std::memcpy(&vector, from, sizeof vector);
+  Ints ints = __builtin_convertvector(vector, Ints);
+  return sizeof(Lane) == 2 ? ints << 16 : ints;
+}
+
+template <typename Lane>
+LAMINA_INLINE inline void store(Ints ints, Lane* to) {
+  auto vector = __builtin_convertvector(sizeof(Lane) == 2 ? ints >> 16 : ints, Vector<Lane>);
+  std::memcpy(to, &vector, sizeof vector);
+}
+
+// run(first) for all channels, kLanes from there on; the last ones may come twice.
+template <typename Run>
+LAMINA_INLINE inline void in_lanes(int64_t channels, Run run) {
+  for (int64_t n = 0; n < channels; n += kLanes) run(std::min(n, channels - kLanes));
+}
+
+LAMINA_INLINE inline Floats floats_at(const float* from) { return reinterpret_cast<Floats>(loaded(from)); }
+LAMINA_INLINE inline void put(Floats floats, float* to) { store(reinterpret_cast<Ints>(floats), to); }
+
+}  // namespace lamina
