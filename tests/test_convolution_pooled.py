@@ -1,5 +1,7 @@
 """A convolution, relu and pooling in one pass of lamina-onednn's, against the three one after the other."""
 
+from contextlib import nullcontext
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ import lamina
 from lamina import layers
 from lamina._kernels.blocks import relu
 from lamina._kernels.convolution import convolve
-from lamina._kernels.pooling import max_pool
+from lamina._kernels.pooling import largest, max_pool
 from lamina._layer.forward import Pass
 
 pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
@@ -127,8 +129,8 @@ def test_gradients_of_gradients_and_batches_are_those_of_the_three(channels):
 
 @pytest.mark.parametrize(
     "options",
-    [{"pool": (3, 3, 2, 2)}, {"pool": (2, 2, 2, 2), "pad": "same"}, {"pool": (5, 5, 5, 5)}, {"filters": 15}],
-    ids=["windows overlap", "windows are padded", "a window of many", "few filters"],
+    [{"pool": (3, 3, 2, 2)}, {"pool": (2, 2, 2, 2), "pad": "same"}, {"filters": 15}],
+    ids=["windows overlap", "windows are padded", "few filters"],
 )
 def test_what_it_does_not_take_goes_as_before(options):
     taken = whole(0, (2, 13, 13, 3), (3, 3, 3, options.pop("filters", 16)))
@@ -136,6 +138,66 @@ def test_what_it_does_not_take_goes_as_before(options):
     got, want = (with_slopes(together(each, **options))(*taken) for each in (True, False))
     for a, b in zip(got, want, strict=True):
         np.testing.assert_allclose(a, b, 1e-4, 1e-3)
+
+
+LARGE = {
+    "a sequence": ((3, 23, 5), (3, 5, 16), {}, None),
+    "a sequence, in tiles": ((40, 21, 16), (5, 16, 32), {}, None),
+    "a causal one": ((3, 23, 16), (2, 16, 32), {"padding": "causal", "dilation": 3}, None),
+    "windows of a sequence": ((3, 50, 7), (3, 7, 16), {"strides": 2, "padding": "same"}, (4,)),
+    "large windows of a sequence": ((2, 70, 7), (3, 7, 16), {}, (20,)),
+    "an image": ((3, 9, 7, 16), (3, 3, 16, 16), {"padding": "same"}, None),
+    "an image of three channels": ((3, 9, 7, 3), (3, 3, 3, 16), {}, None),
+    "an image, in tiles": ((9, 12, 15, 16), (3, 3, 16, 16), {}, None),
+    "groups": ((3, 9, 7, 32), (3, 3, 16, 32), {"groups": 2}, None),
+    "large windows of an image": ((2, 24, 25, 5), (3, 3, 5, 16), {}, (5, 4)),
+}
+
+
+def largest_of(case, within):
+    shape, kernel, options, window = LARGE[case]
+    axes, ones = tuple(range(1, len(shape) - 1)), (1,) * (len(shape) - 2)
+    options = {"strides": 1, "padding": "valid", "dilation": 1, "groups": 1, **options}
+    strides, padding, dilation, groups = (options[name] for name in ("strides", "padding", "dilation", "groups"))
+
+    def compute(x, kernel, bias):
+        with Pass({}) if within else nullcontext():
+            steps, rates = (tuple(n * each for n in ones) for each in (strides, dilation))
+            y = relu(convolve(x, kernel, steps, padding, rates, groups, bias))
+            return max_pool(y, window, window, "valid", axes) if window else largest(y, axes)
+
+    rng = np.random.default_rng(0)
+    taken = [jnp.asarray(rng.normal(size=each), jnp.float32) for each in (shape, kernel, kernel[-1:])]
+    return compute, taken
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_global_maxima_and_large_windows_are_one_pass_too(case):
+    (one, taken), (three, _) = (largest_of(case, within) for within in (True, False))
+    assert is_one(one, *taken) and not is_one(three, *taken)
+    for what in (None, np.nan, np.inf, -np.inf):
+        for place in range(3 if what else 1):
+            given_ = list(taken)
+            if what:
+                given_[place] = given_[place].at[(1,) * given_[place].ndim].set(what)
+            got, want = (with_slopes(each)(*given_) for each in (one, three))
+            # A gradient goes to any one of several infinities; in windows that XLA reduces to NaN too.
+            count = 1 if what and (np.isinf(what) or case == "large windows of a sequence") else 4
+            for a, b in zip(got[:count], want[:count], strict=True):
+                np.testing.assert_allclose(a, b, 1e-3, 1e-3)
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_gradients_of_gradients_of_large_windows(case):
+    def again(function):
+        def loss(*taken):
+            return jnp.sum(jnp.sin(function(*taken)))
+
+        return jax.grad(lambda *taken: sum(jnp.sum(g**2) for g in jax.grad(loss, (0, 1, 2))(*taken)), (0, 1, 2))
+
+    (one, taken), (three, _) = (largest_of(case, within) for within in (True, False))
+    for got, want in zip(*(jax.jit(again(f))(*taken) for f in (one, three)), strict=True):
+        np.testing.assert_allclose(got, want, 1e-3, 1e-2)
 
 
 def test_zero_rows_and_operations_one_by_one():

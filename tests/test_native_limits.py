@@ -276,6 +276,7 @@ def right_calls():
     x, window = (2, 6, 5, 2), window | {"groups": 1}
     yield "convolution_pooled", [x, kernel, (16,)], [p, p], window | pool
     yield "convolution_pooled_kernel_gradient", [x, p, p], [kernel, (16,)], window | pool
+    yield "convolution_pooled_input_gradient", [p, kernel, p], [x], window | pool
     time, batch, features, units = 3, 2, 4, 5
     x, state, outputs, mask = (batch, time, features), (batch, units), (time, batch, units), (time, batch)
     for name, gates, states, more in [("lstm", 4, 2, []), ("gru", 3, 1, [(15,)])]:
@@ -291,7 +292,13 @@ def right_calls():
     yield "moment_slopes", [(6, 20), (6, 20), (20,)], [(20,), (20,)], {}
 
 
-OTHERS = {"convolution_pooled": 4, "convolution_pooled_kernel_gradient": 2, "put_back": 1, "moments": 1}
+OTHERS = {
+    "convolution_pooled": 4,
+    "convolution_pooled_kernel_gradient": 2,
+    "convolution_pooled_input_gradient": 2,
+    "put_back": 1,
+    "moments": 1,
+}
 """Which of the arrays and the results are places, or a number of rows."""
 
 
@@ -299,7 +306,7 @@ def called(name, shapes, results, attributes, dtype="float32"):
     of_net = "lstm" in name or "gru" in name
     dtypes = ["bool" if of_net and not place else dtype for place in range(len(shapes))] + ["float32"] * len(results)
     if name in OTHERS:
-        dtypes[OTHERS[name]] = "int32" if name == "moments" else "uint8"
+        dtypes[OTHERS[name]] = "int32" if name == "moments" else "int16"
     results = list(map(jax.ShapeDtypeStruct, results, dtypes[len(shapes) :]))
     attributes = {key: np.array(n, np.int64) if isinstance(n, tuple) else n for key, n in attributes.items()}
     arrays = [jnp.ones(shape, each) for shape, each in zip(shapes, dtypes, strict=False)]

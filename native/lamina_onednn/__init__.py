@@ -23,6 +23,7 @@ __all__ = [
     "convolution_input_gradient",
     "convolution_kernel_gradient",
     "convolution_pooled",
+    "convolution_pooled_input_gradient",
     "convolution_pooled_kernel_gradient",
     "convolution_supported",
     "gru",
@@ -45,6 +46,7 @@ TARGETS = (
     "convolution_input_gradient",
     "convolution_kernel_gradient",
     "convolution_pooled",
+    "convolution_pooled_input_gradient",
     "convolution_pooled_kernel_gradient",
     "put_back",
     "lstm",
@@ -165,17 +167,34 @@ def convolution_pooled(
     """The largest of the windows of relu(y), of this shape, and which element of its window each one is.
 
     `pool` is the windows' height and width, and from one to the next; they do not overlap. A place counts a window's
-    elements row by row, the first of equal ones; it is 255 where none is above zero, or one is NaN.
+    elements row by row, the first of equal ones; it is -1 where none is above zero, or one is NaN.
     """
-    out = jax.ShapeDtypeStruct(shape, x.dtype), jax.ShapeDtypeStruct(shape, jnp.uint8)
+    out = jax.ShapeDtypeStruct(shape, x.dtype), jax.ShapeDtypeStruct(shape, jnp.int16)
     window = _window(strides, padding, dilation, groups)
     return _call("convolution_pooled", out, x, kernel, bias, **window, pool=_numbers(pool))  # type: ignore[no-any-return]
+
+
+def convolution_pooled_input_gradient(
+    dp: Array,
+    kernel: Array,
+    places: Array,
+    shape: Any,
+    strides: Any,
+    padding: Pads,
+    dilation: Any,
+    groups: int,
+    pool: Any,
+) -> Array:
+    """The gradient of x, of this shape, from the slopes of the largest: float32."""
+    window = _window(strides, padding, dilation, groups)
+    out = jax.ShapeDtypeStruct(shape, jnp.float32)
+    return _call("convolution_pooled_input_gradient", out, dp, kernel, places, **window, pool=_numbers(pool))  # type: ignore[no-any-return]
 
 
 def convolution_pooled_kernel_gradient(
     x: Array, dp: Array, places: Array, shape: Any, strides: Any, padding: Pads, dilation: Any, groups: int, pool: Any
 ) -> tuple[Array, Array]:
-    """The gradients of the kernel, of this shape with few channels, and of the bias from the slopes of the largest."""
+    """The gradients of the kernel, of this shape, and of the bias from the slopes of the largest: float32."""
     window = _window(strides, padding, dilation, groups)
     out = _arrays(shape, shape[-1:])
     return _call("convolution_pooled_kernel_gradient", out, x, dp, places, **window, pool=_numbers(pool))  # type: ignore[no-any-return]

@@ -71,7 +71,8 @@ class ByTiles {
 
   template <typename Run>
   void each_block(int64_t first, int64_t end, Run run) const {
-    int64_t most = std::min(block(), end - first), rows = Tile::padded(most);
+    int64_t parts = std::max<int64_t>((end - first + block() / 2) / block(), 1);  // of about a block each
+    int64_t most = Tile::padded((end - first + parts - 1) / parts), rows = most;
     Room of_x(kValues * Tile::step(rows, x_) * sizeof(float)), of_y(kValues * Tile::step(rows, y_) * sizeof(float));
     for (; first < end; first += most) run(first, std::min(most, end - first), of_x.floats(), of_y.floats());
   }

@@ -63,6 +63,8 @@ bool taken_by_tiles(Threads& threads, Map map, const Geometry& g, float* x, floa
   });
 }
 
+}  // namespace
+
 // The rows of a batch are shared out; where there are fewer of them than threads, oneDNN takes threads of its own.
 void execute(Threads& threads, Map map, const Geometry& g, void* x, float* kernel, float* bias, void* y) {
   if (taken_as_sparse(threads, map, g, x, kernel, bias, y)) return;
@@ -96,6 +98,8 @@ void execute(Threads& threads, Map map, const Geometry& g, void* x, float* kerne
   });
   for (Room& other : others) add(filters, 1.0f, other.floats() + size, bias);
 }
+
+namespace {
 
 ffi::Error run(ffi::ThreadPool pool, Map map, Any& x, Any& kernel, Any* bias, Any& y, Sizes strides, Sizes before,
                Sizes after, Sizes dilation, int64_t groups) {

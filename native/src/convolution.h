@@ -122,6 +122,9 @@ class Computed {
   dnnl::memory given_, inside_;
 };
 
+// In convolution.cc: the map's result from the other two of x, the kernel and y.
+void execute(Threads& threads, Map map, const Geometry& g, void* x, float* kernel, float* bias, void* y);
+
 using Any = ffi::AnyBuffer;
 using Result = ffi::Result<Any>;
 

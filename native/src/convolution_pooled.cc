@@ -47,7 +47,7 @@ bool pooled_by_tiles(Threads& threads, const Geometry& g, Pool pool, const float
   pool.image = seen.y.rows * seen.y.columns * seen.y.channels;
   return seen.with_tiles([&](auto tiles) {
     Room of_kernel = tiles.of_kernel(threads, kernel);
-    int64_t each = tiles.tile().each(), rows = std::clamp<int64_t>(tiles.block() / each, 1, g.x[0]);
+    int64_t each = tiles.tile().each(), rows = std::clamp<int64_t>((tiles.block() + each / 2) / each, 1, g.x[0]);
     std::atomic<bool> finite = true;
     pool_in_pieces(threads, g, pool, rows, p, places, [&](int64_t first, int64_t end, Room& y) {
       float* from_first = y.floats() - first * pool.image;
@@ -127,7 +127,7 @@ Dims y_of(Any& x, Any& kernel, Sizes strides, Sizes before, Sizes after, Sizes d
   return y;
 }
 
-ffi::Error pooled(ffi::ThreadPool threads, Any x, Any kernel, Any bias, Result p, ffi::Result<ffi::Buffer<ffi::U8>> to,
+ffi::Error pooled(ffi::ThreadPool threads, Any x, Any kernel, Any bias, Result p, ffi::Result<ffi::Buffer<ffi::S16>> to,
                   Sizes strides, Sizes before, Sizes after, Sizes dilation, int64_t groups, Sizes pool) {
   return guarded(threads, [&](Threads& threads) {
     bool half = type_of(x) == Type::bf16;
@@ -144,43 +144,85 @@ ffi::Error pooled(ffi::ThreadPool threads, Any x, Any kernel, Any bias, Result p
   });
 }
 
-using Array = ffi::Buffer<ffi::F32>;
-
-ffi::Error pooled_kernel_gradient(ffi::ThreadPool threads, Any x, Array dp, ffi::Buffer<ffi::U8> places, Result dkernel,
-                                  ffi::Result<Array> dbias, Sizes strides, Sizes before, Sizes after, Sizes dilation,
-                                  int64_t groups, Sizes pool) {
-  return guarded(threads, [&](Threads& threads) {
-    Dims y = y_of(x, *dkernel, strides, before, after, dilation);
-    Geometry g{dims(x), dims(*dkernel), y, strides, before, after, dilation, groups, false};
-    g.check();
-    Pool windows(pool, y);
-    windows.check(dp.dimensions(), places.dimensions(), y[0]);
-    expect(FewChannels::serve(g, windows), "expected few channels");
-    for (Any* each : {&x, &*dkernel}) expect(type_of(*each) == Type::f32, "expected arrays of float32");
-    expect_shapes({{"bias", dbias->dimensions(), {y.back()}}});
-    execute_few(threads, g, windows, static_cast<float*>(x.untyped_data()), dp.typed_data(), places.typed_data(),
-                static_cast<float*>(dkernel->untyped_data()), dbias->typed_data());
+// dy: the slopes at their places, and zeros.
+void put_rows_back(Threads& threads, const Pool& pool, bool half, int64_t batch, void* dp, const Place* places,
+                   void* dy) {
+  int64_t size = half ? sizeof(Half) : sizeof(float);
+  threads.each_of(batch * pool.pooled_rows, 1, [&](int64_t first, int64_t end, int64_t) {
+    for (int64_t n = first; n < end; ++n) {
+      void* slopes = static_cast<char*>(dp) + n * pool.row() * size;
+      void* to = static_cast<char*>(dy) + n / pool.pooled_rows * pool.image * size;
+      auto run = [&](auto* dp, auto* dy) {
+        put_row_back_of(pool, dp, places + n * pool.row(), n % pool.pooled_rows, dy);
+      };
+      if (half) {
+        run(static_cast<Half*>(slopes), static_cast<Half*>(to));
+      } else {
+        run(static_cast<float*>(slopes), static_cast<float*>(to));
+      }
+    }
   });
 }
 
-ffi::Error put_back(ffi::ThreadPool threads, Any dp, ffi::Buffer<ffi::U8> places, Result dy, Sizes pool) {
+// A gradient from the slopes of what was pooled to and their places: that of x, or those of the kernel and of the bias.
+void execute_back(Threads& threads, Map map, const Geometry& g, const Pool& pool, float* x, float* kernel, float* bias,
+                  float* dp, const Place* places) {
+  bool to_input = map == kInputGradient;
+  if (!to_input && FewChannels::serve(g, pool) && pool.high * pool.wide <= Sparse::kFew) {
+    return execute_few(threads, g, pool, x, dp, places, kernel, bias);
+  }
+  Sparse sparse(threads, dp, places, g, pool);
+  if (g.groups == 1 && sparse.serves(to_input ? kernel : x, to_input ? g.kernel : g.x)) {
+    if (to_input) return sparse.input_gradient(kernel, x);
+    sparse.kernel_gradient(x, kernel);
+    return sparse.bias_gradient(bias);
+  }
+  Room dy(g.y[0] * pool.image * sizeof(float));
+  put_rows_back(threads, pool, false, g.y[0], dp, places, dy.data());
+  execute(threads, map, g, x, kernel, bias, dy.data());
+}
+
+using Array = ffi::Buffer<ffi::F32>;
+using PlaceArray = ffi::Buffer<ffi::S16>;
+
+ffi::Error back(ffi::ThreadPool threads, Map map, Any& x, Any& kernel, float* bias, Array& dp, PlaceArray& places,
+                Sizes strides, Sizes before, Sizes after, Sizes dilation, int64_t groups, Sizes pool) {
+  return guarded(threads, [&](Threads& threads) {
+    Dims y = y_of(x, kernel, strides, before, after, dilation);
+    Geometry g{dims(x), dims(kernel), y, strides, before, after, dilation, groups, false};
+    g.check();
+    Pool windows(pool, y);
+    windows.check(dp.dimensions(), places.dimensions(), y[0]);
+    for (Any* each : {&x, &kernel}) expect(type_of(*each) == Type::f32, "expected arrays of float32");
+    execute_back(threads, map, g, windows, static_cast<float*>(x.untyped_data()),
+                 static_cast<float*>(kernel.untyped_data()), bias, dp.typed_data(), places.typed_data());
+  });
+}
+
+ffi::Error pooled_input_gradient(ffi::ThreadPool threads, Array dp, Any kernel, PlaceArray places, Result dx,
+                                 Sizes strides, Sizes before, Sizes after, Sizes dilation, int64_t groups, Sizes pool) {
+  return back(threads, kInputGradient, *dx, kernel, nullptr, dp, places, strides, before, after, dilation, groups,
+              pool);
+}
+
+ffi::Error pooled_kernel_gradient(ffi::ThreadPool threads, Any x, Array dp, PlaceArray places, Result dkernel,
+                                  ffi::Result<Array> dbias, Sizes strides, Sizes before, Sizes after, Sizes dilation,
+                                  int64_t groups, Sizes pool) {
+  auto shape = dkernel->dimensions();
+  bool fits = shape.size() && dbias->dimensions().size() == 1 && dbias->dimensions()[0] == shape.back();
+  if (!fits) return ffi::Error::InvalidArgument("expected a bias with an element for each filter");
+  return back(threads, kKernelGradient, x, *dkernel, dbias->typed_data(), dp, places, strides, before, after, dilation,
+              groups, pool);
+}
+
+ffi::Error put_back(ffi::ThreadPool threads, Any dp, PlaceArray places, Result dy, Sizes pool) {
   return guarded(threads, [&](Threads& threads) {
     Dims y = dims(*dy);
     Pool windows(pool, y);
     windows.check(dp.dimensions(), places.dimensions(), y[0]);
     expect(type_of(dp) == type_of(*dy), "expected arrays of one type");
-    threads.each_of(y[0] * windows.pooled_rows, 1, [&](int64_t first, int64_t end, int64_t) {
-      for (int64_t n = first; n < end; ++n) {
-        const Place* from = places.typed_data() + n * windows.row();
-        void *slopes = at(dp, n * windows.row()), *to = at(*dy, n / windows.pooled_rows * windows.image);
-        auto run = [&](auto* dp, auto* dy) { put_row_back_of(windows, dp, from, n % windows.pooled_rows, dy); };
-        if (type_of(dp) == Type::bf16) {
-          run(static_cast<Half*>(slopes), static_cast<Half*>(to));
-        } else {
-          run(static_cast<float*>(slopes), static_cast<float*>(to));
-        }
-      }
-    });
+    put_rows_back(threads, windows, type_of(dp) == Type::bf16, y[0], dp.untyped_data(), places.typed_data(),
+                  dy->untyped_data());
   });
 }
 
@@ -194,19 +236,21 @@ using xla::ffi::ThreadPool;
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     lamina_convolution_pooled, lamina::pooled,
-    with_window(
-        Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Arg<Any>().Ret<Any>().Ret<xla::ffi::Buffer<xla::ffi::U8>>())
+    with_window(Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<Any>().Arg<Any>().Ret<Any>().Ret<lamina::PlaceArray>())
+        .Attr<lamina::Sizes>("pool"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    lamina_convolution_pooled_input_gradient, lamina::pooled_input_gradient,
+    with_window(Ffi::Bind().Ctx<ThreadPool>().Arg<lamina::Array>().Arg<Any>().Arg<lamina::PlaceArray>().Ret<Any>())
         .Attr<lamina::Sizes>("pool"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(lamina_convolution_pooled_kernel_gradient, lamina::pooled_kernel_gradient,
                               with_window(Ffi::Bind()
                                               .Ctx<ThreadPool>()
                                               .Arg<Any>()
                                               .Arg<lamina::Array>()
-                                              .Arg<xla::ffi::Buffer<xla::ffi::U8>>()
+                                              .Arg<lamina::PlaceArray>()
                                               .Ret<Any>()
                                               .Ret<lamina::Array>())
                                   .Attr<lamina::Sizes>("pool"));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     lamina_put_back, lamina::put_back,
-    Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<xla::ffi::Buffer<xla::ffi::U8>>().Ret<Any>().Attr<lamina::Sizes>(
-        "pool"));
+    Ffi::Bind().Ctx<ThreadPool>().Arg<Any>().Arg<lamina::PlaceArray>().Ret<Any>().Attr<lamina::Sizes>("pool"));

@@ -12,9 +12,10 @@ constexpr int64_t kLanes = 16;
 using Floats = float __attribute__((vector_size(4 * kLanes)));
 using Ints = int32_t __attribute__((vector_size(4 * kLanes)));
 using Halves = Half __attribute__((vector_size(2 * kLanes)));
-using Bytes = uint8_t __attribute__((vector_size(kLanes)));
+using Shorts = int16_t __attribute__((vector_size(2 * kLanes)));
 template <typename Lane>
-using Vector = std::conditional_t<sizeof(Lane) == 4, Ints, std::conditional_t<sizeof(Lane) == 2, Halves, Bytes>>;
+using Vector =
+    std::conditional_t<sizeof(Lane) == 4, Ints, std::conditional_t<std::is_same_v<Lane, Half>, Halves, Shorts>>;
 
 // Lanes as integers of 32 bits, and back: floats as their bits, halves as those of the float, places as numbers.
 template <typename Lane>
@@ -22,12 +23,12 @@ LAMINA_INLINE inline Ints loaded(const Lane* from) {
   Vector<Lane> vector;
   std::memcpy(&vector, from, sizeof vector);
   Ints ints = __builtin_convertvector(vector, Ints);
-  return sizeof(Lane) == 2 ? ints << 16 : ints;
+  return std::is_same_v<Lane, Half> ? ints << 16 : ints;
 }
 
 template <typename Lane>
 LAMINA_INLINE inline void store(Ints ints, Lane* to) {
-  auto vector = __builtin_convertvector(sizeof(Lane) == 2 ? ints >> 16 : ints, Vector<Lane>);
+  auto vector = __builtin_convertvector(std::is_same_v<Lane, Half> ? ints >> 16 : ints, Vector<Lane>);
   std::memcpy(to, &vector, sizeof vector);
 }
 

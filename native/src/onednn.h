@@ -141,6 +141,11 @@ inline void append(std::vector<int64_t>& key, Sizes sizes) {
   key.insert(key.end(), sizes.begin(), sizes.end());
 }
 
+inline void transpose(const float* from, int64_t rows, int64_t columns, float* to) {
+  for (int64_t row = 0; row < rows; ++row)
+    for (int64_t column = 0; column < columns; ++column) to[column * rows + row] = from[row * columns + column];
+}
+
 // to += times * from
 LAMINA_VECTORS static inline void add(int64_t count, float times, const float* from, float* to) {
 #pragma omp simd

@@ -8,8 +8,8 @@
 
 namespace lamina {
 
-using Place = uint8_t;
-constexpr int32_t kNone = 255, kInfinity = 0x7f800000;
+using Place = int16_t;
+constexpr int32_t kNone = -1, kMost = INT16_MAX, kInfinity = 0x7f800000;
 
 // Windows over the two axes of y (batch, rows, columns, channels): their sizes, and from one to the next.
 struct Pool {
@@ -22,7 +22,7 @@ struct Pool {
     expect(pool.size() == 4 && y.size() == 4, "expected windows over two axes");
     high = pool[0], wide = pool[1], down = pool[2], right = pool[3];
     expect(high > 0 && wide > 0 && high <= y[1] && wide <= y[2], "expected windows within y");
-    expect(high < kNone && wide < kNone && high * wide < kNone, "expected windows of fewer than 255 elements");
+    expect(high <= kMost && wide <= kMost && high * wide <= kMost, "expected windows of fewer elements");
     expect(down >= high && right >= wide, "expected windows that do not overlap");
     expect(y[3] >= kLanes, "expected at least 16 channels");
     columns = y[2], channels = y[3], image = y[1] * y[2] * y[3];
@@ -92,16 +92,16 @@ LAMINA_INLINE inline void put_row_back(const Pool& g, const Lane* dp, const Plac
   }
 }
 
-LAMINA_VECTORS static void pool_row_of(const Pool& g, const float* y, int64_t row, float* p, Place* places) {
+LAMINA_VECTORS static inline void pool_row_of(const Pool& g, const float* y, int64_t row, float* p, Place* places) {
   pool_row(g, y, row, p, places);
 }
-LAMINA_VECTORS static void pool_row_of(const Pool& g, const Half* y, int64_t row, Half* p, Place* places) {
+LAMINA_VECTORS static inline void pool_row_of(const Pool& g, const Half* y, int64_t row, Half* p, Place* places) {
   pool_row(g, y, row, p, places);
 }
-LAMINA_VECTORS static void put_row_back_of(const Pool& g, const float* dp, const Place* from, int64_t row, float* dy) {
+LAMINA_VECTORS static inline void put_row_back_of(const Pool& g, const float* dp, const Place* from, int64_t row, float* dy) {
   put_row_back(g, dp, from, row, dy);
 }
-LAMINA_VECTORS static void put_row_back_of(const Pool& g, const Half* dp, const Place* from, int64_t row, Half* dy) {
+LAMINA_VECTORS static inline void put_row_back_of(const Pool& g, const Half* dp, const Place* from, int64_t row, Half* dy) {
   put_row_back(g, dp, from, row, dy);
 }
 

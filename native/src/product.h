@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cached_product.h"
-#include "sparse.h"
+#include "half.h"
 
 namespace lamina {
 

@@ -7,8 +7,7 @@
 #include <functional>
 #include <numeric>
 
-#include "half.h"
-#include "shapes.h"
+#include "pooling.h"
 
 namespace lamina {
 
@@ -86,11 +85,6 @@ LAMINA_VECTORS static inline bool finite(const float* data, int64_t size) {
   return sum == 0;
 }
 
-inline void transpose(const float* from, int64_t rows, int64_t columns, float* to) {
-  for (int64_t row = 0; row < rows; ++row)
-    for (int64_t column = 0; column < columns; ++column) to[column * rows + row] = from[row * columns + column];
-}
-
 class Sparse {
  public:
   // Whether at most one element in so many differs from zero; oneDNN's products are that much faster, each.
@@ -100,6 +94,22 @@ class Sparse {
   Sparse(Threads& threads, const void* dy, const Geometry& g)
       : threads_(threads), g_(g), parts_(static_cast<size_t>(threads.parts_of(g.y[0], 1))) {
     g.half ? read(static_cast<const Half*>(dy)) : read(static_cast<const float*>(dy));
+  }
+
+  // From the slopes of what windows of y were pooled to, and their places.
+  Sparse(Threads& threads, const float* dp, const Place* places, const Geometry& g, const Pool& pool)
+      : threads_(threads), g_(g), parts_(static_cast<size_t>(threads.parts_of(g.y[0], 1))) {
+    threads_.each_of(g.y[0], 1, [&](int64_t first, int64_t end, int64_t part) {
+      auto& found = parts_[static_cast<size_t>(part)];
+      for (int64_t n = first * pool.pooled(); n < end * pool.pooled(); ++n) {
+        if (places[n] == kNone || dp[n] == 0) continue;
+        int64_t row = n / pool.row() % pool.pooled_rows, column = n % pool.row() / pool.channels;
+        found.push_back({n / pool.pooled(),
+                         n % pool.channels,
+                         {row * pool.down + places[n] / pool.wide, column * pool.right + places[n] % pool.wide},
+                         dp[n]});
+      }
+    });
   }
 
   bool few() const { return few_; }

@@ -5,8 +5,8 @@ The way forward adds the bias, and the map to the kernel gives the bias's gradie
 Which formula computes a map is found while tracing (benchmarks/README.md has the table of measured times):
 
 1. On a CPU with lamina-onednn: oneDNN's, at the speed of a matrix product, or in Winograd's tiles, at up to 2.7 times
-   that speed (windows of 3 and 5, strides of 1, channels and filters that 16 divides; its errors are up to 5 times those
-   of a sum); not where oneDNN has a plain reference only, and not for the way forward from one channel by a small window.
+   that speed (windows of 3 and 5, strides of 1, channels and filters that 16 divides; errors are up to 5 times those of
+   a sum); not where oneDNN has a plain reference only, and not for the way forward from one channel by a small window.
 2. On a CPU without it: the compositions of `convolution_by_xla`.
 3. On a GPU or a TPU: XLA's own.
 """

@@ -36,7 +36,7 @@ def spread(sizes: Sizes, dilation: Sizes) -> Sizes:
     return tuple((size - 1) * rate + 1 for size, rate in zip(sizes, dilation, strict=True))
 
 
-def result_shape(x: Array, kernel: Array | jax.ShapeDtypeStruct, window: Window) -> Sizes:
+def result_shape(x: Array | jax.ShapeDtypeStruct, kernel: Array | jax.ShapeDtypeStruct, window: Window) -> Sizes:
     """(batch, *positions, filters)"""
     reach = spread(kernel.shape[:-2], window.dilation)
     axes = zip(x.shape[1:-1], reach, window.strides, window.padding, strict=True)

@@ -55,9 +55,19 @@ def _max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes
     return lax.reduce_window(x, start, lax.max, *_whole(x, window, strides, axes), "VALID")  # type: ignore[no-any-return]
 
 
-@in_float32
 def largest(x: Array, axes: Sizes, keepdims: bool = False) -> Array:
-    """The largest element along `axes`, by halves; of equal ones the gradient goes to one.
+    """The largest element along `axes`; of equal ones the gradient goes to one."""
+    sizes = tuple(x.shape[axis] for axis in axes)
+    known = all(isinstance(size, int) and size for size in sizes)
+    y = convolution_pooled.instead(x, sizes, sizes, "valid", axes) if known else None
+    if y is None:
+        return _largest(x, axes, keepdims)
+    return y if keepdims else lax.squeeze(y, axes)
+
+
+@in_float32
+def _largest(x: Array, axes: Sizes, keepdims: bool) -> Array:
+    """By halves.
 
     The gradient of `jnp.max` goes where x equals it. XLA may compute x anew for that comparison, by other roundings,
     and then lose it: so it did behind a depthwise convolution.
