@@ -28,11 +28,10 @@ class ByTiles {
   bool forward(const float* x, const float* of_kernel, const float* bias, float* y, int64_t first, int64_t end) const {
     bool finite = true;
     each_block(first, end, [&](int64_t first, int64_t count, float* of_x, float* of_y) {
-      int64_t rows = Tile::padded(count);
+      int64_t to_x = Tile::step(count, x_), to_y = Tile::step(count, y_);
       tile_.of_x(x, of_x, first, count);
       for (int k = 0; k < kValues; ++k) {
-        product(rows, x_, y_, of_x + k * Tile::step(rows, x_), x_, 1, of_kernel + k * kernel_size(),
-                of_y + k * Tile::step(rows, y_), false);
+        product({of_x + k * to_x, x_, 1, of_kernel + k * kernel_size(), y_}, count, x_, y_, of_y + k * to_y, y_, false);
       }
       finite = tile_.to_y(of_y, bias, y, first, count) && finite;
     });
@@ -42,14 +41,13 @@ class ByTiles {
   // Adds what tiles `first` to `end` give to the gradients of the kernel's values and of the bias.
   void gradient(const float* x, const float* dy, float* of_kernel, float* bias, int64_t first, int64_t end) const {
     each_block(first, end, [&](int64_t first, int64_t count, float* of_x, float* of_y) {
-      int64_t rows = Tile::padded(count);
+      int64_t to_x = Tile::step(count, x_), to_y = Tile::step(count, y_);
       tile_.of_x(x, of_x, first, count);
       tile_.of_y(dy, of_y, first, count);
       for (int k = 0; k < kValues; ++k) {
-        product(x_, count, y_, of_x + k * Tile::step(rows, x_), 1, x_, of_y + k * Tile::step(rows, y_),
-                of_kernel + k * kernel_size(), true);
+        product({of_x + k * to_x, 1, x_, of_y + k * to_y, y_}, x_, count, y_, of_kernel + k * kernel_size(), y_, true);
       }
-      const float* sums = of_y + Tile::kSum * Tile::step(rows, y_);
+      const float* sums = of_y + Tile::kSum * to_y;
       for (int64_t t = 0; t < count; ++t) add(y_, 1.0f, sums + t * y_, bias);
     });
   }
@@ -60,7 +58,7 @@ class ByTiles {
   // How many tiles: their values stay in the cache, or else are as many as the kernel's, which each block reads.
   int64_t block() const {
     int64_t in_cache = kInCache / ((x_ + y_) * kValues * static_cast<int64_t>(sizeof(float)));
-    return std::max(std::max(in_cache, x_ * y_ / (x_ + y_)) / kRowsAtOnce, int64_t{1}) * kRowsAtOnce;
+    return whole(std::max(in_cache, x_ * y_ / (x_ + y_)));
   }
   const Tile& tile() const { return tile_; }
 
@@ -69,11 +67,13 @@ class ByTiles {
  private:
   static constexpr int64_t kInCache = 1 << 19;  // bytes
 
+  static int64_t whole(int64_t rows) { return (rows + kRowsAtOnce - 1) / kRowsAtOnce * kRowsAtOnce; }
+
   template <typename Run>
   void each_block(int64_t first, int64_t end, Run run) const {
     int64_t parts = std::max<int64_t>((end - first + block() / 2) / block(), 1);  // of about a block each
-    int64_t most = Tile::padded((end - first + parts - 1) / parts), rows = most;
-    Room of_x(kValues * Tile::step(rows, x_) * sizeof(float)), of_y(kValues * Tile::step(rows, y_) * sizeof(float));
+    int64_t most = std::min(whole((end - first + parts - 1) / parts), end - first);
+    Room of_x(kValues * Tile::step(most, x_) * sizeof(float)), of_y(kValues * Tile::step(most, y_) * sizeof(float));
     for (; first < end; first += most) run(first, std::min(most, end - first), of_x.floats(), of_y.floats());
   }
 
@@ -87,7 +87,7 @@ bool forward_by(Threads& threads, const ByTiles<Tile>& tiles, const float* x, co
                 float* y, int64_t batch) {
   Room of_kernel = tiles.of_kernel(threads, kernel);
   int64_t all = tiles.tile().each() * batch, share = (all + threads.count() - 1) / threads.count();
-  int64_t block = std::min(tiles.block(), Tile::padded(share));
+  int64_t block = std::min(tiles.block(), share);
   std::atomic<bool> finite = true;
   threads.each((all + block - 1) / block, [&](int64_t part) {
     if (!tiles.forward(x, of_kernel.floats(), bias, y, part * block, std::min((part + 1) * block, all))) finite = false;
@@ -101,9 +101,8 @@ bool gradient_by(Threads& threads, const ByTiles<Tile>& tiles, const float* x, f
                  const float* dy, int64_t batch) {
   int64_t all = tiles.tile().each() * batch, size = tiles.kValues * tiles.kernel_size(), filters = tiles.filters();
   std::vector<Room> sums;  // of each part
-  for (int64_t part = 0; part < threads.parts_of(all, kRowsAtOnce); ++part)
-    sums.emplace_back((size + filters) * sizeof(float));
-  threads.each_of(all, kRowsAtOnce, [&](int64_t first, int64_t end, int64_t part) {
+  for (int64_t part = 0; part < threads.parts_of(all, 1); ++part) sums.emplace_back((size + filters) * sizeof(float));
+  threads.each_of(all, 1, [&](int64_t first, int64_t end, int64_t part) {
     float* to = sums[part].floats();
     std::fill_n(to, size + filters, 0.0f);
     tiles.gradient(x, dy, to, to + size, first, end);

@@ -6,43 +6,60 @@
 
 namespace lamina {
 
-// y (rows, columns) = a b, or added to y; a's element (i, k) lies at i * a_row + k * a_inner; b and y lie row by row.
-// rows are a multiple of kRowsAtOnce, columns of kLanes.
-constexpr int64_t kRowsAtOnce = 8;
-template <int kVectors>
-LAMINA_512 void product_tile(const float* a, int64_t a_row, int64_t a_inner, const float* b, int64_t b_step,
-                             int64_t inner, float* y, int64_t y_step, bool added) {
-  Floats sums[kRowsAtOnce][kVectors] = {};
+// Where a and b lie: a's element (i, k) at i * row + k * inner of `a`, b's row k at k * step of `b`.
+struct Factors {
+  const float* a;
+  int64_t row, inner;
+  const float* b;
+  int64_t step;
+};
+
+// The sums of a few rows and vectors of columns stay in the registers.
+template <int kRows, int kVectors>
+LAMINA_512 void product_tile(Factors f, int64_t inner, float* y, int64_t y_step, bool added) {
+  Floats sums[kRows][kVectors] = {};
   if (added) {
-    for (int i = 0; i < kRowsAtOnce; ++i) {
+    for (int i = 0; i < kRows; ++i) {
       for (int n = 0; n < kVectors; ++n) sums[i][n] = floats_at(y + i * y_step + n * kLanes);
     }
   }
-  for (int64_t k = 0; k < inner; ++k, a += a_inner, b += b_step) {
+  for (int64_t k = 0; k < inner; ++k, f.a += f.inner, f.b += f.step) {
     Floats taken[kVectors];
-    for (int n = 0; n < kVectors; ++n) taken[n] = floats_at(b + n * kLanes);
+    for (int n = 0; n < kVectors; ++n) taken[n] = floats_at(f.b + n * kLanes);
 #pragma GCC unroll 8
-    for (int i = 0; i < kRowsAtOnce; ++i) {
-      for (int n = 0; n < kVectors; ++n) sums[i][n] += a[i * a_row] * taken[n];
+    for (int i = 0; i < kRows; ++i) {
+      for (int n = 0; n < kVectors; ++n) sums[i][n] += f.a[i * f.row] * taken[n];
     }
   }
-  for (int i = 0; i < kRowsAtOnce; ++i) {
+  for (int i = 0; i < kRows; ++i) {
     for (int n = 0; n < kVectors; ++n) put(sums[i][n], y + i * y_step + n * kLanes);
   }
 }
-LAMINA_512 inline void product(int64_t rows, int64_t inner, int64_t columns, const float* a, int64_t a_row,
-                               int64_t a_inner, const float* b, float* y, bool added) {
-  for (int64_t n = 0; n < columns; n += 2 * kLanes) {
-    auto tile = columns - n > kLanes ? product_tile<2> : product_tile<1>;
-    for (int64_t i = 0; i < rows; i += kRowsAtOnce) {
-      tile(a + i * a_row, a_row, a_inner, b + n, columns, inner, y + i * columns + n, columns, added);
-    }
-  }
+constexpr int64_t kRowsAtOnce = 6;
+template <int kVectors>
+LAMINA_512 void product_of_columns(Factors f, int64_t rows, int64_t inner, float* y, int64_t y_step, bool added) {
+  auto run = [&](auto tile, int64_t count) {
+    for (; rows >= count; rows -= count, f.a += count * f.row, y += count * y_step) tile(f, inner, y, y_step, added);
+  };
+  run(product_tile<kRowsAtOnce, kVectors>, kRowsAtOnce);
+  run(product_tile<4, kVectors>, 4);
+  run(product_tile<2, kVectors>, 2);
+  run(product_tile<1, kVectors>, 1);
+}
+// y (rows, columns) = a b, or added to y, whose rows lie `y_step` apart; columns are a multiple of kLanes.
+LAMINA_512 inline void product(Factors f, int64_t rows, int64_t inner, int64_t columns, float* y, int64_t y_step,
+                               bool added) {
+  auto run = [&](auto of_columns, int64_t width) {
+    for (; columns >= width; columns -= width, f.b += width, y += width) of_columns(f, rows, inner, y, y_step, added);
+  };
+  run(product_of_columns<4>, 4 * kLanes);
+  run(product_of_columns<2>, 2 * kLanes);
+  run(product_of_columns<1>, kLanes);
 }
 
 // Whether it is faster than oneDNN's for sizes of such a product.
 inline bool cached_product_serves(int64_t rows, int64_t inner, int64_t columns) {
-  return has_512() && rows % kRowsAtOnce == 0 && columns % kLanes == 0 && rows <= 128 && inner * columns <= 1 << 14;
+  return has_512() && columns % kLanes == 0 && rows <= 128 && inner * columns <= (rows < 8 ? 1 << 16 : 1 << 14);
 }
 
 }  // namespace lamina

@@ -60,7 +60,7 @@ class Product {
           stream(),
           {{DNNL_ARG_SRC, a_}, {DNNL_ARG_WEIGHTS, b_}, {DNNL_ARG_DST, y_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}});
     } else {
-      product(rows_, inner_, columns_, a, inner_, 1, packed_.floats(), result_.floats(), false);
+      product({a, inner_, 1, packed_.floats(), columns_}, rows_, inner_, columns_, result_.floats(), columns_, false);
     }
     return result_.floats();
   }

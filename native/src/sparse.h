@@ -131,8 +131,8 @@ class Sparse {
     threads_.each_of(g_.x[0], 1, [&](int64_t first, int64_t end, int64_t part) {
       std::fill(dx + first * sample, dx + end * sample, 0.0f);
       for (const Entry& entry : parts_[static_cast<size_t>(part)]) {
-        each_place(entry, [&](int64_t at, int64_t place) {
-          add(channels(), entry.value, &by_filter[(entry.filter * places + place) * channels()], dx + at);
+        each_run(entry, [&](int64_t at, int64_t place, int64_t count) {
+          add(count * channels(), entry.value, &by_filter[(entry.filter * places + place) * channels()], dx + at);
         });
       }
     });
@@ -147,8 +147,8 @@ class Sparse {
       for (auto& part : parts_) {
         for (const Entry& entry : part) {
           if (entry.filter < first || entry.filter >= end) continue;
-          each_place(entry, [&](int64_t at, int64_t place) {
-            add(channels(), entry.value, x + at, &sum[entry.filter * one + place * channels()]);
+          each_run(entry, [&](int64_t at, int64_t place, int64_t count) {
+            add(count * channels(), entry.value, x + at, &sum[entry.filter * one + place * channels()]);
           });
         }
       }
@@ -209,20 +209,34 @@ class Sparse {
     }
   }
 
-  // run(where in x the channels begin, place in the window) for each place of an entry's window that lies on x
+  // run(where in x the channels begin, place in the window, how many places) for the places of an entry's window that
+  // lie on x; those next to each other, as along the last axis, are next to each other in x too.
   template <typename Run>
-  void each_place(const Entry& entry, Run run) const {
-    for (int64_t place = 0, places = window(); place < places; ++place) {
-      int64_t at = 0, left = place, step = channels();
+  void each_run(const Entry& entry, Run run) const {
+    size_t last = g_.axes() - 1;
+    int64_t length = g_.kernel[last], rate = g_.dilation[last], size = g_.x[last + 1];
+    int64_t start = entry.position[last] * g_.strides[last] - g_.before[last];
+    for (int64_t row = 0, rows = window() / length; row < rows; ++row) {
+      int64_t at = 0, left = row, step = channels() * size;
       bool inside = true;
-      for (size_t axis = g_.axes(); axis-- > 0; left /= g_.kernel[axis]) {
+      for (size_t axis = last; axis-- > 0; left /= g_.kernel[axis]) {
         int64_t index =
             entry.position[axis] * g_.strides[axis] - g_.before[axis] + left % g_.kernel[axis] * g_.dilation[axis];
         inside = inside && index >= 0 && index < g_.x[axis + 1];
         at += index * step;
         step *= g_.x[axis + 1];
       }
-      if (inside) run(entry.sample * step + at, place);
+      if (!inside) continue;
+      at += entry.sample * step + start * channels();
+      if (rate == 1) {
+        int64_t first = std::max<int64_t>(-start, 0), end = std::min(length, size - start);
+        if (first < end) run(at + first * channels(), row * length + first, end - first);
+        continue;
+      }
+      for (int64_t k = 0; k < length; ++k) {
+        int64_t index = start + k * rate;
+        if (index >= 0 && index < size) run(at + k * rate * channels(), row * length + k, 1);
+      }
     }
   }
 

@@ -146,7 +146,7 @@ class Tiles {
 
   // y and the bias from the values; whether all of it is finite.
   LAMINA_512 bool to_y(const float* values, const float* bias, float* y, int64_t first, int64_t count) const {
-    int64_t size = y_.channels, one = step(padded(count), size);
+    int64_t size = y_.channels, one = step(count, size);
     Floats zeros{};
     for (int64_t t = 0; t < count; ++t) {
       auto [image, row, column] = place(first + t);
@@ -172,8 +172,6 @@ class Tiles {
     return true;
   }
 
-  static int64_t padded(int64_t count) { return (count + kRowsAtOnce - 1) / kRowsAtOnce * kRowsAtOnce; }
-
  private:
   struct Place {
     int64_t image, row, column;
@@ -183,7 +181,7 @@ class Tiles {
   template <typename Down, typename Right>
   LAMINA_INLINE void values(const float* array, Images of, int64_t up, int64_t left, float* to, int64_t first,
                             int64_t count) const {
-    int64_t size = of.channels, one = step(padded(count), size);
+    int64_t size = of.channels, one = step(count, size);
     for (int64_t t = 0; t < count; ++t) {
       auto [image, row, column] = place(first + t);
       row -= up, column -= left;
@@ -200,9 +198,6 @@ class Tiles {
         transform<Down, Right>(in, out);
         for (int k = 0; k < kValues; ++k) put(out[k], to + k * one + t * size + n);
       }
-    }
-    for (int k = 0; k < kValues; ++k) {  // the rows that the products take besides
-      std::fill(to + k * one + count * size, to + k * one + padded(count) * size, 0.0f);
     }
   }
 

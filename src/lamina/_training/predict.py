@@ -33,7 +33,7 @@ from lamina.dtypes import floatx
 
 CACHED = 2**21
 """How many numbers the largest array between two layers may have, so that it stays in the cache."""
-ROWS = 8, 4096
+ROWS = 8, 2048
 """The fewest and the most rows that go through the stack at once, unless batch_size says otherwise."""
 
 
