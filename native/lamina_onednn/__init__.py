@@ -34,6 +34,8 @@ __all__ = [
     "matmul",
     "moment_slopes",
     "moments",
+    "normalization_pooled",
+    "normalization_pooled_gradient",
     "put_back",
     "share",
 ]
@@ -56,6 +58,8 @@ TARGETS = (
     "matmul",
     "moments",
     "moment_slopes",
+    "normalization_pooled",
+    "normalization_pooled_gradient",
 )
 
 
@@ -203,6 +207,24 @@ def convolution_pooled_kernel_gradient(
 def put_back(dp: Array, places: Array, shape: Any, pool: Any) -> Array:
     """dy, of this shape: the slopes of the largest at their places, and zeros."""
     return _call("put_back", jax.ShapeDtypeStruct(shape, dp.dtype), dp, places, pool=_numbers(pool))  # type: ignore[no-any-return]
+
+
+def normalization_pooled(x: Array, factor: Array, shift: Array, shape: Any, pool: Any) -> tuple[Array, Array]:
+    """The largest of the windows of `relu(x * factor + shift)`, of this shape, and their places.
+
+    x is (batch, rows, columns, channels), of float32, with channels that 16 divides; factor and shift are (channels,).
+    """
+    out = jax.ShapeDtypeStruct(shape, jnp.float32), jax.ShapeDtypeStruct(shape, jnp.int16)
+    return _call("normalization_pooled", out, x, factor, shift, pool=_numbers(pool))  # type: ignore[no-any-return]
+
+
+def normalization_pooled_gradient(
+    dp: Array, places: Array, x: Array, mean: Array, inverse: Array, gamma: Array, rows: Array, pool: Any
+) -> tuple[Array, Array, Array]:
+    """The gradients of x, gamma and beta, where `rows` rows of the batch had this mean and 1 / deviation."""
+    out = _arrays(x.shape, mean.shape, mean.shape)
+    arrays = dp, places, x, mean, inverse, gamma, rows
+    return _call("normalization_pooled_gradient", out, *arrays, pool=_numbers(pool))  # type: ignore[no-any-return]
 
 
 def _arrays(*shapes: tuple[int, ...]) -> tuple[jax.ShapeDtypeStruct, ...]:

@@ -54,9 +54,10 @@ struct Largest {
   }
 };
 
-// Of one row of windows: y is the whole image, p and places begin with this row.
-template <typename Lane>
-LAMINA_INLINE inline void pool_row(const Pool& g, const Lane* y, int64_t row, Lane* p, Place* places) {
+// Of one row of windows, where value(lanes, n) is what to take of channels from n on: y is the whole image, p and
+// places begin with this row.
+template <typename Lane, typename Value>
+LAMINA_INLINE inline void pool_row(const Pool& g, const Lane* y, int64_t row, Lane* p, Place* places, Value value) {
   for (int64_t column = 0; column < g.pooled_columns; ++column, p += g.channels, places += g.channels) {
     const Lane* window = y + (row * g.down * g.columns + column * g.right) * g.channels;
     in_lanes(g.channels, [&](int64_t n) LAMINA_INLINE {
@@ -64,7 +65,7 @@ LAMINA_INLINE inline void pool_row(const Pool& g, const Lane* y, int64_t row, La
       int32_t k = 0;
       for (int64_t i = 0; i < g.high; ++i) {
         for (int64_t j = 0; j < g.wide; ++j, ++k) {
-          largest.take(loaded(window + (i * g.columns + j) * g.channels + n), k);
+          largest.take(value(loaded(window + (i * g.columns + j) * g.channels + n), n), k);
         }
       }
       largest.store_at(p + n, places + n);
@@ -93,15 +94,17 @@ LAMINA_INLINE inline void put_row_back(const Pool& g, const Lane* dp, const Plac
 }
 
 LAMINA_VECTORS static inline void pool_row_of(const Pool& g, const float* y, int64_t row, float* p, Place* places) {
-  pool_row(g, y, row, p, places);
+  pool_row(g, y, row, p, places, [](Ints value, int64_t) LAMINA_INLINE { return value; });
 }
 LAMINA_VECTORS static inline void pool_row_of(const Pool& g, const Half* y, int64_t row, Half* p, Place* places) {
-  pool_row(g, y, row, p, places);
+  pool_row(g, y, row, p, places, [](Ints value, int64_t) LAMINA_INLINE { return value; });
 }
-LAMINA_VECTORS static inline void put_row_back_of(const Pool& g, const float* dp, const Place* from, int64_t row, float* dy) {
+LAMINA_VECTORS static inline void put_row_back_of(const Pool& g, const float* dp, const Place* from, int64_t row,
+                                                  float* dy) {
   put_row_back(g, dp, from, row, dy);
 }
-LAMINA_VECTORS static inline void put_row_back_of(const Pool& g, const Half* dp, const Place* from, int64_t row, Half* dy) {
+LAMINA_VECTORS static inline void put_row_back_of(const Pool& g, const Half* dp, const Place* from, int64_t row,
+                                                  Half* dy) {
   put_row_back(g, dp, from, row, dy);
 }
 

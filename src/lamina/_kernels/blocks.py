@@ -21,7 +21,20 @@ class Made(NamedTuple):
     rectified: bool = False
 
 
-def note(y: Array, made: Made | None) -> Array:
+class Normalized(NamedTuple):
+    """What an array was made from by batch normalization along its last axis, as `normalization.normalize` says."""
+
+    x: Array
+    gamma: Array
+    beta: Array
+    mean: Array
+    variance: Array
+    rows: Array | None
+    epsilon: float
+    rectified: bool = False
+
+
+def note(y: Array, made: Made | Normalized | None) -> Array:
     """y, of which this is kept; not where operations run one by one, as nothing is left out there."""
     scope = under_way.get()
     if scope and made and isinstance(y, jax.core.Tracer):
@@ -29,11 +42,11 @@ def note(y: Array, made: Made | None) -> Array:
     return y
 
 
-def noted(y: Array) -> Made | None:
+def noted(y: Array) -> Made | Normalized | None:
     """What was kept of y."""
     scope = under_way.get()
     _, made = scope.origins.get(id(y), (y, None)) if scope else (y, None)
-    return made if isinstance(made, Made) else None
+    return made if isinstance(made, Made | Normalized) else None
 
 
 def relu(x: Array) -> Array:

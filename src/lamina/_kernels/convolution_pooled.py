@@ -14,55 +14,25 @@ from types import ModuleType
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import DTypeLike
 
 from lamina._base.weight import Array
-from lamina._kernels import blocks
 from lamina._kernels.convolution import Sizes, Window, by_onednn, input_gradient, kernel_gradient
 from lamina._kernels.convolution_by_xla import result_shape
 from lamina._kernels.native import onednn
+from lamina._kernels.places import LANES, LARGE, Two, put_back
 
 FEW = 27
 """How many elements of x a filter sees at most where C++ convolves: 3 x 3 of three channels."""
-LARGE = 16
-"""Windows of more elements are large: of their slopes few are not zero."""
-MOST = 2**15 - 1
-"""How many elements a window has at most."""
-LANES = 16
-"""How many channels C++ takes at once; of fewer, XLA's loops are faster."""
-
-Two = tuple[Array, Array]
 Kept = tuple[Array, Array, Array | None, Array]
 
 
-def instead(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array | None:
-    """The largest of x's windows together with what made x, where that is a convolution and relu; else None."""
-    made = blocks.noted(x)
-    if (
-        onednn() is None
-        or not made
-        or not made.rectified
-        or axes != tuple(range(1, x.ndim - 1))
-        or x.ndim not in (3, 4)
-        or math.prod(window) > MOST
-        or x.shape[-1] < LANES
-    ):
-        return None
-    fits = all(size <= min(stride, n) for size, stride, n in zip(window, strides, x.shape[1:-1], strict=True))
-    if not fits or (padding == "same" and any(map(any, lax.padtype_to_pads(x.shape[1:-1], window, strides, "SAME")))):
-        return None
-    return made.again(partial(_where_served, pool=(window, strides)))  # type: ignore[no-any-return]
-
-
-def _where_served(
-    x: Array, kernel: Array, bias: Array | None, window: Window, pool: tuple[Sizes, Sizes]
-) -> Array | None:
-    if x.ndim == 4:
-        return pooled(x, kernel, bias, window, (*pool[0], *pool[1]))[0] if _served(x, kernel, window)[0] else None
-    flat = Window((1, *window.strides), ((0, 0), *window.padding), (1, *window.dilation), window.groups, window.half)
-    p = _where_served(x[:, None], kernel[None], bias, flat, ((1, *pool[0]), (1, *pool[1])))
-    return None if p is None else p[:, 0]
+def where_served(x: Array, kernel: Array, bias: Array | None, window: Window, pool: Sizes) -> Array | None:
+    """The largest of the windows, where lamina-onednn computes them."""
+    if x.ndim == 3:  # a row of its own
+        x, kernel = x[:, None], kernel[None]
+        window = Window((1, *window.strides), ((0, 0), *window.padding), (1, *window.dilation), *window[3:])
+    return pooled(x, kernel, bias, window, pool)[0] if _served(x, kernel, window)[0] else None
 
 
 def _served(x: Array, kernel: Array, window: Window) -> tuple[ModuleType | None, DTypeLike | None]:
@@ -112,39 +82,6 @@ def _slopes(window: Window, pool: Sizes, kept: Kept, slopes: Two) -> tuple[Array
 
 
 pooled.defvjp(_kept, _slopes)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def put_back(dp: Array, places: Array, pool: Sizes, shape: Sizes) -> Array:
-    """dy, of this shape: the slopes of the largest at their places, and zeros."""
-    native = onednn()
-    assert native
-    return native.put_back(dp, places, shape, pool)  # type: ignore[no-any-return]
-
-
-def _picked(y: Array, places: Array, pool: Sizes) -> Array:
-    """The elements of y at these places."""
-    high, wide, *strides = pool
-    if high * wide > LARGE:
-        images, rows, columns, filters = jnp.ogrid[tuple(map(slice, places.shape))]
-        row, column = rows * strides[0] + places // wide, columns * strides[1] + places % wide
-        return jnp.where(places < 0, jnp.zeros((), y.dtype), y[images, row, column, filters])
-    picked = jnp.zeros(places.shape, y.dtype)
-    for k in range(high * wide):
-        first = (0, *divmod(k, wide), 0)
-        last = (
-            len(y),
-            *(at + (n - 1) * stride + 1 for at, n, stride in zip(first[1:3], places.shape[1:3], strides, strict=True)),
-            y.shape[3],
-        )
-        picked = jnp.where(places == k, lax.slice(y, first, last, (1, *strides, 1)), picked)
-    return picked
-
-
-put_back.defvjp(
-    lambda dp, places, pool, shape: (put_back(dp, places, pool, shape), places),
-    lambda pool, shape, places, dy: (_picked(dy, places, pool), None),
-)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lamina._base.weight import Array, under_way
+from lamina._kernels.blocks import Normalized, note
 from lamina._kernels.moments import along, count, first, moments, slopes
 
 Three = tuple[Array, Array, Array]
@@ -35,12 +36,15 @@ def normalize(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float, ro
     moving averages: no gradient flows through them. They are those of the first `rows` of the batch; the gradient that
     comes to the others has to be 0.
     """
-    y, mean, variance = _normalize(x, gamma, beta, rows, axis, epsilon)
+    mean, variance = moments(x, axis, rows)
+    y = _normalize(x, gamma, beta, mean, variance, rows, axis, epsilon)
     scope = under_way.get()
     if scope and scope.origins.get(id(x), (x, None))[1] is x and x.ndim == 2 and axis == 1:
         standard = (x - mean) * lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
         scope.origins[id(y)] = y, Scaled(lax.stop_gradient(standard), gamma, beta)
-    return y, mean, variance
+    elif x.ndim > 2 and axis == x.ndim - 1:
+        note(y, Normalized(x, gamma, beta, mean, variance, rows, epsilon))
+    return y, *lax.stop_gradient((mean, variance))
 
 
 def unscaled(x: Array, kernel: Array, bias: Array | None) -> tuple[Array, Array, Array | None]:
@@ -59,22 +63,29 @@ def unscaled(x: Array, kernel: Array, bias: Array | None) -> tuple[Array, Array,
     return scaled.standard, factor * kernel, shift if bias is None else bias + shift
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
-def _normalize(x: Array, gamma: Array, beta: Array, rows: Array | None, axis: int, epsilon: float) -> Three:
-    return _forward(x, gamma, beta, rows, axis, epsilon)[0]
+@partial(jax.custom_vjp, nondiff_argnums=(6, 7))
+def _normalize(
+    x: Array, gamma: Array, beta: Array, mean: Array, variance: Array, rows: Array | None, axis: int, epsilon: float
+) -> Array:
+    return _forward(x, gamma, beta, mean, variance, rows, axis, epsilon)[0]
 
 
-def _forward(x: Array, gamma: Array, beta: Array, rows: Array | None, axis: int, epsilon: float) -> tuple[Three, Kept]:
-    mean, variance = moments(x, axis, rows)
+def _forward(
+    x: Array, gamma: Array, beta: Array, mean: Array, variance: Array, rows: Array | None, axis: int, epsilon: float
+) -> tuple[Array, Kept]:
     inverse = lax.rsqrt(variance + jnp.asarray(epsilon, x.dtype))
     factor = inverse * gamma
     y = x * along(factor, x, axis) + along(beta - mean * factor, x, axis)
-    return (y, mean, variance), (x, mean, inverse, gamma, rows)
+    return y, (x, mean, inverse, gamma, rows)
 
 
-def _backward(axis: int, epsilon: float, kept: Kept, cotangents: Three) -> tuple[Array, Array, Array, None]:
+def _backward(axis: int, epsilon: float, kept: Kept, dy: Array) -> tuple[Array | None, ...]:
+    return *slopes_of(axis, kept, dy), None, None, None
+
+
+def slopes_of(axis: int, kept: Kept, dy: Array) -> Three:
+    """The gradients of x, gamma and beta from the one of y, those by way of the mean and the variance as well."""
     x, mean, inverse, gamma, rows = kept
-    dy = cotangents[0]
     dbeta, product = slopes(dy, x, mean, axis)
     dgamma = product * inverse
     # With h = (x - mean) * inverse:  dx = gamma * inverse * (dy - mean(dy) - h * mean(dy * h))
@@ -83,7 +94,7 @@ def _backward(axis: int, epsilon: float, kept: Kept, cotangents: Three) -> tuple
     slope = -factor * inverse * dgamma / size
     offset = -factor * dbeta / size - slope * mean
     dx = dy * along(factor, x, axis) + x * along(slope, x, axis) + along(offset, x, axis)
-    return first(dx, rows), dgamma, dbeta, None
+    return first(dx, rows), dgamma, dbeta
 
 
 _normalize.defvjp(_forward, _backward)

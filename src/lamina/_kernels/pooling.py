@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,8 @@ from jax import lax
 
 from lamina._base.arrays import HostArray
 from lamina._base.weight import Array
-from lamina._kernels import convolution_pooled
+from lamina._kernels import blocks, convolution_pooled, normalization_pooled, places
+from lamina._kernels.native import onednn
 from lamina._kernels.precision import in_float32
 
 Sizes = tuple[int, ...]
@@ -41,8 +43,32 @@ UNROLLED = 16
 
 def max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
     """The largest element of each window; `window` and `strides` have a size for each of `axes`."""
-    y = convolution_pooled.instead(x, window, strides, padding, axes)
+    y = _with_what_made(x, window, strides, padding, axes)
     return _max_pool(x, window, strides, padding, axes) if y is None else y
+
+
+def _with_what_made(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array | None:
+    """The largest of x's windows together with a convolution, or a normalization, and relu that made x; else None."""
+    made = blocks.noted(x)
+    if (
+        onednn() is None
+        or not made
+        or not made.rectified
+        or axes != tuple(range(1, x.ndim - 1))
+        or x.ndim not in (3, 4)
+        or math.prod(window) > places.MOST
+        or x.shape[-1] < places.LANES
+    ):
+        return None
+    fits = all(size <= min(stride, n) for size, stride, n in zip(window, strides, x.shape[1:-1], strict=True))
+    if not fits or (padding == "same" and any(map(any, lax.padtype_to_pads(x.shape[1:-1], window, strides, "SAME")))):
+        return None
+    pool = (*window, *strides) if x.ndim == 4 else (1, *window, 1, *strides)
+    if isinstance(made, blocks.Normalized):
+        y = normalization_pooled.where_served(made, pool)
+    else:
+        y = made.again(partial(convolution_pooled.where_served, pool=pool))
+    return y if y is None or x.ndim == 4 else y[:, 0]
 
 
 @in_float32
@@ -59,7 +85,7 @@ def largest(x: Array, axes: Sizes, keepdims: bool = False) -> Array:
     """The largest element along `axes`; of equal ones the gradient goes to one."""
     sizes = tuple(x.shape[axis] for axis in axes)
     known = all(isinstance(size, int) and size for size in sizes)
-    y = convolution_pooled.instead(x, sizes, sizes, "valid", axes) if known else None
+    y = _with_what_made(x, sizes, sizes, "valid", axes) if known else None
     if y is None:
         return _largest(x, axes, keepdims)
     return y if keepdims else lax.squeeze(y, axes)
