@@ -53,7 +53,7 @@ sanitized: .venv/dev.installed
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(SANITIZED) ./native; \
 	LD_PRELOAD="$$asan $$($${CXX:-c++} -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED) \
 		$(BIN)/python -m pytest -q -n 2 tests/test_native.py tests/test_native_limits.py tests/test_native_processes.py \
-		tests/test_bfloat16_products.py
+		tests/test_bfloat16_products.py tests/test_convolution_pooled.py tests/test_normalization_pooled.py
 
 # A wheel of lamina-onednn is for every version of Python, on Linux for x86-64 with the glibc of this machine or newer.
 wheels: $(BIN)/python

@@ -165,7 +165,8 @@ struct Plane {
   }
 
  private:
-  static constexpr int64_t kFew = 32;  // of fewer tiles oneDNN's products are as fast
+  // Of fewer tiles oneDNN's products are as fast; of many channels the kernel's values leave the cache.
+  static constexpr int64_t kFew = 32, kFewOfMany = 64, kMany = 1 << 13;
 
   static int64_t rows_of(const Dims& sizes, size_t axis) { return sizes.size() == 4 ? sizes[axis] : 1; }
 
@@ -176,7 +177,8 @@ struct Plane {
     auto products = [](auto& tile) { return tile.each() * tile.kValues; };  // of each channel with each filter
     int64_t least = std::min(products(large), products(small));
     if (4 * least > 3 * y.rows * y.columns * down * right) return false;
-    auto by = [&](auto& tile) { return tile.each() * batch >= kFew && run(ByTiles(tile, x.channels, y.channels)); };
+    int64_t few = x.channels * y.channels > kMany ? kFewOfMany : kFew;
+    auto by = [&](auto& tile) { return tile.each() * batch >= few && run(ByTiles(tile, x.channels, y.channels)); };
     return products(large) == least ? by(large) : by(small);
   }
 };
