@@ -134,6 +134,58 @@ def test_convolutions_in_tiles_are_those_sums_too(examples):
     tried(check_convolution, examples, case=tiled())
 
 
+@st.composite
+def normalized(draw):
+    """x, whose elements may be no numbers, the windows, and how many rows of the batch count."""
+    window = [draw(st.integers(1, 4)) for _ in range(2)]
+    steps = [n + draw(st.integers(0, 2)) for n in window]
+    sizes = [n + draw(st.integers(0, 7)) for n in window]
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    x = rng.normal(size=(draw(st.integers(1, 6)), *sizes, draw(st.sampled_from([16, 32, 48]))))
+    if draw(st.booleans()):
+        x.reshape(-1)[rng.integers(0, x.size, 2)] = draw(NO_NUMBERS)
+    return x.astype("float32"), (*window, *steps), draw(st.integers(0, len(x))), rng
+
+
+def check_normalized(case):
+    x, pool, rows, rng = case
+    high, wide, down, right = pool
+    counts = (x.shape[1] - high) // down + 1, (x.shape[2] - wide) // right + 1
+    factor, shift, mean, inverse, gamma = (rng.normal(size=x.shape[3]).astype("float32") for _ in range(5))
+    shape = (len(x), *counts, x.shape[3])
+    p, places = map(np.asarray, onednn.normalization_pooled(x, factor, shift, shape, pool))
+    dp = rng.normal(size=shape).astype("float32")
+    with np.errstate(invalid="ignore"):
+        y = np.asarray(x, "float64") * factor + shift
+        dy = np.zeros(x.shape)
+        for n, i, j, c in np.ndindex(*shape):
+            seen = (n, slice(i * down, i * down + high), slice(j * right, j * right + wide), c)
+            largest, place = np.max(y[seen]), places[n, i, j, c]
+            np.testing.assert_allclose(p[n, i, j, c], np.maximum(largest, 0), 1e-5, 1e-5)
+            assert (place >= 0) == (largest > 0), "a place where, and only where, one is above zero"
+            if place >= 0:
+                assert np.isclose(y[seen].reshape(-1)[place], largest, 1e-5, 1e-5)
+                dy[seen].reshape(high, wide)[divmod(place, wide)] = dp[n, i, j, c]
+        near = np.where(dy[:rows] == 0, 0, dy[:rows] * (np.asarray(x[:rows], "float64") - mean))
+        dbeta, dgamma = dy[:rows].sum((0, 1, 2)), near.sum((0, 1, 2)) * inverse
+        size = max(rows * x.shape[1] * x.shape[2], 1)
+        scale = np.asarray(gamma, "float64") * inverse
+        slope = -scale * inverse * dgamma / size
+        dx = dy * scale + x * slope + (-scale * dbeta / size - slope * mean)
+        dx[rows:] = 0
+    got = onednn.normalization_pooled_gradient(dp, places, x, mean, inverse, gamma, jnp.int32(rows), pool)
+    if rows:
+        for a, b in zip(got, (dx, dgamma, dbeta), strict=True):
+            np.testing.assert_allclose(a, b, 1e-3, 1e-3)
+    else:
+        assert not any(np.any(a) for a in got)
+
+
+@examples(6)
+def test_normalizations_with_their_poolings_are_numpys_for_no_numbers_too(examples):
+    tried(check_normalized, examples, case=normalized())
+
+
 def by_tier(compute, *arrays):
     """What XLA's formula computes, and what the package does."""
     for tier in ("xla", "onednn"):
