@@ -33,22 +33,24 @@ def tried(check, examples, **drawn):
 
 
 @st.composite
-def convolutions(draw):
-    """x, the kernel and dy, two of whose elements may be no numbers, and how the kernel moves."""
-    rank = draw(st.integers(1, 3))
+def convolutions(draw, one=False):
+    """x, the kernel and dy, two of whose elements may be no numbers, and how the kernel moves; or of one image."""
+    rank = draw(st.integers(1, 2 if one else 3))
 
     def each(*least_and_most):
         return tuple(draw(st.integers(*least_and_most)) for _ in range(rank))
 
     size, dilation, strides = each(1, 3), each(1, 2), each(1, 3)
-    groups = draw(st.integers(1, 3))
-    channels, filters = (groups * draw(st.sampled_from(per_group)) for per_group in ([1, 2, 5, 16], [1, 3, 16]))
+    groups = 1 if one else draw(st.integers(1, 3))
+    many = [16, 32, 80] if one else [1, 3, 16]
+    channels, filters = (groups * draw(st.sampled_from(per_group)) for per_group in ([1, 2, 5, 16], many))
     reach = by_xla.spread(size, dilation)
     pads = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in reach)
-    sizes = tuple(max(1, k - sum(pad) + more) for k, pad, more in zip(reach, pads, each(0, 3), strict=True))
+    more = each(0, 30 if one else 3)
+    sizes = tuple(max(1, k - sum(pad) + n) for k, pad, n in zip(reach, pads, more, strict=True))
     rng = np.random.default_rng(draw(st.integers(0, 999)))
     window = Window(strides, pads, dilation, groups)
-    x = rng.normal(size=(draw(st.integers(1, 5)), *sizes, channels))
+    x = rng.normal(size=(1 if one else draw(st.integers(1, 5)), *sizes, channels))
     kernel = rng.normal(size=(*size, channels // groups, filters))
     dy = rng.normal(size=by_xla.result_shape(x, kernel, window))
     if draw(st.booleans()):  # behind a global maximum
@@ -127,6 +129,11 @@ def check_convolution(case):
 @examples(6)
 def test_convolutions_are_their_sums_of_products_for_no_numbers_too(examples):
     tried(check_convolution, examples, case=convolutions())
+
+
+@examples(6)
+def test_convolutions_of_one_image_are_those_sums_too(examples):
+    tried(check_convolution, examples, case=convolutions(one=True))
 
 
 @examples(4)

@@ -4,6 +4,7 @@
 #include "convolution.h"
 
 #include "by_tiles.h"
+#include "few_images.h"
 
 namespace lamina {
 namespace {
@@ -65,13 +66,17 @@ bool taken_by_tiles(Threads& threads, Map map, const Geometry& g, float* x, floa
 
 }  // namespace
 
-// The rows of a batch are shared out; where there are fewer of them than threads, oneDNN takes threads of its own.
+// The rows of a batch are shared out; where there are fewer of them than threads, the rows of y are, or oneDNN takes
+// threads of its own.
 void execute(Threads& threads, Map map, const Geometry& g, void* x, float* kernel, float* bias, void* y) {
   if (taken_as_sparse(threads, map, g, x, kernel, bias, y)) return;
   auto floats = [](void* array) { return static_cast<float*>(array); };
   if (taken_by_tiles(threads, map, g, floats(x), kernel, bias, floats(y))) return;
   int64_t batch = g.x[0];
-  if (batch < threads.count()) return Computed(map, primitive(map, g), kernel)(x, bias, y);
+  if (batch < threads.count()) {
+    if (map == kForward && few_images_served(g)) return few_images(threads, g, floats(x), kernel, bias, floats(y));
+    return Computed(map, primitive(map, g), kernel)(x, bias, y);
+  }
   OneThread alone;
   int64_t rows = (batch + threads.count() - 1) / threads.count(), parts = (batch + rows - 1) / rows;
   auto made = primitive(map, g.of_rows(rows)), last = primitive(map, g.of_rows(batch - rows * (parts - 1)));

@@ -62,7 +62,8 @@ void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void*
                     Place* places) {
   int64_t batch = g.x[0], size = g.half ? sizeof(Half) : sizeof(float), windows = batch * pool.pooled_rows;
   auto floats = [](void* array) { return static_cast<float*>(array); };
-  if (pooled_by_tiles(threads, g, pool, floats(x), kernel, bias, floats(p), places)) return;
+  bool fewer = batch < threads.count();
+  if (!fewer && pooled_by_tiles(threads, g, pool, floats(x), kernel, bias, floats(p), places)) return;
   if (FewChannels::serve(g, pool)) {
     threads.each_of(windows, 1, [&](int64_t first, int64_t end, int64_t) {
       FewChannels few(g, pool);
@@ -73,9 +74,9 @@ void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void*
     });
     return;
   }
-  if (batch < threads.count()) {
+  if (fewer) {
     Room y(batch * pool.image * size);
-    Computed(kForward, primitive(kForward, g), kernel)(x, bias, y.data());
+    execute(threads, kForward, g, x, kernel, bias, y.data());
     threads.each_of(windows, 1, [&](int64_t first, int64_t end, int64_t) {
       pool_rows(pool, g.half, y.data(), 0, first, end, p, places);
     });
