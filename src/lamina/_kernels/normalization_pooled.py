@@ -6,6 +6,7 @@ Between the convolution and what is pooled no array goes to memory, nor do its s
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,17 +59,9 @@ def _inverse(variance: Array, epsilon: float) -> Array:
     return lax.rsqrt(variance + jnp.asarray(epsilon, variance.dtype))
 
 
-def _kept(
-    x: Array,
-    gamma: Array,
-    beta: Array,
-    mean: Array,
-    variance: Array,
-    rows: Array | None,
-    epsilon: float,
-    pool: Sizes,
-) -> tuple[Two, Kept]:
-    p, places = pooled(x, gamma, beta, mean, variance, rows, epsilon, pool)
+def _kept(x: Array, gamma: Array, beta: Array, mean: Array, variance: Array, *others: Any) -> tuple[Two, Kept]:
+    rows, epsilon, _ = others
+    p, places = pooled(x, gamma, beta, mean, variance, *others)
     return (p, places), (x, mean, _inverse(variance, epsilon), gamma, places, rows)
 
 
