@@ -18,7 +18,7 @@ class ByTiles {
 
   // The kernel's values at each point.
   Room of_kernel(Threads& threads, const float* kernel) const {
-    Room room(kValues * kernel_size() * sizeof(float));
+    Room room(kValues * tile_.kernel_step() * sizeof(float));
     threads.each_of(x_, kSpan / y_ + 1,
                     [&](int64_t first, int64_t end, int64_t) { tile_.of_kernel(kernel, room.floats(), first, end); });
     return room;
@@ -31,7 +31,8 @@ class ByTiles {
       int64_t to_x = Tile::step(count, x_), to_y = Tile::step(count, y_);
       tile_.of_x(x, of_x, first, count);
       for (int k = 0; k < kValues; ++k) {
-        product({of_x + k * to_x, x_, 1, of_kernel + k * kernel_size(), y_}, count, x_, y_, of_y + k * to_y, y_, false);
+        product({of_x + k * to_x, x_, 1, of_kernel + k * tile_.kernel_step(), y_}, count, x_, y_, of_y + k * to_y, y_,
+                false);
       }
       finite = tile_.to_y(of_y, bias, y, first, count) && finite;
     });
@@ -45,7 +46,8 @@ class ByTiles {
       tile_.of_x(x, of_x, first, count);
       tile_.of_y(dy, of_y, first, count);
       for (int k = 0; k < kValues; ++k) {
-        product({of_x + k * to_x, 1, x_, of_y + k * to_y, y_}, x_, count, y_, of_kernel + k * kernel_size(), y_, true);
+        product({of_x + k * to_x, 1, x_, of_y + k * to_y, y_}, x_, count, y_, of_kernel + k * tile_.kernel_step(), y_,
+                true);
       }
       const float* sums = of_y + Tile::kSum * to_y;
       for (int64_t t = 0; t < count; ++t) add(y_, 1.0f, sums + t * y_, bias);
@@ -54,7 +56,6 @@ class ByTiles {
 
   int64_t channels() const { return x_; }
   int64_t filters() const { return y_; }
-  int64_t kernel_size() const { return x_ * y_; }
   // How many tiles: their values stay in the cache, or else are as many as the kernel's, which each block reads.
   int64_t block() const {
     int64_t in_cache = kInCache / ((x_ + y_) * kValues * static_cast<int64_t>(sizeof(float)));
@@ -99,7 +100,8 @@ bool forward_by(Threads& threads, const ByTiles<Tile>& tiles, const float* x, co
 template <typename Tile>
 bool gradient_by(Threads& threads, const ByTiles<Tile>& tiles, const float* x, float* kernel, float* bias,
                  const float* dy, int64_t batch) {
-  int64_t all = tiles.tile().each() * batch, size = tiles.kValues * tiles.kernel_size(), filters = tiles.filters();
+  int64_t all = tiles.tile().each() * batch, size = tiles.kValues * tiles.tile().kernel_step(),
+          filters = tiles.filters();
   std::vector<Room> sums;  // of each part
   for (int64_t part = 0; part < threads.parts_of(all, 1); ++part) sums.emplace_back((size + filters) * sizeof(float));
   threads.each_of(all, 1, [&](int64_t first, int64_t end, int64_t part) {
