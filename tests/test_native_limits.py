@@ -68,13 +68,15 @@ def tiled(draw):
     sizes = tuple(draw(st.integers(7, 11)) for _ in size)
     channels, filters = (draw(st.sampled_from([16, 32, 48])) for _ in range(2))
     rng = np.random.default_rng(draw(st.integers(0, 999)))
-    window = Window((1,) * len(size), pads, (1,) * len(size))
+    window = Window((1,) * len(size), pads, (1,) * len(size), half=draw(st.booleans()))
     x = rng.normal(size=(draw(st.integers(16, 40)), *sizes, channels))
     kernel = rng.normal(size=(*size, channels, filters))
     dy = rng.normal(size=by_xla.result_shape(x, kernel, window))
     for array in draw(st.sampled_from([(), (), (x,), (kernel,), (dy,), (x, dy)])):
         array.reshape(-1)[rng.integers(0, array.size, 2)] = draw(NO_NUMBERS)
-    return *(jnp.asarray(array, jnp.float32) for array in (x, kernel, dy)), window
+    dtype = jnp.bfloat16 if window.half else jnp.float32
+    x, kernel, dy = (jnp.asarray(array, dtype) for array in (x, kernel, dy))
+    return x, kernel.astype(jnp.float32), dy, window
 
 
 def summed(name, x, kernel, y, window, padded):
@@ -104,26 +106,30 @@ def summed(name, x, kernel, y, window, padded):
 
 def check_convolution(case):
     x, kernel, dy, window = case
-    bias = jnp.zeros(kernel.shape[-1], x.dtype)
+    bias = jnp.zeros(kernel.shape[-1])
     for name, arrays, shape in [
         ("convolution", (x, kernel, bias), dy.shape),
         ("convolution_input_gradient", (dy, kernel), x.shape),
         ("convolution_kernel_gradient", (x, dy), kernel.shape),
     ]:
-        if not onednn.convolution_supported(name, x.shape, kernel.shape, dy.shape, *window[:-1]):
+        if not onednn.convolution_supported(name, x.shape, kernel.shape, dy.shape, *window[:-1], half=window.half):
             continue
         got = jax.tree.leaves(getattr(onednn, name)(*arrays, shape, *window[:-1]))
         with np.errstate(invalid="ignore"):
             want, padded = (summed(name, x, kernel, dy, window, padded) for padded in (False, True))
             dbias = np.asarray(dy, "float64").sum(tuple(range(dy.ndim - 1)))
+        # Tiles lose up to 23e-6 of a deviation.
+        near = (1e-2, 1e-2) if window.half else (1e-4, max(1e-3, 5e-5 * np.nan_to_num(want, posinf=0, neginf=0).std()))
         found = [got[0]]
-        if window.groups == 1 and name != "convolution_input_gradient":
+        if window.groups == 1 and name != "convolution_input_gradient" and not window.half:
             found.append(by_xla.plain(name, *arrays[:2], shape, window))
-        for y in map(np.asarray, found):
-            alike = np.isclose(y, want, 1e-4, 1e-3, equal_nan=True) | np.isnan(y) & np.isnan(padded)
+        for y in (np.asarray(each, "float32") for each in found):
+            alike = np.isclose(y, want, *near, equal_nan=True) | np.isnan(y) & np.isnan(padded)
+            if window.half and name == "convolution_kernel_gradient" and not np.isfinite(want).all():
+                alike |= np.isnan(y)  # oneDNN spreads it over pairs
             assert alike.all(), (name, y[~alike], want[~alike])
         if got[1:]:
-            np.testing.assert_allclose(got[1], dbias, 1e-4, 1e-3)
+            np.testing.assert_allclose(got[1], dbias, *near)
 
 
 @examples(6)

@@ -1,6 +1,6 @@
 // A convolution and its two gradients in Winograd's tiles, where these save a quarter of the products: strides of 1,
-// whole vectors of channels and of filters, float32. A result that is not finite is left to oneDNN, which keeps
-// infinity and NaN to the elements that see them.
+// whole vectors of channels and of filters. Products are of float32; x and y may be halves. A result that is not finite
+// is left to oneDNN, which keeps infinity and NaN to the elements that see them.
 #pragma once
 
 #include "sparse.h"
@@ -25,7 +25,8 @@ class ByTiles {
   }
 
   // Tiles `first` to `end` of y; whether it is finite, else it is not right.
-  bool forward(const float* x, const float* of_kernel, const float* bias, float* y, int64_t first, int64_t end) const {
+  template <typename Lane>
+  bool forward(const Lane* x, const float* of_kernel, const float* bias, Lane* y, int64_t first, int64_t end) const {
     bool finite = true;
     each_block(first, end, [&](int64_t first, int64_t count, float* of_x, float* of_y) {
       int64_t to_x = Tile::step(count, x_), to_y = Tile::step(count, y_);
@@ -40,7 +41,8 @@ class ByTiles {
   }
 
   // Adds what tiles `first` to `end` give to the gradients of the kernel's values and of the bias.
-  void gradient(const float* x, const float* dy, float* of_kernel, float* bias, int64_t first, int64_t end) const {
+  template <typename Lane>
+  void gradient(const Lane* x, const Lane* dy, float* of_kernel, float* bias, int64_t first, int64_t end) const {
     each_block(first, end, [&](int64_t first, int64_t count, float* of_x, float* of_y) {
       int64_t to_x = Tile::step(count, x_), to_y = Tile::step(count, y_);
       tile_.of_x(x, of_x, first, count);
@@ -83,9 +85,9 @@ class ByTiles {
 };
 
 // y from x on all threads; whether it is finite.
-template <typename Tile>
-bool forward_by(Threads& threads, const ByTiles<Tile>& tiles, const float* x, const float* kernel, const float* bias,
-                float* y, int64_t batch) {
+template <typename Tile, typename Lane>
+bool forward_by(Threads& threads, const ByTiles<Tile>& tiles, const Lane* x, const float* kernel, const float* bias,
+                Lane* y, int64_t batch) {
   Room of_kernel = tiles.of_kernel(threads, kernel);
   int64_t all = tiles.tile().each() * batch, share = (all + threads.count() - 1) / threads.count();
   int64_t block = std::min(tiles.block(), share);
@@ -97,9 +99,9 @@ bool forward_by(Threads& threads, const ByTiles<Tile>& tiles, const float* x, co
 }
 
 // The gradients of the kernel and of the bias; whether they are finite.
-template <typename Tile>
-bool gradient_by(Threads& threads, const ByTiles<Tile>& tiles, const float* x, float* kernel, float* bias,
-                 const float* dy, int64_t batch) {
+template <typename Tile, typename Lane>
+bool gradient_by(Threads& threads, const ByTiles<Tile>& tiles, const Lane* x, float* kernel, float* bias,
+                 const Lane* dy, int64_t batch) {
   int64_t all = tiles.tile().each() * batch, size = tiles.kValues * tiles.tile().kernel_step(),
           filters = tiles.filters();
   std::vector<Room> sums;  // of each part
@@ -148,8 +150,8 @@ struct Plane {
     auto all = [](Sizes sizes, int64_t value) {
       return std::all_of(sizes.begin(), sizes.end(), [&](int64_t size) { return size == value; });
     };
-    if (g.axes() > 2 || g.groups != 1 || g.half || !all(g.strides, 1) || !all(g.dilation, 1) || !has_512())
-      return false;
+    if (g.axes() > 2 || g.groups != 1 || !all(g.strides, 1) || !all(g.dilation, 1) || !has_512()) return false;
+    if (g.half && half_speed() > kFastHalves) return false;
     for (size_t axis = 0; axis < g.axes(); ++axis) {
       if (std::max(g.before[axis], g.after[axis]) >= g.kernel[axis]) return false;
     }
@@ -169,6 +171,7 @@ struct Plane {
  private:
   // Of fewer tiles oneDNN's products are as fast; of many channels the kernel's values leave the cache.
   static constexpr int64_t kFew = 32, kFewOfMany = 64, kMany = 1 << 13;
+  static constexpr double kFastHalves = 3;  // products of halves that are so much faster take less time than tiles
 
   static int64_t rows_of(const Dims& sizes, size_t axis) { return sizes.size() == 4 ? sizes[axis] : 1; }
 

@@ -43,7 +43,8 @@ bool taken_as_sparse(Threads& threads, Map map, const Geometry& g, void* x, floa
   return true;
 }
 
-bool taken_by_tiles(Threads& threads, Map map, const Geometry& g, float* x, float* kernel, float* bias, float* y) {
+template <typename Lane>
+bool taken_by_tiles(Threads& threads, Map map, const Geometry& g, Lane* x, float* kernel, float* bias, Lane* y) {
   if (!Plane::serves(g)) return false;
   if (map == kInputGradient) {
     int64_t channels = g.x.back(), filters = g.y.back(), window = Geometry::product(g.kernel) / (channels * filters);
@@ -71,7 +72,11 @@ bool taken_by_tiles(Threads& threads, Map map, const Geometry& g, float* x, floa
 void execute(Threads& threads, Map map, const Geometry& g, void* x, float* kernel, float* bias, void* y) {
   if (taken_as_sparse(threads, map, g, x, kernel, bias, y)) return;
   auto floats = [](void* array) { return static_cast<float*>(array); };
-  if (taken_by_tiles(threads, map, g, floats(x), kernel, bias, floats(y))) return;
+  auto halves = [](void* array) { return static_cast<Half*>(array); };
+  if (g.half ? taken_by_tiles(threads, map, g, halves(x), kernel, bias, halves(y))
+             : taken_by_tiles(threads, map, g, floats(x), kernel, bias, floats(y))) {
+    return;
+  }
   int64_t batch = g.x[0];
   if (batch < threads.count()) {
     if (map == kForward && few_images_served(g)) return few_images(threads, g, floats(x), kernel, bias, floats(y));

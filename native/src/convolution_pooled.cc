@@ -38,8 +38,9 @@ void pool_in_pieces(Threads& threads, const Geometry& g, const Pool& pool, int64
 }
 
 // Only what the windows see of y is computed.
-bool pooled_by_tiles(Threads& threads, const Geometry& g, Pool pool, const float* x, const float* kernel,
-                     const float* bias, float* p, Place* places) {
+template <typename Lane>
+bool pooled_by_tiles(Threads& threads, const Geometry& g, Pool pool, const Lane* x, const float* kernel,
+                     const float* bias, Lane* p, Place* places) {
   if (!Plane::serves(g)) return false;
   Plane seen(g);
   seen.y.rows = (pool.pooled_rows - 1) * pool.down + pool.high;
@@ -50,7 +51,7 @@ bool pooled_by_tiles(Threads& threads, const Geometry& g, Pool pool, const float
     int64_t each = tiles.tile().each(), rows = std::clamp<int64_t>((tiles.block() + each / 2) / each, 1, g.x[0]);
     std::atomic<bool> finite = true;
     pool_in_pieces(threads, g, pool, rows, p, places, [&](int64_t first, int64_t end, Room& y) {
-      float* from_first = y.floats() - first * pool.image;
+      Lane* from_first = static_cast<Lane*>(y.data()) - first * pool.image;
       if (!tiles.forward(x, of_kernel.floats(), bias, from_first, first * each, end * each)) finite = false;
     });
     return finite.load();
@@ -62,8 +63,12 @@ void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void*
                     Place* places) {
   int64_t batch = g.x[0], size = g.half ? sizeof(Half) : sizeof(float), windows = batch * pool.pooled_rows;
   auto floats = [](void* array) { return static_cast<float*>(array); };
+  auto halves = [](void* array) { return static_cast<Half*>(array); };
   bool fewer = batch < threads.count();
-  if (!fewer && pooled_by_tiles(threads, g, pool, floats(x), kernel, bias, floats(p), places)) return;
+  if (!fewer && (g.half ? pooled_by_tiles(threads, g, pool, halves(x), kernel, bias, halves(p), places)
+                        : pooled_by_tiles(threads, g, pool, floats(x), kernel, bias, floats(p), places))) {
+    return;
+  }
   if (FewChannels::serve(g, pool)) {
     threads.each_of(windows, 1, [&](int64_t first, int64_t end, int64_t) {
       FewChannels few(g, pool);

@@ -1,4 +1,4 @@
-// Whether this processor multiplies halves faster: measured, since some have the instruction at half the speed.
+// Whether this processor multiplies halves faster: measured once, since some have the instruction at half the speed.
 #include "half.h"
 
 #include <chrono>
@@ -27,15 +27,22 @@ double seconds(Type type, bool& fast) {
   return best;
 }
 
-}  // namespace
-}  // namespace lamina
-
-// 0 where halves are not multiplied fast at all, else by how much faster than float32.
-extern "C" double lamina_half_speed() try {
-  lamina::OneThread alone;
+double measured() try {
+  OneThread alone;
   bool fast = false, fast_wide = false;
-  double half = lamina::seconds(lamina::Type::bf16, fast), whole = lamina::seconds(lamina::Type::f32, fast_wide);
+  double half = seconds(Type::bf16, fast), whole = seconds(Type::f32, fast_wide);
   return fast ? whole / half : 0;
 } catch (const std::exception&) {
   return 0;
 }
+
+}  // namespace
+
+double half_speed() {
+  static const double speed = measured();
+  return speed;
+}
+
+}  // namespace lamina
+
+extern "C" double lamina_half_speed() { return lamina::half_speed(); }

@@ -7,6 +7,9 @@ namespace lamina {
 
 using Half = uint16_t;
 
+// In half.cc: how many times as fast as float32 this processor multiplies halves; 0 where it has no instruction for it.
+double half_speed();
+
 inline float widened(Half half) {
   uint32_t bits = static_cast<uint32_t>(half) << 16;
   float value;

@@ -38,7 +38,14 @@ LAMINA_INLINE inline void in_lanes(int64_t channels, Run run) {
   for (int64_t n = 0; n < channels; n += kLanes) run(std::min(n, channels - kLanes));
 }
 
-LAMINA_INLINE inline Floats floats_at(const float* from) { return reinterpret_cast<Floats>(loaded(from)); }
+template <typename Lane>
+LAMINA_INLINE inline Floats floats_at(const Lane* from) {
+  return reinterpret_cast<Floats>(loaded(from));
+}
 LAMINA_INLINE inline void put(Floats floats, float* to) { store(reinterpret_cast<Ints>(floats), to); }
+LAMINA_INLINE inline void put(Floats floats, Half* to) {  // as `narrowed`
+  Ints bits = reinterpret_cast<Ints>(floats), even = (bits >> 16) & 1;
+  store((bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : bits + 0x7fff + even, to);
+}
 
 }  // namespace lamina

@@ -137,21 +137,24 @@ class Tiles {
     }
   }
 
-  LAMINA_512 void of_x(const float* x, float* to, int64_t first, int64_t count) const {
+  template <typename Lane>
+  LAMINA_512 void of_x(const Lane* x, float* to, int64_t first, int64_t count) const {
     values<OfX<kN>, OfX<kM>>(x, x_, up_, left_, to, first, count);
   }
-  LAMINA_512 void of_y(const float* y, float* to, int64_t first, int64_t count) const {
+  template <typename Lane>
+  LAMINA_512 void of_y(const Lane* y, float* to, int64_t first, int64_t count) const {
     values<OfY<kN, kHigh>, OfY<kM, kWide>>(y, y_, 0, 0, to, first, count);
   }
 
   // y and the bias from the values; whether all of it is finite.
-  LAMINA_512 bool to_y(const float* values, const float* bias, float* y, int64_t first, int64_t count) const {
+  template <typename Lane>
+  LAMINA_512 bool to_y(const float* values, const float* bias, Lane* y, int64_t first, int64_t count) const {
     int64_t size = y_.channels, one = step(count, size);
     Floats zeros{};
     for (int64_t t = 0; t < count; ++t) {
       auto [image, row, column] = place(first + t);
       int64_t high = std::min<int64_t>(kHigh, y_.rows - row), wide = std::min<int64_t>(kWide, y_.columns - column);
-      float* to = y + ((image * y_.rows + row) * y_.columns + column) * size;
+      Lane* to = y + ((image * y_.rows + row) * y_.columns + column) * size;
       for (int64_t n = 0; n < size; n += kLanes) {
         Floats in[kValues], out[kHigh * kWide];
         for (int k = 0; k < kValues; ++k) in[k] = floats_at(values + k * one + t * size + n);
@@ -178,15 +181,15 @@ class Tiles {
   };
   Place place(int64_t tile) const { return {tile / each(), tile % each() / right_ * kHigh, tile % right_ * kWide}; }
 
-  template <typename Down, typename Right>
-  LAMINA_INLINE void values(const float* array, Images of, int64_t up, int64_t left, float* to, int64_t first,
+  template <typename Down, typename Right, typename Lane>
+  LAMINA_INLINE void values(const Lane* array, Images of, int64_t up, int64_t left, float* to, int64_t first,
                             int64_t count) const {
     int64_t size = of.channels, one = step(count, size);
     for (int64_t t = 0; t < count; ++t) {
       auto [image, row, column] = place(first + t);
       row -= up, column -= left;
       bool inside = row >= 0 && column >= 0 && row + Down::columns <= of.rows && column + Right::columns <= of.columns;
-      const float* from = array + ((image * of.rows + row) * of.columns + column) * size;
+      const Lane* from = array + ((image * of.rows + row) * of.columns + column) * size;
       for (int64_t n = 0; n < size; n += kLanes) {
         Floats in[Down::columns * Right::columns], out[Down::rows * Right::rows];
         for (int i = 0; i < Down::columns; ++i) {

@@ -69,7 +69,7 @@ def _slopes(window: Window, pool: Sizes, kept: Kept, slopes: Two) -> tuple[Array
     dp, _ = slopes
     dy = put_back(dp.astype(jnp.bfloat16) if window.half else dp, places, pool, result_shape(x, kernel, window))
     dy = dy.astype(x.dtype)
-    large = math.prod(pool[:2]) > LARGE and x.dtype == jnp.float32 and not window.half
+    large = math.prod(pool[:2]) > LARGE and x.dtype == jnp.float32
     if large or _few(kernel, window):
         dkernel, dbias = pooled_kernel_gradient(x, dp, places, window, pool, kernel.shape)
     else:
