@@ -9,6 +9,7 @@ import lamina
 from lamina import layers
 from lamina._kernels import matmul
 from lamina._kernels.normalization import normalize
+from lamina._layer.forward import Pass
 
 
 def plain(x, gamma, beta, axis, epsilon):
@@ -201,3 +202,84 @@ def test_features_on_the_first_axis_are_normalized_along_the_others():
     np.testing.assert_allclose(mean, np.mean(x, 1), 1e-6)
     np.testing.assert_allclose(variance, np.var(x, 1), 1e-5)
     np.testing.assert_allclose(y, plain(x, jnp.ones(3), jnp.zeros(3), 0, 1e-3), 1e-4, 1e-5)
+
+
+BEHIND = {
+    "an image": ((6, 9, 8, 3), (layers.Conv2D, 16), {}),
+    "an image in tiles": ((9, 12, 12, 16), (layers.Conv2D, 32), {"use_bias": False}),
+    "a sequence": ((6, 20, 16), (layers.Conv1D, 16), {"padding": "causal"}),
+    "groups": ((6, 9, 8, 4), (layers.Conv2D, 6), {"groups": 2, "strides": 2}),
+    "each channel": ((6, 9, 8, 4), (layers.DepthwiseConv2D,), {"depth_multiplier": 2}),
+    "a volume": ((3, 5, 6, 7, 2), (layers.Conv3D, 5), {"padding": "same"}),
+}
+
+
+def behind(case, pool, axis=-1, activation=None):
+    """A convolution, its normalization and relu, with statistics of their own, and what goes into them."""
+    shape, (kind, *filters), settings = BEHIND[case]
+    lamina.utils.set_random_seed(0)
+    convolution = kind(*filters, 3, activation=activation, **settings)
+    model = lamina.Sequential([convolution, layers.BatchNormalization(axis), layers.ReLU(), *pool])
+    model.build(shape)
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.5, 2, each.shape) for each in model.get_weights()])
+    return model, rng.normal(-1, 1, size=shape).astype("float32")
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("tier", ["onednn", "xla"])
+@pytest.mark.parametrize("case", BEHIND)
+def test_in_prediction_it_goes_into_the_kernel_of_a_convolution(case, tier, policy, monkeypatch):
+    if tier == "onednn":
+        pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
+    monkeypatch.setenv("LAMINA_KERNELS", tier)
+    lamina.mixed_precision.set_global_policy(policy)
+    rank = len(BEHIND[case][0]) - 2
+    pooling = [[], [getattr(layers, f"MaxPooling{rank}D")(2)], [getattr(layers, f"GlobalMaxPooling{rank}D")()]]
+    near = 1e-4 if policy == "float32" else 3e-2
+    for pool in pooling:
+        model, x = behind(case, pool)
+        want = x
+        for layer in model.layers:
+            want = layer(want)  # each by itself
+        want = np.asarray(want, "float32")
+        np.testing.assert_allclose(model.predict(x, verbose=0).astype("float32"), want, near, near * want.max())
+
+
+def test_what_it_does_with_a_convolution_and_pooling_in_prediction_is_one_call(monkeypatch):
+    pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
+    monkeypatch.setenv("LAMINA_KERNELS", "onednn")
+    model, x = behind("an image in tiles", [layers.MaxPooling2D(2)])
+    with Pass({weight: weight.array for weight in model.weights}) as now:
+        text = jax.jit(now.copy_of(model)).lower(jnp.asarray(x)).compile().as_text()
+    assert text.count("custom-call(") == text.count('custom_call_target="lamina_convolution_pooled"') == 1
+
+
+@pytest.mark.parametrize("left", [{"axis": 2}, {"activation": "relu"}], ids=str)
+def test_of_another_axis_and_behind_an_activation_it_stays(left):
+    model, x = behind("an image", [], **left)
+    want = x
+    for layer in model.layers:
+        want = layer(want)
+    np.testing.assert_allclose(model.predict(x, verbose=0), want, 1e-4, 1e-4)
+
+
+@pytest.mark.parametrize("case", ["an image", "groups", "a sequence"])
+def test_a_frozen_one_behind_a_convolution_hands_its_gradients_on(case):
+    shape, (kind, *filters), settings = BEHIND[case]
+
+    def trained(apart):
+        lamina.utils.set_random_seed(0)
+        convolution = kind(*filters, 3, **settings)
+        between = [layers.Reshape(convolution.compute_output_shape(shape)[1:])] * apart
+        frozen = layers.BatchNormalization(trainable=False)
+        model = lamina.Sequential([convolution, *between, frozen, layers.Flatten(), layers.Dense(1)])
+        model.build(shape)
+        rng = np.random.default_rng(0)
+        model.set_weights([rng.uniform(0.5, 2, each.shape) for each in model.get_weights()])
+        model.compile(lamina.optimizers.SGD(1e-5), "mse")
+        model.fit(rng.normal(size=shape), np.ones((shape[0], 1)), epochs=3, verbose=0)
+        return model.get_weights()
+
+    for a, b in zip(trained(False), trained(True), strict=True):
+        np.testing.assert_allclose(a, b, 1e-4, 1e-5)

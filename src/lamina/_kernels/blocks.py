@@ -7,9 +7,11 @@ and nobody reads the array, so XLA leaves it out.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+from jax.typing import DTypeLike
 
 from lamina._base.weight import Array, under_way
 
@@ -19,6 +21,14 @@ class Made(NamedTuple):
 
     again: Callable[[Callable[..., Any]], Any]
     rectified: bool = False
+
+    def rescaled(self, factor: Array, shift: Array) -> Made:
+        """The same of a convolution that makes `y * factor + shift`; both have an element for each filter."""
+
+        def with_rescaled(by: Callable[..., Any], x: Array, kernel: Array, bias: Array | None, *others: Any) -> Any:
+            return by(x, kernel * factor, shift if bias is None else bias * factor + shift, *others)
+
+        return Made(lambda by: self.again(partial(with_rescaled, by)))
 
 
 class Normalized(NamedTuple):
@@ -47,6 +57,11 @@ def noted(y: Array) -> Made | Normalized | None:
     scope = under_way.get()
     _, made = scope.origins.get(id(y), (y, None)) if scope else (y, None)
     return made if isinstance(made, Made | Normalized) else None
+
+
+def cast(y: Array, dtype: DTypeLike) -> Array:
+    """y in this dtype, of which the same is kept: what is then computed from that is cast in y's place."""
+    return note(y.astype(dtype), noted(y))
 
 
 def relu(x: Array) -> Array:

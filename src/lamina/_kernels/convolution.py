@@ -26,8 +26,9 @@ from jax.typing import DTypeLike
 
 from lamina._base.weight import Array
 from lamina._kernels import convolution_by_xla as by_xla
-from lamina._kernels.blocks import Made, note
+from lamina._kernels.blocks import Made, note, noted
 from lamina._kernels.convolution_by_xla import spread
+from lamina._kernels.moments import along
 from lamina._kernels.native import onednn
 from lamina._kernels.precision import in_float32
 
@@ -61,6 +62,15 @@ def convolve(
     """
     again = partial(_mapped, x, kernel, bias, strides, padding, dilation, groups)
     return note(again(forward), Made(again))
+
+
+def rescaled(x: Array, factor: Array, shift: Array, axis: int) -> Array:
+    """`x * factor + shift` along `axis`, in x's dtype; where a convolution made x, by one with a kernel so scaled."""
+    made = noted(x)
+    if not isinstance(made, Made) or made.rectified or axis != x.ndim - 1:
+        return (x * along(factor, x, axis) + along(shift, x, axis)).astype(x.dtype)
+    again = made.rescaled(factor, shift)
+    return note(again.again(forward), again)
 
 
 @in_float32

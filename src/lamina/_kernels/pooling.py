@@ -68,7 +68,9 @@ def _with_what_made(x: Array, window: Sizes, strides: Sizes, padding: str, axes:
         y = normalization_pooled.where_served(made, pool)
     else:
         y = made.again(partial(convolution_pooled.where_served, pool=pool))
-    return y if y is None or x.ndim == 4 else y[:, 0]
+    if y is None:
+        return None
+    return (y if x.ndim == 4 else y[:, 0]).astype(x.dtype)
 
 
 @in_float32

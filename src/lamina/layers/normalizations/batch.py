@@ -13,11 +13,13 @@ from lamina._base.converters import flag, integer, number, optional, rate
 from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array, under_way
+from lamina._kernels.blocks import cast
+from lamina._kernels.convolution import rescaled
 from lamina._kernels.normalization import normalize
 from lamina._layer.layer import Layer
 from lamina.errors import ShapeError
 from lamina.layers.normalizations.renorm import add_statistics, clipping, move, renormalized
-from lamina.layers.normalizations.scaling import add_scale, feature_axes, scaled, widened
+from lamina.layers.normalizations.scaling import add_scale, factor_and_shift, feature_axes, widened
 
 
 class BatchNormalization(Layer):
@@ -99,15 +101,15 @@ class BatchNormalization(Layer):
         wide, axis = widened(x), self.axis % x.ndim
         shape = [-1 if i == axis else 1 for i in range(x.ndim)]
         if not (training and self.trainable):
-            mean, variance = (w.astype(wide.dtype).reshape(shape) for w in (self.moving_mean, self.moving_variance))
-            return scaled(self, wide, mean, variance, shape).astype(x.dtype)
+            mean, variance = (w.astype(wide.dtype) for w in (self.moving_mean, self.moving_variance))
+            return rescaled(x, *factor_and_shift(self, mean, variance, [-1]), axis)
         gamma = self.gamma.astype(wide.dtype) if self.scale else jnp.ones(x.shape[axis], wide.dtype)
         beta = self.beta.astype(wide.dtype) if self.center else jnp.zeros(x.shape[axis], wide.dtype)
         rows = scope.rows if (scope := under_way.get()) else None
         if mask is None and not self.renorm:
             y, mean, variance = normalize(wide, gamma, beta, axis, self.epsilon, rows)
             _move_moments(self, mean, variance)
-            return y.astype(x.dtype)
+            return cast(y, x.dtype)
         if rows is not None:
             counts = jnp.arange(len(x)) < rows
             mask = counts if mask is None else mask.astype(bool) & counts.reshape([-1] + [1] * (mask.ndim - 1))

@@ -51,14 +51,20 @@ def add_scale(layer: Any, shape: Shape) -> None:
 
 def scaled(layer: Any, x: Array, mean: Array, variance: Array, shape: Sequence[int]) -> Array:
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, with gamma and beta reshaped to `shape`."""
-    factor = lax.rsqrt(variance + jnp.asarray(layer.epsilon, x.dtype))
-    if layer.scale:
-        factor = factor * layer.gamma.astype(x.dtype).reshape(shape)
-    shift = -mean * factor
-    if layer.center:
-        shift = shift + layer.beta.astype(x.dtype).reshape(shape)
+    factor, shift = factor_and_shift(layer, mean, variance, shape)
     y: Array = x * factor + shift
     return y
+
+
+def factor_and_shift(layer: Any, mean: Array, variance: Array, shape: Sequence[int]) -> tuple[Array, Array]:
+    """What x is multiplied by and what is added then, for `scaled`."""
+    factor = lax.rsqrt(variance + jnp.asarray(layer.epsilon, variance.dtype))
+    if layer.scale:
+        factor = factor * layer.gamma.astype(factor.dtype).reshape(shape)
+    shift = -mean * factor
+    if layer.center:
+        shift = shift + layer.beta.astype(factor.dtype).reshape(shape)
+    return factor, shift
 
 
 def widened(x: Array) -> Array:
