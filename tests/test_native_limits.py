@@ -215,6 +215,8 @@ def check_net(kind, sizes, masked, reverse, seed, where, what):
     shapes += [(units, gates * units), *[(gates * units,)] * (2 - states)]
     shapes += [(time, batch, units), *[(batch, units)] * states]  # the slopes of what comes out
     arrays = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    if units > 16:  # as initializers make it, since an error would grow from step to step
+        arrays[2 + states + 1] /= np.float32(np.sqrt(units))
     if arrays[where % len(arrays)].size:
         arrays[where % len(arrays)].flat[rng.integers(0, arrays[where % len(arrays)].size)] = what
     mask = jnp.asarray(rng.random((time, batch)) < 0.6) if masked else None
@@ -234,6 +236,15 @@ def test_recurrent_nets_have_no_numbers_where_xla_has_them(kind, examples):
     drawn = {"masked": st.booleans(), "reverse": st.booleans(), "seed": st.integers(0, 999), "what": NO_NUMBERS}
     sizes = st.tuples(*[st.integers(1, 6)] * 3, st.integers(1, 9))
     tried(check_net, examples, kind=st.just(kind), sizes=sizes, where=st.integers(0, 8), **drawn)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@examples(2)
+def test_nets_of_few_rows_whose_units_are_shared_out_do_too(kind, examples):
+    drawn = {"masked": st.booleans(), "reverse": st.booleans(), "seed": st.integers(0, 999)}
+    sizes = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 30), st.sampled_from([112, 128, 208]))
+    what = st.one_of(NO_NUMBERS, st.just(1.0))  # not among the slopes: XLA's gates round to 0 and 1 in other places
+    tried(check_net, examples, kind=st.just(kind), sizes=sizes, where=st.integers(0, 5), what=what, **drawn)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])

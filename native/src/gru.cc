@@ -1,15 +1,16 @@
 // GRU that resets after its product: h = u h + (1 - u) g.
-#include "sequence.h"
+#include "by_units.h"
 
 namespace lamina {
 namespace {
 
-// z and a have 3 parts a row: u, r, g. gates keeps u, r, g and what r multiplies.
-LAMINA_VECTORS void gru_step(int64_t rows, int64_t units, const float* z, const float* a, const float* bias,
-                             const float* inner_bias, const float* before, float* gates, float* y) {
+// `count` units of each row, at which all arrays begin; z and a have 3 parts a row: u, r, g. gates keeps u, r, g and
+// what r multiplies.
+LAMINA_VECTORS void gru_step(int64_t rows, int64_t units, int64_t count, const float* z, const float* a,
+                             const float* bias, const float* inner_bias, const float* before, float* gates, float* y) {
   for (int64_t row = 0; row < rows; ++row, z += 3 * units, a += 3 * units, gates += 4 * units) {
 #pragma omp simd
-    for (int64_t n = 0; n < units; ++n) {
+    for (int64_t n = 0; n < count; ++n) {
       auto sum = [&](int64_t at) { return z[at] + bias[at] + (a[at] + inner_bias[at]); };
       float u = sigmoid(sum(n)), r = sigmoid(sum(units + n));
       float inner = a[2 * units + n] + inner_bias[2 * units + n];
@@ -50,25 +51,15 @@ ffi::Error gru(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bia
                    {"inner_bias", inner_bias.dimensions(), {width}},
                    {"y", y->dimensions(), {time, batch, units}},
                    {"gates", gates->dimensions(), net.kept(gates, 4 * units)}});
-    threads.each_of(batch, kLeast, [&](int64_t first, int64_t end, int64_t) {
-      int64_t rows = end - first;
-      Part part(time, batch, first, rows, reverse, mask);
-      Product across(part.span * rows, features, width, kernel.typed_data(), false, half);
-      Product along(rows, units, width, recurrent.typed_data(), false, half);
-      Room inputs(part.span * rows * features * sizeof(float));
-      for (int64_t start = 0; start < time; start += part.span) {
-        gather_inputs(part, x, start, inputs.floats());
-        const float* z = across(inputs.floats());
-        for (int64_t n = 0; n < part.steps(start); ++n, z += rows * width) {
-          const float* before = part.before(*y, h, start + n);
-          float* now = part.in(*y, start + n);
-          gru_step(rows, units, z, along(before), bias.typed_data(), inner_bias.typed_data(), before,
-                   part.in(*gates, start + n), now);
-          part.each_masked(start + n,
-                           [&](int64_t row) { std::copy_n(before + row * units, units, now + row * units); });
-        }
-      }
-    });
+    // The units `from` to `to` of some rows at a step.
+    auto advance = [&](const Part& part, int64_t step, const float* z, const float* a, int64_t from, int64_t to) {
+      const float* before = part.before(*y, h, step) + from;
+      float* now = part.in(*y, step) + from;
+      gru_step(part.rows, units, to - from, z + from, a + from, bias.typed_data() + from,
+               inner_bias.typed_data() + from, before, part.in(*gates, step) + from, now);
+      part.each_masked(step, [&](int64_t row) { std::copy_n(before + row * units, to - from, now + row * units); });
+    };
+    forward(threads, net, mask, x, kernel.typed_data(), h, recurrent.typed_data(), y, reverse, half, advance);
   });
 }
 

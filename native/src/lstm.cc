@@ -1,16 +1,16 @@
 // LSTM: c = f c + i g, h = o tanh(c).
-#include "sequence.h"
+#include "by_units.h"
 
 namespace lamina {
 namespace {
 
-// One step of some rows: z is the input's share of the gates, a the state's. They and gates have 4 parts of `units` a
-// row: i, f, g, o.
-LAMINA_VECTORS void lstm_step(int64_t rows, int64_t units, const float* z, const float* a, const float* bias,
-                              const float* before, float* gates, float* c, float* y) {
+// One step of `count` units of some rows, at which all arrays begin: z is the input's share of the gates, a the
+// state's. They and gates have 4 parts of `units` a row: i, f, g, o.
+LAMINA_VECTORS void lstm_step(int64_t rows, int64_t units, int64_t count, const float* z, const float* a,
+                              const float* bias, const float* before, float* gates, float* c, float* y) {
   for (int64_t row = 0; row < rows; ++row, z += 4 * units, a += 4 * units, gates += 4 * units) {
 #pragma omp simd
-    for (int64_t u = 0; u < units; ++u) {
+    for (int64_t u = 0; u < count; ++u) {
       auto sum = [&](int64_t at) { return z[at] + a[at] + bias[at]; };
       float i = sigmoid(sum(u)), f = sigmoid(sum(units + u));
       float g = tanh_of(sum(2 * units + u)), o = sigmoid(sum(3 * units + u));
@@ -55,31 +55,23 @@ ffi::Error lstm(ffi::ThreadPool pool, Mask mask, Array x, Array kernel, Array bi
                    {"y", y->dimensions(), {time, batch, units}},
                    {"cs", cs->dimensions(), net.kept(cs, units)},
                    {"gates", gates->dimensions(), net.kept(gates, width)}});
-    threads.each_of(batch, kLeast, [&](int64_t first, int64_t end, int64_t) {
-      int64_t rows = end - first;
-      Part part(time, batch, first, rows, reverse, mask);
-      Product across(part.span * rows, features, width, kernel.typed_data(), false, half);
-      Product along(rows, units, width, recurrent.typed_data(), false, half);
-      std::vector<float> kept(rows * units);
-      Room inputs(part.span * rows * features * sizeof(float));
-      for (int64_t start = 0; start < time; start += part.span) {
-        gather_inputs(part, x, start, inputs.floats());
-        const float* z = across(inputs.floats());
-        for (int64_t n = 0; n < part.steps(start); ++n, z += rows * width) {
-          int64_t step = start + n;
-          const float *h_before = part.before(*y, h, step), *c_before = part.before(*cs, c, step);
-          float *h_now = part.in(*y, step), *c_now = part.in(*cs, step);
-          part.each_masked(step, [&](int64_t row) {  // c_now may be c_before
-            std::copy_n(c_before + row * units, units, &kept[row * units]);
-          });
-          lstm_step(rows, units, z, along(h_before), bias.typed_data(), c_before, part.in(*gates, step), c_now, h_now);
-          part.each_masked(step, [&](int64_t row) {
-            std::copy_n(&kept[row * units], units, c_now + row * units);
-            std::copy_n(h_before + row * units, units, h_now + row * units);
-          });
-        }
-      }
-    });
+    // The units `from` to `to` of some rows at a step.
+    auto advance = [&](const Part& part, int64_t step, const float* z, const float* a, int64_t from, int64_t to) {
+      int64_t rows = part.rows, count = to - from;
+      const float *h_before = part.before(*y, h, step) + from, *c_before = part.before(*cs, c, step) + from;
+      float *h_now = part.in(*y, step) + from, *c_now = part.in(*cs, step) + from;
+      std::vector<float> kept(part.mask ? rows * count : 0);
+      part.each_masked(step, [&](int64_t row) {  // c_now may be c_before
+        std::copy_n(c_before + row * units, count, &kept[row * count]);
+      });
+      lstm_step(rows, units, count, z + from, a + from, bias.typed_data() + from, c_before,
+                part.in(*gates, step) + from, c_now, h_now);
+      part.each_masked(step, [&](int64_t row) {
+        std::copy_n(&kept[row * count], count, c_now + row * units);
+        std::copy_n(h_before + row * units, count, h_now + row * units);
+      });
+    };
+    forward(threads, net, mask, x, kernel.typed_data(), h, recurrent.typed_data(), y, reverse, half, advance);
   });
 }
 

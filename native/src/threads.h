@@ -35,6 +35,9 @@ class Threads {
     if (count_ > 1) pool_.Schedule([] {});
   }
 
+  // Another thread runs this too, if one comes.
+  void also(std::function<void()> run) { pool_.Schedule(std::move(run)); }
+
   // So many programs run at a time, and each call takes its part of the threads: a call that hands work to a thread
   // which another program keeps busy, or waits for, loses more than it gains.
   static inline std::atomic<int64_t> programs{1};
