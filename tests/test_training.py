@@ -19,6 +19,7 @@ from programs import program_1, two_classes
 
 import lamina
 from lamina import layers
+from lamina._training import predict
 
 warnings_off = pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`:UserWarning")
 
@@ -135,6 +136,39 @@ def test_predict_of_any_number_of_rows(rows):
     for y in (model.predict(x), model.predict(x, batch_size=7, verbose=0), np.asarray(model(x))):
         assert y.shape == (rows, 3)
         np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
+
+
+def test_predict_waits_awake_for_what_is_there_soon():
+    class Output:
+        asked, due = 0, 0
+
+        def is_ready(self):
+            self.asked += 1
+            return self.asked >= self.due
+
+    model = program_1(lamina, layers, 3)
+    model.predict(np.ones((1, 3)), verbose=0)
+    predictor = predict.predictor_for(model)
+
+    def asked(due):
+        output = Output()
+        output.due = due
+        predictor._await((None, output), "a program")
+        return output.asked
+
+    assert [asked(7), *(asked(10**9) for _ in range(4)), asked(1)] == [7, *[predict.POLLS] * 4, 1]
+    late = [asked(10**9) for _ in range(2 * predict.AGAIN)]  # a few calls of each hundred ask
+    assert late.count(predict.POLLS) == 2 * predict.LATE and late.count(0) == 2 * (predict.AGAIN - predict.LATE)
+
+
+def test_predict_takes_a_numpy_array_from_an_eager_layer():
+    class Doubled(layers.Layer):
+        def call(self, x):
+            return x * 2 if isinstance(x, jax.core.Tracer) else np.asarray(x) * 2
+
+    model = lamina.Sequential([lamina.Input((3,)), Doubled()])
+    model.compile("sgd", "mse", run_eagerly=True)
+    np.testing.assert_array_equal(model.predict(np.ones((3, 3)), verbose=0), 2)
 
 
 def test_predict_steps_takes_the_first_batches():

@@ -1,6 +1,6 @@
 // What LSTM and GRU over whole sequences share. Rows of a batch do not meet: each thread takes its part of them through
-// all steps with products of its own, and no thread waits for another. What is not sequential, the products with the
-// input and with its kernel, is done for a span of steps at once, while their rows are in the cache.
+// all steps with products of its own, and no thread waits for another (few rows: by_units.h). What is not sequential,
+// the products with the input and with its kernel, is done for a span of steps at once, while they are in the cache.
 #pragma once
 
 #include "gates.h"
