@@ -134,6 +134,14 @@ def test_every_dtype_policy(policy, tmp_path):
     assert loaded(tmp_path / "model.jax")(rows(1, 6)).dtype == model.predict(rows(1, 6), verbose=0).dtype
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_a_batch_normalization_behind_a_convolution(policy, tmp_path):
+    convolution, normalization = layers.Conv2D(16, 3, dtype=policy), layers.BatchNormalization(dtype=policy)
+    model = lamina.Sequential([layers.Input((8, 8, 3)), convolution, normalization, layers.MaxPooling2D(2)])
+    model.export(tmp_path / "m.jax", format="jax", verbose=False)
+    assert_computes(tmp_path / "m.jax", model, rows(3, 8, 8, 3), near=1e-5 if policy == "float32" else 5e-2)
+
+
 def test_what_goes_in_has_the_shape_and_dtype_of_the_input_or_of_the_signature(tmp_path):
     def taken(model, **told):
         model.export(tmp_path / "model.jax", format="jax", **told)

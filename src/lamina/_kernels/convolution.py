@@ -29,7 +29,7 @@ from lamina._kernels import convolution_by_xla as by_xla
 from lamina._kernels.blocks import Made, note, noted
 from lamina._kernels.convolution_by_xla import spread
 from lamina._kernels.moments import along
-from lamina._kernels.native import onednn
+from lamina._kernels.native import on_cpu, onednn
 from lamina._kernels.precision import in_float32
 
 Sizes = tuple[int, ...]
@@ -65,9 +65,12 @@ def convolve(
 
 
 def rescaled(x: Array, factor: Array, shift: Array, axis: int) -> Array:
-    """`x * factor + shift` along `axis`, in x's dtype; where a convolution made x, by one with a kernel so scaled."""
-    made = noted(x)
-    if not isinstance(made, Made) or made.rectified or axis != x.ndim - 1:
+    """`x * factor + shift` along `axis`, in x's dtype; where a convolution made x, by one with a kernel so scaled.
+
+    Not where a kernel has 16 bits, which would be rounded again.
+    """
+    made, exact = noted(x), x.dtype.itemsize > 2 or on_cpu()
+    if not isinstance(made, Made) or made.rectified or axis != x.ndim - 1 or not exact:
         return (x * along(factor, x, axis) + along(shift, x, axis)).astype(x.dtype)
     again = made.rescaled(factor, shift)
     return note(again.again(forward), again)
