@@ -42,8 +42,8 @@ def convolutions(draw, one=False):
 
     size, dilation, strides = each(1, 3), each(1, 2), each(1, 3)
     groups = 1 if one else draw(st.integers(1, 3))
-    many = [16, 32, 80] if one else [1, 3, 16]
-    channels, filters = (groups * draw(st.sampled_from(per_group)) for per_group in ([1, 2, 5, 16], many))
+    few, many = ([1, 2, 5, 64], [16, 32, 160]) if one else ([1, 2, 5, 16], [1, 3, 16])
+    channels, filters = (groups * draw(st.sampled_from(per_group)) for per_group in (few, many))
     reach = by_xla.spread(size, dilation)
     pads = tuple((draw(st.integers(0, k - 1)), draw(st.integers(0, k - 1))) for k in reach)
     more = each(0, 30 if one else 3)

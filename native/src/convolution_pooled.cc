@@ -6,7 +6,8 @@
 namespace lamina {
 namespace {
 
-constexpr int64_t kInCache = 1 << 18;  // bytes
+constexpr int64_t kInCache = 1 << 18;                    // bytes
+constexpr int64_t kWork = 1 << 21, kElements = 1 << 15;  // multiply-adds, or elements, that pay for one more thread
 
 // Rows `first` to `end` of the windows of a batch; y begins behind `before` of its rows.
 void pool_rows(const Pool& pool, bool half, void* y, int64_t before, int64_t first, int64_t end, void* p,
@@ -62,6 +63,7 @@ bool pooled_by_tiles(Threads& threads, const Geometry& g, Pool pool, const Lane*
 void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void* x, float* kernel, float* bias, void* p,
                     Place* places) {
   int64_t batch = g.x[0], size = g.half ? sizeof(Half) : sizeof(float), windows = batch * pool.pooled_rows;
+  int64_t seen = pool.row() * pool.high * pool.wide;  // elements of y by a row of windows
   auto floats = [](void* array) { return static_cast<float*>(array); };
   auto halves = [](void* array) { return static_cast<Half*>(array); };
   bool fewer = batch < threads.count();
@@ -70,7 +72,8 @@ void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void*
     return;
   }
   if (FewChannels::serve(g, pool)) {
-    threads.each_of(windows, 1, [&](int64_t first, int64_t end, int64_t) {
+    int64_t work = seen / g.y.back() * Geometry::product(g.kernel);
+    threads.each_of(windows, kWork / work + 1, [&](int64_t first, int64_t end, int64_t) {
       FewChannels few(g, pool);
       for (int64_t n = first; n < end; ++n) {
         few.forward(floats(x) + n / pool.pooled_rows * g.x_row(), kernel, bias, n % pool.pooled_rows,
@@ -82,7 +85,7 @@ void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void*
   if (fewer) {
     Room y(batch * pool.image * size);
     execute(threads, kForward, g, x, kernel, bias, y.data());
-    threads.each_of(windows, 1, [&](int64_t first, int64_t end, int64_t) {
+    threads.each_of(windows, kElements / seen + 1, [&](int64_t first, int64_t end, int64_t) {
       pool_rows(pool, g.half, y.data(), 0, first, end, p, places);
     });
     return;

@@ -21,7 +21,8 @@ inline void few_images(Threads& threads, const Geometry& g, const float* x, cons
   int64_t step = flat ? 1 : g.strides[0], rate = flat ? 1 : g.dilation[0], up = flat ? 0 : g.before[0];
   int64_t right = g.kernel[last], stride = g.strides[last], dilation = g.dilation[last], left = g.before[last];
   int64_t parts = (wide + kColumns - 1) / kColumns;
-  threads.each(g.y[0] * high * parts, [&](int64_t unit) {
+  double work = static_cast<double>(g.y[0] * high * wide * channels) * static_cast<double>(down * right * filters);
+  threads.each_worth(work, g.y[0] * high * parts, [&](int64_t unit) {
     int64_t n = unit / parts, image = n / high, row = n % high;
     int64_t begin = unit % parts * kColumns, end = std::min(begin + kColumns, wide);
     float* to = y + n * wide * filters;

@@ -52,6 +52,15 @@ class Threads {
     work->wait();
   }
 
+  // The same for work of so many multiply-adds in all: of few, by this thread alone, which is done before another one
+  // has come and has the data in its cache. That one wakes up for the next call.
+  template <typename Run>
+  void each_worth(double work, int64_t parts, Run run) {
+    if (work >= kWorthTwo) return each(parts, run);
+    rouse();
+    for (int64_t part = 0; part < parts; ++part) run(part);
+  }
+
   // run(first, end, part) for runs of `size` things, at most one for each thread, and each of `least` things at least.
   template <typename Run>
   void each_of(int64_t size, int64_t least, Run run) {
@@ -99,6 +108,8 @@ class Threads {
     std::condition_variable finished_;
     std::exception_ptr failed_;
   };
+
+  static constexpr double kWorthTwo = 1 << 22;
 
   xla::ffi::ThreadPool pool_;
   int64_t count_;
