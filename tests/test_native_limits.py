@@ -104,8 +104,10 @@ def summed(name, x, kernel, y, window, padded):
     return result.reshape(*result.shape[:-2], -1)
 
 
-def check_convolution(case):
+def check_convolution(case, lost):
+    """Against the sums; `lost` is the share of a deviation that the way of computing may cost."""
     x, kernel, dy, window = case
+    half = (1e-2, 1e-2) if window.half else None
     bias = jnp.zeros(kernel.shape[-1])
     for name, arrays, shape in [
         ("convolution", (x, kernel, bias), dy.shape),
@@ -118,33 +120,32 @@ def check_convolution(case):
         with np.errstate(invalid="ignore"):
             want, padded = (summed(name, x, kernel, dy, window, padded) for padded in (False, True))
             dbias = np.asarray(dy, "float64").sum(tuple(range(dy.ndim - 1)))
-        # Tiles lose up to 23e-6 of a deviation.
-        near = (1e-2, 1e-2) if window.half else (1e-4, max(1e-3, 5e-5 * np.nan_to_num(want, posinf=0, neginf=0).std()))
-        found = [got[0]]
+        far = max(1e-3, lost * np.nan_to_num(want, posinf=0, neginf=0).std())
+        found = [(got[0], half or (1e-4, far))]
         if window.groups == 1 and name != "convolution_input_gradient" and not window.half:
-            found.append(by_xla.plain(name, *arrays[:2], shape, window))
-        for y in (np.asarray(each, "float32") for each in found):
+            found.append((by_xla.plain(name, *arrays[:2], shape, window), (1e-4, 1e-3)))
+        for y, near in ((np.asarray(y, "float32"), near) for y, near in found):
             alike = np.isclose(y, want, *near, equal_nan=True) | np.isnan(y) & np.isnan(padded)
             if window.half and name == "convolution_kernel_gradient" and not np.isfinite(want).all():
                 alike |= np.isnan(y)  # oneDNN spreads it over pairs
             assert alike.all(), (name, y[~alike], want[~alike])
         if got[1:]:
-            np.testing.assert_allclose(got[1], dbias, *near)
+            np.testing.assert_allclose(got[1], dbias, *(half or (1e-4, 1e-3)))
 
 
 @examples(6)
 def test_convolutions_are_their_sums_of_products_for_no_numbers_too(examples):
-    tried(check_convolution, examples, case=convolutions())
+    tried(check_convolution, examples, case=convolutions(), lost=st.just(0.0))
 
 
 @examples(6)
 def test_convolutions_of_one_image_are_those_sums_too(examples):
-    tried(check_convolution, examples, case=convolutions(one=True))
+    tried(check_convolution, examples, case=convolutions(one=True), lost=st.just(0.0))
 
 
 @examples(4)
 def test_convolutions_in_tiles_are_those_sums_too(examples):
-    tried(check_convolution, examples, case=tiled())
+    tried(check_convolution, examples, case=tiled(), lost=st.just(5e-5))  # up to 23e-6 were measured
 
 
 @st.composite
