@@ -72,7 +72,7 @@ def cases(draw):
     }
     biased = [(filters,)] * draw(st.booleans())
     taken = whole(draw(st.integers(0, 999)), shape, (*size, channels // groups, filters), *biased)
-    if size == [3, 3] and channels == 16:  # in tiles sums are rounded: no elements of a window are to be equal
+    if size in ([3, 3], [1, 3]) and channels == 16:  # in tiles sums are rounded: no elements are to be equal
         taken = [a + jnp.asarray(np.random.default_rng(0).normal(size=a.shape), a.dtype) for a in taken]
     return taken, options
 
