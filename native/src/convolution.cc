@@ -72,11 +72,8 @@ bool taken_by_tiles(Threads& threads, Map map, const Geometry& g, Lane* x, float
 void execute(Threads& threads, Map map, const Geometry& g, void* x, float* kernel, float* bias, void* y) {
   if (taken_as_sparse(threads, map, g, x, kernel, bias, y)) return;
   auto floats = [](void* array) { return static_cast<float*>(array); };
-  auto halves = [](void* array) { return static_cast<Half*>(array); };
-  if (g.half ? taken_by_tiles(threads, map, g, halves(x), kernel, bias, halves(y))
-             : taken_by_tiles(threads, map, g, floats(x), kernel, bias, floats(y))) {
-    return;
-  }
+  bool taken = by_lane(g.half, [&](auto of) { return taken_by_tiles(threads, map, g, of(x), kernel, bias, of(y)); });
+  if (taken) return;
   int64_t batch = g.x[0];
   if (batch < threads.count()) {
     if (map == kForward && few_images_served(g)) return few_images(threads, g, floats(x), kernel, bias, floats(y));

@@ -12,17 +12,12 @@ constexpr int64_t kWork = 1 << 21, kElements = 1 << 15;  // multiply-adds, or el
 // Rows `first` to `end` of the windows of a batch; y begins behind `before` of its rows.
 void pool_rows(const Pool& pool, bool half, void* y, int64_t before, int64_t first, int64_t end, void* p,
                Place* places) {
-  int64_t size = half ? sizeof(Half) : sizeof(float);
-  for (int64_t n = first; n < end; ++n) {
-    void* image = static_cast<char*>(y) + (n / pool.pooled_rows - before) * pool.image * size;
-    void* to = static_cast<char*>(p) + n * pool.row() * size;
-    auto run = [&](auto* y, auto* p) { pool_row_of(pool, y, n % pool.pooled_rows, p, places + n * pool.row()); };
-    if (half) {
-      run(static_cast<Half*>(image), static_cast<Half*>(to));
-    } else {
-      run(static_cast<float*>(image), static_cast<float*>(to));
+  by_lane(half, [&](auto of) {
+    for (int64_t n = first; n < end; ++n) {
+      pool_row_of(pool, of(y) + (n / pool.pooled_rows - before) * pool.image, n % pool.pooled_rows,
+                  of(p) + n * pool.row(), places + n * pool.row());
     }
-  }
+  });
 }
 
 // Some rows of a batch at a time, whose y stays in the cache, by compute(first, end, y).
@@ -65,12 +60,11 @@ void execute_pooled(Threads& threads, const Geometry& g, const Pool& pool, void*
   int64_t batch = g.x[0], size = g.half ? sizeof(Half) : sizeof(float), windows = batch * pool.pooled_rows;
   int64_t seen = pool.row() * pool.high * pool.wide;  // elements of y by a row of windows
   auto floats = [](void* array) { return static_cast<float*>(array); };
-  auto halves = [](void* array) { return static_cast<Half*>(array); };
   bool fewer = batch < threads.count();
-  if (!fewer && (g.half ? pooled_by_tiles(threads, g, pool, halves(x), kernel, bias, halves(p), places)
-                        : pooled_by_tiles(threads, g, pool, floats(x), kernel, bias, floats(p), places))) {
-    return;
-  }
+  bool taken = !fewer && by_lane(g.half, [&](auto of) {
+    return pooled_by_tiles(threads, g, pool, of(x), kernel, bias, of(p), places);
+  });
+  if (taken) return;
   if (FewChannels::serve(g, pool)) {
     int64_t work = seen / g.y.back() * Geometry::product(g.kernel);
     threads.each_of(windows, kWork / work + 1, [&](int64_t first, int64_t end, int64_t) {
@@ -156,20 +150,13 @@ ffi::Error pooled(ffi::ThreadPool threads, Any x, Any kernel, Any bias, Result p
 // dy: the slopes at their places, and zeros.
 void put_rows_back(Threads& threads, const Pool& pool, bool half, int64_t batch, void* dp, const Place* places,
                    void* dy) {
-  int64_t size = half ? sizeof(Half) : sizeof(float);
-  threads.each_of(batch * pool.pooled_rows, 1, [&](int64_t first, int64_t end, int64_t) {
-    for (int64_t n = first; n < end; ++n) {
-      void* slopes = static_cast<char*>(dp) + n * pool.row() * size;
-      void* to = static_cast<char*>(dy) + n / pool.pooled_rows * pool.image * size;
-      auto run = [&](auto* dp, auto* dy) {
-        put_row_back_of(pool, dp, places + n * pool.row(), n % pool.pooled_rows, dy);
-      };
-      if (half) {
-        run(static_cast<Half*>(slopes), static_cast<Half*>(to));
-      } else {
-        run(static_cast<float*>(slopes), static_cast<float*>(to));
+  by_lane(half, [&](auto of) {
+    threads.each_of(batch * pool.pooled_rows, 1, [&](int64_t first, int64_t end, int64_t) {
+      for (int64_t n = first; n < end; ++n) {
+        put_row_back_of(pool, of(dp) + n * pool.row(), places + n * pool.row(), n % pool.pooled_rows,
+                        of(dy) + n / pool.pooled_rows * pool.image);
       }
-    }
+    });
   });
 }
 

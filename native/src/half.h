@@ -25,6 +25,13 @@ inline Half narrowed(float value) {
   return static_cast<Half>(((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded) >> 16);
 }
 
+// run(of), where of(array) is an array of halves or else of floats.
+template <typename Run>
+auto by_lane(bool half, Run run) {
+  return half ? run([](void* array) { return static_cast<Half*>(array); })
+              : run([](void* array) { return static_cast<float*>(array); });
+}
+
 LAMINA_VECTORS static inline void narrow(int64_t count, const float* from, Half* to) {
 #pragma omp simd
   for (int64_t n = 0; n < count; ++n) to[n] = narrowed(from[n]);
