@@ -9,7 +9,7 @@ import lamina
 from lamina import layers
 from lamina._kernels import matmul
 from lamina._kernels.normalization import normalize
-from lamina._layer.forward import Pass
+from lamina._layer.passes import Pass
 
 
 def plain(x, gamma, beta, axis, epsilon):

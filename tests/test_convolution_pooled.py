@@ -14,7 +14,7 @@ from lamina import layers
 from lamina._kernels.blocks import relu
 from lamina._kernels.convolution import convolve
 from lamina._kernels.pooling import largest, max_pool
-from lamina._layer.forward import Pass
+from lamina._layer.passes import Pass
 
 pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
 

@@ -8,8 +8,8 @@ import pytest
 import lamina
 from lamina import layers
 from lamina._kernels.bits import bernoulli, fold, random_bits
-from lamina._layer.forward import Pass
 from lamina._layer.keys import seed_of
+from lamina._layer.passes import Pass
 from lamina.random import key_of
 
 N = 1 << 16

@@ -1,11 +1,11 @@
-"""One pass: a copy of the layers in which the pass's own arrays stand where the weights stood."""
+"""A call of a layer, by itself or inside a pass: what goes into `call`, what is filled in, what comes out."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -19,142 +19,13 @@ from lamina._base.weight import Array, Scope, Unset, Weight, read, under_way
 from lamina._kernels.bits import fold
 from lamina._layer.keys import seed_of
 from lamina._layer.masks import mask_of, with_mask
-from lamina._layer.structure import Module, held, parts, refill, require_settings, restored_on_error, weights_by_path
+from lamina._layer.passes import Pass
+from lamina._layer.structure import Module, require_settings, restored_on_error, weights_by_path
 from lamina.errors import ArgumentError, CallError, ShapeError, StackError, UnknownAttributeError
 from lamina.random import key_of
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
-
-
-class Pass:
-    """One pass through layers or metrics: the arrays that stand for the weights, and what the layers are given.
-
-    `with` it, a weight that is read or assigned anywhere stands for the array of this pass, and `losses` collects what
-    the layers add to the loss.
-    """
-
-    def __init__(
-        self, values: dict[Weight, Any], *, training: bool | None = False, key: Array | None = None,
-        building: bool = False, of_step: bool = False, rows: Array | None = None,
-    ) -> None:  # fmt: skip
-        self.values, self.training, self.key, self.building, self.rows = values, training, key, building, rows
-        self.of_step = of_step
-        """Whether it is a step of training or of a test: its losses are those of the layer that it called last."""
-        self.around = under_way.get()
-        self.losses: list[Array] = []
-        self.paths: dict[int, str] = {}
-        self.copies: dict[int, tuple[Any, Any]] = {}
-        """By the id of a layer or metric: it, and its copy in this pass."""
-        self.kept: dict[int, tuple[Weight, Weight]] = {}
-        """By the id of a weight that is not trained: it, and the one of this pass that stands for it."""
-        self.origins: dict[int, tuple[Array, Any]] = {}
-        """By the id of an array: that array, and what it was made from; the data are their own origin."""
-        self.replaced: set[Weight] = set()
-        self.calls = 0
-        """How many layers were called by themselves during this pass."""
-
-    def __enter__(self) -> Self:
-        self.before = under_way.set(self)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        under_way.reset(self.before)
-
-    def read(self, weight: Weight) -> Array:
-        """The array that stands for a weight now; what this pass does not know, the one around it may."""
-        if id(weight) in self.kept:
-            return read(self.kept[id(weight)][1])
-        known = self.values.get(weight)
-        if known is None and self.around is not None:
-            return self.around.read(weight)
-        array: Array = weight.array if known is None else known
-        return array
-
-    def write(self, weight: Weight, value: Array) -> None:
-        """Let a weight have this value in the rest of the pass and after it."""
-        if id(weight) in self.kept:
-            self.kept[id(weight)][1].array = value
-        elif weight in self.values:
-            self.values[weight] = value
-            self.replaced.add(weight)
-        elif self.around is None:
-            weight.array, weight.shown = value, True
-        else:
-            self.around.write(weight, value)
-
-    def copy_of(self, module: Any, path: str = "") -> Any:
-        """The module's copy in this pass; whatever holds the same module gets the same copy."""
-        if id(module) not in self.copies:
-            twin = module._lamina_twin()
-            self.copies[id(module)] = (module, twin)
-            self.paths[id(twin)] = path
-            self._refill(module, twin)
-        return self.copies[id(module)][1]
-
-    def _refill(self, module: Any, twin: Any) -> None:
-        path = self.paths[id(twin)]
-        refill(twin, module, lambda leaf, place: self._stand_in(leaf, module, f"{path}.{place}"))
-        twin._lamina.running = self
-
-    def build(self, twin: Layer, shape: Shape) -> None:
-        """Build the layer that `twin` is a copy of, where `call` first reaches it."""
-        layer = next((layer for layer, copied in self.copies.values() if copied is twin), None)
-        if layer is None or not self.building:
-            raise StackError(
-                f"{type(twin).__name__} has no weights yet. Make the layers that a custom layer uses in its "
-                "__init__ or build, and keep them as attributes."
-            )
-        with jax.ensure_compile_time_eval():
-            layer.build((None, *shape[1:]))
-        for part in parts(layer):
-            if id(part.layer) in self.copies:
-                self._refill(*self.copies[id(part.layer)])
-
-    def _stand_in(self, leaf: object, owner: Any, path: str) -> Any:
-        if isinstance(leaf, Weight):
-            array = self.read(leaf)
-            if not leaf.trainable:
-                return self._kept(leaf, array)
-            if not (owner.autocast and leaf.autocast and jnp.issubdtype(array.dtype, jnp.floating)):
-                return array
-            cast = jnp.asarray(array, owner.compute_dtype)
-            self.origins[id(cast)] = cast, array
-            return cast
-        return self.copy_of(leaf, path) if isinstance(leaf, Module) else leaf
-
-    def _kept(self, weight: Weight, array: Array) -> Weight:
-        """The one weight of this pass that stands for one which is not trained, and may be assigned to."""
-        if id(weight) not in self.kept:
-            twin = Weight(array, name=weight.name, path=weight.path, trainable=False)
-            twin.of_pass, twin.first = True, twin.array
-            self.kept[id(weight)] = (weight, twin)
-        return self.kept[id(weight)][1]
-
-    def replace(self, twin: Layer, name: str, change: Callable[[Array], Array]) -> None:
-        """Let the weight `twin.name` have the value `change(value)`, in the rest of the pass and after it.
-
-        This is how a layer assigns to a trainable weight, which is a plain array during a pass. The value has the
-        weight's own dtype, not that of the computation.
-        """
-        owner = next(module for module, copied in self.copies.values() if copied is twin)
-        weight = getattr(owner, name)
-        self.values[weight] = change(self.read(weight)).astype(weight.dtype)
-        self.replaced.add(weight)
-        stand_in = self._stand_in(weight, owner, "")
-        setattr(twin, name, stand_in.assign(self.values[weight]) if isinstance(stand_in, Weight) else stand_in)
-
-    def changed(self) -> Iterator[tuple[Weight, Array]]:
-        """The weights that are not trained or were replaced, each with the array that it holds after the pass."""
-        yield from ((weight, self.values[weight]) for weight in self.replaced)
-        for weight, kept in self.kept.values():
-            yield weight, jnp.asarray(kept.array, weight.array.dtype)
-        for module, twin in self.copies.values():
-            after = dict(held(twin))
-            for place, leaf in held(module):
-                now = after.get(place)  # an array, where `self.moving_mean = ...` replaced the weight
-                if isinstance(leaf, Weight) and not leaf.trainable and not (now is None or isinstance(now, Weight)):
-                    yield leaf, jnp.asarray(now, leaf.array.dtype)
 
 
 @functools.lru_cache(256)

@@ -1,6 +1,6 @@
 """The one idea: an object holds settings, its arrays are handed in and handed back.
 
-A `Layer` keeps its arrays in `Weight`s between passes. A pass works on a copy of the layer (`forward.Pass`) in
+A `Layer` keeps its arrays in `Weight`s between passes. A pass works on a copy of the layer (`passes.Pass`) in
 which the arrays of that pass stand where the weights stood, so `call` reads `self.kernel` and may assign
 `self.moving_mean`, and yet is a pure function of arrays that JAX can differentiate and compile.
 """
@@ -29,9 +29,10 @@ from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Unset, Weight, read, under_way, values_follow
 from lamina._kernels.bits import fold
-from lamina._layer.forward import Pass, hand_on_losses, key_alone, output_shape, regularization, run, run_alone
+from lamina._layer.forward import hand_on_losses, key_alone, output_shape, regularization, run, run_alone
 from lamina._layer.in_stack import ShapeInStack, TensorInStack
 from lamina._layer.keys import next_state, random_key, seed_of, seed_states
+from lamina._layer.passes import Pass
 from lamina._layer.structure import ModuleState, parts, require_settings, restored_on_error
 from lamina._layer.weights import WithWeights, built, named_after
 from lamina.errors import ArgumentError, ShapeError

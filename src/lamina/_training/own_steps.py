@@ -16,8 +16,8 @@ import numpy as np
 
 from lamina._base.weight import Array, Weight
 from lamina._kernels.bits import fold
-from lamina._layer.forward import Pass
 from lamina._layer.keys import seed_states
+from lamina._layer.passes import Pass
 from lamina._layer.structure import held
 from lamina._training.model import Model, compiled_of
 from lamina.errors import ArgumentError

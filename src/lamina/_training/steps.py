@@ -17,8 +17,8 @@ from jax import lax
 from lamina._base.weight import Array, Weight
 from lamina._checks.rows import stay_apart
 from lamina._kernels.bits import fold
-from lamina._layer.forward import Pass
 from lamina._layer.masks import mask_of
+from lamina._layer.passes import Pass
 from lamina._layer.structure import require_adapted, weights_by_path
 from lamina._training import own_steps
 from lamina._training.compilation import Compiled

@@ -19,7 +19,7 @@ from lamina._base.settings import Converted, State, setting
 from lamina._base.shapes import Shape
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Weight
-from lamina._layer.forward import Pass
+from lamina._layer.passes import Pass
 from lamina._layer.structure import Module, ModuleState, adopt, held, inner_modules
 from lamina.errors import ArgumentError
 from lamina.losses.loss import DType, Name, precision

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 
 from lamina._base.settings import MISSING
 from lamina._base.weight import Array, under_way
-from lamina._layer.forward import Pass, key_alone
+from lamina._layer.forward import key_alone
 from lamina._layer.masks import mask_of, with_mask
+from lamina._layer.passes import Pass
 from lamina._layer.structure import weights_by_path
 from lamina._training.model import compiled_of
 from lamina._training.own_steps import arrays_of, assign, groups_of, metrics_of

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from lamina._base.frames import user_facing, user_frame
 from lamina._base.weight import Weight, read
-from lamina._layer.forward import Pass
+from lamina._layer.passes import Pass
 from lamina.errors import CallError
 from lamina.random import key_of, next_seed
 
