@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import ssl
+import stat
 import tarfile
 import tempfile
 import threading
@@ -237,11 +238,32 @@ def test_where_the_cache_cannot_be_written_it_is_a_temporary_folder_as_in_keras(
     with pytest.warns(LaminaWarning):
         assert get_file(origin=f"{address}/data.bin") == path
     assert len(Handler.asked) == 1
-    monkeypatch.setattr(os, "getuid", lambda: 12345)  # the folder is another user's, who could have put anything there
-    with pytest.warns(LaminaWarning, match="keras-12345"):
-        assert get_file(origin=f"{address}/data.bin") != path
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert stat.S_IMODE((tmp_path / "tmp" / ".keras").stat().st_mode) == 0o700
+    (tmp_path / "tmp" / ".keras").chmod(0o777)  # now other users could have put anything there
+    with pytest.warns(LaminaWarning, match=f"keras-{os.geteuid()}"):
+        own = get_file(origin=f"{address}/data.bin")
+    assert own == str(tmp_path / "tmp" / f".keras-{os.geteuid()}" / "datasets" / "data.bin") and read(own) == DATA
+    (tmp_path / "tmp" / f".keras-{os.geteuid()}").chmod(0o777)
     refused(lambda: get_file(origin=f"{address}/data.bin"), "the variable KERAS_HOME")
+
+
+def test_a_file_that_is_there_is_read_from_a_folder_of_somebody_elses(address, home, monkeypatch):
+    path = Path(get_file(origin=f"{address}/data.bin"))
+    path.chmod(0o444)
+    for folder in (path.parent, home):
+        folder.chmod(0o555)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as of files of another user
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert get_file(origin=f"{address}/data.bin") == str(path) and read(path) == DATA
+    assert len(Handler.asked) == 1
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+@pytest.mark.parametrize("more", [{}, {"file_hash": "0" * 64}, {"force_download": True}])
+def test_what_stands_in_place_of_the_file_is_refused_at_once(make, more, address, home):
+    (home / "datasets").mkdir(parents=True)
+    make(home / "datasets" / "data.bin")
+    refused(lambda: get_file(origin=f"{address}/data.bin", **more), "data.bin", "Remove it")
 
 
 # Archives.

@@ -369,10 +369,10 @@ def test_the_cache_on_disk_keeps_the_newest(tmp_path):
     from lamina._programs.cache import prune
 
     for age in range(5):
-        (tmp_path / f"{age}").write_bytes(bytes(100))
-        os.utime(tmp_path / f"{age}", (1000 - age, 1000 - age))
+        (tmp_path / f"{age}-cache").write_bytes(bytes(100))
+        os.utime(tmp_path / f"{age}-cache", (1000 - age, 1000 - age))
     prune(tmp_path, 250)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0-cache", "1-cache"]
 
 
 @pytest.mark.parametrize("place", ["folder", "off"])
@@ -381,7 +381,7 @@ def test_programs_are_found_again_by_the_next_process(tmp_path, place):
     where = "off" if place == "off" else str(tmp_path / place)
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env={**os.environ, "LAMINA_CACHE": where})
     assert (tmp_path / place).is_dir() == (place == "folder")
-    assert place == "off" or any((tmp_path / place).iterdir())
+    assert place == "off" or any((tmp_path / place).glob("*/*-cache"))
 
 
 def test_many_models_leave_nothing_behind():

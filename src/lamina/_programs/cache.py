@@ -1,7 +1,9 @@
 """The folder with programs on disk: JAX's persistent cache is on by default, and `stored.py` keeps its own there.
 
-It lives in `$XDG_CACHE_HOME/lamina` (or `~/.cache/lamina`). `LAMINA_CACHE=off` turns it off, `LAMINA_CACHE=/folder`
+It lies in `$XDG_CACHE_HOME/lamina` (or `~/.cache/lamina`). `LAMINA_CACHE=off` turns it off, `LAMINA_CACHE=/folder`
 moves it; a folder set through JAX itself stays. When a process first writes to it, the oldest entries over 1 GiB go.
+
+A program in it is run, so each user has a folder of his own there, to which nobody else can write.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +23,16 @@ from jax._src import compilation_cache
 from jax._src.compilation_cache_interface import CacheInterface
 
 from lamina._base.frames import warn
+from lamina._programs import private
 
 LIMIT = 2**30
 """How many bytes the folder holds."""
+LARGEST = 2**28
+"""How many bytes an entry has at the most."""
 CHECKED = 16
 """How many bytes at the end of an entry are the checksum of the others."""
-
+NAMES = re.compile(r".+-cache|[0-9a-f]{32}-part")
+"""The names of entries, and of those that are being written."""
 
 _own_folder = ""
 _left_out: ContextVar[bool] = ContextVar("left_out", default=False)
@@ -45,31 +52,35 @@ class Entries(CacheInterface):
     """The files of the cache, written as a whole. A damaged one counts as missing, and is written anew."""
 
     def __init__(self, folder: Path) -> None:
-        self._path, self.writes, self.fails = folder, False, False
+        self._path, self.writes, self.fails, self.said = folder, False, False, False
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:  # `put` says it; XLA must not try to keep its own files for a GPU there
+            private.make_folder(folder)
+        except OSError:  # `get` or `put` says it; XLA must not try to keep its own files for a GPU there
             jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
 
     def get(self, key: str) -> bytes | None:
-        """The program of that key; None where there is none."""
+        """The program of that key; None where there is none, and where it is not this user's alone, which is said."""
         if _left_out.get():
             return None
         try:
-            entry = self._file(key).read_bytes()
-        except OSError:
+            entry = private.read(self._path, self._file(key).name, LARGEST)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self._say(error, "a compiled program is not read but made anew")
             return None
         value, checksum = entry[:-CHECKED], entry[-CHECKED:]
         return value if checksum == _checksum(value) else None
 
     def put(self, key: str, value: bytes) -> None:
         """Keep a program; a folder that cannot be written is said once."""
-        if self.fails or _left_out.get():
+        if self.fails or _left_out.get() or len(value) + CHECKED > LARGEST:
             return
         part = self._path / f"{uuid.uuid4().hex}-part"
         try:
+            private.make_folder(self._path)
             try:
-                part.write_bytes(value + _checksum(value))
+                private.write(self._path, part.name, value + _checksum(value))
                 part.replace(self._file(key))
             finally:
                 part.unlink(missing_ok=True)
@@ -78,10 +89,15 @@ class Entries(CacheInterface):
                 prune(self._path, LIMIT)
         except OSError as error:
             self.fails = True
-            warn(
-                f"compiled programs are not kept for the next run, since {str(self._path)!r} cannot be written "
-                f"({error.strerror}). Set LAMINA_CACHE to another folder, or to off."
-            )
+            self._say(error, "compiled programs are not kept for the next run")
+
+    def _say(self, error: OSError, what: str) -> None:
+        if self.said:
+            return
+        self.said = True
+        why = error.strerror if isinstance(error, private.NotPrivateError) else f"cannot be used ({error.strerror})"
+        place = str(error.filename or self._path)
+        warn(f"{what}: {place!r} {why}. Set LAMINA_CACHE to another folder, or to off.")
 
     def _file(self, key: str) -> Path:
         return self._path / f"{key}-cache"
@@ -92,7 +108,7 @@ def _checksum(value: bytes) -> bytes:
 
 
 def prune(folder: Path, limit: int) -> None:
-    """Delete the oldest files of `folder` until the rest is within `limit` bytes.
+    """Delete the oldest entries in `folder` until the rest is within `limit` bytes; other files stay.
 
     JAX's own limit looks through the whole folder, under a lock for all processes, at every read and write.
     """
@@ -100,7 +116,7 @@ def prune(folder: Path, limit: int) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
-                if entry.is_file():
+                if NAMES.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                     files.append((entry.stat().st_mtime, entry.stat().st_size, entry.path))
             except FileNotFoundError:  # another process has just deleted it
                 continue
@@ -130,6 +146,7 @@ def use_persistent_cache() -> None:
         folder = Path(place or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamina").absolute()
     except RuntimeError:  # this user has no home
         return
+    folder /= f"programs-{os.environ.get('USERNAME', '') if private.user() is None else private.user()}"
     global _own_folder
     _own_folder = str(folder)
     jax.config.update("jax_compilation_cache_dir", _own_folder)

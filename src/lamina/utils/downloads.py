@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -10,11 +11,13 @@ import urllib.parse
 import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException, HTTPMessage, HTTPResponse
+from pathlib import Path
 from typing import IO, Literal
 
 from lamina import _display
 from lamina._base.converters import checked, one_of, short
 from lamina._base.frames import user_facing, warn
+from lamina._programs import private
 from lamina._saving.files import make_folder, replacing
 from lamina.errors import ArgumentError, FileError
 from lamina.utils.archives import OPENED, unpack
@@ -82,10 +85,12 @@ def get_file(
     dotted = of_user and "." in name
     target = os.path.join(folder, name if dotted or not unpacked else f"{name}_archive")
     cached = not force_download and os.path.exists(target)
+    if os.path.exists(target) and not os.path.isfile(target):  # a pipe would be waited for, for ever
+        raise FileError(f"{target!r} is a folder, a pipe or a device; get_file has a file of that name. Remove it.")
     if cached and wanted is not None and (found := _hash_in(target, wanted[0])) != wanted[1]:
         print(f"{target} is downloaded again: its hash is {found}, expected {wanted[1]}.", flush=True)
         cached = False
-    if not cached and cache_dir is None and not _takes_files(folder) and _takes_files(spare := _spare_folder()):
+    if not cached and cache_dir is None and not _takes_files(folder) and (spare := _spare_folder()):
         warn(f"no file can be written in {folder!r}, so the cache is {spare!r}: set KERAS_HOME to have it elsewhere.")
         return get_file(
             fname, origin, untar, md5_hash, file_hash, cache_subdir, hash_algorithm, extract, archive_format, spare,
@@ -114,12 +119,16 @@ def _takes_files(folder: str) -> bool:
     return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
-def _spare_folder() -> str:
-    """The cache where the user's own cannot be written to, as in Keras: a folder of this user's alone."""
-    folder = os.path.join(tempfile.gettempdir(), ".keras")
-    if hasattr(os, "getuid"):
-        folder += f"-{os.getuid()}" if os.path.lexists(folder) and os.lstat(folder).st_uid != os.getuid() else ""
-    return folder
+def _spare_folder() -> str | None:
+    """The cache where the user's own cannot be written to: as in Keras, but a folder of this user's alone.
+
+    What another user has put in the folder for temporary files would be taken for what was downloaded.
+    """
+    for name in (".keras", f".keras-{private.user()}"):
+        with contextlib.suppress(OSError):
+            private.make_folder(folder := Path(tempfile.gettempdir()) / name)
+            return str(folder)
+    return None
 
 
 def _name_of(fname: str | os.PathLike[str] | None, origin: str) -> str:
