@@ -368,7 +368,7 @@ def test_own_class_on_top_of_mean():
             return jnp.abs(y_true - y_pred) < self.below
 
     same(Small(below=0.5)(y, p), np.mean(np.abs(y - p) < 0.5))
-    assert Small(below=0.5).get_config() == {"name": "small", "dtype": "float32", "below": 0.5}
+    assert Small(below=0.5).get_config() == {"name": "mean", "dtype": "float32", "below": 0.5}
 
 
 def test_own_class_that_goes_wrong():

@@ -23,6 +23,16 @@ def to_snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def name_of(value: object) -> str:
+    """Keras's name of a loss or a metric that `compile` got: its own `name`, else what it is called in snake case.
+
+    >>> name_of(lambda y_true, y_pred: y_true)
+    'lambda'
+    """
+    own = getattr(value, "name", None)
+    return own if isinstance(own, str) and own else to_snake_case(getattr(value, "__name__", type(value).__name__))
+
+
 def free_name(name: str, taken: Container[str]) -> str:
     """`name`, or the first of `name_1`, `name_2`, ... that is not taken.
 

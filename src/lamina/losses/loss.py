@@ -17,7 +17,7 @@ from lamina._base.converters import one_of
 from lamina._base.frames import user_facing, warn
 from lamina._base.registry import Registry
 from lamina._base.settings import Configured, Converted, Setting, State, setting
-from lamina._base.spelling import to_snake_case
+from lamina._base.spelling import name_of, to_snake_case
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError, LabelError
 
@@ -197,8 +197,7 @@ class LossFunction(Loss):
         dtype: DType = None,
         **kwargs: object,
     ) -> None:
-        name = name or getattr(fn, "name", None) or getattr(fn, "__name__", None)
-        super().__init__(reduction=reduction, name=name, dtype=dtype)
+        super().__init__(reduction=reduction, name=name or name_of(fn), dtype=dtype)
         self.fn, self._fn_kwargs = function(fn), kwargs
 
     def call(self, y_true: Array, y_pred: Array) -> Array:

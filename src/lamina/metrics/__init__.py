@@ -9,6 +9,7 @@ from lamina._base.frames import user_facing
 from lamina._base.public import public
 from lamina._base.settings import Configured
 from lamina._base.shapes import Shape
+from lamina._base.spelling import name_of
 from lamina._loading.later import FOR_TYPES
 from lamina.errors import ArgumentError
 from lamina.losses.crossentropies import kind_of
@@ -185,7 +186,7 @@ def _as_metric(found: object) -> Metric | None:
         return found
     if isinstance(found, Configured) and not isinstance(found, losses.Loss):
         raise ArgumentError(f"expected a metric, got {found!r}.")
-    return MeanMetricWrapper(function(found), name=getattr(found, "name", None) or getattr(found, "__name__", None))
+    return MeanMetricWrapper(function(found), name=name_of(found))
 
 
 public(__name__, __all__, LATER)

@@ -27,8 +27,9 @@ class Reduction(Metric):
     dtype: Precision = setting(state_dtype, default=None)
 
     def __init_subclass__(cls, called: str | None = None, **kwargs: Any) -> None:
+        """A class without a name of its own is called as its base is, as in Keras."""
         super().__init_subclass__(**kwargs)
-        if "__init__" not in vars(cls):
+        if called is not None:
             cls._lamina_fields = with_name(cls._lamina_fields, called)
 
     def __post_init__(self) -> None:
