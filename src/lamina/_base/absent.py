@@ -13,7 +13,6 @@ OF_KERAS = {
     "callbacks": "OrbaxCheckpoint",
     "config": """disable_flash_attention enable_flash_attention enable_unsafe_deserialization is_flash_attention_enabled
         is_nnx_enabled set_backend""",
-    "layers": "ReversibleEmbedding",
     "losses": "LossFunctionWrapper",
     "models": "load_model save_model",
     "optimizers": "MultiOptimizer OptimizerMap",

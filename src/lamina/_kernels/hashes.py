@@ -15,6 +15,8 @@ Words = NDArray[np.uint64]
 Strings = NDArray[np.uint8]
 
 K0, K1, K2 = (np.uint64(k) for k in (0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F))
+CROSS, CAT = np.uint64(0xDECAFCAFFE), np.uint64(0xC6A4A7935BD1E995)
+"""The start of a row's number, and the factor that takes a column in."""
 
 
 def farm_hash(strings: Sequence[bytes]) -> Words:
@@ -29,6 +31,21 @@ def farm_hash(strings: Sequence[bytes]) -> Words:
 def sip_hash(strings: Sequence[bytes], key: tuple[int, int]) -> Words:
     """The SipHash-2-4 of each string, for a key of two 64-bit numbers."""
     return _by_length(strings, lambda chars: _sip(chars, *(np.uint64(k % 2**64) for k in key)))
+
+
+def cross_hash(columns: Sequence[Words]) -> Words:
+    """One number for each row of several columns of numbers, as TensorFlow's `sparse.cross_hashed` makes it.
+
+    The number of a row begins as a constant and takes in the columns one after another, so their order counts.
+
+    >>> cross_hash([np.array([1, 2], np.uint64), np.array([3, 3], np.uint64)]).tolist()
+    [14032721446388503651, 14885101244559810584]
+    """
+    row = np.full(len(columns[0]), CROSS)
+    with np.errstate(over="ignore"):  # arithmetic modulo 2**64
+        for column in columns:
+            row = _mix(_mix((row ^ CAT ^ _mix(column * CAT) * CAT) * CAT) * CAT)
+    return row
 
 
 def _by_length(strings: Sequence[bytes], hashed: Callable[[Strings], Words]) -> Words:

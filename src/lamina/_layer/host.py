@@ -38,13 +38,7 @@ class HostLayer(Layer):
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
         """The output for raw data, a single value included."""
-        if self._lamina.running is not None or isinstance(x, jax.core.Tracer):
-            raise StackError(
-                f"{self.name!r} ({type(self).__name__}) works on the host, before the compiled program: it cannot run "
-                "inside another layer's call. Put it first in the stack."
-            )
-        if more := [*map(str, others), *(name for name in named if name not in ("training", "mask"))]:
-            raise CallError(f"{self.name} ({type(self).__name__}) takes the data alone, and got {', '.join(more)} too.")
+        require_host(self, x, [*map(str, others), *named], "Put it first in the stack.")
         x = raw(x, encoding=vars(self).get("encoding", "utf-8"))
         y = self._lamina_host(x) if x.ndim else self._lamina_host(x[None])[0]
         return as_array(y) if y.dtype.kind in "biuf" else y
@@ -98,6 +92,18 @@ class LayerChain(Layer):
         return shape
 
 
+def require_host(layer: Layer, inputs: object, others: list[str], instead: str) -> None:
+    """Refuse a call within a compiled program or within another layer's call, and further arguments."""
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(inputs))
+    if layer._lamina.running is not None or traced:
+        raise StackError(
+            f"{layer.name!r} ({type(layer).__name__}) works on the host, before the compiled program: it cannot run "
+            f"inside another layer's call. {instead}"
+        )
+    if more := [name for name in others if name not in ("training", "mask")]:
+        raise CallError(f"{layer.name} ({type(layer).__name__}) takes the data alone, and got {', '.join(more)} too.")
+
+
 def raw(value: object, name: str = "x", encoding: str = "utf-8") -> HostArray:
     """The user's data as an array of numbers, or of `str` objects; bytes are decoded.
 
@@ -121,9 +127,7 @@ def raw(value: object, name: str = "x", encoding: str = "utf-8") -> HostArray:
     if items and all(isinstance(item, (int, float, np.number)) for item in items):
         return np.asarray(items).reshape(array.shape)
     words = np.empty(len(items), object)
-    words[:] = [
-        item if type(item) is str else _word(item, row, name, array.shape, encoding) for row, item in enumerate(items)
-    ]
+    words[:] = [it if type(it) is str else _word(it, row, name, array.shape, encoding) for row, it in enumerate(items)]
     return words.reshape(array.shape)
 
 

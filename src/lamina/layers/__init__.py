@@ -35,8 +35,9 @@ if FOR_TYPES:
         Convolution3DTranspose,
     )
     from lamina.layers.einsum import EinsumDense
-    from lamina.layers.embeddings import Embedding
+    from lamina.layers.embeddings import Embedding, ReversibleEmbedding
     from lamina.layers.features.categories import CategoryEncoding, Discretization
+    from lamina.layers.features.crossing import HashedCrossing
     from lamina.layers.features.hashing import Hashing
     from lamina.layers.features.lookup import IntegerLookup, StringLookup
     from lamina.layers.features.numbers import Normalization, Rescaling
@@ -152,7 +153,8 @@ __all__ = [
     "DepthwiseConv2D", "Discretization", "Dropout", "EinsumDense", "Embedding", "Equalization", "Flatten", "GRUCell",
     "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
     "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization", "Hashing", "Identity",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization", "HashedCrossing", "Hashing",
+    "Identity",
     "Input", "InputLayer", "InputSpec", "IntegerLookup", "LSTMCell", "Lambda", "Layer", "LayerNormalization",
     "LeakyReLU", "Masking", "MaxNumBoundingBoxes", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D",
     "MaxPooling2D", "MaxPooling3D", "MelSpectrogram", "MixUp", "Normalization", "PReLU", "Permute", "Pipeline",
@@ -160,7 +162,7 @@ __all__ = [
     "RandomContrast", "RandomCrop", "RandomElasticTransform", "RandomErasing", "RandomFlip", "RandomGaussianBlur",
     "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation",
     "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom", "ReLU", "RepeatVector",
-    "Rescaling", "Reshape", "Resizing", "STFTSpectrogram", "SeparableConv1D", "SeparableConv2D",
+    "Rescaling", "Reshape", "Resizing", "ReversibleEmbedding", "STFTSpectrogram", "SeparableConv1D", "SeparableConv2D",
     "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN", "SimpleRNNCell", "Softmax", "Solarization",
     "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization", "StackedRNNCells",
     "StringLookup", "TextVectorization", "TimeDistributed", "UnitNormalization", "UpSampling1D", "UpSampling2D",
@@ -178,8 +180,9 @@ LATER = {
         Conv1DTranspose Conv2DTranspose Conv3DTranspose Convolution1DTranspose Convolution2DTranspose
         Convolution3DTranspose""",
     "lamina.layers.einsum": "EinsumDense",
-    "lamina.layers.embeddings": "Embedding",
+    "lamina.layers.embeddings": "Embedding ReversibleEmbedding",
     "lamina.layers.features.categories": "CategoryEncoding Discretization",
+    "lamina.layers.features.crossing": "HashedCrossing",
     "lamina.layers.features.hashing": "Hashing",
     "lamina.layers.features.lookup": "IntegerLookup StringLookup",
     "lamina.layers.features.numbers": "Normalization Rescaling",

@@ -1,23 +1,32 @@
-"""A table of vectors, one for each index."""
+"""A table of vectors, one for each index; and one that also maps vectors back to indices."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import constraints, initializers, regularizers
-from lamina._base.arguments import Config, ConstraintSetting, InitializerSetting, RegularizerSetting
-from lamina._base.converters import flag, positive
-from lamina._base.frames import warn
+from lamina._base.arguments import (
+    Config,
+    ConstraintSetting,
+    InitializerSetting,
+    InputShape,
+    Named,
+    RegularizerSetting,
+)
+from lamina._base.converters import above_zero, flag, optional, positive
+from lamina._base.frames import user_facing, warn
 from lamina._base.settings import setting
 from lamina._base.shapes import Shape
 from lamina._base.weight import Array
 from lamina._checks import indices
 from lamina._layer.layer import Layer, weight_from_settings
+from lamina._layer.masks import with_mask
+from lamina.dtypes import Dtype, standardize_dtype
 
 
 class Embedding(Layer):
@@ -80,3 +89,77 @@ class Embedding(Layer):
     def _lamina_arguments(self) -> Config:
         told = {name: value for name, value in super()._lamina_arguments().items() if name != "autocast"}
         return {"input_dim": self.input_dim, "activity_regularizer": self.activity_regularizer} | told
+
+
+class ReversibleEmbedding(Embedding):
+    """An Embedding whose table also maps vectors back: `layer(x, reverse=True)` gives a number for each index.
+
+    Backwards (batch, ..., output_dim) becomes (batch, ..., input_dim), the product with the transposed table.
+
+    >>> layer = ReversibleEmbedding(10, 4)
+    >>> vectors = layer(jnp.array([[1, 2, 3]]))  # (1, 3, 4)
+    >>> layer(vectors, reverse=True).shape
+    (1, 3, 10)
+
+    Args:
+        input_dim: the number of rows of the table, one more than the greatest index.
+        output_dim: the length of each row.
+        tie_weights: whether the way back has the same table; False gives it a matrix of its own,
+            (output_dim, input_dim).
+        embeddings_initializer: the start values of the table, (input_dim, output_dim), and of that matrix.
+        embeddings_regularizer: a penalty on the table, added to the loss.
+        embeddings_constraint: applied to the table after each step of training.
+        mask_zero: whether index 0 is padding, which later layers, the loss and the metrics skip.
+        reverse_dtype: the dtype in which the way back is computed; that of the weights unless given.
+        logit_soft_cap: c, where the way back gives `c * tanh(y / c)` in place of y; None leaves y as it is.
+    """
+
+    input_dim: int = setting(positive)
+    output_dim: int = setting(positive)
+    tie_weights: bool = setting(flag, default=True)
+    embeddings_initializer: InitializerSetting = setting(initializers.get, default="uniform")
+    embeddings_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    embeddings_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    mask_zero: bool = setting(flag, default=False)
+    reverse_dtype: str | None = setting(optional(standardize_dtype), default=None)
+    logit_soft_cap: float | None = setting(optional(above_zero), default=None)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, input_dim: int, output_dim: int, tie_weights: bool = True, embeddings_initializer: Named = "uniform",
+            embeddings_regularizer: Named = None, embeddings_constraint: Named = None, mask_zero: bool = False,
+            reverse_dtype: str | None = None, logit_soft_cap: float | None = None,
+            weights: ArrayLike | Sequence[ArrayLike] | None = None,
+            *, name: str | None = None, trainable: bool = True, dtype: Dtype = None,
+            activity_regularizer: Named = None, autocast: bool = True, input_shape: InputShape = None,
+            batch_input_shape: InputShape = None, input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
+
+    def build(self, input_shape: Shape | None = None) -> None:
+        super().build(input_shape)
+        if not self.tie_weights:
+            shape = (self.output_dim, self.input_dim)
+            self.reverse_embeddings = self.add_weight(shape, self.embeddings_initializer)
+
+    def call(self, x: Array, reverse: bool = False) -> Array:
+        if not reverse:
+            rows = super().call(x)  # (batch, ..., output_dim)
+            with_mask(rows, super().compute_mask(x))
+            return rows
+        table = jnp.asarray(self.embeddings).T if self.tie_weights else jnp.asarray(self.reverse_embeddings)
+        back = table.astype(self.compute_dtype)
+        if self.reverse_dtype is not None:
+            x, back = x.astype(self.reverse_dtype), back.astype(self.reverse_dtype)
+        y = jnp.matmul(x, back)  # (batch, ..., input_dim)
+        return y if self.logit_soft_cap is None else jnp.tanh(y / self.logit_soft_cap) * self.logit_soft_cap
+
+    def compute_mask(self, x: Array, mask: Array | None = None) -> None:
+        """None, since `call` gives the rows of the table their mask."""
+        return None
+
+    @user_facing
+    def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:
+        """The output's shape for an input's, on the way back for that of vectors."""
+        shape = tuple(input_shape)
+        return (*shape[:-1], self.input_dim) if reverse else (*shape, self.output_dim)

@@ -34,7 +34,6 @@ INSTEAD = {
     "AdditiveAttention": "jax.nn.softmax(self.score(jnp.tanh(self.query(x) + self.key(x))), 1) * self.value(x)",
     "MultiHeadAttention": ATTENTION,
     "GroupQueryAttention": ATTENTION,
-    "HashedCrossing": "self.embedding((x[:, 0] * 31 + x[:, 1]) % self.bins)",
 }
 """For each name, what a custom layer's `call` would return to compute the same."""
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from lamina._base.arrays import HostArray
-from lamina._base.converters import flag, integer, one_of, positive
+from lamina._base.converters import flag, integer, one_of, up_to
 from lamina._base.frames import user_facing
 from lamina._base.settings import Converted, setting
 from lamina._base.shapes import Shape
@@ -100,7 +100,7 @@ class Hashing(HostLayer):
         sparse: False, since the output is dense.
     """
 
-    num_bins: int = setting(positive)
+    num_bins: int = setting(up_to(2**31))  # as many as there are numbers of 32 bits
     mask_value: int | str | None = None
     salt: Salt = setting(salt, default=None)
     output_mode: Mode = setting(mode(*MODES), default="int")

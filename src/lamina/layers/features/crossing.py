@@ -1,0 +1,107 @@
+"""The layer that crosses features by a hash: each combination of their values falls into one of its bins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from lamina import dtypes
+from lamina._base.arguments import InputShape, Named
+from lamina._base.arrays import HostArray, as_array
+from lamina._base.converters import optional, up_to
+from lamina._base.frames import user_facing
+from lamina._base.settings import setting
+from lamina._kernels.hashes import Words, cross_hash, farm_hash
+from lamina._layer.host import HostLayer, raw, require_host
+from lamina.errors import ArgumentError, DataError, ShapeError
+from lamina.layers.features.hashing import Mode, dense, encoded, encoded_shape, mode
+
+BEFORE = (
+    "Cross the features before they go into the model: x = layer((a, b)), or dataset.map(lambda a, b: layer((a, b)))."
+)
+
+
+class HashedCrossing(HostLayer):
+    """Maps each combination of the values of several features to a bin: `hash(a, b, ...) % num_bins`.
+
+    It is called with a tuple or list of two or more features, whole numbers or text, each of the shape (batch,),
+    (batch, 1) or ().
+
+    >>> HashedCrossing(num_bins=5)((["A", "B", "A"], [101, 101, 102]))
+    Array([1, 4, 3], dtype=int32)
+
+    Args:
+        num_bins: the number of bins.
+        output_mode: "int" for the bins, or "one_hot" for a vector of length `num_bins` for each.
+        sparse: False, since the output is dense.
+    """
+
+    num_bins: int = setting(up_to(2**31))  # as many as there are numbers of 32 bits
+    output_mode: Mode = setting(mode("int", "one_hot"), default="int")
+    sparse: bool = setting(dense, default=False)
+    name: str | None = None
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, num_bins: int, output_mode: Literal["int", "one_hot"] = "int", sparse: bool = False,
+            name: str | None = None, dtype: dtypes.Dtype = None,
+            *, trainable: bool = True, activity_regularizer: Named = None, autocast: bool = True,
+            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
+            input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
+
+    else:
+        _lamina_dtype: dtypes.Dtype = setting(optional(dtypes.get), default=None, alias="dtype")
+
+    def __post_init__(self) -> None:
+        if vars(self._lamina)["dtype"] is None:
+            self.dtype = "int64" if self.output_mode == "int" else None
+        super().__post_init__()
+
+    @user_facing
+    def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
+        """The bins, or a vector for each, of two or more features in a tuple or list."""
+        require_host(self, x, [*map(str, others), *named], BEFORE)
+        features = [raw(each, f"feature {number}") for number, each in enumerate(several(self, x))]
+        shape = features[0].shape
+        if len(shape) > 2 or shape[1:] not in ((), (1,)) or any(each.shape != shape for each in features):
+            shapes = ", ".join(str(each.shape) for each in features)
+            raise ShapeError(
+                f"{self.name!r}: expected features of one shape, (batch,), (batch, 1) or (), got {shapes}."
+            )
+        numbers = cross_hash([hashable(self, each) for each in features]) % np.uint64(self.num_bins)
+        bins = numbers.astype(np.int64).reshape(shape if shape or self.output_mode == "int" else 1)
+        return as_array(encoded(bins, self.output_mode, self.num_bins).astype(self.compute_dtype))
+
+    @user_facing
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The output's shape for a tuple or list with the shape of each feature."""
+        nested = all(isinstance(each, (tuple, list)) for each in input_shape)
+        first, *others = several(self, input_shape if nested else None)
+        if any(other != first for other in others):
+            raise ShapeError(f"{self.name!r}: expected features of one shape, got {input_shape}.")
+        return encoded_shape(tuple(first), self.output_mode, self.num_bins)
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config() | {"dtype": self.variable_dtype}
+        del config["trainable"]
+        return config
+
+
+def several(layer: HashedCrossing, given: object) -> list[Any] | tuple[Any, ...]:
+    """What a crossing is called with, of which it takes two or more."""
+    if not isinstance(given, (list, tuple)) or len(given) < 2:
+        raise ArgumentError(f"{layer.name!r} (HashedCrossing) takes a tuple of two or more features. {BEFORE}")
+    return given
+
+
+def hashable(layer: HashedCrossing, feature: HostArray) -> Words:
+    """The number of each value of a feature: a whole number itself, of text its fingerprint."""
+    values = feature.ravel()
+    if values.dtype.kind in "iu":
+        return values.astype(np.int64).view(np.uint64)
+    if values.dtype.kind != "O":
+        raise DataError(f"{layer.name!r} takes text or whole numbers, got {values.dtype.name}.")
+    words, places = np.unique(values, return_inverse=True)
+    return farm_hash([word.encode() for word in words.tolist()])[places]
