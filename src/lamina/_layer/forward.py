@@ -20,7 +20,7 @@ from lamina._kernels.bits import fold
 from lamina._layer.keys import seed_of
 from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.passes import Pass
-from lamina._layer.structure import Module, require_settings, restored_on_error, weights_by_path
+from lamina._layer.structure import Module, beside, is_stack, require_settings, restored_on_error, weights_by_path
 from lamina.errors import ArgumentError, CallError, ShapeError, StackError, UnknownAttributeError
 from lamina.random import key_of
 
@@ -124,6 +124,8 @@ def run_alone(layer: Layer, x: Any, others: tuple[Any, ...], named: dict[str, An
         if training is None and isinstance(around, Pass):
             training = around.training
         training = None if training is None else bool(training)
+        if isinstance(around, Pass) and training:
+            _say_untrained(layer, around)
         with Pass(_values(layer), training=training, key=key_alone(layer, around)) as now:
             y = run(now, now.copy_of(layer), x, others, named)
         _keep(layer, now, around)
@@ -191,6 +193,21 @@ def _build_alone(layer: Layer, x: Array) -> None:
             "each call.\nMake layers in the __init__ or build of the layer that uses them, and keep them in its "
             "attributes, or in lists, tuples and dicts there."
         )
+
+
+def _say_untrained(layer: Layer, around: Pass) -> None:
+    """Warn where the `call` of a Sequential trains with a layer in its attributes, which is no part of the stack."""
+    for stack, _ in around.copies.values():
+        if not is_stack(stack) or not layer.trainable_variables or all(each is not layer for _, each in beside(stack)):
+            continue
+        message = (
+            f"{type(stack).__name__}.call uses {layer.name!r}, which is no layer of the stack: its weights are not "
+            "trained, and no file holds them.\nAdd it to the stack, or derive the class from Layer. If it is to stay "
+            f"as it is, set {layer.name}.trainable = False."
+        )
+        if message not in stack._lamina.said:
+            stack._lamina.said.add(message)
+            warn(message)
 
 
 def _hidden(layer: Layer, copies: dict[int, tuple[Any, Any]]) -> str:

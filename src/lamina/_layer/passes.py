@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from lamina._base.shapes import Shape
 from lamina._base.weight import Array, Weight, read, under_way
-from lamina._layer.structure import Module, held, parts, refill
+from lamina._layer.structure import Module, held, is_layer, parts, refill
 from lamina.errors import StackError
 
 if TYPE_CHECKING:
@@ -84,7 +84,13 @@ class Pass:
 
     def _refill(self, module: Any, twin: Any) -> None:
         path = self.paths[id(twin)]
-        refill(twin, module, lambda leaf, place: self._stand_in(leaf, module, f"{path}.{place}"))
+
+        def change(leaf: object, place: str, known: bool = False) -> Any:
+            if known and is_layer(leaf) and id(leaf) not in self.copies:
+                return leaf
+            return self._stand_in(leaf, module, f"{path}.{place}")
+
+        refill(twin, module, change)
         twin._lamina.running = self
 
     def build(self, twin: Layer, shape: Shape) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Set
@@ -46,21 +47,52 @@ M = TypeVar("M", bound=Module)
 
 
 def held(module: Module) -> Iterator[tuple[str, object]]:
-    """Everything that a module holds in its attributes, lists, tuples and dicts, with the place where it stands."""
-    for attribute, value in (vars(module) | module._lamina.inner).items():
+    """Everything that a module holds in its attributes, lists, tuples and dicts, with the place where it stands.
+
+    The layers of a stack are those in its line. A layer in an attribute of it is no part of it, see `beside`.
+    """
+    line = is_stack(module)
+    for place, leaf in _in_attributes(module):
+        if not (line and is_layer(leaf)):
+            yield place, leaf
+    for name, value in module._lamina.inner.items():
+        yield from leaves(value, name)
+
+
+def beside(stack: Module) -> Iterator[tuple[str, Any]]:
+    """The layers and models in the attributes of a stack, such as a teacher: its line need not have them."""
+    return ((place, leaf) for place, leaf in _in_attributes(stack) if is_layer(leaf))
+
+
+def _in_attributes(module: Module) -> Iterator[tuple[str, object]]:
+    for attribute, value in vars(module).items():
         if isinstance(value, (dict, list, tuple)):
             yield from leaves(value, attribute)
         elif attribute != "_lamina":
             yield attribute, value
 
 
-def refill(twin: Module, module: Module, change: Callable[[Any, str], Any]) -> None:
-    """Let `twin`, a copy of `module`, hold `change(leaf, place)` wherever `module` holds a leaf."""
+def is_layer(thing: object) -> bool:
+    """Whether it is a layer or a model; a metric is none."""
+    return isinstance(thing, Module) and hasattr(thing._lamina, "trainable")
+
+
+def is_stack(module: Module) -> bool:
+    """Whether it is a Sequential."""
+    return "stack" in module._lamina.inner
+
+
+def refill(twin: Module, module: Module, change: Callable[..., Any]) -> None:
+    """Let `twin`, a copy of `module`, hold `change(leaf, place)` wherever `module` holds a leaf.
+
+    A layer in an attribute of a stack is changed with `known=True`: only if the line of the stack has it too.
+    """
+    line = is_stack(module)
+    twin._lamina.inner = {name: tree_map(change, value, name) for name, value in module._lamina.inner.items()}
     for attribute, value in vars(module).items():
         if attribute != "_lamina":
-            vars(twin)[attribute] = tree_map(change, value, attribute)
+            vars(twin)[attribute] = tree_map(functools.partial(change, known=line), value, attribute)
     twin._lamina.weights = tuple(change(weight, "") for weight in module._lamina.weights)
-    twin._lamina.inner = {name: tree_map(change, value, name) for name, value in module._lamina.inner.items()}
 
 
 def inner_modules(module: Module, kind: type[M]) -> dict[str, M]:
@@ -105,8 +137,9 @@ def parts(layer: Any) -> Iterator[Part]:
             seen.add(id(part.layer))
             yield part
             taken: set[str] = set()
-            for place, inner in inner_modules(part.layer, Module).items():
-                if hasattr(inner._lamina, "trainable"):  # a layer, not a metric
+            held_there: dict[str, Any] = inner_modules(part.layer, Module)
+            for place, inner in held_there.items():
+                if is_layer(inner):
                     path = f"{part.path}.{place}" if part.path else place
                     taken.add(name := free_name(inner.name, taken))
                     trained = layer._lamina.trainable and inner._lamina.trainable
@@ -129,6 +162,17 @@ def weights_by_path(layer: Any) -> dict[str, tuple[Weight, bool]]:
             place = f"{part.path}.{weight.name}".lstrip(".")
             place = places.setdefault(weight, f"{place}.{number}" if place in found else place)
             found[place] = weight, weight.trainable and part.trained and found.get(place, (weight, True))[1]
+    return found
+
+
+def weights_beside(stack: Any) -> dict[str, Weight]:
+    """The weights of the layers beside a stack by such paths: a step of the user's own may train them."""
+    taken, found = {weight for weight, _ in weights_by_path(stack).values()}, {}
+    for place, layer in beside(stack):
+        for path, (weight, _) in weights_by_path(layer).items():
+            if weight not in taken:
+                taken.add(weight)
+                found[f"beside.{place}.{path}"] = weight
     return found
 
 
@@ -187,7 +231,7 @@ class Snapshot:
     """Which objects a stack held when something was made from it, so that it is made anew once one was replaced."""
 
     def __init__(self, layer: Any) -> None:
-        held = [part.layer for part in parts(layer)]
+        held = [part.layer for each in (layer, *(each for _, each in beside(layer))) for part in parts(each)]
         self.seen = [(vars(each), list(vars(each).values())) for each in held]
         self.states = [(each._lamina, each._lamina.dtype, each._lamina.weights) for each in held]
         self.lists = [(items, list(items)) for each in held for items in each._lamina.inner.values()]

@@ -113,6 +113,7 @@ def _variables(layer: Layer | WithWeights) -> dict[Weight, bool]:
 
 def own_weights(layer: Module) -> list[Weight]:
     """The weights that the layer made itself, in the order of Keras's files."""
+    adopt(layer)
     return [weight for weight in layer._lamina.weights if not weight.carried]
 
 

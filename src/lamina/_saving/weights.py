@@ -12,9 +12,10 @@ import numpy as np
 from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
 from lamina._base.spelling import to_snake_case
+from lamina._base.tree import leaves
 from lamina._base.weight import Weight, assign_all, fits, read
 from lamina._layer.layer import Layer
-from lamina._layer.structure import Module, restored_on_error, weights_by_path
+from lamina._layer.structure import Module, is_layer, restored_on_error, weights_by_path
 from lamina._layer.weights import WithWeights, own_weights
 from lamina._saving.hdf5 import Stored
 from lamina._training.model import ModelState
@@ -279,7 +280,7 @@ def _kind(item: object) -> str:
 def _attributes(thing: Module | Stateful) -> Iterator[tuple[str, Any]]:
     """The attributes in which Keras looks for layers: the stack's own first, then by name, those with _ last.
 
-    Of a user's own class also the properties and what the class itself holds.
+    Of a user's own class also the properties and what the class itself holds; not the layers beside a stack.
     """
     state = thing._lamina
     own: set[str] = set().union(
@@ -293,4 +294,5 @@ def _attributes(thing: Module | Stateful) -> Iterator[tuple[str, Any]]:
         value = None
         with suppress(Exception):  # a property that cannot be read now
             value = getattr(thing, name)
-        yield name, value
+        if not (isinstance(state, ModelState) and any(is_layer(leaf) for _, leaf in leaves(value))):
+            yield name, value

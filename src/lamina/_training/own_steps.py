@@ -18,7 +18,7 @@ from lamina._base.weight import Array, Weight
 from lamina._kernels.bits import fold
 from lamina._layer.keys import seed_states
 from lamina._layer.passes import Pass
-from lamina._layer.structure import held
+from lamina._layer.structure import beside, held
 from lamina._training.model import Model, compiled_of
 from lamina.errors import ArgumentError
 from lamina.metrics.metric import Metric
@@ -132,7 +132,8 @@ def running(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, **told
     values = spec.values(params, state)
     for metric, arrays in zip(spec.measures, sums, strict=True):
         values |= zip(metric.variables, arrays, strict=True)
-    states = {state: np.asarray(state.array) for state in seed_states(spec.model)}  # a step has a key of its own
+    known = [spec.model, *(layer for _, layer in beside(spec.model))]  # type: ignore[arg-type]
+    states = {state: np.asarray(state.array) for each in known for state in seed_states(each)}
     return Pass({**values, **states}, of_step=True, **told)
 
 

@@ -19,7 +19,7 @@ from lamina._checks.rows import stay_apart
 from lamina._kernels.bits import fold
 from lamina._layer.masks import mask_of
 from lamina._layer.passes import Pass
-from lamina._layer.structure import require_adapted, weights_by_path
+from lamina._layer.structure import require_adapted, weights_beside, weights_by_path
 from lamina._training import own_steps
 from lamina._training.compilation import Compiled
 from lamina._training.fingerprint import fingerprint
@@ -67,7 +67,9 @@ class ProgramSpec:
         weights = weights_by_path(model)
         self.trained = {path: weight for path, (weight, trained) in weights.items() if trained}
         self.fixed = {path: weight for path, (weight, trained) in weights.items() if not trained}
-        self.paths = {weight: path for path, (weight, _) in weights.items()}
+        if model._lamina_own_steps:  # which may train what stands beside the stack, as a critic
+            self.fixed |= weights_beside(model)
+        self.paths = {weight: path for path, weight in (self.trained | self.fixed).items()}
         self.carried = [path for path, weight in self.fixed.items() if weight.carried]
         self.loss, self.loss_weight, self.metrics = None, 1.0, []
         self.optimizer: Any = None

@@ -145,7 +145,7 @@ class Trainer:
         """The end of training: where the optimizer keeps averaged weights, they replace the last ones."""
         for optimizer in self.optimizers:
             known = set(optimizer._lamina.weights)  # a set, because == compares the values of weights
-            weights = {weight.path: weight for weight in self.trained.values() if weight in known}
+            weights = {weight.path: weight for weight in self.weights if weight in known}
             arrays = {path: weight.array for path, weight in weights.items()}
             for path, array in optimizer._lamina_finalize(arrays, optimizer._lamina_arrays or {}).items():
                 if array is not arrays[path]:

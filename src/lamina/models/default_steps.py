@@ -47,8 +47,8 @@ def train_step(model: Sequential, data: object) -> dict[str, Any]:
 
     def objective(params: list[Array]) -> tuple[Array, Any]:
         values = {weight: weight.value for weight in kept} | dict(zip(trained, params, strict=True))
-        with Pass(values, training=True, key=key, of_step=True) as now:
-            y_pred = model(x, training=True)
+        with Pass(values, key=key, of_step=True) as now:
+            y_pred = model(x, training=True)  # it alone: what compute_loss calls, as a teacher, infers
             loss = _loss(model, x, y, y_pred, sample_weight, training=True)
             after = [now.read(weight) for weight in kept]
         return model.optimizer.scale_loss(loss), (loss, y_pred, mask_of(y_pred), after)
