@@ -507,9 +507,15 @@ def test_what_can_be_opened_again_is(made):
 
 @pytest.mark.parametrize("made", [lambda: list(batches()), lambda: batches, lambda: Indexed(3)])
 def test_steps_go_on_where_the_last_epoch_stopped(made):
+    """And they end with the source, with a warning, as in Keras; the next epoch begins anew."""
     stream = Stream(made())
-    assert [firsts(stream.epoch(2)) for _ in range(3)] == [[0, 1], [2, 0], [1, 2]]
-    assert firsts(stream.epoch(7)) == [0, 1, 2, 0, 1, 2, 0]
+    with pytest.warns(LaminaWarning) as warned:
+        seen = [firsts(stream.epoch(steps)) for steps in (2, 2, 2, 2, 7)]
+    assert seen == [[0, 1], [2], [0, 1], [2], [0, 1, 2]]
+    assert [str(each.message).split(" in this")[0] for each in warned] == [
+        "x ran out of batches: 1 of 2", "x ran out of batches: 1 of 2", "x ran out of batches: 3 of 7"
+    ]  # fmt: skip
+    assert [firsts(stream.epoch(3)) for _ in range(2)] == [[0, 1, 2]] * 2
     assert firsts(stream.epoch(2, anew=True)) == [0, 1]
     assert firsts(stream.epoch()) == [0, 1, 2]
 
@@ -538,7 +544,12 @@ def test_generators_that_run_dry():
     assert firsts(stream.epoch(2)) == [0, 1]
     with pytest.warns(LaminaWarning, match="x ran out of batches: 1 of 2 in this epoch"):
         assert firsts(stream.epoch(2)) == [2]
-    refusal(lambda: firsts(stream.epoch(2)), "it has no more batches", "fit(make_batches)", "DataLoader")
+    with pytest.warns(LaminaWarning, match="x ran out of batches: none in this epoch"):
+        assert firsts(stream.epoch(2)) == []
+    assert stream.over
+    spent = batches(1)
+    assert firsts(Stream(spent).epoch()) == [0]
+    refusal(lambda: firsts(Stream(spent).epoch(2)), "it has no more batches", "fit(make_batches)", "DataLoader")
 
 
 def test_streams_without_batches():

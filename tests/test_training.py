@@ -20,6 +20,7 @@ from programs import program_1, two_classes
 import lamina
 from lamina import layers
 from lamina._training import predict
+from lamina.errors import LaminaWarning
 
 warnings_off = pytest.mark.filterwarnings("ignore:Do not pass an `input_shape`:UserWarning")
 
@@ -240,15 +241,16 @@ def test_shuffling_reorders_rows_and_loses_none(shuffle, fill):
 
 
 def test_steps_per_epoch_goes_on_where_the_last_epoch_ended():
-    feed = numbered(steps=3)
-    assert [[batch[0] for batch in batches(feed, epoch)] for epoch in range(3)] == [
-        [0, 16, 32],
-        [48, 64, 0],
-        [16, 32, 48],
-    ]
+    """And it ends where the data ends, with a warning, as in Keras; the next one begins anew."""
+    feed, said = numbered(steps=3), "x ran out of batches: 2 of 3 in this epoch"
+    with pytest.warns(LaminaWarning, match=said) as warned:
+        firsts = [[batch[0] for batch in batches(feed, epoch)] for epoch in range(3)]
+    assert firsts == [[0, 16, 32], [48, 64], [0, 16, 32]]
+    assert len(warned) == 1
     shuffled = numbered(steps=3, shuffle=True)
-    seen = np.concatenate([row for epoch in range(5) for row in batches(shuffled, epoch)])
-    assert np.bincount(seen).tolist() == [3] * 70  # 15 steps are 3 whole passes of 5 batches
+    with pytest.warns(LaminaWarning, match=said):
+        seen = np.concatenate([row for epoch in range(6) for row in batches(shuffled, epoch)])
+    assert np.bincount(seen).tolist() == [3] * 70  # 6 epochs are 3 whole passes of 5 batches
 
 
 def test_long_data_comes_in_blocks_and_gives_the_same_batches(monkeypatch):
@@ -256,7 +258,8 @@ def test_long_data_comes_in_blocks_and_gives_the_same_batches(monkeypatch):
 
     def three_epochs():
         feed = numbered(1000, shuffle=True, fill=True, steps=40)  # an epoch is two thirds of a pass
-        return len(feed.buffers), [batches(feed, epoch, steps=3) for epoch in range(3)]
+        with pytest.warns(LaminaWarning, match="23 of 40"):
+            return len(feed.buffers), [batches(feed, epoch, steps=3) for epoch in range(3)]
 
     count, whole = three_epochs()
     monkeypatch.setattr(feeds, "BLOCK_STEPS", 7)
@@ -278,7 +281,7 @@ def test_trainable_takes_effect_at_the_next_fit_without_compile():
     assert not same(before[0], frozen.get_weights())
     model.trainable = False
     kept = model.get_weights()
-    with pytest.warns(lamina.errors.LaminaWarning, match="no weight of 'sequential' is trainable"):
+    with pytest.warns(LaminaWarning, match="no weight of 'sequential' is trainable"):
         model.fit(X, Y, verbose=0)
     assert same(kept, model.get_weights())
 

@@ -42,6 +42,16 @@ def limited_epochs(epochs: int) -> int:
     return min(most, epochs)
 
 
+def say_out_of_data(name: str, came: int, asked: int | None, last: bool = False) -> None:
+    """Warn that an epoch ends before the steps that were asked for, since the data end; None is all of the data."""
+    many, after = f"{came} of {asked}" if came else "none", " It can be read once, so no more epochs come of it." * last
+    warn(
+        f"{name} ran out of batches: {many} in this epoch.{after}\n"
+        "Ask for fewer steps, or let the data begin anew where they end: dataset.repeat(), or a generator with a "
+        "while True."
+    )
+
+
 def limited_steps(steps: int | None, known: int | None) -> int | None:
     """The steps of an epoch, where `steps` are asked for, or all of the data, which has so many as are `known`."""
     most, wanted = limits["steps"], known if steps is None else steps

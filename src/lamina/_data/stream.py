@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lamina._base.arrays import HostArray
-from lamina._base.frames import warn
+from lamina._base.limits import say_out_of_data
 from lamina._data.source import Table, arrays
 from lamina._data.weights import class_weighted
 from lamina.errors import ArgumentError, DataError, LaminaError
@@ -81,7 +81,9 @@ class Stream:
         """Whether to ask a source for its place after each batch."""
         self.places: dict[int, Any] = {}
         """Its place after so many batches of the epoch."""
-        self.taken, self.begun, self.from_place = 0, False, False
+        self.over = False
+        """Whether a source that can be read once has given all of its batches, and fewer than were asked for."""
+        self.taken, self.begun, self.from_place, self.fruitful = 0, False, False, False
         self._pass: Iterator[Any] | None = None
         """The items of the source that come next, or, where `read` reads them, their numbers."""
         self._read: Callable[[Any], Any] = lambda item: item
@@ -113,8 +115,8 @@ class Stream:
         """The batches of one epoch.
 
         Args:
-            steps: how many batches; None takes all. With a number, the next epoch continues after the last batch,
-                and a source that ends before that is read again from the start.
+            steps: how many batches; None takes all. With a number, the next epoch continues after the last batch.
+                Where the source ends before that, the epoch ends with it, and the next one begins at the start.
             shuffle: take the batches of a PyDataset in random order.
             anew: begin at the first batch if the source can be read again, as validation does.
             ahead: how many batches the thread may fetch in advance.
@@ -135,12 +137,14 @@ class Stream:
             self._look(table, count)
             self.places.pop(count, None)
             yield table
-        if self.taken == 0:
+        self.over = self.once and self.taken < (steps or 1)
+        if self.taken == 0 and not (self.over and self.fruitful):
             raise self._spent("it has no more batches") if self.once else DataError(f"{self.name} gave no batch.")
-        if steps is None:
+        self.fruitful = True
+        if self.taken < (steps or 1):
+            say_out_of_data(self.name, self.taken, steps, last=self.once)
+        elif steps is None:
             self.steps = None if self.once else self.taken
-        elif self.taken < steps:
-            warn(f"{self.name} ran out of batches: {self.taken} of {steps} in this epoch.")
         self.begun = False
         _call(self.source, "on_epoch_end")
 
@@ -149,7 +153,6 @@ class Stream:
         if self.from_place:
             self.taken, self.from_place = skip, False
         while True:
-            before = self.taken
             items = itertools.islice(self._pass, None if steps is None else steps - self.taken)  # type: ignore[arg-type]
             for batch in self._batches(items, skip - self.taken):
                 self.taken += 1
@@ -157,9 +160,9 @@ class Stream:
                     self.places[self.taken] = self.source.state_dict()
                 if self.taken > skip:
                     yield self._table(batch, self.taken - 1)
-            if steps in (None, self.taken) or self.once or (fruitless and before == self.taken):
+            if steps is None or self.taken or self.once or fruitless:
                 return
-            self._open(shuffle, key, self.taken)
+            self._open(shuffle, key, 0)  # the epoch before ended with the source
             fruitless = True
 
     def _batches(self, items: Iterator[Any], skip: int) -> Iterator[Any]:

@@ -14,8 +14,7 @@ import numpy as np
 
 from lamina._base.arrays import HostArray
 from lamina._base.converters import positive, short
-from lamina._base.frames import warn
-from lamina._base.limits import limited_steps
+from lamina._base.limits import limited_steps, say_out_of_data
 from lamina._base.packing import NotPlainError, pack
 from lamina._base.weight import Array
 from lamina._data.arrays import INT32, read
@@ -119,6 +118,7 @@ class Block(NamedTuple):
 class ArrayFeed:
     """Arrays in memory or in a file; an epoch is an order of their rows, which go to the device some batches at a time.
 
+    An epoch of fewer steps than the data has goes on where the last one ended, up to the end of the data.
     No array of a chunk has a size that depends on the number of rows, so data of all sizes shares the programs.
 
     Args:
@@ -140,10 +140,9 @@ class ArrayFeed:
         self.alone = full if self.tail and not fills else None
         """The batch that is shorter than the others and runs by itself."""
         steps = limited_steps(steps, self.whole)
-        if anew and steps is not None and steps > self.whole:
-            warn(f"the data has {self.whole} batches of {batch_size}, fewer than the {steps} steps asked for.")
-            steps = self.whole
         self.steps = self.whole if steps is None else steps
+        self.over = False
+        """Whether no more epoch can come."""
         self.at = 0
         """The batch of the current pass over the rows that comes next; an epoch may end within a pass."""
         self.order: HostArray | None = None
@@ -181,7 +180,7 @@ class ArrayFeed:
 
         The first `skip` batches are left out: they were trained before.
         """
-        blocks = self._blocks(key, skip)
+        blocks, left = self._blocks(key, skip), self.whole - (0 if self.anew else self.at)
         for block in fetched(blocks, 1) if len(self.buffers) > 1 else blocks:
             block = block._replace(data=jax.device_put(dict(block.data)))
             at, end = block.first + block.skip, block.first + block.steps
@@ -190,6 +189,8 @@ class ArrayFeed:
                 count = 1 if at == self.alone else min(length.most, together - at)
                 yield self._chunk(block, at, count)
                 at += count
+        if left < self.steps:
+            say_out_of_data("x", left, self.steps)
 
     def _chunk(self, block: Block, at: int, count: int) -> Chunk:
         start, size = (at - block.first) * self.size, self.tail if at == self.alone else self.size
@@ -209,8 +210,8 @@ class ArrayFeed:
                 self._read(first * self.size, min((first + steps) * self.size, self.table.rows), steps)
                 yield Block(self.buffers[0], first, steps, skip)
             skip = max(skip - steps, 0)
-            left -= steps
             self.at = (first + steps) % self.whole
+            left = left - steps if self.at else 0  # an epoch ends with the data, as in Keras
 
     def _read(self, begin: int, end: int, steps: int) -> None:
         """Write the rows that are next into the buffer."""
@@ -259,6 +260,11 @@ class StreamFeed:
     @property
     def steps(self) -> int | None:
         return self.asked if self.asked is not None else self.stream.steps
+
+    @property
+    def over(self) -> bool:
+        """Whether no more epoch can come of the source."""
+        return self.stream.over
 
     def first(self, key: Key) -> Table:
         """The first batch; the next epoch still begins with it."""

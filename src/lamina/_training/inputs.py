@@ -49,7 +49,7 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         stream = _stream(model, data)
         stream.noting = plan.store is not None
         feed = streamed = StreamFeed(stream, data.steps, data.shuffle)
-        stream.expect(plan.epochs, streamed.asked)
+        stream.expect(plan.epochs - plan.initial_epoch, streamed.asked)
         table = streamed.first(key_of(model))
         check(model, table, data)
     else:

@@ -47,15 +47,19 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
         length = ChunkLength(steps, every=run.every, total=run.steps)
         for epoch in epochs:
             callbacks.on_epoch_begin(epoch)
+            before = run.place
             run.begin(epoch)
             logs = _train(run, length, callbacks, interrupted)
+            if not run.place.done:  # a generator had no more batches
+                run.place = before
+                break
             if validation is not None and plan.validates_after(epoch):
                 with run.kept_as_it_is():
                     measured = _measure(trainer, validation, callbacks, interrupted)
                 logs |= {f"val_{name}": value for name, value in measured.items()}
             callbacks.on_epoch_end(epoch, logs)
             run.end_epoch(logs)
-            if model.stop_training:
+            if model.stop_training or feed.over:
                 break
         trainer.finalize()
         callbacks.on_train_end(run.place.logs)
@@ -97,7 +101,7 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
             interrupted.leave()
         if model.stop_training:
             break
-    return trainer.completed(logs, "train")
+    return trainer.completed(logs, "train") if done else logs
 
 
 def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) -> Any:
@@ -124,7 +128,7 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
         callbacks.on_test_batch_end(done - 1, logs)
         if interrupted:
             interrupted.leave()
-    logs = trainer.completed(logs, "test")
+    logs = trainer.completed(logs, "test") if done else logs
     callbacks.on_test_end(logs)
     return logs
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lamina._base.arrays import HostArray, as_array
 from lamina._base.converters import positive
-from lamina._base.limits import limited_steps
+from lamina._base.limits import limited_steps, say_out_of_data
 from lamina._base.shapes import Shape
 from lamina._checks import columns, indices
 from lamina._data.arrays import is_mapped, read
@@ -218,16 +218,24 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     size, steps = data.batch_size, data.steps
     if size is None:  # then so many steps are all rows, and a callback sees as many batches as in Keras
         told = batch_size_for(len(x), None, None if steps is None else positive(steps))
+        if steps:
+            _say_if_fewer(x, told, steps)
         told = told if steps else model._lamina.entry.batch_size or told
         size = predictor.rows_at_once(x.shape) if predictor.fills and not plan.callbacks else told
         steps = None
     size = given_batch_size(size)
     steps = limited_steps(steps, -(-len(x) // size))
     if steps is not None:
-        x = x[: positive(steps) * size]
+        _say_if_fewer(x, size, positive(steps))
+        x = x[: steps * size]
     if len(x) <= size and not plan.callbacks and plan.verbose in ("auto", 0):
         return own(predictor(next(_pieces(model, x, size))))
     return _batch_by_batch(model, x, plan, size)
+
+
+def _say_if_fewer(x: HostArray, size: int, steps: int) -> None:
+    if steps > (whole := -(-len(x) // size)):
+        say_out_of_data("x", whole, steps)
 
 
 def _pieces(model: Model, x: HostArray, size: int) -> Iterator[HostArray]:

@@ -178,7 +178,8 @@ class Sequential(Stack):
             class_weight: a weight for every class, or "balanced".
             sample_weight: a weight for every row.
             initial_epoch: the number of epochs that were trained before, where a run goes on.
-            steps_per_epoch: end an epoch after so many steps; the next one goes on in the data from there.
+            steps_per_epoch: end an epoch after so many steps; the next one goes on in the data from there. Where the
+                data ends first, the epoch ends with it, with a warning, and the next one begins at its start.
             validation_steps: end a validation after so many steps.
             validation_batch_size: rows a step of the validation; `batch_size` unless told.
             validation_freq: validate every so many epochs, or after the epochs of a list (counted from 1).
