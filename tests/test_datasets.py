@@ -21,7 +21,7 @@ from keras.src.utils import file_utils
 
 import lamina
 from lamina.datasets import imdb
-from lamina.datasets.files import unpickled
+from lamina.datasets.pickles import unpickled
 from lamina.errors import ArgumentError, FileError
 
 RANDOM = np.random.default_rng(0)
@@ -276,7 +276,7 @@ def test_a_pickle_can_run_nothing(any_hash, monkeypatch, tmp_path):
 )
 @pytest.mark.parametrize("protocol", [3, 4])
 def test_what_a_pickle_may_hold(value, protocol):
-    read = unpickled(io.BytesIO(pickle.dumps(value, protocol)))
+    read = unpickled(pickle.dumps(value, protocol))
     assert repr(read) == repr(value)
 
 
@@ -285,7 +285,7 @@ def test_what_a_pickle_may_hold(value, protocol):
 )
 def test_a_broken_pickle_is_an_error_of_ours(content):
     with pytest.raises(FileError, match="pickle"):
-        unpickled(io.BytesIO(content))
+        unpickled(content)
 
 
 def test_programs_import_them_as_in_keras(filled):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import zlib
 
@@ -11,6 +12,7 @@ import numpy as np
 from lamina._base.arrays import HostArray
 from lamina._base.frames import user_facing
 from lamina._base.public import public
+from lamina._saving import guard
 from lamina.datasets.files import FOLDER
 from lamina.datasets.samples import Parts
 from lamina.errors import FileError
@@ -19,6 +21,7 @@ from lamina.utils import get_file
 __all__ = ["load_data"]
 
 IMAGES, LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
+LARGEST = 60_000 * 28 * 28 + 16
 
 
 @user_facing
@@ -41,8 +44,10 @@ def load_data() -> Parts:
 def _fetched(name: str) -> HostArray:
     path = get_file(name, FOLDER + name, cache_subdir=os.path.join("datasets", "fashion-mnist"))
     try:
-        with gzip.open(path) as file:
-            data = file.read()
+        with gzip.open(io.BytesIO(guard.file_bytes(path))) as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise ValueError(f"it holds more than {LARGEST:,} bytes")
         axes = data[3]
         shape = np.frombuffer(data, ">u4", axes, offset=4)
         return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape).copy()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import pickle
+import io
+import math
 import zipfile
 from collections.abc import Callable
-from typing import Any, BinaryIO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from lamina._base.arrays import HostArray
+from lamina._saving import guard
+from lamina.datasets.pickles import unpickled
 from lamina.errors import FileError
 from lamina.utils import get_file
 
@@ -25,74 +27,43 @@ def fetched(name: str, origin: str, file_hash: str, read: Callable[[str], T]) ->
 
 
 def arrays_in(path: str) -> dict[str, HostArray]:
-    """The arrays of an npz file by their names; one of Python objects may hold numbers, text and lists of them."""
-    with np.load(path, allow_pickle=False) as file:
-        return {name: _array(file.zip, f"{name}.npy") for name in file.files}
+    """The arrays of an npz file by their names; one of Python objects may hold numbers, text and lists of them.
+
+    Raises:
+        FileError: for a file that is damaged, or would take more memory than such a file does.
+    """
+    data = guard.file_bytes(path)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            members = file.infolist()
+            needed = sum(each.file_size for each in members)
+            if len(members) > guard.MOST_MEMBERS or needed > guard.MOST_GROWTH * len(data) + guard.FREE_GROWTH:
+                raise guard.refused(path, f"{len(members):,} arrays of {needed:,} bytes are more than it can hold.")
+            return {each.filename.removesuffix(".npy"): _array(file.read(each)) for each in members}
+    except FileError:
+        raise
+    except Exception as error:  # a broken archive or header may raise any error
+        raise guard.refused(path, f"the file is damaged ({error}).", "Delete it.") from error
 
 
 def words_in(path: str) -> dict[str, int]:
     """The numbers of words, from a JSON file."""
-    with open(path, encoding="utf-8") as file:
-        words: dict[str, int] = json.load(file)
+    words: dict[str, int] = guard.parsed_json(guard.file_bytes(path), path)
     return words
 
 
-def unpickled(file: BinaryIO) -> Any:
-    """What a pickle holds, if it is made of arrays, lists, dicts, numbers and text.
-
-    Raises:
-        FileError: for a pickle that names anything else, or is broken.
-    """
-    try:
-        return _Unpickler(file, encoding="bytes").load()
-    except FileError:
-        raise
-    except Exception as error:  # a broken pickle may raise any error
-        raise FileError(f"a pickle in the data set is broken ({error}). Delete the file.") from error
-
-
-def _array(file: zipfile.ZipFile, member: str) -> HostArray:
+def _array(data: bytes) -> HostArray:
+    """An array in NumPy's format."""
+    file = io.BytesIO(data)
     header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-    with file.open(member) as opened:
-        major, _ = np.lib.format.read_magic(opened)
-        if header[min(major, 2)](opened)[2].hasobject:
-            return np.asarray(unpickled(opened))  # type: ignore[arg-type]
-    with file.open(member) as opened:
-        return np.asarray(np.lib.format.read_array(opened, allow_pickle=False))
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows NumPy's arrays beside Python's own values, and nothing that could be run."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in KNOWN:
-            return KNOWN[module, name]
-        raise FileError(
-            f"a pickle in the data set names {module}.{name}, which could run code; expected arrays, lists and text. "
-            "The file is not the one that it should be: delete it."
-        )
-
-
-def _empty(kind: object, shape: object, dtype: object) -> HostArray:
-    """The array that a pickle then fills."""
-    return np.ndarray((0,), np.uint8)
-
-
-def _dtype(text: str | bytes, *_: object) -> np.dtype[Any]:
-    return np.dtype(text.decode("ascii") if isinstance(text, bytes) else text)
-
-
-def _scalar(dtype: np.dtype[Any], data: bytes) -> Any:
-    return np.frombuffer(data, dtype)[0]
-
-
-KNOWN: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): _dtype,
-    **{
-        (f"numpy.{core}.multiarray", name): made
-        for core in ("core", "_core")
-        for name, made in (("_reconstruct", _empty), ("scalar", _scalar))
-    },
-}
-"""What a pickle of arrays names, and what we take in its place."""
+    major, _ = np.lib.format.read_magic(file)
+    shape, by_columns, dtype = header[min(major, 2)](file)
+    content = data[file.tell() :]
+    if dtype.hasobject:
+        if not isinstance(array := unpickled(content), np.ndarray):
+            raise ValueError("a pickle holds no array")
+        return array
+    if len(content) != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"an array of shape {shape} has {len(content):,} bytes")
+    flat: HostArray = np.frombuffer(content, dtype)
+    return flat.reshape(shape, order="F" if by_columns else "C").copy()
