@@ -627,7 +627,7 @@ CALLS = rows(
     (
         "layers.LSTMCell(3)(X, [np.ones((64, 2))] * 2)",
         "ShapeError",
-        r"^lstm_cell \(LSTMCell\), given \(64, 8\): wants states of \(64, 3\), got \(64, 2\) and \(64, 2\)$",
+        r"^lstm_cell \(LSTMCell\), given x \(64, 8\), states \[\(64, 2\), \(64, 2\)\]: wants states of \(64, 3\), got",
     ),
     (
         "layers.Hashing(3)(['a'], count_weights=[1])",

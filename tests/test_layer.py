@@ -370,7 +370,7 @@ def test_training_is_told_by_place_by_name_or_not_at_all():
     for training in (True, False):
         layer(X[:1], training=training)
         assert seen[-7:] == [training, training, training, False, training, training, False]
-    with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
+    with pytest.raises(TypeError, match="too many positional arguments"):
         layers.Dense(3)(X, X)
     with pytest.raises(TypeError, match="unexpected keyword argument 'trainin'"):
         layer(X, trainin=True)

@@ -32,16 +32,21 @@ def leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
             yield from leaves(item, f"{path}.{key}")
 
 
-def tree_map(function: Callable[[Any, str], object], value: Any, path: str = "") -> Any:
+def tree_map(
+    function: Callable[[Any, str], object], value: Any, path: str = "", is_leaf: Callable[[Any], bool] | None = None
+) -> Any:
     """The same structure with `function(leaf, path)` in place of each leaf; containers keep their types.
 
     >>> tree_map(lambda leaf, path: leaf + 1, {"a": (1, [2])})
     {'a': (2, [3])}
+
+    Args:
+        is_leaf: says of a list, tuple or dict whether it is taken as a leaf.
     """
-    items = children(value)
+    items = None if is_leaf is not None and is_leaf(value) else children(value)
     if items is None:
         return function(value, path)
-    mapped = {key: tree_map(function, item, f"{path}.{key}") for key, item in items}
+    mapped = {key: tree_map(function, item, f"{path}.{key}", is_leaf) for key, item in items}
     if isinstance(value, tuple):
         named = hasattr(value, "_fields")  # a namedtuple takes its items one by one
         return type(value)(*mapped.values()) if named else type(value)(mapped.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -12,61 +12,80 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from lamina._base.arrays import as_array
 from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, shape_of
+from lamina._base.tree import leaves
 from lamina._base.weight import Array, Scope, Unset, Weight, read, under_way
 from lamina._kernels.bits import fold
+from lamina._layer.inputs import Inputs, Slot, cast_floats, inputs_of_shapes, require_arguments, shapes_of, slot_of, who
 from lamina._layer.keys import seed_of
-from lamina._layer.masks import mask_of, with_mask
+from lamina._layer.masks import mask_of, masks_of, with_mask
 from lamina._layer.passes import Pass
-from lamina._layer.structure import Module, beside, is_stack, require_settings, restored_on_error, weights_by_path
-from lamina.errors import ArgumentError, CallError, ShapeError, StackError, UnknownAttributeError
+from lamina._layer.structure import beside, is_stack, require_settings, restored_on_error, weights_by_path
+from lamina.errors import ShapeError, StackError, UnknownAttributeError
 from lamina.random import key_of
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
 
 
+_sizes = export.SymbolicScope()
+"""Of all symbolic sizes, which can be compared and added within one scope alone."""
+
+
 @functools.lru_cache(256)
 def _symbolic(names: str) -> tuple[Any, ...]:
     """Sizes by name, the same objects for the same names: JAX would keep a trace for each new one."""
-    return tuple(export.symbolic_shape(names))
+    return tuple(export.symbolic_shape(names, scope=_sizes))
 
 
-def output_shape(layer: Layer, shape: Shape) -> Any:
+def output_shape(layer: Layer, given: Any) -> Any:
     """The shape of a layer's output, or of each where it has several, from an abstract pass.
 
-    Sizes are symbolic where `shape` has None. The input has a mask if the layer before makes one, and so the layer
-    learns whether it makes one itself.
+    Sizes are symbolic where a shape has None: one for the batch axes, and one for each other axis. The input has a mask
+    if the layer before makes one, and so the layer learns whether it makes one itself.
+
+    Args:
+        given: the shape of the one input, or what the layer is called with, with a Slot for each tensor.
     """
+    inputs = given if isinstance(given, Inputs) else inputs_of_shapes(layer, (given,), {})
+    slots = [leaf for _, leaf in leaves(inputs.told) if isinstance(leaf, Slot)]
     state = layer._lamina
     values = _values(layer)
     unset = {weight: jax.ShapeDtypeStruct(a.shape, a.dtype) for weight, a in values.items() if isinstance(a, Unset)}
 
-    def output(*sizes: Any) -> Any:
-        def forward(x: Array, later: list[Array]) -> Any:
-            with_mask(x, jnp.ones(x.shape[: state.mask_in], bool) if state.mask_in else None)
+    def output(sizes_of: Callable[[Shape], Any]) -> Any:
+        def forward(arrays: list[Array], later: list[Array]) -> Any:
+            for slot, array in zip(slots, arrays, strict=True):
+                with_mask(array, jnp.ones(array.shape[: slot.mask], bool) if slot.mask else None)
+            following = iter(arrays)
+            filled = inputs.map(lambda leaf: next(following) if isinstance(leaf, Slot) else leaf)
             with Pass(values | dict(zip(unset, later, strict=True)), key=key_of(0), building=True) as now:
-                y = run(now, now.copy_of(layer), x)
+                y = run(now, now.copy_of(layer), filled)
             first = next(iter(jax.tree.leaves(y)), None)
             state.mask_out = getattr(mask_of(first), "ndim", 0)
             if isinstance(first, jax.Array):
                 state.whole_out = None if jnp.issubdtype(first.dtype, jnp.inexact) else first.dtype
             return y
 
-        dtype = layer.compute_dtype if state.whole_in is None else state.whole_in
-        return jax.eval_shape(forward, jax.ShapeDtypeStruct(sizes, dtype), list(unset.values()))
+        arrays = [jax.ShapeDtypeStruct(sizes_of(slot.shape), slot.dtype) for slot in slots]
+        return jax.eval_shape(forward, arrays, list(unset.values()))
 
-    if None not in shape:
-        return jax.tree.map(shape_of, output(*shape))
-    names = ",".join(str(n) if n else f"n{axis}" if axis else "batch" for axis, n in enumerate(shape))
+    def named(shape: Shape) -> Any:
+        names = (str(n) if n is not None else f"n{axis}" if axis else "batch" for axis, n in enumerate(shape))
+        return _symbolic(",".join(names)) if None in shape else shape
+
+    if not any(None in slot.shape for slot in slots):
+        return jax.tree.map(shape_of, output(named))
     try:
-        return jax.tree.map(shape_of, output(*_symbolic(names)))
+        return jax.tree.map(shape_of, output(named))
     except Exception as error:
         # Python in `call` may need real numbers; what differs between two guesses depends on the batch.
         try:
-            small, large = (output(*(guess if n is None else n for n in shape)) for guess in (12, 24))
+            small, large = (
+                output(lambda shape, guess=guess: [guess if n is None else n for n in shape])  # type: ignore[misc]
+                for guess in (12, 24)
+            )
         except Exception as reason:
             symbolic = isinstance(error, jax.errors.InconclusiveDimensionOperation) or "_DimExpr" in str(error)
             raise (reason if symbolic else error) from None
@@ -77,32 +96,29 @@ def output_shape(layer: Layer, shape: Shape) -> Any:
         )
 
 
-def who(layer: Layer) -> str:
-    """The layer's name and class, as `dense_1 (Dense)`."""
-    return f"{layer.name} ({type(layer).__name__})"
-
-
-def run(now: Pass, layer: Layer, x: Array, others: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
-    """`call` inside a pass, with the input checked and cast, and `training` and `mask` filled in."""
-    told = _by_name(layer, others, named or {})
-    mask = told["mask"] if told.get("mask") is not None else mask_of(x)
+def run(now: Pass, layer: Layer, inputs: Inputs) -> Any:
+    """`call` inside a pass, with the inputs checked and cast, and `training` and the masks filled in."""
+    inputs.fill_masks()
+    given = inputs.told.get("mask", inputs.mask)
+    mask = masks_of(inputs.first) if given is None else given
     try:
-        y = _output(now, layer, x, mask, others, told)
+        y = _output(now, layer, inputs)
     except ShapeError as error:
         if now.building and not now.paths[id(layer)]:
             raise  # the caller that builds it says where it stands
-        raise _naming(layer, error, shape_of(x)) from None
-    if y is x or mask_of(next(iter(jax.tree.leaves(y)), None)) is None:
-        _hand_on_mask(layer, x, mask, y)
+        raise _naming(layer, error, inputs) from None
+    if y is inputs.first or mask_of(next(iter(jax.tree.leaves(y)), None)) is None:
+        _hand_on_mask(layer, inputs.first, mask, y)
     if layer.activity_regularizer is not None:
         now.losses.extend(layer.activity_regularizer(each) / each.shape[0] for each in jax.tree.leaves(y))
     return y
 
 
-def _hand_on_mask(layer: Layer, x: Array, mask: Array | None, y: object) -> None:
+def _hand_on_mask(layer: Layer, x: Any, mask: Any, y: object) -> None:
     """Let the output have the mask that the layer says; as in Keras, a layer that returns its input keeps the mask."""
     after = layer.compute_mask(x, mask)
-    if mask is not None and after is None and y is not x and not layer._lamina_uses_mask:
+    masked = any(each is not None for _, each in leaves(mask))
+    if masked and after is None and y is not x and not layer._lamina_uses_mask:
         message = f"{layer.name!r} ({type(layer).__name__}) knows no masks: from here on padding counts as data."
         if message not in layer._lamina.said:
             layer._lamina.said.add(message)
@@ -110,24 +126,26 @@ def _hand_on_mask(layer: Layer, x: Array, mask: Array | None, y: object) -> None
     with_mask(y, after)
 
 
-def run_alone(layer: Layer, x: Any, others: tuple[Any, ...], named: dict[str, Any]) -> Any:
+def run_alone(layer: Layer, inputs: Inputs) -> Any:
     """The output of a layer that is called by itself, in a pass of its own, which may stand within another."""
-    x, around = _as_array(layer, x), under_way.get()
-    one = layer._lamina_is_sample(shape_of(x))
-    x = x[None] if one else x
+    require_arguments(layer, inputs)
+    around = under_way.get()
+    one = inputs.is_one_tensor and layer._lamina_is_sample(shape_of(inputs.first))
+    if one:
+        inputs.told[next(iter(inputs.told))] = inputs.first[None]
     with nullcontext() if layer.built else restored_on_error(layer):  # a refused first call settles no shapes
         try:
-            _build_alone(layer, x)
+            _build_alone(layer, inputs)
         except ShapeError as error:
-            raise _naming(layer, error, shape_of(x)) from None
-        training = _by_name(layer, others, named).get("training")
+            raise _naming(layer, error, inputs) from None
+        training = inputs.training
         if training is None and isinstance(around, Pass):
             training = around.training
         training = None if training is None else bool(training)
         if isinstance(around, Pass) and training:
             _say_untrained(layer, around)
         with Pass(_values(layer), training=training, key=key_alone(layer, around)) as now:
-            y = run(now, now.copy_of(layer), x, others, named)
+            y = run(now, now.copy_of(layer), inputs)
         _keep(layer, now, around)
         layer._lamina.losses = [loss for loss in now.losses if not isinstance(loss, jax.core.Tracer)]
         returned = {id(leaf) for leaf in jax.tree.leaves(y)}
@@ -175,13 +193,13 @@ def regularization(layer: Layer, read: Callable[[Weight], Array]) -> list[Array]
     return [weight.regularizer(read(weight)) for weight in weights if weight.regularizer is not None]
 
 
-def _build_alone(layer: Layer, x: Array) -> None:
-    """Build for `x`, and refuse the weights of a layer that a pass made, or that no one finds, for they are lost."""
+def _build_alone(layer: Layer, inputs: Inputs) -> None:
+    """Build for the inputs, and refuse weights of a layer that a pass made, or that no one finds, for they are lost."""
     fresh = not layer.built
     require_settings(layer)
-    layer._lamina.mask_in = getattr(mask_of(x), "ndim", 0)
+    layer._lamina.mask_in = getattr(mask_of(inputs.first), "ndim", 0)
     with jax.ensure_compile_time_eval():
-        layer._lamina_build(shape_of(x))
+        layer._lamina_build(shapes_of(inputs.first), None if inputs.is_one_tensor else inputs.map(slot_of))
     around = under_way.get()
     if not fresh or around is None or not layer._lamina.weights:
         return
@@ -219,53 +237,16 @@ def _hidden(layer: Layer, copies: dict[int, tuple[Any, Any]]) -> str:
     return ""
 
 
-def _as_array(layer: Layer, x: Any) -> Array:
-    """What the user calls the layer with, as an array on the device."""
-    x = x.value if isinstance(x, Weight) else x
-    if isinstance(x, jax.Array):
-        return x
-    if isinstance(x, Module):
-        first = f"Input({vars(x)['batch_shape'][1:]})" if "batch_shape" in vars(x) else repr(x)
-        raise ArgumentError(
-            f"{who(layer)} is called on a layer, {first}: a stack has no symbolic tensors.\n"
-            f"Write the layers in a list: Sequential([{first}, {layer!r}])."
-        )
-    array = np.zeros(0)
-    try:
-        array = np.asarray(x)
-        return as_array(array)
-    except (TypeError, ValueError):
-        text = next((item for item in array.ravel()[:1000] if isinstance(item, (str, bytes))), None)
-        if text is None:
-            raise ArgumentError(f"{who(layer)} takes one array, got {type(x).__name__}: {str(x)[:60]!r}.") from None
-        raise ArgumentError(
-            f"{who(layer)} takes numbers, and got text ({str(text)[:40]!r}).\n"
-            "StringLookup makes numbers of single words or categories, TextVectorization of whole texts."
-        ) from None
-
-
-def _by_name(layer: Layer, others: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
-    """The arguments after x, by name."""
-    return dict(zip(layer._lamina_call_arguments, others, strict=False)) | named
-
-
-def _output(now: Pass, layer: Layer, x: Array, mask: Array | None, others: Sequence[Any], told: dict[str, Any]) -> Any:
-    takes, needs = layer._lamina_call_arguments, layer._lamina_call_required
-    layer._lamina_check_input(shape_of(x))
+def _output(now: Pass, layer: Layer, inputs: Inputs) -> Any:
+    layer._lamina_check_input(shapes_of(inputs.first))
+    require_arguments(layer, inputs)
     if not layer.built:
-        now.build(layer, shape_of(x))
-    if layer.autocast and (layer._lamina_makes_floats or jnp.issubdtype(jnp.result_type(x), jnp.floating)):
-        x = jnp.asarray(x, layer.compute_dtype)
-    if missing := [name for name in needs if name not in told]:
-        example = f"{layer.name}({', '.join(['x', *needs])})"
-        raise CallError(f"{who(layer)} wants {' and '.join(missing)} as well: {example}.")
-    training = layer._lamina_trains_by_default if now.training is None else now.training
-    for name, known in (("training", training), ("mask", mask)):
-        value = told.pop(name, None)
-        if name in takes:
-            told[name] = known if value is None else value
+        now.build(layer, inputs.shapes())
+    call = cast_floats(layer, inputs).call
+    if "training" in call.signature.parameters and inputs.training is None:
+        call.arguments["training"] = layer._lamina_trains_by_default if now.training is None else now.training
     try:
-        return layer.call(x, *others[len(takes) :], **told)
+        return layer.call(*call.args, **call.kwargs)
     except AttributeError as error:
         if isinstance(error.obj, jax.Array) and error.name in ("assign", "assign_add", "assign_sub"):
             raise UnknownAttributeError(
@@ -275,10 +256,12 @@ def _output(now: Pass, layer: Layer, x: Array, mask: Array | None, others: Seque
         raise
 
 
-def _naming(layer: Layer, error: ShapeError, shape: Shape) -> ShapeError:
-    """`error` with this layer before it, unless one is named in it."""
+def _naming(layer: Layer, error: ShapeError, inputs: Inputs) -> ShapeError:
+    """`error` with this layer and what it was given before it, unless a layer is named in it."""
     said = str(error.args[0])
     if not error.named and not said.lstrip("'").startswith(layer.name):
-        error = ShapeError(f"{who(layer)}, given {shape}: {said}")
+        shapes = inputs.shapes()
+        given = next(iter(shapes.values())) if len(shapes) == 1 else ", ".join(f"{k} {v}" for k, v in shapes.items())
+        error = ShapeError(f"{who(layer)}, given {given}: {said}")
     error.named = True
     return error

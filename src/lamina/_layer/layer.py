@@ -29,11 +29,13 @@ from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Unset, Weight, read, under_way, values_follow
 from lamina._kernels.bits import fold
-from lamina._layer.forward import hand_on_losses, key_alone, output_shape, regularization, run, run_alone
+from lamina._layer import building
+from lamina._layer.forward import hand_on_losses, key_alone, regularization, run, run_alone
 from lamina._layer.in_stack import ShapeInStack, TensorInStack
+from lamina._layer.inputs import Inputs, build_config, check_specs, inputs_of
 from lamina._layer.keys import next_state, random_key, seed_of, seed_states
 from lamina._layer.passes import Pass
-from lamina._layer.structure import ModuleState, parts, require_settings, restored_on_error
+from lamina._layer.structure import ModuleState, parts
 from lamina._layer.weights import WithWeights, built, named_after
 from lamina.errors import ArgumentError, ShapeError
 from lamina.initializers.base import makes_new
@@ -56,8 +58,8 @@ class LayerState(ModuleState):
     wanted_shape: Shape | None = None
     """The shape with the batch axis that `input_shape=`, `input_dim=` or `batch_input_shape=` gave, for the first layer
     of a stack."""
-    built_for: Shape | None = None
-    """The shape that `build` was given."""
+    built_for: dict[str, Any] | None = None
+    """The shapes that `build` was given, as files have them."""
     shapes: tuple[Any, Any] | None = None
     """The shapes of the input and the output in the stack that the layer was last put in."""
     mask_in: int = 0
@@ -158,8 +160,15 @@ class Layer(WithWeights):
     inside says so itself."""
     _lamina_on_host: ClassVar[bool] = False
     """Whether it works on the user's raw data, before the compiled program; see host.py."""
+    _lamina_one_tensor: ClassVar[bool] = False
+    """Whether its first argument is always one tensor, so that a list is one array; a user's own layer takes any."""
+    _lamina_joins: ClassVar[str] = ""
+    """What stands in the `call` of another layer in the place of this one, which joins tensors and has no place in a
+    stack, as `self.add([x, self.inner(x)])`."""
+    _lamina_call_signature: ClassVar[inspect.Signature] = inspect.Signature()
+    """The arguments of `call`."""
     _lamina_call_arguments: ClassVar[tuple[str, ...]] = ()
-    """The arguments that `call` has after x."""
+    """Their names after the first."""
     _lamina_call_required: ClassVar[tuple[str, ...]] = ()
     """Those of them that the caller has to give."""
     _lamina_uses_mask: ClassVar[bool] = False
@@ -167,8 +176,12 @@ class Layer(WithWeights):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        parameters = list(inspect.signature(cls.call).parameters.values())[2:]
-        taken = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        takes = list(inspect.signature(cls.call).parameters.values())
+        takes = takes[1:] if takes[0].kind is not takes[0].VAR_POSITIONAL else takes  # else self is among its args
+        cls._lamina_call_signature = inspect.Signature(takes)
+        taken = [p for p in takes[1:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if "call" in vars(cls):
+            cls._lamina_one_tensor = vars(cls).get("_lamina_one_tensor", cls.__module__.startswith("lamina."))
         cls._lamina_call_arguments = tuple(p.name for p in taken)
         required = (p.name for p in taken if p.default is p.empty and p.name not in ("training", "mask"))
         cls._lamina_call_required = tuple(required)
@@ -202,7 +215,7 @@ class Layer(WithWeights):
     @overridable
     def build(self, input_shape: Shape) -> None:
         """Make the weights, with `add_weight`; `input_shape` has None for the batch axis."""
-        built(self, input_shape)
+        built(self, build_config(self, Layer.build, (input_shape,), {}))
 
     @overridable
     def call(self, x: Any) -> Any:
@@ -266,17 +279,23 @@ class Layer(WithWeights):
     # What its user calls.
 
     @user_facing
-    def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
-        """The output for `x`; further arguments go to `call`, and `training` and `mask` are filled in if not given."""
-        now = self._lamina.running
-        return run_alone(self, x, others, named) if now is None else run(now, self, x, others, named)
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What `call` returns for these arguments: tensors, or lists, tuples and dicts of them, to any depth.
+
+        `training` and the masks that `call` asks for are filled in if not given: `mask` if it gets one tensor, and
+        `query_mask` for an argument `query` if it gets several.
+        """
+        now, inputs = self._lamina.running, inputs_of(self, args, kwargs)
+        return run_alone(self, inputs) if now is None else run(now, self, inputs)
 
     @user_facing
     def stateless_call(
-        self, trainable_variables: Sequence[ArrayLike], non_trainable_variables: Sequence[ArrayLike], x: Any,
-        training: bool = False, mask: Array | None = None, return_losses: bool = False,
+        self, trainable_variables: Sequence[ArrayLike], non_trainable_variables: Sequence[ArrayLike], *args: Any,
+        training: bool = False, return_losses: bool = False, **kwargs: Any,
     ) -> tuple[Any, ...]:  # fmt: skip
         """The output for given arrays, and the non-trainable ones after the pass: a pure function, for `jax.grad`.
+
+        What follows the arrays is what the layer is called with.
 
         The arrays stand in the order of `trainable_variables` and of `non_trainable_variables`. Among the latter are
         the states of the random numbers: with those of the latest call dropout draws others than in that call.
@@ -296,38 +315,32 @@ class Layer(WithWeights):
         else:
             key = fold(key_of(seed_of(self)), 1 + sum(jnp.asarray(values[seed]).sum() for seed in seeds))
         with Pass(values, training=training, key=key) as now:
-            y = now.copy_of(self)(x, mask=mask)
+            y = now.copy_of(self)(*args, **kwargs)
             hand_on_losses(self, now, around)
         after = values | dict(now.changed()) | {seed: next_state(values[seed]) for seed in seeds}
         losses = [[*now.losses, *regularization(self, now.read)]] if return_losses else []
         return (y, [after[weight] for weight in kept], *losses)
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """What `build_from_config` needs to make the weights again: the shape of the input. None if not built."""
-        shape = self._lamina.built_for
-        return None if shape is None else {"input_shape": shape}
+        """What `build_from_config` needs to make the weights again: the shapes that `build` got. None if not built."""
+        return self._lamina.built_for
 
     @user_facing
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Make the weights, for the shape of the input that `get_build_config` returned."""
-        if shape := config.get("input_shape"):
-            self._lamina_build(full_shape(shape, "input_shape"))
+        """Make the weights, for the shapes that `get_build_config` returned."""
+        building.build_from(self, config)
 
-    def _lamina_build(self, shape: Shape) -> None:
-        """Build this layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
-        if self.built:
-            return
-        require_settings(self)
-        self._lamina_check_input(shape)
-        self._lamina.batch_size = shape[0] if shape else None
-        with restored_on_error(self):
-            self.build((None, *shape[1:]) if len(shape) > 1 else shape)
-            if not all(part.layer.built for part in parts(self)):
-                output_shape(self, (None, *shape[1:]))  # sublayers are built where `call` first reaches them
+    def _lamina_build(self, shape: Any, inputs: Inputs | None = None) -> None:
+        """Build this layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built.
 
-    def _lamina_check_input(self, shape: Shape) -> None:
+        Args:
+            inputs: what the layer is called with, where that is more than one tensor.
+        """
+        building.build(self, shape, inputs)
+
+    def _lamina_check_input(self, shape: Any) -> None:
         if self.input_spec is not None:
-            self.input_spec.check(shape)
+            check_specs(self.input_spec, shape)
 
     def _lamina_is_sample(self, shape: Shape) -> bool:
         """Whether an input of this shape is one sample without a batch axis, which the layer takes by itself."""
@@ -338,10 +351,14 @@ class Layer(WithWeights):
 
     @overridable
     @user_facing
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The output's shape for an input's, both with None for the batch size; nothing is computed."""
-        self._lamina_build(tuple(input_shape))
-        return output_shape(self, tuple(input_shape))
+    def compute_output_shape(self, *shapes: Any, **named: Any) -> Any:
+        """The output's shape for those of the inputs, all with None for the batch size; nothing is computed.
+
+        Args:
+            shapes, named: a shape for each argument of `call`, by position or as `query_shape` for `query`; a list,
+                tuple or dict of shapes for an argument that takes several tensors.
+        """
+        return building.shape_of_output(self, shapes, named)
 
     # What it has: the dtypes, the shapes and the weights.
 

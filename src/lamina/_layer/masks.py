@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import weakref
+from typing import Any
 
 import jax
 
+from lamina._base.tree import leaves, tree_map
 from lamina._base.weight import Array
 
 _masks: dict[int, tuple[weakref.ref[Array], Array]] = {}
@@ -23,10 +25,20 @@ def mask_of(x: object) -> Array | None:
     return known[1] if known is not None and known[0]() is x else None
 
 
-def with_mask(x: object, mask: Array | None) -> None:
-    """Let `x`, or the first of several arrays, have this mask."""
-    array = next(iter(jax.tree.leaves(x)), None)
-    if array is not None and mask is not None:
-        place = id(array)
-        forget = functools.partial(_masks.pop, place)  # bound now: at the end of the process the name is gone
-        _masks[place] = weakref.ref(array, lambda _: forget(None)), mask
+def masks_of(value: Any) -> Any:
+    """The mask of each array of a structure, in the same structure."""
+    return tree_map(lambda leaf, _: mask_of(leaf), value)
+
+
+def with_mask(x: object, mask: Any) -> None:
+    """Let `x`, or the first of several arrays, have this mask; or each its own of a list, tuple or dict of masks."""
+    own: Any
+    arrays = [leaf for _, leaf in leaves(x) if isinstance(leaf, jax.Array)]
+    for array, (_, own) in zip(arrays, leaves(mask), strict=False):
+        if own is not None:
+            forget = functools.partial(_forget, id(array), _masks)  # at the end of the process the name is gone
+            _masks[id(array)] = weakref.ref(array, forget), own
+
+
+def _forget(place: int, masks: dict[int, Any], _: object) -> None:
+    masks.pop(place, None)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 import jax
 import jax.numpy as jnp
 
-from lamina._base.shapes import Shape
 from lamina._base.weight import Array, Weight, read, under_way
+from lamina._layer.inputs import call_build
 from lamina._layer.structure import Module, held, is_layer, parts, refill
 from lamina.errors import StackError
 
@@ -93,8 +93,8 @@ class Pass:
         refill(twin, module, change)
         twin._lamina.running = self
 
-    def build(self, twin: Layer, shape: Shape) -> None:
-        """Build the layer that `twin` is a copy of, where `call` first reaches it."""
+    def build(self, twin: Layer, shapes: dict[str, Any]) -> None:
+        """Build the layer that `twin` is a copy of, where `call` first reaches it with inputs of these shapes."""
         layer = next((layer for layer, copied in self.copies.values() if copied is twin), None)
         if layer is None or not self.building:
             raise StackError(
@@ -102,7 +102,7 @@ class Pass:
                 "__init__ or build, and keep them as attributes."
             )
         with jax.ensure_compile_time_eval():
-            layer.build((None, *shape[1:]))
+            call_build(layer, shapes)
         for part in parts(layer):
             if id(part.layer) in self.copies:
                 self._refill(*self.copies[id(part.layer)])

@@ -14,6 +14,7 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.spelling import free_name
 from lamina._base.weight import Weight, assign_all
+from lamina._layer.inputs import build_config
 from lamina._layer.keys import own_seed_states, seed_of
 from lamina._layer.structure import Module, adopt, parts, weights_by_path
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
@@ -133,16 +134,18 @@ def named_after(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def build_and_name(self: Layer, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
-        built(self, *args, **kwargs)
+        built(self, build_config(self, build, args, kwargs))
 
     return build_and_name
 
 
-def built(layer: Layer, input_shape: object = None, *others: object) -> None:
-    """Note that `build` was called, and name the weights that it made."""
-    layer.built = True
-    if isinstance(input_shape, (tuple, list)) and input_shape and not others:
-        layer._lamina.built_for = (layer._lamina.batch_size, *input_shape[1:])
+def built(layer: Layer, config: dict[str, Any] | None) -> None:
+    """Note that `build` was called, and name the weights that it made.
+
+    Args:
+        config: what `build_from_config` needs to do it again, None if it cannot.
+    """
+    layer.built, layer._lamina.built_for = True, config
     adopt(layer)
     seed_of(layer)  # drawn now at the latest: copies of the layer then share it
     for attribute, value in vars(layer).items():

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from lamina import Sequential
 from lamina._base.frames import user_facing
 from lamina._base.shapes import Shape
-from lamina._layer.forward import who
+from lamina._layer.inputs import who
 from lamina._layer.layer import Layer
 from lamina._training.own_steps import STEPS
 from lamina.errors import StackError

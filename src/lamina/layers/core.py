@@ -30,6 +30,7 @@ from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import did_you_mean
 from lamina._base.weight import Array
 from lamina._kernels.matmul import matmul
+from lamina._layer.inputs import shapes_of
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.dtypes import FLOATS, OTHERS, Dtype
 from lamina.errors import ArgumentError, ShapeError, UnknownNameError
@@ -253,7 +254,9 @@ def _function(value: object, name: str) -> Any:
 
 
 class Lambda(Layer):
-    """Applies a function of one tensor: `function(x, **arguments)`; its result may have any shape.
+    """Applies a function: `function(x, **arguments)`; its result may have any shape.
+
+    In a stack x is one tensor. Within a layer of your own, or by itself, it may be a list, tuple or dict of tensors.
 
     No file holds a function: one that opens a saved model gives it, as `custom_objects={"name": function}`, by its own
     name or by that of the layer.
@@ -275,6 +278,7 @@ class Lambda(Layer):
     arguments: Converted[Config | None, Config] = setting(default=None)
 
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"output_shape", "mask"})
+    _lamina_one_tensor: ClassVar[bool] = False
 
     def get_config(self) -> Config:
         config = super().get_config()
@@ -321,7 +325,7 @@ class Lambda(Layer):
         told = {"training": training, "mask": mask}
         y = self.function(x, **self.arguments, **{name: told[name] for name in self._lamina_takes})
         promised = value_of(self, "output_shape")
-        promised = promised(x.shape) if callable(promised) else promised
+        promised = promised(shapes_of(x)) if callable(promised) else promised
         if promised is not None and tuple(promised) not in (tuple(y.shape), tuple(y.shape[1:])):
             raise ShapeError(f"has output_shape={tuple(promised)}, but its function returns {tuple(y.shape)}")
         return y

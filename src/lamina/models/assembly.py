@@ -57,6 +57,12 @@ def _enter(stack: Stack, layer: InputLayer) -> None:
 
 
 def _refuse_unfit(stack: Stack, layer: object) -> None:
+    if example := getattr(layer, "_lamina_joins", ""):
+        kind = layer if isinstance(layer, type) else type(layer)
+        raise StackError(
+            f"{kind.__name__} joins several tensors, and a stack is one line of layers with one tensor between them: "
+            f"write a Layer of your own whose call has the branch inside, such as `return {example}`."
+        )
     if isinstance(layer, type) and issubclass(layer, Layer):
         wanted = f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...)."
         raise StackError(getattr(layer, "_lamina_refusal", wanted))

@@ -76,7 +76,7 @@ class Stack(LayerChain):
             return
         build_for(self, tuple(input_shape))
 
-    def _lamina_build(self, shape: Shape) -> None:
+    def _lamina_build(self, shape: Shape, inputs: object = None) -> None:
         if not self.built:
             build_for(self, (None, *shape[1:]))
         wanted, state = self._lamina.entry.batch_shape, self._lamina

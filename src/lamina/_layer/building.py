@@ -1,0 +1,44 @@
+"""How a layer is built: by the shapes of what it is called with, or those that a file has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lamina._base.shapes import full_shape
+from lamina._layer.forward import output_shape
+from lamina._layer.inputs import Inputs, call_build, inputs_of_shapes, is_shape, map_shapes, missing, shapes_of
+from lamina._layer.structure import parts, require_settings, restored_on_error
+
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
+
+
+def build(layer: Layer, shape: Any, inputs: Inputs | None) -> None:
+    """Build a layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
+    if layer.built:
+        return
+    require_settings(layer)
+    layer._lamina_check_input(shape)
+    layer._lamina.batch_size = shape[0] if shape and is_shape(shape) else None
+    inputs = inputs_of_shapes(layer, (shape,), {}) if inputs is None else inputs
+    with restored_on_error(layer):
+        call_build(layer, inputs.shapes())
+        if not all(part.layer.built for part in parts(layer)) and not missing(layer, inputs):
+            output_shape(layer, inputs)  # sublayers are built where `call` first reaches them
+
+
+def build_from(layer: Layer, config: dict[str, Any]) -> None:
+    """Make the weights, for the shapes in a config."""
+    if shape := config.get("input_shape"):
+        layer._lamina_build(map_shapes(lambda each: full_shape(each, "input_shape"), shape))
+    elif shapes := config.get("shapes_dict"):
+        inputs = inputs_of_shapes(layer, (), map_shapes(lambda each: full_shape(each, "shapes_dict"), shapes))
+        layer._lamina_build(shapes_of(inputs.first), inputs)
+
+
+def shape_of_output(layer: Layer, shapes: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """The output's shape for shapes by position, or as `query_shape`; the first also as `input_shape`."""
+    shapes = (named.pop("input_shape"), *shapes) if "input_shape" in named else shapes
+    inputs = inputs_of_shapes(layer, shapes, named)
+    layer._lamina_build(shapes_of(inputs.first), inputs)
+    return output_shape(layer, inputs)

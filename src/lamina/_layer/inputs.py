@@ -1,0 +1,306 @@
+"""What one call of a layer is given: tensors in any nested structure, by position or by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from inspect import BoundArguments, Parameter, signature
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lamina._base.arrays import as_array
+from lamina._base.shapes import InputSpec, Shape, shape_of
+from lamina._base.tree import leaves, tree_map
+from lamina._base.weight import Array, Weight
+from lamina._layer.masks import mask_of, masks_of, with_mask
+from lamina._layer.structure import Module
+from lamina.errors import ArgumentError, CallError, ShapeError
+
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
+
+_PLAIN = Parameter.POSITIONAL_OR_KEYWORD
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A tensor that is not there yet: in an abstract pass an array of its shape and dtype stands for it."""
+
+    shape: Shape
+    dtype: Any
+    mask: int = 0
+    """How many axes its mask has; 0 if it has none."""
+
+
+@dataclass
+class Inputs:
+    """The arguments of one call, as the layer's `call` names them."""
+
+    call: BoundArguments
+    training: Any
+    mask: Any
+    """`training` and `mask` as the caller gave them, whether or not `call` has arguments of these names."""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The arguments by name, in their order."""
+        return self.call.arguments
+
+    @property
+    def first(self) -> Any:
+        """The first argument: a tensor, or a structure of tensors."""
+        name: str
+        value: Any
+        name, value = next(iter(self.told.items()), ("", None))
+        return value[0] if name == "args" and len(value) == 1 else value
+
+    @property
+    def is_one_tensor(self) -> bool:
+        """Whether `call` is given one tensor, and besides it `training` and `mask` at most."""
+        return _is_tensor(self.first) and not {*list(self.told)[1:]} - {"training", "mask"}
+
+    def map(self, change: Callable[[Any], Any]) -> Inputs:
+        """The same arguments with `change(leaf)` in the place of each leaf."""
+        told: Any = {name: tree_map(lambda leaf, _: change(leaf), value) for name, value in self.told.items()}
+        return replace(self, call=BoundArguments(self.call.signature, told))
+
+    def tensors(self) -> dict[str, Any]:
+        """The arguments that are a tensor, or a structure of tensors and None."""
+        told = {**self.told, "args": self.first} if "args" in self.told else self.told
+        return {name: value for name, value in told.items() if name not in ("mask", "kwargs") and _are_tensors(value)}
+
+    def shapes(self) -> dict[str, Any]:
+        """The shapes of these, by argument."""
+        return {name: shapes_of(value) for name, value in self.tensors().items()}
+
+    def fill_masks(self) -> None:
+        """Give `call` the masks that it asks for: `mask` of its only tensor, else `NAME_mask` of each, as in Keras."""
+        tensors = self.tensors()
+        alone = len(tensors.keys() - {"initial_state"}) == 1  # a state is no second input
+        by_name = {f"{name}_mask": value for name, value in tensors.items()}
+        for name, value in {"mask": self.first if alone else None, **({} if alone else by_name)}.items():
+            if name in self.call.signature.parameters and self.told.get(name) is None:
+                self.told[name] = masks_of(value)
+
+
+def slot_of(x: Any) -> Any:
+    """What stands for an array in an abstract pass; anything else as it is."""
+    return Slot(shape_of(x), x.dtype, getattr(mask_of(x), "ndim", 0)) if isinstance(x, jax.Array) else x
+
+
+def missing(layer: Layer, inputs: Inputs) -> list[str]:
+    """The arguments of `call` that the caller has to give, and did not."""
+    wanted = (*list(layer._lamina_call_signature.parameters)[:1], *layer._lamina_call_required)
+    return [name for name in wanted if name not in inputs.told and name not in ("args", "kwargs")]
+
+
+def require_arguments(layer: Layer, inputs: Inputs) -> None:
+    """Refuse a call without an argument that `call` cannot be without."""
+    if lacking := missing(layer, inputs):
+        example = f"{layer.name}({', '.join([*inputs.told][:1] + lacking)})"
+        also = " as well" * bool(inputs.told)
+        raise CallError(f"{who(layer)} wants {' and '.join(lacking)}{also}: {example}.")
+
+
+def inputs_of(layer: Layer, args: tuple[Any, ...], named: dict[str, Any]) -> Inputs:
+    """What a call of the layer is given, with arrays in the place of lists, NumPy's arrays and weights."""
+    takes = layer._lamina_call_signature
+    outside: dict[str, Any] = {
+        name: named[name] for name in ("training", "mask") if name in named and name not in takes.parameters
+    }
+    try:
+        call = takes.bind_partial(*args, **{name: value for name, value in named.items() if name not in outside})
+    except TypeError as error:
+        raise CallError(f"{who(layer)}: {error}. {_called(layer)}") from None
+    told = {**outside, **call.arguments}
+    for place, (name, value) in enumerate(call.arguments.items()):
+        if isinstance(value, jax.Array):
+            continue
+        if name == "args":
+            call.arguments[name] = (*(_first(layer, each) for each in value[:1]), *map(_others, value[1:]))
+        else:
+            call.arguments[name] = _others(value) if place or name == "kwargs" else _first(layer, value)
+    return Inputs(call, told.get("training"), told.get("mask"))
+
+
+def _called(layer: Layer) -> str:
+    takes = (str(each.replace(annotation=each.empty)) for each in layer._lamina_call_signature.parameters.values())
+    return f"It is called as {layer.name}({', '.join(takes)})."
+
+
+def inputs_of_shapes(layer: Layer, shapes: tuple[Any, ...], named: dict[str, Any]) -> Inputs:
+    """The same where only the shapes are known, by position or as `query_shape=`."""
+    dtype = layer.compute_dtype if layer._lamina.whole_in is None else layer._lamina.whole_in
+
+    def slots(value: Any) -> Any:
+        return map_shapes(lambda shape: Slot(shape, dtype, layer._lamina.mask_in), value)
+
+    told = {name.removesuffix("_shape"): slots(value) for name, value in named.items()}
+    try:
+        return Inputs(layer._lamina_call_signature.bind_partial(*map(slots, shapes), **told), None, None)
+    except TypeError as error:
+        raise CallError(f"{who(layer)}, given shapes: {error}. {_called(layer)}") from None
+
+
+def _first(layer: Layer, x: Any) -> Any:
+    """The first argument of a call: one array, or for a layer that takes several an array for each leaf."""
+    if layer._lamina_one_tensor:
+        return _as_array(layer, x)
+
+    def is_one(value: Any) -> bool:  # a list of numbers is one array
+        return isinstance(value, (list, tuple)) and not any(_is_given(leaf) for _, leaf in leaves(value))
+
+    return tree_map(lambda leaf, _: None if leaf is None else _as_array(layer, leaf), x, is_leaf=is_one)
+
+
+def _others(value: Any) -> Any:
+    """Another argument, with arrays of JAX in the place of NumPy's and of weights."""
+
+    def change(leaf: Any, _: str) -> Any:
+        if isinstance(leaf, Weight):
+            return leaf.value
+        number = isinstance(leaf, (np.ndarray, np.floating)) and leaf.dtype.kind not in "OSUMm"
+        return as_array(leaf) if number else leaf
+
+    return tree_map(change, value)
+
+
+def _is_tensor(x: object) -> bool:
+    return isinstance(x, (jax.Array, Slot))
+
+
+def _are_tensors(value: object) -> bool:
+    found = [leaf for _, leaf in leaves(value) if leaf is not None]
+    return bool(found) and all(map(_is_tensor, found))
+
+
+def _is_given(leaf: object) -> bool:
+    return isinstance(leaf, (jax.Array, np.ndarray, Weight, Module))
+
+
+def cast_floats(layer: Layer, inputs: Inputs) -> Inputs:
+    """The same with every float in the layer's compute dtype; the masks stay with the arrays."""
+    whole = inputs.first if layer._lamina_makes_floats else None
+
+    def cast(x: Any) -> Any:
+        if not isinstance(x, jax.Array) or not (x is whole or jnp.issubdtype(x.dtype, jnp.floating)):
+            return x
+        y = jnp.asarray(x, layer.compute_dtype)
+        if y is not x:
+            with_mask(y, mask_of(x))
+        return y
+
+    return inputs.map(cast) if layer.autocast else inputs
+
+
+def shapes_of(value: Any) -> Any:
+    """The shape of each tensor of a structure, in the same structure."""
+    return tree_map(lambda leaf, _: None if leaf is None else shape_of(leaf), value)
+
+
+def is_shape(value: Any) -> bool:
+    """Whether it is one shape, and no structure of shapes."""
+    return isinstance(value, (tuple, list)) and all(size is None or hasattr(size, "__index__") for size in value)
+
+
+def map_shapes(change: Callable[[Shape], Any], value: Any) -> Any:
+    """The same structure with `change(shape)` in the place of each shape.
+
+    >>> map_shapes(len, {"a": [None, 4], "b": [(None, 2, 2)]})
+    {'a': 2, 'b': [3]}
+    """
+
+    def changed(leaf: Any, _: str) -> Any:
+        if leaf is not None and not is_shape(leaf):
+            raise ArgumentError(f"expected a shape, or shapes in lists, tuples and dicts; got {leaf!r}.")
+        return None if leaf is None else change(tuple(leaf))
+
+    return tree_map(changed, value, is_leaf=is_shape)
+
+
+def check_specs(specs: Any, shapes: Any) -> None:
+    """Raise a `ShapeError` unless the shapes of the first argument fit the `input_spec`, or the list of them."""
+    found: list[Shape] = []
+    map_shapes(found.append, shapes)
+    wanted = [spec for _, spec in leaves(specs) if isinstance(spec, InputSpec)]
+    if len(wanted) != len(found):
+        raise ShapeError(f"wants {len(wanted)} tensor{'s' * (len(wanted) != 1)}, got {len(found)}")
+    for spec, shape in zip(wanted, found, strict=True):
+        spec.check(shape)
+
+
+def call_build(layer: Layer, shapes: dict[str, Any]) -> None:
+    """Call the layer's `build`, as Keras does: with the shape of the first input, or, where `build` has several
+    arguments, with the shape of each input that one is named after, as `query_shape`.
+
+    The first axis is None in every shape in which it is as long as in the first one: it is the batch axis.
+    """
+    sizes: list[Shape] = []
+    map_shapes(sizes.append, shapes)
+
+    def without_rows(shape: Shape) -> Shape:
+        return (None, *shape[1:]) if len(shape) > 1 and shape[0] == sizes[0][0] else shape
+
+    told = {f"{name}_shape": map_shapes(without_rows, value) for name, value in shapes.items()}
+    takes, (first, *_) = signature(layer.build).parameters, (*told.values(), None)
+    if len(takes) == 1:
+        return layer.build(first)
+    named = {name: told[name] for name in takes if name in told}
+    args = () if not takes or next(iter(takes)) in told else (first,)
+    wanted = [
+        name for name, each in takes.items() if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD
+    ]
+    if missing := [name for name in wanted[len(args) :] if name not in named]:
+        raise CallError(
+            f"{who(layer)}.build wants {' and '.join(missing)}, and the call gives {', '.join(told) or 'no tensors'}: "
+            "the arguments of build are those of call with _shape behind the name."
+        )
+    return layer.build(*args, **named)
+
+
+def build_config(layer: Layer, build: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """What files keep of a call of `build`: its one shape, or its shapes by argument; None if it was given others."""
+    told = signature(build).bind(layer, *args, **named).arguments
+    shapes = [*args, *named.values()] if len(args) + len(named) == 1 else [*told.values()][1:]
+    with suppress(ArgumentError):
+        for shape in shapes:
+            map_shapes(tuple, shape)
+        if len(shapes) == 1:
+            rows = (layer._lamina.batch_size,)
+            return {"input_shape": rows + tuple(shapes[0])[1:] if shapes[0] and is_shape(shapes[0]) else shapes[0]}
+        return {"shapes_dict": dict([*told.items()][1:])} if shapes else None
+    return None
+
+
+def who(layer: Any) -> str:
+    """The layer's name and class, as `dense_1 (Dense)`."""
+    return f"{layer.name} ({type(layer).__name__})"
+
+
+def _as_array(layer: Layer, x: Any) -> Array:
+    """What the user calls the layer with, as an array on the device."""
+    x = x.value if isinstance(x, Weight) else x
+    if isinstance(x, jax.Array):
+        return x
+    if isinstance(x, Module):
+        first = f"Input({vars(x)['batch_shape'][1:]})" if "batch_shape" in vars(x) else repr(x)
+        raise ArgumentError(
+            f"{who(layer)} is called on a layer, {first}: a stack has no symbolic tensors.\n"
+            f"Write the layers in a list: Sequential([{first}, {layer!r}])."
+        )
+    array = np.zeros(0)
+    try:
+        array = np.asarray(x)
+        return as_array(array)
+    except (TypeError, ValueError):
+        text = next((item for item in array.ravel()[:1000] if isinstance(item, (str, bytes))), None)
+        if text is None:
+            raise ArgumentError(f"{who(layer)} takes one array, got {type(x).__name__}: {str(x)[:60]!r}.") from None
+        raise ArgumentError(
+            f"{who(layer)} takes numbers, and got text ({str(text)[:40]!r}).\n"
+            "StringLookup makes numbers of single words or categories, TextVectorization of whole texts."
+        ) from None
