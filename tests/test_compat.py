@@ -153,13 +153,13 @@ def test_a_real_keras_in_use_is_not_replaced():
         ("from tensorflow import feature_column", UnknownImportError, "from 'tensorflow'.*use instead: pandas, or the"),
         ("import tensorflow as tf; tf.data.TFRecordDataset", UnknownAttributeError, "Dataset.from_generator"),
         ("import tensorflow as tf; tf.math.polyval", UnknownAttributeError, "use instead: jax.numpy.polyval"),
-        ("import tensorflow as tf; tf.math.reduce_meen", UnknownAttributeError, "use instead: reduce_mean"),
+        ("import tensorflow as tf; tf.math.reduce_meen", UnknownAttributeError, "Did you mean 'reduce_mean'"),
         (
             "import tensorflow as tf; tf.nn.one_hot",
             UnknownAttributeError,
             "module 'tensorflow.nn'.*use instead: jax.nn.one_hot",
         ),
-        ("import tensorflow as tf; tf.random.set_sed(1)", UnknownAttributeError, "use instead: set_seed"),
+        ("import tensorflow as tf; tf.random.set_sed(1)", UnknownAttributeError, "Did you mean 'set_seed'"),
         ("import tensorflow as tf; tf.load_op_library", UnknownAttributeError, "use instead: NumPy or jax.numpy"),
     ],
 )

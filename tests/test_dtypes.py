@@ -90,7 +90,7 @@ def test_wrong_values():
     ]:
         with pytest.raises(ArgumentError, match="expected"):
             call(wrong)
-    with pytest.raises(UnknownNameError, match="Did you mean"):
+    with pytest.raises(UnknownNameError, match="There are: bfloat16, float16"):
         dtypes.set_floatx("mixed_float16")
 
 

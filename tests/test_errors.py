@@ -367,7 +367,7 @@ FITTING = rows(
         r"fit has no argument 'epoch'. Did you mean 'epochs'\?",
         "batch_size",
     ),
-    ("m.fit(X, T, nb_epoch=3)", "CallError TypeError", r"Did you mean 'epochs'\?"),
+    ("m.fit(X, T, nb_epoch=3)", "CallError TypeError", r"Use instead: fit\(epochs=\.\.\.\)\."),
     ("m.evaluate(X, T, batchsize=3)", "CallError TypeError", r"Did you mean 'batch_size'\?"),
     ("m.predict(X, verbos=0)", "CallError TypeError", r"Did you mean 'verbose'\?"),
     (

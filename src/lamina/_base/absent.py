@@ -63,6 +63,7 @@ INSTEAD = {
     "compile(lr)": "compile(keras.optimizers.Adam(learning_rate=...), ...)",
     "fit(learning_rate)": "compile(keras.optimizers.Adam(learning_rate=...), ...)",
     "fit(lr)": "compile(keras.optimizers.Adam(learning_rate=...), ...)",
+    "fit(nb_epoch)": "fit(epochs=...)",
     "fit(metrics)": "compile(..., metrics=[...])",
     "layers.AtrousConvolution1D": "layers.Conv1D(..., dilation_rate=...)",
     "layers.AtrousConvolution2D": "layers.Conv2D(..., dilation_rate=...)",

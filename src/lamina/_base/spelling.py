@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Container, Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 
 from lamina.errors import CallError
 
@@ -53,13 +53,54 @@ def unknown_argument(function: str, name: str, names: Sequence[str], instead: st
 
 
 def nearest(name: str, names: Iterable[str], count: int = 1) -> list[str]:
-    """The names most like `name`, upper and lower case taken as equal; first those with the same letters."""
+    """The names that `name` may be a misspelling of, the most alike first; none where it may be a name of its own.
+
+    >>> nearest("BatchNorm", ["BatchNormalization"]), nearest("Embeding", ["Embedding"])
+    (['BatchNormalization'], ['Embedding'])
+    >>> nearest("version", ["Session"])
+    []
+    """
     spelt: dict[str, str] = {}
     for candidate in names:
         spelt.setdefault(candidate.lower(), candidate)
-    found = get_close_matches(name.lower(), spelt, max(count, 5), cutoff=0.6)
-    found.sort(key=lambda candidate: sorted(candidate) != sorted(name.lower()))
+    found = [low for low, candidate in spelt.items() if _alike(name, candidate)]
+    found.sort(
+        key=lambda each: (sorted(each) != sorted(name.lower()), -SequenceMatcher(None, each, name.lower()).ratio())
+    )
     return [spelt[each] for each in found[:count]]
+
+
+def _alike(name: str, other: str) -> bool:
+    """Whether `name` may mean `other`: it is short for it, says more words or fewer, or has a letter in four wrong."""
+    one, two = (each.lower().replace("_", "") for each in (name, other))
+    less, most = sorted((len(one), len(two)))
+    far = max(most // 4, int(most > 2))
+    same = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), less)
+    if one == f"{two}es" or sorted(one) == sorted(two):
+        return True
+    if less >= max(3 if len(one) == less else 5, 0.4 * most) and same >= 0.8 * less:  # "BatchNorm", "TextVectorizer"
+        return True
+    said, known = (to_snake_case(each).split("_") for each in (name, other))
+    fewer = len(said) > 1 and set(said) <= set(known)  # "set_seed" is set_random_seed
+    more = said[: len(known)] == known and 2 * len(two) >= len(one)
+    return fewer or more or (most - less <= far and edits(one, two) <= far)
+
+
+def edits(one: str, two: str) -> int:
+    """How many letters are to be added, left out, replaced or exchanged with the next to make `two` of `one`.
+
+    >>> edits("dnese", "dense"), edits("version", "session")
+    (1, 2)
+    """
+    before: list[int] = []
+    row = [*range(len(two) + 1)]
+    for i, a in enumerate(one):
+        older, before, row = before, row, [i + 1]
+        for j, b in enumerate(two):
+            row.append(min(before[j] + (a != b), before[j + 1] + 1, row[j] + 1))
+            if i and j and (a, one[i - 1]) == (two[j - 1], b):
+                row[-1] = min(row[-1], older[j - 1] + 1)
+    return row[-1]
 
 
 def did_you_mean(name: str, names: Iterable[str], missing: Collection[str] = ()) -> str:

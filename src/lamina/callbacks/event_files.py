@@ -20,13 +20,11 @@ from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.image.metadata import create_summary_metadata
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.metadata import create_summary_metadata as metadata_of_text
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from lamina._base.arrays import HostArray
-
-IMAGES = 3
-"""How many images of one weight are written."""
 
 
 class EventFile:
@@ -45,10 +43,13 @@ class EventFile:
         self._add(histogram_pb(tag, numbers[np.isfinite(numbers)]), step)  # else it has no range
 
     def image(self, tag: str, images: HostArray, step: int) -> None:
-        """The first images of an array with numbers from 0 to 1.  (n, height, width, channels)"""
-        pixels = (np.clip(np.nan_to_num(np.asarray(images[:IMAGES], np.float32)), 0, 1) * 255.5).astype(np.uint8)
+        """The images of an array with numbers from 0 to 1.  (n, height, width, channels)"""
+        pixels = (np.clip(np.nan_to_num(np.asarray(images, np.float32)), 0, 1) * 255.5).astype(np.uint8)
         size = str(pixels.shape[2]).encode(), str(pixels.shape[1]).encode()
         self._tensor(tag, [*size, *map(_png, pixels)], create_summary_metadata(None, None), step)
+
+    def text(self, tag: str, words: str, step: int) -> None:
+        self._tensor(tag, words.encode(), metadata_of_text(None, None), step)
 
     def stack(self, config: str) -> None:
         """The layers of a stack, from `to_json`, as TensorBoard's page for graphs shows them."""

@@ -119,7 +119,7 @@ class TensorBoard(Callback, Configured):
     embeddings_metadata: Metadata = setting(_metadata, default=None)
 
     def __post_init__(self) -> None:
-        _library()
+        library()
         self._lamina_files: dict[str, EventFile] = {}
         self._lamina_steps, self._lamina_batch, self._lamina_traces = 0, -1, False
         """How many batches were trained, the latest one of this epoch, and whether the profiler runs."""
@@ -190,7 +190,7 @@ class TensorBoard(Callback, Configured):
     def _lamina_file(self, folder: str) -> EventFile:
         """The file in that folder, begun when something is first written."""
         if folder not in self._lamina_files:
-            self._lamina_files[folder] = _library().EventFile(os.path.join(self.log_dir, folder))
+            self._lamina_files[folder] = library().EventFile(os.path.join(self.log_dir, folder))
         return self._lamina_files[folder]
 
     def _lamina_close(self) -> None:
@@ -227,7 +227,7 @@ class TensorBoard(Callback, Configured):
                 file.histogram(f"{weight.path}/histogram", weight.numpy(), epoch)
                 images = _images(weight.numpy()) if self.write_images else None
                 if images is not None:
-                    file.image(f"{weight.path}/image", images, epoch)
+                    file.image(f"{weight.path}/image", images[:IMAGES], epoch)
 
     def _lamina_embeddings(self) -> list[tuple[Embedding, str]]:
         """Each Embedding, and the file with its numbers, relative to `log_dir`."""
@@ -248,13 +248,17 @@ class TensorBoard(Callback, Configured):
         os.makedirs(os.path.join(self.log_dir, "train"), exist_ok=True)
         with open(os.path.join(self.log_dir, "projector_config.pbtxt"), "w", encoding="utf-8") as file:
             file.write(
-                _library().projector_config([(layer.name, path, labels.get(layer.name)) for layer, path in embeddings])
+                library().projector_config([(layer.name, path, labels.get(layer.name)) for layer, path in embeddings])
             )
 
     def _lamina_keep_embeddings(self, epoch: int) -> None:
         self.model.save_weights(os.path.join(self.log_dir, "train", f"keras_embedding.ckpt-{epoch}.weights.h5"))
         for layer, path in self._lamina_embeddings():
             np.savetxt(os.path.join(self.log_dir, path), np.asarray(layer.embeddings, "float32"), "%.8g", "\t")
+
+
+IMAGES = 3
+"""How many images of one weight are written."""
 
 
 def _images(weight: ArrayLike) -> HostArray | None:
@@ -269,7 +273,7 @@ def _images(weight: ArrayLike) -> HostArray | None:
     return image if image.ndim == 4 and image.shape[-1] in (1, 3, 4) else None
 
 
-def _library() -> ModuleType:
+def library() -> ModuleType:
     try:
         return import_module("lamina.callbacks.event_files")
     except LaminaError:

@@ -6,19 +6,34 @@ then a `tf.data.Dataset`, whose elements are such arrays.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from jax._src.array import ArrayImpl
 
+from lamina._base.frames import user_facing
 from lamina._data import dataset
 from lamina._data.dataset import KIND
+from lamina._layer.masks import mask_of
+from lamina.compat.instead import instead_of
+from lamina.compat.tensorflow import TensorShape
 from lamina.compat.tensorflow.data import Dataset
+from lamina.errors import UnknownAttributeError
 
-MEMBERS: dict[str, Callable[[Any], Any]] = {
+
+@user_facing
+def _missing(self: Any, name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    raise UnknownAttributeError(f"a tensor has no attribute {name!r}. {instead_of(f'tensorflow.Tensor.{name}')}")
+
+
+MEMBERS: dict[str, Any] = {
     "numpy": lambda self: np.array(self),
-    "get_shape": lambda self: self.shape,
+    "get_shape": lambda self: TensorShape(self.shape),
+    "set_shape": lambda self, shape: None,
+    "_keras_mask": property(mask_of),
+    "__getattr__": _missing,
 }
 
 

@@ -15,10 +15,14 @@ INSTEAD = {
     "RaggedTensor": "keras.utils.pad_sequences and a Masking layer",
     "SparseTensor": "an array, because all arrays are dense here",
     "TensorArray": "a list and tf.stack",
+    "Module": "keras.layers.Layer",
+    "case": "tf.where, or jax.lax.switch",
     "cond": "tf.where, or jax.lax.cond",
     "contrib": "the names of keras and tensorflow itself, because TensorFlow 2 has it no more",
     "data": "tf.data.Dataset.from_generator, with a function that yields the elements",
+    "custom_gradient": "jax.custom_vjp",
     "distribute": "jax.sharding",
+    "errors": "Python's own exceptions, such as FileNotFoundError",
     "estimator": "a Sequential and its fit",
     "feature_column": "pandas, or the layers for categories and numbers, such as keras.layers.StringLookup",
     "gradients": "tf.GradientTape, or jax.grad of a function",
@@ -28,20 +32,23 @@ INSTEAD = {
     "keras": "keras, which is Lamina here",
     "lite": "model.export('model.jax', format='jax'), or model.get_weights() and numpy.savez",
     "map_fn": "jax.lax.map",
+    "nest": "jax.tree, or keras.tree",
     "placeholder": "keras.Input, or a function of arrays",
     "ragged": "keras.utils.pad_sequences and a Masking layer",
     "saved_model": "model.save('model.keras') and keras.models.load_model('model.keras')",
     "sparse": "an array, because all arrays are dense here",
     "strings": "Python's str, or keras.layers.TextVectorization",
-    "summary": "keras.callbacks.TensorBoard or keras.callbacks.CSVLogger",
+    "summary": "tf.summary.scalar, histogram, image or text, keras.callbacks.TensorBoard or CSVLogger",
     "tpu": "jax.devices(), because JAX finds the cores of a TPU by itself",
     "train": "model.save_weights('model.weights.h5') and model.load_weights('model.weights.h5')",
     "vectorized_map": "jax.vmap",
     "while_loop": "jax.lax.while_loop",
 }
 
-SAME_NAMES = {"": jnp, "math": jnp, "linalg": jnp.linalg, "nn": jax.nn, "random": jax.random, "signal": jnp.fft}
+SAME_NAMES = {"linalg": jnp.linalg, "nn": jax.nn, "random": jax.random, "signal": jnp.fft}
 """The module of JAX that has most of the names of a module of TensorFlow."""
+ALL_NAMES = (jnp, jax.nn, jax.lax, jax.scipy.special, jax.ops)
+"""Modules of JAX that have the others."""
 
 
 def instead_of(path: str, names: Iterable[str] = ()) -> str:
@@ -59,12 +66,11 @@ def instead_of(path: str, names: Iterable[str] = ()) -> str:
     if root == "keras":
         hints = (absent.hint(*name.rpartition(".")[::2], names) for name in known)
         return next(filter(None, hints), "")
-    better = next((INSTEAD[name] for name in known if name in INSTEAD), None)
-    if better is None:
-        library = SAME_NAMES.get(".".join(parts[:-1]), jnp)
-        name = parts[-1].removeprefix("reduce_")
-        if hasattr(library, name):
-            better = f"{library.__name__}.{name}"
-        else:
-            better = next(iter(nearest(parts[-1], names)), "NumPy or jax.numpy")
-    return f"This tensorflow is Lamina's stand-in; use instead: {better}."
+    here, name = "This tensorflow is Lamina's stand-in", parts[-1].removeprefix("reduce_")
+    of_class = parts[-2:-1] and parts[-2][0].isupper()
+    libraries = () if of_class else (SAME_NAMES.get(".".join(parts[:-1]), jnp), *ALL_NAMES)
+    same = [f"{library.__name__}.{name}" for library in libraries if callable(getattr(library, name, None))]
+    if known[0] not in INSTEAD and not same and (found := nearest(parts[-1], names)):
+        return f"{here}. Did you mean {found[0]!r}?"
+    better = [INSTEAD[name] for name in known if name in INSTEAD] + same
+    return f"{here}; use instead: {better[0] if better else 'NumPy or jax.numpy'}."

@@ -30,8 +30,10 @@ from lamina.compat.tensorflow import (
     nn,
     random,
     strings,
+    summary,
     test,
     train,
+    version,
 )
 from lamina.compat.tensorflow.session import (
     ConfigProto,
@@ -42,7 +44,9 @@ from lamina.compat.tensorflow.session import (
     get_default_graph,
     reset_default_graph,
 )
+from lamina.compat.tensorflow.stand_in import StandIn
 from lamina.compat.tensorflow.tape import GradientTape
+from lamina.compat.tensorflow.variables import Variable
 
 # fmt: off
 __all__ = [
@@ -110,11 +114,13 @@ __all__ = [
     "squeeze",
     "string",
     "strings",
+    "summary",
     "test",
     "train",
     "uint8",
     "uint16",
     "uint32",
+    "version",
     "zeros",
 ]
 # fmt: on
@@ -136,20 +142,6 @@ string = "string"
 
 print = builtins.print
 set_random_seed = random.set_seed
-
-
-def Variable(
-    initial_value: object = None, trainable: builtins.bool = True, validate_shape: builtins.bool = True,
-    caching_device: None = None, name: str | None = None, dtype: DTypeLike | None = None,
-    shape: Sequence[builtins.int] | None = None,
-) -> Weight:  # fmt: skip
-    """An array that `assign` changes.
-
-    >>> Variable([1.0, 2.0], name="v").assign_add([1.0, 1.0]).numpy()
-    array([2., 3.], dtype=float32)
-    """
-    value = initial_value() if callable(initial_value) else initial_value
-    return Weight(jnp.asarray(value, dtype), name=name or "Variable", trainable=trainable)
 
 
 def function(func: Any = None, **kwargs: Any) -> Any:
@@ -196,7 +188,7 @@ def get_logger() -> logs.Logger:
     return logs.getLogger("tensorflow")
 
 
-class TensorShape(tuple[int | None, ...]):
+class TensorShape(tuple[int | None, ...], metaclass=StandIn):
     """A shape, which may hold None."""
 
     def as_list(self) -> list[int | None]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import jax
 
 from lamina._base.frames import warn
+from lamina.compat.tensorflow.stand_in import namespace
 
 __all__ = [
     "experimental", "functions_run_eagerly", "get_visible_devices", "list_local_devices", "list_logical_devices",
@@ -71,4 +71,6 @@ def _threads(num_threads: int) -> None:
     warn("the number of threads is XLA's matter: start with XLA_FLAGS=--xla_cpu_multi_thread_eigen=false for one.")
 
 
-threading = SimpleNamespace(set_intra_op_parallelism_threads=_threads, set_inter_op_parallelism_threads=_threads)
+threading = namespace(
+    "threading", __name__, set_intra_op_parallelism_threads=_threads, set_inter_op_parallelism_threads=_threads
+)

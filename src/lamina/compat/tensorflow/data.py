@@ -7,7 +7,6 @@ import itertools
 import math
 import random as chance
 from collections.abc import Callable, Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -18,6 +17,8 @@ from lamina._base.frames import user_facing
 from lamina._data import dataset
 from lamina._data.dataset import AUTOTUNE as AUTOTUNE
 from lamina._data.dataset import rows_of
+from lamina.compat.tensorflow.session import Options as Options
+from lamina.compat.tensorflow.stand_in import StandIn, namespace
 from lamina.errors import CallError, DataError
 
 __all__ = ["AUTOTUNE", "Dataset", "Options", "experimental"]
@@ -43,7 +44,7 @@ def _eager(element: object) -> Any:
     return jax.tree.map(lambda part: part if np.asarray(part).dtype.kind in "USO" else jnp.asarray(part), element)
 
 
-class Dataset(dataset.Dataset):
+class Dataset(dataset.Dataset, metaclass=StandIn):
     """Elements in a row, read anew in each pass.
 
     >>> rows = Dataset.from_tensor_slices(([1, 2, 3], [10, 20, 30]))
@@ -98,6 +99,43 @@ class Dataset(dataset.Dataset):
         lengths = [each._lamina_length for each in several]
         length = None if None in lengths else min(lengths)
         return Dataset(lambda key: zip(*(each._lamina_pass(key) for each in several), strict=False), length)
+
+    @staticmethod
+    def sample_from_datasets(
+        datasets: Sequence[Any], weights: Sequence[float] | None = None, seed: int | None = None,
+        stop_on_empty_dataset: bool = False, rerandomize_each_iteration: bool | None = None,
+    ) -> Dataset:  # fmt: skip
+        """The elements of several datasets, each next one of a dataset that is drawn with these weights."""
+
+        def read(key: tuple[int, ...]) -> Iterator[Any]:
+            draws = np.random.default_rng(key if seed is None or rerandomize_each_iteration else seed)
+            passes = [iter(each._lamina_pass((*key, n))) for n, each in enumerate(datasets)]
+            shares = [1.0] * len(passes) if weights is None else [float(each) for each in weights]
+            while sum(shares) > 0:
+                drawn = int(draws.choice(len(passes), p=np.divide(shares, sum(shares))))
+                try:
+                    yield next(passes[drawn])
+                except StopIteration:
+                    shares = [0.0] if stop_on_empty_dataset else [*shares[:drawn], 0.0, *shares[drawn + 1 :]]
+
+        return Dataset(read, None)
+
+    @staticmethod
+    def choose_from_datasets(
+        datasets: Sequence[Any], choice_dataset: Any, stop_on_empty_dataset: bool = True
+    ) -> Dataset:
+        """The elements of several datasets, each next one of the dataset whose number comes next in another one."""
+
+        def read(key: tuple[int, ...]) -> Iterator[Any]:
+            passes = [iter(each._lamina_pass((*key, n))) for n, each in enumerate(datasets)]
+            for number in choice_dataset._lamina_pass((*key, len(passes))):
+                try:
+                    yield next(passes[int(number)])
+                except StopIteration:
+                    if stop_on_empty_dataset:
+                        return
+
+        return Dataset(read, None)
 
     @staticmethod
     def list_files(file_pattern: str | Sequence[str], shuffle: bool | None = None, seed: int | None = None) -> Dataset:
@@ -215,11 +253,8 @@ def _nested(elements: list[Any]) -> Any:
     return Dataset(lambda key: iter(elements), len(elements))
 
 
-class Options(SimpleNamespace):
-    """Takes whatever is set."""
-
-
-experimental = SimpleNamespace(
-    AUTOTUNE=AUTOTUNE, INFINITE_CARDINALITY=INFINITE, UNKNOWN_CARDINALITY=UNKNOWN,
-    cardinality=lambda dataset: dataset.cardinality(),
+experimental = namespace(
+    "experimental", __name__, AUTOTUNE=AUTOTUNE, INFINITE_CARDINALITY=INFINITE, UNKNOWN_CARDINALITY=UNKNOWN,
+    AutoShardPolicy=Options(), cardinality=Dataset.cardinality, choose_from_datasets=Dataset.choose_from_datasets,
+    get_single_element=Dataset.get_single_element, sample_from_datasets=Dataset.sample_from_datasets,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 from lamina._base.arrays import HostArray
 from lamina._base.weight import Array
 from lamina.compat.operations import array, operation
+from lamina.compat.tensorflow.stand_in import StandIn
 from lamina.errors import ArgumentError, MissingPackageError
 from lamina.random import key_of, next_seed
 
@@ -21,7 +22,7 @@ GRAY = (0.2989, 0.587, 0.114)
 """How much red, green and blue count for the brightness."""
 
 
-class ResizeMethod:
+class ResizeMethod(metaclass=StandIn):
     """The ways to resize."""
 
     BILINEAR, NEAREST_NEIGHBOR, BICUBIC, AREA = "bilinear", "nearest", "bicubic", "area"

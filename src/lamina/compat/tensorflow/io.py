@@ -6,11 +6,11 @@ import glob as globbing
 import os
 import shutil
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import IO, Any
 
 from lamina._saving.paths import FilePath
 from lamina.compat.tensorflow.image import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
+from lamina.compat.tensorflow.stand_in import namespace
 
 __all__ = ["decode_bmp", "decode_gif", "decode_image", "decode_jpeg", "decode_png", "gfile", "read_file", "write_file"]
 
@@ -61,8 +61,8 @@ def _walk(top: str, topdown: bool = True) -> Iterator[tuple[str, list[str], list
     return os.walk(top, topdown)
 
 
-gfile = SimpleNamespace(
-    GFile=_open, copy=_copy, exists=os.path.exists, glob=_glob, isdir=os.path.isdir, listdir=os.listdir,
-    makedirs=_makedirs, mkdir=os.mkdir, remove=os.remove, rename=_rename, rmtree=shutil.rmtree, stat=os.stat,
-    walk=_walk, join=os.path.join,
+gfile = namespace(
+    "gfile", __name__, GFile=_open, copy=_copy, exists=os.path.exists, glob=_glob, isdir=os.path.isdir,
+    listdir=os.listdir, makedirs=_makedirs, mkdir=os.mkdir, remove=os.remove, rename=_rename, rmtree=shutil.rmtree,
+    stat=os.stat, walk=_walk, join=os.path.join,
 )  # fmt: skip

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Self
 
+from lamina.compat.tensorflow.stand_in import StandIn
 from lamina.compat.told import say
 
 
@@ -29,7 +30,7 @@ class GPUOptions(Options):
     """The settings of a card's memory."""
 
 
-class Session:
+class Session(metaclass=StandIn):
     """A session, in which nothing has to be run."""
 
     def __init__(self, target: str = "", graph: None = None, config: object = None) -> None:
@@ -55,7 +56,7 @@ class Session:
 InteractiveSession = Session
 
 
-class Graph:
+class Graph(metaclass=StandIn):
     """A graph, which programs keep for the threads of a server; models here work in each thread."""
 
     def as_default(self) -> AbstractContextManager[None]:

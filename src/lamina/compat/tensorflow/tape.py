@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from lamina._base.frames import user_facing, user_frame
 from lamina._base.weight import Weight, read
 from lamina._layer.passes import Pass
+from lamina.compat.tensorflow.stand_in import StandIn
 from lamina.errors import CallError
 from lamina.random import key_of, next_seed
 
@@ -27,7 +28,7 @@ ADVICE = (
 )
 
 
-class GradientTape:
+class GradientTape(metaclass=StandIn):
     """Gradients of what a block computes, with respect to weights, variables and watched arrays.
 
         with tf.GradientTape() as tape:
