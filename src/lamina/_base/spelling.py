@@ -93,9 +93,10 @@ def edits(one: str, two: str) -> int:
     (1, 2)
     """
     before: list[int] = []
-    row = [*range(len(two) + 1)]
+    row: list[int] = [*range(len(two) + 1)]
     for i, a in enumerate(one):
-        older, before, row = before, row, [i + 1]
+        older = before
+        before, row = row, [i + 1]
         for j, b in enumerate(two):
             row.append(min(before[j] + (a != b), before[j + 1] + 1, row[j] + 1))
             if i and j and (a, one[i - 1]) == (two[j - 1], b):
