@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import AbstractContextManager
+from typing import Any, cast
 
 import jax
 
@@ -49,4 +51,10 @@ def name_scope(
 
 def remat(f: Function) -> Function:
     """The function, whose inner results are computed anew for its gradient, which needs less memory."""
-    return jax.checkpoint(f)
+
+    @functools.wraps(f)
+    def rematerialized(*args: Any, **kwargs: Any) -> Any:
+        # a new function each time: of one that it knows, JAX keeps the values that it read when it was first called
+        return jax.checkpoint(lambda *args, **kwargs: f(*args, **kwargs))(*args, **kwargs)
+
+    return cast(Function, rematerialized)

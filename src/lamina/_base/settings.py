@@ -24,6 +24,7 @@ from lamina._base.converters import T, checked, short
 from lamina._base.custom import get_registered_name
 from lamina._base.frames import user_facing, warn
 from lamina._base.older import of_today
+from lamina._base.origin import of_library
 from lamina._base.pickling import ByName
 from lamina._base.spelling import nearest, unknown_argument
 from lamina.errors import ArgumentError, CallError
@@ -326,7 +327,8 @@ def _is_default(field: Setting, plain: object) -> bool:
 
 def serialize(value: Any) -> Any:
     """A setting as plain data, in the form that Keras's configs have."""
-    value = getattr(value, "__wrapped__", value)  # the user's own function, where it was adapted
+    if hasattr(value, "__wrapped__") and (built_in(value) or of_library(value, "lamina")):
+        value = value.__wrapped__  # the user's own function, where it was adapted
     if hasattr(value, "get_config") and not isinstance(value, type):
         return _described(value)
     if isinstance(value, dict):
@@ -347,23 +349,29 @@ def serialize(value: Any) -> Any:
         kind, array = "__numpy__" if isinstance(value, np.ndarray) else "__tensor__", np.asarray(value)
         return {"class_name": kind, "config": {"value": array.tolist(), "dtype": array.dtype.name}}
     if callable(value) and hasattr(value, "__name__"):
-        if str(value.__module__).startswith("lamina."):
+        if of_library(value, "lamina"):
             return value.__name__
         name = get_registered_name(value)
-        return {"module": value.__module__, "class_name": "function", "config": name, "registered_name": name}
+        return {"module": _module_in_files(value), "class_name": "function", "config": name, "registered_name": name}
     return value
 
 
 def built_in(thing: object) -> bool:
     """Whether an object is of a class of this package, and not of the user's own."""
-    return type(thing).__module__.startswith("lamina.")
+    return of_library(type(thing), "lamina")
+
+
+def _module_in_files(users: Any) -> str:
+    """The module that a file names for the user's own function or class, which may claim to be one of ours."""
+    name = str(users.__module__)
+    return "__main__" if name.partition(".")[0] in ("builtins", "keras", "lamina") else name
 
 
 def _described(thing: Any) -> dict[str, Any]:
     """The class of an object and its settings; of a layer also what it was built for, of a model how it is compiled."""
     kind, ours = type(thing), built_in(thing)
     described = {
-        "module": kind._lamina_module if ours else kind.__module__,
+        "module": kind._lamina_module if ours else _module_in_files(kind),
         "class_name": kind.__name__,
         "config": thing.get_config(),
         "registered_name": None if ours else get_registered_name(kind),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from lamina._base.origin import of_library
+from lamina._base.settings import Configured
 from lamina._base.weight import Weight
 from lamina._layer.structure import Module, held, parts
 
-OURS = "lamina.", "jax."
 OF_WEIGHTS = "initializer", "regularizer", "constraint"
 
 
@@ -25,4 +26,4 @@ def _takes_row_by_row(layer: Module) -> bool:
     for place, leaf in held(layer):
         if callable(leaf) and not isinstance(leaf, (Weight, Module)) and not place.endswith(OF_WEIGHTS):
             used.append(leaf)
-    return all((getattr(each, "__module__", None) or type(each).__module__).startswith(OURS) for each in used)
+    return all(of_library(type(each) if isinstance(each, Configured) else each, "lamina", "jax") for each in used)

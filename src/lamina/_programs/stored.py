@@ -29,12 +29,11 @@ from jax._src.core import AxisEnv
 from jax.experimental import serialize_executable
 from jax.tree_util import PyTreeDef
 
+from lamina._base.origin import of_library
 from lamina._kernels.native import onednn
 from lamina._programs.cache import entries
 
 PACKAGE = str(Path(__file__).parent.parent)
-GENERATED, WRAPPED = "<", contextlib.__file__
-"""Where the code of a dataclass's methods is from, and of those that are context managers."""
 PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, slice, range)
 
 
@@ -95,23 +94,12 @@ def _text(value: Any) -> str:
         held = [cell.cell_contents for cell in value.__closure__ or ()]
         more = value.__defaults__, sorted((value.__kwdefaults__ or {}).items())
         return _text((value.__module__, value.__qualname__, value.__code__, *more, held))
-    if isinstance(value, type) and not _as_written(value):
+    if isinstance(value, type) and not of_library(value):  # or a method of it was replaced
         raise Unnamed
     module, qualified = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not (callable(value) and isinstance(module, str) and isinstance(qualified, str) and "<" not in qualified):
         raise Unnamed
     return f"{module}.{qualified}"
-
-
-def _as_written(kind: type) -> bool:
-    """Whether no method of a class of ours was replaced by one of the user's."""
-    ours = (each for each in kind.__mro__ if each.__module__.startswith("lamina."))
-    methods = (method for each in ours for method in vars(each).values() if isinstance(method, types.FunctionType))
-    return all(
-        method.__module__.startswith("lamina.")
-        and method.__code__.co_filename.startswith((PACKAGE, GENERATED, WRAPPED))
-        for method in methods
-    )
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lamina._base.converters import short
 from lamina._base.custom import LeftOutError, Opening, known
 from lamina._base.frames import warn
+from lamina._base.origin import of_library
 from lamina._base.settings import serialize
 from lamina._saving.config import FAMILIES, several
 from lamina.errors import ArgumentError
@@ -36,7 +37,7 @@ def get_compile_config(model: Sequential) -> dict[str, Any]:
 
 def compile_from_config(model: Sequential, config: dict[str, Any]) -> None:
     """Compile the model as it was. What `skip` leaves out costs the metric or the loss; an optimizer all of it."""
-    if not type(model).compile.__module__.startswith("lamina."):
+    if not of_library(type(model).compile, "lamina"):
         warn(
             f"{type(model).__name__} has a compile of its own, whose arguments are not known: it is not called. Call "
             "it yourself, or write get_compile_config and compile_from_config."

@@ -11,6 +11,7 @@ import numpy as np
 
 from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
+from lamina._base.origin import of_library
 from lamina._base.spelling import to_snake_case
 from lamina._base.tree import leaves
 from lamina._base.weight import Weight, assign_all, fits, read
@@ -284,7 +285,7 @@ def _attributes(thing: Module | Stateful) -> Iterator[tuple[str, Any]]:
     """
     state = thing._lamina
     own: set[str] = set().union(
-        *(vars(kind) for kind in type(thing).__mro__ if not f"{kind.__module__}.".startswith(("lamina.", "builtins.")))
+        *(vars(kind) for kind in type(thing).__mro__ if not of_library(kind, "lamina", "builtins"))
     )
     names = {name for name in own | vars(thing).keys() if not name.startswith(("_lamina", "__"))} - set(dir(Layer))
     if isinstance(state, ModelState):

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lamina._base.origin import of_library
 from lamina._base.settings import Configured
 from lamina._base.tree import children
 from lamina._base.weight import Weight
@@ -18,7 +19,9 @@ from lamina._layer.host import HostLayer
 from lamina.dtypes import DTypePolicy
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, range, slice, re.Pattern, frozenset)
-LIBRARIES = {"lamina", "jax", "jaxlib", "numpy", "builtins"}
+
+
+PARTIAL = functools.partial, jax.tree_util.Partial
 
 
 class UsersCode(Exception):
@@ -57,25 +60,20 @@ def _visit(value: Any, seen: dict[int, int]) -> tuple[Any, ...]:
         unnamed = ("_lamina",) if isinstance(value, DTypePolicy) else ("_lamina", "name")
         counted = [(name, item) for name, item in sorted(vars(value).items()) if name not in unnamed]
         return (kind, *((name, _visit(item, seen)) for name, item in (*counted, *value._lamina.compiled_in())))
-    if (items := children(value)) is not None and kind.__module__ in LIBRARIES:
+    if (items := children(value)) is not None and of_library(kind):
         return (kind, *((key, _visit(item, seen)) for key, item in items))
-    if isinstance(value, (np.ndarray, jax.Array)):
+    if isinstance(value, jax.Array) or (isinstance(value, np.ndarray) and value.dtype != object and of_library(kind)):
         return ("array", value.shape, str(value.dtype), np.asarray(value).tobytes())
-    if isinstance(value, PLAIN):
+    if isinstance(value, PLAIN) and (kind in PLAIN or isinstance(value, np.dtype) or of_library(kind)):
         return (kind, str(value) if isinstance(value, (float, slice)) else value)
     if isinstance(value, types.MethodType):
-        return (value.__func__, _visit(value.__self__, seen))
-    if isinstance(value, functools.partial):
+        return ("method", _visit(value.__func__, seen), _visit(value.__self__, seen))
+    if kind in PARTIAL:
         return ("partial", *(_visit(part, seen) for part in (value.func, value.args, value.keywords)))
     if callable(value) and of_library(value):
         cells = getattr(value, "__closure__", None) or ()
         if cells and isinstance(value, types.FunctionType):
-            return (value.__code__, _visit(value.__defaults__, seen), *(_visit(c.cell_contents, seen) for c in cells))
+            given = _visit(value.__defaults__, seen), _visit(value.__kwdefaults__, seen)
+            return (value.__code__, *given, *(_visit(cell.cell_contents, seen) for cell in cells))
         return ("callable", value)
     raise UsersCode
-
-
-def of_library(thing: object) -> bool:
-    """Whether a class or a function is ours, JAX's or NumPy's, whose code reads only its arguments."""
-    module = getattr(thing, "__module__", None) or type(thing).__module__
-    return str(module).partition(".")[0] in LIBRARIES

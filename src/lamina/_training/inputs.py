@@ -8,6 +8,7 @@ from typing import Any
 
 from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
+from lamina._base.origin import of_library
 from lamina._base.shapes import Shape
 from lamina._base.strictness import strictness
 from lamina._checks import columns, indices, labels, values
@@ -212,4 +213,5 @@ def last_activation(layer: Layer) -> str | None:
     """The name of the function that the output comes from, where it is known."""
     if isinstance(layer, Softmax):
         return "softmax" if layer.axis == -1 else None
-    return getattr(vars(layer).get("activation"), "__name__", None)
+    activation: Any = vars(layer).get("activation")
+    return activation.__name__ if of_library(activation) else None

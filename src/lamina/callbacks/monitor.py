@@ -6,6 +6,7 @@ import math
 from typing import Any, Literal, TypeAlias
 
 from lamina._base.frames import warn
+from lamina._base.origin import of_library
 from lamina._base.spelling import nearest
 from lamina.callbacks.callback import Callback, Logs
 from lamina.callbacks.callback_list import CallbackList, overrides
@@ -95,7 +96,7 @@ def require_known(callbacks: CallbackList, model: Any, validates: bool) -> None:
     Where code of the user's own may log more (a callback, a metric with several results), the first epoch tells.
     """
     loggers = [model, *model.metrics, *(each for each in callbacks if overrides(each, "on_epoch_end"))]
-    if any("on_epoch_end" in vars(each) or not type(each).__module__.startswith("lamina.") for each in loggers):
+    if any("on_epoch_end" in vars(each) or not of_library(type(each), "lamina") for each in loggers):
         return
     for each in callbacks:
         if isinstance(each, MonitorCallback):

@@ -119,7 +119,7 @@ class OfSubclass(Sequential):
         return getattr(layer, name) if hasattr(layer, name) else super().__getattr__(name)  # type: ignore[misc]
 
 
-OfSubclass.__name__ = OfSubclass.__qualname__ = "Sequential"  # what it is in files
+OfSubclass.__name__ = "Sequential"  # what it is in files
 
 
 class ModelType(ABCMeta):

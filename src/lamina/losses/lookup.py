@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lamina._base.origin import of_library
 from lamina._base.settings import Configured
 from lamina._base.shapes import Shape
 from lamina.errors import ArgumentError
@@ -22,6 +23,5 @@ def loss_of(identifier: object, *, y_shape: Shape | None = None, output_shape: S
         return found
     if isinstance(found, Configured):
         raise ArgumentError(f"expected a loss, got {found!r}.")
-    if str(getattr(found, "__module__", "")).startswith("lamina.losses"):
-        return registry.get(getattr(found, "__name__", ""))  # type: ignore[no-any-return]
-    return LossFunction(function(found))
+    own = registry.built_in(found.__name__) if of_library(found, "lamina") else None
+    return LossFunction(function(found)) if own is None else own()

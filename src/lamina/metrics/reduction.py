@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from lamina._base.arguments import Config, Function, overridable
 from lamina._base.frames import user_facing
+from lamina._base.origin import of_library
 from lamina._base.registry import Registry
 from lamina._base.settings import setting
 from lamina._base.spelling import to_snake_case
@@ -127,7 +128,7 @@ class MeanMetricWrapper(SampleMean):
     def __init__(self, fn: Function, name: str | None = None, dtype: DType = None, **kwargs: object) -> None:
         super().__init__(name=name, dtype=dtype)
         self._fn, self._fn_kwargs = function(fn), kwargs
-        if isinstance(fn, Loss) or str(getattr(fn, "__module__", "")).startswith("lamina.losses"):
+        if isinstance(fn, Loss) or (of_library(fn, "lamina") and loss_registry.built_in(fn.__name__) is not None):
             self._direction = "down"  # for this object alone
 
     @classmethod
