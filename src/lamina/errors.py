@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 __all__ = [
-    "ArgumentError", "CallError", "DataError", "FileError", "FixedError", "ForbiddenFileError", "LabelError",
-    "LaminaError", "LaminaWarning", "MissingFileError", "MissingPackageError", "NonFiniteError",
+    "ArgumentError", "BusyError", "CallError", "DataError", "FileError", "FixedError", "ForbiddenFileError",
+    "LabelError", "LaminaError", "LaminaWarning", "MissingFileError", "MissingPackageError", "NonFiniteError",
     "NotAdaptedError", "NotBuiltError", "NotCompiledError", "PicklingError", "ProcessError", "ShapeError",
     "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError", "UnknownNameError",
 ]  # fmt: skip
@@ -126,6 +126,10 @@ class PicklingError(LaminaError, pickle.PicklingError, AttributeError):
 
 class ProcessError(LaminaError, RuntimeError):
     """A process in which JAX cannot run."""
+
+
+class BusyError(LaminaError, RuntimeError):
+    """A model or a layer that another thread trains at this moment."""
 
 
 class LaminaWarning(UserWarning):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -19,6 +19,7 @@ from lamina._base.arrays import HostArray, own_array
 from lamina._base.converters import checked, one_of, short
 from lamina._base.frames import user_facing
 from lamina._base.pickling import ByName
+from lamina._base.turns import Home, latest, this_thread
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, ShapeError
 
@@ -109,6 +110,10 @@ class Weight(ByName):
     aggregation: str = "none"
     synchronization: str = "auto"
     overwrite_with_gradient: bool = False
+    home: Home | None = None
+    """The thread that has trained it last."""
+    busy: bool = False
+    """Whether it is trained now."""
 
     @user_facing
     def __init__(
@@ -179,8 +184,19 @@ class Weight(ByName):
         return self.assign(read(self) - jnp.asarray(value, self.dtype))
 
     def __copy__(self) -> Self:
+        twin = object.__new__(type(self))
+        vars(twin).update(self.__getstate__())
         self.shown = True  # from now on two hold the array
-        return super().__copy__()
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        held = {"array": latest((self,))[0]} if "array" in vars(self) else {}
+        return {**vars(self), **held, "shown": True, "home": None, "busy": False}
+
+    @property
+    def _lamina_place(self) -> Hashable:
+        """What it is known by while it is read; two views of one array have the same."""
+        return id(self)
 
     def __jax_array__(self) -> Array:
         return self.value
@@ -262,7 +278,13 @@ def _first(initializer: object, shape: int | Sequence[int | None] | None, dtype:
 def read(weight: Weight) -> Array:
     """The array, for a use that hands it to nobody: one that was shown to the user is copied before a step."""
     now = None if weight.of_pass else under_way.get()
-    return weight.array if now is None else now.read(weight)
+    array: Array = latest((weight,))[0] if now is None else now.read(weight)
+    return array
+
+
+def read_all(weights: Sequence[Weight]) -> list[Array]:
+    """The arrays of weights, as they all were at one moment."""
+    return latest(weights) if under_way.get() is None else [read(weight) for weight in weights]
 
 
 def fits(weights: Sequence[Weight], store: Mapping[str, ArrayLike]) -> bool:
@@ -280,8 +302,9 @@ def assign_all(weights: Sequence[Weight], store: Mapping[str, ArrayLike], owner:
             f"{owner} has {', '.join(f'{w.name} {w.shape}' for w in weights) or 'no weights'}; the store has "
             f"{', '.join(f'{name} {np.shape(store[name])}' for name in store) or 'nothing'}."
         )
-    for number, weight in enumerate(weights):
-        weight.assign(store[str(number)])
+    with this_thread():
+        for number, weight in enumerate(weights):
+            weight.assign(store[str(number)])
 
 
 def _binary(op: Callable[[Array, object], Array]) -> Callable[[Weight, object], Array]:

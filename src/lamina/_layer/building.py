@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lamina._base.shapes import full_shape
+from lamina._base.turns import making
 from lamina._layer.forward import output_shape
 from lamina._layer.inputs import Inputs, call_build, inputs_of_shapes, is_shape, map_shapes, missing, shapes_of
 from lamina._layer.structure import parts, require_settings, restored_on_error
@@ -19,9 +20,11 @@ def build(layer: Layer, shape: Any, inputs: Inputs | None) -> None:
         return
     require_settings(layer)
     layer._lamina_check_input(shape)
-    layer._lamina.batch_size = shape[0] if shape and is_shape(shape) else None
     inputs = inputs_of_shapes(layer, (shape,), {}) if inputs is None else inputs
-    with restored_on_error(layer):
+    with making, restored_on_error(layer):
+        if layer.built:  # by another thread meanwhile
+            return  # type: ignore[unreachable]
+        layer._lamina.batch_size = shape[0] if shape and is_shape(shape) else None
         call_build(layer, inputs.shapes())
         if not all(part.layer.built for part in parts(layer)) and not missing(layer, inputs):
             output_shape(layer, inputs)  # sublayers are built where `call` first reaches them

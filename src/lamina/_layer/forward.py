@@ -15,7 +15,7 @@ from jax import export
 from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, shape_of
 from lamina._base.tree import leaves
-from lamina._base.weight import Array, Scope, Unset, Weight, read, under_way
+from lamina._base.weight import Array, Scope, Unset, Weight, read_all, under_way
 from lamina._kernels.bits import fold
 from lamina._layer.inputs import Inputs, Slot, cast_floats, inputs_of_shapes, require_arguments, shapes_of, slot_of, who
 from lamina._layer.keys import seed_of
@@ -156,7 +156,8 @@ def run_alone(layer: Layer, inputs: Inputs) -> Any:
 
 
 def _values(layer: Layer) -> dict[Weight, Any]:
-    return {weight: read(weight) for weight, _ in weights_by_path(layer).values()}
+    weights = [weight for weight, _ in weights_by_path(layer).values()]
+    return dict(zip(weights, read_all(weights), strict=True))
 
 
 def key_alone(layer: Layer, around: Scope | None) -> Array | None:

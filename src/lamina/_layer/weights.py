@@ -13,7 +13,8 @@ from lamina._base.arrays import HostArray
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.spelling import free_name
-from lamina._base.weight import Weight, assign_all
+from lamina._base.turns import this_thread
+from lamina._base.weight import Weight, assign_all, read_all
 from lamina._layer.inputs import build_config
 from lamina._layer.keys import own_seed_states, seed_of
 from lamina._layer.structure import Module, adopt, parts, weights_by_path
@@ -64,7 +65,7 @@ class WithWeights(Module):
     @user_facing
     def get_weights(self) -> list[HostArray]:
         """The values of `weights`, as NumPy arrays of their own."""
-        return [weight.numpy() for weight in self.weights]
+        return [np.array(array) for array in read_all(self.weights)]
 
     @user_facing
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
@@ -79,8 +80,9 @@ class WithWeights(Module):
         for weight, value in zip(self.weights, weights, strict=True):
             if np.shape(value) != weight.shape:
                 raise ShapeError(f"weight {weight.path} has shape {weight.shape}, and got {np.shape(value)}.")
-        for weight, value in zip(self.weights, weights, strict=True):
-            weight.assign(value)
+        with this_thread():
+            for weight, value in zip(self.weights, weights, strict=True):
+                weight.assign(value)
 
     def save_own_variables(self, store: Any) -> None:
         """Put what this layer itself keeps in a file into `store`, a dict of arrays; its inner layers have their own.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +15,7 @@ from jax._src.config import trace_context
 
 from lamina import dtypes
 from lamina._base.processes import require_jax
+from lamina._base.turns import latest, making
 from lamina._base.weight import Weight
 from lamina._programs import heap, one_thread, stored
 from lamina._programs.cache import left_out
@@ -41,7 +42,6 @@ memory, not the one in which most of them can run at once. It takes no longer th
 """
 
 _compiled: OrderedDict[Hashable, Future[Program]] = OrderedDict()
-_making = threading.RLock()
 _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
 
 instead: ContextVar[Callable[..., Future[Program]] | None] = ContextVar("instead", default=None)
@@ -56,9 +56,13 @@ class Program(NamedTuple):
     run: Callable[..., Any]
     outside: tuple[Weight, ...] = ()
 
-    def __call__(self, *arguments: object) -> Any:
+    def ready(self) -> Callable[..., Any]:
+        """The function, with the arrays that the weights of other models have now."""
         require_jax()
-        return self.run([weight.array for weight in self.outside], *arguments)
+        return functools.partial(self.run, latest(self.outside))
+
+    def __call__(self, *arguments: object) -> Any:
+        return self.ready()(*arguments)
 
 
 def compiled(
@@ -87,7 +91,7 @@ def compiled(
 
 def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]:
     """What was made for a key, the latest `KEPT` of them. Of several threads that want the same, one makes it."""
-    with _making:
+    with making:
         if key in _compiled:
             _compiled.move_to_end(key)
             return _compiled[key]

@@ -15,6 +15,7 @@ from lamina._base.converters import short
 from lamina._base.frames import place_of
 from lamina._base.settings import value_of
 from lamina._base.shapes import Shape, shape_of
+from lamina._base.turns import Reading
 from lamina._base.weight import Array
 from lamina._checks import indices
 from lamina._kernels.native import portable
@@ -106,8 +107,7 @@ def _program(model: Model, shape: Shape) -> Callable[[Array], Any]:
             f"{model.name!r} has a stateful layer, and the exported program keeps nothing from one call to the next: "
             "make the model with stateful=False, and give it these weights with set_weights(model.get_weights())."
         )
-    params = {path: weight.array for path, weight in spec.trained.items()}
-    state = {path: weight.array for path, weight in spec.fixed.items()}
+    params, state = Reading(spec.trained, spec.fixed)()
     run, call = steps.predict(spec), jax.numpy.uint32(0)  # what draws random numbers draws the same in each call
     return lambda x: each(jax.numpy.asarray, run(params, state, x, call)[0])
 

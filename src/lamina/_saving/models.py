@@ -68,7 +68,9 @@ def save_model(
             f"function, load_model({name!r}, custom_objects={{{lambdas[0]!r}: function}})."
         )
     if kind in LEGACY:
-        files.write(name, legacy.write(model, described, extras.of(model)))
+        with weights.at_one_moment(model):
+            data = legacy.write(model, described, extras.of(model))
+        files.write(name, data)
         return
     held = weights.stored(model, () if trained else [model.optimizer])
     archive.write(name, Archive(described, held, {}, extras.of(model)), zipped=not folder)

@@ -17,7 +17,8 @@ from lamina.optimizers.state import Stateful
 
 def write(model: Owner, without: Collection[object] = ()) -> bytes:
     """The bytes of a file with the model's weights."""
-    arrays = {name: np.asarray(read(v) if isinstance(v, Weight) else v) for name, v, _ in _named(model, without)}
+    with weights.at_one_moment(model):
+        arrays = {name: np.asarray(read(v) if isinstance(v, Weight) else v) for name, v, _ in _named(model, without)}
     return b"".join(safetensors.written(arrays, {"format": "lamina"}))
 
 

@@ -15,6 +15,7 @@ from lamina._base.weight import Weight
 from lamina._saving import safetensors
 from lamina._saving.guard import file_bytes
 from lamina._saving.torch_layout import TorchModule, Values, Walk
+from lamina._saving.weights import at_one_moment
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def state_dict(model: Sequential, like: Mapping[str, object] | None, verbose: bo
     walk = _walk(model)
     modules = walk.found
     pairs = [(module, _own_names(module)) for module in modules] if like is None else _pairs(modules, _mapping(like))
-    found = {full: module.arrays()[name] for module, group in pairs for name, full in group.names.items()}
+    with at_one_moment(model):
+        found = {full: module.arrays()[name] for module, group in pairs for name, full in group.names.items()}
     if like is None:
         norms = [module.path for module in modules if module.kind == "BatchNorm"]
         found |= {f"{path}.num_batches_tracked": np.zeros((), "int64") for path in norms}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from lamina._base.frames import warn
 from lamina._base.origin import of_library
 from lamina._base.spelling import to_snake_case
 from lamina._base.tree import leaves
+from lamina._base.turns import whole
 from lamina._base.weight import Weight, assign_all, fits, read
 from lamina._layer.layer import Layer
 from lamina._layer.structure import Module, is_layer, restored_on_error, weights_by_path
@@ -86,6 +87,11 @@ def named_weights(model: object) -> dict[str, list[Weight]]:
     return {path: weights for path, weights in found.items() if weights}
 
 
+def at_one_moment(model: object) -> AbstractContextManager[None]:
+    """Within it, all weights and the optimizer's variables are read as they are at its beginning, if a `fit` runs."""
+    return whole([weight for weights in named_weights(model).values() for weight in weights])
+
+
 def variables(owner: Owner) -> list[Weight]:
     """What the owner's group in a file holds, unless its class has a `save_own_variables` of its own."""
     return owner.variables if isinstance(owner, Stateful) else own_weights(owner)  # type: ignore[arg-type]
@@ -95,12 +101,13 @@ def stored(model: object, without: Collection[object] = ()) -> Stored:
     """All that a file of the model's weights holds."""
     arrays: dict[str, HostArray] = {}
     attributes: dict[str, dict[str, Any]] = {}
-    for path, owner in owners(model, without).items():
-        group, store = f"{path}/vars".lstrip("/"), dict[str, Any]()
-        owner.save_own_variables(store)
-        attributes[group] = {"name": owner.name}
-        for name, value in store.items():
-            arrays[f"{group}/{name}"] = np.asarray(read(value) if isinstance(value, Weight) else value)
+    with at_one_moment(model):
+        for path, owner in owners(model, without).items():
+            group, store = f"{path}/vars".lstrip("/"), dict[str, Any]()
+            owner.save_own_variables(store)
+            attributes[group] = {"name": owner.name}
+            for name, value in store.items():
+                arrays[f"{group}/{name}"] = np.asarray(read(value) if isinstance(value, Weight) else value)
     return Stored(arrays, attributes)
 
 

@@ -11,6 +11,7 @@ from lamina._base.frames import warn
 from lamina._base.origin import of_library
 from lamina._base.shapes import Shape
 from lamina._base.strictness import strictness
+from lamina._base.turns import making
 from lamina._checks import columns, indices, labels, values
 from lamina._data.arrays import is_mapped
 from lamina._data.source import Table, arrays, is_stream
@@ -145,7 +146,7 @@ def check(model: Model, table: Table, data: DataRequest) -> None:
         _finite(seen)
     indices.within_tables(model, seen.x)
     compiled = compiled_of(model)
-    with nullcontext() if model.built else restored_on_error(model):  # refused data must not settle the shapes
+    with making, nullcontext() if model.built else restored_on_error(model):  # refused data must not settle the shapes
         try:
             output = output_of(model, (None, *table.x.shape[1:]))
         except ShapeError as error:

@@ -8,6 +8,7 @@ import jax
 
 from lamina._base.arrays import as_array
 from lamina._programs import heap
+from lamina._training.claims import claims_of, training
 from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
 from lamina._training.interrupt import Interrupt, interruptible
@@ -26,6 +27,11 @@ Logs = dict[str, Any]
 def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     """Train, as `Sequential.fit` says."""
     require_compiled(model, "fit")
+    with training(model, claims_of(model)):
+        return _fit(model, data, plan)
+
+
+def _fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     data, plan = fit_request(data, plan)
     feed, validation = training_feeds(model, data, plan)
     trainer, state = trainer_for(model), model._lamina
@@ -37,7 +43,8 @@ def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     require_known(callbacks, model, validates=validation is not None)
     epochs = range(plan.initial_epoch, plan.epochs)
     run = Run(plan.store, trainer, feed, validation, callbacks, epochs, plan.validates_after)
-    with interruptible(termination=run.store is not None) as interrupted, heap.given_back_after(), run, callbacks:
+    interruption, claimed = interruptible(termination=run.store is not None), training(model, trainer.claims)
+    with claimed, interruption as interrupted, heap.given_back_after(), run, callbacks:
         if run.restore():
             return history
         callbacks.on_train_begin()
@@ -117,18 +124,18 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
     """One pass over a feed that changes nothing."""
     callbacks.on_test_begin()
     length = ChunkLength(1 if wants_each_batch(callbacks, "test") else None)
-    sums, done, logs = trainer.starts, 0, Logs()
+    sums, done, logs, reading = trainer.starts, 0, Logs(), trainer.reading()
     for chunk in feed.chunks((0, 0), length):
         callbacks.on_test_batch_begin(done)
         length.start()
-        sums, logs = trainer.test(sums, chunk)
+        sums, logs = trainer.test(sums, chunk, reading)
         length.done(chunk.steps)
         done += chunk.steps
         trainer.keep(sums)
         callbacks.on_test_batch_end(done - 1, logs)
         if interrupted:
             interrupted.leave()
-    logs = trainer.completed(logs, "test") if done else logs
+    logs = trainer.completed(logs, "test", sums) if done else logs
     callbacks.on_test_end(logs)
     return logs
 
@@ -147,7 +154,7 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     trainer = trainer_for(model)
     non_finite = NonFinite()
     trainer.begin(non_finite, fits=False)
-    with interruptible() as interrupted:
+    with training(model, trainer.claims), interruptible() as interrupted:
         interrupted.has_weights = True
         logs, bad_step = trainer.train(chunk, trainer.starts)
     if interrupted:
@@ -164,9 +171,9 @@ def test_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     require_compiled(model, "test_on_batch")
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)
-    sums, logs = trainer.test(trainer.starts, chunk)
+    sums, logs = trainer.test(trainer.starts, chunk, trainer.reading())
     trainer.keep(sums)
-    return _given(trainer.completed(logs, "test"), return_dict)
+    return _given(trainer.completed(logs, "test", sums), return_dict)
 
 
 def _given(logs: Logs, as_dict: bool) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from lamina._base.arrays import HostArray
 from lamina._base.shapes import Shape
+from lamina._base.turns import Home
 from lamina._base.weight import Weight
 from lamina._layer.layer import Layer, LayerState
 
@@ -35,6 +36,10 @@ class ModelState(LayerState):
     """How many steps the model has been trained in its life."""
     columns: tuple[str, ...] | None = None
     """The names of the columns that it was trained on, if they were those of a frame."""
+    home: Home | None = None
+    """The thread that has trained the model last."""
+    busy: bool = False
+    """Whether it is trained now."""
     kept: dict[str, Any] = field(default_factory=dict)
     """What was made from the layers and holds as long as they stay as they are."""
 
@@ -52,7 +57,7 @@ class ModelState(LayerState):
     def __getstate__(self) -> dict[str, Any]:
         """For a copy or a pickle, which makes its own programs."""
         own = self.compiled is not None and self.compiled.optimizer._lamina.is_of(self)
-        return {**super().__getstate__(), "kept": {}, "owns_optimizer": own}
+        return {**super().__getstate__(), "kept": {}, "home": None, "busy": False, "owns_optimizer": own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         own = state.pop("owns_optimizer")

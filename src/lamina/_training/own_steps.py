@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.turns import this_thread
 from lamina._base.weight import Array, Weight
 from lamina._kernels.bits import fold
 from lamina._layer.keys import seed_states
@@ -75,13 +76,14 @@ def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[object]) -> 
 
     within = [optimizer.inner_optimizer for optimizer in optimizers if isinstance(optimizer, LossScaleOptimizer)]
     before = [(each._lamina, each._lamina.arrays) for each in (*optimizers, *within)]
-    try:
-        for optimizer, state in zip(optimizers, states, strict=True):
-            optimizer._lamina_arrays = renamed(state, {})
-        yield
-    finally:
-        for own, arrays in before:
-            own.arrays = arrays
+    with this_thread():  # others must not read what stands there meanwhile
+        try:
+            for optimizer, state in zip(optimizers, states, strict=True):
+                optimizer._lamina_arrays = renamed(state, {})
+            yield
+        finally:
+            for own, arrays in before:
+                own.arrays = arrays
 
 
 def build_optimizers(optimizers: Sequence[Optimizer], run: Callable[[], object]) -> bool:

@@ -13,6 +13,7 @@ from lamina._base.arrays import HostArray, as_array
 from lamina._base.converters import positive
 from lamina._base.limits import limited_steps, say_out_of_data
 from lamina._base.shapes import Shape
+from lamina._base.turns import Reading, making
 from lamina._checks import columns, indices
 from lamina._data.arrays import is_mapped, read
 from lamina._data.source import Table, arrays, is_stream
@@ -66,7 +67,13 @@ class Predictor:
         self.losses: list[Any] = []
         """What layers added to the loss in the latest call."""
 
-    def __call__(self, x: HostArray, size: int | None = None, fills: bool = True) -> Any:
+    def reading(self) -> Reading:
+        """The arrays for one call of `predict`, which may run while another thread trains."""
+        return Reading(self.spec.trained, self.spec.fixed)
+
+    def __call__(
+        self, x: HostArray, size: int | None = None, fills: bool = True, reading: Reading | None = None
+    ) -> Any:
         """The output for the rows of `x`, on the device.  (n, ...) -> (n, ...)
 
         Rows are filled up to a power of two, or to `size`, which is then the number of rows of most calls.
@@ -75,21 +82,20 @@ class Predictor:
         padded = (size or 1 << (rows - 1).bit_length()) if self.fills and fills else rows
         if padded != rows:
             x = np.concatenate([x, np.zeros((padded - rows, *x.shape[1:]), x.dtype)])
-        params = {path: weight.array for path, weight in self.spec.trained.items()}
-        state = {path: weight.array for path, weight in self.spec.fixed.items()}
-        if self.spec.draws:
-            self.call = next_call(self.spec.model)
+        reading = reading or self.reading()
+        params, state = reading()
+        call = next_call(self.spec.model) if self.spec.draws else self.call
         kind = x.shape, x.dtype
         program = self.ready.get(kind)
         if program is None:
             key = self.spec.key and ("predict", self.spec.key)
-            future = programs.compiled(key, train.predict(self.spec), (params, state, x, self.call), eager=self.eager)
+            future = programs.compiled(key, train.predict(self.spec), (params, state, x, call), eager=self.eager)
             program = self.ready[kind] = future.result()
-        y, mask, carried, self.losses = program(params, state, x, self.call)
+        y, mask, carried, self.losses = program(params, state, x, call)
         if not self.eager:
             self._await(y, kind)
-        for path, value in carried.items():
-            self.spec.fixed[path].array = value
+        if carried:
+            reading.put(carried)
         if padded != rows:
             y = each(lambda y: np.asarray(y)[:rows], y)
         if mask is not None:
@@ -160,7 +166,10 @@ def predictor_for(model: Model) -> Predictor:
     """The model's predictor, made anew when a layer was changed."""
     kept: tuple[Snapshot, Predictor] | None = model._lamina.kept.get("predictor")
     if kept is None or not kept[0].is_current():
-        kept = model._lamina.kept["predictor"] = Snapshot(model), Predictor(model)
+        with making:
+            kept = model._lamina.kept.get("predictor")
+            if kept is None or not kept[0].is_current():
+                kept = model._lamina.kept["predictor"] = Snapshot(model), Predictor(model)
     return kept[1]
 
 
@@ -252,13 +261,17 @@ def _batch_by_batch(model: Model, data: Any, plan: RunPlan, size: int | None = N
     if size is not None:
         rows, steps, batches = len(data), -(-len(data) // size), _pieces(model, data, size)
     verbose, outputs = verbosity(plan.verbose), Outputs(rows)
+    reading = before = None
     with CallbackList(
         plan.callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1, steps=steps
     ) as callbacks:
         callbacks.on_predict_begin()
         for step, batch in enumerate(batches):
             callbacks.on_predict_batch_begin(step)
-            kept = outputs.add(predictor_for(model)(batch, size), len(batch))
+            predictor = predictor_for(model)
+            if reading is None or predictor is not before:
+                reading, before = predictor.reading(), predictor
+            kept = outputs.add(predictor(batch, size, reading=reading), len(batch))
             callbacks.on_predict_batch_end(step, {"outputs": kept})
         callbacks.on_predict_end()
     return outputs.result()

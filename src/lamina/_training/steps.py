@@ -29,7 +29,7 @@ from lamina.errors import ArgumentError, NotCompiledError, StackError
 from lamina.losses.loss import Loss, same_rank
 from lamina.metrics.exact import is_late
 from lamina.metrics.metric import updated_state
-from lamina.optimizers.state import Order
+from lamina.optimizers.order import Order
 from lamina.random import key_of
 
 Data = dict[str, Array]

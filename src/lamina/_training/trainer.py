@@ -13,6 +13,7 @@ import numpy as np
 
 from lamina._base.arrays import copied, on_host
 from lamina._base.frames import warn
+from lamina._base.turns import Reading, busy_elsewhere, lock, making, this_thread
 from lamina._base.weight import Array, Weight
 from lamina._checks.rows import stay_apart
 from lamina._layer.keys import seed_of
@@ -20,6 +21,7 @@ from lamina._layer.structure import Snapshot, parts, weights_by_path
 from lamina._programs import programs
 from lamina._training import own_steps
 from lamina._training import steps as train
+from lamina._training.claims import states_of
 from lamina._training.compilation import Compiled
 from lamina._training.feeds import Chunk, Feed
 from lamina._training.fingerprint import fingerprint
@@ -55,6 +57,8 @@ class Trainer:
         self.growing = places(self.metrics)
         self.own = own_steps.is_own(model, "train")
         self.optimizers = own_steps.optimizers_of(model) if self.own else [self.optimizer]
+        self.claims = [model._lamina, *self.weights, *states_of(self.optimizers)]
+        """All that a training changes."""
         self.starts: Sums = [metric.stateless_reset_state() for metric in self.metrics]
         """The metrics before the first batch."""
         self.key = key_of(seed_of(model))
@@ -75,12 +79,14 @@ class Trainer:
         if not (self.trained or self.own or self.warned):
             self.warned = True
             warn(f"no weight of {self.model.name!r} is trainable, so nothing is learned: set layer.trainable = True.")
-        for weight in self.weights:
-            if weight.shown:
-                weight.array, weight.shown = copied(weight.array), False
+        with lock:
+            this_thread().read = False
+            for weight in self.weights:
+                if weight.shown:
+                    weight.array, weight.shown = copied(weight.array), False
+            for optimizer in self.optimizers:
+                take_back(optimizer)
         params, state = self._arrays()
-        for optimizer in self.optimizers:
-            take_back(optimizer)
         moments: list[Any] = [optimizer._lamina_arrays for optimizer in self.optimizers]
         if not self.own:  # the user's own step reads them as they are
             moments = [self.spec.order.taken(moments[0])]
@@ -118,7 +124,8 @@ class Trainer:
 
     def close(self, state: TrainState) -> None:
         """Let the layers, the optimizer and the metrics hold these arrays."""
-        self._hand_back(state)
+        with this_thread():
+            self._hand_back(state)
         self._count(state)
 
     def _hand_back(self, state: TrainState) -> None:
@@ -136,10 +143,13 @@ class Trainer:
         self.model._lamina.steps_trained = self.step[0]
 
     def keep(self, sums: Sums) -> None:
-        """Let the metrics hold what was measured."""
-        for weights, values in zip(self.measured, sums, strict=True):
-            for weight, value in zip(weights, values, strict=True):
-                weight.array, weight.shown = value, False
+        """Let the metrics hold what was measured; while another thread trains the model, they are for its sums."""
+        with lock:
+            if busy_elsewhere([self.model._lamina]) is not None:
+                return
+            for weights, values in zip(self.measured, sums, strict=True):
+                for weight, value in zip(weights, values, strict=True):
+                    weight.array, weight.shown = value, False
 
     def finalize(self) -> None:
         """The end of training: where the optimizer keeps averaged weights, they replace the last ones."""
@@ -147,24 +157,29 @@ class Trainer:
             known = set(optimizer._lamina.weights)  # a set, because == compares the values of weights
             weights = {weight.path: weight for weight in self.weights if weight in known}
             arrays = {path: weight.array for path, weight in weights.items()}
-            for path, array in optimizer._lamina_finalize(arrays, optimizer._lamina_arrays or {}).items():
-                if array is not arrays[path]:
-                    weights[path].value = array
+            with this_thread():
+                for path, array in optimizer._lamina_finalize(arrays, optimizer._lamina_arrays or {}).items():
+                    if array is not arrays[path]:
+                        weights[path].value = array
 
     def train(self, chunk: Chunk, sums: Sums | None = None) -> tuple[dict[str, Any], int | None]:
         """Run a chunk: the logs, and the step of the chunk at which the loss was not finite.
 
         The metrics go on from `sums`, or from what they hold. To hand the arrays back and to free those before takes
-        time, so both are done while the program runs.
+        time, so both are done while the program runs. Other threads that read the weights then wait for the program.
         """
         state = self.open(sums)
         if self.build_optimizers(state, chunk):
             state = self.open(sums)
-        state = state._replace(metrics=with_room(self.growing, state.metrics, chunk))
-        program, before = self._train_program(state, chunk).result(), self.model._lamina.steps_trained
-        after, logs = program(state[:3], state[3:], chunk.data, _scalar(chunk.start), _scalar(chunk.steps))
-        del state
-        self._hand_back(after)
+        metrics = with_room(self.growing, state.metrics, chunk)
+        state = state._replace(metrics=metrics)
+        run, before = self._train_program(state, chunk).result().ready(), self.model._lamina.steps_trained
+        with this_thread() as home:
+            if home.read:
+                state = self.open(sums)._replace(metrics=metrics)
+            after, logs = run(state[:3], state[3:], chunk.data, _scalar(chunk.start), _scalar(chunk.steps))
+            del state
+            self._hand_back(after)
         bad = int(np.asarray(after.bad))
         self._count(after)
         return self._named(logs), bad - before if bad >= 0 else None
@@ -177,11 +192,16 @@ class Trainer:
         batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
         jax.eval_shape(functools.partial(own_steps.train, self.spec), state, batch)
 
-    def test(self, sums: Sums, chunk: Chunk) -> tuple[Sums, dict[str, Any]]:
+    def reading(self) -> Reading:
+        """The arrays for a measurement, which may run while another thread trains."""
+        return Reading(self.trained, self.fixed)
+
+    def test(self, sums: Sums, chunk: Chunk, reading: Reading) -> tuple[Sums, dict[str, Any]]:
         sums = with_room(self.growing, sums, chunk)
         program = self._test_program(sums, chunk).result()
-        sums, carried, logs = program(*self._arrays(), sums, chunk.data, _scalar(chunk.start), _scalar(chunk.steps))
-        _hand_back(self.fixed, carried)
+        sums, carried, logs = program(*reading(), sums, chunk.data, _scalar(chunk.start), _scalar(chunk.steps))
+        if carried:
+            reading.put(carried)
         return sums, self._named(logs)
 
     def prepare(self, feed: Feed, validation: Feed | None) -> None:
@@ -200,9 +220,10 @@ class Trainer:
         ordered = {name: host[name] for name in first} | host
         return {name: array if array.ndim else float(array) for name, array in ordered.items()}
 
-    def completed(self, logs: dict[str, Any], kind: str) -> dict[str, Any]:
-        """The logs when all of the data was seen, with the metrics that are computed then."""
-        return logs if own_steps.is_own(self.model, kind) else completed(logs, self.metrics)
+    def completed(self, logs: dict[str, Any], kind: str, sums: Sums | None = None) -> dict[str, Any]:
+        """The logs when all of the data was seen, with the metrics that are computed then, of `sums` or as they are."""
+        sums = sums or [[weight.array for weight in weights] for weights in self.measured]
+        return logs if own_steps.is_own(self.model, kind) else completed(logs, self.metrics, sums)
 
     def _arrays(self) -> tuple[Arrays, Arrays]:
         params, state = ({path: weight.array for path, weight in w.items()} for w in (self.trained, self.fixed))
@@ -235,15 +256,16 @@ class Trainer:
 def trainer_for(model: Model) -> Trainer:
     """The model's trainer for the layers that are trained now and for what the learning rate follows; all are made anew
     when a layer was changed."""
-    kept: tuple[Snapshot, dict[Hashable, Trainer]] | None = model._lamina.kept.get("trainers")
-    if kept is None or not kept[0].is_current():
-        kept = model._lamina.kept["trainers"] = Snapshot(model), {}
-    snapshot, trainers = kept
-    compiled = compiled_of(model)
-    pattern = snapshot.trained(), compiled.optimizer._lamina.schedule
-    if pattern not in trainers:
-        trainers[pattern] = Trainer(model, compiled)
-    return trainers[pattern]
+    with making:
+        kept: tuple[Snapshot, dict[Hashable, Trainer]] | None = model._lamina.kept.get("trainers")
+        if kept is None or not kept[0].is_current():
+            kept = model._lamina.kept["trainers"] = Snapshot(model), {}
+        snapshot, trainers = kept
+        compiled = compiled_of(model)
+        pattern = snapshot.trained(), compiled.optimizer._lamina.schedule
+        if pattern not in trainers:
+            trainers[pattern] = Trainer(model, compiled)
+        return trainers[pattern]
 
 
 @functools.lru_cache(1024)

@@ -125,9 +125,13 @@ def with_room(keep: Places, sums: list[list[Array]], chunk: Any) -> list[list[Ar
     return sums
 
 
-def completed(logs: dict[str, Any], metrics: Sequence[Metric]) -> dict[str, Any]:
+def completed(logs: dict[str, Any], metrics: Sequence[Metric], sums: Sequence[Sequence[Array]]) -> dict[str, Any]:
     """The logs with the areas that were left for the end, in the order of the metrics."""
-    late = {metric.name: float(metric.result()) for metric in metrics if is_late(metric)}
+    late = {
+        metric.name: float(metric.stateless_result(state))
+        for metric, state in zip(metrics, sums, strict=True)
+        if is_late(metric)
+    }
     names = [metric.name for metric in metrics if metric.name in late | logs] if late else []
     return {name: (logs | late)[name] for name in names} | logs
 

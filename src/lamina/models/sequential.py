@@ -164,6 +164,10 @@ class Sequential(Stack):
     ) -> History:  # fmt: skip
         """Train for `epochs` passes over the data, and return the `History`.
 
+        Other threads may predict, evaluate, read weights and save while it runs: each such call sees the weights as
+        they were when a chunk of steps had ended, and waits at most for the chunk under way. One thread at a time
+        trains a model; of models that share a layer, one at a time is trained.
+
         Args:
             x: arrays, lists or a frame with one row a sample, or a stream of batches (a generator, a DataLoader). Of an
                 array in a file, `numpy.load("x.npy", mmap_mode="r")`, the rows are read as they are needed.
@@ -189,6 +193,7 @@ class Sequential(Stack):
                 larger. Ctrl-C and SIGTERM keep the state of that moment.
 
         Raises:
+            BusyError: while another thread trains this model, or one that shares a layer with it.
             FileError: for a folder with the state of another run, or one that cannot be written or read.
             DataError, LabelError: for data that does not fit, before the first step.
             NonFiniteError: when the loss is NaN or infinite, unless `config.set_non_finite` says otherwise; the weights

@@ -15,6 +15,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.settings import State, serialize, setting
 from lamina._base.shapes import Shape, TensorSpec, full_shape
 from lamina._base.spelling import nearest
+from lamina._base.turns import making
 from lamina._layer.forward import output_shape
 from lamina._layer.host import LayerChain, raw
 from lamina._layer.layer import Layer
@@ -78,7 +79,9 @@ class Stack(LayerChain):
 
     def _lamina_build(self, shape: Shape, inputs: object = None) -> None:
         if not self.built:
-            build_for(self, (None, *shape[1:]))
+            with making:
+                if not self.built:
+                    build_for(self, (None, *shape[1:]))
         wanted, state = self._lamina.entry.batch_shape, self._lamina
         if self._lamina_on_host and (_fits(shape, self._lamina_body_shape) or _fits(_bare(shape), _bare(wanted))):
             return

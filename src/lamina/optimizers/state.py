@@ -7,14 +7,13 @@ import inspect
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import PyTreeDef
 from numpy.typing import ArrayLike
 
 from lamina._base import settings
@@ -25,6 +24,7 @@ from lamina._base.frames import user_facing, warn
 from lamina._base.settings import Configured, Converted, serialize, setting
 from lamina._base.spelling import to_snake_case
 from lamina._base.tree import tree_map
+from lamina._base.turns import Home, lock, settle
 from lamina._base.weight import Array, Weight, assign_all, read, unflatten
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, FixedError
@@ -104,6 +104,10 @@ class OptimizerState(settings.State):
     """Where in `arrays` those stand which the user may hold as well; see `Weight.shown`."""
     compiled: Function | None = None
     """The compiled update, for a training loop of the user's own."""
+    home: Home | None = None
+    """The thread that has trained with it last."""
+    busy: bool = False
+    """Whether it trains now."""
 
     @property
     def learning_rate(self) -> float | Function:
@@ -111,7 +115,7 @@ class OptimizerState(settings.State):
         followed = self.schedule or self.source
         if followed is not None:
             return followed
-        rate = float(self.arrays["learning_rate"])
+        rate = float(self.read("learning_rate"))
         return schedules.InverseTimeDecay(rate, 1, self.decay) if self.decay else rate
 
     @learning_rate.setter
@@ -123,6 +127,13 @@ class OptimizerState(settings.State):
             library = jnp if "slots" in self.arrays else np
             self.arrays["learning_rate"] = library.array(value, wide())
 
+    def read(self, name: str) -> Array:
+        """The array of that name, which no program overwrites if another thread trains."""
+        with lock:
+            self.shown.update((name,) for _ in settle([self]))
+            array: Array = self.arrays[name]
+            return array
+
     def compiled_in(self) -> list[tuple[str, object]]:
         slots = [(name, *self.arrays.get("slots", {}).get(path, ())) for name, path in self.names.items()]
         own = [("excluded", self.excluded), ("excluding", self.excluding), ("slots", slots)]
@@ -133,7 +144,11 @@ class OptimizerState(settings.State):
         return self.owner is not None and self.owner() is owner
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "compiled": None, "owner": None}
+        with lock:
+            if settle([self]):
+                self.shown.update(_places(self.arrays))
+            arrays = renamed(self.arrays, {})
+        return {**vars(self), "arrays": arrays, "compiled": None, "owner": None, "home": None, "busy": False}
 
 
 class StateWeight(Weight):
@@ -161,6 +176,14 @@ class StateWeight(Weight):
         functools.reduce(operator.getitem, parts, self.optimizer._lamina.arrays)[last] = array
 
     @property
+    def home(self) -> Home | None:  # type: ignore[override]
+        return self.optimizer._lamina.home
+
+    @property
+    def _lamina_place(self) -> Hashable:
+        return id(self.optimizer._lamina), self.keys
+
+    @property
     def shown(self) -> bool:
         return self.keys in self.optimizer._lamina.shown
 
@@ -169,7 +192,7 @@ class StateWeight(Weight):
         self.optimizer._lamina.shown.add(self.keys)
 
     def __eq__(self, other: object) -> Any:
-        return self.array == (read(other) if isinstance(other, Weight) else other)
+        return read(self) == (read(other) if isinstance(other, Weight) else other)
 
     __hash__ = Weight.__hash__
 
@@ -270,6 +293,7 @@ class Stateful(Configured):
         """A copy with the arrays' shapes in their place: what a compiled program may hold on to."""
         twin = self._lamina_twin()
         twin._lamina.compiled, twin._lamina.owner, twin._lamina.weights, twin._lamina.names = None, None, (), names
+        twin._lamina.home = None
         twin._lamina.arrays = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), self._lamina.arrays)
         return twin
 
@@ -301,7 +325,7 @@ class Stateful(Configured):
         Array(True, dtype=bool)
         """
         if self._lamina.schedule is not None:
-            return jnp.asarray(self._lamina.schedule(self._lamina.arrays["iteration"]), wide())
+            return jnp.asarray(self._lamina.schedule(self._lamina.read("iteration")), wide())
         if self._lamina.source is not None:
             return jnp.asarray(self._lamina.source(), wide())
         return StateWeight(self, "learning_rate")
@@ -332,7 +356,7 @@ class Stateful(Configured):
     def iterations(self) -> Any:
         """How many steps were made, () int32."""
         if self.gradient_accumulation_steps:
-            return self._lamina.arrays["iteration"] // self.gradient_accumulation_steps
+            return self._lamina.read("iteration") // self.gradient_accumulation_steps
         return StateWeight(self, "iteration")
 
     @property
@@ -376,49 +400,10 @@ def renamed(tree: Any, names: dict[str, str], without: Collection[str] = ()) -> 
     return {names.get(key, key): renamed(value, names, without) for key, value in tree.items() if key not in without}
 
 
-class Order:
-    """The order in which a program, which calls the weights by other `names`, takes an optimizer's arrays.
-
-    Args:
-        without: weights whose arrays the program does not take.
-    """
-
-    inside: PyTreeDef
-    """The tree of the arrays that the program takes."""
-    places: list[int]
-    """Where these stand among all."""
-
-    def __init__(self, arrays: State, names: dict[str, str], without: Collection[str]) -> None:
-        leaves, outside = jax.tree.flatten(arrays)
-        numbers = jax.tree.unflatten(outside, range(len(leaves)))
-        self.places, self.inside = jax.tree.flatten(renamed(numbers, names, without))
-        self.known: tuple[State, list[tuple[State, str]]] = {}, []
-        """The latest tree, and for each of the program's arrays the dict in it that holds it, and the key."""
-
-    def taken(self, arrays: State) -> list[Array]:
-        """The arrays for the program."""
-        return [held[key] for held, key in self._spots(arrays)]
-
-    def put_back(self, arrays: State, after: Sequence[Array]) -> None:
-        """Let `arrays` hold those of the program after its steps; the others stay."""
-        for (held, key), array in zip(self._spots(arrays), after, strict=True):
-            held[key] = array
-
-    def _spots(self, arrays: State) -> list[tuple[State, str]]:
-        # To take a tree apart and to make one anew takes a twentieth of the step of a small deep stack.
-        if arrays is not self.known[0]:
-            spots = list(_spots(arrays))
-            self.known = arrays, [spots[place] for place in self.places]
-        return self.known[1]
-
-
-def _spots(tree: State) -> Iterator[tuple[State, str]]:
-    """Each array's dict and key, in the order in which JAX takes a tree apart."""
-    for key in sorted(tree):
-        if isinstance(tree[key], dict):
-            yield from _spots(tree[key])
-        else:
-            yield tree, key
+def _places(tree: State, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The keys that lead to each array."""
+    for key, value in tree.items():
+        yield from _places(value, (*before, key)) if isinstance(value, dict) else [(*before, key)]
 
 
 def take_back(optimizer: Stateful) -> None:

@@ -1,0 +1,161 @@
+"""One thread trains a weight; others read it meanwhile, and see what it was when a chunk of steps had ended.
+
+A program of `fit` overwrites the arrays that it is given. From the moment when it takes them until the weights hold
+what comes of it, other threads wait. What they have read is marked as shown, so that the next chunk overwrites a copy.
+
+A weight, and the state of an optimizer or a model, know the thread that has trained them last as their `home`, and are
+`busy` while it does.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Self
+
+making = threading.RLock()
+"""Held while something is made that all threads use: the weights of a stack, a program."""
+lock = threading.RLock()
+"""Held for moments only, in which a weight is read, or changes its thread or its array."""
+_changed = threading.Condition(lock)
+
+
+class Home:
+    """A thread that trains weights. `with` it, their arrays are with a program, and other threads wait."""
+
+    def __init__(self) -> None:
+        self.away, self.waiting, self.read = 0, 0, False
+        """How many programs have the arrays, how many threads wait for that, and whether another one has read any."""
+
+    def __enter__(self) -> Self:
+        with lock:
+            while self.waiting and not self.away:  # those who waited for the last chunk come before the next one
+                _changed.wait()
+            self.away += 1
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with lock:
+            self.away -= 1
+            if self.waiting:
+                _changed.notify_all()
+
+
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.home = Home()
+
+
+_thread = _Thread()
+
+
+def this_thread() -> Home:
+    """The thread that calls, as the weights know it that it trains."""
+    return _thread.home
+
+
+_whole: ContextVar[Mapping[Hashable, Any]] = ContextVar("whole", default={})  # noqa: B039 - never changed
+"""The arrays of weights that are to be read as they all were at one moment."""
+
+
+def busy_elsewhere(things: Collection[Any]) -> Any:
+    """The first of these that another thread trains now."""
+    here = this_thread()
+    return next((thing for thing in things if thing.busy and thing.home is not here), None)
+
+
+def settle(things: Collection[Any]) -> list[Any]:
+    """Wait, with `lock` held, until no program of another thread has their arrays. Returns those of another thread."""
+    here = this_thread()
+    while others := [thing for thing in things if thing.home is not here and thing.home is not None]:
+        home = next((each.home for each in others if each.home.away), None)
+        if home is None or here.away:  # two programs that wait for each other would do so for ever
+            break
+        home.waiting += 1
+        try:
+            _changed.wait()
+        finally:
+            home.waiting -= 1
+            _changed.notify_all()
+    for each in others:
+        each.home.read = True
+    return others
+
+
+def latest(weights: Sequence[Any]) -> list[Any]:
+    """The arrays of weights, all from the end of one chunk. If another thread trains these, it overwrites copies."""
+    with lock:
+        if not (seen := _whole.get()):
+            for weight in settle(weights):
+                weight.shown = True
+            return [weight.array for weight in weights]
+        for weight in settle([weight for weight in weights if weight._lamina_place not in seen]):
+            weight.shown = True
+        return [seen.get(weight._lamina_place, weight.array) for weight in weights]
+
+
+@contextmanager
+def whole(weights: Sequence[Any]) -> Iterator[None]:
+    """Within it, whatever reads these weights gets the arrays that they all have at its beginning."""
+    before = _whole.set(dict(zip([weight._lamina_place for weight in weights], latest(weights), strict=True)))
+    try:
+        yield
+    finally:
+        _whole.reset(before)
+
+
+class Reading:
+    """The arrays of weights, for a call that needs them several times and may run while another thread trains them.
+
+    Args:
+        trained, fixed: weights by name.
+    """
+
+    def __init__(self, trained: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
+        self.groups = trained, fixed
+        self.weights = (*trained.values(), *fixed.values())
+        self.arrays: list[dict[str, Any]] = []
+
+    def __call__(self) -> list[dict[str, Any]]:
+        """Those of now, by name; once another thread trains the weights, again those that were read first."""
+        here = this_thread()
+        with lock:
+            own = {weight.home for weight in self.weights} <= {None, here}
+            if not (own or self.arrays):
+                latest(self.weights)
+            if own or not self.arrays:
+                self.arrays = [{name: weight.array for name, weight in group.items()} for group in self.groups]
+        return self.arrays
+
+    def put(self, arrays: Mapping[str, Any]) -> None:
+        """Go on with what a program made of `fixed`; the weights get it too, unless another thread trains them."""
+        with lock:
+            self.arrays = [self.arrays[0], {**self.arrays[1], **arrays}]
+            for name, array in arrays.items():
+                weight = self.groups[1][name]
+                if weight.home in (None, this_thread()):
+                    weight.array, weight.shown = array, False
+
+
+@contextmanager
+def trained(things: Collection[Any], error: Callable[[Any], Exception]) -> Iterator[list[Any]]:
+    """Let this thread train these, and no other; gives those that another thread may have trained or read before.
+
+    Args:
+        error: the error for the first of these that another thread trains now.
+    """
+    here = this_thread()
+    with lock:
+        if (other := busy_elsewhere(things)) is not None:
+            raise error(other)
+        begun = [thing for thing in things if not thing.busy]
+        moved = [thing for thing in begun if thing.home is not here]
+        for thing in begun:
+            thing.home, thing.busy = here, True
+    try:
+        yield moved
+    finally:
+        for thing in begun:
+            thing.busy = False

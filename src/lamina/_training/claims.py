@@ -1,0 +1,61 @@
+"""One thread at a time trains a model, and each of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lamina._base.arrays import copied
+from lamina._base.turns import trained
+from lamina._base.weight import Weight
+from lamina._layer.structure import weights_by_path
+from lamina._training.model import Model
+from lamina._training.own_steps import optimizers_of
+from lamina.errors import BusyError
+from lamina.optimizers import Optimizer
+
+
+def states_of(optimizers: Collection[Optimizer]) -> list[Any]:
+    """What optimizers know, and those that they hold."""
+    return [each._lamina for one in optimizers for each in (one, getattr(one, "inner_optimizer", one))]
+
+
+def claims_of(model: Model) -> list[Any]:
+    """All that a training changes, as far as it is made."""
+    return [
+        model._lamina, *(weight for weight, _ in weights_by_path(model).values()), *states_of(optimizers_of(model))
+    ]  # fmt: skip
+
+
+@contextmanager
+def training(model: Model, claims: Collection[Any]) -> Iterator[None]:
+    """Let this thread train a model. What another one has trained before, and may still read, is copied first."""
+    with trained(claims, lambda taken: _refusal(model, taken)) as moved:
+        for each in moved:
+            if isinstance(each, Weight):
+                each.shown = True
+            elif each is not model._lamina and "slots" in each.arrays:
+                _copy_all(each.arrays)
+        yield
+
+
+def _copy_all(tree: dict[str, Any]) -> None:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            _copy_all(value)
+        else:
+            tree[key] = copied(value)
+
+
+def _refusal(model: Model, taken: Any) -> BusyError:
+    if isinstance(taken, Weight) and not model._lamina.busy:
+        return BusyError(
+            f"another thread trains a model that holds {taken.path!r}, a weight of {model.name!r} as well: a layer of "
+            "two models is trained by one of them at a time. Let the first fit end, or give each model a layer of its "
+            "own: copy.deepcopy(layer)."
+        )
+    return BusyError(
+        f"another thread trains {model.name!r} at this moment, and one at a time can: let its fit end, or train a copy "
+        "made before, copy.deepcopy(model). To predict, evaluate and save meanwhile works."
+    )
