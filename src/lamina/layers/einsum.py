@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -19,7 +20,8 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
-from lamina._kernels.precision import einsum
+from lamina._kernels.matmul import matmul
+from lamina._kernels.precision import einsum, in_float32
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.errors import ArgumentError, ShapeError
 
@@ -108,7 +110,7 @@ class EinsumDense(Layer):
         self.input_spec = InputSpec(ndim=len(input_shape), axes=fixed)
 
     def call(self, x: Array) -> Array:
-        return self.activation(einsum(self.equation, x, self.kernel, self.bias))  # type: ignore[no-any-return]
+        return self.activation(_product(self.equation, x, self.kernel, self.bias))  # type: ignore[no-any-return]
 
     def _lamina_arguments(self) -> Config:
         return super()._lamina_arguments() | {"activity_regularizer": self.activity_regularizer}
@@ -118,6 +120,20 @@ class EinsumDense(Layer):
     def output_shape(self) -> Any:
         """The shape of the output; before the layer is in a stack, the sizes as they were given."""
         return self._lamina.shapes[1] if self._lamina.shapes else value_of(self, "output_shape")
+
+
+@in_float32
+def _product(equation: str, x: Array, kernel: Array, bias: Array | None, *, half: bool = False) -> Array:
+    """`einsum(equation, x, kernel) + bias`, as a product of matrices where the last axes of x give way to new ones."""
+    before, within, after = _letters(equation)
+    last, made = ("".join(letter for letter in letters if letter in within) for letters in (before, after))
+    free = before.removesuffix(last)
+    if "..." in equation or (before, within, after) != (free + last, last + made, free + made) or not (free and last):
+        return einsum(equation, x, kernel, bias)
+    rows, sizes = math.prod(kernel.shape[: len(last)]), x.shape[: len(free)]
+    flat = matmul(x.reshape((*sizes, rows)), kernel.reshape((rows, -1)), half=half)
+    y = flat.reshape((*sizes, *kernel.shape[len(last) :]))
+    return y if bias is None else y + bias
 
 
 def _shapes_of_weights(layer: EinsumDense, input_shape: Shape) -> tuple[Shape, Shape | None]:
