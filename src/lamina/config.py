@@ -20,11 +20,12 @@ from lamina.dtypes import (
 )
 
 __all__ = [
-    "backend", "disable_interactive_logging", "disable_traceback_filtering", "dtype_policy",
-    "enable_interactive_logging", "enable_traceback_filtering", "epsilon", "floatx", "image_data_format",
-    "is_interactive_logging_enabled", "is_traceback_filtering_enabled", "max_epochs", "max_steps_per_epoch",
-    "non_finite", "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format", "set_max_epochs",
-    "set_max_steps_per_epoch", "set_non_finite",
+    "backend", "disable_flash_attention", "disable_interactive_logging", "disable_traceback_filtering",
+    "dtype_policy", "enable_flash_attention", "enable_interactive_logging", "enable_traceback_filtering", "epsilon",
+    "floatx", "image_data_format", "is_flash_attention_enabled", "is_interactive_logging_enabled",
+    "is_traceback_filtering_enabled", "max_epochs", "max_steps_per_epoch", "non_finite", "set_dtype_policy",
+    "set_epsilon", "set_floatx", "set_image_data_format", "set_max_epochs", "set_max_steps_per_epoch",
+    "set_non_finite",
 ]  # fmt: skip
 
 DataFormat = Literal["channels_last", "channels_first"]
@@ -145,6 +146,30 @@ def disable_traceback_filtering() -> None:
 def is_traceback_filtering_enabled() -> bool:
     """Whether a traceback shows only the frames of your own code."""
     return not all_frames_shown()
+
+
+_flash: dict[str, bool | None] = {"attention": None}
+
+
+def enable_flash_attention() -> None:
+    """Let each layer of attention say by its `flash_attention` how it computes, as from the beginning."""
+    _flash["attention"] = None
+
+
+def disable_flash_attention() -> None:
+    """Let layers of attention that are given no `flash_attention` compute by the usual formula, as in Keras."""
+    _flash["attention"] = False
+
+
+def is_flash_attention_enabled() -> bool | None:
+    """False after `disable_flash_attention`, else None: each layer says it itself.
+
+    >>> disable_flash_attention()
+    >>> is_flash_attention_enabled()
+    False
+    >>> enable_flash_attention()
+    """
+    return _flash["attention"]
 
 
 public(__name__, __all__)

@@ -11,8 +11,7 @@ OF_KERAS = {
     "": """Function Quantizer RematScope StatelessScope SymbolicScope Variable distillation distribution export
         quantizers visualization""",
     "callbacks": "OrbaxCheckpoint",
-    "config": """disable_flash_attention enable_flash_attention enable_unsafe_deserialization is_flash_attention_enabled
-        is_nnx_enabled set_backend""",
+    "config": "enable_unsafe_deserialization is_nnx_enabled set_backend",
     "losses": "LossFunctionWrapper",
     "models": "load_model save_model",
     "optimizers": "MultiOptimizer OptimizerMap",

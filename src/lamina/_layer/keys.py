@@ -47,7 +47,7 @@ def seed_states(layer: Any) -> list[Weight]:
 
 def own_seed_states(layer: Any) -> Iterator[Weight]:
     """That of a layer with a seed, and those of the generators that a layer of the user's own keeps."""
-    draws = getattr(layer, "rate", True) and getattr(layer, "stddev", True)
+    draws = all(getattr(layer, name, True) for name in ("rate", "stddev", "_lamina_draws"))
     if draws and "seed" in layer._lamina_fields and not hasattr(layer, "cell"):  # a recurrent layer's is its cell's
         if layer._lamina.seed_state is None:
             name = "seed_generator_state"

@@ -20,7 +20,6 @@ from lamina._base.frames import user_facing
 from lamina._layer.layer import Layer
 from lamina.errors import StackError
 
-ATTENTION = "jax.nn.dot_product_attention(self.query(x), self.key(x), self.value(x))"
 INSTEAD = {
     "Add": "x + self.inner(x)",
     "Subtract": "self.left(x) - self.right(x)",
@@ -30,10 +29,6 @@ INSTEAD = {
     "Minimum": "jnp.minimum(self.left(x), self.right(x))",
     "Concatenate": "jnp.concatenate([self.left(x), self.right(x)], -1)",
     "Dot": "jnp.sum(self.left(x) * self.right(x), -1, keepdims=True)",
-    "Attention": ATTENTION,
-    "AdditiveAttention": "jax.nn.softmax(self.score(jnp.tanh(self.query(x) + self.key(x))), 1) * self.value(x)",
-    "MultiHeadAttention": ATTENTION,
-    "GroupQueryAttention": ATTENTION,
 }
 """For each name, what a custom layer's `call` would return to compute the same."""
 

@@ -43,13 +43,12 @@ def _key(layer: Noise) -> Array:
     return key if seed is None else fold(key_of(seed), key[0])
 
 
-def _dropped(layer: Noise, x: Array, shape: tuple[int, ...]) -> Array:
-    """`x` with 0 where a draw, out of draws of `shape`, falls below the layer's rate, else `x / (1 - rate)`.
+def dropped(layer: Any, x: Array, rate: float, shape: tuple[int, ...]) -> Array:
+    """`x` with 0 where a draw, out of draws of `shape`, falls below the rate, else `x / (1 - rate)`.
 
     The factor stands in an array: XLA would move a constant one into the layer before, and round otherwise than where
     a sweep makes the rate an argument of the program.
     """
-    rate = value_of(layer, "rate")
     if rate == 1:
         return jnp.zeros_like(x)
     kept = bernoulli(_key(layer), 1.0 - rate, shape)
@@ -103,7 +102,7 @@ class Dropout(Noise):
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.rate:
             return x
-        return _dropped(self, x, _filled(self.noise_shape, x.shape))
+        return dropped(self, x, self.rate, _filled(self.noise_shape, x.shape))
 
 
 class SpatialDropout(Noise):
@@ -123,7 +122,9 @@ class SpatialDropout(Noise):
         if not training or not value_of(self, "rate"):
             return x
         axes = spatial_axes(x.ndim, getattr(self, "data_format", None))
-        return _dropped(self, x, tuple(1 if axis in axes else size for axis, size in enumerate(x.shape)))
+        return dropped(
+            self, x, value_of(self, "rate"), tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
+        )
 
     def get_config(self) -> Config:
         config = super().get_config()

@@ -1,0 +1,395 @@
+"""Attention of several heads, each of which has projections of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from string import ascii_letters
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import jax.numpy as jnp
+
+from lamina import constraints, initializers, regularizers
+from lamina._base.arguments import (
+    Config,
+    ConstraintSetting,
+    InitializerSetting,
+    InputShape,
+    Named,
+    RegularizerSetting,
+)
+from lamina._base.converters import flag, integer, optional, positive, rate, seed_value
+from lamina._base.settings import Converted, setting, value_of
+from lamina._base.shapes import Shape
+from lamina._base.weight import Array
+from lamina._kernels.attention import attend, combined, flash, weights
+from lamina._layer.layer import Layer
+from lamina._layer.masks import with_mask
+from lamina.dtypes import Dtype
+from lamina.errors import ArgumentError, ShapeError
+from lamina.layers.attention.seen import expanded, joined, near
+from lamina.layers.einsum import EinsumDense
+from lamina.layers.regularization import Dropout
+
+
+class ManyHeads(Layer):
+    """Base of attention with several heads: `layer(query, value)` or `layer(query, value, key)`.
+
+    Without a key, the value is the key too. Each head projects all three, takes the means of the values, weighted by
+    `softmax(query @ key.T / sqrt(size))`, and a last projection makes one vector of those of all heads. A class says
+    by `_lamina_sizes` how many heads there are and how large, and where its sublayers stand by `_lamina_prefix`.
+
+    Args:
+        dropout: the share of the weights of the means that training sets to 0.
+        use_bias: whether the projections add a bias.
+        sliding_window: how far a query sees: to the keys fewer than so many steps away. None for all keys.
+        flash_attention: whether cuDNN computes, on a GPU and in 16 bits, without the array of all weights: True demands
+            it, and is an error on a CPU; None and False take the usual formula.
+        kernel_initializer, bias_initializer: the start values of the projections' kernels and biases.
+        kernel_regularizer, bias_regularizer: penalties on the kernels and the biases, added to the loss.
+        activity_regularizer: a penalty on the output of each projection, added to the loss.
+        kernel_constraint, bias_constraint: applied to the kernels and the biases after each step of training.
+        use_gate: whether the means are multiplied by `sigmoid` of one more projection of the query.
+        seed: random numbers of the dropout's own, whatever the model's seed is; None to follow the model's seed.
+    """
+
+    if TYPE_CHECKING:
+        _lamina_activity_regularizer: Named = setting(init=False)
+
+        def _lamina_settings(self) -> None:
+            """The settings of both layers: each class has them among its fields, in Keras's order."""
+            self.dropout: float
+            self.use_bias: bool
+            self.use_gate: bool
+            self.sliding_window: int | None
+            self.seed: int | None
+
+    supports_masking: ClassVar[bool] = True
+    _lamina_draws: ClassVar[bool] = False  # its dropout does
+    _lamina_prefix: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if value_of(self, "flash_attention") and self.dropout:
+            raise ArgumentError(
+                f"{type(self).__name__}(flash_attention=True, dropout={self.dropout}): flash attention has no dropout; "
+                "leave one of them out."
+            )
+
+    def _lamina_arguments(self) -> Config:
+        regularizer = value_of(self, "activity_regularizer")
+        return super()._lamina_arguments() | {"activity_regularizer": regularizer}
+
+    def _lamina_sizes(self) -> tuple[int, int, int, int]:
+        """How many heads queries have, and keys and values, and the sizes of a key and of a value."""
+        raise NotImplementedError
+
+    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
+        key_shape = value_shape if key_shape is None else key_shape
+        _check(self, query_shape, value_shape, key_shape)
+        heads, kept_heads, key_size, value_size = self._lamina_sizes()
+        for name, shape, *out in (
+            ("query", query_shape, heads, key_size),
+            ("key", key_shape, kept_heads, key_size),
+            ("gate", query_shape, heads, value_size),
+            ("value", value_shape, kept_heads, value_size),
+        ):
+            if name != "gate":
+                setattr(self, f"{self._lamina_prefix}{name}_dense", _projection(self, name, shape, 1, out))
+            elif self.use_gate:
+                self._gate_dense = _projection(self, name, shape, 1, out, "sigmoid")
+        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
+        self._dropout_layer.build(query_shape)
+        dense = _projection(
+            self, "attention_output", (*query_shape[:-1], heads, value_size), 2, self._lamina_output(query_shape)
+        )
+        setattr(self, f"{self._lamina_prefix}output_dense", dense)
+
+    def _lamina_output(self, query_shape: Shape) -> Shape:
+        """The sizes that stand for the query's last one in the output."""
+        return query_shape[-1:]
+
+    def _lamina_axes(self, ndim: int) -> tuple[int, ...]:
+        """The axes of the inputs that the attention goes over."""
+        return (1,)
+
+    def call(
+        self, query: Array, value: Array, key: Array | None = None, query_mask: Array | None = None,
+        value_mask: Array | None = None, key_mask: Array | None = None, attention_mask: Array | None = None,
+        return_attention_scores: bool = False, training: bool | None = None, use_causal_mask: bool = False,
+    ) -> Any:  # fmt: skip
+        """What each query reads from the values: (batch, n, size) for inputs of (batch, n, size) and (batch, m, size).
+
+        Args:
+            query_mask, value_mask, key_mask: which steps of the inputs count, (batch, n) and (batch, m); the masks that
+                the inputs have unless given.
+            attention_mask: which keys each query may see, (batch, n, m) or (batch, heads, n, m).
+            return_attention_scores: whether the weights of the means, (batch, heads, n, m), are returned as well.
+            use_causal_mask: whether a query sees only the keys that stand no later than itself.
+        """
+        if value_of(self, "flash_attention") and return_attention_scores:
+            raise ArgumentError(f"{self.name}: flash attention makes no scores: leave return_attention_scores out.")
+        key = value if key is None else key
+        _check(self, query.shape, value.shape, key.shape)
+        axes = self._lamina_axes(query.ndim)
+        steps = [tuple(x.shape[axis] for axis in axes) for x in (query, value)]
+        masks = [None if query_mask is None else expanded(query_mask, axes, -1)]
+        masks += [None if mask is None else expanded(mask, axes, -2) for mask in (value_mask, key_mask)]
+        masks.append(near(use_causal_mask, self.sliding_window, *steps))
+        masks.append(None if attention_mask is None else jnp.asarray(attention_mask, bool))
+        heads, kept_heads, *_ = self._lamina_sizes()
+        others = [size for axis, size in enumerate(query.shape[:-1]) if axis not in axes]
+        seen = joined(masks, [*others, heads], *steps)
+        of_query, of_key, of_value = (
+            getattr(self, f"{self._lamina_prefix}{name}_dense")(x)  # (batch, ..., heads, size)
+            for name, x in (("query", query), ("key", key), ("value", value))
+        )
+        if kept_heads < heads:
+            of_key, of_value = (jnp.repeat(x, heads // kept_heads, axis=-2) for x in (of_key, of_value))
+        y, scores = self._compute_attention(of_query, of_key, of_value, seen, training, return_attention_scores)
+        if self.use_gate:
+            y = y * self._gate_dense(query)
+        y = getattr(self, f"{self._lamina_prefix}output_dense")(y)
+        with_mask(y, query_mask)
+        return (y, scores) if return_attention_scores else y
+
+    def _compute_attention(
+        self, query: Array, key: Array, value: Array, attention_mask: Array | None = None,
+        training: bool | None = None, return_attention_scores: bool = False, use_causal_mask: bool = False,
+    ) -> tuple[Array, Array | None]:  # fmt: skip
+        """The means, and the weights if they are asked for. Override it for a formula of your own.
+
+        Args:
+            query, key, value: what the heads made of the inputs, (batch, ..., heads, size).
+            attention_mask: which keys each query may see, as an array that can be broadcast to the weights.
+            use_causal_mask: False: the causal mask is in `attention_mask`.
+        """
+        axes = self._lamina_axes(query.ndim - 1)
+        scaled = query * jnp.asarray(1 / math.sqrt(query.shape[-1]), query.dtype)
+        if value_of(self, "flash_attention") and query.ndim == 4:
+            return flash(self.name, scaled, key, value, attention_mask), None
+        q, k, v = (_steps_last(x, axes) for x in (scaled, key, value))  # (batch, ..., heads, n, size)
+        if not (return_attention_scores or self.dropout or query.ndim != 4):
+            return _steps_back(attend(q, k, v, attention_mask), query.shape, axes), None
+        shares = weights(q, k, attention_mask, zeros=True)  # (batch, ..., heads, n, m)
+        y = combined(self._dropout_layer(shares, training=training), v)
+        steps = [x.shape[axis] for x in (query, key) for axis in axes]
+        return _steps_back(y, query.shape, axes), shares.reshape((*shares.shape[:-2], *steps))
+
+
+def _projection(
+    layer: ManyHeads, name: str, shape: Shape, within: int, out: Sequence[int | None], activation: str | None = None
+) -> EinsumDense:
+    """A dense layer from the last `within` axes of an input of this shape to axes of these sizes."""
+    free, last = ascii_letters[: len(shape) - within], ascii_letters[len(shape) - within : len(shape)]
+    made = ascii_letters[len(shape) : len(shape) + len(out)]
+    told = {
+        f"{part}_{what}": value_of(layer, f"{part}_{what}")
+        for part in ("kernel", "bias")
+        for what in ("initializer", "regularizer", "constraint")
+    }
+    dense = EinsumDense(
+        f"{free}{last},{last}{made}->{free}{made}",
+        (*[None] * (len(free) - 1), *out),
+        activation,
+        bias_axes=made if layer.use_bias else None,
+        activity_regularizer=value_of(layer, "activity_regularizer"),
+        dtype=layer.dtype_policy,
+        name=name,
+        **told,
+    )
+    dense.build(shape)
+    vars(dense)["supports_masking"] = True  # no mask is lost here: this layer reads those of its inputs
+    return dense
+
+
+def _check(layer: ManyHeads, query: Shape, value: Shape, key: Shape) -> None:
+    """Refuse inputs whose shapes do not fit each other."""
+    if len(query) < 3 or not len(query) == len(value) == len(key):
+        raise ShapeError(f"wants inputs of (batch, steps, size), got {query}, {value} and {key}")
+    axes = layer._lamina_axes(len(query))
+    for axis, (n, m, k) in enumerate(zip(query[1:-1], value[1:-1], key[1:-1], strict=True), 1):
+        if m != k:
+            raise ShapeError(f"wants a key for each value, got values of {tuple(value)} and keys of {tuple(key)}")
+        if axis not in axes and n != m:
+            raise ShapeError(f"wants a query and values of one size on axis {axis}, got {tuple(query)}, {tuple(value)}")
+
+
+def _steps_last(x: Array, axes: tuple[int, ...]) -> Array:
+    """(batch, *steps, heads, size) -> (batch, heads, steps, size), with one axis for all steps."""
+    others = [axis for axis in range(x.ndim - 1) if axis not in axes]
+    turned = x.transpose([*others, *axes, x.ndim - 1])
+    return turned.reshape((*turned.shape[: len(others)], math.prod(x.shape[axis] for axis in axes), x.shape[-1]))
+
+
+def _steps_back(y: Array, shape: Any, axes: tuple[int, ...]) -> Array:
+    """The way back: (batch, heads, steps, size) -> (batch, *steps, heads, size), where the query has this shape."""
+    others = [axis for axis in range(len(shape) - 1) if axis not in axes]
+    y = y.reshape((*y.shape[: len(others)], *[shape[axis] for axis in axes], y.shape[-1]))
+    order = [*others, *axes, len(shape) - 1]
+    return y.transpose([order.index(axis) for axis in range(len(order))])
+
+
+def _sizes(value: object) -> tuple[int, ...]:
+    return tuple(positive(size) for size in value) if isinstance(value, (tuple, list)) else (positive(value),)
+
+
+def _axes(value: object) -> tuple[int, ...]:
+    axes = value if isinstance(value, (tuple, list)) else (value,)
+    if not axes:
+        raise ArgumentError("expected an axis, or several, got none.")
+    return tuple(integer(axis) for axis in axes)
+
+
+class MultiHeadAttention(ManyHeads):
+    """Attention of several heads: (batch, n, size) queries read from (batch, m, size) values.
+
+    >>> x = jnp.ones((2, 5, 8))
+    >>> MultiHeadAttention(num_heads=2, key_dim=4)(x, x).shape
+    (2, 5, 8)
+
+    Args:
+        num_heads: how many heads there are.
+        key_dim: the size of a head's queries and keys.
+        value_dim: the size of a head's values; that of the keys unless given.
+        output_shape: the sizes that stand for the query's last one in the output; None for that size itself.
+        attention_axes: the axes that the attention goes over, counted with the batch axis as 0; None for all between
+            the batch and the last one.
+
+    Source: Vaswani et al., 2017, https://arxiv.org/abs/1706.03762
+    """
+
+    num_heads: int = setting(positive)
+    key_dim: int = setting(positive)
+    value_dim: int | None = setting(optional(positive), default=None)
+    dropout: float = setting(rate, default=0.0)
+    use_bias: bool = setting(flag, default=True)
+    _lamina_sizes_made: Converted[int | Sequence[int] | None, tuple[int, ...] | None] = setting(
+        optional(_sizes), default=None, alias="output_shape"
+    )
+    attention_axes: Converted[int | Sequence[int] | None, tuple[int, ...] | None] = setting(
+        optional(_axes), default=None
+    )
+    sliding_window: int | None = setting(optional(positive), default=None)
+    _lamina_flash_attention: bool | None = setting(
+        optional(flag), default=None, alias="flash_attention", in_config=False
+    )
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    if not TYPE_CHECKING:  # the projections have it, and not the layer itself
+        _lamina_activity_regularizer: RegularizerSetting = setting(
+            regularizers.get, default=None, alias="activity_regularizer"
+        )
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    use_gate: bool = setting(flag, default=False)
+    seed: int | None = setting(seed_value, default=None)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0,
+            use_bias: bool = True, output_shape: int | Sequence[int] | None = None,
+            attention_axes: int | Sequence[int] | None = None, sliding_window: int | None = None,
+            flash_attention: bool | None = None, kernel_initializer: Named = "glorot_uniform",
+            bias_initializer: Named = "zeros", kernel_regularizer: Named = None, bias_regularizer: Named = None,
+            activity_regularizer: Named = None, kernel_constraint: Named = None, bias_constraint: Named = None,
+            use_gate: bool = False, seed: int | None = None, *, name: str | None = None, trainable: bool = True,
+            dtype: Dtype = None, autocast: bool = True, input_shape: InputShape = None, input_dim: int | None = None,
+            batch_input_shape: InputShape = None, input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
+
+    _lamina_prefix: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.value_dim = self.value_dim or self.key_dim
+
+    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
+        super().build(query_shape, value_shape, key_shape)
+        self.attention_axes = self._lamina_axes(len(query_shape))
+
+    def _lamina_sizes(self) -> tuple[int, int, int, int]:
+        assert self.value_dim is not None
+        return self.num_heads, self.num_heads, self.key_dim, self.value_dim
+
+    def _lamina_output(self, query_shape: Shape) -> Shape:
+        return value_of(self, "output_shape") or query_shape[-1:]
+
+    def _lamina_axes(self, ndim: int) -> tuple[int, ...]:
+        if self.attention_axes is None:
+            return tuple(range(1, ndim - 1))
+        axes = tuple(axis + ndim if axis < 0 else axis for axis in self.attention_axes)
+        if len(set(axes)) < len(axes) or not all(0 < axis < ndim - 1 for axis in axes):
+            raise ShapeError(
+                f"has attention_axes={self.attention_axes}, and wants axes from 1 to {ndim - 2}, each once, for an "
+                f"input of {ndim} dimensions"
+            )
+        return axes
+
+
+class GroupQueryAttention(ManyHeads):
+    """Attention in which several heads of the query share one head of the keys and values.
+
+    >>> x = jnp.ones((2, 5, 8))
+    >>> GroupQueryAttention(head_dim=4, num_query_heads=6, num_key_value_heads=2)(x, x).shape
+    (2, 5, 8)
+
+    Args:
+        head_dim: the size of a head's queries, keys and values.
+        num_query_heads: how many heads the query has.
+        num_key_value_heads: how many the keys and values have, a divisor of `num_query_heads`: 1 is multi-query
+            attention, the same number that of `MultiHeadAttention`.
+
+    Source: Ainslie et al., 2023, https://arxiv.org/abs/2305.13245
+    """
+
+    head_dim: int = setting(positive)
+    num_query_heads: int = setting(positive)
+    num_key_value_heads: int = setting(positive)
+    dropout: float = setting(rate, default=0.0)
+    use_bias: bool = setting(flag, default=True)
+    sliding_window: int | None = setting(optional(positive), default=None)
+    _lamina_flash_attention: bool | None = setting(
+        optional(flag), default=None, alias="flash_attention", in_config=False
+    )
+    kernel_initializer: InitializerSetting = setting(initializers.get, default="glorot_uniform")
+    bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
+    kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    if not TYPE_CHECKING:  # a type checker puts it where Layer has it, and reads the order from __init__ below
+        activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    use_gate: bool = setting(flag, default=False)
+    seed: int | None = setting(seed_value, default=None)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, head_dim: int, num_query_heads: int, num_key_value_heads: int, dropout: float = 0.0,
+            use_bias: bool = True, sliding_window: int | None = None, flash_attention: bool | None = None,
+            kernel_initializer: Named = "glorot_uniform", bias_initializer: Named = "zeros",
+            kernel_regularizer: Named = None, bias_regularizer: Named = None, activity_regularizer: Named = None,
+            kernel_constraint: Named = None, bias_constraint: Named = None, use_gate: bool = False,
+            seed: int | None = None, *, name: str | None = None, trainable: bool = True, dtype: Dtype = None,
+            autocast: bool = True, input_shape: InputShape = None, input_dim: int | None = None,
+            batch_input_shape: InputShape = None, input_length: int | None = None,
+        ) -> None: ...  # fmt: skip
+
+    _lamina_prefix: ClassVar[str] = "_"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.num_query_heads % self.num_key_value_heads:
+            raise ArgumentError(
+                f"GroupQueryAttention(num_query_heads={self.num_query_heads}, num_key_value_heads="
+                f"{self.num_key_value_heads}): the first is to be a multiple of the second."
+            )
+        if not self._lamina.named:
+            self.name = "grouped_query_attention"  # as in Keras, whose class is called so
+
+    def _lamina_sizes(self) -> tuple[int, int, int, int]:
+        return self.num_query_heads, self.num_key_value_heads, self.head_dim, self.head_dim

@@ -1,0 +1,58 @@
+"""Which keys a query may see: masks of the inputs, of their places, and one that is given, as one array."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+
+from lamina._base.weight import Array
+from lamina.errors import ShapeError
+
+
+def causal(n: Any, m: Any) -> Array:
+    """Which keys stand no later than a query.  -> (n, m)"""
+    return jnp.arange(n)[:, None] >= jnp.arange(m)
+
+
+def expanded(mask: Array, axes: tuple[int, ...], place: int) -> Array:
+    """The mask of an input's steps as one of queries and keys: (batch, n) -> (batch, n, 1) or (batch, 1, n)."""
+    if len(axes) > 1:
+        raise ShapeError(f"goes over {len(axes)} axes, and takes no mask of steps: write attention_mask=")
+    return jnp.expand_dims(jnp.asarray(mask, bool), place)
+
+
+def near(use_causal_mask: bool, window: int | None, queries: Any, keys: Any) -> Array | None:
+    """Which keys a query may see by their places alone.  -> (n, m)"""
+    if not use_causal_mask and window is None:
+        return None
+    if len(queries) > 1:
+        raise ShapeError(f"goes over {len(queries)} axes: causal masks and windows are for one")
+    (n,), (m,) = queries, keys
+    seen = causal(n, m) if use_causal_mask else jnp.ones((n, m), bool)
+    if window is not None:
+        seen &= jnp.abs(jnp.arange(n)[:, None] - jnp.arange(m)) < window
+    return seen
+
+
+def joined(masks: list[Array | None], others: Any, queries: Any, keys: Any) -> Array | None:
+    """All masks as one that can be broadcast to the weights, (*others, n, m), where the others are (batch, ..., heads).
+
+    Where there are several axes of steps, the masks have them all, and the result has one axis for them.
+    """
+    seen, steps = None, (*queries, *keys)
+    for mask in masks:
+        if mask is None:
+            continue
+        before = mask.shape[: -len(steps)]
+        whole = (*before, *[1] * (len(others) - len(before)), *mask.shape[-len(steps) :])
+        fits = all(size in (1, wanted) for size, wanted in zip(whole, (*others, *steps), strict=False))
+        if len(whole) != len(others) + len(steps) or not fits:
+            shape, full = (", ".join(map(str, sizes)) for sizes in ((others[0], *steps), (*others, *steps)))
+            raise ShapeError(f"wants an attention_mask of ({shape}) or ({full}), got {mask.shape}")
+        seen = mask.reshape(whole) if seen is None else seen & mask.reshape(whole)
+    if seen is None or len(queries) == 1:
+        return seen
+    before = seen.shape[: -len(steps)]
+    return jnp.broadcast_to(seen, (*before, *steps)).reshape((*before, math.prod(queries), math.prod(keys)))
