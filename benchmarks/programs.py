@@ -8,7 +8,7 @@ from calls import CALLS
 from dense import Census, CensusSmallBatch, Mnist, MnistHalf, WideHalf
 from images import CifarAverage, CifarConvnet, MnistConvnet, MnistConvnetHalf
 from program import Goals, Program
-from sequences import Gru, Lstm, Text, TextDense
+from sequences import Gru, Lstm, Text, TextDense, Transformer
 
 PROGRAMS: dict[str, Program] = {
     "census-32": CensusSmallBatch(),
@@ -21,6 +21,7 @@ PROGRAMS: dict[str, Program] = {
     "text-dense": TextDense(),
     "lstm": Lstm(),
     "gru": Gru(),
+    "transformer": Transformer(),
     "wide-16": WideHalf(),
     "mnist-16": MnistHalf(),
     "mnist-convnet-16": MnistConvnetHalf(),

@@ -1,4 +1,4 @@
-"""Stacks on sequences: words under a convolution and an LSTM, and a time series under a GRU."""
+"""Stacks on sequences: words under a convolution, an LSTM and a transformer block, and a time series under a GRU."""
 
 from __future__ import annotations
 
@@ -151,5 +151,64 @@ class Gru(Program):
 
             def forward(self, x: Any) -> Any:  # (batch, 30, 8) -> (batch, 1)
                 return self.dense(self.gru(x)[0][:, -1])
+
+        return Net()
+
+
+class Transformer(Program):
+    """The block of Keras's example of text classification with a transformer, on what an embedding has made."""
+
+    title = "transformer block, 200 x 32, batch 32"
+    batch = 32
+    epochs = 1
+    multiply_adds = 200 * (4 * 32 * 64 + 2 * 32 * 64 + 2 * 200 * 64) + 32
+    goals: ClassVar = {"keras-jax": (2, 1.5), "torch": (1.2, 0.8)}
+    torch_loss = "binary_cross_entropy_with_logits"
+    heads, size, inner = 2, 32, 64
+
+    def data(self, rng: Any) -> tuple[Any, Any]:
+        x = rng.standard_normal(size=(960, LENGTH, self.size), dtype="float32")
+        return x, (x[:, :, :1].max(axis=1) > 2.5).astype("float32")
+
+    def keras(self, keras: Any, layers: Any) -> Any:
+        heads, size, inner = self.heads, self.size, self.inner
+
+        class TransformerBlock(layers.Layer):  # type: ignore[misc]
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.att = layers.MultiHeadAttention(num_heads=heads, key_dim=size)
+                self.ffn = keras.Sequential([layers.Dense(inner, activation="relu"), layers.Dense(size)])
+                self.layernorm1 = layers.LayerNormalization(epsilon=1e-6)
+                self.layernorm2 = layers.LayerNormalization(epsilon=1e-6)
+                self.dropout1, self.dropout2 = layers.Dropout(0.1), layers.Dropout(0.1)
+
+            def call(self, inputs: Any, training: Any = None) -> Any:
+                attended = self.dropout1(self.att(inputs, inputs), training=training)
+                y = self.layernorm1(inputs + attended)
+                return self.layernorm2(y + self.dropout2(self.ffn(y), training=training))
+
+        last = [layers.GlobalAveragePooling1D(), layers.Dense(1, activation="sigmoid")]
+        model = keras.Sequential([keras.Input((LENGTH, size)), TransformerBlock(), *last])
+        model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
+        return model
+
+    def torch(self, nn: Any) -> Any:
+        heads, size, inner = self.heads, self.size, self.inner
+
+        class Net(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.projections, self.out = nn.Linear(size, 3 * heads * size), nn.Linear(heads * size, size)
+                self.ffn = nn.Sequential(nn.Linear(size, inner), nn.ReLU(), nn.Linear(inner, size))
+                self.norm1, self.norm2 = nn.LayerNorm(size, eps=1e-6), nn.LayerNorm(size, eps=1e-6)
+                self.dropout1, self.dropout2 = nn.Dropout(0.1), nn.Dropout(0.1)
+                self.last = nn.Linear(size, 1)
+
+            def forward(self, x: Any) -> Any:  # (batch, 200, 32) -> (batch, 1)
+                of_heads = self.projections(x).view(*x.shape[:2], 3, heads, size).permute(2, 0, 3, 1, 4)
+                attended = nn.functional.scaled_dot_product_attention(*of_heads)  # (batch, heads, 200, 32)
+                y = self.norm1(x + self.dropout1(self.out(attended.transpose(1, 2).flatten(2))))
+                y = self.norm2(y + self.dropout2(self.ffn(y)))
+                return self.last(y.mean(1))
 
         return Net()
