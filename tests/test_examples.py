@@ -22,6 +22,7 @@ RUNS = [
     ("movie_reviews", "3000 6", ACCURACY, 65, 100),
     ("quickstart", "", r"Total params: (\d+) ", 17, 17),
     ("residual_block", "", ACCURACY, 97, 100),
+    ("text_transformer", "2000 3", ACCURACY, 65, 100),
     ("two_towers", "", r"explain ([\d.]+)%", 60, 100),
 ]
 WHOLE = [
