@@ -26,7 +26,6 @@ IDLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "Initializer": {"dtype": ANY},
     "InputLayer": {"type_spec": (None,), "trainable": ANY},
     "Lambda": {"function_type": ANY, "module": ANY, "output_shape_type": ANY, "output_shape_module": ANY},
-    "LayerNormalization": {"rms_scaling": (False,)},
     "Lookup": {"vocabulary_size": ANY, "vocabulary_dtype": ANY},
     "Loss": {"fn": ANY},
     "Nadam": {"schedule_decay": ANY},

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def build(layer: Layer, shape: Any, inputs: Inputs | None) -> None:
     """Build a layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
-    if layer.built:
-        return
+    if layer.built and not (layer._lamina_bare and layer._lamina.built_for is None):
+        return  # of those that were built when they were made the first shape is still checked
     require_settings(layer)
     layer._lamina_check_input(shape)
     inputs = inputs_of_shapes(layer, (shape,), {}) if inputs is None else inputs

@@ -110,7 +110,7 @@ def run(now: Pass, layer: Layer, inputs: Inputs) -> Any:
     if y is inputs.first or mask_of(next(iter(jax.tree.leaves(y)), None)) is None:
         _hand_on_mask(layer, inputs.first, mask, y)
     if layer.activity_regularizer is not None:
-        now.losses.extend(layer.activity_regularizer(each) / each.shape[0] for each in jax.tree.leaves(y))
+        now.losses.extend(layer.activity_regularizer(each) / (each.shape[0] or 1) for each in jax.tree.leaves(y))
     return y
 
 

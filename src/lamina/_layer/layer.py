@@ -173,6 +173,8 @@ class Layer(WithWeights):
     """Those of them that the caller has to give."""
     _lamina_uses_mask: ClassVar[bool] = False
     """Whether the layer reads a mask or decides itself what becomes of it, so that none is lost without a warning."""
+    _lamina_bare: ClassVar[bool] = False
+    """Whether it is one of the layers here that make no weights, or a subclass of one: it is built when it is made."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -186,6 +188,8 @@ class Layer(WithWeights):
         required = (p.name for p in taken if p.default is p.empty and p.name not in ("training", "mask"))
         cls._lamina_call_required = tuple(required)
         cls._lamina_uses_mask = "mask" in cls._lamina_call_arguments or cls.compute_mask is not Layer.compute_mask
+        here = cls._lamina_bare or cls.__module__.startswith("lamina.")
+        cls._lamina_bare = here and cls.build is Layer.build
         if "build" in vars(cls):
             cls.build = named_after(cls.build)  # type: ignore[method-assign]
 
@@ -194,7 +198,7 @@ class Layer(WithWeights):
         layer = super().__new__(cls)
         layer._lamina.added_at, layer._lamina.made_in_pass = caller(), under_way.get() is not None
         layer.name = to_snake_case(cls.__name__)
-        layer.built, layer.autocast, layer.activity_regularizer, layer.input_spec = False, True, None, None
+        layer.built, layer.autocast, layer.activity_regularizer, layer.input_spec = cls._lamina_bare, True, None, None
         return layer
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from lamina._base.turns import this_thread
 from lamina._base.weight import Weight, assign_all, read_all
 from lamina._layer.inputs import build_config
 from lamina._layer.keys import own_seed_states, seed_of
-from lamina._layer.structure import Module, adopt, parts, weights_by_path
+from lamina._layer.structure import Module, adopt, inner_modules, parts, weights_by_path
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 
 if TYPE_CHECKING:
@@ -61,6 +61,17 @@ class WithWeights(Module):
         """The weights that training leaves alone, and the states of the random numbers, which `stateless_call` takes
         and gives back."""
         return [variable for variable, trained in _variables(self).items() if not trained]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics that this layer and those inside hold in their attributes."""
+        held = [each for part in parts(self) for each in inner_modules(part.layer, Module).values()]
+        return [each for each in dict.fromkeys(held) if not hasattr(each._lamina, "trainable")]
+
+    @property
+    def metrics_variables(self) -> list[Weight]:
+        """The weights of the metrics."""
+        return [weight for metric in self.metrics for weight in metric.variables]
 
     @user_facing
     def get_weights(self) -> list[HostArray]:

@@ -17,7 +17,7 @@ from jax import lax
 from lamina._base.weight import Array, Weight
 from lamina._checks.rows import stay_apart
 from lamina._kernels.bits import fold
-from lamina._layer.masks import mask_of
+from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.passes import Pass
 from lamina._layer.structure import require_adapted, weights_beside, weights_by_path
 from lamina._training import own_steps
@@ -115,7 +115,8 @@ class ProgramSpec:
         """The loss with regularizers and what layers added, as Keras logs it.  -> () float32"""
         regularized = [(path, weight.regularizer) for path, weight in self.trained.items()]
         added = [regularizer(params[path]) for path, regularizer in regularized if regularizer is not None]
-        measured = batch.get("y"), y_pred, batch.get("weight"), _mask(batch, y_pred)
+        with_mask(y_pred, _mask(batch, y_pred))
+        measured = batch.get("y"), y_pred, batch.get("weight")
         return total_loss(self.loss, self.loss_weight, measured, [*added, *now.losses])
 
     def measured(self, sums: Sums, loss: Array, batch: Data, y_pred: Array) -> Sums:
@@ -141,7 +142,7 @@ class ProgramSpec:
 
 
 def total_loss(loss: Loss | None, loss_weight: float, measured: tuple[Any, ...], added: Sequence[Array]) -> Array:
-    """The loss of what is `measured` (y, y_pred, weights, mask), with what regularizers and layers `added`."""
+    """The loss of what is `measured` (y, y_pred, weights), with what regularizers and layers `added`."""
     terms = [jnp.asarray(loss(*measured)).astype(jnp.float32) * jnp.float32(loss_weight)] if loss is not None else []
     terms += [jnp.asarray(term).astype(jnp.float32).sum() for term in added]
     if not terms:

@@ -30,6 +30,7 @@ from lamina._training.non_finite import NonFinite
 from lamina._training.own_steps import Arrays, Sums
 from lamina._training.steps import ProgramSpec, Steps, TrainState
 from lamina.errors import ArgumentError
+from lamina.losses.loss import Loss
 from lamina.metrics.exact import completed, places, with_room
 from lamina.optimizers.optimizer import Optimizer, extend
 from lamina.optimizers.state import take_back
@@ -292,9 +293,11 @@ def _takes_more_rows(model: Model, compiled: Compiled, training: bool) -> bool:
     # With weights, which leave the added rows out, a metric that ignores a class counts otherwise than without.
     ignores = any(getattr(metric, "ignore_class", None) is not None for metric in measures)
     across = any(_looks_across_rows(getattr(each, "_fn", each)) for each in (compiled.loss, *measures))
+    # A loss with a `__call__` of its own need not know what a mask is.
+    whole = compiled.loss is not None and type(compiled.loss).__call__ is not Loss.__call__
     # Of one number a row a loss makes one for the batch.
     lone = model._lamina.shapes is not None and len(model._lamina.shapes[1]) < 2
-    if ignores or across or lone or not stay_apart(model):
+    if ignores or across or whole or lone or not stay_apart(model):
         return False
     return not any(
         layer.activity_regularizer is not None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
+from lamina import ops
 from lamina._base.frames import warn
 from lamina._base.origin import of_library
 from lamina._base.spelling import nearest
+from lamina._base.weight import Array
 from lamina.callbacks.callback import Callback, Logs
 from lamina.callbacks.callback_list import CallbackList, overrides
 from lamina.errors import ArgumentError
@@ -81,6 +84,11 @@ class MonitorCallback(Callback):
             f"{type(self).__name__} cannot tell whether a better {self.monitor!r} is higher or lower. "
             'Add mode="max" or mode="min".'
         )
+
+    @property
+    def monitor_op(self) -> Callable[..., Array] | None:
+        """The function that says what is better, `ops.greater` or `ops.less`; None before the callback has a model."""
+        return None if self.model is None else ops.greater if self._lamina_rises() else ops.less
 
     def _lamina_improves(self, value: float, reference: float | None) -> bool:
         """Whether `value` is better than `reference` by more than `min_delta`. NaN never is."""

@@ -93,6 +93,8 @@ class InputLayer(Layer):
         if self.sparse or self.ragged or self.optional:
             raise ArgumentError("Input: a stack takes one dense tensor, so sparse, ragged and optional stay unset.")
         shape, whole = value_of(self, "shape"), value_of(self, "batch_shape")
+        if whole is not None and (shape, self.batch_size) != (None, None):
+            raise ArgumentError(f"Input takes shape and batch_size, or batch_shape={whole}, not both.")
         whole = self._lamina.wanted_shape if shape is None and whole is None else whole
         if whole is not None:
             if not isinstance(whole, (tuple, list)) or not whole:
@@ -121,6 +123,9 @@ class InputLayer(Layer):
         """The dtype of whole numbers, or of True and False, in which the data are to reach the layers, if it is one."""
         asked = self.dtype
         return jnp.dtype(jax.dtypes.canonicalize_dtype(asked)) if asked.startswith(("int", "uint", "bool")) else None
+
+    def _lamina_arguments(self) -> Config:
+        return {k: v for k, v in super()._lamina_arguments().items() if k not in ("shape", "batch_size")}
 
     def get_config(self) -> Config:
         dense = {"sparse": False, "ragged": False, "optional": False}

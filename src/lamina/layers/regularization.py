@@ -96,8 +96,9 @@ class Dropout(Noise):
     noise_shape: NoiseShape = setting(_noise_shape, default=None)
     seed: int | None = setting(seed_value, default=None)
 
-    def build(self, input_shape: Shape) -> None:
-        _filled(self.noise_shape, input_shape)
+    def _lamina_check_input(self, shape: Shape) -> None:
+        super()._lamina_check_input(shape)
+        _filled(self.noise_shape, shape)
 
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.rate:
@@ -226,8 +227,9 @@ class AlphaDropout(Noise):
     noise_shape: NoiseShape = setting(_noise_shape, default=None)
     seed: int | None = setting(seed_value, default=None)
 
-    def build(self, input_shape: Shape) -> None:
-        _filled(self.noise_shape, input_shape)
+    def _lamina_check_input(self, shape: Shape) -> None:
+        super()._lamina_check_input(shape)
+        _filled(self.noise_shape, shape)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,6 +19,7 @@ from lamina._base.registry import Registry
 from lamina._base.settings import Configured, Converted, Setting, State, setting
 from lamina._base.spelling import name_of, to_snake_case
 from lamina._base.weight import Array
+from lamina._layer.masks import mask_of
 from lamina.errors import ArgumentError, LabelError
 
 registry = Registry("loss", "lamina.losses")
@@ -105,8 +106,10 @@ class Loss(Configured):
         Args:
             sample_weight: one weight per sample, (batch,), or per value; along an axis that it lacks, all values
                 have the same weight.
-            mask: booleans, one per value; the False ones do not count, and a mean is taken over the others.
+            mask: booleans, one per value; the False ones do not count, and a mean is taken over the others. By default
+                the mask that a layer gave its output `y_pred`.
         """
+        mask = mask_of(y_pred) if mask is None else mask
         y_pred = as_array(y_pred)
         wide = self._lamina.dtype is None and y_pred.dtype == jnp.float64
         y_pred = y_pred.astype("float64" if wide else self.dtype)

@@ -47,16 +47,18 @@ class OfColumns(Metric):
 
 
 def _share(value: object) -> float | None:
-    """None, or a number above 0 and at most 1."""
-    if value is not None and not 0 < number(value) <= 1:
+    """None, or a float above 0 and at most 1."""
+    if value is not None and not _above_zero(value) <= 1:
         raise ArgumentError(f"expected a number above 0 and at most 1, or None, got {value}.")
     return None if value is None else number(value)
 
 
 def _above_zero(value: object) -> float:
-    """A number above 0."""
+    """A float above 0; a whole number is refused, as in Keras, where it is most often another argument's."""
     if not number(value) > 0:
         raise ArgumentError(f"expected a number above 0, got {value}.")
+    if isinstance(value, int):
+        raise ArgumentError(f"expected a float, such as {float(value)}, got {value}.")
     return float(number(value))
 
 

@@ -75,7 +75,7 @@ def predict_step(model: Sequential, data: object) -> Any:
 
 def compute_loss(model: Sequential, y: object, y_pred: object, sample_weight: object) -> Array:
     """The loss of `compile`, the regularizers, and what layers added in the pass under way.  -> () float32"""
-    compiled, measured = compiled_of(model), (y, y_pred, sample_weight, mask_of(y_pred))
+    compiled, measured = compiled_of(model), (y, y_pred, sample_weight)
     return total_loss(compiled.loss, compiled.loss_weight, measured, model.losses)
 
 

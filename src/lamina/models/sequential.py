@@ -15,7 +15,7 @@ from lamina._base.arrays import HostArray
 from lamina._base.converters import checked, flag
 from lamina._base.frames import user_facing
 from lamina._base.settings import MISSING, setting
-from lamina._base.weight import Weight, under_way
+from lamina._base.weight import under_way
 from lamina._data.weights import ClassWeight
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
@@ -515,11 +515,6 @@ class Sequential(Stack):
     def metrics_names(self) -> list[str]:
         """The names under which `fit` logs: `loss` and the metrics."""
         return self._lamina.compiled.names if self._lamina.compiled else []
-
-    @property
-    def metrics_variables(self) -> list[Weight]:
-        """The weights of the metrics."""
-        return [weight for metric in self.metrics for weight in metric.variables]
 
     @user_facing
     def reset_metrics(self) -> None:

@@ -90,7 +90,7 @@ class BatchNormalization(Layer):
     def build(self, input_shape: Shape) -> None:
         (axis,) = feature_axes(self.axis, input_shape)
         shape = (input_shape[axis],)
-        add_scale(self, shape)
+        add_scale(self, shape, self.scale, self.center)
         self.moving_mean = self.add_weight(shape, self.moving_mean_initializer, trainable=False, autocast=False)
         self.moving_variance = self.add_weight(shape, self.moving_variance_initializer, trainable=False, autocast=False)
         if self.renorm:

@@ -7,8 +7,9 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from lamina import constraints, initializers, regularizers
-from lamina._base.arguments import Config, ConstraintSetting, InitializerSetting, RegularizerSetting
+from lamina._base.arguments import ConstraintSetting, InitializerSetting, RegularizerSetting
 from lamina._base.converters import flag, integer, number
+from lamina._base.frames import warn
 from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
@@ -33,6 +34,8 @@ class LayerNormalization(Layer):
         beta_initializer, gamma_initializer: the start values of beta and of gamma.
         beta_regularizer, gamma_regularizer: penalties on beta and on gamma, added to the loss.
         beta_constraint, gamma_constraint: applied to beta and to gamma after each step of training.
+        rms_scaling: whether x is only divided by the deviation and multiplied by gamma, as in old models: for the root
+            mean square take RMSNormalization.
 
     Source: Ba et al., 2016, https://arxiv.org/abs/1607.06450
     """
@@ -47,21 +50,25 @@ class LayerNormalization(Layer):
     gamma_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     beta_constraint: ConstraintSetting = setting(constraints.get, default=None)
     gamma_constraint: ConstraintSetting = setting(constraints.get, default=None)
+    rms_scaling: bool = setting(flag, default=False, kw_only=True)
 
     supports_masking: ClassVar[bool] = True
     _lamina_makes_floats: ClassVar[bool] = True
-    _lamina_constants: ClassVar[Config] = {"rms_scaling": False}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.gamma = self.beta = None
+        if self.rms_scaling:
+            warn(f"{self.name} divides by the deviation, not by the root mean square as RMSNormalization does.")
 
     def build(self, input_shape: Shape) -> None:
-        add_scale(self, kept_sizes(self, input_shape))
+        alone = self.rms_scaling
+        add_scale(self, kept_sizes(self, input_shape), self.scale or alone, self.center and not alone)
 
     def call(self, x: Array) -> Array:
         wide, axes = widened(x), tuple(feature_axes(self.axis, x.shape))
         mean, variance = jnp.mean(wide, axes, keepdims=True), jnp.var(wide, axes, keepdims=True)
+        mean = jnp.zeros_like(mean) if self.rms_scaling else mean
         shape = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
         return scaled(self, wide, mean, variance, shape).astype(x.dtype)
 
@@ -119,7 +126,7 @@ class GroupNormalization(Layer):
         channels = input_shape[axis]
         if channels is not None and channels % self.groups:
             raise ShapeError(f"wants a number of channels that {self.groups} groups divide, got {channels}")
-        add_scale(self, (channels,))
+        add_scale(self, (channels,), self.scale, self.center)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
     def call(self, x: Array) -> Array:

@@ -41,12 +41,12 @@ def kept_sizes(layer: Any, shape: Shape) -> Shape:
     return tuple(shape[axis] for axis in found)
 
 
-def add_scale(layer: Any, shape: Shape) -> None:
-    """Make the weights `gamma` and `beta` of a layer, as far as its settings `scale` and `center` ask for them."""
+def add_scale(layer: Any, shape: Shape, scale: bool, center: bool) -> None:
+    """Make the weights `gamma` and `beta` of a layer, as far as `scale` and `center` ask for them."""
     if None in shape:
         raise ShapeError("needs to know the size of its feature axis")
-    layer.gamma = weight_from_settings(layer, "gamma", shape, autocast=False) if layer.scale else None
-    layer.beta = weight_from_settings(layer, "beta", shape, autocast=False) if layer.center else None
+    layer.gamma = weight_from_settings(layer, "gamma", shape, autocast=False) if scale else None
+    layer.beta = weight_from_settings(layer, "beta", shape, autocast=False) if center else None
 
 
 def scaled(layer: Any, x: Array, mean: Array, variance: Array, shape: Sequence[int]) -> Array:
@@ -59,10 +59,10 @@ def scaled(layer: Any, x: Array, mean: Array, variance: Array, shape: Sequence[i
 def factor_and_shift(layer: Any, mean: Array, variance: Array, shape: Sequence[int]) -> tuple[Array, Array]:
     """What x is multiplied by and what is added then, for `scaled`."""
     factor = lax.rsqrt(variance + jnp.asarray(layer.epsilon, variance.dtype))
-    if layer.scale:
+    if layer.gamma is not None:
         factor = factor * layer.gamma.astype(factor.dtype).reshape(shape)
     shift = -mean * factor
-    if layer.center:
+    if layer.beta is not None:
         shift = shift + layer.beta.astype(factor.dtype).reshape(shape)
     return factor, shift
 
