@@ -166,7 +166,7 @@ def test_a_layer_that_fails_is_not_added():
     layer = layers.Reshape((7,))
     with pytest.raises(ShapeError, match="3 elements"):
         model.add(layer)
-    assert model.output_shape == (None, 3) and len(model.layers) == 1 and not layer.built
+    assert model.output_shape == (None, 3) and len(model.layers) == 1 and layer.get_build_config() is None
 
 
 # Names.
