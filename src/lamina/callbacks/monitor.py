@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
-from lamina import ops
+import lamina
 from lamina._base.frames import warn
 from lamina._base.origin import of_library
 from lamina._base.spelling import nearest
@@ -88,7 +88,7 @@ class MonitorCallback(Callback):
     @property
     def monitor_op(self) -> Callable[..., Array] | None:
         """The function that says what is better, `ops.greater` or `ops.less`; None before the callback has a model."""
-        return None if self.model is None else ops.greater if self._lamina_rises() else ops.less
+        return None if self.model is None else lamina.ops.greater if self._lamina_rises() else lamina.ops.less
 
     def _lamina_improves(self, value: float, reference: float | None) -> bool:
         """Whether `value` is better than `reference` by more than `min_delta`. NaN never is."""
