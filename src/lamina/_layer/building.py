@@ -16,18 +16,23 @@ if TYPE_CHECKING:
 
 def build(layer: Layer, shape: Any, inputs: Inputs | None) -> None:
     """Build a layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
-    if layer.built and not (layer._lamina_bare and layer._lamina.built_for is None):
-        return  # of those that were built when they were made the first shape is still checked
+    if _is_done(layer):
+        return
     require_settings(layer)
     layer._lamina_check_input(shape)
     inputs = inputs_of_shapes(layer, (shape,), {}) if inputs is None else inputs
     with making, restored_on_error(layer):
-        if layer.built:  # by another thread meanwhile
-            return  # type: ignore[unreachable]
+        if _is_done(layer):  # by another thread meanwhile
+            return
         layer._lamina.batch_size = shape[0] if shape and is_shape(shape) else None
         call_build(layer, inputs.shapes())
         if not all(part.layer.built for part in parts(layer)) and not missing(layer, inputs):
             output_shape(layer, inputs)  # sublayers are built where `call` first reaches them
+
+
+def _is_done(layer: Layer) -> bool:
+    """Whether there is nothing to do: of a layer that was built when it was made the first shape is still checked."""
+    return layer.built and not (layer._lamina_bare and layer._lamina.built_for is None)
 
 
 def build_from(layer: Layer, config: dict[str, Any]) -> None:
