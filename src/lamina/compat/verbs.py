@@ -14,6 +14,7 @@ import numpy as np
 from lamina import Sequential
 from lamina._base.frames import user_facing, warn
 from lamina._base.settings import Configured
+from lamina._layer.host import HostLayer, LayerChain
 from lamina._layer.layer import Layer
 from lamina._layer.structure import parts
 from lamina._saving.files import make_folder
@@ -21,67 +22,19 @@ from lamina._saving.paths import FilePath
 from lamina._training.request import Callbacks
 from lamina.callbacks import Callback, History
 from lamina.callbacks import callback_list as callback_list
-from lamina.compat import freezing
+from lamina.compat import freezing, logs
 from lamina.compat.arguments import configured, translate
 from lamina.compat.functional import layer_called, symbolic_input, symbolic_output
 from lamina.compat.told import say
 from lamina.datasets import imdb, reuters
-from lamina.layers import Normalization
+from lamina.layers import HashedCrossing, Normalization
+from lamina.layers.features.adapting import Adapting
 from lamina.metrics import Metric
 from lamina.models.stack import Stack
 
-NAMES = {"acc": "accuracy", "val_acc": "val_accuracy", "lr": "learning_rate"}
-"""What Keras before 2.3 called some of the numbers in the logs, and their names now."""
 STEPS = ("steps_per_epoch", "validation_steps", "steps")
 """Counts, for which programs write `len(x) / batch_size`."""
 FILES = (".h5", ".hdf5", ".keras", ".weights.json", ".safetensors")
-
-
-class Logged(dict[str, Any]):
-    """Logs, or a history, that also have their numbers under their names in older Keras."""
-
-    def __missing__(self, name: str) -> Any:
-        new = NAMES.get(name)
-        if new is None or new not in self:
-            raise KeyError(name)
-        say(f"{name!r} in logs and histories is now {new!r}.")
-        return self[new]
-
-    def get(self, name: str, default: object = None) -> Any:
-        return self[name] if name in self or NAMES.get(name) in self else default
-
-
-def _plain_logs(plain: Callable[[Any], dict[str, Any]]) -> Callable[[Any], Logged]:
-    return lambda logs: Logged(plain(logs))
-
-
-def _history_begins(init: Callable[..., None]) -> Callable[..., None]:
-    def __init__(self: History) -> None:
-        init(self)
-        self.history = Logged()
-
-    return __init__
-
-
-def _set_model(set_model: Callable[..., None]) -> Callable[..., None]:
-    """A callback that watches 'val_acc', or writes it into names of files, where the metric is called accuracy."""
-
-    def named(self: Callback, model: object) -> None:
-        set_model(self, model)
-        names = getattr(model, "metrics_names", ())
-        if "accuracy" not in names or "acc" in names:
-            return
-        monitor = getattr(self, "monitor", None)
-        if monitor in ("acc", "val_acc"):
-            self.monitor = NAMES[monitor]  # type: ignore[attr-defined]
-            say(f"monitor={monitor!r} is now monitor={NAMES[monitor]!r}.")
-        for old in ("acc", "val_acc"):
-            for end in ":}":
-                if f"{{{old}{end}" in getattr(self, "filepath", ""):
-                    self.filepath = self.filepath.replace(f"{{{old}{end}", f"{{{NAMES[old]}{end}")  # type: ignore[attr-defined]
-                    say(f"{{{old}}} in the name of a file is now {{{NAMES[old]}}}.")
-
-    return named
 
 
 def _with_old_arguments(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -282,11 +235,13 @@ def _with_nb_words(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 MISSING = object()
+CALLED = (Layer, HostLayer, LayerChain, Adapting, HashedCrossing, Sequential)
+"""Classes with a `__call__` of their own."""
 PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (Configured, "__init__", configured),
-    (History, "__init__", _history_begins),
-    (Callback, "set_model", _set_model),
-    (callback_list, "_plain", _plain_logs),
+    (History, "__init__", logs.history_begins),
+    (Callback, "set_model", logs.set_model),
+    (callback_list, "_plain", logs.plain_logs),
     *((Sequential, name, _with_old_arguments) for name in ("fit", "evaluate", "predict", "compile")),
     *((texts, "load_data", _with_nb_words) for texts in (imdb, reuters)),
     (Sequential, "compile", _compile),
@@ -302,8 +257,7 @@ PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (Metric, "reset_states", lambda _: reset_metric),
     *((Normalization, name, _as_tensor) for name in ("mean", "variance")),
     (Sequential, "stateful", lambda _: property(_stateful)),
-    (Layer, "__call__", layer_called),
-    (Sequential, "__call__", layer_called),
+    *((owner, "__call__", layer_called) for owner in CALLED),
     *((owner, "input", lambda _: property(symbolic_input)) for owner in (Layer, Stack)),
     *((owner, "output", lambda _: property(symbolic_output)) for owner in (Layer, Stack)),
 ]  # fmt: skip

@@ -46,7 +46,8 @@ from lamina.compat.tensorflow.session import (
 )
 from lamina.compat.tensorflow.stand_in import StandIn
 from lamina.compat.tensorflow.tape import GradientTape
-from lamina.compat.tensorflow.variables import Variable
+from lamina.compat.tensorflow.texts import eager
+from lamina.compat.tensorflow.variables import TensorSpec, Variable
 
 # fmt: off
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "Session",
     "Tensor",
     "TensorShape",
+    "TensorSpec",
     "Variable",
     "argmax",
     "bfloat16",
@@ -124,6 +126,10 @@ __all__ = [
     "zeros",
 ]
 # fmt: on
+MAKERS = "constant ones zeros random_normal random_uniform truncated_normal orthogonal".split()
+_makers = {f"{name}_initializer": getattr(initializers, name) for name in MAKERS}
+globals().update(_makers)
+__all__ += _makers
 globals().update({name: value for name, value in arithmetic.functions.items() if name not in __all__})
 __all__ += [name for name in arithmetic.functions if name not in __all__]
 
@@ -150,11 +156,20 @@ def function(func: Any = None, **kwargs: Any) -> Any:
 
 
 def py_function(func: Callable[..., Any], inp: Sequence[Any], Tout: object, name: str | None = None) -> Any:
-    """The result of the function for the arrays."""
-    return func(*inp)
+    """The result of a function of tensors, which have `.numpy()`."""
+    return _outputs(func(*map(eager, inp)), Tout)
 
 
-numpy_function = py_function
+def numpy_function(func: Callable[..., Any], inp: Sequence[Any], Tout: object, *others: object, **named: object) -> Any:
+    """The result of a function of NumPy's arrays."""
+    return _outputs(func(*map(np.asarray, inp)), Tout)
+
+
+def _outputs(result: Any, kinds: Any) -> Any:
+    """What a function returned as tensors, of these dtypes."""
+    if isinstance(kinds, (list, tuple)):
+        return [_outputs(each, kind) for each, kind in zip(result, kinds, strict=True)]
+    return eager(result if isinstance(result, jax.Array) or kinds == string else np.asarray(result, kinds))
 
 
 def is_tensor(x: object) -> builtins.bool:
@@ -207,6 +222,8 @@ def constant(value: Values, dtype: DTypeLike | None = None, shape: Sizes | None 
     >>> constant([1, 2, 3, 4], shape=(2, 2)).shape
     (2, 2)
     """
+    if _is_text(value):
+        return eager(value)  # type: ignore[no-any-return]
     array = jnp.asarray(value, dtype)
     if shape is None:
         return array
@@ -217,7 +234,7 @@ def convert_to_tensor(
     value: Values, dtype: DTypeLike | None = None, dtype_hint: DTypeLike | None = None, name: str | None = None
 ) -> Array:
     """The values as an array."""
-    return jnp.asarray(value, dtype)
+    return eager(value) if _is_text(value) else jnp.asarray(value, dtype)
 
 
 def cast(x: Values, dtype: DTypeLike, name: str | None = None) -> Array:
@@ -259,9 +276,11 @@ def squeeze(input: Values, axis: Sizes | None = None, name: str | None = None) -
 
 def _read(x: Any) -> tuple[Any, Any]:
     """An array, and the library that knows it: text is NumPy's."""
-    if isinstance(x, jax.Array) or np.asarray(x).dtype.kind not in "USO":
-        return jnp, jnp.asarray(x)
-    return np, np.asarray(x)
+    return (np, eager(x)) if _is_text(x) else (jnp, jnp.asarray(x))
+
+
+def _is_text(x: Any) -> builtins.bool:
+    return not isinstance(x, (jax.Array, Weight)) and np.asarray(x).dtype.kind in "USO"
 
 
 def argmax(

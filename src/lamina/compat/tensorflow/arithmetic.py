@@ -105,6 +105,24 @@ def add_n(inputs: Sequence[Any], name: str | None = None) -> Any:
     return sum(array(value) for value in inputs)
 
 
+def clip_by_global_norm(
+    t_list: Sequence[Any], clip_norm: float, use_norm: Any = None, name: str | None = None
+) -> tuple[list[jax.Array], jax.Array]:
+    """The arrays divided by the norm of all of them together where that is above `clip_norm`, and this norm."""
+    norm = global_norm(t_list) if use_norm is None else use_norm
+    scale = clip_norm / jnp.maximum(norm, clip_norm)
+    return [array(each) * scale for each in t_list], norm
+
+
+def global_norm(t_list: Sequence[Any], name: str | None = None) -> jax.Array:
+    """The square root of the sum of all squares."""
+    return jnp.sqrt(sum(jnp.sum(jnp.square(array(each))) for each in t_list))
+
+
+def _sequence_mask(lengths: jax.Array, maxlen: int | None = None, dtype: DTypeLike = "bool") -> jax.Array:
+    return (jnp.arange(int(lengths.max()) if maxlen is None else maxlen) < lengths[..., None]).astype(dtype)
+
+
 def einsum(equation: str, *inputs: object, **kwargs: Any) -> jax.Array:
     """`jax.numpy.einsum`."""
     return jnp.einsum(equation, *map(array, inputs))
@@ -167,6 +185,7 @@ OTHERS: dict[str, tuple[Operation, str, str]] = {
     "reverse": (jnp.flip, "tensor", "axis"),
     "roll": (jnp.roll, "input", "shift axis"),
     "scalar_mul": (jnp.multiply, "scalar x", ""),
+    "sequence_mask": (_sequence_mask, "lengths", "maxlen dtype"),
     "shape": (lambda x: jnp.array(x.shape, "int32"), "input", ""),
     "size": (lambda x: jnp.array(x.size, "int32"), "input", ""),
     "slice": (_slice, "input_", "begin size"),
@@ -187,6 +206,7 @@ functions: dict[str, Any] = {
     **table("tf.", "x y", "", BINARY),
     **table("tf.", "input_tensor", "axis keepdims", {f"reduce_{name}": f for name, f in REDUCING.items()}),
     **{name: operation(f"tf.{name}", *described) for name, described in OTHERS.items()},
-    "add_n": add_n, "concat": concat, "einsum": einsum, "range": range_, "stack": stack, "unstack": unstack,
+    "add_n": add_n, "clip_by_global_norm": clip_by_global_norm, "concat": concat, "einsum": einsum,
+    "global_norm": global_norm, "range": range_, "stack": stack, "unstack": unstack,
 }  # fmt: skip
 """All of them by name."""

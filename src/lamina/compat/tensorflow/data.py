@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
+from lamina._base.arrays import HostArray
 from lamina._base.frames import user_facing
 from lamina._data import dataset
 from lamina._data.dataset import AUTOTUNE as AUTOTUNE
 from lamina._data.dataset import rows_of
 from lamina.compat.tensorflow.session import Options as Options
 from lamina.compat.tensorflow.stand_in import StandIn, namespace
+from lamina.compat.tensorflow.texts import Text, Texts, eager
+from lamina.compat.tensorflow.variables import TensorSpec
 from lamina.errors import CallError, DataError
 
 __all__ = ["AUTOTUNE", "Dataset", "Options", "experimental"]
@@ -39,11 +41,6 @@ def _called(function: Callable[..., Any], element: object) -> Any:
     return function(*element) if isinstance(element, tuple) else function(element)
 
 
-def _eager(element: object) -> Any:
-    """The arrays of an element as those of JAX, which have `.numpy()` here."""
-    return jax.tree.map(lambda part: part if np.asarray(part).dtype.kind in "USO" else jnp.asarray(part), element)
-
-
 class Dataset(dataset.Dataset, metaclass=StandIn):
     """Elements in a row, read anew in each pass.
 
@@ -53,7 +50,19 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
     """
 
     def __iter__(self) -> Iterator[Any]:
-        return map(_eager, super().__iter__())
+        return (jax.tree.map(eager, element) for element in super().__iter__())
+
+    def as_numpy_iterator(self) -> Iterator[Any]:
+        """A pass over the elements, with arrays of NumPy, and bytes in place of texts."""
+        texts = (Text, Texts)
+        return (jax.tree.map(lambda each: each.numpy() if isinstance(each, texts) else np.asarray(each), element)
+                for element in self)  # fmt: skip
+
+    @property
+    def element_spec(self) -> Any:
+        """The shapes and dtypes of the first element, with None for the size of a batch."""
+        first = next(iter(self._lamina_pass((0, 0))))
+        return jax.tree.map(lambda part: _spec(np.asarray(part), self._lamina_batched is not None), first)
 
     @staticmethod
     def from_tensor_slices(tensors: object, name: str | None = None) -> Dataset:
@@ -242,6 +251,11 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
     def get_single_element(self, name: str | None = None) -> Any:
         """The only element."""
         return next(iter(self))
+
+
+def _spec(part: HostArray, batched: bool) -> TensorSpec:
+    shape = (None, *part.shape[1:]) if batched and part.ndim else part.shape
+    return TensorSpec(shape, "string" if part.dtype.kind in "USO" else jax.dtypes.canonicalize_dtype(part.dtype))
 
 
 def _nested(elements: list[Any]) -> Any:

@@ -11,6 +11,7 @@ from typing import IO, Any
 from lamina._saving.paths import FilePath
 from lamina.compat.tensorflow.image import decode_bmp, decode_gif, decode_image, decode_jpeg, decode_png
 from lamina.compat.tensorflow.stand_in import namespace
+from lamina.compat.tensorflow.texts import Bytes
 
 __all__ = ["decode_bmp", "decode_gif", "decode_image", "decode_jpeg", "decode_png", "gfile", "read_file", "write_file"]
 
@@ -18,7 +19,7 @@ __all__ = ["decode_bmp", "decode_gif", "decode_image", "decode_jpeg", "decode_pn
 def read_file(filename: Any, name: str | None = None) -> bytes:
     """The bytes of a file."""
     with open(_name(filename), "rb") as file:
-        return file.read()
+        return Bytes(file.read())
 
 
 def write_file(filename: Any, contents: bytes, name: str | None = None) -> None:

@@ -8,7 +8,7 @@ from lamina._base.frames import user_facing
 from lamina.compat.instead import instead_of
 from lamina.errors import UnknownAttributeError
 
-INNER = ("arithmetic", "session", "stand_in", "tape", "variables")
+INNER = ("arithmetic", "session", "stand_in", "tape", "texts", "variables")
 """Files here that are no modules of TensorFlow: their classes stand in `tensorflow` itself."""
 
 

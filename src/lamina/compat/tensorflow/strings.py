@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from lamina.compat.tensorflow.texts import eager
+
 __all__ = [
     "join", "length", "lower", "reduce_join", "regex_full_match", "regex_replace", "split", "strip", "substr",
     "to_number", "upper",
@@ -16,18 +18,18 @@ __all__ = [
 
 
 def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 def _each(function: Callable[[str], Any], given: object, dtype: DTypeLike = object) -> Any:
     """What a function makes of each text, in an array of the same shape."""
     texts = np.asarray(given)
     if texts.ndim == 0:
-        return function(_text(texts.item()))
+        return eager(function(_text(texts.item())))
     made = np.empty(texts.shape, dtype)
     for place in np.ndindex(texts.shape):
         made[place] = function(_text(texts[place]))
-    return made
+    return eager(made)
 
 
 def lower(input: object, encoding: str = "", name: str | None = None) -> Any:
@@ -77,18 +79,18 @@ def split(input: object, sep: str | None = None, maxsplit: int = -1, name: str |
     texts = np.asarray(input)
     if texts.ndim:
         return [split(each, sep, maxsplit) for each in texts]
-    return np.array(_text(texts.item()).split(sep or None, maxsplit), object)
+    return eager(np.array(_text(texts.item()).split(sep or None, maxsplit), object))
 
 
 def join(inputs: Sequence[object], separator: str = "", name: str | None = None) -> Any:
     """The texts of several arrays, one behind the other."""
     arrays = np.broadcast_arrays(*(np.asarray(each, object) for each in inputs))
     if arrays[0].ndim == 0:
-        return separator.join(_text(each.item()) for each in arrays)
+        return eager(separator.join(_text(each.item()) for each in arrays))
     made = np.empty(arrays[0].shape, object)
     for place in np.ndindex(made.shape):
         made[place] = separator.join(_text(each[place]) for each in arrays)
-    return made
+    return eager(made)
 
 
 def reduce_join(inputs: object, axis: int | None = None, separator: str = "", name: str | None = None) -> Any:

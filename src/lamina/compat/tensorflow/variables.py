@@ -1,9 +1,9 @@
-"""`tf.Variable`: the class of all weights, whose call makes one."""
+"""`tf.Variable`: the class of all weights, whose call makes one; and `tf.TensorSpec`, which describes an array."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -11,6 +11,14 @@ from jax.typing import DTypeLike
 from lamina._base.frames import user_facing
 from lamina._base.weight import Weight
 from lamina.compat.tensorflow.stand_in import StandIn
+
+
+class TensorSpec(NamedTuple):
+    """The shape and the dtype of an array."""
+
+    shape: Any = None
+    dtype: Any = "float32"
+    name: str | None = None
 
 
 class OfWeights(StandIn):
