@@ -38,7 +38,9 @@ vectorize.adapt(raw.batch(2).map(lambda text, label: text))
 first = next(iter(raw.batch(4)))[0]
 assert vectorize(first).numpy().shape == (4, 4) and vectorize(first[0]).numpy().shape == (4,)
 words = tf.constant(["one two", "three"])
-assert tf.strings.split(words)[0].numpy().tolist() == [b"one", b"two"] and tf.strings.upper(words).numpy()[1] == b"THREE"
+assert (
+    tf.strings.split(words)[0].numpy().tolist() == [b"one", b"two"] and tf.strings.upper(words).numpy()[1] == b"THREE"
+)
 assert tf.constant("abc").numpy() == b"abc" and tf.expand_dims(words, -1).numpy().shape == (2, 1)
 
 
@@ -53,4 +55,7 @@ assert [int(i.numpy()) for i, _ in numbers] == [0, 1, 2]
 assert tf.sequence_mask([1, 3], 3).numpy().tolist() == [[True, False, False], [True, True, True]]
 clipped, norm = tf.clip_by_global_norm([tf.constant([3.0]), tf.constant([4.0])], 1.0)
 assert norm.numpy() == 5 and abs(clipped[0].numpy()[0] - 0.6) < 1e-6
-assert tf.keras.layers.Dense(2, kernel_initializer=tf.random_normal_initializer(0.0, 0.02))(tf.ones((1, 3))).shape == (1, 2)
+assert tf.keras.layers.Dense(2, kernel_initializer=tf.random_normal_initializer(0.0, 0.02))(tf.ones((1, 3))).shape == (
+    1,
+    2,
+)
