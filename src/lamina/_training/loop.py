@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -35,45 +37,70 @@ def _fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     data, plan = fit_request(data, plan)
     feed, validation = training_feeds(model, data, plan)
     trainer, state = trainer_for(model), model._lamina
+    earlier = state.history
     callbacks = _callbacks(model, plan, feed, add_history=True)
-    history = state.history = callbacks.history
-    state.stop_training = False
-    trainer.begin(NonFinite(handles_nan(callbacks)), fits=True)
-    assert history is not None
-    require_known(callbacks, model, validates=validation is not None)
-    epochs = range(plan.initial_epoch, plan.epochs)
-    run = Run(plan.store, trainer, feed, validation, callbacks, epochs, plan.validates_after)
-    interruption, claimed = interruptible(termination=run.store is not None), training(model, trainer.claims)
-    with claimed, interruption as interrupted, heap.given_back_after(), run, callbacks:
-        if run.restore():
-            return history
-        callbacks.on_train_begin()
-        trainer.prepare(feed, validation)
-        epochs = run.start()
-        steps = compiled_of(model).steps_per_execution if wants_each_batch(callbacks, "train") else None
-        length = ChunkLength(steps, every=run.every, total=run.steps)
-        for epoch in epochs:
-            callbacks.on_epoch_begin(epoch)
-            before = run.place
-            run.begin(epoch)
-            logs = _train(run, length, callbacks, interrupted)
-            if not run.place.done:  # a generator had no more batches
-                run.place = before
-                break
-            if validation is not None and plan.validates_after(epoch):
-                with run.kept_as_it_is():
-                    measured = _measure(trainer, validation, callbacks, interrupted)
-                logs |= {f"val_{name}": value for name, value in measured.items()}
-            callbacks.on_epoch_end(epoch, logs)
-            run.end_epoch(logs)
-            if model.stop_training or feed.over:
-                break
-        trainer.finalize()
-        callbacks.on_train_end(run.place.logs)
-        run.end()
+    with recorded(model, earlier, callbacks) as history:
+        state.stop_training = False
+        trainer.begin(NonFinite(handles_nan(callbacks)), fits=True)
+        require_known(callbacks, model, validates=validation is not None)
+        epochs = range(plan.initial_epoch, plan.epochs)
+        run = Run(plan.store, trainer, feed, validation, callbacks, epochs, plan.validates_after)
+        interruption, claimed = interruptible(termination=run.store is not None), training(model, trainer.claims)
+        with claimed, interruption as interrupted, heap.given_back_after(), run, callbacks:
+            if not run.restore():
+                _epochs(run, interrupted)
     if interrupted.terminated:
         interrupted.leave()
     return history
+
+
+def _epochs(run: Run, interrupted: Interrupt) -> None:
+    """All epochs of a run, with what the callbacks are told."""
+    model, callbacks, validation = run.model, run.callbacks, run.validation
+    callbacks.on_train_begin()
+    run.trainer.prepare(run.feed, validation)
+    epochs = run.start()
+    steps = compiled_of(model).steps_per_execution if wants_each_batch(callbacks, "train") else None
+    length = ChunkLength(steps, every=run.every, total=run.steps)
+    for epoch in epochs:
+        callbacks.on_epoch_begin(epoch)
+        before = run.place
+        run.begin(epoch)
+        logs = _train(run, length, callbacks, interrupted)
+        if not run.place.done:  # a generator had no more batches
+            run.place = before
+            break
+        if validation is not None and run.validates_after(epoch):
+            with run.kept_as_it_is():
+                measured = _measure(run.trainer, validation, callbacks, interrupted)
+            logs |= {f"val_{name}": value for name, value in measured.items()}
+        callbacks.on_epoch_end(epoch, logs)
+        run.end_epoch(logs)
+        if model.stop_training or run.feed.over:
+            break
+    run.trainer.finalize()
+    callbacks.on_train_end(run.place.logs)
+    run.end()
+
+
+@contextmanager
+def recorded(model: Model, earlier: History | None, callbacks: CallbackList) -> Iterator[History]:
+    """The history of a training, which the model and an error keep. One of the disk says so: much work may be in it.
+
+    Where no epoch came of it, the model has the `earlier` one again, unless a callback has ended the training.
+    """
+    history = callbacks.history
+    assert history is not None
+    try:
+        yield history
+    except Exception as error:
+        error.history = history  # type: ignore[attr-defined]
+        if not (history.epoch or callbacks._lamina_telling):
+            model._lamina.history = earlier
+        elif isinstance(error, OSError):
+            many = len(history.epoch)
+            error.add_note(f"The history of the {many} epochs before is error.history, and model.history.")
+        raise
 
 
 def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
@@ -85,6 +112,9 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
     for chunk in () if done and model.stop_training else run.feed.chunks(run.key, length, skip=done):
         if hooked:
             callbacks.on_train_batch_begin(done)
+        if run.trainer is not trainer:
+            trainer, first = run.trainer, done
+            backup = trainer.backup(trainer.open())
         length.start()
         interrupted.has_weights = True
         logs, bad_step = trainer.train(chunk, None if done else trainer.starts)
@@ -122,6 +152,8 @@ def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) 
 
 def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
     """One pass over a feed that changes nothing."""
+    model = trainer.model
+    model.stop_evaluating = False
     callbacks.on_test_begin()
     length = ChunkLength(1 if wants_each_batch(callbacks, "test") else None)
     sums, done, logs, reading = trainer.starts, 0, Logs(), trainer.reading()
@@ -135,6 +167,8 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
         callbacks.on_test_batch_end(done - 1, logs)
         if interrupted:
             interrupted.leave()
+        if model.stop_evaluating:
+            break
     logs = trainer.completed(logs, "test", sums) if done else logs
     callbacks.on_test_end(logs)
     return logs

@@ -32,6 +32,8 @@ class ModelState(LayerState):
     """What `compile` was given; None before."""
     history: History | None = None
     stop_training: bool = False
+    stop_evaluating: bool = False
+    stop_predicting: bool = False
     steps_trained: int = 0
     """How many steps the model has been trained in its life."""
     columns: tuple[str, ...] | None = None
@@ -74,6 +76,8 @@ class Model(Protocol):
     name: str
     built: bool
     stop_training: bool
+    stop_evaluating: bool
+    stop_predicting: bool
     _lamina: ModelState
 
     @property

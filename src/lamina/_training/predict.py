@@ -156,7 +156,8 @@ class Outputs:
 
     def result(self) -> Any:
         if self.rows is not None:
-            return tuple(self.whole) if len(self.whole) > 1 else self.whole[0]
+            whole = [array[: self.filled] for array in self.whole]  # a callback may have ended it
+            return tuple(whole) if len(whole) > 1 else whole[0]
         if isinstance(self.pieces[0], tuple):
             return tuple(map(np.concatenate, zip(*self.pieces, strict=True)))
         return np.concatenate(self.pieces)
@@ -265,6 +266,7 @@ def _batch_by_batch(model: Model, data: Any, plan: RunPlan, size: int | None = N
     with CallbackList(
         plan.callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1, steps=steps
     ) as callbacks:
+        model.stop_predicting = False
         callbacks.on_predict_begin()
         for step, batch in enumerate(batches):
             callbacks.on_predict_batch_begin(step)
@@ -273,5 +275,7 @@ def _batch_by_batch(model: Model, data: Any, plan: RunPlan, size: int | None = N
                 reading, before = predictor.reading(), predictor
             kept = outputs.add(predictor(batch, size, reading=reading), len(batch))
             callbacks.on_predict_batch_end(step, {"outputs": kept})
+            if model.stop_predicting:
+                break
         callbacks.on_predict_end()
     return outputs.result()

@@ -21,7 +21,7 @@ from lamina._layer.keys import seed_of
 from lamina._training.differences import Description, describe, rate_text, require_same
 from lamina._training.feeds import Feed, StreamFeed
 from lamina._training.steps import TrainState
-from lamina._training.trainer import Trainer
+from lamina._training.trainer import Trainer, followed, trainer_for
 from lamina.callbacks.callback_list import CallbackList
 from lamina.callbacks.states import CallbackStates
 from lamina.errors import FileError
@@ -94,8 +94,9 @@ class Run:
         self, store: Store | None, trainer: Trainer, feed: Feed, validation: Feed | None, callbacks: CallbackList,
         epochs: range, validates_after: Callable[[int], bool],
     ) -> None:  # fmt: skip
-        self.store, self.trainer, self.model = store, trainer, trainer.model
+        self.store, self._trainer, self.model = store, trainer, trainer.model
         self.feed, self.validation, self.validates_after = feed, validation, validates_after
+        self.callbacks = callbacks
         self.states, self.verbose = CallbackStates(callbacks), (callbacks.params or {}).get("verbose", 0)
         self.place, self.last = Place(epochs.start), epochs.stop
         self.saved: Saved | None = None
@@ -122,6 +123,14 @@ class Run:
             self.saved = store.newest(ended=False) or self.saved
             _check(self.saved, store.where)
             self.place = _place(self.saved)._replace(ended=False)
+
+    @property
+    def trainer(self) -> Trainer:
+        """The model's trainer; another one once a callback has let the learning rate follow another function."""
+        if followed(self._trainer.optimizer) is not self._trainer.schedule:
+            non_finite, self._trainer, self.names = self._trainer.non_finite, trainer_for(self.model), []
+            self._trainer.begin(non_finite, fits=True)
+        return self._trainer
 
     @property
     def key(self) -> tuple[int, int]:

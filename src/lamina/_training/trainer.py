@@ -57,6 +57,7 @@ class Trainer:
         self.measured = [metric.variables for metric in self.metrics]
         self.growing = places(self.metrics)
         self.own = own_steps.is_own(model, "train")
+        self.schedule = followed(self.optimizer)
         self.optimizers = own_steps.optimizers_of(model) if self.own else [self.optimizer]
         self.claims = [model._lamina, *self.weights, *states_of(self.optimizers)]
         """All that a training changes."""
@@ -263,10 +264,15 @@ def trainer_for(model: Model) -> Trainer:
             kept = model._lamina.kept["trainers"] = Snapshot(model), {}
         snapshot, trainers = kept
         compiled = compiled_of(model)
-        pattern = snapshot.trained(), compiled.optimizer._lamina.schedule
+        pattern = snapshot.trained(), followed(compiled.optimizer)
         if pattern not in trainers:
             trainers[pattern] = Trainer(model, compiled)
         return trainers[pattern]
+
+
+def followed(optimizer: Optimizer) -> Hashable:
+    """The function of the step that gives the learning rate, None for a number; it is a part of the program."""
+    return getattr(optimizer, "inner_optimizer", optimizer)._lamina.schedule
 
 
 @functools.lru_cache(1024)

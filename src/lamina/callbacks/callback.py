@@ -6,6 +6,7 @@ from typing import Any
 
 from lamina._base.arguments import overridable
 from lamina._base.pickling import ByName
+from lamina.callbacks.hooks import tell
 
 Logs = dict[str, Any] | None
 
@@ -79,12 +80,12 @@ class Callback(ByName):
     @overridable
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Before each training step; `batch` counts from 0 in each epoch."""
-        self.on_batch_begin(batch, logs)
+        tell(self, "on_batch_begin", batch, logs=logs)
 
     @overridable
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """After each training step, with the means over the epoch so far."""
-        self.on_batch_end(batch, logs)
+        tell(self, "on_batch_end", batch, logs=logs)
 
     @overridable
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:

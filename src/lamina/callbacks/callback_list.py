@@ -11,6 +11,7 @@ import numpy as np
 from lamina._base.frames import user_facing
 from lamina.callbacks.callback import HOOKS, Callback, Logs
 from lamina.callbacks.history import History
+from lamina.callbacks.hooks import logs_by_name, tell
 from lamina.callbacks.progress_bar import ProgbarLogger
 from lamina.errors import ArgumentError
 
@@ -26,7 +27,7 @@ def _told_to_each(hook: str) -> Callable[..., None]:
     The caller's own dict of logs becomes plain, and gets what the callbacks add.
     """
 
-    def tell(self: CallbackList, *place: Any, logs: Logs = None) -> None:
+    def tell_each(self: CallbackList, *place: Any, logs: Logs = None) -> None:
         known = self._lamina_listeners.get(hook)
         listeners = _listeners(self, hook) if known is None else known
         if not listeners:
@@ -34,13 +35,15 @@ def _told_to_each(hook: str) -> Callable[..., None]:
         *where, logs = place if len(place) == _POSITIONS[hook] else (*place, logs)
         logs = {} if logs is None else logs
         plain = _plain(logs)
+        self._lamina_telling = True
         for each in listeners:
-            getattr(each, hook)(*where, plain)
+            tell(each, hook, *where, logs=plain)
+        self._lamina_telling = False
         logs.clear()
         logs.update(plain)
 
-    tell.__doc__ = getattr(Callback, hook).__doc__
-    return tell
+    tell_each.__doc__ = getattr(Callback, hook).__doc__
+    return tell_each
 
 
 class CallbackList(Callback):
@@ -75,6 +78,8 @@ class CallbackList(Callback):
             self.callbacks.append(ProgbarLogger())
         self._lamina_listeners: dict[str, list[Callback]] = {}
         """Of hooks that are called again and again, the callbacks that override them."""
+        self._lamina_telling = False
+        """Whether a hook is being called, also where it has raised an error."""
         self.set_model(model)
         self.set_params(params)
 
@@ -218,15 +223,9 @@ def _checked(callback: Any) -> Any:
 
 def _require_arguments(callback: Callback, hook: str) -> None:
     """Refuse a hook that cannot be called with what it is given."""
-    try:
-        inspect.signature(getattr(callback, hook)).bind(*range(_POSITIONS[hook]))
-    except TypeError:
+    if logs_by_name(getattr(callback, hook), hook, _POSITIONS[hook] - 1) is None:
         named = inspect.signature(getattr(Callback, hook)).parameters.values()
         told = [str(parameter).split(":")[0] for parameter in named]
         own = hook in vars(callback)  # a function, not a method
         written = f"lambda {', '.join(told[1:])}: ..." if own else f"def {hook}({', '.join(told)})"
-        raise ArgumentError(
-            f"{type(callback).__name__}.{hook} does not take what it is called with. Write {written}."
-        ) from None
-    except ValueError:  # a function in C, which does not tell
-        return
+        raise ArgumentError(f"{type(callback).__name__}.{hook} does not take what it is called with. Write {written}.")

@@ -199,18 +199,11 @@ class Sequential(Stack):
             NonFiniteError: when the loss is NaN or infinite, unless `config.set_non_finite` says otherwise; the weights
                 are then those from before that epoch.
         """
-        before = self._lamina.history
         callbacks, store = store_of(callbacks, checkpoint)
         validation = DataRequest(validation_data, batch_size=validation_batch_size, steps=validation_steps)
         data = DataRequest(x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle)
         plan = RunPlan(verbose, callbacks, epochs, initial_epoch, validation, validation_split, validation_freq, store)
-        try:
-            return loop.fit(self, data, plan)
-        except Exception:
-            now = self._lamina.history
-            if now is not None and now is not before and not now.epoch:  # no epoch came of it
-                self._lamina.history = before
-            raise
+        return loop.fit(self, data, plan)
 
     @user_facing
     def evaluate(
@@ -470,6 +463,24 @@ class Sequential(Stack):
     @stop_training.setter
     def stop_training(self, stop: bool) -> None:
         self._lamina.stop_training = stop
+
+    @property
+    def stop_evaluating(self) -> bool:
+        """Whether `evaluate`, or a validation, ends after this batch; a callback may set it."""
+        return self._lamina.stop_evaluating
+
+    @stop_evaluating.setter
+    def stop_evaluating(self, stop: bool) -> None:
+        self._lamina.stop_evaluating = stop
+
+    @property
+    def stop_predicting(self) -> bool:
+        """Whether `predict` ends after this batch; a callback may set it."""
+        return self._lamina.stop_predicting
+
+    @stop_predicting.setter
+    def stop_predicting(self, stop: bool) -> None:
+        self._lamina.stop_predicting = stop
 
     @property
     def optimizer(self) -> Any:

@@ -79,6 +79,8 @@ class OptimizerState(settings.State):
 
     arrays: State = field(default_factory=lambda: {"iteration": np.zeros((), np.int32)})
     """Those of NumPy are from before the first pass: an optimizer can be made without JAX being started."""
+    former: State = field(default_factory=dict)
+    """What was in `arrays` before; a variable that somebody holds still reads it, and changes nothing else."""
     schedule: Function | None = None
     """The function of the step that gives the learning rate, if it is not a number."""
     source: Function | None = None
@@ -122,7 +124,9 @@ class OptimizerState(settings.State):
     def learning_rate(self, value: float | Function) -> None:
         if callable(value):
             self.schedule, self.source = (value, None) if _takes_step(value) else (None, value)
-            self.arrays.pop("learning_rate", None)
+            self.former["learning_rate"] = self.arrays.pop("learning_rate", None)
+            self.shown.discard(("learning_rate",))
+            self.compiled = None
         else:
             library = jnp if "slots" in self.arrays else np
             self.arrays["learning_rate"] = library.array(value, wide())
@@ -167,13 +171,18 @@ class StateWeight(Weight):
 
     @property
     def array(self) -> Any:
-        found = functools.reduce(operator.getitem, self.keys, self.optimizer._lamina.arrays)
+        found = functools.reduce(operator.getitem, self.keys, self._held)
         return as_array(found) if isinstance(found, np.ndarray) else found
 
     @array.setter
     def array(self, array: Array) -> None:
         *parts, last = self.keys
-        functools.reduce(operator.getitem, parts, self.optimizer._lamina.arrays)[last] = array
+        functools.reduce(operator.getitem, parts, self._held)[last] = array
+
+    @property
+    def _held(self) -> State:
+        state = self.optimizer._lamina
+        return state.arrays if self.keys[0] in state.arrays else state.former
 
     @property
     def home(self) -> Home | None:  # type: ignore[override]
@@ -189,7 +198,8 @@ class StateWeight(Weight):
 
     @shown.setter
     def shown(self, shown: bool) -> None:
-        self.optimizer._lamina.shown.add(self.keys)
+        if self._held is self.optimizer._lamina.arrays:
+            self.optimizer._lamina.shown.add(self.keys)
 
     def __eq__(self, other: object) -> Any:
         return read(self) == (read(other) if isinstance(other, Weight) else other)
