@@ -33,7 +33,7 @@ FAMILIES = {
     "regularization": "Regularization",
     "image": "Images",
     "features": "Features",
-    "merging": "Several inputs",
+    "merging": "Merging layers",
 }
 """Titles of the pages of layers, in their order; any other family is called by its module and comes after these."""
 
@@ -125,11 +125,10 @@ def family_page(family: str, values: list[Entry]) -> str:
         parts.append("The base of all layers, and of your own.")
     else:
         parts.append(as_markdown(inspect.getdoc(module) or ""))
-        if family != "merging":
-            parts.append(
-                "Each also takes the arguments of [`Layer`][lamina.layers.Layer] by name: `name`, `dtype`, `trainable` "
-                "and the others."
-            )
+        parts.append(
+            "Each also takes the arguments of [`Layer`][lamina.layers.Layer] by name: `name`, `dtype`, `trainable` "
+            "and the others."
+        )
     return "\n\n".join([*parts, *sections(lamina.layers, values)]) + "\n"
 
 

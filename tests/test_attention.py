@@ -334,7 +334,11 @@ def test_equal_blocks_share_a_program():
             ArgumentError,
             "makes no scores",
         ),
-        (lambda: lamina.Sequential([layers.Input((5, 6)), layers.MultiHeadAttention(2, 3)]), StackError, "value"),
+        (
+            lambda: lamina.Sequential([layers.Input((5, 6)), layers.MultiHeadAttention(2, 3)]),
+            StackError,
+            "joins several",
+        ),
     ],
 )
 def test_what_is_refused(make, error, said):

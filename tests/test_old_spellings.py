@@ -218,8 +218,8 @@ def test_a_branch_is_refused_with_the_names_of_both_layers(keras):
     a, b = keras.layers.Dense(3, name="a")(x), keras.layers.Dense(3, name="b")(x)
     Model, Dense = keras.Model, keras.layers.Dense
     for branch, message in (
-        (lambda: keras.layers.concatenate([a, b]), "concatenate takes the outputs of 'a' and 'b'"),
-        (lambda: keras.layers.Add()([a, b]), "Add takes the outputs of 'a' and 'b'"),
+        (lambda: keras.layers.concatenate([a, b]), r"concatenate \(Concatenate\) takes the outputs of 'a' and 'b'"),
+        (lambda: keras.layers.Add()([a, b]), r"add \(Add\) takes the outputs of 'a' and 'b'"),
         (lambda: Dense(1, name="d")([a, b]), r"d \(Dense\) takes the outputs of 'a' and 'b'"),
         (lambda: Model(x, [a, b]), "the model has 2 outputs, 'a' and 'b'"),
         (lambda: Model([x, keras.Input((1,), name="z")], a), "the model has 2 inputs, 'x' and 'z'"),

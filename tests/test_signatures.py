@@ -30,8 +30,7 @@ def classes():
         module = module_of(lamina, family)
         for name in module.__all__:
             kind = getattr(module, name)
-            refused = hasattr(kind, "_lamina_refusal")
-            if isinstance(kind, type) and not refused and hasattr(module_of(keras, family), name):
+            if isinstance(kind, type) and hasattr(module_of(keras, family), name):
                 found[f"{family}.{name}"] = kind
     return found
 

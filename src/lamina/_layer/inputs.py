@@ -18,7 +18,7 @@ from lamina._base.tree import leaves, tree_map
 from lamina._base.weight import Array, Weight
 from lamina._layer.masks import mask_of, masks_of, with_mask
 from lamina._layer.structure import Module
-from lamina.errors import ArgumentError, CallError, ShapeError
+from lamina.errors import ArgumentError, CallError, ShapeError, StackError
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
@@ -276,6 +276,15 @@ def build_config(layer: Layer, build: Callable[..., Any], args: tuple[Any, ...],
     return None
 
 
+def joins(layer: Any) -> str:
+    """Why a layer, or a class, that joins several tensors has no place in a stack, and where its place is."""
+    name = layer.__name__ if isinstance(layer, type) else type(layer).__name__
+    return (
+        f"{name} joins several tensors, and a stack is one line of layers with one tensor between them: write a Layer "
+        f"of your own that holds it, and whose call has the branch inside, such as `return {layer._lamina_joins}`."
+    )
+
+
 def who(layer: Any) -> str:
     """The layer's name and class, as `dense_1 (Dense)`."""
     return f"{layer.name} ({type(layer).__name__})"
@@ -287,6 +296,8 @@ def _as_array(layer: Layer, x: Any) -> Array:
     if isinstance(x, jax.Array):
         return x
     if isinstance(x, Module):
+        if layer._lamina_joins:
+            raise StackError(joins(layer))
         first = f"Input({vars(x)['batch_shape'][1:]})" if "batch_shape" in vars(x) else repr(x)
         raise ArgumentError(
             f"{who(layer)} is called on a layer, {first}: a stack has no symbolic tensors.\n"

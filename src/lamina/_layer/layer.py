@@ -160,8 +160,9 @@ class Layer(WithWeights):
     inside says so itself."""
     _lamina_on_host: ClassVar[bool] = False
     """Whether it works on the user's raw data, before the compiled program; see host.py."""
-    _lamina_one_tensor: ClassVar[bool] = False
-    """Whether its first argument is always one tensor, so that a list is one array; a user's own layer takes any."""
+    _lamina_one_tensor: ClassVar[bool | None] = None
+    """Whether the first argument of `call` is always one tensor, so that a list is one array. A `call` of ours has one
+    unless its class or a base says otherwise; that of a user's own takes any structure."""
     _lamina_joins: ClassVar[str] = ""
     """What stands in the `call` of another layer in the place of this one, which joins tensors and has no place in a
     stack, as `self.add([x, self.inner(x)])`."""
@@ -182,8 +183,9 @@ class Layer(WithWeights):
         takes = takes[1:] if takes[0].kind is not takes[0].VAR_POSITIONAL else takes  # else self is among its args
         cls._lamina_call_signature = inspect.Signature(takes)
         taken = [p for p in takes[1:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-        if "call" in vars(cls):
-            cls._lamina_one_tensor = vars(cls).get("_lamina_one_tensor", cls.__module__.startswith("lamina."))
+        if "call" in vars(cls) and "_lamina_one_tensor" not in vars(cls):
+            ours = cls.__module__.startswith("lamina.")
+            cls._lamina_one_tensor = ours and cls._lamina_one_tensor is not False
         cls._lamina_call_arguments = tuple(p.name for p in taken)
         required = (p.name for p in taken if p.default is p.empty and p.name not in ("training", "mask"))
         cls._lamina_call_required = tuple(required)

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from lamina import Sequential
 from lamina._base.frames import user_facing
 from lamina._base.shapes import Shape
+from lamina._base.tree import leaves
 from lamina._layer.inputs import who
 from lamina._layer.layer import Layer
 from lamina._training.own_steps import STEPS
@@ -73,26 +74,23 @@ def layer_called(call: Callable[..., Any]) -> Callable[..., Any]:
     """`layer(x)`, where x may be an `Input` or what another layer returned for one."""
 
     @user_facing
-    def __call__(self: Layer, x: Any, *others: object, **named: object) -> Any:
-        if not isinstance(x, (Tensor, InputLayer, list, tuple)):  # at once, for the calls that are to be quick
-            return call(self, x, *others, **named)
-        several = x if isinstance(x, (list, tuple)) else (x,)
-        if any(isinstance(each, (Tensor, InputLayer)) for each in several):
-            return _added(self, [*several, *others], named)
-        return call(self, x, *others, **named)
+    def __call__(self: Layer, *args: Any, **named: Any) -> Any:
+        several = [leaf for _, leaf in leaves((args, named)) if isinstance(leaf, (Tensor, InputLayer))]
+        return _added(self, several, args, named) if several else call(self, *args, **named)
 
     return __call__
 
 
 @user_facing
-def _added(layer: Layer, several: list[object], named: dict[str, object]) -> Tensor:
-    if len(several) > 1:
+def _added(layer: Layer, several: list[Any], args: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
+    if len(several) > 1 or layer._lamina_joins:
         raise StackError(f"{who(layer)} takes the outputs of {_names(several)}. {BRANCH}")
     before = tensor_of(several[0])
-    told = [name for name, value in named.items() if value is not None and (name, value) != ("training", False)]
-    if told:
+    more = {**dict(zip(layer._lamina_call_arguments, args[1:], strict=False)), **named}
+    told = [name for name, value in more.items() if (name, value) not in (("training", False), (name, several[0]))]
+    if told := [name for name in told if more[name] is not None]:
         raise StackError(
-            f"{who(layer)} is called with {told[0]}={named[told[0]]!r}, and a stack calls each layer with one tensor "
+            f"{who(layer)} is called with {told[0]}={more[told[0]]!r}, and a stack calls each layer with one tensor "
             "alone: make the layer do so itself, in a class of your own."
         )
     stack = before.stack if len(before.stack.layers) == len(before.line) - 1 else _stack(before.line)
@@ -217,22 +215,12 @@ def _only(given: object, what: str) -> Any:
     return several[0]
 
 
-class Join:
-    """A layer of several inputs, which refuses when it is called, with the names of the layers before it."""
-
-    kind: str
-
-    def __init__(self, *args: object, **kwargs: object) -> None: ...
+class Merge:
+    """Keras 1's layer of several models, which have no place in a stack."""
 
     @user_facing
-    def __call__(self, *tensors: object, **named: object) -> NoReturn:
-        given = [each for one in tensors for each in (one if isinstance(one, (list, tuple)) else [one])]
-        raise StackError(f"{self.kind} takes the outputs of {_names(given) or 'several layers'}. {BRANCH}")
-
-
-def join_class(name: str) -> type[Join]:
-    """The class of Keras of that name."""
-    return type(name, (Join,), {"kind": name, "__module__": __name__})
+    def __init__(self, layers: Sequence[object] = (), mode: object = "sum", **kwargs: object) -> None:
+        raise StackError(f"Merge takes the outputs of {_names(layers) or 'several layers'}. {BRANCH}")
 
 
 _entries: WeakKeyDictionary[Layer, InputLayer] = WeakKeyDictionary()

@@ -17,7 +17,6 @@ from lamina._saving.paths import FilePath
 from lamina.compat import callbacks, functional
 from lamina.compat.told import say
 from lamina.compat.verbs import written_name
-from lamina.layers.merging import CLASSES, FUNCTIONS
 
 RENAMED = {
     "constraints.maxnorm": "constraints.MaxNorm",
@@ -106,8 +105,7 @@ SERVED: dict[str, Any] = {
     "layers.Convolution2D": _convolution("Conv2D", 2),
     "layers.Convolution3D": _convolution("Conv3D", 3),
     "losses.Reduction": Reduction,
-    **{f"layers.{name}": functional.join_class(name) for name in (*CLASSES, "Merge")},
-    **{f"layers.{name}": functional.join_class(name)() for name in FUNCTIONS},
+    "layers.Merge": functional.Merge,
 }
 """What stands under a name, in place of what Lamina has there."""
 

@@ -283,7 +283,7 @@ class Lambda(Layer):
     arguments: Converted[Config | None, Config] = setting(default=None)
 
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"output_shape", "mask"})
-    _lamina_one_tensor: ClassVar[bool] = False
+    _lamina_one_tensor: ClassVar[bool | None] = False
 
     def get_config(self) -> Config:
         config = super().get_config()

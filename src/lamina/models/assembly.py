@@ -8,6 +8,7 @@ from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, agree
 from lamina._base.spelling import free_name, nearest, to_snake_case
 from lamina._checks.stack import cannot_take
+from lamina._layer.inputs import joins
 from lamina._layer.keys import seed_of
 from lamina._layer.layer import Layer
 from lamina._layer.registry import registry
@@ -57,15 +58,10 @@ def _enter(stack: Stack, layer: InputLayer) -> None:
 
 
 def _refuse_unfit(stack: Stack, layer: object) -> None:
-    if example := getattr(layer, "_lamina_joins", ""):
-        kind = layer if isinstance(layer, type) else type(layer)
-        raise StackError(
-            f"{kind.__name__} joins several tensors, and a stack is one line of layers with one tensor between them: "
-            f"write a Layer of your own whose call has the branch inside, such as `return {example}`."
-        )
+    if getattr(layer, "_lamina_joins", ""):
+        raise StackError(joins(layer))
     if isinstance(layer, type) and issubclass(layer, Layer):
-        wanted = f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...)."
-        raise StackError(getattr(layer, "_lamina_refusal", wanted))
+        raise StackError(f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...).")
     if isinstance(layer, tuple) and all(isinstance(size, int) for size in layer):
         raise StackError(f"a shape is no layer: write Input({layer}).")
     if isinstance(layer, (list, tuple)):

@@ -66,6 +66,7 @@ class ManyHeads(Layer):
 
     supports_masking: ClassVar[bool] = True
     _lamina_draws: ClassVar[bool] = False  # its dropout does
+    _lamina_joins: ClassVar[str] = "self.attention(x, x)"
     _lamina_prefix: ClassVar[str]
 
     def __post_init__(self) -> None:

@@ -32,6 +32,9 @@ class OneHead(Layer):
         seed: random numbers of the layer's own, whatever the model's seed is; None to follow the model's seed.
     """
 
+    _lamina_one_tensor: ClassVar[bool | None] = False
+    _lamina_joins: ClassVar[str] = "self.attention([x, x])"
+
     if TYPE_CHECKING:
 
         def _lamina_settings(self) -> None:
@@ -143,8 +146,6 @@ class Attention(OneHead):
     dropout: float = setting(rate, default=0.0)
     seed: int | None = setting(seed_value, default=None)
 
-    _lamina_one_tensor: ClassVar[bool] = False
-
     def build(self, input_shape: Any) -> None:
         _fitting(self, input_shape)
         self.scale = self.add_weight((), "ones") if self.use_scale else None
@@ -169,8 +170,6 @@ class AdditiveAttention(OneHead):
     use_scale: bool = setting(flag, default=True)
     dropout: float = setting(rate, default=0.0)
     seed: int | None = setting(seed_value, default=None, kw_only=True)
-
-    _lamina_one_tensor: ClassVar[bool] = False
 
     def build(self, input_shape: Any) -> None:
         size = _fitting(self, input_shape)[0][-1]
