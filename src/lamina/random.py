@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random as python_random
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Self
@@ -91,6 +92,29 @@ def key_of(seed: int | Number) -> Array:
     return as_array(np.array([seed, 0], np.uint32))
 
 
+class Draws:
+    """The random numbers of one step of training, or of one call: the keys of the seeds that were given."""
+
+    def __init__(self, step: Any = 0, states: Mapping[Weight, Any] | None = None) -> None:
+        self.step = step
+        """How many steps were trained before, or another number for each call."""
+        self.states = states or {}
+        """What the caller hands in for the states of the seeds, each with the seed and the step; (2,) uint32."""
+        self.drawn: Counter[Weight] = Counter()
+
+    def key(self, seed: int | Number, state: Weight) -> Array:
+        """A function of the seed, the step and the number of the draw in the step alone.  -> (2,) uint32
+
+        Args:
+            state: tells the seeds of one step apart: each has draws of its own, and equal seeds draw the same.
+        """
+        number = self.drawn[state]
+        self.drawn[state] += 1
+        if (given := self.states.get(state)) is None:
+            return fold(fold(key_of(seed), self.step), number)
+        return fold(fold(jnp.stack([given[0], jnp.uint32(0)]), given[1]), number)
+
+
 class SeedGenerator:
     """Gives another key at each draw; a layer of your own keeps one, and hands it to the functions below as `seed`.
 
@@ -98,7 +122,8 @@ class SeedGenerator:
     >>> bool(jnp.all(normal((2,), seed=seeds) == normal((2,), seed=seeds)))
     False
 
-    In a step of training the keys are a function of this seed and of the step, so no state is carried along.
+    In a step of training the keys are a function of this seed, of the step and of the number of the draw in the step
+    alone, so no state is carried along.
 
     Args:
         seed: a whole number from 0 to 2**32 - 1; drawn unless given.
@@ -117,7 +142,8 @@ class SeedGenerator:
     def next(self, ordered: bool = True) -> Array:
         """A key, and another one at the next call.  -> (2,) uint32"""
         if (scope := under_way.get()) is not None:
-            return fold(_key_of_pass(scope), self._lamina_drawn)
+            drawn: Array = scope.draws.key(self._lamina_drawn, self.state)
+            return drawn
         now: Array = self.state.value
         self.state.assign(now + jnp.array([0, 1], "uint32") if ordered else (now + 1) * 5387 % 933199)
         return now

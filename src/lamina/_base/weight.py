@@ -41,6 +41,10 @@ class Scope(Protocol):
     @property
     def key(self) -> Array | None: ...
 
+    @property
+    def draws(self) -> Any:
+        """The keys of the seeds that were given, `random.Draws`."""
+
     def read(self, weight: Weight) -> Array: ...
 
     def write(self, weight: Weight, value: Array) -> None: ...

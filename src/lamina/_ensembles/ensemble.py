@@ -29,6 +29,9 @@ class Ensemble:
     would give. The mean of their answers is mostly better than each of them, and their spread says how sure it is
     (Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation using deep ensembles").
 
+    What was given a seed (an initializer, a Dropout, a SeedGenerator) draws the same in each member, as in equal
+    models. Leave `seed=` out for weights and dropout of each member's own.
+
     >>> from lamina import layers
     >>> model = Sequential([layers.Input((4,)), layers.Dense(8, "relu"), layers.Dense(1)])
     >>> model.compile("adam", "mse")

@@ -23,7 +23,7 @@ from lamina._layer.masks import mask_of, masks_of, with_mask
 from lamina._layer.passes import Pass
 from lamina._layer.structure import beside, is_stack, require_settings, restored_on_error, weights_by_path
 from lamina.errors import ShapeError, StackError, UnknownAttributeError
-from lamina.random import key_of
+from lamina.random import Draws, key_of
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
@@ -144,7 +144,9 @@ def run_alone(layer: Layer, inputs: Inputs) -> Any:
         training = None if training is None else bool(training)
         if isinstance(around, Pass) and training:
             _say_untrained(layer, around)
-        with Pass(_values(layer), training=training, key=key_alone(layer, around)) as now:
+        key = key_alone(layer, around)
+        draws = None if isinstance(around, Pass) else Draws(by_itself(layer))
+        with Pass(_values(layer), training=training, key=key, draws=draws) as now:
             y = run(now, now.copy_of(layer), inputs)
         _keep(layer, now, around)
         layer._lamina.losses = [loss for loss in now.losses if not isinstance(loss, jax.core.Tracer)]
@@ -166,8 +168,12 @@ def key_alone(layer: Layer, around: Scope | None) -> Array | None:
         around.calls += 1
         return None if around.key is None else fold(around.key, np.uint32(2**32 - around.calls))
     layer._lamina.calls += 1
-    # Direct calls count down from 2**32 - 1, so that they never meet the step numbers of a training.
-    return fold(key_of(seed_of(layer)), np.uint32(2**32 - layer._lamina.calls))
+    return fold(key_of(seed_of(layer)), by_itself(layer))
+
+
+def by_itself(layer: Layer) -> np.uint32:
+    """The number of a call by itself: they count down from 2**32 - 1, and so never meet the steps of a training."""
+    return np.uint32(2**32 - layer._lamina.calls)
 
 
 def _keep(layer: Layer, now: Pass, around: Scope | None) -> None:

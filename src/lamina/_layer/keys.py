@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base.arrays import as_array
+from lamina._base.arrays import HostArray, as_array
+from lamina._base.settings import value_of
 from lamina._base.weight import Array, Weight
 from lamina._kernels.bits import fold
 from lamina._layer.structure import held, parts
@@ -37,6 +38,16 @@ def random_key(layer: Layer) -> Array:
     return fold(state.running.key, np.uint32(zlib.crc32(f"{state.running.paths[id(layer)]}:{state.draws}".encode())))
 
 
+def drawn_key(layer: Layer) -> Array:
+    """The key of the next draw of a layer with a setting `seed`.  -> (2,) uint32
+
+    Where a seed is given, it is a function of that, the step and the number of the draw in the step alone, so layers of
+    equal seeds draw the same, as in Keras. Without one it follows the seed of the model, as `random_key`.
+    """
+    now, seed = layer._lamina.running, value_of(layer, "seed")
+    return random_key(layer) if seed is None or now is None else now.draws.key(seed, _seed_state(layer))
+
+
 def seed_states(layer: Any) -> list[Weight]:
     """The states of the random numbers of a layer and all that it holds, as Keras has them among the variables.
 
@@ -49,14 +60,19 @@ def own_seed_states(layer: Any) -> Iterator[Weight]:
     """That of a layer with a seed, and those of the generators that a layer of the user's own keeps."""
     draws = all(getattr(layer, name, True) for name in ("rate", "stddev", "_lamina_draws"))
     if draws and "seed" in layer._lamina_fields and not hasattr(layer, "cell"):  # a recurrent layer's is its cell's
-        if layer._lamina.seed_state is None:
-            name = "seed_generator_state"
-            seed = layer.seed % 2**32 if isinstance(layer.seed, int) else 0
-            with jax.ensure_compile_time_eval():  # it outlives the trace in which it may be asked for
-                start = as_array(np.array([seed, 0], np.uint32))
-            layer._lamina.seed_state = Weight(start, name=name, path=f"{layer.name}/{name}", trainable=False)
-        yield layer._lamina.seed_state
+        yield _seed_state(layer)
     yield from (leaf.state for _, leaf in held(layer) if isinstance(leaf, SeedGenerator))
+
+
+def _seed_state(layer: Any) -> Weight:
+    if layer._lamina.seed_state is None:
+        name = "seed_generator_state"
+        seed = layer.seed % 2**32 if isinstance(layer.seed, int) else 0
+        with jax.ensure_compile_time_eval():  # it outlives the trace in which it may be asked for
+            start = as_array(np.array([seed, 0], np.uint32))
+        layer._lamina.seed_state = Weight(start, name=name, path=f"{layer.name}/{name}", trainable=False)
+    state: Weight = layer._lamina.seed_state
+    return state
 
 
 def next_state(state: ArrayLike) -> Array:
@@ -64,7 +80,10 @@ def next_state(state: ArrayLike) -> Array:
     return jnp.asarray(state) + jnp.array([0, 1], "uint32")
 
 
-def next_call(layer: Any) -> np.uint32:
-    """A number for the next call of a layer by itself, which another seed or another call does not have."""
+def next_call(layer: Any) -> HostArray:
+    """For the next call of a layer by itself: a number that another seed or another call does not have, and that of the
+    call alone.  -> (2,) uint32
+    """
     layer._lamina.calls += 1
-    return np.random.SeedSequence([seed_of(layer), layer._lamina.calls]).generate_state(1)[0]  # type: ignore[no-any-return]
+    number = np.random.SeedSequence([seed_of(layer), layer._lamina.calls]).generate_state(1)[0]
+    return np.array([number, 2**32 - layer._lamina.calls], np.uint32)

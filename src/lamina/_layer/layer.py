@@ -39,7 +39,7 @@ from lamina._layer.structure import ModuleState, parts
 from lamina._layer.weights import WithWeights, built, named_after
 from lamina.errors import ArgumentError, ShapeError
 from lamina.initializers.base import makes_new
-from lamina.random import key_of
+from lamina.random import Draws, key_of
 
 
 @dataclass(eq=False, repr=False)
@@ -317,10 +317,12 @@ class Layer(WithWeights):
         values = dict(zip((*trained, *kept), arrays, strict=True))
         around = under_way.get()
         if isinstance(around, Pass):
-            key = key_alone(self, around)
+            key, draws = key_alone(self, around), None
         else:
-            key = fold(key_of(seed_of(self)), 1 + sum(jnp.asarray(values[seed]).sum() for seed in seeds))
-        with Pass(values, training=training, key=key) as now:
+            states = {seed: jnp.asarray(values[seed]).astype("uint32") for seed in seeds}
+            number = 1 + sum(state.sum() for state in states.values())
+            key, draws = fold(key_of(seed_of(self)), number), Draws(states=states)
+        with Pass(values, training=training, key=key, draws=draws) as now:
             y = now.copy_of(self)(*args, **kwargs)
             hand_on_losses(self, now, around)
         after = values | dict(now.changed()) | {seed: next_state(values[seed]) for seed in seeds}

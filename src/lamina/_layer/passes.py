@@ -12,6 +12,7 @@ from lamina._base.weight import Array, Weight, read, under_way
 from lamina._layer.inputs import call_build
 from lamina._layer.structure import Module, held, is_layer, parts, refill
 from lamina.errors import StackError
+from lamina.random import Draws
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
@@ -26,12 +27,13 @@ class Pass:
 
     def __init__(
         self, values: dict[Weight, Any], *, training: bool | None = False, key: Array | None = None,
-        building: bool = False, of_step: bool = False, rows: Array | None = None,
+        building: bool = False, of_step: bool = False, rows: Array | None = None, draws: Draws | None = None,
     ) -> None:  # fmt: skip
         self.values, self.training, self.key, self.building, self.rows = values, training, key, building, rows
         self.of_step = of_step
         """Whether it is a step of training or of a test: its losses are those of the layer that it called last."""
         self.around = under_way.get()
+        self.draws: Draws = draws or (self.around.draws if isinstance(self.around, Pass) else Draws())
         self.losses: list[Array] = []
         self.paths: dict[int, str] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}

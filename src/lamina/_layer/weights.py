@@ -160,7 +160,8 @@ def built(layer: Layer, config: dict[str, Any] | None) -> None:
     """
     layer.built, layer._lamina.built_for = True, config
     adopt(layer)
-    seed_of(layer)  # drawn now at the latest: copies of the layer then share it
+    seed_of(layer)  # drawn now at the latest: copies of the layer then share it, and the states of its seeds
+    list(own_seed_states(layer))
     for attribute, value in vars(layer).items():
         if isinstance(value, Weight) and not value.name:
             value.name = attribute

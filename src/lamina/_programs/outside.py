@@ -29,6 +29,11 @@ class Outside:
             "step as seed=, such as jax.random.fold_in(jax.random.PRNGKey(1), step)."
         )
 
+    @property
+    def draws(self) -> Any:
+        """Refused like the key."""
+        return self.key
+
     def read(self, weight: Weight) -> Array:
         if weight not in self.arrays and not isinstance(weight.array, jax.core.Tracer):
             self.found.append(weight)

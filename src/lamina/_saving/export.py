@@ -108,7 +108,8 @@ def _program(model: Model, shape: Shape) -> Callable[[Array], Any]:
             "make the model with stateful=False, and give it these weights with set_weights(model.get_weights())."
         )
     params, state = Reading(spec.trained, spec.fixed)()
-    run, call = steps.predict(spec), jax.numpy.uint32(0)  # what draws random numbers draws the same in each call
+    run = steps.predict(spec)
+    call = jax.numpy.zeros(2, "uint32")  # what draws random numbers draws the same in each call
     return lambda x: each(jax.numpy.asarray, run(params, state, x, call)[0])
 
 

@@ -25,6 +25,7 @@ from lamina.errors import ArgumentError
 from lamina.metrics.metric import Metric
 from lamina.optimizers import Optimizer
 from lamina.optimizers.state import renamed
+from lamina.random import Draws
 
 if TYPE_CHECKING:
     from lamina._training.steps import ProgramSpec, TrainState
@@ -142,7 +143,7 @@ def running(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, **told
 def train(spec: ProgramSpec, now: TrainState, batch: Arrays) -> tuple[TrainState, Arrays]:
     """`train_step` on one batch."""
     optimizers = optimizers_of(spec.model)
-    scope = running(spec, now.params, now.state, now.metrics, key=fold(now.key, now.step))
+    scope = running(spec, now.params, now.state, now.metrics, key=fold(now.key, now.step), draws=Draws(now.step))
     with scope as current, optimizers_in(optimizers, now.optimizers):
         logs = logged(call_step(spec.model, "train_step", packed(batch), (0, 1, 2, 3)))
         after = now._replace(
@@ -158,15 +159,22 @@ def test(
     spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, batch: Arrays, key: Array | None
 ) -> tuple[Sums, Arrays, Arrays]:
     """`test_step` on one batch: the metrics and the weights that are not trained, after it, and the logs."""
-    with running(spec, params, state, sums, key=key) as current:
+    with running(spec, params, state, sums, key=key, draws=draws_of(key)) as current:
         logs = logged(call_step(spec.model, "test_step", packed(batch), (0, 1, 3)))
         sums = [[current.read(weight) for weight in metric.variables] for metric in spec.measures]
         return sums, {path: current.read(weight) for path, weight in spec.fixed.items()}, logs
 
 
-def predict(spec: ProgramSpec, params: Arrays, state: Arrays, x: Array, key: Array | None) -> tuple[Any, Arrays]:
+def draws_of(key: Array | None) -> Draws:
+    """The draws of a batch that is measured, which no seed of the model changes."""
+    return Draws() if key is None else Draws(key[0])
+
+
+def predict(
+    spec: ProgramSpec, params: Arrays, state: Arrays, x: Array, key: Array | None, draws: Draws
+) -> tuple[Any, Arrays]:
     """`predict_step` on one batch: what it returns, and the weights that are not trained after it."""
-    with Pass(spec.values(params, state), key=key) as current:
+    with Pass(spec.values(params, state), key=key, draws=draws) as current:
         y = call_step(spec.model, "predict_step", x, (0, 1))
         return y, {path: current.read(weight) for path, weight in spec.fixed.items()}
 

@@ -63,7 +63,7 @@ class Predictor:
         """How many calls of each program in a row had their output late."""
         self.at_once: dict[Shape, int] = {}
         """How many rows of a shape go through the stack at once, which each call asks for."""
-        self.call: Any = jax.device_put(np.uint32(0))
+        self.call: Any = jax.device_put(np.zeros(2, np.uint32))
         self.losses: list[Any] = []
         """What layers added to the loss in the latest call."""
 

@@ -30,7 +30,7 @@ from lamina.losses.loss import Loss, same_rank
 from lamina.metrics.exact import is_late
 from lamina.metrics.metric import updated_state
 from lamina.optimizers.order import Order
-from lamina.random import key_of
+from lamina.random import Draws, key_of
 
 Data = dict[str, Array]
 """`x`, and where there are any `y` and `weight` (of the samples): arrays with one row a sample. Where a short batch is
@@ -209,7 +209,8 @@ def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
 
         def objective(params: Arrays) -> tuple[Array, tuple[Array, Array, Arrays, Arrays]]:
             key = fold(now.key, now.step)
-            with Pass(spec.values(params, now.state), training=True, key=key, rows=_rows_of(batch)) as current:
+            values, rows = spec.values(params, now.state), _rows_of(batch)
+            with Pass(values, training=True, key=key, rows=rows, draws=Draws(now.step)) as current:
                 y_pred, params, state = spec.forward(current, params, now.state, batch["x"])
                 loss = spec.total_loss(current, params, batch, y_pred)
             return spec.optimizer._lamina_scale(loss, moments), (loss, y_pred, params, state)
@@ -280,7 +281,7 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
         key = fold(fold(key_of(0), rows), place) if spec.draws else None
         if own:
             return own_steps.test(spec, params, state, sums, batch, key)
-        with Pass(spec.values(params, state), key=key) as current:
+        with Pass(spec.values(params, state), key=key, draws=own_steps.draws_of(key)) as current:
             y_pred, _, after = spec.forward(current, params, state, batch["x"])
             loss = spec.total_loss(current, params, batch, y_pred)
             return spec.measured(sums, loss, batch, y_pred), after, {}
@@ -308,15 +309,15 @@ def predict(spec: ProgramSpec) -> Steps:
     """The program from (params, state, x, call) to the output, its mask, the states of stateful recurrent layers, and
     what layers add to the loss.
 
-    `call` is another number in each call, for code that draws random numbers.
+    `call` is (2,) uint32: numbers which differ in each call, for code that draws random numbers.
     """
 
     def run(params: Arrays, state: Arrays, x: Array, call: Array) -> tuple[Any, Any, Arrays, list[Array]]:
-        key, losses = fold(key_of(0), call) if spec.draws else None, []
+        key, losses, draws = fold(key_of(0), call[0]) if spec.draws else None, [], Draws(call[1])
         if own_steps.is_own(spec.model, "predict"):
-            y, after = own_steps.predict(spec, params, state, x, key)
+            y, after = own_steps.predict(spec, params, state, x, key, draws)
         else:
-            with Pass(spec.values(params, state), key=key) as now:
+            with Pass(spec.values(params, state), key=key, draws=draws) as now:
                 y, _, after = spec.forward(now, params, state, x)
             losses = now.losses
         return y, mask_of(next(iter(jax.tree.leaves(y)))), {path: after[path] for path in spec.carried}, losses

@@ -14,14 +14,13 @@ from lamina._base.converters import not_negative, rate, seed_value
 from lamina._base.settings import Converted, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, spatial_axes
 from lamina._base.weight import Array
-from lamina._kernels.bits import bernoulli, fold
+from lamina._kernels.bits import bernoulli
 from lamina._kernels.numbers import constant
-from lamina._layer.keys import random_key
+from lamina._layer.keys import drawn_key
 from lamina._layer.layer import Layer
 from lamina.config import data_format
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, ShapeError
-from lamina.random import key_of
 
 NoiseShape: TypeAlias = Converted[Sequence[int | None] | None, Shape | None]
 
@@ -31,16 +30,11 @@ class Noise(Layer):
 
     Args:
         rate: the share of what is dropped, from 0 to 1.
-        seed: random numbers of the layer's own, whatever the model's seed is; None to follow the model's seed.
+        seed: draw the same in each model, whatever its own seed is: what is drawn depends on this seed, the step and
+            the number of the draw in the step alone. None to follow the model's seed.
     """
 
     supports_masking: ClassVar[bool] = True
-
-
-def _key(layer: Noise) -> Array:
-    """The key of this layer in this step, which its `seed` changes.  -> (2,) uint32"""
-    key, seed = random_key(layer), value_of(layer, "seed")
-    return key if seed is None else fold(key_of(seed), key[0])
 
 
 def dropped(layer: Any, x: Array, rate: float, shape: tuple[int, ...]) -> Array:
@@ -51,7 +45,7 @@ def dropped(layer: Any, x: Array, rate: float, shape: tuple[int, ...]) -> Array:
     """
     if rate == 1:
         return jnp.zeros_like(x)
-    kept = bernoulli(_key(layer), 1.0 - rate, shape)
+    kept = bernoulli(drawn_key(layer), 1.0 - rate, shape)
     none = jnp.zeros((), x.dtype)
     factor = jnp.where(kept, 1 / constant(1.0 - rate, x.dtype), none)
     return jnp.where(kept, x, none) * factor
@@ -239,7 +233,7 @@ class AlphaDropout(Noise):
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.rate:
             return x
-        kept = bernoulli(_key(self), 1.0 - self.rate, _filled(self.noise_shape, x.shape))
+        kept = bernoulli(drawn_key(self), 1.0 - self.rate, _filled(self.noise_shape, x.shape))
         factor = ((1 - self.rate) * (1 + self.rate * ALPHA**2)) ** -0.5
         y = jnp.where(kept, x, jnp.asarray(ALPHA, x.dtype))
         return y * constant(factor, x.dtype) - constant(factor * ALPHA * self.rate, x.dtype)
@@ -269,7 +263,7 @@ class GaussianDropout(Noise):
         if not training or not self.rate:
             return x
         deviation = constant((self.rate / (1 - self.rate)) ** 0.5, x.dtype)
-        return x * (1 + deviation * jax.random.normal(_key(self), x.shape, x.dtype))
+        return x * (1 + deviation * jax.random.normal(drawn_key(self), x.shape, x.dtype))
 
 
 class GaussianNoise(Noise):
@@ -288,7 +282,7 @@ class GaussianNoise(Noise):
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.stddev:
             return x
-        return x + constant(self.stddev, x.dtype) * jax.random.normal(_key(self), x.shape, x.dtype)
+        return x + constant(self.stddev, x.dtype) * jax.random.normal(drawn_key(self), x.shape, x.dtype)
 
 
 class ActivityRegularization(Layer):

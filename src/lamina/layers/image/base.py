@@ -14,8 +14,7 @@ from lamina._base.frames import user_facing
 from lamina._base.settings import value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
-from lamina._kernels.bits import fold
-from lamina._layer.keys import random_key
+from lamina._layer.keys import drawn_key
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.image.settings import Pair
@@ -144,7 +143,5 @@ class RandomImageLayer(ImageLayer):
         x = x.astype(self.compute_dtype)
         if not training:
             return x
-        key, seed = random_key(self), value_of(self, "seed")
-        if seed is not None:
-            key = fold(key_of(seed), key[0])
+        key = drawn_key(self)
         return channels_last(self, lambda images: self._lamina_change(key, images), x).astype(x.dtype)

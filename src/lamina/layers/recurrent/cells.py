@@ -16,13 +16,12 @@ from lamina._base.settings import setting
 from lamina._base.shapes import Shape
 from lamina._base.weight import Array
 from lamina._kernels import recurrent
-from lamina._kernels.bits import bernoulli, fold
+from lamina._kernels.bits import bernoulli
 from lamina._kernels.matmul import matmul
 from lamina._kernels.numbers import constant
-from lamina._layer.keys import random_key
+from lamina._layer.keys import drawn_key
 from lamina._layer.layer import Layer, weight_from_settings
 from lamina.errors import ArgumentError, ShapeError
-from lamina.random import key_of
 
 States: TypeAlias = list[Array]
 Result: TypeAlias = tuple[Array, States]
@@ -146,12 +145,9 @@ def dropout_masks(cell: Cell, rate: float, shape: tuple[int, ...], training: boo
     """Arrays of 0 and 1 / (1 - rate): one, or one for each gate. None where nothing is dropped.  -> (masks, *shape)"""
     if not training or not 0 < rate < 1:
         return None
-    key = random_key(cell)
-    if cell.seed is not None:
-        key = fold(fold(key_of(cell.seed), key[0]), 5)  # 5 keeps these keys apart from other uses of the seed
     count = cell._lamina_gates if cell.recurrent_dropout or cell._lamina_masks_differ else 1
     scale = constant(1 / (1 - rate), cell.compute_dtype)
-    return jnp.where(bernoulli(key, 1 - rate, (count, *shape)), scale, jnp.zeros_like(scale))
+    return jnp.where(bernoulli(drawn_key(cell), 1 - rate, (count, *shape)), scale, jnp.zeros_like(scale))
 
 
 def is_standard(cell: LSTMCell | GRUCell, training: bool) -> bool:
