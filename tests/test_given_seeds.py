@@ -34,6 +34,22 @@ def own_layer(library, seed=1, draws=1):
     return Own()
 
 
+def attention(library, seed):
+    class Block(library.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.attention = library.layers.MultiHeadAttention(2, 3, dropout=0.5, seed=seed)
+
+        def build(self, shape):
+            self.attention.build(shape, shape)
+            self.built = True
+
+        def call(self, x, training=False):
+            return self.attention(x, x, training=training)
+
+    return Block()
+
+
 LAYERS = {
     "Dropout": (lambda k, seed: k.layers.Dropout(0.5, seed=seed), ROWS),
     "GaussianNoise": (lambda k, seed: k.layers.GaussianNoise(1.0, seed=seed), ROWS),
@@ -51,6 +67,7 @@ LAYERS = {
     "RandomTranslation": (lambda k, seed: k.layers.RandomTranslation(0.4, 0.4, seed=seed), IMAGES),
     "RandomFlip": (lambda k, seed: k.layers.RandomFlip(seed=seed), IMAGES),
     "RandomCrop": (lambda k, seed: k.layers.RandomCrop(3, 3, seed=seed), IMAGES),
+    "MultiHeadAttention": (attention, SERIES),
     "a SeedGenerator": (own_layer, ROWS),
     "a model in a model": (lambda k, seed: k.Sequential([k.layers.Dropout(0.5, seed=seed)]), ROWS),
 }  # fmt: skip
