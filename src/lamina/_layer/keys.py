@@ -16,7 +16,7 @@ from lamina._base.settings import value_of
 from lamina._base.weight import Array, Weight
 from lamina._kernels.bits import fold
 from lamina._layer.structure import held, parts
-from lamina.random import SeedGenerator, key_of, next_seed
+from lamina.random import Draws, SeedGenerator, key_of, next_seed
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
@@ -73,6 +73,13 @@ def _seed_state(layer: Any) -> Weight:
         layer._lamina.seed_state = Weight(start, name=name, path=f"{layer.name}/{name}", trainable=False)
     state: Weight = layer._lamina.seed_state
     return state
+
+
+def of_states(layer: Any, states: dict[Weight, ArrayLike]) -> tuple[Array, Draws]:
+    """The key and the draws of a call that is given the states of the seeds."""
+    arrays = {seed: jnp.asarray(state).astype("uint32") for seed, state in states.items()}
+    number = 1 + sum(state.sum() for state in arrays.values())
+    return fold(key_of(seed_of(layer)), number), Draws(states=arrays)
 
 
 def next_state(state: ArrayLike) -> Array:

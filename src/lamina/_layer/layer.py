@@ -28,18 +28,16 @@ from lamina._base.settings import State, serialize, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Unset, Weight, read, under_way, values_follow
-from lamina._kernels.bits import fold
 from lamina._layer import building
 from lamina._layer.forward import hand_on_losses, key_alone, regularization, run, run_alone
 from lamina._layer.in_stack import ShapeInStack, TensorInStack
 from lamina._layer.inputs import Inputs, build_config, check_specs, inputs_of
-from lamina._layer.keys import next_state, random_key, seed_of, seed_states
+from lamina._layer.keys import next_state, of_states, random_key, seed_of, seed_states
 from lamina._layer.passes import Pass
 from lamina._layer.structure import ModuleState, parts
 from lamina._layer.weights import WithWeights, built, named_after
 from lamina.errors import ArgumentError, ShapeError
 from lamina.initializers.base import makes_new
-from lamina.random import Draws, key_of
 
 
 @dataclass(eq=False, repr=False)
@@ -316,12 +314,8 @@ class Layer(WithWeights):
         arrays = (read(each) if isinstance(each, Weight) else each for each in given)
         values = dict(zip((*trained, *kept), arrays, strict=True))
         around = under_way.get()
-        if isinstance(around, Pass):
-            key, draws = key_alone(self, around), None
-        else:
-            states = {seed: jnp.asarray(values[seed]).astype("uint32") for seed in seeds}
-            number = 1 + sum(state.sum() for state in states.values())
-            key, draws = fold(key_of(seed_of(self)), number), Draws(states=states)
+        inside = isinstance(around, Pass)
+        key, draws = (key_alone(self, around), None) if inside else of_states(self, {s: values[s] for s in seeds})
         with Pass(values, training=training, key=key, draws=draws) as now:
             y = now.copy_of(self)(*args, **kwargs)
             hand_on_losses(self, now, around)
