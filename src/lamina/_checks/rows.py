@@ -20,10 +20,13 @@ def stay_apart(model: object) -> bool:
 
 def _takes_row_by_row(layer: Module) -> bool:
     axis = getattr(layer, "axis", None)
-    if 0 in (axis if isinstance(axis, (list, tuple)) else (axis,)):
-        return False
+    return 0 not in (axis if isinstance(axis, (list, tuple)) else (axis,)) and not holds_own_code(layer)
+
+
+def holds_own_code(layer: Module) -> bool:
+    """Whether a layer itself, or a function that it applies, is the user's own."""
     used = [getattr(type(layer), name) for name in ("call", "predict_step") if hasattr(type(layer), name)]
     for place, leaf in held(layer):
         if callable(leaf) and not isinstance(leaf, (Weight, Module)) and not place.endswith(OF_WEIGHTS):
             used.append(leaf)
-    return all(of_library(type(each) if isinstance(each, Configured) else each, "lamina", "jax") for each in used)
+    return not all(of_library(type(each) if isinstance(each, Configured) else each, "lamina", "jax") for each in used)

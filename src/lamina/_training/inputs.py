@@ -7,12 +7,11 @@ from contextlib import nullcontext
 from typing import Any
 
 from lamina._base.arrays import HostArray
-from lamina._base.frames import warn
 from lamina._base.origin import of_library
 from lamina._base.shapes import Shape
 from lamina._base.strictness import strictness
 from lamina._base.turns import making
-from lamina._checks import columns, indices, labels, values
+from lamina._checks import columns, indices, labels
 from lamina._data.arrays import is_mapped
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
@@ -20,13 +19,13 @@ from lamina._data.weights import class_weighted, split
 from lamina._layer.keys import seed_of
 from lamina._layer.layer import Layer
 from lamina._layer.structure import restored_on_error
-from lamina._training import own_steps
+from lamina._training import gaps, own_steps
 from lamina._training.feeds import ArrayFeed, Chunk, Feed, Key, StreamFeed, batch_size_for
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina._training.trainer import trainer_for
 from lamina.dtypes import floatx
-from lamina.errors import DataError, LaminaError, NotCompiledError, ShapeError, StackError
+from lamina.errors import LaminaError, NotCompiledError, ShapeError, StackError
 from lamina.layers.activations import Softmax
 
 
@@ -97,7 +96,7 @@ def _look(model: Model, data: DataRequest) -> Callable[[HostArray, HostArray], N
 
     def look(x: HostArray, rows: HostArray) -> None:
         if data.finite:
-            values.finite(Table(x), rows)
+            gaps.check(model, Table(x), rows)
         indices.within_tables(model, x, rows)
 
     return look
@@ -142,8 +141,6 @@ def host_of(model: Model) -> Callable[[Any], HostArray] | None:
 def check(model: Model, table: Table, data: DataRequest) -> None:
     """All that can be said of the data before the first step."""
     seen = table._replace(x=table.x[:0]) if is_mapped(table.x) else table  # x is looked at as it is read
-    if data.finite:
-        _finite(seen)
     indices.within_tables(model, seen.x)
     compiled = compiled_of(model)
     with making, nullcontext() if model.built else restored_on_error(model):  # refused data must not settle the shapes
@@ -156,6 +153,8 @@ def check(model: Model, table: Table, data: DataRequest) -> None:
             raise ShapeError(
                 f"{error}\nThe {y} that came has the shape of an input: give {x} first, then {y}."
             ) from None
+        if data.finite:
+            gaps.check(model, seen)
         if isinstance(output, list):
             top = model._lamina_chain[-1]
             raise StackError(
@@ -165,16 +164,6 @@ def check(model: Model, table: Table, data: DataRequest) -> None:
         _check_targets(model, table, output, data.class_weight)
     if table.y is not None or not own_steps.is_own(model, "train"):
         compiled.metrics_for(None if table.y is None else table.y.shape, output)
-
-
-def _finite(table: Table) -> None:
-    """Refuse data that are not finite, or say so, as is set for the loss that they lead to."""
-    try:
-        values.finite(table)
-    except DataError as error:
-        if strictness["non_finite"] == "raise":
-            raise
-        warn(str(error))
 
 
 def _check_targets(model: Model, table: Table, output: Shape, class_weight: object = None) -> None:
@@ -203,7 +192,7 @@ def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table]
             seen.add(shapes)
         indices.within_tables(model, table.x)
         if data.finite and strictness["non_finite"] == "raise":  # else the loss says it
-            values.finite(table._replace(x=table.x[:0]))  # all of x would take too long
+            gaps.check(model, table._replace(x=table.x[:0]))  # all of x would take too long
         if loss is not None and table.y is not None:
             labels.fit_values(loss, table.y, output)
 

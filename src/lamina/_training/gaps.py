@@ -1,0 +1,65 @@
+"""NaN and infinity in the data: refused, unless code of the user's own sees them before they do harm."""
+
+from __future__ import annotations
+
+from lamina._base.arrays import HostArray
+from lamina._base.frames import warn
+from lamina._base.origin import of_library
+from lamina._base.strictness import strictness
+from lamina._checks import values
+from lamina._checks.rows import holds_own_code
+from lamina._data.source import Table
+from lamina._layer.structure import parts
+from lamina._training import own_steps
+from lamina._training.model import Model, compiled_of
+from lamina.errors import DataError
+from lamina.layers.core import Lambda
+from lamina.losses.loss import Loss, LossFunction
+
+
+def check(model: Model, table: Table, rows: HostArray | None = None) -> None:
+    """Raise an error for what is not finite, or warn, as is set for the loss that it leads to.
+
+    A loss of the user's own may leave missing labels out, and a layer of their own may fill gaps in x, so of these is
+    only warned, once for a model. A loss that becomes NaN all the same is an error as any other.
+
+    Args:
+        rows: the numbers of the rows of x that the table has, where these are not all.
+    """
+    y, x = _sees_targets(model), _sees_inputs(model)
+    empty = table.x[:0]
+    try:
+        values.finite(table._replace(x=empty if x else table.x, y=None if y else table.y), rows)
+    except DataError as error:
+        if strictness["non_finite"] == "raise":
+            raise
+        warn(str(error))
+    if not (x or y) or "gaps" in model._lamina.said:
+        return
+    try:
+        values.finite(table._replace(x=table.x if x else empty, y=table.y if y else None, sample_weight=None), rows)
+    except DataError as error:
+        model._lamina.said.add("gaps")
+        found, whose = str(error).partition("\n")[0], "loss" if table.y is not None and "y[" in str(error) else "layer"
+        warn(f"{found}\nThe {whose} of your own has to deal with them: where it does not, the loss becomes NaN.")
+
+
+def _sees_targets(model: Model) -> bool:
+    loss = compiled_of(model).loss
+    return own_steps.is_own(model, "train") or (loss is not None and _is_own(loss))
+
+
+def _is_own(loss: Loss) -> bool:
+    return not of_library(loss.fn if isinstance(loss, LossFunction) else type(loss))
+
+
+def _sees_inputs(model: Model) -> bool:
+    """Whether a layer of the user's own stands before the first one with weights, whose gradients would become NaN."""
+    if own_steps.is_own(model, "train"):
+        return True
+    for layer in (part.layer for part in parts(model) if part.layer is not model):
+        if isinstance(layer, Lambda) or holds_own_code(layer):
+            return True
+        if layer._lamina.weights and not hasattr(layer, "adapt"):  # what has learnt from data before is no harm
+            return False
+    return False
