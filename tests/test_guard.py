@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lamina._base.memory import free_memory
+from lamina._base.memory import free_memory, require
 from lamina._saving import archive, guard, hdf5
 from lamina._saving.hdf5 import Stored
 from lamina.errors import FileError
@@ -283,9 +283,9 @@ def test_a_file_larger_than_the_free_memory_is_not_read(tmp_path):
 
 def test_free_memory_is_what_the_system_says():
     assert 2**26 < free_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    guard.check_memory(5, 5, "m.keras", "it needs")
+    require(5, "m.keras: it needs", FileError, 5)
     with pytest.raises(FileError, match=r"m\.keras: it needs 6,000 bytes, and 5 bytes of memory are free\."):
-        guard.check_memory(6000, 5, "m.keras", "it needs")
+        require(6000, "m.keras: it needs", FileError, 5)
 
 
 TORCH = io.BytesIO()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from lamina._base.converters import short
+from lamina._base.memory import of_a_config
 from lamina.errors import ArgumentError, UnknownNameError
 
 T = TypeVar("T")
@@ -61,7 +62,8 @@ def known(
         now = Opening(outer.given | now.given, outer.skip, outer.left_out, outer.shared)
     before = _opening.set(now)
     try:
-        yield now
+        with of_a_config():
+            yield now
     finally:
         _opening.reset(before)
 

@@ -13,6 +13,7 @@ for groups. Here each is a plain convolution, which has one. benchmarks/README.m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from lamina._kernels.convolution import Window
 
 Sizes = tuple[int, ...]
+MOST_PIECES = 1000
+"""Of a larger window, tracing one operation for each element would take longer than it saves."""
 BLOCK = 64
 """How many channels of narrow groups are taken together: fewer leave a matrix product half idle."""
 
@@ -61,7 +64,10 @@ def computed(name: str, a: Array, b: Array, shape: Sizes, window: Window) -> Arr
         "convolution_input_gradient": convolution_input_gradient,
         "convolution_kernel_gradient": convolution_kernel_gradient,
     }
-    return own[name](a, b, shape, window) if jax.default_backend() == "cpu" else plain(name, a, b, shape, window)
+    *sizes, channels, filters = shape if name == "convolution_kernel_gradient" else b.shape
+    pieces = math.prod(sizes) if len(sizes) > 2 or 1 in (channels, filters // window.groups) else 1
+    ours = jax.default_backend() == "cpu" and pieces <= MOST_PIECES
+    return own[name](a, b, shape, window) if ours else plain(name, a, b, shape, window)
 
 
 def plain(name: str, a: Array, b: Array, shape: Sizes, window: Window) -> Array:

@@ -22,7 +22,7 @@ from lamina._base.arguments import InputShape, Named, RegularizerSetting, overri
 from lamina._base.arrays import own_array
 from lamina._base.converters import checked, flag, layer_name
 from lamina._base.frames import caller, user_facing
-from lamina._base.memory import free_memory
+from lamina._base.memory import require
 from lamina._base.older import of_today
 from lamina._base.settings import State, serialize, setting, value_of
 from lamina._base.shapes import InputSpec, Shape, full_shape
@@ -450,12 +450,9 @@ def _first_value(
     fill: Callable[..., Any], shape: tuple[int, ...], dtype: np.dtype[np.generic], key: NDArray[np.generic]
 ) -> Any:
     """What the initializer makes, if there is memory for it: a typo in a size would else take all that there is."""
-    needed = math.prod(shape) * dtype.itemsize
-    if needed > 2**20 and needed > (free := free_memory()):
-        raise ShapeError(
-            f"has a weight of the shape {shape} with {math.prod(shape):,} parameters, which needs {needed:,} bytes; "
-            f"{free:,} bytes of memory are free"
-        )
+    count = math.prod(shape)
+    what = f"has a weight of the shape {shape} with {count:,} parameters, which needs"
+    require(count * dtype.itemsize, what, ShapeError, weight=True)
     values = fill(shape, dtype, key)
     return own_array(values) if isinstance(values, np.ndarray) else values
 

@@ -83,6 +83,8 @@ def deserialized(
         error: Exception = ArgumentError("the config is nested too deep.")
     except (MemoryError, OverflowError) as too_large:
         error = ArgumentError(f"the config asks for arrays that do not fit into memory: {too_large}.")
+    except NotImplementedError as bare:
+        error = ArgumentError(f"the config names a class without a formula: {bare}")
     except UnknownNameError as missing:
         rest = "\nTo open the rest without it, give its name in skip=[...]." if where else ""
         error = UnknownNameError(f"{missing}{rest}")

@@ -18,7 +18,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from lamina._base.memory import free_memory
+from lamina._base.memory import free_memory, require
 from lamina._base.spelling import nearest
 from lamina.errors import FileError, ForbiddenFileError, MissingFileError
 
@@ -137,7 +137,7 @@ def opened_bytes(path: str, where: str, folder: int | None = None) -> bytes:
                 raise refused(where, "it is a hard link: the file has another name too.", "Copy the folder: `cp -r`.")
             if not found.st_size:
                 raise refused(where, "the file is empty.")
-            check_memory(found.st_size, free_memory(), where, "The file has")
+            require(found.st_size, f"{where}: The file has", FileError, free_memory())
             data = file.read(found.st_size)
             if len(data) != found.st_size or file.read(1):
                 raise refused(where, "the file was changed while it was read.", "Load it again.")
@@ -176,15 +176,6 @@ def wrong_folder(path: str, expected: str) -> FileError:
         f"{expected} was expected, and this is a SavedModel of TensorFlow's, which holds a program and no layers.",
         "Load it where it was made, and save it with model.save('model.keras').",
     )
-
-
-# Memory
-
-
-def check_memory(needed: int, free: int, where: str, what: str) -> None:
-    """That `needed` bytes are free."""
-    if needed > free:
-        raise refused(where, f"{what} {needed:,} bytes, and {free:,} bytes of memory are free.")
 
 
 # JSON

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from lamina._base.converters import checked, flag, optional, short
 from lamina._base.custom import known
 from lamina._base.frames import user_facing, warn
-from lamina._base.memory import free_memory
+from lamina._base.memory import free_memory, require
 from lamina._base.weight import Unset, values_follow
 from lamina._layer.structure import weights_by_path
-from lamina._saving import archive, assets, config, extras, files, guard, legacy, weights
+from lamina._saving import archive, assets, config, extras, files, legacy, weights
 from lamina._saving.archive import Archive
 from lamina._saving.paths import FilePath, ending, may_write, named
 from lamina._training.model import ModelState
@@ -184,7 +184,7 @@ def _with_weights(described: dict[str, Any], now: _Opening, load: Callable[[Sequ
         values_follow.reset(token)
     unset = [weight for weight, _ in weights_by_path(model).values() if isinstance(weight.array, Unset)]
     needed, count = (sum(getattr(weight.array, part) for weight in unset) for part in ("nbytes", "size"))
-    guard.check_memory(needed, now.free, now.where, f"{count:,} parameters have no values in the file, and need")
+    require(needed, f"{now.where}: {count:,} parameters have no values in the file, and need", FileError, now.free)
     for weight in unset:
         if weight.carried:
             weight.value = jnp.zeros(weight.shape, weight.dtype)

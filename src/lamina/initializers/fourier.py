@@ -10,6 +10,7 @@ import numpy as np
 
 from lamina._base.arrays import HostArray
 from lamina._base.converters import flag, one_of
+from lamina._base.memory import require
 from lamina._base.settings import Converted, setting
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError, ShapeError
@@ -68,6 +69,7 @@ class STFT(Initializer):
         if len(shape) != 3 or shape[1] != 1:
             raise ShapeError(f"STFT fills kernels of shape (frame, 1, bins), got {shape}.")
         frame, _, bins = shape
+        require(24 * frame * bins, f"the kernel {shape} of a Fourier transform needs", ShapeError, weight=True)
         turns = np.arange(frame)[:, None, None] * np.arange(bins) / max(1, 2 * (bins - 1))  # (frame, 1, bins)
         kernel = (np.cos if self.side == "real" else np.sin)(-2 * np.pi * turns)
         if self.window is not None:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from lamina import dtypes
 from lamina._base.converters import count, optional, positive, rate
 from lamina._base.frames import user_facing
+from lamina._base.memory import require
 from lamina._base.settings import setting
 from lamina._base.weight import Array, Weight
 from lamina.errors import LabelError
@@ -88,6 +89,7 @@ def is_even(thresholds: Sequence[float]) -> bool:
 
 def even_thresholds(size: int, beyond: float = 0.0) -> list[float]:
     """`size` thresholds from 0 to 1, in equal steps; the first and the last lie `beyond` them."""
+    require(64 * size, f"{size:,} thresholds need")
     return [0.0 - beyond, *((i + 1) / (size - 1) for i in range(size - 2)), 1.0 + beyond]
 
 

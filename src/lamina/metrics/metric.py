@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
@@ -14,6 +15,7 @@ from lamina import dtypes, initializers
 from lamina._base.arguments import Config, Function, overridable
 from lamina._base.arrays import HostArray, copied
 from lamina._base.frames import user_facing
+from lamina._base.memory import require
 from lamina._base.registry import Registry
 from lamina._base.settings import Converted, State, setting
 from lamina._base.shapes import Shape
@@ -112,7 +114,10 @@ class Metric(Module):
         if isinstance(given, str):
             raise ArgumentError(f"add_weight takes the shape first: add_weight(name={shape!r}).")
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        value = initializers.get(initializer or "zeros")(shape, jnp.dtype(precision(dtype) or self.dtype), None)
+        kind = jnp.dtype(precision(dtype) or self.dtype)
+        # The state, its value at the start, and a copy of it for a step to change.
+        require(3 * math.prod(shape) * kind.itemsize, f"{self.name} has a state of the shape {shape}, which needs")
+        value = initializers.get(initializer or "zeros")(shape, kind, None)
         weight = Weight(value, name=name or "variable", path=f"{self.name}/{name or 'variable'}", trainable=False)
         self._lamina.weights = (*self._lamina.weights, weight)
         self._lamina.starts = (*self._lamina.starts, weight.numpy())

@@ -47,14 +47,14 @@ class ByClass(Metric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        shape = (self.num_classes, self.num_classes)
+        self.total_cm = self.add_weight(shape, name="total_confusion_matrix")
         self.target_class_ids = self.target_class_ids or list(range(self.num_classes))
         if max(self.target_class_ids) >= self.num_classes:
             raise ArgumentError(
                 f"{self.name}: class {max(self.target_class_ids)} is none of the {self.num_classes} classes, which are "
                 f"numbered from 0 to {self.num_classes - 1}."
             )
-        shape = (self.num_classes, self.num_classes)
-        self.total_cm = self.add_weight(shape, name="total_confusion_matrix")
 
     @user_facing
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:

@@ -107,12 +107,13 @@ class Discretization(Adapting):
 
     def call(self, x: Array) -> Array:
         # Not adapted yet, only the shape is asked for.
-        bounds = [0.0] * ((self.num_bins or 1) - 1) if self.bin_boundaries is None else self.bin_boundaries
+        bounds = [0.0] if self.bin_boundaries is None else self.bin_boundaries
         x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(self.compute_dtype)
         places = jnp.searchsorted(jnp.asarray(bounds, x.dtype), x, side="right").astype(jnp.int32)
         if self.output_mode == "int":
             return places
-        return hot(places, self.output_mode, len(bounds) + 1, self.compute_dtype)
+        depth = self.num_bins or 1 if self.bin_boundaries is None else len(bounds) + 1
+        return hot(places, self.output_mode, depth, self.compute_dtype)
 
     def _lamina_learn(self, data: HostArray, batch: bool) -> None:
         if self.num_bins is None:

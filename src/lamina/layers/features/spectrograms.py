@@ -6,12 +6,14 @@ import math
 from typing import Literal, TypeAlias, get_args
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from lamina import dtypes
 from lamina._base.arguments import DataFormat
 from lamina._base.converters import above_zero, flag, not_negative, number, one_of, optional, positive
 from lamina._base.frames import warn
+from lamina._base.memory import require
 from lamina._base.settings import setting
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
@@ -28,6 +30,16 @@ def frames(x: Array, length: int, step: int) -> Array:
     count = (x.shape[-1] - length) // step + 1
     start = lax.broadcasted_iota(jnp.int32, (count, length), 0) * step
     return x[..., start + lax.broadcasted_iota(jnp.int32, (count, length), 1)]
+
+
+def mirrored(x: Array, size: int) -> Array:
+    """The signal with `size` values more at each end, mirrored there.  (..., time) -> (..., time + 2 * size)"""
+    last = x.shape[-1] - 1
+    if size <= last:
+        return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(size, size)], mode="reflect")
+    # To and fro, where jnp.pad takes one step for each time.
+    places = np.abs((np.arange(-size, last + 1 + size) + last) % max(2 * last, 1) - last)
+    return x[..., places]
 
 
 def mel(hertz: Array) -> Array:
@@ -96,8 +108,10 @@ class MelSpectrogram(Layer):
 
     def call(self, x: Array) -> Array:  # (..., time)
         dtype = jnp.promote_types(x.dtype, jnp.float32)
+        what = f"has fft_length={self.fft_length:,} and num_mel_bins={self.num_mel_bins:,}: their weights need"
+        require(16 * (self.fft_length // 2 + 1) * (self.num_mel_bins + 8), what, ShapeError)
         half, length = self.fft_length // 2, self.sequence_length or self.fft_length
-        padded = jnp.pad(x.astype(dtype), [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="reflect")
+        padded = mirrored(x.astype(dtype), half)
         window = self.window
         if window is None:
             values = jnp.ones(self.fft_length, dtype)

@@ -13,6 +13,7 @@ import numpy as np
 from lamina._base.arrays import HostArray
 from lamina._base.converters import integer
 from lamina._base.frames import user_facing
+from lamina._base.memory import require
 from lamina._base.settings import Converted
 from lamina._base.shapes import Shape
 from lamina._layer.host import HostLayer, raw
@@ -87,6 +88,7 @@ class Vocabulary:
     @property
     def special(self) -> Terms:
         """The mask token and the unknown tokens, which stand before the terms."""
+        require(8 * self.start, f"num_oov_indices={self.num_oov_indices:,}: a list of these tokens needs")
         return [self.mask_token] * self.oov_start + [self.oov_token] * self.num_oov_indices
 
     @property
@@ -101,6 +103,8 @@ class Vocabulary:
 
     def use(self, tokens: Terms, weights: Terms | None) -> None:
         """Give these terms their indices."""
+        if weights is not None:
+            require(16 * max(self.start, self.depth), f"{self.depth:,} weights need")
         self.tokens = tokens
         self.index = {token: number for number, token in enumerate(tokens, self.start)}
         if self.mask_token is not None:
@@ -183,14 +187,14 @@ class Lookup(Adapting, HostLayer, init=False):
             raise ArgumentError(f"output_mode={known.output_mode!r} {said}.")
         if weights is not None and len(weights) != len(terms):
             raise ArgumentError(f"there are {len(weights)} idf_weights for a vocabulary of {len(terms)} terms.")
-        whole = terms[: known.start] == known.special
+        whole = len(terms) >= known.start and terms[: known.start] == known.special
         tokens = terms[known.start :] if whole else terms
         twice = [token for token, count in Counter(tokens).items() if count > 1]
         if twice:
             raise ArgumentError(f"the vocabulary has terms twice: {', '.join(map(repr, twice[:5]))}.")
         for token in [known.mask_token] + [known.oov_token] * known.invert:
             if token is not None and token in tokens:
-                raise ArgumentError(f"{token!r} stands among the terms; leave it out, or begin with {known.special}.")
+                raise ArgumentError(f"{token!r} stands among the terms; leave it out, or begin with the special ones.")
         if known.max_tokens is not None and len(tokens) + known.start > known.max_tokens:
             raise ArgumentError(
                 f"the vocabulary has {len(tokens) + known.start} entries with the special ones, and "
