@@ -131,7 +131,9 @@ def test_a_layer_without_a_formula_in_a_file_is_refused():
     stack = {
         "module": "keras", "class_name": "Sequential", "config": {"name": "net", "layers": [
             {"module": "keras.layers", "class_name": "InputLayer", "config": {"batch_shape": [None, 3]}},
-            {"module": "keras.layers", "class_name": "Layer", "config": {}},
+            {"module": "keras.layers", "class_name": "Wrapper", "config": {"layer": {
+                "module": "keras.layers", "class_name": "Flatten", "config": {}
+            }}},
         ]},
     }  # fmt: skip
     with pytest.raises(LaminaError, match="without a formula"):
