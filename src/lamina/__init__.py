@@ -50,6 +50,7 @@ if FOR_TYPES:
     from lamina.layers import Input
     from lamina.losses import Loss
     from lamina.metrics import Metric
+    from lamina.models.features import Model
     from lamina.models.sequential import Sequential
     from lamina.optimizers import Optimizer
     from lamina.regularizers import Regularizer
@@ -57,7 +58,7 @@ if FOR_TYPES:
 __version__ = "0.1.0"
 __all__ = [
     "DTypePolicy", "Ensemble", "FloatDTypePolicy", "Initializer", "Input", "InputSpec", "Layer", "Loss", "Metric",
-    "Optimizer", "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config",
+    "Model", "Optimizer", "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config",
     "constraints", "cross_validate", "datasets", "device", "dtype_policies", "dtypes", "errors", "initializers",
     "layers", "losses", "metrics", "mixed_precision", "models", "name_scope", "ops", "optimizers", "preprocessing",
     "random", "regularizers", "remat", "saving", "sweep", "tree", "utils", "wrappers",
@@ -79,6 +80,7 @@ _CLASSES = {
     "lamina.layers": "Input layers=.",
     "lamina.losses": "Loss losses=.",
     "lamina.metrics": "Metric metrics=.",
+    "lamina.models.features": "Model",
     "lamina.models.sequential": "Sequential",
     "lamina.optimizers": "Optimizer optimizers=.",
     "lamina.regularizers": "Regularizer regularizers=.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from lamina._base.converters import positive
 from lamina._base.settings import Configured
@@ -24,6 +24,20 @@ class TensorSpec(NamedTuple):
     def ndim(self) -> int:
         """How many axes there are, with the batch axis."""
         return len(self.shape)
+
+
+class OfLayer(TensorSpec):
+    """The input or output of a layer in its stack, or of a stack."""
+
+    layer: Any
+    after: bool
+    """Whether it is the output."""
+
+    @classmethod
+    def of(cls, layer: Any, after: bool, shape: Shape, dtype: str, name: str) -> Self:
+        tensor = cls(shape, dtype, name)
+        tensor.layer, tensor.after = layer, after
+        return tensor
 
 
 def shape_of(x: Any) -> Shape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lamina._base.frames import user_facing
-from lamina._base.shapes import TensorSpec
+from lamina._base.shapes import OfLayer
 from lamina.errors import NotBuiltError
 
 if TYPE_CHECKING:
@@ -43,5 +43,5 @@ class TensorInStack(ShapeInStack):
         else:
             shape = super().__get__(layer, owner)
             shapes = shape if isinstance(shape, list) else [shape]
-            told = [TensorSpec(each, layer.compute_dtype, layer.name) for each in shapes]
+            told = [OfLayer.of(layer, bool(self.which), each, layer.compute_dtype, layer.name) for each in shapes]
         return told[0] if len(told) == 1 else told

@@ -16,6 +16,7 @@ from lamina._layer.layer import Layer
 from lamina._training.own_steps import STEPS
 from lamina.errors import StackError
 from lamina.layers.core import InputLayer
+from lamina.models.features import Features, line_of
 
 BRANCH = (
     "A stack is one line, in which each layer takes the output of the one before; write the part with branches as a "
@@ -57,15 +58,6 @@ def tensor_of(x: object) -> Any:
     return Tensor(Sequential([x]), (x,)) if isinstance(x, InputLayer) else x
 
 
-def _stack(line: Sequence[Layer], **told: Any) -> Sequential:
-    """A stack of layers, which still belong to the stack that each was in first: `layer.output` means that one."""
-    first = [layer._lamina.siblings for layer in line]
-    stack = Sequential([*line], **told)
-    for layer, siblings in zip(line, first, strict=True):
-        layer._lamina.siblings = siblings or layer._lamina.siblings
-    return stack
-
-
 def _names(tensors: Iterable[object]) -> str:
     return " and ".join(repr(each.name) for each in tensors if isinstance(each, (Tensor, InputLayer)))
 
@@ -93,7 +85,7 @@ def _added(layer: Layer, several: list[Any], args: tuple[Any, ...], named: dict[
             f"{who(layer)} is called with {told[0]}={more[told[0]]!r}, and a stack calls each layer with one tensor "
             "alone: make the layer do so itself, in a class of your own."
         )
-    stack = before.stack if len(before.stack.layers) == len(before.line) - 1 else _stack(before.line)
+    stack = before.stack if len(before.stack.layers) == len(before.line) - 1 else line_of(before.line, Sequential)
     first = layer._lamina.siblings
     stack.add(layer)
     layer._lamina.siblings = first or layer._lamina.siblings
@@ -152,22 +144,26 @@ class Model(metaclass=ModelType):
     @user_facing
     def __new__(cls, inputs: object = None, outputs: object = None, name: str | None = None, **kwargs: Any) -> Any:
         inputs, outputs = kwargs.pop("input", inputs), kwargs.pop("output", outputs)
-        if isinstance(outputs, (list, tuple)) and len(outputs) > 1 and _are_on_one_line(outputs):
-            return Stages([cls(inputs, output) for output in outputs])
-        start, end = tensor_of(_only(inputs, "input")), tensor_of(_only(outputs, "output"))
+        ends = [tensor_of(leaf) for _, leaf in leaves(outputs)]
+        several = len(ends) > 1 and _are_on_one_line(ends)
+        end = max(ends, key=lambda each: len(each.line)) if several else tensor_of(_only(outputs, "output"))
+        start = tensor_of(_only(inputs, "input"))
         if not isinstance(start, Tensor) or not isinstance(end, Tensor):
             raise StackError("Model takes the Input and the output of the last layer: Model(inputs=i, outputs=o).")
         first = len(start.line)
-        if start.line != end.line[:first] or len(end.line) == first:
+        if start.line != end.line[:first] or min(len(each.line) for each in (end, *ends * several)) == first:
             raise StackError(
                 f"the model's output, of {end.name!r}, does not come from its input {start.name!r}: its line begins "
                 f"with {end.line[0].name!r}."
             )
         entry = start.line[0] if first == 1 else InputLayer(batch_shape=start.shape)
-        return _stack([entry, *end.line[first:]], name=name, **kwargs)
+        if several:
+            return Features([entry, *end.line[first:]], [len(each.line) - first for each in ends], outputs)
+        return line_of([entry, *end.line[first:]], Sequential, name=name, **kwargs)
 
 
 Model.register(Sequential)
+Model.register(Features)
 
 
 def _are_on_one_line(tensors: Sequence[object]) -> bool:
@@ -177,39 +173,9 @@ def _are_on_one_line(tensors: Sequence[object]) -> bool:
     return len(lines) == len(tensors) and all(line == longest[: len(line)] for line in lines)
 
 
-class Stages:
-    """A model whose outputs are those of several layers of one line, to look at them: it only predicts.
-
-    Args:
-        models: a model for each of the outputs.
-    """
-
-    def __init__(self, models: list[Sequential]) -> None:
-        self.models = models
-
-    def predict(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """The outputs of the layers, as NumPy arrays in a list."""
-        return [model.predict(*args, **kwargs) for model in self.models]
-
-    def predict_on_batch(self, x: Any) -> list[Any]:
-        """The same, for all rows at once."""
-        return [model.predict_on_batch(x) for model in self.models]
-
-    def __call__(self, x: Any, **kwargs: Any) -> list[Any]:
-        """The same, as arrays of JAX."""
-        return [model(x, **kwargs) for model in self.models]
-
-    @user_facing
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise StackError(f"a model with {len(self.models)} outputs only predicts here, and has no {name}. {BRANCH}")
-
-
 def _only(given: object, what: str) -> Any:
     """A stack has one input and one output."""
-    several = list(given.values()) if isinstance(given, dict) else given
-    several = several if isinstance(several, (list, tuple)) else [several]
+    several = [leaf for _, leaf in leaves(given)]
     if len(several) != 1:
         raise StackError(f"the model has {len(several)} {what}s, {_names(several)}. {BRANCH}")
     return several[0]
@@ -243,11 +209,11 @@ def _entry(first: Layer) -> InputLayer:
 def symbolic_output(self: Layer) -> Tensor:
     """The output of a model, or of a layer in its model, for `Model(model.input, layer.output)`."""
     line = _line_to(self.layers[-1] if isinstance(self, Sequential) else self)
-    return Tensor(_stack(line), line)
+    return Tensor(line_of(line, Sequential), line)
 
 
 @user_facing
 def symbolic_input(self: Layer) -> Tensor:
     """The input of a model, or of a layer in its model."""
     line = (_entry(self.layers[0]),) if isinstance(self, Sequential) else _line_to(self)[:-1]
-    return Tensor(_stack(line), line)
+    return Tensor(line_of(line, Sequential), line)

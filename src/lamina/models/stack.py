@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, ClassVar, Self
 
@@ -13,7 +14,7 @@ from lamina._base.converters import checked, flag, short
 from lamina._base.custom import LeftOutError, Opening, known, opening
 from lamina._base.frames import user_facing, warn
 from lamina._base.settings import State, serialize, setting
-from lamina._base.shapes import Shape, TensorSpec, full_shape
+from lamina._base.shapes import OfLayer, Shape, TensorSpec, full_shape
 from lamina._base.spelling import nearest
 from lamina._base.turns import making
 from lamina._layer.forward import output_shape
@@ -137,14 +138,14 @@ class Stack(LayerChain):
         entry = self._lamina.entry
         if entry is None:
             raise NotBuiltError(f"{self.name!r} has no inputs yet: put Input(shape) first, or call the model on data.")
-        return [TensorSpec(entry.batch_shape, entry.dtype, entry.name)]
+        return [OfLayer.of(self, False, entry.batch_shape, entry.dtype, entry.name)]
 
     @property
     def outputs(self) -> list[TensorSpec]:
         """The shape, the dtype and the name of the output, in a list; of several outputs, each."""
         shape, last = self.output_shape, self._lamina_chain[-1] if self._lamina_chain else self
         shapes = shape if isinstance(shape, list) else [shape]
-        return [TensorSpec(each, last.compute_dtype, last.name) for each in shapes]
+        return [OfLayer.of(self, True, each, last.compute_dtype, last.name) for each in shapes]
 
     @user_facing
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -165,18 +166,9 @@ class Stack(LayerChain):
 
     @overridable
     def call(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
-        self._lamina_require_layers()
-        body, entry = self._lamina_body, self._lamina.entry
-        if entry is not None and not self._lamina_on_host:
-            x = _of_rank(x, entry.batch_shape)
-        if entry is not None and (asked := entry._lamina_whole_dtype) is not None:
-            x = x.astype(asked)
-        elif body and not jnp.issubdtype(x.dtype, jnp.inexact) and not body[0]._lamina_takes_integers:
-            x = x.astype(self.variable_dtype)
-        with_mask(x, mask)
-        for layer in body:
-            x = layer(x, training=training)
-        return x
+        for y in through(self, x, training, mask):
+            last = y
+        return last
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
         """None, since `call` hands on the mask of the last layer's output."""
@@ -223,6 +215,23 @@ class Stack(LayerChain):
             if shape := config.get("build_input_shape") or config.get("batch_input_shape"):
                 model.build_from_config({"input_shape": shape})
         return model
+
+
+def through(stack: Stack, x: Any, training: bool | None, mask: Any) -> Iterator[Any]:
+    """The input as the compiled program takes it, and then the output of each of its layers."""
+    stack._lamina_require_layers()
+    body, entry = stack._lamina_body, stack._lamina.entry
+    if entry is not None and not stack._lamina_on_host:
+        x = _of_rank(x, entry.batch_shape)
+    if entry is not None and (asked := entry._lamina_whole_dtype) is not None:
+        x = x.astype(asked)
+    elif body and not jnp.issubdtype(x.dtype, jnp.inexact) and not body[0]._lamina_takes_integers:
+        x = x.astype(stack.variable_dtype)
+    with_mask(x, mask)
+    yield x
+    for layer in body:
+        x = layer(x, training=training)
+        yield x
 
 
 def _append_described(stack: Stack, described: object, number: int, missing: list[str], now: Opening) -> None:
