@@ -118,6 +118,30 @@ def test_a_teacher_stays_as_it_is_and_infers(library):
         np.testing.assert_array_equal(one, other)
 
 
+class Both:
+    """What a student and its teacher add to the loss by regularizers, of weights and of outputs, is each one's own."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        taught = 0 * jnp.sum(self.teacher(x))
+        return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight) + taught
+
+
+def test_a_teacher_adds_nothing_to_the_loss_and_takes_nothing_from_it():
+    def losses(library):
+        def stack(kind, rate, *more):
+            regularizer = library.regularizers.L2(rate)
+            told = {"kernel_regularizer": regularizer, "activity_regularizer": regularizer}
+            model = kind(line(library, 2, kernel_initializer="ones", **told), *more)
+            model.compile(library.optimizers.SGD(0.0), "mse")
+            return model
+
+        Student = type("Student", (Both, distiller(library)), {})
+        student = stack(Student, 0.01, stack(library.Sequential, 0.1))
+        return [student.fit(X, Y, verbose=0).history["loss"][0], student.evaluate(X, Y, verbose=0)]
+
+    np.testing.assert_allclose(losses(lamina), losses(keras), rtol=1e-5)
+
+
 def test_the_values_of_a_teacher_are_those_of_now():
     teacher = lamina.Sequential(line(lamina, 2, kernel_initializer="zeros"))
     student = distiller(lamina)(line(lamina, 2, kernel_initializer="zeros"), teacher)

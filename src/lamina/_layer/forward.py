@@ -15,7 +15,7 @@ from jax import export
 from lamina._base.frames import place_of, warn
 from lamina._base.shapes import Shape, shape_of
 from lamina._base.tree import leaves
-from lamina._base.weight import Array, Scope, Unset, Weight, read_all, under_way
+from lamina._base.weight import Array, Scope, Unset, Weight, read, read_all, under_way
 from lamina._kernels.bits import fold
 from lamina._layer.inputs import Inputs, Slot, cast_floats, inputs_of_shapes, require_arguments, shapes_of, slot_of, who
 from lamina._layer.keys import seed_of
@@ -189,9 +189,19 @@ def _keep(layer: Layer, now: Pass, around: Scope | None) -> None:
 def hand_on_losses(layer: Layer, now: Pass, around: Scope | None) -> None:
     """What a call of `layer` added to the loss, for the pass around it; for a step with the regularizers."""
     if isinstance(around, Pass) and around.of_step:
-        around.losses = [*now.losses, *regularization(layer, now.read)]
+        around.called[id(layer)] = [*now.losses, *regularization(layer, now.read)]
     elif isinstance(around, Pass):
         around.losses.extend(now.losses)
+
+
+def losses_of(layer: Layer) -> list[Array]:
+    """What the layers in it, in the latest call, and regularizers add to the loss."""
+    now = under_way.get()
+    if not isinstance(now, Pass):
+        return [*layer._lamina.losses, *regularization(layer, read)]
+    if not now.of_step:
+        return list(now.losses)
+    return list(now.called[id(layer)]) if id(layer) in now.called else regularization(layer, now.read)
 
 
 def regularization(layer: Layer, read: Callable[[Weight], Array]) -> list[Array]:

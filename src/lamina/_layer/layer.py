@@ -29,7 +29,7 @@ from lamina._base.shapes import InputSpec, Shape, full_shape
 from lamina._base.spelling import to_snake_case
 from lamina._base.weight import Array, Unset, Weight, read, under_way, values_follow
 from lamina._layer import building
-from lamina._layer.forward import hand_on_losses, key_alone, regularization, run, run_alone
+from lamina._layer.forward import hand_on_losses, key_alone, losses_of, regularization, run, run_alone
 from lamina._layer.in_stack import ShapeInStack, TensorInStack
 from lamina._layer.inputs import Inputs, build_config, check_specs, inputs_of
 from lamina._layer.keys import next_state, of_states, random_key, seed_of, seed_states
@@ -273,8 +273,7 @@ class Layer(WithWeights):
     @property
     def losses(self) -> list[Array]:
         """What layers, in the latest call, and regularizers add to the loss."""
-        now = under_way.get()
-        return list(now.losses) if isinstance(now, Pass) else [*self._lamina.losses, *regularization(self, read)]
+        return losses_of(self)
 
     def random_key(self) -> Array:
         """A key for this layer in this step, another at each call: pure in (seed, layer, step).  -> (2,) uint32"""

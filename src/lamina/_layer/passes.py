@@ -31,7 +31,9 @@ class Pass:
     ) -> None:  # fmt: skip
         self.values, self.training, self.key, self.building, self.rows = values, training, key, building, rows
         self.of_step = of_step
-        """Whether it is a step of training or of a test: its losses are those of the layer that it called last."""
+        """Whether it is a step of training or of a test, in which each layer or model has losses of its own."""
+        self.called: dict[int, list[Array]] = {}
+        """By the id of each that was called by itself in the step: what its latest call added to the loss."""
         self.around = under_way.get()
         self.draws: Draws = draws or (self.around.draws if isinstance(self.around, Pass) else Draws())
         self.losses: list[Array] = []
