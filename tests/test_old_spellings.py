@@ -213,6 +213,25 @@ def test_files_have_the_names_that_keras_2_gave_them(keras, told, tmp_path):
         model.to_yaml()
 
 
+def test_on_arrays_the_layers_that_join_are_those_of_keras(keras):
+    x = np.ones((2, 3), "float32")
+
+    class Block(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.add, self.attention = keras.layers.Add(), keras.layers.MultiHeadAttention(1, 2)
+
+        def call(self, x):
+            return keras.layers.concatenate([x, self.add([x, self.attention(query=x, value=x)])])
+
+    assert keras.layers.Add()([x, x]).tolist() == (x + x).tolist()
+    inputs = keras.Input((4, 3))
+    model = keras.Model(inputs, keras.layers.Dense(1)(Block()(inputs)))
+    assert model.predict(np.ones((2, 4, 3)), verbose=0).shape == (2, 4, 1)
+    with pytest.raises(StackError, match="Merge takes the outputs of several layers"):
+        keras.layers.Merge([model, model], mode="concat")
+
+
 def test_a_branch_is_refused_with_the_names_of_both_layers(keras):
     x = keras.Input((4,), name="x")
     a, b = keras.layers.Dense(3, name="a")(x), keras.layers.Dense(3, name="b")(x)
@@ -220,6 +239,15 @@ def test_a_branch_is_refused_with_the_names_of_both_layers(keras):
     for branch, message in (
         (lambda: keras.layers.concatenate([a, b]), r"concatenate \(Concatenate\) takes the outputs of 'a' and 'b'"),
         (lambda: keras.layers.Add()([a, b]), r"add \(Add\) takes the outputs of 'a' and 'b'"),
+        (lambda: keras.layers.Add()([a]), r"add \(Add\) takes the outputs of 'a'"),
+        (
+            lambda: keras.layers.Lambda(sum, name="l")({"p": a, "q": [b]}),
+            r"l \(Lambda\) takes the outputs of 'a' and 'b'",
+        ),
+        (
+            lambda: keras.layers.MultiHeadAttention(1, 2, name="m")(query=a, value=b),
+            r"m \(MultiHeadAttention\) takes the outputs of 'a' and 'b'",
+        ),
         (lambda: Dense(1, name="d")([a, b]), r"d \(Dense\) takes the outputs of 'a' and 'b'"),
         (lambda: Model(x, [a, b]), "the model has 2 outputs, 'a' and 'b'"),
         (lambda: Model([x, keras.Input((1,), name="z")], a), "the model has 2 inputs, 'x' and 'z'"),
