@@ -158,3 +158,116 @@ def test_a_run_over_epochs_that_end_early_resumes_to_the_bit(tmp_path, steps):
                 run(source, 5, batch_size=4 if number == 0 else None, callbacks=[breaking], checkpoint=kept)
             kept = lamina.callbacks.Checkpoint(tmp_path / str(number), every=1)
             assert run(source, 5, batch_size=4 if number == 0 else None, checkpoint=kept) == whole
+
+
+def test_no_rows_give_no_rows_as_in_keras():
+    kinds = {
+        "Dense": ((2,), lambda made: [made.Dense(3)]),
+        "Conv2D": ((6, 6, 3), lambda made: [made.Conv2D(4, 3), made.MaxPooling2D(), made.Flatten(), made.Dense(2)]),
+        "LSTM": ((5, 3), lambda made: [made.LSTM(4)]),
+        "BatchNormalization": ((3,), lambda made: [made.BatchNormalization(), made.Dropout(0.5)]),
+        "Embedding": ((3,), lambda made: [made.Embedding(4, 2)]),
+        "regularized": ((2,), lambda made: [made.Dense(3, activity_regularizer="l2")]),
+    }
+    for shape, chain in kinds.values():
+        none = np.zeros((0, *shape), "float32")
+        ours, theirs = (
+            library.Sequential([library.layers.Input(shape), *chain(library.layers)]) for library in (lamina, keras)
+        )
+        assert ours(none).shape == ours.predict_on_batch(none).shape == theirs(none).shape
+        assert ours.predict(none, verbose=0).shape == theirs(none).shape  # real Keras raises an UnboundLocalError
+    seen = []
+    told = lamina.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: seen.append(logs["outputs"].shape))
+    assert stack().predict(X[:0], verbose=0, callbacks=[told]).shape == (0, 1) and seen == [(0, 1)]
+    with pytest.warns(LaminaWarning, match="x ran out of batches: none"):
+        assert stack().predict(X[:0], batch_size=4, steps=2, verbose=0).shape == (0, 1)
+    for refused in (lambda: stack().fit(X[:0], Y[:0]), lambda: stack().evaluate(X[:0], Y[:0], verbose=0)):
+        with pytest.raises(ValueError, match="x is empty"):
+            refused()
+
+
+def test_a_validation_without_rows_is_none_as_in_keras():
+    history = {}
+    for library in (lamina, keras):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            ran = stack(library).fit(X, Y, validation_data=(X[:0], Y[:0]), epochs=3, verbose=0)
+        history[library] = {name: len(values) for name, values in ran.history.items()}
+        assert said
+    assert history[lamina] == history[keras] == {"loss": 3}
+    with pytest.warns(LaminaWarning, match="validation_data has no rows: nothing is validated"):
+        stack().fit(X, Y, validation_data=(X[:0], Y[:0]), verbose=0)
+
+
+def test_steps_per_execution_may_be_auto():
+    """As in Keras on TensorFlow; on JAX its `fit` raises a TypeError of Python."""
+    model, seen = stack(), []
+    model.compile("sgd", "mse", steps_per_execution="auto")
+    told = lamina.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    model.fit(X, Y, batch_size=4, verbose=0, callbacks=[told])
+    assert seen == [0, 1, 2, 3] and int(model.optimizer.iterations) == 4
+    assert model.get_compile_config()["steps_per_execution"] == "auto"
+    for wrong in (0, -1, 2.5, None, "x"):
+        with pytest.raises(ValueError, match="steps_per_execution="):
+            model.compile("sgd", "mse", steps_per_execution=wrong)
+
+
+def test_verbose_3_shows_the_number_of_each_epoch_alone_as_in_keras(capsys):
+    shown = []
+    for library in (lamina, keras):
+        model = stack(library)
+        model.fit(X, Y, epochs=3, verbose=3, validation_data=(X, Y))
+        model.fit(X, Y, verbose=3)
+        model.evaluate(X, Y, verbose=3)
+        model.predict(X, verbose=3)
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] == "Epoch 1/3\nEpoch 2/3\nEpoch 3/3\n"
+
+
+def test_only_the_last_layer_can_be_popped():
+    made = lamina.layers
+    model = lamina.Sequential([made.Input((2,)), made.Dense(3), made.Dense(4)])
+    for number in (0, 1, -1):
+        with pytest.raises(ValueError, match=rf"pop\({number}\): only the last layer can be popped"):
+            model.pop(number)
+    assert [layer.units for layer in model.layers] == [3, 4]
+    assert model.pop(rebuild=False).units == 4 and model.pop().units == 3
+
+
+def test_a_loss_that_is_not_reduced_is_refused_in_training_and_measured_as_in_keras():
+    class Own(lamina.losses.Loss):
+        def __init__(self):
+            super().__init__(reduction=None)
+
+        def call(self, y, p):
+            return lamina.ops.mean((y - p) ** 2, axis=-1)
+
+    for loss in (lamina.losses.MeanSquaredError(reduction="none"), Own()):
+        model = stack()
+        model.compile("sgd", loss)
+        before = model.get_weights()
+        name = type(loss).__name__
+        for train in (lambda model=model: model.fit(X, Y, verbose=0), lambda model=model: model.train_on_batch(X, Y)):
+            with pytest.raises(
+                ValueError, match=rf"one number for a batch, and the loss {name} gives an array of shape"
+            ):
+                train()
+        assert all(map(np.array_equal, model.get_weights(), before))
+    theirs = stack(keras)
+    theirs.compile("sgd", keras.losses.MeanSquaredError(reduction="none"))
+    theirs.set_weights(before)
+    rows = np.random.default_rng(0).random((11, 2), "float32")
+    found = [each.evaluate(rows, rows[:, :1], batch_size=4, verbose=0) for each in (model, theirs)]
+    np.testing.assert_allclose(*found, rtol=1e-5)
+
+
+def test_negative_sample_weights_are_said_once():
+    weights = np.ones(16, "float32")
+    weights[7] = -1
+    model = stack()
+    with pytest.warns(LaminaWarning, match=r"sample_weight\[7\] is negative"):
+        model.fit(X, Y, sample_weight=weights, epochs=3, verbose=0)
+    model.fit(X, Y, sample_weight=weights, verbose=0)  # where a warning would be an error
+    model.evaluate(X, Y, sample_weight=weights, verbose=0)
+    with pytest.warns(LaminaWarning, match=r"sample_weight\[3\] is negative"):
+        stack().fit(((X[:4], Y[:4], weights[4:8]) for _ in range(2)), verbose=0)

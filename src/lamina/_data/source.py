@@ -41,6 +41,7 @@ def arrays(
     names: Sequence[str] = ("x", "y"),
     floatx: str = "float32",
     mapped: bool = False,
+    none: bool = False,
 ) -> Table:
     """A table of NumPy arrays. An array is copied only if its dtype has to change.
 
@@ -51,6 +52,7 @@ def arrays(
         names: the names of x and y in error messages.
         floatx: the dtype that all floats get.
         mapped: leave an x that lies in a file as it is; `read` converts a part of it.
+        none: whether there may be no rows.
     """
     if is_stream(x):
         raise DataError(
@@ -62,7 +64,7 @@ def arrays(
     if mapped and is_mapped(x):
         inputs, columns = x, None
     else:
-        inputs, columns = _converted(x, names[0], floatx, _rows_of(y))
+        inputs, columns = _converted(x, names[0], floatx, _rows_of(y), none)
     others: list[HostArray | None] = []
     for value, name in ((y, names[1]), (sample_weight, "sample_weight")):
         array = None if value is None else _converted(value, name, floatx, len(inputs))[0]
@@ -72,7 +74,9 @@ def arrays(
     return Table(inputs, others[0], others[1], columns)
 
 
-def _converted(value: object, name: str, floatx: str, rows: int | None) -> tuple[HostArray, Columns | None]:
+def _converted(
+    value: object, name: str, floatx: str, rows: int | None, none: bool = False
+) -> tuple[HostArray, Columns | None]:
     """x, y or sample_weight as an array with rows, and the names of its columns if it was a frame."""
     columns = None
     if is_frame(value):
@@ -85,7 +89,7 @@ def _converted(value: object, name: str, floatx: str, rows: int | None) -> tuple
     if array.ndim == 0:
         example = f"numpy.full(len(x), {array})" if name == "sample_weight" else "numpy.array([[...]])"
         raise DataError(f"{name} is the single value {array}; expected rows, as in {example}.")
-    if not array.size:
+    if not array.size and not (none and len(array) == 0):
         raise DataError(f"{name} is empty: its shape is {array.shape}.")
     return array, columns
 

@@ -37,7 +37,8 @@ class Progress:
     Epoch 1/5 - 79/79 - 0s - ... - loss: 0.4100 - val_loss: 0.3900
 
     Args:
-        verbose: 0 shows nothing, 1 or "auto" a bar where there is a terminal or a notebook, 2 one line an epoch.
+        verbose: 0 shows nothing, 1 or "auto" a bar where there is a terminal or a notebook, 2 one line an epoch, 3
+            the number of each.
         epochs: how many in all, counted from the very first; None for evaluate and predict.
         steps: how many make an epoch; None if only its end will tell.
         initial_epoch: the epoch of the first `begin` that names none.
@@ -58,6 +59,8 @@ class Progress:
         interval: float = INTERVAL,
     ) -> None:
         self.verbose, self.epochs, self.steps = level(verbose), epochs, steps
+        self._numbers_alone = self.verbose == 3
+        self.verbose = 0 if self._numbers_alone else self.verbose
         self.unit, self.width, self.interval = unit, width, interval
         self._next_epoch = initial_epoch
         self._begun = self._running = self._shown = False
@@ -70,6 +73,8 @@ class Progress:
         epoch = self._next_epoch if epoch is None else epoch
         self._next_epoch = epoch + 1
         self._heading = f"Epoch {epoch + 1}/{self.epochs}" if self.epochs and self.epochs > 1 else ""
+        if self._numbers_alone and self._heading:
+            print(self._heading, flush=True)
         self._seen = self._validated = 0
         self._logs: dict[str, Any] | None = None
         self._start = self._latest = self._told = time.perf_counter()

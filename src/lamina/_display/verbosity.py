@@ -8,8 +8,9 @@ import numpy as np
 
 from lamina.errors import ArgumentError
 
-VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2}
-"""What is shown for each value: 0 nothing, 1 a bar where there is a terminal or a notebook, 2 a line an epoch."""
+VERBOSE = {"auto": 1, 0: 0, 1: 1, 2: 2, 3: 3}
+"""What is shown for each value: 0 nothing, 1 a bar where there is a terminal or a notebook, 2 a line an epoch, 3 its
+number alone."""
 
 
 shown = {"interactive": True}
@@ -17,7 +18,7 @@ shown = {"interactive": True}
 
 
 def level(verbose: int | str) -> int:
-    """0, 1 or 2, by what "auto" is now."""
+    """0, 1, 2 or 3, by what "auto" is now."""
     return 2 if verbose == "auto" and not shown["interactive"] else VERBOSE[verbosity(verbose)]
 
 
@@ -25,7 +26,7 @@ def verbosity(verbose: object) -> Any:
     """The `verbose` of a call, checked."""
     if not isinstance(verbose, (int, np.integer, str)) or verbose not in VERBOSE:
         raise ArgumentError(
-            f'verbose={verbose!r}: expected 0 (silent), 1 (a bar), 2 (one line an epoch) or "auto" '
-            "(a bar on a terminal and in a notebook)."
+            f"verbose={verbose!r}: expected 0 (silent), 1 (a bar), 2 (one line an epoch), 3 (its number alone) or "
+            '"auto" (a bar on a terminal and in a notebook).'
         )
     return verbose

@@ -20,7 +20,7 @@ class Compiled(ByName):
 
     def __init__(
         self, optimizer: object, loss: object, loss_weights: object, measures: object, weighted_measures: object,
-        run_eagerly: bool, steps_per_execution: int, jit_compile: bool | str, auto_scale_loss: bool, policy: str,
+        run_eagerly: bool, steps_per_execution: int | str, jit_compile: bool | str, auto_scale_loss: bool, policy: str,
     ) -> None:  # fmt: skip
         name = optimizer if isinstance(optimizer, str) else ""
         if name and known_optimizers.built_in(name) is None and loss_registry.built_in(name) is not None:
@@ -50,7 +50,8 @@ class Compiled(ByName):
                 raise ArgumentError("metrics holds None: expected names, Metric objects or functions.")
         checked("compile", "jit_compile", one_of("auto", True, False, None), jit_compile)
         self.eager = checked("compile", "run_eagerly", flag, run_eagerly) or jit_compile is False
-        self.steps_per_execution = positive(steps_per_execution)
+        steps = 1 if steps_per_execution == "auto" else steps_per_execution
+        self.steps_per_execution = checked("compile", "steps_per_execution", positive, steps)
         self.mean_loss = metrics.Mean(name="loss")
         self.metrics: list[tuple[metrics.Metric, bool]] | None = None
         """The metrics in use, each with whether it heeds the sample weights; None before the first data."""

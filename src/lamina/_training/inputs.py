@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from lamina._base.arrays import HostArray
+from lamina._base.frames import warn
 from lamina._base.origin import of_library
 from lamina._base.shapes import Shape
 from lamina._base.strictness import strictness
@@ -142,6 +143,7 @@ def check(model: Model, table: Table, data: DataRequest) -> None:
     """All that can be said of the data before the first step."""
     seen = table._replace(x=table.x[:0]) if is_mapped(table.x) else table  # x is looked at as it is read
     indices.within_tables(model, seen.x)
+    _say_negative(model, table.sample_weight)
     compiled = compiled_of(model)
     with making, nullcontext() if model.built else restored_on_error(model):  # refused data must not settle the shapes
         try:
@@ -164,6 +166,13 @@ def check(model: Model, table: Table, data: DataRequest) -> None:
         _check_targets(model, table, output, data.class_weight)
     if table.y is not None or not own_steps.is_own(model, "train"):
         compiled.metrics_for(None if table.y is None else table.y.shape, output)
+
+
+def _say_negative(model: Model, weights: HostArray | None) -> None:
+    if weights is not None and "negative" not in model._lamina.said and (weights < 0).any():
+        model._lamina.said.add("negative")
+        row = int((weights < 0).reshape(len(weights), -1).any(axis=1).argmax())
+        warn(f"sample_weight[{row}] is negative: training makes the loss of such a row larger, not smaller.")
 
 
 def _check_targets(model: Model, table: Table, output: Shape, class_weight: object = None) -> None:

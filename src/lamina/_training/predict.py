@@ -194,7 +194,7 @@ def _ready(model: Model, x: Any) -> tuple[HostArray, Predictor]:
     if model._lamina_on_host:
         x = model._lamina_host(x)
     known = type(x) is np.ndarray and x.ndim and x.dtype == floatx()
-    table = Table(x) if known and len(x) else arrays(x, floatx=floatx())
+    table = Table(x) if known and len(x) else arrays(x, floatx=floatx(), none=True)
     return table.x, _taking(model, table)
 
 
@@ -227,7 +227,7 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
         x, predictor = _ready(model, data.x)
     size, steps = data.batch_size, data.steps
     if size is None:  # then so many steps are all rows, and a callback sees as many batches as in Keras
-        told = batch_size_for(len(x), None, None if steps is None else positive(steps))
+        told = batch_size_for(len(x) or 1, None, None if steps is None else positive(steps))
         if steps:
             _say_if_fewer(x, told, steps)
         told = told if steps else model._lamina.entry.batch_size or told
@@ -249,7 +249,7 @@ def _say_if_fewer(x: HostArray, size: int, steps: int) -> None:
 
 
 def _pieces(model: Model, x: HostArray, size: int) -> Iterator[HostArray]:
-    for start in range(0, len(x), size):
+    for start in range(0, len(x) or 1, size):  # of no rows one piece, which has none
         part = read(x, slice(start, start + size), floatx())
         if is_mapped(x):  # what is in memory was looked at as a whole
             _fitting(model, part, start)
@@ -260,7 +260,7 @@ def _batch_by_batch(model: Model, data: Any, plan: RunPlan, size: int | None = N
     """The output of the `steps` batches of a stream; or of the rows of an array, `size` at a time."""
     rows, batches = None, data
     if size is not None:
-        rows, steps, batches = len(data), -(-len(data) // size), _pieces(model, data, size)
+        rows, steps, batches = len(data), -(-(len(data) or 1) // size), _pieces(model, data, size)
     verbose, outputs = verbosity(plan.verbose), Outputs(rows)
     reading = before = None
     with CallbackList(

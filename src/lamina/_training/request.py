@@ -71,6 +71,9 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
         plan = plan._replace(validation_split=0.0)
     if validation.x is not None:
         validation = validation._replace(**_unpacked(validation.x), names=("validation x", "validation y"))
+        if _has_no_rows(validation.x):
+            warn("validation_data has no rows: nothing is validated.")
+            validation = DataRequest(None)
     data = data._replace(
         finite=finite,
         steps=checked("fit", "steps_per_epoch", optional(positive), data.steps),
@@ -96,6 +99,11 @@ def evaluate_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, Run
 
 def _frequency(value: object) -> int | list[int]:
     return [positive(epoch) for epoch in value] if isinstance(value, (list, tuple, set)) else positive(value)
+
+
+def _has_no_rows(x: object) -> bool:
+    rows = len(x) if isinstance(x, (list, tuple)) else next(iter(getattr(x, "shape", ())), None)
+    return rows == 0
 
 
 def _unpacked(validation_data: object) -> dict[str, Any]:

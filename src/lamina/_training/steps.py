@@ -117,7 +117,14 @@ class ProgramSpec:
         added = [regularizer(params[path]) for path, regularizer in regularized if regularizer is not None]
         with_mask(y_pred, _mask(batch, y_pred))
         measured = batch.get("y"), y_pred, batch.get("weight")
-        return total_loss(self.loss, self.loss_weight, measured, [*added, *now.losses])
+        total = total_loss(self.loss, self.loss_weight, measured, [*added, *now.losses])
+        if total.ndim and now.training:
+            name = type(self.loss).__name__
+            raise ArgumentError(
+                f"training needs one number for a batch, and the loss {name} gives an array of shape {total.shape}.\n"
+                f"Leave its reduction at 'sum_over_batch_size': {name}(), without reduction='none'."
+            )
+        return jnp.mean(total)
 
     def measured(self, sums: Sums, loss: Array, batch: Data, y_pred: Array) -> Sums:
         """The sums after one more batch; the loss of a batch is weighted by its number of rows."""

@@ -299,8 +299,9 @@ def _takes_more_rows(model: Model, compiled: Compiled, training: bool) -> bool:
     # With weights, which leave the added rows out, a metric that ignores a class counts otherwise than without.
     ignores = any(getattr(metric, "ignore_class", None) is not None for metric in measures)
     across = any(_looks_across_rows(getattr(each, "_fn", each)) for each in (compiled.loss, *measures))
-    # A loss with a `__call__` of its own need not know what a mask is.
-    whole = compiled.loss is not None and type(compiled.loss).__call__ is not Loss.__call__
+    # A loss with a `__call__` of its own need not know what a mask is, and of unreduced values all count for the mean.
+    loss = compiled.loss
+    whole = loss is not None and (type(loss).__call__ is not Loss.__call__ or loss.reduction in (None, "none"))
     # Of one number a row a loss makes one for the batch.
     lone = model._lamina.shapes is not None and len(model._lamina.shapes[1]) < 2
     if ignores or across or whole or lone or not stay_apart(model):

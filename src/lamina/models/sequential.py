@@ -109,7 +109,7 @@ class Sequential(Stack):
         self, optimizer: str | Optimizer | type[Optimizer] | Config = "rmsprop", loss: Named | Sequence[Named] = None,
         loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
         metrics: Named | Sequence[object] = None, weighted_metrics: Named | Sequence[object] = None,
-        run_eagerly: bool = False, steps_per_execution: int = 1, jit_compile: bool | str = "auto",
+        run_eagerly: bool = False, steps_per_execution: int | Literal["auto"] = 1, jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
     ) -> None:  # fmt: skip
         """Say how to train: the optimizer, the loss and what to measure.
@@ -126,7 +126,8 @@ class Sequential(Stack):
             weighted_metrics: the same, for metrics that are weighted by the sample weights.
             run_eagerly: run every operation by itself, to look into a custom layer; slow.
             jit_compile: False does the same as `run_eagerly=True`; "auto" and True compile.
-            steps_per_execution: how many steps run between two calls of a batch callback.
+            steps_per_execution: how many steps run between two calls of a batch callback; "auto" is 1, since steps that
+                no callback watches run together anyway.
             auto_scale_loss: scale the loss where the policy is mixed_float16.
         """
         self._lamina.kept = {}  # what the user's code reads counts with the values that it has now
@@ -174,7 +175,8 @@ class Sequential(Stack):
             y: the targets, one row a sample; a stream has them in its batches.
             batch_size: rows a step; 32 unless told.
             epochs: the number of the last epoch, counted from 1.
-            verbose: 0 silent, 1 a bar, 2 a line an epoch; "auto" is 1 on a terminal and in a notebook, else 2.
+            verbose: 0 silent, 1 a bar, 2 a line an epoch, 3 its number alone; "auto" is 1 on a terminal and in a
+                notebook, else 2.
             callbacks: a `Callback`, or a list of them.
             validation_split: the share of the last rows that is held out, before shuffling.
             validation_data: (x, y), (x, y, sample_weight) or a stream, measured after an epoch.

@@ -52,7 +52,11 @@ class Stack(LayerChain):
     @user_facing
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the last layer, and return it."""
-        checked("pop", "rebuild", flag, rebuild)
+        if not isinstance(rebuild, bool):
+            raise ArgumentError(
+                f"pop({rebuild!r}): only the last layer can be popped, with pop().\n"
+                "Of the others make a new stack, as in Sequential(model.layers[1:])."
+            )
         if not self._lamina_chain:
             raise StackError(f"{self.name!r} has no layer to pop.")
         layer = self._lamina_chain.pop()
