@@ -281,11 +281,11 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
     """A user's own `__init__` that notes its arguments, from which `get_config` answers."""
     signature = inspect.signature(init)
     takes = [p.name for p in list(signature.parameters.values())[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    nameless = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+    rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL), "")
 
     @user_facing
     def recorded(self: Configured, *args: Any, **kwargs: Any) -> None:
-        if self._lamina.arguments is None and not nameless:  # of *args the class that they go to has the names
+        if self._lamina.arguments is None and (takes or not rest):
             try:
                 bound = signature.bind(self, *args, **kwargs)
             except TypeError as error:
@@ -297,7 +297,8 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
             for name, value in list(bound.arguments.items())[1:]:
                 variadic = signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
                 arguments.update(value if variadic else {name: value})
-            self._lamina.arguments = arguments
+            if rest not in arguments:  # of *args the class that they go to has the names
+                self._lamina.arguments = arguments
         init(self, *args, **kwargs)
 
     recorded.takes = takes  # type: ignore[attr-defined]
