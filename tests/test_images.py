@@ -12,7 +12,7 @@ from quick import quickly
 import lamina
 from lamina import layers
 from lamina._layer.keys import seed_of
-from lamina.errors import ArgumentError, CallError, ShapeError, StackError
+from lamina.errors import ArgumentError, ShapeError, StackError
 from lamina.random import key_of
 
 SHAPE = (6, 7, 9, 3)
@@ -118,7 +118,10 @@ def test_elastic_equals_keras_for_the_same_noise():
     drawn = {"apply_transform": jnp.ones(6, bool), "distortion_factor": jnp.float32(0.8), "seed": 7}
     noise = jax.random.normal(key_of(7), SHAPE[:3], jnp.float32)
     got = layers.RandomElasticTransform(**settings)._lamina_transform(
-        jnp.asarray(IMAGES), jnp.ones((6, 1, 1, 1), bool), jnp.full(6, 0.8), jnp.stack([noise, noise], -1)
+        jnp.asarray(IMAGES),
+        apply=jnp.ones((6, 1, 1, 1), bool),
+        strength=jnp.full(6, 0.8),
+        noise=jnp.stack([noise, noise], -1),
     )
     np.testing.assert_allclose(got, other.transform_images(jnp.asarray(IMAGES), drawn), rtol=1e-5, atol=2e-3)
 
@@ -290,8 +293,9 @@ def test_mel_spectrogram_of_a_tone_peaks_at_its_pitch():
         ),
         (lambda: layers.Resizing(0, 3), ArgumentError, "at least 1"),
         (lambda: layers.Resizing(2, 3, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), ArgumentError, "both"),
-        (lambda: layers.RandomFlip(bounding_box_format="xyxy"), CallError, "images alone"),
-        (lambda: layers.MaxNumBoundingBoxes(4), StackError, "beside the images"),
+        (lambda: lamina.Sequential([layers.RandomFlip(bounding_box_format="xyxy")]), StackError, "images alone"),
+        (lambda: lamina.Sequential([layers.MaxNumBoundingBoxes(4)]), StackError, "beside the images"),
+        (lambda: layers.RandomFlip(bounding_box_format="xy"), ArgumentError, "'xyxy'"),
         (lambda: layers.RandomHue(0.1)(np.ones((1, 4, 4, 2))), ShapeError, "wants 3 channels .*got 2"),
         (lambda: layers.RandomFlip()(np.ones((4, 4))), ShapeError, "wants 4 dimensions"),
         (lambda: layers.RandomGrayscale()(np.ones((1, 4, 4, 2))), ShapeError, "wants 1 or 3 channels"),

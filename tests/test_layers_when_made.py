@@ -129,3 +129,28 @@ def test_a_callback_tells_which_way_is_better(monitor, better):
         assert watch.monitor_op is None
         model.fit(x, y, validation_data=(x, y), verbose=0, callbacks=[watch])
         assert watch.monitor_op is getattr(library.ops, better)
+
+
+def test_a_callback_watches_a_score_of_one_class_and_refuses_several():
+    x = np.ones((4, 2), "float32")
+    for library, columns in ((keras, 1), (lamina, 1), (lamina, 2)):
+        model = library.Sequential([library.layers.Input((2,)), library.layers.Dense(columns, activation="sigmoid")])
+        model.compile("sgd", "mse", metrics=[library.metrics.F1Score(name="f1_score")])
+        watch = library.callbacks.EarlyStopping(monitor="f1_score", mode="max")
+        if columns == 1:
+            model.fit(x, np.ones((4, columns), "float32"), verbose=0, callbacks=[watch])
+        else:
+            with pytest.raises(ValueError, match="average='macro'"):
+                model.fit(x, np.ones((4, columns), "float32"), verbose=0, callbacks=[watch])
+
+
+def test_a_metric_takes_its_thresholds_and_start_values_as_keras_does():
+    for library in (keras, lamina):
+        area = library.metrics.AUC(num_thresholds=None, thresholds=[0.3, 0.5])
+        assert area.num_thresholds == 4
+        weight = library.metrics.Mean().add_variable((3,), lambda shape, dtype=None: np.ones(shape, dtype), name="w")
+        np.testing.assert_array_equal(np.asarray(weight), np.ones(3))
+    weight = lamina.metrics.Mean().add_variable((2,), np.array([3.0, 4.0]), name="w")
+    np.testing.assert_array_equal(np.asarray(weight), [3.0, 4.0])
+    with pytest.raises(ValueError, match="thresholds"):
+        lamina.metrics.AUC(num_thresholds=None)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 import lamina
 from lamina._base.frames import warn
 from lamina._base.origin import of_library
@@ -42,7 +44,13 @@ class MonitorCallback(Callback):
         logs = logs or {}
         if self.monitor in logs:
             self._lamina_found = True
-            return float(logs[self.monitor])
+            found = np.asarray(logs[self.monitor])
+            if found.size != 1:
+                raise ArgumentError(
+                    f"{type(self).__name__} watches one number, and {self.monitor!r} is {found.size} of them: take "
+                    "their mean, as with F1Score(average='macro')."
+                )
+            return float(found.item())
         if self._lamina_found:
             return None
         unvalidated = not any(name.startswith("val_") for name in logs)

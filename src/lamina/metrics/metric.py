@@ -117,7 +117,7 @@ class Metric(Module):
         kind = jnp.dtype(precision(dtype) or self.dtype)
         # The state, its value at the start, and a copy of it for a step to change.
         require(3 * math.prod(shape) * kind.itemsize, f"{self.name} has a state of the shape {shape}, which needs")
-        value = initializers.get(initializer or "zeros")(shape, kind, None)
+        value = initializers.get("zeros" if initializer is None else initializer)(shape, kind, None)
         weight = Weight(value, name=name or "variable", path=f"{self.name}/{name or 'variable'}", trainable=False)
         self._lamina.weights = (*self._lamina.weights, weight)
         self._lamina.starts = (*self._lamina.starts, weight.numpy())

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from lamina import dtypes
 from lamina._base.converters import count, flag, number, optional, positive, rate, word
 from lamina._base.frames import user_facing
-from lamina._base.settings import MISSING, setting
+from lamina._base.settings import MISSING, Converted, setting
 from lamina._base.shapes import Shape
 from lamina._base.weight import Array
 from lamina.errors import ArgumentError, LabelError
@@ -232,7 +232,7 @@ class AUC(Scores, init=False):
     Kull, Precision-Recall-Gain Curves, 2015, for "PRGAIN".
 
     Args:
-        num_thresholds: how many thresholds from 0 to 1 are used.
+        num_thresholds: how many thresholds from 0 to 1 are used; None with `thresholds`, whose number it becomes.
         curve: "ROC" draws recall over the false positive rate, "PR" precision over recall, "PRGAIN" their gains.
         summation_method: "interpolation" takes the middle of two points, "minoring" the lower one, "majoring" the
             higher one; with "PR", "interpolation" follows Davis and Goadrich.
@@ -245,7 +245,7 @@ class AUC(Scores, init=False):
         exact: whether every score is kept, in place of counts at thresholds; of this package, not of Keras.
     """
 
-    num_thresholds: int = setting(_several, default=200)
+    num_thresholds: Converted[int | None, int] = setting(optional(_several), default=200)
     curve: Curve = setting(_curve, default="ROC")
     summation_method: Summation = setting(word("interpolation", "minoring", "majoring"), default="interpolation")
     name: Name = setting(default=None)
@@ -264,7 +264,7 @@ class AUC(Scores, init=False):
 
         def __init__(
             self,
-            num_thresholds: int = 200,
+            num_thresholds: int | None = 200,
             curve: Curve = "ROC",
             summation_method: Summation = "interpolation",
             name: str | None = None,
@@ -285,6 +285,8 @@ class AUC(Scores, init=False):
         if self.exact and self.curve == "PRGAIN":
             raise ArgumentError("AUC(exact=True) is for curve='ROC' and curve='PR'.")
         given, beyond = vars(self._lamina)["thresholds"], dtypes.epsilon()
+        if given is None and vars(self)["num_thresholds"] is None:
+            raise ArgumentError("AUC(num_thresholds=None) needs the thresholds: AUC(thresholds=[0.25, 0.5, 0.75]).")
         if given is None:
             self.thresholds = even_thresholds(self.num_thresholds, beyond)
         else:

@@ -82,6 +82,11 @@ def _refuse_unfit(stack: Stack, layer: object) -> None:
             f"{type(layer).__name__}.call wants {', '.join(more)} too; a stack is one line, which hands each layer "
             "one tensor. Give the extra arguments defaults, or use the layer within a custom layer."
         )
+    if getattr(layer, "_lamina_beside", False):
+        raise StackError(
+            f"{type(layer).__name__} changes boxes that come beside the images, and a stack takes images alone: "
+            "call the layer on the data, or map it over them, before the stack."
+        )
     if layer is stack:
         raise StackError("a stack cannot hold itself.")
     for index, other in enumerate(stack._lamina_chain):

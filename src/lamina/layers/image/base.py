@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike
 
 from lamina._base.converters import checked, fixed_seed, short
 from lamina._base.frames import user_facing
-from lamina._base.settings import value_of
+from lamina._base.settings import setting, value_of
 from lamina._base.shapes import InputSpec, Shape
 from lamina._base.weight import Array
 from lamina._layer.keys import drawn_key
 from lamina._layer.layer import Layer
 from lamina.errors import ArgumentError, ShapeError
+from lamina.layers.image.boxes import box_format, changed_together
 from lamina.layers.image.settings import Pair
 from lamina.random import SeedGenerator, key_of, next_seed
 
@@ -43,12 +44,19 @@ class ImageLayer(Layer):
     Args:
         data_format: "channels_last" or "channels_first", the place of the channels axis; None takes
             `config.image_data_format()`.
+        bounding_box_format: the format of the boxes in a dict of "images" and "bounding_boxes", which the layer takes
+            by itself and in `map`: "xyxy", "yxyx", "xywh", "center_xywh" or "center_yxhw", with "rel_" before it for
+            shares of the image's width and height.
         value_range: the lowest and the highest value of a pixel, in the layers that need it.
     """
 
     _lamina_channels: ClassVar[tuple[int, ...]] = ()
     """The numbers of channels that its formula is for; empty for any number."""
-    _lamina_instead: ClassVar[dict[str, str]] = {"bounding_box_format": "A stack takes images alone, without boxes."}
+    bounding_box_format: str | None = setting(box_format, default=None, kw_only=True)
+
+    _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"bounding_box_format"})
+    _lamina_alone: ClassVar[bool] = False
+    """Whether it takes images alone, because no box could follow what it does."""
     _lamina_trains_by_default: ClassVar[bool | None] = True
     _lamina_transform: ClassVar[Callable[..., Array]]
     """The formula, a function of images (batch, height, width, channels) and of what `_lamina_draw` drew."""
@@ -64,6 +72,18 @@ class ImageLayer(Layer):
         if channels and found not in channels:
             raise ShapeError(f"wants {' or '.join(map(str, channels))} channels ({data_format}), got {found}")
 
+    @property
+    def _lamina_beside(self) -> bool:
+        """Whether it changes what comes beside the images, for which a stack has no place."""
+        return self.bounding_box_format is not None
+
+    @user_facing
+    def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
+        """The images after the change; in a dict of "images" also "bounding_boxes" and "segmentation_masks"."""
+        if isinstance(x, Mapping) and "images" in x:
+            return changed_together(self, x, *others, **named)
+        return super().__call__(x, *others, **named)
+
     def _lamina_is_sample(self, shape: Shape) -> bool:
         return len(shape) == 3
 
@@ -75,8 +95,28 @@ class ImageLayer(Layer):
         """Images (batch, height, width, channels) after the change, with the random numbers that `key` makes."""
         return self._lamina_transform(x, **self._lamina_draw(key, x.shape))
 
-    def call(self, x: Array) -> Array:
+    def _lamina_matrix(self, shape: Sizes) -> Array | None:
+        """The matrix of the place where each place (x, y) of the output was read; None where no pixel moves."""
+        return None
+
+    def _lamina_places(self, key: Array | None, shape: Sizes) -> Array | None:
+        """`_lamina_matrix` for the random numbers that `key` makes."""
+        return self._lamina_matrix(shape)
+
+    def _lamina_size(self, shape: Sizes) -> tuple[int, int]:
+        """The height and the width of the output."""
+        return shape[1], shape[2]
+
+    def _lamina_key(self) -> Array | None:
+        """The key of a call's random numbers; None where there are none."""
+        return None
+
+    def _lamina_with(self, key: Array | None, x: Array) -> Array:
+        """The images after the change with the random numbers that `key` makes; without one as in inference."""
         return channels_last(self, self._lamina_transform, x.astype(self.compute_dtype))
+
+    def call(self, x: Array) -> Array:
+        return self._lamina_with(None, x)
 
     @user_facing
     def get_random_transformation(
@@ -139,9 +179,20 @@ class RandomImageLayer(ImageLayer):
         seed: a whole number that fixes the random numbers of this layer, whatever the seed of the model.
     """
 
-    def call(self, x: Array, training: bool = False) -> Array:
+    def _lamina_places(self, key: Array | None, shape: Sizes) -> Array | None:
+        return None if key is None else self._lamina_matrix(shape, **self._lamina_draw(key, shape))
+
+    def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array | None:
+        return None
+
+    def _lamina_key(self) -> Array:
+        return drawn_key(self)
+
+    def _lamina_with(self, key: Array | None, x: Array) -> Array:
         x = x.astype(self.compute_dtype)
-        if not training:
+        if key is None:
             return x
-        key = drawn_key(self)
         return channels_last(self, lambda images: self._lamina_change(key, images), x).astype(x.dtype)
+
+    def call(self, x: Array, training: bool = False) -> Array:
+        return self._lamina_with(self._lamina_key() if training else None, x)

@@ -93,6 +93,7 @@ class ManyChanges(ChangesLayer, init=False):
     """
 
     _lamina_channels: ClassVar[tuple[int, ...]] = (1, 3)
+    _lamina_alone: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 from lamina._base.arguments import DataFormat
-from lamina._base.converters import above_zero, integer, number, seed_value
+from lamina._base.converters import above_zero, integer, number, positive, seed_value, short
+from lamina._base.frames import user_facing
 from lamina._base.settings import Converted, setting
 from lamina._base.weight import Array
 from lamina._kernels.images import grid
 from lamina._layer.layer import Layer
 from lamina.config import data_format
-from lamina.errors import ArgumentError, StackError
+from lamina.errors import ArgumentError
 from lamina.layers.image.base import RandomImageLayer, Sizes, happens, uniform
+from lamina.layers.image.boxes import box_format, boxes_of
 from lamina.layers.image.settings import BYTE, Range, ValueRange, ordered, share
 
 Fill: TypeAlias = Converted[float | Sequence[float] | None, float | tuple[float, ...] | None]
@@ -52,6 +54,7 @@ class MixUp(RandomImageLayer):
     seed: int | None = setting(seed_value, default=None)
 
     _lamina_mixes_rows: ClassVar[bool] = True
+    _lamina_alone: ClassVar[bool] = True
 
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
@@ -83,6 +86,8 @@ class CutMix(RandomImageLayer):
 
     _lamina_mixes_rows: ClassVar[bool] = True
     data_format: DataFormat = setting(data_format, default=None)
+
+    _lamina_alone: ClassVar[bool] = True
 
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second, third, fourth = jax.random.split(key, 4)
@@ -141,18 +146,38 @@ class RandomErasing(RandomImageLayer):
 
 
 class MaxNumBoundingBoxes(Layer):
-    """Cannot be made: it changes boxes that come beside the images, and a stack takes one tensor.
+    """Brings each image's boxes, in a dict of "images" and "bounding_boxes", to one number, cut or filled up.
+
+    >>> boxes = {"boxes": jnp.ones((1, 3, 4)), "labels": jnp.ones((1, 3))}
+    >>> data = MaxNumBoundingBoxes(5)({"images": jnp.ones((1, 8, 8, 3)), "bounding_boxes": boxes})
+    >>> data["bounding_boxes"]["labels"]
+    Array([[ 1.,  1.,  1., -1., -1.]], dtype=float32)
 
     Args:
         max_number: the number of boxes of each image.
-        fill_value: the value of the boxes that are added.
+        fill_value: the value of the boxes that are added, and of their labels.
+        bounding_box_format: the format of the boxes, which stays.
     """
 
-    max_number: int = setting(integer)
+    max_number: int = setting(positive)
     fill_value: int = setting(integer, default=-1)
+    bounding_box_format: str | None = setting(box_format, default=None, kw_only=True)
 
-    def __post_init__(self) -> None:
-        raise StackError(
-            "MaxNumBoundingBoxes changes boxes that come beside the images, and a stack takes one tensor: cut and "
-            "fill the boxes where the data is prepared."
-        )
+    _lamina_beside: ClassVar[bool] = True
+
+    @user_facing
+    def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
+        """The dict with `max_number` boxes for each image."""
+        if not isinstance(x, Mapping) or not {"images", "bounding_boxes"} <= x.keys():
+            raise ArgumentError(f'{self.name} takes a dict of "images" and "bounding_boxes", got {short(x)}.')
+        boxes, labels = boxes_of(self, x["bounding_boxes"], jnp.ndim(x["images"]) - 1)
+        kept = {"boxes": self._lamina_brought(boxes, -2)}
+        if labels is not None:
+            kept["labels"] = self._lamina_brought(labels, -1)
+        return {**x, "bounding_boxes": {**x["bounding_boxes"], **kept}}
+
+    def _lamina_brought(self, values: Array, axis: int) -> Array:
+        values = jnp.take(values, jnp.arange(min(self.max_number, values.shape[axis])), axis)
+        margins = [(0, 0)] * values.ndim
+        margins[axis] = (0, self.max_number - values.shape[axis])
+        return jnp.pad(values, margins, constant_values=self.fill_value)

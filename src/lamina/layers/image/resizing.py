@@ -11,8 +11,9 @@ from jax import lax
 
 from lamina._base.arguments import DataFormat, InputShape, Named
 from lamina._base.converters import flag, number, one_of, positive, seed_value
-from lamina._base.settings import setting
+from lamina._base.settings import setting, value_of
 from lamina._base.weight import Array
+from lamina._kernels.images import affine
 from lamina.config import data_format
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError
@@ -21,20 +22,36 @@ from lamina.layers.image.base import ImageLayer, RandomImageLayer, Sizes, channe
 Method: TypeAlias = Literal["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"]
 
 
+def window(shape: Sizes, height: int, width: int) -> tuple[int, int, int, int]:
+    """The top, the left, the height and the width of that window."""
+    tall = max(min(shape[1], shape[2] * height // width), 1)
+    wide = max(min(shape[2], shape[1] * width // height), 1)
+    return (shape[1] - tall) // 2, (shape[2] - wide) // 2, tall, wide
+
+
+def read_from(part: tuple[int, int, int, int], height: int, width: int) -> Array:
+    """The matrix of a part of the images, which may be wider than they are, that is scaled to `height` × `width`."""
+    top, left, tall, wide = part
+    return affine((wide / width, 0, left), (0, tall / height, top))
+
+
 def fitted(x: Array, height: int, width: int) -> Array:
     """The largest window in the middle of the images that has the aspect ratio `width / height`."""
-    tall = max(min(x.shape[1], x.shape[2] * height // width), 1)
-    wide = max(min(x.shape[2], x.shape[1] * width // height), 1)
-    top, left = (x.shape[1] - tall) // 2, (x.shape[2] - wide) // 2
+    top, left, tall, wide = window(x.shape, height, width)
     return x[:, top : top + tall, left : left + wide]
 
 
 def padded(x: Array, height: int, width: int, fill_value: float) -> Array:
     """The images with a margin of `fill_value`, so that they have the aspect ratio `width / height`."""
-    above = (max(x.shape[1], x.shape[2] * height // width) - x.shape[1]) // 2
-    beside = (max(x.shape[2], x.shape[1] * width // height) - x.shape[2]) // 2
+    above, beside = margins_of(x.shape, height, width)
     margins = ((0, 0), (above, above), (beside, beside), (0, 0))
     return jnp.pad(x, margins, constant_values=jnp.asarray(fill_value, x.dtype))
+
+
+def margins_of(shape: Sizes, height: int, width: int) -> tuple[int, int]:
+    """How many rows and columns such a margin has on each side."""
+    above = (max(shape[1], shape[2] * height // width) - shape[1]) // 2
+    return above, (max(shape[2], shape[1] * width // height) - shape[2]) // 2
 
 
 def resized(x: Array, height: int, width: int, method: str = "bilinear", antialias: bool = False) -> Array:
@@ -50,6 +67,9 @@ class SizedLayer(ImageLayer, init=False):
         height: the height of the output in pixels.
         width: its width.
     """
+
+    def _lamina_size(self, shape: Sizes) -> tuple[int, int]:
+        return value_of(self, "height"), value_of(self, "width")
 
 
 class Resizing(SizedLayer):
@@ -82,7 +102,16 @@ class Resizing(SizedLayer):
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             raise ArgumentError("Resizing: crop_to_aspect_ratio and pad_to_aspect_ratio cannot both be True.")
 
-    def call(self, x: Array) -> Array:
+    def _lamina_matrix(self, shape: Sizes) -> Array:
+        part = (0, 0, shape[1], shape[2])
+        if self.crop_to_aspect_ratio:
+            part = window(shape, self.height, self.width)
+        if self.pad_to_aspect_ratio:
+            above, beside = margins_of(shape, self.height, self.width)
+            part = (-above, -beside, shape[1] + 2 * above, shape[2] + 2 * beside)
+        return read_from(part, self.height, self.width)
+
+    def _lamina_with(self, key: Array | None, x: Array) -> Array:
         y = channels_last(self, self._lamina_transform, x)
         if jnp.issubdtype(x.dtype, jnp.integer):
             limits = np.iinfo(x.dtype)
@@ -118,6 +147,12 @@ class CenterCrop(SizedLayer):
             return resized(fitted(x, self.height, self.width), self.height, self.width)
         return x[:, top : top + self.height, left : left + self.width]
 
+    def _lamina_matrix(self, shape: Sizes) -> Array:
+        top, left = (shape[1] - self.height) // 2, (shape[2] - self.width) // 2
+        inside = (top, left, self.height, self.width)
+        part = window(shape, self.height, self.width) if top < 0 or left < 0 else inside
+        return read_from(part, self.height, self.width)
+
 
 class RandomCrop(RandomImageLayer, SizedLayer):
     """In training mode, crops each image to `height` × `width` pixels at a random place.
@@ -139,7 +174,8 @@ class RandomCrop(RandomImageLayer, SizedLayer):
         def __init__(
             self, height: int, width: int, seed: int | None = None,
             data_format: Literal["channels_last", "channels_first"] | None = None, name: str | None = None,
-            *, trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
+            *, bounding_box_format: str | None = None,
+            trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
             input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
             input_length: int | None = None,
         ) -> None: ...  # fmt: skip
@@ -154,9 +190,18 @@ class RandomCrop(RandomImageLayer, SizedLayer):
             x, corner
         )
 
-    def call(self, x: Array, training: bool = False) -> Array:
+    def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
+        top, left = jnp.moveaxis(drawn["corner"], -1, 0)
+        return affine((1, 0, left), (0, 1, top))
+
+    def _lamina_places(self, key: Array | None, shape: Sizes) -> Array | None:
+        if key is not None and shape[1] >= self.height and shape[2] >= self.width:
+            return super()._lamina_places(key, shape)
+        return read_from(window(shape, self.height, self.width), self.height, self.width)
+
+    def _lamina_with(self, key: Array | None, x: Array) -> Array:
         tall, wide = x.shape[2:] if self.data_format == "channels_first" else x.shape[1:3]
-        if training and tall >= self.height and wide >= self.width:
-            return super().call(x, training=True)
+        if key is not None and tall >= self.height and wide >= self.width:
+            return super()._lamina_with(key, x)
         scaled = lambda images: resized(fitted(images, self.height, self.width), self.height, self.width)  # noqa: E731
         return channels_last(self, scaled, x.astype(self.compute_dtype))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +71,12 @@ class RandomFlip(RandomImageLayer):
             x = jnp.where(across, x[:, :, ::-1], x)
         return x if self.mode == "horizontal" else jnp.where(down, x[:, ::-1], x)
 
+    def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
+        across = drawn["across"].reshape(-1) & (self.mode != "vertical")
+        down = drawn["down"].reshape(-1) & (self.mode != "horizontal")
+        left, top = jnp.where(across, shape[2], 0), jnp.where(down, shape[1], 0)
+        return affine((jnp.where(across, -1, 1), 0, left), (0, jnp.where(down, -1, 1), top))
+
 
 class WarpLayer(RandomImageLayer, init=False):
     """Base of the layers that move the pixels of an image: each pixel of the output is read at another place.
@@ -82,11 +88,10 @@ class WarpLayer(RandomImageLayer, init=False):
         fill_value: the value beyond the edges for the `fill_mode` "constant".
     """
 
-
-def warped(layer: WarpLayer, x: Array, matrix: Array) -> Array:
-    """The images, read at the places to which `matrix` maps their pixels."""
-    told = (value_of(layer, name) for name in ("interpolation", "fill_mode", "fill_value"))
-    return project(x, matrix, *told)
+    def _lamina_transform(self, x: Array, **drawn: Any) -> Array:
+        matrix = self._lamina_matrix(x.shape, **drawn)
+        assert matrix is not None, "each of these layers moves pixels"
+        return project(x, matrix, *(value_of(self, name) for name in ("interpolation", "fill_mode", "fill_value")))
 
 
 class RandomRotation(WarpLayer):
@@ -111,12 +116,12 @@ class RandomRotation(WarpLayer):
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         return {"angle": uniform(key, (shape[0],), self.factor) * (2 * math.pi)}
 
-    def _lamina_transform(self, x: Array, angle: Array) -> Array:  # (batch,)
-        middle_x, middle_y = (x.shape[2] - 1) / 2, (x.shape[1] - 1) / 2
-        cos, sin = jnp.cos(angle), jnp.sin(angle)
+    def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
+        middle_x, middle_y = (shape[2] - 1) / 2, (shape[1] - 1) / 2
+        cos, sin = jnp.cos(drawn["angle"]), jnp.sin(drawn["angle"])  # (batch,)
         across = (cos, -sin, middle_x - middle_x * cos + middle_y * sin)
         down = (sin, cos, middle_y - middle_x * sin - middle_y * cos)
-        return warped(self, x, affine(across, down))
+        return affine(across, down)
 
 
 class RandomTranslation(WarpLayer):
@@ -144,8 +149,8 @@ class RandomTranslation(WarpLayer):
         down = uniform(first, (shape[0],), signed_share(self.height_factor)) * shape[1]
         return {"down": down, "right": uniform(second, (shape[0],), signed_share(self.width_factor)) * shape[2]}
 
-    def _lamina_transform(self, x: Array, down: Array, right: Array) -> Array:  # (batch,), pixels
-        return warped(self, x, affine((1, 0, -right), (0, 1, -down)))
+    def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
+        return affine((1, 0, -drawn["right"]), (0, 1, -drawn["down"]))
 
 
 class RandomZoom(WarpLayer):
@@ -177,9 +182,10 @@ class RandomZoom(WarpLayer):
             return {"tall": tall, "wide": tall}
         return {"tall": tall, "wide": 1 + uniform(second, (shape[0],), signed_share(self.width_factor))}
 
-    def _lamina_transform(self, x: Array, tall: Array, wide: Array) -> Array:  # (batch,)
-        left, top = (x.shape[2] - 1) / 2 * (1 - wide), (x.shape[1] - 1) / 2 * (1 - tall)
-        return warped(self, x, affine((wide, 0, left), (0, tall, top)))
+    def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
+        tall, wide = drawn["tall"], drawn["wide"]  # (batch,)
+        left, top = (shape[2] - 1) / 2 * (1 - wide), (shape[1] - 1) / 2 * (1 - tall)
+        return affine((wide, 0, left), (0, tall, top))
 
 
 class RandomShear(WarpLayer):
@@ -209,8 +215,8 @@ class RandomShear(WarpLayer):
         x = uniform(first, (shape[0],), self.x_factor)
         return {"x_shear": x * sign, "y_shear": uniform(second, (shape[0],), self.y_factor) * sign}
 
-    def _lamina_transform(self, x: Array, x_shear: Array, y_shear: Array) -> Array:  # (batch,)
-        return warped(self, x, affine((1, x_shear, 0), (y_shear, 1, 0)))
+    def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
+        return affine((1, drawn["x_shear"], 0), (drawn["y_shear"], 1, 0))
 
 
 class RandomPerspective(RandomImageLayer):
@@ -242,6 +248,9 @@ class RandomPerspective(RandomImageLayer):
         moved = uniform(second, (shape[0], 4, 2), (-0.5 * self.scale, 0.5 * self.scale))
         return {"apply": happens(first, shape[0], self.factor), "start": start + 0 * moved, "end": start * (1 + moved)}
 
+    def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
+        return jnp.where(drawn["apply"][..., 0], homography(drawn["start"], drawn["end"]), jnp.eye(3))
+
     def _lamina_transform(self, x: Array, apply: Array, start: Array, end: Array) -> Array:
         warped = project(x, homography(start, end), self.interpolation, "constant", self.fill_value)
         return jnp.where(apply, warped, x)
@@ -272,6 +281,8 @@ class RandomElasticTransform(WarpLayer):
     seed: int | None = setting(seed_value, default=None)
     data_format: DataFormat = setting(data_format, default=None)
 
+    _lamina_alone: ClassVar[bool] = True
+
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second, third = jax.random.split(key, 3)
         return {
@@ -280,7 +291,8 @@ class RandomElasticTransform(WarpLayer):
             "noise": jax.random.normal(third, (*shape[:3], 2), jnp.float32),
         }
 
-    def _lamina_transform(self, x: Array, apply: Array, strength: Array, noise: Array) -> Array:
+    def _lamina_transform(self, x: Array, **drawn: Array) -> Array:
+        apply, strength, noise = drawn["apply"], drawn["strength"], drawn["noise"]
         short, long = min(x.shape[1:3]), max(x.shape[1:3])
         sigma = jnp.maximum(0.05 * short * strength, 1e-6)  # (batch,)
         size = int(6 * 0.05 * short * self.scale[1]) | 1

@@ -1,0 +1,100 @@
+"""What comes beside the images: boxes, labels and masks, changed together with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+
+from lamina._base.converters import one_of, short
+from lamina._base.settings import value_of
+from lamina._base.shapes import shape_of
+from lamina._base.weight import Array, under_way
+from lamina._kernels.boxes import FORMATS, clipped, from_corners, moved, to_corners
+from lamina._layer.forward import by_itself, key_alone
+from lamina._layer.passes import Pass
+from lamina.errors import ArgumentError
+from lamina.random import Draws
+
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
+    from lamina.layers.image.base import ImageLayer
+
+_known = one_of(*FORMATS)
+
+
+def box_format(value: object) -> str | None:
+    """The name of a format of boxes, in any case."""
+    return None if value is None else str(_known(value.lower() if isinstance(value, str) else value))
+
+
+def changed_together(layer: ImageLayer, data: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
+    """A dict of images, boxes, labels and masks after one change of the layer, which moves the boxes as the images."""
+    if layer._lamina_alone:
+        raise ArgumentError(f"{layer.name} ({type(layer).__name__}) takes images alone, not in a dict.")
+    if "bounding_boxes" in data and layer.bounding_box_format is None:
+        raise ArgumentError(
+            f"{layer.name} is given bounding_boxes and does not know their format: "
+            f"{type(layer).__name__}(..., bounding_box_format='xyxy')."
+        )
+    if layer._lamina.running is not None:
+        return _changed(layer, data, layer._lamina.running.training if training is None else training)
+    around = under_way.get()
+    images = jnp.asarray(data["images"])
+    layer._lamina_build(shape_of(images[None] if images.ndim == 3 else images))
+    training = getattr(around, "training", None) if training is None else training
+    key, draws = key_alone(layer, around), None if isinstance(around, Pass) else Draws(by_itself(layer))
+    with Pass({}, training=training, key=key, draws=draws) as now:
+        return _changed(now.copy_of(layer), data, training)
+
+
+def _changed(layer: ImageLayer, data: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
+    images, result = jnp.asarray(data["images"]), dict(data)
+    one = images.ndim == 3
+    x = images[None] if one else images
+    shape = jnp.moveaxis(x, 1, 3).shape if value_of(layer, "data_format") == "channels_first" else x.shape
+    key = layer._lamina_key() if training is None or training else None
+    matrix = layer._lamina_places(key, shape)
+    result["images"] = _one_or_all(layer._lamina_with(key, x), one)
+    if "segmentation_masks" in data and matrix is not None:
+        result["segmentation_masks"] = _masks(layer, jnp.asarray(data["segmentation_masks"]), key, images.ndim)
+    if "bounding_boxes" in data:
+        result["bounding_boxes"] = _boxes(layer, data["bounding_boxes"], matrix, shape, one)
+    return result
+
+
+def _masks(layer: ImageLayer, masks: Array, key: Array | None, rank: int) -> Array:
+    """Masks, with or without an axis of channels, after the change of the images: no class between two others."""
+    x = masks if masks.ndim == rank else masks[..., None]
+    usual = vars(layer).get("interpolation")
+    vars(layer).update({} if usual is None else {"interpolation": "nearest"})
+    y = _one_or_all(layer._lamina_with(key, x[None] if rank == 3 else x), rank == 3).astype(masks.dtype)
+    vars(layer).update({} if usual is None else {"interpolation": usual})
+    return y if masks.ndim == rank else y[..., 0]
+
+
+def _one_or_all(x: Array, one: bool) -> Array:
+    return x[0] if one else x
+
+
+def _boxes(layer: ImageLayer, given: Any, matrix: Array | None, shape: tuple[int, ...], one: bool) -> dict[str, Any]:
+    boxes, labels = boxes_of(layer, given, 3 - one)
+    if matrix is not None:
+        name, (tall, wide) = str(layer.bounding_box_format), layer._lamina_size(shape)
+        corners = to_corners(boxes[None] if one else boxes, name, shape[1], shape[2])
+        corners = _one_or_all(moved(corners, jnp.broadcast_to(matrix, (shape[0], 3, 3))), one)
+        corners, labels = clipped(corners, labels, tall, wide)
+        boxes = from_corners(corners, name, tall, wide)
+    return {**given, "boxes": boxes, **({} if labels is None else {"labels": labels})}
+
+
+def boxes_of(layer: Layer, given: Any, rank: int) -> tuple[Array, Array | None]:
+    """The boxes, of which there may be none, and their labels."""
+    if not isinstance(given, Mapping) or "boxes" not in given:
+        raise ArgumentError(f'{layer.name}: bounding_boxes is a dict with "boxes" and "labels", got {short(given)}.')
+    boxes, labels = jnp.asarray(given["boxes"], "float32"), given.get("labels")
+    if boxes.ndim != rank or boxes.shape[-1] != 4:
+        wanted = "(n, 4)" if rank == 2 else "(batch, n, 4)"
+        raise ArgumentError(f"{layer.name}: boxes beside these images are {wanted}, got {boxes.shape}.")
+    return boxes, None if labels is None else jnp.asarray(labels)
