@@ -224,6 +224,41 @@ def test_what_a_step_trains_beside_the_stack_goes_on_after_a_kill(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+class Joint(lamina.Sequential):
+    """Trains a head that stands beside it by the same optimizer."""
+
+    def __init__(self):
+        super().__init__(line(lamina, 4))
+        self.head = lamina.Sequential([lamina.Input((4,)), layers.Dense(2)])
+
+    def train_step(self, data):
+        mine, its = self.trainable_variables, self.head.trainable_variables
+
+        def objective(params):
+            y, _ = self.stateless_call(params[: len(mine)], [], data[0])
+            return jnp.mean((self.head.stateless_call(params[len(mine) :], [], y)[0] - data[1]) ** 2)
+
+        loss, grads = jax.value_and_grad(objective)([weight.value for weight in (*mine, *its)])
+        self.optimizer.apply(grads, [*mine, *its])
+        return {"loss": loss}
+
+
+def test_an_optimizer_may_be_built_for_what_stands_beside_as_well():
+    model = Joint()
+    model.compile(lamina.optimizers.Adam(0.01), "mse")
+    model.optimizer.build([*model.trainable_variables, *model.head.trainable_variables])
+    history = model.fit(X, Y, epochs=20, verbose=0).history["loss"]
+    assert history[0] > 1.05 * history[-1] and len(model.optimizer.variables) == 2 + 2 * 4
+
+
+def test_a_teacher_of_the_same_name():
+    model, teacher = (lamina.Sequential(line(lamina, 2), name="same") for _ in range(2))
+    model.teacher = teacher
+    model.compile("adam", "mse")
+    model.fit(X, Y, verbose=0)
+    model.fit(X, Y, verbose=0)
+
+
 def own_call(library):
     class Net(library.Sequential):
         def __init__(self):

@@ -17,7 +17,7 @@ from lamina._base.turns import Reading, busy_elsewhere, lock, making, this_threa
 from lamina._base.weight import Array, Weight
 from lamina._checks.rows import stay_apart
 from lamina._layer.keys import seed_of
-from lamina._layer.structure import Snapshot, parts, weights_by_path
+from lamina._layer.structure import Snapshot, parts, weights_beside, weights_by_path
 from lamina._programs import programs
 from lamina._training import own_steps
 from lamina._training import steps as train
@@ -49,7 +49,9 @@ class Trainer:
         self.model, self.optimizer, self.eager = model, compiled.optimizer, compiled.eager
         _claim(self.optimizer, model)
         weights = weights_by_path(model).values()
-        extend(self.optimizer, [weight for weight, trained in weights if trained], [weight for weight, _ in weights])
+        built = set(self.optimizer._lamina.weights)  # which it may also be built for, for a step of the user's own
+        every = [*(weight for weight, _ in weights), *(w for w in weights_beside(model).values() if w in built)]
+        extend(self.optimizer, [weight for weight, trained in weights if trained], every)
         self.spec = ProgramSpec(model, compiled)
         self.trained, self.fixed = self.spec.trained, self.spec.fixed
         self.weights = [*self.trained.values(), *self.fixed.values()]
