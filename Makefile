@@ -10,7 +10,7 @@
 # make clean   remove all that these commands made
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check docs coverage nightly sanitized wheels bench clean
+.PHONY: demo test check docs coverage nightly sanitized threads wheels bench clean
 .DELETE_ON_ERROR:
 
 # The first Python there is that is new enough; PYTHON=... names another one.
@@ -44,9 +44,10 @@ nightly: .venv/dev.installed .venv/native.tried sanitized
 	$(BIN)/python -m pytest -q -n 2 -m nightly
 
 # lamina-onednn once more, in a folder of its own: each access to memory and each operation of its C++ is checked, though
-# not those within oneDNN. The sanitizer must be there before Python loads anything.
+# not those within oneDNN. The sanitizer must be there before Python loads anything. What threads do at the same time
+# another one checks, in a program without Python and XLA, whose threads it does not know.
 SANITIZED := $(CURDIR)/out/sanitized
-sanitized: .venv/dev.installed
+sanitized: .venv/dev.installed threads
 	@asan=$$($${CXX:-c++} -print-file-name=libasan.so) || exit 0; \
 	if [ ! -e "$$asan" ]; then echo "No test with sanitizers: the compiler has no libasan.so."; exit 0; fi; \
 	set -e; CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g" \
@@ -54,6 +55,16 @@ sanitized: .venv/dev.installed
 	LD_PRELOAD="$$asan $$($${CXX:-c++} -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SANITIZED) \
 		$(BIN)/python -m pytest -q -n 2 tests/test_native.py tests/test_native_limits.py tests/test_native_processes.py \
 		tests/test_bfloat16_products.py tests/test_convolution_pooled.py tests/test_normalization_pooled.py
+
+DRIVER := $(CURDIR)/out/threads
+threads: .venv/dev.installed .venv/native.tried
+	@tsan=$$($${CXX:-c++} -print-file-name=libtsan.so) || exit 0; \
+	if [ ! -e "$$tsan" ]; then echo "No test of threads: the compiler has no libtsan.so."; exit 0; fi; \
+	set -e; CXXFLAGS="-fsanitize=thread -g" $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--upgrade --target $(DRIVER) -C cmake.define.LAMINA_THREADS_DRIVER=ON ./native; \
+	LD_LIBRARY_PATH=$$($(BIN)/python -c "import importlib.metadata as m; print(next( \
+		f.locate().resolve().parent for f in m.files('onednn-cpu-gomp') if f.name == 'libdnnl.so.3'))") \
+		$(DRIVER)/lamina_onednn/lamina_onednn
 
 # A wheel of lamina-onednn is for every version of Python, on Linux for x86-64 with the glibc of this machine or newer.
 wheels: $(BIN)/python

@@ -22,7 +22,11 @@
 
 // A function that is compiled for each kind of vectors; the processor chooses.
 #if defined(__GNUC__) && !defined(__clang__)
+#ifdef __SANITIZE_THREAD__  // it is not there yet when the loader asks which one to take
+#define LAMINA_VECTORS
+#else
 #define LAMINA_VECTORS __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#endif
 #define LAMINA_512 __attribute__((target("arch=x86-64-v4")))  // only where `has_512`
 inline bool has_512() { return __builtin_cpu_supports("x86-64-v4"); }
 #else

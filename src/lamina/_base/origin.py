@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import sys
+import types
 from types import FunctionType
 from typing import Any
 
@@ -48,7 +49,7 @@ def _is_held(thing: Any, libraries: tuple[str, ...]) -> bool:
     found: Any = sys.modules.get(name)
     for part in path.split("."):
         found = getattr(found, part, None)
-    return found is thing
+    return found is thing or (name == "builtins" and getattr(types, path, None) is thing)  # NoneType stands there
 
 
 def _module_of(function: FunctionType, libraries: tuple[str, ...]) -> Any:

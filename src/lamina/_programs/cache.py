@@ -1,7 +1,8 @@
 """The folder with programs on disk: JAX's persistent cache is on by default, and `stored.py` keeps its own there.
 
 It lies in `$XDG_CACHE_HOME/lamina` (or `~/.cache/lamina`). `LAMINA_CACHE=off` turns it off, `LAMINA_CACHE=/folder`
-moves it; a folder set through JAX itself stays. When a process first writes to it, the oldest entries over 1 GiB go.
+moves it; a folder set through JAX itself stays. So that it holds at most 1 GiB, a process that writes to it deletes the
+oldest entries, the first time and now and then.
 
 A program in it is run, so each user has a folder of his own there, to which nobody else can write.
 """
@@ -12,6 +13,7 @@ import functools
 import hashlib
 import os
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +31,10 @@ LIMIT = 2**30
 """How many bytes the folder holds."""
 LARGEST = 2**28
 """How many bytes an entry has at the most."""
+OFTEN = 32
+"""A process looks after the folder each time that it has written this part of the limit; several do at a time."""
+ABANDONED = 3600.0
+"""Seconds after which a file that is being written is taken for one whose process was killed."""
 CHECKED = 16
 """How many bytes at the end of an entry are the checksum of the others."""
 NAMES = re.compile(r".+-cache|[0-9a-f]{32}-part")
@@ -52,7 +58,7 @@ class Entries(CacheInterface):
     """The files of the cache, written as a whole. A damaged one counts as missing, and is written anew."""
 
     def __init__(self, folder: Path) -> None:
-        self._path, self.writes, self.fails, self.said = folder, False, False, False
+        self._path, self.writes, self.fails, self.said, self.written = folder, False, False, False, 0
         try:
             private.make_folder(folder)
         except OSError:  # `get` or `put` says it; XLA must not try to keep its own files for a GPU there
@@ -84,9 +90,10 @@ class Entries(CacheInterface):
                 part.replace(self._file(key))
             finally:
                 part.unlink(missing_ok=True)
-            if not self.writes:
-                self.writes = True
-                prune(self._path, LIMIT)
+            self.written += len(value)
+            if self.written * OFTEN >= LIMIT or not self.writes:
+                self.writes, self.written = True, 0
+                prune(self._path, LIMIT * 3 // 4)
         except OSError as error:
             self.fails = True
             self._say(error, "compiled programs are not kept for the next run")
@@ -112,7 +119,7 @@ def prune(folder: Path, limit: int) -> None:
 
     JAX's own limit looks through the whole folder, under a lock for all processes, at every read and write.
     """
-    files = []
+    files, now = [], time.time()
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
@@ -121,9 +128,11 @@ def prune(folder: Path, limit: int) -> None:
             except FileNotFoundError:  # another process has just deleted it
                 continue
     over = sum(size for _, size, _ in files) - limit
-    for _, size, path in sorted(files):
+    for at, size, path in sorted(files):
         if over <= 0:
             break
+        if path.endswith("-part") and now - at < ABANDONED:
+            continue
         Path(path).unlink(missing_ok=True)
         over -= size
 
