@@ -53,7 +53,7 @@ CALLS = [
     ("AdditiveAttention", {}, ([X, Y, GRID[:, 0]],), {"mask": [QUERIES, VALUES, None]}),
     ("AdditiveAttention", {"use_scale": False, "seed": 3}, ([X, X],), {"return_attention_scores": True}),
 ]
-USUAL = {1, 4, 5, 6, 11, 13, 15, 17}
+USUAL = {1, 5, 6, 11, 13, 17}
 NIGHTLY = pytest.mark.nightly
 
 
@@ -124,7 +124,7 @@ def test_a_value_may_have_another_size_than_the_key_also_without_dropout():
             ("GroupQueryAttention", GROUPS, (X, Y)),
             ("AdditiveAttention", {}, ([X, X],)),
         ],
-        {0, 1},
+        {0},
     ),
 )
 def test_16_bits_equal_keras(name, settings, args, dtype):
@@ -133,7 +133,7 @@ def test_16_bits_equal_keras(name, settings, args, dtype):
     assert_close(ours(*args, **told), theirs(*args, **told), *((3e-2,) * 2 if "b" in dtype else (4e-3,) * 2))
 
 
-@pytest.mark.parametrize(("name", "settings", "args", "told"), rows(CALLS, {5, 13}))
+@pytest.mark.parametrize(("name", "settings", "args", "told"), rows(CALLS, {5}))
 def test_gradients_are_those_of_finite_differences(name, settings, args, told):
     jax.config.update("jax_enable_x64", True)
     layer = getattr(layers, name)(**settings, dtype="float64")
@@ -236,7 +236,7 @@ def test_query_masks_that_are_given_count():
     np.testing.assert_array_equal(given, both)
 
 
-@pytest.mark.parametrize("name", rows([(name,) for name in NAMES], {0, 2}))
+@pytest.mark.parametrize("name", rows([(name,) for name in NAMES], {2}))
 @pytest.mark.filterwarnings("ignore:.*does not have a `build:UserWarning")  # Keras's, which builds it all the same
 def test_files_go_both_ways(name, tmp_path):
     settings = {"M": MANY | {"use_gate": True, "dropout": 0.1}, "G": GROUPS | {"use_gate": True, "dropout": 0.1}}
