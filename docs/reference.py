@@ -28,6 +28,7 @@ FAMILIES = {
     "pooling": "Pooling",
     "normalizations": "Normalization",
     "recurrent": "Recurrent layers",
+    "attention": "Attention",
     "wrappers": "Wrappers",
     "reshaping": "Reshaping",
     "regularization": "Regularization",
