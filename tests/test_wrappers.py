@@ -17,7 +17,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.estimator_checks import check_estimator, check_regressor_multioutput
 
 import lamina
 from lamina import Sequential, layers
@@ -52,6 +52,12 @@ ESTIMATORS = {
 }
 KERAS = ["SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
 EQUIVALENCE = {"check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"}
+
+
+@pytest.mark.parametrize("name", ["SKLearnRegressor", "LaminaRegressor"])
+@pytest.mark.filterwarnings("ignore")
+def test_regressors_of_several_outputs_pass_the_check_of_scikit_learn(name):
+    check_regressor_multioutput(name, ESTIMATORS[name])
 
 
 NIGHTLY = "SKLearnRegressor", "LaminaRegressor"

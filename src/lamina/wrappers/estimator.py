@@ -94,8 +94,8 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
     _lamina_numeric = True
 
     def predict(self, X: Any) -> HostArray:
-        """The model's output: (rows,), or (rows, outputs) if y had two axes in `fit`."""
-        output = self._lamina_output(X)
+        """The model's output in float64, as scikit-learn's: (rows,), or (rows, outputs) if y had two axes in `fit`."""
+        output = self._lamina_output(X).astype("float64")
         return output.reshape(-1) if self._lamina_axes == 1 else output
 
     def __sklearn_tags__(self) -> Any:

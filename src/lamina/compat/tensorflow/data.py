@@ -7,7 +7,7 @@ import itertools
 import math
 import random as chance
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ from lamina._data.dataset import AUTOTUNE as AUTOTUNE
 from lamina._data.dataset import rows_of
 from lamina.compat.tensorflow.session import Options as Options
 from lamina.compat.tensorflow.stand_in import StandIn, namespace
-from lamina.compat.tensorflow.texts import Text, Texts, eager
+from lamina.compat.tensorflow.texts import HostTensor, Text, eager, of_pipeline
 from lamina.compat.tensorflow.variables import TensorSpec
 from lamina.errors import CallError, DataError
 
@@ -38,7 +38,8 @@ def _parts(given: object) -> Any:
 
 
 def _called(function: Callable[..., Any], element: object) -> Any:
-    return function(*element) if isinstance(element, tuple) else function(element)
+    parts = jax.tree.map(of_pipeline, element if isinstance(element, tuple) else (element,))
+    return function(*parts)
 
 
 class Dataset(dataset.Dataset, metaclass=StandIn):
@@ -54,7 +55,7 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
 
     def as_numpy_iterator(self) -> Iterator[Any]:
         """A pass over the elements, with arrays of NumPy, and bytes in place of texts."""
-        texts = (Text, Texts)
+        texts = (Text, HostTensor)
         return (jax.tree.map(lambda each: each.numpy() if isinstance(each, texts) else np.asarray(each), element)
                 for element in self)  # fmt: skip
 
@@ -154,6 +155,11 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
         if shuffle or shuffle is None:
             chance.Random(seed).shuffle(names)
         return Dataset(lambda key: iter(names), len(names))
+
+    @user_facing
+    def map(self, map_func: Callable[..., Any], *args: Any, **kwargs: Any) -> Self:
+        """The results of a function, which gets the parts of an element that is a tuple one by one."""
+        return super().map(lambda *parts: map_func(*jax.tree.map(of_pipeline, parts)), *args, **kwargs)
 
     @user_facing
     def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
