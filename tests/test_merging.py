@@ -128,6 +128,20 @@ def test_masks_are_those_of_keras(case):
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", [*ELEMENTS, "Concatenate"])
+def test_masks_come_in_a_list_with_one_for_each_tensor(name):
+    layer, (x, y) = getattr(layers, name)(), some((2, 3), (2, 3))
+    for given, mask, said in (
+        ([x, y], x > 0, "`mask` should be a list"),
+        (x, [None, None], "`inputs` should be a list"),
+        ([x, y], [None], "2 inputs got 1 masks"),
+    ):
+        with pytest.raises(ArgumentError, match=said):
+            layer.compute_mask(given, mask)
+    with pytest.raises(ArgumentError, match="same length"):
+        layer([x, y], mask=[None])
+
+
 def test_a_mask_of_fewer_axes_goes_over_the_others():
     images = some((2, 3, 4, 5), (2, 3, 4, 5))
     masks = [jnp.asarray(words > 0) for words in WORDS]  # one for each of 3 frames

@@ -10,6 +10,7 @@ import pytest
 from jax.test_util import check_grads
 
 import lamina
+from lamina._programs import programs
 from lamina.errors import CallError, ShapeError, StackError
 
 A = np.arange(6, dtype="float32").reshape(2, 3) / 7
@@ -550,10 +551,17 @@ def test_a_list_of_numbers_is_one_array():
 
 
 def test_equal_stacks_with_such_layers_share_their_program():
-    def losses():
-        lamina.utils.set_random_seed(1)
-        model = lamina.Sequential([lamina.layers.Input((3,)), outer(lamina)(), lamina.layers.Dense(1)])
-        model.compile("sgd", "mse")
-        return model.fit(A, B[:, :1], epochs=2, verbose=0).history["loss"]
+    Outer = outer(lamina)
 
-    assert losses() == losses()
+    class Other(Outer):
+        def call(self, x):
+            return self.listed([x, self.two(x, self.dense(x))])
+
+    def fitted(kind):
+        lamina.utils.set_random_seed(1)
+        model = lamina.Sequential([lamina.layers.Input((3,)), kind(), lamina.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model.fit(A, B[:, :1], epochs=2, verbose=0).history["loss"], len(programs._compiled)
+
+    (first, count), again, (_, more) = fitted(Outer), fitted(Outer), fitted(Other)
+    assert again == (first, count) and more > count

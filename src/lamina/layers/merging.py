@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lamina import dtypes
-from lamina._base.converters import flag, integer
+from lamina._base.converters import flag, integer, short
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.shapes import Shape, agree
@@ -75,18 +75,27 @@ class Merge(Layer):
             )
 
     def call(self, inputs: Sequence[Array], mask: Masks = None) -> Array:
-        rank = max(x.ndim for x in inputs)
-        masks = [None if m is None or x.ndim < rank else m for x, m in zip(inputs, mask or (), strict=False)]
-        xs = [jnp.expand_dims(x, tuple(range(1, 1 + rank - x.ndim))) for x in inputs]
-        return self._lamina_merge(xs, masks or [None] * len(xs))
+        rank, known = max(x.ndim for x in inputs), _masks(inputs, mask)
+        masks = [None if m is None or x.ndim < rank else m for x, m in zip(inputs, known, strict=True)]
+        return self._lamina_merge([jnp.expand_dims(x, tuple(range(1, 1 + rank - x.ndim))) for x in inputs], masks)
 
     def _lamina_merge(self, xs: list[Array], masks: list[Array | None]) -> Array:
         """The output for tensors of equal rank."""
         raise NotImplementedError
 
     def compute_mask(self, inputs: Sequence[Array], mask: Masks = None) -> Array | None:
-        known = [each for each in mask or () if each is not None]
+        known = [each for each in _masks(inputs, mask) if each is not None]
         return reduce(jnp.logical_or, known) if len(known) == len(inputs) else None
+
+
+def _masks(inputs: Any, mask: Any) -> Sequence[Array | None]:
+    """The mask of each tensor, None for one without."""
+    for name, value in (("inputs", inputs), ("mask", [] if mask is None else mask)):
+        if not isinstance(value, (list, tuple)):
+            raise ArgumentError(f"`{name}` should be a list, [a, b], and is {short(value)}.")
+    if mask is not None and len(mask) != len(inputs):
+        raise ArgumentError(f"{len(inputs)} inputs got {len(mask)} masks: the lists should have the same length.")
+    return [None] * len(inputs) if mask is None else mask
 
 
 def _text(shapes: Sequence[Shape]) -> str:
@@ -206,7 +215,8 @@ class Concatenate(Merge):
         return jnp.concatenate(inputs, self.axis)
 
     def compute_mask(self, inputs: Sequence[Array], mask: Masks = None) -> Array | None:
-        if mask is None or all(each is None for each in mask):
+        mask = _masks(inputs, mask)
+        if all(each is None for each in mask):
             return None
         full = [_of_rank(jnp.ones((), bool) if m is None else m, x) for x, m in zip(inputs, mask, strict=True)]
         return jnp.concatenate(full, self.axis).any(-1)
