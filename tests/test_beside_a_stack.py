@@ -11,6 +11,7 @@ import pytest
 import lamina
 from lamina import layers
 from lamina._saving.weights import named_weights
+from lamina.errors import ArgumentError
 
 os.environ["KERAS_BACKEND"] = "jax"
 import keras
@@ -257,6 +258,37 @@ def test_a_teacher_of_the_same_name():
     model.compile("adam", "mse")
     model.fit(X, Y, verbose=0)
     model.fit(X, Y, verbose=0)
+
+
+class ByItsOwn(lamina.Sequential):
+    """Trains a critic with the optimizer that the critic was compiled with."""
+
+    def __init__(self, critic):
+        super().__init__(line(lamina, 2))
+        self.critic = critic
+
+    def train_step(self, data):
+        wanted = self.critic.trainable_variables
+
+        def objective(params):
+            return jnp.mean(self.critic.stateless_call(params, [], data[1])[0] ** 2)
+
+        loss, grads = jax.value_and_grad(objective)([each.value for each in wanted])
+        self.critic.optimizer.apply(grads, wanted)
+        return {"loss": loss}
+
+
+def test_an_optimizer_that_the_model_does_not_hold_is_refused():
+    critic = lamina.Sequential([lamina.Input((2,)), layers.Dense(1)], name="critic")
+    critic.compile("adam", "mse")
+    model, before = ByItsOwn(critic), critic.get_weights()
+    model.compile("adam", "mse")
+    with pytest.raises(ArgumentError, match=r"self\.second_optimizer = self\.critic\.optimizer"):
+        model.fit(X, Y, verbose=0)
+    np.testing.assert_array_equal(critic.get_weights()[0], before[0])
+    model.second_optimizer = critic.optimizer
+    model.fit(X, Y, epochs=2, batch_size=32, verbose=0)
+    assert (critic.get_weights()[0] != before[0]).any() and int(critic.optimizer.iterations) == 4
 
 
 def own_call(library):

@@ -24,6 +24,7 @@ from lamina._training.model import Model, compiled_of
 from lamina.errors import ArgumentError
 from lamina.metrics.metric import Metric
 from lamina.optimizers import Optimizer
+from lamina.optimizers.in_step import of_step
 from lamina.optimizers.state import renamed
 from lamina.random import Draws
 
@@ -78,11 +79,13 @@ def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[object]) -> 
     within = [optimizer.inner_optimizer for optimizer in optimizers if isinstance(optimizer, LossScaleOptimizer)]
     before = [(each._lamina, each._lamina.arrays) for each in (*optimizers, *within)]
     with this_thread():  # others must not read what stands there meanwhile
+        token = of_step.set((*optimizers, *within))
         try:
             for optimizer, state in zip(optimizers, states, strict=True):
                 optimizer._lamina_arrays = renamed(state, {})
             yield
         finally:
+            of_step.reset(token)
             for own, arrays in before:
                 own.arrays = arrays
 

@@ -49,8 +49,8 @@ class Sequential(Stack):
     Where the input's shape is known (`Input` first, or `input_shape=` on the first layer) each layer is built as it
     is added, so a shape that does not fit is an error on that line. Else the first data decides.
 
-    As in Keras, a layer or a model that a subclass keeps in an attribute, such as a teacher, is no part of the stack: it
-    is not among `weights`, and not trained but by a `train_step` of one's own. Here no file holds it either. What
+    As in Keras, a layer or a model that a subclass keeps in an attribute, such as a teacher, is no part of the stack:
+    it is not among `weights`, and only a `train_step` of one's own trains it. Here no file holds it either. What
     `add_weight` made, and metrics, are part of the model.
 
     Args:

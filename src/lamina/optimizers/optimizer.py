@@ -22,6 +22,7 @@ from lamina._base.spelling import free_name
 from lamina._base.weight import Array, Weight, read
 from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError
+from lamina.optimizers.in_step import require_of_step
 from lamina.optimizers.state import State, Stateful, StateWeight, filled, rate_in, renamed
 
 Arrays = dict[str, Array]
@@ -251,6 +252,7 @@ class Optimizer(Stateful):
         >>> print(w.numpy())
         [0.5 1. ]
         """
+        require_of_step(self)
         weights = _by_path(self._lamina.weights if trainable_variables is None else trainable_variables)
         arrays = _gradients(list(grads), weights)
         if not self.built or not self._lamina.weights:

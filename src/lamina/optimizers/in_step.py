@@ -1,0 +1,20 @@
+"""Which optimizers belong to the step that is being traced: those alone may be applied in it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from lamina.errors import ArgumentError
+
+of_step: ContextVar[tuple[object, ...] | None] = ContextVar("of_step", default=None)
+"""The optimizers of the model that trains by a step of the user's own; None outside of such a step."""
+
+
+def require_of_step(optimizer: object) -> None:
+    """Refuse an optimizer in a step of the user's own whose arrays the step does not have."""
+    known = of_step.get()
+    if known is not None and all(each is not optimizer for each in known):
+        raise ArgumentError(
+            f"the step applies {type(optimizer).__name__}, which the model does not hold: its moments would be lost. "
+            "Keep it in an attribute of the model before fit: self.second_optimizer = self.critic.optimizer."
+        )
