@@ -103,6 +103,11 @@ class Metric(Module):
         """The metric over all batches so far: a number, or a dict of numbers."""
         raise NotImplementedError(f"{type(self).__name__} needs a method result(self).")
 
+    @property
+    def _dtype(self) -> str:
+        """The dtype of the state, under the name that metrics for Keras read it by."""
+        return self.dtype
+
     @user_facing
     def add_weight(
         self, shape: Size = (), initializer: Initializer = "zeros", dtype: DType = None, name: str | None = None

@@ -229,6 +229,10 @@ class Optimizer(Stateful):
             changed["average"] = {**state["average"], **average}
         return params, {**state, **changed, "iteration": step + 1}
 
+    def _clip_gradients(self, grads: Sequence[Array]) -> list[Array]:
+        """The gradients as `clipnorm`, `global_clipnorm` or `clipvalue` leave them; optimizers for Keras call it so."""
+        return list(_clipped(self, dict(enumerate(map(jnp.asarray, grads)))).values())
+
     def _lamina_finalize(self, params: Arrays, state: State) -> Arrays:
         """The parameters at the end of training: with `use_ema` their averages, as copies."""
         if not self.use_ema:
@@ -379,7 +383,7 @@ def _added(
     return StateWeight(optimizer, *place, name)
 
 
-def _clipped(optimizer: Optimizer, grads: Arrays) -> Arrays:
+def _clipped(optimizer: Optimizer, grads: dict[Any, Array]) -> dict[Any, Array]:
     if largest := optimizer.clipnorm:
         norms = {path: jnp.sqrt(_sum_of_squares(g)) for path, g in grads.items()}
         return {path: g * (largest / jnp.maximum(norms[path], largest)) for path, g in grads.items()}
