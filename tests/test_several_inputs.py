@@ -550,6 +550,14 @@ def test_a_list_of_numbers_is_one_array():
     assert lamina.layers.Dense(2)([[1.0, 2.0, 3.0]]).shape == (1, 2)
 
 
+def test_the_one_tensor_of_a_layer_may_be_given_by_its_name_in_keras():
+    dense, lstm = lamina.layers.Dense(2), lamina.layers.LSTM(3)
+    np.testing.assert_array_equal(dense(inputs=A), dense(A))
+    np.testing.assert_array_equal(lstm(sequences=T, mask=WORDS > 0), lstm(T, mask=WORDS > 0))
+    with pytest.raises(CallError, match="unexpected keyword argument 'inputs'"):
+        dense(A, inputs=A)
+
+
 def test_equal_stacks_with_such_layers_share_their_program():
     Outer = outer(lamina)
 

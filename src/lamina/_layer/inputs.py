@@ -23,6 +23,8 @@ from lamina.errors import ArgumentError, CallError, ShapeError, StackError
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
 
+KERAS_NAMES = {"inputs", "sequences"}
+"""What the one tensor is called in Keras's layers; in ours it is x."""
 _PLAIN = Parameter.POSITIONAL_OR_KEYWORD
 
 
@@ -109,6 +111,8 @@ def require_arguments(layer: Layer, inputs: Inputs) -> None:
 def inputs_of(layer: Layer, args: tuple[Any, ...], named: dict[str, Any]) -> Inputs:
     """What a call of the layer is given, with arrays in the place of lists, NumPy's arrays and weights."""
     takes = layer._lamina_call_signature
+    for name in KERAS_NAMES & named.keys() if layer._lamina_one_tensor and not args else ():
+        args, named = (named[name],), {other: value for other, value in named.items() if other != name}
     outside: dict[str, Any] = {
         name: named[name] for name in ("training", "mask") if name in named and name not in takes.parameters
     }
