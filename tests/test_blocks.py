@@ -514,3 +514,17 @@ def test_a_block_with_arguments_of_a_base_notes_its_own():
         return Block(3, name="b").get_config()
 
     assert config(lamina)["units"] == config(keras)["units"] == 3
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_blocks_in_16_bits_train_as_in_32(policy):
+    """Beside our own float32: on a CPU, Keras does not train attention in float16."""
+    start, losses = None, []
+    for name in ("float32", policy):
+        lamina.mixed_precision.set_global_policy(name)
+        model, x, y = compiled(lamina, miniature_gpt, 0.0, lamina.optimizers.Adam(0.01))
+        start = start or model.get_weights()
+        model.set_weights(start)
+        losses.append(model.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0).history["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=2e-3)
