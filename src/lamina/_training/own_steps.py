@@ -22,7 +22,7 @@ from lamina._layer.passes import Pass
 from lamina._layer.structure import beside, held
 from lamina._training.model import Model, compiled_of
 from lamina.errors import ArgumentError
-from lamina.metrics.metric import Metric
+from lamina.metrics.metric import Metric, state_of
 from lamina.optimizers import Optimizer
 from lamina.optimizers.in_step import of_step
 from lamina.optimizers.state import renamed
@@ -137,7 +137,7 @@ def running(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, **told
     """The pass in which a step of the user's runs: all weights of the model and of its metrics stand for arrays."""
     values = spec.values(params, state)
     for metric, arrays in zip(spec.measures, sums, strict=True):
-        values |= zip(metric.variables, arrays, strict=True)
+        values |= zip(state_of(metric), arrays, strict=True)
     known = [spec.model, *(layer for _, layer in beside(spec.model))]  # type: ignore[arg-type]
     states = {state: np.asarray(state.array) for each in known for state in seed_states(each)}
     return Pass({**values, **states}, of_step=True, **told)
@@ -153,7 +153,7 @@ def train(spec: ProgramSpec, now: TrainState, batch: Arrays) -> tuple[TrainState
             params={path: current.read(weight) for path, weight in spec.trained.items()},
             state={path: current.read(weight) for path, weight in spec.fixed.items()},
             optimizers=[optimizer._lamina_arrays for optimizer in optimizers],
-            metrics=[[current.read(weight) for weight in metric.variables] for metric in spec.measures],
+            metrics=[[current.read(weight) for weight in state_of(metric)] for metric in spec.measures],
         )
     return after, logs
 
@@ -164,7 +164,7 @@ def test(
     """`test_step` on one batch: the metrics and the weights that are not trained, after it, and the logs."""
     with running(spec, params, state, sums, key=key, draws=draws_of(key)) as current:
         logs = logged(call_step(spec.model, "test_step", packed(batch), (0, 1, 3)))
-        sums = [[current.read(weight) for weight in metric.variables] for metric in spec.measures]
+        sums = [[current.read(weight) for weight in state_of(metric)] for metric in spec.measures]
         return sums, {path: current.read(weight) for path, weight in spec.fixed.items()}, logs
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from lamina._base.arrays import as_array, on_host
 from lamina._base.frames import warn
 from lamina._base.packing import pack, unpack
+from lamina._base.weight import Array
 from lamina._layer.keys import seed_of
 from lamina._training.differences import Description, describe, rate_text, require_same
 from lamina._training.feeds import Feed, StreamFeed
@@ -245,6 +246,7 @@ class Run:
     def _put_back(self, saved: Saved) -> None:
         now = self.trainer.by_name(self.trainer.open())
         kinds = {name: (array.shape, array.dtype) for name, array in _named(now)}
+        saved = saved._replace(arrays={**_rests(self.trainer), **saved.arrays})
         found = {name: (a.shape, a.dtype) for name, a in saved.arrays.items() if not name.startswith("values/")}
         if other := sorted(name for name in {**kinds, **found} if kinds.get(name) != found.get(name)):
             raise FileError(f"the checkpoint has other arrays than this run: {', '.join(other[:4])}.")
@@ -272,6 +274,15 @@ class Run:
         if isinstance(feed, StreamFeed) and feed.replays(position):
             kind = type(feed.stream.source).__name__
             warn(f"a {kind} cannot be set to a place: its batches are read again up to {self.place.said}.")
+
+
+def _rests(trainer: Trainer) -> dict[str, Array]:
+    """What a state of an earlier version lacks: what rounding has left out of the sums, 0 so far."""
+    return {
+        f"metrics/{number}/{place}": state[place]
+        for number, (metric, state) in enumerate(zip(trainer.metrics, trainer.starts, strict=True))
+        for place in range(len(metric.variables), len(state))
+    }
 
 
 def _named(state: TrainState) -> Iterator[tuple[str, Any]]:

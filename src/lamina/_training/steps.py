@@ -29,6 +29,7 @@ from lamina.errors import ArgumentError, NotCompiledError, StackError
 from lamina.losses.loss import Loss, same_rank
 from lamina.metrics.exact import is_late
 from lamina.metrics.metric import updated_state
+from lamina.metrics.reduction import summed
 from lamina.optimizers.order import Order
 from lamina.random import Draws, key_of
 
@@ -129,8 +130,8 @@ class ProgramSpec:
     def measured(self, sums: Sums, loss: Array, batch: Data, y_pred: Array) -> Sums:
         """The sums after one more batch; the loss of a batch is weighted by its number of rows."""
         rows = batch["counted"].sum() if "counted" in batch else jnp.float32(batch["x"].shape[0])
-        (total, count), *others = sums
-        after = [[total + loss * rows, count + rows]]
+        (*loss_sums, rest), *others = sums
+        after = [summed(loss_sums, rest, [loss * rows, rows])]
         for (metric, weighted), state in zip(self.metrics, others, strict=False):
             mask = _mask(batch, y_pred, metric._lamina_masked)
             weight = counted(batch.get("weight") if weighted else None, mask)
@@ -139,7 +140,7 @@ class ProgramSpec:
 
     def logs(self, sums: Sums) -> Arrays:
         """The loss and the metrics so far, by name."""
-        (total, count), *others = sums
+        (total, count, _), *others = sums
         results = {
             metric.name: metric.stateless_result(state)
             for (metric, _), state in zip(self.metrics, others, strict=False)

@@ -32,6 +32,7 @@ from lamina._training.steps import ProgramSpec, Steps, TrainState
 from lamina.errors import ArgumentError
 from lamina.losses.loss import Loss
 from lamina.metrics.exact import completed, places, with_room
+from lamina.metrics.metric import start_of, state_of
 from lamina.optimizers.optimizer import Optimizer, extend
 from lamina.optimizers.state import take_back
 from lamina.random import key_of
@@ -56,14 +57,14 @@ class Trainer:
         self.trained, self.fixed = self.spec.trained, self.spec.fixed
         self.weights = [*self.trained.values(), *self.fixed.values()]
         self.metrics = self.spec.measures
-        self.measured = [metric.variables for metric in self.metrics]
+        self.measured = [state_of(metric) for metric in self.metrics]
         self.growing = places(self.metrics)
         self.own = own_steps.is_own(model, "train")
         self.schedule = followed(self.optimizer)
         self.optimizers = own_steps.optimizers_of(model) if self.own else [self.optimizer]
         self.claims = [model._lamina, *self.weights, *states_of(self.optimizers)]
         """All that a training changes."""
-        self.starts: Sums = [metric.stateless_reset_state() for metric in self.metrics]
+        self.starts: Sums = [start_of(metric) for metric in self.metrics]
         """The metrics before the first batch."""
         self.key = key_of(seed_of(model))
         self.step: tuple[int, Array | np.int32] = (-1, np.int32(-1))

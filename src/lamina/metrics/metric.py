@@ -161,6 +161,8 @@ class Metric(Module):
         _adopt(self)
         for weight, start in zip(self._lamina.weights, self._lamina.starts, strict=True):
             weight.assign(start)
+        for rest in _rests(self):
+            rest.assign(jnp.zeros(rest.shape, rest.dtype))
         for part in inner_modules(self, Metric).values():
             part.reset_state()
 
@@ -184,6 +186,22 @@ class Metric(Module):
         return values
 
 
+def state_of(metric: Metric) -> list[Weight]:
+    """The variables, and behind them what rounding has left out of sums so far, which Keras does not know."""
+    return [*metric.variables, *dict.fromkeys(_rests(metric))]
+
+
+def start_of(metric: Metric) -> list[Array]:
+    """The arrays of `state_of` before the first batch."""
+    rests = state_of(metric)[len(metric.variables) :]
+    return [*metric.stateless_reset_state(), *copied([jnp.zeros(rest.shape, rest.dtype) for rest in rests])]
+
+
+def _rests(metric: Metric) -> list[Weight]:
+    own = [vars(metric)["_lamina_rest"]] if "_lamina_rest" in vars(metric) else []
+    return [*own, *(rest for part in inner_modules(metric, Metric).values() for rest in _rests(part))]
+
+
 def _adopt(metric: Metric) -> None:
     """Let the variables that its author made alone, and keeps in attributes, be of the metric's state."""
     known = len(metric._lamina.weights)
@@ -198,8 +216,10 @@ class _Run:
     """One pass through a metric: `metric` is a copy with the given state, and `state()` is the state after the pass."""
 
     def __init__(self, metric: Metric, state: Sequence[ArrayLike]) -> None:
-        self.weights = metric.variables
-        self.running = Pass(dict(zip(self.weights, state, strict=True)))
+        whole, shown = state_of(metric), metric.variables
+        self.weights = whole if len(state) == len(whole) else shown
+        rests = {rest: jnp.zeros(rest.shape, rest.dtype) for rest in whole[len(shown) :]}
+        self.running = Pass({**rests, **dict(zip(self.weights, state, strict=True))})
         self.metric: Metric = self.running.copy_of(metric)
 
     def __enter__(self) -> Self:
@@ -237,6 +257,6 @@ def updated_state(
             raise ArgumentError(
                 f"{type(metric).__name__}.update_state replaces self.{attribute}. Write self.{attribute}.assign(...)."
             )
-    if len(run.metric.variables) != len(run.weights):
+    if len(run.metric.variables) != len(metric.variables):
         raise ArgumentError(f"{type(metric).__name__} adds a weight in update_state. Add it in __init__.")
     return run.state()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ from lamina._base.origin import of_library
 from lamina._base.registry import Registry
 from lamina._base.settings import setting
 from lamina._base.spelling import to_snake_case
-from lamina._base.weight import Array
+from lamina._base.weight import Array, Weight
 from lamina.errors import ArgumentError
 from lamina.losses.loss import DType, Loss, Name, OfFunction, aligned, function, ratio, with_name
 from lamina.losses.loss import registry as loss_registry
@@ -26,6 +27,8 @@ class Reduction(Metric):
 
     name: Name = setting(default=None)
     dtype: Precision = setting(state_dtype, default=None)
+    _lamina_rest: Weight = setting(init=False)
+    """What rounding has left out of each sum so far."""
 
     def __init_subclass__(cls, called: str | None = None, **kwargs: Any) -> None:
         """A class without a name of its own is called as its base is, as in Keras."""
@@ -36,6 +39,34 @@ class Reduction(Metric):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.total = self.add_weight(name="total")
+        self._lamina_rest = _rest(self, 1)
+
+
+def _rest(metric: Metric, sums: int) -> Weight:
+    return Weight(jnp.zeros((sums,), metric.dtype), name="rest", path=f"{metric.name}/rest", trainable=False)
+
+
+def summed(sums: Sequence[Array], rest: Array, values: Sequence[Array]) -> list[Array]:
+    """Sums that each get one more value, and what rounding has left out of them, which the next values make good.
+
+    So a sum of a million numbers is as exact as one of a few (W. Kahan, 1965, "Further remarks on reducing truncation
+    errors").
+    """
+    after, left = [], []
+    for number, (total, value) in enumerate(zip(sums, values, strict=True)):
+        missing = value - rest[number]
+        after.append(total + missing)
+        lost = (after[-1] - total) - missing
+        left.append(jnp.where(jnp.isfinite(lost), lost, 0))  # once a sum is infinite, nothing is left out
+    return [*after, jnp.stack(left)]
+
+
+def _add(metric: Reduction, **values: Array) -> None:
+    """Add to the sums of a metric, by the names of its weights."""
+    weights = [*(getattr(metric, name) for name in values), metric._lamina_rest]
+    *sums, rest = (jnp.asarray(weight) for weight in weights)
+    for weight, array in zip(weights, summed(sums, rest, list(values.values())), strict=True):
+        weight.assign(array)
 
 
 @registry.add()
@@ -52,7 +83,7 @@ class Sum(Reduction, called="sum"):
         values = jnp.asarray(values, self.dtype)
         if sample_weight is not None:
             values = jnp.multiply(*aligned(values, jnp.asarray(sample_weight, self.dtype), "sample_weight"))
-        self.total.assign_add(jnp.sum(values))
+        _add(self, total=jnp.sum(values))
 
     def result(self) -> Array:
         return jnp.asarray(self.total)
@@ -72,6 +103,7 @@ class Mean(Reduction, called="mean"):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.count = self.add_weight(name="count")
+        self._lamina_rest = _rest(self, 2)
 
     @user_facing
     @overridable
@@ -83,8 +115,8 @@ class Mean(Reduction, called="mean"):
                 values = jnp.mean(values)
             values, weights = aligned(values, weights, "sample_weight")
             values, samples = values * weights, jnp.mean(weights)
-        self.total.assign_add(jnp.sum(values) / math.prod(values.shape[1:]))
-        self.count.assign_add(samples * math.prod(values.shape[:1]))  # a weight for the whole batch has an axis of 1
+        count = samples * math.prod(values.shape[:1])  # a weight for the whole batch has an axis of 1
+        _add(self, total=jnp.sum(values) / math.prod(values.shape[1:]), count=count)
 
     def result(self) -> Array:
         return ratio(jnp.asarray(self.total), jnp.asarray(self.count))

@@ -21,6 +21,7 @@ from lamina._layer.structure import weights_by_path
 from lamina._training.model import compiled_of
 from lamina._training.own_steps import arrays_of, assign, groups_of, metrics_of
 from lamina._training.steps import counted, total_loss
+from lamina.metrics.metric import state_of
 
 if TYPE_CHECKING:
     from lamina.models.sequential import Sequential
@@ -42,7 +43,7 @@ def train_step(model: Sequential, data: object) -> dict[str, Any]:
     weights = [weight for weight, _ in weights_by_path(model).values()]
     trained = model.trainable_variables
     kept = [weight for weight in weights if weight not in set(trained)]
-    kept += [weight for metric in metrics_of(model) for weight in metric.variables]
+    kept += [weight for metric in metrics_of(model) for weight in state_of(metric)]
     key = key_alone(model, under_way.get())
 
     def objective(params: list[Array]) -> tuple[Array, Any]:
