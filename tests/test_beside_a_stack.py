@@ -361,3 +361,15 @@ def test_a_layer_of_ones_own_tracks_what_it_holds(library):
     block = Block()
     block(X)
     assert len(block.weights) == 2 + 4
+
+
+def test_a_file_of_keras_holds_more_and_that_is_said(tmp_path):
+    theirs, ours = (
+        distiller(library)(line(library, 2), library.Sequential(line(library, 2))) for library in (keras, lamina)
+    )
+    theirs.save_weights(tmp_path / "a.weights.h5")
+    before = ours.teacher.get_weights()[0]
+    with pytest.warns(match="has no layers for teacher/layers/dense"):
+        ours.load_weights(tmp_path / "a.weights.h5")
+    np.testing.assert_array_equal(ours.get_weights()[0], theirs.get_weights()[0])
+    np.testing.assert_array_equal(ours.teacher.get_weights()[0], before)
