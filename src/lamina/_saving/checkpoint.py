@@ -151,7 +151,10 @@ class FolderStore:
         try:
             parts = packed(saved)
             for file in [saved.name + SUFFIX, *[BEST] * best]:
-                with files.replacing(os.path.join(self.where, file), sum(map(len, parts))) as opened:
+                path = os.path.join(self.where, file)
+                if os.path.islink(path):  # else the file that it leads to would be replaced
+                    os.unlink(path)
+                with files.replacing(path, sum(map(len, parts))) as opened:
                     opened.writelines(parts)
             self._tidy()
             self.error = None
@@ -188,6 +191,7 @@ class FolderStore:
             _ended[self.given] = _ended.get(self.given, 0) + 1
         if ended and self.plan.deletes:
             for name in states_in(self.where):
-                os.unlink(os.path.join(self.where, name))
+                with suppress(IsADirectoryError, PermissionError, FileNotFoundError):
+                    os.unlink(os.path.join(self.where, name))
             with suppress(OSError):  # it holds files of somebody else
                 os.rmdir(self.where)

@@ -113,16 +113,16 @@ class Run:
         self.saved = store.newest()
         if self.saved is None:
             return
-        _check(self.saved, store.where)
+        _check(self.saved, store.where, self.feed, self.last)
         rate = self.saved.arrays.get("optimizers/0/learning_rate")
         if rate is not None and rate_text(rate) == self.description.get("learning_rate"):
             # The same optimizer in the same process, whose rate callbacks have changed.
-            self.description["learning_rate"] = self.saved.facts["run"]["learning_rate"]
+            self.description["learning_rate"] = self.saved.facts["run"].get("learning_rate", "")
         require_same(self.saved.facts["run"], self.description, store.where)
         self.place = _place(self.saved)
         if self.place.ended and not self.place.stops and self.place.epoch < self.last:
             self.saved = store.newest(ended=False) or self.saved
-            _check(self.saved, store.where)
+            _check(self.saved, store.where, self.feed, self.last)
             self.place = _place(self.saved)._replace(ended=False)
 
     @property
@@ -173,6 +173,8 @@ class Run:
 
     def begin(self, epoch: int) -> None:
         """After `on_epoch_begin`; of an epoch that goes on, it changed again what it had changed before."""
+        if self.store is not None:
+            self.states.begin_epoch()
         if self.place.done and self.saved is not None:
             self._put_back(self.saved)
         else:
@@ -292,22 +294,41 @@ def _named(state: TrainState) -> Iterator[tuple[str, Any]]:
             yield f"{part}/{jax.tree_util.keystr(path, simple=True, separator='/')}".rstrip("/"), leaf
 
 
-def _check(saved: Saved, where: str) -> None:
+def _check(saved: Saved, where: str, feed: Feed, last: int) -> None:
     """Refuse what is written like a state and is none, before anything is changed."""
     try:
         place, seed, states = _place(saved), saved.facts["seed"], _value(saved, "callbacks")
         _value(saved, "position")
+        step, rate = saved.arrays["step"], saved.arrays.get("optimizers/0/learning_rate", np.float32(0))
+        begun = place.epoch + bool(place.done) - len(place.firsts)
+        counts = (place.epoch, place.done, *place.firsts)
         good = [
-            isinstance(seed, int) and 0 <= seed < 2**32,
-            all(isinstance(number, int) and number >= 0 for number in (place.epoch, place.done, *place.firsts)),
-            isinstance(place.logs, dict) and isinstance(place.firsts, tuple) and (place.firsts or not place.done),
+            type(seed) is int and 0 <= seed < 2**32,
+            (step.shape, step.dtype) == ((), np.int32) and rate.shape == () and rate.dtype.kind == "f",
+            all(type(number) is int and 0 <= number < 2**31 for number in counts),
+            0 <= begun < max(last, 1) and place.done <= (2**31 if feed.steps is None else feed.steps),
+            # A step that was undone, since its loss was not finite, is done and not counted.
+            [*place.firsts] == sorted(place.firsts) and (0, *place.firsts)[-1] + place.done <= int(step) + 1,
+            isinstance(place.firsts, tuple) and (place.firsts or not place.done) and int(step) >= 0,
+            isinstance(place.logs, dict) and all(map(_is_log, place.logs.items())),
+            type(place.stops) is bool and type(place.ended) is bool,
             all(isinstance(each["class"], str) and isinstance(each["attributes"], dict) for each in states),
+            all(isinstance(name, str) for each in states for name in each["attributes"]),
             all(isinstance(text, str) for item in saved.facts["run"].items() for text in item),
         ]
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
         good = [False]
     if not all(good):
         raise FileError(f"the newest file in {where!r} is no state of a run.")
+
+
+def _is_log(item: tuple[object, object]) -> bool:
+    """Whether it is a name and, of a loss at any rate, a number."""
+    name, value = item
+    number = isinstance(value, (int, float, np.number)) or (
+        isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+    )
+    return isinstance(name, str) and (number or "loss" not in name)
 
 
 def _value(saved: Saved, name: str) -> Any:

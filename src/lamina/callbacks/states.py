@@ -13,6 +13,7 @@ from lamina._base.arrays import HostArray
 from lamina._base.frames import warn
 from lamina._base.packing import NotPlainError, Packed, pack, unpack
 from lamina._base.settings import Configured
+from lamina._base.tree import leaves
 from lamina.callbacks.callback import HOOKS, Callback
 from lamina.callbacks.progress_bar import ProgbarLogger
 
@@ -41,6 +42,8 @@ class CallbackStates:
     def __init__(self, callbacks: Iterable[Callback]) -> None:
         self.callbacks = [each for each in callbacks if not isinstance(each, ProgbarLogger)]
         self.starts: list[dict[str, Start]] = [{} for _ in self.callbacks]
+        self.had: list[set[str]] = []
+        """The names of each one's attributes when the first epoch had begun."""
 
     def begin(self) -> None:
         """After `on_train_begin`: remember what the program itself gives them, and say what cannot be kept."""
@@ -54,8 +57,19 @@ class CallbackStates:
                 "them. When the run goes on, on_train_begin has to set the others."
             )
 
+    def begin_epoch(self) -> None:
+        """After `on_epoch_begin`: a run that goes on gets the attributes that are there in the first one, no others."""
+        self.had = self.had or self._names()
+
     def taken(self) -> list[dict[str, Any]]:
         """The class of each callback, and the attributes that have changed."""
+        late = [
+            f"{type(each).__name__}.{name}" for each, had in zip(self.callbacks, self.had, strict=False)
+            for name, _ in _attributes(each) if name not in had and not name.startswith("_lamina_")
+        ]  # fmt: skip
+        if late:
+            self.had = self._names()
+            warn(f"a run that goes on has no {', '.join(late)}, set after it had begun: set it in __init__ as well.")
         return [
             {"class": type(each).__name__, "attributes": {
                 name: getattr(each, name) for name, now in _attributes(each)
@@ -65,19 +79,30 @@ class CallbackStates:
         ]  # fmt: skip
 
     def put_back(self, taken: list[dict[str, Any]]) -> None:
-        """Give each callback the attributes that the one of its class had; of several the first those of the first."""
+        """Give each callback the attributes that the one of its class had; of several the first those of the first.
+
+        Whoever made the file names no other attributes than those that the callback has, and no file to write to.
+        """
         left = list(taken)
-        for each, starts in zip(self.callbacks, self.starts, strict=True):
+        for each, starts, had in zip(self.callbacks, self.starts, self._names(), strict=True):
             found = next((entry for entry in left if entry["class"] == type(each).__name__), None)
             if found is None:
                 continue
             left.remove(found)
             begun = {name: unpack(at.plain, at.arrays) for name, at in starts.items() if at.arrays is not None}
             for name, value in {**begun, **found["attributes"]}.items():
-                if not _is_setting(each, name):  # whoever made the file
+                if name in had and not _is_setting(each, name) and _paths(value) <= _paths(getattr(each, name)):
                     setattr(each, name, value)
             for name in found["attributes"]:  # what the run has changed once is kept in all later states
                 starts.pop(name, None)
+
+    def _names(self) -> list[set[str]]:
+        return [{name for name, _ in _attributes(each)} for each in self.callbacks]
+
+
+def _paths(value: object) -> set[str]:
+    """The texts in a value that could be names of files in a folder."""
+    return {text for _, text in leaves(value) if isinstance(text, str) and {"/", "\\"} & set(text)}
 
 
 def _attributes(callback: Callback, unkept: dict[str, None] | None = None) -> Iterator[tuple[str, Packed]]:
