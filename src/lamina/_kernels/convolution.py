@@ -195,6 +195,12 @@ def in_next_loop(kernel: Sizes) -> bool:
     return kernel[-2] == 1 and math.prod(kernel[:-2]) <= 9 and kernel[-1] % 16 == 0
 
 
+def _overruns(kernel: Sizes, strides: Sizes) -> bool:
+    """Whether oneDNN may write beyond its memory: for windows of one element with strides it first gathers the elements
+    it needs, 16 channels at a time, where it has set aside room for as many channels as there are."""
+    return math.prod(kernel[:-2]) == 1 and max(strides) > 1 and kernel[-2] % 16 != 0
+
+
 def by_onednn(
     name: str, a: Array, b: Array, window: Window, shape: Sizes
 ) -> tuple[ModuleType | None, DTypeLike | None]:
@@ -205,7 +211,7 @@ def by_onednn(
         "convolution_input_gradient": (shape, b.shape, a.shape),
         "convolution_kernel_gradient": (a.shape, shape, b.shape),
     }[name]
-    if name == "convolution" and x[-1] == 1 and in_next_loop(kernel):
+    if (name == "convolution" and x[-1] == 1 and in_next_loop(kernel)) or _overruns(kernel, window.strides):
         return None, None
     known = all(isinstance(size, int) for size in (*x, *kernel, *y))  # a batch size may be a symbol
     if native and known and a.dtype == b.dtype == jnp.float32:
