@@ -21,7 +21,7 @@ from lamina._layer.inputs import Inputs, Slot, cast_floats, inputs_of_shapes, re
 from lamina._layer.keys import seed_of
 from lamina._layer.masks import mask_of, masks_of, with_mask
 from lamina._layer.passes import Pass
-from lamina._layer.structure import beside, is_stack, require_settings, restored_on_error, weights_by_path
+from lamina._layer.structure import beside, is_stack, parts, require_settings, restored_on_error, weights_by_path
 from lamina.errors import ShapeError, StackError, UnknownAttributeError
 from lamina.random import Draws, key_of
 
@@ -101,6 +101,7 @@ def run(now: Pass, layer: Layer, inputs: Inputs) -> Any:
     inputs.fill_masks()
     given = inputs.told.get("mask", inputs.mask)
     mask = masks_of(inputs.first) if given is None else given
+    first = len(now.losses)
     try:
         y = _output(now, layer, inputs)
     except ShapeError as error:
@@ -111,6 +112,8 @@ def run(now: Pass, layer: Layer, inputs: Inputs) -> Any:
         _hand_on_mask(layer, inputs.first, mask, y)
     if layer.activity_regularizer is not None:
         now.losses.extend(layer.activity_regularizer(each) / (each.shape[0] or 1) for each in jax.tree.leaves(y))
+    if len(now.losses) > first and id(layer) in now.paths:
+        now.added[now.paths[id(layer)].lstrip(".")] = first, len(now.losses)
     return y
 
 
@@ -149,7 +152,7 @@ def run_alone(layer: Layer, inputs: Inputs) -> Any:
         with Pass(_values(layer), training=training, key=key, draws=draws) as now:
             y = run(now, now.copy_of(layer), inputs)
         _keep(layer, now, around)
-        layer._lamina.losses = [loss for loss in now.losses if not isinstance(loss, jax.core.Tracer)]
+        hand_out(layer, now.losses, now.added)
         returned = {id(leaf) for leaf in jax.tree.leaves(y)}
         for weight, value in now.values.items():
             if id(value) in returned:
@@ -192,6 +195,15 @@ def hand_on_losses(layer: Layer, now: Pass, around: Scope | None) -> None:
         around.called[id(layer)] = [*now.losses, *regularization(layer, now.read)]
     elif isinstance(around, Pass):
         around.losses.extend(now.losses)
+
+
+def hand_out(layer: Any, losses: list[Any], added: dict[str, tuple[int, int]]) -> None:
+    """Let a layer, and each one within it, know what it added to the loss in this call."""
+    layer._lamina.losses = [loss for loss in losses if not isinstance(loss, jax.core.Tracer)]
+    for part in parts(layer) if losses else ():
+        if part.layer is not layer:
+            mine = losses[slice(*added.get(part.path, (0, 0)))]
+            part.layer._lamina.losses = [loss for loss in mine if not isinstance(loss, jax.core.Tracer)]
 
 
 def losses_of(layer: Layer) -> list[Array]:

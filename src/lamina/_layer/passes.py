@@ -37,6 +37,8 @@ class Pass:
         self.around = under_way.get()
         self.draws: Draws = draws or (self.around.draws if isinstance(self.around, Pass) else Draws())
         self.losses: list[Array] = []
+        self.added: dict[str, tuple[int, int]] = {}
+        """Which of them a layer added, with those within it: from where to where, by its path."""
         self.paths: dict[int, str] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}
         """By the id of a layer or metric: it, and its copy in this pass."""

@@ -19,6 +19,7 @@ from lamina._data.arrays import is_mapped, read
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._display.verbosity import verbosity
+from lamina._layer.forward import hand_out
 from lamina._layer.keys import next_call
 from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.structure import Snapshot, parts
@@ -92,6 +93,8 @@ class Predictor:
             future = programs.compiled(key, train.predict(self.spec), (params, state, x, call), eager=self.eager)
             program = self.ready[kind] = future.result()
         y, mask, carried, self.losses = program(params, state, x, call)
+        if self.losses and not self.spec.added:  # the program is that of an equal model
+            jax.eval_shape(train.predict(self.spec), params, state, x, call)
         if not self.eager:
             self._await(y, kind)
         if carried:
@@ -177,7 +180,8 @@ def predictor_for(model: Model) -> Predictor:
 def forward(model: Model, x: object) -> Any:
     """`model(x)`: the output as a JAX array."""
     rows, predictor = _ready(model, x)
-    given, model._lamina.losses = predictor(rows, fills=not predictor.regularized), predictor.losses
+    given = predictor(rows, fills=not predictor.regularized)
+    hand_out(model, predictor.losses, predictor.spec.added)
     y = each(as_array, given)
     with_mask(y, mask_of(given))
     return y

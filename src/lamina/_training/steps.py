@@ -73,6 +73,8 @@ class ProgramSpec:
         self.paths = {weight: path for path, weight in (self.trained | self.fixed).items()}
         self.carried = [path for path, weight in self.fixed.items() if weight.carried]
         self.loss, self.loss_weight, self.metrics = None, 1.0, []
+        self.added: dict[str, tuple[int, int]] = {}
+        """Which of the losses that `predict` returns each layer added, once it was traced."""
         self.optimizer: Any = None
         self.decay: dict[str, bool] = {}
         if compiled is not None:
@@ -327,7 +329,7 @@ def predict(spec: ProgramSpec) -> Steps:
         else:
             with Pass(spec.values(params, state), key=key, draws=draws) as now:
                 y, _, after = spec.forward(now, params, state, x)
-            losses = now.losses
+            losses, spec.added = now.losses, now.added
         return y, mask_of(next(iter(jax.tree.leaves(y)))), {path: after[path] for path in spec.carried}, losses
 
     return run
