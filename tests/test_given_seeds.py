@@ -71,7 +71,10 @@ LAYERS = {
     "a SeedGenerator": (own_layer, ROWS),
     "a model in a model": (lambda k, seed: k.Sequential([k.layers.Dropout(0.5, seed=seed)]), ROWS),
 }  # fmt: skip
-kinds = pytest.mark.parametrize("kind", LAYERS)
+SLOW = "GRU", "SimpleRNN", "Bidirectional", "RNN of a cell", "TimeDistributed", "RandomTranslation", "RandomCrop"
+kinds = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.nightly) if kind in SLOW else kind for kind in LAYERS]
+)
 
 
 def model_of(library, kind, seed=1):
@@ -100,7 +103,7 @@ def test_equal_models_draw_the_same_in_fit(kind):
     assert kind == "a SeedGenerator" or free[0] != free[1]
 
 
-@pytest.mark.parametrize("kind", ["Dropout", "GaussianNoise", "LSTM", "RandomBrightness", "a SeedGenerator"])
+@pytest.mark.parametrize("kind", ["Dropout", "RandomBrightness", "a SeedGenerator"])
 def test_keras_does_the_same(kind):
     first = losses(keras, kind)
     assert losses(keras, kind) == first

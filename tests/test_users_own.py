@@ -144,7 +144,11 @@ BY_JAX = "jax.jit", "jax.checkpoint"
 """Which keep themselves what a function read when it was first called."""
 
 
-@pytest.mark.parametrize(("kind", "anew"), [(kind, anew) for kind in ACTIVATIONS for anew in {True, kind in BY_JAX}])
+@pytest.mark.parametrize(
+    ("kind", "anew"),
+    [(kind, kind in BY_JAX) for kind in ACTIVATIONS]
+    + [pytest.param(kind, True, marks=pytest.mark.nightly) for kind in ACTIVATIONS if kind not in BY_JAX],
+)
 def test_a_changed_global_of_an_activation_counts(kind, anew):
     np.testing.assert_allclose(three_times(with_activation, ACTIVATIONS[kind], anew), [8, 4, 12])
 
