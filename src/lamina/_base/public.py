@@ -59,4 +59,5 @@ def missing_attribute(module: str, name: str, advice: str) -> Exception:
     frame = user_frame()
     if frame is not None and frame.f_code.co_code[frame.f_lasti] == dis.opmap["IMPORT_FROM"]:
         return UnknownImportError(f"cannot import name {name!r} from {module!r}. {advice}".rstrip(), name=name)
-    return UnknownAttributeError(f"module {module!r} has no attribute {name!r}. {advice}".rstrip())
+    # With a name and no object, Python adds no advice of its own, which may be of something unrelated.
+    return UnknownAttributeError(f"module {module!r} has no attribute {name!r}. {advice}".rstrip(), name=name)

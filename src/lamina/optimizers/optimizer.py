@@ -435,12 +435,11 @@ def _averaged(optimizer: Optimizer, params: Arrays, average: Arrays, t: Array) -
 
 
 def _by_path(weights: Iterable[Weight]) -> dict[str, Weight]:
-    weights = list(weights)
-    found = {weight.path: weight for weight in weights}
-    if len(found) < len(weights):
-        paths = [weight.path for weight in weights]
-        twice = next(path for path in paths if paths.count(path) > 1)
-        raise ArgumentError(f"two weights are called {twice!r}: an optimizer tells weights apart by their paths.")
+    found: dict[str, Weight] = {}
+    for weight in weights:
+        if found.get(weight.path) is weight:
+            raise ArgumentError(f"two weights are called {weight.path!r}: each weight has one gradient.")
+        found[free_name(weight.path, found)] = weight  # two models may have equal paths
     return found
 
 

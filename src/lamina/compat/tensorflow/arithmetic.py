@@ -7,10 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax, nn
 from jax.typing import ArrayLike, DTypeLike
 
 from lamina.compat.operations import Axes, Operation, array, numpy_functions, operation, table
+from lamina.compat.tensorflow.texts import HostTensor
 
 
 def _matmul(a: jax.Array, b: jax.Array, transpose_a: bool = False, transpose_b: bool = False) -> jax.Array:
@@ -66,6 +68,12 @@ def _where(condition: ArrayLike, x: ArrayLike | None = None, y: Any = None) -> j
 def _confusion(labels: jax.Array, predictions: jax.Array, n: int | None = None) -> jax.Array:
     count = n or int(max(labels.max(), predictions.max())) + 1
     return jnp.zeros((count, count), "int32").at[labels, predictions].add(1)
+
+
+def _shape(x: jax.Array) -> Any:
+    """The shape; while a program is made numbers of NumPy, which sizes of arrays may be."""
+    traced = isinstance(x, jax.core.Tracer)
+    return np.array(x.shape, "int32").view(HostTensor) if traced else jnp.array(x.shape, "int32")
 
 
 def _slice(x: jax.Array, begin: Any, size: Any) -> jax.Array:
@@ -186,7 +194,7 @@ OTHERS: dict[str, tuple[Operation, str, str]] = {
     "roll": (jnp.roll, "input", "shift axis"),
     "scalar_mul": (jnp.multiply, "scalar x", ""),
     "sequence_mask": (_sequence_mask, "lengths", "maxlen dtype"),
-    "shape": (lambda x: jnp.array(x.shape, "int32"), "input", ""),
+    "shape": (_shape, "input", ""),
     "size": (lambda x: jnp.array(x.size, "int32"), "input", ""),
     "slice": (_slice, "input_", "begin size"),
     "sort": (lambda x, axis=-1, direction="ASCENDING": jnp.sort(x, axis, descending=direction != "ASCENDING"),

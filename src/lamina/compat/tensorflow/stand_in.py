@@ -34,7 +34,9 @@ def _missing(kind: type, name: str) -> AttributeError:
         return AttributeError(said)
     parts = kind.__module__.removeprefix("lamina.compat.").split(".")
     path = ".".join([*(part for part in parts if part not in INNER), kind.__name__, name])
-    return UnknownAttributeError(f"{said} {instead_of(path, [each for each in dir(kind) if each[0] != '_'])}")
+    return UnknownAttributeError(
+        f"{said} {instead_of(path, [each for each in dir(kind) if each[0] != '_'])}", name=name
+    )
 
 
 def namespace(name: str, module: str, **members: Any) -> Any:
