@@ -154,3 +154,12 @@ def test_a_metric_takes_its_thresholds_and_start_values_as_keras_does():
     np.testing.assert_array_equal(np.asarray(weight), [3.0, 4.0])
     with pytest.raises(ValueError, match="thresholds"):
         lamina.metrics.AUC(num_thresholds=None)
+
+
+def test_build_of_an_image_layer_takes_the_shape_of_one_image_too():
+    for library in (keras, lamina):
+        for shape in ((8, 8, 3), (None, 8, 8, 3)):
+            layer = library.layers.RandomFlip()
+            layer.build(shape)
+            assert layer.built
+            assert layer(np.ones((2, 8, 8, 3), "float32")).shape == (2, 8, 8, 3)

@@ -66,6 +66,7 @@ class ImageLayer(Layer):
         self.input_spec = InputSpec(ndim=4)
 
     def build(self, input_shape: Shape) -> None:
+        input_shape = (None, *input_shape) if self._lamina_is_sample(input_shape) else input_shape
         self._lamina_check_input(input_shape)  # within another layer it is built before the input is checked
         data_format, channels = value_of(self, "data_format"), self._lamina_channels
         found = input_shape[1 if data_format == "channels_first" else 3]
