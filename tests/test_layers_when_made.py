@@ -163,3 +163,9 @@ def test_build_of_an_image_layer_takes_the_shape_of_one_image_too():
             layer.build(shape)
             assert layer.built
             assert layer(np.ones((2, 8, 8, 3), "float32")).shape == (2, 8, 8, 3)
+
+
+def test_the_input_of_a_layer_may_be_given_by_keras_s_name():
+    for library in (keras, lamina):
+        assert library.layers.UpSampling1D(2)(inputs=np.ones((1, 3, 2), "float32")).shape == (1, 6, 2)
+        assert library.layers.Dense(4)(inputs=np.ones((1, 3), "float32")).shape == (1, 4)
