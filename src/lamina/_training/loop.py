@@ -87,17 +87,18 @@ def _epochs(run: Run, interrupted: Interrupt) -> None:
 def recorded(model: Model, earlier: History | None, callbacks: CallbackList) -> Iterator[History]:
     """The history of a training, which the model and an error keep. One of the disk says so: much work may be in it.
 
-    Where no epoch came of it, the model has the `earlier` one again, unless a callback has ended the training.
+    Where no epoch came of it, the model has the `earlier` one again, unless a callback has ended it after some steps.
     """
-    history = callbacks.history
+    history, steps = callbacks.history, model._lamina.steps_trained
     assert history is not None
     try:
         yield history
     except Exception as error:
         error.history = history  # type: ignore[attr-defined]
-        if not (history.epoch or callbacks._lamina_telling):
+        trained = model._lamina.steps_trained > steps
+        if not (history.epoch or (trained and callbacks._lamina_telling)):
             model._lamina.history = earlier
-        elif isinstance(error, OSError):
+        elif isinstance(error, OSError) and history.epoch:
             many = len(history.epoch)
             error.add_note(f"The history of the {many} epochs before is error.history, and model.history.")
         raise
