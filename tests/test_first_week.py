@@ -576,17 +576,20 @@ def test_freezing_and_thawing_keeps_the_moments_of_both(keras):
 @ours
 @pytest.mark.parametrize("verb", ["fit", "train_on_batch"])
 def test_ctrl_c_pressed_twice_during_a_compiled_step_loses_no_weight(keras, verb, monkeypatch):
-    model, run = dense(keras, optimizer="adam"), programs.Program.__call__
+    model, ready = dense(keras, optimizer="adam"), programs.Program.ready
     model.train_on_batch(X, Y)
     before = model.get_weights()
 
-    def pressed(program, *arguments):
-        result = run(program, *arguments)
-        for _ in range(2 if len(arguments) > 1 else 0):  # a program of one argument copies the weights
-            signal.raise_signal(signal.SIGINT)
-        return result
+    def pressed(program):
+        def run(*arguments):
+            result = ready(program)(*arguments)
+            for _ in range(2 if len(arguments) > 1 else 0):  # a program of one argument copies the weights
+                signal.raise_signal(signal.SIGINT)
+            return result
 
-    monkeypatch.setattr(programs.Program, "__call__", pressed)
+        return run
+
+    monkeypatch.setattr(programs.Program, "ready", pressed)
     with pytest.raises(KeyboardInterrupt):
         getattr(model, verb)(X, Y)
     monkeypatch.undo()
