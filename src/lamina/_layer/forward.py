@@ -21,6 +21,7 @@ from lamina._layer.inputs import Inputs, Slot, cast_floats, inputs_of_shapes, re
 from lamina._layer.keys import seed_of
 from lamina._layer.masks import mask_of, masks_of, with_mask
 from lamina._layer.passes import Pass
+from lamina._layer.room import require_room, require_room_at_once
 from lamina._layer.structure import beside, is_stack, parts, require_settings, restored_on_error, weights_by_path
 from lamina.errors import ShapeError, StackError, UnknownAttributeError
 from lamina.random import Draws, key_of
@@ -104,6 +105,7 @@ def run(now: Pass, layer: Layer, inputs: Inputs) -> Any:
     first = len(now.losses)
     try:
         y = _output(now, layer, inputs)
+        require_room(y)
     except ShapeError as error:
         if now.building and not now.paths[id(layer)]:
             raise  # the caller that builds it says where it stands
@@ -139,6 +141,7 @@ def run_alone(layer: Layer, inputs: Inputs) -> Any:
     with nullcontext() if layer.built else restored_on_error(layer):  # a refused first call settles no shapes
         try:
             _build_alone(layer, inputs)
+            require_room_at_once(layer, inputs.first, lambda: output_shape(layer, inputs.map(slot_of)))
         except ShapeError as error:
             raise _naming(layer, error, inputs) from None
         training = inputs.training

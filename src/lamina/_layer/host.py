@@ -18,7 +18,7 @@ from lamina._base.shapes import Shape
 from lamina._data.frames import is_frame, opened
 from lamina._layer.layer import Layer
 from lamina._layer.structure import require_adapted
-from lamina.errors import CallError, DataError, StackError
+from lamina.errors import CallError, DataError, ShapeError, StackError
 
 
 class HostLayer(Layer):
@@ -40,7 +40,7 @@ class HostLayer(Layer):
         """The output for raw data, a single value included."""
         require_host(self, x, [*map(str, others), *named], "Put it first in the stack.")
         x = raw(x, encoding=vars(self).get("encoding", "utf-8"))
-        y = self._lamina_host(x) if x.ndim else self._lamina_host(x[None])[0]
+        y = _on_host(self, x) if x.ndim else _on_host(self, x[None])[0]
         return as_array(y) if y.dtype.kind in "biuf" else y
 
 
@@ -72,7 +72,7 @@ class LayerChain(Layer):
     def _lamina_host(self, x: HostArray) -> HostArray:
         """The data after the layers that run on the host."""
         for layer in itertools.takewhile(lambda layer: layer._lamina_on_host, self._lamina_chain):
-            x = layer._lamina_host(x)
+            x = _on_host(layer, x)
         return x
 
     @user_facing
@@ -90,6 +90,17 @@ class LayerChain(Layer):
         for layer in self._lamina_chain:
             shape = layer.compute_output_shape(shape)
         return shape
+
+
+def _on_host(layer: Any, x: HostArray) -> HostArray:
+    """What a layer makes of the data on the host; one that has no room for it is named."""
+    try:
+        y: HostArray = layer._lamina_host(x)
+    except ShapeError as error:
+        if not str(error).startswith("makes"):
+            raise
+        raise ShapeError(f"{layer.name!r} ({type(layer).__name__}), given {x.shape}, {error}") from None
+    return y
 
 
 def require_host(layer: Layer, inputs: object, others: list[str], instead: str) -> None:

@@ -83,6 +83,8 @@ class LayerState(ModuleState):
     """What the layers added to the loss in the latest call by itself."""
     running: Pass | None = None
     """The pass that this object is a copy for; None for the user's own object."""
+    fits: set[Any] = field(default_factory=set)
+    """The shapes for whose outputs there is memory, where it is called by itself."""
     said: set[str] = field(default_factory=set)
     """The warnings that were given for this object; it and its copies in a pass share the set."""
     learned: Any = None

@@ -31,6 +31,8 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 LONGEST_HEADER = 100_000_000
 """The most bytes that the format allows for the header."""
 
+MOST_AXES = 32
+
 
 class Span(NamedTuple):
     """Where the bytes of an array begin and end, counted from the header's end, and what they are."""
@@ -96,7 +98,8 @@ def _span(name: str, each: object, where: str) -> Span:
     match each:
         case {"dtype": str(kind), "shape": [*shape], "data_offsets": [int(begin), int(end)], **more} if not more:
             sizes = all(type(n) is int and n >= 0 for n in shape) and 0 <= begin <= end and kind in DTYPES
-            if sizes and end - begin == math.prod(shape) * DTYPES[kind].itemsize:
+            whole = sizes and len(shape) <= MOST_AXES and math.prod(max(n, 1) for n in shape) < 2**59
+            if whole and end - begin == math.prod(shape) * DTYPES[kind].itemsize:
                 return Span(begin, end, name, DTYPES[kind], tuple(shape))
     raise FileError(
         f"{where}: {name!r} has no known dtype, or its bytes are not those of its shape: {str(each)[:200]}."

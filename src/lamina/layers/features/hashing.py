@@ -14,6 +14,7 @@ from lamina._base.settings import Converted, setting
 from lamina._base.shapes import Shape
 from lamina._kernels.hashes import farm_hash, sip_hash
 from lamina._layer.host import HostLayer
+from lamina._layer.room import raise_if_too_large
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, ShapeError
 
@@ -64,6 +65,7 @@ def encoded(indices: HostArray, output_mode: str, depth: int) -> HostArray:
         return indices
     if output_mode == "one_hot":
         indices = indices[..., 0] if indices.ndim > 1 and indices.shape[-1] == 1 else indices
+        raise_if_too_large((*indices.shape, depth), 8 * indices.size * depth)
         return np.equal(indices[..., None], np.arange(depth)).astype(floatx())
     alone = indices.ndim == 1  # one sample, when the layer is called by itself
     indices = indices[None] if alone else indices
@@ -74,6 +76,7 @@ def encoded(indices: HostArray, output_mode: str, depth: int) -> HostArray:
 
 def tally(lengths: HostArray, indices: HostArray, output_mode: str, depth: int) -> HostArray:
     """How often each index occurs in each row, or whether; row i has `lengths[i]` of the indices."""
+    raise_if_too_large((len(lengths), depth), 16 * len(lengths) * depth)
     places = np.repeat(np.arange(len(lengths)), lengths) * depth + indices
     counts = np.bincount(places[indices >= 0], minlength=len(lengths) * depth).reshape(len(lengths), depth)
     return (counts > 0 if output_mode == "multi_hot" else counts).astype(floatx())

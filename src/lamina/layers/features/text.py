@@ -16,6 +16,7 @@ from lamina._base.converters import flag, integer, one_of, optional, positive
 from lamina._base.frames import user_facing
 from lamina._base.settings import setting
 from lamina._base.shapes import Shape
+from lamina._layer.room import raise_if_too_large
 from lamina._layer.structure import require_adapted
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, DataError
@@ -129,6 +130,7 @@ class TextVectorization(Lookup):
         if self.output_mode != "int":
             return counted(self._lamina_vocabulary, lengths, indices)
         length = self.output_sequence_length or int(lengths.max(initial=0))
+        raise_if_too_large((len(texts), length), 8 * len(texts) * length)
         padded = np.zeros((len(texts), length), np.int32)
         padded[np.arange(length) < lengths[:, None]] = indices
         return padded

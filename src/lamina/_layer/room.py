@@ -1,0 +1,61 @@
+"""An output that is larger than the memory is an error that names the layer: XLA would end the process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from lamina._base.memory import require
+from lamina._base.settings import built_in
+from lamina._base.weight import values_follow
+from lamina._layer.structure import parts
+from lamina.errors import ShapeError
+
+if TYPE_CHECKING:
+    from lamina._layer.layer import Layer
+
+SMALL = 2**20
+"""Bytes of which nobody asks whether they are free."""
+
+
+def require_room(outputs: Any) -> None:
+    """That there is memory for outputs whose shapes are known; of an axis that is not known yet, for one row.
+
+    Where a pass is traced that costs nothing in its steps. While a file is read, nothing is asked of the system.
+    """
+    for y in jax.tree.leaves(outputs):
+        if not isinstance(y, (jax.core.Tracer, jax.ShapeDtypeStruct)) or jnp.issubdtype(y.dtype, jax.dtypes.extended):
+            continue
+        needed = y.dtype.itemsize * math.prod(size for size in y.shape if isinstance(size, int))
+        if needed > SMALL and not values_follow.get():
+            raise_if_too_large(y.shape, needed)
+
+
+def raise_if_too_large(shape: Any, needed: int) -> None:
+    """That there is memory for one array of this shape."""
+    shown = tuple(size if isinstance(size, int) else None for size in shape)
+    require(needed, f"makes an output of shape {shown}, which needs", ShapeError, weight=True)
+
+
+def require_room_at_once(layer: Layer, x: Any, abstract: Callable[[], object]) -> None:
+    """The same for a call that is computed while it is made, where the output has to be known before, by `abstract`.
+
+    It is asked once for each shape. Of the user's own layers nobody knows what their Python does when it runs again.
+    """
+    tensors = jax.tree.leaves(x)
+    if any(isinstance(each, jax.core.Tracer) for each in tensors):
+        return
+    shapes = tuple((getattr(each, "shape", ()), str(getattr(each, "dtype", ""))) for each in tensors)
+    if shapes in layer._lamina.fits or not all(built_in(part.layer) for part in parts(layer)):
+        return
+    state = layer._lamina
+    before = state.mask_out, state.whole_out
+    with suppress(jax.errors.JAXTypeError, TypeError, NotImplementedError):  # known when it is computed
+        abstract()
+    state.mask_out, state.whole_out = before
+    layer._lamina.fits.add(shapes)

@@ -1,0 +1,121 @@
+"""An output that is larger than the memory is an error that names the layer and its bytes, before anything runs."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import lamina
+from lamina import layers
+from lamina._layer import room
+from lamina._saving import safetensors
+from lamina.errors import ArgumentError, FileError, LaminaError, ShapeError
+
+IMAGE = np.ones((2, 4, 4, 3), "float32")
+ROWS = np.ones((2, 3), "float32")
+ONE = np.ones((2, 1), "int32")
+
+
+def said(error, *fragments):
+    told = " ".join(str(error.value).split())
+    assert all(fragment in told for fragment in fragments), told
+    assert len(str(error.value).splitlines()) <= 15
+
+
+LAYERS = {
+    "resizing": (layers.Resizing, {"height": 10**6, "width": 10**6}, IMAGE),
+    "up_sampling2d": (layers.UpSampling2D, {"size": 10**10}, IMAGE),
+    "up_sampling1d": (layers.UpSampling1D, {"size": 10**12}, IMAGE[0]),
+    "zero_padding2d": (layers.ZeroPadding2D, {"padding": 10**6}, IMAGE),
+    "zero_padding3d": (layers.ZeroPadding3D, {"padding": 10**4}, IMAGE[None]),
+    "repeat_vector": (layers.RepeatVector, {"n": 10**12}, ROWS),
+    "category_encoding": (layers.CategoryEncoding, {"num_tokens": 10**12}, ONE),
+    "category_encoding 2": (layers.CategoryEncoding, {"num_tokens": 10**12, "output_mode": "one_hot"}, ONE),
+    "conv2d_transpose": (layers.Conv2DTranspose, {"filters": 1, "kernel_size": 2, "strides": 10**5}, IMAGE),
+    "hashing": (layers.Hashing, {"num_bins": 2**31, "output_mode": "one_hot"}, np.ones((100, 1), "int64")),
+    "hashing 2": (layers.Hashing, {"num_bins": 2**31, "output_mode": "multi_hot"}, np.ones((100, 3), "int64")),
+    "text_vectorization": (
+        layers.TextVectorization, {"vocabulary": ["a"], "output_sequence_length": 10**12}, np.array(["a", "b"])
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_that_is_called_by_itself(name):
+    kind, settings, x = LAYERS[name]
+    layer = kind(**settings)
+    for _ in range(2):
+        with pytest.raises(LaminaError) as error:
+            layer(x)
+        said(error, kind.__name__, "bytes")
+
+
+@pytest.mark.parametrize("name", ["resizing", "repeat_vector", "up_sampling2d", "conv2d_transpose"])
+def test_a_stack_of_which_not_one_row_has_room(name):
+    kind, settings, x = LAYERS[name]
+    with pytest.raises((ShapeError, ArgumentError)) as error:
+        lamina.Sequential([layers.Input(x.shape[1:]), kind(**settings)])
+    said(error, kind.__name__, "bytes of memory are free", "(None, ")
+
+
+@pytest.mark.filterwarnings("ignore:no weight")
+@pytest.mark.parametrize("verb", ["predict", "call", "fit", "evaluate"])
+def test_a_batch_that_has_no_room(verb, monkeypatch):
+    model = lamina.Sequential([layers.Input((3,)), layers.RepeatVector(2**20), layers.GlobalMaxPooling1D()])
+    model.compile("sgd", "mse")
+    monkeypatch.setattr("lamina._base.memory.free_memory", lambda: 2**25)  # two rows, not three
+    two, four = np.ones((2, 3), "float32"), np.ones((4, 3), "float32")
+    run = {
+        "predict": lambda x: model.predict(x, verbose=0), "call": model, "fit": lambda x: model.fit(x, x, verbose=0),
+        "evaluate": lambda x: model.evaluate(x, x, verbose=0),
+    }[verb]  # fmt: skip
+    run(two)
+    with pytest.raises(ShapeError) as error:
+        run(four)
+    said(error, "RepeatVector", "50,331,648 bytes", "33,554,432 bytes of memory are free")
+    run(two)
+
+
+def test_a_file_with_such_a_stack_opens_and_its_verbs_say_it(tmp_path):
+    model = lamina.Sequential([layers.Input((3,)), layers.RepeatVector(3)])
+    model.save(tmp_path / "model.keras")
+    text = f"""
+        import json, zipfile, numpy, lamina
+        from pathlib import Path
+        whole = zipfile.ZipFile({str(tmp_path / "model.keras")!r})
+        with zipfile.ZipFile({str(tmp_path / "large.keras")!r}, "w") as file:
+            for name in whole.namelist():
+                data = whole.read(name)
+                file.writestr(name, data.replace(b'"n": 3', b'"n": 10000000000000') if name == "config.json" else data)
+        try:
+            lamina.saving.load_model({str(tmp_path / "large.keras")!r}).predict(numpy.ones((2, 3)), verbose=0)
+        except lamina.errors.LaminaError as error:
+            print(error)
+    """
+    text = "\n".join(line[8:] for line in text.splitlines())
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and "RepeatVector" in done.stdout and "bytes of" in done.stdout, done.stderr
+
+
+def test_it_is_asked_once_for_each_shape(monkeypatch):
+    asked, before = [], room.require
+    monkeypatch.setattr(room, "require", lambda *told, **named: (asked.append(1), before(*told, **named)))
+    layer = layers.UpSampling2D(512)
+    for _ in range(3):
+        layer(IMAGE)
+    assert len(asked) == 1
+    layer(IMAGE[:1])
+    assert len(asked) == 2
+
+
+# Files of safetensors
+
+
+@pytest.mark.parametrize("shape", [[0, 2**62], [0, 2**31, 2**31], [1] * 1000, [0] * 33, [0, 10**19], [2**63, 0]])
+def test_a_shape_that_no_array_has_is_refused(shape):
+    text = json.dumps({"w": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 if 0 not in shape else 0]}}).encode()
+    data = len(text).to_bytes(8, "little") + text + bytes(4 if 0 not in shape else 0)
+    with pytest.raises(FileError, match=r"model\.safetensors"):
+        safetensors.read(data, "model.safetensors")
