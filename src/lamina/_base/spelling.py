@@ -80,6 +80,8 @@ def _alike(name: str, other: str) -> bool:
         return True
     if less >= max(3 if len(one) == less else 5, 0.4 * most) and same >= 0.8 * less:  # "BatchNorm", "TextVectorizer"
         return True
+    if less >= max(5, 0.6 * most) and two.endswith(one):  # "cubic"
+        return True
     said, known = (to_snake_case(each).split("_") for each in (name, other))
     fewer = len(said) > 1 and set(said) <= set(known)  # "set_seed" is set_random_seed
     more = said[: len(known)] == known and 2 * len(two) >= len(one)

@@ -4,7 +4,7 @@ A program of `fit` overwrites the arrays that it is given. From the moment when 
 what comes of it, other threads wait. What they have read is marked as shown, so that the next chunk overwrites a copy.
 
 A weight, and the state of an optimizer or a model, know the thread that has trained them last as their `home`, and are
-`busy` while it does.
+`busy` while it does. The home of a weight that was not trained is the thread that has read it first.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ def settle(things: Collection[Any]) -> list[Any]:
 def latest(weights: Sequence[Any]) -> list[Any]:
     """The arrays of weights, all from the end of one chunk. If another thread trains these, it overwrites copies."""
     with lock:
+        _take_in(weights)
         if not (seen := _whole.get()):
             for weight in settle(weights):
                 weight.shown = True
@@ -94,6 +95,13 @@ def latest(weights: Sequence[Any]) -> list[Any]:
         for weight in settle([weight for weight in weights if weight._lamina_place not in seen]):
             weight.shown = True
         return [seen.get(weight._lamina_place, weight.array) for weight in weights]
+
+
+def _take_in(weights: Sequence[Any]) -> None:
+    here = this_thread()
+    for weight in weights:
+        if weight.home is None and not weight.of_pass:
+            weight.home = here
 
 
 @contextmanager
@@ -122,7 +130,8 @@ class Reading:
         """Those of now, by name; once another thread trains the weights, again those that were read first."""
         here = this_thread()
         with lock:
-            own = {weight.home for weight in self.weights} <= {None, here}
+            _take_in(self.weights)
+            own = {weight.home for weight in self.weights} <= {here}
             if not (own or self.arrays):
                 latest(self.weights)
             if own or not self.arrays:
@@ -135,7 +144,7 @@ class Reading:
             self.arrays = [self.arrays[0], {**self.arrays[1], **arrays}]
             for name, array in arrays.items():
                 weight = self.groups[1][name]
-                if weight.home in (None, this_thread()):
+                if weight.home is this_thread():
                     weight.array, weight.shown = array, False
 
 
@@ -151,7 +160,7 @@ def trained(things: Collection[Any], error: Callable[[Any], Exception]) -> Itera
         if (other := busy_elsewhere(things)) is not None:
             raise error(other)
         begun = [thing for thing in things if not thing.busy]
-        moved = [thing for thing in begun if thing.home is not here]
+        moved = [thing for thing in begun if thing.home not in (None, here)]
         for thing in begun:
             thing.home, thing.busy = here, True
     try:

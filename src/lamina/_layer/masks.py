@@ -7,11 +7,12 @@ import weakref
 from typing import Any
 
 import jax
+import numpy as np
 
 from lamina._base.tree import leaves, tree_map
 from lamina._base.weight import Array
 
-_masks: dict[int, tuple[weakref.ref[Array], Array]] = {}
+_masks: dict[int, tuple[weakref.ref[Any], Array]] = {}
 
 
 def mask_of(x: object) -> Array | None:
@@ -33,7 +34,7 @@ def masks_of(value: Any) -> Any:
 def with_mask(x: object, mask: Any) -> None:
     """Let `x`, or the first of several arrays, have this mask; or each its own of a list, tuple or dict of masks."""
     own: Any
-    arrays = [leaf for _, leaf in leaves(x) if isinstance(leaf, jax.Array)]
+    arrays = [leaf for _, leaf in leaves(x) if isinstance(leaf, (jax.Array, np.ndarray))]
     for array, (_, own) in zip(arrays, leaves(mask), strict=False):
         if own is not None:
             forget = functools.partial(_forget, id(array), _masks)  # at the end of the process the name is gone

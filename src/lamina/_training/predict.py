@@ -159,7 +159,8 @@ class Outputs:
 
     def result(self) -> Any:
         if self.rows is not None:
-            whole = [array[: self.filled] for array in self.whole]  # a callback may have ended it
+            # A callback may have ended it; the array is the user's own.
+            whole = [array if len(array) == self.filled else array[: self.filled].copy() for array in self.whole]
             return tuple(whole) if len(whole) > 1 else whole[0]
         if isinstance(self.pieces[0], tuple):
             return tuple(map(np.concatenate, zip(*self.pieces, strict=True)))
