@@ -637,6 +637,7 @@ KINDS = {case.name: case for case in CASES}
 
 
 @pytest.mark.parametrize("name", KINDS)
+@pytest.mark.filterwarnings("ignore:.*divides by the deviation")
 def test_every_field_of_a_config_is_checked(name):
     """A value of another kind is our error, or one that the field takes and writes again."""
     config = plain(serialized(KINDS[name].make(layers)))

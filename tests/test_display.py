@@ -430,7 +430,7 @@ def test_epochs_are_counted_from_the_initial_one(capsys):
     assert lines[0].endswith("change: -0.5000 - tiny: -1.0000e-04 - zero: 0.0000e+00")
 
 
-@pytest.mark.parametrize("verbose", [3, "loud", None, [1]])
+@pytest.mark.parametrize("verbose", [4, "loud", None, [1]])
 def test_other_verbosity_is_refused(verbose):
     with pytest.raises(ArgumentError, match=re.escape("2 (one line an epoch)")):
         Progress(verbose)

@@ -1608,7 +1608,8 @@ def test_the_arrays_that_predict_gives_are_the_users_own(keras, rows):
 def test_predict_fills_no_piece_up_but_the_last(keras, monkeypatch):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     sizes = []
-    monkeypatch.setattr(keras.layers.Dense, "call", seen_by(keras.layers.Dense.call, sizes))
+    core = sys.modules["lamina.layers.core"]
+    monkeypatch.setattr(core, "matmul", seen_by(core.matmul, sizes))
     x = np.random.default_rng(0).normal(size=(250, 3)).astype("float32")
     model.compile("sgd", "mse", run_eagerly=True)
     sizes.clear()
@@ -1623,9 +1624,9 @@ def seen_by(call, sizes):
     """`call`, which also writes down how many rows it is given."""
 
     @functools.wraps(call)
-    def watched(self, x, *args, **kwargs):
+    def watched(x, *args, **kwargs):
         sizes.append(x.shape[0])
-        return call(self, x, *args, **kwargs)
+        return call(x, *args, **kwargs)
 
     return watched
 
