@@ -193,7 +193,10 @@ def require_settings(layer: Any) -> None:
         for name, declared in each._lamina_fields.items():
             if declared.convert is None or name not in here or not declared.module.startswith("lamina."):
                 continue
-            if isinstance(checked(kind, name, declared.convert, here[name]), str) < isinstance(here[name], str):
+            made = checked(kind, name, declared.convert, here[name])
+            if here[name] is None and callable(made):  # None stands for a function, as it does in the layer's __init__
+                setattr(each, name, made)
+            if isinstance(made, str) < isinstance(here[name], str):
                 raise FixedError(
                     f"{each.name}.{name} was set to {here[name]!r}; only {kind}(...) knows what a name stands for.\n"
                     f"Make a new layer, {kind}(..., {name}={here[name]!r}), or assign the object itself."

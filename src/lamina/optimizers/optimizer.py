@@ -261,18 +261,20 @@ class Optimizer(Stateful):
         arrays = _gradients(list(grads), weights)
         if not self.built or not self._lamina.weights:
             self.build(list(weights.values()))
-        unknown = [path for path in weights if path not in self._lamina.arrays["slots"]]
-        if unknown:
+        places = {weight: path for path, weight in _by_path(self._lamina.weights).items()}
+        if unknown := [weight.path for weight in weights.values() if weight not in places]:
             raise ArgumentError(
                 f"this {type(self).__name__} was built for other weights, and does not know {unknown[0]!r}. Make a new "
-                "optimizer for a new set of weights."
+                "optimizer for a new set of weights, or build this one for all of them: optimizer.build(a + b)."
             )
-        params = {path: read(weight) for path, weight in weights.items()}
+        arrays = {places[weights[path]]: g for path, g in arrays.items()}
+        params = {places[weight]: read(weight) for weight in weights.values()}
         if self._lamina.compiled is None:
             self._lamina.compiled = jax.jit(self._lamina_update)
         params, self._lamina_arrays = self._lamina.compiled(arrays, params, self._lamina_arrays)
-        for path, weight in weights.items():
-            weight.value = params[path] if weight.constraint is None else weight.constraint(params[path])
+        for weight in weights.values():
+            value = params[places[weight]]
+            weight.value = value if weight.constraint is None else weight.constraint(value)
 
     @user_facing
     def stateless_apply(
