@@ -24,7 +24,12 @@ COMMAND = re.compile(
 
 FEW = {"PYTEST_ADDOPTS": "tests/test_size.py --cov-fail-under=0"}
 COLLECTED = {"PYTEST_ADDOPTS": "--collect-only"}
-SCRIPT = "import keras; print(keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).count_params())"
+SCRIPT = '''"""A program for Keras."""
+
+import keras
+
+print(keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).count_params())
+'''
 SAVED = "import lamina as l; l.Sequential([l.layers.Input((2,)), l.layers.Dense(1)]).save(__import__('sys').argv[1])"
 SAVE = f'python -c "{SAVED}"'
 INSTALLED = ["make wheels", "pip install dist/lamina-*.whl"]

@@ -106,7 +106,9 @@ def read(folder):
             events.Reload()
             for tag in events.Tags()["tensors"]:
                 kind = events.SummaryMetadata(tag).plugin_data.plugin_name
-                values = [(kind, event.step, make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+                # Files of one second are read by name, and so is the tenth file of a process before the ninth.
+                of_tag = sorted(events.Tensors(tag), key=lambda event: event.wall_time)
+                values = [(kind, event.step, make_ndarray(event.tensor_proto)) for event in of_tag]
                 found[part, tag] = values
     return found
 
