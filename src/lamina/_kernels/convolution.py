@@ -33,6 +33,8 @@ from lamina._kernels.native import on_cpu, onednn
 from lamina._kernels.precision import in_float32
 
 Sizes = tuple[int, ...]
+FARTHEST = 1000
+"""Of larger strides and dilations oneDNN writes a program so long that to ask for it takes a minute."""
 
 
 class Window(NamedTuple):
@@ -211,7 +213,8 @@ def by_onednn(
         "convolution_input_gradient": (shape, b.shape, a.shape),
         "convolution_kernel_gradient": (a.shape, shape, b.shape),
     }[name]
-    if (name == "convolution" and x[-1] == 1 and in_next_loop(kernel)) or _overruns(kernel, window.strides):
+    far = max(*window.strides, *window.dilation) > FARTHEST
+    if far or (name == "convolution" and x[-1] == 1 and in_next_loop(kernel)) or _overruns(kernel, window.strides):
         return None, None
     known = all(isinstance(size, int) for size in (*x, *kernel, *y))  # a batch size may be a symbol
     if native and known and a.dtype == b.dtype == jnp.float32:
