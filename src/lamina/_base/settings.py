@@ -158,13 +158,13 @@ class Configured(ByName):
         anew = len(others) < len(cls._lamina_fields)  # then this class says the order: its own fields come first
         cls._lamina_fields = own | others if anew else others | own
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         made = super().__new__(cls)
         vars(made)["_lamina"] = cls._lamina_state()
         return made
 
     @user_facing
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         kind = type(self)
         fields, signature = kind._lamina_fields, signature_of(kind)
         for old, new in kind._lamina_renamed.items():
@@ -284,7 +284,7 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
     rest = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL), "")
 
     @user_facing
-    def recorded(self: Configured, *args: Any, **kwargs: Any) -> None:
+    def recorded(self: Configured, /, *args: Any, **kwargs: Any) -> None:
         if self._lamina.arguments is None and (takes or not rest):
             try:
                 bound = signature.bind(self, *args, **kwargs)

@@ -195,7 +195,7 @@ class Layer(WithWeights):
         if "build" in vars(cls):
             cls.build = named_after(cls.build)  # type: ignore[method-assign]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         """A layer with the attributes that a class's own `__init__` may read or set before it calls Layer's."""
         layer = super().__new__(cls)
         layer._lamina.added_at, layer._lamina.made_in_pass = caller(), under_way.get() is not None

@@ -95,7 +95,22 @@ def _masks(inputs: Any, mask: Any) -> Sequence[Array | None]:
             raise ArgumentError(f"`{name}` should be a list, [a, b], and is {short(value)}.")
     if mask is not None and len(mask) != len(inputs):
         raise ArgumentError(f"{len(inputs)} inputs got {len(mask)} masks: the lists should have the same length.")
-    return [None] * len(inputs) if mask is None else mask
+    known: Sequence[Array | None] = [None] * len(inputs) if mask is None else mask
+    for x, each in zip(inputs, known, strict=True):
+        if each is not None and not hasattr(each, "shape"):
+            raise ArgumentError(f"`mask` should be a list of arrays, or of None, and holds {short(each)}.")
+        if each is not None and not _marks(each.shape, tuple(x.shape)):
+            raise ShapeError(
+                f"a mask of the shape {each.shape} is not for a tensor of the shape {tuple(x.shape)}: it should begin "
+                "as the tensor's does."
+            )
+    return known
+
+
+def _marks(shape: Shape, of_tensor: Shape) -> bool:
+    """Whether a mask of that shape says of each step of a tensor whether it counts."""
+    pairs = zip(shape, of_tensor, strict=False)
+    return len(shape) <= len(of_tensor) and all(1 in (a, b) or None in (a, b) or a == b for a, b in pairs)
 
 
 def _text(shapes: Sequence[Shape]) -> str:

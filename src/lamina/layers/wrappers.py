@@ -69,6 +69,8 @@ class TimeDistributed(Wrapper):
     def call(self, x: Array, training: bool = False, mask: Array | None = None) -> Array:
         if mask is not None and mask.shape[:2] != x.shape[:2]:
             raise ShapeError(f"wants a mask that begins with {x.shape[:2]}, got {mask.shape}")
+        if not (self.layer._lamina_uses_mask or self.layer.supports_masking):
+            mask = None  # the layer has no use for it, and the output has it in any case
         if self._lamina_in_order and training:
             masks = [None if mask is None else mask[:, t] for t in range(x.shape[1])]
             return jnp.stack([self.layer(x[:, t], training=True, mask=each) for t, each in enumerate(masks)], 1)

@@ -38,7 +38,7 @@ class Stack(LayerChain):
     _lamina_own_steps: ClassVar[frozenset[str]] = frozenset()
     """Which of `train_step`, `test_step`, `predict_step`, `compute_loss`, `compute_metrics` a subclass overrides."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         stack = super().__new__(cls)
         stack._lamina.inner["stack"] = []
         return stack

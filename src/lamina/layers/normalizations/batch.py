@@ -134,7 +134,7 @@ def _moments(x: Array, axis: int, mask: Array | None) -> tuple[Array, Array]:
     others = tuple(i for i in range(x.ndim) if i != axis)
     if mask is None:
         return jnp.mean(x, others), jnp.var(x, others)
-    if mask.ndim >= x.ndim or mask.shape[1:] != x.shape[1 : mask.ndim]:
+    if mask.ndim >= x.ndim or any(one not in (1, size) for one, size in zip(mask.shape, x.shape, strict=False)):
         raise ShapeError(f"wants a mask that begins as its input {x.shape} does, got {mask.shape}")
     kept = jnp.broadcast_to(mask.astype(bool).reshape((*mask.shape, *[1] * (x.ndim - mask.ndim))), x.shape)
     zero = jnp.zeros((), x.dtype)

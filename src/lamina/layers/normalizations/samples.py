@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from lamina import constraints, initializers, regularizers
-from lamina._base.arguments import ConstraintSetting, InitializerSetting, RegularizerSetting
+from lamina._base.arguments import Config, ConstraintSetting, InitializerSetting, RegularizerSetting
 from lamina._base.converters import flag, integer, number
 from lamina._base.frames import warn
 from lamina._base.settings import setting
@@ -18,7 +18,24 @@ from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.normalizations.scaling import Axes, add_scale, feature_axes, kept_sizes, one_or_more, scaled, widened
 
 
-class LayerNormalization(Layer):
+class _OfSamples(Layer):
+    """Base of the layers here, which get their input as it is: float16 would make infinity of what is above 65504."""
+
+    supports_masking: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.autocast, self.gamma, self.beta = False, None, None
+
+    def _lamina_arguments(self) -> Config:
+        return {name: value for name, value in super()._lamina_arguments().items() if name != "autocast"}
+
+    def _lamina_wide(self, x: Array) -> Array:
+        """`x` in at least float32, and float64 for a layer that computes in it."""
+        return x.astype(jnp.promote_types(widened(x).dtype, self.compute_dtype))
+
+
+class LayerNormalization(_OfSamples):
     """Brings each sample to mean 0 and variance 1 along `axis`, then scales and shifts it; the shape stays.
 
     `(x - mean(x)) / sqrt(var(x) + epsilon) * gamma + beta`; gamma and beta have the sizes of `axis`.
@@ -52,12 +69,8 @@ class LayerNormalization(Layer):
     gamma_constraint: ConstraintSetting = setting(constraints.get, default=None)
     rms_scaling: bool = setting(flag, default=False, kw_only=True)
 
-    supports_masking: ClassVar[bool] = True
-    _lamina_makes_floats: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.gamma = self.beta = None
         if self.rms_scaling:
             warn(f"{self.name} divides by the deviation, not by the root mean square as RMSNormalization does.")
 
@@ -66,11 +79,11 @@ class LayerNormalization(Layer):
         add_scale(self, kept_sizes(self, input_shape), self.scale or alone, self.center and not alone)
 
     def call(self, x: Array) -> Array:
-        wide, axes = widened(x), tuple(feature_axes(self.axis, x.shape))
+        wide, axes = self._lamina_wide(x), tuple(feature_axes(self.axis, x.shape))
         mean, variance = jnp.mean(wide, axes, keepdims=True), jnp.var(wide, axes, keepdims=True)
         mean = jnp.zeros_like(mean) if self.rms_scaling else mean
         shape = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
-        return scaled(self, wide, mean, variance, shape).astype(x.dtype)
+        return scaled(self, wide, mean, variance, shape).astype(self.compute_dtype)
 
 
 def _groups(value: object) -> int:
@@ -79,7 +92,7 @@ def _groups(value: object) -> int:
     return integer(value)
 
 
-class GroupNormalization(Layer):
+class GroupNormalization(_OfSamples):
     """Brings each group of channels of each sample to mean 0 and variance 1, then scales and shifts it.
 
     `(x - mean(group)) / sqrt(var(group) + epsilon) * gamma + beta`, where a group spans all axes but the batch axis;
@@ -114,13 +127,6 @@ class GroupNormalization(Layer):
     beta_constraint: ConstraintSetting = setting(constraints.get, default=None)
     gamma_constraint: ConstraintSetting = setting(constraints.get, default=None)
 
-    supports_masking: ClassVar[bool] = True
-    _lamina_makes_floats: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.gamma = self.beta = None
-
     def build(self, input_shape: Shape) -> None:
         (axis,) = feature_axes(self.axis, input_shape)
         channels = input_shape[axis]
@@ -133,8 +139,8 @@ class GroupNormalization(Layer):
         axis = self.axis % x.ndim
         groups = x.shape[axis] if self.groups == -1 else self.groups
         parted = (groups, x.shape[axis] // groups)
-        wide = widened(x).reshape((*x.shape[:axis], *parted, *x.shape[axis + 1 :]))
+        wide = self._lamina_wide(x).reshape((*x.shape[:axis], *parted, *x.shape[axis + 1 :]))
         others = tuple(i for i in range(1, wide.ndim) if i != axis)  # all but those of the batch and of the groups
         mean, variance = jnp.mean(wide, others, keepdims=True), jnp.var(wide, others, keepdims=True)
         shape = [1] * axis + [*parted] + [1] * (x.ndim - axis - 1)
-        return scaled(self, wide, mean, variance, shape).astype(x.dtype).reshape(x.shape)
+        return scaled(self, wide, mean, variance, shape).astype(self.compute_dtype).reshape(x.shape)

@@ -1,0 +1,121 @@
+"""What Keras's own tests found here: each beside Keras."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import lamina
+from lamina import Input, Layer, Sequential, layers, ops
+from lamina.errors import LaminaError
+
+BOTH = keras, lamina
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("GroupNormalization", {"groups": 2}), ("LayerNormalization", {}), ("BatchNormalization", {}),
+        ("RMSNormalization", {}), ("UnitNormalization", {}),
+    ],
+)  # fmt: skip
+def test_a_normalization_in_16_bits_of_numbers_that_float16_lacks_is_keras(kind, told, policy):
+    x = np.array([[[70000, 60000, 1, 2], [5, 6, 7, 70001]]], "float32")
+    made = [getattr(each.layers, kind)(dtype=policy, **told) for each in BOTH]
+    theirs, ours = (layer(x) for layer in made)
+    assert str(theirs.dtype) == str(ours.dtype)
+    np.testing.assert_allclose(*(np.asarray(y, "float32") for y in (theirs, ours)), atol=2e-2, rtol=1e-2)
+    assert [layer.autocast for layer in made] == [made[0].autocast] * 2
+    assert "autocast" not in made[1].get_config()
+
+
+def test_integers_are_normalized_as_floats():
+    x = np.array([[1, 2, 3, 7]])  # Keras's GroupNormalization makes 0 of them
+    for kind, told in (("GroupNormalization", {"groups": 2}), ("LayerNormalization", {})):
+        theirs = getattr(keras.layers, kind)(**told)(x.astype("float32"))
+        ours = getattr(layers, kind)(**told)(x)
+        assert ours.dtype == "float32"
+        np.testing.assert_allclose(theirs, ours, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 1), (2, 1, 3), (1, 2, 3), (2, 2, 3)])
+def test_a_mask_of_size_1_on_an_axis_counts_for_all_of_it(shape):
+    x = np.random.default_rng(0).normal(size=(2, 2, 3, 4)).astype("float32")
+    mask = np.ones(shape, "float32")
+    mask.flat[0] = 0
+    made = [each.layers.BatchNormalization(momentum=0.5) for each in BOTH]
+    theirs, ours = (layer(x, training=True, mask=mask) for layer in made)
+    np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    for before, after in zip(made[0].weights, made[1].weights, strict=True):
+        np.testing.assert_allclose(before, after, atol=1e-6)
+
+
+def test_a_mask_of_another_size_is_refused():
+    with pytest.raises(LaminaError, match="mask that begins as its input"):
+        layers.BatchNormalization()(np.ones((2, 2, 3, 4)), training=True, mask=np.ones((2, 3)))
+
+
+def test_an_argument_may_be_called_cls_or_self():
+    class Own(Layer):
+        def __init__(this, cls=3, self=4, **kwargs):
+            super().__init__(**kwargs)
+            this.told = cls, self
+
+    class Stack(Sequential):
+        def __init__(self, cls=3):
+            super().__init__()
+            self.told = cls
+
+    class Penalty(lamina.regularizers.Regularizer):
+        def __init__(this, self=1, cls=2):
+            this.told = self, cls
+
+    for own in (Own(cls=5, self=6), Own.from_config(Own(cls=5, self=6).get_config()), Penalty(self=5, cls=6)):
+        assert own.told == (5, 6)
+    assert Stack(cls=5).told == 5
+
+
+MERGING = "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"
+
+
+@pytest.mark.parametrize("kind", MERGING)
+def test_a_merging_layer_says_which_masks_it_takes(kind):
+    layer, x, mask = getattr(layers, kind)(), np.ones((2, 4, 5)), np.ones((2, 4), bool)
+    wrong = {
+        "should be a list": mask, "have the same length": [mask], "of arrays, or of None": [mask, "x"],
+        "begin as the tensor's": [mask, mask[:, :3]],
+    }  # fmt: skip
+    for told, masks in wrong.items():
+        for call in (lambda: layer.compute_mask([x, x], masks), lambda: layer([x, x], mask=masks)):  # noqa: B023
+            with pytest.raises(LaminaError, match=told.split()[0]) as caught:
+                call()
+            assert told in " ".join(str(caught.value).split())
+    with pytest.raises(LaminaError, match="`inputs` should be a list"):
+        layer.compute_mask(x, [mask, mask])
+    assert layer.compute_mask([x, x], [mask, mask]).shape == (2, 4)
+    assert ops.shape(layer([x, x], mask=[mask, np.ones((2, 1), bool)]))[:2] == (2, 4)
+
+
+def test_a_layer_without_masks_within_time_distributed_loses_none():
+    class Double(Layer):
+        def call(self, x):
+            return x * 2
+
+    x = np.ones((2, 5, 4), "float32")
+    x[:, 3:] = 0
+    model = Sequential([Input((5, 4)), layers.Masking(), layers.TimeDistributed(Double()), layers.LSTM(2)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y = model(x)
+        model.compile("sgd", "mse")
+        model.fit(x, np.zeros((2, 2)), verbose=0)
+    lstm = layers.LSTM(2)
+    lstm.build((None, 5, 4))
+    short = Sequential([Input((3, 4)), lstm])
+    weights = Sequential([Input((5, 4)), layers.LSTM(2)]).get_weights()
+    lstm.set_weights(weights)
+    model.set_weights(weights)
+    np.testing.assert_allclose(model(x), short(2 * x[:, :3]), atol=1e-6)
+    assert y.shape == (2, 2)
