@@ -271,3 +271,23 @@ def test_negative_sample_weights_are_said_once():
     model.evaluate(X, Y, sample_weight=weights, verbose=0)
     with pytest.warns(LaminaWarning, match=r"sample_weight\[3\] is negative"):
         stack().fit(((X[:4], Y[:4], weights[4:8]) for _ in range(2)), verbose=0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 10, 50])
+def test_the_batches_before_an_error_of_a_generator_are_trained(count):
+    def batches():
+        for _ in range(count):
+            yield np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
+        raise OSError("the disk is gone")
+
+    found = []
+    for library in (lamina, keras):
+        model = library.Sequential([library.Input((2,)), library.layers.Dense(1, kernel_initializer="ones")])
+        model.compile("sgd", "mse")
+        with pytest.raises(OSError, match="the disk is gone"):
+            model.fit(batches(), shuffle=False, verbose=0)
+        found.append((int(model.optimizer.iterations), model.get_weights()[0]))
+    assert found[0][0] == count
+    if count > 1:  # Keras looks at the first batches before it begins
+        assert found[1][0] == count
+        np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5)

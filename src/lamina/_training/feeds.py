@@ -316,10 +316,12 @@ class StreamFeed:
         return self._chunk([self.started[0]], 1)
 
     def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
-        stacked = min(length.steps, STACKED) if length.fixed else STACKED
-        for _, group in itertools.groupby(self._tables(key, skip), _shapes):
+        stacked, errors = min(length.steps, STACKED) if length.fixed else STACKED, list[Exception]()
+        for _, group in itertools.groupby(_up_to_an_error(self._tables(key, skip), errors), _shapes):
             while batches := list(itertools.islice(group, min(stacked, length.most))):
                 yield self._chunk(batches, stacked)
+        if errors:
+            raise errors[0]
 
     def _chunk(self, batches: list[Table], stacked: int) -> Chunk:
         size = batches[0].rows
@@ -335,6 +337,14 @@ class StreamFeed:
 
     def _epoch(self, key: Key, skip: int) -> Generator[Table]:
         return self.stream.epoch(self.asked, shuffle=self.shuffle, anew=self.anew, key=key, skip=skip)
+
+
+def _up_to_an_error(tables: Iterator[Table], errors: list[Exception]) -> Iterator[Table]:
+    """The batches before an error of their source, which are trained before it is raised, and the error in `errors`."""
+    try:
+        yield from tables
+    except Exception as error:
+        errors.append(error)
 
 
 def _shapes(table: Table) -> tuple[object, ...]:
