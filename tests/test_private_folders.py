@@ -11,8 +11,10 @@ import warnings
 import jax
 import pytest
 
+import lamina
 from lamina._programs import cache, private
 from lamina._programs.cache import Entries, prune
+from lamina.errors import FileError
 
 POSIX = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has no owners of files")
 pytestmark = POSIX
@@ -200,3 +202,12 @@ def test_a_system_without_owners_reads_its_files(entries, monkeypatch):
     monkeypatch.delattr(os, "geteuid")
     entries._path.chmod(0o777)
     assert private.user() is None and entries.get("lamina-1") == b"program"
+
+
+def test_a_link_to_nothing_is_told_as_such(tmp_path):
+    (tmp_path / "model.keras").symlink_to(tmp_path / "gone" / "away.keras")
+    with pytest.raises(FileError, match=r"it is a link to\s+.*gone"):
+        lamina.models.load_model(tmp_path / "model.keras")
+    model = lamina.Sequential([lamina.Input((2,)), lamina.layers.Dense(1)])
+    with pytest.raises(FileError, match=r"Make it first:\s+os\.makedirs\('.*gone'\)"):
+        model.save(tmp_path / "model.keras")

@@ -246,7 +246,8 @@ def _told(error: OSError, given: str, place: str, wanted: str) -> FileError:
         case errno.ENOENT if given.startswith("~"):
             why = f"Python does not read ~ as your home folder. Write os.path.expanduser({given!r})."
         case errno.ENOENT if not os.path.isdir(folder):
-            why = f"the folder {folder!r} does not exist. Make it first: os.makedirs({os.path.dirname(given)!r})."
+            made = folder if os.path.islink(given) else os.path.dirname(given)
+            why = f"the folder {folder!r} does not exist. Make it first: os.makedirs({made!r})."
         case errno.EEXIST | errno.ENOTDIR:
             why = "a file stands where a folder is needed. Give the name of another folder."
         case errno.EISDIR:

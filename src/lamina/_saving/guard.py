@@ -157,6 +157,9 @@ def _not_opened(path: str, where: str, error: OSError | ValueError) -> FileError
     there = Path(path).absolute().parent
     if not there.is_dir():
         return refused(where, f"there is no folder {str(there)!r}.", kind=MissingFileError)
+    if os.path.islink(path):
+        led = os.readlink(path)
+        return refused(where, f"it is a link to {led!r}, and there is no such file.", kind=MissingFileError)
     close = nearest(Path(path).name, sorted(os.listdir(there)))
     hint = f"Did you mean {str(Path(path).with_name(close[0]))!r}?" if close else ""
     return refused(where, "there is no such file.", hint, kind=MissingFileError)

@@ -21,7 +21,7 @@ from lamina._data.arrays import INT32, read
 from lamina._data.source import Table
 from lamina._data.stream import Stream, fetched
 from lamina.dtypes import floatx
-from lamina.errors import ArgumentError, DataError
+from lamina.errors import ArgumentError, DataError, LaminaError
 
 ALIGNED = 64
 """JAX takes an array on the host as it is if it begins at a multiple of so many bytes; a copy costs five times more."""
@@ -340,9 +340,14 @@ class StreamFeed:
 
 
 def _up_to_an_error(tables: Iterator[Table], errors: list[Exception]) -> Iterator[Table]:
-    """The batches before an error of their source, which are trained before it is raised, and the error in `errors`."""
+    """The batches before an error of the user's own, which are trained before it is raised, and the error in `errors`.
+
+    With a batch that is refused those beside it are not trained.
+    """
     try:
         yield from tables
+    except LaminaError:
+        raise
     except Exception as error:
         errors.append(error)
 

@@ -110,5 +110,9 @@ def _unpacked(validation_data: object) -> dict[str, Any]:
     if is_stream(validation_data):
         return {"x": validation_data}
     if not isinstance(validation_data, (tuple, list)) or not 1 <= len(validation_data) <= 3:
-        raise ArgumentError("validation_data is (x, y), (x, y, sample_weight), or a stream of batches.")
+        many = f" of {len(validation_data)}" if isinstance(validation_data, (tuple, list)) else ""
+        raise ArgumentError(
+            f"validation_data is (x, y), (x, y, sample_weight), or a stream of batches; got a "
+            f"{type(validation_data).__name__}{many}. Write validation_data=(x, y)."
+        )
     return dict(zip(("x", "y", "sample_weight"), validation_data, strict=False))
