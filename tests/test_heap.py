@@ -3,7 +3,9 @@
 import ctypes
 import subprocess
 import sys
+from collections import OrderedDict
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -122,3 +124,15 @@ def test_a_program_of_large_arrays_takes_less_memory(monkeypatch):
         model.compile("adam", "mse")
         model.train_on_batch(np.ones((8, 512), "float32"), np.ones((8, 512), "float32"))
     assert taken[1] < 0.7 * taken[0]
+
+
+def test_jax_forgets_its_traces_as_often_as_all_kept_programs_were_replaced(monkeypatch):
+    cleared = []
+    monkeypatch.setattr(programs, "KEPT", 3)
+    monkeypatch.setattr(programs, "_gone", 0)
+    monkeypatch.setattr(programs, "_compiled", OrderedDict())
+    monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(len(programs._compiled)))
+    x = np.ones((2, 3), "float32")
+    for units in range(1, 10):
+        lamina.Sequential([lamina.Input((3,)), lamina.layers.Dense(units)]).predict(x, verbose=0)
+    assert cleared == [3, 3]

@@ -42,6 +42,8 @@ memory, not the one in which most of them can run at once. It takes no longer th
 """
 
 _compiled: OrderedDict[Hashable, Future[Program]] = OrderedDict()
+_gone = 0
+"""How many programs were left out of those kept."""
 _background = ThreadPoolExecutor(1, thread_name_prefix="lamina-compile")
 
 instead: ContextVar[Callable[..., Future[Program]] | None] = ContextVar("instead", default=None)
@@ -98,7 +100,19 @@ def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]
         future = _compiled[key] = make()
         if len(_compiled) > KEPT:
             _compiled.popitem(last=False)
+            _forget_traces()
         return future
+
+
+def _forget_traces() -> None:
+    """Let JAX forget what it keeps of its traces, 0.7 MB a stack, each time that as many programs as are kept went.
+
+    The user's own compiled functions are compiled again then, as seldom as that.
+    """
+    global _gone
+    _gone += 1
+    if _gone % KEPT == 0:
+        jax.clear_caches()
 
 
 def _built(
