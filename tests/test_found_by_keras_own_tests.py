@@ -119,3 +119,40 @@ def test_a_layer_without_masks_within_time_distributed_loses_none():
     model.set_weights(weights)
     np.testing.assert_allclose(model(x), short(2 * x[:, :3]), atol=1e-6)
     assert y.shape == (2, 2)
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_given_layer_that_is_built_twice_is_named(asks, tmp_path):
+    """Keras refuses it too, but does not say what is built twice; it was built from the file before."""
+
+    class Around(Layer):
+        def __init__(self, inner, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = inner
+
+        def build(self, shape):
+            if not (asks and self.inner.built):
+                self.inner.build(shape)
+
+        def call(self, x):
+            return self.inner(x)
+
+        def get_config(self):
+            return super().get_config() | {"inner": layers.serialize(self.inner)}
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(**config | {"inner": layers.deserialize(config["inner"])})
+
+    model, path = Sequential([Input((4,)), Around(layers.Dense(8))]), tmp_path / "model.keras"
+    model.save(path)
+
+    def load():
+        return lamina.models.load_model(path, custom_objects={"Around": Around})
+
+    if asks:
+        np.testing.assert_array_equal(load()(np.ones((1, 4))), model(np.ones((1, 4))))
+        return
+    with pytest.raises(LaminaError, match="'dense' was built twice") as caught:
+        load()
+    assert "if not self.inner.built" in str(caught.value)

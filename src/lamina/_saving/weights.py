@@ -27,6 +27,10 @@ from lamina.optimizers.state import Stateful, renamed
 
 SHOWN = 8
 """How many layers that do not fit a message lists."""
+TWICE = (
+    "was built twice: by load_model, and by the build of the layer that holds it.\n"
+    "Write there, for each attribute that is given a layer: if not self.inner.built: self.inner.build(shape)"
+)
 OLD_LAYERS = "_layer_checkpoint_dependencies"
 """What Keras 2.13 called the group `layers`."""
 
@@ -123,6 +127,12 @@ class Pair(NamedTuple):
     @property
     def fits(self) -> bool:
         return self.weights is None or fits(self.weights, self.given)
+
+    @property
+    def is_twice(self) -> bool:
+        """Whether each array of the file is there two times, as after a second `build`."""
+        shapes = [np.shape(array) for array in self.given.values()]
+        return bool(shapes) and sorted(shapes * 2) == sorted(weight.shape for weight in self.weights or ())
 
     @property
     def wanted(self) -> str:
@@ -249,7 +259,8 @@ def _told(model: Owner, misfits: list[Pair], where: str, whole: bool) -> str:
     table = "\n".join(f"   {name:{widths[0]}}  {wanted:{widths[1]}}  {held}".rstrip() for name, wanted, held in rows)
     more = f"\n   and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
     if whole:
-        return f"{where}: its weights are not those of its layers.\n{table}{more}"
+        twice = next((f"\n{pair.owner.name!r} {TWICE}" for pair in misfits if pair.is_twice), "")
+        return f"{where}: its weights are not those of its layers.\n{table}{more}{twice}"
     return (
         f"{where} does not fit {model.name!r}; nothing was loaded.\n{table}{more}\n"
         "Make the stack that was saved, or load only what fits: load_weights(path, skip_mismatch=True)."
