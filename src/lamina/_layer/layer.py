@@ -259,7 +259,7 @@ class Layer(WithWeights):
             constraint=constraints.get(constraint),
             autocast=autocast,
         )
-        weight.shown = not makes_new(fill)
+        weight.shown, weight.overwrite_with_gradient = not makes_new(fill), flag(overwrite_with_gradient)
         # Keras's order, which setting `weight.trainable` later does not change.
         self._lamina.weights = tuple(sorted((*self._lamina.weights, weight), key=lambda each: not each.trainable))
         return weight

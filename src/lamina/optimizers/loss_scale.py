@@ -17,6 +17,7 @@ from lamina._base.weight import Array, Weight
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, LaminaError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
+from lamina.optimizers.overwriting import overwritten
 from lamina.optimizers.state import Rate, State, StateWeight
 
 
@@ -107,7 +108,9 @@ class LossScaleOptimizer(Optimizer):
         self, grads: Arrays, params: Arrays, state: State, decay: dict[str, bool] | None = None
     ) -> tuple[Arrays, State]:
         scale = state["dynamic_scale"]
-        grads = {path: g.astype(wide(g.dtype)) / scale.astype(wide(g.dtype)) for path, g in grads.items()}
+        kept = overwritten(self.inner_optimizer._lamina)
+        grads = {path: g if path in kept else g.astype(wide(g.dtype)) for path, g in grads.items()}
+        grads = {path: g if path in kept else g / scale.astype(g.dtype) for path, g in grads.items()}
         finite = jnp.isfinite(sum(jnp.sum(g).astype(scale.dtype) for g in grads.values()))  # half the time of `all`
         params, state = lax.cond(
             finite,

@@ -23,6 +23,7 @@ from lamina._base.weight import Array, Weight, read
 from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError
 from lamina.optimizers.in_step import require_of_step
+from lamina.optimizers.overwriting import after_overwriting, by_path, overwritten
 from lamina.optimizers.state import State, Stateful, StateWeight, filled, rate_in, renamed
 
 Arrays = dict[str, Array]
@@ -76,7 +77,7 @@ class Optimizer(Stateful):
     @user_facing
     def build(self, variables: Iterable[Weight]) -> None:
         """Make the state for these weights, if there is none yet. One's own `build` calls this one first."""
-        weights = _by_path(variables)
+        weights = by_path(variables)
         self._lamina.weights = tuple(weights.values())
         if not self.built:
             self._lamina_arrays = self._lamina_init({path: weight.array for path, weight in weights.items()})
@@ -198,12 +199,15 @@ class Optimizer(Stateful):
     ) -> tuple[Arrays, State]:
         """One step: the new parameters and the new state.
 
-        In this order: unscale, accumulate, clip, decay, the optimizer's own formula, average.
+        In this order: unscale, accumulate, clip, decay, the optimizer's own formula, average. Weights that their
+        gradient overwrites take no part in it.
 
         Args:
             decay: which weights decay; all but those of `exclude_from_weight_decay` unless given.
         """
         step, every = state["iteration"], self.gradient_accumulation_steps
+        due = (step + 1) % every == 0 if every else True
+        grads, values, waiting = after_overwriting(self._lamina, grads, params, state.get("accumulator"), due)
         lr = rate_in(self, state)
         decays = {path: not self._lamina_excludes(path) for path in params} if decay is None else decay
         grads = {path: g.astype(wide(g.dtype)) for path, g in grads.items()}
@@ -217,17 +221,18 @@ class Optimizer(Stateful):
             total = {path: g + state["accumulator"][path] for path, g in grads.items()}
             held = {**state["accumulator"], **total}
             params, changed, accumulator = lax.cond(
-                (step + 1) % every == 0,
+                due,
                 lambda: (*move({path: g / every for path, g in total.items()}), jax.tree.map(jnp.zeros_like, held)),
                 lambda: (params, {part: state[part] for part in ("slots", "own") if part in state}, held),
             )
-            changed["accumulator"] = accumulator
+            changed["accumulator"] = {**accumulator, **waiting}
         else:
             params, changed = move(grads)
         if self.use_ema:
-            params, average = _averaged(self, params, state["average"], step // every if every else step)
-            changed["average"] = {**state["average"], **average}
-        return params, {**state, **changed, "iteration": step + 1}
+            averaged = {path: p for path, p in params.items() if path not in values}
+            averaged, average = _averaged(self, averaged, state["average"], step // every if every else step)
+            params, changed["average"] = {**params, **averaged}, {**state["average"], **average}
+        return {**params, **values}, {**state, **changed, "iteration": step + 1}
 
     def _clip_gradients(self, grads: Sequence[Array]) -> list[Array]:
         """The gradients as `clipnorm`, `global_clipnorm` or `clipvalue` leave them; optimizers for Keras call it so."""
@@ -237,7 +242,9 @@ class Optimizer(Stateful):
         """The parameters at the end of training: with `use_ema` their averages, as copies."""
         if not self.use_ema:
             return params
-        return {path: jnp.array(state["average"][path], p.dtype, copy=True) for path, p in params.items()}
+        averaged = params.keys() - overwritten(self._lamina)
+        averages = {path: jnp.array(state["average"][path], params[path].dtype, copy=True) for path in averaged}
+        return {**params, **averages}
 
     def _lamina_excludes(self, weight_path: str) -> bool:
         """Whether `exclude_from_weight_decay` named this weight."""
@@ -257,11 +264,11 @@ class Optimizer(Stateful):
         [0.5 1. ]
         """
         require_of_step(self)
-        weights = _by_path(self._lamina.weights if trainable_variables is None else trainable_variables)
+        weights = by_path(self._lamina.weights if trainable_variables is None else trainable_variables)
         arrays = _gradients(list(grads), weights)
         if not self.built or not self._lamina.weights:
             self.build(list(weights.values()))
-        places = {weight: path for path, weight in _by_path(self._lamina.weights).items()}
+        places = {weight: path for path, weight in by_path(self._lamina.weights).items()}
         if unknown := [weight.path for weight in weights.values() if weight not in places]:
             raise ArgumentError(
                 f"this {type(self).__name__} was built for other weights, and does not know {unknown[0]!r}. Make a new "
@@ -269,7 +276,9 @@ class Optimizer(Stateful):
             )
         arrays = {places[weights[path]]: g for path, g in arrays.items()}
         params = {places[weight]: read(weight) for weight in weights.values()}
-        if self._lamina.compiled is None:
+        now = overwritten(self._lamina)
+        if self._lamina.compiled is None or now != self._lamina.overwritten:
+            self._lamina.overwritten = now
             self._lamina.compiled = jax.jit(self._lamina_update)
         params, self._lamina_arrays = self._lamina.compiled(arrays, params, self._lamina_arrays)
         for weight in weights.values():
@@ -290,7 +299,7 @@ class Optimizer(Stateful):
             grads: one array for each weight that `build` was given, in that order.
             trainable_variables: the arrays of these weights.
         """
-        weights = _by_path(self._lamina.weights)
+        weights = by_path(self._lamina.weights)
         if not weights or len(weights) != len(trainable_variables):
             raise ArgumentError(
                 f"this {type(self).__name__} was built for {len(weights)} weights, and got {len(trainable_variables)}: "
@@ -319,7 +328,7 @@ class Optimizer(Stateful):
     @user_facing
     def finalize_variable_values(self, var_list: Iterable[Weight]) -> None:
         """With `use_ema`, set weights to their averages."""
-        weights = _by_path(var_list)
+        weights = by_path(var_list)
         params = {path: weight.value for path, weight in weights.items()}
         for path, value in self._lamina_finalize(params, self._lamina.arrays).items():
             weights[path].value = value
@@ -389,7 +398,7 @@ def _clipped(optimizer: Optimizer, grads: dict[Any, Array]) -> dict[Any, Array]:
     if largest := optimizer.clipnorm:
         norms = {path: jnp.sqrt(_sum_of_squares(g)) for path, g in grads.items()}
         return {path: g * (largest / jnp.maximum(norms[path], largest)) for path, g in grads.items()}
-    if largest := optimizer.global_clipnorm:
+    if (largest := optimizer.global_clipnorm) and grads:
         widest = max((g.dtype for g in grads.values()), key=lambda dtype: dtype.itemsize)
         norm = jnp.sqrt(sum(_sum_of_squares(g).astype(widest) for g in grads.values()))
         share = largest / jnp.maximum(norm, largest)
@@ -434,15 +443,6 @@ def _averaged(optimizer: Optimizer, params: Arrays, average: Arrays, t: Array) -
         due = (t + 1) % optimizer.ema_overwrite_frequency == 0
         params = {path: jnp.where(due, new[path].astype(p.dtype), p) for path, p in params.items()}
     return params, new
-
-
-def _by_path(weights: Iterable[Weight]) -> dict[str, Weight]:
-    found: dict[str, Weight] = {}
-    for weight in weights:
-        if found.get(weight.path) is weight:
-            raise ArgumentError(f"two weights are called {weight.path!r}: each weight has one gradient.")
-        found[free_name(weight.path, found)] = weight  # two models may have equal paths
-    return found
 
 
 def _gradients(given: list[ArrayLike | None], weights: dict[str, Weight]) -> Arrays:

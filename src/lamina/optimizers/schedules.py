@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -263,6 +264,15 @@ class CosineDecayRestarts(LearningRateSchedule):
 
 
 serialize = _registry.serialize
+
+
+def takes_step(function: Callable[..., Any]) -> bool:
+    """Whether a learning rate is a function of the step, and not one without arguments."""
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return True
+    return False
 
 
 public(__name__, __all__)

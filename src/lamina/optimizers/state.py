@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 import operator
 import re
@@ -29,6 +28,7 @@ from lamina._base.weight import Array, Weight, assign_all, read, unflatten
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, FixedError
 from lamina.optimizers import schedules
+from lamina.optimizers.overwriting import overwritten
 
 State: TypeAlias = dict[str, Any]
 """`iteration`, `learning_rate` unless a schedule gives it, `slots` by path and name, `own` by name where the author of
@@ -65,14 +65,6 @@ def several(value: object) -> int:
     return integer(value)
 
 
-def _takes_step(function: Function) -> bool:
-    try:
-        inspect.signature(function).bind()
-    except (TypeError, ValueError):
-        return True
-    return False
-
-
 @dataclass(eq=False, repr=False)
 class OptimizerState(settings.State):
     """What an optimizer knows while it is used: the arrays of the latest pass, and what gives the learning rate."""
@@ -94,6 +86,8 @@ class OptimizerState(settings.State):
     """The weights that `build` was given."""
     paths: tuple[str, ...] = ()
     """The paths of the weights, in the order in which `build` got them."""
+    overwritten: frozenset[str] = frozenset()
+    """Which weights their gradient overwrites, where `weights` does not say it: in a compiled program."""
     names: dict[str, str] = field(default_factory=dict)
     """In a compiled program, where weights have paths without layers' names: the path that each has outside."""
     added: tuple[tuple[str, ...], ...] = ()
@@ -123,7 +117,7 @@ class OptimizerState(settings.State):
     @learning_rate.setter
     def learning_rate(self, value: float | Function) -> None:
         if callable(value):
-            self.schedule, self.source = (value, None) if _takes_step(value) else (None, value)
+            self.schedule, self.source = (value, None) if schedules.takes_step(value) else (None, value)
             self.former["learning_rate"] = self.arrays.pop("learning_rate", None)
             self.shown.discard(("learning_rate",))
             self.compiled = None
@@ -141,7 +135,7 @@ class OptimizerState(settings.State):
     def compiled_in(self) -> list[tuple[str, object]]:
         slots = [(name, *self.arrays.get("slots", {}).get(path, ())) for name, path in self.names.items()]
         own = [("excluded", self.excluded), ("excluding", self.excluding), ("slots", slots)]
-        return [("schedule", self.schedule), ("decay", self.decay), *own]
+        return [("schedule", self.schedule), ("decay", self.decay), ("overwritten", sorted(self.overwritten)), *own]
 
     def is_of(self, owner: object) -> bool:
         """Whether the arrays belong to the model of that state."""
@@ -301,7 +295,8 @@ class Stateful(Configured):
 
     def _lamina_without_arrays(self, names: dict[str, str]) -> Self:
         """A copy with the arrays' shapes in their place: what a compiled program may hold on to."""
-        twin = self._lamina_twin()
+        twin, direct = self._lamina_twin(), overwritten(self._lamina)
+        twin._lamina.overwritten = frozenset(path for path, name in names.items() if name in direct)
         twin._lamina.compiled, twin._lamina.owner, twin._lamina.weights, twin._lamina.names = None, None, (), names
         twin._lamina.home = None
         twin._lamina.arrays = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), self._lamina.arrays)

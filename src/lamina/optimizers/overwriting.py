@@ -1,0 +1,59 @@
+"""Weights made with `overwrite_with_gradient=True`: their gradient is their new value, and no formula is applied to it.
+
+A layer that computes in few bits keeps the scale of its numbers so: in place of a slope, its own gradient function
+returns the scale for the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+
+from lamina._base.spelling import free_name
+from lamina._base.weight import Array, Weight
+from lamina.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from lamina.optimizers.state import OptimizerState
+
+Arrays = dict[str, Array]
+
+
+def by_path(weights: Iterable[Weight]) -> dict[str, Weight]:
+    """Weights by their paths."""
+    found: dict[str, Weight] = {}
+    for weight in weights:
+        if found.get(weight.path) is weight:
+            raise ArgumentError(f"two weights are called {weight.path!r}: each weight has one gradient.")
+        found[free_name(weight.path, found)] = weight  # two models may have equal paths
+    return found
+
+
+def overwritten(state: OptimizerState) -> frozenset[str]:
+    """The paths of the weights that are overwritten, in a compiled program as they are called there."""
+    if not state.weights:
+        return state.overwritten
+    return frozenset(path for path, weight in by_path(state.weights).items() if weight.overwrite_with_gradient)
+
+
+def after_overwriting(
+    state: OptimizerState, grads: Arrays, params: Arrays, accumulator: Arrays | None, due: Array | bool
+) -> tuple[Arrays, Arrays, Arrays]:
+    """The gradients of all other weights, and the values and the accumulators of those that are overwritten.
+
+    Where gradients accumulate, the largest numbers count.
+
+    Args:
+        due: whether this is a step in which weights change.
+    """
+    names = overwritten(state) & grads.keys()
+    rest = {path: g for path, g in grads.items() if path not in names}
+    if accumulator is None:
+        return rest, {path: grads[path].astype(params[path].dtype) for path in names}, {}
+    most = {
+        path: jnp.maximum(grads[path].astype(held.dtype), held) for path, held in accumulator.items() if path in names
+    }
+    values = {path: jnp.where(due, g.astype(params[path].dtype), params[path]) for path, g in most.items()}
+    return rest, values, {path: jnp.where(due, jnp.zeros_like(g), g) for path, g in most.items()}
