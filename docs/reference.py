@@ -41,7 +41,11 @@ FAMILIES = {
 PART_OF = {"einsum": "core", "embeddings": "core", "masks": "core"}
 """Files of `lamina.layers` that have no page of their own."""
 
-MODULES = {"models": "Sequential", "optimizers.schedules": "Learning rate schedules"}
+MODULES = {
+    "models": "Sequential",
+    "optimizers.schedules": "Learning rate schedules",
+    "utils.bounding_boxes": "Bounding boxes",
+}
 """Titles of pages that are not called by their module."""
 
 ORDER = (

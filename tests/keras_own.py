@@ -85,7 +85,7 @@ def of_lamina(parts):
         return modules.setdefault(f"names of {path}", Names(path))
     if name in ("set_keras_mask", "get_keras_mask"):
         return {"set_keras_mask": masks.with_mask, "get_keras_mask": masks.mask_of}[name]
-    homes = [*family, *(["ops"] if family[:1] == ["backend"] else []), "config", "utils", ""]
+    homes = [*family, *(["ops"] if family[:1] == ["backend"] else []), "config", "utils", "utils.bounding_boxes", ""]
     name = {"GroupedQueryAttention": "GroupQueryAttention"}.get(name, name)  # Keras's name in public
     for home in [".".join(family), *homes]:
         with contextlib.suppress(AttributeError, ImportError):

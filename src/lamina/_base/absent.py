@@ -15,7 +15,7 @@ OF_KERAS = {
     "losses": "LossFunctionWrapper",
     "models": "load_model save_model",
     "optimizers": "MultiOptimizer OptimizerMap",
-    "utils": "Config FeatureSpace bounding_boxes get_source_inputs",
+    "utils": "Config FeatureSpace get_source_inputs",
     "Layer": """compute_output_spec enable_lora input_dtype metrics metrics_variables path quantization_mode quantize
         quantized_build quantized_call rematerialized_call symbolic_call""",
     "Metric": "dtype",

@@ -45,8 +45,9 @@ def _begins_with_y(name: str) -> bool:
 
 
 def sizes(height: Any, width: Any, like: Array) -> Array:
-    """The largest value of each of the four corners.  -> (4,)"""
-    return jnp.stack([jnp.asarray(each, like.dtype) for each in (width, height, width, height)], -1)
+    """The largest value of each of the four numbers of a box: numbers -> (4,), arrays (..., 1) -> (..., 4)"""
+    both = [jnp.atleast_1d(jnp.asarray(each, like.dtype)) for each in (width, height)]
+    return jnp.concatenate(jnp.broadcast_arrays(*both, *both), -1)
 
 
 def clipped(corners: Array, labels: Array | None, height: Any, width: Any) -> tuple[Array, Array | None]:
@@ -61,8 +62,16 @@ def moved(corners: Array, matrix: Array) -> Array:
 
     (batch, n, 4), (batch, 3, 3) -> (batch, n, 4)
     """
+    return around(corners, jnp.linalg.inv(matrix))
+
+
+def around(corners: Array, matrix: Array) -> Array:
+    """The boxes around `matrix @ place` for the four corners of each box.
+
+    (batch, n, 4), (batch, 3, 3) -> (batch, n, 4)
+    """
     x, y = corners[..., jnp.array([0, 2, 0, 2])], corners[..., jnp.array([1, 1, 3, 3])]  # (batch, n, 4)
     places = jnp.stack([x, y, jnp.ones_like(x)], -1)
-    u, v, w = jnp.moveaxis(jnp.einsum("bij,bnkj->bnki", jnp.linalg.inv(matrix), places), -1, 0)
+    u, v, w = jnp.moveaxis(jnp.einsum("bij,bnkj->bnki", matrix, places), -1, 0)
     x, y = u / w, v / w
     return jnp.stack([x.min(-1), y.min(-1), x.max(-1), y.max(-1)], -1)

@@ -26,6 +26,7 @@ if FOR_TYPES:
     from lamina._display.plots import learning_curve
     from lamina._display.stack_plot import model_to_dot, plot_model
     from lamina.backend import is_keras_tensor
+    from lamina.utils import bounding_boxes
     from lamina.utils.arrays import normalize, pad_sequences, to_categorical
     from lamina.utils.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
     from lamina.utils.downloads import get_file
@@ -43,7 +44,7 @@ if FOR_TYPES:
 
 __all__ = [
     "CustomObjectScope", "Progbar", "PyDataset", "Sequence", "array_to_img", "audio_dataset_from_directory",
-    "clear_session", "custom_object_scope", "deserialize_keras_object", "disable_interactive_logging",
+    "bounding_boxes", "clear_session", "custom_object_scope", "deserialize_keras_object", "disable_interactive_logging",
     "enable_interactive_logging", "get_custom_objects", "get_file", "get_registered_name", "get_registered_object",
     "image_dataset_from_directory", "img_to_array", "is_interactive_logging_enabled", "is_keras_tensor",
     "learning_curve", "load_img", "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences",
@@ -58,6 +59,7 @@ LATER = {
     "lamina.backend": "is_keras_tensor",
     "lamina.utils.arrays": "normalize pad_sequences to_categorical",
     "lamina.utils.batches": "pack_x_y_sample_weight unpack_x_y_sample_weight",
+    "lamina.utils.bounding_boxes": "bounding_boxes=.",
     "lamina.utils.downloads": "get_file",
     "lamina.utils.from_directory":
         "audio_dataset_from_directory image_dataset_from_directory text_dataset_from_directory",
