@@ -1,7 +1,7 @@
 # make demo    train the census model and draw its learning curve
 # make test    everything that CI runs: check, docs, then the tests and the examples in the docstrings, and once more,
 #              without lamina-onednn, those of the formulas that it replaces
-# make check   lint, format and types
+# make check   lint, format, types, and the order of the folders
 # make docs    the reference of all public names, as pages in out/docs; a warning is an error
 # make coverage  the tests once, and which lines they do not reach, also as pages in out/coverage
 # make nightly the tests that take minutes, and those of lamina-onednn with the compiler's sanitizers
@@ -33,6 +33,7 @@ check: .venv/dev.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 docs: .venv/docs.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # with --quiet it would take no notice of warnings

@@ -22,7 +22,7 @@ from jax import lax
 
 from lamina._kernels import convolution, recurrent
 from lamina._kernels import convolution_by_xla as by_xla
-from lamina._kernels.convolution import Window
+from lamina._kernels.window import Window
 from lamina._programs import programs
 
 Array = jax.Array

@@ -1,7 +1,7 @@
 """What mkdocstrings reads from the source, completed by what only the imported package knows.
 
-A class's annotated fields are its arguments (`lamina._base.settings`), which the text of the source does not show. So
-the arguments come from `inspect.signature` here, and a new class needs no entry anywhere.
+A class's annotated fields are its arguments (`lamina._settings.settings`), which the text of the source does not
+show. So the arguments come from `inspect.signature` here, and a new class needs no entry anywhere.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import griffe
 from public_names import entries, is_written, public_base, public_modules, public_names
 
-from lamina._base.settings import Configured
+from lamina._settings.settings import Configured
 
 EXAMPLE = re.compile(r"^([ \t]*)>>> .*\n?(?:^[ \t]*\S.*\n?)*", re.MULTILINE)
 SEVERAL = re.compile(r"^(\s+)(\w+(?:, \w+)+): (.*)$", re.MULTILINE)

@@ -14,7 +14,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import keras
 
 import lamina
-from lamina._base.settings import Configured
+from lamina._settings.settings import Configured
 
 BEYOND_KERAS = {
     "Callback": ("every_batch", "handles_nan"),

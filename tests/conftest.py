@@ -25,7 +25,7 @@ from cases import CASES
 from quick import quick_compiler
 
 from lamina import dtypes
-from lamina._base.strictness import strictness
+from lamina._settings.strictness import strictness
 from lamina.random import set_random_seed
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from lamina import activations, errors
-from lamina._base.registry import Registry
-from lamina._base.settings import Configured
-from lamina._base.weight import Weight
+from lamina._settings.registry import Registry
+from lamina._settings.settings import Configured
+from lamina._weights.weight import Weight
 
 # Zero, the corners of all functions (with the thresholds below), and points where exp overflows or vanishes.
 HALF = [0.0, 1e-3, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 3.5, 5.0, 6.0, 7.5, 20.0, 88.0, 200.0, 1e4]

@@ -19,7 +19,7 @@ import pytest
 import lamina
 from lamina import compat
 from lamina.__main__ import main
-from lamina._base.strictness import strictness
+from lamina._settings.strictness import strictness
 from lamina.compat.importer import VERSIONS, AlreadyImportedError, Finder, UnknownModuleError
 from lamina.errors import LaminaWarning, UnknownAttributeError, UnknownImportError
 

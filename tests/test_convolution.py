@@ -17,7 +17,8 @@ from jax import lax
 import lamina
 from lamina import layers
 from lamina._kernels import convolution_by_xla as by_xla
-from lamina._kernels.convolution import Window, forward, input_gradient, kernel_gradient
+from lamina._kernels.convolution import forward, input_gradient, kernel_gradient
+from lamina._kernels.window import Window
 from lamina.errors import ArgumentError, ShapeError
 
 TIERS = ["xla", "onednn"] if importlib.util.find_spec("lamina_onednn") else ["xla"]

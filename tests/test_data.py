@@ -21,13 +21,13 @@ from keras.src.trainers.data_adapters.array_slicing import train_validation_spli
 from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_sample_weights
 
 import lamina
-from lamina._base.strictness import strictness
 from lamina._checks.values import finite
 from lamina._data.arrays import numbers
-from lamina._data.frames import FILLS
+from lamina._data.data_frames import FILLS
+from lamina._data.sample_weights import class_weights, split
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
-from lamina._data.weights import class_weights, split
+from lamina._settings.strictness import strictness
 from lamina.errors import ArgumentError, DataError, LabelError, LaminaWarning
 from lamina.random import set_random_seed
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from lamina import _display as display
 from lamina import utils
 from lamina._display import Progress, progress
-from lamina._display.summary import summary
+from lamina._views.summary import summary
 from lamina.callbacks import History, ProgbarLogger
 from lamina.errors import ArgumentError, FileError, MissingPackageError
 from lamina.utils import learning_curve

@@ -11,7 +11,7 @@ import pkgutil
 import pytest
 
 import lamina
-from lamina._base.frames import PACKAGE
+from lamina._messages.tracebacks import PACKAGE
 
 MODULES = sorted(name for _, name, _ in pkgutil.walk_packages([PACKAGE], "lamina.") if not name.endswith("__main__"))
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lamina import Layer, dtypes, layers
-from lamina._base.settings import serialize
 from lamina._kernels import precision
+from lamina._settings.settings import serialize
 from lamina.errors import ArgumentError, UnknownNameError
 
 

@@ -17,8 +17,9 @@ import pytest
 
 import lamina
 from lamina import errors, layers
-from lamina._base import absent, frames
-from lamina._base.spelling import to_snake_case
+from lamina._messages import missing_names as absent
+from lamina._messages import tracebacks as frames
+from lamina._messages.spelling import to_snake_case
 
 RNG = np.random.default_rng(0)
 X = RNG.random((64, 8), dtype="float32")

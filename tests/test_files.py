@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import lamina
-from lamina._saving import files, folders, guard
+from lamina._files import files
+from lamina._saving import folders, guard
 from lamina.errors import ArgumentError, FileError
 
 
@@ -144,7 +145,7 @@ def test_a_full_disk_is_told_with_the_bytes(tmp_path):
     told = in_child(
         f"""
         import resource, errno
-        from lamina._saving import files
+        from lamina._files import files
         resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
         try:
             files.write({str(path)!r}, bytes(10_000))
@@ -228,7 +229,7 @@ def test_an_error_that_is_not_about_the_file_stays_as_it_is(tmp_path):
 
 def test_what_a_killed_process_left_goes_with_the_next_file(tmp_path):
     program = f"""
-        from lamina._saving import files
+        from lamina._files import files
         with files.replacing({str(tmp_path / "a.keras")!r}) as file:
             file.write(b"half")
             print("ready", flush=True)
@@ -289,7 +290,7 @@ def test_two_processes_and_two_threads_at_one_path_leave_one_whole_file(tmp_path
     path = tmp_path / "m.keras"
     program = f"""
         import threading
-        from lamina._saving import files
+        from lamina._files import files
         def save(letter):
             for _ in range(60):
                 files.write({str(path)!r}, letter * 20_000)
@@ -312,7 +313,8 @@ def test_two_processes_and_two_threads_at_one_path_leave_one_whole_file(tmp_path
 
 KILLS = """
     import os, random, signal, sys, time
-    from lamina._saving import files, folders, guard
+    from lamina._files import files
+    from lamina._saving import folders, guard
 
     os.chdir({folder!r})
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lamina._base.memory import free_memory, require
+from lamina._process.memory import free_memory, require
 from lamina._saving import archive, guard, hdf5
 from lamina._saving.hdf5 import Stored
 from lamina.errors import FileError

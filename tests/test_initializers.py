@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lamina import errors, initializers
-from lamina._base.weight import Weight
+from lamina._weights.weight import Weight
 from lamina.initializers.scaling import fans
 from lamina.random import key_of, set_random_seed
 

@@ -11,8 +11,8 @@ import pytest
 
 import lamina
 from lamina import initializers, layers, metrics
-from lamina._base import memory
-from lamina._base.memory import of_a_config, require
+from lamina._process import memory
+from lamina._process.memory import of_a_config, require
 from lamina._saving import config
 from lamina.errors import ArgumentError, FileError, LaminaError, ShapeError
 

@@ -274,7 +274,7 @@ def test_plain_assignment_of_a_weight_in_call_is_kept():
     model = lamina.Sequential([layers.Input((6,)), layer, layers.Dense(2)])
     model.compile("sgd", "mse")
     model.fit(X, Y, batch_size=8, epochs=2, verbose=0)
-    assert float(layer.count) == 6 and isinstance(layer.count, lamina._base.weight.Weight)
+    assert float(layer.count) == 6 and isinstance(layer.count, lamina._weights.weight.Weight)
     np.testing.assert_array_equal(layer.both[0], [6, 12])
     layer(X, training=True)
     assert float(layer.count) == 7

@@ -104,7 +104,7 @@ def test_wrong_limits_are_refused_and_change_nothing(limits):
 
 
 def test_the_environment_sets_them(monkeypatch):
-    from lamina._base import limits as module
+    from lamina._settings import run_limits as module
 
     monkeypatch.setenv("KERAS_MAX_EPOCHS", "2")
     monkeypatch.setenv("KERAS_MAX_STEPS_PER_EPOCH", "")

@@ -11,7 +11,7 @@ import pytest
 
 import lamina
 from lamina import layers, models
-from lamina._loading.later import FOR_TYPES, ITSELF, Place, files
+from lamina._imports.lazy import FOR_TYPES, ITSELF, Place, files
 from lamina.errors import UnknownAttributeError
 
 MODULES = ["lamina", *(f"lamina.{name}" for name in "callbacks layers losses metrics models optimizers utils".split())]

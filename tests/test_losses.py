@@ -12,8 +12,8 @@ from jax.test_util import check_grads
 
 import lamina
 from lamina import losses
-from lamina._base.absent import OF_KERAS
-from lamina._base.spelling import to_snake_case
+from lamina._messages.missing_names import OF_KERAS
+from lamina._messages.spelling import to_snake_case
 from lamina.errors import ArgumentError, LabelError, LaminaWarning, UnknownAttributeError, UnknownNameError
 from lamina.losses.lookup import loss_of
 from lamina.losses.loss import reads_logits, registry

@@ -12,7 +12,7 @@ import pytest
 
 import lamina
 from lamina import losses, metrics
-from lamina._base.spelling import to_snake_case
+from lamina._messages.spelling import to_snake_case
 from lamina._training import trainer
 from lamina._training.fingerprint import fingerprint
 from lamina.errors import ArgumentError, LabelError, UnknownAttributeError, UnknownNameError

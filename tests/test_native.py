@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import lamina
 from lamina import layers
 from lamina._kernels import matmul, recurrent
-from lamina._kernels.convolution import Window, forward
+from lamina._kernels.convolution import forward
+from lamina._kernels.window import Window
 
 pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from lamina._kernels import convolution_by_xla as by_xla
 from lamina._kernels import recurrent
-from lamina._kernels.convolution import Window, convolve
+from lamina._kernels.convolution import convolve
+from lamina._kernels.window import Window
 
 onednn = pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
 NO_NUMBERS = st.sampled_from([np.nan, np.inf, -np.inf])

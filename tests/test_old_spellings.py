@@ -15,9 +15,9 @@ from test_tensorflow_names import check
 
 import lamina
 from lamina import compat, layers
-from lamina._base.absent import INSTEAD
-from lamina._base.settings import Configured, arguments_of
-from lamina._loading.later import load_all
+from lamina._imports.lazy import load_all
+from lamina._messages.missing_names import INSTEAD
+from lamina._settings.settings import Configured, arguments_of
 from lamina.compat import names, verbs
 from lamina.compat.arguments import OLD
 from lamina.compat.importer import VERSIONS

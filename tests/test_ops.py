@@ -15,7 +15,7 @@ from quick import OPTIONS, USUAL_FUSIONS, quickly
 
 import lamina
 from lamina import ops
-from lamina._base.weight import Weight
+from lamina._weights.weight import Weight
 from lamina.errors import LaminaError
 
 ROWS = """

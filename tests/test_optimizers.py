@@ -14,9 +14,9 @@ from keras.src.optimizers.lamb import Lamb as KerasLamb
 
 import lamina
 from lamina import dtypes, optimizers
-from lamina._base.settings import serialize
-from lamina._base.weight import Weight
+from lamina._settings.settings import serialize
 from lamina._training.fingerprint import fingerprint
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError, FixedError, LaminaWarning, ShapeError, UnknownNameError
 
 # numpy() of a Keras variable

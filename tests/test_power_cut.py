@@ -8,7 +8,8 @@ import pytest
 
 import lamina
 from lamina import layers
-from lamina._saving import files, folders
+from lamina._files import files
+from lamina._saving import folders
 from lamina._saving.checkpoint import FolderStore
 from lamina._training.resume import Saved
 from lamina.callbacks import Checkpoint

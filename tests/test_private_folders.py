@@ -12,7 +12,8 @@ import jax
 import pytest
 
 import lamina
-from lamina._programs import cache, private
+from lamina._files import private
+from lamina._programs import cache
 from lamina._programs.cache import Entries, prune
 from lamina.errors import FileError
 

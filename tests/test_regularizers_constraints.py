@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lamina import constraints, errors, regularizers
-from lamina._base.weight import Weight
+from lamina._weights.weight import Weight
 
 W = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
 W[1], W[:, 2], W[3, 3] = 0.0, [0.0, 0.0, 3.0, -4.0, 0.0], 1e4  # a row of zeros, a column of length 5, one far out

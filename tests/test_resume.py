@@ -21,7 +21,7 @@ import pytest
 
 import lamina
 from lamina import callbacks, layers
-from lamina._base.packing import NotPlainError, pack, unpack
+from lamina._arrays.packing import NotPlainError, pack, unpack
 from lamina._saving import checkpoint as checkpoints
 from lamina.errors import ArgumentError, FileError, LaminaWarning, NonFiniteError
 

@@ -65,7 +65,7 @@ def test_a_stack_of_which_not_one_row_has_room(name):
 def test_a_batch_that_has_no_room(verb, monkeypatch):
     model = lamina.Sequential([layers.Input((3,)), layers.RepeatVector(2**20), layers.GlobalMaxPooling1D()])
     model.compile("sgd", "mse")
-    monkeypatch.setattr("lamina._base.memory.free_memory", lambda: 2**25)  # two rows, not three
+    monkeypatch.setattr("lamina._process.memory.free_memory", lambda: 2**25)  # two rows, not three
     two, four = np.ones((2, 3), "float32"), np.ones((4, 3), "float32")
     run = {
         "predict": lambda x: model.predict(x, verbose=0), "call": model, "fit": lambda x: model.fit(x, x, verbose=0),

@@ -14,9 +14,9 @@ import pytest
 
 import lamina
 from lamina import layers
-from lamina._base.custom import CustomObjectScope
 from lamina._saving import archive, extras, hdf5, weights
 from lamina._saving.archive import Archive
+from lamina._settings.custom_objects import CustomObjectScope
 from lamina.errors import ArgumentError, FileError, LaminaWarning, NotBuiltError, ShapeError
 from lamina.models import load_model
 

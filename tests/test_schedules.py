@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lamina import dtypes
-from lamina._base.settings import serialize
+from lamina._settings.settings import serialize
 from lamina.errors import ArgumentError, LaminaWarning, UnknownNameError
 from lamina.optimizers import schedules
 

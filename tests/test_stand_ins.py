@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lamina import compat
-from lamina._base.spelling import nearest
-from lamina._base.weight import Weight
+from lamina._messages.spelling import nearest
+from lamina._weights.weight import Weight
 from lamina.compat.importer import VERSIONS
 from lamina.errors import CallError, UnknownAttributeError
 

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lamina._kernels.convolution import Window, by_onednn
+from lamina._kernels.convolution import by_onednn
+from lamina._kernels.window import Window
 from lamina.layers import Conv2D
 
 PROGRAM = """

@@ -15,7 +15,7 @@ import pytest
 
 import lamina as keras
 from lamina import layers
-from lamina._base.origin import of_library
+from lamina._settings.origin import of_library
 from lamina._training.fingerprint import fingerprint
 from lamina.saving import load_model
 

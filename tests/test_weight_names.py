@@ -9,9 +9,9 @@ from cases import CASES
 
 import lamina
 from lamina import layers
-from lamina._base.weight import Unset, values_follow
 from lamina._saving import hdf5, weights
 from lamina._saving.hdf5 import Stored
+from lamina._weights.weight import Unset, values_follow
 from lamina.errors import FileError, LaminaWarning, ShapeError
 
 X = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")

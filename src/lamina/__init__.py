@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from lamina._loading.collecting import paused
+from lamina._imports.garbage import paused
 
 with paused():
-    from lamina._base.frames import show_frames_of_jax
-    from lamina._base.public import public
-    from lamina._loading.later import FOR_TYPES
+    from lamina._imports.lazy import FOR_TYPES, homes
+    from lamina._imports.public import public
+    from lamina._messages.tracebacks import show_frames_of_jax
+    from lamina._process.version import __version__ as __version__
     from lamina._programs.cache import use_persistent_cache
 
 if FOR_TYPES:
@@ -37,13 +38,13 @@ if FOR_TYPES:
         utils,
         wrappers,
     )
-    from lamina._base.scopes import device, name_scope, remat
-    from lamina._base.shapes import InputSpec
-    from lamina._base.weight import Weight as Variable
     from lamina._ensembles.cross_validation import cross_validate
     from lamina._ensembles.ensemble import Ensemble
     from lamina._ensembles.sweep import sweep
     from lamina._layer.layer import Layer
+    from lamina._layer.specs import InputSpec
+    from lamina._programs.scopes import device, name_scope, remat
+    from lamina._weights.weight import Weight as Variable
     from lamina.dtypes import DTypePolicy
     from lamina.dtypes import DTypePolicy as FloatDTypePolicy
     from lamina.initializers import Initializer
@@ -55,7 +56,6 @@ if FOR_TYPES:
     from lamina.optimizers import Optimizer
     from lamina.regularizers import Regularizer
 
-__version__ = "0.1.0"
 __all__ = [
     "DTypePolicy", "Ensemble", "FloatDTypePolicy", "Initializer", "Input", "InputSpec", "Layer", "Loss", "Metric",
     "Model", "Optimizer", "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config",
@@ -64,17 +64,25 @@ __all__ = [
     "random", "regularizers", "remat", "saving", "sweep", "tree", "utils", "wrappers",
 ]  # fmt: skip
 
+homes.update(
+    activation=("lamina.layers",),
+    initializer=("lamina.initializers",),
+    layer=("lamina.layers", "lamina.models", "lamina.models.functional"),
+    loss=("lamina.losses",),
+    metric=("lamina.metrics",),
+    optimizer=("lamina.optimizers",),
+)
 use_persistent_cache()
 show_frames_of_jax()
 
 _CLASSES = {
-    "lamina._base.scopes": "device name_scope remat",
-    "lamina._base.shapes": "InputSpec",
-    "lamina._base.weight": "Variable=Weight",
+    "lamina._programs.scopes": "device name_scope remat",
+    "lamina._weights.weight": "Variable=Weight",
     "lamina._ensembles.cross_validation": "cross_validate",
     "lamina._ensembles.ensemble": "Ensemble",
     "lamina._ensembles.sweep": "sweep",
     "lamina._layer.layer": "Layer",
+    "lamina._layer.specs": "InputSpec",
     "lamina.dtypes": "DTypePolicy FloatDTypePolicy=DTypePolicy dtypes=.",
     "lamina.initializers": "Initializer initializers=.",
     "lamina.layers": "Input layers=.",

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import lamina
 from lamina import _saving as saving
 from lamina import compat
-from lamina._base.frames import is_internal
+from lamina._messages.tracebacks import is_internal
 from lamina.compat.importer import Arguments
 
 

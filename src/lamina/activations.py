@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lamina._base.arguments import Config, Function
-from lamina._base.arrays import as_array
-from lamina._base.frames import user_facing, warn
-from lamina._base.public import public
-from lamina._base.registry import Registry
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array, as_array
+from lamina._imports.public import public
 from lamina._kernels import blocks
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings.arguments import Config, Function
+from lamina._settings.registry import Registry
+from lamina._weights.weight import Weight
 from lamina.errors import ShapeError
 
 __all__ = [
@@ -34,7 +34,7 @@ P = ParamSpec("P")
 Arrays = ArrayLike | Weight | Sequence[object]
 """What an activation takes: all that `jnp.asarray` takes."""
 
-_registry = Registry("activation", "lamina.layers")  # which adds itself to `also`
+_registry = Registry("activation")  # `lamina.layers` adds itself to `also`
 
 
 def _activation(

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from lamina._base.frames import user_facing
-from lamina._base.public import public
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
+from lamina._programs.session import clear_session, get_uid
 from lamina.config import backend, image_data_format, set_image_data_format
 from lamina.dtypes import epsilon, floatx, set_epsilon, set_floatx, standardize_dtype
 from lamina.errors import ArgumentError
-from lamina.utils.session import clear_session, get_uid
 
 __all__ = [
     "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format", "is_float_dtype",

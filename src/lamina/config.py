@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, cast, get_args
 
-from lamina._base.converters import checked, one_of
-from lamina._base.frames import all_frames_shown, frames, show_frames_of_jax, user_facing
-from lamina._base.limits import limits, set_limit
-from lamina._base.public import public
-from lamina._base.strictness import NonFinite, strictness
 from lamina._display.verbosity import shown
+from lamina._imports.public import public
+from lamina._messages.tracebacks import all_frames_shown, frames, show_frames_of_jax, user_facing
+from lamina._settings.converters import checked, one_of
+from lamina._settings.run_limits import limits, set_limit
+from lamina._settings.strictness import NonFinite, strictness
 from lamina.dtypes import (
     dtype_policy,
     epsilon,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import jax.numpy as jnp
 
 from lamina import dtypes
-from lamina._base.arguments import overridable
-from lamina._base.converters import integer, not_negative, rate
-from lamina._base.public import public
-from lamina._base.registry import Registry
-from lamina._base.settings import Configured, Converted, setting
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._imports.public import public
+from lamina._settings.arguments import overridable
+from lamina._settings.converters import integer, not_negative, rate
+from lamina._settings.registry import Registry
+from lamina._settings.settings import Configured, Converted, setting
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError, ShapeError
 
 __all__ = [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lamina import dtypes
-from lamina._base.arguments import Config
-from lamina._base.public import public
+from lamina._imports.public import public
+from lamina._settings.arguments import Config
 from lamina.dtypes import Dtype, DTypePolicy
 from lamina.saving import serialize_keras_object
 

@@ -11,11 +11,11 @@ import jax
 import numpy as np
 from numpy.typing import DTypeLike
 
-from lamina._base.converters import above_zero, short
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.settings import Configured, Converted, setting
-from lamina._base.spelling import did_you_mean
+from lamina._imports.public import public
+from lamina._messages.spelling import did_you_mean
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import above_zero, short
+from lamina._settings.settings import Configured, Converted, setting
 from lamina.errors import ArgumentError, UnknownNameError
 
 __all__ = [

@@ -15,15 +15,15 @@ import numpy as np
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
-from lamina._base.arguments import Config
-from lamina._base.arrays import as_array
-from lamina._base.converters import checked, fixed_seed, short
-from lamina._base.converters import rate as _share
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.weight import Array, Scope, Weight, under_way
+from lamina._arrays.arrays import Array, as_array
+from lamina._imports.public import public
 from lamina._kernels.bits import fold
 from lamina._kernels.numbers import Number, constant
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Config
+from lamina._settings.converters import checked, fixed_seed, short
+from lamina._settings.converters import rate as _share
+from lamina._weights.weight import Scope, Weight, under_way
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError
 

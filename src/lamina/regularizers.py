@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from lamina._base.arguments import Config, Function, overridable
-from lamina._base.converters import not_negative, one_of
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.registry import Registry
-from lamina._base.settings import Configured, Converted, setting
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Config, Function, overridable
+from lamina._settings.converters import not_negative, one_of
+from lamina._settings.registry import Registry
+from lamina._settings.settings import Configured, Converted, setting
+from lamina._weights.weight import Weight
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, ShapeError
 

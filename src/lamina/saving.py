@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._base.custom import (
+from lamina._imports.lazy import FOR_TYPES
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
+from lamina._saving.config import deserialized, serialized, warn_of_safe_mode
+from lamina._settings.custom_objects import (
     CustomObjectScope,
     get_custom_objects,
     get_registered_name,
     get_registered_object,
     register_keras_serializable,
 )
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._loading.later import FOR_TYPES
-from lamina._saving.config import deserialized, serialized, warn_of_safe_mode
 
 if FOR_TYPES:
-    from lamina._saving.models import load_model, save_model
+    from lamina._saving.models import save_model
     from lamina._saving.weight_files import load_weights, save_weights
+    from lamina.models.loading import load_model
 
 __all__ = [
     "CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
@@ -65,7 +66,8 @@ def deserialize_keras_object(config: Any, custom_objects: dict[str, Any] | None 
 
 
 LATER = {
-    "lamina._saving.models": "load_model save_model",
+    "lamina.models.loading": "load_model",
+    "lamina._saving.models": "save_model",
     "lamina._saving.weight_files": "load_weights save_weights",
 }
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import jax
 
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.weight import Weight
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError
 
 __all__ = [

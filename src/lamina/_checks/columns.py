@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lamina._base.frames import warn
-from lamina._data.frames import Columns
+from lamina._data.data_frames import Columns
+from lamina._messages.tracebacks import warn
 from lamina.errors import DataError
 
 Names = tuple[str, ...]

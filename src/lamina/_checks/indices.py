@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina.errors import DataError
 
 

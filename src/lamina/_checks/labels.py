@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import warn
-from lamina._base.shapes import Shape
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.shapes import Shape
 from lamina._checks.rules import BINARY, REGRESSION, RULES, VALUES, Case
+from lamina._messages.tracebacks import warn
 from lamina.errors import LabelError
 from lamina.losses import Crossentropy, Loss
 from lamina.losses.crossentropies import fitting

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lamina._base.origin import of_library
-from lamina._base.settings import Configured
-from lamina._base.weight import Weight
 from lamina._layer.structure import Module, held, parts
+from lamina._settings.origin import of_library
+from lamina._settings.settings import Configured
+from lamina._weights.weight import Weight
 
 OF_WEIGHTS = "initializer", "regularizer", "constraint"
 

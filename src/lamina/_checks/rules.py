@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lamina import losses
-from lamina._base.arrays import HostArray
-from lamina._base.frames import warn
-from lamina._base.shapes import Shape
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.shapes import Shape
+from lamina._messages.tracebacks import warn
 from lamina.errors import LabelError
 from lamina.losses import Loss
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lamina._base.shapes import Shape
+from lamina._arrays.shapes import Shape
 from lamina.errors import ShapeError
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._data.frames import Columns
+from lamina._arrays.arrays import HostArray
+from lamina._data.data_frames import Columns
 from lamina._data.source import Table
 from lamina.errors import DataError, LabelError
 

@@ -11,9 +11,9 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from lamina._base.converters import checked, fixed_seed, integer, optional, positive
-from lamina._base.frames import user_facing, warn
 from lamina._data.stream import fetched, in_advance
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings.converters import checked, fixed_seed, integer, optional, positive
 from lamina.errors import CallError, DataError
 from lamina.random import next_seed
 

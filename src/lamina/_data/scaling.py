@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 
 
 def _lanczos(radius: int) -> Callable[[HostArray], HostArray]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina.errors import DataError
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE

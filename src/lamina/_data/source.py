@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina._data.arrays import from_any, has_axes, is_mapped
-from lamina._data.frames import Columns, from_frame, is_frame, opened
+from lamina._data.data_frames import Columns, from_frame, is_frame, opened
 from lamina.errors import DataError
 
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.limits import say_out_of_data
+from lamina._arrays.arrays import HostArray
+from lamina._data.sample_weights import class_weighted
 from lamina._data.source import Table, arrays
-from lamina._data.weights import class_weighted
+from lamina._settings.run_limits import say_out_of_data
 from lamina.errors import ArgumentError, DataError, LaminaError
 from lamina.random import next_seed
 

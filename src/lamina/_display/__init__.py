@@ -1,4 +1,4 @@
-"""What is shown to the user: the progress of a run, the summary of a model, other tables, learning curves.
+"""What is shown to the user: the progress of a run, tables, learning curves.
 
 Those that print tables are loaded when they are first used, because importing rich would make `import lamina` slower.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from lamina._base.public import missing_attribute
-from lamina._base.spelling import did_you_mean
+from lamina._imports.public import missing_attribute
+from lamina._messages.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from lamina._display import progress, summary, tables
+    from lamina._display import progress, tables
     from lamina._display.progress import Progress
 
-__all__ = ["Progress", "progress", "summary", "tables"]
+__all__ = ["Progress", "progress", "tables"]
 
 _MODULES = {"Progress": "progress"}
 

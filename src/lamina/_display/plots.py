@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lamina._base.frames import user_facing
-from lamina._saving import files
+from lamina._files import files
+from lamina._messages.tracebacks import user_facing
 from lamina.errors import ArgumentError, MissingPackageError
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import short
-from lamina._base.frames import user_facing
+from lamina._arrays.arrays import HostArray
+from lamina._data.sample_weights import ClassWeight
 from lamina._data.source import Table, arrays, is_stream
-from lamina._data.weights import ClassWeight
 from lamina._ensembles.together import build, trained
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import short
 from lamina._training.inputs import require_compiled
 from lamina._training.request import Callbacks
 from lamina.callbacks import History

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import checked, positive, short
-from lamina._base.frames import user_facing
+from lamina._arrays.arrays import HostArray
 from lamina._data.source import arrays, is_stream
 from lamina._display.verbosity import verbosity
 from lamina._ensembles.together import build, trained
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import checked, positive, short
 from lamina._training.inputs import require_compiled
 from lamina._training.request import Callbacks
 from lamina.callbacks import History

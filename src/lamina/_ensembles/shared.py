@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 
 import jax
 
-from lamina._base.origin import of_library
-from lamina._base.settings import Configured
-from lamina._base.tree import children
-from lamina._base.weight import Weight
+from lamina._arrays.nested import children
 from lamina._kernels.numbers import Readings
 from lamina._programs import programs
 from lamina._programs.programs import Program
+from lamina._settings.origin import of_library
+from lamina._settings.settings import Configured
 from lamina._training.model import compiled_of
 from lamina._training.trainer import trainer_for
+from lamina._weights.weight import Weight
 from lamina.models.sequential import Sequential
 
 Place = tuple[Hashable, ...]

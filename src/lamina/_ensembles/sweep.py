@@ -11,10 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from typing import Any, TypeGuard
 
-from lamina._base.converters import checked, fixed_seed, integer, one_of, optional, short
-from lamina._base.frames import user_facing, warn
-from lamina._base.spelling import unknown_argument
-from lamina._data.frames import is_frame
+from lamina._data.data_frames import is_frame
 from lamina._data.source import arrays, is_stream
 from lamina._display.verbosity import verbosity
 from lamina._ensembles.halving import Course, Rung
@@ -22,6 +19,9 @@ from lamina._ensembles.shared import SharedPrograms
 from lamina._ensembles.swept import Settings, Sweep, ranked
 from lamina._ensembles.together import at_once, build, keep_busy, on_one_thread
 from lamina._layer.structure import parts
+from lamina._messages.spelling import unknown_argument
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings.converters import checked, fixed_seed, integer, one_of, optional, short
 from lamina._training.inputs import require_compiled
 from lamina._training.model import compiled_of
 from lamina._training.request import Callbacks

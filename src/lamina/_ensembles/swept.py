@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lamina._base.converters import short
-from lamina._base.frames import user_facing
 from lamina._ensembles.halving import Course, Rung
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import short
 from lamina.callbacks import Callback, EarlyStopping, History
 from lamina.errors import MissingPackageError, NonFiniteError
 from lamina.models.sequential import Sequential

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.precision import in_float32
 from lamina.errors import ArgumentError
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from numpy.typing import ArrayLike
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.numbers import constant
 
 GOLDEN = 0x9E3779B9  # 2**32 / golden ratio: consecutive positions fall far apart

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import jax
 from jax.typing import DTypeLike
 
-from lamina._base.weight import Array, under_way
+from lamina._arrays.arrays import Array
+from lamina._weights.weight import under_way
 
 
 class Made(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 
 KINDS = ("xyxy", "yxyx", "xywh", "center_xywh", "center_yxhw")
 FORMATS = (*KINDS, *(f"rel_{kind}" for kind in KINDS))

@@ -17,35 +17,23 @@ import math
 from collections.abc import Callable
 from functools import partial
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels import convolution_by_xla as by_xla
 from lamina._kernels.blocks import Made, note, noted
-from lamina._kernels.convolution_by_xla import spread
 from lamina._kernels.moments import along
 from lamina._kernels.native import on_cpu, onednn
 from lamina._kernels.precision import in_float32
+from lamina._kernels.window import Sizes, Window, result_shape, spread
 
-Sizes = tuple[int, ...]
 FARTHEST = 1000
 """Of larger strides and dilations oneDNN writes a program so long that to ask for it takes a minute."""
-
-
-class Window(NamedTuple):
-    """How the kernel moves over the axes between the batch and the channels."""
-
-    strides: Sizes
-    padding: tuple[tuple[int, int], ...]
-    dilation: Sizes
-    groups: int = 1
-    half: bool = False
-    """Whether products are of bfloat16."""
 
 
 def convolve(
@@ -137,7 +125,7 @@ def convolve_transposed(
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def forward(x: Array, kernel: Array, bias: Array | None, window: Window) -> Array:
     """x, kernel -> y"""
-    shape = by_xla.result_shape(x, kernel, window)
+    shape = result_shape(x, kernel, window)
     native, dtype = by_onednn("convolution", x, kernel, window, shape)
     if native:
         shift = jnp.zeros(shape[-1:], x.dtype) if bias is None else bias

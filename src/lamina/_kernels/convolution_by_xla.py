@@ -15,36 +15,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._kernels.window import Sizes, Window, spread
 
-if TYPE_CHECKING:
-    from lamina._kernels.convolution import Window
-
-Sizes = tuple[int, ...]
 MOST_PIECES = 1000
 """Of a larger window, tracing one operation for each element would take longer than it saves."""
 BLOCK = 64
 """How many channels of narrow groups are taken together: fewer leave a matrix product half idle."""
-
-
-def spread(sizes: Sizes, dilation: Sizes) -> Sizes:
-    """How many elements a dilated kernel reaches over, on each axis."""
-    return tuple((size - 1) * rate + 1 for size, rate in zip(sizes, dilation, strict=True))
-
-
-def result_shape(x: Array | jax.ShapeDtypeStruct, kernel: Array | jax.ShapeDtypeStruct, window: Window) -> Sizes:
-    """(batch, *positions, filters)"""
-    reach = spread(kernel.shape[:-2], window.dilation)
-    axes = zip(x.shape[1:-1], reach, window.strides, window.padding, strict=True)
-    positions = ((n + before + after - k) // stride + 1 for n, k, stride, (before, after) in axes)
-    return (x.shape[0], *positions, kernel.shape[-1])
 
 
 class Moves(NamedTuple):

@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from lamina._base.weight import Array
-from lamina._kernels.convolution import Sizes, Window, by_onednn, input_gradient, kernel_gradient
-from lamina._kernels.convolution_by_xla import result_shape
+from lamina._arrays.arrays import Array
+from lamina._kernels.convolution import by_onednn, input_gradient, kernel_gradient
 from lamina._kernels.native import onednn
 from lamina._kernels.places import LANES, LARGE, Two, put_back
+from lamina._kernels.window import Sizes, Window, result_shape
 
 FEW = 27
 """How many elements of x a filter sees at most where C++ convolves: 3 x 3 of three channels."""

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 
 NEVER = -1e5
 """The logarithm of the probability of what cannot be; finite, so that its gradient is a number."""

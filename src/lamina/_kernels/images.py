@@ -13,7 +13,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 

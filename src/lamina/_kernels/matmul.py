@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.native import onednn
 from lamina._kernels.normalization import unscaled
 from lamina._kernels.precision import in_float32

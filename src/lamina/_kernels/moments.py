@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.native import onednn
 
 ROWS = 16

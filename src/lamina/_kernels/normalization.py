@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.weight import Array, under_way
+from lamina._arrays.arrays import Array
 from lamina._kernels.blocks import Normalized, note
 from lamina._kernels.moments import along, count, first, moments, slopes
+from lamina._weights.weight import under_way
 
 Three = tuple[Array, Array, Array]
 Kept = tuple[Array, Array, Array, Array, Array | None]

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.blocks import Normalized
 from lamina._kernels.native import onednn
 from lamina._kernels.normalization import slopes_of

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from lamina._base.arrays import HostArray
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array, HostArray
+from lamina._weights.weight import Weight
 
 Formula = tuple[Any, ...]
 """("number", its place), ("constant", a value), or a function and the formulas of its arguments."""

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.native import onednn
 
 LARGE = 16

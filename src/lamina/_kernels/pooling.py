@@ -30,8 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lamina._base.arrays import HostArray
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, HostArray
 from lamina._kernels import blocks, convolution_pooled, normalization_pooled, places
 from lamina._kernels.native import onednn
 from lamina._kernels.precision import in_float32

@@ -15,8 +15,9 @@ from typing import Any, ParamSpec, TypeVar, cast
 import jax
 import jax.numpy as jnp
 
-from lamina._base.weight import Array, Weight, under_way
+from lamina._arrays.arrays import Array
 from lamina._kernels.native import on_cpu, onednn
+from lamina._weights.weight import Weight, under_way
 
 P = ParamSpec("P")
 T = TypeVar("T")

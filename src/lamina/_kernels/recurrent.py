@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.native import onednn
 from lamina._kernels.precision import in_float32
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lamina._base.shapes import full_shape
-from lamina._base.turns import making
+from lamina._arrays.shapes import full_shape
 from lamina._layer.forward import output_shape
 from lamina._layer.inputs import Inputs, call_build, inputs_of_shapes, is_shape, map_shapes, missing, shapes_of
 from lamina._layer.structure import parts, require_settings, restored_on_error
+from lamina._weights.turns import making
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer

@@ -12,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from lamina._base.frames import place_of, warn
-from lamina._base.shapes import Shape, shape_of
-from lamina._base.tree import leaves
-from lamina._base.weight import Array, Scope, Unset, Weight, read, read_all, under_way
+from lamina._arrays.arrays import Array
+from lamina._arrays.nested import leaves
+from lamina._arrays.shapes import Shape, shape_of
 from lamina._kernels.bits import fold
 from lamina._layer.inputs import Inputs, Slot, cast_floats, inputs_of_shapes, require_arguments, shapes_of, slot_of, who
 from lamina._layer.keys import seed_of
@@ -23,6 +22,8 @@ from lamina._layer.masks import mask_of, masks_of, with_mask
 from lamina._layer.passes import Pass
 from lamina._layer.room import require_room, require_room_at_once
 from lamina._layer.structure import beside, is_stack, parts, require_settings, restored_on_error, weights_by_path
+from lamina._messages.tracebacks import place_of, warn
+from lamina._weights.weight import Scope, Unset, Weight, read, read_all, under_way
 from lamina.errors import ShapeError, StackError, UnknownAttributeError
 from lamina.random import Draws, key_of
 

@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from lamina._base.arrays import HostArray, as_array
-from lamina._base.frames import user_facing
-from lamina._base.shapes import Shape
-from lamina._data.frames import is_frame, opened
+from lamina._arrays.arrays import HostArray, as_array
+from lamina._arrays.shapes import Shape
+from lamina._data.data_frames import is_frame, opened
 from lamina._layer.layer import Layer
 from lamina._layer.structure import require_adapted
+from lamina._messages.tracebacks import user_facing
 from lamina.errors import CallError, DataError, ShapeError, StackError
 
 
@@ -31,7 +31,7 @@ class HostLayer(Layer):
         super().__post_init__()
         self.built = True
 
-    def _lamina_host(self, x: HostArray) -> HostArray:
+    def _lamina_host(self, x: Any) -> HostArray:
         """The output of the layer for an array of the user's data."""
         raise NotImplementedError(f"{type(self).__name__} needs a method _lamina_host(self, x).")
 
@@ -69,11 +69,12 @@ class LayerChain(Layer):
     def _lamina_is_sample(self, shape: Shape) -> bool:
         return bool(self._lamina_chain) and all(layer._lamina_is_sample(shape) for layer in self._lamina_chain)
 
-    def _lamina_host(self, x: HostArray) -> HostArray:
+    def _lamina_host(self, x: Any) -> HostArray:
         """The data after the layers that run on the host."""
+        data: HostArray = x
         for layer in itertools.takewhile(lambda layer: layer._lamina_on_host, self._lamina_chain):
-            x = _on_host(layer, x)
-        return x
+            data = _on_host(layer, data)
+        return data
 
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lamina._base.frames import user_facing
-from lamina._base.shapes import OfLayer
+from lamina._layer.specs import OfLayer
+from lamina._messages.tracebacks import user_facing
 from lamina.errors import NotBuiltError
 
 if TYPE_CHECKING:

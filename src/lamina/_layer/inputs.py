@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.arrays import as_array
-from lamina._base.shapes import InputSpec, Shape, shape_of
-from lamina._base.tree import leaves, tree_map
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array, as_array
+from lamina._arrays.nested import leaves, tree_map
+from lamina._arrays.shapes import Shape, shape_of
 from lamina._layer.masks import mask_of, masks_of, with_mask
+from lamina._layer.specs import InputSpec
 from lamina._layer.structure import Module
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError, CallError, ShapeError, StackError
 
 if TYPE_CHECKING:

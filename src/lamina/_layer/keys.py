@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base.arrays import HostArray, as_array
-from lamina._base.settings import value_of
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array, HostArray, as_array
 from lamina._kernels.bits import fold
 from lamina._layer.structure import held, parts
+from lamina._settings.settings import value_of
+from lamina._weights.weight import Weight
 from lamina.random import Draws, SeedGenerator, key_of, next_seed
 
 if TYPE_CHECKING:

@@ -18,24 +18,25 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from lamina import constraints, dtypes, initializers, regularizers
-from lamina._base.arguments import InputShape, Named, RegularizerSetting, overridable
-from lamina._base.arrays import own_array
-from lamina._base.converters import checked, flag, layer_name
-from lamina._base.frames import caller, user_facing
-from lamina._base.memory import require
-from lamina._base.older import of_today
-from lamina._base.settings import State, serialize, setting, value_of
-from lamina._base.shapes import InputSpec, Shape, full_shape
-from lamina._base.spelling import to_snake_case
-from lamina._base.weight import Array, Unset, Weight, read, under_way, values_follow
+from lamina._arrays.arrays import Array, own_array
+from lamina._arrays.shapes import Shape, full_shape
 from lamina._layer import building
 from lamina._layer.forward import hand_on_losses, key_alone, losses_of, regularization, run, run_alone
 from lamina._layer.in_stack import ShapeInStack, TensorInStack
 from lamina._layer.inputs import Inputs, build_config, check_specs, inputs_of
 from lamina._layer.keys import next_state, of_states, random_key, seed_of, seed_states
 from lamina._layer.passes import Pass
+from lamina._layer.specs import InputSpec
 from lamina._layer.structure import ModuleState, parts
-from lamina._layer.weights import WithWeights, built, named_after
+from lamina._layer.tracking import WithWeights, built, named_after
+from lamina._messages.spelling import to_snake_case
+from lamina._messages.tracebacks import caller, user_facing
+from lamina._process.memory import require
+from lamina._settings.arguments import InputShape, Named, RegularizerSetting, overridable
+from lamina._settings.converters import checked, flag, layer_name
+from lamina._settings.older import of_today
+from lamina._settings.settings import State, serialize, setting, value_of
+from lamina._weights.weight import Unset, Weight, read, under_way, values_follow
 from lamina.errors import ArgumentError, ShapeError
 from lamina.initializers.base import makes_new
 

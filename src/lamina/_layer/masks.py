@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lamina._base.tree import leaves, tree_map
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.nested import leaves, tree_map
 
 _masks: dict[int, tuple[weakref.ref[Any], Array]] = {}
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 import jax
 import jax.numpy as jnp
 
-from lamina._base.weight import Array, Weight, read, under_way
+from lamina._arrays.arrays import Array
 from lamina._layer.inputs import call_build
 from lamina._layer.structure import Module, held, is_layer, parts, refill
+from lamina._weights.weight import Weight, read, under_way
 from lamina.errors import StackError
 from lamina.random import Draws
 

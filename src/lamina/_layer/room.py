@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from lamina._base.memory import require
-from lamina._base.settings import built_in
-from lamina._base.weight import values_follow
 from lamina._layer.structure import parts
+from lamina._process.memory import require
+from lamina._settings.settings import built_in
+from lamina._weights.weight import values_follow
 from lamina.errors import ShapeError
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
-from lamina._base.converters import checked, short
-from lamina._base.settings import Configured, State, setting
-from lamina._base.spelling import free_name
-from lamina._base.tree import leaves, tree_map
-from lamina._base.weight import Weight
+from lamina._arrays.nested import leaves, tree_map
+from lamina._messages.spelling import free_name
+from lamina._settings.converters import checked, short
+from lamina._settings.settings import Configured, State, setting
+from lamina._weights.weight import Weight
 from lamina.errors import FixedError, StackError
 
 

@@ -24,8 +24,8 @@ import jax
 from jax._src import compilation_cache
 from jax._src.compilation_cache_interface import CacheInterface
 
-from lamina._base.frames import warn
-from lamina._programs import private
+from lamina._files import private
+from lamina._messages.tracebacks import warn
 
 LIMIT = 2**30
 """How many bytes the folder holds."""

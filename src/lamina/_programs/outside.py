@@ -7,7 +7,8 @@ from typing import Any
 
 import jax
 
-from lamina._base.weight import Array, Weight, under_way
+from lamina._arrays.arrays import Array
+from lamina._weights.weight import Weight, under_way
 from lamina.errors import ArgumentError, FixedError
 
 

@@ -14,12 +14,12 @@ import jax
 from jax._src.config import trace_context
 
 from lamina import dtypes
-from lamina._base.processes import require_jax
-from lamina._base.turns import latest, making
-from lamina._base.weight import Weight
+from lamina._process.forks import require_jax
 from lamina._programs import heap, one_thread, stored
 from lamina._programs.cache import left_out
 from lamina._programs.outside import within
+from lamina._weights.turns import latest, making
+from lamina._weights.weight import Weight
 
 KEPT = 128
 

@@ -29,9 +29,9 @@ from jax._src.core import AxisEnv
 from jax.experimental import serialize_executable
 from jax.tree_util import PyTreeDef
 
-from lamina._base.origin import of_library
 from lamina._kernels.native import onednn
 from lamina._programs.cache import entries
+from lamina._settings.origin import of_library
 
 PACKAGE = str(Path(__file__).parent.parent)
 PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, slice, range)

@@ -13,8 +13,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from lamina._files.files import make_folder, replacing
 from lamina._saving import KERAS, folders, hdf5
-from lamina._saving.files import make_folder, replacing
 from lamina._saving.guard import (
     FREE_GROWTH,
     MOST_GROWTH,

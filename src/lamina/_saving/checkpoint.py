@@ -16,11 +16,12 @@ from typing import Any
 import jax
 import numpy as np
 
-import lamina
-from lamina._base.frames import warn
+from lamina._files import files
 from lamina._layer.layer import Layer
 from lamina._layer.structure import weights_by_path
-from lamina._saving import files, guard, safetensors
+from lamina._messages.tracebacks import warn
+from lamina._process.version import __version__
+from lamina._saving import guard, safetensors
 from lamina._training.resume import Saved
 from lamina.callbacks.checkpoint import KeepingCallback
 from lamina.errors import FileError
@@ -41,7 +42,7 @@ _ended: dict[str, int] = {}
 
 def packed(saved: Saved) -> list[bytes | memoryview]:
     """The parts of a file, which follow each other."""
-    facts = saved.facts | {"lamina": lamina.__version__, "jax": jax.__version__}
+    facts = saved.facts | {"lamina": __version__, "jax": jax.__version__}
     held = {name: np.asarray(array) for name, array in saved.arrays.items()}
     parts = safetensors.written(held, {"checkpoint": json.dumps(facts, allow_nan=False), "sha256": NO_HASH})
     parts[1] = bytes(parts[1]).replace(NO_HASH.encode(), _hash(parts).encode(), 1)

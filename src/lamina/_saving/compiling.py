@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lamina._base.converters import short
-from lamina._base.custom import LeftOutError, Opening, known
-from lamina._base.frames import warn
-from lamina._base.origin import of_library
-from lamina._base.settings import serialize
+from lamina._messages.tracebacks import warn
 from lamina._saving.config import FAMILIES, several
+from lamina._settings.converters import short
+from lamina._settings.custom_objects import LeftOutError, Opening, known
+from lamina._settings.origin import of_library
+from lamina._settings.settings import serialize
+from lamina._training.model import Model
 from lamina.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from lamina.models.sequential import Sequential
 
 ARGUMENTS = {
     "optimizer": "keras.optimizers", "loss": "keras.losses", "metrics": "keras.metrics",
@@ -23,7 +21,7 @@ ARGUMENTS = {
 NUMBERS = ("loss_weights", "run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
 
 
-def get_compile_config(model: Sequential) -> dict[str, Any]:
+def get_compile_config(model: Model) -> dict[str, Any]:
     """What `compile` was given: names as they were given, objects as their configs."""
     compiled = model._lamina.compiled
     if compiled is None:
@@ -35,7 +33,7 @@ def get_compile_config(model: Sequential) -> dict[str, Any]:
     return config | {"jit_compile": not compiled.eager}
 
 
-def compile_from_config(model: Sequential, config: dict[str, Any]) -> None:
+def compile_from_config(model: Model, config: dict[str, Any]) -> None:
     """Compile the model as it was. What `skip` leaves out costs the metric or the loss; an optimizer all of it."""
     if not of_library(type(model).compile, "lamina"):
         warn(

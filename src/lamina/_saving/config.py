@@ -11,15 +11,15 @@ from collections.abc import Collection
 from typing import Any
 
 from lamina import activations, constraints, dtypes, regularizers
-from lamina._base import settings
-from lamina._base.converters import checked, short
-from lamina._base.custom import known
-from lamina._base.frames import user_facing, warn
-from lamina._base.plain import PLAIN, plain
-from lamina._base.registry import Registry
-from lamina._layer.registry import registry as layers
+from lamina._layer.layers_by_name import registry as layers
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings import settings
+from lamina._settings.converters import checked, short
+from lamina._settings.custom_objects import known
+from lamina._settings.plain import PLAIN, plain
+from lamina._settings.registry import Registry
+from lamina._weights.weight import initializers as initializers
 from lamina.errors import ArgumentError, FileError, LaminaError, UnknownNameError
-from lamina.initializers.base import registry as initializers
 from lamina.losses.loss import registry as losses
 from lamina.metrics.metric import registry as metrics
 from lamina.optimizers import schedules

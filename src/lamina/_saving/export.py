@@ -11,20 +11,20 @@ from typing import Any
 import jax
 from jax import export
 
-from lamina._base.converters import short
-from lamina._base.frames import place_of
-from lamina._base.settings import value_of
-from lamina._base.shapes import Shape, shape_of
-from lamina._base.turns import Reading
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape, shape_of
 from lamina._checks import indices
+from lamina._files import files
 from lamina._kernels.native import portable
-from lamina._saving import files
+from lamina._messages.tracebacks import place_of
 from lamina._saving.paths import FilePath
+from lamina._settings.converters import short
+from lamina._settings.settings import value_of
 from lamina._training import steps
 from lamina._training.model import Model
 from lamina._training.predict import each
 from lamina._training.steps import ProgramSpec
+from lamina._weights.turns import Reading
 from lamina.dtypes import floatx
 from lamina.errors import (
     ArgumentError,

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from lamina._layer.structure import parts
+from lamina._training.model import Model
 
 if TYPE_CHECKING:
-    from lamina.models.sequential import Sequential
     from lamina.optimizers import Optimizer
 
 FORMAT = 1
 """The number of this form of the extras, for later ones to know it by."""
 
 
-def of(model: Sequential) -> dict[str, Any]:
+def of(model: Model) -> dict[str, Any]:
     """The seeds of all layers by their paths, the number of steps, the names of the columns that it was trained on,
     and the places of the weights that the optimizer knows in the list of all weights."""
     places = {weight.path: place for place, weight in enumerate(model.weights)}
@@ -28,7 +28,7 @@ def of(model: Sequential) -> dict[str, Any]:
     }
 
 
-def restore(model: Sequential, extra: dict[str, Any]) -> None:
+def restore(model: Model, extra: dict[str, Any]) -> None:
     """Give a model the seeds, the number of steps and the columns; what does not belong to it is left out."""
     steps, seeds, columns = extra.get("steps"), extra.get("seeds", {}), extra.get("columns")
     if _is_count(steps, 2**31):
@@ -41,7 +41,7 @@ def restore(model: Sequential, extra: dict[str, Any]) -> None:
                 part.layer._lamina.seed = seed
 
 
-def build_optimizer(model: Sequential, extra: dict[str, Any]) -> None:
+def build_optimizer(model: Model, extra: dict[str, Any]) -> None:
     """Make the optimizer's state for the weights that it knew; they may be others than those that are trained now."""
     weights, places = model.weights, extra.get("optimizer")
     if isinstance(places, list) and places and all(_is_count(place, len(weights)) for place in places):

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
-from lamina._saving.files import WINDOWS, beside, keep_permissions, locked, sync, sync_folder
+from lamina._files.files import WINDOWS, beside, keep_permissions, locked, sync, sync_folder
 
 ASIDE = ".lamina-old"
 """What is added to the name of a folder while it makes way for the new one, where two folders cannot swap names."""

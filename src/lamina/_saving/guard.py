@@ -18,8 +18,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from lamina._base.memory import free_memory, require
-from lamina._base.spelling import nearest
+from lamina._messages.spelling import nearest
+from lamina._process.memory import free_memory, require
 from lamina.errors import FileError, ForbiddenFileError, MissingFileError
 
 MOST_OBJECTS = 200_000

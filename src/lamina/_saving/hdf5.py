@@ -11,7 +11,7 @@ import h5py
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina._saving.guard import MOST_OBJECTS, is_plain_name
 from lamina._saving.hdf5_blocks import (
     ATTRIBUTE,

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import warn
-from lamina._base.weight import Weight, read
+from lamina._arrays.arrays import HostArray
 from lamina._layer.layer import Layer
-from lamina._layer.weights import own_weights
+from lamina._layer.tracking import own_weights
+from lamina._messages.tracebacks import warn
 from lamina._saving import KERAS, hdf5, weights
 from lamina._saving.guard import file_bytes, parsed_json
 from lamina._saving.hdf5 import Stored
+from lamina._training.model import Model
+from lamina._weights.weight import Weight, read
 from lamina.errors import FileError, ShapeError
 from lamina.losses.loss import registry as losses
-
-if TYPE_CHECKING:
-    from lamina.models.sequential import Sequential
 
 MOST_IN_ATTRIBUTE = 64512
 """The most bytes that HDF5 keeps in one list of names; longer ones go to `names0`, `names1`, ..."""
@@ -73,7 +71,7 @@ def read_file(name: str) -> Legacy:
 
 
 def load_weights(
-    model: Sequential, held: Legacy, where: str, *, by_name: bool = False, skip_mismatch: bool = False,
+    model: Model, held: Legacy, where: str, *, by_name: bool = False, skip_mismatch: bool = False,
     whole: bool = False,
 ) -> None:  # fmt: skip
     """Assign the weights of each layer: of the layers in their order, or of those with the same names.
@@ -113,7 +111,7 @@ def compile_config(training: dict[str, Any]) -> dict[str, Any]:
     return found | {"optimizer": optimizer}
 
 
-def load_optimizer(model: Sequential, held: Legacy, where: str) -> None:
+def load_optimizer(model: Model, held: Legacy, where: str) -> None:
     """Assign the optimizer's variables, if Keras 3 has ordered them."""
     if held.optimizer is not None and held.version.startswith("3."):
         weights.load_optimizer(model.optimizer, weights.numbered(held.optimizer), where)
@@ -121,7 +119,7 @@ def load_optimizer(model: Sequential, held: Legacy, where: str) -> None:
         warn(f"{where} is of Keras {held.version}: the state of its optimizer has another form, and is not loaded.")
 
 
-def write(model: Sequential, described: dict[str, Any], extra: dict[str, Any]) -> bytes:
+def write(model: Model, described: dict[str, Any], extra: dict[str, Any]) -> bytes:
     """The bytes of such a file; `described` is the model with its layers and what `compile` was given."""
     arrays: dict[str, HostArray] = {}
     whole = {"class_name": described["class_name"], "config": _without_modules(described["config"])}

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from lamina._base.converters import checked, flag, optional, short
-from lamina._base.custom import known
-from lamina._base.frames import user_facing, warn
-from lamina._base.memory import free_memory, require
-from lamina._base.weight import Unset, values_follow
+from lamina._files import files
 from lamina._layer.structure import weights_by_path
-from lamina._saving import archive, assets, config, extras, files, legacy, weights
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._process.memory import free_memory, require
+from lamina._saving import archive, assets, config, extras, legacy, weights
 from lamina._saving.archive import Archive
 from lamina._saving.paths import FilePath, ending, may_write, named
-from lamina._training.model import ModelState
+from lamina._settings.converters import checked, flag, optional, short
+from lamina._settings.custom_objects import known
+from lamina._training.model import Model
+from lamina._weights.weight import Unset, values_follow
 from lamina.errors import ArgumentError, FileError, LaminaError
-
-if TYPE_CHECKING:
-    from lamina.models.sequential import Sequential
 
 EXAMPLE = "model.keras"
 LEGACY = (".h5", ".hdf5")
@@ -30,7 +28,7 @@ KINDS = (".keras", *LEGACY)
 
 @user_facing
 def save_model(
-    model: Sequential, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, *,
+    model: Model, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, *,
     include_optimizer: bool = True, save_format: str | None = None,
 ) -> None:  # fmt: skip
     """Write a model to a file: its layers, its weights, and how it is compiled, with the state of the optimizer.
@@ -76,26 +74,10 @@ def save_model(
     archive.write(name, Archive(described, held, {}, extras.of(model)), zipped=not folder)
 
 
-@user_facing
-def load_model(
-    filepath: FilePath, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
-    *, skip: Collection[str] = (),
-) -> Sequential:  # fmt: skip
-    """The model that a file holds, with its weights, and compiled as it was.
-
-    No code is run for a file. Classes and functions of your own are found by the names under which they are given
-    here or registered.
-
-    Args:
-        filepath: a ".keras" file or folder, or a ".h5" or ".hdf5" file of Keras 2 or 3.
-        custom_objects: your own classes and functions by name.
-        compile: whether to compile the model as it was when it was saved.
-        safe_mode: has no effect.
-        skip: the names of classes, functions and layers that may be missing; they are left out, and a warning says so.
-
-    Raises:
-        FileError: the file cannot be read, or is refused.
-    """
+def load(
+    filepath: FilePath, custom_objects: dict[str, Any] | None, compile: bool, safe_mode: bool, skip: Collection[str]
+) -> Model:
+    """What `models.load_model` says."""
     name = named(filepath, EXAMPLE)
     checked("load_model", "compile", flag, compile)
     config.warn_of_safe_mode(safe_mode)
@@ -134,19 +116,17 @@ class _Opening(NamedTuple):
     free: int
     """The bytes of memory that were free before: nothing is opened, not even to ask for this, while a file is read."""
 
-    def made(self, described: dict[str, Any]) -> Sequential:
+    def made(self, described: dict[str, Any]) -> Model:
         """The model of a config, not compiled; what it has left out is noted once."""
         left_out: list[str] = []
-        model: Sequential = config.deserialized(
-            described, self.custom_objects, where=self.where, skip=self.skip, left_out=left_out
-        )
+        model = config.deserialized(described, self.custom_objects, where=self.where, skip=self.skip, left_out=left_out)
         self.left_out[:] = left_out
-        if not isinstance(getattr(model, "_lamina", None), ModelState):
+        if not isinstance(model, Model):
             raise FileError(f"{self.where}: it holds no model, but {short(model)} ({type(model).__name__}).")
         return model
 
 
-def _from_archive(held: Archive, now: _Opening) -> Sequential:
+def _from_archive(held: Archive, now: _Opening) -> Model:
     described, compiled = assets.in_config(held.config, held, now.where), held.config.get("compile_config")
     described = described | {"compile_config": {}}
     model = _with_weights(
@@ -159,7 +139,7 @@ def _from_archive(held: Archive, now: _Opening) -> Sequential:
     return model
 
 
-def _from_legacy(held: legacy.Legacy, now: _Opening) -> Sequential:
+def _from_legacy(held: legacy.Legacy, now: _Opening) -> Model:
     if held.config is None:
         raise FileError(f"{now.where!r} holds weights alone: make the model, and call model.load_weights.")
     model = _with_weights(held.config, now, lambda model: legacy.load_weights(model, held, now.where, whole=True))
@@ -170,7 +150,7 @@ def _from_legacy(held: legacy.Legacy, now: _Opening) -> Sequential:
     return model
 
 
-def _with_weights(described: dict[str, Any], now: _Opening, load: Callable[[Sequential], None]) -> Sequential:
+def _with_weights(described: dict[str, Any], now: _Opening, load: Callable[[Model], None]) -> Model:
     """The model of a config, with the weights that `load` gives it.
 
     It is made without memory for weights first. So a file has to hold them all before they take any. Where a class of
@@ -194,7 +174,7 @@ def _with_weights(described: dict[str, Any], now: _Opening, load: Callable[[Sequ
     return model
 
 
-def _compile(model: Sequential, compiled: dict[str, Any], now: _Opening) -> bool:
+def _compile(model: Model, compiled: dict[str, Any], now: _Opening) -> bool:
     """Compile the model as it was; False if `skip` leaves that out."""
     with known(now.custom_objects, now.skip, now.left_out):
         try:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina._saving.guard import parsed_json
 from lamina.errors import FileError
 

@@ -10,7 +10,8 @@ import re
 import secrets
 from pathlib import Path
 
-from lamina._saving import files, hdf5
+from lamina._files import files
+from lamina._saving import hdf5
 from lamina._saving.guard import file_bytes, parsed_json
 from lamina._saving.hdf5 import Stored
 from lamina.errors import ArgumentError, FileError, MissingFileError

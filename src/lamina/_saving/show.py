@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lamina._base.spelling import to_snake_case
-from lamina._base.weight import values_follow
-from lamina._display.summary import readable_size
+from lamina._messages.spelling import to_snake_case
 from lamina._saving import archive, assets, checkpoint, config, guard, hdf5, legacy, safetensors, shards
+from lamina._views.summary import readable_size
+from lamina._weights.weight import values_follow
 from lamina.errors import FileError, LaminaError
 
 Kind: TypeAlias = tuple[tuple[int, ...], str, int]

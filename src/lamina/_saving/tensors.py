@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.weight import Weight, read
+from lamina._arrays.arrays import HostArray
 from lamina._saving import safetensors, weights
 from lamina._saving.hdf5 import Stored
 from lamina._saving.weights import Owner
+from lamina._weights.weight import Weight, read
 from lamina.optimizers.state import Stateful
 
 

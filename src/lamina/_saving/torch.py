@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Hashable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lamina import _display as display
-from lamina._base.converters import checked, flag
-from lamina._base.weight import Weight
 from lamina._saving import safetensors
 from lamina._saving.guard import file_bytes
 from lamina._saving.torch_layout import TorchModule, Values, Walk
 from lamina._saving.weights import at_one_moment
+from lamina._settings.converters import checked, flag
+from lamina._training.model import Model
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
-
-if TYPE_CHECKING:
-    from lamina.models.sequential import Sequential
 
 SHOWN = 4
 """How many modules without a partner a message lists on each side."""
@@ -35,7 +33,7 @@ class Group(NamedTuple):
     shapes: dict[str, tuple[int, ...]]
 
 
-def load(model: Sequential, state_dict: object, verbose: bool) -> None:
+def load(model: Model, state_dict: object, verbose: bool) -> None:
     """What `Sequential.load_torch_state_dict` says."""
     verbose = checked("load_torch_state_dict", "verbose", flag, verbose)
     arrays = {name: _array(name, value) for name, value in _mapping(state_dict).items()}
@@ -51,7 +49,7 @@ def load(model: Sequential, state_dict: object, verbose: bool) -> None:
         _show(f"{model.name} has the weights of these modules", pairs, walk.notes)
 
 
-def state_dict(model: Sequential, like: Mapping[str, object] | None, verbose: bool) -> dict[str, Values]:
+def state_dict(model: Model, like: Mapping[str, object] | None, verbose: bool) -> dict[str, Values]:
     """What `Sequential.torch_state_dict` says."""
     verbose = checked("torch_state_dict", "verbose", flag, verbose)
     walk = _walk(model)
@@ -75,7 +73,7 @@ def _own_names(module: TorchModule) -> Group:
     return Group(module.path, {name: f"{module.path}.{name}" for name in shapes}, shapes)
 
 
-def _walk(model: Sequential) -> Walk:
+def _walk(model: Model) -> Walk:
     if not model.built:
         raise NotBuiltError(f"{model.name!r} has no weights yet: put Input(shape) first, or call it on data.")
     return Walk(model)

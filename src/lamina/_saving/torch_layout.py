@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from lamina import layers
-from lamina._base.arrays import HostArray
-from lamina._base.weight import Weight
+from lamina._arrays.arrays import HostArray
 from lamina._layer.layer import Layer
 from lamina._layer.structure import inner_modules
+from lamina._weights.weight import Weight
 from lamina.errors import StackError
 from lamina.layers.convolution.depthwise import _DepthwiseConv
 from lamina.layers.convolution.plain import Sliding

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lamina._base.converters import checked, flag, optional
-from lamina._base.frames import user_facing, warn
-from lamina._layer.weights import require_built
-from lamina._saving import archive, checkpoint, files, hdf5, legacy, shards, tensors, weights
+from lamina._files import files
+from lamina._layer.tracking import require_built
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._saving import archive, checkpoint, hdf5, legacy, shards, tensors, weights
 from lamina._saving.guard import file_bytes
 from lamina._saving.paths import FilePath, ending, may_write, named
+from lamina._settings.converters import checked, flag, optional
+from lamina._training.model import Model
 from lamina.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from lamina.models.sequential import Sequential
 
 EXAMPLE = "model.weights.h5"
 WRITTEN = (".weights.h5", ".weights.json", ".safetensors")
@@ -23,7 +22,7 @@ READ = (*WRITTEN, ".keras", ".h5", ".hdf5")
 
 @user_facing
 def save_weights(
-    model: Sequential, filepath: FilePath, overwrite: bool = True, max_shard_size: float | None = None,
+    model: Model, filepath: FilePath, overwrite: bool = True, max_shard_size: float | None = None,
     objects_to_skip: Iterable[object] | None = None,
 ) -> None:  # fmt: skip
     """Write the weights of a model, and the variables of its optimizer, to a file.
@@ -63,7 +62,7 @@ def save_weights(
 
 @user_facing
 def load_weights(
-    model: Sequential, filepath: FilePath, skip_mismatch: bool = False, by_name: bool | None = None,
+    model: Model, filepath: FilePath, skip_mismatch: bool = False, by_name: bool | None = None,
     objects_to_skip: Iterable[object] | None = None,
 ) -> None:  # fmt: skip
     """Assign the weights in a file to a built model: all of them, or none.

@@ -9,18 +9,18 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import warn
-from lamina._base.origin import of_library
-from lamina._base.spelling import to_snake_case
-from lamina._base.tree import leaves
-from lamina._base.turns import whole
-from lamina._base.weight import Weight, assign_all, fits, read
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.nested import leaves
 from lamina._layer.layer import Layer
 from lamina._layer.structure import Module, is_layer, restored_on_error, weights_by_path
-from lamina._layer.weights import WithWeights, own_weights
+from lamina._layer.tracking import WithWeights, own_weights
+from lamina._messages.spelling import to_snake_case
+from lamina._messages.tracebacks import warn
 from lamina._saving.hdf5 import Stored
+from lamina._settings.origin import of_library
 from lamina._training.model import ModelState
+from lamina._weights.turns import whole
+from lamina._weights.weight import Weight, assign_all, fits, read
 from lamina.errors import FileError, LaminaError, ShapeError
 from lamina.layers.features.text import TextVectorization
 from lamina.optimizers.state import Stateful, renamed

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lamina._base.arrays import copied
-from lamina._base.turns import trained
-from lamina._base.weight import Weight
+from lamina._arrays.arrays import copied
 from lamina._layer.structure import weights_by_path
 from lamina._training.model import Model
 from lamina._training.own_steps import optimizers_of
+from lamina._weights.turns import trained
+from lamina._weights.weight import Weight
 from lamina.errors import BusyError
 from lamina.optimizers import Optimizer
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lamina import metrics, optimizers
-from lamina._base.converters import checked, flag, number, one_of, positive, short
-from lamina._base.pickling import ByName
-from lamina._base.shapes import Shape
-from lamina._base.spelling import free_name
+from lamina._arrays.shapes import Shape
+from lamina._messages.spelling import free_name
+from lamina._settings.converters import checked, flag, number, one_of, positive, short
+from lamina._settings.pickling import ByName
 from lamina.errors import ArgumentError
 from lamina.losses.lookup import loss_of
 from lamina.losses.loss import registry as loss_registry

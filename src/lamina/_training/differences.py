@@ -8,7 +8,7 @@ from typing import SupportsFloat
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina._training.feeds import ArrayFeed, Feed
 from lamina._training.model import compiled_of
 from lamina._training.trainer import Trainer

@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import positive, short
-from lamina._base.limits import limited_steps, say_out_of_data
-from lamina._base.packing import NotPlainError, pack
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, HostArray
+from lamina._arrays.packing import NotPlainError, pack
 from lamina._data.arrays import INT32, read
 from lamina._data.source import Table
 from lamina._data.stream import Stream, fetched
+from lamina._settings.converters import positive, short
+from lamina._settings.run_limits import limited_steps, say_out_of_data
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, LaminaError
 

@@ -11,11 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from lamina._base.origin import of_library
-from lamina._base.settings import Configured
-from lamina._base.tree import children
-from lamina._base.weight import Weight
+from lamina._arrays.nested import children
 from lamina._layer.host import HostLayer
+from lamina._settings.origin import of_library
+from lamina._settings.settings import Configured
+from lamina._weights.weight import Weight
 from lamina.dtypes import DTypePolicy
 
 PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtype, range, slice, re.Pattern, frozenset)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import warn
-from lamina._base.origin import of_library
-from lamina._base.strictness import strictness
+from lamina._arrays.arrays import HostArray
 from lamina._checks import values
 from lamina._checks.rows import holds_own_code
 from lamina._data.source import Table
 from lamina._layer.structure import parts
+from lamina._messages.tracebacks import warn
+from lamina._settings.origin import of_library
+from lamina._settings.strictness import strictness
 from lamina._training import own_steps
 from lamina._training.model import Model, compiled_of
 from lamina.errors import DataError

@@ -6,25 +6,25 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import warn
-from lamina._base.origin import of_library
-from lamina._base.shapes import Shape
-from lamina._base.strictness import strictness
-from lamina._base.turns import making
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.shapes import Shape
 from lamina._checks import columns, indices, labels
 from lamina._data.arrays import is_mapped
+from lamina._data.sample_weights import class_weighted, split
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
-from lamina._data.weights import class_weighted, split
 from lamina._layer.keys import seed_of
 from lamina._layer.layer import Layer
 from lamina._layer.structure import restored_on_error
+from lamina._messages.tracebacks import warn
+from lamina._settings.origin import of_library
+from lamina._settings.strictness import strictness
 from lamina._training import gaps, own_steps
 from lamina._training.feeds import ArrayFeed, Chunk, Feed, Key, StreamFeed, batch_size_for
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina._training.trainer import trainer_for
+from lamina._weights.turns import making
 from lamina.dtypes import floatx
 from lamina.errors import LaminaError, NotCompiledError, ShapeError, StackError
 from lamina.layers.activations import Softmax

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from lamina._base.arrays import as_array
+from lamina._arrays.arrays import as_array
 from lamina._programs import heap
 from lamina._training.claims import claims_of, training
 from lamina._training.feeds import ChunkLength, Feed

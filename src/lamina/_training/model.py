@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from lamina._base.arrays import HostArray
-from lamina._base.shapes import Shape
-from lamina._base.turns import Home
-from lamina._base.weight import Weight
+from lamina._arrays.shapes import Shape
+from lamina._layer.host import LayerChain
 from lamina._layer.layer import Layer, LayerState
+from lamina._settings.settings import State, setting
+from lamina._weights.turns import Home
 
 if TYPE_CHECKING:
     from lamina._training.compilation import Compiled
     from lamina.callbacks import History
-    from lamina.metrics import Metric
 
 
 @dataclass(eq=False, repr=False)
@@ -70,49 +69,58 @@ class ModelState(LayerState):
             layer._lamina.siblings = self.inner["stack"]
 
 
-class Model(Protocol):
-    """What training and prediction use of a `Sequential`."""
+class Model(LayerChain):
+    """A line of layers with what training, files and pictures use of it. `Sequential`, which stands above them, has the
+    methods that are only declared here."""
 
-    name: str
-    built: bool
-    stop_training: bool
-    stop_evaluating: bool
-    stop_predicting: bool
-    _lamina: ModelState
+    _lamina: ModelState = setting(init=False)
+    _lamina_state: ClassVar[type[State]] = ModelState
+    _lamina_own_steps: ClassVar[frozenset[str]] = frozenset()
+    """Which of `train_step`, `test_step`, `predict_step`, `compute_loss`, `compute_metrics` a subclass overrides."""
 
-    @property
-    def _lamina_chain(self) -> list[Layer]: ...
+    if TYPE_CHECKING:
 
-    @property
-    def _lamina_body(self) -> list[Layer]: ...
+        @property
+        def layers(self) -> list[Layer]: ...
 
-    @property
-    def _lamina_body_shape(self) -> Shape: ...
+        @property
+        def optimizer(self) -> Any: ...
 
-    @property
-    def _lamina_on_host(self) -> bool: ...
+        @property
+        def compiled(self) -> bool: ...
 
-    def _lamina_host(self, x: object) -> HostArray: ...
+        @property
+        def stop_training(self) -> bool: ...
 
-    def _lamina_build(self, shape: Shape) -> None: ...
+        @stop_training.setter
+        def stop_training(self, stop: bool) -> None: ...
 
-    def _lamina_require_layers(self) -> None: ...
+        @property
+        def stop_evaluating(self) -> bool: ...
 
-    # What a step of the user's own reads and calls.
+        @stop_evaluating.setter
+        def stop_evaluating(self, stop: bool) -> None: ...
 
-    _lamina_own_steps: ClassVar[frozenset[str]]
+        @property
+        def stop_predicting(self) -> bool: ...
 
-    @property
-    def trainable_variables(self) -> list[Weight]: ...
+        @stop_predicting.setter
+        def stop_predicting(self, stop: bool) -> None: ...
 
-    @property
-    def non_trainable_variables(self) -> list[Weight]: ...
+        def compile(self, *args: Any, **kwargs: Any) -> None: ...
 
-    @property
-    def metrics(self) -> list[Metric]: ...
+        def compile_from_config(self, config: dict[str, Any]) -> None: ...
 
-    @property
-    def metrics_variables(self) -> list[Weight]: ...
+        @property
+        def _lamina_chain(self) -> list[Layer]: ...
+
+        @property
+        def _lamina_body(self) -> list[Layer]: ...
+
+        @property
+        def _lamina_body_shape(self) -> Shape: ...
+
+        def _lamina_require_layers(self) -> None: ...
 
 
 def compiled_of(model: Model) -> Compiled:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lamina._base.frames import warn
-from lamina._base.strictness import strictness
+from lamina._messages.tracebacks import warn
+from lamina._settings.strictness import strictness
 from lamina._training.model import Model
 from lamina.errors import NonFiniteError
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.turns import this_thread
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
 from lamina._kernels.bits import fold
 from lamina._layer.keys import seed_states
 from lamina._layer.passes import Pass
 from lamina._layer.structure import beside, held
 from lamina._training.model import Model, compiled_of
+from lamina._weights.turns import this_thread
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError
 from lamina.metrics.metric import Metric, state_of
 from lamina.optimizers import Optimizer
@@ -51,7 +52,7 @@ def known_metrics(model: Model) -> list[Metric]:
     """The mean of the loss, the metrics of `compile`, and those that the model holds."""
     compiled = model._lamina.compiled
     told = [] if compiled is None else [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or [])]
-    return list(dict.fromkeys([*told, *(leaf for _, leaf in held(model) if isinstance(leaf, Metric))]))  # type: ignore[arg-type]
+    return list(dict.fromkeys([*told, *(leaf for _, leaf in held(model) if isinstance(leaf, Metric))]))
 
 
 def metrics_of(model: Model) -> list[Metric]:
@@ -61,7 +62,7 @@ def metrics_of(model: Model) -> list[Metric]:
 
 def optimizers_of(model: Model) -> list[Optimizer]:
     """The optimizer of `compile`, and those that the model holds itself."""
-    own = [leaf for _, leaf in held(model) if isinstance(leaf, Optimizer)]  # type: ignore[arg-type]
+    own = [leaf for _, leaf in held(model) if isinstance(leaf, Optimizer)]
     return list(dict.fromkeys([compiled_of(model).optimizer, *own]))
 
 
@@ -138,7 +139,7 @@ def running(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, **told
     values = spec.values(params, state)
     for metric, arrays in zip(spec.measures, sums, strict=True):
         values |= zip(state_of(metric), arrays, strict=True)
-    known = [spec.model, *(layer for _, layer in beside(spec.model))]  # type: ignore[arg-type]
+    known = [spec.model, *(layer for _, layer in beside(spec.model))]
     states = {state: np.asarray(state.array) for each in known for state in seed_states(each)}
     return Pass({**values, **states}, of_step=True, **told)
 

@@ -9,11 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lamina._base.arrays import HostArray, as_array
-from lamina._base.converters import positive
-from lamina._base.limits import limited_steps, say_out_of_data
-from lamina._base.shapes import Shape
-from lamina._base.turns import Reading, making
+from lamina._arrays.arrays import HostArray, as_array
+from lamina._arrays.shapes import Shape
 from lamina._checks import columns, indices
 from lamina._data.arrays import is_mapped, read
 from lamina._data.source import Table, arrays, is_stream
@@ -24,12 +21,15 @@ from lamina._layer.keys import next_call
 from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.structure import Snapshot, parts
 from lamina._programs import programs
+from lamina._settings.converters import positive
+from lamina._settings.run_limits import limited_steps, say_out_of_data
 from lamina._training import steps as train
 from lamina._training.feeds import batch_size_for, given_batch_size
 from lamina._training.inputs import host_of
 from lamina._training.model import Model
 from lamina._training.request import DataRequest, RunPlan
 from lamina._training.steps import ProgramSpec
+from lamina._weights.turns import Reading, making
 from lamina.callbacks import CallbackList
 from lamina.dtypes import floatx
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from lamina._base.converters import checked, count, integer, one_of, optional, positive
-from lamina._base.frames import warn
-from lamina._base.limits import limited_epochs
 from lamina._data.source import is_stream
 from lamina._display.verbosity import verbosity
+from lamina._messages.tracebacks import warn
+from lamina._settings.converters import checked, count, integer, one_of, optional, positive
+from lamina._settings.run_limits import limited_epochs
 from lamina._training.resume import Store
 from lamina.callbacks import Callback
 from lamina.callbacks.callback_list import handles_nan

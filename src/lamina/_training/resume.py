@@ -14,11 +14,10 @@ from typing import Any, Literal, NamedTuple, Protocol, Self
 import jax
 import numpy as np
 
-from lamina._base.arrays import as_array, on_host
-from lamina._base.frames import warn
-from lamina._base.packing import pack, unpack
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, as_array, on_host
+from lamina._arrays.packing import pack, unpack
 from lamina._layer.keys import seed_of
+from lamina._messages.tracebacks import warn
 from lamina._training.differences import Description, describe, rate_text, require_same
 from lamina._training.feeds import Feed, StreamFeed
 from lamina._training.steps import TrainState

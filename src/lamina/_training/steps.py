@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
 from lamina._checks.rows import stay_apart
 from lamina._kernels.bits import fold
 from lamina._layer.masks import mask_of, with_mask
@@ -25,6 +25,7 @@ from lamina._training.compilation import Compiled
 from lamina._training.fingerprint import fingerprint
 from lamina._training.model import Model
 from lamina._training.own_steps import Arrays, Sums
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError, NotCompiledError, StackError
 from lamina.losses.loss import Loss, same_rank
 from lamina.metrics.exact import is_late

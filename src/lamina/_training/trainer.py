@@ -11,13 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from lamina._base.arrays import copied, on_host
-from lamina._base.frames import warn
-from lamina._base.turns import Reading, busy_elsewhere, lock, making, this_thread
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array, copied, on_host
 from lamina._checks.rows import stay_apart
 from lamina._layer.keys import seed_of
 from lamina._layer.structure import Snapshot, parts, weights_beside, weights_by_path
+from lamina._messages.tracebacks import warn
 from lamina._programs import programs
 from lamina._training import own_steps
 from lamina._training import steps as train
@@ -29,6 +27,8 @@ from lamina._training.model import Model, compiled_of
 from lamina._training.non_finite import NonFinite
 from lamina._training.own_steps import Arrays, Sums
 from lamina._training.steps import ProgramSpec, Steps, TrainState
+from lamina._weights.turns import Reading, busy_elsewhere, lock, making, this_thread
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError
 from lamina.losses.loss import Loss
 from lamina.metrics.exact import completed, places, with_room

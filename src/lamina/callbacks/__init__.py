@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lamina._base.public import public
-from lamina._loading.later import FOR_TYPES
+from lamina._imports.lazy import FOR_TYPES
+from lamina._imports.public import public
 from lamina.callbacks.callback import Callback
 from lamina.callbacks.callback_list import CallbackList
 from lamina.callbacks.history import History

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lamina._base.converters import flag
-from lamina._base.settings import Configured, setting
+from lamina._settings.converters import flag
+from lamina._settings.settings import Configured, setting
 from lamina.callbacks.checkpoint import Every, Keeping, KeepingCallback, folder_name, interval
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._base.arguments import overridable
-from lamina._base.pickling import ByName
+from lamina._settings.arguments import overridable
+from lamina._settings.pickling import ByName
 from lamina.callbacks.hooks import tell
 
 Logs = dict[str, Any] | None

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from lamina._base.frames import user_facing
+from lamina._messages.tracebacks import user_facing
 from lamina.callbacks.callback import HOOKS, Callback, Logs
 from lamina.callbacks.history import History
 from lamina.callbacks.hooks import logs_by_name, tell

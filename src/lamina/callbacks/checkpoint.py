@@ -6,9 +6,8 @@ import os
 from abc import abstractmethod
 from typing import Any, Literal, NamedTuple
 
-from lamina import _saving as saving
-from lamina._base.converters import one_of, positive
-from lamina._base.settings import Configured, setting
+from lamina._settings.converters import one_of, positive
+from lamina._settings.settings import Configured, setting
 from lamina.callbacks.callback import Callback, Logs
 from lamina.callbacks.callback_list import CallbackList
 from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
@@ -109,8 +108,8 @@ class Checkpoint(KeepingCallback, Configured):
         return Keeping(self.folder, self.every, self.keep)
 
 
-def store_of(callbacks: object, checkpoint: object) -> tuple[list[Callback], saving.checkpoint.FolderStore | None]:
-    """The callbacks of a `fit`, with that which keeps its state, and the store that this one asks for."""
+def keeping_of(callbacks: object, checkpoint: object) -> tuple[list[Callback], KeepingCallback | None]:
+    """The callbacks of a `fit`, and the one among them that keeps its state."""
     if isinstance(checkpoint, (str, os.PathLike)):
         checkpoint = Checkpoint(os.fspath(checkpoint), every="epoch")
     if checkpoint is not None and not isinstance(checkpoint, KeepingCallback):
@@ -119,4 +118,4 @@ def store_of(callbacks: object, checkpoint: object) -> tuple[list[Callback], sav
     found = [each for each in every if isinstance(each, KeepingCallback)]
     if len(found) > 1:
         raise ArgumentError(f"fit takes one callback that keeps its state, got {', '.join(map(repr, found))}.")
-    return list(every), saving.checkpoint.FolderStore(found[0]) if found else None
+    return list(every), found[0] if found else None

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from lamina._base.converters import flag, short
-from lamina._base.frames import warn
-from lamina._base.settings import Configured, setting
+from lamina._messages.tracebacks import warn
+from lamina._settings.converters import flag, short
+from lamina._settings.settings import Configured, setting
 from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import ArgumentError
 

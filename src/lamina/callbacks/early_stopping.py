@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import count, flag, number, one_of, optional
-from lamina._base.settings import Configured, setting
+from lamina._arrays.arrays import HostArray
+from lamina._settings.converters import count, flag, number, one_of, optional
+from lamina._settings.settings import Configured, setting
 from lamina.callbacks.callback import Logs
 from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
 

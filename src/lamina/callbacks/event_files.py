@@ -24,7 +24,7 @@ from tensorboard.plugins.text.metadata import create_summary_metadata as metadat
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 
 
 class EventFile:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._base.absent import missing_member
-from lamina._base.frames import user_facing
+from lamina._messages.missing_names import missing_member
+from lamina._messages.tracebacks import user_facing
 from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import UnknownAttributeError
 

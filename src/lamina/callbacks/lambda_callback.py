@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lamina._base.frames import user_facing
-from lamina._base.spelling import did_you_mean
+from lamina._messages.spelling import did_you_mean
+from lamina._messages.tracebacks import user_facing
 from lamina.callbacks.callback import HOOKS, Callback
 from lamina.errors import ArgumentError
 

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from lamina._base.converters import count, number, one_of
-from lamina._base.settings import Configured, setting
+from lamina._settings.converters import count, number, one_of
+from lamina._settings.settings import Configured, setting
 from lamina.callbacks.callback import Callback, Logs
 from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
 from lamina.errors import ArgumentError

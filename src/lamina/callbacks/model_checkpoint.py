@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from lamina._base.converters import count, flag, number, one_of, optional, positive
-from lamina._base.frames import warn
-from lamina._base.settings import Configured, setting
-from lamina._base.spelling import did_you_mean
-from lamina._saving import files
+from lamina._files import files
+from lamina._messages.spelling import did_you_mean
+from lamina._messages.tracebacks import warn
+from lamina._settings.converters import count, flag, number, one_of, optional, positive
+from lamina._settings.settings import Configured, setting
 from lamina.callbacks.callback import Logs
 from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
 from lamina.errors import ArgumentError

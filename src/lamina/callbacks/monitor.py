@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
+import jax.numpy as jnp
 import numpy as np
 
-import lamina
-from lamina._base.frames import warn
-from lamina._base.origin import of_library
-from lamina._base.spelling import nearest
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._messages.spelling import nearest
+from lamina._messages.tracebacks import warn
+from lamina._settings.origin import of_library
 from lamina.callbacks.callback import Callback, Logs
 from lamina.callbacks.callback_list import CallbackList, overrides
 from lamina.errors import ArgumentError
@@ -96,7 +96,7 @@ class MonitorCallback(Callback):
     @property
     def monitor_op(self) -> Callable[..., Array] | None:
         """The function that says what is better, `ops.greater` or `ops.less`; None before the callback has a model."""
-        return None if self.model is None else lamina.ops.greater if self._lamina_rises() else lamina.ops.less
+        return None if self.model is None else jnp.greater if self._lamina_rises() else jnp.less
 
     def _lamina_improves(self, value: float, reference: float | None) -> bool:
         """Whether `value` is better than `reference` by more than `min_delta`. NaN never is."""

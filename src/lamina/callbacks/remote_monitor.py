@@ -10,9 +10,9 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 
-from lamina._base.converters import flag, short
-from lamina._base.frames import warn
-from lamina._base.settings import Configured, setting
+from lamina._messages.tracebacks import warn
+from lamina._settings.converters import flag, short
+from lamina._settings.settings import Configured, setting
 from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import ArgumentError
 

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import warn
-from lamina._base.packing import NotPlainError, Packed, pack, unpack
-from lamina._base.settings import Configured
-from lamina._base.tree import leaves
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.nested import leaves
+from lamina._arrays.packing import NotPlainError, Packed, pack, unpack
+from lamina._messages.tracebacks import warn
+from lamina._settings.settings import Configured
 from lamina.callbacks.callback import HOOKS, Callback
 from lamina.callbacks.progress_bar import ProgbarLogger
 

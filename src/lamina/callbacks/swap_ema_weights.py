@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._base.converters import flag
-from lamina._base.settings import Configured, setting
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._settings.converters import flag
+from lamina._settings.settings import Configured, setting
+from lamina._weights.weight import Weight
 from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import ArgumentError
 from lamina.optimizers.state import Stateful, StateWeight

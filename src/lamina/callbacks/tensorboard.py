@@ -14,11 +14,11 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import count, flag, integer, positive, short
-from lamina._base.frames import warn
-from lamina._base.settings import Configured, Converted, setting
-from lamina._base.spelling import did_you_mean
+from lamina._arrays.arrays import HostArray
+from lamina._messages.spelling import did_you_mean
+from lamina._messages.tracebacks import warn
+from lamina._settings.converters import count, flag, integer, positive, short
+from lamina._settings.settings import Configured, Converted, setting
 from lamina.callbacks.callback import Callback, Logs
 from lamina.callbacks.checkpoint import folder_name
 from lamina.errors import ArgumentError, LaminaError, MissingPackageError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from lamina._base.converters import flag
-from lamina._base.settings import Configured, setting
+from lamina._settings.converters import flag
+from lamina._settings.settings import Configured, setting
 from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import NonFiniteError
 

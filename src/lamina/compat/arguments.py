@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeAlias
 
-from lamina._base.frames import user_facing
-from lamina._base.settings import Configured, arguments_of, signature_of
 from lamina._layer.layer import Layer
+from lamina._messages.tracebacks import user_facing
 from lamina._saving.paths import FilePath
+from lamina._settings.settings import Configured, arguments_of, signature_of
 from lamina.callbacks import ModelCheckpoint
 from lamina.callbacks.callback import Logs
 from lamina.compat.callbacks import in_order

@@ -14,7 +14,8 @@ from jax import lax
 from jax.typing import ArrayLike, DTypeLike
 
 from lamina import backend as of_today
-from lamina._base.weight import Array, Weight, under_way
+from lamina._arrays.arrays import Array
+from lamina._weights.weight import Weight, under_way
 from lamina.backend import floatx, image_data_format, set_image_data_format
 from lamina.compat.backend_operations import functions
 from lamina.compat.functional import Model

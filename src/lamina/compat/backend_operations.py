@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax, nn
 
 from lamina import activations, ops
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina.compat.operations import Operation, numpy_functions, operation, table
 from lamina.compat.tensorflow import nn as of_logits
 from lamina.config import epsilon, floatx, image_data_format

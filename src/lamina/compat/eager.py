@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from jax._src.array import ArrayImpl
 
-from lamina._base.frames import user_facing
 from lamina._data import dataset
 from lamina._data.dataset import KIND
 from lamina._layer.masks import mask_of
+from lamina._messages.tracebacks import user_facing
 from lamina.compat.instead import instead_of
 from lamina.compat.tensorflow import TensorShape
 from lamina.compat.tensorflow.data import Dataset

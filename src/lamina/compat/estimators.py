@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina import optimizers
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina.errors import ArgumentError
 from lamina.models.sequential import Sequential
 from lamina.wrappers.estimator import Classifier, Estimator, Regressor

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from lamina import Sequential
-from lamina._base.frames import user_facing
 from lamina._layer.structure import parts
+from lamina._messages.tracebacks import user_facing
 from lamina.compat.told import say
 
 _compiled: weakref.WeakKeyDictionary[Sequential, list[tuple[weakref.ref[Any], bool]]] = weakref.WeakKeyDictionary()

@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
 from lamina import Sequential
-from lamina._base.frames import user_facing
-from lamina._base.shapes import Shape
-from lamina._base.tree import leaves
+from lamina._arrays.nested import leaves
+from lamina._arrays.shapes import Shape
 from lamina._layer.inputs import who
 from lamina._layer.layer import Layer
+from lamina._messages.tracebacks import user_facing
 from lamina._training.own_steps import STEPS
 from lamina.errors import StackError
 from lamina.layers.core import InputLayer

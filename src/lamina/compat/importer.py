@@ -21,10 +21,10 @@ from types import CodeType, ModuleType
 from typing import Any
 
 import lamina
-from lamina._base.absent import hint
-from lamina._base.frames import user_facing
-from lamina._base.public import missing_attribute
-from lamina._base.strictness import AS_KERAS, Strictness, strictness
+from lamina._imports.public import missing_attribute
+from lamina._messages.missing_names import hint
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.strictness import AS_KERAS, Strictness, strictness
 from lamina.compat import eager, names, scikeras, tensorflow, told, verbs
 from lamina.compat.instead import instead_of
 from lamina.compat.told import program, say

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import jax
 import jax.numpy as jnp
 
-from lamina._base import absent
-from lamina._base.spelling import nearest
+from lamina._messages import missing_names as absent
+from lamina._messages.spelling import nearest
 
 INSTEAD = {
     "IndexedSlices": "an array, because gradients are dense here",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from lamina._base.frames import user_facing
+from lamina._messages.tracebacks import user_facing
 from lamina.callbacks import Callback, History
 from lamina.compat.told import say
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 import lamina
 from lamina import layers
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._saving.paths import FilePath
 from lamina.compat import callbacks, functional
 from lamina.compat.told import say

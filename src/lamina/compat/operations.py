@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from lamina._base.frames import user_facing
-from lamina._base.spelling import unknown_argument
+from lamina._messages.spelling import unknown_argument
+from lamina._messages.tracebacks import user_facing
 from lamina.errors import CallError
 
 Operation: TypeAlias = Callable[..., Any]

@@ -7,7 +7,7 @@ import os
 import sys
 from types import FrameType
 
-from lamina._base.frames import is_internal
+from lamina._messages.tracebacks import is_internal
 
 said: set[str] = set()
 """What was said since `install`."""

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from lamina import Sequential
-from lamina._base.frames import user_facing, warn
-from lamina._base.settings import Configured
+from lamina._files.files import make_folder
 from lamina._layer.host import HostLayer, LayerChain
 from lamina._layer.layer import Layer
 from lamina._layer.structure import parts
-from lamina._saving.files import make_folder
+from lamina._messages.tracebacks import user_facing, warn
 from lamina._saving.paths import FilePath
+from lamina._settings.settings import Configured
 from lamina._training.request import Callbacks
 from lamina.callbacks import Callback, History
 from lamina.callbacks import callback_list as callback_list

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lamina._base.frames import user_facing
-from lamina._base.public import public
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
 from lamina.datasets.cifar import rows, unpacked
 from lamina.datasets.samples import Parts
 

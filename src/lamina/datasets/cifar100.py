@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lamina._base.converters import checked, one_of
-from lamina._base.frames import user_facing
-from lamina._base.public import public
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import checked, one_of
 from lamina.datasets.cifar import rows, unpacked
 from lamina.datasets.samples import Parts
 

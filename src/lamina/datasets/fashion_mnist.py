@@ -9,9 +9,9 @@ import zlib
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import user_facing
-from lamina._base.public import public
+from lamina._arrays.arrays import HostArray
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
 from lamina._saving import guard
 from lamina.datasets.files import FOLDER
 from lamina.datasets.samples import Parts

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina._saving import guard
 from lamina.datasets.pickles import unpickled
 from lamina.errors import FileError

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lamina._base.frames import user_facing
-from lamina._base.public import public
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
 from lamina.datasets.files import arrays_in, fetched
 from lamina.datasets.samples import Parts
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina.errors import FileError
 
 _SHORT = re.compile(rb"(?:[N(a\]et)\x85-\x89bR\x93\x94us0l.]|[Kqh\x80].|M..|[Jj]....|[G\x95].{8})*+", re.DOTALL)

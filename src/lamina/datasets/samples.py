@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import checked, count, fixed_seed, optional
+from lamina._arrays.arrays import HostArray
+from lamina._settings.converters import checked, count, fixed_seed, optional
 from lamina.errors import ArgumentError
 
 Rows: TypeAlias = tuple[HostArray, HostArray]

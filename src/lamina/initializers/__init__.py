@@ -6,7 +6,7 @@ returns the same values at each call, which are bit for bit those of Keras on JA
 
 from __future__ import annotations
 
-from lamina._base.public import public
+from lamina._imports.public import public
 from lamina.initializers.adapters import deserialize, get, serialize
 from lamina.initializers.base import Initializer
 from lamina.initializers.constants import Constant, Identity, Ones, Zeros

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.arrays import own_array
-from lamina._base.frames import user_facing
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array, own_array
+from lamina._messages.tracebacks import user_facing
+from lamina._weights.weight import Weight
+from lamina._weights.weight import initializers as registry
 from lamina.errors import ShapeError
-from lamina.initializers.base import DType, Initializer, Key, Shape, registry
+from lamina.initializers.base import DType, Initializer, Key, Shape
 from lamina.initializers.constants import Constant
 from lamina.random import key_of, next_seed
 

@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lamina import dtypes
-from lamina._base.arguments import overridable
-from lamina._base.arrays import HostArray
-from lamina._base.converters import integer, seed_value
-from lamina._base.frames import user_facing
-from lamina._base.registry import Registry
-from lamina._base.settings import Configured
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, HostArray
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import overridable
+from lamina._settings.converters import integer, seed_value
+from lamina._settings.settings import Configured
 from lamina.random import SeedGenerator
 
 Shape: TypeAlias = tuple[int, ...]
@@ -24,7 +22,6 @@ DType: TypeAlias = np.dtype[Any]
 Key: TypeAlias = Array | HostArray
 """A random key, uint32 of shape (2,), of JAX or of NumPy."""
 Seed: TypeAlias = int | SeedGenerator | None
-registry = Registry("initializer", "lamina.initializers")
 
 
 def seed_of(value: object) -> Seed:

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base.arrays import as_array, own_array
-from lamina._base.converters import number
-from lamina._base.plain import plain
-from lamina._base.settings import Converted, setting
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array, as_array, own_array
+from lamina._settings.converters import number
+from lamina._settings.plain import plain
+from lamina._settings.settings import Converted, setting
+from lamina._weights.weight import Weight
+from lamina._weights.weight import initializers as registry
 from lamina.errors import ArgumentError, ShapeError
-from lamina.initializers.base import DType, Initializer, Key, Shape, registry
+from lamina.initializers.base import DType, Initializer, Key, Shape
 
 Value: TypeAlias = Converted[ArrayLike | Array | Weight | dict[str, Any], ArrayLike]
 

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.arrays import as_array
-from lamina._base.converters import not_negative, number
-from lamina._base.settings import setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, as_array
+from lamina._settings.converters import not_negative, number
+from lamina._settings.settings import setting
+from lamina._weights.weight import initializers as registry
 from lamina.errors import ArgumentError, ShapeError
-from lamina.initializers.base import DType, Initializer, Key, Seed, Shape, registry, seed_of
+from lamina.initializers.base import DType, Initializer, Key, Seed, Shape, seed_of
 from lamina.random import SeedGenerator, key_of, next_seed
 
 Source: TypeAlias = Array | np.random.Generator

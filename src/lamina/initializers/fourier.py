@@ -8,13 +8,13 @@ from typing import Any, Literal, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import flag, one_of
-from lamina._base.memory import require
-from lamina._base.settings import Converted, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, HostArray
+from lamina._process.memory import require
+from lamina._settings.converters import flag, one_of
+from lamina._settings.settings import Converted, setting
+from lamina._weights.weight import initializers as registry
 from lamina.errors import ArgumentError, ShapeError
-from lamina.initializers.base import DType, Initializer, Key, Shape, registry
+from lamina.initializers.base import DType, Initializer, Key, Shape
 
 Window: TypeAlias = Converted[str | Sequence[float] | HostArray | None, str | list[float] | None]
 Scaling: TypeAlias = Literal["density", "spectrum"] | None

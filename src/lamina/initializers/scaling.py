@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Literal, TypeAlias
 
-from lamina._base.converters import integer, number, one_of, optional
-from lamina._base.settings import Converted, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._settings.converters import integer, number, one_of, optional
+from lamina._settings.settings import Converted, setting
+from lamina._weights.weight import initializers as registry
 from lamina.errors import ArgumentError, ShapeError
-from lamina.initializers.base import DType, Key, Seed, Shape, registry, seed_of
+from lamina.initializers.base import DType, Key, Seed, Shape, seed_of
 from lamina.initializers.distributions import Random, normal, source_of, truncated_normal, uniform
 
 Mode: TypeAlias = Literal["fan_in", "fan_out", "fan_avg"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._base.custom import known
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.shapes import InputSpec
+from lamina._imports.lazy import FOR_TYPES
+from lamina._imports.public import public
 from lamina._layer.layer import Layer
-from lamina._layer.registry import held
-from lamina._layer.registry import registry as registry
-from lamina._loading.later import FOR_TYPES
+from lamina._layer.layers_by_name import held
+from lamina._layer.layers_by_name import registry as registry
+from lamina._layer.specs import InputSpec
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.custom_objects import known
 from lamina.activations import _registry as functions
 from lamina.layers.core import Activation, Dense, Input, InputLayer, Lambda
 

@@ -8,12 +8,13 @@ from typing import ClassVar
 import jax
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base.arguments import ConstraintSetting, InitializerSetting, RegularizerSetting
-from lamina._base.converters import integer, number, optional
-from lamina._base.settings import Converted, setting
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._layer.layer import Layer, weight_from_settings
+from lamina._layer.specs import InputSpec
+from lamina._settings.arguments import ConstraintSetting, InitializerSetting, RegularizerSetting
+from lamina._settings.converters import integer, number, optional
+from lamina._settings.settings import Converted, setting
 from lamina.errors import ArgumentError, ShapeError
 
 

@@ -10,7 +10,15 @@ import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, dtypes, initializers, regularizers
-from lamina._base.arguments import (
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape, full_shape
+from lamina._kernels.matmul import matmul
+from lamina._layer.inputs import shapes_of
+from lamina._layer.layer import Layer, weight_from_settings
+from lamina._layer.specs import InputSpec
+from lamina._messages.spelling import did_you_mean
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import (
     ActivationSetting,
     Config,
     ConstraintSetting,
@@ -20,18 +28,11 @@ from lamina._base.arguments import (
     Named,
     RegularizerSetting,
 )
-from lamina._base.converters import flag, optional, positive, short
-from lamina._base.custom import known
-from lamina._base.frames import user_facing
-from lamina._base.plain import plain
-from lamina._base.registry import Registry
-from lamina._base.settings import Converted, setting, value_of
-from lamina._base.shapes import InputSpec, Shape, full_shape
-from lamina._base.spelling import did_you_mean
-from lamina._base.weight import Array
-from lamina._kernels.matmul import matmul
-from lamina._layer.inputs import shapes_of
-from lamina._layer.layer import Layer, weight_from_settings
+from lamina._settings.converters import flag, optional, positive, short
+from lamina._settings.custom_objects import known
+from lamina._settings.plain import plain
+from lamina._settings.registry import Registry
+from lamina._settings.settings import Converted, setting, value_of
 from lamina.dtypes import FLOATS, OTHERS, Dtype
 from lamina.errors import ArgumentError, ShapeError, UnknownNameError
 

@@ -8,21 +8,22 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base.arguments import (
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
+from lamina._kernels.matmul import matmul
+from lamina._kernels.precision import einsum, in_float32
+from lamina._layer.layer import Layer, weight_from_settings
+from lamina._layer.specs import InputSpec
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import (
     ActivationSetting,
     Config,
     ConstraintSetting,
     InitializerSetting,
     RegularizerSetting,
 )
-from lamina._base.converters import positive
-from lamina._base.frames import user_facing
-from lamina._base.settings import Converted, setting, value_of
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array
-from lamina._kernels.matmul import matmul
-from lamina._kernels.precision import einsum, in_float32
-from lamina._layer.layer import Layer, weight_from_settings
+from lamina._settings.converters import positive
+from lamina._settings.settings import Converted, setting, value_of
 from lamina.errors import ArgumentError, ShapeError
 
 FORMS = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")

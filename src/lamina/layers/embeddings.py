@@ -10,7 +10,13 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import constraints, initializers, regularizers
-from lamina._base.arguments import (
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
+from lamina._checks import indices
+from lamina._layer.layer import Layer, weight_from_settings
+from lamina._layer.masks import with_mask
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings.arguments import (
     Config,
     ConstraintSetting,
     InitializerSetting,
@@ -18,14 +24,8 @@ from lamina._base.arguments import (
     Named,
     RegularizerSetting,
 )
-from lamina._base.converters import above_zero, flag, optional, positive
-from lamina._base.frames import user_facing, warn
-from lamina._base.settings import setting
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array
-from lamina._checks import indices
-from lamina._layer.layer import Layer, weight_from_settings
-from lamina._layer.masks import with_mask
+from lamina._settings.converters import above_zero, flag, optional, positive
+from lamina._settings.settings import setting
 from lamina.dtypes import Dtype, standardize_dtype
 
 

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from lamina._base.converters import number
-from lamina._base.settings import setting
-from lamina._base.shapes import InputSpec
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._settings.converters import number
+from lamina._settings.settings import setting
 
 
 class Identity(Layer):

@@ -23,15 +23,15 @@ import jax.numpy as jnp
 from jax import lax
 
 from lamina import dtypes
-from lamina._base.converters import flag, integer, short
-from lamina._base.frames import user_facing
-from lamina._base.settings import setting
-from lamina._base.shapes import Shape, agree
-from lamina._base.spelling import to_snake_case
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape, agree
 from lamina._kernels.precision import einsum
 from lamina._layer.inputs import is_shape
 from lamina._layer.layer import Layer
+from lamina._messages.spelling import to_snake_case
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import flag, integer, short
+from lamina._settings.settings import setting
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.normalizations.scaling import widened
 

@@ -9,15 +9,16 @@ import jax
 import jax.numpy as jnp
 
 from lamina import dtypes, regularizers
-from lamina._base.arguments import Config, DataFormat, Format, InputShape, Named
-from lamina._base.converters import not_negative, rate, seed_value
-from lamina._base.settings import Converted, setting, value_of
-from lamina._base.shapes import InputSpec, Shape, spatial_axes
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape, spatial_axes
 from lamina._kernels.bits import bernoulli
 from lamina._kernels.numbers import constant
 from lamina._layer.keys import drawn_key
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._settings.arguments import Config, DataFormat, Format, InputShape, Named
+from lamina._settings.converters import not_negative, rate, seed_value
+from lamina._settings.settings import Converted, setting, value_of
 from lamina.config import data_format
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, ShapeError

@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.arguments import DataFormat, Sizes
-from lamina._base.converters import count, integer, one_of, positive
-from lamina._base.settings import Converted, setting, value_of
-from lamina._base.shapes import InputSpec, per_axis, spatial_axes
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import spatial_axes
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._settings.arguments import DataFormat, Sizes
+from lamina._settings.converters import count, integer, one_of, per_axis, positive
+from lamina._settings.settings import Converted, setting, value_of
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
 

@@ -8,15 +8,16 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lamina._base.arguments import Config
-from lamina._base.converters import one_of, optional
-from lamina._base.frames import user_facing
-from lamina._base.registry import Holder
-from lamina._base.settings import Converted, setting, value_of
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._layer.layer import Layer
-from lamina._layer.registry import held
+from lamina._layer.layers_by_name import held
+from lamina._layer.specs import InputSpec
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Config
+from lamina._settings.converters import one_of, optional
+from lamina._settings.registry import Holder
+from lamina._settings.settings import Converted, setting, value_of
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.core import Lambda
 

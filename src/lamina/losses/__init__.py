@@ -7,11 +7,11 @@ that Keras has on JAX.
 
 from __future__ import annotations
 
-from lamina._base.arguments import Config, Function
-from lamina._base.custom import known
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._loading.later import FOR_TYPES
+from lamina._imports.lazy import FOR_TYPES
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Config, Function
+from lamina._settings.custom_objects import known
 from lamina.losses.crossentropies import (
     BinaryCrossentropy,
     CategoricalCrossentropy,

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lamina._base.converters import flag, number
-from lamina._base.frames import user_facing
-from lamina._base.settings import setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import flag, number
+from lamina._settings.settings import setting
 from lamina.losses.loss import DType, Formula, Reduction, floating, reduction_word, registry, unfit
 
 NONE = -1e9

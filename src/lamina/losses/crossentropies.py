@@ -9,12 +9,11 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.arrays import as_array
-from lamina._base.converters import flag, integer, optional, rate
-from lamina._base.frames import user_facing
-from lamina._base.settings import setting
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, as_array
+from lamina._arrays.shapes import Shape
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import flag, integer, optional, rate
+from lamina._settings.settings import setting
 from lamina.losses.loss import (
     DType,
     Formula,

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.frames import user_facing
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._messages.tracebacks import user_facing
 from lamina.losses.loss import floats, matched, registry
 from lamina.losses.regression import Regression
 

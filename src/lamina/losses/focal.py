@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base.converters import flag, integer, number, rate
-from lamina._base.frames import user_facing
-from lamina._base.settings import Converted, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import flag, integer, number, rate
+from lamina._settings.settings import Converted, setting
 from lamina.errors import ArgumentError
 from lamina.losses.crossentropies import (
     Smoothed,

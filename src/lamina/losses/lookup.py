@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lamina._base.origin import of_library
-from lamina._base.settings import Configured
-from lamina._base.shapes import Shape
+from lamina._arrays.shapes import Shape
+from lamina._settings.origin import of_library
+from lamina._settings.settings import Configured
 from lamina.errors import ArgumentError
 from lamina.losses.crossentropies import Crossentropy, fitting
 from lamina.losses.loss import Loss, LossFunction, function, registry

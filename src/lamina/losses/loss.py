@@ -11,18 +11,17 @@ from jax.typing import DTypeLike
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.arguments import Function, overridable
-from lamina._base.arrays import as_array
-from lamina._base.converters import one_of
-from lamina._base.frames import user_facing, warn
-from lamina._base.registry import Registry
-from lamina._base.settings import Configured, Converted, Setting, State, setting
-from lamina._base.spelling import name_of, to_snake_case
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, as_array
 from lamina._layer.masks import mask_of
+from lamina._messages.spelling import name_of, to_snake_case
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings.arguments import Function, overridable
+from lamina._settings.converters import one_of
+from lamina._settings.registry import Registry
+from lamina._settings.settings import Configured, Converted, Setting, State, setting
 from lamina.errors import ArgumentError, LabelError
 
-registry = Registry("loss", "lamina.losses")
+registry = Registry("loss")
 
 Name: TypeAlias = Converted[str | None, str]
 """A name; None is the class's name in snake_case."""

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.converters import integer, number
-from lamina._base.frames import user_facing
-from lamina._base.settings import setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import integer, number
+from lamina._settings.settings import setting
 from lamina.losses.loss import DType, Formula, Name, Reduction, floats, matched, precision, reduction_word, registry
 
 Axis = int | Sequence[int] | None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from lamina import losses
-from lamina._base.arguments import Config
-from lamina._base.custom import known
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.settings import Configured
-from lamina._base.shapes import Shape
-from lamina._base.spelling import name_of
-from lamina._loading.later import FOR_TYPES
+from lamina._arrays.shapes import Shape
+from lamina._imports.lazy import FOR_TYPES
+from lamina._imports.public import public
+from lamina._messages.spelling import name_of
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Config
+from lamina._settings.custom_objects import known
+from lamina._settings.settings import Configured
 from lamina.errors import ArgumentError
 from lamina.losses.crossentropies import kind_of
 from lamina.losses.loss import function, reads_logits

@@ -8,11 +8,10 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lamina._base.arrays import as_array
-from lamina._base.converters import flag, number, positive
-from lamina._base.frames import user_facing
-from lamina._base.settings import setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, as_array
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import flag, number, positive
+from lamina._settings.settings import setting
 from lamina.losses.loss import DType, Name, floating, matched, unfit
 from lamina.metrics.metric import Precision, registry, state_dtype
 from lamina.metrics.reduction import SampleMean

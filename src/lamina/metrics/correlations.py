@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import dtypes, losses
-from lamina._base.converters import integer
-from lamina._base.frames import user_facing
-from lamina._base.settings import setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import integer
+from lamina._settings.settings import setting
 from lamina.losses.loss import floats, matched
 from lamina.metrics.metric import registry
 from lamina.metrics.reduction import SampleMean

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.converters import count, optional, positive, rate
-from lamina._base.frames import user_facing
-from lamina._base.memory import require
-from lamina._base.settings import setting
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._messages.tracebacks import user_facing
+from lamina._process.memory import require
+from lamina._settings.converters import count, optional, positive, rate
+from lamina._settings.settings import setting
+from lamina._weights.weight import Weight
 from lamina.errors import LabelError
 from lamina.losses.loss import DType as GivenDType
 from lamina.losses.loss import Name, matched, ratio, spread

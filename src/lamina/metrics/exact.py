@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.settings import setting
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array, HostArray
 from lamina._layer.structure import inner_modules
+from lamina._settings.settings import setting
+from lamina._weights.weight import Weight
 from lamina.metrics.counts import Counting
 from lamina.metrics.metric import Metric
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import losses
-from lamina._base.converters import flag, integer, optional, rate
-from lamina._base.settings import setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._settings.converters import flag, integer, optional, rate
+from lamina._settings.settings import setting
 from lamina.losses.loss import aligned, floats, matched
 from lamina.metrics.metric import registry
 from lamina.metrics.reduction import SampleMean

@@ -12,21 +12,21 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import dtypes, initializers
-from lamina._base.arguments import Config, Function, overridable
-from lamina._base.arrays import HostArray, copied
-from lamina._base.frames import user_facing
-from lamina._base.memory import require
-from lamina._base.registry import Registry
-from lamina._base.settings import Converted, State, setting
-from lamina._base.shapes import Shape
-from lamina._base.spelling import to_snake_case
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array, HostArray, copied
+from lamina._arrays.shapes import Shape
 from lamina._layer.passes import Pass
 from lamina._layer.structure import Module, ModuleState, adopt, held, inner_modules
+from lamina._messages.spelling import to_snake_case
+from lamina._messages.tracebacks import user_facing
+from lamina._process.memory import require
+from lamina._settings.arguments import Config, Function, overridable
+from lamina._settings.registry import Registry
+from lamina._settings.settings import Converted, State, setting
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError
 from lamina.losses.loss import DType, Name, precision
 
-registry = Registry("metric", "lamina.metrics")
+registry = Registry("metric")
 
 Precision: TypeAlias = Converted[DType, str]
 Size: TypeAlias = int | Sequence[int]

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.converters import count, flag, integer, number, optional, positive
-from lamina._base.frames import user_facing
-from lamina._base.settings import MISSING, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import count, flag, integer, number, optional, positive
+from lamina._settings.settings import MISSING, setting
 from lamina.errors import ArgumentError
 from lamina.losses.loss import DType as GivenDType
 from lamina.losses.loss import Name, spread, unfit

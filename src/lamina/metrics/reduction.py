@@ -9,13 +9,14 @@ from typing import Any
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lamina._base.arguments import Config, Function, overridable
-from lamina._base.frames import user_facing
-from lamina._base.origin import of_library
-from lamina._base.registry import Registry
-from lamina._base.settings import setting
-from lamina._base.spelling import to_snake_case
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._messages.spelling import to_snake_case
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Config, Function, overridable
+from lamina._settings.origin import of_library
+from lamina._settings.registry import Registry
+from lamina._settings.settings import setting
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError
 from lamina.losses.loss import DType, Loss, Name, OfFunction, aligned, function, ratio, with_name
 from lamina.losses.loss import registry as loss_registry

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.converters import count, number, one_of
-from lamina._base.frames import user_facing
-from lamina._base.settings import Setting, setting
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import count, number, one_of
+from lamina._settings.settings import Setting, setting
 from lamina.errors import ArgumentError, LabelError
 from lamina.losses.loss import DType, Name, matched, spread, with_name
 from lamina.metrics.metric import Metric, Precision, registry, state_dtype

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.converters import count, flag, number, optional, positive, rate, word
-from lamina._base.frames import user_facing
-from lamina._base.settings import MISSING, Converted, setting
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import count, flag, number, optional, positive, rate, word
+from lamina._settings.settings import MISSING, Converted, setting
 from lamina.errors import ArgumentError, LabelError
 from lamina.losses.loss import DType as GivenDType
 from lamina.losses.loss import Name, ratio

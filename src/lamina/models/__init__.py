@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from lamina._base.public import public
-from lamina._loading.later import FOR_TYPES
+from lamina._imports.lazy import FOR_TYPES
+from lamina._imports.public import public
 from lamina.models.sequential import Sequential
 
 if FOR_TYPES:
-    from lamina._saving.models import load_model, save_model
+    from lamina._saving.models import save_model
     from lamina.models.cloning import clone_model, model_from_json
     from lamina.models.features import Model
+    from lamina.models.loading import load_model
 
 __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
 LATER = {
-    "lamina._saving.models": "load_model save_model",
+    "lamina._saving.models": "save_model",
     "lamina.models.cloning": "clone_model model_from_json",
     "lamina.models.features": "Model",
+    "lamina.models.loading": "load_model",
 }
 
 public(__name__, __all__, LATER)

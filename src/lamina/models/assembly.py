@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lamina._base.frames import place_of, warn
-from lamina._base.shapes import Shape, agree
-from lamina._base.spelling import free_name, nearest, to_snake_case
+from lamina._arrays.shapes import Shape, agree
 from lamina._checks.stack import cannot_take
 from lamina._layer.inputs import joins
 from lamina._layer.keys import seed_of
 from lamina._layer.layer import Layer
-from lamina._layer.registry import registry
+from lamina._layer.layers_by_name import registry
 from lamina._layer.structure import parts, restored_on_error
+from lamina._messages.spelling import free_name, nearest, to_snake_case
+from lamina._messages.tracebacks import place_of, warn
 from lamina.errors import LaminaError, ShapeError, StackError
 from lamina.layers.core import InputLayer
 

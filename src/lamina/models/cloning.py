@@ -6,15 +6,15 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from lamina._base.converters import checked, flag, short
-from lamina._base.custom import known
-from lamina._base.frames import user_facing
-from lamina._base.settings import built_in
-from lamina._base.tree import tree_map
+from lamina._arrays.nested import tree_map
 from lamina._layer.layer import Layer
 from lamina._layer.structure import parts
+from lamina._messages.tracebacks import user_facing
 from lamina._saving.config import deserialized
 from lamina._saving.guard import parsed_json
+from lamina._settings.converters import checked, flag, short
+from lamina._settings.custom_objects import known
+from lamina._settings.settings import built_in
 from lamina.errors import ArgumentError
 from lamina.layers.core import InputLayer
 from lamina.layers.wrappers import fresh

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from lamina._base.settings import MISSING
-from lamina._base.weight import Array, under_way
+from lamina._arrays.arrays import Array
 from lamina._layer.forward import key_alone
 from lamina._layer.masks import mask_of, with_mask
 from lamina._layer.passes import Pass
 from lamina._layer.structure import weights_by_path
+from lamina._settings.settings import MISSING
 from lamina._training.model import compiled_of
 from lamina._training.own_steps import arrays_of, assign, groups_of, metrics_of
 from lamina._training.steps import counted, total_loss
+from lamina._weights.weight import under_way
 from lamina.metrics.metric import state_of
 
 if TYPE_CHECKING:

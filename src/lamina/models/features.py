@@ -6,10 +6,10 @@ from abc import ABCMeta
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
-from lamina._base.frames import user_facing
-from lamina._base.shapes import OfLayer
-from lamina._base.tree import tree_map
+from lamina._arrays.nested import tree_map
 from lamina._layer.layer import Layer
+from lamina._layer.specs import OfLayer
+from lamina._messages.tracebacks import user_facing
 from lamina.errors import StackError
 from lamina.layers.core import InputLayer
 from lamina.models.sequential import Sequential

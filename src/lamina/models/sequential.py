@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import jax
 
-from lamina import _display as display
 from lamina import _saving as saving
-from lamina._base.arguments import Config, Named, overridable
-from lamina._base.arrays import HostArray
-from lamina._base.converters import checked, flag
-from lamina._base.frames import user_facing
-from lamina._base.settings import MISSING, setting
-from lamina._base.weight import under_way
-from lamina._data.weights import ClassWeight
+from lamina import _views as views
+from lamina._arrays.arrays import HostArray
+from lamina._data.sample_weights import ClassWeight
 from lamina._layer.layer import Layer
-from lamina._layer.registry import registry
+from lamina._layer.layers_by_name import registry
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Config, Named, overridable
+from lamina._settings.converters import checked, flag
+from lamina._settings.settings import MISSING, setting
 from lamina._training import loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
 from lamina._training.own_steps import STEPS, known_metrics
 from lamina._training.request import Callbacks, DataRequest, RunPlan
+from lamina._weights.weight import under_way
 from lamina.callbacks import Checkpoint, History
-from lamina.callbacks.checkpoint import store_of
+from lamina.callbacks.checkpoint import keeping_of
 from lamina.errors import ArgumentError, NotCompiledError, StackError
 from lamina.metrics import Metric
 from lamina.models import default_steps
@@ -106,7 +106,7 @@ class Sequential(Stack):
             show_trainable: one more column, which says whether a layer is trained.
             layer_range: the names of the first and the last layer that are shown.
         """
-        display.summary.summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+        views.summary.summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     @user_facing
     def compile(
@@ -205,7 +205,8 @@ class Sequential(Stack):
             NonFiniteError: when the loss is NaN or infinite, unless `config.set_non_finite` says otherwise; the weights
                 are then those from before that epoch.
         """
-        callbacks, store = store_of(callbacks, checkpoint)
+        callbacks, keeping = keeping_of(callbacks, checkpoint)
+        store = saving.checkpoint.FolderStore(keeping) if keeping else None
         validation = DataRequest(validation_data, batch_size=validation_batch_size, steps=validation_steps)
         data = DataRequest(x, y, sample_weight, class_weight, batch_size, steps_per_epoch, shuffle)
         plan = RunPlan(verbose, callbacks, epochs, initial_epoch, validation, validation_split, validation_freq, store)

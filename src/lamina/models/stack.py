@@ -8,35 +8,32 @@ from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 
-from lamina._base.arguments import overridable
-from lamina._base.arrays import HostArray
-from lamina._base.converters import checked, flag, short
-from lamina._base.custom import LeftOutError, Opening, known, opening
-from lamina._base.frames import user_facing, warn
-from lamina._base.settings import State, serialize, setting
-from lamina._base.shapes import OfLayer, Shape, TensorSpec, full_shape
-from lamina._base.spelling import nearest
-from lamina._base.turns import making
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.shapes import Shape, full_shape
 from lamina._layer.forward import output_shape
-from lamina._layer.host import LayerChain, raw
+from lamina._layer.host import raw
 from lamina._layer.layer import Layer
+from lamina._layer.layers_by_name import registry
 from lamina._layer.masks import with_mask
-from lamina._layer.registry import registry
-from lamina._training.model import ModelState
+from lamina._layer.specs import OfLayer, TensorSpec
+from lamina._messages.spelling import nearest
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings.arguments import overridable
+from lamina._settings.converters import checked, flag, short
+from lamina._settings.custom_objects import LeftOutError, Opening, known, opening
+from lamina._settings.settings import serialize
+from lamina._training.model import Model
+from lamina._weights.turns import making
 from lamina.errors import ArgumentError, FixedError, LaminaError, NotBuiltError, ShapeError, StackError
 from lamina.models.assembly import append, build_for, keep_shapes
 
 
-class Stack(LayerChain):
+class Stack(Model):
     """Layers in one line: one tensor in, one tensor out, nothing shared, no branches."""
 
     supports_masking: ClassVar[bool] = True
 
-    _lamina: ModelState = setting(init=False)
-    _lamina_state: ClassVar[type[State]] = ModelState
     _lamina_takes_integers: ClassVar[bool] = True
-    _lamina_own_steps: ClassVar[frozenset[str]] = frozenset()
-    """Which of `train_step`, `test_step`, `predict_step`, `compute_loss`, `compute_metrics` a subclass overrides."""
 
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         stack = super().__new__(cls)
@@ -106,7 +103,7 @@ class Stack(LayerChain):
         shape: Shape = self._lamina.shapes_between[len(self._lamina_chain) - len(body)]
         return shape
 
-    def _lamina_host(self, x: object) -> HostArray:
+    def _lamina_host(self, x: Any) -> HostArray:
         data = raw(x, encoding=getattr(self._lamina_chain[0], "encoding", "utf-8"))
         if not self.built:
             build_for(self, (None, *data.shape[1:]))

@@ -10,7 +10,7 @@ Array(5., dtype=float32)
 
 from __future__ import annotations
 
-from lamina._base.public import public
+from lamina._imports.public import public
 from lamina.ops import core, image, linalg, math, nn, numpy
 from lamina.ops.core import *  # noqa: F403
 from lamina.ops.linalg import *  # noqa: F403

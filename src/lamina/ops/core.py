@@ -13,10 +13,9 @@ import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, HostArray
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
 from lamina.backend import standardize_dtype
 from lamina.errors import ArgumentError, ShapeError
 from lamina.ops.tensors import DType, Tensor, Tensors, tensor, tensors

@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 from jax.scipy import ndimage
 
-from lamina._base.converters import one_of
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.shapes import per_axis
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._imports.public import public
 from lamina._kernels.images import FILL_MODES, blur, from_hsv, gray, grid, homography, project, sample, to_hsv
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import one_of, per_axis
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.convolution.depthwise import convolve_channels
 from lamina.layers.image.resizing import fitted, padded, resized

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.scipy import linalg as scipy_linalg
 
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
 from lamina.errors import ArgumentError, ShapeError
 from lamina.ops.tensors import Axis, Floats, Tensor, by_jax, tensor, tensors
 

@@ -13,9 +13,9 @@ from jax import lax
 from jax.scipy import signal
 from jax.typing import DTypeLike
 
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
 from lamina.errors import ArgumentError, ShapeError
 from lamina.initializers.fourier import window_values
 from lamina.layers.features.spectrograms import frames

@@ -14,10 +14,10 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from lamina import dtypes
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._imports.public import public
 from lamina._kernels import ctc
+from lamina._messages.tracebacks import user_facing
 from lamina.activations import hard_shrink, log_softmax, soft_shrink, softmax, sparsemax, tanh_shrink, threshold
 from lamina.errors import ArgumentError, ShapeError
 from lamina.ops.tensors import Axis, DType, Floats, Tensor, axes, by_jax, floats, tensor

@@ -11,8 +11,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lamina._base.public import public
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._imports.public import public
 from lamina.ops.tensors import Axis, DType, FloatDType, Floats, Shape, Tensor, Tensors, by_jax
 from lamina.ops.unlike_jax import (
     arange,

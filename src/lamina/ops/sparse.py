@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.experimental.sparse import BCOO, bcoo_reduce_sum, bcoo_sum_duplicates
 from jax.typing import DTypeLike
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 
 
 def sparse_one_hot(x: Array, classes: int, axis: int, dtype: DTypeLike) -> Any:

@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
-from lamina._base.frames import user_facing
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
 from lamina._layer.layer import Layer
+from lamina._messages.tracebacks import user_facing
+from lamina._weights.weight import Weight
 from lamina.backend import standardize_dtype
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError

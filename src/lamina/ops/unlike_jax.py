@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import jax.numpy as jnp
 
-from lamina._base.frames import user_facing
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._messages.tracebacks import user_facing
 from lamina.backend import result_type, standardize_dtype
 from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError

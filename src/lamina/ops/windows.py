@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.converters import word
-from lamina._base.frames import user_facing
-from lamina._base.shapes import per_axis, spatial_axes
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import spatial_axes
 from lamina._kernels import pooling
 from lamina._kernels.convolution import convolve, convolve_transposed
-from lamina._kernels.convolution_by_xla import spread
+from lamina._kernels.window import spread
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import per_axis, word
 from lamina.config import data_format as known_format
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.convolution.depthwise import convolve_channels

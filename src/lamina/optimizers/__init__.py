@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lamina._base.arguments import Config
-from lamina._base.custom import known
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._loading.later import FOR_TYPES
+from lamina._imports.lazy import FOR_TYPES
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Config
+from lamina._settings.custom_objects import known
 from lamina.errors import ArgumentError
 from lamina.optimizers import schedules
 from lamina.optimizers.optimizer import Optimizer

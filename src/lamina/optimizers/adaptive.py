@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
-from lamina._base.converters import above_zero, flag, not_negative, number, rate
-from lamina._base.settings import setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._settings.converters import above_zero, flag, not_negative, number, rate
+from lamina._settings.settings import setting
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
 from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate

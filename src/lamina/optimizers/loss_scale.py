@@ -8,12 +8,13 @@ from typing import Any, Self
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.arguments import Config
-from lamina._base.converters import above_zero, positive
-from lamina._base.frames import warn
-from lamina._base.settings import serialize
-from lamina._base.spelling import did_you_mean, to_snake_case
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._messages.spelling import did_you_mean, to_snake_case
+from lamina._messages.tracebacks import warn
+from lamina._settings.arguments import Config
+from lamina._settings.converters import above_zero, positive
+from lamina._settings.settings import serialize
+from lamina._weights.weight import Weight
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, LaminaError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry

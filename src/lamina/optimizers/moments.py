@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.converters import flag, not_negative, rate
-from lamina._base.settings import setting
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._settings.converters import flag, not_negative, rate
+from lamina._settings.settings import setting
+from lamina._weights.weight import Weight
 from lamina.dtypes import wide
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
 from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
-from lamina._base.converters import above_zero, count, flag, not_negative, number, optional, positive, rate, short
-from lamina._base.settings import Converted, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._settings.converters import above_zero, count, flag, not_negative, number, optional, positive, rate, short
+from lamina._settings.settings import Converted, setting
 from lamina.errors import ArgumentError
 from lamina.optimizers.moments import adam_step
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry

@@ -13,13 +13,13 @@ from jax import lax
 from numpy.typing import ArrayLike, DTypeLike
 
 from lamina import initializers
-from lamina._base.arguments import Named, overridable
-from lamina._base.arrays import as_array, copied
-from lamina._base.frames import user_facing, warn
-from lamina._base.registry import Registry
-from lamina._base.shapes import Shape
-from lamina._base.spelling import free_name
-from lamina._base.weight import Array, Weight, read
+from lamina._arrays.arrays import Array, as_array, copied
+from lamina._arrays.shapes import Shape
+from lamina._messages.spelling import free_name
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings.arguments import Named, overridable
+from lamina._settings.registry import Registry
+from lamina._weights.weight import Weight, read
 from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError
 from lamina.optimizers.in_step import require_of_step
@@ -28,7 +28,7 @@ from lamina.optimizers.state import State, Stateful, StateWeight, filled, rate_i
 
 Arrays = dict[str, Array]
 
-registry = Registry("optimizer", "lamina.optimizers")
+registry = Registry("optimizer")
 
 
 def _sum_of_squares(g: Array) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 import jax
 from jax.tree_util import PyTreeDef
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina.optimizers.state import State, renamed
 
 

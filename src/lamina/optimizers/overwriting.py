@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
-from lamina._base.spelling import free_name
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._messages.spelling import free_name
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError
 
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
-from lamina._base.arrays import copied
-from lamina._base.converters import count, not_negative, rate, short
-from lamina._base.settings import setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, copied
+from lamina._settings.converters import count, not_negative, rate, short
+from lamina._settings.settings import setting
 from lamina.errors import ArgumentError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
 from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate

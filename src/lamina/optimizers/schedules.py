@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from lamina._base.arguments import overridable
-from lamina._base.converters import above_zero, flag, number, optional
-from lamina._base.frames import warn
-from lamina._base.public import public
-from lamina._base.registry import Registry
-from lamina._base.settings import Configured, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._imports.public import public
+from lamina._messages.tracebacks import warn
+from lamina._settings.arguments import overridable
+from lamina._settings.converters import above_zero, flag, number, optional
+from lamina._settings.registry import Registry
+from lamina._settings.settings import Configured, setting
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError
 

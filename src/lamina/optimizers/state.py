@@ -15,16 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base import settings
-from lamina._base.arguments import Config, Function
-from lamina._base.arrays import as_array, copied
-from lamina._base.converters import above_zero, flag, integer, not_negative, optional, positive, rate
-from lamina._base.frames import user_facing, warn
-from lamina._base.settings import Configured, Converted, serialize, setting
-from lamina._base.spelling import to_snake_case
-from lamina._base.tree import tree_map
-from lamina._base.turns import Home, lock, settle
-from lamina._base.weight import Array, Weight, assign_all, read, unflatten
+from lamina._arrays.arrays import Array, as_array, copied
+from lamina._arrays.nested import tree_map
+from lamina._messages.spelling import to_snake_case
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings import settings
+from lamina._settings.arguments import Config, Function
+from lamina._settings.converters import above_zero, flag, integer, not_negative, optional, positive, rate
+from lamina._settings.settings import Configured, Converted, serialize, setting
+from lamina._weights.turns import Home, lock, settle
+from lamina._weights.weight import Weight, assign_all, read, unflatten
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, FixedError
 from lamina.optimizers import schedules

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from lamina import ops
-from lamina._base.frames import user_facing
-from lamina._base.public import public
+from lamina._imports.public import public
+from lamina._messages.tracebacks import user_facing
 from lamina.utils import array_to_img, img_to_array, load_img, save_img
 
 __all__ = ["array_to_img", "img_to_array", "load_img", "save_img", "smart_resize"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lamina._base.public import public
+from lamina._imports.public import public
 from lamina.utils import pad_sequences
 
 __all__ = ["pad_sequences"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lamina._base.public import public
-from lamina._loading.later import FOR_TYPES
+from lamina._imports.lazy import FOR_TYPES
+from lamina._imports.public import public
 from lamina.config import (
     disable_interactive_logging,
     enable_interactive_logging,
@@ -24,7 +24,8 @@ from lamina.saving import (
 
 if FOR_TYPES:
     from lamina._display.plots import learning_curve
-    from lamina._display.stack_plot import model_to_dot, plot_model
+    from lamina._programs.session import clear_session
+    from lamina._views.stack_plot import model_to_dot, plot_model
     from lamina.backend import is_keras_tensor
     from lamina.utils import bounding_boxes
     from lamina.utils.arrays import normalize, pad_sequences, to_categorical
@@ -38,7 +39,6 @@ if FOR_TYPES:
     from lamina.utils.images import array_to_img, img_to_array, load_img, save_img
     from lamina.utils.progbar import Progbar
     from lamina.utils.py_dataset import PyDataset, Sequence
-    from lamina.utils.session import clear_session
     from lamina.utils.splitting import split_dataset
     from lamina.utils.windows import timeseries_dataset_from_array
 
@@ -55,7 +55,7 @@ __all__ = [
 
 LATER = {
     "lamina._display.plots": "learning_curve",
-    "lamina._display.stack_plot": "model_to_dot plot_model",
+    "lamina._views.stack_plot": "model_to_dot plot_model",
     "lamina.backend": "is_keras_tensor",
     "lamina.utils.arrays": "normalize pad_sequences to_categorical",
     "lamina.utils.batches": "pack_x_y_sample_weight unpack_x_y_sample_weight",
@@ -66,7 +66,7 @@ LATER = {
     "lamina.utils.images": "array_to_img img_to_array load_img save_img",
     "lamina.utils.progbar": "Progbar",
     "lamina.utils.py_dataset": "PyDataset Sequence",
-    "lamina.utils.session": "clear_session",
+    "lamina._programs.session": "clear_session",
     "lamina.utils.splitting": "split_dataset",
     "lamina.utils.windows": "timeseries_dataset_from_array",
 }  # fmt: skip

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 
-from lamina._saving.files import WINDOWS, beside, locked, remove
+from lamina._files.files import WINDOWS, beside, locked, remove
 from lamina.errors import FileError
 
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)

@@ -10,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import checked, integer, one_of, positive
-from lamina._base.frames import user_facing
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, HostArray
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import checked, integer, one_of, positive
 from lamina.errors import ArgumentError, DataError, LabelError
 
 Items: TypeAlias = Sequence[Any] | HostArray

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._base.converters import short
-from lamina._base.frames import user_facing
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import short
 from lamina.errors import DataError
 
 

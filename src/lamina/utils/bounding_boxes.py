@@ -15,12 +15,12 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike, DTypeLike
 
 from lamina import dtypes
-from lamina._base.converters import checked, short, word
-from lamina._base.frames import user_facing
-from lamina._base.public import public
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._imports.public import public
 from lamina._kernels.boxes import FORMATS, around, clipped, from_corners, sizes, to_corners
 from lamina._kernels.images import affine
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import checked, short, word
 from lamina.errors import ArgumentError
 
 __all__ = [

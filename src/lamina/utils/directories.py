@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import checked, fixed_seed, one_of, optional, positive, short
+from lamina._arrays.arrays import HostArray
 from lamina._data.dataset import AUTOTUNE, Dataset, slices
+from lamina._settings.converters import checked, fixed_seed, one_of, optional, positive, short
 from lamina.errors import ArgumentError, DataError, MissingFileError
 
 LabelMode: TypeAlias = Literal["int", "categorical", "binary"] | None

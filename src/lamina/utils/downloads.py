@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Literal
 
 from lamina import _display
-from lamina._base.converters import checked, one_of, short
-from lamina._base.frames import user_facing, warn
-from lamina._programs import private
-from lamina._saving.files import make_folder, replacing
+from lamina._files import private
+from lamina._files.files import make_folder, replacing
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings.converters import checked, one_of, short
 from lamina.errors import ArgumentError, FileError
 from lamina.utils.archives import OPENED, unpack
 

@@ -7,13 +7,13 @@ from typing import Literal, TypeAlias, overload
 
 import numpy as np
 
-from lamina._base import arguments
-from lamina._base.arrays import HostArray
-from lamina._base.converters import checked, flag, one_of, optional, positive, short, word
-from lamina._base.frames import user_facing
+from lamina._arrays.arrays import HostArray
 from lamina._data.dataset import Dataset
 from lamina._data.scaling import INTERPOLATIONS, fitted, padded, resampled, scaled
 from lamina._data.sounds import read_sound
+from lamina._messages.tracebacks import user_facing
+from lamina._settings import arguments
+from lamina._settings.converters import checked, flag, one_of, optional, positive, short, word
 from lamina.config import data_format as format_of
 from lamina.errors import ArgumentError, DataError
 from lamina.utils.directories import Choice, Folder, Format, LabelMode, Labels, Subset, datasets

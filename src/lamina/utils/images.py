@@ -11,11 +11,11 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from lamina._base.arguments import Format
-from lamina._base.arrays import HostArray
-from lamina._base.converters import checked, one_of, optional, positive, short
-from lamina._base.frames import user_facing, warn
-from lamina._saving.files import name_of, replacing
+from lamina._arrays.arrays import HostArray
+from lamina._files.files import name_of, replacing
+from lamina._messages.tracebacks import user_facing, warn
+from lamina._settings.arguments import Format
+from lamina._settings.converters import checked, one_of, optional, positive, short
 from lamina.config import data_format as format_of
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, CallError, DataError, FileError, MissingFileError, MissingPackageError

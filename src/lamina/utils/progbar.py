@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lamina import _display
-from lamina._base.frames import user_facing
+from lamina._messages.tracebacks import user_facing
 from lamina.errors import ArgumentError
 
 

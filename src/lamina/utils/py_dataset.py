@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from lamina._base.converters import checked, count, flag, positive
-from lamina._base.frames import user_facing
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import checked, count, flag, positive
 
 
 class PyDataset:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lamina._base.converters import checked, fixed_seed, flag, optional, short
-from lamina._base.frames import user_facing
 from lamina._data.arrays import has_axes
 from lamina._data.dataset import KIND, Dataset
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import checked, fixed_seed, flag, optional, short
 from lamina.errors import ArgumentError, CallError, DataError
 
 Size = int | float | None

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import checked, fixed_seed, flag, integer, one_of, optional, positive
-from lamina._base.frames import user_facing
+from lamina._arrays.arrays import HostArray
 from lamina._data.dataset import AUTOTUNE, Dataset, slices
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import checked, fixed_seed, flag, integer, one_of, optional, positive
 from lamina.errors import ArgumentError, DataError
 
 NAME = "timeseries_dataset_from_array"

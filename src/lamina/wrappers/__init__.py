@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lamina._base.public import public
-from lamina._loading.later import FOR_TYPES
+from lamina._imports.lazy import FOR_TYPES
+from lamina._imports.public import public
 
 if FOR_TYPES:
     from lamina.wrappers.models import SKLearnClassifier, SKLearnRegressor, SKLearnTransformer

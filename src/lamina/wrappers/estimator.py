@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina._training.inputs import last_activation
 from lamina._training.model import compiled_of
 from lamina.errors import ArgumentError, MissingPackageError, NotCompiledError

@@ -8,7 +8,7 @@ from typing import Any, Self
 import sklearn
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina.errors import ArgumentError
 from lamina.models.cloning import clone_model
 from lamina.models.sequential import Sequential

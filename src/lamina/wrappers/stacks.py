@@ -12,9 +12,9 @@ from sklearn.utils import check_random_state, compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight
 
 from lamina import losses, optimizers
-from lamina._base.arguments import Config, Named
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina._layer.layer import Layer
+from lamina._settings.arguments import Config, Named
 from lamina._training.inputs import last_activation
 from lamina._training.request import Callbacks
 from lamina.errors import ArgumentError

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lamina import config
-from lamina._base.frames import user_facing, warn
+from lamina._messages.tracebacks import user_facing, warn
 from lamina.compat.preprocessing import transforms
 from lamina.compat.preprocessing.iterators import (
     DataFrameIterator,

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from lamina import utils
-from lamina._base.arrays import HostArray
-from lamina._base.frames import user_facing, warn
+from lamina._arrays.arrays import HostArray
+from lamina._messages.tracebacks import user_facing, warn
 from lamina.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:

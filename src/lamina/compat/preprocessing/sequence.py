@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import user_facing
+from lamina._arrays.arrays import HostArray
+from lamina._messages.tracebacks import user_facing
 from lamina.errors import ArgumentError
 from lamina.utils import PyDataset, pad_sequences
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import user_facing
+from lamina._arrays.arrays import HostArray
+from lamina._messages.tracebacks import user_facing
 from lamina.compat.told import say
 from lamina.errors import ArgumentError
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from scipy import ndimage
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 from lamina.errors import ArgumentError
 
 __all__ = [

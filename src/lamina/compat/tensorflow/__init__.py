@@ -14,7 +14,8 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from lamina import initializers, losses, metrics, optimizers
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._weights.weight import Weight
 from lamina.compat.tensorflow import (
     arithmetic,
     compat,

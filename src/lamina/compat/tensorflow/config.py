@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 
-from lamina._base.frames import warn
+from lamina._messages.tracebacks import warn
 from lamina.compat.tensorflow.stand_in import namespace
 
 __all__ = [

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from lamina._base.arrays import HostArray
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, HostArray
 from lamina.compat.operations import array, operation
 from lamina.compat.tensorflow.stand_in import StandIn
 from lamina.errors import ArgumentError, MissingPackageError

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lamina import activations
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina.activations import elu, gelu, log_softmax, relu, relu6, selu, sigmoid, softmax, softplus, softsign, tanh
 from lamina.compat.operations import Axes, array, operation
 from lamina.compat.tensorflow.arithmetic import functions

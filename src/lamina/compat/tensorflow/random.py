@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina.errors import ArgumentError
 from lamina.random import key_of, next_seed, set_seed
 

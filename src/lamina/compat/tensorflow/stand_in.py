@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lamina._base.frames import user_facing
+from lamina._messages.tracebacks import user_facing
 from lamina.compat.instead import instead_of
 from lamina.errors import UnknownAttributeError
 

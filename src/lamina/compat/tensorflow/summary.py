@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lamina._base.frames import user_facing
+from lamina._messages.tracebacks import user_facing
 from lamina._saving.paths import FilePath
 from lamina.callbacks.tensorboard import library
 from lamina.compat.tensorflow.stand_in import StandIn, namespace

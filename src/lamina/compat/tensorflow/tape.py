@@ -15,9 +15,9 @@ from typing import Any, Self
 import jax
 import jax.numpy as jnp
 
-from lamina._base.frames import user_facing, user_frame
-from lamina._base.weight import Weight, read
 from lamina._layer.passes import Pass
+from lamina._messages.tracebacks import user_facing, user_frame
+from lamina._weights.weight import Weight, read
 from lamina.compat.tensorflow.stand_in import StandIn
 from lamina.errors import CallError
 from lamina.random import key_of, next_seed

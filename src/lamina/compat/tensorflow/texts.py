@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lamina._base.arrays import HostArray
+from lamina._arrays.arrays import HostArray
 
 
 class Text(str):

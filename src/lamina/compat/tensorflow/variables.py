@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from lamina._base.frames import user_facing
-from lamina._base.weight import Weight
+from lamina._messages.tracebacks import user_facing
+from lamina._weights.weight import Weight
 from lamina.compat.tensorflow.stand_in import StandIn
 
 

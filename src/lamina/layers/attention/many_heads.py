@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import jax.numpy as jnp
 
 from lamina import constraints, initializers, regularizers
-from lamina._base.arguments import (
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
+from lamina._kernels.attention import attend, combined, flash, weights
+from lamina._layer.layer import Layer
+from lamina._layer.masks import with_mask
+from lamina._settings.arguments import (
     Config,
     ConstraintSetting,
     InitializerSetting,
@@ -18,13 +23,8 @@ from lamina._base.arguments import (
     Named,
     RegularizerSetting,
 )
-from lamina._base.converters import flag, integer, optional, positive, rate, seed_value
-from lamina._base.settings import Converted, setting, value_of
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array
-from lamina._kernels.attention import attend, combined, flash, weights
-from lamina._layer.layer import Layer
-from lamina._layer.masks import with_mask
+from lamina._settings.converters import flag, integer, optional, positive, rate, seed_value
+from lamina._settings.settings import Converted, setting, value_of
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.attention.seen import expanded, joined, near

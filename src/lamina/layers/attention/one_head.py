@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import jax
 import jax.numpy as jnp
 
-from lamina._base.converters import flag, one_of, rate, seed_value
-from lamina._base.settings import setting
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._kernels.attention import combined
 from lamina._kernels.precision import in_float32
 from lamina._layer.layer import Layer
+from lamina._settings.converters import flag, one_of, rate, seed_value
+from lamina._settings.settings import setting
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.attention.seen import causal
 from lamina.layers.regularization import dropped

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina.errors import ShapeError
 
 

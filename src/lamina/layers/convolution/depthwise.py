@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base import arguments
-from lamina._base.converters import flag, positive, word
-from lamina._base.settings import setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.convolution import convolve
 from lamina._kernels.precision import in_float32
 from lamina._layer.layer import weight_from_settings
+from lamina._settings import arguments
+from lamina._settings.converters import flag, positive, word
+from lamina._settings.settings import setting
 from lamina.config import data_format
 from lamina.layers.convolution.plain import Sliding
 

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import jax.numpy as jnp
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base import arguments
-from lamina._base.converters import checked, flag, positive, word
-from lamina._base.settings import setting
-from lamina._base.shapes import InputSpec, Shape, per_axis
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._kernels.convolution import convolve, in_next_loop
-from lamina._kernels.convolution_by_xla import spread
+from lamina._kernels.window import spread
 from lamina._layer.layer import Layer, weight_from_settings
+from lamina._layer.specs import InputSpec
+from lamina._settings import arguments
+from lamina._settings.converters import checked, flag, per_axis, positive, word
+from lamina._settings.settings import setting
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
 

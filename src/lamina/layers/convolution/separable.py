@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base import arguments
-from lamina._base.converters import flag, positive, word
-from lamina._base.settings import setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.matmul import matmul
 from lamina._layer.layer import weight_from_settings
+from lamina._settings import arguments
+from lamina._settings.converters import flag, positive, word
+from lamina._settings.settings import setting
 from lamina.config import data_format
 from lamina.layers.convolution.depthwise import convolve_channels
 from lamina.layers.convolution.plain import Sliding

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base import arguments
-from lamina._base.converters import count, flag, positive, word
-from lamina._base.settings import Converted, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.convolution import convolve_transposed
 from lamina._layer.layer import weight_from_settings
+from lamina._settings import arguments
+from lamina._settings.converters import count, flag, positive, word
+from lamina._settings.settings import Converted, setting
 from lamina.config import data_format
 from lamina.errors import ArgumentError
 from lamina.layers.convolution.plain import Sliding, convert_per_axis, not_both

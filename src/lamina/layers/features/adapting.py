@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.frames import user_facing
+from lamina._arrays.arrays import HostArray
 from lamina._data.arrays import has_axes
-from lamina._data.frames import is_frame
+from lamina._data.data_frames import is_frame
 from lamina._data.stream import Stream
 from lamina._layer.host import raw
 from lamina._layer.layer import Layer
 from lamina._layer.structure import require_adapted
+from lamina._messages.tracebacks import user_facing
 from lamina.errors import ArgumentError, DataError
 
 

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina import dtypes
-from lamina._base.arguments import InputShape, Named
-from lamina._base.arrays import HostArray
-from lamina._base.converters import number, optional, positive
-from lamina._base.settings import Converted, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, HostArray
 from lamina._checks import indices
 from lamina._layer.layer import Layer
+from lamina._settings.arguments import InputShape, Named
+from lamina._settings.converters import number, optional, positive
+from lamina._settings.settings import Converted, setting
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.features.adapting import Adapting
 from lamina.layers.features.hashing import MODES, Mode, dense, mode

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from lamina import dtypes
-from lamina._base.arguments import InputShape, Named
-from lamina._base.arrays import HostArray, as_array
-from lamina._base.converters import optional, up_to
-from lamina._base.frames import user_facing
-from lamina._base.settings import setting
+from lamina._arrays.arrays import HostArray, as_array
 from lamina._kernels.hashes import Words, cross_hash, farm_hash
 from lamina._layer.host import HostLayer, raw, require_host
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import InputShape, Named
+from lamina._settings.converters import optional, up_to
+from lamina._settings.settings import setting
 from lamina.errors import ArgumentError, DataError, ShapeError
 from lamina.layers.features.hashing import Mode, dense, encoded, encoded_shape, mode
 

@@ -7,14 +7,14 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import flag, integer, one_of, up_to
-from lamina._base.frames import user_facing
-from lamina._base.settings import Converted, setting
-from lamina._base.shapes import Shape
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.shapes import Shape
 from lamina._kernels.hashes import farm_hash, sip_hash
 from lamina._layer.host import HostLayer
 from lamina._layer.room import raise_if_too_large
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import flag, integer, one_of, up_to
+from lamina._settings.settings import Converted, setting
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, ShapeError
 

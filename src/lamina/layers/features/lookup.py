@@ -6,10 +6,10 @@ import codecs
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from lamina._base.arguments import InputShape, Named
-from lamina._base.arrays import HostArray
-from lamina._base.converters import count, flag, integer, one_of, optional
-from lamina._base.settings import setting
+from lamina._arrays.arrays import HostArray
+from lamina._settings.arguments import InputShape, Named
+from lamina._settings.converters import count, flag, integer, one_of, optional
+from lamina._settings.settings import setting
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError
 from lamina.layers.features.hashing import MODES, Mode, Modes, Salt, dense, mode, salt

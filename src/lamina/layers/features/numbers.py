@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import flag, integer, optional
-from lamina._base.settings import Converted, setting, value_of
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array, HostArray
+from lamina._arrays.shapes import Shape
 from lamina._checks import values
 from lamina._data.source import Table
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._settings.converters import flag, integer, optional
+from lamina._settings.settings import Converted, setting, value_of
 from lamina.config import image_data_format
 from lamina.dtypes import epsilon, floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError

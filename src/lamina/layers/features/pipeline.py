@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lamina._base.arguments import InputShape, Named
-from lamina._base.settings import serialize, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._layer.host import LayerChain
 from lamina._layer.layer import Layer
+from lamina._layer.layers_by_name import held
 from lamina._layer.masks import with_mask
-from lamina._layer.registry import held
+from lamina._settings.arguments import InputShape, Named
+from lamina._settings.settings import serialize, setting
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError
 

@@ -10,14 +10,15 @@ import numpy as np
 from jax import lax
 
 from lamina import dtypes
-from lamina._base.arguments import DataFormat
-from lamina._base.converters import above_zero, flag, not_negative, number, one_of, optional, positive
-from lamina._base.frames import warn
-from lamina._base.memory import require
-from lamina._base.settings import setting
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._messages.tracebacks import warn
+from lamina._process.memory import require
+from lamina._settings.arguments import DataFormat
+from lamina._settings.converters import above_zero, flag, not_negative, number, one_of, optional, positive
+from lamina._settings.settings import setting
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
 from lamina.initializers.fourier import STFT, Scaling, Window, known_window, window_values

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from lamina._base.arguments import InputShape, Named
-from lamina._base.arrays import HostArray
-from lamina._base.converters import flag, integer, one_of, optional, positive
-from lamina._base.frames import user_facing
-from lamina._base.settings import setting
-from lamina._base.shapes import Shape
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.shapes import Shape
 from lamina._layer.room import raise_if_too_large
 from lamina._layer.structure import require_adapted
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import InputShape, Named
+from lamina._settings.converters import flag, integer, one_of, optional, positive
+from lamina._settings.settings import setting
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, DataError
 from lamina.layers.features.hashing import Mode, Modes, dense, mode

@@ -10,14 +10,14 @@ from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from lamina._base.arrays import HostArray
-from lamina._base.converters import integer
-from lamina._base.frames import user_facing
-from lamina._base.memory import require
-from lamina._base.settings import Converted
-from lamina._base.shapes import Shape
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.shapes import Shape
 from lamina._layer.host import HostLayer, raw
 from lamina._layer.structure import require_adapted
+from lamina._messages.tracebacks import user_facing
+from lamina._process.memory import require
+from lamina._settings.converters import integer
+from lamina._settings.settings import Converted
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
 from lamina.layers.features.adapting import Adapting

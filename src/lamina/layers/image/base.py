@@ -9,13 +9,14 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lamina._base.converters import checked, fixed_seed, short
-from lamina._base.frames import user_facing
-from lamina._base.settings import setting, value_of
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._layer.keys import drawn_key
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.converters import checked, fixed_seed, short
+from lamina._settings.settings import setting, value_of
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.image.boxes import box_format, changed_together
 from lamina.layers.image.settings import Pair

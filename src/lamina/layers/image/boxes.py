@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
-from lamina._base.converters import one_of, short
-from lamina._base.settings import value_of
-from lamina._base.shapes import shape_of
-from lamina._base.weight import Array, under_way
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import shape_of
 from lamina._kernels.boxes import FORMATS, clipped, from_corners, moved, to_corners
 from lamina._layer.forward import by_itself, key_alone
 from lamina._layer.passes import Pass
+from lamina._settings.converters import one_of, short
+from lamina._settings.settings import value_of
+from lamina._weights.weight import under_way
 from lamina.errors import ArgumentError
 from lamina.random import Draws
 

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.arguments import DataFormat
-from lamina._base.converters import above_zero, flag, seed_value, up_to
-from lamina._base.settings import setting, value_of
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
+from lamina._settings.arguments import DataFormat
+from lamina._settings.converters import above_zero, flag, seed_value, up_to
+from lamina._settings.settings import setting, value_of
 from lamina.config import data_format
 from lamina.layers.image.base import ImageLayer, RandomImageLayer
 from lamina.layers.image.color import (

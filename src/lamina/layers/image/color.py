@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from lamina import dtypes
-from lamina._base.arguments import DataFormat
-from lamina._base.converters import integer, rate, seed_value
-from lamina._base.settings import Converted, setting, value_of
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.images import from_hsv, gray, rescaled, to_hsv, work_dtype
+from lamina._settings.arguments import DataFormat
+from lamina._settings.converters import integer, rate, seed_value
+from lamina._settings.settings import Converted, setting, value_of
 from lamina.config import data_format
 from lamina.layers.image.base import RandomImageLayer, Sizes, happens, uniform
 from lamina.layers.image.settings import BYTE, Range, ValueRange, interval, ordered, share, signed_share

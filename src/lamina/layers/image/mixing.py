@@ -8,13 +8,13 @@ from typing import Any, ClassVar, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from lamina._base.arguments import DataFormat
-from lamina._base.converters import above_zero, integer, number, positive, seed_value, short
-from lamina._base.frames import user_facing
-from lamina._base.settings import Converted, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.images import grid
 from lamina._layer.layer import Layer
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import DataFormat
+from lamina._settings.converters import above_zero, integer, number, positive, seed_value, short
+from lamina._settings.settings import Converted, setting
 from lamina.config import data_format
 from lamina.errors import ArgumentError
 from lamina.layers.image.base import RandomImageLayer, Sizes, happens, uniform

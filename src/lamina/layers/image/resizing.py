@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lamina._base.arguments import DataFormat, InputShape, Named
-from lamina._base.converters import flag, number, one_of, positive, seed_value
-from lamina._base.settings import setting, value_of
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.images import affine
+from lamina._settings.arguments import DataFormat, InputShape, Named
+from lamina._settings.converters import flag, number, one_of, positive, seed_value
+from lamina._settings.settings import setting, value_of
 from lamina.config import data_format
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
-from lamina._base.converters import number, one_of
-from lamina._base.settings import Converted
+from lamina._settings.converters import number, one_of
+from lamina._settings.settings import Converted
 from lamina.errors import ArgumentError
 
 BYTE = (0, 255)

@@ -8,11 +8,11 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 
-from lamina._base.arguments import DataFormat
-from lamina._base.converters import integer, seed_value
-from lamina._base.settings import Converted, setting
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.images import blur, smooth
+from lamina._settings.arguments import DataFormat
+from lamina._settings.converters import integer, seed_value
+from lamina._settings.settings import Converted, setting
 from lamina.config import data_format
 from lamina.errors import ArgumentError
 from lamina.layers.image.base import RandomImageLayer, Sizes, happens, uniform

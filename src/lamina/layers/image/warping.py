@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal, TypeAlias, get_args
 import jax
 import jax.numpy as jnp
 
-from lamina._base.arguments import DataFormat
-from lamina._base.converters import number, one_of, optional, rate, seed_value
-from lamina._base.settings import setting, value_of
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
 from lamina._kernels.images import FILL_MODES, affine, blur, grid, homography, project, sample
+from lamina._settings.arguments import DataFormat
+from lamina._settings.converters import number, one_of, optional, rate, seed_value
+from lamina._settings.settings import setting, value_of
 from lamina.config import data_format
 from lamina.errors import ArgumentError
 from lamina.layers.image.base import RandomImageLayer, Sizes, happens, uniform

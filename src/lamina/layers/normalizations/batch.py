@@ -8,15 +8,17 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from lamina import constraints, initializers, regularizers
-from lamina._base.arguments import ConstraintSetting, InitializerSetting, RegularizerSetting
-from lamina._base.converters import flag, integer, number, optional, rate
-from lamina._base.settings import Converted, setting, value_of
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array, under_way
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._kernels.blocks import cast
 from lamina._kernels.convolution import rescaled
 from lamina._kernels.normalization import normalize
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._settings.arguments import ConstraintSetting, InitializerSetting, RegularizerSetting
+from lamina._settings.converters import flag, integer, number, optional, rate
+from lamina._settings.settings import Converted, setting, value_of
+from lamina._weights.weight import under_way
 from lamina.errors import ShapeError
 from lamina.layers.normalizations.renorm import add_statistics, clipping, move, renormalized
 from lamina.layers.normalizations.scaling import add_scale, factor_and_shift, feature_axes, widened

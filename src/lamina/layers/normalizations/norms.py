@@ -7,11 +7,11 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.converters import number
-from lamina._base.settings import setting
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._layer.layer import Layer
+from lamina._settings.converters import number
+from lamina._settings.settings import setting
 from lamina.layers.normalizations.scaling import Axes, feature_axes, kept_sizes, one_or_more, widened
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.converters import number, short
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
+from lamina._settings.converters import number, short
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError
 
 

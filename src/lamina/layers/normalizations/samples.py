@@ -7,13 +7,14 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from lamina import constraints, initializers, regularizers
-from lamina._base.arguments import Config, ConstraintSetting, InitializerSetting, RegularizerSetting
-from lamina._base.converters import flag, integer, number
-from lamina._base.frames import warn
-from lamina._base.settings import setting
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._messages.tracebacks import warn
+from lamina._settings.arguments import Config, ConstraintSetting, InitializerSetting, RegularizerSetting
+from lamina._settings.converters import flag, integer, number
+from lamina._settings.settings import setting
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.normalizations.scaling import Axes, add_scale, feature_axes, kept_sizes, one_or_more, scaled, widened
 

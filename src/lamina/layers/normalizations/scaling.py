@@ -8,11 +8,12 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 from jax import lax
 
-from lamina._base.converters import integer
-from lamina._base.settings import Converted
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._layer.layer import weight_from_settings
+from lamina._layer.specs import InputSpec
+from lamina._settings.converters import integer
+from lamina._settings.settings import Converted
 from lamina.errors import ShapeError
 
 Axes: TypeAlias = Converted[int | Sequence[int], int | list[int]]

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from lamina import initializers
-from lamina._base.converters import up_to
-from lamina._base.settings import setting
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._settings.converters import up_to
+from lamina._settings.settings import setting
 from lamina.errors import ArgumentError
 from lamina.layers.wrappers import Wrapper
 

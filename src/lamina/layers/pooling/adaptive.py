@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from lamina._base.arguments import DataFormat, Sizes
-from lamina._base.converters import up_to
-from lamina._base.settings import setting
-from lamina._base.shapes import InputSpec, per_axis, spatial_axes
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import spatial_axes
 from lamina._kernels import pooling
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._settings.arguments import DataFormat, Sizes
+from lamina._settings.converters import per_axis, up_to
+from lamina._settings.settings import setting
 from lamina.config import data_format
 
 MOST = 2**16

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from lamina._base.arguments import DataFormat
-from lamina._base.converters import flag
-from lamina._base.settings import setting
-from lamina._base.shapes import InputSpec, spatial_axes
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import spatial_axes
 from lamina._kernels.pooling import largest
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._settings.arguments import DataFormat
+from lamina._settings.converters import flag
+from lamina._settings.settings import setting
 from lamina.config import data_format
 
 

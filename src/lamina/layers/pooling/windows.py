@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from lamina._base.arguments import DataFormat, Sizes
-from lamina._base.converters import checked, word
-from lamina._base.settings import Converted, setting
-from lamina._base.shapes import InputSpec, per_axis, spatial_axes
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import spatial_axes
 from lamina._kernels import pooling
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._settings.arguments import DataFormat, Sizes
+from lamina._settings.converters import checked, per_axis, word
+from lamina._settings.settings import Converted, setting
 from lamina.config import data_format
 from lamina.errors import ShapeError
 

@@ -10,17 +10,17 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base.arguments import ActivationSetting, ConstraintSetting, InitializerSetting, RegularizerSetting
-from lamina._base.converters import flag, positive, rate, seed_value
-from lamina._base.settings import setting
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._kernels import recurrent
 from lamina._kernels.bits import bernoulli
 from lamina._kernels.matmul import matmul
 from lamina._kernels.numbers import constant
 from lamina._layer.keys import drawn_key
 from lamina._layer.layer import Layer, weight_from_settings
+from lamina._settings.arguments import ActivationSetting, ConstraintSetting, InitializerSetting, RegularizerSetting
+from lamina._settings.converters import flag, positive, rate, seed_value
+from lamina._settings.settings import setting
 from lamina.errors import ArgumentError, ShapeError
 
 States: TypeAlias = list[Array]

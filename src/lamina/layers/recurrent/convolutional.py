@@ -7,7 +7,13 @@ from typing import Any, ClassVar, Literal
 import jax.numpy as jnp
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base.arguments import (
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
+from lamina._kernels import recurrent
+from lamina._kernels.convolution import convolve
+from lamina._layer.specs import InputSpec
+from lamina._layer.tracking import require_built
+from lamina._settings.arguments import (
     ActivationSetting,
     ConstraintSetting,
     DataFormat,
@@ -15,13 +21,8 @@ from lamina._base.arguments import (
     RegularizerSetting,
     Sizes,
 )
-from lamina._base.converters import checked, flag, positive, rate, seed_value, word
-from lamina._base.settings import setting
-from lamina._base.shapes import InputSpec, Shape, per_axis
-from lamina._base.weight import Array
-from lamina._kernels import recurrent
-from lamina._kernels.convolution import convolve
-from lamina._layer.weights import require_built
+from lamina._settings.converters import checked, flag, per_axis, positive, rate, seed_value, word
+from lamina._settings.settings import setting
 from lamina.config import data_format
 from lamina.errors import ShapeError
 from lamina.layers.convolution.plain import not_both, window_within

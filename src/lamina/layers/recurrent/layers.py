@@ -8,15 +8,23 @@ import jax
 import jax.numpy as jnp
 
 from lamina import activations, constraints, initializers, regularizers
-from lamina._base.arguments import ActivationSetting, ConstraintSetting, InitializerSetting, Named, RegularizerSetting
-from lamina._base.converters import flag, one_of, positive, rate, seed_value
-from lamina._base.frames import user_facing
-from lamina._base.registry import Holder
-from lamina._base.settings import setting
-from lamina._base.shapes import InputSpec, Shape
-from lamina._base.weight import Array, Weight
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._kernels import recurrent
 from lamina._layer.layer import Layer
+from lamina._layer.specs import InputSpec
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import (
+    ActivationSetting,
+    ConstraintSetting,
+    InitializerSetting,
+    Named,
+    RegularizerSetting,
+)
+from lamina._settings.converters import flag, one_of, positive, rate, seed_value
+from lamina._settings.registry import Holder
+from lamina._settings.settings import setting
+from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.recurrent.cells import Cell, GRUCell, LSTMCell, SimpleRNNCell
 from lamina.layers.recurrent.stacked_cells import CellSetting, cell_of, initial_states, step_of

@@ -9,13 +9,13 @@ from typing import Any, Protocol, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from lamina._base.arguments import Config
-from lamina._base.registry import Holder
-from lamina._base.settings import Converted, setting
-from lamina._base.shapes import Shape
-from lamina._base.weight import Array
+from lamina._arrays.arrays import Array
+from lamina._arrays.shapes import Shape
 from lamina._layer.layer import Layer
-from lamina._layer.registry import registry
+from lamina._layer.layers_by_name import registry
+from lamina._settings.arguments import Config
+from lamina._settings.registry import Holder
+from lamina._settings.settings import Converted, setting
 from lamina.errors import ArgumentError
 
 

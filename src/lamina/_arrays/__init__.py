@@ -1,0 +1,1 @@
+"""Arrays, their shapes, and lists, tuples and dicts of them."""

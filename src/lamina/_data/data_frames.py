@@ -1,0 +1,127 @@
+"""Converts frames and series of pandas, polars, pyarrow and others to NumPy arrays, through narwhals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from lamina._arrays.arrays import HostArray
+from lamina._data.arrays import numbers
+from lamina.errors import DataError
+
+LIBRARIES = ("pandas", "polars", "pyarrow", "narwhals", "modin", "cudf")
+REFUSED = {
+    "String": "text", "Categorical": "category", "Enum": "category", "Datetime": "date", "Date": "date",
+    "Time": "time", "Duration": "duration", "List": "list", "Array": "list", "Struct": "record", "Binary": "bytes",
+}  # fmt: skip
+
+
+def is_frame(value: object) -> bool:
+    """Whether `value` is a frame or a series; none of the libraries is imported to find that out."""
+    return any(cls.__module__.partition(".")[0] in LIBRARIES for cls in type(value).__mro__)
+
+
+def opened(value: Any, name: str) -> Any:
+    """`value` as a narwhals frame or series, or `value` itself if narwhals does not know its type."""
+    import narwhals  # here, because the import takes 30 ms, which a script without frames saves
+
+    if hasattr(value, "collect_schema") and hasattr(value, "collect"):
+        raise DataError(f"{name} is a {type(value).__name__}, which has no rows yet. Read it: {name}.collect().")
+    labels = getattr(value, "columns", ())
+    if hasattr(value, "set_axis") and len({label for label in labels if isinstance(label, str)}) < len(labels):
+        # pandas allows labels of any type, and equal ones
+        value = value.set_axis(_distinct([str(label) for label in labels]), axis=1)
+    return narwhals.from_native(value, eager_only=True, allow_series=True, pass_through=True)
+
+
+FILLS = {
+    "polars": 'x = x.cast(polars.Float32).fill_nan(None).fill_null(strategy="mean")',
+    "pyarrow": "x = x.to_pandas().fillna(0)",
+}
+"""How each library fills gaps; the others have pandas's methods."""
+
+
+class Columns(tuple[str, ...]):
+    """The names of a frame's columns."""
+
+    fill: str
+    """How the frame's library fills gaps."""
+    select: str
+    """How the library takes columns by their names."""
+
+    def __new__(cls, frame: Any) -> Columns:
+        columns = super().__new__(cls, frame.columns)
+        columns.fill = FILLS.get(frame.implementation.value, 'x = x.astype("float32").fillna(x.median())')
+        columns.select = "x.select({})" if frame.implementation.is_pyarrow() else "x[{}]"
+        return columns
+
+
+def from_frame(frame: Any, name: str, floatx: str) -> tuple[HostArray, Columns]:
+    """The columns as one array of shape (rows, columns), and their names."""
+    refused = {column: kind for column, dtype in frame.schema.items() if (kind := REFUSED.get(type(dtype).__name__))}
+    if refused:
+        raise _not_numbers(name, refused, frame)
+    kinds = set(frame.schema.values())
+    if len(kinds) == 1 and all(kind.is_float() or kind.is_integer() for kind in kinds):  # often one block of memory
+        return numbers(frame.to_numpy(), name, floatx), Columns(frame)
+    columns = [numbers(frame[column].to_numpy(), f"{name}[{column!r}]", floatx) for column in frame.columns]
+    if nested := {label: "list" for label, column in zip(frame.columns, columns, strict=True) if column.ndim > 1}:
+        raise _not_numbers(name, nested, frame)
+    dtypes = {column.dtype for column in columns}
+    if not columns:
+        return np.empty((len(frame), 0), floatx), Columns(frame)
+    dtype = np.dtype(floatx) if np.dtype(floatx) in dtypes else np.result_type(*dtypes)
+    array = np.empty((len(frame), len(columns)), dtype)
+    for i, column in enumerate(columns):
+        array[:, i] = column
+    return numbers(array, name, floatx), Columns(frame)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    seen: Counter[str] = Counter()
+    for i, name in enumerate(names):
+        names[i] = f"{name}.{seen[name]}" if seen[name] else name
+        seen[name] += 1
+    return names
+
+
+def _not_numbers(name: str, refused: dict[str, str], frame: Any) -> DataError:
+    polars = frame.implementation.is_polars()
+    listed = [f"{column!r} ({kind})" for column, kind in refused.items()]
+    more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
+    lines = [f"{name} has columns that are not numbers: {', '.join(listed[:8])}{more}."]
+    quoted = [column for column, kind in refused.items() if kind == "text" and _holds_numbers(frame[column])]
+    if quoted:
+        one = quoted[0]
+        cast = f"{name}.with_columns(polars.col({quoted}).cast(float))"
+        told = f"{name} = {cast}" if polars else f"{name}[{one!r}] = {name}[{one!r}].astype(float)"
+        lines.append(f"Numbers in quotes, {', '.join(map(repr, quoted[:8]))}: {told}.")
+    words = [column for column, kind in refused.items() if kind in ("text", "category") and column not in quoted]
+    if words:
+        chosen = repr(words) if len(words) <= 8 else "[...]"
+        call = f"{name}.to_dummies({chosen})" if polars else f"pandas.get_dummies({name}, columns={chosen})"
+        lines.append(f"Make columns of 0 and 1 of them: {name} = {call}.")
+    if len(words) == 1 == len(refused):
+        lines.append(f"Or number them: classes, numbers = numpy.unique({name}[{words[0]!r}], return_inverse=True).")
+    if lists := [column for column, kind in refused.items() if kind == "list"]:
+        stacked = f"numpy.stack({name}[{lists[0]!r}])"
+        lines.append(f"Make an array of its lists or arrays: {stacked}.")
+        if len(frame.columns) > 1:
+            rest = f"{name}.drop({'' if polars else 'columns='}{lists!r})"
+            lines.append(f"Beside the other columns: {name} = numpy.column_stack([{rest}, {stacked}]).")
+    for kinds, number in ((("date", "time"), f"hour{'()' * polars}"), (("duration",), "total_seconds()")):
+        for column in [column for column, kind in refused.items() if kind in kinds][:1]:
+            told = f"{name}[{column!r}].dt.{number}"
+            lines.append(f"Take numbers out of a {refused[column]}, as in {told}, or leave it out.")
+    return DataError("\n".join(lines))
+
+
+def _holds_numbers(series: Any) -> bool:
+    """Whether a column of text begins with numbers in quotes."""
+    first = series.drop_nulls().head(100).to_list()
+    try:
+        return bool(first) and all(isinstance(float(each), float) for each in first)
+    except ValueError:
+        return False

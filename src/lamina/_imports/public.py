@@ -1,0 +1,63 @@
+"""What a public module shows: the names of its `__all__`, and for any other name an error with the nearest one."""
+
+from __future__ import annotations
+
+import dis
+import sys
+from types import ModuleType
+
+from lamina._imports.lazy import ITSELF, Later, Loaded, load, register
+from lamina._messages.missing_names import hint
+from lamina._messages.tracebacks import user_facing, user_frame
+from lamina.errors import UnknownAttributeError, UnknownImportError
+
+
+def public(module: str, names: list[str], later: Later = None, loaded: Loaded = None) -> None:
+    """Let a module show `names` alone in `dir()`, and answer any other name with an error.
+
+    Args:
+        later: the files that are loaded when one of their names is first used, and for each its names, in one string;
+            `name=other` for one that the file calls otherwise, `name=.` for the file itself. A script uses a tenth of
+            what there is, and an import should take no more time than that.
+        loaded: is called with each of those names, and what it stands for, when that is there.
+    """
+
+    places = register(module, later, loaded)
+
+    @user_facing
+    def refuse(name: str) -> object:
+        if name.startswith("__"):  # Python asks for `__path__` at each import
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        if name in places:
+            return load(module, name)
+        raise missing_attribute(module, name, hint(module.partition(".")[2], name, names))
+
+    def is_hidden(name: str, value: object) -> bool:
+        shown = name in names and (name not in places or places[name].name == ITSELF)
+        return isinstance(value, ModuleType) and not shown and not name.startswith("_") and "." in module
+
+    class Public(ModuleType):
+        def __setattr__(self, name: str, value: object) -> None:
+            """Python sets each file of a module here, but `callbacks.history` is a misspelt `callbacks.History`."""
+            if not is_hidden(name, value):
+                super().__setattr__(name, value)
+
+    this = sys.modules[module]
+    for name, value in list(vars(this).items()):
+        if getattr(value, "__name__", "") == f"{module}.{name}" and is_hidden(name, value):
+            delattr(this, name)
+    vars(this).update(__getattr__=refuse, __dir__=lambda: names)
+    this.__class__ = Public
+
+
+def missing_attribute(module: str, name: str, advice: str) -> Exception:
+    """The error for `module.name`, or for `from module import name`, where the name does not exist.
+
+    Python throws the message of an AttributeError away where it stands in a from-import, and with it
+    the hint; so there it has to be an ImportError.
+    """
+    frame = user_frame()
+    if frame is not None and frame.f_code.co_code[frame.f_lasti] == dis.opmap["IMPORT_FROM"]:
+        return UnknownImportError(f"cannot import name {name!r} from {module!r}. {advice}".rstrip(), name=name)
+    # With a name and no object, Python adds no advice of its own, which may be of something unrelated.
+    return UnknownAttributeError(f"module {module!r} has no attribute {name!r}. {advice}".rstrip(), name=name)

@@ -1,1 +1,0 @@
-"""How the package is loaded: each file when one of its names is first used."""

@@ -1,0 +1,1 @@
+"""A weight, and how several threads read and train it."""

@@ -1,0 +1,36 @@
+"""Models from files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from lamina._messages.tracebacks import user_facing
+from lamina._saving import models
+from lamina._saving.paths import FilePath
+from lamina.models.sequential import Sequential
+
+
+@user_facing
+def load_model(
+    filepath: FilePath, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
+    *, skip: Collection[str] = (),
+) -> Sequential:  # fmt: skip
+    """The model that a file holds, with its weights, and compiled as it was.
+
+    No code is run for a file. Classes and functions of your own are found by the names under which they are given
+    here or registered.
+
+    Args:
+        filepath: a ".keras" file or folder, or a ".h5" or ".hdf5" file of Keras 2 or 3.
+        custom_objects: your own classes and functions by name.
+        compile: whether to compile the model as it was when it was saved.
+        safe_mode: has no effect.
+        skip: the names of classes, functions and layers that may be missing; they are left out, and a warning says so.
+
+    Raises:
+        FileError: the file cannot be read, or is refused.
+    """
+    model = models.load(filepath, custom_objects, compile, safe_mode, skip)
+    assert isinstance(model, Sequential)  # the one kind of model that there is
+    return model
