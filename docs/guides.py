@@ -1,0 +1,62 @@
+"""Runs the programs of the guides in processes of their own while MkDocs reads the other pages.
+
+MkDocs calls the functions `on_...`. A block that raises ends the build.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+
+sys.path.insert(0, str(Path(__file__).parent))
+from blocks import FENCE
+
+AT_A_TIME = max(1, min(4, len(os.sched_getaffinity(0))))
+SECONDS = 300
+NOT_RUN = {"beyond-keras.md", "datasets.md", "compat.md"}
+running: dict[str, Future[dict[str, Any]]] = {}
+pool = ThreadPoolExecutor(AT_A_TIME)
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Begin to run each page that has programs, the longest first."""
+    texts = {file.src_uri: file.content_string for file in files.documentation_pages() if not file.generated_by}
+    found = {path: text for path, text in texts.items() if FENCE.search(text) and path not in NOT_RUN}
+    for path, text in sorted(found.items(), key=lambda item: -len(item[1])):
+        running[path] = pool.submit(run, path, text)
+    return files
+
+
+def run(path: str, text: str) -> dict[str, Any]:
+    """The page with its output, from a process of its own."""
+    command = [sys.executable, str(Path(__file__).with_name("blocks.py")), Path(path).stem]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=SECONDS)
+    if done.returncode:
+        raise PluginError(f"{path}:\n{done.stderr}")
+    made: dict[str, Any] = json.loads(done.stdout)
+    return made
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
+    """Put the output of the programs into the page, and its pictures beside it."""
+    if page.file.src_uri not in running:
+        return markdown
+    made = running.pop(page.file.src_uri).result()
+    for name, picture in made["pictures"].items():
+        path = Path(page.file.src_uri).with_name(name).as_posix()
+        files.append(File.generated(config, path, content=bytes.fromhex(picture)))
+    text: str = made["text"]
+    return text.split("\n---\n", 1)[1] if text.startswith("---\n") else text
+
+
+def on_build_error(error: Exception) -> None:
+    """Begin no other page."""
+    pool.shutdown(wait=False, cancel_futures=True)

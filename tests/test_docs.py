@@ -1,0 +1,136 @@
+"""The machinery of the docs: programs of a page are run, and the built site has no dead link."""
+
+import importlib.util
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def load(name):
+    """A module of the folder docs, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+blocks, checked = load("blocks"), load("checked")
+
+
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch):
+    """A program of a page is the main module while it runs."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
+def page(text):
+    return blocks.run_page(textwrap.dedent(text), "page")
+
+
+def test_what_a_block_prints_stands_below_it_and_the_next_block_goes_on():
+    made = page("""
+        ```python
+        x = 2
+        print("x is", x)
+        ```
+        Text.
+        ```python
+        x + 1
+        ```
+        """).text
+    assert "~~~~ { .text .output }\nx is 2\n~~~~" in made
+    assert made.index("x is 2") < made.index("Text.") < made.index("~~~~ { .text .output }\n3\n~~~~")
+
+
+def test_a_block_that_raises_ends_the_build_with_its_place():
+    with pytest.raises(blocks.BlockError, match=r"(?s)page\.md:3: .*ZeroDivisionError"):
+        page("""
+            Text.
+            ```python
+            1 / 0
+            ```
+            """)
+
+
+def test_an_error_that_a_block_has_to_raise_is_its_output():
+    made = page("""
+        ```python file="train.py" raises="ZeroDivisionError"
+        a = 0
+        1 / a
+        ```
+        """).text
+    assert 'title="train.py"' in made
+    assert 'Traceback (most recent call last):\n  File "train.py", line 2, in <module>\n    1 / a' in made
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ('```python raises="ValueError"\n1\n```', "raised no ValueError"),
+        ('```python rises="ValueError"\n1\n```', "unknown option"),
+        ("```python\nimport matplotlib.pyplot as p\np.plot([1])\n```", "needs alt"),
+        ("```console\n$ python -c 'import sys; sys.exit(3)'\n```", r"\$ python"),
+    ],
+)
+def test_a_block_that_is_not_as_its_page_says_ends_the_build(code, complaint):
+    with pytest.raises(blocks.BlockError, match=complaint):
+        page(code)
+
+
+def test_a_figure_is_a_picture_with_its_description():
+    made = page('```python alt="A line"\nimport matplotlib.pyplot as p\np.plot([1, 2])\n```')
+    assert "![A line](page-1.svg)" in made.text and "<svg" in made.pictures["page-1.svg"].decode()
+
+
+def test_a_command_has_its_output_below_it():
+    assert "$ python -c 'print(1 + 1)'\n2\n```" in page("```console\n$ python -c 'print(1 + 1)'\n```").text
+
+
+def test_a_program_without_its_package_is_compiled_alone():
+    made = page('```python needs="no_such_package"\nimport no_such_package\n```').text
+    assert ".output" not in made
+    with pytest.raises(SyntaxError):
+        page('```python needs="no_such_package"\nimport\n```')
+
+
+def test_classes_of_a_page_are_found_by_inspect_and_pickle():
+    made = page("""
+        ```python
+        class A:
+            size = 7
+        ```
+        ```python
+        import inspect, pickle
+
+        print(inspect.getsource(A), pickle.loads(pickle.dumps(A())).size)
+        ```
+        """).text
+    assert "size = 7\n 7" in made
+
+
+@pytest.mark.parametrize(
+    ("html", "fault"),
+    [
+        ('<a href="none.html">', "none.html leads nowhere"),
+        ('<a href="#none">', "#none leads nowhere"),
+        ('<a href="other.html#none">', "other.html#none leads nowhere"),
+        ('<script src="https://example.com/a.js">', "loads https://example.com/a.js"),
+        ('<link rel="stylesheet" href="//example.com/a.css">', "loads //example.com/a.css"),
+        ('<img src="none.png" alt="A">', "loads none.png"),
+        ('<img src="data:image/png;base64,">', "has no description"),
+    ],
+)
+def test_a_fault_of_the_site_is_found(tmp_path, html, fault):
+    (tmp_path / "other.html").write_text('<p id="here"><a href="page.html">')
+    (tmp_path / "page.html").write_text('<a href="other.html#here"><a href="https://example.com">' + html)
+    assert [line for line in checked.faults(tmp_path) if fault in line] == checked.faults(tmp_path) != []
+
+
+def test_a_style_sheet_loads_nothing_from_elsewhere(tmp_path):
+    (tmp_path / "a.css").write_text("a {background: url(data:image/png;base64,)} @import 'https://example.com/b.css';")
+    assert checked.faults(tmp_path) == ["a.css: loads https://example.com/b.css"]
