@@ -75,24 +75,4 @@ homes.update(
 use_persistent_cache()
 show_frames_of_jax()
 
-_CLASSES = {
-    "lamina._programs.scopes": "device name_scope remat",
-    "lamina._weights.weight": "Variable=Weight",
-    "lamina._ensembles.cross_validation": "cross_validate",
-    "lamina._ensembles.ensemble": "Ensemble",
-    "lamina._ensembles.sweep": "sweep",
-    "lamina._layer.layer": "Layer",
-    "lamina._layer.specs": "InputSpec",
-    "lamina.dtypes": "DTypePolicy FloatDTypePolicy=DTypePolicy dtypes=.",
-    "lamina.initializers": "Initializer initializers=.",
-    "lamina.layers": "Input layers=.",
-    "lamina.losses": "Loss losses=.",
-    "lamina.metrics": "Metric metrics=.",
-    "lamina.models.features": "Model",
-    "lamina.models.sequential": "Sequential",
-    "lamina.optimizers": "Optimizer optimizers=.",
-    "lamina.regularizers": "Regularizer regularizers=.",
-}
-_MODULES = """activations backend callbacks config constraints datasets dtype_policies errors mixed_precision models ops
-    preprocessing random saving tree utils wrappers"""
-public(__name__, __all__, _CLASSES | {f"lamina.{name}": f"{name}=." for name in _MODULES.split()})
+public(__name__, __all__)

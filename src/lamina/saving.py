@@ -65,10 +65,4 @@ def deserialize_keras_object(config: Any, custom_objects: dict[str, Any] | None 
     return deserialized(config, custom_objects)
 
 
-LATER = {
-    "lamina.models.loading": "load_model",
-    "lamina._saving.models": "save_model",
-    "lamina._saving.weight_files": "load_weights save_weights",
-}
-
-public(__name__, __all__, LATER)
+public(__name__, __all__)

@@ -6,35 +6,36 @@ import dis
 import sys
 from types import ModuleType
 
-from lamina._imports.lazy import ITSELF, Later, Loaded, load, register
+from lamina._imports.lazy import ITSELF, Loaded, load, places, when_loaded
 from lamina._messages.missing_names import hint
 from lamina._messages.tracebacks import user_facing, user_frame
 from lamina.errors import UnknownAttributeError, UnknownImportError
 
 
-def public(module: str, names: list[str], later: Later = None, loaded: Loaded = None) -> None:
+def public(module: str, names: list[str], loaded: Loaded | None = None) -> None:
     """Let a module show `names` alone in `dir()`, and answer any other name with an error.
 
+    Those that it imports under `if FOR_TYPES` are loaded when they are first used: a script uses a tenth of what there
+    is, and an import should take no more time than that.
+
     Args:
-        later: the files that are loaded when one of their names is first used, and for each its names, in one string;
-            `name=other` for one that the file calls otherwise, `name=.` for the file itself. A script uses a tenth of
-            what there is, and an import should take no more time than that.
         loaded: is called with each of those names, and what it stands for, when that is there.
     """
-
-    places = register(module, later, loaded)
+    if loaded is not None:
+        when_loaded[module] = loaded
 
     @user_facing
     def refuse(name: str) -> object:
         if name.startswith("__"):  # Python asks for `__path__` at each import
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        if name in places:
+        if name in names and name in places(module):
             return load(module, name)
         raise missing_attribute(module, name, hint(module.partition(".")[2], name, names))
 
     def is_hidden(name: str, value: object) -> bool:
-        shown = name in names and (name not in places or places[name].name == ITSELF)
-        return isinstance(value, ModuleType) and not shown and not name.startswith("_") and "." in module
+        if not isinstance(value, ModuleType) or name.startswith("_") or "." not in module:
+            return False
+        return name not in names or (name in places(module) and places(module)[name].name != ITSELF)
 
     class Public(ModuleType):
         def __setattr__(self, name: str, value: object) -> None:

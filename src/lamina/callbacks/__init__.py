@@ -28,18 +28,4 @@ __all__ = [
     "SwapEMAWeights", "TensorBoard", "TerminateOnNaN",
 ]  # fmt: skip
 
-LATER = {
-    "lamina.callbacks.backup_and_restore": "BackupAndRestore",
-    "lamina.callbacks.checkpoint": "Checkpoint",
-    "lamina.callbacks.csv_logger": "CSVLogger",
-    "lamina.callbacks.early_stopping": "EarlyStopping",
-    "lamina.callbacks.lambda_callback": "LambdaCallback",
-    "lamina.callbacks.learning_rate": "LearningRateScheduler ReduceLROnPlateau",
-    "lamina.callbacks.model_checkpoint": "ModelCheckpoint",
-    "lamina.callbacks.remote_monitor": "RemoteMonitor",
-    "lamina.callbacks.swap_ema_weights": "SwapEMAWeights",
-    "lamina.callbacks.tensorboard": "TensorBoard",
-    "lamina.callbacks.terminate_on_nan": "TerminateOnNaN",
-}  # fmt: skip
-
-public(__name__, __all__, LATER)
+public(__name__, __all__)

@@ -21,4 +21,4 @@ __all__ = [
     "boston_housing", "california_housing", "cifar10", "cifar100", "fashion_mnist", "imdb", "mnist", "reuters",
 ]  # fmt: skip
 
-public(__name__, __all__, {f"{__name__}.{name}": f"{name}=." for name in __all__})
+public(__name__, __all__)

@@ -190,69 +190,6 @@ __all__ = [
     "maximum", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip
 
-LATER = {
-    "lamina.layers.activations": "ELU LeakyReLU PReLU ReLU Softmax",
-    "lamina.layers.attention.many_heads": "GroupQueryAttention MultiHeadAttention",
-    "lamina.layers.attention.one_head": "AdditiveAttention Attention",
-    "lamina.layers.convolution.depthwise": "DepthwiseConv1D DepthwiseConv2D",
-    "lamina.layers.convolution.plain": "Conv1D Conv2D Conv3D Convolution1D Convolution2D Convolution3D",
-    "lamina.layers.convolution.separable":
-        "SeparableConv1D SeparableConv2D SeparableConvolution1D SeparableConvolution2D",
-    "lamina.layers.convolution.transposed": """
-        Conv1DTranspose Conv2DTranspose Conv3DTranspose Convolution1DTranspose Convolution2DTranspose
-        Convolution3DTranspose""",
-    "lamina.layers.einsum": "EinsumDense",
-    "lamina.layers.embeddings": "Embedding ReversibleEmbedding",
-    "lamina.layers.features.categories": "CategoryEncoding Discretization",
-    "lamina.layers.features.crossing": "HashedCrossing",
-    "lamina.layers.features.hashing": "Hashing",
-    "lamina.layers.features.lookup": "IntegerLookup StringLookup",
-    "lamina.layers.features.numbers": "Normalization Rescaling",
-    "lamina.layers.features.pipeline": "Pipeline",
-    "lamina.layers.features.spectrograms": "MelSpectrogram STFTSpectrogram",
-    "lamina.layers.features.text": "TextVectorization",
-    "lamina.layers.image.chains": "AugMix RandAugment RandomColorJitter",
-    "lamina.layers.image.color": """
-        RandomBrightness RandomColorDegeneration RandomContrast RandomGrayscale RandomHue RandomInvert
-        RandomPosterization RandomSaturation Solarization""",
-    "lamina.layers.image.histograms": "AutoContrast ContrastLimitedAdaptiveHistogramEqualization Equalization",
-    "lamina.layers.image.mixing": "CutMix MaxNumBoundingBoxes MixUp RandomErasing",
-    "lamina.layers.image.resizing": "CenterCrop RandomCrop Resizing",
-    "lamina.layers.image.sharpness": "RandomGaussianBlur RandomSharpness",
-    "lamina.layers.image.warping":
-        "RandomElasticTransform RandomFlip RandomPerspective RandomRotation RandomShear RandomTranslation RandomZoom",
-    "lamina.layers.masks": "Identity Masking",
-    "lamina.layers.merging": """
-        Add Average Concatenate Dot Maximum Minimum Multiply Subtract add average concatenate dot maximum minimum
-        multiply subtract""",
-    "lamina.layers.normalizations.batch": "BatchNormalization",
-    "lamina.layers.normalizations.norms": "RMSNormalization UnitNormalization",
-    "lamina.layers.normalizations.samples": "GroupNormalization LayerNormalization",
-    "lamina.layers.normalizations.spectral": "SpectralNormalization",
-    "lamina.layers.pooling.adaptive": """
-        AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
-        AdaptiveMaxPooling2D AdaptiveMaxPooling3D""",
-    "lamina.layers.pooling.global_pooling": """
-        GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalAvgPool1D GlobalAvgPool2D
-        GlobalAvgPool3D GlobalMaxPool1D GlobalMaxPool2D GlobalMaxPool3D GlobalMaxPooling1D GlobalMaxPooling2D
-        GlobalMaxPooling3D""",
-    "lamina.layers.pooling.windows": """
-        AveragePooling1D AveragePooling2D AveragePooling3D AvgPool1D AvgPool2D AvgPool3D MaxPool1D MaxPool2D MaxPool3D
-        MaxPooling1D MaxPooling2D MaxPooling3D""",
-    "lamina.layers.recurrent.cells": "GRUCell LSTMCell SimpleRNNCell",
-    "lamina.layers.recurrent.convolutional": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
-    "lamina.layers.recurrent.layers": "GRU LSTM RNN SimpleRNN",
-    "lamina.layers.recurrent.stacked_cells": "StackedRNNCells",
-    "lamina.layers.regularization": """
-        ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D
-        SpatialDropout3D""",
-    "lamina.layers.reshaping": """
-        Cropping1D Cropping2D Cropping3D Flatten Permute RepeatVector Reshape UpSampling1D UpSampling2D UpSampling3D
-        ZeroPadding1D ZeroPadding2D ZeroPadding3D""",
-    "lamina.layers.wrappers": "Bidirectional TimeDistributed Wrapper",
-}  # fmt: skip
-
-
 serialize = registry.serialize
 
 
@@ -277,4 +214,4 @@ for _name in set(__all__) & set(globals()):
     _known(_name, globals()[_name])
 functions.also.append(registry)  # a layer may stand where a function of one tensor does
 
-public(__name__, __all__, LATER, _known)
+public(__name__, __all__, _known)

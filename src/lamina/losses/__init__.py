@@ -68,17 +68,6 @@ __all__ = [
     "tversky",
 ]  # fmt: skip
 
-LATER = {
-    "lamina.losses.circle": "Circle circle",
-    "lamina.losses.ctc": "CTC ctc",
-    "lamina.losses.divergences": "KLDivergence Poisson kl_divergence poisson",
-    "lamina.losses.focal": """
-        BinaryFocalCrossentropy CategoricalFocalCrossentropy CategoricalGeneralizedCrossEntropy
-        binary_focal_crossentropy categorical_focal_crossentropy categorical_generalized_cross_entropy""",
-    "lamina.losses.hinges": "CategoricalHinge Hinge SquaredHinge categorical_hinge hinge squared_hinge",
-    "lamina.losses.overlaps": "Dice Tversky dice tversky",
-}  # fmt: skip
-
 
 @user_facing
 def get(identifier: object) -> Loss | Function | None:
@@ -109,4 +98,4 @@ def deserialize(name: str | Config, custom_objects: Config | None = None) -> Los
         return loss_of(name)
 
 
-public(__name__, __all__, LATER)
+public(__name__, __all__)

@@ -108,25 +108,6 @@ __all__ = [
     "sparse_top_k_categorical_accuracy", "squared_hinge", "top_k_categorical_accuracy",
 ]  # fmt: skip
 
-LATER = {
-    "lamina.losses": """
-        binary_crossentropy binary_focal_crossentropy categorical_crossentropy categorical_focal_crossentropy
-        categorical_hinge hinge huber kl_divergence log_cosh mean_absolute_error mean_absolute_percentage_error
-        mean_squared_error mean_squared_logarithmic_error poisson sparse_categorical_crossentropy squared_hinge""",
-    "lamina.metrics.correlations":
-        "ConcordanceCorrelation CosineSimilarity PearsonCorrelation concordance_correlation pearson_correlation",
-    "lamina.metrics.counts":
-        "FalseNegatives FalsePositives Precision Recall TrueNegatives TruePositives",
-    "lamina.metrics.mean_losses": """
-        BinaryCrossentropy CategoricalCrossentropy CategoricalHinge Hinge KLDivergence LogCoshError MeanAbsoluteError
-        MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError Poisson RootMeanSquaredError
-        SparseCategoricalCrossentropy SquaredHinge""",
-    "lamina.metrics.overlaps": "BinaryIoU IoU MeanIoU OneHotIoU OneHotMeanIoU",
-    "lamina.metrics.scores": "F1Score FBetaScore R2Score",
-    "lamina.metrics.trade_offs":
-        "AUC PrecisionAtRecall RecallAtPrecision SensitivityAtSpecificity SpecificityAtSensitivity",
-}  # fmt: skip
-
 
 @user_facing
 def get(
@@ -189,4 +170,4 @@ def _as_metric(found: object) -> Metric | None:
     return MeanMetricWrapper(function(found), name=name_of(found))
 
 
-public(__name__, __all__, LATER)
+public(__name__, __all__)

@@ -14,11 +14,4 @@ if FOR_TYPES:
 
 __all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
-LATER = {
-    "lamina._saving.models": "save_model",
-    "lamina.models.cloning": "clone_model model_from_json",
-    "lamina.models.features": "Model",
-    "lamina.models.loading": "load_model",
-}
-
-public(__name__, __all__, LATER)
+public(__name__, __all__)

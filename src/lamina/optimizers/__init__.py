@@ -26,15 +26,6 @@ __all__ = [
     "schedules", "serialize",
 ]  # fmt: skip
 
-LATER = {
-    "lamina.optimizers.adaptive": "Adadelta Adafactor Adagrad Ftrl RMSprop",
-    "lamina.optimizers.gradient_descent": "SGD Lion",
-    "lamina.optimizers.loss_scale": "LossScaleOptimizer",
-    "lamina.optimizers.moments": "Adam Adamax AdamW Lamb Nadam",
-    "lamina.optimizers.muon": "Muon",
-    "lamina.optimizers.schedule_free": "ScheduleFreeAdamW",
-}  # fmt: skip
-
 
 @user_facing
 def get(identifier: object) -> Optimizer | None:
@@ -62,4 +53,4 @@ def deserialize(config: Config, custom_objects: dict[str, type[Optimizer]] | Non
 serialize = _registry.serialize
 
 
-public(__name__, __all__, LATER)
+public(__name__, __all__)

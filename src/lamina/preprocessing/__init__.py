@@ -17,6 +17,4 @@ __all__ = [
     "image", "image_dataset_from_directory", "sequence", "text_dataset_from_directory", "timeseries_dataset_from_array",
 ]  # fmt: skip
 
-FILES = {f"{__name__}.{name}": f"{name}=." for name in ("image", "sequence")}
-LATER = {"lamina.utils": " ".join(name for name in __all__ if f"{__name__}.{name}" not in FILES)}
-public(__name__, __all__, LATER | FILES)
+public(__name__, __all__)

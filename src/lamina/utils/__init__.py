@@ -53,22 +53,4 @@ __all__ = [
     "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
-LATER = {
-    "lamina._display.plots": "learning_curve",
-    "lamina._views.stack_plot": "model_to_dot plot_model",
-    "lamina.backend": "is_keras_tensor",
-    "lamina.utils.arrays": "normalize pad_sequences to_categorical",
-    "lamina.utils.batches": "pack_x_y_sample_weight unpack_x_y_sample_weight",
-    "lamina.utils.bounding_boxes": "bounding_boxes=.",
-    "lamina.utils.downloads": "get_file",
-    "lamina.utils.from_directory":
-        "audio_dataset_from_directory image_dataset_from_directory text_dataset_from_directory",
-    "lamina.utils.images": "array_to_img img_to_array load_img save_img",
-    "lamina.utils.progbar": "Progbar",
-    "lamina.utils.py_dataset": "PyDataset Sequence",
-    "lamina._programs.session": "clear_session",
-    "lamina.utils.splitting": "split_dataset",
-    "lamina.utils.windows": "timeseries_dataset_from_array",
-}  # fmt: skip
-
-public(__name__, __all__, LATER)
+public(__name__, __all__)

@@ -11,9 +11,4 @@ if FOR_TYPES:
 
 __all__ = ["LaminaClassifier", "LaminaRegressor", "SKLearnClassifier", "SKLearnRegressor", "SKLearnTransformer"]
 
-LATER = {
-    "lamina.wrappers.models": "SKLearnClassifier SKLearnRegressor SKLearnTransformer",
-    "lamina.wrappers.stacks": "LaminaClassifier LaminaRegressor",
-}
-
-public(__name__, __all__, LATER)
+public(__name__, __all__)
