@@ -88,6 +88,7 @@ def test_cropped_and_padded():
         both("pad", boxes, 3, 4)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("name", "middle", "variance"),
     [("xyxy", "center_yxhw", None), ("rel_yxyx", "center_xywh", [0.1, 0.1, 0.2, 0.2])],
@@ -107,6 +108,7 @@ def test_deltas_and_back(name, middle, variance):
     both("decode_deltas_to_boxes", levels, {"p3": deltas, "p4": deltas}, "xyxy", name, middle, **told)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("name", ["xyxy", "rel_center_xywh"])
 def test_overlaps(name):
     first, second = (bounding_boxes.convert_format(each, "xyxy", name, **SIZE) for each in (BOXES, OTHERS))
@@ -127,6 +129,7 @@ def test_boxes_that_stand_for_nothing_are_masked():
     assert bounding_boxes.compute_iou(boxes[0], boxes, "xyxy", True).shape == (2, 6, 6)
 
 
+@pytest.mark.nightly
 def test_gradients_are_finite_where_boxes_are_equal():
     gradient = jax.grad(lambda x: bounding_boxes.compute_ciou(x, BOXES, "xyxy").sum())(jnp.asarray(BOXES))
     assert np.isfinite(gradient).all()

@@ -126,7 +126,9 @@ def test_a_transformation_fits_images_and_masks_alike():
     one = flip.transform_images(IMAGES[0], changes[0])
     assert one.shape == IMAGES[0].shape
     with pytest.raises(ArgumentError, match="what get_random_transformation returned"):
-        flip.transform_images(IMAGES, {"flips": True})
+        flip.transform_images(IMAGES, {"flipped": True})
+    with pytest.raises(ArgumentError, match="the value does not fit"):
+        flip.transform_images(IMAGES, {"flips": [True, False]})
     with pytest.raises(ArgumentError, match="whole number"):
         flip.get_random_transformation(IMAGES, seed=0.5)
 

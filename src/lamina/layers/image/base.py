@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina._arrays.arrays import Array
@@ -15,14 +17,16 @@ from lamina._layer.keys import drawn_key
 from lamina._layer.layer import Layer
 from lamina._layer.specs import InputSpec
 from lamina._messages.tracebacks import user_facing
-from lamina._settings.converters import checked, fixed_seed, short
+from lamina._settings.converters import checked, fixed_seed
 from lamina._settings.settings import setting, value_of
-from lamina.errors import ArgumentError, ShapeError
-from lamina.layers.image.boxes import box_format, changed_together
+from lamina.errors import ShapeError
+from lamina.layers.image.boxes import box_format, boxes_after, changed_together, drawn_by
 from lamina.layers.image.settings import Pair
 from lamina.random import SeedGenerator, key_of, next_seed
 
 Sizes: TypeAlias = tuple[int, ...]
+Drawn: TypeAlias = Array | dict[str, Array]
+"""What a change is a function of: a key of random numbers, or the numbers by Keras's names."""
 
 
 def uniform(key: Array, shape: Sizes, span: Pair = (0.0, 1.0)) -> Array:
@@ -59,6 +63,8 @@ class ImageLayer(Layer):
     _lamina_alone: ClassVar[bool] = False
     """Whether it takes images alone, because no box could follow what it does."""
     _lamina_trains_by_default: ClassVar[bool | None] = True
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset()
+    """Keras's names of what `_lamina_draw` draws, in the layers that take such numbers of a user as well."""
     _lamina_transform: ClassVar[Callable[..., Array]]
     """The formula, a function of images (batch, height, width, channels) and of what `_lamina_draw` drew."""
 
@@ -93,16 +99,19 @@ class ImageLayer(Layer):
         """The random arguments of `_lamina_transform` for images of `shape`, with the channels last."""
         return {}
 
-    def _lamina_change(self, key: Array, x: Array) -> Array:
-        """Images (batch, height, width, channels) after the change, with the random numbers that `key` makes."""
-        return self._lamina_transform(x, **self._lamina_draw(key, x.shape))
+    def _lamina_drawn(self, key: Drawn, shape: Sizes) -> dict[str, Array]:
+        return key if isinstance(key, dict) else self._lamina_draw(key, shape)
+
+    def _lamina_change(self, key: Any, x: Array) -> Array:
+        """Images (batch, height, width, channels) after the change, with the random numbers that `key` makes or is."""
+        return self._lamina_transform(x, **self._lamina_drawn(key, x.shape))
 
     def _lamina_matrix(self, shape: Sizes) -> Array | None:
         """The matrix of the place where each place (x, y) of the output was read; None where no pixel moves."""
         return None
 
-    def _lamina_places(self, key: Array | None, shape: Sizes) -> Array | None:
-        """`_lamina_matrix` for the random numbers that `key` makes."""
+    def _lamina_places(self, key: Drawn | None, shape: Sizes) -> Array | None:
+        """`_lamina_matrix` for the random numbers that `key` makes or is."""
         return self._lamina_matrix(shape)
 
     def _lamina_size(self, shape: Sizes) -> tuple[int, int]:
@@ -122,46 +131,65 @@ class ImageLayer(Layer):
 
     @user_facing
     def get_random_transformation(
-        self, data: object, training: bool = True, seed: int | SeedGenerator | None = None
-    ) -> dict[str, Array] | None:  # fmt: skip
-        """What a change is a function of, for `transform_images` to make it again, on other images as well.
+        self, data: Any, training: bool = True, seed: int | SeedGenerator | None = None
+    ) -> dict[str, Any] | None:  # fmt: skip
+        """What a change is a function of, for `transform_images` and `transform_bounding_boxes` to make it again.
 
-        Here it is a key of the random numbers; Keras's dict has the numbers themselves.
+        Here it is a key of the random numbers and the shape of the images; Keras's dict has the numbers themselves.
 
         Args:
-            data: images; they need not be those that are changed.
+            data: images, or a dict with them as "images"; `transform_images` may change others.
             training: with False there is no change, and the result is None.
             seed: a whole number, or a `random.SeedGenerator`; drawn unless given.
         """
         if not training:
             return None
+        shape = np.shape(data["images"] if isinstance(data, Mapping) else data)
         if isinstance(seed, SeedGenerator):
-            return {"key": seed.next()}
+            return {"key": seed.next(), "input_shape": shape}
         number = next_seed() if seed is None else checked("get_random_transformation", "seed", fixed_seed, seed)
-        return {"key": key_of(number)}
+        return {"key": key_of(number), "input_shape": shape}
 
     @user_facing
     def transform_images(
-        self, images: ArrayLike, transformation: dict[str, Array] | None, training: bool = True
+        self, images: ArrayLike, transformation: dict[str, Any] | None, training: bool = True
     ) -> Array:
         """The images after the change that `get_random_transformation` has drawn; as they are where it is None.
 
         Args:
             images: (batch, height, width, channels), or one image.
-            transformation: what `get_random_transformation` returned.
+            transformation: what `get_random_transformation` returned. Flips, shifts, zooms, shears and changes of
+                perspective also take Keras's dict: `RandomFlip().transform_images(x, {"flips": [[True], [False]]})`.
             training: with False the images stay as they are.
         """
         x = jnp.asarray(images, self.compute_dtype)
         if not training or transformation is None:
             return x
-        if not isinstance(transformation, dict) or "key" not in transformation:
-            raise ArgumentError(
-                f"{self.name}.transform_images: expected what get_random_transformation returned, got "
-                f"{short(transformation)}."
-            )
         batch = x[None] if x.ndim == 3 else x
-        changed = channels_last(self, lambda each: self._lamina_change(transformation["key"], each), batch)
+        change = lambda given: channels_last(self, partial(self._lamina_change, drawn_by(self, given)), batch)  # noqa: E731
+        changed: Array = checked(f"{self.name}.transform_images", "transformation", change, transformation)
         return changed.astype(x.dtype)[0] if x.ndim == 3 else changed.astype(x.dtype)
+
+    @user_facing
+    def transform_bounding_boxes(
+        self, bounding_boxes: Mapping[str, Any], transformation: dict[str, Any] | None, training: bool = True
+    ) -> Mapping[str, Any]:
+        """The boxes where the change that `get_random_transformation` has drawn moves them, clipped to the image.
+
+        >>> from lamina.layers import RandomFlip
+        >>> flip, boxes = RandomFlip("horizontal", bounding_box_format="xyxy"), {"boxes": [[[2, 1, 4, 3]]]}
+        >>> flip.transform_bounding_boxes(boxes, {"flips": [[True]], "input_shape": (1, 10, 8, 3)})["boxes"]
+        Array([[[4., 1., 6., 3.]]], dtype=float32)
+
+        Args:
+            bounding_boxes: a dict of "boxes", (batch, n, 4), or (n, 4) for one image, and maybe "labels". The label of
+                a box that left the image becomes -1.
+            transformation: as for `transform_images`; its "input_shape" is the shape of the images.
+            training: with False the boxes stay as they are.
+        """
+        if not training or transformation is None:
+            return bounding_boxes
+        return boxes_after(self, bounding_boxes, transformation)
 
 
 def channels_last(layer: Layer, change: Callable[[Array], Array], x: Array) -> Array:
@@ -181,8 +209,8 @@ class RandomImageLayer(ImageLayer):
         seed: a whole number that fixes the random numbers of this layer, whatever the seed of the model.
     """
 
-    def _lamina_places(self, key: Array | None, shape: Sizes) -> Array | None:
-        return None if key is None else self._lamina_matrix(shape, **self._lamina_draw(key, shape))
+    def _lamina_places(self, key: Drawn | None, shape: Sizes) -> Array | None:
+        return None if key is None else self._lamina_matrix(shape, **self._lamina_drawn(key, shape))
 
     def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array | None:
         return None

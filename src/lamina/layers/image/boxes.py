@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from lamina._arrays.arrays import Array
 from lamina._arrays.shapes import shape_of
 from lamina._kernels.boxes import FORMATS, clipped, from_corners, moved, to_corners
 from lamina._layer.forward import by_itself, key_alone
 from lamina._layer.passes import Pass
-from lamina._settings.converters import one_of, short
+from lamina._settings.converters import checked, one_of, short
 from lamina._settings.settings import value_of
 from lamina._weights.weight import under_way
 from lamina.errors import ArgumentError
@@ -32,13 +33,7 @@ def box_format(value: object) -> str | None:
 
 def changed_together(layer: ImageLayer, data: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
     """A dict of images, boxes, labels and masks after one change of the layer, which moves the boxes as the images."""
-    if layer._lamina_alone:
-        raise ArgumentError(f"{layer.name} ({type(layer).__name__}) takes images alone, not in a dict.")
-    if "bounding_boxes" in data and layer.bounding_box_format is None:
-        raise ArgumentError(
-            f"{layer.name} is given bounding_boxes and does not know their format: "
-            f"{type(layer).__name__}(..., bounding_box_format='xyxy')."
-        )
+    _follows(layer, "bounding_boxes" in data)
     if layer._lamina.running is not None:
         return _changed(layer, data, layer._lamina.running.training if training is None else training)
     around = under_way.get()
@@ -48,6 +43,43 @@ def changed_together(layer: ImageLayer, data: Mapping[str, Any], training: bool 
     key, draws = key_alone(layer, around), None if isinstance(around, Pass) else Draws(by_itself(layer))
     with Pass({}, training=training, key=key, draws=draws) as now:
         return _changed(now.copy_of(layer), data, training)
+
+
+def _follows(layer: ImageLayer, has_boxes: bool) -> None:
+    if layer._lamina_alone:
+        raise ArgumentError(f"{layer.name} ({type(layer).__name__}) takes images alone, not in a dict.")
+    if has_boxes and layer.bounding_box_format is None:
+        raise ArgumentError(
+            f"{layer.name} is given bounding_boxes and does not know their format: "
+            f"{type(layer).__name__}(..., bounding_box_format='xyxy')."
+        )
+
+
+def drawn_by(layer: ImageLayer, transformation: Any) -> Any:
+    """The key of what `get_random_transformation` returned, or the numbers of such a dict of Keras."""
+    if isinstance(transformation, Mapping):
+        if "key" in transformation:
+            return transformation["key"]
+        if layer._lamina_numbers and layer._lamina_numbers <= transformation.keys():
+            return {name: jnp.asarray(transformation[name]) for name in layer._lamina_numbers}
+    numbers = f", or a dict of Keras's {sorted(layer._lamina_numbers)}" if layer._lamina_numbers else ""
+    raise ArgumentError(f"expected what get_random_transformation returned{numbers}.")
+
+
+def boxes_after(layer: ImageLayer, given: Any, transformation: Any) -> dict[str, Any]:
+    """Boxes after the change that a transformation stands for."""
+    _follows(layer, True)
+
+    def places(transformation: Any) -> tuple[Array | None, tuple[int, ...]]:
+        drawn = drawn_by(layer, transformation)
+        shape = (1, *map(int, transformation["input_shape"]))[-4:]
+        shape = (shape[0], *shape[2:], shape[1]) if value_of(layer, "data_format") == "channels_first" else shape
+        return layer._lamina_places(drawn, shape), shape
+
+    where = f"{layer.name}.transform_bounding_boxes"
+    matrix, shape = checked(where, "transformation", places, transformation)
+    one = shape[0] == 1 and isinstance(given, Mapping) and np.ndim(given.get("boxes", 0)) == 2
+    return _boxes(layer, given, matrix, shape, one)
 
 
 def _changed(layer: ImageLayer, data: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
@@ -80,7 +112,7 @@ def _one_or_all(x: Array, one: bool) -> Array:
 
 
 def _boxes(layer: ImageLayer, given: Any, matrix: Array | None, shape: tuple[int, ...], one: bool) -> dict[str, Any]:
-    boxes, labels = boxes_of(layer, given, 3 - one)
+    boxes, labels = boxes_of(layer, given, () if one else shape[:1])
     if matrix is not None:
         name, (tall, wide) = str(layer.bounding_box_format), layer._lamina_size(shape)
         corners = to_corners(boxes[None] if one else boxes, name, shape[1], shape[2])
@@ -90,12 +122,12 @@ def _boxes(layer: ImageLayer, given: Any, matrix: Array | None, shape: tuple[int
     return {**given, "boxes": boxes, **({} if labels is None else {"labels": labels})}
 
 
-def boxes_of(layer: Layer, given: Any, rank: int) -> tuple[Array, Array | None]:
-    """The boxes, of which there may be none, and their labels."""
+def boxes_of(layer: Layer, given: Any, batch: tuple[int, ...]) -> tuple[Array, Array | None]:
+    """The boxes (*batch, n, 4), of which there may be none, and their labels."""
     if not isinstance(given, Mapping) or "boxes" not in given:
         raise ArgumentError(f'{layer.name}: bounding_boxes is a dict with "boxes" and "labels", got {short(given)}.')
     boxes, labels = jnp.asarray(given["boxes"], "float32"), given.get("labels")
-    if boxes.ndim != rank or boxes.shape[-1] != 4:
-        wanted = "(n, 4)" if rank == 2 else "(batch, n, 4)"
+    if boxes.ndim < 2 or (boxes.shape[:-2], boxes.shape[-1]) != (batch, 4):
+        wanted = f"({', '.join(map(str, (*batch, 'n', 4)))})"
         raise ArgumentError(f"{layer.name}: boxes beside these images are {wanted}, got {boxes.shape}.")
     return boxes, None if labels is None else jnp.asarray(labels)

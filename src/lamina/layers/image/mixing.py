@@ -170,7 +170,7 @@ class MaxNumBoundingBoxes(Layer):
         """The dict with `max_number` boxes for each image."""
         if not isinstance(x, Mapping) or not {"images", "bounding_boxes"} <= x.keys():
             raise ArgumentError(f'{self.name} takes a dict of "images" and "bounding_boxes", got {short(x)}.')
-        boxes, labels = boxes_of(self, x["bounding_boxes"], jnp.ndim(x["images"]) - 1)
+        boxes, labels = boxes_of(self, x["bounding_boxes"], jnp.shape(x["images"])[:-3])
         kept = {"boxes": self._lamina_brought(boxes, -2)}
         if labels is not None:
             kept["labels"] = self._lamina_brought(labels, -1)

@@ -17,7 +17,7 @@ from lamina._settings.settings import setting, value_of
 from lamina.config import data_format
 from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError
-from lamina.layers.image.base import ImageLayer, RandomImageLayer, Sizes, channels_last
+from lamina.layers.image.base import Drawn, ImageLayer, RandomImageLayer, Sizes, channels_last
 
 Method: TypeAlias = Literal["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"]
 
@@ -194,7 +194,7 @@ class RandomCrop(RandomImageLayer, SizedLayer):
         top, left = jnp.moveaxis(drawn["corner"], -1, 0)
         return affine((1, 0, left), (0, 1, top))
 
-    def _lamina_places(self, key: Array | None, shape: Sizes) -> Array | None:
+    def _lamina_places(self, key: Drawn | None, shape: Sizes) -> Array | None:
         if key is not None and shape[1] >= self.height and shape[2] >= self.width:
             return super()._lamina_places(key, shape)
         return read_from(window(shape, self.height, self.width), self.height, self.width)

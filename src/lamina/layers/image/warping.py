@@ -62,18 +62,20 @@ class RandomFlip(RandomImageLayer):
     seed: int | None = setting(seed_value, default=None)
     data_format: DataFormat = setting(data_format, default=None)
 
-    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
-        across, down = uniform(key, (2, shape[0], 1, 1, 1)) < 0.5
-        return {"across": across, "down": down}
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"flips"})
 
-    def _lamina_transform(self, x: Array, across: Array, down: Array) -> Array:  # (batch, 1, 1, 1)
+    def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
+        return {"flips": uniform(key, (2, shape[0])) < 0.5}  # across, and down
+
+    def _lamina_transform(self, x: Array, flips: Array) -> Array:  # (2, batch), or for both ways as one
+        across, down = jnp.broadcast_to(flips.reshape(-1, len(x), 1, 1, 1), (2, len(x), 1, 1, 1))
         if self.mode != "vertical":
             x = jnp.where(across, x[:, :, ::-1], x)
         return x if self.mode == "horizontal" else jnp.where(down, x[:, ::-1], x)
 
     def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
-        across = drawn["across"].reshape(-1) & (self.mode != "vertical")
-        down = drawn["down"].reshape(-1) & (self.mode != "horizontal")
+        across, down = jnp.broadcast_to(drawn["flips"].reshape(-1, shape[0]), (2, shape[0]))
+        across, down = across & (self.mode != "vertical"), down & (self.mode != "horizontal")
         left, top = jnp.where(across, shape[2], 0), jnp.where(down, shape[1], 0)
         return affine((jnp.where(across, -1, 1), 0, left), (0, jnp.where(down, -1, 1), top))
 
@@ -144,13 +146,17 @@ class RandomTranslation(WarpLayer):
     fill_value: float = setting(number, default=0.0)
     data_format: DataFormat = setting(data_format, default=None)
 
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"translations"})
+
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
         down = uniform(first, (shape[0],), signed_share(self.height_factor)) * shape[1]
-        return {"down": down, "right": uniform(second, (shape[0],), signed_share(self.width_factor)) * shape[2]}
+        right = uniform(second, (shape[0],), signed_share(self.width_factor)) * shape[2]
+        return {"translations": jnp.stack([right, down], -1)}
 
     def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
-        return affine((1, 0, -drawn["right"]), (0, 1, -drawn["down"]))
+        right, down = jnp.moveaxis(drawn["translations"], -1, 0)
+        return affine((1, 0, -right), (0, 1, -down))
 
 
 class RandomZoom(WarpLayer):
@@ -175,15 +181,17 @@ class RandomZoom(WarpLayer):
     fill_value: float = setting(number, default=0.0)
     data_format: DataFormat = setting(data_format, default=None)
 
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"height_zoom", "width_zoom"})
+
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
         tall = 1 + uniform(first, (shape[0],), signed_share(self.height_factor))
         if self.width_factor is None:
-            return {"tall": tall, "wide": tall}
-        return {"tall": tall, "wide": 1 + uniform(second, (shape[0],), signed_share(self.width_factor))}
+            return {"height_zoom": tall, "width_zoom": tall}
+        return {"height_zoom": tall, "width_zoom": 1 + uniform(second, (shape[0],), signed_share(self.width_factor))}
 
     def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
-        tall, wide = drawn["tall"], drawn["wide"]  # (batch,)
+        tall, wide = drawn["height_zoom"].reshape(-1), drawn["width_zoom"].reshape(-1)  # (batch,)
         left, top = (shape[2] - 1) / 2 * (1 - wide), (shape[1] - 1) / 2 * (1 - tall)
         return affine((wide, 0, left), (0, tall, top))
 
@@ -209,14 +217,17 @@ class RandomShear(WarpLayer):
     data_format: DataFormat = setting(data_format, default=None)
     seed: int | None = setting(seed_value, default=None)
 
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"shear_factor"})
+
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         coin, first, second = jax.random.split(key, 3)
         sign = jnp.where(uniform(coin, (shape[0],)) > 0.5, jnp.float32(-1), jnp.float32(1))
-        x = uniform(first, (shape[0],), self.x_factor)
-        return {"x_shear": x * sign, "y_shear": uniform(second, (shape[0],), self.y_factor) * sign}
+        x, y = uniform(first, (shape[0],), self.x_factor), uniform(second, (shape[0],), self.y_factor)
+        return {"shear_factor": jnp.stack([x * sign, y * sign], -1)}
 
     def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
-        return affine((1, drawn["x_shear"], 0), (drawn["y_shear"], 1, 0))
+        x, y = jnp.moveaxis(drawn["shear_factor"], -1, 0)
+        return affine((1, x, 0), (y, 1, 0))
 
 
 class RandomPerspective(RandomImageLayer):
@@ -241,19 +252,26 @@ class RandomPerspective(RandomImageLayer):
     seed: int | None = setting(seed_value, default=None)
     data_format: DataFormat = setting(data_format, default=None)
 
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"apply_perspective", "start_points", "end_points"})
+
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
         right, bottom = shape[2] - 1, shape[1] - 1
         start = jnp.asarray([[0, 0], [right, 0], [0, bottom], [right, bottom]], jnp.float32)
         moved = uniform(second, (shape[0], 4, 2), (-0.5 * self.scale, 0.5 * self.scale))
-        return {"apply": happens(first, shape[0], self.factor), "start": start + 0 * moved, "end": start * (1 + moved)}
+        return {
+            "apply_perspective": happens(first, shape[0], self.factor),
+            "start_points": start + 0 * moved, "end_points": start * (1 + moved),
+        }  # fmt: skip
 
     def _lamina_matrix(self, shape: Sizes, **drawn: Array) -> Array:
-        return jnp.where(drawn["apply"][..., 0], homography(drawn["start"], drawn["end"]), jnp.eye(3))
+        matrix = homography(drawn["start_points"], drawn["end_points"])
+        return jnp.where(drawn["apply_perspective"].reshape(-1, 1, 1), matrix, jnp.eye(3))
 
-    def _lamina_transform(self, x: Array, apply: Array, start: Array, end: Array) -> Array:
-        warped = project(x, homography(start, end), self.interpolation, "constant", self.fill_value)
-        return jnp.where(apply, warped, x)
+    def _lamina_transform(self, x: Array, apply_perspective: Array, start_points: Array, end_points: Array) -> Array:
+        matrix = homography(start_points, end_points)
+        warped = project(x, matrix, self.interpolation, "constant", self.fill_value)
+        return jnp.where(apply_perspective.reshape(-1, 1, 1, 1), warped, x)
 
 
 class RandomElasticTransform(WarpLayer):
