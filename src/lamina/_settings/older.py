@@ -1,11 +1,13 @@
-"""Settings that stand in configs of Keras, old and new, and are no arguments here: what becomes of each."""
+"""Settings of Keras, old and new, that are no arguments here, by the name of their class: what becomes of each one
+where it stands in a config, and where a program gives it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from lamina._settings.converters import short
+from lamina._messages.tracebacks import warn
+from lamina._settings.converters import T, short
 from lamina._settings.plain import plain
 from lamina.errors import ArgumentError
 
@@ -46,6 +48,59 @@ VALUES = {"Loss": {"reduction": {"auto": "sum_over_batch_size"}}}
 """By class and key: the values of Keras 2, and those of the same meaning now."""
 
 
+RENAMED_ARGUMENTS = {"LeakyReLU": {"alpha": "negative_slope"}}
+"""Arguments of Keras 2 that Keras still takes, and their names now."""
+
+_IMPLEMENTATION = {"implementation": ""}
+IDLE_ARGUMENTS = {
+    "GRU": _IMPLEMENTATION, "GRUCell": _IMPLEMENTATION, "LSTM": _IMPLEMENTATION, "LSTMCell": _IMPLEMENTATION,
+    "Optimizer": {
+        "decay": "decay has no effect, as in Keras 3. "
+        "Type learning_rate=optimizers.schedules.InverseTimeDecay(0.01, decay_steps=1, decay_rate=...), "
+        "or weight_decay= if it is the weights that should decay.",
+    },
+}  # fmt: skip
+"""Arguments of Keras 2 that Keras still takes and ignores, and what is said of each, if anything."""
+
+INSTEAD = {
+    "ModelCheckpoint": {
+        "period": 'Write save_freq="epoch", or the number of batches between two files.',
+        "options": "Leave it out: there is one way to save.",
+    },
+    "Optimizer": {"lr": "Type learning_rate= for it."},
+    "Recurrent": {"input_length": "Write Input((length, features)) before the layer."},
+    "TensorBoard": {
+        "batch_size": "Leave it out: fit knows it.",
+        "embeddings_data": "Leave it out: the weights of the Embeddings are shown.",
+        "embeddings_layer_names": "Leave it out: all Embeddings are shown.",
+        "write_grads": "Leave it out: gradients do not leave the compiled step.",
+    },
+}
+"""Arguments that Keras no longer takes, and for each a sentence that says what to type now."""
+
+
+def _facts(table: Mapping[str, dict[str, T]], kind: type) -> dict[str, T]:
+    """What a table has of a class and of its bases."""
+    return {key: fact for each in kind.__mro__ for key, fact in table.get(each.__name__, {}).items()}
+
+
+def arguments_of_today(kind: type, given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that a program gives, without those of Keras 2, each of which is told."""
+    for old, new in _facts(RENAMED_ARGUMENTS, kind).items():
+        if old in given and new not in given:
+            warn(f"{kind.__name__}: {old} is Keras 2's name of {new}, which it sets.")
+            given[new] = given.pop(old)
+    for old, said in _facts(IDLE_ARGUMENTS, kind).items():
+        if given.pop(old, None) and said:
+            warn(f"{kind.__name__}: {said}")
+    return given
+
+
+def instead_of(kind: type, argument: str) -> str:
+    """What to type in place of an argument that there is no more; "" where nothing is known."""
+    return _facts(INSTEAD, kind).get(argument, "")
+
+
 def of_today(kind: type, config: dict[str, Any], takes: Collection[str]) -> dict[str, Any]:
     """The settings in a config of any Keras as arguments of the class, which takes the names `takes`."""
     if not isinstance(config, dict):
@@ -53,16 +108,15 @@ def of_today(kind: type, config: dict[str, Any], takes: Collection[str]) -> dict
     told = {key: plain(value) for key, value in config.items()}
     if isinstance(axis := told.get("axis"), list) and len(axis) == 1 and kind.__name__ == "BatchNormalization":
         told["axis"] = axis[0]
-    for name in (each.__name__ for each in kind.__mro__):
-        for old, new in RENAMED.get(name, {}).items():
-            if old in told and old not in takes:
-                told.setdefault(new, told.pop(old))
-        for key, values in VALUES.get(name, {}).items():
-            value = told.get(key)
-            told |= {key: values[value]} if isinstance(value, str) and value in values else {}
-        for key, idle in IDLE.get(name, {}).items():
-            if key in told and key not in takes:
-                value = told.pop(key)
-                if idle and not (isinstance(value, (str, int, float, type(None))) and value in idle):
-                    raise ArgumentError(f"{kind.__name__} has no {key}; the config sets it to {short(value)}.")
+    for old, new in _facts(RENAMED, kind).items():
+        if old in told and old not in takes:
+            told.setdefault(new, told.pop(old))
+    for key, values in _facts(VALUES, kind).items():
+        value = told.get(key)
+        told |= {key: values[value]} if isinstance(value, str) and value in values else {}
+    for key, idle in _facts(IDLE, kind).items():
+        if key in told and key not in takes:
+            value = told.pop(key)
+            if idle and not (isinstance(value, (str, int, float, type(None))) and value in idle):
+                raise ArgumentError(f"{kind.__name__} has no {key}; the config sets it to {short(value)}.")
     return told

@@ -21,10 +21,10 @@ import numpy as np
 
 from lamina._messages.missing_names import missing_member
 from lamina._messages.spelling import nearest, unknown_argument
-from lamina._messages.tracebacks import user_facing, warn
+from lamina._messages.tracebacks import user_facing
 from lamina._settings.converters import T, checked, short
 from lamina._settings.custom_objects import get_registered_name
-from lamina._settings.older import of_today
+from lamina._settings.older import arguments_of_today, instead_of, of_today
 from lamina._settings.origin import of_library
 from lamina._settings.pickling import ByName
 from lamina.errors import ArgumentError, CallError
@@ -118,12 +118,6 @@ class Configured(ByName):
     """The settings, by the names of the arguments, in their order."""
     _lamina_module: ClassVar[str | None] = None
     """The module under which Keras's files name the built-in classes; None for the user's own."""
-    _lamina_instead: ClassVar[dict[str, str]] = {}
-    """Arguments of older Keras, and for each a sentence that says what to type now."""
-    _lamina_renamed: ClassVar[dict[str, str]] = {}
-    """Arguments of older Keras that Keras still takes, and for each its name now."""
-    _lamina_idle: ClassVar[dict[str, str]] = {}
-    """Arguments of older Keras that Keras still takes and ignores, and for each what is said of it, if anything."""
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset()
     """Settings that Keras's configs lack; our configs have them only where they differ from the default."""
     _lamina_constants: ClassVar[dict[str, Any]] = {}
@@ -167,18 +161,11 @@ class Configured(ByName):
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         kind = type(self)
         fields, signature = kind._lamina_fields, signature_of(kind)
-        for old, new in kind._lamina_renamed.items():
-            if old in kwargs and new not in kwargs:
-                warn(f"{kind.__name__}: {old} is Keras 2's name of {new}, which it sets.")
-                kwargs[new] = kwargs.pop(old)
-        for old, said in kind._lamina_idle.items():
-            if kwargs.pop(old, None) and said:
-                warn(f"{kind.__name__}: {said}")
-        constants = kind._lamina_constants
+        constants, kwargs = kind._lamina_constants, arguments_of_today(kind, kwargs)
         kwargs = {name: v for name, v in kwargs.items() if name not in constants or v is not constants[name]}
         if unknown := [name for name in kwargs if name not in fields]:
             names = [*getattr(kind.__init__, "takes", ()), *signature.parameters]
-            raise unknown_argument(kind.__name__, unknown[0], names, kind._lamina_instead.get(unknown[0], ""))
+            raise unknown_argument(kind.__name__, unknown[0], names, instead_of(kind, unknown[0]))
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:

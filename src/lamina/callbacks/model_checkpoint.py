@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -53,10 +53,6 @@ class ModelCheckpoint(MonitorCallback, Configured):
         FileError: the file cannot be written.
     """
 
-    _lamina_instead: ClassVar[dict[str, str]] = {
-        "period": 'Write save_freq="epoch", or the number of batches between two files.',
-        "options": "Leave it out: there is one way to save.",
-    }
     min_delta = 0
 
     filepath: str = setting(files.name_of)

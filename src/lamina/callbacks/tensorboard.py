@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import numpy as np
@@ -100,13 +100,6 @@ class TensorBoard(Callback, Configured):
         MissingPackageError: without the package tensorboard.
         ArgumentError: `embeddings_metadata` has a name that no Embedding of the model has.
     """
-
-    _lamina_instead: ClassVar[dict[str, str]] = {
-        "batch_size": "Leave it out: fit knows it.",
-        "embeddings_data": "Leave it out: the weights of the Embeddings are shown.",
-        "embeddings_layer_names": "Leave it out: all Embeddings are shown.",
-        "write_grads": "Leave it out: gradients do not leave the compiled step.",
-    }
 
     log_dir: str = setting(folder_name, default="logs")
     histogram_freq: int = setting(count, default=0)

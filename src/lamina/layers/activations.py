@@ -60,7 +60,6 @@ class LeakyReLU(Layer):
 
     negative_slope: float = setting(number, default=0.3)
 
-    _lamina_renamed: ClassVar[dict[str, str]] = {"alpha": "negative_slope"}
     supports_masking: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

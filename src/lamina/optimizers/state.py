@@ -220,14 +220,6 @@ class Stateful(Configured):
     name: str | None = setting(default=None)
 
     _lamina_module: ClassVar[str | None] = "keras.optimizers"
-    _lamina_instead: ClassVar[dict[str, str]] = {
-        "lr": "Type learning_rate= for it.",
-    }
-    _lamina_idle: ClassVar[dict[str, str]] = {
-        "decay": "decay has no effect, as in Keras 3. "
-        "Type learning_rate=optimizers.schedules.InverseTimeDecay(0.01, decay_steps=1, decay_rate=...), "
-        "or weight_decay= if it is the weights that should decay.",
-    }
 
     _lamina: OptimizerState = setting(init=False)
     _lamina_state: ClassVar[type[settings.State]] = OptimizerState

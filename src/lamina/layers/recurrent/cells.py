@@ -205,8 +205,6 @@ class LSTMCell(Cell):
         unit_forget_bias: whether the bias of the forget gate f starts at 1 (Jozefowicz et al., 2015).
     """
 
-    _lamina_idle: ClassVar[dict[str, str]] = {"implementation": ""}
-
     units: int = setting(positive)
     activation: ActivationSetting = setting(activations.get, default="tanh")
     recurrent_activation: ActivationSetting = setting(activations.get, default="sigmoid")
@@ -267,8 +265,6 @@ class GRUCell(Cell):
         reset_after: whether the reset gate r multiplies the product of h with the recurrent kernel, with a bias of its
             own; if False, r multiplies h before that product, and there is one bias.
     """
-
-    _lamina_idle: ClassVar[dict[str, str]] = {"implementation": ""}
 
     units: int = setting(positive)
     activation: ActivationSetting = setting(activations.get, default="tanh")

@@ -43,7 +43,6 @@ class Recurrent(Layer):
     """
 
     supports_masking: ClassVar[bool] = True
-    _lamina_instead: ClassVar[dict[str, str]] = {"input_length": "Write Input((length, features)) before the layer."}
 
     if TYPE_CHECKING:
 
@@ -256,8 +255,6 @@ class LSTM(WithCell):
     (2, 5, 4)
     """
 
-    _lamina_idle: ClassVar[dict[str, str]] = {"implementation": ""}
-
     units: int = setting(positive)
     activation: ActivationSetting = setting(activations.get, default="tanh")
     recurrent_activation: ActivationSetting = setting(activations.get, default="sigmoid")
@@ -300,8 +297,6 @@ class GRU(WithCell):
         reset_after: whether r multiplies the product of h with the recurrent kernel, as above; if False, r multiplies h
             before that product, and there is one bias.
     """
-
-    _lamina_idle: ClassVar[dict[str, str]] = {"implementation": ""}
 
     units: int = setting(positive)
     activation: ActivationSetting = setting(activations.get, default="tanh")
