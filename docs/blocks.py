@@ -2,6 +2,7 @@
 
 The blocks of a page are one program: each goes on where the one before ended. What stands behind "python" changes that:
 
+    write="train.py"     a file for a later command: it is written, and not run here
     file="train.py"      a program of its own with this name, which tracebacks show
     raises="ShapeError"  the block has to raise this error; its traceback is the output
     alt="What one sees"  the description of the pictures of the block; a block that draws needs it
@@ -36,7 +37,7 @@ from typing import Any, NamedTuple
 
 FENCE = re.compile(r"^( *)```(python|console)(?: ([^\n]*))?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 OPTION = re.compile(r'(\w+)="([^"]*)"')
-OPTIONS = {"file", "raises", "alt", "needs", "quiet", "fresh", "title"}
+OPTIONS = {"file", "raises", "alt", "needs", "quiet", "fresh", "title", "write"}
 PICTURES = (".svg", ".png")
 LARGEST = 100_000
 """Bytes of a figure as SVG; a larger one, such as a cloud of points, is a PNG."""
@@ -88,6 +89,9 @@ def run_page(text: str, name: str) -> Page:
             code = textwrap.dedent(code)
             if language == "console":
                 return textwrap.indent(f"```console\n{run_commands(code, place)}```", indent)
+            if "write" in options:
+                Path(options["write"]).write_text(code)
+                return textwrap.indent(f'```python title="{options["write"]}"\n{code}```', indent)
             if options.get("fresh"):
                 program = Program(f"{name}.py")
             here = Program(options["file"]) if "file" in options else program
@@ -150,7 +154,7 @@ def run_block(code: str, options: dict[str, str], program: Program, place: str) 
         try:
             value = program.run(code)
         except Exception as error:
-            if type(error).__name__ != expected:
+            if expected not in {kind.__name__ for kind in type(error).__mro__}:
                 raise BlockError(f"{place}: {program.told(error)}") from None
             printed.write(program.told(error))
             expected = None
@@ -159,6 +163,7 @@ def run_block(code: str, options: dict[str, str], program: Program, place: str) 
     saved = (path.read_bytes() for path, time in pictures_there().items() if before.get(path) != time)
     pictures = (*figures(), *saved)
     html = value._repr_html_() if hasattr(value, "_repr_html_") and not pictures else ""
+    html = re.sub("<style scoped>.*?</style>", "", html, flags=re.DOTALL)  # that of pandas counts for the whole page
     if value is not None and not html and not pictures:
         printed.write(f"{value!r}\n")
     if pictures and "alt" not in options:
@@ -175,6 +180,7 @@ def printed_warnings(printed: io.StringIO) -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("default")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)  # as Python does, outside of the program itself
         warnings.showwarning = show
         yield
 

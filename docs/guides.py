@@ -21,7 +21,6 @@ from blocks import FENCE
 
 AT_A_TIME = max(1, min(4, len(os.sched_getaffinity(0))))
 SECONDS = 300
-NOT_RUN = {"beyond-keras.md", "datasets.md", "compat.md"}
 running: dict[str, Future[dict[str, Any]]] = {}
 pool = ThreadPoolExecutor(AT_A_TIME)
 
@@ -29,7 +28,7 @@ pool = ThreadPoolExecutor(AT_A_TIME)
 def on_files(files: Files, config: Any) -> Files:
     """Begin to run each page that has programs, the longest first."""
     texts = {file.src_uri: file.content_string for file in files.documentation_pages() if not file.generated_by}
-    found = {path: text for path, text in texts.items() if FENCE.search(text) and path not in NOT_RUN}
+    found = {path: text for path, text in texts.items() if FENCE.search(text)}
     for path, text in sorted(found.items(), key=lambda item: -len(item[1])):
         running[path] = pool.submit(run, path, text)
     return files

@@ -16,10 +16,10 @@ TEXTS = [
     "README.md",
     "CONTRIBUTING.md",
     "Makefile",
-    *sorted(f"docs/pages/{p.name}" for p in ROOT.glob("docs/pages/*.md")),
+    *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/pages/**/*.md")),
 ]
 COMMAND = re.compile(
-    r"(?:`|^ {4}|^# |^)(make [a-z]+|(?:pip install |python |\.venv/bin/)[^`#\n]+?(?=  |[`#]|$))", re.MULTILINE
+    r"(?:(?<!`)`|^ {4}|^# |^)(make [a-z]+|(?:pip install |python |\.venv/bin/)[^`#\n]+?(?=  |[`#]|$))", re.MULTILINE
 )
 
 FEW = {"PYTEST_ADDOPTS": "tests/test_size.py --cov-fail-under=0"}
@@ -52,6 +52,7 @@ RUN = {
     "pip install dist/lamina_onednn-*.whl": [*INSTALLED, "pip install dist/lamina_onednn-*.whl"],
     "pip install matplotlib": [*INSTALLED, "pip install matplotlib"],
     "pip install flatbuffers": [*INSTALLED, "pip install flatbuffers"],
+    "pip install pillow": [*INSTALLED, "pip install pillow"],
     "pip install scikit-learn": [*INSTALLED, "pip install scikit-learn"],
     "pip install '.[demo]'": ["pip install '.[demo]'"],
     "python examples/NAME.py": ["pip install '.[demo]'", "for each in examples/*.py; do python $each || exit 1; done"],
@@ -59,7 +60,6 @@ RUN = {
     "python -m lamina run -m package.module [its arguments]": [*INSTALLED, "python -m lamina run -m package.module 1"],
     "python -m package.module": [*INSTALLED, "python -m lamina run -m package.module"],
     "python -m lamina show census.keras": [*INSTALLED, f"{SAVE} c.keras", "python -m lamina show c.keras"],
-    "python -m lamina show model.keras": [*INSTALLED, f"{SAVE} m.keras", "python -m lamina show m.keras"],
 }  # fmt: skip
 """For each command of the texts what is typed in an empty clone, what it needs before it included; and what is set."""
 
