@@ -135,7 +135,7 @@ def test_fit_evaluate_and_predict_equal_those_of_the_arrays():
     np.testing.assert_allclose(model.predict(Batches(workers=2), verbose=0)[:, 0], Y)
     source = Batches(workers=2)
     history = model.fit(source, epochs=3, verbose=0, shuffle=False, validation_data=Batches())
-    assert source.hooks == ["begin", "end"] * 3 and len(history.history["val_loss"]) == 3
+    assert source.hooks == ["end"] + ["begin", "end"] * 3 and len(history.history["val_loss"]) == 3
     assert sorted(source.asked) == sorted(list(range(7)) * 3)
     with pytest.raises(DataError, match="has no end"):
         model.fit(Numbered(), verbose=0)

@@ -15,9 +15,9 @@ from typing import Any
 
 __all__ = [
     "ArgumentError", "BusyError", "CallError", "DataError", "FileError", "FixedError", "ForbiddenFileError",
-    "LabelError", "LaminaError", "LaminaWarning", "MissingFileError", "MissingPackageError", "NonFiniteError",
-    "NotAdaptedError", "NotBuiltError", "NotCompiledError", "PicklingError", "ProcessError", "ShapeError",
-    "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError", "UnknownNameError",
+    "LabelError", "LaminaError", "LaminaWarning", "MissingFileError", "MissingPackageError", "NoMemoryError",
+    "NonFiniteError", "NotAdaptedError", "NotBuiltError", "NotCompiledError", "PicklingError", "ProcessError",
+    "ShapeError", "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError", "UnknownNameError",
 ]  # fmt: skip
 
 WIDTH = 120
@@ -114,6 +114,10 @@ class NotCompiledError(LaminaError, ValueError):
 
 class FixedError(LaminaError, TypeError, AttributeError):
     """An attribute that cannot be set on an object that exists already."""
+
+
+class NoMemoryError(LaminaError, MemoryError, RuntimeError):
+    """Something that needs more memory than is free."""
 
 
 class NonFiniteError(LaminaError, RuntimeError):

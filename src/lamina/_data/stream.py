@@ -146,6 +146,10 @@ class Stream:
         elif steps is None:
             self.steps = None if self.once else self.taken
         self.begun = False
+        self.end_epoch()
+
+    def end_epoch(self) -> None:
+        """Call the source's own hook for the end of an epoch."""
         _call(self.source, "on_epoch_end")
 
     def _tables(self, steps: int | None, shuffle: bool, key: tuple[int, ...] | None, skip: int) -> Iterator[Table]:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import jax
 
 from lamina._messages.missing_names import INSTEAD
+from lamina._messages.room import of_memory
 from lamina._messages.spelling import unknown_argument
 from lamina._messages.traced import of_traced_array
 from lamina.errors import CallError, LaminaWarning
@@ -26,6 +27,7 @@ INTERNAL = (
     PACKAGE + os.sep,
     os.sep + os.path.join("site-packages", "jax"),
     os.sep + os.path.join("concurrent", "futures"),
+    os.path.join("numpy", "random", "_"),  # which is compiled, and names its source by a relative path
     contextlib.__file__,
     copy.__file__,
     threading.__file__,
@@ -131,6 +133,11 @@ def user_facing(function: F) -> F:
                 return function(*args, **kwargs)
             except (TypeError, ValueError, IndexError, AttributeError) as error:
                 told = _misfit(function, args, kwargs, error) or of_traced_array(error, place_of)
+                if told is None:
+                    raise
+                raise told.with_traceback(error.__traceback__) from None
+            except (MemoryError, jax.errors.JaxRuntimeError) as error:
+                told = None if place_of(error) else of_memory(error, function.__qualname__)
                 if told is None:
                     raise
                 raise told.with_traceback(error.__traceback__) from None

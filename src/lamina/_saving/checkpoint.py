@@ -133,7 +133,8 @@ class FolderStore:
                 return read(os.path.join(self.where, name))
             except FileError as error:
                 if name == names[0]:
-                    raise
+                    none = f"No state of the run in {self.where!r} can be read. To begin anew, delete that folder."
+                    raise type(error)(f"{error}\n{none}") from None
                 self.broken.append(os.path.join(self.where, name))
                 warn(f"{error} The run goes on from the state before it.")
         return None

@@ -253,6 +253,9 @@ class StreamFeed:
     ) -> None:
         self.stream, self.shuffle, self.anew = stream, bool(shuffle), anew
         self.asked = limited_steps(steps, stream.steps)
+        self.due = True
+        """Whether the hook for an epoch's end is called before the next epoch, as Keras does once where `fit` begins,
+        and each time that is measured."""
         self.started: tuple[Table, Generator[Table]] | None = None
         """The first batch, where it was read before the epoch, and the others."""
 
@@ -335,6 +338,9 @@ class StreamFeed:
         return itertools.islice(itertools.chain([table], tables), min(skip, sys.maxsize), None)
 
     def _epoch(self, key: Key, skip: int) -> Generator[Table]:
+        if self.due:
+            self.stream.end_epoch()
+        self.due = self.anew
         return self.stream.epoch(self.asked, shuffle=self.shuffle, anew=self.anew, key=key, skip=skip)
 
 

@@ -10,6 +10,7 @@ import jax
 
 from lamina._arrays.arrays import as_array
 from lamina._programs import heap
+from lamina._training.changes import Changes
 from lamina._training.claims import claims_of, training
 from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
@@ -57,6 +58,7 @@ def _fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
 def _epochs(run: Run, interrupted: Interrupt) -> None:
     """All epochs of a run, with what the callbacks are told."""
     model, callbacks, validation = run.model, run.callbacks, run.validation
+    changes = Changes(model)
     callbacks.on_train_begin()
     run.trainer.prepare(run.feed, validation)
     epochs = run.start()
@@ -66,6 +68,7 @@ def _epochs(run: Run, interrupted: Interrupt) -> None:
         callbacks.on_epoch_begin(epoch)
         before = run.place
         run.begin(epoch)
+        changes.say()
         logs = _train(run, length, callbacks, interrupted)
         if not run.place.done:  # a generator had no more batches
             run.place = before

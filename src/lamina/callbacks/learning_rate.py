@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from lamina._settings.converters import count, number, one_of
+from lamina._settings.converters import count, not_negative, number, one_of
 from lamina._settings.settings import Configured, setting
 from lamina.callbacks.callback import Callback, Logs
 from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
@@ -45,7 +45,7 @@ class LearningRateScheduler(Callback, Configured):
         except TypeError:
             given = (epoch,)
         try:
-            rate = float(number(self.schedule(*given)))
+            rate = float(not_negative(self.schedule(*given)))
         except ArgumentError as error:
             message = f"LearningRateScheduler: the schedule must return the rate of epoch {epoch}: {error}"
             raise ArgumentError(message) from None

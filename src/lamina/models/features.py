@@ -6,6 +6,8 @@ from abc import ABCMeta
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
 
+import jax
+
 from lamina._arrays.nested import tree_map
 from lamina._layer.layer import Layer
 from lamina._layer.specs import OfLayer
@@ -50,6 +52,18 @@ class Features:
     def layers(self) -> list[Layer]:
         """The layers, up to the last one whose output is asked for."""
         return self._lamina_stack.layers
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, with None for the batch axis."""
+        return self._lamina_stack.input_shape
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, or a list of the shapes of all, those of a dict by its sorted keys."""
+        places = jax.tree.leaves(self._lamina_formed(self._lamina_stack._lamina_places))
+        shapes = [self._lamina_stack._lamina.shapes_between[place] for place in places]
+        return shapes if len(shapes) > 1 else shapes[0]
 
     @user_facing
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:

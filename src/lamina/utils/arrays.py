@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from lamina._arrays.arrays import Array, HostArray
 from lamina._messages.tracebacks import user_facing
+from lamina._process.memory import require
 from lamina._settings.converters import checked, integer, one_of, positive
 from lamina.errors import ArgumentError, DataError, LabelError
 
@@ -47,7 +49,9 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
         raise LabelError(f"to_categorical takes whole numbers, got {broken[0]:g}.")
     if labels.size == 0 and num_classes is None:
         raise LabelError("to_categorical got no labels; pass num_classes to say how many classes there are.")
-    count = int(number.max()) + 1 if num_classes is None else positive(num_classes)
+    count = int(number.max(initial=0)) + 1 if num_classes is None else positive(num_classes)
+    what = f"to_categorical: a column for each number up to {count - 1:,}"
+    require(8 * count * number.size, f"{what} (numpy.unique(y, return_inverse=True)[1] gives smaller ones) needs")
     wrong = number[(number < 0) | (number >= count)]
     if wrong.size:
         low, high = int(number.min()), int(number.max())
@@ -60,7 +64,8 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
             f"to_categorical with num_classes={count} takes labels from 0 to {count - 1}, got {wrong[0]:g}. "
             f"The labels go from {low} to {high}.\n{advice}"
         )
-    rows = np.eye(count)[number.astype(np.int64)]  # (..., num_classes)
+    rows = np.zeros((*number.shape, count))  # (..., num_classes)
+    np.put_along_axis(rows, number.astype(np.int64)[..., None], 1, -1)
     return jnp.asarray(rows, jnp.float32) if isinstance(x, jax.Array) else rows
 
 
@@ -125,6 +130,8 @@ def pad_sequences(
         raise DataError("pad_sequences got no sequences; pass maxlen to say how long they are.")
     length = max(map(len, sequences)) if maxlen is None else positive(maxlen)
     item_shape = next((np.shape(sequence)[1:] for sequence in sequences if len(sequence)), ())
+    size = math.prod((len(sequences), length, *item_shape)) * max(kind.itemsize, 1)
+    require(size, f"pad_sequences(maxlen={maxlen}) makes {len(sequences):,} rows of {length:,} items, which needs")
     padded = np.full((len(sequences), length, *item_shape), value, kind)
     for place, sequence in enumerate(sequences):
         kept = sequence[:length] if truncating == "post" else sequence[max(len(sequence) - length, 0) :]

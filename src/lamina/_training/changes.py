@@ -1,0 +1,26 @@
+"""What a callback changes while `fit` runs and that counts from the next `fit` on is said once."""
+
+from __future__ import annotations
+
+from lamina._layer.structure import Snapshot
+from lamina._messages.tracebacks import warn
+from lamina._training.model import Model
+
+
+class Changes:
+    """What `fit` began with: what `compile` was given, and which layers are trained."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.compiled, self.layers = model, model._lamina.compiled, Snapshot(model)
+        self.trained, self.said = self.layers.trained(), False
+
+    def say(self) -> None:
+        """Warn if that is no longer so."""
+        compiled = self.model._lamina.compiled is not self.compiled
+        if self.said or not (compiled or self.layers.trained() != self.trained):
+            return
+        self.said = True
+        warn(
+            f"a callback {'called compile' if compiled else 'set trainable'} while fit runs. That counts from the next "
+            "fit on.\nTrain in parts: fit(..., epochs=5), then the change, then fit(..., initial_epoch=5, epochs=10)."
+        )
