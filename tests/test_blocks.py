@@ -471,7 +471,14 @@ def own_classes(model):
     return found
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+def usual_ones(*programs):
+    """All programs; those that are not named, each night alone."""
+    return pytest.mark.parametrize(
+        "program", [pytest.param(each, marks=[pytest.mark.nightly] * (each not in programs)) for each in PROGRAMS]
+    )
+
+
+@usual_ones(text_transformer, conv_mixer, wavenet, squeeze_and_excitation)
 def test_it_trains_and_opens_as_it_was_saved(program, tmp_path):
     model, x, y = compiled(lamina, program, 0.1, lamina.optimizers.Adam(0.01))
     losses = model.fit(x, y, batch_size=8, epochs=8, verbose=0).history["loss"]
@@ -482,12 +489,7 @@ def test_it_trains_and_opens_as_it_was_saved(program, tmp_path):
     np.testing.assert_allclose(opened.predict(x, verbose=0), before, rtol=1e-6, atol=1e-7)
 
 
-USUAL = (miniature_gpt, squeeze_and_excitation)
-
-
-@pytest.mark.parametrize(
-    "program", [pytest.param(each, marks=[pytest.mark.nightly] * (each not in USUAL)) for each in PROGRAMS]
-)
+@usual_ones(miniature_gpt, squeeze_and_excitation)
 def test_forward_pass_and_step_are_those_of_keras(program):
     (ours, x, y), (theirs, *_) = (
         compiled(library, program, 0.0, library.optimizers.SGD(0.1)) for library in (lamina, keras)

@@ -1,7 +1,7 @@
 """Small programs of a first week of use, each as a user would type it.
 
-`both` runs a program with our import and with real Keras; `ours` only with our import, where Keras has no such thing
-or gives another answer.
+`both` runs a program with our import and, each night, with real Keras, which stays as it is; `ours` only with our
+import, where Keras has no such thing or gives another answer.
 """
 
 import contextlib
@@ -35,7 +35,9 @@ import lamina
 from lamina._programs import programs
 from lamina._programs.cache import Entries
 
-both = pytest.mark.parametrize("keras", [lamina, real_keras], ids=["lamina", "keras"])
+both = pytest.mark.parametrize(
+    "keras", [pytest.param(lamina, id="lamina"), pytest.param(real_keras, id="keras", marks=pytest.mark.nightly)]
+)
 ours = pytest.mark.parametrize("keras", [lamina], ids=["lamina"])
 
 RNG = np.random.default_rng(0)
@@ -1394,7 +1396,7 @@ START = """
 """
 
 
-@pytest.mark.parametrize("way", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("way", ["fork", "spawn", pytest.param("forkserver", marks=pytest.mark.nightly)])
 @ours
 def test_models_are_trained_in_the_processes_of_a_pool(keras, tmp_path, way):
     text = f"""{START}

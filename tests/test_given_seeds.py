@@ -71,7 +71,10 @@ LAYERS = {
     "a SeedGenerator": (own_layer, ROWS),
     "a model in a model": (lambda k, seed: k.Sequential([k.layers.Dropout(0.5, seed=seed)]), ROWS),
 }  # fmt: skip
-SLOW = "GRU", "SimpleRNN", "Bidirectional", "RNN of a cell", "TimeDistributed", "RandomTranslation", "RandomCrop"
+SLOW = (
+    *("GRU", "SimpleRNN", "Bidirectional", "RNN of a cell", "TimeDistributed", "RandomTranslation", "RandomCrop"),
+    *("GaussianDropout", "AlphaDropout", "SpatialDropout1D", "SpatialDropout2D", "RandomBrightness"),
+)
 kinds = pytest.mark.parametrize(
     "kind", [pytest.param(kind, marks=pytest.mark.nightly) if kind in SLOW else kind for kind in LAYERS]
 )

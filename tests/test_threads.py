@@ -84,7 +84,7 @@ def repeatedly(*uses, threads=1):
 
     def run(use, into):
         try:
-            while time.monotonic() < end:
+            while time.monotonic() < end or len(into) < 3:  # a busy machine is slow
                 into.append(use())
         except BaseException as error:
             failed.append(error)

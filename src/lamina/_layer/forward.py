@@ -64,6 +64,9 @@ def output_shape(layer: Layer, given: Any) -> Any:
             filled = inputs.map(lambda leaf: next(following) if isinstance(leaf, Slot) else leaf)
             with Pass(values | dict(zip(unset, later, strict=True)), key=key_of(0), building=True) as now:
                 y = run(now, now.copy_of(layer), filled)
+            for each in jax.tree.leaves(y):
+                if not isinstance(each, (jax.Array, np.ndarray, np.generic, int, float, complex)):
+                    raise ShapeError(f"returns a {type(each).__name__}, and a layer returns a tensor")
             first = next(iter(jax.tree.leaves(y)), None)
             state.mask_out = getattr(mask_of(first), "ndim", 0)
             if isinstance(first, jax.Array):
@@ -286,6 +289,10 @@ def _output(now: Pass, layer: Layer, inputs: Inputs) -> Any:
                 f"during a pass a trainable weight is a plain array, without .{error.name}: {place_of(error)}.\n"
                 "What call assigns to is made with add_weight(..., trainable=False)."
             ) from None
+        raise
+    except KeyError as error:
+        if isinstance(inputs.first, dict) and error.args and error.args[0] not in inputs.first:
+            error.add_note(f"{who(layer)} was given a dict with the keys {', '.join(map(repr, inputs.first))}.")
         raise
 
 

@@ -133,6 +133,8 @@ def inputs_of(layer: Layer, args: tuple[Any, ...], named: dict[str, Any]) -> Inp
 
 
 def _called(layer: Layer) -> str:
+    if not layer._lamina_call_signature.parameters:
+        return "Its call takes no input: write def call(self, x)."
     takes = (str(each.replace(annotation=each.empty)) for each in layer._lamina_call_signature.parameters.values())
     return f"It is called as {layer.name}({', '.join(takes)})."
 
@@ -290,9 +292,27 @@ def joins(layer: Any) -> str:
     )
 
 
+def one_output(layer: Layer) -> str:
+    """How a layer that returns a list of tensors comes to return one."""
+    if hasattr(layer, "return_state") or hasattr(layer, "merge_mode"):
+        return "Leave out return_state=True, and give it a merge_mode"
+    return "Let its call return one tensor, not a list"
+
+
 def who(layer: Any) -> str:
     """The layer's name and class, as `dense_1 (Dense)`."""
     return f"{layer.name} ({type(layer).__name__})"
+
+
+def _not_one(layer: Layer, x: Any) -> str:
+    """What came in the place of one array, and what to write."""
+    if x is None:
+        return "None: the layer or function that made it has no return"
+    if not isinstance(x, (list, tuple)) or not any(map(_is_tensor, x)):
+        return f"{type(x).__name__}: {str(x)[:60]!r}"
+    names = [*list(layer._lamina_call_signature.parameters)[:1], *layer._lamina_call_required]
+    call = f"{layer.name}({', '.join(names)})" if len(names) > 1 else "layers.Concatenate()(...) first, to join them"
+    return f"a {type(x).__name__} of {len(x)}: write {call}"
 
 
 def _as_array(layer: Layer, x: Any) -> Array:
@@ -315,7 +335,7 @@ def _as_array(layer: Layer, x: Any) -> Array:
     except (TypeError, ValueError):
         text = next((item for item in array.ravel()[:1000] if isinstance(item, (str, bytes))), None)
         if text is None:
-            raise ArgumentError(f"{who(layer)} takes one array, got {type(x).__name__}: {str(x)[:60]!r}.") from None
+            raise ArgumentError(f"{who(layer)} takes one array, got {_not_one(layer, x)}.") from None
         raise ArgumentError(
             f"{who(layer)} takes numbers, and got text ({str(text)[:40]!r}).\n"
             "StringLookup makes numbers of single words or categories, TextVectorization of whole texts."

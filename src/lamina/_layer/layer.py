@@ -181,7 +181,8 @@ class Layer(WithWeights):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         takes = list(inspect.signature(cls.call).parameters.values())
-        takes = takes[1:] if takes[0].kind is not takes[0].VAR_POSITIONAL else takes  # else self is among its args
+        if not takes or takes[0].kind is not takes[0].VAR_POSITIONAL:  # else self is among its args
+            takes = takes[1:]
         cls._lamina_call_signature = inspect.Signature(takes)
         taken = [p for p in takes[1:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if "call" in vars(cls) and "_lamina_one_tensor" not in vars(cls):

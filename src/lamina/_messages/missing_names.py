@@ -130,4 +130,4 @@ def missing_member(thing: object, name: str) -> UnknownAttributeError:
         return f"{said} Did you mean {found[0]!r}?" if found else said + unbuilt * (vars(thing).get("built") is False)
 
     said = f"{type(thing).__name__} has no attribute {name!r}."
-    return UnknownAttributeError(message, name=name, obj=thing)
+    return UnknownAttributeError(message, obj=thing)  # with a name, Python would add a suggestion of its own

@@ -13,6 +13,7 @@ from lamina._data.arrays import is_mapped
 from lamina._data.sample_weights import class_weighted, split
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
+from lamina._layer.inputs import one_output
 from lamina._layer.keys import seed_of
 from lamina._layer.layer import Layer
 from lamina._layer.structure import restored_on_error
@@ -160,8 +161,8 @@ def check(model: Model, table: Table, data: DataRequest) -> None:
         if isinstance(output, list):
             top = model._lamina_chain[-1]
             raise StackError(
-                f"{top.name!r} returns {len(output)} tensors, and a loss measures one: train "
-                "without return_state=True and with a merge_mode; predict takes both."
+                f"{top.name!r} returns a list of {len(output)}, and a loss measures one tensor. {one_output(top)}; "
+                "predict takes a list."
             )
         _check_targets(model, table, output, data.class_weight)
     if table.y is not None or not own_steps.is_own(model, "train"):

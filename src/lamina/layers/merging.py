@@ -62,7 +62,10 @@ class Merge(Layer):
         listed = isinstance(shape, (list, tuple)) and bool(shape) and all(map(is_shape, shape))
         if not listed or count not in (None, len(shape)):
             told = f"{len(shape)} of them" if listed else "one tensor" if is_shape(shape) else str(shape)
-            raise ShapeError(f"takes a list of {count or 'tensors'}{' tensors' * bool(count)}, and got {told}")
+            raise ShapeError(
+                f"takes a list of {count or 'tensors'}{' tensors' * bool(count)}, and got {told}: "
+                f"write {self.name}([a, b])"
+            )
         self._lamina_check_shapes(list(shape))
 
     def _lamina_check_shapes(self, shapes: list[Shape]) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from lamina._arrays.shapes import Shape, agree
 from lamina._checks.stack import cannot_take
-from lamina._layer.inputs import joins
+from lamina._layer.inputs import joins, one_output
 from lamina._layer.keys import seed_of
 from lamina._layer.layer import Layer
 from lamina._layer.layers_by_name import registry
 from lamina._layer.structure import parts, restored_on_error
 from lamina._messages.spelling import free_name, nearest, to_snake_case
 from lamina._messages.tracebacks import place_of, warn
+from lamina._messages.traced import of_traced_array
 from lamina.errors import LaminaError, ShapeError, StackError
 from lamina.layers.core import InputLayer
 
@@ -129,8 +131,8 @@ def build_from(stack: Stack, start: int) -> None:
             before = stack._lamina_chain[index - 1]
             raise StackError(
                 f"{before.name!r} returns {len(shape)} tensors, so it can only be the last layer: a "
-                f"stack hands on one, and {layer.name!r} comes after. Leave out return_state=True, or give it a "
-                "merge_mode; or use the two within a custom layer."
+                f"stack hands on one, and {layer.name!r} comes after. {one_output(before)}, or use the two within a "
+                "custom layer."
             )
         wanted = layer._lamina.wanted_shape
         if wanted is not None and not agree(wanted, shape):
@@ -152,7 +154,10 @@ def build_from(stack: Stack, start: int) -> None:
         except LaminaError:
             raise
         except (TypeError, ValueError) as error:
+            if asks := of_traced_array(error, place_of):
+                raise asks from None
             place, said = place_of(error), str(error).splitlines()[0].partition(": https://")[0]
+            said = re.sub(r"\b\w*Tracer\b", "Array", said)
             reason = f"fails{f' at {place}' * bool(place)}: {said[:200]}"
             raise cannot_take(stack._lamina_chain, index, flow, reason) from None
         layer._lamina.shapes = (shape, flow[-1])

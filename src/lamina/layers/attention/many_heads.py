@@ -208,6 +208,9 @@ def _check(layer: ManyHeads, query: Shape, value: Shape, key: Shape) -> None:
     """Refuse inputs whose shapes do not fit each other."""
     if len(query) < 3 or not len(query) == len(value) == len(key):
         raise ShapeError(f"wants inputs of (batch, steps, size), got {query}, {value} and {key}")
+    rows = [shape[0] for shape in (query, value, key)]
+    if all(isinstance(n, int) for n in rows) and len({*rows} - {1}) > 1:
+        raise ShapeError(f"wants as many rows in each input, got {query}, {value} and {key}")
     axes = layer._lamina_axes(len(query))
     for axis, (n, m, k) in enumerate(zip(query[1:-1], value[1:-1], key[1:-1], strict=True), 1):
         if m != k:

@@ -12,6 +12,7 @@ from lamina._arrays.arrays import Array
 from lamina._arrays.shapes import Shape
 from lamina._kernels.attention import combined
 from lamina._kernels.precision import in_float32
+from lamina._layer.inputs import is_shape
 from lamina._layer.layer import Layer
 from lamina._settings.converters import flag, one_of, rate, seed_value
 from lamina._settings.settings import setting
@@ -97,6 +98,7 @@ def _in_list(layer: Layer, inputs: Any) -> list[Any]:
     """The two or three inputs, or their shapes."""
     if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3) or isinstance(inputs[0], (int, type(None))):
         got = f"a list of {len(inputs)}" if isinstance(inputs, (list, tuple)) else type(inputs).__name__
+        got = "one tensor" if is_shape(inputs) or isinstance(inputs, jax.Array) else got
         raise ArgumentError(
             f"{layer.name} ({type(layer).__name__}) takes a list of two or three inputs, got {got}.\n"
             "Call it as layer([query, value]) or layer([query, value, key])."
