@@ -5,11 +5,14 @@ MkDocs calls the functions `on_...`. A block that raises ends the build.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +22,10 @@ from mkdocs.structure.files import File, Files
 sys.path.insert(0, str(Path(__file__).parent))
 from blocks import FENCE
 
+ROOT = Path(__file__).parent.parent
+DONE = ROOT / "out" / "guides"
 AT_A_TIME = max(1, min(4, len(os.sched_getaffinity(0))))
-SECONDS = 300
+SECONDS = 600
 running: dict[str, Future[dict[str, Any]]] = {}
 pool = ThreadPoolExecutor(AT_A_TIME)
 
@@ -35,13 +40,33 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def run(path: str, text: str) -> dict[str, Any]:
-    """The page with its output, from a process of its own."""
+    """The page with its output, from a process of its own; or from `DONE`, if nothing that it depends on has changed."""
+    kept = DONE / f"{Path(path).stem}-{hashlib.sha256(f'{sources()}{text}'.encode()).hexdigest()[:16]}.json"
+    if not kept.exists():
+        made = ran(path, text)
+        DONE.mkdir(parents=True, exist_ok=True)
+        for older in DONE.glob(f"{Path(path).stem}-{'?' * 16}.json"):
+            older.unlink()
+        kept.write_text(made)
+    found: dict[str, Any] = json.loads(kept.read_text())
+    return found
+
+
+@functools.cache
+def sources() -> str:
+    """What all pages depend on: the source of the package and of the machinery, and the versions of what is installed."""
+    files = [*sorted((ROOT / "src").rglob("*.py")), ROOT / "docs" / "blocks.py", *sorted(ROOT.glob("examples/data/*"))]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
+    installed = sorted(f"{each.name} {each.version}" for each in metadata.distributions())
+    return f"{digest.hexdigest()} {installed}"
+
+
+def ran(path: str, text: str) -> str:
     command = [sys.executable, str(Path(__file__).with_name("blocks.py")), Path(path).stem]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=SECONDS)
     if done.returncode:
         raise PluginError(f"{path}:\n{done.stderr}")
-    made: dict[str, Any] = json.loads(done.stdout)
-    return made
+    return done.stdout
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:

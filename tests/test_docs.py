@@ -134,3 +134,10 @@ def test_a_fault_of_the_site_is_found(tmp_path, html, fault):
 def test_a_style_sheet_loads_nothing_from_elsewhere(tmp_path):
     (tmp_path / "a.css").write_text("a {background: url(data:image/png;base64,)} @import 'https://example.com/b.css';")
     assert checked.faults(tmp_path) == ["a.css: loads https://example.com/b.css"]
+
+
+def test_each_file_of_the_drawing_of_fit_exists():
+    inside = load("inside")
+    assert len(inside.boxes(inside.ON_THE_HOST)) == 7 and len(inside.boxes(inside.IN_THE_PROGRAM)) == 8
+    assert [file for file in inside.named_files() if not (inside.PACKAGE / file).is_file()] == []
+    assert inside.drawing().count("](source/") == 15
