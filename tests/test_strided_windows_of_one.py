@@ -38,6 +38,32 @@ def test_onednn_is_left_aside_where_it_writes_beyond_its_memory(channels, stride
     assert (native is not None) == taken
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel", "strides", "groups", "taken"),
+    [
+        ((58, 58), (1, 1, 8, 3), (2, 2), 1, False),
+        ((58, 58), (1, 1, 8, 3), (1, 2), 1, False),
+        ((58,), (1, 24, 16), (2,), 1, False),
+        ((9, 9), (1, 1, 8, 32), (2, 2), 4, False),
+        ((58, 58), (1, 1, 16, 3), (2, 2), 1, True),
+        ((58, 58), (1, 1, 8, 3), (1, 1), 1, True),
+        ((58, 58), (1, 2, 8, 3), (2, 2), 1, True),
+    ],
+)
+def test_lamina_onednn_itself_refuses_such_a_convolution(shape, kernel, strides, groups, taken):
+    """Neither its answer nor a call by hand lets oneDNN write there."""
+    native = pytest.importorskip("lamina_onednn", reason="no C++17 compiler stood here when the environment was made")
+    axes = len(shape)
+    sizes = [(size - window) // stride + 1 for size, window, stride in zip(shape, kernel, strides, strict=False)]
+    x, dy = jnp.ones((2, *shape, kernel[-2] * groups)), jnp.ones((2, *sizes, kernel[-1]))
+    window = strides, ((0, 0),) * axes, (1,) * axes, groups
+    for name in ("convolution", "convolution_input_gradient", "convolution_kernel_gradient"):
+        assert native.convolution_supported(name, x.shape, kernel, dy.shape, *window) == taken
+    if not taken:
+        with pytest.raises(jax.errors.JaxRuntimeError, match="windows of one element with strides"):
+            jax.block_until_ready(native.convolution_kernel_gradient(x, dy, kernel, *window))
+
+
 @pytest.mark.nightly
 @pytest.mark.skipif(not CHECKS.exists(), reason="the C library that checks each block of memory is not there")
 def test_training_with_such_a_layer_keeps_the_memory_whole():

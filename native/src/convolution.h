@@ -39,8 +39,16 @@ inline dnnl::memory::desc kernel_given(const Geometry& g) {
   return {dims, Type::f32, steps};
 }
 
+// Whether oneDNN may write beyond its memory: for windows of one element with strides it first gathers the elements it
+// needs, 16 channels at a time, where it has set aside room for as many channels as there are.
+inline bool overruns(const Geometry& g) {
+  int64_t channels = g.kernel[g.axes()], window = Geometry::product(g.kernel) / (channels * g.kernel.back());
+  return window == 1 && *std::max_element(g.strides.begin(), g.strides.end()) > 1 && channels % 16 != 0;
+}
+
 inline Convolution make(Map map, const Geometry& g) {
   using namespace dnnl;
+  expect(!overruns(g), "expected channels that 16 divides, for windows of one element with strides");
   Convolution made;
   made.given = kernel_given(g);
   Type type = g.half ? Type::bf16 : Type::f32, of_kernel = map == kKernelGradient ? Type::f32 : type;
