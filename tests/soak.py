@@ -9,6 +9,7 @@ import sys
 import time
 
 import numpy as np
+from quick import quick_compiler
 
 import lamina
 from lamina import Sequential, layers
@@ -17,10 +18,10 @@ rows = np.random.default_rng(0).random((64, 8), np.float32)
 targets = rows.sum(1, keepdims=True)
 
 
-def made(width=16, depth=1, activation="relu"):
+def made(width=16, second=None):
     lamina.utils.set_random_seed(1)
-    hidden = [layers.Dense(width, activation=activation) for _ in range(depth)]
-    model = Sequential([layers.Input((8,)), *hidden, layers.BatchNormalization(), layers.Dropout(0.1), layers.Dense(1)])
+    more = [layers.BatchNormalization(), layers.Dropout(0.1)] if second is None else [layers.Dense(second)]
+    model = Sequential([layers.Input((8,)), layers.Dense(width, activation="relu"), *more, layers.Dense(1)])
     model.compile("adam", "mse", metrics=["mae"])
     return model
 
@@ -63,23 +64,22 @@ def batches(count):
     yield 0
 
 
-def _used(model):
-    model.fit(rows, targets, batch_size=32, epochs=1, verbose=0)
-    model.predict(rows[:1], verbose=0)
+def models(count, different):
+    """Models that are made, used and dropped, of so many different stacks, which are as large as each other."""
+    with quick_compiler():  # what stays in memory is no more of a good program than of a plain one
+        for number in range(count):
+            model = made(8 + number % different % 32, 8 + number % different // 32)
+            model.fit(rows, targets, batch_size=32, epochs=1, verbose=0)
+            model.predict(rows[:1], verbose=0)
+            yield 1
 
 
 def equal_models(count):
-    """Models that are made, used and dropped, of 128 stacks."""
-    for number in range(count):
-        _used(made(width=8 + number % 128))
-        yield 1
+    yield from models(count, 128)
 
 
 def different_models(count):
-    """Models that are made, used and dropped, each of a stack of its own."""
-    for number in range(count):
-        _used(made(width=8 + number % 100, depth=1 + number // 100))
-        yield 1
+    yield from models(count, count)
 
 
 class Measured:

@@ -36,8 +36,8 @@ def test_the_memory_stays_as_it_is_after_a_tenth_of_the_work(name, count, second
     ("name", "count", "seconds"), [("equal_models", 10_000, 900), ("different_models", 1_000, 1500)]
 )
 def test_models_that_are_dropped_leave_their_memory(name, count, seconds, tmp_path):
-    """A process keeps 128 programs, and two are used of each stack: the others come from the disk."""
-    fewest = 1000  # of which a tenth has filled what is kept
+    """A process keeps 128 programs, and two are used of each stack: the first 64 of them fill it."""
+    fewest = 1000  # of which a tenth is more than that
     growth, told = grown(name, count, seconds, fewest, LAMINA_CACHE=str(tmp_path))
     assert growth < 100, told
 
