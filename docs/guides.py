@@ -40,7 +40,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def run(path: str, text: str) -> dict[str, Any]:
-    """The page with its output, from a process of its own; or from `DONE`, if nothing that it depends on has changed."""
+    """The page with its output, from a process of its own, or from `DONE` where nothing has changed."""
     kept = DONE / f"{Path(path).stem}-{hashlib.sha256(f'{sources()}{text}'.encode()).hexdigest()[:16]}.json"
     if not kept.exists():
         made = ran(path, text)
@@ -54,7 +54,7 @@ def run(path: str, text: str) -> dict[str, Any]:
 
 @functools.cache
 def sources() -> str:
-    """What all pages depend on: the source of the package and of the machinery, and the versions of what is installed."""
+    """What all pages depend on: the source of the package, of the machinery, and what is installed."""
     files = [*sorted((ROOT / "src").rglob("*.py")), ROOT / "docs" / "blocks.py", *sorted(ROOT.glob("examples/data/*"))]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
     installed = sorted(f"{each.name} {each.version}" for each in metadata.distributions())

@@ -22,7 +22,7 @@ from lamina.metrics.metric import registry, updated_state
 from lamina.metrics.reduction import SampleMean
 
 N = 6
-TAKES_MORE_ROWS = trainer._takes_more_rows
+TAKES_MORE_ROWS = trainer.takes_more_rows
 RNG = np.random.default_rng(0)
 
 
@@ -210,7 +210,7 @@ def test_rows_that_only_fill_a_batch_up_do_not_count(row, weigh, monkeypatch):
     how = settings if loss == name else {}
     found, weights = [], shares(30) if weigh else None
     for fills in (lambda *_: False, TAKES_MORE_ROWS):
-        monkeypatch.setattr(trainer, "_takes_more_rows", fills)
+        monkeypatch.setattr(trainer, "takes_more_rows", fills)
         model.compile("sgd", getattr(losses, loss)(**how), metrics=[plain], weighted_metrics=[weighted])
         numbers = model.evaluate(p, y, batch_size=4, sample_weight=weights, verbose=0)
         found.append(np.concatenate([np.ravel(number) for number in numbers]))

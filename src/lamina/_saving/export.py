@@ -23,7 +23,7 @@ from lamina._settings.settings import value_of
 from lamina._training import steps
 from lamina._training.model import Model
 from lamina._training.predict import each
-from lamina._training.steps import ProgramSpec
+from lamina._training.spec import ProgramSpec
 from lamina._weights.turns import Reading
 from lamina.dtypes import floatx
 from lamina.errors import (

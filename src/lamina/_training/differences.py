@@ -30,7 +30,7 @@ def describe(trainer: Trainer, feed: Feed, validation: Feed | None) -> Descripti
         f"layer {number}": f"{_text(layer)} {layer.dtype_policy.name}".removesuffix(" float32")
         for number, layer in enumerate(model._lamina_chain, 1)
     }
-    for trained, weights in ((True, trainer.trained), (False, trainer.fixed)):
+    for trained, weights in ((True, trainer.spec.trained), (False, trainer.spec.fixed)):
         for path, weight in weights.items():
             said[path.removeprefix("stack.")] = f"{weight.shape} {weight.dtype}{', trained' * trained}"
     said |= {

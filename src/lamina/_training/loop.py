@@ -42,7 +42,7 @@ def _fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     callbacks = _callbacks(model, plan, feed, add_history=True)
     with recorded(model, earlier, callbacks) as history:
         state.stop_training = False
-        trainer.begin(NonFinite(handles_nan(callbacks)), fits=True)
+        trainer.non_finite = NonFinite(handles_nan(callbacks), trainer.held)
         require_known(callbacks, model, validates=validation is not None)
         epochs = range(plan.initial_epoch, plan.epochs)
         run = Run(plan.store, trainer, feed, validation, callbacks, epochs, plan.validates_after)
@@ -81,7 +81,7 @@ def _epochs(run: Run, interrupted: Interrupt) -> None:
         run.end_epoch(logs)
         if model.stop_training or run.feed.over:
             break
-    run.trainer.finalize()
+    run.trainer.held.finalize()
     callbacks.on_train_end(run.place.logs)
     run.end()
 
@@ -111,17 +111,18 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
     """One epoch, or what is left of it: chunks of the data, each a run of compiled steps."""
     trainer, model, (epoch, done, *_) = run.trainer, run.model, run.place
     hooked, first, logs = wants_each_batch(callbacks, "train"), done, dict(run.place.logs)
-    non_finite, backup = trainer.non_finite, trainer.backup(trainer.open(None if done else trainer.starts))
+    held, non_finite = trainer.held, trainer.non_finite
+    backup = non_finite.backup(held.taken(None if done else held.starts))
     length.limit = batches_left(callbacks)
     for chunk in () if done and model.stop_training else run.feed.chunks(run.key, length, skip=done):
         if hooked:
             callbacks.on_train_batch_begin(done)
         if run.trainer is not trainer:
             trainer, first = run.trainer, done
-            backup = trainer.backup(trainer.open())
+            held, backup = trainer.held, non_finite.backup(trainer.held.taken())
         length.start()
         interrupted.has_weights = True
-        logs, bad_step = trainer.train(chunk, None if done else trainer.starts)
+        logs, bad_step = trainer.train(chunk, None if done else held.starts)
         interrupted.has_weights = False
         length.done(chunk.steps)
         if bad_step is not None:
@@ -129,7 +130,7 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
             if non_finite.does == "raise":
                 before = f"step {first + 1} of that epoch" if first else "that epoch"
                 if backup:
-                    trainer.close(jax.tree.map(as_array, backup))
+                    held.put(jax.tree.map(as_array, backup))
                 raise non_finite.error(where, logs["loss"], before if backup else "that step")
             non_finite.say(model, where, logs["loss"])
         done += chunk.steps if bad_step is None or non_finite.does == "warn" else bad_step + 1
@@ -160,14 +161,14 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
     model.stop_evaluating = False
     callbacks.on_test_begin()
     length = ChunkLength(1 if wants_each_batch(callbacks, "test") else None)
-    sums, done, logs, reading = trainer.starts, 0, Logs(), trainer.reading()
+    sums, done, logs, reading = trainer.held.starts, 0, Logs(), trainer.held.reading()
     for chunk in feed.chunks((0, 0), length):
         callbacks.on_test_batch_begin(done)
         length.start()
         sums, logs = trainer.test(sums, chunk, reading)
         length.done(chunk.steps)
         done += chunk.steps
-        trainer.keep(sums)
+        trainer.held.keep(sums)
         callbacks.on_test_batch_end(done - 1, logs)
         if interrupted:
             interrupted.leave()
@@ -190,11 +191,10 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     require_compiled(model, "train_on_batch")
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)
-    non_finite = NonFinite()
-    trainer.begin(non_finite, fits=False)
+    non_finite = trainer.non_finite = NonFinite()
     with training(model, trainer.claims), interruptible() as interrupted:
         interrupted.has_weights = True
-        logs, bad_step = trainer.train(chunk, trainer.starts)
+        logs, bad_step = trainer.train(chunk, trainer.held.starts)
     if interrupted:
         raise KeyboardInterrupt
     if bad_step is not None:
@@ -209,8 +209,8 @@ def test_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
     require_compiled(model, "test_on_batch")
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)
-    sums, logs = trainer.test(trainer.starts, chunk, trainer.reading())
-    trainer.keep(sums)
+    sums, logs = trainer.test(trainer.held.starts, chunk, trainer.held.reading())
+    trainer.held.keep(sums)
     return _given(trainer.completed(logs, "test", sums), return_dict)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from lamina._arrays.arrays import on_host
 from lamina._messages.tracebacks import warn
 from lamina._settings.strictness import strictness
+from lamina._training.held_arrays import HeldArrays
 from lamina._training.model import Model
+from lamina._training.spec import TrainState
 from lamina.errors import NonFiniteError
 
 
@@ -12,11 +15,22 @@ class NonFinite:
     """What it does in one call: the setting of the process when that begins.
 
     Where a callback deals with it (`handles_nan`), it is "stop", and nothing is said.
+
+    Args:
+        held: the arrays of a `fit`, which can copy them where an epoch begins.
     """
 
-    def __init__(self, handled: bool = False) -> None:
+    def __init__(self, handled: bool = False, held: HeldArrays | None = None) -> None:
         self.does = "stop" if handled else strictness["non_finite"]
         self.said = handled
+        self.copies = self.does == "raise" and held is not None and held.small
+        """Whether the start of an epoch is copied, to go back to it."""
+        self.undoes = self.does == "stop" or (self.does == "raise" and not self.copies)
+        """Whether a step with such a loss is undone, which takes a twelfth of a small step."""
+
+    def backup(self, state: TrainState) -> TrainState | None:
+        """A copy of the state at an epoch's start, in NumPy's arrays, where one is needed."""
+        return on_host(state) if self.copies else None
 
     def error(self, where: str, loss: float, before: str) -> NonFiniteError:
         return NonFiniteError(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -30,7 +31,7 @@ from lamina.optimizers.state import renamed
 from lamina.random import Draws
 
 if TYPE_CHECKING:
-    from lamina._training.steps import ProgramSpec, TrainState
+    from lamina._training.spec import ProgramSpec, TrainState
 
 Arrays = dict[str, Array]
 Sums = list[list[Array]]
@@ -144,43 +145,60 @@ def running(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, **told
     return Pass({**values, **states}, of_step=True, **told)
 
 
-def train(spec: ProgramSpec, now: TrainState, batch: Arrays) -> tuple[TrainState, Arrays]:
-    """`train_step` on one batch."""
-    optimizers = optimizers_of(spec.model)
-    scope = running(spec, now.params, now.state, now.metrics, key=fold(now.key, now.step), draws=Draws(now.step))
-    with scope as current, optimizers_in(optimizers, now.optimizers):
-        logs = logged(call_step(spec.model, "train_step", packed(batch), (0, 1, 2, 3)))
-        after = now._replace(
-            params={path: current.read(weight) for path, weight in spec.trained.items()},
-            state={path: current.read(weight) for path, weight in spec.fixed.items()},
-            optimizers=[optimizer._lamina_arrays for optimizer in optimizers],
-            metrics=[[current.read(weight) for weight in state_of(metric)] for metric in spec.measures],
-        )
-    return after, logs
+class OwnStep:
+    """What a program does with one batch where a subclass says it; `BuiltInStep` has the same methods."""
 
+    def __init__(self, spec: ProgramSpec) -> None:
+        self.spec = spec
 
-def test(
-    spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, batch: Arrays, key: Array | None
-) -> tuple[Sums, Arrays, Arrays]:
-    """`test_step` on one batch: the metrics and the weights that are not trained, after it, and the logs."""
-    with running(spec, params, state, sums, key=key, draws=draws_of(key)) as current:
-        logs = logged(call_step(spec.model, "test_step", packed(batch), (0, 1, 3)))
-        sums = [[current.read(weight) for weight in state_of(metric)] for metric in spec.measures]
-        return sums, {path: current.read(weight) for path, weight in spec.fixed.items()}, logs
+    def require_floats(self) -> None:
+        """Nothing: the step itself says what it trains."""
+
+    def train(self, now: TrainState, batch: Arrays) -> tuple[TrainState, Arrays, Array]:
+        """`train_step` on one batch."""
+        spec, optimizers = self.spec, optimizers_of(self.spec.model)
+        scope = running(spec, now.params, now.state, now.metrics, key=fold(now.key, now.step), draws=Draws(now.step))
+        with scope as current, optimizers_in(optimizers, now.optimizers):
+            logs = logged(call_step(spec.model, "train_step", packed(batch), (0, 1, 2, 3)))
+            after = now._replace(
+                params={path: current.read(weight) for path, weight in spec.trained.items()},
+                state={path: current.read(weight) for path, weight in spec.fixed.items()},
+                optimizers=[optimizer._lamina_arrays for optimizer in optimizers],
+                metrics=[[current.read(weight) for weight in state_of(metric)] for metric in spec.measures],
+            )
+        return after, logs, logs.get("loss", jnp.float32(0))
+
+    def test(
+        self, params: Arrays, state: Arrays, sums: Sums, batch: Arrays, key: Array | None
+    ) -> tuple[Sums, Arrays, Arrays]:
+        """`test_step` on one batch."""
+        spec = self.spec
+        with running(spec, params, state, sums, key=key, draws=draws_of(key)) as current:
+            logs = logged(call_step(spec.model, "test_step", packed(batch), (0, 1, 3)))
+            sums = [[current.read(weight) for weight in state_of(metric)] for metric in spec.measures]
+            return sums, {path: current.read(weight) for path, weight in spec.fixed.items()}, logs
+
+    def predict(
+        self, params: Arrays, state: Arrays, x: Array, key: Array | None, draws: Draws
+    ) -> tuple[Any, Arrays, list[Array]]:
+        """`predict_step` on one batch."""
+        with Pass(self.spec.values(params, state), key=key, draws=draws) as current:
+            y = call_step(self.spec.model, "predict_step", x, (0, 1))
+            return y, {path: current.read(weight) for path, weight in self.spec.fixed.items()}, []
+
+    def first_logs(self, step: Callable[[], Arrays]) -> Arrays:
+        """Zeros of the shapes that the step's logs have."""
+        zeros: Arrays = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(step))
+        return zeros
+
+    def logs(self, logs: Arrays, sums: Sums) -> Arrays:
+        """Those that the step has returned for the last batch."""
+        return logs
 
 
 def draws_of(key: Array | None) -> Draws:
     """The draws of a batch that is measured, which no seed of the model changes."""
     return Draws() if key is None else Draws(key[0])
-
-
-def predict(
-    spec: ProgramSpec, params: Arrays, state: Arrays, x: Array, key: Array | None, draws: Draws
-) -> tuple[Any, Arrays]:
-    """`predict_step` on one batch: what it returns, and the weights that are not trained after it."""
-    with Pass(spec.values(params, state), key=key, draws=draws) as current:
-        y = call_step(spec.model, "predict_step", x, (0, 1))
-        return y, {path: current.read(weight) for path, weight in spec.fixed.items()}
 
 
 def logged(said: object) -> Arrays:

@@ -28,7 +28,7 @@ from lamina._training.feeds import batch_size_for, given_batch_size
 from lamina._training.inputs import host_of
 from lamina._training.model import Model
 from lamina._training.request import DataRequest, RunPlan
-from lamina._training.steps import ProgramSpec
+from lamina._training.spec import ProgramSpec
 from lamina._weights.turns import Reading, making
 from lamina.callbacks import CallbackList
 from lamina.dtypes import floatx

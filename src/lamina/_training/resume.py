@@ -20,7 +20,7 @@ from lamina._layer.keys import seed_of
 from lamina._messages.tracebacks import warn
 from lamina._training.differences import Description, describe, rate_text, require_same
 from lamina._training.feeds import Feed, StreamFeed
-from lamina._training.steps import TrainState
+from lamina._training.spec import TrainState
 from lamina._training.trainer import Trainer, followed, trainer_for
 from lamina.callbacks.callback_list import CallbackList
 from lamina.callbacks.states import CallbackStates
@@ -129,7 +129,7 @@ class Run:
         """The model's trainer; another one once a callback has let the learning rate follow another function."""
         if followed(self._trainer.optimizer) is not self._trainer.schedule:
             non_finite, self._trainer, self.names = self._trainer.non_finite, trainer_for(self.model), []
-            self._trainer.begin(non_finite, fits=True)
+            self._trainer.non_finite = non_finite
         return self._trainer
 
     @property
@@ -152,7 +152,7 @@ class Run:
     def restore(self) -> bool:
         """Before the callbacks hear of anything: put the state back. Returns whether the run has ended before."""
         if self.saved is not None:
-            self.trainer.build_optimizers(self.trainer.open(), self.feed.example())
+            self.trainer.build_optimizers(self.trainer.held.taken(), self.feed.example())
             self._put_back(self.saved)
             if self.verbose:
                 print(f"This run {'has ended before' if self.place.ended else 'goes on'}: {self.place.said}.")
@@ -208,14 +208,15 @@ class Run:
         """The state of now, in arrays that no step overwrites."""
         if self.store is None:
             return None
-        state, place = self.trainer.open(), self.place._replace(stops=self.model.stop_training)
+        held = self.trainer.held
+        state, place = held.taken(), self.place._replace(stops=self.model.stop_training)
         position = self.feed.position(place.done)
-        plain, held = pack({"place": place._asdict(), "callbacks": self.states.taken(), "position": position})
-        named = self.trainer.by_name(state)
+        plain, values = pack({"place": place._asdict(), "callbacks": self.states.taken(), "position": position})
+        named = held.by_name(state)
         self.names = self.names or [name for name, _ in _named(named)]
         leaves = jax.tree.leaves([getattr(named, part) for part in KEPT])
         arrays = dict(zip(self.names, on_host(leaves), strict=True))
-        arrays |= {f"values/{number}": np.array(array) for number, array in enumerate(held)}
+        arrays |= {f"values/{number}": np.array(array) for number, array in enumerate(values)}
         epoch = "" if place.done else f"-epoch-{place.epoch:06}"
         name = f"step-{int(np.asarray(state.step)):010}{epoch}{'-end' * place.ended}"
         return Saved({"run": self.description, "seed": seed_of(self.model), **plain}, arrays, name)
@@ -245,17 +246,18 @@ class Run:
     # Putting a state back.
 
     def _put_back(self, saved: Saved) -> None:
-        now = self.trainer.by_name(self.trainer.open())
+        held = self.trainer.held
+        now = held.by_name(held.taken())
         kinds = {name: (array.shape, array.dtype) for name, array in _named(now)}
         saved = saved._replace(arrays={**_rests(self.trainer), **saved.arrays})
         found = {name: (a.shape, a.dtype) for name, a in saved.arrays.items() if not name.startswith("values/")}
         if other := sorted(name for name in {**kinds, **found} if kinds.get(name) != found.get(name)):
             raise FileError(f"the checkpoint has other arrays than this run: {', '.join(other[:4])}.")
         self.model._lamina.seed = saved.facts["seed"]
-        self.trainer.key = key_of(saved.facts["seed"])
+        held.key = key_of(saved.facts["seed"])
         leaves = iter([as_array(saved.arrays[name]) for name in kinds])
         parts = {part: jax.tree.map(lambda _: next(leaves), getattr(now, part)) for part in KEPT}
-        self.trainer.close(self.trainer.in_order(now._replace(**parts)))
+        held.put(held.in_order(now._replace(**parts)))
         self.states.put_back(_value(saved, "callbacks"))
         self.model.stop_training = _place(saved).stops
 
@@ -281,7 +283,7 @@ def _rests(trainer: Trainer) -> dict[str, Array]:
     """What a state of an earlier version lacks: what rounding has left out of the sums, 0 so far."""
     return {
         f"metrics/{number}/{place}": state[place]
-        for number, (metric, state) in enumerate(zip(trainer.metrics, trainer.starts, strict=True))
+        for number, (metric, state) in enumerate(zip(trainer.metrics, trainer.held.starts, strict=True))
         for place in range(len(metric.variables), len(state))
     }
 

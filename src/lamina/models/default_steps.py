@@ -20,7 +20,7 @@ from lamina._layer.structure import weights_by_path
 from lamina._settings.settings import MISSING
 from lamina._training.model import compiled_of
 from lamina._training.own_steps import arrays_of, assign, groups_of, metrics_of
-from lamina._training.steps import counted, total_loss
+from lamina._training.spec import counted, total_loss
 from lamina._weights.weight import under_way
 from lamina.metrics.metric import state_of
 

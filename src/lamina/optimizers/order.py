@@ -8,7 +8,7 @@ import jax
 from jax.tree_util import PyTreeDef
 
 from lamina._arrays.arrays import Array
-from lamina.optimizers.state import State, renamed
+from lamina.optimizers.state import State, Stateful, renamed
 
 
 class Order:
@@ -30,14 +30,25 @@ class Order:
         self.known: tuple[State, list[tuple[State, str]]] = {}, []
         """The latest tree, and for each of the program's arrays the dict in it that holds it, and the key."""
 
-    def taken(self, arrays: State) -> list[Array]:
+    def taken(self, optimizer: Stateful) -> list[Array]:
         """The arrays for the program."""
+        arrays = optimizer._lamina_arrays or {}
         return [held[key] for held, key in self._spots(arrays)]
 
-    def put_back(self, arrays: State, after: Sequence[Array]) -> None:
-        """Let `arrays` hold those of the program after its steps; the others stay."""
-        for (held, key), array in zip(self._spots(arrays), after, strict=True):
+    def put_back(self, optimizer: Stateful, after: Sequence[Array]) -> None:
+        """Let the optimizer hold the arrays of the program after its steps; the others stay."""
+        for (held, key), array in zip(self._spots(optimizer._lamina.arrays), after, strict=True):
             held[key] = array
+
+    def named(self, arrays: Sequence[Array]) -> State:
+        """The program's arrays in a tree, by their names."""
+        tree: State = self.inside.unflatten(arrays)
+        return tree
+
+    def listed(self, tree: State) -> list[Array]:
+        """The arrays again of which `named` made this tree."""
+        arrays: list[Array] = self.inside.flatten_up_to(tree)
+        return arrays
 
     def _spots(self, arrays: State) -> list[tuple[State, str]]:
         # To take a tree apart and to make one anew takes a twentieth of the step of a small deep stack.
@@ -45,6 +56,22 @@ class Order:
             spots = list(_spots(arrays))
             self.known = arrays, [spots[place] for place in self.places]
         return self.known[1]
+
+
+class AsItIs:
+    """The tree of an optimizer's arrays, as a step of the user's own takes it; with the methods of `Order`."""
+
+    def taken(self, optimizer: Stateful) -> State | None:
+        return optimizer._lamina_arrays
+
+    def put_back(self, optimizer: Stateful, after: State | None) -> None:
+        optimizer._lamina_arrays = after
+
+    def named(self, arrays: State) -> State:
+        return arrays
+
+    def listed(self, tree: State) -> State:
+        return tree
 
 
 def _spots(tree: State) -> Iterator[tuple[State, str]]:
