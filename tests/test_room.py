@@ -52,6 +52,46 @@ def test_a_layer_that_is_called_by_itself(name):
         said(error, kind.__name__, "bytes")
 
 
+class Own(layers.Layer):
+    """A layer of the user's own with one of those in it."""
+
+    def __init__(self, kind, settings):
+        super().__init__()
+        self.inner = [kind(**settings)]
+
+    def call(self, x):
+        return self.inner[0](x) if x.ndim else x
+
+
+@pytest.mark.parametrize("name", ["resizing", "repeat_vector", "up_sampling2d", "zero_padding2d", "conv2d_transpose"])
+def test_a_layer_within_one_of_the_users_own(name):
+    kind, settings, x = LAYERS[name]
+    for layer, given in ((Own(kind, settings), x), (layers.TimeDistributed(Own(kind, settings)), x[:, None])):
+        for _ in range(2):
+            with pytest.raises(LaminaError) as error:
+                layer(given)
+            said(error, kind.__name__, "bytes of memory are free")
+
+
+def test_what_is_asked_draws_no_numbers():
+    """A layer of the user's own gives the same at its first call, where it is asked, as later."""
+
+    class Noisy(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.drop = layers.Dropout(0.5, seed=3)
+
+        def call(self, x, training=None):
+            return self.drop(x, training=training) + 10 * self.drop(x, training=training)
+
+    x = np.ones((8, 64), "float32")
+    first, other = Noisy(), Noisy()
+    other(np.ones((2, 64), "float32"))  # a call without draws
+    other.drop._lamina.fits.add((((8, 64), "float32"),))
+    other._lamina.calls = 0
+    np.testing.assert_array_equal(first(x, training=True), other(x, training=True))
+
+
 @pytest.mark.parametrize("name", ["resizing", "repeat_vector", "up_sampling2d", "conv2d_transpose"])
 def test_a_stack_of_which_not_one_row_has_room(name):
     kind, settings, x = LAYERS[name]

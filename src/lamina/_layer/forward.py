@@ -62,7 +62,9 @@ def output_shape(layer: Layer, given: Any) -> Any:
                 with_mask(array, jnp.ones(array.shape[: slot.mask], bool) if slot.mask else None)
             following = iter(arrays)
             filled = inputs.map(lambda leaf: next(following) if isinstance(leaf, Slot) else leaf)
-            with Pass(values | dict(zip(unset, later, strict=True)), key=key_of(0), building=True) as now:
+            with Pass(
+                values | dict(zip(unset, later, strict=True)), key=key_of(0), building=True, draws=Draws()
+            ) as now:
                 y = run(now, now.copy_of(layer), filled)
             for each in jax.tree.leaves(y):
                 if not isinstance(each, (jax.Array, np.ndarray, np.generic, int, float, complex)):
@@ -103,11 +105,12 @@ def output_shape(layer: Layer, given: Any) -> Any:
 
 def run(now: Pass, layer: Layer, inputs: Inputs) -> Any:
     """`call` inside a pass, with the inputs checked and cast, and `training` and the masks filled in."""
-    inputs.fill_masks()
-    given = inputs.told.get("mask", inputs.mask)
-    mask = masks_of(inputs.first) if given is None else given
     first = len(now.losses)
     try:
+        require_room_at_once(now, layer, inputs, lambda original: output_shape(original, inputs.map(slot_of)))
+        inputs.fill_masks()
+        given = inputs.told.get("mask", inputs.mask)
+        mask = masks_of(inputs.first) if given is None else given
         y = _output(now, layer, inputs)
         require_room(y)
     except ShapeError as error:
@@ -145,7 +148,6 @@ def run_alone(layer: Layer, inputs: Inputs) -> Any:
     with nullcontext() if layer.built else restored_on_error(layer):  # a refused first call settles no shapes
         try:
             _build_alone(layer, inputs)
-            require_room_at_once(layer, inputs.first, lambda: output_shape(layer, inputs.map(slot_of)))
         except ShapeError as error:
             raise _naming(layer, error, inputs) from None
         training = inputs.training

@@ -17,7 +17,9 @@ from lamina._weights.weight import values_follow
 from lamina.errors import ShapeError
 
 if TYPE_CHECKING:
+    from lamina._layer.inputs import Inputs
     from lamina._layer.layer import Layer
+    from lamina._layer.passes import Pass
 
 SMALL = 2**20
 """Bytes of which nobody asks whether they are free."""
@@ -42,20 +44,23 @@ def raise_if_too_large(shape: Any, needed: int) -> None:
     require(needed, f"makes an output of shape {shown}, which needs", ShapeError, weight=True)
 
 
-def require_room_at_once(layer: Layer, x: Any, abstract: Callable[[], object]) -> None:
+def require_room_at_once(now: Pass, layer: Layer, inputs: Inputs, abstract: Callable[[Layer], object]) -> None:
     """The same for a call that is computed while it is made, where the output has to be known before, by `abstract`.
 
-    It is asked once for each shape. Of the user's own layers nobody knows what their Python does when it runs again.
+    It is asked once for each shape. Of the user's own layers nobody knows what their Python does when it runs again; of
+    those within them it is asked when the pass reaches them.
     """
-    tensors = jax.tree.leaves(x)
-    if any(isinstance(each, jax.core.Tracer) for each in tensors):
+    tensors = jax.tree.leaves(inputs.first)
+    if now.building or any(isinstance(each, jax.core.Tracer) for each in tensors):
         return
     shapes = tuple((getattr(each, "shape", ()), str(getattr(each, "dtype", ""))) for each in tensors)
-    if shapes in layer._lamina.fits or not all(built_in(part.layer) for part in parts(layer)):
+    fits = layer._lamina.fits  # the copy and its original have it together
+    if shapes in fits or not all(built_in(part.layer) for part in parts(layer)):
         return
-    state = layer._lamina
+    original = next(module for module, copied in now.copies.values() if copied is layer)
+    state = original._lamina
     before = state.mask_out, state.whole_out
     with suppress(jax.errors.JAXTypeError, TypeError, NotImplementedError):  # known when it is computed
-        abstract()
+        abstract(original)
     state.mask_out, state.whole_out = before
-    layer._lamina.fits.add(shapes)
+    fits.add(shapes)
