@@ -15,6 +15,7 @@ from lamina._messages.tracebacks import warn
 from lamina._saving import KERAS, hdf5, weights
 from lamina._saving.guard import file_bytes, parsed_json
 from lamina._saving.hdf5 import Stored
+from lamina._settings.converters import short
 from lamina._training.model import Model
 from lamina._weights.weight import Weight, read
 from lamina.errors import FileError, ShapeError
@@ -50,11 +51,11 @@ def read_file(name: str) -> Legacy:
     held = hdf5.read(file_bytes(name), name)
     root = held.attributes.get("", {})
     top = "model_weights" if "layer_names" not in root and "layer_names0" not in root else ""
-    if top not in held.attributes or not (names := _names(held, top, "layer_names")):
+    if top not in held.attributes or not (names := _names(held, top, "layer_names", name)):
         raise FileError(f"{name!r} holds no model of Keras: it has no names of layers.")
 
     def arrays(group: str) -> Arrays:
-        paths = [f"{group}/{each}" for each in _names(held, group, "weight_names")]
+        paths = [f"{group}/{each}" for each in _names(held, group, "weight_names", name)]
         if missing := [path for path in paths if path not in held.arrays]:
             raise FileError(f"{name!r} has no {missing[0]!r}, which it names among the weights.")
         return [held.arrays[path] for path in paths]
@@ -62,6 +63,9 @@ def read_file(name: str) -> Legacy:
     layers = {each: arrays(f"{top}/{each}".lstrip("/")) for each in names}
     told = {key: parsed_json(text.encode(), f"{name}: {key}") for key, text in root.items()
             if key in ("model_config", "training_config", "lamina") and isinstance(text, str)}  # fmt: skip
+    for key, value in told.items():
+        if not (isinstance(value, dict) or (value is None and key == "training_config")):
+            raise FileError(f"{name!r}: its {key} holds no JSON object, but {short(value)}.")
     return Legacy(
         told.get("model_config"), told.get("training_config"), {each: found for each, found in layers.items() if found},
         arrays(f"{top}/{TOP}".lstrip("/")),
@@ -155,11 +159,14 @@ def _named(name: str, names: list[str]) -> dict[str, list[str]]:
     return {name: names} if len(parts) < 2 else {f"{name}{number}": part for number, part in enumerate(parts)}
 
 
-def _names(held: Stored, group: str, name: str) -> list[str]:
+def _names(held: Stored, group: str, name: str, where: str) -> list[str]:
     """A list of names that stands in one attribute, or in several."""
     found = held.attributes.get(group, {})
     several = itertools.takewhile(found.__contains__, (f"{name}{number}" for number in itertools.count()))
-    return [str(each) for part in ([name] if name in found else several) for each in found[part]]
+    lists = [found[part] for part in ([name] if name in found else several)]
+    if odd := [each for each in lists if not (isinstance(each, list) and all(isinstance(one, str) for one in each))]:
+        raise FileError(f"{where!r}: {name!r} of {group or 'the file'!r} is no list of names, but {short(odd[0])}.")
+    return [each for part in lists for each in part]
 
 
 def _without_modules(config: dict[str, Any]) -> dict[str, Any]:
