@@ -121,7 +121,10 @@ def test_long_lists_of_names_and_long_configs():
     names = [f"{number:0128}" for number in range(1200)]
     data = hdf5.write(Stored({}, {"": {"model_config": "x" * 200_000}, "model": legacy._named("layer_names", names)}))
     held = hdf5.read(data, "here")
-    assert legacy._names(held, "model", "layer_names", "model.h5") == names and "layer_names" not in held.attributes["model"]
+    assert (
+        legacy._names(held, "model", "layer_names", "model.h5") == names
+        and "layer_names" not in held.attributes["model"]
+    )
     assert held.attributes[""]["model_config"] == "x" * 200_000
     with h5py.File(io.BytesIO(data)) as file:
         assert load_attributes_from_hdf5_group(file["model"], "layer_names") == names

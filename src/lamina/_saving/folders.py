@@ -80,7 +80,8 @@ def _replaceable(place: str, replaces: Collection[str]) -> os.stat_result | None
         return None
     if not stat.S_ISDIR(old.st_mode):
         raise OSError(errno.EINVAL, "there is a file of that name, where a folder would be", place)
-    others = sorted(set(os.listdir(place)) - set(replaces))
+    held = set(os.listdir(place))
+    others = sorted(held - set(replaces) if "config.json" in held else held)
     if others:
         words = f"it holds other files, such as {others[0]!r}, which would be removed. Give the name of a new folder"
         raise OSError(errno.ENOTEMPTY, words, place)

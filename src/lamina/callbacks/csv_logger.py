@@ -55,8 +55,8 @@ class CSVLogger(Callback, Configured):
         self._lamina_size = os.path.getsize(self.filename) if self.append else 0
         self._lamina_columns = []
         if self._lamina_size:
-            with open(self.filename, newline="", encoding="utf-8") as lines:
-                header = lines.readline().strip()
+            with open(self.filename, newline="", encoding="utf-8", errors="replace") as lines:
+                header = lines.readline(2**16).strip()
             self._lamina_columns = next(csv.reader([header], delimiter=self.separator), [])
             if self._lamina_columns and "epoch" not in self._lamina_columns:
                 raise ArgumentError(
