@@ -17,7 +17,7 @@ def test_a_folder_that_holds_no_model_is_not_replaced(tmp_path):
     mine = tmp_path / "m" / "assets" / "mine.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("precious")
-    with pytest.raises(FileError, match="it holds other files, such as 'assets'"):
+    with pytest.raises(FileError, match="it holds other files"):
         model().save(tmp_path / "m", zipped=False)
     assert mine.read_text() == "precious"
     assert [each.name for each in tmp_path.iterdir()] == ["m"]
