@@ -12,10 +12,10 @@ from lamina._imports.public import missing_attribute
 from lamina._messages.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from lamina._display import progress, tables
+    from lamina._display import html, progress, tables
     from lamina._display.progress import Progress
 
-__all__ = ["Progress", "progress", "tables"]
+__all__ = ["Progress", "html", "progress", "tables"]
 
 _MODULES = {"Progress": "progress"}
 

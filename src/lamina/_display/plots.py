@@ -40,9 +40,11 @@ def learning_curve(history: object, to_file: str | os.PathLike[str] = "learning_
         FileError: the picture cannot be written there.
     """
     figure_class = _figure_class()
-    curves = _curves(history)
-    names = sorted({name.removeprefix("val_") for name in curves}, key=_order)
-    best = _best_epoch(curves)
+    found = curves(history)
+    if not found:
+        raise ArgumentError("the history is empty: no epoch has ended yet.")
+    names = sorted({name.removeprefix("val_") for name in found}, key=order)
+    best = _best_epoch(found)
 
     columns = min(len(names), 3 if len(names) in (3, 5, 6) or len(names) > 6 else 2)
     rows = math.ceil(len(names) / columns)
@@ -50,10 +52,10 @@ def learning_curve(history: object, to_file: str | os.PathLike[str] = "learning_
     figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.12)
     for place, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, place + 1)
-        _panel(axes, name, curves.get(name), curves.get(f"val_{name}"), best)
+        _panel(axes, name, found.get(name), found.get(f"val_{name}"), best)
     title = "Learning curve"
     if best is not None:
-        title += f", best at epoch {best} (lowest {'validation' if 'val_loss' in curves else 'training'} loss)"
+        title += f", best at epoch {best} (lowest {'validation' if 'val_loss' in found else 'training'} loss)"
     figure.suptitle(title, x=0.012, ha="left", color=INK, fontsize=13)
     path = files.name_of(to_file)
     path = path if os.path.splitext(path)[1] else f"{path}.png"
@@ -74,25 +76,23 @@ def _figure_class() -> type[Figure]:
     return Figure  # not through pyplot, whose global state is the user's
 
 
-def _curves(history: object) -> dict[str, Curve]:
+def curves(history: object) -> dict[str, Curve]:
     """For each quantity that is one number per epoch, its epochs, counted from 1, and its values."""
     values = getattr(history, "history", history)
     if not isinstance(values, dict):
         raise ArgumentError(f"expected what fit returned, or its .history dict, got {type(history).__name__}.")
     longest = max((len(each) for each in values.values()), default=0)
-    curves: dict[str, Curve] = {}
+    found: dict[str, Curve] = {}
     for name, each in values.items():
         if len(each) and all(np.ndim(value) == 0 for value in each):
             # A plain dict does not say in which epochs validation ran: assume equal distances.
             distance = longest // len(each)
             epochs = getattr(history, "epochs_of", {}).get(name) or range(distance - 1, longest, distance)
-            curves[name] = [epoch + 1 for epoch in epochs][: len(each)], [float(value) for value in each]
-    if not curves:
-        raise ArgumentError("the history is empty: no epoch has ended yet.")
-    return curves
+            found[name] = [epoch + 1 for epoch in epochs][: len(each)], [float(value) for value in each]
+    return found
 
 
-def _order(name: str) -> tuple[int, str]:
+def order(name: str) -> tuple[int, str]:
     return {"loss": 0, "learning_rate": 2}.get(name, 1), name
 
 
@@ -130,8 +130,8 @@ def _mark(axes: Axes, best: int, curve: Curve, color: str) -> None:
     value = curve[1][list(curve[0]).index(best)]
     axes.axvline(best, color=FAINT, linewidth=0.9, linestyle=(0, (2, 3)), zorder=0)
     axes.plot([best], [value], "o", color=color, markersize=8, markeredgecolor="white", markeredgewidth=1.5, zorder=5)
-    axes.set_title(f"{_number(value)} at epoch {best}", loc="right", color=color, fontsize=10)
+    axes.set_title(f"{number(value)} at epoch {best}", loc="right", color=color, fontsize=10)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{value:.3g}"

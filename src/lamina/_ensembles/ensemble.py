@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina import _display as display
 from lamina._arrays.arrays import HostArray
 from lamina._data.source import arrays, is_stream
 from lamina._display.verbosity import verbosity
@@ -132,3 +133,14 @@ class Ensemble:
 
     def __repr__(self) -> str:
         return f"<Ensemble of {len(self)} members of {self.members[0]!r}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: a curve of each member, its last numbers, and the stack."""
+        histories = [member.history or History() for member in self.members]
+        names = list(dict.fromkeys(name for history in histories for name in history.history))
+        rows = [
+            (number, len(history.epoch), *(display.html.shown(history.history.get(name, [""])[-1]) for name in names))
+            for number, history in enumerate(histories, 1)
+        ]
+        table = display.html.table(f"Ensemble of {len(self)} members", ("member", "epochs", *names), rows)
+        return display.html.learning_curves(histories, strong=0) + table + self.members[0]._repr_html_()

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lamina import _display as display
 from lamina._ensembles.halving import Course, Rung
 from lamina._messages.tracebacks import user_facing
 from lamina._settings.converters import short
@@ -72,12 +73,15 @@ class Sweep:
         """The rows as a table of rich, which a terminal shows in colours."""
         from rich.table import Table
 
-        table, names = Table(), list(dict.fromkeys(name for row in self.rows for name in row))
+        table, names = Table(), self._names()
         for name in names:
             table.add_column(name, style="bold" if name == self.monitor else "")
         for row in self.rows:
-            table.add_row(*(_shown(row.get(name, "")) for name in names))
+            table.add_row(*(display.html.shown(row.get(name, "")) for name in names))
         return table
+
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(name for row in self.rows for name in row))
 
     @user_facing
     def frame(self) -> pandas.DataFrame:
@@ -106,9 +110,12 @@ class Sweep:
         best = ", ".join(f"{name}={short(value)}" for name, value in self.settings[0].items())
         return f"<Sweep of {len(self)} settings by {self.monitor}, best: {best}>"
 
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the curves of the best setting beside those of the others, and the rows."""
+        names, html = self._names(), display.html
+        rows = [[html.shown(row.get(name, "")) for name in names] for row in self.rows]
+        title = f"Sweep of {len(self)} settings by {self.monitor}, the best first"
+        return html.learning_curves(self.histories) + html.table(title, names, rows, texts=0)
 
 
 def ranked(

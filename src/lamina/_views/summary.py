@@ -6,7 +6,7 @@ import io
 import math
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lamina import _display as display
 from lamina._arrays.shapes import Shape
 from lamina._messages.spelling import did_you_mean
 from lamina._messages.tracebacks import user_facing
@@ -23,6 +24,9 @@ from lamina.errors import ArgumentError
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
+
+HEADINGS = "Layer (type)", "Output Shape", "Param #"
+NOT_BUILT = "Not built yet: call the model on data, or give its first layer an input_shape."
 
 
 @user_facing
@@ -45,7 +49,7 @@ def summary(
         show_trainable: add a column: Y, N, or - for a layer without weights.
         layer_range: the names of the first and of the last layer to list, or regular expressions for them.
     """
-    headings = ["Layer (type)", "Output Shape", "Param #"] + ["Trainable"] * show_trainable
+    headings = [*HEADINGS] + ["Trainable"] * show_trainable
     if line_length is None:
         line_length = min(100 if show_trainable else 88, shutil.get_terminal_size().columns - 4)
     if positions is None:
@@ -67,14 +71,22 @@ def summary(
 
     console.print(Text(f'Model: "{model.name}"', style="bold"), soft_wrap=True)
     console.print(table)
-    for title, weights in _totals(model):
-        size = f" ({readable_size(sum(_bytes(weight) for weight in weights))})"
-        number = f"{sum(math.prod(weight.shape) for weight in weights):,}"
+    for title, number, size in _totals(model):
         console.print(Text(f" {title}: ", style="bold").append(number, "not bold color(34)").append(size, "not bold"))
     if not model.built:
-        console.print(" Not built yet: call the model on data, or give its first layer an input_shape.", soft_wrap=True)
+        console.print(f" {NOT_BUILT}", soft_wrap=True)
     if print_fn and stream:
         print_fn(stream.getvalue())
+
+
+def html(model: Model) -> str:
+    """The same table for a notebook, with the layers of inner models and which layers are trained."""
+    rows = [
+        (f"{'    ' * depth}{layer.name} ({type(layer).__name__})", _shape(layer), _count(layer), _trainable(layer))
+        for depth, layer in _listed(model.layers, True, 0)
+    ]
+    notes = [f"{title}: {number}{size}" for title, number, size in _totals(model)] + [NOT_BUILT] * (not model.built)
+    return display.html.table(f'{type(model).__name__} "{model.name}"', [*HEADINGS, "Trainable"], rows, notes, texts=2)
 
 
 def _widths(line_length: int, positions: Sequence[float], columns: int) -> list[int]:
@@ -145,7 +157,14 @@ def _trainable(layer: Layer) -> Text:
     return Text("Y", "bold color(34)") if layer.trainable else Text("N", "bold color(9)")
 
 
-def _totals(model: Model) -> Iterable[tuple[str, list[Weight]]]:
+def _totals(model: Model) -> Iterator[tuple[str, str, str]]:
+    """The title of each total, its number, and its bytes in parentheses."""
+    for title, weights in _counted(model):
+        size = readable_size(sum(_bytes(weight) for weight in weights))
+        yield title, f"{sum(math.prod(weight.shape) for weight in weights):,}", f" ({size})"
+
+
+def _counted(model: Model) -> Iterator[tuple[str, list[Weight]]]:
     """The weights that each total counts, each weight once; those of the optimizer are among them, as in Keras."""
     built = [model] if model.built else [layer for layer in model.layers if layer.built]
     trainable = _unique(weight for each in built for weight in each.trainable_weights)

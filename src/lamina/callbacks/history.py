@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lamina import _display as display
 from lamina._messages.missing_names import missing_member
 from lamina._messages.tracebacks import user_facing
 from lamina.callbacks.callback import Callback, Logs
@@ -46,3 +47,7 @@ class History(Callback):
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items() if values)
         return f"<History, {len(self.epoch)} epochs{': ' * bool(last)}{last}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: each quantity's curve, and its last, lowest and highest value."""
+        return display.html.history(self, len(self.epoch))

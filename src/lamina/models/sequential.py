@@ -108,6 +108,9 @@ class Sequential(Stack):
         """
         views.summary.summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
+    def _repr_html_(self) -> str:
+        return views.summary.html(self)
+
     @user_facing
     def compile(
         self, optimizer: str | Optimizer | type[Optimizer] | Config = "rmsprop", loss: Named | Sequence[Named] = None,

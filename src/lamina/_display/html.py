@@ -1,0 +1,131 @@
+"""Tables and curves for a notebook: plain HTML and SVG, in the page's own colours, with no script, style or font.
+
+A text from the user is escaped here, so that no name of a layer or a metric can be markup.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import groupby
+from typing import NamedTuple
+
+from lamina._display.plots import Curve, curves, number, order
+
+TRAINING, VALIDATION = "#c17d11", "#3584e4"
+"""Colours that can be seen on white and on black."""
+WIDTH, HEIGHT, LEFT, TOP = 260, 110, 58, 26
+"""The area of the curves, and the room for the numbers left of it and for the title above it."""
+POINTS = 200
+"""The most points of a curve. More would not be seen in a panel this wide, and make the notebook's file large."""
+SHOWN = 50
+"""The most rows of a table and the most curves of a panel."""
+CELL = "text-align:{};padding:3px 12px 3px 0;white-space:pre;border-top:1px solid #8886"
+
+
+class Line(NamedTuple):
+    """One curve of a panel."""
+
+    name: str
+    curve: Curve
+    colour: str
+    opacity: float = 1.0
+
+
+def table(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[object]], notes: Iterable[str] = (), texts: int = 1
+) -> str:
+    """A table with a title above and notes below.
+
+    Args:
+        title: the title.
+        headings: the names of the columns.
+        rows: the cells of each row, of which at most `SHOWN` are shown.
+        notes: one line each.
+        texts: how many of the first columns are texts, which stand on the left. Numbers stand on the right.
+    """
+    notes = [*notes, *[f"{SHOWN} of {len(rows)} rows are shown."] * (len(rows) > SHOWN)]
+    styles = [CELL.format("left" if column < texts else "right") for column in range(len(headings))]
+    lines = [
+        "".join(f'<{tag} style="{style}">{escape(str(cell))}</{tag}>' for cell, style in zip(row, styles, strict=True))
+        for tag, row in [("th", headings), *(("td", row) for row in rows[:SHOWN])]
+    ]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    below = "".join(f"<div>{escape(note)}</div>" for note in notes)
+    whole = f'<table style="border-collapse:collapse;margin:4px 0">{body}</table>'
+    return f"<div><div><b>{escape(title)}</b></div>{whole}{below}</div>"
+
+
+def learning_curves(histories: Sequence[object], strong: int = 1) -> str:
+    """A panel for each quantity with the training and the validation of each history; the first `strong` stand out."""
+    panels: dict[str, list[Line]] = {}
+    for place, history in enumerate(histories[:SHOWN]):
+        for name, curve in curves(history).items():
+            validation = name.startswith("val_")
+            label, colour = ("validation", VALIDATION) if validation else ("training", TRAINING)
+            line = Line(label, curve, colour, 1.0 if place < strong else 0.3)
+            panels.setdefault(name.removeprefix("val_"), []).append(line)
+    drawn = [panel(name.replace("_", " "), panels[name]) for name in sorted(panels, key=order)]
+    return f'<div style="display:flex;flex-wrap:wrap">{"".join(drawn)}</div>' if drawn else ""
+
+
+def history(record: object, epochs: int) -> str:
+    """The curves of one training, and each quantity's last, lowest and highest value."""
+    rows = [(name, number(curve[1][-1]), *_extremes(curve)) for name, curve in curves(record).items()]
+    return learning_curves([record]) + table(f"History of {epochs} epochs", ("", "last", "lowest", "highest"), rows)
+
+
+def _extremes(curve: Curve) -> tuple[str, str]:
+    """The lowest and the highest value that are finite, with their epochs."""
+    finite = [(value, epoch) for epoch, value in zip(*curve, strict=True) if math.isfinite(value)]
+    if not finite:
+        return "", ""
+    (low, first), (high, last) = min(finite), max(finite)
+    return f"{number(low)} (epoch {first})", f"{number(high)} (epoch {last})"
+
+
+def shown(value: object) -> str:
+    """A cell of a table."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def panel(title: str, lines: Sequence[Line]) -> str:
+    """Curves over the epochs as SVG. Values that are not finite leave a gap; without others nothing is drawn."""
+    points = [(x, y) for line in lines for x, y in zip(*line.curve, strict=True) if math.isfinite(y)]
+    if not points:
+        return ""
+    (left, right), (low, high) = ((min(each), max(each)) for each in zip(*points, strict=True))
+    across, up = WIDTH / max(right - left, 1), HEIGHT / ((high - low) or 1.0)
+    bottom = TOP + HEIGHT
+    shapes = [
+        f'<text x="{LEFT}" y="14" font-weight="bold">{escape(title)}</text>',
+        *(
+            f'<path d="M{LEFT} {y}h{WIDTH}" stroke="currentColor" stroke-opacity="0.25"/>'
+            f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{number(value)}</text>'
+            for y, value in ((TOP, high), (bottom, low))[: 1 + (high > low)]
+        ),
+        f'<text x="{LEFT}" y="{bottom + 15}">epoch {left}</text>',
+        f'<text x="{LEFT + WIDTH}" y="{bottom + 15}" text-anchor="end">{right}</text>' * (right > left),
+    ]
+    names = {line.name: line.colour for line in reversed(lines)}
+    for place, (name, colour) in enumerate(names.items()) if len(names) > 1 else ():
+        x = LEFT + WIDTH - 85 * place
+        shapes.append(f'<text x="{x}" y="14" text-anchor="end">{escape(name)}</text>')
+        shapes.append(f'<path d="M{x - 72} 10h10" stroke="{colour}" stroke-width="2.5"/>')
+    for line in reversed(lines):  # the first line stands out, so it is drawn last
+        every = math.ceil(len(line.curve[0]) / POINTS)
+        kept = list(zip(*line.curve, strict=True))[::every]
+        for finite, group in groupby(kept, lambda point: math.isfinite(point[1])):
+            if finite:
+                path = " ".join(f"{LEFT + (x - left) * across:.1f},{TOP + (high - y) * up:.1f}" for x, y in group)
+                shapes.append(
+                    f'<polyline points="{path} {path.rpartition(" ")[2]}" stroke="{line.colour}" '
+                    f'stroke-opacity="{line.opacity}" stroke-width="2.5" stroke-linecap="round" fill="none"/>'
+                )
+    width, height = LEFT + WIDTH + 24, bottom + 22
+    return (
+        f'<svg role="img" aria-label="{escape(title)} by epoch" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11" fill="currentColor">'
+        f"{''.join(shapes)}</svg>"
+    )
