@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lamina import Sequential, layers
-from lamina._display import html
+from lamina._display import html, progress
 from lamina._ensembles.ensemble import Ensemble
 from lamina._ensembles.sweep import sweep
 from lamina.callbacks import History
@@ -75,3 +75,46 @@ def test_an_ensemble_has_a_row_and_a_curve_a_member_and_a_sweep_a_setting(shown)
     page = shown["sweep"]._repr_html_()
     assert page.count("<polyline") == 2 and page.count('stroke-opacity="0.3"') == 1
     assert page.count("<tr>") == 3 and ">units<" in page
+
+
+class Handle:
+    """What IPython's `display` returns: it keeps all that it was sent."""
+
+    made: list = []
+
+    def __init__(self, text, display_id):
+        self.sent = [text]
+        Handle.made.append(self)
+
+    def update(self, text):
+        self.sent.append(text)
+
+
+def finished(monkeypatch, epochs):
+    monkeypatch.setattr("IPython.display.display", Handle)
+    monkeypatch.setattr(Handle, "made", [])
+    output = progress.NotebookOutput()
+    for logs in epochs:
+        output.finish("a <line>", logs)
+        output.show(None)
+    output.close()
+    return [handle.sent[-1]._repr_mimebundle_([], []) for handle in Handle.made]
+
+
+def test_the_progress_of_a_fit_has_one_output_with_a_curve_of_the_losses(monkeypatch):
+    [shown] = finished(monkeypatch, [{"loss": 2.0 / n, "val_loss": 3.0 / n, "mae": 0.5} for n in (1, 2, 3)])
+    assert shown["text/plain"] == "a <line>\n" * 3
+    assert shown["text/html"].count("<polyline") == 2 and "a &lt;line&gt;" in shown["text/html"]
+    assert ">validation<" in shown["text/html"] and ">3.0000<" in shown["text/html"]
+
+
+def test_one_epoch_and_a_run_without_a_loss_have_no_curve(monkeypatch):
+    for epochs in ([{"loss": 2.0}], [{}, {}], [{"mae": 1.0}] * 3):
+        [shown] = finished(monkeypatch, epochs)
+        assert "<svg" not in shown["text/html"]
+
+
+def test_the_curve_of_many_epochs_stands_in_the_last_output(monkeypatch):
+    first, last = finished(monkeypatch, [{"loss": 1.0 / n} for n in range(1, 61)])
+    assert "<svg" not in first["text/html"] and last["text/html"].count("<polyline") == 1
+    assert ">60<" in last["text/html"] and ">training<" not in last["text/html"]

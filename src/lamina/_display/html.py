@@ -21,11 +21,11 @@ POINTS = 200
 """The most points of a curve. More would not be seen in a panel this wide, and make the notebook's file large."""
 SHOWN = 50
 """The most rows of a table and the most curves of a panel."""
-CELL = "text-align:{};padding:3px 12px 3px 0;white-space:pre;border-top:1px solid #8886"
+CELL = "text-align:{};padding:3px 8px;white-space:pre;border-top:1px solid #8886"
 
 
 class Line(NamedTuple):
-    """One curve of a panel."""
+    """One curve of a panel. Its name stands in the legend, if there are several names."""
 
     name: str
     curve: Curve
@@ -64,7 +64,7 @@ def learning_curves(histories: Sequence[object], strong: int = 1) -> str:
         for name, curve in curves(history).items():
             validation = name.startswith("val_")
             label, colour = ("validation", VALIDATION) if validation else ("training", TRAINING)
-            line = Line(label, curve, colour, 1.0 if place < strong else 0.3)
+            line = Line(label, curve, colour, 1.0 if place < strong else 0.3 if strong else 0.6)
             panels.setdefault(name.removeprefix("val_"), []).append(line)
     drawn = [panel(name.replace("_", " "), panels[name]) for name in sorted(panels, key=order)]
     return f'<div style="display:flex;flex-wrap:wrap">{"".join(drawn)}</div>' if drawn else ""
@@ -72,8 +72,12 @@ def learning_curves(histories: Sequence[object], strong: int = 1) -> str:
 
 def history(record: object, epochs: int) -> str:
     """The curves of one training, and each quantity's last, lowest and highest value."""
-    rows = [(name, number(curve[1][-1]), *_extremes(curve)) for name, curve in curves(record).items()]
+    rows = [(name, number(curve[1][-1]), *_extremes(curve)) for name, curve in _ordered(record)]
     return learning_curves([record]) + table(f"History of {epochs} epochs", ("", "last", "lowest", "highest"), rows)
+
+
+def _ordered(record: object) -> list[tuple[str, Curve]]:
+    return sorted(curves(record).items(), key=lambda item: (order(item[0].removeprefix("val_")), item[0]))
 
 
 def _extremes(curve: Curve) -> tuple[str, str]:
@@ -111,8 +115,8 @@ def panel(title: str, lines: Sequence[Line]) -> str:
     names = {line.name: line.colour for line in reversed(lines)}
     for place, (name, colour) in enumerate(names.items()) if len(names) > 1 else ():
         x = LEFT + WIDTH - 85 * place
-        shapes.append(f'<text x="{x}" y="14" text-anchor="end">{escape(name)}</text>')
-        shapes.append(f'<path d="M{x - 72} 10h10" stroke="{colour}" stroke-width="2.5"/>')
+        shapes.append(f'<path d="M{x - 72} 10h12" stroke="{colour}" stroke-width="2.5"/>')
+        shapes.append(f'<text x="{x - 56}" y="14">{escape(name)}</text>')
     for line in reversed(lines):  # the first line stands out, so it is drawn last
         every = math.ceil(len(line.curve[0]) / POINTS)
         kept = list(zip(*line.curve, strict=True))[::every]

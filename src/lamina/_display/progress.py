@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from importlib import import_module
 from threading import RLock
 from typing import Any, ClassVar, Protocol, Self
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from lamina._display.html import TRAINING, VALIDATION, Line, panel
 from lamina._display.verbosity import level
 
 INTERVAL = 0.1
@@ -105,7 +107,7 @@ class Progress:
         self.steps = self.steps or self._seen
         self._logs, self._validated, self._running = logs, 0, False
         if self._console is not None:
-            self._screen_of(self._console).finish(self._line(self._console.width))
+            self._screen_of(self._console).finish(self._line(self._console.width), logs or {})
             self._shown = False
         elif self.verbose:
             print(self._line(), flush=True)
@@ -195,8 +197,8 @@ class Screen(Protocol):
 
     def show(self, bar: Text) -> None: ...
 
-    def finish(self, line: str) -> None:
-        """Put the line, which stays, where the bar was."""
+    def finish(self, line: str, logs: dict[str, Any]) -> None:
+        """Put the line, which stays, where the bar was. `logs` has the numbers of the epoch that is over."""
 
     def close(self) -> None: ...
 
@@ -222,7 +224,7 @@ class TerminalLine:
                 TerminalLine.shown = self
             self.live.update(bar, refresh=True)
 
-    def finish(self, line: str) -> None:
+    def finish(self, line: str, logs: dict[str, Any]) -> None:
         with self.lock:
             self.close(erase=True)
             print(line, flush=True)
@@ -235,6 +237,16 @@ class TerminalLine:
                 self.live = TerminalLine.shown = None
 
 
+class WithCurve(Text):
+    """Lines with a picture below them in a notebook; elsewhere the lines alone."""
+
+    curve = ""
+
+    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, str]:
+        bundle = super()._repr_mimebundle_(*args, **kwargs)
+        return bundle | {"text/html": bundle["text/html"] + self.curve}
+
+
 class NotebookOutput:
     """An output of a notebook's cell: finished epochs, then the bar. Rich's own display would need ipywidgets here."""
 
@@ -243,25 +255,33 @@ class NotebookOutput:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.losses: dict[str, list[float]] = {"loss": [], "val_loss": []}
+        """The losses of all epochs that are over; NaN where an epoch has none."""
 
-    def show(self, bar: Text | None) -> None:
+    def show(self, bar: Text | None, curve: bool = True) -> None:
         self.bar = bar
-        text = Text("\n", no_wrap=True, overflow="ignore").join([*map(Text, self.lines), *([bar] if bar else [])])
+        text = WithCurve(no_wrap=True, overflow="ignore")
+        text.append_text(Text("\n").join([*map(Text, self.lines), *([bar] if bar else [])]))
+        if curve and len(self.losses["loss"]) > 1:
+            text.curve = panel("loss", list(_loss_lines(self.losses)))
         if self.handle is None:
             self.handle = import_module("IPython.display").display(text, display_id=True)
         else:
             self.handle.update(text)
 
-    def finish(self, line: str) -> None:
+    def finish(self, line: str, logs: dict[str, Any]) -> None:
         """The line is drawn with the next bar, or in the end: there may be a thousand epochs a second."""
         if len(self.lines) == TOGETHER:
-            self.close()
+            self.close(more=True)
         self.lines.append(line)
         self.bar = None
+        for name, losses in self.losses.items():
+            losses.append(float(np.mean(logs.get(name, np.nan))))
 
-    def close(self) -> None:
+    def close(self, more: bool = False) -> None:
+        """The next line begins a new output. The curve stands in the last one: `more` says that others follow."""
         if self.lines or self.bar:
-            self.show(self.bar)
+            self.show(self.bar, curve=not more)
         self.handle, self.lines, self.bar = None, [], None
 
 
@@ -273,6 +293,13 @@ def _is_interactive(console: Console) -> bool:
 
 def _is_terminal(stream: object) -> bool:
     return bool(getattr(stream, "isatty", bool)())
+
+
+def _loss_lines(losses: dict[str, list[float]]) -> Iterator[Line]:
+    looks = ("training", TRAINING), ("validation", VALIDATION)
+    for (name, colour), values in zip(looks, losses.values(), strict=True):
+        if not np.isnan(values).all():
+            yield Line(name, (range(1, len(values) + 1), values), colour)
 
 
 def _clock(seconds: float) -> str:
