@@ -172,6 +172,12 @@ def test_case_of_lamina():
                         call[0](*call[1:], **named)
                 return raising(expected_exception, expected_regex)
 
+            def run_class_serialization_test(self, instance, custom_objects=None):
+                # Keras imports the classes of its test files by their module; Lamina no module that a config names.
+                found = vars(sys.modules[type(self).__module__]).items()
+                own = {n: kind for n, kind in found if getattr(kind, "__module__", "") == type(self).__module__}
+                super().run_class_serialization_test(instance, own | (custom_objects or {}))
+
             def run_layer_test(
                 self, layer_cls, init_kwargs, input_shape=None, input_dtype=None, input_sparse=False,
                 input_ragged=False, input_data=None, call_kwargs=None, expected_output_shape=None,

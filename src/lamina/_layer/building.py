@@ -44,9 +44,17 @@ def build_from(layer: Layer, config: dict[str, Any]) -> None:
         layer._lamina_build(shapes_of(inputs.first), inputs)
 
 
+def _is_sample(layer: Layer, shape: Any) -> bool:
+    """Whether it is the shape of one sample without a batch axis, which this layer takes by itself."""
+    plain = isinstance(shape, (tuple, list)) and all(size is None or isinstance(size, int) for size in shape)
+    return plain and layer._lamina_is_sample(tuple(shape))
+
+
 def shape_of_output(layer: Layer, shapes: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """The output's shape for shapes by position, or as `query_shape`; the first also as `input_shape`."""
     shapes = (named.pop("input_shape"), *shapes) if "input_shape" in named else shapes
+    if len(shapes) == 1 and not named and _is_sample(layer, shapes[0]):
+        return shape_of_output(layer, ((None, *shapes[0]),), {})[1:]
     inputs = inputs_of_shapes(layer, shapes, named)
     layer._lamina_build(shapes_of(inputs.first), inputs)
     return output_shape(layer, inputs)

@@ -68,6 +68,7 @@ class Embedding(Layer):
         super().__post_init__()
         if length is not None:
             warn(f"Embedding(input_length={length!r}) changes nothing: leave it out, or write Input(({length!r},)).")
+        vars(self)["supports_masking"] = self.mask_zero
         self.autocast = False  # 16 bits do not tell large indices apart
         start = vars(self._lamina).pop("start_weights", None)
         if start is not None:

@@ -33,6 +33,7 @@ class OneHead(Layer):
         seed: random numbers of the layer's own, whatever the model's seed is; None to follow the model's seed.
     """
 
+    supports_masking: ClassVar[bool] = True
     _lamina_one_tensor: ClassVar[bool | None] = False
     _lamina_joins: ClassVar[str] = "self.attention([x, x])"
 
