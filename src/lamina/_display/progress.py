@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from lamina._display.details import clock, details
 from lamina._display.html import TRAINING, VALIDATION, Line, panel
 from lamina._display.verbosity import level
 
@@ -40,13 +41,14 @@ class Progress:
 
     Args:
         verbose: 0 shows nothing, 1 or "auto" a bar where there is a terminal or a notebook, 2 one line an epoch, 3
-            the number of each.
+            the number of each. "rich" is 1 with the rows a second, the memory, and the time that is left of all epochs.
         epochs: how many in all, counted from the very first; None for evaluate and predict.
         steps: how many make an epoch; None if only its end will tell.
         initial_epoch: the epoch of the first `begin` that names none.
         unit: what a step is called.
         width: how many characters the bar has at most.
         interval: the seconds between two drawings of the bar.
+        rows: how many rows a step has, where that is known.
     """
 
     def __init__(
@@ -59,7 +61,9 @@ class Progress:
         unit: str = "step",
         width: int = WIDTH,
         interval: float = INTERVAL,
+        rows: int | None = None,
     ) -> None:
+        self._rich, self.rows = verbose == "rich", rows
         self.verbose, self.epochs, self.steps = level(verbose), epochs, steps
         self._numbers_alone = self.verbose == 3
         self.verbose = 0 if self._numbers_alone else self.verbose
@@ -68,7 +72,7 @@ class Progress:
         self._begun = self._running = self._shown = False
         self._console: Console | None = None
         self._screen: Screen | None = None
-        self._drawn = 0.0
+        self._drawn = self._validation_took = 0.0
 
     def begin(self, epoch: int | None = None) -> None:
         """A new epoch, counted from 0, begins; if None, the one after the last."""
@@ -103,6 +107,7 @@ class Progress:
 
     def end(self, logs: dict[str, Any] | None = None) -> None:
         """The epoch is over, and its validation too."""
+        self._validation_took = time.perf_counter() - self._latest
         self._seen = self._seen or self.steps or 0
         self.steps = self.steps or self._seen
         self._logs, self._validated, self._running = logs, 0, False
@@ -143,7 +148,8 @@ class Progress:
     def _line(self, width: int | None = None) -> str:
         """The epoch in words. Where they do not fit, the count and the speed are left out, but never a number."""
         words, elapsed = _words(self._logs), f"{time.perf_counter() - self._start:.0f}s"
-        forms: list[tuple[str, ...]] = [(self._heading, self._count(), self._stage(), elapsed, self._speed())]
+        speed = self._speed(), self._details()
+        forms: list[tuple[str, ...]] = [(self._heading, self._count(), self._stage(), elapsed, *speed)]
         forms += [(self._heading, self._count(), elapsed), (self._heading, elapsed)] if self._heading else []
         lines = [" - ".join(part for part in (*form, *words) if part) for form in forms]
         whole = lines[0]
@@ -158,10 +164,11 @@ class Progress:
         left, speed, words = self._stage(), "", _words(self._logs)
         if self._seen:  # else the first step is being compiled
             seconds = self._per_step() * (self.steps - self._seen) if self.steps else self._latest - self._start
-            left, speed = left or _clock(seconds), self._speed()
+            left, speed = left or clock(seconds), " - ".join(filter(None, (self._speed(), self._details())))
         head, width = " ".join(filter(None, (self._heading, self._count()))), console.width
-        if cell_len(" - ".join([f"{head} {left} {speed}", *words])) > width:
-            speed = ""
+        wanted = [word for word in words if not self._rich or word.startswith("loss: ")]
+        if cell_len(" - ".join([f"{head} {left} {speed}", *wanted])) > width:
+            speed = self._speed() if self._rich and self._seen else ""
         tail = " - ".join([f" {speed}".rstrip(), *_fitting(words, width - cell_len(f"{head} {left} {speed}"))])
         mark = "=" if console.options.ascii_only else "━"
         rest = mark if console.color_system and not console.no_color else " "
@@ -190,6 +197,17 @@ class Progress:
             return f"{seconds:.0f}s/{self.unit}"
         number = f"{seconds * 1e3:.0f}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us"
         return f"{number}/{self.unit}"
+
+    def _details(self) -> str:
+        """Rows a second, memory, and the time until the end: that of the steps and validations that are left."""
+        if not self._rich:
+            return ""
+        left = None
+        if self.steps:
+            epochs = (self.epochs or self._next_epoch) - self._next_epoch  # that follow this one
+            left = self._per_step() * (self.steps * (epochs + 1) - self._seen)
+            left += self._validation_took * (epochs + self._running)
+        return details(self._per_step(), self.rows, left)
 
 
 class Screen(Protocol):
@@ -300,12 +318,6 @@ def _loss_lines(losses: dict[str, list[float]]) -> Iterator[Line]:
     for (name, colour), values in zip(looks, losses.values(), strict=True):
         if not np.isnan(values).all():
             yield Line(name, (range(1, len(values) + 1), values), colour)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}" if minutes else f"{rest}s"
 
 
 def _number(count: int, what: str) -> str:

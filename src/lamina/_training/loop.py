@@ -180,9 +180,10 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
 
 
 def _callbacks(model: Model, plan: RunPlan, feed: Feed, add_history: bool = False) -> CallbackList:
+    rows = {"rows": getattr(feed, "size", None)} if plan.verbose == "rich" else {}  # a stream does not know it
     return CallbackList(
         plan.callbacks, add_history=add_history, add_progbar=plan.verbose != 0, model=model,
-        verbose=plan.verbose, epochs=plan.epochs, steps=feed.steps,
+        verbose=plan.verbose, epochs=plan.epochs, steps=feed.steps, **rows,
     )  # fmt: skip
 
 

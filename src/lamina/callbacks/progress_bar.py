@@ -10,6 +10,8 @@ class ProgbarLogger(Callback):
     """Shows how far a run is: a bar, or one line an epoch, by the `verbose` of the call.
 
     `fit`, `evaluate` and `predict` add one where there is none among the callbacks, unless `verbose=0`.
+
+    `verbose="rich"` adds the rows a second, the memory of the process, and the time until the end of all epochs.
     """
 
     every_batch = False
@@ -19,7 +21,9 @@ class ProgbarLogger(Callback):
 
     def _lamina_open(self, epochs: int | None = None) -> _display.Progress:
         params = self.params or {}
-        shown = _display.Progress(params.get("verbose", "auto"), epochs=epochs, steps=params.get("steps"))
+        shown = _display.Progress(
+            params.get("verbose", "auto"), epochs=epochs, steps=params.get("steps"), rows=params.get("rows")
+        )
         self._lamina_progress = shown
         return shown
 

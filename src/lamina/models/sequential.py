@@ -183,7 +183,7 @@ class Sequential(Stack):
             batch_size: rows a step; 32 unless told.
             epochs: the number of the last epoch, counted from 1.
             verbose: 0 silent, 1 a bar, 2 a line an epoch, 3 its number alone; "auto" is 1 on a terminal and in a
-                notebook, else 2.
+                notebook, else 2; "rich" is 1 with the rows a second, the memory, and the time left of all epochs.
             callbacks: a `Callback`, or a list of them.
             validation_split: the share of the last rows that is held out, before shuffling.
             validation_data: (x, y), (x, y, sample_weight) or a stream, measured after an epoch.
