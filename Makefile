@@ -2,7 +2,8 @@
 # make test    everything that CI runs: check, docs, then the tests and the examples in the docstrings, and once more,
 #              without lamina-onednn, those of the formulas that it replaces
 # make check   lint, format, types, and the order of the folders
-# make docs    the reference of all public names, as pages in out/docs; a warning is an error
+# make docs    the reference of all public names and the guides, as pages in out/docs; a warning is an error
+# make site    the same in out/site, with the gallery, the table of all names and that of speed
 # make coverage  the tests once, and which lines they do not reach, also as pages in out/coverage
 # make nightly the tests that take minutes, and those of lamina-onednn with the compiler's sanitizers
 # make wheels  both packages as files that pip installs, in dist/
@@ -10,7 +11,7 @@
 # make clean   remove all that these commands made
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check docs coverage nightly sanitized threads wheels bench clean
+.PHONY: demo test check docs site coverage nightly sanitized threads wheels bench clean
 .DELETE_ON_ERROR:
 
 # The first Python there is that is new enough; PYTHON=... names another one.
@@ -37,6 +38,9 @@ check: .venv/dev.installed
 
 docs: .venv/docs.installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # with --quiet it would take no notice of warnings
+
+site: .venv/docs.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file mkdocs-site.yml
 
 coverage: .venv/dev.installed .venv/native.tried
 	$(BIN)/python -m pytest -q -n 2 --cov --cov-report=term --cov-report=html

@@ -6,6 +6,7 @@ The blocks of a page are one program: each goes on where the one before ended. W
     file="train.py"      a program of its own with this name, which tracebacks show
     raises="ShapeError"  the block has to raise this error; its traceback is the output
     alt="What one sees"  the description of the pictures of the block; a block that draws needs it
+    as="png"             the format of these pictures; otherwise SVG, and PNG where that is large
     needs="torch"        the block is compiled only where this package is missing
     quiet="True"         the output is not shown
     fresh="True"         begins the program of the page anew
@@ -37,7 +38,7 @@ from typing import Any, NamedTuple
 
 FENCE = re.compile(r"^( *)```(python|console)(?: ([^\n]*))?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 OPTION = re.compile(r'(\w+)="([^"]*)"')
-OPTIONS = {"file", "raises", "alt", "needs", "quiet", "fresh", "title", "write"}
+OPTIONS = {"as", "file", "raises", "alt", "needs", "quiet", "fresh", "title", "write"}
 PICTURES = (".svg", ".png")
 LARGEST = 100_000
 """Bytes of a figure as SVG; a larger one, such as a cloud of points, is a PNG."""
@@ -161,7 +162,7 @@ def run_block(code: str, options: dict[str, str], program: Program, place: str) 
     if expected is not None:
         raise BlockError(f"{place}: the block raised no {expected}")
     saved = (path.read_bytes() for path, time in pictures_there().items() if before.get(path) != time)
-    pictures = (*figures(), *saved)
+    pictures = (*figures(options.get("as", "svg")), *saved)
     html = value._repr_html_() if hasattr(value, "_repr_html_") and not pictures else ""
     html = re.sub("<style scoped>.*?</style>", "", html, flags=re.DOTALL)  # that of pandas counts for the whole page
     if value is not None and not html and not pictures:
@@ -189,7 +190,7 @@ def pictures_there() -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in sorted(Path().glob("*")) if path.suffix in PICTURES}
 
 
-def figures() -> list[bytes]:
+def figures(kind: str) -> list[bytes]:
     """The open figures of pyplot, which are then closed. What the block returns is not shown beside them."""
     if "matplotlib.pyplot" not in sys.modules:
         return []
@@ -199,7 +200,7 @@ def figures() -> list[bytes]:
     for number in pyplot.get_fignums():
         file = io.BytesIO()
         pyplot.figure(number).savefig(file, format="svg", metadata={"Date": None})
-        if file.tell() > LARGEST:
+        if kind == "png" or file.tell() > LARGEST:
             file = io.BytesIO()
             pyplot.figure(number).savefig(file, format="png", dpi=160)
         made.append(file.getvalue())

@@ -32,15 +32,20 @@ pool = ThreadPoolExecutor(AT_A_TIME)
 
 def on_files(files: Files, config: Any) -> Files:
     """Begin to run each page that has programs, the longest first."""
-    texts = {file.src_uri: file.content_string for file in files.documentation_pages() if not file.generated_by}
+    texts = {file.src_uri: file.content_string for file in files.documentation_pages() if is_run(file)}
     found = {path: text for path, text in texts.items() if FENCE.search(text)}
     for path, text in sorted(found.items(), key=lambda item: -len(item[1])):
         running[path] = pool.submit(run, path, text)
     return files
 
 
+def is_run(file: File) -> bool:
+    """Pages that are written by hand, and the programs of the gallery."""
+    return not file.generated_by or file.src_uri.startswith("gallery/")
+
+
 def run(path: str, text: str) -> dict[str, Any]:
-    """The page with its output, from a process of its own, or from `DONE` where nothing has changed."""
+    """The page with its output, from a process of its own; or from `DONE` if nothing has changed since."""
     kept = DONE / f"{Path(path).stem}-{hashlib.sha256(f'{sources()}{text}'.encode()).hexdigest()[:16]}.json"
     if not kept.exists():
         made = ran(path, text)
@@ -54,7 +59,7 @@ def run(path: str, text: str) -> dict[str, Any]:
 
 @functools.cache
 def sources() -> str:
-    """What all pages depend on: the source of the package, of the machinery, and what is installed."""
+    """What all pages depend on: the sources, the data, and the versions of what is installed."""
     files = [*sorted((ROOT / "src").rglob("*.py")), ROOT / "docs" / "blocks.py", *sorted(ROOT.glob("examples/data/*"))]
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files))
     installed = sorted(f"{each.name} {each.version}" for each in metadata.distributions())
@@ -71,14 +76,24 @@ def ran(path: str, text: str) -> str:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Put the output of the programs into the page, and its pictures beside it."""
-    if page.file.src_uri not in running:
+    path = page.file.src_uri
+    if path == "gallery/index.md":  # which shows the pictures of the others
+        for other in running:
+            if other.startswith("gallery/"):
+                add_pictures(other, config, files)
+    if path not in running:
         return markdown
-    made = running.pop(page.file.src_uri).result()
-    for name, picture in made["pictures"].items():
-        path = Path(page.file.src_uri).with_name(name).as_posix()
-        files.append(File.generated(config, path, content=bytes.fromhex(picture)))
-    text: str = made["text"]
+    add_pictures(path, config, files)
+    text: str = running.pop(path).result()["text"]
     return text.split("\n---\n", 1)[1] if text.startswith("---\n") else text
+
+
+def add_pictures(path: str, config: Any, files: Files) -> None:
+    """Wait for the programs of a page, and add its pictures to the site."""
+    for name, picture in running[path].result()["pictures"].items():
+        there = Path(path).with_name(name).as_posix()
+        if files.get_file_from_path(there) is None:
+            files.append(File.generated(config, there, content=bytes.fromhex(picture)))
 
 
 def on_build_error(error: Exception) -> None:

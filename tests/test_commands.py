@@ -38,6 +38,7 @@ RUN = {
     "make demo": ["make demo"],
     "make test": (["make test"], FEW),
     "make docs": ["make docs"],
+    "make site": ["make site"],
     "make check": ["make check"],
     "make coverage": (["make coverage"], FEW),
     "make nightly": (["make nightly"], COLLECTED),

@@ -141,3 +141,47 @@ def test_each_file_of_the_drawing_of_fit_exists():
     assert len(inside.boxes(inside.ON_THE_HOST)) == 7 and len(inside.boxes(inside.IN_THE_PROGRAM)) == 8
     assert [file for file in inside.named_files() if not (inside.PACKAGE / file).is_file()] == []
     assert inside.drawing().count("](source/") == 15
+
+
+def test_the_gallery_has_twenty_programs_that_say_what_one_sees():
+    gallery = load("gallery")
+    found = gallery.programs()
+    assert len(found) >= 20
+    assert all(each.title and each.text and each.picture and len(each.code) < 2500 for each in found)
+    assert {each.task for each in found} == {
+        "classification",
+        "images",
+        "regression",
+        "text",
+        "time series",
+        "training",
+    }
+    overview = gallery.overview(found)
+    assert all(f"({each.name}.md)" in overview for each in found) and "| [`LSTM`][lamina.layers.LSTM] |" in overview
+
+
+def test_a_program_of_the_gallery_runs_and_draws():
+    gallery = load("gallery")
+    (schedules,) = (each for each in gallery.programs() if each.name == "schedules")
+    made = blocks.run_page(gallery.page(schedules), "schedules")
+    assert list(made.pictures) == ["schedules-1.png"] and ".output" not in made.text
+
+
+def test_what_differs_from_keras_is_found(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    names = load("names")
+    layers = dict(names.compared("layers"))
+    assert layers["LSTM"] == "" and "lora_rank" in layers["Dense"]
+    assert dict(names.compared(""))["KerasTensor"].startswith("not there. Use instead: ")
+    page = names.names_page()
+    assert "[`LSTM`][lamina.layers.LSTM]" in page and page.count("\n| ") > 1000
+
+
+def test_a_default_that_differs_is_told():
+    names = load("names")
+
+    def theirs(units, axis=-1, name="a"): ...
+    def ours(units, axis=1): ...
+
+    place = type("place", (), {"f": staticmethod(ours)})
+    assert names.difference(theirs, place, "f") == "`axis=1`, in Keras `-1`; no argument `name`"
