@@ -1,0 +1,48 @@
+"""Masks between layers that call layers."""
+
+import numpy as np
+from small_models import both
+
+WORDS = np.array([[3, 5, 0, 0], [7, 2, 4, 0]])
+
+
+@both
+def test_masks_go_along_when_layers_are_called_by_hand(keras):
+    embedding, lstm = keras.layers.Embedding(10, 4, mask_zero=True), keras.layers.LSTM(3)
+    padded = np.asarray(lstm(embedding(WORDS)))
+    np.testing.assert_allclose(padded[:1], np.asarray(lstm(embedding(WORDS[:1, :2]))), rtol=1e-5)
+    np.testing.assert_allclose(padded[1:], np.asarray(lstm(embedding(WORDS[1:, :3]))), rtol=1e-5)
+
+
+@both
+def test_masks_go_along_within_a_layer_of_ones_own(keras):
+    class Reader(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.embedding, self.lstm = keras.layers.Embedding(10, 4, mask_zero=True), keras.layers.LSTM(3)
+
+        def build(self, input_shape):
+            self.embedding.build(input_shape)
+            self.lstm.build((*input_shape, 4))
+
+        def call(self, x):
+            return self.lstm(self.embedding(x))
+
+    model = keras.Sequential([keras.Input((None,), dtype="int32"), Reader(), keras.layers.Dense(1)])
+    long, short = WORDS[1:], WORDS[1:, :3]
+    np.testing.assert_allclose(model.predict(long, verbose=0), model.predict(short, verbose=0), rtol=1e-5)
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    losses = []
+    for words in (long, short):
+        model.set_weights(before)
+        losses.append(model.fit(words, np.ones((1, 1)), epochs=2, verbose=0).history["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+@both
+def test_the_mask_of_a_whole_stack_goes_along(keras):
+    embedding = keras.Sequential([keras.Input((None,)), keras.layers.Embedding(10, 4, mask_zero=True)])
+    lstm = keras.layers.LSTM(3)
+    padded = np.asarray(lstm(embedding(WORDS)))
+    np.testing.assert_allclose(padded[:1], np.asarray(lstm(embedding(WORDS[:1, :2]))), rtol=1e-5)
