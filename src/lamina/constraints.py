@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import jax.numpy as jnp
 
@@ -38,10 +38,6 @@ class Constraint(Configured):
     >>> Rounded(step=0.25)(jnp.array([0.3, 0.9]))
     Array([0.25, 1.  ], dtype=float32)
     """
-
-    if TYPE_CHECKING:
-
-        def __init__(self) -> None: ...
 
     _lamina_module = "keras.constraints"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -39,10 +39,6 @@ class Regularizer(Configured):
     >>> Sharpness(factor=0.5)(jnp.array([1.0, -4.0]))
     Array(2., dtype=float32)
     """
-
-    if TYPE_CHECKING:
-
-        def __init__(self) -> None: ...
 
     _lamina_module = "keras.regularizers"
 

@@ -11,7 +11,7 @@ import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +32,7 @@ from lamina._layer.tracking import WithWeights, built, named_after
 from lamina._messages.spelling import to_snake_case
 from lamina._messages.tracebacks import caller, user_facing
 from lamina._process.memory import require
-from lamina._settings.arguments import InputShape, Named, RegularizerSetting, overridable
+from lamina._settings.arguments import InputShape, Name, Named, RegularizerSetting, overridable
 from lamina._settings.converters import checked, flag, layer_name
 from lamina._settings.older import of_today
 from lamina._settings.settings import State, serialize, setting, value_of
@@ -128,13 +128,8 @@ class Layer(WithWeights):
         input_length: with `input_dim`, the length of the sequences.
     """
 
-    if TYPE_CHECKING:  # a base's field keeps its place in a signature, so a layer that takes one of these two by
-        # position declares a field with its plain name, and sets the one here to init=False
-        _lamina_name: str | None = setting(default=None, kw_only=True, alias="name")
-        _lamina_activity_regularizer: Named = setting(default=None, kw_only=True, alias="activity_regularizer")
-        activity_regularizer = cast(Any, None)
-    else:
-        activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None, kw_only=True)
+    name: Name = setting(default=None, kw_only=True)
+    activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None, kw_only=True)
     _lamina_trainable: bool = setting(flag, default=True, kw_only=True, alias="trainable")
     _lamina_dtype: dtypes.Dtype = setting(dtypes.get, default=None, kw_only=True, alias="dtype")
     autocast: bool = setting(flag, default=True, kw_only=True)

@@ -36,8 +36,6 @@ class Module(Configured):
 
     if TYPE_CHECKING:  # no field here: a layer or a metric declares it at its place
         name = cast(Any, None)
-    else:
-        name: Any = setting(default=None, kw_only=True)
 
     _lamina: ModuleState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = ModuleState

@@ -28,6 +28,8 @@ Padding: TypeAlias = Literal["valid", "same"]
 InputShape: TypeAlias = Sequence[int | None] | None
 
 # As they are given and kept.
+Name: TypeAlias = Converted[str | None, str]
+"""A name; None is the class's name in snake_case."""
 ActivationSetting: TypeAlias = Converted[Named, Function]
 InitializerSetting: TypeAlias = Converted[Named, Function]
 RegularizerSetting: TypeAlias = Converted[Named, Function | None]

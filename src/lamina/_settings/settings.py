@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeVar, dataclass_transform
 
@@ -40,8 +40,9 @@ class Setting(NamedTuple):
     default: Any = MISSING
     kw_only: bool = False
     alias: str | None = None
-    """The argument's name, where the value stands in the object's state, as `state`, and not in an attribute."""
-    state: str = ""
+    """The argument's name, where it is not the field's."""
+    state: str | None = None
+    """Under which name the value stands in the object's state; "" where it stands in the attribute of its name."""
     init: bool = True
     """Whether it is an argument; else it is an attribute that begins at its default."""
     in_config: bool = True
@@ -53,17 +54,21 @@ class Setting(NamedTuple):
 
 def setting(
     convert: Callable[[Any], Any] | None = None, *, default: Any = MISSING, kw_only: bool = False,
-    alias: str | None = None, in_config: bool = True, init: bool = True,
+    alias: str | None = None, state: str | None = None, in_config: bool = True, init: bool = True,
 ) -> Any:  # fmt: skip
     """A field whose value is passed through `convert`, which raises an `ArgumentError` for a bad one.
 
+    A field keeps its place among the arguments where a subclass declares it again, as for every type checker. A class
+    that has the argument at another place sets the inherited field to `init=False`, and declares one with an `alias`.
+
     Args:
-        alias: the argument's name where the object has no attribute of that name, or a property: the field is
-            called `_lamina_...` then, and the value stands as `...` in the object's state.
+        alias: the argument's name, where the field is called `_lamina_...`.
+        state: under which name the value of such a field stands in the object's state: unless told, where that of the
+            inherited argument stands, and if there is none, as `...`.
         in_config: whether `get_config` has it.
-        init: False for an attribute that is no argument, and that begins at `default`.
+        init: False for an attribute that is no argument, or no more, and that begins at `default`.
     """
-    return Setting(convert, default, kw_only, alias, init=init, in_config=in_config)
+    return Setting(convert, default, kw_only, alias, state, init, in_config)
 
 
 Given = TypeVar("Given")
@@ -108,7 +113,11 @@ class _FieldSignature:
 
 
 @dataclass_transform(eq_default=False, field_specifiers=(setting,))
-class Configured(ByName):
+class _Fields(ByName):
+    """What makes type checkers read the fields of `Configured`, and of its subclasses, as arguments."""
+
+
+class Configured(_Fields):
     """Base of every object that holds settings."""
 
     _lamina: State = setting(init=False)
@@ -116,6 +125,8 @@ class Configured(ByName):
     """The class of `_lamina`."""
     _lamina_fields: ClassVar[dict[str, Setting]] = {}
     """The settings, by the names of the arguments, in their order."""
+    _lamina_declared: ClassVar[dict[str, Setting]] = {}
+    """The fields that the class itself declares, by their own names."""
     _lamina_module: ClassVar[str | None] = None
     """The module under which Keras's files name the built-in classes; None for the user's own."""
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset()
@@ -126,31 +137,31 @@ class Configured(ByName):
     if not TYPE_CHECKING:
         __signature__ = _FieldSignature()
 
-    def __init_subclass__(cls, init: bool = True, **kwargs: Any) -> None:
-        """`init=False` tells a type checker that the base class has written the signature out for this one too."""
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
             cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
             return
-        own = {}
+        states = {field.alias or name: field.state for name, field in _declared(cls)}
+        cls._lamina_declared = {}
         for name, annotation in inspect.get_annotations(cls).items():
             declared = vars(cls).get(name, MISSING)
-            alias = declared.alias if isinstance(declared, Setting) else None
-            if "ClassVar" in str(annotation) or (name.startswith("_") and alias is None):
+            field = declared if isinstance(declared, Setting) else Setting(default=declared)
+            if "ClassVar" in str(annotation) or (name.startswith("_") and field.alias is None):
                 continue
-            if not isinstance(declared, Setting):
-                declared = Setting(default=declared)
-            elif declared.init:
+            if field is declared:
                 delattr(cls, name)
-            else:
-                setattr(cls, name, declared.default)
-                continue
-            own[alias or name] = declared._replace(
-                annotation=annotation, module=cls.__module__, state=name.removeprefix("_lamina_")
-            )
-        others = {name: field for name, field in cls._lamina_fields.items() if name not in own}
-        anew = len(others) < len(cls._lamina_fields)  # then this class says the order: its own fields come first
-        cls._lamina_fields = own | others if anew else others | own
+            if not field.init and field.default is not MISSING:
+                setattr(cls, name, field.default)
+            own = states.get(field.alias, name.removeprefix("_lamina_")) if field.alias else ""
+            state = own if field.state is None else field.state
+            cls._lamina_declared[name] = field._replace(annotation=annotation, module=cls.__module__, state=state)
+        last, declared = {name: argument for argument, name in names_of(cls).items()}, dict(_declared(cls))
+        fields = {last[name]: field for name, field in declared.items() if name in last and field.init}
+        if not cls.__module__.startswith("lamina.") and cls._lamina_fields.keys() & cls._lamina_declared:
+            # A user's class that declares one of them again says the order.
+            fields = {name: fields[name] for name in cls._lamina_declared if name in fields} | fields
+        cls._lamina_fields = fields
 
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         made = super().__new__(cls)
@@ -176,7 +187,7 @@ class Configured(ByName):
             value = given.get(name, field.default)
             if field.convert is not None:
                 value = _converted(kind, name, field.convert, value)
-            setattr(self._lamina if field.alias else self, field.state or name, value)
+            setattr(self._lamina if field.state else self, field.state or name, value)
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -241,8 +252,21 @@ def _converted(kind: type, name: str, convert: Callable[[object], T], value: obj
 
 def value_of(thing: Configured, name: str) -> Any:
     """The value of a setting, by the argument's name."""
-    field = thing._lamina_fields[name]
-    return getattr(thing, name) if field.alias is None else getattr(thing._lamina, field.state)
+    state = thing._lamina_fields[name].state
+    return getattr(thing._lamina, state) if state else getattr(thing, name)
+
+
+def _declared(kind: type[Configured]) -> Iterator[tuple[str, Setting]]:
+    """What a class and its bases declare, by the fields' own names, from the last base to the class itself.
+
+    In a dict of them a field that is declared again keeps its place, as for type checkers.
+    """
+    return (item for each in reversed(kind.__mro__) for item in vars(each).get("_lamina_declared", {}).items())
+
+
+def names_of(kind: type[Configured]) -> dict[str, str]:
+    """For each argument the field that counts: the one that was declared last."""
+    return {field.alias or name: name for name, field in _declared(kind)}
 
 
 def arguments_of(kind: type[Configured]) -> Collection[str]:

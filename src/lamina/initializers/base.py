@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -46,10 +46,6 @@ class Initializer(Configured):
     _lamina_module = "keras.initializers"
     _lamina_makes_new: ClassVar[bool] = False
     """Whether nothing else holds the array that it makes."""
-
-    if TYPE_CHECKING:  # a type checker makes no __init__ of a class without fields
-
-        def __init__(self) -> None: ...
 
     @overridable
     @user_facing

@@ -56,7 +56,7 @@ def truncated_normal(source: Source, shape: Shape, dtype: DType, mean: float, st
     return jnp.asarray((values * stddev + mean).astype(dtype))
 
 
-class Random(Initializer, init=False):
+class Random(Initializer):
     """Base of the initializers that draw random numbers.
 
     Args:

@@ -53,7 +53,7 @@ def known_distribution(value: object) -> Distribution:
     return choice(name)
 
 
-class Scaled(Random, init=False):
+class Scaled(Random):
     """Base of the initializers whose variance depends on the number of inputs and outputs.
 
     A weight (..., inputs, outputs) has as many inputs and outputs as its last two axes say, each times the sizes of

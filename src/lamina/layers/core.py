@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from lamina._settings.arguments import (
     Function,
     InitializerSetting,
     InputShape,
-    Named,
+    Name,
     RegularizerSetting,
 )
 from lamina._settings.converters import flag, optional, positive, short
@@ -63,27 +63,19 @@ class InputLayer(Layer):
         optional: whether the input may be missing, which a stack does not allow: leave it unset.
     """
 
+    name: Name = setting(init=False)
+    _lamina_dtype: Dtype = setting(init=False, alias="dtype")
     shape: Converted[InputShape, Shape] = setting(default=None)
     batch_size: int | None = setting(optional(positive), default=None)
-    _lamina_input_dtype: Converted[Dtype, str | None] = setting(optional(_data_dtype), default=None, alias="dtype")
+    _lamina_input_dtype: Converted[Dtype, str | None] = setting(
+        optional(_data_dtype), default=None, alias="dtype", state="input_dtype"
+    )
     sparse: bool | None = None
     ragged: bool | None = None
     batch_shape: Converted[InputShape, Shape] = setting(default=None)
     input_tensor: object = None
     optional: bool = False
-    if not TYPE_CHECKING:  # a type checker puts it where Layer has it, and reads the order from __init__ below
-        name: str | None = setting(default=None)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, shape: InputShape = None, batch_size: int | None = None, dtype: Dtype = None,
-            sparse: bool | None = None, ragged: bool | None = None, batch_shape: InputShape = None,
-            input_tensor: object = None, optional: bool = False, name: str | None = None, *,
-            activity_regularizer: Named = None, trainable: bool = True, autocast: bool = True,
-            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
-            input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
+    _lamina_name: Name = setting(default=None, alias="name")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,21 +177,10 @@ class Dense(Layer):
     bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    if not TYPE_CHECKING:  # a type checker puts it where Layer has it, and reads the order from __init__ below
-        activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    activity_regularizer: RegularizerSetting = setting(init=False)
+    _lamina_activity: RegularizerSetting = setting(regularizers.get, default=None, alias="activity_regularizer")
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, units: int, activation: Named = None, use_bias: bool = True,
-            kernel_initializer: Named = "glorot_uniform", bias_initializer: Named = "zeros",
-            kernel_regularizer: Named = None, bias_regularizer: Named = None, activity_regularizer: Named = None,
-            kernel_constraint: Named = None, bias_constraint: Named = None, *, name: str | None = None,
-            trainable: bool = True, dtype: Dtype = None, autocast: bool = True, input_shape: InputShape = None,
-            input_dim: int | None = None, batch_input_shape: InputShape = None, input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
 
     _lamina_constants: ClassVar[Config] = {"quantization_config": None}
     supports_masking: ClassVar[bool] = True

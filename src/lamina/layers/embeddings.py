@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +20,11 @@ from lamina._settings.arguments import (
     Config,
     ConstraintSetting,
     InitializerSetting,
-    InputShape,
-    Named,
     RegularizerSetting,
 )
 from lamina._settings.converters import above_zero, flag, optional, positive
 from lamina._settings.settings import setting
-from lamina.dtypes import Dtype, standardize_dtype
+from lamina.dtypes import standardize_dtype
 
 
 class Embedding(Layer):
@@ -92,7 +90,13 @@ class Embedding(Layer):
         return {"input_dim": self.input_dim, "activity_regularizer": self.activity_regularizer} | told
 
 
-class ReversibleEmbedding(Embedding):
+class _Tied(Layer):
+    input_dim: int = setting(positive)
+    output_dim: int = setting(positive)
+    tie_weights: bool = setting(flag, default=True)
+
+
+class ReversibleEmbedding(Embedding, _Tied):
     """An Embedding whose table also maps vectors back: `layer(x, reverse=True)` gives a number for each index.
 
     Backwards (batch, ..., output_dim) becomes (batch, ..., input_dim), the product with the transposed table.
@@ -115,27 +119,11 @@ class ReversibleEmbedding(Embedding):
         logit_soft_cap: c, where the way back gives `c * tanh(y / c)` in place of y; None leaves y as it is.
     """
 
-    input_dim: int = setting(positive)
-    output_dim: int = setting(positive)
-    tie_weights: bool = setting(flag, default=True)
-    embeddings_initializer: InitializerSetting = setting(initializers.get, default="uniform")
-    embeddings_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    embeddings_constraint: ConstraintSetting = setting(constraints.get, default=None)
-    mask_zero: bool = setting(flag, default=False)
     reverse_dtype: str | None = setting(optional(standardize_dtype), default=None)
     logit_soft_cap: float | None = setting(optional(above_zero), default=None)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, input_dim: int, output_dim: int, tie_weights: bool = True, embeddings_initializer: Named = "uniform",
-            embeddings_regularizer: Named = None, embeddings_constraint: Named = None, mask_zero: bool = False,
-            reverse_dtype: str | None = None, logit_soft_cap: float | None = None,
-            weights: ArrayLike | Sequence[ArrayLike] | None = None,
-            *, name: str | None = None, trainable: bool = True, dtype: Dtype = None,
-            activity_regularizer: Named = None, autocast: bool = True, input_shape: InputShape = None,
-            batch_input_shape: InputShape = None, input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
+    _lamina_start_weights: ArrayLike | Sequence[ArrayLike] | None = setting(
+        default=None, kw_only=True, alias="weights", in_config=False
+    )
 
     def build(self, input_shape: Shape | None = None) -> None:
         super().build(input_shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from lamina._kernels.numbers import constant
 from lamina._layer.keys import drawn_key
 from lamina._layer.layer import Layer
 from lamina._layer.specs import InputSpec
-from lamina._settings.arguments import Config, DataFormat, Format, InputShape, Named
+from lamina._settings.arguments import Config, DataFormat, Name
 from lamina._settings.converters import not_negative, rate, seed_value
 from lamina._settings.settings import Converted, setting, value_of
 from lamina.config import data_format
@@ -108,6 +108,8 @@ class SpatialDropout(Noise):
         data_format: "channels_last" or "channels_first"; None for `config.image_data_format()`.
     """
 
+    name: Name = setting(init=False)
+    _lamina_dtype: Dtype = setting(init=False, alias="dtype")
     _lamina_rank: ClassVar[int]
 
     def __post_init__(self) -> None:
@@ -139,18 +141,8 @@ class SpatialDropout1D(SpatialDropout):
 
     rate: float = setting(rate)
     seed: int | None = setting(seed_value, default=None)
-    if not TYPE_CHECKING:  # a type checker puts them where Layer has them, and reads the order from __init__ below
-        name: str | None = setting(default=None)
-        _lamina_dtype: Dtype = setting(dtypes.get, default=None, alias="dtype")
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, rate: float, seed: int | None = None, name: str | None = None, dtype: Dtype = None, *,
-            activity_regularizer: Named = None, trainable: bool = True, autocast: bool = True,
-            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
-            input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_policy: Dtype = setting(dtypes.get, default=None, alias="dtype")
 
     _lamina_rank: ClassVar[int] = 1
 
@@ -161,21 +153,11 @@ class SpatialDropoutOfImages(SpatialDropout):
     rate: float = setting(rate)
     data_format: DataFormat = setting(data_format, default=None)
     seed: int | None = setting(seed_value, default=None)
-    if not TYPE_CHECKING:  # a type checker puts them where Layer has them, and reads the order from __init__ below
-        name: str | None = setting(default=None)
-        _lamina_dtype: Dtype = setting(dtypes.get, default=None, alias="dtype")
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, rate: float, data_format: Format = None, seed: int | None = None, name: str | None = None,
-            dtype: Dtype = None, *, activity_regularizer: Named = None, trainable: bool = True, autocast: bool = True,
-            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
-            input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_policy: Dtype = setting(dtypes.get, default=None, alias="dtype")
 
 
-class SpatialDropout2D(SpatialDropoutOfImages, init=False):
+class SpatialDropout2D(SpatialDropoutOfImages):
     """While training, sets whole channels of images to 0 and divides the others by `1 - rate`.
 
     >>> SpatialDropout2D(0.5)(jnp.ones((2, 5, 5, 3))).shape
@@ -187,7 +169,7 @@ class SpatialDropout2D(SpatialDropoutOfImages, init=False):
     _lamina_rank: ClassVar[int] = 2
 
 
-class SpatialDropout3D(SpatialDropoutOfImages, init=False):
+class SpatialDropout3D(SpatialDropoutOfImages):
     """While training, sets whole channels of volumes to 0 and divides the others by `1 - rate`.
 
     >>> SpatialDropout3D(0.5)(jnp.ones((2, 5, 5, 5, 3))).shape

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from lamina._arrays.arrays import Array
 from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Name
 from lamina._settings.converters import flag, number
 from lamina._settings.settings import setting
-from lamina.losses.loss import DType, Formula, Reduction, floating, reduction_word, registry, unfit
+from lamina.losses.loss import DType, Formula, Reduction, floating, precision, reduction_word, registry, unfit
 
 NONE = -1e9
 """A logarithm that no sum notices. With minus infinity, the gradient of a row without a like one would be NaN."""
@@ -50,7 +51,7 @@ def circle(
 
 
 @registry.add()
-class Circle(Formula, of=circle, init=False):
+class Circle(Formula, of=circle):
     """For class numbers, (batch,), and a vector of length 1 for each sample, (batch, n): like ones near, others far.
 
     >>> round(float(Circle()([0, 0, 1], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])), 2)
@@ -68,21 +69,11 @@ class Circle(Formula, of=circle, init=False):
     gamma: float = setting(number, default=80.0)
     margin: float = setting(number, default=0.4)
     remove_diagonal: bool = setting(flag, default=True)
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")
 
     _lamina_mixes_rows: ClassVar[bool] = True
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            gamma: float = 80.0,
-            margin: float = 0.4,
-            remove_diagonal: bool = True,
-            reduction: Reduction = "sum_over_batch_size",
-            name: str | None = "circle",
-            dtype: DType = None,
-        ) -> None: ...
 
     def _lamina_counted(self, y_true: Array, values: Array) -> Array | None:
         return values > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,11 @@ from lamina import dtypes
 from lamina._arrays.arrays import Array, as_array
 from lamina._arrays.shapes import Shape
 from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Name
 from lamina._settings.converters import flag, integer, optional, rate
 from lamina._settings.settings import setting
 from lamina.losses.loss import (
+    BuiltIn,
     DType,
     Formula,
     Loss,
@@ -22,6 +24,7 @@ from lamina.losses.loss import (
     floating,
     floats,
     matched,
+    precision,
     reduction_word,
     registry,
     unfit,
@@ -38,19 +41,9 @@ class Smoothed(Formula):
     from_logits: bool = setting(flag, default=False)
     label_smoothing: float = setting(rate, default=0.0)
     axis: int = setting(integer, default=-1)
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            from_logits: bool = False,
-            label_smoothing: float = 0.0,
-            axis: int = -1,
-            reduction: Reduction = "sum_over_batch_size",
-            name: str | None = None,
-            dtype: DType = None,
-        ) -> None: ...
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")
 
 
 @user_facing
@@ -69,7 +62,7 @@ def binary_crossentropy(
 
 
 @registry.add("bce", "BCE")
-class BinaryCrossentropy(Smoothed, of=binary_crossentropy, init=False):
+class BinaryCrossentropy(Smoothed, of=binary_crossentropy):
     """For yes-or-no labels, (batch, ..., n): `mean(-y log(p) - (1 - y) log(1 - p))` over `axis`.
 
     >>> BinaryCrossentropy()([[1.0], [0.0]], [[0.5], [0.5]])
@@ -93,7 +86,7 @@ def categorical_crossentropy(
 
 
 @registry.add()
-class CategoricalCrossentropy(Smoothed, of=categorical_crossentropy, init=False):
+class CategoricalCrossentropy(Smoothed, of=categorical_crossentropy):
     """For one-hot labels, (batch, ..., classes): `-sum(y log(p))` over `axis`.
 
     >>> CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])
@@ -139,22 +132,12 @@ class SparseCategoricalCrossentropy(Formula, of=sparse_categorical_crossentropy)
 
     from_logits: bool = setting(flag, default=False)
     ignore_class: int | None = setting(optional(integer), default=None)
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
     axis: int = setting(integer, default=-1)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")
 
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"dtype", "axis"})
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            from_logits: bool = False,
-            ignore_class: int | None = None,
-            reduction: Reduction = "sum_over_batch_size",
-            axis: int = -1,
-            name: str | None = None,
-            dtype: DType = None,
-        ) -> None: ...
 
     def _lamina_counted(self, y_true: Array, values: Array) -> Array | None:
         return None if self.ignore_class is None else y_true.reshape(values.shape) != self.ignore_class
@@ -169,7 +152,7 @@ def kind_of(y_shape: Shape, output_shape: Shape) -> str:
 
 
 @registry.add("ce")
-class Crossentropy(Loss):
+class Crossentropy(BuiltIn):
     """The binary, sparse categorical or categorical crossentropy: the shapes of targets and predictions decide.
 
     >>> Crossentropy()([1, 0], [[0.5, 0.5], [0.5, 0.5]])
@@ -180,17 +163,9 @@ class Crossentropy(Loss):
     """
 
     from_logits: bool = setting(flag, default=False)
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            from_logits: bool = False,
-            reduction: Reduction = "sum_over_batch_size",
-            name: str | None = None,
-            dtype: DType = None,
-        ) -> None: ...
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")
 
     def call(self, y_true: Array, y_pred: Array) -> Array:
         return fitting(self, y_true.shape, y_pred.shape).call(y_true, y_pred)

@@ -22,7 +22,7 @@ def ctc(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add()
-class CTC(Regression, of=ctc, init=False):
+class CTC(Regression, of=ctc):
     """`-log` of the probability that the outputs, (batch, time, classes), say the labels, (batch, length), in order.
 
     >>> round(float(CTC()([[1, 2]], jnp.zeros((1, 4, 3)))), 4)

@@ -20,7 +20,7 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add("kld", "KLD", "kullback_leibler_divergence")
-class KLDivergence(Regression, of=kl_divergence, init=False):
+class KLDivergence(Regression, of=kl_divergence):
     """`sum(y_true * log(y_true / y_pred))` over the last axis, for probabilities, which are clipped to 1e-7 ... 1.
 
     >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 4)
@@ -36,7 +36,7 @@ def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add()
-class Poisson(Regression, of=poisson, init=False):
+class Poisson(Regression, of=poisson):
     """For counts: `mean(y_pred - y_true * log(y_pred))` over the last axis; the predictions are positive means.
 
     >>> Poisson()([[1.0, 0.0]], [[1.0, 2.0]]).round(4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,19 +12,12 @@ from numpy.typing import ArrayLike
 
 from lamina._arrays.arrays import Array
 from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Name
 from lamina._settings.converters import flag, integer, number, rate
 from lamina._settings.settings import Converted, setting
 from lamina.errors import ArgumentError
-from lamina.losses.crossentropies import (
-    Smoothed,
-    binary_crossentropy,
-    class_numbers,
-    of_class,
-    one_hot,
-    shares,
-    smoothed,
-)
-from lamina.losses.loss import DType, Formula, Reduction, floats, matched, reduction_word, registry
+from lamina.losses.crossentropies import binary_crossentropy, class_numbers, of_class, one_hot, shares, smoothed
+from lamina.losses.loss import DType, Formula, Reduction, floats, matched, precision, reduction_word, registry
 
 
 @user_facing
@@ -49,7 +42,7 @@ def binary_focal_crossentropy(
 
 
 @registry.add()
-class BinaryFocalCrossentropy(Smoothed, of=binary_focal_crossentropy, init=False):
+class BinaryFocalCrossentropy(Formula, of=binary_focal_crossentropy):
     """For yes-or-no labels, (batch, ..., n): the crossentropy times `(1 - right)**gamma`, the mean over `axis`.
 
     >>> BinaryFocalCrossentropy()([[1.0], [0.0]], [[0.5], [0.5]]).round(4)
@@ -64,6 +57,7 @@ class BinaryFocalCrossentropy(Smoothed, of=binary_focal_crossentropy, init=False
         gamma: how much less what is easy counts; 0 is the plain crossentropy.
         from_logits: the predictions go through a sigmoid here; else they are probabilities.
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / 2`.
+        axis: the axis that the values are averaged over.
     """
 
     apply_class_balancing: bool = setting(flag, default=False)
@@ -72,22 +66,9 @@ class BinaryFocalCrossentropy(Smoothed, of=binary_focal_crossentropy, init=False
     from_logits: bool = setting(flag, default=False)
     label_smoothing: float = setting(rate, default=0.0)
     axis: int = setting(integer, default=-1)
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            apply_class_balancing: bool = False,
-            alpha: float = 0.25,
-            gamma: float = 2.0,
-            from_logits: bool = False,
-            label_smoothing: float = 0.0,
-            axis: int = -1,
-            reduction: Reduction = "sum_over_batch_size",
-            name: str | None = "binary_focal_crossentropy",
-            dtype: DType = None,
-        ) -> None: ...
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")
 
 
 def factors(value: Any) -> float | list[float]:
@@ -116,7 +97,7 @@ def categorical_focal_crossentropy(
 
 
 @registry.add()
-class CategoricalFocalCrossentropy(Smoothed, of=categorical_focal_crossentropy, init=False):
+class CategoricalFocalCrossentropy(Formula, of=categorical_focal_crossentropy):
     """For one-hot labels, (batch, ..., classes): `-sum(alpha * (1 - p)**gamma * y * log(p))` over `axis`.
 
     >>> CategoricalFocalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]]).round(4)
@@ -130,6 +111,7 @@ class CategoricalFocalCrossentropy(Smoothed, of=categorical_focal_crossentropy, 
         from_logits: the predictions go through a softmax here; else they are probabilities, and are divided by
             their sum.
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / classes`.
+        axis: the axis that the values are summed over.
     """
 
     alpha: Factors = setting(factors, default=0.25)
@@ -137,21 +119,9 @@ class CategoricalFocalCrossentropy(Smoothed, of=categorical_focal_crossentropy, 
     from_logits: bool = setting(flag, default=False)
     label_smoothing: float = setting(rate, default=0.0)
     axis: int = setting(integer, default=-1)
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            alpha: float | Sequence[float] = 0.25,
-            gamma: float = 2.0,
-            from_logits: bool = False,
-            label_smoothing: float = 0.0,
-            axis: int = -1,
-            reduction: Reduction = "sum_over_batch_size",
-            name: str | None = "categorical_focal_crossentropy",
-            dtype: DType = None,
-        ) -> None: ...
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")
 
 
 def _between(value: object) -> float:
@@ -169,7 +139,7 @@ def categorical_generalized_cross_entropy(y_true: ArrayLike, y_pred: ArrayLike, 
 
 
 @registry.add()
-class CategoricalGeneralizedCrossEntropy(Formula, of=categorical_generalized_cross_entropy, init=False):
+class CategoricalGeneralizedCrossEntropy(Formula, of=categorical_generalized_cross_entropy):
     """For class numbers, (batch, ...), some of which may be wrong: `(1 - p[y]**q) / q`.
 
     >>> CategoricalGeneralizedCrossEntropy()([1, 0], [[0.75, 0.25], [1.0, 0.0]])
@@ -182,14 +152,6 @@ class CategoricalGeneralizedCrossEntropy(Formula, of=categorical_generalized_cro
     """
 
     q: float = setting(_between, default=0.5)
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            q: float = 0.5,
-            reduction: Reduction = "sum_over_batch_size",
-            name: str | None = "categorical_generalized_cross_entropy",
-            dtype: DType = None,
-        ) -> None: ...
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")

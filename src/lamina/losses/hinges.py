@@ -18,7 +18,7 @@ def hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add()
-class Hinge(Regression, of=hinge, init=False):
+class Hinge(Regression, of=hinge):
     """`mean(max(1 - y_true * y_pred, 0))` over the last axis, for targets -1 and 1; 0 and 1 become -1 and 1.
 
     >>> Hinge()([[1.0], [-1.0]], [[0.5], [-2.0]])
@@ -33,7 +33,7 @@ def squared_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add()
-class SquaredHinge(Regression, of=squared_hinge, init=False):
+class SquaredHinge(Regression, of=squared_hinge):
     """`mean(max(1 - y_true * y_pred, 0)**2)` over the last axis, for targets -1 and 1; 0 and 1 become -1 and 1.
 
     >>> SquaredHinge()([[1.0], [-1.0]], [[0.5], [-2.0]])
@@ -50,7 +50,7 @@ def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add()
-class CategoricalHinge(Regression, of=categorical_hinge, init=False):
+class CategoricalHinge(Regression, of=categorical_hinge):
     """For one-hot labels: `max(1 + other - right, 0)`, the largest output of another class less that of the right one.
 
     >>> CategoricalHinge()([[0.0, 1.0]], [[0.25, 0.75]])

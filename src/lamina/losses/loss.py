@@ -15,16 +15,14 @@ from lamina._arrays.arrays import Array, as_array
 from lamina._layer.masks import mask_of
 from lamina._messages.spelling import name_of, to_snake_case
 from lamina._messages.tracebacks import user_facing, warn
-from lamina._settings.arguments import Function, overridable
+from lamina._settings.arguments import Function, Name, overridable
 from lamina._settings.converters import one_of
 from lamina._settings.registry import Registry
-from lamina._settings.settings import Configured, Converted, Setting, State, setting
+from lamina._settings.settings import Configured, Setting, State, names_of, setting
 from lamina.errors import ArgumentError, LabelError
 
 registry = Registry("loss")
 
-Name: TypeAlias = Converted[str | None, str]
-"""A name; None is the class's name in snake_case."""
 DType: TypeAlias = DTypeLike | dtypes.DTypePolicy | None
 Reduction: TypeAlias = Literal["sum_over_batch_size", "mean", "mean_with_sample_weight", "sum", "none"] | None
 reduction_word = one_of(*get_args(get_args(Reduction)[0]), None)
@@ -123,6 +121,14 @@ class Loss(Configured):
         return reduced(values, sample_weight, mask, self.reduction)
 
 
+class BuiltIn(Loss):
+    """A loss whose class says where its arguments stand, since in Keras `reduction` comes before `name`."""
+
+    name: Name = setting(init=False)
+    reduction: Reduction = setting(init=False)
+    _lamina_dtype: DType = setting(init=False, alias="dtype")
+
+
 class OfFunction:
     """Mixed into a loss or a metric whose values a function gives, with those settings that it has arguments for."""
 
@@ -142,22 +148,23 @@ class OfFunction:
         return values
 
 
-class Formula(OfFunction, Loss):
+class Formula(OfFunction, BuiltIn):
     """A loss whose values are those of a function, whose name it has."""
 
     def __init_subclass__(cls, of: Function | None = None, called: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(of=of, **kwargs)
         if of is not None:
-            cls._lamina_fields = with_name(cls._lamina_fields, called or of.__name__)
+            with_default(cls, "name", called or of.__name__)
 
     def call(self, y_true: Array, y_pred: Array) -> Array:
         return self._lamina_values(y_true, y_pred)
 
 
-def with_name(fields: dict[str, Setting], name: str | None) -> dict[str, Setting]:
-    """The fields of a class whose objects are called `name` unless told, which their signature shows; None is the
-    class's name in snake_case."""
-    return fields | {"name": fields["name"]._replace(default=name)}
+def with_default(kind: type[Configured], argument: str, default: object) -> None:
+    """Give an argument of a class another default, which its signature shows."""
+    field = kind._lamina_fields[argument]._replace(default=default)
+    kind._lamina_declared = vars(kind).get("_lamina_declared", {}) | {names_of(kind)[argument]: field}
+    kind._lamina_fields = kind._lamina_fields | {argument: field}
 
 
 def reads_logits(loss: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
@@ -11,9 +10,10 @@ from numpy.typing import ArrayLike
 from lamina import dtypes
 from lamina._arrays.arrays import Array
 from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Name
 from lamina._settings.converters import integer, number
 from lamina._settings.settings import setting
-from lamina.losses.loss import DType, Formula, Name, Reduction, floats, matched, precision, reduction_word, registry
+from lamina.losses.loss import DType, Formula, Reduction, floats, matched, precision, reduction_word, registry
 
 Axis = int | Sequence[int] | None
 
@@ -41,7 +41,7 @@ def dice(y_true: ArrayLike, y_pred: ArrayLike, axis: Axis = None) -> Array:
 
 
 @registry.add()
-class Dice(Formula, of=dice, init=False):
+class Dice(Formula, of=dice):
     """`1 - 2 * sum(y_true * y_pred) / (sum(y_true) + sum(y_pred))`: 0 where the areas are one, 1 where they are apart.
 
     >>> Dice()([[1.0, 1.0, 0.0]], [[1.0, 0.0, 0.0]]).round(4)
@@ -54,20 +54,10 @@ class Dice(Formula, of=dice, init=False):
             apart: for one value per sample of (batch, rows, columns, channels) take `axis=(1, 2, 3)`.
     """
 
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
-    name: Name = setting(default=None)
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
     axis: Axis = setting(_axes, default=None)
-    _lamina_dtype: DType = setting(precision, default=None, alias="dtype")
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            reduction: Reduction = "sum_over_batch_size",
-            name: str | None = "dice",
-            axis: Axis = None,
-            dtype: DType = None,
-        ) -> None: ...
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")
 
 
 @user_facing
@@ -78,7 +68,7 @@ def tversky(y_true: ArrayLike, y_pred: ArrayLike, alpha: float = 0.5, beta: floa
 
 
 @registry.add()
-class Tversky(Formula, of=tversky, init=False):
+class Tversky(Formula, of=tversky):
     """`1 - both / (both + alpha * missed + beta * added)`, where what is missed and what is added may cost differently.
 
     >>> Tversky(alpha=1.0, beta=0.0)([[1.0, 1.0, 0.0]], [[1.0, 0.0, 1.0]])
@@ -95,19 +85,7 @@ class Tversky(Formula, of=tversky, init=False):
 
     alpha: float = setting(number, default=0.5)
     beta: float = setting(number, default=0.5)
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
-    name: Name = setting(default=None)
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
     axis: Axis = setting(_axes, default=None)
-    _lamina_dtype: DType = setting(precision, default=None, alias="dtype")
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            alpha: float = 0.5,
-            beta: float = 0.5,
-            reduction: Reduction = "sum_over_batch_size",
-            name: str | None = "tversky",
-            axis: Axis = None,
-            dtype: DType = None,
-        ) -> None: ...
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")

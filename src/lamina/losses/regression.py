@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,21 +11,18 @@ from numpy.typing import ArrayLike
 from lamina import dtypes
 from lamina._arrays.arrays import Array
 from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Name
 from lamina._settings.converters import integer, number
 from lamina._settings.settings import setting
-from lamina.losses.loss import DType, Formula, Reduction, floats, matched, reduction_word, registry
+from lamina.losses.loss import DType, Formula, Reduction, floats, matched, precision, reduction_word, registry
 
 
 class Regression(Formula):
     """A loss for numbers. It takes the arguments of every loss, but `reduction` is the first, as in Keras."""
 
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, reduction: Reduction = "sum_over_batch_size", name: str | None = None, dtype: DType = None
-        ) -> None: ...
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")
 
 
 @user_facing
@@ -36,7 +33,7 @@ def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add("mse", "MSE")
-class MeanSquaredError(Regression, of=mean_squared_error, init=False):
+class MeanSquaredError(Regression, of=mean_squared_error):
     """`mean((y_true - y_pred)**2)` over the last axis of (batch, ..., n).
 
     >>> MeanSquaredError()([[0.0, 1.0]], [[1.0, 3.0]])
@@ -52,7 +49,7 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add("mae", "MAE")
-class MeanAbsoluteError(Regression, of=mean_absolute_error, init=False):
+class MeanAbsoluteError(Regression, of=mean_absolute_error):
     """`mean(|y_true - y_pred|)` over the last axis of (batch, ..., n).
 
     >>> MeanAbsoluteError()([[0.0, 1.0]], [[1.0, 3.0]])
@@ -68,7 +65,7 @@ def mean_absolute_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> Arra
 
 
 @registry.add("mape", "MAPE")
-class MeanAbsolutePercentageError(Regression, of=mean_absolute_percentage_error, init=False):
+class MeanAbsolutePercentageError(Regression, of=mean_absolute_percentage_error):
     """`100 * mean(|y_true - y_pred| / |y_true|)` over the last axis of (batch, ..., n).
 
     >>> MeanAbsolutePercentageError()([[2.0, 4.0]], [[1.0, 5.0]])
@@ -86,7 +83,7 @@ def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> Arra
 
 
 @registry.add("msle", "MSLE")
-class MeanSquaredLogarithmicError(Regression, of=mean_squared_logarithmic_error, init=False):
+class MeanSquaredLogarithmicError(Regression, of=mean_squared_logarithmic_error):
     """`mean((log(y_true + 1) - log(y_pred + 1))**2)` over the last axis of (batch, ..., n), for numbers above 0.
 
     >>> MeanSquaredLogarithmicError()([[0.0, 1.0]], [[0.0, 0.0]]).round(4)
@@ -105,7 +102,7 @@ def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 
 @registry.add("logcosh")
-class LogCosh(Regression, of=log_cosh, init=False):
+class LogCosh(Regression, of=log_cosh):
     """`mean(log(cosh(y_pred - y_true)))` over the last axis of (batch, ..., n): squares of small errors, large ones as
     they are.
 
@@ -123,7 +120,7 @@ def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> Array:
 
 
 @registry.add()
-class Huber(Formula, of=huber, called="huber_loss", init=False):
+class Huber(Formula, of=huber, called="huber_loss"):
     """Half the square of an error up to `delta`, and a straight line beyond: the mean over the last axis.
 
     >>> Huber()([[0.0, 0.0]], [[1.0, 3.0]])
@@ -136,19 +133,11 @@ class Huber(Formula, of=huber, called="huber_loss", init=False):
     """
 
     delta: float = setting(number, default=1.0)
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")
 
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"dtype", "delta"})
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            delta: float = 1.0,
-            reduction: Reduction = "sum_over_batch_size",
-            name: str | None = "huber_loss",
-            dtype: DType = None,
-        ) -> None: ...
 
 
 @user_facing
@@ -159,7 +148,7 @@ def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> A
 
 
 @registry.add()
-class CosineSimilarity(Formula, of=cosine_similarity, init=False):
+class CosineSimilarity(Formula, of=cosine_similarity):
     """The cosine of the angle between target and prediction, times -1: -1 for one direction, 1 for opposite ones.
 
     >>> CosineSimilarity()([[0.0, 1.0]], [[0.0, 5.0]])
@@ -170,19 +159,11 @@ class CosineSimilarity(Formula, of=cosine_similarity, init=False):
     """
 
     axis: int = setting(integer, default=-1)
-    reduction: Reduction = setting(reduction_word, default="sum_over_batch_size")
+    _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_precision: DType = setting(precision, default=None, alias="dtype")
 
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"dtype", "axis"})
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            axis: int = -1,
-            reduction: Reduction = "sum_over_batch_size",
-            name: str | None = "cosine_similarity",
-            dtype: DType = None,
-        ) -> None: ...
 
 
 def _unit(x: Array, axis: int) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,8 @@ from lamina._arrays.arrays import Array, as_array
 from lamina._messages.tracebacks import user_facing
 from lamina._settings.converters import flag, number, positive
 from lamina._settings.settings import setting
-from lamina.losses.loss import DType, Name, floating, matched, unfit
-from lamina.metrics.metric import Precision, registry, state_dtype
+from lamina.losses.loss import floating, matched, unfit
+from lamina.metrics.metric import BuiltIn, registry
 from lamina.metrics.reduction import SampleMean
 
 
@@ -129,8 +129,12 @@ def top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5)
     return _in_top_k(_largest(y), p, k)
 
 
+class _TopK(BuiltIn):
+    k: int = setting(positive, default=5)
+
+
 @registry.add()
-class TopKCategoricalAccuracy(Share, of=top_k_categorical_accuracy, init=False):
+class TopKCategoricalAccuracy(Share, _TopK, of=top_k_categorical_accuracy):
     """The share of one-hot labels, (batch, ..., classes), whose class is among the `k` largest predictions.
 
     >>> TopKCategoricalAccuracy(k=2)([[0, 0, 1], [0, 1, 0]], [[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
@@ -139,16 +143,6 @@ class TopKCategoricalAccuracy(Share, of=top_k_categorical_accuracy, init=False):
     Args:
         k: how many predictions are looked at.
     """
-
-    k: int = setting(positive, default=5)
-    name: Name = setting(default=None)
-    dtype: Precision = setting(state_dtype, default=None)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: DType = None
-        ) -> None: ...
 
 
 @user_facing
@@ -167,7 +161,7 @@ def sparse_top_k_categorical_accuracy(
 
 
 @registry.add()
-class SparseTopKCategoricalAccuracy(Share, of=sparse_top_k_categorical_accuracy, init=False):
+class SparseTopKCategoricalAccuracy(Share, _TopK, of=sparse_top_k_categorical_accuracy):
     """The share of class numbers, (batch, ...), among the `k` largest predictions of (batch, ..., classes).
 
     >>> SparseTopKCategoricalAccuracy(k=2)([2, 1], [[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
@@ -178,19 +172,6 @@ class SparseTopKCategoricalAccuracy(Share, of=sparse_top_k_categorical_accuracy,
         from_sorted_ids: whether the model gives class numbers, the most likely one first, in place of predictions.
     """
 
-    k: int = setting(positive, default=5)
-    name: Name = setting(default=None)
-    dtype: Precision = setting(state_dtype, default=None)
     from_sorted_ids: bool = setting(flag, default=False)
 
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"from_sorted_ids"})
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            k: int = 5,
-            name: str | None = "sparse_top_k_categorical_accuracy",
-            dtype: DType = None,
-            from_sorted_ids: bool = False,
-        ) -> None: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +14,13 @@ from lamina import dtypes
 from lamina._arrays.arrays import Array
 from lamina._messages.tracebacks import user_facing
 from lamina._process.memory import require
+from lamina._settings.arguments import Name
 from lamina._settings.converters import count, optional, positive, rate
 from lamina._settings.settings import setting
 from lamina._weights.weight import Weight
 from lamina.errors import LabelError
-from lamina.losses.loss import DType as GivenDType
-from lamina.losses.loss import Name, matched, ratio, spread
-from lamina.metrics.metric import Metric, registry, state_dtype
+from lamina.losses.loss import matched, ratio, spread
+from lamina.metrics.metric import BuiltIn, registry, state_dtype
 from lamina.metrics.metric import Precision as DType
 
 Thresholds = float | Sequence[float] | None
@@ -101,10 +101,10 @@ def threshold_values(value: object) -> Thresholds:
     return None if value is None else rate(value)
 
 
-class Counting(Metric):
+class Counting(BuiltIn):
     """A metric that adds up the counts of its `thresholds`, in weights with the names of `Counts`."""
 
-    thresholds: list[float] = setting(init=False, default=None)
+    thresholds = cast(list[float], None)
 
     def _lamina_keep(self, names: Sequence[str], shape: Sequence[int]) -> None:
         for name in names:
@@ -128,7 +128,7 @@ class Counting(Metric):
         return values[0] if len(self.thresholds) == 1 else values
 
 
-class ConfusionCount(Counting, init=False):
+class ConfusionCount(Counting):
     """One of the four counts.
 
     Args:
@@ -136,17 +136,11 @@ class ConfusionCount(Counting, init=False):
     """
 
     _lamina_thresholds: Thresholds = setting(threshold_values, default=None, alias="thresholds")
-    name: Name = setting(default=None)
-    dtype: DType = setting(state_dtype, default=None)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: DType = setting(state_dtype, default=None, alias="dtype")
 
     _lamina_counts: ClassVar[str]
     """Which of the four."""
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, thresholds: Thresholds = None, name: str | None = None, dtype: GivenDType = None
-        ) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -161,7 +155,7 @@ class ConfusionCount(Counting, init=False):
 
 
 @registry.add()
-class TruePositives(ConfusionCount, init=False):
+class TruePositives(ConfusionCount):
     """How many predictions say yes where the target is not 0, each with its weight.
 
     >>> TruePositives()([0, 1, 1], [0.9, 0.9, 0.2])
@@ -172,7 +166,7 @@ class TruePositives(ConfusionCount, init=False):
 
 
 @registry.add()
-class FalsePositives(ConfusionCount, init=False):
+class FalsePositives(ConfusionCount):
     """How many predictions say yes where the target is 0, each with its weight.
 
     >>> FalsePositives()([0, 1, 1], [0.9, 0.9, 0.2])
@@ -183,7 +177,7 @@ class FalsePositives(ConfusionCount, init=False):
 
 
 @registry.add()
-class TrueNegatives(ConfusionCount, init=False):
+class TrueNegatives(ConfusionCount):
     """How many predictions say no where the target is 0, each with its weight.
 
     >>> TrueNegatives()([0, 1, 1], [0.9, 0.9, 0.2])
@@ -194,7 +188,7 @@ class TrueNegatives(ConfusionCount, init=False):
 
 
 @registry.add()
-class FalseNegatives(ConfusionCount, init=False):
+class FalseNegatives(ConfusionCount):
     """How many predictions say no where the target is not 0, each with its weight.
 
     >>> FalseNegatives()([0, 1, 1], [0.9, 0.9, 0.2])
@@ -204,29 +198,18 @@ class FalseNegatives(ConfusionCount, init=False):
     _lamina_counts = "false_negatives"
 
 
-class HitRate(Counting, init=False):
+class HitRate(Counting):
     """The true positives divided by themselves and another count: higher is better."""
 
     _lamina_thresholds: Thresholds = setting(threshold_values, default=None, alias="thresholds")
     top_k: int | None = setting(optional(positive), default=None)
     class_id: int | None = setting(optional(count), default=None)
-    name: Name = setting(default=None)
-    dtype: DType = setting(state_dtype, default=None)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: DType = setting(state_dtype, default=None, alias="dtype")
 
     _direction: ClassVar[str | None] = "up"
     _lamina_beside: ClassVar[str]
     """The name of the other count."""
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            thresholds: Thresholds = None,
-            top_k: int | None = None,
-            class_id: int | None = None,
-            name: str | None = None,
-            dtype: GivenDType = None,
-        ) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -239,7 +222,7 @@ class HitRate(Counting, init=False):
 
 
 @registry.add()
-class Precision(HitRate, init=False):
+class Precision(HitRate):
     """The share of the predictions that say yes which are right, and 0 where none says yes.
 
     >>> Precision()([0, 1, 1, 1], [0.9, 0.9, 0.8, 0.2]).round(4)
@@ -256,7 +239,7 @@ class Precision(HitRate, init=False):
 
 
 @registry.add()
-class Recall(HitRate, init=False):
+class Recall(HitRate):
     """The share of the targets that are not 0 to which the prediction says yes, and 0 where there is none.
 
     >>> Recall()([0, 1, 1, 1], [0.9, 0.9, 0.8, 0.2]).round(4)

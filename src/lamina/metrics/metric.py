@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +19,12 @@ from lamina._layer.structure import Module, ModuleState, adopt, held, inner_modu
 from lamina._messages.spelling import to_snake_case
 from lamina._messages.tracebacks import user_facing
 from lamina._process.memory import require
-from lamina._settings.arguments import Config, Function, overridable
+from lamina._settings.arguments import Config, Function, Name, overridable
 from lamina._settings.registry import Registry
 from lamina._settings.settings import Converted, State, setting
 from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError
-from lamina.losses.loss import DType, Name, precision
+from lamina.losses.loss import DType, precision
 
 registry = Registry("metric")
 
@@ -73,14 +73,8 @@ class Metric(Module):
         name: by default the name of the class in snake_case.
     """
 
-    if TYPE_CHECKING:  # Keras's metrics take the name first, and only their base takes it last
-        name: Name = setting(init=False, default=None)
-        dtype: Precision = setting(state_dtype, init=False, default=None)
-
-        def __init__(self, dtype: DType = None, name: str | None = None) -> None: ...
-    else:
-        dtype: Precision = setting(state_dtype, default=None)
-        name: Name = setting(default=None)
+    dtype: Precision = setting(state_dtype, default=None)
+    name: Name = setting(default=None)
 
     _lamina_module: ClassVar[str | None] = "keras.metrics"
     _lamina_masked: ClassVar[bool] = False
@@ -184,6 +178,13 @@ class Metric(Module):
             run.metric.reset_state()
         values: list[Array] = copied([jnp.asarray(value) for value in run.state()])  # a compiled step may donate them
         return values
+
+
+class BuiltIn(Metric):
+    """A metric whose class says where its arguments stand, since in Keras `name` comes before `dtype`."""
+
+    dtype: Precision = setting(init=False)
+    name: Name = setting(init=False)
 
 
 def state_of(metric: Metric) -> list[Weight]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, cast
 
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike
 from lamina import dtypes
 from lamina._arrays.arrays import Array
 from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Name
 from lamina._settings.converters import count, flag, integer, number, optional, positive
-from lamina._settings.settings import MISSING, setting
+from lamina._settings.settings import setting
 from lamina.errors import ArgumentError
 from lamina.losses.loss import DType as GivenDType
-from lamina.losses.loss import Name, spread, unfit
-from lamina.metrics.metric import Metric, Precision, registry, state_dtype
+from lamina.losses.loss import spread, unfit
+from lamina.metrics.metric import BuiltIn, Precision, registry, state_dtype
 
 
 def _whole_dtype(dtype: GivenDType) -> str:
@@ -29,7 +30,7 @@ def _classes(value: object) -> list[int]:
     return [count(each) for each in (value if isinstance(value, (list, tuple)) else [value])]
 
 
-class ByClass(Metric):
+class ByClass(BuiltIn):
     """A metric of the confusion matrix: how often each class, (batch, ...), was taken for each.
 
     A subclass makes arguments of those attributes that its user may set.
@@ -37,13 +38,13 @@ class ByClass(Metric):
 
     _direction: ClassVar[str | None] = "up"
 
-    num_classes: int = setting(init=False, default=2)
-    target_class_ids: Sequence[int] = setting(init=False, default=())
+    num_classes = 2
+    target_class_ids = cast(Sequence[int], ())
     """The classes whose mean is the result; none stands for all."""
-    ignore_class: int | None = setting(init=False, default=None)
-    sparse_y_true: bool = setting(init=False, default=True)
-    sparse_y_pred: bool = setting(init=False, default=True)
-    axis: int = setting(init=False, default=-1)
+    ignore_class = cast(int | None, None)
+    sparse_y_true = True
+    sparse_y_pred = True
+    axis = -1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,7 +90,7 @@ class ByClass(Metric):
 
 
 @registry.add()
-class IoU(ByClass, init=False):
+class IoU(ByClass):
     """The mean over some classes of `both / either`, from class numbers, (batch, ...).
 
     >>> IoU(2, [0])([0, 0, 1, 1], [0, 1, 0, 1]).round(4)
@@ -106,32 +107,18 @@ class IoU(ByClass, init=False):
         axis: that axis.
     """
 
-    num_classes: int = setting(positive, default=MISSING)
-    target_class_ids: Sequence[int] = setting(_classes, default=MISSING)
-    name: Name = setting(default=None)
-    dtype: Precision = setting(_whole_dtype, default=None)
+    num_classes: int = setting(positive)
+    target_class_ids: Sequence[int] = setting(_classes)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
     ignore_class: int | None = setting(optional(integer), default=None)
     sparse_y_true: bool = setting(flag, default=True)
     sparse_y_pred: bool = setting(flag, default=True)
     axis: int = setting(integer, default=-1)
 
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            num_classes: int,
-            target_class_ids: Sequence[int],
-            name: str | None = None,
-            dtype: GivenDType = None,
-            ignore_class: int | None = None,
-            sparse_y_true: bool = True,
-            sparse_y_pred: bool = True,
-            axis: int = -1,
-        ) -> None: ...
-
 
 @registry.add()
-class MeanIoU(ByClass, init=False):
+class MeanIoU(ByClass):
     """The mean over all classes of `both / either`, from class numbers, (batch, ...); see `IoU`.
 
     >>> MeanIoU(2)([0, 0, 1, 1], [0, 1, 0, 1]).round(4)
@@ -144,30 +131,17 @@ class MeanIoU(ByClass, init=False):
         axis: that axis.
     """
 
-    num_classes: int = setting(positive, default=MISSING)
-    name: Name = setting(default=None)
-    dtype: Precision = setting(_whole_dtype, default=None)
+    num_classes: int = setting(positive)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
     ignore_class: int | None = setting(optional(integer), default=None)
     sparse_y_true: bool = setting(flag, default=True)
     sparse_y_pred: bool = setting(flag, default=True)
     axis: int = setting(integer, default=-1)
 
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            num_classes: int,
-            name: str | None = None,
-            dtype: GivenDType = None,
-            ignore_class: int | None = None,
-            sparse_y_true: bool = True,
-            sparse_y_pred: bool = True,
-            axis: int = -1,
-        ) -> None: ...
-
 
 @registry.add()
-class OneHotIoU(ByClass, init=False):
+class OneHotIoU(ByClass):
     """The mean over some classes of `both / either`, from one-hot targets, (batch, ..., classes); see `IoU`.
 
     >>> OneHotIoU(2, [0])([[1, 0], [0, 1]], [[0.2, 0.8], [0.3, 0.7]])
@@ -181,31 +155,18 @@ class OneHotIoU(ByClass, init=False):
         axis: that axis.
     """
 
-    num_classes: int = setting(positive, default=MISSING)
-    target_class_ids: Sequence[int] = setting(_classes, default=MISSING)
-    name: Name = setting(default=None)
-    dtype: Precision = setting(_whole_dtype, default=None)
+    num_classes: int = setting(positive)
+    target_class_ids: Sequence[int] = setting(_classes)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
     ignore_class: int | None = setting(optional(integer), default=None)
     sparse_y_pred: bool = setting(flag, default=False)
     axis: int = setting(integer, default=-1)
-    sparse_y_true: bool = setting(init=False, default=False)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            num_classes: int,
-            target_class_ids: Sequence[int],
-            name: str | None = None,
-            dtype: GivenDType = None,
-            ignore_class: int | None = None,
-            sparse_y_pred: bool = False,
-            axis: int = -1,
-        ) -> None: ...
+    sparse_y_true = False
 
 
 @registry.add()
-class OneHotMeanIoU(ByClass, init=False):
+class OneHotMeanIoU(ByClass):
     """The mean over all classes of `both / either`, from one-hot targets, (batch, ..., classes); see `IoU`.
 
     >>> OneHotMeanIoU(2)([[1, 0], [0, 1]], [[0.2, 0.8], [0.3, 0.7]]).round(4)
@@ -218,29 +179,17 @@ class OneHotMeanIoU(ByClass, init=False):
         axis: that axis.
     """
 
-    num_classes: int = setting(positive, default=MISSING)
-    name: Name = setting(default=None)
-    dtype: Precision = setting(_whole_dtype, default=None)
+    num_classes: int = setting(positive)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
     ignore_class: int | None = setting(optional(integer), default=None)
     sparse_y_pred: bool = setting(flag, default=False)
     axis: int = setting(integer, default=-1)
-    sparse_y_true: bool = setting(init=False, default=False)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            num_classes: int,
-            name: str | None = None,
-            dtype: GivenDType = None,
-            ignore_class: int | None = None,
-            sparse_y_pred: bool = False,
-            axis: int = -1,
-        ) -> None: ...
+    sparse_y_true = False
 
 
 @registry.add()
-class BinaryIoU(ByClass, init=False):
+class BinaryIoU(ByClass):
     """The mean over the classes 0 and 1 of `both / either`, from yes-or-no labels, (batch, ...); see `IoU`.
 
     >>> BinaryIoU()([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7], sample_weight=[2, 3, 4, 1]).round(4)
@@ -253,18 +202,8 @@ class BinaryIoU(ByClass, init=False):
 
     target_class_ids: Sequence[int] = setting(_classes, default=(0, 1))
     threshold: float = setting(number, default=0.5)
-    name: Name = setting(default=None)
-    dtype: Precision = setting(_whole_dtype, default=None)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            target_class_ids: Sequence[int] = (0, 1),
-            threshold: float = 0.5,
-            name: str | None = None,
-            dtype: GivenDType = None,
-        ) -> None: ...
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
 
     @user_facing
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:

@@ -12,22 +12,22 @@ from numpy.typing import ArrayLike
 from lamina._arrays.arrays import Array
 from lamina._messages.spelling import to_snake_case
 from lamina._messages.tracebacks import user_facing
-from lamina._settings.arguments import Config, Function, overridable
+from lamina._settings.arguments import Config, Function, Name, overridable
 from lamina._settings.origin import of_library
 from lamina._settings.registry import Registry
 from lamina._settings.settings import setting
 from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError
-from lamina.losses.loss import DType, Loss, Name, OfFunction, aligned, function, ratio, with_name
+from lamina.losses.loss import DType, Loss, OfFunction, aligned, function, ratio, with_default
 from lamina.losses.loss import registry as loss_registry
-from lamina.metrics.metric import Metric, Precision, registry, state_dtype
+from lamina.metrics.metric import BuiltIn, Metric, Precision, registry, state_dtype
 
 
-class Reduction(Metric):
+class Reduction(BuiltIn):
     """A metric that reduces the values it is given. `name` is the first argument, as in Keras."""
 
-    name: Name = setting(default=None)
-    dtype: Precision = setting(state_dtype, default=None)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: Precision = setting(state_dtype, default=None, alias="dtype")
     _lamina_rest: Weight = setting(init=False)
     """What rounding has left out of each sum so far."""
 
@@ -35,7 +35,7 @@ class Reduction(Metric):
         """A class without a name of its own is called as its base is, as in Keras."""
         super().__init_subclass__(**kwargs)
         if called is not None:
-            cls._lamina_fields = with_name(cls._lamina_fields, called)
+            with_default(cls, "name", called)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
@@ -11,14 +11,15 @@ from lamina import dtypes
 from lamina._arrays.arrays import Array
 from lamina._arrays.shapes import Shape
 from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Name
 from lamina._settings.converters import count, number, one_of
-from lamina._settings.settings import Setting, setting
+from lamina._settings.settings import setting
 from lamina.errors import ArgumentError, LabelError
-from lamina.losses.loss import DType, Name, matched, spread, with_name
-from lamina.metrics.metric import Metric, Precision, registry, state_dtype
+from lamina.losses.loss import matched, spread
+from lamina.metrics.metric import BuiltIn, Precision, registry, state_dtype
 
 
-class OfColumns(Metric):
+class OfColumns(BuiltIn):
     """A metric of predictions (batch, n) whose weights are made for n columns, when it first meets them."""
 
     _direction: ClassVar[str | None] = "up"
@@ -66,7 +67,7 @@ Average = Literal["micro", "macro", "weighted"] | None
 
 
 @registry.add("fbeta_score")
-class FBetaScore(OfColumns, init=False):
+class FBetaScore(OfColumns):
     """`(1 + beta**2) * precision * recall / (beta**2 * precision + recall)` of each class, (batch, classes).
 
     >>> FBetaScore(beta=2.0, threshold=0.5)([[1, 1], [1, 0]], [[0.9, 0.2], [0.2, 0.8]]).round(4)
@@ -82,19 +83,8 @@ class FBetaScore(OfColumns, init=False):
     average: Average = setting(one_of(None, "micro", "macro", "weighted"), default=None)
     beta: float = setting(_above_zero, default=1.0)
     threshold: float | None = setting(_share, default=None)
-    name: Name = setting(default="fbeta_score")
-    dtype: Precision = setting(state_dtype, default=None)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            average: Average = None,
-            beta: float = 1.0,
-            threshold: float | None = None,
-            name: str | None = "fbeta_score",
-            dtype: DType = None,
-        ) -> None: ...
+    _lamina_name: Name = setting(default="fbeta_score", alias="name")
+    _lamina_dtype: Precision = setting(state_dtype, default=None, alias="dtype")
 
     def _lamina_make(self, columns: int) -> None:
         shape = () if self.average == "micro" else (columns,)
@@ -133,12 +123,8 @@ class FBetaScore(OfColumns, init=False):
         return score if self.average is None else jnp.mean(score)
 
 
-def without(fields: dict[str, Setting], name: str) -> dict[str, Setting]:
-    return {each: field for each, field in fields.items() if each != name}
-
-
 @registry.add()
-class F1Score(FBetaScore, init=False):
+class F1Score(FBetaScore):
     """`2 * precision * recall / (precision + recall)` of each class, (batch, classes).
 
     >>> F1Score(threshold=0.5)([[1, 1], [1, 0]], [[0.9, 0.2], [0.2, 0.8]]).round(4)
@@ -150,22 +136,12 @@ class F1Score(FBetaScore, init=False):
         threshold: a prediction above it says yes; None takes the largest prediction of each row, whatever it is.
     """
 
-    _lamina_fields: ClassVar[dict[str, Setting]] = without(with_name(FBetaScore._lamina_fields, "f1_score"), "beta")
-    beta: ClassVar[float] = 1.0  # type: ignore[misc]
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            average: Average = None,
-            threshold: float | None = None,
-            name: str | None = "f1_score",
-            dtype: DType = None,
-        ) -> None: ...
+    beta: float = setting(init=False, default=1.0)
+    _lamina_name: Name = setting(default="f1_score", alias="name")
 
 
 @registry.add()
-class R2Score(OfColumns, init=False):
+class R2Score(OfColumns):
     """1 less the share of the targets' variance that the predictions, (batch, n), leave unexplained: 1 is the best.
 
     >>> R2Score()([[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]]).round(4)
@@ -183,21 +159,11 @@ class R2Score(OfColumns, init=False):
         one_of(None, "uniform_average", "variance_weighted_average"), default="uniform_average"
     )
     num_regressors: int = setting(count, default=0)
-    name: Name = setting(default="r2_score")
-    dtype: Precision = setting(state_dtype, default=None)
+    _lamina_name: Name = setting(default="r2_score", alias="name")
+    _lamina_dtype: Precision = setting(state_dtype, default=None, alias="dtype")
 
     _lamina_mixes_rows: ClassVar[bool] = True
     """Whether rows that only fill a batch up would be counted: `num_samples` counts rows, whatever their weights."""
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = "uniform_average",
-            num_regressors: int = 0,
-            name: str | None = "r2_score",
-            dtype: DType = None,
-        ) -> None: ...
 
     def _lamina_make(self, columns: int) -> None:
         self.num_samples = self.add_weight((), name="num_samples")

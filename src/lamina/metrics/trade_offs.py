@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,11 @@ from lamina import dtypes
 from lamina._arrays.arrays import Array
 from lamina._arrays.shapes import Shape
 from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Name
 from lamina._settings.converters import count, flag, number, optional, positive, rate, word
-from lamina._settings.settings import MISSING, Converted, setting
+from lamina._settings.settings import Converted, setting
 from lamina.errors import ArgumentError, LabelError
-from lamina.losses.loss import DType as GivenDType
-from lamina.losses.loss import Name, ratio
+from lamina.losses.loss import ratio
 from lamina.metrics.counts import Counting, Counts, counts, even_thresholds, prepared, threshold_values
 from lamina.metrics.exact import Scores
 from lamina.metrics.metric import Precision as DType
@@ -39,8 +39,8 @@ class Rates:
 class RateAtRate(Counting):
     """The largest value that one rate has at a threshold where another is at least as large as was asked."""
 
-    num_thresholds: int = setting(init=False, default=200)
-    class_id: int | None = setting(init=False, default=None)
+    num_thresholds = 200
+    class_id = cast(int | None, None)
 
     _direction: ClassVar[str | None] = "up"
     _lamina_asked: ClassVar[str]
@@ -60,7 +60,7 @@ class RateAtRate(Counting):
 
 
 @registry.add()
-class SensitivityAtSpecificity(RateAtRate, init=False):
+class SensitivityAtSpecificity(RateAtRate):
     """The best sensitivity, `TP / (TP + FN)`, at a threshold where the specificity is at least `specificity`.
 
     >>> SensitivityAtSpecificity(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
@@ -72,28 +72,17 @@ class SensitivityAtSpecificity(RateAtRate, init=False):
         class_id: the column of (batch, classes) that counts; all unless given.
     """
 
-    specificity: float = setting(rate, default=MISSING)
+    specificity: float = setting(rate)
     num_thresholds: int = setting(positive, default=200)
     class_id: int | None = setting(optional(count), default=None)
-    name: Name = setting(default=None)
-    dtype: DType = setting(state_dtype, default=None)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: DType = setting(state_dtype, default=None, alias="dtype")
 
     _lamina_asked, _lamina_wanted = "specificity", "sensitivity"
 
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            specificity: float,
-            num_thresholds: int = 200,
-            class_id: int | None = None,
-            name: str | None = None,
-            dtype: GivenDType = None,
-        ) -> None: ...
-
 
 @registry.add()
-class SpecificityAtSensitivity(RateAtRate, init=False):
+class SpecificityAtSensitivity(RateAtRate):
     """The best specificity, `TN / (TN + FP)`, at a threshold where the sensitivity is at least `sensitivity`.
 
     >>> SpecificityAtSensitivity(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8]).round(4)
@@ -105,28 +94,17 @@ class SpecificityAtSensitivity(RateAtRate, init=False):
         class_id: the column of (batch, classes) that counts; all unless given.
     """
 
-    sensitivity: float = setting(rate, default=MISSING)
+    sensitivity: float = setting(rate)
     num_thresholds: int = setting(positive, default=200)
     class_id: int | None = setting(optional(count), default=None)
-    name: Name = setting(default=None)
-    dtype: DType = setting(state_dtype, default=None)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: DType = setting(state_dtype, default=None, alias="dtype")
 
     _lamina_asked, _lamina_wanted = "sensitivity", "specificity"
 
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            sensitivity: float,
-            num_thresholds: int = 200,
-            class_id: int | None = None,
-            name: str | None = None,
-            dtype: GivenDType = None,
-        ) -> None: ...
-
 
 @registry.add()
-class PrecisionAtRecall(RateAtRate, init=False):
+class PrecisionAtRecall(RateAtRate):
     """The best precision, `TP / (TP + FP)`, at a threshold where the recall is at least `recall`.
 
     >>> PrecisionAtRecall(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
@@ -138,28 +116,17 @@ class PrecisionAtRecall(RateAtRate, init=False):
         class_id: the column of (batch, classes) that counts; all unless given.
     """
 
-    recall: float = setting(rate, default=MISSING)
+    recall: float = setting(rate)
     num_thresholds: int = setting(positive, default=200)
     class_id: int | None = setting(optional(count), default=None)
-    name: Name = setting(default=None)
-    dtype: DType = setting(state_dtype, default=None)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: DType = setting(state_dtype, default=None, alias="dtype")
 
     _lamina_asked, _lamina_wanted = "recall", "precision"
 
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            recall: float,
-            num_thresholds: int = 200,
-            class_id: int | None = None,
-            name: str | None = None,
-            dtype: GivenDType = None,
-        ) -> None: ...
-
 
 @registry.add()
-class RecallAtPrecision(RateAtRate, init=False):
+class RecallAtPrecision(RateAtRate):
     """The best recall, `TP / (TP + FN)`, at a threshold where the precision is at least `precision`.
 
     >>> RecallAtPrecision(0.8)([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
@@ -171,24 +138,13 @@ class RecallAtPrecision(RateAtRate, init=False):
         class_id: the column of (batch, classes) that counts; all unless given.
     """
 
-    precision: float = setting(rate, default=MISSING)
+    precision: float = setting(rate)
     num_thresholds: int = setting(positive, default=200)
     class_id: int | None = setting(optional(count), default=None)
-    name: Name = setting(default=None)
-    dtype: DType = setting(state_dtype, default=None)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: DType = setting(state_dtype, default=None, alias="dtype")
 
     _lamina_asked, _lamina_wanted = "precision", "recall"
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            precision: float,
-            num_thresholds: int = 200,
-            class_id: int | None = None,
-            name: str | None = None,
-            dtype: GivenDType = None,
-        ) -> None: ...
 
 
 def _several(value: object) -> int:
@@ -212,7 +168,7 @@ Summation = Literal["interpolation", "minoring", "majoring"]
 
 
 @registry.add()
-class AUC(Scores, init=False):
+class AUC(Scores):
     """The area under the curve that two rates draw while the threshold goes from 1 to 0: 1 is the best.
 
     >>> AUC(num_thresholds=3)([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
@@ -248,8 +204,8 @@ class AUC(Scores, init=False):
     num_thresholds: Converted[int | None, int] = setting(optional(_several), default=200)
     curve: Curve = setting(_curve, default="ROC")
     summation_method: Summation = setting(word("interpolation", "minoring", "majoring"), default="interpolation")
-    name: Name = setting(default=None)
-    dtype: DType = setting(state_dtype, default=None)
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: DType = setting(state_dtype, default=None, alias="dtype")
     _lamina_thresholds: Sequence[float] | None = setting(threshold_values, default=None, alias="thresholds")
     multi_label: bool = setting(flag, default=False)
     num_labels: int | None = setting(optional(positive), default=None)
@@ -259,24 +215,6 @@ class AUC(Scores, init=False):
 
     _direction: ClassVar[str | None] = "up"
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"thresholds", "exact"})
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            num_thresholds: int | None = 200,
-            curve: Curve = "ROC",
-            summation_method: Summation = "interpolation",
-            name: str | None = None,
-            dtype: GivenDType = None,
-            thresholds: Sequence[float] | None = None,
-            multi_label: bool = False,
-            num_labels: int | None = None,
-            label_weights: Sequence[float] | None = None,
-            from_logits: bool = False,
-            *,
-            exact: bool = False,
-        ) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import jax.numpy as jnp
 
 from lamina._arrays.arrays import Array
 from lamina._settings.converters import above_zero, flag, not_negative, number, rate
 from lamina._settings.settings import setting
 from lamina.errors import ArgumentError
+from lamina.optimizers.built_in import BuiltIn
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate
+from lamina.optimizers.state import filled
+
+
+class _RMSprop(Optimizer):
+    rho: float = setting(rate, default=0.9)
+    momentum: float = setting(rate, default=0.0)
+    epsilon: float = setting(not_negative, default=1e-7)
+    centered: bool = setting(flag, default=False)
 
 
 @registry.add()
-class RMSprop(Optimizer):
+class RMSprop(BuiltIn, _RMSprop):
     """`p -= lr * g / sqrt(v + epsilon)`, with `v = rho * v + (1 - rho) * g**2` (Tieleman and Hinton 2012).
 
     >>> RMSprop(momentum=0.9)
@@ -27,24 +33,6 @@ class RMSprop(Optimizer):
         epsilon: a small number in the divisor, so that nothing is divided by 0.
         centered: subtract the square of the gradient's running mean from `v`, which makes it a variance.
     """
-
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
-    rho: float = setting(rate, default=0.9)
-    momentum: float = setting(rate, default=0.0)
-    epsilon: float = setting(not_negative, default=1e-7)
-    centered: bool = setting(flag, default=False)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.001, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7,
-            centered: bool = False, weight_decay: float | None = None, clipnorm: float | None = None,
-            clipvalue: float | None = None, global_clipnorm: float | None = None, use_ema: bool = False,
-            ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None,
-            loss_scale_factor: float | None = None, gradient_accumulation_steps: int | None = None,
-            name: str | None = None,
-        ) -> None: ...
-        # fmt: on
 
     _lamina_order = (("velocity",), ("momentum",), ("average_gradient",))
 
@@ -64,8 +52,13 @@ class RMSprop(Optimizer):
         return p - move, after
 
 
+class _Adagrad(Optimizer):
+    initial_accumulator_value: float = setting(not_negative, default=0.1)
+    epsilon: float = setting(not_negative, default=1e-7)
+
+
 @registry.add()
-class Adagrad(Optimizer):
+class Adagrad(BuiltIn, _Adagrad):
     """`p -= lr * g / sqrt(a + epsilon)`, with `a` the sum of all `g**2` (Duchi et al. 2011).
 
     >>> Adagrad(0.1)
@@ -75,21 +68,6 @@ class Adagrad(Optimizer):
         initial_accumulator_value: the value of `a` before the first step.
         epsilon: a small number in the divisor, so that nothing is divided by 0.
     """
-
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
-    initial_accumulator_value: float = setting(not_negative, default=0.1)
-    epsilon: float = setting(not_negative, default=1e-7)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7,
-            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
-            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
-            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
-            gradient_accumulation_steps: int | None = None, name: str | None = None,
-        ) -> None: ...
-        # fmt: on
 
     _lamina_order = (("accumulator",),)
 
@@ -101,8 +79,13 @@ class Adagrad(Optimizer):
         return p - lr * g / jnp.sqrt(a + self.epsilon), {"accumulator": a}
 
 
+class _Adadelta(Optimizer):
+    rho: float = setting(rate, default=0.95)
+    epsilon: float = setting(not_negative, default=1e-7)
+
+
 @registry.add()
-class Adadelta(Optimizer):
+class Adadelta(BuiltIn, _Adadelta):
     """`p -= lr * d`, with `d = sqrt(x + epsilon) / sqrt(a + epsilon) * g`, and `a` and `x` running means of `g**2` and
     `d**2` (Zeiler 2012). The paper has `lr = 1`.
 
@@ -113,21 +96,6 @@ class Adadelta(Optimizer):
         rho: the share of the old value in the running means.
         epsilon: a small number under both roots, so that nothing is divided by 0.
     """
-
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
-    rho: float = setting(rate, default=0.95)
-    epsilon: float = setting(not_negative, default=1e-7)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.001, rho: float = 0.95, epsilon: float = 1e-7,
-            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
-            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
-            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
-            gradient_accumulation_steps: int | None = None, name: str | None = None,
-        ) -> None: ...
-        # fmt: on
 
     _lamina_order = (("accumulated_grad", "accumulated_delta_var"),)
 
@@ -142,8 +110,16 @@ class Adadelta(Optimizer):
         return p - lr * d, {"accumulated_grad": a, "accumulated_delta_var": x}
 
 
+class _Adafactor(Optimizer):
+    beta_2_decay: float = setting(number, default=-0.8)
+    epsilon_1: float = setting(not_negative, default=1e-30)
+    epsilon_2: float = setting(not_negative, default=0.001)
+    clip_threshold: float = setting(above_zero, default=1.0)
+    relative_step: bool = setting(flag, default=True)
+
+
 @registry.add()
-class Adafactor(Optimizer):
+class Adafactor(BuiltIn, _Adafactor):
     """`p -= r * max(epsilon_2, rms(p)) * u / max(1, rms(u) / clip_threshold)`, with `r = min(lr, 1 / sqrt(t))` and
     `u = g / sqrt(v)`, where `v` is a running mean of `g**2`; for a matrix only the running means of its rows and of its
     columns are kept (Shazeer and Stern 2018).
@@ -158,25 +134,6 @@ class Adafactor(Optimizer):
         clip_threshold: the largest root mean square that `u` may have; a larger one is scaled down to it.
         relative_step: has no effect, as in Keras: `r` is computed as above in both cases.
     """
-
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
-    beta_2_decay: float = setting(number, default=-0.8)
-    epsilon_1: float = setting(not_negative, default=1e-30)
-    epsilon_2: float = setting(not_negative, default=0.001)
-    clip_threshold: float = setting(above_zero, default=1.0)
-    relative_step: bool = setting(flag, default=True)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.001, beta_2_decay: float = -0.8, epsilon_1: float = 1e-30,
-            epsilon_2: float = 0.001, clip_threshold: float = 1.0, relative_step: bool = True,
-            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
-            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
-            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
-            gradient_accumulation_steps: int | None = None, name: str | None = None,
-        ) -> None: ...
-        # fmt: on
 
     _lamina_order = (("r", "c", "velocity"),)
 
@@ -206,8 +163,17 @@ def _not_positive(value: object) -> float:
     return number(value)
 
 
+class _Ftrl(Optimizer):
+    learning_rate_power: float = setting(_not_positive, default=-0.5)
+    initial_accumulator_value: float = setting(not_negative, default=0.1)
+    l1_regularization_strength: float = setting(not_negative, default=0.0)
+    l2_regularization_strength: float = setting(not_negative, default=0.0)
+    l2_shrinkage_regularization_strength: float = setting(not_negative, default=0.0)
+    beta: float = setting(number, default=0.0)
+
+
 @registry.add()
-class Ftrl(Optimizer):
+class Ftrl(BuiltIn, _Ftrl):
     """`p = (clip(z, -l1, l1) - z) / ((n**k + beta) / lr + 2 * l2)`, with `k = -learning_rate_power`, `n` the sum of all
     `g**2`, and `z` the sum of `g - (n_new**k - n**k) / lr * p` (McMahan et al. 2013).
 
@@ -222,28 +188,6 @@ class Ftrl(Optimizer):
         l2_shrinkage_regularization_strength: twice this times `p` is added to the gradient in `z`, but not in `n`.
         beta: a number that is added to `n**k`.
     """
-
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
-    learning_rate_power: float = setting(_not_positive, default=-0.5)
-    initial_accumulator_value: float = setting(not_negative, default=0.1)
-    l1_regularization_strength: float = setting(not_negative, default=0.0)
-    l2_regularization_strength: float = setting(not_negative, default=0.0)
-    l2_shrinkage_regularization_strength: float = setting(not_negative, default=0.0)
-    beta: float = setting(number, default=0.0)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.001, learning_rate_power: float = -0.5,
-            initial_accumulator_value: float = 0.1, l1_regularization_strength: float = 0.0,
-            l2_regularization_strength: float = 0.0, l2_shrinkage_regularization_strength: float = 0.0,
-            beta: float = 0.0,
-            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
-            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
-            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
-            gradient_accumulation_steps: int | None = None, name: str | None = None,
-        ) -> None: ...
-        # fmt: on
 
     _lamina_order = (("accumulator", "linear"),)
 

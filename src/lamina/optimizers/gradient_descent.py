@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import jax.numpy as jnp
 
 from lamina._arrays.arrays import Array
 from lamina._settings.converters import flag, rate
 from lamina._settings.settings import setting
 from lamina.errors import ArgumentError
+from lamina.optimizers.built_in import BuiltIn
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate
+from lamina.optimizers.state import RateSetting, filled, learning_rate
+
+
+class _SGD(Optimizer):
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.01)
+    momentum: float = setting(rate, default=0.0)
+    nesterov: bool = setting(flag, default=False)
 
 
 @registry.add()
-class SGD(Optimizer):
+class SGD(BuiltIn, _SGD):
     """`p -= lr * g`; with momentum `m = momentum * m - lr * g` and `p += m`.
 
     >>> SGD(0.1, momentum=0.9)
@@ -26,21 +31,6 @@ class SGD(Optimizer):
         nesterov: Nesterov momentum: `p += momentum * m - lr * g` with the new `m` (Sutskever et al. 2013, "On the
             importance of initialization and momentum in deep learning").
     """
-
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.01)
-    momentum: float = setting(rate, default=0.0)
-    nesterov: bool = setting(flag, default=False)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.01, momentum: float = 0.0, nesterov: bool = False,
-            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
-            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
-            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
-            gradient_accumulation_steps: int | None = None, name: str | None = None,
-        ) -> None: ...
-        # fmt: on
 
     _lamina_order = (("momentum",),)
 
@@ -60,8 +50,13 @@ def _lion_beta_1(value: object) -> float:
     return rate(value)
 
 
+class _Lion(Optimizer):
+    beta_1: float = setting(_lion_beta_1, default=0.9)
+    beta_2: float = setting(rate, default=0.99)
+
+
 @registry.add()
-class Lion(Optimizer):
+class Lion(BuiltIn, _Lion):
     """`p -= lr * sign(beta_1 * m + (1 - beta_1) * g)`, then `m = beta_2 * m + (1 - beta_2) * g` (Chen et al. 2023,
     "Symbolic discovery of optimization algorithms").
 
@@ -72,21 +67,6 @@ class Lion(Optimizer):
         beta_1: the share of `m` in the direction of a step; the rest is the gradient's.
         beta_2: the share of the old value in the running mean `m`.
     """
-
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
-    beta_1: float = setting(_lion_beta_1, default=0.9)
-    beta_2: float = setting(rate, default=0.99)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.001, beta_1: float = 0.9, beta_2: float = 0.99,
-            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
-            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
-            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
-            gradient_accumulation_steps: int | None = None, name: str | None = None,
-        ) -> None: ...
-        # fmt: on
 
     _lamina_order = (("momentum",),)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +12,9 @@ from lamina._settings.converters import flag, not_negative, rate
 from lamina._settings.settings import setting
 from lamina._weights.weight import Weight
 from lamina.dtypes import wide
+from lamina.optimizers.built_in import BuiltIn
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate
+from lamina.optimizers.state import filled
 
 
 def _toward(mean: Array, value: Array, beta: float | Array) -> Array:
@@ -33,7 +34,13 @@ def adam_step(
     return p - m * alpha / (jnp.sqrt(v) + epsilon), after
 
 
-class Moments(Optimizer):
+class _Moments(Optimizer):
+    beta_1: float = setting(rate, default=0.9)
+    beta_2: float = setting(rate, default=0.999)
+    epsilon: float = setting(not_negative, default=1e-7)
+
+
+class Moments(BuiltIn, _Moments):
     """The arguments that Adam and the optimizers like it share, and two slots, which start at 0.
 
     Args:
@@ -42,30 +49,18 @@ class Moments(Optimizer):
         epsilon: a small number in the divisor, so that nothing is divided by 0.
     """
 
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
-    beta_1: float = setting(rate, default=0.9)
-    beta_2: float = setting(rate, default=0.999)
-    epsilon: float = setting(not_negative, default=1e-7)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-            weight_decay: float | None = None, clipnorm: float | None = None, clipvalue: float | None = None,
-            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
-            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
-            gradient_accumulation_steps: int | None = None, name: str | None = None,
-        ) -> None: ...
-        # fmt: on
-
     _lamina_order: ClassVar[tuple[tuple[str, ...], ...]] = (("momentum", "velocity"),)
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
         return {name: filled(p) for name in self._lamina_order[0]}
 
 
+class _Adam(_Moments):
+    amsgrad: bool = setting(flag, default=False)
+
+
 @registry.add()
-class Adam(Moments):
+class Adam(Moments, _Adam):
     """`p -= lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon)`, with `m` and `v` running means of
     `g` and `g**2` (Kingma and Ba 2014).
 
@@ -76,24 +71,6 @@ class Adam(Moments):
         amsgrad: divide by the largest `v` so far (Reddi et al. 2018, "On the convergence of Adam and beyond").
     """
 
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
-    beta_1: float = setting(rate, default=0.9)
-    beta_2: float = setting(rate, default=0.999)
-    epsilon: float = setting(not_negative, default=1e-7)
-    amsgrad: bool = setting(flag, default=False)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-            amsgrad: bool = False, weight_decay: float | None = None, clipnorm: float | None = None,
-            clipvalue: float | None = None, global_clipnorm: float | None = None, use_ema: bool = False,
-            ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None,
-            loss_scale_factor: float | None = None, gradient_accumulation_steps: int | None = None,
-            name: str | None = None,
-        ) -> None: ...
-        # fmt: on
-
     _lamina_order = (("momentum", "velocity"), ("velocity_hat",))
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
@@ -103,8 +80,12 @@ class Adam(Moments):
         return adam_step(g, p, slots, lr, t, self.beta_1, self.beta_2, self.epsilon)
 
 
+class _AdamW(Optimizer):
+    _lamina_decay: float | None = setting(not_negative, default=0.004, alias="weight_decay")
+
+
 @registry.add()
-class AdamW(Adam):
+class AdamW(Adam, _AdamW):
     """`Adam` whose weights decay: `p -= lr * weight_decay * p` before each step (Loshchilov and Hutter 2017).
 
     >>> AdamW(weight_decay=0.01)
@@ -114,27 +95,11 @@ class AdamW(Adam):
         weight_decay: the share of a weight, times the learning rate, that is subtracted from it before each step.
     """
 
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
-    weight_decay: float = setting(not_negative, default=0.004)
-    beta_1: float = setting(rate, default=0.9)
-    beta_2: float = setting(rate, default=0.999)
-    epsilon: float = setting(not_negative, default=1e-7)
-    amsgrad: bool = setting(flag, default=False)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.001, weight_decay: float = 0.004, beta_1: float = 0.9, beta_2: float = 0.999,
-            epsilon: float = 1e-7, amsgrad: bool = False, clipnorm: float | None = None, clipvalue: float | None = None,
-            global_clipnorm: float | None = None, use_ema: bool = False, ema_momentum: float = 0.99,
-            ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
-            gradient_accumulation_steps: int | None = None, name: str | None = None,
-        ) -> None: ...
-        # fmt: on
+    _lamina_decay: float = setting(not_negative, default=0.004, alias="weight_decay")
 
 
 @registry.add()
-class Adamax(Moments, init=False):
+class Adamax(Moments):
     """`p -= lr / (1 - beta_1**t) * m / (u + epsilon)`, with `m` a running mean of `g` and `u = max(beta_2 * u, |g|)`
     (Kingma and Ba 2014, section 7).
 
@@ -161,7 +126,7 @@ def _product(beta_1: float, t: Array) -> Array:
 
 
 @registry.add()
-class Nadam(Moments, init=False):
+class Nadam(Moments):
     """`Adam` with Nesterov momentum: `p -= lr * m_hat / (sqrt(v / (1 - beta_2**t)) + epsilon)`, where `m_hat` is the
     momentum that the next step would have (Dozat 2015).
 
@@ -189,7 +154,7 @@ class Nadam(Moments, init=False):
 
 
 @registry.add()
-class Lamb(Moments, init=False):
+class Lamb(Moments):
     """`p -= lr * |p| / |r| * r`, with `r` the step that `Adam` would take for `lr = 1`, and 1 for the quotient if a
     norm is 0 (You et al. 2019, "Large batch optimization for deep learning").
 

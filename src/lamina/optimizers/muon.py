@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
 from lamina._arrays.arrays import Array
-from lamina._settings.converters import above_zero, count, flag, not_negative, number, optional, positive, rate, short
+from lamina._settings.converters import count, flag, not_negative, number, optional, rate, short
 from lamina._settings.settings import Converted, setting
 from lamina.errors import ArgumentError
+from lamina.optimizers.built_in import BuiltIn
 from lamina.optimizers.moments import adam_step
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate, several
+from lamina.optimizers.state import filled
 
 
 def _patterns(value: object) -> list[str]:
@@ -33,8 +33,16 @@ def _patterns(value: object) -> list[str]:
     return list(value)
 
 
+class _Muon(Optimizer):
+    adam_beta_1: float = setting(rate, default=0.9)
+    adam_beta_2: float = setting(rate, default=0.999)
+    adam_weight_decay: float | None = setting(optional(not_negative), default=0.004)
+    epsilon: float = setting(not_negative, default=1e-7)
+    _lamina_decay: float | None = setting(optional(not_negative), default=0.004, alias="weight_decay")
+
+
 @registry.add()
-class Muon(Optimizer):
+class Muon(BuiltIn, _Muon):
     """For matrices `p -= lr * 0.2 * sqrt(max(n, m)) * orthogonal(g + momentum * m)`, with `m = momentum * m + g`; for
     all other weights `AdamW` (Jordan et al. 2024, "Muon: an optimizer for hidden layers"; Liu et al. 2025, "Muon is
     scalable for LLM training").
@@ -65,21 +73,7 @@ class Muon(Optimizer):
         rms_rate: the number 0.2 above; None leaves it and the root out.
     """
 
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.001)
-    adam_beta_1: float = setting(rate, default=0.9)
-    adam_beta_2: float = setting(rate, default=0.999)
-    adam_weight_decay: float | None = setting(optional(not_negative), default=0.004)
-    epsilon: float = setting(not_negative, default=1e-7)
-    weight_decay: float | None = setting(optional(not_negative), default=0.004)
-    clipnorm: float | None = setting(optional(not_negative), default=None)
-    clipvalue: float | None = setting(optional(not_negative), default=None)
-    global_clipnorm: float | None = setting(optional(not_negative), default=None)
-    use_ema: bool = setting(flag, default=False)
-    ema_momentum: float = setting(rate, default=0.99)
-    ema_overwrite_frequency: int | None = setting(optional(positive), default=None)
-    loss_scale_factor: float | None = setting(optional(above_zero), default=None)
-    gradient_accumulation_steps: int | None = setting(optional(several), default=None)
-    name: str | None = setting(default=None)
+    _lamina_decay: float | None = setting(optional(not_negative), default=0.004, alias="weight_decay")
     exclude_layers: Converted[list[str] | None, list[str]] = setting(_patterns, default=None)
     exclude_embeddings: bool = setting(flag, default=True)
     muon_a: float = setting(number, default=3.4445)
@@ -90,20 +84,6 @@ class Muon(Optimizer):
     ns_steps: int = setting(count, default=5)
     nesterov: bool = setting(flag, default=True)
     rms_rate: float | None = setting(optional(not_negative), default=0.2)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.001, adam_beta_1: float = 0.9, adam_beta_2: float = 0.999,
-            adam_weight_decay: float | None = 0.004, epsilon: float = 1e-7, weight_decay: float | None = 0.004,
-            clipnorm: float | None = None, clipvalue: float | None = None, global_clipnorm: float | None = None,
-            use_ema: bool = False, ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None,
-            loss_scale_factor: float | None = None, gradient_accumulation_steps: int | None = None,
-            name: str | None = None, exclude_layers: list[str] | None = None, exclude_embeddings: bool = True,
-            muon_a: float = 3.4445, muon_b: float = -4.7750, muon_c: float = 2.0315, adam_lr_ratio: float = 1,
-            momentum: float = 0.95, ns_steps: int = 5, nesterov: bool = True, rms_rate: float | None = 0.2,
-        ) -> None: ...
-        # fmt: on
 
     _lamina_order = (("momentum", "velocity"),)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import jax.numpy as jnp
 
 from lamina._arrays.arrays import Array, copied
 from lamina._settings.converters import count, not_negative, rate, short
 from lamina._settings.settings import setting
 from lamina.errors import ArgumentError
+from lamina.optimizers.built_in import BuiltIn
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
-from lamina.optimizers.state import Rate, RateSetting, filled, learning_rate
+from lamina.optimizers.state import RateSetting, filled, learning_rate
 
 
 def _share(value: object) -> float:
@@ -20,8 +19,16 @@ def _share(value: object) -> float:
     return rate(value)
 
 
+class _ScheduleFreeAdamW(Optimizer):
+    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.0025)
+    beta_1: float = setting(_share, default=0.9)
+    beta_2: float = setting(rate, default=0.999)
+    epsilon: float = setting(not_negative, default=1e-8)
+    warmup_steps: int = setting(count, default=0)
+
+
 @registry.add()
-class ScheduleFreeAdamW(Optimizer):
+class ScheduleFreeAdamW(BuiltIn, _ScheduleFreeAdamW):
     """`z -= lr * g / (sqrt(v / (1 - beta_2**t)) + epsilon)`, with `v` a running mean of `g**2`; `x` is the mean of all
     `z` so far, and the weights are `p = (1 - beta_1) * z + beta_1 * x` (Defazio et al. 2024, "The road less
     scheduled").
@@ -37,24 +44,6 @@ class ScheduleFreeAdamW(Optimizer):
         epsilon: a small number in the divisor, so that nothing is divided by 0.
         warmup_steps: in how many steps the learning rate rises to its value; 0 for none.
     """
-
-    _lamina_learning_rate: RateSetting = setting(learning_rate, alias="learning_rate", default=0.0025)
-    beta_1: float = setting(_share, default=0.9)
-    beta_2: float = setting(rate, default=0.999)
-    epsilon: float = setting(not_negative, default=1e-8)
-    warmup_steps: int = setting(count, default=0)
-
-    if TYPE_CHECKING:  # the order in which Python takes them, for type checkers
-        # fmt: off
-        def __init__(
-            self, learning_rate: Rate = 0.0025, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
-            warmup_steps: int = 0, weight_decay: float | None = None, clipnorm: float | None = None,
-            clipvalue: float | None = None, global_clipnorm: float | None = None, use_ema: bool = False,
-            ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None,
-            loss_scale_factor: float | None = None, gradient_accumulation_steps: int | None = None,
-            name: str | None = None,
-        ) -> None: ...
-        # fmt: on
 
     _lamina_order = (("momentum", "velocity"),)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -54,10 +54,6 @@ class LearningRateSchedule(Configured):
     >>> round(float(Halving()(250)), 4)
     0.025
     """
-
-    if TYPE_CHECKING:
-
-        def __init__(self) -> None: ...
 
     _lamina_module: ClassVar[str | None] = "keras.optimizers.schedules"
 

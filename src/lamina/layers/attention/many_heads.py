@@ -19,13 +19,10 @@ from lamina._settings.arguments import (
     Config,
     ConstraintSetting,
     InitializerSetting,
-    InputShape,
-    Named,
     RegularizerSetting,
 )
 from lamina._settings.converters import flag, integer, optional, positive, rate, seed_value
 from lamina._settings.settings import Converted, setting, value_of
-from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, ShapeError
 from lamina.layers.attention.seen import expanded, joined, near
 from lamina.layers.einsum import EinsumDense
@@ -54,7 +51,6 @@ class ManyHeads(Layer):
     """
 
     if TYPE_CHECKING:
-        _lamina_activity_regularizer: Named = setting(init=False)
 
         def _lamina_settings(self) -> None:
             """The settings of both layers: each class has them among its fields, in Keras's order."""
@@ -63,6 +59,8 @@ class ManyHeads(Layer):
             self.use_gate: bool
             self.sliding_window: int | None
             self.seed: int | None
+
+    activity_regularizer: RegularizerSetting = setting(init=False)
 
     supports_masking: ClassVar[bool] = True
     _lamina_draws: ClassVar[bool] = False  # its dropout does
@@ -282,28 +280,13 @@ class MultiHeadAttention(ManyHeads):
     bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    if not TYPE_CHECKING:  # the projections have it, and not the layer itself
-        _lamina_activity_regularizer: RegularizerSetting = setting(
-            regularizers.get, default=None, alias="activity_regularizer"
-        )
+    _lamina_of_projections: RegularizerSetting = setting(
+        regularizers.get, default=None, alias="activity_regularizer", state="activity_regularizer"
+    )
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
     use_gate: bool = setting(flag, default=False)
     seed: int | None = setting(seed_value, default=None)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0,
-            use_bias: bool = True, output_shape: int | Sequence[int] | None = None,
-            attention_axes: int | Sequence[int] | None = None, sliding_window: int | None = None,
-            flash_attention: bool | None = None, kernel_initializer: Named = "glorot_uniform",
-            bias_initializer: Named = "zeros", kernel_regularizer: Named = None, bias_regularizer: Named = None,
-            activity_regularizer: Named = None, kernel_constraint: Named = None, bias_constraint: Named = None,
-            use_gate: bool = False, seed: int | None = None, *, name: str | None = None, trainable: bool = True,
-            dtype: Dtype = None, autocast: bool = True, input_shape: InputShape = None, input_dim: int | None = None,
-            batch_input_shape: InputShape = None, input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
 
     _lamina_prefix: ClassVar[str] = ""
 
@@ -363,25 +346,11 @@ class GroupQueryAttention(ManyHeads):
     bias_initializer: InitializerSetting = setting(initializers.get, default="zeros")
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    if not TYPE_CHECKING:  # a type checker puts it where Layer has it, and reads the order from __init__ below
-        activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity: RegularizerSetting = setting(regularizers.get, default=None, alias="activity_regularizer")
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
     use_gate: bool = setting(flag, default=False)
     seed: int | None = setting(seed_value, default=None)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, head_dim: int, num_query_heads: int, num_key_value_heads: int, dropout: float = 0.0,
-            use_bias: bool = True, sliding_window: int | None = None, flash_attention: bool | None = None,
-            kernel_initializer: Named = "glorot_uniform", bias_initializer: Named = "zeros",
-            kernel_regularizer: Named = None, bias_regularizer: Named = None, activity_regularizer: Named = None,
-            kernel_constraint: Named = None, bias_constraint: Named = None, use_gate: bool = False,
-            seed: int | None = None, *, name: str | None = None, trainable: bool = True, dtype: Dtype = None,
-            autocast: bool = True, input_shape: InputShape = None, input_dim: int | None = None,
-            batch_input_shape: InputShape = None, input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
 
     _lamina_prefix: ClassVar[str] = "_"
 

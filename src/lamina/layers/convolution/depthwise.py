@@ -37,7 +37,9 @@ class _DepthwiseConv(Sliding):
     bias_initializer: arguments.InitializerSetting = setting(initializers.get, default="zeros")
     depthwise_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
-    activity_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity: arguments.RegularizerSetting = setting(
+        regularizers.get, default=None, alias="activity_regularizer"
+    )
     depthwise_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
 

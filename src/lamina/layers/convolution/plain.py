@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jax.numpy as jnp
 
@@ -42,8 +42,7 @@ class Sliding(Layer):
         activity_regularizer: what is added to the loss for the layer's output.
     """
 
-    if TYPE_CHECKING:  # each family declares this setting at its own place
-        _lamina_activity_regularizer: arguments.Named = setting(init=False)
+    activity_regularizer: arguments.RegularizerSetting = setting(init=False)
 
     rank: ClassVar[int]
     """How many axes the kernel has."""
@@ -134,7 +133,9 @@ class _Conv(Sliding):
     bias_initializer: arguments.InitializerSetting = setting(initializers.get, default="zeros")
     kernel_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
-    activity_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity: arguments.RegularizerSetting = setting(
+        regularizers.get, default=None, alias="activity_regularizer"
+    )
     kernel_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
 

@@ -43,7 +43,9 @@ class _SeparableConv(Sliding):
     depthwise_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
     pointwise_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
-    activity_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity: arguments.RegularizerSetting = setting(
+        regularizers.get, default=None, alias="activity_regularizer"
+    )
     depthwise_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
     pointwise_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)

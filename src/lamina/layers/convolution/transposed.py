@@ -68,7 +68,9 @@ class _ConvTranspose(Transposed):
     bias_initializer: arguments.InitializerSetting = setting(initializers.get, default="zeros")
     kernel_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
-    activity_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity: arguments.RegularizerSetting = setting(
+        regularizers.get, default=None, alias="activity_regularizer"
+    )
     kernel_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
 
@@ -128,7 +130,9 @@ class Conv3DTranspose(Transposed):
     bias_initializer: arguments.InitializerSetting = setting(initializers.get, default="zeros")
     kernel_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
-    activity_regularizer: arguments.RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity: arguments.RegularizerSetting = setting(
+        regularizers.get, default=None, alias="activity_regularizer"
+    )
     kernel_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: arguments.ConstraintSetting = setting(constraints.get, default=None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from lamina import dtypes
 from lamina._arrays.arrays import Array, HostArray
 from lamina._checks import indices
 from lamina._layer.layer import Layer
-from lamina._settings.arguments import InputShape, Named
+from lamina._settings.arguments import Name
 from lamina._settings.converters import number, optional, positive
 from lamina._settings.settings import Converted, setting
 from lamina.errors import ArgumentError, ShapeError
@@ -77,26 +77,17 @@ class Discretization(Adapting):
         sparse: False, since the output is dense.
     """
 
+    name: Name = setting(init=False)
+    _lamina_dtype: dtypes.Dtype = setting(init=False, alias="dtype")
     bin_boundaries: Boundaries = setting(optional(boundaries), default=None)
     num_bins: int | None = setting(optional(positive), default=None)
     epsilon: float = setting(fineness, default=0.01)
     output_mode: Mode = setting(mode(*MODES), default="int")
     sparse: bool = setting(dense, default=False)
-    _lamina_dtype: dtypes.Dtype = setting(dtypes.get, default=None, alias="dtype")
-    name: str | None = None
+    _lamina_policy: dtypes.Dtype = setting(dtypes.get, default=None, alias="dtype")
+    _lamina_name: Name = setting(default=None, alias="name")
 
     _lamina_takes_integers: ClassVar[bool] = True
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, bin_boundaries: Sequence[float] | HostArray | None = None, num_bins: int | None = None,
-            epsilon: float = 0.01, output_mode: Literal["int", "one_hot", "multi_hot", "count"] = "int",
-            sparse: bool = False, dtype: dtypes.Dtype = None, name: str | None = None,
-            *, trainable: bool = True, activity_regularizer: Named = None, autocast: bool = True,
-            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
-            input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from lamina._arrays.arrays import HostArray, as_array
 from lamina._kernels.hashes import Words, cross_hash, farm_hash
 from lamina._layer.host import HostLayer, raw, require_host
 from lamina._messages.tracebacks import user_facing
-from lamina._settings.arguments import InputShape, Named
+from lamina._settings.arguments import Name
 from lamina._settings.converters import optional, up_to
 from lamina._settings.settings import setting
 from lamina.errors import ArgumentError, DataError, ShapeError
@@ -37,22 +37,13 @@ class HashedCrossing(HostLayer):
         sparse: False, since the output is dense.
     """
 
+    name: Name = setting(init=False)
+    _lamina_dtype: dtypes.Dtype = setting(init=False, alias="dtype")
     num_bins: int = setting(up_to(2**31))  # as many as there are numbers of 32 bits
     output_mode: Mode = setting(mode("int", "one_hot"), default="int")
     sparse: bool = setting(dense, default=False)
-    name: str | None = None
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, num_bins: int, output_mode: Literal["int", "one_hot"] = "int", sparse: bool = False,
-            name: str | None = None, dtype: dtypes.Dtype = None,
-            *, trainable: bool = True, activity_regularizer: Named = None, autocast: bool = True,
-            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
-            input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
-
-    else:
-        _lamina_dtype: dtypes.Dtype = setting(optional(dtypes.get), default=None, alias="dtype")
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_policy: dtypes.Dtype = setting(optional(dtypes.get), default=None, alias="dtype")
 
     def __post_init__(self) -> None:
         if vars(self._lamina)["dtype"] is None:

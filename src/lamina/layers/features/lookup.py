@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
-from lamina._arrays.arrays import HostArray
-from lamina._settings.arguments import InputShape, Named
+from lamina._settings.arguments import Name
 from lamina._settings.converters import count, flag, integer, one_of, optional
 from lamina._settings.settings import setting
-from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError
-from lamina.layers.features.hashing import MODES, Mode, Modes, Salt, dense, mode, salt
+from lamina.layers.features.hashing import MODES, Mode, Salt, dense, mode, salt
 from lamina.layers.features.vocabularies import Inline, Lookup, inline
 
 OovMethod: TypeAlias = Literal["floormod", "farmhash"]
@@ -59,22 +56,9 @@ class IntegerLookup(Lookup):
     pad_to_max_tokens: bool = setting(flag, default=False)
     oov_method: OovMethod = setting(one_of("floormod", "farmhash"), default="floormod")
     salt: Salt = setting(salt, default=None)
-    name: str | None = None
+    _lamina_name: Name = setting(default=None, alias="name")
 
     _lamina_numeric: ClassVar[bool] = True
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, max_tokens: int | None = None, num_oov_indices: int = 1, mask_token: int | None = None,
-            oov_token: int | None = -1, vocabulary: Sequence[int] | HostArray | None = None,
-            vocabulary_dtype: Literal["int64"] = "int64", idf_weights: Sequence[float] | HostArray | None = None,
-            invert: bool = False, output_mode: Modes = "int", sparse: bool = False, pad_to_max_tokens: bool = False,
-            oov_method: OovMethod = "floormod", salt: int | Sequence[int] | None = None, name: str | None = None,
-            *, trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
-            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
-            input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
 
 
 class StringLookup(Lookup):
@@ -99,23 +83,10 @@ class StringLookup(Lookup):
     pad_to_max_tokens: bool = setting(flag, default=False)
     sparse: bool = setting(dense, default=False)
     encoding: str = setting(known_encoding, default="utf-8")
-    name: str | None = None
+    _lamina_name: Name = setting(default=None, alias="name")
     salt: Salt = setting(salt, default=None)
 
     _lamina_fixed: ClassVar[dict[str, Any]] = {"oov_method": "farmhash"}
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, max_tokens: int | None = None, num_oov_indices: int = 1, mask_token: str | None = None,
-            oov_token: str | None = "[UNK]", vocabulary: Sequence[str] | HostArray | None = None,
-            idf_weights: Sequence[float] | HostArray | None = None, invert: bool = False, output_mode: Modes = "int",
-            pad_to_max_tokens: bool = False, sparse: bool = False, encoding: str = "utf-8",
-            name: str | None = None, salt: int | Sequence[int] | None = None,
-            *, trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
-            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
-            input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"oov_method": "floormod"}  # of no effect on text, and in Keras's config

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from lamina._arrays.arrays import Array
 from lamina._layer.host import LayerChain
 from lamina._layer.layer import Layer
 from lamina._layer.layers_by_name import held
 from lamina._layer.masks import with_mask
-from lamina._settings.arguments import InputShape, Named
+from lamina._settings.arguments import Name
 from lamina._settings.settings import serialize, setting
-from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError
 
 
@@ -35,17 +34,9 @@ class Pipeline(LayerChain):
         layers: the layers, first to last.
     """
 
+    name: Name = setting(init=False)
     layers: Sequence[Layer] = setting(several)
-    name: str | None = None
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, layers: Sequence[Layer], name: str | None = None,
-            *, trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
-            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
-            input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
+    _lamina_name: Name = setting(default=None, alias="name")
 
     _lamina_trains_by_default: ClassVar[bool | None] = True
     supports_masking: ClassVar[bool] = True

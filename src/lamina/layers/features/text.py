@@ -6,7 +6,7 @@ import re
 import string
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -15,12 +15,11 @@ from lamina._arrays.shapes import Shape
 from lamina._layer.room import raise_if_too_large
 from lamina._layer.structure import require_adapted
 from lamina._messages.tracebacks import user_facing
-from lamina._settings.arguments import InputShape, Named
+from lamina._settings.arguments import Name
 from lamina._settings.converters import flag, integer, one_of, optional, positive
 from lamina._settings.settings import setting
-from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError, DataError
-from lamina.layers.features.hashing import Mode, Modes, dense, mode
+from lamina.layers.features.hashing import Mode, dense, mode
 from lamina.layers.features.lookup import known_encoding
 from lamina.layers.features.vocabularies import Inline, Lookup, Terms, as_terms, counted, indices_of, inline
 
@@ -88,26 +87,12 @@ class TextVectorization(Lookup):
     sparse: bool = setting(dense, default=False)
     ragged: bool = setting(dense, default=False)
     encoding: str = setting(known_encoding, default="utf-8")
-    name: str | None = None
+    _lamina_name: Name = setting(default=None, alias="name")
 
     _lamina_fixed: ClassVar[dict[str, Any]] = {
         "num_oov_indices": 1, "mask_token": "", "oov_token": "[UNK]", "invert": False, "oov_method": "farmhash",
         "salt": None,
     }  # fmt: skip
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, max_tokens: int | None = None, standardize: Standardize = "lower_and_strip_punctuation",
-            split: Split = "whitespace", ngrams: int | Sequence[int] | None = None, output_mode: Modes = "int",
-            output_sequence_length: int | None = None, pad_to_max_tokens: bool = False,
-            vocabulary: Sequence[str] | HostArray | None = None,
-            idf_weights: Sequence[float] | HostArray | None = None, sparse: bool = False, ragged: bool = False,
-            encoding: str = "utf-8", name: str | None = None,
-            *, trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
-            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
-            input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.output_mode != "int" and self.output_sequence_length is not None:

@@ -16,8 +16,9 @@ from lamina._layer.host import HostLayer, raw
 from lamina._layer.structure import require_adapted
 from lamina._messages.tracebacks import user_facing
 from lamina._process.memory import require
+from lamina._settings.arguments import Name
 from lamina._settings.converters import integer
-from lamina._settings.settings import Converted
+from lamina._settings.settings import Converted, setting
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError
 from lamina.layers.features.adapting import Adapting
@@ -119,7 +120,7 @@ class Vocabulary:
         return vectors if self.weights is None or self.output_mode != "tf_idf" else vectors * self.weights
 
 
-class Lookup(Adapting, HostLayer, init=False):
+class Lookup(Adapting, HostLayer):
     """Base of the layers that map terms to indices by a vocabulary.
 
     Args:
@@ -136,6 +137,8 @@ class Lookup(Adapting, HostLayer, init=False):
         pad_to_max_tokens: whether vectors have the length `max_tokens`, even if there are fewer terms.
         salt: a whole number, or two of them, as the key of SipHash64 for unknown terms; None takes FarmHash64.
     """
+
+    name: Name = setting(init=False)
 
     _lamina_numeric: ClassVar[bool] = False
     """Whether the terms are whole numbers."""

@@ -33,7 +33,7 @@ from lamina.layers.image.warping import RandomRotation, RandomShear, RandomTrans
 Factor: TypeAlias = float | Sequence[float] | None
 
 
-class ChangesLayer(RandomImageLayer, init=False):
+class ChangesLayer(RandomImageLayer):
     """Base of the layers that hold other layers for images, and apply them in a row."""
 
     @property
@@ -84,7 +84,7 @@ class RandomColorJitter(ChangesLayer):
         return x
 
 
-class ManyChanges(ChangesLayer, init=False):
+class ManyChanges(ChangesLayer):
     """Base of the layers that apply some of many changes to each image, chosen at random.
 
     Args:

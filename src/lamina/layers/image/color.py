@@ -28,7 +28,7 @@ def whole_bits(value: object) -> tuple[int, int]:
     return integer(low), integer(high)
 
 
-class FactorPerImage(RandomImageLayer, init=False):
+class FactorPerImage(RandomImageLayer):
     """Base of the layers that draw one number for each image from the range `factor`."""
 
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,10 @@ from jax import lax
 
 from lamina._arrays.arrays import Array
 from lamina._kernels.images import affine
-from lamina._settings.arguments import DataFormat, InputShape, Named
+from lamina._settings.arguments import DataFormat, Name
 from lamina._settings.converters import flag, number, one_of, positive, seed_value
 from lamina._settings.settings import setting, value_of
 from lamina.config import data_format
-from lamina.dtypes import Dtype
 from lamina.errors import ArgumentError
 from lamina.layers.image.base import Drawn, ImageLayer, RandomImageLayer, Sizes, channels_last
 
@@ -60,7 +59,7 @@ def resized(x: Array, height: int, width: int, method: str = "bilinear", antiali
     return y
 
 
-class SizedLayer(ImageLayer, init=False):
+class SizedLayer(ImageLayer):
     """Base of the layers whose output has a given size.
 
     Args:
@@ -163,22 +162,12 @@ class RandomCrop(RandomImageLayer, SizedLayer):
     (1, 8, 8, 3)
     """
 
+    name: Name = setting(init=False)
     height: int = setting(positive)
     width: int = setting(positive)
     seed: int | None = setting(seed_value, default=None)
     data_format: DataFormat = setting(data_format, default=None)
-    name: str | None = setting(default=None)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, height: int, width: int, seed: int | None = None,
-            data_format: Literal["channels_last", "channels_first"] | None = None, name: str | None = None,
-            *, bounding_box_format: str | None = None,
-            trainable: bool = True, dtype: Dtype = None, activity_regularizer: Named = None, autocast: bool = True,
-            input_shape: InputShape = None, input_dim: int | None = None, batch_input_shape: InputShape = None,
-            input_length: int | None = None,
-        ) -> None: ...  # fmt: skip
+    _lamina_name: Name = setting(default=None, alias="name")
 
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         room = jnp.asarray([shape[1] - self.height + 1, shape[2] - self.width + 1], jnp.int32)

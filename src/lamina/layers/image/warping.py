@@ -80,7 +80,7 @@ class RandomFlip(RandomImageLayer):
         return affine((jnp.where(across, -1, 1), 0, left), (0, jnp.where(down, -1, 1), top))
 
 
-class WarpLayer(RandomImageLayer, init=False):
+class WarpLayer(RandomImageLayer):
     """Base of the layers that move the pixels of an image: each pixel of the output is read at another place.
 
     Args:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from lamina._arrays.arrays import Array
 from lamina._arrays.shapes import spatial_axes
 from lamina._kernels import pooling
 from lamina._layer.layer import Layer
 from lamina._layer.specs import InputSpec
-from lamina._settings.arguments import DataFormat, Sizes
+from lamina._settings.arguments import DataFormat, Name, Sizes
 from lamina._settings.converters import checked, per_axis, word
 from lamina._settings.settings import Converted, setting
 from lamina.config import data_format
@@ -31,14 +31,12 @@ class Pooling(Layer):
             None for the default, `lamina.config.image_data_format()`.
     """
 
-    if TYPE_CHECKING:  # `name` stands below, at its place
-        _lamina_name: str | None = setting(init=False)
-
+    name: Name = setting(init=False)
     pool_size: Sizes
     strides: Converted[int | Sequence[int] | None, tuple[int, ...]] = setting(default=None)
     padding: Literal["valid", "same"] = setting(word("valid", "same"), default="valid")
     data_format: DataFormat = setting(data_format, default=None)
-    name: Converted[str | None, str] = setting(default=None)
+    _lamina_name: Name = setting(default=None, alias="name")
 
     _lamina_pool: ClassVar[Callable[..., Array]]
 

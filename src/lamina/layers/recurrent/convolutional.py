@@ -131,7 +131,7 @@ class ConvLSTM(WithCell):
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity: RegularizerSetting = setting(regularizers.get, default=None, alias="activity_regularizer")
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)

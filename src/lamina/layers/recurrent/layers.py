@@ -18,7 +18,6 @@ from lamina._settings.arguments import (
     ActivationSetting,
     ConstraintSetting,
     InitializerSetting,
-    Named,
     RegularizerSetting,
 )
 from lamina._settings.converters import flag, one_of, positive, rate, seed_value
@@ -189,8 +188,7 @@ class WithCell(Recurrent):
         use_cudnn: changes nothing: the same formula serves every device.
     """
 
-    if TYPE_CHECKING:  # Keras takes it by position, so each subclass declares it at its place
-        _lamina_activity_regularizer: Named = setting(init=False)
+    activity_regularizer: RegularizerSetting = setting(init=False)
     zero_output_for_mask: bool = setting(flag, default=False, kw_only=True)
 
     _lamina_cell: ClassVar[type[Cell]]
@@ -227,7 +225,7 @@ class SimpleRNN(WithCell):
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity: RegularizerSetting = setting(regularizers.get, default=None, alias="activity_regularizer")
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
@@ -266,7 +264,7 @@ class LSTM(WithCell):
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity: RegularizerSetting = setting(regularizers.get, default=None, alias="activity_regularizer")
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
@@ -308,7 +306,7 @@ class GRU(WithCell):
     kernel_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     recurrent_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
     bias_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
-    activity_regularizer: RegularizerSetting = setting(regularizers.get, default=None)
+    _lamina_activity: RegularizerSetting = setting(regularizers.get, default=None, alias="activity_regularizer")
     kernel_constraint: ConstraintSetting = setting(constraints.get, default=None)
     recurrent_constraint: ConstraintSetting = setting(constraints.get, default=None)
     bias_constraint: ConstraintSetting = setting(constraints.get, default=None)
