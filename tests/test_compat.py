@@ -471,7 +471,9 @@ def test_importing_lamina_leaves_imports_alone():
         (["run", "."], 2, "'.' is a folder, not a program"),
         (["run"], 2, "required: script"),
         (["fly"], 2, "invalid choice: 'fly'"),
-        ([], 2, "required: run"),
+        ([], 0, r"(?s)usage: .* run .*show .*examples:\n  python -m lamina run train.py"),
+        (["run", "--help"], 0, r"examples:\n  python -m lamina run train.py --epochs 3\n"),
+        (["show", "--help"], 0, r"examples:\n  python -m lamina show model.keras\n"),
     ],
 )
 def test_the_command_line_explains_itself(monkeypatch, capsys, arguments, status, message):

@@ -4,8 +4,10 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 import zipfile
 
 import keras
@@ -225,3 +227,28 @@ def test_the_command(saved):
     missing = command("show", "nowhere.keras")
     assert missing.returncode == 2 and "'nowhere.keras' does not exist" in missing.stderr
     assert "exit status is 1 for a file that is refused" in " ".join(command("show", "--help").stdout.split())
+
+
+CHAIN = "first (Dense){0}inner [deep (Dense)]{0}reshape (Reshape){0}lstm (LSTM){0}dense (Dense){0}[bold]last (Dense)"
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_the_stack_is_drawn_in_a_line_and_in_a_picture(saved, tmp_path, capsys, name):
+    picture = tmp_path / "stack.svg"
+    assert show(str(saved / name), str(picture)) == 0
+    text = capsys.readouterr().out
+    [line] = [line for line in text.splitlines() if line.startswith("  Stack: ")]
+    assert re.sub(r"_\d+", "", line) == "  Stack: " + CHAIN.format(" → ") and str(picture) in text
+    said = [each.text for each in ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")]
+    assert "deep (Dense)" in said and "Params: 140" in said and "[bold]last (Dense)" in said
+
+
+def test_a_file_without_an_order_of_layers_is_not_drawn(saved, tmp_path, capsys):
+    picture = tmp_path / "stack.svg"
+    assert show(str(saved / "m.weights.h5"), str(picture)) == 1
+    assert "does not say which layers follow each other" in capsys.readouterr().out and not picture.exists()
+
+
+def test_a_picture_that_cannot_be_written_is_said(saved, tmp_path, capsys):
+    assert show(str(saved / "m.keras"), str(tmp_path / "absent" / "stack.svg")) == 1
+    assert "No picture was written: " in capsys.readouterr().out

@@ -1,8 +1,11 @@
-"""`python -m lamina run script.py`: runs a program written for Keras or tf.keras, unchanged, on Lamina.
+"""`python -m lamina` says what the commands are.
+
+`python -m lamina run script.py` runs a program written for Keras or tf.keras, unchanged, on Lamina.
 
 `python -m lamina run -m package.module` runs a module, as `python -m` does.
 
-`python -m lamina show FILE` prints what a file of a model, of weights or of a run's state holds, without loading it.
+`python -m lamina show FILE` prints what a file of a model, of weights or of a run's state holds, without loading it;
+`--picture stack.svg` draws its stack.
 """
 
 from __future__ import annotations
@@ -48,13 +51,21 @@ def run(program: str, arguments: Sequence[str], module: bool) -> int:
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m lamina", description="The Keras Sequential model, on JAX.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lamina",
+        description="The Keras Sequential model, on JAX.",
+        epilog="examples:\n  python -m lamina run train.py --epochs 3\n  python -m lamina show model.keras\n\n"
+        "`python -m lamina run --help` and `python -m lamina show --help` say more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"lamina {lamina.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run | show")
+    commands = parser.add_subparsers(dest="command", metavar="run | show")
     command = commands.add_parser(
         "run",
         help="run a program that imports keras or tensorflow.keras on Lamina",
         description="Runs a program as `python script.py` would, where `keras` and `tensorflow.keras` are Lamina.",
+        epilog="examples:\n  python -m lamina run train.py --epochs 3\n  python -m lamina run -m package.train",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("-m", dest="module", action="store_true", help="the program is a module, as for `python -m`")
     command.add_argument("script", help="the program's file, or the module's name")
@@ -62,15 +73,22 @@ def main() -> int:
     shown = commands.add_parser(
         "show",
         help="print what a file of a model, of weights or of a run's state holds",
-        description="Prints what a file holds, without loading it: layers, shapes, dtypes, bytes, versions, how the "
+        description="Prints what a file holds, without loading it: layers, shapes, dtypes, bytes, versions, how the\n"
         "model is compiled, SHA-256. The exit status is 1 for a file that is refused.",
+        epilog="examples:\n  python -m lamina show model.keras\n"
+        "  python -m lamina show model.keras --picture stack.svg",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     shown.add_argument("file", help="a .keras, .h5, .weights.h5, .weights.json or .safetensors file, or a folder")
+    shown.add_argument("--picture", metavar="STACK.SVG", help="also draw the stack; .png and .pdf need matplotlib")
     options = parser.parse_args()
+    if options.command is None:
+        parser.print_help()
+        parser.exit()
     if options.command == "show":
         if not os.path.exists(options.file):
             shown.error(f"{options.file!r} does not exist (looked from {os.getcwd()}).")
-        return saving.show.show(options.file)
+        return saving.show.show(options.file, options.picture)
     if not options.module and not os.path.isfile(options.script):
         what = "is a folder, not a program" if os.path.isdir(options.script) else "does not exist"
         command.error(f"{options.script!r} {what} (looked from {os.getcwd()}).")

@@ -8,9 +8,9 @@ import os
 import shutil
 import sys
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.console import Console
@@ -19,13 +19,12 @@ from rich.text import Text
 
 from lamina._messages.spelling import to_snake_case
 from lamina._saving import archive, assets, checkpoint, config, guard, hdf5, legacy, safetensors, shards
+from lamina._saving.rows import Arrays, Kind, Row, boxes, chain, plain, short
+from lamina._views.drawing import Box, Frame
+from lamina._views.stack_plot import Dot
 from lamina._views.summary import readable_size
 from lamina._weights.weight import values_follow
 from lamina.errors import FileError, LaminaError
-
-Kind: TypeAlias = tuple[tuple[int, ...], str, int]
-"""An array's shape, its dtype, and its bytes."""
-Arrays: TypeAlias = dict[str, Kind]
 
 
 class Held(NamedTuple):
@@ -51,18 +50,11 @@ SHOWN = 8
 """How many arrays of one owner are listed."""
 
 
-class Row(NamedTuple):
-    """One line of the table: a layer, or another owner of arrays."""
+def show(path: str, picture: str | None = None) -> int:
+    """Print what the file holds, and draw its stack to the file `picture`.
 
-    depth: int
-    name: str
-    kind: str
-    shape: object
-    arrays: Arrays
-
-
-def show(path: str) -> int:
-    """Print what the file holds. Returns the exit status: 1 if the file is refused."""
+    Returns the exit status: 1 if the file is refused, or has no stack to draw.
+    """
     terminal = sys.stdout.isatty()
     console = Console(width=shutil.get_terminal_size().columns if terminal else 160, highlight=False)
     try:
@@ -72,12 +64,15 @@ def show(path: str) -> int:
         return 1
     _say(console, f"{path}: {held.what}", "bold")
     for name, fact in held.facts.items():
-        _say(console, f"  {name}: {_short(fact)}")
+        _say(console, f"  {name}: {short(fact)}")
     if len(held.members) > 1:
         console.print(_member_table(held.members))
-    rows = list(_rows(held))
-    if rows:
-        console.print(_layer_table(rows))
+    layers, others = _rows(held)
+    stack = _stack(held, layers)
+    if stack:
+        _say(console, f"  Stack: {chain(stack, ' -> ' if console.options.ascii_only else ' → ')}")
+    if layers or others:
+        console.print(_layer_table(layers + others))
     for title, arrays in ((held.most, _of(held, False)), ("Optimizer", _of(held, True))):
         if arrays:
             count, size = sum(math.prod(shape) for shape, _, _ in arrays), sum(each[2] for each in arrays)
@@ -94,21 +89,30 @@ def show(path: str) -> int:
         if refused is not None:
             _say(console, f"Refused by load_model: {refused}")
             return 1
+    return 0 if picture is None else _draw(console, stack, picture)
+
+
+def _stack(held: Held, layers: list[Row]) -> list[Box | Frame]:
+    """The layers in their order; none where the file holds weights alone, or a model that is not one line of layers."""
+    listed = _list(_dict(_dict(held.config).get("config")).get("layers"))
+    return [] if any("inbound_nodes" in _dict(layer) for layer in listed) else boxes(deque(layers))
+
+
+def _draw(console: Console, stack: list[Box | Frame], picture: str) -> int:
+    if not stack:
+        _say(console, "No picture was written: the file does not say which layers follow each other.")
+        return 1
+    try:
+        Dot("stack", stack, "TB", 96, "ortho", False).write(picture)
+    except LaminaError as error:
+        _say(console, f"No picture was written: {error}")
+        return 1
+    _say(console, f"The stack is drawn in {picture}")
     return 0
 
 
 def _say(console: Console, line: str, style: str = "") -> None:
-    console.print(Text(_plain(line), style=style), soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    """Without the characters with which a file could write over what stands on the terminal."""
-    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
-
-
-def _short(value: object, most: int = 100) -> str:
-    text = str(value)
-    return text if len(text) <= most else f"{text[: most - 3]}..."
+    console.print(Text(plain(line), style=style), soft_wrap=True)
 
 
 def _held(path: str) -> Held:
@@ -211,18 +215,18 @@ def _of(held: Held, optimizer: bool) -> list[Kind]:
     return [each for path, each in held.arrays.items() if path.startswith("optimizer") == optimizer]
 
 
-def _rows(held: Held) -> Iterator[Row]:
-    """The layers of the configuration with their arrays, then all other owners of arrays."""
-    left = dict(held.arrays)
-    if held.config is not None:
-        yield from _layers(held.config, "", 0, left, held.names)
+def _rows(held: Held) -> tuple[list[Row], list[Row]]:
+    """The layers of the configuration with their arrays, and all other owners of arrays."""
+    left, others = dict(held.arrays), []
+    layers = list(_layers(held.config, "", 0, left, held.names))
     groups: dict[str, Arrays] = {}
     for path, each in left.items():
         group, _, name = path.rpartition("/" if "/" in path else ".")
         groups.setdefault(group.removesuffix("vars").rstrip("/"), {})[name] = each
     for group, arrays in groups.items():
         name = held.names.get(group, "")
-        yield Row(0, group or "its own", "" if name in group else name, "", arrays)
+        others.append(Row(0, group or "its own", "" if name in group else name, "", arrays))
+    return layers, others
 
 
 def _layers(config: object, place: str, depth: int, left: Arrays, names: dict[str, str]) -> Iterator[Row]:
@@ -249,7 +253,7 @@ def _member_table(members: Mapping[str, bytes | memoryview]) -> Table:
     table.add_column("Bytes", justify="right")
     table.add_column("SHA-256", overflow="fold")
     for name, data in sorted(members.items()):
-        table.add_row(Text(_plain(name)), f"{len(data):,}", hashlib.sha256(data).hexdigest())
+        table.add_row(Text(plain(name)), f"{len(data):,}", hashlib.sha256(data).hexdigest())
     return table
 
 
@@ -259,14 +263,14 @@ def _layer_table(rows: list[Row]) -> Table:
     for heading in ("Params", "Bytes"):
         table.add_column(heading, justify="right")
     for depth, name, kind, shape, arrays in rows:
-        title = Text("  " * depth + _plain(_short(name))).append(f" ({_plain(_short(kind))})" if kind else "", "blue")
+        title = Text("  " * depth + plain(short(name))).append(f" ({plain(short(kind))})" if kind else "", "blue")
         ordered = sorted(
             arrays.items(), key=lambda item: (len(item[0]), item[0]) if item[0].isdigit() else (0, item[0])
         )
-        lines = [f"{_short(name)} {shape} {dtype}" for name, (shape, dtype, _) in ordered[:SHOWN]]
+        lines = [f"{short(name)} {shape} {dtype}" for name, (shape, dtype, _) in ordered[:SHOWN]]
         lines += [f"and {len(arrays) - SHOWN} more"] * (len(arrays) > SHOWN)
         table.add_row(
-            title, _plain(_short(tuple(shape) if isinstance(shape, list) else shape)), Text(_plain("\n".join(lines))),
+            title, plain(short(tuple(shape) if isinstance(shape, list) else shape)), Text(plain("\n".join(lines))),
             f"{sum(math.prod(each) for each, _, _ in arrays.values()):,}",
             f"{sum(size for _, _, size in arrays.values()):,}",
         )  # fmt: skip
@@ -281,7 +285,7 @@ def _compiled(compiled: object) -> Iterator[str]:
     for name in ("optimizer", "loss", "metrics", "weighted_metrics"):
         value = compiled.get(name, compiled.get(f"{name}_config"))
         if value:
-            yield f"Compiled with {name}={_short(_in_short(value))}"
+            yield f"Compiled with {name}={short(_in_short(value))}"
 
 
 def _in_short(value: object) -> str:
