@@ -1,6 +1,7 @@
 """After a power cut at any instant of a save, opening gives the old or the new: never an error, never a mix."""
 
 import os
+import re
 
 import numpy as np
 import powercut
@@ -46,7 +47,7 @@ def read_file(folder):
 
 def save_folder(folder, content):
     members = {"config.json": content, "assets/a/terms.txt": content, content: ""}
-    known = ("config.json", "assets", "old", "new")
+    known = re.compile(r"config\.json|assets/(a/(terms\.txt)?)?|(old)+|(new)+")
     folders.write(folder / "m.keras", {name: each.encode() for name, each in members.items()}, known)
 
 

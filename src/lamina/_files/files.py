@@ -30,6 +30,8 @@ WINDOWS = os.name == "nt"
 """There an open file can be neither renamed nor removed, so that no lock is needed, and folders are not synced."""
 PART = re.compile(r"\..+\.[0-9a-f]{16}\.lamina-part")
 """The names of files that are being written."""
+FOLDER = "-folder"
+"""What is added to the name of such a file for a folder that is being written, which the file shows to be ours."""
 NO_FOLDER_SYNC = (errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP)
 """How systems answer that cannot force a folder onto the disk."""
 
@@ -117,15 +119,18 @@ def beside(path: str | os.PathLike[str], size: int | None = None) -> Iterator[tu
 
 
 @contextlib.contextmanager
+def folder_beside(part: str) -> Iterator[str]:
+    """A new folder to write to, and the file `part` beside it, locked as long as the block runs."""
+    with locked(lambda: os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), part):
+        os.mkdir(part + FOLDER)
+        yield part + FOLDER
+
+
+@contextlib.contextmanager
 def locked(make: Callable[[], int], part: str) -> Iterator[int]:
     """What `make` makes at `part`, open, and locked as long as the block runs."""
-    for tries in range(20):
-        try:
-            descriptor = make()
-        except FileNotFoundError:  # a folder that another process has swept before it was opened
-            if tries == 19:
-                raise
-            continue
+    while True:
+        descriptor = make()
         try:
             if not WINDOWS:
                 with contextlib.suppress(OSError):  # a disk without locks
@@ -157,9 +162,11 @@ def sweep(folder: str) -> None:
                 _remove_if_left(os.path.join(folder, name))
 
 
-def remove(path: str) -> None:
-    """Remove a file, or a folder with all that it holds."""
-    (shutil.rmtree if stat.S_ISDIR(os.lstat(path).st_mode) else os.unlink)(path)
+def remove(part: str) -> None:
+    """Remove the folder that belongs to a file that is being written, if there is one, and then that file."""
+    if os.path.lexists(part + FOLDER):
+        shutil.rmtree(part + FOLDER)
+    os.unlink(part)
 
 
 def sync(descriptor: int) -> None:
@@ -222,11 +229,14 @@ def keep_permissions(part: str, old: os.stat_result | None) -> None:
 
 def _remove_if_left(part: str) -> None:
     """Remove what no process is writing; an OSError if one does."""
+    if not stat.S_ISREG(os.lstat(part).st_mode):
+        return
     if WINDOWS:
         os.unlink(part)
+        shutil.rmtree(part + FOLDER, ignore_errors=True)
         return
-    mode = os.O_RDONLY if stat.S_ISDIR(os.lstat(part).st_mode) else os.O_RDWR  # NFS locks what is open for writing
-    descriptor = os.open(part, mode | os.O_NOFOLLOW | os.O_NONBLOCK)
+    # NFS locks what is open for writing.
+    descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         remove(part)

@@ -6,6 +6,7 @@ import encodings.cp437  # noqa: F401  # zipfile imports it for the names of memb
 import io
 import json
 import os
+import re
 import stat
 import zipfile
 import zlib
@@ -34,6 +35,8 @@ from lamina._saving.hdf5 import Stored
 
 CONFIG, WEIGHTS, EXTRA, ASSETS = "config.json", "model.weights.h5", "lamina.json", "assets/"
 _LOCAL_HEADER = 30
+_IN_FOLDER = re.compile(r"(config|metadata|lamina)\.json|model\.weights\.h5|assets/|assets/([^/]+/)*(vocabulary\.txt)?")
+"""What the folder of a model holds, whether Keras or Lamina wrote it."""
 
 
 class Archive(NamedTuple):
@@ -187,7 +190,7 @@ def write(path: str | os.PathLike[str], archive: Archive, zipped: bool = True) -
     }
     if not zipped:
         make_folder(os.path.dirname(os.path.abspath(path)))
-        folders.write(path, members, {name.partition("/")[0] for name in members} | {"assets"})
+        folders.write(path, members, _IN_FOLDER, (CONFIG, WEIGHTS))
         return
     with replacing(path, sum(map(len, members.values()))) as file, zipfile.ZipFile(file, "w") as zipped_file:
         for name, data in members.items():

@@ -6,49 +6,55 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import shutil
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TypeVar
 
-from lamina._files.files import WINDOWS, beside, keep_permissions, locked, sync, sync_folder
+from lamina._files.files import FOLDER, WINDOWS, beside, folder_beside, keep_permissions, sync, sync_folder
 
 ASIDE = ".lamina-old"
-"""What is added to the name of a folder while it makes way for the new one, where two folders cannot swap names."""
+"""How the name of a folder ends while it makes way for the new one, where two folders cannot swap names."""
 T = TypeVar("T")
 
 
-def write(path: str | os.PathLike[str], members: Mapping[str, bytes], replaces: Collection[str]) -> None:
+def write(
+    path: str | os.PathLike[str], members: Mapping[str, bytes], known: re.Pattern[str], signs: Collection[str] = ()
+) -> None:
     """Let the folder `path` hold the files `members`, all of them or none.
 
     The new folder and the old one swap their names in one step. Where the system cannot do that (Windows, some network
-    disks), the old one is called "<path>.lamina-old" for a moment, and after a power cut in just that moment it has to
-    be renamed by hand.
+    disks), the old one is called ".<name>.<16 digits>.lamina-old" for a moment, and after a power cut in just that
+    moment it has to be renamed by hand.
 
     Args:
         path: the folder's name, in a folder that exists.
         members: the content of each file by its name, as "config.json" or "assets/terms.txt".
-        replaces: what a folder that is replaced may hold, so that no file of the user's own is ever removed.
+        known: the paths in a folder that may be replaced, those of folders with a slash at the end. So no file of the
+            user's own is ever removed.
+        signs: the files that a folder which is replaced has, unless it is empty.
 
     Raises:
         FileError: the folder cannot be written. After this or any other error the old folder is as it was.
     """
-    with contextlib.ExitStack() as after, beside(path, sum(map(len, members.values()))) as (place, part):
+    size = sum(map(len, members.values()))
+    with contextlib.ExitStack() as after, contextlib.ExitStack() as held, beside(path, size) as (place, part):
+        old = _replaceable(place, known, signs)
+        new = held.enter_context(folder_beside(part))
+        keep_permissions(new, old)
+        for name, data in members.items():
+            file = os.path.join(new, name)
+            os.makedirs(os.path.dirname(file), exist_ok=True)
+            with open(file, "xb") as opened:
+                opened.write(data)
+                opened.flush()
+                sync(opened.fileno())
+        for folder, _, _ in os.walk(new, topdown=False):
+            sync_folder(folder)
+        _put(new, place, _aside(part))
         for _ in range(2):  # as Ctrl-C may end the first
-            after.callback(_remove_old, part, place)
-        old = _replaceable(place, replaces)
-        with locked(lambda: _made(part), part):
-            keep_permissions(part, old)
-            for name, data in members.items():
-                file = os.path.join(part, name)
-                os.makedirs(os.path.dirname(file), exist_ok=True)
-                with open(file, "xb") as opened:
-                    opened.write(data)
-                    opened.flush()
-                    sync(opened.fileno())
-            for folder, _, _ in os.walk(part, topdown=False):
-                sync_folder(folder)
-            _put(part, place)
+            after.callback(_remove_old, part)
 
 
 def read(path: str, reader: Callable[[], T]) -> T:
@@ -71,7 +77,7 @@ def _identity(path: str) -> tuple[int, int, int]:
     return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
-def _replaceable(place: str, replaces: Collection[str]) -> os.stat_result | None:
+def _replaceable(place: str, known: re.Pattern[str], signs: Collection[str]) -> os.stat_result | None:
     """What the system says of the folder that will be replaced; None if there is none."""
     try:
         old = os.stat(place)
@@ -80,48 +86,57 @@ def _replaceable(place: str, replaces: Collection[str]) -> os.stat_result | None
         return None
     if not stat.S_ISDIR(old.st_mode):
         raise OSError(errno.EINVAL, "there is a file of that name, where a folder would be", place)
-    held = set(os.listdir(place))
-    others = sorted(held - set(replaces) if "config.json" in held else held)
-    if others:
-        words = f"it holds other files, such as {others[0]!r}, which would be removed. Give the name of a new folder"
-        raise OSError(errno.ENOTEMPTY, words, place)
+    is_ours = all(os.path.isfile(os.path.join(place, name)) for name in signs)
+    other = next((each for each in _paths(place) if not (is_ours and known.fullmatch(each))), None)
+    if other:
+        words = f"it holds other files, such as {other.rstrip('/')!r}, which would be removed"
+        raise OSError(errno.ENOTEMPTY, f"{words}. Give the name of a new folder", place)
     if not os.access(place, os.W_OK):
         raise PermissionError(errno.EACCES, "the folder is read-only", place)
     return old
 
 
-def _made(part: str) -> int:
-    """Make an empty folder, open."""
-    os.mkdir(part)
-    return os.open(os.devnull if WINDOWS else part, os.O_RDONLY)
+def _paths(place: str) -> Iterator[str]:
+    """The paths of all that a folder holds, within it; those of folders end with a slash."""
+    for folder, inner, names in os.walk(place):
+        start = os.path.relpath(folder, place).replace(os.sep, "/") + "/"
+        for name in sorted(inner + names):
+            is_folder = name in inner and not os.path.islink(os.path.join(folder, name))
+            yield f"{start}{name}{'/' * is_folder}".removeprefix("./")
 
 
-def _put(part: str, place: str) -> None:
-    """Give the folder `part` the name `place`, and what has that name, if anything, another one."""
+def _aside(part: str) -> str:
+    """The name of the old folder while it makes way for the new one; it is this save's own, as that of `part` is."""
+    return part.removesuffix(".lamina-part") + ASIDE
+
+
+def _put(new: str, place: str, aside: str) -> None:
+    """Give the folder `new` the name `place`, and what has that name, if anything, another one."""
     while True:
         try:
             if not os.path.lexists(place):
-                os.rename(part, place)
-            elif not _exchange(part, place):
-                shutil.rmtree(place + ASIDE, ignore_errors=True)
+                os.rename(new, place)
+            elif not _exchange(new, place):
+                shutil.rmtree(aside, ignore_errors=True)
                 try:
-                    os.rename(place, place + ASIDE)
-                    os.rename(part, place)
+                    os.rename(place, aside)
+                    os.rename(new, place)
                 except BaseException:
                     if not os.path.lexists(place):
-                        os.rename(place + ASIDE, place)
+                        os.rename(aside, place)
                     raise
             return
         except OSError as error:  # another process may have written or removed the folder in between
-            if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY) or not os.path.lexists(part):
+            if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY) or not os.path.lexists(new):
                 raise
 
 
-def _remove_old(part: str, place: str) -> None:
+def _remove_old(part: str) -> None:
     """Remove the folder that was replaced, under the name that it has now."""
-    if os.path.lexists(place):
-        for old in (part, place + ASIDE):
-            shutil.rmtree(old, ignore_errors=True)
+    for old in (part + FOLDER, _aside(part)):
+        shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.unlink(part)
 
 
 def _exchange(one: str, other: str) -> bool:

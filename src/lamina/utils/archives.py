@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import lzma
 import os
 import shutil
@@ -11,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 
-from lamina._files.files import WINDOWS, beside, locked, remove
+from lamina._files.files import WINDOWS, beside, folder_beside, remove
 from lamina.errors import FileError
 
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
@@ -35,16 +36,18 @@ def unpack(archive: str, folder: str, formats: Sequence[str]) -> None:
     if kind is None:
         known = " or ".join(formats) or "archive, as archive_format names none"
         raise FileError(f"{archive!r} cannot be unpacked: it is no {known}. Leave extract=True out.")
-    with beside(folder) as (place, part), locked(lambda: _made(part), part):
-        try:
-            OPENED[kind][1](archive, part)
-        except BROKEN as error:
-            raise FileError(f"{archive!r} is damaged ({error}). Delete it, and it is downloaded again.") from error
-        if os.path.isdir(place):
-            _merge(part, place)
+    with beside(folder) as (place, part):
+        with folder_beside(part) as new:
+            try:
+                OPENED[kind][1](archive, new)
+            except BROKEN as error:
+                raise FileError(f"{archive!r} is damaged ({error}). Delete it, and it is downloaded again.") from error
+            if os.path.isdir(place):
+                _merge(new, place)
+            else:
+                os.rename(new, place)
+        with contextlib.suppress(FileNotFoundError):  # another process may have swept it
             remove(part)
-        else:
-            os.rename(part, place)
 
 
 def _unpack_tar(archive: str, folder: str) -> None:
@@ -115,12 +118,6 @@ def _check_room(archive: str, folder: str, size: int) -> None:
 
 def _refused(archive: str, name: str, why: str) -> FileError:
     return FileError(f"{archive!r} is refused: {name[:80]!r} in it {why}. Nothing of it was unpacked.")
-
-
-def _made(part: str) -> int:
-    """Make an empty folder, open."""
-    os.mkdir(part)
-    return os.open(os.devnull if WINDOWS else part, os.O_RDONLY)
 
 
 def _merge(part: str, place: str) -> None:
