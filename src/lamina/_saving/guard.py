@@ -44,7 +44,7 @@ _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS = re.compile(r"[^\[\]{}]++")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-_ZIP, _HDF5 = b"PK\3\4", b"\x89HDF\r\n\x1a\n"
+_ZIP, _HDF5, _SUPERBLOCK = b"PK\3\4", b"\x89HDF\r\n\x1a\n", 96
 _KINDS: Sequence[tuple[bytes, str, str]] = [
     (_HDF5, "an HDF5 file", "Give it a name that ends in .h5, or in .weights.h5 if it holds weights alone."),
     (_ZIP, "a zip archive", "If it is a model that Keras saved, give it a name that ends in .keras."),
@@ -137,13 +137,21 @@ def opened_bytes(path: str, where: str, folder: int | None = None) -> bytes:
                 raise refused(where, "it is a hard link: the file has another name too.", "Copy the folder: `cp -r`.")
             if not found.st_size:
                 raise refused(where, "the file is empty.")
-            require(found.st_size, f"{where}: The file has", FileError, free_memory())
-            data = file.read(found.st_size)
-            if len(data) != found.st_size or file.read(1):
+            size = min(found.st_size, _end(file.read(_SUPERBLOCK)))
+            require(size, f"{where}: The file has", FileError, free_memory())
+            file.seek(0)
+            data = file.read(size)
+            if len(data) != size or os.fstat(descriptor).st_size != found.st_size:
                 raise refused(where, "the file was changed while it was read.", "Load it again.")
             return data
     except (OSError, ValueError) as error:
         raise error if isinstance(error, FileError) else _not_opened(path, where, error) from None
+
+
+def _end(head: bytes) -> int:
+    """How many bytes of a file are read at most, by its first ones: no more than an HDF5 file says that it has."""
+    is_hdf5 = head[:9] == _HDF5 + b"\0" and len(head) == _SUPERBLOCK
+    return max(_SUPERBLOCK, int.from_bytes(head[40:48], "little")) if is_hdf5 else 2**64
 
 
 def _not_opened(path: str, where: str, error: OSError | ValueError) -> FileError:

@@ -98,7 +98,7 @@ def _split(stored: Stored, most: float) -> list[Stored]:
 
 
 def read(name: str) -> Stored:
-    """The arrays of all parts that the index names. All files are read before the first is looked into."""
+    """The arrays of all parts that the index names. All are read before the first is looked into."""
     index, data = members(name)
     wanted, save = _index(parsed_json(index, name), name)
     if missing := sorted(wanted - data.keys()):
@@ -119,18 +119,16 @@ def read(name: str) -> Stored:
 
 
 def members(name: str) -> tuple[bytes, dict[str, bytes]]:
-    """The index and all parts beside it, whose names are made here, from that of the index."""
+    """The index and the parts beside it that it names."""
     index = b""
     while index != (index := file_bytes(name)):  # another process may put a new set in the place of this one
         data: dict[str, bytes] = {}
-        for number in itertools.count():
-            part = _part(name, number)
+        for each in sorted(_index(parsed_json(index, name), name)[0]):
+            part = Path(name).with_name(each)
             if part.is_symlink():
                 raise FileError(f"{str(part)!r} is a link, which may lead to any file: put the file itself there.")
-            try:
-                data[part.name] = file_bytes(part)
-            except MissingFileError:
-                break
+            with contextlib.suppress(MissingFileError):
+                data[each] = file_bytes(part)
     return index, data
 
 
@@ -140,7 +138,9 @@ def _index(found: object, name: str) -> tuple[set[str], object]:
         case {"weight_map": dict(places), "metadata": dict(metadata)}:
             parts = [part for each in places.values() for part in (each if isinstance(each, list) else [each])]
             own = _part(name, 0).name.removesuffix("00000.weights.h5")
-            if odd := [part for part in parts if not re.fullmatch(rf"{re.escape(own)}\d{{5}}\.weights\.h5", str(part))]:
+            if odd := [
+                part for part in parts if not re.fullmatch(rf"{re.escape(own)}[0-9]{{5}}\.weights\.h5", str(part))
+            ]:
                 raise FileError(
                     f"{name!r} names {str(odd[0])[:100]!r}: its parts are called {_part(name, 0).name!r}, "
                     f"{_part(name, 1).name!r}, ... Whoever renames the index renames them too, also in the index."
