@@ -17,6 +17,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lamina._display.details import clock, details
+from lamina._display.encoding import say
 from lamina._display.html import TRAINING, VALIDATION, Line, panel
 from lamina._display.verbosity import level
 
@@ -115,7 +116,7 @@ class Progress:
             self._screen_of(self._console).finish(self._line(self._console.width), logs or {})
             self._shown = False
         elif self.verbose:
-            print(self._line(), flush=True)
+            say(self._line())
 
     def close(self) -> None:
         """Leave the terminal as it was found: the cursor shown, at the start of a line."""
@@ -138,7 +139,7 @@ class Progress:
             self._screen_of(self._console).show(self._bar(self._console))
         elif self._console is None and self.verbose and now - self._told >= SILENCE:
             self._told = now
-            print(self._line(), flush=True)
+            say(self._line())
 
     def _screen_of(self, console: Console) -> Screen:
         if self._screen is None:
@@ -245,7 +246,7 @@ class TerminalLine:
     def finish(self, line: str, logs: dict[str, Any]) -> None:
         with self.lock:
             self.close(erase=True)
-            print(line, flush=True)
+            say(line)
 
     def close(self, erase: bool = False) -> None:
         with self.lock:

@@ -9,10 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lamina._display.encoding import output
+
 
 def show(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = ()) -> None:
     """Print the rows below their headings; what does not fit the terminal goes on in the next line."""
-    console = Console(highlight=False)
+    console = Console(file=output(), highlight=False)
     table = Table(box=box.SIMPLE_HEAD)
     for heading in headings:
         table.add_column(heading, overflow="fold")

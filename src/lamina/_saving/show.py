@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lamina._display.encoding import output
 from lamina._messages.spelling import to_snake_case
 from lamina._saving import archive, assets, checkpoint, config, guard, hdf5, legacy, safetensors, shards
 from lamina._saving.rows import Arrays, Kind, Row, boxes, chain, plain, short
@@ -55,8 +56,8 @@ def show(path: str, picture: str | None = None) -> int:
 
     Returns the exit status: 1 if the file is refused, or has no stack to draw.
     """
-    terminal = sys.stdout.isatty()
-    console = Console(width=shutil.get_terminal_size().columns if terminal else 160, highlight=False)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
+    console = Console(file=output(), width=width, highlight=False)
     try:
         held = _held(path)
     except FileError as error:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from lamina import _display as display
 from lamina._arrays.shapes import Shape
+from lamina._display.encoding import output
 from lamina._messages.spelling import did_you_mean
 from lamina._messages.tracebacks import user_facing
 from lamina._training.model import Model
@@ -57,7 +58,7 @@ def summary(
     widths = _widths(line_length, positions, len(headings))
 
     stream = io.StringIO() if print_fn else None
-    console = Console(file=stream, width=line_length, highlight=False)
+    console = Console(file=stream or output(), width=line_length, highlight=False)
     branch = "|_ " if console.options.ascii_only else "└ "
     table = Table(width=line_length, show_lines=True)
     for heading, width, justify in zip(headings, widths, ("left", "left", "right", "center"), strict=False):
