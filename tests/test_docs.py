@@ -185,3 +185,9 @@ def test_a_default_that_differs_is_told():
 
     place = type("place", (), {"f": staticmethod(ours)})
     assert names.difference(theirs, place, "f") == "`axis=1`, in Keras `-1`; no argument `name`"
+
+
+def test_the_search_has_a_name_for_screen_readers():
+    accessible = load("accessible")
+    made = accessible.on_post_page(f"<div {accessible.SEARCH}>", None, None)
+    assert made == f'<div {accessible.SEARCH} aria-label="Search">'
