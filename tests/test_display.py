@@ -764,8 +764,8 @@ def test_learning_curve_says_what_it_cannot_draw(tmp_path, monkeypatch):
 def test_a_missing_display_names_the_nearest():
     with pytest.raises(AttributeError, match="Did you mean 'learning_curve'"):
         utils.learning_curves  # noqa: B018
-    with pytest.raises(AttributeError, match="Did you mean 'summary'"):
-        display.summery  # noqa: B018
+    with pytest.raises(AttributeError, match="Did you mean 'tables'"):
+        display.tabels  # noqa: B018
 
 
 def test_a_bar_of_another_width_and_unit(open_terminal, clock):
