@@ -176,11 +176,11 @@ def stack(shape, *above):
     [
         (stack((28, 28), layers.Conv2D(8, 3)), "Reshape((28, 28, 1))"),
         (stack((8,), layers.Conv1D(8, 3)), "Reshape((8, 1))"),
-        (stack((28, 28, 1), layers.Flatten(), layers.Conv2D(8, 3)), "wants 4 dimensions (batch axis included), got 2"),
-        (stack((4, 4, 1), layers.Conv2D(8, 5)), "wants at least 5 x 5 for its window, got 4 x 4"),
+        (stack((28, 28, 1), layers.Flatten(), layers.Conv2D(8, 3)), "expects 4 dimensions (batch axis included)"),
+        (stack((4, 4, 1), layers.Conv2D(8, 5)), "expects at least 5 x 5 for its window, got 4 x 4"),
         (stack((4, 4, 1), layers.Conv2D(8, 3), layers.SeparableConv2D(8, 3)), "got 2 x 2"),
-        (stack((4, 3), layers.DepthwiseConv1D(3, dilation_rate=2)), "wants at least 5 for its window, got 4"),
-        (stack((4, 4, 3), layers.Conv2D(8, 2, groups=2)), "wants channels that its groups=2 divides, got 3"),
+        (stack((4, 3), layers.DepthwiseConv1D(3, dilation_rate=2)), "expects at least 5 for its window, got 4"),
+        (stack((4, 4, 3), layers.Conv2D(8, 2, groups=2)), "expects channels that its groups=2 divides, got 3"),
         (stack((4, 4, None), layers.Conv2D(8, 2)), "needs to know the number of channels"),
         (lambda: layers.Conv2D(7, 3, groups=2), "groups must divide filters"),
         (lambda: layers.Conv2D(0, 3), "Conv2D(filters=0): expected a whole number of at least 1, got 0"),
@@ -204,7 +204,7 @@ def test_says_what_is_wrong(build, said):
 def test_channels_must_stay_what_they_were():
     layer = layers.Conv2D(4, 2, data_format="channels_first")
     layer(np.ones((1, 3, 4, 4), "float32"))
-    assert "wants size 3 on axis 1, got 4" in refusal(lambda: layer(np.ones((1, 4, 4, 4), "float32")))
+    assert "expects size 3 on axis 1, got 4" in refusal(lambda: layer(np.ones((1, 4, 4, 4), "float32")))
 
 
 def test_aliases_and_the_default_place_of_channels():

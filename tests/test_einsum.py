@@ -48,7 +48,7 @@ def test_what_it_refuses():
     with pytest.raises(ArgumentError, match="expected 'ab,bc->ac'"):
         EinsumDense("ab,bc", 3)
     for equation, sizes, bias, hint in (
-        ("abc,cd->abd", (None, 4), None, "wants 3 dimensions"),
+        ("abc,cd->abd", (None, 4), None, "expects 3 dimensions"),
         ("ab,bc->ac", (3, 4), None, "sizes and letters differ"),
         ("ab,bc->ac", 4, "b", "does not have in its output"),
         ("ab,bd->ac", 4, None, "neither in the input nor in the kernel"),

@@ -262,7 +262,7 @@ STACKS = rows(
     (
         "class Join(layers.Layer):\n  def call(self, a, b): return a + b\nkeras.Sequential([Join()])",
         "StackError",
-        "Join.call wants b too",
+        "Join.call needs b too",
         "one line",
     ),
     (
@@ -288,7 +288,7 @@ STACKS = rows(
     (
         "d = layers.Dense(4)\nd.build((None, 7))\nkeras.Sequential([keras.Input((8,)), d])",
         "ShapeError",
-        "wants size 7 on axis -1, got 8",
+        "expects size 7 on axis -1, got 8",
         "built for 7 features before",
     ),
     (
@@ -597,12 +597,12 @@ CALLS = rows(
     (
         "layers.Conv2D(4, 3)(np.ones((2, 5)))",
         "ShapeError",
-        r"^conv2d \(Conv2D\), given \(2, 5\): wants 4 dimensions \(batch axis included\), got 2$",
+        r"^conv2d \(Conv2D\), given \(2, 5\): expects 4 dimensions \(batch axis included\), got 2$",
     ),
     (
         "layers.Conv2D(4, 3, name='c')(np.ones((1, 2, 2, 1)))",
         "ShapeError",
-        r"^c \(Conv2D\), given .*: wants at least 3",
+        r"^c \(Conv2D\), given .*: expects at least 3",
     ),
     ("layers.Softmax(axis=3)(X)", "ShapeError", r"^softmax \(Softmax\), given \(64, 8\): axis=3 does not exist"),
     (
@@ -617,7 +617,7 @@ CALLS = rows(
         "  def call(self, x): return self.inner(x[:, :-1] if len(x) == 3 else x)\n"
         "w = Within()\nw(X)\nw(X[:3])",
         "ShapeError",
-        r"^dense \(Dense\), given \(3, 7\): wants size 8 on axis -1, got 7$",
+        r"^dense \(Dense\), given \(3, 7\): expects size 8 on axis -1, got 7$",
     ),
     (
         "m = keras.Sequential([layers.Dense(3)])\nm.compile('sgd', 'mse', metrics=[lambda y, p: None])\nm.fit(X, T)",
@@ -627,12 +627,12 @@ CALLS = rows(
     (
         "layers.LSTMCell(3)(X)",
         "CallError TypeError",
-        r"lstm_cell \(LSTMCell\) wants states as well: lstm_cell\(x, states\)",
+        r"lstm_cell \(LSTMCell\) needs states as well: lstm_cell\(x, states\)",
     ),
     (
         "layers.LSTMCell(3)(X, [np.ones((64, 2))] * 2)",
         "ShapeError",
-        r"^lstm_cell \(LSTMCell\), given x \(64, 8\), states \[\(64, 2\), \(64, 2\)\]: wants states of \(64, 3\), got",
+        r"^lstm_cell \(LSTMCell\), given x \(64, 8\), states \[\(64, 2\), \(64, 2\)\]: expects states of \(64, 3\)",
     ),
     (
         "layers.Hashing(3)(['a'], count_weights=[1])",
@@ -981,7 +981,7 @@ def test_a_warning_stands_on_the_users_line_also_where_a_thread_of_ours_gives_it
         assert [model.fit(x, y, sample_weight=np.ones(64), batch_size=size, verbose=0) for size in (30, 28)]
     assert {each.filename for each in said} == {__file__} and len({each.lineno for each in said}) == 1
     words = [str(each.message) for each in said]
-    assert sum("knows no masks" in each for each in words) == 1
+    assert sum("supports no masks" in each for each in words) == 1
     assert sum("one number for the whole batch" in each for each in words) > 2
 
 

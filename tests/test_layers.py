@@ -196,7 +196,7 @@ def test_two_calls_leave_no_traced_value_behind(case):
 
 
 @one_of_each_class
-@pytest.mark.filterwarnings("ignore:.*knows no masks:lamina.errors.LaminaWarning")
+@pytest.mark.filterwarnings("ignore:.*supports no masks:lamina.errors.LaminaWarning")
 def test_trains_in_a_stack(case):
     model = lamina.Sequential([layers.Input(case.shape), case.make(layers)])
     model.add(layers.Flatten())

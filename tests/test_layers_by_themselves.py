@@ -205,7 +205,7 @@ def test_gray_images_of_a_stack_are_not_taken_for_one_image(keras):
     with says(keras, "a last axis of 1 is added"):
         assert model(np.ones((3, 8, 8))).shape == (3, 4, 4, 1)
     assert model(np.ones((8, 8, 1))).shape == (4, 4, 1)
-    with pytest.raises(keras.errors.ShapeError, match="wants 4 dimensions"):
+    with pytest.raises(keras.errors.ShapeError, match="expects 4 dimensions"):
         keras.Sequential([layers.Input((8, 8)), layers.Resizing(4, 4)])
 
 

@@ -42,7 +42,7 @@ def test_a_layer_of_ones_own_is_built_at_its_first_call():
 
 def test_the_shape_is_still_checked_at_the_first_call():
     layer = layers.MaxPooling2D()
-    with pytest.raises(ValueError, match="wants 4 dimensions"):
+    with pytest.raises(ValueError, match="expects 4 dimensions"):
         layer(np.ones((2, 3)))
     assert layer(np.ones((1, 4, 4, 1))).shape == (1, 2, 2, 1)
     with pytest.raises(ValueError, match="noise_shape"):

@@ -234,14 +234,19 @@ def test_a_layer_goes_through_its_config(name):
 @pytest.mark.parametrize(
     ("name", "settings", "shapes", "said"),
     [
-        ("Add", {}, [(2, 3), (2, 4)], r"add \(Add\), given \[\(2, 3\), \(2, 4\)\]: wants tensors of equal sizes.* got"),
+        (
+            "Add",
+            {},
+            [(2, 3), (2, 4)],
+            r"add \(Add\), given \[\(2, 3\), \(2, 4\)\]: expects tensors of equal size.* got",
+        ),
         (
             "Add",
             {},
             [(2, 3), (1, 3)],
             r"of equal sizes, or of size 1 on an axis behind the first, got \(2, 3\) and \(1, 3\)",
         ),
-        ("Maximum", {}, [(2, 5, 3), (2, 4)], "wants tensors of equal sizes"),
+        ("Maximum", {}, [(2, 5, 3), (2, 4)], "expects tensors of equal sizes"),
         ("Subtract", {}, [(2, 3)], "takes a list of 2 tensors, and got 1 of them"),
         ("Subtract", {}, [(2, 3)] * 3, "takes a list of 2 tensors, and got 3 of them"),
         ("Concatenate", {"axis": 3}, [(2, 3), (2, 3)], r"has no axis 3 to concatenate along in \(2, 3\) and \(2, 3\)"),
@@ -276,9 +281,9 @@ def test_none_of_them_has_a_place_in_a_stack(name):
             lamina.Sequential([before, unfit])
         said = " ".join(str(caught.value).split())
         assert said.startswith(
-            f"{name} joins several tensors, and a stack is one line of layers with one tensor between"
+            f"{name} joins several tensors, and a stack has one tensor between two layers: write your own"
         )
-        assert f"such as `return self.{name.lower()}([x, self.inner(x)])`" in said
+        assert f"for example `return self.{name.lower()}([x, self.inner(x)])`" in said
     with pytest.raises(StackError, match="joins several tensors"):
         layer([before, before])
 

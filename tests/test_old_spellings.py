@@ -267,7 +267,7 @@ def test_a_branch_is_refused_with_the_names_of_both_layers(keras):
             def train_step(self, data):
                 return {}
 
-    with pytest.raises(lamina.errors.ShapeError, match="wants"):
+    with pytest.raises(lamina.errors.ShapeError, match="expects"):
         keras.layers.Conv2D(3, 3)(a)
 
 

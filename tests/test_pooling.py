@@ -109,10 +109,10 @@ def test_unknown_sizes_stay_unknown():
 @pytest.mark.parametrize(
     ("layer", "shape", "said"),
     [
-        (lambda: layers.MaxPooling2D(4), (8, 3, 1), "wants at least 4 on axis 2, its pool_size, got 3"),
-        (lambda: layers.AveragePooling1D(2), (8, 3, 1), "wants 3 dimensions"),
-        (lambda: layers.GlobalAveragePooling2D(), (8, 3), "wants 4 dimensions"),
-        (lambda: layers.AdaptiveMaxPooling3D(1), (8, 3), "wants 5 dimensions"),
+        (lambda: layers.MaxPooling2D(4), (8, 3, 1), "expects at least 4 on axis 2, its pool_size, got 3"),
+        (lambda: layers.AveragePooling1D(2), (8, 3, 1), "expects 3 dimensions"),
+        (lambda: layers.GlobalAveragePooling2D(), (8, 3), "expects 4 dimensions"),
+        (lambda: layers.AdaptiveMaxPooling3D(1), (8, 3), "expects 5 dimensions"),
     ],
 )
 def test_shapes_that_do_not_fit(layer, shape, said):

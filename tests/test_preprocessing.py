@@ -408,7 +408,7 @@ VOCABULARY = {"vocabulary": ["a", "b"]}
         (lambda: layers.Normalization()(X), NotAdaptedError, r"no mean and variance yet: call normalization.*adapt"),
         (lambda: layers.Normalization().adapt([[1.0, np.nan]]), DataError, r"x\[0, 1\] is NaN"),
         (lambda: layers.Normalization().adapt(np.zeros((0, 3))), DataError, r"shown nothing: .* \(0, 3\)"),
-        (lambda: adapted(layers.Normalization(), X)(X[..., :1]), ShapeError, "wants size 2 on axis -1, got 1"),
+        (lambda: adapted(layers.Normalization(), X)(X[..., :1]), ShapeError, "expects size 2 on axis -1, got 1"),
         (lambda: layers.Discretization(bin_boundaries=["a"]), ArgumentError, "list of finite numbers"),
         (lambda: layers.Discretization(bin_boundaries=3), ArgumentError, "list of finite numbers"),
         (lambda: layers.Discretization(bin_boundaries=[]), ArgumentError, "at least one number"),
@@ -416,7 +416,7 @@ VOCABULARY = {"vocabulary": ["a", "b"]}
         (
             lambda: layers.CategoryEncoding(4, "count")([[1, 2]], count_weights=[[1.0, 2.0, 3.0]]),
             ShapeError,
-            r"wants count_weights of \(1, 2\), one for each index, got \(1, 3\)",
+            r"expects count_weights of \(1, 2\), one for each index, got \(1, 3\)",
         ),
         (lambda: layers.Discretization(num_bins=2).adapt([1.0, np.nan]), DataError, r"x\[1\] is NaN"),
         (lambda: layers.Rescaling([1.0, 2.0])(np.ones((2, 3))), ShapeError, r"scale of shape \(2,\)"),
@@ -429,7 +429,7 @@ VOCABULARY = {"vocabulary": ["a", "b"]}
         (lambda: layers.StringLookup(mask_token=3), ArgumentError, "expected text or None, got 3"),
         (lambda: layers.TextVectorization(encoding="utf-99"), ArgumentError, "encoding that Python knows"),
         (lambda: layers.Pipeline(layers.Rescaling(2.0)), ArgumentError, r"as \[Rescaling\(2.0\)\]"),
-        (lambda: layers.Pipeline([layers.RandomFlip()])(X[0]), ShapeError, "wants 4 dimensions"),
+        (lambda: layers.Pipeline([layers.RandomFlip()])(X[0]), ShapeError, "expects 4 dimensions"),
         (
             lambda: lamina.Sequential([layers.TextVectorization(**VOCABULARY), layers.Dense(1)]).predict(["a b"]),
             ShapeError,
@@ -464,7 +464,7 @@ VOCABULARY = {"vocabulary": ["a", "b"]}
                 [layers.StringLookup(output_mode="count", **VOCABULARY), layers.Dense(2)]
             ).predict(["a", "b"]),
             ShapeError,
-            r"wants \(batch, values\) for output_mode='count'",
+            r"expects \(batch, values\) for output_mode='count'",
         ),
     ],
 )

@@ -380,7 +380,7 @@ def test_time_distributed():
         layers.TimeDistributed("dense")
     with pytest.raises(ShapeError, match="at least 3 dimensions"):
         layers.TimeDistributed(layers.Dense(2))(np.ones((2, 3), "float32"))
-    with pytest.raises(ShapeError, match="wants a mask"):
+    with pytest.raises(ShapeError, match="expects a mask"):
         ours(X, mask=MASK[:, :2])
 
 
@@ -511,19 +511,19 @@ WRONG = [
     (lambda: layers.RNN(), "missing a required argument: 'cell'"),
     (lambda: layers.RNN(layers.GRUCell(2), unroll=1), "unroll=1"),
     (lambda: layers.LSTMCell(3)(X[:, 0], [X[:, 0]]), "2 states, got 1"),
-    (lambda: layers.LSTM(3)(X, mask=MASK[:, :4]), r"wants a mask of \(6, 5\), got \(6, 4\)"),
-    (lambda: layers.LSTM(3)(X, mask=MASK[..., None]), "wants a mask of"),
+    (lambda: layers.LSTM(3)(X, mask=MASK[:, :4]), r"expects a mask of \(6, 5\), got \(6, 4\)"),
+    (lambda: layers.LSTM(3)(X, mask=MASK[..., None]), "expects a mask of"),
     (lambda: layers.LSTM(3)(X, initial_state=[np.ones((6, 4))] * 2), r"initial states of \(6, 3\), got \(6, 4\)"),
     (lambda: layers.Bidirectional(layers.LSTM(3))(X, initial_state=[np.ones((6, 3))] * 3), "2 states, initial_state 1"),
     (lambda: layers.Bidirectional(layers.LSTM), r"LSTM is a class: write a layer, LSTM\(\.\.\.\)"),
     (lambda: layers.Bidirectional("lstm"), "expected a layer"),
     (lambda: layers.Bidirectional(layers.LSTMCell(3)), "wraps a recurrent layer"),
     (lambda: layers.Bidirectional(layers.LSTM(3), backward_layer=layers.LSTM), "LSTM is a class"),
-    (lambda: layers.Bidirectional(layers.LSTM(3))(X[0]), "wants 3 dimensions"),
+    (lambda: layers.Bidirectional(layers.LSTM(3))(X[0]), "expects 3 dimensions"),
     (lambda: layers.Bidirectional(layers.LSTM(3), weights=[np.ones(3)])(X), "6 weights, and got 1"),
     (lambda: layers.TimeDistributed(layers.Dense), "Dense is a class"),
     (lambda: layers.TimeDistributed(3), "expected a layer"),
-    (lambda: layers.TimeDistributed(layers.Conv2D(3, 2))(X), "wants 4 dimensions"),
+    (lambda: layers.TimeDistributed(layers.Conv2D(3, 2))(X), "expects 4 dimensions"),
     (lambda: layers.SpectralNormalization(layers.Dense), "Dense is a class"),
     (lambda: layers.SpectralNormalization(layers.Dense(3), power_iterations=1.5), "expected a whole number"),
     (lambda: layers.ConvLSTM1D(-2, 3), "filters=-2"),
@@ -536,14 +536,14 @@ WRONG = [
     (lambda: layers.ConvLSTM2D(2, 3, padding="causal"), "one of 'valid', 'same'"),
     (lambda: layers.ConvLSTM2D(2, 3, data_format="last"), "expected one of 'channels_last'"),
     (lambda: layers.ConvLSTM3D(2, 3, strides=2, dilation_rate=2), "only one of the two"),
-    (lambda: layers.ConvLSTM2D(2, 3)(LINES), "wants 5 dimensions"),
+    (lambda: layers.ConvLSTM2D(2, 3)(LINES), "expects 5 dimensions"),
     (lambda: layers.ConvLSTM1D(2, 5)(LINES), "at least 5 for its window, got 4"),
     (lambda: layers.ConvLSTM1D(2, 2, dilation_rate=4)(LINES), "at least 5 for its window, got 4"),
-    (lambda: layers.ConvLSTM1D(2, 2)(LINES, initial_state=[np.ones((6, 3))] * 2), "wants initial states of"),
+    (lambda: layers.ConvLSTM1D(2, 2)(LINES, initial_state=[np.ones((6, 3))] * 2), "expects initial states of"),
     (lambda: layers.ConvLSTM1D(2, 2).get_initial_state(3), "no weights yet"),
     (lambda: lamina.Sequential([layers.Input((5, None, 3)), layers.ConvLSTM1D(2, 2)]), "needs to know the sizes"),
-    (lambda: lamina.Sequential([layers.Input((10,)), layers.Dense(4), layers.LSTM(3)]), "wants 3 dimensions"),
-    (lambda: lamina.Sequential([layers.Input((5, 3)), layers.LSTMCell(3)]), "wants states too"),
+    (lambda: lamina.Sequential([layers.Input((10,)), layers.Dense(4), layers.LSTM(3)]), "expects 3 dimensions"),
+    (lambda: lamina.Sequential([layers.Input((5, 3)), layers.LSTMCell(3)]), "needs states too"),
     (lambda: layers.InputLayer(input_tensor=X), r"no symbolic tensors.*Input\(shape="),
     (lambda: layers.Input(tensor=X), r"no symbolic tensors.*Input\(shape="),
 ]

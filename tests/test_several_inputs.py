@@ -509,9 +509,9 @@ def test_gradients_reach_every_input_and_every_weight():
 
 def test_a_call_that_does_not_fit_says_how_the_layer_is_called():
     layer = two(lamina)(name="pair")
-    with pytest.raises(CallError, match=r"^pair \(Two\) wants b as well: pair\(a, b\)\.$"):
+    with pytest.raises(CallError, match=r"^pair \(Two\) needs b as well: pair\(a, b\)\.$"):
         layer(A)
-    with pytest.raises(CallError, match=r"^pair \(Two\) wants a and b: pair\(a, b\)\.$"):
+    with pytest.raises(CallError, match=r"^pair \(Two\) needs a and b: pair\(a, b\)\.$"):
         layer()
     with pytest.raises(CallError, match=r"unexpected keyword argument 'c'. It is called as pair\(a, b, scale=1.0\)"):
         layer(A, B, c=1)
@@ -521,9 +521,9 @@ def test_a_call_that_does_not_fit_says_how_the_layer_is_called():
 def test_shapes_in_errors_are_those_of_all_inputs():
     class Checks(lamina.layers.Layer):
         def call(self, a, b):
-            raise ShapeError("wants equal shapes")
+            raise ShapeError("expects equal shapes")
 
-    with pytest.raises(ShapeError, match=r"^checks \(Checks\), given a \(2, 3\), b \[\(2, 3, 4\), \(2, 3\)\]: wants"):
+    with pytest.raises(ShapeError, match=r"^checks \(Checks\), given a \(2, 3\), b \[\(2, 3, 4\), \(2, 3\)\]: expects"):
         Checks()(A, [T, B])
 
 
@@ -535,12 +535,12 @@ def test_build_whose_arguments_are_none_of_call_is_refused():
         def call(self, a, b):
             return a
 
-    with pytest.raises(CallError, match=r"build wants right_shape, and the call gives a_shape, b_shape"):
+    with pytest.raises(CallError, match=r"build needs right_shape, and the call gives a_shape, b_shape"):
         Wrong()(A, B)
 
 
 def test_a_layer_of_several_arguments_is_no_layer_of_a_stack():
-    with pytest.raises(StackError, match=r"Two\.call wants b too; a stack is one line"):
+    with pytest.raises(StackError, match=r"Two\.call needs b too; a stack is one line"):
         lamina.Sequential([lamina.layers.Input((3,)), two(lamina)()])
 
 

@@ -192,24 +192,24 @@ def test_spectral_normalization_leaves_its_kernel_untrained_where_either_layer_i
 @pytest.mark.parametrize(
     ("layer", "shape", "said"),
     [
-        (lambda: layers.Cropping1D(2), (4, 1), "wants more than 4 on axis 1"),
-        (lambda: layers.Cropping2D(1), (4, 1), "wants 4 dimensions"),
+        (lambda: layers.Cropping1D(2), (4, 1), "expects more than 4 on axis 1"),
+        (lambda: layers.Cropping2D(1), (4, 1), "expects 4 dimensions"),
         (lambda: layers.GroupNormalization(3), (8,), "3 groups divide, got 8"),
         (lambda: layers.LayerNormalization(axis=2), (8,), "no feature axis"),
         (lambda: layers.RMSNormalization(axis=0), (8,), "no feature axis"),
         (lambda: layers.UnitNormalization(axis=[1, 4]), (8,), "no feature axis"),
-        (lambda: layers.PReLU(shared_axes=[3]), (4, 4), "wants axes from 1 to 2"),
-        (lambda: layers.Permute((2, 1)), (4,), "wants 3 dimensions"),
-        (lambda: layers.RepeatVector(2), (4, 4), "wants 2 dimensions"),
-        (lambda: layers.ZeroPadding3D(), (4, 4), "wants 5 dimensions"),
-        (lambda: layers.UpSampling1D(), (4,), "wants 3 dimensions"),
-        (lambda: layers.SpatialDropout2D(0.5), (4,), "wants 4 dimensions"),
-        (lambda: layers.Dropout(0.5, noise_shape=(None, 5)), (6,), "wants size 5 on axis 1, got 6"),
-        (lambda: layers.AlphaDropout(0.5, noise_shape=(None, 1, 1)), (6,), "wants 3 dimensions, got 2"),
+        (lambda: layers.PReLU(shared_axes=[3]), (4, 4), "expects axes from 1 to 2"),
+        (lambda: layers.Permute((2, 1)), (4,), "expects 3 dimensions"),
+        (lambda: layers.RepeatVector(2), (4, 4), "expects 2 dimensions"),
+        (lambda: layers.ZeroPadding3D(), (4, 4), "expects 5 dimensions"),
+        (lambda: layers.UpSampling1D(), (4,), "expects 3 dimensions"),
+        (lambda: layers.SpatialDropout2D(0.5), (4,), "expects 4 dimensions"),
+        (lambda: layers.Dropout(0.5, noise_shape=(None, 5)), (6,), "expects size 5 on axis 1, got 6"),
+        (lambda: layers.AlphaDropout(0.5, noise_shape=(None, 1, 1)), (6,), "expects 3 dimensions, got 2"),
         (lambda: layers.Reshape((5,)), (6,), "does not hold the 6 elements"),
-        (lambda: layers.Masking(), (), "wants at least 2 dimensions"),
+        (lambda: layers.Masking(), (), "expects at least 2 dimensions"),
         (lambda: layers.Rescaling([1.0, 2.0]), (3,), "has scale of shape (2,)"),
-        (lambda: layers.EinsumDense("abc,cd->abd", (None, 3)), (6,), "wants 3 dimensions for 'abc,cd->abd', got 2"),
+        (lambda: layers.EinsumDense("abc,cd->abd", (None, 3)), (6,), "expects 3 dimensions for 'abc,cd->abd', got 2"),
     ],
 )
 def test_shapes_that_do_not_fit(layer, shape, said):
@@ -259,7 +259,7 @@ def test_settings_that_are_refused(make, said):
 def test_input_of_another_size_is_refused_with_the_layers_name():
     dense = layers.EinsumDense("...b,bc->...c", 3)
     dense(np.ones((2, 5, 6)))
-    with pytest.raises(ShapeError, match=r"einsum_dense.*, given \(2, 5, 7\): wants size 6 on axis 2, got 7"):
+    with pytest.raises(ShapeError, match=r"einsum_dense.*, given \(2, 5, 7\): expects size 6 on axis 2, got 7"):
         dense(np.ones((2, 5, 7)))
-    with pytest.raises(ShapeError, match="wants size 5 on axis 1, got 6"):
+    with pytest.raises(ShapeError, match="expects size 5 on axis 1, got 6"):
         layers.Dropout(0.5, noise_shape=(4, 5))(np.ones((4, 6)), training=True)

@@ -1,6 +1,6 @@
 """Activations: functions of an array that keep its shape (`glu` halves one axis) and its dtype.
 
-Where a function is not differentiable, its gradient is the one that Keras has on JAX. A NaN stays a NaN.
+At points without a derivative, the gradient is the one that Keras has on JAX. A NaN gives a NaN.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ __all__ = [
 
 P = ParamSpec("P")
 Arrays = ArrayLike | Weight | Sequence[object]
-"""What an activation takes: all that `jnp.asarray` takes."""
+"""The input of an activation: anything that `jnp.asarray` takes."""
 
-_registry = Registry("activation")  # `lamina.layers` adds itself to `also`
+_registry = Registry("activation")  # `lamina.layers` adds its own registry to `also`
 
 
 def _activation(
     *aliases: str,
 ) -> Callable[[Callable[Concatenate[Array, P], Array]], Callable[Concatenate[Arrays, P], Array]]:
-    """Decorate a function of an array so that it has a name and takes lists, NumPy arrays and weights too."""
+    """Decorate a function of an array, so that it has a name and also takes lists, NumPy arrays and weights."""
 
     def register(function: Callable[Concatenate[Array, P], Array]) -> Callable[Concatenate[Arrays, P], Array]:
         @functools.wraps(function)
@@ -73,7 +73,7 @@ def linear(x: Array) -> Array:
 
 @_activation()
 def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
-    """`x` above the threshold, at most `max_value`; `negative_slope * (x - threshold)` below it.
+    """`x` above the threshold, up to `max_value`; `negative_slope * (x - threshold)` below it.
 
     >>> relu([-10.0, 0.0, 5.0, 10.0], negative_slope=0.5, max_value=6)
     Array([-5.,  0.,  5.,  6.], dtype=float32)
@@ -137,7 +137,7 @@ def celu(x: Array, alpha: float = 1.0) -> Array:
 
 @_activation()
 def selu(x: Array) -> Array:
-    """`1.05070098 * elu(x, 1.67326324)`: with LecunNormal kernels mean 0 and variance 1 stay from layer to layer.
+    """`1.05070098 * elu(x, 1.67326324)`; with LecunNormal kernels, mean 0 and variance 1 are kept from layer to layer.
 
     >>> f"{float(selu(-1.0)):.3f}"
     '-1.111'
@@ -249,7 +249,7 @@ def softplus(x: Array) -> Array:
 
 @_activation()
 def sparse_plus(x: Array) -> Array:
-    """0 where `x <= -1`, `(x + 1)² / 4` up to 1, and `x` above: like softplus, but exactly 0 for small `x`.
+    """0 where `x <= -1`, `(x + 1)² / 4` up to 1, and `x` above 1: like softplus, but exactly 0 for small `x`.
 
     >>> sparse_plus([-2.0, 0.0, 2.0])
     Array([0.  , 0.25, 2.  ], dtype=float32)
@@ -259,7 +259,7 @@ def sparse_plus(x: Array) -> Array:
 
 @_activation()
 def squareplus(x: Array, b: float = 4) -> Array:
-    """`(x + sqrt(x² + b)) / 2`: like softplus, without exp and log; the larger `b` is, the wider is the bend at 0.
+    """`(x + sqrt(x² + b)) / 2`: like softplus, without exp and log. A larger `b` makes the bend at 0 wider.
 
     >>> squareplus([0.0, 3.0], b=16)
     Array([2., 4.], dtype=float32)
@@ -379,8 +379,8 @@ def log_softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
 def sparsemax(x: Array, axis: int = -1) -> Array:
     """`max(x - tau, 0)` along `axis`, with the tau for which the sum is 1: like softmax, but exactly 0 for small `x`.
 
-    tau is the greatest of (sum of the k largest elements - 1) / k. (Keras 3.15 takes another one if more than
-    one element is above 0, and its results do not sum to 1.)
+    tau is the greatest of (sum of the k largest elements - 1) / k. (If more than one element is above 0, Keras 3.15
+    uses another tau, and its results do not sum to 1.)
 
     >>> sparsemax([1.0, 0.5, -1.0])
     Array([0.75, 0.25, 0.  ], dtype=float32)
@@ -390,7 +390,7 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     _length(x, axis)
     wide = x.dtype.itemsize >= 4 and jnp.issubdtype(x.dtype, jnp.inexact)
     z = jnp.moveaxis(x, axis, -1).astype(x.dtype if wide else jnp.float32)  # (..., n)
-    z = z - jax.lax.stop_gradient(z.max(-1, keepdims=True))  # changes no result, and keeps the sums exact
+    z = z - jax.lax.stop_gradient(z.max(-1, keepdims=True))  # does not change the result, and keeps the sums exact
     fixed = jax.lax.stop_gradient(z)
     sums = jnp.cumsum(jnp.sort(fixed, axis=-1, descending=True), axis=-1)
     taus = (sums - 1) / jnp.arange(1, z.shape[-1] + 1, dtype=z.dtype)  # (..., n), one for each k
@@ -403,7 +403,7 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
 
 @_activation()
 def glu(x: Array, axis: int = -1) -> Array:
-    """`a * sigmoid(b)`, where a and b are the two halves of `x` along `axis`; the result is half as long there.
+    """`a * sigmoid(b)`; a and b are the two halves of `x` along `axis`, so the result is half as long on that axis.
 
     >>> glu([2.0, 4.0, 0.0, 0.0])
     Array([1., 2.], dtype=float32)
@@ -420,7 +420,7 @@ swish, hard_swish = silu, hard_silu
 
 @user_facing
 def get(identifier: str | Function | Config | None) -> Function:
-    """The activation for a name, a function, a layer or a config; None is `linear`.
+    """The activation for a name, a function, a layer or a config; None means `linear`.
 
     >>> get("relu") is relu
     True

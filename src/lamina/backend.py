@@ -1,4 +1,4 @@
-"""What is left of Keras's backend module in Keras 3: the defaults of the process, and the rules of dtypes."""
+"""The part of Keras's backend module that Keras 3 keeps: default settings, and rules of dtypes."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ FLOAT8 = ("float8_e4m3fn", "float8_e5m2")
 
 
 def is_float_dtype(dtype: DTypeLike) -> bool:
-    """Whether a dtype is one of floats, of 8 to 64 bits."""
+    """Whether a dtype is a float dtype, of 8 to 64 bits."""
     return "float" in standardize_dtype(dtype)
 
 
 def is_int_dtype(dtype: DTypeLike) -> bool:
-    """Whether a dtype is one of integers, with or without a sign."""
+    """Whether a dtype is an integer dtype, signed or unsigned."""
     return "int" in standardize_dtype(dtype)
 
 
 @user_facing
 def result_type(*dtypes: DTypeLike) -> str:
-    """The dtype of a result of arrays with these dtypes: JAX's rules, where `floatx()` is the default float.
+    """The dtype of a result computed from arrays with these dtypes, by JAX's rules; `floatx()` is the default float.
 
-    The classes `int` and `float` stand for Python's numbers, which take the dtype of what they meet.
+    The classes `int` and `float` mean Python's numbers, which adapt to the dtype of the other operands.
 
     >>> result_type("int32", "float16"), result_type("bfloat16", float), result_type("int32", float)
     ('float16', 'bfloat16', 'float32')
@@ -54,7 +54,7 @@ def result_type(*dtypes: DTypeLike) -> str:
 
 
 def is_keras_tensor(x: object) -> bool:
-    """False: a stack has no symbolic tensors, whatever `x` is."""
+    """Returns False for every `x`, since a stack has no symbolic tensors."""
     return False
 
 

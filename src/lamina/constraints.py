@@ -28,7 +28,7 @@ _registry = Registry("constraint")
 
 
 class Constraint(Configured):
-    """The base class, which changes nothing. Write `__call__(w)` in a subclass; a function of an array works as well.
+    """The base class, which changes nothing. A subclass defines `__call__(w)`; any function of an array works too.
 
     >>> class Rounded(Constraint):
     ...     step: float = 0.5
@@ -43,7 +43,7 @@ class Constraint(Configured):
 
     @overridable
     def __call__(self, w: Array | Weight) -> Array:
-        """An array of the shape and dtype of `w`."""
+        """Returns an array with the shape and dtype of `w`."""
         return jnp.asarray(w)
 
 
@@ -53,7 +53,7 @@ def _axes(value: object) -> Axes:
 
 
 def _norms(w: Array | Weight, axis: Axes) -> Array:
-    """The L2 norm along `axis`, which is kept with length 1."""
+    """The L2 norm along `axis`; the axis is kept with length 1."""
     w = jnp.asarray(w)
     missing = [each for each in ((axis,) if isinstance(axis, int) else axis) if not -w.ndim <= each < w.ndim]
     if missing:
@@ -65,8 +65,8 @@ def _norms(w: Array | Weight, axis: Axes) -> Array:
 class MaxNorm(Constraint):
     """Scales each vector that is longer than `max_value` down to that norm: `w * min(|w|, max_value) / (|w| + 1e-7)`.
 
-    The vectors of a Dense kernel (inputs, units) lie along axis 0: each holds the weights of one unit. Those of a
-    Conv2D kernel lie along the axes [0, 1, 2].
+    In a Dense kernel (inputs, units) the vectors lie along axis 0, so each has the weights of one unit. In a Conv2D
+    kernel they lie along the axes [0, 1, 2].
 
     >>> MaxNorm(5.0)(jnp.array([[30.0, 0.0], [40.0, 1.0]])).round()
     Array([[3., 0.],
@@ -119,7 +119,7 @@ class UnitNorm(Constraint):
 
 @_registry.add()
 class MinMaxNorm(Constraint):
-    """Scales every vector so that its norm lies between `min_value` and `max_value`, or comes nearer to that.
+    """Scales every vector so that its norm lies between `min_value` and `max_value`, or closer to this range.
 
     `w * (rate * clip(|w|, min_value, max_value) + (1 - rate) * |w|) / (|w| + 1e-7)`.
 
@@ -130,7 +130,7 @@ class MinMaxNorm(Constraint):
     Args:
         min_value: the smallest norm.
         max_value: the largest norm.
-        rate: how much of the difference to the allowed norm is corrected in each step; 1 for all of it.
+        rate: the fraction of the difference to the allowed norm that each step corrects; 1 for all of it.
         axis: the axis, or the list of axes, along which the vectors lie, as for MaxNorm.
     """
 

@@ -1,4 +1,4 @@
-"""Dtypes: the policy that says which dtypes a layer uses, and the defaults where none is given.
+"""Dtypes: the policy that says which dtypes a layer uses, and the default dtypes.
 
 A policy of float64, or `set_floatx("float64")`, switches JAX's 64-bit mode (`jax_enable_x64`) on for the whole process.
 """
@@ -26,7 +26,7 @@ __all__ = [
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy")
-"""The names of the class in configs, old and new."""
+"""The names of the class in configs, of Keras 3 and of older versions."""
 OTHERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 NAMES = (*FLOATS, *MIXED, *OTHERS)
 
@@ -57,7 +57,7 @@ def _policy_name(name: object) -> str:
 
 
 class DTypePolicy(Configured):
-    """The dtype that a layer computes in, and the dtype of its weights.
+    """The dtype in which a layer computes, and the dtype of its weights.
 
     Both are `name`, except that `mixed_float16` and `mixed_bfloat16` compute in 16 bits with weights of float32
     (Micikevicius et al. 2018, "Mixed precision training").
@@ -76,7 +76,7 @@ class DTypePolicy(Configured):
 
     @property
     def compute_dtype(self) -> str:
-        """The dtype that a layer computes in, and that its input is cast to."""
+        """The dtype in which a layer computes, and to which its input is cast."""
         return MIXED.get(self.name, self.name)
 
     @property
@@ -86,7 +86,7 @@ class DTypePolicy(Configured):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        _known(self.name, NAMES)  # also in a process that reads it from a pickle
+        _known(self.name, NAMES)  # also in a process that unpickles it
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DTypePolicy) and self.name == other.name
@@ -99,12 +99,12 @@ class DTypePolicy(Configured):
 
 
 Dtype: TypeAlias = str | type[Any] | np.dtype[Any] | DTypePolicy | dict[str, Any] | None
-"""What a layer's `dtype` may be given as."""
+"""The types that a layer's `dtype` argument accepts."""
 
 
 @user_facing
 def get(identifier: Any = None) -> DTypePolicy:
-    """The policy for a name, a dtype, a config or a policy; None is the one that `set_dtype_policy` set.
+    """The policy for a name, a dtype, a config or a policy; None means the one that `set_dtype_policy` set.
 
     >>> get("bfloat16")
     <DTypePolicy "bfloat16">
@@ -124,13 +124,13 @@ def get(identifier: Any = None) -> DTypePolicy:
 
 
 def dtype_policy() -> DTypePolicy:
-    """The policy of layers that are given none: that of `set_dtype_policy`, or one named `floatx()`."""
+    """The policy of layers without a given dtype: that of `set_dtype_policy`, or one named `floatx()`."""
     return _default["policy"] or DTypePolicy(floatx())
 
 
 @user_facing
 def set_dtype_policy(policy: Dtype) -> None:
-    """Set the policy of the layers that are made from now on and are given none."""
+    """Set the policy of all layers that are made later without a given dtype."""
     if policy is None:
         raise ArgumentError("expected a dtype or a policy such as 'mixed_float16', got None.")
     _default["policy"] = get(policy)
@@ -154,7 +154,7 @@ KNOWN = (*FLOATS, *OTHERS, "string", "float8_e4m3fn", "float8_e5m2", "complex64"
 
 @user_facing
 def standardize_dtype(dtype: Any) -> str:
-    """The name of a dtype of NumPy, JAX, torch or Python; None is `floatx()`.
+    """The name of a dtype of NumPy, JAX, torch or Python; None means `floatx()`.
 
     >>> standardize_dtype(int), standardize_dtype(np.float16), standardize_dtype(None)
     ('int32', 'float16', 'float32')
@@ -163,13 +163,13 @@ def standardize_dtype(dtype: Any) -> str:
         dtype: the dtype, or its name.
 
     Raises:
-        ArgumentError: it is no dtype that a model could have.
+        ArgumentError: the value is no dtype that a model could have.
     """
     if dtype is None:
         return floatx()
     try:
         name = PYTHON.get(dtype, dtype)
-    except TypeError:  # what has no hash is no dtype
+    except TypeError:  # a value that cannot be hashed is no dtype
         name = dtype
     name = getattr(name, "name", None) or getattr(name, "__name__", None) or name
     name = str(name).rpartition(".")[2] if str(name).startswith(("torch.", "jax.numpy.")) else name
@@ -179,7 +179,7 @@ def standardize_dtype(dtype: Any) -> str:
 
 
 def wide(dtype: DTypeLike | None = None) -> np.dtype[Any]:
-    """A float dtype (`floatx()` unless given), but at least float32: for what needs more than 16 bits, such as sums.
+    """A float dtype, at least float32, for results that need more than 16 bits, such as sums. The default: `floatx()`.
 
     >>> wide("bfloat16"), wide("float32")
     (dtype('float32'), dtype('float32'))

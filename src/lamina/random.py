@@ -1,4 +1,4 @@
-"""Random numbers: seeds, and the arrays that they give, equal to Keras's on JAX."""
+"""Random numbers: seeds, and functions that draw arrays equal to those of Keras on JAX."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _given: int | None = None
 
 @user_facing
 def set_random_seed(seed: int) -> None:
-    """Make the random numbers from now on the same in each run: initial weights, shuffles, dropout.
+    """Make all later random numbers the same in each run: initial weights, shuffles, dropout.
 
-    Seeds Python's `random` and NumPy's global generator too, as Keras does.
+    As in Keras, this also seeds Python's `random` and NumPy's global generator.
 
     Args:
-        seed: a whole number from 0 to 2**32 - 1.
+        seed: an integer from 0 to 2**32 - 1.
     """
     seed = checked("set_random_seed", "seed", fixed_seed, seed)
     python_random.seed(seed)
@@ -54,7 +54,7 @@ def set_random_seed(seed: int) -> None:
 
 
 def set_seed(seed: int) -> None:
-    """Seed the random numbers of this package alone, as `tf.random.set_seed` does for TensorFlow's."""
+    """Seed the random numbers of this package only, as `tf.random.set_seed` seeds those of TensorFlow."""
     global _given
     _given = seed
     _seeds.get().seed(seed)
@@ -62,7 +62,7 @@ def set_seed(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Draw all seeds within from `seed`; those after it are as if none had been drawn within."""
+    """Draw all seeds inside the `with` block from `seed`. The block does not change the seeds drawn after it."""
     token = _seeds.set(python_random.Random(seed))
     try:
         yield
@@ -71,42 +71,42 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def begin_seeds(seed: int) -> None:
-    """Draw all seeds of this context, `contextvars.Context`, from `seed` on."""
+    """Draw all later seeds of this context (`contextvars.Context`) from `seed`."""
     _seeds.set(python_random.Random(seed))
 
 
 def seed_given() -> int | None:
-    """The seed that the user has set last; None where the random numbers are others in each run."""
+    """The seed that the user set last; None if the random numbers differ in each run."""
     return _given
 
 
 def next_seed() -> int:
-    """A new seed from 0 to 2**31 - 1, for an object that was given none."""
+    """A new seed from 0 to 2**31 - 1, for an object without a given seed."""
     return _seeds.get().randrange(2**31)
 
 
 def key_of(seed: int | Number) -> Array:
-    """JAX's raw key for a seed, as Keras makes it.  -> (2,) uint32"""
+    """JAX's raw key for a seed, made as in Keras.  -> (2,) uint32"""
     if isinstance(seed, Number):
         return jnp.stack([constant(seed, jnp.uint32), jnp.uint32(0)])
     return as_array(np.array([seed, 0], np.uint32))
 
 
 class Draws:
-    """The random numbers of one step of training, or of one call: the keys of the seeds that were given."""
+    """The random numbers of one training step, or of one call: the keys for the given seeds."""
 
     def __init__(self, step: Any = 0, states: Mapping[Weight, Any] | None = None) -> None:
         self.step = step
-        """How many steps were trained before, or another number for each call."""
+        """The number of steps trained before, or a new number for each call."""
         self.states = states or {}
-        """What the caller hands in for the states of the seeds, each with the seed and the step; (2,) uint32."""
+        """The random states that the caller passes in, each with its seed and step; (2,) uint32."""
         self.drawn: Counter[Weight] = Counter()
 
     def key(self, seed: int | Number, state: Weight) -> Array:
-        """A function of the seed, the step and the number of the draw in the step alone.  -> (2,) uint32
+        """A key that depends only on the seed, the step and the number of the draw in the step.  -> (2,) uint32
 
         Args:
-            state: tells the seeds of one step apart: each has draws of its own, and equal seeds draw the same.
+            state: identifies a seed within the step. Each state counts its own draws, and equal seeds draw the same.
         """
         number = self.drawn[state]
         self.drawn[state] += 1
@@ -116,17 +116,17 @@ class Draws:
 
 
 class SeedGenerator:
-    """Gives another key at each draw; a layer of your own keeps one, and hands it to the functions below as `seed`.
+    """Gives a new key at each draw. A custom layer keeps one and passes it to the functions below as `seed`.
 
     >>> seeds = SeedGenerator(7)
     >>> bool(jnp.all(normal((2,), seed=seeds) == normal((2,), seed=seeds)))
     False
 
-    In a step of training the keys are a function of this seed, of the step and of the number of the draw in the step
-    alone, so no state is carried along.
+    In a training step the keys depend only on this seed, the step and the number of the draw in the step, so no state
+    is kept.
 
     Args:
-        seed: a whole number from 0 to 2**32 - 1; drawn unless given.
+        seed: an integer from 0 to 2**32 - 1. By default a seed is drawn.
         name: a name for `get_config`.
     """
 
@@ -140,7 +140,7 @@ class SeedGenerator:
         )
 
     def next(self, ordered: bool = True) -> Array:
-        """A key, and another one at the next call.  -> (2,) uint32"""
+        """Returns a key, a new one at each call.  -> (2,) uint32"""
         if (scope := under_way.get()) is not None:
             drawn: Array = scope.draws.key(self._lamina_drawn, self.state)
             return drawn
@@ -149,12 +149,12 @@ class SeedGenerator:
         return now
 
     def get_config(self) -> Config:
-        """The arguments that make an equal object."""
+        """Returns the arguments that make an equal object."""
         return {"seed": self._lamina_seed, "name": self.name}
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
-        """An object with the settings that `get_config` returned."""
+        """Returns an object with the settings that `get_config` returned."""
         return cls(**config)
 
 
@@ -162,7 +162,7 @@ Seed = int | SeedGenerator | ArrayLike | None
 
 
 def _key_of_pass(now: Scope) -> Array:
-    """A key for the next draw of the pass under way, in training another one in each step."""
+    """The key for the next draw of the current pass; in training, a new key in each step."""
     now.calls += 1
     return fold(key_of(0) if now.key is None else now.key, np.uint32(2**32 - now.calls))
 
@@ -196,10 +196,10 @@ def _dtype(dtype: DTypeLike | None, kind: Any, what: str) -> np.dtype[Any]:
 def normal(
     shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype: DTypeLike | None = None, seed: Seed = None
 ) -> Array:
-    """Numbers of the normal distribution.  -> shape
+    """Numbers drawn from the normal distribution.  -> shape
 
     Args:
-        seed: equal numbers give equal arrays; without one, each call draws others.
+        seed: equal integers give equal arrays. Without a seed, each call draws new numbers.
     """
     return jax.random.normal(_key(seed), tuple(shape), _dtype(dtype, jnp.floating, "normal")) * stddev + mean
 
@@ -208,7 +208,7 @@ def normal(
 def truncated_normal(
     shape: Shape, mean: float = 0.0, stddev: float = 1.0, dtype: DTypeLike | None = None, seed: Seed = None
 ) -> Array:
-    """Numbers of the normal distribution, drawn again where they are more than two `stddev` from the mean.  -> shape"""
+    """Numbers from the normal distribution; those more than two `stddev` from the mean are redrawn.  -> shape"""
     kind = _dtype(dtype, jnp.floating, "truncated_normal")
     return jax.random.truncated_normal(_key(seed), -2.0, 2.0, tuple(shape), kind) * stddev + mean
 
@@ -217,14 +217,14 @@ def truncated_normal(
 def uniform(
     shape: Shape, minval: float = 0.0, maxval: float = 1.0, dtype: DTypeLike | None = None, seed: Seed = None
 ) -> Array:
-    """Numbers from `minval` up to, and without, `maxval`.  -> shape"""
+    """Numbers from the uniform distribution on [`minval`, `maxval`).  -> shape"""
     kind = _dtype(dtype, jnp.floating, "uniform")
     return jax.random.uniform(_key(seed), tuple(shape), kind, minval, maxval)
 
 
 @user_facing
 def randint(shape: Shape, minval: int, maxval: int, dtype: DTypeLike = "int32", seed: Seed = None) -> Array:
-    """Whole numbers from `minval` up to, and without, `maxval`.  -> shape"""
+    """Integers from `minval` up to, but not including, `maxval`.  -> shape"""
     return jax.random.randint(_key(seed), tuple(shape), minval, maxval, _dtype(dtype, jnp.integer, "randint"))
 
 
@@ -242,10 +242,10 @@ def categorical(logits: ArrayLike, num_samples: int, dtype: DTypeLike = "int32",
 def dropout(
     inputs: ArrayLike, rate: float, noise_shape: Sequence[int | None] | None = None, seed: Seed = None
 ) -> Array:
-    """The inputs with a share of `rate` set to 0, and the others divided by `1 - rate`; the shape stays.
+    """The inputs with the fraction `rate` set to 0, and the others divided by `1 - rate`; the shape stays the same.
 
     Args:
-        noise_shape: an axis of 1 keeps or drops all along it together; None stands for the axis's own size.
+        noise_shape: along an axis of length 1, all elements are kept or dropped together; None means the axis's size.
     """
     x, share = jnp.asarray(inputs), checked("dropout", "rate", _share, rate)
     if share in (0, 1):
@@ -259,7 +259,7 @@ def dropout(
 
 @user_facing
 def shuffle(x: ArrayLike, axis: int = 0, seed: Seed = None) -> Array:
-    """The array with the numbers along `axis` in another order, in each place of the other axes by itself."""
+    """The array, shuffled along `axis`, separately at each position of the other axes."""
     return jax.random.permutation(_key(seed), jnp.asarray(x), axis, independent=True)
 
 
@@ -273,7 +273,7 @@ def gamma(shape: Shape, alpha: ArrayLike, dtype: DTypeLike | None = None, seed: 
 def binomial(
     shape: Shape, counts: ArrayLike, probabilities: ArrayLike, dtype: DTypeLike | None = None, seed: Seed = None
 ) -> Array:
-    """How many of `counts` tries succeed, each with its probability.  -> shape"""
+    """The number of successes in `counts` tries with the given probabilities.  -> shape"""
     kind = _dtype(dtype, jnp.floating, "binomial")
     return jax.random.binomial(_key(seed), jnp.asarray(counts), jnp.asarray(probabilities), tuple(shape), kind)
 

@@ -29,7 +29,7 @@ _registry = Registry("regularizer")
 
 
 class Regularizer(Configured):
-    """The base class, whose penalty is 0. Write `__call__(w)` in a subclass; a function of an array works as well.
+    """The base class, whose penalty is 0. A subclass defines `__call__(w)`; any function of an array works too.
 
     >>> class Sharpness(Regularizer):
     ...     factor: float = 0.1
@@ -44,17 +44,17 @@ class Regularizer(Configured):
 
     @overridable
     def __call__(self, w: Array | Weight) -> Array:
-        """A scalar of the dtype of `w`."""
+        """Returns a scalar with the dtype of `w`."""
         return jnp.zeros((), jnp.asarray(w).dtype)
 
 
 def _rounded(factor: float) -> float:
-    """A factor as Keras writes it."""
+    """A factor in the form of Keras's configs."""
     return float(jnp.dtype(floatx()).type(factor))
 
 
 def _penalty(default: float) -> Any:
-    """A finite number of at least 0; None is the default, as in Keras."""
+    """A finite number of at least 0; None means the default, as in Keras."""
 
     def convert(value: float | None) -> float:
         share = float(not_negative(default if value is None else value))
@@ -106,7 +106,7 @@ class L2(Regularizer):
 class L1L2(Regularizer):
     """`l1 * sum(|w|) + l2 * sum(w²)`.
 
-    Both factors are 0 by default, but 0.01 where it is given by its name alone (`kernel_regularizer="l1_l2"`).
+    Both factors are 0 by default, but 0.01 if the regularizer is given by name alone (`kernel_regularizer="l1_l2"`).
 
     >>> L1L2(l1=0.5, l2=0.1)(jnp.array([1.0, -3.0]))
     Array(3., dtype=float32)
@@ -138,7 +138,7 @@ class OrthogonalRegularizer(Regularizer):
 
     Args:
         factor: the factor of the penalty; None for 0.01.
-        mode: "rows" or "columns": what should be orthogonal to each other.
+        mode: "rows" or "columns", the vectors that should be orthogonal to each other.
     """
 
     factor: Penalty = _penalty(0.01)
@@ -154,7 +154,7 @@ class OrthogonalRegularizer(Regularizer):
         rows = w if self.mode == "rows" else w.T  # (n, length)
         rows = rows.astype(jnp.float32 if w.dtype.itemsize < 4 else w.dtype)
         squares = jnp.square(rows).sum(1, keepdims=True)
-        rows = rows * jax.lax.rsqrt(jnp.maximum(squares, 1e-14))  # a row of zeros stays zeros, with a finite gradient
+        rows = rows * jax.lax.rsqrt(jnp.maximum(squares, 1e-14))  # a row of zeros stays zero, with a finite gradient
         n = len(rows)
         cosines = jnp.abs(rows @ rows.T) * (1 - jnp.eye(n, dtype=rows.dtype))  # (n, n)
         return (self.factor * cosines.sum() / max(1, n * (n - 1))).astype(w.dtype)
@@ -165,13 +165,13 @@ l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 @user_facing
 def get(identifier: str | Function | Config | None) -> Function | None:
-    """The regularizer for a name, an object, a class, a config or a function of an array; None is None.
+    """The regularizer for a name, an object, a class, a config or a function of an array; None gives None.
 
     >>> get("l2")
     L2()
     """
     if isinstance(identifier, str) and _registry.find(identifier) is L1L2:
-        return L1L2(0.01, 0.01)  # with its own defaults the name alone would have no effect
+        return L1L2(0.01, 0.01)  # with its own defaults, 0, the name alone would have no effect
     return _registry.get(identifier)  # type: ignore[no-any-return]
 
 

@@ -1,6 +1,6 @@
-"""Functions of nested structures: lists, tuples, named tuples and dicts, to any depth; all else, None too, is a leaf.
+"""Functions of nested structures: lists, tuples, named tuples and dicts, to any depth. Other values are leaves.
 
-The leaves of a dict come in the order of its sorted keys, those of an OrderedDict in its own order.
+None is a leaf. A dict's leaves are in the order of its sorted keys; an OrderedDict's leaves keep its order.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ DIFFERENT = "the structures are not the same: {} and {}"
 
 
 class MAP_TO_NONE:
-    """What a function of `traverse` returns to put None in place of a part."""
+    """A function given to `traverse` returns this to replace a part by None."""
 
 
 def _is_leaf(x: object) -> bool:
-    return x is None or isinstance(x, Weight)  # JAX takes both apart
+    return x is None or isinstance(x, Weight)  # JAX would look inside both
 
 
 def _structure(x: object) -> Any:
@@ -37,7 +37,7 @@ def _structure(x: object) -> Any:
 
 
 def is_nested(structure: object) -> bool:
-    """Whether it is a list, a tuple or a dict, an empty one too.
+    """Whether the object is a list, tuple or dict; it may be empty.
 
     >>> is_nested([]), is_nested("text"), is_nested(None)
     (True, False, False)
@@ -46,7 +46,7 @@ def is_nested(structure: object) -> bool:
 
 
 def flatten(structure: object) -> list[Any]:
-    """The leaves.
+    """Returns the leaves in a list.
 
     >>> flatten({"b": [1, None], "a": (2,)})
     [2, 1, None]
@@ -55,7 +55,7 @@ def flatten(structure: object) -> list[Any]:
 
 
 def flatten_with_path(structure: object) -> list[tuple[tuple[Any, ...], Any]]:
-    """The leaves, each with the keys and indices that lead to it.
+    """Returns the leaves, each with the keys and indices that lead to it.
 
     >>> flatten_with_path({"a": [1, 2]})
     [(('a', 0), 1), (('a', 1), 2)]
@@ -65,7 +65,7 @@ def flatten_with_path(structure: object) -> list[tuple[tuple[Any, ...], Any]]:
 
 
 def _keys(path: Iterable[Any], part: Any) -> Iterator[Any]:
-    """The keys and indices of a path; JAX has the names of a named tuple's items in place of their indices."""
+    """The keys and indices of a path. For a named tuple, JAX uses names in place of indices."""
     for step in path:
         if hasattr(step, "name"):
             yield part._fields.index(step.name)
@@ -77,13 +77,13 @@ def _keys(path: Iterable[Any], part: Any) -> Iterator[Any]:
 
 @user_facing
 def map_structure(func: Callable[..., Any], *structures: object, none_is_leaf: bool = True) -> Any:
-    """The same structure with `func(leaf, ...)` in place of the leaves of one or several structures.
+    """The same structure with each leaf replaced by `func(leaf, ...)`, of one structure or several equal ones.
 
     >>> map_structure(lambda a, b: a + b, [1, {"x": 2}], [10, {"x": 20}])
     [11, {'x': 22}]
 
     Args:
-        none_is_leaf: whether func gets None too; else None stays.
+        none_is_leaf: whether func is also applied to None; if False, None stays None.
     """
     if not structures:
         raise ArgumentError("map_structure takes at least one structure.")
@@ -98,7 +98,7 @@ def map_structure(func: Callable[..., Any], *structures: object, none_is_leaf: b
 
 @user_facing
 def map_structure_up_to(shallow_structure: object, func: Callable[..., Any], *structures: object) -> Any:
-    """The same as `map_structure`, but func gets what stands in `structures` at the leaves of `shallow_structure`.
+    """Like `map_structure`, but func receives the parts of `structures` at the leaves of `shallow_structure`.
 
     >>> map_structure_up_to([0, 0], len, [(1, 2), (3,)])
     [2, 1]
@@ -110,10 +110,10 @@ def map_structure_up_to(shallow_structure: object, func: Callable[..., Any], *st
 
 @user_facing
 def assert_same_structure(a: object, b: object, check_types: bool | None = None) -> None:
-    """Raise an error unless both have the same containers with the same keys.
+    """Raise an error unless both structures have the same containers with the same keys.
 
     Args:
-        check_types: accepted as in Keras, without an effect.
+        check_types: accepted as in Keras; it has no effect.
     """
     first, second = _structure(a), _structure(b)
     if first != second:
@@ -122,7 +122,7 @@ def assert_same_structure(a: object, b: object, check_types: bool | None = None)
 
 @user_facing
 def assert_same_paths(a: object, b: object) -> None:
-    """Raise an error unless the same keys and indices lead to the leaves of both; a list may stand for a tuple."""
+    """Raise an error unless the same keys and indices lead to the leaves of both; lists and tuples count as equal."""
     first, second = ({path for path, _ in flatten_with_path(each)} for each in (a, b))
     if first != second:
         raise ArgumentError(DIFFERENT.format(sorted(first - second, key=repr), sorted(second - first, key=repr)))
@@ -130,7 +130,7 @@ def assert_same_paths(a: object, b: object) -> None:
 
 @user_facing
 def pack_sequence_as(structure: object, flat_sequence: Iterable[object]) -> Any:
-    """The same structure with other leaves, in the order of `flatten`.
+    """The same structure with other leaves, given in the order of `flatten`.
 
     >>> pack_sequence_as({"b": 0, "a": [0, 0]}, [1, 2, 3])
     {'a': [1, 2], 'b': 3}
@@ -143,10 +143,11 @@ def pack_sequence_as(structure: object, flat_sequence: Iterable[object]) -> Any:
 
 @user_facing
 def traverse(func: Callable[[Any], object], structure: object, top_down: bool = True) -> Any:
-    """The structure with `func(part)` in place of each part, containers too, for which it does not return None.
+    """The structure with each part, also a container, replaced by `func(part)`, unless that is None.
 
     Args:
-        top_down: whether a container is asked before its parts, which are left alone where it is replaced; else after.
+        top_down: whether func sees a container before its parts; a replaced container's parts are skipped. If False,
+            the parts come first.
     """
 
     def within() -> Any:
@@ -163,7 +164,7 @@ def traverse(func: Callable[[Any], object], structure: object, top_down: bool = 
 
 
 def lists_to_tuples(structure: object) -> Any:
-    """The structure with tuples in place of lists.
+    """The structure with lists replaced by tuples.
 
     >>> lists_to_tuples([1, {"a": [2, 3]}])
     (1, {'a': (2, 3)})
@@ -173,7 +174,7 @@ def lists_to_tuples(structure: object) -> Any:
 
 @user_facing
 def map_shape_structure(func: Callable[[Any], object], structure: object) -> Any:
-    """The structure with `func(shape)` in place of each shape, a tuple or a list of sizes.
+    """The structure with each shape, a tuple or a list of sizes, replaced by `func(shape)`.
 
     >>> map_shape_structure(len, {"x": (None, 3)})
     {'x': 2}

@@ -1,1 +1,1 @@
-"""Checks of the data, the targets and the stack before the first step: their errors say what to change."""
+"""Checks of the data, the targets and the stack before the first step; the errors say what to change."""

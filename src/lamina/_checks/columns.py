@@ -1,4 +1,4 @@
-"""Refuses a frame with the columns that a model was trained on in another order, which would silently swap them."""
+"""Refuses a frame whose columns have another order than in training, which would silently swap them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ Names = tuple[str, ...]
 
 
 def named(columns: Names | None) -> Names | None:
-    """The columns, if they have names: those of `pandas.DataFrame(array)` are only numbered."""
+    """The columns if they have names; `pandas.DataFrame(array)` only numbers them."""
     return None if columns is None or columns == tuple(map(str, range(len(columns)))) else tuple(columns)
 
 
 def as_trained(columns: Columns | None, trained: Names | None, name: str = "x") -> None:
-    """Compare the columns of a frame with those that the model was trained on, where both have names.
+    """Compare the columns of a frame with those of the training data, if both have names.
 
     Raises:
-        DataError: where all of them are there and stand in other places. A frame with other names is warned of.
+        DataError: the columns are the same, but in another order. If the names differ, there is a warning.
     """
     if columns is None or trained is None or named(columns) in (None, trained):
         return

@@ -12,7 +12,7 @@ from lamina.errors import DataError
 
 
 class ReadsIndices(Protocol):
-    """A layer that takes whole numbers from 0 to a limit."""
+    """A layer that takes integers from 0 to a limit."""
 
     @property
     def name(self) -> str: ...
@@ -22,7 +22,7 @@ class ReadsIndices(Protocol):
 
 
 def within_tables(model: object, x: ArrayLike, rows: HostArray | None = None) -> None:
-    """Refuse data that the first layer which reads it as indices cannot look up, if there is such a layer."""
+    """Refuse data with values that are no indices of the first layer that reads the data as indices, if any."""
     layer = reader(model)
     if layer is not None:
         check(x, layer, rows)
@@ -44,7 +44,7 @@ def reader(layer: Any) -> ReadsIndices | None:
 def check(x: ArrayLike, layer: ReadsIndices, rows: HostArray | None = None) -> None:
     """Raise a `DataError` for the first row of `x` with a value that is no index of the layer's table.
 
-    `rows` are the numbers of these rows, where they are not the first ones.
+    `rows` are the numbers of these rows, if they are not the first ones.
     """
     values = np.asarray(x)
     if not values.size:

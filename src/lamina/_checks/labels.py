@@ -1,4 +1,4 @@
-"""Whether targets, loss, output and metrics fit together: errors and warnings where Keras would silently train."""
+"""Checks that targets, loss, output and metrics fit together, where Keras would train without a message."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def fit_loss(
     class_weight: object = None,
     sample_weight: HostArray | None = None,
 ) -> None:
-    """Raise a `LabelError` where loss, targets and output cannot go together; warn where that is likely a mistake.
+    """Raise a `LabelError` if loss, targets and output cannot go together; warn if that is probably a mistake.
 
-    A loss that the user wrote may take anything, so it is not checked.
+    A custom loss may take anything, so it is not checked.
 
     Args:
-        output_shape: with the batch axis.
+        output_shape: the output's shape with the batch axis.
         last_activation: the name of the last layer's activation; None if it is unknown.
     """
     if last_activation == "softmax" and len(output_shape) == 2 and output_shape[1] == 1:
@@ -63,7 +63,7 @@ def fit_loss(
 
 
 def fit_values(loss: Loss | None, y: HostArray, output_shape: Shape) -> None:
-    """Check those rules of `fit_loss` that depend on values, for a further batch of the same shapes."""
+    """Check those rules of `fit_loss` that depend on values, for another batch of the same shapes."""
     if isinstance(loss, Crossentropy):
         loss = fitting(loss, y.shape, output_shape)
     for kinds, rules in RULES:
@@ -103,7 +103,7 @@ def _classes_in_regression(loss: Loss, y: HostArray, metrics: Iterable[object], 
 
 
 def _classes_with_units(case: Case, class_weight: object) -> None:
-    """Refuse weights of classes that the output has no unit for; y may lack a class."""
+    """Refuse class weights for classes that have no output unit. A class may be missing from y."""
     units = 2 if isinstance(case.loss, BINARY) and case.units == 1 else case.units
     if units is None or not isinstance(class_weight, Mapping):
         return
@@ -115,7 +115,7 @@ def _classes_with_units(case: Case, class_weight: object) -> None:
 
 
 def _within_reach(y: HostArray, last_activation: str | None) -> None:
-    """Warn of targets that the activation of the last layer can never give."""
+    """Warn about targets that the activation of the last layer can never give."""
     low, high = REACH.get(last_activation or "", (-np.inf, np.inf))
     if y.size and (y.min() < low - 1e-6 or y.max() > high + 1e-6):
         warn(
@@ -130,11 +130,11 @@ REACH = {
     **dict.fromkeys("tanh softsign hard_tanh".split(), (-1.0, 1.0)),
     "relu6": (0.0, 6.0),
 }
-"""Between which numbers the values of an activation lie."""
+"""The limits of the values of an activation."""
 
 
 def _probabilities(loss: Loss, last_activation: str | None) -> None:
-    """Warn where the loss reads logits and the last layer gives probabilities, or the other way round."""
+    """Warn if the loss expects logits and the last layer gives probabilities, or the reverse."""
     name, logits = type(loss).__name__, reads_logits(loss)
     fitting = "sigmoid" if isinstance(loss, BINARY) else "softmax"
     if logits and last_activation in ("sigmoid", "softmax"):

@@ -1,4 +1,4 @@
-"""Whether the rows of a batch stay apart on their way through a stack: other rows beside them then change nothing."""
+"""Whether a stack processes the rows of a batch independently, so that other rows change nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ OF_WEIGHTS = "initializer", "regularizer", "constraint"
 
 
 def stay_apart(model: object) -> bool:
-    """Whether each row's output depends on that row alone. Of the user's own layers and functions nobody can tell.
+    """Whether each row's output depends on that row alone. For custom layers and functions this is unknown.
 
-    A batch that may get more rows, or be cut in other places, is faster; Keras takes each batch as it is.
+    A batch that may be padded with rows, or split elsewhere, is faster; Keras uses each batch as it is.
     """
     return all(_takes_row_by_row(part.layer) for part in parts(model))
 
@@ -24,7 +24,7 @@ def _takes_row_by_row(layer: Module) -> bool:
 
 
 def holds_own_code(layer: Module) -> bool:
-    """Whether a layer itself, or a function that it applies, is the user's own."""
+    """Whether a layer itself, or a function that it applies, is custom."""
     used = [getattr(type(layer), name) for name in ("call", "predict_step") if hasattr(type(layer), name)]
     for place, leaf in held(layer):
         if callable(leaf) and not isinstance(leaf, (Weight, Module)) and not place.endswith(OF_WEIGHTS):

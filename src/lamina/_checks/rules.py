@@ -1,4 +1,4 @@
-"""The rules that targets have to follow, each about one thing that can be wrong with them, the cheapest first."""
+"""The rules for targets. Each rule checks one kind of mistake; the cheapest rules come first."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Case(NamedTuple):
 
     @property
     def axis(self) -> int:
-        """The axis of the output along which the classes lie."""
+        """The axis of the classes in the output."""
         return int(getattr(self.loss, "axis", -1)) % len(self.output)
 
     @property
@@ -33,7 +33,7 @@ class Case(NamedTuple):
 
     @property
     def without_classes(self) -> Shape:
-        """The output's shape without the axis of the classes: the shape of y where y holds class numbers."""
+        """The output's shape without the axis of the classes, which is the shape of y if y holds class numbers."""
         return self.output[: self.axis] + self.output[self.axis + 1 :]
 
     def error(self, problem: str, advice: str) -> LabelError:
@@ -73,7 +73,7 @@ def not_numbered(case: Case) -> None:
 
 
 def one_number_per_row(case: Case) -> None:
-    """There is one class number for each row of class probabilities."""
+    """Each row of class probabilities needs one class number."""
     if not _fits(case.y.shape, case.without_classes):
         advice = "Give one whole number for each row of classes."
         raise case.error("y does not have one number for each output.", _flatten(case) or advice)
@@ -125,7 +125,7 @@ def labels_in_range(case: Case) -> None:
 
 
 def shares_of_one(case: Case) -> None:
-    """Each row of y adds up to 1; other rows are only warned of, because the formula takes them."""
+    """Each row of y adds up to 1. Other rows only cause a warning, because the formula accepts them."""
     if case.y.ndim == len(case.output) and (case.y.sum(axis=case.axis).max() > 1.001 or case.y.min() < 0):
         warn(
             f"{type(case.loss).__name__} expects each row of y to be one-hot, or shares that add up to 1; "
@@ -135,7 +135,7 @@ def shares_of_one(case: Case) -> None:
 
 
 def zero_to_one(case: Case) -> None:
-    """Yes-or-no labels lie between 0 and 1."""
+    """Binary labels lie between 0 and 1."""
     y = case.y
     low, high = float(y.min()), float(y.max())
     if (low >= -1e-6 and high <= 1 + 1e-6) or not np.isfinite([low, high]).all():
@@ -159,7 +159,7 @@ RANGES: tuple[tuple[Callable[[float, float, HostArray], bool], str | None], ...]
 
 
 def _fits(y: tuple[int, ...], output: Shape) -> bool:
-    """Whether the losses take the two shapes as equal: one of them may end with a 1 more; None equals any size."""
+    """Whether the losses treat the two shapes as equal: one may end with an extra 1, and None equals any size."""
     target, out = y[1:], output[1:]
     if len(target) == len(out) + 1 and target[-1] == 1:
         target = target[:-1]

@@ -1,4 +1,4 @@
-"""The error for a layer that cannot take its input: it shows the layers around it, and what to change."""
+"""The error for a layer that cannot take its input: it shows the neighbouring layers and says what to change."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def _call(layer: Layer) -> str:
 
 
 def _no_length(before: Sequence[Layer]) -> str:
-    """The advice where the unknown size is the number of words of a text."""
+    """The advice if the unknown size is the number of words of a text."""
     if before and getattr(before[-1], "output_sequence_length", 0) is None:
         return "Say how many words a text has: output_sequence_length=n; or take output_mode='multi_hot'."
     return ""
 
 
 def _batch_size(layer: Layer, flow: Sequence[Shape]) -> str:
-    """The advice for a stateful recurrent layer where the number of rows is not known."""
+    """The advice for a stateful recurrent layer if the number of rows is unknown."""
     stateful = getattr(getattr(layer, "layer", layer), "stateful", False)  # or in a Bidirectional
     if not stateful or flow[0][0] is not None:
         return ""
@@ -66,7 +66,7 @@ def _batch_size(layer: Layer, flow: Sequence[Shape]) -> str:
 
 
 def _last_step(layer: Layer, before: Sequence[Layer], shape: Shape, flow: Sequence[Shape]) -> str:
-    """The advice where a recurrent layer before this one returns only its last step, and this one needs all steps."""
+    """The advice if a recurrent layer before this one returns only its last step, and this one needs all steps."""
     if layer.input_spec is None or layer.input_spec.ndim != len(shape) + 1:
         return ""
     for i, each in reversed(list(enumerate(before))):

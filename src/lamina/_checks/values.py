@@ -11,7 +11,7 @@ from lamina.errors import DataError, LabelError
 
 
 def finite(table: Table, rows: HostArray | None = None) -> None:
-    """Raise a `DataError` that says where the first NaN or infinity is; `rows` are the rows of x that the table has."""
+    """Raise a `DataError` with the position of the first NaN or infinity; `rows` are the table's row numbers for x."""
     for name, array in (("x", table.x), ("y", table.y), ("sample_weight", table.sample_weight)):
         if array is None or array.dtype.kind in "biu":
             continue

@@ -1,1 +1,1 @@
-"""Formulas that are written by hand because XLA's own are slow on a CPU."""
+"""Formulas written by hand, because XLA's own are slow on a CPU."""

@@ -1,4 +1,4 @@
-"""Attention: for each query the mean of the values, weighted by how well their keys fit the query."""
+"""Attention: for each query the mean of the values, weighted by the softmax of the scores of query and keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def attend(query: Array, key: Array, value: Array, mask: Array | None = None) ->
     """`softmax(query @ key.T) @ value`; query is (..., n, size), key (..., m, size), value (..., m, units).
 
     Args:
-        mask: which keys a query may see, (..., n, m). A query that sees none gets the plain mean of all values.
+        mask: which keys a query may see, (..., n, m). A query that sees no key gets the unweighted mean of all values.
 
     -> (..., n, units)
     """
@@ -27,7 +27,7 @@ def weights(query: Array, key: Array, mask: Array | None = None, zeros: bool = F
     """`softmax(query @ key.T)` over the keys that a query may see.  -> (..., n, m)
 
     Args:
-        zeros: whether a query that sees no key gets zeros, and not equal weights.
+        zeros: whether a query that sees no key gets zeros instead of equal weights.
     """
     scores = query @ key.mT  # (..., n, m)
     if mask is None:
@@ -44,10 +44,10 @@ def combined(shares: Array, value: Array) -> Array:
 
 
 def flash(name: str, query: Array, key: Array, value: Array, mask: Array | None = None) -> Array:
-    """The same by cuDNN, which never holds all weights; all three are (batch, steps, heads, size), in 16 bits.
+    """Attention by cuDNN, which does not store all weights; inputs (batch, steps, heads, size), in 16 bits.
 
     Args:
-        name: what the layer is called in the message.
+        name: the layer's name in the message.
         mask: which keys a query may see, (batch, heads, n, m).
     """
     if jax.default_backend() != "gpu":

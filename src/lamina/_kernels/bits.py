@@ -1,4 +1,4 @@
-"""Random bits from a hash of (key, position): fast where threefry is a third of a training step.
+"""Random bits from a hash of (key, position); JAX's threefry would take a third of a training step.
 
 The mixer is the 32-bit `lowbias32` of Chris Wellons' hash-prospector (https://github.com/skeeto/hash-prospector):
 two multiplications and three xor-shifts. The tests check the bits' mean, the correlation between neighbours,
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from lamina._arrays.arrays import Array
 from lamina._kernels.numbers import constant
 
-GOLDEN = 0x9E3779B9  # 2**32 / golden ratio: consecutive positions fall far apart
+GOLDEN = 0x9E3779B9  # 2**32 / golden ratio: spreads consecutive positions far apart
 
 
 def mix(h: Array) -> Array:
@@ -28,13 +28,13 @@ def mix(h: Array) -> Array:
 
 
 def fold(key: Array, number: ArrayLike) -> Array:
-    """Another key, for the use or the step that `number` stands for.  (2,) uint32 -> (2,) uint32"""
+    """A new key for the use or step with this number.  (2,) uint32 -> (2,) uint32"""
     word = mix(jnp.asarray(number).astype(jnp.uint32) * jnp.uint32(GOLDEN) + key[0])
     return jnp.stack([mix(word ^ key[1]), mix(word + key[1] * jnp.uint32(GOLDEN) + jnp.uint32(1))])
 
 
 def random_bits(key: Array, shape: tuple[int, ...]) -> Array:
-    """Independent 32-bit words, each a function of `key` and its position alone.  (2,) uint32 -> shape, uint32"""
+    """Independent 32-bit words; each depends only on `key` and its position.  (2,) uint32 -> shape, uint32"""
     position = jnp.zeros(shape, jnp.uint32)
     stride = 1
     for axis in reversed(range(len(shape))):
@@ -44,7 +44,7 @@ def random_bits(key: Array, shape: tuple[int, ...]) -> Array:
 
 
 def bernoulli(key: Array, probability: float, shape: tuple[int, ...]) -> Array:
-    """True with `probability`, to one part in 2**32.  -> shape, bool"""
+    """True with `probability`, rounded to a multiple of 2**-32.  -> shape, bool"""
     if probability >= 1:
         return jnp.ones(shape, bool)
     kept: Array = random_bits(key, shape) < constant(min(round(probability * 2**32), 2**32 - 1), jnp.uint32)

@@ -1,7 +1,7 @@
-"""What made an array, told from layer to layer while a pass is traced, so that several can be computed as one.
+"""How arrays were made, passed from layer to layer while a pass is traced, to compute several layers in one kernel.
 
-Whoever makes an array that a later layer may take together with its own work notes how; that layer then computes both,
-and nobody reads the array, so XLA leaves it out.
+A layer that makes an array records how. A later layer can then compute both steps at once. Nothing reads the array in
+between, so XLA omits it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from lamina._weights.weight import under_way
 
 
 class Made(NamedTuple):
-    """`again(map)` is what the convolution that made an array gives with another map of its operands."""
+    """`again(map)` is the result of the convolution that made an array, with `map` applied to its operands."""
 
     again: Callable[[Callable[..., Any]], Any]
     rectified: bool = False
 
     def rescaled(self, factor: Array, shift: Array) -> Made:
-        """The same of a convolution that makes `y * factor + shift`; both have an element for each filter."""
+        """The record for `y * factor + shift`, where y is the convolution; both have one element for each filter."""
 
         def with_rescaled(by: Callable[..., Any], x: Array, kernel: Array, bias: Array | None, *others: Any) -> Any:
             return by(x, kernel * factor, shift if bias is None else bias * factor + shift, *others)
@@ -33,7 +33,7 @@ class Made(NamedTuple):
 
 
 class Normalized(NamedTuple):
-    """What an array was made from by batch normalization along its last axis, as `normalization.normalize` says."""
+    """The inputs of a batch normalization along the last axis that made an array; see `normalization.normalize`."""
 
     x: Array
     gamma: Array
@@ -46,7 +46,7 @@ class Normalized(NamedTuple):
 
 
 def note(y: Array, made: Made | Normalized | None) -> Array:
-    """y, of which this is kept; not where operations run one by one, as nothing is left out there."""
+    """Returns y and records this about it. When operations run one by one nothing is recorded, as none is omitted."""
     scope = under_way.get()
     if scope and made and isinstance(y, jax.core.Tracer):
         scope.origins[id(y)] = y, made
@@ -54,14 +54,14 @@ def note(y: Array, made: Made | Normalized | None) -> Array:
 
 
 def noted(y: Array) -> Made | Normalized | None:
-    """What was kept of y."""
+    """What was recorded about y."""
     scope = under_way.get()
     _, made = scope.origins.get(id(y), (y, None)) if scope else (y, None)
     return made if isinstance(made, Made | Normalized) else None
 
 
 def cast(y: Array, dtype: DTypeLike) -> Array:
-    """y in this dtype, of which the same is kept: what is then computed from that is cast in y's place."""
+    """y in this dtype, with the same record. What is later computed from the record is cast instead of y."""
     return note(y.astype(dtype), noted(y))
 
 

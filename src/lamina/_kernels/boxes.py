@@ -1,4 +1,4 @@
-"""Boxes around what is seen in images: their formats, and where they are after an image was changed."""
+"""Bounding boxes in images: their formats, and their positions after an image was changed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from lamina._arrays.arrays import Array
 
 KINDS = ("xyxy", "yxyx", "xywh", "center_xywh", "center_yxhw")
 FORMATS = (*KINDS, *(f"rel_{kind}" for kind in KINDS))
-"""The four numbers of a box: two corners, or a corner or the middle and the size; with "rel_" as shares of the image's
-width and height."""
+"""The four numbers of a box: two corners, or a corner or the center and the size. With "rel_" they are fractions of the
+image's width and height."""
 
 
 def to_corners(boxes: Array, source: str, height: Any, width: Any) -> Array:
@@ -28,7 +28,7 @@ def to_corners(boxes: Array, source: str, height: Any, width: Any) -> Array:
 
 
 def from_corners(corners: Array, target: str, height: Any, width: Any) -> Array:
-    """Left, top, right and bottom in pixels as boxes of a format.  (..., 4) -> (..., 4)"""
+    """Converts left, top, right and bottom in pixels to boxes of a format.  (..., 4) -> (..., 4)"""
     if target.startswith("rel"):
         corners = corners / sizes(height, width, corners)
     first, second = corners[..., :2], corners[..., 2:]
@@ -51,14 +51,14 @@ def sizes(height: Any, width: Any, like: Array) -> Array:
 
 
 def clipped(corners: Array, labels: Array | None, height: Any, width: Any) -> tuple[Array, Array | None]:
-    """The part of each box that lies in the image; the label is -1 where nothing of it does."""
+    """The part of each box inside the image; a box that is entirely outside gets the label -1."""
     corners = jnp.clip(corners, 0, sizes(height, width, corners))
     seen = jnp.prod(corners[..., 2:] - corners[..., :2], -1) > 0
     return corners, None if labels is None else jnp.where(seen, labels, jnp.asarray(-1, labels.dtype))
 
 
 def moved(corners: Array, matrix: Array) -> Array:
-    """The boxes around where the corners of boxes are, once each place of an image was read at `matrix @ place`.
+    """The boxes around the moved corners of boxes, when each place of the image was read at `matrix @ place`.
 
     (batch, n, 4), (batch, 3, 3) -> (batch, n, 4)
     """

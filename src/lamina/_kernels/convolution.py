@@ -1,14 +1,15 @@
-"""Convolution: three maps between x, the kernel and y, each of which has the other two as its gradients.
+"""Convolution: three maps between x, the kernel and y. The gradients of each map are the other two.
 
-The way forward adds the bias, and the map to the kernel gives the bias's gradient too.
+The forward map adds the bias, and the map to the kernel also gives the bias's gradient.
 
-Which formula computes a map is found while tracing (benchmarks/README.md has the table of measured times):
+The formula for a map is chosen while tracing (benchmarks/README.md has the table of measured times):
 
-1. On a CPU with lamina-onednn: oneDNN's, at the speed of a matrix product, or in Winograd's tiles, at up to 2.7 times
-   that speed (windows of 3 and 5, strides of 1, channels and filters that 16 divides; errors are up to 5 times those of
-   a sum); not where oneDNN has a plain reference only, and not for the way forward from one channel by a small window.
-2. On a CPU without it: the compositions of `convolution_by_xla`.
-3. On a GPU or a TPU: XLA's own.
+1. On a CPU with lamina-onednn: oneDNN's kernel, at the speed of a matrix product, or Winograd's algorithm, up to 2.7
+   times as fast (windows of 3 and 5, strides of 1, channels and filters divisible by 16; errors are up to 5 times those
+   of a sum). It is not used where oneDNN has only a reference implementation, nor for the forward map of one channel
+   with a small window.
+2. On a CPU without lamina-onednn: the compositions in `convolution_by_xla`.
+3. On a GPU or a TPU: XLA's own convolution.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from lamina._kernels.precision import in_float32
 from lamina._kernels.window import Sizes, Window, result_shape, spread
 
 FARTHEST = 1000
-"""Of larger strides and dilations oneDNN writes a program so long that to ask for it takes a minute."""
+"""For larger strides and dilations oneDNN generates such long code that creating the kernel takes a minute."""
 
 
 def convolve(
@@ -55,9 +56,9 @@ def convolve(
 
 
 def rescaled(x: Array, factor: Array, shift: Array, axis: int) -> Array:
-    """`x * factor + shift` along `axis`, in x's dtype; where a convolution made x, by one with a kernel so scaled.
+    """`x * factor + shift` along `axis`, in x's dtype. If a convolution made x, its kernel and bias are scaled instead.
 
-    Not where a kernel has 16 bits, which would be rounded again.
+    A 16-bit kernel is not scaled, since it would be rounded again.
     """
     made, exact = noted(x), x.dtype.itemsize > 2 or on_cpu()
     if not isinstance(made, Made) or made.rectified or axis != x.ndim - 1 or not exact:
@@ -79,12 +80,12 @@ def _mapped(
     *,
     half: bool = False,
 ) -> Any:
-    """What `by` makes of x, the kernel, the bias and the window."""
+    """The result of `by` for x, the kernel, the bias and the window."""
     sizes = spread(kernel.shape[:-2], dilation)
     pads = lax.padtype_to_pads(x.shape[1:-1], sizes, strides, "SAME" if padding == "same" else "VALID")
     if padding == "causal":
         pads = [(size - 1, 0) for size in sizes]
-    if not all(isinstance(n, int) for pair in pads for n in pair):  # of a size that is a symbol
+    if not all(isinstance(n, int) for pair in pads for n in pair):  # the padding of a symbolic size
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((*pair, 0) for pair in pads), (0, 0, 0)])
         pads = [(0, 0)] * len(pads)
     window = Window(strides, tuple((before, after) for before, after in pads), dilation, groups, half)
@@ -102,10 +103,10 @@ def convolve_transposed(
     *,
     half: bool = False,
 ) -> Array:
-    """The gradient of `convolve` as a function of its own: x's elements are set `strides` apart.
+    """The gradient of `convolve` as a separate function: the elements of x are placed `strides` apart.
 
-    x is (batch, *sizes, channels), kernel (*window, filters, channels). With a window that reaches over k elements an
-    axis of n becomes `(n - 1) * stride + max(k, stride)` long for "valid" padding and `n * stride` for "same". With
+    x is (batch, *sizes, channels), kernel (*window, filters, channels). For a window that spans k elements, an axis of
+    length n becomes `(n - 1) * stride + max(k, stride)` for "valid" padding and `n * stride` for "same". With
     `output_padding` it is `(n - 1) * stride + k + output_padding` and `(n - 1) * stride + k % 2 + output_padding`.
     """
     pads, lengths = [], []
@@ -136,7 +137,7 @@ def forward(x: Array, kernel: Array, bias: Array | None, window: Window) -> Arra
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def input_gradient(dy: Array, kernel: Array, window: Window, shape: Sizes) -> Array:
-    """y, kernel -> x, which has this shape"""
+    """y, kernel -> x, with this shape"""
     native, dtype = by_onednn("convolution_input_gradient", dy, kernel, window, shape)
     if native:
         dx = native.convolution_input_gradient(dy.astype(dtype), kernel, shape, *window[:-1])
@@ -146,7 +147,7 @@ def input_gradient(dy: Array, kernel: Array, window: Window, shape: Sizes) -> Ar
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def kernel_gradient(x: Array, dy: Array, window: Window, shape: Sizes) -> tuple[Array, Array]:
-    """x, y -> kernel, which has this shape, and bias"""
+    """x, y -> kernel, with this shape, and bias"""
     native, dtype = by_onednn("convolution_kernel_gradient", x, dy, window, shape)
     if native:
         taken = x.astype(dtype), dy.astype(dtype)
@@ -181,20 +182,20 @@ kernel_gradient.defvjp(
 
 
 def in_next_loop(kernel: Sizes) -> bool:
-    """Whether XLA convolves in the loop of what follows, which takes half of oneDNN's time: y is then no array."""
+    """Whether XLA fuses the convolution with later operations, in half of oneDNN's time; then y is not stored."""
     return kernel[-2] == 1 and math.prod(kernel[:-2]) <= 9 and kernel[-1] % 16 == 0
 
 
 def _overruns(kernel: Sizes, strides: Sizes) -> bool:
-    """Whether oneDNN may write beyond its memory: for windows of one element with strides it first gathers the elements
-    it needs, 16 channels at a time, where it has set aside room for as many channels as there are."""
+    """Whether oneDNN may write beyond its memory. With strides and windows of one element it first gathers the elements
+    it needs, 16 channels at a time, but it reserves memory only for the channels that exist."""
     return math.prod(kernel[:-2]) == 1 and max(strides) > 1 and kernel[-2] % 16 != 0
 
 
 def by_onednn(
     name: str, a: Array, b: Array, window: Window, shape: Sizes
 ) -> tuple[ModuleType | None, DTypeLike | None]:
-    """oneDNN and x's dtype there, where it has a fast way from two of x, kernel and y to the third, of this shape."""
+    """oneDNN and the dtype to use for x, if it has a fast way to compute the third of x, kernel and y from two."""
     native = onednn()
     x, kernel, y = {
         "convolution": (a.shape, b.shape, shape),
@@ -204,7 +205,7 @@ def by_onednn(
     far = max(*window.strides, *window.dilation) > FARTHEST
     if far or (name == "convolution" and x[-1] == 1 and in_next_loop(kernel)) or _overruns(kernel, window.strides):
         return None, None
-    known = all(isinstance(size, int) for size in (*x, *kernel, *y))  # a batch size may be a symbol
+    known = all(isinstance(size, int) for size in (*x, *kernel, *y))  # the batch size may be symbolic
     if native and known and a.dtype == b.dtype == jnp.float32:
         for half, dtype in [(True, jnp.bfloat16)] * window.half + [(False, jnp.float32)]:
             if native.convolution_supported(name, x, kernel, y, *window[:-1], half=half):

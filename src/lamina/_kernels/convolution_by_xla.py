@@ -1,14 +1,14 @@
-"""Convolution and its two gradients as the convolutions of XLA that a CPU is fast at.
+"""Convolution and its two gradients as compositions of XLA convolutions that are fast on a CPU.
 
-The gradients that JAX derives are slow there: within a loop, where training runs, XLA finds no fast way for them, nor
-for groups. Here each is a plain convolution, which has one. benchmarks/README.md has the times.
+The gradients that JAX derives are slow there. Training runs in a loop, and in a loop XLA has no fast way to compute
+them, nor grouped convolutions. Here each is a plain convolution, which is fast. benchmarks/README.md has the times.
 
-- The input gradient is that of dy with the kernel reversed along its axes.
-- The kernel gradient is that of x with dy, where channels are the batch and the batch is the channels.
-- Groups are taken together to blocks of some width, with zeros in the kernel between them.
-- Over three axes: over two, with what the window sees along the first one side by side, as channels.
-- Where every channel stands by itself, each map is one multiplication and addition per element of the window; the
-  way forward of a single channel too.
+- The input gradient is the convolution of dy with the kernel reversed along its axes.
+- The kernel gradient is the convolution of x with dy, where channels and batch are exchanged.
+- Groups are merged into blocks of some width, with zeros in the kernel between them.
+- A convolution over three axes becomes one over two axes: the elements along the first axis become channels.
+- A depthwise convolution is one multiplication and addition per element of the window; so is the forward map of a
+  single channel.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from lamina._arrays.arrays import Array
 from lamina._kernels.window import Sizes, Window, spread
 
 MOST_PIECES = 1000
-"""Of a larger window, tracing one operation for each element would take longer than it saves."""
+"""The largest window; for larger ones, tracing one operation for each element would take longer than it saves."""
 BLOCK = 64
-"""How many channels of narrow groups are taken together: fewer leave a matrix product half idle."""
+"""The number of channels up to which narrow groups are merged: fewer channels do not fill a matrix product."""
 
 
 class Moves(NamedTuple):
-    """A window as XLA's convolution has it: x's elements are set `apart` before, with zeros between."""
+    """A window as XLA's convolution describes it: the elements of x are first placed `apart`, with zeros between."""
 
     strides: Sizes
     padding: tuple[tuple[int, int], ...]
@@ -42,7 +42,7 @@ class Moves(NamedTuple):
 
 
 def computed(name: str, a: Array, b: Array, shape: Sizes, window: Window) -> Array:
-    """The map of this name, by the composition on a CPU."""
+    """The map with this name, by the composition for a CPU."""
     own = {
         "convolution": convolution,
         "convolution_input_gradient": convolution_input_gradient,
@@ -71,7 +71,7 @@ def convolution(x: Array, kernel: Array, shape: Sizes, window: Window) -> Array:
 
 
 def convolution_input_gradient(dy: Array, kernel: Array, shape: Sizes, window: Window) -> Array:
-    """A convolution of dy, set apart by the strides, with the kernel reversed along its axes."""
+    """A convolution of dy, spread by the strides, with the kernel reversed along its axes."""
     strides, padding, dilation, groups, _ = window
     pads = []
     for axis, (k, (before, _)) in enumerate(zip(spread(kernel.shape[:-2], dilation), padding, strict=True)):
@@ -82,7 +82,7 @@ def convolution_input_gradient(dy: Array, kernel: Array, shape: Sizes, window: W
 
 
 def convolution_kernel_gradient(x: Array, dy: Array, shape: Sizes, window: Window) -> Array:
-    """A convolution of x with dy, set apart by the strides, with the window's steps as its own."""
+    """A convolution of x with dy, spread by the strides; its strides are the dilation of the window."""
     moves = _forward_moves(window)
     if window.groups == x.shape[-1] > 1:
         apart = dy.reshape(*dy.shape[:-1], x.shape[-1], -1)  # (batch, *positions, channels, multiplier)
@@ -92,7 +92,7 @@ def convolution_kernel_gradient(x: Array, dy: Array, shape: Sizes, window: Windo
     blocks = []
     for c, f, groups in _blocks(x.shape[-1], dy.shape[-1], window.groups):
         y = _exchanged(x[..., c], dy[..., f], shape[:-2], moves)
-        if groups > 1:  # the diagonal counts
+        if groups > 1:  # only the diagonal is needed
             apart = y.reshape(*shape[:-2], groups, shape[-2], groups, -1)
             y = jnp.moveaxis(jnp.diagonal(apart, axis1=-4, axis2=-2), -1, -2)  # (*window, channels, groups, f)
         blocks.append(y.reshape(*shape[:-1], -1))
@@ -116,7 +116,7 @@ def _exchanged(x: Array, dy: Array, sizes: Sizes, moves: Moves) -> Array:
 
 
 def _blocks(channels: int, filters: int, groups: int) -> Iterator[tuple[slice, slice, int]]:
-    """The channels and the filters of groups that are taken together, and how many these are."""
+    """The channels and filters of merged groups, and the number of merged groups."""
     c, f = channels // groups, filters // groups  # within one group
     at_once = max(1, BLOCK // c)
     for first in range(0, groups, at_once):
@@ -153,7 +153,7 @@ def _planes(x: Array, size: int, moves: Moves) -> Array:
 
 
 def _rest(moves: Moves) -> Moves:
-    """Along all axes but the first."""
+    """Reversed along all axes but the first."""
     return moves._replace(**{name: getattr(moves, name)[1:] for name in ("strides", "padding", "dilation", "apart")})
 
 
@@ -180,7 +180,7 @@ def _convolved(x: Array, kernel: Array, moves: Moves) -> Array:
 
 
 def _depthwise(x: Array, kernel: Array, moves: Moves) -> Array:
-    """Every channel by itself: one multiplication and addition per element of the window, which XLA fuses."""
+    """Each channel separately: one multiplication and addition per element of the window, which XLA fuses."""
     times = kernel.reshape(-1, x.shape[-1], kernel.shape[-1] // x.shape[-1])  # (window, channels, multiplier)
     parts = zip(_shifted(x, kernel.shape[:-2], moves), times, strict=True)
     y = sum(part[..., None] * each for part, each in parts)  # (batch, *positions, channels, multiplier)
@@ -188,7 +188,7 @@ def _depthwise(x: Array, kernel: Array, moves: Moves) -> Array:
 
 
 def _shifted(x: Array, sizes: Sizes, moves: Moves) -> Iterator[Array]:
-    """What each element of a window, or of its first axes, sees of x: slices of (batch, *positions, *rest)."""
+    """The part of x for each element of a window, or of its first axes: slices of (batch, *positions, *rest)."""
     axes = len(sizes)
     inner = [(*pads, apart - 1) for pads, apart in zip(moves.padding[:axes], moves.apart[:axes], strict=True)]
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *inner, *[(0, 0, 0)] * (x.ndim - axes - 1)])

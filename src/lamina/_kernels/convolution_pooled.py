@@ -1,9 +1,9 @@
-"""A convolution, relu and the largest of windows in one pass of lamina-onednn's, over one axis or two.
+"""Convolution, relu and max pooling in one pass by lamina-onednn, over one axis or two.
 
-Its rows go through in pieces that stay in the cache, so only what is pooled goes to memory, and a number for each: the
-place in its window that the gradient goes to. Of few channels C++ computes the convolution too, and the kernel's
-gradient from these places; where windows are large, as those of a global maximum, all gradients come from them. A step
-of the MNIST convnet, batch 128, on two cores: 11.7 to 9.2 ms; of the text convnet, batch 64: 10 to 6 ms.
+The rows are processed in pieces that stay in the cache. Only the pooled values are written to memory, and for each the
+position of the maximum in its window, to which the gradient flows. For few channels C++ also computes the convolution,
+and the kernel's gradient from these positions. For large windows, such as global max pooling, C++ computes all
+gradients from them. A step on two cores: MNIST convnet, batch 128, 11.7 to 9.2 ms; text convnet, batch 64, 10 to 6 ms.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from lamina._kernels.places import LANES, LARGE, Two, put_back
 from lamina._kernels.window import Sizes, Window, result_shape
 
 FEW = 27
-"""How many elements of x a filter sees at most where C++ convolves: 3 x 3 of three channels."""
+"""The largest number of elements of x per filter for which C++ convolves: 3 x 3 of three channels."""
 Kept = tuple[Array, Array, Array | None, Array]
 
 
 def where_served(x: Array, kernel: Array, bias: Array | None, window: Window, pool: Sizes) -> Array | None:
-    """The largest of the windows, where lamina-onednn computes them."""
-    if x.ndim == 3:  # a row of its own
+    """The maximum of each window, if lamina-onednn can compute it."""
+    if x.ndim == 3:  # a sequence is treated as an image of one row
         x, kernel = x[:, None], kernel[None]
         window = Window((1, *window.strides), ((0, 0), *window.padding), (1, *window.dilation), *window[3:])
     return pooled(x, kernel, bias, window, pool)[0] if _served(x, kernel, window)[0] else None
@@ -48,7 +48,7 @@ def _few(kernel: Array, window: Window) -> bool:
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def pooled(x: Array, kernel: Array, bias: Array | None, window: Window, pool: Sizes) -> Two:
-    """The largest of the windows of relu(y), and their places; `pool` is a window's sizes, and from one to the next."""
+    """The maximum of each window of relu(y), and its position; `pool` is the window's sizes and strides."""
     native, dtype = _served(x, kernel, window)
     assert native
     batch, *sizes, filters = result_shape(x, kernel, window)
@@ -86,7 +86,7 @@ pooled.defvjp(_kept, _slopes)
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def pooled_kernel_gradient(x: Array, dp: Array, places: Array, window: Window, pool: Sizes, shape: Sizes) -> Two:
-    """`kernel_gradient(x, put_back(dp, ...))`, by C++."""
+    """`kernel_gradient(x, put_back(dp, ...))`, computed by C++."""
     native = onednn()
     assert native
     return native.convolution_pooled_kernel_gradient(x, dp, places, shape, *window[:-1], pool)  # type: ignore[no-any-return]
@@ -94,7 +94,7 @@ def pooled_kernel_gradient(x: Array, dp: Array, places: Array, window: Window, p
 
 @partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def pooled_input_gradient(dp: Array, kernel: Array, places: Array, window: Window, pool: Sizes, shape: Sizes) -> Array:
-    """`input_gradient(put_back(dp, ...), kernel)`, by C++."""
+    """`input_gradient(put_back(dp, ...), kernel)`, computed by C++."""
     native = onednn()
     assert native
     return native.convolution_pooled_input_gradient(dp, kernel, places, shape, *window[:-1], pool)  # type: ignore[no-any-return]

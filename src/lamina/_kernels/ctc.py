@@ -12,21 +12,21 @@ from jax import lax
 from lamina._arrays.arrays import Array
 
 NEVER = -1e5
-"""The logarithm of the probability of what cannot be; finite, so that its gradient is a number."""
+"""The logarithm of the probability 0; finite, so that its gradient is a number."""
 
 
 def label_loss(labels: Array, logits: Array, label_lengths: Array, lengths: Array | None, nothing: int = 0) -> Array:
-    """`-log` of the probability that the outputs say the labels in order.
+    """`-log` of the probability of the labels, in order, given the outputs.
 
-    labels are (batch, length) and logits (batch, time, classes), of which the first `label_lengths` and `lengths`
-    (batch,) count; class `nothing` stands between labels.  -> (batch,)
+    labels are (batch, length) and logits (batch, time, classes); the first `label_lengths` and `lengths` (batch,) of
+    them count. The class `nothing` is the blank between labels.  -> (batch,)
     """
     chances = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, "float32")))  # (batch, time, classes)
-    # Between the labels, before and after them stands "nothing": - a - b -.
+    # A blank stands between the labels, before them and after them: - a - b -.
     states = jnp.full((len(labels), 2 * labels.shape[1] + 1), nothing, "int32").at[:, 1::2].set(labels)
     said = jnp.take_along_axis(chances, states[:, None], axis=-1)  # (batch, time, states)
     before = jnp.pad(states, ((0, 0), (2, 0)), constant_values=nothing)[:, :-2]
-    # from a label to the next one, unless it is equal
+    # from a label directly to the next one, unless the two are equal
     skips = jnp.where((jnp.arange(states.shape[1]) % 2 == 1) & (states != before), 0.0, NEVER)
     start = jnp.where(jnp.arange(states.shape[1]) < 2, said[:, 0], NEVER)
     lasts = jnp.full(len(labels), logits.shape[1]) if lengths is None else lengths
@@ -44,9 +44,9 @@ def label_loss(labels: Array, logits: Array, label_lengths: Array, lengths: Arra
 
 
 def greedy_labels(scores: Array, lengths: Array, merge_repeated: bool, nothing: int) -> tuple[Array, Array]:
-    """The most probable class of each step, without "nothing": (1, batch, time), filled up with -1, and (batch, 1).
+    """The most probable class of each step, without blanks: (1, batch, time), padded with -1, and (batch, 1).
 
-    The second is minus the sum of the scores that were taken. With `merge_repeated` a class in a row counts once.
+    The second array is minus the sum of the chosen scores. With `merge_repeated`, repeated classes count once.
     """
     count = scores.shape[1]
     over = jnp.arange(count) >= lengths[:, None]  # (batch, time)
@@ -55,15 +55,15 @@ def greedy_labels(scores: Array, lengths: Array, merge_repeated: bool, nothing: 
     silent = best == nothing
     if merge_repeated:
         silent |= jnp.pad(best[:, 1:] == best[:, :-1], ((0, 0), (1, 0)))
-    order = jnp.argsort(silent, axis=-1, stable=True)  # what is said first, in its order
+    order = jnp.argsort(silent, axis=-1, stable=True)  # the labels first, in order, then the blanks
     return jnp.take_along_axis(jnp.where(silent, -1, best), order, axis=-1)[None], total
 
 
 def beam_labels(scores: Array, lengths: Array, width: int, top: int, nothing: int) -> tuple[Array, Array]:
-    """The `top` most probable label sequences of a search that keeps `width` of them at each step.
+    """The `top` most probable label sequences of a beam search that keeps `width` sequences at each step.
 
-    scores are (batch, time, classes).  -> (top, batch, time), filled up with -1, and their log-probabilities
-    (batch, top). A sequence is kept once, with the probability that its last step said "nothing" and that it did not.
+    scores are (batch, time, classes).  -> (top, batch, time), padded with -1, and their log-probabilities
+    (batch, top). Each sequence is kept once, with two probabilities: that its last step is a blank, or is not.
     """
     chances = jax.nn.log_softmax(scores)
     time, classes = scores.shape[1:]
@@ -76,7 +76,7 @@ def beam_labels(scores: Array, lengths: Array, width: int, top: int, nothing: in
         labels = jnp.arange(classes)
         longer = jnp.where(labels == last[:, None], silent[:, None], total[:, None]) + chance  # (width, classes)
         longer = jnp.where(labels == nothing, -jnp.inf, longer)
-        # A longer sequence that is kept already adds to that one: path j is path i and one label more.
+        # If path j is path i plus one label, extending path i adds to the probability of path j.
         cut = jnp.where(jnp.arange(time) == sizes[:, None] - 1, -1, paths)
         same = (cut[None] == paths[:, None]).all(-1) & (sizes[None] == sizes[:, None] + 1)  # (width i, width j)
         more = jnp.where(same, longer[:, jnp.maximum(last, 0)], -jnp.inf)

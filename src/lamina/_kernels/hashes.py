@@ -1,4 +1,4 @@
-"""64-bit hashes of strings on the host, the two that Keras's layers use, over many strings at a time.
+"""64-bit hashes of strings on the host: the two that Keras's layers use, computed for many strings at once.
 
 Sources: FarmHash, Geoff Pike, 2014, https://github.com/google/farmhash (its `Fingerprint64`); SipHash-2-4, Aumasson and
 Bernstein, 2012, https://www.131002.net/siphash/siphash.pdf
@@ -16,7 +16,7 @@ Strings = NDArray[np.uint8]
 
 K0, K1, K2 = (np.uint64(k) for k in (0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F))
 CROSS, CAT = np.uint64(0xDECAFCAFFE), np.uint64(0xC6A4A7935BD1E995)
-"""The start of a row's number, and the factor that takes a column in."""
+"""The initial number of a row, and the factor used to add a column."""
 
 
 def farm_hash(strings: Sequence[bytes]) -> Words:
@@ -34,9 +34,9 @@ def sip_hash(strings: Sequence[bytes], key: tuple[int, int]) -> Words:
 
 
 def cross_hash(columns: Sequence[Words]) -> Words:
-    """One number for each row of several columns of numbers, as TensorFlow's `sparse.cross_hashed` makes it.
+    """One number for each row of several columns of numbers, equal to TensorFlow's `sparse.cross_hashed`.
 
-    The number of a row begins as a constant and takes in the columns one after another, so their order counts.
+    The number of a row starts as a constant and is updated column by column, so the order of the columns matters.
 
     >>> cross_hash([np.array([1, 2], np.uint64), np.array([3, 3], np.uint64)]).tolist()
     [14032721446388503651, 14885101244559810584]
@@ -61,7 +61,7 @@ def _by_length(strings: Sequence[bytes], hashed: Callable[[Strings], Words]) -> 
 
 
 def _word(chars: Strings, at: int, size: int = 8) -> Words:
-    """The `size` bytes from `at` on as one number, the first byte the lowest."""
+    """The `size` bytes from `at` on as one little-endian number."""
     words: Words = np.ascontiguousarray(chars[:, at : at + size]).view(f"<u{size}")[:, 0].astype(np.uint64)
     return words
 
@@ -106,7 +106,7 @@ def _farm(s: Strings) -> Words:  # (strings, n) -> (strings,)
 
 
 def _farm_long(s: Strings) -> Words:
-    """More than 64 bytes: blocks of 64, the last one overlapping the one before."""
+    """Strings of more than 64 bytes: blocks of 64; the last block overlaps the one before."""
     n, seed = s.shape[1], np.uint64(81)
     zero = np.zeros(len(s), np.uint64)
     x, y = seed * K2 + _word(s, 0), zero + (seed * K1 + np.uint64(113))

@@ -1,6 +1,6 @@
-"""Formulas on images (batch, height, width, channels): sampling along moved coordinates, colours, blurs.
+"""Formulas for images (batch, height, width, channels): sampling at moved coordinates, colors, blurs.
 
-Each works for a whole batch with parameters of its own for every image, inside a compiled program.
+Each formula processes a whole batch inside a compiled program, with separate parameters for every image.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ FILL_MODES = ("reflect", "wrap", "constant", "nearest")
 
 
 def work_dtype(images: Array) -> DTypeLike:
-    """The dtype in which coordinates and colours are computed: at least float32."""
+    """The dtype in which coordinates and colors are computed: at least float32."""
     return jnp.promote_types(images.dtype, jnp.float32)
 
 
 def inside(index: Array, size: int, mode: str) -> Array:
-    """Where in an axis of `size` a position beyond its ends is read.  int32 -> int32
+    """The position inside an axis of `size` that is read for a position beyond its ends.  int32 -> int32
 
     For size 4, from -3 to 6: "reflect" 2 1 0 | 0 1 2 3 | 3 2 1, "mirror" 3 2 1 | 0 1 2 3 | 2 1 0,
     "wrap" 1 2 3 | 0 1 2 3 | 0 1 2, "nearest" 0 0 0 | 0 1 2 3 | 3 3 3.
@@ -72,7 +72,7 @@ def grid(images: Array) -> tuple[Array, Array]:
 def project(images: Array, matrix: Array, interpolation: str, fill_mode: str, fill_value: float) -> Array:
     """The pixel (x, y) of each result comes from (u/w, v/w), where `(u, v, w) = matrix @ (x, y, 1)`.
 
-    matrix is (batch, 3, 3), an affine map where its last row is 0 0 1.
+    matrix is (batch, 3, 3). If its last row is 0 0 1, the map is affine.
     """
     y, x = grid(images)
     m = matrix.astype(work_dtype(images))[..., None, None]  # (batch, 3, 3, 1, 1)
@@ -87,7 +87,7 @@ def affine(across: Sequence[ArrayLike], down: Sequence[ArrayLike]) -> Array:
 
 
 def homography(start: Array, end: Array) -> Array:
-    """The matrix that takes four points (x, y) of `end` to those of `start`, both (batch, 4, 2).  -> (batch, 3, 3)"""
+    """The matrix that maps four points (x, y) of `end` to those of `start`, both (batch, 4, 2).  -> (batch, 3, 3)"""
     one, zero = jnp.ones_like(end[..., :1]), jnp.zeros_like(end)
     first = jnp.concatenate([end, one, zero, zero[..., :1], -start[..., :1] * end], -1)  # (batch, 4, 8)
     second = jnp.concatenate([zero, zero[..., :1], end, one, -start[..., 1:] * end], -1)
@@ -110,7 +110,7 @@ def blur(images: Array, size: tuple[int, int], sigma: Array) -> Array:
 
 
 def smooth(images: Array) -> Array:
-    """The 3×3 filter with 5/13 in the middle and 1/13 around it, zeros around the image."""
+    """The 3×3 filter with 5/13 in the middle and 1/13 around it, with zeros around the image."""
     _, height, width, _ = images.shape
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
     columns = padded[:, :height] + padded[:, 1:-1] + padded[:, 2:]
@@ -118,13 +118,13 @@ def smooth(images: Array) -> Array:
 
 
 def rescaled(x: Array, source: Sequence[float], target: Sequence[float]) -> Array:
-    """x from the range `source` to the range `target`."""
+    """x, mapped from the range `source` to the range `target`."""
     (low, high), (bottom, top) = source, target
     return x if (low, high) == (bottom, top) else (x - low) / (high - low) * (top - bottom) + bottom
 
 
 def gray(images: Array) -> Array:
-    """How bright red, green and blue look together; one channel is gray already.  -> (batch, height, width, 1)"""
+    """The brightness of red, green and blue together; one channel is already gray.  -> (batch, height, width, 1)"""
     if images.shape[-1] == 1:
         return images
     weights = jnp.asarray([0.2989, 0.5870, 0.1140], images.dtype)
@@ -154,7 +154,7 @@ def from_hsv(hue: Array, saturation: Array, value: Array) -> Array:
 
 
 def equalized(channel: Array, bins: int) -> Array:
-    """Values from 0 to 255 replaced by their rank among all, so that every brightness is as frequent.  any shape"""
+    """Values from 0 to 255, replaced by their rank, so that all values are about equally frequent.  any shape"""
     top = bins - 1
     index = jnp.clip((channel * top / 255).astype(jnp.int32), 0, top)
     count = jnp.zeros(bins, jnp.int32).at[index.reshape(-1)].add(1)
@@ -167,10 +167,10 @@ def equalized(channel: Array, bins: int) -> Array:
 
 
 def locally_equalized(image: Array, tiles: tuple[int, int], clip_limit: float) -> Array:
-    """Equalization of each tile's neighbourhood, blended between tiles (CLAHE).
+    """Equalizes the histogram of each tile, and interpolates between tiles (CLAHE).
 
-    image is (height, width, channels) with values from 0 to 255. No brightness counts more than `clip_limit` times the
-    mean count of a tile: what is above is spread over all, so that noise is not blown up.
+    image is (height, width, channels) with values from 0 to 255. The count of a value is limited to `clip_limit` times
+    the mean count of a tile. The excess is spread over all values, so that noise is not amplified.
     """
     height, width, channels = image.shape
     rows, columns = tiles

@@ -1,6 +1,6 @@
-"""The product of a matrix with a layer's kernel: oneDNN's on a CPU with lamina-onednn, else XLA's.
+"""The product of a matrix with a layer's kernel: by oneDNN on a CPU with lamina-onednn, else by XLA.
 
-It is an operation of JAX's, linear in both of its arrays, so gradients of any order are such products again.
+It is a JAX operation that is linear in both arrays, so gradients of any order are such products too.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from lamina._kernels.normalization import unscaled
 from lamina._kernels.precision import in_float32
 
 LEAST = 2**19
-"""Up to so many multiply-adds XLA's products take as long or less, and so do those with a side below `NARROW`."""
+"""Up to this many multiply-adds XLA's products are as fast or faster, and so are those with a side below `NARROW`."""
 NARROW = 8
 WIDE = 64
-"""A side from which products of bfloat16 pay. They add in pairs, so NaN would spread from a sum of an odd number."""
+"""The least side for which bfloat16 products pay off. They add in pairs, so an odd number of terms would spread NaN."""
 
 
 @in_float32
@@ -38,7 +38,7 @@ def matmul(x: Array, kernel: Array, bias: Array | None = None, *, half: bool = F
 
 
 class How(NamedTuple):
-    """Which array is turned, so transposed first, whether they are multiplied as bfloat16, and whether y is rounded."""
+    """Whether each array is transposed first, whether the product uses bfloat16, and whether y is rounded."""
 
     a_turned: bool
     b_turned: bool
@@ -52,7 +52,7 @@ def product(a: Array, b: Array, how: How) -> Array:
 
 
 def _serves(x: Array, kernel: Array) -> bool:
-    known = all(isinstance(size, int) for size in (*x.shape, *kernel.shape))  # a batch size may be a symbol
+    known = all(isinstance(size, int) for size in (*x.shape, *kernel.shape))  # the batch size may be symbolic
     plain = kernel.ndim == 2 and x.ndim >= 2 and x.dtype == kernel.dtype == jnp.float32
     return known and plain and x.size * kernel.shape[-1] > LEAST and onednn() is not None
 
@@ -78,14 +78,14 @@ def _slope_of_a(dy: Array, a: object, b: Array, *, how: How) -> Array:
 
 
 def _slope_of_b(dy: Array, a: Array, b: object, *, how: How) -> Array:
-    """The gradient of a kernel: it is not rounded."""
+    """The gradient of a kernel, which is not rounded."""
     if how.b_turned:
         return product(dy, a, How(True, how.a_turned, how.half, rounds=False))
     return product(a, dy, How(not how.a_turned, False, how.half, rounds=False))
 
 
 def _batched(arrays: Sequence[Array], axes: Sequence[int | None], *, how: How) -> tuple[Array, int]:
-    """Many products at once, by XLA."""
+    """Many products at once, computed by XLA."""
     a, b = (array if axis is None else jnp.moveaxis(array, axis, 0) for array, axis in zip(arrays, axes, strict=True))
     return jnp.matmul(a.mT if how.a_turned else a, b.mT if how.b_turned else b), 0
 

@@ -1,6 +1,6 @@
-"""oneDNN, where the optional package lamina-onednn (folder native/) is installed and a CPU computes.
+"""oneDNN, if the optional package lamina-onednn (folder native/) is installed and the device is a CPU.
 
-`LAMINA_KERNELS=xla` leaves it aside; `LAMINA_KERNELS=onednn` demands it.
+`LAMINA_KERNELS=xla` turns it off; `LAMINA_KERNELS=onednn` requires it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _portable: ContextVar[bool] = ContextVar("portable", default=False)
 
 @contextmanager
 def portable() -> Iterator[None]:
-    """Within it XLA's own operations are traced alone, for a program that also runs where lamina-onednn is not."""
+    """Inside the `with` block only XLA's operations are traced, for a program that also runs without lamina-onednn."""
     before = _portable.set(True)
     try:
         yield
@@ -30,12 +30,12 @@ def portable() -> Iterator[None]:
 
 
 def on_cpu() -> bool:
-    """Whether what is traced runs on this machine's CPU."""
+    """Whether the traced program runs on this machine's CPU."""
     return not _portable.get() and jax.default_backend() == "cpu"
 
 
 def onednn() -> ModuleType | None:
-    """The package, or None; asked while tracing."""
+    """The package, or None; looked up while tracing."""
     chosen = os.environ.get("LAMINA_KERNELS", "")
     if chosen not in ("", "xla", "onednn"):
         raise ArgumentError(f"LAMINA_KERNELS={chosen}: expected xla, onednn, or nothing.")

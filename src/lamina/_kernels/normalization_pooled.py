@@ -1,6 +1,6 @@
-"""Batch normalization in training, relu and the largest of windows in one pass of lamina-onednn's.
+"""Batch normalization in training, relu and max pooling in one pass by lamina-onednn.
 
-Between the convolution and what is pooled no array goes to memory, nor do its slopes on the way back.
+Between the convolution and the pooled values no array is written to memory, nor is its gradient in the backward pass.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Kept = tuple[Array, Array, Array, Array, Array, Array | None]
 
 
 def where_served(made: Normalized, pool: Sizes) -> Array | None:
-    """The largest of the windows of what was normalized, where lamina-onednn computes them."""
+    """The maximum of each window of normalized values, if lamina-onednn can compute it."""
     x = made.x
     known = all(isinstance(n, int) and n for n in x.shape)
     if not known or x.ndim not in (3, 4) or x.dtype != jnp.float32 or x.shape[-1] % LANES:
@@ -42,7 +42,7 @@ def pooled(
     epsilon: float,
     pool: Sizes,
 ) -> Two:
-    """The largest of the windows of relu(y), and their places; y is what `normalize` makes of x."""
+    """The maximum of each window of relu(y), and its position; y is the result of `normalize` for x."""
     native = onednn()
     assert native
     x, factor = _wide(x), _inverse(variance, epsilon) * gamma

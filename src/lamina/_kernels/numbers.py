@@ -1,9 +1,9 @@
-"""Numbers that a compiled program takes as arguments, and does not hold as constants.
+"""Numbers that a compiled program takes as arguments instead of constants.
 
-While a program is traced, a `Number` stands where a layer, a regularizer or an optimizer has a float. Arithmetic with
-Python's numbers is noted as a formula, `1.0 - rate`, which the host computes in float64 as ever; where it meets an
-array, its value becomes an argument. What else is asked of it (`if not rate`, `float(rate)`) is answered by its value,
-and noted: the program then holds for other numbers which give the same answers.
+While a program is traced, a `Number` replaces a float of a layer, a regularizer or an optimizer. Arithmetic with
+Python's numbers is recorded as a formula, such as `1.0 - rate`, which the host computes in float64. When a formula
+meets an array, its value becomes an argument. Other questions (`if not rate`, `float(rate)`) are answered by the
+current value and recorded: the program is valid for all numbers that give the same answers.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from lamina._arrays.arrays import Array, HostArray
 from lamina._weights.weight import Weight
 
 Formula = tuple[Any, ...]
-"""("number", its place), ("constant", a value), or a function and the formulas of its arguments."""
+"""("number", its index), ("constant", a value), or a function and the formulas of its arguments."""
 
 
 class Readings:
-    """What a program reads of the numbers that it is traced for."""
+    """What a program reads of the numbers with which it is traced."""
 
     def __init__(self, values: Sequence[float]) -> None:
         self.values = values
         self.arguments: dict[tuple[Formula, str], Weight] = {}
-        """What became an argument of the program, by formula and dtype."""
+        """The arguments of the program, by formula and dtype."""
         self.answers: dict[Formula, Any] = {}
-        """What else the program depends on."""
+        """The other answers that the program depends on."""
 
     def numbers(self) -> list[Number]:
         return [Number(self, ("number", place)) for place in range(len(self.values))]
 
     def hold_for(self, values: Sequence[float]) -> bool:
-        """Whether a trace with these numbers would come to the same program."""
+        """Whether tracing with these numbers would give the same program."""
         return all(_value(formula, values) == answer for formula, answer in self.answers.items())
 
     def weights_for(self, values: Sequence[float]) -> dict[Weight, Weight]:
-        """For each argument what stands in its place where the numbers are these."""
+        """The value of each argument for these numbers."""
         return {weight: _weight(*key, values) for key, weight in self.arguments.items()}
 
 
@@ -59,7 +59,7 @@ def _weight(formula: Formula, dtype: str, values: Sequence[float]) -> Weight:
 
 
 def _number(name: str, function: Callable[..., Any], backwards: bool = False) -> Callable[[Number, object], Any]:
-    """The method that computes with a number of Python or with an array."""
+    """The method that computes with a Python number or an array."""
 
     def method(self: Number, other: object) -> Any:
         if isinstance(other, jax.Array):
@@ -79,9 +79,9 @@ ARITHMETIC = "add", "sub", "mul", "truediv", "pow", "mod", "floordiv"
 
 
 class Number:
-    """A number while a program is traced that takes it as an argument."""
+    """A number while the program that takes it as an argument is traced."""
 
-    __array_ufunc__ = None  # NumPy leaves its numbers' arithmetic with this one to the methods here
+    __array_ufunc__ = None  # makes NumPy use the methods of this class for arithmetic with its numbers
 
     def __init__(self, readings: Readings, formula: Formula) -> None:
         self.readings, self.formula = readings, formula
@@ -94,7 +94,7 @@ class Number:
         return self.readings.arguments[key].value
 
     def answer(self, formula: Formula) -> Any:
-        """The value of a formula, on which the program depends."""
+        """The value of a formula; the program then depends on it."""
         value = self.readings.answers[formula] = _value(formula, self.readings.values)
         return value
 
@@ -135,5 +135,5 @@ class Number:
 
 
 def constant(value: object, dtype: DTypeLike) -> Array:
-    """A number as an array: a constant of the program, or its argument where a `Number` stands for it.  -> ()"""
+    """A number as an array: a constant of the program, or an argument if it is a `Number`.  -> ()"""
     return value.argument(dtype) if isinstance(value, Number) else jnp.asarray(value, dtype)

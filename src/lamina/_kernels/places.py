@@ -1,6 +1,6 @@
-"""Where in its window the largest element lies: what lamina-onednn's poolings keep for their gradients.
+"""The position of the maximum in its window, which lamina-onednn's poolings keep for their gradients.
 
-A place counts the elements of a window row by row; it is -1 where no gradient flows.
+A position counts the elements of a window row by row; it is -1 if no gradient flows.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from lamina._arrays.arrays import Array
 from lamina._kernels.native import onednn
 
 LARGE = 16
-"""Windows of more elements are large: of their slopes few are not zero."""
+"""Windows with more elements are large: few elements of their gradient are not zero."""
 MOST = 2**15 - 1
-"""How many elements a window has at most."""
+"""The largest number of elements of a window."""
 LANES = 16
-"""How many channels C++ takes at once; of fewer, XLA's loops are faster."""
+"""The number of channels that C++ processes at once; for fewer, XLA's loops are faster."""
 
 Sizes = tuple[int, ...]
 Two = tuple[Array, Array]
@@ -27,14 +27,14 @@ Two = tuple[Array, Array]
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def put_back(dp: Array, places: Array, pool: Sizes, shape: Sizes) -> Array:
-    """dy, of this shape: the slopes of the largest at their places, and zeros."""
+    """dy, with this shape: the gradients of the maxima at their positions, zeros elsewhere."""
     native = onednn()
     assert native
     return native.put_back(dp, places, shape, pool)  # type: ignore[no-any-return]
 
 
 def _picked(y: Array, places: Array, pool: Sizes) -> Array:
-    """The elements of y at these places."""
+    """The elements of y at these positions."""
     high, wide, *strides = pool
     if high * wide > LARGE:
         images, rows, columns, filters = jnp.ogrid[tuple(map(slice, places.shape))]

@@ -1,7 +1,7 @@
-"""Pooling windows: the largest or the mean element of each.
+"""Pooling windows: the maximum or the mean of each window.
 
 On a CPU a window is read as shifted, strided slices, one axis after the other, because XLA's gradient of a window's
-maximum is its slowest formula. Milliseconds for the gradient with respect to the input, float32, on two cores:
+maximum is very slow. Milliseconds for the gradient with respect to the input, float32, on two cores:
 
 | input, window, stride          | XLA's window | reshape, then reduce | slices |
 |--------------------------------|--------------|----------------------|--------|
@@ -15,8 +15,8 @@ maximum is its slowest formula. Milliseconds for the gradient with respect to th
 | mean (32, 55, 55, 64), 3×3, 2  |         14.3 |                    – |    9.9 |
 | mean (32, 28, 28, 64), 3×3, 1  |          2.7 |                    – |    0.9 |
 
-Reshape-then-reduce shares the gradient among equal elements, where XLA and the slices give it to the first; so it
-serves for means alone. On other platforms, and for windows too long to unroll, XLA's own formulas stand.
+Reshape-then-reduce divides the gradient among equal elements, while XLA and the slices give it to the first, so it is
+used for means only. Other platforms, and windows too long to unroll, use XLA's own formulas.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from lamina._kernels.precision import in_float32
 
 Sizes = tuple[int, ...]
 UNROLLED = 16
-"""How many slices, over all axes, a window is read in at most."""
+"""The largest number of slices, over all axes, in which a window is read."""
 
 
 def max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
-    """The largest element of each window; `window` and `strides` have a size for each of `axes`."""
+    """The maximum of each window; `window` and `strides` have one size for each of `axes`."""
     y = _with_what_made(x, window, strides, padding, axes)
     return _max_pool(x, window, strides, padding, axes) if y is None else y
 
 
 def _with_what_made(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array | None:
-    """The largest of x's windows together with a convolution, or a normalization, and relu that made x; else None."""
+    """The maxima of x's windows, fused with the convolution or normalization and the relu that made x; else None."""
     made = blocks.noted(x)
     if (
         onednn() is None
@@ -83,7 +83,7 @@ def _max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes
 
 
 def largest(x: Array, axes: Sizes, keepdims: bool = False) -> Array:
-    """The largest element along `axes`; of equal ones the gradient goes to one."""
+    """The maximum along `axes`; among equal elements, the gradient goes to one."""
     sizes = tuple(x.shape[axis] for axis in axes)
     known = all(isinstance(size, int) and size for size in sizes)
     y = _with_what_made(x, sizes, sizes, "valid", axes) if known else None
@@ -94,10 +94,10 @@ def largest(x: Array, axes: Sizes, keepdims: bool = False) -> Array:
 
 @in_float32
 def _largest(x: Array, axes: Sizes, keepdims: bool) -> Array:
-    """By halves.
+    """The maximum, by halves.
 
-    The gradient of `jnp.max` goes where x equals it. XLA may compute x anew for that comparison, by other roundings,
-    and then lose it: so it did behind a depthwise convolution.
+    The gradient of `jnp.max` goes where x equals the maximum. XLA may recompute x for this comparison with other
+    rounding, and then lose the gradient, which happened after a depthwise convolution.
     """
     if not all(isinstance(x.shape[axis], int) for axis in axes):  # an exported program, which has no gradient
         return jnp.max(x, axes, keepdims=keepdims)
@@ -110,7 +110,7 @@ def _largest(x: Array, axes: Sizes, keepdims: bool) -> Array:
 
 @in_float32
 def mean_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
-    """The mean of each window over those of its elements that are no padding."""
+    """The mean of each window over those of its elements that are not padding."""
     dtype = jnp.promote_types(x.dtype, jnp.float32)  # sums in at least float32
     total = _sums(x.astype(dtype), window, strides, padding, axes)
     if padding == "valid":
@@ -142,14 +142,14 @@ def _unroll(window: Sizes) -> bool:
 
 
 def _first_largest(a: Array, b: Array) -> Array:
-    """The larger of two, `a` where they are equal, and NaN where one is: the gradient goes the same way."""
+    """The larger of two; `a` if they are equal, and NaN if one is. The gradient goes to the chosen one."""
     return jnp.where((b > a) | (b != b), b, a)
 
 
 def _by_slices(x: Array, window: Sizes, strides: Sizes, axes: Sizes, join: Callable[[Array, Array], Array]) -> Array:
-    # The last axis first: then the first of equal elements is the first in the order of rows, as in XLA.
+    # The last axis first: then the first of equal elements is the first in row-major order, as in XLA.
     for axis, size, stride in reversed(list(zip(axes, window, strides, strict=True))):
-        reach = x.shape[axis] - size  # how far the window moves
+        reach = x.shape[axis] - size  # how far the window can move
         parts = [lax.slice_in_dim(x, k, k + reach // stride * stride + 1, stride, axis) for k in range(size)]
         x = parts[0]
         for part in parts[1:]:
@@ -158,7 +158,7 @@ def _by_slices(x: Array, window: Sizes, strides: Sizes, axes: Sizes, join: Calla
 
 
 def _padded(x: Array, value: HostArray, window: Sizes, strides: Sizes, padding: str, axes: Sizes) -> Array:
-    """x as XLA pads it for `padding`, "same" or "valid"."""
+    """x, padded as XLA does for `padding`, "same" or "valid"."""
     if padding == "valid":
         return x
     amounts = lax.padtype_to_pads([x.shape[axis] for axis in axes], window, strides, "SAME")
@@ -167,13 +167,13 @@ def _padded(x: Array, value: HostArray, window: Sizes, strides: Sizes, padding: 
 
 
 def _whole(x: Array, window: Sizes, strides: Sizes, axes: Sizes) -> tuple[Sizes, Sizes]:
-    """`window` and `strides` with a size for every axis of x."""
+    """`window` and `strides`, with one size for every axis of x."""
     sizes, steps = dict(zip(axes, window, strict=True)), dict(zip(axes, strides, strict=True))
     return tuple(sizes.get(i, 1) for i in range(x.ndim)), tuple(steps.get(i, 1) for i in range(x.ndim))
 
 
 def adaptive_max_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
-    """The largest element of each of `sizes[i]` windows that cover axis `axes[i]` as evenly as can be."""
+    """The maximum of each of `sizes[i]` windows that cover axis `axes[i]` as evenly as possible."""
     for axis, size in reversed(list(zip(axes, sizes, strict=True))):
         starts, ends = _windows(x.shape[axis], size)
         parts = [jnp.take(x, np.minimum(starts + k, ends - 1), axis, mode="clip") for k in range((ends - starts).max())]
@@ -184,7 +184,7 @@ def adaptive_max_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
 
 
 def adaptive_mean_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
-    """The mean of each of `sizes[i]` windows that cover axis `axes[i]` as evenly as can be: one matrix product."""
+    """The mean of each of `sizes[i]` windows that cover axis `axes[i]` as evenly as possible: one matrix product."""
     for axis, size in zip(axes, sizes, strict=True):
         starts, ends = _windows(x.shape[axis], size)
         position = np.arange(x.shape[axis])[:, None]
@@ -195,6 +195,6 @@ def adaptive_mean_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
 
 
 def _windows(length: int, count: int) -> tuple[HostArray, HostArray]:
-    """Where `count` windows over `length` elements start and end; each next one may share an element."""
+    """The starts and ends of `count` windows over `length` elements; neighbouring windows may share an element."""
     index = np.arange(count)
     return index * length // count, -((-(index + 1) * length) // count)

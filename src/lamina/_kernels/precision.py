@@ -1,8 +1,8 @@
-"""16-bit floats on a CPU: a product is computed in float32, and its result is rounded once.
+"""16-bit floats on a CPU: a product is computed in float32, and the result is rounded once.
 
-XLA's products of 16-bit floats take up to twice as long there, its convolutions three times, a recurrent net nine
-times (benchmarks/README.md). The conversions cost little: XLA joins them to the operations before and after. Where
-oneDNN multiplies bfloat16 faster than float32, it does: the conversions at its calls then undo these.
+On a CPU, XLA's products of 16-bit floats take up to twice as long as in float32, its convolutions three times, a
+recurrent net nine times (benchmarks/README.md). The conversions cost little, since XLA fuses them with neighbouring
+operations. If oneDNN multiplies bfloat16 faster than float32, the conversions at its calls undo these.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 
 def in_float32(function: Callable[P, T]) -> Callable[P, T]:
-    """The function, which on a CPU gets 16-bit floats as float32, and whose results have their dtype again.
+    """Wraps a function: on a CPU it receives 16-bit floats as float32, and its results are cast back to 16 bits.
 
-    One with an argument `half` is told whether its products are to be of bfloat16.
+    If the function has an argument `half`, this says whether its products should use bfloat16.
     """
     knows_half = "half" in signature(function).parameters
 
@@ -46,7 +46,7 @@ def in_float32(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def half_pays() -> bool:
-    """Whether products of bfloat16 are faster than those of float32."""
+    """Whether bfloat16 products are faster than float32 products."""
     native = onednn()
     return native is not None and native.half_speed() > 1.3
 
@@ -60,7 +60,7 @@ def _value(leaf: object) -> object:
 
 
 def _widened(leaf: Any) -> Any:
-    """A weight as it was before it was cast to 16 bits: XLA would compute the cast, and the way back."""
+    """A weight as it was before the cast to 16 bits, since XLA would compute the cast and the cast back."""
     if not _is_float(leaf):
         return leaf
     scope = under_way.get()

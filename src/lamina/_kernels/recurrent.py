@@ -1,9 +1,9 @@
-"""Recurrent nets over a whole sequence: the product with the input stands before the scan, and those of the weights'
-gradients after it.
+"""Recurrent nets over a whole sequence: the product with the input is computed before the scan, and the products for
+the weights' gradients after it.
 
-The scan that JAX differentiates adds to the weights' gradients at every step, and keeps more than they need. In the
-gradients written here everything that is not sequential is computed for all steps at once. With lamina-onednn a whole
-sequence is one call, for its many small products (benchmarks/README.md has the measured times).
+The scan that JAX differentiates adds to the weights' gradients at every step, and stores more than they need. The
+gradients written here compute everything that is not sequential for all steps at once. With lamina-onednn a whole
+sequence is one call, which saves the overhead of many small products (benchmarks/README.md has the measured times).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lamina._kernels.native import onednn
 from lamina._kernels.precision import in_float32
 
 States = TypeVar("States", bound=Sequence[Any])
-"""The arrays that a cell hands on from step to step; where cells are stacked, lists of them."""
+"""The arrays that a cell passes from step to step; for stacked cells, lists of them."""
 Two = tuple[Array, Array]
 Three = tuple[Array, Array, Array]
 Step = tuple[Array, Array | None]
@@ -42,8 +42,8 @@ def scan(
 ) -> tuple[Array, States]:
     """`output, states = advance(x[t], states)` for each t: the outputs (time, batch, ...), and the states at the end.
 
-    x is (time, batch, ...). Where `mask`, (time, batch), is False, the states stay as they are, and the output is the
-    one before: the first state (of the last cell, where cells are stacked).
+    x is (time, batch, ...). Where `mask`, (time, batch), is False, the states do not change, and the output is the
+    previous one: the first state (for stacked cells, that of the last cell).
     """
     tree = jax.tree.structure(states)
 
@@ -63,7 +63,7 @@ def scan(
 
 
 def choose(counts: Array, new: Array, old: Array | float) -> Array:
-    """`new` where `counts`, which has fewer axes, is True."""
+    """`new` where `counts`, which has fewer axes, is True; else `old`."""
     return jnp.where(counts.reshape(counts.shape + (1,) * (new.ndim - counts.ndim)), new, old)
 
 
@@ -81,7 +81,7 @@ def lstm(
     *,
     half: bool = False,
 ) -> tuple[Array, Array, Array]:
-    """The outputs of an LSTM with tanh and sigmoid, and the states after it.
+    """The outputs of an LSTM with tanh and sigmoid, and its last states.
 
     x is (time, batch, n), kernel (n, 4 units) for the gates i, f, g and o, bias (4 units,); h and c are (batch, units),
     recurrent is (units, 4 units), mask None or (time, batch). With a = x[t] @ kernel + bias + h @ recurrent:
@@ -93,8 +93,8 @@ def lstm(
 def _lstm_forward(
     z: Array, bias: Array, h: Array, c: Array, kernel: Array, mask: Array | None, reverse: bool, unroll: bool
 ) -> tuple[Three, LSTMKept]:
-    # The gates are one operation, as sigmoid(a) = tanh(a / 2) / 2 + 1 / 2, and take z's place; on the way back their
-    # slopes' place is dz's. A step with this net (200 x 128) takes 35 ms, with arrays of their own 46.
+    # All gates are one operation, as sigmoid(a) = tanh(a / 2) / 2 + 1 / 2, and overwrite z; in the backward pass their
+    # slopes are stored where dz is. A step with this net (200 x 128) takes 35 ms; with separate arrays it took 46.
     half = jnp.repeat(jnp.array([0.5, 0.5, 1, 0.5], z.dtype), h.shape[-1])
     above = jnp.repeat(jnp.array([0.5, 0.5, 0, 0.5], z.dtype), h.shape[-1])
 
@@ -129,7 +129,7 @@ def _lstm_backward(reverse: bool, unroll: bool, kept: LSTMKept, cotangents: Thre
         new = new * f
         if counts is None:
             return (own @ across, new, _put(dz, own, t)), None
-        own = choose(counts, own, 0.0)  # chosen after the products: NaN at a step that does not count goes nowhere
+        own = choose(counts, own, 0.0)  # chosen after the products, so that NaN in masked steps does not spread
         return (choose(counts, own @ across, dh), choose(counts, new, dc), _put(dz, own, t)), None
 
     xs = (jnp.arange(y.shape[0]), dy, to_c, f, mask)
@@ -151,7 +151,7 @@ def gru(
     *,
     half: bool = False,
 ) -> tuple[Array, Array]:
-    """The outputs of a GRU with tanh and sigmoid that resets after its product, and the state after it.
+    """The outputs of a GRU with tanh and sigmoid and `reset_after`, and its last state.
 
     x is (time, batch, n), kernel (n, 3 units) for the gates u, r and g, bias (3 units,); h is (batch, units), recurrent
     (units, 3 units), inner_bias (3 units,), mask None or (time, batch). With z = x[t] @ kernel + bias and
@@ -169,7 +169,7 @@ def _gru_forward(
         a_u, a_r, a = jnp.split(h @ kernel + inner_bias, 3, -1)
         u, r = jax.nn.sigmoid(z_u + a_u), jax.nn.sigmoid(z_r + a_r)
         g = jnp.tanh(z_g + r * a)
-        # once, as one array: else what follows computes them again (18 against 7 ms for 200 steps of (32, 128))
+        # computed once, as one array; else later operations recompute them (18 against 7 ms for 200 steps of (32, 128))
         u, r, g = jnp.split(lax.optimization_barrier(jnp.concatenate([u, r, g], -1)), 3, -1)
         out = u * h + (1 - u) * g
         if counts is not None:
@@ -211,19 +211,19 @@ BY_XLA: dict[str, tuple[Callable[..., tuple[tuple[Array, ...], Any]], Callable[.
 def _computed(
     name: str, taken: Sequence[Array], mask: Array | None, reverse: bool, unroll: bool, half: bool, keep: bool
 ) -> tuple[tuple[Array, ...], Any]:
-    """A net's outputs, and what the gradient needs; without `keep` less of it."""
+    """A net's outputs, and the arrays for the gradient; without `keep`, fewer arrays."""
     x, kernel, bias, *others = taken
     native = _native(x, others[0], unroll)
     if not native:
         return BY_XLA[name][0](x @ kernel, bias, *others, mask, reverse, unroll)
     given = getattr(native, name)(_batch_first(x), *taken[1:], mask=mask, reverse=reverse, half=half, keep=keep)
-    y, *states = given[:-1]  # the gates are the last
+    y, *states = given[:-1]  # the gates are last
     return (y, *(state[0 if reverse else -1] for state in (y, *states))), given
 
 
 def _kept(name: str, *arguments: Any) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
     *taken, mask, reverse, unroll, half = arguments
-    wanted = () if taken[0].perturbed else None  # a structure: no Python value reaches the backward pass
+    wanted = () if taken[0].perturbed else None  # a structure, since the backward pass gets no Python value
     taken, mask = _values(taken), _values(mask)
     outputs, given = _computed(name, taken, mask, reverse, unroll, half, True)
     return outputs, (wanted, taken, mask, given)
@@ -259,9 +259,9 @@ _NETS = {name: _net(name) for name in BY_XLA}
 
 
 def _native(x: Array, h: Array, unroll: bool) -> ModuleType | None:
-    """lamina-onednn where it serves: for float32."""
+    """lamina-onednn if it applies: for float32."""
     plain = unroll or not x.dtype == h.dtype == jnp.float32
-    known = all(isinstance(size, int) and size for size in (*x.shape, *h.shape))  # a batch size may be a symbol
+    known = all(isinstance(size, int) and size for size in (*x.shape, *h.shape))  # the batch size may be symbolic
     return None if plain or not known else onednn()
 
 
@@ -292,7 +292,7 @@ def _shifted(states: Array, first: Array, reverse: bool) -> Array:
 
 def _weight_gradient(before: Array, slopes: Array) -> Array:
     """(time, batch, units), (time, batch, gates) -> (units, gates), in one product."""
-    rows = before.shape[0] * before.shape[1]  # said, for arrays without elements
+    rows = before.shape[0] * before.shape[1]  # stated explicitly, for arrays without elements
     return jnp.matmul(before.reshape(rows, before.shape[-1]).T, slopes.reshape(rows, slopes.shape[-1]))
 
 

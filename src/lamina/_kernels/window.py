@@ -1,4 +1,4 @@
-"""The window of a convolution: how a kernel moves over an array, and how far it reaches."""
+"""The window of a convolution: how a kernel moves over an array, and how many elements it spans."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Window(NamedTuple):
     dilation: Sizes
     groups: int = 1
     half: bool = False
-    """Whether products are of bfloat16."""
+    """Whether products use bfloat16."""
 
 
 def spread(sizes: Sizes, dilation: Sizes) -> Sizes:
-    """How many elements a dilated kernel reaches over, on each axis."""
+    """The number of elements that a dilated kernel spans on each axis."""
     return tuple((size - 1) * rate + 1 for size, rate in zip(sizes, dilation, strict=True))
 
 

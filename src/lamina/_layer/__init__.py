@@ -1,1 +1,1 @@
-"""What a layer is: its settings and weights, one pass through it, and its work on the host."""
+"""The base class of layers: settings and weights, one pass through a layer, and work on the host."""

@@ -1,4 +1,4 @@
-"""How a layer is built: by the shapes of what it is called with, or those that a file has."""
+"""Building a layer, for the shapes of its inputs or for the shapes in a file."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 
 def build(layer: Layer, shape: Any, inputs: Inputs | None) -> None:
-    """Build a layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built."""
+    """Build a layer and its sublayers for an input of `shape` (with the batch axis), unless they are built."""
     if _is_done(layer):
         return
     require_settings(layer)
     layer._lamina_check_input(shape)
     inputs = inputs_of_shapes(layer, (shape,), {}) if inputs is None else inputs
     with making, restored_on_error(layer):
-        if _is_done(layer):  # by another thread meanwhile
+        if _is_done(layer):  # another thread built it in the meantime
             return
         layer._lamina.batch_size = shape[0] if shape and is_shape(shape) else None
         call_build(layer, inputs.shapes())
         if not all(part.layer.built for part in parts(layer)) and not missing(layer, inputs):
-            output_shape(layer, inputs)  # sublayers are built where `call` first reaches them
+            output_shape(layer, inputs)  # this pass builds each sublayer when `call` first uses it
 
 
 def _is_done(layer: Layer) -> bool:
-    """Whether there is nothing to do: of a layer that was built when it was made the first shape is still checked."""
+    """Whether nothing is left to do. A layer that is built when it is made still checks its first shape."""
     return layer.built and not (layer._lamina_bare and layer._lamina.built_for is None)
 
 
 def build_from(layer: Layer, config: dict[str, Any]) -> None:
-    """Make the weights, for the shapes in a config."""
+    """Make the weights for the shapes in a config."""
     if shape := config.get("input_shape"):
         layer._lamina_build(map_shapes(lambda each: full_shape(each, "input_shape"), shape))
     elif shapes := config.get("shapes_dict"):
@@ -51,7 +51,7 @@ def _is_sample(layer: Layer, shape: Any) -> bool:
 
 
 def shape_of_output(layer: Layer, shapes: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """The output's shape for shapes by position, or as `query_shape`; the first also as `input_shape`."""
+    """The output's shape for the inputs' shapes, by position or as `query_shape`; `input_shape` is the first."""
     shapes = (named.pop("input_shape"), *shapes) if "input_shape" in named else shapes
     if len(shapes) == 1 and not named and _is_sample(layer, shapes[0]):
         return shape_of_output(layer, ((None, *shapes[0]),), {})[1:]

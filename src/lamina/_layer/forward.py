@@ -1,4 +1,4 @@
-"""A call of a layer, by itself or inside a pass: what goes into `call`, what is filled in, what comes out."""
+"""A call of a layer, in a direct call or inside a pass: checks the inputs, fills in arguments, returns the outputs."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 
 
 _sizes = export.SymbolicScope()
-"""Of all symbolic sizes, which can be compared and added within one scope alone."""
+"""The scope of all symbolic sizes: sizes of different scopes cannot be compared or added."""
 
 
 @functools.lru_cache(256)
 def _symbolic(names: str) -> tuple[Any, ...]:
-    """Sizes by name, the same objects for the same names: JAX would keep a trace for each new one."""
+    """Symbolic sizes by name. The same name gives the same object, since JAX keeps a trace for each new object."""
     return tuple(export.symbolic_shape(names, scope=_sizes))
 
 
 def output_shape(layer: Layer, given: Any) -> Any:
-    """The shape of a layer's output, or of each where it has several, from an abstract pass.
+    """The shape of a layer's output, or the shape of each of several outputs, from an abstract pass.
 
-    Sizes are symbolic where a shape has None: one for the batch axes, and one for each other axis. The input has a mask
-    if the layer before makes one, and so the layer learns whether it makes one itself.
+    Where a shape has None, the size is symbolic: one size for all batch axes, and one for each other axis. The input
+    has a mask if the layer before makes one. The pass also finds out whether this layer makes a mask.
 
     Args:
-        given: the shape of the one input, or what the layer is called with, with a Slot for each tensor.
+        given: the shape of the one input, or the arguments of the call, with a Slot for each tensor.
     """
     inputs = given if isinstance(given, Inputs) else inputs_of_shapes(layer, (given,), {})
     slots = [leaf for _, leaf in leaves(inputs.told) if isinstance(leaf, Slot)]
@@ -87,7 +87,7 @@ def output_shape(layer: Layer, given: Any) -> Any:
     try:
         return jax.tree.map(shape_of, output(named))
     except Exception as error:
-        # Python in `call` may need real numbers; what differs between two guesses depends on the batch.
+        # The Python code in `call` may need real numbers. Axes that differ between two guesses depend on the batch.
         try:
             small, large = (
                 output(lambda shape, guess=guess: [guess if n is None else n for n in shape])  # type: ignore[misc]
@@ -104,7 +104,7 @@ def output_shape(layer: Layer, given: Any) -> Any:
 
 
 def run(now: Pass, layer: Layer, inputs: Inputs) -> Any:
-    """`call` inside a pass, with the inputs checked and cast, and `training` and the masks filled in."""
+    """Run `call` inside a pass: check and cast the inputs, and fill in `training` and the masks."""
     first = len(now.losses)
     try:
         require_room_at_once(now, layer, inputs, lambda original: output_shape(original, inputs.map(slot_of)))
@@ -115,7 +115,7 @@ def run(now: Pass, layer: Layer, inputs: Inputs) -> Any:
         require_room(y)
     except ShapeError as error:
         if now.building and not now.paths[id(layer)]:
-            raise  # the caller that builds it says where it stands
+            raise  # the caller, which builds the layer, adds the place
         raise _naming(layer, error, inputs) from None
     if y is inputs.first or mask_of(next(iter(jax.tree.leaves(y)), None)) is None:
         _hand_on_mask(layer, inputs.first, mask, y)
@@ -127,11 +127,11 @@ def run(now: Pass, layer: Layer, inputs: Inputs) -> Any:
 
 
 def _hand_on_mask(layer: Layer, x: Any, mask: Any, y: object) -> None:
-    """Let the output have the mask that the layer says; as in Keras, a layer that returns its input keeps the mask."""
+    """Set the mask of the output, as the layer says. As in Keras, a layer that returns its input keeps the mask."""
     after = layer.compute_mask(x, mask)
     masked = any(each is not None for _, each in leaves(mask))
     if masked and after is None and y is not x and not layer._lamina_uses_mask:
-        message = f"{layer.name!r} ({type(layer).__name__}) knows no masks: from here on padding counts as data."
+        message = f"{layer.name!r} ({type(layer).__name__}) supports no masks: from here on padding counts as data."
         if message not in layer._lamina.said:
             layer._lamina.said.add(message)
             warn(message)
@@ -139,13 +139,13 @@ def _hand_on_mask(layer: Layer, x: Any, mask: Any, y: object) -> None:
 
 
 def run_alone(layer: Layer, inputs: Inputs) -> Any:
-    """The output of a layer that is called by itself, in a pass of its own, which may stand within another."""
+    """The output of a direct call of a layer, in its own pass, which may run inside another pass."""
     require_arguments(layer, inputs)
     around = under_way.get()
     one = inputs.is_one_tensor and layer._lamina_is_sample(shape_of(inputs.first))
     if one:
         inputs.told[next(iter(inputs.told))] = inputs.first[None]
-    with nullcontext() if layer.built else restored_on_error(layer):  # a refused first call settles no shapes
+    with nullcontext() if layer.built else restored_on_error(layer):  # a first call that fails does not build the layer
         try:
             _build_alone(layer, inputs)
         except ShapeError as error:
@@ -175,7 +175,7 @@ def _values(layer: Layer) -> dict[Weight, Any]:
 
 
 def key_alone(layer: Layer, around: Scope | None) -> Array | None:
-    """The key of a call by itself: another one each time, and within a pass another one in each step of training."""
+    """The key of a direct call: a new key each time; inside a pass, a new key in each training step."""
     if isinstance(around, Pass):
         around.calls += 1
         return None if around.key is None else fold(around.key, np.uint32(2**32 - around.calls))
@@ -184,22 +184,22 @@ def key_alone(layer: Layer, around: Scope | None) -> Array | None:
 
 
 def by_itself(layer: Layer) -> np.uint32:
-    """The number of a call by itself: they count down from 2**32 - 1, and so never meet the steps of a training."""
+    """The number of a direct call. It counts down from 2**32 - 1, so it never equals the number of a training step."""
     return np.uint32(2**32 - layer._lamina.calls)
 
 
 def _keep(layer: Layer, now: Pass, around: Scope | None) -> None:
-    """What a pass changed, for the pass around it or for the weights themselves."""
+    """Pass on what a pass changed: to the pass around it, or to the weights themselves."""
     for weight, value in now.changed():
         if around is not None:
             around.write(weight, value)
-        elif not isinstance(value, jax.core.Tracer):  # else the user's own jax.jit runs the layer
+        elif not isinstance(value, jax.core.Tracer):  # a Tracer means that the user's own jax.jit runs the layer
             weight.array, weight.shown = value, True
     hand_on_losses(layer, now, around)
 
 
 def hand_on_losses(layer: Layer, now: Pass, around: Scope | None) -> None:
-    """What a call of `layer` added to the loss, for the pass around it; for a step with the regularizers."""
+    """Pass on what a call of `layer` added to the loss, to the pass around it; for a step, with the regularizers."""
     if isinstance(around, Pass) and around.of_step:
         around.called[id(layer)] = [*now.losses, *regularization(layer, now.read)]
     elif isinstance(around, Pass):
@@ -207,7 +207,7 @@ def hand_on_losses(layer: Layer, now: Pass, around: Scope | None) -> None:
 
 
 def hand_out(layer: Any, losses: list[Any], added: dict[str, tuple[int, int]]) -> None:
-    """Let a layer, and each one within it, know what it added to the loss in this call."""
+    """Store in a layer, and in each sublayer, what it added to the loss in this call."""
     layer._lamina.losses = [loss for loss in losses if not isinstance(loss, jax.core.Tracer)]
     for part in parts(layer) if losses else ():
         if part.layer is not layer:
@@ -216,7 +216,7 @@ def hand_out(layer: Any, losses: list[Any], added: dict[str, tuple[int, int]]) -
 
 
 def losses_of(layer: Layer) -> list[Array]:
-    """What the layers in it, in the latest call, and regularizers add to the loss."""
+    """The losses that the layers added in the latest call, and the penalties of the regularizers."""
     now = under_way.get()
     if not isinstance(now, Pass):
         return [*layer._lamina.losses, *regularization(layer, read)]
@@ -226,13 +226,13 @@ def losses_of(layer: Layer) -> list[Array]:
 
 
 def regularization(layer: Layer, read: Callable[[Weight], Array]) -> list[Array]:
-    """What the regularizers of the weights that are trained add to the loss."""
+    """The penalties of the regularizers of trainable weights."""
     weights = [weight for weight, trained in weights_by_path(layer).values() if trained]
     return [weight.regularizer(read(weight)) for weight in weights if weight.regularizer is not None]
 
 
 def _build_alone(layer: Layer, inputs: Inputs) -> None:
-    """Build for the inputs, and refuse weights of a layer that a pass made, or that no one finds, for they are lost."""
+    """Build the layer for the inputs. Refuse weights of a layer that is made in `call` or held by no layer."""
     fresh = not layer.built
     require_settings(layer)
     layer._lamina.mask_in = getattr(mask_of(inputs.first), "ndim", 0)
@@ -252,7 +252,7 @@ def _build_alone(layer: Layer, inputs: Inputs) -> None:
 
 
 def _say_untrained(layer: Layer, around: Pass) -> None:
-    """Warn where the `call` of a Sequential trains with a layer in its attributes, which is no part of the stack."""
+    """Warn if the `call` of a Sequential trains with a layer in its attributes, which is no part of the stack."""
     for stack, _ in around.copies.values():
         if not is_stack(stack) or not layer.trainable_variables or all(each is not layer for _, each in beside(stack)):
             continue
@@ -267,7 +267,7 @@ def _say_untrained(layer: Layer, around: Pass) -> None:
 
 
 def _hidden(layer: Layer, copies: dict[int, tuple[Any, Any]]) -> str:
-    """Which attribute holds `layer` where no layers are looked for: in an object of another kind."""
+    """The attribute that holds `layer`, if it is in an object of a kind that is not searched for layers."""
     for holder, _ in copies.values():
         for attribute, value in vars(holder).items():
             if any(item is layer for item in getattr(value, "__dict__", {}).values()):
@@ -299,7 +299,7 @@ def _output(now: Pass, layer: Layer, inputs: Inputs) -> Any:
 
 
 def _naming(layer: Layer, error: ShapeError, inputs: Inputs) -> ShapeError:
-    """`error` with this layer and what it was given before it, unless a layer is named in it."""
+    """Returns `error` with the layer's name and inputs in front, unless its message names a layer already."""
     said = str(error.args[0])
     if not error.named and not said.lstrip("'").startswith(layer.name):
         shapes = inputs.shapes()

@@ -1,7 +1,7 @@
-"""Layers that run on the host: they turn text, or other raw values, into numbers before the compiled program runs.
+"""Layers that run on the host: they turn text or other raw values into numbers before the compiled program runs.
 
-Such layers stand first in a stack. `LayerChain` applies them to the user's data with NumPy; the layers after them are
-the compiled program.
+Such layers come first in a stack. `LayerChain` applies them to the user's data with NumPy. The compiled program runs
+the layers after them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class HostLayer(Layer):
         self.built = True
 
     def _lamina_host(self, x: Any) -> HostArray:
-        """The output of the layer for an array of the user's data."""
+        """Returns the layer's output for an array of the user's data."""
         raise NotImplementedError(f"{type(self).__name__} needs a method _lamina_host(self, x).")
 
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
-        """The output for raw data, a single value included."""
+        """Returns the output for raw data, which may be a single value."""
         require_host(self, x, [*map(str, others), *named], "Put it first in the stack.")
         x = raw(x, encoding=vars(self).get("encoding", "utf-8"))
         y = _on_host(self, x) if x.ndim else _on_host(self, x[None])[0]
@@ -45,7 +45,7 @@ class HostLayer(Layer):
 
 
 class LayerChain(Layer):
-    """Base of the layers that apply other layers one after another, the first of which may run on the host."""
+    """Base of the layers that apply other layers in sequence; the first of them may run on the host."""
 
     _lamina_trains_by_default: ClassVar[bool | None] = None
 
@@ -62,7 +62,7 @@ class LayerChain(Layer):
 
     @property
     def _lamina_body(self) -> list[Layer]:
-        """The layers of the compiled program: from the first one that has work to do there."""
+        """The layers of the compiled program, from the first one that computes something there."""
         line = self._lamina_chain
         return list(itertools.dropwhile(lambda it: it._lamina_on_host and not getattr(it, "_lamina_body", None), line))
 
@@ -94,7 +94,7 @@ class LayerChain(Layer):
 
 
 def _on_host(layer: Any, x: HostArray) -> HostArray:
-    """What a layer makes of the data on the host; one that has no room for it is named."""
+    """The output of a layer on the host; if memory does not suffice, the error names the layer."""
     try:
         y: HostArray = layer._lamina_host(x)
     except ShapeError as error:
@@ -105,7 +105,7 @@ def _on_host(layer: Any, x: HostArray) -> HostArray:
 
 
 def require_host(layer: Layer, inputs: object, others: list[str], instead: str) -> None:
-    """Refuse a call within a compiled program or within another layer's call, and further arguments."""
+    """Refuse a call inside a compiled program or inside another layer's call, and refuse further arguments."""
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(inputs))
     if layer._lamina.running is not None or traced:
         raise StackError(

@@ -1,4 +1,4 @@
-"""What a layer knows of the stack that it is in: the shapes of its input and output."""
+"""What a layer knows of its stack: the shapes of its input and output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ShapeInStack:
-    """Reads a shape of the stack that a layer is in. Keras has no such attribute, so a class may use the name too."""
+    """Reads a shape of the layer in its stack. Keras has no such attribute, so a subclass may use the name."""
 
     def __init__(self, which: int) -> None:
         self.which = which
@@ -31,7 +31,7 @@ class ShapeInStack:
 
 
 class TensorInStack(ShapeInStack):
-    """Tells the shape and the dtype of the input or output, of a layer or of a stack; a class may use the name too."""
+    """Returns the shape and dtype of the input or output of a layer or stack; a subclass may use the name."""
 
     @user_facing
     def __get__(self, layer: Layer | None, owner: object = None) -> Any:

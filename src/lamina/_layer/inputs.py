@@ -1,4 +1,4 @@
-"""What one call of a layer is given: tensors in any nested structure, by position or by name."""
+"""The arguments of one call of a layer: tensors in any nested structure, by position or by name."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ if TYPE_CHECKING:
     from lamina._layer.layer import Layer
 
 KERAS_NAMES = {"inputs", "sequences"}
-"""What the one tensor is called in Keras's layers; in ours it is x."""
+"""The name of the one tensor in Keras's layers; here it is named x."""
 _PLAIN = Parameter.POSITIONAL_OR_KEYWORD
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A tensor that is not there yet: in an abstract pass an array of its shape and dtype stands for it."""
+    """The place of a tensor that does not exist yet. An abstract pass uses an array of this shape and dtype."""
 
     shape: Shape
     dtype: Any
     mask: int = 0
-    """How many axes its mask has; 0 if it has none."""
+    """The number of axes of its mask; 0 without a mask."""
 
 
 @dataclass
 class Inputs:
-    """The arguments of one call, as the layer's `call` names them."""
+    """The arguments of one call, by the parameter names of the layer's `call`."""
 
     call: BoundArguments
     training: Any
     mask: Any
-    """`training` and `mask` as the caller gave them, whether or not `call` has arguments of these names."""
+    """`training` and `mask` as given by the caller, even if `call` has no such parameters."""
 
     @property
     def told(self) -> dict[str, Any]:
-        """The arguments by name, in their order."""
+        """The arguments by name, in order."""
         return self.call.arguments
 
     @property
@@ -63,11 +63,11 @@ class Inputs:
 
     @property
     def is_one_tensor(self) -> bool:
-        """Whether `call` is given one tensor, and besides it `training` and `mask` at most."""
+        """Whether `call` receives one tensor and, at most, `training` and `mask`."""
         return _is_tensor(self.first) and not {*list(self.told)[1:]} - {"training", "mask"}
 
     def map(self, change: Callable[[Any], Any]) -> Inputs:
-        """The same arguments with `change(leaf)` in the place of each leaf."""
+        """The same arguments with each leaf replaced by `change(leaf)`."""
         told: Any = {name: tree_map(lambda leaf, _: change(leaf), value) for name, value in self.told.items()}
         return replace(self, call=BoundArguments(self.call.signature, told))
 
@@ -77,13 +77,13 @@ class Inputs:
         return {name: value for name, value in told.items() if name not in ("mask", "kwargs") and _are_tensors(value)}
 
     def shapes(self) -> dict[str, Any]:
-        """The shapes of these, by argument."""
+        """The shapes of the tensors, by argument."""
         return {name: shapes_of(value) for name, value in self.tensors().items()}
 
     def fill_masks(self) -> None:
-        """Give `call` the masks that it asks for: `mask` of its only tensor, else `NAME_mask` of each, as in Keras."""
+        """Fill in the masks that `call` asks for: `mask` for one tensor, else `NAME_mask` for each, as in Keras."""
         tensors = self.tensors()
-        alone = len(tensors.keys() - {"initial_state"}) == 1  # a state is no second input
+        alone = len(tensors.keys() - {"initial_state"}) == 1  # a state does not count as a second input
         by_name = {f"{name}_mask": value for name, value in tensors.items()}
         for name, value in {"mask": self.first if alone else None, **({} if alone else by_name)}.items():
             if name in self.call.signature.parameters and self.told.get(name) is None:
@@ -91,26 +91,26 @@ class Inputs:
 
 
 def slot_of(x: Any) -> Any:
-    """What stands for an array in an abstract pass; anything else as it is."""
+    """The stand-in for an array in an abstract pass; other values are returned unchanged."""
     return Slot(shape_of(x), x.dtype, getattr(mask_of(x), "ndim", 0)) if isinstance(x, jax.Array) else x
 
 
 def missing(layer: Layer, inputs: Inputs) -> list[str]:
-    """The arguments of `call` that the caller has to give, and did not."""
+    """The required arguments of `call` that the caller did not give."""
     wanted = (*list(layer._lamina_call_signature.parameters)[:1], *layer._lamina_call_required)
     return [name for name in wanted if name not in inputs.told and name not in ("args", "kwargs")]
 
 
 def require_arguments(layer: Layer, inputs: Inputs) -> None:
-    """Refuse a call without an argument that `call` cannot be without."""
+    """Refuse a call that lacks a required argument."""
     if lacking := missing(layer, inputs):
         example = f"{layer.name}({', '.join([*inputs.told][:1] + lacking)})"
         also = " as well" * bool(inputs.told)
-        raise CallError(f"{who(layer)} wants {' and '.join(lacking)}{also}: {example}.")
+        raise CallError(f"{who(layer)} needs {' and '.join(lacking)}{also}: {example}.")
 
 
 def inputs_of(layer: Layer, args: tuple[Any, ...], named: dict[str, Any]) -> Inputs:
-    """What a call of the layer is given, with arrays in the place of lists, NumPy's arrays and weights."""
+    """The arguments of a call of the layer; lists, NumPy arrays and weights become arrays."""
     takes = layer._lamina_call_signature
     for name in KERAS_NAMES & named.keys() if layer._lamina_one_tensor and not args else ():
         args, named = (named[name],), {other: value for other, value in named.items() if other != name}
@@ -140,7 +140,7 @@ def _called(layer: Layer) -> str:
 
 
 def inputs_of_shapes(layer: Layer, shapes: tuple[Any, ...], named: dict[str, Any]) -> Inputs:
-    """The same where only the shapes are known, by position or as `query_shape=`."""
+    """The arguments of a call of which only the shapes are known, by position or as `query_shape=`."""
     dtype = layer.compute_dtype if layer._lamina.whole_in is None else layer._lamina.whole_in
 
     def slots(value: Any) -> Any:
@@ -154,7 +154,7 @@ def inputs_of_shapes(layer: Layer, shapes: tuple[Any, ...], named: dict[str, Any
 
 
 def _first(layer: Layer, x: Any) -> Any:
-    """The first argument of a call: one array, or for a layer that takes several an array for each leaf."""
+    """The first argument of a call: one array; for a layer that takes several tensors, one array for each leaf."""
     if layer._lamina_one_tensor:
         return _as_array(layer, x)
 
@@ -165,7 +165,7 @@ def _first(layer: Layer, x: Any) -> Any:
 
 
 def _others(value: Any) -> Any:
-    """Another argument, with arrays of JAX in the place of NumPy's and of weights."""
+    """Any later argument, with NumPy arrays and weights turned into JAX arrays."""
 
     def change(leaf: Any, _: str) -> Any:
         if isinstance(leaf, Weight):
@@ -190,7 +190,7 @@ def _is_given(leaf: object) -> bool:
 
 
 def cast_floats(layer: Layer, inputs: Inputs) -> Inputs:
-    """The same with every float in the layer's compute dtype; the masks stay with the arrays."""
+    """The same arguments with every float cast to the layer's compute dtype; the masks are kept."""
     whole = inputs.first if layer._lamina_makes_floats else None
 
     def cast(x: Any) -> Any:
@@ -210,12 +210,12 @@ def shapes_of(value: Any) -> Any:
 
 
 def is_shape(value: Any) -> bool:
-    """Whether it is one shape, and no structure of shapes."""
+    """Whether the value is one shape, not a structure of shapes."""
     return isinstance(value, (tuple, list)) and all(size is None or hasattr(size, "__index__") for size in value)
 
 
 def map_shapes(change: Callable[[Shape], Any], value: Any) -> Any:
-    """The same structure with `change(shape)` in the place of each shape.
+    """The same structure with each shape replaced by `change(shape)`.
 
     >>> map_shapes(len, {"a": [None, 4], "b": [(None, 2, 2)]})
     {'a': 2, 'b': [3]}
@@ -230,21 +230,21 @@ def map_shapes(change: Callable[[Shape], Any], value: Any) -> Any:
 
 
 def check_specs(specs: Any, shapes: Any) -> None:
-    """Raise a `ShapeError` unless the shapes of the first argument fit the `input_spec`, or the list of them."""
+    """Raise a `ShapeError` unless the shapes of the first argument fit the `input_spec` or the list of specs."""
     found: list[Shape] = []
     map_shapes(found.append, shapes)
     wanted = [spec for _, spec in leaves(specs) if isinstance(spec, InputSpec)]
     if len(wanted) != len(found):
-        raise ShapeError(f"wants {len(wanted)} tensor{'s' * (len(wanted) != 1)}, got {len(found)}")
+        raise ShapeError(f"expects {len(wanted)} tensor{'s' * (len(wanted) != 1)}, got {len(found)}")
     for spec, shape in zip(wanted, found, strict=True):
         spec.check(shape)
 
 
 def call_build(layer: Layer, shapes: dict[str, Any]) -> None:
-    """Call the layer's `build`, as Keras does: with the shape of the first input, or, where `build` has several
-    arguments, with the shape of each input that one is named after, as `query_shape`.
+    """Call the layer's `build` as Keras does: with the shape of the first input. If `build` has several parameters,
+    each one named after an input, such as `query_shape`, gets the shape of that input.
 
-    The first axis is None in every shape in which it is as long as in the first one: it is the batch axis.
+    The first axis is the batch axis. It is None in every shape whose first axis is as long as that of the first input.
     """
     sizes: list[Shape] = []
     map_shapes(sizes.append, shapes)
@@ -263,14 +263,14 @@ def call_build(layer: Layer, shapes: dict[str, Any]) -> None:
     ]
     if missing := [name for name in wanted[len(args) :] if name not in named]:
         raise CallError(
-            f"{who(layer)}.build wants {' and '.join(missing)}, and the call gives {', '.join(told) or 'no tensors'}: "
+            f"{who(layer)}.build needs {' and '.join(missing)}, and the call gives {', '.join(told) or 'no tensors'}: "
             "the arguments of build are those of call with _shape behind the name."
         )
     return layer.build(*args, **named)
 
 
 def build_config(layer: Layer, build: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """What files keep of a call of `build`: its one shape, or its shapes by argument; None if it was given others."""
+    """What a file keeps of a call of `build`: one shape, or the shapes by argument; None for other arguments."""
     told = signature(build).bind(layer, *args, **named).arguments
     shapes = [*args, *named.values()] if len(args) + len(named) == 1 else [*told.values()][1:]
     with suppress(ArgumentError):
@@ -284,16 +284,16 @@ def build_config(layer: Layer, build: Callable[..., Any], args: tuple[Any, ...],
 
 
 def joins(layer: Any) -> str:
-    """Why a layer, or a class, that joins several tensors has no place in a stack, and where its place is."""
+    """Why a layer or class that joins several tensors cannot be in a stack, and where to use it."""
     name = layer.__name__ if isinstance(layer, type) else type(layer).__name__
     return (
-        f"{name} joins several tensors, and a stack is one line of layers with one tensor between them: write a Layer "
-        f"of your own that holds it, and whose call has the branch inside, such as `return {layer._lamina_joins}`."
+        f"{name} joins several tensors, and a stack has one tensor between two layers: write your own Layer that holds "
+        f"it, and join the tensors in its call, for example `return {layer._lamina_joins}`."
     )
 
 
 def one_output(layer: Layer) -> str:
-    """How a layer that returns a list of tensors comes to return one."""
+    """What to write so that a layer that returns a list of tensors returns one tensor."""
     if hasattr(layer, "return_state") or hasattr(layer, "merge_mode"):
         return "Leave out return_state=True, and give it a merge_mode"
     return "Let its call return one tensor, not a list"
@@ -305,7 +305,7 @@ def who(layer: Any) -> str:
 
 
 def _not_one(layer: Layer, x: Any) -> str:
-    """What came in the place of one array, and what to write."""
+    """Describes the value given in place of an array, and says what to write."""
     if x is None:
         return "None: the layer or function that made it has no return"
     if not isinstance(x, (list, tuple)) or not any(map(_is_tensor, x)):
@@ -316,7 +316,7 @@ def _not_one(layer: Layer, x: Any) -> str:
 
 
 def _as_array(layer: Layer, x: Any) -> Array:
-    """What the user calls the layer with, as an array on the device."""
+    """The argument of the user's call, as an array on the device."""
     x = x.value if isinstance(x, Weight) else x
     if isinstance(x, jax.Array):
         return x

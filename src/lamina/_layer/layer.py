@@ -1,8 +1,8 @@
-"""The one idea: an object holds settings, its arrays are handed in and handed back.
+"""The base class `Layer`: an object holds settings; its arrays are passed in and returned.
 
-A `Layer` keeps its arrays in `Weight`s between passes. A pass works on a copy of the layer (`passes.Pass`) in
-which the arrays of that pass stand where the weights stood, so `call` reads `self.kernel` and may assign
-`self.moving_mean`, and yet is a pure function of arrays that JAX can differentiate and compile.
+A `Layer` keeps its arrays in `Weight`s between passes. A pass works on a copy of the layer (`passes.Pass`), in which
+the arrays of that pass replace the weights. So `call` reads `self.kernel` and may assign `self.moving_mean`, and yet
+it is a pure function of arrays that JAX can differentiate and compile.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from lamina.initializers.base import makes_new
 
 @dataclass(eq=False, repr=False)
 class LayerState(ModuleState):
-    """What a layer knows while it is used, beyond its settings and weights."""
+    """The state of a layer while it is used, apart from its settings and weights."""
 
     trainable: bool = True
     dtype: dtypes.DTypePolicy = field(default_factory=dtypes.dtype_policy)
@@ -51,48 +51,48 @@ class LayerState(ModuleState):
     named: bool = False
     """Whether the user chose the name."""
     added_at: str = ""
-    """Where in the user's code this layer was made, as `train.py:14`; errors name it."""
+    """The line of the user's code that made this layer, such as `train.py:14`; errors name it."""
     made_in_pass: bool = False
-    """Whether it was made while a pass was under way, as in the `call` of another layer."""
+    """Whether the layer was made during a pass, such as in the `call` of another layer."""
     wanted_shape: Shape | None = None
-    """The shape with the batch axis that `input_shape=`, `input_dim=` or `batch_input_shape=` gave, for the first layer
+    """The shape, with the batch axis, that `input_shape=`, `input_dim=` or `batch_input_shape=` gave to the first layer
     of a stack."""
     built_for: dict[str, Any] | None = None
-    """The shapes that `build` was given, as files have them."""
+    """The shapes that `build` received, in the form that files use."""
     shapes: tuple[Any, Any] | None = None
-    """The shapes of the input and the output in the stack that the layer was last put in."""
+    """The shapes of the input and output in the stack to which the layer was last added."""
     mask_in: int = 0
-    """How many axes the mask of its input had when the layer was built, 0 where there was none."""
+    """The number of axes of the input's mask when the layer was built; 0 without a mask."""
     mask_out: int = 0
-    """The same of its output."""
+    """The number of axes of the output's mask when the layer was built; 0 without a mask."""
     whole_in: Any = None
-    """The dtype of its input when the layer was built, if that was one of whole numbers or of True and False."""
+    """The dtype of the input when the layer was built, if it was an integer or boolean dtype."""
     whole_out: Any = None
-    """The same of its output."""
+    """The dtype of the output when the layer was built, if it was an integer or boolean dtype."""
     siblings: Sequence[Layer] = ()
     """The layers of that stack."""
     batch_size: int | None = None
-    """The batch size that the layer was built for, which stateful layers need."""
+    """The batch size for which a stateful layer was built."""
     seed: int | None = None
     seed_state: Weight | None = None
-    """What stands for the seed among the variables, once somebody has asked for them."""
+    """The variable that represents the seed; made when the variables are first read."""
     calls: int = 0
-    """How often it was called by itself."""
+    """The number of direct calls so far."""
     draws: int = 0
-    """How many random keys `call` has taken in this pass."""
+    """The number of random keys that `call` has used in this pass."""
     losses: list[Any] = field(default_factory=list)
-    """What the layers added to the loss in the latest call by itself."""
+    """What the layers added to the loss in the latest direct call."""
     running: Pass | None = None
     """The pass that this object is a copy for; None for the user's own object."""
     fits: set[Any] = field(default_factory=set)
-    """The shapes for whose outputs there is memory, where it is called by itself."""
+    """The input shapes of direct calls for whose outputs there is enough memory."""
     said: set[str] = field(default_factory=set)
-    """The warnings that were given for this object; it and its copies in a pass share the set."""
+    """The warnings already given for this object. The object and its copies in a pass share the set."""
     learned: Any = None
-    """What `adapt` keeps between two batches of data; no compiled program reads it."""
+    """What `adapt` keeps between two batches of data. No compiled program reads it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """For a copy or a pickle: without the stack, and the dtype first, which switches 64 bits on for the weights."""
+        """The state for a copy or a pickle: without the stack; the dtype is first, since it may enable 64 bits."""
         return {"dtype": self.dtype, **vars(self), "siblings": (), "losses": []}
 
     def compiled_in(self) -> list[tuple[str, object]]:
@@ -101,7 +101,7 @@ class LayerState(ModuleState):
 
 
 class Layer(WithWeights):
-    """A layer of the stack. Subclass it and write `call(x)`; write `build(input_shape)` if it has weights.
+    """The base class of layers. A subclass defines `call(x)`, and `build(input_shape)` if it has weights.
 
     >>> class Scale(Layer):
     ...     start: float = 1.0
@@ -112,19 +112,19 @@ class Layer(WithWeights):
     >>> Scale(start=3.0)(jnp.ones((1, 2)))
     Array([[3., 3.]], dtype=float32)
 
-    `call` may also take `training` (bool) and `mask`. Weights made with `trainable=False` may be assigned in
-    `call`, with `self.count.assign(...)` or `self.count = ...`. A class with an `__init__` of its own, which calls
-    `super().__init__(**kwargs)` as in Keras, works as well.
+    `call` may also have the parameters `training` (bool) and `mask`. `call` may assign to weights made with
+    `trainable=False`, by `self.count.assign(...)` or `self.count = ...`. As in Keras, a subclass may also define
+    `__init__`, which calls `super().__init__(**kwargs)`.
 
     Args:
-        name: the layer's name, made from the class's name unless given.
-        activity_regularizer: a function of the output, whose value joins the training loss.
+        name: the layer's name. The default is made from the class's name.
+        activity_regularizer: a function of the output, whose value is added to the training loss.
         trainable: whether training changes the weights.
-        dtype: the dtype policy, or the name of a dtype; the default policy unless given.
-        autocast: whether floats among the inputs are cast to the policy's compute dtype.
+        dtype: the dtype policy, or the name of a dtype. The default is the global policy.
+        autocast: whether floating-point inputs are cast to the policy's compute dtype.
         input_shape: for the first layer of a stack, the shape of its input without the batch axis.
-        input_dim: the same where that shape has one axis.
-        batch_input_shape: the same with the batch axis.
+        input_dim: the same for an input with one axis: the size of that axis.
+        batch_input_shape: the same as `input_shape`, but with the batch axis.
         input_length: with `input_dim`, the length of the sequences.
     """
 
@@ -141,42 +141,42 @@ class Layer(WithWeights):
     _lamina_input_length: int | None = setting(default=None, kw_only=True, alias="input_length", in_config=False)
 
     input_spec: InputSpec | None = setting(default=None, init=False)
-    """What the layer wants of its input's shape."""
+    """What the layer expects of its input's shape."""
     supports_masking: ClassVar[bool] = False
 
     _lamina: LayerState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = LayerState
     _lamina_module: ClassVar[str | None] = "keras.layers"
     _lamina_takes_integers: ClassVar[bool] = False
-    """Whether integers reach this layer as they are; other layers get them as floats, as in Keras."""
+    """Whether this layer receives integers unchanged; other layers receive them as floats, as in Keras."""
     _lamina_makes_floats: ClassVar[bool] = False
-    """Whether integers become floats wherever the layer stands, also where it is called by itself."""
+    """Whether integers become floats wherever the layer is, also in a direct call."""
     _lamina_trains_by_default: ClassVar[bool | None] = False
-    """Whether `layer(x)` without `training=` runs in training mode, as some of Keras's layers do; None where each layer
-    inside says so itself."""
+    """Whether `layer(x)` without `training=` runs in training mode, as for some of Keras's layers. None: each sublayer
+    decides."""
     _lamina_on_host: ClassVar[bool] = False
-    """Whether it works on the user's raw data, before the compiled program; see host.py."""
+    """Whether the layer processes the user's raw data before the compiled program; see host.py."""
     _lamina_one_tensor: ClassVar[bool | None] = None
-    """Whether the first argument of `call` is always one tensor, so that a list is one array. A `call` of ours has one
-    unless its class or a base says otherwise; that of a user's own takes any structure."""
+    """Whether the first argument of `call` is always one tensor, so that a list is one array. This is True for built-in
+    layers unless their class or a base says otherwise. The `call` of a custom layer takes any structure."""
     _lamina_joins: ClassVar[str] = ""
-    """What stands in the `call` of another layer in the place of this one, which joins tensors and has no place in a
-    stack, as `self.add([x, self.inner(x)])`."""
+    """For a layer that joins tensors, and so cannot be in a stack: the expression to write in the `call` of another
+    layer, such as `self.add([x, self.inner(x)])`."""
     _lamina_call_signature: ClassVar[inspect.Signature] = inspect.Signature()
-    """The arguments of `call`."""
+    """The parameters of `call`."""
     _lamina_call_arguments: ClassVar[tuple[str, ...]] = ()
-    """Their names after the first."""
+    """The names of the parameters after the first."""
     _lamina_call_required: ClassVar[tuple[str, ...]] = ()
-    """Those of them that the caller has to give."""
+    """The names of the parameters that the caller must give."""
     _lamina_uses_mask: ClassVar[bool] = False
-    """Whether the layer reads a mask or decides itself what becomes of it, so that none is lost without a warning."""
+    """Whether the layer uses a mask or decides what becomes of it. If not, a lost mask gives a warning."""
     _lamina_bare: ClassVar[bool] = False
-    """Whether it is one of the layers here that make no weights, or a subclass of one: it is built when it is made."""
+    """Whether it is a built-in layer without weights, or a subclass of one: such a layer is built when it is made."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         takes = list(inspect.signature(cls.call).parameters.values())
-        if not takes or takes[0].kind is not takes[0].VAR_POSITIONAL:  # else self is among its args
+        if not takes or takes[0].kind is not takes[0].VAR_POSITIONAL:  # otherwise self is one of *args
             takes = takes[1:]
         cls._lamina_call_signature = inspect.Signature(takes)
         taken = [p for p in takes[1:] if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -193,7 +193,7 @@ class Layer(WithWeights):
             cls.build = named_after(cls.build)  # type: ignore[method-assign]
 
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
-        """A layer with the attributes that a class's own `__init__` may read or set before it calls Layer's."""
+        """Returns a layer with the attributes that a custom `__init__` may read or set before it calls Layer's."""
         layer = super().__new__(cls)
         layer._lamina.added_at, layer._lamina.made_in_pass = caller(), under_way.get() is not None
         layer.name = to_snake_case(cls.__name__)
@@ -213,21 +213,21 @@ class Layer(WithWeights):
                 full = full_shape(shape, name)
                 state.wanted_shape = full if name == "batch_input_shape" else (None, *full)
 
-    # What a layer's author writes.
+    # Methods that a custom layer overrides or calls.
 
     @overridable
     def build(self, input_shape: Shape) -> None:
-        """Make the weights, with `add_weight`; `input_shape` has None for the batch axis."""
+        """Make the weights with `add_weight`. `input_shape` has None for the batch axis."""
         built(self, build_config(self, Layer.build, (input_shape,), {}))
 
     @overridable
     def call(self, x: Any) -> Any:
-        """The layer's function of one tensor."""
+        """Returns the layer's output for one tensor."""
         raise NotImplementedError(f"{type(self).__name__} needs a method call(self, x).")
 
     @overridable
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """The mask that the next layer gets."""
+        """Returns the mask for the next layer."""
         return mask if self.supports_masking else None
 
     @user_facing
@@ -236,7 +236,7 @@ class Layer(WithWeights):
         trainable: bool = True, autocast: bool = True, regularizer: Named = None, constraint: Named = None,
         aggregation: str = "none", overwrite_with_gradient: bool = False, name: str | None = None,
     ) -> Any:  # fmt: skip
-        """A `Weight` of this layer, filled by `initializer` (glorot_uniform unless told) from the layer's own seed."""
+        """Returns a new `Weight`, filled by `initializer` (default glorot_uniform) from the layer's seed."""
         if isinstance(shape, str):
             raise ArgumentError(f"add_weight takes the shape first: add_weight((8, 3), name={shape!r}).")
         shape = () if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
@@ -257,35 +257,35 @@ class Layer(WithWeights):
             autocast=autocast,
         )
         weight.shown, weight.overwrite_with_gradient = not makes_new(fill), flag(overwrite_with_gradient)
-        # Keras's order, which setting `weight.trainable` later does not change.
+        # Keras's order, which does not change when `weight.trainable` is set later.
         self._lamina.weights = tuple(sorted((*self._lamina.weights, weight), key=lambda each: not each.trainable))
         return weight
 
     add_variable = add_weight
 
     def add_loss(self, loss: ArrayLike | list[ArrayLike]) -> None:
-        """Add a scalar to the training loss; for use inside `call`."""
+        """Add a scalar to the training loss. Call it in `call`."""
         if self._lamina.running is not None:
             losses = loss if isinstance(loss, list) else [loss]
             self._lamina.running.losses.extend(jnp.asarray(each) for each in losses)
 
     @property
     def losses(self) -> list[Array]:
-        """What layers, in the latest call, and regularizers add to the loss."""
+        """The losses that the layers added in the latest call, and the penalties of the regularizers."""
         return losses_of(self)
 
     def random_key(self) -> Array:
-        """A key for this layer in this step, another at each call: pure in (seed, layer, step).  -> (2,) uint32"""
+        """A key for this layer in this step, new at each call: a function of (seed, layer, step).  -> (2,) uint32"""
         return random_key(self)
 
-    # What its user calls.
+    # Methods that users call.
 
     @user_facing
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What `call` returns for these arguments: tensors, or lists, tuples and dicts of them, to any depth.
+        """Returns the output of `call`: a tensor, or nested lists, tuples and dicts of tensors.
 
-        `training` and the masks that `call` asks for are filled in if not given: `mask` if it gets one tensor, and
-        `query_mask` for an argument `query` if it gets several.
+        If `training` and the masks that `call` asks for are not given, they are filled in. With one tensor the mask is
+        `mask`; with several tensors an argument `query` has the mask `query_mask`.
         """
         now, inputs = self._lamina.running, inputs_of(self, args, kwargs)
         return run_alone(self, inputs) if now is None else run(now, self, inputs)
@@ -295,12 +295,12 @@ class Layer(WithWeights):
         self, trainable_variables: Sequence[ArrayLike], non_trainable_variables: Sequence[ArrayLike], *args: Any,
         training: bool = False, return_losses: bool = False, **kwargs: Any,
     ) -> tuple[Any, ...]:  # fmt: skip
-        """The output for given arrays, and the non-trainable ones after the pass: a pure function, for `jax.grad`.
+        """Returns the output for given arrays, and the non-trainable arrays after the pass: pure, for `jax.grad`.
 
-        What follows the arrays is what the layer is called with.
+        The arguments after the arrays are those of a call of the layer.
 
-        The arrays stand in the order of `trainable_variables` and of `non_trainable_variables`. Among the latter are
-        the states of the random numbers: with those of the latest call dropout draws others than in that call.
+        The arrays are in the order of `trainable_variables` and of `non_trainable_variables`. The latter include the
+        random states. With the states that the latest call returned, dropout draws new numbers.
         """
         trained, kept, seeds = self.trainable_variables, self.non_trainable_variables, seed_states(self)
         if (len(trained), len(kept)) != (len(trainable_variables), len(non_trainable_variables)):
@@ -322,19 +322,19 @@ class Layer(WithWeights):
         return (y, [after[weight] for weight in kept], *losses)
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """What `build_from_config` needs to make the weights again: the shapes that `build` got. None if not built."""
+        """Returns the shapes that `build` received, for `build_from_config`. None if the layer is not built."""
         return self._lamina.built_for
 
     @user_facing
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Make the weights, for the shapes that `get_build_config` returned."""
+        """Make the weights for the shapes that `get_build_config` returned."""
         building.build_from(self, config)
 
     def _lamina_build(self, shape: Any, inputs: Inputs | None = None) -> None:
-        """Build this layer, and what it holds, for an input of `shape` (with the batch axis), if it is not built.
+        """Build this layer and its sublayers for an input of `shape` (with the batch axis), unless they are built.
 
         Args:
-            inputs: what the layer is called with, where that is more than one tensor.
+            inputs: the arguments of the call, if it has more than one tensor.
         """
         building.build(self, shape, inputs)
 
@@ -343,16 +343,16 @@ class Layer(WithWeights):
             check_specs(self.input_spec, shape)
 
     def _lamina_is_sample(self, shape: Shape) -> bool:
-        """Whether an input of this shape is one sample without a batch axis, which the layer takes by itself."""
+        """Whether an input of this shape is one sample without a batch axis, which a direct call accepts."""
         return False
 
     def _lamina_require_adapted(self) -> None:
-        """Refuse to run before the layer has seen the data that it learns from."""
+        """Raise an error if the layer learns from data and has not seen any."""
 
     @overridable
     @user_facing
     def compute_output_shape(self, *shapes: Any, **named: Any) -> Any:
-        """The output's shape for those of the inputs, all with None for the batch size; nothing is computed.
+        """Returns the output's shape for the inputs' shapes, with None for the batch size. Nothing is computed.
 
         Args:
             shapes, named: a shape for each argument of `call`, by position or as `query_shape` for `query`; a list,
@@ -360,11 +360,11 @@ class Layer(WithWeights):
         """
         return building.shape_of_output(self, shapes, named)
 
-    # What it has: the dtypes, the shapes and the weights.
+    # Dtypes, shapes and weights.
 
     @property
     def trainable(self) -> bool:
-        """Whether training changes the weights; setting it reaches every layer inside."""
+        """Whether training changes the weights. Setting it also sets every sublayer's `trainable`."""
         return self._lamina.trainable
 
     @trainable.setter
@@ -396,9 +396,9 @@ class Layer(WithWeights):
     output_shape = ShapeInStack(1)
     """The shape of the output in the layer's stack, with None for the batch axis."""
     input = TensorInStack(0)
-    """The shape and the dtype of its input in the stack. There are no symbolic tensors: nothing can be called on it."""
+    """The shape and dtype of the input in the stack. It is no symbolic tensor: layers cannot be called on it."""
     output = TensorInStack(1)
-    """The shape and the dtype of its output in the stack."""
+    """The shape and dtype of the output in the stack."""
 
     @property
     def compute_dtype(self) -> str:
@@ -423,16 +423,16 @@ class Layer(WithWeights):
 
     def get_config(self) -> dict[str, Any]:
         head = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy)}
-        of_input = ("input_shape", "batch_input_shape")  # the stack's Input holds it
+        of_input = ("input_shape", "batch_input_shape")  # the stack's Input holds the shape
         return {name: value for name, value in (head | super().get_config()).items() if name not in of_input}
 
     @classmethod
     @user_facing
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """A layer with the settings that `get_config` returned, and fresh weights."""
+        """Returns a layer with the settings that `get_config` returned, and new weights."""
         takes = inspect.signature(cls.__init__).parameters
         hands_on = any(p.kind is p.VAR_KEYWORD for p in takes.values())
-        late = set() if hands_on else Layer._lamina_fields.keys() - takes.keys()  # what Layer's does not get
+        late = set() if hands_on else Layer._lamina_fields.keys() - takes.keys()  # arguments that Layer's does not get
         config = of_today(cls, config, takes.keys() | cls._lamina_fields.keys() - {"input_length"})
         layer = cls(**{name: value for name, value in config.items() if name not in late})
         for name in late & config.keys():
@@ -447,7 +447,7 @@ class Layer(WithWeights):
 def _first_value(
     fill: Callable[..., Any], shape: tuple[int, ...], dtype: np.dtype[np.generic], key: NDArray[np.generic]
 ) -> Any:
-    """What the initializer makes, if there is memory for it: a typo in a size would else take all that there is."""
+    """The initializer's array. If memory does not suffice, as after a typo in a size, this is an error."""
     count = math.prod(shape)
     what = f"has a weight of the shape {shape} with {count:,} parameters, which needs"
     require(count * dtype.itemsize, what, ShapeError, weight=True)
@@ -456,7 +456,7 @@ def _first_value(
 
 
 def weight_from_settings(layer: Layer, prefix: str, shape: Sequence[int | None], **told: Any) -> Any:
-    """The weight that `{prefix}_initializer`, `{prefix}_regularizer` and `{prefix}_constraint` describe."""
+    """A new weight with the settings `{prefix}_initializer`, `{prefix}_regularizer` and `{prefix}_constraint`."""
     initializer, regularizer, constraint = (
         getattr(layer, f"{prefix}_{what}") for what in ("initializer", "regularizer", "constraint")
     )

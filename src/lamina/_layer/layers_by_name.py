@@ -10,7 +10,7 @@ registry = Registry("layer")
 
 
 def held(value: object) -> Layer:
-    """A layer that another one holds, as it is or from its config."""
+    """An inner layer: the layer itself, or made from its config."""
     layer = registry.get(value) if isinstance(value, dict) else value
     if isinstance(layer, type) and issubclass(layer, Layer):
         raise ArgumentError(f"{layer.__name__} is a class: write a layer, {layer.__name__}(...).")

@@ -1,4 +1,4 @@
-"""The mask that goes with an array: which of its steps count. It is kept beside the array as long as that lives."""
+"""The mask of an array: which of its steps count. It is stored beside the array for as long as the array exists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _masks: dict[int, tuple[weakref.ref[Any], Array]] = {}
 
 
 def mask_of(x: object) -> Array | None:
-    """The mask that a layer gave its output `x`, or None. An array made of `x` outside a layer has none, as in Keras.
+    """The mask that a layer gave its output `x`, or None. As in Keras, an array computed from `x` by hand has none.
 
     >>> from lamina import layers
     >>> mask_of(layers.Embedding(10, 4, mask_zero=True)([[3, 0]]))
@@ -32,12 +32,12 @@ def masks_of(value: Any) -> Any:
 
 
 def with_mask(x: object, mask: Any) -> None:
-    """Let `x`, or the first of several arrays, have this mask; or each its own of a list, tuple or dict of masks."""
+    """Set the mask of `x`, or of the first of several arrays; a list, tuple or dict of masks sets each array's."""
     own: Any
     arrays = [leaf for _, leaf in leaves(x) if isinstance(leaf, (jax.Array, np.ndarray))]
     for array, (_, own) in zip(arrays, leaves(mask), strict=False):
         if own is not None:
-            forget = functools.partial(_forget, id(array), _masks)  # at the end of the process the name is gone
+            forget = functools.partial(_forget, id(array), _masks)  # when the process ends, the global name is gone
             _masks[id(array)] = weakref.ref(array, forget), own
 
 

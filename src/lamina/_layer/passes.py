@@ -1,4 +1,4 @@
-"""One pass: a copy of the layers in which the pass's own arrays stand where the weights stood."""
+"""One pass: a copy of the layers in which the arrays of the pass replace the weights."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Pass:
-    """One pass through layers or metrics: the arrays that stand for the weights, and what the layers are given.
+    """One pass through layers or metrics: the arrays that replace the weights, and the inputs of the layers.
 
-    `with` it, a weight that is read or assigned anywhere stands for the array of this pass, and `losses` collects what
-    the layers add to the loss.
+    Inside `with`, reading or assigning any weight uses the array of this pass. `losses` collects what the layers add
+    to the loss.
     """
 
     def __init__(
@@ -32,24 +32,24 @@ class Pass:
     ) -> None:  # fmt: skip
         self.values, self.training, self.key, self.building, self.rows = values, training, key, building, rows
         self.of_step = of_step
-        """Whether it is a step of training or of a test, in which each layer or model has losses of its own."""
+        """Whether it is a training or test step, in which each layer or model has its own losses."""
         self.called: dict[int, list[Array]] = {}
-        """By the id of each that was called by itself in the step: what its latest call added to the loss."""
+        """What the latest direct call of each layer in the step added to the loss, by the id of the layer."""
         self.around = under_way.get()
         self.draws: Draws = draws or (self.around.draws if isinstance(self.around, Pass) else Draws())
         self.losses: list[Array] = []
         self.added: dict[str, tuple[int, int]] = {}
-        """Which of them a layer added, with those within it: from where to where, by its path."""
+        """The slice of `losses` that a layer and its sublayers added, by the layer's path."""
         self.paths: dict[int, str] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}
-        """By the id of a layer or metric: it, and its copy in this pass."""
+        """Each layer or metric and its copy in this pass, by the id of the original."""
         self.kept: dict[int, tuple[Weight, Weight]] = {}
-        """By the id of a weight that is not trained: it, and the one of this pass that stands for it."""
+        """Each non-trainable weight and the weight of this pass that replaces it, by the id of the original."""
         self.origins: dict[int, tuple[Array, Any]] = {}
-        """By the id of an array: that array, and what it was made from; the data are their own origin."""
+        """Each array and the array it was made from, by the id of the array; the origin of the data is the data."""
         self.replaced: set[Weight] = set()
         self.calls = 0
-        """How many layers were called by themselves during this pass."""
+        """The number of direct calls of layers during this pass."""
 
     def __enter__(self) -> Self:
         self.before = under_way.set(self)
@@ -59,7 +59,7 @@ class Pass:
         under_way.reset(self.before)
 
     def read(self, weight: Weight) -> Array:
-        """The array that stands for a weight now; what this pass does not know, the one around it may."""
+        """The array that now replaces a weight. A weight unknown to this pass is looked up in the pass around it."""
         if id(weight) in self.kept:
             return read(self.kept[id(weight)][1])
         known = self.values.get(weight)
@@ -69,7 +69,7 @@ class Pass:
         return array
 
     def write(self, weight: Weight, value: Array) -> None:
-        """Let a weight have this value in the rest of the pass and after it."""
+        """Set the value of a weight for the rest of the pass and after it."""
         if id(weight) in self.kept:
             self.kept[id(weight)][1].array = value
         elif weight in self.values:
@@ -81,7 +81,7 @@ class Pass:
             self.around.write(weight, value)
 
     def copy_of(self, module: Any, path: str = "") -> Any:
-        """The module's copy in this pass; whatever holds the same module gets the same copy."""
+        """The module's copy in this pass. Every holder of the same module gets the same copy."""
         if id(module) not in self.copies:
             twin = module._lamina_twin()
             self.copies[id(module)] = (module, twin)
@@ -101,7 +101,7 @@ class Pass:
         twin._lamina.running = self
 
     def build(self, twin: Layer, shapes: dict[str, Any]) -> None:
-        """Build the layer that `twin` is a copy of, where `call` first reaches it with inputs of these shapes."""
+        """Build the layer that `twin` is a copy of, when `call` first uses it, for inputs of these shapes."""
         layer = next((layer for layer, copied in self.copies.values() if copied is twin), None)
         if layer is None or not self.building:
             raise StackError(
@@ -127,7 +127,7 @@ class Pass:
         return self.copy_of(leaf, path) if isinstance(leaf, Module) else leaf
 
     def _kept(self, weight: Weight, array: Array) -> Weight:
-        """The one weight of this pass that stands for one which is not trained, and may be assigned to."""
+        """The weight of this pass that replaces a non-trainable weight, and that may be assigned to."""
         if id(weight) not in self.kept:
             twin = Weight(array, name=weight.name, path=weight.path, trainable=False)
             twin.of_pass, twin.first = True, twin.array
@@ -135,10 +135,10 @@ class Pass:
         return self.kept[id(weight)][1]
 
     def replace(self, twin: Layer, name: str, change: Callable[[Array], Array]) -> None:
-        """Let the weight `twin.name` have the value `change(value)`, in the rest of the pass and after it.
+        """Set the weight `twin.name` to `change(value)`, for the rest of the pass and after it.
 
         This is how a layer assigns to a trainable weight, which is a plain array during a pass. The value has the
-        weight's own dtype, not that of the computation.
+        dtype of the weight, not the compute dtype.
         """
         owner = next(module for module, copied in self.copies.values() if copied is twin)
         weight = getattr(owner, name)
@@ -148,13 +148,13 @@ class Pass:
         setattr(twin, name, stand_in.assign(self.values[weight]) if isinstance(stand_in, Weight) else stand_in)
 
     def changed(self) -> Iterator[tuple[Weight, Array]]:
-        """The weights that are not trained or were replaced, each with the array that it holds after the pass."""
+        """The non-trainable and the replaced weights, each with its array after the pass."""
         yield from ((weight, self.values[weight]) for weight in self.replaced)
         for weight, kept in self.kept.values():
             yield weight, jnp.asarray(kept.array, weight.array.dtype)
         for module, twin in self.copies.values():
             after = dict(held(twin))
             for place, leaf in held(module):
-                now = after.get(place)  # an array, where `self.moving_mean = ...` replaced the weight
+                now = after.get(place)  # an array if `self.moving_mean = ...` replaced the weight
                 if isinstance(leaf, Weight) and not leaf.trainable and not (now is None or isinstance(now, Weight)):
                     yield leaf, jnp.asarray(now, leaf.array.dtype)

@@ -1,4 +1,4 @@
-"""An output that is larger than the memory is an error that names the layer: XLA would end the process."""
+"""The memory check for outputs: an error names the layer, where XLA would end the process."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from lamina._layer.passes import Pass
 
 SMALL = 2**20
-"""Bytes of which nobody asks whether they are free."""
+"""The size in bytes below which an array is not checked."""
 
 
 def require_room(outputs: Any) -> None:
-    """That there is memory for outputs whose shapes are known; of an axis that is not known yet, for one row.
+    """Check that there is memory for outputs of known shapes; an unknown axis counts as one row.
 
-    Where a pass is traced that costs nothing in its steps. While a file is read, nothing is asked of the system.
+    The check runs while a pass is traced, so steps cost nothing. While a file is read, the system is not asked.
     """
     for y in jax.tree.leaves(outputs):
         if not isinstance(y, (jax.core.Tracer, jax.ShapeDtypeStruct)) or jnp.issubdtype(y.dtype, jax.dtypes.extended):
@@ -39,28 +39,28 @@ def require_room(outputs: Any) -> None:
 
 
 def raise_if_too_large(shape: Any, needed: int) -> None:
-    """That there is memory for one array of this shape."""
+    """Check that there is memory for one array of this shape."""
     shown = tuple(size if isinstance(size, int) else None for size in shape)
     require(needed, f"makes an output of shape {shown}, which needs", ShapeError, weight=True)
 
 
 def require_room_at_once(now: Pass, layer: Layer, inputs: Inputs, abstract: Callable[[Layer], object]) -> None:
-    """The same for a call that is computed while it is made, where the output has to be known before, by `abstract`.
+    """The same check for a call that is computed immediately; `abstract` finds the output's shape beforehand.
 
-    It is asked once for each shape. Of the user's own layers nobody knows what their Python does when it runs again; of
-    those within them it is asked when the pass reaches them.
+    Each shape is checked once. Custom layers are not checked here, since running their Python twice could have side
+    effects; their sublayers are checked when the pass reaches them.
     """
     tensors = jax.tree.leaves(inputs.first)
     if now.building or any(isinstance(each, jax.core.Tracer) for each in tensors):
         return
     shapes = tuple((getattr(each, "shape", ()), str(getattr(each, "dtype", ""))) for each in tensors)
-    fits = layer._lamina.fits  # the copy and its original have it together
+    fits = layer._lamina.fits  # the copy and the original share it
     if shapes in fits or not all(built_in(part.layer) for part in parts(layer)):
         return
     original = next(module for module, copied in now.copies.values() if copied is layer)
     state = original._lamina
     before = state.mask_out, state.whole_out
-    with suppress(jax.errors.JAXTypeError, TypeError, NotImplementedError):  # known when it is computed
+    with suppress(jax.errors.JAXTypeError, TypeError, NotImplementedError):  # then the shape is known once computed
         abstract(original)
     state.mask_out, state.whole_out = before
     fits.add(shapes)

@@ -1,4 +1,4 @@
-"""What is known of an input or an output before there is data, and what a layer wants of its input."""
+"""The shape and dtype of an input or output before there is data, and the shapes that a layer expects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lamina.errors import ShapeError
 
 
 class TensorSpec(NamedTuple):
-    """What is known of an input or output before there is data."""
+    """The shape and dtype of an input or output before there is data."""
 
     shape: Shape
     """With the batch axis."""
@@ -19,7 +19,7 @@ class TensorSpec(NamedTuple):
 
     @property
     def ndim(self) -> int:
-        """How many axes there are, with the batch axis."""
+        """The number of axes, with the batch axis."""
         return len(self.shape)
 
 
@@ -38,17 +38,17 @@ class OfLayer(TensorSpec):
 
 
 class InputSpec(Configured):
-    """What a layer wants of its input: a rank, a range of ranks, or sizes of some axes; all with the batch axis.
+    """What a layer expects of its input: a rank, a range of ranks, or the sizes of some axes, all with the batch axis.
 
     Args:
         dtype: the dtype of the input; it is not checked.
-        shape: all sizes, with None for one that may be any.
+        shape: all sizes; None for an axis of any size.
         ndim: the number of axes.
         max_ndim, min_ndim: the largest and the smallest number of axes.
         axes: the sizes of some axes, by the axis.
-        allow_last_axis_squeeze: accepted as in Keras, without an effect.
+        allow_last_axis_squeeze: accepted as in Keras; it has no effect.
         name: a name for the input.
-        optional: accepted as in Keras, without an effect.
+        optional: accepted as in Keras; it has no effect.
     """
 
     dtype: str | None = None
@@ -62,16 +62,16 @@ class InputSpec(Configured):
     optional: bool = False
 
     def check(self, shape: Shape) -> None:
-        """Raise a `ShapeError` that says what was wanted, unless `shape` (with the batch axis) fits."""
+        """Raise a `ShapeError` that names the expected sizes unless `shape` (with the batch axis) fits."""
         rank = len(shape)
         wanted = len(self.shape) if self.shape is not None else self.ndim
         if wanted is not None and rank != wanted:
-            raise ShapeError(f"wants {wanted} dimensions (batch axis included), got {rank}")
+            raise ShapeError(f"expects {wanted} dimensions (batch axis included), got {rank}")
         if self.min_ndim is not None and rank < self.min_ndim:
-            raise ShapeError(f"wants at least {self.min_ndim} dimensions (batch axis included), got {rank}")
+            raise ShapeError(f"expects at least {self.min_ndim} dimensions (batch axis included), got {rank}")
         if self.max_ndim is not None and rank > self.max_ndim:
-            raise ShapeError(f"wants at most {self.max_ndim} dimensions (batch axis included), got {rank}")
+            raise ShapeError(f"expects at most {self.max_ndim} dimensions (batch axis included), got {rank}")
         sizes = dict(enumerate(self.shape)) if self.shape is not None else self.axes or {}
         for axis, size in sizes.items():
             if size is not None and shape[axis] not in (size, None):
-                raise ShapeError(f"wants size {size} on axis {axis}, got {shape[axis]}")
+                raise ShapeError(f"expects size {size} on axis {axis}, got {shape[axis]}")

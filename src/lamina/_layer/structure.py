@@ -1,4 +1,4 @@
-"""What a layer or a metric holds, to any depth: its weights, and others that have weights of their own."""
+"""The contents of a layer or metric, to any depth: its weights, sublayers and metrics."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from lamina.errors import FixedError, StackError
 
 @dataclass(eq=False, repr=False)
 class ModuleState(State):
-    """What a module knows while it is used."""
+    """The state of a module while it is used."""
 
     weights: tuple[Weight, ...] = ()
-    """The weights that it made, in the order in which they were made."""
+    """The weights that the module made, in the order in which they were made."""
     inner: dict[str, list[Any]] = field(default_factory=dict)
-    """What it holds besides its attributes: the layers of a stack."""
+    """What the module holds apart from its attributes: the layers of a stack."""
 
     def compiled_in(self) -> list[tuple[str, object]]:
         return list(self.inner.items())
 
 
 class Module(Configured):
-    """An object that holds weights, and modules that hold weights of their own: a layer or a metric."""
+    """An object that holds weights and other modules: a layer or a metric."""
 
-    if TYPE_CHECKING:  # no field here: a layer or a metric declares it at its place
+    if TYPE_CHECKING:  # not a field here: each layer or metric class declares it in Keras's order
         name = cast(Any, None)
 
     _lamina: ModuleState = setting(init=False)
@@ -45,9 +45,9 @@ M = TypeVar("M", bound=Module)
 
 
 def held(module: Module) -> Iterator[tuple[str, object]]:
-    """Everything that a module holds in its attributes, lists, tuples and dicts, with the place where it stands.
+    """Everything that a module holds in its attributes, lists, tuples and dicts, with the place of each.
 
-    The layers of a stack are those in its line. A layer in an attribute of it is no part of it, see `beside`.
+    Of a stack, these are the layers added to it. A layer in an attribute of the stack is no part of it; see `beside`.
     """
     line = is_stack(module)
     for place, leaf in _in_attributes(module):
@@ -58,7 +58,7 @@ def held(module: Module) -> Iterator[tuple[str, object]]:
 
 
 def beside(stack: Module) -> Iterator[tuple[str, Any]]:
-    """The layers and models in the attributes of a stack, such as a teacher: its line need not have them."""
+    """The layers and models in the attributes of a stack, such as a teacher, which need not be added to the stack."""
     return ((place, leaf) for place, leaf in _in_attributes(stack) if is_layer(leaf))
 
 
@@ -71,19 +71,19 @@ def _in_attributes(module: Module) -> Iterator[tuple[str, object]]:
 
 
 def is_layer(thing: object) -> bool:
-    """Whether it is a layer or a model; a metric is none."""
+    """Whether the object is a layer or a model; a metric is neither."""
     return isinstance(thing, Module) and hasattr(thing._lamina, "trainable")
 
 
 def is_stack(module: Module) -> bool:
-    """Whether it is a Sequential."""
+    """Whether the object is a Sequential."""
     return "stack" in module._lamina.inner
 
 
 def refill(twin: Module, module: Module, change: Callable[..., Any]) -> None:
-    """Let `twin`, a copy of `module`, hold `change(leaf, place)` wherever `module` holds a leaf.
+    """In `twin`, a copy of `module`, put `change(leaf, place)` wherever `module` holds a leaf.
 
-    A layer in an attribute of a stack is changed with `known=True`: only if the line of the stack has it too.
+    For a layer in an attribute of a stack, `known=True` changes it only if it has also been added to the stack.
     """
     line = is_stack(module)
     twin._lamina.inner = {name: tree_map(change, value, name) for name, value in module._lamina.inner.items()}
@@ -94,12 +94,12 @@ def refill(twin: Module, module: Module, change: Callable[..., Any]) -> None:
 
 
 def inner_modules(module: Module, kind: type[M]) -> dict[str, M]:
-    """The modules of a kind that this one holds itself, by the place where each stands."""
+    """The modules of one kind that this module holds directly, by place."""
     return {place: leaf for place, leaf in held(module) if isinstance(leaf, kind)}
 
 
 def adopt(module: Module) -> None:
-    """Put the variables that a module's author made alone, and keeps in its attributes, among its weights."""
+    """Add the variables that a module's author made directly, and keeps in its attributes, to its weights."""
     known = set(module._lamina.weights)
     found = {
         leaf: place for place, leaf in held(module) if isinstance(leaf, Weight) and leaf.alone and leaf not in known
@@ -115,19 +115,19 @@ def adopt(module: Module) -> None:
 
 
 class Part(NamedTuple):
-    """A layer within a layer."""
+    """A layer inside a layer."""
 
     layer: Any
     path: str
-    """The attributes that lead to it, `stack.0.inner`; no layer's name is in it."""
+    """The attributes that lead to the layer, such as `stack.0.inner`; it does not depend on the layers' names."""
     names: str
-    """The names of the layers that lead to it, `sequential/dense`, told apart by numbers where they are equal."""
+    """The names of the layers that lead to it, such as `sequential/dense`; numbers distinguish equal names."""
     trained: bool
-    """Whether it and the outermost layer may be trained; setting `trainable` reaches everything inside."""
+    """Whether the layer and the outermost layer are trainable; setting `trainable` sets all sublayers too."""
 
 
 def parts(layer: Any) -> Iterator[Part]:
-    """This layer and all that it holds, each once."""
+    """This layer and all layers inside it, each once."""
     seen: set[int] = set()
 
     def visit(part: Part) -> Iterator[Part]:
@@ -147,10 +147,10 @@ def parts(layer: Any) -> Iterator[Part]:
 
 
 def weights_by_path(layer: Any) -> dict[str, tuple[Weight, bool]]:
-    """Every weight, and whether it is trained now, by a path that does not depend on any layer's name.
+    """Every weight, and whether it is trained now, by a path that does not depend on the names of layers.
 
-    Also the states of stateful recurrent layers, which `weights` leaves out. A weight of two layers stands where the
-    first of them has it, and is trained if both are.
+    The result also has the states of stateful recurrent layers, which `weights` omits. A weight that two layers share
+    has the path in the first layer, and it is trained if both layers are.
     """
     found: dict[str, tuple[Weight, bool]] = {}
     places: dict[Weight, str] = {}
@@ -164,7 +164,7 @@ def weights_by_path(layer: Any) -> dict[str, tuple[Weight, bool]]:
 
 
 def weights_beside(stack: Any) -> dict[str, Weight]:
-    """The weights of the layers beside a stack by such paths: a step of the user's own may train them."""
+    """The weights of the layers in attributes of a stack, by such paths; a custom training step may train them."""
     taken, found = {weight for weight, _ in weights_by_path(stack).values()}, {}
     for place, layer in beside(stack):
         for path, (weight, _) in weights_by_path(layer).items():
@@ -175,16 +175,16 @@ def weights_beside(stack: Any) -> dict[str, Weight]:
 
 
 def require_adapted(layer: Any) -> None:
-    """Refuse to run while the layer, or one that it holds, has not seen the data that it learns from."""
+    """Raise an error if the layer or a sublayer learns from data and has not seen any."""
     require_settings(layer)
     for part in parts(layer):
         part.layer._lamina_require_adapted()
 
 
 def require_settings(layer: Any) -> None:
-    """Refuse what was assigned to an attribute of the layer, or of one that it holds, where it cannot stand.
+    """Refuse values assigned to attributes of the layer or of a sublayer that are not allowed there.
 
-    An object's own `__init__` turns a name such as "relu" into a function; an assignment does not.
+    A layer's `__init__` turns a name such as "relu" into a function; an assignment does not.
     """
     for each in (part.layer for part in parts(layer)):
         kind, here = type(each).__name__, vars(each)
@@ -192,7 +192,7 @@ def require_settings(layer: Any) -> None:
             if declared.convert is None or name not in here or not declared.module.startswith("lamina."):
                 continue
             made = checked(kind, name, declared.convert, here[name])
-            if here[name] is None and callable(made):  # None stands for a function, as it does in the layer's __init__
+            if here[name] is None and callable(made):  # None means a function, as in the layer's __init__
                 setattr(each, name, made)
             if isinstance(made, str) < isinstance(here[name], str):
                 raise FixedError(
@@ -216,7 +216,7 @@ def require_settings(layer: Any) -> None:
 
 @contextmanager
 def restored_on_error(layer: Any) -> Iterator[None]:
-    """Give this layer and all that it holds their attributes back if what stands inside fails."""
+    """Restore the attributes of this layer and of all it holds if the code in the `with` block fails."""
     before = [(part.layer, dict(vars(part.layer)), dict(vars(part.layer._lamina))) for part in parts(layer)]
     try:
         yield
@@ -229,7 +229,7 @@ def restored_on_error(layer: Any) -> Iterator[None]:
 
 
 class Snapshot:
-    """Which objects a stack held when something was made from it, so that it is made anew once one was replaced."""
+    """The objects that a stack held when something was made from it. If one was replaced, it must be made anew."""
 
     def __init__(self, layer: Any) -> None:
         held = [part.layer for each in (layer, *(each for _, each in beside(layer))) for part in parts(each)]
@@ -238,7 +238,7 @@ class Snapshot:
         self.lists = [(items, list(items)) for each in held for items in each._lamina.inner.values()]
 
     def is_current(self) -> bool:
-        """Whether every layer still holds the same objects; assigning to a weight replaces none."""
+        """Whether every layer still holds the same objects. Assigning a weight's values replaces none."""
         for attributes, values in self.seen:
             if not _are(attributes.values(), values):
                 return False
@@ -248,7 +248,7 @@ class Snapshot:
         return all(_are(items, before) for items, before in self.lists)
 
     def trained(self) -> tuple[bool, ...]:
-        """Which of the layers are to be trained now."""
+        """Which of the layers are trainable now."""
         return tuple([state.trainable for state, *_ in self.states])
 
 

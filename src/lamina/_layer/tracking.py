@@ -1,4 +1,4 @@
-"""The weights of a layer and of all that it holds, as its user reads and sets them."""
+"""The weights of a layer and of its sublayers, as users read and set them."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 
 class WithWeights(Module):
-    """The part of a layer that shows its weights."""
+    """The part of a layer's interface that gives access to its weights."""
 
     built: bool = setting(default=False, init=False)
 
     @property
     @user_facing
     def weights(self) -> list[Weight]:
-        """All weights, those of the layers inside included; the states of stateful layers are not among them."""
+        """All weights, including those of sublayers. The states of stateful layers are not included."""
         return [weight for weight, _ in weights_by_path(self).values() if not weight.carried]
 
     @property
     @user_facing
     def variables(self) -> list[Weight]:
-        """All weights, and behind those of each layer the state of its random numbers, if it draws any."""
+        """All weights; the weights of each layer are followed by its random state, if it draws random numbers."""
         return list(_variables(self))
 
     @property
@@ -52,19 +52,19 @@ class WithWeights(Module):
     @property
     @user_facing
     def non_trainable_weights(self) -> list[Weight]:
-        """The weights that training leaves alone, but that `call` may assign to."""
+        """The weights that training does not change, but that `call` may assign to."""
         return [weight for weight, trained in weights_by_path(self).values() if not trained and not weight.carried]
 
     @property
     @user_facing
     def non_trainable_variables(self) -> list[Weight]:
-        """The weights that training leaves alone, and the states of the random numbers, which `stateless_call` takes
-        and gives back."""
+        """The weights that training does not change, and the random states, which `stateless_call` takes and
+        returns."""
         return [variable for variable, trained in _variables(self).items() if not trained]
 
     @property
     def metrics(self) -> list[Any]:
-        """The metrics that this layer and those inside hold in their attributes."""
+        """The metrics that this layer and its sublayers hold in their attributes."""
         held = [each for part in parts(self) for each in inner_modules(part.layer, Module).values()]
         return [each for each in dict.fromkeys(held) if not hasattr(each._lamina, "trainable")]
 
@@ -75,12 +75,12 @@ class WithWeights(Module):
 
     @user_facing
     def get_weights(self) -> list[HostArray]:
-        """The values of `weights`, as NumPy arrays of their own."""
+        """Returns the values of `weights` as copies in NumPy arrays."""
         return [np.array(array) for array in read_all(self.weights)]
 
     @user_facing
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """Assign a list like that of `get_weights`; nothing is assigned unless all of it fits."""
+        """Assign a list like that of `get_weights`. If any array does not fit, nothing is assigned."""
         if not isinstance(weights, (list, tuple)):
             raise ArgumentError(f"set_weights takes a list like that of get_weights, got {type(weights).__name__}.")
         if len(weights) != len(self.weights):
@@ -96,20 +96,20 @@ class WithWeights(Module):
                 weight.assign(value)
 
     def save_own_variables(self, store: Any) -> None:
-        """Put what this layer itself keeps in a file into `store`, a dict of arrays; its inner layers have their own.
+        """Put what a file keeps of this layer into `store`, a dict of arrays; sublayers have their own.
 
-        Override it together with `load_own_variables` if that is more than the weights.
+        Override it together with `load_own_variables` if the file must keep more than the weights.
         """
         store.update((str(number), weight) for number, weight in enumerate(own_weights(self)))
 
     @user_facing
     def load_own_variables(self, store: Any) -> None:
-        """Assign what `save_own_variables` has put into `store`; nothing is assigned unless all of it fits."""
+        """Assign what `save_own_variables` put into `store`. If any array does not fit, nothing is assigned."""
         assign_all(own_weights(self), store, self.name)
 
     @user_facing
     def count_params(self) -> int:
-        """How many numbers the weights hold."""
+        """Returns the number of parameters of all weights."""
         require_built(self, "count_params()")
         return sum(int(np.prod(weight.shape)) for weight in self.weights)
 
@@ -126,13 +126,13 @@ def _variables(layer: Layer | WithWeights) -> dict[Weight, bool]:
 
 
 def own_weights(layer: Module) -> list[Weight]:
-    """The weights that the layer made itself, in the order of Keras's files."""
+    """The weights that the layer itself made, in the order of Keras's files."""
     adopt(layer)
     return [weight for weight in layer._lamina.weights if not weight.carried]
 
 
 def require_built(layer: WithWeights, what: str) -> None:
-    """Refuse what needs weights while the layer has none."""
+    """Raise an error if the layer has no weights yet."""
     if not layer.built:
         raise NotBuiltError(
             f"{what}: {layer.name!r} has no weights yet, they are made when its input shape is known.\n"
@@ -141,7 +141,7 @@ def require_built(layer: WithWeights, what: str) -> None:
 
 
 def named_after(build: Callable[..., None]) -> Callable[..., None]:
-    """A layer's `build`, after which the weights have names and paths, also where the user calls it."""
+    """Wraps a layer's `build` so that the weights then have names and paths, also if the user calls it."""
 
     @user_facing
     @functools.wraps(build)
@@ -153,14 +153,14 @@ def named_after(build: Callable[..., None]) -> Callable[..., None]:
 
 
 def built(layer: Layer, config: dict[str, Any] | None) -> None:
-    """Note that `build` was called, and name the weights that it made.
+    """Record that `build` was called, and name the weights that it made.
 
     Args:
-        config: what `build_from_config` needs to do it again, None if it cannot.
+        config: what `build_from_config` needs to repeat the call; None if it cannot be repeated.
     """
     layer.built, layer._lamina.built_for = True, config
     adopt(layer)
-    seed_of(layer)  # drawn now at the latest: copies of the layer then share it, and the states of its seeds
+    seed_of(layer)  # draw the seed now at the latest, so that copies of the layer share it and its random states
     list(own_seed_states(layer))
     for attribute, value in vars(layer).items():
         if isinstance(value, Weight) and not value.name:

@@ -1,4 +1,4 @@
-"""Well-known data sets as NumPy arrays, downloaded when they are first asked for; each is loaded when first used."""
+"""Well-known data sets as NumPy arrays. A data set is downloaded when it is first loaded."""
 
 from __future__ import annotations
 

@@ -14,18 +14,18 @@ __all__ = ["load_data"]
 def load_data(path: str = "boston_housing.npz", test_split: float = 0.2, seed: int | None = 113) -> Parts:
     """Loads the Boston data as `(x_train, y_train), (x_test, y_test)`: (rows, 13) and the prices in 1,000 dollars.
 
-    One of the 13 numbers, "B", supposes that the people of a place set its prices by their colour. The data should
-    show how not to collect data; `california_housing` is the better one to learn from.
+    One of the 13 numbers, "B", assumes that the skin color of a place's people sets its prices. The data is an example
+    of how not to collect data; to learn from data, use `california_housing`.
 
     Source: Harrison and Rubinfeld 1978, "Hedonic housing prices and the demand for clean air".
 
     Args:
         path: the name of the file in the cache, `~/.keras/datasets`.
-        test_split: the share of the rows that is for the test.
-        seed: what the order of the rows is a function of.
+        test_split: the fraction of the rows that is the test set.
+        seed: the seed of the order of the rows.
 
     Raises:
-        FileError: the file is not in the cache, and cannot be downloaded.
+        FileError: the file is not in the cache and cannot be downloaded.
     """
     random, part = chance(seed), share(test_split)
     held = fetched(

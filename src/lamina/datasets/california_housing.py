@@ -1,4 +1,4 @@
-"""Prices of houses in California: 20,640 groups of blocks in the census of 1990 (Pace and Barry 1997)."""
+"""Prices of houses in California: 20,640 block groups of the census of 1990 (Pace and Barry 1997)."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def load_data(
 ) -> Parts:
     """Loads the California data as `(x_train, y_train), (x_test, y_test)`: (rows, 8) and the prices in dollars.
 
-    The columns are those of the file of StatLib, with a median price for each group of blocks.
+    The columns are those of StatLib's file. The target is the median price of each block group.
 
     Source: Pace and Barry 1997, "Sparse spatial autoregressions".
 
     Args:
-        version: "large" for all 20,640 rows, "small" for the first 600 of them.
+        version: "large" for all 20,640 rows, "small" for the first 600 rows.
         path: the name of the file in the cache, `~/.keras/datasets`.
-        test_split: the share of the rows that is for the test.
-        seed: what the order of the rows is a function of.
+        test_split: the fraction of the rows that is the test set.
+        seed: the seed of the order of the rows.
 
     Raises:
-        FileError: the file is not in the cache, and cannot be downloaded.
+        FileError: the file is not in the cache and cannot be downloaded.
     """
     rows = {"large": None, "small": SMALL}[checked("load_data", "version", one_of("large", "small"), version)]
     random, part = chance(seed), share(test_split)

@@ -1,4 +1,4 @@
-"""What CIFAR-10 and CIFAR-100 have in common: pickles of images with the channels first."""
+"""Code shared by CIFAR-10 and CIFAR-100: reading pickles of images with the channels first."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ FOLDER = "https://www.cs.toronto.edu/~kriz/"
 
 
 def unpacked(archive: str, folder: str, file_hash: str) -> str:
-    """The path of a folder in an archive, which is downloaded and unpacked."""
+    """The path of a folder in an archive, which is downloaded and unpacked if needed."""
     place = get_file(f"{folder}-target", FOLDER + archive, extract=True, file_hash=file_hash)
     return os.path.join(place, folder)
 
 
 def rows(folder: str, files: list[str], labels: str = "labels") -> Rows:
-    """The images (rows, 32, 32, 3), or channels first where `image_data_format` says so; labels (rows, 1), int64."""
+    """Images (rows, 32, 32, 3), or with the channels first if `image_data_format` says so; labels (rows, 1), int64."""
     images, classes = [], []
     for name in files:
         held = unpickled(guard.file_bytes(path := os.path.join(folder, name)))
@@ -38,7 +38,7 @@ def rows(folder: str, files: list[str], labels: str = "labels") -> Rows:
 
 
 def _is_batch(held: Any, labels: bytes) -> bool:
-    """Whether it is an array of images, one in each row, and a list of as many numbers."""
+    """Whether the values are an array with one image in each row, and a list of as many numbers."""
     match held:
         case {b"data": np.ndarray(dtype=np.uint8, shape=(rows, 3072))}:
             numbers = held.get(labels)

@@ -1,4 +1,4 @@
-"""Small colour images of 10 classes: 50,000 for training and 10,000 for the test (Krizhevsky 2009)."""
+"""Small color images of 10 classes: 50,000 for training and 10,000 for testing (Krizhevsky 2009)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_data() -> Parts:
     Source: Krizhevsky 2009, "Learning multiple layers of features from tiny images".
 
     Raises:
-        FileError: the archive is not in the cache, and cannot be downloaded.
+        FileError: the archive is not in the cache and cannot be downloaded.
     """
     archive, sha256 = "cifar-10-python.tar.gz", "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
     folder = unpacked(archive, "cifar-10-batches-py", sha256)

@@ -1,4 +1,4 @@
-"""Small colour images of 100 classes: 50,000 for training and 10,000 for the test (Krizhevsky 2009)."""
+"""Small color images of 100 classes: 50,000 for training and 10,000 for testing (Krizhevsky 2009)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def load_data(label_mode: Literal["fine", "coarse"] = "fine") -> Parts:
     Source: Krizhevsky 2009, "Learning multiple layers of features from tiny images".
 
     Args:
-        label_mode: "fine" for the 100 classes, "coarse" for the 20 groups of them.
+        label_mode: "fine" for the 100 classes, "coarse" for the 20 groups of classes.
 
     Raises:
-        FileError: the archive is not in the cache, and cannot be downloaded.
+        FileError: the archive is not in the cache and cannot be downloaded.
     """
     labels = f"{checked('load_data', 'label_mode', one_of('fine', 'coarse'), label_mode)}_labels"
     archive, sha256 = "cifar-100-python.tar.gz", "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"

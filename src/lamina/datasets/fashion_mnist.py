@@ -1,4 +1,4 @@
-"""Pictures of clothes: 60,000 grey images for training and 10,000 for the test (Xiao, Rasul and Vollgraf 2017)."""
+"""Images of clothes: 60,000 gray images for training and 10,000 for testing (Xiao, Rasul and Vollgraf 2017)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load_data() -> Parts:
     algorithms".
 
     Raises:
-        FileError: a file is not in the cache, and cannot be downloaded.
+        FileError: a file is not in the cache and cannot be downloaded.
     """
     train, test = ((_fetched(f"{part}-{IMAGES}"), _fetched(f"{part}-{LABELS}")) for part in ("train", "t10k"))
     return train, test

@@ -1,4 +1,4 @@
-"""Reads the files that data sets come in: arrays in npz files and in pickles, without running what they hold."""
+"""Reads the files of data sets, arrays in npz files and in pickles, without running code from them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lamina.errors import FileError
 from lamina.utils import get_file
 
 FOLDER = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
-"""Where Keras keeps most of them."""
+"""The folder in which Keras keeps most data sets."""
 T = TypeVar("T")
 
 
 def fetched(name: str, origin: str, file_hash: str, read: Callable[[str], T]) -> T:
-    """What `read` makes of a file of `FOLDER`, which has that hash and is called `name` in the cache."""
+    """The result of `read` for a file of `FOLDER` with this hash; `name` is its name in the cache."""
     return read(get_file(name, FOLDER + origin, file_hash=file_hash))
 
 
 def arrays_in(path: str) -> dict[str, HostArray]:
-    """The arrays of an npz file by their names; one of Python objects may hold numbers, text and lists of them.
+    """The arrays of an npz file, by name. An array of Python objects may hold numbers, text and lists of them.
 
     Raises:
-        FileError: for a file that is damaged, or would take more memory than such a file does.
+        FileError: the file is damaged, or its arrays need more memory than such a file can.
     """
     data = guard.file_bytes(path)
     try:
@@ -47,7 +47,7 @@ def arrays_in(path: str) -> dict[str, HostArray]:
 
 
 def words_in(path: str) -> dict[str, int]:
-    """The numbers of words, from a JSON file."""
+    """The indices of words, from a JSON file."""
     words: dict[str, int] = guard.parsed_json(guard.file_bytes(path), path)
     return words
 

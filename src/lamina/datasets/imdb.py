@@ -1,4 +1,4 @@
-"""Reviews of films as numbers of words: 25,000 for training and 25,000 for the test (Maas and others 2011)."""
+"""Film reviews as lists of word indices: 25,000 for training and 25,000 for testing (Maas and others 2011)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def load_data(
 ) -> Parts:
     """Loads the reviews as `(x_train, y_train), (x_test, y_test)`.
 
-    x is an array of lists, one of word numbers for each review; y is 1 where the review is positive, else 0. A word's
-    number is its rank by frequency plus `index_from`; 0 is left for padding.
+    x is an array of lists; each list has the word indices of one review. y is 1 for a positive review, else 0. A word's
+    index is its rank by frequency plus `index_from`; 0 is reserved for padding.
 
         (x_train, y_train), (x_test, y_test) = keras.datasets.imdb.load_data(num_words=10_000)
         x_train = keras.utils.pad_sequences(x_train, maxlen=200)
@@ -35,17 +35,17 @@ def load_data(
 
     Args:
         path: the name of the file in the cache, `~/.keras/datasets`.
-        num_words: only words of lower numbers are kept; None or 0 keeps all.
-        skip_top: words of lower numbers, the most frequent ones, are not kept.
-        maxlen: only reviews of fewer words are kept; None or 0 keeps all.
-        seed: what the order of the reviews is a function of.
-        start_char: the number that each review begins with; None for none.
-        oov_char: the number in place of a word that is not kept; None leaves it out.
-        index_from: what is added to the rank of a word.
+        num_words: only words with a lower index are kept; None or 0 keeps all.
+        skip_top: words with a lower index, the most frequent ones, are not kept.
+        maxlen: only reviews with fewer words are kept; None or 0 keeps all.
+        seed: the seed of the order of the reviews.
+        start_char: the index at the start of each review; None for none.
+        oov_char: the index that replaces a word that is not kept; None removes such words.
+        index_from: the number that is added to the rank of a word.
 
     Raises:
         ArgumentError: no review has fewer words than `maxlen`.
-        FileError: the file is not in the cache, and cannot be downloaded.
+        FileError: the file is not in the cache and cannot be downloaded.
     """
     random = chance(seed)
     held = fetched(path, "imdb.npz", "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f", arrays_in)
@@ -61,13 +61,13 @@ def load_data(
 
 @user_facing
 def get_word_index(path: str = "imdb_word_index.json") -> dict[str, int]:
-    """The rank of each word by frequency, from 1 on; `load_data` adds its `index_from` to it.
+    """The rank of each word by frequency, starting at 1; `load_data` adds its `index_from` to it.
 
     Args:
         path: the name of the file in the cache, `~/.keras/datasets`.
 
     Raises:
-        FileError: the file is not in the cache, and cannot be downloaded.
+        FileError: the file is not in the cache and cannot be downloaded.
     """
     return fetched(path, "imdb_word_index.json", "bfafd718b763782e994055a2d397834f", words_in)
 

@@ -1,4 +1,4 @@
-"""Handwritten digits: 60,000 grey images for training and 10,000 for the test (LeCun, Cortes and Burges 1998)."""
+"""Handwritten digits: 60,000 gray images for training and 10,000 for testing (LeCun, Cortes and Burges 1998)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_data(path: str = "mnist.npz") -> Parts:
         path: the name of the file in the cache, `~/.keras/datasets`.
 
     Raises:
-        FileError: the file is not in the cache, and cannot be downloaded.
+        FileError: the file is not in the cache and cannot be downloaded.
     """
     held = fetched(path, "mnist.npz", "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1", arrays_in)
     return (held["x_train"], held["y_train"]), (held["x_test"], held["y_test"])

@@ -1,8 +1,8 @@
-"""Reads pickles of arrays, lists, dicts, numbers and text, which data sets come in; nothing that they name is called.
+"""Reads the pickles of data sets: arrays, lists, dicts, numbers and text. No function that a pickle names is called.
 
-A pickle is a program. Before it runs, all its steps are looked at: it can make plain values alone, of no more bytes
-than it has itself. In place of NumPy's classes it finds those below, which check what it gives them: NumPy's own take
-the address of an object from the file, and follow it.
+A pickle is a program. All its steps are checked before it runs: it can only make plain values that need no more bytes
+than the pickle has. The classes below replace NumPy's classes and check their input. NumPy's own classes would read
+the address of an object from the file and follow it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from lamina._arrays.arrays import HostArray
 from lamina.errors import FileError
 
 _SHORT = re.compile(rb"(?:[N(a\]et)\x85-\x89bR\x93\x94us0l.]|[Kqh\x80].|M..|[Jj]....|[G\x95].{8})*+", re.DOTALL)
-"""Steps of a known length: None, numbers, lists, tuples, calls, and what is remembered under small numbers."""
+"""Steps of known length: None, numbers, lists, tuples, calls, and values stored under small numbers."""
 _COUNTED = {b"U": 1, b"C": 1, b"\x8c": 1, b"\x8a": 1, b"T": 4, b"B": 4, b"X": 4, b"\x8b": 4, b"\x8e": 8, b"\x8d": 8}
-"""Text, bytes and long numbers, by how many bytes say how long they are."""
+"""Steps for text, bytes and long numbers, by the number of bytes of their length field."""
 _LINES = {b"c": 2, b"I": 1, b"L": 1, b"F": 1, b"S": 1, b"V": 1, b"g": 1, b"p": 1}
-"""Steps that go to the end of a line, or of the second line."""
+"""Steps that extend to the end of the line, or of the next line."""
 _KINDS = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248]|[SU][0-9]{1,6}|O8?)")
 PLAIN = {type(None), bool, int, float, str, bytes}
 
 
 def unpickled(data: bytes) -> Any:
-    """What a pickle holds.
+    """Returns the value in a pickle.
 
     Raises:
-        FileError: for a pickle that names anything but NumPy's arrays, or is broken.
+        FileError: the pickle names anything but NumPy's arrays, or is broken.
     """
     try:
         kind = _WithKeys if _check_steps(data) else _Unpickler
@@ -46,7 +46,7 @@ def unpickled(data: bytes) -> Any:
 
 
 def _check_steps(data: bytes) -> bool:
-    """That all steps are known, and lie within the data; returns whether they may make a dict."""
+    """Check that all steps are known and lie within the data. Returns whether they may make a dict."""
     place, keyed = 0, False
     while place < len(data):
         run = _SHORT.match(data, place)
@@ -55,7 +55,7 @@ def _check_steps(data: bytes) -> bool:
         if step in _COUNTED:
             size = int.from_bytes(data[place : place + _COUNTED[step]], "little")
             place += _COUNTED[step] + size
-        elif step == b"r":  # remembers under a large number: the unpickler makes a list of that length
+        elif step == b"r":  # stores a value under a large number: the unpickler makes a list of that length
             _check_place(int.from_bytes(data[place : place + 4], "little"), data)
             place += 4
         elif step in _LINES:
@@ -80,7 +80,7 @@ def _check_place(number: int, data: bytes) -> None:
 
 
 def _bare(value: Any) -> Any:
-    """The value with NumPy's arrays, where it is an array, or a list or dict of arrays."""
+    """The value; arrays, also those in a list or dict, become NumPy arrays."""
     if isinstance(value, _Array):
         return np.asarray(value)
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -91,7 +91,7 @@ def _bare(value: Any) -> Any:
 
 
 class _Kind:
-    """Stands for a dtype in a pickle."""
+    """The stand-in for a dtype in a pickle."""
 
     def __init__(self, text: str | bytes, *_: object) -> None:
         self.text = text.decode("ascii") if isinstance(text, bytes) else text
@@ -110,7 +110,7 @@ class _Kind:
 
 
 class _Array(np.ndarray[Any, Any]):
-    """An array that takes from a pickle only what fits its shape and dtype."""
+    """The stand-in for an array in a pickle: it accepts only content that fits its shape and dtype."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, by_columns, content = state
@@ -132,7 +132,7 @@ def _is_row(value: object) -> bool:
 
 
 def _empty(*_: object) -> HostArray:
-    """The array that a pickle then fills."""
+    """Returns the array that the pickle fills next."""
     return _Array((0,), np.uint8)
 
 
@@ -143,14 +143,14 @@ def _scalar(kind: _Kind, data: bytes) -> Any:
 
 
 def _bytes(text: str, encoding: str) -> bytes:
-    """Bytes, as Python 3 writes them for Python 2."""
+    """The stand-in for bytes, as Python 3 pickles them for Python 2."""
     if encoding != "latin1" or not isinstance(text, str):
         raise ValueError("bytes in an unknown form")
     return text.encode("latin-1")
 
 
 class _Call:
-    """A function in a pickle, of which nothing can be changed."""
+    """A function in a pickle; the pickle cannot change it."""
 
     __slots__ = ("function",)
 
@@ -165,7 +165,7 @@ class _Call:
 
 
 KNOWN: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): None,  # is handed to _empty
+    ("numpy", "ndarray"): None,  # an argument of _empty
     ("numpy", "dtype"): _Call(_Kind),
     ("_codecs", "encode"): _Call(_bytes),
     **{
@@ -174,11 +174,11 @@ KNOWN: dict[tuple[str, str], Any] = {
         for name, made in (("_reconstruct", _empty), ("scalar", _scalar))
     },
 }
-"""What a pickle of arrays names, and what we take in its place."""
+"""The names in a pickle of arrays, and the objects that replace them."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows NumPy's arrays beside Python's own values, and nothing that could be run."""
+    """An unpickler that knows only NumPy's arrays and Python's own values, and nothing that could be run."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in KNOWN:
@@ -201,7 +201,7 @@ _KEYED = ((pickle.SETITEM, "load_setitem"), (pickle.SETITEMS, "load_setitems"), 
 
 
 class _WithKeys(_InPython):  # type: ignore[misc]
-    """The same for pickles with dicts, whose keys are numbers or text: to hash a tuple of tuples may take for ever."""
+    """The same for pickles with dicts. Keys must be numbers or text, since hashing nested tuples may never end."""
 
     find_class = _Unpickler.find_class
     dispatch = _InPython.dispatch | {

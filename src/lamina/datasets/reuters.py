@@ -1,4 +1,4 @@
-"""News of Reuters in 46 topics as numbers of words: 11,228 texts (Lewis 1997, Reuters-21578)."""
+"""Reuters news of 46 topics as lists of word indices: 11,228 texts (Lewis 1997, Reuters-21578)."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def load_data(
 ) -> Parts:
     """Loads the texts as `(x_train, y_train), (x_test, y_test)`.
 
-    x is an array of lists, one of word numbers for each text; y is the number of the topic, from 0 to 45. A word's
-    number is its rank by frequency plus `index_from`; 0 is left for padding.
+    x is an array of lists; each list has the word indices of one text. y is the number of the topic, from 0 to 45. A
+    word's index is its rank by frequency plus `index_from`; 0 is reserved for padding.
 
     Source: Lewis 1997, "Reuters-21578 text categorization test collection".
 
     Args:
         path: the name of the file in the cache, `~/.keras/datasets`.
-        num_words: only words of lower numbers are kept; None or 0 keeps all.
-        skip_top: words of lower numbers, the most frequent ones, are not kept.
-        maxlen: only texts of fewer words are kept; None or 0 keeps all.
-        test_split: the share of the texts that is for the test.
-        seed: what the order of the texts is a function of.
-        start_char: the number that each text begins with; None for none.
-        oov_char: the number in place of a word that is not kept; None leaves it out.
-        index_from: what is added to the rank of a word.
+        num_words: only words with a lower index are kept; None or 0 keeps all.
+        skip_top: words with a lower index, the most frequent ones, are not kept.
+        maxlen: only texts with fewer words are kept; None or 0 keeps all.
+        test_split: the fraction of the texts that is the test set.
+        seed: the seed of the order of the texts.
+        start_char: the index at the start of each text; None for none.
+        oov_char: the index that replaces a word that is not kept; None removes such words.
+        index_from: the number that is added to the rank of a word.
 
     Raises:
         ArgumentError: no text has fewer words than `maxlen`.
-        FileError: the file is not in the cache, and cannot be downloaded.
+        FileError: the file is not in the cache and cannot be downloaded.
     """
     random, part = chance(seed), share(test_split)
     held = fetched(path, "reuters.npz", "d6586e694ee56d7a4e65172e12b3e987c03096cb01eab99753921ef915959916", arrays_in)
@@ -57,13 +57,13 @@ def load_data(
 
 @user_facing
 def get_word_index(path: str = "reuters_word_index.json") -> dict[str, int]:
-    """The rank of each word by frequency, from 1 on; `load_data` adds its `index_from` to it.
+    """The rank of each word by frequency, starting at 1; `load_data` adds its `index_from` to it.
 
     Args:
         path: the name of the file in the cache, `~/.keras/datasets`.
 
     Raises:
-        FileError: the file is not in the cache, and cannot be downloaded.
+        FileError: the file is not in the cache and cannot be downloaded.
     """
     return fetched(path, "reuters_word_index.json", "4d44cc38712099c9e383dc6e5f11a921", words_in)
 

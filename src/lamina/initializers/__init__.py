@@ -1,7 +1,7 @@
-"""Initializers: what the arrays of a new layer hold. Each is called as `initializer(shape, dtype, key)`.
+"""Initializers: they give the initial values of a layer's weights. Call one as `initializer(shape, dtype, key)`.
 
-The layer hands in the key, uint32 of shape (2,). An initializer with a whole number as its seed ignores the key and
-returns the same values at each call, which are bit for bit those of Keras on JAX for that seed.
+The layer passes the key, uint32 of shape (2,). An initializer with an integer seed ignores the key and returns the
+same values at each call. These values are bit for bit those of Keras on JAX for that seed.
 """
 
 from __future__ import annotations

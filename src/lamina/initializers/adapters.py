@@ -1,4 +1,4 @@
-"""Whatever names or is an initializer, a user's own function included, as a function that layers can call."""
+"""Turns any name, config, object or custom function for an initializer into a function that layers can call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lamina.random import key_of, next_seed
 
 
 class Adapted(Initializer):
-    """`function(shape, dtype)` of the user, or `function(key, shape, dtype)` of JAX, in the form that layers call."""
+    """A user's `function(shape, dtype)`, or JAX's `function(key, shape, dtype)`, in the form that layers call."""
 
     function: Callable[..., Any]
     takes_key: bool
@@ -39,18 +39,18 @@ class Adapted(Initializer):
 
 
 def keyed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as it is where it takes a key after the shape and the dtype, else adapted."""
+    """Returns the function unchanged if it takes a key after the shape and the dtype, else adapts it."""
     try:
         call = function.__call__ if isinstance(function, Initializer) else function
         names = list(inspect.signature(call).parameters)
-    except ValueError:  # written in C, as numpy.zeros
+    except ValueError:  # written in C, such as numpy.zeros
         names = []
     return function if "key" in names[1:] else Adapted(function, names[:1] == ["key"])
 
 
 @user_facing
 def get(identifier: object) -> Any:
-    """The initializer for a name, an object, a class, a config, a function `(shape, dtype)` or an array; None is None.
+    """The initializer for a name, object, class, config, array or function `(shape, dtype)`; None gives None.
 
     >>> get("glorot_uniform")
     GlorotUniform()
@@ -63,7 +63,7 @@ def get(identifier: object) -> Any:
 
 @user_facing
 def deserialize(config: object, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The initializer that `serialize` described; `custom_objects` says what the user's own names stand for."""
+    """Returns the initializer that `serialize` described; `custom_objects` maps the names of custom objects to them."""
     return keyed(registry.deserialize(config, custom_objects))
 
 

@@ -1,4 +1,4 @@
-"""What all initializers share: their base class, their names, and the type of their dtype."""
+"""The base class of initializers, their registry of names, and the type of their dtype."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Seed: TypeAlias = int | SeedGenerator | None
 
 
 def seed_of(value: object) -> Seed:
-    """None, a whole number that fits into 32 bits, or what gives another key at each draw."""
+    """None, an integer that fits into 32 bits, or a generator that gives a new key at each draw."""
     return value if isinstance(value, SeedGenerator) else seed_value(value)
 
 
 class Initializer(Configured):
-    """The base class. Your own initializer defines `__call__(shape, dtype=None)` as in Keras.
+    """The base class. A custom initializer defines `__call__(shape, dtype=None)`, as in Keras.
 
-    One that takes a third argument, `key`, gets there the random key of the layer, another one for each weight.
+    If it has a third parameter, `key`, it receives the random key of the layer, a new one for each weight.
 
     >>> class Countdown(Initializer):
     ...     start: float = 1.0
@@ -45,29 +45,29 @@ class Initializer(Configured):
 
     _lamina_module = "keras.initializers"
     _lamina_makes_new: ClassVar[bool] = False
-    """Whether nothing else holds the array that it makes."""
+    """Whether the array that the initializer makes is new, so that nothing else holds it."""
 
     @overridable
     @user_facing
     def __call__(self, shape: Sequence[int], dtype: DTypeLike | None = None, key: Key | None = None) -> Array:
-        """An array of that shape and dtype, where None stands for `floatx()`."""
+        """Returns an array of that shape and dtype; None means `floatx()`."""
         return self._lamina_values(tuple(integer(n) for n in shape), jnp.dtype(dtype or dtypes.floatx()), key)
 
     def _lamina_values(self, shape: Shape, dtype: DType, key: Key | None) -> Array:
         raise NotImplementedError(f"{type(self).__name__} needs a method __call__(self, shape, dtype=None).")
 
     def _lamina_arguments(self) -> dict[str, Any]:
-        """In a config a `SeedGenerator` is the number that it began with."""
+        """In a config, a `SeedGenerator` becomes its initial seed."""
         told = super()._lamina_arguments()
         return {**told, "seed": seed_value(told["seed"])} if isinstance(told.get("seed"), SeedGenerator) else told
 
     def clone(self) -> Self:
-        """Another object with the same settings."""
+        """Returns a copy with the same settings."""
         return self.from_config(self.get_config())
 
 
 def makes_new(initializer: object) -> bool:
-    """Whether nothing else holds the array that it makes, so that a program may overwrite it; false of users' own."""
+    """Whether the initializer makes a new array, which a program may overwrite. False for custom initializers."""
     if not isinstance(initializer, Initializer) or type(initializer).__call__ is not Initializer.__call__:
         return False
     return initializer._lamina_makes_new

@@ -23,7 +23,7 @@ Value: TypeAlias = Converted[ArrayLike | Array | Weight | dict[str, Any], ArrayL
 
 @registry.add("zero")
 class Zeros(Initializer):
-    """Zeros of any shape.
+    """Fills a weight of any shape with zeros.
 
     >>> Zeros()((3,))
     Array([0., 0., 0.], dtype=float32)
@@ -37,7 +37,7 @@ class Zeros(Initializer):
 
 @registry.add("one")
 class Ones(Initializer):
-    """Ones of any shape.
+    """Fills a weight of any shape with ones.
 
     >>> Ones()((3,))
     Array([1., 1., 1.], dtype=float32)
@@ -50,7 +50,7 @@ class Ones(Initializer):
 
 
 def constant_value(value: Any) -> ArrayLike:
-    """A number, a list or an array, or an array in the form that it has in a config."""
+    """A number, list or array, or an array in the form used in a config."""
     value = plain(value)
     if isinstance(value, (jax.Array, Weight)):
         return np.asarray(value)
@@ -63,13 +63,13 @@ def constant_value(value: Any) -> ArrayLike:
 
 @registry.add()
 class Constant(Initializer):
-    """The same value everywhere; an array is broadcast to the shape of the weight.
+    """Fills a weight with one value; an array is broadcast to the weight's shape.
 
     >>> Constant(0.5)((2,))
     Array([0.5, 0.5], dtype=float32)
 
     Args:
-        value: a number, or an array whose shape can be broadcast to that of the weight.
+        value: a number, or an array that can be broadcast to the shape of the weight.
     """
 
     value: Value = setting(constant_value, default=0.0)
@@ -84,7 +84,7 @@ class Constant(Initializer):
 
 @registry.add("IdentityInitializer")
 class Identity(Initializer):
-    """`gain` times the identity matrix, for a weight of two axes: `gain` on the diagonal, else zeros.
+    """`gain` times the identity matrix, for a weight of two axes: `gain` on the diagonal, zeros elsewhere.
 
     >>> Identity(gain=2.0)((2, 3))
     Array([[2., 0., 0.],

@@ -1,4 +1,4 @@
-"""Initializers that draw from a distribution of their own settings: normal, truncated, uniform, orthogonal."""
+"""Initializers that draw from a given distribution: normal, truncated normal, uniform, orthogonal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Source: TypeAlias = Array | np.random.Generator
 
 
 def source_of(seed: int | SeedGenerator | None, key: Key | None) -> Source:
-    """Where the numbers come from: JAX's generator for a seed (as in Keras) or for a key of JAX's, else NumPy's.
+    """The source of random numbers: JAX's generator for a seed (as in Keras) or a JAX key, else NumPy's generator.
 
-    Layers hand in a key of NumPy's: NumPy draws without compiling, and JAX compiles once for every shape.
+    Layers pass a NumPy key: NumPy draws without compiling, while JAX would compile once for every shape.
     """
     if isinstance(seed, SeedGenerator):
         return seed.next()
@@ -51,7 +51,7 @@ def truncated_normal(source: Source, shape: Shape, dtype: DType, mean: float, st
     if not isinstance(source, np.random.Generator):
         return jax.random.truncated_normal(source, -2.0, 2.0, shape, dtype) * stddev + mean
     values = source.standard_normal(shape)
-    while (outside := np.abs(values) > 2).any():  # one in 22 is drawn again
+    while (outside := np.abs(values) > 2).any():  # one value in 22 is drawn again
         values[outside] = source.standard_normal(outside.sum())
     return jnp.asarray((values * stddev + mean).astype(dtype))
 
@@ -60,8 +60,8 @@ class Random(Initializer):
     """Base of the initializers that draw random numbers.
 
     Args:
-        seed: a whole number, with which the values are the same at each call; a `random.SeedGenerator`, with which they
-            differ. None draws from the seed of the layer.
+        seed: an integer, which gives the same values at each call, or a `random.SeedGenerator`, which gives new ones.
+            None draws from the seed of the layer.
     """
 
     _lamina_makes_new = True
@@ -76,7 +76,7 @@ class RandomNormal(Random):
 
     Args:
         mean: the mean of the distribution.
-        stddev: its standard deviation.
+        stddev: the standard deviation of the distribution.
     """
 
     mean: float = setting(number, default=0.0)
@@ -89,7 +89,7 @@ class RandomNormal(Random):
 
 @registry.add()
 class TruncatedNormal(Random):
-    """Draws from N(mean, stddev²), and draws again what lies more than two `stddev` from the mean.
+    """Draws from N(mean, stddev²), and redraws values more than two `stddev` from the mean.
 
     The standard deviation of the values is therefore 0.88 `stddev`.
 
@@ -98,7 +98,7 @@ class TruncatedNormal(Random):
 
     Args:
         mean: the mean of the distribution.
-        stddev: its standard deviation before it is truncated.
+        stddev: the standard deviation of the distribution before it is truncated.
     """
 
     mean: float = setting(number, default=0.0)
@@ -119,7 +119,7 @@ class RandomUniform(Random):
 
     Args:
         minval: the lower bound.
-        maxval: the upper bound, which is not among the values.
+        maxval: the upper bound, which is never drawn.
     """
 
     minval: float = setting(number, default=-0.05)
@@ -136,16 +136,16 @@ class RandomUniform(Random):
 
 @registry.add("OrthogonalInitializer")
 class Orthogonal(Random):
-    """`gain` times a random matrix with orthonormal columns (or rows, where there are fewer rows than columns).
+    """`gain` times a random matrix with orthonormal columns, or with orthonormal rows if it has fewer rows.
 
-    A weight with more than two axes is a matrix whose rows are all axes but the last.
+    A weight with more than two axes is treated as a matrix: all axes but the last are its rows.
 
     >>> w = Orthogonal(seed=1)((5, 3))
     >>> bool(jnp.allclose(w.T @ w, jnp.eye(3), atol=1e-5))
     True
 
     Args:
-        gain: the factor of the matrix.
+        gain: the factor by which the matrix is multiplied.
 
     Source: Saxe et al. 2014, https://arxiv.org/abs/1312.6120
     """
@@ -158,9 +158,9 @@ class Orthogonal(Random):
             raise ShapeError(f"Orthogonal fills weights of 2 axes or more, got shape {shape}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         tall = (max(rows, columns), min(rows, columns))
-        wide = np.dtype(np.float32) if dtype.itemsize < 4 else dtype  # there is no QR of half precision
+        wide = np.dtype(np.float32) if dtype.itemsize < 4 else dtype  # QR does not support half precision
         source = source_of(self.seed, key)
         xp = np if isinstance(source, np.random.Generator) else jnp
         q, r = xp.linalg.qr(normal(source, tall, wide, 0.0, 1.0))
-        q = q * xp.sign(r.diagonal())  # else q would not be uniform among the orthogonal matrices
+        q = q * xp.sign(r.diagonal())  # makes q uniform among the orthogonal matrices
         return jnp.asarray((self.gain * (q if rows >= columns else q.T).reshape(shape)).astype(dtype))

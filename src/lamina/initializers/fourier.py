@@ -1,4 +1,4 @@
-"""The initializer of short-time Fourier transforms, and the windows that the spectrogram layers share with it."""
+"""The initializer of short-time Fourier transforms, and the windows that it shares with the spectrogram layers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def known_window(value: Any) -> str | list[float] | None:
 
 
 def window_values(window: str | list[float], size: int, periodic: bool) -> HostArray:
-    """The values of a window, `size` of them where it is named.  -> (size,) float64"""
+    """The values of a window; a named window has `size` values.  -> (size,) float64"""
     if not isinstance(window, str):
         return np.array(window)
     from scipy.signal import get_window  # type: ignore[import-untyped]  # here, as it takes half a second to import
@@ -44,10 +44,10 @@ def window_values(window: str | list[float], size: int, periodic: bool) -> HostA
 
 @registry.add("STFTInitializer")
 class STFT(Initializer):
-    """The kernel (frame, 1, bins) of a convolution that takes windowed Fourier transforms of 2 (bins - 1) points.
+    """The kernel (frame, 1, bins) of a convolution that computes windowed Fourier transforms of 2 (bins - 1) points.
 
-    At time t and bin f it is `w[t] * cos(-2π t f / points)`, or sin for `side="imag"`, divided by the window's L2
-    norm for the scaling "density" and by its L1 norm for "spectrum".
+    At time t and bin f it is `w[t] * cos(-2π t f / points)`, or sin for `side="imag"`. The scaling "density" divides
+    by the window's L2 norm, and "spectrum" by its L1 norm.
 
     >>> STFT("real", window=None)((2, 1, 3)).round()[:, 0]
     Array([[ 1.,  1.,  1.],
@@ -56,8 +56,8 @@ class STFT(Initializer):
     Args:
         side: "real" for the cosines, "imag" for the sines.
         window: a name that `scipy.signal.get_window` knows, the window's values, or None for no window.
-        scaling: "density", "spectrum", or None to leave the window as it is.
-        periodic: whether a window that is given by name is periodic instead of symmetric.
+        scaling: "density", "spectrum", or None for no scaling.
+        periodic: whether a window given by name is periodic instead of symmetric.
     """
 
     side: Literal["real", "imag"] = setting(one_of("real", "imag"), default="real")

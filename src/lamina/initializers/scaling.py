@@ -1,4 +1,4 @@
-"""Initializers whose variance is scaled by the number of a weight's inputs, of its outputs, or by their mean."""
+"""Initializers that scale the variance by the number of a weight's inputs or outputs, or by their mean."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Distribution: TypeAlias = Literal["truncated_normal", "untruncated_normal", "uni
 DistributionSetting: TypeAlias = Converted[Distribution | Literal["normal"], Distribution]
 Axes: TypeAlias = Converted[Sequence[int] | None, Shape | None]
 
-# The standard deviation of a normal distribution that is truncated at -2 and 2.
+# The standard deviation of a standard normal distribution truncated at -2 and 2.
 TRUNCATED_STDDEV = 0.87962566103423978
 
 
@@ -31,9 +31,9 @@ def axis_list(value: object) -> Shape:
 
 
 def fans(shape: Shape, input_axes: Shape | None, output_axes: Shape | None) -> tuple[int, int]:
-    """How many inputs each output sums over (fan in), and how many outputs each input reaches (fan out).
+    """The number of inputs that each output sums over (fan in), and of outputs that each input reaches (fan out).
 
-    Without axes a weight is taken as (..., inputs, outputs), where all axes before the last two are a window.
+    Without given axes, a weight is (..., inputs, outputs), and all axes before the last two are a window.
     """
     if input_axes is not None and output_axes is not None:
         if any(not -len(shape) <= axis < len(shape) for axis in input_axes + output_axes):
@@ -46,7 +46,7 @@ def fans(shape: Shape, input_axes: Shape | None, output_axes: Shape | None) -> t
 
 
 def known_distribution(value: object) -> Distribution:
-    """The name of a distribution in any case; "normal" is the truncated one, as in Keras."""
+    """The name of a distribution in lower case; "normal" means the truncated one, as in Keras."""
     name = value.lower() if isinstance(value, str) else value
     name = "truncated_normal" if name == "normal" else name
     choice: Callable[[object], Distribution] = one_of("truncated_normal", "untruncated_normal", "uniform")
@@ -56,18 +56,18 @@ def known_distribution(value: object) -> Distribution:
 class Scaled(Random):
     """Base of the initializers whose variance depends on the number of inputs and outputs.
 
-    A weight (..., inputs, outputs) has as many inputs and outputs as its last two axes say, each times the sizes of
-    the axes before.
+    A weight (..., inputs, outputs) has as many inputs and outputs as its last two axes, each multiplied by the sizes of
+    the other axes.
 
     Args:
-        input_axes: the axes whose sizes are multiplied to the number of inputs, where it is not the last but one.
-        output_axes: the axes whose sizes are multiplied to the number of outputs; given together with `input_axes`.
+        input_axes: the axes whose sizes are multiplied for the number of inputs; by default the last but one.
+        output_axes: the axes whose sizes are multiplied for the number of outputs. Give it together with `input_axes`.
     """
 
 
 @registry.add()
 class VarianceScaling(Scaled):
-    """Draws with mean 0 and variance `scale / n`, where n is the number of inputs, of outputs or their mean.
+    """Draws with mean 0 and variance `scale / n`; n is the number of inputs or outputs, or their mean.
 
     Uniform values lie within `sqrt(3 * scale / n)` of 0.
 
@@ -77,7 +77,7 @@ class VarianceScaling(Scaled):
 
     Args:
         scale: the factor of the variance, above 0.
-        mode: what n is: "fan_in" the inputs, "fan_out" the outputs, "fan_avg" their mean.
+        mode: the meaning of n: "fan_in" for the inputs, "fan_out" for the outputs, "fan_avg" for their mean.
         distribution: "truncated_normal" (or "normal"), "untruncated_normal" or "uniform".
     """
 
@@ -153,7 +153,7 @@ class GlorotNormal(Preset):
 
 @registry.add()
 class HeUniform(Preset):
-    """Uniform values within `sqrt(6 / inputs)` of 0, so that the variance is 2 / inputs; made for relu.
+    """Uniform values within `sqrt(6 / inputs)` of 0, so that the variance is 2 / inputs; for layers with relu.
 
     >>> bool(abs(HeUniform(seed=1)((24, 10))).max() <= 0.5)
     True
@@ -166,7 +166,7 @@ class HeUniform(Preset):
 
 @registry.add()
 class HeNormal(Preset):
-    """Values of a truncated normal distribution with variance `2 / inputs`; made for relu.
+    """Values of a truncated normal distribution with variance `2 / inputs`; for layers with relu.
 
     >>> HeNormal(seed=1)((24, 10)).shape
     (24, 10)
@@ -192,7 +192,7 @@ class LecunUniform(Preset):
 
 @registry.add()
 class LecunNormal(Preset):
-    """Values of a truncated normal distribution with variance `1 / inputs`; made for selu.
+    """Values of a truncated normal distribution with variance `1 / inputs`; for layers with selu.
 
     >>> LecunNormal(seed=1)((12, 10)).shape
     (12, 10)

@@ -195,7 +195,7 @@ serialize = registry.serialize
 
 @user_facing
 def deserialize(config: object, custom_objects: dict[str, Any] | None = None) -> Layer:
-    """The layer that `serialize` described; `custom_objects` says what the user's own names stand for.
+    """Returns the layer that `serialize` described; `custom_objects` maps the names of custom classes to the classes.
 
     >>> deserialize(serialize(Dense(3)))
     Dense(name='dense', 3)
@@ -205,13 +205,13 @@ def deserialize(config: object, custom_objects: dict[str, Any] | None = None) ->
 
 
 def _known(name: str, layer: object) -> None:
-    """Let configs find a layer, once it is loaded."""
+    """Let configs find a layer by its name, once its file is loaded."""
     if isinstance(layer, type) and issubclass(layer, Layer):
         registry.add(name)(layer)
 
 
 for _name in set(__all__) & set(globals()):
     _known(_name, globals()[_name])
-functions.also.append(registry)  # a layer may stand where a function of one tensor does
+functions.also.append(registry)  # a layer is accepted where a function of one tensor is
 
 public(__name__, __all__, _known)

@@ -19,7 +19,7 @@ from lamina.errors import ArgumentError, ShapeError
 
 
 class ReLU(Layer):
-    """Sets every element below `threshold` to 0 and leaves the others: the shape stays.
+    """Sets every element below `threshold` to 0 and leaves the others unchanged; the shape stays the same.
 
     `min(x, max_value)` where `x >= threshold`, else `negative_slope * (x - threshold)`.
 
@@ -49,7 +49,7 @@ class ReLU(Layer):
 
 
 class LeakyReLU(Layer):
-    """Returns `x` where it is positive, else `negative_slope * x`: the shape stays.
+    """Returns `x` where it is positive, else `negative_slope * x`; the shape stays the same.
 
     >>> LeakyReLU()(jax.numpy.array([[-1.0, 2.0]]))
     Array([[-0.3,  2. ]], dtype=float32)
@@ -72,7 +72,7 @@ class LeakyReLU(Layer):
 
 
 def axes(value: object) -> int | Sequence[int]:
-    """One axis, or several."""
+    """One axis, or several axes."""
     if not isinstance(value, (tuple, list)):
         return integer(value)
     if not value:
@@ -81,7 +81,7 @@ def axes(value: object) -> int | Sequence[int]:
 
 
 class Softmax(Layer):
-    """Makes the elements along `axis` positive with sum 1: `exp(x) / sum(exp(x))`; the shape stays.
+    """Makes the elements along `axis` positive with sum 1: `exp(x) / sum(exp(x))`; the shape stays the same.
 
     Elements at which the mask is False get the value 0.
 
@@ -109,12 +109,12 @@ class Softmax(Layer):
 
 
 def _kept(mask: Array | None, x: Array) -> Array:
-    """Which elements of x count, from a mask that can be broadcast to x."""
+    """The mask, broadcast to the shape of x, that says which elements count."""
     mask = jax.numpy.asarray(mask)
     pairs = zip(mask.shape[::-1], x.shape[::-1], strict=False)
     if mask.ndim > x.ndim or any(given not in (1, size) for given, size in pairs):
         raise ShapeError(
-            f"wants a mask that can be broadcast to its input {x.shape}, got {mask.shape}. "
+            f"expects a mask that can be broadcast to its input {x.shape}, got {mask.shape}. "
             "Without a mask: Activation('softmax')"
         )
     kept: Array = mask if mask.dtype == bool else mask > jax.numpy.asarray(0.5, mask.dtype)
@@ -122,7 +122,7 @@ def _kept(mask: Array | None, x: Array) -> Array:
 
 
 class ELU(Layer):
-    """Returns `x` where it is positive, else `alpha * (exp(x) - 1)`: the shape stays.
+    """Returns `x` where it is positive, else `alpha * (exp(x) - 1)`; the shape stays the same.
 
     >>> ELU()(jax.numpy.array([[-1.0, 2.0]])).round(3)
     Array([[-0.632,  2.   ]], dtype=float32)
@@ -144,13 +144,13 @@ def _axes(value: object) -> list[int]:
 
 
 class PReLU(Layer):
-    """Returns `x` where it is positive, else `alpha * x`, where alpha is a weight for each element of a sample.
+    """Returns `x` where it is positive, else `alpha * x`; alpha has one weight for each element of a sample.
 
     >>> PReLU("ones")(jax.numpy.array([[-1.0, 2.0]]))
     Array([[-1.,  2.]], dtype=float32)
 
     Args:
-        alpha_initializer: the start value of alpha.
+        alpha_initializer: the initial values of alpha.
         alpha_regularizer: a penalty on alpha, added to the loss.
         alpha_constraint: applied to alpha after each step of training.
         shared_axes: the axes along which all elements have one alpha, counted with the batch axis as 0: `[1, 2]` for
@@ -169,7 +169,7 @@ class PReLU(Layer):
     def build(self, input_shape: Shape) -> None:
         shared = self.shared_axes or []
         if any(not 1 <= axis < len(input_shape) for axis in shared):
-            raise ShapeError(f"has shared_axes={shared}, and wants axes from 1 to {len(input_shape) - 1}")
+            raise ShapeError(f"has shared_axes={shared}, and expects axes from 1 to {len(input_shape) - 1}")
         sizes = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared}
         self.alpha = weight_from_settings(self, "alpha", [sizes.get(axis, 1) for axis in range(1, len(input_shape))])
         self.input_spec = InputSpec(ndim=len(input_shape), axes=sizes)

@@ -38,7 +38,7 @@ from lamina.errors import ArgumentError, ShapeError, UnknownNameError
 
 
 def _data_dtype(dtype: Any) -> str:
-    """The name of the data's dtype; that of text is "string"."""
+    """The name of the data's dtype; the dtype of text is "string"."""
     text = dtype is str or getattr(dtype, "name", dtype) == "string"
     try:
         return "string" if text else str(jnp.dtype(dtype))
@@ -48,7 +48,7 @@ def _data_dtype(dtype: Any) -> str:
 
 
 class InputLayer(Layer):
-    """States the shape and the dtype of the data that enter the stack. It computes nothing, and `layers` leaves it out.
+    """States the shape and the dtype of the data that enter the stack. It computes nothing and is not in `layers`.
 
     >>> InputLayer((28, 28), batch_size=32).batch_shape
     (32, 28, 28)
@@ -57,10 +57,10 @@ class InputLayer(Layer):
         shape: the shape of one sample, without the batch axis; None where a size varies.
         batch_size: the number of rows of every batch, which stateful layers need.
         dtype: the dtype of the data, "string" for text; None for `config.floatx()`.
-        sparse, ragged: for sparse or ragged tensors, which a stack does not take: leave them unset.
+        sparse, ragged: leave them unset. They are for sparse or ragged tensors, which a stack does not take.
         batch_shape: the shape with the batch axis, in place of `shape` and `batch_size`.
-        input_tensor: a symbolic tensor of Keras, which a stack does not have: leave it unset.
-        optional: whether the input may be missing, which a stack does not allow: leave it unset.
+        input_tensor: leave it unset. It is for symbolic tensors of Keras, which a stack does not have.
+        optional: leave it unset. It says whether the input may be missing, which a stack does not allow.
     """
 
     name: Name = setting(init=False)
@@ -96,7 +96,7 @@ class InputLayer(Layer):
             self.batch_size = batch_size or self.batch_size
         if shape is None:
             raise ArgumentError("Input needs the shape of one sample: Input(shape=(784,)).")
-        self.shape = self.batch_shape = (self.batch_size, *full_shape(shape))  # as the tensor that Keras returns has it
+        self.shape = self.batch_shape = (self.batch_size, *full_shape(shape))  # like the tensor that Keras returns
         self.built = True
 
     def call(self, x: Array) -> Array:
@@ -113,7 +113,7 @@ class InputLayer(Layer):
 
     @property
     def _lamina_whole_dtype(self) -> Any:
-        """The dtype of whole numbers, or of True and False, in which the data are to reach the layers, if it is one."""
+        """The dtype of integer or boolean data, in which the data must reach the layers; None for other data."""
         asked = self.dtype
         return jnp.dtype(jax.dtypes.canonicalize_dtype(asked)) if asked.startswith(("int", "uint", "bool")) else None
 
@@ -146,10 +146,10 @@ def Input(
         shape: the shape of one sample, without the batch axis; None where a size varies.
         batch_size: the number of rows of every batch, which stateful layers need.
         dtype: the dtype of the data, "string" for text; None for `config.floatx()`.
-        sparse, ragged, optional: for inputs that a stack does not take: leave them unset.
+        sparse, ragged, optional: leave them unset. They are for inputs that a stack does not take.
         batch_shape: the shape with the batch axis, in place of `shape` and `batch_size`.
         name: the name of the InputLayer.
-        tensor: a symbolic tensor of Keras, which a stack does not have: leave it unset.
+        tensor: leave it unset. It is for symbolic tensors of Keras, which a stack does not have.
     """
     return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
 
@@ -162,9 +162,9 @@ class Dense(Layer):
 
     Args:
         units: the size of the output's last axis.
-        activation: the function that is applied at the end; None for none.
+        activation: the function that is applied to the result; None for none.
         use_bias: whether a bias is added.
-        kernel_initializer, bias_initializer: the start values of the kernel, (n, units), and of the bias, (units,).
+        kernel_initializer, bias_initializer: the initial values of the kernel, (n, units), and of the bias, (units,).
         kernel_regularizer, bias_regularizer: penalties on the kernel and on the bias, added to the loss.
         activity_regularizer: a penalty on the output, added to the loss.
         kernel_constraint, bias_constraint: applied to the kernel and to the bias after each step of training.
@@ -200,7 +200,7 @@ class Dense(Layer):
 
 
 class Activation(Layer):
-    """Applies a function to every element, or along the last axis: the shape stays.
+    """Applies a function to every element, or along the last axis; the shape stays the same.
 
     >>> Activation("relu")(jnp.array([[-1.0, 2.0]]))
     Array([[0., 2.]], dtype=float32)
@@ -222,14 +222,14 @@ _functions.also.append(activations._registry)
 
 
 def _is_code(value: object) -> bool:
-    """Whether a config holds a function as code: in the form of Keras 3, or of Keras 2."""
+    """Whether a config holds a function as code, in the form of Keras 3 or of Keras 2."""
     if isinstance(value, dict):
         return value.get("class_name") == "__lambda__"
     return isinstance(value, (list, tuple)) and bool(value) and isinstance(value[0], str)
 
 
 def _function(value: object, name: str) -> Any:
-    """The function of a Lambda that a config names; what is no such config as it is."""
+    """The function that the config of a Lambda names; any other value is returned unchanged."""
     if _is_code(value):
         raise UnknownNameError(
             f"the Lambda {name!r} holds a function as code, and no code of a file is run. Write the function in your "
@@ -243,10 +243,10 @@ def _function(value: object, name: str) -> Any:
 class Lambda(Layer):
     """Applies a function: `function(x, **arguments)`; its result may have any shape.
 
-    In a stack x is one tensor. Within a layer of your own, or by itself, it may be a list, tuple or dict of tensors.
+    In a stack x is one tensor. In a custom layer, or in a direct call, x may be a list, tuple or dict of tensors.
 
-    No file holds a function: one that opens a saved model gives it, as `custom_objects={"name": function}`, by its own
-    name or by that of the layer.
+    A file holds no function. To load a saved model, give `custom_objects={"name": function}`, with the name of the
+    function or of the layer.
 
     >>> Lambda(lambda x, factor: x * factor, arguments={"factor": 3.0})(jnp.ones((1, 2)))
     Array([[3., 3.]], dtype=float32)
@@ -254,7 +254,7 @@ class Lambda(Layer):
     Args:
         function: takes x, and `training` or `mask` too if it has arguments of these names.
         output_shape: the shape of the output, with or without the batch axis, or a function of the input's shape. The
-            shape is found by tracing; one that is given is checked against it.
+            layer finds the shape by tracing; a given shape is checked against the traced one.
         mask: the mask that the next layer gets, or a function of x and its mask.
         arguments: further arguments of the function, by name.
     """
@@ -281,14 +281,14 @@ class Lambda(Layer):
         """A layer with the settings that `get_config` returned.
 
         Args:
-            custom_objects: the function, by its own name or by that of the layer.
-            safe_mode: has no effect: no code of a config is ever run.
+            custom_objects: the function, under its own name or the name of the layer.
+            safe_mode: has no effect, since no code from a config is ever run.
         """
         with known(custom_objects) as now:
             name, told = str(config.get("name")), dict(config)
             given = now.given.get(name)
             told["function"] = given or _function(config.get("function"), name)
-            shape = config.get("output_shape")  # it is found by tracing, also where a file has a function for it
+            shape = config.get("output_shape")  # found by tracing, even if the file has a function for it
             told["output_shape"] = None if isinstance(shape, (dict, str)) or _is_code(shape) else shape
             mask = config.get("mask")
             told["mask"] = None if given and _is_code(mask) else _function(mask, name)

@@ -48,7 +48,7 @@ def _sizes(value: object) -> tuple[int | None, ...]:
 
 
 class _Letters(NamedTuple):
-    """The letters of an equation, without its dots."""
+    """The letters of an equation, without the dots."""
 
     input: str
     kernel: str
@@ -62,7 +62,7 @@ def _letters(equation: str) -> _Letters:
 
 
 class EinsumDense(Layer):
-    """`activation(einsum(equation, x, kernel) + bias)`: the kernel's shape follows from the letters.
+    """`activation(einsum(equation, x, kernel) + bias)`; the letters of the equation give the kernel's shape.
 
     >>> import jax.numpy as jnp
     >>> EinsumDense("abc,cd->abd", output_shape=(None, 4), bias_axes="d")(jnp.ones((2, 5, 3))).shape
@@ -70,11 +70,11 @@ class EinsumDense(Layer):
 
     Args:
         equation: the letters of the input, of the kernel and of the output, as in `einsum`.
-        output_shape: the sizes of the output that the equation names, without the first, the batch axis, unless it
-            begins with `...`; None where the input's size stays.
-        activation: the function that is applied at the end; None for none.
-        bias_axes: the letters of the output along which the bias differs; None for no bias.
-        kernel_initializer, bias_initializer: the start values of the kernel and of the bias.
+        output_shape: the sizes of the output axes that the equation names, without the batch axis (with the first axis
+            if the equation's output begins with `...`). None where the input's size stays.
+        activation: the function that is applied to the result; None for none.
+        bias_axes: the letters of the output axes along which the bias varies; None for no bias.
+        kernel_initializer, bias_initializer: the initial values of the kernel and of the bias.
         kernel_regularizer, bias_regularizer: penalties on the kernel and on the bias, added to the loss.
         kernel_constraint, bias_constraint: applied to the kernel and to the bias after each step of training.
     """
@@ -119,13 +119,13 @@ class EinsumDense(Layer):
     @property
     @user_facing
     def output_shape(self) -> Any:
-        """The shape of the output; before the layer is in a stack, the sizes as they were given."""
+        """The shape of the output; before the layer is built, the sizes as they were given."""
         return self._lamina.shapes[1] if self._lamina.shapes else value_of(self, "output_shape")
 
 
 @in_float32
 def _product(equation: str, x: Array, kernel: Array, bias: Array | None, *, half: bool = False) -> Array:
-    """`einsum(equation, x, kernel) + bias`, as a product of matrices where the last axes of x give way to new ones."""
+    """`einsum(equation, x, kernel) + bias`, as a matrix product when new axes replace the last axes of x."""
     before, within, after = _letters(equation)
     last, made = ("".join(letter for letter in letters if letter in within) for letters in (before, after))
     free = before.removesuffix(last)
@@ -138,13 +138,13 @@ def _product(equation: str, x: Array, kernel: Array, bias: Array | None, *, half
 
 
 def _shapes_of_weights(layer: EinsumDense, input_shape: Shape) -> tuple[Shape, Shape | None]:
-    """The shape of the kernel and that of the bias, which is None without a bias."""
+    """The shapes of the kernel and of the bias. Without a bias, its shape is None."""
     equation, partial = layer.equation, value_of(layer, "output_shape")
     before, within, after = _letters(equation)
     left = equation.startswith("...")
     elided = len(input_shape) - len(before)
     if elided < 0 or (elided and "..." not in equation):
-        raise ShapeError(f"wants {len(before)} dimensions for {equation!r}, got {len(input_shape)}")
+        raise ShapeError(f"expects {len(before)} dimensions for {equation!r}, got {len(input_shape)}")
     known = dict(zip(before, input_shape[elided if left else 0 :], strict=False))
     named = partial if left and elided else (input_shape[0], *partial)
     if len(named) != len(after):
@@ -152,7 +152,7 @@ def _shapes_of_weights(layer: EinsumDense, input_shape: Shape) -> tuple[Shape, S
     out = dict(zip(after, named, strict=True))
     for letter in after:
         if letter in known and out[letter] is not None and known[letter] != out[letter]:
-            raise ShapeError(f"wants size {out[letter]} where {equation!r} has {letter}, got {known[letter]}")
+            raise ShapeError(f"expects size {out[letter]} where {equation!r} has {letter}, got {known[letter]}")
         if letter not in before + within:
             raise ShapeError(f"has {equation!r}, whose {letter!r} is neither in the input nor in the kernel")
     sizes = out | {letter: size for letter, size in known.items() if out.get(letter) is None}

@@ -1,4 +1,4 @@
-"""A table of vectors, one for each index; and one that also maps vectors back to indices."""
+"""Embedding layers: a table with one vector for each index, also used to map vectors back to indices."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Embedding(Layer):
     Args:
         input_dim: the number of rows of the table, one more than the greatest index.
         output_dim: the length of each row.
-        embeddings_initializer: the start values of the table, (input_dim, output_dim).
+        embeddings_initializer: the initial values of the table, (input_dim, output_dim).
         embeddings_regularizer: a penalty on the table, added to the loss.
         embeddings_constraint: applied to the table after each step of training.
         mask_zero: whether index 0 is padding, which later layers, the loss and the metrics skip.
-        weights: start values of the table in place of those of the initializer, alone or in a list.
+        weights: initial values of the table, alone or in a list. They replace those of the initializer.
     """
 
     input_dim: int = setting(positive)
@@ -62,12 +62,12 @@ class Embedding(Layer):
         return self.input_dim
 
     def __post_init__(self) -> None:
-        length = vars(self._lamina).pop("input_length", None)  # which means a shape with other layers
+        length = vars(self._lamina).pop("input_length", None)  # for other layers, this argument means a shape
         super().__post_init__()
         if length is not None:
             warn(f"Embedding(input_length={length!r}) changes nothing: leave it out, or write Input(({length!r},)).")
         vars(self)["supports_masking"] = self.mask_zero
-        self.autocast = False  # 16 bits do not tell large indices apart
+        self.autocast = False  # 16-bit floats cannot represent large indices exactly
         start = vars(self._lamina).pop("start_weights", None)
         if start is not None:
             self.build(())
@@ -99,7 +99,7 @@ class _Tied(Layer):
 class ReversibleEmbedding(Embedding, _Tied):
     """An Embedding whose table also maps vectors back: `layer(x, reverse=True)` gives a number for each index.
 
-    Backwards (batch, ..., output_dim) becomes (batch, ..., input_dim), the product with the transposed table.
+    In reverse, (batch, ..., output_dim) becomes (batch, ..., input_dim): the product with the transposed table.
 
     >>> layer = ReversibleEmbedding(10, 4)
     >>> vectors = layer(jnp.array([[1, 2, 3]]))  # (1, 3, 4)
@@ -109,14 +109,14 @@ class ReversibleEmbedding(Embedding, _Tied):
     Args:
         input_dim: the number of rows of the table, one more than the greatest index.
         output_dim: the length of each row.
-        tie_weights: whether the way back has the same table; False gives it a matrix of its own,
+        tie_weights: whether the reverse call uses the same table. With False it has a separate matrix,
             (output_dim, input_dim).
-        embeddings_initializer: the start values of the table, (input_dim, output_dim), and of that matrix.
+        embeddings_initializer: the initial values of the table, (input_dim, output_dim), and of that matrix.
         embeddings_regularizer: a penalty on the table, added to the loss.
         embeddings_constraint: applied to the table after each step of training.
         mask_zero: whether index 0 is padding, which later layers, the loss and the metrics skip.
-        reverse_dtype: the dtype in which the way back is computed; that of the weights unless given.
-        logit_soft_cap: c, where the way back gives `c * tanh(y / c)` in place of y; None leaves y as it is.
+        reverse_dtype: the dtype of the computation in reverse. The default is the dtype of the weights.
+        logit_soft_cap: a number c: the reverse output y becomes `c * tanh(y / c)`. None leaves y unchanged.
     """
 
     reverse_dtype: str | None = setting(optional(standardize_dtype), default=None)
@@ -144,11 +144,11 @@ class ReversibleEmbedding(Embedding, _Tied):
         return y if self.logit_soft_cap is None else jnp.tanh(y / self.logit_soft_cap) * self.logit_soft_cap
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> None:
-        """None, since `call` gives the rows of the table their mask."""
+        """None, since `call` sets the mask of the output itself."""
         return None
 
     @user_facing
     def compute_output_shape(self, input_shape: Shape, reverse: bool = False) -> Shape:
-        """The output's shape for an input's, on the way back for that of vectors."""
+        """The shape of the output for the shape of an input: of indices, or in reverse of vectors."""
         shape = tuple(input_shape)
         return (*shape[:-1], self.input_dim) if reverse else (*shape, self.output_dim)

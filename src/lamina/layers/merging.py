@@ -74,7 +74,7 @@ class Merge(Layer):
         sizes = zip(*((1,) * (longest - len(shape)) + shape[1:] for shape in shapes), strict=False)
         if len(rows) > 1 or any(len(set(of_axis) - {1, None}) > 1 for of_axis in sizes):
             raise ShapeError(
-                f"wants tensors of equal sizes, or of size 1 on an axis behind the first, got {_text(shapes)}"
+                f"expects tensors of equal sizes, or of size 1 on an axis behind the first, got {_text(shapes)}"
             )
 
     def call(self, inputs: Sequence[Array], mask: Masks = None) -> Array:
@@ -227,7 +227,7 @@ class Concatenate(Merge):
             raise ShapeError(f"has no axis {self.axis} to concatenate along in {_text(shapes)}")
         rest = [tuple(size for axis, size in enumerate(shape) if axis != self.axis % rank) for shape in shapes]
         if not all(agree(rest[0], each) for each in rest):
-            raise ShapeError(f"wants tensors of equal sizes on all axes but axis {self.axis}, got {_text(shapes)}")
+            raise ShapeError(f"expects tensors of equal sizes on all axes but axis {self.axis}, got {_text(shapes)}")
 
     def call(self, inputs: Sequence[Array], mask: Masks = None) -> Array:
         return jnp.concatenate(inputs, self.axis)
@@ -284,7 +284,7 @@ class Dot(Merge):
         sizes = {shape[axis] for shape, axis in zip(shapes, places, strict=True)} - {None}
         if 0 in places or len(sizes) > 1 or not agree(shapes[0][:1], shapes[1][:1]):
             raise ShapeError(
-                f"wants two tensors with as many rows and equal sizes on axes={self.axes}, got {_text(shapes)}"
+                f"expects two tensors with as many rows and equal sizes on axes={self.axes}, got {_text(shapes)}"
             )
 
     def call(self, inputs: Sequence[Array], mask: Masks = None) -> Array:

@@ -30,7 +30,7 @@ class Noise(Layer):
     """The common base of the layers that draw random numbers while training.
 
     Args:
-        rate: the share of what is dropped, from 0 to 1.
+        rate: the fraction of what is dropped, from 0 to 1.
         seed: draw the same in each model, whatever its own seed is: what is drawn depends on this seed, the step and
             the number of the draw in the step alone. None to follow the model's seed.
     """
@@ -65,10 +65,10 @@ def _filled(noise_shape: Shape | None, shape: Shape) -> Any:
     if noise_shape is None:
         return shape
     if len(noise_shape) != len(shape):
-        raise ShapeError(f"has noise_shape={noise_shape}, and wants {len(noise_shape)} dimensions, got {len(shape)}")
+        raise ShapeError(f"has noise_shape={noise_shape}, and expects {len(noise_shape)} dimensions, got {len(shape)}")
     for axis, (own, size) in enumerate(zip(noise_shape, shape, strict=True)):
         if own not in (None, 1, size) and isinstance(size, int):
-            raise ShapeError(f"has noise_shape={noise_shape}, and wants size {own} on axis {axis}, got {size}")
+            raise ShapeError(f"has noise_shape={noise_shape}, and expects size {own} on axis {axis}, got {size}")
     return tuple(own if own is not None else size for own, size in zip(noise_shape, shape, strict=True))
 
 
@@ -223,7 +223,7 @@ class AlphaDropout(Noise):
 
 
 class GaussianDropout(Noise):
-    """While training, multiplies each element by normal noise with mean 1; the shape stays.
+    """While training, multiplies each element by normal noise with mean 1; the shape stays the same.
 
     >>> GaussianDropout(0.5)(jnp.ones((1, 3)))
     Array([[1., 1., 1.]], dtype=float32)
@@ -250,7 +250,7 @@ class GaussianDropout(Noise):
 
 
 class GaussianNoise(Noise):
-    """While training, adds normal noise with mean 0 to each element; the shape stays.
+    """While training, adds normal noise with mean 0 to each element; the shape stays the same.
 
     >>> GaussianNoise(0.1)(jnp.ones((1, 3)))
     Array([[1., 1., 1.]], dtype=float32)

@@ -169,7 +169,7 @@ class Cropping(Spatial):
         for axis, (before, after) in _per_spatial_axis(self, "cropping", x).items():
             size = x.shape[axis]
             if isinstance(size, int) and before + after >= size:
-                raise ShapeError(f"wants more than {before + after} on axis {axis}, all that it crops, got {size}")
+                raise ShapeError(f"expects more than {before + after} on axis {axis}, all that it crops, got {size}")
             x = lax.slice_in_dim(x, before, size - after, 1, axis)
         return x
 

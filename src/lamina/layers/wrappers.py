@@ -69,7 +69,7 @@ class TimeDistributed(Wrapper):
 
     def call(self, x: Array, training: bool = False, mask: Array | None = None) -> Array:
         if mask is not None and mask.shape[:2] != x.shape[:2]:
-            raise ShapeError(f"wants a mask that begins with {x.shape[:2]}, got {mask.shape}")
+            raise ShapeError(f"expects a mask that begins with {x.shape[:2]}, got {mask.shape}")
         if not (self.layer._lamina_uses_mask or self.layer.supports_masking):
             mask = None  # the layer has no use for it, and the output has it in any case
         if self._lamina_in_order and training:
@@ -93,7 +93,7 @@ class Bidirectional(Holder, Layer):
     Args:
         layer: the recurrent layer, or its config.
         merge_mode: how the outputs are merged: "concat", "sum", "mul" or "ave"; None for a tuple of both.
-        weights: start values of the weights, those of the forward layer first.
+        weights: initial values of the weights, those of the forward layer first.
         backward_layer: a layer for the backward direction in place of the copy, with go_backwards=True.
 
     Source: Schuster and Paliwal, 1997, https://doi.org/10.1109/78.650093

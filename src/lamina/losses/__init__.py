@@ -1,8 +1,8 @@
-"""Losses: how far the predictions are from the targets, as one number that training makes smaller.
+"""Losses: each measures how far the predictions are from the targets, as one number that training minimizes.
 
-Each loss is a function of `(y_true, y_pred)` that returns one value per sample, and a class that holds the settings,
-multiplies those values by the weights and reduces them. Where a formula has no derivative, the gradient is the one
-that Keras has on JAX.
+Each loss exists as a function of `(y_true, y_pred)`, which returns one value per sample, and as a class. The class
+holds the settings, multiplies the values by the weights and reduces them. At points without a derivative, the gradient
+is the one that Keras has on JAX.
 """
 
 from __future__ import annotations
@@ -71,9 +71,9 @@ __all__ = [
 
 @user_facing
 def get(identifier: object) -> Loss | Function | None:
-    """What a name, a class or a config stands for; a function, an object and None stay as they are.
+    """The loss for a name, a class or a config. A function, an object and None are returned unchanged.
 
-    The names of functions, and their short forms, stand for functions, those of classes for objects.
+    The name of a function, or its short form, gives the function; the name of a class gives an object.
 
     >>> get("mse").__name__, get("MeanSquaredError")
     ('mean_squared_error', MeanSquaredError())
@@ -93,7 +93,7 @@ serialize = registry.serialize
 
 @user_facing
 def deserialize(name: str | Config, custom_objects: Config | None = None) -> Loss | None:
-    """The loss that `serialize` described; `custom_objects` says what the user's own names stand for."""
+    """Returns the loss that `serialize` described; `custom_objects` maps the names of custom objects to them."""
     with known(custom_objects):
         return loss_of(name)
 

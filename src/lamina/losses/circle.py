@@ -1,4 +1,4 @@
-"""The circle loss, which moves samples of one class together and those of different classes apart."""
+"""The circle loss, which moves samples of one class closer together and samples of different classes apart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lamina._settings.settings import setting
 from lamina.losses.loss import DType, Formula, Reduction, floating, precision, reduction_word, registry, unfit
 
 NONE = -1e9
-"""A logarithm that no sum notices. With minus infinity, the gradient of a row without a like one would be NaN."""
+"""A very small logarithm, without effect on a sum. Minus infinity would give NaN gradients in rows without a pair."""
 
 
 @user_facing
@@ -32,7 +32,7 @@ def circle(
     """The values of `Circle`: class numbers (batch,) and vectors of length 1, (batch, n) -> (batch,).
 
     Args:
-        ref_labels, ref_embeddings: what each row is compared with; the batch itself unless given.
+        ref_labels, ref_embeddings: the samples that each row is compared with. The default is the batch itself.
     """
     y, p = jnp.asarray(y_true).astype("int32"), floating(y_pred)
     if p.ndim != 2 or y.size != len(p):
@@ -52,7 +52,7 @@ def circle(
 
 @registry.add()
 class Circle(Formula, of=circle):
-    """For class numbers, (batch,), and a vector of length 1 for each sample, (batch, n): like ones near, others far.
+    """Moves vectors of one class together and others apart: class numbers (batch,), unit vectors (batch, n).
 
     >>> round(float(Circle()([0, 0, 1], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])), 2)
     19.2
@@ -61,9 +61,9 @@ class Circle(Formula, of=circle):
     Circle Loss: A Unified Perspective of Pair Similarity Optimization, 2020.
 
     Args:
-        gamma: how sharply the pairs that are wrong most count more than the others.
-        margin: how near like pairs, and how far other pairs, have to be.
-        remove_diagonal: whether a sample is not compared with itself.
+        gamma: the scale; a larger gamma gives more weight to the pairs with the largest errors.
+        margin: how close pairs of one class, and how far other pairs, must be.
+        remove_diagonal: whether the comparison of each sample with itself is left out.
     """
 
     gamma: float = setting(number, default=80.0)

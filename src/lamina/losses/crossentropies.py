@@ -35,7 +35,7 @@ class Smoothed(Formula):
     """A crossentropy whose labels can be smoothed.
 
     Args:
-        axis: the axis that the values are averaged or summed over.
+        axis: the axis over which the values are averaged or summed.
     """
 
     from_logits: bool = setting(flag, default=False)
@@ -63,14 +63,14 @@ def binary_crossentropy(
 
 @registry.add("bce", "BCE")
 class BinaryCrossentropy(Smoothed, of=binary_crossentropy):
-    """For yes-or-no labels, (batch, ..., n): `mean(-y log(p) - (1 - y) log(1 - p))` over `axis`.
+    """For binary labels, (batch, ..., n): `mean(-y log(p) - (1 - y) log(1 - p))` over `axis`.
 
     >>> BinaryCrossentropy()([[1.0], [0.0]], [[0.5], [0.5]])
     Array(0.6931472, dtype=float32)
 
     Args:
-        from_logits: the predictions go through a sigmoid here; else they are probabilities, and are clipped to
-            1e-7 ... 1 - 1e-7.
+        from_logits: whether the predictions are logits, to which a sigmoid is applied. If False they are
+            probabilities, and are clipped to 1e-7 ... 1 - 1e-7.
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / 2`.
     """
 
@@ -93,8 +93,8 @@ class CategoricalCrossentropy(Smoothed, of=categorical_crossentropy):
     Array(0.6931472, dtype=float32)
 
     Args:
-        from_logits: the predictions go through a softmax here; else they are probabilities, and are divided by
-            their sum.
+        from_logits: whether the predictions are logits, to which a softmax is applied. If False they are
+            probabilities, and are divided by their sum.
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / classes`.
     """
 
@@ -111,23 +111,23 @@ def sparse_categorical_crossentropy(
         y = jnp.where(keep, y, -1)
     if from_logits:
         values = of_class(jax.nn.log_softmax(p, axis), y, axis)
-    else:  # to choose first takes one logarithm a row in place of one a class, and a third less time to compile
+    else:  # choosing first needs one logarithm a row, not one a class, and compiles in two thirds of the time
         values = jnp.log(clipped(of_class(p, y, axis) / jnp.sum(p, axis)))
     return jnp.where((y >= 0) & (y < p.shape[axis]), -values, 0)
 
 
 @registry.add()
 class SparseCategoricalCrossentropy(Formula, of=sparse_categorical_crossentropy):
-    """For class numbers, (batch, ...), against (batch, ..., classes): `-log(p[y])`.
+    """For class numbers, (batch, ...), and predictions (batch, ..., classes): `-log(p[y])`.
 
     >>> SparseCategoricalCrossentropy()([1, 0], [[0.5, 0.5], [0.5, 0.5]])
     Array(0.6931472, dtype=float32)
 
     Args:
-        from_logits: the predictions go through a softmax here; else they are probabilities, and are divided by
-            their sum.
-        ignore_class: targets of this class do not count, and a mean is taken over the others.
-        axis: the axis of the predictions along which the classes lie.
+        from_logits: whether the predictions are logits, to which a softmax is applied. If False they are
+            probabilities, and are divided by their sum.
+        ignore_class: targets of this class do not count, and the mean is taken over the others.
+        axis: the axis of the classes in the predictions.
     """
 
     from_logits: bool = setting(flag, default=False)
@@ -144,7 +144,7 @@ class SparseCategoricalCrossentropy(Formula, of=sparse_categorical_crossentropy)
 
 
 def kind_of(y_shape: Shape, output_shape: Shape) -> str:
-    """Keras's rule for "accuracy" and "crossentropy": binary, sparse_categorical or categorical, by the shapes."""
+    """Keras's rule for "accuracy" and "crossentropy": the shapes choose binary, sparse_categorical or categorical."""
     if output_shape[-1] == 1:
         return "binary"
     numbers = len(y_shape) < len(output_shape) or y_shape[-1] == 1
@@ -153,13 +153,13 @@ def kind_of(y_shape: Shape, output_shape: Shape) -> str:
 
 @registry.add("ce")
 class Crossentropy(BuiltIn):
-    """The binary, sparse categorical or categorical crossentropy: the shapes of targets and predictions decide.
+    """The binary, sparse categorical or categorical crossentropy, chosen by the shapes of targets and predictions.
 
     >>> Crossentropy()([1, 0], [[0.5, 0.5], [0.5, 0.5]])
     Array(0.6931472, dtype=float32)
 
     Args:
-        from_logits: the predictions go through a sigmoid or a softmax here; else they are probabilities.
+        from_logits: whether the predictions are logits, to which a sigmoid or softmax is applied, or probabilities.
     """
 
     from_logits: bool = setting(flag, default=False)
@@ -172,7 +172,7 @@ class Crossentropy(BuiltIn):
 
 
 def fitting(loss: Crossentropy, y_shape: Shape, output_shape: Shape) -> Loss:
-    """The crossentropy for these shapes, both with the batch axis, with the settings of `loss`.
+    """The crossentropy for these shapes (both with the batch axis), with the settings of `loss`.
 
     >>> fitting(Crossentropy(), (None, 1), (None, 3))
     SparseCategoricalCrossentropy(name='crossentropy')
@@ -192,7 +192,7 @@ def one_hot(y_true: ArrayLike, y_pred: ArrayLike, axis: int) -> tuple[Array, Arr
 
 
 def class_numbers(y_true: ArrayLike, y_pred: ArrayLike, axis: int) -> tuple[Array, Array]:
-    """Class numbers, int32, and predictions as floats, whose shape has the axis of the classes more."""
+    """Class numbers, int32, and predictions as floats; the predictions have one more axis, that of the classes."""
     y, p = as_array(y_true), floating(y_pred)
     _need_classes(y, p, axis)
     if y.shape == p.shape:
@@ -207,7 +207,7 @@ def class_numbers(y_true: ArrayLike, y_pred: ArrayLike, axis: int) -> tuple[Arra
 
 
 def of_class(p: Array, y: Array, axis: int) -> Array:
-    """Of the predictions, that of the class which the target names; 0 where there is no such class."""
+    """The prediction for the class that each target names; 0 if there is no such class."""
     number = jax.lax.broadcasted_iota("int32", p.shape, axis % p.ndim)
     return jnp.sum(jnp.where(number == jnp.expand_dims(y, axis), p, 0), axis)
 
@@ -217,7 +217,7 @@ def smoothed(y: Array, label_smoothing: float, classes: int) -> Array:
 
 
 def _log_probabilities(y_pred: Array, from_logits: bool, axis: int) -> Array:
-    """log(softmax), or the log of the predictions, divided by their sum and clipped."""
+    """log(softmax) of logits, or the log of predictions that are divided by their sum and clipped."""
     return jax.nn.log_softmax(y_pred, axis) if from_logits else jnp.log(shares(y_pred, axis))
 
 

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: labels for a sequence, without saying where in it each of them lies."""
+"""Connectionist temporal classification: labels for a sequence whose positions in the sequence are unknown."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def ctc(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 @registry.add()
 class CTC(Regression, of=ctc):
-    """`-log` of the probability that the outputs, (batch, time, classes), say the labels, (batch, length), in order.
+    """`-log` of the probability of the labels (batch, length), in order, given the outputs (batch, time, classes).
 
     >>> round(float(CTC()([[1, 2]], jnp.zeros((1, 4, 3)))), 4)
     1.6864
 
-    Class 0 is "nothing"; the labels are filled up with it. An output says its label once or several times in a row,
-    and two equal labels are said apart by a "nothing". The outputs are logits: the stack ends without an activation.
+    Class 0 is the blank, which also pads the labels. A label may be repeated over several time steps, and a blank
+    separates two equal labels. The outputs are logits: end the stack without an activation.
     Source: Graves et al., Connectionist Temporal Classification, 2006.
     """

@@ -1,4 +1,4 @@
-"""Losses between a distribution, or the mean of one, and what is seen of it."""
+"""Losses between distributions, or between the mean of a distribution and a sample."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 @registry.add("kld", "KLD", "kullback_leibler_divergence")
 class KLDivergence(Regression, of=kl_divergence):
-    """`sum(y_true * log(y_true / y_pred))` over the last axis, for probabilities, which are clipped to 1e-7 ... 1.
+    """`sum(y_true * log(y_true / y_pred))` over the last axis, for probabilities, clipped to 1e-7 ... 1.
 
     >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 4)
     0.1438

@@ -1,4 +1,4 @@
-"""Crossentropies that count what is easy less, or labels that are wrong."""
+"""Crossentropies that give less weight to easy samples, or to wrong labels."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def binary_focal_crossentropy(
 
 @registry.add()
 class BinaryFocalCrossentropy(Formula, of=binary_focal_crossentropy):
-    """For yes-or-no labels, (batch, ..., n): the crossentropy times `(1 - right)**gamma`, the mean over `axis`.
+    """For binary labels, (batch, ..., n): the crossentropy times `(1 - right)**gamma`, averaged over `axis`.
 
     >>> BinaryFocalCrossentropy()([[1.0], [0.0]], [[0.5], [0.5]]).round(4)
     Array(0.1733, dtype=float32)
 
-    `right` is the probability of the label that is true, so what is easy counts little. Source: Lin et al., Focal Loss
-    for Dense Object Detection, 2018.
+    `right` is the predicted probability of the true label, so easy samples get little weight. Source: Lin et al.,
+    Focal Loss for Dense Object Detection, 2018.
 
     Args:
-        apply_class_balancing: whether the label 1 counts `alpha`, and the label 0 counts `1 - alpha`.
-        alpha: how much the label 1 counts.
-        gamma: how much less what is easy counts; 0 is the plain crossentropy.
-        from_logits: the predictions go through a sigmoid here; else they are probabilities.
+        apply_class_balancing: whether label 1 has the weight `alpha`, and label 0 the weight `1 - alpha`.
+        alpha: the weight of label 1.
+        gamma: a larger gamma gives less weight to easy samples; 0 is the plain crossentropy.
+        from_logits: whether the predictions are logits, to which a sigmoid is applied, or probabilities.
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / 2`.
         axis: the axis that the values are averaged over.
     """
@@ -72,7 +72,7 @@ class BinaryFocalCrossentropy(Formula, of=binary_focal_crossentropy):
 
 
 def factors(value: Any) -> float | list[float]:
-    """A number, or a list of one for each class."""
+    """A number, or a list with one number for each class."""
     return number(value) if np.ndim(value) == 0 else [number(each) for each in value]
 
 
@@ -106,10 +106,10 @@ class CategoricalFocalCrossentropy(Formula, of=categorical_focal_crossentropy):
     Source: Lin et al., Focal Loss for Dense Object Detection, 2018.
 
     Args:
-        alpha: a factor for the whole loss, or a list of one for each class.
-        gamma: how much less what is easy counts; 0 is the plain crossentropy, times `alpha`.
-        from_logits: the predictions go through a softmax here; else they are probabilities, and are divided by
-            their sum.
+        alpha: a factor for the whole loss, or a list with one factor for each class.
+        gamma: a larger gamma gives less weight to easy samples; 0 is the plain crossentropy, times `alpha`.
+        from_logits: whether the predictions are logits, to which a softmax is applied. If False they are
+            probabilities, and are divided by their sum.
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / classes`.
         axis: the axis that the values are summed over.
     """
@@ -125,7 +125,7 @@ class CategoricalFocalCrossentropy(Formula, of=categorical_focal_crossentropy):
 
 
 def _between(value: object) -> float:
-    """A number between 0 and 1, neither of them."""
+    """A number between 0 and 1, both excluded."""
     if not 0 < number(value) < 1:
         raise ArgumentError(f"expected a number between 0 and 1, and neither of them, got {value}.")
     return number(value)
@@ -148,7 +148,7 @@ class CategoricalGeneralizedCrossEntropy(Formula, of=categorical_generalized_cro
     Source: Zhang and Sabuncu, Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels, 2018.
 
     Args:
-        q: between 0, the crossentropy, and 1, the mean absolute error, which wrong labels move less.
+        q: a number between 0, the crossentropy, and 1, the mean absolute error. Wrong labels matter less near 1.
     """
 
     q: float = setting(_between, default=0.5)

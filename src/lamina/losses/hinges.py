@@ -1,4 +1,4 @@
-"""Hinge losses: a prediction on the right side of its target, at a distance of 1 at least, costs nothing."""
+"""Hinge losses: a prediction on the right side of its target, at a distance of at least 1, has the loss 0."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def categorical_hinge(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 @registry.add()
 class CategoricalHinge(Regression, of=categorical_hinge):
-    """For one-hot labels: `max(1 + other - right, 0)`, the largest output of another class less that of the right one.
+    """For one-hot labels: `max(1 + other - right, 0)`: the largest output of another class minus the right one's.
 
     >>> CategoricalHinge()([[0.0, 1.0]], [[0.25, 0.75]])
     Array(0.5, dtype=float32)
@@ -59,7 +59,7 @@ class CategoricalHinge(Regression, of=categorical_hinge):
 
 
 def _distances(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
-    """How much each prediction lacks; where all targets are 0 or 1, a 0 stands for -1."""
+    """How far each prediction falls short; if all targets are 0 or 1, a 0 means -1."""
     y, p = matched(*floats(y_true, y_pred))
     y = jnp.where(jnp.all((y == 0) | (y == 1)), 2.0 * y - 1.0, y)
     return jnp.maximum(1.0 - y * p, 0.0)

@@ -1,4 +1,4 @@
-"""The loss that `compile` is given, in whatever form, as an object."""
+"""Turns the `loss` argument of `compile`, in any form, into an object."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lamina.losses.loss import Loss, LossFunction, function, registry
 
 
 def loss_of(identifier: object, *, y_shape: Shape | None = None, output_shape: Shape | None = None) -> Loss | None:
-    """The loss for a name, a class, a config, a function or an object; None stays None.
+    """The loss for a name, a class, a config, a function or an object; None gives None.
 
     Args:
-        y_shape, output_shape: with the batch axis; they decide which loss "crossentropy" is.
+        y_shape, output_shape: the shapes with the batch axis; they choose the loss for the name "crossentropy".
     """
     found = registry.get(identifier)
     if isinstance(found, Crossentropy) and y_shape is not None and output_shape is not None:

@@ -1,4 +1,4 @@
-"""What all losses share: fitting targets to predictions, weighing the values, reducing them to one number."""
+"""The base of all losses: matching targets to predictions, weighting the values, and reducing them to one number."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ reduction_word = one_of(*get_args(get_args(Reduction)[0]), None)
 
 
 def precision(dtype: DType) -> str | None:
-    """The dtype that a name, a dtype or a policy computes in; None stays None."""
+    """The compute dtype of a name, a dtype or a policy; None gives None."""
     return None if dtype is None else dtypes.get(dtype).compute_dtype
 
 
 @dataclass(eq=False, repr=False)
 class LossState(State):
-    """What a loss knows while it is used, beyond its settings."""
+    """The state of a loss while it is used, apart from its settings."""
 
     dtype: str | None = None
     """The dtype that the user chose."""
@@ -47,7 +47,7 @@ class LossState(State):
 
 
 class Loss(Configured):
-    """A loss for shapes that its `call(y_true, y_pred)` takes; `call` returns one value per sample, (batch, ...).
+    """The base class. A subclass defines `call(y_true, y_pred)`, which returns one value per sample, (batch, ...).
 
     >>> class Quartic(Loss):
     ...     def call(self, y_true, y_pred):
@@ -55,13 +55,13 @@ class Loss(Configured):
     >>> Quartic()([[1.0, 2.0]], [[0.0, 0.0]])
     Array(8.5, dtype=float32)
 
-    `call` gets both as float32 (as float64 if the predictions are), whichever dtype the model computes in.
+    `call` receives both as float32 (as float64 if the predictions are), whatever dtype the model computes in.
 
     Args:
-        name: by default the name of the class in snake_case.
+        name: the name of the loss. The default is the name of the class in snake_case.
         reduction: "sum_over_batch_size" or "mean" is sum(values * weights) / number of values; "sum" does not
             divide; "mean_with_sample_weight" divides by sum(weights); "none" or None returns all values.
-        dtype: the dtype to compute in, instead of float32.
+        dtype: the dtype of the computation, instead of float32.
     """
 
     name: Name = setting(default=None)
@@ -78,7 +78,7 @@ class Loss(Configured):
 
     @property
     def dtype(self) -> str:
-        """The dtype that the loss is computed in."""
+        """The dtype in which the loss is computed."""
         return self._lamina.dtype or self._lamina.floatx
 
     @overridable
@@ -87,7 +87,7 @@ class Loss(Configured):
         raise NotImplementedError(f"{type(self).__name__} needs a method call(self, y_true, y_pred).")
 
     def _lamina_counted(self, y_true: Array, values: Array) -> Array | None:
-        """Which of the values count, as booleans of their shape; None for all."""
+        """Which of the values count, as booleans of the same shape; None if all count."""
         return None
 
     @user_facing
@@ -98,13 +98,13 @@ class Loss(Configured):
         sample_weight: ArrayLike | None = None,
         mask: ArrayLike | None = None,
     ) -> Array:
-        """The loss, reduced.
+        """Returns the reduced loss.
 
         Args:
-            sample_weight: one weight per sample, (batch,), or per value; along an axis that it lacks, all values
-                have the same weight.
-            mask: booleans, one per value; the False ones do not count, and a mean is taken over the others. By default
-                the mask that a layer gave its output `y_pred`.
+            sample_weight: one weight per sample, (batch,), or per value. If the weights lack an axis, they are the
+                same along it.
+            mask: booleans, one per value. False values do not count, and the mean is taken over the others. The
+                default is the mask that a layer gave its output `y_pred`.
         """
         mask = mask_of(y_pred) if mask is None else mask
         y_pred = as_array(y_pred)
@@ -130,7 +130,7 @@ class BuiltIn(Loss):
 
 
 class OfFunction:
-    """Mixed into a loss or a metric whose values a function gives, with those settings that it has arguments for."""
+    """Mixin for a loss or metric whose values a function computes; its settings are passed as the arguments."""
 
     _lamina_fields: ClassVar[dict[str, Setting]]
     _lamina_function: ClassVar[Function]
@@ -149,7 +149,7 @@ class OfFunction:
 
 
 class Formula(OfFunction, BuiltIn):
-    """A loss whose values are those of a function, whose name it has."""
+    """A loss whose values a function computes; the loss has the function's name."""
 
     def __init_subclass__(cls, of: Function | None = None, called: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(of=of, **kwargs)
@@ -168,7 +168,7 @@ def with_default(kind: type[Configured], argument: str, default: object) -> None
 
 
 def reads_logits(loss: object) -> bool:
-    """Whether a loss takes predictions that no sigmoid or softmax was applied to."""
+    """Whether a loss takes logits, predictions before a sigmoid or softmax."""
     kept = getattr(loss, "__dict__", {}).get("_fn_kwargs", {})
     return bool(getattr(loss, "from_logits", False) or kept.get("from_logits"))
 
@@ -182,20 +182,20 @@ def function(value: object) -> Function:
     except TypeError:
         name = getattr(value, "__name__", type(value).__name__)
         raise ArgumentError(f"expected a function of (y_true, y_pred), and {name} takes other arguments.") from None
-    except ValueError:  # a function in C, which does not tell
+    except ValueError:  # a function in C, whose signature is unknown
         pass
     return value
 
 
 class LossFunction(Loss):
-    """The loss that a function of `(y_true, y_pred, **kwargs)` makes: one value per sample, (batch, ...).
+    """The loss of a function of `(y_true, y_pred, **kwargs)` that returns one value per sample, (batch, ...).
 
     >>> LossFunction(lambda y_true, y_pred: jnp.max(jnp.abs(y_true - y_pred), axis=-1))([[1.0, 2.0]], [[0.0, 0.0]])
     Array(2., dtype=float32)
 
     Args:
         fn: the function.
-        kwargs: arguments that each call of the function gets, such as `from_logits=True`.
+        kwargs: arguments that are passed to each call of the function, such as `from_logits=True`.
     """
 
     def __init__(
@@ -215,7 +215,7 @@ class LossFunction(Loss):
 
 
 def same_rank(a: Array, b: Array) -> tuple[Array, Array]:
-    """Two arrays of one rank: (n,) becomes (n, 1) beside (n, 1); of longer shapes, a last axis of 1 is dropped."""
+    """Two arrays of equal rank: (n,) becomes (n, 1) beside (n, 1); in longer shapes a last axis of 1 is dropped."""
     if a.ndim == b.ndim + 1 and a.shape[-1] == 1:
         return (a, b[:, None]) if b.ndim == 1 else (a[..., 0], b)
     if b.ndim == a.ndim + 1 and b.shape[-1] == 1:
@@ -241,13 +241,13 @@ def matched(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array]:
 
 
 def unfit(y_true: Array, y_pred: Array, advice: str = "") -> LabelError:
-    """The error for two shapes that do not go together."""
+    """The error for two shapes that do not fit."""
     text = f"targets of shape {y_true.shape} do not fit predictions of shape {y_pred.shape}.\n{advice}"
     return LabelError(text.rstrip())
 
 
 def floating(x: ArrayLike) -> Array:
-    """An array of floats: whole numbers become float32, floats keep their dtype."""
+    """An array of floats: integers become float32, floats keep their dtype."""
     array = as_array(x)
     return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype("float32")
 
@@ -259,7 +259,7 @@ def floats(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[Array, Array]:
 
 
 def aligned(values: Array, weights: Array, what: str) -> tuple[Array, Array]:
-    """Values and weights of one rank; the axes that the weights have are the first ones of the values."""
+    """Values and weights of equal rank; the axes of the weights are the first axes of the values."""
     values, weights = same_rank(values, weights)
     if weights.ndim < values.ndim:
         weights = weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
@@ -273,7 +273,7 @@ def aligned(values: Array, weights: Array, what: str) -> tuple[Array, Array]:
 
 
 def spread(values: Array, sample_weight: ArrayLike | None, dtype: str) -> Array:
-    """A weight for each of the values; None is 1 for all."""
+    """One weight for each value; None means 1 for all."""
     weight, fitted = jnp.asarray(1 if sample_weight is None else sample_weight, dtype), values
     if weight.ndim:
         fitted, weight = aligned(values, weight, "sample_weight")
@@ -281,7 +281,7 @@ def spread(values: Array, sample_weight: ArrayLike | None, dtype: str) -> Array:
 
 
 def ratio(a: Array | float, b: Array) -> Array:
-    """`a / b`, and 0 where b is 0."""
+    """`a / b`, or 0 where b is 0."""
     return jnp.where(b == 0, jnp.zeros_like(b), a / jnp.where(b == 0, jnp.ones_like(b), b))
 
 
@@ -291,11 +291,11 @@ def reduced(
     mask: ArrayLike | None = None,
     reduction: Reduction = "mean",
 ) -> Array:
-    """The values times their weights, without the masked ones, reduced, in their dtype."""
+    """The values times their weights, without the masked values, reduced, in the dtype of the values."""
     weights = None
     if mask is not None:
         weights = jnp.asarray(mask, values.dtype)
-        if reduction in ("sum_over_batch_size", "mean"):  # the mean is taken over what is not masked
+        if reduction in ("sum_over_batch_size", "mean"):  # the mean is over the values that are not masked
             weights = weights * ratio(1.0, jnp.mean(weights))
     if sample_weight is not None:
         sample_weight = jnp.asarray(sample_weight, values.dtype)

@@ -1,4 +1,4 @@
-"""Losses for numbers."""
+"""Losses for regression."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lamina.losses.loss import DType, Formula, Reduction, floats, matched, preci
 
 
 class Regression(Formula):
-    """A loss for numbers. It takes the arguments of every loss, but `reduction` is the first, as in Keras."""
+    """A regression loss. It takes the arguments of every loss, but `reduction` is the first, as in Keras."""
 
     _lamina_reduction: Reduction = setting(reduction_word, default="sum_over_batch_size", alias="reduction")
     _lamina_name: Name = setting(default=None, alias="name")
@@ -103,8 +103,8 @@ def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 @registry.add("logcosh")
 class LogCosh(Regression, of=log_cosh):
-    """`mean(log(cosh(y_pred - y_true)))` over the last axis of (batch, ..., n): squares of small errors, large ones as
-    they are.
+    """`mean(log(cosh(y_pred - y_true)))` over the last axis of (batch, ..., n): nearly half the square of small
+    errors, and nearly the absolute value of large ones.
 
     >>> round(float(LogCosh()([[0.0, 1.0]], [[1.0, 1.0]])), 4)
     0.2169
@@ -121,7 +121,7 @@ def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> Array:
 
 @registry.add()
 class Huber(Formula, of=huber, called="huber_loss"):
-    """Half the square of an error up to `delta`, and a straight line beyond: the mean over the last axis.
+    """Half the square of an error up to `delta`, and a straight line beyond it, averaged over the last axis.
 
     >>> Huber()([[0.0, 0.0]], [[1.0, 3.0]])
     Array(1.5, dtype=float32)
@@ -149,13 +149,13 @@ def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> A
 
 @registry.add()
 class CosineSimilarity(Formula, of=cosine_similarity):
-    """The cosine of the angle between target and prediction, times -1: -1 for one direction, 1 for opposite ones.
+    """The cosine of the angle between target and prediction, times -1: -1 for equal directions, 1 for opposite ones.
 
     >>> CosineSimilarity()([[0.0, 1.0]], [[0.0, 5.0]])
     Array(-1., dtype=float32)
 
     Args:
-        axis: the axis along which the vectors lie. A vector of zeros has the cosine 0 with every other.
+        axis: the axis along which the vectors lie. The cosine of a zero vector with any other vector is 0.
     """
 
     axis: int = setting(integer, default=-1)
@@ -167,5 +167,5 @@ class CosineSimilarity(Formula, of=cosine_similarity):
 
 
 def _unit(x: Array, axis: int) -> Array:
-    """Vectors along an axis, of length 1; shorter ones than 1e-7 are divided by 1e-7."""
+    """Vectors along an axis, divided by their length; a length below 1e-7 counts as 1e-7."""
     return x * jax.lax.rsqrt(jnp.maximum(jnp.sum(jnp.square(x), axis, keepdims=True), dtypes.epsilon() ** 2))

@@ -1,4 +1,4 @@
-"""Metrics: what is reported of a model, over all batches of an epoch."""
+"""Metrics: numbers reported about a model, computed over all batches of an epoch."""
 
 from __future__ import annotations
 
@@ -117,14 +117,14 @@ def get(
     y_shape: Shape | None = None,
     output_shape: Shape | None = None,
 ) -> Metric | None:
-    """The metric for a name, a class, a config, a function or an object; None stays None.
+    """The metric for a name, a class, a config, a function or an object; None gives None.
 
     >>> get("accuracy", y_shape=(None,), output_shape=(None, 10))
     SparseCategoricalAccuracy(name='accuracy')
 
     Args:
-        loss: the model's loss. If it takes logits, a metric that is given by name takes them too.
-        y_shape, output_shape: with the batch axis; they decide which accuracy "accuracy" is.
+        loss: the model's loss. If it takes logits, a metric given by name takes logits too.
+        y_shape, output_shape: the shapes with the batch axis; they choose the accuracy for the name "accuracy".
     """
     if isinstance(identifier, str):
         return _named(identifier, reads_logits(loss), y_shape, output_shape)
@@ -136,13 +136,13 @@ serialize = registry.serialize
 
 @user_facing
 def deserialize(config: str | Config, custom_objects: Config | None = None) -> Metric | None:
-    """The metric that `serialize` described; `custom_objects` says what the user's own names stand for."""
+    """Returns the metric that `serialize` described; `custom_objects` maps the names of custom objects to them."""
     with known(custom_objects):
         return _as_metric(registry.get(config))
 
 
 def _named(name: str, from_logits: bool, y_shape: Shape | None, output_shape: Shape | None) -> Metric:
-    """The metric for a name, which is its name in the logs too, as in Keras."""
+    """The metric for a name. As in Keras, this is also its name in the logs."""
     if name.lower() in ("accuracy", "acc") and y_shape is not None and output_shape is not None:
         kind = registry.find(f"{kind_of(y_shape, output_shape)}_accuracy")
     elif registry.built_in(name) is None and loss_registry.built_in(name) is not None:

@@ -1,4 +1,4 @@
-"""Accuracies: the share of predictions that are right."""
+"""Accuracies: the fraction of correct predictions."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from lamina.metrics.reduction import SampleMean
 
 
 class Share(SampleMean):
-    """The share of predictions that are right: higher is better."""
+    """The fraction of correct predictions: higher is better."""
 
     _direction: ClassVar[str | None] = "up"
 
 
 def _largest(x: Array) -> Array:
-    """The index of the first largest number of the last axis, int32.
+    """The index of the first maximum along the last axis, int32.
 
-    XLA's argmax does not use the vector units of a CPU: for 1000 classes, a maximum and then a minimum take a fifth of
-    its time.
+    XLA's argmax does not use the vector units of a CPU. For 1000 classes, a maximum followed by a minimum takes a fifth
+    of its time.
     """
     if x.shape[-1] <= 32:
         return jnp.argmax(x, -1).astype("int32")
@@ -42,9 +42,9 @@ def _equal(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 @registry.add("acc")
 class Accuracy(Share, of=_equal):
-    """The share of predictions that equal their target, for any shape.
+    """The fraction of predictions that equal their target, for any shape.
 
-    In `compile`, "accuracy" is not this one, but the binary, sparse or categorical accuracy, by the shapes.
+    In `compile`, "accuracy" does not mean this metric: the shapes choose the binary, sparse or categorical accuracy.
 
     >>> Accuracy()([1, 2, 3, 4], [0, 2, 3, 4])
     Array(0.75, dtype=float32)
@@ -53,20 +53,20 @@ class Accuracy(Share, of=_equal):
 
 @user_facing
 def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> Array:
-    """The values of `BinaryAccuracy`: 1.0 where it is right, else 0.0; the shape stays."""
+    """The values of `BinaryAccuracy`: 1.0 where the prediction is correct, else 0.0; the shape stays the same."""
     y, p = matched(y_true, floating(y_pred))
     return jnp.equal(jnp.greater(p, threshold).astype(y.dtype), y).astype("float32")
 
 
 @registry.add()
 class BinaryAccuracy(Share, of=binary_accuracy):
-    """The share of yes-or-no labels, (batch, ..., n), that agree with the prediction: above the threshold it says yes.
+    """The fraction of binary labels, (batch, ..., n), that equal the prediction: 1 above the threshold, else 0.
 
     >>> BinaryAccuracy()([[1], [1], [0], [0]], [[0.9], [0.4], [0.6], [0.5]])
     Array(0.5, dtype=float32)
 
     Args:
-        threshold: a prediction above it says yes. For logits take 0.
+        threshold: a prediction above it means 1. For logits use 0.
     """
 
     threshold: float = setting(number, default=0.5)
@@ -83,7 +83,7 @@ def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 @registry.add()
 class CategoricalAccuracy(Share, of=categorical_accuracy):
-    """The share of one-hot labels, (batch, ..., classes), whose class has the largest prediction.
+    """The fraction of one-hot labels, (batch, ..., classes), whose class has the largest prediction.
 
     >>> CategoricalAccuracy()([[0, 1], [1, 0]], [[0.3, 0.7], [0.2, 0.8]])
     Array(0.5, dtype=float32)
@@ -106,7 +106,7 @@ def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Array:
 
 @registry.add()
 class SparseCategoricalAccuracy(Share, of=sparse_categorical_accuracy):
-    """The share of class numbers, (batch, ...), whose class has the largest prediction of (batch, ..., classes).
+    """The fraction of class numbers, (batch, ...), whose class has the largest prediction of (batch, ..., classes).
 
     >>> SparseCategoricalAccuracy()([1, 0], [[0.3, 0.7], [0.2, 0.8]])
     Array(0.5, dtype=float32)
@@ -114,7 +114,7 @@ class SparseCategoricalAccuracy(Share, of=sparse_categorical_accuracy):
 
 
 def _in_top_k(y: Array, p: Array, k: int) -> Array:
-    """1.0 where fewer than k outputs are larger than that of the right class, (..., classes) -> (...)."""
+    """1.0 where fewer than k outputs exceed the output of the true class, (..., classes) -> (...)."""
     right = jnp.take_along_axis(p, y[..., None], axis=-1)
     right = jnp.where(jnp.isnan(right), -jnp.inf, right)
     return (jnp.sum(p > right, axis=-1) < k).astype("float32")
@@ -135,13 +135,13 @@ class _TopK(BuiltIn):
 
 @registry.add()
 class TopKCategoricalAccuracy(Share, _TopK, of=top_k_categorical_accuracy):
-    """The share of one-hot labels, (batch, ..., classes), whose class is among the `k` largest predictions.
+    """The fraction of one-hot labels, (batch, ..., classes), whose class is among the `k` largest predictions.
 
     >>> TopKCategoricalAccuracy(k=2)([[0, 0, 1], [0, 1, 0]], [[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
     Array(0.5, dtype=float32)
 
     Args:
-        k: how many predictions are looked at.
+        k: the number of largest predictions that count.
     """
 
 
@@ -162,14 +162,14 @@ def sparse_top_k_categorical_accuracy(
 
 @registry.add()
 class SparseTopKCategoricalAccuracy(Share, _TopK, of=sparse_top_k_categorical_accuracy):
-    """The share of class numbers, (batch, ...), among the `k` largest predictions of (batch, ..., classes).
+    """The fraction of class numbers, (batch, ...), among the `k` largest predictions of (batch, ..., classes).
 
     >>> SparseTopKCategoricalAccuracy(k=2)([2, 1], [[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
     Array(0.5, dtype=float32)
 
     Args:
-        k: how many predictions are looked at.
-        from_sorted_ids: whether the model gives class numbers, the most likely one first, in place of predictions.
+        k: the number of largest predictions that count.
+        from_sorted_ids: whether the model's output is class numbers, the most likely first, instead of predictions.
     """
 
     from_sorted_ids: bool = setting(flag, default=False)

@@ -1,4 +1,4 @@
-"""How far predictions and targets go together."""
+"""Metrics of similarity and correlation between predictions and targets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _cosine(y_true: ArrayLike, y_pred: ArrayLike, axis: int) -> Array:
 
 @registry.add()
 class CosineSimilarity(SampleMean, of=_cosine):
-    """The mean over the samples of the cosine of the angle between target and prediction: 1 for one direction.
+    """The mean over the samples of the cosine of the angle between target and prediction: 1 for equal directions.
 
     >>> CosineSimilarity()([[0.0, 1.0]], [[0.0, 5.0]])
     Array(1., dtype=float32)
@@ -47,12 +47,12 @@ def pearson_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) ->
 
 @registry.add()
 class PearsonCorrelation(SampleMean, of=pearson_correlation):
-    """The mean over the samples of the correlation between the numbers of target and prediction, from -1 to 1.
+    """The mean over the samples of the correlation between target and prediction, from -1 to 1.
 
     >>> round(float(PearsonCorrelation()([[0.0, 1.0, 2.0]], [[1.0, 3.0, 5.0]])), 4)
     1.0
 
-    It is NaN for a sample all of whose targets, or predictions, are equal.
+    The result is NaN if all targets, or all predictions, of a sample are equal.
 
     Args:
         axis: the axis along which the numbers lie; 0 correlates the samples of each batch.
@@ -69,13 +69,13 @@ def concordance_correlation(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1
     (y_mean, p_mean), (y_spread, p_spread) = (
         [how(each, axis, keepdims=True) for each in (y, p)] for how in (jnp.mean, jnp.var)
     )
-    together = (y - p_mean) * (p - p_mean)  # Keras's formula; its mean is that of (y - y_mean) * (p - p_mean)
+    together = (y - p_mean) * (p - p_mean)  # Keras's formula; it has the same mean as (y - y_mean) * (p - p_mean)
     return jnp.mean(2 * together / (y_spread + p_spread + (y_mean - p_mean) ** 2 + dtypes.epsilon()), axis=axis)
 
 
 @registry.add()
 class ConcordanceCorrelation(SampleMean, of=concordance_correlation):
-    """As `PearsonCorrelation`, but it is 1 only where the predictions are equal to the targets.
+    """Like `PearsonCorrelation`, but 1 only if the predictions equal the targets.
 
     >>> round(float(ConcordanceCorrelation()([[0.0, 1.0, 2.0]], [[1.0, 2.0, 3.0]])), 4)
     0.5714

@@ -1,4 +1,4 @@
-"""Predictions counted as right and wrong at thresholds: the four counts, precision and recall."""
+"""Counts of correct and wrong predictions at thresholds: the four counts, precision and recall."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from lamina.metrics.metric import Precision as DType
 Thresholds = float | Sequence[float] | None
 
 NOT_AMONG = -1e10
-"""What takes the place of a prediction that is not among the `top_k` largest."""
+"""The value that replaces a prediction that is not among the `top_k` largest."""
 
 
 class Counts(NamedTuple):
-    """Weighted numbers of predictions, one for each threshold: (thresholds,), or (thresholds, labels)."""
+    """Weighted counts of predictions, one for each threshold: (thresholds,), or (thresholds, labels)."""
 
     true_positives: Array
     false_positives: Array
@@ -46,7 +46,7 @@ def prepared(
     top_k: int | None = None,
     class_id: int | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Targets, predictions and weights of one shape, of the class that counts."""
+    """Targets, predictions and weights of equal shape, for the class `class_id` alone if it is given."""
     y, p = matched(jnp.asarray(y_true, dtype), jnp.asarray(y_pred, dtype))
     weight = spread(y, sample_weight, dtype)
     if top_k is not None:
@@ -60,10 +60,10 @@ def prepared(
 
 
 def counts(y: Array, p: Array, weight: Array, thresholds: Sequence[float]) -> Counts:
-    """The counts of one batch, all (rows, labels); a prediction above a threshold says yes."""
+    """The counts of one batch, all (rows, labels); a prediction above a threshold is positive."""
     right, wrong = (weight * (y != 0), weight * (y == 0))
     size, columns = len(thresholds), p.shape[1]
-    if is_even(thresholds):  # the number of thresholds that a prediction is above, by Keras's arithmetic
+    if is_even(thresholds):  # counts the thresholds below each prediction, with Keras's arithmetic
         above = jnp.ceil(jnp.clip(p, 0.0, 1.0) * (size - 1)).astype("int32")
         above = jnp.maximum(above, 1) if thresholds[0] < 0 else above
         back = np.arange(size)
@@ -82,14 +82,14 @@ def counts(y: Array, p: Array, weight: Array, thresholds: Sequence[float]) -> Co
 
 
 def is_even(thresholds: Sequence[float]) -> bool:
-    """Whether at least three thresholds divide 0 to 1 into equal steps."""
+    """Whether there are at least three thresholds, at equal distances from 0 to 1."""
     if len(thresholds) < 3:
         return False
     return bool(np.allclose(thresholds, np.linspace(0, 1, len(thresholds)), atol=dtypes.epsilon()))
 
 
 def even_thresholds(size: int, beyond: float = 0.0) -> list[float]:
-    """`size` thresholds from 0 to 1, in equal steps; the first and the last lie `beyond` them."""
+    """`size` thresholds from 0 to 1, at equal distances; the first and the last lie `beyond` the ends."""
     require(64 * size, f"{size:,} thresholds need")
     return [0.0 - beyond, *((i + 1) / (size - 1) for i in range(size - 2)), 1.0 + beyond]
 
@@ -102,7 +102,7 @@ def threshold_values(value: object) -> Thresholds:
 
 
 class Counting(BuiltIn):
-    """A metric that adds up the counts of its `thresholds`, in weights with the names of `Counts`."""
+    """A metric that accumulates the counts at its `thresholds`, in weights with the names of `Counts`."""
 
     thresholds = cast(list[float], None)
 
@@ -111,7 +111,7 @@ class Counting(BuiltIn):
             setattr(self, name, self.add_weight(shape, name=name))
 
     def _lamina_totals(self) -> dict[str, Weight]:
-        """The weights by the names of the counts."""
+        """The weights, by the names of the counts."""
         return {name: getattr(self, name) for name in Counts._fields if name in vars(self)}
 
     @user_facing
@@ -124,7 +124,7 @@ class Counting(BuiltIn):
             total.assign_add(getattr(found, name)[:, 0])
 
     def _lamina_of_each(self, values: Array) -> Array:
-        """One number where there is one threshold, else one for each."""
+        """One number for one threshold, or one number for each threshold."""
         return values[0] if len(self.thresholds) == 1 else values
 
 
@@ -132,7 +132,7 @@ class ConfusionCount(Counting):
     """One of the four counts.
 
     Args:
-        thresholds: a prediction above it says yes; a number from 0 to 1, or several, for one count each. None is 0.5.
+        thresholds: a prediction above it is positive. One number from 0 to 1, or several for one count each; None: 0.5.
     """
 
     _lamina_thresholds: Thresholds = setting(threshold_values, default=None, alias="thresholds")
@@ -140,7 +140,7 @@ class ConfusionCount(Counting):
     _lamina_dtype: DType = setting(state_dtype, default=None, alias="dtype")
 
     _lamina_counts: ClassVar[str]
-    """Which of the four."""
+    """The name of the count."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -156,7 +156,7 @@ class ConfusionCount(Counting):
 
 @registry.add()
 class TruePositives(ConfusionCount):
-    """How many predictions say yes where the target is not 0, each with its weight.
+    """The weighted number of positive predictions whose target is not 0.
 
     >>> TruePositives()([0, 1, 1], [0.9, 0.9, 0.2])
     Array(1., dtype=float32)
@@ -167,7 +167,7 @@ class TruePositives(ConfusionCount):
 
 @registry.add()
 class FalsePositives(ConfusionCount):
-    """How many predictions say yes where the target is 0, each with its weight.
+    """The weighted number of positive predictions whose target is 0.
 
     >>> FalsePositives()([0, 1, 1], [0.9, 0.9, 0.2])
     Array(1., dtype=float32)
@@ -178,7 +178,7 @@ class FalsePositives(ConfusionCount):
 
 @registry.add()
 class TrueNegatives(ConfusionCount):
-    """How many predictions say no where the target is 0, each with its weight.
+    """The weighted number of negative predictions whose target is 0.
 
     >>> TrueNegatives()([0, 1, 1], [0.9, 0.9, 0.2])
     Array(0., dtype=float32)
@@ -189,7 +189,7 @@ class TrueNegatives(ConfusionCount):
 
 @registry.add()
 class FalseNegatives(ConfusionCount):
-    """How many predictions say no where the target is not 0, each with its weight.
+    """The weighted number of negative predictions whose target is not 0.
 
     >>> FalseNegatives()([0, 1, 1], [0.9, 0.9, 0.2])
     Array(1., dtype=float32)
@@ -199,7 +199,7 @@ class FalseNegatives(ConfusionCount):
 
 
 class HitRate(Counting):
-    """The true positives divided by themselves and another count: higher is better."""
+    """The true positives, divided by the sum of the true positives and another count: higher is better."""
 
     _lamina_thresholds: Thresholds = setting(threshold_values, default=None, alias="thresholds")
     top_k: int | None = setting(optional(positive), default=None)
@@ -223,16 +223,16 @@ class HitRate(Counting):
 
 @registry.add()
 class Precision(HitRate):
-    """The share of the predictions that say yes which are right, and 0 where none says yes.
+    """The fraction of positive predictions that are correct; 0 if there are no positive predictions.
 
     >>> Precision()([0, 1, 1, 1], [0.9, 0.9, 0.8, 0.2]).round(4)
     Array(0.6667, dtype=float32)
 
     Args:
-        thresholds: a prediction above it says yes; a number from 0 to 1, or several, for one result each. None is 0.5,
-            or with `top_k` every one of the largest.
-        top_k: only the `top_k` largest predictions of a row can say yes.
-        class_id: the column of (batch, classes) that counts; all unless given.
+        thresholds: a prediction above it is positive. One number from 0 to 1, or several for one result each. None is
+            0.5; with `top_k`, None makes each of the largest predictions positive.
+        top_k: only the `top_k` largest predictions of a row can be positive.
+        class_id: the column of (batch, classes) that counts. By default all count.
     """
 
     _lamina_beside = "false_positives"
@@ -240,22 +240,22 @@ class Precision(HitRate):
 
 @registry.add()
 class Recall(HitRate):
-    """The share of the targets that are not 0 to which the prediction says yes, and 0 where there is none.
+    """The fraction of the targets that are not 0 whose prediction is positive; 0 if there are no such targets.
 
     >>> Recall()([0, 1, 1, 1], [0.9, 0.9, 0.8, 0.2]).round(4)
     Array(0.6667, dtype=float32)
 
     Args:
-        thresholds: a prediction above it says yes; a number from 0 to 1, or several, for one result each. None is 0.5,
-            or with `top_k` every one of the largest.
-        top_k: only the `top_k` largest predictions of a row can say yes.
-        class_id: the column of (batch, classes) that counts; all unless given.
+        thresholds: a prediction above it is positive. One number from 0 to 1, or several for one result each. None is
+            0.5; with `top_k`, None makes each of the largest predictions positive.
+        top_k: only the `top_k` largest predictions of a row can be positive.
+        class_id: the column of (batch, classes) that counts. By default all count.
     """
 
     _lamina_beside = "false_negatives"
 
 
 def levels(metric: Any, default: float) -> list[float]:
-    """The thresholds that a metric was given, as a list."""
+    """The `thresholds` argument of a metric, as a list."""
     given = metric._lamina.thresholds
     return [default] if given is None else list(given) if isinstance(given, list) else [given]

@@ -1,8 +1,8 @@
-"""Areas from every score, in place of counts at thresholds: a state that grows with the data.
+"""Exact areas under curves, from every score instead of counts at thresholds: the state grows with the data.
 
-A compiled program cannot make an array longer. So it is handed a longer one before it runs, and each length has a
-program of its own: the lengths are powers of 4, which makes five programs for a million scores. To sort them takes
-longer than many a step: `fit` and `evaluate` do it once, when all of the data was seen.
+A compiled program cannot lengthen an array. So it receives a longer one before it runs, and each length has its own
+program. The lengths are powers of 4, which gives five programs for a million scores. Sorting takes longer than many
+steps, so `fit` and `evaluate` sort once, after all of the data.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from lamina.metrics.counts import Counting
 from lamina.metrics.metric import Metric
 
 FEWEST = 4096
-"""The length of the state at its beginning."""
+"""The initial length of the state."""
 
 
 class Scores(Counting):
-    """A metric that may keep the scores that it has seen, in two weights of its state.
+    """A metric that can keep all scores, in two weights of its state.
 
-    `scores`, (3, length, ...), holds the predictions, the weights of those whose target is not 0, and the weights of
-    the others; both weights are 0 where nothing was written yet. `seen`, (), is how many there are.
+    `scores`, (3, length, ...), holds the predictions, the weights of scores whose target is not 0, and the weights of
+    the others. Both weights are 0 at unused places. `seen`, (), is the number of scores.
     """
 
     if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Scores(Counting):
         scores.value = jnp.zeros((3, FEWEST, *scores.shape[2:]), scores.dtype)
 
     def _lamina_append(self, y: Array, p: Array, weight: Array) -> None:
-        """Write one batch, all (rows, ...), behind the others; what is no tracer grows where it has to."""
+        """Append one batch, all (rows, ...). Outside a trace the arrays grow when they are full."""
         new = jnp.stack([p, weight * (y != 0), weight * (y == 0)])
         count, held = jnp.asarray(self._lamina_seen), jnp.asarray(self._lamina_scores)
         if not isinstance(count, jax.core.Tracer):
@@ -60,9 +60,9 @@ class Scores(Counting):
         self._lamina_seen.assign(count + np.int32(len(p)))
 
     def _lamina_area(self, curve: str) -> Array:
-        """The area, or one for each label; NaN where a program was given more scores than its state had room for.
+        """The area, or one area for each label; NaN if a program received more scores than its state could hold.
 
-        What is no tracer is computed by NumPy, whose sort takes a tenth of the time of XLA's, in float64.
+        Outside a trace NumPy computes it in float64: its sort takes a tenth of the time of XLA's.
         """
         count, held = jnp.asarray(self._lamina_seen), jnp.asarray(self._lamina_scores)
         if isinstance(held, jax.core.Tracer):
@@ -72,22 +72,22 @@ class Scores(Counting):
 
 
 def _areas(xp: ModuleType, held: Array | HostArray, curve: str) -> Any:
-    """The area for (3, n), or one for each column of (3, n, labels)."""
+    """The area for (3, n), or one area for each column of (3, n, labels)."""
     if held.ndim == 3:
         return xp.stack([_areas(xp, held[..., label], curve) for label in range(held.shape[2])])
     p, yes, no = held[:, xp.argsort(held[0])]
     below, up_to = xp.searchsorted(p, p, side="left"), xp.searchsorted(p, p, side="right")
     hits, alarms = (xp.concatenate([xp.zeros_like(p[:1]), xp.cumsum(each)]) for each in (yes, no))
-    if curve == "ROC":  # how many of the others lie below each hit; equal ones count half
+    if curve == "ROC":  # the weight of the negatives below each positive; equal scores count half
         areas, most = yes * (alarms[below] + alarms[up_to]) / 2, hits[-1] * alarms[-1]
-    else:  # the precision where the threshold comes to each hit
+    else:  # the precision at the score of each positive
         caught, wrong = hits[-1] - hits[below], alarms[-1] - alarms[below]
         areas, most = yes * caught / xp.where(caught + wrong > 0, caught + wrong, 1), hits[-1]
     return xp.sum(areas) / xp.where(most > 0, most, 1)
 
 
 def longer(held: Array, length: int) -> Array:
-    """The scores with room for `length` of them."""
+    """The scores in an array that can hold `length` of them."""
     size: int = held.shape[1]
     while size < length:
         size *= 4
@@ -95,7 +95,7 @@ def longer(held: Array, length: int) -> Array:
 
 
 Places = list[tuple[int, int, int]]
-"""For each metric that keeps scores: its number, and where its `seen` and `scores` stand in the list of its state."""
+"""For each metric that keeps scores: its number, and the positions of `seen` and `scores` in the list of its state."""
 
 
 def places(metrics: Sequence[Metric]) -> Places:
@@ -114,7 +114,7 @@ def _within(metric: Metric) -> Iterator[Any]:
 
 
 def with_room(keep: Places, sums: list[list[Array]], chunk: Any) -> list[list[Array]]:
-    """The states of metrics, with room for the scores of the rows of a chunk."""
+    """The states of metrics, extended for the scores of the rows of a chunk."""
     if not keep:
         return sums
     sums = [list(state) for state in sums]
@@ -126,7 +126,7 @@ def with_room(keep: Places, sums: list[list[Array]], chunk: Any) -> list[list[Ar
 
 
 def completed(logs: dict[str, Any], metrics: Sequence[Metric], sums: Sequence[Sequence[Array]]) -> dict[str, Any]:
-    """The logs with the areas that were left for the end, in the order of the metrics."""
+    """The logs, with the areas that are computed at the end, in the order of the metrics."""
     late = {
         metric.name: float(metric.stateless_result(state))
         for metric, state in zip(metrics, sums, strict=True)
@@ -137,5 +137,5 @@ def completed(logs: dict[str, Any], metrics: Sequence[Metric], sums: Sequence[Se
 
 
 def is_late(metric: Metric) -> bool:
-    """Whether the result is computed when all of the data was seen, and not within the programs."""
+    """Whether the result is computed after all of the data, and not in the programs."""
     return "_lamina_seen" in vars(metric)

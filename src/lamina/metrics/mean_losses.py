@@ -17,7 +17,7 @@ from lamina.metrics.reduction import SampleMean
 
 
 class MeanLoss(SampleMean):
-    """A loss as a metric: lower is better."""
+    """A loss used as a metric: lower is better."""
 
     _direction: ClassVar[str | None] = "down"
 
@@ -139,7 +139,7 @@ class BinaryCrossentropy(MeanLoss, of=losses.binary_crossentropy):
     Array(0.6931472, dtype=float32)
 
     Args:
-        from_logits: the predictions go through a sigmoid here; else they are probabilities.
+        from_logits: whether the predictions are logits, to which a sigmoid is applied, or probabilities.
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / 2`.
     """
 
@@ -155,9 +155,9 @@ class CategoricalCrossentropy(MeanLoss, of=losses.categorical_crossentropy):
     Array(0.6931472, dtype=float32)
 
     Args:
-        from_logits: the predictions go through a softmax here; else they are probabilities.
+        from_logits: whether the predictions are logits, to which a softmax is applied, or probabilities.
         label_smoothing: the labels become `(1 - label_smoothing) * y + label_smoothing / classes`.
-        axis: the axis along which the classes lie.
+        axis: the axis of the classes.
     """
 
     from_logits: bool = setting(flag, default=False)
@@ -173,10 +173,10 @@ class SparseCategoricalCrossentropy(MeanLoss, of=losses.sparse_categorical_cross
     Array(0.6931472, dtype=float32)
 
     Args:
-        from_logits: the predictions go through a softmax here; else they are probabilities.
-        ignore_class: targets of this class have loss 0. As in Keras they are still counted, unless there are
+        from_logits: whether the predictions are logits, to which a softmax is applied, or probabilities.
+        ignore_class: targets of this class have loss 0. As in Keras they still count in the mean, unless there are
             sample weights.
-        axis: the axis of the predictions along which the classes lie.
+        axis: the axis of the classes in the predictions.
     """
 
     from_logits: bool = setting(flag, default=False)

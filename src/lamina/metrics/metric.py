@@ -1,4 +1,4 @@
-"""What all metrics share: a state of a few arrays that each batch updates."""
+"""The base class of metrics: a state of a few arrays that each batch updates."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ Initializer: TypeAlias = str | Function | Config | None
 
 
 def state_dtype(dtype: DType) -> str:
-    """The dtype of a metric's state; None is the default float."""
+    """The dtype of a metric's state; None means the default float dtype."""
     return precision(dtype) or dtypes.floatx()
 
 
 @dataclass(eq=False, repr=False)
 class MetricState(ModuleState):
-    """What a metric knows while it is used."""
+    """The state of a metric object while it is used."""
 
     starts: tuple[HostArray, ...] = ()
     """The values of the weights before the first batch."""
@@ -52,7 +52,7 @@ class MetricState(ModuleState):
 
 
 class Metric(Module):
-    """A number over many batches. Subclass it, make the state in `__init__` and write `update_state` and `result`.
+    """The base class. A subclass makes its state in `__init__` and defines `update_state` and `result`.
 
     >>> class Largest(Metric):
     ...     def __init__(self, name="largest", **kwargs):
@@ -66,11 +66,11 @@ class Metric(Module):
     >>> float(metric(jnp.array([1.0, 2.0]), jnp.array([1.5, 4.0])))
     2.0
 
-    In `fit` the same methods run compiled, on a copy of the metric that holds the state as arrays.
+    In `fit` the same methods are compiled. They run on a copy of the metric that holds the state as arrays.
 
     Args:
-        dtype: the dtype of the state, by default float32.
-        name: by default the name of the class in snake_case.
+        dtype: the dtype of the state. The default is float32.
+        name: the name of the metric. The default is the name of the class in snake_case.
     """
 
     dtype: Precision = setting(state_dtype, default=None)
@@ -78,14 +78,14 @@ class Metric(Module):
 
     _lamina_module: ClassVar[str | None] = "keras.metrics"
     _lamina_masked: ClassVar[bool] = False
-    """Whether the output's mask counts, as in Keras for means of one value per sample."""
+    """Whether the output's mask is used, as in Keras for means of one value per sample."""
     _lamina: MetricState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = MetricState
 
     def __post_init__(self) -> None:
         self.name = self.name or to_snake_case(type(self).__name__)
 
-    # What a metric's author writes.
+    # Methods that a custom metric defines or calls.
 
     @overridable
     def update_state(self, *args: Any, **kwargs: Any) -> None:
@@ -94,19 +94,19 @@ class Metric(Module):
 
     @overridable
     def result(self) -> Any:
-        """The metric over all batches so far: a number, or a dict of numbers."""
+        """Returns the metric over all batches so far: a number, or a dict of numbers."""
         raise NotImplementedError(f"{type(self).__name__} needs a method result(self).")
 
     @property
     def _dtype(self) -> str:
-        """The dtype of the state, under the name that metrics for Keras read it by."""
+        """The dtype of the state, under the name that metrics written for Keras use."""
         return self.dtype
 
     @user_facing
     def add_weight(
         self, shape: Size = (), initializer: Initializer = "zeros", dtype: DType = None, name: str | None = None
     ) -> Any:
-        """A `Weight` of the state, which `update_state` changes with `assign` or `assign_add`."""
+        """Returns a new `Weight` of the state, which `update_state` changes with `assign` or `assign_add`."""
         if "dtype" not in vars(self):
             raise ArgumentError(f"{type(self).__name__} adds a weight before super().__init__() is called.")
         given: object = shape
@@ -114,7 +114,7 @@ class Metric(Module):
             raise ArgumentError(f"add_weight takes the shape first: add_weight(name={shape!r}).")
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         kind = jnp.dtype(precision(dtype) or self.dtype)
-        # The state, its value at the start, and a copy of it for a step to change.
+        # The state, its initial value, and a copy of it that a step changes.
         require(3 * math.prod(shape) * kind.itemsize, f"{self.name} has a state of the shape {shape}, which needs")
         value = initializers.get("zeros" if initializer is None else initializer)(shape, kind, None)
         weight = Weight(value, name=name or "variable", path=f"{self.name}/{name or 'variable'}", trainable=False)
@@ -134,9 +134,9 @@ class Metric(Module):
         return self.add_weight(shape, initializer, dtype, name)
 
     def _lamina_build(self, output_shape: Shape) -> None:
-        """Add the weights whose shapes depend on those of the predictions, which have the batch axis."""
+        """Add the weights whose shapes depend on the shape of the predictions (with the batch axis)."""
 
-    # What the metric's user calls.
+    # Methods that users call.
 
     @user_facing
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -145,7 +145,7 @@ class Metric(Module):
 
     @property
     def variables(self) -> list[Weight]:
-        """The state: the weights of this metric and of those that it holds."""
+        """The weights of the state: those of this metric and of the metrics it holds."""
         _adopt(self)
         inner = inner_modules(self, Metric).values()
         return list(dict.fromkeys([*self._lamina.weights, *(weight for part in inner for weight in part.variables)]))
@@ -161,19 +161,19 @@ class Metric(Module):
             part.reset_state()
 
     def stateless_update_state(self, metric_variables: Sequence[ArrayLike], *args: Any, **kwargs: Any) -> list[Array]:
-        """The state after one more batch; states are lists in the order of `variables`."""
+        """Returns the state after one more batch; states are lists in the order of `variables`."""
         with _Run(self, metric_variables) as run:
             run.metric.update_state(*args, **kwargs)
         return run.state()
 
     def stateless_result(self, metric_variables: Sequence[ArrayLike]) -> Any:
-        """The result for a given state."""
+        """Returns the result for a given state."""
         with _Run(self, metric_variables) as run:
             result = run.metric.result()
         return jax.tree.map(jnp.asarray, result, is_leaf=lambda leaf: isinstance(leaf, Weight))
 
     def stateless_reset_state(self) -> list[Array]:
-        """The state before the first batch."""
+        """Returns the state before the first batch."""
         with _Run(self, [weight.array for weight in self.variables]) as run:
             run.metric.reset_state()
         values: list[Array] = copied([jnp.asarray(value) for value in run.state()])  # a compiled step may donate them
@@ -188,12 +188,12 @@ class BuiltIn(Metric):
 
 
 def state_of(metric: Metric) -> list[Weight]:
-    """The variables, and behind them what rounding has left out of sums so far, which Keras does not know."""
+    """The variables, followed by the rounding errors of the sums so far, which Keras does not have."""
     return [*metric.variables, *dict.fromkeys(_rests(metric))]
 
 
 def start_of(metric: Metric) -> list[Array]:
-    """The arrays of `state_of` before the first batch."""
+    """The initial arrays of `state_of`."""
     rests = state_of(metric)[len(metric.variables) :]
     return [*metric.stateless_reset_state(), *copied([jnp.zeros(rest.shape, rest.dtype) for rest in rests])]
 
@@ -204,7 +204,7 @@ def _rests(metric: Metric) -> list[Weight]:
 
 
 def _adopt(metric: Metric) -> None:
-    """Let the variables that its author made alone, and keeps in attributes, be of the metric's state."""
+    """Add the variables that the metric's author made directly, and keeps in attributes, to the metric's state."""
     known = len(metric._lamina.weights)
     for _, leaf in held(metric):
         if isinstance(leaf, Weight) and leaf.alone:
@@ -242,7 +242,7 @@ def updated_state(
     y_pred: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> list[Array]:
-    """The state of a metric after one more batch; an `update_state` that adds or replaces weights is an error."""
+    """The state of a metric after one more batch. An `update_state` that adds or replaces weights is an error."""
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
     with _Run(metric, state) as run:
         run.metric.update_state(*([y_true] if y_pred is None else [y_true, y_pred]), **weights)

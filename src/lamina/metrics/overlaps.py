@@ -1,4 +1,4 @@
-"""Intersection over union: how much of two areas, what is and what was predicted, lies in both."""
+"""Intersection over union: how far the target area and the predicted area overlap."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def _classes(value: object) -> list[int]:
 
 
 class ByClass(BuiltIn):
-    """A metric of the confusion matrix: how often each class, (batch, ...), was taken for each.
+    """A metric of the confusion matrix: how often each class, (batch, ...), was predicted as each class.
 
-    A subclass makes arguments of those attributes that its user may set.
+    A subclass turns those attributes that users may set into arguments.
     """
 
     _direction: ClassVar[str | None] = "up"
 
     num_classes = 2
     target_class_ids = cast(Sequence[int], ())
-    """The classes whose mean is the result; none stands for all."""
+    """The classes whose mean is the result; an empty tuple means all classes."""
     ignore_class = cast(int | None, None)
     sparse_y_true = True
     sparse_y_pred = True
@@ -76,7 +76,7 @@ class ByClass(BuiltIn):
         values = counted.astype("int32") if weight is None else jnp.where(counted, weight, 0)
         table = jnp.bincount(place, values, length=self.num_classes**2)
         whole = jnp.issubdtype(self.dtype, jnp.integer) and weight is not None
-        table = (jnp.round(table) if whole else table).astype(self.dtype)  # the sum is rounded, not each weight
+        table = (jnp.round(table) if whole else table).astype(self.dtype)  # rounds the sum, not each weight
         self.total_cm.assign_add(table.reshape(self.num_classes, self.num_classes))
 
     def result(self) -> Array:
@@ -96,15 +96,16 @@ class IoU(ByClass):
     >>> IoU(2, [0])([0, 0, 1, 1], [0, 1, 0, 1]).round(4)
     Array(0.3333, dtype=float32)
 
-    Of a class, `both` is how often it is target and prediction, `either` how often it is one of the two. A class that
-    is neither does not count.
+    For a class, `both` counts the positions where it is both target and prediction. `either` counts the positions where
+    it is at least one of them. A class with `either` = 0 does not count.
 
     Args:
-        num_classes: how many classes there are.
+        num_classes: the number of classes.
         target_class_ids: the classes whose mean is the result.
         ignore_class: targets of this class do not count.
-        sparse_y_true, sparse_y_pred: whether they are class numbers; else they have an axis of the classes.
-        axis: that axis.
+        sparse_y_true, sparse_y_pred: whether the targets and the predictions are class numbers. If not, they have an
+            axis of the classes.
+        axis: the axis of the classes.
     """
 
     num_classes: int = setting(positive)
@@ -125,10 +126,11 @@ class MeanIoU(ByClass):
     Array(0.3333, dtype=float32)
 
     Args:
-        num_classes: how many classes there are.
+        num_classes: the number of classes.
         ignore_class: targets of this class do not count.
-        sparse_y_true, sparse_y_pred: whether they are class numbers; else they have an axis of the classes.
-        axis: that axis.
+        sparse_y_true, sparse_y_pred: whether the targets and the predictions are class numbers. If not, they have an
+            axis of the classes.
+        axis: the axis of the classes.
     """
 
     num_classes: int = setting(positive)
@@ -148,11 +150,11 @@ class OneHotIoU(ByClass):
     Array(0., dtype=float32)
 
     Args:
-        num_classes: how many classes there are.
+        num_classes: the number of classes.
         target_class_ids: the classes whose mean is the result.
         ignore_class: targets of this class do not count.
-        sparse_y_pred: whether the model gives class numbers; else predictions with an axis of the classes.
-        axis: that axis.
+        sparse_y_pred: whether the predictions are class numbers. If not, they have an axis of the classes.
+        axis: the axis of the classes.
     """
 
     num_classes: int = setting(positive)
@@ -173,10 +175,10 @@ class OneHotMeanIoU(ByClass):
     Array(0.25, dtype=float32)
 
     Args:
-        num_classes: how many classes there are.
+        num_classes: the number of classes.
         ignore_class: targets of this class do not count.
-        sparse_y_pred: whether the model gives class numbers; else predictions with an axis of the classes.
-        axis: that axis.
+        sparse_y_pred: whether the predictions are class numbers. If not, they have an axis of the classes.
+        axis: the axis of the classes.
     """
 
     num_classes: int = setting(positive)
@@ -190,14 +192,14 @@ class OneHotMeanIoU(ByClass):
 
 @registry.add()
 class BinaryIoU(ByClass):
-    """The mean over the classes 0 and 1 of `both / either`, from yes-or-no labels, (batch, ...); see `IoU`.
+    """The mean over the classes 0 and 1 of `both / either`, from binary labels, (batch, ...); see `IoU`.
 
     >>> BinaryIoU()([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7], sample_weight=[2, 3, 4, 1]).round(4)
     Array(0.4583, dtype=float32)
 
     Args:
         target_class_ids: the classes whose mean is the result.
-        threshold: a prediction of at least this number says 1.
+        threshold: a prediction of at least this number means class 1.
     """
 
     target_class_ids: Sequence[int] = setting(_classes, default=(0, 1))

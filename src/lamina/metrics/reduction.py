@@ -24,15 +24,15 @@ from lamina.metrics.metric import BuiltIn, Metric, Precision, registry, state_dt
 
 
 class Reduction(BuiltIn):
-    """A metric that reduces the values it is given. `name` is the first argument, as in Keras."""
+    """A metric that reduces its input values to one number. `name` is the first argument, as in Keras."""
 
     _lamina_name: Name = setting(default=None, alias="name")
     _lamina_dtype: Precision = setting(state_dtype, default=None, alias="dtype")
     _lamina_rest: Weight = setting(init=False)
-    """What rounding has left out of each sum so far."""
+    """The rounding error of each sum so far."""
 
     def __init_subclass__(cls, called: str | None = None, **kwargs: Any) -> None:
-        """A class without a name of its own is called as its base is, as in Keras."""
+        """The default name: a subclass without its own name uses that of its base, as in Keras."""
         super().__init_subclass__(**kwargs)
         if called is not None:
             with_default(cls, "name", called)
@@ -48,9 +48,9 @@ def _rest(metric: Metric, sums: int) -> Weight:
 
 
 def summed(sums: Sequence[Array], rest: Array, values: Sequence[Array]) -> list[Array]:
-    """Sums that each get one more value, and what rounding has left out of them, which the next values make good.
+    """The sums after adding one value to each, and their rounding errors, which later additions correct.
 
-    So a sum of a million numbers is as exact as one of a few (W. Kahan, 1965, "Further remarks on reducing truncation
+    So a sum of a million numbers is as exact as a sum of a few (W. Kahan, 1965, "Further remarks on reducing truncation
     errors").
     """
     after, left = [], []
@@ -58,12 +58,12 @@ def summed(sums: Sequence[Array], rest: Array, values: Sequence[Array]) -> list[
         missing = value - rest[number]
         after.append(total + missing)
         lost = (after[-1] - total) - missing
-        left.append(jnp.where(jnp.isfinite(lost), lost, 0))  # once a sum is infinite, nothing is left out
+        left.append(jnp.where(jnp.isfinite(lost), lost, 0))  # an infinite sum has no rounding error
     return [*after, jnp.stack(left)]
 
 
 def _add(metric: Reduction, **values: Array) -> None:
-    """Add to the sums of a metric, by the names of its weights."""
+    """Add values to the sums of a metric, by the names of its weights."""
     weights = [*(getattr(metric, name) for name in values), metric._lamina_rest]
     *sums, rest = (jnp.asarray(weight) for weight in weights)
     for weight, array in zip(weights, summed(sums, rest, list(values.values())), strict=True):
@@ -92,7 +92,7 @@ class Sum(Reduction, called="sum"):
 
 @registry.add()
 class Mean(Reduction, called="mean"):
-    """`sum(values * weights) / sum(weights)` of values (batch, ...); of each sample the mean of its values counts.
+    """`sum(values * weights) / sum(weights)` of values (batch, ...); each sample counts with the mean of its values.
 
     >>> metric = Mean()
     >>> metric.update_state([1.0, 3.0])
@@ -112,11 +112,11 @@ class Mean(Reduction, called="mean"):
         values, samples = jnp.asarray(values, self.dtype), jnp.ones((), self.dtype)
         if sample_weight is not None:
             weights = jnp.asarray(sample_weight, self.dtype)
-            if weights.ndim == 0:  # Keras takes values with a single weight as one sample, with their mean as its value
+            if weights.ndim == 0:  # as in Keras, values with a single weight are one sample, whose value is their mean
                 values = jnp.mean(values)
             values, weights = aligned(values, weights, "sample_weight")
             values, samples = values * weights, jnp.mean(weights)
-        count = samples * math.prod(values.shape[:1])  # a weight for the whole batch has an axis of 1
+        count = samples * math.prod(values.shape[:1])  # a weight for the whole batch has an axis of length 1
         _add(self, total=jnp.sum(values) / math.prod(values.shape[1:]), count=count)
 
     def result(self) -> Array:
@@ -124,9 +124,9 @@ class Mean(Reduction, called="mean"):
 
 
 class SampleMean(OfFunction, Mean):
-    """The mean over the samples of one value per sample, (batch, ...), that targets and predictions give.
+    """The mean over the samples of one value per sample, (batch, ...), computed from targets and predictions.
 
-    A subclass names the function that gives the values, or writes `_lamina_values`.
+    A subclass names the function that computes the values, or defines `_lamina_values`.
     """
 
     _lamina_masked = True
@@ -155,19 +155,19 @@ class MeanMetricWrapper(SampleMean):
 
     Args:
         fn: the function, or a loss.
-        kwargs: arguments that each call of the function gets, such as `from_logits=True`.
+        kwargs: arguments that are passed to each call of the function, such as `from_logits=True`.
     """
 
     def __init__(self, fn: Function, name: str | None = None, dtype: DType = None, **kwargs: object) -> None:
         super().__init__(name=name, dtype=dtype)
         self._fn, self._fn_kwargs = function(fn), kwargs
         if isinstance(fn, Loss) or (of_library(fn, "lamina") and loss_registry.built_in(fn.__name__) is not None):
-            self._direction = "down"  # for this object alone
+            self._direction = "down"  # for this object only
 
     @classmethod
     @user_facing
     def from_config(cls, config: Config) -> Any:
-        """The metric that `get_config` described; of a built-in function, the metric of that name."""
+        """Returns the metric that `get_config` described; for a built-in function, the metric with its name."""
         told = {name: value for name, value in config.items() if name != "fn"}
         fn: Any = config.get("fn")
         if isinstance(fn, str):  # as in Keras 2

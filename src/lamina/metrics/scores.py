@@ -1,4 +1,4 @@
-"""Scores of columns: F-scores of classes, and the share of the variance that predictions explain."""
+"""Scores of columns: F-scores of classes, and R²."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lamina.metrics.metric import BuiltIn, Precision, registry, state_dtype
 
 
 class OfColumns(BuiltIn):
-    """A metric of predictions (batch, n) whose weights are made for n columns, when it first meets them."""
+    """A metric of predictions (batch, n). Its weights are made for n columns at the first batch."""
 
     _direction: ClassVar[str | None] = "up"
 
@@ -55,7 +55,7 @@ def _share(value: object) -> float | None:
 
 
 def _above_zero(value: object) -> float:
-    """A float above 0; a whole number is refused, as in Keras, where it is most often another argument's."""
+    """A float above 0. An integer is refused, as in Keras, since it is usually meant for another argument."""
     if not number(value) > 0:
         raise ArgumentError(f"expected a number above 0, got {value}.")
     if isinstance(value, int):
@@ -74,10 +74,10 @@ class FBetaScore(OfColumns):
     Array([0.5556, 0.    ], dtype=float32)
 
     Args:
-        average: None gives one number for each class; "micro" counts all classes together, "macro" is the mean of the
-            classes, and "weighted" their mean weighted by how often each is a target.
-        beta: how many times as much recall counts as precision.
-        threshold: a prediction above it says yes; None takes the largest prediction of each row, whatever it is.
+        average: None gives one number for each class. "micro" counts all classes together, "macro" is the mean over the
+            classes, and "weighted" is their mean, weighted by the number of targets of each class.
+        beta: how many times as important recall is as precision.
+        threshold: a prediction above it is positive. With None the largest prediction of each row is positive.
     """
 
     average: Average = setting(one_of(None, "micro", "macro", "weighted"), default=None)
@@ -131,9 +131,9 @@ class F1Score(FBetaScore):
     Array([0.6667, 0.    ], dtype=float32)
 
     Args:
-        average: None gives one number for each class; "micro" counts all classes together, "macro" is the mean of the
-            classes, and "weighted" their mean weighted by how often each is a target.
-        threshold: a prediction above it says yes; None takes the largest prediction of each row, whatever it is.
+        average: None gives one number for each class. "micro" counts all classes together, "macro" is the mean over the
+            classes, and "weighted" is their mean, weighted by the number of targets of each class.
+        threshold: a prediction above it is positive. With None the largest prediction of each row is positive.
     """
 
     beta: float = setting(init=False, default=1.0)
@@ -142,17 +142,17 @@ class F1Score(FBetaScore):
 
 @registry.add()
 class R2Score(OfColumns):
-    """1 less the share of the targets' variance that the predictions, (batch, n), leave unexplained: 1 is the best.
+    """R²: 1 minus the fraction of the targets' variance that the predictions, (batch, n), do not explain; 1 is best.
 
     >>> R2Score()([[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]]).round(4)
     Array(0.5714, dtype=float32)
 
-    `1 - sum((y_true - y_pred)**2) / sum((y_true - mean(y_true))**2)` of each column; 0 where all its targets are equal.
+    `1 - sum((y_true - y_pred)**2) / sum((y_true - mean(y_true))**2)` of each column; 0 if all its targets are equal.
 
     Args:
-        class_aggregation: "uniform_average" is the mean over the columns, "variance_weighted_average" the mean weighted
-            by their variances; None gives one number for each column.
-        num_regressors: how many inputs the model has; if it is not 0, the score is corrected for them.
+        class_aggregation: "uniform_average" is the mean over the columns. "variance_weighted_average" weights the mean
+            by the variances of the columns. None gives one number for each column.
+        num_regressors: the number of inputs of the model; if it is not 0, the score is adjusted for it.
     """
 
     class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = setting(
@@ -163,7 +163,7 @@ class R2Score(OfColumns):
     _lamina_dtype: Precision = setting(state_dtype, default=None, alias="dtype")
 
     _lamina_mixes_rows: ClassVar[bool] = True
-    """Whether rows that only fill a batch up would be counted: `num_samples` counts rows, whatever their weights."""
+    """Whether padding rows of a batch would be counted, since `num_samples` counts rows, whatever their weights are."""
 
     def _lamina_make(self, columns: int) -> None:
         self.num_samples = self.add_weight((), name="num_samples")

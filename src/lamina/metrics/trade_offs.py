@@ -1,4 +1,4 @@
-"""One rate at the threshold where another is high enough, and the area under a curve of both."""
+"""One rate at the threshold where another rate is high enough, and the area under the curve of two rates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lamina.metrics.metric import registry, state_dtype
 
 
 class Rates:
-    """The rates that the four counts make, one for each threshold; 0 where there is nothing to divide by."""
+    """The rates computed from the four counts, one for each threshold; 0 instead of a division by 0."""
 
     def __init__(self, found: dict[str, Array]) -> None:
         now = Counts(**found)
@@ -37,14 +37,14 @@ class Rates:
 
 
 class RateAtRate(Counting):
-    """The largest value that one rate has at a threshold where another is at least as large as was asked."""
+    """The largest value of one rate over the thresholds where another rate is at least the given value."""
 
     num_thresholds = 200
     class_id = cast(int | None, None)
 
     _direction: ClassVar[str | None] = "up"
     _lamina_asked: ClassVar[str]
-    """The rate that has to be high enough, which is also the name of the setting."""
+    """The rate that must be high enough; also the name of the setting."""
     _lamina_wanted: ClassVar[str]
     """The rate that is the result."""
 
@@ -67,9 +67,9 @@ class SensitivityAtSpecificity(RateAtRate):
     Array(0.5, dtype=float32)
 
     Args:
-        specificity: from 0 to 1.
-        num_thresholds: how many thresholds from 0 to 1 are tried.
-        class_id: the column of (batch, classes) that counts; all unless given.
+        specificity: the least specificity, from 0 to 1.
+        num_thresholds: the number of thresholds from 0 to 1 that are tried.
+        class_id: the column of (batch, classes) that counts. By default all count.
     """
 
     specificity: float = setting(rate)
@@ -89,9 +89,9 @@ class SpecificityAtSensitivity(RateAtRate):
     Array(0.6667, dtype=float32)
 
     Args:
-        sensitivity: from 0 to 1.
-        num_thresholds: how many thresholds from 0 to 1 are tried.
-        class_id: the column of (batch, classes) that counts; all unless given.
+        sensitivity: the least sensitivity, from 0 to 1.
+        num_thresholds: the number of thresholds from 0 to 1 that are tried.
+        class_id: the column of (batch, classes) that counts. By default all count.
     """
 
     sensitivity: float = setting(rate)
@@ -111,9 +111,9 @@ class PrecisionAtRecall(RateAtRate):
     Array(0.5, dtype=float32)
 
     Args:
-        recall: from 0 to 1.
-        num_thresholds: how many thresholds from 0 to 1 are tried.
-        class_id: the column of (batch, classes) that counts; all unless given.
+        recall: the least recall, from 0 to 1.
+        num_thresholds: the number of thresholds from 0 to 1 that are tried.
+        class_id: the column of (batch, classes) that counts. By default all count.
     """
 
     recall: float = setting(rate)
@@ -133,9 +133,9 @@ class RecallAtPrecision(RateAtRate):
     Array(0.5, dtype=float32)
 
     Args:
-        precision: from 0 to 1.
-        num_thresholds: how many thresholds from 0 to 1 are tried.
-        class_id: the column of (batch, classes) that counts; all unless given.
+        precision: the least precision, from 0 to 1.
+        num_thresholds: the number of thresholds from 0 to 1 that are tried.
+        class_id: the column of (batch, classes) that counts. By default all count.
     """
 
     precision: float = setting(rate)
@@ -169,36 +169,37 @@ Summation = Literal["interpolation", "minoring", "majoring"]
 
 @registry.add()
 class AUC(Scores):
-    """The area under the curve that two rates draw while the threshold goes from 1 to 0: 1 is the best.
+    """The area under the curve of two rates as the threshold goes from 1 to 0: 1 is best.
 
     >>> AUC(num_thresholds=3)([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
     Array(0.75, dtype=float32)
 
-    The area is that of a curve through `num_thresholds` points, so it comes near the exact one. `exact=True` takes
-    every score in place of thresholds, and gives what scikit-learn does: `roc_auc_score` for "ROC",
-    `average_precision_score` for "PR".
+    The curve goes through `num_thresholds` points, so the area is an approximation. `exact=True` uses every score
+    instead of thresholds, and gives the result of scikit-learn: `roc_auc_score` for "ROC", `average_precision_score`
+    for "PR".
 
     >>> AUC(exact=True)([0, 0, 1, 1], [0.5, 0.501, 0.502, 0.5005])
     Array(0.75, dtype=float32)
 
-    All scores are kept until the epoch ends: 12 bytes for each, in an array whose length is a power of 4, so up to
-    48 MiB for a million. The value is in the logs of an epoch and in what `evaluate` returns, not in those of a batch.
+    `exact=True` keeps all scores until the epoch ends, with 12 bytes for each, in an array whose length is a power of
+    4: up to 48 MiB for a million scores. The logs of an epoch and the result of `evaluate` have the value; the logs of
+    a batch do not.
 
     Source: Davis and Goadrich, The Relationship Between Precision-Recall and ROC Curves, 2006, for "PR"; Flach and
     Kull, Precision-Recall-Gain Curves, 2015, for "PRGAIN".
 
     Args:
-        num_thresholds: how many thresholds from 0 to 1 are used; None with `thresholds`, whose number it becomes.
-        curve: "ROC" draws recall over the false positive rate, "PR" precision over recall, "PRGAIN" their gains.
-        summation_method: "interpolation" takes the middle of two points, "minoring" the lower one, "majoring" the
+        num_thresholds: the number of thresholds from 0 to 1; None if `thresholds` are given.
+        curve: "ROC" is recall over the false positive rate, "PR" precision over recall, "PRGAIN" their gains.
+        summation_method: "interpolation" uses the midpoint of two points, "minoring" the lower one, "majoring" the
             higher one; with "PR", "interpolation" follows Davis and Goadrich.
-        thresholds: these in place of evenly spaced ones; 0 and 1 are added.
-        multi_label: whether each column of (batch, labels) has an area of its own, of which the mean is taken; else
-            all columns make one.
-        num_labels: the number of columns, with `multi_label`; told by the data unless given.
-        label_weights: how much each column counts.
-        from_logits: the predictions go through a sigmoid here; else they are probabilities.
-        exact: whether every score is kept, in place of counts at thresholds; of this package, not of Keras.
+        thresholds: numbers that replace the evenly spaced thresholds; 0 and 1 are added.
+        multi_label: whether each column of (batch, labels) has its own area; the result is their mean. If False, all
+            columns together have one area.
+        num_labels: the number of columns, with `multi_label`. By default the data gives it.
+        label_weights: the weight of each column.
+        from_logits: whether the predictions are logits, to which a sigmoid is applied, or probabilities.
+        exact: whether to keep every score instead of counts at thresholds. Keras does not have this argument.
     """
 
     num_thresholds: Converted[int | None, int] = setting(optional(_several), default=200)
@@ -297,7 +298,7 @@ def _strips(now: Counts, curve: str, summation: str) -> Array:
 
 
 def _interpolated(now: Counts) -> Array:
-    """Strips under precision over recall, where true positives grow in proportion to all that says yes."""
+    """Strips under precision over recall; in each, true positives grow in proportion to all positive predictions."""
     hits, yes = now.true_positives, now.true_positives + now.false_positives
     more_hits, more_yes = hits[:-1] - hits[1:], yes[:-1] - yes[1:]
     slope = ratio(more_hits, jnp.maximum(more_yes, 0))

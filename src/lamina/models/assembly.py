@@ -81,7 +81,7 @@ def _refuse_unfit(stack: Stack, layer: object) -> None:
         raise StackError(f"only layers can be in the stack, got {name} ({kind.__name__}).{advice}")
     if more := layer._lamina_call_required:
         raise StackError(
-            f"{type(layer).__name__}.call wants {', '.join(more)} too; a stack is one line, which hands each layer "
+            f"{type(layer).__name__}.call needs {', '.join(more)} too; a stack is one line, which hands each layer "
             "one tensor. Give the extra arguments defaults, or use the layer within a custom layer."
         )
     if getattr(layer, "_lamina_beside", False):

@@ -1,7 +1,7 @@
-"""Keras's functions of arrays: those of NumPy, of neural networks, linear algebra, images and mathematics.
+"""Keras's functions of arrays: NumPy's functions, neural networks, linear algebra, images and mathematics.
 
-They take arrays of JAX and NumPy, weights, numbers and lists, inside and outside of a layer's `call`, in losses and in
-metrics, and under `jax.jit` and `jax.grad`. Names, order, defaults and dtypes are Keras's.
+They take JAX and NumPy arrays, weights, numbers and lists. They work inside and outside of a layer's `call`, in losses
+and metrics, and under `jax.jit` and `jax.grad`. Names, order, defaults and dtypes are Keras's.
 
 >>> from lamina import ops
 >>> ops.mean(ops.square([1.0, 3.0]))

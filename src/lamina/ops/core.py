@@ -1,4 +1,4 @@
-"""Keras's functions for the flow of a program, for dtypes, slices and gradients."""
+"""Keras's functions for control flow, dtypes, slices and gradients."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Function = Callable[..., Any]
 
 
 def _of_arrays(function: Function) -> Function:
-    """The function, with arrays in place of the weights that it returns."""
+    """Wraps a function so that weights in its result become arrays."""
     return lambda *args: tensors(function(*args))
 
 
@@ -42,26 +42,26 @@ def associative_scan(f: Function, elems: Any, reverse: bool = False, axis: int =
 
 @user_facing
 def cast(x: Tensor, dtype: DType) -> Array:
-    """x with another dtype."""
+    """x, cast to another dtype."""
     return tensor(x, standardize_dtype(dtype))
 
 
 @user_facing
 def cond(pred: Tensor, true_fn: Function, false_fn: Function) -> Any:
-    """`true_fn()` where `pred` is true, else `false_fn()`, also where only the compiled program knows it."""
+    """`true_fn()` if `pred` is true, else `false_fn()`; `pred` may be an array in a compiled program."""
     return lax.cond(tensor(pred), _of_arrays(true_fn), _of_arrays(false_fn))
 
 
 @user_facing
 def convert_to_numpy(x: Tensor) -> HostArray:
-    """x as an array of NumPy, of its own."""
+    """x as a new NumPy array."""
     x = x.todense() if hasattr(x, "todense") else x
     return np.array(tensor(x) if not isinstance(x, np.ndarray) else x)
 
 
 @user_facing
 def convert_to_tensor(x: Tensor, dtype: DType = None, sparse: bool | None = None, ragged: bool | None = None) -> Array:
-    """x as an array of JAX, with another dtype where one is given; what is sparse stays so unless `sparse` is False."""
+    """x as a JAX array, cast to `dtype` if given. Sparse input stays sparse unless `sparse` is False."""
     if ragged:
         raise ArgumentError("convert_to_tensor: JAX has no ragged arrays. Leave ragged out.")
     if hasattr(x, "todense"):
@@ -92,24 +92,24 @@ def dtype(x: Any) -> str:
 
 @user_facing
 def fori_loop(lower: int, upper: int, body_fun: Function, init_val: Any) -> Any:
-    """`value = body_fun(i, value)` for each i from `lower` up to, but not including, `upper`."""
+    """The result of `value = body_fun(i, value)` for each i from `lower` up to, but not including, `upper`."""
     return lax.fori_loop(lower, upper, _of_arrays(body_fun), tensors(init_val))
 
 
 def is_tensor(x: object) -> bool:
-    """Whether x is an array of JAX."""
+    """Whether x is a JAX array."""
     return isinstance(x, jax.Array)
 
 
 @user_facing
 def map(f: Function, xs: Any) -> Any:
-    """f of each element of the first axis, one after the other, and the results along a first axis."""
+    """f of each element of the first axis, one after the other; the results are stacked along the first axis."""
     return lax.map(_of_arrays(f), tensors(xs))
 
 
 @user_facing
 def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Array:
-    """x with its axes in another order, split or joined, as a pattern of their names says.
+    """x with its axes reordered, split or joined, as the pattern of axis names says.
 
     >>> rearrange(jnp.zeros((2, 6, 5)), "b (h w) c -> b c h w", h=2).shape
     (2, 5, 2, 3)
@@ -134,7 +134,7 @@ def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Array:
 
 @user_facing
 def saturate_cast(x: Tensor, dtype: DType) -> Array:
-    """x with another dtype; what lies beyond its range becomes the nearest number within.
+    """x, cast to another dtype; values beyond the range of that dtype become the nearest number in it.
 
     >>> saturate_cast([-3.0, 300.0], "uint8")
     Array([  0, 255], dtype=uint8)
@@ -159,7 +159,7 @@ def _range(dtype: DTypeLike) -> tuple[float, float]:
 
 
 def _within(limit: float, dtype: DTypeLike, target: tuple[float, float]) -> Array:
-    """A limit as a number of this dtype that the target's range has: float32 has no 2³¹ - 1, and rounds it up."""
+    """The nearest number of this dtype within the limit of the target's range: float32 would round 2³¹ - 1 up."""
     near = np.asarray(limit, dtype)
     return jnp.asarray(near if target[0] <= near <= target[1] else np.nextafter(near, np.zeros_like(near)))
 
@@ -168,7 +168,7 @@ def _within(limit: float, dtype: DTypeLike, target: tuple[float, float]) -> Arra
 def scan(
     f: Function, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
 ) -> Any:
-    """`carry, y = f(carry, x)` for each element along the first axis of xs: the last carry, and all y in one array."""
+    """`carry, y = f(carry, x)` for each element along the first axis of xs. Returns the last carry and all y."""
     if not isinstance(unroll, bool) and (not isinstance(unroll, int) or unroll < 1):
         raise ArgumentError(f"scan(unroll={unroll!r}): unroll is a whole number of at least 1, True or False.")
     return lax.scan(_of_arrays(f), tensors(init), tensors(xs), length=length, reverse=reverse, unroll=unroll)
@@ -176,17 +176,17 @@ def scan(
 
 @user_facing
 def scatter(indices: Tensor, values: Tensor, shape: Sequence[int]) -> Array:
-    """Zeros of this shape with `values` added at `indices`, (..., axes)."""
+    """An array of zeros of this shape, with `values` added at `indices`, (..., axes)."""
     values = tensor(values)
     return jnp.zeros(shape, values.dtype).at[tuple(jnp.moveaxis(tensor(indices), -1, 0))].add(values)
 
 
 @user_facing
 def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: str | None = None) -> Array:
-    """`inputs` with `updates` at `indices`, (n, axes): in place of what is there, or joined with it.
+    """`inputs` with `updates` at `indices`, (n, axes): they replace the old elements or are combined with them.
 
     Args:
-        reduction: None to replace, "add", "max", "min" or "mul" to join.
+        reduction: None to replace; "add", "max", "min" or "mul" to combine.
     """
     how = {None: "set", "add": "add", "max": "max", "min": "min", "mul": "multiply"}
     if (reduction.lower() if isinstance(reduction, str) else reduction) not in how:
@@ -204,7 +204,7 @@ def shape(x: Tensor) -> tuple[int, ...]:
 
 @user_facing
 def slice(inputs: Tensor, start_indices: Any, shape: Sequence[int]) -> Array:
-    """The part of this shape that begins at `start_indices`; -1 in the shape stands for all that follows."""
+    """The part of the given shape that begins at `start_indices`; -1 in the shape means all that follows."""
     x = tensor(inputs)
     sizes = [x.shape[i] - int(start_indices[i]) if size == -1 else size for i, size in enumerate(shape)]
     return lax.dynamic_slice(x, tensors(start_indices), sizes)
@@ -212,38 +212,38 @@ def slice(inputs: Tensor, start_indices: Any, shape: Sequence[int]) -> Array:
 
 @user_facing
 def slice_update(inputs: Tensor, start_indices: Tensors, updates: Tensor) -> Array:
-    """`inputs` with `updates` in place of the part that begins at `start_indices`."""
+    """`inputs`, with the part that begins at `start_indices` replaced by `updates`."""
     return lax.dynamic_update_slice(tensor(inputs), tensor(updates), tensors(start_indices))
 
 
 @user_facing
 def stop_gradient(variable: Any) -> Any:
-    """The same values, through which no gradient flows."""
+    """The same values, but no gradient flows through them."""
     return lax.stop_gradient(tensors(variable))
 
 
 @user_facing
 def switch(index: Tensor, branches: Sequence[Function], *operands: Any) -> Any:
-    """`branches[index](*operands)`, also where only the compiled program knows the index; it is kept within range."""
+    """`branches[index](*operands)`; the index is clipped to the range, and may be an array in a compiled program."""
     return lax.switch(tensor(index), [_of_arrays(branch) for branch in branches], *tensors(operands))
 
 
 @user_facing
 def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> list[Array]:
-    """The parts of x along `axis`, each without it."""
+    """The slices of x along `axis`, each without that axis."""
     x = tensor(x)
     return [lax.index_in_dim(x, i, axis, keepdims=False) for i in range(x.shape[axis])]
 
 
 @user_facing
 def vectorized_map(function: Function, elements: Any) -> Any:
-    """`function` of each element of the first axis, all at once, and the results along a first axis."""
+    """`function` of each element of the first axis, all at once; the results are stacked along the first axis."""
     return jax.vmap(_of_arrays(function))(tensors(elements))
 
 
 @user_facing
 def while_loop(cond: Function, body: Function, loop_vars: Any, maximum_iterations: int | None = None) -> Any:
-    """`loop_vars = body(*loop_vars)` as long as `cond(*loop_vars)`, at most `maximum_iterations` times."""
+    """Repeats `loop_vars = body(*loop_vars)` while `cond(*loop_vars)`, at most `maximum_iterations` times."""
     several = isinstance(loop_vars, (tuple, list))
     start = tuple(tensors(loop_vars)) if several else (tensors(loop_vars),)
 

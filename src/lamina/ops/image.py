@@ -32,7 +32,7 @@ fill_modes = one_of(*FILL_MODES, "mirror")
 
 
 def _batched(function: Callable[[Array], Array], images: Array, data_format: str | None, rank: int = 4) -> Array:
-    """`function` of images (batch, height, width, channels), given so, or without a batch, or with channels first."""
+    """Applies a function of images (batch, height, width, channels) to images without a batch or channels first."""
     if images.ndim not in (rank - 1, rank):
         raise ShapeError(f"expected {rank - 1} axes, or {rank} with a batch, got shape {images.shape}.")
     y = channels_last(function, images if images.ndim == rank else images[None], data_format)
@@ -40,7 +40,7 @@ def _batched(function: Callable[[Array], Array], images: Array, data_format: str
 
 
 def _computed(function: Callable[[Array], Array], images: Tensor, data_format: str | None) -> Array:
-    """The same, computed in floats; the result has the dtype of the images, integers rounded."""
+    """The same, computed in floats; the result has the dtype of the images, and integers are rounded."""
     x = tensor(images)
     y = _batched(function, floats(x), data_format)
     return y.astype(x.dtype) if jnp.issubdtype(x.dtype, jnp.floating) else saturate_cast(jnp.round(y), x.dtype)
@@ -54,9 +54,9 @@ def affine_transform(
     """Each pixel (x, y) is read at `((a0 x + a1 y + a2) / k, (b0 x + b1 y + b2) / k)` with `k = c0 x + c1 y + 1`.
 
     Args:
-        transform: a0, a1, a2, b0, b1, b2, c0, c1 for all images or for each: (8,) or (batch, 8).
+        transform: a0, a1, a2, b0, b1, b2, c0, c1, for all images or for each image: (8,) or (batch, 8).
         interpolation: "bilinear" or "nearest".
-        fill_mode: what is read beyond the edges: "constant" for `fill_value`, "nearest", "wrap", "mirror", "reflect".
+        fill_mode: the values beyond the edges: "constant" for `fill_value`, "nearest", "wrap", "mirror", "reflect".
     """
     values = floats(transform)
     if values.ndim not in (1, 2) or values.shape[-1] != 8:
@@ -78,7 +78,7 @@ def perspective_transform(
     images: Tensor, start_points: Tensor, end_points: Tensor, interpolation: str = "bilinear", fill_value: float = 0,
     data_format: str | None = None,
 ) -> Array:  # fmt: skip
-    """The images, whose pixels at four points (x, y) of `start_points` come to lie at those of `end_points`.
+    """Moves the pixels at four points (x, y) of `start_points` to those of `end_points`, by a change of perspective.
 
     Args:
         start_points, end_points: (4, 2) for all images, or (batch, 4, 2).
@@ -95,11 +95,11 @@ def elastic_transform(
     images: Tensor, alpha: float = 20.0, sigma: float = 5.0, interpolation: str = "bilinear",
     fill_mode: str = "reflect", fill_value: float = 0.0, seed: Seed = None, data_format: str | None = None,
 ) -> Array:  # fmt: skip
-    """Each pixel is moved by `alpha` times a smooth random field; as in Keras, both directions get the same one.
+    """Moves each pixel by `alpha` times a smooth random field; as in Keras, both directions use the same field.
 
     Args:
-        sigma: how smooth the field is, and how strong.
-        seed: equal numbers give equal fields.
+        sigma: the smoothness and the strength of the field.
+        seed: equal integers give equal fields.
     """
     size = int(6 * sigma) | 1
     how = interpolations(interpolation), fill_modes(fill_mode), fill_value
@@ -120,7 +120,7 @@ def map_coordinates(
     """The values of an array of n axes at `coordinates`, (n, ...).  -> (...)
 
     Args:
-        order: 1 to interpolate between elements, 0 to take the nearest.
+        order: 1 to interpolate between elements, 0 to use the nearest element.
     """
     x, places = tensor(inputs), tensor(coordinates)
     if places.ndim < 2 or len(places) != x.ndim:
@@ -137,14 +137,14 @@ def resize(
     crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False, fill_mode: str = "constant",
     fill_value: float = 0.0, data_format: str | None = None,
 ) -> Array:  # fmt: skip
-    """Images scaled to `size`, (height, width); integers stay integers, rounded.
+    """Scales images to `size`, (height, width); integer images are rounded to integers.
 
     Args:
         interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".
         antialias: whether to smooth an image before it gets smaller.
         crop_to_aspect_ratio: whether to crop the image first to the largest window with the aspect ratio of `size`.
         pad_to_aspect_ratio: whether to pad the image first with `fill_value` to the aspect ratio of `size`.
-        fill_mode: "constant", the only way to pad.
+        fill_mode: "constant", the only supported padding.
     """
     height, width = per_axis(2)(tuple(size))
     method = one_of("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")(interpolation)
@@ -166,10 +166,10 @@ def scale_and_translate(
     images: Tensor, output_shape: Sequence[int], scale: Tensor, translation: Tensor, spatial_dims: Sequence[int],
     method: str, antialias: bool = True,
 ) -> Array:  # fmt: skip
-    """Images scaled and shifted along `spatial_dims`, in an array of `output_shape`.
+    """Scales and shifts images along `spatial_dims`; the result has the shape `output_shape`.
 
     Args:
-        scale, translation: a number for each of `spatial_dims`.
+        scale, translation: one number for each of `spatial_dims`.
         method: "linear", "bilinear", "trilinear", "cubic", "bicubic", "tricubic", "lanczos3" or "lanczos5".
     """
     moves = floats(scale), floats(translation)
@@ -179,7 +179,7 @@ def scale_and_translate(
 
 @user_facing
 def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Array:
-    """How bright red, green and blue look together: 3 channels -> 1; one channel stays as it is."""
+    """The brightness of red, green and blue together: 3 channels -> 1. One channel stays unchanged."""
     x = tensor(images)
 
     def weighed(x: Array) -> Array:
@@ -199,13 +199,13 @@ def _colours(function: Callable[[Array], Array], images: Tensor, data_format: st
 
 @user_facing
 def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Array:
-    """Red, green and blue, from 0 to 1, as hue, saturation and value, from 0 to 1."""
+    """Converts red, green and blue, from 0 to 1, to hue, saturation and value, from 0 to 1."""
     return _colours(lambda x: jnp.stack(to_hsv(x), -1), images, data_format)
 
 
 @user_facing
 def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Array:
-    """Hue, saturation and value, from 0 to 1, as red, green and blue."""
+    """Converts hue, saturation and value, from 0 to 1, to red, green and blue."""
     return _colours(lambda x: from_hsv(x[..., 0], x[..., 1], x[..., 2]), images, data_format)
 
 
@@ -214,11 +214,11 @@ def gaussian_blur(
     images: Tensor, kernel_size: Sizes = (3, 3), sigma: float | Sequence[float] = (1.0, 1.0),
     data_format: str | None = None,
 ) -> Array:  # fmt: skip
-    """Each pixel as the mean of those around it, by a Gaussian curve, with zeros around the image.
+    """Blurs images: each pixel is the mean of those around it, weighted by a Gaussian, with zeros around the image.
 
     Args:
-        kernel_size: how many pixels a mean reaches over, for x and for y.
-        sigma: the curve's deviation in pixels, for x and for y.
+        kernel_size: the size of the window of the mean, in x and y direction.
+        sigma: the standard deviation of the Gaussian in pixels, in x and y direction.
     """
     width, height = per_axis(2)(kernel_size)
     spreads = jnp.broadcast_to(floats(sigma), (1, 2))
@@ -230,7 +230,7 @@ SOBEL = ((-1.0, 0.0, 1.0), (-2.0, 0.0, 2.0), (-1.0, 0.0, 1.0))
 
 @user_facing
 def sobel_edges(images: Tensor, data_format: str | None = None) -> Array:
-    """How much each pixel changes from row to row and from column to column, along a new last axis of 2."""
+    """The difference of neighbouring pixels along rows and along columns, in a new last axis of size 2."""
     x = tensor(images)
     across = jnp.asarray(SOBEL, x.dtype)
     told = (1, 1), "same", (1, 1)
@@ -242,7 +242,7 @@ def sobel_edges(images: Tensor, data_format: str | None = None) -> Array:
 
 
 def _kernel(weights: Array, images: Array) -> Array:
-    """One filter for every channel.  -> (rows, columns, channels, 1)"""
+    """One filter, repeated for every channel.  -> (rows, columns, channels, 1)"""
     return jnp.broadcast_to(weights[..., None, None], (*weights.shape, images.shape[-1], 1))
 
 
@@ -251,12 +251,12 @@ def ssim(
     image1: Tensor, image2: Tensor, max_val: float = 1.0, filter_size: int = 11, filter_sigma: float = 1.5,
     k1: float = 0.01, k2: float = 0.03, data_format: str | None = None,
 ) -> Array:  # fmt: skip
-    """The structural similarity of two images, 1 where they are equal: -> (batch,), or () for one image.
+    """The structural similarity of two images, 1 if they are equal: -> (batch,), or () for one image.
 
     Args:
-        max_val: the difference between the largest and the smallest value that a pixel may have.
-        filter_size, filter_sigma: the window of the local means, a Gaussian curve.
-        k1, k2: keep divisions by small means and variances finite.
+        max_val: the difference between the largest and the smallest possible pixel value.
+        filter_size, filter_sigma: the size and standard deviation of the Gaussian window for local means.
+        k1, k2: small constants that keep divisions by small means and variances finite.
 
     Source: Wang et al., 2004, https://doi.org/10.1109/TIP.2003.819861
     """
@@ -291,8 +291,8 @@ def extract_patches(
     """Windows of images as rows: (batch, height, width, channels) -> (batch, rows, columns, elements of a window).
 
     Args:
-        size: the size of a window, one number, a pair, or three numbers for volumes.
-        strides: the distance between windows; None takes `size`.
+        size: the size of a window: one number, a pair, or three numbers for volumes.
+        strides: the distance between windows; None means `size`.
     """
     rank = len(size) if isinstance(size, (tuple, list)) else 2
     if rank not in (2, 3):
@@ -311,7 +311,7 @@ def extract_patches_3d(
 
 
 def _margins(before: int | None, after: int | None, room: int | None, names: str) -> tuple[int, int]:
-    """Two margins, of which one may follow from the other and from their sum."""
+    """Two margins. One of them may be computed from the other and from the total."""
     if [before, after, room].count(None) != 1:
         raise ArgumentError(f"expected exactly two of {names}.")
     first = room - after if before is None else before  # type: ignore[operator]
@@ -327,7 +327,7 @@ def pad_images(
     bottom_padding: int | None = None, right_padding: int | None = None, target_height: int | None = None,
     target_width: int | None = None, data_format: str | None = None,
 ) -> Array:  # fmt: skip
-    """Images with zeros around them; of top, bottom and height two are given, and of left, right and width."""
+    """Images with zeros around them. Give two of top, bottom and height, and two of left, right and width."""
 
     def padded(x: Array) -> Array:
         height, width = (t and t - n for t, n in zip((target_height, target_width), x.shape[1:3], strict=True))
@@ -344,7 +344,7 @@ def crop_images(
     bottom_cropping: int | None = None, right_cropping: int | None = None, target_height: int | None = None,
     target_width: int | None = None, data_format: str | None = None,
 ) -> Array:  # fmt: skip
-    """Images without their margins; of top, bottom and height two are given, and of left, right and width."""
+    """Images without their margins. Give two of top, bottom and height, and two of left, right and width."""
 
     def cropped(x: Array) -> Array:
         height, width = (t and n - t for t, n in zip((target_height, target_width), x.shape[1:3], strict=True))

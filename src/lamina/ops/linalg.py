@@ -79,7 +79,7 @@ def lu_factor(x: Tensor) -> tuple[Array, Array]:
 
 @user_facing
 def matrix_rank(x: Tensor, tol: float | None = None) -> Array:
-    """How many singular values are above `tol`.  -> (...) int32"""
+    """The number of singular values above `tol`.  -> (...) int32"""
     rank: Array = jnp.linalg.matrix_rank(_matrices(x, "matrix_rank"), rtol=tol)
     return rank.astype("int32")
 
@@ -101,7 +101,7 @@ def qr(x: Tensor, mode: str = "reduced") -> tuple[Array, Array]:
 
 @user_facing
 def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Array:
-    """The x with `a x = b`, where a is an upper triangular matrix, or a lower one."""
+    """The x with `a x = b`; a is an upper or a lower triangular matrix."""
     return scipy_linalg.solve_triangular(_matrices(a, "solve_triangular", square=True), tensor(b), lower=lower)
 
 

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="empty-body"
-"""Keras's mathematical functions beside those of NumPy: segments, Fourier transforms, spectra, complex numbers."""
+"""Keras's mathematical functions that are not NumPy's: segments, Fourier transforms, spectra, complex numbers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def cdist(x: Tensor, y: Tensor) -> Array:
 
 @user_facing
 def logdet(x: Tensor) -> Array:
-    """The logarithm of the determinant's size: (..., n, n) -> (...)."""
+    """The logarithm of the absolute value of the determinant: (..., n, n) -> (...)."""
     return slogdet(x)[1]
 
 
@@ -65,7 +65,7 @@ def in_top_k(targets: Tensor, predictions: Tensor, k: int) -> Array:
 
 @user_facing
 def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Array, Array]:
-    """The k largest elements of the last axis, the largest first, and where they are."""
+    """The k largest elements of the last axis, in descending order, and their indices."""
     values, indices = lax.top_k(tensor(x), k)
     return values, indices
 
@@ -119,13 +119,13 @@ def _parts(x: Array) -> tuple[Array, Array]:
 
 @user_facing
 def fft(x: Pair) -> tuple[Array, Array]:
-    """The Fourier transform of the last axis, from and to real and imaginary parts."""
+    """The Fourier transform along the last axis; input and output are real and imaginary parts."""
     return _parts(jnp.fft.fft(_complex(x, "fft")))
 
 
 @user_facing
 def fft2(x: Pair) -> tuple[Array, Array]:
-    """The Fourier transform of the last two axes, from and to real and imaginary parts."""
+    """The Fourier transform along the last two axes; input and output are real and imaginary parts."""
     return _parts(jnp.fft.fft2(_complex(x, "fft2")))
 
 
@@ -149,12 +149,12 @@ def irfft(x: Pair, fft_length: int | None = None) -> Array:
 
 @user_facing
 def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> Array:
-    """Windows of the last axis, one every `sequence_stride` elements: (..., n) -> (..., windows, sequence_length)."""
+    """Windows along the last axis, every `sequence_stride` elements: (..., n) -> (..., windows, sequence_length)."""
     return frames(tensor(x), sequence_length, sequence_stride)
 
 
 def _window(window: Window, length: int, points: int, dtype: DTypeLike) -> Array:
-    """A window with zeros on both sides.  -> (points,)"""
+    """A window, padded with zeros on both sides.  -> (points,)"""
     if points < length:
         raise ArgumentError(f"fft_length={points} is at least sequence_length={length}.")
     before = (points - length) // 2
@@ -188,7 +188,7 @@ def stft(
         sequence_stride: the distance between two windows.
         fft_length: the number of points of the transform; there are `fft_length / 2 + 1` bins.
         window: "hann", "hamming", `sequence_length` values, or None for no window.
-        center: whether the signal is mirrored at its ends, so that the first window is centred at its beginning.
+        center: whether the signal is mirrored at its ends, so that the first window is centred on its first element.
     """
     x, step = tensor(x), _positive(sequence_stride)
     if x.dtype not in (jnp.float32, jnp.float64):
@@ -204,10 +204,10 @@ def istft(
     x: Pair, sequence_length: int, sequence_stride: int, fft_length: int, length: int | None = None,
     window: Window = "hann", center: bool = True,
 ) -> Array:  # fmt: skip
-    """The signal of which `stft` gives these real and imaginary parts (..., windows, bins).  -> (..., n)
+    """The inverse of `stft`: real and imaginary parts (..., windows, bins) -> (..., n).
 
     Args:
-        length: the length of the signal; None takes what the windows cover.
+        length: the length of the signal; None means the length that the windows cover.
     """
     pieces, step = _complex(x, "istft"), _positive(sequence_stride)
     if pieces.ndim < 2:
@@ -224,7 +224,7 @@ def istft(
 
 @user_facing
 def view_as_complex(x: Tensor) -> Array:
-    """Real and imaginary parts along a last axis of 2 as complex numbers: (..., 2) -> (...)."""
+    """Complex numbers from real and imaginary parts in a last axis of size 2: (..., 2) -> (...)."""
     x = tensor(x)
     if x.shape[-1:] != (2,):
         raise ShapeError(f"view_as_complex takes (..., 2), the real and the imaginary parts, got {x.shape}.")
@@ -233,7 +233,7 @@ def view_as_complex(x: Tensor) -> Array:
 
 @user_facing
 def view_as_real(x: Tensor) -> Array:
-    """The real and the imaginary parts along a new last axis: (...) -> (..., 2)."""
+    """The real and the imaginary parts in a new last axis: (...) -> (..., 2)."""
     return jnp.stack(_parts(tensor(x)), -1)
 
 

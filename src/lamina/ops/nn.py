@@ -82,10 +82,10 @@ def _clipped(output: Array) -> Array:
 
 @user_facing
 def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False) -> Array:
-    """`-target * log(output) - (1 - target) * log(1 - output)` for each element; the shape stays.
+    """`-target * log(output) - (1 - target) * log(1 - output)` for each element; the shape stays the same.
 
     Args:
-        from_logits: whether output holds logits, of which the sigmoid is taken, and not probabilities.
+        from_logits: whether `output` holds logits, to which a sigmoid is applied, or probabilities.
     """
     y, p = tensor(target), tensor(output)
     _equal_shapes(y, p, "binary_crossentropy")
@@ -103,7 +103,7 @@ def _log_probabilities(output: Array, from_logits: bool, axis: int) -> Array:
 
 @user_facing
 def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1) -> Array:
-    """`-sum(target * log(output))` along `axis`, where both hold a probability for each class."""
+    """`-sum(target * log(output))` along `axis`; both have one probability for each class."""
     y, p = tensor(target), tensor(output)
     _equal_shapes(y, p, "categorical_crossentropy")
     if y.ndim < 1:
@@ -122,7 +122,7 @@ def sparse_categorical_crossentropy(target: Tensor, output: Tensor, from_logits:
             "sparse_categorical_crossentropy takes a target of output's shape without the classes, got "
             f"{y.shape} and {p.shape}."
         )
-    said = jax.nn.one_hot(y, p.shape[axis], axis=axis)  # a number beyond the classes is none of them
+    said = jax.nn.one_hot(y, p.shape[axis], axis=axis)  # a number outside the classes gives zeros
     return -jnp.sum(said * _log_probabilities(p, from_logits, axis), axis)
 
 
@@ -130,11 +130,11 @@ def sparse_categorical_crossentropy(target: Tensor, output: Tensor, from_logits:
 def ctc_loss(
     target: Tensor, output: Tensor, target_length: Tensor, output_length: Tensor, mask_index: int = 0
 ) -> Array:
-    """`-log` of the probability that logits (batch, time, classes) say the labels (batch, length).  -> (batch,)
+    """`-log` of the probability of the labels (batch, length), given logits (batch, time, classes).  -> (batch,)
 
     Args:
-        target_length, output_length: how many of the labels, and of the time steps, count: (batch,).
-        mask_index: the class that says nothing.
+        target_length, output_length: the number of labels, and of time steps, that count: (batch,).
+        mask_index: the class of the blank.
     """
     lengths = tensor(target_length, "int32"), tensor(output_length, "int32")
     return ctc.label_loss(tensor(target, "int32"), tensor(output), *lengths, mask_index)
@@ -145,14 +145,14 @@ def ctc_decode(
     inputs: Tensor, sequence_lengths: Tensor, strategy: str = "greedy", beam_width: int = 100, top_paths: int = 1,
     merge_repeated: bool = True, mask_index: int = 0,
 ) -> tuple[Array, Array]:  # fmt: skip
-    """The labels that outputs (batch, time, classes) say: (paths, batch, time), filled up with -1, and their scores.
+    """The labels for outputs (batch, time, classes): (paths, batch, time), padded with -1, and their scores.
 
     Args:
-        sequence_lengths: how many of the time steps count: (batch,).
+        sequence_lengths: the number of time steps that count: (batch,).
         strategy: "greedy" for the most probable class of each step; "beam_search" for the `top_paths` most probable
-            sequences of labels, of which `beam_width` are kept from step to step.
-        merge_repeated: whether a class in a row counts once, for "greedy".
-        mask_index: the class that says nothing.
+            sequences of labels, of which `beam_width` are kept at each step.
+        merge_repeated: for "greedy", whether a class that is repeated in a row counts once.
+        mask_index: the class of the blank.
     """
     x = tensor(inputs)
     x, lengths = x.astype(jnp.promote_types(x.dtype, "float32")), tensor(sequence_lengths, "int32")
@@ -165,14 +165,14 @@ def ctc_decode(
 
 @user_facing
 def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: DType = None, sparse: bool = False) -> Array:
-    """1 at the place of each number of x and 0 elsewhere, along a new axis of `num_classes`.
+    """1 at the index given by each number of x and 0 elsewhere, along a new axis of `num_classes`.
 
     >>> one_hot([1, 0], 2)
     Array([[0., 1.],
            [1., 0.]], dtype=float32)
 
     Args:
-        sparse: whether the result is a `BCOO` of JAX, which holds no zeros.
+        sparse: whether the result is a JAX `BCOO`, which does not store zeros.
     """
     if sparse:
         from lamina.ops.sparse import sparse_one_hot
@@ -186,8 +186,8 @@ def multi_hot(
     inputs: Tensor, num_classes: int | None = None, axis: int = -1, dtype: DType = None, sparse: bool = False,
     **kwargs: Any,
 ) -> Array:  # fmt: skip
-    """1 at the places of all numbers of a sample: (batch, n) -> (batch, num_classes), or (n,) -> (num_classes,)."""
-    count = kwargs.pop("num_tokens", None) if num_classes is None else num_classes  # Keras's older name
+    """1 at the indices given by a sample's numbers: (batch, n) -> (batch, num_classes), or (n,) -> (num_classes,)."""
+    count = kwargs.pop("num_tokens", None) if num_classes is None else num_classes  # num_tokens is Keras's older name
     if count is None or kwargs:
         raise ArgumentError("multi_hot takes inputs, num_classes, axis, dtype and sparse, and needs num_classes.")
     x = tensor(inputs, "int32")
@@ -290,11 +290,11 @@ def dot_product_attention(
 
     Args:
         mask: where it is False, a query does not see a key: (batch, heads or 1, time of query, time of key).
-        scale: by default 1 / sqrt(n).
-        is_causal: whether a query sees no later key.
-        flash_attention: True for cuDNN's kernel, which needs a GPU; else JAX chooses.
-        attn_logits_soft_cap: logits are divided by `1 + abs(logits) / attn_logits_soft_cap`, on each device, as Keras
-            says; its own do it on a TPU alone.
+        scale: the factor of the logits. The default is 1 / sqrt(n).
+        is_causal: whether a query sees only keys at its own step and before.
+        flash_attention: True for cuDNN's kernel, which needs a GPU. Otherwise JAX chooses.
+        attn_logits_soft_cap: logits are divided by `1 + abs(logits) / attn_logits_soft_cap`, on every device, as
+            Keras's documentation says. Keras itself does this on a TPU only.
 
     Source: Vaswani et al., 2017, https://arxiv.org/abs/1706.03762
     """
@@ -315,7 +315,7 @@ def _capped_attention(
     q: Array, k: Array, v: Array, bias: Array | None, mask: Array | None, scale: float | None, is_causal: bool,
     cap: float,
 ) -> Array:  # fmt: skip
-    """Attention by the formula itself: JAX's kernels know no cap."""
+    """Attention by the formula itself, since JAX's kernels do not support a soft cap."""
     k, v = (jnp.repeat(each, q.shape[2] // each.shape[2], axis=2) for each in (k, v))
     logits = jnp.einsum("bqhn,bkhn->bhqk", q, k, preferred_element_type="float32")
     logits = logits * (q.shape[3] ** -0.5 if scale is None else scale)
@@ -327,7 +327,7 @@ def _capped_attention(
 
 @user_facing
 def polar(abs_: Floats, angle: Floats) -> Array:
-    """The complex numbers of these sizes and angles."""
+    """The complex numbers with these absolute values and angles."""
     size, turn = floats(abs_), floats(angle)
     return lax.complex(size * jnp.cos(turn), size * jnp.sin(turn))
 

@@ -1,7 +1,7 @@
 # mypy: disable-error-code="empty-body"
-"""The functions of Keras's `ops.numpy`: a line for each that JAX has with equal results and dtypes.
+"""The functions of Keras's `ops.numpy`: one line for each function that equals JAX's in results and dtypes.
 
-`by_jax`, at the end, gives the lines their functions; those that differ from JAX's are written in `unlike_jax`.
+`by_jax`, at the end, gives these lines their functions. Functions that differ from JAX's are in `unlike_jax`.
 """
 
 from __future__ import annotations

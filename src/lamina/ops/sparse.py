@@ -1,4 +1,4 @@
-"""What `sparse=True` asks for: JAX's `BCOO`, which holds only the numbers that are not 0. A stack takes none."""
+"""The results of `sparse=True`: JAX's `BCOO`, which stores only the numbers that are not 0. Stacks take no BCOO."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lamina._arrays.arrays import Array
 
 
 def sparse_one_hot(x: Array, classes: int, axis: int, dtype: DTypeLike) -> Any:
-    """1 at the place of each number of x; a number below 0 has a 0 in its place."""
+    """1 at the index given by each number of x; a number below 0 gives zeros."""
     axis %= x.ndim + 1
     places = list(jnp.indices(x.shape, "int32"))
     places.insert(axis, jnp.maximum(x, 0).astype("int32"))
@@ -23,7 +23,7 @@ def sparse_one_hot(x: Array, classes: int, axis: int, dtype: DTypeLike) -> Any:
 
 
 def sparse_multi_hot(x: Array, classes: int, axis: int, dtype: DTypeLike) -> Any:
-    """1 at the places of all numbers of a sample, also where one comes twice."""
+    """1 at the indices given by a sample's numbers, also if a number is repeated."""
     several = bcoo_reduce_sum(sparse_one_hot(x, classes, axis, "int32"), axes=(min(x.ndim - 1, 1),))
     once = bcoo_sum_duplicates(several, nse=several.nse)
     return BCOO(((once.data > 0).astype(dtype), once.indices), shape=once.shape, indices_sorted=True)

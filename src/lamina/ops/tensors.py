@@ -1,4 +1,4 @@
-"""What the functions of `ops` take, and how a function of JAX gets Keras's names, order and defaults of arguments."""
+"""The argument types of `ops`, and the wrapper that gives a JAX function Keras's names, order and defaults."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from lamina.dtypes import floatx
 from lamina.errors import ArgumentError
 
 Tensor: TypeAlias = ArrayLike | Weight | Sequence[Any]
-"""What can be an array: JAX's and NumPy's arrays, weights, numbers, and lists of them."""
+"""Everything that can become an array: JAX and NumPy arrays, weights, numbers, and lists of them."""
 Floats: TypeAlias = Tensor
-"""The same, in a function that computes with floats: integers and booleans become `floatx()`."""
+"""The same for a function that computes with floats: integers and booleans become `floatx()`."""
 Tensors: TypeAlias = Sequence[Tensor] | Array
 """Several arrays."""
 DType: TypeAlias = DTypeLike | None
 FloatDType: TypeAlias = DTypeLike | None
-"""A dtype; None is `floatx()`."""
+"""A dtype; None means `floatx()`."""
 Axis: TypeAlias = int | Sequence[int] | None
-"""One axis, several, or None for all."""
+"""One axis, several axes, or None for all."""
 Shape: TypeAlias = int | Sequence[int]
 
 
 def tensor(x: object, dtype: DType = None) -> Array:
-    """x as JAX's array. Its dtype stays unless one is given; a Python number takes the dtype of what it meets."""
+    """x as a JAX array of the given dtype. Without one it keeps its dtype; a Python number adapts to other operands."""
     if dtype is None and isinstance(x, jax.Array):
         return x
     if isinstance(x, Layer):
@@ -48,7 +48,7 @@ def tensor(x: object, dtype: DType = None) -> Array:
 
 
 def tensors(tree: object) -> Any:
-    """The same structure with arrays in place of weights."""
+    """The same structure, with weights replaced by arrays."""
 
     def is_weight(leaf: object) -> bool:
         return isinstance(leaf, Weight)
@@ -63,11 +63,11 @@ def floats(x: Tensor) -> Array:
 
 
 def axes(axis: Axis) -> int | tuple[int, ...] | None:
-    """An axis or several as JAX takes them."""
+    """One axis or several, in the form that JAX takes."""
     return axis if axis is None or hasattr(axis, "__index__") else tuple(axis)  # type: ignore[return-value]
 
 
-CONVERSIONS: dict[str, Callable[[Any], Any]] = {  # what is None stays None, but a FloatDType
+CONVERSIONS: dict[str, Callable[[Any], Any]] = {  # None stays None, except for a FloatDType
     "Tensor": tensor,
     "Floats": floats,
     "Tensors": lambda xs: [tensor(x) for x in xs],
@@ -79,14 +79,14 @@ CONVERSIONS: dict[str, Callable[[Any], Any]] = {  # what is None stays None, but
 
 
 def by_jax(module: str, *places: ModuleType, **other_names: str) -> None:
-    """Give those functions of a module's `__all__` that have no body the function of JAX of the same name.
+    """Give each function without a body in a module's `__all__` the JAX function of the same name.
 
-    The function's line is the whole of it: its parameters are Keras's, and their types say how each argument is
-    converted. Those without a default go to JAX by position, the others by name, since there the names agree.
+    The signature is all that the module writes: its parameters are Keras's, and their types say how each argument is
+    converted. Parameters without a default are passed to JAX by position, the others by name.
 
     Args:
-        places: the modules of JAX where a name is looked up, one after the other.
-        other_names: the name in JAX where it differs from Keras's.
+        places: the JAX modules that are searched for a name, in order.
+        other_names: the name in JAX, if it differs from Keras's.
     """
     names = vars(sys.modules[module])
     for name in names["__all__"]:

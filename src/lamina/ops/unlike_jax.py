@@ -1,4 +1,4 @@
-"""Functions of Keras's `ops.numpy` whose arguments or dtypes are not those of `jax.numpy`."""
+"""Functions of Keras's `ops.numpy` whose arguments or dtypes differ from those of `jax.numpy`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lamina.ops.tensors import Axis, DType, Floats, Tensor, Tensors, axes, float
 
 
 def alike(*values: Tensor) -> list[Array]:
-    """Arrays of one dtype of floats."""
+    """The arrays, all with one float dtype."""
     arrays = [tensor(value) for value in values]
     dtype = result_type(*(x.dtype for x in arrays), float)
     return [x.astype(dtype) for x in arrays]
@@ -24,7 +24,7 @@ def alike(*values: Tensor) -> list[Array]:
 
 @user_facing
 def arange(start: Any, stop: Any = None, step: Any = None, dtype: DType = None) -> Array:
-    """The numbers from `start` up to, but not including, `stop`; from 0 where one number is given.
+    """The numbers from `start` up to, but not including, `stop`; a single argument is `stop`, and `start` is 0.
 
     >>> arange(3), arange(0, 1, 0.5)
     (Array([0, 1, 2], dtype=int32), Array([0. , 0.5], dtype=float32))
@@ -41,13 +41,13 @@ def arctan2(x1: Tensor, x2: Tensor) -> Array:
 
 @user_facing
 def argpartition(x: Tensor, kth: int, axis: int | None = -1) -> Array:
-    """Indices that put the `kth` smallest element at its place along `axis`, the smaller ones before it."""
+    """Indices that put the `kth` smallest element at index `kth` along `axis`, with smaller ones before it."""
     return jnp.argpartition(jnp.ravel(tensor(x)) if axis is None else tensor(x), kth, 0 if axis is None else axis)
 
 
 @user_facing
 def argsort(x: Tensor, axis: int | None = -1) -> Array:
-    """The indices that sort x along `axis`; None sorts all elements."""
+    """The indices that sort x along `axis`; with None all elements are sorted together."""
     x = tensor(x)
     return jnp.argsort(x, axis=axis if x.ndim else None)
 
@@ -60,7 +60,7 @@ def array(x: Tensor, dtype: DType = None) -> Array:
 
 @user_facing
 def array_split(x: Tensor, indices_or_sections: int, axis: int = 0) -> list[Array]:
-    """x in `indices_or_sections` parts along `axis`, the first of which may be longer by one."""
+    """x, split into `indices_or_sections` parts along `axis`; the first parts may be longer by one element."""
     if not hasattr(indices_or_sections, "__index__") or indices_or_sections < 1:
         raise ArgumentError(f"array_split takes a number of parts of at least 1, got {indices_or_sections!r}.")
     return jnp.array_split(tensor(x), indices_or_sections, axis)
@@ -68,7 +68,7 @@ def array_split(x: Tensor, indices_or_sections: int, axis: int = 0) -> list[Arra
 
 @user_facing
 def average(x: Tensor, axis: Axis = None, weights: Tensor | None = None) -> Array:
-    """The mean of x along `axis`, in which each element counts by its weight."""
+    """The weighted mean of x along `axis`."""
     x, *given = alike(x) if weights is None else alike(x, weights)
     return jnp.average(x, axes(axis), given[0] if given else None)
 
@@ -79,37 +79,37 @@ def _window(of: Callable[..., Array], x: Tensor, *more: float) -> Array:
 
 @user_facing
 def bartlett(x: Tensor) -> Array:
-    """The Bartlett window of x values."""
+    """The Bartlett window of length x."""
     return _window(jnp.bartlett, x)
 
 
 @user_facing
 def blackman(x: Tensor) -> Array:
-    """The Blackman window of x values."""
+    """The Blackman window of length x."""
     return _window(jnp.blackman, x)
 
 
 @user_facing
 def hamming(x: Tensor) -> Array:
-    """The Hamming window of x values."""
+    """The Hamming window of length x."""
     return _window(jnp.hamming, x)
 
 
 @user_facing
 def hanning(x: Tensor) -> Array:
-    """The Hann window of x values."""
+    """The Hann window of length x."""
     return _window(jnp.hanning, x)
 
 
 @user_facing
 def kaiser(x: Tensor, beta: float) -> Array:
-    """The Kaiser window of x values, narrower the larger `beta` is."""
+    """The Kaiser window of length x; a larger `beta` makes it narrower."""
     return _window(jnp.kaiser, x, beta)
 
 
 @user_facing
 def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0, sparse: bool = False) -> Array:
-    """How often each number from 0 to the largest one is in x, or the sum of its weights: (n,) or (batch, n)."""
+    """The count of each number from 0 to the largest one in x, or the sum of its weights: (n,) or (batch, n)."""
     x, counted = tensor(x), None if weights is None else tensor(weights)
     if sparse:
         from lamina.ops.sparse import sparse_bincount
@@ -124,21 +124,21 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0, spars
 
 @user_facing
 def clip(x: Tensor, x_min: Tensor, x_max: Tensor) -> Array:
-    """x, but `x_min` where it is below and `x_max` where it is above."""
+    """x, but `x_min` where x is below it, and `x_max` where x is above it."""
     x = tensor(x)
     return jnp.clip(x.astype("int32") if x.dtype == bool else x, tensor(x_min), tensor(x_max))
 
 
 @user_facing
 def divide_no_nan(x1: Tensor, x2: Tensor) -> Array:
-    """x1 / x2, and 0 where x2 is 0."""
+    """x1 / x2, or 0 where x2 is 0."""
     x1, x2 = tensor(x1), tensor(x2)
     return jnp.where(x2 == 0, 0, jnp.divide(x1, jnp.where(x2 == 0, 1, x2)))
 
 
 @user_facing
 def einsum(subscripts: str, *operands: Tensor, **kwargs: Any) -> Array:
-    """Sums of products, by Einstein's notation; products of int8 are summed in int32.
+    """Sums of products in Einstein notation; products of int8 are summed in int32.
 
     >>> einsum("ij,jk->ik", [[1.0, 2.0]], [[3.0], [4.0]])
     Array([[11.]], dtype=float32)
@@ -153,7 +153,7 @@ def _sum_of_products(*arrays: Array) -> str | None:
 
 @user_facing
 def matmul(x1: Tensor, x2: Tensor) -> Array:
-    """The matrix product; that of int8 is summed in int32. One of the two may be sparse."""
+    """The matrix product; products of int8 are summed in int32. One of the two arrays may be sparse."""
     if hasattr(x1, "todense") or hasattr(x2, "todense"):
         product: Array = cast(Any, x1) @ x2
         return product
@@ -170,7 +170,7 @@ def get_item(x: Tensor, key: Any) -> Array:
 
 @user_facing
 def histogram(x: Tensor, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Array, Array]:
-    """How many elements of x, (n,), lie in each of `bins` parts of the range, and the edges of the parts."""
+    """The number of elements of x, (n,), in each of `bins` parts of the range, and the edges of the parts."""
     x = tensor(x)
     if x.ndim > 1:
         raise ShapeError(f"histogram takes an array of one axis, got shape {x.shape}. Write ops.ravel(x).")
@@ -183,14 +183,14 @@ def histogram(x: Tensor, bins: int = 10, range: tuple[float, float] | None = Non
 
 @user_facing
 def i0(x: Floats) -> Array:
-    """The modified Bessel function of the first kind, of order 0; all but floats of 16 or 64 bits become `floatx()`."""
+    """The modified Bessel function of the first kind, order 0; dtypes but 16- and 64-bit floats become `floatx()`."""
     x = floats(x)
     return jnp.i0(x.astype(floatx()) if x.dtype == jnp.float32 else x)
 
 
 @user_facing
 def ldexp(x1: Tensor, x2: Tensor) -> Array:
-    """`x1 * 2**x2`, where x2 holds integers."""
+    """`x1 * 2**x2`; x2 holds integers."""
     x1, x2 = tensor(x1), tensor(x2)
     if not jnp.issubdtype(x2.dtype, jnp.integer):
         raise ArgumentError(f"ldexp takes integers as x2, got {x2.dtype}.")
@@ -211,7 +211,7 @@ def logaddexp2(x1: Tensor, x2: Tensor) -> Array:
 
 @user_facing
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The mean along `axis`, summed in at least float32; that of integers is a float."""
+    """The mean along `axis`, summed in at least float32; the mean of integers is a float."""
     x = tensor(x)
     kind = x.dtype if jnp.issubdtype(x.dtype, jnp.inexact) else jnp.dtype("float32")
     return jnp.mean(x, axes(axis), jnp.promote_types(x.dtype, wide("float32")), keepdims=keepdims).astype(kind)
@@ -227,13 +227,13 @@ def var(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Array:
 
 @user_facing
 def meshgrid(*x: Tensor, indexing: str = "xy") -> list[Array]:
-    """The coordinates of each point of a grid, an array for each axis."""
+    """The coordinates of each point of a grid, as one array for each axis."""
     return jnp.meshgrid(*(tensor(each) for each in x), indexing=indexing)
 
 
 @user_facing
 def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: Tensor | None = None) -> Array:
-    """x with more elements at the ends of its axes: `pad_width` is one number, a pair, or a pair for each axis.
+    """x, padded at the ends of its axes; `pad_width` is one number, a pair, or a pair for each axis.
 
     Args:
         mode: "constant" for `constant_values` (0 unless given), "reflect", "symmetric", "edge" and others of NumPy.
@@ -256,7 +256,7 @@ def round(x: Tensor, decimals: int = 0) -> Array:
 
 @user_facing
 def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") -> Array:
-    """Where in a sorted sequence (n,) each of `values` belongs."""
+    """The index at which each of `values` belongs in a sorted sequence (n,)."""
     sequence = tensor(sorted_sequence)
     if sequence.ndim != 1:
         raise ShapeError(f"searchsorted takes a sequence of one axis, got {sequence.shape}. See ops.vectorized_map.")
@@ -265,7 +265,7 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
 
 @user_facing
 def select(condlist: Tensors, choicelist: Tensors, default: Tensor = 0) -> Array:
-    """For each element that of the first of `choicelist` whose condition is true, else `default`."""
+    """Each element from the first of `choicelist` whose condition is true, else `default`."""
     if not all(isinstance(each, (list, tuple)) and each for each in (condlist, choicelist)):
         raise ArgumentError("select takes a list of conditions and a list of as many choices, and neither is empty.")
     return jnp.select([tensor(each) for each in condlist], [tensor(each) for each in choicelist], tensor(default))
@@ -290,10 +290,10 @@ def unique(
     x: Tensor, sorted: bool = True, return_index: bool = False, return_inverse: bool = False,
     return_counts: bool = False, axis: int | None = None, size: int | None = None, fill_value: Tensor | None = None,
 ) -> Any:  # fmt: skip
-    """The different elements of x, and by their arguments also where they are and how often each is there.
+    """The distinct elements of x; depending on the arguments also their indices and counts.
 
     Args:
-        size: how many of them to return, filled up with `fill_value`; needed in a compiled function.
+        size: the number of elements to return, padded with `fill_value`; needed in a compiled function.
     """
     wanted = {"return_index": return_index, "return_inverse": return_inverse, "return_counts": return_counts}
     told: dict[str, Any] = {"axis": axis, "size": size, "fill_value": fill_value, "sorted": sorted, "equal_nan": False}
@@ -304,11 +304,11 @@ def unique(
 def vectorize(
     pyfunc: Callable[..., Any], *, excluded: Collection[int | str] | None = None, signature: str | None = None
 ) -> Callable[..., Any]:
-    """A function of numbers as one of arrays, which applies it to each element.
+    """Turns a function of numbers into a function of arrays, which applies it to each element.
 
     Args:
-        excluded: the places or names of arguments that are no arrays.
-        signature: what shapes it takes and gives, as "(n),(n)->()".
+        excluded: the positions or names of arguments that are no arrays.
+        signature: the shapes of the arguments and the result, such as "(n),(n)->()".
     """
     if not callable(pyfunc):
         raise ArgumentError(f"vectorize takes a function, got {pyfunc!r}.")
@@ -317,13 +317,13 @@ def vectorize(
 
 @user_facing
 def view(x: Tensor, dtype: DType = None) -> Array:
-    """The bits of x as another dtype."""
+    """The same bits, read as another dtype."""
     return tensor(x).view(None if dtype is None else standardize_dtype(dtype))
 
 
 @user_facing
 def where(condition: Tensor, x1: Tensor | None = None, x2: Tensor | None = None) -> Any:
-    """x1 where the condition is true and x2 where it is false; the indices of what is true where neither is given."""
+    """x1 where the condition is true, else x2; without x1 and x2, the indices where the condition is true."""
     if (x1 is None) != (x2 is None):
         raise ArgumentError("where takes both x1 and x2, or neither of them.")
     if x1 is None or x2 is None:

@@ -26,7 +26,7 @@ padding_word = word("valid", "same")
 
 
 def channels_last(function: Callable[[Array], Array], x: Array, data_format: str | None) -> Array:
-    """`function` of x with the channels as its last axis; the result has them where `data_format` says."""
+    """`function` of x with the channels on the last axis; the result has them where `data_format` says."""
     if known_format(data_format) == "channels_last":
         return function(x)
     return jnp.moveaxis(function(jnp.moveaxis(x, 1, -1)), -1, 1)
@@ -52,7 +52,7 @@ def _pooled(
 
 
 def _room(sizes: Sequence[int], window: Sequence[int], padding: str) -> None:
-    """Raise an error where the window is larger than the axes that it moves over, and these are not padded."""
+    """Raise an error if a window is larger than the axes that it moves over and there is no padding."""
     if padding_word(padding) == "valid" and any(n < k for n, k in zip(sizes, window, strict=True)):
         raise ShapeError(f"a window of {tuple(window)} is larger than {tuple(sizes)}: take padding='same'.")
 
@@ -62,7 +62,7 @@ def max_pool(
     inputs: Tensor, pool_size: Sizes, strides: Sizes | None = None, padding: str = "valid",
     data_format: str | None = None,
 ) -> Array:  # fmt: skip
-    """The largest element of each window of `pool_size`; windows are `strides` apart, by default `pool_size`."""
+    """The maximum of each window of `pool_size`; the windows are `strides` apart, by default `pool_size`."""
     return _pooled(pooling.max_pool, inputs, pool_size, strides, padding, data_format)
 
 
@@ -71,13 +71,13 @@ def average_pool(
     inputs: Tensor, pool_size: Sizes, strides: Sizes | None = None, padding: str = "valid",
     data_format: str | None = None,
 ) -> Array:  # fmt: skip
-    """The mean of each window of `pool_size`, without its padding; windows are `strides` apart."""
+    """The mean of each window of `pool_size`, without padding; the windows are `strides` apart."""
     return _pooled(pooling.mean_pool, inputs, pool_size, strides, padding, data_format)
 
 
 @user_facing
 def adaptive_max_pool(inputs: Tensor, output_size: Sizes, data_format: str | None = None) -> Array:
-    """The largest element of each of `output_size` windows, which cover the axes as evenly as can be."""
+    """The maximum of each of `output_size` windows, which cover the axes as evenly as possible."""
     x = tensor(inputs)
     sizes = per_axis(_spatial(x, "adaptive_max_pool"))(output_size)
     return pooling.adaptive_max_pool(x, sizes, spatial_axes(x.ndim, known_format(data_format)))
@@ -85,7 +85,7 @@ def adaptive_max_pool(inputs: Tensor, output_size: Sizes, data_format: str | Non
 
 @user_facing
 def adaptive_average_pool(inputs: Tensor, output_size: Sizes, data_format: str | None = None) -> Array:
-    """The mean of each of `output_size` windows, which cover the axes as evenly as can be."""
+    """The mean of each of `output_size` windows, which cover the axes as evenly as possible."""
     x = tensor(inputs)
     sizes = per_axis(_spatial(x, "adaptive_average_pool"))(output_size)
     return pooling.adaptive_mean_pool(x, sizes, spatial_axes(x.ndim, known_format(data_format)))
@@ -144,7 +144,7 @@ def conv_transpose(
     inputs: Tensor, kernel: Tensor, strides: Sizes = 1, padding: str = "valid", output_padding: Sizes | None = None,
     data_format: str | None = None, dilation_rate: Sizes = 1,
 ) -> Array:  # fmt: skip
-    """The gradient of `conv` as a function of its own; the kernel is (*window, filters, channels)."""
+    """The gradient of `conv` as a separate function; the kernel is (*window, filters, channels)."""
     x, kernel = tensor(inputs), tensor(kernel)
     sizes, rank = per_axis(_spatial(x, "conv_transpose")), x.ndim - 2
     more = None if output_padding is None else per_axis(rank, int)(output_padding)
@@ -192,7 +192,7 @@ def unfold(x: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 
 def fold(
     x: Tensor, output_size: Sizes, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
 ) -> Array:
-    """Columns (batch, channels * window, positions) added up where they lie in an image of `output_size`.
+    """Adds up columns (batch, channels * window, positions) at their positions in an image of `output_size`.
 
     It is the transpose of `unfold`: -> (batch, channels, height, width).
     """
@@ -217,7 +217,7 @@ def _blocks(x: Tensor, block_size: int, data_format: str, function: str) -> tupl
 
 @user_facing
 def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last") -> Array:
-    """Channels as blocks of pixels: (batch, h, w, c * b²) -> (batch, h * b, w * b, c)."""
+    """Turns channels into blocks of pixels: (batch, h, w, c * b²) -> (batch, h * b, w * b, c)."""
     x, b = _blocks(x, block_size, data_format, "depth_to_space")
     if known_format(data_format) == "channels_last":
         n, h, w, c = x.shape
@@ -229,7 +229,7 @@ def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last
 
 @user_facing
 def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last") -> Array:
-    """Blocks of pixels as channels, the opposite of `depth_to_space`."""
+    """Turns blocks of pixels into channels: the inverse of `depth_to_space`."""
     x, b = _blocks(x, block_size, data_format, "space_to_depth")
     if known_format(data_format) == "channels_last":
         n, h, w, c = x.shape

@@ -1,4 +1,4 @@
-"""Data before a model, under the module names that Keras keeps for it; all of it stands in `utils` too."""
+"""Preparing data for a model, under the module names that Keras keeps for it; `utils` has the same functions."""
 
 from __future__ import annotations
 

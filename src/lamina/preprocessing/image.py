@@ -22,14 +22,14 @@ def smart_resize(
     interpolation: str = "bilinear",
     data_format: Literal["channels_last", "channels_first"] = "channels_last",
 ) -> Any:
-    """Images of another size, whose middle is cut out first so that nothing is stretched.
+    """Scales images to another size; first crops the middle, so that nothing is stretched.
 
     >>> smart_resize(np.zeros((8, 6, 3), "float32"), (4, 4)).shape
     (4, 4, 3)
 
     Args:
-        x: one image (rows, columns, channels), or a batch of them: an array of NumPy, for which NumPy's comes back, or
-            one of JAX.
+        x: one image (rows, columns, channels), or a batch of images, as a NumPy or JAX array. The result is an array of
+            the same library.
         size: the rows and columns of the result.
         interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".
         data_format: "channels_last" or "channels_first".

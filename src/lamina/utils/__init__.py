@@ -1,4 +1,4 @@
-"""Helpers around a model: data as arrays and datasets, files from the network, seeds, learning curves."""
+"""Utilities for data and training: arrays, datasets, downloads, seeds, learning curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unpacks archives from elsewhere: whatever they hold, nothing is written outside the folder that is meant for them."""
+"""Unpacks downloaded archives. Whatever an archive holds, nothing is written outside the target folder."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFE
 
 
 def unpack(archive: str, folder: str, formats: Sequence[str]) -> None:
-    """Let `folder` hold the files of an archive, beside those that it may hold already.
+    """Unpack an archive into `folder`, which may already hold other files.
 
-    All is unpacked into a new folder, which takes the name when it is complete. So there are no links in the way but
-    those of the archive itself; and a link, as any other name, has to lead to a place inside.
+    The archive is unpacked into a new folder, which is renamed when it is complete. So the only links in it are those
+    of the archive itself. A link, like any other name, must lead to a place inside the folder.
 
     Args:
         archive: the path of the archive.
         folder: the path of the folder.
-        formats: what the archive may be: "tar", also compressed, and "zip".
+        formats: the allowed formats: "tar", also compressed, and "zip".
 
     Raises:
-        FileError: the archive is of no such format, is damaged, or holds what could be written elsewhere.
+        FileError: the archive has another format, is damaged, or holds a name that leads outside the folder.
     """
     kind = next((kind for kind in formats if OPENED[kind][0](archive)), None)
     if kind is None:
@@ -58,7 +58,7 @@ def _unpack_tar(archive: str, folder: str) -> None:
 
 
 def _checked(opened: tarfile.TarFile, archive: str, folder: str) -> Iterator[tarfile.TarInfo]:
-    """The members of a tar file, each checked before it is written; Python's own filter has had holes."""
+    """The members of a tar file, each checked before it is written, since Python's own filter has had holes."""
     links: set[str] = set()
     for member in opened:
         names = _parts(archive, member.name)
@@ -90,11 +90,11 @@ def _unpack_zip(archive: str, folder: str) -> None:
 
 
 OPENED = {"tar": (tarfile.is_tarfile, _unpack_tar), "zip": (zipfile.is_zipfile, _unpack_zip)}
-"""By format: whether a file is of it, and what unpacks it."""
+"""By format: the function that recognizes a file, and the function that unpacks it."""
 
 
 def _parts(archive: str, name: str) -> list[str]:
-    """The parts of a path in an archive, which leads to a place below the folder."""
+    """The parts of a path in an archive. The path must lead to a place inside the folder."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts or {"\\", "\0"} & set(name) or (WINDOWS and ":" in name):
         raise _refused(archive, name, "would be written outside the folder")
@@ -102,7 +102,7 @@ def _parts(archive: str, name: str) -> list[str]:
 
 
 def _check_link(archive: str, names: list[str], target: str) -> None:
-    """A link may go up as far as to the folder, and then down: a `..` after a name may follow another link up."""
+    """Refuse a link that leads outside. It may go up to the folder and then down; `..` after a name is refused."""
     parts = [part for part in target.split("/") if part not in ("", ".")]
     up = next((place for place, part in enumerate(parts) if part != ".."), len(parts))
     _parts(archive, "/" * target.startswith("/") + "/".join(parts[up:]))
@@ -121,7 +121,7 @@ def _refused(archive: str, name: str, why: str) -> FileError:
 
 
 def _merge(part: str, place: str) -> None:
-    """Move all files of a folder into another one, where they take the place of those of the same names."""
+    """Move all files of a folder to another folder, and replace files with the same names there."""
     with os.scandir(part) as entries:
         for entry in list(entries):
             target = os.path.join(place, entry.name)

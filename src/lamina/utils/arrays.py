@@ -25,15 +25,15 @@ Items: TypeAlias = Sequence[Any] | HostArray
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
     """Maps class numbers of shape (...) or (..., 1) to one-hot rows (..., num_classes).
 
-    The result is a NumPy array, or a JAX array where `x` is one.
+    The result is a NumPy array, or a JAX array if `x` is one.
 
     >>> to_categorical([0, 2], num_classes=3)
     array([[1., 0., 0.],
            [0., 0., 1.]])
 
     Args:
-        x: the class numbers, from 0 on.
-        num_classes: how many classes there are; if None, the largest label plus 1.
+        x: the class numbers, starting at 0.
+        num_classes: the number of classes; if None, the largest label plus 1.
     """
     labels = np.asarray(x)
     if labels.ndim > 1 and labels.shape[-1] == 1:
@@ -71,7 +71,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
 
 @user_facing
 def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> Any:
-    """Divides `x` by its norm along `axis`: `x / norm(x)`; where the norm is 0, `x` is not changed.
+    """Divides `x` by its norm along `axis`: `x / norm(x)`. Where the norm is 0, `x` stays unchanged.
 
     >>> normalize(np.array([[3.0, 4.0], [0.0, 0.0]]))
     array([[0.6, 0.8],

@@ -1,4 +1,4 @@
-"""The parts of a batch, as a `train_step` of your own gets them."""
+"""Packing and unpacking the parts of a batch, for use in a custom `train_step`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lamina.errors import DataError
 
 
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """The batch `x`, `(x, y)` or `(x, y, sample_weight)`, by what there is; an x that is a list becomes `(x,)`.
+    """Returns the batch as `x`, `(x, y)` or `(x, y, sample_weight)`, without missing parts; a list x becomes `(x,)`.
 
     >>> pack_x_y_sample_weight([1, 2], [0, 1])
     ([1, 2], [0, 1])
@@ -27,7 +27,7 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
 
 @user_facing
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
-    """The x, y and sample_weight of a batch; what it does not have is None.
+    """Returns x, y and sample_weight of a batch; missing parts are None.
 
     >>> unpack_x_y_sample_weight((1, 2))
     (1, 2, None)

@@ -1,8 +1,8 @@
-"""Boxes around what is seen in images: their formats, changes of place, overlaps, and deltas to anchors.
+"""Bounding boxes in images: formats, transformations, overlaps, and deltas to anchors.
 
-A box is four numbers, whose format has a name: "xyxy" (left, top, right, bottom), "yxyx", "xywh" (left, top, width,
-height), "center_xywh" or "center_yxhw"; with "rel_" before it they are shares of the image's width and height. Boxes
-are an array (n, 4) or (batch, n, 4).
+A box is four numbers in one of these formats: "xyxy" (left, top, right, bottom), "yxyx", "xywh" (left, top, width,
+height), "center_xywh" or "center_yxhw". The prefix "rel_" means fractions of the image's width and height. Boxes are an
+array (n, 4) or (batch, n, 4).
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ def convert_format(
     Array([[20., 35., 20., 30.]], dtype=float32)
 
     Args:
-        boxes: an array (n, 4) or (batch, n, 4), or a dict with it as "boxes"; Keras changes the dict that it is given,
-            here a new one is returned.
-        source, target: the names of the formats, in any case.
+        boxes: an array (n, 4) or (batch, n, 4), or a dict with such an array as "boxes". The result is a new dict;
+            Keras changes the given dict.
+        source, target: the names of the formats, in upper or lower case.
         height, width: the size of the image, which formats with "rel_" need.
-        dtype: of the result.
+        dtype: the dtype of the result.
 
     Raises:
-        ArgumentError: a format is unknown, a box has not four numbers, or the size of the image is missing.
+        ArgumentError: a format is unknown, a box does not have four numbers, or the size of the image is missing.
     """
     here = "convert_format"
     if isinstance(boxes, Mapping):
@@ -98,13 +98,13 @@ def convert_format(
 def clip_to_image_size(
     bounding_boxes: Mapping[Any, Any], height: Any = None, width: Any = None, bounding_box_format: str = "xyxy"
 ) -> dict[Any, Any]:
-    """The part of each box that lies in the image; the label of a box of which nothing does becomes -1.
+    """The part of each box inside the image; a box that is entirely outside gets the label -1.
 
     >>> clip_to_image_size({"boxes": [[-1, 2, 3, 9], [8, 0, 9, 1]], "labels": [5, 6]}, height=6, width=7)["labels"]
     Array([ 5, -1], dtype=int32)
 
     Args:
-        bounding_boxes: a dict of "boxes", (n, 4) or (batch, n, 4), and maybe "labels", (n,) or (batch, n).
+        bounding_boxes: a dict of "boxes", (n, 4) or (batch, n, 4), and optionally "labels", (n,) or (batch, n).
         height, width: the size of the image; "rel_xyxy" does not need it.
         bounding_box_format: "xyxy" or "rel_xyxy".
 
@@ -129,7 +129,7 @@ def affine_transform(
     shear_x: ArrayLike, shear_y: ArrayLike, height: Any, width: Any, center_x: ArrayLike | None = None,
     center_y: ArrayLike | None = None, bounding_box_format: str = "xyxy",
 ) -> Array:  # fmt: skip
-    """The boxes around where the corners of boxes are after a rotation, a shear, a scaling and a shift.
+    """The boxes around the corners of boxes after a rotation, a shear, a scaling and a shift.
 
     A corner p moves to `c + scale * A⁻¹ (p - c + t)`, as in Keras: c is the center, t the shift, and A rotates and
     shears.
@@ -139,12 +139,12 @@ def affine_transform(
 
     Args:
         boxes: (n, 4) or (batch, n, 4).
-        angle: the rotation in degrees; this and the next five are numbers, or an array (batch,) each.
-        translate_x, translate_y: the shift, as shares of `width - 1` and `height - 1`.
-        scale: the factor of the sizes.
+        angle: the rotation in degrees. This argument and the next five are numbers, or arrays (batch,).
+        translate_x, translate_y: the shift, as fractions of `width - 1` and `height - 1`.
+        scale: the factor by which sizes are multiplied.
         shear_x, shear_y: the shear in degrees.
         height, width: the size of the image.
-        center_x, center_y: the center, as shares of `width - 1` and `height - 1`; None is the middle.
+        center_x, center_y: the center, as fractions of `width - 1` and `height - 1`; None is the middle.
         bounding_box_format: "xyxy".
     """
     here = "affine_transform"
@@ -170,7 +170,7 @@ def _shifted(function: str, boxes: ArrayLike, top: Any, left: Any, bounding_box_
 
 @user_facing
 def crop(boxes: ArrayLike, top: Any, left: Any, height: Any, width: Any, bounding_box_format: str = "xyxy") -> Array:
-    """The boxes in a part of the image: the part's corner becomes (0, 0), and what lies outside is cut off.
+    """The boxes in a part of the image: the part's corner becomes (0, 0), and the boxes are clipped to the part.
 
     >>> crop([[10, 20, 50, 60]], top=10, left=20, height=40, width=30)
     Array([[ 0, 10, 30, 40]], dtype=int32)
@@ -195,7 +195,7 @@ def pad(
 
     Args:
         boxes: (n, 4) or (batch, n, 4).
-        top, left: how many rows and columns were added.
+        top, left: the number of added rows and columns.
         height, width: not used, as in Keras.
         bounding_box_format: "xyxy".
     """
@@ -211,7 +211,7 @@ def encode_box_to_deltas(
     anchors: ArrayLike, boxes: ArrayLike, anchor_format: str, box_format: str, encoding_format: str = "center_yxhw",
     variance: ArrayLike | None = None, image_shape: ImageShape = None,
 ) -> Array:  # fmt: skip
-    """What a model learns to say of boxes: how far each is from its anchor, and how much larger.
+    """The regression targets for boxes: the distance of each box from its anchor, and the ratio of their sizes.
 
     With the center c and the size s of a box, and those of its anchor, C and S: `((c - C) / S, log(s / S)) / variance`.
 
@@ -221,9 +221,9 @@ def encode_box_to_deltas(
     Args:
         anchors: (n, 4).
         boxes: (n, 4) or (batch, n, 4).
-        anchor_format, box_format: the formats of both.
+        anchor_format, box_format: the formats of the anchors and of the boxes.
         encoding_format: "center_yxhw" or "center_xywh", the order of the four deltas.
-        variance: four numbers that the deltas are divided by.
+        variance: four numbers by which the deltas are divided.
         image_shape: (height, width, channels), which formats with "rel_" need.
     """
     here, least = "encode_box_to_deltas", dtypes.epsilon()
@@ -242,7 +242,7 @@ def decode_deltas_to_boxes(
     box_format: str, encoded_format: str = "center_yxhw", variance: ArrayLike | None = None,
     image_shape: ImageShape = None,
 ) -> Any:  # fmt: skip
-    """The boxes that deltas to anchors stand for, as `encode_box_to_deltas` makes them.
+    """The boxes for deltas to anchors: the inverse of `encode_box_to_deltas`.
 
     >>> decode_deltas_to_boxes([[0, 0, 10, 10]], [[0, 0.5, 0, 0]], "xyxy", "xyxy")
     Array([[ 5.,  0., 15., 10.]], dtype=float32)
@@ -250,9 +250,9 @@ def decode_deltas_to_boxes(
     Args:
         anchors: (n, 4), or a dict of such arrays, one for each level.
         boxes_delta: (n, 4) or (batch, n, 4), or a dict with the same keys.
-        anchor_format, box_format: the formats of the anchors, and of the result.
+        anchor_format, box_format: the formats of the anchors and of the result.
         encoded_format: "center_yxhw" or "center_xywh", the order of the four deltas.
-        variance: four numbers that the deltas are multiplied by.
+        variance: four numbers by which the deltas are multiplied.
         image_shape: (height, width, channels), which formats with "rel_" need.
     """
     here = "decode_deltas_to_boxes"
@@ -276,7 +276,7 @@ def _pair(function: str, boxes: tuple[ArrayLike, ArrayLike], name: str, image_sh
 
 
 def _overlap(first: Array, second: Array) -> tuple[Array, Array]:
-    """The area that boxes share, and that of both together: "xyxy" (..., 4), (..., 4) -> two of (...)"""
+    """The area of the intersection, and that of the union: "xyxy" (..., 4), (..., 4) -> two of (...)"""
     shared = jnp.minimum(first[..., 2:], second[..., 2:]) - jnp.maximum(first[..., :2], second[..., :2])
     one, other = first[..., 2:] - first[..., :2], second[..., 2:] - second[..., :2]
     both = jnp.prod(jnp.maximum(shared, 0), -1)
@@ -288,17 +288,17 @@ def compute_iou(
     boxes1: ArrayLike, boxes2: ArrayLike, bounding_box_format: str, use_masking: bool = False, mask_val: float = -1,
     image_shape: ImageShape = None,
 ) -> Array:  # fmt: skip
-    """Intersection over union of each box with each other one: the area that both share, over that of both together.
+    """Intersection over union of each box of one set with each box of the other: the shared area over the total area.
 
     >>> compute_iou([[0, 0, 2, 2]], [[0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6]], "xyxy").round(3)
     Array([[1.   , 0.333, 0.   ]], dtype=float32)
 
     Args:
         boxes1: (m, 4) or (batch, m, 4).
-        boxes2: (n, 4) or (batch, n, 4); one of the two may be a batch and the other not.
+        boxes2: (n, 4) or (batch, n, 4). One of the two may have a batch axis and the other not.
         bounding_box_format: the format of both.
-        use_masking: whether the result is `mask_val` for a box of which all numbers are below 0.
-        mask_val: see `use_masking`.
+        use_masking: whether the result is `mask_val` for a box with all four numbers below 0.
+        mask_val: the result for such a box.
         image_shape: (height, width, channels), which formats with "rel_" need.
 
     Returns:
@@ -317,7 +317,7 @@ def compute_iou(
 def compute_ciou(
     boxes1: ArrayLike, boxes2: ArrayLike, bounding_box_format: str, image_shape: ImageShape = None
 ) -> Array:
-    """Complete intersection over union of pairs of boxes, which also tells boxes apart that share nothing.
+    """Complete intersection over union of pairs of boxes; it also distinguishes between pairs that do not overlap.
 
     `iou - (distance of the centers / diagonal of the box around both)² - v² / (v - iou + 1)`, where v is
     `(2 / π * (atan(w2 / h2) - atan(w1 / h1)))²` for their widths and heights.
@@ -326,9 +326,9 @@ def compute_ciou(
     Array([0.256], dtype=float32)
 
     Args:
-        boxes1, boxes2: (..., 4), pair by pair.
+        boxes1, boxes2: (..., 4), in pairs.
         bounding_box_format: the format of both.
-        image_shape: (height, width, channels), which formats with "rel_" need. Keras refuses those here.
+        image_shape: (height, width, channels), which formats with "rel_" need. Keras does not support these here.
 
     Source: Zheng et al., 2020, https://arxiv.org/abs/1911.08287
     """

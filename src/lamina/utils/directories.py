@@ -21,7 +21,7 @@ Folder: TypeAlias = str | os.PathLike[str]
 
 
 class Choice(NamedTuple):
-    """The arguments that the makers of datasets from a folder have in common."""
+    """The arguments that all functions for datasets from a folder share."""
 
     function: str
     directory: Folder
@@ -40,14 +40,14 @@ class Choice(NamedTuple):
 
 
 class Files(NamedTuple):
-    """Files, and their labels, if they have any."""
+    """Files, and their labels if there are any."""
 
     paths: list[str]
     labels: HostArray | None
 
 
 def datasets(choice: Choice, read: Callable[[str], object]) -> list[Dataset]:
-    """One dataset, or the two of `subset="both"`, of what `read` makes of each file, and of its label."""
+    """One dataset, or the two of `subset="both"`; `read` reads each file, which comes with its label."""
     choice = _checked(choice)
     seed = int(np.random.randint(10**6)) if choice.seed is None else choice.seed
     files, class_names = _listed(choice, seed)
@@ -64,7 +64,7 @@ def datasets(choice: Choice, read: Callable[[str], object]) -> list[Dataset]:
 def _dataset(
     choice: Choice, files: Files, read: Callable[[str], object], seed: int | None, class_names: list[str] | None
 ) -> Dataset:
-    """Files are read in several threads, after they are put in order, and batches are made in advance."""
+    """The files are ordered, then read in several threads, and batches are prepared in advance."""
     if files.labels is None:
         rows = slices(files.paths)
     else:
@@ -85,7 +85,7 @@ def _dataset(
 
 
 def _checked(choice: Choice) -> Choice:
-    """The arguments, converted; no labels at all where one of `labels` and `label_mode` is None."""
+    """The arguments, converted. If `labels` or `label_mode` is None, there are no labels."""
     name, labels = choice.function, choice.labels
     if not (labels is None or isinstance(labels, (list, tuple)) or (isinstance(labels, str) and labels == "inferred")):
         raise ArgumentError(f"{name}(labels={short(labels)}): expected 'inferred', None, or a list of whole numbers.")
@@ -151,13 +151,13 @@ def _listed(choice: Choice, seed: int) -> tuple[Files, list[str] | None]:
 
 
 def _files_in(folder: str, choice: Choice) -> list[str]:
-    """The files with one of the endings in a folder and those below it, in alphabetical order."""
+    """The files with one of the endings in a folder and its subfolders, in alphabetical order."""
     walked = sorted(os.walk(folder, followlinks=choice.follow_links), key=lambda step: step[0])
     return [os.path.join(at, n) for at, _, names in walked for n in sorted(names) if n.lower().endswith(choice.endings)]
 
 
 def _part(choice: Choice, files: Files, subset: str | None) -> Files:
-    """The files for training, which come first, or those for validation."""
+    """The files for training, which are the first ones, or those for validation."""
     paths, labels = files
     if choice.validation_split:
         at = len(paths) - int(choice.validation_split * len(paths))

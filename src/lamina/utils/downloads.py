@@ -1,4 +1,4 @@
-"""Files from the network: downloaded once, checked, and kept in Keras's cache."""
+"""Files from the network: downloaded once, checked, and stored in Keras's cache."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PIECE = 2**16
 TIMEOUT = 60.0
 """Seconds without an answer after which a connection counts as broken."""
 LENGTHS = {64: "sha256", 32: "md5"}
-"""Which algorithm gives a hash of so many characters."""
+"""The algorithm that gives a hash of this many characters."""
 
 
 @user_facing
@@ -43,34 +43,34 @@ def get_file(
     cache_dir: str | os.PathLike[str] | None = None,
     force_download: bool = False,
 ) -> str:
-    """Downloads a file where the cache does not have it yet, and returns its path there.
+    """Downloads a file unless the cache has it, and returns its path in the cache.
 
-    The cache is Keras's own: `cache_dir/cache_subdir/fname`, which is `~/.keras/datasets/fname` or, where that
-    variable is set, `$KERAS_HOME/datasets/fname`; where no file can be written there, it is in the system's folder for
-    temporary files, and a warning says so. A download that is broken off or does not fit its hash leaves
-    nothing behind. Where no hash is given, the file's SHA-256 is printed, to be given from then on.
+    The cache is Keras's: `cache_dir/cache_subdir/fname`, by default `~/.keras/datasets/fname`, or
+    `$KERAS_HOME/datasets/fname` if that variable is set. If no file can be written there, the cache is in the system's
+    folder for temporary files, and a warning says so. A download that is interrupted or does not fit its hash leaves no
+    file behind. If no hash is given, the file's SHA-256 is printed, so that you can give it next time.
 
         path = keras.utils.get_file(origin="https://example.org/flowers.tgz", extract=True)
 
     Args:
-        fname: the file's name in the cache; if None, the last part of the URL. Of an archive, the name of the folder
-            that it is unpacked to; where it has a dot, as in "data.zip", the folder is "data_extracted".
+        fname: the file's name in the cache; if None, the last part of the URL. For an archive, the name of the folder
+            to which it is unpacked; if the name has a dot, as in "data.zip", the folder is "data_extracted".
         origin: the URL, which begins with https.
-        untar: an older name of `extract`, for tar files alone.
-        md5_hash: an older name of `file_hash`, for MD5 alone.
+        untar: an older name of `extract`, for tar files only.
+        md5_hash: an older name of `file_hash`, for MD5 only.
         file_hash: the SHA-256 or MD5 that the file must have.
-        cache_subdir: the folder below `cache_dir`; an absolute path takes the place of both.
-        hash_algorithm: "sha256" or "md5"; "auto" goes by the length of `file_hash`.
-        extract: whether to unpack the file, and return the folder's path. A folder that is there already is left
-            alone, unless the file was downloaded anew.
+        cache_subdir: the folder inside `cache_dir`; an absolute path replaces both.
+        hash_algorithm: "sha256" or "md5"; "auto" chooses by the length of `file_hash`.
+        extract: whether to unpack the file and return the folder's path. An existing folder is not changed, unless the
+            file was downloaded again.
         archive_format: "tar" (also compressed), "zip", a list of these, or "auto" for both.
         cache_dir: the folder of the cache.
-        force_download: whether to download the file again where the cache has it.
+        force_download: whether to download the file again even if the cache has it.
 
     Raises:
-        ArgumentError: for a URL that does not begin with https, or a name that is no file name.
+        ArgumentError: the URL does not begin with https, or the name is no file name.
         FileError: the file cannot be downloaded or written, does not fit its hash, or is no archive that can be
-            unpacked without danger.
+            unpacked safely.
     """
     if not isinstance(origin, str) or not origin:
         raise ArgumentError(f'get_file(origin={origin!r}): expected a URL, such as "https://example.org/data.csv".')
@@ -85,7 +85,7 @@ def get_file(
     dotted = of_user and "." in name
     target = os.path.join(folder, name if dotted or not unpacked else f"{name}_archive")
     cached = not force_download and os.path.exists(target)
-    if os.path.exists(target) and not os.path.isfile(target):  # a pipe would be waited for, for ever
+    if os.path.exists(target) and not os.path.isfile(target):  # reading a pipe would wait for ever
         raise FileError(f"{target!r} is a folder, a pipe or a device; get_file has a file of that name. Remove it.")
     if cached and wanted is not None and (found := _hash_in(target, wanted[0])) != wanted[1]:
         print(f"{target} is downloaded again: its hash is {found}, expected {wanted[1]}.", flush=True)
@@ -112,7 +112,7 @@ def get_file(
 
 
 def _takes_files(folder: str) -> bool:
-    """Whether files can be written in a folder, which may have to be made."""
+    """Whether files can be written in a folder; a missing folder is created."""
     folder = os.path.abspath(folder)
     while not os.path.lexists(folder):
         folder = os.path.dirname(folder)
@@ -120,9 +120,9 @@ def _takes_files(folder: str) -> bool:
 
 
 def _spare_folder() -> str | None:
-    """The cache where the user's own cannot be written to: as in Keras, but a folder of this user's alone.
+    """The cache to use if the usual one is not writable: like Keras's, but in a folder that only this user can write.
 
-    What another user has put in the folder for temporary files would be taken for what was downloaded.
+    Otherwise a file that another user put into the folder for temporary files could pass for a download.
     """
     for name in (".keras", f".keras-{private.user()}"):
         with contextlib.suppress(OSError):
@@ -151,7 +151,7 @@ def _formats(given: str | Sequence[str] | None) -> list[str]:
 
 
 def _hash_of(file_hash: str | None, md5_hash: str | None, algorithm: str) -> tuple[str, str] | None:
-    """The algorithm and the hash that the file must have; None where none is given."""
+    """The algorithm and the hash that the file must have; None if none is given."""
     checked("get_file", "hash_algorithm", one_of("auto", *LENGTHS.values()), algorithm)
     given, algorithm = (md5_hash, "md5") if file_hash is None else (file_hash, algorithm)
     if given is None:
@@ -169,7 +169,7 @@ def _hash_in(path: str, algorithm: str) -> str:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a server that names another URL, if it begins with https too."""
+    """Follows a redirect to another URL if that also begins with https."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -191,7 +191,7 @@ def _require_https(url: str, said: str) -> None:
 
 
 def _download(origin: str, target: str, wanted: tuple[str, str] | None) -> None:
-    """Let the file `target` hold what is at the URL, if it fits the hash."""
+    """Download the URL to the file `target`, if the content fits the hash."""
     _require_https(origin, "get_file was given")
     print(f"Downloading data from {origin}", flush=True)
     sums = {name: hashlib.new(name, usedforsecurity=False) for name in {"sha256", wanted[0] if wanted else "sha256"}}
@@ -234,7 +234,7 @@ def _bar(response: HTTPResponse) -> _display.Progress:
 
 
 def _unreached(origin: str, target: str, error: Exception, wanted: tuple[str, str] | None) -> FileError:
-    """The error for a file that does not come, with where it belongs."""
+    """The error for a failed download, with the path where the file belongs."""
     match error:
         case urllib.error.HTTPError():
             error.close()

@@ -74,43 +74,43 @@ def image_dataset_from_directory(
 ) -> Dataset | list[Dataset]:
     """The images in a folder, as batches (batch, height, width, channels) of float32 from 0 to 255, and their labels.
 
-    The folder has one folder for each class. The files are .jpeg, .jpg, .png, .bmp and .gif; of a moving one, the
-    first picture counts.
+    The folder has one subfolder for each class. The files are .jpeg, .jpg, .png, .bmp and .gif; of an animated image,
+    the first frame is used.
 
         train, validation = keras.utils.image_dataset_from_directory(
             "flowers", image_size=(180, 180), validation_split=0.2, subset="both", seed=1
         )
         model.fit(train, validation_data=validation, epochs=10)
 
-    The dataset has `class_names` and `file_paths`, and methods such as `map`, `take` and `cache`. It is read anew in
-    each epoch, by several threads in advance, and in another order if `shuffle`.
+    The dataset has `class_names` and `file_paths`, and methods such as `map`, `take` and `cache`. Several threads read
+    the files again in each epoch, in advance; with `shuffle` the order is new in each epoch.
 
     Args:
         directory: the folder.
-        labels: "inferred" takes the folders as classes; None gives images alone; or a list of whole numbers, one for
-            each file of the folder and those below, in the order of their paths.
+        labels: "inferred" makes one class of each subfolder. None gives images without labels. A list has one integer
+            for each file of the folder and its subfolders, in the order of their paths.
         label_mode: "int" (int32), "categorical" (one-hot rows) or "binary" (0.0 and 1.0, for two classes). None gives
-            images alone.
-        class_names: the folders of the classes, in the order of their labels; in alphabetical order if None.
+            images without labels.
+        class_names: the subfolders of the classes, in the order of their labels; None means alphabetical order.
         color_mode: "rgb", "rgba" or "grayscale": 3, 4 or 1 channels.
-        batch_size: how many images a batch has; None gives them one by one.
-        image_size: the (height, width) that they are scaled to.
-        shuffle: whether they come in random order, else in that of their paths.
-        seed: what the order and the split are a function of.
-        validation_split: the share of the files that is for validation.
+        batch_size: the number of images in a batch; None gives single images.
+        image_size: the (height, width) to which images are scaled.
+        shuffle: whether the images are in random order instead of the order of their paths.
+        seed: the seed of the order and of the split.
+        validation_split: the fraction of the files that is used for validation.
         subset: "training", "validation", or "both" for a list of the two.
         interpolation: "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian" or "mitchellcubic".
         follow_links: whether links to folders are followed.
         crop_to_aspect_ratio: whether to take the largest window in the middle with the aspect ratio of `image_size`.
-        pad_to_aspect_ratio: whether to put zeros around an image, up to that aspect ratio.
-        data_format: "channels_last" or "channels_first"; None takes `config.image_data_format()`.
+        pad_to_aspect_ratio: whether to pad an image with zeros to that aspect ratio.
+        data_format: "channels_last" or "channels_first"; None means `config.image_data_format()`.
         format: has no effect: "tf" and "grain" give the same dataset.
-        verbose: whether to print how many files there are.
+        verbose: whether to print the number of files.
 
     Raises:
         MissingFileError: there is no such folder.
-        DataError: the folder has no images, or not the classes.
-        FileError: when it is read, an image is damaged.
+        DataError: the folder has no images, or lacks the classes.
+        FileError: an image is damaged; raised when the dataset is read.
         MissingPackageError: Pillow is not installed.
     """
     name = "image_dataset_from_directory"
@@ -174,26 +174,26 @@ def text_dataset_from_directory(
 ) -> Dataset | list[Dataset]:
     """The .txt files in a folder, as batches (batch,) of text, and their labels.
 
-    A model whose first layer is `TextVectorization` takes such a dataset.
+    A model whose first layer is `TextVectorization` accepts such a dataset.
 
     Args:
-        directory: the folder, which has one folder for each class.
-        labels: as in `image_dataset_from_directory`, as are the other arguments that are not named here.
+        directory: the folder, which has one subfolder for each class.
+        labels: as in `image_dataset_from_directory`, like all arguments that are not listed here.
         label_mode: "int", "categorical", "binary" or None.
-        class_names: the folders of the classes, in the order of their labels.
-        batch_size: how many texts a batch has; None gives them one by one.
-        max_length: how many characters of a text count; None takes all.
-        shuffle: whether they come in random order.
-        seed: what the order and the split are a function of.
-        validation_split: the share of the files that is for validation.
+        class_names: the subfolders of the classes, in the order of their labels.
+        batch_size: the number of texts in a batch; None gives single texts.
+        max_length: the number of characters after which a text is cut off; None keeps all.
+        shuffle: whether the texts are in random order.
+        seed: the seed of the order and of the split.
+        validation_split: the fraction of the files that is used for validation.
         subset: "training", "validation", or "both" for a list of the two.
         follow_links: whether links to folders are followed.
         format: has no effect.
-        verbose: whether to print how many files there are.
+        verbose: whether to print the number of files.
 
     Raises:
         MissingFileError: there is no such folder.
-        DataError: the folder has no texts, or not the classes; when it is read, a file is not UTF-8.
+        DataError: the folder has no texts, or lacks the classes; or, when the dataset is read, a file is not UTF-8.
     """
     name = "text_dataset_from_directory"
     checked(name, "format", one_of("tf", "grain"), format)
@@ -252,28 +252,28 @@ def audio_dataset_from_directory(
 ) -> Dataset | tuple[Dataset, Dataset]:
     """The .wav files in a folder, as batches (batch, samples, channels) from -1 to 1, and their labels.
 
-    Where the sounds of a batch differ in length, zeros stand behind the shorter ones. The files are of PCM with 8, 16,
-    24 or 32 bits, or of floats.
+    If the sounds of a batch differ in length, the shorter ones are padded with zeros at the end. The files are PCM with
+    8, 16, 24 or 32 bits, or floats.
 
     Args:
-        directory: the folder, which has one folder for each class.
-        labels: as in `image_dataset_from_directory`, as are the other arguments that are not named here.
+        directory: the folder, which has one subfolder for each class.
+        labels: as in `image_dataset_from_directory`, like all arguments that are not listed here.
         label_mode: "int", "categorical", "binary" or None.
-        class_names: the folders of the classes, in the order of their labels.
-        batch_size: how many sounds a batch has; None gives them one by one.
-        sampling_rate: the samples a second that all sounds are brought to; None leaves their rates.
-        output_sequence_length: how many samples each sound has: longer ones are cut, shorter ones get zeros behind.
-        ragged: False, as no batch has sounds of different lengths here.
-        shuffle: whether they come in random order.
-        seed: what the order and the split are a function of.
-        validation_split: the share of the files that is for validation.
+        class_names: the subfolders of the classes, in the order of their labels.
+        batch_size: the number of sounds in a batch; None gives single sounds.
+        sampling_rate: the number of samples per second to which all sounds are converted; None keeps their rates.
+        output_sequence_length: the number of samples of each sound: longer ones are cut, shorter ones padded.
+        ragged: must be False, since the sounds of a batch have equal lengths.
+        shuffle: whether the sounds are in random order.
+        seed: the seed of the order and of the split.
+        validation_split: the fraction of the files that is used for validation.
         subset: "training", "validation", or "both" for a tuple of the two.
         follow_links: whether links to folders are followed.
-        verbose: whether to print how many files there are.
+        verbose: whether to print the number of files.
 
     Raises:
         MissingFileError: there is no such folder.
-        DataError: the folder has no sounds, or not the classes; when it is read, a file is no such sound.
+        DataError: the folder has no sounds, or lacks the classes; or, when the dataset is read, a file is no sound.
     """
     name = "audio_dataset_from_directory"
     rate = checked(name, "sampling_rate", optional(positive), sampling_rate)

@@ -1,4 +1,4 @@
-"""Images between files, Pillow and arrays."""
+"""Conversions between image files, Pillow images and arrays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Interpolation = Literal["nearest", "bilinear", "bicubic", "hamming", "box", "lanczos"]
 METHODS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
 MODES = {"grayscale": ("L", "I;16", "I"), "rgb": ("RGB",), "rgba": ("RGBA",)}
-"""By `color_mode`: the modes of Pillow that an image may have; it is converted to the first one from any other."""
+"""By `color_mode`: the modes of Pillow that an image may have; other images are converted to the first mode."""
 
 
 def pillow() -> ModuleType:
@@ -46,7 +46,7 @@ def load_img(
     interpolation: Interpolation = "nearest",
     keep_aspect_ratio: bool = False,
 ) -> Image:
-    """Reads an image file as an image of Pillow, which `img_to_array` makes an array of.
+    """Reads an image file as a Pillow image, which `img_to_array` converts to an array.
 
         image = keras.utils.load_img("cat.jpg", target_size=(224, 224))
         model.predict(keras.utils.img_to_array(image)[None])
@@ -54,12 +54,12 @@ def load_img(
     Args:
         path: the file's name, or a `BytesIO` that holds the file.
         color_mode: "rgb", "rgba" or "grayscale".
-        target_size: the (height, width) to scale it to; None leaves its size.
+        target_size: the (height, width) to which the image is scaled; None keeps its size.
         interpolation: "nearest", "bilinear", "bicubic", "hamming", "box" or "lanczos".
         keep_aspect_ratio: whether to take the largest window in the middle that has the aspect ratio of `target_size`.
 
     Raises:
-        FileError: there is no such file, or it is no image.
+        FileError: the file does not exist, or is no image.
         MissingPackageError: Pillow is not installed.
     """
     modes = MODES[checked("load_img", "color_mode", one_of(*MODES), color_mode)]
@@ -81,12 +81,12 @@ def load_img(
 
 @user_facing
 def img_to_array(img: Any, data_format: Format = None, dtype: DTypeLike | None = None) -> HostArray:
-    """An image of Pillow as an array (height, width, channels), or (channels, height, width), from 0 to 255.
+    """Converts a Pillow image to an array (height, width, channels), or (channels, height, width), from 0 to 255.
 
     Args:
         img: the image, or an array (height, width) or (height, width, channels).
-        data_format: "channels_last" or "channels_first"; None takes `config.image_data_format()`.
-        dtype: the dtype of the array; None takes `config.floatx()`.
+        data_format: "channels_last" or "channels_first"; None means `config.image_data_format()`.
+        dtype: the dtype of the array; None means `config.floatx()`.
     """
     first = checked("img_to_array", "data_format", format_of, data_format) == "channels_first"
     x = np.asarray(img, dtype=np.dtype(dtype or floatx()))
@@ -98,17 +98,17 @@ def img_to_array(img: Any, data_format: Format = None, dtype: DTypeLike | None =
 
 @user_facing
 def array_to_img(x: ArrayLike, data_format: Format = None, scale: bool = True, dtype: DTypeLike | None = None) -> Image:
-    """An array (height, width, channels) as an image of Pillow: 1 channel is grey, 3 are RGB, 4 are RGBA.
+    """Converts an array (height, width, channels) to a Pillow image: 1 channel is gray, 3 are RGB, 4 are RGBA.
 
     Args:
         x: the array.
-        data_format: "channels_last" or "channels_first"; None takes `config.image_data_format()`.
-        scale: whether the lowest number becomes 0 and the highest 255. If not, the numbers are those of pixels, and
-            what is below 0 or above 255 is cut off there; but grey ones above 255 give an image of 32 bits.
-        dtype: the dtype to compute in; None takes `config.floatx()`.
+        data_format: "channels_last" or "channels_first"; None means `config.image_data_format()`.
+        scale: whether the numbers are scaled, so that the lowest becomes 0 and the highest 255. If not, they are pixel
+            values, clipped to 0 ... 255; but gray values above 255 give an image of 32 bits.
+        dtype: the dtype of the computation; None means `config.floatx()`.
 
     Raises:
-        DataError: for an array of other axes, or of other numbers of channels.
+        DataError: the array has other axes, or another number of channels.
         MissingPackageError: Pillow is not installed.
     """
     last = checked("array_to_img", "data_format", format_of, data_format) == "channels_last"
@@ -140,12 +140,12 @@ def save_img(
     """Writes an array (height, width, channels) to an image file.
 
     Args:
-        path: the file's name, whose ending says the format, or an open file.
+        path: the file's name, whose ending gives the format, or an open file.
         x: the array.
-        data_format: "channels_last" or "channels_first"; None takes `config.image_data_format()`.
-        file_format: the format, such as "png" or "jpeg", where the name does not say it.
+        data_format: "channels_last" or "channels_first"; None means `config.image_data_format()`.
+        file_format: the format, such as "png" or "jpeg", if the name does not give it.
         scale: as in `array_to_img`.
-        kwargs: what Pillow's `save` takes, such as `quality=90`.
+        kwargs: arguments of Pillow's `save`, such as `quality=90`.
 
     Raises:
         FileError: the file cannot be written there.
@@ -187,7 +187,7 @@ def _pair(value: object) -> tuple[int, int]:
 
 
 def _content(path: object) -> bytes:
-    """The bytes of an image file, which Pillow knows."""
+    """The bytes of an image file, which Pillow decodes."""
     if isinstance(path, io.BytesIO):
         content = path.getvalue()
     elif isinstance(path, (str, bytes, os.PathLike)):

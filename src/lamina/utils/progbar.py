@@ -1,4 +1,4 @@
-"""The progress display for loops of your own."""
+"""The progress display for custom loops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lamina.errors import ArgumentError
 
 
 class Progbar:
-    """Shows how far a loop is, as `fit` does: a bar on a terminal and in a notebook, else one line at its end.
+    """Shows the progress of a loop, as `fit` does: a bar on a terminal and in a notebook, else one line at its end.
 
     >>> bar = Progbar(10, verbose=2)
     >>> for step in range(10):
@@ -22,13 +22,13 @@ class Progbar:
     10/10 - 0s - ...s/step - loss: 0.5000
 
     Args:
-        target: how many steps there are; None where only the end will tell.
-        width: how many characters the bar has.
+        target: the number of steps; None if it is unknown.
+        width: the number of characters of the bar.
         verbose: 0 shows nothing, 1 a bar, 2 one line at the end.
-        interval: the seconds between two drawings of the bar.
-        stateful_metrics: the names of the values that are shown as they come; of others, the mean so far.
-        stateless_metrics: the names of the values of which the mean is shown; others as they come.
-        unit_name: what a step is called.
+        interval: the seconds between two updates of the bar.
+        stateful_metrics: the names of the values that are shown unchanged; for other values the mean so far is shown.
+        stateless_metrics: the names of the values whose mean is shown; other values are shown unchanged.
+        unit_name: the name of a step.
     """
 
     @user_facing
@@ -57,14 +57,14 @@ class Progbar:
     def update(
         self, current: int, values: Iterable[tuple[str, Any]] | None = None, finalize: bool | None = None
     ) -> None:
-        """`current` steps are done.
+        """Show that `current` steps are done.
 
         Args:
-            current: how many steps are done in all.
+            current: the total number of steps that are done.
             values: the names and values of the latest step.
-            finalize: whether this is the end; if None, it is where `current` reaches `target`.
+            finalize: whether the loop is over; None means that it is over when `current` reaches `target`.
         """
-        if self._lamina_over:  # it is used for another loop
+        if self._lamina_over:  # the object is used for another loop
             self._lamina.begin()
             self._lamina_over = False
         end = finalize if finalize is not None else self.target is not None and current >= self.target
@@ -88,10 +88,10 @@ class Progbar:
             self._lamina_over = True
 
     def add(self, n: int, values: Iterable[tuple[str, Any]] | None = None) -> None:
-        """`n` steps more are done.
+        """Show that `n` more steps are done.
 
         Args:
-            n: how many.
+            n: the number of steps.
             values: the names and values of the latest step.
         """
         self.update(self._lamina_seen + n, values)

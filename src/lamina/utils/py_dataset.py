@@ -1,4 +1,4 @@
-"""Batches that Python code makes by their numbers, in one thread or in several threads or processes."""
+"""Batches that Python code makes by index, in one thread or in several threads or processes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lamina._settings.converters import checked, count, flag, positive
 
 
 class PyDataset:
-    """Base of a class of your own, whose object gives batch i as `batches[i]`; `fit` takes it as x.
+    """Base of a custom dataset: `batches[i]` returns batch i, and `fit` takes the object as x.
 
-    A subclass has `__getitem__(self, index)`, which returns `x`, `(x, y)` or `(x, y, sample_weight)` with the rows of
-    one batch, and says by `__len__` how many batches there are. `Sequence` is another name of this class.
+    A subclass defines `__getitem__(self, index)`, which returns `x`, `(x, y)` or `(x, y, sample_weight)` for one batch,
+    and `__len__`, which returns the number of batches. `Sequence` is another name of this class.
 
         class Photos(keras.utils.PyDataset):
             def __init__(self, files, labels, **kwargs):
@@ -30,13 +30,13 @@ class PyDataset:
 
         model.fit(Photos(files, labels, workers=4), epochs=10)
 
-    With `fit(shuffle=True)` the batches come in another order in each epoch. Each batch is asked for once an epoch.
+    With `fit(shuffle=True)` the order of the batches is new in each epoch. Each batch is requested once per epoch.
 
     Args:
-        workers: in how many threads batches are made. With 0 or 1 it is one thread, beside the training.
-        use_multiprocessing: whether the workers are processes. Threads are enough where most of the time goes into
-            files, images or NumPy. Each epoch has new processes, to which the object is handed as it is then.
-        max_queue_size: how many batches the workers may be ahead of the training.
+        workers: the number of threads that make batches. 0 or 1 means one thread beside the training.
+        use_multiprocessing: whether the workers are processes. Threads suffice if most of the time is spent in files,
+            images or NumPy. Each epoch starts new processes, which receive the object as it is at that time.
+        max_queue_size: the number of batches that the workers may prepare in advance.
     """
 
     workers: int = 1
@@ -50,7 +50,7 @@ class PyDataset:
         self.max_queue_size = checked("PyDataset", "max_queue_size", positive, max_queue_size)
 
     def __getitem__(self, index: int) -> Any:
-        """The batch of this number."""
+        """Returns the batch with this index."""
         raise NotImplementedError(f"{type(self).__name__} needs a method __getitem__(self, index): it makes a batch.")
 
     def __iter__(self) -> Iterator[Any]:
@@ -59,7 +59,7 @@ class PyDataset:
 
     @property
     def num_batches(self) -> int | None:
-        """How many batches there are; None where they have no end, and `fit` is told `steps_per_epoch`."""
+        """The number of batches; None if they never end, and `fit` gets `steps_per_epoch`."""
         if hasattr(self, "__len__"):
             return len(self)
         raise NotImplementedError(
@@ -70,7 +70,7 @@ class PyDataset:
         """Called before the first batch of an epoch."""
 
     def on_epoch_end(self) -> None:
-        """Called after the last batch of an epoch, for example to mix the rows of the batches anew."""
+        """Called after the last batch of an epoch, for example to shuffle the rows for new batches."""
 
 
 Sequence = PyDataset

@@ -25,26 +25,26 @@ def split_dataset(
     seed: int | None = None,
     preferred_backend: str | None = None,
 ) -> tuple[Dataset, Dataset]:
-    """Splits arrays, or what is in a dataset, into two datasets, such as one for training and one for the test.
+    """Splits arrays or a dataset into two datasets, such as one for training and one for testing.
 
     >>> left, right = split_dataset((np.arange(10), np.arange(10) * 2), left_size=0.8)
     >>> len(left), [(int(x), int(y)) for x, y in right]
     (8, [(8, 16), (9, 18)])
 
-    Their elements are rows, to be brought together: `left.batch(32)`. Where `dataset` was made by `batch`, its rows are
-    split, and the two have batches of the same size. All rows are kept in memory.
+    The elements are single rows; batch them with `left.batch(32)`. If `dataset` has batches, its rows are split,
+    and both results have batches of the same size. All rows are kept in memory.
 
     Args:
-        dataset: an array, a list or a tuple of arrays with equally many rows, or a dataset, of `utils` or of torch.
-        left_size: how many rows go into the first one, as a number or as a share below 1; if None, all others.
-        right_size: the same of the second one.
-        shuffle: whether to mix the rows before.
-        seed: what their order is a function of.
+        dataset: an array, a list or tuple of arrays with equally many rows, or a dataset of `utils` or of torch.
+        left_size: the number of rows of the first dataset, or their fraction below 1; None means all other rows.
+        right_size: the same for the second dataset.
+        shuffle: whether to shuffle the rows first.
+        seed: the seed of their order.
         preferred_backend: has no effect.
 
     Raises:
-        ArgumentError: for sizes that do not fit the data.
-        DataError: for data without rows, or arrays that have not equally many.
+        ArgumentError: the sizes do not fit the data.
+        DataError: the data has no rows, or the arrays do not have equally many.
     """
     seed = checked("split_dataset", "seed", optional(fixed_seed), seed)
     rows, batch = _rows(dataset)
@@ -56,7 +56,7 @@ def split_dataset(
 
 
 def _rows(dataset: Any) -> tuple[list[Any], int | None]:
-    """The rows of some data, and the size of the batches that they were in, if they were in any."""
+    """The rows of the data, and the size of its batches; None if it has no batches."""
     batch = None
     if isinstance(dataset, Dataset):
         batch = dataset._lamina_batched
@@ -86,7 +86,7 @@ def _taken(rows: list[Any], order: list[int], batch: int | None) -> Dataset:
 
 
 def _sizes(left: Size, right: Size, rows: int) -> tuple[int, int]:
-    """How many rows go to the left and to the right."""
+    """The numbers of rows of the first and the second dataset."""
     if left is None and right is None:
         raise ArgumentError("split_dataset needs left_size or right_size, such as left_size=0.8.")
     counts = [_count(name, size, rows) for name, size in (("left_size", left), ("right_size", right))]

@@ -31,7 +31,7 @@ def timeseries_dataset_from_array(
 ) -> Dataset:
     """Windows of a series as batches (batch, sequence_length, ...), and the target of each window's first step.
 
-    Window i begins at `start_index + i * sequence_stride`, and takes each `sampling_rate`-th step.
+    Window i begins at `start_index + i * sequence_stride`, and has every `sampling_rate`-th step.
 
     >>> series = np.arange(10)
     >>> for x, y in timeseries_dataset_from_array(series[:-3], series[3:], sequence_length=3, batch_size=4):
@@ -41,19 +41,19 @@ def timeseries_dataset_from_array(
 
     Args:
         data: the series, (steps, ...).
-        targets: entry i belongs to the window that begins with step i; None gives windows alone.
-        sequence_length: how many steps a window has.
-        sequence_stride: how many steps further the next window begins.
-        sampling_rate: how many steps apart those of a window are.
-        batch_size: how many windows a batch has; None gives them one by one.
-        shuffle: whether the windows come in random order, another one in each pass.
-        seed: what the orders are a function of.
+        targets: entry i belongs to the window that begins at step i; None gives windows without targets.
+        sequence_length: the number of steps of a window.
+        sequence_stride: the distance between the first steps of two consecutive windows.
+        sampling_rate: the distance between two steps of a window.
+        batch_size: the number of windows in a batch; None gives single windows.
+        shuffle: whether the windows are in random order, a new order in each pass.
+        seed: the seed of these orders.
         start_index: the first step that is used; 0 if None.
-        end_index: the first step that is no longer used; if None, all are.
+        end_index: the first step that is not used; None means that all are used.
         format: has no effect: "tf" and "grain" give the same dataset.
 
     Raises:
-        ArgumentError: for a number that does not fit the length of the series.
+        ArgumentError: an argument does not fit the length of the series.
         DataError: the series is too short for one window.
     """
     checked(NAME, "format", one_of("tf", "grain"), format)
@@ -90,7 +90,7 @@ def timeseries_dataset_from_array(
 
 
 def _span(steps: int, start_index: int | None, end_index: int | None) -> tuple[int, int]:
-    """The first step that is used, and the one after the last."""
+    """The first step that is used, and the step after the last one."""
     start = checked(NAME, "start_index", optional(integer), start_index) or 0
     end = checked(NAME, "end_index", optional(integer), end_index)
     if not 0 <= start < steps:

@@ -1,1 +1,1 @@
-"""Layers in which each element of a sequence reads from the elements of a sequence."""
+"""Attention layers: each element of one sequence reads from the elements of a sequence."""

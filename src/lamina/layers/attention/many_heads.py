@@ -1,4 +1,4 @@
-"""Attention of several heads, each of which has projections of its own."""
+"""Multi-head attention: each head has its own projections."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ from lamina.layers.regularization import Dropout
 
 
 class ManyHeads(Layer):
-    """Base of attention with several heads: `layer(query, value)` or `layer(query, value, key)`.
+    """Base of multi-head attention: `layer(query, value)` or `layer(query, value, key)`.
 
-    Without a key, the value is the key too. Each head projects all three, takes the means of the values, weighted by
-    `softmax(query @ key.T / sqrt(size))`, and a last projection makes one vector of those of all heads. A class says
-    by `_lamina_sizes` how many heads there are and how large, and where its sublayers stand by `_lamina_prefix`.
+    Without a key, the value is also the key. Each head projects the query, the key and the value. Its output is the
+    mean of the values, weighted by `softmax(query @ key.T / sqrt(size))`. A last projection combines all heads.
+    A subclass gives the number and the size of its heads in `_lamina_sizes`, and the prefix of its sublayers' names
+    in `_lamina_prefix`.
 
     Args:
-        dropout: the share of the weights of the means that training sets to 0.
-        use_bias: whether the projections add a bias.
-        sliding_window: how far a query sees: to the keys fewer than so many steps away. None for all keys.
-        flash_attention: whether cuDNN computes, on a GPU and in 16 bits, without the array of all weights: True demands
-            it, and is an error on a CPU; None and False take the usual formula.
-        kernel_initializer, bias_initializer: the start values of the projections' kernels and biases.
+        dropout: the fraction of the attention weights that is set to 0 in training.
+        use_bias: whether the projections have a bias.
+        sliding_window: a query sees only keys fewer than this many steps away. None: all keys.
+        flash_attention: whether to use cuDNN's flash attention, which needs a GPU and 16 bits and does not store the
+            array of all weights. True is an error on a CPU; None and False use the usual formula.
+        kernel_initializer, bias_initializer: the initial values of the projections' kernels and biases.
         kernel_regularizer, bias_regularizer: penalties on the kernels and the biases, added to the loss.
         activity_regularizer: a penalty on the output of each projection, added to the loss.
         kernel_constraint, bias_constraint: applied to the kernels and the biases after each step of training.
-        use_gate: whether the means are multiplied by `sigmoid` of one more projection of the query.
-        seed: random numbers of the dropout's own, whatever the model's seed is; None to follow the model's seed.
+        use_gate: whether the result is multiplied by `sigmoid` of one more projection of the query.
+        seed: a seed for the dropout of this layer alone; None derives it from the model's seed.
     """
 
     if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class ManyHeads(Layer):
     activity_regularizer: RegularizerSetting = setting(init=False)
 
     supports_masking: ClassVar[bool] = True
-    _lamina_draws: ClassVar[bool] = False  # its dropout does
+    _lamina_draws: ClassVar[bool] = False  # its dropout layer draws the random numbers
     _lamina_joins: ClassVar[str] = "self.attention(x, x)"
     _lamina_prefix: ClassVar[str]
 
@@ -80,7 +81,7 @@ class ManyHeads(Layer):
         return super()._lamina_arguments() | {"activity_regularizer": regularizer}
 
     def _lamina_sizes(self) -> tuple[int, int, int, int]:
-        """How many heads queries have, and keys and values, and the sizes of a key and of a value."""
+        """The numbers of query heads and of key and value heads, then the sizes of a key and of a value."""
         raise NotImplementedError
 
     def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
@@ -105,11 +106,11 @@ class ManyHeads(Layer):
         setattr(self, f"{self._lamina_prefix}output_dense", dense)
 
     def _lamina_output(self, query_shape: Shape) -> Shape:
-        """The sizes that stand for the query's last one in the output."""
+        """The sizes that replace the query's last size in the output."""
         return query_shape[-1:]
 
     def _lamina_axes(self, ndim: int) -> tuple[int, ...]:
-        """The axes of the inputs that the attention goes over."""
+        """The axes of the inputs that are attended over."""
         return (1,)
 
     def call(
@@ -117,14 +118,14 @@ class ManyHeads(Layer):
         value_mask: Array | None = None, key_mask: Array | None = None, attention_mask: Array | None = None,
         return_attention_scores: bool = False, training: bool | None = None, use_causal_mask: bool = False,
     ) -> Any:  # fmt: skip
-        """What each query reads from the values: (batch, n, size) for inputs of (batch, n, size) and (batch, m, size).
+        """Returns the attention output (batch, n, size) for a query (batch, n, size) and a value (batch, m, size).
 
         Args:
-            query_mask, value_mask, key_mask: which steps of the inputs count, (batch, n) and (batch, m); the masks that
-                the inputs have unless given.
+            query_mask, value_mask, key_mask: which steps of the inputs count, (batch, n) and (batch, m). The default
+                is the mask that each input carries.
             attention_mask: which keys each query may see, (batch, n, m) or (batch, heads, n, m).
-            return_attention_scores: whether the weights of the means, (batch, heads, n, m), are returned as well.
-            use_causal_mask: whether a query sees only the keys that stand no later than itself.
+            return_attention_scores: whether the attention weights, (batch, heads, n, m), are returned too.
+            use_causal_mask: whether a query sees only the keys at its own step and before.
         """
         if value_of(self, "flash_attention") and return_attention_scores:
             raise ArgumentError(f"{self.name}: flash attention makes no scores: leave return_attention_scores out.")
@@ -156,12 +157,12 @@ class ManyHeads(Layer):
         self, query: Array, key: Array, value: Array, attention_mask: Array | None = None,
         training: bool | None = None, return_attention_scores: bool = False, use_causal_mask: bool = False,
     ) -> tuple[Array, Array | None]:  # fmt: skip
-        """The means, and the weights if they are asked for. Override it for a formula of your own.
+        """Returns the weighted means, and the attention weights if asked for. Override it for a custom formula.
 
         Args:
-            query, key, value: what the heads made of the inputs, (batch, ..., heads, size).
+            query, key, value: the projected inputs, (batch, ..., heads, size).
             attention_mask: which keys each query may see, as an array that can be broadcast to the weights.
-            use_causal_mask: False: the causal mask is in `attention_mask`.
+            use_causal_mask: always False, since `attention_mask` includes the causal mask.
         """
         axes = self._lamina_axes(query.ndim - 1)
         scaled = query * jnp.asarray(1 / math.sqrt(query.shape[-1]), query.dtype)
@@ -198,23 +199,23 @@ def _projection(
         **told,
     )
     dense.build(shape)
-    vars(dense)["supports_masking"] = True  # no mask is lost here: this layer reads those of its inputs
+    vars(dense)["supports_masking"] = True  # the attention layer reads the masks of its inputs, so no mask is lost
     return dense
 
 
 def _check(layer: ManyHeads, query: Shape, value: Shape, key: Shape) -> None:
-    """Refuse inputs whose shapes do not fit each other."""
+    """Refuse inputs whose shapes do not fit together."""
     if len(query) < 3 or not len(query) == len(value) == len(key):
-        raise ShapeError(f"wants inputs of (batch, steps, size), got {query}, {value} and {key}")
+        raise ShapeError(f"expects inputs of (batch, steps, size), got {query}, {value} and {key}")
     rows = [shape[0] for shape in (query, value, key)]
     if all(isinstance(n, int) for n in rows) and len({*rows} - {1}) > 1:
-        raise ShapeError(f"wants as many rows in each input, got {query}, {value} and {key}")
+        raise ShapeError(f"expects as many rows in each input, got {query}, {value} and {key}")
     axes = layer._lamina_axes(len(query))
     for axis, (n, m, k) in enumerate(zip(query[1:-1], value[1:-1], key[1:-1], strict=True), 1):
         if m != k:
-            raise ShapeError(f"wants a key for each value, got values of {tuple(value)} and keys of {tuple(key)}")
+            raise ShapeError(f"expects a key for each value, got values of {tuple(value)} and keys of {tuple(key)}")
         if axis not in axes and n != m:
-            raise ShapeError(f"wants a query and values of one size on axis {axis}, got {tuple(query)}, {tuple(value)}")
+            raise ShapeError(f"expects query and values of one size on axis {axis}, got {tuple(query)}, {tuple(value)}")
 
 
 def _steps_last(x: Array, axes: tuple[int, ...]) -> Array:
@@ -225,7 +226,7 @@ def _steps_last(x: Array, axes: tuple[int, ...]) -> Array:
 
 
 def _steps_back(y: Array, shape: Any, axes: tuple[int, ...]) -> Array:
-    """The way back: (batch, heads, steps, size) -> (batch, *steps, heads, size), where the query has this shape."""
+    """(batch, heads, steps, size) -> (batch, *steps, heads, size), with the steps of the query's shape."""
     others = [axis for axis in range(len(shape) - 1) if axis not in axes]
     y = y.reshape((*y.shape[: len(others)], *[shape[axis] for axis in axes], y.shape[-1]))
     order = [*others, *axes, len(shape) - 1]
@@ -244,7 +245,7 @@ def _axes(value: object) -> tuple[int, ...]:
 
 
 class MultiHeadAttention(ManyHeads):
-    """Attention of several heads: (batch, n, size) queries read from (batch, m, size) values.
+    """Multi-head attention: (batch, n, size) queries read from (batch, m, size) values.
 
     >>> x = jnp.ones((2, 5, 8))
     >>> MultiHeadAttention(num_heads=2, key_dim=4)(x, x).shape
@@ -253,10 +254,10 @@ class MultiHeadAttention(ManyHeads):
     Args:
         num_heads: how many heads there are.
         key_dim: the size of a head's queries and keys.
-        value_dim: the size of a head's values; that of the keys unless given.
-        output_shape: the sizes that stand for the query's last one in the output; None for that size itself.
-        attention_axes: the axes that the attention goes over, counted with the batch axis as 0; None for all between
-            the batch and the last one.
+        value_dim: the size of a head's values. The default is `key_dim`.
+        output_shape: the sizes that replace the query's last size in the output; None keeps that size.
+        attention_axes: the axes that are attended over, counted with the batch axis as 0; None for all axes between
+            the batch axis and the last one.
 
     Source: Vaswani et al., 2017, https://arxiv.org/abs/1706.03762
     """
@@ -311,7 +312,7 @@ class MultiHeadAttention(ManyHeads):
         axes = tuple(axis + ndim if axis < 0 else axis for axis in self.attention_axes)
         if len(set(axes)) < len(axes) or not all(0 < axis < ndim - 1 for axis in axes):
             raise ShapeError(
-                f"has attention_axes={self.attention_axes}, and wants axes from 1 to {ndim - 2}, each once, for an "
+                f"has attention_axes={self.attention_axes}, and expects axes from 1 to {ndim - 2}, each once, for an "
                 f"input of {ndim} dimensions"
             )
         return axes
@@ -327,8 +328,8 @@ class GroupQueryAttention(ManyHeads):
     Args:
         head_dim: the size of a head's queries, keys and values.
         num_query_heads: how many heads the query has.
-        num_key_value_heads: how many the keys and values have, a divisor of `num_query_heads`: 1 is multi-query
-            attention, the same number that of `MultiHeadAttention`.
+        num_key_value_heads: how many heads the keys and values have, a divisor of `num_query_heads`. 1 is
+            multi-query attention; `num_query_heads` is the same as `MultiHeadAttention`.
 
     Source: Ainslie et al., 2023, https://arxiv.org/abs/2305.13245
     """
@@ -362,7 +363,7 @@ class GroupQueryAttention(ManyHeads):
                 f"{self.num_key_value_heads}): the first is to be a multiple of the second."
             )
         if not self._lamina.named:
-            self.name = "grouped_query_attention"  # as in Keras, whose class is called so
+            self.name = "grouped_query_attention"  # Keras's class is named GroupedQueryAttention
 
     def _lamina_sizes(self) -> tuple[int, int, int, int]:
         return self.num_query_heads, self.num_key_value_heads, self.head_dim, self.head_dim

@@ -1,4 +1,4 @@
-"""Attention without projections: the inputs themselves are the queries, the values and the keys."""
+"""Attention without projections: the inputs themselves are the queries, values and keys."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from lamina.layers.regularization import dropped
 class OneHead(Layer):
     """Base of the layers that are called on a list, `layer([query, value])` or `layer([query, value, key])`.
 
-    Without a key, the value is the key too. A subclass makes its weights in `build`, and `_calculate_scores` is its
-    formula for how well a key fits a query.
+    Without a key, the value is also the key. A subclass makes its weights in `build` and computes the scores in
+    `_calculate_scores`.
 
     Args:
         use_scale: whether the scores are scaled by a weight.
-        dropout: the share of the weights of the mean that training sets to 0.
-        seed: random numbers of the layer's own, whatever the model's seed is; None to follow the model's seed.
+        dropout: the fraction of the attention weights that is set to 0 in training.
+        seed: a seed for the dropout of this layer alone; None derives it from the model's seed.
     """
 
     supports_masking: ClassVar[bool] = True
@@ -47,21 +47,21 @@ class OneHead(Layer):
 
     @property
     def _lamina_draws(self) -> bool:
-        """Whether it draws random numbers."""
+        """Whether the layer draws random numbers."""
         return bool(self.dropout)
 
     def call(
         self, inputs: Sequence[Array], mask: Sequence[Array | None] | None = None, training: bool | None = False,
         return_attention_scores: bool = False, use_causal_mask: bool = False,
     ) -> Any:  # fmt: skip
-        """The means of the values, (batch, n, size), for queries (batch, n, size) and values (batch, m, size).
+        """Returns the weighted means of the values, (batch, n, size), for a query (batch, n, size).
 
         Args:
-            inputs: the list of the query, the value and, if it is another one, the key.
+            inputs: the list of the query, the value and, if it differs from the value, the key.
             mask: a list of the query's mask, (batch, n), and the value's, (batch, m). The output is 0 where the
-                query's is False, and no query sees a value whose mask is False.
-            return_attention_scores: whether the weights of the means, (batch, n, m), are returned as well.
-            use_causal_mask: whether a query sees only the values that stand no later than itself.
+                query's mask is False, and no query sees a value whose mask is False.
+            return_attention_scores: whether the attention weights, (batch, n, m), are returned too.
+            use_causal_mask: whether a query sees only the values at its own step and before.
         """
         query, value, *keys = _in_list(self, inputs)
         query_mask, value_mask = (None, None) if mask is None else _masks(self, mask)
@@ -78,7 +78,7 @@ class OneHead(Layer):
         return (y, shares) if return_attention_scores else y
 
     def _calculate_scores(self, query: Array, key: Array) -> Array:
-        """How well each key fits each query: (batch, n, size) and (batch, m, size) -> (batch, n, m)."""
+        """The score of each key for each query: (batch, n, size) and (batch, m, size) -> (batch, n, m)."""
         raise NotImplementedError(f"{type(self).__name__} needs a method _calculate_scores(self, query, key).")
 
     def compute_mask(self, inputs: Any, mask: Sequence[Array | None] | None = None) -> Array | None:
@@ -88,7 +88,7 @@ class OneHead(Layer):
 
 @in_float32
 def _shares(scores: Array, seen: Array | None) -> Array:
-    """The weights of the means: softmax, where what a query does not see is as good as minus infinity."""
+    """The attention weights: a softmax in which the scores of masked keys are close to minus infinity."""
     if seen is not None:
         far = jnp.asarray(65504.0 if scores.dtype == jnp.float16 else 1e9, scores.dtype)
         scores = jnp.where(seen, scores, scores - far)
@@ -119,15 +119,15 @@ def _masks(layer: Layer, mask: Any) -> tuple[Array | None, Array | None]:
 
 
 def _fitting(layer: Layer, shapes: Any) -> list[Shape]:
-    """The shapes of the inputs, if they fit each other."""
+    """The shapes of the inputs; raises a `ShapeError` if they do not fit together."""
     query, value, *keys = _in_list(layer, shapes)
     key = keys[0] if keys else value
     if min(len(query), len(value), len(key)) < 3:
-        raise ShapeError(f"wants inputs of (batch, steps, size), got {query}, {value} and {key}")
+        raise ShapeError(f"expects inputs of (batch, steps, size), got {query}, {value} and {key}")
     if None not in (query[-1], key[-1]) and query[-1] != key[-1]:
-        raise ShapeError(f"wants a query and a key of one size on the last axis, got {query} and {key}")
+        raise ShapeError(f"expects a query and a key of one size on the last axis, got {query} and {key}")
     if None not in (value[-2], key[-2]) and value[-2] != key[-2]:
-        raise ShapeError(f"wants a key for each value, got values of {value} and keys of {key}")
+        raise ShapeError(f"expects a key for each value, got values of {value} and keys of {key}")
     return [query, value, key]
 
 

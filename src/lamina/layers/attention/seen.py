@@ -1,4 +1,4 @@
-"""Which keys a query may see: masks of the inputs, of their places, and one that is given, as one array."""
+"""Attention masks: the masks of the inputs, the causal mask, the window and a given mask, combined into one array."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from lamina.errors import ShapeError
 
 
 def causal(n: Any, m: Any) -> Array:
-    """Which keys stand no later than a query.  -> (n, m)"""
+    """The causal mask: True for each key at the query's step or before.  -> (n, m)"""
     return jnp.arange(n)[:, None] >= jnp.arange(m)
 
 
 def expanded(mask: Array, axes: tuple[int, ...], place: int) -> Array:
-    """The mask of an input's steps as one of queries and keys: (batch, n) -> (batch, n, 1) or (batch, 1, n)."""
+    """A mask of an input's steps, with an axis for queries and keys: (batch, n) -> (batch, n, 1) or (batch, 1, n)."""
     if len(axes) > 1:
         raise ShapeError(f"goes over {len(axes)} axes, and takes no mask of steps: write attention_mask=")
     return jnp.expand_dims(jnp.asarray(mask, bool), place)
 
 
 def near(use_causal_mask: bool, window: int | None, queries: Any, keys: Any) -> Array | None:
-    """Which keys a query may see by their places alone.  -> (n, m)"""
+    """Which keys a query may see according to the positions alone.  -> (n, m)"""
     if not use_causal_mask and window is None:
         return None
     if len(queries) > 1:
@@ -37,9 +37,9 @@ def near(use_causal_mask: bool, window: int | None, queries: Any, keys: Any) -> 
 
 
 def joined(masks: list[Array | None], others: Any, queries: Any, keys: Any) -> Array | None:
-    """All masks as one that can be broadcast to the weights, (*others, n, m), where the others are (batch, ..., heads).
+    """All masks as one mask, which can be broadcast to the weights (*others, n, m); others is (batch, ..., heads).
 
-    Where there are several axes of steps, the masks have them all, and the result has one axis for them.
+    If there are several axes of steps, the masks have all of them, and the result has one axis for them.
     """
     seen, steps = None, (*queries, *keys)
     for mask in masks:
@@ -50,7 +50,7 @@ def joined(masks: list[Array | None], others: Any, queries: Any, keys: Any) -> A
         fits = all(size in (1, wanted) for size, wanted in zip(whole, (*others, *steps), strict=False))
         if len(whole) != len(others) + len(steps) or not fits:
             shape, full = (", ".join(map(str, sizes)) for sizes in ((others[0], *steps), (*others, *steps)))
-            raise ShapeError(f"wants an attention_mask of ({shape}) or ({full}), got {mask.shape}")
+            raise ShapeError(f"expects an attention_mask of ({shape}) or ({full}), got {mask.shape}")
         seen = mask.reshape(whole) if seen is None else seen & mask.reshape(whole)
     if seen is None or len(queries) == 1:
         return seen

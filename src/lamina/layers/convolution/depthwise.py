@@ -1,4 +1,4 @@
-"""Convolutions of each channel by itself."""
+"""Convolutions of each channel separately."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class _DepthwiseConv(Sliding):
     """A convolution in which every output channel depends on one input channel.
 
     Args:
-        depth_multiplier: how many output channels each input channel has, each with a kernel of its own.
-        depthwise_initializer, depthwise_regularizer, depthwise_constraint: how the kernels begin, what is added to
-            the loss for them, and what is applied to them after each update.
+        depth_multiplier: the number of output channels for each input channel, each with its own kernel.
+        depthwise_initializer, depthwise_regularizer, depthwise_constraint: the initial values of the kernels, the
+            penalty on the kernels, and the constraint after each update.
     """
 
     kernel_size: arguments.Sizes
@@ -68,9 +68,9 @@ def convolve_channels(
 
 
 class DepthwiseConv1D(_DepthwiseConv):
-    """Convolves each channel by itself: (batch, steps, channels) to (batch, new steps, channels * depth_multiplier).
+    """Convolves each channel separately: (batch, steps, channels) to (batch, new steps, channels * depth_multiplier).
 
-    The one-dimensional `DepthwiseConv2D`.
+    This is the one-dimensional `DepthwiseConv2D`.
 
     >>> import numpy as np
     >>> DepthwiseConv1D(2, depth_multiplier=3)(np.ones((1, 5, 4))).shape
@@ -81,7 +81,7 @@ class DepthwiseConv1D(_DepthwiseConv):
 
 
 class DepthwiseConv2D(_DepthwiseConv):
-    """Convolves each channel of an image by itself.
+    """Convolves each channel of an image separately.
 
     (batch, rows, columns, channels) becomes (batch, new rows, new columns, channels * depth_multiplier).
     Each channel has `depth_multiplier` kernels: `y[..., c * depth_multiplier + m]` is

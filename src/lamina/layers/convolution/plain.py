@@ -1,4 +1,4 @@
-"""Convolutions of a sequence, an image or a volume, and what all kinds of convolutions share."""
+"""Convolutions of a sequence, an image or a volume, and the base class of all convolutions."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Sliding(Layer):
         dilation_rate: the distance between two elements of the kernel, one number or one for each axis.
         activation: the function that is applied to the output, or its name; None for none.
         use_bias: whether a bias is added, one number for each output channel.
-        bias_initializer, bias_regularizer, bias_constraint: how the bias begins, what is added to the loss for it,
-            and what is applied to it after each update.
-        activity_regularizer: what is added to the loss for the layer's output.
+        bias_initializer, bias_regularizer, bias_constraint: the initial values of the bias, the penalty on the bias,
+            and the constraint after each update.
+        activity_regularizer: a penalty on the layer's output, added to the loss.
     """
 
     activity_regularizer: arguments.RegularizerSetting = setting(init=False)
@@ -94,7 +94,7 @@ def window_within(layer: Any, sizes: Shape) -> tuple[int, ...]:
     short = any(size is not None and size < least for size, least in zip(sizes, needed, strict=True))
     if short and layer.padding == "valid":
         raise ShapeError(
-            f"wants at least {' x '.join(map(str, needed))} for its window, got {' x '.join(map(str, sizes))}: "
+            f"expects at least {' x '.join(map(str, needed))} for its window, got {' x '.join(map(str, sizes))}: "
             "take a smaller kernel_size or padding='same'"
         )
     return needed
@@ -114,10 +114,10 @@ class _Conv(Sliding):
 
     Args:
         filters: the number of output channels.
-        groups: into how many groups the channels are split. Each group is convolved with its own part of the
-            filters, so `groups` must divide both `filters` and the number of input channels.
-        kernel_initializer, kernel_regularizer, kernel_constraint: how the kernel begins, what is added to the loss
-            for it, and what is applied to it after each update.
+        groups: the number of groups into which the channels are split. Each group is convolved with its own part of
+            the filters, so `groups` must divide both `filters` and the number of input channels.
+        kernel_initializer, kernel_regularizer, kernel_constraint: the initial values of the kernel, the penalty on the
+            kernel, and the constraint after each update.
     """
 
     filters: int = setting(positive)
@@ -149,7 +149,7 @@ class _Conv(Sliding):
 
     def _lamina_make_kernels(self, channels: int) -> int:
         if channels % self.groups:
-            raise ShapeError(f"wants channels that its groups={self.groups} divides, got {channels}")
+            raise ShapeError(f"expects channels that its groups={self.groups} divides, got {channels}")
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         self.kernel = weight_from_settings(self, "kernel", shape)
         return self.filters
@@ -198,7 +198,7 @@ class Conv2D(_Conv):
 class Conv3D(_Conv):
     """Convolves a volume, (batch, depth, rows, columns, channels).
 
-    The output is (batch, new depth, new rows, new columns, filters). The three-dimensional `Conv2D`.
+    The output is (batch, new depth, new rows, new columns, filters). This is the three-dimensional `Conv2D`.
 
     >>> Conv3D(2, 2)(jnp.ones((1, 3, 3, 3, 1))).shape
     (1, 2, 2, 2, 2)

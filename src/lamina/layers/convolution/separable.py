@@ -1,4 +1,4 @@
-"""Convolutions in two cheaper steps: each channel by itself, then all channels of each position."""
+"""Separable convolutions: a convolution of each channel, then a matrix product over the channels of each position."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class _SeparableConv(Sliding):
 
     Args:
         filters: the number of output channels.
-        depth_multiplier: how many channels the depthwise convolution makes of each input channel.
-        depthwise_initializer, depthwise_regularizer, depthwise_constraint: how the kernels of the depthwise
-            convolution begin, what is added to the loss for them, and what is applied to them after each update.
+        depth_multiplier: the number of channels that the depthwise convolution makes of each input channel.
+        depthwise_initializer, depthwise_regularizer, depthwise_constraint: the initial values of the depthwise
+            kernels, the penalty on the kernels, and the constraint after each update.
         pointwise_initializer, pointwise_regularizer, pointwise_constraint: the same for the matrix,
             (channels * depth_multiplier, filters).
     """
@@ -65,7 +65,7 @@ class _SeparableConv(Sliding):
 class SeparableConv1D(_SeparableConv):
     """Convolves a sequence, (batch, steps, channels) to (batch, new steps, filters), in two steps.
 
-    The one-dimensional `SeparableConv2D`.
+    This is the one-dimensional `SeparableConv2D`.
 
     >>> import jax.numpy as jnp
     >>> SeparableConv1D(3, 2)(jnp.ones((1, 5, 4))).shape
@@ -78,8 +78,8 @@ class SeparableConv1D(_SeparableConv):
 class SeparableConv2D(_SeparableConv):
     """Convolves an image, (batch, rows, columns, channels) to (batch, new rows, new columns, filters), in two steps.
 
-    The first is a `DepthwiseConv2D` without bias; the second multiplies the channels of each position by a matrix of
-    shape (channels * depth_multiplier, filters), and adds the bias. Both together cost less than a `Conv2D`.
+    The first step is a `DepthwiseConv2D` without bias. The second multiplies the channels of each position by a matrix
+    of shape (channels * depth_multiplier, filters) and adds the bias. Both together cost less than a `Conv2D`.
     Source: Chollet, 2016, https://arxiv.org/abs/1610.02357
 
     >>> import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Transposed convolutions: every element of the input adds its multiple of a kernel to the output."""
+"""Transposed convolutions: each input element multiplies a kernel, and the products are added up in the output."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Transposed(Sliding):
 
     Args:
         filters: the number of output channels.
-        output_padding: how many elements are added at the end of each axis, one number or one for each axis; it must
+        output_padding: the number of elements added at the end of each axis, one number or one for each axis. It must
             be below `strides`. None for the usual size of the output.
-        kernel_initializer, kernel_regularizer, kernel_constraint: how the kernel begins, what is added to the loss
-            for it, and what is applied to it after each update.
+        kernel_initializer, kernel_regularizer, kernel_constraint: the initial values of the kernel, the penalty on the
+            kernel, and the constraint after each update.
     """
 
     _lamina_needs_full_window: ClassVar[bool] = False
@@ -78,7 +78,7 @@ class _ConvTranspose(Transposed):
 class Conv1DTranspose(_ConvTranspose):
     """Transposed convolution: (batch, steps, channels) to (batch, more steps, filters).
 
-    The one-dimensional `Conv2DTranspose`.
+    This is the one-dimensional `Conv2DTranspose`.
 
     >>> import numpy as np
     >>> Conv1DTranspose(3, 2, strides=2)(np.ones((1, 5, 4))).shape
@@ -91,8 +91,9 @@ class Conv1DTranspose(_ConvTranspose):
 class Conv2DTranspose(_ConvTranspose):
     """Transposed convolution: (batch, rows, columns, channels) to (batch, more rows, more columns, filters).
 
-    It maps the shape of a `Conv2D`'s output to that of its input, and computes what the gradient of a `Conv2D` with
-    respect to its input does. Every input element adds its multiple of the kernel to the output, `strides` apart.
+    It maps the shape of a `Conv2D`'s output to the shape of its input. The formula is that of the gradient of a
+    `Conv2D` with respect to its input: each input element multiplies the kernel, and the products are added to the
+    output, `strides` apart.
     n rows become `n * strides` for `padding="same"` and `(n - 1) * strides + max(kernel_size, strides)` for "valid";
     with `output_padding` they become `(n - 1) * strides + kernel_size % 2 + output_padding` and
     `(n - 1) * strides + kernel_size + output_padding`.
@@ -109,8 +110,8 @@ class Conv2DTranspose(_ConvTranspose):
 class Conv3DTranspose(Transposed):
     """Transposed convolution of a volume, (batch, depth, rows, columns, channels).
 
-    The output is (batch, more depth, more rows, more columns, filters). The three-dimensional `Conv2DTranspose`; here
-    `data_format` comes before `output_padding`, as in Keras.
+    The output is (batch, more depth, more rows, more columns, filters). This is the three-dimensional
+    `Conv2DTranspose`, but `data_format` comes before `output_padding`, as in Keras.
 
     >>> import numpy as np
     >>> Conv3DTranspose(2, 2, strides=2)(np.ones((1, 2, 2, 2, 1))).shape

@@ -20,9 +20,9 @@ from lamina.errors import ArgumentError, DataError
 
 
 def data_of(data: Any, steps: int | None) -> Iterator[tuple[HostArray, bool]]:
-    """The arrays that `adapt` learns from, one for each batch of a stream; and whether it is a batch of a stream.
+    """Returns the arrays that `adapt` learns from, one for each batch, and whether the data is a stream of batches.
 
-    Of a batch that is a tuple, such as (x, y), only x is used.
+    If a batch is a tuple, such as (x, y), only x is used.
     """
     listed = isinstance(data, (list, tuple)) and len(data) > 0 and (has_axes(data[0]) or isinstance(data[0], tuple))
     if not listed and (
@@ -45,15 +45,15 @@ class Adapting(Layer):
     """Base of the layers that learn from data before training, with `adapt` or batch by batch with `update_state`."""
 
     def update_state(self, data: Any) -> None:
-        """Learn from one more batch; the layer uses what it has learned after `finalize_state`."""
+        """Learn from one more batch. The layer uses the result after `finalize_state`."""
         self._lamina_learn(raw(data, "data"), True)
 
     def _lamina_learn(self, data: HostArray, batch: bool) -> None:
-        """Learn from an array that is all of the data, or that is one batch of a stream."""
+        """Learn from an array: all of the data, or one batch of a stream."""
         raise NotImplementedError(f"{type(self).__name__} needs a method _lamina_learn(self, data, batch).")
 
     def finalize_state(self) -> None:
-        """Use what was learned so far in the calls from now on."""
+        """Use in later calls what was learned so far."""
         raise NotImplementedError(f"{type(self).__name__} needs a method finalize_state(self).")
 
     def reset_state(self) -> None:
@@ -62,7 +62,7 @@ class Adapting(Layer):
 
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
-        """The output for `x`, once the layer is adapted."""
+        """Returns the output for `x`; the layer must be adapted."""
         if self._lamina.running is None:
             require_adapted(self)
         return super().__call__(x, *others, **named)
@@ -71,14 +71,14 @@ class Adapting(Layer):
     def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None, reset: bool = True) -> None:
         """Learn from data: arrays, lists, frames, or a stream of batches.
 
-        If the stream fails or is stopped by Ctrl-C, what was learned until then is kept, and
-        `adapt(more, reset=False)` goes on from there.
+        If the stream fails or Ctrl-C stops it, the layer keeps what it learned until then, and
+        `adapt(more, reset=False)` continues from there.
 
         Args:
-            data: what to learn from.
-            batch_size: has no effect, since an array is taken as a whole; older code gives it.
-            steps: how many batches of a stream to learn from; None takes all of them.
-            reset: whether to forget first what was learned before.
+            data: the data to learn from.
+            batch_size: has no effect, since an array is used as a whole. Older programs give it.
+            steps: the number of batches of a stream to learn from; None uses all of them.
+            reset: whether to forget first what was learned earlier.
         """
         if reset:
             self.reset_state()

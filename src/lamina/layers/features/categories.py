@@ -1,4 +1,4 @@
-"""Layers that sort numbers into bins, given or learned by `adapt`, and that make vectors of indices."""
+"""Layers that sort numbers into bins, given or learned by `adapt`, and layers that turn indices into vectors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from lamina.layers.features.numbers import learnable, not_adapted
 
 Boundaries: TypeAlias = Converted[Sequence[float] | HostArray | None, list[float] | None]
 Summary: TypeAlias = HostArray
-"""Values of the data in order, and how many numbers of the data each one stands for.  (2, n)"""
+"""Sorted values of the data, and how many numbers of the data each value represents.  (2, n)"""
 
 
 def hot(places: Array, output_mode: str, depth: int, dtype: str, weights: ArrayLike | None = None) -> Array:
-    """Indices as vectors of length `depth`: one vector for each index, or one for each row."""
+    """Turns indices into vectors of length `depth`: one vector for each index, or one for each row."""
     if output_mode == "one_hot" and places.ndim > 1 and places.shape[-1] == 1:
         places = places[..., 0]
     if not jnp.issubdtype(places.dtype, jnp.integer):
@@ -45,7 +45,7 @@ def hot(places: Array, output_mode: str, depth: int, dtype: str, weights: ArrayL
 
 
 def boundaries(value: Any) -> list[float]:
-    """A list of numbers, put in order."""
+    """A list of numbers, sorted."""
     if not hasattr(value, "__len__") or np.asarray(value).dtype.kind not in "iuf" or not np.isfinite(value).all():
         raise ArgumentError(f"expected a list of finite numbers, as [0.0, 1.0], got {value!r}.")
     if not np.size(value):
@@ -61,10 +61,10 @@ def fineness(value: object) -> float:
 
 
 class Discretization(Adapting):
-    """Maps numbers to the indices of bins, or to vectors of them; bin i holds `boundary[i-1] <= x < boundary[i]`.
+    """Maps numbers to the indices of bins, or to vectors; bin i holds `boundary[i-1] <= x < boundary[i]`.
 
-    The boundaries are given, or learned by `adapt`: they are then quantiles of a summary of about `1 / epsilon` values,
-    which each batch of the data is merged into.
+    The boundaries are given or learned by `adapt`. Learned boundaries are quantiles of a summary of about `1 / epsilon`
+    values; each batch of the data is merged into the summary.
 
     >>> Discretization(bin_boundaries=[0.0, 1.0, 2.0])(jnp.array([[-1.5, 1.0, 3.4, 0.5]]))
     Array([[0, 2, 3, 1]], dtype=int32)
@@ -72,9 +72,9 @@ class Discretization(Adapting):
     Args:
         bin_boundaries: the numbers between the bins; None learns them with `adapt`.
         num_bins: the number of bins that `adapt` makes.
-        epsilon: the error of the quantiles, between 0 and 1; a smaller one is more exact and slower.
+        epsilon: the error of the quantiles, between 0 and 1. A smaller value is more exact and slower.
         output_mode: "int" for the indices, or vectors: "one_hot", "multi_hot", "count".
-        sparse: False, since the output is dense.
+        sparse: must be False, since the output is dense.
     """
 
     name: Name = setting(init=False)
@@ -96,7 +96,7 @@ class Discretization(Adapting):
             raise ArgumentError("Discretization takes bin_boundaries=[...], or num_bins=... and adapt(); one of them.")
 
     def call(self, x: Array) -> Array:
-        # Not adapted yet, only the shape is asked for.
+        # The layer is not adapted yet: the caller only needs the shape.
         bounds = [0.0] if self.bin_boundaries is None else self.bin_boundaries
         x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(self.compute_dtype)
         places = jnp.searchsorted(jnp.asarray(bounds, x.dtype), x, side="right").astype(jnp.int32)
@@ -132,7 +132,7 @@ class Discretization(Adapting):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """A layer with the settings that `get_config` returned, the learned boundaries among them."""
+        """Returns a layer with the settings that `get_config` returned, including the learned boundaries."""
         learned = config.get("bin_boundaries") if config.get("num_bins") is not None else None
         if learned is None:
             return super().from_config(config)
@@ -142,7 +142,7 @@ class Discretization(Adapting):
 
 
 def compressed(summary: Summary, share: float) -> Summary:
-    """A summary of about `1 / share` values, by interpolation of the cumulated weights.  (2, n) -> (2, m)"""
+    """A summary of about `1 / share` values, by interpolation of the cumulative weights.  (2, n) -> (2, m)"""
     if summary.shape[1] * share < 1:
         return summary
     shares = share + np.arange(0.0, 1.0, share)
@@ -160,10 +160,10 @@ class CategoryEncoding(Layer):
 
     Args:
         num_tokens: the number of indices.
-        output_mode: "one_hot" makes one vector for each index. "multi_hot" makes one for each row, with a 1 for each
-            index in the row. "count" makes one for each row that holds how often each index occurs, or the sum of its
-            `count_weights`, an argument of the call.
-        sparse: False, since the output is dense.
+        output_mode: "one_hot" makes one vector for each index. "multi_hot" makes one vector for each row, with a 1 for
+            each index in the row. "count" makes one vector for each row, with the number of times that each index
+            occurs, or with the sum of its `count_weights`, an argument of the call.
+        sparse: must be False, since the output is dense.
     """
 
     num_tokens: int | None = setting(optional(positive), default=None)
@@ -181,7 +181,7 @@ class CategoryEncoding(Layer):
         if count_weights is not None and self.output_mode != "count":
             raise ArgumentError(f"{self.name}: count_weights are for output_mode='count', not {self.output_mode!r}.")
         if count_weights is not None and np.shape(count_weights) != x.shape:
-            raise ShapeError(f"wants count_weights of {x.shape}, one for each index, got {np.shape(count_weights)}")
+            raise ShapeError(f"expects count_weights of {x.shape}, one for each index, got {np.shape(count_weights)}")
         if not isinstance(x, jax.core.Tracer):
             indices.check(x, self)
         return hot(x, self.output_mode, self._lamina_indices_below, self.compute_dtype, count_weights)

@@ -1,4 +1,4 @@
-"""The layer that crosses features by a hash: each combination of their values falls into one of its bins."""
+"""The layer that crosses features by a hash: it maps each combination of values to a bin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BEFORE = (
 class HashedCrossing(HostLayer):
     """Maps each combination of the values of several features to a bin: `hash(a, b, ...) % num_bins`.
 
-    It is called with a tuple or list of two or more features, whole numbers or text, each of the shape (batch,),
+    Call it with a tuple or list of two or more features. Each feature is integers or text, of the shape (batch,),
     (batch, 1) or ().
 
     >>> HashedCrossing(num_bins=5)((["A", "B", "A"], [101, 101, 102]))
@@ -33,13 +33,13 @@ class HashedCrossing(HostLayer):
 
     Args:
         num_bins: the number of bins.
-        output_mode: "int" for the bins, or "one_hot" for a vector of length `num_bins` for each.
-        sparse: False, since the output is dense.
+        output_mode: "int" for the indices of the bins, or "one_hot" for vectors of length `num_bins`.
+        sparse: must be False, since the output is dense.
     """
 
     name: Name = setting(init=False)
     _lamina_dtype: dtypes.Dtype = setting(init=False, alias="dtype")
-    num_bins: int = setting(up_to(2**31))  # as many as there are numbers of 32 bits
+    num_bins: int = setting(up_to(2**31))  # the greatest number of bins for 32-bit indices
     output_mode: Mode = setting(mode("int", "one_hot"), default="int")
     sparse: bool = setting(dense, default=False)
     _lamina_name: Name = setting(default=None, alias="name")
@@ -52,7 +52,7 @@ class HashedCrossing(HostLayer):
 
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
-        """The bins, or a vector for each, of two or more features in a tuple or list."""
+        """Returns the bins, or one vector for each bin, of two or more features in a tuple or list."""
         require_host(self, x, [*map(str, others), *named], BEFORE)
         features = [raw(each, f"feature {number}") for number, each in enumerate(several(self, x))]
         shape = features[0].shape
@@ -67,7 +67,7 @@ class HashedCrossing(HostLayer):
 
     @user_facing
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """The output's shape for a tuple or list with the shape of each feature."""
+        """The shape of the output, for a tuple or list with the shape of each feature."""
         nested = all(isinstance(each, (tuple, list)) for each in input_shape)
         first, *others = several(self, input_shape if nested else None)
         if any(other != first for other in others):
@@ -81,14 +81,14 @@ class HashedCrossing(HostLayer):
 
 
 def several(layer: HashedCrossing, given: object) -> list[Any] | tuple[Any, ...]:
-    """What a crossing is called with, of which it takes two or more."""
+    """The features of a call; raises an `ArgumentError` if there are fewer than two."""
     if not isinstance(given, (list, tuple)) or len(given) < 2:
         raise ArgumentError(f"{layer.name!r} (HashedCrossing) takes a tuple of two or more features. {BEFORE}")
     return given
 
 
 def hashable(layer: HashedCrossing, feature: HostArray) -> Words:
-    """The number of each value of a feature: a whole number itself, of text its fingerprint."""
+    """One number for each value of a feature: the integer itself, or the fingerprint of the text."""
     values = feature.ravel()
     if values.dtype.kind in "iu":
         return values.astype(np.int64).view(np.uint64)

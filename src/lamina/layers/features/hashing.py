@@ -1,4 +1,4 @@
-"""The layer that maps text to bins by a hash, without a vocabulary; and how the host makes vectors of indices."""
+"""The layer that maps text to bins by a hash, and the functions that turn indices into vectors on the host."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ MODES = ("int", "one_hot", "multi_hot", "count")
 
 
 def mode(*choices: str) -> Callable[[object], str]:
-    """An `output_mode`; its older spellings are accepted too."""
+    """An `output_mode`; older spellings are accepted too."""
     older = {"binary": "multi_hot", "tf-idf": "tf_idf"}
     choice = one_of(*choices)
     return lambda value: str(choice(older.get(value, value) if isinstance(value, str) else value))
 
 
 def dense(value: object) -> bool:
-    """`sparse` and `ragged`, which a stack cannot have."""
+    """The value False of `sparse` or `ragged`; True is an error, since a stack takes dense tensors."""
     if flag(value):
         raise ArgumentError("a stack takes one dense tensor: leave it False.")
     return False
 
 
 def salt(value: object) -> list[int] | None:
-    """None, or two whole numbers; one stands for both."""
+    """None, or two integers; one integer is used for both."""
     if value is None:
         return None
     both = list(value) if isinstance(value, (list, tuple)) else [value, value]
@@ -55,19 +55,19 @@ def encoded_shape(shape: Shape, output_mode: str, depth: int) -> Shape:
     if output_mode == "one_hot":
         return (*(shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape), depth)
     if len(shape) != 2:
-        raise ShapeError(f"wants (batch, values) for output_mode={output_mode!r}, got {len(shape)} dimensions")
+        raise ShapeError(f"expects (batch, values) for output_mode={output_mode!r}, got {len(shape)} dimensions")
     return (shape[0], depth)
 
 
 def encoded(indices: HostArray, output_mode: str, depth: int) -> HostArray:
-    """Indices as they are, or as vectors of `depth`: (batch, n) -> (batch, depth)."""
+    """Returns the indices unchanged, or as vectors of length `depth`: (batch, n) -> (batch, depth)."""
     if output_mode == "int":
         return indices
     if output_mode == "one_hot":
         indices = indices[..., 0] if indices.ndim > 1 and indices.shape[-1] == 1 else indices
         raise_if_too_large((*indices.shape, depth), 8 * indices.size * depth)
         return np.equal(indices[..., None], np.arange(depth)).astype(floatx())
-    alone = indices.ndim == 1  # one sample, when the layer is called by itself
+    alone = indices.ndim == 1  # one sample without a batch axis, in a direct call
     indices = indices[None] if alone else indices
     encoded_shape(indices.shape, output_mode, depth)
     counts = tally(np.full(len(indices), indices.shape[1]), indices.ravel(), output_mode, depth)
@@ -75,7 +75,7 @@ def encoded(indices: HostArray, output_mode: str, depth: int) -> HostArray:
 
 
 def tally(lengths: HostArray, indices: HostArray, output_mode: str, depth: int) -> HostArray:
-    """How often each index occurs in each row, or whether; row i has `lengths[i]` of the indices."""
+    """How often each index occurs in each row, or whether it occurs; row i has `lengths[i]` of the indices."""
     raise_if_too_large((len(lengths), depth), 16 * len(lengths) * depth)
     places = np.repeat(np.arange(len(lengths)), lengths) * depth + indices
     counts = np.bincount(places[indices >= 0], minlength=len(lengths) * depth).reshape(len(lengths), depth)
@@ -83,7 +83,7 @@ def tally(lengths: HostArray, indices: HostArray, output_mode: str, depth: int) 
 
 
 def buckets(strings: list[str], count: int, key: list[int] | None) -> HostArray:
-    """The bin from 0 to `count` - 1 that the hash of each string falls into."""
+    """The bin of each string, from 0 to `count` - 1, by its hash."""
     encoded = [string.encode() for string in strings]
     hashed = farm_hash(encoded) if key is None else sip_hash(encoded, (key[0], key[1]))
     return (hashed % np.uint64(count)).astype(np.int32)
@@ -97,13 +97,13 @@ class Hashing(HostLayer):
 
     Args:
         num_bins: the number of bins.
-        mask_value: a value that gets bin 0 for itself; None for no such value.
-        salt: a whole number, or two of them, as the key of SipHash64; None takes FarmHash64.
-        output_mode: "int" for the bins, or vectors: "one_hot", "multi_hot", "count".
-        sparse: False, since the output is dense.
+        mask_value: a value that is mapped to bin 0, which no other value uses; None for no such value.
+        salt: an integer or two integers, the key of SipHash64; None uses FarmHash64.
+        output_mode: "int" for the indices of the bins, or "one_hot", "multi_hot" or "count" for vectors.
+        sparse: must be False, since the output is dense.
     """
 
-    num_bins: int = setting(up_to(2**31))  # as many as there are numbers of 32 bits
+    num_bins: int = setting(up_to(2**31))  # the greatest number of bins for 32-bit indices
     mask_value: int | str | None = None
     salt: Salt = setting(salt, default=None)
     output_mode: Mode = setting(mode(*MODES), default="int")

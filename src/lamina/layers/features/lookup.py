@@ -23,7 +23,7 @@ def text(value: object) -> str | None:
 
 
 def known_encoding(value: Any) -> str:
-    """The name of an encoding of text, as "utf-8"."""
+    """The name of a text encoding, such as "utf-8"."""
     try:
         codecs.lookup(value)
     except (LookupError, TypeError):
@@ -32,7 +32,7 @@ def known_encoding(value: Any) -> str:
 
 
 class IntegerLookup(Lookup):
-    """Maps whole numbers to indices by a vocabulary, given or learned by `adapt`: frequent numbers come first.
+    """Maps integers to indices by a vocabulary, given or learned by `adapt`. Frequent numbers come first.
 
     >>> IntegerLookup(vocabulary=[12, 36, 1138])([[12, 1138], [42, 36]])
     Array([[1, 3],
@@ -40,7 +40,7 @@ class IntegerLookup(Lookup):
 
     Args:
         vocabulary_dtype: "int64", the dtype of the terms.
-        oov_method: how an unknown number gets one of several indices, "floormod" or "farmhash".
+        oov_method: how an unknown number is mapped to one of several indices, "floormod" or "farmhash".
     """
 
     max_tokens: int | None = setting(optional(integer), default=None)
@@ -62,7 +62,7 @@ class IntegerLookup(Lookup):
 
 
 class StringLookup(Lookup):
-    """Maps text to indices by a vocabulary, given or learned by `adapt`: frequent terms come first.
+    """Maps text to indices by a vocabulary, given or learned by `adapt`. Frequent terms come first.
 
     >>> StringLookup(vocabulary=["a", "b", "c"])([["a", "c"], ["z", "b"]])
     Array([[1, 3],
@@ -89,4 +89,4 @@ class StringLookup(Lookup):
     _lamina_fixed: ClassVar[dict[str, Any]] = {"oov_method": "farmhash"}
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"oov_method": "floormod"}  # of no effect on text, and in Keras's config
+        return super().get_config() | {"oov_method": "floormod"}  # Keras's config has it; it has no effect on text

@@ -1,4 +1,4 @@
-"""Layers that scale numbers, by given numbers or by statistics of the data that `adapt` has learned."""
+"""Layers that scale numbers, by given factors or by statistics that `adapt` learned from the data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Axes: TypeAlias = Converted[int | Sequence[int] | None, tuple[int, ...]]
 
 
 def numbers(value: Any) -> ArrayLike:
-    """A number, or an array of numbers, also in the form that it has in a config."""
+    """A number or an array of numbers, also in the form used in a config."""
     if isinstance(value, dict) and value.get("class_name") == "__numpy__":
         return np.asarray(value["config"]["value"], value["config"]["dtype"])
     if np.asarray(value).dtype.kind not in "iuf":
@@ -47,7 +47,7 @@ class Rescaling(Layer):
 
     Args:
         scale: the factor, a number or an array that can be broadcast to the input.
-        offset: what is added, a number or an array in the same way.
+        offset: the summand, a number or an array that can be broadcast to the input.
     """
 
     scale: Numbers = setting(numbers)
@@ -57,7 +57,7 @@ class Rescaling(Layer):
     _lamina_takes_integers: ClassVar[bool] = True
 
     def _lamina_is_sample(self, shape: Shape) -> bool:
-        return len(shape) == 3  # so that a stack of it and image layers takes one image
+        return len(shape) == 3  # so that a stack of this layer and image layers takes one image
 
     def call(self, x: Array) -> Array:
         scale, offset = (jnp.asarray(value, self.compute_dtype) for value in (self.scale, self.offset))
@@ -72,7 +72,7 @@ class Rescaling(Layer):
 
 
 def axes(value: object) -> tuple[int, ...]:
-    """None for no axis, an axis, or several."""
+    """None for no axis, or an axis, or several axes."""
     several = value if isinstance(value, (tuple, list)) else [] if value is None else [value]
     found = tuple(integer(axis) for axis in several)
     if len(set(found)) < len(found):
@@ -81,7 +81,7 @@ def axes(value: object) -> tuple[int, ...]:
 
 
 def learnable(layer: Layer, data: HostArray) -> HostArray:
-    """The data, which must be finite numbers: with a single NaN all statistics would be NaN."""
+    """The data, which must be finite numbers: a single NaN would make every statistic NaN."""
     if data.dtype == object:
         raise DataError(f"{layer.name!r} takes numbers, got text ({data.ravel()[0]!r}).")
     if not data.size:
@@ -99,10 +99,10 @@ def not_adapted(layer: Layer, what: str, otherwise: str) -> NotAdaptedError:
 
 @dataclass(eq=False, repr=False)
 class Statistics:
-    """What `adapt` has learned so far."""
+    """The statistics that `adapt` learned so far."""
 
     count: int
-    """How many numbers of the data each mean is over."""
+    """The number of values behind each mean."""
     mean: HostArray
     squares: HostArray
     """The sum of the squared distances from the mean."""
@@ -111,7 +111,7 @@ class Statistics:
 class Normalization(Adapting):
     """Scales every feature to mean 0 and variance 1: `(x - mean) / max(sqrt(variance), epsilon)`.
 
-    Mean and variance are given, or learned by `adapt`; then they are weights that are not trained.
+    Mean and variance are given or learned by `adapt`. Learned ones are weights that are not trained.
 
     >>> layer = Normalization()
     >>> layer.adapt(np.array([[1.0, 10.0], [3.0, 30.0]], "float32"))
@@ -119,11 +119,11 @@ class Normalization(Adapting):
     Array([[-1.,  1.]], dtype=float32)
 
     Args:
-        axis: the axis, or the axes, of the features: each entry has a mean and a variance of its own. None takes one
-            mean and one variance for all numbers.
-        mean: the mean of each feature; None learns it with `adapt`.
-        variance: the variance of each feature, given together with `mean`.
-        invert: whether to do the opposite, `x * max(sqrt(variance), epsilon) + mean`.
+        axis: the axis or axes of the features; each feature has its own mean and variance. None uses one mean and one
+            variance for all numbers.
+        mean: the mean of each feature; None learns the means with `adapt`.
+        variance: the variance of each feature. Give it together with `mean`.
+        invert: whether to invert the formula, `x * max(sqrt(variance), epsilon) + mean`.
     """
 
     axis: Axes = setting(axes, default=-1)
@@ -162,7 +162,7 @@ class Normalization(Adapting):
         if any(input_shape[axis] is None for axis in kept):
             raise ShapeError(f"has axis={self.axis}, whose size has to be known, got {input_shape}")
         self._lamina_sizes = tuple(input_shape[axis] or 1 if axis in kept else 1 for axis in range(rank))
-        axes = {axis - rank: input_shape[axis] for axis in kept}  # from the end, as arrays are broadcast
+        axes = {axis - rank: input_shape[axis] for axis in kept}  # counted from the end, as in broadcasting
         self.input_spec = InputSpec(min_ndim=-min(axes, default=0), axes=axes)
         if self.input_mean is None:
             shape = tuple(input_shape[axis] for axis in kept)
@@ -179,12 +179,12 @@ class Normalization(Adapting):
 
     @property
     def mean(self) -> ArrayLike | None:
-        """The argument, and once the layer is built the mean in use."""
+        """The argument `mean`; once the layer is built, the mean in use."""
         return in_use(self, 0, self.input_mean)
 
     @property
     def variance(self) -> ArrayLike | None:
-        """The argument, and once the layer is built the variance in use."""
+        """The argument `variance`; once the layer is built, the variance in use."""
         return in_use(self, 1, self.input_variance)
 
     def call(self, x: Array) -> Array:
@@ -229,18 +229,18 @@ class Normalization(Adapting):
         if self.input_mean is not None or (self.built and int(self.count) > 0):
             return
         at_start = not self.built or (not np.any(self.adapt_mean) and np.all(np.equal(self.adapt_variance, 1)))
-        if at_start:  # files of Keras have no count
+        if at_start:  # Keras's files have no count
             raise not_adapted(self, "mean and variance", "mean=..., variance=...")
 
 
 def kept_axes(layer: Normalization) -> tuple[list[int], tuple[int, ...]]:
-    """The axes of the features, and the shape in which statistics go with the input: 1 for every other axis."""
+    """The axes of the features, and the shape of the statistics for broadcasting: 1 on every other axis."""
     sizes = layer._lamina_sizes
     return sorted(axis % len(sizes) for axis in layer.axis), sizes
 
 
 def statistics(layer: Normalization, xp: ModuleType = jnp) -> tuple[Array | HostArray, Array | HostArray]:
-    """Mean and variance, in a shape that goes with the input's."""
+    """Mean and variance, in a shape that can be broadcast to the input."""
     kept, sizes = kept_axes(layer)
     if layer.input_mean is None:
         mean, variance = jnp.asarray(layer.adapt_mean), jnp.asarray(layer.adapt_variance)
@@ -254,7 +254,7 @@ def statistics(layer: Normalization, xp: ModuleType = jnp) -> tuple[Array | Host
 
 
 def in_use(layer: Normalization, which: int, given: ArrayLike | None) -> ArrayLike | None:
-    """The mean (0) or the variance (1) that a built layer uses; before that, the argument."""
+    """The mean (0) or the variance (1) that a built layer uses; before it is built, the argument."""
     return np.asarray(statistics(layer, jnp if given is None else np)[which]) if layer.built else given
 
 

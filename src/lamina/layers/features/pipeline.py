@@ -1,4 +1,4 @@
-"""Layers one after another, as one layer."""
+"""Pipeline: a sequence of layers used as one layer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def several(value: object) -> list[Layer]:
 
 
 class Pipeline(LayerChain):
-    """Applies layers one after another, as one layer.
+    """Applies layers one after another.
 
     >>> import jax.numpy as jnp
     >>> from lamina.layers import Rescaling
@@ -61,7 +61,7 @@ class Pipeline(LayerChain):
         return x
 
     def compute_mask(self, x: Array, mask: Array | None = None) -> None:
-        """None, since `call` hands on the mask of the last layer's output."""
+        """None, since `call` passes on the mask of the last layer's output."""
         return None
 
     def get_config(self) -> dict[str, Any]:

@@ -34,25 +34,25 @@ def frames(x: Array, length: int, step: int) -> Array:
 
 
 def mirrored(x: Array, size: int) -> Array:
-    """The signal with `size` values more at each end, mirrored there.  (..., time) -> (..., time + 2 * size)"""
+    """The signal, extended at each end by `size` mirrored values.  (..., time) -> (..., time + 2 * size)"""
     last = x.shape[-1] - 1
     if size <= last:
         return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(size, size)], mode="reflect")
-    # To and fro, where jnp.pad takes one step for each time.
+    # One mirrored period is repeated, since jnp.pad adds one operation for each repetition.
     places = np.abs((np.arange(-size, last + 1 + size) + last) % max(2 * last, 1) - last)
     return x[..., places]
 
 
 def mel(hertz: Array) -> Array:
-    """Frequencies on the mel scale, on which equal distances sound equal."""
+    """Frequencies on the mel scale, on which equal distances sound equally large."""
     return 1127 * jnp.log(1 + hertz / 700)
 
 
 class MelSpectrogram(Layer):
-    """Maps signals (batch, time) to mel spectrograms (batch, num_mel_bins, frames); by itself also one signal (time,).
+    """Maps signals (batch, time) to mel spectrograms (batch, num_mel_bins, frames); direct calls also take (time,).
 
-    Each frame is multiplied by the window and Fourier-transformed. `abs(...) ** mag_exp` is summed with triangular
-    weights whose centres are evenly spaced in mel. The signal is mirrored at its ends, so that frames are centred.
+    Each frame is multiplied by the window and Fourier-transformed. Then `abs(...) ** mag_exp` is summed with triangular
+    weights, whose centres are evenly spaced in mel. The signal is mirrored at its ends, so that frames are centred.
 
     >>> MelSpectrogram(fft_length=64, sequence_stride=32, num_mel_bins=8)(jnp.ones((1, 128))).shape
     (1, 8, 5)
@@ -60,15 +60,15 @@ class MelSpectrogram(Layer):
     Args:
         fft_length: the number of points of the Fourier transform.
         sequence_stride: the distance between two frames.
-        sequence_length: the length of the window; None takes `fft_length`.
+        sequence_length: the length of the window; None uses `fft_length`.
         window: a name that `scipy.signal.get_window` knows, `sequence_length` values, or None for no window.
-        sampling_rate: how many values of the signal make a second.
+        sampling_rate: the number of values of the signal per second.
         num_mel_bins: the number of mel bins.
         min_freq: the lowest frequency, in hertz.
-        max_freq: the highest frequency; None takes half the `sampling_rate`.
+        max_freq: the highest frequency, in hertz; None uses half the `sampling_rate`.
         power_to_db: whether to return decibels, `10 log10(power / ref_power)`.
-        top_db: how far below the maximum of the batch a decibel may be; what lies lower is raised to it. None for no
-            limit.
+        top_db: the greatest distance in decibels from the maximum of the batch; lower values are raised to this limit.
+            None for no limit.
         mag_exp: the exponent of the magnitude; 2 for the power.
         min_power: the least power; smaller values are raised to it before the logarithm.
         ref_power: the power that is 0 decibels.
@@ -133,7 +133,7 @@ class MelSpectrogram(Layer):
 
 
 def mel_weights(layer: MelSpectrogram) -> Array:
-    """How much each frequency counts for each pitch: triangles.  -> (fft_length / 2 + 1, num_mel_bins)"""
+    """The weight of each frequency in each mel bin, as triangles.  -> (fft_length / 2 + 1, num_mel_bins)"""
     limits = mel(jnp.asarray([layer.min_freq, layer.max_freq], jnp.float32))
     edges = jnp.linspace(limits[0], limits[1], layer.num_mel_bins + 2, dtype=jnp.float32)
     heard = jnp.linspace(0, layer.sampling_rate / 2, layer.fft_length // 2 + 1, dtype=jnp.float32)[1:, None]
@@ -145,23 +145,23 @@ def mel_weights(layer: MelSpectrogram) -> Array:
 class STFTSpectrogram(Layer):
     """Maps signals (batch, time, channels) to (batch, frames, channels * frequencies): short-time Fourier transforms.
 
-    The matrices of the transform are weights, and are trained unless `trainable=False`.
+    The matrices of the transform are weights. They are trained unless `trainable=False`.
 
     >>> STFTSpectrogram(frame_length=8)(jnp.ones((1, 32, 1))).shape
     (1, 7, 5)
 
     Args:
-        mode: what to return of each complex number: "real", "imag", both ("stft"), "angle", "magnitude", the "log" of
-            the magnitude, or the power ("psd", in which all but the first and the last frequency count twice).
+        mode: the output for each complex number: "real", "imag", both ("stft"), "angle", "magnitude", the "log" of
+            the magnitude, or the power ("psd"; all frequencies but the first and the last count twice).
         frame_length: the length of a frame.
-        frame_step: the distance between two frames; None takes half the `frame_length`.
-        fft_length: the number of points of the Fourier transform; None takes the least power of two that is not below
+        frame_step: the distance between two frames; None uses half the `frame_length`.
+        fft_length: the number of points of the Fourier transform; None uses the least power of two that is at least
             `frame_length`.
         window: a name that `scipy.signal.get_window` knows, `frame_length` values, or None for no window.
-        periodic: whether a window that is given by name is periodic instead of symmetric.
-        scaling: "density" or "spectrum" to divide by the L2 or the L1 norm of the window, None to leave it as it is.
+        periodic: whether a window given by name is periodic instead of symmetric.
+        scaling: "density" divides by the L2 norm of the window, "spectrum" by its L1 norm; None does not divide.
         padding: "valid", or "same" to pad the signal with zeros, so that there is a frame for every `frame_step`.
-        expand_dims: whether the frequencies get an axis of their own: (batch, frames, frequencies, channels).
+        expand_dims: whether the frequencies get their own axis: (batch, frames, frequencies, channels).
         data_format: "channels_last" or "channels_first", the place of the channels axis; None takes
             `config.image_data_format()`.
     """
@@ -205,7 +205,7 @@ class STFTSpectrogram(Layer):
             self.imag_kernel = self.add_weight(shape, STFT("imag", *told))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        """The output's shape; where the time is not known yet, neither is the number of frames."""
+        """The output's shape. If the time is unknown, the number of frames is unknown too."""
         axis = 2 if self.data_format == "channels_first" else 1
         sizes = list(input_shape)
         unknown = len(sizes) == 3 and sizes[axis] is None
@@ -221,7 +221,7 @@ class STFTSpectrogram(Layer):
             missing = max((-(-time // step) - 1) * step + self.frame_length - time, 0)
             signal = jnp.pad(signal, ((0, 0), (0, 0), (missing // 2, missing - missing // 2)))
         elif isinstance(time, int) and time < self.frame_length:
-            raise ShapeError(f"wants at least {self.frame_length} time steps, one frame_length, got {time}")
+            raise ShapeError(f"expects at least {self.frame_length} time steps, one frame_length, got {time}")
         pieces = frames(signal, self.frame_length, step)  # (batch, channels, frames, frame_length)
         y = transformed(self, pieces)  # (batch, channels, frames, frequencies)
         if self.expand_dims:

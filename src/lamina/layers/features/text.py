@@ -1,4 +1,4 @@
-"""Text as numbers: a text becomes words, and words become indices or counts."""
+"""Text as numbers: a text is split into words, and the words become indices or counts."""
 
 from __future__ import annotations
 
@@ -43,17 +43,18 @@ def or_function(*choices: str) -> Callable[[object], Any]:
 
 
 def widths(value: object) -> int | tuple[int, ...] | None:
-    """`ngrams`: None, the greatest width, or all widths."""
+    """The setting `ngrams`: None, the greatest n, or a tuple of all n."""
     if isinstance(value, (tuple, list)):
         return tuple(positive(width) for width in value)
     return None if value is None else positive(value)
 
 
 class TextVectorization(Lookup):
-    """Turns each text of (batch,) or (batch, 1) into the indices of its words, (batch, length), or into counts.
+    """Maps each text of (batch,) or (batch, 1) to the indices of its words, (batch, length), or to counts.
 
-    The text is standardized (ASCII letters to lower case, ASCII punctuation out), split at blanks, joined to
-    n-grams, and looked up: 0 is padding, 1 an unknown word. `adapt` learns the vocabulary, most frequent first.
+    The text is standardized (ASCII letters to lower case, ASCII punctuation removed), split at whitespace, and joined
+    to n-grams, which are looked up. 0 is padding, and 1 an unknown word. `adapt` learns the vocabulary, most frequent
+    words first.
 
     >>> layer = TextVectorization(output_sequence_length=4)
     >>> layer.adapt(["The cat sat.", "The dog."])
@@ -63,15 +64,15 @@ class TextVectorization(Lookup):
     Array([[2, 4, 1, 0]], dtype=int32)
 
     Args:
-        max_tokens: the largest number of indices, those of padding and of unknown words included; None sets no limit.
+        max_tokens: the largest number of indices, including those of padding and unknown words; None sets no limit.
         standardize: "lower_and_strip_punctuation", "lower", "strip_punctuation", None, or a function of an array of
             str.
         split: "whitespace", "character", None if the input is words already, or a function of an array of str that
             returns a list of words for each.
-        ngrams: the greatest n of the n-grams that are added to the words, or a tuple of all n; None adds none.
+        ngrams: the greatest n of the n-grams that are added to the words, or a tuple of all n. None adds none.
         output_mode: "int" for indices, or vectors: "multi_hot", "count", "tf_idf".
         output_sequence_length: the length to which indices are cut or padded; None pads to the longest text.
-        ragged: False, since the output is dense.
+        ragged: must be False, since the output is dense.
         encoding: the encoding of texts that are bytes.
     """
 

@@ -28,7 +28,7 @@ Terms: TypeAlias = list[Any]
 Inline: TypeAlias = Converted[Sequence[Any] | HostArray | None, Terms | None]
 
 DROPPED = -2
-"""The index of a mask token that must leave no trace in the output."""
+"""The index of a mask token in outputs other than indices: the token is left out of the vectors."""
 
 
 def inline(value: object) -> Terms | None:
@@ -48,9 +48,9 @@ def inline(value: object) -> Terms | None:
 
 @dataclass(eq=False, repr=False)
 class Vocabulary:
-    """The terms of a `Lookup` with their indices, and what `adapt` has counted so far.
+    """The terms of a `Lookup` with their indices, and the counts that `adapt` has collected.
 
-    The first index is that of the mask token, where indices are the output; then follow those of unknown terms, then
+    If the output is indices, the first index is that of the mask token. The indices of unknown terms follow, then
     those of the terms.
     """
 
@@ -64,7 +64,7 @@ class Vocabulary:
     oov_method: str
     salt: list[int] | None
     given: bool = False
-    """Whether the terms are given, so that none are learned."""
+    """Whether the terms are given. Then `adapt` learns none."""
     tokens: Terms | None = None
     index: dict[str | int, int] = field(default_factory=dict)
     weights: HostArray | None = None
@@ -88,22 +88,22 @@ class Vocabulary:
 
     @property
     def special(self) -> Terms:
-        """The mask token and the unknown tokens, which stand before the terms."""
+        """The mask token and the unknown tokens, which come before the terms."""
         require(8 * self.start, f"num_oov_indices={self.num_oov_indices:,}: a list of these tokens needs")
         return [self.mask_token] * self.oov_start + [self.oov_token] * self.num_oov_indices
 
     @property
     def size(self) -> int:
-        """How many indices there are."""
+        """The number of indices."""
         return self.start + len(self.tokens or [])
 
     @property
     def depth(self) -> int:
-        """The length of the vectors that stand for terms."""
+        """The length of the vectors."""
         return int(self.max_tokens or 0) if self.pad_to_max_tokens else self.size
 
     def use(self, tokens: Terms, weights: Terms | None) -> None:
-        """Give these terms their indices."""
+        """Assign indices to these terms."""
         if weights is not None:
             require(16 * max(self.start, self.depth), f"{self.depth:,} weights need")
         self.tokens = tokens
@@ -116,7 +116,7 @@ class Vocabulary:
             self.weights[: self.start + len(tokens)] = np.concatenate([front, weights])
 
     def weighted(self, vectors: HostArray) -> HostArray:
-        """The vectors, times the idf weights for "tf_idf"."""
+        """The vectors; in the mode "tf_idf", multiplied by the idf weights."""
         return vectors if self.weights is None or self.output_mode != "tf_idf" else vectors * self.weights
 
 
@@ -124,26 +124,26 @@ class Lookup(Adapting, HostLayer):
     """Base of the layers that map terms to indices by a vocabulary.
 
     Args:
-        max_tokens: the largest number of indices, those of the mask token and of unknown terms included; None sets no
+        max_tokens: the largest number of indices, including those of the mask token and of unknown terms. None sets no
             limit.
-        num_oov_indices: how many indices unknown terms share; with 0 they are an error.
-        mask_token: the term that has index 0, and that other output modes leave out; None for no such term.
-        oov_token: the term that `get_vocabulary`, and `invert`, give for unknown terms.
+        num_oov_indices: the number of indices that unknown terms share. With 0, an unknown term is an error.
+        mask_token: the term with index 0, which other output modes leave out; None for no such term.
+        oov_token: the term that `get_vocabulary` and `invert` return for unknown terms.
         vocabulary: the terms in the order of their indices; None learns them with `adapt`.
         idf_weights: with `output_mode="tf_idf"`, the inverse document frequency of each term of the vocabulary.
-        invert: whether to map indices to terms instead.
+        invert: whether to map indices to terms.
         output_mode: "int" for indices, or vectors: "one_hot", "multi_hot", "count", "tf_idf".
-        sparse: False, since the output is dense.
+        sparse: must be False, since the output is dense.
         pad_to_max_tokens: whether vectors have the length `max_tokens`, even if there are fewer terms.
-        salt: a whole number, or two of them, as the key of SipHash64 for unknown terms; None takes FarmHash64.
+        salt: an integer or two integers, the key of SipHash64 for unknown terms; None uses FarmHash64.
     """
 
     name: Name = setting(init=False)
 
     _lamina_numeric: ClassVar[bool] = False
-    """Whether the terms are whole numbers."""
+    """Whether the terms are integers."""
     _lamina_fixed: ClassVar[dict[str, Any]] = {}
-    """The settings of a vocabulary for which this layer has no argument."""
+    """The settings of a vocabulary that are no arguments of this layer."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -173,7 +173,7 @@ class Lookup(Adapting, HostLayer):
 
     @user_facing
     def set_vocabulary(self, vocabulary: object, idf_weights: object = None) -> None:
-        """Use these terms, with or without the mask and the unknown token in front; nothing is learned then.
+        """Use these terms, with or without the mask and unknown tokens first. A later `adapt` learns nothing.
 
         Args:
             idf_weights: with output_mode="tf_idf", a weight for every entry of the vocabulary.
@@ -214,11 +214,11 @@ class Lookup(Adapting, HostLayer):
         return (known.special if include_special_tokens else []) + (known.tokens or [])
 
     def vocabulary_size(self) -> int:
-        """How many indices there are, those of the mask and of unknown terms included."""
+        """The number of indices, including those of the mask token and unknown terms."""
         return self._lamina_vocabulary.size
 
     def _lamina_documents(self, data: HostArray, batch: bool) -> list[Terms]:
-        """The terms of each document; each entry of a vector is a document, but a batch that is a vector is one."""
+        """The terms of each document. Each entry of a vector is a document, but not of a batch."""
         data = as_terms(self, data)
         data = data if data.ndim > 1 else data[None] if batch else data[:, None]
         return data.reshape(len(data), -1).tolist()
@@ -285,13 +285,13 @@ class Lookup(Adapting, HostLayer):
         return super().get_config() | {"vocabulary_size": known.size if known.tokens is not None else None}
 
     def save_own_variables(self, store: Any) -> None:
-        """Put the idf weights into `store`, if there are any; the vocabulary stands in the config."""
+        """Put the idf weights, if any, into `store`; the config holds the vocabulary."""
         if self._lamina_vocabulary.weights is not None:
             store["idf_weights"] = self._lamina_vocabulary.weights
 
     @user_facing
     def load_own_variables(self, store: Any) -> None:
-        """Take the idf weights from `store`, if it has as many as the layer."""
+        """Take the idf weights from `store`, if their number is that of the layer."""
         weights = self._lamina_vocabulary.weights
         if weights is not None and "idf_weights" in store:
             if np.shape(store["idf_weights"]) != weights.shape:
@@ -302,7 +302,7 @@ class Lookup(Adapting, HostLayer):
 
 
 def as_terms(layer: Lookup, x: HostArray) -> HostArray:
-    """The data as an array of text, or of whole numbers where the terms are such."""
+    """The data as an array of text, or of integers if the terms are integers."""
     if not layer._lamina_numeric:
         if x.dtype != object:
             raise DataError(f"{layer.name!r} takes text, got {x.dtype} numbers. Use IntegerLookup or x.astype(str).")
@@ -314,12 +314,12 @@ def as_terms(layer: Lookup, x: HostArray) -> HostArray:
 
 
 def counted(known: Vocabulary, lengths: HostArray, indices: HostArray) -> HostArray:
-    """One vector a row, where row i has `lengths[i]` of the indices."""
+    """One vector for each row; row i has `lengths[i]` of the indices."""
     return known.weighted(tally(lengths, indices, known.output_mode, known.depth))
 
 
 def indices_of(layer: Lookup, terms: Terms, shape: tuple[int, ...]) -> HostArray:
-    """The index of each term; `shape` is that of the data, for messages."""
+    """The index of each term; `shape` is the data's shape, used in messages."""
     known = layer._lamina_vocabulary
     if known.num_oov_indices == 1:
         return np.fromiter(map(known.index.get, terms, repeat(known.oov_start)), np.int32, len(terms))
@@ -342,7 +342,7 @@ def indices_of(layer: Lookup, terms: Terms, shape: tuple[int, ...]) -> HostArray
 
 
 def terms_of(layer: Lookup, x: HostArray) -> HostArray:
-    """The term of each index, and the unknown token for an index that there is not."""
+    """The term of each index; the unknown token if the index does not exist."""
     if x.dtype == object:
         raise DataError(f"{layer.name!r} has invert=True and takes indices, got text ({x.ravel()[0]!r}).")
     known = np.asarray(layer.get_vocabulary(), np.int64 if layer._lamina_numeric else object)

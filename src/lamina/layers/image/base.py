@@ -26,7 +26,7 @@ from lamina.random import SeedGenerator, key_of, next_seed
 
 Sizes: TypeAlias = tuple[int, ...]
 Drawn: TypeAlias = Array | dict[str, Array]
-"""What a change is a function of: a key of random numbers, or the numbers by Keras's names."""
+"""The input of a random change: a key of random numbers, or a dict of the numbers with Keras's names."""
 
 
 def uniform(key: Array, shape: Sizes, span: Pair = (0.0, 1.0)) -> Array:
@@ -35,7 +35,7 @@ def uniform(key: Array, shape: Sizes, span: Pair = (0.0, 1.0)) -> Array:
 
 
 def happens(key: Array, batch: int, factor: Pair) -> Array:
-    """True for an image with a probability that is itself drawn from the range `factor`.  -> (batch, 1, 1, 1)"""
+    """True for the images to change; the probability is drawn from the range `factor`.  -> (batch, 1, 1, 1)"""
     chance, threshold = uniform(key, (2, batch, 1, 1, 1))
     applies: Array = threshold < chance * (factor[1] - factor[0]) + factor[0]
     return applies
@@ -44,29 +44,29 @@ def happens(key: Array, batch: int, factor: Pair) -> Array:
 class ImageLayer(Layer):
     """Base of the layers for images (batch, height, width, channels), or (batch, channels, height, width).
 
-    By itself such a layer also takes one image, without the batch axis.
+    In a direct call, such a layer also takes one image without the batch axis.
 
     Args:
         data_format: "channels_last" or "channels_first", the place of the channels axis; None takes
             `config.image_data_format()`.
-        bounding_box_format: the format of the boxes in a dict of "images" and "bounding_boxes", which the layer takes
-            by itself and in `map`: "xyxy", "yxyx", "xywh", "center_xywh" or "center_yxhw", with "rel_" before it for
-            shares of the image's width and height.
+        bounding_box_format: the format of the boxes, if a direct call or `map` gives the layer a dict of "images" and
+            "bounding_boxes". It is "xyxy", "yxyx", "xywh", "center_xywh" or "center_yxhw"; the prefix "rel_" means
+            fractions of the image's width and height.
         value_range: the lowest and the highest value of a pixel, in the layers that need it.
     """
 
     _lamina_channels: ClassVar[tuple[int, ...]] = ()
-    """The numbers of channels that its formula is for; empty for any number."""
+    """The numbers of channels that the formula supports; empty for any number."""
     bounding_box_format: str | None = setting(box_format, default=None, kw_only=True)
 
     _lamina_implicit: ClassVar[frozenset[str]] = frozenset({"bounding_box_format"})
     _lamina_alone: ClassVar[bool] = False
-    """Whether it takes images alone, because no box could follow what it does."""
+    """Whether the layer takes images alone, because boxes cannot follow its change."""
     _lamina_trains_by_default: ClassVar[bool | None] = True
     _lamina_numbers: ClassVar[frozenset[str]] = frozenset()
-    """Keras's names of what `_lamina_draw` draws, in the layers that take such numbers of a user as well."""
+    """Keras's names of the numbers that `_lamina_draw` draws, for layers in which users can give these numbers."""
     _lamina_transform: ClassVar[Callable[..., Array]]
-    """The formula, a function of images (batch, height, width, channels) and of what `_lamina_draw` drew."""
+    """The formula: a function of images (batch, height, width, channels) and the result of `_lamina_draw`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,20 +74,20 @@ class ImageLayer(Layer):
 
     def build(self, input_shape: Shape) -> None:
         input_shape = (None, *input_shape) if self._lamina_is_sample(input_shape) else input_shape
-        self._lamina_check_input(input_shape)  # within another layer it is built before the input is checked
+        self._lamina_check_input(input_shape)  # an outer layer builds this one before it checks the input
         data_format, channels = value_of(self, "data_format"), self._lamina_channels
         found = input_shape[1 if data_format == "channels_first" else 3]
         if channels and found not in channels:
-            raise ShapeError(f"wants {' or '.join(map(str, channels))} channels ({data_format}), got {found}")
+            raise ShapeError(f"expects {' or '.join(map(str, channels))} channels ({data_format}), got {found}")
 
     @property
     def _lamina_beside(self) -> bool:
-        """Whether it changes what comes beside the images, for which a stack has no place."""
+        """Whether the layer changes data beside the images, for which a stack has no place."""
         return self.bounding_box_format is not None
 
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
-        """The images after the change; in a dict of "images" also "bounding_boxes" and "segmentation_masks"."""
+        """Returns the changed images; in a dict of "images" also "bounding_boxes" and "segmentation_masks"."""
         if isinstance(x, Mapping) and "images" in x:
             return changed_together(self, x, *others, **named)
         return super().__call__(x, *others, **named)
@@ -103,15 +103,15 @@ class ImageLayer(Layer):
         return key if isinstance(key, dict) else self._lamina_draw(key, shape)
 
     def _lamina_change(self, key: Any, x: Array) -> Array:
-        """Images (batch, height, width, channels) after the change, with the random numbers that `key` makes or is."""
+        """Returns changed images (batch, height, width, channels); `key` is a key or the random numbers themselves."""
         return self._lamina_transform(x, **self._lamina_drawn(key, x.shape))
 
     def _lamina_matrix(self, shape: Sizes) -> Array | None:
-        """The matrix of the place where each place (x, y) of the output was read; None where no pixel moves."""
+        """The matrix that maps each place (x, y) of the output to the place that is read; None if no pixel moves."""
         return None
 
     def _lamina_places(self, key: Drawn | None, shape: Sizes) -> Array | None:
-        """`_lamina_matrix` for the random numbers that `key` makes or is."""
+        """`_lamina_matrix`, where `key` is a key or the random numbers themselves."""
         return self._lamina_matrix(shape)
 
     def _lamina_size(self, shape: Sizes) -> tuple[int, int]:
@@ -119,11 +119,11 @@ class ImageLayer(Layer):
         return shape[1], shape[2]
 
     def _lamina_key(self) -> Array | None:
-        """The key of a call's random numbers; None where there are none."""
+        """The key of a call's random numbers; None if the call draws none."""
         return None
 
     def _lamina_with(self, key: Array | None, x: Array) -> Array:
-        """The images after the change with the random numbers that `key` makes; without one as in inference."""
+        """Returns the changed images; without a key, the layer works as in inference."""
         return channels_last(self, self._lamina_transform, x.astype(self.compute_dtype))
 
     def call(self, x: Array) -> Array:
@@ -133,14 +133,14 @@ class ImageLayer(Layer):
     def get_random_transformation(
         self, data: Any, training: bool = True, seed: int | SeedGenerator | None = None
     ) -> dict[str, Any] | None:  # fmt: skip
-        """What a change is a function of, for `transform_images` and `transform_bounding_boxes` to make it again.
+        """Returns the random numbers of one change, for `transform_images` and `transform_bounding_boxes`.
 
-        Here it is a key of the random numbers and the shape of the images; Keras's dict has the numbers themselves.
+        The result is a key and the shape of the images, where Keras returns a dict with the numbers themselves.
 
         Args:
             data: images, or a dict with them as "images"; `transform_images` may change others.
             training: with False there is no change, and the result is None.
-            seed: a whole number, or a `random.SeedGenerator`; drawn unless given.
+            seed: an integer or a `random.SeedGenerator`. By default a seed is drawn.
         """
         if not training:
             return None
@@ -154,13 +154,13 @@ class ImageLayer(Layer):
     def transform_images(
         self, images: ArrayLike, transformation: dict[str, Any] | None, training: bool = True
     ) -> Array:
-        """The images after the change that `get_random_transformation` has drawn; as they are where it is None.
+        """Applies the change that `get_random_transformation` returned; None leaves the images unchanged.
 
         Args:
             images: (batch, height, width, channels), or one image.
             transformation: what `get_random_transformation` returned. Flips, shifts, zooms, shears and changes of
                 perspective also take Keras's dict: `RandomFlip().transform_images(x, {"flips": [[True], [False]]})`.
-            training: with False the images stay as they are.
+            training: with False the images stay unchanged.
         """
         x = jnp.asarray(images, self.compute_dtype)
         if not training or transformation is None:
@@ -174,7 +174,7 @@ class ImageLayer(Layer):
     def transform_bounding_boxes(
         self, bounding_boxes: Mapping[str, Any], transformation: dict[str, Any] | None, training: bool = True
     ) -> Mapping[str, Any]:
-        """The boxes where the change that `get_random_transformation` has drawn moves them, clipped to the image.
+        """Moves the boxes with the change that `get_random_transformation` returned, and clips them to the image.
 
         >>> from lamina.layers import RandomFlip
         >>> flip, boxes = RandomFlip("horizontal", bounding_box_format="xyxy"), {"boxes": [[[2, 1, 4, 3]]]}
@@ -182,10 +182,10 @@ class ImageLayer(Layer):
         Array([[[4., 1., 6., 3.]]], dtype=float32)
 
         Args:
-            bounding_boxes: a dict of "boxes", (batch, n, 4), or (n, 4) for one image, and maybe "labels". The label of
-                a box that left the image becomes -1.
+            bounding_boxes: a dict of "boxes", (batch, n, 4), or (n, 4) for one image, and optionally "labels". A box
+                that leaves the image gets the label -1.
             transformation: as for `transform_images`; its "input_shape" is the shape of the images.
-            training: with False the boxes stay as they are.
+            training: with False the boxes stay unchanged.
         """
         if not training or transformation is None:
             return bounding_boxes
@@ -193,20 +193,20 @@ class ImageLayer(Layer):
 
 
 def channels_last(layer: Layer, change: Callable[[Array], Array], x: Array) -> Array:
-    """`change(x)` for a function that wants the channels last, whatever the layer's `data_format`."""
+    """`change(x)` for a function that needs the channels last, whatever the layer's `data_format`."""
     if value_of(layer, "data_format") == "channels_last":
         return change(x)
     return jnp.moveaxis(change(jnp.moveaxis(x, 1, 3)), 3, 1)
 
 
 class RandomImageLayer(ImageLayer):
-    """Base of the layers that change images at random in training mode, and return them unchanged otherwise.
+    """Base of the layers that change images at random in training mode, and return them unchanged in inference.
 
-    Every image gets random numbers of its own. They are a pure function of the layer, its seed and the step of
-    training. `layer(images)` runs in training mode unless `training=False` is given.
+    Every image gets its own random numbers. They depend only on the layer, its seed and the training step.
+    `layer(images)` runs in training mode unless `training=False` is given.
 
     Args:
-        seed: a whole number that fixes the random numbers of this layer, whatever the seed of the model.
+        seed: an integer that fixes the random numbers of this layer, whatever the model's seed is.
     """
 
     def _lamina_places(self, key: Drawn | None, shape: Sizes) -> Array | None:

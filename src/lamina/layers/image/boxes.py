@@ -1,4 +1,4 @@
-"""What comes beside the images: boxes, labels and masks, changed together with them."""
+"""Bounding boxes, labels and masks, changed together with the images."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def box_format(value: object) -> str | None:
 
 
 def changed_together(layer: ImageLayer, data: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
-    """A dict of images, boxes, labels and masks after one change of the layer, which moves the boxes as the images."""
+    """Applies one change of the layer to a dict of images, boxes, labels and masks."""
     _follows(layer, "bounding_boxes" in data)
     if layer._lamina.running is not None:
         return _changed(layer, data, layer._lamina.running.training if training is None else training)
@@ -56,7 +56,7 @@ def _follows(layer: ImageLayer, has_boxes: bool) -> None:
 
 
 def drawn_by(layer: ImageLayer, transformation: Any) -> Any:
-    """The key of what `get_random_transformation` returned, or the numbers of such a dict of Keras."""
+    """The key in the result of `get_random_transformation`, or the numbers in Keras's dict."""
     if isinstance(transformation, Mapping):
         if "key" in transformation:
             return transformation["key"]
@@ -67,7 +67,7 @@ def drawn_by(layer: ImageLayer, transformation: Any) -> Any:
 
 
 def boxes_after(layer: ImageLayer, given: Any, transformation: Any) -> dict[str, Any]:
-    """Boxes after the change that a transformation stands for."""
+    """The boxes after the change that `transformation` describes."""
     _follows(layer, True)
 
     def places(transformation: Any) -> tuple[Array | None, tuple[int, ...]]:
@@ -98,7 +98,7 @@ def _changed(layer: ImageLayer, data: Mapping[str, Any], training: bool | None) 
 
 
 def _masks(layer: ImageLayer, masks: Array, key: Array | None, rank: int) -> Array:
-    """Masks, with or without an axis of channels, after the change of the images: no class between two others."""
+    """The masks after the change of the images, with or without an axis of channels; classes are not interpolated."""
     x = masks if masks.ndim == rank else masks[..., None]
     usual = vars(layer).get("interpolation")
     vars(layer).update({} if usual is None else {"interpolation": "nearest"})
@@ -123,7 +123,7 @@ def _boxes(layer: ImageLayer, given: Any, matrix: Array | None, shape: tuple[int
 
 
 def boxes_of(layer: Layer, given: Any, batch: tuple[int, ...]) -> tuple[Array, Array | None]:
-    """The boxes (*batch, n, 4), of which there may be none, and their labels."""
+    """The boxes (*batch, n, 4) and their labels; n may be 0."""
     if not isinstance(given, Mapping) or "boxes" not in given:
         raise ArgumentError(f'{layer.name}: bounding_boxes is a dict with "boxes" and "labels", got {short(given)}.')
     boxes, labels = jnp.asarray(given["boxes"], "float32"), given.get("labels")

@@ -1,4 +1,4 @@
-"""Augmentation that makes several changes to an image, one after another."""
+"""Augmentation layers that apply several changes to an image in sequence."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ Factor: TypeAlias = float | Sequence[float] | None
 
 
 class ChangesLayer(RandomImageLayer):
-    """Base of the layers that hold other layers for images, and apply them in a row."""
+    """Base of the layers that hold other image layers and apply them in sequence."""
 
     @property
     def _lamina_changes(self) -> list[ImageLayer]:
-        """The layers that it holds."""
+        """The inner layers."""
         return self._lamina.inner["changes"]
 
     def build(self, input_shape: Shape) -> None:
@@ -85,11 +85,11 @@ class RandomColorJitter(ChangesLayer):
 
 
 class ManyChanges(ChangesLayer):
-    """Base of the layers that apply some of many changes to each image, chosen at random.
+    """Base of the layers that apply some of many changes, chosen at random for each image.
 
     Args:
-        factor: the strength of the changes, a range within 0 to 1; one number a stands for (0, a).
-        interpolation: how shears, shifts and rotations read between the pixels, "bilinear" or "nearest".
+        factor: the strength of the changes, a range within 0 to 1. One number a means (0, a).
+        interpolation: how shears, shifts and rotations read values between pixels, "bilinear" or "nearest".
     """
 
     _lamina_channels: ClassVar[tuple[int, ...]] = (1, 3)
@@ -114,7 +114,7 @@ class ManyChanges(ChangesLayer):
         ]
 
     def _lamina_change_one(self, key: Array, image: Array) -> Array:
-        """An image (1, height, width, channels), changed."""
+        """Returns one changed image (1, height, width, channels)."""
         raise NotImplementedError(f"{type(self).__name__} needs a method _lamina_change_one(self, key, image).")
 
     def _lamina_change(self, key: Array, x: Array) -> Array:
@@ -124,9 +124,9 @@ class ManyChanges(ChangesLayer):
 
 
 def after_changes(layer: ManyChanges, key: Array, image: Array, length: int, spare: int = 0) -> Array:
-    """An image (1, height, width, channels) after `length` random changes.
+    """Applies `length` random changes to an image (1, height, width, channels).
 
-    `spare` changes that leave the image as it is are among those that are drawn from.
+    The changes to choose from include `spare` changes that leave the image unchanged.
     """
     changes = [change._lamina_change for change in layer._lamina_changes] + [lambda key, image: image] * spare
     branches = [lambda key, image, f=f: f(key, image).astype(image.dtype) for f in changes]
@@ -168,8 +168,8 @@ class RandAugment(ManyChanges):
 class AugMix(ManyChanges):
     """In training mode, blends each image with `num_chains` copies of it, each after `chain_depth` random changes.
 
-    The output is `w x + (1 - w) * sum(v * copies)`, with w from Beta(alpha, alpha) and the weights v of the copies
-    from Dirichlet(alpha), clipped to the `value_range`.
+    The output is `w x + (1 - w) * sum(v * copies)`, clipped to the `value_range`. w is drawn from Beta(alpha, alpha),
+    and the weights v of the copies from Dirichlet(alpha).
 
     >>> AugMix()(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
@@ -178,7 +178,7 @@ class AugMix(ManyChanges):
         num_chains: the number of copies.
         chain_depth: the number of changes to each copy.
         alpha: the parameter of the Beta and of the Dirichlet distribution, above 0.
-        all_ops: whether brightness, gray, contrast and sharpness are among the changes too.
+        all_ops: whether the changes include brightness, gray, contrast and sharpness.
 
     Source: Hendrycks et al., 2019, https://arxiv.org/abs/1912.02781
     """

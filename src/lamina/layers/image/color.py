@@ -1,4 +1,4 @@
-"""Augmentation of the colours of images."""
+"""Augmentation layers that change the colors of images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ bits = interval(1, 8)
 
 
 def whole_bits(value: object) -> tuple[int, int]:
-    """A number of bits from 1 to 8, or a pair; one number n stands for (1, n)."""
+    """A number of bits from 1 to 8, or a pair; one number n means (1, n)."""
     low, high = bits(value)
     return integer(low), integer(high)
 
@@ -44,7 +44,7 @@ class RandomBrightness(FactorPerImage):
     (2, 4, 4, 3)
 
     Args:
-        factor: the range of f within -1 to 1, as a pair; one number a stands for (-a, a).
+        factor: the range of f within -1 to 1, as a pair; one number a means (-a, a).
     """
 
     factor: Range = setting(signed_share)
@@ -66,8 +66,8 @@ class RandomContrast(RandomImageLayer):
     (2, 4, 4, 3)
 
     Args:
-        factor: the pair (lower, upper), each from 0 to 1. One number a stands for (0, a), as in the code of Keras:
-            write (a, a) to lower the contrast as well as to raise it.
+        factor: the pair (lower, upper), each from 0 to 1. One number a means (0, a), as in Keras's code: write (a, a)
+            to lower the contrast as well as to raise it.
     """
 
     factor: Range = setting(share)
@@ -93,7 +93,7 @@ class RandomHue(RandomImageLayer):
     (2, 4, 4, 3)
 
     Args:
-        factor: the range of f within 0 to 1, as a pair; one number a stands for (0, a).
+        factor: the range of f within 0 to 1, as a pair; one number a means (0, a).
     """
 
     factor: Range = setting(share)
@@ -122,7 +122,7 @@ class RandomSaturation(FactorPerImage):
     (2, 4, 4, 3)
 
     Args:
-        factor: the range of f, as a pair; one number a stands for (-a, a). An f below 0 has the effect of 0.
+        factor: the range of f, as a pair; one number a means (-a, a). An f below 0 has the effect of 0.
     """
 
     factor: Range = setting(signed_share)
@@ -141,13 +141,13 @@ class RandomSaturation(FactorPerImage):
 class RandomColorDegeneration(FactorPerImage):
     """In training mode, blends each image with its gray version: `x + f * (gray(x) - x)`, a random f for each image.
 
-    An f below 0 makes the colours stronger. The result is clipped to the `value_range`.
+    An f below 0 makes the colors stronger. The result is clipped to the `value_range`.
 
     >>> RandomColorDegeneration(0.5)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
 
     Args:
-        factor: the range of f within -1 to 1, as a pair; one number a stands for (-a, a).
+        factor: the range of f within -1 to 1, as a pair; one number a means (-a, a).
     """
 
     factor: Range = setting(signed_share)
@@ -191,7 +191,7 @@ class RandomInvert(RandomImageLayer):
     Array([[[[255.]]]], dtype=float32)
 
     Args:
-        factor: the range from which the probability is drawn for each image; one number a stands for (0, a).
+        factor: the range from which the probability is drawn for each image; one number a means (0, a).
     """
 
     factor: Range = setting(share, default=1.0)
@@ -214,7 +214,7 @@ class RandomPosterization(RandomImageLayer):
 
     Args:
         factor: the pair (low, high) within 1 to 8: n is drawn from low up to high - 1, and is low if they are equal.
-            One number a stands for (1, a).
+            One number a means (1, a).
     """
 
     factor: Bits = setting(whole_bits)
@@ -234,15 +234,15 @@ class RandomPosterization(RandomImageLayer):
 class Solarization(RandomImageLayer):
     """In training mode, adds a random number to each image, then inverts the pixels that reach a random threshold.
 
-    Both numbers are drawn for each image, for pixels from 0 to 255. The default threshold 0 inverts every pixel.
+    Both numbers are drawn for each image, on the scale from 0 to 255. The default threshold 0 inverts every pixel.
 
     >>> Solarization()(jnp.array([[[[0.0, 200.0, 255.0]]]]), training=True)
     Array([[[[255.,  55.,   0.]]]], dtype=float32)
 
     Args:
         addition_factor: the pair (low, high) within 0 to 1: the number that is added lies between low and 255 * high.
-            One number a stands for (0, a).
-        threshold_factor: the same for the threshold.
+            One number a means (0, a).
+        threshold_factor: the range of the threshold, in the same form.
     """
 
     addition_factor: Range = setting(share, default=0.0)

@@ -1,4 +1,4 @@
-"""Layers that raise the contrast of images by the histogram of their pixels."""
+"""Layers that raise the contrast of images by means of the histogram of their pixels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def two_sizes(value: object) -> tuple[int, int]:
 
 
 class AutoContrast(ImageLayer):
-    """Scales each channel of each image so that its values fill the `value_range`; a constant channel stays as it is.
+    """Scales each channel of each image to the whole `value_range`; a constant channel stays unchanged.
 
     >>> AutoContrast()(jnp.array([[[[1.0], [2.0], [3.0]]]]))[0, 0, :, 0]
     Array([  0. , 127.5, 255. ], dtype=float32)
@@ -78,7 +78,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
     (1, 16, 16, 1)
 
     Args:
-        clip_limit: how many times the mean a bin of the histogram may count at most; 0 sets no limit.
+        clip_limit: the greatest count of a histogram bin, as a multiple of the mean count; 0 sets no limit.
         tile_grid_size: the number of tiles down and across.
 
     Source: Zuiderveld, "Contrast limited adaptive histogram equalization", Graphics Gems IV, 1994
@@ -91,7 +91,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
 
     def _lamina_transform(self, x: Array) -> Array:
         if any(isinstance(n, int) and n < tiles for n, tiles in zip(x.shape[1:3], self.tile_grid_size, strict=True)):
-            raise ShapeError(f"wants a pixel or more for each tile of tile_grid_size={self.tile_grid_size}")
+            raise ShapeError(f"expects a pixel or more for each tile of tile_grid_size={self.tile_grid_size}")
         y = rescaled(x.astype(work_dtype(x)), self.value_range, BYTE)
         y = jax.vmap(lambda image: locally_equalized(image, self.tile_grid_size, self.clip_limit))(y)
         return rescaled(y, BYTE, self.value_range).astype(x.dtype)

@@ -1,4 +1,4 @@
-"""Augmentation that blends images, pastes parts of one into another, or covers parts of them."""
+"""Augmentation layers that blend images, paste parts of one into another, or cover parts of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Fill: TypeAlias = Converted[float | Sequence[float] | None, float | tuple[float,
 
 
 def boxes(key: Array, x_shape: Sizes, shares: Array) -> Array:
-    """True in a box in each image, of these shares (batch, 2) of its width and height.  -> (batch, height, width, 1)"""
+    """True in a box with these fractions (batch, 2) of an image's size.  -> (batch, height, width, 1)"""
     y, x = grid(jnp.zeros((1, *x_shape[1:3], 1), jnp.float32))
     covered = []
     for which, (where, length) in enumerate(((x, x_shape[2]), (y, x_shape[1]))):
@@ -38,13 +38,13 @@ def boxes(key: Array, x_shape: Sizes, shares: Array) -> Array:
 class MixUp(RandomImageLayer):
     """In training mode, blends each image with another one of the batch: `w x + (1 - w) x'`, w from Beta(alpha, alpha).
 
-    The targets are not blended, since a layer of a stack gets the images alone.
+    The targets are not blended, since a layer of a stack receives the images only.
 
     >>> MixUp()(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
 
     Args:
-        alpha: the parameter of the Beta distribution, above 0; the smaller, the closer w is to 0 or 1.
+        alpha: the parameter of the Beta distribution, above 0. The smaller it is, the closer w is to 0 or 1.
 
     Source: Zhang et al., 2018, https://arxiv.org/abs/1710.09412
     """
@@ -69,14 +69,14 @@ class MixUp(RandomImageLayer):
 class CutMix(RandomImageLayer):
     """In training mode, pastes a random box of another image of the batch into each image.
 
-    The box covers the share 1 - w of the image, with w from Beta(a, a) and one random a for the batch. The targets
-    are not blended, since a layer of a stack gets the images alone.
+    The box covers the fraction 1 - w of the image. w is drawn from Beta(a, a), with one random a for the batch. The
+    targets are not blended, since a layer of a stack receives the images only.
 
     >>> CutMix()(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
 
     Args:
-        factor: the range of a within 0 to 1, as a pair; one number b stands for (0, b).
+        factor: the range of a within 0 to 1, as a pair; one number b means (0, b).
 
     Source: Yun et al., 2019, https://arxiv.org/abs/1905.04899
     """
@@ -101,7 +101,7 @@ class CutMix(RandomImageLayer):
 
 
 def fill(value: object) -> float | tuple[float, ...] | None:
-    """None for noise, a number, or one for each of three channels."""
+    """None for noise, or a number, or three numbers for three channels."""
     if isinstance(value, (tuple, list)):
         if len(value) != 3:
             raise ArgumentError(f"expected a number, three numbers or None, got {value!r}.")
@@ -116,9 +116,9 @@ class RandomErasing(RandomImageLayer):
     (2, 4, 4, 3)
 
     Args:
-        factor: the range from which the probability is drawn for each image; one number a stands for (0, a).
-        scale: the range from which two numbers are drawn for each image, within 0 to 1. Their square roots, times the
-            height and the width of the image, are those of the box. One number a stands for (0, a).
+        factor: the range from which the probability is drawn for each image; one number a means (0, a).
+        scale: the range from which two numbers are drawn for each image, within 0 to 1. The height and the width of
+            the image, times the square roots of these numbers, are the size of the box. One number a means (0, a).
         fill_value: the value of the box: a number, or one for each of three channels. None covers it with normal
             noise.
 
@@ -146,7 +146,7 @@ class RandomErasing(RandomImageLayer):
 
 
 class MaxNumBoundingBoxes(Layer):
-    """Brings each image's boxes, in a dict of "images" and "bounding_boxes", to one number, cut or filled up.
+    """Gives each image the same number of boxes, in a dict of "images" and "bounding_boxes": cuts off or pads.
 
     >>> boxes = {"boxes": jnp.ones((1, 3, 4)), "labels": jnp.ones((1, 3))}
     >>> data = MaxNumBoundingBoxes(5)({"images": jnp.ones((1, 8, 8, 3)), "bounding_boxes": boxes})
@@ -155,8 +155,8 @@ class MaxNumBoundingBoxes(Layer):
 
     Args:
         max_number: the number of boxes of each image.
-        fill_value: the value of the boxes that are added, and of their labels.
-        bounding_box_format: the format of the boxes, which stays.
+        fill_value: the value of added boxes and of their labels.
+        bounding_box_format: the format of the boxes, which does not change.
     """
 
     max_number: int = setting(positive)
@@ -167,7 +167,7 @@ class MaxNumBoundingBoxes(Layer):
 
     @user_facing
     def __call__(self, x: Any, *others: Any, **named: Any) -> Any:
-        """The dict with `max_number` boxes for each image."""
+        """Returns the dict with `max_number` boxes for each image."""
         if not isinstance(x, Mapping) or not {"images", "bounding_boxes"} <= x.keys():
             raise ArgumentError(f'{self.name} takes a dict of "images" and "bounding_boxes", got {short(x)}.')
         boxes, labels = boxes_of(self, x["bounding_boxes"], jnp.shape(x["images"])[:-3])

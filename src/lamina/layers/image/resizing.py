@@ -22,14 +22,14 @@ Method: TypeAlias = Literal["bilinear", "nearest", "bicubic", "lanczos3", "lancz
 
 
 def window(shape: Sizes, height: int, width: int) -> tuple[int, int, int, int]:
-    """The top, the left, the height and the width of that window."""
+    """The top, the left edge, the height and the width of the window in the middle."""
     tall = max(min(shape[1], shape[2] * height // width), 1)
     wide = max(min(shape[2], shape[1] * width // height), 1)
     return (shape[1] - tall) // 2, (shape[2] - wide) // 2, tall, wide
 
 
 def read_from(part: tuple[int, int, int, int], height: int, width: int) -> Array:
-    """The matrix of a part of the images, which may be wider than they are, that is scaled to `height` × `width`."""
+    """The matrix that scales a part of the images to `height` × `width`; the part may extend beyond the images."""
     top, left, tall, wide = part
     return affine((wide / width, 0, left), (0, tall / height, top))
 
@@ -41,14 +41,14 @@ def fitted(x: Array, height: int, width: int) -> Array:
 
 
 def padded(x: Array, height: int, width: int, fill_value: float) -> Array:
-    """The images with a margin of `fill_value`, so that they have the aspect ratio `width / height`."""
+    """The images, padded with `fill_value` to the aspect ratio `width / height`."""
     above, beside = margins_of(x.shape, height, width)
     margins = ((0, 0), (above, above), (beside, beside), (0, 0))
     return jnp.pad(x, margins, constant_values=jnp.asarray(fill_value, x.dtype))
 
 
 def margins_of(shape: Sizes, height: int, width: int) -> tuple[int, int]:
-    """How many rows and columns such a margin has on each side."""
+    """The number of rows and columns of padding on each side."""
     above = (max(shape[1], shape[2] * height // width) - shape[1]) // 2
     return above, (max(shape[2], shape[1] * width // height) - shape[2]) // 2
 
@@ -64,7 +64,7 @@ class SizedLayer(ImageLayer):
 
     Args:
         height: the height of the output in pixels.
-        width: its width.
+        width: the width of the output in pixels.
     """
 
     def _lamina_size(self, shape: Sizes) -> tuple[int, int]:
@@ -72,7 +72,7 @@ class SizedLayer(ImageLayer):
 
 
 class Resizing(SizedLayer):
-    """Scales images to `height` × `width`; images of integers stay integers, rounded.
+    """Scales images to `height` × `width`; integer images are rounded to integers.
 
     >>> Resizing(8, 8)(jnp.ones((1, 32, 32, 3))).shape
     (1, 8, 8, 3)
@@ -81,7 +81,7 @@ class Resizing(SizedLayer):
         interpolation: "bilinear", "nearest", "bicubic", "lanczos3" or "lanczos5".
         crop_to_aspect_ratio: whether to crop the image first to the largest window with the output's aspect ratio.
         pad_to_aspect_ratio: whether to pad the image first to the output's aspect ratio.
-        fill_mode: "constant", the only way to pad.
+        fill_mode: "constant", the only supported padding.
         fill_value: the value of the padding.
         antialias: whether to smooth an image before it gets smaller.
     """

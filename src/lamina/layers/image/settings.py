@@ -1,4 +1,4 @@
-"""The settings that the layers for images share: ranges to draw from, the range of the pixels, the interpolation."""
+"""The settings shared by image layers: ranges to draw from, the range of pixel values, the interpolation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ interpolations = one_of("bilinear", "nearest")
 
 
 def interval(lowest: float, highest: float) -> Callable[[object], Pair]:
-    """A pair of numbers, or one number f for the pair (-f, f), whose lower end is `lowest` at least."""
+    """A pair of numbers, or one number f for the pair (-f, f); the lower end is at least `lowest`."""
 
     def pair(value: object) -> Pair:
         if isinstance(value, (tuple, list)) and len(value) == 2:

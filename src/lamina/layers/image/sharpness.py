@@ -1,4 +1,4 @@
-"""Augmentation of the sharpness of images: sharpening and blurring."""
+"""Augmentation layers that sharpen or blur images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OddSizes: TypeAlias = Converted[int | Sequence[int], tuple[int, int]]
 
 
 def odd_sizes(value: object) -> tuple[int, int]:
-    """An odd size, or two."""
+    """An odd size, or two odd sizes."""
     sizes = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(sizes) != 2 or any(integer(size) < 1 or size % 2 == 0 for size in sizes):
         raise ArgumentError(f"expected an odd number of at least 1, or a pair of them, got {value!r}.")
@@ -33,14 +33,14 @@ def odd_sizes(value: object) -> tuple[int, int]:
 class RandomSharpness(FactorPerImage):
     """In training mode, makes `x + (1 - 2 f) * (smooth(x) - x)` of an image, with a random f for each image.
 
-    f = 0.5 changes nothing, and f = 1 sharpens. `smooth` is the mean of 3 × 3 pixels, in which the middle one counts
-    five times. The result is clipped to the `value_range`.
+    f = 0.5 changes nothing, and f = 1 sharpens. `smooth` is the weighted mean of 3 × 3 pixels, in which the middle
+    pixel has weight 5. The result is clipped to the `value_range`.
 
     >>> RandomSharpness(0.5)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
 
     Args:
-        factor: the range of f within 0 to 1, as a pair; one number a stands for (0, a).
+        factor: the range of f within 0 to 1, as a pair; one number a means (0, a).
     """
 
     factor: Range = setting(share)
@@ -59,9 +59,9 @@ class RandomGaussianBlur(RandomImageLayer):
     (2, 4, 4, 3)
 
     Args:
-        factor: the range from which the probability is drawn for each image; one number a stands for (0, a).
+        factor: the range from which the probability is drawn for each image; one number a means (0, a).
         kernel_size: the size of the kernel in pixels, an odd number or two of them: across and down.
-        sigma: the range of the standard deviation in pixels, within 0 to 1; one number a stands for (0, a).
+        sigma: the range of the standard deviation in pixels, within 0 to 1; one number a means (0, a).
     """
 
     factor: Range = setting(share, default=1.0)

@@ -1,4 +1,4 @@
-"""Augmentation that moves the pixels of an image: flips, rotations, zooms, shifts, shears, perspective, waves."""
+"""Augmentation layers that move the pixels of an image: flip, rotation, zoom, shift, shear, perspective, waves."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ Shift: TypeAlias = float | Sequence[float]
 
 
 def shift(value: Any) -> Shift:
-    """A share of the size of an image, or a pair of them; kept as it was given."""
+    """A fraction of the size of an image, or a pair of them; stored as given."""
     signed_share(value)
     return value  # type: ignore[no-any-return]
 
 
 def zoom(value: Any) -> Shift:
-    """As `shift`, but above -1, at which the image would shrink to nothing."""
+    """A `shift` above -1, since -1 would shrink the image to nothing."""
     signed_share(value)
     if (min(value) if isinstance(value, (tuple, list)) else value) <= -1:
         raise ArgumentError(f"expected a number or a pair of numbers above -1 and up to 1, got {value!r}.")
@@ -65,7 +65,7 @@ class RandomFlip(RandomImageLayer):
     _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"flips"})
 
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
-        return {"flips": uniform(key, (2, shape[0])) < 0.5}  # across, and down
+        return {"flips": uniform(key, (2, shape[0])) < 0.5}  # horizontal, then vertical
 
     def _lamina_transform(self, x: Array, flips: Array) -> Array:  # (2, batch), or for both ways as one
         across, down = jnp.broadcast_to(flips.reshape(-1, len(x), 1, 1, 1), (2, len(x), 1, 1, 1))
@@ -81,12 +81,12 @@ class RandomFlip(RandomImageLayer):
 
 
 class WarpLayer(RandomImageLayer):
-    """Base of the layers that move the pixels of an image: each pixel of the output is read at another place.
+    """Base of the layers that move the pixels of an image: each output pixel is read from another place.
 
     Args:
-        fill_mode: what is read beyond the edges of a row (a b c d): "reflect" d c b a | a b c d | d c b a, "wrap"
-            a b c d | a b c d | a b c d, "nearest" a a a a | a b c d | d d d d, and with "constant" the `fill_value`.
-        interpolation: how to read between the pixels, "bilinear" or "nearest".
+        fill_mode: the values read beyond the edges of a row (a b c d): "reflect" d c b a | a b c d | d c b a, "wrap"
+            a b c d | a b c d | a b c d, "nearest" a a a a | a b c d | d d d d; "constant" reads the `fill_value`.
+        interpolation: how values between pixels are read, "bilinear" or "nearest".
         fill_value: the value beyond the edges for the `fill_mode` "constant".
     """
 
@@ -105,7 +105,7 @@ class RandomRotation(WarpLayer):
     (2, 4, 4, 3)
 
     Args:
-        factor: the range of the angle in turns, within -1 to 1; one number a stands for (-a, a).
+        factor: the range of the angle in turns, within -1 to 1; one number a means (-a, a).
     """
 
     factor: Range = setting(signed_share)
@@ -127,15 +127,15 @@ class RandomRotation(WarpLayer):
 
 
 class RandomTranslation(WarpLayer):
-    """In training mode, shifts each image by random shares of its height and width.
+    """In training mode, shifts each image by random fractions of its height and width.
 
     >>> RandomTranslation(0.1, 0.2)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
 
     Args:
-        height_factor: the range of the shift down, as shares of the height within -1 to 1; one number a stands for
+        height_factor: the range of the shift down, in fractions of the height, within -1 to 1. One number a means
             (-a, a).
-        width_factor: the range of the shift to the right, as shares of the width, in the same way.
+        width_factor: the range of the shift to the right, in fractions of the width, in the same form.
     """
 
     height_factor: Shift = setting(shift)
@@ -162,15 +162,14 @@ class RandomTranslation(WarpLayer):
 class RandomZoom(WarpLayer):
     """In training mode, zooms each image about its middle by random numbers.
 
-    A number f makes the part that is seen `1 + f` times as high or wide: 0.2 zooms out, and -0.2 zooms in.
+    With a number f, the visible part becomes `1 + f` times as high or wide: 0.2 zooms out, and -0.2 zooms in.
 
     >>> RandomZoom(0.1)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
 
     Args:
-        height_factor: the range of f for the height, above -1 and up to 1; one number a stands for (-a, a).
-        width_factor: the same for the width; None takes the number that was drawn for the height, which keeps the
-            aspect ratio.
+        height_factor: the range of f for the height, above -1 and up to 1; one number a means (-a, a).
+        width_factor: the same for the width. None uses the number drawn for the height, which keeps the aspect ratio.
     """
 
     height_factor: Shift = setting(zoom)
@@ -199,14 +198,14 @@ class RandomZoom(WarpLayer):
 class RandomShear(WarpLayer):
     """In training mode, shears each image: the pixel (x, y) is read at `(x + a y, y + b x)`.
 
-    a and b are random numbers for each image. With probability 1/2 both change their sign.
+    a and b are random numbers for each image. Both change their sign with probability 1/2.
 
     >>> RandomShear(0.1, 0.1)(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
 
     Args:
-        x_factor: the range of a within -1 to 1, as a pair; one number c stands for (-c, c).
-        y_factor: the range of b, in the same way.
+        x_factor: the range of a within -1 to 1, as a pair; one number c means (-c, c).
+        y_factor: the range of b, in the same form.
     """
 
     x_factor: Range = setting(signed_share, default=0.0)
@@ -233,15 +232,15 @@ class RandomShear(WarpLayer):
 class RandomPerspective(RandomImageLayer):
     """In training mode, changes the perspective of some of the images: their corners move to random places.
 
-    Each coordinate of a corner changes by up to `scale / 2` of itself, so the corner (0, 0) stays.
+    Each coordinate of a corner changes by up to `scale / 2` times its value, so the corner (0, 0) stays in place.
 
     >>> RandomPerspective()(jnp.ones((2, 4, 4, 3)), training=True).shape
     (2, 4, 4, 3)
 
     Args:
-        factor: the range from which the probability is drawn for each image; one number a stands for (0, a).
+        factor: the range from which the probability is drawn for each image; one number a means (0, a).
         scale: how far the corners move, from 0 to 1.
-        interpolation: how to read between the pixels, "bilinear" or "nearest".
+        interpolation: how values between pixels are read, "bilinear" or "nearest".
         fill_value: the value beyond the edges of the image.
     """
 
@@ -275,7 +274,7 @@ class RandomPerspective(RandomImageLayer):
 
 
 class RandomElasticTransform(WarpLayer):
-    """In training mode, distorts some of the images: each pixel is read at a place that smooth noise has moved.
+    """In training mode, distorts some of the images: smooth noise moves the place from which each pixel is read.
 
     The noise is `blur(normal * s, s)` with `s = 0.05 f min(height, width)`, times `0.1 f max(height, width)` pixels,
     with a random strength f for each image. The result is clipped to the `value_range`.
@@ -284,8 +283,8 @@ class RandomElasticTransform(WarpLayer):
     (2, 4, 4, 3)
 
     Args:
-        factor: the range from which the probability is drawn for each image; one number a stands for (0, a).
-        scale: the range of f within 0 to 1, as a pair; one number a stands for (0, a).
+        factor: the range from which the probability is drawn for each image; one number a means (0, a).
+        scale: the range of f within 0 to 1, as a pair; one number a means (0, a).
 
     Source: Simard, Steinkraus and Platt, 2003, https://doi.org/10.1109/ICDAR.2003.1227801
     """

@@ -25,7 +25,7 @@ from lamina.layers.normalizations.scaling import add_scale, factor_and_shift, fe
 
 
 class BatchNormalization(Layer):
-    """Brings each feature to mean 0 and variance 1 over the batch, then scales and shifts it; the shape stays.
+    """Brings each feature to mean 0 and variance 1 over the batch, then scales and shifts it; the shape stays the same.
 
     In training: `(x - mean(x)) / sqrt(var(x) + epsilon) * gamma + beta`, and the moving mean and variance are updated,
     `moving = momentum * moving + (1 - momentum) * batch`. In inference, and in a frozen layer
@@ -46,8 +46,8 @@ class BatchNormalization(Layer):
         epsilon: added to the variance, so that nothing is divided by 0.
         center: whether beta is added.
         scale: whether the result is multiplied by gamma.
-        beta_initializer, gamma_initializer: the start values of beta and of gamma.
-        moving_mean_initializer, moving_variance_initializer: the start values of the moving mean and variance.
+        beta_initializer, gamma_initializer: the initial values of beta and of gamma.
+        moving_mean_initializer, moving_variance_initializer: the initial values of the moving mean and variance.
         beta_regularizer, gamma_regularizer: penalties on beta and on gamma, added to the loss.
         beta_constraint, gamma_constraint: applied to beta and to gamma after each step of training.
         renorm: whether to use batch renormalization.
@@ -137,7 +137,7 @@ def _moments(x: Array, axis: int, mask: Array | None) -> tuple[Array, Array]:
     if mask is None:
         return jnp.mean(x, others), jnp.var(x, others)
     if mask.ndim >= x.ndim or any(one not in (1, size) for one, size in zip(mask.shape, x.shape, strict=False)):
-        raise ShapeError(f"wants a mask that begins as its input {x.shape} does, got {mask.shape}")
+        raise ShapeError(f"expects a mask that begins as its input {x.shape} does, got {mask.shape}")
     kept = jnp.broadcast_to(mask.astype(bool).reshape((*mask.shape, *[1] * (x.ndim - mask.ndim))), x.shape)
     zero = jnp.zeros((), x.dtype)
     count = jnp.sum(kept.astype(x.dtype), others) + jnp.asarray(1e-7, x.dtype)

@@ -16,7 +16,7 @@ from lamina.layers.normalizations.scaling import Axes, feature_axes, kept_sizes,
 
 
 class RMSNormalization(Layer):
-    """Divides each sample by the root of its mean square along `axis`, and multiplies by a weight; the shape stays.
+    """Divides each sample by the root of its mean square along `axis`, and multiplies it by a weight.
 
     `x / sqrt(mean(x²) + epsilon) * scale`, where scale has the sizes of `axis`.
 
@@ -46,7 +46,7 @@ class RMSNormalization(Layer):
 
 
 class UnitNormalization(Layer):
-    """Divides each sample by its Euclidean length along `axis`: `x / max(sqrt(sum(x²)), 1e-12)`; the shape stays.
+    """Divides each sample by its Euclidean length along `axis`: `x / max(sqrt(sum(x²)), 1e-12)`.
 
     >>> UnitNormalization()(jnp.array([[3.0, 4.0]]))
     Array([[0.6, 0.8]], dtype=float32)

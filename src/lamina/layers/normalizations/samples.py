@@ -37,7 +37,7 @@ class _OfSamples(Layer):
 
 
 class LayerNormalization(_OfSamples):
-    """Brings each sample to mean 0 and variance 1 along `axis`, then scales and shifts it; the shape stays.
+    """Brings each sample to mean 0 and variance 1 along `axis`, then scales and shifts it; the shape stays the same.
 
     `(x - mean(x)) / sqrt(var(x) + epsilon) * gamma + beta`; gamma and beta have the sizes of `axis`.
 
@@ -49,7 +49,7 @@ class LayerNormalization(_OfSamples):
         epsilon: added to the variance, so that nothing is divided by 0.
         center: whether beta is added.
         scale: whether the result is multiplied by gamma.
-        beta_initializer, gamma_initializer: the start values of beta and of gamma.
+        beta_initializer, gamma_initializer: the initial values of beta and of gamma.
         beta_regularizer, gamma_regularizer: penalties on beta and on gamma, added to the loss.
         beta_constraint, gamma_constraint: applied to beta and to gamma after each step of training.
         rms_scaling: whether x is only divided by the deviation and multiplied by gamma, as in old models: for the root
@@ -109,7 +109,7 @@ class GroupNormalization(_OfSamples):
         epsilon: added to the variance, so that nothing is divided by 0.
         center: whether beta is added.
         scale: whether the result is multiplied by gamma.
-        beta_initializer, gamma_initializer: the start values of beta and of gamma.
+        beta_initializer, gamma_initializer: the initial values of beta and of gamma.
         beta_regularizer, gamma_regularizer: penalties on beta and on gamma, added to the loss.
         beta_constraint, gamma_constraint: applied to beta and to gamma after each step of training.
 
@@ -132,7 +132,7 @@ class GroupNormalization(_OfSamples):
         (axis,) = feature_axes(self.axis, input_shape)
         channels = input_shape[axis]
         if channels is not None and channels % self.groups:
-            raise ShapeError(f"wants a number of channels that {self.groups} groups divide, got {channels}")
+            raise ShapeError(f"expects a number of channels that {self.groups} groups divide, got {channels}")
         add_scale(self, (channels,), self.scale, self.center)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 

@@ -52,7 +52,7 @@ class Pooling(Layer):
         for axis, size in zip(axes, self.pool_size, strict=True):
             if self.padding == "valid" and isinstance(x.shape[axis], int) and x.shape[axis] < size:
                 raise ShapeError(
-                    f"wants at least {size} on axis {axis}, its pool_size, got {x.shape[axis]}: take a smaller "
+                    f"expects at least {size} on axis {axis}, its pool_size, got {x.shape[axis]}: take a smaller "
                     "pool_size or padding='same'"
                 )
         return self._lamina_pool(x, self.pool_size, self.strides, self.padding, axes)

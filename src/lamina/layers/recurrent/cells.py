@@ -43,8 +43,8 @@ class Cell(Layer):
         bias_initializer: what fills the bias.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: the penalties on the weights.
         kernel_constraint, recurrent_constraint, bias_constraint: the constraints on the weights.
-        dropout: the share of the input that is set to 0 in training, at every step the same elements.
-        recurrent_dropout: the share of the state that is set to 0 in training before its product with the recurrent
+        dropout: the fraction of the input that is set to 0 in training, at every step the same elements.
+        recurrent_dropout: the fraction of the state that is set to 0 in training before its product with the recurrent
             kernel, at every step the same elements. If it is above 0, each gate has masks of its own.
         seed: the seed of both dropouts; None for the layer's own.
     """
@@ -94,7 +94,7 @@ class Cell(Layer):
             raise ArgumentError(f"{self.name} has {self._lamina_state_count} states, got {len(given)}.")
         wanted = [state.shape for state in self.get_initial_state(x.shape[0])]
         if (shapes := [state.shape for state in given]) != wanted:
-            raise ShapeError(f"wants states of {wanted[0]}, got {' and '.join(map(str, shapes))}")
+            raise ShapeError(f"expects states of {wanted[0]}, got {' and '.join(map(str, shapes))}")
         return self._lamina_step(x, given, training)
 
     def _lamina_step(self, x: Array, states: States, training: bool) -> Result:

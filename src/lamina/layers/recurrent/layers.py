@@ -65,7 +65,7 @@ class Recurrent(Layer):
         if self.stateful:
             batch = input_shape[0] or self._lamina.batch_size
             if batch is None:
-                raise ShapeError("is stateful and wants to know the batch size")
+                raise ShapeError("is stateful and expects to know the batch size")
             self.states = []
             for state in jax.tree.leaves(self.get_initial_state(batch)):
                 weight = self.add_weight(state.shape, "zeros", trainable=False, autocast=False, name="rnn_state")
@@ -84,7 +84,7 @@ class Recurrent(Layer):
         x = jnp.moveaxis(x, 1, 0)  # (time, batch, ...)
         if mask is not None:
             if jnp.shape(mask) != x.shape[1::-1]:
-                raise ShapeError(f"wants a mask of {x.shape[1::-1]}, got {jnp.shape(mask)}")
+                raise ShapeError(f"expects a mask of {x.shape[1::-1]}, got {jnp.shape(mask)}")
             mask = jnp.asarray(mask).astype(bool).T  # (time, batch)
         how = {"reverse": self.go_backwards, "unroll": self.unroll}
         # a subclass of a built-in cell may have a call of its own
@@ -136,7 +136,7 @@ def first_states(layer: Recurrent, batch: int | None, initial_state: Any) -> lis
         raise ArgumentError(f"{layer.name} has {len(own)} states, initial_state {len(given)}.")
     for state, wanted in zip(given, own, strict=True):
         if jnp.shape(state) != wanted.shape:
-            raise ShapeError(f"wants initial states of {wanted.shape}, got {jnp.shape(state)}")
+            raise ShapeError(f"expects initial states of {wanted.shape}, got {jnp.shape(state)}")
     dtype = state_dtype(layer)
     return jax.tree.unflatten(structure, [jnp.asarray(state, dtype) for state in given])  # type: ignore[no-any-return]
 
@@ -181,8 +181,8 @@ class WithCell(Recurrent):
         unit_forget_bias: whether the bias of the forget gate f starts at 1 (Jozefowicz et al., 2015).
         kernel_regularizer, recurrent_regularizer, bias_regularizer: the penalties on the weights.
         kernel_constraint, recurrent_constraint, bias_constraint: the constraints on the weights.
-        dropout: the share of the input that is set to 0 in training, at every step the same elements.
-        recurrent_dropout: the share of the state that is set to 0 in training before its product with the recurrent
+        dropout: the fraction of the input that is set to 0 in training, at every step the same elements.
+        recurrent_dropout: the fraction of the state that is set to 0 in training before its product with the recurrent
             kernel, at every step the same elements. If it is above 0, each gate has masks of its own.
         seed: the seed of both dropouts; None for the layer's own.
         use_cudnn: changes nothing: the same formula serves every device.
