@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from lamina import Input, Sequential, layers
-from lamina._saving import guard, shards
-from lamina.errors import FileError
+from lamina._saving import config, guard, shards
+from lamina.errors import FileError, ShapeError
 
 
 def model():
@@ -46,3 +46,19 @@ def test_only_the_parts_that_an_index_names_are_read(tmp_path, monkeypatch):
     other.load_weights(path)
     assert set(read) == {"m.weights.json", "m_00000.weights.h5"}
     assert np.array_equal(ours.get_weights()[0], other.get_weights()[0])
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_configuration_with_more_layers_than_one_waits_for_is_refused_at_once(nested):
+    many = [{"class_name": "ReLU", "config": {}}] * (guard.MOST_LAYERS // (2 if nested else 1) + 1)
+    stack = {"class_name": "Sequential", "config": {"layers": many}}
+    if nested:
+        stack = {"class_name": "Sequential", "config": {"layers": [stack] * 2}}
+    with pytest.raises(FileError, match=r"a\.keras: it has 10,\d+ layers; 10,000 is the limit"):
+        config.deserialized(stack, where="a.keras")
+
+
+def test_numbers_of_thousands_of_digits_in_the_names_of_torch_are_no_error_of_pythons():
+    held = {"9" * 5000 + ".weight": np.ones((1, 3), "f4"), "8" * 5000 + ".bias": np.ones(1, "f4")}
+    with pytest.raises(ShapeError, match="0 of the 2 modules"):
+        model().load_torch_state_dict(held)

@@ -13,6 +13,7 @@ from typing import Any
 from lamina import activations, constraints, dtypes, regularizers
 from lamina._layer.layers_by_name import registry as layers
 from lamina._messages.tracebacks import user_facing, warn
+from lamina._saving.guard import check_layers
 from lamina._settings import settings
 from lamina._settings.converters import checked, short
 from lamina._settings.custom_objects import known
@@ -76,6 +77,8 @@ def deserialized(
         left_out: gets a line for each of them that was missing, with the reason.
     """
     load_families()
+    if where:
+        check_layers(config, where)
     try:
         with known(custom_objects, [skip] if isinstance(skip, str) else skip, left_out):
             return _object(config)

@@ -26,6 +26,8 @@ MOST_OBJECTS = 200_000
 """Groups and datasets in an HDF5 file; a stack of 10,000 layers with Adam's slots has 80,000."""
 MOST_VALUES = 1_000_000
 """Values in the attributes of an HDF5 file."""
+MOST_LAYERS = 10_000
+"""Layers in a configuration: some milliseconds pass for each, since its code is traced for the shape of its output."""
 MOST_MEMBERS = 10_000
 """Files in an archive; Keras writes three, and one more for each vocabulary."""
 MOST_GROWTH = 20
@@ -65,6 +67,19 @@ _TORCH = "Read it with torch.load(path, weights_only=True), and give that to mod
 def refused(where: str, what: str, hint: str = "", kind: type[FileError] = FileError) -> FileError:
     """The error for a file that is not read: where it is, what was found there, what to do."""
     return kind(f"{where}: {what}" + (f"\n{hint}" if hint else ""))
+
+
+def check_layers(config: object, where: str) -> None:
+    """That a configuration has no more layers than one waits for."""
+    count, todo = 0, [config]
+    while todo:
+        value = todo.pop()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+        todo += [each for each in inner if isinstance(each, (dict, list, tuple))]
+        layers = value.get("layers") if isinstance(value, dict) else None
+        count += len(layers) if isinstance(layers, (list, tuple)) else 0
+    if count > MOST_LAYERS:
+        raise refused(where, f"it has {count:,} layers; {MOST_LAYERS:,} is the limit.")
 
 
 def is_plain_name(name: str, without: str = "/\\:") -> bool:

@@ -135,7 +135,7 @@ def _is_sorted(arrays: Mapping[str, object]) -> bool:
 
 def _numbers(path: str) -> list[int]:
     """The numbers in a name, by which "blocks.10.conv2" comes after "blocks.9.conv1"."""
-    return [int(digits) for digits in re.findall(r"\d+", path)]
+    return [int(digits) for digits in re.findall(r"\d{1,999}", path)]
 
 
 def _pairs(modules: list[TorchModule], arrays: Mapping[str, object]) -> list[tuple[TorchModule, Group]]:
