@@ -165,7 +165,7 @@ def test_a_number_that_is_an_array_or_nan_is_never_the_best():
         ({"filepath": "{0}.keras"}, "positional"),
         ({"filepath": "{epoch:zz}.keras"}, "Write for example {epoch:02d}"),
         ({"filepath": "{val_loss:d}.keras"}, "Unknown format code 'd'"),
-        ({"filepath": "{epoch.number}.keras"}, "no attribute 'number'"),
+        ({"filepath": "{epoch.number}.keras"}, "more than a name and a form"),
         ({"save_freq": 0}, 'expected "epoch" or a number of batches, such as 100, got 0'),
         ({"save_freq": "epochs"}, "got 'epochs'"),
         ({"save_freq": 2.5}, "got 2.5"),

@@ -19,9 +19,10 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from pathlib import Path
+from typing import IO, Any, BinaryIO
 
-from lamina.errors import ArgumentError, FileError, ForbiddenFileError, MissingFileError
+from lamina.errors import ArgumentError, FileError, ForbiddenFileError, LaminaError, MissingFileError
 
 with contextlib.suppress(ImportError):
     import fcntl
@@ -67,6 +68,31 @@ def replacing(path: str | os.PathLike[str], size: int | None = None) -> Iterator
         if WINDOWS:
             held.close()
         os.replace(part, place)
+
+
+@contextlib.contextmanager
+def in_place(path: str | os.PathLike[str], mode: str) -> Iterator[IO[Any]]:
+    """A file that is open in `mode`, and is written where it stands, other than by `replacing`.
+
+    Raises:
+        FileError: the file cannot be written, or is a pipe, which could wait for ever.
+    """
+    with explained(path) as place:
+        if Path(place).is_fifo():
+            raise OSError(errno.EINVAL, "this is a pipe, not a file", place)
+        with open(place, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+
+
+@contextlib.contextmanager
+def explained(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Where a file or a folder stands that the block writes; an error of the system is told in our words."""
+    given = name_of(path)
+    place = os.path.realpath(given)
+    try:
+        yield place
+    except OSError as error:
+        raise error if isinstance(error, LaminaError) else _told(error, given, place, "more") from error
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
@@ -192,14 +218,18 @@ def sync_folder(folder: str) -> None:
             raise
 
 
-def name_of(path: object) -> str:
-    """A file's name as text."""
+def name_of(path: object, example: str = 'the name of a file, such as "model.keras"') -> str:
+    """A name of a file or folder of this machine as text."""
     try:
         given = os.fsdecode(path)  # type: ignore[arg-type]
     except TypeError:
         given = ""
     if not given or "\0" in given:
-        raise ArgumentError(f'expected the name of a file, such as "model.keras", got {path!r}.')
+        raise ArgumentError(f"expected {example}, got {path!r}.")
+    if re.match(r"[A-Za-z][\w.+-]+://", given):
+        raise FileError(
+            f"{given!r} is not on this machine, and remote paths are not supported: write here, and copy it."
+        )
     return given
 
 

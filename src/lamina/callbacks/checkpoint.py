@@ -6,6 +6,7 @@ import os
 from abc import abstractmethod
 from typing import Any, Literal, NamedTuple
 
+from lamina._files import files
 from lamina._settings.converters import one_of, positive
 from lamina._settings.settings import Configured, setting
 from lamina.callbacks.callback import Callback, Logs
@@ -54,13 +55,7 @@ class KeepingCallback(MonitorCallback):
 
 def folder_name(value: Any) -> str:
     """The name of a folder."""
-    try:
-        name = os.fspath(value)
-    except TypeError:
-        name = ""
-    if not name or not isinstance(name, str):
-        raise ArgumentError(f'expected the name of a folder, such as "checkpoints", got {value!r}.')
-    return name
+    return files.name_of(value, 'the name of a folder, such as "checkpoints"')
 
 
 def interval(value: object) -> Every:

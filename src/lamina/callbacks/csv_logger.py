@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lamina._files import files
 from lamina._messages.tracebacks import warn
 from lamina._settings.converters import flag, short
 from lamina._settings.settings import Configured, setting
@@ -17,10 +18,7 @@ from lamina.errors import ArgumentError
 
 
 def _path(value: Any) -> str:
-    try:
-        return os.fspath(value)  # type: ignore[no-any-return]
-    except TypeError:
-        raise ArgumentError(f'expected the name of a file, such as "log.csv", got {value!r}.') from None
+    return files.name_of(value, 'the name of a file, such as "log.csv"')
 
 
 def _character(value: object) -> str:
@@ -51,7 +49,8 @@ class CSVLogger(Callback, Configured):
         """How long the file is with the rows of this run; what a run that died wrote after its last state goes."""
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        open(self.filename, "a").close()  # with no frame of pathlib in the error of a folder that is not there
+        with files.in_place(self.filename, "ab"):
+            pass
         self._lamina_size = os.path.getsize(self.filename) if self.append else 0
         self._lamina_columns = []
         if self._lamina_size:
@@ -82,7 +81,7 @@ class CSVLogger(Callback, Configured):
             writer.writerow(self._lamina_columns)
         writer.writerow([_text(row.get(name, "NA")) for name in self._lamina_columns])
         # Opened for each row, so that a killed training leaves a whole file.
-        with open(self.filename, "ab") as file:
+        with files.in_place(self.filename, "ab") as file:
             if file.tell() > self._lamina_size:
                 file.truncate(self._lamina_size)
             file.write(lines.getvalue().encode())

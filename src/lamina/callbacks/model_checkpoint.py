@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import string
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,9 @@ class ModelCheckpoint(MonitorCallback, Configured):
     def _lamina_filled(self, values: dict[str, Any]) -> str:
         """The file's name with the values in the places of their names."""
         try:
+            for _, name, form, _ in string.Formatter().parse(self.filepath):
+                if re.search(r"[.\[]", name or "") or re.search(r"[{}]|[1-9]\d\d|\d{4}", form or ""):
+                    raise ValueError(f"{{{name}:{form}}} is more than a name and a form of at most 99 characters")
             return self.filepath.format_map(values)
         except KeyError as error:
             names = sorted(values)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina._arrays.arrays import HostArray
+from lamina._files import files
 from lamina._messages.spelling import did_you_mean
 from lamina._messages.tracebacks import warn
 from lamina._settings.converters import count, flag, integer, positive, short
@@ -183,7 +184,10 @@ class TensorBoard(Callback, Configured):
     def _lamina_file(self, folder: str) -> EventFile:
         """The file in that folder, begun when something is first written."""
         if folder not in self._lamina_files:
-            self._lamina_files[folder] = library().EventFile(os.path.join(self.log_dir, folder))
+            place = os.path.join(self.log_dir, folder)
+            files.make_folder(place)
+            with files.explained(place):
+                self._lamina_files[folder] = library().EventFile(place)
         return self._lamina_files[folder]
 
     def _lamina_close(self) -> None:
@@ -238,8 +242,8 @@ class TensorBoard(Callback, Configured):
                 )
         else:
             labels = dict.fromkeys(names, labels) if labels else {}
-        os.makedirs(os.path.join(self.log_dir, "train"), exist_ok=True)
-        with open(os.path.join(self.log_dir, "projector_config.pbtxt"), "w", encoding="utf-8") as file:
+        files.make_folder(os.path.join(self.log_dir, "train"))
+        with files.in_place(os.path.join(self.log_dir, "projector_config.pbtxt"), "w") as file:
             file.write(
                 library().projector_config([(layer.name, path, labels.get(layer.name)) for layer, path in embeddings])
             )
@@ -247,7 +251,8 @@ class TensorBoard(Callback, Configured):
     def _lamina_keep_embeddings(self, epoch: int) -> None:
         self.model.save_weights(os.path.join(self.log_dir, "train", f"keras_embedding.ckpt-{epoch}.weights.h5"))
         for layer, path in self._lamina_embeddings():
-            np.savetxt(os.path.join(self.log_dir, path), np.asarray(layer.embeddings, "float32"), "%.8g", "\t")
+            with files.in_place(os.path.join(self.log_dir, path), "w") as file:
+                np.savetxt(file, np.asarray(layer.embeddings, "float32"), "%.8g", "\t")
 
 
 IMAGES = 3
