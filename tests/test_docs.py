@@ -177,7 +177,8 @@ def test_what_differs_from_keras_is_found(monkeypatch):
     assert "[`LSTM`][lamina.layers.LSTM]" in page and page.count("\n| ") > 1000
 
 
-def test_a_default_that_differs_is_told():
+def test_a_default_that_differs_is_told(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
     names = load("names")
 
     def theirs(units, axis=-1, name="a"): ...
