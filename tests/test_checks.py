@@ -365,7 +365,7 @@ def fitted(**told):
 
 def test_validation_data_come_before_a_validation_split():
     x = np.ones((3, 2))
-    with pytest.warns(LaminaWarning, match="validation_split is not read where there is validation_data"):
+    with pytest.warns(LaminaWarning, match="validation_split has no effect beside validation_data"):
         fitted(validation_split=0.5, validation_data=(x, x[:, 0]), callbacks=[counted := Counts()], batch_size=1)
     assert counted.steps == 10
 

@@ -112,7 +112,7 @@ FACTS = {
 @pytest.mark.parametrize("what", FACTS)
 def test_a_fact_of_the_wrong_type_or_beyond_its_bounds_is_refused(what, tmp_path, genuine):
     rewritten(tmp_path, FACTS[what], genuine)
-    with pytest.raises(FileError, match=r"is no state of a run|are of another run"):
+    with pytest.raises(FileError, match=r"is not a state of a run|are of another run"):
         fit(tmp_path, Notes(), epochs=4)
 
 

@@ -691,10 +691,10 @@ STREAMS = {
     "indexed, some steps": (Indexed, 3, ""),
     "positioned": (Positioned, None, ""),
     "positioned, some steps": (Positioned, 3, ""),
-    "loader": (Shuffling, None, "a Shuffling cannot be set to a place: its batches are read again up to "),
-    "loader, some steps": (Shuffling, 7, "a Shuffling cannot be set to a place: its batches are read again up to "),
-    "function": (lambda: lambda: iter(BATCHES), None, "a function cannot be set to a place"),
-    "generator": (endless, 5, "a generator cannot be set to a place"),
+    "loader": (Shuffling, None, "a Shuffling has no positions: its batches are read again up to "),
+    "loader, some steps": (Shuffling, 7, "a Shuffling has no positions: its batches are read again up to "),
+    "function": (lambda: lambda: iter(BATCHES), None, "a function has no positions"),
+    "generator": (endless, 5, "a generator has no positions"),
 }
 
 
@@ -733,7 +733,7 @@ def test_a_generator_for_the_validation_is_read_again(tmp_path):
     whole = run(None)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path, Die(epoch=5))
-    with pytest.warns(LaminaWarning, match="a generator cannot be set to a place: its batches are read again up to"):
+    with pytest.warns(LaminaWarning, match="a generator has no positions: its batches are read again up to"):
         assert same(run(tmp_path), whole)
 
 
@@ -748,7 +748,7 @@ def test_a_place_that_cannot_be_kept_is_read_up_to(tmp_path):
     whole = run(None)
     with pytest.raises(ZeroDivisionError):
         run(tmp_path, Die(epoch=2))
-    with pytest.warns(LaminaWarning, match="a Odd cannot be set to a place"):
+    with pytest.warns(LaminaWarning, match="a Odd has no positions"):
         assert same(run(tmp_path), whole)
 
 
@@ -823,10 +823,10 @@ def test_it_is_said_that_a_run_goes_on(tmp_path, capsys):
         train(tmp_path, Die(8), every=1, verbose=2)
     capsys.readouterr()
     train(tmp_path, every=1, verbose=2, epochs=3)
-    assert "This run goes on: step 2 of epoch 2.\n" in capsys.readouterr().out
+    assert "Resuming at step 2 of epoch 2.\n" in capsys.readouterr().out
     checkpoints._ended.clear()
     train(tmp_path, every=1, verbose=2, epochs=3)
-    assert capsys.readouterr().out == "This run has ended before: the end of epoch 3.\n"
+    assert capsys.readouterr().out == "This run already ended at the end of epoch 3.\n"
 
 
 # BackupAndRestore, beside Keras's.
@@ -930,7 +930,7 @@ def test_a_file_that_is_written_like_a_state_and_is_none_is_refused(tmp_path, ch
         (tmp_path / name).write_bytes(b"".join(checkpoints.packed(checkpoints.Saved(facts, arrays))))
     model = stack()
     before = model.get_weights()
-    with pytest.raises(FileError, match=r"is no state of a run|has other arrays than this run"):
+    with pytest.raises(FileError, match=r"is not a state of a run|has other arrays than this run"):
         train(tmp_path, model=model)
     assert same(model.get_weights(), before) and model.history is None
 

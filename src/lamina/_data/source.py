@@ -14,7 +14,11 @@ from lamina.errors import DataError
 
 
 class Table(NamedTuple):
-    """Rows of data: inputs, and the targets and weights of the same length, if there are any."""
+    """Rows of data: inputs, and if given targets and weights of the same length.
+
+    It refers to the user's arrays where no conversion was needed. A table of arrays lives as long as its feed; each
+    batch of a stream is a table of its own, which lives until it is on the device.
+    """
 
     x: HostArray
     y: HostArray | None = None

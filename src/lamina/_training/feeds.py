@@ -1,4 +1,4 @@
-"""What a training or test loop is fed with: arrays on the device, and which of their rows come next."""
+"""The input of a training or test loop: arrays on the device, and the rows of the next steps."""
 
 from __future__ import annotations
 
@@ -23,23 +23,26 @@ from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, LaminaError
 
 ALIGNED = 64
-"""JAX takes an array on the host as it is if it begins at a multiple of so many bytes; a copy costs five times more."""
+"""JAX uses a host array without a copy if its address is a multiple of this; a copy costs five times more."""
 STACKED = 8
 """How many batches of a stream go to the device at a time."""
 BLOCK_BYTES, BLOCK_STEPS = 2**22, 1024
-"""How much of the rows of arrays goes to the device at a time, and how many batches at most."""
+"""The bytes of array rows, and the most batches, that go to the device at a time."""
 
 
 Key = tuple[int, int]
-"""The model's seed and how many steps it had been trained where an epoch began: what an order of rows depends on."""
+"""The model's seed and its number of trained steps at the start of an epoch: they decide the order of the rows."""
 
 
 EVERYTHING = sys.maxsize
-"""As many batches as an epoch may have."""
+"""More batches than any epoch has."""
 
 
 class Chunk(NamedTuple):
-    """`steps` batches of `size` rows each, from `start` on."""
+    """`steps` batches of `size` rows each, from row `start` on: the data of one call of a program.
+
+    A chunk holds the arrays of its block, and lives for that call.
+    """
 
     data: Mapping[str, Array | HostArray]
     size: int
@@ -48,7 +51,7 @@ class Chunk(NamedTuple):
 
 
 class ChunkLength:
-    """How many steps one call runs: as many as fill `seconds`, and not more, for Ctrl-C and the progress bar."""
+    """The number of steps in one call. A call lasts about `seconds`, so that Ctrl-C and the progress bar stay quick."""
 
     def __init__(
         self, steps: int | None = None, seconds: float = 0.075, every: int | None = None, total: int = 0
@@ -57,7 +60,7 @@ class ChunkLength:
         self.steps = steps or 4
         self.begun = 0.0
         self.every, self.total, self.latest = every, total, 0
-        """A call ends where `total`, all steps so far, is a multiple of `every`; but a fixed length stays as it is."""
+        """A call ends when `total`, all steps so far, is a multiple of `every`, unless the length is fixed."""
         self.limit: int | None = None
         """The most steps of the next call, likewise."""
 
@@ -98,7 +101,7 @@ def _padded(array: HostArray, rows: int) -> HostArray:
 
 
 def _aligned(rows: int, like: HostArray) -> HostArray:
-    """An array with so many rows that are like those of another one. Memory that is never written takes no place."""
+    """An empty array with `rows` rows of the shape and dtype of another. Memory never written uses no RAM."""
     size = rows * like[:1].nbytes
     memory = np.empty(size + ALIGNED, np.uint8)
     first = -memory.ctypes.data % ALIGNED
@@ -106,7 +109,10 @@ def _aligned(rows: int, like: HostArray) -> HostArray:
 
 
 class Block(NamedTuple):
-    """The rows of `steps` batches, from the batch `first` of the pass on, of which `skip` were trained before."""
+    """The rows of `steps` batches that go to the device together, from the batch `first` of the pass on.
+
+    The first `skip` batches were trained before. A block holds the arrays of these rows until its last chunk is made.
+    """
 
     data: Mapping[str, Array | HostArray]
     first: int
@@ -115,15 +121,16 @@ class Block(NamedTuple):
 
 
 class ArrayFeed:
-    """Arrays in memory or in a file; an epoch is an order of their rows, which go to the device some batches at a time.
+    """Arrays in memory or in a file, which go to the device some batches at a time.
 
-    An epoch of fewer steps than the data has goes on where the last one ended, up to the end of the data.
-    No array of a chunk has a size that depends on the number of rows, so data of all sizes shares the programs.
+    The feed holds the table, the order of its rows and the place in that order. It lives for one `fit` or `evaluate`.
+    If an epoch has fewer steps than the data, the next epoch continues there, up to the end of the data.
+    The sizes of a chunk's arrays do not depend on the number of rows, so data of all sizes shares the programs.
 
     Args:
-        fill: whether rows may be added that do not count, so that a short last batch needs no program of its own. Each
-            batch then says which of its rows count, which takes 1 to 2 % of a small step; to compile takes a second.
-        look: is given each part of an x in a file as it is read, and the numbers of its rows; it may raise an error.
+        fill: whether a short last batch may be filled with rows that do not count, so that it needs no program of its
+            own. Marking the rows that count takes 1 to 2 % of a small step; compiling a program takes a second.
+        look: a function that gets each part of an x in a file, and its row numbers; it may raise an error.
     """
 
     def __init__(
@@ -134,19 +141,19 @@ class ArrayFeed:
         self.size = min(batch_size, table.rows)
         full, self.tail = divmod(table.rows, self.size)
         self.whole = full + (self.tail > 0)
-        # An epoch that gets more than an eighth longer would cost what the program spares.
+        # If filling makes the epoch more than an eighth longer, a second program is cheaper.
         fills = fill and self.tail > 0 and (self.size - self.tail) * 8 <= table.rows
         self.alone = full if self.tail and not fills else None
-        """The batch that is shorter than the others and runs by itself."""
+        """The number of the short last batch, if it runs by itself."""
         steps = limited_steps(steps, self.whole)
         self.steps = self.whole if steps is None else steps
         self.over = False
-        """Whether no more epoch can come."""
+        """Whether no further epoch is possible."""
         self.at = 0
-        """The batch of the current pass over the rows that comes next; an epoch may end within a pass."""
+        """The number of the next batch in the current pass over the rows; an epoch may end within a pass."""
         self.order: HostArray | None = None
         self.pass_key: tuple[int, ...] = ()
-        """What the order of the rows in the current pass is a function of."""
+        """The key that decides the order of the rows in the current pass."""
         self.arrays = table.named
         rows = {name: read(array, slice(1), floatx()) for name, array in self.arrays.items()}
         batch = sum(row.nbytes for row in rows.values()) * self.size
@@ -164,20 +171,21 @@ class ArrayFeed:
         return [self._chunk(block, at, 1) for at in (0, self.alone) if at is not None]
 
     def go_to(self, keys: Sequence[Key], position: Any = None) -> None:
-        """Stand where the epochs of these keys end, without reading their rows."""
+        """Go to the end of the epochs of these keys, without reading their rows."""
         for key in keys:
             deque(self._blocks(key, skip=self.steps), 0)
 
     def position(self, done: int) -> None:
-        """Nothing has to be kept: the keys of the epochs say it all."""
+        """Always None: the keys of the epochs are enough to find the place again."""
 
     def example(self) -> Chunk:
         return self.examples()[0]
 
     def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
-        """One epoch in chunks as long as `length` says; the order is a pure function of `key`, where a pass begins.
+        """One epoch, in chunks of at most `length.most` steps.
 
-        The first `skip` batches are left out: they were trained before.
+        The `key` of the epoch in which a pass begins decides the order of that pass. The first `skip` batches are left
+        out: they were trained before.
         """
         blocks, left = self._blocks(key, skip), self.whole - (0 if self.anew else self.at)
         for block in fetched(blocks, 1) if len(self.buffers) > 1 else blocks:
@@ -213,7 +221,7 @@ class ArrayFeed:
             left = left - steps if self.at else 0  # an epoch ends with the data, as in Keras
 
     def _read(self, begin: int, end: int, steps: int) -> None:
-        """Write the rows that are next into the buffer."""
+        """Write the next rows into the buffer."""
         rows = slice(begin, end) if self.order is None else self.order[begin:end]
         count = end - begin
         for name, array in self.arrays.items():
@@ -226,7 +234,7 @@ class ArrayFeed:
             self.look(self.buffers[0]["x"][:count], np.arange(begin, end) if isinstance(rows, slice) else rows)
 
     def _order(self, key: tuple[int, ...]) -> HostArray | None:
-        """The order of the rows in the coming pass; None where they come as they stand."""
+        """The order of the rows in the next pass; None if they are not shuffled."""
         rows, random = self.table.rows, np.random.default_rng(key)
         if self.shuffle == "batch":
             starts = range(0, rows, self.size)
@@ -235,7 +243,7 @@ class ArrayFeed:
 
 
 def _take(array: HostArray, rows: HostArray | slice, into: HostArray) -> None:
-    """Write some rows of an array, which may lie in a file, into another one."""
+    """Copy some rows of an array, which may be in a file, into another array."""
     if not isinstance(rows, slice) and array.dtype == into.dtype and array.flags.c_contiguous and array.flags.aligned:
         np.asarray(array).take(rows, 0, into, "clip")  # half the time of indexing
         return
@@ -246,7 +254,11 @@ def _take(array: HostArray, rows: HostArray | slice, into: HostArray) -> None:
 
 
 class StreamFeed:
-    """Batches as they come, a few of them on the device at a time."""
+    """Batches of a stream, a few of them on the device at a time.
+
+    The feed holds the stream, the place in it and the batches that were read ahead. It lives for one `fit` or
+    `evaluate`.
+    """
 
     def __init__(
         self, stream: Stream, steps: int | None = None, shuffle: bool | str = False, anew: bool = False
@@ -254,10 +266,10 @@ class StreamFeed:
         self.stream, self.shuffle, self.anew = stream, bool(shuffle), anew
         self.asked = limited_steps(steps, stream.steps)
         self.due = True
-        """Whether the hook for an epoch's end is called before the next epoch, as Keras does once where `fit` begins,
-        and each time that is measured."""
+        """Whether `on_epoch_end` of the data is called before the next epoch. Keras does so at the
+        start of `fit` and of each evaluation."""
         self.started: tuple[Table, Generator[Table]] | None = None
-        """The first batch, where it was read before the epoch, and the others."""
+        """The first batch, if it was read before its epoch, and the generator of the others."""
 
     @property
     def steps(self) -> int | None:
@@ -265,7 +277,7 @@ class StreamFeed:
 
     @property
     def over(self) -> bool:
-        """Whether no more epoch can come of the source."""
+        """Whether the source has no further epoch."""
         return self.stream.over
 
     def first(self, key: Key) -> Table:
@@ -275,9 +287,9 @@ class StreamFeed:
         return self.started[0]
 
     def go_to(self, keys: Sequence[Key], position: Any = None) -> None:
-        """Stand where the epochs of these keys end, or at a `position`; what has no places is read again up to there.
+        """Go to the end of the epochs of these keys, or to a `position`. A stream without positions is read again.
 
-        Of the epoch under way, what `chunks` is told to skip is read again as well.
+        The batches of the current epoch that `chunks` skips are read again too.
         """
         if self.replays(position):
             for key in keys:
@@ -292,16 +304,16 @@ class StreamFeed:
                 deque(self._epoch(key, EVERYTHING), 0)
 
     def replays(self, position: object) -> bool:
-        """Whether the source has to be read again to come to a place in it."""
+        """Whether the source must be read again to reach a place in it."""
         return position is None and self.stream.replays and not self._by_key
 
     @property
     def _by_key(self) -> bool:
-        """Whether each epoch is a function of its key, whatever came before it."""
+        """Whether the key of an epoch alone decides its batches."""
         return self.stream.by_key and self.asked is None
 
     def position(self, done: int) -> Any:
-        """What the source says of its place after `done` batches of an epoch, if it can be set to one and kept."""
+        """The position of the source after `done` batches of an epoch, if it has positions that can be saved."""
         place = self.stream.position(done)
         try:
             pack(place)
@@ -331,7 +343,7 @@ class StreamFeed:
         return Chunk(on_device(joined, size * stacked), size, 0, len(batches))
 
     def _tables(self, key: Key, skip: int) -> Iterator[Table]:
-        """The batches of an epoch, which may have been started."""
+        """The batches of an epoch; its first one may have been read before."""
         if self.started is None:
             return self._epoch(key, skip)
         (table, tables), self.started = self.started, None

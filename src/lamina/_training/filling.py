@@ -1,4 +1,4 @@
-"""Whether a batch may get rows that do not count, so that a short last batch needs no program of its own."""
+"""Whether a short last batch may be filled with rows that do not count, so that it needs no program of its own."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from lamina.losses.loss import Loss
 
 
 def takes_more_rows(model: Model, compiled: Compiled, training: bool) -> bool:
-    """Whether rows that are added to a batch, and do not count themselves, change nothing for the others."""
+    """Whether added rows that do not count leave the results of the other rows unchanged."""
     measures = [metric for metric, _ in compiled.metrics or ()]
-    # With weights, which leave the added rows out, a metric that ignores a class counts otherwise than without.
+    # Weights mark the added rows, and a metric that ignores a class counts differently when it gets weights.
     ignores = any(getattr(metric, "ignore_class", None) is not None for metric in measures)
     across = any(_looks_across_rows(getattr(each, "_fn", each)) for each in (compiled.loss, *measures))
-    # A loss with a `__call__` of its own need not know what a mask is, and of unreduced values all count for the mean.
+    # A loss with its own `__call__` may ignore masks, and all unreduced values count in the mean.
     loss = compiled.loss
     whole = loss is not None and (type(loss).__call__ is not Loss.__call__ or loss.reduction in (None, "none"))
-    # Of one number a row a loss makes one for the batch.
+    # If the output has shape (batch,), the loss is a mean over the rows: none can be left out.
     lone = model._lamina.shapes is not None and len(model._lamina.shapes[1]) < 2
     if ignores or across or whole or lone or not stay_apart(model):
         return False

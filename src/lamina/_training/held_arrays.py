@@ -1,4 +1,4 @@
-"""The arrays that a model, its optimizers and its metrics hold: a step takes them, and leaves those after it."""
+"""The arrays of a model, its optimizers and its metrics: a step takes them, and new ones replace them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ from lamina.random import key_of
 GOOD = -1
 """The value of `TrainState.bad` while the loss is finite."""
 BACKUP_BYTES = 2**26
-"""The most memory that the copy of an epoch's start may take."""
+"""The most bytes for a copy of the arrays at the start of an epoch."""
 
 
 class HeldArrays:
-    """Takes the arrays for a step, and hands back those after it. It lasts as long as its trainer.
+    """Takes the arrays out of the model for a step, and puts the new ones back.
+
+    Between steps the weights, optimizers and metrics hold the arrays; this object only refers to them. It lives as
+    long as its trainer.
 
     Args:
         orders: for each optimizer, how the programs take its arrays.
@@ -42,12 +45,12 @@ class HeldArrays:
         """The metrics before the first batch."""
         self.key = key_of(seed_of(spec.model))
         self.step: tuple[int, Array | np.int32] = (-1, np.int32(-1))
-        """How many steps the model had been trained when its arrays were handed back, also as it is on the device."""
+        """The model's number of trained steps when the arrays were last put back, as a number and on the device."""
 
     def taken(self, sums: Sums | None = None, goes_on: bool = False) -> TrainState:
         """The arrays that the layers, the optimizers and, unless `sums` are given, the metrics hold now.
 
-        The programs overwrite what they are given: copies stand for those that the user may hold as well.
+        The programs overwrite their arguments, so arrays that the user may also hold are copied.
         """
         with lock:
             this_thread().read = False
@@ -67,7 +70,7 @@ class HeldArrays:
         )  # fmt: skip
 
     def hand_back(self, state: TrainState) -> None:
-        """Let the layers, the optimizers and the metrics hold these arrays, of which a program may still make some."""
+        """Put these arrays into the layers, the optimizers and the metrics. A program may still be computing them."""
         _hand_back(self.trained, state.params)
         _hand_back(self.fixed, state.state)
         for order, optimizer, arrays in zip(self.orders, self.optimizers, state.optimizers, strict=True):
@@ -75,12 +78,12 @@ class HeldArrays:
         self.keep(state.metrics)
 
     def count(self, state: TrainState) -> None:
-        """Note how many steps the model has been trained now, which waits for the program."""
+        """Store the model's number of trained steps, which waits for the program."""
         self.step = int(np.asarray(state.step)), state.step
         self.model._lamina.steps_trained = self.step[0]
 
     def put(self, state: TrainState) -> None:
-        """Let the model be in this state."""
+        """Put this state into the model."""
         with this_thread():
             self.hand_back(state)
         self.count(state)
@@ -97,11 +100,11 @@ class HeldArrays:
 
     @property
     def sums(self) -> Sums:
-        """What the metrics have measured."""
+        """The variables of the metrics."""
         return [[weight.array for weight in weights] for weights in self.measured]
 
     def keep(self, sums: Sums) -> None:
-        """Let the metrics hold what was measured; while another thread trains the model, they are for its sums."""
+        """Put results into the metrics, unless another thread trains the model: it uses them then."""
         with lock:
             if busy_elsewhere([self.model._lamina]) is not None:
                 return
@@ -110,7 +113,7 @@ class HeldArrays:
                     weight.array, weight.shown = value, False
 
     def finalize(self) -> None:
-        """The end of training: where the optimizer keeps averaged weights, they replace the last ones."""
+        """The end of training: if the optimizer keeps averages of the weights, they replace the last weights."""
         for optimizer in self.optimizers:
             known = set(optimizer._lamina.weights)  # a set, because == compares the values of weights
             weights = {weight.path: weight for weight in self.weights if weight in known}
@@ -131,7 +134,7 @@ class HeldArrays:
 
     @functools.cached_property
     def small(self) -> bool:
-        """Whether a copy of all arrays would not fill the memory."""
+        """Whether a copy of all arrays fits the limit for one."""
         return bool(sum(array.nbytes for array in jax.tree.leaves(self.taken(self.starts))) <= BACKUP_BYTES)
 
 

@@ -1,4 +1,4 @@
-"""What a verb of the model was asked for: the data, and the plan of the run."""
+"""The arguments of `fit`, `evaluate` and `predict`: the data, and the plan of the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ Callbacks: TypeAlias = Callback | Sequence[Callback] | None
 
 
 class DataRequest(NamedTuple):
-    """The data that a verb was given, and how it is to be cut into batches."""
+    """The data arguments of `fit`, `evaluate` or `predict`: the user's data, and the sizes of batches and epochs.
+
+    It refers to the user's objects without copies, and lives for one call.
+    """
 
     x: object
     y: object = None
@@ -27,31 +30,34 @@ class DataRequest(NamedTuple):
     class_weight: object = None
     batch_size: int | None = None
     steps: int | None = None
-    """How many batches make an epoch; None for all of the data."""
+    """The number of batches in an epoch; None for all of the data."""
     shuffle: bool | Literal["batch"] = False
     names: tuple[str, str] = ("x", "y")
-    """What messages call x and y."""
+    """The names of x and y in messages."""
     finite: bool = True
-    """Whether NaN and infinity are refused; a callback may be there to deal with what they make of the loss."""
+    """Whether NaN and infinity are errors. They are not if a callback handles a loss that is not finite."""
 
 
 class RunPlan(NamedTuple):
-    """How long to run, what to show, and what to measure in between."""
+    """The other arguments of a call: its epochs, its output, its callbacks and its validation.
+
+    It owns no data, and lives for one call.
+    """
 
     verbose: int | str = "auto"
     callbacks: Callbacks = None
     epochs: int = 1
     initial_epoch: int = 0
     validation: DataRequest = DataRequest(None)
-    """Its x is None where there is no validation data."""
+    """Its x is None without validation data."""
     validation_split: float = 0.0
-    """The share of the last rows of the data that is held out for validation."""
+    """The share of the rows, taken from the end, that is held out for validation."""
     validation_freq: int | Collection[int] = 1
     store: Store | None = None
-    """Where the states of the run are kept, so that it can go on when its process was killed."""
+    """Saves the states of the run, so that it can be resumed after its process was killed."""
 
     def validates_after(self, epoch: int) -> bool:
-        """Whether the epoch, counted from 0, is followed by a validation."""
+        """Whether validation follows this epoch, counted from 0."""
         often = self.validation_freq
         return (epoch + 1) % often == 0 if isinstance(often, int) else epoch + 1 in often
 
@@ -67,7 +73,7 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
         batch_size=checked("fit", "validation_batch_size", optional(positive), plan.validation.batch_size),
     )
     if validation.x is not None and plan.validation_split:
-        warn("validation_split is not read where there is validation_data: all of x is trained on.")
+        warn("validation_split has no effect beside validation_data: all of x is used for training.")
         plan = plan._replace(validation_split=0.0)
     if validation.x is not None:
         validation = validation._replace(**_unpacked(validation.x), names=("validation x", "validation y"))

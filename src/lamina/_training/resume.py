@@ -1,8 +1,8 @@
-"""Exact resume: the state of a run is taken on its way, and put back when the same program is started again.
+"""Exact resume: the state of a run is saved while it runs, and restored when the same program is started again.
 
-A run goes on as if it had never died, because all that decides what comes next is in that state: the arrays of the
-step, the seed, where in the data the run is, and what the callbacks know. The order of the rows and everything random
-are functions of the seed and the number of steps, so that of the data only the place is kept.
+The resumed run gives the same results as one that was never killed, because the state holds everything that decides
+the next steps: the arrays of the step, the seed, the place in the data, and the state of the callbacks. The order of
+the rows and all random numbers depend only on the seed and the number of steps, so no data is saved, only the place.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lamina.random import key_of
 
 Logs = dict[str, Any]
 KEPT = ("params", "state", "optimizers", "metrics", "key", "step")
-"""The parts of a TrainState that are kept; the others belong to one call."""
+"""The parts of a TrainState that are saved; the others belong to one call."""
 
 
 class Saved(NamedTuple):
@@ -38,15 +38,15 @@ class Saved(NamedTuple):
     facts: dict[str, Any]
     arrays: dict[str, Any]
     name: str = ""
-    """A later state has a name that is later in the alphabet."""
+    """The names of the states are in the order of time: a later state sorts after an earlier one."""
 
 
 class Store(Protocol):
-    """Where the states of one run are kept."""
+    """Saves and reads the states of one run."""
 
     where: str
     every: int | Literal["epoch"] | None
-    """After how many steps a state is kept; None where only an interruption and the end keep one."""
+    """The number of steps between two saved states; None saves only at an interruption and at the end."""
 
     def newest(self, ended: bool = True) -> Saved | None:
         """The newest state that can be read; `ended=False`: the newest from before the end of the run."""
@@ -57,26 +57,26 @@ class Store(Protocol):
     def write(self, saved: Saved, best: bool = False, last: bool = False) -> None:
         """Keep a state. It is written while the training goes on.
 
-        If it still waits to be written, the next one takes its place, but the place of the best one only a better one,
-        and none that of the last one.
+        A state that still waits to be written is replaced by the next one. Only a better state replaces the best one,
+        and no state replaces the last one.
         """
 
     def improves(self, logs: Logs) -> bool:
         """Whether an epoch with these logs is the best one so far."""
 
     def close(self, ended: bool, failed: bool) -> None:
-        """Wait until all is written, and raise an error for what could not be, unless the run itself has failed."""
+        """Wait until all states are written. Raise an error for a failed write, unless the run itself has failed."""
 
 
 class Place(NamedTuple):
-    """How far a run is."""
+    """The progress of a run."""
 
     epoch: int
-    """The epoch that is under way, or comes next; counted from 0."""
+    """The current epoch, or the next one between epochs; counted from 0."""
     done: int = 0
-    """How many steps of it are done."""
+    """The number of its steps that are done."""
     firsts: tuple[int, ...] = ()
-    """How many steps the model had been trained where each epoch began, that under way included."""
+    """The model's number of trained steps at the start of each epoch, the current one included."""
     logs: Logs = {}  # noqa: RUF012 - never changed
     stops: bool = False
     """Whether a callback has ended the training."""
@@ -88,7 +88,7 @@ class Place(NamedTuple):
 
 
 class Run:
-    """One `fit`: where it is, and, if it has a store, its states. Without a store it knows the place alone."""
+    """One call of `fit`: it owns the progress and, with a store, the saved states. It lives for that call."""
 
     def __init__(
         self, store: Store | None, trainer: Trainer, feed: Feed, validation: Feed | None, callbacks: CallbackList,
@@ -101,21 +101,21 @@ class Run:
         self.place, self.last = Place(epochs.start), epochs.stop
         self.saved: Saved | None = None
         self.names: list[str] = []
-        """The names of the arrays of a state, once there was one."""
+        """The names of the arrays of a state; empty before the first one."""
         self.description: Description = {}
         if store is not None:
             self.description = describe(trainer, feed, validation)
             self._find(store)
 
     def _find(self, store: Store) -> None:
-        """The state to go on from; of a run that has ended and gets more epochs, the one from before its end."""
+        """Find the state to resume from. If an ended run gets more epochs, that is the state from before its end."""
         self.saved = store.newest()
         if self.saved is None:
             return
         _check(self.saved, store.where, self.feed, self.last)
         rate = self.saved.arrays.get("optimizers/0/learning_rate")
         if rate is not None and rate_text(rate) == self.description.get("learning_rate"):
-            # The same optimizer in the same process, whose rate callbacks have changed.
+            # The same optimizer in the same process: callbacks have changed its learning rate.
             self.description["learning_rate"] = self.saved.facts["run"].get("learning_rate", "")
         require_same(self.saved.facts["run"], self.description, store.where)
         self.place = _place(self.saved)
@@ -126,7 +126,7 @@ class Run:
 
     @property
     def trainer(self) -> Trainer:
-        """The model's trainer; another one once a callback has let the learning rate follow another function."""
+        """The model's trainer; a new one after a callback has set another function for the learning rate."""
         if followed(self._trainer.optimizer) is not self._trainer.schedule:
             non_finite, self._trainer, self.names = self._trainer.non_finite, trainer_for(self.model), []
             self._trainer.non_finite = non_finite
@@ -134,12 +134,12 @@ class Run:
 
     @property
     def key(self) -> tuple[int, int]:
-        """What the order of the rows in the epoch under way is a function of."""
+        """The key that decides the order of the rows in the current epoch."""
         return seed_of(self.model), self.place.firsts[-1]
 
     @property
     def every(self) -> int | None:
-        """After how many steps a call of a program ends, so that the state can be kept."""
+        """The number of steps after which a call of a program ends, so that the state can be saved."""
         return self.store.every if self.store is not None and isinstance(self.store.every, int) else None
 
     @property
@@ -150,12 +150,12 @@ class Run:
     # The moments of `fit`.
 
     def restore(self) -> bool:
-        """Before the callbacks hear of anything: put the state back. Returns whether the run has ended before."""
+        """Restore the state, before any callback is called. Returns whether the run had already ended."""
         if self.saved is not None:
             self.trainer.build_optimizers(self.trainer.held.taken(), self.feed.example())
             self._put_back(self.saved)
             if self.verbose:
-                print(f"This run {'has ended before' if self.place.ended else 'goes on'}: {self.place.said}.")
+                print(f"{'This run already ended at' if self.place.ended else 'Resuming at'} {self.place.said}.")
         return self.place.ended
 
     def start(self) -> range:
@@ -171,7 +171,7 @@ class Run:
         return range(self.place.epoch, self.last)
 
     def begin(self, epoch: int) -> None:
-        """After `on_epoch_begin`; of an epoch that goes on, it changed again what it had changed before."""
+        """After `on_epoch_begin`. In a resumed epoch that hook ran twice, so the state is restored once more."""
         if self.store is not None:
             self.states.begin_epoch()
         if self.place.done and self.saved is not None:
@@ -186,7 +186,7 @@ class Run:
         self.place = self.place._replace(done=done, logs=logs)
 
     def end_epoch(self, logs: Logs) -> None:
-        """After `on_epoch_end`. The state of the last epoch is that which more epochs go on from."""
+        """After `on_epoch_end`. A later `fit` with more epochs resumes from the state of the last epoch."""
         self.place = self.place._replace(epoch=self.place.epoch + 1, done=0, logs=logs)
         if self.store is not None:
             best = self.store.improves(logs)
@@ -195,17 +195,17 @@ class Run:
                 self.write(self.take(), best, last)
 
     def end(self) -> None:
-        """After `on_train_end`: the model is as the user gets it."""
+        """After `on_train_end`: the model has its final state."""
         self.place = self.place._replace(ended=True)
         if self.store is not None and not self.store.deletes:
             self.write(self.take(), last=True)
 
     def keep(self) -> None:
-        """Keep the state of now."""
+        """Save the current state."""
         self.write(self.take())
 
     def take(self) -> Saved | None:
-        """The state of now, in arrays that no step overwrites."""
+        """The current state, in arrays that no step overwrites."""
         if self.store is None:
             return None
         held = self.trainer.held
@@ -227,7 +227,7 @@ class Run:
 
     @contextmanager
     def kept_as_it_is(self) -> Iterator[None]:
-        """If Ctrl-C or SIGTERM ends what stands inside, the state from before it is kept."""
+        """If Ctrl-C or SIGTERM ends the block, save the state from before it."""
         before = self.take()
         try:
             yield
@@ -239,7 +239,7 @@ class Run:
         return self
 
     def __exit__(self, kind: object, *error: object) -> None:
-        """Let all be written, however the run ends."""
+        """Wait until all states are written, however the run ends."""
         if self.store is not None:
             self.store.close(ended=self.place.ended, failed=kind is not None)
 
@@ -262,7 +262,7 @@ class Run:
         self.model.stop_training = _place(saved).stops
 
     def _go_to_place(self, saved: Saved) -> None:
-        """Let the data come from where the run was."""
+        """Set the data to the place where the run was."""
         place, seed, position = self.place, saved.facts["seed"], _value(saved, "position")
         keys = [(seed, first) for first in place.firsts]
         over = keys[:-1] if place.done else keys
@@ -276,11 +276,11 @@ class Run:
     def _say_if_replayed(self, feed: Feed, position: object) -> None:
         if isinstance(feed, StreamFeed) and feed.replays(position):
             kind = type(feed.stream.source).__name__
-            warn(f"a {kind} cannot be set to a place: its batches are read again up to {self.place.said}.")
+            warn(f"a {kind} has no positions: its batches are read again up to {self.place.said}.")
 
 
 def _rests(trainer: Trainer) -> dict[str, Array]:
-    """What a state of an earlier version lacks: what rounding has left out of the sums, 0 so far."""
+    """The arrays that a state of an earlier version lacks: the rounding errors of the sums, 0 at the start."""
     return {
         f"metrics/{number}/{place}": state[place]
         for number, (metric, state) in enumerate(zip(trainer.metrics, trainer.held.starts, strict=True))
@@ -296,7 +296,7 @@ def _named(state: TrainState) -> Iterator[tuple[str, Any]]:
 
 
 def _check(saved: Saved, where: str, feed: Feed, last: int) -> None:
-    """Refuse what is written like a state and is none, before anything is changed."""
+    """Refuse a file that is not a valid state, before anything is changed."""
     try:
         place, seed, states = _place(saved), saved.facts["seed"], _value(saved, "callbacks")
         _value(saved, "position")
@@ -308,7 +308,7 @@ def _check(saved: Saved, where: str, feed: Feed, last: int) -> None:
             (step.shape, step.dtype) == ((), np.int32) and rate.shape == () and rate.dtype.kind == "f",
             all(type(number) is int and 0 <= number < 2**31 for number in counts),
             0 <= begun < max(last, 1) and place.done <= (2**31 if feed.steps is None else feed.steps),
-            # A step that was undone, since its loss was not finite, is done and not counted.
+            # A step with a loss that is not finite was undone: the run has passed it, but the model does not count it.
             [*place.firsts] == sorted(place.firsts) and (0, *place.firsts)[-1] + place.done <= int(step) + 1,
             isinstance(place.firsts, tuple) and (place.firsts or not place.done) and int(step) >= 0,
             isinstance(place.logs, dict) and all(map(_is_log, place.logs.items())),
@@ -320,7 +320,7 @@ def _check(saved: Saved, where: str, feed: Feed, last: int) -> None:
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
         good = [False]
     if not all(good):
-        raise FileError(f"the newest file in {where!r} is no state of a run.")
+        raise FileError(f"the newest file in {where!r} is not a state of a run.")
 
 
 def _is_log(item: tuple[object, object]) -> bool:
@@ -333,7 +333,7 @@ def _is_log(item: tuple[object, object]) -> bool:
 
 
 def _value(saved: Saved, name: str) -> Any:
-    """The place, what the callbacks know, or the position of the data."""
+    """The place, the state of the callbacks, or the position of the data."""
     count = sum(name.startswith("values/") for name in saved.arrays)
     return unpack(saved.facts[name], [saved.arrays[f"values/{number}"] for number in range(count)])
 

@@ -27,17 +27,21 @@ from lamina.metrics.reduction import summed
 from lamina.optimizers.order import Order
 
 Data = dict[str, Array]
-"""`x`, and where there are any `y` and `weight` (of the samples): arrays with one row a sample. Where a short batch is
-filled up also `counted`, float32, which is 0 for the rows that only fill it, and 1 for all others."""
+"""`x`, and if given `y` and `weight` (of the samples): arrays with one row per sample. If short batches are filled,
+also `counted`, float32: 0 for the rows that only fill a batch, and 1 for all others."""
 
 
 class TrainState(NamedTuple):
-    """All that a step reads and writes. No Python number in it, or a second program would be compiled."""
+    """All arrays that a step of training reads and writes.
+
+    A call of a program takes one and returns the next, so each lives from one call to the next. It holds no Python
+    numbers: a new value would compile a second program.
+    """
 
     params: Arrays
     state: Arrays
     optimizers: list[Any]
-    """The arrays of the optimizer in a list, or the trees of those that a step of the user's own knows."""
+    """The arrays of the optimizer in a list, or for a `train_step` of the user the trees of all its optimizers."""
     metrics: Sums
     """The variables of each metric, the mean of the loss first."""
     key: Any
@@ -47,17 +51,21 @@ class TrainState(NamedTuple):
     bad: Array | np.int32
     """The first step of this call at which the loss was not finite, or -1; () int32."""
     goes_on: Any
-    """Whether such a step counts as any other, () bool; if not, it is undone, and the call ends with it."""
+    """Whether such a step is kept, () bool; otherwise it is undone, and the call ends there."""
 
 
 class ProgramSpec:
-    """What the programs depend on besides their arrays: the layers, the loss, the optimizer, the metrics."""
+    """The parts of a program that are not arrays: the layers, the loss, the optimizer, the metrics.
+
+    It refers to the objects of one model and holds no arrays of a step. It lives as long as the trainer,
+    predictor or export that made it, or a program compiled from it.
+    """
 
     def __init__(self, model: Model, compiled: Compiled | None = None) -> None:
         require_adapted(model)
         self.model = model
         self.draws = not stay_apart(model)
-        """Whether there is code of the user's own, which may draw random numbers in inference as well."""
+        """Whether the model has user code, which may draw random numbers in inference too."""
         weights = weights_by_path(model)
         self.trained = {path: weight for path, (weight, trained) in weights.items() if trained}
         self.fixed = {path: weight for path, (weight, trained) in weights.items() if not trained}
@@ -67,7 +75,7 @@ class ProgramSpec:
         self.carried = [path for path, weight in self.fixed.items() if weight.carried]
         self.loss, self.loss_weight, self.metrics = None, 1.0, []
         self.added: dict[str, tuple[int, int]] = {}
-        """Which of the losses that `predict` returns each layer added, once it was traced."""
+        """For each loss that `predict` returns, the layer that added it; known after the first trace."""
         self.optimizer: Any = None
         self.decay: dict[str, bool] = {}
         if compiled is not None:
@@ -100,7 +108,7 @@ class ProgramSpec:
         for weight, kept in now.kept.values():
             if weight not in self.paths and kept.array is not kept.first:
                 raise StackError(
-                    f"call updates {weight.path!r}, which is no weight of a layer: it would be lost after the step. "
+                    f"call updates {weight.path!r}, which is not a weight of a layer: the new value would be lost. "
                     "Update a metric in train_step, compute_loss or compute_metrics; hold a number in add_weight."
                 )
         after = {self.paths[weight]: value for weight, value in now.changed() if weight in self.paths}
@@ -108,7 +116,7 @@ class ProgramSpec:
         return y, params, state
 
     def total_loss(self, now: Pass, params: Arrays, batch: Data, y_pred: Array) -> Array:
-        """The loss with regularizers and what layers added, as Keras logs it.  -> () float32"""
+        """The loss with regularizers and the losses that layers add, as Keras logs it.  -> () float32"""
         regularized = [(path, weight.regularizer) for path, weight in self.trained.items()]
         added = [regularizer(params[path]) for path, regularizer in regularized if regularizer is not None]
         with_mask(y_pred, _mask(batch, y_pred))
@@ -149,12 +157,12 @@ def total_loss(loss: Loss | None, loss_weight: float, measured: tuple[Any, ...],
     terms = [jnp.asarray(loss(*measured)).astype(jnp.float32) * jnp.float32(loss_weight)] if loss is not None else []
     terms += [jnp.asarray(term).astype(jnp.float32).sum() for term in added]
     if not terms:
-        raise NotCompiledError("there is no loss to make smaller: model.compile('adam', loss='mse').")
+        raise NotCompiledError("compile got no loss to minimize. Write model.compile('adam', loss='mse').")
     return sum(terms, jnp.zeros((), jnp.float32))
 
 
 def _mask(batch: Data, y_pred: Array, masked: bool = True) -> Array | None:
-    """The output's mask, False too in the rows that fill a short batch up; None where everything counts."""
+    """The output's mask, also False in rows that only fill a short batch; None if everything counts."""
     mask, count = mask_of(y_pred) if masked else None, batch.get("counted")
     if count is None:
         return mask

@@ -1,4 +1,4 @@
-"""Between the model and the compiled programs: hands the arrays in, runs chunks of data, hands the arrays back."""
+"""Runs compiled programs on a model's arrays: takes the arrays, runs chunks of data, gives the arrays back."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from lamina.optimizers.order import AsItIs
 
 
 class Trainer:
-    """Runs one model with one set of loss, optimizer and metrics, and one pattern of layers that are trained.
+    """Trains and evaluates one model, with one set of loss, optimizer, metrics and trainable layers.
 
-    The model keeps it until a layer or `compile` changes.
+    It owns the `ProgramSpec` and the `HeldArrays`. The model keeps it until a layer changes or `compile` is called.
     """
 
     def __init__(self, model: Model, compiled: Compiled) -> None:
@@ -57,10 +57,10 @@ class Trainer:
             self.spec, self.optimizers, [AsItIs() if self.own else self.spec.order for _ in self.optimizers]
         )
         self.claims = [model._lamina, *self.held.weights, *states_of(self.optimizers)]
-        """All that a training changes."""
+        """All objects that training changes."""
         known = (self.spec.key or fingerprint([model, compiled.loss, compiled.metrics])) is not None
         self.fills = {training: known and takes_more_rows(model, compiled, training) for training in (False, True)}
-        """Whether a batch may get rows that do not count; not where nobody can tell what the user's own code does."""
+        """Whether a short batch may be filled with rows that do not count. User code may need the exact rows."""
         self.warned = False
         self.ready: dict[Hashable, Future[programs.Program]] = {}
         self.non_finite = NonFinite()
@@ -102,7 +102,7 @@ class Trainer:
         jax.eval_shape(own_steps.OwnStep(self.spec).train, state, batch)
 
     def test(self, sums: Sums, chunk: Chunk, reading: Reading) -> tuple[Sums, dict[str, Any]]:
-        """Run a chunk that is measured: what was measured, `sums` included, and the logs."""
+        """Run a chunk for evaluation. Returns the metrics so far, which include `sums`, and the logs."""
         sums = with_room(self.growing, sums, chunk)
         program = self._test_program(sums, chunk).result()
         sums, carried, logs = program(*reading(), sums, chunk.data, scalar(chunk.start), scalar(chunk.steps))
@@ -111,7 +111,7 @@ class Trainer:
         return sums, self._named(logs)
 
     def prepare(self, feed: Feed, validation: Feed | None) -> None:
-        """Compile in the background what is needed later: the short last batch, and the validation."""
+        """Compile in the background the programs needed later: for the short last batch, and for validation."""
         if self.model._lamina_own_steps:  # they run on the user's own objects, so in this thread alone
             return
         for chunk in feed.examples()[1:]:
@@ -171,16 +171,16 @@ def trainer_for(model: Model) -> Trainer:
 
 
 def followed(optimizer: Optimizer) -> Hashable:
-    """The function of the step that gives the learning rate, None for a number; it is a part of the program."""
+    """The function from the step to the learning rate; None for a number. It is part of the program."""
     return getattr(optimizer, "inner_optimizer", optimizer)._lamina.schedule
 
 
 def _claim(optimizer: Optimizer, model: Model) -> None:
-    """Let the optimizer's arrays belong to this model, and to no other."""
+    """Assign the optimizer's arrays to this model alone."""
     state = optimizer._lamina
     if optimizer.built and state.owner is not None and not state.is_of(model._lamina):
         raise ArgumentError(
             f"this {type(optimizer).__name__} holds the moments of another model's weights. "
-            "Give each model an optimizer of its own: compile(optimizers.Adam(...), ...)."
+            "Give each model its own optimizer: compile(optimizers.Adam(...), ...)."
         )
     state.owner = weakref.ref(model._lamina)

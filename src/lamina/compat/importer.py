@@ -34,10 +34,10 @@ VERSIONS = {"keras": "3.15.1", "tf_keras": "2.20.0", "tensorflow": "2.20.0", "sc
 """The value of `__version__`: the release whose names and defaults these modules have."""
 
 NO_TENSORFLOW = "tensorboard.compat.notf"
-"""Where this module is, the package tensorboard does without TensorFlow; else it would take Lamina's for it."""
+"""With this module the package tensorboard works without TensorFlow; without it, it would import Lamina instead."""
 
 LEANED_ON = (concurrent.futures, importlib.util, multiprocessing.pool, urllib.error, urllib.parse, urllib.request)
-"""What `import keras` has always imported as well, so that programs use it after `import urllib` alone."""
+"""`import keras` has always imported this module too, so some programs use it after `import urllib` alone."""
 
 ROOTS = {
     "tensorflow.keras": lamina,
@@ -77,7 +77,7 @@ TODAY = {old: new for new, paths in MOVED.items() for old in paths.split()}
 
 
 class AlreadyImportedError(LaminaError, ImportError):
-    """The real Keras or TensorFlow is in use, and can no longer be replaced."""
+    """The real Keras or TensorFlow was imported before, and can no longer be replaced."""
 
 
 class UnknownModuleError(LaminaError, ModuleNotFoundError):
@@ -116,7 +116,7 @@ class Mirror(ModuleType):
             raise missing_attribute(self.__name__, name, advice) from None
 
     def _old_names(self) -> list[str]:
-        """The renamed names, for `import *`. Of these a program is told only those that it mentions."""
+        """The renamed names, for `import *`. A program is warned only about those that it uses."""
         family = today(self.__name__) if ROOTS[split(self.__name__)[0]] is lamina else ""
         old = names.renamed(family)
         for name in old.keys() - _mentioned(program().f_code):
@@ -242,7 +242,7 @@ def _module_in_child(name: str) -> ModuleType:
 
 _finder = Finder()
 _before: Strictness = strictness.copy()
-"""What was refused before `install`."""
+"""The settings from before `install`, which `uninstall` restores."""
 
 
 @user_facing
@@ -252,8 +252,8 @@ def install() -> None:
         lamina.compat.install()
         from tensorflow.keras.layers import Dense  # is lamina.layers.Dense
 
-    Arguments, methods and names of Keras 1 and 2 are taken too, and each is told once on stderr with what it became.
-    Some of what Lamina refuses is then a warning, because older programs rely on it: a loss that is not finite
+    Arguments, methods and names of Keras 1 and 2 work too. The first use of each prints its replacement to stderr.
+    Two of Lamina's errors become warnings, because older programs rely on these cases: a loss that is not finite
     (`lamina.config.set_non_finite("warn")`) and a class without a weight in `class_weight`, which weighs 1.
 
     Raises:

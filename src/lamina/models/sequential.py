@@ -82,7 +82,7 @@ class Sequential(Stack):
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
         """The output for `x`, as a JAX array; `training=True` is for layers such as Dropout.
 
-        Without `training=` each layer does what it does by itself: Dropout nothing, random image layers their change.
+        Without `training=` each layer uses its own default: Dropout does nothing, random image layers change images.
         """
         inferring = training is False or (training is None and not _trains_by_default(self))
         plain = under_way.get() is None and mask is None and not isinstance(x, (jax.core.Tracer, Layer))
@@ -99,8 +99,8 @@ class Sequential(Stack):
         """Print the layers, their output shapes and how many weights they have.
 
         Args:
-            line_length: how many characters a line has; as many as the terminal unless told.
-            positions: where the columns end, as shares of a line.
+            line_length: the number of characters in a line; the width of the terminal by default.
+            positions: the end of each column, as a share of the line.
             print_fn: a function that gets each line, instead of `print`.
             expand_nested: also show the layers of models that are layers here.
             show_trainable: one more column, which says whether a layer is trained.
@@ -119,11 +119,11 @@ class Sequential(Stack):
         run_eagerly: bool = False, steps_per_execution: int | Literal["auto"] = 1, jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
     ) -> None:  # fmt: skip
-        """Say how to train: the optimizer, the loss and what to measure.
+        """Set the optimizer, the loss and the metrics for training.
 
-        Functions and classes of your own are compiled when they are first used. What they read besides weights, such
-        as a setting of a module or an attribute of an object, keeps the value that it has then, until `compile` is
-        called again. The values of weights are always those of now.
+        Functions and classes of your own are compiled at their first use. Values they read that are not weights, such
+        as a setting of a module or an attribute of an object, are fixed at the first use after `compile`. Weights are
+        always read with their current values.
 
         Args:
             optimizer: a name, or an `Optimizer`.
@@ -131,20 +131,20 @@ class Sequential(Stack):
             loss_weights: a number that multiplies the loss.
             metrics: a list of names, `Metric`s or functions.
             weighted_metrics: the same, for metrics that are weighted by the sample weights.
-            run_eagerly: run every operation by itself, to look into a custom layer; slow.
+            run_eagerly: run each operation without compiling it, to debug a custom layer; slow.
             jit_compile: False does the same as `run_eagerly=True`; "auto" and True compile.
-            steps_per_execution: how many steps run between two calls of a batch callback; "auto" is 1, since steps that
-                no callback watches run together anyway.
+            steps_per_execution: the number of steps between two calls of a batch callback; "auto" is 1, since steps
+                without a batch callback always run together.
             auto_scale_loss: scale the loss where the policy is mixed_float16.
         """
-        self._lamina.kept = {}  # what the user's code reads counts with the values that it has now
+        self._lamina.kept = {}  # user code reads its values anew at the next use
         self._lamina.compiled = Compiled(
             optimizer, loss, loss_weights, metrics, weighted_metrics, run_eagerly, steps_per_execution, jit_compile,
             auto_scale_loss, policy=self.dtype_policy.name,
         )  # fmt: skip
 
     def get_compile_config(self) -> dict[str, Any]:
-        """What `compile` was given, as plain data; {} before."""
+        """The arguments of `compile`, as plain data; {} before `compile`."""
         return saving.compiling.get_compile_config(self)
 
     @user_facing
@@ -172,41 +172,41 @@ class Sequential(Stack):
     ) -> History:  # fmt: skip
         """Train for `epochs` passes over the data, and return the `History`.
 
-        Other threads may predict, evaluate, read weights and save while it runs: each such call sees the weights as
-        they were when a chunk of steps had ended, and waits at most for the chunk under way. One thread at a time
-        trains a model; of models that share a layer, one at a time is trained.
+        Other threads may predict, evaluate, read weights and save while `fit` runs. Each such call sees the weights
+        after a whole chunk of steps, and waits at most for the current chunk. Only one thread at a time can train a
+        model, and only one of the models that share a layer.
 
         Args:
-            x: arrays, lists or a frame with one row a sample, or a stream of batches (a generator, a DataLoader). Of an
-                array in a file, `numpy.load("x.npy", mmap_mode="r")`, the rows are read as they are needed.
+            x: arrays, lists or a frame with one row per sample, or a stream of batches (a generator, a DataLoader). The
+                rows of an array in a file, `numpy.load("x.npy", mmap_mode="r")`, are read when they are needed.
             y: the targets, one row a sample; a stream has them in its batches.
-            batch_size: rows a step; 32 unless told.
+            batch_size: rows per batch, 32 by default.
             epochs: the number of the last epoch, counted from 1.
-            verbose: 0 silent, 1 a bar, 2 a line an epoch, 3 its number alone; "auto" is 1 on a terminal and in a
-                notebook, else 2; "rich" is 1 with the rows a second, the memory, and the time left of all epochs.
+            verbose: 0 prints nothing, 1 a bar, 2 a line per epoch, 3 only the epoch's number; "auto" is 1 on a terminal
+                and in a notebook, else 2; "rich" is 1 with rows per second, memory and the time left of all epochs.
             callbacks: a `Callback`, or a list of them.
-            validation_split: the share of the last rows that is held out, before shuffling.
-            validation_data: (x, y), (x, y, sample_weight) or a stream, measured after an epoch.
+            validation_split: the share of the rows to hold out for validation, taken from the end before shuffling.
+            validation_data: (x, y), (x, y, sample_weight) or a stream, evaluated at the end of an epoch.
             shuffle: reorder the rows in each epoch; "batch" only within batches.
             class_weight: a weight for every class, or "balanced".
             sample_weight: a weight for every row.
-            initial_epoch: the number of epochs that were trained before, where a run goes on.
-            steps_per_epoch: end an epoch after so many steps; the next one goes on in the data from there. Where the
-                data ends first, the epoch ends with it, with a warning, and the next one begins at its start.
-            validation_steps: end a validation after so many steps.
-            validation_batch_size: rows a step of the validation; `batch_size` unless told.
-            validation_freq: validate every so many epochs, or after the epochs of a list (counted from 1).
-            checkpoint: a folder in which the state of the run is kept after each epoch, or a `callbacks.Checkpoint`.
-                If the process is killed, the same program, started again, goes on where it was, and comes to the same
-                weights and history to the last bit. A run that has ended returns its history, unless `epochs` is now
-                larger. Ctrl-C and SIGTERM keep the state of that moment.
+            initial_epoch: the number of epochs already trained, to resume a run.
+            steps_per_epoch: the number of steps in an epoch; the next epoch continues in the data from there. If the
+                data ends first, the epoch ends there with a warning, and the next one starts the data again.
+            validation_steps: the number of steps in a validation.
+            validation_batch_size: rows per batch in validation; `batch_size` by default.
+            validation_freq: the number of epochs between validations, or a list of epochs (counted from 1) to validate.
+            checkpoint: a folder in which the state of the run is saved after each epoch, or a `callbacks.Checkpoint`.
+                If the process is killed, start the same program again: it resumes the run, and gives the same weights
+                and history to the last bit. A run that has ended returns its history, unless `epochs` is now larger.
+                Ctrl-C and SIGTERM save the state of that moment.
 
         Raises:
             BusyError: while another thread trains this model, or one that shares a layer with it.
             FileError: for a folder with the state of another run, or one that cannot be written or read.
             DataError, LabelError: for data that does not fit, before the first step.
-            NonFiniteError: when the loss is NaN or infinite, unless `config.set_non_finite` says otherwise; the weights
-                are then those from before that epoch.
+            NonFiniteError: when the loss is NaN or infinite, unless `config.set_non_finite` changed it. The model
+                then has the weights from before that epoch.
         """
         callbacks, keeping = keeping_of(callbacks, checkpoint)
         store = saving.checkpoint.FolderStore(keeping) if keeping else None
@@ -225,10 +225,10 @@ class Sequential(Stack):
         Args:
             x: arrays, lists or a frame with one row a sample, or a stream of batches.
             y: the targets, one row a sample; a stream has them in its batches.
-            batch_size: rows a step; 32 unless told.
+            batch_size: rows per batch, 32 by default.
             verbose: 0 silent, 1 a bar, 2 one line; "auto" is 1 on a terminal and in a notebook, else 2.
             sample_weight: a weight for every row.
-            steps: end after so many steps.
+            steps: the number of steps.
             callbacks: a `Callback`, or a list of them.
             return_dict: return a dict by the names of the metrics.
         """
@@ -244,9 +244,9 @@ class Sequential(Stack):
 
         Args:
             x: arrays, lists or a frame with one row a sample, or a stream of batches.
-            batch_size: rows at a time; unless told so many that what the layers hand on stays in the cache.
+            batch_size: rows per batch. The default keeps activations in the CPU cache.
             verbose: 0 silent, 1 a bar, 2 one line; "auto" is 1 on a terminal and in a notebook, else 2.
-            steps: end after so many batches.
+            steps: the number of batches.
             callbacks: a `Callback`, or a list of them.
         """
         data = DataRequest(x, batch_size=batch_size, steps=steps)

@@ -67,10 +67,10 @@ def several(value: object) -> int:
 
 @dataclass(eq=False, repr=False)
 class OptimizerState(settings.State):
-    """What an optimizer knows while it is used: the arrays of the latest pass, and what gives the learning rate."""
+    """The state of an optimizer in use: the arrays after the latest step, and the source of the learning rate."""
 
     arrays: State = field(default_factory=lambda: {"iteration": np.zeros((), np.int32)})
-    """Those of NumPy are from before the first pass: an optimizer can be made without JAX being started."""
+    """Before the first step the arrays are NumPy's, so that creating an optimizer does not start JAX."""
     former: State = field(default_factory=dict)
     """What was in `arrays` before; a variable that somebody holds still reads it, and changes nothing else."""
     schedule: Function | None = None
