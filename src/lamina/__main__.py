@@ -1,4 +1,4 @@
-"""`python -m lamina` says what the commands are.
+"""`python -m lamina` lists the commands.
 
 `python -m lamina run script.py` runs a program written for Keras or tf.keras, unchanged, on Lamina.
 
@@ -24,7 +24,7 @@ from lamina.compat.importer import Arguments
 
 
 def run(program: str, arguments: Sequence[str], module: bool) -> int:
-    """Run a file or a module as Python itself would, but with `keras` and `tensorflow` found here.
+    """Run a file or a module as Python does, but import `keras` and `tensorflow` from Lamina.
 
     Returns the exit status.
     """

@@ -1,4 +1,4 @@
-"""Settings of the whole process: dtypes, `epsilon`, the channels in images, and what a loss that is not finite does."""
+"""Settings of the whole process: dtypes, `epsilon`, the image data format, and the response to a loss of NaN."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _image: dict[str, DataFormat] = {"format": "channels_last"}
 
 
 def image_data_format() -> DataFormat:
-    """The `data_format` of layers that are given none: "channels_last" or "channels_first"."""
+    """The default `data_format` of layers: "channels_last" or "channels_first"."""
     return _image["format"]
 
 
 @user_facing
 def set_image_data_format(data_format: DataFormat) -> None:
-    """Set the `data_format` of layers that are given none."""
+    """Set the default `data_format` of layers."""
     _image["format"] = one_of(*get_args(DataFormat))(data_format)
 
 
@@ -49,20 +49,20 @@ def data_format(value: object) -> DataFormat:
 
 
 def non_finite() -> NonFinite:
-    """What a loss that is NaN or infinite does: "raise", unless `set_non_finite` set another."""
+    """The response to a loss that is NaN or infinite: "raise", unless `set_non_finite` changed it."""
     return strictness["non_finite"]
 
 
 @user_facing
 def set_non_finite(does: NonFinite) -> None:
-    """Set what a loss that is NaN or infinite does in the calls of `fit` and `train_on_batch` from now on.
+    """Set the response to a loss that is NaN or infinite, for all later calls of `fit` and `train_on_batch`.
 
     - "raise": `fit` raises a `NonFiniteError`, and the weights are those from before that epoch.
     - "warn": `fit` goes on with a warning, as Keras does. The history holds NaN from there on.
     - "stop": `fit` ends with that step and a warning, and the weights are those from before it. `train_on_batch` sets
       `model.stop_training`.
 
-    NaN and infinity in the data are an error where the loss is one, and else a warning.
+    NaN and infinity in the data are an error with "raise", and otherwise a warning.
 
     `TerminateOnNaN` among the callbacks means "stop" for its `fit`.
 
@@ -84,7 +84,7 @@ def max_epochs() -> int | None:
 
 @user_facing
 def set_max_epochs(max_epochs: int | None) -> None:
-    """Let each `fit` end after this epoch at the latest, with a warning, to try out a program; None sets no limit.
+    """End each `fit` after this epoch at the latest, with a warning, to try out a program. None sets no limit.
 
     >>> set_max_epochs(2)
     >>> max_epochs()
@@ -106,7 +106,7 @@ def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
     """Let each epoch of `fit`, each validation, `evaluate` and `predict` make so many steps at the most, with a
     warning, to try out a program; None sets no limit.
 
-    The next epoch of `fit` goes on in the data where the last one ended, as with `steps_per_epoch`.
+    The next epoch of `fit` continues in the data where the last one ended, as with `steps_per_epoch`.
     """
     set_limit("steps", max_steps_per_epoch)
 
@@ -117,12 +117,12 @@ def backend() -> str:
 
 
 def enable_interactive_logging() -> None:
-    """Let `verbose="auto"` show a bar where there is a terminal or a notebook, as it does from the beginning."""
+    """Let `verbose="auto"` show a bar on a terminal and in a notebook. This is the default."""
     shown["interactive"] = True
 
 
 def disable_interactive_logging() -> None:
-    """Let `verbose="auto"` print one line an epoch, on a terminal too."""
+    """Let `verbose="auto"` print one line per epoch, also on a terminal."""
     shown["interactive"] = False
 
 
@@ -132,13 +132,13 @@ def is_interactive_logging_enabled() -> bool:
 
 
 def enable_traceback_filtering() -> None:
-    """Show only the frames of your own code in a traceback, as from the beginning."""
+    """Show only the frames of your own code in a traceback. This is the default."""
     frames["all"] = False
     show_frames_of_jax()
 
 
 def disable_traceback_filtering() -> None:
-    """Show the frames inside this package too, as `LAMINA_TRACEBACK=full` does for a whole run."""
+    """Show the frames of this package in tracebacks too, as `LAMINA_TRACEBACK=full` does for a whole run."""
     frames["all"] = True
     show_frames_of_jax()
 
@@ -152,17 +152,17 @@ _flash: dict[str, bool | None] = {"attention": None}
 
 
 def enable_flash_attention() -> None:
-    """Let each layer of attention say by its `flash_attention` how it computes, as from the beginning."""
+    """Let each attention layer choose its computation by its `flash_attention`. This is the default."""
     _flash["attention"] = None
 
 
 def disable_flash_attention() -> None:
-    """Let layers of attention that are given no `flash_attention` compute by the usual formula, as in Keras."""
+    """Let attention layers without `flash_attention=` use the usual formula, as in Keras."""
     _flash["attention"] = False
 
 
 def is_flash_attention_enabled() -> bool | None:
-    """False after `disable_flash_attention`, else None: each layer says it itself.
+    """False after `disable_flash_attention`, else None: each layer decides by itself.
 
     >>> disable_flash_attention()
     >>> is_flash_attention_enabled()

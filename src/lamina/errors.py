@@ -1,4 +1,4 @@
-"""What can go wrong, said in the user's words, on the user's line.
+"""The errors and warnings of this package.
 
 Every error of this package is a `LaminaError` and also the built-in exception that Keras raises for the
 same mistake, so `except ValueError` goes on working. Set `LAMINA_TRACEBACK=full` to see the frames of
@@ -29,7 +29,7 @@ def __dir__() -> list[str]:
 
 
 class LaminaError(Exception):
-    """The root of all errors that this package raises on purpose."""
+    """The base class of all errors that this package raises on purpose."""
 
     def __str__(self) -> str:
         # A message that takes time is a function, called only where it is read: `hasattr` throws the error away.
@@ -58,11 +58,11 @@ def _parts(line: str) -> Iterator[str]:
 
 
 class ArgumentError(LaminaError, ValueError):
-    """An argument that the function or class does not take, or a value that it cannot have."""
+    """An argument that the function or class does not take, or a value that is not allowed."""
 
 
 class CallError(ArgumentError, TypeError):
-    """An argument too many, one too few, or one of another name."""
+    """An extra argument, a missing argument, or one with a wrong name."""
 
 
 class UnknownNameError(LaminaError, ValueError):
@@ -70,7 +70,7 @@ class UnknownNameError(LaminaError, ValueError):
 
 
 class StackError(LaminaError, ValueError):
-    """Something in the list of layers that a straight stack cannot hold."""
+    """An item in the list of layers that a straight stack cannot hold."""
 
 
 class ShapeError(LaminaError, ValueError):
@@ -81,7 +81,7 @@ class ShapeError(LaminaError, ValueError):
 
 
 class DataError(LaminaError, ValueError):
-    """Data that the model cannot be fed with."""
+    """Data that the model cannot take."""
 
 
 class FileError(LaminaError, ValueError, OSError):
@@ -137,7 +137,7 @@ class BusyError(LaminaError, RuntimeError):
 
 
 class LaminaWarning(UserWarning):
-    """Something that runs, but is probably not what was meant."""
+    """Code that runs, but probably does not do what you want."""
 
 
 class UnknownAttributeError(LaminaError, AttributeError):
@@ -153,4 +153,4 @@ class TracedArrayError(LaminaError, TypeError):
 
 
 class MissingPackageError(LaminaError, ImportError):
-    """A package that only a part of this one needs, and that is not installed."""
+    """An optional package that is needed here is not installed."""

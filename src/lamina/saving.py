@@ -32,7 +32,7 @@ custom_object_scope = CustomObjectScope
 
 @user_facing
 def serialize_keras_object(obj: object) -> Any:
-    """An object as plain data that JSON can hold: its class, its settings, and what it was built for.
+    """An object as plain data that JSON can hold: its class, its settings, and the shapes that it was built for.
 
     >>> from lamina import regularizers
     >>> serialize_keras_object(regularizers.L2(0.5))["config"]
@@ -46,7 +46,7 @@ def serialize_keras_object(obj: object) -> Any:
 
 @user_facing
 def deserialize_keras_object(config: Any, custom_objects: dict[str, Any] | None = None, safe_mode: bool = True) -> Any:
-    """The object that `serialize_keras_object` described, here or in Keras.
+    """The object for a config that `serialize_keras_object` returned, here or in Keras.
 
     >>> from lamina import regularizers
     >>> deserialize_keras_object(serialize_keras_object(regularizers.L2(0.5)))

@@ -34,7 +34,7 @@ NO_HASH = "0" * 64
 _SAID = re.compile(rb'"sha256": "([0-9a-f]{64})"')
 
 REST = 20
-"""How much longer than it works the thread rests: it takes a twentieth of one processor at most."""
+"""The ratio of the thread's pauses to its work: it uses at most a twentieth of one processor."""
 
 _ended: dict[str, int] = {}
 """How many runs have ended in a folder since this process began: the next `fit` has the folder with the next number."""
@@ -65,10 +65,10 @@ def opened(data: bytes, where: str) -> Saved:
     size = 8 + int.from_bytes(data[:8], "little")
     said = is_state(data) and _SAID.search(data, 8, size)
     if not said:
-        raise FileError(f"{where}: this is no checkpoint, or a part of one.")
+        raise FileError(f"{where}: this is not a checkpoint, or only a part of one.")
     text = data[8:size].replace(said[1], NO_HASH.encode(), 1)
     if _hash([data[:8], text, memoryview(data)[size:]]) != said[1].decode():
-        raise FileError(f"{where}: the file has changed since it was written: its hash is another one.")
+        raise FileError(f"{where}: the file has changed since it was written: its hash differs.")
     header = safetensors.header(data, where)
     facts = guard.parsed_json(header.metadata["checkpoint"].encode(), where)
     return Saved(facts, safetensors.held(data, header))
@@ -180,7 +180,7 @@ class FolderStore:
 
     def _tell(self) -> None:
         if self.untold is not None:
-            warn(f"{self.untold}\nThe training goes on, and the states from before stand.")
+            warn(f"{self.untold}\nThe training continues, and the earlier states remain.")
             self.untold = None
 
     def close(self, ended: bool, failed: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a file holds of a model besides what Keras knows: with it, training goes on as if it had not been saved."""
+"""The parts of a model in a file that Keras does not save: with them, training continues exactly after loading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders that are written whole or not at all, as `files` does it for files."""
+"""Folders that are written completely or not at all, as in `files` for files."""
 
 from __future__ import annotations
 

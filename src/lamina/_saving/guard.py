@@ -1,4 +1,4 @@
-"""What a file may ask for: the limits and the refusals, the same for every way in.
+"""Limits on what a file may contain, and the errors beyond them, the same for every kind of file.
 
 No file is trusted. It is read into memory whole, as bytes, before anything is parsed; nothing that it holds is run,
 imported, opened or fetched; and what it holds cannot grow to more than a small multiple of its own size.

@@ -69,7 +69,7 @@ def known(
 
 
 class CustomObjectScope:
-    """A context in which the names of your own classes and functions are known, as if each call were given them.
+    """A context in which all calls know your own classes and functions by name.
 
     >>> from lamina import activations
     >>> with CustomObjectScope({"double": lambda x: 2 * x}):
@@ -107,7 +107,7 @@ def get_custom_objects() -> dict[str, Any]:
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
-    """A decorator for a class or function of your own, by which files that name it find it.
+    """A decorator that registers your own class or function, so that files can refer to it by name.
 
     >>> @register_keras_serializable("mine")
     ... def double(x):
@@ -116,8 +116,8 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     'mine>double'
 
     Args:
-        package: what stands before the name in files: `package>name`.
-        name: the name in files; that of the class or function unless given.
+        package: the first part of the name in files: `package>name`.
+        name: the name in files; by default the name of the class or function.
     """
 
     def register(thing: T) -> T:

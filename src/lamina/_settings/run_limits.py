@@ -1,4 +1,4 @@
-"""How long a run may be at the most: a program is tried out in seconds without changing it."""
+"""Limits on the length of a run, to try out a program in seconds without changing it."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class Converted(Generic[Given, Kept]):
 
 @dataclass(eq=False, repr=False)
 class State(ByName):
-    """What an object knows while it is used, beyond its settings: one attribute, `_lamina`, that no user would name."""
+    """The state of an object in use, beside its settings: the one attribute `_lamina`, so that user names stay free."""
 
     arguments: dict[str, Any] | None = None
     """What a class's own `__init__` was called with."""
@@ -338,7 +338,7 @@ def _is_default(field: Setting, plain: object) -> bool:
 
 
 def serialize(value: Any) -> Any:
-    """A setting as plain data, in the form that Keras's configs have."""
+    """A setting as plain data, in the form of Keras's configs."""
     if hasattr(value, "__wrapped__") and (built_in(value) or of_library(value, "lamina")):
         value = value.__wrapped__  # the user's own function, where it was adapted
     if hasattr(value, "get_config") and not isinstance(value, type):

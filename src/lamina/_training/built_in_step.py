@@ -24,7 +24,7 @@ class BuiltInStep:
         self.spec = spec
 
     def require_floats(self) -> None:
-        """Refuse to train what has no gradient."""
+        """Refuse to train weights that have no gradient."""
         for weight in self.spec.trained.values():
             if not jnp.issubdtype(weight.dtype, jnp.inexact):
                 raise ArgumentError(
@@ -33,7 +33,7 @@ class BuiltInStep:
                 )
 
     def train(self, now: TrainState, batch: Data) -> tuple[TrainState, Arrays, Array]:
-        """The state after a step of training, its logs as far as they are not in the metrics, and the loss."""
+        """The state after a training step, the logs that are not in the metrics, and the loss."""
         spec = self.spec
         moments = spec.order.inside.unflatten(now.optimizers[0])
 
@@ -67,7 +67,7 @@ class BuiltInStep:
     def predict(
         self, params: Arrays, state: Arrays, x: Array, key: Array | None, draws: Draws
     ) -> tuple[Any, Arrays, list[Array]]:
-        """The output for a batch, the state after it, and what layers add to the loss."""
+        """The output for a batch, the state after it, and the losses that layers add."""
         with Pass(self.spec.values(params, state), key=key, draws=draws) as now:
             y, _, after = self.spec.forward(now, params, state, x)
         self.spec.added = now.added
@@ -78,10 +78,10 @@ class BuiltInStep:
         return {}
 
     def logs(self, logs: Arrays, sums: Sums) -> Arrays:
-        """What a call of a program returns: the logs of its last batch, or what was measured so far."""
+        """The logs that a call of a program returns: those of its last batch, or the metrics so far."""
         return self.spec.logs(sums)
 
 
 def _rows_of(batch: Data) -> Array | None:
-    """How many rows count, where a short batch is filled up."""
+    """The number of rows that count, if a short batch is filled."""
     return batch["counted"].sum().astype(jnp.int32) if "counted" in batch else None

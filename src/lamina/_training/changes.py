@@ -1,4 +1,4 @@
-"""What a callback changes while `fit` runs and that counts from the next `fit` on is said once."""
+"""One warning if a callback makes a change during `fit` that takes effect only at the next `fit`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from lamina._training.model import Model
 
 
 class Changes:
-    """What `fit` began with: what `compile` was given, and which layers are trained."""
+    """The arguments of `compile` and the trainable layers at the start of `fit`."""
 
     def __init__(self, model: Model) -> None:
         self.model, self.compiled, self.layers = model, model._lamina.compiled, Snapshot(model)
         self.trained, self.said = self.layers.trained(), False
 
     def say(self) -> None:
-        """Warn if that is no longer so."""
+        """Warn if they have changed."""
         compiled = self.model._lamina.compiled is not self.compiled
         if self.said or not (compiled or self.layers.trained() != self.trained):
             return

@@ -1,4 +1,4 @@
-"""One thread at a time trains a model, and each of its weights."""
+"""Only one thread at a time can train a model, and each of its weights."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from lamina.optimizers import Optimizer
 
 
 def states_of(optimizers: Collection[Optimizer]) -> list[Any]:
-    """What optimizers know, and those that they hold."""
+    """The states of optimizers, and of the optimizers within them."""
     return [each._lamina for one in optimizers for each in (one, getattr(one, "inner_optimizer", one))]
 
 
 def claims_of(model: Model) -> list[Any]:
-    """All that a training changes, as far as it is made."""
+    """All objects that training changes and that exist already."""
     return [
         model._lamina, *(weight for weight, _ in weights_by_path(model).values()), *states_of(optimizers_of(model))
     ]  # fmt: skip
@@ -30,7 +30,7 @@ def claims_of(model: Model) -> list[Any]:
 
 @contextmanager
 def training(model: Model, claims: Collection[Any]) -> Iterator[None]:
-    """Let this thread train a model. What another one has trained before, and may still read, is copied first."""
+    """Let this thread train a model. Arrays that another thread trained before, and may still read, are copied."""
     with trained(claims, lambda taken: _refusal(model, taken)) as moved:
         for each in moved:
             if isinstance(each, Weight):
@@ -56,6 +56,6 @@ def _refusal(model: Model, taken: Any) -> BusyError:
             "own: copy.deepcopy(layer)."
         )
     return BusyError(
-        f"another thread trains {model.name!r} at this moment, and one at a time can: let its fit end, or train a copy "
-        "made before, copy.deepcopy(model). To predict, evaluate and save meanwhile works."
+        f"another thread trains {model.name!r} at this moment, and only one can. Let its fit end, or train a copy "
+        "made before, copy.deepcopy(model). Predict, evaluate and save work meanwhile."
     )

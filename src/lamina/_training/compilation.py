@@ -1,4 +1,4 @@
-"""What `compile` was told: the optimizer, the loss and the metrics as objects, checked at once."""
+"""The arguments of `compile` as objects: the optimizer, the loss and the metrics, checked at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lamina.optimizers.optimizer import registry as known_optimizers
 
 
 class Compiled(ByName):
-    """The arguments of `compile`, ready for use. Names that depend on shapes ("accuracy") wait for the data."""
+    """The arguments of `compile`, ready for use. Names that depend on shapes ("accuracy") need the data first."""
 
     _lamina_label = "compile"
 
@@ -30,7 +30,7 @@ class Compiled(ByName):
             raise ArgumentError("compile needs an optimizer: compile('adam', loss=...).")
         scaled = auto_scale_loss and policy == "mixed_float16"
         self.scales = scaled and not isinstance(found, optimizers.LossScaleOptimizer)
-        """Whether `compile` put the scaling of the loss around the optimizer."""
+        """Whether `compile` wrapped the optimizer in a `LossScaleOptimizer`."""
         if self.scales:
             found = optimizers.LossScaleOptimizer(found)
         self.optimizer: optimizers.Optimizer = found
@@ -38,7 +38,7 @@ class Compiled(ByName):
             "loss": loss, "loss_weights": loss_weights, "metrics": measures, "weighted_metrics": weighted_measures,
             "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution,
         }  # fmt: skip
-        """What `compile` was given besides the optimizer."""
+        """The arguments of `compile` except the optimizer."""
         self.given_loss = _only(loss, "loss")
         """The loss as the user wrote it."""
         self.loss = loss_of(self.given_loss)
@@ -54,7 +54,7 @@ class Compiled(ByName):
         self.steps_per_execution = checked("compile", "steps_per_execution", positive, steps)
         self.mean_loss = metrics.Mean(name="loss")
         self.metrics: list[tuple[metrics.Metric, bool]] | None = None
-        """The metrics in use, each with whether it heeds the sample weights; None before the first data."""
+        """The metrics in use, each with whether it uses the sample weights; None before the first data."""
 
     @property
     def names(self) -> list[str]:

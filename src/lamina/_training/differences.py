@@ -1,4 +1,4 @@
-"""What a run depends on, in words, so that a state is not put into another run than the one that it is of."""
+"""A description of a run in words, so that a state is restored only into the run that saved it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lamina.random import seed_given
 Description = dict[str, str]
 
 HASHED = 2**26
-"""Of how many bytes of an array at most the digest is made: rows at equal distances."""
+"""The most bytes of an array that go into its digest; they are rows at equal distances."""
 SHOWN = 8
 LONGEST = 60
 
@@ -52,7 +52,7 @@ def rate_text(rate: SupportsFloat) -> str:
 
 
 def require_same(kept: Description, now: Description, where: str) -> None:
-    """Refuse to go on with another stack, loss, optimizer or data than those that the run began with."""
+    """Refuse to resume with another stack, loss, optimizer or data than at the start of the run."""
     one_seed = "set_random_seed" not in kept or "set_random_seed" not in now
     names = [name for name in {**kept, **now} if not (one_seed and name == "set_random_seed")]
     other = [name for name in names if kept.get(name) != now.get(name)]
@@ -90,7 +90,7 @@ def _data(array: HostArray) -> str:
 
 
 def _text(value: object) -> str:
-    """An object in words that are the same in each start of the program."""
+    """A description of an object that is the same each time the program is started."""
     said = re.sub(r" at 0x[0-9a-f]+", "", repr(value))
     return said if len(said) <= 500 else f"{said[:400]}... {hashlib.sha256(said.encode()).hexdigest()[:12]}"
 

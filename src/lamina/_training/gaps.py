@@ -1,4 +1,4 @@
-"""NaN and infinity in the data: refused, unless code of the user's own sees them before they do harm."""
+"""NaN and infinity in the data: an error, unless user code may handle them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lamina.losses.loss import Loss, LossFunction
 
 
 def check(model: Model, table: Table, rows: HostArray | None = None) -> None:
-    """Raise an error for what is not finite, or warn, as is set for the loss that it leads to.
+    """Raise an error for values that are not finite, or warn, by `config.set_non_finite`.
 
-    A loss of the user's own may leave missing labels out, and a layer of their own may fill gaps in x, so of these is
-    only warned, once for a model. A loss that becomes NaN all the same is an error as any other.
+    A user's loss may skip missing labels, and a user's layer may fill gaps in x, so these cases give only a warning,
+    once per model. If the loss becomes NaN nevertheless, that is an error.
 
     Args:
         rows: the numbers of the rows of x that the table has, where these are not all.
@@ -41,7 +41,7 @@ def check(model: Model, table: Table, rows: HostArray | None = None) -> None:
     except DataError as error:
         model._lamina.said.add("gaps")
         found, whose = str(error).partition("\n")[0], "loss" if table.y is not None and "y[" in str(error) else "layer"
-        warn(f"{found}\nThe {whose} of your own has to deal with them: where it does not, the loss becomes NaN.")
+        warn(f"{found}\nThe {whose} of your own has to deal with them, or the loss becomes NaN.")
 
 
 def _sees_targets(model: Model) -> bool:

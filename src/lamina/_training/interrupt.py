@@ -27,7 +27,7 @@ class Interrupt:
         return self.presses > 0 or self.terminated
 
     def leave(self) -> NoReturn:
-        """End the call, or the process with the status of one that SIGTERM has ended."""
+        """End the call; after SIGTERM end the process with the status of SIGTERM."""
         raise SystemExit(128 + signal.SIGTERM) if self.terminated else KeyboardInterrupt
 
     def note(self, number: int, frame: types.FrameType | None) -> None:

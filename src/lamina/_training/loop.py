@@ -56,7 +56,7 @@ def _fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
 
 
 def _epochs(run: Run, interrupted: Interrupt) -> None:
-    """All epochs of a run, with what the callbacks are told."""
+    """All epochs of a run, with the calls of the callbacks."""
     model, callbacks, validation = run.model, run.callbacks, run.validation
     changes = Changes(model)
     callbacks.on_train_begin()

@@ -1,4 +1,4 @@
-"""The model as the training sees it: a line of layers, with what it knows of its own training."""
+"""The model as the training uses it: a stack of layers with the state of its training."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class ModelState(LayerState):
     outputs: dict[Shape, Shape | list[Shape]] = field(default_factory=dict)
     """The shape of the output for data of other sizes than these, by the shape of one sample."""
     compiled: Compiled | None = None
-    """What `compile` was given; None before."""
+    """The arguments of `compile`; None before it."""
     history: History | None = None
     stop_training: bool = False
     stop_evaluating: bool = False
     stop_predicting: bool = False
     steps_trained: int = 0
-    """How many steps the model has been trained in its life."""
+    """The number of steps that the model was trained, over all calls."""
     columns: tuple[str, ...] | None = None
-    """The names of the columns that it was trained on, if they were those of a frame."""
+    """The names of the columns that it was trained on, if x was a data frame."""
     home: Home | None = None
-    """The thread that has trained the model last."""
+    """The thread that last trained the model."""
     busy: bool = False
-    """Whether it is trained now."""
+    """Whether a thread trains the model now."""
     kept: dict[str, Any] = field(default_factory=dict)
     """What was made from the layers and holds as long as they stay as they are."""
 

@@ -1,4 +1,4 @@
-"""What a loss that is NaN or infinite does."""
+"""The response to a loss that is NaN or infinite."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lamina.errors import NonFiniteError
 
 
 class NonFinite:
-    """What it does in one call: the setting of the process when that begins.
+    """The response in one call: the setting of the process when the call begins.
 
-    Where a callback deals with it (`handles_nan`), it is "stop", and nothing is said.
+    If a callback handles such a loss (`handles_nan`), it is "stop", without a warning.
 
     Args:
         held: the arrays of a `fit`, which can copy them where an epoch begins.
@@ -24,12 +24,12 @@ class NonFinite:
         self.does = "stop" if handled else strictness["non_finite"]
         self.said = handled
         self.copies = self.does == "raise" and held is not None and held.small
-        """Whether the start of an epoch is copied, to go back to it."""
+        """Whether the state at the start of an epoch is copied, to restore it."""
         self.undoes = self.does == "stop" or (self.does == "raise" and not self.copies)
         """Whether a step with such a loss is undone, which takes a twelfth of a small step."""
 
     def backup(self, state: TrainState) -> TrainState | None:
-        """A copy of the state at an epoch's start, in NumPy's arrays, where one is needed."""
+        """A copy of the state at the start of an epoch, in NumPy's arrays; None if none is needed."""
         return on_host(state) if self.copies else None
 
     def error(self, where: str, loss: float, before: str) -> NonFiniteError:
@@ -43,7 +43,7 @@ class NonFinite:
         )
 
     def say(self, model: Model, where: str, loss: float) -> None:
-        """Go on, or ask for the end of the training as a callback does; the first time with a warning."""
+        """Continue, or stop the training by `model.stop_training`. The first time gives a warning."""
         stops = self.does == "stop"
         model.stop_training = model.stop_training or stops
         if not self.said:

@@ -57,13 +57,13 @@ class Predictor:
         self.reader = indices.reader(model)
         """The layer that reads the data as indices, if there is one."""
         self.fills = not (self.spec.carried or self.spec.draws)  # a state has a row for each of x
-        """Whether a batch may get rows that nobody sees, or be cut in other places."""
+        """Whether a batch may be filled with rows that are dropped later, or be split at other places."""
         self.regularized = any(part.layer.activity_regularizer is not None for part in parts(model))
         """Whether the rows of a batch together add something to the loss."""
         self.late: dict[Hashable, int] = {}
         """How many calls of each program in a row had their output late."""
         self.at_once: dict[Shape, int] = {}
-        """How many rows of a shape go through the stack at once, which each call asks for."""
+        """The number of rows that go through the stack at once, by shape; a cache, since each call needs it."""
         self.call: Any = jax.device_put(np.zeros(2, np.uint32))
         self.losses: list[Any] = []
         """What layers added to the loss in the latest call."""
@@ -106,7 +106,7 @@ class Predictor:
         return y
 
     def _await(self, y: Any, kind: Hashable) -> None:
-        """Stay awake for an output that is there soon."""
+        """Wait without sleeping for an output that will be ready soon."""
         late, last = self.late.get(kind, 0), y[-1] if isinstance(y, tuple) else y
         if late < LATE and any(last.is_ready() for _ in range(POLLS)):
             self.late[kind] = 0
@@ -168,7 +168,7 @@ class Outputs:
 
 
 def predictor_for(model: Model) -> Predictor:
-    """The model's predictor, made anew when a layer was changed."""
+    """The model's predictor; a new one after a layer has changed."""
     kept: tuple[Snapshot, Predictor] | None = model._lamina.kept.get("predictor")
     if kept is None or not kept[0].is_current():
         with making:

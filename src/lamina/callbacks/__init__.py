@@ -1,4 +1,4 @@
-"""Callbacks: what happens between the batches and epochs of a training."""
+"""Callbacks: objects that `fit` calls between batches and between epochs."""
 
 from __future__ import annotations
 

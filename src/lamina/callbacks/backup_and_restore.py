@@ -1,4 +1,4 @@
-"""Keras's callback for a run that goes on after its process was killed."""
+"""Keras's callback that resumes a run after its process was killed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def _save_freq(value: object) -> Every | Literal[False]:
 
 
 class BackupAndRestore(KeepingCallback, Configured):
-    """Keeps the state of a run, as `Checkpoint` does, under the arguments that Keras has for it.
+    """Saves the state of a run, as `Checkpoint` does, with the arguments that Keras has for it.
 
-    In Keras the weights and the number of the epoch come back; here all comes back, in the middle of an epoch too: the
-    history is that of the whole run.
+    Keras restores the weights and the number of the epoch. Here the whole state is restored, also in the middle of an
+    epoch, and the history covers the whole run.
 
     Args:
         backup_dir: the folder. Each run needs one of its own.
-        save_freq: "epoch", or after how many steps the state is kept; False: only at Ctrl-C and SIGTERM.
-        double_checkpoint: keep the state before the latest one as well.
+        save_freq: "epoch", or the number of steps between saves; False saves only at Ctrl-C and SIGTERM.
+        double_checkpoint: also keep the state before the latest one.
         delete_checkpoint: remove the states when the run has ended.
     """
 

@@ -1,4 +1,4 @@
-"""What a callback is: methods that `fit`, `evaluate` and `predict` call on their way."""
+"""The base of all callbacks: methods that `fit`, `evaluate` and `predict` call while they run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Logs = dict[str, Any] | None
 class Callback(ByName):
     """Base of all callbacks: override the methods for the moments that you need.
 
-    `logs` holds the numbers so far, by name, as Python floats. What a callback puts into the `logs` of
-    `on_epoch_end` goes into the history and the progress line too.
+    `logs` holds the numbers so far, by name, as Python floats. Values that a callback adds to the `logs` of
+    `on_epoch_end` go into the history and the progress line too.
 
     >>> class PrintLoss(Callback):
     ...     def on_epoch_end(self, epoch, logs=None):
@@ -25,7 +25,7 @@ class Callback(ByName):
     """
 
     params: dict[str, Any] | None = None
-    """What the call was asked for: `verbose`, `epochs`, `steps`."""
+    """Arguments of the call: `verbose`, `epochs`, `steps`."""
 
     every_batch: bool = True
     """Whether an overridden batch method must be called for each single batch. If False, it is called for
@@ -37,7 +37,7 @@ class Callback(ByName):
     `model.stop_training = False`."""
 
     _lamina_left: int | None = None
-    """In how many batches it must be called with the weights in the layers, where it need not be called for each."""
+    """The number of batches after which it must be called with current weights in the layers, if not after each."""
 
     _model: Any = None
 
@@ -52,12 +52,12 @@ class Callback(ByName):
 
     @overridable
     def set_params(self, params: dict[str, Any] | None) -> None:
-        """Called once before anything else, with what becomes `self.params`."""
+        """Set `self.params`. Called once, before all other methods."""
         self.params = params
 
     @overridable
     def set_model(self, model: Any) -> None:
-        """Called once before anything else, with what becomes `self.model`."""
+        """Set `self.model`. Called once, before all other methods."""
         self._model = model
 
     @overridable

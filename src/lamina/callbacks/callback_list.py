@@ -55,9 +55,9 @@ class CallbackList(Callback):
     {'loss': [0.5]}
 
     Args:
-        callbacks: callbacks, in lists as deep as you like, or a single one.
-        add_history: add a `History`, if there is none in the list.
-        add_progbar: add a `ProgbarLogger`, if there is none in the list.
+        callbacks: a callback, or a list of callbacks, which may be nested.
+        add_history: add a `History` if the list has none.
+        add_progbar: add a `ProgbarLogger` if the list has none.
         model: given to each callback as its `model`.
         params: given to each callback as its `params`: `verbose`, `epochs`, `steps`.
     """
@@ -77,7 +77,7 @@ class CallbackList(Callback):
         if add_progbar and self.progbar is None:
             self.callbacks.append(ProgbarLogger())
         self._lamina_listeners: dict[str, list[Callback]] = {}
-        """Of hooks that are called again and again, the callbacks that override them."""
+        """For each hook that is called often, the callbacks that override it."""
         self._lamina_telling = False
         """Whether a hook is being called, also where it has raised an error."""
         self.set_model(model)
@@ -127,7 +127,7 @@ class CallbackList(Callback):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Leave the terminal as it was found, also where a run ends in an error or by Ctrl-C."""
+        """Restore the terminal, also after an error or Ctrl-C."""
         for each in self.callbacks:
             if isinstance(each, ProgbarLogger):
                 each._lamina_close()
@@ -158,7 +158,7 @@ def wants_each_batch(callbacks: CallbackList, of: str) -> bool:
 
 
 def batches_left(callbacks: CallbackList) -> int | None:
-    """After how many batches, at the most, a callback must be called with the weights in the layers."""
+    """The most batches between two calls of a callback with current weights in the layers."""
     return min(filter(None, (getattr(each, "_lamina_left", None) for each in callbacks)), default=None)
 
 

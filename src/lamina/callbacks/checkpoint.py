@@ -1,4 +1,4 @@
-"""Keep the state of a run in files, so that the run can go on after its process was killed."""
+"""Save the state of a run in files, so that the run can be resumed after its process was killed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Every = int | Literal["epoch"]
 
 
 class Keeping(NamedTuple):
-    """Where the states of a run are kept, how often, and how many."""
+    """The folder for the states of a run, how often they are saved, and how many are kept."""
 
     folder: str
     every: Every | None
-    """After how many steps; None where only an interruption and the end keep one."""
+    """The number of steps between saves; None saves only at an interruption and at the end."""
     keep: int
     deletes: bool = False
     """Whether the states are removed when the run has ended."""
@@ -31,7 +31,7 @@ class Keeping(NamedTuple):
 
 
 class KeepingCallback(MonitorCallback):
-    """Base of the callbacks that keep the state of a run. `fit` itself takes the states, between its steps."""
+    """Base of the callbacks that save the state of a run. `fit` itself takes the states, between steps."""
 
     monitor: str = ""
     mode: Mode = "auto"
@@ -72,12 +72,12 @@ def _monitor(value: object) -> str:
 
 
 class Checkpoint(KeepingCallback, Configured):
-    """Keeps the state of a run in a folder, so that the same program, started again, goes on where it was.
+    """Saves the state of a run in a folder. The same program, started again, resumes the run.
 
-    The state is all that decides what comes next: weights, optimizer, place in the data, random numbers, metrics,
-    callbacks and history. The run that goes on comes to the same weights and history, to the last bit, as one that was
-    never killed. It is written while the training goes on; where the disk is slower than that, the newest state takes
-    the place of one that waits.
+    The state is everything that decides the next steps: weights, optimizer, place in the data, random numbers, metrics,
+    callbacks and history. A resumed run gives the same weights and history, to the last bit, as a run that was never
+    killed. States are written while the training continues. If the disk is slower, the newest state replaces one that
+    still waits.
 
     `fit(..., checkpoint="folder")` does the same after each epoch.
 
@@ -85,10 +85,10 @@ class Checkpoint(KeepingCallback, Configured):
     Checkpoint('checkpoints', every=200, monitor='val_loss')
 
     Args:
-        folder: the folder, which is made if it is not there. A second `fit` of the same program has a folder in it.
-        every: after how many steps the state is kept, or "epoch".
-        keep: how many states stay there.
-        monitor: the name of a number in the logs. The state of its best epoch is kept too, in `best.safetensors`.
+        folder: the folder, which is created if needed. A second `fit` of the same program uses a folder inside it.
+        every: the number of steps between saves, or "epoch".
+        keep: how many states stay in the folder.
+        monitor: the name of a number in the logs. The state of its best epoch is also kept, in `best.safetensors`.
         mode: "min" or "max" is better; "auto" goes by the metric.
     """
 

@@ -35,7 +35,7 @@ class CSVLogger(Callback, Configured):
     Args:
         filename: the file's name.
         separator: the character between two numbers of a row.
-        append: go on in the file, under the header that it has, instead of starting it anew.
+        append: add rows to an existing file, under its header, instead of overwriting the file.
     """
 
     filename: str = setting(_path)

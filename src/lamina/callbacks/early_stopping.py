@@ -1,4 +1,4 @@
-"""End a training that does not get better any more."""
+"""Stop training when a metric no longer improves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lamina.callbacks.monitor import Mode, MonitorCallback, log_name
 
 
 class EarlyStopping(MonitorCallback, Configured):
-    """Stop when `monitor` was not better than its best, by more than `min_delta`, for `patience` epochs.
+    """Stop training if `monitor` has not improved by more than `min_delta` for `patience` epochs.
 
     >>> EarlyStopping(patience=3, restore_best_weights=True)
     EarlyStopping(patience=3, restore_best_weights=True)

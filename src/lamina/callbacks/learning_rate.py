@@ -59,14 +59,14 @@ class LearningRateScheduler(Callback, Configured):
 
 
 class ReduceLROnPlateau(MonitorCallback, Configured):
-    """Multiplies the learning rate by `factor` when `monitor` was not better for `patience` epochs.
+    """Multiplies the learning rate by `factor` if `monitor` has not improved for `patience` epochs.
 
     >>> ReduceLROnPlateau(factor=0.5, patience=2)
     ReduceLROnPlateau(factor=0.5, patience=2)
 
     Args:
         factor: what the rate is multiplied by.
-        cooldown: epochs to wait after a reduction before counting again.
+        cooldown: the number of epochs after a reduction that do not count.
         min_lr: the learning rate never gets lower than this.
     """
 

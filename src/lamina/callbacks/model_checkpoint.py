@@ -34,15 +34,15 @@ class ModelCheckpoint(MonitorCallback, Configured):
     >>> best = ModelCheckpoint("best.keras", save_best_only=True)
     >>> all_of_them = ModelCheckpoint("run/{epoch:02d}-{val_loss:.2f}.weights.h5", save_weights_only=True)
 
-    A file is written whole or not at all: if the process is killed, the file that was there stays. A folder that does
-    not exist is made.
+    A file is replaced only when the new one is complete: if the process is killed, the old file remains. A missing
+    folder is created.
 
     Args:
         filepath: the file's name, which ends in ".keras" or ".h5", or in ".weights.h5" with `save_weights_only=True`.
             "{epoch}", "{batch}" and the names of the logs, such as "{val_loss:.2f}", stand for their values.
         monitor: the name of the number in the logs that says which model is the best.
         verbose: 1 prints a line for each file.
-        save_best_only: save only when `monitor` is better than ever before. As long as the logs have no such number,
+        save_best_only: save only if `monitor` is better than all values before. While the logs have no such number,
             the model is saved with a warning; an epoch without validation never replaces the best model.
         save_weights_only: save the weights, not the whole model.
         mode: "min" or "max" is better; "auto" goes by the metric.

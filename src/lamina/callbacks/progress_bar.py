@@ -7,11 +7,11 @@ from lamina.callbacks.callback import Callback, Logs
 
 
 class ProgbarLogger(Callback):
-    """Shows how far a run is: a bar, or one line an epoch, by the `verbose` of the call.
+    """Shows the progress of a run: a bar, or one line per epoch, by the `verbose` of the call.
 
-    `fit`, `evaluate` and `predict` add one where there is none among the callbacks, unless `verbose=0`.
+    `fit`, `evaluate` and `predict` add one if the callbacks contain none, unless `verbose=0`.
 
-    `verbose="rich"` adds the rows a second, the memory of the process, and the time until the end of all epochs.
+    `verbose="rich"` adds rows per second, the memory of the process, and the time left of all epochs.
     """
 
     every_batch = False

@@ -1,4 +1,4 @@
-"""What callbacks know in the middle of a run: their attributes, taken and put back."""
+"""The state of callbacks during a run: their attributes, saved and restored."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CallbackStates:
         if unkept:
             warn(
                 f"a checkpoint cannot hold {', '.join(unkept)}: only numbers, strings, arrays, and lists and dicts of "
-                "them. When the run goes on, on_train_begin has to set the others."
+                "them. After a resume, on_train_begin has to set the others."
             )
 
     def begin_epoch(self) -> None:

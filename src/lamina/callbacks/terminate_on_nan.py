@@ -11,12 +11,12 @@ from lamina.errors import NonFiniteError
 
 
 class TerminateOnNaN(Callback, Configured):
-    """Stop when the loss is NaN or infinite: `config.set_non_finite("stop")` for one `fit`, with a word of its own.
+    """Stop when the loss is NaN or infinite: `config.set_non_finite("stop")` for one `fit`, with its own message.
 
     The weights are those from before that step.
 
     Args:
-        raise_error: raise a `NonFiniteError`, which is a RuntimeError, instead of ending as if all were done.
+        raise_error: raise a `NonFiniteError`, which is a RuntimeError, instead of ending normally.
     """
 
     raise_error: bool = setting(flag, default=False)

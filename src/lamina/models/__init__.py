@@ -1,4 +1,4 @@
-"""Where Keras keeps its models: here there is one kind, the stack, and a look at the outputs of its layers."""
+"""The models: `Sequential`, a stack of layers, and `Model`, which returns outputs of the layers of a stack."""
 
 from __future__ import annotations
 

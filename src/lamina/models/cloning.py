@@ -1,4 +1,4 @@
-"""Another model of equal layers with fresh weights."""
+"""Copies of a model with equal layers and fresh weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def clone_model(
     model: Sequential, input_tensors: Any = None, clone_function: Callable[[Layer], Layer] | None = None,
     call_function: object = None, recursive: bool = False,
 ) -> Sequential:  # fmt: skip
-    """A model of equal layers with fresh weights, compiled alike.
+    """A model with equal layers and fresh weights, compiled in the same way.
 
     >>> from lamina import layers
     >>> model = Sequential([layers.Input((4,)), layers.Dense(3)])
@@ -36,8 +36,8 @@ def clone_model(
     (None, 3)
 
     Args:
-        model: a Sequential. One of a class of your own is made again by its `from_config`.
-        input_tensors: an Input to begin with, in place of that of the model.
+        model: a Sequential. For a subclass of your own, `from_config` makes the new model.
+        input_tensors: an Input that replaces the Input of the model.
         clone_function: makes the layer of the new model from each layer; one with the same settings unless given.
         call_function: for models of Keras that are no Sequential: leave it unset.
         recursive: whether `clone_function` also gets the layers of models that are layers here.
@@ -73,7 +73,7 @@ def clone_model(
 
 @user_facing
 def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The model that `to_json` described, here or in Keras, with fresh weights.
+    """The model for a text that `to_json` returned, here or in Keras, with fresh weights.
 
     >>> from lamina import layers
     >>> model = Sequential([layers.Input((4,)), layers.Dense(3)])

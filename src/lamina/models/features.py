@@ -93,9 +93,9 @@ class Features:
 
 
 class Model(Features, metaclass=ABCMeta):
-    """Looks at the outputs of layers of a stack, which it computes in one pass with the weights of the stack.
+    """Returns outputs of layers of a stack, computed in one pass with the weights of the stack.
 
-    It only predicts. What is to be trained is a Sequential.
+    It only predicts. To train, use a Sequential.
 
     >>> from lamina import layers
     >>> import numpy as np
@@ -105,7 +105,7 @@ class Model(Features, metaclass=ABCMeta):
     [(2, 3), (2, 1)]
 
     Args:
-        inputs: `model.inputs` of a stack, or where else it begins: `layer.input` or `layer.output` of a layer.
+        inputs: `model.inputs` of a stack, or `layer.input` or `layer.output` of a layer to start from.
         outputs: the `output` of a layer behind that, or a list, tuple or dict of outputs.
         name: has no effect.
 

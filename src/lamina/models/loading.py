@@ -16,10 +16,10 @@ def load_model(
     filepath: FilePath, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
     *, skip: Collection[str] = (),
 ) -> Sequential:  # fmt: skip
-    """The model that a file holds, with its weights, and compiled as it was.
+    """Load a model from a file, with its weights, and compile it as it was.
 
-    No code is run for a file. Classes and functions of your own are found by the names under which they are given
-    here or registered.
+    No code from the file is run. Your own classes and functions are found by the names given in `custom_objects`, or
+    by the names under which they are registered.
 
     Args:
         filepath: a ".keras" file or folder, or a ".h5" or ".hdf5" file of Keras 2 or 3.

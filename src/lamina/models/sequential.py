@@ -46,12 +46,12 @@ class Sequential(Stack):
     >>> model.output_shape
     (None, 1)
 
-    Where the input's shape is known (`Input` first, or `input_shape=` on the first layer) each layer is built as it
-    is added, so a shape that does not fit is an error on that line. Else the first data decides.
+    If the input's shape is known (`Input` first, or `input_shape=` on the first layer), each layer is built when it is
+    added, so a wrong shape is an error on that line. Otherwise the first data give the shape.
 
-    As in Keras, a layer or a model that a subclass keeps in an attribute, such as a teacher, is no part of the stack:
-    it is not among `weights`, and only a `train_step` of one's own trains it. Here no file holds it either. What
-    `add_weight` made, and metrics, are part of the model.
+    As in Keras, a layer or a model in an attribute of a subclass, such as a teacher, is not part of the stack: it is
+    not in `weights`, and only a `train_step` of your own trains it. It is also not saved in files. Weights made by
+    `add_weight`, and metrics, are part of the model.
 
     Args:
         layers: the layers, first to last.

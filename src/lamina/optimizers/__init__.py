@@ -45,7 +45,7 @@ def get(identifier: object) -> Optimizer | None:
 
 @user_facing
 def deserialize(config: Config, custom_objects: dict[str, type[Optimizer]] | None = None) -> Optimizer | None:
-    """The optimizer that `serialize` described; `custom_objects` has the user's own classes by name."""
+    """The optimizer for the config from `serialize`; `custom_objects` maps names to your own classes."""
     with known(custom_objects):
         return get(config)
 

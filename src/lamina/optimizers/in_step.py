@@ -1,4 +1,4 @@
-"""Which optimizers belong to the step that is being traced: those alone may be applied in it."""
+"""The optimizers of the step that is being traced: only these may be applied in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from lamina.errors import ArgumentError
 
 of_step: ContextVar[tuple[object, ...] | None] = ContextVar("of_step", default=None)
-"""The optimizers of the model that trains by a step of the user's own; None outside of such a step."""
+"""The optimizers of the model during a `train_step` of the user; None outside of one."""
 
 
 def require_of_step(optimizer: object) -> None:

@@ -1,4 +1,4 @@
-"""Training in float16: the loss is scaled up so far that small gradients are not lost."""
+"""Training in float16: the loss is multiplied by a scale, so that small gradients do not become 0."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from lamina.optimizers.state import Rate, State, StateWeight
 class LossScaleOptimizer(Optimizer):
     """Multiplies the loss by a scale, divides the gradients by it, and lets `inner_optimizer` make the step.
 
-    If a gradient is not finite, the step is left out and the scale is halved; after `dynamic_growth_steps` finite steps
+    If a gradient is not finite, the step is skipped and the scale is halved; after `dynamic_growth_steps` finite steps
     it is doubled (Micikevicius et al. 2018, "Mixed precision training"). `compile` puts it around the
     optimizer of a `mixed_float16` model. All other settings are the inner optimizer's.
 

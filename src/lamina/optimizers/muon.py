@@ -48,8 +48,8 @@ class Muon(BuiltIn, _Muon):
     scalable for LLM training").
 
     `orthogonal` brings the singular values of a matrix near 1 in a few steps of `x = a * x + (b * xx' + c * xx'xx') x`
-    (Newton and Schulz), from `x / |x|` on. Each weight with two axes is stepped so, but for those of Embeddings and of
-    `exclude_layers`, where the last Dense belongs.
+    (Newton and Schulz), from `x / |x|` on. This updates each weight with two axes, except those of Embeddings and of
+    `exclude_layers`, which should contain the last Dense.
 
     >>> Muon(exclude_layers=["output"])
     Muon(exclude_layers=['output'])
@@ -66,11 +66,11 @@ class Muon(BuiltIn, _Muon):
         muon_a: `a` above.
         muon_b: `b` above.
         muon_c: `c` above.
-        adam_lr_ratio: the learning rate of AdamW is the other one times this.
+        adam_lr_ratio: the learning rate of AdamW, as a multiple of `learning_rate`.
         momentum: the share of the old value in `m`.
-        ns_steps: how many steps `orthogonal` makes.
+        ns_steps: the number of steps in `orthogonal`.
         nesterov: False takes `orthogonal(m)`.
-        rms_rate: the number 0.2 above; None leaves it and the root out.
+        rms_rate: the number 0.2 above; None drops this factor and the root.
     """
 
     _lamina_decay: float | None = setting(optional(not_negative), default=0.004, alias="weight_decay")

@@ -36,7 +36,7 @@ def _sum_of_squares(g: Array) -> Array:
 
 
 class Optimizer(Stateful):
-    """Subclass it and write `update_step` for one weight, and `build` if the formula remembers anything of a weight.
+    """Subclass it and write `update_step` for one weight, and `build` if the formula keeps variables for a weight.
 
     In `update_step` the gradient, the weight and its variables are of one dtype, at least float32, whatever dtype the
     model's weights have. In `fit` it runs compiled, on a copy of the optimizer that holds the arrays of the step.
@@ -65,10 +65,10 @@ class Optimizer(Stateful):
         global_clipnorm: the largest norm of all gradients together.
         use_ema: keep an exponential moving average of each weight, and set the weights to it at the end of `fit`.
         ema_momentum: the weight of the old average: `average = ema_momentum * average + (1 - ema_momentum) * weight`.
-        ema_overwrite_frequency: set the weights to their averages every so many steps as well.
+        ema_overwrite_frequency: also set the weights to their averages every `ema_overwrite_frequency` steps.
         loss_scale_factor: the loss is multiplied by it, and gradients divided, so that float16 does not lose them.
-        gradient_accumulation_steps: update only every so many steps, with the mean of their gradients.
-        name: the optimizer's name, with which the paths of its variables begin.
+        gradient_accumulation_steps: update only every `gradient_accumulation_steps` steps, with their mean gradient.
+        name: the optimizer's name, the first part of the paths of its variables.
     """
 
     # What an optimizer's author writes, and what that code calls.
@@ -76,7 +76,7 @@ class Optimizer(Stateful):
     @overridable
     @user_facing
     def build(self, variables: Iterable[Weight]) -> None:
-        """Make the state for these weights, if there is none yet. One's own `build` calls this one first."""
+        """Make the state for these weights, if there is none yet. A `build` in a subclass calls this one first."""
         weights = by_path(variables)
         self._lamina.weights = tuple(weights.values())
         if not self.built:
@@ -292,7 +292,7 @@ class Optimizer(Stateful):
         grads: Sequence[ArrayLike | None],
         trainable_variables: Sequence[Array],
     ) -> tuple[list[Array], list[Array]]:
-        """The weights and the variables after one step: a pure function of arrays, for a compiled step of one's own.
+        """The weights and the variables after one step: a pure function of arrays, for a compiled step of your own.
 
         Args:
             optimizer_variables: arrays in the order of `variables`.
@@ -322,7 +322,7 @@ class Optimizer(Stateful):
         return self.iterations
 
     def scale_loss(self, loss: Array) -> Array:
-        """The loss to take gradients of, for `apply`."""
+        """The loss to differentiate, for `apply`."""
         return self._lamina_scale(loss, self._lamina.arrays)
 
     @user_facing
@@ -337,7 +337,7 @@ class Optimizer(Stateful):
     def exclude_from_weight_decay(
         self, var_list: Iterable[Weight] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
-        """Name the weights that do not decay; it counts from the next `fit` on.
+        """Set the weights that do not decay, from the next `fit` on.
 
         >>> from lamina.optimizers import AdamW
         >>> adam, bias = AdamW(weight_decay=0.5), Weight(jnp.ones(2), path="dense/bias")

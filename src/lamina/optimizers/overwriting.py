@@ -1,7 +1,7 @@
 """Weights made with `overwrite_with_gradient=True`: their gradient is their new value, and no formula is applied to it.
 
-A layer that computes in few bits keeps the scale of its numbers so: in place of a slope, its own gradient function
-returns the scale for the next step.
+A layer that computes in few bits updates its scale in this way: its custom gradient function returns the scale for
+the next step instead of a gradient.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class ScheduleFreeAdamW(BuiltIn, _ScheduleFreeAdamW):
     `z` so far, and the weights are `p = (1 - beta_1) * z + beta_1 * x` (Defazio et al. 2024, "The road less
     scheduled").
 
-    No end of the training needs to be known, as a schedule of the learning rate would.
+    The number of steps need not be known before, unlike with a learning-rate schedule.
 
     >>> ScheduleFreeAdamW(warmup_steps=100)
     ScheduleFreeAdamW(warmup_steps=100)
@@ -42,7 +42,7 @@ class ScheduleFreeAdamW(BuiltIn, _ScheduleFreeAdamW):
         beta_1: the share of the mean in the weights, above 0.
         beta_2: the share of the old value in the running mean of the squares of the gradients.
         epsilon: a small number in the divisor, so that nothing is divided by 0.
-        warmup_steps: in how many steps the learning rate rises to its value; 0 for none.
+        warmup_steps: the number of steps in which the learning rate rises to its value; 0 for no warm-up.
     """
 
     _lamina_order = (("momentum", "velocity"),)

@@ -157,7 +157,7 @@ class PolynomialDecay(LearningRateSchedule):
         decay_steps: the number of steps until the end; the learning rate stays the same after it.
         end_learning_rate: the learning rate at the end.
         power: the exponent; 1 is a straight line.
-        cycle: when the end is reached, go on as if `decay_steps` were twice as large, then three times, and so on.
+        cycle: after the end, continue with `decay_steps` twice as large, then three times as large, and so on.
         name: a name, which has no effect.
     """
 

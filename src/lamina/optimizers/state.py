@@ -72,14 +72,13 @@ class OptimizerState(settings.State):
     arrays: State = field(default_factory=lambda: {"iteration": np.zeros((), np.int32)})
     """Before the first step the arrays are NumPy's, so that creating an optimizer does not start JAX."""
     former: State = field(default_factory=dict)
-    """What was in `arrays` before; a variable that somebody holds still reads it, and changes nothing else."""
+    """The previous `arrays`. A variable that the user still holds reads them; assigning to it changes nothing else."""
     schedule: Function | None = None
     """The function of the step that gives the learning rate, if it is not a number."""
     source: Function | None = None
-    """The function without arguments that gives it; it is called each time that the state is read, not in each step."""
+    """The function without arguments that gives it; it is called when the state is read, not in each step."""
     decay: float = 0.0
-    """Keras 2's decay, for its programs: each step takes the number `learning_rate`, which can be set, divided by
-    `1 + decay * step`."""
+    """Keras 2's decay: each step divides `learning_rate`, which can still be set, by `1 + decay * step`."""
     owner: Callable[[], object] | None = None
     """A weak reference to the state of the model that the arrays belong to."""
     weights: tuple[Weight, ...] = ()
@@ -101,9 +100,9 @@ class OptimizerState(settings.State):
     compiled: Function | None = None
     """The compiled update, for a training loop of the user's own."""
     home: Home | None = None
-    """The thread that has trained with it last."""
+    """The thread that last trained with it."""
     busy: bool = False
-    """Whether it trains now."""
+    """Whether a thread trains with it now."""
 
     @property
     def learning_rate(self) -> float | Function:
