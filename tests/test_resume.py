@@ -772,7 +772,7 @@ class FullDisk:
 
 def test_a_state_that_cannot_be_written_is_told_and_the_next_one_is(tmp_path, undisturbed, monkeypatch, each_state):
     FullDisk(monkeypatch, fails=[2, 3])
-    with pytest.warns(LaminaWarning, match="the disk is full.\nThe training goes on, and the states") as said:
+    with pytest.warns(LaminaWarning, match="the disk is full.\nThe training continues, and the earlier states") as said:
         assert same(train(tmp_path), undisturbed)
     assert len(said) == 1
     assert len(states(tmp_path)) == 3

@@ -37,7 +37,7 @@ REST = 20
 """The ratio of the thread's pauses to its work: it uses at most a twentieth of one processor."""
 
 _ended: dict[str, int] = {}
-"""How many runs have ended in a folder since this process began: the next `fit` has the folder with the next number."""
+"""The number of runs that ended in a folder since the process started; the next `fit` uses the next number."""
 
 
 def packed(saved: Saved) -> list[bytes | memoryview]:
@@ -85,7 +85,7 @@ def is_state(data: bytes) -> bool:
 
 
 def load_weights(model: Layer, data: bytes, where: str) -> None:
-    """Give a model the weights of a state, such as the best one."""
+    """Load the weights of a state, such as the best one, into a model."""
     saved = opened(data, where)
     weights = {path: weight for path, (weight, _) in weights_by_path(model).items()}
     arrays = {name.partition("/")[2]: a for name, a in saved.arrays.items() if name.startswith(("params/", "state/"))}
@@ -121,7 +121,7 @@ class FolderStore:
         self.error: Exception | None = None
         """Why the newest state could not be written."""
         self.untold: Exception | None = None
-        """The first of the errors since one was told."""
+        """The first error since the last warning."""
         self.broken: list[str] = []
         self.closing = threading.Event()
 
@@ -148,7 +148,7 @@ class FolderStore:
             self.waiting[best] = written
 
     def _write(self, saved: Saved, best: bool) -> None:
-        """In the thread: write a state, and rest, so that the training has the processors. A newer one may come."""
+        """In the thread: write a state, then pause to leave the processors to the training. A newer one may arrive."""
         begun = time.thread_time()
         try:
             parts = packed(saved)
@@ -166,7 +166,7 @@ class FolderStore:
         self.closing.wait(REST * (time.thread_time() - begun))
 
     def _tidy(self) -> None:
-        """Remove the states that are older than what is kept."""
+        """Remove the oldest states beyond the number to keep."""
         while self.broken:  # else it would stay the newest
             os.replace(broken := self.broken.pop(), broken + ".broken")
         names = states_in(self.where)

@@ -74,7 +74,7 @@ def deserialized(
         custom_objects: the user's own classes and functions by name.
         where: the file and its member, for messages; errors are `FileError`s then.
         skip: names of classes, functions and layers that may be missing.
-        left_out: gets a line for each of them that was missing, with the reason.
+        left_out: a list that gets a line for each missing name, with the reason.
     """
     load_families()
     if where:
@@ -97,7 +97,7 @@ def deserialized(
 
 
 def warn_of_safe_mode(safe_mode: bool) -> None:
-    """Say that `safe_mode=False` changes nothing."""
+    """Warn that `safe_mode=False` has no effect."""
     if safe_mode is False:
         warn(
             "safe_mode=False changes nothing: no file can run code here. Give a function that a file names, or the "

@@ -1,7 +1,7 @@
 """The blocks of an HDF5 file in the form that Keras writes, taken apart in Python.
 
-Files of strangers are not given to h5py: of the files that one gets by changing a few bytes of a genuine one, some
-make its C library (HDF5 2.0) run for ever and some end the process. What is read here is the oldest form of the format
+Files from unknown sources are not given to h5py: after a change of a few bytes in a valid file, its C library
+(HDF5 2.0) may run forever or end the process. What is read here is the oldest form of the format
 (superblock 0, symbol tables, object headers of version 1), which h5py writes unless it is told otherwise. All of it
 is in "HDF5 File Format Specification, version 3.0", whose terms are used.
 

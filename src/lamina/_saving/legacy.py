@@ -1,4 +1,4 @@
-"""Whole models in `.h5` and `.hdf5` files, as Keras 2 wrote them and Keras 3 still does."""
+"""Whole models in `.h5` and `.hdf5` files, in the format of Keras 2, which Keras 3 still writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of whole models: `save_model` and `load_model`."""
+"""Save and load whole models: `save_model` and `load_model`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def save_model(
         model: the model.
         filepath: a name that ends in ".keras"; in ".h5" or ".hdf5" for the format of Keras 2; with `zipped=False` the
             name of a folder.
-        overwrite: whether a file of that name is replaced; with False the user is asked at a terminal, else it is an
+        overwrite: whether to replace an existing file. With False, a terminal asks the user; without one it is an
             error.
         zipped: False writes a folder instead of an archive.
         include_optimizer: whether the file says how the model is compiled.
@@ -77,7 +77,7 @@ def save_model(
 def load(
     filepath: FilePath, custom_objects: dict[str, Any] | None, compile: bool, safe_mode: bool, skip: Collection[str]
 ) -> Model:
-    """What `models.load_model` says."""
+    """`models.load_model`; see there."""
     name = named(filepath, EXAMPLE)
     checked("load_model", "compile", flag, compile)
     config.warn_of_safe_mode(safe_mode)

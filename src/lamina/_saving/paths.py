@@ -1,4 +1,4 @@
-"""The names of files that the user gives: what they end in, and whether a file may be written there."""
+"""File names from the user: their endings, and whether a file may be written there."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def ending(name: str, endings: Iterable[str], does: str) -> str:
 
 
 def may_write(name: str, overwrite: bool) -> bool:
-    """Whether a file may be written: where one is already and `overwrite` is False, the user at the terminal says it.
+    """Whether a file may be written. If it exists and `overwrite` is False, the user is asked at the terminal.
 
     Raises:
-        FileError: there is a file, and nobody at a terminal to ask.
+        FileError: the file exists, and there is no terminal to ask at.
     """
     if overwrite or not os.path.lexists(name):
         return True

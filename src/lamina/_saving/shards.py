@@ -23,7 +23,7 @@ SAVE = "lamina_save"
 def write(name: str, stored: Stored, max_shard_size: float) -> None:
     """Write the index and the parts, none of which holds more than `max_shard_size` gigabytes.
 
-    The parts get numbers that the index which stands does not name. So the old set is whole until the new index takes
+    The parts get numbers that the current index does not contain. So the old set is whole until the new index takes
     the place of the old one, and from then on the new set is. An old part then becomes an empty file, or goes if it is
     the last one, since the parts are counted from 0, and Keras opens number 0 whatever the index says.
     """
@@ -50,7 +50,7 @@ def write(name: str, stored: Stored, max_shard_size: float) -> None:
 
 
 def _named(name: str) -> set[int]:
-    """The numbers of the parts that the index which stands names."""
+    """The numbers of the parts in the current index."""
     try:
         found, _ = _index(parsed_json(file_bytes(name), name), name)
     except FileError:
@@ -59,7 +59,7 @@ def _named(name: str) -> set[int]:
 
 
 def _is_free(part: Path) -> bool:
-    """Whether there is no such file, or one that a save which was cut off has left."""
+    """Whether the file is missing, or left over from an interrupted save."""
     try:
         return SAVE in hdf5.read(file_bytes(part), str(part)).attributes.get("", {})
     except FileError:

@@ -33,7 +33,7 @@ class Held(NamedTuple):
 
     what: str
     facts: dict[str, Any]
-    """What the file says of itself."""
+    """The description in the file."""
     members: Mapping[str, bytes | memoryview]
     """The files in it, where there are several."""
     arrays: Arrays
@@ -48,7 +48,7 @@ class Held(NamedTuple):
 
 
 SHOWN = 8
-"""How many arrays of one owner are listed."""
+"""The number of arrays listed per owner."""
 
 
 def show(path: str, picture: str | None = None) -> int:
