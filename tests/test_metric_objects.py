@@ -103,5 +103,5 @@ def test_a_metric_that_a_layer_would_update_is_named(keras):
     model = keras.Sequential([keras.Input((4,)), Counting(), keras.layers.Dense(3)])
     model.compile("sgd", "mse")
     for run in (lambda: model.fit(X, Y, verbose=0), lambda: model.predict(X, verbose=0)):
-        with pytest.raises(lamina.errors.StackError, match=r"'seen/.*no weight of a layer"):
+        with pytest.raises(lamina.errors.StackError, match=r"'seen/.*not a weight of a layer"):
             run()
