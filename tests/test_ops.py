@@ -561,7 +561,7 @@ WRONG = {
     "fft((F, I))": "two arrays of floats",
     "stft(H, 2, 1, 2)": "float32 or float64",
     "stft(X, 4, 0, 4)": "sequence_stride=0",
-    "stft(X, 4, 1, 2)": "fft_length=2 is at least",
+    "stft(X, 4, 1, 2)": "fft_length=2 must be at least",
     "stft(X, 4, 1, 4, window='flat')": "expected 'hann', 'hamming'",
     "stft(X, 4, 1, 4, window=V3)": "the window has shape",
     "istft((V, V), 4, 1, 4)": "istft takes parts",

@@ -425,7 +425,7 @@ VOCABULARY = {"vocabulary": ["a", "b"]}
         (lambda: layers.Hashing(3)([[1.5]]), DataError, "text or whole numbers, got 1.5"),
         (lambda: layers.StringLookup(vocabulary=3), ArgumentError, "a list of terms, got 3"),
         (lambda: layers.StringLookup(vocabulary={"a": 1}), ArgumentError, "a list of terms, got {'a': 1}"),
-        (lambda: layers.StringLookup(vocabulary=[1, 2]), ArgumentError, "holds 1, and StringLookup numbers text"),
+        (lambda: layers.StringLookup(vocabulary=[1, 2]), ArgumentError, "holds 1, but StringLookup takes text"),
         (lambda: layers.StringLookup(mask_token=3), ArgumentError, "expected text or None, got 3"),
         (lambda: layers.TextVectorization(encoding="utf-99"), ArgumentError, "encoding that Python knows"),
         (lambda: layers.Pipeline(layers.Rescaling(2.0)), ArgumentError, r"as \[Rescaling\(2.0\)\]"),

@@ -63,5 +63,5 @@ def check(x: ArrayLike, layer: ReadsIndices, rows: HostArray | None = None) -> N
         f"row {row} of x holds {value}, and {layer.name} ({kind}({size}, ...)) takes whole numbers from 0 to "
         f"{size - 1}.\n"
         + (f"Make it larger, {kind}({int(value) + 1}, ...)" if value >= size else "Number the words from 0")
-        + ", or look how the data was turned into numbers."
+        + ", or check how the data was turned into numbers."
     )

@@ -97,7 +97,7 @@ def _classes_in_regression(loss: Loss, y: HostArray, metrics: Iterable[object], 
             f"class_weight weighs classes, and y holds other numbers than 0 and 1 for {_name(loss)}. Use sample_weight."
         )
     warn(
-        f"accuracy counts exact hits, of which a regression ({_name(loss)}) has next to none. "
+        f"accuracy counts exact matches, and a regression ({_name(loss)}) has almost none. "
         'Take metrics=["mae"]; or, if y holds classes, a crossentropy as the loss.'
     )
 

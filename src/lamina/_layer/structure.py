@@ -202,14 +202,14 @@ def require_settings(layer: Any) -> None:
         for name, value in here.items():
             if isinstance(value, (Set, deque)) and any(isinstance(item, Module) for item in value):
                 raise StackError(
-                    f"{each.name}.{name} is a {type(value).__name__}, in which no layers are looked for: their weights "
+                    f"{each.name}.{name} is a {type(value).__name__}, which is not searched for layers: their weights "
                     f"would not be trained.\nKeep them in a list: self.{name} = [...]."
                 )
         attributes = {id(value) for _, value in held(each)}
         for weight in each._lamina.weights:
             if weight.name in here and not isinstance(here[weight.name], Weight) and id(weight) not in attributes:
                 raise FixedError(
-                    f"{each.name}.{weight.name} was set to {short(here[weight.name])}, and is to be a weight of shape "
+                    f"{each.name}.{weight.name} was set to {short(here[weight.name])}, but must be a weight of shape "
                     f"{weight.shape}.\nChange a weight's values: layer.{weight.name}.assign(values)."
                 )
 

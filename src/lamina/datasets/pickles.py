@@ -185,7 +185,7 @@ class _Unpickler(pickle.Unpickler):
             return KNOWN[module, name]
         raise FileError(
             f"a pickle in the data set names {module}.{name}, which could run code; expected arrays, lists and text. "
-            "The file is not the one that it should be: delete it."
+            "This is not the expected file: delete it."
         )
 
 

@@ -14,7 +14,7 @@ from lamina._settings.settings import setting
 
 
 class Identity(Layer):
-    """Returns its input as it is, of any shape.
+    """Returns its input unchanged, of any shape.
 
     >>> Identity()(jnp.ones((1, 2)))
     Array([[1., 1.]], dtype=float32)
@@ -28,7 +28,7 @@ class Identity(Layer):
 
 
 class Masking(Layer):
-    """Marks as padding the steps of (batch, ..., features) whose features all equal `mask_value`, and sets them to 0.
+    """Marks the steps of (batch, ..., features) whose features all equal `mask_value` as padding, and sets them to 0.
 
     >>> masking = Masking(9.0)
     >>> x = jnp.array([[[1.0, 9.0], [9.0, 9.0]]])

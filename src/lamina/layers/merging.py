@@ -1,7 +1,7 @@
-"""Layers that merge several tensors into one, for use in the `call` of a layer of one's own.
+"""Layers that merge several tensors into one, for use in the `call` of a custom layer.
 
-Between the layers of a stack there is one tensor, so none of these has a place in a stack. Within a layer there is no
-such limit:
+In a stack there is one tensor between two layers, so these layers cannot be in a stack. Inside a custom layer they can
+be used:
 
     class Residual(layers.Layer):
         def __init__(self, inner, **kwargs):
@@ -41,22 +41,22 @@ Masks: TypeAlias = Sequence[Array | None] | None
 class Merge(Layer):
     """Base of the layers that take a list of tensors and return one.
 
-    Where one tensor has fewer axes than another, axes of length 1 are put behind its batch axis; an axis of length 1 is
-    repeated as often as the others want it. The output has a mask if each tensor has one: a step counts if it counts in
-    any of them.
+    If one tensor has fewer axes than another, axes of length 1 are inserted after its batch axis. Axes of length 1 are
+    broadcast to the size of the other tensors. The output has a mask if every tensor has one; a step then counts if it
+    counts in any tensor.
     """
 
     supports_masking: ClassVar[bool] = True
     _lamina_one_tensor: ClassVar[bool | None] = False
     _lamina_count: ClassVar[int | None] = None
-    """How many tensors it takes, where it does not take any number of them."""
+    """The number of tensors that the layer takes; None for any number."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._lamina_joins = f"self.{to_snake_case(cls.__name__)}([x, self.inner(x)])"
 
     def _lamina_check_input(self, shape: Any) -> None:
-        """Refuse anything but a list of tensors whose shapes go together."""
+        """Refuse anything but a list of tensors whose shapes fit together."""
         super()._lamina_check_input(shape)
         count = self._lamina_count
         listed = isinstance(shape, (list, tuple)) and bool(shape) and all(map(is_shape, shape))
@@ -111,7 +111,7 @@ def _masks(inputs: Any, mask: Any) -> Sequence[Array | None]:
 
 
 def _marks(shape: Shape, of_tensor: Shape) -> bool:
-    """Whether a mask of that shape says of each step of a tensor whether it counts."""
+    """Whether a mask of that shape has one value for each step of a tensor."""
     pairs = zip(shape, of_tensor, strict=False)
     return len(shape) <= len(of_tensor) and all(1 in (a, b) or None in (a, b) or a == b for a, b in pairs)
 
@@ -121,7 +121,7 @@ def _text(shapes: Sequence[Shape]) -> str:
 
 
 def _of_rank(mask: Array, x: Array) -> Array:
-    """The mask with the axes of `x`."""
+    """The mask, with axes added to match `x`."""
     return jnp.broadcast_to(mask.reshape(*mask.shape, *(1,) * (x.ndim - mask.ndim)), x.shape)
 
 
@@ -150,7 +150,7 @@ class Subtract(Merge):
 
 
 class Multiply(Merge):
-    """Multiplies tensors element by element; a masked step counts as 1, and gives 0 if it is masked in all of them.
+    """Multiplies tensors element by element. A masked step counts as 1; if it is masked in all tensors it gives 0.
 
     >>> Multiply()([jnp.array([[1.0, 2.0]]), jnp.array([[10.0, 20.0]])])
     Array([[10., 40.]], dtype=float32)
@@ -175,7 +175,7 @@ class Average(Merge):
 
 
 class _Extreme(Merge):
-    """Base of the layers that take one of the elements; where a step is masked in one tensor, those of the others."""
+    """Base of the layers that choose one of the elements. A step that is masked in one tensor is not chosen from it."""
 
     _lamina_take: ClassVar[Callable[[Array, Array], Array]]
 
@@ -190,7 +190,7 @@ class _Extreme(Merge):
 
 
 class Maximum(_Extreme):
-    """Takes the largest of the elements; where a step is masked in one tensor, those of the others count.
+    """Takes the maximum of the elements. At a step that is masked in one tensor, only the other tensors count.
 
     >>> Maximum()([jnp.array([[1.0, 20.0]]), jnp.array([[10.0, 2.0]])])
     Array([[10., 20.]], dtype=float32)
@@ -200,7 +200,7 @@ class Maximum(_Extreme):
 
 
 class Minimum(_Extreme):
-    """Takes the smallest of the elements; where a step is masked in one tensor, those of the others count.
+    """Takes the minimum of the elements. At a step that is masked in one tensor, only the other tensors count.
 
     >>> Minimum()([jnp.array([[1.0, 20.0]]), jnp.array([[10.0, 2.0]])])
     Array([[1., 2.]], dtype=float32)
@@ -210,13 +210,13 @@ class Minimum(_Extreme):
 
 
 class Concatenate(Merge):
-    """Puts tensors one behind the other along an axis; all other sizes are equal. Masks are put so too.
+    """Concatenates tensors along an axis; all other sizes are equal. Masks are concatenated too.
 
     >>> Concatenate()([jnp.ones((1, 2)), jnp.zeros((1, 1))])
     Array([[1., 1., 0.]], dtype=float32)
 
     Args:
-        axis: the axis, counted with the batch axis.
+        axis: the axis of the concatenation, counted with the batch axis.
     """
 
     axis: int = setting(integer, default=-1)
@@ -248,7 +248,7 @@ def _axes(value: Any) -> Any:
 
 
 def _normalized(x: Array, axis: int) -> Array:
-    """`x` divided by its length along `axis`; where that is 0, the gradient is 0 too."""
+    """`x` divided by its length along `axis`; if the length is 0, the gradient is 0 too."""
     wide = widened(x)
     squared = jnp.sum(jnp.square(wide), axis, keepdims=True)
     least = jnp.asarray(dtypes.epsilon() ** 2, wide.dtype)
@@ -257,17 +257,17 @@ def _normalized(x: Array, axis: int) -> Array:
 
 
 class Dot(Merge):
-    """Multiplies two tensors, and adds up the products along one axis of each: (b, n) and (b, n) give (b, 1).
+    """Multiplies two tensors and sums the products along one axis of each: (b, n) and (b, n) give (b, 1).
 
-    The output has the other axes of the first tensor, and behind them those of the second: (b, t, n) and (b, s, n) give
-    (b, t, s) with axes=-1. It has no mask.
+    The output has the other axes of the first tensor, then those of the second: (b, t, n) and (b, s, n) give (b, t, s)
+    with axes=-1. It has no mask.
 
     >>> Dot(axes=1)([jnp.array([[1.0, 2.0]]), jnp.array([[3.0, 4.0]])])
     Array([[11.]], dtype=float32)
 
     Args:
-        axes: the axis along which it adds up, or one for each tensor, counted with the batch axis.
-        normalize: whether each tensor is divided by its length along its axis first, which gives their cosines.
+        axes: the axis of the sum, or one axis for each tensor, counted with the batch axis.
+        normalize: whether each tensor is first divided by its length along its axis, so that the output is cosines.
     """
 
     axes: int | Sequence[int] = setting(_axes)
@@ -331,19 +331,19 @@ def average(inputs: Sequence[Array], **kwargs: Any) -> Any:
 
 @user_facing
 def maximum(inputs: Sequence[Array], **kwargs: Any) -> Any:
-    """The largest of the elements of tensors, as `Maximum` computes it."""
+    """The maximum of the elements of tensors, as `Maximum` computes it."""
     return Maximum(**kwargs)(inputs)
 
 
 @user_facing
 def minimum(inputs: Sequence[Array], **kwargs: Any) -> Any:
-    """The smallest of the elements of tensors, as `Minimum` computes it."""
+    """The minimum of the elements of tensors, as `Minimum` computes it."""
     return Minimum(**kwargs)(inputs)
 
 
 @user_facing
 def concatenate(inputs: Sequence[Array], axis: int = -1, **kwargs: Any) -> Any:
-    """Tensors one behind the other along an axis, as `Concatenate` puts them."""
+    """The concatenation of tensors along an axis, as `Concatenate` computes it."""
     return Concatenate(axis, **kwargs)(inputs)
 
 

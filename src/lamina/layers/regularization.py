@@ -1,4 +1,4 @@
-"""Layers that add noise to their input, or drop parts of it, while training, and return it unchanged otherwise."""
+"""Layers that add noise to their input or drop parts of it in training, and return it unchanged in inference."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ NoiseShape: TypeAlias = Converted[Sequence[int | None] | None, Shape | None]
 
 
 class Noise(Layer):
-    """The common base of the layers that draw random numbers while training.
+    """Base of the layers that draw random numbers in training.
 
     Args:
-        rate: the fraction of what is dropped, from 0 to 1.
-        seed: draw the same in each model, whatever its own seed is: what is drawn depends on this seed, the step and
-            the number of the draw in the step alone. None to follow the model's seed.
+        rate: the fraction that is dropped, from 0 to 1.
+        seed: a seed for this layer alone, which gives the same draws in each model. They depend only on this seed, the
+            step and the number of the draw in the step. None derives the seed from the model's.
     """
 
     supports_masking: ClassVar[bool] = True
 
 
 def dropped(layer: Any, x: Array, rate: float, shape: tuple[int, ...]) -> Array:
-    """`x` with 0 where a draw, out of draws of `shape`, falls below the rate, else `x / (1 - rate)`.
+    """0 where a draw is below the rate, else `x / (1 - rate)`; the draws have the shape `shape`.
 
-    The factor stands in an array: XLA would move a constant one into the layer before, and round otherwise than where
-    a sweep makes the rate an argument of the program.
+    The factor is an array. XLA would move a constant factor into the previous layer, and so round differently than a
+    sweep, where the rate is an argument of the program.
     """
     if rate == 1:
         return jnp.zeros_like(x)
@@ -53,7 +53,7 @@ def dropped(layer: Any, x: Array, rate: float, shape: tuple[int, ...]) -> Array:
 
 
 def _noise_shape(value: object) -> Shape | None:
-    """A shape of draws: whole numbers of at least 1, or None for the input's own size."""
+    """A shape of draws: integers of at least 1, or None for the input's size."""
     sizes = value if value is None else tuple(value) if isinstance(value, (tuple, list)) else ("",)
     if any(size is not None and (not isinstance(size, int) or size < 1) for size in sizes or ()):
         raise ArgumentError("expected whole numbers of at least 1, or None, one for each axis, as in (None, 1, 8).")
@@ -61,7 +61,7 @@ def _noise_shape(value: object) -> Shape | None:
 
 
 def _filled(noise_shape: Shape | None, shape: Shape) -> Any:
-    """The shape of the draws for an input of `shape`, which has a symbolic size or None where it is not known."""
+    """The shape of the draws for an input of `shape`; unknown sizes are symbolic or None."""
     if noise_shape is None:
         return shape
     if len(noise_shape) != len(shape):
@@ -73,16 +73,16 @@ def _filled(noise_shape: Shape | None, shape: Shape) -> Any:
 
 
 class Dropout(Noise):
-    """While training, sets each element to 0 with probability `rate` and divides the others by `1 - rate`.
+    """In training, sets each element to 0 with probability `rate` and divides the others by `1 - rate`.
 
-    Which elements are dropped is a pure function of (seed, step, layer).
+    The dropped elements depend only on the seed, the step and the layer.
 
     >>> Dropout(0.5)(jnp.ones((1, 4)))
     Array([[1., 1., 1., 1.]], dtype=float32)
 
     Args:
         noise_shape: the shape of the draws: 1 on an axis along which all elements share one draw, None for the input's
-            own size. By default each element has a draw of its own.
+            size. By default each element has its own draw.
 
     Source: Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html
     """
@@ -102,7 +102,7 @@ class Dropout(Noise):
 
 
 class SpatialDropout(Noise):
-    """Drops whole channels of a sample, along all spatial axes: the base of the layers for 1, 2 and 3 of those.
+    """Base of the layers that drop whole channels of a sample, along 1, 2 or 3 spatial axes.
 
     Args:
         data_format: "channels_last" or "channels_first"; None for `config.image_data_format()`.
@@ -126,12 +126,12 @@ class SpatialDropout(Noise):
 
     def get_config(self) -> Config:
         config = super().get_config()
-        del config["trainable"]  # Keras's classes of these names do not take it
+        del config["trainable"]  # Keras's classes with these names do not take it
         return config | {"dtype": self.dtype_policy.name}
 
 
 class SpatialDropout1D(SpatialDropout):
-    """While training, sets whole channels of (batch, steps, channels) to 0 and divides the others by `1 - rate`.
+    """In training, sets whole channels of (batch, steps, channels) to 0 and divides the others by `1 - rate`.
 
     >>> SpatialDropout1D(0.5)(jnp.ones((2, 5, 3))).shape
     (2, 5, 3)
@@ -158,7 +158,7 @@ class SpatialDropoutOfImages(SpatialDropout):
 
 
 class SpatialDropout2D(SpatialDropoutOfImages):
-    """While training, sets whole channels of images to 0 and divides the others by `1 - rate`.
+    """In training, sets whole channels of images to 0 and divides the others by `1 - rate`.
 
     >>> SpatialDropout2D(0.5)(jnp.ones((2, 5, 5, 3))).shape
     (2, 5, 5, 3)
@@ -170,7 +170,7 @@ class SpatialDropout2D(SpatialDropoutOfImages):
 
 
 class SpatialDropout3D(SpatialDropoutOfImages):
-    """While training, sets whole channels of volumes to 0 and divides the others by `1 - rate`.
+    """In training, sets whole channels of volumes to 0 and divides the others by `1 - rate`.
 
     >>> SpatialDropout3D(0.5)(jnp.ones((2, 5, 5, 5, 3))).shape
     (2, 5, 5, 5, 3)
@@ -182,20 +182,20 @@ class SpatialDropout3D(SpatialDropoutOfImages):
 
 
 ALPHA = -1.6732632423543772 * 1.0507009873554805
-"""What SELU approaches for very negative x."""
+"""The limit of SELU for very negative x."""
 
 
 class AlphaDropout(Noise):
-    """While training, sets elements to the lower limit of SELU with probability `rate`, then scales and shifts all.
+    """In training, sets elements to the lower limit of SELU with probability `rate`, then scales and shifts all.
 
-    Scale and shift are such that inputs of mean 0 and variance 1 keep them. The shape stays.
+    Scale and shift keep the mean 0 and the variance 1 of such inputs. The shape stays the same.
 
     >>> AlphaDropout(0.5)(jnp.ones((1, 3)))
     Array([[1., 1., 1.]], dtype=float32)
 
     Args:
         noise_shape: the shape of the draws: 1 on an axis along which all elements share one draw, None for the input's
-            own size. By default each element has a draw of its own.
+            size. By default each element has its own draw.
 
     Source: Klambauer et al., 2017, https://arxiv.org/abs/1706.02515
     """
@@ -223,13 +223,13 @@ class AlphaDropout(Noise):
 
 
 class GaussianDropout(Noise):
-    """While training, multiplies each element by normal noise with mean 1; the shape stays the same.
+    """In training, multiplies each element by normal noise with mean 1; the shape stays the same.
 
     >>> GaussianDropout(0.5)(jnp.ones((1, 3)))
     Array([[1., 1., 1.]], dtype=float32)
 
     Args:
-        rate: the noise has the standard deviation `sqrt(rate / (1 - rate))`, as dropout of that rate has.
+        rate: the noise has the standard deviation `sqrt(rate / (1 - rate))`, as dropout with this rate has.
 
     Source: Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html
     """
@@ -250,7 +250,7 @@ class GaussianDropout(Noise):
 
 
 class GaussianNoise(Noise):
-    """While training, adds normal noise with mean 0 to each element; the shape stays the same.
+    """In training, adds normal noise with mean 0 to each element; the shape stays the same.
 
     >>> GaussianNoise(0.1)(jnp.ones((1, 3)))
     Array([[1., 1., 1.]], dtype=float32)

@@ -28,14 +28,14 @@ class Flatten(Layer):
     (2, 12)
 
     Args:
-        data_format: "channels_last" or "channels_first", where the channels are moved to the end before; None for
+        data_format: "channels_last" or "channels_first"; the latter's channels are first moved to the end. None means
             `config.image_data_format()`.
     """
 
     data_format: DataFormat = setting(data_format, default=None)
 
     _lamina_keeps_values: ClassVar[bool] = True
-    """Whether each number in the output is one of the input's."""
+    """Whether each number in the output is one of the input's numbers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -54,7 +54,7 @@ class Reshape(Layer):
     (2, 3, 4)
 
     Args:
-        target_shape: the sizes without the batch axis; one of them may be -1, and follows from the others.
+        target_shape: the sizes without the batch axis. One of them may be -1, which is computed from the others.
     """
 
     target_shape: Converted[Sequence[int], tuple[int, ...]] = setting()
@@ -93,7 +93,7 @@ class Permute(Layer):
     (5, 64, 10)
 
     Args:
-        dims: each of 1, 2, ... once; the first axis after the batch axis is 1.
+        dims: a permutation of 1, 2, ...; the first axis after the batch axis is 1.
     """
 
     dims: Converted[Sequence[int], tuple[int, ...]] = setting()
@@ -116,13 +116,13 @@ class Permute(Layer):
 
 
 class RepeatVector(Layer):
-    """Repeats each row: (batch, features) to (batch, n, features).
+    """Repeats each row `n` times: (batch, features) to (batch, n, features).
 
     >>> RepeatVector(3)(jnp.ones((2, 4))).shape
     (2, 3, 4)
 
     Args:
-        n: how often each row is repeated.
+        n: the number of repetitions.
     """
 
     n: int = setting(positive)
@@ -137,13 +137,13 @@ class RepeatVector(Layer):
         return jnp.broadcast_to(x[:, None], (x.shape[0], self.n, x.shape[1]))
 
 
-_pair = per_axis(2, count)  # the counts before and after
+_pair = per_axis(2, count)  # the counts at the start and at the end
 Pair: TypeAlias = Converted[int | Sequence[int], tuple[int, int]]
 Pairs: TypeAlias = Converted[int | Sequence[int | Sequence[int]], tuple[tuple[int, int], ...]]
 
 
 class Spatial(Layer):
-    """The common base of the layers that work along 1, 2 or 3 spatial axes.
+    """Base of the layers that work along 1, 2 or 3 spatial axes.
 
     Args:
         data_format: "channels_last" or "channels_first"; None for `config.image_data_format()`.
@@ -163,7 +163,7 @@ def _per_spatial_axis(layer: Spatial, name: str, x: Array) -> dict[int, Any]:
 
 
 class Cropping(Spatial):
-    """Cuts elements off at both ends of each spatial axis: the base of the layers for 1, 2 and 3 of those."""
+    """Base of the layers that crop both ends of 1, 2 or 3 spatial axes."""
 
     def call(self, x: Array) -> Array:
         for axis, (before, after) in _per_spatial_axis(self, "cropping", x).items():
@@ -175,13 +175,13 @@ class Cropping(Spatial):
 
 
 class Cropping1D(Cropping):
-    """Cuts steps off at the start and at the end: (batch, steps, channels) to fewer steps.
+    """Crops steps at the start and at the end: (batch, steps, channels) to fewer steps.
 
     >>> Cropping1D((1, 2))(jnp.ones((1, 10, 3))).shape
     (1, 7, 3)
 
     Args:
-        cropping: how many steps are cut off at each end, or (at the start, at the end).
+        cropping: the number of steps to remove at each end, or (at the start, at the end).
     """
 
     cropping: Pair = setting(_pair, default=(1, 1))
@@ -189,7 +189,7 @@ class Cropping1D(Cropping):
 
 
 class Cropping2D(Cropping):
-    """Cuts rows and columns off: (batch, rows, columns, channels) to fewer rows and columns.
+    """Crops rows and columns: (batch, rows, columns, channels) to fewer rows and columns.
 
     >>> Cropping2D(((2, 2), (4, 4)))(jnp.ones((1, 28, 28, 3))).shape
     (1, 24, 20, 3)
@@ -204,7 +204,7 @@ class Cropping2D(Cropping):
 
 
 class Cropping3D(Cropping):
-    """Cuts off the six sides of a volume: (batch, depth, rows, columns, channels) to smaller sizes.
+    """Crops the six sides of a volume: (batch, depth, rows, columns, channels) to smaller sizes.
 
     >>> Cropping3D((1, 1, 2))(jnp.ones((1, 8, 8, 8, 3))).shape
     (1, 6, 6, 4, 3)
@@ -219,7 +219,7 @@ class Cropping3D(Cropping):
 
 
 class ZeroPadding(Spatial):
-    """Adds zeros at both ends of each spatial axis: the base of the layers for 1, 2 and 3 of those."""
+    """Base of the layers that add zeros at both ends of 1, 2 or 3 spatial axes."""
 
     def call(self, x: Array) -> Array:
         amounts = _per_spatial_axis(self, "padding", x)
@@ -233,7 +233,7 @@ class ZeroPadding1D(ZeroPadding):
     (1, 12, 3)
 
     Args:
-        padding: how many zeros are added at each end, or (at the start, at the end).
+        padding: the number of zeros at each end, or (at the start, at the end).
     """
 
     padding: Pair = setting(_pair, default=1)
@@ -257,7 +257,7 @@ class ZeroPadding2D(ZeroPadding):
 
 
 class ZeroPadding3D(ZeroPadding):
-    """Adds zeros around a volume: (batch, depth, rows, columns, channels) to greater sizes.
+    """Adds zeros around a volume: (batch, depth, rows, columns, channels) to larger sizes.
 
     >>> ZeroPadding3D(1)(jnp.ones((1, 8, 8, 8, 3))).shape
     (1, 10, 10, 10, 3)
@@ -272,7 +272,7 @@ class ZeroPadding3D(ZeroPadding):
 
 
 class UpSampling(Spatial):
-    """Repeats each element along each spatial axis: the base of the layers for 1, 2 and 3 of those."""
+    """Base of the layers that repeat elements along 1, 2 or 3 spatial axes."""
 
     def call(self, x: Array) -> Array:
         for axis, size in _per_spatial_axis(self, "size", x).items():
@@ -289,7 +289,7 @@ class UpSampling1D(UpSampling):
     Array([1., 1., 2., 2.], dtype=float32)
 
     Args:
-        size: how often each step is repeated.
+        size: the number of repetitions.
     """
 
     size: int = setting(positive, default=2)
@@ -297,7 +297,7 @@ class UpSampling1D(UpSampling):
 
 
 class UpSampling2D(UpSampling):
-    """Makes an image `size` times as large: (batch, rows, columns, channels) to more rows and columns.
+    """Enlarges an image by the factor `size`: (batch, rows, columns, channels) to more rows and columns.
 
     >>> UpSampling2D((2, 3), interpolation="bilinear")(jnp.ones((1, 4, 4, 3))).shape
     (1, 8, 12, 3)
@@ -325,7 +325,7 @@ class UpSampling2D(UpSampling):
 
 
 class UpSampling3D(UpSampling):
-    """Repeats every element of a volume along each axis: (batch, depth, rows, columns, channels) to greater sizes.
+    """Repeats every element of a volume along each axis: (batch, depth, rows, columns, channels) to larger sizes.
 
     >>> UpSampling3D((1, 2, 2))(jnp.ones((1, 4, 4, 4, 3))).shape
     (1, 4, 8, 8, 3)

@@ -1,4 +1,4 @@
-"""Layers that hold another layer."""
+"""Layers that wrap another layer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HeldLayer: TypeAlias = Converted[Layer | Config, Layer]
 
 
 class Wrapper(Holder, Layer):
-    """Base of layers that hold one other layer, as `self.layer`.
+    """Base of the layers that wrap one other layer, `self.layer`.
 
     >>> class Twice(Wrapper):
     ...     def call(self, x):                       # (..., n)
@@ -35,7 +35,7 @@ class Wrapper(Holder, Layer):
     (2, 3)
 
     Args:
-        layer: the layer that is held, or its config.
+        layer: the inner layer, or its config.
     """
 
     layer: HeldLayer = setting(held)
@@ -48,7 +48,7 @@ class TimeDistributed(Wrapper):
     """Applies a layer to each step of (batch, time, ...) separately: y[:, t] = layer(x[:, t]).
 
     In training, a layer that updates weights in `call`, such as BatchNormalization, is called once for each step, in
-    order. In all other cases one call gets the steps of all samples as rows, (batch * time, ...).
+    order. Otherwise one call gets the steps of all samples as rows, (batch * time, ...).
 
     >>> from lamina.layers import Dense
     >>> TimeDistributed(Dense(4))(jnp.ones((2, 5, 3))).shape
@@ -71,7 +71,7 @@ class TimeDistributed(Wrapper):
         if mask is not None and mask.shape[:2] != x.shape[:2]:
             raise ShapeError(f"expects a mask that begins with {x.shape[:2]}, got {mask.shape}")
         if not (self.layer._lamina_uses_mask or self.layer.supports_masking):
-            mask = None  # the layer has no use for it, and the output has it in any case
+            mask = None  # the inner layer does not use it, and the output has it in any case
         if self._lamina_in_order and training:
             masks = [None if mask is None else mask[:, t] for t in range(x.shape[1])]
             return jnp.stack([self.layer(x[:, t], training=True, mask=each) for t, each in enumerate(masks)], 1)
@@ -84,7 +84,7 @@ class TimeDistributed(Wrapper):
 class Bidirectional(Holder, Layer):
     """Runs a recurrent layer over (batch, time, n) in both directions and merges the two outputs.
 
-    The layer itself stays as it is: `forward_layer` and `backward_layer` are two copies with weights of their own.
+    The given layer does not change: `forward_layer` and `backward_layer` are two copies with separate weights.
 
     >>> from lamina.layers import LSTM
     >>> Bidirectional(LSTM(4))(jnp.ones((2, 5, 3))).shape
@@ -94,7 +94,7 @@ class Bidirectional(Holder, Layer):
         layer: the recurrent layer, or its config.
         merge_mode: how the outputs are merged: "concat", "sum", "mul" or "ave"; None for a tuple of both.
         weights: initial values of the weights, those of the forward layer first.
-        backward_layer: a layer for the backward direction in place of the copy, with go_backwards=True.
+        backward_layer: a layer for the backward direction, with go_backwards=True, instead of the copy.
 
     Source: Schuster and Paliwal, 1997, https://doi.org/10.1109/78.650093
     """
@@ -111,7 +111,7 @@ class Bidirectional(Holder, Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.input_spec = InputSpec(ndim=3)
-        layer, back = value_of(self, "layer"), vars(self).pop("backward_layer")  # made anew after the forward one
+        layer, back = value_of(self, "layer"), vars(self).pop("backward_layer")  # set again after the forward layer
         for each in (layer, back or layer):
             if not hasattr(each, "go_backwards"):
                 raise ArgumentError(f"Bidirectional wraps a recurrent layer, as LSTM(4) is, got {each!r}.")
@@ -170,7 +170,7 @@ class Bidirectional(Holder, Layer):
 
     @user_facing
     def reset_state(self) -> None:
-        """Set the states of a stateful layer back to zeros."""
+        """Reset the states of a stateful layer to zeros."""
         self.forward_layer.reset_state()
         self.backward_layer.reset_state()
 
@@ -191,7 +191,7 @@ def _copied(layer: Layer, prefix: str, **changed: Any) -> Any:
 
 
 def fresh(value: object, **changed: Any) -> Any:
-    """A layer, or layers in a list, with the same settings and fresh weights; any other value as it is."""
+    """A layer, or layers in a list, with the same settings and new weights; any other value is returned unchanged."""
     if isinstance(value, (list, tuple)):
         return [fresh(item) for item in value]
     if not isinstance(value, Layer):
@@ -200,6 +200,6 @@ def fresh(value: object, **changed: Any) -> Any:
     if kind.get_config in (
         Layer.get_config,
         Lambda.get_config,
-    ):  # then take the objects, for a config does not lead back to a user's own
+    ):  # then use the objects, since a config does not lead back to custom objects
         config |= {name: fresh(setting) for name, setting in value._lamina_arguments().items() if name in config}
     return kind.from_config(config | changed)

@@ -156,7 +156,7 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
 def _window(window: Window, length: int, points: int, dtype: DTypeLike) -> Array:
     """A window, padded with zeros on both sides.  -> (points,)"""
     if points < length:
-        raise ArgumentError(f"fft_length={points} is at least sequence_length={length}.")
+        raise ArgumentError(f"fft_length={points} must be at least sequence_length={length}.")
     before = (points - length) // 2
     if window is None:
         return jnp.ones(points, dtype)

@@ -82,7 +82,7 @@ def _unpack_zip(archive: str, folder: str) -> None:
         for member in members:
             _parts(archive, member.filename)
             if stat.S_ISLNK(member.external_attr >> 16):
-                raise _refused(archive, member.filename, "is a link, which a zip of data needs not")
+                raise _refused(archive, member.filename, "is a link, which a zip of data does not need")
             if member.flag_bits & 1:
                 raise _refused(archive, member.filename, "is encrypted")
         _check_room(archive, folder, sum(member.file_size for member in members))
@@ -117,7 +117,7 @@ def _check_room(archive: str, folder: str, size: int) -> None:
 
 
 def _refused(archive: str, name: str, why: str) -> FileError:
-    return FileError(f"{archive!r} is refused: {name[:80]!r} in it {why}. Nothing of it was unpacked.")
+    return FileError(f"{archive!r} is refused: {name[:80]!r} in it {why}. No file was unpacked.")
 
 
 def _merge(part: str, place: str) -> None:

@@ -185,7 +185,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 def _require_https(url: str, said: str) -> None:
     scheme, _, rest = url.partition("://")
     if scheme.lower() == "http":
-        raise ArgumentError(f"{said} {url!r}, which anyone on the way can change. Write 'https://{rest}'.")
+        raise ArgumentError(f"{said} {url!r}, which others on the network can change. Write 'https://{rest}'.")
     if scheme.lower() != "https":
         raise ArgumentError(f"{said} {url!r}; expected a URL that begins with https://. A local file needs none.")
 

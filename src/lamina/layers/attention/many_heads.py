@@ -128,7 +128,9 @@ class ManyHeads(Layer):
             use_causal_mask: whether a query sees only the keys at its own step and before.
         """
         if value_of(self, "flash_attention") and return_attention_scores:
-            raise ArgumentError(f"{self.name}: flash attention makes no scores: leave return_attention_scores out.")
+            raise ArgumentError(
+                f"{self.name}: flash attention does not compute scores: leave return_attention_scores out."
+            )
         key = value if key is None else key
         _check(self, query.shape, value.shape, key.shape)
         axes = self._lamina_axes(query.ndim)
@@ -360,7 +362,7 @@ class GroupQueryAttention(ManyHeads):
         if self.num_query_heads % self.num_key_value_heads:
             raise ArgumentError(
                 f"GroupQueryAttention(num_query_heads={self.num_query_heads}, num_key_value_heads="
-                f"{self.num_key_value_heads}): the first is to be a multiple of the second."
+                f"{self.num_key_value_heads}): the first must be a multiple of the second."
             )
         if not self._lamina.named:
             self.name = "grouped_query_attention"  # Keras's class is named GroupedQueryAttention

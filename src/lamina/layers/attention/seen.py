@@ -19,7 +19,7 @@ def causal(n: Any, m: Any) -> Array:
 def expanded(mask: Array, axes: tuple[int, ...], place: int) -> Array:
     """A mask of an input's steps, with an axis for queries and keys: (batch, n) -> (batch, n, 1) or (batch, 1, n)."""
     if len(axes) > 1:
-        raise ShapeError(f"goes over {len(axes)} axes, and takes no mask of steps: write attention_mask=")
+        raise ShapeError(f"attends over {len(axes)} axes, so it takes no mask of steps: use attention_mask=")
     return jnp.expand_dims(jnp.asarray(mask, bool), place)
 
 
@@ -28,7 +28,7 @@ def near(use_causal_mask: bool, window: int | None, queries: Any, keys: Any) -> 
     if not use_causal_mask and window is None:
         return None
     if len(queries) > 1:
-        raise ShapeError(f"goes over {len(queries)} axes: causal masks and windows are for one")
+        raise ShapeError(f"attends over {len(queries)} axes, but causal masks and windows are for one axis")
     (n,), (m,) = queries, keys
     seen = causal(n, m) if use_causal_mask else jnp.ones((n, m), bool)
     if window is not None:

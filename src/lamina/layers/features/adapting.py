@@ -38,7 +38,7 @@ def data_of(data: Any, steps: int | None) -> Iterator[tuple[HostArray, bool]]:
     for count, batch in enumerate(itertools.islice(Stream(data, name="data").opened(), steps)):
         yield raw(batch[0] if isinstance(batch, tuple) else batch, f"batch {count} of data"), True
     if count < 0:
-        raise DataError(f"adapt was shown nothing: the {type(data).__name__} gave no batch.")
+        raise DataError(f"adapt got no data: the {type(data).__name__} gave no batch.")
 
 
 class Adapting(Layer):

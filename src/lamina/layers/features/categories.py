@@ -107,7 +107,7 @@ class Discretization(Adapting):
 
     def _lamina_learn(self, data: HostArray, batch: bool) -> None:
         if self.num_bins is None:
-            raise ArgumentError(f"{self.name!r} has bin_boundaries given, and learns none: give num_bins instead.")
+            raise ArgumentError(f"{self.name!r} was given bin_boundaries, so it learns none: give num_bins instead.")
         ordered = np.sort(learnable(self, data).astype(np.float32).ravel())
         step = max(len(ordered) * self.epsilon, 1)
         taken = ordered[int(step - 1) :: int(step)]

@@ -67,7 +67,7 @@ class Rescaling(Layer):
             return x.astype(self.compute_dtype) * scale + offset
         except (TypeError, ValueError):
             raise ShapeError(
-                f"has scale of shape {scale.shape} and offset of shape {offset.shape}, which do not go with {x.shape}"
+                f"has scale of shape {scale.shape} and offset of shape {offset.shape}, which do not fit {x.shape}"
             ) from None
 
 
@@ -85,7 +85,7 @@ def learnable(layer: Layer, data: HostArray) -> HostArray:
     if data.dtype == object:
         raise DataError(f"{layer.name!r} takes numbers, got text ({data.ravel()[0]!r}).")
     if not data.size:
-        raise DataError(f"{layer.name!r} was shown nothing: the data has shape {data.shape}.")
+        raise DataError(f"{layer.name!r} got no data: its shape is {data.shape}.")
     values.finite(Table(data))
     return data
 
@@ -142,7 +142,7 @@ class Normalization(Adapting):
             raise ArgumentError("Normalization takes mean and variance together, or neither of them and adapt().")
         if mean != variance or len(mean) > len(self.axis):
             raise ArgumentError(
-                f"Normalization: mean {mean} and variance {variance} have one shape, with one size for each axis of "
+                f"Normalization: mean {mean} and variance {variance} must have one shape, one size per axis of "
                 f"{self.axis}."
             )
         if self.input_variance is not None and not np.all(np.asarray(self.input_variance) >= 0):
@@ -160,7 +160,7 @@ class Normalization(Adapting):
             raise ShapeError(f"has axis={self.axis}, which is not in {input_shape}")
         kept = sorted(axis % rank for axis in self.axis)
         if any(input_shape[axis] is None for axis in kept):
-            raise ShapeError(f"has axis={self.axis}, whose size has to be known, got {input_shape}")
+            raise ShapeError(f"needs to know the size of axis={self.axis}, got {input_shape}")
         self._lamina_sizes = tuple(input_shape[axis] or 1 if axis in kept else 1 for axis in range(rank))
         axes = {axis - rank: input_shape[axis] for axis in kept}  # counted from the end, as in broadcasting
         self.input_spec = InputSpec(min_ndim=-min(axes, default=0), axes=axes)
@@ -197,7 +197,7 @@ class Normalization(Adapting):
 
     def _lamina_learn(self, data: HostArray, batch: bool) -> None:
         if self.input_mean is not None:
-            raise ArgumentError(f"{self.name!r} has mean and variance given, and learns none.")
+            raise ArgumentError(f"{self.name!r} was given mean and variance, so it learns none.")
         data = learnable(self, data)
         data = data[:, None] if data.ndim == 1 and self.axis == (-1,) and not batch else data
         self._lamina_build((None, *data.shape[1:]))

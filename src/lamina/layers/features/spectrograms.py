@@ -95,10 +95,10 @@ class MelSpectrogram(Layer):
         self.max_freq = self.max_freq or int(self.sampling_rate / 2)
         if self.fft_length < self.sequence_length:
             raise ArgumentError(
-                f"MelSpectrogram: fft_length={self.fft_length} is at least sequence_length={self.sequence_length}."
+                f"MelSpectrogram: fft_length={self.fft_length} must be at least sequence_length={self.sequence_length}."
             )
         if self.min_freq >= self.max_freq:
-            raise ArgumentError(f"MelSpectrogram: min_freq={self.min_freq} is below max_freq={self.max_freq}.")
+            raise ArgumentError(f"MelSpectrogram: min_freq={self.min_freq} must be below max_freq={self.max_freq}.")
         if not isinstance(self.window, str) and self.window and len(self.window) != self.sequence_length:
             raise ArgumentError(
                 f"MelSpectrogram: the window has {len(self.window)} values, sequence_length is {self.sequence_length}."
@@ -182,11 +182,11 @@ class STFTSpectrogram(Layer):
         self.input_spec = InputSpec(ndim=3)
         if self.frame_step is not None and self.frame_step > self.frame_length:
             raise ArgumentError(
-                f"STFTSpectrogram: frame_step={self.frame_step} is at most frame_length={self.frame_length}."
+                f"STFTSpectrogram: frame_step={self.frame_step} must be at most frame_length={self.frame_length}."
             )
         if self.fft_length is not None and self.fft_length < self.frame_length:
             raise ArgumentError(
-                f"STFTSpectrogram: fft_length={self.fft_length} is at least frame_length={self.frame_length}."
+                f"STFTSpectrogram: fft_length={self.fft_length} must be at least frame_length={self.frame_length}."
             )
         if isinstance(self.window, list) and len(self.window) != self.frame_length:
             raise ArgumentError(

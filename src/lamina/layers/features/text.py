@@ -99,7 +99,7 @@ class TextVectorization(Lookup):
         if self.output_mode != "int" and self.output_sequence_length is not None:
             raise ArgumentError(
                 f"TextVectorization(output_sequence_length={self.output_sequence_length}) needs output_mode='int'; "
-                f"{self.output_mode!r} gives one vector a text."
+                f"{self.output_mode!r} gives one vector per text."
             )
         super().__post_init__()
 
@@ -133,7 +133,7 @@ def words_of(layer: TextVectorization, x: HostArray) -> list[list[str]]:
     if x.ndim > 1 and layer.split is not None:
         if x.ndim > 2 or x.shape[-1] != 1:
             raise DataError(
-                f"{layer.name!r} takes one text a row, (batch,) or (batch, 1), got {x.shape}. Give every column a "
+                f"{layer.name!r} takes one text per row, (batch,) or (batch, 1), got {x.shape}. Give every column a "
                 "layer of its own, or join them."
             )
         x = x[:, 0]

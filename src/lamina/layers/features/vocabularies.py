@@ -35,7 +35,7 @@ def inline(value: object) -> Terms | None:
     """A vocabulary or its weights as a list; a path is refused."""
     if isinstance(value, str):
         raise ArgumentError(
-            "a file is not read here: a model that names files could make whoever loads it read any of theirs.\n"
+            "a file is not read here: loading a saved model could then read any file of the user.\n"
             f"Give the terms: vocabulary=open({value!r}).read().splitlines()."
         )
     if value is None:
@@ -156,7 +156,7 @@ class Lookup(Adapting, HostLayer):
         if known.max_tokens is not None and known.max_tokens < 2:
             raise ArgumentError(f"{kind}(max_tokens={known.max_tokens}): expected at least 2, or None.")
         if known.pad_to_max_tokens and known.max_tokens is None:
-            raise ArgumentError(f"{kind}(pad_to_max_tokens=True) needs max_tokens, which says how far.")
+            raise ArgumentError(f"{kind}(pad_to_max_tokens=True) needs max_tokens, the length of the vectors.")
         if known.invert and known.output_mode != "int":
             raise ArgumentError(f"{kind}(invert=True) turns indices into terms, so output_mode stays 'int'.")
         if known.salt is not None and known.oov_method != "farmhash":
@@ -184,7 +184,7 @@ class Lookup(Adapting, HostLayer):
         if self._lamina_numeric:
             terms = [integer(term) for term in terms]
         elif odd := [term for term in terms if not isinstance(term, str)]:
-            raise ArgumentError(f"the vocabulary holds {odd[0]!r}, and {type(self).__name__} numbers text.")
+            raise ArgumentError(f"the vocabulary holds {odd[0]!r}, but {type(self).__name__} takes text.")
         if (weights is not None) != (known.output_mode == "tf_idf"):
             said = "needs idf_weights, one for every term" if weights is None else "takes no idf_weights"
             raise ArgumentError(f"output_mode={known.output_mode!r} {said}.")
@@ -197,10 +197,10 @@ class Lookup(Adapting, HostLayer):
             raise ArgumentError(f"the vocabulary has terms twice: {', '.join(map(repr, twice[:5]))}.")
         for token in [known.mask_token] + [known.oov_token] * known.invert:
             if token is not None and token in tokens:
-                raise ArgumentError(f"{token!r} stands among the terms; leave it out, or begin with the special ones.")
+                raise ArgumentError(f"{token!r} is among the terms; leave it out, or put the special tokens first.")
         if known.max_tokens is not None and len(tokens) + known.start > known.max_tokens:
             raise ArgumentError(
-                f"the vocabulary has {len(tokens) + known.start} entries with the special ones, and "
+                f"the vocabulary has {len(tokens) + known.start} entries with the special tokens, but "
                 f"max_tokens={known.max_tokens}."
             )
         self.vocabulary, self.idf_weights = terms, weights
@@ -226,7 +226,7 @@ class Lookup(Adapting, HostLayer):
     def _lamina_learn(self, data: HostArray, batch: bool) -> None:
         known = self._lamina_vocabulary
         if known.given:
-            raise ArgumentError(f"{self.name!r} has a vocabulary of its own, and learns none: leave vocabulary= out.")
+            raise ArgumentError(f"{self.name!r} was given a vocabulary, so it learns none: leave vocabulary= out.")
         documents = self._lamina_documents(data, batch)
         for document in documents:
             known.counts.update(document)

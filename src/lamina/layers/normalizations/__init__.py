@@ -1,1 +1,1 @@
-"""Layers that bring their input, or a kernel, to a common scale."""
+"""Layers that normalize their input, or a kernel."""

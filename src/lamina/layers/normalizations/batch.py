@@ -25,12 +25,12 @@ from lamina.layers.normalizations.scaling import add_scale, factor_and_shift, fe
 
 
 class BatchNormalization(Layer):
-    """Brings each feature to mean 0 and variance 1 over the batch, then scales and shifts it; the shape stays the same.
+    """Normalizes each feature to mean 0 and variance 1 over the batch, then scales and shifts it.
 
-    In training: `(x - mean(x)) / sqrt(var(x) + epsilon) * gamma + beta`, and the moving mean and variance are updated,
-    `moving = momentum * moving + (1 - momentum) * batch`. In inference, and in a frozen layer
-    (`trainable = False`), the moving mean and variance are used in place of the batch's. Steps at which the mask is
-    False do not count in the statistics.
+    Training computes `(x - mean(x)) / sqrt(var(x) + epsilon) * gamma + beta`, and updates the moving mean and variance
+    by `moving = momentum * moving + (1 - momentum) * batch`. Inference, and a frozen layer (`trainable = False`), use
+    the moving mean and variance instead of the batch's. Steps whose mask is False do not count in the statistics. The
+    shape stays the same.
 
     With `renorm`, training computes `((x - mean(x)) / sqrt(var(x) + epsilon) * r + d) * gamma + beta`, where r and d
     turn the batch's statistics into moving ones: `r = stddev / renorm_stddev` and
@@ -42,8 +42,8 @@ class BatchNormalization(Layer):
 
     Args:
         axis: the axis of the features.
-        momentum: how much of the moving mean and variance stays in each step.
-        epsilon: added to the variance, so that nothing is divided by 0.
+        momentum: the fraction of the moving mean and variance that each step keeps.
+        epsilon: a small number added to the variance, which prevents a division by 0.
         center: whether beta is added.
         scale: whether the result is multiplied by gamma.
         beta_initializer, gamma_initializer: the initial values of beta and of gamma.
@@ -51,9 +51,9 @@ class BatchNormalization(Layer):
         beta_regularizer, gamma_regularizer: penalties on beta and on gamma, added to the loss.
         beta_constraint, gamma_constraint: applied to beta and to gamma after each step of training.
         renorm: whether to use batch renormalization.
-        renorm_clipping: limits of r and d, {"rmin": ..., "rmax": ..., "dmax": ...}; each may be left out.
-        renorm_momentum: how much of `renorm_mean` and `renorm_stddev` stays in each step.
-        synchronized: whether the devices of a group share their statistics; a program here runs on one device.
+        renorm_clipping: limits of r and d, {"rmin": ..., "rmax": ..., "dmax": ...}; each may be omitted.
+        renorm_momentum: the fraction of `renorm_mean` and `renorm_stddev` that each step keeps.
+        synchronized: whether devices share their statistics. It has no effect, since a program runs on one device.
 
     Sources: Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167; Ioffe, 2017, https://arxiv.org/abs/1702.03275
     """
@@ -132,7 +132,7 @@ def _move_moments(layer: BatchNormalization, mean: Array, variance: Array) -> No
 
 
 def _moments(x: Array, axis: int, mask: Array | None) -> tuple[Array, Array]:
-    """Mean and variance over all axes but `axis`, of the steps at which the mask is True.  -> (n,), (n,)"""
+    """Mean and variance over all axes but `axis`, for the steps whose mask is True.  -> (n,), (n,)"""
     others = tuple(i for i in range(x.ndim) if i != axis)
     if mask is None:
         return jnp.mean(x, others), jnp.var(x, others)

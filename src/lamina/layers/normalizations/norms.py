@@ -18,14 +18,14 @@ from lamina.layers.normalizations.scaling import Axes, feature_axes, kept_sizes,
 class RMSNormalization(Layer):
     """Divides each sample by the root of its mean square along `axis`, and multiplies it by a weight.
 
-    `x / sqrt(mean(x²) + epsilon) * scale`, where scale has the sizes of `axis`.
+    `x / sqrt(mean(x²) + epsilon) * scale`; scale has the sizes of `axis`, and the shape of x stays the same.
 
     >>> RMSNormalization()(jnp.array([[3.0, -3.0]])).round(2)
     Array([[ 1., -1.]], dtype=float32)
 
     Args:
-        axis: the axis, or several, over which the mean is taken.
-        epsilon: added to the mean square, so that nothing is divided by 0.
+        axis: the axis, or several axes, over which the mean is taken.
+        epsilon: a small number added to the mean square, which prevents a division by 0.
 
     Source: Zhang and Sennrich, 2019, https://arxiv.org/abs/1910.07467
     """
@@ -52,7 +52,7 @@ class UnitNormalization(Layer):
     Array([[0.6, 0.8]], dtype=float32)
 
     Args:
-        axis: the axis, or several, over which the sum is taken.
+        axis: the axis, or several axes, over which the sum is taken.
     """
 
     axis: Axes = setting(one_or_more, default=-1)
@@ -63,5 +63,5 @@ class UnitNormalization(Layer):
     def call(self, x: Array) -> Array:
         wide, axes = widened(x), tuple(feature_axes(self.axis, x.shape))
         squared = jnp.sum(jnp.square(wide), axes, keepdims=True)
-        # The gradient of the root is infinite at 0, hence the least value under it.
+        # The gradient of the square root is infinite at 0, so its argument has a lower limit.
         return (wide * lax.rsqrt(jnp.maximum(squared, jnp.asarray(1e-24, wide.dtype)))).astype(x.dtype)

@@ -1,4 +1,4 @@
-"""Batch renormalization: BatchNormalization in training with moving statistics in place of the batch's own.
+"""Batch renormalization: BatchNormalization that uses moving statistics in training too, instead of the batch's.
 
 Source: Ioffe, 2017, https://arxiv.org/abs/1702.03275
 """
@@ -31,7 +31,7 @@ def clipping(value: object) -> dict[str, float]:
 
 
 def add_statistics(layer: Any, shape: Shape) -> None:
-    """Make the weights of a BatchNormalization that only renormalization has."""
+    """Make the weights that a BatchNormalization has only with renormalization."""
     deviation = jnp.sqrt(layer.moving_variance.value)
     layer.moving_stddev = layer.add_weight(shape, deviation, trainable=False, autocast=False)
     layer.renorm_mean = layer.add_weight(shape, layer.moving_mean_initializer, trainable=False, autocast=False)
@@ -39,9 +39,9 @@ def add_statistics(layer: Any, shape: Shape) -> None:
 
 
 def renormalized(layer: Any, mean: Array, deviation: Array, gamma: Array, beta: Array) -> tuple[Array, Array]:
-    """Fold r and d into gamma and beta, `r * gamma` and `d * gamma + beta`, and update the moving statistics.
+    """Combine r and d with gamma and beta, as `r * gamma` and `d * gamma + beta`, and update the moving statistics.
 
-    `r = deviation / renorm_stddev` and `d = (mean - renorm_mean) / renorm_stddev`, within the limits of
+    `r = deviation / renorm_stddev` and `d = (mean - renorm_mean) / renorm_stddev`, clipped to the limits in
     `renorm_clipping`.
     """
     limits = {name: jnp.asarray(limit, mean.dtype) for name, limit in layer.renorm_clipping.items()}
@@ -62,6 +62,6 @@ def renormalized(layer: Any, mean: Array, deviation: Array, gamma: Array, beta: 
 
 
 def move(weight: Weight, batch: Array, momentum: float) -> None:
-    """Update a moving statistic by that of a batch: `momentum * weight + (1 - momentum) * batch`."""
-    keep = jnp.asarray(momentum, jnp.promote_types(weight.value.dtype, jnp.float32))  # in bfloat16 0.99 is 0.988
+    """Update a moving statistic with that of a batch: `momentum * weight + (1 - momentum) * batch`."""
+    keep = jnp.asarray(momentum, jnp.promote_types(weight.value.dtype, jnp.float32))  # bfloat16 rounds 0.99
     weight.assign(weight.value.astype(keep.dtype) * keep + lax.stop_gradient(batch).astype(keep.dtype) * (1 - keep))

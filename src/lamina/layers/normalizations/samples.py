@@ -20,7 +20,7 @@ from lamina.layers.normalizations.scaling import Axes, add_scale, feature_axes, 
 
 
 class _OfSamples(Layer):
-    """Base of the layers here, which get their input as it is: float16 would make infinity of what is above 65504."""
+    """Base of the layers here. Their input is not cast: in float16, values above 65504 would become infinity."""
 
     supports_masking: ClassVar[bool] = True
 
@@ -32,28 +32,29 @@ class _OfSamples(Layer):
         return {name: value for name, value in super()._lamina_arguments().items() if name != "autocast"}
 
     def _lamina_wide(self, x: Array) -> Array:
-        """`x` in at least float32, and float64 for a layer that computes in it."""
+        """`x` in at least float32; in float64 for a layer that computes in it."""
         return x.astype(jnp.promote_types(widened(x).dtype, self.compute_dtype))
 
 
 class LayerNormalization(_OfSamples):
-    """Brings each sample to mean 0 and variance 1 along `axis`, then scales and shifts it; the shape stays the same.
+    """Normalizes each sample to mean 0 and variance 1 along `axis`, then scales and shifts it.
 
     `(x - mean(x)) / sqrt(var(x) + epsilon) * gamma + beta`; gamma and beta have the sizes of `axis`.
+    The shape stays the same.
 
     >>> LayerNormalization()(jnp.array([[1.0, 3.0]])).round(2)
     Array([[-1.,  1.]], dtype=float32)
 
     Args:
-        axis: the axis, or several, over which mean and variance are taken together.
-        epsilon: added to the variance, so that nothing is divided by 0.
+        axis: the axis, or several axes, over which mean and variance are computed together.
+        epsilon: a small number added to the variance, which prevents a division by 0.
         center: whether beta is added.
         scale: whether the result is multiplied by gamma.
         beta_initializer, gamma_initializer: the initial values of beta and of gamma.
         beta_regularizer, gamma_regularizer: penalties on beta and on gamma, added to the loss.
         beta_constraint, gamma_constraint: applied to beta and to gamma after each step of training.
-        rms_scaling: whether x is only divided by the deviation and multiplied by gamma, as in old models: for the root
-            mean square take RMSNormalization.
+        rms_scaling: whether x is only divided by the standard deviation and multiplied by gamma, as in old models. For
+            the root mean square use RMSNormalization.
 
     Source: Ba et al., 2016, https://arxiv.org/abs/1607.06450
     """
@@ -89,24 +90,24 @@ class LayerNormalization(_OfSamples):
 
 def _groups(value: object) -> int:
     if integer(value) != -1 and integer(value) < 1:
-        raise ArgumentError(f"expected a whole number of at least 1, or -1 for a group a channel, got {value!r}.")
+        raise ArgumentError(f"expected a whole number of at least 1, or -1 for one group per channel, got {value!r}.")
     return integer(value)
 
 
 class GroupNormalization(_OfSamples):
-    """Brings each group of channels of each sample to mean 0 and variance 1, then scales and shifts it.
+    """Normalizes each group of channels of each sample to mean 0 and variance 1, then scales and shifts it.
 
-    `(x - mean(group)) / sqrt(var(group) + epsilon) * gamma + beta`, where a group spans all axes but the batch axis;
-    the shape stays, and gamma and beta have the size of `axis`.
+    `(x - mean(group)) / sqrt(var(group) + epsilon) * gamma + beta`; a group spans all axes but the batch axis. The
+    shape stays the same; gamma and beta have the size of `axis`.
 
     >>> GroupNormalization(groups=2)(jnp.array([[1.0, 3.0, 10.0, 30.0]])).round(2)
     Array([[-1.,  1., -1.,  1.]], dtype=float32)
 
     Args:
-        groups: the number of groups, which divides the number of channels; -1 for one group for each channel, which is
+        groups: the number of groups, a divisor of the number of channels. -1 means one group for each channel, which is
             called instance normalization.
         axis: the axis of the channels.
-        epsilon: added to the variance, so that nothing is divided by 0.
+        epsilon: a small number added to the variance, which prevents a division by 0.
         center: whether beta is added.
         scale: whether the result is multiplied by gamma.
         beta_initializer, gamma_initializer: the initial values of beta and of gamma.
@@ -141,7 +142,7 @@ class GroupNormalization(_OfSamples):
         groups = x.shape[axis] if self.groups == -1 else self.groups
         parted = (groups, x.shape[axis] // groups)
         wide = self._lamina_wide(x).reshape((*x.shape[:axis], *parted, *x.shape[axis + 1 :]))
-        others = tuple(i for i in range(1, wide.ndim) if i != axis)  # all but those of the batch and of the groups
+        others = tuple(i for i in range(1, wide.ndim) if i != axis)  # all axes but the batch axis and the groups
         mean, variance = jnp.mean(wide, others, keepdims=True), jnp.var(wide, others, keepdims=True)
         shape = [1] * axis + [*parted] + [1] * (x.ndim - axis - 1)
         return scaled(self, wide, mean, variance, shape).astype(self.compute_dtype).reshape(x.shape)

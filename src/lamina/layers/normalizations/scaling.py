@@ -1,4 +1,4 @@
-"""What several normalization layers share: the axes that they name, and the weights that scale and shift."""
+"""Functions that several normalization layers share: for their axes, and for the weights that scale and shift."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def one_or_more(value: object) -> int | list[int]:
 
 
 def feature_axes(axis: int | list[int], shape: Shape) -> list[int]:
-    """The axes that a setting names, counted from the front, for an array of `shape`."""
+    """The axes of a setting, counted from the front, for an array of `shape`."""
     axes = axis if isinstance(axis, list) else [axis]
-    batch = len(shape) > 1  # the one axis of a single sample is its features
+    batch = len(shape) > 1  # the only axis of a single sample is its features
     if any(not -len(shape) <= each < len(shape) or (batch and each % len(shape) == 0) for each in axes):
         raise ShapeError(f"has axis={axis}, which is no feature axis of {tuple(shape)}")
     return sorted(each % len(shape) for each in axes)
 
 
 def kept_sizes(layer: Any, shape: Shape) -> Shape:
-    """The sizes of the layer's `axis`, which every later input has too, whatever its rank."""
+    """The sizes of the layer's `axis`. Later inputs of any rank must have the same sizes."""
     found = feature_axes(layer.axis, shape)
     axes = layer.axis if isinstance(layer.axis, list) else [layer.axis]
     rank = max(axis + 1 if axis >= 0 else -axis for axis in axes)
@@ -43,7 +43,7 @@ def kept_sizes(layer: Any, shape: Shape) -> Shape:
 
 
 def add_scale(layer: Any, shape: Shape, scale: bool, center: bool) -> None:
-    """Make the weights `gamma` and `beta` of a layer, as far as `scale` and `center` ask for them."""
+    """Make the weights `gamma` (if `scale`) and `beta` (if `center`) of a layer."""
     if None in shape:
         raise ShapeError("needs to know the size of its feature axis")
     layer.gamma = weight_from_settings(layer, "gamma", shape, autocast=False) if scale else None
@@ -58,7 +58,7 @@ def scaled(layer: Any, x: Array, mean: Array, variance: Array, shape: Sequence[i
 
 
 def factor_and_shift(layer: Any, mean: Array, variance: Array, shape: Sequence[int]) -> tuple[Array, Array]:
-    """What x is multiplied by and what is added then, for `scaled`."""
+    """The factor and the summand for x that `scaled` uses."""
     factor = lax.rsqrt(variance + jnp.asarray(layer.epsilon, variance.dtype))
     if layer.gamma is not None:
         factor = factor * layer.gamma.astype(factor.dtype).reshape(shape)
@@ -69,5 +69,5 @@ def factor_and_shift(layer: Any, mean: Array, variance: Array, shape: Sequence[i
 
 
 def widened(x: Array) -> Array:
-    """`x` in at least float32, in which statistics are computed."""
+    """`x` in at least float32, the dtype in which statistics are computed."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))

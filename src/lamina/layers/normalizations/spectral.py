@@ -17,11 +17,11 @@ from lamina.layers.wrappers import Wrapper
 
 
 class SpectralNormalization(Wrapper):
-    """Wraps a layer and divides its kernel by the kernel's largest singular value in each step of training.
+    """Wraps a layer and divides its kernel by the kernel's largest singular value in each training step.
 
-    The divided kernel becomes the value of the wrapped layer's weight: the optimizer's update starts from it, and
-    inference uses the weight as it is. The power iteration, which finds the singular value, starts in each step from
-    the vector of the last one, `vector_u`.
+    The divided kernel becomes the value of the wrapped layer's weight: the optimizer updates it, and inference uses it
+    unchanged. The singular value is found by power iteration. In each step the iteration starts from the last vector,
+    `vector_u`.
 
     >>> from lamina.layers import Dense
     >>> layer = SpectralNormalization(Dense(1, kernel_initializer="ones"))
@@ -29,7 +29,7 @@ class SpectralNormalization(Wrapper):
     (Array([[2.]], dtype=float32), Array([0.5], dtype=float32))
 
     Args:
-        power_iterations: the number of steps of the power iteration in each step of training.
+        power_iterations: the number of iterations in each training step.
 
     Source: Miyato et al., 2018, https://arxiv.org/abs/1802.05957
     """

@@ -1,1 +1,1 @@
-"""Layers that take the maximum or the mean of parts of a sequence, an image or a volume, or of all of it."""
+"""Layers that take the maximum or the mean over windows of a sequence, an image or a volume, or over the whole."""

@@ -1,4 +1,4 @@
-"""Layers that split the spatial axes into as many windows as the output is to have, and reduce each to one element."""
+"""Layers that split the spatial axes into a given number of windows, and reduce each window to one element."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from lamina._settings.settings import setting
 from lamina.config import data_format
 
 MOST = 2**16
-"""The largest output along an axis: the windows are listed while the program is made."""
+"""The largest output size along an axis, since the windows are listed while the program is traced."""
 
 
 class AdaptivePooling(Layer):
-    """A pooling layer whose output has a given size, whatever the size of its input.
+    """A pooling layer whose output size is given, whatever the size of its input.
 
     On an axis with n elements, window i of k covers the elements from ⌊i n / k⌋ up to, but not including,
     ⌈(i + 1) n / k⌉.
 
     Args:
-        output_size: the output's size, one number for all spatial axes or one for each.
+        output_size: the size of the output, one number for all spatial axes or one for each.
         data_format: "channels_last" for (batch, *sizes, channels), "channels_first" for (batch, channels, *sizes);
             None for the default, `lamina.config.image_data_format()`.
     """

@@ -19,19 +19,19 @@ from lamina.config import data_format
 
 
 class GlobalPooling(Layer):
-    """A layer that reduces all spatial axes, so that one element for each channel is left.
+    """A layer that reduces all spatial axes to one element for each channel.
 
     Args:
         data_format: "channels_last" for (batch, *sizes, channels), "channels_first" for (batch, channels, *sizes);
             None for the default, `lamina.config.image_data_format()`.
-        keepdims: whether the output keeps the spatial axes, with size 1.
+        keepdims: whether the output keeps the spatial axes with size 1.
     """
 
     data_format: DataFormat = setting(data_format, default=None)
     keepdims: bool = setting(flag, default=False)
 
     _lamina_rank: ClassVar[int]
-    """How many spatial axes the input has."""
+    """The number of spatial axes of the input."""
     _lamina_reduce: ClassVar[Callable[..., Array]]
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class GlobalMaxPooling3D(_GlobalMaxPooling):
 class GlobalAveragePooling1D(_GlobalAveragePooling):
     """The mean over the steps that are not masked: (batch, steps, channels) to (batch, channels).
 
-    A sample whose steps are all masked gives 0, where Keras divides by 0.
+    A sample with all steps masked gives 0, where Keras divides by 0.
 
     >>> GlobalAveragePooling1D()(jnp.array([[[1.0], [4.0]]]), mask=jnp.array([[True, False]]))
     Array([[1.]], dtype=float32)

@@ -24,8 +24,8 @@ class Pooling(Layer):
 
     Args:
         pool_size: the size of the window, one number for all axes or one for each.
-        strides: how far the window moves from one output element to the next, one number or one for each axis; None
-            for `pool_size`, so that the windows lie side by side.
+        strides: the distance between two windows, one number or one for each axis. None means `pool_size`, so that the
+            windows are adjacent.
         padding: "valid" for no padding; "same" for padding at both ends that does not change the result of a window.
         data_format: "channels_last" for (batch, *sizes, channels), "channels_first" for (batch, channels, *sizes);
             None for the default, `lamina.config.image_data_format()`.

@@ -1,1 +1,1 @@
-"""Layers that go through a sequence step by step, and the cells that they do it with."""
+"""Layers that process a sequence step by step, and their cells."""

@@ -29,30 +29,30 @@ Result: TypeAlias = tuple[Array, States]
 
 
 class Cell(Layer):
-    """Base of the built-in cells. One product with the input and one with the state serve all gates.
+    """Base of the built-in cells: one product with the input and one with the state compute all gates.
 
-    A subclass sets the number of its gates and of its states, and `_lamina_advance` is its formula.
+    A subclass sets the numbers of its gates and states, and defines its formula in `_lamina_advance`.
 
     Args:
         units: the number of outputs, and the size of each state.
         activation: the function applied to the candidate for the new state, and in an LSTM to c.
         recurrent_activation: the function applied to the gates.
         use_bias: whether to add a bias.
-        kernel_initializer: what fills the kernel, by which the input is multiplied.
-        recurrent_initializer: what fills the recurrent kernel, by which the state is multiplied.
-        bias_initializer: what fills the bias.
+        kernel_initializer: the initial values of the kernel, by which the input is multiplied.
+        recurrent_initializer: the initial values of the recurrent kernel, by which the state is multiplied.
+        bias_initializer: the initial values of the bias.
         kernel_regularizer, recurrent_regularizer, bias_regularizer: the penalties on the weights.
         kernel_constraint, recurrent_constraint, bias_constraint: the constraints on the weights.
-        dropout: the fraction of the input that is set to 0 in training, at every step the same elements.
+        dropout: the fraction of the input that is set to 0 in training; all steps use the same mask.
         recurrent_dropout: the fraction of the state that is set to 0 in training before its product with the recurrent
-            kernel, at every step the same elements. If it is above 0, each gate has masks of its own.
-        seed: the seed of both dropouts; None for the layer's own.
+            kernel; all steps use the same mask. If it is above 0, each gate has its own masks.
+        seed: the seed of both dropouts; None for the layer's own seed.
     """
 
     _lamina_gates: ClassVar[int]
     _lamina_state_count: ClassVar[int] = 1
     _lamina_masks_differ: ClassVar[bool] = False
-    """Whether `dropout` has a mask for each gate even without `recurrent_dropout`."""
+    """Whether `dropout` has one mask for each gate even without `recurrent_dropout`."""
 
     if TYPE_CHECKING:
 
@@ -71,7 +71,7 @@ class Cell(Layer):
         self.output_size = self.units
 
     def get_initial_state(self, batch_size: int | None = None) -> States:
-        """Zeros.  -> (batch, units), one for each state"""
+        """The initial states: zeros.  -> (batch, units), one for each state"""
         shape = (batch_size, self.units)
         return [jnp.zeros(shape, self.compute_dtype) for _ in range(self._lamina_state_count)]
 
@@ -79,7 +79,7 @@ class Cell(Layer):
         self._lamina_make_weights((input_shape[-1],), (self.units,))
 
     def _lamina_make_weights(self, before_input: Shape, before_state: Shape) -> None:
-        """Make the weights. The kernels' shapes are the given sizes followed by the size of all gates."""
+        """Make the weights. The shape of each kernel is the given sizes, then the size of all gates."""
         width = self.units * self._lamina_gates
         self.kernel = weight_from_settings(self, "kernel", (*before_input, width))
         self.recurrent_kernel = weight_from_settings(self, "recurrent", (*before_state, width))
@@ -109,7 +109,7 @@ class Cell(Layer):
         return recurrent.scan(partial(self._lamina_advance, masks=masks), z, states, mask, **how)
 
     def _lamina_advance(self, z: Array, states: States, masks: Array | None) -> Result:
-        """The output and the next states, where z is the part of the gates that comes from the input."""
+        """The output and the next states; z is the part of the gates that comes from the input."""
         raise NotImplementedError(f"{type(self).__name__} needs a method call(self, x, states).")
 
     def _lamina_times_kernel(self, x: Array, kernel: Array) -> Array:
@@ -124,7 +124,7 @@ def input_part(cell: Cell, x: Array, masks: Array | None) -> Array:
     z = product(cell._lamina_times_kernel, x, cell.kernel, masks)
     bias: Array | None = cell.bias
     if bias is not None and bias.ndim == 2:
-        bias = bias[0]  # the second row is added to the product with the state
+        bias = bias[0]  # the second row is the bias of the product with the state
     return z if bias is None else z + bias
 
 
@@ -134,7 +134,7 @@ def state_part(cell: Cell, h: Array, masks: Array | None) -> Array:
 
 
 def product(times: Callable[[Array, Array], Array], x: Array, kernel: Array, masks: Array | None) -> Array:
-    """`times(x * mask, kernel)`: with one mask for all gates, or with one for each and its part of the kernel."""
+    """`times(x * mask, kernel)`, with one mask for all gates, or with one mask and one part of the kernel for each."""
     if masks is None or len(masks) == 1:
         return times(x if masks is None else x * masks[0], kernel)
     kernels = jnp.split(kernel, len(masks), -1)
@@ -142,7 +142,7 @@ def product(times: Callable[[Array, Array], Array], x: Array, kernel: Array, mas
 
 
 def dropout_masks(cell: Cell, rate: float, shape: tuple[int, ...], training: bool) -> Array | None:
-    """Arrays of 0 and 1 / (1 - rate): one, or one for each gate. None where nothing is dropped.  -> (masks, *shape)"""
+    """Dropout masks of 0 and 1 / (1 - rate): one, or one for each gate; None without dropout.  -> (masks, *shape)"""
     if not training or not 0 < rate < 1:
         return None
     count = cell._lamina_gates if cell.recurrent_dropout or cell._lamina_masks_differ else 1
@@ -151,13 +151,13 @@ def dropout_masks(cell: Cell, rate: float, shape: tuple[int, ...], training: boo
 
 
 def is_standard(cell: LSTMCell | GRUCell, training: bool) -> bool:
-    """Whether `_kernels/recurrent.py` has the formula: for tanh and sigmoid, and without dropout on the state."""
+    """Whether `_kernels/recurrent.py` has the formula: only for tanh and sigmoid without dropout on the state."""
     functions = cell.activation is activations.tanh and cell.recurrent_activation is activations.sigmoid
     return functions and not (training and cell.recurrent_dropout)
 
 
 def standard_inputs(cell: Cell, x: Array, training: bool, bias_shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """The input after dropout, and the bias or zeros, as the formulas of `_kernels/recurrent.py` take them."""
+    """The input after dropout, and the bias or zeros: the arguments of the formulas in `_kernels/recurrent.py`."""
     masks = dropout_masks(cell, cell.dropout, x.shape[1:], training)
     bias = jnp.zeros(bias_shape, x.dtype) if cell.bias is None else cell.bias
     return x if masks is None else x * masks[0], bias
@@ -262,8 +262,8 @@ class GRUCell(Cell):
     (2, 4)
 
     Args:
-        reset_after: whether the reset gate r multiplies the product of h with the recurrent kernel, with a bias of its
-            own; if False, r multiplies h before that product, and there is one bias.
+        reset_after: whether the reset gate r multiplies the product of h with the recurrent kernel, which has its own
+            bias. If False, r multiplies h before that product, and there is one bias.
     """
 
     units: int = setting(positive)

@@ -1,4 +1,4 @@
-"""LSTMs whose states are lines, images or volumes: every product with a kernel is a convolution."""
+"""LSTMs whose states are sequences, images or volumes: every product with a kernel is a convolution."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from lamina.layers.recurrent.layers import WithCell
 
 
 class ConvLSTMCell(LSTMCell):
-    """One step of `ConvLSTM1D`, `ConvLSTM2D` or `ConvLSTM3D`; the layer gives it sizes with one number for each axis.
+    """One step of `ConvLSTM1D`, `ConvLSTM2D` or `ConvLSTM3D`; the layer passes sizes with one number for each axis.
 
-    x is (batch, *sizes, channels), or (batch, channels, *sizes); both states have the output's shape. Each gate has a
-    dropout mask of its own.
+    x is (batch, *sizes, channels), or (batch, channels, *sizes); both states have the output's shape. Each gate has its
+    own dropout mask.
     """
 
     kernel_size: tuple[int, ...] = setting(kw_only=True)
@@ -62,7 +62,7 @@ class ConvLSTMCell(LSTMCell):
         self._lamina_make_weights((*self.kernel_size, channels), (*self.kernel_size, self.units))
 
     def get_initial_state(self, batch_size: int | None = None) -> States:
-        """Zeros, h and c.  -> (batch, *positions, filters) each, or (batch, filters, *positions)"""
+        """The initial states h and c: zeros.  -> (batch, *positions, filters) each, or (batch, filters, *positions)"""
         require_built(self, "get_initial_state()")
         shape = (batch_size, *self._lamina_positions, self.units)
         return [channels_moved_back(self, jnp.zeros(shape, self.compute_dtype)) for _ in range(2)]
@@ -73,7 +73,7 @@ class ConvLSTMCell(LSTMCell):
         return channels_moved_back(self, h), [channels_moved_back(self, state) for state in states]
 
     def _lamina_run(self, x: Array, states: States, mask: Array | None, training: bool, **how: bool) -> Result:
-        """All steps. Each convolves its own input: the result for all steps at once does not fit into the caches."""
+        """All steps. Each step convolves its input, since the result for all steps would not fit into the caches."""
         x, states = channels_at_end(self, x), [channels_at_end(self, state) for state in states]
         state_masks = dropout_masks(self, self.recurrent_dropout, states[0].shape, training)
         input_masks = dropout_masks(self, self.dropout, x.shape[1:], training)
@@ -108,11 +108,11 @@ class ConvLSTM(WithCell):
     Args:
         filters: the number of channels of the output and of each state.
         kernel_size: the size of both kernels; one number for every axis, or one for each.
-        strides: the steps in which the kernel moves over the input.
-        padding: "valid" for no padding, or "same" for as many zeros around the input as keep its size where the strides
-            are 1.
-        data_format: "channels_last" or "channels_first"; None takes the one of `lamina.config`.
-        dilation_rate: the distance on the input between two neighbouring elements of the kernel.
+        strides: the distance that the kernel moves from one output element to the next.
+        padding: "valid" for no padding, or "same" for zeros around the input, so that with strides of 1 the size stays
+            the same.
+        data_format: "channels_last" or "channels_first"; None means the setting in `lamina.config`.
+        dilation_rate: the distance in the input between two neighbouring elements of the kernel.
     """
 
     filters: int = setting(positive)
@@ -162,9 +162,9 @@ class ConvLSTM(WithCell):
 
 
 class ConvLSTM1D(ConvLSTM):
-    """Maps (batch, time, steps, channels) to (batch, new steps, filters): an LSTM along time whose states are lines.
+    """Maps (batch, time, steps, channels) to (batch, new steps, filters): an LSTM whose states are sequences.
 
-    The one-dimensional `ConvLSTM2D`.
+    This is the one-dimensional `ConvLSTM2D`.
 
     >>> ConvLSTM1D(4, 3)(jnp.ones((2, 5, 8, 1))).shape
     (2, 6, 4)
@@ -192,7 +192,7 @@ class ConvLSTM2D(ConvLSTM):
 class ConvLSTM3D(ConvLSTM):
     """Maps (batch, time, depth, rows, columns, channels) to (batch, new depth, new rows, new columns, filters).
 
-    The three-dimensional `ConvLSTM2D`.
+    This is the three-dimensional `ConvLSTM2D`.
 
     >>> ConvLSTM3D(2, 2)(jnp.ones((1, 3, 4, 4, 4, 1))).shape
     (1, 3, 3, 3, 2)

@@ -1,4 +1,4 @@
-"""Layers that go through a sequence step by step."""
+"""Layers that process a sequence step by step."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Recurrent(Layer):
 
     Args:
         return_sequences: whether to return the outputs of all steps, or only the last output.
-        return_state: whether to return the last states too: a tuple of the output and each state.
-        go_backwards: whether to begin at the end; the outputs are in the order in which they are computed.
-        stateful: whether each batch starts from the states at the end of the batch before, until `reset_state()`.
-        unroll: whether to compile each step by itself: slower to compile, faster for a few steps.
-        zero_output_for_mask: whether the output of a masked step is 0; if False, it is the output of the step before.
+        return_state: whether to return the last states too, as a tuple of the output and each state.
+        go_backwards: whether to start at the last step; the outputs are in the order of computation.
+        stateful: whether each batch starts from the last states of the previous batch, until `reset_state()`.
+        unroll: whether to compile each step separately, which takes longer to compile and is faster for few steps.
+        zero_output_for_mask: whether the output of a masked step is 0. If False, it is the output of the previous step.
     """
 
     supports_masking: ClassVar[bool] = True
@@ -46,7 +46,7 @@ class Recurrent(Layer):
     if TYPE_CHECKING:
 
         def _lamina_settings(self) -> None:
-            """What every recurrent layer has: each class has the settings among its fields, in Keras's order."""
+            """The settings of every recurrent layer: each class has them among its fields, in Keras's order."""
             self.cell: Any
             self.return_sequences: bool
             self.return_state: bool
@@ -65,7 +65,7 @@ class Recurrent(Layer):
         if self.stateful:
             batch = input_shape[0] or self._lamina.batch_size
             if batch is None:
-                raise ShapeError("is stateful and expects to know the batch size")
+                raise ShapeError("is stateful and needs to know the batch size")
             self.states = []
             for state in jax.tree.leaves(self.get_initial_state(batch)):
                 weight = self.add_weight(state.shape, "zeros", trainable=False, autocast=False, name="rnn_state")
@@ -87,7 +87,7 @@ class Recurrent(Layer):
                 raise ShapeError(f"expects a mask of {x.shape[1::-1]}, got {jnp.shape(mask)}")
             mask = jnp.asarray(mask).astype(bool).T  # (time, batch)
         how = {"reverse": self.go_backwards, "unroll": self.unroll}
-        # a subclass of a built-in cell may have a call of its own
+        # A subclass of a built-in cell may override call.
         if isinstance(self.cell, Cell) and type(self.cell).call is Cell.call:
             y, states = self.cell._lamina_run(x, states, mask, training, **how)
         else:
@@ -119,7 +119,7 @@ def state_dtype(layer: Recurrent) -> str:
 
 
 def first_states(layer: Recurrent, batch: int | None, initial_state: Any) -> list[Any]:
-    """The states before the first step: those given, those of the batch before, or the cell's initial states."""
+    """The states before the first step: the given ones, those of the previous batch, or the cell's initial states."""
     states = layer.get_initial_state(batch)
     if initial_state is None and layer.states is not None:
         rows = layer.states[0].shape[0]
@@ -151,7 +151,7 @@ class RNN(Holder, Recurrent):
     (2, 5, 4)
 
     Args:
-        cell: the cell, or a list of cells, each of which takes the output of the one before.
+        cell: the cell, or a list of cells; each cell takes the output of the one before.
     """
 
     cell: CellSetting = setting(cell_of)
@@ -168,24 +168,24 @@ class RNN(Holder, Recurrent):
 
 
 class WithCell(Recurrent):
-    """Base of the layers that make their own cell, from their settings.
+    """Base of the layers that make their own cell from their settings.
 
     Args:
         units: the number of outputs, and the size of each state.
         activation: the function applied to the candidate for the new state, and in an LSTM to c.
         recurrent_activation: the function applied to the gates.
         use_bias: whether to add a bias.
-        kernel_initializer: what fills the kernel, by which the input is multiplied.
-        recurrent_initializer: what fills the recurrent kernel, by which the state is multiplied.
-        bias_initializer: what fills the bias.
+        kernel_initializer: the initial values of the kernel, by which the input is multiplied.
+        recurrent_initializer: the initial values of the recurrent kernel, by which the state is multiplied.
+        bias_initializer: the initial values of the bias.
         unit_forget_bias: whether the bias of the forget gate f starts at 1 (Jozefowicz et al., 2015).
         kernel_regularizer, recurrent_regularizer, bias_regularizer: the penalties on the weights.
         kernel_constraint, recurrent_constraint, bias_constraint: the constraints on the weights.
-        dropout: the fraction of the input that is set to 0 in training, at every step the same elements.
+        dropout: the fraction of the input that is set to 0 in training; all steps use the same mask.
         recurrent_dropout: the fraction of the state that is set to 0 in training before its product with the recurrent
-            kernel, at every step the same elements. If it is above 0, each gate has masks of its own.
-        seed: the seed of both dropouts; None for the layer's own.
-        use_cudnn: changes nothing: the same formula serves every device.
+            kernel; all steps use the same mask. If it is above 0, each gate has its own masks.
+        seed: the seed of both dropouts; None for the layer's own seed.
+        use_cudnn: has no effect, since every device uses the same formula.
     """
 
     activity_regularizer: RegularizerSetting = setting(init=False)
@@ -243,7 +243,7 @@ class SimpleRNN(WithCell):
 
 
 class LSTM(WithCell):
-    """Maps (batch, time, n) to (batch, units): a state c, which gates scale, add to and read.
+    """Maps (batch, time, n) to (batch, units) with a state c; gates scale it, add to it and read it.
 
     With i, f, g, o = the four parts of `x[t] @ kernel + h @ recurrent_kernel + bias` and s = recurrent_activation:
     `c = s(f) * c + s(i) * activation(g)`; `h = s(o) * activation(c)`.
@@ -282,7 +282,7 @@ class LSTM(WithCell):
 
 
 class GRU(WithCell):
-    """Maps (batch, time, n) to (batch, units): a state h, of which a gate u decides what is kept.
+    """Maps (batch, time, n) to (batch, units) with a state h; a gate u decides which part is kept.
 
     With `x[t] @ kernel + bias` in three parts zu, zr, zg, `h @ recurrent_kernel + bias` in au, ar, ag, and
     s = recurrent_activation: `u, r = s(zu + au), s(zr + ar)`; `h = u * h + (1 - u) * activation(zg + r * ag)`.
@@ -292,7 +292,7 @@ class GRU(WithCell):
     (2, 4)
 
     Args:
-        reset_after: whether r multiplies the product of h with the recurrent kernel, as above; if False, r multiplies h
+        reset_after: whether r multiplies the product of h with the recurrent kernel, as above. If False, r multiplies h
             before that product, and there is one bias.
     """
 

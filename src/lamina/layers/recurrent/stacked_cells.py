@@ -1,4 +1,4 @@
-"""Any object that can serve as a cell, and several cells as one."""
+"""The protocol of cells, and several cells used as one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lamina.errors import ArgumentError
 
 
 class CellLike(Protocol):
-    """What every cell has: a layer, or any object of the user's own."""
+    """The methods of every cell, which is a layer or any other object."""
 
     @property
     def state_size(self) -> Any: ...
@@ -29,7 +29,7 @@ class CellLike(Protocol):
 
 
 CellSetting: TypeAlias = Converted[CellLike | Sequence[CellLike] | Config, Any]
-"""It is kept as the cell that was given, with all its attributes, or as `StackedRNNCells`."""
+"""The given cell object with all its attributes, or a `StackedRNNCells` for a list."""
 
 
 def cell_of(value: object) -> Any:
@@ -54,7 +54,7 @@ def cells_of(value: object) -> list[Any]:
 
 
 class StackedRNNCells(Holder, Layer):
-    """Several cells as one: each takes the output of the one before it.
+    """Several cells used as one: each takes the output of the one before.
 
     >>> from lamina.layers import GRUCell
     >>> cell = StackedRNNCells([GRUCell(4), GRUCell(5)])
@@ -100,7 +100,7 @@ def output_size(cell: CellLike) -> int:
 
 
 def initial_states(cell: CellLike, batch: int | None, dtype: str) -> list[Any]:
-    """The states before the first step, as a list even where there is only one."""
+    """The states before the first step, always as a list."""
     if hasattr(cell, "get_initial_state"):
         states = cell.get_initial_state(batch_size=batch)
     else:
@@ -111,7 +111,7 @@ def initial_states(cell: CellLike, batch: int | None, dtype: str) -> list[Any]:
 
 
 def step_of(cell: CellLike | Layer, training: bool) -> Callable[[Any, Any], tuple[Array, Any]]:
-    """`cell` as a function of x and states; `training` is passed on if its `call` has that argument."""
+    """`cell` as a function of x and states; `training` is passed on if its `call` has that parameter."""
     if not isinstance(cell, Layer):
         return cell.call
     return partial(cell, training=training) if "training" in cell._lamina_call_arguments else cell
