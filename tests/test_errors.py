@@ -254,7 +254,7 @@ STACKS = rows(
     (
         "keras.Sequential([keras.Input((8,)), layers.Add()])",
         "StackError",
-        "one line",
+        "one tensor between two layers",
         r"return self\.add\(\[x, self\.inner\(x\)\]\)",
     ),
     ("layers.concatenate([X, X[:5]])", "ShapeError", "concatenate"),
