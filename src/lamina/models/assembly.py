@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from lamina._arrays.shapes import Shape, agree
@@ -91,18 +92,18 @@ def _refuse_unfit(stack: Stack, layer: object) -> None:
         )
     if layer is stack:
         raise StackError("a stack cannot hold itself.")
-    for index, other in enumerate(stack._lamina_chain):
-        if other is layer:
-            raise StackError(
-                f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, with nothing "
-                f"shared: make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
-            )
+    if id(layer) in map(id, stack._lamina_chain):  # by map, as this is done for each of thousands of layers
+        index = [*map(id, stack._lamina_chain)].index(id(layer))
+        raise StackError(
+            f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, with nothing "
+            f"shared: make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
+        )
 
 
 def _name_apart(stack: Stack, layer: Layer) -> None:
     """Give the new layer a name that no other has, here or in the stack that it was in before."""
-    others = [other for other in stack._lamina_chain if other is not layer]
-    if layer.name in (other.name for other in others):
+    others = stack._lamina_chain[:-1]
+    if layer.name in map(attrgetter("name"), others):
         if layer._lamina.named:
             other = next(other for other in others if other.name == layer.name)
             raise StackError(
