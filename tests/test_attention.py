@@ -332,7 +332,7 @@ def test_equal_blocks_share_a_program():
         (
             lambda: layers.MultiHeadAttention(2, 3, flash_attention=True)(X, X, return_attention_scores=True),
             ArgumentError,
-            "makes no scores",
+            "does not compute scores",
         ),
         (
             lambda: lamina.Sequential([layers.Input((5, 6)), layers.MultiHeadAttention(2, 3)]),
