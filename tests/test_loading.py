@@ -69,7 +69,7 @@ def test_a_small_script_loads_no_files_and_no_layers_that_it_does_not_use():
     model.compile("adam", "mse")
     model.fit(np.ones((8, 3), "float32"), np.ones(8), verbose=0)
     print(*sorted(name for name in sys.modules if name.startswith(("lamina.layers.", "lamina._saving.", "h5py"))))"""
-    assert in_a_fresh_process(code) == ["lamina.layers.activations lamina.layers.core"]
+    assert in_a_fresh_process(code) == ["lamina.layers.activations lamina.layers.core lamina.layers.low_rank"]
 
 
 def test_names_and_configs_find_what_is_not_loaded_yet():

@@ -160,10 +160,10 @@ def test_the_scale_of_a_loss_is_dynamic():
 @pytest.mark.parametrize(
     ("program", "words"),
     [
-        (lambda: layers.Dense(2).enable_lora(2), "no LoRA"),
+        (lambda: layers.Flatten().enable_lora(2), "no LoRA"),
         (lambda: layers.Dense(2).quantize("int8"), "no int8"),
         (lambda: MODELS[lamina].quantize("int8"), "no int8"),
-        (lambda: layers.Dense(2, lora_rank=2), "lora_rank"),
+        (lambda: layers.Flatten(lora_rank=2), "lora_rank"),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(program, words):

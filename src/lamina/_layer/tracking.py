@@ -107,6 +107,10 @@ class WithWeights(Module):
         """Assign what `save_own_variables` put into `store`. If any array does not fit, nothing is assigned."""
         assign_all(own_weights(self), store, self.name)
 
+    def _lamina_in_file(self, own: list[Weight]) -> list[Weight]:
+        """What a file has for the weights that the layer made itself."""
+        return own
+
     @user_facing
     def count_params(self) -> int:
         """Returns the number of parameters of all weights."""
@@ -125,10 +129,10 @@ def _variables(layer: Layer | WithWeights) -> dict[Weight, bool]:
     return found
 
 
-def own_weights(layer: Module) -> list[Weight]:
-    """The weights that the layer itself made, in the order of Keras's files."""
+def own_weights(layer: WithWeights) -> list[Weight]:
+    """The weights that the layer made itself, as Keras's files have them and in the order there."""
     adopt(layer)
-    return [weight for weight in layer._lamina.weights if not weight.carried]
+    return layer._lamina_in_file([weight for weight in layer._lamina.weights if not weight.carried])
 
 
 def require_built(layer: WithWeights, what: str) -> None:

@@ -26,9 +26,7 @@ OF_KERAS = {
 """Names that Keras has, by module or class. They are looked up only where Lamina lacks one, so none has to go."""
 
 ONE_MODEL = "a Sequential, one line of layers, where one tensor goes in and one comes out"
-NO_LORA = (
-    "a Layer of your own that adds two thin matrices to a frozen one: layer.trainable = False; a stack has no LoRA"
-)
+LORA = "enable_lora of a Dense, EinsumDense, Embedding or Conv layer; this layer has no LoRA"
 NO_QUANTIZATION = "keras.mixed_precision.set_global_policy('mixed_bfloat16') for a smaller, faster model: no int8 here"
 SEQUENTIAL = "a Sequential of your own, because a pretrained graph is not a stack"
 OWN_LAYER = "a Layer of your own, whose call is written with jax.numpy"
@@ -37,7 +35,7 @@ INSTEAD = {
     "Functional": ONE_MODEL,
     "KerasTensor": "a Sequential, because a stack has no symbolic tensors",
     "Layer.add_metric": "metrics=[...] in compile",
-    "Layer.enable_lora": NO_LORA,
+    "Layer.enable_lora": LORA,
     "Layer.quantize": NO_QUANTIZATION,
     "Operation": "a Layer of your own",
     "StatelessScope": "model.stateless_call, optimizer.stateless_apply and metric.stateless_update_state",

@@ -18,13 +18,13 @@ _RECURRENT = {"implementation": (0, 1, 2), "time_major": (False,)}
 IDLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "BatchNormalization": {"fused": ANY, "virtual_batch_size": (None,), "adjustment": (None,)},
     "Cell": _RECURRENT,
-    "Dense": {"quantization_config": (None,), "lora_rank": (None,), "lora_alpha": (None,)},
+    "Dense": {"quantization_config": (None,)},
     "_DepthwiseConv": {"groups": (1,), "filters": (None,), **_UNUSED_KERNEL},
     "EinsumDense": {
-        "quantization_config": (None,), "lora_rank": (None,), "lora_alpha": (None,),
+        "quantization_config": (None,),
         "gptq_unpacked_column_size": (None,),
     },
-    "Embedding": {"quantization_config": (None,), "lora_rank": (None,), "lora_alpha": (None,), "input_length": ANY},
+    "Embedding": {"quantization_config": (None,), "input_length": ANY},
     "Initializer": {"dtype": ANY},
     "InputLayer": {"type_spec": (None,), "trainable": ANY},
     "Lambda": {"function_type": ANY, "module": ANY, "output_shape_type": ANY, "output_shape_module": ANY},

@@ -35,6 +35,7 @@ from lamina._settings.registry import Registry
 from lamina._settings.settings import Converted, setting, value_of
 from lamina.dtypes import FLOATS, OTHERS, Dtype
 from lamina.errors import ArgumentError, ShapeError, UnknownNameError
+from lamina.layers.low_rank import LowRank, adapt
 
 
 def _data_dtype(dtype: Any) -> str:
@@ -154,7 +155,7 @@ def Input(
     return InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
 
 
-class Dense(Layer):
+class Dense(LowRank):
     """Maps (..., n) to (..., units): `activation(x @ kernel + bias)`.
 
     >>> Dense(3, activation="relu")(jnp.ones((2, 4))).shape
@@ -168,6 +169,7 @@ class Dense(Layer):
         kernel_regularizer, bias_regularizer: penalties on the kernel and on the bias, added to the loss.
         activity_regularizer: a penalty on the output, added to the loss.
         kernel_constraint, bias_constraint: applied to the kernel and to the bias after each step of training.
+        lora_rank, lora_alpha: the rank and the weight of a low-rank adaptation, see `enable_lora`.
     """
 
     units: int = setting(positive)
@@ -194,6 +196,8 @@ class Dense(Layer):
         self.kernel = weight_from_settings(self, "kernel", (n, self.units))
         self.bias = weight_from_settings(self, "bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: n})
+        if self.lora_rank:
+            adapt(self, self.lora_rank, self.lora_alpha)
 
     def call(self, x: Array) -> Array:  # (..., n)
         return self.activation(matmul(x, self.kernel, self.bias))  # type: ignore[no-any-return]  # (..., units)

@@ -12,7 +12,7 @@ from lamina._arrays.arrays import Array
 from lamina._arrays.shapes import Shape
 from lamina._kernels.matmul import matmul
 from lamina._kernels.precision import einsum, in_float32
-from lamina._layer.layer import Layer, weight_from_settings
+from lamina._layer.layer import weight_from_settings
 from lamina._layer.specs import InputSpec
 from lamina._messages.tracebacks import user_facing
 from lamina._settings.arguments import (
@@ -25,6 +25,7 @@ from lamina._settings.arguments import (
 from lamina._settings.converters import positive
 from lamina._settings.settings import Converted, setting, value_of
 from lamina.errors import ArgumentError, ShapeError
+from lamina.layers.low_rank import LowRank, adapt
 
 FORMS = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
 
@@ -61,7 +62,7 @@ def _letters(equation: str) -> _Letters:
     return _Letters(form[2], form[4], form[6])
 
 
-class EinsumDense(Layer):
+class EinsumDense(LowRank):
     """`activation(einsum(equation, x, kernel) + bias)`; the letters of the equation give the kernel's shape.
 
     >>> import jax.numpy as jnp
@@ -77,6 +78,7 @@ class EinsumDense(Layer):
         kernel_initializer, bias_initializer: the initial values of the kernel and of the bias.
         kernel_regularizer, bias_regularizer: penalties on the kernel and on the bias, added to the loss.
         kernel_constraint, bias_constraint: applied to the kernel and to the bias after each step of training.
+        lora_rank, lora_alpha: the rank and the weight of a low-rank adaptation, see `enable_lora`.
     """
 
     equation: str = setting(_equation)
@@ -109,6 +111,8 @@ class EinsumDense(Layer):
         skipped = len(input_shape) - len(letters.input) if self.equation.startswith("...") else 0
         fixed = {i: input_shape[i] for i, letter in enumerate(letters.input, skipped) if letter in letters.kernel}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=fixed)
+        if self.lora_rank:
+            adapt(self, self.lora_rank, self.lora_alpha)
 
     def call(self, x: Array) -> Array:
         return self.activation(_product(self.equation, x, self.kernel, self.bias))  # type: ignore[no-any-return]

@@ -25,9 +25,10 @@ from lamina._settings.arguments import (
 from lamina._settings.converters import above_zero, flag, optional, positive
 from lamina._settings.settings import setting
 from lamina.dtypes import standardize_dtype
+from lamina.layers.low_rank import LowRank, adapt
 
 
-class Embedding(Layer):
+class Embedding(LowRank):
     """Maps whole numbers from 0 to input_dim - 1, (batch, ...), to rows of a table: (batch, ..., output_dim).
 
     >>> Embedding(10, 4)(jnp.array([[1, 2, 3]])).shape
@@ -41,6 +42,7 @@ class Embedding(Layer):
         embeddings_constraint: applied to the table after each step of training.
         mask_zero: whether index 0 is padding, which later layers, the loss and the metrics skip.
         weights: initial values of the table, alone or in a list. They replace those of the initializer.
+        lora_rank, lora_alpha: the rank and the weight of a low-rank adaptation, see `enable_lora`.
     """
 
     input_dim: int = setting(positive)
@@ -54,6 +56,7 @@ class Embedding(Layer):
     )
 
     _lamina_constants: ClassVar[Config] = {"quantization_config": None}
+    _lamina_large: ClassVar[str] = "embeddings"
     _lamina_takes_integers: ClassVar[bool] = True
 
     @property
@@ -75,6 +78,8 @@ class Embedding(Layer):
 
     def build(self, input_shape: Shape | None = None) -> None:
         self.embeddings = weight_from_settings(self, "embeddings", (self.input_dim, self.output_dim))
+        if self.lora_rank:
+            adapt(self, self.lora_rank, self.lora_alpha)
 
     def call(self, x: Array) -> Array:  # (batch, ...)
         if not isinstance(x, jax.core.Tracer):

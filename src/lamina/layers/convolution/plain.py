@@ -19,6 +19,7 @@ from lamina._settings.converters import checked, flag, per_axis, positive, word
 from lamina._settings.settings import setting
 from lamina.config import data_format
 from lamina.errors import ArgumentError, ShapeError
+from lamina.layers.low_rank import LowRank, adapt
 
 
 class Sliding(Layer):
@@ -109,7 +110,7 @@ def not_both(layer: Any) -> None:
         )
 
 
-class _Conv(Sliding):
+class _Conv(LowRank, Sliding):
     """A convolution in which every output channel depends on all input channels of its group.
 
     Args:
@@ -118,6 +119,7 @@ class _Conv(Sliding):
             the filters, so `groups` must divide both `filters` and the number of input channels.
         kernel_initializer, kernel_regularizer, kernel_constraint: the initial values of the kernel, the penalty on the
             kernel, and the constraint after each update.
+        lora_rank, lora_alpha: the rank and the weight of a low-rank adaptation, see `enable_lora`.
     """
 
     filters: int = setting(positive)
@@ -153,6 +155,11 @@ class _Conv(Sliding):
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         self.kernel = weight_from_settings(self, "kernel", shape)
         return self.filters
+
+    def build(self, input_shape: Shape) -> None:
+        super().build(input_shape)
+        if self.lora_rank:
+            adapt(self, self.lora_rank, self.lora_alpha)
 
     @property
     def _lamina_in_next_loop(self) -> bool:
