@@ -203,7 +203,7 @@ def test_on_a_full_disk_the_history_stands_on_the_error_and_the_model_works(tmp_
     assert len(model.fit(X, Y, epochs=2, verbose=0).epoch) == 2
 
 
-@pytest.mark.filterwarnings("ignore:(?s)cannot write.*The training goes on")
+@pytest.mark.filterwarnings("ignore:(?s)cannot write.*The training continues")
 @pytest.mark.parametrize("every", ["epoch", 1])
 def test_on_a_full_disk_a_run_that_keeps_states_is_trained_to_its_end(tmp_path, disk, every):
     model = stack(units=64)
