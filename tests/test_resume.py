@@ -785,7 +785,7 @@ def test_where_the_last_state_cannot_be_written_fit_says_so_at_its_end(
     FullDisk(monkeypatch, range(6, 100), error)
     model = stack()
     with (
-        pytest.warns(LaminaWarning, match="The training goes on") as said,
+        pytest.warns(LaminaWarning, match="The training continues") as said,
         pytest.raises(type(error) if error else FileError, match=r"no memory|the disk is full"),
     ):
         train(tmp_path, model=model)
