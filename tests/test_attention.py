@@ -384,3 +384,25 @@ def test_regularizers_count_as_in_keras():
         ours, theirs = pair(name, settings | {"activity_regularizer": "l2", "kernel_regularizer": "l1"}, (X, Y))
         ours(X, Y), theirs(X, Y)
         np.testing.assert_allclose(sum(ours.losses), sum(theirs.losses), rtol=1e-5)
+
+
+def test_the_formula_by_hand_takes_a_causal_mask():
+    of_query, of_key, of_value = np.random.default_rng(0).normal(size=(3, 2, 4, 2, 3)).astype("float32")
+    explicit = np.array([1, 0, 1, 1], bool)[None, None, None]
+    for mask in (None, explicit):
+        found = []
+        for module in (layers, keras.layers):
+            layer = module.MultiHeadAttention(2, 3)
+            layer(X, Y)
+            told = {"return_attention_scores": True, "use_causal_mask": True}
+            found.append(layer._compute_attention(of_query, of_key, of_value, mask, **told))
+        for ours, theirs in zip(*found, strict=True):
+            assert_close(ours, theirs)
+
+
+def test_a_formula_written_before_there_were_scores_in_it():
+    class Older(layers.MultiHeadAttention):
+        def _compute_attention(self, query, key, value, attention_mask=None, training=None):
+            return super()._compute_attention(query, key, value, attention_mask, training)
+
+    assert Older(2, 3)(X, Y).shape == X.shape

@@ -148,7 +148,8 @@ class ManyHeads(Layer):
         )
         if kept_heads < heads:
             of_key, of_value = (jnp.repeat(x, heads // kept_heads, axis=-2) for x in (of_key, of_value))
-        y, scores = self._compute_attention(of_query, of_key, of_value, seen, training, return_attention_scores)
+        asked = {"return_attention_scores": True} if return_attention_scores else {}  # an older override lacks it
+        y, scores = self._compute_attention(of_query, of_key, of_value, seen, training, **asked)
         if self.use_gate:
             y = y * self._gate_dense(query)
         y = getattr(self, f"{self._lamina_prefix}output_dense")(y)
@@ -164,9 +165,12 @@ class ManyHeads(Layer):
         Args:
             query, key, value: the projected inputs, (batch, ..., heads, size).
             attention_mask: which keys each query may see, as an array that can be broadcast to the weights.
-            use_causal_mask: always False, since `attention_mask` includes the causal mask.
+            use_causal_mask: whether a query sees only the keys at its own step and before; False in the layer's own
+                call, whose `attention_mask` includes the causal mask.
         """
         axes = self._lamina_axes(query.ndim - 1)
+        if (seen := near(use_causal_mask, None, query.shape[1:-2], key.shape[1:-2])) is not None:
+            attention_mask = seen if attention_mask is None else seen & jnp.asarray(attention_mask, bool)
         scaled = query * jnp.asarray(1 / math.sqrt(query.shape[-1]), query.dtype)
         if value_of(self, "flash_attention") and query.ndim == 4:
             return flash(self.name, scaled, key, value, attention_mask), None
