@@ -171,7 +171,7 @@ def test_what_differs_from_keras_is_found(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS))
     names = load("names")
     layers = dict(names.compared("layers"))
-    assert layers["LSTM"] == "" and "lora_rank" in layers["Dense"]
+    assert layers["LSTM"] == "" and "quantization_config" in layers["Dense"]
     assert dict(names.compared(""))["KerasTensor"].startswith("not there. Use instead: ")
     page = names.names_page()
     assert "[`LSTM`][lamina.layers.LSTM]" in page and page.count("\n| ") > 1000

@@ -102,8 +102,8 @@ MEMBERS = rows(
     ("m.layers[0].kernel.asign(3)", "UnknownAttributeError AttributeError", r"Weight has no.*Did you mean 'assign'\?"),
     (
         "m.fit(X, T, callbacks=keras.callbacks.CSVLogger('/no/such/folder/a.csv'))",
-        "FileNotFoundError FileNotFoundError",
-        "No such file or directory: '/no/such/folder/a.csv'",
+        "MissingFileError FileNotFoundError",
+        "cannot write '/no/such/folder/a.csv': the folder '/no/such/folder' does not exist",
     ),
     ("m.get_layer(0)", "ArgumentError", r"get_layer\(index=0\). The layers: dense.$"),
     ("m.layers[0].get_weights(0)", "CallError TypeError", "^get_weights: too many positional .* arguments are: none"),

@@ -88,7 +88,7 @@ def test_a_name_is_suggested_once():
 
 def test_other_rows_are_told():
     layer = layers.MultiHeadAttention(2, 3)
-    with pytest.raises(ValueError, match=r"expects as many rows in each input, got\s+\(8, 5, 4\), \(4, 5, 4\)"):
+    with pytest.raises(ValueError, match=r"expects as many rows in each\s+input,\s+got\s+\(8, 5, 4\), \(4, 5, 4\)"):
         layer(SERIES, SERIES[:4])
     assert layer(SERIES, SERIES[:1]).shape == SERIES.shape  # one row is for all
 

@@ -80,6 +80,7 @@ class LowRank(Layer):
 
     if not TYPE_CHECKING:  # else every attribute would be known to a type checker
 
+        @user_facing
         def __getattr__(self, name: str) -> Any:
             large = type(self)._lamina_large
             if name == f"_{large}" and large in vars(self):
