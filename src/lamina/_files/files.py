@@ -92,7 +92,9 @@ def explained(path: str | os.PathLike[str]) -> Iterator[str]:
     try:
         yield place
     except OSError as error:
-        raise error if isinstance(error, LaminaError) else _told(error, given, place, "more") from error
+        if isinstance(error, LaminaError):
+            raise
+        raise _told(error, given, place, "more") from None
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
