@@ -816,7 +816,7 @@ def test_a_layer_that_is_kept_where_no_layers_are_looked_for():
 
     for kind in (set, frozenset, deque):
         for built in (False, True):
-            with pytest.raises(StackError, match=rf"^holds\.block is a {kind.__name__}, in which no"):
+            with pytest.raises(StackError, match=rf"^holds\.block is a {kind.__name__}, which is not searched"):
                 lamina.Sequential([layers.Input((8,)), Holds(kind, built)])
     said = r"made at test_layer.py:\d+, stands in the Block holds\.block, where no layers are looked for"
     with pytest.raises(StackError, match=rf"(?s)^dense, {said}.*lists, tuples\s+and dicts"):
