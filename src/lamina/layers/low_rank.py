@@ -128,7 +128,10 @@ def _three(layer: LowRank) -> tuple[Any, Any, Any]:
 
 def _sum(layer: LowRank) -> Array:
     """W + lora_alpha / lora_rank * a @ b, in the dtype of W, of the pass that is under way if there is one."""
-    large, a, b = map(jnp.asarray, _three(layer))
+    return _added(layer, *map(jnp.asarray, _three(layer)))
+
+
+def _added(layer: LowRank, large: Array, a: Array, b: Array) -> Array:
     assert layer.lora_rank is not None
     assert layer.lora_alpha is not None
     return large + (layer.lora_alpha / layer.lora_rank * (a @ b)).astype(large.dtype)
@@ -143,8 +146,7 @@ class _Sum(Weight):
 
     @property
     def array(self) -> Any:
-        large, a, b = (weight.array for weight in _three(self.layer))
-        return large + (self.layer.lora_alpha / self.layer.lora_rank * (a @ b)).astype(large.dtype)
+        return _added(self.layer, *(weight.array for weight in _three(self.layer)))
 
     @array.setter
     def array(self, value: Any) -> None:
