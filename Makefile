@@ -36,10 +36,10 @@ check: .venv/dev.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 
-docs: .venv/docs.installed
+docs: .venv/docs.installed .venv/native.tried
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # with --quiet it would take no notice of warnings
 
-site: .venv/docs.installed
+site: .venv/docs.installed .venv/native.tried
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file mkdocs-site.yml
 
 coverage: .venv/dev.installed .venv/native.tried
