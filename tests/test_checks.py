@@ -281,9 +281,9 @@ def test_accuracy_of_a_regression(metric):
 @pytest.mark.parametrize(
     ("last", "y", "said"),
     [
-        ("relu", [[-0.5], [2.0]], r"y runs from -0.5 to 2, and the last layer's relu gives 0 to inf only"),
-        ("sigmoid", [[0.5], [20.0]], r"sigmoid gives 0 to 1 only\.\nEnd a regression without"),
-        ("tanh", [[-3.0], [0.0]], "gives -1 to 1 only"),
+        ("relu", [[-0.5], [2.0]], r"y runs from -0.5 to 2, but the last layer's relu gives only 0 to inf"),
+        ("sigmoid", [[0.5], [20.0]], r"sigmoid gives only 0 to 1\.\nEnd a regression without"),
+        ("tanh", [[-3.0], [0.0]], "gives only -1 to 1"),
     ],
 )
 def test_targets_that_the_last_activation_never_gives(last, y, said):

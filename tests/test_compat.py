@@ -315,7 +315,7 @@ def test_run_lets_an_old_program_train_as_it_did(tmp_path):
     said = re.findall(r"script.py:(\d+): (?:LaminaWarning: )?(.*)", done.stderr)
     assert said == [
         ("6", "SGD(lr=) is now SGD(learning_rate=)."),
-        ("9", "class_weight has weights for class 0 alone; y holds others, which weigh 1."),
+        ("9", "class_weight has weights only for class 0; other classes in y get the weight 1."),
         ("12", "the loss became inf in epoch 1, at step 1; training goes on."),
     ]
 

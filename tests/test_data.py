@@ -165,13 +165,13 @@ def test_a_frame_with_the_columns_of_the_training_in_another_order_is_refused(tm
     model.fit(frame, Y, verbose=0)
     model.save(tmp_path / "model.keras")
     for one in (model, lamina.models.load_model(tmp_path / "model.keras")):
-        said = "column 0 is 'b', where 'a' was.\nTake them by name: x = x[['a', 'b', 'c']]."
+        said = "column 0 is 'b', where 'a' was.\nSelect them by name: x = x[['a', 'b', 'c']]."
         refusal(lambda one=one: one.predict(swapped), said)
         refusal(lambda one=one: one.predict(pyarrow.Table.from_pandas(swapped)), "x = x.select(['a', 'b', 'c'])")
         refusal(lambda one=one: one.predict(iter([swapped])), "batch 0 of x: ", said)
         refusal(lambda one=one: one.evaluate(swapped, Y), said)
         refusal(lambda one=one: one(swapped), said)
-        refusal(lambda one=one: one.fit(frame, Y, validation_data=(swapped, Y)), "validation_data: x does not", said)
+        refusal(lambda one=one: one.fit(frame, Y, validation_data=(swapped, Y)), "validation_data: the columns of x", said)
         refusal(lambda one=one: one.predict(frame.assign(y=Y)), "column 3 is 'y', where none was.")
         with pytest.warns(LaminaWarning, match="lacks the columns 'a' that the model was trained on, and has 'z'"):
             one.predict(frame.rename(columns={"a": "z"}), verbose=0)
@@ -306,7 +306,7 @@ def test_text():
     )
     refusal(lambda: arrays(X, pd.Series(list("abab"))), "y holds text ('a', 'b')", "numpy.unique")
     refusal(lambda: arrays(X, pd.Series(list("abab"), dtype="category")), "y holds text ('a', 'b')")
-    refusal(lambda: arrays([["1", "2.5"]]), "numbers in quotes: x.astype('float32')")
+    refusal(lambda: arrays([["1", "2.5"]]), "The text holds numbers; convert it: x.astype('float32')")
     refusal(lambda: arrays(np.array([[1, "a", 2, "b"]], dtype=object)), "text in columns 1, 3 ('a', 'b')")
     refusal(lambda: arrays("text"), "x is the text 'text'", "numpy.load")
     refusal(lambda: arrays(np.array([b"\x01a"])), "x holds text")
@@ -378,7 +378,7 @@ def test_balanced_class_weights():
 def test_a_class_without_a_weight_weighs_one_where_that_is_only_said(monkeypatch):
     monkeypatch.setitem(strictness, "missing_class", "warn")
     y, weights = np.array([0, 2, 1, 2]), {0: 0.5, 1: 3}
-    words = "^class_weight has weights for classes 0, 1 alone; y holds others, which weigh 1.$"
+    words = "^class_weight has weights only for classes 0, 1; other classes in y get the weight 1.$"
     with pytest.warns(LaminaWarning, match=words):
         made = class_weights(weights, y)
     np.testing.assert_array_equal(made, class_weight_to_sample_weights(y, weights))
@@ -388,7 +388,7 @@ def test_class_weights_refused():
     refusal(
         lambda: class_weights({0: 1}, np.array([0, 1, 2])),
         "no weight for classes 1, 2",
-        "it has class 0",
+        "it has weights for class 0",
         error=LabelError,
     )
     refusal(lambda: class_weights({0: 1}, Y, np.ones(4)), "cannot be given together", error=ArgumentError)
@@ -424,7 +424,7 @@ def test_split_takes_a_share(share):
 @pytest.mark.parametrize(
     ("y", "said"),
     [
-        (np.repeat([0, 1, 2], 50), "class 2 makes up 17% of the rows before and 100% of these"),
+        (np.repeat([0, 1, 2], 50), "class 2 makes up 17% of the rows before and 100% of the last rows"),
         (np.eye(3)[np.repeat([0, 1, 2], 50)], "class 2 makes up"),
         (np.repeat([4.0, -1.0], 200)[:, None], "class -1 makes up"),
         (np.sort(np.random.default_rng(0).normal(size=100)), "y is sorted"),
@@ -563,7 +563,7 @@ def test_targets_beside_a_stream_are_refused():
     refusal(lambda: Stream(batches(), Y), "y cannot be given where x is a generator", "(x, y)")
     refusal(lambda: Stream([(X, Y)], None, Y), "sample_weight cannot be given where x is a list")
     refusal(lambda: arrays(batches(), Y), "x is a generator", "Its batches have to hold the targets")
-    refusal(lambda: arrays([(X, Y)]), "x is a list, a stream of batches. Here an array is expected")
+    refusal(lambda: arrays([(X, Y)]), "x is a list, a stream of batches. An array is expected here")
 
 
 def test_class_weights_of_a_stream():

@@ -115,9 +115,9 @@ def test_padded_batch_takes_shapes_and_values_for_each_part():
     assert parts["more"].tolist() == [[10, 100, 100], [20, 20, 100]] and first.dtype == np.full(1, 1).dtype
     words = Dataset(lambda key: iter([np.array(["a"]), np.array(["b", "cc"])]), 2)
     assert next(iter(words.padded_batch(2))).tolist() == [["a", ""], ["b", "cc"]]
-    with pytest.raises(DataError, match=r"padded_shapes=\[1\].*no room for the arrays of a batch, \(1,\), \(2,\)"):
+    with pytest.raises(DataError, match=r"padded_shapes=\[1\].*too small for the arrays of a batch, \(1,\), \(2,\)"):
         batches([1])
-    with pytest.raises(DataError, match="no room"):
+    with pytest.raises(DataError, match="too small"):
         batches([None, None])
     with pytest.raises(DataError, match="padded_shapes has 3 parts, and an element of the data has 2"):
         next(iter(pairs.padded_batch(2, ([4], [], []))))
@@ -288,5 +288,5 @@ def test_a_dataset_without_end_needs_the_number_of_steps(model):
     endless = slices((X[:, None], X[:, None])).repeat().batch(4)
     assert len(model.fit(endless, steps_per_epoch=3, epochs=2, verbose=0).history["loss"]) == 2
     for call in (model.fit, model.evaluate, model.predict):
-        with pytest.raises(DataError, match=r"has no end.\nSay how many"):
+        with pytest.raises(DataError, match=r"without an end.\nSet the number"):
             call(endless, verbose=0)

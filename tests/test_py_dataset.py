@@ -118,7 +118,7 @@ def test_processes_make_the_batches():
 def test_a_process_that_dies_is_an_error():
     source = Numbered(workers=1, use_multiprocessing=True)
     source.ends = True
-    with pytest.raises(DataError, match="a worker process of x ended in the middle"):
+    with pytest.raises(DataError, match="a worker process of x ended while it read a batch"):
         list(Stream(source).epoch(9))
 
 
@@ -137,7 +137,7 @@ def test_fit_evaluate_and_predict_equal_those_of_the_arrays():
     history = model.fit(source, epochs=3, verbose=0, shuffle=False, validation_data=Batches())
     assert source.hooks == ["end"] + ["begin", "end"] * 3 and len(history.history["val_loss"]) == 3
     assert sorted(source.asked) == sorted(list(range(7)) * 3)
-    with pytest.raises(DataError, match="has no end"):
+    with pytest.raises(DataError, match="without an end"):
         model.fit(Numbered(), verbose=0)
 
 

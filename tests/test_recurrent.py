@@ -610,7 +610,7 @@ def test_kernels_equal_the_plain_scan(reverse):
     ids=["plain", "wrapped"],
 )
 def test_a_stack_of_recurrent_layers_is_told_of_return_sequences(first, said, between):
-    with pytest.raises(ShapeError, match=rf"give all its steps: {said}\(\.\.\., return_sequences=True\)"):
+    with pytest.raises(ShapeError, match=rf"return all its steps: {said}\(\.\.\., return_sequences=True\)"):
         lamina.Sequential([layers.Input((5, 3)), first(), *between, layers.LSTM(4)])
 
 

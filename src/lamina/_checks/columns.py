@@ -10,7 +10,7 @@ Names = tuple[str, ...]
 
 
 def named(columns: Names | None) -> Names | None:
-    """The columns if they have names; `pandas.DataFrame(array)` only numbers them."""
+    """Return the columns if they have names; None if they only have numbers, as in `pandas.DataFrame(array)`."""
     return None if columns is None or columns == tuple(map(str, range(len(columns)))) else tuple(columns)
 
 
@@ -32,8 +32,8 @@ def as_trained(columns: Columns | None, trained: Names | None, name: str = "x") 
     was = f"{trained[place]!r} was" if place < len(trained) else "none was"
     wanted = repr(list(trained)) if len(trained) <= 8 else "list(x_train.columns)"
     raise DataError(
-        f"{name} does not have fit's columns in their order: column {place} is "
-        f"{columns[place]!r}, where {was}.\nTake them by name: {name.split()[-1]} = {columns.select.format(wanted)}."
+        f"the columns of {name} are in another order than in fit: column {place} is "
+        f"{columns[place]!r}, where {was}.\nSelect them by name: {name.split()[-1]} = {columns.select.format(wanted)}."
     )
 
 

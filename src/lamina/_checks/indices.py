@@ -22,14 +22,14 @@ class ReadsIndices(Protocol):
 
 
 def within_tables(model: object, x: ArrayLike, rows: HostArray | None = None) -> None:
-    """Refuse data with values that are no indices of the first layer that reads the data as indices, if any."""
+    """If a layer of the model reads the data as indices, refuse values that are not valid indices for it."""
     layer = reader(model)
     if layer is not None:
         check(x, layer, rows)
 
 
 def reader(layer: Any) -> ReadsIndices | None:
-    """The first layer that reads its input as indices, if no layer before it changes the values."""
+    """Return the first layer that reads its input as indices, if no layer before it changes the values."""
     kind = type(layer)
     if hasattr(kind, "_lamina_indices_below"):
         return layer  # type: ignore[no-any-return]
@@ -42,9 +42,9 @@ def reader(layer: Any) -> ReadsIndices | None:
 
 
 def check(x: ArrayLike, layer: ReadsIndices, rows: HostArray | None = None) -> None:
-    """Raise a `DataError` for the first row of `x` with a value that is no index of the layer's table.
+    """Raise a `DataError` for the first row of `x` with a value that is not an index of the layer's table.
 
-    `rows` are the numbers of these rows, if they are not the first ones.
+    `rows` are the numbers of the rows in the whole data, if x is not its beginning.
     """
     values = np.asarray(x)
     if not values.size:
@@ -62,6 +62,10 @@ def check(x: ArrayLike, layer: ReadsIndices, rows: HostArray | None = None) -> N
     raise DataError(
         f"row {row} of x holds {value}, and {layer.name} ({kind}({size}, ...)) takes whole numbers from 0 to "
         f"{size - 1}.\n"
-        + (f"Make it larger, {kind}({int(value) + 1}, ...)" if value >= size else "Number the words from 0")
-        + ", or check how the data was turned into numbers."
+        + (
+            f"Make the table larger, {kind}({int(value) + 1}, ...)"
+            if value >= size
+            else "Give the words numbers from 0 on"
+        )
+        + ", or check how the data was converted to numbers."
     )

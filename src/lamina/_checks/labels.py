@@ -26,7 +26,7 @@ def fit_loss(
     class_weight: object = None,
     sample_weight: HostArray | None = None,
 ) -> None:
-    """Raise a `LabelError` if loss, targets and output cannot go together; warn if that is probably a mistake.
+    """Raise a `LabelError` if loss, targets and output do not fit together; warn if they are probably a mistake.
 
     A custom loss may take anything, so it is not checked.
 
@@ -36,8 +36,8 @@ def fit_loss(
     """
     if last_activation == "softmax" and len(output_shape) == 2 and output_shape[1] == 1:
         raise LabelError(
-            'softmax over a single unit is always 1. Two classes: Dense(1, activation="sigmoid") and '
-            'loss="binary_crossentropy"; more: Dense(number of classes, activation="softmax").'
+            'softmax over a single unit is always 1. For two classes: Dense(1, activation="sigmoid") and '
+            'loss="binary_crossentropy"; for more: Dense(number of classes, activation="softmax").'
         )
     if loss is None:
         return
@@ -63,7 +63,7 @@ def fit_loss(
 
 
 def fit_values(loss: Loss | None, y: HostArray, output_shape: Shape) -> None:
-    """Check those rules of `fit_loss` that depend on values, for another batch of the same shapes."""
+    """Check a later batch of the same shapes: only the rules of `fit_loss` that depend on values."""
     if isinstance(loss, Crossentropy):
         loss = fitting(loss, y.shape, output_shape)
     for kinds, rules in RULES:
@@ -74,7 +74,7 @@ def fit_values(loss: Loss | None, y: HostArray, output_shape: Shape) -> None:
 
 
 def weights_fit(case: Case, weight: HostArray) -> None:
-    """Refuse sample weights that are not one per sample or one per value of the loss; an axis of 1 is broadcast."""
+    """Refuse sample weights unless there is one per sample or one per value of the loss. Axes of 1 are broadcast."""
     values = case.without_classes[1:]
     given = weight.shape[1:]
     if len(given) == len(values) + 1 and given[-1] == 1:
@@ -94,33 +94,33 @@ def _classes_in_regression(loss: Loss, y: HostArray, metrics: Iterable[object], 
         return
     if class_weight is not None:
         raise LabelError(
-            f"class_weight weighs classes, and y holds other numbers than 0 and 1 for {_name(loss)}. Use sample_weight."
+            f"class_weight needs classes, but y holds numbers other than 0 and 1 for {_name(loss)}. Use sample_weight."
         )
     warn(
         f"accuracy counts exact matches, and a regression ({_name(loss)}) has almost none. "
-        'Take metrics=["mae"]; or, if y holds classes, a crossentropy as the loss.'
+        'Use metrics=["mae"]; or, if y holds classes, a crossentropy as the loss.'
     )
 
 
 def _classes_with_units(case: Case, class_weight: object) -> None:
-    """Refuse class weights for classes that have no output unit. A class may be missing from y."""
+    """Refuse class weights for classes without an output unit. It is allowed that a class is missing from y."""
     units = 2 if isinstance(case.loss, BINARY) and case.units == 1 else case.units
     if units is None or not isinstance(class_weight, Mapping):
         return
     if beyond := [key for key in class_weight if hasattr(key, "__index__") and key >= units]:
         raise case.error(
             f"class_weight has class {beyond[0]}, and the output has the classes 0 to {units - 1}.",
-            f"Take it out of class_weight, or give the class a unit: Dense({max(beyond) + 1}).",
+            f"Remove it from class_weight, or give the class a unit: Dense({max(beyond) + 1}).",
         )
 
 
 def _within_reach(y: HostArray, last_activation: str | None) -> None:
-    """Warn about targets that the activation of the last layer can never give."""
+    """Warn about targets outside the range of the last layer's activation."""
     low, high = REACH.get(last_activation or "", (-np.inf, np.inf))
     if y.size and (y.min() < low - 1e-6 or y.max() > high + 1e-6):
         warn(
-            f"y runs from {y.min():g} to {y.max():g}, and the last layer's {last_activation} gives {low:g} to {high:g} "
-            "only.\nEnd a regression without an activation, or scale y."
+            f"y runs from {y.min():g} to {y.max():g}, but the last layer's {last_activation} gives only {low:g} to "
+            f"{high:g}.\nEnd a regression without an activation, or scale y."
         )
 
 
@@ -130,7 +130,7 @@ REACH = {
     **dict.fromkeys("tanh softsign hard_tanh".split(), (-1.0, 1.0)),
     "relu6": (0.0, 6.0),
 }
-"""The limits of the values of an activation."""
+"""The lowest and the highest value of each activation."""
 
 
 def _probabilities(loss: Loss, last_activation: str | None) -> None:
@@ -140,12 +140,12 @@ def _probabilities(loss: Loss, last_activation: str | None) -> None:
     if logits and last_activation in ("sigmoid", "softmax"):
         warn(
             f"{name}(from_logits=True) applies {fitting} itself, but the last layer ends with {last_activation}.\n"
-            f'Take one of the two away: no activation there, or loss="{name}".'
+            f'Remove one of the two: use no activation there, or loss="{name}".'
         )
     elif not logits and last_activation in UNBOUNDED:
         warn(
             f"{name} reads probabilities, but the last layer ends with {last_activation}.\n"
-            f'Give it activation="{fitting}", or take {name}(from_logits=True).'
+            f'Give it activation="{fitting}", or use {name}(from_logits=True).'
         )
 
 

@@ -1,4 +1,4 @@
-"""Whether a stack processes the rows of a batch independently, so that other rows change nothing."""
+"""Checks whether a stack processes the rows of a batch independently of each other."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ OF_WEIGHTS = "initializer", "regularizer", "constraint"
 
 
 def stay_apart(model: object) -> bool:
-    """Whether each row's output depends on that row alone. For custom layers and functions this is unknown.
+    """Whether each row's output depends only on that row. For custom layers and functions this is unknown.
 
-    A batch that may be padded with rows, or split elsewhere, is faster; Keras uses each batch as it is.
+    If it does, batches may be padded with rows or split differently, which is faster.
     """
     return all(_takes_row_by_row(part.layer) for part in parts(model))
 

@@ -49,8 +49,8 @@ def one_unit_per_class(case: Case) -> None:
         count = int(case.y.max()) + 1 if case.y.size == len(case.y) else case.y.shape[-1]
         raise case.error(
             "one unit cannot hold one probability for each class.",
-            'Two classes: Dense(1, activation="sigmoid") and loss="binary_crossentropy".\n'
-            f'More: Dense({max(count, 2)}, activation="softmax") with this loss.',
+            'For two classes: Dense(1, activation="sigmoid") and loss="binary_crossentropy".\n'
+            f'For more: Dense({max(count, 2)}, activation="softmax") with this loss.',
         )
 
 
@@ -59,7 +59,7 @@ def not_one_hot(case: Case) -> None:
     if case.units not in (None, 1) and _fits(case.y.shape, case.output):
         raise case.error(
             "y is one-hot, but this loss takes the number of each row's class.",
-            'Take loss="categorical_crossentropy", or y.argmax(axis=-1).',
+            'Use loss="categorical_crossentropy", or y.argmax(axis=-1).',
         )
 
 
@@ -68,7 +68,7 @@ def not_numbered(case: Case) -> None:
     if _fits(case.y.shape, case.without_classes) and not _fits(case.y.shape, case.output):
         raise case.error(
             "y holds the number of each row's class, but this loss takes one-hot rows.",
-            f'Take loss="sparse_categorical_crossentropy", or keras.utils.to_categorical(y, {case.units}).',
+            f'Use loss="sparse_categorical_crossentropy", or keras.utils.to_categorical(y, {case.units}).',
         )
 
 
@@ -90,7 +90,7 @@ def same_shape(case: Case) -> None:
         raise case.error(
             problem, _one_hot_advice(case) or f"End the model with Dense({columns}), or give y {output[1]}."
         )
-    raise case.error("y does not have the shape of the output.", _flatten(case) or "Every output needs its target.")
+    raise case.error("y does not have the shape of the output.", _flatten(case) or "Each output needs a target.")
 
 
 def whole_numbers(case: Case) -> None:
@@ -98,7 +98,7 @@ def whole_numbers(case: Case) -> None:
     if case.y.dtype.kind not in "iu" and (odd := ~np.isfinite(case.y) | (case.y != np.rint(case.y))).any():
         raise case.error(
             f"class labels are whole numbers, but {_first(case.y, odd)}.",
-            'A regression takes loss="mse"; probabilities take loss="categorical_crossentropy".',
+            'For a regression use loss="mse"; for probabilities loss="categorical_crossentropy".',
         )
 
 
@@ -112,7 +112,7 @@ def labels_in_range(case: Case) -> None:
     low, high = int(y.min()), int(y.max())
     if low >= 0 and high < units:
         return
-    advice = ["Number the classes from 0: classes, y = numpy.unique(y, return_inverse=True)."]
+    advice = ["Give the classes numbers from 0 on: classes, y = numpy.unique(y, return_inverse=True)."]
     if low == 1 and high == units:
         advice = ["Count from 0: y = y - 1."]
     elif low >= 0:
@@ -130,7 +130,7 @@ def shares_of_one(case: Case) -> None:
         warn(
             f"{type(case.loss).__name__} expects each row of y to be one-hot, or shares that add up to 1; "
             "some rows do not.\n"
-            'For several classes in a row take activation="sigmoid" and loss="binary_crossentropy".'
+            'If a row can have several classes, use activation="sigmoid" and loss="binary_crossentropy".'
         )
 
 
@@ -141,7 +141,9 @@ def zero_to_one(case: Case) -> None:
     if (low >= -1e-6 and high <= 1 + 1e-6) or not np.isfinite([low, high]).all():
         return  # a rounding error is allowed; NaN and infinity are refused elsewhere, or a callback deals with them
     count = f"{high - low + 1:.0f}"
-    classes = f'{count} classes take Dense({count}, activation="softmax") and loss="sparse_categorical_crossentropy".'
+    classes = (
+        f'For {count} classes use Dense({count}, activation="softmax") and loss="sparse_categorical_crossentropy".'
+    )
     classes += f" Count them from 0: y = y - {low:g}." * (low > 0)
     advice = next(text for holds, text in RANGES if holds(low, high, y)) or classes
     raise case.error(
@@ -154,12 +156,12 @@ RANGES: tuple[tuple[Callable[[float, float, HostArray], bool], str | None], ...]
     (lambda low, high, y: (low, high) == (1, 2), "Count from 0: y = y - 1."),
     (lambda low, high, y: 127 < high <= 255 and low >= 0, "These look like bytes: y = y / 255."),
     (lambda low, high, y: low >= 0 and high < 1000 and bool(np.all(y == np.rint(y))), None),
-    (lambda low, high, y: True, 'Numbers without bounds are a regression: loss="mse". Else scale y to 0 ... 1.'),
+    (lambda low, high, y: True, 'If y has no bounds, use loss="mse". Otherwise scale y to 0 ... 1.'),
 )
 
 
 def _fits(y: tuple[int, ...], output: Shape) -> bool:
-    """Whether the losses treat the two shapes as equal: one may end with an extra 1, and None equals any size."""
+    """Whether the losses accept the two shapes: one may have an extra 1 at its end, and None fits any size."""
     target, out = y[1:], output[1:]
     if len(target) == len(out) + 1 and target[-1] == 1:
         target = target[:-1]
@@ -174,7 +176,7 @@ def _one_hot_advice(case: Case) -> str | None:
         return NUMBERED if numbered else None
     if case.units == 1:
         columns = case.y.shape[1]
-        both = "Take one column: y = y[:, 1]. Or " if columns == 2 else ""
+        both = "Use one column: y = y[:, 1]. Or " if columns == 2 else ""
         return f'{both}Dense({columns}, activation="softmax") and loss="categorical_crossentropy".'
     return NUMBERED
 

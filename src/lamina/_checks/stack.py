@@ -53,13 +53,13 @@ def _call(layer: Layer) -> str:
 def _no_length(before: Sequence[Layer]) -> str:
     """The advice if the unknown size is the number of words of a text."""
     if before and getattr(before[-1], "output_sequence_length", 0) is None:
-        return "Say how many words a text has: output_sequence_length=n; or take output_mode='multi_hot'."
+        return "Set the number of words in a text: output_sequence_length=n; or use output_mode='multi_hot'."
     return ""
 
 
 def _batch_size(layer: Layer, flow: Sequence[Shape]) -> str:
     """The advice for a stateful recurrent layer if the number of rows is unknown."""
-    stateful = getattr(getattr(layer, "layer", layer), "stateful", False)  # or in a Bidirectional
+    stateful = getattr(getattr(layer, "layer", layer), "stateful", False)  # .layer is the layer in a Bidirectional
     if not stateful or flow[0][0] is not None:
         return ""
     return f"Begin the model with Input(batch_shape={(32, *flow[0][1:])}), for batches of 32 rows."
@@ -70,9 +70,9 @@ def _last_step(layer: Layer, before: Sequence[Layer], shape: Shape, flow: Sequen
     if layer.input_spec is None or layer.input_spec.ndim != len(shape) + 1:
         return ""
     for i, each in reversed(list(enumerate(before))):
-        inner = getattr(each, "layer", each)  # of a Bidirectional
+        inner = getattr(each, "layer", each)  # .layer is the layer in a Bidirectional
         if getattr(inner, "return_sequences", None) is False:
-            return f"Let {each.name} give all its steps: {type(inner).__name__}(..., return_sequences=True)."
+            return f"Let {each.name} return all its steps: {type(inner).__name__}(..., return_sequences=True)."
         if flow[i] != flow[i + 1]:
             break
     return ""
@@ -87,13 +87,13 @@ def _hint(layer: Layer, shape: Shape) -> str:
     wanted = spec.ndim if spec.shape is None else len(spec.shape)
     if None in sizes[-1:] and spec.min_ndim == 2:
         others = "".join(f"{size}, " for size in sizes[:-1])
-        return f"Say the size of the last axis, n: Input(({others}n{'' if others else ','}))."
+        return f"Set the size of the last axis, n: Input(({others}n{'' if others else ','}))."
     if wanted is None or wanted == len(shape):
         if len(shape) == 1:
             return "Each sample is one number: give x the shape (rows, 1), with x[:, None] or x.reshape(-1, 1)."
         size = (spec.axes or {}).get(-1)
         if size is not None and sizes and size != sizes[-1]:
-            return f"{layer.name} was built for {size} features before; use a new layer, or feed it {size} features."
+            return f"{layer.name} was built for {size} features before; use a new layer, or give it {size} features."
         return ""
     if wanted == len(shape) + 1:
         known_or_rest = tuple(size or -1 for size in sizes)
@@ -103,4 +103,4 @@ def _hint(layer: Layer, shape: Shape) -> str:
         known = all(size is not None for size in sizes)
         keep = f"Reshape((-1, {sizes[-1]})) or Flatten()" if wanted == 3 and known else "Flatten()"
         return f"Put {keep} before it."
-    return f"It takes {wanted} dimensions with the batch axis: put a Reshape before it, or leave Flatten out."
+    return f"It takes {wanted} dimensions including the batch axis: put a Reshape before it, or remove Flatten."

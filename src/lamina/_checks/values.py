@@ -11,14 +11,14 @@ from lamina.errors import DataError, LabelError
 
 
 def finite(table: Table, rows: HostArray | None = None) -> None:
-    """Raise a `DataError` with the position of the first NaN or infinity; `rows` are the table's row numbers for x."""
+    """Raise a `DataError` with the position of the first NaN or infinity; `rows` are the numbers of the rows of x."""
     for name, array in (("x", table.x), ("y", table.y), ("sample_weight", table.sample_weight)):
         if array is None or array.dtype.kind in "biu":
             continue
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(
                 array.sum()
-            ):  # any NaN makes the sum NaN; a sum that overflows is no proof, so look closer below
+            ):  # any NaN makes the sum NaN. A sum can also overflow, so each value is checked below
                 continue
         bad = ~np.isfinite(array)
         if bad.any():
@@ -47,7 +47,7 @@ def _found(
     elif name != "x":
         advice = f"Drop these rows: keep = ~numpy.isnan({name}); x, y = x[keep], y[keep]."
     elif columns:
-        advice = f"Fill the gaps, as in {columns.fill}, or drop the rows, from y too."
+        advice = f"Fill the gaps, as in {columns.fill}, or drop the rows, also from y."
     else:
         advice = "Fill the gaps: x = sklearn.impute.SimpleImputer().fit_transform(x), or numpy.nan_to_num(x)."
     return (DataError if name == "x" else LabelError)(f"{where} is {kind}; {many}.\n{advice}")

@@ -1,1 +1,1 @@
-"""Turns the user's data into arrays that the compiled training step takes."""
+"""Converts the user's data to arrays that the compiled training step takes."""

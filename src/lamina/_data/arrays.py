@@ -1,4 +1,4 @@
-"""Converts arrays, tensors and lists of numbers to NumPy arrays of a dtype that the device has."""
+"""Converts arrays, tensors and lists of numbers to NumPy arrays of a dtype that the device supports."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ KINDS = {"M": "dates", "m": "durations", "c": "complex numbers", "V": "records"}
 
 
 def from_any(value: object, name: str, floatx: str, rows: int | None = None) -> HostArray:
-    """The numbers in `value` as a NumPy array; they are copied only if the dtype or the memory has to change.
+    """Convert `value` to a NumPy array of numbers, with a copy only if another dtype or other memory is needed.
 
     Args:
         name: the name of the value in error messages.
-        rows: the number of rows that it should have, if that is known.
+        rows: the expected number of rows, if it is known.
     """
     if not isinstance(value, np.ndarray):
         value = _gathered(value, name, floatx, rows)
@@ -32,7 +32,7 @@ def from_any(value: object, name: str, floatx: str, rows: int | None = None) -> 
 
 
 def numbers(array: HostArray, name: str, floatx: str) -> HostArray:
-    """Floats become `floatx`, 64-bit integers int32 (`floatx` if too large for it), True and False 1 and 0."""
+    """Convert floats to `floatx`, 64-bit integers to int32 (or `floatx` if they are too large), and bools to uint8."""
     kind = array.dtype.kind
     if kind == "O":
         array = _unboxed(array, name)
@@ -50,17 +50,17 @@ def numbers(array: HostArray, name: str, floatx: str) -> HostArray:
     if kind in "UST":
         raise _text(array, name)
     since = {"M": f"({name} - {name}.min()) / numpy.timedelta64(1, 'D')", "m": f"{name} / numpy.timedelta64(1, 's')"}
-    advice = f" Make numbers of them, as in {since[kind]}." if kind in since else ""
+    advice = f" Convert them to numbers, as in {since[kind]}." if kind in since else ""
     raise DataError(f"{name} holds {KINDS.get(kind, 'values')} ({array.dtype}); a model takes numbers.{advice}")
 
 
 def is_mapped(value: object) -> TypeGuard[HostArray]:
-    """Whether `value` is an array of numbers in a file, as `np.load(..., mmap_mode="r")` gives it."""
+    """Whether `value` is an array of numbers in a file, as `np.load(..., mmap_mode="r")` returns."""
     return isinstance(value, np.memmap) and value.dtype.kind in "biuf" and value.ndim > 0 and value.size > 0
 
 
 def read(x: HostArray, rows: HostArray | slice, floatx: str) -> HostArray:
-    """Some rows of x: a part of it, or if it is mapped their numbers in the dtype that the model gets."""
+    """Return some rows of x. If x is mapped from a file, the rows are read and converted to the model's dtype."""
     part = x[rows]
     return numbers(np.array(part), "x", floatx) if is_mapped(x) else part
 
@@ -75,18 +75,18 @@ def _gathered(value: Any, name: str, floatx: str, rows: int | None) -> HostArray
         return _stacked(value, name, floatx, rows)
     if isinstance(value, str):
         read = f"pandas.read_csv({value!r})" if value.endswith(".csv") else f"numpy.load({value!r})"
-        raise DataError(f"{name} is the text {value[:60]!r}; a model takes numbers. The data of a file: {read}.")
+        raise DataError(f"{name} is the text {value[:60]!r}; a model takes numbers. To read a file: {read}.")
     if value is None:
-        raise DataError(f"{name} is missing. Give the rows: fit(x, y), evaluate(x, y) or predict(x).")
+        raise DataError(f"{name} is missing. Pass the data: fit(x, y), evaluate(x, y) or predict(x).")
     if isinstance(value, Mapping):
         raise DataError(
             f"{name} is a dict of {', '.join(map(repr, list(value)[:6]))}: a stack takes one tensor.\n"
-            f"One column each: numpy.column_stack(list({name}.values()))."
+            f"If each value is a column: numpy.column_stack(list({name}.values()))."
         )
-    if hasattr(value, "detach"):  # torch; NumPy has no bfloat16 of its own
+    if hasattr(value, "detach"):  # a tensor of torch; NumPy itself has no bfloat16
         value = value.detach().cpu()
         value = value.float() if "bfloat16" in str(value.dtype) else value
-    for dense in ("toarray", "todense"):  # SciPy's and JAX's sparse matrices
+    for dense in ("toarray", "todense"):  # the methods of SciPy's and JAX's sparse matrices
         value = getattr(value, dense)() if hasattr(value, dense) else value
     try:
         array = np.asarray(value)
@@ -100,17 +100,17 @@ def _gathered(value: Any, name: str, floatx: str, rows: int | None) -> HostArray
 
 
 def _stacked(arrays: Sequence[Any], name: str, floatx: str, rows: int | None) -> HostArray:
-    """The array of a list of arrays that are its rows, or of a list of one array; several inputs are an error."""
+    """Convert a list of rows, or a list that holds one array, to an array. A list of several inputs is an error."""
     shapes = [np.shape(array) for array in arrays]
     if len(arrays) != rows:
         if len(arrays) == 1 and (shapes[0][0] == rows if rows is not None else len(shapes[0]) > 1):
             return from_any(arrays[0], name, floatx)
         if all(s[:1] == (rows or shapes[0][0],) for s in shapes) and (rows is not None or len(shapes[0]) > 1):
-            targets = "If the second one holds the targets, give them apart: fit(x, y), evaluate(x, y).\n"
+            targets = "If the second array holds the targets, pass it separately: fit(x, y), evaluate(x, y).\n"
             raise DataError(
                 f"{name} is a {type(arrays).__name__} of {len(arrays)} arrays, {', '.join(map(str, shapes[:4]))}: "
                 f"a stack takes one tensor.\n{targets * (rows is None and len(arrays) < 4)}"
-                f"Join the columns: numpy.concatenate({name}, axis=-1); or, if each is a row: numpy.stack({name})."
+                f"Join the columns: numpy.concatenate({name}, axis=-1); or, if they are rows: numpy.stack({name})."
             )
     if len(set(shapes)) > 1:
         raise _ragged(arrays, name)
@@ -118,7 +118,7 @@ def _stacked(arrays: Sequence[Any], name: str, floatx: str, rows: int | None) ->
 
 
 def _unboxed(array: HostArray, name: str) -> HostArray:
-    """The numbers in an array of Python objects; None and pandas.NA become NaN."""
+    """Convert an array of Python objects to an array of numbers; None and pandas.NA become NaN."""
     items = [math.nan if _is_missing(item) else item for item in array.ravel()]
     try:
         made = np.array(items)
@@ -152,12 +152,12 @@ def _ragged(rows: Sequence[Any], name: str) -> DataError:
     first = shape(rows[0])
     odd = next((i for i, row in enumerate(rows) if shape(row) != first or first is None), 0)
     if odd == 0:
-        return DataError(f"the rows of {name} differ inside: the parts of {name}[0] have different lengths.")
+        return DataError(f"a row of {name} is no array: the parts of {name}[0] have different lengths.")
     other = shape(rows[odd])
     return DataError(
-        f"the rows of {name} differ: {name}[0] has shape {first}, "
+        f"the rows of {name} have different shapes: {name}[0] has shape {first}, "
         f"{name}[{odd}] has {'parts of different lengths' if other is None else other}.\n"
-        f"Bring them to one length, for example with keras.utils.pad_sequences({name})."
+        f"Give all rows the same length, for example with keras.utils.pad_sequences({name})."
     )
 
 
@@ -170,12 +170,12 @@ def _text(array: HostArray, name: str) -> DataError:
         where = f" in column{'s' * (len(held) > 1)} {', '.join(held[:12])}"
     try:
         float(words[0])
-        advice = f"These are numbers in quotes: {name}.astype('float32')."
+        advice = f"The text holds numbers; convert it: {name}.astype('float32')."
     except (ValueError, IndexError):
         single = array.size == len(array) if array.ndim else False
         advice = (
-            f"Number the classes: classes, {name} = numpy.unique({name}, return_inverse=True)."
+            f"Give each class a number: classes, {name} = numpy.unique({name}, return_inverse=True)."
             if single
-            else f"Make columns of 0 and 1 of it, for example with pandas.get_dummies({name})."
+            else f"Convert it to columns of 0 and 1, for example with pandas.get_dummies({name})."
         )
     return DataError(f"{name} holds text{where} ({shown}); a model takes numbers.\n{advice}")

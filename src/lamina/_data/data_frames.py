@@ -19,19 +19,19 @@ REFUSED = {
 
 
 def is_frame(value: object) -> bool:
-    """Whether `value` is a frame or a series; none of the libraries is imported to find that out."""
+    """Whether `value` is a frame or a series. The check reads the names of its classes and imports no library."""
     return any(cls.__module__.partition(".")[0] in LIBRARIES for cls in type(value).__mro__)
 
 
 def opened(value: Any, name: str) -> Any:
-    """`value` as a narwhals frame or series, or `value` itself if narwhals does not know its type."""
-    import narwhals  # here, because the import takes 30 ms, which a script without frames saves
+    """Convert `value` to a narwhals frame or series; return `value` itself if narwhals does not support its type."""
+    import narwhals  # imported here because it takes 30 ms and scripts without frames do not need it
 
     if hasattr(value, "collect_schema") and hasattr(value, "collect"):
         raise DataError(f"{name} is a {type(value).__name__}, which has no rows yet. Read it: {name}.collect().")
     labels = getattr(value, "columns", ())
     if hasattr(value, "set_axis") and len({label for label in labels if isinstance(label, str)}) < len(labels):
-        # pandas allows labels of any type, and equal ones
+        # pandas allows labels of any type, and several columns with the same label
         value = value.set_axis(_distinct([str(label) for label in labels]), axis=1)
     return narwhals.from_native(value, eager_only=True, allow_series=True, pass_through=True)
 
@@ -40,16 +40,16 @@ FILLS = {
     "polars": 'x = x.cast(polars.Float32).fill_nan(None).fill_null(strategy="mean")',
     "pyarrow": "x = x.to_pandas().fillna(0)",
 }
-"""How each library fills gaps; the others have pandas's methods."""
+"""The code that fills missing values, for each library whose methods differ from those of pandas."""
 
 
 class Columns(tuple[str, ...]):
     """The names of a frame's columns."""
 
     fill: str
-    """How the frame's library fills gaps."""
+    """The code that fills missing values with the frame's library, for error messages."""
     select: str
-    """How the library takes columns by their names."""
+    """The code that selects columns by name with the frame's library, for error messages."""
 
     def __new__(cls, frame: Any) -> Columns:
         columns = super().__new__(cls, frame.columns)
@@ -59,12 +59,12 @@ class Columns(tuple[str, ...]):
 
 
 def from_frame(frame: Any, name: str, floatx: str) -> tuple[HostArray, Columns]:
-    """The columns as one array of shape (rows, columns), and their names."""
+    """Convert a frame to one array of shape (rows, columns), and return it with the names of the columns."""
     refused = {column: kind for column, dtype in frame.schema.items() if (kind := REFUSED.get(type(dtype).__name__))}
     if refused:
         raise _not_numbers(name, refused, frame)
     kinds = set(frame.schema.values())
-    if len(kinds) == 1 and all(kind.is_float() or kind.is_integer() for kind in kinds):  # often one block of memory
+    if len(kinds) == 1 and all(kind.is_float() or kind.is_integer() for kind in kinds):  # often needs no copy
         return numbers(frame.to_numpy(), name, floatx), Columns(frame)
     columns = [numbers(frame[column].to_numpy(), f"{name}[{column!r}]", floatx) for column in frame.columns]
     if nested := {label: "list" for label, column in zip(frame.columns, columns, strict=True) if column.ndim > 1}:
@@ -97,29 +97,30 @@ def _not_numbers(name: str, refused: dict[str, str], frame: Any) -> DataError:
         one = quoted[0]
         cast = f"{name}.with_columns(polars.col({quoted}).cast(float))"
         told = f"{name} = {cast}" if polars else f"{name}[{one!r}] = {name}[{one!r}].astype(float)"
-        lines.append(f"Numbers in quotes, {', '.join(map(repr, quoted[:8]))}: {told}.")
+        lines.append(f"Convert text that holds numbers, {', '.join(map(repr, quoted[:8]))}: {told}.")
     words = [column for column, kind in refused.items() if kind in ("text", "category") and column not in quoted]
     if words:
         chosen = repr(words) if len(words) <= 8 else "[...]"
         call = f"{name}.to_dummies({chosen})" if polars else f"pandas.get_dummies({name}, columns={chosen})"
-        lines.append(f"Make columns of 0 and 1 of them: {name} = {call}.")
+        lines.append(f"Convert them to columns of 0 and 1: {name} = {call}.")
     if len(words) == 1 == len(refused):
-        lines.append(f"Or number them: classes, numbers = numpy.unique({name}[{words[0]!r}], return_inverse=True).")
+        number = f"classes, numbers = numpy.unique({name}[{words[0]!r}], return_inverse=True)"
+        lines.append(f"Or give each value a number: {number}.")
     if lists := [column for column, kind in refused.items() if kind == "list"]:
         stacked = f"numpy.stack({name}[{lists[0]!r}])"
-        lines.append(f"Make an array of its lists or arrays: {stacked}.")
+        lines.append(f"Convert the lists of a column to one array: {stacked}.")
         if len(frame.columns) > 1:
             rest = f"{name}.drop({'' if polars else 'columns='}{lists!r})"
-            lines.append(f"Beside the other columns: {name} = numpy.column_stack([{rest}, {stacked}]).")
+            lines.append(f"To keep the other columns: {name} = numpy.column_stack([{rest}, {stacked}]).")
     for kinds, number in ((("date", "time"), f"hour{'()' * polars}"), (("duration",), "total_seconds()")):
         for column in [column for column, kind in refused.items() if kind in kinds][:1]:
             told = f"{name}[{column!r}].dt.{number}"
-            lines.append(f"Take numbers out of a {refused[column]}, as in {told}, or leave it out.")
+            lines.append(f"Convert a {refused[column]} to numbers, as in {told}, or remove the column.")
     return DataError("\n".join(lines))
 
 
 def _holds_numbers(series: Any) -> bool:
-    """Whether a column of text begins with numbers in quotes."""
+    """Whether the first 100 texts of a column can all be converted to numbers."""
     first = series.drop_nulls().head(100).to_list()
     try:
         return bool(first) and all(isinstance(float(each), float) for each in first)

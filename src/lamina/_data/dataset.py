@@ -1,4 +1,4 @@
-"""A small pipeline on the host, for data that is read file by file: what the dataset makers of `utils` return."""
+"""A small data pipeline on the host: the datasets that functions of `utils` return, such as those of image files."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from lamina.errors import CallError, DataError
 from lamina.random import next_seed
 
 Key: TypeAlias = tuple[int, ...]
-"""A seed, and which pass over the data it is: what the order of a shuffled pass is a function of."""
+"""A seed and the number of the pass over the data. Together they decide the order of a shuffled pass."""
 Element: TypeAlias = Any
 """An array, text or number; or a tuple, such as (x, y), or a dict of these."""
 
 AUTOTUNE = -1
-"""What programs give in place of a number of threads or of elements, to leave it to the pipeline."""
+"""The value that programs pass to let the pipeline choose a number of threads or elements."""
 AHEAD = 2
-"""How many elements are read in advance where the program leaves it open."""
+"""The number of elements that are read in advance by default."""
 DRAWN = 4096
-"""How many random numbers a shuffle draws at a time."""
+"""The number of random numbers that a shuffle draws at a time."""
 
 
 class Dataset:
-    """Elements in a row, read anew in each pass; each method returns a new dataset, and nothing is read before a pass.
+    """A sequence of elements that is read again in each pass. Each method returns a new dataset and reads nothing.
 
     >>> rows = slices((np.arange(5), np.arange(5) * 10))
     >>> [y.tolist() for x, y in rows.map(lambda x, y: (x, y + 1)).batch(2)]
     [[1, 11], [21, 31], [41]]
 
-    `fit` tells a shuffled dataset which pass it is, so that a run that is resumed sees the same order.
+    `fit` passes the number of the epoch to a shuffled dataset, so that a resumed run has the same order.
 
     Args:
-        read: begins a pass: from a key to the elements.
-        length: how many elements a pass has; None where that is unknown, infinity where it does not end.
+        read: a function that begins a pass: it takes a key and returns the elements.
+        length: the number of elements in a pass; None if it is unknown, infinity if the pass does not end.
         class_names: the names of the classes, in the order of their numbers.
         file_paths: the files that the elements come from, in the order in which they were found.
     """
@@ -60,9 +60,9 @@ class Dataset:
         self._lamina_passes = itertools.count()
         self._lamina_seed: int | None = None
         self._lamina_nodes = 0
-        """How many datasets this one is made of: two shuffles in a line have different orders."""
+        """The number of datasets before this one, which makes the orders of two shuffles in one pipeline differ."""
         self._lamina_batched: int | None = None
-        """The size of its batches, if it was made by `batch`."""
+        """The size of the batches, if `batch` made this dataset."""
         if class_names is not None:
             self.class_names = class_names
         if file_paths is not None:
@@ -76,7 +76,9 @@ class Dataset:
     def __len__(self) -> int:
         if self._lamina_length is None or math.isinf(self._lamina_length):
             what = "is unknown" if self._lamina_length is None else "is infinite"
-            raise CallError(f"the length of this dataset {what}. Count in a loop over it, after take(n) if need be.")
+            raise CallError(
+                f"the length of this dataset {what}. Count the elements in a loop; if it is infinite, after take(n)."
+            )
         return int(self._lamina_length)
 
     def __bool__(self) -> bool:
@@ -87,23 +89,23 @@ class Dataset:
         return f"<Dataset, length: {known.get(self._lamina_length, self._lamina_length)}>"
 
     def _lamina_pass(self, key: Key) -> Iterator[Element]:
-        """The elements of the pass that `key` says."""
+        """The elements of one pass; `key` decides the order."""
         return iter(self._lamina_read(key))
 
     def _lamina_then(self, change: Callable[[Iterator[Element], Key], Iterable[Element]], length: float | None) -> Self:
-        """The dataset of the elements that `change` makes of a pass over these."""
+        """The dataset of the elements that `change` returns for a pass over this dataset."""
         made = type(self)(lambda key: change(self._lamina_pass(key), key), length, getattr(self, "class_names", None))
         made._lamina_nodes = self._lamina_nodes + 1
         return made
 
     def cardinality(self) -> int:
-        """How many elements a pass has; -1 where it does not end, -2 where that is unknown, as in TensorFlow."""
+        """The number of elements in a pass; -1 if the pass does not end, -2 if it is unknown, as in TensorFlow."""
         if self._lamina_length is None:
             return -2
         return -1 if math.isinf(self._lamina_length) else int(self._lamina_length)
 
     def as_numpy_iterator(self) -> Iterator[Element]:
-        """A pass over the elements, with arrays of NumPy."""
+        """Iterate over the elements once, as NumPy arrays."""
         return (_as_numpy(element) for element in self)
 
     @user_facing
@@ -111,12 +113,12 @@ class Dataset:
         self, map_func: Callable[..., Element], num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None,
     ) -> Self:  # fmt: skip
-        """The results of a function, which gets the parts of an element that is a tuple one by one.
+        """Apply a function to each element. If an element is a tuple, its parts are passed as separate arguments.
 
         Args:
             map_func: the function.
-            num_parallel_calls: in how many threads it runs; -1 takes as many as there are cores.
-            deterministic: has no effect: the order of the elements stays.
+            num_parallel_calls: the number of threads in which the function runs; -1 takes one for each core.
+            deterministic: has no effect: the elements keep their order.
             name: has no effect, here and in the methods below.
         """
         threads = checked("map", "num_parallel_calls", _automatic(os.cpu_count() or 1), num_parallel_calls)
@@ -136,11 +138,11 @@ class Dataset:
         self, batch_size: int, drop_remainder: bool = False, num_parallel_calls: int | None = None,
         deterministic: bool | None = None, name: str | None = None,
     ) -> Self:  # fmt: skip
-        """Each `batch_size` elements as one, their arrays stacked: (...) becomes (batch, ...).
+        """Join each `batch_size` elements to one, with their arrays stacked: (...) becomes (batch, ...).
 
         Args:
-            batch_size: how many elements a batch has.
-            drop_remainder: whether a last batch that is shorter is left out.
+            batch_size: the number of elements in a batch.
+            drop_remainder: whether to leave out a last batch that is shorter.
             num_parallel_calls: has no effect.
             deterministic: has no effect.
         """
@@ -151,18 +153,20 @@ class Dataset:
         self, batch_size: int, padded_shapes: Any = None, padding_values: Any = None, drop_remainder: bool = False,
         name: str | None = None,
     ) -> Self:  # fmt: skip
-        """As `batch`, with zeros behind the shorter arrays of a batch.
+        """Make batches as `batch` does, and fill the shorter arrays of a batch with zeros at their ends.
 
         >>> words = slices(([[1, 2, 3], [4]], [0, 1]))
         >>> [x.tolist() for x, y in words.padded_batch(2, padded_shapes=([4], []), padding_values=(9, 0))]
         [[[1, 2, 3, 9], [4, 9, 9, 9]]]
 
         Args:
-            batch_size: how many elements a batch has.
-            padded_shapes: the shape that the arrays are brought to, or a tuple or dict of shapes for elements of parts;
-                an axis that is None or -1 is as long as in the longest array of the batch, as all are unless given.
-            padding_values: what stands behind the shorter arrays, or a tuple or dict; 0, or "" in text, unless given.
-            drop_remainder: whether a last batch that is shorter is left out.
+            batch_size: the number of elements in a batch.
+            padded_shapes: the shape to which the arrays are filled, or a tuple or dict with one shape for each part of
+                an element. An axis that is None or -1 gets the size of the largest array in the batch, which is also
+                the default for all axes.
+            padding_values: the value that fills the arrays, or a tuple or dict with one value for each part. The
+                default is 0, or "" for text.
+            drop_remainder: whether to leave out a last batch that is shorter.
         """
         size = checked("padded_batch", "batch_size", positive, batch_size)
         return self._lamina_batches(
@@ -182,20 +186,21 @@ class Dataset:
         return made
 
     def unbatch(self, name: str | None = None) -> Self:
-        """The rows of each element as elements of their own."""
+        """Make each row of an element a separate element."""
         return self._lamina_then(lambda elements, key: itertools.chain.from_iterable(map(rows_of, elements)), None)
 
     @user_facing
     def shuffle(
         self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool = True, name: str | None = None
     ) -> Self:
-        """The elements in random order, another one in each pass.
+        """Put the elements in a random order, which differs in each pass.
 
         Args:
-            buffer_size: among how many elements the next one is drawn; with all of them each order is as likely.
-            seed: what the orders are a function of; if None, they are others in each run, unless
+            buffer_size: the number of waiting elements from which the next one is drawn. If it is the number of all
+                elements, each order is equally likely.
+            seed: decides the orders. If it is None, the orders differ in each run, unless
                 `keras.utils.set_random_seed` was called.
-            reshuffle_each_iteration: False keeps one order for all passes.
+            reshuffle_each_iteration: False keeps the same order in all passes.
         """
         size = checked("shuffle", "buffer_size", positive, buffer_size)
         given = checked("shuffle", "seed", optional(fixed_seed), seed)
@@ -211,10 +216,10 @@ class Dataset:
 
     @user_facing
     def repeat(self, count: int | None = None, name: str | None = None) -> Self:
-        """The elements `count` times over, in a new order each time where they are shuffled; None goes on without end.
+        """Repeat the elements `count` times, or without end if it is None. Shuffled elements get a new order each time.
 
         Args:
-            count: how many times.
+            count: the number of times.
         """
         times = checked("repeat", "count", _automatic(None), count)
 
@@ -234,10 +239,10 @@ class Dataset:
 
     @user_facing
     def take(self, count: int, name: str | None = None) -> Self:
-        """The first `count` elements; -1 takes all.
+        """Keep only the first `count` elements; -1 keeps all.
 
         Args:
-            count: how many.
+            count: the number of elements.
         """
         most = checked("take", "count", integer, count)
         if most < 0:
@@ -247,10 +252,10 @@ class Dataset:
 
     @user_facing
     def skip(self, count: int, name: str | None = None) -> Self:
-        """The elements after the first `count`; -1 skips all.
+        """Leave out the first `count` elements; -1 leaves out all.
 
         Args:
-            count: how many.
+            count: the number of elements.
         """
         first = checked("skip", "count", integer, count)
         if first < 0:
@@ -259,12 +264,12 @@ class Dataset:
         return self._lamina_then(lambda elements, key: itertools.islice(elements, first, None), length)
 
     def cache(self, filename: str = "", name: str | None = None) -> Self:
-        """The elements of the first whole pass, kept in memory for the later ones.
+        """Keep the elements of the first complete pass in memory for the later passes.
 
-        What was shuffled before keeps one order: shuffle behind it, to have another one in each pass.
+        A `shuffle` before `cache` has the same order in all passes; a `shuffle` after it has a new order in each.
 
         Args:
-            filename: has no effect but a warning: no file is written.
+            filename: has no effect except a warning: no file is written.
         """
         if filename:
             warn(f"cache(filename={filename!r}): the elements are kept in memory, not in a file.")
@@ -276,7 +281,7 @@ class Dataset:
                 yield from kept[0]
                 return
             seen = []
-            for element in self._lamina_pass(order):  # the same, whichever pass comes first
+            for element in self._lamina_pass(order):  # the order is the same whether training or validation reads first
                 seen.append(element)
                 yield element
             kept[:] = [seen]
@@ -285,21 +290,21 @@ class Dataset:
 
     @user_facing
     def prefetch(self, buffer_size: int | None = None, name: str | None = None) -> Self:
-        """The same elements; a thread reads up to `buffer_size` of them in advance.
+        """Read up to `buffer_size` elements in advance, in a thread.
 
         Args:
-            buffer_size: how many; -1 leaves it to the pipeline.
+            buffer_size: the number of elements; -1 lets the pipeline choose it.
         """
         ahead = checked("prefetch", "buffer_size", _automatic(AHEAD), buffer_size) or AHEAD
         return self._lamina_then(lambda elements, key: fetched(elements, ahead), self._lamina_length)
 
 
 KIND: dict[str, type[Dataset]] = {"new": Dataset}
-"""The class of the datasets that `utils` makes: programs for TensorFlow get one that has more of its methods."""
+"""The class of the datasets that `utils` makes. Under `import tensorflow` it is a class with more of its methods."""
 
 
 def slices(parts: Element) -> Dataset:
-    """The rows of arrays, and of tuples and dicts of arrays, as elements."""
+    """A dataset with one element for each row of an array, or of a tuple or dict of arrays."""
     lengths = {len(leaf) for leaf in leaves_of(parts)}
     if len(lengths) != 1:
         raise DataError(f"expected arrays with the same number of rows, got {', '.join(map(str, sorted(lengths)))}.")
@@ -307,7 +312,7 @@ def slices(parts: Element) -> Dataset:
 
 
 def stacked(rows: list[Element]) -> Element:
-    """The elements of a batch as one, their arrays stacked."""
+    """Join the elements of a batch to one element, with their arrays stacked."""
     first = rows[0]
     if isinstance(first, tuple):
         return tuple(stacked(list(parts)) for parts in zip(*rows, strict=True))
@@ -319,13 +324,13 @@ def stacked(rows: list[Element]) -> Element:
     if len(shapes := {array.shape for array in arrays}) > 1:
         raise DataError(
             f"the elements of a batch have different shapes: {', '.join(map(str, sorted(shapes)[:4]))}. "
-            "Bring them to one shape in map, before batch; or use padded_batch."
+            "Give them one shape in map, before batch; or use padded_batch."
         )
     return np.stack(arrays)
 
 
 def padded_stack(rows: list[Element], shapes: Any, fill: Any) -> Element:
-    """The same, where arrays that differ in size are filled up, to `shapes` where these say it."""
+    """Stack the elements of a batch; smaller arrays are filled up to `shapes`, or to the largest array."""
     first = rows[0]
     if isinstance(first, (tuple, Mapping)):
         places = list(first) if isinstance(first, Mapping) else range(len(first))
@@ -353,14 +358,16 @@ def padded_stack(rows: list[Element], shapes: Any, fill: Any) -> Element:
 
 
 def _padded_size(found: set[Any], shape: Any) -> tuple[int, ...]:
-    """The shape that holds all of the `found` ones, with the sizes that `shape` says."""
+    """The smallest shape that holds all `found` shapes, with the sizes of `shape` where they are given."""
     told = ", ".join(map(str, sorted(found)[:4]))
     if len({len(each) for each in found}) > 1:
-        raise DataError(f"padded_batch takes arrays with the same number of axes, and there are {told}.")
+        raise DataError(f"padded_batch takes arrays with the same number of axes, got the shapes {told}.")
     most = tuple(map(max, zip(*found, strict=True)))
     size = most if shape is None else tuple(n if n not in (None, -1) else m for n, m in zip(shape, most, strict=False))
     if len(size if shape is None else shape) != len(most) or any(n < m for n, m in zip(size, most, strict=True)):
-        raise DataError(f"padded_batch(padded_shapes={shape}): it has no room for the arrays of a batch, {told}.")
+        raise DataError(
+            f"padded_batch(padded_shapes={shape}): the shape is too small for the arrays of a batch, {told}."
+        )
     return size
 
 
@@ -373,7 +380,7 @@ def leaves_of(parts: Element) -> Iterator[Any]:
 
 
 def rows_of(parts: Element) -> Iterator[Element]:
-    """The rows of the arrays in an element, one after the other."""
+    """Iterate over the rows of the arrays in an element."""
     if isinstance(parts, tuple):
         return zip(*map(rows_of, parts), strict=True)
     if isinstance(parts, Mapping):
@@ -390,12 +397,12 @@ def _as_numpy(element: Element) -> Element:
 
 
 def _automatic(chosen: int | None) -> Callable[[object], int | None]:
-    """None as it is, -1 as what is `chosen`, or a whole number of at least 1."""
+    """A check that keeps None, replaces -1 with `chosen`, and takes whole numbers of at least 1."""
     return lambda value: None if value is None else chosen if integer(value) == AUTOTUNE else positive(value)
 
 
 def _shuffled(elements: Iterator[Element], size: int, chance: np.random.Generator) -> Iterator[Element]:
-    """The elements, each drawn from `size` that wait; the first come into an order of their own."""
+    """Draw each element from `size` waiting ones; the next element takes its place."""
     waiting = list(itertools.islice(elements, size))
     draws: Iterator[int] = iter(())
     for element in elements:

@@ -1,4 +1,4 @@
-"""`class_weight` as one weight per row, and `validation_split`."""
+"""Converts `class_weight` to one weight per row, and splits the rows by `validation_split`."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from lamina.errors import ArgumentError, DataError, LabelError
 ClassWeight: TypeAlias = Mapping[int, float] | Literal["balanced"] | None
 
 MANY = 100
-"""With more classes than this, the two parts of a split are not compared."""
+"""The labels of the two parts of a split are compared only up to this number of classes."""
 
 
 def class_weights(class_weight: object, y: HostArray | None, sample_weight: HostArray | None = None) -> HostArray:
-    """The weight of each row's class, as a (rows,) float32 array.
+    """Return the weight of each row's class as a (rows,) float32 array.
 
     >>> class_weights({0: 1.0, 1: 5.0}, np.array([0, 1, 1]))
     array([1., 5., 5.], dtype=float32)
 
     Args:
-        class_weight: a dict from class to weight, or "balanced", which gives class c the weight
+        class_weight: a dict from class to weight, or "balanced": then the weight of class c is
             rows / (number of classes * rows of class c).
         y: whole numbers of shape (rows,) or (rows, 1), or one-hot rows.
     """
     if sample_weight is not None:
         raise ArgumentError(
-            "class_weight and sample_weight cannot be given together. Multiply sample_weight by the classes' weights."
+            "class_weight and sample_weight cannot be given together. Multiply sample_weight by the class weights."
         )
     if y is None:
         raise LabelError("class_weight needs targets to find each row's class in: y is None.")
@@ -44,16 +44,16 @@ def class_weights(class_weight: object, y: HostArray | None, sample_weight: Host
     missing = [int(c) for c in found if c not in weights]
     if missing and strictness["missing_class"] == "raise":
         raise LabelError(
-            f"class_weight has no weight for {_listed(missing)}, which y holds; it has {_listed(sorted(weights))}.\n"
+            f"class_weight has no weight for {_listed(missing)} of y; it has weights for {_listed(sorted(weights))}.\n"
             f"Add it: class_weight={{..., {missing[0]}: 1.0}}."
         )
     if missing:
-        warn(f"class_weight has weights for {_listed(sorted(weights))} alone; y holds others, which weigh 1.")
+        warn(f"class_weight has weights only for {_listed(sorted(weights))}; other classes in y get the weight 1.")
     return np.array([weights.get(int(c), 1.0) for c in found], np.float32)[place]
 
 
 def class_weighted(table: Table, class_weight: object) -> Table:
-    """The table with the weight of each row's class as its sample weights; as it is without a `class_weight`."""
+    """Set the sample weights of the table to the weight of each row's class; without `class_weight`, change nothing."""
     if class_weight is None:
         return table
     return table._replace(sample_weight=class_weights(class_weight, table.y, table.sample_weight))
@@ -73,7 +73,7 @@ def _checked(class_weight: object) -> dict[int, float]:
 
 
 def _classes(y: HostArray) -> HostArray:
-    """The class of each row, (rows,): the number itself, or the position of the largest number in a one-hot row."""
+    """Return the class of each row, (rows,): the number itself, or the position of the maximum in a one-hot row."""
     if y.ndim == 1 or y.shape[1:] == (1,):
         classes: HostArray = np.rint(y.reshape(len(y))).astype(np.int64)
         odd = np.flatnonzero(y.reshape(len(y)) != classes)
@@ -91,7 +91,7 @@ def _classes(y: HostArray) -> HostArray:
 
 
 def _odd_rows(y: HostArray) -> HostArray:
-    """Which rows are not shares of classes, which are at least 0 and add up to 1."""
+    """Which rows are not probabilities of classes: some value is negative, or the sum is not 1."""
     odd: HostArray = (np.abs(y.sum(axis=1) - 1) > 1e-3) | (y.min(axis=1) < 0)
     return odd
 
@@ -102,17 +102,17 @@ def _listed(classes: list[int]) -> str:
 
 
 def split(table: Table, validation_split: float) -> tuple[Table, Table]:
-    """The first floor(rows * (1 - validation_split)) rows for training, and the other rows for validation.
+    """Split the rows: the first floor(rows * (1 - validation_split)) are for training, the others for validation.
 
-    A warning says so if the labels of the two parts differ far beyond chance, as they do in sorted data.
+    Warns if the labels of the two parts differ more than chance explains, as in sorted data.
     """
     if isinstance(validation_split, bool) or not 0 < validation_split < 1:
-        raise ArgumentError(f"validation_split: expected a share between 0 and 1, got {validation_split!r}.")
+        raise ArgumentError(f"validation_split: expected a fraction between 0 and 1, got {validation_split!r}.")
     at = math.floor(table.rows * (1.0 - validation_split))
     if at in (0, table.rows):
         raise DataError(
             f"validation_split={validation_split} of {table.rows} row{'s' * (table.rows > 1)} leaves nothing to "
-            f"{'train' if at == 0 else 'validate'} on. Give more rows, or another share."
+            f"{'train' if at == 0 else 'validate'} on. Give more rows, or another fraction."
         )
     if table.y is not None:
         _compare(table.y, at)
@@ -138,16 +138,16 @@ def _compare(y: HostArray, at: int) -> None:
             finding = "y is sorted"
     if finding:
         warn(
-            f"validation_split takes the last rows as they stand, and {finding}.\n"
-            "Shuffle before fit, unless the rows are in order of time: "
+            f"validation_split takes the last rows without shuffling, and {finding}.\n"
+            "Shuffle before fit, unless the rows are a time series: "
             "i = numpy.random.permutation(len(x)); x, y = x[i], y[i]."
         )
 
 
 def _unlike(classes: HostArray, at: int, lowest: int = 0) -> str | None:
-    """A sentence about the class whose share differs most between the two parts, if they differ far beyond chance.
+    """Describe the class that differs most between the two parts, if the parts differ more than chance explains.
 
-    Pearson's chi-squared of the counts, as a normal deviate (Wilson and Hilferty, 1931).
+    The test is Pearson's chi-squared of the counts, converted to a normal deviate (Wilson and Hilferty, 1931).
     """
     counts = np.bincount(classes)
     tail = np.bincount(classes[at:], minlength=len(counts))
@@ -163,4 +163,4 @@ def _unlike(classes: HostArray, at: int, lowest: int = 0) -> str | None:
     worst = int(terms.argmax())
     before, after = (counts - tail)[worst] / at, tail[worst] / (len(classes) - at)
     name = int(np.flatnonzero(held)[worst]) + lowest
-    return f"class {name} makes up {before:.0%} of the rows before and {after:.0%} of these"
+    return f"class {name} makes up {before:.0%} of the rows before and {after:.0%} of the last rows"

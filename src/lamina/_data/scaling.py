@@ -1,4 +1,4 @@
-"""Scales images, and resamples sounds, on the host: files have many sizes, for each of which JAX would compile anew."""
+"""Scales images and resamples sounds on the host, because JAX would compile a program for each size of a file."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ FILTERS: dict[str, tuple[int, Callable[[HostArray], HostArray]]] = {
     "lanczos5": (5, _lanczos(5)),
     "gaussian": (2, lambda x: np.where(x < 1.5, np.exp(-2 * x**2), 0)),
 }
-"""How far a pixel counts for a place that is read, and how much at a distance."""
+"""For each interpolation: the radius in which pixels have a weight, and the weight as a function of the distance."""
 INTERPOLATIONS = ("nearest", "area", *FILTERS)
 
 
 def scaled(image: HostArray, height: int, width: int, interpolation: str) -> HostArray:
-    """The image (rows, columns, channels) with `height` rows and `width` columns, float32."""
+    """Scale an image (rows, columns, channels) to `height` rows and `width` columns, as float32."""
     pixels = image.astype(np.float32, copy=False)
     for axis, size in enumerate((height, width)):
         if pixels.shape[axis] == size:
@@ -50,7 +50,7 @@ def scaled(image: HostArray, height: int, width: int, interpolation: str) -> Hos
 
 
 def fitted(image: HostArray, height: int, width: int) -> HostArray:
-    """The largest window in the middle of an image (rows, columns, channels) with the aspect ratio `width / height`."""
+    """Cut the largest window with the aspect ratio `width / height` from the middle of an image.  -> (rows, cols, c)"""
     rows, columns = image.shape[:2]
     tall, wide = max(min(rows, columns * height // width), 1), max(min(columns, rows * width // height), 1)
     top, left = (rows - tall) // 2, (columns - wide) // 2
@@ -58,7 +58,7 @@ def fitted(image: HostArray, height: int, width: int) -> HostArray:
 
 
 def padded(image: HostArray, height: int, width: int) -> HostArray:
-    """An image (rows, columns, channels) with zeros around it, so that its aspect ratio is `width / height`."""
+    """Add zeros around an image (rows, columns, channels), so that its aspect ratio is `width / height`."""
     rows, columns = image.shape[:2]
     above = (max(rows, columns * height // width) - rows) // 2
     beside = (max(columns, rows * width // height) - columns) // 2
@@ -66,22 +66,22 @@ def padded(image: HostArray, height: int, width: int) -> HostArray:
 
 
 def resampled(sound: HostArray, size: int) -> HostArray:
-    """A sound (samples, channels) of another rate, with `size` samples, by its Fourier series.
+    """Resample a sound (samples, channels) to `size` samples with its Fourier series.
 
-    What is too high for the new rate is left out. At both ends the sound counts as if it went on with its other end.
+    Frequencies that are too high for the new rate are removed. The series treats the sound as periodic.
     """
     count = len(sound)
     if size == count:
         return sound
     series, kept = np.fft.rfft(sound, axis=0), min(count, size) // 2 + 1
     series = series[:kept]
-    if min(count, size) % 2 == 0:  # the highest frequency stands for two
+    if min(count, size) % 2 == 0:  # the highest coefficient stands for a positive and a negative frequency
         series[-1] *= 0.5 if size > count else 2
     return (np.fft.irfft(series, size, axis=0) * (size / count)).astype(sound.dtype)
 
 
 def _taps(old: int, new: int, interpolation: str) -> tuple[HostArray, HostArray]:
-    """Which old pixels count for each new one, and how much.  -> (taps, new) each"""
+    """The places and the weights of the old pixels that make each new pixel.  -> two arrays of (taps, new)"""
     scale = old / new
     if interpolation == "area":
         begin = np.arange(new) * scale

@@ -14,17 +14,17 @@ from lamina.errors import DataError
 
 
 class Table(NamedTuple):
-    """Rows of data: inputs, and if given targets and weights of the same length.
+    """Rows of data: inputs, and optionally targets and weights of the same length.
 
-    It refers to the user's arrays where no conversion was needed. A table of arrays lives as long as its feed; each
-    batch of a stream is a table of its own, which lives until it is on the device.
+    It refers to the user's arrays if no conversion was needed. A table of arrays lives as long as its feed. Each
+    batch of a stream is a separate table, which lives until it is on the device.
     """
 
     x: HostArray
     y: HostArray | None = None
     sample_weight: HostArray | None = None
     columns: Columns | None = None
-    """The names of x's columns, if it was a frame."""
+    """The names of the columns of x, if x was a frame."""
 
     @property
     def rows(self) -> int:
@@ -32,7 +32,7 @@ class Table(NamedTuple):
 
     @property
     def named(self) -> dict[str, HostArray]:
-        """The arrays that are there, by the names that the steps have for them."""
+        """The arrays that are not None, by the names that the training steps use."""
         named = {"x": self.x, "y": self.y, "weight": self.sample_weight}
         return {name: array for name, array in named.items() if array is not None}
 
@@ -47,24 +47,24 @@ def arrays(
     mapped: bool = False,
     none: bool = False,
 ) -> Table:
-    """A table of NumPy arrays. An array is copied only if its dtype has to change.
+    """Convert the data to a table of NumPy arrays. An array is copied only if its dtype has to change.
 
     >>> arrays([[1.0, 2.0], [3.0, 4.0]], [0, 1]).y
     array([0, 1], dtype=int32)
 
     Args:
         names: the names of x and y in error messages.
-        floatx: the dtype that all floats get.
-        mapped: leave an x that lies in a file as it is; `read` converts a part of it.
-        none: whether there may be no rows.
+        floatx: the dtype to which all floats are converted.
+        mapped: whether to leave an x that is mapped from a file unread; `read` converts a part of it later.
+        none: whether the data may have no rows.
     """
     if is_stream(x):
         raise DataError(
             f"{names[0]} is a {type(x).__name__}, a stream of batches. "
-            + ("Its batches have to hold the targets: (x, y)." if y is not None else "Here an array is expected.")
+            + ("Its batches have to hold the targets: (x, y)." if y is not None else "An array is expected here.")
         )
     if isinstance(sample_weight, (str, Mapping)):
-        raise DataError(f"sample_weight is a number for each row; for each class: class_weight={sample_weight!r}.")
+        raise DataError(f"sample_weight takes one number per row. For one per class: class_weight={sample_weight!r}.")
     if mapped and is_mapped(x):
         inputs, columns = x, None
     else:
@@ -81,7 +81,7 @@ def arrays(
 def _converted(
     value: object, name: str, floatx: str, rows: int | None, none: bool = False
 ) -> tuple[HostArray, Columns | None]:
-    """x, y or sample_weight as an array with rows, and the names of its columns if it was a frame."""
+    """Convert x, y or sample_weight to an array with rows; return it with the names of the columns of a frame."""
     columns = None
     if is_frame(value):
         value = opened(value, name)
@@ -105,17 +105,17 @@ def _rows_of(y: object) -> int | None:
 
 
 def _lengths(first: str, x: HostArray, second: str, array: HostArray) -> DataError:
-    advice = "Both need one entry a row."
+    advice = "Both need one entry per row."
     for name, one, other in ((first, x, array), (second, array, x)):
         if one.ndim > 1 and one.shape[1] == len(other):
-            advice = f"{name} lies on its side: {name} = {name}.T."
+            advice = f"{name} is transposed: {name} = {name}.T."
     return DataError(
         f"{first} has {len(x)} rows and {second} has {len(array)}: shapes {x.shape} and {array.shape}.\n{advice}"
     )
 
 
 def is_stream(value: object) -> bool:
-    """Whether `value` is a source of batches, such as a generator or a DataLoader, and not the rows themselves.
+    """Whether `value` is a source of batches, such as a generator or a DataLoader, and not an array of rows.
 
     >>> is_stream(x for x in [1]), is_stream([1, 2]), is_stream([(np.ones(2), np.ones(2))])
     (True, False, True)

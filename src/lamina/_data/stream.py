@@ -7,7 +7,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent import futures  # whose pool of processes is loaded when it is first used
+from concurrent import futures  # futures.ProcessPoolExecutor is loaded only when it is first used
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -25,10 +25,10 @@ T = TypeVar("T")
 
 
 class Stream:
-    """A source of batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`, epoch after epoch.
+    """Reads batches `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)` from a source, one epoch after the other.
 
-    A list of batches, a DataLoader, a dataset of `utils`, a tf.data dataset, a PyDataset and a function that returns an
-    iterator are read again from the start when they end. A generator can be read only once.
+    At its end, a source is read again from the start: a list of batches, a DataLoader, a dataset of `utils` or tf.data,
+    a PyDataset, or a function that returns an iterator. A generator can be read only once.
 
     >>> stream = Stream([(np.ones((4, 2)), np.zeros(4)), (np.ones((3, 2)), np.zeros(3))])
     >>> [batch.rows for batch in stream.epoch()], stream.steps
@@ -55,37 +55,37 @@ class Stream:
                 )
         if isinstance(class_weight, str):
             raise ArgumentError(
-                f"class_weight={class_weight!r} needs all rows at once, which a stream does not show. "
+                f"class_weight={class_weight!r} needs all rows at once, but a stream gives them batch by batch. "
                 "Give the weights: class_weight={0: 1.0, 1: 5.0}."
             )
         kinds = {cls.__name__ for cls in type(source).__mro__ if cls.__module__.startswith("torch.utils.data")}
         if "Dataset" in kinds:
             raise DataError(
-                f"{name} is a Dataset of torch, which gives one row after the other. Make batches of it: "
+                f"{name} is a Dataset of torch, which gives single rows. Make batches: "
                 f"torch.utils.data.DataLoader({name}, batch_size=32); batch_size=None if each item is a batch."
             )
         self.source, self.class_weight, self.name, self.floatx = source, class_weight, name, floatx
         self.host = host
-        """Turns the raw x of a batch into numbers, if the model has layers that do this on the host."""
+        """Converts the raw x of a batch to numbers, if the model has layers that do this on the host."""
         self.check = check
-        """Raises an error for a batch that the model cannot take; called with each batch."""
+        """Is called with each batch, and raises an error if the model cannot take it."""
         self.once = hasattr(source, "__next__") and not _is_indexed(source)
         """Whether the source can be read only once."""
         self.by_key = hasattr(source, "_lamina_pass")
-        """Whether a pass over the source, a dataset of `utils`, is a function of its key."""
+        """Whether the source is a dataset of `utils`, where a key decides the order of a pass."""
         self.steps = _length(source)
         """The number of batches; None if it is unknown."""
         self.placed = all(hasattr(source, name) for name in ("state_dict", "load_state_dict"))
-        """Whether the source says where it is, and can be set to such a place."""
+        """Whether the source can save and load its position."""
         self.noting = False
-        """Whether to ask a source for its place after each batch."""
+        """Whether to save the source's position after each batch."""
         self.places: dict[int, Any] = {}
-        """Its place after so many batches of the epoch."""
+        """The source's saved positions, by the number of batches read in the epoch."""
         self.over = False
-        """Whether a source that can be read once has given all of its batches, and fewer than were asked for."""
+        """Whether a source that can be read only once ended before the epoch had all of its steps."""
         self.taken, self.begun, self.from_place, self.fruitful = 0, False, False, False
         self._pass: Iterator[Any] | None = None
-        """The items of the source that come next, or, where `read` reads them, their numbers."""
+        """The next items of the source, or, if the source is indexed, their numbers."""
         self._read: Callable[[Any], Any] = lambda item: item
 
     def expect(self, epochs: int, steps: int | None) -> None:
@@ -95,37 +95,37 @@ class Stream:
 
     @property
     def replays(self) -> bool:
-        """Whether the source has to be read again to come to a place in it."""
+        """Whether the source has to be read from the start to reach a position in it."""
         return not (_is_indexed(self.source) or isinstance(self.source, (list, tuple)))
 
     def go_to(self, place: Any = None) -> None:
-        """Begin again with the first batch, or where a source was that said so itself; its epoch stays begun."""
+        """Go back to the first batch, or to a position that the source saved. A begun epoch continues."""
         self._pass, self.from_place = None, place is not None
         if place is not None:
             self.source.load_state_dict(place)
 
     def position(self, done: int) -> Any:
-        """Where a source that says so is after `done` batches of an epoch; None for any other."""
+        """The source's position after `done` batches of an epoch; None if the source cannot save its position."""
         return self.places[done] if done in self.places else self.source.state_dict() if self.placed else None
 
     def epoch(
         self, steps: int | None = None, *, shuffle: bool = False, anew: bool = False, ahead: int = 8,
         key: tuple[int, ...] | None = None, skip: int = 0,
     ) -> Generator[Table]:  # fmt: skip
-        """The batches of one epoch.
+        """Iterate over the batches of one epoch.
 
         Args:
-            steps: how many batches; None takes all. With a number, the next epoch continues after the last batch.
-                Where the source ends before that, the epoch ends with it, and the next one begins at the start.
-            shuffle: take the batches of a PyDataset in random order.
-            anew: begin at the first batch if the source can be read again, as validation does.
-            ahead: how many batches the thread may fetch in advance.
-            key: what the order of a shuffled source is a function of; by chance where there is none.
-            skip: leave out so many batches at the start of the epoch.
+            steps: the number of batches; None takes all. With a number, the next epoch continues after the last batch.
+                If the source ends before, the epoch ends too, and the next epoch begins at the start of the source.
+            shuffle: whether to take the batches of a PyDataset in random order.
+            anew: whether to begin at the first batch if the source can be read again, as in validation.
+            ahead: the number of batches that the thread may fetch in advance.
+            key: decides the order of a shuffled source; without it the order is random.
+            skip: the number of batches to leave out at the start of the epoch.
         """
         if steps is None and _is_endless(self.source):
             raise DataError(
-                f"{self.name} is a {type(self.source).__name__} that has no end. Say how many batches an epoch has: "
+                f"{self.name} is a {type(self.source).__name__} without an end. Set the number of batches in an epoch: "
                 "steps_per_epoch=... in fit, steps=... in evaluate and predict."
             )
         if self._pass is None or ((steps is None or anew) and not self.once):
@@ -166,11 +166,11 @@ class Stream:
                     yield self._table(batch, self.taken - 1)
             if steps is None or self.taken or self.once or fruitless:
                 return
-            self._open(shuffle, key, 0)  # the epoch before ended with the source
+            self._open(shuffle, key, 0)  # the source ended exactly with the previous epoch
             fruitless = True
 
     def _batches(self, items: Iterator[Any], skip: int) -> Iterator[Any]:
-        """The batches of some items, by as many workers as the source asks for; the first `skip` are not read."""
+        """Read the batches of some items, with the source's number of workers; the first `skip` are not read."""
         yield from itertools.islice(items, max(skip, 0))
         workers = getattr(self.source, "workers", 1) if _is_indexed(self.source) else 1
         processes = workers > 0 and getattr(self.source, "use_multiprocessing", False)
@@ -185,17 +185,17 @@ class Stream:
             yield from in_advance(pool, read, items, max(self.source.max_queue_size, workers))
         except BrokenExecutor as error:
             raise DataError(
-                f"a worker process of {self.name} ended in the middle of its work: the memory was full, or the process "
-                "could not be given the object. Try use_multiprocessing=False."
+                f"a worker process of {self.name} ended while it read a batch: the memory was full, or the object "
+                "could not be sent to the process. Try use_multiprocessing=False."
             ) from error
 
     def opened(self) -> Iterator[Any]:
-        """An iterator over the batches of the source, from the first one."""
+        """Return an iterator over the batches of the source that begins at the first one."""
         self._open()
         return map(self._read, self._pass or ())
 
     def _open(self, shuffle: bool = False, key: tuple[int, ...] | None = None, taken: int = 0) -> None:
-        """Begin a pass over the source, when so many batches of the epoch were taken."""
+        """Begin a pass over the source; `taken` is the number of batches of the epoch before it."""
         source = self.source
         if callable(source) and not hasattr(source, "__iter__"):
             source = source()
@@ -223,7 +223,7 @@ class Stream:
             if self.host is not None:
                 parts = (self.host(parts[0]), *parts[1:])
             table = arrays(*parts, floatx=self.floatx)
-            if not isinstance(self.source, (list, tuple)):  # it may fill the same arrays again for the next batch
+            if not isinstance(self.source, (list, tuple)):  # the source may reuse the arrays for the next batch
                 x, y, weight = (_own(array, parts) for array in table[:3])
                 table = Table(x, y, weight, table.columns)
             return class_weighted(table, self.class_weight)
@@ -244,19 +244,19 @@ class Stream:
     def _spent(self, why: str) -> DataError:
         return DataError(
             f"{self.name} is a {type(self.source).__name__}, which can be read once, and {why}.\n"
-            f"Give the function that makes it (fit(make_batches), not fit(make_batches())), a list of batches or a\n"
-            f"DataLoader; or steps_per_epoch=... if it goes on for long enough."
+            f"Pass the function that makes it (fit(make_batches), not fit(make_batches())), a list of batches or a\n"
+            f"DataLoader; or, if it has enough batches, steps_per_epoch=..."
         )
 
 
 def _own(array: Any, given: tuple[Any, ...]) -> Any:
-    """The array, or a copy if its memory may be that of what was given."""
+    """Return the array, or a copy if it may share memory with the given batch."""
     fresh = array is None or (array.flags.owndata and not any(array is part for part in given))
     return array if fresh else np.array(array)
 
 
 def _is_text(batch: Any) -> bool:
-    """Whether a batch is a list of texts, and not (x, y)."""
+    """Whether a batch is a list of texts and not a pair (x, y)."""
     return bool(batch) and isinstance(batch[0], (str, bytes))
 
 
@@ -268,8 +268,8 @@ def _is_indexed(source: object) -> bool:
 
 
 def _is_endless(source: object) -> bool:
-    """Whether a source says that it has no end."""
-    if hasattr(source, "cardinality"):  # of a dataset of ours, and of TensorFlow
+    """Whether a source declares that it has no end."""
+    if hasattr(source, "cardinality"):  # a method of our datasets and of TensorFlow's
         return int(source.cardinality()) == -1
     return _is_indexed(source) and getattr(source, "num_batches", 0) is None
 
@@ -288,11 +288,11 @@ def _call(source: object, hook: str) -> None:
 
 
 _worker: dict[str, Any] = {}
-"""In a worker process: the source of its batches."""
+"""The source of the batches, in a worker process."""
 
 
 def _begin_worker(source: object) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains, which ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training process handles Ctrl-C and ends this process
     _worker["source"] = source
 
 
@@ -301,7 +301,7 @@ def _read_in_worker(index: int) -> Any:
 
 
 def in_advance(pool: Executor, function: Callable[[Any], T], items: Iterator[Any], ahead: int) -> Iterator[T]:
-    """The results of a function for some items, in their order; the pool begins up to `ahead` calls in advance."""
+    """Call a function with each item and yield the results in order; the pool begins up to `ahead` calls in advance."""
     begun: deque[Future[T]] = deque()
     try:
         for item in items:
@@ -315,7 +315,7 @@ def in_advance(pool: Executor, function: Callable[[Any], T], items: Iterator[Any
 
 
 def fetched(iterator: Iterator[T], ahead: int) -> Iterator[T]:
-    """The items of `iterator`, which a thread reads in advance, at most `ahead` items."""
+    """Yield the items of `iterator`; a thread reads up to `ahead` items in advance."""
     items: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
     free = threading.Semaphore(max(ahead, 1))
     left = threading.Event()

@@ -1,4 +1,4 @@
-"""From the arguments of `fit` and `evaluate` to data on the device, checked against the model before the first step."""
+"""Converts the data of `fit` and `evaluate` to feeds, and checks it against the model before the first step."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from lamina.layers.activations import Softmax
 
 
 def require_compiled(model: Model, verb: str) -> None:
-    """Refuse to train or measure before `compile`."""
+    """Raise an error if `compile` was not called."""
     if model._lamina.compiled is None:
         raise NotCompiledError(f"call compile before {verb}: model.compile('adam', loss='mse').")
     model._lamina_require_layers()
 
 
 def key_of(model: Model) -> Key:
-    """What the order of the rows is a function of in an epoch that begins now."""
+    """Return the key that decides the order of the rows in an epoch that begins now."""
     return seed_of(model), model._lamina.steps_trained
 
 
 def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed, Feed | None]:
-    """What `fit` trains on, and what it validates on."""
+    """Make the feed that `fit` trains on, and the feed that it validates on, if any."""
     held_out = None
     validation = plan.validation._replace(batch_size=plan.validation.batch_size or data.batch_size)
     feed: Feed
@@ -60,7 +60,7 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         check(model, table, data)
         if plan.validation_split:
             table, held_out = split(table, plan.validation_split)
-        table = class_weighted(table, data.class_weight)  # what is held out is measured without it, as in Keras
+        table = class_weighted(table, data.class_weight)  # validation rows get no class weights, as in Keras
         data = data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps))
         feed = _array_feed(model, table, data, training=True)
     measured: Feed | None = held_out and _measured(model, held_out, validation)
@@ -72,7 +72,7 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
 
 
 def measuring_feed(model: Model, data: DataRequest, trained: columns.Names | None) -> Feed:
-    """The data of `evaluate` or of a validation, checked against the model, and the columns that it is trained on."""
+    """Make the feed of `evaluate` or of a validation; check its data against the model and the columns of training."""
     if is_stream(data.x):
         feed = StreamFeed(_stream(model, data), data.steps, anew=True)
         _check_named(model, data, feed.first(key_of(model)), trained)
@@ -94,7 +94,7 @@ def _array_feed(model: Model, table: Table, data: DataRequest, training: bool = 
 
 
 def _look(model: Model, data: DataRequest) -> Callable[[HostArray, HostArray], None]:
-    """What is looked at in an x that lies in a file, as far as it is read."""
+    """Make the function that checks the rows of an x in a file when they are read."""
 
     def look(x: HostArray, rows: HostArray) -> None:
         if data.finite:
@@ -105,7 +105,7 @@ def _look(model: Model, data: DataRequest) -> Callable[[HostArray, HostArray], N
 
 
 def _check_named(model: Model, data: DataRequest, table: Table, trained: columns.Names | None) -> None:
-    """Check the data; an error says so where it is that of the validation."""
+    """Check the data; an error in the validation data begins with `validation_data`."""
     try:
         columns.as_trained(table.columns, trained)
         check(model, table, data)
@@ -116,7 +116,7 @@ def _check_named(model: Model, data: DataRequest, table: Table, trained: columns
 
 
 def whole_batch(model: Model, data: DataRequest) -> Chunk:
-    """All rows as one batch, for `train_on_batch` and `test_on_batch`; the program takes NumPy's arrays sooner."""
+    """Make one batch of all rows, for `train_on_batch` and `test_on_batch`. NumPy arrays start the program sooner."""
     table = _table(model, data)
     check(model, table, data)
     table = class_weighted(table, data.class_weight)
@@ -136,33 +136,34 @@ def _table(model: Model, data: DataRequest, mapped: bool = False) -> Table:
 
 
 def host_of(model: Model) -> Callable[[Any], HostArray] | None:
-    """What makes numbers of the model's raw data, if it has layers for that."""
+    """Return the function that converts raw data to numbers, if the model has layers that do this on the host."""
     return model._lamina_host if model._lamina_on_host else None
 
 
 def check(model: Model, table: Table, data: DataRequest) -> None:
-    """All that can be said of the data before the first step."""
-    seen = table._replace(x=table.x[:0]) if is_mapped(table.x) else table  # x is looked at as it is read
+    """Check the data before the first step: indices, weights, shapes, NaN, targets."""
+    seen = table._replace(x=table.x[:0]) if is_mapped(table.x) else table  # a mapped x is checked when it is read
     indices.within_tables(model, seen.x)
     _say_negative(model, table.sample_weight)
     compiled = compiled_of(model)
-    with making, nullcontext() if model.built else restored_on_error(model):  # refused data must not settle the shapes
+    with (
+        making,
+        nullcontext() if model.built else restored_on_error(model),
+    ):  # refused data must not decide the model's input shape
         try:
             output = output_of(model, (None, *table.x.shape[1:]))
         except ShapeError as error:
             if not model.built or table.y is None or table.y.shape[1:] != model._lamina_body_shape[1:]:
                 raise
             x, y = data.names[:2]
-            raise ShapeError(
-                f"{error}\nThe {y} that came has the shape of an input: give {x} first, then {y}."
-            ) from None
+            raise ShapeError(f"{error}\nThe given {y} has the shape of an input: pass {x} first, then {y}.") from None
         if data.finite:
             gaps.check(model, seen)
         if isinstance(output, list):
             top = model._lamina_chain[-1]
             raise StackError(
-                f"{top.name!r} returns a list of {len(output)}, and a loss measures one tensor. {one_output(top)}; "
-                "predict takes a list."
+                f"{top.name!r} returns a list of {len(output)}, but a loss takes one tensor. {one_output(top)}; "
+                "predict can return a list."
             )
         _check_targets(model, table, output, data.class_weight)
     if table.y is not None or not own_steps.is_own(model, "train"):
@@ -178,7 +179,7 @@ def _say_negative(model: Model, weights: HostArray | None) -> None:
 
 def _check_targets(model: Model, table: Table, output: Shape, class_weight: object = None) -> None:
     compiled = compiled_of(model)
-    if compiled.loss is not None and not model._lamina_own_steps:  # own steps say themselves what a target is
+    if compiled.loss is not None and not model._lamina_own_steps:  # custom steps decide themselves what a target is
         labels.fit_loss(
             compiled.loss, table.y, output, last_activation=last_activation(model._lamina_chain[-1]),
             metrics=(*compiled.measures, *compiled.weighted_measures), class_weight=class_weight,
@@ -187,7 +188,7 @@ def _check_targets(model: Model, table: Table, output: Shape, class_weight: obje
 
 
 def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table], None]:
-    """What is looked at in each batch of a stream after the first: its values, and where its shapes are new, these."""
+    """Make the check for each batch of a stream after the first one: its values, and its shapes if they are new."""
     seen: set[object] = set()
     loss = compiled_of(model).loss
 
@@ -201,7 +202,7 @@ def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table]
             _check_targets(model, table, output)
             seen.add(shapes)
         indices.within_tables(model, table.x)
-        if data.finite and strictness["non_finite"] == "raise":  # else the loss says it
+        if data.finite and strictness["non_finite"] == "raise":  # otherwise the check of the loss finds it
             gaps.check(model, table._replace(x=table.x[:0]))  # all of x would take too long
         if loss is not None and table.y is not None:
             labels.fit_values(loss, table.y, output)
@@ -210,7 +211,7 @@ def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table]
 
 
 def last_activation(layer: Layer) -> str | None:
-    """The name of the function that the output comes from, where it is known."""
+    """Return the name of the activation function of the last layer, if it is known."""
     if isinstance(layer, Softmax):
         return "softmax" if layer.axis == -1 else None
     activation: Any = vars(layer).get("activation")
