@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.graph.keras_util import keras_model_to_graph_def
 from tensorboard.util.tensor_util import make_ndarray
 
@@ -190,6 +192,16 @@ def test_tensorboard_reads_the_stack(tmp_path):
     graph = keras_model_to_graph_def(json.loads(config.item()))
     assert [node.name for node in graph.node if "input" not in node.name] == ["stack/a", "stack/b"]
     assert [*graph.node[-1].input] == ["stack/a"]
+
+
+def test_the_page_for_graphs_opens_on_the_layers(tmp_path):
+    """TensorBoard opens the page on the graph of a run, and shows an error if there is none."""
+    fitted(OURS, TensorBoard(tmp_path))
+    [events] = (tmp_path / "train").glob("events.*")
+    [graph] = [each.graph_def for each in EventFileLoader(str(events)).Load() if each.HasField("graph_def")]
+    nodes = [node for node in GraphDef.FromString(graph).node if node.op != "InputLayer"]
+    assert [(node.op, node.name) for node in nodes] == [("Dense", "a"), ("Dense", "b")]
+    assert [*nodes[1].input] == ["a"]
 
 
 def test_the_speed_is_written(tmp_path):

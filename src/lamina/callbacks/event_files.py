@@ -6,6 +6,7 @@ The numbers, histograms and images have the form that `tf.summary` gives them.
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from google.protobuf import text_format
 from numpy.typing import ArrayLike
 from PIL import Image
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.image.metadata import create_summary_metadata
@@ -52,7 +54,16 @@ class EventFile:
         self._tensor(tag, words.encode(), metadata_of_text(None, None), step)
 
     def stack(self, config: str) -> None:
-        """The layers of a stack, from `to_json`, as TensorBoard's page for graphs shows them."""
+        """The layers of a stack, from `to_json`, as TensorBoard's page for graphs shows them.
+
+        They are written a second time as a graph of operations, each layer as one node: the page opens on that graph,
+        and shows an error if a run has none.
+        """
+        graph, before = GraphDef(), list[str]()
+        for layer in json.loads(config)["config"].get("layers", ()):
+            node = graph.node.add(op=layer["class_name"], name=layer["config"]["name"], input=before)
+            before = [node.name]
+        self.file.add_event(Event(graph_def=graph.SerializeToString(), wall_time=time.time()))
         plugin = SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
         self._tensor("keras", config.encode(), SummaryMetadata(plugin_data=plugin), 0)
 
