@@ -67,7 +67,7 @@ __all__ = [
 homes.update(
     activation=("lamina.layers",),
     initializer=("lamina.initializers",),
-    layer=("lamina.layers", "lamina.models", "lamina.models.functional"),
+    layer=("lamina.layers", "lamina.models", "lamina.models.functional", "lamina.layers.feature_space.feature_space"),
     loss=("lamina.losses",),
     metric=("lamina.metrics",),
     optimizer=("lamina.optimizers",),

@@ -64,7 +64,12 @@ class LayerChain(Layer):
     def _lamina_body(self) -> list[Layer]:
         """The layers of the compiled program, from the first one that computes something there."""
         line = self._lamina_chain
-        return list(itertools.dropwhile(lambda it: it._lamina_on_host and not getattr(it, "_lamina_body", None), line))
+        return list(itertools.dropwhile(_ends_on_host, line))
+
+    @property
+    def _lamina_takes_frames(self) -> bool:
+        """Whether the first layer takes tables with named columns as they are."""
+        return takes_frames(self)
 
     def _lamina_is_sample(self, shape: Shape) -> bool:
         return bool(self._lamina_chain) and all(layer._lamina_is_sample(shape) for layer in self._lamina_chain)
@@ -91,6 +96,36 @@ class LayerChain(Layer):
         for layer in self._lamina_chain:
             shape = layer.compute_output_shape(shape)
         return shape
+
+
+def _ends_on_host(layer: Any) -> bool:
+    """Whether nothing of the layer runs in the compiled program."""
+    return layer._lamina_on_host and not getattr(layer, "_lamina_body", type(layer).call is not Layer.call)
+
+
+def takes_frames(model: Any) -> bool:
+    """Whether the model's first layer takes tables with named columns, as a FeatureSpace does."""
+    return _first_of(model) is not None
+
+
+def needs_adapting(model: Any) -> bool:
+    """Whether the model's first layer takes tables, and has never been adapted, neither by `fit` nor by hand."""
+    first = _first_of(model)
+    return first is not None and first._lamina_needs_adapting
+
+
+def adapt_on(model: Any, table: Any) -> None:
+    """Adapt the model's first layer to the rows of a raw table, which are those that train."""
+    _first_of(model)._lamina_adapt(table)
+
+
+def _first_of(model: Any) -> Any:
+    """The layer that takes tables, at the beginning of a stack or of a stack within it; None if there is none."""
+    while isinstance(model, LayerChain):
+        if not model._lamina_chain:
+            return None
+        model = model._lamina_chain[0]
+    return model if getattr(model, "_lamina_takes_frames", False) else None
 
 
 def _on_host(layer: Any, x: HostArray) -> HostArray:

@@ -30,6 +30,7 @@ FAMILIES: dict[str, Registry] = {
     "keras": layers,
     "keras.models": layers,
     "keras.layers": layers,
+    "keras.utils": layers,
     "keras.activations": activations._registry,
     "keras.losses": losses,
     "keras.metrics": metrics,

@@ -40,7 +40,7 @@ def append(stack: Stack, layer: Layer) -> None:
         with restored_on_error(layer):
             _name_apart(stack, layer)
             first = before is None and len(stack._lamina_chain) == 1
-            if first and (shape := _wanted_shape(layer)) is not None:
+            if first and (shape := wanted_shape(layer)) is not None:
                 stack._lamina.entry = InputLayer(batch_shape=shape)
             if stack._lamina.entry is not None:
                 build_from(stack, len(stack._lamina_chain) - 1)
@@ -177,7 +177,7 @@ def keep_shapes(stack: Stack, flow: list[Shape]) -> None:
     stack._lamina.shapes = (flow[0], flow[-1]) if stack.built else None
 
 
-def _wanted_shape(layer: Any) -> Shape | None:
+def wanted_shape(layer: Any) -> Shape | None:
     """The shape that a stack's first layer, or the first within it, asks for: `input_shape=`, or its own Input; with
     the batch axis."""
     while _is_stack(layer) and layer._lamina.entry is None and layer._lamina_chain:

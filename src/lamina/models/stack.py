@@ -10,12 +10,14 @@ import jax.numpy as jnp
 
 from lamina._arrays.arrays import HostArray
 from lamina._arrays.shapes import Shape, full_shape
+from lamina._data.raw_table import raw_table
 from lamina._layer.forward import output_shape
-from lamina._layer.host import raw
+from lamina._layer.host import raw, takes_frames
 from lamina._layer.layer import Layer
 from lamina._layer.layers_by_name import registry
 from lamina._layer.masks import with_mask
 from lamina._layer.specs import OfLayer, TensorSpec
+from lamina._layer.structure import require_adapted
 from lamina._messages.spelling import nearest
 from lamina._messages.tracebacks import user_facing, warn
 from lamina._settings.arguments import overridable
@@ -25,7 +27,7 @@ from lamina._settings.settings import serialize
 from lamina._training.model import Model
 from lamina._weights.turns import making
 from lamina.errors import ArgumentError, FixedError, LaminaError, NotBuiltError, ShapeError, StackError
-from lamina.models.assembly import append, build_for, keep_shapes
+from lamina.models.assembly import append, build_for, keep_shapes, wanted_shape
 
 
 class Stack(Model):
@@ -104,6 +106,12 @@ class Stack(Model):
         return shape
 
     def _lamina_host(self, x: Any) -> HostArray:
+        if takes_frames(self):
+            table, first = raw_table(x), self._lamina_chain[0]
+            if not self.built:
+                require_adapted(first)
+                build_for(self, wanted_shape(first) or (None, table.shape[1]))
+            return super()._lamina_host(table)
         data = raw(x, encoding=getattr(self._lamina_chain[0], "encoding", "utf-8"))
         if not self.built:
             build_for(self, (None, *data.shape[1:]))

@@ -27,6 +27,7 @@ if FOR_TYPES:
     from lamina._programs.session import clear_session
     from lamina._views.stack_plot import model_to_dot, plot_model
     from lamina.backend import is_keras_tensor
+    from lamina.layers.feature_space.feature_space import FeatureSpace
     from lamina.utils import bounding_boxes
     from lamina.utils.arrays import normalize, pad_sequences, to_categorical
     from lamina.utils.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
@@ -43,14 +44,14 @@ if FOR_TYPES:
     from lamina.utils.windows import timeseries_dataset_from_array
 
 __all__ = [
-    "CustomObjectScope", "Progbar", "PyDataset", "Sequence", "array_to_img", "audio_dataset_from_directory",
-    "bounding_boxes", "clear_session", "custom_object_scope", "deserialize_keras_object", "disable_interactive_logging",
-    "enable_interactive_logging", "get_custom_objects", "get_file", "get_registered_name", "get_registered_object",
-    "image_dataset_from_directory", "img_to_array", "is_interactive_logging_enabled", "is_keras_tensor",
-    "learning_curve", "load_img", "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences",
-    "plot_model", "register_keras_serializable", "save_img", "serialize_keras_object", "set_random_seed",
-    "split_dataset", "standardize_dtype", "text_dataset_from_directory", "timeseries_dataset_from_array",
-    "to_categorical", "unpack_x_y_sample_weight",
+    "CustomObjectScope", "FeatureSpace", "Progbar", "PyDataset", "Sequence", "array_to_img",
+    "audio_dataset_from_directory", "bounding_boxes", "clear_session", "custom_object_scope",
+    "deserialize_keras_object", "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects",
+    "get_file", "get_registered_name", "get_registered_object", "image_dataset_from_directory", "img_to_array",
+    "is_interactive_logging_enabled", "is_keras_tensor", "learning_curve", "load_img", "model_to_dot", "normalize",
+    "pack_x_y_sample_weight", "pad_sequences", "plot_model", "register_keras_serializable", "save_img",
+    "serialize_keras_object", "set_random_seed", "split_dataset", "standardize_dtype", "text_dataset_from_directory",
+    "timeseries_dataset_from_array", "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 public(__name__, __all__)

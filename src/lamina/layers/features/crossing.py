@@ -61,8 +61,7 @@ class HashedCrossing(HostLayer):
             raise ShapeError(
                 f"{self.name!r}: expected features of one shape, (batch,), (batch, 1) or (), got {shapes}."
             )
-        numbers = cross_hash([hashable(self, each) for each in features]) % np.uint64(self.num_bins)
-        bins = numbers.astype(np.int64).reshape(shape if shape or self.output_mode == "int" else 1)
+        bins = bins_of(self, features).reshape(shape if shape or self.output_mode == "int" else 1)
         return as_array(encoded(bins, self.output_mode, self.num_bins).astype(self.compute_dtype))
 
     @user_facing
@@ -78,6 +77,12 @@ class HashedCrossing(HostLayer):
         config = super().get_config() | {"dtype": self.variable_dtype}
         del config["trainable"]
         return config
+
+
+def bins_of(layer: HashedCrossing, features: list[HostArray]) -> HostArray:
+    """The bin of each combination of values: of features of one size to (size,)."""
+    numbers = cross_hash([hashable(layer, each) for each in features]) % np.uint64(layer.num_bins)
+    return numbers.astype(np.int64)
 
 
 def several(layer: HashedCrossing, given: object) -> list[Any] | tuple[Any, ...]:

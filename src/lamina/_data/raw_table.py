@@ -1,0 +1,172 @@
+"""Tables as users have them, with text, dates and gaps: frames, dicts of columns, records and structured arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lamina._arrays.arrays import HostArray
+from lamina._data.data_frames import is_frame, opened
+from lamina.errors import DataError
+
+
+class Column(NamedTuple):
+    """The values of a column, and which of them are missing; what stands in the place of those means nothing."""
+
+    values: HostArray  # (rows,)
+    gaps: HostArray | None  # (rows,)
+    """None where no value is missing."""
+
+
+class RawTable:
+    """The rows of a table as they are, with columns by name. It refers to the user's data and copies none of it."""
+
+    def __init__(self, columns: Any, names: tuple[str, ...], rows: int) -> None:
+        self.columns, self.names, self.rows = columns, names, rows
+        """A frame of narwhals, or a dict of series and arrays."""
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.rows, len(self.names)
+
+    def take(self, rows: slice | HostArray) -> RawTable:
+        """The table of some of the rows: those of a slice, or those with the given numbers."""
+        count = len(range(*rows.indices(self.rows))) if isinstance(rows, slice) else len(rows)
+        if isinstance(self.columns, dict):
+            return RawTable({name: column[rows] for name, column in self.columns.items()}, self.names, count)
+        return RawTable(self.columns[rows], self.names, count)
+
+    def column(self, name: str) -> Column:
+        """The values of one column."""
+        column = self.columns[name]
+        return _of_series(column) if hasattr(column, "is_null") else _of_array(column, name)
+
+
+def is_table(x: object) -> bool:
+    """Whether `x` is a table with named columns that `raw_table` opens."""
+    return isinstance(x, (RawTable, Mapping)) or hasattr(x, "collect_schema") or _is_records(x) or (
+        is_frame(x) and hasattr(x, "columns")
+    ) or (isinstance(x, np.ndarray) and x.dtype.names is not None)  # fmt: skip
+
+
+def _is_records(x: object) -> bool:
+    return isinstance(x, (list, tuple)) and bool(x) and isinstance(x[0], Mapping)
+
+
+def raw_table(x: Any, name: str = "x") -> RawTable:
+    """Open a table, whichever library it is of.
+
+    >>> raw_table({"age": [30, None], "city": ["Rome", "Oslo"]}).column("age").gaps
+    array([False,  True])
+
+    Args:
+        x: a frame of pandas, polars, pyarrow or another library that narwhals knows, a dict of columns, a list of
+            dicts with one for each row, or a structured array.
+        name: the name of x in error messages.
+
+    Raises:
+        DataError: it is no table, has two columns of one name, or columns of different lengths.
+    """
+    if isinstance(x, RawTable):
+        return x
+    if hasattr(x, "collect_schema") and hasattr(x, "collect"):
+        x = x.collect()
+    if _is_records(x):
+        x = {key: [record.get(key) for record in x] for key in dict.fromkeys(key for record in x for key in record)}
+    if isinstance(x, np.ndarray) and x.dtype.names is not None:
+        x = {key: x[key] for key in x.dtype.names}
+    if isinstance(x, Mapping):
+        return _of_columns({str(key): _column(value, f"{name}[{key!r}]") for key, value in x.items()}, name)
+    if not is_frame(x) or not (hasattr(x, "columns") or hasattr(x, "column_names")):
+        raise _no_table(x, name)
+    twice = [key for key, count in Counter(map(str, x.columns if _is_pandas(x) else ())).items() if count > 1]
+    if twice:
+        raise DataError(f"{name} has two columns called {twice[0]!r}. Give one of them another name.")
+    frame = opened(x, name)
+    if not hasattr(frame, "schema"):
+        raise _no_table(x, name)
+    return RawTable(frame, tuple(map(str, frame.columns)), len(frame))
+
+
+def _is_pandas(x: object) -> bool:
+    return hasattr(x, "set_axis")
+
+
+def _no_table(x: Any, name: str) -> DataError:
+    advice = "Give a frame, a dict of columns, or a list of dicts with one for each row."
+    if isinstance(x, str):
+        reader = "read_parquet" if x.endswith(".parquet") else "read_csv"
+        advice = f"The data of a file: pandas.{reader}({x!r})."
+    elif hasattr(x, "to_table"):
+        advice = f"Read it: {name}.to_table()."
+    elif hasattr(x, "read_row_group"):
+        advice = f"Read it: {name}.read()."
+    kind = f"an array of shape {x.shape}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
+    return DataError(f"{name} is {kind}, and the model takes a table with named columns.\n{advice}")
+
+
+def _column(value: Any, name: str) -> Any:
+    """A column of a dict, as a series of narwhals or an array of one axis."""
+    if is_frame(value):
+        return opened(value, name)
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, (list, tuple)) and any(not isinstance(each, (int, float)) for each in value):
+        array: HostArray = np.empty(len(value), object)
+        array[:] = [each.item() if isinstance(each, np.generic) else each for each in value]
+        if len(array) and isinstance(array[0], (list, tuple)):
+            array = np.array([list(each) for each in value], object)
+    else:
+        array = np.asarray(value)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise DataError(f"{name} has the shape {array.shape}; a column has one value for each row.")
+    return array
+
+
+def _of_columns(columns: dict[str, Any], name: str) -> RawTable:
+    lengths = {key: len(column) for key, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{key!r} {length}" for key, length in list(lengths.items())[:8])
+        raise DataError(f"the columns of {name} have different lengths: {told}.")
+    return RawTable(columns, tuple(columns), next(iter(lengths.values()), 0))
+
+
+def _of_series(series: Any) -> Column:
+    """The values of a series of narwhals; those of dates without their time zone."""
+    kind = type(series.dtype).__name__
+    gaps = series.is_null().to_numpy() if series.null_count() else None
+    if kind in ("Datetime", "Date"):
+        if getattr(series.dtype, "time_zone", None):
+            series = series.dt.replace_time_zone(None)
+        return Column(np.asarray(series.to_numpy(), "datetime64[us]"), gaps)
+    if gaps is not None and kind in ("Boolean", "String", "Categorical", "Enum", "Object", "Unknown"):
+        return Column(np.asarray(series.to_numpy(), object), gaps)
+    values = series.to_numpy()
+    if values.dtype.kind == "f":
+        empty = np.isnan(values)
+        gaps = empty if empty.any() else None
+    return Column(values, gaps)
+
+
+def _of_array(array: HostArray, name: str) -> Column:
+    if array.dtype.kind == "f":
+        gaps = np.isnan(array)
+    elif array.dtype.kind == "M":
+        gaps = np.isnat(array)
+    elif array.dtype.kind == "O":
+        gaps = np.fromiter(map(_is_gap, array.tolist()), bool, len(array))
+    else:
+        return Column(array, None)
+    return Column(array, gaps if gaps.any() else None)
+
+
+def _is_gap(item: object) -> bool:
+    return item is None or (item != item) is True or type(item).__name__ in ("NAType", "NaTType")

@@ -1,0 +1,359 @@
+"""FeatureSpace: the columns of a table, each encoded in its way, joined to one vector for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NoReturn, Self
+
+import jax.numpy as jnp
+import numpy as np
+
+from lamina._arrays.arrays import Array, HostArray
+from lamina._arrays.shapes import Shape
+from lamina._data.raw_table import RawTable, is_table, raw_table
+from lamina._data.source import is_stream
+from lamina._layer.host import require_host
+from lamina._layer.layer import Layer, LayerState
+from lamina._layer.layers_by_name import registry
+from lamina._layer.structure import restored_on_error
+from lamina._messages.tracebacks import user_facing
+from lamina._settings.arguments import Name
+from lamina._settings.converters import positive
+from lamina._settings.settings import Configured, Converted, State, setting
+from lamina.errors import ArgumentError, DataError, NotAdaptedError, StackError
+from lamina.layers.feature_space import kinds
+from lamina.layers.feature_space.encoding import (
+    Learned,
+    Part,
+    check_codes,
+    encode,
+    has_codes,
+    learn,
+    learns,
+    on_host,
+    parts_of,
+)
+from lamina.layers.feature_space.kinds import Cross, Feature
+from lamina.layers.features.crossing import HashedCrossing
+
+
+def columns(value: object) -> dict[str, Any]:
+    """The kind of each column, by the names of columns."""
+    if not isinstance(value, Mapping) or not value:
+        raise ArgumentError(f"expected the kind of each column, as {{'age': 'float_normalized'}}, got {value!r}.")
+    return {str(name): kind for name, kind in value.items()}
+
+
+def joined(value: object) -> str:
+    """The output mode "concat"."""
+    if value == "dict":
+        raise ArgumentError("a stack hands on one tensor, so the columns are joined: leave output_mode='concat'.")
+    if value != "concat":
+        raise ArgumentError(f"expected 'concat', got {value!r}.")
+    return "concat"
+
+
+def several(value: object) -> list[Any]:
+    """None, or a list of combinations of columns."""
+    if value is not None and not isinstance(value, (list, tuple)):
+        raise ArgumentError(f"expected a list of combinations, as [('city', 'job')], got {value!r}.")
+    return list(value or [])
+
+
+@dataclass(eq=False, repr=False)
+class SpaceState(LayerState):
+    """The state of a FeatureSpace: what it has learned of each column, and the layout of its array."""
+
+    parts: tuple[Part, ...] = ()
+
+    def compiled_in(self) -> list[tuple[str, object]]:
+        return [*super().compiled_in(), ("parts", tuple(part[1:] for part in self.parts))]
+
+
+class FeatureSpace(Layer):
+    """Makes one vector of each row of a table: the columns in the order of their names, then the crosses.
+
+    It is the first layer of a stack, which then takes frames, dicts of columns and lists of dicts. `fit` adapts it to
+    the rows that it trains on, unless `adapt` was called before.
+
+    >>> table = {"age": [30.0, 40.0, 50.0], "city": ["Rome", "Oslo", "Rome"]}
+    >>> space = FeatureSpace(features={"age": "float_normalized", "city": "string_categorical"})
+    >>> space.adapt(table)
+    >>> space({"age": [40.0], "city": ["Oslo"]})
+    Array([[0., 0., 0., 1.]], dtype=float32)
+
+    The kinds of columns are `float`, `float_normalized`, `float_rescaled`, `float_discretized`, `integer_categorical`,
+    `string_categorical`, `integer_hashed` and `string_hashed`. For other arguments than the usual ones there is a
+    function of each name, such as `FeatureSpace.string_categorical(max_tokens=100)`.
+
+    A gap among numbers becomes the median of training. A column that had gaps in training has a flag for them, and a
+    column of categories one more category. A category that training has not seen adds nothing, unless training had
+    rare ones that share a slot with it.
+
+    Args:
+        features: the kind of each column, by its name.
+        output_mode: "concat": the columns are joined to one vector.
+        crosses: combinations of columns, each a tuple of names or a `FeatureSpace.cross`.
+        crossing_dim: the number of bins of a combination.
+        hashing_dim: the number of bins of "integer_hashed" and "string_hashed".
+        num_discretization_bins: the number of bins of "float_discretized".
+
+    Raises:
+        ArgumentError: for an unknown kind, and for what a stack cannot take.
+    """
+
+    activity_regularizer: Any = setting(default=None, init=False)
+    _lamina_trainable: bool = setting(init=False, alias="trainable", default=True)
+    _lamina_dtype: Any = setting(init=False, alias="dtype", default=None)
+    autocast: bool = setting(default=False, init=False)
+    _lamina_input_shape: Any = setting(default=None, init=False, alias="input_shape")
+    _lamina_input_dim: Any = setting(default=None, init=False, alias="input_dim")
+    _lamina_batch_input_shape: Any = setting(default=None, init=False, alias="batch_input_shape")
+    _lamina_input_length: Any = setting(default=None, init=False, alias="input_length")
+    name: Name = setting(init=False)
+    features: dict[str, Any] = setting(columns)
+    output_mode: str = setting(joined, default="concat")
+    crosses: Converted[Sequence[Any] | None, list[Any]] = setting(several, default=None)
+    crossing_dim: int = setting(positive, default=32)
+    hashing_dim: int = setting(positive, default=32)
+    num_discretization_bins: int = setting(positive, default=32)
+    _lamina_name: Name = setting(default=None, alias="name")
+
+    _lamina: SpaceState = setting(init=False)
+    _lamina_state: ClassVar[type[State]] = SpaceState
+    _lamina_module: ClassVar[str | None] = "keras.utils"
+    _lamina_on_host: ClassVar[bool] = True
+    _lamina_takes_frames: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        bins = {name: getattr(self, name) for name in ("hashing_dim", "num_discretization_bins")}
+        self.features = {name: kinds.feature_of(name, kind, bins) for name, kind in self.features.items()}
+        self.crosses = [_cross(self, each) for each in self.crosses]
+        for name, feature in self.features.items():
+            if feature.output_mode == "int":
+                raise ArgumentError(
+                    f"features[{name!r}] has output_mode='int': codes cannot be joined to one vector. Take 'one_hot'."
+                )
+            if has_codes(feature):
+                check_codes(name, feature.preprocessor)
+        self.preprocessors = {name: feature.preprocessor for name, feature in self.features.items()}
+        self.crossers = {each.name: HashedCrossing(each.crossing_dim, name=each.name) for each in self.crosses}
+        self.autocast = False
+        if not any(map(learns, self.preprocessors.values())):
+            _lay_out(self)
+
+    @user_facing
+    def adapt(self, dataset: Any) -> None:
+        """Learn vocabularies, means, edges of bins and medians from a table, or from batches of one.
+
+        Args:
+            dataset: a frame, a dict of columns, a list of dicts, or an iterable of dicts with batches or rows.
+        """
+        adapt(self, _all_of(dataset))
+
+    @property
+    def _lamina_needs_adapting(self) -> bool:
+        return self._lamina.learned is None
+
+    def _lamina_adapt(self, table: RawTable) -> None:
+        adapt(self, table)
+
+    def _lamina_require_adapted(self) -> None:
+        if not self._lamina.parts:
+            raise NotAdaptedError(
+                f"{self.name!r} (FeatureSpace) has not seen data yet: call {self.name}.adapt(table) or fit first."
+            )
+
+    def _lamina_host(self, x: Any) -> HostArray:
+        self._lamina_require_adapted()
+        return encode(self, raw_table(x))
+
+    @user_facing
+    def __call__(self, data: Any, *others: Any, **named: Any) -> Any:
+        """Returns one vector for each row of a table, or one vector for a dict with one value for each column."""
+        if self._lamina.running is not None:
+            return super().__call__(data, *others, **named)
+        require_host(self, {}, [*map(str, others), *named], "Put it first in the stack.")
+        self._lamina_require_adapted()
+        one = isinstance(data, Mapping) and all(np.ndim(value) == 0 for value in data.values())
+        table = raw_table({name: [value] for name, value in data.items()} if one else data, "data")
+        y = super().__call__(encode(self, table, alone=True))
+        return y[0] if one else y
+
+    def call(self, x: Array) -> Array:  # (batch, columns)
+        at, joined = 0, []
+        for part in self._lamina.parts:
+            numbers = x[:, at : at + part.columns]
+            if part.depth:
+                y = (numbers == jnp.arange(part.depth, dtype=x.dtype)).astype(self.compute_dtype)  # (batch, depth)
+            else:
+                layer = self.preprocessors[part.name]
+                y = numbers if on_host(layer) else layer(numbers)
+            joined.append(y.astype(self.compute_dtype))
+            at += part.columns + part.flag
+            if part.flag:
+                joined.append(x[:, at - 1 : at].astype(self.compute_dtype))
+        return jnp.concatenate(joined, axis=-1)  # (batch, units)
+
+    def _lamina_check_input(self, shape: Shape) -> None:
+        self._lamina_require_adapted()
+        super()._lamina_check_input(shape)
+
+    def get_inputs(self) -> NoReturn:
+        """Refused: a stack has no symbolic inputs."""
+        raise StackError("get_inputs is for graphs of layers. Put the FeatureSpace first in a Sequential.")
+
+    def get_encoded_features(self) -> NoReturn:
+        """Refused: a stack has no symbolic tensors."""
+        raise StackError("get_encoded_features is for graphs of layers. Put the FeatureSpace first in a Sequential.")
+
+    def _lamina_arguments(self) -> dict[str, Any]:
+        return Configured._lamina_arguments(self)
+
+    def get_config(self) -> dict[str, Any]:
+        config = Configured.get_config(self) | {"name": self.name}
+        if self._lamina.learned is not None:
+            config["learned"] = {name: dict(vars(each)) for name, each in self._lamina.learned.items()}
+        return config
+
+    @classmethod
+    @user_facing
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """A FeatureSpace with the settings that `get_config` returned, and what it had learned."""
+        config = dict(config)
+        learned = config.pop("learned", None)
+        space = super().from_config(config)
+        if learned is not None:
+            _restore(space, learned)
+        return space
+
+    @classmethod
+    def cross(cls, feature_names: Sequence[str], crossing_dim: int, output_mode: Any = "one_hot") -> Cross:
+        """A combination of columns, with its number of bins."""
+        return Cross(tuple(feature_names), crossing_dim, output_mode)
+
+    @classmethod
+    def feature(cls, dtype: str, preprocessor: Layer, output_mode: Any) -> Feature:
+        """A column that is read as `dtype`, and encoded by a layer of your own choice."""
+        return Feature(dtype, preprocessor, output_mode)
+
+    @classmethod
+    def float(cls, name: str | None = None) -> Feature:
+        """Numbers as they are."""
+        return kinds.made("float", name)
+
+    @classmethod
+    def float_rescaled(cls, scale: Any = 1.0, offset: Any = 0.0, name: str | None = None) -> Feature:
+        """Numbers times `scale`, plus `offset`."""
+        return kinds.made("float_rescaled", name, scale, offset)
+
+    @classmethod
+    def float_normalized(cls, name: str | None = None) -> Feature:
+        """Numbers with mean 0 and variance 1."""
+        return kinds.made("float_normalized", name)
+
+    @classmethod
+    def float_discretized(
+        cls, num_bins: int, bin_boundaries: Any = None, output_mode: Any = "one_hot", name: str | None = None
+    ) -> Feature:
+        """Numbers sorted into bins, whose edges are given or are quantiles of the data."""
+        return kinds.made("float_discretized", name, num_bins, bin_boundaries, output_mode)
+
+    @classmethod
+    def integer_categorical(
+        cls, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: Any = "one_hot",
+        name: str | None = None,
+    ) -> Feature:  # fmt: skip
+        """Whole numbers that stand for categories."""
+        return kinds.made("integer_categorical", name, max_tokens, num_oov_indices, output_mode)
+
+    @classmethod
+    def string_categorical(
+        cls, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: Any = "one_hot",
+        name: str | None = None,
+    ) -> Feature:  # fmt: skip
+        """Words that stand for categories."""
+        return kinds.made("string_categorical", name, max_tokens, num_oov_indices, output_mode)
+
+    @classmethod
+    def string_hashed(cls, num_bins: int, output_mode: Any = "one_hot", name: str | None = None) -> Feature:
+        """Words that are mapped to bins by a hash."""
+        return kinds.made("string_hashed", name, num_bins, output_mode)
+
+    @classmethod
+    def integer_hashed(cls, num_bins: int, output_mode: Any = "one_hot", name: str | None = None) -> Feature:
+        """Whole numbers that are mapped to bins by a hash."""
+        return kinds.made("integer_hashed", name, num_bins, output_mode)
+
+
+registry.add("FeatureSpace")(FeatureSpace)
+
+
+def adapt(space: FeatureSpace, table: RawTable) -> None:
+    """Adapt a space to the rows of a table; after an error it is as it was before."""
+    with restored_on_error(space):
+        learn(space, table)
+        _lay_out(space)
+
+
+def _lay_out(space: FeatureSpace) -> None:
+    """Fix the layout of the array, and with it the shapes; those of a stack that is built cannot change any more."""
+    parts = parts_of(space)
+    if space.built and space._lamina.shapes is not None and parts != space._lamina.parts:
+        raise ArgumentError(
+            f"{space.name!r} stands in a stack that is built, and the new data would change the width of its output. "
+            "Make a new stack."
+        )
+    space._lamina.parts = parts
+    space._lamina.wanted_shape = (None, sum(part.columns + part.flag for part in parts))
+
+
+def _restore(space: FeatureSpace, learned: Any) -> None:
+    """Give a space what a config says that it has learned."""
+    if not isinstance(learned, dict) or learned.keys() != space.features.keys():
+        raise ArgumentError("learned: expected what was learned of each column.")
+    made = {}
+    for name, each in learned.items():
+        median = each.get("median") if isinstance(each, dict) else "none"
+        if not (median is None or isinstance(median, (int, float))) or not isinstance(each, dict):
+            raise ArgumentError(f"learned[{name!r}]: expected the median, gaps and rare, got {each!r}.")
+        made[name] = Learned(median, each.get("gaps") is True, each.get("rare") is True)
+        layer = space.preprocessors[name]
+        if hasattr(layer, "_lamina_vocabulary"):
+            layer._lamina_vocabulary.given = False
+    space._lamina.learned = made
+    _lay_out(space)
+
+
+def _cross(space: FeatureSpace, value: Any) -> Cross:
+    """A combination of columns that a user or a config describes."""
+    if isinstance(value, dict):
+        value = Cross.from_config(value.get("config", value))
+    cross = value if isinstance(value, Cross) else Cross(value, space.crossing_dim)
+    if unknown := [name for name in cross.feature_names if name not in space.features]:
+        raise ArgumentError(f"crosses: {unknown[0]!r} is none of the features {', '.join(map(repr, space.features))}.")
+    if numbers := [name for name in cross.feature_names if not has_codes(space.features[name])]:
+        raise ArgumentError(
+            f"crosses: {numbers[0]!r} is a column of numbers, and a cross takes codes. Make it 'float_discretized'."
+        )
+    if cross.output_mode == "int":
+        raise ArgumentError(f"the cross {cross.name!r} has output_mode='int', which cannot be joined. Take 'one_hot'.")
+    return cross
+
+
+def _all_of(dataset: Any) -> RawTable:
+    """A table, or all batches or rows of a stream as one."""
+    if is_table(dataset) or not is_stream(dataset):
+        return raw_table(dataset, "dataset")
+    columns: dict[str, list[Any]] = {}
+    for batch in dataset() if callable(dataset) else dataset:
+        batch = batch[0] if isinstance(batch, tuple) else batch
+        if not isinstance(batch, Mapping):
+            raise DataError(f"adapt takes a table or dicts of columns, and the stream gave a {type(batch).__name__}.")
+        for name, value in batch.items():
+            columns.setdefault(name, []).append(np.asarray(value).reshape(-1))
+    if not columns:
+        raise DataError("adapt got no data: the stream gave no batch.")
+    return raw_table({name: np.concatenate(batches) for name, batches in columns.items()}, "dataset")
