@@ -22,6 +22,15 @@ from lamina._weights.turns import latest, making
 from lamina._weights.weight import Weight
 
 KEPT = 128
+"""The most programs that are kept; fewer where they are large, by `MOST`."""
+MOST = 2**29
+"""The most bytes of the programs that are kept, except for the latest `FEWEST`: those of one model, or a few more."""
+FEWEST = 8
+PER_PLAN = 400
+"""A program's bytes in memory for each byte of XLA's plan of its buffers, nearly all of them the compiler's.
+
+Measured: 160 to 460 of a program that was compiled here, for 2 to 30 MB, and 570 of one that was read from the disk.
+"""
 
 # Measured on two cores (benchmarks/README.md): without the first a kernel that is read in the backward pass is copied
 # in every step of the loop (13 % of a step of program 1 at batch 32); the second takes 3 % more off all of them. The
@@ -53,10 +62,11 @@ alone: ContextVar[bool] = ContextVar("alone", default=False)
 
 
 class Program(NamedTuple):
-    """A compiled function, and the weights of other models that it reads."""
+    """A compiled function, the weights of other models that it reads, and about how many bytes it takes."""
 
     run: Callable[..., Any]
     outside: tuple[Weight, ...] = ()
+    size: int = 0
 
     def ready(self) -> Callable[..., Any]:
         """The function, with the arrays that the weights of other models have now."""
@@ -92,16 +102,22 @@ def compiled(
 
 
 def _kept(key: Hashable, make: Callable[[], Future[Program]]) -> Future[Program]:
-    """What was made for a key, the latest `KEPT` of them. Of several threads that want the same, one makes it."""
+    """What was made for a key, as many of the latest as `_too_many` allows. Only one of several threads makes it."""
     with making:
         if key in _compiled:
             _compiled.move_to_end(key)
             return _compiled[key]
         future = _compiled[key] = make()
-        if len(_compiled) > KEPT:
+        while _too_many():
             _compiled.popitem(last=False)
             _forget_traces()
         return future
+
+
+def _too_many() -> bool:
+    """Whether the oldest program has to go. One that is still compiled in the background has no size yet."""
+    made = (each.result() for each in _compiled.values() if each.done() and not each.exception())
+    return len(_compiled) > KEPT or (len(_compiled) > FEWEST and sum(program.size for program in made) > MOST)
 
 
 def _forget_traces() -> None:
@@ -120,14 +136,14 @@ def _built(
 ) -> Program:
     name = None if alone.get() else stored.name_of(key, CPU_OPTIONS)
     if (program := stored.load(name)) is not None:
-        return Program(_with_memory(program))
+        return _program(program)
     traced, found = _operations(function, abstract, donate)
     if name is None or found:
-        return Program(_for_this_device(traced), found)
+        return _program(_for_this_device(traced), found)
     with left_out():
         program = _for_this_device(traced)
     stored.keep(name, program, traced)
-    return Program(program)
+    return _program(program)
 
 
 def _traced(function: Callable[..., Any], abstract: tuple[object, ...], donate: tuple[int, ...]) -> Program:
@@ -135,9 +151,9 @@ def _traced(function: Callable[..., Any], abstract: tuple[object, ...], donate: 
     traced, found = _operations(function, abstract, donate)
     text = traced.lower().as_text()
     if "callback" in text:  # it calls a Python function, of which the text says nothing
-        return Program(_for_this_device(traced), found)
+        return _program(_for_this_device(traced), found)
     key = (hashlib.sha256(text.encode()).digest(), traced.in_tree, traced.out_tree, alone.get())
-    return _kept(key, lambda: _now(lambda: Program(_for_this_device(traced)))).result()._replace(outside=found)
+    return _kept(key, lambda: _now(lambda: _program(_for_this_device(traced)))).result()._replace(outside=found)
 
 
 def _operations(
@@ -161,7 +177,7 @@ def _for_this_device(traced: jax.stages.Traced) -> jax.stages.Compiled:
         try:
             program = one_thread.compiled(traced, options) if alone.get() else traced.lower().compile(options)
             heap.give_back()
-            return _with_memory(program)
+            return program
         except jax.errors.JaxRuntimeError as error:
             unknown = next((name for name in options if name in str(error)), None)
             if unknown is None:
@@ -170,10 +186,12 @@ def _for_this_device(traced: jax.stages.Traced) -> jax.stages.Compiled:
                 known.pop(unknown, None)  # another version of XLA has none of that name
 
 
-def _with_memory(program: jax.stages.Compiled) -> jax.stages.Compiled:
-    if memory := program.memory_analysis():
-        heap.keep(memory.temp_size_in_bytes)
-    return program
+def _program(compiled: jax.stages.Compiled, outside: tuple[Weight, ...] = ()) -> Program:
+    """A program, for which the heap keeps memory from now on."""
+    if (memory := compiled.memory_analysis()) is None:
+        return Program(compiled, outside)
+    heap.keep(memory.temp_size_in_bytes)
+    return Program(compiled, outside, PER_PLAN * len(memory.serialized_buffer_assignment_proto))
 
 
 def _now(make: Callable[..., Program], *arguments: object) -> Future[Program]:
