@@ -80,7 +80,6 @@ def test_of_one_image_and_without_a_change():
         (layers.RandomFlip(bounding_box_format="xyxy"), BOXES, {"flips": True}, "'input_shape'"),
         (layers.RandomFlip(bounding_box_format="xyxy"), BOXES, {"flips": [1, 0], "input_shape": SHAPE}, "not fit"),
         (layers.RandomBrightness(0.1, bounding_box_format="xyxy"), BOXES, {"flips": True}, "returned\\.$"),
-        (layers.Resizing(4, 4, bounding_box_format="xyxy"), {"boxes": CORNERS[0]}, None, r"\(3, n, 4\), got \(1, 4\)"),
         (layers.Resizing(4, 4, bounding_box_format="xyxy"), {"boxes": CORNERS[:2]}, None, r"got \(2, 1, 4\)"),
     ],
 )  # fmt: skip

@@ -123,7 +123,7 @@ def test_a_transformation_fits_images_and_masks_alike():
             flip.transform_images(IMAGES, change)[..., :1], flip.transform_images(masks, change)
         )
     assert len({np.asarray(flip.transform_images(IMAGES, change)).tobytes() for change in changes}) > 1
-    one = flip.transform_images(IMAGES[0], changes[0])
+    one = flip.transform_images(IMAGES[0], flip.get_random_transformation(IMAGES[0]))
     assert one.shape == IMAGES[0].shape
     with pytest.raises(ArgumentError, match="what get_random_transformation returned"):
         flip.transform_images(IMAGES, {"flipped": True})

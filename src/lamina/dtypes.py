@@ -25,10 +25,12 @@ __all__ = [
 
 FLOATS = ("float32", "float16", "bfloat16", "float64")
 MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
+INT = {"int": "int32"}
+"""Keras's name of the default dtype of whole numbers."""
 POLICIES = ("DTypePolicy", "FloatDTypePolicy", "Policy")
 """The names of the class in configs, of Keras 3 and of older versions."""
 OTHERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-NAMES = (*FLOATS, *MIXED, *OTHERS)
+NAMES = (*FLOATS, *MIXED, *OTHERS, *INT)
 
 NameSetting: TypeAlias = Converted[str | None, str]
 
@@ -77,12 +79,12 @@ class DTypePolicy(Configured):
     @property
     def compute_dtype(self) -> str:
         """The dtype in which a layer computes, and to which its input is cast."""
-        return MIXED.get(self.name, self.name)
+        return (MIXED | INT).get(self.name, self.name)
 
     @property
     def variable_dtype(self) -> str:
         """The dtype of the weights."""
-        return "float32" if self.name in MIXED else self.name
+        return "float32" if self.name in MIXED else INT.get(self.name, self.name)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -147,7 +149,7 @@ def set_floatx(value: str) -> None:
     _default["floatx"] = _known(value, FLOATS)
 
 
-PYTHON = {bool: "bool", int: "int32", float: "float32", str: "string", complex: "complex64", "int": "int32"}
+PYTHON: dict[Any, str] = {bool: "bool", int: "int32", float: "float32", str: "string", complex: "complex64", **INT}
 """The dtypes of Python's own types."""
 KNOWN = (*FLOATS, *OTHERS, "string", "float8_e4m3fn", "float8_e5m2", "complex64", "complex128")
 

@@ -62,7 +62,7 @@ class ArgumentError(LaminaError, ValueError):
 
 
 class CallError(ArgumentError, TypeError):
-    """An extra argument, a missing argument, or one with a wrong name."""
+    """An extra argument, a missing argument, one with a wrong name, or a value of a wrong type."""
 
 
 class UnknownNameError(LaminaError, ValueError):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from lamina._messages.spelling import nearest
-from lamina.errors import ArgumentError, LaminaError
+from lamina.errors import ArgumentError, CallError, LaminaError
 
 T = TypeVar("T")
 
@@ -21,18 +21,18 @@ def number(value: Any) -> float:
     """Any real number, NumPy's and one-element arrays included."""
     several = isinstance(value, np.ndarray) and value.size != 1
     if isinstance(value, (bool, str)) or not hasattr(value, "__float__") or several:
-        raise ArgumentError(f"expected a number, got {short(value)}.")
+        raise CallError(f"expected a number, got {short(value)}.")
     return value.item() if isinstance(value, (np.generic, np.ndarray)) else value  # type: ignore[no-any-return]
 
 
 def integer(value: object) -> int:
     """A whole number."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        raise ArgumentError(f"expected a whole number, got {short(value)}.")
+        raise CallError(f"expected a whole number, got {short(value)}.")
     try:
         return operator.index(value)
     except TypeError:  # an array of several numbers
-        raise ArgumentError(f"expected a whole number, got {short(value)}.") from None
+        raise CallError(f"expected a whole number, got {short(value)}.") from None
 
 
 def positive(value: object) -> int:
@@ -42,12 +42,12 @@ def positive(value: object) -> int:
     return integer(value)
 
 
-def up_to(most: int) -> Callable[[object], int]:
-    """A whole number from 1 to `most`: of what is done that many times while a program is made."""
+def up_to(most: int, at_least: int = 1) -> Callable[[object], int]:
+    """A whole number from `at_least` to `most`: of what is done that many times while a program is made."""
 
     def converted(value: object) -> int:
-        if positive(value) > most:
-            raise ArgumentError(f"expected a whole number from 1 to {most:,}, got {short(value)}.")
+        if not at_least <= integer(value) <= most:
+            raise ArgumentError(f"expected a whole number from {at_least} to {most:,}, got {short(value)}.")
         return integer(value)
 
     return converted
@@ -63,7 +63,7 @@ def count(value: object) -> int:
 def flag(value: object) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ArgumentError(f"expected True or False, got {short(value)}.")
+        raise CallError(f"expected True or False, got {short(value)}.")
     return bool(value)
 
 

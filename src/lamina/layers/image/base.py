@@ -20,7 +20,7 @@ from lamina._messages.tracebacks import user_facing
 from lamina._settings.converters import checked, fixed_seed
 from lamina._settings.settings import setting, value_of
 from lamina.errors import ShapeError
-from lamina.layers.image.boxes import box_format, boxes_after, changed_together, drawn_by
+from lamina.layers.image.boxes import batch_shape, box_format, boxes_after, changed_together, drawn_by, with_axes
 from lamina.layers.image.settings import Pair
 from lamina.random import SeedGenerator, key_of, next_seed
 
@@ -135,10 +135,15 @@ class ImageLayer(Layer):
     ) -> dict[str, Any] | None:  # fmt: skip
         """Returns the random numbers of one change, for `transform_images` and `transform_bounding_boxes`.
 
-        The result is a key and the shape of the images, where Keras returns a dict with the numbers themselves.
+        The result is a dict of the numbers with Keras's names for flips, shifts, zooms, shears, perspective, contrast,
+        blur, erasing, MixUp and CutMix. For the other layers it is a key. "input_shape" is the shape of the images.
+
+        >>> from lamina.layers import RandomContrast
+        >>> RandomContrast(0.5).get_random_transformation(jnp.ones((2, 4, 4, 3)), seed=1)["contrast_factor"].shape
+        (2, 1, 1, 1)
 
         Args:
-            data: images, or a dict with them as "images"; `transform_images` may change others.
+            data: images, or a dict with them as "images".
             training: with False there is no change, and the result is None.
             seed: an integer or a `random.SeedGenerator`. By default a seed is drawn.
         """
@@ -146,9 +151,13 @@ class ImageLayer(Layer):
             return None
         shape = np.shape(data["images"] if isinstance(data, Mapping) else data)
         if isinstance(seed, SeedGenerator):
-            return {"key": seed.next(), "input_shape": shape}
-        number = next_seed() if seed is None else checked("get_random_transformation", "seed", fixed_seed, seed)
-        return {"key": key_of(number), "input_shape": shape}
+            key = seed.next()
+        else:
+            key = key_of(
+                next_seed() if seed is None else checked("get_random_transformation", "seed", fixed_seed, seed)
+            )
+        drawn = self._lamina_draw(key, batch_shape(self, shape)) if self._lamina_numbers else {"key": key}
+        return {name: with_axes(self, number, back=True) for name, number in drawn.items()} | {"input_shape": shape}
 
     @user_facing
     def transform_images(
@@ -158,8 +167,8 @@ class ImageLayer(Layer):
 
         Args:
             images: (batch, height, width, channels), or one image.
-            transformation: what `get_random_transformation` returned. Flips, shifts, zooms, shears and changes of
-                perspective also take Keras's dict: `RandomFlip().transform_images(x, {"flips": [[True], [False]]})`.
+            transformation: what `get_random_transformation` returned, or such a dict with Keras's names of your own:
+                `RandomFlip().transform_images(x, {"flips": [[True], [False]]})`.
             training: with False the images stay unchanged.
         """
         x = jnp.asarray(images, self.compute_dtype)

@@ -61,9 +61,22 @@ def drawn_by(layer: ImageLayer, transformation: Any) -> Any:
         if "key" in transformation:
             return transformation["key"]
         if layer._lamina_numbers and layer._lamina_numbers <= transformation.keys():
-            return {name: jnp.asarray(transformation[name]) for name in layer._lamina_numbers}
+            return {name: with_axes(layer, jnp.asarray(transformation[name])) for name in layer._lamina_numbers}
     numbers = f", or a dict of Keras's {sorted(layer._lamina_numbers)}" if layer._lamina_numbers else ""
     raise ArgumentError(f"expected what get_random_transformation returned{numbers}.")
+
+
+def with_axes(layer: ImageLayer, number: Array, back: bool = False) -> Array:
+    """A random number with its channels last, or `back` where the layer's images have them, if it has these axes."""
+    if number.ndim < 4 or value_of(layer, "data_format") == "channels_last":
+        return number
+    return jnp.moveaxis(number, 3, 1) if back else jnp.moveaxis(number, 1, 3)
+
+
+def batch_shape(layer: ImageLayer, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of images, or of one image, with a batch axis and the channels last."""
+    shape = (1, *map(int, shape))[-4:]
+    return (shape[0], *shape[2:], shape[1]) if value_of(layer, "data_format") == "channels_first" else shape
 
 
 def boxes_after(layer: ImageLayer, given: Any, transformation: Any) -> dict[str, Any]:
@@ -72,8 +85,7 @@ def boxes_after(layer: ImageLayer, given: Any, transformation: Any) -> dict[str,
 
     def places(transformation: Any) -> tuple[Array | None, tuple[int, ...]]:
         drawn = drawn_by(layer, transformation)
-        shape = (1, *map(int, transformation["input_shape"]))[-4:]
-        shape = (shape[0], *shape[2:], shape[1]) if value_of(layer, "data_format") == "channels_first" else shape
+        shape = batch_shape(layer, transformation["input_shape"])
         return layer._lamina_places(drawn, shape), shape
 
     where = f"{layer.name}.transform_bounding_boxes"
@@ -85,8 +97,7 @@ def boxes_after(layer: ImageLayer, given: Any, transformation: Any) -> dict[str,
 def _changed(layer: ImageLayer, data: Mapping[str, Any], training: bool | None) -> dict[str, Any]:
     images, result = jnp.asarray(data["images"]), dict(data)
     one = images.ndim == 3
-    x = images[None] if one else images
-    shape = jnp.moveaxis(x, 1, 3).shape if value_of(layer, "data_format") == "channels_first" else x.shape
+    x, shape = images[None] if one else images, batch_shape(layer, images.shape)
     key = layer._lamina_key() if training is None or training else None
     matrix = layer._lamina_places(key, shape)
     result["images"] = _one_or_all(layer._lamina_with(key, x), one)
@@ -112,11 +123,14 @@ def _one_or_all(x: Array, one: bool) -> Array:
 
 
 def _boxes(layer: ImageLayer, given: Any, matrix: Array | None, shape: tuple[int, ...], one: bool) -> dict[str, Any]:
+    one = one or (isinstance(given, Mapping) and np.ndim(given.get("boxes", 0)) == 2)  # the same in each image
     boxes, labels = boxes_of(layer, given, () if one else shape[:1])
     if matrix is not None:
         name, (tall, wide) = str(layer.bounding_box_format), layer._lamina_size(shape)
-        corners = to_corners(boxes[None] if one else boxes, name, shape[1], shape[2])
-        corners = _one_or_all(moved(corners, jnp.broadcast_to(matrix, (shape[0], 3, 3))), one)
+        matrix = matrix.reshape(-1, 3, 3)  # one for each image, or one for all
+        batch = len(matrix) if one else len(boxes)
+        corners = jnp.broadcast_to(to_corners(boxes, name, shape[1], shape[2]), (batch, *boxes.shape[-2:]))
+        corners = _one_or_all(moved(corners, jnp.broadcast_to(matrix, (batch, 3, 3))), one and batch == 1)
         corners, labels = clipped(corners, labels, tall, wide)
         boxes = from_corners(corners, name, tall, wide)
     return {**given, "boxes": boxes, **({} if labels is None else {"labels": labels})}

@@ -149,13 +149,13 @@ class RandAugment(ManyChanges):
     (2, 4, 4, 3)
 
     Args:
-        num_ops: the number of changes to each image.
+        num_ops: the number of changes to each image; 0 makes none.
 
     Source: Cubuk et al., 2019, https://arxiv.org/abs/1909.13719
     """
 
     value_range: ValueRange = setting(ordered, default=BYTE)
-    num_ops: int = setting(up_to(1000), default=2)
+    num_ops: int = setting(up_to(1000, at_least=0), default=2)
     factor: Range = setting(share, default=0.5)
     interpolation: Interpolation = setting(interpolations, default="bilinear")
     seed: int | None = setting(seed_value, default=None)

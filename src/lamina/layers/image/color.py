@@ -75,13 +75,15 @@ class RandomContrast(RandomImageLayer):
     seed: int | None = setting(seed_value, default=None)
     data_format: DataFormat = setting(data_format, default=None, kw_only=True)
 
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"contrast_factor"})
+
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         lower, upper = self.factor
-        return {"contrast": uniform(key, (shape[0], 1, 1, 1), (1 - lower, 1 + upper))}
+        return {"contrast_factor": uniform(key, (shape[0], 1, 1, 1), (1 - lower, 1 + upper))}
 
-    def _lamina_transform(self, x: Array, contrast: Array) -> Array:  # (batch, 1, 1, 1)
+    def _lamina_transform(self, x: Array, contrast_factor: Array) -> Array:  # (batch, 1, 1, 1)
         mean = jnp.mean(x, (1, 2), keepdims=True)
-        return jnp.clip((x - mean) * contrast.astype(x.dtype) + mean, *self.value_range)
+        return jnp.clip((x - mean) * contrast_factor.astype(x.dtype) + mean, *self.value_range)
 
 
 class RandomHue(RandomImageLayer):

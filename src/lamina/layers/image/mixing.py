@@ -55,15 +55,16 @@ class MixUp(RandomImageLayer):
 
     _lamina_mixes_rows: ClassVar[bool] = True
     _lamina_alone: ClassVar[bool] = True
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"mix_weight", "permutation_order"})
 
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
-        weight = jax.random.beta(first, self.alpha, self.alpha, (shape[0], 1, 1, 1), jnp.float32)
-        return {"weight": weight, "other": jax.random.permutation(second, shape[0])}
+        weight = jax.random.beta(first, self.alpha, self.alpha, (shape[0],), jnp.float32)
+        return {"mix_weight": weight, "permutation_order": jax.random.permutation(second, shape[0])}
 
-    def _lamina_transform(self, x: Array, weight: Array, other: Array) -> Array:
-        weight = weight.astype(x.dtype)
-        return weight * x + (1 - weight) * x[other]
+    def _lamina_transform(self, x: Array, mix_weight: Array, permutation_order: Array) -> Array:
+        weight = mix_weight.reshape(-1, 1, 1, 1).astype(x.dtype)
+        return weight * x + (1 - weight) * x[permutation_order]
 
 
 class CutMix(RandomImageLayer):
@@ -88,16 +89,17 @@ class CutMix(RandomImageLayer):
     data_format: DataFormat = setting(data_format, default=None)
 
     _lamina_alone: ClassVar[bool] = True
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"batch_masks", "permutation_order"})
 
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second, third, fourth = jax.random.split(key, 4)
         alpha = uniform(first, (), self.factor) + jnp.float32(1e-6)
         weight = jax.random.beta(second, alpha, alpha, (shape[0], 1), jnp.float32)
         box = boxes(third, shape, jnp.sqrt(1 - weight) * jnp.ones(2, jnp.float32))
-        return {"box": box, "other": jax.random.permutation(fourth, shape[0])}
+        return {"batch_masks": box, "permutation_order": jax.random.permutation(fourth, shape[0])}
 
-    def _lamina_transform(self, x: Array, box: Array, other: Array) -> Array:
-        return jnp.where(box, x[other], x)
+    def _lamina_transform(self, x: Array, batch_masks: Array, permutation_order: Array) -> Array:
+        return jnp.where(batch_masks, x[permutation_order], x)
 
 
 def fill(value: object) -> float | tuple[float, ...] | None:
@@ -132,6 +134,8 @@ class RandomErasing(RandomImageLayer):
     seed: int | None = setting(seed_value, default=None)
     data_format: DataFormat = setting(data_format, default=None)
 
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"apply_erasing", "batch_masks", "fill_value"})
+
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second, third, fourth = jax.random.split(key, 4)
         if self.fill_value is None:
@@ -139,10 +143,11 @@ class RandomErasing(RandomImageLayer):
         else:
             patch = jnp.asarray(self.fill_value, jnp.float32)
         box = boxes(third, shape, jnp.sqrt(uniform(second, (shape[0], 2), self.scale)))
-        return {"patch": patch, "box": box, "apply": happens(fourth, shape[0], self.factor)}
+        return {"fill_value": patch, "batch_masks": box, "apply_erasing": happens(fourth, shape[0], self.factor)}
 
-    def _lamina_transform(self, x: Array, patch: Array, box: Array, apply: Array) -> Array:
-        return jnp.where(apply & box, jnp.clip(patch, *self.value_range).astype(x.dtype), x)
+    def _lamina_transform(self, x: Array, fill_value: Array, batch_masks: Array, apply_erasing: Array) -> Array:
+        covered = apply_erasing.reshape(-1, 1, 1, 1) & batch_masks
+        return jnp.where(covered, jnp.clip(fill_value, *self.value_range).astype(x.dtype), x)
 
 
 class MaxNumBoundingBoxes(Layer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -71,10 +71,14 @@ class RandomGaussianBlur(RandomImageLayer):
     data_format: DataFormat = setting(data_format, default=None)
     seed: int | None = setting(seed_value, default=None)
 
+    _lamina_numbers: ClassVar[frozenset[str]] = frozenset({"should_apply_blur", "blur_factor"})
+
     def _lamina_draw(self, key: Array, shape: Sizes) -> dict[str, Array]:
         first, second = jax.random.split(key)
         sigma = uniform(second, (shape[0], 2), self.sigma) + jnp.float32(1e-6)
-        return {"apply": happens(first, shape[0], self.factor), "sigma": sigma}
+        return {"should_apply_blur": happens(first, shape[0], self.factor), "blur_factor": sigma}
 
-    def _lamina_transform(self, x: Array, apply: Array, sigma: Array) -> Array:  # sigma (batch, 2)
-        return jnp.clip(jnp.where(apply, blur(x, self.kernel_size, sigma), x), *self.value_range)
+    def _lamina_transform(self, x: Array, should_apply_blur: Array, blur_factor: Array) -> Array:
+        sigma = jnp.broadcast_to(blur_factor, (len(x), 2))  # Keras draws one pair for all images
+        chosen = should_apply_blur.reshape(-1, 1, 1, 1)
+        return jnp.clip(jnp.where(chosen, blur(x, self.kernel_size, sigma), x), *self.value_range)
