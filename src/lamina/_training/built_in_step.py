@@ -11,26 +11,46 @@ import jax.numpy as jnp
 from lamina._arrays.arrays import Array
 from lamina._kernels.bits import fold
 from lamina._layer.passes import Pass
+from lamina._messages.tracebacks import warn
+from lamina._training.feeds import Chunk
+from lamina._training.model import compiled_of
 from lamina._training.own_steps import Arrays, Sums, draws_of
 from lamina._training.spec import Data, ProgramSpec, TrainState
 from lamina.errors import ArgumentError
+from lamina.metrics.exact import completed
+from lamina.optimizers import Optimizer
+from lamina.optimizers.order import Order
 from lamina.random import Draws
 
 
 class BuiltInStep:
     """What a program does with one batch; `own_steps.OwnStep` has the same methods."""
 
+    ahead = True
+    """Whether another thread may trace it, before it is needed."""
+
     def __init__(self, spec: ProgramSpec) -> None:
         self.spec = spec
 
-    def require_floats(self) -> None:
-        """Refuse to train weights that have no gradient."""
+    def check(self) -> None:
+        """Refuse to train weights that have no gradient, and warn if there are none to train."""
+        if not self.spec.trained:
+            name = self.spec.model.name
+            warn(f"no weight of {name!r} is trainable, so nothing is learned: set layer.trainable = True.")
         for weight in self.spec.trained.values():
             if not jnp.issubdtype(weight.dtype, jnp.inexact):
                 raise ArgumentError(
                     f"the weight {weight.path!r} is {weight.dtype}, and only floating-point numbers can be trained. "
                     "Give its layer dtype='float32', or set layer.trainable = False."
                 )
+
+    def optimizers(self) -> list[tuple[Optimizer, Order]]:
+        """The optimizers whose arrays the step takes, and how it takes them."""
+        return [(compiled_of(self.spec.model).optimizer, self.spec.order)]
+
+    def build_optimizers(self, now: TrainState, chunk: Chunk) -> bool:
+        """Make the state of optimizers that have none; returns whether there were any."""
+        return False
 
     def train(self, now: TrainState, batch: Data) -> tuple[TrainState, Arrays, Array]:
         """The state after a training step, the logs that are not in the metrics, and the loss."""
@@ -80,6 +100,10 @@ class BuiltInStep:
     def logs(self, logs: Arrays, sums: Sums) -> Arrays:
         """The logs that a call of a program returns: those of its last batch, or the metrics so far."""
         return self.spec.logs(sums)
+
+    def completed(self, logs: dict[str, Any], sums: Sums) -> dict[str, Any]:
+        """The logs when all of the data was seen, with the metrics that are computed then."""
+        return completed(logs, self.spec.measures, sums)
 
 
 def _rows_of(batch: Data) -> Array | None:

@@ -33,13 +33,13 @@ class HeldArrays:
     long as its trainer.
 
     Args:
-        orders: for each optimizer, how the programs take its arrays.
+        optimizers: the optimizers, each with how the programs take its arrays.
     """
 
-    def __init__(self, spec: ProgramSpec, optimizers: Sequence[Optimizer], orders: Sequence[Order | AsItIs]) -> None:
+    def __init__(self, spec: ProgramSpec, optimizers: Sequence[tuple[Optimizer, Order | AsItIs]]) -> None:
         self.model, self.trained, self.fixed = spec.model, spec.trained, spec.fixed
         self.weights = [*self.trained.values(), *self.fixed.values()]
-        self.optimizers, self.orders = optimizers, orders
+        self.optimizers, self.orders = [each for each, _ in optimizers], [order for _, order in optimizers]
         self.measured = [state_of(metric) for metric in spec.measures]
         self.starts: Sums = [start_of(metric) for metric in spec.measures]
         """The metrics before the first batch."""

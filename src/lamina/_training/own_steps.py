@@ -27,10 +27,12 @@ from lamina.errors import ArgumentError
 from lamina.metrics.metric import Metric, state_of
 from lamina.optimizers import Optimizer
 from lamina.optimizers.in_step import of_step
+from lamina.optimizers.order import AsItIs
 from lamina.optimizers.state import renamed
 from lamina.random import Draws
 
 if TYPE_CHECKING:
+    from lamina._training.feeds import Chunk
     from lamina._training.spec import ProgramSpec, TrainState
 
 Arrays = dict[str, Array]
@@ -92,17 +94,6 @@ def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[object]) -> 
                 own.arrays = arrays
 
 
-def build_optimizers(optimizers: Sequence[Optimizer], run: Callable[[], object]) -> bool:
-    """Make the state of each optimizer for the weights that `run`, an abstract run, hands to its `apply`."""
-    fresh = [optimizer for optimizer in optimizers if not optimizer.built]
-    if fresh:
-        with optimizers_in(fresh, [None] * len(fresh)):
-            run()
-        for optimizer in fresh:
-            optimizer.build(optimizer._lamina.weights)
-    return bool(fresh)
-
-
 def groups_of(model: Model) -> tuple[list[Weight], ...]:
     """The weights in the groups that Keras's form of a step has: trainable, not trainable, optimizer's, metrics'."""
     optimizer = compiled_of(model).optimizer
@@ -148,11 +139,28 @@ def running(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, **told
 class OwnStep:
     """What a program does with one batch where a subclass says it; `BuiltInStep` has the same methods."""
 
+    ahead = False  # it runs on the user's own objects, so in the user's thread alone
+
     def __init__(self, spec: ProgramSpec) -> None:
         self.spec = spec
 
-    def require_floats(self) -> None:
+    def check(self) -> None:
         """Nothing: the step itself says what it trains."""
+
+    def optimizers(self) -> list[tuple[Optimizer, AsItIs]]:
+        """All optimizers of the model, whose arrays the step takes as they are."""
+        return [(optimizer, AsItIs()) for optimizer in optimizers_of(self.spec.model)]
+
+    def build_optimizers(self, now: TrainState, chunk: Chunk) -> bool:
+        """Make the state of each optimizer for the weights that an abstract run hands to its `apply`."""
+        fresh = [optimizer for optimizer, _ in self.optimizers() if not optimizer.built]
+        if fresh:
+            batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
+            with optimizers_in(fresh, [None] * len(fresh)):
+                jax.eval_shape(self.train, now, batch)
+            for optimizer in fresh:
+                optimizer.build(optimizer._lamina.weights)
+        return bool(fresh)
 
     def train(self, now: TrainState, batch: Arrays) -> tuple[TrainState, Arrays, Array]:
         """`train_step` on one batch."""
@@ -193,6 +201,10 @@ class OwnStep:
 
     def logs(self, logs: Arrays, sums: Sums) -> Arrays:
         """Those that the step has returned for the last batch."""
+        return logs
+
+    def completed(self, logs: dict[str, Any], sums: Sums) -> dict[str, Any]:
+        """The same: the step has said all."""
         return logs
 
 

@@ -22,9 +22,10 @@ from lamina._training.spec import Data, ProgramSpec, TrainState
 from lamina.random import Draws, key_of
 
 Steps = Callable[..., Any]
+Step = BuiltInStep | OwnStep
 
 
-def step_of(spec: ProgramSpec, kind: str) -> BuiltInStep | OwnStep:
+def step_of(spec: ProgramSpec, kind: str) -> Step:
     """What the programs to "train", "test" or "predict" do with one batch."""
     return OwnStep(spec) if is_own(spec.model, kind) else BuiltInStep(spec)
 
@@ -43,18 +44,15 @@ def _unless_bad(loss: Array, before: TrainState, after: TrainState, undoes: bool
     return after._replace(bad=jnp.where(finite | (before.bad >= 0), before.bad, before.step))
 
 
-def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
+def train(batch_step: Step, size: int, undoes: bool) -> Steps:
     """The program that trains on `count` batches of `size` rows.
 
     (state[:3], state[3:], data, start, count) -> (state, logs); the first argument is overwritten. The batches are the
     rows `start : start + size`, and so on. What no step changes is None in the state that is returned.
     """
 
-    kind = step_of(spec, "train")
-    kind.require_floats()
-
     def step(now: TrainState, batch: Data) -> tuple[TrainState, Arrays]:
-        after, logs, loss = kind.train(now, batch)
+        after, logs, loss = batch_step.train(now, batch)
         return _unless_bad(loss, now, after._replace(step=now.step + jnp.int32(1)), undoes), logs
 
     def run(
@@ -74,9 +72,9 @@ def train(spec: ProgramSpec, size: int, undoes: bool = True) -> Steps:
             return jnp.logical_and(done < count, state.goes_on | (state.bad < 0))
 
         first = jnp.int32(0)
-        logs = kind.first_logs(lambda: step(now, batch(first))[1])
+        logs = batch_step.first_logs(lambda: step(now, batch(first))[1])
         _, now, logs = lax.while_loop(more, one, (first, now, logs))
-        return now._replace(key=None, goes_on=None), kind.logs(logs, now.metrics)
+        return now._replace(key=None, goes_on=None), batch_step.logs(logs, now.metrics)
 
     return run
 
@@ -85,18 +83,18 @@ def _rows(data: Data, first: Array, size: int) -> Data:
     return {name: lax.dynamic_slice_in_dim(array, first, size) for name, array in data.items()}
 
 
-def evaluate(spec: ProgramSpec, size: int) -> Steps:
+def evaluate(batch_step: Step, size: int) -> Steps:
     """The program that measures `count` batches of `size` rows, from row `start` on.
 
     (params, state, sums, data, start, count) -> (sums, states of stateful recurrent layers, logs)
     """
 
-    kind = step_of(spec, "test")
+    spec = batch_step.spec
 
     def step(params: Arrays, state: Arrays, sums: Sums, batch: Data, place: Array) -> tuple[Sums, Arrays, Arrays]:
         rows = sums[0][1].astype(jnp.uint32)  # so far: a stream's batches all begin at place 0
         key = fold(fold(key_of(0), rows), place) if spec.draws else None
-        return kind.test(params, state, sums, batch, key)
+        return batch_step.test(params, state, sums, batch, key)
 
     def run(
         params: Arrays, state: Arrays, sums: Sums, data: Data, start: Array, count: Array
@@ -110,9 +108,9 @@ def evaluate(spec: ProgramSpec, size: int) -> Steps:
             return sums, {path: after[path] for path in carried}, logs
 
         first, carried = jnp.int32(0), {path: state[path] for path in spec.carried}
-        logs = kind.first_logs(lambda: step(params, state, sums, batch(first), first)[2])
+        logs = batch_step.first_logs(lambda: step(params, state, sums, batch(first), first)[2])
         sums, carried, logs = lax.fori_loop(first, count, one, (sums, carried, logs))
-        return sums, carried, kind.logs(logs, sums)
+        return sums, carried, batch_step.logs(logs, sums)
 
     return run
 
@@ -124,11 +122,11 @@ def predict(spec: ProgramSpec) -> Steps:
     `call` is (2,) uint32: numbers which differ in each call, for code that draws random numbers.
     """
 
-    kind = step_of(spec, "predict")
+    batch_step = step_of(spec, "predict")
 
     def run(params: Arrays, state: Arrays, x: Array, call: Array) -> tuple[Any, Any, Arrays, list[Array]]:
         key = fold(key_of(0), call[0]) if spec.draws else None
-        y, after, losses = kind.predict(params, state, x, key, Draws(call[1]))
+        y, after, losses = batch_step.predict(params, state, x, key, Draws(call[1]))
         return y, mask_of(next(iter(jax.tree.leaves(y)))), {path: after[path] for path in spec.carried}, losses
 
     return run

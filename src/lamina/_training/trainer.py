@@ -8,13 +8,10 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any
 
-import jax
 import numpy as np
 
 from lamina._layer.structure import Snapshot, weights_beside, weights_by_path
-from lamina._messages.tracebacks import warn
 from lamina._programs import programs
-from lamina._training import own_steps
 from lamina._training import steps as train
 from lamina._training.claims import states_of
 from lamina._training.compilation import Compiled
@@ -29,9 +26,8 @@ from lamina._training.spec import ProgramSpec, TrainState
 from lamina._training.steps import Steps
 from lamina._weights.turns import Reading, making, this_thread
 from lamina.errors import ArgumentError
-from lamina.metrics.exact import completed, places, with_room
+from lamina.metrics.exact import places, with_room
 from lamina.optimizers.optimizer import Optimizer, extend
-from lamina.optimizers.order import AsItIs
 
 
 class Trainer:
@@ -50,18 +46,15 @@ class Trainer:
         self.spec = ProgramSpec(model, compiled)
         self.metrics = self.spec.measures
         self.growing = places(self.metrics)
-        self.own = own_steps.is_own(model, "train")
+        self.steps = {kind: train.step_of(self.spec, kind) for kind in ("train", "test")}
         self.schedule = followed(self.optimizer)
-        self.optimizers = own_steps.optimizers_of(model) if self.own else [self.optimizer]
-        self.held = HeldArrays(
-            self.spec, self.optimizers, [AsItIs() if self.own else self.spec.order for _ in self.optimizers]
-        )
-        self.claims = [model._lamina, *self.held.weights, *states_of(self.optimizers)]
+        self.held = HeldArrays(self.spec, self.steps["train"].optimizers())
+        self.claims = [model._lamina, *self.held.weights, *states_of(self.held.optimizers)]
         """All objects that training changes."""
         known = (self.spec.key or fingerprint([model, compiled.loss, compiled.metrics])) is not None
         self.fills = {training: known and takes_more_rows(model, compiled, training) for training in (False, True)}
         """Whether a short batch may be filled with rows that do not count. User code may need the exact rows."""
-        self.warned = False
+        self.checked = False
         self.ready: dict[Hashable, Future[programs.Program]] = {}
         self.non_finite = NonFinite()
 
@@ -88,18 +81,14 @@ class Trainer:
         return self._named(logs), bad - before if bad >= 0 else None
 
     def _taken(self, sums: Sums | None) -> TrainState:
-        if not (self.spec.trained or self.own or self.warned):
-            self.warned = True
-            warn(f"no weight of {self.model.name!r} is trainable, so nothing is learned: set layer.trainable = True.")
+        if not self.checked:
+            self.steps["train"].check()
+            self.checked = True
         return self.held.taken(sums, goes_on=self.non_finite.does == "warn")
 
     def build_optimizers(self, state: TrainState, chunk: Chunk) -> bool:
-        """Make the state of the optimizers of a step of the user's own, which alone knows what each is for."""
-        return self.own and own_steps.build_optimizers(self.optimizers, lambda: self._abstract_step(state, chunk))
-
-    def _abstract_step(self, state: TrainState, chunk: Chunk) -> None:
-        batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
-        jax.eval_shape(own_steps.OwnStep(self.spec).train, state, batch)
+        """Make the state of optimizers of which the step alone knows what each is for."""
+        return self.steps["train"].build_optimizers(state, chunk)
 
     def test(self, sums: Sums, chunk: Chunk, reading: Reading) -> tuple[Sums, dict[str, Any]]:
         """Run a chunk for evaluation. Returns the metrics so far, which include `sums`, and the logs."""
@@ -112,12 +101,12 @@ class Trainer:
 
     def prepare(self, feed: Feed, validation: Feed | None) -> None:
         """Compile in the background the programs needed later: for the short last batch, and for validation."""
-        if self.model._lamina_own_steps:  # they run on the user's own objects, so in this thread alone
-            return
-        for chunk in feed.examples()[1:]:
-            self._train_program(self._taken(self.held.starts), chunk, ahead=True)
-        for chunk in validation.examples() if validation else ():
-            self._test_program(self.held.starts, chunk, ahead=True)
+        if self.steps["train"].ahead:
+            for chunk in feed.examples()[1:]:
+                self._train_program(self._taken(self.held.starts), chunk, ahead=True)
+        if self.steps["test"].ahead and validation:
+            for chunk in validation.examples():
+                self._test_program(self.held.starts, chunk, ahead=True)
 
     def _named(self, logs: Arrays) -> dict[str, Any]:
         """Logs as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
@@ -128,8 +117,7 @@ class Trainer:
 
     def completed(self, logs: dict[str, Any], kind: str, sums: Sums | None = None) -> dict[str, Any]:
         """The logs when all of the data was seen, with the metrics that are computed then, of `sums` or as they are."""
-        sums = self.held.sums if sums is None else sums
-        return logs if own_steps.is_own(self.model, kind) else completed(logs, self.metrics, sums)
+        return self.steps[kind].completed(logs, self.held.sums if sums is None else sums)
 
     def _train_program(self, state: TrainState, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
         make = functools.partial(train.train, undoes=self.non_finite.undoes)
@@ -150,7 +138,7 @@ class Trainer:
             key = self.spec.key and (kind, self.spec.key, *size)
             arguments = (*arrays, scalar(chunk.start), scalar(chunk.steps))
             self.ready[place] = programs.compiled(
-                key, make(self.spec, chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager
+                key, make(self.steps[kind], chunk.size), arguments, donate=donate, ahead=ahead, eager=self.eager
             )
         return self.ready[place]
 
