@@ -32,15 +32,6 @@ def make_folder(folder: Path) -> None:
     _require_folder(folder)
 
 
-def is_private(folder: Path) -> bool:
-    """Whether a folder is there, is this user's, and nobody else can write to it."""
-    try:
-        _require_folder(folder)
-    except OSError:
-        return False
-    return True
-
-
 def read(folder: Path, name: str, most: int) -> bytes:
     """The bytes of a file in a private folder, at most so many.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from inspect import BoundArguments, Parameter, signature
+from inspect import BoundArguments, signature
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 KERAS_NAMES = {"inputs", "sequences"}
 """The name of the one tensor in Keras's layers; here it is named x."""
-_PLAIN = Parameter.POSITIONAL_OR_KEYWORD
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,8 @@ def _first(layer: Layer, x: Any) -> Any:
         return _as_array(layer, x)
 
     def is_one(value: Any) -> bool:  # a list of numbers is one array
-        return isinstance(value, (list, tuple)) and not any(_is_given(leaf) for _, leaf in leaves(value))
+        given = (jax.Array, np.ndarray, Weight, Module)
+        return isinstance(value, (list, tuple)) and not any(isinstance(leaf, given) for _, leaf in leaves(value))
 
     return tree_map(lambda leaf, _: None if leaf is None else _as_array(layer, leaf), x, is_leaf=is_one)
 
@@ -183,10 +183,6 @@ def _is_tensor(x: object) -> bool:
 def _are_tensors(value: object) -> bool:
     found = [leaf for _, leaf in leaves(value) if leaf is not None]
     return bool(found) and all(map(_is_tensor, found))
-
-
-def _is_given(leaf: object) -> bool:
-    return isinstance(leaf, (jax.Array, np.ndarray, Weight, Module))
 
 
 def cast_floats(layer: Layer, inputs: Inputs) -> Inputs:

@@ -80,14 +80,6 @@ def caller() -> str:
     return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
 
 
-def is_running(function: Callable[..., Any]) -> bool:
-    """Whether a call of `function` is under way, further up."""
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code is not function.__code__:
-        frame = frame.f_back
-    return frame is not None
-
-
 def place_of(error: BaseException) -> str:
     """Where in the user's own code `error` was raised, as `train.py:14`; a NumPy function has its caller's place."""
     traceback, place = error.__traceback__, ""

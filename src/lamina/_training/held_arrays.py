@@ -39,7 +39,7 @@ class HeldArrays:
     def __init__(self, spec: ProgramSpec, optimizers: Sequence[tuple[Optimizer, Order | AsItIs]]) -> None:
         self.model, self.trained, self.fixed = spec.model, spec.trained, spec.fixed
         self.weights = [*self.trained.values(), *self.fixed.values()]
-        self.optimizers, self.orders = [each for each, _ in optimizers], [order for _, order in optimizers]
+        self.optimizers = optimizers
         self.measured = [state_of(metric) for metric in spec.measures]
         self.starts: Sums = [start_of(metric) for metric in spec.measures]
         """The metrics before the first batch."""
@@ -57,11 +57,10 @@ class HeldArrays:
             for weight in self.weights:
                 if weight.shown:
                     weight.array, weight.shown = copied(weight.array), False
-            for optimizer in self.optimizers:
+            for optimizer, _ in self.optimizers:
                 take_back(optimizer)
         params, state = self.of_weights()
-        pairs = zip(self.orders, self.optimizers, strict=True)
-        moments = [order.taken(optimizer) for order, optimizer in pairs]
+        moments = [order.taken(optimizer) for optimizer, order in self.optimizers]
         trained = self.model._lamina.steps_trained
         step = self.step[1] if self.step[0] == trained else scalar(trained)
         return TrainState(
@@ -73,7 +72,7 @@ class HeldArrays:
         """Put these arrays into the layers, the optimizers and the metrics. A program may still be computing them."""
         _hand_back(self.trained, state.params)
         _hand_back(self.fixed, state.state)
-        for order, optimizer, arrays in zip(self.orders, self.optimizers, state.optimizers, strict=True):
+        for (optimizer, order), arrays in zip(self.optimizers, state.optimizers, strict=True):
             order.put_back(optimizer, arrays)
         self.keep(state.metrics)
 
@@ -90,13 +89,13 @@ class HeldArrays:
 
     def by_name(self, state: TrainState) -> TrainState:
         """The state with the optimizers' arrays in trees, by their names."""
-        pairs = zip(self.orders, state.optimizers, strict=True)
-        return state._replace(optimizers=[order.named(arrays) for order, arrays in pairs])
+        pairs = zip(self.optimizers, state.optimizers, strict=True)
+        return state._replace(optimizers=[order.named(arrays) for (_, order), arrays in pairs])
 
     def in_order(self, state: TrainState) -> TrainState:
         """The state again of which `by_name` made this one."""
-        pairs = zip(self.orders, state.optimizers, strict=True)
-        return state._replace(optimizers=[order.listed(tree) for order, tree in pairs])
+        pairs = zip(self.optimizers, state.optimizers, strict=True)
+        return state._replace(optimizers=[order.listed(tree) for (_, order), tree in pairs])
 
     @property
     def sums(self) -> Sums:
@@ -114,7 +113,7 @@ class HeldArrays:
 
     def finalize(self) -> None:
         """The end of training: if the optimizer keeps averages of the weights, they replace the last weights."""
-        for optimizer in self.optimizers:
+        for optimizer, _ in self.optimizers:
             known = set(optimizer._lamina.weights)  # a set, because == compares the values of weights
             weights = {weight.path: weight for weight in self.weights if weight in known}
             arrays = {path: weight.array for path, weight in weights.items()}

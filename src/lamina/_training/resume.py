@@ -152,7 +152,7 @@ class Run:
     def restore(self) -> bool:
         """Restore the state, before any callback is called. Returns whether the run had already ended."""
         if self.saved is not None:
-            self.trainer.build_optimizers(self.trainer.held.taken(), self.feed.example())
+            self.trainer.steps["train"].build_optimizers(self.trainer.held.taken(), self.feed.example())
             self._put_back(self.saved)
             if self.verbose:
                 print(f"{'This run already ended at' if self.place.ended else 'Resuming at'} {self.place.said}.")

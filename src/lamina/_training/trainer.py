@@ -49,7 +49,7 @@ class Trainer:
         self.steps = {kind: train.step_of(self.spec, kind) for kind in ("train", "test")}
         self.schedule = followed(self.optimizer)
         self.held = HeldArrays(self.spec, self.steps["train"].optimizers())
-        self.claims = [model._lamina, *self.held.weights, *states_of(self.held.optimizers)]
+        self.claims = [model._lamina, *self.held.weights, *states_of([each for each, _ in self.held.optimizers])]
         """All objects that training changes."""
         known = (self.spec.key or fingerprint([model, compiled.loss, compiled.metrics])) is not None
         self.fills = {training: known and takes_more_rows(model, compiled, training) for training in (False, True)}
@@ -65,7 +65,7 @@ class Trainer:
         time, so both are done while the program runs. Other threads that read the weights then wait for the program.
         """
         state = self._taken(sums)
-        if self.build_optimizers(state, chunk):
+        if self.steps["train"].build_optimizers(state, chunk):
             state = self._taken(sums)
         metrics = with_room(self.growing, state.metrics, chunk)
         state = state._replace(metrics=metrics)
@@ -85,10 +85,6 @@ class Trainer:
             self.steps["train"].check()
             self.checked = True
         return self.held.taken(sums, goes_on=self.non_finite.does == "warn")
-
-    def build_optimizers(self, state: TrainState, chunk: Chunk) -> bool:
-        """Make the state of optimizers of which the step alone knows what each is for."""
-        return self.steps["train"].build_optimizers(state, chunk)
 
     def test(self, sums: Sums, chunk: Chunk, reading: Reading) -> tuple[Sums, dict[str, Any]]:
         """Run a chunk for evaluation. Returns the metrics so far, which include `sums`, and the logs."""

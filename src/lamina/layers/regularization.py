@@ -72,7 +72,19 @@ def _filled(noise_shape: Shape | None, shape: Shape) -> Any:
     return tuple(own if own is not None else size for own, size in zip(noise_shape, shape, strict=True))
 
 
-class Dropout(Noise):
+class _ElementDropout(Noise):
+    """Base of the layers that drop elements, each on its own or with others along some axes."""
+
+    rate: float = setting(rate)
+    noise_shape: NoiseShape = setting(_noise_shape, default=None)
+    seed: int | None = setting(seed_value, default=None)
+
+    def _lamina_check_input(self, shape: Shape) -> None:
+        super()._lamina_check_input(shape)
+        _filled(self.noise_shape, shape)
+
+
+class Dropout(_ElementDropout):
     """In training, sets each element to 0 with probability `rate` and divides the others by `1 - rate`.
 
     The dropped elements depend only on the seed, the step and the layer.
@@ -86,14 +98,6 @@ class Dropout(Noise):
 
     Source: Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html
     """
-
-    rate: float = setting(rate)
-    noise_shape: NoiseShape = setting(_noise_shape, default=None)
-    seed: int | None = setting(seed_value, default=None)
-
-    def _lamina_check_input(self, shape: Shape) -> None:
-        super()._lamina_check_input(shape)
-        _filled(self.noise_shape, shape)
 
     def call(self, x: Array, training: bool = False) -> Array:
         if not training or not self.rate:
@@ -185,7 +189,7 @@ ALPHA = -1.6732632423543772 * 1.0507009873554805
 """The limit of SELU for very negative x."""
 
 
-class AlphaDropout(Noise):
+class AlphaDropout(_ElementDropout):
     """In training, sets elements to the lower limit of SELU with probability `rate`, then scales and shifts all.
 
     Scale and shift keep the mean 0 and the variance 1 of such inputs. The shape stays the same.
@@ -199,14 +203,6 @@ class AlphaDropout(Noise):
 
     Source: Klambauer et al., 2017, https://arxiv.org/abs/1706.02515
     """
-
-    rate: float = setting(rate)
-    noise_shape: NoiseShape = setting(_noise_shape, default=None)
-    seed: int | None = setting(seed_value, default=None)
-
-    def _lamina_check_input(self, shape: Shape) -> None:
-        super()._lamina_check_input(shape)
-        _filled(self.noise_shape, shape)
 
     def __post_init__(self) -> None:
         super().__post_init__()

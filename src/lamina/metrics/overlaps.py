@@ -89,8 +89,35 @@ class ByClass(BuiltIn):
         return jnp.sum(share) / (jnp.sum(there) + dtypes.epsilon())
 
 
+class _OfSome(ByClass):  # the first arguments, and below the others: `IoU(_FromNumbers, _OfSome)`
+    num_classes: int = setting(positive)
+    target_class_ids: Sequence[int] = setting(_classes)
+
+
+class _OfAll(ByClass):
+    num_classes: int = setting(positive)
+
+
+class _FromNumbers(ByClass):
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
+    ignore_class: int | None = setting(optional(integer), default=None)
+    sparse_y_true: bool = setting(flag, default=True)
+    sparse_y_pred: bool = setting(flag, default=True)
+    axis: int = setting(integer, default=-1)
+
+
+class _FromOneHot(ByClass):
+    _lamina_name: Name = setting(default=None, alias="name")
+    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
+    ignore_class: int | None = setting(optional(integer), default=None)
+    sparse_y_pred: bool = setting(flag, default=False)
+    axis: int = setting(integer, default=-1)
+    sparse_y_true = False
+
+
 @registry.add()
-class IoU(ByClass):
+class IoU(_FromNumbers, _OfSome):
     """The mean over some classes of `both / either`, from class numbers, (batch, ...).
 
     >>> IoU(2, [0])([0, 0, 1, 1], [0, 1, 0, 1]).round(4)
@@ -108,18 +135,9 @@ class IoU(ByClass):
         axis: the axis of the classes.
     """
 
-    num_classes: int = setting(positive)
-    target_class_ids: Sequence[int] = setting(_classes)
-    _lamina_name: Name = setting(default=None, alias="name")
-    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
-    ignore_class: int | None = setting(optional(integer), default=None)
-    sparse_y_true: bool = setting(flag, default=True)
-    sparse_y_pred: bool = setting(flag, default=True)
-    axis: int = setting(integer, default=-1)
-
 
 @registry.add()
-class MeanIoU(ByClass):
+class MeanIoU(_FromNumbers, _OfAll):
     """The mean over all classes of `both / either`, from class numbers, (batch, ...); see `IoU`.
 
     >>> MeanIoU(2)([0, 0, 1, 1], [0, 1, 0, 1]).round(4)
@@ -133,17 +151,9 @@ class MeanIoU(ByClass):
         axis: the axis of the classes.
     """
 
-    num_classes: int = setting(positive)
-    _lamina_name: Name = setting(default=None, alias="name")
-    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
-    ignore_class: int | None = setting(optional(integer), default=None)
-    sparse_y_true: bool = setting(flag, default=True)
-    sparse_y_pred: bool = setting(flag, default=True)
-    axis: int = setting(integer, default=-1)
-
 
 @registry.add()
-class OneHotIoU(ByClass):
+class OneHotIoU(_FromOneHot, _OfSome):
     """The mean over some classes of `both / either`, from one-hot targets, (batch, ..., classes); see `IoU`.
 
     >>> OneHotIoU(2, [0])([[1, 0], [0, 1]], [[0.2, 0.8], [0.3, 0.7]])
@@ -157,18 +167,9 @@ class OneHotIoU(ByClass):
         axis: the axis of the classes.
     """
 
-    num_classes: int = setting(positive)
-    target_class_ids: Sequence[int] = setting(_classes)
-    _lamina_name: Name = setting(default=None, alias="name")
-    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
-    ignore_class: int | None = setting(optional(integer), default=None)
-    sparse_y_pred: bool = setting(flag, default=False)
-    axis: int = setting(integer, default=-1)
-    sparse_y_true = False
-
 
 @registry.add()
-class OneHotMeanIoU(ByClass):
+class OneHotMeanIoU(_FromOneHot, _OfAll):
     """The mean over all classes of `both / either`, from one-hot targets, (batch, ..., classes); see `IoU`.
 
     >>> OneHotMeanIoU(2)([[1, 0], [0, 1]], [[0.2, 0.8], [0.3, 0.7]]).round(4)
@@ -180,14 +181,6 @@ class OneHotMeanIoU(ByClass):
         sparse_y_pred: whether the predictions are class numbers. If not, they have an axis of the classes.
         axis: the axis of the classes.
     """
-
-    num_classes: int = setting(positive)
-    _lamina_name: Name = setting(default=None, alias="name")
-    _lamina_dtype: Precision = setting(_whole_dtype, default=None, alias="dtype")
-    ignore_class: int | None = setting(optional(integer), default=None)
-    sparse_y_pred: bool = setting(flag, default=False)
-    axis: int = setting(integer, default=-1)
-    sparse_y_true = False
 
 
 @registry.add()
