@@ -20,14 +20,15 @@ from lamina.dtypes import (
 )
 
 __all__ = [
-    "backend", "disable_flash_attention", "disable_interactive_logging", "disable_traceback_filtering",
-    "dtype_policy", "enable_flash_attention", "enable_interactive_logging", "enable_traceback_filtering", "epsilon",
-    "floatx", "image_data_format", "is_flash_attention_enabled", "is_interactive_logging_enabled",
-    "is_traceback_filtering_enabled", "max_epochs", "max_steps_per_epoch", "non_finite", "set_dtype_policy",
-    "set_epsilon", "set_floatx", "set_image_data_format", "set_max_epochs", "set_max_steps_per_epoch",
-    "set_non_finite",
+    "backend", "checks", "disable_flash_attention", "disable_interactive_logging", "disable_traceback_filtering",
+    "dtype_policy", "enable_flash_attention", "enable_interactive_logging", "enable_traceback_filtering",
+    "epsilon", "floatx", "image_data_format", "is_flash_attention_enabled", "is_interactive_logging_enabled",
+    "is_traceback_filtering_enabled", "max_epochs", "max_steps_per_epoch", "non_finite", "set_checks",
+    "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format", "set_max_epochs",
+    "set_max_steps_per_epoch", "set_non_finite",
 ]  # fmt: skip
 
+Checks = Literal["on", "off"]
 DataFormat = Literal["channels_last", "channels_first"]
 _image: dict[str, DataFormat] = {"format": "channels_last"}
 
@@ -75,6 +76,28 @@ def set_non_finite(does: NonFinite) -> None:
         does: "raise", "warn" or "stop".
     """
     strictness["non_finite"] = cast(NonFinite, checked("set_non_finite", "does", one_of(*get_args(NonFinite)), does))
+
+
+def checks() -> Checks:
+    """Whether `fit` looks for probable mistakes in the data and in the run: "on", unless `set_checks` changed it."""
+    return strictness["checks"]
+
+
+@user_facing
+def set_checks(checks: Checks) -> None:
+    """Set whether `fit` looks for probable mistakes in the data and in the run, and warns of them.
+
+    Each is a `lamina.errors.CheckWarning`, and each comes once per process. `model.check(x, y)` looks at all rows.
+
+    >>> set_checks("off")
+    >>> checks()
+    'off'
+    >>> set_checks("on")
+
+    Args:
+        checks: "on" or "off".
+    """
+    strictness["checks"] = cast(Checks, checked("set_checks", "checks", one_of(*get_args(Checks)), checks))
 
 
 def max_epochs() -> int | None:

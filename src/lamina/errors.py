@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from typing import Any
 
 __all__ = [
-    "ArgumentError", "BusyError", "CallError", "DataError", "FileError", "FixedError", "ForbiddenFileError",
-    "LabelError", "LaminaError", "LaminaWarning", "MissingFileError", "MissingPackageError", "NoMemoryError",
-    "NonFiniteError", "NotAdaptedError", "NotBuiltError", "NotCompiledError", "PicklingError", "ProcessError",
-    "ShapeError", "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError", "UnknownNameError",
+    "ArgumentError", "BusyError", "CallError", "CheckWarning", "DataError", "FileError", "FixedError",
+    "ForbiddenFileError", "LabelError", "LaminaError", "LaminaWarning", "MissingFileError", "MissingPackageError",
+    "NoMemoryError", "NonFiniteError", "NotAdaptedError", "NotBuiltError", "NotCompiledError", "PicklingError",
+    "ProcessError", "ShapeError", "StackError", "TracedArrayError", "UnknownAttributeError", "UnknownImportError",
+    "UnknownNameError",
 ]  # fmt: skip
 
 WIDTH = 120
@@ -138,6 +139,14 @@ class BusyError(LaminaError, RuntimeError):
 
 class LaminaWarning(UserWarning):
     """Code that runs, but probably does not do what you want."""
+
+
+class CheckWarning(LaminaWarning):
+    """A probable mistake in the data or in a run, which `fit` has found by itself. `config.set_checks("off")` ends it.
+
+    To silence a single check: `warnings.filterwarnings("ignore", "(?s).*val_loss was best",
+    lamina.errors.CheckWarning)`.
+    """
 
 
 class UnknownAttributeError(LaminaError, AttributeError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 from collections.abc import Iterable, Sequence
 
 from rich import box
@@ -14,7 +16,20 @@ from lamina._display.encoding import output
 
 def show(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = ()) -> None:
     """Print the rows below their headings; what does not fit the terminal goes on in the next line."""
-    console = Console(file=output(), highlight=False)
+    _print(Console(file=output(), highlight=False), title, headings, rows, notes)
+
+
+def text(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = ()) -> str:
+    """The same as a text, as wide as the terminal."""
+    console = Console(file=io.StringIO(), highlight=False, width=shutil.get_terminal_size((120, 24)).columns)
+    with console.capture() as captured:
+        _print(console, title, headings, rows, notes)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
+
+
+def _print(
+    console: Console, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str]
+) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     for heading in headings:
         table.add_column(heading, overflow="fold")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 import jax
 import numpy as np
 
+from lamina._diagnosis.findings import silence
 from lamina._display.verbosity import verbosity
 from lamina._kernels.native import onednn
 from lamina._programs import programs
@@ -79,7 +80,7 @@ def trained(
     alone = keep_busy(len(models))
 
     def fitted(number: int) -> History:
-        with on_one_thread(alone):
+        with on_one_thread(alone), silence():
             return fit(number)
 
     with ThreadPoolExecutor(at_once(), thread_name_prefix="lamina-fit") as pool:

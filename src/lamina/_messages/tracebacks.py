@@ -91,12 +91,12 @@ def place_of(error: BaseException) -> str:
     return place
 
 
-def warn(message: str) -> None:
-    """A `LaminaWarning` that names the user's own line."""
+def warn(message: str, kind: type[LaminaWarning] = LaminaWarning) -> None:
+    """A warning that names the user's own line."""
     frame = user_frame() or sys._getframe(1)
     names, line = frame.f_globals, (frame.f_code.co_filename, frame.f_lineno)
     shown = names.setdefault("__warningregistry__", {})
-    warnings.warn_explicit(message, LaminaWarning, *line, names.get("__name__", "__main__"), shown)
+    warnings.warn_explicit(message, kind, *line, names.get("__name__", "__main__"), shown)
 
 
 def without_internal_frames(traceback: types.TracebackType | None) -> types.TracebackType | None:

@@ -12,7 +12,9 @@ class Strictness(TypedDict):
     non_finite: NonFinite
     missing_class: Literal["raise", "warn"]
     """A class of y that has no weight in `class_weight`; where it is only said, the class weighs 1."""
+    checks: Literal["on", "off"]
+    """Whether `fit` looks for probable mistakes in the data and in the run."""
 
 
-strictness: Strictness = {"non_finite": "raise", "missing_class": "raise"}
-AS_KERAS: Strictness = {"non_finite": "warn", "missing_class": "warn"}
+strictness: Strictness = {"non_finite": "raise", "missing_class": "raise", "checks": "on"}
+AS_KERAS: Strictness = {"non_finite": "warn", "missing_class": "warn", "checks": "on"}

@@ -12,6 +12,7 @@ from lamina._arrays.arrays import as_array
 from lamina._programs import heap
 from lamina._training.changes import Changes
 from lamina._training.claims import claims_of, training
+from lamina._training.diagnosis import RunChecks
 from lamina._training.feeds import ChunkLength, Feed
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
 from lamina._training.interrupt import Interrupt, interruptible
@@ -42,6 +43,7 @@ def _fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
     callbacks = _callbacks(model, plan, feed, add_history=True)
     with recorded(model, earlier, callbacks) as history:
         state.stop_training = False
+        checks = RunChecks(model, feed, validation)
         trainer.non_finite = NonFinite(handles_nan(callbacks), trainer.held)
         require_known(callbacks, model, validates=validation is not None)
         epochs = range(plan.initial_epoch, plan.epochs)
@@ -49,13 +51,14 @@ def _fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
         interruption, claimed = interruptible(termination=run.store is not None), training(model, trainer.claims)
         with claimed, interruption as interrupted, heap.given_back_after(), run, callbacks:
             if not run.restore():
-                _epochs(run, interrupted)
+                _epochs(run, interrupted, checks)
+        checks.end(history, callbacks)
     if interrupted.terminated:
         interrupted.leave()
     return history
 
 
-def _epochs(run: Run, interrupted: Interrupt) -> None:
+def _epochs(run: Run, interrupted: Interrupt, checks: RunChecks) -> None:
     """All epochs of a run, with the calls of the callbacks."""
     model, callbacks, validation = run.model, run.callbacks, run.validation
     changes = Changes(model)
@@ -79,6 +82,7 @@ def _epochs(run: Run, interrupted: Interrupt) -> None:
             logs |= {f"val_{name}": value for name, value in measured.items()}
         callbacks.on_epoch_end(epoch, logs)
         run.end_epoch(logs)
+        checks.end_epoch(logs.get("loss"), callbacks)
         if model.stop_training or run.feed.over:
             break
     run.trainer.held.finalize()

@@ -18,7 +18,7 @@ from lamina._messages.tracebacks import user_facing
 from lamina._settings.arguments import Config, Named, overridable
 from lamina._settings.converters import checked, flag
 from lamina._settings.settings import MISSING, setting
-from lamina._training import loop
+from lamina._training import diagnosis, loop
 from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
 from lamina._training.own_steps import STEPS, known_metrics
@@ -34,6 +34,7 @@ from lamina.models.stack import Stack
 from lamina.optimizers import Optimizer
 
 if TYPE_CHECKING:
+    from lamina._diagnosis.findings import Findings
     from lamina._saving.paths import FilePath  # which a script that saves nothing does not load
 
 
@@ -234,6 +235,32 @@ class Sequential(Stack):
         """
         data = DataRequest(x, y, sample_weight, batch_size=batch_size, steps=steps)
         return loop.evaluate(self, data, RunPlan(verbose, callbacks), return_dict)
+
+    @user_facing
+    def check(self, x: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None) -> Findings:
+        """Look for probable mistakes in the data, which `fit` looks for in a sample: a label in a column, columns or
+        targets on another scale, constant or equal columns, rows that training and validation share, rare classes.
+
+        The model must be compiled, and is not trained.
+
+        >>> from lamina import layers
+        >>> import numpy as np
+        >>> model = Sequential([layers.Input((3,)), layers.Dense(1)])
+        >>> model.compile("adam", "mse")
+        >>> x = np.random.default_rng(0).normal(size=(500, 3)) * [1, 1, 5000]
+        >>> [finding.where for finding in model.check(x, x[:, 0])]
+        ['x[:, 0]', 'x[:, 2]']
+
+        Args:
+            x: the inputs, all rows: an array or a frame.
+            y: the targets.
+            sample_weight: a weight for each row.
+            validation_data: (x, y), as for `fit`.
+
+        Returns:
+            A sequence of findings, each with `check`, `where`, `found` and `advice`; printed, it is a table.
+        """
+        return diagnosis.check(self, DataRequest(x, y, sample_weight), validation_data)
 
     @user_facing
     def predict(

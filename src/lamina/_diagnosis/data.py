@@ -1,0 +1,229 @@
+"""The checks of the data, each a function from a case to what it found; `CHECKS` says in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from lamina import losses
+from lamina._arrays.arrays import HostArray
+from lamina._diagnosis.case import CLASSES, Case
+from lamina._diagnosis.findings import ROWS, Finding
+from lamina.layers.core import Dense, InputLayer
+from lamina.layers.regularization import Dropout, GaussianNoise
+from lamina.layers.reshaping import Flatten, Reshape
+
+SAME_SCALE = InputLayer, Flatten, Reshape, Dropout, GaussianNoise
+"""Layers that leave the scale of the columns as it is."""
+ON_THE_SCALE_OF_Y = losses.MeanSquaredError, losses.MeanAbsoluteError, losses.Huber, losses.LogCosh
+"""Losses that grow with the scale of y."""
+SMALL = 2**18
+"""Up to so many numbers `fit` compares the rows of the validation with those of the training."""
+
+
+def label_in_a_column(case: Case) -> Iterator[Finding]:
+    """A column of x is the target, or says what it is."""
+    sample = case.sample
+    if not sample.is_table or sample.target is None:
+        return
+    found, strength = None, np.abs(sample.correlations)
+    if sample.classes is not None:
+        for column in _of_few_values(sample, int(sample.classes.max()) + 1, strength):
+            share = agreement(sample.x[:, column], sample.classes)
+            if share >= 0.99 and (share := agreement(case.x[:, column], case.classes)) >= 0.99:
+                found = column, f"tells the class of {share:.1%} of the rows"
+                break
+    else:
+        first, second = np.argsort(strength)[:-3:-1]
+        if strength[first] > 0.99999 and strength[second] < 0.9:
+            found = int(first), f"has a correlation of {sample.correlations[first]:.6f} with y"
+    if found is not None:
+        column, told = found
+        name = case.name(column)
+        left_out = f"x.drop(columns={case.columns[column]!r})" if case.columns else f"numpy.delete(x, {column}, axis=1)"
+        yield Finding(
+            "label in x", name, f"{name} {told}: it is probably the label itself.", f"Leave it out: x = {left_out}."
+        )
+
+
+def _of_few_values(sample: Case, count: int, strength: HostArray) -> list[int]:
+    """The columns that may have as many values as there are classes, and tell the class."""
+    if count == 2:
+        return list(np.flatnonzero(strength > 0.8))
+    values = 1 + (np.diff(np.sort(sample.x[:64], axis=0), axis=0) != 0).sum(0)
+    return list(np.flatnonzero((values > 1) & (values <= count))[:20])
+
+
+def agreement(column: HostArray, classes: HostArray | None) -> float:
+    """The share of rows whose class the column's value tells; 0 if it has not as many values as there are classes, or
+    is hardly better than the most frequent class."""
+    assert classes is not None
+    values, codes = np.unique(column, return_inverse=True)
+    count = int(classes.max()) + 1
+    if len(values) > 2 * count:
+        return 0.0
+    table = np.bincount(codes * count + classes, minlength=len(values) * count).reshape(len(values), count)
+    frequent, told = table.sum(0), table.argmax(1)
+    if len(values) != np.count_nonzero(frequent) or len(set(told.tolist())) != len(values):
+        return 0.0
+    share, constant = table.max(1).sum() / len(column), frequent.max() / len(column)
+    return float(share) if 1 - share <= 0.1 * (1 - constant) else 0.0
+
+
+def another_scale(case: Case) -> Iterator[Finding]:
+    """A column has another scale than the others, and nothing normalizes it before the first Dense."""
+    sample = case.sample
+    first = next((layer for layer in case.layers if not isinstance(layer, SAME_SCALE)), None)
+    if not sample.is_table or not isinstance(first, Dense):
+        return
+    deviations = sample.deviations
+    varying = deviations[deviations > 0]
+    column = int(deviations.argmax())
+    if not len(varying) or deviations[column] <= max(100 * np.median(varying), 10.0):
+        return
+    name = case.name(column)
+    yield Finding(
+        "scale of x", name,
+        f"{name} has a deviation of {deviations[column]:,.4g}, and half of the columns one of at most "
+        f"{np.median(varying):,.4g}: it drowns the others.",
+        "Put layers.BatchNormalization() first; or layers.Normalization(), adapted to the training rows.",
+    )  # fmt: skip
+
+
+def large_target(case: Case) -> Iterator[Finding]:
+    """The target is on a large scale, and the loss and the last layer do not allow for it."""
+    y = case.sample.y
+    if y is None or len(y) < ROWS or y.dtype.kind not in "iuf" or not isinstance(case.loss, ON_THE_SCALE_OF_Y):
+        return
+    last = case.layers[-1] if case.layers else None
+    deviation, mean = float(y.std(dtype=np.float64)), float(y.mean(dtype=np.float64))
+    if deviation <= 100 or not isinstance(last, Dense) or last.activation.__name__ not in ("linear", "relu"):
+        return
+    yield Finding(
+        "scale of y", "y", f"y has a deviation of {deviation:,.4g}, and the last layer begins with outputs near 0.",
+        f"End the stack with layers.Rescaling({deviation:.4g}, offset={mean:.4g}), or scale y and what you predict.",
+    )  # fmt: skip
+
+
+def useless_columns(case: Case) -> Iterator[Finding]:
+    """Named columns that are constant, or equal to another one, or number the rows."""
+    if case.columns is None or not case.is_table:
+        return
+    yield from _few(case, "constant column", "is constant", "are constant", constant_columns(case))
+    yield from _few(case, "copied column", "is a copy of another one", "are copies of others", duplicate_columns(case))
+    yield from _few(case, "id", "numbers the rows", "number the rows", id_columns(case))
+
+
+def _few(case: Case, check: str, does: str, do: str, columns: list[int]) -> Iterator[Finding]:
+    """A finding about a few columns. Where more than 3 columns, and a twentieth of all, are so, there is none."""
+    if columns and not (len(columns) > 3 and len(columns) > 0.05 * case.x.shape[1]):
+        names = [list(case.columns or ())[column] for column in columns]
+        listed = ", ".join(map(repr, names[:4])) + ", ..." * (len(names) > 4)
+        found = f"The column {listed} {does}." if len(names) == 1 else f"The columns {listed} {do}."
+        yield Finding(check, f"x[{names[0]!r}]", found, f"Leave out what tells nothing: x = x.drop(columns={names!r}).")
+
+
+def constant_columns(case: Case) -> list[int]:
+    """The columns with one value in all rows."""
+    suspects = np.flatnonzero(case.sample.deviations == 0).tolist()
+    return [column for column in suspects if (case.x[:, column] == case.x[0, column]).all()]
+
+
+def duplicate_columns(case: Case) -> list[int]:
+    """The columns that equal an earlier one in all rows, and are not constant."""
+    sample, seen, found = case.sample, dict[bytes, int](), []
+    for column in np.flatnonzero(sample.deviations > 0).tolist():
+        mark = sample.x[:256, column].tobytes()
+        earlier = seen.setdefault(mark, column)
+        if earlier != column and np.array_equal(case.x[:, earlier], case.x[:, column]):
+            found.append(column)
+    return found
+
+
+def id_columns(case: Case) -> list[int]:
+    """The columns that hold each whole number of a range once."""
+    first, rows = case.x[:64], len(case.x)
+    whole = (first == np.floor(first)).all(0) & (np.diff(np.sort(first, axis=0), axis=0) != 0).all(0)
+    found = []
+    for column in np.flatnonzero(whole).tolist():
+        values = np.sort(case.x[:, column].astype(np.float64))
+        if values[-1] - values[0] == rows - 1 and (np.diff(values) == 1).all():
+            found.append(column)
+    return found
+
+
+def shared_rows(case: Case) -> Iterator[Finding]:
+    """Rows of the validation that training has too, more than chance would give."""
+    if case.held_out is None or len(case.x) < ROWS or case.held_out.shape[1:] != case.x.shape[1:]:
+        return
+    rows, held_out = (_as_bytes(x, case.x.dtype) for x in (case.x, case.held_out))
+    different = set(rows)
+    twins = 1 - len(different) / len(rows)
+    share = sum(row in different for row in held_out) / len(held_out)
+    if share > 3 * twins + 0.01:
+        yield Finding(
+            "shared rows", "validation_data",
+            f"{share:.1%} of the validation's rows are rows of the training too, and {twins:.1%} of the training's "
+            "rows are there twice.",
+            "The validation is too good to be true: drop duplicates before you split, x = x.drop_duplicates().",
+        )  # fmt: skip
+
+
+def _as_bytes(x: HostArray, dtype: np.dtype) -> list[bytes]:
+    return [row.tobytes() for row in np.ascontiguousarray(x, dtype)]
+
+
+def imbalance(case: Case) -> Iterator[Finding]:
+    """Nearly all rows are of one class, and accuracy is all that is measured."""
+    classes = case.sample.classes
+    measured = [name for name in case.metrics if name != "loss"]
+    if classes is None or len(classes) < ROWS or case.weighted or not measured:
+        return
+    share = np.bincount(classes).max() / len(classes)
+    if 0.95 <= share < 1 and all(name in ("acc", "accuracy") or name.endswith("_accuracy") for name in measured):
+        rare = "metrics=['AUC']" if isinstance(case.loss, CLASSES[:2]) else "metrics=['F1Score']"
+        yield Finding(
+            "imbalance", "y",
+            f"{share:.1%} of the rows are of one class: a model that always says so has an accuracy of {share:.3f}.",
+            f"Measure what accuracy hides, {rare}, and weigh the classes: fit(..., class_weight='balanced').",
+        )  # fmt: skip
+
+
+def ranks_the_classes(case: Case) -> Iterator[Finding]:
+    """A column whose order separates two classes nearly perfectly, which `check` alone looks at.
+
+    Its area under the ROC curve is the share of the pairs of one row of each class that it puts in the right order.
+    """
+    classes = case.classes
+    if not case.is_table or classes is None or classes.max() != 1:
+        return
+    many = np.bincount(classes)
+    for column in range(case.x.shape[1]):
+        _, codes, count = np.unique(case.x[:, column], return_inverse=True, return_counts=True)
+        ranks = (np.cumsum(count) - (count - 1) / 2)[codes]  # of equal values the mean rank
+        area = (ranks[classes == 1].sum() - many[1] * (many[1] + 1) / 2) / (many[0] * many[1])
+        if max(area, 1 - area) > 0.999:
+            name = case.name(column)
+            found = f"{name} alone separates the classes, with an AUC of {max(area, 1 - area):.4f}."
+            yield Finding("label in x", name, found, "Find out whether it is known before the label is.")
+
+
+CHECKS = label_in_a_column, shared_rows, another_scale, large_target, imbalance, useless_columns
+
+
+def findings(case: Case) -> Iterator[Finding]:
+    """What all checks find, in their order."""
+    told = set()
+    for check in (*CHECKS, ranks_the_classes):
+        for finding in check(case):
+            if finding[:2] not in told:
+                told.add(finding[:2])
+                yield finding
+
+
+def quick(case: Case) -> Iterator[Finding]:
+    """What the checks find that `fit` makes: rows are compared where there are few."""
+    for check in CHECKS:
+        if check is not shared_rows or case.x.size <= SMALL:
+            yield from check(case)

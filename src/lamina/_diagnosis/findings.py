@@ -1,0 +1,92 @@
+"""What a check has found, and how `fit` says it: few lines, and each of them once per process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple, TypeVar, overload
+
+from lamina import _display as display
+from lamina._messages.tracebacks import warn
+from lamina._settings.strictness import strictness
+from lamina.errors import CheckWarning
+
+ROWS = 200
+"""Fewer rows than this say too little about columns and classes."""
+MOST = 3
+"""The most findings that one `fit` warns about."""
+T = TypeVar("T")
+
+
+class Finding(NamedTuple):
+    """A probable mistake."""
+
+    check: str
+    """The name of the check, as "scale"."""
+    where: str
+    """What it is about, as "x['age']"."""
+    found: str
+    """A sentence with the numbers."""
+    advice: str
+    """What to type instead."""
+
+    def __str__(self) -> str:
+        return f"{self.found}\n{self.advice}"
+
+
+class Findings(Sequence[Finding]):
+    """What `model.check` found; printed, and in a notebook, it is a table."""
+
+    def __init__(self, found: Iterable[Finding], checked: str) -> None:
+        self._lamina_found, self._lamina_checked = list(found), checked
+
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Finding]: ...
+    def __getitem__(self, index: int | slice) -> Finding | list[Finding]:
+        return self._lamina_found[index]
+
+    def __len__(self) -> int:
+        return len(self._lamina_found)
+
+    @property
+    def _lamina_title(self) -> str:
+        count = len(self) or "no"
+        return f"{self._lamina_checked}: {count} probable mistake{'s' * (len(self) != 1)}"
+
+    def __repr__(self) -> str:
+        headings = ("check", "where", "found", "advice")
+        return display.tables.text(self._lamina_title, headings, self) if self else self._lamina_title
+
+    def _repr_html_(self) -> str:
+        headings = ("check", "where", "found", "advice")
+        return display.html.table(self._lamina_title, headings, self._lamina_found, texts=4)
+
+
+said: set[tuple[str, str]] = set()
+"""The checks that this process has warned of, each with what it was about."""
+silenced: ContextVar[bool] = ContextVar("silenced", default=False)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """No `fit` of this thread warns of what it finds: it is one of many on the same data."""
+    token = silenced.set(True)
+    try:
+        yield
+    finally:
+        silenced.reset(token)
+
+
+def wanted() -> bool:
+    """Whether `fit` checks at all."""
+    return strictness["checks"] == "on" and not silenced.get()
+
+
+def say(findings: Iterable[Finding]) -> None:
+    """Warn of the first findings that are new."""
+    for finding in [each for each in findings if each[:2] not in said][:MOST]:
+        said.add(finding[:2])
+        warn(str(finding), CheckWarning)

@@ -1,0 +1,96 @@
+"""Hands the data and the progress of `fit`, and the data of `model.check`, to the checks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from lamina import _diagnosis as diagnosis
+from lamina._checks import columns
+from lamina._data.arrays import is_mapped
+from lamina._data.source import Table, is_stream
+from lamina._diagnosis import findings
+from lamina._diagnosis.findings import ROWS, Finding, Findings
+from lamina._training.feeds import ArrayFeed, Feed
+from lamina._training.inputs import require_compiled, training_feeds
+from lamina._training.model import Model, compiled_of
+from lamina._training.request import DataRequest, RunPlan, fit_request
+from lamina._training.trainer import followed
+from lamina.callbacks.callback_list import CallbackList
+from lamina.callbacks.history import History
+from lamina.callbacks.learning_rate import LearningRateScheduler
+from lamina.errors import DataError
+
+if TYPE_CHECKING:
+    from lamina._diagnosis.case import Case
+
+
+def case_of(model: Model, table: Table, held_out: Table | None = None) -> Case:
+    """The data and the stack for the checks. x is what the layers after those on the host get."""
+    compiled = compiled_of(model)
+    named = columns.named(table.columns)
+    other = None if held_out is None or is_mapped(held_out.x) else held_out.x
+    weighted = table.sample_weight is not None
+    return diagnosis.case.Case(
+        table.x, table.y, model._lamina_body, compiled.loss, named, other, compiled.names, weighted
+    )
+
+
+class RunChecks:
+    """The checks of one `fit`. It holds the case, and whether the model was seen to learn; it lives for that call."""
+
+    def __init__(self, model: Model, feed: Feed, validation: Feed | None) -> None:
+        self.model = model
+        self.case: Case | None = None
+        self.before, self.looked = model._lamina.steps_trained, False
+        """The steps of earlier calls, and whether the loss was looked at."""
+        self.losses: list[float] = []
+        """The loss of each epoch."""
+        many = feed.table.rows >= ROWS if isinstance(feed, ArrayFeed) and not is_mapped(feed.table.x) else False
+        if many and findings.wanted():
+            assert isinstance(feed, ArrayFeed)
+            held_out = validation.table if isinstance(validation, ArrayFeed) else None
+            self.case = case_of(model, feed.table, held_out)
+            findings.say(diagnosis.data.quick(self.case))
+
+    @property
+    def steps(self) -> int:
+        return self.model._lamina.steps_trained - self.before
+
+    def end_epoch(self, loss: float | None, callbacks: CallbackList) -> None:
+        """Look once whether the model has learned anything: after 100 steps, when the loss no longer falls."""
+        if self.case is None or self.looked or loss is None:
+            return
+        self.losses.append(loss)
+        if self.steps < diagnosis.runs.STEPS or loss < 0.99 * min(self.losses[:-1], default=-math.inf):
+            return
+        self.looked = True
+        optimizer, own = compiled_of(self.model).optimizer, self.model._lamina_own_steps
+        if own or followed(optimizer) is not None or any(isinstance(c, LearningRateScheduler) for c in callbacks):
+            return
+        findings.say(diagnosis.runs.nothing_learned(self.case, loss, float(optimizer.learning_rate), self.steps))
+
+    def end(self, history: History, callbacks: CallbackList) -> None:
+        """Look at the whole run."""
+        if self.case is None or self.model._lamina_own_steps:
+            return
+        found: Iterator[Finding] = diagnosis.runs.overfitting(history.history, [*callbacks])
+        if self.steps:
+            found = chain(found, diagnosis.runs.not_settled(self.case, self.model._lamina.steps_trained))
+        findings.say(found)
+
+
+def check(model: Model, data: DataRequest, validation_data: object) -> Findings:
+    """What the checks of the data find in all rows, as `Sequential.check` says."""
+    require_compiled(model, "check")
+    request, plan = fit_request(data, RunPlan(validation=DataRequest(validation_data)))
+    if is_stream(data.x):
+        raise DataError("check compares all rows, so it takes arrays or a frame: give it some thousand rows.")
+    trained = model._lamina.columns
+    feed, validation = training_feeds(model, request, plan)
+    model._lamina.columns = trained
+    assert isinstance(feed, ArrayFeed)
+    case = case_of(model, feed.table, validation.table if isinstance(validation, ArrayFeed) else None)
+    return Findings(diagnosis.data.findings(case), f"{feed.table.rows} rows")
