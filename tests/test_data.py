@@ -171,8 +171,8 @@ def test_a_frame_with_the_columns_of_the_training_in_another_order_is_refused(tm
         refusal(lambda one=one: one.predict(iter([swapped])), "batch 0 of x: ", said)
         refusal(lambda one=one: one.evaluate(swapped, Y), said)
         refusal(lambda one=one: one(swapped), said)
-        checked = (swapped, Y)
-        refusal(lambda one=one: one.fit(frame, Y, validation_data=checked), "validation_data: the columns of x", said)
+        wrong = {"validation_data": (swapped, Y)}
+        refusal(lambda one=one, wrong=wrong: one.fit(frame, Y, **wrong), "validation_data: the columns of x", said)
         refusal(lambda one=one: one.predict(frame.assign(y=Y)), "column 3 is 'y', where none was.")
         with pytest.warns(LaminaWarning, match="lacks the columns 'a' that the model was trained on, and has 'z'"):
             one.predict(frame.rename(columns={"a": "z"}), verbose=0)
