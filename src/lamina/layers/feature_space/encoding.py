@@ -24,7 +24,7 @@ from lamina.layers.features.categories import Discretization
 from lamina.layers.features.crossing import bins_of
 from lamina.layers.features.hashing import Hashing
 from lamina.layers.features.numbers import Normalization
-from lamina.layers.features.vocabularies import Lookup
+from lamina.layers.features.vocabularies import Lookup, indices_of
 
 if TYPE_CHECKING:
     from lamina.layers.feature_space.feature_space import FeatureSpace
@@ -153,6 +153,8 @@ def codes_of(layer: Any, values: HostArray) -> HostArray:
     if isinstance(layer, Discretization):
         bounds = np.asarray(layer.bin_boundaries, np.float32)
         return np.searchsorted(bounds, values.astype(np.float32), side="right")
+    if isinstance(layer, Lookup):
+        return indices_of(layer, values.tolist(), values.shape)
     codes: HostArray = layer._lamina_host(values)
     return codes
 
@@ -161,12 +163,14 @@ def _known(
     name: str, layer: Lookup, codes: HostArray, column: Column, slot: bool, crossed: bool, kept: dict[str, HostArray]
 ) -> HostArray:
     """The codes, with -1 for unknown categories if they have no slot; counts the unknown ones for a warning."""
+    if slot:
+        return codes
     known = layer._lamina_vocabulary
     unknown = (codes >= known.oov_start) & (codes < known.start)
     if column.gaps is not None:
         unknown &= ~column.gaps
     _count(name, column.values, unknown)
-    if slot or not unknown.any():
+    if not unknown.any():
         return codes
     if crossed:
         kept[name] = codes.copy()
@@ -188,8 +192,8 @@ def _count(name: str, values: HostArray, unknown: HostArray) -> None:
         seen.said = True
         shown = ", ".join(map(repr, seen.shown))
         warn(
-            f"column {name!r}: {seen.count:,} of {seen.rows:,} rows have a category that has no code of its own, such "
-            f"as {shown}."
+            f"column {name!r}: {seen.count:,} of {seen.rows:,} rows have a category that training had not, such as "
+            f"{shown}. It adds nothing to the output."
         )
 
 
@@ -206,8 +210,12 @@ def _filled(name: str, column: Column, learned: Learned) -> HostArray:
         filled.add(name)
         warn(
             f"column {name!r} has gaps, and had none in training: they are filled with the median, {learned.median:g}."
+            if column.values.dtype.kind == "f"
+            else f"column {name!r} has gaps, and had none in training: they are filled with the median."
         )
-    return np.where(column.gaps, learned.median, column.values)
+    filled_in = column.values.copy()
+    filled_in[column.gaps] = np.asarray(learned.median).astype(column.values.dtype)
+    return filled_in
 
 
 def learn(space: FeatureSpace, table: RawTable) -> None:
@@ -227,8 +235,8 @@ def _learned(space: FeatureSpace, name: str, column: Column) -> Learned:
     feature, layer = space.features[name], space.preprocessors[name]
     there = column.values if column.gaps is None else column.values[~column.gaps]
     learned = Learned(gaps=column.gaps is not None)
-    if feature.dtype == "float32":
-        learned.median = float(np.median(there))
+    if feature.dtype in ("float32", "datetime"):  # a date counts as seconds
+        learned.median = float(np.median(there.astype(np.float64)))
     if learns(layer):
         layer.reset_state()
         layer._lamina_learn(there[:, None], False)

@@ -22,7 +22,7 @@ from lamina._settings.arguments import Name
 from lamina._settings.converters import positive
 from lamina._settings.settings import Configured, Converted, State, setting
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, StackError
-from lamina.layers.feature_space import kinds
+from lamina.layers.feature_space import guess, kinds
 from lamina.layers.feature_space.encoding import (
     Learned,
     Part,
@@ -84,8 +84,9 @@ class FeatureSpace(Layer):
     Array([[0., 0., 0., 1.]], dtype=float32)
 
     The kinds of columns are `float`, `float_normalized`, `float_rescaled`, `float_discretized`, `integer_categorical`,
-    `string_categorical`, `integer_hashed` and `string_hashed`. For other arguments than the usual ones there is a
-    function of each name, such as `FeatureSpace.string_categorical(max_tokens=100)`.
+    `string_categorical`, `integer_hashed`, `string_hashed`, `date`, `text`, `float_piecewise` and `float_periodic`.
+    For other arguments than the usual ones there is a function of each name, such as
+    `FeatureSpace.string_categorical(max_tokens=100)`.
 
     A gap among numbers becomes the median of training. A column that had gaps in training has a flag for them, and a
     column of categories one more category. A category that training has not seen adds nothing, unless training had
@@ -228,6 +229,56 @@ class FeatureSpace(Layer):
         if learned is not None:
             _restore(space, learned)
         return space
+
+    @classmethod
+    @user_facing
+    def from_frame(cls, table: Any, features: Mapping[str, Any] | None = None, **settings: Any) -> Self:
+        """A space for a table, with the kind of each column guessed from its values. It learns nothing, and prints
+        what it took.
+
+        Text is `string_categorical`, or `text` where most values are sentences; dates are `date`; whole numbers of at
+        most 10 different values are `integer_categorical`; other numbers are `float_normalized`. A column of ids, with
+        a value of its own in each of at least 100 rows, is left out.
+
+        >>> table = {"age": [30.5, 40.0, 50.0], "city": ["Rome", "Oslo", "Rome"]}
+        >>> space = FeatureSpace.from_frame(table, features={"age": "float_rescaled"})
+        float_rescaled: 'age'
+        string_categorical: 'city'
+
+        Args:
+            table: a frame, a dict of columns, a list of dicts, or the path of a CSV or Parquet file.
+            features: the kinds of columns that you know; None leaves a column out.
+            settings: the other arguments of a FeatureSpace.
+
+        Raises:
+            DataError: two columns have one name, or a column is empty.
+        """
+        found, ids, words = guess.guessed(table, features)
+        space = cls(found, **settings)
+        print(guess.told(words, ids))
+        return space
+
+    @classmethod
+    def date(cls, name: str | None = None) -> Feature:
+        """Dates: the year as a number; month, weekday and hour as sine and cosine."""
+        return kinds.made("date", name)
+
+    @classmethod
+    def text(cls, max_tokens: int = 1000, name: str | None = None) -> Feature:
+        """Texts: one number for each frequent word, 1 if the text has it."""
+        return kinds.made("text", name, max_tokens)
+
+    @classmethod
+    def float_piecewise(cls, num_bins: int = 32, name: str | None = None) -> Feature:
+        """Numbers as their place in each of several bins: 0 below it, 1 above it."""
+        return kinds.made("float_piecewise", name, num_bins)
+
+    @classmethod
+    def float_periodic(
+        cls, frequencies: int = 16, units: int = 8, sigma: Any = 0.1, name: str | None = None
+    ) -> Feature:
+        """Numbers as waves, whose frequencies are trained."""
+        return kinds.made("float_periodic", name, frequencies, units, sigma)
 
     @classmethod
     def cross(cls, feature_names: Sequence[str], crossing_dim: int, output_mode: Any = "one_hot") -> Cross:

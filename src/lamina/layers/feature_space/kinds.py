@@ -11,10 +11,12 @@ from lamina._messages.spelling import nearest
 from lamina._settings.converters import one_of, up_to
 from lamina._settings.settings import Configured, setting
 from lamina.errors import ArgumentError
+from lamina.layers.feature_space.columns import DateParts, PeriodicWaves, PiecewiseLinear
 from lamina.layers.features.categories import Discretization
 from lamina.layers.features.hashing import Hashing
 from lamina.layers.features.lookup import IntegerLookup, StringLookup
 from lamina.layers.features.numbers import Normalization, Rescaling
+from lamina.layers.features.text import TextVectorization
 from lamina.layers.masks import Identity
 
 MOST_CODES = 2**24
@@ -53,12 +55,12 @@ class Feature(Configured):
     """How a column is read, and the layer that makes numbers of it.
 
     Args:
-        dtype: as what the column is read: "float32", "int32" or "string".
+        dtype: as what the column is read: "float32", "int32", "string" or "datetime".
         preprocessor: the layer.
         output_mode: "one_hot" for a layer that returns codes, "float" for one that returns numbers.
     """
 
-    dtype: str = setting(one_of("float32", "int32", "int64", "string"))
+    dtype: str = setting(one_of("float32", "int32", "int64", "string", "datetime"))
     preprocessor: Layer = setting(held)
     output_mode: Literal["int", "one_hot", "float"] = setting(one_of("int", "one_hot", "float"))
 
@@ -106,6 +108,22 @@ def string_hashed(name: str, num_bins: int, output_mode: Any = "one_hot") -> Fea
     return Feature("string", Hashing(num_bins, name=name), output_mode)
 
 
+def date(name: str) -> Feature:
+    return Feature("datetime", DateParts(name=name), "float")
+
+
+def text(name: str, max_tokens: int = 1000) -> Feature:
+    return Feature("string", TextVectorization(max_tokens=max_tokens, output_mode="multi_hot", name=name), "float")
+
+
+def float_piecewise(name: str, num_bins: int = 32) -> Feature:
+    return Feature("float32", PiecewiseLinear(num_bins, name=name), "float")
+
+
+def float_periodic(name: str, frequencies: int = 16, units: int = 8, sigma: float = 0.1) -> Feature:
+    return Feature("float32", PeriodicWaves(frequencies, units, sigma, name=name), "float")
+
+
 KINDS: dict[str, tuple[Callable[..., Feature], str]] = {
     "float": (float_plain, ""),
     "float_normalized": (float_normalized, ""),
@@ -115,6 +133,10 @@ KINDS: dict[str, tuple[Callable[..., Feature], str]] = {
     "string_categorical": (string_categorical, ""),
     "integer_hashed": (integer_hashed, "hashing_dim"),
     "string_hashed": (string_hashed, "hashing_dim"),
+    "date": (date, ""),
+    "text": (text, ""),
+    "float_piecewise": (float_piecewise, "num_discretization_bins"),
+    "float_periodic": (float_periodic, ""),
 }
 """The function that makes a feature of each kind, and which setting of the space is its number of bins."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,8 @@ def read(column: Column, name: str, dtype: str) -> Column:
         DataError: a value cannot be read so; the message has the first one and its row.
     """
     values, gaps = column
+    if dtype == "datetime":
+        return Column(as_dates(values, name, gaps), gaps)
     if values.dtype.kind == "O" and gaps is not None:
         values = values.copy()
         values[gaps] = "0"
@@ -70,6 +71,24 @@ def _word(item: Any) -> str:
     return str(item)
 
 
+def as_dates(values: HostArray, name: str, gaps: HostArray | None) -> HostArray:
+    """Dates, also those of Python and those in text of the form 2026-01-31 or 2026-01-31 12:00:00."""
+    if values.dtype.kind == "M":
+        return values.astype("datetime64[s]")
+    items = values.tolist()
+    dates = np.empty(len(items), "datetime64[s]")
+    for row, item in enumerate(items):
+        try:
+            if gaps is None or not gaps[row]:
+                dates[row] = np.datetime64(item.replace(tzinfo=None) if hasattr(item, "tzinfo") else item, "s")
+        except (TypeError, ValueError, OSError):
+            raise DataError(
+                f"column {name!r} holds dates, and row {row} has {item!r}. Write dates as '2026-01-31' or "
+                f"'2026-01-31 12:00:00'; of another form: pandas.to_datetime(x[{name!r}], format=...)."
+            ) from None
+    return dates
+
+
 def as_floats(values: HostArray, name: str) -> HostArray:
     """Numbers, also those in quotes and of other types, and "true" and "false" as 1 and 0."""
     if values.dtype.kind == "f":
@@ -95,7 +114,5 @@ def _number(item: Any, row: int, name: str) -> float:
 
 def _refused(name: str, values: HostArray, bad: HostArray, what: str, advice: str) -> DataError:
     row = int(bad.argmax())
-    return DataError(f"column {name!r} has {values[row]!r} in row {row}, {what}. {advice}")
-
-
-Reader = Callable[[Column, str, str], Column]
+    value = values.tolist()[row]
+    return DataError(f"column {name!r} has {value!r} in row {row}, {what}. {advice}")
