@@ -213,7 +213,11 @@ def without_a_name(keras):
     yield keras.layers.Dense(1, activation=double, name="top"), r"top \(Dense\)", "activation"
     yield keras.layers.Dense(1, activation=jax.jit(double), name="top"), r"top \(Dense\)", "activation"
     yield keras.layers.Dense(1, activation=functools.partial(double), name="top"), r"top \(Dense\)", "activation"
-    yield keras.layers.Dense(1, kernel_initializer=lambda shape, dtype: 0), "Adapted", "function"
+    yield (
+        keras.layers.Dense(1, kernel_initializer=lambda shape, dtype: 0, name="top"),
+        r"top \(Dense\)",
+        "kernel_initializer",
+    )
     yield keras.losses.LossFunction(loss), "Loss", "fn"
     yield keras.optimizers.Adam(double), "Optimizer", "schedule"
     yield keras.callbacks.LambdaCallback(on_epoch_end=double), "LambdaCallback", "on_epoch_end"

@@ -1,5 +1,6 @@
 """Every initializer against real Keras, to the bit; what keys and seeds do; configs, names and errors."""
 
+import functools
 import inspect
 import json
 import traceback
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lamina import errors, initializers
+import lamina
+from lamina import errors, initializers, layers
 from lamina._weights.weight import Weight
 from lamina.initializers.scaling import fans
 from lamina.random import key_of, set_random_seed
@@ -266,8 +268,17 @@ def three(shape, dtype=None):
 )
 def test_get_takes_what_a_user_has(identifier, wanted):
     ours = initializers.get(identifier)
-    assert_array_equal(ours((2,), "float32", key_of(0)), np.array(wanted, np.float32), strict=True)
+    assert_array_equal(ours((2,), "float32"), np.array(wanted, np.float32))
     assert initializers.get(ours) is ours
+    weight = layers.Layer().add_weight((2,), identifier)
+    assert_array_equal(weight, np.array(wanted, np.float32), strict=True)
+
+
+@pytest.mark.parametrize("own", [three, np.ones, Countup(5), functools.partial(three)])
+def test_an_initializer_of_ones_own_comes_back_as_it_is(own):
+    assert initializers.get(own) is keras.initializers.get(own) is own
+    ours, theirs = (library.layers.Dense(2, kernel_initializer=own) for library in (lamina, keras))
+    assert ours.kernel_initializer is theirs.kernel_initializer is own
 
 
 def test_get_takes_initializers_of_jax():
@@ -285,10 +296,10 @@ def test_get_leaves_none_and_objects_alone():
 def test_configs_of_the_users_own():
     config = initializers.serialize(initializers.get(three))
     assert (config["class_name"], config["config"], config["module"]) == ("function", "three", __name__)
-    assert_array_equal(initializers.deserialize(config, {"three": three})((2,), "float32", None), [3, 3])
+    assert_array_equal(initializers.deserialize(config, {"three": three})((2,), "float32"), [3, 3])
     config = initializers.serialize(initializers.get(Countup(5)))
     assert (config["class_name"], config["config"]) == ("Countup", {"start": 5})
-    assert_array_equal(initializers.deserialize(config, {"Countup": Countup})((2,), "int32", None), [5, 6])
+    assert_array_equal(initializers.deserialize(config, {"Countup": Countup})((2,), "int32"), [5, 6])
 
 
 @pytest.mark.parametrize(
@@ -367,7 +378,7 @@ def test_configs_of_the_users_own():
         ),
         (lambda: initializers.Zeros()((2, None)), ValueError, "expected a whole number, got None"),
         (
-            lambda: initializers.get(lambda shape, dtype: np.ones(3))((2,), "float32", None),
+            lambda: layers.Layer().add_weight((2,), lambda shape, dtype: np.ones(3)),
             ValueError,
             "made shape (3,)",
         ),

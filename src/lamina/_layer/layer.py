@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from lamina import constraints, dtypes, initializers, regularizers
+from lamina import constraints, dtypes, regularizers
 from lamina._arrays.arrays import Array, own_array
 from lamina._arrays.shapes import Shape, full_shape
 from lamina._layer import building
@@ -38,6 +38,7 @@ from lamina._settings.older import of_today
 from lamina._settings.settings import State, serialize, setting, value_of
 from lamina._weights.weight import Unset, Weight, read, under_way, values_follow
 from lamina.errors import ArgumentError, ShapeError
+from lamina.initializers.adapters import keyed
 from lamina.initializers.base import makes_new
 
 
@@ -246,7 +247,7 @@ class Layer(WithWeights):
         if initializer is None:
             initializer = "glorot_uniform" if jnp.issubdtype(dtype, jnp.floating) else "zeros"
         key = np.random.SeedSequence([seed_of(self), len(self._lamina.weights)]).generate_state(2)
-        fill = initializers.get(initializer)
+        fill = keyed(initializer)
         weight = Weight(
             Unset.of(shape, dtype) if values_follow.get() else _first_value(fill, shape, dtype, key),
             name=name or "",

@@ -1,4 +1,4 @@
-"""Turns any name, config, object or custom function for an initializer into a function that layers can call."""
+"""Turns any name, config, object or custom function for an initializer into the object, and into what layers call."""
 
 from __future__ import annotations
 
@@ -38,33 +38,41 @@ class Adapted(Initializer):
         return values
 
 
-def keyed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns the function unchanged if it takes a key after the shape and the dtype, else adapts it."""
+def keyed(identifier: object) -> Callable[..., Any]:
+    """The initializer for whatever `get` takes, as a function (shape, dtype, key)."""
+    function = get(identifier)
+    return function if "key" in _arguments(function) else Adapted(function, takes_key=False)
+
+
+def _without_key(found: Any) -> Any:
+    return found if found is None or _arguments(found)[:1] != ["key"] else Adapted(found, takes_key=True)
+
+
+def _arguments(function: Callable[..., Any]) -> list[str]:
     try:
-        call = function.__call__ if isinstance(function, Initializer) else function
-        names = list(inspect.signature(call).parameters)
+        return list(inspect.signature(function.__call__ if isinstance(function, Initializer) else function).parameters)
     except ValueError:  # written in C, such as numpy.zeros
-        names = []
-    return function if "key" in names[1:] else Adapted(function, names[:1] == ["key"])
+        return []
 
 
 @user_facing
 def get(identifier: object) -> Any:
     """The initializer for a name, object, class, config, array or function `(shape, dtype)`; None gives None.
 
+    An initializer of your own is returned as it is; JAX's functions `(key, shape, dtype)` get Keras's arguments.
+
     >>> get("glorot_uniform")
     GlorotUniform()
     """
     if isinstance(identifier, (np.ndarray, np.generic, jax.Array, Weight)):
         return Constant(identifier)
-    found = registry.get(identifier)
-    return found if found is None else keyed(found)
+    return _without_key(registry.get(identifier))
 
 
 @user_facing
 def deserialize(config: object, custom_objects: dict[str, Any] | None = None) -> Any:
     """Returns the initializer that `serialize` described; `custom_objects` maps the names of custom objects to them."""
-    return keyed(registry.deserialize(config, custom_objects))
+    return _without_key(registry.deserialize(config, custom_objects))
 
 
 serialize = registry.serialize

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from lamina import dtypes, initializers
+from lamina import dtypes
 from lamina._arrays.arrays import Array, HostArray, copied
 from lamina._arrays.shapes import Shape
 from lamina._layer.passes import Pass
@@ -24,6 +24,7 @@ from lamina._settings.registry import Registry
 from lamina._settings.settings import Converted, State, setting
 from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError
+from lamina.initializers.adapters import keyed
 from lamina.losses.loss import DType, precision
 
 registry = Registry("metric")
@@ -116,7 +117,7 @@ class Metric(Module):
         kind = jnp.dtype(precision(dtype) or self.dtype)
         # The state, its initial value, and a copy of it that a step changes.
         require(3 * math.prod(shape) * kind.itemsize, f"{self.name} has a state of the shape {shape}, which needs")
-        value = initializers.get("zeros" if initializer is None else initializer)(shape, kind, None)
+        value = keyed("zeros" if initializer is None else initializer)(shape, kind, None)
         weight = Weight(value, name=name or "variable", path=f"{self.name}/{name or 'variable'}", trainable=False)
         self._lamina.weights = (*self._lamina.weights, weight)
         self._lamina.starts = (*self._lamina.starts, weight.numpy())

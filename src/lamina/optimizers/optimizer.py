@@ -12,7 +12,6 @@ import numpy as np
 from jax import lax
 from numpy.typing import ArrayLike, DTypeLike
 
-from lamina import initializers
 from lamina._arrays.arrays import Array, as_array, copied
 from lamina._arrays.shapes import Shape
 from lamina._messages.spelling import free_name
@@ -22,6 +21,7 @@ from lamina._settings.registry import Registry
 from lamina._weights.weight import Weight, read
 from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError
+from lamina.initializers.adapters import keyed
 from lamina.optimizers.in_step import require_of_step
 from lamina.optimizers.overwriting import after_overwriting, by_path, overwritten
 from lamina.optimizers.state import State, Stateful, StateWeight, filled, rate_in, renamed
@@ -389,7 +389,7 @@ def _added(
             f"{type(optimizer).__name__} adds a variable too early: add it in build, after super().build(variables)."
         )
     name = free_name(name, set(held))
-    held[name] = initializers.get(initializer)(tuple(shape), jnp.dtype(dtype), None)
+    held[name] = keyed(initializer)(tuple(shape), jnp.dtype(dtype), None)
     optimizer._lamina.added = (*optimizer._lamina.added, (*place, name))
     return StateWeight(optimizer, *place, name)
 

@@ -22,6 +22,7 @@ from lamina._settings.arguments import ActivationSetting, ConstraintSetting, Ini
 from lamina._settings.converters import flag, positive, rate, seed_value
 from lamina._settings.settings import setting
 from lamina.errors import ArgumentError, ShapeError
+from lamina.initializers.adapters import keyed
 
 States: TypeAlias = list[Array]
 Result: TypeAlias = tuple[Array, States]
@@ -229,7 +230,7 @@ class LSTMCell(Cell):
     def _lamina_make_bias(self, width: int) -> Any:
         if not self.unit_forget_bias:
             return super()._lamina_make_bias(width)
-        start, units = self.bias_initializer, self.units
+        start, units = keyed(self.bias_initializer), self.units
 
         def with_ones(shape: Shape, dtype: DTypeLike, key: Array | None = None) -> Array:
             i, c_and_o = start((units,), dtype, key), start((2 * units,), dtype, key)
