@@ -241,12 +241,6 @@ def test_gaps_are_filled_in_the_words_of_the_frames_library():
         assert np.isfinite(arrays(filled).x).all()
 
 
-def test_a_dataset_of_torch_gives_rows_and_is_to_be_loaded():
-    kind = type("Dataset", (), {"__module__": "torch.utils.data.dataset", "__len__": len, "__getitem__": list})
-    own = type("Mine", (kind,), {"__module__": "user"})
-    refusal(lambda: Stream(own(), name="x"), "x is a Dataset of torch", "torch.utils.data.DataLoader(x, batch_size=32)")
-
-
 def test_torch_tensors():
     torch = pytest.importorskip("torch", reason="torch is not installed")
     tensor = torch.tensor(X, requires_grad=True)

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from lamina._data.stream import fetched, in_advance
+from lamina._data.threads import fetched, in_advance
 from lamina._messages.tracebacks import user_facing, warn
 from lamina._settings.converters import checked, fixed_seed, integer, optional, positive
 from lamina.errors import CallError, DataError

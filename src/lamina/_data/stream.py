@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import itertools
 import signal
-import threading
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent import futures  # futures.ProcessPoolExecutor is loaded only when it is first used
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
-from queue import SimpleQueue
-from typing import Any, TypeVar
+from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
 from lamina._arrays.arrays import HostArray
+from lamina._data.row_sources import Rows, apart, as_batches, begun, joined, say_forked
 from lamina._data.sample_weights import class_weighted
 from lamina._data.source import Table, arrays
+from lamina._data.threads import fetched, in_advance
 from lamina._settings.run_limits import say_out_of_data
 from lamina.errors import ArgumentError, DataError, LaminaError
 from lamina.random import next_seed
 
-T = TypeVar("T")
+Gather = Callable[[Iterator[Table], int], Iterator[Any]]
 
 
 class Stream:
@@ -47,7 +46,9 @@ class Stream:
         host: Callable[[Any], HostArray] | None = None,
         check: Callable[[Table], object] | None = None,
     ) -> None:
-        for argument, given in (("y", y), ("sample_weight", sample_weight)):
+        self.label = y if isinstance(y, str) else None
+        """The column of each batch that holds the targets."""
+        for argument, given in (("y", None if self.label else y), ("sample_weight", sample_weight)):
             if given is not None:
                 raise DataError(
                     f"{argument} cannot be given where {name} is a {type(source).__name__} of batches. "
@@ -58,15 +59,13 @@ class Stream:
                 f"class_weight={class_weight!r} needs all rows at once, but a stream gives them batch by batch. "
                 "Give the weights: class_weight={0: 1.0, 1: 5.0}."
             )
-        kinds = {cls.__name__ for cls in type(source).__mro__ if cls.__module__.startswith("torch.utils.data")}
-        if "Dataset" in kinds:
-            raise DataError(
-                f"{name} is a Dataset of torch, which gives single rows. Make batches: "
-                f"torch.utils.data.DataLoader({name}, batch_size=32); batch_size=None if each item is a batch."
-            )
+        source = as_batches(source, None)
+        say_forked(source, name)
         self.source, self.class_weight, self.name, self.floatx = source, class_weight, name, floatx
         self.host = host
         """Converts the raw x of a batch to numbers, if the model has layers that do this on the host."""
+        self.is_plain = not (self.label or host or class_weight)
+        """Whether a batch of arrays is taken as it is."""
         self.check = check
         """Is called with each batch, and raises an error if the model cannot take it."""
         self.once = hasattr(source, "__next__") and not _is_indexed(source)
@@ -108,11 +107,16 @@ class Stream:
         """The source's position after `done` batches of an epoch; None if the source cannot save its position."""
         return self.places[done] if done in self.places else self.source.state_dict() if self.placed else None
 
+    def forget(self, done: int) -> None:
+        """Forget the places before `done` batches of the epoch."""
+        for old in [old for old in list(self.places) if old < done]:
+            self.places.pop(old)
+
     def epoch(
         self, steps: int | None = None, *, shuffle: bool = False, anew: bool = False, ahead: int = 8,
-        key: tuple[int, ...] | None = None, skip: int = 0,
-    ) -> Generator[Table]:  # fmt: skip
-        """Iterate over the batches of one epoch.
+        key: tuple[int, ...] | None = None, skip: int = 0, gather: Gather | None = None,
+    ) -> Generator[Any]:  # fmt: skip
+        """Iterate over the batches of one epoch, as tables.
 
         Args:
             steps: the number of batches; None takes all. With a number, the next epoch continues after the last batch.
@@ -122,6 +126,8 @@ class Stream:
             ahead: the number of batches that the thread may fetch in advance.
             key: decides the order of a shuffled source; without it the order is random.
             skip: the number of batches to leave out at the start of the epoch.
+            gather: makes other items of the tables, which are given out in their place. The thread calls it with the
+                number of the first batch; the arrays of a table may change when it takes the next one.
         """
         if steps is None and _is_endless(self.source):
             raise DataError(
@@ -133,10 +139,13 @@ class Stream:
         if not self.begun:
             _call(self.source, "on_epoch_begin")
         self.begun, self.taken, self.places = True, 0, {}
-        for count, table in enumerate(fetched(self._tables(steps, shuffle, key, skip), ahead), skip):
-            self._look(table, count)
-            self.places.pop(count, None)
-            yield table
+        tables = self._tables(steps, shuffle, key, skip, own=gather is None)
+        if gather is not None:
+            yield from fetched(gather(tables, skip), 1)
+        else:
+            for count, table in enumerate(fetched(tables, ahead), skip):
+                self.look(table, count)
+                yield table
         self.over = self.once and self.taken < (steps or 1)
         if self.taken == 0 and not (self.over and self.fruitful):
             raise self._spent("it has no more batches") if self.once else DataError(f"{self.name} gave no batch.")
@@ -152,7 +161,9 @@ class Stream:
         """Call the source's own hook for the end of an epoch."""
         _call(self.source, "on_epoch_end")
 
-    def _tables(self, steps: int | None, shuffle: bool, key: tuple[int, ...] | None, skip: int) -> Iterator[Table]:
+    def _tables(
+        self, steps: int | None, shuffle: bool, key: tuple[int, ...] | None, skip: int, own: bool
+    ) -> Iterator[Table]:
         fruitless = False
         if self.from_place:
             self.taken, self.from_place = skip, False
@@ -163,7 +174,7 @@ class Stream:
                 if self.placed and self.noting:
                     self.places[self.taken] = self.source.state_dict()
                 if self.taken > skip:
-                    yield self._table(batch, self.taken - 1)
+                    yield self._table(batch, self.taken - 1, own)
             if steps is None or self.taken or self.once or fruitless:
                 return
             self._open(shuffle, key, 0)  # the source ended exactly with the previous epoch
@@ -202,19 +213,29 @@ class Stream:
             if not hasattr(source, "__iter__"):
                 raise DataError(f"{self.name}() gave a {type(source).__name__}; expected a generator or an iterable.")
         if not _is_indexed(source):
-            self._pass = source._lamina_pass((*key, taken)) if self.by_key and key is not None else iter(source)
+            self._pass = source._lamina_pass((*key, taken)) if self.by_key and key is not None else begun(source)
             return
         steps, self._read = _length(source), source.__getitem__
-        if steps is None:
+        random = np.random.default_rng((*(key or (next_seed(),)), taken)) if shuffle else None
+        if isinstance(source, Rows):
+            self._pass = source.places(random)
+        elif steps is None:
             self._pass = itertools.count()
-        elif shuffle:
-            self._pass = iter(np.random.default_rng((*(key or (next_seed(),)), taken)).permutation(steps).tolist())
+        elif random is not None:
+            self._pass = iter(random.permutation(steps).tolist())
         else:
             self._pass = iter(range(steps))
 
-    def _table(self, batch: object, index: int) -> Table:
+    def _table(self, batch: object, index: int, own: bool) -> Table:
+        """A batch as a table, with arrays that are its own if the next batch may come in the same ones."""
+        given: Any = batch
+        plain = self.is_plain and not own and type(batch) in (tuple, list) and len(given) in (1, 2, 3)
+        if plain and all(_is_ready(part, self.floatx) for part in given) and len(set(map(len, given))) == 1:
+            return Table(*given)
         parts = tuple(batch) if isinstance(batch, (tuple, list)) and not _is_text(batch) else (batch,)
         where = self._where(index)
+        if self.label and len(parts) == 1:
+            parts = apart(batch, self.label, where)
         if not 1 <= len(parts) <= 3:
             raise DataError(
                 f"{where} is a {type(batch).__name__} of {len(parts)}; expected x, (x, y) or (x, y, sample_weight)."
@@ -222,8 +243,10 @@ class Stream:
         try:
             if self.host is not None:
                 parts = (self.host(parts[0]), *parts[1:])
+            elif isinstance(parts[0], Mapping) and (self.label or isinstance(self.source, Rows)):
+                parts = (joined(parts[0], where), *parts[1:])
             table = arrays(*parts, floatx=self.floatx)
-            if not isinstance(self.source, (list, tuple)):  # the source may reuse the arrays for the next batch
+            if own and not isinstance(self.source, (list, tuple)):  # the source may reuse the arrays for the next batch
                 x, y, weight = (_own(array, parts) for array in table[:3])
                 table = Table(x, y, weight, table.columns)
             return class_weighted(table, self.class_weight)
@@ -231,11 +254,18 @@ class Stream:
             rows = "\nEach item of a stream is a batch of rows, and this one looks like a single row."
             raise type(error)(f"{where}: {error}{rows * (np.ndim(parts[0]) < 2)}") from None
 
-    def _look(self, table: Table, index: int) -> None:
+    def look(self, table: Table, index: int, steps: int = 1) -> None:
+        """Raise the error of `check` for a table of `steps` batches; it names the first of them that is refused."""
+        size = table.rows // steps
         try:
             if self.check is not None:
                 self.check(table)
         except LaminaError as error:
+            for step in range(steps if steps > 1 else 0):
+                rows = slice(step * size, (step + 1) * size)
+                x, y, weight = (None if array is None else array[rows] for array in table[:3])
+                assert x is not None
+                self.look(Table(x, y, weight, table.columns), index + step)
             raise type(error)(f"{self._where(index)}: {error}") from None
 
     def _where(self, index: int) -> str:
@@ -247,6 +277,14 @@ class Stream:
             f"Pass the function that makes it (fit(make_batches), not fit(make_batches())), a list of batches or a\n"
             f"DataLoader; or, if it has enough batches, steps_per_epoch=..."
         )
+
+
+def _is_ready(part: object, floatx: str) -> bool:
+    """Whether a part of a batch is what `arrays` would make of it."""
+    if type(part) is not np.ndarray or not part.size or not part.ndim:
+        return False
+    kind = part.dtype
+    return kind == floatx or (kind.kind in "iu" and kind.itemsize < 8 and kind.isnative)
 
 
 def _own(array: Any, given: tuple[Any, ...]) -> Any:
@@ -298,49 +336,3 @@ def _begin_worker(source: object) -> None:
 
 def _read_in_worker(index: int) -> Any:
     return _worker["source"][index]
-
-
-def in_advance(pool: Executor, function: Callable[[Any], T], items: Iterator[Any], ahead: int) -> Iterator[T]:
-    """Call a function with each item and yield the results in order; the pool begins up to `ahead` calls in advance."""
-    begun: deque[Future[T]] = deque()
-    try:
-        for item in items:
-            begun.append(pool.submit(function, item))
-            if len(begun) > ahead:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def fetched(iterator: Iterator[T], ahead: int) -> Iterator[T]:
-    """Yield the items of `iterator`; a thread reads up to `ahead` items in advance."""
-    items: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
-    free = threading.Semaphore(max(ahead, 1))
-    left = threading.Event()
-
-    def fetch() -> None:
-        try:
-            while free.acquire() and not left.is_set():
-                items.put((next(iterator), None))
-        except StopIteration:
-            items.put((None, None))
-        except BaseException as error:
-            items.put((None, error))
-
-    thread = threading.Thread(target=fetch, name="lamina-stream", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = items.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            free.release()
-            yield item
-    finally:
-        left.set()
-        free.release()
-        thread.join(timeout=5)  # a generator that still runs in the thread cannot be read by another one

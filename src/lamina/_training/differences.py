@@ -78,7 +78,7 @@ def _described(of: str, feed: Feed) -> Description:
     if isinstance(feed, ArrayFeed):
         said |= {f"{of}{name}": _data(array) for name, array in feed.arrays.items()}
         return said | {f"{of}batch_size": str(feed.size), f"{of}shuffle": str(feed.shuffle)}
-    batch = feed.started[0] if feed.started else ()
+    batch = feed.sample or ()
     shapes = [f"{array.shape[1:]} {array.dtype}" for array in batch[:3] if array is not None]
     return said | {f"{of}x": f"batches of a {type(feed.stream.source).__name__}: {', '.join(shapes)}"}
 

@@ -15,8 +15,10 @@ import numpy as np
 from lamina._arrays.arrays import Array, HostArray
 from lamina._arrays.packing import NotPlainError, pack
 from lamina._data.arrays import INT32, read
+from lamina._data.data_frames import Columns
 from lamina._data.source import Table
-from lamina._data.stream import Stream, fetched
+from lamina._data.stream import Stream
+from lamina._data.threads import fetched
 from lamina._settings.converters import positive, short
 from lamina._settings.run_limits import limited_steps, say_out_of_data
 from lamina.dtypes import floatx
@@ -24,8 +26,12 @@ from lamina.errors import ArgumentError, DataError, LaminaError
 
 ALIGNED = 64
 """JAX uses a host array without a copy if its address is a multiple of this; a copy costs five times more."""
-STACKED = 8
-"""How many batches of a stream go to the device at a time."""
+STACKED = 4, 64
+"""The fewest and the most batches of a stream that may go to the device at a time, if BLOCK_BYTES leaves it open."""
+FIRST, PATIENCE = 8, 0.05
+"""The most batches in the first block of an epoch, twice as many in each later one; and the seconds after which a block
+goes to the device with the batches that have come, so that a slow source does not hold up the training.
+"""
 BLOCK_BYTES, BLOCK_STEPS = 2**22, 1024
 """The bytes of array rows, and the most batches, that go to the device at a time."""
 
@@ -87,19 +93,6 @@ class ChunkLength:
             self.steps = int(min(max(self.seconds / each, 1), 8 * self.steps, 2**20))
 
 
-def on_device(table: Table, rows: int) -> dict[str, Array]:
-    """The table's arrays on the device, with rows of zeros behind them up to `rows`."""
-    return {name: jax.device_put(_padded(array, rows)) for name, array in table.named.items()}
-
-
-def _padded(array: HostArray, rows: int) -> HostArray:
-    if len(array) == rows and array.ctypes.data % ALIGNED == 0:
-        return array
-    padded = _aligned(rows, array)
-    padded[: len(array)], padded[len(array) :] = array, 0
-    return padded
-
-
 def _aligned(rows: int, like: HostArray) -> HostArray:
     """An empty array with `rows` rows of the shape and dtype of another. Memory never written uses no RAM."""
     size = rows * like[:1].nbytes
@@ -118,6 +111,14 @@ class Block(NamedTuple):
     first: int
     steps: int
     skip: int = 0
+    size: int = 0
+    """The rows of a batch of a stream."""
+
+    def table(self, first: int, steps: int) -> Table:
+        """The rows of some batches of a stream."""
+        rows = slice(first * self.size, (first + steps) * self.size)
+        parts = (self.data[name][rows] if name in self.data else None for name in ("x", "y", "weight"))
+        return Table(*parts)  # type: ignore[arg-type]
 
 
 class ArrayFeed:
@@ -268,8 +269,15 @@ class StreamFeed:
         self.due = True
         """Whether `on_epoch_end` of the data is called before the next epoch. Keras does so at the
         start of `fit` and of each evaluation."""
-        self.started: tuple[Table, Generator[Table]] | None = None
-        """The first batch, if it was read before its epoch, and the generator of the others."""
+        self.columns: Columns | None = None
+        self.sample: Table | None = None
+        """The first batch."""
+        self.started: tuple[Block, Generator[Block]] | None = None
+        """The first block, if it was read before its epoch, and the generator of the others."""
+        self.stacked = 0
+        """The most batches of a block, by the bytes of the first one."""
+        self.buffers: dict[object, list[dict[str, HostArray]]] = {}
+        """Two blocks of memory for each shape of batches: one is filled while the other is computed with."""
 
     @property
     def steps(self) -> int | None:
@@ -282,9 +290,10 @@ class StreamFeed:
 
     def first(self, key: Key) -> Table:
         """The first batch; the next epoch still begins with it."""
-        tables = self._epoch(key, 0)
-        self.started = next(tables), tables
-        return self.started[0]
+        blocks = self._epoch(key, 0)
+        block = next(blocks)
+        self.started, self.sample = (block, blocks), block.table(0, 1)._replace(columns=self.columns)
+        return self.sample
 
     def go_to(self, keys: Sequence[Key], position: Any = None) -> None:
         """Go to the end of the epochs of these keys, or to a `position`. A stream without positions is read again.
@@ -293,7 +302,7 @@ class StreamFeed:
         """
         if self.replays(position):
             for key in keys:
-                deque(self._tables(key, EVERYTHING), 0)
+                deque(self._blocks(key, EVERYTHING), 0)
             return
         if self.started is not None:
             self.started[1].close()
@@ -327,54 +336,80 @@ class StreamFeed:
     def example(self) -> Chunk:
         """The first batch, before the epoch begins that it is of."""
         assert self.started is not None
-        return self._chunk([self.started[0]], 1)
+        block = self.started[0]
+        return Chunk(block.data, block.size, 0, 1)
 
     def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
-        stacked, errors = min(length.steps, STACKED) if length.fixed else STACKED, list[Exception]()
-        for _, group in itertools.groupby(_up_to_an_error(self._tables(key, skip), errors), _shapes):
-            while batches := list(itertools.islice(group, min(stacked, length.most))):
-                yield self._chunk(batches, stacked)
-        if errors:
-            raise errors[0]
+        seen = int(self.started is not None)  # the batch that `first` gave out
+        for block in self._blocks(key, skip):
+            at, seen = max(skip - block.first, seen, 0), 0
+            if at < block.steps:
+                self.stream.look(block.table(at, block.steps - at), block.first + at, block.steps - at)
+            data = jax.device_put(dict(block.data))
+            at = max(skip - block.first, 0)
+            while at < block.steps:
+                self.stream.forget(block.first + at)
+                count = min(length.most, block.steps - at)
+                yield Chunk(data, block.size, at * block.size, count)
+                at += count
 
-    def _chunk(self, batches: list[Table], stacked: int) -> Chunk:
-        size = batches[0].rows
-        joined = Table(*(_joined([table[part] for table in batches]) for part in range(3)))
-        return Chunk(on_device(joined, size * stacked), size, 0, len(batches))
-
-    def _tables(self, key: Key, skip: int) -> Iterator[Table]:
-        """The batches of an epoch; its first one may have been read before."""
+    def _blocks(self, key: Key, skip: int) -> Iterator[Block]:
+        """The blocks of an epoch; its first one may have been read before, and then they begin with the first batch."""
         if self.started is None:
             return self._epoch(key, skip)
-        (table, tables), self.started = self.started, None
-        return itertools.islice(itertools.chain([table], tables), min(skip, sys.maxsize), None)
+        (block, blocks), self.started = self.started, None
+        return itertools.chain([block], blocks)
 
-    def _epoch(self, key: Key, skip: int) -> Generator[Table]:
+    def _gathered(self, tables: Iterator[Table], first: int) -> Iterator[Block]:
+        """The batches one after the other in the memory of blocks, from the batch `first` of the epoch on.
+
+        What was read before an error of the user's own is trained before it is raised. With a batch that is refused
+        those beside it are not trained.
+        """
+        shapes, into, size, steps, most, begun = None, dict[str, HostArray](), 0, 0, FIRST, time.perf_counter()
+        try:
+            for table in tables:
+                if (new := tuple([None if a is None else (a.shape, a.dtype) for a in table[:3]])) != shapes and steps:
+                    yield Block(into, first, steps, 0, size)
+                    first, steps = first + steps, 0
+                if not steps:
+                    shapes, size = new, table.rows
+                    into = self._memory(table, shapes)
+                for name, array in table.named.items():
+                    into[name][steps * size : (steps + 1) * size] = array
+                steps, self.columns = steps + 1, table.columns
+                if steps >= min(most, self.stacked) or time.perf_counter() - begun > PATIENCE:
+                    yield Block(into, first, steps, 0, size)
+                    first, steps, most, begun = first + steps, 0, 2 * most, time.perf_counter()
+        except LaminaError:
+            raise
+        except Exception:
+            if steps:
+                yield Block(into, first, steps, 0, size)
+            raise
+        if steps:
+            yield Block(into, first, steps, 0, size)
+
+    def _memory(self, table: Table, shapes: object) -> dict[str, HostArray]:
+        """The memory for the next block of batches like this one."""
+        if not self.stacked:
+            batch = sum(array.nbytes for array in table.named.values())
+            self.stacked = min(max(BLOCK_BYTES // max(batch, 1), STACKED[0]), STACKED[1])
+        if shapes not in self.buffers:
+            rows = table.rows * self.stacked
+            self.buffers[shapes] = [
+                {name: _aligned(rows, array) for name, array in table.named.items()} for _ in range(2)
+            ]
+        self.buffers[shapes].reverse()
+        return self.buffers[shapes][0]
+
+    def _epoch(self, key: Key, skip: int) -> Generator[Block]:
         if self.due:
             self.stream.end_epoch()
         self.due = self.anew
-        return self.stream.epoch(self.asked, shuffle=self.shuffle, anew=self.anew, key=key, skip=skip)
-
-
-def _up_to_an_error(tables: Iterator[Table], errors: list[Exception]) -> Iterator[Table]:
-    """The batches before an error of the user's own, which are trained before it is raised, and the error in `errors`.
-
-    With a batch that is refused those beside it are not trained.
-    """
-    try:
-        yield from tables
-    except LaminaError:
-        raise
-    except Exception as error:
-        errors.append(error)
-
-
-def _shapes(table: Table) -> tuple[object, ...]:
-    return tuple(None if array is None else (array.shape, array.dtype) for array in table[:3])
-
-
-def _joined(arrays: list[Any]) -> Any:
-    return None if arrays[0] is None else np.concatenate(arrays)
+        return self.stream.epoch(
+            self.asked, shuffle=self.shuffle, anew=self.anew, key=key, skip=skip, gather=self._gathered
+        )
 
 
 Feed = ArrayFeed | StreamFeed

@@ -21,7 +21,7 @@ from lamina._messages.tracebacks import warn
 from lamina._settings.origin import of_library
 from lamina._settings.strictness import strictness
 from lamina._training import gaps, own_steps
-from lamina._training.feeds import ArrayFeed, Chunk, Feed, Key, StreamFeed, batch_size_for
+from lamina._training.feeds import ArrayFeed, Chunk, Feed, Key, StreamFeed, batch_size_for, given_batch_size
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina._training.trainer import trainer_for
@@ -54,7 +54,9 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         feed = streamed = StreamFeed(stream, data.steps, data.shuffle)
         stream.expect(plan.epochs - plan.initial_epoch, streamed.asked)
         table = streamed.first(key_of(model))
+        _say_own_size(stream, table, data)
         check(model, table, data)
+        stream.check = check_for_later_batches(model, data, table)
     else:
         table = _table(model, data, mapped=True)
         check(model, table, data)
@@ -75,7 +77,8 @@ def measuring_feed(model: Model, data: DataRequest, trained: columns.Names | Non
     """Make the feed of `evaluate` or of a validation; check its data against the model and the columns of training."""
     if is_stream(data.x):
         feed = StreamFeed(_stream(model, data), data.steps, anew=True)
-        _check_named(model, data, feed.first(key_of(model)), trained)
+        _check_named(model, data, first := feed.first(key_of(model)), trained)
+        feed.stream.check = check_for_later_batches(model, data, first)
         return feed
     table = _table(model, data, mapped=True)
     _check_named(model, data, table, trained)
@@ -126,8 +129,16 @@ def whole_batch(model: Model, data: DataRequest) -> Chunk:
 def _stream(model: Model, data: DataRequest) -> Stream:
     return Stream(
         data.x, data.y, data.sample_weight, class_weight=data.class_weight, name=data.names[0], floatx=floatx(),
-        host=host_of(model), check=check_for_later_batches(model, data),
+        host=host_of(model),
     )  # fmt: skip
+
+
+def _say_own_size(stream: Stream, table: Table, data: DataRequest) -> None:
+    size = getattr(stream.source, "batch_size", None) or table.rows
+    if data.batch_size is not None and given_batch_size(data.batch_size) != size:
+        warn(
+            f"batch_size={data.batch_size} has no effect: the batches of {data.names[0]} have {size} rows of their own."
+        )
 
 
 def _table(model: Model, data: DataRequest, mapped: bool = False) -> Table:
@@ -187,16 +198,13 @@ def _check_targets(model: Model, table: Table, output: Shape, class_weight: obje
         )  # fmt: skip
 
 
-def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table], None]:
+def check_for_later_batches(model: Model, data: DataRequest, first: Table) -> Callable[[Table], None]:
     """Make the check for each batch of a stream after the first one: its values, and its shapes if they are new."""
-    seen: set[object] = set()
+    seen = {_shapes(first)}
     loss = compiled_of(model).loss
 
     def look(table: Table) -> None:
-        shapes = tuple(None if array is None else array.shape[1:] for array in table[:3])
-        if not seen:  # the first batch goes through `check`
-            seen.add(shapes)
-            return
+        shapes = _shapes(table)
         output = output_of(model, (None, *table.x.shape[1:]))
         if shapes not in seen:
             _check_targets(model, table, output)
@@ -208,6 +216,11 @@ def check_for_later_batches(model: Model, data: DataRequest) -> Callable[[Table]
             labels.fit_values(loss, table.y, output)
 
     return look
+
+
+def _shapes(table: Table) -> tuple[Shape | None, ...]:
+    """The shapes of a row of x, y and sample_weight."""
+    return tuple(None if array is None else array.shape[1:] for array in table[:3])
 
 
 def last_activation(layer: Layer) -> str | None:

@@ -13,6 +13,7 @@ from lamina._arrays.arrays import HostArray, as_array
 from lamina._arrays.shapes import Shape
 from lamina._checks import columns, indices
 from lamina._data.arrays import is_mapped, read
+from lamina._data.row_sources import given
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._display.verbosity import verbosity
@@ -221,8 +222,12 @@ def _fitting(model: Model, rows: HostArray, first: int = 0) -> Predictor:
 
 def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     """The output for all rows, as `Sequential.predict` says."""
+    data = data._replace(x=given(data.x, None, batch_size=data.batch_size)[0])
     if is_stream(data.x):
-        stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _taking(model, table))
+        stream = Stream(
+            data.x, floatx=floatx(), host=host_of(model),
+            check=lambda table: _taking(model, table),
+        )  # fmt: skip
         steps = limited_steps(data.steps, stream.steps)
         batches = (table.x for table in stream.epoch(steps, anew=True))
         return _batch_by_batch(model, batches, plan, steps=stream.steps if steps is None else steps)

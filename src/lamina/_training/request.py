@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from lamina._data.row_sources import given
 from lamina._data.source import is_stream
 from lamina._display.verbosity import verbosity
 from lamina._messages.tracebacks import warn
 from lamina._settings.converters import checked, count, integer, one_of, optional, positive
 from lamina._settings.run_limits import limited_epochs
+from lamina._training.feeds import given_batch_size
 from lamina._training.resume import Store
 from lamina.callbacks import Callback
 from lamina.callbacks.callback_list import handles_nan
@@ -64,6 +66,8 @@ class RunPlan(NamedTuple):
 
 def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]:
     """The arguments of `fit`, each checked; errors name the argument."""
+    label = data.y if isinstance(data.y, str) else None
+    data = accepted(data)
     if plan.validation_split and is_stream(data.x):
         raise DataError("validation_split needs arrays; give a stream of batches its own validation_data.")
     finite = not handles_nan(plan.callbacks)
@@ -76,7 +80,8 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
         warn("validation_split has no effect beside validation_data: all of x is used for training.")
         plan = plan._replace(validation_split=0.0)
     if validation.x is not None:
-        validation = validation._replace(**_unpacked(validation.x), names=("validation x", "validation y"))
+        unpacked = _unpacked(validation.x, label)
+        validation = accepted(validation._replace(**unpacked, names=("validation x", "validation y")), data.batch_size)
         if _has_no_rows(validation.x):
             warn("validation_data has no rows: nothing is validated.")
             validation = DataRequest(None)
@@ -100,7 +105,14 @@ def fit_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]
 def evaluate_request(data: DataRequest, plan: RunPlan) -> tuple[DataRequest, RunPlan]:
     """The arguments of `evaluate`, each checked; errors name the argument."""
     steps = checked("evaluate", "steps", optional(positive), data.steps)
-    return data._replace(steps=steps), plan._replace(verbose=verbosity(plan.verbose))
+    return accepted(data)._replace(steps=steps), plan._replace(verbose=verbosity(plan.verbose))
+
+
+def accepted(data: DataRequest, batch_size: int | None = None) -> DataRequest:
+    """The data as a stream or as arrays, with the targets that are tensors of a dataset or a column of x apart."""
+    size = batch_size if data.batch_size is None else given_batch_size(data.batch_size)
+    x, y, sample_weight = given(data.x, data.y, data.sample_weight, size, data.names[0])
+    return data._replace(x=x, y=y, sample_weight=sample_weight)
 
 
 def _frequency(value: object) -> int | list[int]:
@@ -112,9 +124,9 @@ def _has_no_rows(x: object) -> bool:
     return rows == 0
 
 
-def _unpacked(validation_data: object) -> dict[str, Any]:
-    if is_stream(validation_data):
-        return {"x": validation_data}
+def _unpacked(validation_data: object, label: str | None) -> dict[str, Any]:
+    if is_stream(validation_data) or (label and not isinstance(validation_data, (tuple, list))):
+        return {"x": validation_data, "y": label}
     if not isinstance(validation_data, (tuple, list)) or not 1 <= len(validation_data) <= 3:
         many = f" of {len(validation_data)}" if isinstance(validation_data, (tuple, list)) else ""
         raise ArgumentError(

@@ -1,0 +1,128 @@
+"""Sources of torch, Hugging Face, Grain and TensorFlow themselves, in an environment of their own.
+
+`test_real_streams.py` runs this file there; it is no part of the daily tests.
+"""
+
+import warnings
+
+import datasets
+import grain.python as grain
+import numpy as np
+import pytest
+import tensorflow
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, Subset, TensorDataset
+
+import lamina
+from lamina import layers
+from lamina._data.row_sources import begun
+from lamina.errors import LaminaWarning
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(90, 3)).astype("float32")
+Y = (X @ [1, 2, 3]).astype("float32")
+
+
+def model():
+    lamina.utils.set_random_seed(1)
+    made = lamina.Sequential([layers.Input((3,)), layers.Dense(4, activation="tanh"), layers.Dense(1)])
+    made.compile("sgd", "mse")
+    return made
+
+
+def trained(*data, **settings):
+    made = model()
+    made.fit(*data, epochs=2, verbose=0, **settings)
+    return made.get_weights()
+
+
+def same(one, other):
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+class Items(Dataset):
+    def __len__(self):
+        return 90
+
+    def __getitem__(self, place):
+        return X[place], Y[place]
+
+
+class Rows(IterableDataset):
+    def __iter__(self):
+        return iter(zip(X, Y, strict=True))
+
+
+def tensors():
+    return TensorDataset(torch.tensor(X), torch.tensor(Y))
+
+
+def table():
+    return datasets.Dataset.from_dict({**{name: X[:, i] for i, name in enumerate("abc")}, "label": Y})
+
+
+def test_rows_of_torch_train_as_arrays_do():
+    want = trained(X, Y, batch_size=16)
+    assert same(trained(tensors(), batch_size=16), want)
+    unshuffled = trained(X, Y, batch_size=16, shuffle=False)
+    for rows in (Items(), Rows(), Subset(tensors(), range(90)), tensors()):
+        assert same(trained(rows, batch_size=16, shuffle=False), unshuffled), type(rows)
+    assert same(trained(Items(), batch_size=16), trained(Subset(Items(), range(90)), batch_size=16))
+    assert not same(trained(Items(), batch_size=16), unshuffled)
+
+
+def test_a_column_is_the_target():
+    unshuffled = trained(X, Y, batch_size=16, shuffle=False)
+    assert same(trained(table(), "label", batch_size=16, shuffle=False), unshuffled)
+    assert same(trained(table().to_iterable_dataset(), "label", batch_size=16, shuffle=False), unshuffled)
+    for form in ("torch", "numpy", "pandas", "polars", "arrow"):
+        assert same(trained(table().with_format(form), "label", batch_size=16, shuffle=False), unshuffled), form
+    loader = DataLoader(table().with_format("torch"), batch_size=16)
+    assert same(trained(loader, "label"), unshuffled)
+    made = model()
+    made.fit(table(), "label", validation_data=table(), verbose=0)
+    np.testing.assert_allclose(made.predict(table().remove_columns("label"), verbose=0), made.predict(X, verbose=0))
+
+
+def test_loaders_over_tensors_give_their_own_batches():
+    for settings in (
+        {}, {"shuffle": True}, {"shuffle": True, "drop_last": True}, {"sampler": RandomSampler(X, replacement=True)},
+        {"shuffle": True, "generator": True}, {"batch_size": None},
+        {"collate_fn": lambda rows: torch.utils.data.default_collate(rows[::-1])},
+    ):  # fmt: skip
+        rounds = []
+        for begin in (iter, begun):
+            torch.manual_seed(3)
+            given = dict(settings, generator=torch.Generator().manual_seed(4)) if "generator" in settings else settings
+            loader = DataLoader(tensors(), **{"batch_size": 16, **given})
+            rounds.append([[np.asarray(part) for part in batch] for _ in range(2) for batch in begin(loader)])
+            rounds[-1].append(torch.rand(1).numpy())  # as many numbers were drawn
+        for one, other in zip(*rounds, strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+    assert not isinstance(begun(DataLoader(tensors(), batch_size=16)), type(iter(DataLoader([]))))
+
+
+def test_grain_and_tensorflow():
+    unshuffled = trained(X, Y, batch_size=16, shuffle=False)
+    source = grain.MapDataset.source(list(zip(X, Y, strict=True)))
+    assert same(trained(source.batch(16)), unshuffled)
+    assert same(trained(source.batch(16).to_iter_dataset()), unshuffled)
+    sampler = grain.IndexSampler(90, shuffle=False, num_epochs=1)
+    loader = grain.DataLoader(
+        data_source=list(zip(X, Y, strict=True)), sampler=sampler, operations=[grain.Batch(16)], worker_count=0
+    )
+    assert same(trained(loader), unshuffled)
+    assert same(trained(tensorflow.data.Dataset.from_tensor_slices((X, Y)).batch(16)), unshuffled)
+    endless = source.batch(16).repeat()
+    assert same(trained(endless, steps_per_epoch=6), unshuffled)
+
+
+def test_sizes_and_workers_are_said_once():
+    with pytest.warns(LaminaWarning, match="batch_size=8 has no effect: the batches of x have 16 rows of"):
+        trained(DataLoader(tensors(), batch_size=16), batch_size=8)
+    with pytest.warns(LaminaWarning, match=r"2 workers are copies .* multiprocessing_context=\"spawn\""):
+        trained(DataLoader(tensors(), batch_size=16, num_workers=2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        workers = DataLoader(tensors(), batch_size=16, num_workers=1, multiprocessing_context="spawn")
+        assert same(trained(workers), trained(DataLoader(tensors(), batch_size=16)))
