@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from lamina._files import files
+from lamina._layer.host import takes_frames
 from lamina._layer.structure import weights_by_path
 from lamina._messages.tracebacks import user_facing, warn
 from lamina._process.memory import free_memory, require
@@ -72,6 +73,13 @@ def save_model(
         return
     held = weights.stored(model, () if trained else [model.optimizer])
     archive.write(name, Archive(described, held, {}, extras.of(model)), zipped=not folder)
+    if takes_frames(model) and "keras" not in model._lamina.said:
+        model._lamina.said.add("keras")
+        print(
+            f"{name!r} opens in Lamina alone: in Keras no stack begins with a FeatureSpace. The layers after it, which "
+            "take its output, are saved for Keras by:\n    keras.Sequential([keras.Input(model.layers[0].output_shape"
+            f"[1:]), *model.layers[1:]]).save({'for_keras_' + os.path.basename(name)!r})"
+        )
 
 
 def load(
