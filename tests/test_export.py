@@ -224,7 +224,7 @@ def counts_rows(x):
 
 
 REFUSED = [
-    (StackError, r"(?s)works on raw data.*\nrest = Sequential\(\[Input\(\(None,\)\), \*model.layers\[1:\]\]\)", {},
+    (StackError, r"(?s)converts raw data.*\nrest = Sequential\(\[Input\(\(None,\)\), \*model.layers\[1:\]\]\)", {},
      lambda: [layers.Input((1,), dtype="string"), adapted(), layers.Embedding(5, 2)]),
     (StackError, r"(?s)stateful=False.*set_weights", {},
      lambda: [layers.Input((5, 3), batch_size=2), layers.LSTM(2, stateful=True)]),
@@ -236,7 +236,7 @@ REFUSED = [
     (CallError, r"takes platforms=\[\.\.\.\] besides, and got jax2tf_kwargs", {"jax2tf_kwargs": {}}, None),
     (ArgumentError, r"a list of names out of cpu, cuda, rocm, tpu", {"platforms": ["gpu"]}, None),
     (ArgumentError, r"a list of names out of cpu, cuda, rocm, tpu", {"platforms": "cpu"}, None),
-    (ArgumentError, r"expected what has a shape", {"input_signature": [1]}, None),
+    (ArgumentError, r"expected a shape", {"input_signature": [1]}, None),
     (lamina.errors.ShapeError, r"takes \(None, 3\)", {"input_signature": [layers.InputSpec(shape=(2, 4))]}, None),
 ]  # fmt: skip
 

@@ -301,7 +301,7 @@ def test_a_broken_state_gives_way_to_the_one_before(tmp_path, undisturbed, kind)
         train(tmp_path, Die(epoch=4))
     newest = states(tmp_path)[-1]
     damage(tmp_path / newest, kind)
-    with pytest.warns(LaminaWarning, match="The run goes on from the state before it") as said:
+    with pytest.warns(LaminaWarning, match="The run resumes from the state before it") as said:
         assert same(train(tmp_path), undisturbed)
     assert len(said) == 1 and newest in str(said[0].message)
     assert (tmp_path / (newest + ".broken")).exists()

@@ -1,6 +1,6 @@
 """Files: models, weights, checkpoints. No file can run code.
 
-The modules are loaded when they are first used: a run that writes no file does without h5py and them.
+The modules are loaded when they are first used, so a run that writes no file does not load h5py.
 """
 
 from __future__ import annotations

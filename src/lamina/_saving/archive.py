@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import encodings.cp437  # noqa: F401  # zipfile imports it for the names of members: here it comes before any file
+import encodings.cp437  # noqa: F401  # zipfile imports it to decode names; imported here, before any file is open
 import io
 import json
 import os
@@ -36,7 +36,7 @@ from lamina._saving.hdf5 import Stored
 CONFIG, WEIGHTS, EXTRA, ASSETS = "config.json", "model.weights.h5", "lamina.json", "assets/"
 _LOCAL_HEADER = 30
 _IN_FOLDER = re.compile(r"(config|metadata|lamina)\.json|model\.weights\.h5|assets/|assets/([^/]+/)*(vocabulary\.txt)?")
-"""What the folder of a model holds, whether Keras or Lamina wrote it."""
+"""The paths in a model's folder that Keras or Lamina writes."""
 
 
 class Archive(NamedTuple):
@@ -47,16 +47,16 @@ class Archive(NamedTuple):
     weights: Stored
     """model.weights.h5"""
     assets: dict[str, bytes]
-    """Vocabularies, by their names such as "layers/string_lookup/vocabulary.txt"."""
+    """The vocabularies, by names such as "layers/string_lookup/vocabulary.txt"."""
     extra: dict[str, Any]
-    """lamina.json, which Keras does not read: names of columns and classes, and the versions."""
+    """lamina.json, which Keras ignores: names of columns and classes, and the versions."""
 
 
 def read(path: str | os.PathLike[str]) -> Archive:
-    """A `.keras` file or a folder with the same members; all of it is in memory before anything is parsed.
+    """Read a `.keras` file, or a folder with the same members, into memory before any part is parsed.
 
     Raises:
-        FileError: for a file that is not there, is another kind of file, is broken, or asks for more than it holds.
+        FileError: the file is missing, of another kind, broken, or has members larger than its size allows.
     """
     where = os.fspath(path)
     held = members(where)
@@ -64,7 +64,7 @@ def read(path: str | os.PathLike[str]) -> Archive:
         if name not in held and os.path.isdir(where) and not held:
             raise wrong_folder(where, "a .keras file, or a folder with its members,")
         if name not in held:
-            raise refused(where, f"it has no member {name!r}, as every model has that Keras saved.")
+            raise refused(where, f"it has no member {name!r}, which every model saved by Keras has.")
     config = parsed_json(held[CONFIG], f"{where}, {CONFIG}")
     extra = parsed_json(held.get(EXTRA, b"{}"), f"{where}, {EXTRA}")
     if not isinstance(config, dict) or not isinstance(extra, dict):
@@ -74,9 +74,9 @@ def read(path: str | os.PathLike[str]) -> Archive:
 
 
 def members(where: str, also: Collection[str] = ()) -> dict[str, bytes | memoryview]:
-    """The members of a `.keras` file or folder that are read, and those named in `also`, by their names.
+    """Return the members of a `.keras` file or folder that Lamina reads, and those in `also`, by their names.
 
-    All of a folder is read before or after another process replaces it.
+    If another process replaces a folder meanwhile, all members are from the old folder or all from the new one.
     """
     wanted = (*also, CONFIG, WEIGHTS, EXTRA)
     if os.path.isdir(where):
@@ -85,7 +85,7 @@ def members(where: str, also: Collection[str] = ()) -> dict[str, bytes | memoryv
 
 
 def _in_zip(data: bytes, where: str, wanted: Collection[str]) -> dict[str, bytes | memoryview]:
-    """The members that are read, by their names. Those that are not compressed share the bytes of the archive."""
+    """Return the members that Lamina reads, by name. Uncompressed members share the bytes of the archive."""
     if not data.startswith(b"PK\3\4") or is_of_torch(data[:300]):
         raise wrong_kind(data, where, "a .keras archive")
     if data.count(b"PK\1\2") > MOST_MEMBERS:
@@ -96,7 +96,7 @@ def _in_zip(data: bytes, where: str, wanted: Collection[str]) -> dict[str, bytes
         raise refused(where, f"the archive is broken: {error}.", "Copy or download it again.") from None
     _check_names(listed, where)
     if sum(each.compress_size for each in listed) > len(data):
-        raise refused(where, "its members need more bytes than it has: some share theirs.")
+        raise refused(where, "its members need more bytes than the file has, so some of them overlap.")
     members: dict[str, bytes | memoryview] = {}
     room = MOST_GROWTH * len(data) + FREE_GROWTH
     for each in listed:
@@ -135,7 +135,7 @@ def _member(data: memoryview, info: zipfile.ZipInfo, room: int, where: str) -> b
     if info.compress_type == zipfile.ZIP_DEFLATED:
         content = _inflated(stored, min(room, max(MOST_GROWTH * len(stored), FREE_GROWTH)), where)
     if len(content) != info.file_size or zlib.crc32(content) != info.CRC:
-        raise refused(where, "the archive is broken: the member's size or its checksum is another.", "Copy it again.")
+        raise refused(where, "the archive is broken: the member's size or checksum is wrong.", "Copy it again.")
     return content
 
 
@@ -144,16 +144,14 @@ def _inflated(stored: memoryview, most: int, where: str) -> bytes:
     try:
         content = inflating.decompress(stored, most)
         if not inflating.eof and inflating.decompress(inflating.unconsumed_tail, 1):
-            raise refused(
-                where, f"{len(stored):,} compressed bytes become more than {most:,}.", "A zip bomb does that."
-            )
+            raise refused(where, f"{len(stored):,} compressed bytes become more than {most:,}, as in a zip bomb.")
     except zlib.error as error:
         raise refused(where, f"the archive is broken: {error}.", "Copy or download it again.") from None
     return content
 
 
 def _in_folder(path: str, names: Collection[str]) -> dict[str, bytes | memoryview]:
-    """The members that are read, by their names. The folder is held open, so that no link can be put in between."""
+    """Return the members that Lamina reads, by name. The folder stays open, so that no link can replace a part."""
     if not hasattr(os, "fwalk"):
         raise refused(
             path, "this system cannot read a folder without following links.", "Zip its content as a .keras file."
@@ -173,7 +171,7 @@ def _in_folder(path: str, names: Collection[str]) -> dict[str, bytes | memoryvie
         for name in wanted:
             place = f"{path}, {start}{name}"
             if not is_plain_name(name):
-                raise refused(place, "a name with such characters is not read.")
+                raise refused(place, "its name has characters that are not allowed.")
             members[start + name] = opened_bytes(name, place, descriptor)
     return members
 

@@ -1,4 +1,4 @@
-"""Vocabularies in files of Keras, which stand beside the config as text, one term a line. Here they stand in it."""
+"""Puts the vocabularies of a file by Keras, text files with one term per line, into the config of the model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ FILE = "vocabulary.txt"
 
 
 def in_config(described: Any, held: Archive, where: str, path: str = "") -> Any:
-    """A config in which the layers that look up terms have their vocabularies.
+    """Return the config with the vocabularies of the layers that look up terms.
 
     Args:
-        path: that of the group which the object has among the weights.
+        path: the path of the object's group in the file of weights.
     """
     if not held.assets or not isinstance(described, dict) or not isinstance(config := described.get("config"), dict):
         return described
@@ -35,11 +35,11 @@ def in_config(described: Any, held: Archive, where: str, path: str = "") -> Any:
 
 
 def _terms(data: bytes, config: dict[str, object], where: str) -> list[int] | list[str]:
-    """The terms of a vocabulary, as Keras reads them."""
+    """Split a vocabulary into its terms, as Keras does."""
     try:
         terms = data.decode().splitlines()
         while terms and not terms[-1]:
             terms.pop()
         return [int(term) for term in terms] if config.get("vocabulary_dtype") == "int64" else terms
     except ValueError:
-        raise FileError(f"{where}: it is no list of terms, one a line.") from None
+        raise FileError(f"{where}: it is not a list of terms, one per line.") from None

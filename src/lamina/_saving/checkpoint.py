@@ -1,4 +1,4 @@
-"""The states of a run on disk: a folder of files in the format of safetensors, written while the training goes on."""
+"""The states of a run on disk: a folder of safetensors files, which a thread writes during the training."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SUFFIX = ".safetensors"
 BEST = "best" + SUFFIX
 STEP = re.compile(r"step-\d{10,}(-epoch-\d{6,}(-end)?)?\.safetensors")
 NO_HASH = "0" * 64
-"""Stands in a file's header where the hash of the file will stand, while the hash is made."""
+"""A placeholder for the hash in a file's header, while the hash is computed."""
 _SAID = re.compile(rb'"sha256": "([0-9a-f]{64})"')
 
 REST = 20
@@ -41,7 +41,7 @@ _ended: dict[str, int] = {}
 
 
 def packed(saved: Saved) -> list[bytes | memoryview]:
-    """The parts of a file, which follow each other."""
+    """Return the bytes of a state's file, as parts that follow each other."""
     facts = saved.facts | {"lamina": __version__, "jax": jax.__version__}
     held = {name: np.asarray(array) for name, array in saved.arrays.items()}
     parts = safetensors.written(held, {"checkpoint": json.dumps(facts, allow_nan=False), "sha256": NO_HASH})
@@ -57,10 +57,10 @@ def _hash(parts: Sequence[bytes | memoryview]) -> str:
 
 
 def opened(data: bytes, where: str) -> Saved:
-    """The state in the bytes of a file, once their hash was checked.
+    """Check the hash of a file, and return the state that it holds.
 
     Raises:
-        FileError: for a file that is no state, was cut short, or was changed since it was written.
+        FileError: the file is not a state, was cut short, or was changed after it was written.
     """
     size = 8 + int.from_bytes(data[:8], "little")
     said = is_state(data) and _SAID.search(data, 8, size)
@@ -75,7 +75,7 @@ def opened(data: bytes, where: str) -> Saved:
 
 
 def read(path: str) -> Saved:
-    """The state in a file."""
+    """Read the state in a file."""
     return opened(guard.file_bytes(path), path)
 
 
@@ -93,13 +93,13 @@ def load_weights(model: Layer, data: bytes, where: str) -> None:
         path for path in {**weights, **arrays}
         if path not in weights or path not in arrays or weights[path].shape != arrays[path].shape
     ):  # fmt: skip
-        raise FileError(f"{where}: the state is that of another stack, which differs at {', '.join(other[:4])}.")
+        raise FileError(f"{where}: the state is of another stack; these weights differ: {', '.join(other[:4])}.")
     for path, weight in weights.items():
         weight.assign(arrays[path])
 
 
 def states_in(folder: str) -> list[str]:
-    """The files of a folder that hold states, the oldest first."""
+    """Return the names of the states in a folder, the oldest first."""
     names: list[str] = []
     with suppress(FileNotFoundError):
         names = [name for name in os.listdir(folder) if STEP.fullmatch(name)]
@@ -107,7 +107,7 @@ def states_in(folder: str) -> list[str]:
 
 
 class FolderStore:
-    """The states of one run, in a folder of its own."""
+    """Stores the states of one run in a separate folder."""
 
     def __init__(self, callback: KeepingCallback) -> None:
         self.callback, self.plan = callback, callback._lamina_keeping
@@ -117,7 +117,7 @@ class FolderStore:
         self.every, self.deletes = self.plan.every, self.plan.deletes
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-checkpoint")
         self.waiting: dict[bool, Future[None]] = {}
-        """The latest state that was handed to the thread, and (True) the latest best one."""
+        """The write of the latest state that the thread has not finished, and under True that of the best one."""
         self.error: Exception | None = None
         """Why the newest state could not be written."""
         self.untold: Exception | None = None
@@ -133,10 +133,10 @@ class FolderStore:
                 return read(os.path.join(self.where, name))
             except FileError as error:
                 if name == names[0]:
-                    none = f"No state of the run in {self.where!r} can be read. To begin anew, delete that folder."
+                    none = f"No state in {self.where!r} can be read. To start the run again, delete that folder."
                     raise type(error)(f"{error}\n{none}") from None
                 self.broken.append(os.path.join(self.where, name))
-                warn(f"{error} The run goes on from the state before it.")
+                warn(f"{error} The run resumes from the state before it.")
         return None
 
     def write(self, saved: Saved, best: bool = False, last: bool = False) -> None:
@@ -148,13 +148,13 @@ class FolderStore:
             self.waiting[best] = written
 
     def _write(self, saved: Saved, best: bool) -> None:
-        """In the thread: write a state, then pause to leave the processors to the training. A newer one may arrive."""
+        """Write a state, in the thread, and then pause, so that the training has the processors."""
         begun = time.thread_time()
         try:
             parts = packed(saved)
             for file in [saved.name + SUFFIX, *[BEST] * best]:
                 path = os.path.join(self.where, file)
-                if os.path.islink(path):  # else the file that it leads to would be replaced
+                if os.path.islink(path):  # otherwise the target of the link would be replaced
                     os.unlink(path)
                 with files.replacing(path, sum(map(len, parts))) as opened:
                     opened.writelines(parts)
@@ -167,7 +167,7 @@ class FolderStore:
 
     def _tidy(self) -> None:
         """Remove the oldest states beyond the number to keep."""
-        while self.broken:  # else it would stay the newest
+        while self.broken:  # otherwise it would still be the newest
             os.replace(broken := self.broken.pop(), broken + ".broken")
         names = states_in(self.where)
         before = [each for each in names if not each.endswith("-end" + SUFFIX)]
@@ -195,5 +195,5 @@ class FolderStore:
             for name in states_in(self.where):
                 with suppress(IsADirectoryError, PermissionError, FileNotFoundError):
                     os.unlink(os.path.join(self.where, name))
-            with suppress(OSError):  # it holds files of somebody else
+            with suppress(OSError):  # the folder may hold other files
                 os.rmdir(self.where)

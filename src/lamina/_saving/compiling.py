@@ -1,4 +1,4 @@
-"""A compiled model as a config, and back."""
+"""Converts the arguments of `compile` to a config, and compiles a model from such a config."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ ARGUMENTS = {
     "optimizer": "keras.optimizers", "loss": "keras.losses", "metrics": "keras.metrics",
     "weighted_metrics": "keras.metrics",
 }  # fmt: skip
-"""The arguments of `compile` that are objects, and the family of each."""
+"""The arguments of `compile` that are objects, with the module of each in a config."""
 NUMBERS = ("loss_weights", "run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss")
 
 
 def get_compile_config(model: Model) -> dict[str, Any]:
-    """What `compile` was given: names as they were given, objects as their configs."""
+    """Return the arguments of `compile`: names as they were given, objects as configs."""
     compiled = model._lamina.compiled
     if compiled is None:
         return {}
     optimizer: Any = compiled.optimizer
-    if compiled.scales:  # `compile` puts it around the optimizer again
+    if compiled.scales:  # compile adds the LossScaleOptimizer again
         optimizer = optimizer.inner_optimizer
     config: dict[str, Any] = serialize({"optimizer": optimizer, **compiled.told})
     return config | {"jit_compile": not compiled.eager}
 
 
 def compile_from_config(model: Model, config: dict[str, Any]) -> None:
-    """Compile the model as it was. What `skip` leaves out costs the metric or the loss; an optimizer all of it."""
+    """Compile the model as before. `skip` may leave out metrics or losses; without an optimizer it stays uncompiled."""
     if not of_library(type(model).compile, "lamina"):
         warn(
-            f"{type(model).__name__} has a compile of its own, whose arguments are not known: it is not called. Call "
-            "it yourself, or write get_compile_config and compile_from_config."
+            f"{type(model).__name__} has a compile of its own with unknown arguments, so it is not called. Call it, "
+            "or write get_compile_config and compile_from_config."
         )
         return
     if not isinstance(config, dict):
@@ -62,7 +62,7 @@ def compile_from_config(model: Model, config: dict[str, Any]) -> None:
 
 
 def _without_left_out(argument: str, config: object, now: Opening) -> Any:
-    """The objects of an argument of `compile`; of a list, those that are there."""
+    """Make the objects of an argument of `compile`. In a list, missing objects are left out."""
     if not isinstance(config, list):
         return several(config, FAMILIES[ARGUMENTS[argument]])
     made = []

@@ -1,8 +1,8 @@
-"""Objects as plain data that JSON holds, in the form of Keras's configs, and back.
+"""Converts objects to Keras's configs, which are plain data for JSON, and makes objects from configs.
 
-What a config names is looked up in one closed table: the built-in classes and functions, those that the caller gives
-in this call, and those that are registered or in a scope. Nothing is imported for a config, no attribute is read by
-its name, and no code stands in it.
+Names in a config are looked up in one closed table: the built-in classes and functions, those that the caller gives
+in this call, and those that are registered or in a scope. A config never imports a module, reads an attribute by name
+or runs code.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ FAMILIES: dict[str, Registry] = {
 """The closed tables of the built-in classes and functions, by the module that a config names."""
 
 _classes, _functions = Registry("object"), Registry("function")
-"""What a config without such a module means: Keras 2 wrote none, and of a user's own class it is the user's module."""
+"""The tables for configs without such a module: those of Keras 2, and those of the user's own classes."""
 _classes.also = list(FAMILIES.values())
 _functions.also = [activations._registry, *FAMILIES.values()]
 
 
 def load_families() -> None:
-    """Load all that a config may name, before one is looked at: none of them decides what is loaded."""
+    """Import all built-in classes before a config is read, so that no config decides what is imported."""
     for family in FAMILIES.values():
         family.load()
 
 
 def serialized(thing: object) -> Any:
-    """An object as plain data, in the form of Keras's configs; what JSON cannot hold is an error that names it."""
+    """Convert an object to a config of plain data; an error names the part that JSON cannot hold."""
     _require_plain(config := settings.serialize(thing), "")
     return config
 
@@ -69,11 +69,11 @@ def deserialized(
     skip: Collection[str] = (),
     left_out: list[str] | None = None,
 ) -> Any:
-    """The object that a config describes, or the plain data in it.
+    """Make the object that a config describes; plain data is returned as it is.
 
     Args:
         custom_objects: the user's own classes and functions by name.
-        where: the file and its member, for messages; errors are `FileError`s then.
+        where: the file and its member, for messages. If it is given, errors are `FileError`s.
         skip: names of classes, functions and layers that may be missing.
         left_out: a list that gets a line for each missing name, with the reason.
     """
@@ -101,13 +101,13 @@ def warn_of_safe_mode(safe_mode: bool) -> None:
     """Warn that `safe_mode=False` has no effect."""
     if safe_mode is False:
         warn(
-            "safe_mode=False changes nothing: no file can run code here. Give a function that a file names, or the "
-            "function of a Lambda by the layer's name: custom_objects={'name': function}."
+            "safe_mode=False has no effect: no file can run code here. Pass the functions that the file names, and the "
+            "function of a Lambda under the layer's name: custom_objects={'name': function}."
         )
 
 
 def several(config: object, family: Registry) -> Any:
-    """What a config describes, to any depth of lists and dicts; one that names no module is of this family."""
+    """Make the objects in nested lists and dicts of configs; configs without a module belong to this family."""
     return _object(config, family)
 
 

@@ -1,4 +1,4 @@
-"""A model as one program of JAX in a file, which runs where this package is not installed."""
+"""Writes a model to a file as one program of JAX, which runs without this package."""
 
 from __future__ import annotations
 
@@ -38,22 +38,24 @@ from lamina.errors import (
 
 PLATFORMS = "cpu", "cuda", "rocm", "tpu"
 LEAST = 1, 2, 4, 8, 16, 32, 64, 128
-"""How long the axes of an unknown size are at least, of which the first is taken that the layers can do with: a
-convolution by 3 needs 3."""
+"""Lower limits for axes of unknown size. Export takes the first that works for all layers: a kernel of 3 needs 3 or
+more."""
 
 
 def write(
     model: Model, filepath: FilePath, form: str, verbose: bool | None, signature: object, more: dict[str, Any]
 ) -> None:
-    """The file that `Sequential.export` describes."""
+    """Write the file of `Sequential.export`."""
     if form != "jax":
         raise ArgumentError(
-            f'there is no export to format={form!r}: write model.export(filepath, format="jax") for a program that any '
-            "process with JAX runs."
+            f'there is no export to format={form!r}: model.export(filepath, format="jax") writes a program that runs '
+            "wherever JAX is installed."
         )
     platforms = more.pop("platforms", PLATFORMS)
     if more:
-        raise CallError(f'export(format="jax") takes platforms=[...] besides, and got {", ".join(more)}.')
+        raise CallError(
+            f'export(format="jax") takes only platforms=[...] as a further argument, got {", ".join(more)}.'
+        )
     wrong = [platforms] if isinstance(platforms, str) else [name for name in platforms if name not in PLATFORMS]
     if wrong or not platforms:
         raise ArgumentError(f"export(platforms={platforms!r}): expected a list of names out of {', '.join(PLATFORMS)}.")
@@ -73,13 +75,13 @@ def write(
 
 
 def _taken(model: Model, signature: object) -> tuple[Shape, str]:
-    """The shape of what the program takes, with None where a size may be any, and its dtype."""
+    """The shape of the program's input, with None for axes of any size, and its dtype."""
     model._lamina_require_layers()
     entry = model._lamina.entry
     spec = signature[0] if isinstance(signature, (list, tuple)) and len(signature) == 1 else signature
     if spec is not None and getattr(spec, "shape", None) is None:
         raise ArgumentError(
-            f"export(input_signature={short(signature)}): expected what has a shape with the batch axis, and a dtype: "
+            f"export(input_signature={short(signature)}): expected a shape with the batch axis, and a dtype: "
             'input_signature=[layers.InputSpec(shape=(None, 28, 28), dtype="float32")].'
         )
     if spec is None and entry is None:
@@ -91,32 +93,32 @@ def _taken(model: Model, signature: object) -> tuple[Shape, str]:
 
 
 def _program(model: Model, shape: Shape) -> Callable[[Array], Any]:
-    """The model's output as a function of its input alone.  (batch, ...) -> (batch, ...)"""
+    """Return the model's output as a function of its input.  (batch, ...) -> (batch, ...)"""
     if model._lamina_on_host:
         first, after = model._lamina_chain[0], len(model._lamina_chain) - len(model._lamina_body)
         given = model._lamina_body_shape[1:] if model.built else "..."
         raise StackError(
-            f"{first.name} ({type(first).__name__}) works on raw data before the program, and a program takes numbers "
-            "alone: export the layers after it, and give them its output.\n"
+            f"{first.name} ({type(first).__name__}) converts raw data before the program, but a program takes only "
+            "numbers: export the layers after it, and pass its output to them.\n"
             f"rest = Sequential([Input({given}), *model.layers[{after}:]])"
         )
     model._lamina_build(shape)
     spec = ProgramSpec(model)
     if spec.carried:
         raise StackError(
-            f"{model.name!r} has a stateful layer, and the exported program keeps nothing from one call to the next: "
-            "make the model with stateful=False, and give it these weights with set_weights(model.get_weights())."
+            f"{model.name!r} has a stateful layer, but an exported program keeps no state between calls: make the "
+            "model with stateful=False, and copy the weights with set_weights(model.get_weights())."
         )
     params, state = Reading(spec.trained, spec.fixed)()
     run = steps.predict(spec)
-    call = jax.numpy.zeros(2, "uint32")  # what draws random numbers draws the same in each call
+    call = jax.numpy.zeros(2, "uint32")  # random numbers are the same in each call
     return lambda x: each(jax.numpy.asarray, run(params, state, x, call)[0])
 
 
 def _exported(
     function: Callable[[Array], Any], name: str, shape: Shape, dtype: str, platforms: Sequence[str]
 ) -> export.Exported:
-    """The program for every size of the axes that are None."""
+    """Export the program for every size of the axes that are None."""
     rows, *sizes = [str(size) if size else f"n{axis}" if axis else "batch" for axis, size in enumerate(shape)]
     free = [name for name in sizes if name.startswith("n")]
     for least in LEAST if free else LEAST[:1]:
@@ -132,11 +134,11 @@ def _exported(
     if isinstance(failed, LaminaError) and not about_sizes:
         raise failed
     said = str(failed).splitlines()[0].partition(" See https")[0]
-    advice = 'If fewer platforms serve, name them: platforms=["cpu"].' if len(platforms) > 1 else ""
+    advice = 'If fewer platforms are enough, name them: platforms=["cpu"].' if len(platforms) > 1 else ""
     if about_sizes:
         said = "an operation needs a number where the shape has None."
         told = f'layers.InputSpec(shape={tuple(size or 32 for size in shape)}, dtype="{dtype}")'
-        advice = f"Name the sizes for which it is exported: input_signature=[{told}]."
+        advice = f"Set the sizes: input_signature=[{told}]."
     elif own := _not_in_a_file(failed, function, x):
         said, advice = f"it calls {own}.", "A file can hold operations of jax.numpy, jax.nn and jax.lax."
     place = place_of(failed)
@@ -145,7 +147,7 @@ def _exported(
 
 
 def _not_in_a_file(error: Exception, function: Callable[[Array], Any], x: jax.ShapeDtypeStruct) -> str:
-    """What the function calls that is no operation of JAX, if that is why it failed."""
+    """Return the names of callbacks and other calls in the function that a file cannot hold."""
     found = re.findall(r"custom_call @?([\w.$]+)", str(error))
     if not found:
         with portable(), suppress(Exception):
@@ -154,6 +156,6 @@ def _not_in_a_file(error: Exception, function: Callable[[Array], Any], x: jax.Sh
 
 
 def _is_about_sizes(error: Exception) -> bool:
-    """Whether an operation needs a number where the size of an axis is a symbol."""
+    """Whether the error is that an operation needs a number, but the size of the axis is a symbol."""
     kinds = jax.errors.InconclusiveDimensionOperation, TracedArrayError
     return isinstance(error, kinds) or "_DimExpr" in str(error)

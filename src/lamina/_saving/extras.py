@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from lamina.optimizers import Optimizer
 
 FORMAT = 1
-"""The number of this form of the extras, for later ones to know it by."""
+"""The version of the format of these extras."""
 
 
 def of(model: Model) -> dict[str, Any]:
-    """The seeds of all layers by their paths, the number of steps, the names of the columns that it was trained on,
-    and the places of the weights that the optimizer knows in the list of all weights."""
+    """Return the extras of a model: the seeds of its layers by path, the number of steps, the names of the columns of
+    the training data, and the positions of the optimizer's weights in the list of all weights."""
     places = {weight.path: place for place, weight in enumerate(model.weights)}
     known = _inner(model.optimizer)._lamina.paths if model.compiled else ()
     return {
@@ -29,7 +29,7 @@ def of(model: Model) -> dict[str, Any]:
 
 
 def restore(model: Model, extra: dict[str, Any]) -> None:
-    """Give a model the seeds, the number of steps and the columns; what does not belong to it is left out."""
+    """Set the seeds, the number of steps and the columns of a model; ignore values that do not fit the model."""
     steps, seeds, columns = extra.get("steps"), extra.get("seeds", {}), extra.get("columns")
     if _is_count(steps, 2**31):
         model._lamina.steps_trained = steps
@@ -42,7 +42,7 @@ def restore(model: Model, extra: dict[str, Any]) -> None:
 
 
 def build_optimizer(model: Model, extra: dict[str, Any]) -> None:
-    """Make the optimizer's state for the weights that it knew; they may be others than those that are trained now."""
+    """Make the optimizer's state for the weights of its last steps, which may differ from those trainable now."""
     weights, places = model.weights, extra.get("optimizer")
     if isinstance(places, list) and places and all(_is_count(place, len(weights)) for place in places):
         known = [weights[place] for place in dict.fromkeys(places)]
@@ -52,7 +52,7 @@ def build_optimizer(model: Model, extra: dict[str, Any]) -> None:
 
 
 def _inner(optimizer: Optimizer) -> Optimizer:
-    """The optimizer that knows the weights, within one that scales the loss."""
+    """Return the optimizer that has the state; in a LossScaleOptimizer, that is the inner one."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 

@@ -1,4 +1,4 @@
-"""Folders that are written completely or not at all, as in `files` for files."""
+"""Writes folders completely or not at all, as `_files.files` does for files."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from typing import TypeVar
 from lamina._files.files import FOLDER, WINDOWS, beside, folder_beside, keep_permissions, sync, sync_folder
 
 ASIDE = ".lamina-old"
-"""How the name of a folder ends while it makes way for the new one, where two folders cannot swap names."""
+"""The ending of the old folder's name while the new one replaces it, on systems that cannot swap two names."""
 T = TypeVar("T")
 
 
 def write(
     path: str | os.PathLike[str], members: Mapping[str, bytes], known: re.Pattern[str], signs: Collection[str] = ()
 ) -> None:
-    """Let the folder `path` hold the files `members`, all of them or none.
+    """Replace the folder `path` by one with the files `members`, completely or not at all.
 
-    The new folder and the old one swap their names in one step. Where the system cannot do that (Windows, some network
-    disks), the old one is called ".<name>.<16 digits>.lamina-old" for a moment, and after a power cut in just that
-    moment it has to be renamed by hand.
+    The new folder and the old one swap their names in one step. On systems that cannot do that (Windows, some network
+    disks), the old folder is called ".<name>.<16 digits>.lamina-old" for a moment. After a power cut in that moment
+    it has to be renamed by hand.
 
     Args:
         path: the folder's name, in a folder that exists.
-        members: the content of each file by its name, as "config.json" or "assets/terms.txt".
-        known: the paths in a folder that may be replaced, those of folders with a slash at the end. So no file of the
-            user's own is ever removed.
-        signs: the files that a folder which is replaced has, unless it is empty.
+        members: the content of each file by its name, such as "config.json" or "assets/terms.txt".
+        known: matches the paths that an old folder may contain; paths of folders end with a slash. An old folder
+            with other files is not replaced, so that no file of the user is removed.
+        signs: the files that an old folder must contain, unless it is empty.
 
     Raises:
-        FileError: the folder cannot be written. After this or any other error the old folder is as it was.
+        FileError: the folder cannot be written. After this or any other error the old folder is unchanged.
     """
     size = sum(map(len, members.values()))
     with contextlib.ExitStack() as after, contextlib.ExitStack() as held, beside(path, size) as (place, part):
@@ -58,7 +58,7 @@ def write(
 
 
 def read(path: str, reader: Callable[[], T]) -> T:
-    """What `reader` reads in the folder `path`: all of it before, or all after another process replaces the folder."""
+    """Call `reader` until no other process replaced the folder `path` during the call, and return its result."""
     while True:
         before = _identity(path)
         try:
@@ -72,20 +72,20 @@ def read(path: str, reader: Callable[[], T]) -> T:
 
 
 def _identity(path: str) -> tuple[int, int, int]:
-    """What tells a folder from one that took its place; a number of the disk's may be given again."""
+    """Identify a folder; the time is included because a disk can reuse the number of a removed folder."""
     found = os.stat(path)
     return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
 def _replaceable(place: str, known: re.Pattern[str], signs: Collection[str]) -> os.stat_result | None:
-    """What the system says of the folder that will be replaced; None if there is none."""
+    """Check that the folder may be replaced, and return its status; None if there is no folder."""
     try:
         old = os.stat(place)
     except FileNotFoundError:
         os.stat(os.path.dirname(place))
         return None
     if not stat.S_ISDIR(old.st_mode):
-        raise OSError(errno.EINVAL, "there is a file of that name, where a folder would be", place)
+        raise OSError(errno.EINVAL, "a file has the name that the folder would get", place)
     is_ours = all(os.path.isfile(os.path.join(place, name)) for name in signs)
     other = next((each for each in _paths(place) if not (is_ours and known.fullmatch(each))), None)
     if other:
@@ -97,7 +97,7 @@ def _replaceable(place: str, known: re.Pattern[str], signs: Collection[str]) -> 
 
 
 def _paths(place: str) -> Iterator[str]:
-    """The paths of all that a folder holds, within it; those of folders end with a slash."""
+    """Iterate over the relative paths of all files and folders in a folder; those of folders end with a slash."""
     for folder, inner, names in os.walk(place):
         start = os.path.relpath(folder, place).replace(os.sep, "/") + "/"
         for name in sorted(inner + names):
@@ -106,12 +106,12 @@ def _paths(place: str) -> Iterator[str]:
 
 
 def _aside(part: str) -> str:
-    """The name of the old folder while it makes way for the new one; it is this save's own, as that of `part` is."""
+    """The temporary name of the old folder. It is unique to this save, as the name `part` is."""
     return part.removesuffix(".lamina-part") + ASIDE
 
 
 def _put(new: str, place: str, aside: str) -> None:
-    """Give the folder `new` the name `place`, and what has that name, if anything, another one."""
+    """Rename the folder `new` to `place`; an existing folder of that name gets another name."""
     while True:
         try:
             if not os.path.lexists(place):
@@ -132,7 +132,7 @@ def _put(new: str, place: str, aside: str) -> None:
 
 
 def _remove_old(part: str) -> None:
-    """Remove the folder that was replaced, under the name that it has now."""
+    """Remove the replaced folder under its present name."""
     for old in (part + FOLDER, _aside(part)):
         shutil.rmtree(old, ignore_errors=True)
     with contextlib.suppress(OSError):
@@ -140,11 +140,11 @@ def _remove_old(part: str) -> None:
 
 
 def _exchange(one: str, other: str) -> bool:
-    """Let two folders swap their names in one step; False where the system cannot do it."""
+    """Swap the names of two folders in one step; return False if the system cannot do it."""
     if WINDOWS:
         return False
     system, names = ctypes.CDLL(None, use_errno=True), (os.fsencode(one), os.fsencode(other))
-    if hasattr(system, "renameat2"):  # Linux; -100 is the folder of the process, 2 is to exchange
+    if hasattr(system, "renameat2"):  # Linux; -100 means the current folder, 2 means to exchange
         failed = system.renameat2(-100, names[0], -100, names[1], 2)
     elif hasattr(system, "renamex_np"):  # macOS
         failed = system.renamex_np(*names, 2)

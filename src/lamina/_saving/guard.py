@@ -1,7 +1,7 @@
-"""Limits on what a file may contain, and the errors beyond them, the same for every kind of file.
+"""The limits on the content of files of every kind, and the errors for files that exceed them.
 
-No file is trusted. It is read into memory whole, as bytes, before anything is parsed; nothing that it holds is run,
-imported, opened or fetched; and what it holds cannot grow to more than a small multiple of its own size.
+No file is trusted. All its bytes are read into memory before any part is parsed. Nothing in it is run, imported, opened
+or downloaded. Its content cannot take more memory than a small multiple of its size.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from lamina._process.memory import free_memory, require
 from lamina.errors import FileError, ForbiddenFileError, MissingFileError
 
 MOST_OBJECTS = 200_000
-"""Groups and datasets in an HDF5 file; a stack of 10,000 layers with Adam's slots has 80,000."""
+"""The most groups and datasets in an HDF5 file; a stack of 10,000 layers with Adam has 80,000."""
 MOST_VALUES = 1_000_000
-"""Values in the attributes of an HDF5 file."""
+"""The most values in the attributes of an HDF5 file."""
 MOST_LAYERS = 10_000
-"""Layers in a configuration: some milliseconds pass for each, since its code is traced for the shape of its output."""
+"""The most layers in a configuration. Each takes some milliseconds, because the shape of its output is traced."""
 MOST_MEMBERS = 10_000
-"""Files in an archive; Keras writes three, and one more for each vocabulary."""
+"""The most files in an archive; Keras writes three, and one more for each vocabulary."""
 MOST_GROWTH = 20
-"""How many bytes one compressed byte may become: weights that are all zero reach ten."""
+"""The most bytes into which one compressed byte may grow; weights that are all zero reach ten."""
 FREE_GROWTH = 2**20
-"""Bytes to which a file may grow at any rate: the configurations of 100 equal layers are compressed to a sixtieth."""
+"""The size in bytes to which every file may grow: configurations of 100 equal layers grow by a factor of 60."""
 _DEEPEST = 100
 _MOST_JSON_BYTES = 256 * 2**20
 _MOST_JSON_VALUES = 5_000_000
-"""A vocabulary in a configuration is a list of its tokens: up to millions, of some ten bytes each."""
+"""The most values in JSON: a vocabulary in a configuration can have millions of tokens, of about ten bytes each."""
 _MOST_JSON_CONTAINERS = 500_000
-"""Lists and objects: one takes up to 232 bytes of memory and two of the file. A layer's configuration has about ten."""
+"""The most lists and objects in JSON: one takes up to 232 bytes of memory, two of the file. A layer has about ten."""
 _MOST_DIGITS = 20
 
 _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
@@ -48,29 +48,29 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 _ZIP, _HDF5, _SUPERBLOCK = b"PK\3\4", b"\x89HDF\r\n\x1a\n", 96
 _KINDS: Sequence[tuple[bytes, str, str]] = [
-    (_HDF5, "an HDF5 file", "Give it a name that ends in .h5, or in .weights.h5 if it holds weights alone."),
+    (_HDF5, "an HDF5 file", "Give it a name that ends in .h5, or in .weights.h5 if it holds only weights."),
     (_ZIP, "a zip archive", "If it is a model that Keras saved, give it a name that ends in .keras."),
     (b"\x1f\x8b", "a gzip archive", "Unpack it first."),
-    (b"\x93NUMPY", "a NumPy array", "Read it with numpy.load, and give the arrays to model.set_weights."),
+    (b"\x93NUMPY", "a NumPy array", "Read it with numpy.load, and pass the arrays to model.set_weights."),
     (
         b"version https://git-lfs",
-        "a pointer of Git LFS in place of the file",
+        "a pointer of Git LFS instead of the file",
         "`git lfs pull` fetches the file itself.",
     ),
-    (b"<", "a web page or other markup", "Download the file itself: the server sent a page in its place."),
+    (b"<", "a web page or other markup", "Download the file itself: the server sent a page instead."),
     (b"{", "JSON", ""),
 ]
 _PICKLE = "A pickle can run any code, and is never opened here. Ask for a .keras, a .weights.h5 or a .safetensors file."
-_TORCH = "Read it with torch.load(path, weights_only=True), and give that to model.load_torch_state_dict."
+_TORCH = "Read it with torch.load(path, weights_only=True), and pass the result to model.load_torch_state_dict."
 
 
 def refused(where: str, what: str, hint: str = "", kind: type[FileError] = FileError) -> FileError:
-    """The error for a file that is not read: where it is, what was found there, what to do."""
+    """Make the error for a refused file: its place, what was found there, and what to do."""
     return kind(f"{where}: {what}" + (f"\n{hint}" if hint else ""))
 
 
 def check_layers(config: object, where: str) -> None:
-    """That a configuration has no more layers than one waits for."""
+    """Raise an error if a configuration has too many layers."""
     count, todo = 0, [config]
     while todo:
         value = todo.pop()
@@ -83,7 +83,7 @@ def check_layers(config: object, where: str) -> None:
 
 
 def is_plain_name(name: str, without: str = "/\\:") -> bool:
-    """Whether `name` is one part of a path, and can lead nowhere else."""
+    """Whether `name` is a single part of a path, which cannot lead to another folder."""
     return (
         0 < len(name) <= 255
         and name not in (".", "..")
@@ -92,7 +92,7 @@ def is_plain_name(name: str, without: str = "/\\:") -> bool:
 
 
 def first_repeated(names: Iterable[str]) -> str | None:
-    """The first name that stands there for the second time."""
+    """Return the first name that is repeated."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -102,12 +102,12 @@ def first_repeated(names: Iterable[str]) -> str | None:
 
 
 def is_of_torch(head: bytes) -> bool:
-    """Whether a zip archive is one that torch.save wrote: its first member is a pickle."""
+    """Whether torch.save wrote a zip archive: then its first member is a pickle."""
     return head.startswith(_ZIP) and b"/data.pkl" in head[:300]
 
 
 def wrong_kind(data: bytes | memoryview, where: str, expected: str) -> FileError:
-    """The error for a file of another kind than `expected`, which says what it is and what to do with it."""
+    """Make the error for a file of another kind than `expected`: it says what the file is and what to do with it."""
     head = bytes(data[:4096])
     what, hint = next(
         (found[1:] for found in _KINDS if head.lstrip().startswith(found[0])), ("none" if head else "empty", "")
@@ -119,7 +119,7 @@ def wrong_kind(data: bytes | memoryview, where: str, expected: str) -> FileError
     elif head[8:9] == b"{" and int.from_bytes(head[:8], "little") < len(data):
         what, hint = (
             "a file of safetensors'",
-            "Build the model, then type model.load_weights with a name in .safetensors.",
+            "Build the model, then call model.load_weights with a name that ends in .safetensors.",
         )
     return refused(where, f"{expected} was expected, and this is {what}.", hint)
 
@@ -128,16 +128,16 @@ def wrong_kind(data: bytes | memoryview, where: str, expected: str) -> FileError
 
 
 def file_bytes(path: str | os.PathLike[str]) -> bytes:
-    """All bytes of a file, which must be a plain one. A link is followed if the user names it himself.
+    """Read all bytes of a regular file. If the user's path is a link, it is followed.
 
     Raises:
-        FileError: for a file that is not there, is empty, is not plain, or is larger than the free memory.
+        FileError: the file is missing, empty, not a regular file, or larger than the free memory.
     """
     return opened_bytes(os.fspath(path), os.fspath(path))
 
 
 def opened_bytes(path: str, where: str, folder: int | None = None) -> bytes:
-    """All bytes of a file; within `folder`, an open one, only of a file that no link leads to."""
+    """Read all bytes of a file. In an open `folder`, symbolic and hard links are refused."""
     # Without O_NONBLOCK a named pipe waits for its other end for ever.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -147,7 +147,7 @@ def opened_bytes(path: str, where: str, folder: int | None = None) -> bytes:
         with open(descriptor, "rb") as file:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
-                raise refused(where, "it is a pipe or a device, and a file was expected.")
+                raise refused(where, "it is a pipe or a device; a file was expected.")
             if folder is not None and found.st_nlink != 1:
                 raise refused(where, "it is a hard link: the file has another name too.", "Copy the folder: `cp -r`.")
             if not found.st_size:
@@ -164,7 +164,7 @@ def opened_bytes(path: str, where: str, folder: int | None = None) -> bytes:
 
 
 def _end(head: bytes) -> int:
-    """How many bytes of a file are read at most, by its first ones: no more than an HDF5 file says that it has."""
+    """The most bytes to read from a file that begins with `head`: the size that an HDF5 file declares."""
     is_hdf5 = head[:9] == _HDF5 + b"\0" and len(head) == _SUPERBLOCK
     return max(_SUPERBLOCK, int.from_bytes(head[40:48], "little")) if is_hdf5 else 2**64
 
@@ -182,25 +182,25 @@ def _not_opened(path: str, where: str, error: OSError | ValueError) -> FileError
         return refused(where, f"there is no folder {str(there)!r}.", kind=MissingFileError)
     if os.path.islink(path):
         led = os.readlink(path)
-        return refused(where, f"it is a link to {led!r}, and there is no such file.", kind=MissingFileError)
+        return refused(where, f"it is a link to {led!r}, which does not exist.", kind=MissingFileError)
     close = nearest(Path(path).name, sorted(os.listdir(there)))
     hint = f"Did you mean {str(Path(path).with_name(close[0]))!r}?" if close else ""
     return refused(where, "there is no such file.", hint, kind=MissingFileError)
 
 
 def linked(where: str) -> FileError:
-    """The error for a symbolic link inside a folder."""
-    return refused(where, "it is a symbolic link.", "Copy the folder with the files that its links lead to: `cp -rL`.")
+    """Make the error for a symbolic link inside a folder."""
+    return refused(where, "it is a symbolic link.", "Copy the folder so that files replace the links: `cp -rL`.")
 
 
 def wrong_folder(path: str, expected: str) -> FileError:
-    """The error for a folder in place of what was expected."""
+    """Make the error for a folder where something else was expected."""
     if not os.path.exists(os.path.join(path, "saved_model.pb")):
         return refused(path, f"{expected} was expected, and this is a folder.")
     return refused(
         path,
-        f"{expected} was expected, and this is a SavedModel of TensorFlow's, which holds a program and no layers.",
-        "Load it where it was made, and save it with model.save('model.keras').",
+        f"{expected} was expected, and this is a SavedModel of TensorFlow, which holds a program and no layers.",
+        "Load it with TensorFlow, and save it with model.save('model.keras').",
     )
 
 
@@ -208,13 +208,13 @@ def wrong_folder(path: str, expected: str) -> FileError:
 
 
 def parsed_json(data: bytes | memoryview, where: str) -> Any:
-    """The value of a JSON text, within limits that no genuine file comes near.
+    """Parse a JSON text. Its limits are far above those of genuine files.
 
     Raises:
-        FileError: for a text that is no JSON, says a thing twice, or is too large or too deep.
+        FileError: the text is not JSON, repeats a name in an object, or is too large or too deep.
 
-    NaN, Infinity and -Infinity are read, since Keras writes `Masking(float("nan"))` so; each setting says which
-    numbers it takes.
+    NaN, Infinity and -Infinity are accepted, since Keras writes them for `Masking(float("nan"))`. Each setting checks
+    its numbers.
     """
     if len(data) > _MOST_JSON_BYTES:
         raise refused(where, f"it has {len(data):,} bytes; JSON may have {_MOST_JSON_BYTES:,}.")
@@ -241,7 +241,7 @@ def parsed_json(data: bytes | memoryview, where: str) -> Any:
 
 
 def _check_size(text: str, where: str) -> None:
-    """That the parser needs neither more memory nor more depth than is reasonable."""
+    """Raise an error if the parser would need too much memory or depth."""
     outside = _TEXT.sub("", text)
     containers = outside.count("[") + outside.count("{")
     if containers > _MOST_JSON_CONTAINERS:
