@@ -393,7 +393,7 @@ H5 = {
     "complex": (dataset(data=np.ones(3, "c8")), "it holds compound values"),
     "opaque": (dataset(data=np.ones(3, "V7")), "it holds no numbers"),
     "enumeration": (dataset(shape=(3,), dtype=h5py.enum_dtype({"A": 0, "B": 1})), "it holds an enumeration"),
-    "opaque attribute": (with_attribute(np.void(b"abcdefg")), "bytes of no known type"),
+    "opaque attribute": (with_attribute(np.void(b"abcdefg")), "bytes of an unknown type"),
     "compound attribute": (with_attribute(np.ones(3, [("x", "f4")])), "it holds compound values"),
     "deep": (deep, "is nested too deep"),
 }

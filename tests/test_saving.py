@@ -314,7 +314,7 @@ def test_a_class_of_ones_own_is_given_or_left_out(name):
 def test_what_is_left_out_is_listed_and_the_rest_opens():
     model = with_own(Scale)
     model.save("model.keras")
-    with pytest.warns(LaminaWarning, match="'model.keras' is opened without 1 of its parts:\n.*Scale") as seen:
+    with pytest.warns(LaminaWarning, match="'model.keras' was loaded without 1 of its parts:\n.*Scale") as seen:
         rest = load_model("model.keras", skip=["Scale"])
     assert len(seen) == 1
     assert [type(layer).__name__ for layer in rest.layers] == ["Dense", "Dense"]
@@ -419,7 +419,7 @@ def entry(start, stop, shape=(1,), dtype="F32", **more):
 
 
 BROKEN = {
-    "is no file of safetensors": [b"", b"abc", tensors(b"{}", size=2**60), tensors(b"")],
+    "is not a safetensors file": [b"", b"abc", tensors(b"{}", size=2**60), tensors(b"")],
     "JSON": [tensors(b"{]"), tensors(b'{"a": 1, "a": 2}').replace(b"1", b"1")],
     "holds no arrays": [tensors([])],
     "begins at byte": [
@@ -454,7 +454,7 @@ def test_parts_of_weights():
     model.save_weights("a.weights.json", max_shard_size=2e-7)
     parts = sorted(name for name in os.listdir() if name.endswith(".h5"))
     assert parts == [f"a_{number:05}.weights.h5" for number in range(len(parts))] and len(parts) > 2
-    with pytest.warns(LaminaWarning, match=r"ends in \.json: the weights go to 'b\.weights\.json'"):
+    with pytest.warns(LaminaWarning, match=r"ends in \.json: it is written to 'b\.weights\.json'"):
         model.save_weights("b.weights.h5", max_shard_size=1)
     other = fitted()
     other.load_weights("b.weights.json")
@@ -486,7 +486,7 @@ def test_parts_that_are_refused():
     refused("has no 'weight_map'", metadata=[])
     refused("has no 'weight_map'", weight_map=3)
     os.rename("a_00001.weights.h5", "kept")
-    refused("names the part 'a_00001.weights.h5', which is not there")
+    refused("names the part 'a_00001.weights.h5', which is missing")
     os.symlink("kept", "a_00001.weights.h5")
     refused("is a link")
     os.unlink("a_00001.weights.h5")
@@ -653,7 +653,7 @@ def test_files_of_other_kinds():
 
 def test_a_lambda_is_given_again_and_saving_says_so():
     model = lamina.Sequential([layers.Input((4,)), layers.Lambda(lambda x: 2 * x, name="twice"), layers.Dense(3)])
-    with pytest.warns(LaminaWarning, match=r"the lambda of twice, and no file holds its code.*\n?.*'twice': function"):
+    with pytest.warns(LaminaWarning, match=r"the lambda of twice.*\n?.*'twice': function"):
         model.save("model.keras")
     again = load_model("model.keras", custom_objects={"twice": lambda x: 2 * x})
     np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))

@@ -1,4 +1,4 @@
-"""HDF5, in which Keras keeps weights."""
+"""Reads and writes HDF5 files, in which Keras stores weights."""
 
 from __future__ import annotations
 
@@ -45,29 +45,29 @@ _LINKS: dict[int, Callable[[File, Cursor], Iterable[tuple[str, int]]]] = {
     LINK: lambda file, message: [link(file, message)],
     LINK_INFO: dense_links,
 }
-"""The messages of a group that say which links it holds."""
+"""For each type of message that holds links of a group: the function that reads them."""
 
 
 class Stored(NamedTuple):
-    """What an HDF5 file holds."""
+    """The content of an HDF5 file."""
 
     arrays: dict[str, HostArray]
     """The datasets by their paths, such as "layers/dense/vars/0"."""
     attributes: dict[str, dict[str, Any]]
-    """The attributes of groups and datasets by their paths, "" for the root; every group is named here."""
+    """The attributes of groups and datasets by their paths, "" for the root. Every group has an entry."""
 
 
 def read(data: bytes | memoryview, where: str) -> Stored:
-    """What the bytes of an HDF5 file hold; the arrays are read-only and, where the byte order allows it, share them.
+    """Read the bytes of an HDF5 file. The arrays are read-only and share the bytes if the byte order allows it.
 
-    Only what Keras writes is read: groups with hard links, datasets of numbers that lie in one piece with as many
-    bytes as their shape says, attributes of text and numbers. Anything else is refused, whether or not it is harmless.
+    Only content of the kind that Keras writes is read: groups with hard links, datasets of numbers in one piece of the
+    size that their shape needs, attributes of text and numbers. Everything else is refused, even if it is harmless.
 
     Args:
         where: the file, and the member of the archive if it is one, for the messages.
 
     Raises:
-        FileError: for a file that is broken or holds anything else.
+        FileError: the file is broken or holds anything else.
     """
     file = File(data, where)
     stored = Stored({}, {})
@@ -99,7 +99,7 @@ def read(data: bytes | memoryview, where: str) -> Stored:
 
 
 def _members(file: File, path: str, parts: list[tuple[int, Cursor]]) -> list[tuple[str, int]]:
-    """The paths and addresses of what a group holds."""
+    """The paths and addresses of the members of a group."""
     members: dict[str, int] = {}
     for name, address in (found for kind, body in parts if kind in _LINKS for found in _LINKS[kind](file, body)):
         inner = f"{path}/{name}" if path else name
@@ -113,7 +113,7 @@ def _members(file: File, path: str, parts: list[tuple[int, Cursor]]) -> list[tup
 
 def _array(file: File, space: Cursor, kind: Cursor, layout: Cursor) -> HostArray:
     shape, dtype = dataspace(file, space), datatype(file, kind)
-    if dtype == "V2":  # only these two bytes tell a bfloat16 in an .h5 file; a .weights.h5 has an attribute as well
+    if dtype == "V2":  # in an .h5 file bfloat16 is only this; a .weights.h5 also has an attribute
         dtype = _BFLOAT16
     if shape is None or (dtype.kind in "OSV" and dtype != _BFLOAT16):
         raise file.refused("it holds no numbers, as Keras's datasets do.")
@@ -131,7 +131,7 @@ def _array(file: File, space: Cursor, kind: Cursor, layout: Cursor) -> HostArray
 
 
 def _values(file: File, layout: Cursor, size: int) -> memoryview:
-    """The bytes of a dataset that needs `size` of them."""
+    """The bytes of a dataset, which must be `size` bytes."""
     version, kind = layout.number(1), layout.number(1)
     if version == 3 and kind == 0:
         stored = layout.number(2)
@@ -149,18 +149,18 @@ def _values(file: File, layout: Cursor, size: int) -> memoryview:
 
 
 def write(stored: Stored) -> bytes:
-    """The bytes of an HDF5 file as Keras writes it: every array in one piece, and none of them compressed."""
+    """Return the bytes of an HDF5 file as Keras writes it: each array is in one piece and not compressed."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         for path in stored.attributes:
             file.require_group(path or "/")
         for path, array in stored.arrays.items():
-            if array.dtype.name == "bfloat16":  # HDF5 has no such numbers
+            if array.dtype.name == "bfloat16":  # HDF5 has no bfloat16
                 file.create_dataset(path, data=array.view("V2")).attrs["dtype"] = "bfloat16"
             else:
                 file.create_dataset(path, data=array)
         for path, attributes in stored.attributes.items():
             for name, value in attributes.items():
-                listed = isinstance(value, list)  # names of layers and weights: text of fixed length, as in Keras
+                listed = isinstance(value, list)  # names of layers or weights get a fixed length, as in Keras
                 file[path or "/"].attrs[name] = np.array([each.encode() for each in value], "S") if listed else value
     return buffer.getvalue()

@@ -1,12 +1,11 @@
-"""The blocks of an HDF5 file in the form that Keras writes, taken apart in Python.
+"""Parses the blocks of an HDF5 file in the form that Keras writes, in Python.
 
 Files from unknown sources are not given to h5py: after a change of a few bytes in a valid file, its C library
-(HDF5 2.0) may run forever or end the process. What is read here is the oldest form of the format
-(superblock 0, symbol tables, object headers of version 1), which h5py writes unless it is told otherwise. All of it
-is in "HDF5 File Format Specification, version 3.0", whose terms are used.
+(HDF5 2.0) may run forever or end the process. This module reads the oldest form of the format (superblock 0, symbol
+tables, object headers of version 1), which h5py writes by default. The terms are those of "HDF5 File Format
+Specification, version 3.0".
 
-Each block is taken from the file once and no two may share a byte, so no file takes more time or memory than its own
-size allows.
+Each block is read once, and two blocks may not share a byte, so the size of a file limits its time and memory.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ UNDEFINED = 2**64 - 1
 DATASPACE, LINK_INFO, DATATYPE, LINK, LAYOUT, ATTRIBUTE, SYMBOL_TABLE = 1, 2, 3, 6, 8, 0x0C, 0x11
 _CONTINUATION = 0x10
 _HARMLESS = {0, 4, 5, 0x0A, 0x0D, 0x0E, 0x12, 0x16}
-"""Nothing, fill values, sizes of groups, comments, times of changes, and the number of links to the object."""
+"""Types of messages to ignore: empty, fill values, group sizes, comments, times of changes, numbers of links."""
 _NEWER = "it is written in a newer form of HDF5 than Keras writes."
 _REFUSED = {
     7: "its values are in another file.",
@@ -39,20 +38,18 @@ _CLASSES = {
     9: "values of variable length", 10: "arrays in arrays", 11: "complex numbers",
 }  # fmt: skip
 _FLOATS = {2: (10, 5, 15), 4: (23, 8, 127), 8: (52, 11, 1023)}
-"""IEEE's floats by their bytes: bits of the mantissa, bits of the exponent, its bias."""
-REPACK = (
-    "If you trust the file, write it anew in the plain form, `h5repack -l CONTI -f NONE OLD.h5 NEW.h5`, and load that."
-)
+"""The floats of IEEE 754 by size in bytes: bits of the mantissa, bits of the exponent, bias of the exponent."""
+REPACK = "If you trust the file, convert it with `h5repack -l CONTI -f NONE OLD.h5 NEW.h5`, and load the new file."
 
 
 class Cursor:
-    """A place in a block."""
+    """A reading position in a block."""
 
     def __init__(self, file: File, block: memoryview) -> None:
         self.file, self.block, self.at = file, block, 0
 
     def take(self, size: int, padded_to: int = 1) -> memoryview:
-        """The next `size` bytes; what follows begins at a multiple of `padded_to`."""
+        """Return the next `size` bytes; the following bytes begin at a multiple of `padded_to`."""
         if size > len(self.block) - self.at:
             raise self.file.broken("a block ends too early")
         taken = self.block[self.at : self.at + size]
@@ -68,7 +65,7 @@ class Cursor:
 
 
 class File:
-    """The bytes of a file, which blocks were taken from them, and the object that is read at this moment."""
+    """The bytes of a file, the blocks that were read from it, and the object that is being read."""
 
     def __init__(self, data: bytes | memoryview, where: str) -> None:
         self.data, self.where, self.place = memoryview(data), where, ""
@@ -99,7 +96,7 @@ class File:
         return cursor
 
     def check_blocks(self) -> None:
-        """That no two blocks that were taken share a byte."""
+        """Raise an error if two blocks share a byte."""
         end = 0
         for start, size in sorted(self.taken):
             if start < end and size:
@@ -114,7 +111,7 @@ class File:
 
 
 def root(file: File) -> int:
-    """The address of the root group's object header, from the superblock."""
+    """Read the address of the root group's object header from the superblock."""
     if bytes(file.data[:8]) != SIGNATURE:
         raise wrong_kind(file.data, file.where, "HDF5")
     start = file.block(0, 96)
@@ -135,7 +132,7 @@ def root(file: File) -> int:
 
 
 def messages(file: File, address: int) -> list[tuple[int, Cursor]]:
-    """The messages of an object header, by their types."""
+    """Read the messages of an object header, as pairs of type and body."""
     head = file.block(address, 16)
     if head.number(1) != 1:
         newer = bytes(file.data[address : address + 4]) == b"OHDR"
@@ -164,7 +161,7 @@ def messages(file: File, address: int) -> list[tuple[int, Cursor]]:
 
 
 def link(file: File, message: Cursor) -> tuple[str, int]:
-    """The name and the address in a link message, which h5py writes where a name in the group is not ASCII."""
+    """Read the name and the address in a link message. h5py writes it if a name in the group is not ASCII."""
     version, flags = message.number(1), message.number(1)
     kind = message.number(1) if flags & 8 else 0
     message.take((8 if flags & 4 else 0) + (1 if flags & 16 else 0))  # the order of creation, and the encoding
@@ -176,7 +173,7 @@ def link(file: File, message: Cursor) -> tuple[str, int]:
 
 
 def links(file: File, table: Cursor) -> Iterator[tuple[str, int]]:
-    """Links as h5py writes them where all names are ASCII: a tree of tables, and a heap of names."""
+    """Read the links of a group in which all names are ASCII: h5py writes a tree of tables and a heap of names."""
     tree, address = table.number(8), table.number(8)
     heap = file.signed_block(address, 32, b"HEAP")
     heap.take(4)
@@ -216,7 +213,7 @@ def _symbols(file: File, address: int, names: bytes) -> Iterator[tuple[str, int]
 
 
 def datatype(file: File, message: Cursor) -> np.dtype[Any]:
-    """NumPy's type; "S" is text of a fixed and "O" of a variable length, "V" bytes of no known type."""
+    """Read a datatype as one of NumPy: "S" is text of fixed length, "O" of variable length, "V" bytes of any kind."""
     first, bits, size = message.number(1), message.number(3), message.number(4)
     version, kind = first >> 4, first & 15
     order = ">" if bits & 1 else "<"
@@ -239,11 +236,11 @@ def datatype(file: File, message: Cursor) -> np.dtype[Any]:
         return np.dtype(bool)
     if kind == 9 and bits & 15 == 1 and size == 16:
         return np.dtype(object)
-    raise file.refused(f"it holds {_CLASSES.get(kind, 'values of an unknown type')}, which no file of Keras's does.")
+    raise file.refused(f"it holds {_CLASSES.get(kind, 'values of an unknown type')}, which files of Keras never do.")
 
 
 def _is_boolean(message: Cursor, version: int, bits: int, size: int) -> bool:
-    """Whether an enumeration is h5py's boolean: FALSE and TRUE, as the bytes 0 and 1."""
+    """Whether an enumeration is h5py's boolean: FALSE and TRUE with the bytes 0 and 1."""
     base, width = message.take(4), message.number(4)
     message.take(4)  # offset and precision
     padded = 1 if version == 3 else 8
@@ -254,7 +251,7 @@ def _is_boolean(message: Cursor, version: int, bits: int, size: int) -> bool:
 
 
 def dataspace(file: File, message: Cursor) -> tuple[int, ...] | None:
-    """The shape; None where there are no values at all."""
+    """Read a shape; None means that there are no values."""
     version, rank, _, null = (message.number(1) for _ in range(4))
     if version == 1:
         message.take(4)
@@ -268,20 +265,20 @@ def dataspace(file: File, message: Cursor) -> tuple[int, ...] | None:
 
 
 def attribute(file: File, message: Cursor) -> tuple[str, Any]:
-    """An attribute's name, and its value: a str, a number or a list of them."""
+    """Read an attribute: its name, and its value, which is a str, a number or a list of them."""
     version, flags = message.number(1), message.number(1)
     sizes = [message.number(2) for _ in range(3)]
     if version not in (1, 2, 3) or (version > 1 and flags):
         raise file.refused("it holds an attribute whose type is shared with other objects.", REPACK)
     if version == 3:
-        message.take(1)  # how the name is encoded: UTF-8, or ASCII, which is UTF-8 too
+        message.take(1)  # the encoding of the name, UTF-8 or ASCII; decoding as UTF-8 reads both
     parts = [message.take(size, 8 if version == 1 else 1) for size in sizes]
     name = file.text(parts[0])
     kind, shape = datatype(file, Cursor(file, parts[1])), dataspace(file, Cursor(file, parts[2]))
     if shape is None:
         return name, None
     if kind.kind == "V":
-        raise file.refused(f"its attribute {name!r} holds bytes of no known type, which no file of Keras's does.")
+        raise file.refused(f"its attribute {name!r} holds bytes of an unknown type, which files of Keras never do.")
     count = math.prod(shape)
     file.values_left -= count
     if file.values_left < 0:
@@ -295,7 +292,7 @@ def attribute(file: File, message: Cursor) -> tuple[str, Any]:
 
 
 def _heap_text(file: File, reference: Cursor) -> str:
-    """A text of variable length, which lies in a global heap collection."""
+    """Read a text of variable length from a global heap collection."""
     length, address, index = reference.number(4), reference.number(8), reference.number(4)
     if not length:
         return ""
@@ -322,7 +319,7 @@ def _collection(file: File, address: int) -> dict[int, memoryview]:
         index = block.number(2)
         block.take(6)
         length = block.number(8)
-        if index == 0:  # what follows is free
+        if index == 0:  # the rest is free space
             break
         objects[index] = block.take(length, padded_to=8)
     return objects

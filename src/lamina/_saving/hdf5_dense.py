@@ -1,7 +1,7 @@
-"""The links of a large group in the newer form of HDF5: their messages lie in a heap, and a tree leads to them.
+"""Reads the links of a large group in the newer form of HDF5: the messages are in a heap, indexed by a tree.
 
-h5py writes a group so when it has more than eight names, of which one is not ASCII: the layers of a model in an .h5
-file.
+h5py writes this form for a group with more than eight names if one of them is not ASCII, such as the layers of a
+model in an .h5 file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _HASH = 4
 
 
 def dense_links(file: File, info: Cursor) -> Iterator[tuple[str, int]]:
-    """The names in a group and the addresses of their object headers, if its link info message leads to a heap."""
+    """Read the names in a group and their addresses from the heap of its link info message, if there is one."""
     info.take(1)
     info.take(8 if info.number(1) & 1 else 0)
     heap, tree = info.number(8), info.number(8)
@@ -28,7 +28,7 @@ def dense_links(file: File, info: Cursor) -> Iterator[tuple[str, int]]:
 
 
 class _Heap:
-    """A fractal heap: blocks of bytes, at whose offsets in the heap the messages lie."""
+    """A fractal heap: blocks of bytes, in which a message is found by its offset."""
 
     def __init__(self, file: File, address: int) -> None:
         self.file = file
@@ -65,7 +65,7 @@ class _Heap:
             self.blocks.append(self.file.signed_block(address, size, b"FHDB").block)
 
     def message(self, record: Cursor) -> Cursor:
-        """The message that a record of the tree stands for."""
+        """Return the message that a record of the tree points to."""
         kind = record.number(1)
         offset, length = record.number(self.offset_size), record.number(self.length_size)
         index = bisect_right(self.starts, offset) - 1
@@ -77,7 +77,7 @@ class _Heap:
 
 
 def _records(file: File, address: int) -> Iterator[Cursor]:
-    """The records of a tree of version 2, in no order."""
+    """Iterate over the records of a B-tree of version 2, in any order."""
     head = file.signed_block(address, 38, b"BTHD")
     head.take(2)
     node_size, record_size, depth = head.number(4), head.number(2), head.number(2)
@@ -108,5 +108,5 @@ def _records(file: File, address: int) -> Iterator[Cursor]:
 
 
 def _bytes_for(number: int) -> int:
-    """How many bytes a field needs that holds up to `number`."""
+    """The number of bytes of a field that holds values up to `number`."""
     return max((number.bit_length() + 7) // 8, 1)

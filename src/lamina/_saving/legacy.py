@@ -1,4 +1,4 @@
-"""Whole models in `.h5` and `.hdf5` files, in the format of Keras 2, which Keras 3 still writes."""
+"""Reads and writes whole models in `.h5` and `.hdf5` files: the format of Keras 2, which Keras 3 still writes."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from lamina.errors import FileError, ShapeError
 from lamina.losses.loss import registry as losses
 
 MOST_IN_ATTRIBUTE = 64512
-"""The most bytes that HDF5 keeps in one list of names; longer ones go to `names0`, `names1`, ..."""
+"""The most bytes of a list of names in one HDF5 attribute; longer lists are split into `names0`, `names1`, ..."""
 TOP = "top_level_model_weights"
-"""The group of the weights that the model has itself."""
+"""The group of the weights that belong to the model itself and not to a layer."""
 
 Arrays = list[HostArray]
 
 
 class Legacy(NamedTuple):
-    """What such a file holds."""
+    """The content of such a file."""
 
     config: dict[str, Any] | None
-    """The model; None in a file of weights alone."""
+    """The config of the model; None in a file that holds only weights."""
     training: dict[str, Any] | None
-    """What `compile` was given."""
+    """The arguments of `compile`."""
     layers: dict[str, Arrays]
     """The weights of each layer that has any, by the layer's name."""
     top: Arrays
     optimizer: Arrays | None
     version: str
-    """The version of Keras that wrote the file, or whose way of writing was followed."""
+    """The version of Keras that wrote the file, or whose format the writer used."""
     extra: dict[str, Any]
-    """What `lamina.json` holds in a `.keras` file."""
+    """The content that `lamina.json` has in a `.keras` file."""
 
 
 def read_file(name: str) -> Legacy:
-    """What a file holds."""
+    """Read a file."""
     held = hdf5.read(file_bytes(name), name)
     root = held.attributes.get("", {})
     top = "model_weights" if "layer_names" not in root and "layer_names0" not in root else ""
     if top not in held.attributes or not (names := _names(held, top, "layer_names", name)):
-        raise FileError(f"{name!r} holds no model of Keras: it has no names of layers.")
+        raise FileError(f"{name!r} is not a model saved by Keras: it has no names of layers.")
 
     def arrays(group: str) -> Arrays:
         paths = [f"{group}/{each}" for each in _names(held, group, "weight_names", name)]
@@ -78,7 +78,7 @@ def load_weights(
     model: Model, held: Legacy, where: str, *, by_name: bool = False, skip_mismatch: bool = False,
     whole: bool = False,
 ) -> None:  # fmt: skip
-    """Assign the weights of each layer: of the layers in their order, or of those with the same names.
+    """Assign the weights of each layer; layers are matched by their order, or by their names.
 
     Args:
         whole: whether the model is made from the same file.
@@ -102,29 +102,29 @@ def load_weights(
 
 
 def ordered(layer: Layer) -> list[Weight]:
-    """A layer's weights in the order of such files: those that training changes come first."""
+    """Return a layer's weights in the order of such files: trainable weights come first."""
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
 def compile_config(training: dict[str, Any]) -> dict[str, Any]:
-    """What `compile` was given, in the form of today."""
+    """Convert the training config to the present form of the arguments of `compile`."""
     found = {key: training.get(key) for key in ("loss", "loss_weights", "metrics", "weighted_metrics")}
     match optimizer := training.get("optimizer_config"):
-        case {"class_name": str(name), **told}:  # Keras 2 called its new optimizers so
+        case {"class_name": str(name), **told}:  # Keras 2 wrote "Custom>Adam" for its newer optimizers
             optimizer = told | {"class_name": name.removeprefix("Custom>")}
     return found | {"optimizer": optimizer}
 
 
 def load_optimizer(model: Model, held: Legacy, where: str) -> None:
-    """Assign the optimizer's variables, if Keras 3 has ordered them."""
+    """Assign the optimizer's variables if Keras 3 wrote them, since Keras 2 has another order."""
     if held.optimizer is not None and held.version.startswith("3."):
         weights.load_optimizer(model.optimizer, weights.numbered(held.optimizer), where)
     elif held.optimizer is not None:
-        warn(f"{where} is of Keras {held.version}: the state of its optimizer has another form, and is not loaded.")
+        warn(f"{where} is of Keras {held.version}: the state of its optimizer has another format and is not loaded.")
 
 
 def write(model: Model, described: dict[str, Any], extra: dict[str, Any]) -> bytes:
-    """The bytes of such a file; `described` is the model with its layers and what `compile` was given."""
+    """Return the bytes of such a file; `described` is the config of the model with the arguments of `compile`."""
     arrays: dict[str, HostArray] = {}
     whole = {"class_name": described["class_name"], "config": _without_modules(described["config"])}
     root = {"backend": "jax", "keras_version": KERAS, "model_config": json.dumps(whole), "lamina": json.dumps(extra)}
@@ -140,7 +140,7 @@ def write(model: Model, described: dict[str, Any], extra: dict[str, Any]) -> byt
         group(f"model_weights/{layer.name}", ordered(layer))
     group(f"model_weights/{TOP}", own_weights(model))
     if training := dict(described.get("compile_config") or {}):
-        if isinstance(loss := training["loss"], str):  # Keras finds no short ones, such as "mse", in these files
+        if isinstance(loss := training["loss"], str):  # in these files Keras does not accept short names such as "mse"
             training["loss"] = losses.find(loss).__name__
         optimizer = training.pop("optimizer")
         training["optimizer_config"] = {
@@ -152,7 +152,7 @@ def write(model: Model, described: dict[str, Any], extra: dict[str, Any]) -> byt
 
 
 def _named(name: str, names: list[str]) -> dict[str, list[str]]:
-    """A list of names as one attribute, or as several."""
+    """Store a list of names in one attribute, or in several if it is long."""
     longest = max((len(each.encode()) for each in names), default=1)
     size = max(MOST_IN_ATTRIBUTE // longest, 1)
     parts = [names[start : start + size] for start in range(0, len(names), size)]
@@ -160,7 +160,7 @@ def _named(name: str, names: list[str]) -> dict[str, list[str]]:
 
 
 def _names(held: Stored, group: str, name: str, where: str) -> list[str]:
-    """A list of names that stands in one attribute, or in several."""
+    """Read a list of names from one attribute, or from several."""
     found = held.attributes.get(group, {})
     several = itertools.takewhile(found.__contains__, (f"{name}{number}" for number in itertools.count()))
     lists = [found[part] for part in ([name] if name in found else several)]
@@ -170,7 +170,7 @@ def _names(held: Stored, group: str, name: str, where: str) -> list[str]:
 
 
 def _without_modules(config: dict[str, Any]) -> dict[str, Any]:
-    """A stack's config with its layers in the form of Keras 2, without the names of modules."""
+    """Convert a stack's config to the form of Keras 2, which has no names of modules."""
     return config | {"layers": [_legacy(each) for each in config["layers"]]}
 
 

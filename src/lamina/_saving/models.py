@@ -41,8 +41,8 @@ def save_model(
         overwrite: whether to replace an existing file. With False, a terminal asks the user; without one it is an
             error.
         zipped: False writes a folder instead of an archive.
-        include_optimizer: whether the file says how the model is compiled.
-        save_format: an argument of Keras 2; the name of the file says the format.
+        include_optimizer: whether the file includes how the model is compiled.
+        save_format: an argument of Keras 2; the ending of the file name decides the format.
 
     Raises:
         FileError: the file cannot be written.
@@ -50,10 +50,12 @@ def save_model(
     name = named(filepath, EXAMPLE)
     folder = checked("save_model", "zipped", optional(flag), zipped) is False
     if folder and name.endswith(KINDS):
-        raise ArgumentError(f"with zipped=False a folder is written, whose name has no such ending; got {name!r}.")
+        raise ArgumentError(f"zipped=False writes a folder, whose name may not end like that of a file; got {name!r}.")
     kind = "" if folder else _kind(name)
     if save_format and save_format.lower() not in (("h5", "hdf5") if kind in LEGACY else ("keras",)):
-        raise ArgumentError(f"save_format={save_format!r} does not go with {name!r}: the name says the format.")
+        raise ArgumentError(
+            f"save_format={save_format!r} does not fit {name!r}: the ending of the name decides the format."
+        )
     if not may_write(name, checked("save_model", "overwrite", flag, overwrite)):
         return
     if not model.built:
@@ -63,8 +65,8 @@ def save_model(
         described["compile_config"] = {}
     if lambdas := [key for key, each in _by_place(described) if "'<lambda>'" in str(each)]:
         warn(
-            f"{name!r} names the lambda of {', '.join(lambdas)}, and no file holds its code: who opens it gives the "
-            f"function, load_model({name!r}, custom_objects={{{lambdas[0]!r}: function}})."
+            f"{name!r} does not include the code of the lambda of {', '.join(lambdas)}. To open it, pass the function: "
+            f"load_model({name!r}, custom_objects={{{lambdas[0]!r}: function}})."
         )
     if kind in LEGACY:
         with weights.at_one_moment(model):
@@ -85,7 +87,7 @@ def save_model(
 def load(
     filepath: FilePath, custom_objects: dict[str, Any] | None, compile: bool, safe_mode: bool, skip: Collection[str]
 ) -> Model:
-    """`models.load_model`; see there."""
+    """Load a model, as `models.load_model` describes."""
     name = named(filepath, EXAMPLE)
     checked("load_model", "compile", flag, compile)
     config.warn_of_safe_mode(safe_mode)
@@ -97,19 +99,19 @@ def load(
         model = _from_archive(archive.read(name), now)
     if now.left_out:
         lines = "\n".join(f"  {each}" for each in now.left_out)
-        warn(f"{name!r} is opened without {len(now.left_out)} of its parts:\n{lines}")
+        warn(f"{name!r} was loaded without {len(now.left_out)} of its parts:\n{lines}")
     return model
 
 
 def _by_place(described: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The layers in a stack's config by their names, and what `compile` was given by its arguments."""
+    """Iterate over the layers in a stack's config by name, and over the arguments of `compile`."""
     yield from ((each["config"].get("name", ""), each) for each in described["config"].get("layers", ()))
     yield from (described.get("compile_config") or {}).items()
 
 
 def _kind(name: str) -> str:
     if name.endswith((".weights.h5", ".weights.json", ".safetensors")):
-        raise FileError(f"{name!r} is the name of a file of weights alone: model.save_weights, model.load_weights.")
+        raise FileError(f"{name!r} is the name of a file of weights: use model.save_weights or model.load_weights.")
     return ending(name, KINDS, "a whole model")
 
 
@@ -122,15 +124,15 @@ class _Opening(NamedTuple):
     skip: Collection[str]
     left_out: list[str]
     free: int
-    """The bytes of memory that were free before: nothing is opened, not even to ask for this, while a file is read."""
+    """The bytes of memory that were free before the call, since no other file is opened while a file is read."""
 
     def made(self, described: dict[str, Any]) -> Model:
-        """The model of a config, not compiled; what it has left out is noted once."""
+        """Make the model of a config, not compiled; a later call replaces the list of missing parts."""
         left_out: list[str] = []
         model = config.deserialized(described, self.custom_objects, where=self.where, skip=self.skip, left_out=left_out)
         self.left_out[:] = left_out
         if not isinstance(model, Model):
-            raise FileError(f"{self.where}: it holds no model, but {short(model)} ({type(model).__name__}).")
+            raise FileError(f"{self.where}: it does not hold a model, but {short(model)} ({type(model).__name__}).")
         return model
 
 
@@ -149,7 +151,7 @@ def _from_archive(held: Archive, now: _Opening) -> Model:
 
 def _from_legacy(held: legacy.Legacy, now: _Opening) -> Model:
     if held.config is None:
-        raise FileError(f"{now.where!r} holds weights alone: make the model, and call model.load_weights.")
+        raise FileError(f"{now.where!r} holds only weights: make the model, and call model.load_weights.")
     model = _with_weights(held.config, now, lambda model: legacy.load_weights(model, held, now.where, whole=True))
     if now.compile and held.training and _compile(model, legacy.compile_config(held.training), now):
         extras.build_optimizer(model, held.extra)
@@ -159,10 +161,10 @@ def _from_legacy(held: legacy.Legacy, now: _Opening) -> Model:
 
 
 def _with_weights(described: dict[str, Any], now: _Opening, load: Callable[[Model], None]) -> Model:
-    """The model of a config, with the weights that `load` gives it.
+    """Make the model of a config, and call `load` to set its weights.
 
-    It is made without memory for weights first. So a file has to hold them all before they take any. Where a class of
-    the user's own leaves some at their start, the model is made once more.
+    The model is first made without memory for its weights, so a small file cannot ask for much memory. If a custom
+    class leaves weights at their initial values, the model is made a second time.
     """
     token = values_follow.set(True)
     try:
@@ -183,12 +185,12 @@ def _with_weights(described: dict[str, Any], now: _Opening, load: Callable[[Mode
 
 
 def _compile(model: Model, compiled: dict[str, Any], now: _Opening) -> bool:
-    """Compile the model as it was; False if `skip` leaves that out."""
+    """Compile the model as before; return False if `skip` leaves out the optimizer."""
     with known(now.custom_objects, now.skip, now.left_out):
         try:
             model.compile_from_config(compiled)
             return model.optimizer is not None
         except LaminaError as error:
             raise FileError(
-                f"{now.where}: {error}\nThe model opens without this: load_model(path, compile=False)."
+                f"{now.where}: {error}\nTo load the model without this: load_model(path, compile=False)."
             ) from None

@@ -1,4 +1,4 @@
-"""File names from the user: their endings, and whether a file may be written there."""
+"""Checks the file names that a user gives: their endings, and whether a file may be written."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ FilePath: TypeAlias = str | os.PathLike[str]
 
 
 def named(path: object, example: str) -> str:
-    """The name of a file as text."""
+    """Convert the name of a file to text."""
     if not isinstance(path, (str, os.PathLike)):
-        raise ArgumentError(f"expected the name of a file, as {example!r}, got {type(path).__name__}.")
+        raise ArgumentError(f"expected the name of a file, such as {example!r}, got {type(path).__name__}.")
     name = os.fsdecode(path)
     if "://" in name:
-        raise FileError(f"{name!r} is not on this machine: copy the file, and give the name of the copy, {example!r}.")
+        raise FileError(f"{name!r} is not on this machine: copy the file, and pass the name of the copy, {example!r}.")
     return name
 
 
 def ending(name: str, endings: Iterable[str], does: str) -> str:
-    """The one of `endings` that a file's name has.
+    """Return the ending of a file's name, which must be one of `endings`.
 
     Args:
-        does: what is done with the file, for the message.
+        does: the purpose of the file, for the message.
     """
     found = next((each for each in endings if name.endswith(each)), None)
     if found is None:
@@ -39,7 +39,7 @@ def may_write(name: str, overwrite: bool) -> bool:
     """Whether a file may be written. If it exists and `overwrite` is False, the user is asked at the terminal.
 
     Raises:
-        FileError: the file exists, and there is no terminal to ask at.
+        FileError: the file exists, and there is no terminal.
     """
     if overwrite or not os.path.lexists(name):
         return True

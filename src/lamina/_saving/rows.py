@@ -1,4 +1,4 @@
-"""The rows of `lamina show`, one for each owner of arrays, and the layers among them as boxes in a line."""
+"""The rows of the table of `lamina show`, one for each owner of arrays, and the boxes of its drawing of the stack."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeAlias
 from lamina._views.drawing import Box, Frame
 
 Kind: TypeAlias = tuple[tuple[int, ...], str, int]
-"""An array's shape, its dtype, and its bytes."""
+"""An array's shape, its dtype, and its size in bytes."""
 Arrays: TypeAlias = dict[str, Kind]
 CHAINED = 30
-"""How many layers the line of a stack names."""
+"""The most layers that the line of a stack shows."""
 
 
 class Row(NamedTuple):
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """Without the characters with which a file could write over what stands on the terminal."""
+    """Escape control characters, with which a file could change the output on the terminal."""
     return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
@@ -36,7 +36,7 @@ def short(value: object, most: int = 100) -> str:
 
 
 def boxes(rows: deque[Row], depth: int = 0) -> list[Box | Frame]:
-    """The layers, which are taken out of `rows`; those of a model within the model stand in a frame."""
+    """Take the layers from `rows` and return their boxes; the layers of an inner model are in a frame."""
     items: list[Box | Frame] = []
     while rows and rows[0].depth >= depth:
         row = rows.popleft()
@@ -52,7 +52,7 @@ def boxes(rows: deque[Row], depth: int = 0) -> list[Box | Frame]:
 
 
 def chain(items: list[Box | Frame], arrow: str) -> str:
-    """The layers in one line, those of a model within the model in brackets."""
+    """Return the layers as one line of text; the layers of an inner model are in brackets."""
     said = [
         f"{item.name} [{chain(item.items, arrow)}]" if isinstance(item, Frame) else "{} ({})".format(*item.title)
         for item in items[:CHAINED]

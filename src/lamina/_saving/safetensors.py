@@ -1,4 +1,4 @@
-"""The format of safetensors: a length, a header in JSON, and the bytes of the arrays, which follow without a gap.
+"""The safetensors format: a length, a header in JSON, and the bytes of the arrays without gaps.
 
 Source: https://github.com/huggingface/safetensors, "Format".
 """
@@ -35,7 +35,7 @@ MOST_AXES = 32
 
 
 class Span(NamedTuple):
-    """Where the bytes of an array begin and end, counted from the header's end, and what they are."""
+    """The range of an array's bytes, counted from the end of the header, with its name, dtype and shape."""
 
     begin: int
     end: int
@@ -45,23 +45,23 @@ class Span(NamedTuple):
 
 
 class Header(NamedTuple):
-    """What a file says of itself."""
+    """The header of a file."""
 
     metadata: dict[str, Any]
     spans: list[Span]
-    """In the order of the bytes."""
+    """The arrays, in the order of their bytes."""
     size: int
-    """How many bytes stand before the first array."""
+    """The number of bytes before the first array."""
 
 
 def written(arrays: Arrays, metadata: dict[str, str]) -> list[bytes | memoryview]:
-    """The parts of a file: the length, the header, and the bytes of each array, those of the widest numbers first."""
+    """Return the parts of a file: the length, the header, and the bytes of each array, the widest dtypes first."""
     header: dict[str, object] = {"__metadata__": metadata}
     end = 0
     in_order = sorted(arrays.items(), key=lambda pair: -pair[1].dtype.itemsize)
     for name, array in in_order:
         if array.dtype not in NAMES:
-            raise FileError(f"the format of safetensors cannot hold {name!r}, whose dtype is {array.dtype}.")
+            raise FileError(f"the format of safetensors cannot hold {name!r}, because its dtype is {array.dtype}.")
         begin, end = end, end + array.nbytes
         header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
@@ -71,14 +71,14 @@ def written(arrays: Arrays, metadata: dict[str, str]) -> list[bytes | memoryview
 
 
 def header(data: bytes, where: str) -> Header:
-    """The header of a file, once it is known that its arrays fill the file without a gap.
+    """Read the header of a file, and check that its arrays fill the file without gaps.
 
     Raises:
-        FileError: for another file, a dtype that is not known, and sizes that are not those of the file.
+        FileError: the file has another format, an unknown dtype, or sizes that do not fit.
     """
     size = 8 + int.from_bytes(data[:8], "little")
     if len(data) < 8 or not 10 <= size <= min(LONGEST_HEADER, len(data)):
-        raise FileError(f"{where} is no file of safetensors: its header is longer than the file, or missing.")
+        raise FileError(f"{where} is not a safetensors file: its header is longer than the file, or missing.")
     said = parsed_json(data[8:size], f"{where}: header")
     metadata = said.pop("__metadata__", {}) if isinstance(said, dict) else None
     if not isinstance(metadata, dict):
@@ -87,10 +87,12 @@ def header(data: bytes, where: str) -> Header:
     end = 0
     for span in spans:
         if span.begin != end:
-            raise FileError(f"{where}: {span.name!r} begins at byte {span.begin}, and the array before ends at {end}.")
+            raise FileError(
+                f"{where}: {span.name!r} begins at byte {span.begin}, but the previous array ends at {end}."
+            )
         end = span.end
     if end != len(data) - size:
-        raise FileError(f"{where}: its arrays have {end:,} bytes, and the file holds {len(data) - size:,}.")
+        raise FileError(f"{where}: its arrays need {end:,} bytes, but the file has {len(data) - size:,}.")
     return Header(metadata, spans, size)
 
 
@@ -101,18 +103,16 @@ def _span(name: str, each: object, where: str) -> Span:
             whole = sizes and len(shape) <= MOST_AXES and math.prod(max(n, 1) for n in shape) < 2**59
             if whole and end - begin == math.prod(shape) * DTYPES[kind].itemsize:
                 return Span(begin, end, name, DTYPES[kind], tuple(shape))
-    raise FileError(
-        f"{where}: {name!r} has no known dtype, or its bytes are not those of its shape: {str(each)[:200]}."
-    )
+    raise FileError(f"{where}: {name!r} has an unknown dtype, or its bytes do not fit its shape: {str(each)[:200]}.")
 
 
 def read(data: bytes, where: str) -> Arrays:
-    """The arrays of a file, as views on its bytes."""
+    """Return the arrays of a file, as views on its bytes."""
     return held(data, header(data, where))
 
 
 def held(data: bytes, found: Header) -> Arrays:
-    """The arrays that a header tells of, as views on the bytes of its file."""
+    """Return the arrays of a header, as views on the bytes of its file."""
     return {
         span.name: np.frombuffer(data, span.dtype, math.prod(span.shape), found.size + span.begin).reshape(span.shape)
         for span in found.spans

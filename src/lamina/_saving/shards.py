@@ -1,4 +1,4 @@
-"""Weights in several files: an index, `model.weights.json`, and beside it `model_00000.weights.h5` and so on."""
+"""Weights in several files: an index, `model.weights.json`, and the parts `model_00000.weights.h5` and so on."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from lamina._saving.hdf5 import Stored
 from lamina.errors import ArgumentError, FileError, MissingFileError
 
 SAVE = "lamina_save"
-"""A random name of the save, in the index and in each part: parts of two saves are not mixed."""
+"""The key of the save's random name in the index and in each part, so that parts of two saves are not mixed."""
 
 
 def write(name: str, stored: Stored, max_shard_size: float) -> None:
-    """Write the index and the parts, none of which holds more than `max_shard_size` gigabytes.
+    """Write the index and the parts; each part holds at most `max_shard_size` gigabytes.
 
-    The parts get numbers that the current index does not contain. So the old set is whole until the new index takes
-    the place of the old one, and from then on the new set is. An old part then becomes an empty file, or goes if it is
-    the last one, since the parts are counted from 0, and Keras opens number 0 whatever the index says.
+    The parts get numbers that the current index does not contain. So the old set stays complete until the new index
+    replaces the old one. After that, old parts are removed. An old part that has a higher number after it becomes an
+    empty file, since parts are counted from 0 and Keras always opens number 0.
     """
     if isinstance(max_shard_size, bool) or not isinstance(max_shard_size, (int, float)) or not max_shard_size > 0:
-        raise ArgumentError(f"max_shard_size: expected a number of gigabytes, as 2 or 0.5, got {max_shard_size!r}.")
+        raise ArgumentError(
+            f"max_shard_size: expected a number of gigabytes, such as 2 or 0.5, got {max_shard_size!r}."
+        )
     parts, save = _split(stored, max_shard_size * 2**30), secrets.token_hex(8)
     places: dict[str, list[str]] = {}
     with files.alone(os.path.dirname(os.path.realpath(name))):
@@ -50,7 +52,7 @@ def write(name: str, stored: Stored, max_shard_size: float) -> None:
 
 
 def _named(name: str) -> set[int]:
-    """The numbers of the parts in the current index."""
+    """Return the numbers of the parts in the current index."""
     try:
         found, _ = _index(parsed_json(file_bytes(name), name), name)
     except FileError:
@@ -59,7 +61,7 @@ def _named(name: str) -> set[int]:
 
 
 def _is_free(part: Path) -> bool:
-    """Whether the file is missing, or left over from an interrupted save."""
+    """Whether the file does not exist, or was left by an interrupted save."""
     try:
         return SAVE in hdf5.read(file_bytes(part), str(part)).attributes.get("", {})
     except FileError:
@@ -67,7 +69,7 @@ def _is_free(part: Path) -> bool:
 
 
 def _clear(name: str, old: set[int], new: set[int]) -> None:
-    """Remove the parts that no index names any more; those with others behind them become empty."""
+    """Remove the parts that the index no longer names; those with a higher number after them become empty."""
     empty, last = hdf5.write(Stored({}, {"": {SAVE: ""}})), True
     for number in reversed([*itertools.takewhile(lambda each: _part(name, each).exists(), itertools.count())]):
         part = _part(name, number)
@@ -80,12 +82,12 @@ def _clear(name: str, old: set[int], new: set[int]) -> None:
 
 
 def _split(stored: Stored, most: float) -> list[Stored]:
-    """The arrays in their order, in as many parts as they need; the first also has the groups without arrays."""
+    """Split the arrays into parts, in their order; the first part also has the groups without arrays."""
     parts, size = [Stored({}, dict(stored.attributes))], 0
     for path, array in stored.arrays.items():
         if array.nbytes > most:
             raise ArgumentError(
-                f"max_shard_size={most / 2**30:g} is less than the {array.nbytes / 2**30:.3g} GB that {path} has alone."
+                f"max_shard_size={most / 2**30:g} is less than the {array.nbytes / 2**30:.3g} GB of {path}."
             )
         if size + array.nbytes > most:
             parts.append(Stored({}, {}))
@@ -98,42 +100,42 @@ def _split(stored: Stored, most: float) -> list[Stored]:
 
 
 def read(name: str) -> Stored:
-    """The arrays of all parts that the index names. All are read before the first is looked into."""
+    """Read the arrays of all parts in the index. The bytes of all parts are read before the first is parsed."""
     index, data = members(name)
     wanted, save = _index(parsed_json(index, name), name)
     if missing := sorted(wanted - data.keys()):
         raise FileError(
-            f"{name!r} names the part {missing[0]!r}, which is not there: the parts stand beside the index and are "
-            f"called {_part(name, 0).name!r}, {_part(name, 1).name!r}, ..."
+            f"{name!r} names the part {missing[0]!r}, which is missing: the parts stand beside the index and "
+            f"are called {_part(name, 0).name!r}, {_part(name, 1).name!r}, ..."
         )
     whole = Stored({}, {})
     for part_name in sorted(wanted):
         part_of = hdf5.read(data[part_name], f"{name}: {part_name}")
         if part_of.attributes.get("", {}).get(SAVE) != save:
-            raise FileError(f"{part_name!r} is not of the same save as {name!r}: a save of its parts was cut off.")
+            raise FileError(f"{part_name!r} is not of the same save as {name!r}: a save was interrupted.")
         if twice := part_of.arrays.keys() & whole.arrays.keys():
-            raise FileError(f"{name!r}: {min(twice)!r} stands in two parts.")
+            raise FileError(f"{name!r}: {min(twice)!r} is in two parts.")
         whole.arrays.update(part_of.arrays)
         whole.attributes.update(part_of.attributes)
     return whole
 
 
 def members(name: str) -> tuple[bytes, dict[str, bytes]]:
-    """The index and the parts beside it that it names."""
+    """Read the bytes of the index and of the parts that it names."""
     index = b""
-    while index != (index := file_bytes(name)):  # another process may put a new set in the place of this one
+    while index != (index := file_bytes(name)):  # another process may replace the set meanwhile
         data: dict[str, bytes] = {}
         for each in sorted(_index(parsed_json(index, name), name)[0]):
             part = Path(name).with_name(each)
             if part.is_symlink():
-                raise FileError(f"{str(part)!r} is a link, which may lead to any file: put the file itself there.")
+                raise FileError(f"{str(part)!r} is a link, which may lead to any file: replace it by the file itself.")
             with contextlib.suppress(MissingFileError):
                 data[each] = file_bytes(part)
     return index, data
 
 
 def _index(found: object, name: str) -> tuple[set[str], object]:
-    """The parts that an index names, and the name of its save."""
+    """Return the parts that an index names, and the name of its save."""
     match found:
         case {"weight_map": dict(places), "metadata": dict(metadata)}:
             parts = [part for each in places.values() for part in (each if isinstance(each, list) else [each])]
@@ -143,10 +145,10 @@ def _index(found: object, name: str) -> tuple[set[str], object]:
             ]:
                 raise FileError(
                     f"{name!r} names {str(odd[0])[:100]!r}: its parts are called {_part(name, 0).name!r}, "
-                    f"{_part(name, 1).name!r}, ... Whoever renames the index renames them too, also in the index."
+                    f"{_part(name, 1).name!r}, ... To rename the index, rename the parts too, also in it."
                 )
             return set(parts), metadata.get(SAVE)
-    raise FileError(f"{name!r} is no index of weights: it has no 'weight_map' and 'metadata'.")
+    raise FileError(f"{name!r} is not an index of weights: it has no 'weight_map' and 'metadata'.")
 
 
 def _part(name: str, number: int) -> Path:

@@ -16,7 +16,7 @@ from lamina.optimizers.state import Stateful
 
 
 def write(model: Owner, without: Collection[object] = ()) -> bytes:
-    """The bytes of a file with the model's weights."""
+    """Return the bytes of a file with the model's weights."""
     with weights.at_one_moment(model):
         arrays = {name: np.asarray(read(v) if isinstance(v, Weight) else v) for name, v, _ in _named(model, without)}
     return b"".join(safetensors.written(arrays, {"format": "lamina"}))
@@ -34,7 +34,7 @@ def load(model: Owner, data: bytes, where: str, *, skip_mismatch: bool = False) 
 
 
 def _named(model: Owner, without: Collection[object]) -> list[tuple[str, Any, str]]:
-    """The name of each array in such a file, the weight, and its path in one of Keras's files."""
+    """List for each array its name in such a file, the weight, and its path in Keras's files."""
     found = []
     for path, owner in weights.owners(model, without).items():
         if not isinstance(owner, Stateful):

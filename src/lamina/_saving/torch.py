@@ -1,4 +1,4 @@
-"""Weights of a model of torch, in a stack of the same layers, and back: names, axes and the order of gates."""
+"""Converts weights between a model of torch and a stack of the same layers: names, axes and the order of gates."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from lamina._weights.weight import Weight
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError
 
 SHOWN = 4
-"""How many modules without a partner a message lists on each side."""
+"""The most unmatched modules that a message lists for each library."""
 EPSILON = 1e-5
-"""What torch's normalizations have unless told otherwise."""
+"""The default epsilon of torch's normalizations."""
 
 
 class Group(NamedTuple):
@@ -34,7 +34,7 @@ class Group(NamedTuple):
 
 
 def load(model: Model, state_dict: object, verbose: bool) -> None:
-    """What `Sequential.load_torch_state_dict` says."""
+    """Load a state dict, as `Sequential.load_torch_state_dict` describes."""
     verbose = checked("load_torch_state_dict", "verbose", flag, verbose)
     arrays = {name: _array(name, value) for name, value in _mapping(state_dict).items()}
     walk = _walk(model)
@@ -50,7 +50,7 @@ def load(model: Model, state_dict: object, verbose: bool) -> None:
 
 
 def state_dict(model: Model, like: Mapping[str, object] | None, verbose: bool) -> dict[str, Values]:
-    """What `Sequential.torch_state_dict` says."""
+    """Return a state dict, as `Sequential.torch_state_dict` describes."""
     verbose = checked("torch_state_dict", "verbose", flag, verbose)
     walk = _walk(model)
     modules = walk.found
@@ -60,7 +60,7 @@ def state_dict(model: Model, like: Mapping[str, object] | None, verbose: bool) -
     if like is None:
         norms = [module.path for module in modules if module.kind == "BatchNorm"]
         found |= {f"{path}.num_batches_tracked": np.zeros((), "int64") for path in norms}
-    else:  # in its order, with its counts of batches
+    else:  # in the order of `like`, with its num_batches_tracked
         found = {name: found[name] if name in found else np.array(_array(name, like[name])) for name in like}
     if verbose:
         _show(f"{model.name} as a state dict of torch", pairs, walk.notes)
@@ -68,7 +68,7 @@ def state_dict(model: Model, like: Mapping[str, object] | None, verbose: bool) -
 
 
 def _own_names(module: TorchModule) -> Group:
-    """The names of a module's arrays where it has the name of its layer."""
+    """Name the arrays of a module after its layer."""
     shapes = {name: array.shape for name, array in module.arrays().items()}
     return Group(module.path, {name: f"{module.path}.{name}" for name in shapes}, shapes)
 
@@ -80,14 +80,14 @@ def _walk(model: Model) -> Walk:
 
 
 def _mapping(given: object) -> Mapping[str, object]:
-    """A state dict, that of a file of safetensors, or an error that says how to get it from what was given."""
+    """Return a state dict, or read one from a safetensors file; for other values, the error says how to get one."""
     if isinstance(given, (str, os.PathLike)):
         path = os.fsdecode(given)
         if path.endswith(".safetensors"):
-            return dict(sorted(safetensors.read(file_bytes(path), path).items()))  # in a known order
+            return dict(sorted(safetensors.read(file_bytes(path), path).items()))  # always in the same order
         raise ArgumentError(
             f"expected a state dict, got a path: write torch.load({path!r}, weights_only=True). A file of torch is a "
-            "pickle, which can run code as it is read, so no one else reads it."
+            "pickle, which can run code when it is read, so only torch reads it."
         )
     if hasattr(given, "state_dict"):
         raise ArgumentError(f"expected a state dict, got a {type(given).__name__}: write module.state_dict().")
@@ -103,17 +103,17 @@ def _mapping(given: object) -> Mapping[str, object]:
 
 
 def _array(name: str, value: Any) -> Values:
-    if hasattr(value, "detach"):  # a tensor of torch; NumPy has no bfloat16 of its own
+    if hasattr(value, "detach"):  # a tensor of torch; NumPy itself has no bfloat16
         value = value.detach().cpu()
         value = value.float() if "bfloat16" in str(value.dtype) else value
     array = np.asarray(value)
     if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-        raise ArgumentError(f"{name!r} of the state dict is no array of numbers, but a {type(value).__name__}.")
+        raise ArgumentError(f"{name!r} of the state dict is not an array of numbers, but a {type(value).__name__}.")
     return array
 
 
 def _groups(arrays: Mapping[str, Any]) -> list[Group]:
-    """The modules of a state dict, in its order; a stacked recurrent one is several."""
+    """Group the arrays of a state dict by module, in its order; each layer of a stacked recurrent module is a group."""
     found: dict[tuple[str, str], Group] = {}
     for name, value in arrays.items():
         path, _, last = name.rpartition(".")
@@ -128,18 +128,18 @@ def _groups(arrays: Mapping[str, Any]) -> list[Group]:
 
 
 def _is_sorted(arrays: Mapping[str, object]) -> bool:
-    """Whether the names stand in the order of the alphabet, as a file of safetensors has them, not of the modules."""
+    """Whether the names are in alphabetical order, as in a safetensors file, and not in the order of the modules."""
     names = [name for name in arrays if not name.endswith("num_batches_tracked")]
     return names == sorted(names)
 
 
 def _numbers(path: str) -> list[int]:
-    """The numbers in a name, by which "blocks.10.conv2" comes after "blocks.9.conv1"."""
+    """Return the numbers in a name as a sort key, so that "blocks.10.conv2" comes after "blocks.9.conv1"."""
     return [int(digits) for digits in re.findall(r"\d{1,999}", path)]
 
 
 def _pairs(modules: list[TorchModule], arrays: Mapping[str, object]) -> list[tuple[TorchModule, Group]]:
-    """Each module of ours with that of the state dict that has the same arrays; of several, in their order."""
+    """Match each module of the stack with one of the state dict that has arrays of the same shapes, in order."""
     groups = _groups(arrays)
     given: dict[Hashable, list[Group]] = {}
     for group in groups:
@@ -158,7 +158,7 @@ def _pairs(modules: list[TorchModule], arrays: Mapping[str, object]) -> list[tup
     if missing or left:
         raise ShapeError(
             f"{len(pairs)} of the {len(groups)} modules in the state dict fit a layer. Nothing is changed.\n"
-            + _listed("Layers without a module, with what torch has for them:", missing)
+            + _listed("Layers without a module, with their arrays in torch:", missing)
             + _listed("Modules without a layer:", left)
             + "Both need the same layers with weights, of the same sizes and with the same use_bias."
         )
@@ -170,13 +170,13 @@ def _kind(shapes: Mapping[str, tuple[int, ...]]) -> Hashable:
 
 
 def _refuse_alike(given: Iterable[list[Group]]) -> None:
-    """Refuse modules of equal shapes whose order is lost, and whose names tell no order."""
+    """Refuse modules of equal shapes if neither the state dict nor their names show their order."""
     for same in given:
         if len({re.sub(r"\d+", "", group.path) for group in same}) > 1:
             raise ShapeError(
                 f"{' and '.join(repr(group.path) for group in same[:SHOWN])} have arrays of the same shapes, and the "
-                "state dict is sorted by name: which of them comes first cannot be told.\nPut its items in the order "
-                "of the layers, as module.state_dict() of torch has them."
+                "state dict is sorted by name, so their order is unknown.\nPut its items in the order of the "
+                "layers, as in torch's module.state_dict()."
             )
 
 
@@ -190,7 +190,7 @@ def _listed(title: str, lines: list[str]) -> str:
 
 
 def _show(title: str, pairs: list[tuple[TorchModule, Group]], notes: list[str]) -> None:
-    """Print which array is which weight, and what was done with it."""
+    """Print which array belongs to which weight, and how it was changed."""
     rows = [
         (
             f"{entry.weight.path.partition('/')[2]} {entry.weight.shape}",

@@ -1,4 +1,4 @@
-"""Files of weights alone: `save_weights` and `load_weights`."""
+"""Saves and loads files that hold only weights: `save_weights` and `load_weights`."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def save_weights(
         model: a built model.
         filepath: a name that ends in ".weights.h5"; in ".weights.json" with `max_shard_size`; or in ".safetensors",
             which holds no optimizer.
-        overwrite: whether a file of that name is replaced; with False the user is asked at a terminal, else it is an
+        overwrite: whether to replace an existing file. With False, a terminal asks the user; without one it is an
             error.
-        max_shard_size: the most gigabytes that each file of several may have.
-        objects_to_skip: layers that are left out.
+        max_shard_size: the largest size of a file in gigabytes, to write several files.
+        objects_to_skip: layers to leave out.
 
     Raises:
         NotBuiltError: the model has no weights yet.
@@ -45,10 +45,12 @@ def save_weights(
     kind = ending(name, WRITTEN, "save_weights")
     if max_shard_size is not None and kind == ".weights.h5":
         name = name.removesuffix(".h5") + ".json"
-        warn(f"a file of several parts has an index, and ends in .json: the weights go to {name!r}.")
+        warn(f"weights in several files have an index that ends in .json: it is written to {name!r}.")
         kind = ".weights.json"
     if (max_shard_size is None) == (kind == ".weights.json"):
-        raise ArgumentError("max_shard_size=... and a name that ends in '.weights.json' go together.")
+        raise ArgumentError(
+            "max_shard_size=... needs a name that ends in '.weights.json', and such a name needs max_shard_size."
+        )
     if not may_write(name, checked("save_weights", "overwrite", flag, overwrite)):
         return
     without = list(objects_to_skip or ())
@@ -65,15 +67,15 @@ def load_weights(
     model: Model, filepath: FilePath, skip_mismatch: bool = False, by_name: bool | None = None,
     objects_to_skip: Iterable[object] | None = None,
 ) -> None:  # fmt: skip
-    """Assign the weights in a file to a built model: all of them, or none.
+    """Assign the weights in a file to a built model: either all of them or none.
 
     Args:
         model: a built model of the same layers.
         filepath: a file of weights as `save_weights` writes it, of a whole model (".keras", ".h5", ".hdf5"), or of the
             state of a run, such as the "best.safetensors" of a `callbacks.Checkpoint`.
-        skip_mismatch: leave the layers alone whose weights do not fit, and say which these are.
-        by_name: for ".h5" and ".hdf5", find the layers by their names instead of by their order.
-        objects_to_skip: layers that are left alone.
+        skip_mismatch: whether to skip layers whose weights do not fit; a warning names them.
+        by_name: for ".h5" and ".hdf5", match the layers by name instead of by order.
+        objects_to_skip: layers that keep their weights.
 
     Raises:
         NotBuiltError: the model has no weights yet.
@@ -86,9 +88,9 @@ def load_weights(
     skip = checked("load_weights", "skip_mismatch", flag, skip_mismatch)
     old = kind in (".h5", ".hdf5")
     if checked("load_weights", "by_name", optional(flag), by_name) is not None and not old:
-        raise ArgumentError(f"by_name is for '.h5' and '.hdf5' files, whose layers have names; got {name!r}.")
+        raise ArgumentError(f"by_name is only for '.h5' and '.hdf5' files; got {name!r}.")
     if objects_to_skip is not None and (old or kind in (".keras", ".safetensors")):
-        raise ArgumentError(f"objects_to_skip is for '.weights.h5' and '.weights.json' files; got {name!r}.")
+        raise ArgumentError(f"objects_to_skip is only for '.weights.h5' and '.weights.json' files; got {name!r}.")
     told: dict[str, Any] = {"skip_mismatch": skip, "without": list(objects_to_skip or ())}
     if old:
         legacy.load_weights(model, legacy.read_file(name), name, by_name=bool(by_name), skip_mismatch=skip)
