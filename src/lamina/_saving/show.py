@@ -1,4 +1,4 @@
-"""`python -m lamina show FILE`: what a file of a model, of weights or of a run's state holds, without loading it."""
+"""`python -m lamina show FILE`: shows the content of a file of a model, weights or a run's state without loading it."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from lamina.errors import FileError, LaminaError
 
 
 class Held(NamedTuple):
-    """What a file holds."""
+    """The content of a file."""
 
     what: str
     facts: dict[str, Any]
     """The description in the file."""
     members: Mapping[str, bytes | memoryview]
-    """The files in it, where there are several."""
+    """The files in it, if there are several."""
     arrays: Arrays
-    """By their paths."""
+    """The arrays by their paths."""
     names: dict[str, str]
-    """The names that the owners of the arrays have, by the paths of their groups."""
+    """The names of the owners of the arrays, by the paths of their groups."""
     config: object = None
     """The configuration of the model, if the file holds one."""
     compiled: object = None
     most: str = "Weights"
-    """What the arrays are that are not the optimizer's."""
+    """The name of the group of all arrays that are not the optimizer's."""
 
 
 SHOWN = 8
@@ -94,7 +94,7 @@ def show(path: str, picture: str | None = None) -> int:
 
 
 def _stack(held: Held, layers: list[Row]) -> list[Box | Frame]:
-    """The layers in their order; none where the file holds weights alone, or a model that is not one line of layers."""
+    """Return the layers in order; none if the file holds only weights, or a model that is not a stack of layers."""
     listed = _list(_dict(_dict(held.config).get("config")).get("layers"))
     return [] if any("inbound_nodes" in _dict(layer) for layer in listed) else boxes(deque(layers))
 
@@ -143,7 +143,7 @@ def _of_archive(path: str, what: str) -> Held:
 
 
 def _dict(value: object) -> dict[str, Any]:
-    """What is expected to be a dict; an empty one in place of anything else that a file may hold there."""
+    """Return `value` if it is a dict, otherwise an empty dict."""
     return value if isinstance(value, dict) else {}
 
 
@@ -204,7 +204,7 @@ def _of_state(data: bytes, path: str) -> Held:
 
 
 def _of_states(folder: str) -> Held:
-    """What the newest of the states of a run holds."""
+    """Return the content of the newest state of a run."""
     names = checkpoint.states_in(folder)
     names = [checkpoint.BEST] * os.path.exists(os.path.join(folder, checkpoint.BEST)) + names
     held = {name: guard.file_bytes(os.path.join(folder, name)) for name in names}
@@ -217,7 +217,7 @@ def _of(held: Held, optimizer: bool) -> list[Kind]:
 
 
 def _rows(held: Held) -> tuple[list[Row], list[Row]]:
-    """The layers of the configuration with their arrays, and all other owners of arrays."""
+    """Return a row for each layer of the configuration, and for each other owner of arrays."""
     left, others = dict(held.arrays), []
     layers = list(_layers(held.config, "", 0, left, held.names))
     groups: dict[str, Arrays] = {}
@@ -231,7 +231,7 @@ def _rows(held: Held) -> tuple[list[Row], list[Row]]:
 
 
 def _layers(config: object, place: str, depth: int, left: Arrays, names: dict[str, str]) -> Iterator[Row]:
-    """The layers of a model, each with the arrays below its group, which are taken out of `left`."""
+    """Iterate over the layers of a model; each takes the arrays of its group from `left`."""
     taken: Counter[str] = Counter()
     for layer in map(_dict, _list(_dict(_dict(config).get("config")).get("layers"))):
         kind, said = str(layer.get("class_name")), _dict(layer.get("config"))
@@ -279,7 +279,7 @@ def _layer_table(rows: list[Row]) -> Table:
 
 
 def _compiled(compiled: object) -> Iterator[str]:
-    """How the model is compiled, in short."""
+    """Describe in short how the model is compiled."""
     if not isinstance(compiled, dict) or not compiled:
         yield "Not compiled."
         return
@@ -290,7 +290,7 @@ def _compiled(compiled: object) -> Iterator[str]:
 
 
 def _in_short(value: object) -> str:
-    """An object's configuration as a call, without what is off."""
+    """Write an object's configuration as a call, without arguments that are off."""
     if isinstance(value, list):
         return f"[{', '.join(map(_in_short, value))}]"
     if not isinstance(value, dict):
@@ -322,7 +322,7 @@ def _own(*configs: object) -> list[str]:
 
 
 def _refusal(path: str, held: Held, own: list[str]) -> LaminaError | None:
-    """Why `load_model` would refuse the configuration. Layers are made for that, but no weights."""
+    """Return the error with which `load_model` would refuse the configuration. Layers are made, but no weights."""
     token = values_follow.set(True)
     try:
         if held.members:

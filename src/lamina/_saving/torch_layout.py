@@ -1,4 +1,4 @@
-"""Which module of torch each layer is, and how the module's arrays become the layer's weights, and back."""
+"""Finds the module of torch for each layer, and converts the module's arrays to the layer's weights and back."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from lamina.layers.recurrent.layers import Recurrent
 Values: TypeAlias = HostArray
 Normalization: TypeAlias = layers.BatchNormalization | layers.LayerNormalization | layers.GroupNormalization
 Entries: TypeAlias = "list[tuple[str, Weight | None, Move]]"
-"""The arrays of a module of torch: the name of each, the weight that it is here, and how it gets here."""
+"""The arrays of a module of torch: the name of each, the weight of the layer, and the conversion between them."""
 
 
 class Move(NamedTuple):
-    """How an array of torch becomes one of ours, and the way back."""
+    """The conversion of an array of torch to a weight here, and back."""
 
     there: Callable[[Values], Values]
     back: Callable[[Values], Values]
     said: str = ""
 
     def then(self, other: Move) -> Move:
-        """This one and then another, on the way there."""
+        """Return the conversion that applies this one and then another."""
         return Move(
             lambda a: other.there(self.there(a)),
             lambda a: self.back(other.back(a)),
@@ -45,9 +45,9 @@ class Move(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One array of a module: its name there, the weight that it is here, and how it gets here.
+    """One array of a module: its name in torch, the weight of the layer, and the conversion between them.
 
-    Two entries of one weight are its rows where it has two axes, else they are added.
+    If two entries have the same weight, they are its rows if it has two axes; otherwise they are added.
     """
 
     name: str
@@ -56,28 +56,28 @@ class Entry(NamedTuple):
 
 
 class TorchModule(NamedTuple):
-    """A layer, or a part of it, as a module of torch."""
+    """The module of torch for a layer, or for a part of a layer."""
 
     layer: Layer
     path: str
-    """The names of the layers that lead to it, with dots between."""
+    """The names of the layers on the path to it, joined by dots."""
     kind: str
     entries: list[Entry]
 
     def arrays(self) -> dict[str, Values]:
-        """The layer's weights as the arrays of the module."""
+        """Return the arrays of the module with the values of the layer's weights."""
         found = {}
         for entry in self.entries:
             value, mates = entry.weight.numpy(), self._of(entry.weight)
             if len(mates) > 1:
                 row = [mate.name for mate in mates].index(entry.name)
                 value = value[row] if value.ndim == 2 else value if row == 0 else np.zeros_like(value)
-            value = value if value.dtype.kind == "f" else value.astype("float32")  # torch reads no bfloat16 of NumPy
+            value = value if value.dtype.kind == "f" else value.astype("float32")  # torch cannot read NumPy's bfloat16
             found[entry.name] = np.array(entry.move.back(value), order="C")
         return found
 
     def weights(self, arrays: dict[str, Values]) -> Iterator[tuple[Weight, Values]]:
-        """The layer's weights that stand for these arrays of the module."""
+        """Return the values of the layer's weights for these arrays of the module."""
         for weight in dict.fromkeys(entry.weight for entry in self.entries):
             parts = [entry.move.there(arrays[entry.name]) for entry in self._of(weight)]
             yield weight, parts[0] if len(parts) == 1 else np.stack(parts) if weight.array.ndim == 2 else np.add(*parts)
@@ -113,7 +113,7 @@ def _depthwise(channels: int) -> Move:
 
 
 def _reordered(order: Values, axis: int, said: str) -> Move:
-    """Along an axis our element i is torch's element `order[i]`."""
+    """Return the conversion that reorders an axis: element i here is element `order[i]` in torch."""
     back = np.argsort(order)
     if (order == back).all() and (order[:-1] < order[1:]).all():
         return SAME
@@ -121,7 +121,7 @@ def _reordered(order: Values, axis: int, said: str) -> Move:
 
 
 def _channels_moved(sizes: tuple[int, ...], data_format: str) -> tuple[Values, str]:
-    """Where torch has, in the row of all elements, those of an array of ours; torch's channels are the first axis."""
+    """Return the position in torch, where the channels come first, of each element of a flattened array."""
     if data_format == "channels_first":
         return np.arange(math.prod(sizes)).reshape(sizes), ""
     *window, channels = sizes
@@ -130,24 +130,24 @@ def _channels_moved(sizes: tuple[int, ...], data_format: str) -> tuple[Values, s
 
 
 class Walk:
-    """Goes through a stack, and knows where torch has another order of the axes than we have."""
+    """Goes through the layers of a stack and tracks where torch has another order of the axes."""
 
     def __init__(self, model: Layer) -> None:
         self.found: list[TorchModule] = []
         self.data_format: str | None = None
-        """That of what the last layer handed on, where torch has the channels before the other axes."""
+        """The shape of the last layer's output, if torch has its channels before the other axes."""
         self.features = SAME
-        """How features are reordered that came from such axes by a Flatten."""
+        """The reordering of the features that a Flatten made from such axes."""
         self.row: tuple[int, int, tuple[int, ...]] | None = None
-        """The modules that made a row of features which a Reshape gave axes to, first and last, and these axes."""
+        """The first and the last module that made features which a Reshape turned into axes, and these axes."""
         self.notes: list[str] = []
-        """Where it depends on the program in torch how the elements are ordered."""
+        """Notes on layers where the order of the elements depends on the program in torch."""
         self.visit(model, "", model._lamina.shapes)
 
     def visit(self, layer: Layer, path: str, shapes: Any) -> None:
-        """Add the modules of a layer, or of those that it holds; `shapes` are those of its input and its output."""
+        """Add the modules of a layer or of its inner layers; `shapes` are the shapes of its input and output."""
         if isinstance(layer, CHANNELS) and self.row is not None:
-            self.reorder_row(layer)  # before its own weights are added
+            self.reorder_row(layer)  # has to come before the layer's weights are added
         known = next((LAYOUTS[kind] for kind in type(layer).__mro__ if kind in LAYOUTS), None)
         if known is not None:
             self.add(layer, path, known(layer))
@@ -171,7 +171,7 @@ class Walk:
             self.found += [TorchModule(layer, name, kind, kept)] if kept else []
 
     def follow(self, layer: Layer, shapes: Any) -> None:
-        """What torch has at the end of this layer."""
+        """Update the order of the axes after this layer."""
         if isinstance(layer, CHANNELS):
             self.data_format = layer.data_format  # type: ignore[union-attr]
         elif isinstance(layer, (layers.Flatten, layers.Reshape)) and shapes is not None:
@@ -183,8 +183,8 @@ class Walk:
             self.data_format = self.row = None
 
     def reshape(self, layer: layers.Flatten | layers.Reshape, before: tuple[int, ...], after: tuple[int, ...]) -> None:
-        """How the elements are ordered after a Flatten or a Reshape."""
-        if None in before:  # nothing after it has a weight for each element
+        """Update the order of the elements after a Flatten or a Reshape."""
+        if None in before:  # no later weight has an axis for all elements
             return
         if len(after) == 1 < len(before) and self.data_format is not None:
             order, said = _channels_moved(before, self.data_format)
@@ -201,7 +201,7 @@ class Walk:
             )
 
     def reorder_row(self, layer: Any) -> None:
-        """Let a Dense whose output a Reshape turns into an image give torch's order."""
+        """Reorder the columns of a Dense if a Reshape turns its output into an image."""
         assert self.row is not None
         first, last, sizes = self.row
         order, said = _channels_moved(sizes, layer.data_format)
@@ -214,9 +214,9 @@ class Walk:
 
 
 CHANNELS = Sliding, Pooling, AdaptivePooling
-"""The layers whose input has the channels first in torch."""
+"""The layers that have the channels of the input first in torch."""
 READS = "weight", "weight_ih_l0", "weight_ih_l0_reverse"
-"""The arrays that are multiplied by the input, or have an element for each of its features."""
+"""The arrays with an axis for the features of the input."""
 
 
 def _dense(layer: layers.Dense) -> list[tuple[str, Entries]]:
@@ -316,4 +316,4 @@ LAYOUTS: dict[type, Callable[[Any], list[tuple[str, Entries]]]] = {
     Recurrent: _recurrent,
     layers.Bidirectional: _both_ways,
 }
-"""What torch has in place of a class of layers; of a class and its base, that of the class."""
+"""For each class of layers, the function that adds its modules of torch; a class comes before its base."""

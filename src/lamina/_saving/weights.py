@@ -1,4 +1,4 @@
-"""The weights of a model by their names in Keras's files, and the arrays of a file back into a model."""
+"""Stores the weights of a model under their names in Keras's files, and loads the arrays of a file into a model."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from lamina.layers.features.text import TextVectorization
 from lamina.optimizers.state import Stateful, renamed
 
 SHOWN = 8
-"""How many layers that do not fit a message lists."""
+"""The most layers with wrong weights that a message lists."""
 TWICE = (
     "was built twice: by load_model, and by the build of the layer that holds it.\n"
     "Write there, for each attribute that is given a layer: if not self.inner.built: self.inner.build(shape)"
 )
 OLD_LAYERS = "_layer_checkpoint_dependencies"
-"""What Keras 2.13 called the group `layers`."""
+"""The name of the group `layers` in files of Keras 2.13."""
 
 
 T = TypeVar("T")
 Groups: TypeAlias = dict[str, dict[str, HostArray]]
-"""Arrays by the paths of their groups, and by their names there."""
+"""Arrays by the path of their group, and by their name in the group."""
 
 
 class Owner(Protocol):
-    """What has a group of its own in a file: the model, a layer, an optimizer."""
+    """An object with a group of its own in a file: the model, a layer or an optimizer."""
 
     @property
     def name(self) -> str | None: ...
@@ -52,13 +52,13 @@ class Owner(Protocol):
 
 
 def owners(model: object, without: Collection[object] = ()) -> dict[str, Owner]:
-    """Everything in a model that has a group of its own in a file, by the path of the group; the model's own is "".
+    """Return all objects of a model with a group in a file, by the path of the group; "" is the model itself.
 
-    The path leads over the attributes, in the order of their names, each object once. In a list or dict an object is
-    called by its class.
+    The path consists of the names of attributes, in alphabetical order; each object appears once. In a list or dict an
+    object is named by its class.
 
     Args:
-        without: objects that are left out, with all that they hold.
+        without: objects to leave out, with all objects in them.
     """
     found: dict[str, Owner] = {}
     seen = {id(each) for each in without}
@@ -83,26 +83,26 @@ def owners(model: object, without: Collection[object] = ()) -> dict[str, Owner]:
 
 
 def named_weights(model: object) -> dict[str, list[Weight]]:
-    """The weights by the paths of their groups, "layers/dense", and the optimizer's variables as "optimizer".
+    """Return the weights by the path of their group, such as "layers/dense"; the optimizer's group is "optimizer".
 
-    Each list is in the order of Keras's files.
+    Each list has the order of Keras's files.
     """
     found = {path: variables(owner) for path, owner in owners(model).items()}
     return {path: weights for path, weights in found.items() if weights}
 
 
 def at_one_moment(model: object) -> AbstractContextManager[None]:
-    """Within it, all weights and the optimizer's variables are read as they are at its beginning, if a `fit` runs."""
+    """Make a block in which all weights and optimizer variables are read as at its beginning, even if a `fit` runs."""
     return whole([weight for weights in named_weights(model).values() for weight in weights])
 
 
 def variables(owner: Owner) -> list[Weight]:
-    """What the owner's group in a file holds, unless its class has a `save_own_variables` of its own."""
+    """Return the weights in the owner's group; None if its class overrides `save_own_variables`."""
     return owner.variables if isinstance(owner, Stateful) else own_weights(owner)  # type: ignore[arg-type]
 
 
 def stored(model: object, without: Collection[object] = ()) -> Stored:
-    """All that a file of the model's weights holds."""
+    """Return the content of a file with the model's weights."""
     arrays: dict[str, HostArray] = {}
     attributes: dict[str, dict[str, Any]] = {}
     with at_one_moment(model):
@@ -116,11 +116,11 @@ def stored(model: object, without: Collection[object] = ()) -> Stored:
 
 
 class Pair(NamedTuple):
-    """What has weights, and what a file holds for them."""
+    """An owner of weights, and the arrays that a file holds for it."""
 
     owner: Owner
     weights: Sequence[Weight] | None
-    """In the order of the file; None where the owner's class loads them in a way of its own."""
+    """The weights in the order of the file; None if the owner's class overrides `load_own_variables`."""
     given: Mapping[str, HostArray]
     """The arrays, named "0", "1", ... if there are `weights`."""
 
@@ -130,7 +130,7 @@ class Pair(NamedTuple):
 
     @property
     def is_twice(self) -> bool:
-        """Whether each array of the file is there two times, as after a second `build`."""
+        """Whether the file has each array twice, as after a second `build`."""
         shapes = [np.shape(array) for array in self.given.values()]
         return bool(shapes) and sorted(shapes * 2) == sorted(weight.shape for weight in self.weights or ())
 
@@ -144,7 +144,7 @@ class Pair(NamedTuple):
 
 
 def numbered(arrays: Sequence[HostArray]) -> dict[str, HostArray]:
-    """Arrays as a group of a file holds them."""
+    """Name arrays "0", "1", ... as in a group of a file."""
     return {str(number): array for number, array in enumerate(arrays)}
 
 
@@ -152,17 +152,17 @@ def load(
     model: Owner, held: Stored, where: str, *,
     skip_mismatch: bool = False, without: Collection[object] = (), whole: bool = False, spare: bool = False,
 ) -> None:  # fmt: skip
-    """Assign the arrays of a file to the model's weights: all of them, or none.
+    """Assign the arrays of a file to the model's weights: either all of them or none.
 
     Args:
-        where: what the file is called in messages.
-        skip_mismatch: leave the layers alone whose arrays do not fit, and say which these are.
-        without: objects that are left alone.
+        where: the name of the file in messages.
+        skip_mismatch: whether to skip layers whose arrays do not fit; a warning names them.
+        without: objects that keep their weights.
         whole: whether the model is made from the same file.
         spare: whether the file may hold weights of more layers.
 
     Raises:
-        ShapeError: arrays do not fit, or are missing; FileError where the model is from the same file.
+        ShapeError: arrays do not fit or are missing. It is a FileError if the model is from the same file.
     """
     given, found = groups(held), owners(model, without)
     layers = [_pair(owner, given.get(path, {})) for path, owner in found.items() if not isinstance(owner, Stateful)]
@@ -182,10 +182,10 @@ def load_optimizers(model: object, given: Groups, where: str, without: Collectio
 
 
 def load_optimizer(optimizer: Stateful, given: Mapping[str, HostArray], where: str) -> None:
-    """Assign an optimizer's variables, or say that they do not fit."""
+    """Assign an optimizer's variables, or warn that they do not fit."""
     pair = _pair(optimizer, given)
     start = [variable for variable in optimizer.variables if variable.name in ("iteration", "learning_rate")]
-    if not pair.fits and fits(start, given):  # it was saved before its first step
+    if not pair.fits and fits(start, given):  # the optimizer was saved before its first step
         pair = pair._replace(weights=start)
     if pair.fits:
         assign(optimizer, [pair], where)
@@ -203,9 +203,9 @@ def _pair(owner: Owner, given: Mapping[str, HostArray]) -> Pair:
 
 
 def assign(model: Owner, pairs: Collection[Pair], where: str, skip_mismatch: bool = False, whole: bool = False) -> None:
-    """Assign to each owner's weights what a file holds for them: to all of them, or to none.
+    """Assign the arrays of a file to the weights of each owner: either all of them or none.
 
-    What a class of the user's own does with its arrays may fail, so it is done before the rest.
+    Custom `load_own_variables` methods run first, because they may fail.
     """
     misfits = [pair for pair in pairs if not pair.fits]
     if misfits and not skip_mismatch:
@@ -226,7 +226,7 @@ def assign(model: Owner, pairs: Collection[Pair], where: str, skip_mismatch: boo
 
 @contextmanager
 def _restored_on_error(model: Owner, owner: Owner) -> Iterator[None]:
-    """Give an owner, and all weights of the model, what they hold now, if what stands inside fails."""
+    """Restore an owner and all weights of the model if the block fails."""
     before = [(w, w.array) for w, _ in weights_by_path(model).values()] if isinstance(model, Module) else []
     state: Any = renamed(owner._lamina.arrays, {}) if isinstance(owner, Stateful) else None
     try:
@@ -268,7 +268,7 @@ def _told(model: Owner, misfits: list[Pair], where: str, whole: bool) -> str:
 
 
 def groups(held: Stored) -> Groups:
-    """The arrays of a file by the group that they are in, and by their names there."""
+    """Group the arrays of a file by the path of their group, and by their name in the group."""
     found: Groups = {}
     for path, array in held.arrays.items():
         group, _, name = path.rpartition("/")
@@ -281,7 +281,7 @@ def groups(held: Stored) -> Groups:
 
 
 def named_by_class(items: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
-    """Objects with the names of their classes, as the objects of a list are called: `dense`, `dense_1`, ..."""
+    """Name the objects of a list after their classes: `dense`, `dense_1`, ..."""
     taken: Counter[str] = Counter()
     for kind, item in items:
         name = to_snake_case(kind)
@@ -290,16 +290,16 @@ def named_by_class(items: Iterable[tuple[str, T]]) -> Iterator[tuple[str, T]]:
 
 
 def _kind(item: object) -> str:
-    """The class of an object in a list, if it has weights or may hold such that have."""
+    """Return the class of an object in a list, if it has weights or may contain objects with weights."""
     if isinstance(item, (list, tuple, dict)):
         return "container"
     return type(item).__name__ if isinstance(item, (Module, Stateful)) else ""
 
 
 def _attributes(thing: Module | Stateful) -> Iterator[tuple[str, Any]]:
-    """The attributes in which Keras looks for layers: the stack's own first, then by name, those with _ last.
+    """Return the attributes in which Keras looks for layers: the stack's first, then by name, those with _ last.
 
-    Of a user's own class also the properties and what the class itself holds; not the layers beside a stack.
+    For a custom class they include properties and class attributes, but not layers in attributes of a stack.
     """
     state = thing._lamina
     own: set[str] = set().union(
