@@ -479,7 +479,7 @@ def test_a_metric_of_a_function_opens_with_the_settings_of_the_function():
 
 def test_safe_mode_is_taken_and_changes_nothing():
     config = next(coded())
-    with pytest.warns(LaminaWarning, match="safe_mode=False changes nothing"), pytest.raises(UnknownNameError):
+    with pytest.warns(LaminaWarning, match="safe_mode=False has no effect"), pytest.raises(UnknownNameError):
         lamina.saving.deserialize_keras_object(config, safe_mode=False)
 
 

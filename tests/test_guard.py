@@ -326,4 +326,4 @@ def test_a_saved_model_of_tensorflow_is_named(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
     (tmp_path / "variables").mkdir()
     for read in (guard.file_bytes, archive.read):
-        assert "this is a SavedModel of TensorFlow's" in refusal(tmp_path, read)
+        assert "this is a SavedModel of TensorFlow" in refusal(tmp_path, read)

@@ -57,7 +57,7 @@ def test_weights_alone():
     model.load_weights("old.h5")
     for weight, array in zip(model.get_weights(), arrays, strict=True):
         np.testing.assert_array_equal(weight, array)
-    with pytest.raises(FileError, match=r"holds weights alone: make the model, and call model\.load_weights"):
+    with pytest.raises(FileError, match=r"holds only weights: make the model, and call model\.load_weights"):
         load_model("old.h5")
 
 

@@ -460,7 +460,7 @@ def test_own_loop_with_a_missing_gradient():
     for grads, variables, message in [
         ([None], weights[:1], "all 1 gradients are None"),
         ([jnp.ones(4)], weights, "for each of 3 weights, got 1"),
-        ([jnp.ones(4)], [Weight(jnp.ones(4), name="other")], "does not know 'other'"),
+        ([jnp.ones(4)], [Weight(jnp.ones(4), name="other")], "built for other weights, without 'other'"),
         ([jnp.ones(4)] * 2, [weights[1]] * 2, "two weights are called 'dense/bias'"),
     ]:
         with pytest.raises(ArgumentError, match=message):

@@ -388,7 +388,7 @@ REFUSED = [
     (ArgumentError, r"arrays by their names; got list", [normal(3, 2)], None),
     (ArgumentError, r"arrays by their names; got dict", {0: normal(3, 2)}, None),
     (ArgumentError, r"'model' are dicts themselves.*checkpoint\['model'\]", {"epoch": 3, "model": DENSE}, None),
-    (ArgumentError, r"'bias' of the state dict is no array of numbers", DENSE | {"bias": "text"}, None),
+    (ArgumentError, r"'bias' of the state dict is not an array of numbers", DENSE | {"bias": "text"}, None),
     (StackError, r"'scale' \(Scale\) has weights, and torch has no such module", DENSE, [Scale()]),
     (StackError, r"'gru' has reset_after=False", DENSE, [layers.Reshape((1, 3)), layers.GRU(2, reset_after=False)]),
     (StackError, r"'conv_lstm1d' \(ConvLSTMCell\) has weights", DENSE,

@@ -1,1 +1,1 @@
-"""Files and folders that are written whole, and those that other users of the machine cannot change."""
+"""Writes files and folders completely or not at all, and reads private files that other users cannot change."""

@@ -1,11 +1,11 @@
-"""Files that are written whole or not at all.
+"""Writes files completely or not at all.
 
 The new content goes to a file of another name in the same folder and is forced onto the disk. Then that file is
-renamed, and the folder is forced onto the disk. So a path has its old content or the new one, whatever happens.
+renamed, and the folder is forced onto the disk. So a path always has either its old content or the new one.
 
-A file that is being written is locked, and the system drops the lock when the process ends, however it ends, also in
-another container or on another host. So a file of such a name without a lock is what a killed process left, and the
-next one that is written in the same folder removes it. Where a disk has no locks, it stays.
+A file that is being written is locked. The system removes the lock when the process ends for any reason, also in
+another container or on another host. So a file with such a name and no lock was left by a killed process, and the next
+write in the same folder removes it. On disks without locks it is not removed.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ with contextlib.suppress(ImportError):
     import fcntl
 
 WINDOWS = os.name == "nt"
-"""There an open file can be neither renamed nor removed, so that no lock is needed, and folders are not synced."""
+"""On Windows an open file cannot be renamed or removed, so no lock is needed, and folders are not synced."""
 PART = re.compile(r"\..+\.[0-9a-f]{16}\.lamina-part")
 """The names of files that are being written."""
 FOLDER = "-folder"
-"""What is added to the name of such a file for a folder that is being written, which the file shows to be ours."""
+"""The ending that is added to such a file's name for the folder that is being written beside it."""
 NO_FOLDER_SYNC = (errno.EACCES, errno.EBADF, errno.EINVAL, errno.ENOTSUP)
-"""How systems answer that cannot force a folder onto the disk."""
+"""The errors of systems that cannot force a folder onto the disk."""
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Let the file `path` hold `data`, as `replacing` does."""
+    """Write `data` to the file `path`, as `replacing` does."""
     with replacing(path, len(data)) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str], size: int | None = None) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the place of `path` when the block ends without an error.
+    """Open a file to write to; it replaces `path` if the block ends without an error.
 
-    A link stays: the file that it leads to is replaced. A file that was there keeps its permissions.
+    If `path` is a link, the target of the link is replaced. The new file gets the permissions of the old one.
 
     Args:
         path: the file's name, in a folder that exists.
-        size: how many bytes will be written, if that is known; told where the disk is full.
+        size: the number of bytes that will be written, if it is known, for the error of a full disk.
 
     Raises:
-        FileError: the file cannot be written. After this or any other error the old file is as it was.
+        FileError: the file cannot be written. After this or any other error the old file is unchanged.
     """
     with beside(path, size) as (place, part), contextlib.ExitStack() as held:
         old = _replaceable(place)
@@ -72,10 +72,10 @@ def replacing(path: str | os.PathLike[str], size: int | None = None) -> Iterator
 
 @contextlib.contextmanager
 def in_place(path: str | os.PathLike[str], mode: str) -> Iterator[IO[Any]]:
-    """A file that is open in `mode`, and is written where it stands, other than by `replacing`.
+    """Open a file in `mode` and write to it directly, unlike `replacing`.
 
     Raises:
-        FileError: the file cannot be written, or is a pipe, which could wait for ever.
+        FileError: the file cannot be written, or is a pipe, which could wait forever.
     """
     with explained(path) as place:
         if Path(place).is_fifo():
@@ -86,7 +86,7 @@ def in_place(path: str | os.PathLike[str], mode: str) -> Iterator[IO[Any]]:
 
 @contextlib.contextmanager
 def explained(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Where a file or a folder stands that the block writes; an error of the system is told in our words."""
+    """Return the real path of a file or folder for the block; errors of the system become a `FileError`."""
     given = name_of(path)
     place = os.path.realpath(given)
     try:
@@ -98,7 +98,7 @@ def explained(path: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
-    """Make a folder, and those above it, if they are not there, so that they are there after a power cut too."""
+    """Make a folder and its parents if they do not exist, and force them onto the disk."""
     given = name_of(path)
     place = above = os.path.abspath(given)
     missing = []
@@ -106,7 +106,7 @@ def make_folder(path: str | os.PathLike[str]) -> None:
         missing.append(above)
         above = os.path.dirname(above)
     try:
-        if missing and given.startswith("~"):  # else a folder of this name would be made
+        if missing and given.startswith("~"):  # otherwise a folder with the name ~ would be made
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), given)
         os.makedirs(place, exist_ok=True)
         for each in missing:
@@ -117,9 +117,9 @@ def make_folder(path: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def beside(path: str | os.PathLike[str], size: int | None = None) -> Iterator[tuple[str, str]]:
-    """Where a file stands, without links, and another name in the same folder. The block renames the one to the other.
+    """Return the real path of a file, and a temporary name in its folder, which the block renames to the path.
 
-    An error in the block leaves nothing of the other name.
+    If the block fails, the temporary file is removed.
     """
     given = name_of(path)
     place = os.path.realpath(given)
@@ -148,7 +148,7 @@ def beside(path: str | os.PathLike[str], size: int | None = None) -> Iterator[tu
 
 @contextlib.contextmanager
 def folder_beside(part: str) -> Iterator[str]:
-    """A new folder to write to, and the file `part` beside it, locked as long as the block runs."""
+    """Make a new folder to write to, and beside it the file `part`, which is locked during the block."""
     with locked(lambda: os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), part):
         os.mkdir(part + FOLDER)
         yield part + FOLDER
@@ -156,14 +156,14 @@ def folder_beside(part: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def locked(make: Callable[[], int], part: str) -> Iterator[int]:
-    """What `make` makes at `part`, open, and locked as long as the block runs."""
+    """Open the file that `make` makes at `part`, and lock it during the block."""
     while True:
         descriptor = make()
         try:
             if not WINDOWS:
                 with contextlib.suppress(OSError):  # a disk without locks
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.path.lexists(part):  # else it was swept before it was locked
+            if os.path.lexists(part):  # otherwise another process removed it before it was locked
                 yield descriptor
                 return
         finally:
@@ -172,7 +172,7 @@ def locked(make: Callable[[], int], part: str) -> Iterator[int]:
 
 @contextlib.contextmanager
 def alone(folder: str) -> Iterator[None]:
-    """Wait until no other block of this kind runs for the folder, in any process, where its disk has locks."""
+    """Wait until no other block of this kind runs for the folder in any process; without locks there is no wait."""
     with contextlib.ExitStack() as held:
         if not WINDOWS:
             with contextlib.suppress(OSError):
@@ -183,7 +183,7 @@ def alone(folder: str) -> Iterator[None]:
 
 
 def sweep(folder: str) -> None:
-    """Remove what killed processes have left in `folder`."""
+    """Remove files in `folder` that killed processes have left."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for name in [entry.name for entry in entries if PART.fullmatch(entry.name)]:
             with contextlib.suppress(OSError):
@@ -191,7 +191,7 @@ def sweep(folder: str) -> None:
 
 
 def remove(part: str) -> None:
-    """Remove the folder that belongs to a file that is being written, if there is one, and then that file."""
+    """Remove a temporary file after the temporary folder that belongs to it, if there is one."""
     if os.path.lexists(part + FOLDER):
         shutil.rmtree(part + FOLDER)
     os.unlink(part)
@@ -200,13 +200,13 @@ def remove(part: str) -> None:
 def sync(descriptor: int) -> None:
     """Force a file's content onto the disk."""
     os.fsync(descriptor)
-    if sys.platform == "darwin":  # whose fsync stops before the disk's own memory
+    if sys.platform == "darwin":  # fsync of macOS does not empty the disk's cache
         with contextlib.suppress(OSError):
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
 
 
 def sync_folder(folder: str) -> None:
-    """Force the names in a folder onto the disk, where the system can."""
+    """Force the names in a folder onto the disk, if the system can do this."""
     if WINDOWS:
         return
     try:
@@ -221,7 +221,7 @@ def sync_folder(folder: str) -> None:
 
 
 def name_of(path: object, example: str = 'the name of a file, such as "model.keras"') -> str:
-    """A name of a file or folder of this machine as text."""
+    """Convert the name of a file or folder on this machine to text."""
     try:
         given = os.fsdecode(path)  # type: ignore[arg-type]
     except TypeError:
@@ -236,7 +236,7 @@ def name_of(path: object, example: str = 'the name of a file, such as "model.ker
 
 
 def _replaceable(place: str) -> os.stat_result | None:
-    """What the system says of the file that will be replaced; None if there is none."""
+    """Return the status of the file that will be replaced; None if there is none."""
     try:
         old = os.stat(place)
     except FileNotFoundError:
@@ -246,28 +246,28 @@ def _replaceable(place: str) -> os.stat_result | None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), place)
     if not stat.S_ISREG(old.st_mode):
         raise OSError(errno.EINVAL, "this is a device or a pipe, not a file", place)
-    if not os.access(place, os.W_OK):  # its folder would let it be replaced all the same
+    if not os.access(place, os.W_OK):  # the folder's permissions alone would allow the replacement
         raise PermissionError(errno.EACCES, "the file is read-only", place)
     return old
 
 
 def keep_permissions(part: str, old: os.stat_result | None) -> None:
-    """Give the owner and the permissions of the old file or folder, if there is one, to the new one."""
+    """Copy the owner and the permissions of the old file or folder, if there is one, to the new one."""
     if old is not None and not WINDOWS:
-        with contextlib.suppress(OSError):  # only an administrator can give files away
+        with contextlib.suppress(OSError):  # only an administrator can change the owner of a file
             os.chown(part, old.st_uid, old.st_gid)
         os.chmod(part, stat.S_IMODE(old.st_mode))
 
 
 def _remove_if_left(part: str) -> None:
-    """Remove what no process is writing; an OSError if one does."""
+    """Remove a temporary file; raise an OSError if a process is still writing it."""
     if not stat.S_ISREG(os.lstat(part).st_mode):
         return
     if WINDOWS:
         os.unlink(part)
         shutil.rmtree(part + FOLDER, ignore_errors=True)
         return
-    # NFS locks what is open for writing.
+    # NFS can lock only files that are open for writing.
     descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -277,7 +277,7 @@ def _remove_if_left(part: str) -> None:
 
 
 def _told(error: OSError, given: str, place: str, wanted: str) -> FileError:
-    """The error of the system in our words."""
+    """Convert an error of the system to a `FileError` with advice."""
     folder = os.path.dirname(place)
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:

@@ -1,4 +1,4 @@
-"""Folders and files of this user's alone: what somebody else could have put there is neither read nor run."""
+"""Folders and files of this user: files that another user could have written are never read or run."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""No link is followed, and a pipe is opened without waiting for its other end."""
+"""Flags with which links are not followed, and opening a pipe does not wait."""
 
 
 class NotPrivateError(OSError):
-    """A folder or a file that is not used, since others could have made or changed it; `strerror` says why."""
+    """The error for a folder or file that other users could have made or changed; `strerror` has the reason."""
 
 
 def user() -> int | None:
-    """The number of the user whose files this process makes; None where the system has none."""
+    """Return the number of the user who owns the files of this process; None if the system has no such numbers."""
     return os.geteuid() if hasattr(os, "geteuid") else None
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that this user alone can read, and those above it; one that is there must be private already.
+    """Make a folder that only this user can read, and its parents. An existing folder must be private.
 
     Raises:
-        OSError: it cannot be made, or is not private.
+        OSError: the folder cannot be made, or is not private.
     """
     missing = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
     for each in reversed(missing):
@@ -33,10 +33,10 @@ def make_folder(folder: Path) -> None:
 
 
 def read(folder: Path, name: str, most: int) -> bytes:
-    """The bytes of a file in a private folder, at most so many.
+    """Read a file of at most `most` bytes in a private folder.
 
     Raises:
-        OSError: there is none, or one that is no plain file, not private, or larger.
+        OSError: the file does not exist, is not a regular file, is not private, or is larger.
     """
     _require_folder(folder)
     descriptor = os.open(folder / name, os.O_RDONLY | PLAIN)
@@ -52,7 +52,7 @@ def read(folder: Path, name: str, most: int) -> bytes:
 
 
 def write(folder: Path, name: str, data: bytes) -> None:
-    """Make a new file that this user alone can read."""
+    """Make a new file that only this user can read."""
     with open(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | PLAIN, 0o600), "wb") as file:
         file.write(data)
 

@@ -1,5 +1,4 @@
-"""Settings of Keras, old and new, that are no arguments here, by the name of their class: what becomes of each one
-where it stands in a config, and where a program gives it."""
+"""Settings of Keras, old and new, that are not arguments here, by class: how they are handled in configs and calls."""
 
 from __future__ import annotations
 
@@ -39,17 +38,17 @@ IDLE: dict[str, dict[str, tuple[Any, ...]]] = {
     "TextVectorization": {"vocabulary_size": ANY},
     "Transposed": {"groups": (1,)},
 }  # fmt: skip
-"""By class: the keys, and the values that change nothing; with another value the config is refused."""
+"""By class: the keys, and the values that have no effect; a config with another value is refused."""
 
 RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}, "Optimizer": {"lr": "learning_rate"}}
 """By class: the keys of Keras 2, and their names now."""
 
 VALUES = {"Loss": {"reduction": {"auto": "sum_over_batch_size"}}}
-"""By class and key: the values of Keras 2, and those of the same meaning now."""
+"""By class and key: the values of Keras 2, and the present values with the same meaning."""
 
 
 RENAMED_ARGUMENTS = {"LeakyReLU": {"alpha": "negative_slope"}}
-"""Arguments of Keras 2 that Keras still takes, and their names now."""
+"""Arguments of Keras 2 that Keras still accepts, and their present names."""
 
 _IMPLEMENTATION = {"implementation": ""}
 IDLE_ARGUMENTS = {
@@ -57,10 +56,10 @@ IDLE_ARGUMENTS = {
     "Optimizer": {
         "decay": "decay has no effect, as in Keras 3. "
         "Type learning_rate=optimizers.schedules.InverseTimeDecay(0.01, decay_steps=1, decay_rate=...), "
-        "or weight_decay= if it is the weights that should decay.",
+        "or weight_decay= if the weights should decay.",
     },
 }  # fmt: skip
-"""Arguments of Keras 2 that Keras still takes and ignores, and what is said of each, if anything."""
+"""Arguments of Keras 2 that Keras still accepts and ignores, and the warning for each, if there is one."""
 
 INSTEAD = {
     "ModelCheckpoint": {
@@ -76,16 +75,16 @@ INSTEAD = {
         "write_grads": "Leave it out: gradients do not leave the compiled step.",
     },
 }
-"""Arguments that Keras no longer takes, and for each a sentence that says what to type now."""
+"""Arguments that Keras no longer accepts, and for each a sentence that says what to type now."""
 
 
 def _facts(table: Mapping[str, dict[str, T]], kind: type) -> dict[str, T]:
-    """What a table has of a class and of its bases."""
+    """Return the entries of a table for a class and its bases."""
     return {key: fact for each in kind.__mro__ for key, fact in table.get(each.__name__, {}).items()}
 
 
 def arguments_of_today(kind: type, given: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that a program gives, without those of Keras 2, each of which is told."""
+    """Replace or remove the arguments of Keras 2 in a call, with a warning for each."""
     for old, new in _facts(RENAMED_ARGUMENTS, kind).items():
         if old in given and new not in given:
             warn(f"{kind.__name__}: {old} is Keras 2's name of {new}, which it sets.")
@@ -97,12 +96,12 @@ def arguments_of_today(kind: type, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def instead_of(kind: type, argument: str) -> str:
-    """What to type in place of an argument that there is no more; "" where nothing is known."""
+    """Return the sentence that says what to type instead of a removed argument; "" if there is none."""
     return _facts(INSTEAD, kind).get(argument, "")
 
 
 def of_today(kind: type, config: dict[str, Any], takes: Collection[str]) -> dict[str, Any]:
-    """The settings in a config of any Keras as arguments of the class, which takes the names `takes`."""
+    """Convert the settings in a config of any version of Keras to arguments of the class; `takes` lists these."""
     if not isinstance(config, dict):
         raise ArgumentError(f"{kind.__name__}: expected its settings by name, got {short(config)}.")
     told = {key: plain(value) for key, value in config.items()}

@@ -1,7 +1,7 @@
-"""What is of a library, and what is the user's own: told by what the modules hold, never by a name.
+"""Decides whether a class or function belongs to a library or to the user, by the contents of modules, not by names.
 
-Any code can give itself the name of a module: `functools.wraps` copies it, `exec` takes what its globals say, and a
-class or a function is free to set its `__module__`.
+Any code can have the name of a library's module: `functools.wraps` copies the name, `exec` takes it from the globals,
+and a class or a function can set its `__module__`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from types import FunctionType
 from typing import Any
 
 LIBRARIES = "lamina", "jax", "jaxlib", "numpy", "builtins"
-"""Whose code reads only its arguments."""
+"""The libraries with functions that read only their arguments."""
 WRAPPERS = "contextlib", "dataclasses", "reprlib", "typing"
-"""Modules of Python whose functions stand among the methods of our classes."""
+"""Modules of Python that add methods to our classes."""
 
 _unchanged: dict[type, tuple[Any, ...]] = {}
-"""By class: what it held when its methods were last looked at, and were its own."""
+"""The contents of each class when all of its methods were last found to be unchanged."""
 
 
 def of_library(thing: Any, *libraries: str) -> bool:
-    """Whether a class, a function or another callable is a library's own: of one of these, or of `LIBRARIES`.
+    """Whether a class, a function or another callable belongs to one of these libraries, or to `LIBRARIES`.
 
-    A class, or a callable that is no function, is one that the module which it names holds under its name. A function
-    is one of the file of such a module, and if it is a closure, either held there or of the library's functions alone.
+    A class, or a callable that is not a function, belongs to a library if its module contains it under its name. A
+    function belongs to it if its code is in the file of such a module. A closure must also be contained in the module,
+    or refer only to functions of the library.
 
     >>> of_library(dict), of_library(operator.add), of_library(operator.add, "_operator")
     (True, False, True)
@@ -41,7 +42,7 @@ def of_library(thing: Any, *libraries: str) -> bool:
 
 
 def _is_held(thing: Any, libraries: tuple[str, ...]) -> bool:
-    """Whether the module that a thing names holds it under its name."""
+    """Whether the module in `__module__` contains the object under its name."""
     name = getattr(thing, "__module__", None)
     path = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None)
     if not (isinstance(name, str) and isinstance(path, str) and name.partition(".")[0] in libraries):
@@ -49,18 +50,18 @@ def _is_held(thing: Any, libraries: tuple[str, ...]) -> bool:
     found: Any = sys.modules.get(name)
     for part in path.split("."):
         found = getattr(found, part, None)
-    return found is thing or (name == "builtins" and getattr(types, path, None) is thing)  # NoneType stands there
+    return found is thing or (name == "builtins" and getattr(types, path, None) is thing)  # NoneType is in types
 
 
 def _module_of(function: FunctionType, libraries: tuple[str, ...]) -> Any:
-    """The module whose names the function reads; None if it is in none of these libraries."""
+    """Return the module of the function's globals; None if it is in none of these libraries."""
     name = function.__globals__.get("__name__")
     module = sys.modules.get(name) if isinstance(name, str) and name.partition(".")[0] in libraries else None
     return module if module is not None and vars(module) is function.__globals__ else None
 
 
 def _as_written(kind: type) -> bool:
-    """Whether no method of a class of ours was replaced by a function of the user's."""
+    """Whether the user has not replaced any method of a class of Lamina."""
     if not kind.__module__.startswith("lamina."):
         return True
     held = tuple(vars(kind).values())

@@ -1,4 +1,4 @@
-"""Functions in a pickle: it holds their names, and one that has no name to be found by is an error that says where."""
+"""Pickles objects with functions. A pickle stores the name of a function; a function without one is an error."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from lamina.errors import PicklingError
 
 
 class ByName:
-    """Mixed into what may hold a user's functions, which pickle and copies take by their names."""
+    """A mixin for classes with user functions in their settings, for pickle and copies."""
 
     _lamina_label: str = ""
-    """What messages call the object, where that is not its name and class."""
+    """The name of the object in messages, if it is not its name and class."""
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         made = super().__reduce_ex__(protocol)
@@ -33,7 +33,7 @@ class ByName:
 
 
 def _named(owner: ByName, value: object, place: str) -> object:
-    """`value`, with a stand-in for each function that pickle cannot find by itself."""
+    """Return `value` with a stand-in for each function that pickle cannot find."""
     if not any(_needs_a_name(leaf) for _, leaf in leaves(value)):
         return value  # the same lists and dicts, which others may hold too
 
@@ -48,7 +48,7 @@ def _named(owner: ByName, value: object, place: str) -> object:
 
 
 def _needs_a_name(value: object) -> bool:
-    """Whether it is a function that stands under no name, or one that JAX has wrapped, which pickle takes apart."""
+    """Whether pickle cannot store the function: it has no name in its module, or JAX has wrapped it."""
     if isinstance(value, functools.partial):
         return _needs_a_name(value.func)
     if isinstance(value, FunctionType):
@@ -71,7 +71,7 @@ def _find(module: str, name: str) -> Any:
 
 
 class _Reference:
-    """Stands for a function in a pickle; a copy gets the function itself. It is callable for `functools.partial`."""
+    """Replaces a function in a pickle; a copy gets the function itself. It is callable for `functools.partial`."""
 
     def __init__(self, function: Callable[..., Any], owner: ByName, place: str) -> None:
         self.function, self.owner, self.place = function, owner, place
@@ -91,7 +91,7 @@ class _Reference:
 
 
 def _takes_functions() -> bool:
-    """Whether the pickler at work is one that holds whole functions, as those of joblib's workers do."""
+    """Whether the present pickler stores the code of functions, as joblib's workers do."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
         frame = frame.f_back

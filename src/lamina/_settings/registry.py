@@ -1,4 +1,4 @@
-"""Names and objects: how `"relu"`, `"glorot_uniform"` or `"adam"` become what they name."""
+"""Finds the objects for names such as `"relu"`, `"glorot_uniform"` or `"adam"`."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 
 class Holder:
-    """Mixed into a layer that holds others: its `from_config` takes `custom_objects`, the user's own classes."""
+    """A mixin for layers that contain layers: `from_config` takes `custom_objects`, the user's classes."""
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
-        """A layer with the settings that `get_config` returned, and fresh weights; `custom_objects` by name."""
+        """Make a layer with the settings that `get_config` returned, and new weights; `custom_objects` is by name."""
         with known(custom_objects):
             made: Self = super().from_config(config)  # type: ignore[misc]
         return made
@@ -36,15 +36,15 @@ class Registry:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._complete = False
-        """Whether all that the modules of this kind have is loaded; else each is loaded when it is first named."""
+        """Whether all modules of this kind are loaded; otherwise each is loaded when its name is first used."""
         self._loaded: dict[str, Any] = {}
         self.may_be_none = kind in ("activation", "initializer", "regularizer", "constraint")
-        """Whether an object goes without one where a config names one that is missing, and may be skipped."""
+        """Whether an object can do without one of this kind, if its name is missing and may be skipped."""
         self.also: list[Registry] = []
-        """Families whose configs are good here too: a layer can serve as an activation."""
+        """Families with configs that are accepted here too: a layer can be an activation."""
 
     def add(self, *aliases: str) -> Callable[[T], T]:
-        """Decorate a function or class so that it is known by its name, its snake_case name and `aliases`."""
+        """Decorate a function or class to register its name, its snake_case name and `aliases`."""
 
         def register(thing: T) -> T:
             name = thing.__name__  # type: ignore[attr-defined]
@@ -56,26 +56,26 @@ class Registry:
 
     @property
     def named(self) -> dict[str, Any]:
-        """Every name, aliases included, and the function or class that it stands for."""
+        """Every name, including aliases, and its function or class."""
         self.load()
         return self._loaded
 
     def load(self) -> None:
-        """Load all that the names stand for."""
+        """Load the functions and classes of all names."""
         if not self._complete:
             for home in homes.get(self.kind, ()):
                 load_all(home)
         self._complete = True
 
     def built_in(self, name: str) -> Any:
-        """The function or class of exactly that name; None where there is none."""
+        """Return the function or class with exactly that name; None if there is none."""
         if name not in self._loaded and not self._complete:
             for home in homes.get(self.kind, ()):
                 load_all(home, name)
         return self._loaded.get(name) or self.named.get(name)
 
     def find(self, name: str) -> Any:
-        """The function or class called `name`; case matters only where two names differ in nothing else."""
+        """Return the function or class called `name`. Case matters only if two names differ only by case."""
         if name in (given := opening().given):
             return given[name]
         if (found := self.built_in(name)) is not None:
@@ -88,12 +88,12 @@ class Registry:
         family = f"{self.kind}es" if self.kind.endswith("s") else f"{self.kind}s"
         advice = hint(family, name, self.named)
         if name.partition("(")[0] in self.named:
-            advice = f"A call stands without quotes: keras.{family}.{name}."
+            advice = f"Write a call without quotes: keras.{family}.{name}."
         raise UnknownNameError(f"no {self.kind} is called {name!r}. {advice}".rstrip())
 
     @property
     def serialize(self) -> Callable[..., Any]:
-        """The function `serialize` of the family, whose argument has the name that Keras gives it."""
+        """Make the function `serialize` of the family; its argument has Keras's name."""
         name = self.kind.replace(" ", "_")
         signature = inspect.Signature([inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)])
 
@@ -108,13 +108,13 @@ class Registry:
 
     @user_facing
     def deserialize(self, config: object, custom_objects: dict[str, Any] | None = None) -> Any:
-        """The object that `settings.serialize` described; `custom_objects` says what the user's own names stand for."""
+        """Make the object of a config from `settings.serialize`; `custom_objects` has the user's classes by name."""
         with known(custom_objects):
             return self.get(config)
 
     @user_facing
     def get(self, identifier: object) -> Any:
-        """The object for a name, a class, a config, or an object or function as it is; None stays None."""
+        """Return the object for a name, a class or a config; objects, functions and None are returned unchanged."""
         if identifier is None:
             return None
         if isinstance(identifier, str):
@@ -132,7 +132,7 @@ class Registry:
         )
 
     def _described(self, described: dict[str, Any]) -> Any:
-        """The function that a config names, or an object of the class that it names, with its settings."""
+        """Return the function that a config names, or make an object of its class with its settings."""
         kind, config, full = (described.get(part) for part in ("class_name", "config", "registered_name"))
         name = config if kind == "function" else kind
         config = {} if config is None else config
@@ -161,15 +161,15 @@ class Registry:
         return self._or_left_out(name, names, make)
 
     def _found(self, name: str, full: str | None, module: object) -> Any:
-        """What a config names, by its name and by the one that it was registered under.
+        """Find the class or function of a config by its name and its registered name.
 
-        A registered name never takes the place of a built-in one, which a config of Keras's own modules means.
+        A registered name never replaces a built-in one in a config that names a module of Keras.
         """
         given, own = opening().given, full not in (None, "function") and not _is_built_in(module)
         for each in (full, name):
             if each in given:
                 return given[each]
-        found = self.built_in(name)  # loads the homes, which may add themselves to `also`
+        found = self.built_in(name)  # loads the modules, which may add entries to `also`
         if found is None:
             found = next((one for each in self.also if (one := each.built_in(name)) is not None), None)
         if not own and found is not None:
@@ -182,15 +182,15 @@ class Registry:
         key = full if full not in (None, "function") else name
         if name == "<lambda>":
             raise UnknownNameError(
-                "no file holds the code of a lambda. Give the function by the name of its layer: "
+                "no file holds the code of a lambda. Pass the function under the name of its layer: "
                 "custom_objects={'name of the layer': function}."
             )
         raise UnknownNameError(
-            f"no {self.kind} is called {name!r}. Say what the name stands for: custom_objects={{{key!r}: {name}}}."
+            f"no {self.kind} is called {name!r}. Pass the object of that name: custom_objects={{{key!r}: {name}}}."
         )
 
     def _or_left_out(self, name: str, names: Sequence[str], make: Callable[[], T]) -> T | None:
-        """What `make` returns; where a name is missing that the call under way said to skip, None or a LeftOutError."""
+        """Return the result of `make`. If a missing name is to be skipped, return None or raise a LeftOutError."""
         now = opening()
         try:
             return make()
@@ -210,12 +210,12 @@ def _made(found: object) -> Any:
 
 
 def _is_built_in(module: object) -> bool:
-    """Whether a config names something of Keras itself, by the module that stands in it."""
+    """Whether the module in a config is one of Keras."""
     return isinstance(module, str) and (module == "builtins" or module.partition(".")[0] == "keras")
 
 
 def _shared(described: dict[str, Any], kind: Any, config: dict[str, Any]) -> Any:
-    """The object with these settings, or the one that was made for the same id before."""
+    """Make the object with these settings, or return the object that was made before for the same id."""
     number, made = described.get("shared_object_id"), opening().shared
     if not isinstance(number, int):
         return kind.from_config(dict(config))

@@ -17,12 +17,12 @@ from lamina.optimizers import Optimizer
 
 
 def states_of(optimizers: Collection[Optimizer]) -> list[Any]:
-    """The states of optimizers, and of the optimizers within them."""
+    """Return the states of optimizers and of their inner optimizers."""
     return [each._lamina for one in optimizers for each in (one, getattr(one, "inner_optimizer", one))]
 
 
 def claims_of(model: Model) -> list[Any]:
-    """All objects that training changes and that exist already."""
+    """Return all existing objects that training changes."""
     return [
         model._lamina, *(weight for weight, _ in weights_by_path(model).values()), *states_of(optimizers_of(model))
     ]  # fmt: skip
@@ -30,7 +30,7 @@ def claims_of(model: Model) -> list[Any]:
 
 @contextmanager
 def training(model: Model, claims: Collection[Any]) -> Iterator[None]:
-    """Let this thread train a model. Arrays that another thread trained before, and may still read, are copied."""
+    """Reserve a model for training in this thread. Arrays that another thread may still read are copied."""
     with trained(claims, lambda taken: _refusal(model, taken)) as moved:
         for each in moved:
             if isinstance(each, Weight):

@@ -1,4 +1,4 @@
-"""Whether a short last batch may be filled with rows that do not count, so that it needs no program of its own."""
+"""Checks whether a short last batch may be filled with rows of weight 0, so that it needs no separate program."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def takes_more_rows(model: Model, compiled: Compiled, training: bool) -> bool:
 
 
 def _looks_across_rows(measure: object) -> bool:
-    """Whether a loss or a metric has values that several rows make together."""
+    """Whether a loss or a metric computes values from several rows together."""
     return getattr(measure, "_lamina_mixes_rows", False) or getattr(measure, "axis", -1) != -1

@@ -24,7 +24,7 @@ def check(model: Model, table: Table, rows: HostArray | None = None) -> None:
     once per model. If the loss becomes NaN nevertheless, that is an error.
 
     Args:
-        rows: the numbers of the rows of x that the table has, where these are not all.
+        rows: the numbers of the rows of x in the table, if it does not have all rows.
     """
     try:
         values.finite(table, rows)
@@ -58,12 +58,12 @@ def _is_own(loss: Loss) -> bool:
 
 
 def _sees_inputs(model: Model) -> bool:
-    """Whether a layer of the user's own stands before the first one with weights, whose gradients would become NaN."""
+    """Whether a custom layer comes before the first layer with weights, of which the gradients would become NaN."""
     if own_steps.is_own(model, "train"):
         return True
     for layer in (part.layer for part in parts(model) if part.layer is not model):
         if isinstance(layer, Lambda) or holds_own_code(layer):
             return True
-        if layer._lamina.weights and not hasattr(layer, "adapt"):  # what has learnt from data before is no harm
+        if layer._lamina.weights and not hasattr(layer, "adapt"):  # layers with adapt have no gradients
             return False
     return False

@@ -1,4 +1,4 @@
-"""The one readable loop: chunks of data, each a run of compiled steps, then logs, callbacks, history."""
+"""The training loop: for each chunk of data it runs compiled steps, then updates logs, callbacks and the history."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Logs = dict[str, Any]
 
 
 def fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
-    """Train, as `Sequential.fit` says."""
+    """Train the model, as `Sequential.fit` describes."""
     require_compiled(model, "fit")
     with training(model, claims_of(model)):
         return _fit(model, data, plan)
@@ -59,7 +59,7 @@ def _fit(model: Model, data: DataRequest, plan: RunPlan) -> History:
 
 
 def _epochs(run: Run, interrupted: Interrupt, checks: RunChecks) -> None:
-    """All epochs of a run, with the calls of the callbacks."""
+    """Run all epochs, and call the callbacks."""
     model, callbacks, validation = run.model, run.callbacks, run.validation
     changes = Changes(model)
     callbacks.on_train_begin()
@@ -92,9 +92,9 @@ def _epochs(run: Run, interrupted: Interrupt, checks: RunChecks) -> None:
 
 @contextmanager
 def recorded(model: Model, earlier: History | None, callbacks: CallbackList) -> Iterator[History]:
-    """The history of a training, which the model and an error keep. One of the disk says so: much work may be in it.
+    """Keep the history in the model and in an error. An error of the disk mentions it, since much work may be in it.
 
-    Where no epoch came of it, the model has the `earlier` one again, unless a callback has ended it after some steps.
+    If no epoch was completed, the model gets the `earlier` history again, unless a callback stopped the epoch.
     """
     history, steps = callbacks.history, model._lamina.steps_trained
     assert history is not None
@@ -112,7 +112,7 @@ def recorded(model: Model, earlier: History | None, callbacks: CallbackList) -> 
 
 
 def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
-    """One epoch, or what is left of it: chunks of the data, each a run of compiled steps."""
+    """Run one epoch, or the rest of it, chunk by chunk."""
     trainer, model, (epoch, done, *_) = run.trainer, run.model, run.place
     hooked, first, logs = wants_each_batch(callbacks, "train"), done, dict(run.place.logs)
     held, non_finite = trainer.held, trainer.non_finite
@@ -151,7 +151,7 @@ def _train(run: Run, length: ChunkLength, callbacks: CallbackList, interrupted: 
 
 
 def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) -> Any:
-    """Measure the loss and the metrics, as `Sequential.evaluate` says."""
+    """Compute the loss and the metrics, as `Sequential.evaluate` describes."""
     require_compiled(model, "evaluate")
     data, plan = evaluate_request(data, plan)
     feed = measuring_feed(model, data, model._lamina.columns)
@@ -160,7 +160,7 @@ def evaluate(model: Model, data: DataRequest, plan: RunPlan, return_dict: bool) 
 
 
 def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted: Interrupt) -> Logs:
-    """One pass over a feed that changes nothing."""
+    """Run one pass over a feed without changing weights."""
     model = trainer.model
     model.stop_evaluating = False
     callbacks.on_test_begin()
@@ -184,7 +184,7 @@ def _measure(trainer: Trainer, feed: Feed, callbacks: CallbackList, interrupted:
 
 
 def _callbacks(model: Model, plan: RunPlan, feed: Feed, add_history: bool = False) -> CallbackList:
-    rows = {"rows": getattr(feed, "size", None)} if plan.verbose == "rich" else {}  # a stream does not know it
+    rows = {"rows": getattr(feed, "size", None)} if plan.verbose == "rich" else {}  # the size of a stream is unknown
     return CallbackList(
         plan.callbacks, add_history=add_history, add_progbar=plan.verbose != 0, model=model,
         verbose=plan.verbose, epochs=plan.epochs, steps=feed.steps, **rows,
@@ -192,7 +192,7 @@ def _callbacks(model: Model, plan: RunPlan, feed: Feed, add_history: bool = Fals
 
 
 def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
-    """One step on all rows."""
+    """Run one training step on all rows."""
     require_compiled(model, "train_on_batch")
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)
@@ -210,7 +210,7 @@ def train_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
 
 
 def test_on_batch(model: Model, data: DataRequest, return_dict: bool) -> Any:
-    """Measure on all rows."""
+    """Compute the loss and the metrics of all rows."""
     require_compiled(model, "test_on_batch")
     chunk = whole_batch(model, data)
     trainer = trainer_for(model)

@@ -1,7 +1,7 @@
-"""Steps that a subclass of Sequential writes itself: `train_step`, `test_step`, `predict_step`, and what they call.
+"""Custom steps: the `train_step`, `test_step` and `predict_step` of subclasses of Sequential.
 
-They run on the user's own model while a pass is under way, so that a weight, a metric or an optimizer that they read or
-assign to stands for the arrays of that pass.
+They run on the user's model. During a pass, its weights, metrics and optimizers refer to the arrays of that pass when
+a step reads or assigns them.
 """
 
 from __future__ import annotations
@@ -43,46 +43,46 @@ STEPS = {
     "test": ("test_step", "compute_loss", "compute_metrics"),
     "predict": ("predict_step",),
 }
-"""The methods of Sequential that each kind of program calls where a subclass overrides one of them."""
+"""The methods of Sequential that each kind of program calls if a subclass overrides one of them."""
 
 
 def is_own(model: Model, kind: str) -> bool:
-    """Whether a subclass has written what this kind of program does."""
+    """Whether a subclass overrides a method that this kind of program uses."""
     return not model._lamina_own_steps.isdisjoint(STEPS[kind])
 
 
 def known_metrics(model: Model) -> list[Metric]:
-    """The mean of the loss, the metrics of `compile`, and those that the model holds."""
+    """Return the mean of the loss, the metrics of `compile`, and the metrics in attributes of the model."""
     compiled = model._lamina.compiled
     told = [] if compiled is None else [compiled.mean_loss, *(metric for metric, _ in compiled.metrics or [])]
     return list(dict.fromkeys([*told, *(leaf for _, leaf in held(model) if isinstance(leaf, Metric))]))
 
 
 def metrics_of(model: Model) -> list[Metric]:
-    """These, and what a subclass that overrides `metrics` lists besides."""
+    """Return these metrics and those that a subclass lists in an overridden `metrics`."""
     return list(dict.fromkeys([*known_metrics(model), *model.metrics]))
 
 
 def optimizers_of(model: Model) -> list[Optimizer]:
-    """The optimizer of `compile`, and those that the model holds itself."""
+    """Return the optimizer of `compile` and the optimizers in attributes of the model."""
     own = [leaf for _, leaf in held(model) if isinstance(leaf, Optimizer)]
     return list(dict.fromkeys([compiled_of(model).optimizer, *own]))
 
 
 def packed(batch: Arrays) -> Array | tuple[Array, ...]:
-    """A batch as the steps get it: x alone, (x, y) or (x, y, sample_weight)."""
+    """Return a batch in the form that steps get: x, (x, y) or (x, y, sample_weight)."""
     parts = tuple(batch[name] for name in ("x", "y", "weight") if name in batch)
     return parts if len(parts) > 1 else parts[0]
 
 
 @contextmanager
 def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[object]) -> Iterator[None]:
-    """Let each optimizer hold the arrays of a pass; afterwards it has its own again."""
-    from lamina.optimizers import LossScaleOptimizer  # which few models need
+    """Set the arrays of a pass in each optimizer during the block, and restore its own arrays afterwards."""
+    from lamina.optimizers import LossScaleOptimizer  # imported here, because few models need it
 
     within = [optimizer.inner_optimizer for optimizer in optimizers if isinstance(optimizer, LossScaleOptimizer)]
     before = [(each._lamina, each._lamina.arrays) for each in (*optimizers, *within)]
-    with this_thread():  # others must not read what stands there meanwhile
+    with this_thread():  # other threads must not read these arrays
         token = of_step.set((*optimizers, *within))
         try:
             for optimizer, state in zip(optimizers, states, strict=True):
@@ -95,7 +95,7 @@ def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[object]) -> 
 
 
 def groups_of(model: Model) -> tuple[list[Weight], ...]:
-    """The weights in the groups that Keras's form of a step has: trainable, not trainable, optimizer's, metrics'."""
+    """Return the weights in the groups of Keras's steps: trainable, non-trainable, optimizer, metrics."""
     optimizer = compiled_of(model).optimizer
     return model.trainable_variables, model.non_trainable_variables, optimizer.variables, model.metrics_variables
 
@@ -111,7 +111,7 @@ def assign(groups: Sequence[list[Weight]], arrays: Sequence[Sequence[Any]]) -> N
 
 
 def call_step(model: Model, name: str, data: object, parts: Sequence[int]) -> Any:
-    """Call a step in the form that it is written in: `(data)`, or Keras's `(state, data)`."""
+    """Call a step with the arguments that it has: `(data)`, or Keras's `(state, data)`."""
     step = getattr(model, name)
     takes = [p for p in inspect.signature(step).parameters.values() if p.default is p.empty and p.kind != p.VAR_KEYWORD]
     if len(takes) == 1:
@@ -120,14 +120,14 @@ def call_step(model: Model, name: str, data: object, parts: Sequence[int]) -> An
         raise ArgumentError(f"write {type(model).__name__}.{name}(self, data), or (self, state, data) as in Keras.")
     groups = [groups_of(model)[part] for part in parts]
     said, after = step(arrays_of(groups), data)
-    if name == "predict_step":  # it returns the arrays that are not trained
+    if name == "predict_step":  # it returns the non-trainable arrays
         groups, after = groups[1:], [after]
     assign(groups, after)
     return said
 
 
 def running(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, **told: Any) -> Pass:
-    """The pass in which a step of the user's runs: all weights of the model and of its metrics stand for arrays."""
+    """Make the pass of a custom step, in which the weights of the model and its metrics refer to arrays."""
     values = spec.values(params, state)
     for metric, arrays in zip(spec.measures, sums, strict=True):
         values |= zip(state_of(metric), arrays, strict=True)
@@ -137,7 +137,7 @@ def running(spec: ProgramSpec, params: Arrays, state: Arrays, sums: Sums, **told
 
 
 class OwnStep:
-    """What a program does with one batch where a subclass says it; `BuiltInStep` has the same methods."""
+    """The custom step of a program on one batch; `BuiltInStep` has the same methods."""
 
     ahead = False  # it runs on the user's own objects, so in the user's thread alone
 
@@ -145,7 +145,7 @@ class OwnStep:
         self.spec = spec
 
     def check(self) -> None:
-        """Nothing: the step itself says what it trains."""
+        """There is nothing to check, because the step itself decides what it trains."""
 
     def optimizers(self) -> list[tuple[Optimizer, AsItIs]]:
         """All optimizers of the model, whose arrays the step takes as they are."""
@@ -163,7 +163,7 @@ class OwnStep:
         return bool(fresh)
 
     def train(self, now: TrainState, batch: Arrays) -> tuple[TrainState, Arrays, Array]:
-        """`train_step` on one batch."""
+        """Run `train_step` on one batch."""
         spec, optimizers = self.spec, optimizers_of(self.spec.model)
         scope = running(spec, now.params, now.state, now.metrics, key=fold(now.key, now.step), draws=Draws(now.step))
         with scope as current, optimizers_in(optimizers, now.optimizers):
@@ -179,7 +179,7 @@ class OwnStep:
     def test(
         self, params: Arrays, state: Arrays, sums: Sums, batch: Arrays, key: Array | None
     ) -> tuple[Sums, Arrays, Arrays]:
-        """`test_step` on one batch."""
+        """Run `test_step` on one batch."""
         spec = self.spec
         with running(spec, params, state, sums, key=key, draws=draws_of(key)) as current:
             logs = logged(call_step(spec.model, "test_step", packed(batch), (0, 1, 3)))
@@ -189,18 +189,18 @@ class OwnStep:
     def predict(
         self, params: Arrays, state: Arrays, x: Array, key: Array | None, draws: Draws
     ) -> tuple[Any, Arrays, list[Array]]:
-        """`predict_step` on one batch."""
+        """Run `predict_step` on one batch."""
         with Pass(self.spec.values(params, state), key=key, draws=draws) as current:
             y = call_step(self.spec.model, "predict_step", x, (0, 1))
             return y, {path: current.read(weight) for path, weight in self.spec.fixed.items()}, []
 
     def first_logs(self, step: Callable[[], Arrays]) -> Arrays:
-        """Zeros of the shapes that the step's logs have."""
+        """Return zeros with the shapes of the step's logs."""
         zeros: Arrays = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(step))
         return zeros
 
     def logs(self, logs: Arrays, sums: Sums) -> Arrays:
-        """Those that the step has returned for the last batch."""
+        """Return the logs of the last batch."""
         return logs
 
     def completed(self, logs: dict[str, Any], sums: Sums) -> dict[str, Any]:
@@ -209,12 +209,12 @@ class OwnStep:
 
 
 def draws_of(key: Array | None) -> Draws:
-    """The draws of a batch that is measured, which no seed of the model changes."""
+    """Return the random key for a batch of an evaluation, which does not depend on the model's seed."""
     return Draws() if key is None else Draws(key[0])
 
 
 def logged(said: object) -> Arrays:
-    """What a step returned, as arrays by name; dicts within it are flattened."""
+    """Convert the result of a step to arrays by name; inner dicts are flattened."""
     if not isinstance(said, dict):
         raise ArgumentError(f"a step returns its logs as a dict, as in {{'loss': loss}}; got {type(said).__name__}.")
     flat: Arrays = {}

@@ -1,4 +1,4 @@
-"""The settings that all built-in optimizers have behind their own."""
+"""The settings that all built-in optimizers have after their own settings."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from lamina.optimizers.state import several
 
 
 class BuiltIn(Optimizer):
-    """A built-in optimizer, whose own arguments stand before those of every optimizer, as in Keras.
+    """The base class of built-in optimizers. Their own arguments come before the common ones, as in Keras.
 
     Type checkers read the arguments of a class from its last base to the class itself. So the own arguments of `SGD`
-    stand in a class `_SGD`, and it is written `class SGD(BuiltIn, _SGD)`.
+    are in a class `_SGD`, and the class is `class SGD(BuiltIn, _SGD)`.
     """
 
     weight_decay: float | None = setting(init=False)

@@ -1,4 +1,4 @@
-"""The optimizers of the step that is being traced: only these may be applied in it."""
+"""The optimizers of the step that is being traced. Only these may be applied in the step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ of_step: ContextVar[tuple[object, ...] | None] = ContextVar("of_step", default=N
 
 
 def require_of_step(optimizer: object) -> None:
-    """Refuse an optimizer in a step of the user's own whose arrays the step does not have."""
+    """Raise an error if a custom step applies an optimizer of which it does not have the arrays."""
     known = of_step.get()
     if known is not None and all(each is not optimizer for each in known):
         raise ArgumentError(

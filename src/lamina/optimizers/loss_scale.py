@@ -112,7 +112,9 @@ class LossScaleOptimizer(Optimizer):
         kept = overwritten(self.inner_optimizer._lamina)
         grads = {path: g if path in kept else g.astype(wide(g.dtype)) for path, g in grads.items()}
         grads = {path: g if path in kept else g / scale.astype(g.dtype) for path, g in grads.items()}
-        finite = jnp.isfinite(sum(jnp.sum(g).astype(scale.dtype) for g in grads.values()))  # half the time of `all`
+        finite = jnp.isfinite(
+            sum(jnp.sum(g).astype(scale.dtype) for g in grads.values())
+        )  # a sum takes half the time of `all`
         params, state = lax.cond(
             finite,
             lambda: self.inner_optimizer._lamina_update(grads, params, state, decay),
@@ -124,7 +126,7 @@ class LossScaleOptimizer(Optimizer):
         state["step_counter"] = jnp.where(finite & ~full, count, 0)
         return params, state
 
-    # The arrays are the inner optimizer's, with two of its own beside them.
+    # The arrays are those of the inner optimizer and two more.
 
     @property
     def _lamina_arrays(self) -> State | None:

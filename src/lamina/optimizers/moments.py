@@ -18,14 +18,14 @@ from lamina.optimizers.state import filled
 
 
 def _toward(mean: Array, value: Array, beta: float | Array) -> Array:
-    """The running mean with one more value in it."""
+    """Return the running mean after one more value."""
     return mean + (value - mean) * (1 - beta)
 
 
 def adam_step(
     g: Array, p: Array, slots: Arrays, lr: Array, t: Array, beta_1: float, beta_2: float, epsilon: float
 ) -> tuple[Array, Arrays]:
-    """One array and its slots after a step of Adam, which has a third slot with `amsgrad`."""
+    """Return one array and its slots after a step of Adam; with `amsgrad` there is a third slot."""
     m, v = _toward(slots["momentum"], g, beta_1), _toward(slots["velocity"], g * g, beta_2)
     after = {"momentum": m, "velocity": v}
     if "velocity_hat" in slots:
@@ -148,7 +148,7 @@ class Nadam(Moments):
 
     @property
     def variables(self) -> list[Weight]:
-        """The last one is the product of all `u`, which is computed from the iteration."""
+        """The last variable is the product of all `u`, computed from the iteration."""
         product = _product(self.beta_1, jnp.asarray(self.iterations, wide()))
         return [*super().variables, Weight(product, name="u_product", path=f"{self.name}/u_product", trainable=False)]
 

@@ -26,9 +26,7 @@ def _patterns(value: object) -> list[str]:
             re.compile(each)
         except re.error as error:
             raise ArgumentError(f"{each!r} is no pattern: {error}.") from None
-        if len(re.findall(r"[*+?{]", each)) > 2 or re.search(
-            r"\)[*+{]", each
-        ):  # a file may hold one that takes forever
+        if len(re.findall(r"[*+?{]", each)) > 2 or re.search(r"\)[*+{]", each):  # a pattern in a file could run forever
             raise ArgumentError(f"{each!r} repeats too much: at most two of * + ? {{ }}, and none behind a group.")
     return list(value)
 
@@ -88,7 +86,7 @@ class Muon(BuiltIn, _Muon):
     _lamina_order = (("momentum", "velocity"),)
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
-        """A velocity only where AdamW makes the steps."""
+        """A velocity is needed only for weights that AdamW updates."""
         embeds = self.exclude_embeddings and "embedding" in path.lower()
         by_adam = p.ndim != 2 or embeds or any(re.search(pattern, path) for pattern in self.exclude_layers)
         return {name: filled(p) for name in ("momentum", *["velocity"] * by_adam)}
@@ -107,7 +105,7 @@ class Muon(BuiltIn, _Muon):
         return p - direction, {"momentum": m}
 
     def _lamina_orthogonal(self, x: Array) -> Array:
-        """Nearly `u @ v` of the singular value decomposition `u @ diag(s) @ v`.  (n, m) -> (n, m)"""
+        """Approximate `u @ v` of the singular value decomposition `u @ diag(s) @ v`.  (n, m) -> (n, m)"""
         if x.shape[0] > x.shape[1]:
             return self._lamina_orthogonal(x.T).T
         x = x / (jnp.sqrt(jnp.sum(x * x)) + 1e-7)

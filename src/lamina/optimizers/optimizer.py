@@ -1,4 +1,4 @@
-"""The base of all optimizers: one step of all weights, with clipping, decay and averages, and what the user calls."""
+"""The base class of optimizers: one step of all weights with clipping, decay and averages, and the public methods."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ class Optimizer(Stateful):
         name: the optimizer's name, the first part of the paths of its variables.
     """
 
-    # What an optimizer's author writes, and what that code calls.
+    # The methods that the author of an optimizer overrides or calls.
 
     @overridable
     @user_facing
     def build(self, variables: Iterable[Weight]) -> None:
-        """Make the state for these weights, if there is none yet. A `build` in a subclass calls this one first."""
+        """Make the state for these weights, if there is none yet. A subclass calls `super().build` first."""
         weights = by_path(variables)
         self._lamina.weights = tuple(weights.values())
         if not self.built:
@@ -84,7 +84,7 @@ class Optimizer(Stateful):
 
     @overridable
     def update_step(self, gradient: Array, variable: Weight, learning_rate: Array) -> None:
-        """Assign the new value to `variable`, and to the variables that the formula remembers."""
+        """Assign the new values to `variable` and to the variables of the formula."""
         slots, t = self._lamina.arrays["slots"], (self.iterations + 1).astype(gradient.dtype)
         old = slots[variable.path]
         value, new = self._lamina_step(gradient, variable.value, old, learning_rate, t)
@@ -101,7 +101,7 @@ class Optimizer(Stateful):
         layout: None = None,
         name: str | None = None,
     ) -> Weight:
-        """A variable of the optimizer's own, which `update_step` may assign to; call it in `build`."""
+        """Add a variable to the optimizer, to which `update_step` may assign; call it in `build`."""
         own = self._lamina.arrays.setdefault("own", {})
         return _added(self, own, ("own",), name or "variable", shape, initializer, dtype or floatx())
 
@@ -109,7 +109,7 @@ class Optimizer(Stateful):
     def add_variable_from_reference(
         self, reference_variable: Weight, name: str | None = None, initializer: Named | ArrayLike = "zeros"
     ) -> Weight:
-        """A variable of the shape of a weight, in which `update_step` remembers something of it; call it in `build`."""
+        """Add a variable with the shape of a weight, such as its running mean; call it in `build`."""
         path, dtype = reference_variable.path, wide(reference_variable.dtype)  # 16 bits would round means to nothing
         slots = self._lamina.arrays.get("slots", {}).get(path, {})
         return _added(self, slots, ("slots", path), name or "var", reference_variable.shape, initializer, dtype)
@@ -133,7 +133,7 @@ class Optimizer(Stateful):
         name: str | list[str] | tuple[str, ...],
         initializer: Named | Sequence[Named] = "zeros",
     ) -> list[Weight] | tuple[list[Weight], ...]:
-        """`add_variable_from_reference` for each weight; for a list of names a list of variables for each."""
+        """Call `add_variable_from_reference` for each weight; with a list of names, each weight gets a list."""
         names = [name] if isinstance(name, str) else list(name)
         fills = initializer if isinstance(initializer, (list, tuple)) else [initializer] * len(names)
         rows = [
@@ -156,21 +156,21 @@ class Optimizer(Stateful):
         variable.assign_sub(value)
 
     def _get_variable_index(self, variable: Weight) -> int:
-        """The place of a weight in the list that `build` was given; Keras's own optimizers look it up so."""
+        """Return the position of a weight in the list that `build` got, as in Keras."""
         return self._lamina.paths.index(variable.path)
 
     # The built-in formulas, as pure functions of one array and its slots.
 
     def _lamina_slots(self, p: Array, path: str) -> Arrays:
-        """The slots of one array at the start, by name. `p` is of the dtype that `_lamina_step` sees."""
+        """Return the initial slots of one array, by name. `p` has the dtype that `_lamina_step` gets."""
         return {}
 
     def _lamina_decay_of(self, slots: Arrays) -> float | None:
-        """The `weight_decay` of the array with these slots."""
+        """Return the `weight_decay` of the array with these slots."""
         return self.weight_decay
 
     def _lamina_step(self, g: Array, p: Array, slots: Arrays, lr: Array, t: Array) -> tuple[Array, Arrays]:
-        """One array and its slots after step `t` (1, 2, ...), from its gradient `g` and the learning rate `lr`."""
+        """Return one array and its slots after step `t` (1, 2, ...); `g` is its gradient, `lr` the learning rate."""
         raise NotImplementedError(
             f"{type(self).__name__} needs a method update_step(self, gradient, variable, learning_rate)."
         )
@@ -178,7 +178,7 @@ class Optimizer(Stateful):
     # Pure functions of all arrays, for use inside a compiled program.
 
     def _lamina_init(self, params: Arrays) -> State:
-        """The state before the first step, for arrays by path."""
+        """Return the state before the first step, for arrays by path."""
         state: State = {"iteration": as_array(np.int32(0))}
         if self._lamina.schedule is None:
             state["learning_rate"] = copied(jnp.asarray(self.learning_rate, wide()))
@@ -191,19 +191,19 @@ class Optimizer(Stateful):
         return state
 
     def _lamina_scale(self, loss: Array, state: State) -> Array:
-        """The loss times what `_lamina_update` divides the gradients by."""
+        """Multiply the loss by the number by which `_lamina_update` divides the gradients."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     def _lamina_update(
         self, grads: Arrays, params: Arrays, state: State, decay: dict[str, bool] | None = None
     ) -> tuple[Arrays, State]:
-        """One step: the new parameters and the new state.
+        """Make one step, and return the new parameters and the new state.
 
-        In this order: unscale, accumulate, clip, decay, the optimizer's own formula, average. Weights that their
-        gradient overwrites take no part in it.
+        The order is: unscale, accumulate, clip, decay, the optimizer's formula, average. Weights with
+        `overwrite_with_gradient` are left out.
 
         Args:
-            decay: which weights decay; all but those of `exclude_from_weight_decay` unless given.
+            decay: which weights decay. The default is all except those of `exclude_from_weight_decay`.
         """
         step, every = state["iteration"], self.gradient_accumulation_steps
         due = (step + 1) % every == 0 if every else True
@@ -235,11 +235,11 @@ class Optimizer(Stateful):
         return {**params, **values}, {**state, **changed, "iteration": step + 1}
 
     def _clip_gradients(self, grads: Sequence[Array]) -> list[Array]:
-        """The gradients as `clipnorm`, `global_clipnorm` or `clipvalue` leave them; optimizers for Keras call it so."""
+        """Clip the gradients by `clipnorm`, `global_clipnorm` or `clipvalue`; the name is Keras's."""
         return list(_clipped(self, dict(enumerate(map(jnp.asarray, grads)))).values())
 
     def _lamina_finalize(self, params: Arrays, state: State) -> Arrays:
-        """The parameters at the end of training: with `use_ema` their averages, as copies."""
+        """Return the parameters at the end of training; with `use_ema` these are copies of their averages."""
         if not self.use_ema:
             return params
         averaged = params.keys() - overwritten(self._lamina)
@@ -247,15 +247,15 @@ class Optimizer(Stateful):
         return {**params, **averages}
 
     def _lamina_excludes(self, weight_path: str) -> bool:
-        """Whether `exclude_from_weight_decay` named this weight."""
+        """Whether `exclude_from_weight_decay` matches this weight."""
         named = self._lamina.excluding is not None and self._lamina.excluding.search(weight_path) is not None
         return named or weight_path in self._lamina.excluded
 
-    # For the user's own training loop, on weights.
+    # Methods for custom training loops, which change weights in place.
 
     @user_facing
     def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Weight] | None = None) -> None:
-        """Update weights, in place, by their gradients, None for a weight that has none; then apply constraints.
+        """Update weights in place by their gradients, and apply constraints. A gradient may be None.
 
         >>> from lamina.optimizers import SGD
         >>> w = Weight(jnp.ones(2), name="w")
@@ -271,7 +271,7 @@ class Optimizer(Stateful):
         places = {weight: path for path, weight in by_path(self._lamina.weights).items()}
         if unknown := [weight.path for weight in weights.values() if weight not in places]:
             raise ArgumentError(
-                f"this {type(self).__name__} was built for other weights, and does not know {unknown[0]!r}. Make a new "
+                f"this {type(self).__name__} was built for other weights, without {unknown[0]!r}. Make a new "
                 "optimizer for a new set of weights, or build this one for all of them: optimizer.build(a + b)."
             )
         arrays = {places[weights[path]]: g for path, g in arrays.items()}
@@ -292,7 +292,7 @@ class Optimizer(Stateful):
         grads: Sequence[ArrayLike | None],
         trainable_variables: Sequence[Array],
     ) -> tuple[list[Array], list[Array]]:
-        """The weights and the variables after one step: a pure function of arrays, for a compiled step of your own.
+        """Return the weights and the variables after one step: a pure function of arrays, for custom compiled steps.
 
         Args:
             optimizer_variables: arrays in the order of `variables`.
@@ -316,13 +316,13 @@ class Optimizer(Stateful):
 
     @user_facing
     def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike | None, Weight]]) -> Any:
-        """`apply` for pairs of a gradient and a weight; returns `iterations`."""
+        """Call `apply` for pairs of a gradient and a weight; return `iterations`."""
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [weight for _, weight in pairs])
         return self.iterations
 
     def scale_loss(self, loss: Array) -> Array:
-        """The loss to differentiate, for `apply`."""
+        """Multiply the loss by `loss_scale_factor`; `apply` takes the gradients of the result."""
         return self._lamina_scale(loss, self._lamina.arrays)
 
     @user_facing
@@ -348,7 +348,7 @@ class Optimizer(Stateful):
 
         Args:
             var_list: weights.
-            var_names: patterns that are searched in a weight's path, which is its layer's name and its own.
+            var_names: patterns that are searched in the paths of weights, such as "dense/bias".
         """
         if isinstance(var_names, str):
             raise ArgumentError(f"var_names: expected a list of names, got {var_names!r}; type [{var_names!r}].")
@@ -357,9 +357,9 @@ class Optimizer(Stateful):
 
 
 def extend(optimizer: Optimizer, trained: Sequence[Weight], weights: Sequence[Weight]) -> None:
-    """Make the state for the weights that are trained now, beside that of all `weights` that were trained before.
+    """Make the state for the weights that are trainable now, and keep the state of those trained before.
 
-    Old arrays stay where they are of the same shape.
+    Existing arrays are kept if their shape is the same.
     """
     known, now = set(optimizer._lamina.paths), {weight.path for weight in trained}
     old, optimizer._lamina_arrays = optimizer._lamina_arrays, None
@@ -383,7 +383,7 @@ def _added(
     initializer: Named | ArrayLike,
     dtype: DTypeLike,
 ) -> Weight:
-    """A new variable, whose array stands in `held`, which stands at `place` in the optimizer's arrays."""
+    """Add a variable; its array is in the dict `held`, which is at `place` in the optimizer's arrays."""
     if not optimizer.built:
         raise ArgumentError(
             f"{type(optimizer).__name__} adds a variable too early: add it in build, after super().build(variables)."
@@ -402,7 +402,7 @@ def _clipped(optimizer: Optimizer, grads: dict[Any, Array]) -> dict[Any, Array]:
         widest = max((g.dtype for g in grads.values()), key=lambda dtype: dtype.itemsize)
         norm = jnp.sqrt(sum(_sum_of_squares(g).astype(widest) for g in grads.values()))
         share = largest / jnp.maximum(norm, largest)
-        share = jnp.where(jnp.isfinite(norm), share, jnp.nan)  # after a step that is not finite all weights are NaN
+        share = jnp.where(jnp.isfinite(norm), share, jnp.nan)  # a norm that is not finite makes all weights NaN
         return {path: g * share.astype(g.dtype) for path, g in grads.items()}
     if largest := optimizer.clipvalue:
         return {path: jnp.clip(g, -largest, largest) for path, g in grads.items()}
@@ -412,9 +412,9 @@ def _clipped(optimizer: Optimizer, grads: dict[Any, Array]) -> dict[Any, Array]:
 def _moved(
     optimizer: Optimizer, grads: Arrays, params: Arrays, state: State, lr: Array, decay: dict[str, bool]
 ) -> tuple[Arrays, State]:
-    """The arrays after decay and `update_step`, each in the dtype that it had, and what the optimizer remembers.
+    """Return the arrays after decay and `update_step`, each in its dtype, and the optimizer's variables.
 
-    `update_step` runs on a copy of the optimizer that holds the arrays of this step, and on weights that do.
+    `update_step` runs on copies of the optimizer and the weights that hold the arrays of this step.
     """
     now, names = optimizer._lamina_twin(), optimizer._lamina.names
     now._lamina.arrays, now._lamina.source = renamed(state, names), None
@@ -434,7 +434,7 @@ def _moved(
 
 
 def _averaged(optimizer: Optimizer, params: Arrays, average: Arrays, t: Array) -> tuple[Arrays, Arrays]:
-    momentum = jnp.where(t == 0, 0.0, optimizer.ema_momentum)  # the first step's weights start the average
+    momentum = jnp.where(t == 0, 0.0, optimizer.ema_momentum)  # the average starts with the weights of the first step
     new = {}
     for path, p in params.items():
         share = momentum.astype(average[path].dtype)
@@ -446,7 +446,7 @@ def _averaged(optimizer: Optimizer, params: Arrays, average: Arrays, t: Array) -
 
 
 def _gradients(given: list[ArrayLike | None], weights: dict[str, Weight]) -> Arrays:
-    """The gradients that there are, by path, checked against their weights."""
+    """Return the gradients that are not None, by path, checked against their weights."""
     if len(given) != len(weights):
         raise ArgumentError(f"expected a gradient for each of {len(weights)} weights, got {len(given)}.")
     grads = {path: jnp.asarray(g) for path, g in zip(weights, given, strict=True) if g is not None}

@@ -12,46 +12,46 @@ from lamina.optimizers.state import State, Stateful, renamed
 
 
 class Order:
-    """The order in which a program, which calls the weights by other `names`, takes an optimizer's arrays.
+    """The order in which a program takes an optimizer's arrays; `names` are the program's names of the weights.
 
     Args:
-        without: weights whose arrays the program does not take.
+        without: weights of which the program does not take the arrays.
     """
 
     inside: PyTreeDef
     """The tree of the arrays that the program takes."""
     places: list[int]
-    """Where these stand among all."""
+    """The positions of these arrays among all arrays."""
 
     def __init__(self, arrays: State, names: dict[str, str], without: Collection[str]) -> None:
         leaves, outside = jax.tree.flatten(arrays)
         numbers = jax.tree.unflatten(outside, range(len(leaves)))
         self.places, self.inside = jax.tree.flatten(renamed(numbers, names, without))
         self.known: tuple[State, list[tuple[State, str]]] = {}, []
-        """The latest tree, and for each of the program's arrays the dict in it that holds it, and the key."""
+        """The latest tree, and for each array of the program the dict that holds it and its key."""
 
     def taken(self, optimizer: Stateful) -> list[Array]:
-        """The arrays for the program."""
+        """Return the arrays for the program."""
         arrays = optimizer._lamina_arrays or {}
         return [held[key] for held, key in self._spots(arrays)]
 
     def put_back(self, optimizer: Stateful, after: Sequence[Array]) -> None:
-        """Let the optimizer hold the arrays of the program after its steps; the others stay."""
+        """Store the arrays that the program returned in the optimizer; the others are kept."""
         for (held, key), array in zip(self._spots(optimizer._lamina.arrays), after, strict=True):
             held[key] = array
 
     def named(self, arrays: Sequence[Array]) -> State:
-        """The program's arrays in a tree, by their names."""
+        """Return the program's arrays as a tree with names."""
         tree: State = self.inside.unflatten(arrays)
         return tree
 
     def listed(self, tree: State) -> list[Array]:
-        """The arrays again of which `named` made this tree."""
+        """Return the arrays of a tree that `named` made."""
         arrays: list[Array] = self.inside.flatten_up_to(tree)
         return arrays
 
     def _spots(self, arrays: State) -> list[tuple[State, str]]:
-        # To take a tree apart and to make one anew takes a twentieth of the step of a small deep stack.
+        # Flattening and rebuilding the tree takes a twentieth of a step of a small deep stack.
         if arrays is not self.known[0]:
             spots = list(_spots(arrays))
             self.known = arrays, [spots[place] for place in self.places]
@@ -59,7 +59,7 @@ class Order:
 
 
 class AsItIs:
-    """The tree of an optimizer's arrays, as a step of the user's own takes it; with the methods of `Order`."""
+    """The tree of an optimizer's arrays for custom steps; it has the methods of `Order`."""
 
     def taken(self, optimizer: Stateful) -> State | None:
         return optimizer._lamina_arrays
@@ -75,7 +75,7 @@ class AsItIs:
 
 
 def _spots(tree: State) -> Iterator[tuple[State, str]]:
-    """Each array's dict and key, in the order in which JAX takes a tree apart."""
+    """Return each array's dict and key, in the order in which JAX flattens a tree."""
     for key in sorted(tree):
         if isinstance(tree[key], dict):
             yield from _spots(tree[key])

@@ -1,7 +1,7 @@
-"""Weights made with `overwrite_with_gradient=True`: their gradient is their new value, and no formula is applied to it.
+"""Weights made with `overwrite_with_gradient=True`: their gradient is their new value, without a formula.
 
-A layer that computes in few bits updates its scale in this way: its custom gradient function returns the scale for
-the next step instead of a gradient.
+A quantized layer updates its scale in this way: its custom gradient function returns the scale for the next step
+instead of a gradient.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Arrays = dict[str, Array]
 
 
 def by_path(weights: Iterable[Weight]) -> dict[str, Weight]:
-    """Weights by their paths."""
+    """Return the weights by their paths."""
     found: dict[str, Weight] = {}
     for weight in weights:
         if found.get(weight.path) is weight:
@@ -33,7 +33,7 @@ def by_path(weights: Iterable[Weight]) -> dict[str, Weight]:
 
 
 def overwritten(state: OptimizerState) -> frozenset[str]:
-    """The paths of the weights that are overwritten, in a compiled program as they are called there."""
+    """Return the paths of the overwritten weights; in a compiled program these are the program's names."""
     if not state.weights:
         return state.overwritten
     return frozenset(path for path, weight in by_path(state.weights).items() if weight.overwrite_with_gradient)
@@ -42,12 +42,12 @@ def overwritten(state: OptimizerState) -> frozenset[str]:
 def after_overwriting(
     state: OptimizerState, grads: Arrays, params: Arrays, accumulator: Arrays | None, due: Array | bool
 ) -> tuple[Arrays, Arrays, Arrays]:
-    """The gradients of all other weights, and the values and the accumulators of those that are overwritten.
+    """Return the gradients of all other weights, and the values and the accumulators of the overwritten ones.
 
-    Where gradients accumulate, the largest numbers count.
+    If gradients accumulate, the accumulator keeps the largest numbers.
 
     Args:
-        due: whether this is a step in which weights change.
+        due: whether weights change in this step.
     """
     names = overwritten(state) & grads.keys()
     rest = {path: g for path, g in grads.items() if path not in names}

@@ -34,9 +34,9 @@ def _numbers(values: Iterable[object]) -> list[float]:
 
 
 def _periods(step: ArrayLike, length: ArrayLike, whole: bool) -> Array:
-    """`step / length`, if `whole` rounded down.
+    """Return `step / length`, rounded down if `whole`.
 
-    The division rounds down itself: in a compiled program a quotient of floats may be a little below a whole number.
+    It uses an integer division, because in a compiled program a float quotient may be slightly below a whole number.
     """
     step = jnp.asarray(step)
     return jnp.asarray(step // length, wide()) if whole else step.astype(wide()) / length
@@ -171,7 +171,7 @@ class PolynomialDecay(LearningRateSchedule):
     def __call__(self, step: ArrayLike) -> Array:
         cycles = jnp.maximum(-_periods(-jnp.asarray(step), self.decay_steps, True), 1) if self.cycle else 1
         done = _periods(step, self.decay_steps * cycles, False)
-        left = jnp.maximum(1 - done, 0)  # never below 0, whose power is NaN
+        left = jnp.maximum(1 - done, 0)  # the power of a negative number would be NaN
         return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
 
 

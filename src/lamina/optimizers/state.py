@@ -1,4 +1,4 @@
-"""The settings that all optimizers have, and what an optimizer keeps between passes, which the user reads and sets."""
+"""The settings of all optimizers, and the state of an optimizer between passes, which the user can read and set."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from lamina.optimizers import schedules
 from lamina.optimizers.overwriting import overwritten
 
 State: TypeAlias = dict[str, Any]
-"""`iteration`, `learning_rate` unless a schedule gives it, `slots` by path and name, `own` by name where the author of
-an optimizer added variables that belong to no weight, and by path `average` and `accumulator` where they are used."""
+"""The arrays of an optimizer: `iteration`; `learning_rate`, unless a schedule gives it; `slots` by path and name; `own`
+by name, for added variables that belong to no weight; `average` and `accumulator` by path, if they are used."""
 
 Rate: TypeAlias = float | Function | Config
 RateSetting: TypeAlias = Converted[Rate, float | Function]
 
 
 def learning_rate(value: object) -> float | Function:
-    """A number of at least 0, a schedule, the config of one, or a function."""
+    """Check a learning rate: a number of at least 0, a schedule, the config of a schedule, or a function."""
     if isinstance(value, dict):
         return schedules.deserialize(value)  # type: ignore[no-any-return]
     if callable(value) and not isinstance(value, type):
@@ -52,14 +52,14 @@ def learning_rate(value: object) -> float | Function:
 
 
 def filled(like: Array, value: float = 0) -> Array:
-    """An array of that shape and dtype. NumPy makes it, because JAX compiles a program for each shape."""
+    """Make an array of this shape and dtype. NumPy makes it, because JAX would compile a program for each shape."""
     made = as_array(np.full(like.shape, value, like.dtype))
-    # Until it is copied, NumPy's stands in memory as well, and the next one beside both.
+    # Waiting for the copy limits the memory: otherwise several arrays of NumPy would exist at the same time.
     return made if isinstance(made, jax.core.Tracer) else made.block_until_ready()
 
 
 def several(value: object) -> int:
-    """A whole number of at least 2."""
+    """Check a whole number of at least 2."""
     if integer(value) < 2:
         raise ArgumentError(f"expected a whole number of at least 2, or None, got {value!r}.")
     return integer(value)
@@ -72,37 +72,37 @@ class OptimizerState(settings.State):
     arrays: State = field(default_factory=lambda: {"iteration": np.zeros((), np.int32)})
     """Before the first step the arrays are NumPy's, so that creating an optimizer does not start JAX."""
     former: State = field(default_factory=dict)
-    """The previous `arrays`. A variable that the user still holds reads them; assigning to it changes nothing else."""
+    """The previous `arrays`. Variables that the user still has read them; assigning to these has no other effect."""
     schedule: Function | None = None
     """The function of the step that gives the learning rate, if it is not a number."""
     source: Function | None = None
-    """The function without arguments that gives it; it is called when the state is read, not in each step."""
+    """The function without arguments that gives the learning rate; it is called when the state is read."""
     decay: float = 0.0
-    """Keras 2's decay: each step divides `learning_rate`, which can still be set, by `1 + decay * step`."""
+    """Keras 2's decay: each step divides `learning_rate` by `1 + decay * step`; `learning_rate` can still be set."""
     owner: Callable[[], object] | None = None
     """A weak reference to the state of the model that the arrays belong to."""
     weights: tuple[Weight, ...] = ()
-    """The weights that `build` was given."""
+    """The weights that `build` got."""
     paths: tuple[str, ...] = ()
     """The paths of the weights, in the order in which `build` got them."""
     overwritten: frozenset[str] = frozenset()
-    """Which weights their gradient overwrites, where `weights` does not say it: in a compiled program."""
+    """The paths of overwritten weights in a compiled program, where `weights` is not available."""
     names: dict[str, str] = field(default_factory=dict)
-    """In a compiled program, where weights have paths without layers' names: the path that each has outside."""
+    """The path of each weight outside a compiled program, by its name in the program."""
     added: tuple[tuple[str, ...], ...] = ()
-    """Where in `arrays` the variables stand that `add_variable` made, in the order in which they were made."""
+    """The places in `arrays` of the variables that `add_variable` made, in order."""
     excluded: tuple[str, ...] = ()
-    """Paths of weights that do not decay."""
+    """The paths of weights that do not decay."""
     excluding: re.Pattern[str] | None = None
-    """Weights whose path contains a match do not decay."""
+    """Patterns: weights do not decay if their path contains a match."""
     shown: set[tuple[str, ...]] = field(default_factory=set)
-    """Where in `arrays` those stand which the user may hold as well; see `Weight.shown`."""
+    """The places in `arrays` of arrays that the user may also have; see `Weight.shown`."""
     compiled: Function | None = None
-    """The compiled update, for a training loop of the user's own."""
+    """The compiled update for custom training loops."""
     home: Home | None = None
-    """The thread that last trained with it."""
+    """The thread that last trained with this state."""
     busy: bool = False
-    """Whether a thread trains with it now."""
+    """Whether a thread trains with this state now."""
 
     @property
     def learning_rate(self) -> float | Function:
@@ -125,7 +125,7 @@ class OptimizerState(settings.State):
             self.arrays["learning_rate"] = library.array(value, wide())
 
     def read(self, name: str) -> Array:
-        """The array of that name, which no program overwrites if another thread trains."""
+        """Return the array of that name; if another thread trains, no program may overwrite it."""
         with lock:
             self.shown.update((name,) for _ in settle([self]))
             array: Array = self.arrays[name]
@@ -149,7 +149,7 @@ class OptimizerState(settings.State):
 
 
 class StateWeight(Weight):
-    """One array of an optimizer's state, found there each time that it is read or assigned."""
+    """One array of an optimizer's state. Each read or assignment looks it up in the state."""
 
     of_pass = True  # in a pass the optimizer's copy holds the arrays of the pass itself
 
@@ -223,7 +223,7 @@ class Stateful(Configured):
     _lamina: OptimizerState = setting(init=False)
     _lamina_state: ClassVar[type[settings.State]] = OptimizerState
     _lamina_order: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    """The slots' names as Keras's files have them: a group's go together, array by array, before the next group's."""
+    """The groups of slots in the order of Keras's files, where a group has its slots array by array."""
 
     def __post_init__(self) -> None:
         clips = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
@@ -245,7 +245,7 @@ class Stateful(Configured):
     @classmethod
     @user_facing
     def from_config(cls, config: Config) -> Self:
-        """An optimizer with the settings that `get_config` returned, here or in Keras, also an older one."""
+        """Make an optimizer with the settings of a config from Lamina or from any version of Keras."""
         rate, decay = config.get("learning_rate", config.get("lr")), config.get("decay")
         if decay and isinstance(rate, (int, float)) and isinstance(decay, (int, float)):  # of Keras 2
             falling = schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)
@@ -266,7 +266,7 @@ class Stateful(Configured):
 
     @property
     def _lamina_arrays(self) -> State | None:
-        """All arrays of the latest pass; None before the first, and once it is set to None."""
+        """All arrays of the latest pass; None before the first pass, or after it was set to None."""
         state = self._lamina
         if state.source is not None:
             state.arrays["learning_rate"] = jnp.array(state.source(), wide())
@@ -285,7 +285,7 @@ class Stateful(Configured):
         state.arrays = arrays
 
     def _lamina_without_arrays(self, names: dict[str, str]) -> Self:
-        """A copy with the arrays' shapes in their place: what a compiled program may hold on to."""
+        """Return a copy with shapes instead of arrays, which a compiled program may keep."""
         twin, direct = self._lamina_twin(), overwritten(self._lamina)
         twin._lamina.overwritten = frozenset(path for path, name in names.items() if name in direct)
         twin._lamina.compiled, twin._lamina.owner, twin._lamina.weights, twin._lamina.names = None, None, (), names
@@ -294,7 +294,7 @@ class Stateful(Configured):
         return twin
 
     def _lamina_twin(self) -> Self:
-        """The variables in the copy's attributes are those of the copy's state."""
+        """Make the variables in the copy's attributes refer to the copy's state."""
         twin = super()._lamina_twin()
 
         def moved(leaf: object, place: str) -> object:
@@ -312,7 +312,7 @@ class Stateful(Configured):
 
     @property
     def learning_rate(self) -> Any:
-        """The learning rate now, a scalar. Setting it compiles nothing; with a schedule it cannot be set.
+        """The present learning rate, a scalar. Setting it compiles nothing; with a schedule it cannot be set.
 
         >>> from lamina.optimizers import SGD
         >>> sgd = SGD(0.1)
@@ -350,7 +350,7 @@ class Stateful(Configured):
 
     @property
     def iterations(self) -> Any:
-        """How many steps were made, () int32."""
+        """The number of steps made so far, () int32."""
         if self.gradient_accumulation_steps:
             return self._lamina.read("iteration") // self.gradient_accumulation_steps
         return StateWeight(self, "iteration")
@@ -368,17 +368,17 @@ class Stateful(Configured):
         return [StateWeight(self, *keys) for keys in (*found, *self._lamina.added)]
 
     def save_own_variables(self, store: Any) -> None:
-        """Put the variables into `store`, a dict of arrays, as they stand in Keras's files."""
+        """Put the variables into `store`, a dict of arrays, in the order of Keras's files."""
         store.update((str(number), variable) for number, variable in enumerate(self.variables))
 
     @user_facing
     def load_own_variables(self, store: Any) -> None:
-        """Assign what `save_own_variables` has put into `store`; nothing is assigned unless all of it fits."""
+        """Assign the arrays that `save_own_variables` put into `store`. If one does not fit, none is assigned."""
         assign_all(self.variables, store, str(self.name))
 
     @user_facing
     def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """Assign a list of arrays to `variables`; nothing is assigned unless all of it fits."""
+        """Assign a list of arrays to `variables`. If one does not fit, none is assigned."""
         self.load_own_variables({str(number): array for number, array in enumerate(weights)})
 
 
@@ -390,20 +390,20 @@ def rate_in(optimizer: Stateful, state: State) -> Array:
 
 
 def renamed(tree: Any, names: dict[str, str], without: Collection[str] = ()) -> Any:
-    """The same arrays in dicts of their own, under other names wherever a dict is by weight, and `without` some."""
+    """Copy the dicts of the arrays, with other names of the weights, and without the weights in `without`."""
     if not isinstance(tree, dict):
         return tree
     return {names.get(key, key): renamed(value, names, without) for key, value in tree.items() if key not in without}
 
 
 def _places(tree: State, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The keys that lead to each array."""
+    """Return the path of keys of each array."""
     for key, value in tree.items():
         yield from _places(value, (*before, key)) if isinstance(value, dict) else [(*before, key)]
 
 
 def take_back(optimizer: Stateful) -> None:
-    """Put copies in place of the arrays that the user may hold as well."""
+    """Replace the arrays that the user may also have by copies."""
     shown = optimizer._lamina.shown
     while shown:
         weight = StateWeight(optimizer, *shown.pop())
