@@ -562,15 +562,15 @@ def test_names_of_files():
             model.save(name)
     for call, said in (
         (lambda: model.save("a.keras", zipped=False), "may not end like"),
-        (lambda: model.save(3), "expected the name of a file, as 'model.keras', got int"),
-        (lambda: model.save("a.keras", save_format="h5"), "the name says the format"),
-        (lambda: model.save("a.h5", save_format="tf"), "the name says the format"),
+        (lambda: model.save(3), "expected the name of a file, such as 'model.keras', got int"),
+        (lambda: model.save("a.keras", save_format="h5"), "the ending of the name decides the format"),
+        (lambda: model.save("a.h5", save_format="tf"), "the ending of the name decides the format"),
         (lambda: model.save("a.keras", overwrite="yes"), "overwrite"),
         (lambda: model.save_weights("a.weights.json"), "max_shard_size"),
         (lambda: model.save_weights("a.safetensors", max_shard_size=1), "max_shard_size"),
         (lambda: model.load_weights("a.weights.h5", by_name=True), "by_name is only for"),
         (lambda: model.load_weights("a.h5", objects_to_skip=[]), "objects_to_skip is only for"),
-        (lambda: model.load_weights(None), "expected the name of a file, as 'model.weights.h5', got NoneType"),
+        (lambda: model.load_weights(None), "expected the name of a file, such as 'model.weights.h5', got NoneType"),
         (lambda: model.save("a.keras", zip=True), "zip"),
     ):
         with pytest.raises(ArgumentError, match=said):
@@ -640,7 +640,7 @@ def test_files_of_other_kinds():
     model.save("model.h5")
     with h5py.File("model.h5", "a") as file:
         del file.attrs["model_config"]
-    with pytest.raises(FileError, match="weights alone"):
+    with pytest.raises(FileError, match="only weights"):
         load_model("model.h5")
     model.load_weights("model.h5")
     with open("b.keras", "wb") as file:
