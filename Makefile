@@ -25,7 +25,8 @@ demo: .venv/demo.installed .venv/native.tried
 
 # CI measures which lines run in this same run, with COVER=--cov, and fails below the least share of them that
 # pyproject.toml names.
-test: check docs .venv/native.tried
+test: .venv/dev.installed .venv/docs.installed .venv/native.tried
+	$(MAKE) --no-print-directory -j 2 check docs
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(COVER)
 	LAMINA_KERNELS=xla $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/test_layers.py \
 		-k "(Conv or LSTM or GRU or Bidirectional) and (equals_keras or finite)"

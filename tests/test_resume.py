@@ -573,12 +573,13 @@ def start(folder, every=3, step=0, epochs=EPOCHS, cache=None):
 
 
 def test_a_process_that_is_killed_again_and_again(tmp_path, undisturbed):
+    cache = tmp_path / "cache"
     for step in (4, 18, 33):
-        with start(tmp_path, step=step) as process:
+        with start(tmp_path, step=step, cache=cache) as process:
             process.communicate(timeout=120)
         assert process.returncode == -signal.SIGKILL
     assert states(tmp_path)
-    with start(tmp_path) as process:
+    with start(tmp_path, cache=cache) as process:
         said, _ = process.communicate(timeout=120)
     assert said.split()[-1] == digest(undisturbed)
 

@@ -22,6 +22,7 @@ PROGRAM = """
     from lamina import layers
     from lamina._programs import programs
 
+    programs.CPU_OPTIONS |= {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}  # quicker
     traced, operations = [], programs._operations
     programs._operations = lambda *arguments: traced.append(1) or operations(*arguments)
     keras.utils.set_random_seed(1)
