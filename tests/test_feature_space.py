@@ -267,3 +267,26 @@ def test_an_array_of_codes_stands_for_many_categories():
     model = Sequential([space, layers.Dense(1)])
     model.compile("sgd", "mse")
     model.fit({"code": table["code"][:64]}, np.zeros(64), verbose=0)
+
+
+def test_fit_adapts_to_the_rows_that_train_and_only_once():
+    city = ["Rome", "Oslo"] * 15 + ["Paris"] * 10
+    model = stack(FeatureSpace({"age": "float", "city": "string_categorical"}))
+    model.fit(TABLE | {"city": city}, Y, validation_split=0.25, verbose=0)
+    space = model.layers[0]
+    assert space.preprocessors["city"].get_vocabulary() == ["[UNK]", "Rome", "Oslo"]
+    model.fit(TABLE, Y, validation_data=({"age": [np.nan], "city": ["Bonn"]}, Y[:1]), verbose=0)
+    assert space.preprocessors["city"].get_vocabulary() == ["[UNK]", "Rome", "Oslo"]
+    by_hand = stack(
+        adapted({"age": [1.0, 2.0], "city": ["Bern", "Rom"]}, {"age": "float", "city": "string_categorical"})
+    )
+    by_hand.fit(TABLE, Y, verbose=0)
+    assert by_hand.layers[0].preprocessors["city"].get_vocabulary() == ["[UNK]", "Rom", "Bern"]
+
+
+def test_a_fit_that_is_refused_leaves_the_space_unadapted():
+    model = stack(FeatureSpace(features=KINDS))
+    with pytest.raises(DataError, match="40 rows and y has 7"):
+        model.fit(TABLE, Y[:7], verbose=0)
+    assert needs_adapting(model) and not model.built
+    model.fit(TABLE, Y, verbose=0)

@@ -10,9 +10,11 @@ from lamina._arrays.arrays import HostArray
 from lamina._arrays.shapes import Shape
 from lamina._checks import columns, indices, labels
 from lamina._data.arrays import is_mapped
+from lamina._data.raw_table import raw_table
 from lamina._data.sample_weights import class_weighted, split
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
+from lamina._layer.host import adapt_on, needs_adapting, takes_frames
 from lamina._layer.inputs import one_output
 from lamina._layer.keys import seed_of
 from lamina._layer.layer import Layer
@@ -58,8 +60,10 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         check(model, table, data)
         stream.check = check_for_later_batches(model, data, table)
     else:
-        table = _table(model, data, mapped=True)
-        check(model, table, data)
+        with restored_on_error(model) if needs_adapting(model) else nullcontext():
+            data = data._replace(x=_adapted_to(model, data.x, plan.validation_split))
+            table = _table(model, data, mapped=True)
+            check(model, table, data)
         if plan.validation_split:
             table, held_out = split(table, plan.validation_split)
         table = class_weighted(table, data.class_weight)  # validation rows get no class weights, as in Keras
@@ -71,6 +75,16 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         measured = measuring_feed(model, validation, trained)
     model._lamina.columns = trained
     return feed, measured
+
+
+def _adapted_to(model: Model, x: Any, validation_split: float) -> Any:
+    """Open the table of a model that takes tables, and adapt the model to the rows that train, if it never was."""
+    if not takes_frames(model):
+        return x
+    table = raw_table(x)
+    if needs_adapting(model):
+        adapt_on(model, table.take(slice(int(len(table) * (1.0 - float(validation_split))) or None)))
+    return table
 
 
 def measuring_feed(model: Model, data: DataRequest, trained: columns.Names | None) -> Feed:
