@@ -248,8 +248,7 @@ class Optimizer(Stateful):
 
     def _lamina_excludes(self, weight_path: str) -> bool:
         """Whether `exclude_from_weight_decay` matches this weight."""
-        named = self._lamina.excluding is not None and self._lamina.excluding.search(weight_path) is not None
-        return named or weight_path in self._lamina.excluded
+        return self._lamina.excluding is not None and self._lamina.excluding.search(weight_path) is not None
 
     # Methods for custom training loops, which change weights in place.
 
@@ -352,8 +351,8 @@ class Optimizer(Stateful):
         """
         if isinstance(var_names, str):
             raise ArgumentError(f"var_names: expected a list of names, got {var_names!r}; type [{var_names!r}].")
-        self._lamina.excluded = tuple(weight.path for weight in var_list or ())
-        self._lamina.excluding = re.compile("|".join(var_names)) if var_names else None
+        patterns = [*(var_names or ()), *(rf"\A{re.escape(weight.path)}\Z" for weight in var_list or ())]
+        self._lamina.excluding = re.compile("|".join(patterns)) if patterns else None
 
 
 def extend(optimizer: Optimizer, trained: Sequence[Weight], weights: Sequence[Weight]) -> None:

@@ -91,8 +91,6 @@ class OptimizerState(settings.State):
     """The path of each weight outside a compiled program, by its name in the program."""
     added: tuple[tuple[str, ...], ...] = ()
     """The places in `arrays` of the variables that `add_variable` made, in order."""
-    excluded: tuple[str, ...] = ()
-    """The paths of weights that do not decay."""
     excluding: re.Pattern[str] | None = None
     """Patterns: weights do not decay if their path contains a match."""
     shown: set[tuple[str, ...]] = field(default_factory=set)
@@ -133,8 +131,8 @@ class OptimizerState(settings.State):
 
     def compiled_in(self) -> list[tuple[str, object]]:
         slots = [(name, *self.arrays.get("slots", {}).get(path, ())) for name, path in self.names.items()]
-        own = [("excluded", self.excluded), ("excluding", self.excluding), ("slots", slots)]
-        return [("schedule", self.schedule), ("decay", self.decay), ("overwritten", sorted(self.overwritten)), *own]
+        own = [("overwritten", sorted(self.overwritten)), ("excluding", self.excluding), ("slots", slots)]
+        return [("schedule", self.schedule), ("decay", self.decay), *own]
 
     def is_of(self, owner: object) -> bool:
         """Whether the arrays belong to the model of that state."""
