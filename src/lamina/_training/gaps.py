@@ -14,7 +14,7 @@ from lamina._training import own_steps
 from lamina._training.model import Model, compiled_of
 from lamina.errors import DataError
 from lamina.layers.core import Lambda
-from lamina.losses.loss import Loss, LossFunction
+from lamina.losses.loss import LossFunction
 
 
 def check(model: Model, table: Table, rows: HostArray | None = None) -> None:
@@ -50,11 +50,8 @@ def check(model: Model, table: Table, rows: HostArray | None = None) -> None:
 
 def _sees_targets(model: Model) -> bool:
     loss = compiled_of(model).loss
-    return own_steps.is_own(model, "train") or (loss is not None and _is_own(loss))
-
-
-def _is_own(loss: Loss) -> bool:
-    return not of_library(loss.fn if isinstance(loss, LossFunction) else type(loss))
+    known = loss is None or of_library(loss.fn if isinstance(loss, LossFunction) else type(loss))
+    return own_steps.is_own(model, "train") or not known
 
 
 def _sees_inputs(model: Model) -> bool:
