@@ -272,10 +272,10 @@ def test_an_array_of_codes_stands_for_many_categories():
 def test_fit_adapts_to_the_rows_that_train_and_only_once():
     city = ["Rome", "Oslo"] * 15 + ["Paris"] * 10
     model = stack(FeatureSpace({"age": "float", "city": "string_categorical"}))
-    model.fit(TABLE | {"city": city}, Y, validation_split=0.25, verbose=0)
+    model.fit(TABLE | {"city": city}, Y % 7, validation_split=0.25, verbose=0)
     space = model.layers[0]
     assert space.preprocessors["city"].get_vocabulary() == ["[UNK]", "Rome", "Oslo"]
-    model.fit(TABLE, Y, validation_data=({"age": [np.nan], "city": ["Bonn"]}, Y[:1]), verbose=0)
+    model.fit(TABLE, Y, validation_data=({"age": [45.0], "city": ["Bonn"]}, Y[:1]), verbose=0)
     assert space.preprocessors["city"].get_vocabulary() == ["[UNK]", "Rome", "Oslo"]
     by_hand = stack(
         adapted({"age": [1.0, 2.0], "city": ["Bern", "Rom"]}, {"age": "float", "city": "string_categorical"})
@@ -290,3 +290,11 @@ def test_a_fit_that_is_refused_leaves_the_space_unadapted():
         model.fit(TABLE, Y[:7], verbose=0)
     assert needs_adapting(model) and not model.built
     model.fit(TABLE, Y, verbose=0)
+
+
+def test_words_of_texts_are_bits_on_their_way_to_the_device():
+    words = [f"w{i}" for i in range(100)]
+    table = {"a": [" ".join(words[i : i + 20]) for i in range(80)]}
+    space = adapted(table, {"a": "text"})
+    assert space._lamina_host(table).shape == (80, 5)
+    np.testing.assert_array_equal(space(table), space.preprocessors["a"](table["a"]))

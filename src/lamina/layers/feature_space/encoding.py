@@ -24,11 +24,14 @@ from lamina.layers.features.categories import Discretization
 from lamina.layers.features.crossing import bins_of
 from lamina.layers.features.hashing import Hashing
 from lamina.layers.features.numbers import Normalization
+from lamina.layers.features.text import TextVectorization
 from lamina.layers.features.vocabularies import Lookup, indices_of
 
 if TYPE_CHECKING:
     from lamina.layers.feature_space.feature_space import FeatureSpace
 
+BITS, MOST_NUMBERS = 24, 2**22
+"""How many flags of words a number holds, and how many flags there are at once before they are packed."""
 ENOUGH = 1000
 """Over how many rows unknown categories are counted before a warning tells their share."""
 
@@ -71,6 +74,8 @@ class Part(NamedTuple):
     """The length of the one-hot vectors; 0 for numbers."""
     flag: bool
     """Whether a column follows that says where gaps were."""
+    words: int = 0
+    """The number of words, of which each column holds 24 as the bits of a whole number; 0 for other kinds."""
 
 
 def has_codes(feature: Feature) -> bool:
@@ -98,7 +103,9 @@ def parts_of(space: FeatureSpace) -> tuple[Part, ...]:
             parts.append(Part(name, 1, codes_below(layer) + gaps, False))
         else:
             width = layer.compute_output_shape((None, 1))[-1] if on_host(layer) else 1
-            parts.append(Part(name, width, 0, gaps and not on_host(layer)))
+            words = width if isinstance(layer, TextVectorization) and layer.output_mode == "multi_hot" else 0
+            width = -(-width // BITS) if words else width
+            parts.append(Part(name, width, 0, gaps and not on_host(layer), words))
     return (*parts, *(Part(name, 1, space.crossers[name].num_bins, False) for name in sorted(space.crossers)))
 
 
@@ -140,12 +147,22 @@ def encode(space: FeatureSpace, table: RawTable, alone: bool = False) -> HostArr
             array[:, at] = numbers
         else:
             values = _filled(part.name, column, learned) if feature.dtype != "string" else column.values
-            y = layer._lamina_host(values[:, None]) if on_host(layer) else values[:, None]
-            array[:, at : at + part.columns] = y
+            step = MOST_NUMBERS // max(part.words, part.columns) + 1 if on_host(layer) else len(values) or 1
+            for start in range(0, len(values), step):  # words of texts need some room on the way
+                rows = slice(start, start + step)
+                y = layer._lamina_host(values[rows, None]) if on_host(layer) else values[rows, None]
+                array[rows, at : at + part.columns] = packed(y) if part.words else y
             if part.flag:
                 array[:, at + part.columns] = 0 if column.gaps is None else column.gaps
         at += part.columns + part.flag
     return array
+
+
+def packed(flags: HostArray) -> HostArray:
+    """Zeros and ones as the bits of whole numbers, which 32-bit floats hold exactly: (rows, n) -> (rows, n / 24)."""
+    rows, width = flags.shape
+    filled = np.pad(flags, ((0, 0), (0, -width % BITS))).reshape(rows, -1, BITS)
+    return filled.astype(np.float32) @ (2.0 ** np.arange(BITS)).astype(np.float32)  # (rows, n / 24)
 
 
 def codes_of(layer: Any, values: HostArray) -> HostArray:

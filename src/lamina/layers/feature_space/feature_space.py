@@ -24,6 +24,7 @@ from lamina._settings.settings import Configured, Converted, State, setting
 from lamina.errors import ArgumentError, DataError, NotAdaptedError, StackError
 from lamina.layers.feature_space import guess, kinds
 from lamina.layers.feature_space.encoding import (
+    BITS,
     Learned,
     Part,
     check_codes,
@@ -189,6 +190,9 @@ class FeatureSpace(Layer):
             numbers = x[:, at : at + part.columns]
             if part.depth:
                 y = (numbers == jnp.arange(part.depth, dtype=x.dtype)).astype(self.compute_dtype)  # (batch, depth)
+            elif part.words:
+                bits = numbers.astype(jnp.int32)[..., None] >> jnp.arange(BITS) & 1  # (batch, columns, 24)
+                y = bits.reshape(len(x), -1)[:, : part.words]  # (batch, words)
             else:
                 layer = self.preprocessors[part.name]
                 y = numbers if on_host(layer) else layer(numbers)
