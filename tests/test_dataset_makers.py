@@ -288,7 +288,7 @@ def test_files_that_are_damaged(tmp_path):
         list(audio_dataset_from_directory(tmp_path, verbose=False))
     whole = (tmp_path / "a" / "s.wav").read_bytes()
     (tmp_path / "a" / "s.wav").write_bytes(whole[:36])
-    with pytest.raises(DataError, match="has no sound in it"):
+    with pytest.raises(DataError, match="has no sound data"):
         list(audio_dataset_from_directory(tmp_path, verbose=False))
 
 
