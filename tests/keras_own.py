@@ -176,7 +176,7 @@ def test_case_of_lamina():
                 # Keras imports the classes of its test files by their module; Lamina no module that a config names.
                 found = vars(sys.modules[type(self).__module__]).items()
                 own = {n: kind for n, kind in found if getattr(kind, "__module__", "") == type(self).__module__}
-                super().run_class_serialization_test(instance, own | (custom_objects or {}))
+                return super().run_class_serialization_test(instance, own | (custom_objects or {}))
 
             def run_layer_test(
                 self, layer_cls, init_kwargs, input_shape=None, input_dtype=None, input_sparse=False,

@@ -95,7 +95,7 @@ class MonitorCallback(Callback):
 
     @property
     def monitor_op(self) -> Callable[..., Array] | None:
-        """The function that says what is better, `ops.greater` or `ops.less`; None before the callback has a model."""
+        """The function that says what is better, `jnp.greater` or `jnp.less`; None before the callback has a model."""
         return None if self.model is None else jnp.greater if self._lamina_rises() else jnp.less
 
     def _lamina_improves(self, value: float, reference: float | None) -> bool:
