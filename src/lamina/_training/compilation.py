@@ -28,6 +28,7 @@ class Compiled(ByName):
         found = optimizers.get(_only(optimizer, "optimizer"))
         if found is None:
             raise ArgumentError("compile needs an optimizer: compile('adam', loss=...).")
+        self.auto_scale_loss = auto_scale_loss
         scaled = auto_scale_loss and policy == "mixed_float16"
         self.scales = scaled and not isinstance(found, optimizers.LossScaleOptimizer)
         """Whether `compile` wrapped the optimizer in a `LossScaleOptimizer`."""

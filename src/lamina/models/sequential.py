@@ -521,13 +521,23 @@ class Sequential(Stack):
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer that `compile` was given; None before."""
+        """The optimizer that `compile` was given; None before. Another one can be set after `compile`."""
         return self._lamina.compiled.optimizer if self._lamina.compiled else None
+
+    @optimizer.setter
+    @user_facing
+    def optimizer(self, optimizer: Any) -> None:
+        _compile_again(self, "optimizer", optimizer)
 
     @property
     def loss(self) -> Any:
-        """The loss as `compile` was given it."""
+        """The loss as `compile` was given it; None before. Another one can be set after `compile`."""
         return self._lamina.compiled.given_loss if self._lamina.compiled else None
+
+    @loss.setter
+    @user_facing
+    def loss(self, loss: Any) -> None:
+        _compile_again(self, "loss", loss)
 
     @property
     def compiled(self) -> bool:
@@ -573,6 +583,17 @@ class Sequential(Stack):
     def get_metrics_result(self) -> dict[str, Any]:
         """The metrics by name."""
         return {metric.name: metric.result() for metric in self.metrics}
+
+
+def _compile_again(model: Sequential, name: str, value: Any) -> None:
+    """Compile the model with another value of one argument; the other arguments stay as they were."""
+    before = model._lamina.compiled
+    if before is None:
+        raise NotCompiledError(f"{model.name!r} is not compiled yet: give the {name} there, compile({name}=...).")
+    told = before.told | {"run_eagerly": before.eager, "auto_scale_loss": before.auto_scale_loss}
+    optimizer: Any = before.optimizer
+    optimizer = optimizer.inner_optimizer if before.scales else optimizer
+    Sequential.compile(model, **{"optimizer": optimizer, **told, name: value})
 
 
 def _set_eager(model: Sequential, eager: bool) -> None:
