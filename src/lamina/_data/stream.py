@@ -61,6 +61,8 @@ class Stream:
             )
         source = as_batches(source, None)
         say_forked(source, name)
+        if host is not None and getattr(source, "_lamina_encoded", None) is not None:
+            source, host = source._lamina_encoded(host), None
         self.source, self.class_weight, self.name, self.floatx = source, class_weight, name, floatx
         self.host = host
         """Converts the raw x of a batch to numbers, if the model has layers that do this on the host."""
