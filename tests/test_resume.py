@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quick import quick_compiler
 
 import lamina
 from lamina import callbacks, layers
@@ -29,8 +30,6 @@ ROWS = np.random.default_rng(0)
 X = ROWS.normal(size=(150, 4)).astype("float32")
 Y = (X[:, :1] * X[:, 1:2] > 0).astype("float32")
 EPOCHS = 8  # of 5 steps
-
-pytestmark = pytest.mark.usual_programs  # those of the processes that are killed compute the same bits
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +123,8 @@ def states(folder):
 
 @pytest.fixture(scope="module")
 def undisturbed():
-    return train()
+    with quick_compiler():  # as each test
+        return train()
 
 
 @pytest.mark.no_cover
@@ -561,7 +561,8 @@ def program(folder, every, step, epochs):
             if step and int(self.model.optimizer.iterations) >= step:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    print(digest(train(folder, Kill(), every=every, epochs=epochs)))
+    with quick_compiler():
+        print(digest(train(folder, Kill(), every=every, epochs=epochs)))
 
 
 def start(folder, every=3, step=0, epochs=EPOCHS, cache=None):
