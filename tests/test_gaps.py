@@ -1,5 +1,6 @@
 """Missing labels under a loss of one's own, and gaps in x under a layer of one's own, are the user's business."""
 
+import re
 import warnings
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 
 import lamina
 from lamina import Sequential, layers
+from lamina._training import gaps
 from lamina.errors import DataError, LabelError, LaminaWarning, NonFiniteError
 
 X, Y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
@@ -155,3 +157,19 @@ def test_a_loss_that_becomes_nan_all_the_same_is_an_error():
     with pytest.warns(LaminaWarning, match="or the loss becomes NaN"), pytest.raises(NonFiniteError):
         model.fit(X, NO_LABEL, verbose=0)
     assert all(map(np.array_equal, model.get_weights(), before))
+
+
+@pytest.mark.parametrize("check", ["_sees_inputs", "_sees_targets"])
+def test_finite_batches_of_a_stream_do_not_ask_for_code_of_the_users_own(check, monkeypatch):
+    def batches(*arrays):
+        return ((x, Y) for x in arrays)
+
+    asked, ask = [], getattr(gaps, check)
+    monkeypatch.setattr(gaps, check, lambda model: asked.append(model) or ask(model))
+    model = stack(lamina)
+    model.fit(batches(X, X, X, X), steps_per_epoch=4, verbose=0)
+    model.fit(X, Y, verbose=0)
+    assert asked == []
+    with pytest.raises(DataError, match=re.escape("x[2, 1] is NaN")):
+        model.fit(batches(NO_VALUE, X), steps_per_epoch=2, verbose=0)
+    assert asked == [model]
