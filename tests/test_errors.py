@@ -78,7 +78,6 @@ NAMES = rows(
     ("keras.ops.linalg.cholesky([[-1.0]])", "ArgumentError", "positive definite"),
     ("keras.ops.cast([1], 'flaot32')", "ArgumentError", r"Did you mean 'float32'\?"),
     ("keras.ops.image.pad_images(X[..., None], 1, 1, 1)", "ArgumentError", "exactly two of left_padding"),
-    ("keras.utils.FeatureSpace", "UnknownAttributeError AttributeError", "Lamina does not have it yet"),
     ("from lamina.callbacks import OrbaxCheckpoint", "UnknownImportError ImportError", "Lamina does not have it yet"),
     ("keras.metrics.Recal()", "UnknownAttributeError AttributeError", r"Did you mean 'Recall'\?"),
     (
@@ -95,7 +94,6 @@ NAMES = rows(
 )
 MEMBERS = rows(
     "mse",
-    ("m.predict_classes(X)", "UnknownAttributeError AttributeError", r"numpy\.argmax\(model\.predict\(x\), axis=-1\)"),
     ("m.predict_proba(X)", "UnknownAttributeError AttributeError", r"Use instead: predict\(x\)"),
     ("m.fit_generator(iter([]))", "UnknownAttributeError AttributeError", r"Use instead: fit\(generator\)\."),
     ("m.save_weights('a.h5')", "FileError ValueError", r"ends in one of '\.weights\.h5'"),

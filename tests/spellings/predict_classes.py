@@ -20,4 +20,3 @@ assert (found == several.predict(x, verbose=0).argmax(axis=-1)).all()
 
 # What it is told:
 # > predict_classes.py:11: predict_proba(x) is now predict(x).
-# > predict_classes.py:12: predict_classes(x) is now predict(x).argmax(-1), or predict(x) > 0.5 for one unit.

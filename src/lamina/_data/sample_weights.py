@@ -102,21 +102,29 @@ def _listed(classes: list[int]) -> str:
 
 
 def split(table: Table, validation_split: float) -> tuple[Table, Table]:
-    """Split the rows: the first floor(rows * (1 - validation_split)) are for training, the others for validation.
+    """Split the rows: those before `first_of` are for training, the others for validation.
 
     Warns if the labels of the two parts differ more than chance explains, as in sorted data.
     """
-    if isinstance(validation_split, bool) or not 0 < validation_split < 1:
-        raise ArgumentError(f"validation_split: expected a fraction between 0 and 1, got {validation_split!r}.")
-    at = math.floor(table.rows * (1.0 - validation_split))
-    if at in (0, table.rows):
-        raise DataError(
-            f"validation_split={validation_split} of {table.rows} row{'s' * (table.rows > 1)} leaves nothing to "
-            f"{'train' if at == 0 else 'validate'} on. Give more rows, or another fraction."
-        )
+    at = first_of(table.rows, validation_split)
     if table.y is not None:
         _compare(table.y, at)
     return _part(table, slice(at)), _part(table, slice(at, None))
+
+
+def first_of(rows: int, validation_split: float) -> int:
+    """The number of rows for training: floor(rows * (1 - validation_split)), or all without a split."""
+    if not validation_split:
+        return rows
+    if isinstance(validation_split, bool) or not 0 < validation_split < 1:
+        raise ArgumentError(f"validation_split: expected a fraction between 0 and 1, got {validation_split!r}.")
+    at = math.floor(rows * (1.0 - validation_split))
+    if at in (0, rows):
+        raise DataError(
+            f"validation_split={validation_split} of {rows} row{'s' * (rows > 1)} leaves nothing to "
+            f"{'train' if at == 0 else 'validate'} on. Give more rows, or another fraction."
+        )
+    return at
 
 
 def _part(table: Table, rows: slice) -> Table:

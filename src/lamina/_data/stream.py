@@ -44,6 +44,7 @@ class Stream:
         name: str = "x",
         floatx: str = "float32",
         host: Callable[[Any], HostArray] | None = None,
+        target: Callable[[Any], Any] | None = None,
         check: Callable[[Table], object] | None = None,
     ) -> None:
         self.label = y if isinstance(y, str) else None
@@ -68,6 +69,8 @@ class Stream:
         """Converts the raw x of a batch to numbers, if the model has layers that do this on the host."""
         self.is_plain = not (self.label or host or class_weight)
         """Whether a batch of arrays is taken as it is."""
+        self.target = target
+        """Turns the y of a batch into numbers, if it holds names of classes."""
         self.check = check
         """Is called with each batch, and raises an error if the model cannot take it."""
         self.once = hasattr(source, "__next__") and not _is_indexed(source)
@@ -247,6 +250,8 @@ class Stream:
                 parts = (self.host(parts[0]), *parts[1:])
             elif isinstance(parts[0], Mapping) and (self.label or isinstance(self.source, Rows)):
                 parts = (joined(parts[0], where), *parts[1:])
+            if self.target is not None and len(parts) > 1:
+                parts = (parts[0], self.target(parts[1]), *parts[2:])
             table = arrays(*parts, floatx=self.floatx)
             if own and not isinstance(self.source, (list, tuple)):  # the source may reuse the arrays for the next batch
                 x, y, weight = (_own(array, parts) for array in table[:3])

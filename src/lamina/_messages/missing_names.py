@@ -47,7 +47,6 @@ INSTEAD = {
     "Sequential.evaluate_generator": "evaluate(generator)",
     "Sequential.fit_generator": "fit(generator)",
     "Sequential.load_state_dict": "load_torch_state_dict(state_dict)",
-    "Sequential.predict_classes": "numpy.argmax(model.predict(x), axis=-1), or model.predict(x) > 0.5 for one unit",
     "Sequential.predict_generator": "predict(generator)",
     "Sequential.predict_proba": "predict(x), which gives the probabilities",
     "Sequential.quantize": NO_QUANTIZATION,

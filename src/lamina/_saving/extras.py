@@ -23,18 +23,22 @@ def of(model: Model) -> dict[str, Any]:
         "format": FORMAT,
         "steps": model._lamina.steps_trained,
         "columns": model._lamina.columns,
+        "classes": model._lamina.classes,
         "seeds": {part.path: part.layer._lamina.seed for part in parts(model) if part.layer._lamina.seed is not None},
         "optimizer": [places[path] for path in known if path in places],
     }
 
 
 def restore(model: Model, extra: dict[str, Any]) -> None:
-    """Set the seeds, the number of steps and the columns of a model; ignore values that do not fit the model."""
+    """Set the seeds, the number of steps, the columns and the classes of a model; ignore what does not fit it."""
     steps, seeds, columns = extra.get("steps"), extra.get("seeds", {}), extra.get("columns")
     if _is_count(steps, 2**31):
         model._lamina.steps_trained = steps
     if isinstance(columns, list) and all(isinstance(column, str) for column in columns):
         model._lamina.columns = tuple(columns)
+    classes = extra.get("classes")
+    if isinstance(classes, list) and classes and all(isinstance(name, (str, bool)) for name in classes):
+        model._lamina.classes = tuple(classes)
     if isinstance(seeds, dict):
         for part in parts(model):
             if _is_count(seed := seeds.get(part.path), 2**32):

@@ -10,8 +10,9 @@ from lamina._arrays.arrays import HostArray
 from lamina._arrays.shapes import Shape
 from lamina._checks import columns, indices, labels
 from lamina._data.arrays import is_mapped
+from lamina._data.classes import weights_by_number
 from lamina._data.raw_table import raw_table
-from lamina._data.sample_weights import class_weighted, split
+from lamina._data.sample_weights import class_weighted, first_of, split
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._layer.host import adapt_on, needs_adapting, takes_frames
@@ -26,6 +27,7 @@ from lamina._training import gaps, own_steps
 from lamina._training.feeds import ArrayFeed, Chunk, Feed, Key, StreamFeed, batch_size_for, given_batch_size
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
+from lamina._training.targets import forgotten_on_error, learn_classes, numbers_of, target_of
 from lamina._training.trainer import trainer_for
 from lamina._weights.turns import making
 from lamina.dtypes import floatx
@@ -47,6 +49,11 @@ def key_of(model: Model) -> Key:
 
 def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed, Feed | None]:
     """Make the feed that `fit` trains on, and the feed that it validates on, if any."""
+    with forgotten_on_error(model):
+        return _training_feeds(model, data, plan)
+
+
+def _training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed, Feed | None]:
     held_out = None
     validation = plan.validation._replace(batch_size=plan.validation.batch_size or data.batch_size)
     feed: Feed
@@ -60,10 +67,11 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
         check(model, table, data)
         stream.check = check_for_later_batches(model, data, table)
     else:
-        with restored_on_error(model) if needs_adapting(model) else nullcontext():
-            data = data._replace(x=_adapted_to(model, data.x, plan.validation_split))
-            table = _table(model, data, mapped=True)
-            check(model, table, data)
+        learn_classes(model, data.y)
+        data = numbers_of(model, data)
+        data = data._replace(x=_adapted_to(model, data.x, plan.validation_split))
+        table = _table(model, data, mapped=True)
+        check(model, table, data)
         if plan.validation_split:
             table, held_out = split(table, plan.validation_split)
         table = class_weighted(table, data.class_weight)  # validation rows get no class weights, as in Keras
@@ -83,7 +91,7 @@ def _adapted_to(model: Model, x: Any, validation_split: float) -> Any:
         return x
     table = raw_table(x)
     if needs_adapting(model):
-        adapt_on(model, table.take(slice(int(len(table) * (1.0 - float(validation_split))) or None)))
+        adapt_on(model, table.take(slice(first_of(len(table), validation_split))))
     return table
 
 
@@ -94,6 +102,7 @@ def measuring_feed(model: Model, data: DataRequest, trained: columns.Names | Non
         _check_named(model, data, first := feed.first(key_of(model)), trained)
         feed.stream.check = check_for_later_batches(model, data, first)
         return feed
+    data = numbers_of(model, data)
     table = _table(model, data, mapped=True)
     _check_named(model, data, table, trained)
     return _measured(model, table, data)
@@ -134,6 +143,7 @@ def _check_named(model: Model, data: DataRequest, table: Table, trained: columns
 
 def whole_batch(model: Model, data: DataRequest) -> Chunk:
     """Make one batch of all rows, for `train_on_batch` and `test_on_batch`. NumPy arrays start the program sooner."""
+    data = numbers_of(model, data)
     table = _table(model, data)
     check(model, table, data)
     table = class_weighted(table, data.class_weight)
@@ -142,8 +152,8 @@ def whole_batch(model: Model, data: DataRequest) -> Chunk:
 
 def _stream(model: Model, data: DataRequest) -> Stream:
     return Stream(
-        data.x, data.y, data.sample_weight, class_weight=data.class_weight, name=data.names[0], floatx=floatx(),
-        host=host_of(model),
+        data.x, data.y, data.sample_weight, class_weight=weights_by_number(data.class_weight, model._lamina.classes),
+        name=data.names[0], floatx=floatx(), host=host_of(model), target=target_of(model),
     )  # fmt: skip
 
 

@@ -37,6 +37,8 @@ class ModelState(LayerState):
     """The number of steps that the model was trained, over all calls."""
     columns: tuple[str, ...] | None = None
     """The names of the columns that it was trained on, if x was a data frame."""
+    classes: tuple[Any, ...] | None = None
+    """The names of the classes in the order of their numbers, if y held names."""
     home: Home | None = None
     """The thread that last trained the model."""
     busy: bool = False

@@ -168,14 +168,6 @@ def _steps(generator: Any, samples: int) -> tuple[Any, int]:
 
 
 @user_facing
-def predict_classes(self: Sequential, x: object, batch_size: int | None = 32, verbose: int | str = 0) -> Any:
-    """The index of the largest output; for one output with a sigmoid, whether it is above 0.5."""
-    say("predict_classes(x) is now predict(x).argmax(-1), or predict(x) > 0.5 for one unit.")
-    y = self.predict(x, batch_size, verbose)
-    return y.argmax(-1) if y.shape[-1] > 1 else (y > 0.5).astype(np.int32)
-
-
-@user_facing
 def predict_proba(self: Sequential, x: object, batch_size: int | None = 32, verbose: int | str = 0) -> Any:
     """`predict`."""
     say("predict_proba(x) is now predict(x).")
@@ -251,7 +243,7 @@ PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (Sequential, "save_weights", _save_weights),
     (Sequential, "load_weights", _load_weights),
     *((Sequential, verb.__name__, lambda _, verb=verb: verb) for verb in (
-        fit_generator, evaluate_generator, predict_generator, predict_classes, predict_proba, reset_states, to_yaml,
+        fit_generator, evaluate_generator, predict_generator, predict_proba, reset_states, to_yaml,
     )),
     (Sequential, "_make_predict_function", lambda _: make_predict_function),
     (Metric, "reset_states", lambda _: reset_metric),

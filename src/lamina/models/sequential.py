@@ -23,6 +23,7 @@ from lamina._training import predict as prediction
 from lamina._training.compilation import Compiled
 from lamina._training.own_steps import STEPS, known_metrics
 from lamina._training.request import Callbacks, DataRequest, RunPlan
+from lamina._training.targets import class_of_each, given_classes
 from lamina._weights.weight import under_way
 from lamina.callbacks import Checkpoint, History
 from lamina.callbacks.checkpoint import keeping_of
@@ -278,6 +279,45 @@ class Sequential(Stack):
         """
         data = DataRequest(x, batch_size=batch_size, steps=steps)
         return prediction.predict(self, data, RunPlan(verbose, callbacks))
+
+    @user_facing
+    def predict_classes(
+        self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", steps: int | None = None,
+        callbacks: Callbacks = None,
+    ) -> HostArray:  # fmt: skip
+        """The class of each row: its name, if `fit` had names as y, else its number.
+
+        The number is the index of the largest output; with one output, whether it is above 0.5, or above 0 if the loss
+        takes logits.
+
+        >>> from lamina import layers
+        >>> import numpy as np
+        >>> model = Sequential([layers.Dense(1, activation="sigmoid")])
+        >>> model.compile("adam", "binary_crossentropy")
+        >>> x = np.linspace(-1, 1, 8)[:, None]
+        >>> _ = model.fit(x, np.where(x[:, 0] > 0, "high", "low"), verbose=0)
+        >>> model.classes_, model.predict_classes(x, verbose=0).shape
+        (('high', 'low'), (8,))
+
+        Args: those of `predict`.
+
+        Returns:
+            Names of shape (rows,); or numbers of shape (rows,), or (rows, 1) for one output, as in Keras 2.
+        """
+        return class_of_each(self, self.predict(x, batch_size, verbose, steps, callbacks))
+
+    @property
+    def classes_(self) -> tuple[Any, ...] | None:
+        """The names of the classes in the order of their numbers, if `fit` had names as y; else None.
+
+        Set them before a stream of batches with names, or before `train_on_batch`: one batch need not show all classes.
+        """
+        return self._lamina.classes
+
+    @classes_.setter
+    @user_facing
+    def classes_(self, classes: Sequence[Any] | None) -> None:
+        self._lamina.classes = given_classes(classes)
 
     @user_facing
     def train_on_batch(

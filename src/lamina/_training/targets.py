@@ -1,0 +1,112 @@
+"""Names of classes as y: their numbers for the loss, and the names again for `predict_classes`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from lamina import losses
+from lamina._arrays.arrays import HostArray
+from lamina._data.classes import SHOWN, Labels, classes_of, labels_of, listed, numbered, one_hot, weights_by_number
+from lamina._layer.host import needs_adapting
+from lamina._layer.structure import restored_on_error
+from lamina._settings.converters import short
+from lamina._training.model import Model, compiled_of
+from lamina._training.request import DataRequest
+from lamina.errors import ArgumentError, LabelError
+from lamina.losses.loss import reads_logits
+
+ONE_HOT = losses.CategoricalCrossentropy, losses.CategoricalFocalCrossentropy, losses.CategoricalHinge
+HINGES = losses.Hinge, losses.SquaredHinge
+OF_CLASSES = (
+    losses.BinaryCrossentropy, losses.BinaryFocalCrossentropy, losses.SparseCategoricalCrossentropy,
+    losses.Crossentropy, *ONE_HOT, *HINGES,
+)  # fmt: skip
+
+
+@contextmanager
+def forgotten_on_error(model: Model) -> Iterator[None]:
+    """If `fit` refuses its data, the model forgets the classes, and a model that was not adapted is as before."""
+    classes = model._lamina.classes
+    try:
+        with restored_on_error(model) if needs_adapting(model) else nullcontext():
+            yield
+    except BaseException:
+        model._lamina.classes = classes
+        raise
+
+
+def learn_classes(model: Model, y: object) -> None:
+    """Keep the classes of y, if it holds names, for the whole `fit`. A trained model keeps those that it has."""
+    state = model._lamina
+    labels = _labels(model, y)
+    if labels is not None and not (state.classes and state.steps_trained):
+        state.classes = classes_of(labels)
+
+
+def numbers_of(model: Model, data: DataRequest) -> DataRequest:
+    """The data with numbers in place of the names of classes, in y and in `class_weight`."""
+    weights = weights_by_number(data.class_weight, model._lamina.classes)
+    return data._replace(y=target_of(model, data.names[1])(data.y), class_weight=weights)
+
+
+def target_of(model: Model, name: str = "y") -> Callable[[Any], Any]:
+    """A function from a y, which may hold names, to one of numbers."""
+
+    def target(y: Any) -> Any:
+        labels = _labels(model, y)
+        return y if labels is None else _numbers(model, labels, name)
+
+    return target
+
+
+def _labels(model: Model, y: object) -> Labels | None:
+    """The names in y, if the loss is for classes."""
+    compiled = model._lamina.compiled
+    return labels_of(y) if compiled is not None and isinstance(compiled.loss, OF_CLASSES) else None
+
+
+def _numbers(model: Model, labels: Labels, name: str) -> HostArray:
+    classes = model._lamina.classes
+    if classes is None:
+        raise LabelError(
+            f"{name} holds names of classes, and {model.name!r} has no names yet. `fit` learns them from all rows of "
+            f"an array or a series; before batches, name them: model.classes_ = {sorted(set(labels.values))[:SHOWN]!r}."
+        )
+    if isinstance(compiled_of(model).loss, losses.BinaryCrossentropy) and len(classes) > 2:
+        raise LabelError(
+            f"{name} has {len(classes)} classes, {listed(classes)}, and binary_crossentropy is for two. Take "
+            f'Dense({len(classes)}, activation="softmax") and loss="sparse_categorical_crossentropy".'
+        )
+    numbers = numbered(labels, classes, name)
+    return one_hot(numbers, classes) if isinstance(compiled_of(model).loss, ONE_HOT) else numbers
+
+
+def given_classes(classes: object) -> tuple[Any, ...] | None:
+    """The names that a user sets as `classes_`, in the order of their numbers."""
+    if classes is None:
+        return None
+    names = classes.tolist() if isinstance(classes, np.ndarray) else classes
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, (str, bool)) for name in names):
+        raise ArgumentError(f"classes_: expected the names of the classes, as ['no', 'yes'], got {short(classes)}.")
+    if len(set(names)) < len(names):
+        raise ArgumentError(f"classes_: each name stands for one class, and some are there twice: {short(classes)}.")
+    return tuple(names)
+
+
+def class_of_each(model: Model, output: HostArray) -> HostArray:
+    """The class of each row of an output: its name, if the model has names, else its number as in Keras 2."""
+    classes = model._lamina.classes
+    if output.shape[-1] > 1:
+        numbers: HostArray = output.argmax(-1)
+    else:
+        loss = model._lamina.compiled and model._lamina.compiled.loss
+        at_zero = loss is not None and (isinstance(loss, HINGES) or reads_logits(loss))
+        numbers = (output > (0.0 if at_zero else 0.5)).astype(np.int32)
+    if classes is None:
+        return numbers
+    flat = numbers[..., 0] if output.shape[-1] == 1 else numbers
+    return np.asarray(classes)[np.minimum(flat, len(classes) - 1)]  # a stack may have more units than classes
