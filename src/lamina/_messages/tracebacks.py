@@ -77,7 +77,14 @@ def _calling(frame: types.FrameType | None) -> types.FrameType | None:
 def caller() -> str:
     """Where the user's code stands now, as `train.py:14`."""
     frame = user_frame()
-    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}" if frame else ""
+    return line_of(frame.f_code.co_filename, frame.f_lineno) if frame else ""
+
+
+def line_of(filename: str, line: int) -> str:
+    """A line of the user's code, as `train.py:14`, and in a cell of a notebook, as `In[4]:14`."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    cell = getattr(getattr(shell, "compile", None), "format_code_name", lambda _: None)(filename)
+    return f"{cell[1] if cell else os.path.basename(filename)}:{line}"
 
 
 def place_of(error: BaseException) -> str:
@@ -86,7 +93,7 @@ def place_of(error: BaseException) -> str:
     while traceback is not None:
         filename = traceback.tb_frame.f_code.co_filename
         if not is_internal(filename) and not any(part in filename for part in LIBRARIES):
-            place = f"{os.path.basename(traceback.tb_frame.f_code.co_filename)}:{traceback.tb_lineno}"
+            place = line_of(filename, traceback.tb_lineno)
         traceback = traceback.tb_next
     return place
 

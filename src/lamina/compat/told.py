@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from types import FrameType
 
-from lamina._messages.tracebacks import is_internal
+from lamina._messages.tracebacks import is_internal, line_of
 
 said: set[str] = set()
 """What was said since `install`."""
@@ -29,4 +28,4 @@ def say(words: str) -> None:
         return
     said.add(words)
     frame = program()
-    print(f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}: {words}", file=sys.stderr)
+    print(f"{line_of(frame.f_code.co_filename, frame.f_lineno)}: {words}", file=sys.stderr)
