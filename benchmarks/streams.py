@@ -38,9 +38,9 @@ def timed(call: Callable[[], Any]) -> Timed:
     return time.perf_counter() - wall, time.process_time() - used
 
 
-def model() -> Any:
+def model(features: int = FEATURES) -> Any:
     made = lamina.Sequential(
-        [layers.Input((FEATURES,)), layers.Dense(128, activation="relu"), layers.Dense(10, activation="softmax")]
+        [layers.Input((features,)), layers.Dense(128, activation="relu"), layers.Dense(10, activation="softmax")]
     )
     made.compile("adam", "sparse_categorical_crossentropy")
     return made
@@ -113,11 +113,8 @@ def main() -> None:
                     continue
                 found: list[tuple[Timed, Timed, Timed]] = []
                 arrays = (np.ascontiguousarray(x[:, :TABLE]), y) if name == "table_dataset" else (x, y)
-                fresh = trained
                 if name == "table_dataset":
-                    fresh = trained = lamina.Sequential([layers.Input((TABLE,)), *model().layers])
-                    trained.compile("adam", "sparse_categorical_crossentropy")
-                del fresh
+                    trained = model(TABLE)
                 for _ in range(arguments.rounds + 2):
                     source = make()
                     alone = timed(lambda: read(source)) if name != "TensorDataset" else (0.0, 0.0)  # noqa: B023

@@ -91,10 +91,18 @@ def tensors_of(source: Any) -> list[HostArray] | None:
     """The arrays whose rows a TensorDataset of torch gives; None for any other source."""
     if type(source).__name__ != "TensorDataset" or not _is_of(source, "torch"):
         return None
+    tensors = list(map(unboxed, source.tensors))
+    return None if any(hasattr(tensor, "detach") for tensor in tensors) else tensors
+
+
+def unboxed(part: Any) -> Any:
+    """Return the array of a tensor of torch, without a copy; anything else as it is."""
+    if type(part).__name__ != "Tensor" or not hasattr(part, "numpy"):
+        return part
     try:
-        return [tensor.numpy() for tensor in source.tensors]
-    except (RuntimeError, TypeError):  # with gradients, on another device, or of a dtype that NumPy lacks
-        return None
+        return part.numpy()
+    except (RuntimeError, TypeError, NotImplementedError):  # with gradients, on another device, or not NumPy's dtype
+        return part
 
 
 def _taking(rows: Any) -> Callable[[HostArray], Any]:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from lamina._arrays.arrays import HostArray
-from lamina._data.row_sources import Rows, apart, as_batches, begun, joined, say_forked
+from lamina._data.checksums import checksum
+from lamina._data.row_sources import Rows, apart, as_batches, begun, joined, say_forked, unboxed
 from lamina._data.sample_weights import class_weighted
 from lamina._data.source import Table, arrays
 from lamina._data.threads import fetched, in_advance
@@ -85,6 +86,10 @@ class Stream:
         """Whether to save the source's position after each batch."""
         self.places: dict[int, Any] = {}
         """The source's saved positions, by the number of batches read in the epoch."""
+        self.checksum, self.whole = 0, True
+        """The checksum of all batches, and whether an epoch is a pass."""
+        self.restored: Any = None
+        """A position for the next pass over a source of Grain."""
         self.over = False
         """Whether a source that can be read only once ended before the epoch had all of its steps."""
         self.taken, self.begun, self.from_place, self.fruitful = 0, False, False, False
@@ -105,12 +110,25 @@ class Stream:
     def go_to(self, place: Any = None) -> None:
         """Go back to the first batch, or to a position that the source saved. A begun epoch continues."""
         self._pass, self.from_place = None, place is not None
-        if place is not None:
+        if place is not None and self.placed:
             self.source.load_state_dict(place)
+        elif place is not None:
+            self.restored = place
 
     def position(self, done: int) -> Any:
         """The source's position after `done` batches of an epoch; None if the source cannot save its position."""
-        return self.places[done] if done in self.places else self.source.state_dict() if self.placed else None
+        return self.places[done] if done in self.places else self._place(at_start=done == 0)
+
+    def _place(self, at_start: bool = False) -> Any:
+        """The position of the source now, or the checksum of all batches that it gave; None if neither is needed."""
+        if self.placed:
+            return self.source.state_dict()
+        now: Any = self._pass
+        if hasattr(now, "get_state"):  # an iterator of Grain
+            anew = at_start and self.whole  # the next epoch begins a pass of its own
+            state = (iter(self.source) if anew else now).get_state()
+            return np.frombuffer(state, np.uint8) if isinstance(state, bytes) else state
+        return ("checksum", self.checksum) if self.replays and not self.by_key and self.noting else None
 
     def forget(self, done: int) -> None:
         """Forget the places before `done` batches of the epoch."""
@@ -139,6 +157,7 @@ class Stream:
                 f"{self.name} is a {type(self.source).__name__} without an end. Set the number of batches in an epoch: "
                 "steps_per_epoch=... in fit, steps=... in evaluate and predict."
             )
+        self.whole = steps is None
         if self._pass is None or ((steps is None or anew) and not self.once):
             self._open(shuffle, key, 0)
         if not self.begun:
@@ -176,8 +195,10 @@ class Stream:
             items = itertools.islice(self._pass, None if steps is None else steps - self.taken)  # type: ignore[arg-type]
             for batch in self._batches(items, skip - self.taken):
                 self.taken += 1
-                if self.placed and self.noting:
-                    self.places[self.taken] = self.source.state_dict()
+                if self.noting:
+                    if self.replays and not (self.placed or self.by_key):
+                        self.checksum = checksum(batch, self.checksum)
+                    self.places[self.taken] = self._place()
                 if self.taken > skip:
                     yield self._table(batch, self.taken - 1, own)
             if steps is None or self.taken or self.once or fruitless:
@@ -219,6 +240,10 @@ class Stream:
                 raise DataError(f"{self.name}() gave a {type(source).__name__}; expected a generator or an iterable.")
         if not _is_indexed(source):
             self._pass = source._lamina_pass((*key, taken)) if self.by_key and key is not None else begun(source)
+            if self.restored is not None:
+                state, self.restored = self.restored, None
+                iterator: Any = self._pass
+                iterator.set_state(state.tobytes() if isinstance(state, np.ndarray) else state)
             return
         steps, self._read = _length(source), source.__getitem__
         random = np.random.default_rng((*(key or (next_seed(),)), taken)) if shuffle else None
@@ -235,6 +260,7 @@ class Stream:
         """A batch as a table, with arrays that are its own if the next batch may come in the same ones."""
         given: Any = batch
         plain = self.is_plain and not own and type(batch) in (tuple, list) and len(given) in (1, 2, 3)
+        given = batch = list(map(unboxed, given)) if plain else batch
         if plain and all(_is_ready(part, self.floatx) for part in given) and len(set(map(len, given))) == 1:
             return Table(*given)
         parts = tuple(batch) if isinstance(batch, (tuple, list)) and not _is_text(batch) else (batch,)

@@ -115,6 +115,7 @@ class FolderStore:
         number = _ended.get(self.given, 0) + 1 if self.plan.counts else 1
         self.where = self.plan.folder if number == 1 else os.path.join(self.plan.folder, f"fit-{number}")
         self.every, self.deletes = self.plan.every, self.plan.deletes
+        self.goes_on = self.plan.goes_on
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="lamina-checkpoint")
         self.waiting: dict[bool, Future[None]] = {}
         """The write of the latest state that the thread has not finished, and under True that of the best one."""

@@ -19,6 +19,7 @@ from lamina._data.data_frames import Columns
 from lamina._data.source import Table
 from lamina._data.stream import Stream
 from lamina._data.threads import fetched
+from lamina._messages.tracebacks import warn
 from lamina._settings.converters import positive, short
 from lamina._settings.run_limits import limited_steps, say_out_of_data
 from lamina.dtypes import floatx
@@ -270,6 +271,10 @@ class StreamFeed:
         """Whether `on_epoch_end` of the data is called before the next epoch. Keras does so at the
         start of `fit` and of each evaluation."""
         self.columns: Columns | None = None
+        self.expected: Any = None
+        """The checksum of the batches that were read before the run was interrupted, until it is compared."""
+        self.goes_on = False
+        """Whether a resumed run may go on with other batches."""
         self.sample: Table | None = None
         """The first batch."""
         self.started: tuple[Block, Generator[Block]] | None = None
@@ -303,6 +308,9 @@ class StreamFeed:
         if self.replays(position):
             for key in keys:
                 deque(self._blocks(key, EVERYTHING), 0)
+            self.expected = position
+            if keys:
+                self._verify(0)
             return
         if self.started is not None:
             self.started[1].close()
@@ -314,7 +322,28 @@ class StreamFeed:
 
     def replays(self, position: object) -> bool:
         """Whether the source must be read again to reach a place in it."""
-        return position is None and self.stream.replays and not self._by_key
+        known = position is not None and not _is_checksum(position)
+        return not known and self.stream.replays and not self._by_key
+
+    def _verify(self, done: int) -> None:
+        """Compare the batches up to `done` of the epoch with those that the run to resume was trained on."""
+        if self.expected is None or self.expected[2] != done:
+            return
+        (_, wanted, _), self.expected = self.expected, None
+        if self.stream.position(done)[1] == wanted:
+            return
+        told = (
+            f"the batches of {self.stream.name} differ from those that the run was trained on before it was interrupted"
+        )
+        if self.goes_on:
+            warn(f"{told}. It goes on with them.")
+            return
+        raise DataError(
+            f"{told}, so it cannot end as it would have.\nSeed what decides their order, and start the program twice "
+            "with it:\n  DataLoader(..., generator=torch.Generator().manual_seed(0)), torch.manual_seed(0), or\n"
+            "  numpy.random.default_rng(0) made within the function that gives the batches.\n"
+            "To go on with other batches: fit(..., checkpoint=callbacks.Checkpoint(folder, other_batches=True))."
+        )
 
     @property
     def _by_key(self) -> bool:
@@ -328,7 +357,7 @@ class StreamFeed:
             pack(place)
         except NotPlainError:
             return None
-        return place
+        return (*place, done) if _is_checksum(place) else place
 
     def examples(self) -> list[Chunk]:
         return []
@@ -340,8 +369,12 @@ class StreamFeed:
         return Chunk(block.data, block.size, 0, 1)
 
     def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
+        resumed = skip > 0
         seen = int(self.started is not None)  # the batch that `first` gave out
         for block in self._blocks(key, skip):
+            if resumed and block.first + block.steps >= skip:
+                self._verify(skip)
+                resumed = False
             at, seen = max(skip - block.first, seen, 0), 0
             if at < block.steps:
                 self.stream.look(block.table(at, block.steps - at), block.first + at, block.steps - at)
@@ -352,6 +385,8 @@ class StreamFeed:
                 count = min(length.most, block.steps - at)
                 yield Chunk(data, block.size, at * block.size, count)
                 at += count
+        if resumed:  # all of the epoch was done before
+            self._verify(skip)
 
     def _blocks(self, key: Key, skip: int) -> Iterator[Block]:
         """The blocks of an epoch; its first one may have been read before, and then they begin with the first batch."""
@@ -410,6 +445,10 @@ class StreamFeed:
         return self.stream.epoch(
             self.asked, shuffle=self.shuffle, anew=self.anew, key=key, skip=skip, gather=self._gathered
         )
+
+
+def _is_checksum(position: Any) -> bool:
+    return isinstance(position, tuple) and position[:1] == ("checksum",)
 
 
 Feed = ArrayFeed | StreamFeed

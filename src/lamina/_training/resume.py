@@ -51,6 +51,8 @@ class Store(Protocol):
     def newest(self, ended: bool = True) -> Saved | None:
         """The newest state that can be read; `ended=False`: the newest from before the end of the run."""
 
+    goes_on: bool
+    """Whether a resumed run goes on where its stream gives other batches than before."""
     deletes: bool
     """Whether the states are removed when the run has ended."""
 
@@ -268,6 +270,8 @@ class Run:
         over = keys[:-1] if place.done else keys
         validations = [key for epoch, key in enumerate(over, place.epoch - len(over)) if self.validates_after(epoch)]
         self._say_if_replayed(self.feed, position)
+        if isinstance(self.feed, StreamFeed) and self.store is not None:
+            self.feed.goes_on = self.store.goes_on
         self.feed.go_to(over, position)
         if isinstance(self.validation, StreamFeed) and self.validation.stream.once:
             self._say_if_replayed(self.validation, None)

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from typing import Any, Literal, NamedTuple
 
 from lamina._files import files
-from lamina._settings.converters import one_of, positive
+from lamina._settings.converters import flag, one_of, positive
 from lamina._settings.settings import Configured, setting
 from lamina.callbacks.callback import Callback, Logs
 from lamina.callbacks.callback_list import CallbackList
@@ -28,6 +28,8 @@ class Keeping(NamedTuple):
     """Whether the states are removed when the run has ended."""
     counts: bool = True
     """Whether a second `fit` of the same program has states of its own, in a folder within the folder."""
+    goes_on: bool = False
+    """Whether a resumed run goes on where its stream gives other batches than before."""
 
 
 class KeepingCallback(MonitorCallback):
@@ -90,6 +92,8 @@ class Checkpoint(KeepingCallback, Configured):
         keep: how many states stay in the folder.
         monitor: the name of a number in the logs. The state of its best epoch is also kept, in `best.safetensors`.
         mode: "min" or "max" is better; "auto" goes by the metric.
+        other_batches: whether a resumed run goes on with a warning, instead of an error, if a stream that is read again
+            gives other batches than before.
     """
 
     folder: str = setting(folder_name)
@@ -97,10 +101,11 @@ class Checkpoint(KeepingCallback, Configured):
     keep: int = setting(positive, default=2)
     monitor: str = setting(_monitor, default=None)
     mode: Mode = setting(one_of("auto", "min", "max"), default="auto")
+    other_batches: bool = setting(flag, default=False)
 
     @property
     def _lamina_keeping(self) -> Keeping:
-        return Keeping(self.folder, self.every, self.keep)
+        return Keeping(self.folder, self.every, self.keep, goes_on=self.other_batches)
 
 
 def keeping_of(callbacks: object, checkpoint: object) -> tuple[list[Callback], KeepingCallback | None]:
