@@ -13,10 +13,11 @@ from lamina._data.arrays import is_mapped
 from lamina._data.source import Table, is_stream
 from lamina._diagnosis import findings
 from lamina._diagnosis.findings import ROWS, Finding, Findings
-from lamina._training.feeds import ArrayFeed, Feed
+from lamina._training.feeds import ArrayFeed
 from lamina._training.inputs import require_compiled, training_feeds
 from lamina._training.model import Model, compiled_of
 from lamina._training.request import DataRequest, RunPlan, fit_request
+from lamina._training.stream_feed import Feed
 from lamina._training.trainer import followed
 from lamina.callbacks.callback_list import CallbackList
 from lamina.callbacks.history import History

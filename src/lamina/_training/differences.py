@@ -9,8 +9,9 @@ from typing import SupportsFloat
 import numpy as np
 
 from lamina._arrays.arrays import HostArray
-from lamina._training.feeds import ArrayFeed, Feed
+from lamina._training.feeds import ArrayFeed
 from lamina._training.model import compiled_of
+from lamina._training.stream_feed import Feed
 from lamina._training.trainer import Trainer
 from lamina.errors import FileError
 from lamina.random import seed_given

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from lamina._arrays.arrays import Array, HostArray
-from lamina._arrays.packing import NotPlainError, pack
 from lamina._data.arrays import INT32, read
-from lamina._data.data_frames import Columns
 from lamina._data.source import Table
-from lamina._data.stream import Stream
 from lamina._data.threads import fetched
-from lamina._messages.tracebacks import warn
 from lamina._settings.converters import positive, short
 from lamina._settings.run_limits import limited_steps, say_out_of_data
 from lamina.dtypes import floatx
-from lamina.errors import ArgumentError, DataError, LaminaError
+from lamina.errors import ArgumentError, DataError
 
 ALIGNED = 64
 """JAX uses a host array without a copy if its address is a multiple of this; a copy costs five times more."""
-STACKED = 4, 64
-"""The fewest and the most batches of a stream that may go to the device at a time, if BLOCK_BYTES leaves it open."""
-FIRST, PATIENCE = 8, 0.05
-"""The most batches in the first block of an epoch, twice as many in each later one; and the seconds after which a block
-goes to the device with the batches that have come, so that a slow source does not hold up the training.
-"""
 BLOCK_BYTES, BLOCK_STEPS = 2**22, 1024
 """The bytes of array rows, and the most batches, that go to the device at a time."""
 
 
 Key = tuple[int, int]
 """The model's seed and its number of trained steps at the start of an epoch: they decide the order of the rows."""
-
-
-EVERYTHING = sys.maxsize
-"""More batches than any epoch has."""
 
 
 class Chunk(NamedTuple):
@@ -94,7 +78,7 @@ class ChunkLength:
             self.steps = int(min(max(self.seconds / each, 1), 8 * self.steps, 2**20))
 
 
-def _aligned(rows: int, like: HostArray) -> HostArray:
+def aligned(rows: int, like: HostArray) -> HostArray:
     """An empty array with `rows` rows of the shape and dtype of another. Memory never written uses no RAM."""
     size = rows * like[:1].nbytes
     memory = np.empty(size + ALIGNED, np.uint8)
@@ -165,7 +149,7 @@ class ArrayFeed:
             rows["counted"] = np.ones(1, np.float32)
         count = 2 if self.whole > self.stacked else 1  # the next block is read while this one is computed
         length = self.stacked * self.size
-        self.buffers = [{name: _aligned(length, row) for name, row in rows.items()} for _ in range(count)]
+        self.buffers = [{name: aligned(length, row) for name, row in rows.items()} for _ in range(count)]
 
     def examples(self) -> list[Chunk]:
         """A chunk for each program that an epoch needs."""
@@ -253,205 +237,6 @@ def _take(array: HostArray, rows: HostArray | slice, into: HostArray) -> None:
     if part.dtype != into.dtype:
         raise DataError(f"x holds whole numbers beyond {INT32.max}, and smaller ones before; use x.astype('float32').")
     into[...] = part
-
-
-class StreamFeed:
-    """Batches of a stream, a few of them on the device at a time.
-
-    The feed holds the stream, the place in it and the batches that were read ahead. It lives for one `fit` or
-    `evaluate`.
-    """
-
-    def __init__(
-        self, stream: Stream, steps: int | None = None, shuffle: bool | str = False, anew: bool = False
-    ) -> None:
-        self.stream, self.shuffle, self.anew = stream, bool(shuffle), anew
-        self.asked = limited_steps(steps, stream.steps)
-        self.due = True
-        """Whether `on_epoch_end` of the data is called before the next epoch. Keras does so at the
-        start of `fit` and of each evaluation."""
-        self.columns: Columns | None = None
-        self.expected: Any = None
-        """The checksum of the batches that were read before the run was interrupted, until it is compared."""
-        self.goes_on = False
-        """Whether a resumed run may go on with other batches."""
-        self.sample: Table | None = None
-        """The first batch."""
-        self.started: tuple[Block, Generator[Block]] | None = None
-        """The first block, if it was read before its epoch, and the generator of the others."""
-        self.stacked = 0
-        """The most batches of a block, by the bytes of the first one."""
-        self.buffers: dict[object, list[dict[str, HostArray]]] = {}
-        """Two blocks of memory for each shape of batches: one is filled while the other is computed with."""
-
-    @property
-    def steps(self) -> int | None:
-        return self.asked if self.asked is not None else self.stream.steps
-
-    @property
-    def over(self) -> bool:
-        """Whether the source has no further epoch."""
-        return self.stream.over
-
-    def first(self, key: Key) -> Table:
-        """The first batch; the next epoch still begins with it."""
-        blocks = self._epoch(key, 0)
-        block = next(blocks)
-        self.started, self.sample = (block, blocks), block.table(0, 1)._replace(columns=self.columns)
-        return self.sample
-
-    def go_to(self, keys: Sequence[Key], position: Any = None) -> None:
-        """Go to the end of the epochs of these keys, or to a `position`. A stream without positions is read again.
-
-        The batches of the current epoch that `chunks` skips are read again too.
-        """
-        if self.replays(position):
-            for key in keys:
-                deque(self._blocks(key, EVERYTHING), 0)
-            self.expected = position
-            if keys:
-                self._verify(0)
-            return
-        if self.started is not None:
-            self.started[1].close()
-            self.started = None
-        self.stream.go_to(position)
-        if position is None and not self._by_key:
-            for key in keys:
-                deque(self._epoch(key, EVERYTHING), 0)
-
-    def replays(self, position: object) -> bool:
-        """Whether the source must be read again to reach a place in it."""
-        known = position is not None and not _is_checksum(position)
-        return not known and self.stream.replays and not self._by_key
-
-    def _verify(self, done: int) -> None:
-        """Compare the batches up to `done` of the epoch with those that the run to resume was trained on."""
-        if self.expected is None or self.expected[2] != done:
-            return
-        (_, wanted, _), self.expected = self.expected, None
-        if self.stream.position(done)[1] == wanted:
-            return
-        told = (
-            f"the batches of {self.stream.name} differ from those that the run was trained on before it was interrupted"
-        )
-        if self.goes_on:
-            warn(f"{told}. It goes on with them.")
-            return
-        raise DataError(
-            f"{told}, so it cannot end as it would have.\nSeed what decides their order, and start the program twice "
-            "with it:\n  DataLoader(..., generator=torch.Generator().manual_seed(0)), torch.manual_seed(0), or\n"
-            "  numpy.random.default_rng(0) made within the function that gives the batches.\n"
-            "To go on with other batches: fit(..., checkpoint=callbacks.Checkpoint(folder, other_batches=True))."
-        )
-
-    @property
-    def _by_key(self) -> bool:
-        """Whether the key of an epoch alone decides its batches."""
-        return self.stream.by_key and self.asked is None
-
-    def position(self, done: int) -> Any:
-        """The position of the source after `done` batches of an epoch, if it has positions that can be saved."""
-        place = self.stream.position(done)
-        try:
-            pack(place)
-        except NotPlainError:
-            return None
-        return (*place, done) if _is_checksum(place) else place
-
-    def examples(self) -> list[Chunk]:
-        return []
-
-    def example(self) -> Chunk:
-        """The first batch, before the epoch begins that it is of."""
-        assert self.started is not None
-        block = self.started[0]
-        return Chunk(block.data, block.size, 0, 1)
-
-    def chunks(self, key: Key, length: ChunkLength, skip: int = 0) -> Iterator[Chunk]:
-        resumed = skip > 0
-        seen = int(self.started is not None)  # the batch that `first` gave out
-        for block in self._blocks(key, skip):
-            if resumed and block.first + block.steps >= skip:
-                self._verify(skip)
-                resumed = False
-            at, seen = max(skip - block.first, seen, 0), 0
-            if at < block.steps:
-                self.stream.look(block.table(at, block.steps - at), block.first + at, block.steps - at)
-            data = jax.device_put(dict(block.data))
-            at = max(skip - block.first, 0)
-            while at < block.steps:
-                self.stream.forget(block.first + at)
-                count = min(length.most, block.steps - at)
-                yield Chunk(data, block.size, at * block.size, count)
-                at += count
-        if resumed:  # all of the epoch was done before
-            self._verify(skip)
-
-    def _blocks(self, key: Key, skip: int) -> Iterator[Block]:
-        """The blocks of an epoch; its first one may have been read before, and then they begin with the first batch."""
-        if self.started is None:
-            return self._epoch(key, skip)
-        (block, blocks), self.started = self.started, None
-        return itertools.chain([block], blocks)
-
-    def _gathered(self, tables: Iterator[Table], first: int) -> Iterator[Block]:
-        """The batches one after the other in the memory of blocks, from the batch `first` of the epoch on.
-
-        What was read before an error of the user's own is trained before it is raised. With a batch that is refused
-        those beside it are not trained.
-        """
-        shapes, into, size, steps, most, begun = None, dict[str, HostArray](), 0, 0, FIRST, time.perf_counter()
-        try:
-            for table in tables:
-                if (new := tuple([None if a is None else (a.shape, a.dtype) for a in table[:3]])) != shapes and steps:
-                    yield Block(into, first, steps, 0, size)
-                    first, steps = first + steps, 0
-                if not steps:
-                    shapes, size = new, table.rows
-                    into = self._memory(table, shapes)
-                for name, array in table.named.items():
-                    into[name][steps * size : (steps + 1) * size] = array
-                steps, self.columns = steps + 1, table.columns
-                if steps >= min(most, self.stacked) or time.perf_counter() - begun > PATIENCE:
-                    yield Block(into, first, steps, 0, size)
-                    first, steps, most, begun = first + steps, 0, 2 * most, time.perf_counter()
-        except LaminaError:
-            raise
-        except Exception:
-            if steps:
-                yield Block(into, first, steps, 0, size)
-            raise
-        if steps:
-            yield Block(into, first, steps, 0, size)
-
-    def _memory(self, table: Table, shapes: object) -> dict[str, HostArray]:
-        """The memory for the next block of batches like this one."""
-        if not self.stacked:
-            batch = sum(array.nbytes for array in table.named.values())
-            self.stacked = min(max(BLOCK_BYTES // max(batch, 1), STACKED[0]), STACKED[1])
-        if shapes not in self.buffers:
-            rows = table.rows * self.stacked
-            self.buffers[shapes] = [
-                {name: _aligned(rows, array) for name, array in table.named.items()} for _ in range(2)
-            ]
-        self.buffers[shapes].reverse()
-        return self.buffers[shapes][0]
-
-    def _epoch(self, key: Key, skip: int) -> Generator[Block]:
-        if self.due:
-            self.stream.end_epoch()
-        self.due = self.anew
-        return self.stream.epoch(
-            self.asked, shuffle=self.shuffle, anew=self.anew, key=key, skip=skip, gather=self._gathered
-        )
-
-
-def _is_checksum(position: Any) -> bool:
-    return isinstance(position, tuple) and position[:1] == ("checksum",)
-
-
-Feed = ArrayFeed | StreamFeed
 
 
 def batch_size_for(rows: int, batch_size: int | None, steps: int | None) -> int:

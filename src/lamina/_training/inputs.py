@@ -24,9 +24,10 @@ from lamina._messages.tracebacks import warn
 from lamina._settings.origin import of_library
 from lamina._settings.strictness import strictness
 from lamina._training import gaps, own_steps
-from lamina._training.feeds import ArrayFeed, Chunk, Feed, Key, StreamFeed, batch_size_for, given_batch_size
+from lamina._training.feeds import ArrayFeed, Chunk, Key, batch_size_for, given_batch_size
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
+from lamina._training.stream_feed import Feed, StreamFeed
 from lamina._training.targets import forgotten_on_error, learn_classes, numbers_of, target_of
 from lamina._training.trainer import trainer_for
 from lamina._weights.turns import making

@@ -13,13 +13,14 @@ from lamina._programs import heap
 from lamina._training.changes import Changes
 from lamina._training.claims import claims_of, training
 from lamina._training.diagnosis import RunChecks
-from lamina._training.feeds import ChunkLength, Feed
+from lamina._training.feeds import ChunkLength
 from lamina._training.inputs import measuring_feed, require_compiled, training_feeds, whole_batch
 from lamina._training.interrupt import Interrupt, interruptible
 from lamina._training.model import Model, compiled_of
 from lamina._training.non_finite import NonFinite
 from lamina._training.request import DataRequest, RunPlan, evaluate_request, fit_request
 from lamina._training.resume import Run
+from lamina._training.stream_feed import Feed
 from lamina._training.trainer import Trainer, trainer_for
 from lamina.callbacks import History
 from lamina.callbacks.callback_list import CallbackList, batches_left, handles_nan, wants_each_batch

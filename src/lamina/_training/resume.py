@@ -19,8 +19,8 @@ from lamina._arrays.packing import pack, unpack
 from lamina._layer.keys import seed_of
 from lamina._messages.tracebacks import warn
 from lamina._training.differences import Description, describe, rate_text, require_same
-from lamina._training.feeds import Feed, StreamFeed
 from lamina._training.spec import TrainState
+from lamina._training.stream_feed import Feed, StreamFeed
 from lamina._training.trainer import Trainer, followed, trainer_for
 from lamina.callbacks.callback_list import CallbackList
 from lamina.callbacks.states import CallbackStates

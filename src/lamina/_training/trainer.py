@@ -15,7 +15,7 @@ from lamina._programs import programs
 from lamina._training import steps as train
 from lamina._training.claims import states_of
 from lamina._training.compilation import Compiled
-from lamina._training.feeds import Chunk, Feed
+from lamina._training.feeds import Chunk
 from lamina._training.filling import takes_more_rows
 from lamina._training.fingerprint import fingerprint
 from lamina._training.held_arrays import HeldArrays, scalar
@@ -24,6 +24,7 @@ from lamina._training.non_finite import NonFinite
 from lamina._training.own_steps import Arrays, Sums
 from lamina._training.spec import ProgramSpec, TrainState
 from lamina._training.steps import Steps
+from lamina._training.stream_feed import Feed
 from lamina._weights.turns import Reading, making, this_thread
 from lamina.errors import ArgumentError
 from lamina.metrics.exact import places, with_room
