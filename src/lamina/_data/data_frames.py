@@ -58,6 +58,40 @@ class Columns(tuple[str, ...]):
         return columns
 
 
+Names = tuple[str, ...]
+
+
+def named(columns: Names | None) -> Names | None:
+    """Return the columns if they have names; None if they only have numbers, as in `pandas.DataFrame(array)`."""
+    return None if columns is None or columns == tuple(map(str, range(len(columns)))) else tuple(columns)
+
+
+def by_name(frame: Any, trained: Names | None, name: str) -> Any:
+    """Select the columns of the training by their names, if both have names. Other columns are left out.
+
+    Raises:
+        DataError: a column of the training is missing.
+    """
+    columns = tuple(frame.columns)
+    if trained is None or named(columns) in (None, trained):
+        return frame
+    missing = [column for column in trained if column not in columns]
+    others = [column for column in columns if column not in trained]
+    if missing:
+        has = f", and has {_some(others)}" if others else ""
+        both = f"{{{others[0]!r}: {missing[0]!r}}}" if others else "..."
+        raise DataError(
+            f"{name} lacks the columns {_some(missing)} that the model was trained on{has}.\n"
+            f"If a column has another name now: {name.split()[-1]}.rename(columns={both}). To go by position: "
+            f"{name.split()[-1]}.to_numpy()."
+        )
+    return frame.select(*trained)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:8])) + ", ..." * (len(names) > 8)
+
+
 def from_frame(frame: Any, name: str, floatx: str) -> tuple[HostArray, Columns]:
     """Convert a frame to one array of shape (rows, columns), and return it with the names of the columns."""
     refused = {column: kind for column, dtype in frame.schema.items() if (kind := REFUSED.get(type(dtype).__name__))}

@@ -113,9 +113,7 @@ def split(table: Table, validation_split: float) -> tuple[Table, Table]:
 
 
 def first_of(rows: int, validation_split: float) -> int:
-    """The number of rows for training: floor(rows * (1 - validation_split)), or all without a split."""
-    if not validation_split:
-        return rows
+    """The number of rows for training: floor(rows * (1 - validation_split))."""
     if isinstance(validation_split, bool) or not 0 < validation_split < 1:
         raise ArgumentError(f"validation_split: expected a fraction between 0 and 1, got {validation_split!r}.")
     at = math.floor(rows * (1.0 - validation_split))

@@ -9,7 +9,7 @@ import numpy as np
 
 from lamina._arrays.arrays import HostArray
 from lamina._data.arrays import from_any, has_axes, is_mapped
-from lamina._data.data_frames import Columns, from_frame, is_frame, opened
+from lamina._data.data_frames import Columns, Names, by_name, from_frame, is_frame, opened
 from lamina.errors import DataError
 
 
@@ -46,6 +46,7 @@ def arrays(
     floatx: str = "float32",
     mapped: bool = False,
     none: bool = False,
+    trained: Names | None = None,
 ) -> Table:
     """Convert the data to a table of NumPy arrays. An array is copied only if its dtype has to change.
 
@@ -57,6 +58,7 @@ def arrays(
         floatx: the dtype to which all floats are converted.
         mapped: whether to leave an x that is mapped from a file unread; `read` converts a part of it later.
         none: whether the data may have no rows.
+        trained: the names of the columns of the training, by which those of a frame are selected.
     """
     if is_stream(x):
         raise DataError(
@@ -68,7 +70,7 @@ def arrays(
     if mapped and is_mapped(x):
         inputs, columns = x, None
     else:
-        inputs, columns = _converted(x, names[0], floatx, _rows_of(y), none)
+        inputs, columns = _converted(x, names[0], floatx, _rows_of(y), none, trained)
     others: list[HostArray | None] = []
     for value, name in ((y, names[1]), (sample_weight, "sample_weight")):
         array = None if value is None else _converted(value, name, floatx, len(inputs))[0]
@@ -79,14 +81,14 @@ def arrays(
 
 
 def _converted(
-    value: object, name: str, floatx: str, rows: int | None, none: bool = False
+    value: object, name: str, floatx: str, rows: int | None, none: bool = False, trained: Names | None = None
 ) -> tuple[HostArray, Columns | None]:
     """Convert x, y or sample_weight to an array with rows; return it with the names of the columns of a frame."""
     columns = None
     if is_frame(value):
         value = opened(value, name)
         if hasattr(value, "schema"):
-            value, columns = from_frame(value, name, floatx)
+            value, columns = from_frame(by_name(value, trained, name), name, floatx)
         elif hasattr(value, "dtype") and hasattr(value, "to_numpy"):
             value = value.to_numpy()
     array = from_any(value, name, floatx, rows)

@@ -13,6 +13,7 @@ import numpy as np
 
 from lamina._arrays.arrays import HostArray
 from lamina._data.checksums import checksum
+from lamina._data.data_frames import Names
 from lamina._data.row_sources import Rows, apart, as_batches, begun, joined, say_forked, unboxed
 from lamina._data.sample_weights import class_weighted
 from lamina._data.source import Table, arrays
@@ -70,6 +71,8 @@ class Stream:
         """Converts the raw x of a batch to numbers, if the model has layers that do this on the host."""
         self.is_plain = not (self.label or host or class_weight)
         """Whether a batch of arrays is taken as it is."""
+        self.columns: Names | None = None
+        """The names of the columns of the training, by which those of a batch that is a frame are selected."""
         self.target = target
         """Turns the y of a batch into numbers, if it holds names of classes."""
         self.check = check
@@ -278,7 +281,7 @@ class Stream:
                 parts = (joined(parts[0], where), *parts[1:])
             if self.target is not None and len(parts) > 1:
                 parts = (parts[0], self.target(parts[1]), *parts[2:])
-            table = arrays(*parts, floatx=self.floatx)
+            table = arrays(*parts, floatx=self.floatx, trained=self.columns)
             if own and not isinstance(self.source, (list, tuple)):  # the source may reuse the arrays for the next batch
                 x, y, weight = (_own(array, parts) for array in table[:3])
                 table = Table(x, y, weight, table.columns)

@@ -8,8 +8,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from lamina import _diagnosis as diagnosis
-from lamina._checks import columns
 from lamina._data.arrays import is_mapped
+from lamina._data.data_frames import named
 from lamina._data.source import Table, is_stream
 from lamina._diagnosis import findings
 from lamina._diagnosis.findings import ROWS, Finding, Findings
@@ -31,11 +31,10 @@ if TYPE_CHECKING:
 def case_of(model: Model, table: Table, held_out: Table | None = None) -> Case:
     """The data and the stack for the checks. x is what the layers after those on the host get."""
     compiled = compiled_of(model)
-    named = columns.named(table.columns)
     other = None if held_out is None or is_mapped(held_out.x) else held_out.x
     weighted = table.sample_weight is not None
     return diagnosis.case.Case(
-        table.x, table.y, model._lamina_body, compiled.loss, named, other, compiled.names, weighted
+        table.x, table.y, model._lamina_body, compiled.loss, named(table.columns), other, compiled.names, weighted
     )
 
 

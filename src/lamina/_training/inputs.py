@@ -8,9 +8,10 @@ from typing import Any
 
 from lamina._arrays.arrays import HostArray
 from lamina._arrays.shapes import Shape
-from lamina._checks import columns, indices, labels
+from lamina._checks import indices, labels
 from lamina._data.arrays import is_mapped
 from lamina._data.classes import weights_by_number
+from lamina._data.data_frames import Names, named
 from lamina._data.raw_table import raw_table
 from lamina._data.sample_weights import class_weighted, first_of, split
 from lamina._data.source import Table, arrays, is_stream
@@ -55,23 +56,23 @@ def training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed
 
 
 def _training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Feed, Feed | None]:
-    held_out = None
+    held_out, before = None, model._lamina.columns if model._lamina.steps_trained else None
     validation = plan.validation._replace(batch_size=plan.validation.batch_size or data.batch_size)
     feed: Feed
     if is_stream(data.x):
-        stream = _stream(model, data)
+        stream = _stream(model, data, before)
         stream.noting = plan.store is not None
         feed = streamed = StreamFeed(stream, data.steps, data.shuffle)
         stream.expect(plan.epochs - plan.initial_epoch, streamed.asked)
         table = streamed.first(key_of(model))
         _say_own_size(stream, table, data)
         check(model, table, data)
-        stream.check = check_for_later_batches(model, data, table)
+        stream.check, stream.columns = check_for_later_batches(model, data, table), named(table.columns)
     else:
         learn_classes(model, data.y)
         data = numbers_of(model, data)
         data = data._replace(x=_adapted_to(model, data.x, plan.validation_split))
-        table = _table(model, data, mapped=True)
+        table = _table(model, data, mapped=True, trained=before)
         check(model, table, data)
         if plan.validation_split:
             table, held_out = split(table, plan.validation_split)
@@ -79,7 +80,7 @@ def _training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Fee
         data = data._replace(batch_size=batch_size_for(table.rows, data.batch_size, data.steps))
         feed = _array_feed(model, table, data, training=True)
     measured: Feed | None = held_out and _measured(model, held_out, validation)
-    trained = columns.named(table.columns)
+    trained = named(table.columns)
     if validation.x is not None:
         measured = measuring_feed(model, validation, trained)
     model._lamina.columns = trained
@@ -92,20 +93,20 @@ def _adapted_to(model: Model, x: Any, validation_split: float) -> Any:
         return x
     table = raw_table(x)
     if needs_adapting(model):
-        adapt_on(model, table.take(slice(first_of(len(table), validation_split))))
+        adapt_on(model, table.take(slice(first_of(len(table), validation_split) if validation_split else None)))
     return table
 
 
-def measuring_feed(model: Model, data: DataRequest, trained: columns.Names | None) -> Feed:
+def measuring_feed(model: Model, data: DataRequest, trained: Names | None) -> Feed:
     """Make the feed of `evaluate` or of a validation; check its data against the model and the columns of training."""
     if is_stream(data.x):
-        feed = StreamFeed(_stream(model, data), data.steps, anew=True)
-        _check_named(model, data, first := feed.first(key_of(model)), trained)
+        feed = StreamFeed(_stream(model, data, trained), data.steps, anew=True)
+        _check_named(model, data, first := feed.first(key_of(model)))
         feed.stream.check = check_for_later_batches(model, data, first)
         return feed
     data = numbers_of(model, data)
-    table = _table(model, data, mapped=True)
-    _check_named(model, data, table, trained)
+    table = _table(model, data, mapped=True, trained=trained)
+    _check_named(model, data, table)
     return _measured(model, table, data)
 
 
@@ -131,10 +132,9 @@ def _look(model: Model, data: DataRequest) -> Callable[[HostArray, HostArray], N
     return look
 
 
-def _check_named(model: Model, data: DataRequest, table: Table, trained: columns.Names | None) -> None:
+def _check_named(model: Model, data: DataRequest, table: Table) -> None:
     """Check the data; an error in the validation data begins with `validation_data`."""
     try:
-        columns.as_trained(table.columns, trained)
         check(model, table, data)
     except LaminaError as error:
         if data.names == DataRequest(None).names:
@@ -151,11 +151,13 @@ def whole_batch(model: Model, data: DataRequest) -> Chunk:
     return Chunk(table.named, table.rows, 0, 1)
 
 
-def _stream(model: Model, data: DataRequest) -> Stream:
-    return Stream(
+def _stream(model: Model, data: DataRequest, trained: Names | None) -> Stream:
+    stream = Stream(
         data.x, data.y, data.sample_weight, class_weight=weights_by_number(data.class_weight, model._lamina.classes),
         name=data.names[0], floatx=floatx(), host=host_of(model), target=target_of(model),
     )  # fmt: skip
+    stream.columns = trained
+    return stream
 
 
 def _say_own_size(stream: Stream, table: Table, data: DataRequest) -> None:
@@ -166,9 +168,11 @@ def _say_own_size(stream: Stream, table: Table, data: DataRequest) -> None:
         )
 
 
-def _table(model: Model, data: DataRequest, mapped: bool = False) -> Table:
+def _table(
+    model: Model, data: DataRequest, mapped: bool = False, trained: Names | None = None
+) -> Table:  # fmt: skip
     x = model._lamina_host(data.x) if model._lamina_on_host else data.x
-    return arrays(x, data.y, data.sample_weight, names=data.names, floatx=floatx(), mapped=mapped)
+    return arrays(x, data.y, data.sample_weight, names=data.names, floatx=floatx(), mapped=mapped, trained=trained)
 
 
 def host_of(model: Model) -> Callable[[Any], HostArray] | None:

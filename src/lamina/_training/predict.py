@@ -11,7 +11,7 @@ import numpy as np
 
 from lamina._arrays.arrays import HostArray, as_array
 from lamina._arrays.shapes import Shape
-from lamina._checks import columns, indices
+from lamina._checks import indices
 from lamina._data.arrays import is_mapped, read
 from lamina._data.row_sources import given
 from lamina._data.source import Table, arrays, is_stream
@@ -200,14 +200,8 @@ def _ready(model: Model, x: Any) -> tuple[HostArray, Predictor]:
     if model._lamina_on_host:
         x = model._lamina_host(x)
     known = type(x) is np.ndarray and x.ndim and x.dtype == floatx()
-    table = Table(x) if known and len(x) else arrays(x, floatx=floatx(), none=True)
-    return table.x, _taking(model, table)
-
-
-def _taking(model: Model, table: Table) -> Predictor:
-    """Build the stack for these rows, check them and the names of their columns, and return the predictor."""
-    columns.as_trained(table.columns, model._lamina.columns)
-    return _fitting(model, table.x)
+    table = Table(x) if known and len(x) else arrays(x, floatx=floatx(), none=True, trained=model._lamina.columns)
+    return table.x, _fitting(model, table.x)
 
 
 def _fitting(model: Model, rows: HostArray, first: int = 0) -> Predictor:
@@ -224,10 +218,8 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     """The output for all rows, as `Sequential.predict` says."""
     data = data._replace(x=given(data.x, None, batch_size=data.batch_size)[0])
     if is_stream(data.x):
-        stream = Stream(
-            data.x, floatx=floatx(), host=host_of(model),
-            check=lambda table: _taking(model, table),
-        )  # fmt: skip
+        stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _fitting(model, table.x))
+        stream.columns = model._lamina.columns
         steps = limited_steps(data.steps, stream.steps)
         batches = (table.x for table in stream.epoch(steps, anew=True))
         return _batch_by_batch(model, batches, plan, steps=stream.steps if steps is None else steps)
