@@ -98,6 +98,8 @@ class Block(NamedTuple):
     skip: int = 0
     size: int = 0
     """The rows of a batch of a stream."""
+    following: Table | None = None
+    """The next batch, if its other shapes ended the block: it is looked at before the block is trained."""
 
     def table(self, first: int, steps: int) -> Table:
         """The rows of some batches of a stream."""

@@ -25,7 +25,7 @@ STACKED = 4, 64
 """The fewest and the most batches of a stream that may go to the device at a time, if BLOCK_BYTES leaves it open."""
 FIRST, PATIENCE = 8, 0.05
 """The most batches in the first block of an epoch, twice as many in each later one; and the seconds after which a block
-goes to the device with the batches that have come, so that a slow source does not hold up the training.
+goes to the device with the batches that have come, if there are four, so that a slow source does not hold up training.
 """
 EVERYTHING = sys.maxsize
 """More batches than any epoch has."""
@@ -154,6 +154,8 @@ class StreamFeed:
             at, seen = max(skip - block.first, seen, 0), 0
             if at < block.steps:
                 self.stream.look(block.table(at, block.steps - at), block.first + at, block.steps - at)
+            if block.following is not None:
+                self.stream.look(block.following, block.first + block.steps)
             data = jax.device_put(dict(block.data))
             at = max(skip - block.first, 0)
             while at < block.steps:
@@ -181,7 +183,7 @@ class StreamFeed:
         try:
             for table in tables:
                 if (new := tuple([None if a is None else (a.shape, a.dtype) for a in table[:3]])) != shapes and steps:
-                    yield Block(into, first, steps, 0, size)
+                    yield Block(into, first, steps, 0, size, table)
                     first, steps = first + steps, 0
                 if not steps:
                     shapes, size = new, table.rows
@@ -189,7 +191,8 @@ class StreamFeed:
                 for name, array in table.named.items():
                     into[name][steps * size : (steps + 1) * size] = array
                 steps, self.columns = steps + 1, table.columns
-                if steps >= min(most, self.stacked) or time.perf_counter() - begun > PATIENCE:
+                late = steps >= STACKED[0] and time.perf_counter() - begun > PATIENCE
+                if late or steps >= min(most, self.stacked):
                     yield Block(into, first, steps, 0, size)
                     first, steps, most, begun = first + steps, 0, 2 * most, time.perf_counter()
         except LaminaError:
