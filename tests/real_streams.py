@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 import lamina
 from lamina import layers
 from lamina._data.row_sources import begun
-from lamina.errors import LaminaWarning
+from lamina.callbacks import Callback, Checkpoint
+from lamina.errors import DataError, LaminaWarning
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 3)).astype("float32")
@@ -126,3 +127,49 @@ def test_sizes_and_workers_are_said_once():
         warnings.simplefilter("error")
         workers = DataLoader(tensors(), batch_size=16, num_workers=1, multiprocessing_context="spawn")
         assert same(trained(workers), trained(DataLoader(tensors(), batch_size=16)))
+
+
+def maps(seed):
+    return grain.MapDataset.source(list(zip(X, Y, strict=True))).shuffle(seed=seed).batch(16)
+
+
+def loaded(seed):
+    sampler = grain.IndexSampler(90, shuffle=True, seed=seed, num_epochs=1)
+    rows = list(zip(X, Y, strict=True))
+    return grain.DataLoader(data_source=rows, sampler=sampler, operations=[grain.Batch(16)], worker_count=0)
+
+
+class Die(Callback):
+    def __init__(self, step):
+        self.step, self.count = step, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.count += 1
+        if self.count == self.step:
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("make", [maps, lambda seed: maps(seed).to_iter_dataset(), loaded])
+@pytest.mark.parametrize("step", [4, 6, 8])
+def test_grain_resumes_at_its_place(tmp_path, make, step):
+    want = trained(make(0), callbacks=[Die(0)])
+    with pytest.raises(ZeroDivisionError):
+        trained(make(0), callbacks=[Die(step)], checkpoint=Checkpoint(str(tmp_path), every=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LaminaWarning)  # nothing is read again
+        assert same(trained(make(0), callbacks=[Die(0)], checkpoint=Checkpoint(str(tmp_path), every=1)), want)
+
+
+@pytest.mark.filterwarnings("ignore:a DataLoader has no positions")
+def test_a_loader_without_a_seed_is_refused_when_it_is_read_again(tmp_path):
+    def run(folder, die, seed):
+        seeded = {"generator": torch.Generator().manual_seed(0)} if seed else {}
+        loader = DataLoader(tensors(), batch_size=16, shuffle=True, **seeded)
+        return trained(loader, callbacks=[Die(die)], checkpoint=folder and Checkpoint(str(folder), every=1))
+
+    for seed in (True, False):
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / str(seed), 8, seed)
+    assert same(run(tmp_path / "True", 0, True), run(None, 0, True))
+    with pytest.raises(DataError, match=r"generator=torch.Generator\(\).manual_seed\(0\)"):
+        run(tmp_path / "False", 0, False)
