@@ -97,4 +97,5 @@ class Case:
         target = self.target - self.target.mean()
         scale = self.deviations * target.std() * len(self.x)
         products = target.astype(np.float32) @ self.centred
-        return np.divide(products, scale, out=np.zeros(len(scale)), where=scale > 0)
+        correlations: HostArray = np.divide(products, scale, out=np.zeros(len(scale)), where=scale > 0)
+        return correlations
