@@ -39,7 +39,7 @@ def learning_curve(history: object, to_file: str | os.PathLike[str] = "learning_
     Raises:
         FileError: the picture cannot be written there.
     """
-    figure_class = _figure_class()
+    make_figure = figure_class()
     found = curves(history)
     if not found:
         raise ArgumentError("the history is empty: no epoch has ended yet.")
@@ -48,7 +48,7 @@ def learning_curve(history: object, to_file: str | os.PathLike[str] = "learning_
 
     columns = min(len(names), 3 if len(names) in (3, 5, 6) or len(names) > 6 else 2)
     rows = math.ceil(len(names) / columns)
-    figure = figure_class(figsize=(5.4 * columns, 3.7 * rows + 0.7), dpi=150, facecolor="white")
+    figure = make_figure(figsize=(5.4 * columns, 3.7 * rows + 0.7), dpi=150, facecolor="white")
     figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.12)
     for place, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, place + 1)
@@ -57,6 +57,11 @@ def learning_curve(history: object, to_file: str | os.PathLike[str] = "learning_
     if best is not None:
         title += f", best at epoch {best} (lowest {'validation' if 'val_loss' in found else 'training'} loss)"
     figure.suptitle(title, x=0.012, ha="left", color=INK, fontsize=13)
+    return save(figure, to_file)
+
+
+def save(figure: Figure, to_file: str | os.PathLike[str]) -> str:
+    """Save a picture, and return its path. Its ending decides the format: .png (also without one), .svg, .pdf."""
     path = files.name_of(to_file)
     path = path if os.path.splitext(path)[1] else f"{path}.png"
     picture = io.BytesIO()
@@ -68,7 +73,7 @@ def learning_curve(history: object, to_file: str | os.PathLike[str] = "learning_
     return path
 
 
-def _figure_class() -> type[Figure]:
+def figure_class() -> type[Figure]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

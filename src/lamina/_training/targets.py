@@ -99,14 +99,18 @@ def given_classes(classes: object) -> tuple[Any, ...] | None:
 
 def class_of_each(model: Model, output: HostArray) -> HostArray:
     """The class of each row of an output: its name, if the model has names, else its number as in Keras 2."""
-    classes = model._lamina.classes
-    if output.shape[-1] > 1:
-        numbers: HostArray = output.argmax(-1)
-    else:
-        loss = model._lamina.compiled and model._lamina.compiled.loss
-        at_zero = loss is not None and (isinstance(loss, HINGES) or reads_logits(loss))
-        numbers = (output > (0.0 if at_zero else 0.5)).astype(np.int32)
+    numbers, classes = class_numbers(model, output), model._lamina.classes
     if classes is None:
         return numbers
     flat = numbers[..., 0] if output.shape[-1] == 1 else numbers
     return np.asarray(classes)[np.minimum(flat, len(classes) - 1)]  # a stack may have more units than classes
+
+
+def class_numbers(model: Model, output: HostArray) -> HostArray:
+    """The number of the class of each row: that of the largest output, or whether the only one is above its middle."""
+    if output.shape[-1] > 1:
+        largest: HostArray = output.argmax(-1)
+        return largest
+    loss = model._lamina.compiled and model._lamina.compiled.loss
+    at_zero = loss is not None and (isinstance(loss, HINGES) or reads_logits(loss))
+    return (output > (0.0 if at_zero else 0.5)).astype(np.int32)

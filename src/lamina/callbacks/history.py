@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lamina import _display as display
 from lamina._messages.missing_names import missing_member
 from lamina._messages.tracebacks import user_facing
 from lamina.callbacks.callback import Callback, Logs
-from lamina.errors import UnknownAttributeError
+from lamina.errors import MissingPackageError, UnknownAttributeError
+
+if TYPE_CHECKING:
+    import pandas
 
 
 class History(Callback):
@@ -43,6 +46,20 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
             self.epochs_of.setdefault(name, []).append(epoch)
+
+    @user_facing
+    def to_frame(self) -> pandas.DataFrame:
+        """The history as a frame of pandas: one row for each epoch, one column for each quantity.
+
+        Raises:
+            MissingPackageError: without pandas.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingPackageError("to_frame() needs pandas: pip install pandas. `history` has the same.") from None
+        columns = {name: pandas.Series(values, self.epochs_of[name]) for name, values in self.history.items()}
+        return pandas.DataFrame(columns, pandas.Index(self.epoch, name="epoch"))
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items() if values)

@@ -40,19 +40,21 @@ if FOR_TYPES:
     from lamina.utils.images import array_to_img, img_to_array, load_img, save_img
     from lamina.utils.progbar import Progbar
     from lamina.utils.py_dataset import PyDataset, Sequence
+    from lamina.utils.reports import classification_report, permutation_importance
     from lamina.utils.splitting import split_dataset
     from lamina.utils.tables import table_dataset
     from lamina.utils.windows import timeseries_dataset_from_array
 
 __all__ = [
     "CustomObjectScope", "FeatureSpace", "Progbar", "PyDataset", "Sequence", "array_to_img",
-    "audio_dataset_from_directory", "bounding_boxes", "clear_session", "custom_object_scope",
-    "deserialize_keras_object", "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects",
-    "get_file", "get_registered_name", "get_registered_object", "image_dataset_from_directory", "img_to_array",
-    "is_interactive_logging_enabled", "is_keras_tensor", "learning_curve", "load_img", "model_to_dot", "normalize",
-    "pack_x_y_sample_weight", "pad_sequences", "plot_model", "register_keras_serializable", "save_img",
-    "serialize_keras_object", "set_random_seed", "split_dataset", "standardize_dtype", "table_dataset",
-    "text_dataset_from_directory", "timeseries_dataset_from_array", "to_categorical", "unpack_x_y_sample_weight",
+    "audio_dataset_from_directory", "bounding_boxes", "classification_report", "clear_session",
+    "custom_object_scope", "deserialize_keras_object", "disable_interactive_logging", "enable_interactive_logging",
+    "get_custom_objects", "get_file", "get_registered_name", "get_registered_object",
+    "image_dataset_from_directory", "img_to_array", "is_interactive_logging_enabled", "is_keras_tensor",
+    "learning_curve", "load_img", "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences",
+    "permutation_importance", "plot_model", "register_keras_serializable", "save_img", "serialize_keras_object",
+    "set_random_seed", "split_dataset", "standardize_dtype", "table_dataset", "text_dataset_from_directory",
+    "timeseries_dataset_from_array", "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
 
 public(__name__, __all__)
