@@ -136,7 +136,9 @@ def _not_numbers(name: str, refused: dict[str, str], frame: Any) -> DataError:
     if words:
         chosen = repr(words) if len(words) <= 8 else "[...]"
         call = f"{name}.to_dummies({chosen})" if polars else f"pandas.get_dummies({name}, columns={chosen})"
-        lines.append(f"Convert them to columns of 0 and 1: {name} = {call}.")
+        if name != "y":
+            lines.append(f"Let the first layer encode them: keras.utils.FeatureSpace.from_frame({name}).")
+        lines.append(f"Or convert them to columns of 0 and 1: {name} = {call}.")
     if len(words) == 1 == len(refused):
         number = f"classes, numbers = numpy.unique({name}[{words[0]!r}], return_inverse=True)"
         lines.append(f"Or give each value a number: {number}.")
