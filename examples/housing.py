@@ -1,16 +1,14 @@
-"""What is a house worth? Districts of California in 1990, with Normalization as the first layer.
+"""What is a house worth? Districts of California in 1990, with the table as it is: numbers, a word and gaps.
 
     python examples/housing.py [epochs]
 
-Prints the progress and by how much the model is off for districts that it has not seen. The model takes the numbers
-as they are in the table: what Normalization learned of them is part of the model. The word that says how near the
-ocean is becomes a vector by StringLookup.
+Prints the progress and by how much the model is off for districts that it has not seen. What FeatureSpace learned of
+the columns is part of the model.
 """
 
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 import lamina as keras
@@ -19,34 +17,24 @@ from lamina import layers
 DATA = Path(__file__).parent / "data" / "california_housing.csv.gz"
 
 
-def load() -> tuple[pd.DataFrame, pd.Series]:
-    """The table as numbers, and the median value of a house in units of 100,000 dollars."""
-    table = pd.read_csv(DATA).dropna().sample(frac=1, random_state=0)
-    value = table.pop("median_house_value") / 100_000
-    lookup = layers.StringLookup(num_oov_indices=0, output_mode="one_hot")
-    lookup.adapt(table["ocean_proximity"])
-    ocean = pd.DataFrame(np.asarray(lookup(table.pop("ocean_proximity"))), table.index, lookup.get_vocabulary())
-    table["rooms_per_household"] = table["total_rooms"] / table["households"]
-    return pd.concat([table, ocean], axis=1).astype("float32"), value.astype("float32")
-
-
 def main(epochs: int = 30) -> None:
     keras.utils.set_random_seed(0)
-    x, y = load()
-    held_out = len(x) // 10
-    normalization = layers.Normalization()
-    normalization.adapt(x[held_out:])
+    table = pd.read_csv(DATA).sample(frac=1, random_state=0)
+    value = table.pop("median_house_value")
+    table["rooms_per_household"] = table["total_rooms"] / table["households"]
+    train, test = slice(len(table) // 10, None), slice(len(table) // 10)
     model = keras.Sequential(
         [
-            normalization,
+            keras.utils.FeatureSpace.from_frame(table),
             layers.Dense(64, activation="relu"),
             layers.Dense(64, activation="relu"),
             layers.Dense(1),
+            layers.Rescaling(115_000, offset=207_000),  # to dollars
         ]
     )
     model.compile("adam", loss="mae")
-    model.fit(x[held_out:], y[held_out:], batch_size=128, epochs=epochs, validation_split=0.1, verbose=2)
-    error = 100_000 * model.evaluate(x[:held_out], y[:held_out], verbose=0)
+    model.fit(table[train], value[train], batch_size=128, epochs=epochs, validation_split=0.1, verbose=2)
+    error = model.evaluate(table[test], value[test], verbose=0)
     print(f"The model is off by {error:,.0f} dollars on average, for districts that it has not seen.")
 
 
