@@ -13,7 +13,7 @@ import pytest
 from lamina import Sequential, layers, models, utils
 from lamina._data.raw_table import raw_table
 from lamina._layer.host import adapt_on, needs_adapting
-from lamina.errors import ArgumentError, DataError, LaminaWarning, NotAdaptedError, StackError
+from lamina.errors import ArgumentError, DataError, LaminaWarning, NotAdaptedError, ShapeError, StackError
 from lamina.layers.feature_space.encoding import unknowns
 
 FeatureSpace = utils.FeatureSpace
@@ -298,3 +298,26 @@ def test_words_of_texts_are_bits_on_their_way_to_the_device():
     space = adapted(table, {"a": "text"})
     assert space._lamina_host(table).shape == (80, 5)
     np.testing.assert_array_equal(space(table), space.preprocessors["a"](table["a"]))
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["list", "generator"])
+def test_fit_adapts_to_a_stream_and_trains_on_all_of_it(again, capsys):
+    batches = [({name: values[i : i + 8] for name, values in TABLE.items()}, Y[i : i + 8]) for i in range(0, 40, 8)]
+    seen = []
+
+    def read():
+        for batch in batches:
+            seen.append(batch)
+            yield batch
+
+    model, by_hand = stack(FeatureSpace(features=KINDS)), stack(adapted())
+    by_hand.predict(TABLE, verbose=0)
+    model.fit(read if again else read(), epochs=1, verbose=0)
+    assert "is adapted to the first 40 rows of the stream" in capsys.readouterr().out
+    assert len(seen) == (10 if again else 5)
+    np.testing.assert_array_equal(model.layers[0](TABLE), by_hand.layers[0](TABLE))
+
+
+def test_an_input_before_the_space_is_left_out():
+    with pytest.raises(ShapeError, match="Leave the Input out"):
+        Sequential([layers.Input((3,)), FeatureSpace(features=KINDS)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,6 +101,20 @@ def raw_table(x: Any, name: str = "x") -> RawTable:
 
 def _sizes(frame: Any) -> tuple[tuple[str, ...], int]:
     return tuple(map(str, frame.columns)), len(frame)
+
+
+def joined(tables: Sequence[RawTable]) -> RawTable:
+    """One table of the rows of several; the columns are those of the first."""
+    columns: dict[str, Any] = {}
+    for name in tables[0].names:
+        parts = [table.column(name) for table in tables if name in table.names]
+        objects = any(part.gaps is not None and part.values.dtype.kind not in "fM" for part in parts)
+        values = [part.values.astype(object) if objects else part.values for part in parts]
+        for array, part in zip(values, parts, strict=True):
+            if objects and part.gaps is not None:
+                array[part.gaps] = None
+        columns[name] = np.concatenate(values)
+    return _of_columns(columns, "x")
 
 
 def _is_pandas(x: object) -> bool:

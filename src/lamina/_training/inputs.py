@@ -12,6 +12,7 @@ from lamina._checks import indices, labels
 from lamina._data.arrays import is_mapped
 from lamina._data.classes import weights_by_number
 from lamina._data.data_frames import Names, named
+from lamina._data.raw_stream import first_rows
 from lamina._data.raw_table import raw_table
 from lamina._data.sample_weights import class_weighted, first_of, split
 from lamina._data.source import Table, arrays, is_stream
@@ -60,6 +61,11 @@ def _training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Fee
     validation = plan.validation._replace(batch_size=plan.validation.batch_size or data.batch_size)
     feed: Feed
     if is_stream(data.x):
+        if needs_adapting(model):
+            first, x = first_rows(data.x)
+            data = data._replace(x=x)
+            adapt_on(model, first)
+            print(f"{model.layers[0].name!r} is adapted to the first {len(first):,} rows of the stream.")
         stream = _stream(model, data, before)
         stream.noting = plan.store is not None
         feed = streamed = StreamFeed(stream, data.steps, data.shuffle)

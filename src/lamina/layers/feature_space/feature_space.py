@@ -11,8 +11,9 @@ import numpy as np
 
 from lamina._arrays.arrays import Array, HostArray
 from lamina._arrays.shapes import Shape
-from lamina._data.raw_table import RawTable, is_table, raw_table
+from lamina._data.raw_table import RawTable, is_table, joined, raw_table
 from lamina._data.source import is_stream
+from lamina._data.stream import Stream
 from lamina._layer.host import require_host
 from lamina._layer.layer import Layer, LayerState
 from lamina._layer.layers_by_name import registry
@@ -21,7 +22,7 @@ from lamina._messages.tracebacks import user_facing
 from lamina._settings.arguments import Name
 from lamina._settings.converters import positive
 from lamina._settings.settings import Configured, Converted, State, setting
-from lamina.errors import ArgumentError, DataError, NotAdaptedError, StackError
+from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError, StackError
 from lamina.layers.feature_space import guess, kinds
 from lamina.layers.feature_space.encoding import (
     BITS,
@@ -46,7 +47,7 @@ def columns(value: object) -> dict[str, Any]:
     return {str(name): kind for name, kind in value.items()}
 
 
-def joined(value: object) -> str:
+def concatenated(value: object) -> str:
     """The output mode "concat"."""
     if value == "dict":
         raise ArgumentError("a stack hands on one tensor, so the columns are joined: leave output_mode='concat'.")
@@ -115,7 +116,7 @@ class FeatureSpace(Layer):
     _lamina_input_length: Any = setting(default=None, init=False, alias="input_length")
     name: Name = setting(init=False)
     features: dict[str, Any] = setting(columns)
-    output_mode: str = setting(joined, default="concat")
+    output_mode: str = setting(concatenated, default="concat")
     crosses: Converted[Sequence[Any] | None, list[Any]] = setting(several, default=None)
     crossing_dim: int = setting(positive, default=32)
     hashing_dim: int = setting(positive, default=32)
@@ -185,7 +186,7 @@ class FeatureSpace(Layer):
         return y[0] if one else y
 
     def call(self, x: Array) -> Array:  # (batch, columns)
-        at, joined = 0, []
+        at, outputs = 0, []
         for part in self._lamina.parts:
             numbers = x[:, at : at + part.columns]
             if part.depth:
@@ -196,15 +197,16 @@ class FeatureSpace(Layer):
             else:
                 layer = self.preprocessors[part.name]
                 y = numbers if on_host(layer) else layer(numbers)
-            joined.append(y.astype(self.compute_dtype))
+            outputs.append(y.astype(self.compute_dtype))
             at += part.columns + part.flag
             if part.flag:
-                joined.append(x[:, at - 1 : at].astype(self.compute_dtype))
-        return jnp.concatenate(joined, axis=-1)  # (batch, units)
+                outputs.append(x[:, at - 1 : at].astype(self.compute_dtype))
+        return jnp.concatenate(outputs, axis=-1)  # (batch, units)
 
     def _lamina_check_input(self, shape: Shape) -> None:
-        self._lamina_require_adapted()
-        super()._lamina_check_input(shape)
+        width = (self._lamina.wanted_shape or (None, None))[-1]
+        if width is None or tuple(shape)[1:] != (width,):
+            raise ShapeError(f"takes tables, got an Input of {tuple(shape)}. Leave the Input out")
 
     def get_inputs(self) -> NoReturn:
         """Refused: a stack has no symbolic inputs."""
@@ -402,13 +404,8 @@ def _all_of(dataset: Any) -> RawTable:
     """A table, or all batches or rows of a stream as one."""
     if is_table(dataset) or not is_stream(dataset):
         return raw_table(dataset, "dataset")
-    columns: dict[str, list[Any]] = {}
-    for batch in dataset() if callable(dataset) else dataset:
-        batch = batch[0] if isinstance(batch, tuple) else batch
-        if not isinstance(batch, Mapping):
-            raise DataError(f"adapt takes a table or dicts of columns, and the stream gave a {type(batch).__name__}.")
-        for name, value in batch.items():
-            columns.setdefault(name, []).append(np.asarray(value).reshape(-1))
-    if not columns:
+    batches = [batch[0] if isinstance(batch, tuple) else batch for batch in Stream(dataset, name="dataset").opened()]
+    if not batches:
         raise DataError("adapt got no data: the stream gave no batch.")
-    return raw_table({name: np.concatenate(batches) for name, batches in columns.items()}, "dataset")
+    rows = all(isinstance(batch, Mapping) and all(np.ndim(each) == 0 for each in batch.values()) for batch in batches)
+    return raw_table(batches, "dataset") if rows else joined([raw_table(batch, "a batch") for batch in batches])

@@ -1,0 +1,28 @@
+"""The first rows of a stream whose batches are tables, for a layer that learns from them before training."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from lamina._data.raw_table import RawTable, joined, raw_table
+from lamina._data.stream import Stream
+from lamina.errors import DataError
+
+MOST_ROWS = 100_000
+"""After how many rows no further batch is read."""
+
+
+def first_rows(x: Any) -> tuple[RawTable, Any]:
+    """The first rows of a stream as one table, and the stream, which begins at its first batch again."""
+    taken, tables, rows = [], [], 0
+    batches = Stream(x).opened()
+    for batch in batches:
+        taken.append(batch)
+        tables.append(raw_table(batch[0] if isinstance(batch, (tuple, list)) and len(batch) < 4 else batch))
+        rows += len(tables[-1])
+        if rows >= MOST_ROWS:
+            break
+    if not tables:
+        raise DataError("x gave no batch to adapt to.")
+    return joined(tables), itertools.chain(taken, batches) if hasattr(x, "__next__") else x
