@@ -5,18 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from lamina._arrays.arrays import HostArray
+from lamina._data.raw_table import raw_table
 from lamina._data.sample_weights import ClassWeight
 from lamina._data.source import Table, arrays, is_stream
 from lamina._ensembles.together import build, trained
+from lamina._layer.host import adapt_on, takes_frames
 from lamina._messages.tracebacks import user_facing
 from lamina._settings.converters import short
 from lamina._training.inputs import require_compiled
-from lamina._training.request import Callbacks
+from lamina._training.request import Callbacks, DataRequest
+from lamina._training.targets import forgotten_on_error, learn_classes, numbers_of
 from lamina.callbacks import History
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, MissingPackageError, StackError
@@ -80,7 +83,7 @@ def cross_validate(
 
     Args:
         model: a compiled Sequential; it is not changed.
-        x: arrays or a frame with one row a sample.
+        x: arrays or a frame with one row a sample. A FeatureSpace is adapted in each fold to the rows that train.
         y: the targets.
         folds: how many; or a splitter of scikit-learn; or pairs of the rows to train on and those to hold out.
             Rows are dealt at random, and where y are classes, in equal shares of each class.
@@ -100,21 +103,35 @@ def cross_validate(
     if not isinstance(model, Sequential):
         raise ArgumentError(f"cross_validate takes a compiled Sequential, got {short(model)}.")
     require_compiled(model, "cross_validate")
-    if model._lamina_on_host:
+    raw = raw_table(x) if takes_frames(model) else None
+    if raw is None and model._lamina_on_host:
         raise StackError(
             f"{model.layers[0].name!r} turns raw data into numbers, and a cross-validation takes the numbers: "
             "call it on the data first, and leave it out of the stack."
         )
-    if is_stream(x):
+    if raw is None and is_stream(x):
         raise DataError(f"a cross-validation takes arrays; x is a {type(x).__name__}, a stream of batches.")
-    table = arrays(x, y, sample_weight, floatx=floatx())
+    before = model._lamina.classes
+    with forgotten_on_error(model):
+        learn_classes(model, y)
+        request = numbers_of(model, DataRequest(x, y, class_weight=class_weight))
+    y, class_weight = request.y, cast(ClassWeight, request.class_weight)
+    classes, model._lamina.classes = model._lamina.classes, before
+    table = arrays(np.zeros((len(raw), 1)) if raw else x, y, sample_weight, floatx=floatx())
     cuts = list(_folds(model, table, folds, groups))
     models = [clone_model(model) for _ in cuts]
-    build(models, table.x.shape[1:])
+    for (rows, _), fold in zip(cuts, models, strict=True):
+        fold._lamina.classes = classes
+        if raw:
+            adapt_on(fold, raw.take(rows))
+            build([fold], fold._lamina_host(raw.take(slice(1))).shape[1:])
+    if not raw:
+        build(models, table.x.shape[1:])
     told = [copy.deepcopy(callbacks) for _ in cuts]
 
-    def part(rows: HostArray) -> list[HostArray | None]:
-        return [None if array is None else array[rows] for array in table[:3]]
+    def part(rows: HostArray) -> list[Any]:
+        inputs = raw.take(rows) if raw else table.x[rows]
+        return [inputs, *(None if array is None else array[rows] for array in table[1:3])]
 
     scores: list[dict[str, float]] = [{} for _ in cuts]
     outputs: list[Any] = [None for _ in cuts]

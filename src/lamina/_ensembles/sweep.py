@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from typing import Any, TypeGuard
 
+from lamina._data.classes import labels_of
 from lamina._data.data_frames import is_frame
 from lamina._data.source import arrays, is_stream
 from lamina._display.verbosity import verbosity
@@ -108,7 +109,7 @@ def sweep(
         context.run(_made, make_model, setting, x, seed) for context, setting in zip(contexts, chosen, strict=True)
     ]
     _require_apart(models)
-    if not (is_frame(x) or models[0]._lamina_on_host):  # once for all of them
+    if not (is_frame(x) or models[0]._lamina_on_host or labels_of(y)):  # once for all of them
         x, y, kwargs["sample_weight"], _ = arrays(x, y, kwargs.get("sample_weight"), floatx=floatx())
     told = [callbacks(each) if _is_function(callbacks) else copy.deepcopy(callbacks) for each in chosen]
     course = Course(models, kwargs.get("initial_epoch", 0), epochs, share, at_once())
