@@ -60,6 +60,7 @@ RUN = {
     "python -m lamina run script.py [its arguments]": [*INSTALLED, "python -m lamina run script.py 1 2"],
     "python -m lamina run -m package.module [its arguments]": [*INSTALLED, "python -m lamina run -m package.module 1"],
     "python -m package.module": [*INSTALLED, "python -m lamina run -m package.module"],
+    "python -m lamina show moons.keras": [*INSTALLED, f"{SAVE} moons.keras", "python -m lamina show moons.keras"],
     "python -m lamina show census.keras": [*INSTALLED, f"{SAVE} c.keras", "python -m lamina show c.keras"],
 }  # fmt: skip
 """For each command of the texts what is typed in an empty clone, what it needs before it included; and what is set."""

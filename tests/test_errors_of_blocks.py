@@ -96,7 +96,7 @@ def test_other_rows_are_told():
 def test_a_list_that_a_layer_of_ones_own_returns():
     model = block(lambda self, x: [ops.sum(x, axis=-1, keepdims=True)])
     model.compile("sgd", "mse")
-    with pytest.raises(ValueError, match=r"measures one tensor\.\sLet its call return"):
+    with pytest.raises(ValueError, match=r"takes one tensor\.\sLet its call return"):
         model.fit(ROWS, ROWS[:, :1], verbose=0)
     with pytest.raises(ValueError, match="Let its call return one tensor, not a list"):
         Sequential([block(lambda self, x: [x, x]).layers[0], layers.Dense(1)])(ROWS)

@@ -392,7 +392,7 @@ def test_a_folder_with_files_of_the_users_own_is_refused(tmp_path):
     with pytest.raises(FileError, match=saying(r"holds other files, such as 'thesis\.tex'")):
         folders.write(tmp_path, NEW, KNOWN)
     assert contents(tmp_path) == {"thesis.tex": b"years of work"}
-    with pytest.raises(FileError, match=saying("there is a file of that name")):
+    with pytest.raises(FileError, match=saying("a file has the name that the folder would get")):
         folders.write(tmp_path / "thesis.tex", NEW, KNOWN)
     assert contents(tmp_path) == {"thesis.tex": b"years of work"}
 

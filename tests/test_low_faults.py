@@ -129,7 +129,10 @@ def test_a_folder_whose_states_are_all_broken_says_what_to_do(tmp_path, monkeypa
     for file in tmp_path.glob("*.safetensors"):
         file.write_bytes(b"")
     monkeypatch.setattr("lamina._saving.checkpoint._ended", {})  # as in the next process
-    with pytest.raises(FileError, match=r"file is\s+empty") as caught, pytest.warns(LaminaWarning, match="goes on"):
+    with (
+        pytest.raises(FileError, match=r"file is\s+empty") as caught,
+        pytest.warns(LaminaWarning, match="resumes from the state before"),
+    ):
         stack().fit(X, Y, epochs=2, verbose=0, checkpoint=tmp_path)
     assert str(tmp_path) in str(caught.value) and "delete that folder" in str(caught.value)
 

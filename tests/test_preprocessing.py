@@ -382,7 +382,7 @@ VOCABULARY = {"vocabulary": ["a", "b"]}
         (lambda: layers.StringLookup(pad_to_max_tokens=True), ArgumentError, "needs max_tokens"),
         (lambda: layers.IntegerLookup(salt=3), ArgumentError, "needs oov_method='farmhash'"),
         (lambda: layers.IntegerLookup(vocabulary=["a"]), ArgumentError, "whole number, got 'a'"),
-        (lambda: layers.Hashing(0), ArgumentError, "at least 1"),
+        (lambda: layers.Hashing(0), ArgumentError, "from 1 to"),
         (lambda: layers.Hashing(3, salt=[1, 2, 3]), ArgumentError, "a whole number or two"),
         (lambda: layers.TextVectorization(split="words"), ArgumentError, "'whitespace', 'character', got 'words'"),
         (lambda: layers.TextVectorization(ngrams=0), ArgumentError, "at least 1"),

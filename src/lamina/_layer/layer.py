@@ -104,6 +104,7 @@ class LayerState(ModuleState):
 class Layer(WithWeights):
     """The base class of layers. A subclass defines `call(x)`, and `build(input_shape)` if it has weights.
 
+    >>> from lamina import initializers
     >>> class Scale(Layer):
     ...     start: float = 1.0
     ...     def build(self, input_shape):

@@ -45,8 +45,8 @@ def table_dataset(
     of the seed and of the pass, so `fit(checkpoint=)` resumes exactly. Files that are sorted by the label need windows
     that are large enough to hold all of its values.
 
-    >>> import pyarrow, pyarrow.parquet
-    >>> path = os.path.join(getfixture("tmp_path"), "rows.parquet")
+    >>> import pyarrow, pyarrow.parquet, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "rows.parquet")
     >>> pyarrow.parquet.write_table(pyarrow.table({"a": [1.0, 2.0, 3.0], "kind": ["x", "y", "x"]}), path)
     >>> dataset = table_dataset(path, label="kind", batch_size=2, shuffle=False)
     >>> [(x.tolist(), y.tolist()) for x, y in dataset], dataset.class_names

@@ -26,8 +26,8 @@ class DateParts(Adapting, HostLayer):
     """Makes seven numbers of each date: the year, standardized, and sine and cosine of month, weekday and hour.
 
     >>> layer = DateParts(mean=2020.0, deviation=2.0)
-    >>> layer(np.array([["2022-01-01"]], "datetime64[s]"))[0, :3]
-    Array([1., 0., 1.], dtype=float32)
+    >>> layer._lamina_host(np.array([["2022-01-01"]], "datetime64[s]"))[0, :3]
+    array([1., 0., 1.], dtype=float32)
 
     Args:
         mean: the mean of the years; None learns it.
