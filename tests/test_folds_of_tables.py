@@ -10,7 +10,9 @@ from lamina import layers
 pytest.importorskip("sklearn")
 X = np.random.default_rng(0).normal(size=(80, 3)).astype("float32")
 WORDS = np.where(X[:, 0] > 0, "yes", "no")
-TABLE = pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "city": np.array(["Rome", "Oslo"])[(X[:, 2] > 0).astype(int)]})
+TABLE = pd.DataFrame(
+    {"a": X[:, 0], "b": X[:, 1], "town of a fold": np.array(["Rome", "Oslo"])[(X[:, 2] > 0).astype(int)]}
+)
 TABLE.loc[::7, "b"] = None
 
 

@@ -257,7 +257,7 @@ def test_only_the_last_layer_may_return_several_tensors(make):
         lamina.Sequential([make(layers), layers.Dense(2)])(X)
     ours.compile("sgd", "mse")
     for train in (ours.fit, ours.evaluate, ours.train_on_batch, ours.test_on_batch):
-        with pytest.raises(StackError, match="a loss measures one"):
+        with pytest.raises(StackError, match="a loss takes one"):
             train(X, np.ones((6, 4)))
 
 

@@ -303,8 +303,10 @@ def test_frames_and_class_weights():
     named = lamina.sweep(make_model, {"rate": [0.1, 0.2]}, frame, Y, **told)
     plain = lamina.sweep(make_model, {"rate": [0.1, 0.2]}, X.astype("float64"), Y, **told)
     assert named.rows == plain.rows
-    with pytest.raises(DataError, match="columns"):
-        named.best_model.predict(frame[list("fedcba")], verbose=0)
+    right = named.best_model.predict(X, verbose=0)
+    np.testing.assert_array_equal(named.best_model.predict(frame[list("fedcba")], verbose=0), right)
+    with pytest.raises(DataError, match="lacks the columns 'a'"):
+        named.best_model.predict(frame.rename(columns={"a": "z"}), verbose=0)
 
 
 def test_what_a_sweep_refuses():
