@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -43,10 +43,12 @@ class Case:
     def sample(self) -> Case:
         """Rows at equal distances, so few that x has at most `NUMBERS` numbers."""
         step = -(-self.x.size // NUMBERS)
-        if step <= 1:
-            return self
+        return self if step <= 1 else self.every(step)
+
+    def every(self, step: int) -> Case:
+        """Each `step`-th row, without those of the validation."""
         y = None if self.y is None else self.y[::step]
-        return Case(self.x[::step], y, self.layers, self.loss, self.columns, None, self.metrics, self.weighted)
+        return replace(self, x=self.x[::step], y=y, held_out=None)
 
     @cached_property
     def is_table(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple, TypeVar, overload
+from typing import NamedTuple, overload
 
 from lamina import _display as display
 from lamina._messages.tracebacks import warn
@@ -16,7 +16,6 @@ ROWS = 200
 """Fewer rows than this say too little about columns and classes."""
 MOST = 3
 """The most findings that one `fit` warns about."""
-T = TypeVar("T")
 
 
 class Finding(NamedTuple):
@@ -57,12 +56,10 @@ class Findings(Sequence[Finding]):
         return f"{self._lamina_checked}: {count} probable mistake{'s' * (len(self) != 1)}"
 
     def __repr__(self) -> str:
-        headings = ("check", "where", "found", "advice")
-        return display.tables.text(self._lamina_title, headings, self) if self else self._lamina_title
+        return display.tables.text(self._lamina_title, Finding._fields, self) if self else self._lamina_title
 
     def _repr_html_(self) -> str:
-        headings = ("check", "where", "found", "advice")
-        return display.html.table(self._lamina_title, headings, self._lamina_found, texts=4)
+        return display.html.table(self._lamina_title, Finding._fields, self._lamina_found, texts=4)
 
 
 said: set[tuple[str, str]] = set()

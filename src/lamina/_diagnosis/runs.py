@@ -93,8 +93,7 @@ def few_rows(case: Case) -> Case | None:
     """At most `PASS` rows at equal distances; None where the layers may not be called apart from the training."""
     if case.loss is None or case.y is None or len(case.x) < ROWS or any(map(holds_own_code, case.layers)):
         return None
-    step = -(-len(case.x) // PASS)
-    return Case(case.x[::step], case.y[::step], case.layers, case.loss, case.columns, weighted=case.weighted)
+    return case.every(-(-len(case.x) // PASS))
 
 
 def nothing_learned(case: Case, loss: float, rate: float | None, steps: int) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from lamina._messages.tracebacks import user_facing
 from lamina._settings.converters import short
 from lamina._training.inputs import require_compiled
 from lamina._training.request import Callbacks, DataRequest
-from lamina._training.targets import forgotten_on_error, learn_classes, numbers_of
+from lamina._training.targets import forgotten_on_error, numbers_of
 from lamina.callbacks import History
 from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError, MissingPackageError, StackError
@@ -113,8 +113,7 @@ def cross_validate(
         raise DataError(f"a cross-validation takes arrays; x is a {type(x).__name__}, a stream of batches.")
     before = model._lamina.classes
     with forgotten_on_error(model):
-        learn_classes(model, y)
-        request = numbers_of(model, DataRequest(x, y, class_weight=class_weight))
+        request = numbers_of(model, DataRequest(x, y, class_weight=class_weight), learns=True)
     y, class_weight = request.y, cast(ClassWeight, request.class_weight)
     classes, model._lamina.classes = model._lamina.classes, before
     table = arrays(np.zeros((len(raw), 1)) if raw else x, y, sample_weight, floatx=floatx())

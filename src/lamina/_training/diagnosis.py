@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from lamina._diagnosis.case import Case
 
 
-def case_of(model: Model, table: Table, held_out: Table | None = None) -> Case:
+def case_of(model: Model, table: Table, validation: Feed | None) -> Case:
     """The data and the stack for the checks. x is what the layers after those on the host get."""
     compiled = compiled_of(model)
-    other = None if held_out is None or is_mapped(held_out.x) else held_out.x
+    held_out = validation.table.x if isinstance(validation, ArrayFeed) else None
+    other = None if is_mapped(held_out) else held_out
     weighted = table.sample_weight is not None
     return diagnosis.case.Case(
         table.x, table.y, model._lamina_body, compiled.loss, named(table.columns), other, compiled.names, weighted
@@ -48,11 +49,9 @@ class RunChecks:
         """The steps of earlier calls, and whether the loss was looked at."""
         self.losses: list[float] = []
         """The loss of each epoch."""
-        many = feed.table.rows >= ROWS if isinstance(feed, ArrayFeed) and not is_mapped(feed.table.x) else False
-        if many and findings.wanted():
-            assert isinstance(feed, ArrayFeed)
-            held_out = validation.table if isinstance(validation, ArrayFeed) else None
-            self.case = case_of(model, feed.table, held_out)
+        table = feed.table if isinstance(feed, ArrayFeed) else None
+        if table is not None and table.rows >= ROWS and not is_mapped(table.x) and findings.wanted():
+            self.case = case_of(model, table, validation)
             findings.say(diagnosis.data.quick(self.case))
 
     @property
@@ -92,5 +91,5 @@ def check(model: Model, data: DataRequest, validation_data: object) -> Findings:
     feed, validation = training_feeds(model, request, plan)
     model._lamina.columns = trained
     assert isinstance(feed, ArrayFeed)
-    case = case_of(model, feed.table, validation.table if isinstance(validation, ArrayFeed) else None)
+    case = case_of(model, feed.table, validation)
     return Findings(diagnosis.data.findings(case), f"{feed.table.rows} rows")

@@ -30,7 +30,7 @@ from lamina._training.feeds import ArrayFeed, Chunk, Key, batch_size_for, given_
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina._training.stream_feed import Feed, StreamFeed
-from lamina._training.targets import forgotten_on_error, learn_classes, numbers_of, target_of
+from lamina._training.targets import forgotten_on_error, numbers_of, target_of
 from lamina._training.trainer import trainer_for
 from lamina._weights.turns import making
 from lamina.dtypes import floatx
@@ -75,8 +75,7 @@ def _training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Fee
         check(model, table, data)
         stream.check, stream.columns = check_for_later_batches(model, data, table), named(table.columns)
     else:
-        learn_classes(model, data.y)
-        data = numbers_of(model, data)
+        data = numbers_of(model, data, learns=True)
         data = data._replace(x=_adapted_to(model, data.x, plan.validation_split))
         table = _table(model, data, mapped=True, trained=before)
         check(model, table, data)

@@ -39,28 +39,22 @@ def forgotten_on_error(model: Model) -> Iterator[None]:
         raise
 
 
-def learn_classes(model: Model, y: object) -> None:
-    """Keep the classes of y, if it holds names, for the whole `fit`. A trained model keeps those that it has."""
-    state = model._lamina
-    labels = _labels(model, y)
-    if labels is not None and not (state.classes and state.steps_trained):
+def numbers_of(model: Model, data: DataRequest, learns: bool = False) -> DataRequest:
+    """The data with numbers in place of the names of classes, in y and in `class_weight`.
+
+    Args:
+        learns: whether the names in y become the model's classes, as in `fit`. A trained model keeps those it has.
+    """
+    state, labels = model._lamina, _labels(model, data.y)
+    if learns and labels is not None and not (state.classes and state.steps_trained):
         state.classes = classes_of(labels)
+    weights = weights_by_number(data.class_weight, state.classes)
+    return data._replace(y=_numbers(model, data.y, labels, data.names[1]), class_weight=weights)
 
 
-def numbers_of(model: Model, data: DataRequest) -> DataRequest:
-    """The data with numbers in place of the names of classes, in y and in `class_weight`."""
-    weights = weights_by_number(data.class_weight, model._lamina.classes)
-    return data._replace(y=target_of(model, data.names[1])(data.y), class_weight=weights)
-
-
-def target_of(model: Model, name: str = "y") -> Callable[[Any], Any]:
-    """A function from a y, which may hold names, to one of numbers."""
-
-    def target(y: Any) -> Any:
-        labels = _labels(model, y)
-        return y if labels is None else _numbers(model, labels, name)
-
-    return target
+def target_of(model: Model) -> Callable[[Any], Any]:
+    """A function from the y of a batch, which may hold names, to one of numbers."""
+    return lambda y: _numbers(model, y, _labels(model, y), "y")
 
 
 def _labels(model: Model, y: object) -> Labels | None:
@@ -69,7 +63,10 @@ def _labels(model: Model, y: object) -> Labels | None:
     return labels_of(y) if compiled is not None and isinstance(compiled.loss, OF_CLASSES) else None
 
 
-def _numbers(model: Model, labels: Labels, name: str) -> HostArray:
+def _numbers(model: Model, y: Any, labels: Labels | None, name: str) -> Any:
+    """The numbers of the classes that y names; a y without names as it is."""
+    if labels is None:
+        return y
     classes = model._lamina.classes
     if classes is None:
         raise LabelError(
