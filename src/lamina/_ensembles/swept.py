@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lamina import _display as display
+from lamina._display.frames import pandas_for
 from lamina._ensembles.halving import Course, Rung
 from lamina._messages.tracebacks import user_facing
 from lamina._settings.converters import short
 from lamina.callbacks import Callback, EarlyStopping, History
-from lamina.errors import MissingPackageError, NonFiniteError
+from lamina.errors import NonFiniteError
 from lamina.models.sequential import Sequential
 
 if TYPE_CHECKING:
@@ -90,11 +91,8 @@ class Sweep:
         Raises:
             MissingPackageError: without pandas.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise MissingPackageError("frame() needs pandas: pip install pandas. `rows` has the same.") from None
-        return pandas.DataFrame(self.rows)
+        made: pandas.DataFrame = pandas_for("frame", "rows").DataFrame(self.rows)
+        return made
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lamina import _display as display
+from lamina._display.frames import pandas_for
 from lamina._messages.missing_names import missing_member
 from lamina._messages.tracebacks import user_facing
 from lamina.callbacks.callback import Callback, Logs
-from lamina.errors import MissingPackageError, UnknownAttributeError
+from lamina.errors import UnknownAttributeError
 
 if TYPE_CHECKING:
     import pandas
@@ -54,12 +55,10 @@ class History(Callback):
         Raises:
             MissingPackageError: without pandas.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise MissingPackageError("to_frame() needs pandas: pip install pandas. `history` has the same.") from None
-        columns = {name: pandas.Series(values, self.epochs_of[name]) for name, values in self.history.items()}
-        return pandas.DataFrame(columns, pandas.Index(self.epoch, name="epoch"))
+        library = pandas_for("to_frame", "history")
+        columns = {name: library.Series(values, self.epochs_of[name]) for name, values in self.history.items()}
+        made: pandas.DataFrame = library.DataFrame(columns, library.Index(self.epoch, name="epoch"))
+        return made
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items() if values)

@@ -14,6 +14,7 @@ from lamina._data.classes import labels_of, numbered
 from lamina._data.data_frames import is_frame, opened
 from lamina._data.source import arrays
 from lamina._display import plots
+from lamina._display.frames import pandas_for
 from lamina._messages.tracebacks import user_facing
 from lamina._settings.converters import checked, positive
 from lamina._training.targets import class_numbers
@@ -40,11 +41,8 @@ class Report:
         Raises:
             MissingPackageError: without pandas.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise MissingPackageError("frame() needs pandas: pip install pandas. `rows` has the same.") from None
-        return pandas.DataFrame(self.rows)
+        made: pandas.DataFrame = pandas_for("frame", "rows").DataFrame(self.rows)
+        return made
 
     def __repr__(self) -> str:
         return display.tables.text(*self._lamina_shown)

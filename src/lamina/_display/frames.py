@@ -1,0 +1,16 @@
+"""Frames of pandas, which is loaded when a user asks for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamina.errors import MissingPackageError
+
+
+def pandas_for(method: str, instead: str) -> Any:
+    """The module pandas, for a method that returns a frame; without it, an error names the attribute to read."""
+    try:
+        import pandas
+    except ImportError:
+        raise MissingPackageError(f"{method}() needs pandas: pip install pandas. `{instead}` has the same.") from None
+    return pandas
