@@ -137,3 +137,10 @@ def test_negative_numbers_and_fractions_are_no_indices():
     model = lamina.Sequential([nested, layers.Flatten()])
     with pytest.raises(DataError, match="row 0"):
         model.predict(X + 9)
+
+
+def test_an_embedding_is_built_without_a_shape():
+    for library in (lamina, keras):
+        layer = library.layers.Embedding(5, 3)
+        layer.build()
+        assert [tuple(w.shape) for w in layer.weights] == [(5, 3)]

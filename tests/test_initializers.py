@@ -395,3 +395,20 @@ def test_errors(call, kind, message):
 def test_a_base_class_without_a_call():
     with pytest.raises(NotImplementedError, match="Initializer needs a method __call__"):
         initializers.Initializer()((2,))
+
+
+def test_an_initializer_draws_from_a_generator_what_keras_draws():
+    draws = []
+    for library in (lamina, keras):
+        generator = library.random.SeedGenerator(7)
+        first = library.initializers.GlorotUniform(seed=generator)
+        second = library.initializers.RandomNormal(seed=generator)
+        draws.append([np.asarray(each((3, 4))) for each in (first, first, second)])
+        kernels = [library.layers.Dense(3, kernel_initializer=first) for _ in range(2)]
+        library.Sequential([library.layers.Input((3,)), *kernels])
+        draws[-1] += [np.asarray(layer.kernel) for layer in kernels]
+    for ours, theirs in zip(*draws, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    assert not np.array_equal(draws[0][0], draws[0][1])
+    made = lamina.initializers.HeNormal(seed=lamina.random.SeedGenerator(7))
+    assert made.get_config()["seed"] == made.clone().seed == 7

@@ -6,7 +6,7 @@ import pytest
 
 import lamina
 from lamina import callbacks
-from lamina.errors import FixedError
+from lamina.errors import ArgumentError, FixedError
 
 X, Y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -198,3 +198,9 @@ def test_a_loss_that_is_not_finite_after_it_takes_the_weights_back():
     with pytest.raises(lamina.errors.NonFiniteError):
         trained(model, 6, batch_size=4, callbacks=[setting(lamina, "on_train_batch_end", 0, huge)])
     assert np.isfinite(model.get_weights()[0]).all()
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1.0])
+def test_a_rate_that_cannot_be_names_the_callback_and_the_epoch(rate):
+    with pytest.raises(ArgumentError, match="LearningRateScheduler: the schedule must return the rate of epoch 0"):
+        stack(lamina, "sgd").fit(X, Y, verbose=0, callbacks=[callbacks.LearningRateScheduler(lambda epoch: rate)])

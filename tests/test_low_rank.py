@@ -13,7 +13,7 @@ import pytest
 
 import lamina
 from lamina import layers, models
-from lamina.errors import ArgumentError, LaminaError, NotBuiltError
+from lamina.errors import ArgumentError, CallError, LaminaError, NotBuiltError, UnknownAttributeError
 
 X, Y = np.random.default_rng(0).normal(size=(16, 4)), np.random.default_rng(1).normal(size=(16, 3))
 KINDS = [
@@ -143,3 +143,18 @@ def test_copies_clones_and_half_precision_keep_the_thin_weights():
     half = layers.Dense(3, dtype="mixed_bfloat16", lora_rank=2)
     assert half(X[:2].astype("float32")).dtype == "bfloat16"
     assert {w.dtype for w in half.weights} == {"float32"}
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (lambda: layers.Flatten().enable_lora(2), "no LoRA"),
+        (lambda: layers.Dense(2).quantize("int8"), "no int8"),
+        (lambda: lamina.Sequential([layers.Dense(1)]).quantize("int8"), "no int8"),
+        (lambda: layers.Flatten(lora_rank=2), "lora_rank"),
+    ],
+)
+def test_what_is_not_there_is_said_in_a_sentence(program, words):
+    with pytest.raises((UnknownAttributeError, ArgumentError, CallError)) as caught:
+        program()
+    assert words in " ".join(str(caught.value).split())

@@ -1,7 +1,11 @@
 """Masks between layers that call layers."""
 
+import warnings
+
 import numpy as np
 from small_models import both
+
+from lamina import Input, Layer, Sequential, layers
 
 WORDS = np.array([[3, 5, 0, 0], [7, 2, 4, 0]])
 
@@ -46,3 +50,26 @@ def test_the_mask_of_a_whole_stack_goes_along(keras):
     lstm = keras.layers.LSTM(3)
     padded = np.asarray(lstm(embedding(WORDS)))
     np.testing.assert_allclose(padded[:1], np.asarray(lstm(embedding(WORDS[:1, :2]))), rtol=1e-5)
+
+
+def test_a_layer_without_masks_within_time_distributed_loses_none():
+    class Double(Layer):
+        def call(self, x):
+            return x * 2
+
+    x = np.ones((2, 5, 4), "float32")
+    x[:, 3:] = 0
+    model = Sequential([Input((5, 4)), layers.Masking(), layers.TimeDistributed(Double()), layers.LSTM(2)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y = model(x)
+        model.compile("sgd", "mse")
+        model.fit(x, np.zeros((2, 2)), verbose=0)
+    lstm = layers.LSTM(2)
+    lstm.build((None, 5, 4))
+    short = Sequential([Input((3, 4)), lstm])
+    weights = Sequential([Input((5, 4)), layers.LSTM(2)]).get_weights()
+    lstm.set_weights(weights)
+    model.set_weights(weights)
+    np.testing.assert_allclose(model(x), short(2 * x[:, :3]), atol=1e-6)
+    assert y.shape == (2, 2)

@@ -11,9 +11,9 @@ import pytest
 from jax.test_util import check_grads
 
 import lamina
-from lamina import layers
+from lamina import layers, ops
 from lamina._layer.masks import mask_of
-from lamina.errors import ArgumentError, ShapeError, StackError
+from lamina.errors import ArgumentError, LaminaError, ShapeError, StackError
 
 WORDS = np.array([[1, 2, 0], [3, 0, 0]]), np.array([[0, 2, 0], [3, 1, 0]])
 ELEMENTS = ["Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"]
@@ -307,3 +307,21 @@ def test_numbers_of_other_kinds():
         ours, theirs = getattr(layers, name)()(whole), getattr(keras.layers, name)()(whole)
         assert str(ours.dtype) == str(theirs.dtype) and ours.tolist() == np.asarray(theirs).tolist(), name
     assert layers.Add(dtype="bfloat16")([np.ones((1, 2)), np.ones((1, 2), "int32")]).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("kind", [*ELEMENTS, "Concatenate"])
+def test_a_merging_layer_says_which_masks_it_takes(kind):
+    layer, x, mask = getattr(layers, kind)(), np.ones((2, 4, 5)), np.ones((2, 4), bool)
+    wrong = {
+        "should be a list": mask, "have the same length": [mask], "of arrays, or of None": [mask, "x"],
+        "begin as the tensor's": [mask, mask[:, :3]],
+    }  # fmt: skip
+    for told, masks in wrong.items():
+        for call in (lambda: layer.compute_mask([x, x], masks), lambda: layer([x, x], mask=masks)):  # noqa: B023
+            with pytest.raises(LaminaError, match=told.split()[0]) as caught:
+                call()
+            assert told in " ".join(str(caught.value).split())
+    with pytest.raises(LaminaError, match="`inputs` should be a list"):
+        layer.compute_mask(x, [mask, mask])
+    assert layer.compute_mask([x, x], [mask, mask]).shape == (2, 4)
+    assert ops.shape(layer([x, x], mask=[mask, np.ones((2, 1), bool)]))[:2] == (2, 4)

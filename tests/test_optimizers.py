@@ -730,3 +730,10 @@ def test_what_keras_still_takes_and_ignores_is_taken_and_said():
     with pytest.warns(LaminaWarning, match=r"SGD: decay has no effect, as in Keras 3.*InverseTimeDecay"):
         sgd = optimizers.SGD(0.5, decay=1e-6)
     assert repr(sgd) == repr(optimizers.SGD(0.5)) == repr(optimizers.SGD(0.5, decay=0.0))
+
+
+def test_the_scale_of_a_loss_is_dynamic():
+    for library in (lamina, keras):
+        library.optimizers.LossScaleOptimizer(library.optimizers.SGD(), dynamic=True)
+    with pytest.raises(ArgumentError, match=r"Adam\(loss_scale_factor=1024\)"):
+        lamina.optimizers.LossScaleOptimizer("sgd", dynamic=False)

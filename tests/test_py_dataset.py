@@ -190,3 +190,33 @@ def test_keras_own_class_is_read_by_workers_too():
     source = Theirs(workers=2)
     assert firsts(Stream(source).epoch()) == [0, 2, 4, 6, 8]
     assert all(name.startswith("lamina-worker") for name in source.names)
+
+
+@pytest.mark.parametrize("run", ["fit", "again", "validation", "evaluate", "predict"])
+def test_the_hook_for_an_epochs_end_is_called_as_often_as_in_keras(run):
+    def ends(library):
+        class Batches(library.utils.PyDataset):
+            ends = 0
+
+            def __len__(self):
+                return 2
+
+            def __getitem__(self, index):
+                return X[:4] * index, Y[:4]
+
+            def on_epoch_end(self):
+                self.ends += 1
+
+        model, batches = library.Sequential([library.Input((2,)), library.layers.Dense(1)]), Batches()
+        model.compile("sgd", "mse")
+        if run == "validation":
+            model.fit(X, Y, epochs=3, validation_data=batches, verbose=0)
+        elif run in ("fit", "again"):
+            model.fit(batches, epochs=2, verbose=0)
+            if run == "again":
+                model.fit(batches, epochs=3, verbose=0)
+        else:
+            getattr(model, run)(batches, verbose=0)
+        return batches.ends
+
+    assert ends(lamina) == ends(keras)

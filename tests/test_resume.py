@@ -1085,3 +1085,16 @@ def test_a_loss_that_is_not_finite_leaves_the_states_from_before(tmp_path):
         said.append(str(caught.value).splitlines()[0])
         assert states(tmp_path)[-1] == "step-0000000018.safetensors"
     assert said == ["the loss became inf in epoch 4, at step 2."] * 2
+
+
+def test_a_folder_whose_states_are_all_broken_says_what_to_do(tmp_path, monkeypatch):
+    stack().fit(X, Y, epochs=2, verbose=0, checkpoint=tmp_path)
+    for file in tmp_path.glob("*.safetensors"):
+        file.write_bytes(b"")
+    monkeypatch.setattr("lamina._saving.checkpoint._ended", {})  # as in the next process
+    with (
+        pytest.raises(FileError, match=r"file is\s+empty") as caught,
+        pytest.warns(LaminaWarning, match="resumes from the state before"),
+    ):
+        stack().fit(X, Y, epochs=2, verbose=0, checkpoint=tmp_path)
+    assert str(tmp_path) in str(caught.value) and "delete that folder" in str(caught.value)

@@ -188,3 +188,23 @@ def test_the_names_beyond_keras_are_these():
         assert public <= documented.get(kind, set()), kind
         private = {name for name in ours - theirs if name.startswith("_") and not name.startswith(("_lamina", "__"))}
         assert private <= {"_repr_html_"}, kind  # by which notebooks ask for a table
+
+
+def test_an_argument_may_be_called_cls_or_self():
+    class Own(lamina.Layer):
+        def __init__(this, cls=3, self=4, **kwargs):
+            super().__init__(**kwargs)
+            this.told = cls, self
+
+    class Stack(lamina.Sequential):
+        def __init__(self, cls=3):
+            super().__init__()
+            self.told = cls
+
+    class Penalty(lamina.regularizers.Regularizer):
+        def __init__(this, self=1, cls=2):
+            this.told = self, cls
+
+    for own in (Own(cls=5, self=6), Own.from_config(Own(cls=5, self=6).get_config()), Penalty(self=5, cls=6)):
+        assert own.told == (5, 6)
+    assert Stack(cls=5).told == 5

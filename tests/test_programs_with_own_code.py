@@ -298,7 +298,7 @@ def test_the_next_process_has_no_old_program(tmp_path):
     here = str(Path(__file__).parent)
     environment = {**os.environ, "LAMINA_CACHE": str(tmp_path), "PYTHONPATH": here}
     for scale in (8, 4, 12):
-        code = f"import json, test_users_own; print(json.dumps(test_users_own.all_of_them({scale})))"
+        code = f"import json, test_programs_with_own_code as t; print(json.dumps(t.all_of_them({scale})))"
         told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
         assert told.returncode == 0, told.stderr
         found = json.loads(told.stdout.splitlines()[-1])

@@ -124,3 +124,46 @@ def test_a_stack_within_a_stack_is_one_of_its_layers():
 def test_what_is_refused_says_what_to_type(call, error, said):
     with pytest.raises(error, match=said):
         call(images(lamina))
+
+
+def test_shapes_of_a_model_with_several_outputs():
+    def shapes(library):
+        model = library.Sequential([library.Input((2,)), library.layers.Dense(1), library.layers.Dense(3)])
+        first, last = [layer.output for layer in model.layers]
+        looked = [library.Model(model.inputs, outputs) for outputs in ({"b": last, "a": [first, last]}, [first, last])]
+        return [(each.input_shape, each.output_shape) for each in looked]
+
+    assert shapes(lamina) == shapes(keras)
+    assert shapes(lamina)[1] == ((None, 2), [(None, 1), (None, 3)])
+
+
+def test_layers_and_models_tell_their_inputs_and_outputs():
+    tensors = []
+    models = [images(library) for library in (lamina, keras)]
+    for model in models:
+        each = [t for layer in model.layers for t in (layer.input, layer.output)]
+        each += [*model.inputs, *model.outputs]
+        tensors.append([(tuple(t.shape), t.dtype) for t in each])
+    assert tensors[0] == tensors[1]
+    ours = models[0]
+    assert ours.input == ours.inputs[0] and ours.output == ours.outputs[0] and ours.output.ndim == 2
+    with pytest.raises(NotBuiltError, match="no input shape yet"):
+        layers.Dense(3).input  # noqa: B018
+    assert not hasattr(layers.Dense(3), "output")
+
+    class Own(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.input, self.output = layers.Dense(2), layers.Dense(4)
+
+        def call(self, x):
+            return self.output(self.input(x))
+
+    class OwnModel(lamina.Sequential):
+        def __init__(self, *args):
+            super().__init__(*args)
+            self.input = self.output = "mine"
+
+    assert OwnModel([layers.Dense(3)]).output == "mine"
+    own = lamina.Sequential([layers.Input((3,)), Own()]).layers[0]
+    assert isinstance(own.output, layers.Dense) and len(own.weights) == 4

@@ -1,11 +1,11 @@
-"""An optimizer or a loss that is set after `compile` is the one that is used, and all else stays as it was."""
+"""What is set after `compile` (the optimizer, the loss, run_eagerly) is used, and all else stays as it was."""
 
 import keras
 import numpy as np
 import pytest
 
 import lamina
-from lamina import errors
+from lamina import errors, layers
 
 X, Y = np.ones((8, 3), "float32"), np.full((8, 2), 3, "float32")
 
@@ -75,3 +75,31 @@ def test_a_compile_of_ones_own_may_set_them():
     model.compile("adam", "mae")
     assert type(model.optimizer).__name__ == "Adam" and model.loss == "mae"
     model.fit(X, Y, verbose=0)
+
+
+def test_run_eagerly_can_be_set_after_compile():
+    x, y, seen = np.ones((4, 4), "float32"), np.ones((4, 1), "float32"), []
+
+    class Watch(layers.Layer):
+        def call(self, x):
+            seen.append(type(x).__name__)
+            return x
+
+    model = lamina.Sequential([layers.Input((4,)), Watch(), layers.Dense(1)])
+    with pytest.raises(errors.NotCompiledError, match="run_eagerly=True"):
+        model.run_eagerly = True
+    model.compile("sgd", "mse")
+    theirs = compiled(keras)
+    assert (model.run_eagerly, model.jit_compile) == (theirs.run_eagerly, theirs.jit_compile) == (False, True)
+    model.run_eagerly = True
+    assert model.run_eagerly and not model.jit_compile and model.get_compile_config()["run_eagerly"] is True
+    seen.clear()
+    model.evaluate(x, y, verbose=0)
+    assert "ArrayImpl" in seen
+    model.jit_compile = True
+    assert not model.run_eagerly
+    seen.clear()
+    model.evaluate(x, y, verbose=0)
+    assert "ArrayImpl" not in seen
+    with pytest.raises(errors.ArgumentError, match="True or False"):
+        model.run_eagerly = "yes"

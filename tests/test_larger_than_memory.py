@@ -1,4 +1,4 @@
-"""An output that is larger than the memory is an error that names the layer and its bytes, before anything runs."""
+"""What is larger than the memory is an error that names the layer or the function and its bytes, before it runs."""
 
 import json
 import subprocess
@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import lamina
-from lamina import layers
+from lamina import callbacks, layers, ops, utils
 from lamina._layer import room
 from lamina._saving import safetensors
-from lamina.errors import ArgumentError, FileError, LaminaError, ShapeError
+from lamina.errors import ArgumentError, FileError, LaminaError, NoMemoryError, ShapeError
 
 IMAGE = np.ones((2, 4, 4, 3), "float32")
 ROWS = np.ones((2, 3), "float32")
@@ -159,3 +159,57 @@ def test_a_shape_that_no_array_has_is_refused(shape):
     data = len(text).to_bytes(8, "little") + text + bytes(4 if 0 not in shape else 0)
     with pytest.raises(FileError, match=r"model\.safetensors"):
         safetensors.read(data, "model.safetensors")
+
+
+@pytest.mark.parametrize("label", [10**12, 10**20])
+def test_labels_that_are_no_class_numbers(label):
+    with pytest.raises(ArgumentError, match="bytes of memory are free") as caught:
+        utils.to_categorical([label])
+    assert "return_inverse=True" in str(caught.value)
+
+
+def test_many_classes_take_the_memory_of_their_rows_alone():
+    rows = utils.to_categorical([[99_999], [3]])
+    assert rows.shape == (2, 100_000) and rows.argmax(1).tolist() == [99_999, 3] and rows.sum() == 2
+
+
+def test_rows_that_are_too_long():
+    with pytest.raises(ArgumentError, match=r"pad_sequences\(maxlen=1000000000000\).*4,000,000,000,000 bytes"):
+        utils.pad_sequences([[1, 2]], maxlen=10**12)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("zeros", lambda shape: ops.zeros(shape)), ("tile", lambda shape: ops.tile(np.ones(shape[:1]), shape[1])),
+        ("Initializer", lambda shape: lamina.initializers.Zeros()(shape)),
+        ("Initializer", lambda shape: lamina.initializers.GlorotUniform()(shape)),
+        ("Initializer", lambda shape: lamina.Variable("zeros", shape=shape)),
+    ],
+)  # fmt: skip
+def test_an_array_that_is_too_large_is_an_error_of_ours(name, make):
+    with pytest.raises(NoMemoryError, match=rf"^{name} needs .*memory is free") as caught:
+        make((10**6, 10**7))
+    assert isinstance(caught.value, MemoryError)
+
+
+def test_the_users_own_lack_of_memory_stays_as_it_is():
+    full = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: np.zeros((10**6, 10**7)))
+    model = lamina.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(MemoryError) as caught:
+        model.fit(ROWS, ONE, verbose=0, callbacks=[full])
+    assert not isinstance(caught.value, NoMemoryError)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [
+        ((4, 2), lambda: layers.Conv1DTranspose(2, 3, strides=10**12)),
+        ((4, 4, 2), lambda: layers.AdaptiveAveragePooling2D(10**6)),
+        ((4, 4, 2), lambda: layers.AdaptiveAveragePooling2D(2**16)),
+    ],
+)
+def test_sizes_that_no_memory_holds_are_refused_at_once(shape, layer):
+    with pytest.raises((ArgumentError, ShapeError)):
+        lamina.Sequential([layers.Input(shape), layer()])

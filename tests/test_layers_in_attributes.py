@@ -11,7 +11,7 @@ import pytest
 import lamina
 from lamina import layers
 from lamina._saving.weights import named_weights
-from lamina.errors import ArgumentError
+from lamina.errors import ArgumentError, FileError
 
 os.environ["KERAS_BACKEND"] = "jax"
 import keras
@@ -373,3 +373,40 @@ def test_a_file_of_keras_holds_more_and_that_is_said(tmp_path):
         ours.load_weights(tmp_path / "a.weights.h5")
     np.testing.assert_array_equal(ours.get_weights()[0], theirs.get_weights()[0])
     np.testing.assert_array_equal(ours.teacher.get_weights()[0], before)
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_given_layer_that_is_built_twice_is_named(asks, tmp_path):
+    """Keras refuses it too, but does not say what is built twice; it was built from the file before."""
+
+    class Around(layers.Layer):
+        def __init__(self, inner, **kwargs):
+            super().__init__(**kwargs)
+            self.inner = inner
+
+        def build(self, shape):
+            if not (asks and self.inner.built):
+                self.inner.build(shape)
+
+        def call(self, x):
+            return self.inner(x)
+
+        def get_config(self):
+            return super().get_config() | {"inner": layers.serialize(self.inner)}
+
+        @classmethod
+        def from_config(cls, config):
+            return cls(**config | {"inner": layers.deserialize(config["inner"])})
+
+    model, path = lamina.Sequential([layers.Input((4,)), Around(layers.Dense(8))]), tmp_path / "model.keras"
+    model.save(path)
+
+    def load():
+        return lamina.models.load_model(path, custom_objects={"Around": Around})
+
+    if asks:
+        np.testing.assert_array_equal(load()(np.ones((1, 4))), model(np.ones((1, 4))))
+        return
+    with pytest.raises(FileError, match="'dense' was built twice") as caught:
+        load()
+    assert "if not self.inner.built" in str(caught.value)
