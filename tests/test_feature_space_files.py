@@ -64,7 +64,7 @@ def test_a_fresh_process_predicts_the_same_on_reordered_columns_a_gap_and_a_new_
     ("change", "said"),
     [
         (lambda space: space["learned"].pop("age"), "learned"),
-        (lambda space: space["learned"].update(age=3), "learned"),
+        (lambda space: space["learned"].update(age=3), "Learned"),
         (lambda space: space["learned"]["age"].update(median="x"), "median"),
         (lambda space: space["features"].update(age={"class_name": "Feature", "config": 3}), "config of a Feature"),
         (lambda space: space["features"]["age"]["config"].update(preprocessor="os.system"), "expected a layer"),

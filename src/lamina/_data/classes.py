@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lamina._arrays.arrays import HostArray
 from lamina._data.data_frames import is_frame, opened
+from lamina._messages.spelling import listed
 from lamina.errors import LabelError
 
 NAMED = "String", "Categorical", "Enum", "Boolean"
 """The types of a series of narwhals whose values name classes."""
 Classes = tuple[Any, ...]
 """The names of the classes, in the order of their numbers."""
-SHOWN = 12
-"""The most names in a message."""
 
 
 class Labels(NamedTuple):
@@ -102,8 +101,3 @@ def weights_by_number(class_weight: object, classes: Classes | None) -> object:
     if unknown := [name for name in class_weight if name not in classes]:
         raise LabelError(f"class_weight has {unknown[0]!r}, which is none of the classes {listed(classes)}.")
     return {classes.index(name): weight for name, weight in class_weight.items()}
-
-
-def listed(classes: Sequence[Any]) -> str:
-    """The names of the classes for a message."""
-    return ", ".join(map(repr, classes[:SHOWN])) + ", ..." * (len(classes) > SHOWN)

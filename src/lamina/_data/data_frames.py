@@ -9,6 +9,7 @@ import numpy as np
 
 from lamina._arrays.arrays import HostArray
 from lamina._data.arrays import numbers
+from lamina._messages.spelling import listed
 from lamina.errors import DataError
 
 LIBRARIES = ("pandas", "polars", "pyarrow", "narwhals", "modin", "cudf")
@@ -78,18 +79,14 @@ def by_name(frame: Any, trained: Names | None, name: str) -> Any:
     missing = [column for column in trained if column not in columns]
     others = [column for column in columns if column not in trained]
     if missing:
-        has = f", and has {_some(others)}" if others else ""
+        has = f", and has {listed(others)}" if others else ""
         both = f"{{{others[0]!r}: {missing[0]!r}}}" if others else "..."
         raise DataError(
-            f"{name} lacks the columns {_some(missing)} that the model was trained on{has}.\n"
+            f"{name} lacks the columns {listed(missing)} that the model was trained on{has}.\n"
             f"If a column has another name now: {name.split()[-1]}.rename(columns={both}). To go by position: "
             f"{name.split()[-1]}.to_numpy()."
         )
     return frame.select(*trained)
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(map(repr, names[:8])) + ", ..." * (len(names) > 8)
 
 
 def from_frame(frame: Any, name: str, floatx: str) -> tuple[HostArray, Columns]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from lamina._data.raw_table import RawTable, joined, raw_table
@@ -13,16 +14,17 @@ MOST_ROWS = 100_000
 """After how many rows no further batch is read."""
 
 
-def first_rows(x: Any) -> tuple[RawTable, Any]:
+def first_rows(x: Any, most: float = MOST_ROWS, name: str = "x") -> tuple[RawTable, Any]:
     """The first rows of a stream as one table, and the stream, which begins at its first batch again."""
     taken, tables, rows = [], [], 0
-    batches = Stream(x).opened()
+    batches = Stream(x, name=name).opened()
     for batch in batches:
         taken.append(batch)
-        tables.append(raw_table(batch[0] if isinstance(batch, (tuple, list)) and len(batch) < 4 else batch))
+        with_y = isinstance(batch, (tuple, list)) and not all(isinstance(row, Mapping) for row in batch)
+        tables.append(raw_table(batch[0] if with_y else batch, f"a batch of {name}"))
         rows += len(tables[-1])
-        if rows >= MOST_ROWS:
+        if rows >= most:
             break
     if not tables:
-        raise DataError("x gave no batch to adapt to.")
+        raise DataError(f"{name} gave no batch to adapt to.")
     return joined(tables), itertools.chain(taken, batches) if hasattr(x, "__next__") else x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,26 +25,25 @@ class Column(NamedTuple):
     """None where no value is missing."""
 
 
+@dataclass(frozen=True)
 class RawTable:
     """The rows of a table as they are, with columns by name. It refers to the user's data and copies none of it."""
 
-    def __init__(self, columns: Any, names: tuple[str, ...], rows: int) -> None:
-        self.columns, self.names, self.rows = columns, names, rows
-        """A frame of narwhals, or a dict of series and arrays."""
+    columns: dict[str, Any]
+    """Series of narwhals and arrays."""
+    rows: int
 
     def __len__(self) -> int:
         return self.rows
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.rows, len(self.names)
+        return self.rows, len(self.columns)
 
     def take(self, rows: slice | HostArray) -> RawTable:
         """The table of some of the rows: those of a slice, or those with the given numbers."""
         count = len(range(*rows.indices(self.rows))) if isinstance(rows, slice) else len(rows)
-        if isinstance(self.columns, dict):
-            return RawTable({name: column[rows] for name, column in self.columns.items()}, self.names, count)
-        return RawTable(self.columns[rows], self.names, count)
+        return RawTable({name: column[rows] for name, column in self.columns.items()}, count)
 
     def column(self, name: str) -> Column:
         """The values of one column."""
@@ -51,15 +51,10 @@ class RawTable:
         return _of_series(column) if hasattr(column, "is_null") else _of_array(column)
 
 
-def is_table(x: object) -> bool:
-    """Whether `x` is a table with named columns that `raw_table` opens."""
-    return isinstance(x, (RawTable, Mapping)) or hasattr(x, "collect_schema") or _is_records(x) or (
-        is_frame(x) and hasattr(x, "columns")
-    ) or (isinstance(x, np.ndarray) and x.dtype.names is not None)  # fmt: skip
-
-
-def _is_records(x: object) -> bool:
-    return isinstance(x, (list, tuple)) and bool(x) and isinstance(x[0], Mapping)
+def is_record(x: object) -> bool:
+    """Whether x is a dict with one value for each column."""
+    first = next(iter(x.values()), ()) if isinstance(x, Mapping) else ()
+    return isinstance(first, (str, bytes)) or not (hasattr(first, "__len__") or np.ndim(first))
 
 
 def raw_table(x: Any, name: str = "x") -> RawTable:
@@ -80,7 +75,8 @@ def raw_table(x: Any, name: str = "x") -> RawTable:
         return x
     if hasattr(x, "collect_schema") and hasattr(x, "collect"):
         x = x.collect()
-    if _is_records(x):
+    x = [x] if is_record(x) else x
+    if isinstance(x, (list, tuple)) and x and isinstance(x[0], Mapping):
         x = {key: [record.get(key) for record in x] for key in dict.fromkeys(key for record in x for key in record)}
     if isinstance(x, np.ndarray) and x.dtype.names is not None:
         x = {key: x[key] for key in x.dtype.names}
@@ -88,26 +84,22 @@ def raw_table(x: Any, name: str = "x") -> RawTable:
         return _of_columns({str(key): _column(value, f"{name}[{key!r}]") for key, value in x.items()}, name)
     if not is_frame(x) or not (hasattr(x, "columns") or hasattr(x, "column_names")):
         raise _no_table(x, name)
-    twice = [key for key, count in Counter(map(str, x.columns if _is_pandas(x) else ())).items() if count > 1]
-    if twice:
-        raise DataError(f"{name} has two columns called {twice[0]!r}. Give one of them another name.")
-    if _is_pandas(x) and len(x) <= FEW:
-        return RawTable(dict(zip(map(str, x.columns), x.to_numpy(dtype=object).T, strict=True)), *_sizes(x))
+    if hasattr(x, "set_axis"):  # a frame of pandas, which may have such names
+        if twice := [key for key, count in Counter(map(str, x.columns)).items() if count > 1]:
+            raise DataError(f"{name} has two columns called {twice[0]!r}. Give one of them another name.")
+        if len(x) <= FEW:
+            return RawTable(dict(zip(map(str, x.columns), x.to_numpy(dtype=object).T, strict=True)), len(x))
     frame = opened(x, name)
     if not hasattr(frame, "schema"):
         raise _no_table(x, name)
-    return RawTable(frame, *_sizes(frame))
-
-
-def _sizes(frame: Any) -> tuple[tuple[str, ...], int]:
-    return tuple(map(str, frame.columns)), len(frame)
+    return RawTable({str(key): frame[key] for key in frame.columns}, len(frame))
 
 
 def joined(tables: Sequence[RawTable]) -> RawTable:
     """One table of the rows of several; the columns are those of the first."""
     columns: dict[str, Any] = {}
-    for name in tables[0].names:
-        parts = [table.column(name) for table in tables if name in table.names]
+    for name in tables[0].columns:
+        parts = [table.column(name) for table in tables if name in table.columns]
         objects = any(part.gaps is not None and part.values.dtype.kind not in "fM" for part in parts)
         values = [part.values.astype(object) if objects else part.values for part in parts]
         for array, part in zip(values, parts, strict=True):
@@ -115,10 +107,6 @@ def joined(tables: Sequence[RawTable]) -> RawTable:
                 array[part.gaps] = None
         columns[name] = np.concatenate(values)
     return _of_columns(columns, "x")
-
-
-def _is_pandas(x: object) -> bool:
-    return hasattr(x, "set_axis")
 
 
 def _no_table(x: Any, name: str) -> DataError:
@@ -159,7 +147,7 @@ def _of_columns(columns: dict[str, Any], name: str) -> RawTable:
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{key!r} {length}" for key, length in list(lengths.items())[:8])
         raise DataError(f"the columns of {name} have different lengths: {told}.")
-    return RawTable(columns, tuple(columns), next(iter(lengths.values()), 0))
+    return RawTable(columns, next(iter(lengths.values()), 0))
 
 
 def _of_series(series: Any) -> Column:

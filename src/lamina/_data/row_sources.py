@@ -14,6 +14,7 @@ from lamina._arrays.arrays import HostArray
 from lamina._data.data_frames import is_frame, opened
 from lamina._data.dataset import stacked
 from lamina._data.source import is_stream
+from lamina._messages.spelling import listed
 from lamina._messages.tracebacks import warn
 from lamina._settings.converters import short
 from lamina.errors import DataError
@@ -170,8 +171,7 @@ def apart(columns: Any, label: str, name: str) -> Parts:
             "Give the targets themselves: one row of y for each row of x."
         )
     if label not in held:
-        shown = ", ".join(map(repr, held[:8])) + ", ..." * (len(held) > 8)
-        raise DataError(f"y={short(label)}: {name} has no such column. It has {shown}.")
+        raise DataError(f"y={short(label)}: {name} has no such column. It has {listed(held)}.")
     if isinstance(frame, Mapping):
         return Parts({column: values for column, values in frame.items() if column != label}, frame[label])
     return Parts(frame.drop(label).to_native(), frame[label].to_native())

@@ -10,6 +10,7 @@ from lamina import losses
 from lamina._arrays.arrays import HostArray
 from lamina._diagnosis.case import CLASSES, Case
 from lamina._diagnosis.findings import ROWS, Finding
+from lamina._messages.spelling import listed
 from lamina.layers.core import Dense, InputLayer
 from lamina.layers.regularization import Dropout, GaussianNoise
 from lamina.layers.reshaping import Flatten, Reshape
@@ -119,8 +120,7 @@ def _few(case: Case, check: str, does: str, do: str, columns: list[int]) -> Iter
     """A finding about a few columns. Where more than 3 columns, and a twentieth of all, are so, there is none."""
     if columns and not (len(columns) > 3 and len(columns) > 0.05 * case.x.shape[1]):
         names = [list(case.columns or ())[column] for column in columns]
-        listed = ", ".join(map(repr, names[:4])) + ", ..." * (len(names) > 4)
-        found = f"The column {listed} {does}." if len(names) == 1 else f"The columns {listed} {do}."
+        found = f"The column {names[0]!r} {does}." if len(names) == 1 else f"The columns {listed(names, 4)} {do}."
         yield Finding(check, f"x[{names[0]!r}]", found, f"Leave out what tells nothing: x = x.drop(columns={names!r}).")
 
 

@@ -33,6 +33,16 @@ def name_of(value: object) -> str:
     return own if isinstance(own, str) and own else to_snake_case(getattr(value, "__name__", type(value).__name__))
 
 
+def listed(names: Iterable[object], most: int = 12) -> str:
+    """Names for a message, the first ones of many.
+
+    >>> listed(["a", "b", "c"], 2)
+    "'a', 'b' and 1 more"
+    """
+    names = list(names)
+    return ", ".join(map(repr, names[:most])) + f" and {len(names) - most} more" * (len(names) > most)
+
+
 def free_name(name: str, taken: Container[str]) -> str:
     """`name`, or the first of `name_1`, `name_2`, ... that is not taken.
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from lamina import losses
 from lamina._arrays.arrays import HostArray
-from lamina._data.classes import SHOWN, Labels, classes_of, labels_of, listed, numbered, one_hot, weights_by_number
+from lamina._data.classes import Labels, classes_of, labels_of, numbered, one_hot, weights_by_number
 from lamina._layer.host import needs_adapting
 from lamina._layer.structure import restored_on_error
+from lamina._messages.spelling import listed
 from lamina._settings.converters import short
 from lamina._training.model import Model, compiled_of
 from lamina._training.request import DataRequest
@@ -71,7 +72,7 @@ def _numbers(model: Model, y: Any, labels: Labels | None, name: str) -> Any:
     if classes is None:
         raise LabelError(
             f"{name} holds names of classes, and {model.name!r} has no names yet. `fit` learns them from all rows of "
-            f"an array or a series; before batches, name them: model.classes_ = {sorted(set(labels.values))[:SHOWN]!r}."
+            f"an array or a series; before batches, name them: model.classes_ = {sorted(set(labels.values))[:12]!r}."
         )
     if isinstance(compiled_of(model).loss, losses.BinaryCrossentropy) and len(classes) > 2:
         raise LabelError(

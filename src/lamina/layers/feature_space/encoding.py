@@ -6,6 +6,7 @@ The compiled program makes vectors of it. So a column of 10,000 categories is on
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,10 +16,13 @@ from lamina._arrays.arrays import HostArray
 from lamina._data.raw_table import Column, RawTable
 from lamina._layer.layer import Layer
 from lamina._layer.structure import require_adapted
+from lamina._messages.spelling import listed
 from lamina._messages.tracebacks import warn
+from lamina._settings.converters import flag, number, optional, rate
+from lamina._settings.settings import Configured, setting
 from lamina.errors import DataError
 from lamina.layers.feature_space.kinds import MOST_CODES, Feature
-from lamina.layers.feature_space.reading import read
+from lamina.layers.feature_space.reading import read, require_values
 from lamina.layers.features.adapting import Adapting
 from lamina.layers.features.categories import Discretization
 from lamina.layers.features.crossing import bins_of
@@ -36,21 +40,23 @@ ENOUGH = 1000
 """Over how many rows unknown categories are counted before a warning tells their share."""
 
 
-@dataclass
-class Learned:
-    """What the rows of `adapt` said about a column, apart from what its layer learned."""
+class Learned(Configured):
+    """What the rows of `adapt` said about a column, apart from what its layer learned.
 
-    median: float | None = None
-    """What fills a gap; None for categories."""
-    gaps: bool = False
-    """Whether there were gaps. They have a flag, or among categories one of their own."""
-    rare: bool = True
-    """Whether some category had no code of its own, so that training sees the slot of unknown ones."""
+    Args:
+        median: what fills a gap; None for categories.
+        gaps: whether there were gaps. They have a flag, or among categories one of their own.
+        rare: the share of rows whose category had no code of its own; such rows train the slot of unknown ones.
+    """
+
+    median: float | None = setting(optional(number), default=None)
+    gaps: bool = setting(flag, default=False)
+    rare: float = setting(rate, default=1.0)
 
 
 @dataclass
 class Unknown:
-    """The categories never seen in one column, in this process."""
+    """The categories without a code of their own in one column, in this process."""
 
     rows: int = 0
     count: int = 0
@@ -68,14 +74,19 @@ class Part(NamedTuple):
     """The place of a column in the array, and what the compiled program makes of it."""
 
     name: str
-    columns: int
-    """How many columns of the array it has, without the flag."""
-    depth: int
+    columns: slice
+    """Which columns of the array it has, without the flag."""
+    depth: int = 0
     """The length of the one-hot vectors; 0 for numbers."""
-    flag: bool
+    flag: bool = False
     """Whether a column follows that says where gaps were."""
     words: int = 0
     """The number of words, of which each column holds 24 as the bits of a whole number; 0 for other kinds."""
+
+    @property
+    def end(self) -> int:
+        """The first column after it."""
+        return int(self.columns.stop) + self.flag
 
 
 def has_codes(feature: Feature) -> bool:
@@ -93,25 +104,46 @@ def codes_below(layer: Any) -> int:
     return int(layer.num_bins)
 
 
+def learned_of(space: FeatureSpace, name: str) -> Learned:
+    """What was learned of a column; of one that needs nothing to be learned, maybe nothing."""
+    return (space._lamina.learned or {}).get(name) or Learned()
+
+
 def parts_of(space: FeatureSpace) -> tuple[Part, ...]:
     """The parts of the array, in the order of the columns' names, and then the crosses."""
-    parts, learned = [], space._lamina.learned or {}
+    parts, at = [], 0
     for name in sorted(space.features):
-        feature, layer = space.features[name], space.preprocessors[name]
-        gaps = name in learned and learned[name].gaps
+        feature, layer, gaps = space.features[name], space.preprocessors[name], learned_of(space, name).gaps
+        columns, depth, flag, words = 1, 0, False, 0
         if has_codes(feature):
-            parts.append(Part(name, 1, codes_below(layer) + gaps, False))
+            depth = codes_below(layer) + gaps
+        elif not on_host(layer):
+            flag = gaps
         else:
-            width = layer.compute_output_shape((None, 1))[-1] if on_host(layer) else 1
-            words = width if isinstance(layer, TextVectorization) and layer.output_mode == "multi_hot" else 0
-            width = -(-width // BITS) if words else width
-            parts.append(Part(name, width, 0, gaps and not on_host(layer), words))
-    return (*parts, *(Part(name, 1, space.crossers[name].num_bins, False) for name in sorted(space.crossers)))
+            columns = layer.compute_output_shape((None, 1))[-1]
+            if isinstance(layer, TextVectorization) and layer.output_mode == "multi_hot":
+                columns, words = -(-columns // BITS), columns
+        parts.append(Part(name, slice(at, at + columns), depth, flag, words))
+        at = parts[-1].end
+    for name in sorted(space.crossers):
+        parts.append(Part(name, slice(at, at + 1), space.crossers[name].num_bins))
+        at += 1
+    return tuple(parts)
 
 
 def on_host(layer: Layer) -> bool:
     """Whether the layer makes numbers before the compiled program."""
     return layer._lamina_on_host
+
+
+def columns_of(space: FeatureSpace, table: RawTable) -> Iterator[tuple[str, Column]]:
+    """The columns of a table that the space needs, in the order of their names, each as the type of its feature."""
+    if missing := [name for name in space.features if name not in table.columns]:
+        raise DataError(
+            f"{space.name!r} needs the columns {listed(missing)}, and the table has {listed(table.columns)}."
+        )
+    for name in sorted(space.features):
+        yield name, read(table.column(name), name, space.features[name].dtype)
 
 
 def encode(space: FeatureSpace, table: RawTable, alone: bool = False) -> HostArray:
@@ -121,41 +153,58 @@ def encode(space: FeatureSpace, table: RawTable, alone: bool = False) -> HostArr
         alone: whether an unknown category always has its code, as in Keras. In a stack it has none where no row of
             training had that code, since its weights would never have learned.
     """
-    if missing := [name for name in space.features if name not in table.names]:
-        shown, held = ", ".join(map(repr, missing[:8])), ", ".join(map(repr, table.names[:12]))
-        raise DataError(f"{space.name!r} needs the columns {shown}, and the table has {held}.")
-    array = np.empty((len(table), sum(part.columns + part.flag for part in space._lamina.parts)), np.float32)
-    codes: dict[str, HostArray] = {}
-    crossed = {name for cross in space.crosses for name in cross.feature_names}
-    at = 0
-    for part in space._lamina.parts:
-        if part.name in space.crossers:
-            cross = next(cross for cross in space.crosses if cross.name == part.name)
-            array[:, at] = bins_of(space.crossers[part.name], [codes[name] for name in cross.feature_names])
-            at += 1
-            continue
-        feature, layer = space.features[part.name], space.preprocessors[part.name]
-        column = read(table.column(part.name), part.name, feature.dtype)
-        learned = (space._lamina.learned or {}).get(part.name, Learned())
+    parts = {part.name: part for part in space._lamina.parts}
+    array = np.empty((len(table), max(part.end for part in parts.values())), np.float32)
+    crossed = {name: np.empty(0) for cross in space.crosses for name in cross.feature_names}
+    for name, column in columns_of(space, table):
+        part = parts[name]
         if part.depth:
-            numbers = codes_of(layer, column.values)
-            if isinstance(layer, Lookup):
-                numbers = _known(part.name, layer, numbers, column, alone or learned.rare, part.name in crossed, codes)
-            if column.gaps is not None:
-                numbers[column.gaps] = part.depth - 1 if learned.gaps else 0 if alone else -1
-            codes.setdefault(part.name, np.maximum(numbers, 0))
-            array[:, at] = numbers
+            codes, hidden = _codes(space, part, column, alone)
+            array[:, part.columns.start] = codes if hidden is None else np.where(hidden, -1, codes)
+            if name in crossed:
+                crossed[name] = codes
         else:
-            values = _filled(part.name, column, learned) if feature.dtype != "string" else column.values
-            step = MOST_NUMBERS // max(part.words, part.columns) + 1 if on_host(layer) else len(values) or 1
-            for start in range(0, len(values), step):  # words of texts need some room on the way
-                rows = slice(start, start + step)
-                y = layer._lamina_host(values[rows, None]) if on_host(layer) else values[rows, None]
-                array[rows, at : at + part.columns] = packed(y) if part.words else y
-            if part.flag:
-                array[:, at + part.columns] = 0 if column.gaps is None else column.gaps
-        at += part.columns + part.flag
+            _fill_in(space, part, column, array)
+    for cross in space.crosses:
+        bins = bins_of(space.crossers[cross.name], [crossed[name] for name in cross.feature_names])
+        array[:, parts[cross.name].columns.start] = bins
     return array
+
+
+def _codes(space: FeatureSpace, part: Part, column: Column, alone: bool) -> tuple[HostArray, HostArray | None]:
+    """The code of each row, and in which rows it must not count: (rows,), (rows,)."""
+    layer, learned = space.preprocessors[part.name], learned_of(space, part.name)
+    values, gaps = column
+    there = slice(None) if gaps is None else ~gaps
+    codes = np.full(len(values), part.depth - 1 if learned.gaps else 0)
+    codes[there] = codes_of(layer, values[there])
+    if alone:
+        return codes, None
+    hidden = None if learned.gaps else gaps
+    if isinstance(layer, Lookup):
+        known = layer._lamina_vocabulary
+        unknown = (codes >= known.oov_start) & (codes < known.start)
+        unknown = unknown if gaps is None else unknown & ~gaps
+        _count(part.name, values, unknown, learned.rare)
+        if not learned.rare:
+            hidden = unknown if hidden is None else unknown | hidden
+    return codes, hidden
+
+
+def _fill_in(space: FeatureSpace, part: Part, column: Column, array: HostArray) -> None:
+    """Write numbers, and the flags of gaps, to the columns of the array."""
+    layer, learned = space.preprocessors[part.name], learned_of(space, part.name)
+    values = column.values if space.features[part.name].dtype == "string" else _filled(part.name, column, learned)
+    into = array[:, part.columns]
+    if part.flag:
+        array[:, part.end - 1] = 0 if column.gaps is None else column.gaps
+    if not on_host(layer):
+        into[:, 0] = values
+        return
+    step = MOST_NUMBERS // max(part.words, into.shape[1]) + 1
+    for start in range(0, len(values), step):  # words of texts need some room on the way
+        y = layer._lamina_host(values[start : start + step, None])
+        into[start : start + step] = packed(y) if part.words else y
 
 
 def packed(flags: HostArray) -> HostArray:
@@ -176,84 +225,58 @@ def codes_of(layer: Any, values: HostArray) -> HostArray:
     return codes
 
 
-def _known(
-    name: str, layer: Lookup, codes: HostArray, column: Column, slot: bool, crossed: bool, kept: dict[str, HostArray]
-) -> HostArray:
-    """The codes, with -1 for unknown categories if they have no slot; counts the unknown ones for a warning."""
-    if slot:
-        return codes
-    known = layer._lamina_vocabulary
-    unknown = (codes >= known.oov_start) & (codes < known.start)
-    if column.gaps is not None:
-        unknown &= ~column.gaps
-    _count(name, column.values, unknown)
-    if not unknown.any():
-        return codes
-    if crossed:
-        kept[name] = codes.copy()
-    return np.where(unknown, -1, codes)
-
-
-def _count(name: str, values: HostArray, unknown: HostArray) -> None:
-    """Count unknown categories, and tell their share once enough rows have been seen."""
+def _count(name: str, values: HostArray, unknown: HostArray, rare: float) -> None:
+    """Count unknown categories, and warn once of a column that has more of them than training had."""
     seen = unknowns.setdefault(name, Unknown())
     if seen.said:
         return
     seen.rows += len(values)
     if unknown.any():
         seen.count += int(unknown.sum())
-        for item in values[unknown][:100].tolist():
-            if len(seen.shown) < 3:
-                seen.shown[item] = None
-    if seen.count and seen.rows >= ENOUGH:
+        seen.shown |= dict.fromkeys(values[unknown][:100].tolist())
+    if seen.rows < ENOUGH:
+        return
+    if seen.count > seen.rows * (2 * rare + 0.01 * (rare > 0)):
         seen.said = True
-        shown = ", ".join(map(repr, seen.shown))
         warn(
             f"column {name!r}: {seen.count:,} of {seen.rows:,} rows have a category that training had not, such as "
-            f"{shown}. It adds nothing to the output."
+            f"{listed(seen.shown, 3)}. "
+            + (f"In training {rare:.1%} of the rows shared its slot." if rare else "It adds nothing to the output.")
         )
+    seen.rows = seen.count = 0
 
 
 def _filled(name: str, column: Column, learned: Learned) -> HostArray:
     """The numbers with the median of training in the place of gaps."""
-    if column.gaps is None:
-        return column.values
+    values, gaps = column
+    if gaps is None:
+        return values
     if learned.median is None:
         raise DataError(
-            f"column {name!r} has {int(column.gaps.sum())} gaps, and the median that fills them is not known: "
+            f"column {name!r} has {int(gaps.sum())} gaps, and the median that fills them is not known: "
             "call adapt(table) first."
         )
     if not learned.gaps and name not in filled:
         filled.add(name)
-        warn(
-            f"column {name!r} has gaps, and had none in training: they are filled with the median, {learned.median:g}."
-            if column.values.dtype.kind == "f"
-            else f"column {name!r} has gaps, and had none in training: they are filled with the median."
-        )
-    filled_in = column.values.copy()
-    filled_in[column.gaps] = np.asarray(learned.median).astype(column.values.dtype)
-    return filled_in
+        median = f", {learned.median:g}" if values.dtype.kind == "f" else ""
+        warn(f"column {name!r} has gaps, and had none in training: they are filled with the median{median}.")
+    return np.where(gaps, np.asarray(learned.median).astype(values.dtype), values)
 
 
 def learn(space: FeatureSpace, table: RawTable) -> None:
     """Let the layers of all columns learn from a table, and note medians and gaps."""
-    if missing := [name for name in space.features if name not in table.names]:
-        raise DataError(f"{space.name!r} needs the columns {', '.join(map(repr, missing[:8]))}, and they are missing.")
     if not len(table):
         raise DataError("the table has no rows.")
-    columns = {name: read(table.column(name), name, each.dtype) for name, each in space.features.items()}
-    for name, (values, gaps) in columns.items():
-        if gaps is not None and gaps.all():
-            raise DataError(f"column {name!r} is empty in all {len(values):,} rows. Leave it out.")
-    space._lamina.learned = {name: _learned(space, name, column) for name, column in columns.items()}
+    space._lamina.learned = {name: _learned(space, name, column) for name, column in columns_of(space, table)}
 
 
 def _learned(space: FeatureSpace, name: str, column: Column) -> Learned:
+    require_values(name, column)
     feature, layer = space.features[name], space.preprocessors[name]
     there = column.values if column.gaps is None else column.values[~column.gaps]
-    learned = Learned(gaps=column.gaps is not None)
+    median, rare = None, 0.0
     if feature.dtype in ("float32", "datetime"):  # a date counts as seconds
-        learned.median = float(np.median(there.astype(np.float64)))
+        median = float(np.median(there.astype(np.float64)))
     if learns(layer):
         layer.reset_state()
         layer._lamina_learn(there[:, None], False)
@@ -261,9 +284,9 @@ def _learned(space: FeatureSpace, name: str, column: Column) -> Learned:
     if isinstance(layer, Lookup):
         known = layer._lamina_vocabulary
         found = known.counts if learns(layer) else Counter(there.tolist())
-        learned.rare = any(term not in known.index for term in found)
+        rare = sum(count for term, count in found.items() if term not in known.index) / len(there)
         layer.reset_state()
-    return learned
+    return Learned(median, column.gaps is not None, rare)
 
 
 def learns(layer: Layer) -> bool:

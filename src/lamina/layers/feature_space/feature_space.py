@@ -11,9 +11,9 @@ import numpy as np
 
 from lamina._arrays.arrays import Array, HostArray
 from lamina._arrays.shapes import Shape
-from lamina._data.raw_table import RawTable, is_table, joined, raw_table
+from lamina._data.raw_stream import first_rows
+from lamina._data.raw_table import RawTable, is_record, raw_table
 from lamina._data.source import is_stream
-from lamina._data.stream import Stream
 from lamina._layer.host import require_host
 from lamina._layer.layer import Layer, LayerState
 from lamina._layer.layers_by_name import registry
@@ -22,8 +22,8 @@ from lamina._messages.tracebacks import user_facing
 from lamina._settings.arguments import Name
 from lamina._settings.converters import positive
 from lamina._settings.settings import Configured, Converted, State, setting
-from lamina.errors import ArgumentError, DataError, NotAdaptedError, ShapeError, StackError
-from lamina.layers.feature_space import guess, kinds
+from lamina.errors import ArgumentError, NotAdaptedError, ShapeError, StackError
+from lamina.layers.feature_space import guess
 from lamina.layers.feature_space.encoding import (
     BITS,
     Learned,
@@ -36,7 +36,7 @@ from lamina.layers.feature_space.encoding import (
     on_host,
     parts_of,
 )
-from lamina.layers.feature_space.kinds import Cross, Feature
+from lamina.layers.feature_space.kinds import Cross, Feature, Kinds, feature_of
 from lamina.layers.features.crossing import HashedCrossing
 
 
@@ -70,10 +70,10 @@ class SpaceState(LayerState):
     parts: tuple[Part, ...] = ()
 
     def compiled_in(self) -> list[tuple[str, object]]:
-        return [*super().compiled_in(), ("parts", tuple(part[1:] for part in self.parts))]
+        return [*super().compiled_in(), ("parts", tuple(str(part[1:]) for part in self.parts))]
 
 
-class FeatureSpace(Layer):
+class FeatureSpace(Kinds, Layer):
     """Makes one vector of each row of a table: the columns in the order of their names, then the crosses.
 
     It is the first layer of a stack, which then takes frames, dicts of columns and lists of dicts. `fit` adapts it to
@@ -132,7 +132,7 @@ class FeatureSpace(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         bins = {name: getattr(self, name) for name in ("hashing_dim", "num_discretization_bins")}
-        self.features = {name: kinds.feature_of(name, kind, bins) for name, kind in self.features.items()}
+        self.features = {name: feature_of(name, kind, bins) for name, kind in self.features.items()}
         self.crosses = [_cross(self, each) for each in self.crosses]
         for name, feature in self.features.items():
             if feature.output_mode == "int":
@@ -154,7 +154,7 @@ class FeatureSpace(Layer):
         Args:
             dataset: a frame, a dict of columns, a list of dicts, or an iterable of dicts with batches or rows.
         """
-        adapt(self, _all_of(dataset))
+        adapt(self, first_rows(dataset, np.inf, "dataset")[0] if is_stream(dataset) else raw_table(dataset, "dataset"))
 
     @property
     def _lamina_needs_adapting(self) -> bool:
@@ -180,15 +180,13 @@ class FeatureSpace(Layer):
             return super().__call__(data, *others, **named)
         require_host(self, {}, [*map(str, others), *named], "Put it first in the stack.")
         self._lamina_require_adapted()
-        one = isinstance(data, Mapping) and all(np.ndim(value) == 0 for value in data.values())
-        table = raw_table({name: [value] for name, value in data.items()} if one else data, "data")
-        y = super().__call__(encode(self, table, alone=True))
-        return y[0] if one else y
+        y = super().__call__(encode(self, raw_table(data, "data"), alone=True))
+        return y[0] if is_record(data) else y
 
     def call(self, x: Array) -> Array:  # (batch, columns)
-        at, outputs = 0, []
+        outputs = []
         for part in self._lamina.parts:
-            numbers = x[:, at : at + part.columns]
+            numbers = x[:, part.columns]
             if part.depth:
                 y = (numbers == jnp.arange(part.depth, dtype=x.dtype)).astype(self.compute_dtype)  # (batch, depth)
             elif part.words:
@@ -198,9 +196,8 @@ class FeatureSpace(Layer):
                 layer = self.preprocessors[part.name]
                 y = numbers if on_host(layer) else layer(numbers)
             outputs.append(y.astype(self.compute_dtype))
-            at += part.columns + part.flag
             if part.flag:
-                outputs.append(x[:, at - 1 : at].astype(self.compute_dtype))
+                outputs.append(x[:, part.end - 1 : part.end].astype(self.compute_dtype))
         return jnp.concatenate(outputs, axis=-1)  # (batch, units)
 
     def _lamina_check_input(self, shape: Shape) -> None:
@@ -222,7 +219,7 @@ class FeatureSpace(Layer):
     def get_config(self) -> dict[str, Any]:
         config = Configured.get_config(self) | {"name": self.name}
         if self._lamina.learned is not None:
-            config["learned"] = {name: dict(vars(each)) for name, each in self._lamina.learned.items()}
+            config["learned"] = {name: each.get_config() for name, each in self._lamina.learned.items()}
         return config
 
     @classmethod
@@ -265,28 +262,6 @@ class FeatureSpace(Layer):
         return space
 
     @classmethod
-    def date(cls, name: str | None = None) -> Feature:
-        """Dates: the year as a number; month, weekday and hour as sine and cosine."""
-        return kinds.made("date", name)
-
-    @classmethod
-    def text(cls, max_tokens: int = 1000, name: str | None = None) -> Feature:
-        """Texts: one number for each frequent word, 1 if the text has it."""
-        return kinds.made("text", name, max_tokens)
-
-    @classmethod
-    def float_piecewise(cls, num_bins: int = 32, name: str | None = None) -> Feature:
-        """Numbers as their place in each of several bins: 0 below it, 1 above it."""
-        return kinds.made("float_piecewise", name, num_bins)
-
-    @classmethod
-    def float_periodic(
-        cls, frequencies: int = 16, units: int = 8, sigma: Any = 0.1, name: str | None = None
-    ) -> Feature:
-        """Numbers as waves, whose frequencies are trained."""
-        return kinds.made("float_periodic", name, frequencies, units, sigma)
-
-    @classmethod
     def cross(cls, feature_names: Sequence[str], crossing_dim: int, output_mode: Any = "one_hot") -> Cross:
         """A combination of columns, with its number of bins."""
         return Cross(tuple(feature_names), crossing_dim, output_mode)
@@ -295,54 +270,6 @@ class FeatureSpace(Layer):
     def feature(cls, dtype: str, preprocessor: Layer, output_mode: Any) -> Feature:
         """A column that is read as `dtype`, and encoded by a layer of your own choice."""
         return Feature(dtype, preprocessor, output_mode)
-
-    @classmethod
-    def float(cls, name: str | None = None) -> Feature:
-        """Numbers as they are."""
-        return kinds.made("float", name)
-
-    @classmethod
-    def float_rescaled(cls, scale: Any = 1.0, offset: Any = 0.0, name: str | None = None) -> Feature:
-        """Numbers times `scale`, plus `offset`."""
-        return kinds.made("float_rescaled", name, scale, offset)
-
-    @classmethod
-    def float_normalized(cls, name: str | None = None) -> Feature:
-        """Numbers with mean 0 and variance 1."""
-        return kinds.made("float_normalized", name)
-
-    @classmethod
-    def float_discretized(
-        cls, num_bins: int, bin_boundaries: Any = None, output_mode: Any = "one_hot", name: str | None = None
-    ) -> Feature:
-        """Numbers sorted into bins, whose edges are given or are quantiles of the data."""
-        return kinds.made("float_discretized", name, num_bins, bin_boundaries, output_mode)
-
-    @classmethod
-    def integer_categorical(
-        cls, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: Any = "one_hot",
-        name: str | None = None,
-    ) -> Feature:  # fmt: skip
-        """Whole numbers that stand for categories."""
-        return kinds.made("integer_categorical", name, max_tokens, num_oov_indices, output_mode)
-
-    @classmethod
-    def string_categorical(
-        cls, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: Any = "one_hot",
-        name: str | None = None,
-    ) -> Feature:  # fmt: skip
-        """Words that stand for categories."""
-        return kinds.made("string_categorical", name, max_tokens, num_oov_indices, output_mode)
-
-    @classmethod
-    def string_hashed(cls, num_bins: int, output_mode: Any = "one_hot", name: str | None = None) -> Feature:
-        """Words that are mapped to bins by a hash."""
-        return kinds.made("string_hashed", name, num_bins, output_mode)
-
-    @classmethod
-    def integer_hashed(cls, num_bins: int, output_mode: Any = "one_hot", name: str | None = None) -> Feature:
-        """Whole numbers that are mapped to bins by a hash."""
-        return kinds.made("integer_hashed", name, num_bins, output_mode)
 
 
 registry.add("FeatureSpace")(FeatureSpace)
@@ -364,23 +291,17 @@ def _lay_out(space: FeatureSpace) -> None:
             "Make a new stack."
         )
     space._lamina.parts = parts
-    space._lamina.wanted_shape = (None, sum(part.columns + part.flag for part in parts))
+    space._lamina.wanted_shape = (None, max(part.end for part in parts))
 
 
 def _restore(space: FeatureSpace, learned: Any) -> None:
     """Give a space what a config says that it has learned."""
     if not isinstance(learned, dict) or learned.keys() != space.features.keys():
         raise ArgumentError("learned: expected what was learned of each column.")
-    made = {}
-    for name, each in learned.items():
-        median = each.get("median") if isinstance(each, dict) else "none"
-        if not (median is None or isinstance(median, (int, float))) or not isinstance(each, dict):
-            raise ArgumentError(f"learned[{name!r}]: expected the median, gaps and rare, got {each!r}.")
-        made[name] = Learned(median, each.get("gaps") is True, each.get("rare") is True)
-        layer = space.preprocessors[name]
+    space._lamina.learned = {name: Learned.from_config(each) for name, each in learned.items()}
+    for layer in space.preprocessors.values():
         if hasattr(layer, "_lamina_vocabulary"):
             layer._lamina_vocabulary.given = False
-    space._lamina.learned = made
     _lay_out(space)
 
 
@@ -398,14 +319,3 @@ def _cross(space: FeatureSpace, value: Any) -> Cross:
     if cross.output_mode == "int":
         raise ArgumentError(f"the cross {cross.name!r} has output_mode='int', which cannot be joined. Take 'one_hot'.")
     return cross
-
-
-def _all_of(dataset: Any) -> RawTable:
-    """A table, or all batches or rows of a stream as one."""
-    if is_table(dataset) or not is_stream(dataset):
-        return raw_table(dataset, "dataset")
-    batches = [batch[0] if isinstance(batch, tuple) else batch for batch in Stream(dataset, name="dataset").opened()]
-    if not batches:
-        raise DataError("adapt got no data: the stream gave no batch.")
-    rows = all(isinstance(batch, Mapping) and all(np.ndim(each) == 0 for each in batch.values()) for batch in batches)
-    return raw_table(batches, "dataset") if rows else joined([raw_table(batch, "a batch") for batch in batches])

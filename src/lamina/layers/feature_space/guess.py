@@ -12,9 +12,10 @@ import numpy as np
 
 from lamina._arrays.arrays import HostArray
 from lamina._data.raw_table import Column, RawTable, raw_table
+from lamina._messages.spelling import listed
 from lamina.errors import ArgumentError, DataError
 from lamina.layers.feature_space import kinds
-from lamina.layers.feature_space.reading import as_floats, as_text
+from lamina.layers.feature_space.reading import as_floats, as_text, require_values
 
 FEW = 10
 """Up to how many different whole numbers are taken as categories."""
@@ -31,13 +32,13 @@ def guessed(x: Any, given: Mapping[str, Any] | None) -> tuple[dict[str, Any], li
         given: the kinds of columns that the user knows; None as a kind leaves the column out.
     """
     table, given = opened_table(x), dict(given or {})
-    if unknown := [name for name in given if name not in table.names]:
-        raise ArgumentError(f"features: the table has no column {unknown[0]!r}. It has {_listed(table.names)}.")
+    if unknown := [name for name in given if name not in table.columns]:
+        raise ArgumentError(f"features: the table has no column {unknown[0]!r}. It has {listed(table.columns)}.")
     if not len(table):
         raise DataError("the table has no rows to guess kinds from.")
     found: dict[str, Any] = {}
     ids, told = [], {}
-    for name in table.names:
+    for name in table.columns:
         if name in given:
             kind = given[name]
         else:
@@ -50,14 +51,8 @@ def guessed(x: Any, given: Mapping[str, Any] | None) -> tuple[dict[str, Any], li
             found[name] = kind
             told[name] = kind if isinstance(kind, str) else _word_for(kind)
     if not found:
-        raise DataError(f"no column is left: {_listed(ids)} {'are ids' if len(ids) > 1 else 'is an id'}.")
+        raise DataError(f"no column is left: {listed(ids)} {'are ids' if len(ids) > 1 else 'is an id'}.")
     return found, ids, told
-
-
-def require_values(name: str, column: Column) -> None:
-    """Refuse a column that is all empty."""
-    if column.gaps is not None and column.gaps.all():
-        raise DataError(f"column {name!r} is empty in all {len(column.values):,} rows. Leave it out.")
 
 
 def opened_table(x: Any) -> RawTable:
@@ -108,7 +103,7 @@ def _kind_of_text(name: str, values: HostArray) -> Any:
     if len(distinct) > OWN and blanks > len(distinct) / 2:
         return "text"
     if len(distinct) > OWN:
-        return kinds.made("string_categorical", name, max_tokens=1 + max(OWN, len(distinct) // 2))
+        return kinds.Kinds.string_categorical(1 + max(OWN, len(distinct) // 2), name=name)
     return "string_categorical"
 
 
@@ -122,12 +117,7 @@ def told(kinds_of: Mapping[str, str], ids: list[str]) -> str:
     by_kind: dict[str, list[str]] = {}
     for name, kind in kinds_of.items():
         by_kind.setdefault(kind, []).append(name)
-    lines = [f"{kind}: {_listed(names)}" for kind, names in by_kind.items()]
+    lines = [f"{kind}: {listed(names)}" for kind, names in by_kind.items()]
     if ids:
-        lines.append(f"left out, since each row has a value of its own: {_listed(ids)}")
+        lines.append(f"left out, since each row has a value of its own: {listed(ids)}")
     return "\n".join(lines)
-
-
-def _listed(names: Any) -> str:
-    names = list(names)
-    return ", ".join(map(repr, names[:12])) + f" and {len(names) - 12} more" * (len(names) > 12)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 from lamina._layer.layer import Layer
@@ -67,83 +66,99 @@ class Feature(Configured):
     _lamina_module: ClassVar[str | None] = "keras.src.layers.preprocessing.feature_space"
 
 
-def float_plain(name: str) -> Feature:
-    return Feature("float32", Identity(name=name), "float")
+class Kinds:
+    """The kinds of columns, each by its name: a function that makes the feature."""
+
+    @classmethod
+    def float(cls, name: str | None = None) -> Feature:
+        """Numbers as they are."""
+        return Feature("float32", Identity(name=_called(name, "float")), "float")
+
+    @classmethod
+    def float_rescaled(cls, scale: Any = 1.0, offset: Any = 0.0, name: str | None = None) -> Feature:
+        """Numbers times `scale`, plus `offset`."""
+        return Feature("float32", Rescaling(scale, offset, name=_called(name, "float_rescaled")), "float")
+
+    @classmethod
+    def float_normalized(cls, name: str | None = None) -> Feature:
+        """Numbers with mean 0 and variance 1."""
+        return Feature("float32", Normalization(axis=-1, name=_called(name, "float_normalized")), "float")
+
+    @classmethod
+    def float_discretized(
+        cls, num_bins: int, bin_boundaries: Any = None, output_mode: Any = "one_hot", name: str | None = None
+    ) -> Feature:
+        """Numbers sorted into bins, whose edges are given or are quantiles of the data."""
+        bins = None if bin_boundaries is not None else num_bins
+        layer = Discretization(bin_boundaries, bins, name=_called(name, "float_discretized"))
+        return Feature("float32", layer, output_mode)
+
+    @classmethod
+    def integer_categorical(
+        cls, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: Any = "one_hot",
+        name: str | None = None,
+    ) -> Feature:  # fmt: skip
+        """Whole numbers that stand for categories."""
+        return Feature(
+            "int32", IntegerLookup(max_tokens, num_oov_indices, name=_called(name, "integer_categorical")), output_mode
+        )
+
+    @classmethod
+    def string_categorical(
+        cls, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: Any = "one_hot",
+        name: str | None = None,
+    ) -> Feature:  # fmt: skip
+        """Words that stand for categories."""
+        return Feature(
+            "string", StringLookup(max_tokens, num_oov_indices, name=_called(name, "string_categorical")), output_mode
+        )
+
+    @classmethod
+    def string_hashed(cls, num_bins: int, output_mode: Any = "one_hot", name: str | None = None) -> Feature:
+        """Words that are mapped to bins by a hash."""
+        return Feature("string", Hashing(num_bins, name=_called(name, "string_hashed")), output_mode)
+
+    @classmethod
+    def integer_hashed(cls, num_bins: int, output_mode: Any = "one_hot", name: str | None = None) -> Feature:
+        """Whole numbers that are mapped to bins by a hash."""
+        return Feature("int32", Hashing(num_bins, name=_called(name, "integer_hashed")), output_mode)
+
+    @classmethod
+    def date(cls, name: str | None = None) -> Feature:
+        """Dates: the year as a number; month, weekday and hour as sine and cosine."""
+        return Feature("datetime", DateParts(name=_called(name, "date")), "float")
+
+    @classmethod
+    def text(cls, max_tokens: int = 1000, name: str | None = None) -> Feature:
+        """Texts: one number for each frequent word, 1 if the text has it."""
+        layer = TextVectorization(max_tokens, output_mode="multi_hot", name=_called(name, "text"))
+        return Feature("string", layer, "float")
+
+    @classmethod
+    def float_piecewise(cls, num_bins: int = 32, name: str | None = None) -> Feature:
+        """Numbers as their place in each of several bins: 0 below it, 1 above it."""
+        return Feature("float32", PiecewiseLinear(num_bins, name=_called(name, "float_piecewise")), "float")
+
+    @classmethod
+    def float_periodic(
+        cls, frequencies: int = 16, units: int = 8, sigma: Any = 0.1, name: str | None = None
+    ) -> Feature:
+        """Numbers as waves, whose frequencies are trained."""
+        layer = PeriodicWaves(frequencies, units, sigma, name=_called(name, "float_periodic"))
+        return Feature("float32", layer, "float")
 
 
-def float_rescaled(name: str, scale: float = 1.0, offset: float = 0.0) -> Feature:
-    return Feature("float32", Rescaling(scale, offset, name=name), "float")
+KINDS = [name for name in vars(Kinds) if not name.startswith("_")]
+BINS = {
+    "float_discretized": "num_discretization_bins", "float_piecewise": "num_discretization_bins",
+    "integer_hashed": "hashing_dim", "string_hashed": "hashing_dim",
+}  # fmt: skip
+"""Which setting of a space is the number of bins of a kind that is given by its name."""
 
 
-def float_normalized(name: str) -> Feature:
-    return Feature("float32", Normalization(axis=-1, name=name), "float")
-
-
-def float_discretized(
-    name: str, num_bins: int, bin_boundaries: Sequence[float] | None = None, output_mode: Any = "one_hot"
-) -> Feature:
-    bins = None if bin_boundaries is not None else num_bins
-    return Feature("float32", Discretization(bin_boundaries, bins, name=name), output_mode)
-
-
-def integer_categorical(
-    name: str, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: Any = "one_hot"
-) -> Feature:
-    layer = IntegerLookup(max_tokens=max_tokens, num_oov_indices=num_oov_indices, name=name)
-    return Feature("int32", layer, output_mode)
-
-
-def string_categorical(
-    name: str, max_tokens: int | None = None, num_oov_indices: int = 1, output_mode: Any = "one_hot"
-) -> Feature:
-    layer = StringLookup(max_tokens=max_tokens, num_oov_indices=num_oov_indices, name=name)
-    return Feature("string", layer, output_mode)
-
-
-def integer_hashed(name: str, num_bins: int, output_mode: Any = "one_hot") -> Feature:
-    return Feature("int32", Hashing(num_bins, name=name), output_mode)
-
-
-def string_hashed(name: str, num_bins: int, output_mode: Any = "one_hot") -> Feature:
-    return Feature("string", Hashing(num_bins, name=name), output_mode)
-
-
-def date(name: str) -> Feature:
-    return Feature("datetime", DateParts(name=name), "float")
-
-
-def text(name: str, max_tokens: int = 1000) -> Feature:
-    return Feature("string", TextVectorization(max_tokens=max_tokens, output_mode="multi_hot", name=name), "float")
-
-
-def float_piecewise(name: str, num_bins: int = 32) -> Feature:
-    return Feature("float32", PiecewiseLinear(num_bins, name=name), "float")
-
-
-def float_periodic(name: str, frequencies: int = 16, units: int = 8, sigma: float = 0.1) -> Feature:
-    return Feature("float32", PeriodicWaves(frequencies, units, sigma, name=name), "float")
-
-
-KINDS: dict[str, tuple[Callable[..., Feature], str]] = {
-    "float": (float_plain, ""),
-    "float_normalized": (float_normalized, ""),
-    "float_rescaled": (float_rescaled, ""),
-    "float_discretized": (float_discretized, "num_discretization_bins"),
-    "integer_categorical": (integer_categorical, ""),
-    "string_categorical": (string_categorical, ""),
-    "integer_hashed": (integer_hashed, "hashing_dim"),
-    "string_hashed": (string_hashed, "hashing_dim"),
-    "date": (date, ""),
-    "text": (text, ""),
-    "float_piecewise": (float_piecewise, "num_discretization_bins"),
-    "float_periodic": (float_periodic, ""),
-}
-"""The function that makes a feature of each kind, and which setting of the space is its number of bins."""
-
-
-def made(kind: str, name: str | None, *settings: Any, **named: Any) -> Feature:
-    """A feature of a kind; its layer is called by the column, or by the kind where that is not known."""
-    return KINDS[kind][0](f"{name or kind}_preprocessor", *settings, **named)
+def _called(name: str | None, kind: str) -> str:
+    """The name of a layer: that of the column, or of the kind where the column is not known."""
+    return f"{name or kind}_preprocessor"
 
 
 def feature_of(name: str, value: object, bins: dict[str, int]) -> Feature:
@@ -159,9 +174,10 @@ def feature_of(name: str, value: object, bins: dict[str, int]) -> Feature:
         if not isinstance(config, dict):
             raise ArgumentError(f"features[{name!r}]: expected the config of a Feature, got {value!r}.")
         return Feature.from_config(config)
-    if isinstance(value, str) and value in KINDS:
-        default = KINDS[value][1]
-        return made(value, name, *([bins[default]] if default else ()))
-    hint = nearest(str(value), list(KINDS)) if isinstance(value, str) else []
-    meant = f" Did you mean {hint[0]!r}?" if hint else ""
-    raise ArgumentError(f"features[{name!r}]={value!r} is no kind of column.{meant} The kinds: {', '.join(KINDS)}.")
+    if not isinstance(value, str) or value not in KINDS:
+        hint = nearest(str(value), KINDS)
+        meant = f" Did you mean {hint[0]!r}?" if hint else ""
+        raise ArgumentError(f"features[{name!r}]={value!r} is no kind of column.{meant} The kinds: {', '.join(KINDS)}.")
+    given = {"num_bins": bins[BINS[value]]} if value in BINS else {}
+    feature: Feature = getattr(Kinds, value)(name=name, **given)
+    return feature

@@ -25,7 +25,7 @@ def read(column: Column, name: str, dtype: str) -> Column:
         return Column(as_dates(values, name, gaps), gaps)
     if values.dtype.kind == "O" and gaps is not None:
         values = values.copy()
-        values[gaps] = "0"
+        values[gaps] = "" if dtype == "string" else "0"
     if dtype == "string":
         return Column(as_text(values), gaps)
     numbers = as_floats(values, name) if values.dtype.kind not in "biu" else values
@@ -40,6 +40,12 @@ def read(column: Column, name: str, dtype: str) -> Column:
         if (bad := ~(np.floor(numbers) == numbers)).any():
             raise _refused(name, values, bad, "no whole number", "Its kind takes whole numbers; take 'float'.")
     return Column(numbers.astype(np.int64), gaps)
+
+
+def require_values(name: str, column: Column) -> None:
+    """Refuse a column that is all empty."""
+    if column.gaps is not None and column.gaps.all():
+        raise DataError(f"column {name!r} is empty in all {len(column.values):,} rows. Leave it out.")
 
 
 def as_text(values: HostArray) -> HostArray:
