@@ -250,3 +250,17 @@ def test_the_checks_do_not_change_a_run():
         return [*model.get_weights(), np.asarray(model.layers[1](x, training=True))]
 
     assert all(map(np.array_equal, weights("on"), weights("off")))
+
+
+def test_a_stack_that_begins_with_a_feature_space_is_checked_to_the_end():
+    """Batch normalization and a loss that does not fall are both looked at with the encoded rows."""
+    values = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": values.normal(size=400), "city": values.choice(["Rome", "Oslo"], 400)})
+    y = (frame["age"] + values.normal(size=400) > 0).to_numpy()
+    for rate in (1e-3, 1e-12):
+        model = keras.Sequential([
+            keras.utils.FeatureSpace({"age": "float_normalized", "city": "string_categorical"}),
+            layers.BatchNormalization(), layers.Dense(1, "sigmoid"),
+        ])  # fmt: skip
+        model.compile(keras.optimizers.Adam(rate), "binary_crossentropy")
+        told(model, frame, y, epochs=10)

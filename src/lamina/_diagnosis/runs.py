@@ -70,7 +70,10 @@ def outputs(layers: Sequence[Layer], x: HostArray, by_batch: bool = False) -> It
     y = as_array(x)
     for layer in layers:
         with Pass({}):  # so that the calls do not count as the user's own
-            y = _by_batch(layer, y) if by_batch and isinstance(layer, BatchNormalization) else layer(y, training=False)
+            if by_batch and isinstance(layer, BatchNormalization):
+                y = _by_batch(layer, y)
+            else:  # of a layer that begins on the host, only what it does in the program
+                y = Layer.__call__(layer, y, training=False) if layer._lamina_on_host else layer(y, training=False)
         yield y
 
 
