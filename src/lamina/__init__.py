@@ -34,6 +34,7 @@ if FOR_TYPES:
         random,
         regularizers,
         saving,
+        serving,
         tree,
         utils,
         wrappers,
@@ -61,7 +62,7 @@ __all__ = [
     "Model", "Optimizer", "Regularizer", "Sequential", "Variable", "activations", "backend", "callbacks", "config",
     "constraints", "cross_validate", "datasets", "device", "dtype_policies", "dtypes", "errors", "initializers",
     "layers", "losses", "metrics", "mixed_precision", "models", "name_scope", "ops", "optimizers", "preprocessing",
-    "random", "regularizers", "remat", "saving", "sweep", "tree", "utils", "wrappers",
+    "random", "regularizers", "remat", "saving", "serving", "sweep", "tree", "utils", "wrappers",
 ]  # fmt: skip
 
 homes.update(

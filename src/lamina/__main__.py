@@ -6,6 +6,8 @@
 
 `python -m lamina show FILE` prints what a file of a model, of weights or of a run's state holds, without loading it;
 `--picture stack.svg` draws its stack.
+
+`python -m lamina serve FILE` answers requests for a model's predictions over HTTP.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from lamina import _saving as saving
 from lamina import compat
 from lamina._messages.tracebacks import is_internal
 from lamina.compat.importer import Arguments
+from lamina.serving import command as serving
 
 
 def run(program: str, arguments: Sequence[str], module: bool) -> int:
@@ -55,11 +58,11 @@ def main() -> int:
         prog="python -m lamina",
         description="The Keras Sequential model, on JAX.",
         epilog="examples:\n  python -m lamina run train.py --epochs 3\n  python -m lamina show model.keras\n\n"
-        "`python -m lamina run --help` and `python -m lamina show --help` say more.",
+        "`python -m lamina COMMAND --help` says more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"lamina {lamina.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="run | show")
+    commands = parser.add_subparsers(dest="command", metavar="run | show | serve")
     command = commands.add_parser(
         "run",
         help="run a program that imports keras or tensorflow.keras on Lamina",
@@ -81,6 +84,7 @@ def main() -> int:
     )
     shown.add_argument("file", help="a .keras, .h5, .weights.h5, .weights.json or .safetensors file, or a folder")
     shown.add_argument("--picture", metavar="STACK.SVG", help="also draw the stack; .png and .pdf need matplotlib")
+    serving.add_to(commands)
     options = parser.parse_args()
     if options.command is None:
         parser.print_help()
@@ -89,6 +93,8 @@ def main() -> int:
         if not os.path.exists(options.file):
             shown.error(f"{options.file!r} does not exist (looked from {os.getcwd()}).")
         return saving.show.show(options.file, options.picture)
+    if options.command == "serve":
+        return serving.serve(options)
     if not options.module and not os.path.isfile(options.script):
         what = "is a folder, not a program" if os.path.isdir(options.script) else "does not exist"
         command.error(f"{options.script!r} {what} (looked from {os.getcwd()}).")

@@ -105,27 +105,21 @@ def _ends_on_host(layer: Any) -> bool:
 
 def takes_frames(model: Any) -> bool:
     """Whether the model's first layer takes tables with named columns, as a FeatureSpace does."""
-    return _first_of(model) is not None
+    return table_layer(model) is not None
 
 
 def needs_adapting(model: Any) -> bool:
     """Whether the model's first layer takes tables, and has never been adapted, neither by `fit` nor by hand."""
-    first = _first_of(model)
+    first = table_layer(model)
     return first is not None and first._lamina_needs_adapting
 
 
 def adapt_on(model: Any, table: Any) -> None:
     """Adapt the model's first layer to the rows of a raw table, which are those that train."""
-    _first_of(model)._lamina_adapt(table)
+    table_layer(model)._lamina_adapt(table)
 
 
-def columns_of(model: Any) -> list[str | None] | None:
-    """The column of the table that each number of an encoded row is; None for a part of one. None for other models."""
-    first = _first_of(model)
-    return None if first is None else first._lamina_columns
-
-
-def _first_of(model: Any) -> Any:
+def table_layer(model: Any) -> Any:
     """The layer that takes tables, at the beginning of a stack or of a stack within it; None if there is none."""
     while isinstance(model, LayerChain):
         if not model._lamina_chain:

@@ -59,7 +59,7 @@ def write(
     wrong = [platforms] if isinstance(platforms, str) else [name for name in platforms if name not in PLATFORMS]
     if wrong or not platforms:
         raise ArgumentError(f"export(platforms={platforms!r}): expected a list of names out of {', '.join(PLATFORMS)}.")
-    shape, dtype = _taken(model, signature)
+    shape, dtype = input_of(model, signature)
     exported = _exported(_program(model, shape), model.name, shape, dtype, platforms)
     try:
         data = exported.serialize()
@@ -74,7 +74,7 @@ def write(
         )
 
 
-def _taken(model: Model, signature: object) -> tuple[Shape, str]:
+def input_of(model: Model, signature: object = None) -> tuple[Shape, str]:
     """The shape of the program's input, with None for axes of any size, and its dtype."""
     model._lamina_require_layers()
     entry = model._lamina.entry

@@ -1,0 +1,274 @@
+"""The service of one model as an ASGI application: its paths, and what each of them answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import traceback
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from lamina._messages.tracebacks import user_facing
+from lamina._process.version import __version__
+from lamina.errors import LaminaError, MissingPackageError
+from lamina.serving import calls, inputs, protocol, served
+from lamina.serving.calls import Rows
+from lamina.serving.fields import description
+from lamina.serving.refused import Refused
+
+try:
+    from prometheus_client import generate_latest
+    from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
+    from starlette.requests import Request
+    from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+    from starlette.routing import Route
+
+    from lamina.serving.guard import Figures, Guard, body_of, response_of
+except ImportError as error:
+    raise MissingPackageError('serving needs more packages: pip install "lamina[serve]"') from error
+
+
+LOOPBACK = "localhost", "127.0.0.1", "[::1]", "testserver"
+PAGE = Path(__file__).parent / "page"
+SMALL = 2**16
+"""Bodies up to this many bytes are parsed at once, larger ones in another thread, so that others go on."""
+
+
+@user_facing
+def app(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    shapes: Sequence[served.Sizes] = (),
+    token: str | None = None,
+    hosts: Collection[str] | None = LOOPBACK,
+    max_rows: int = 1024,
+    max_bytes: int = 2**23,
+    queue: int = 128,
+    timeout: float = 30.0,
+) -> Starlette:
+    """An ASGI application that answers with a model's predictions: for `uvicorn`, Ray Serve and others.
+
+    The file is loaded, and the programs are compiled, when the server starts the application. It answers
+    `POST /predict` with rows of JSON or an image, the Open Inference Protocol under `/v2`, figures at `/metrics`, and
+    a form at `/`.
+
+    Args:
+        path: the model's file, as `model.save` wrote it.
+        name: the name of the model in `/v2/models/NAME`; by default that of the file.
+        shapes: the sizes of the free axes of one row, as `[(224, 224)]`, where the stack has such axes and no mask.
+        token: what clients must send, in `Authorization: Bearer TOKEN`.
+        hosts: the accepted names in the Host header; None accepts each.
+        max_rows: the most rows of one request.
+        max_bytes: the most bytes of the body of a request.
+        queue: the most requests that may wait.
+        timeout: in how many seconds a body must come, and in how many its answer.
+
+    Raises:
+        MissingPackageError: starlette or prometheus-client is not installed.
+    """
+    figures = Figures()
+    service = Service(Path(path), name, shapes, figures, (max_rows, max_bytes, timeout))
+    guard: Any = Guard
+    return Starlette(
+        routes=service.routes(),
+        lifespan=service.lifespan,
+        middleware=[Middleware(guard, figures=figures, token=token, hosts=hosts, most=queue)],
+        exception_handlers={Refused: _refused, LaminaError: _bad, HTTPException: _http, Exception: _failed},
+    )
+
+
+class Service:
+    """The paths of one model. The model and the thread of its calls are there from the start to the end of a server."""
+
+    def __init__(
+        self,
+        path: Path,
+        name: str | None,
+        shapes: Sequence[served.Sizes],
+        figures: Figures,
+        limits: tuple[int, int, float],
+    ) -> None:
+        self.path, self.name, self.shapes, self.figures = path, name, shapes, figures
+        self.max_rows, self.max_bytes, self.timeout = limits
+        self.served: served.ServedModel | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Load the model and compile its programs; at the end answer what waits."""
+        model = await asyncio.to_thread(served.ServedModel, self.path, self.name, self.shapes)
+        self.input = inputs.input_for(model)
+        self.calls = calls.Calls(self._call, model.most_rows if model.together else 0)
+        self.served = model
+        try:
+            yield
+        finally:
+            self.served = None
+            await asyncio.to_thread(self.calls.stop)
+
+    def _call(self, several: Sequence[Rows]) -> list[tuple[served.Outputs, Any]]:
+        """The outputs and the classes for each of several requests, from one call of the model."""
+        model = self.model
+        self.figures.rows.observe(sum(rows.size for rows in several))
+        outputs, answers, at = model.call(self.input.joined(several)), [], 0
+        for rows in several:
+            own = tuple(y[at : at + rows.size] for y in outputs)
+            at += rows.size
+            own = model.cut(own, rows.data.length if isinstance(rows.data, inputs.Prepared) else None)
+            answers.append((own, model.names(own)))
+        return answers
+
+    @property
+    def model(self) -> served.ServedModel:
+        if self.served is None:
+            raise Refused(503, "the model is not loaded.", wait=5)
+        return self.served
+
+    def routes(self) -> list[Route]:
+        pages = {"/": "index.html", "/form.js": "form.js", "/form.css": "form.css"}
+        models = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
+        return [
+            *(Route(path, self._page(file)) for path, file in pages.items()),
+            Route("/form.json", self.form),
+            Route("/metrics", self.metrics),
+            Route("/predict", self.predict, methods=["POST"]),
+            Route("/v2", self.server),
+            Route("/v2/health/live", self.live),
+            Route("/v2/health/ready", self.ready),
+            *(Route(path, self.metadata) for path in models),
+            *(Route(f"{path}/ready", self.ready) for path in models),
+            *(Route(f"{path}/infer", self.infer, methods=["POST"]) for path in models),
+        ]
+
+    @staticmethod
+    def _page(file: str) -> Any:
+        async def page(_: Request) -> Response:
+            return FileResponse(PAGE / file)
+
+        return page
+
+    async def form(self, _: Request) -> Response:
+        return JSONResponse(description(self.model, self.input))
+
+    async def metrics(self, _: Request) -> Response:
+        return PlainTextResponse(generate_latest(self.figures.registry), media_type="text/plain; version=0.0.4")
+
+    async def live(self, _: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def ready(self, request: Request) -> Response:
+        self._require_name(request)
+        return JSONResponse({"ready": True})
+
+    async def server(self, _: Request) -> Response:
+        return JSONResponse({"name": "lamina", "version": __version__, "extensions": ["binary_tensor_data"]})
+
+    async def metadata(self, request: Request) -> Response:
+        model = self._require_name(request)
+        shapes = model.model.output_shape
+        several = shapes if isinstance(shapes, list) else [shapes]
+        outputs = [
+            inputs.Tensor(name, "FP32", [-1 if size is None else size for size in shape])
+            for name, shape in zip(_names(len(several)), several, strict=True)
+        ]
+        if model.classes is not None:
+            outputs.append(inputs.Tensor("classes", "BYTES", [-1]))
+        return JSONResponse({
+            "name": model.name, "versions": ["1"], "platform": "lamina",
+            "inputs": [tensor._asdict() for tensor in self.input.tensors],
+            "outputs": [tensor._asdict() for tensor in outputs],
+            "parameters": {"sha256": model.sha256},
+        })  # fmt: skip
+
+    async def infer(self, request: Request) -> Response:
+        model = self._require_name(request)
+        body = await body_of(request, self.max_bytes, self.timeout)
+        asked = protocol.Request(body, request.headers.get(protocol.LENGTH), self.input.tensors)
+        outputs, classes = await self._answer(self.input.of_tensors(asked.tensors))
+        named = dict(zip(_names(len(outputs)), outputs, strict=True))
+        if classes is not None:
+            named["classes"] = protocol.texts(classes)
+        answer, length = asked.answer({"model_name": model.name, "model_version": "1"}, named)
+        headers = {} if length is None else {protocol.LENGTH: str(length)}
+        return Response(answer, headers=headers, media_type="application/json" if length is None else BINARY)
+
+    async def predict(self, request: Request) -> Response:
+        self.model  # noqa: B018  not ready: 503 before the body is read
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        is_image = kind.startswith("image/") and isinstance(self.input, inputs.Arrays) and inputs.is_image(self.model)
+        if kind != "application/json" and not is_image:
+            more = ", or an image" if inputs.is_image(self.model) else ""
+            raise Refused(415, f"expected a body of JSON{more}, with its Content-Type, got {kind!r}.")
+        body = await body_of(request, self.max_bytes, self.timeout)
+        told: dict[str, Any] = {}
+        if is_image:
+            assert isinstance(self.input, inputs.Arrays)
+            rows = await asyncio.to_thread(self.input.of_image, body)
+            told["sent"] = f"{list(rows.data.x.shape[1:])} pixels with values from 0 to 255"
+        else:
+            rows = _rows(self.input, body) if len(body) < SMALL else await asyncio.to_thread(_rows, self.input, body)
+        outputs, classes = await self._answer(rows)
+        several = [protocol.plain(y) for y in outputs]
+        told["predictions"] = several[0] if len(several) == 1 else several
+        if classes is not None:
+            told["classes"] = classes
+        return Response(json.dumps(told), media_type="application/json")
+
+    async def _answer(self, rows: Rows) -> Any:
+        most = self.max_rows if self.model.together else 1
+        if rows.size > most:
+            why = "" if self.model.together else ", since the rows of this model depend on each other"
+            raise Refused(413, f"the request has {rows.size} rows; at most {most:,} are taken{why}.")
+        if not rows.size:
+            raise Refused(400, "the request has no rows.")
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await self.calls.answer(rows)
+        except TimeoutError:
+            raise Refused(503, f"there was no answer within {self.timeout:g} s.", wait=5) from None
+
+    def _require_name(self, request: Request) -> served.ServedModel:
+        asked = request.path_params.get("model", self.model.name)
+        if asked != self.model.name or request.path_params.get("version", "1") != "1":
+            raise Refused(404, f"there is no such model here; this one is {self.model.name!r}, version 1.")
+        return self.model
+
+
+BINARY = "application/octet-stream"
+
+
+def _names(count: int) -> list[str]:
+    return ["predictions", *(f"predictions_{number}" for number in range(1, count))]
+
+
+def _rows(taken: inputs.Arrays | inputs.Table, body: bytes) -> Rows:
+    """The rows of a body of JSON: a list of rows, or one row as an object."""
+    rows = protocol.parsed(body)
+    rows = [rows] if isinstance(rows, dict) else rows
+    if not isinstance(rows, list):
+        raise Refused(400, "expected a list of rows, or one row as an object with a value for each column.")
+    return taken.of_json(rows)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return response_of(error)
+
+
+async def _bad(_: Request, error: Exception) -> Response:
+    return response_of(Refused(400, str(error)))
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    traceback.print_exception(error, file=sys.stderr)
+    return response_of(Refused(500, "the service failed at this request; its log says why."))

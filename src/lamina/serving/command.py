@@ -1,0 +1,93 @@
+"""The command `python -m lamina serve FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from lamina.errors import LaminaError, MissingPackageError
+
+
+def add_to(commands: Any) -> None:
+    """Add the command and its arguments to those of `python -m lamina`."""
+    command = commands.add_parser(
+        "serve",
+        help="answer requests for predictions over HTTP, and show a form",
+        description="Answers POST /predict with rows of JSON or an image, the Open Inference Protocol under /v2,\n"
+        "figures at /metrics, and shows a form at /. Needs pip install 'lamina[serve]'.",
+        epilog="examples:\n  python -m lamina serve census.keras\n"
+        "  python -m lamina serve convnet.keras --host 0.0.0.0 --token-file token.txt\n"
+        "  python -m lamina serve pictures.keras --shapes 224x224 384x384",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("file", help="the model's file, as model.save wrote it")
+    command.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine alone)")
+    command.add_argument("--port", type=int, default=8000, help="the port (default: 8000; 0 for any free one)")
+    command.add_argument("--name", help="the model's name in /v2/models/NAME (default: that of the file)")
+    command.add_argument(
+        "--shapes",
+        nargs="+",
+        type=_shape,
+        default=[],
+        metavar="224x224",
+        help="the sizes of free axes that are served, where the stack has some and no mask",
+    )
+    command.add_argument("--max-rows", type=_count, default=1024, help="the most rows of one request (default: 1024)")
+    command.add_argument("--max-bytes", type=_count, default=2**23, help="the most bytes of a body (default: 8 MiB)")
+    command.add_argument("--queue", type=_count, default=128, help="the most requests that wait (default: 128)")
+    command.add_argument(
+        "--timeout", type=float, default=30.0, help="seconds for a body, and for an answer (default: 30)"
+    )
+    command.add_argument("--token-file", type=Path, help="a file with the token that clients must send")  # fmt: skip
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve a model until SIGTERM or Ctrl-C. Returns the exit status."""
+    try:
+        token = options.token_file.read_text(encoding="utf-8").strip() if options.token_file else None
+    except OSError as error:
+        print(f"--token-file: {error.strerror}: {options.token_file}", file=sys.stderr)
+        return 2
+    if token == "":
+        print(f"--token-file: {options.token_file} is empty.", file=sys.stderr)
+        return 2
+    try:
+        import uvicorn
+
+        from lamina.serving import application
+    except ImportError:
+        print(MissingPackageError('serve needs more packages: pip install "lamina[serve]"'), file=sys.stderr)
+        return 1
+    own = options.host in ("127.0.0.1", "localhost", "::1")
+    if not own and token is None:
+        print(f"Anyone who reaches {options.host} can use this service: --token-file sets a token.", file=sys.stderr)
+    made = application.app(
+        options.file, name=options.name, shapes=options.shapes, token=token,
+        hosts=application.LOOPBACK if own else None, max_rows=options.max_rows, max_bytes=options.max_bytes,
+        queue=options.queue, timeout=options.timeout,
+    )  # fmt: skip
+    server = uvicorn.Server(uvicorn.Config(
+        made, host=options.host, port=options.port, access_log=False, server_header=False, ws="none",
+        timeout_graceful_shutdown=int(options.timeout) + 1, proxy_headers=False, limit_concurrency=4 * options.queue,
+    ))  # fmt: skip
+    try:
+        server.run()
+    except LaminaError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0 if server.started else 1
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(_count(size) for size in text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected sizes as 224x224, got {text!r}") from None
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
