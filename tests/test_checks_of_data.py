@@ -55,7 +55,7 @@ def test_the_label_in_a_column_of_a_frame_is_named_with_what_to_type():
     y = (x["a"] > 0.3).astype(int)
     x["e"] = 1.0 - y
     (message,) = told(stack(), x, y)
-    assert "x['e'] tells the class of 100.0% of the rows" in message and "x = x.drop(columns='e')" in message
+    assert "x['e'] tells the class of 100.0% of the rows" in message and "x = x.drop(columns=['e'])" in message
 
 
 def test_the_label_of_three_classes_as_other_codes():

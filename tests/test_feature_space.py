@@ -51,7 +51,7 @@ def test_a_stack_trains_on_a_frame_and_a_file_keeps_what_was_learned(tmp_path):
 def test_a_stack_adapts_itself_on_rows_of_a_raw_table():
     model, table = stack(FeatureSpace(features=KINDS)), raw_table(TABLE)
     assert needs_adapting(model) and not model.built
-    adapt_on(model, table.take(slice(8)))
+    adapt_on(model, table[:8])
     assert not needs_adapting(model)
     assert model.predict(TABLE, verbose=0).shape == (40, 1)
 
@@ -142,8 +142,8 @@ def test_kinds_that_drift_between_files_are_taken_as_the_kind_of_the_column(kind
     ("kind", "values", "said"),
     [
         ("float", [1.0, 2.0, "abc"], "column 'a' holds numbers, and row 2 has 'abc'"),
-        ("integer_categorical", [1, 2.5, 3], "column 'a' has 2.5 in row 1, no whole number"),
-        ("float", [1.0, np.inf], "column 'a' has .*inf.* in row 1, an infinity"),
+        ("integer_categorical", [1, 2.5, 3], "column 'a' holds whole numbers, and row 1 has 2.5"),
+        ("float", [1.0, np.inf], "column 'a' holds finite numbers, and row 1 has inf"),
         ("float", [None, None], "column 'a' is empty in all 2 rows"),
         ("date", ["2020-01-31", "31.1.2020"], "column 'a' holds dates, and row 1 has '31.1.2020'"),
     ],

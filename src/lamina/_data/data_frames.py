@@ -51,11 +51,14 @@ class Columns(tuple[str, ...]):
     """The code that fills missing values with the frame's library, for error messages."""
     select: str
     """The code that selects columns by name with the frame's library, for error messages."""
+    drop: str
+    """The code that leaves columns out."""
 
     def __new__(cls, frame: Any) -> Columns:
         columns = super().__new__(cls, frame.columns)
         columns.fill = FILLS.get(frame.implementation.value, 'x = x.astype("float32").fillna(x.median())')
         columns.select = "x.select({})" if frame.implementation.is_pyarrow() else "x[{}]"
+        columns.drop = "x = x.drop({})" if frame.implementation.is_polars() else "x = x.drop(columns={})"
         return columns
 
 

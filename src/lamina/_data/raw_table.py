@@ -17,12 +17,18 @@ FEW = 16
 """Up to how many rows a frame is read as one array of objects: one row so in 0.1 ms, column by column in some more."""
 
 
+Rows = range | HostArray
+
+
 class Column(NamedTuple):
     """The values of a column, and which of them are missing; what stands in the place of those means nothing."""
 
     values: HostArray  # (rows,)
     gaps: HostArray | None  # (rows,)
     """None where no value is missing."""
+    name: str = ""
+    rows: Rows = range(0)
+    """The number of each row in the user's data."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +37,26 @@ class RawTable:
 
     columns: dict[str, Any]
     """Series of narwhals and arrays."""
-    rows: int
+    rows: Rows
+    """The number of each row in the user's data, for error messages."""
 
     def __len__(self) -> int:
-        return self.rows
+        return len(self.rows)
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.rows, len(self.columns)
+        return len(self), len(self.columns)
 
-    def take(self, rows: slice | HostArray) -> RawTable:
+    def __getitem__(self, rows: slice | HostArray) -> RawTable:
         """The table of some of the rows: those of a slice, or those with the given numbers."""
-        count = len(range(*rows.indices(self.rows))) if isinstance(rows, slice) else len(rows)
-        return RawTable({name: column[rows] for name, column in self.columns.items()}, count)
+        numbers = self.rows[rows] if isinstance(rows, slice) else np.asarray(self.rows)[rows]
+        return RawTable({name: column[rows] for name, column in self.columns.items()}, numbers)
 
     def column(self, name: str) -> Column:
         """The values of one column."""
         column = self.columns[name]
-        return _of_series(column) if hasattr(column, "is_null") else _of_array(column)
+        read = _of_series(column) if hasattr(column, "is_null") else _of_array(column)
+        return read._replace(name=name, rows=self.rows)
 
 
 def is_record(x: object) -> bool:
@@ -88,11 +96,11 @@ def raw_table(x: Any, name: str = "x") -> RawTable:
         if twice := [key for key, count in Counter(map(str, x.columns)).items() if count > 1]:
             raise DataError(f"{name} has two columns called {twice[0]!r}. Give one of them another name.")
         if len(x) <= FEW:
-            return RawTable(dict(zip(map(str, x.columns), x.to_numpy(dtype=object).T, strict=True)), len(x))
+            return RawTable(dict(zip(map(str, x.columns), x.to_numpy(dtype=object).T, strict=True)), range(len(x)))
     frame = opened(x, name)
     if not hasattr(frame, "schema"):
         raise _no_table(x, name)
-    return RawTable({str(key): frame[key] for key in frame.columns}, len(frame))
+    return RawTable({str(key): frame[key] for key in frame.columns}, range(len(frame)))
 
 
 def joined(tables: Sequence[RawTable]) -> RawTable:
@@ -147,7 +155,7 @@ def _of_columns(columns: dict[str, Any], name: str) -> RawTable:
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{key!r} {length}" for key, length in list(lengths.items())[:8])
         raise DataError(f"the columns of {name} have different lengths: {told}.")
-    return RawTable(columns, next(iter(lengths.values()), 0))
+    return RawTable(columns, range(next(iter(lengths.values()), 0)))
 
 
 def _of_series(series: Any) -> Column:

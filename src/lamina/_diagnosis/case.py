@@ -31,13 +31,15 @@ class Case:
     y: HostArray | None
     layers: Sequence[Layer]
     loss: Loss | None
-    columns: Sequence[str] | None = None
-    """The names of x's columns, if x is a table."""
+    columns: Sequence[str | None] | None = None
+    """The names of x's columns, if x is a table; None for one that holds a part of a column of the user's table."""
     held_out: HostArray | None = None
     """The x of the validation."""
     metrics: Sequence[str] = ()
     weighted: bool = False
     """Whether rows or classes have weights."""
+    drop: str = "x = numpy.delete(x, {}, axis=1)"
+    """The code that leaves columns out."""
 
     @cached_property
     def sample(self) -> Case:
@@ -59,6 +61,15 @@ class Case:
     def name(self, column: int) -> str:
         """A column as the user would write it."""
         return f"x[{self.columns[column]!r}]" if self.columns else f"x[:, {column}]"
+
+    def left_out(self, *columns: int) -> str:
+        """The code that leaves columns out."""
+        return self.drop.format([self.columns[column] if self.columns else int(column) for column in columns])
+
+    @cached_property
+    def whole(self) -> HostArray:
+        """Whether each column is one of the user's, not a part of one.  (columns,)"""
+        return np.array([name is not None for name in self.columns or np.zeros(self.x.shape[1])])
 
     @cached_property
     def classes(self) -> HostArray | None:
@@ -99,5 +110,5 @@ class Case:
         target = self.target - self.target.mean()
         scale = self.deviations * target.std() * len(self.x)
         products = target.astype(np.float32) @ self.centred
-        correlations: HostArray = np.divide(products, scale, out=np.zeros(len(scale)), where=scale > 0)
+        correlations: HostArray = np.divide(products, scale, out=np.zeros(len(scale)), where=(scale > 0) & self.whole)
         return correlations

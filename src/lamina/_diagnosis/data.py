@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,6 +23,9 @@ ON_THE_SCALE_OF_Y = losses.MeanSquaredError, losses.MeanAbsoluteError, losses.Hu
 """Losses that grow with the scale of y."""
 SMALL = 2**18
 """Up to so many numbers `fit` compares the rows of the validation with those of the training."""
+
+ALIKE = 10
+"""Of more columns than this whose names differ in numbers alone, some may be constant or equal."""
 
 
 def label_in_a_column(case: Case) -> Iterator[Finding]:
@@ -42,10 +47,8 @@ def label_in_a_column(case: Case) -> Iterator[Finding]:
     if found is not None:
         column, told = found
         name = case.name(column)
-        left_out = f"x.drop(columns={case.columns[column]!r})" if case.columns else f"numpy.delete(x, {column}, axis=1)"
-        yield Finding(
-            "label in x", name, f"{name} {told}: it is probably the label itself.", f"Leave it out: x = {left_out}."
-        )
+        found_here = f"{name} {told}: it is probably the label itself."
+        yield Finding("label in x", name, found_here, f"Leave it out: {case.left_out(column)}.")
 
 
 def _of_few_values(sample: Case, count: int, strength: HostArray) -> list[int]:
@@ -53,7 +56,7 @@ def _of_few_values(sample: Case, count: int, strength: HostArray) -> list[int]:
     if count == 2:
         return list(np.flatnonzero(strength > 0.8))
     values = 1 + (np.diff(np.sort(sample.x[:64], axis=0), axis=0) != 0).sum(0)
-    return list(np.flatnonzero((values > 1) & (values <= count))[:20])
+    return list(np.flatnonzero((values > 1) & (values <= count) & sample.whole)[:20])
 
 
 def agreement(column: HostArray, classes: HostArray | None) -> float:
@@ -117,23 +120,28 @@ def useless_columns(case: Case) -> Iterator[Finding]:
 
 
 def _few(case: Case, check: str, does: str, do: str, columns: list[int]) -> Iterator[Finding]:
-    """A finding about a few columns. Where more than 3 columns, and a twentieth of all, are so, there is none."""
-    if columns and not (len(columns) > 3 and len(columns) > 0.05 * case.x.shape[1]):
-        names = [list(case.columns or ())[column] for column in columns]
+    """A finding about a few columns. Where more than 3 columns, and a twentieth of all, are so, there is none.
+
+    Nor is there one for columns of many that are numbered, such as the pixels at the edge of an image.
+    """
+    alike = Counter(re.sub(r"\d+", "#", str(name)) for name in case.columns or ())
+    columns = [column for column in columns if alike[re.sub(r"\d+", "#", str((case.columns or ())[column]))] <= ALIKE]
+    if columns and not (len(columns) > 3 and len(columns) > 0.05 * case.whole.sum()):
+        names = [(case.columns or ())[column] for column in columns]
         found = f"The column {names[0]!r} {does}." if len(names) == 1 else f"The columns {listed(names, 4)} {do}."
-        yield Finding(check, f"x[{names[0]!r}]", found, f"Leave out what tells nothing: x = x.drop(columns={names!r}).")
+        yield Finding(check, f"x[{names[0]!r}]", found, f"Leave out what tells nothing: {case.left_out(*columns)}.")
 
 
 def constant_columns(case: Case) -> list[int]:
     """The columns with one value in all rows."""
-    suspects = np.flatnonzero(case.sample.deviations == 0).tolist()
+    suspects = np.flatnonzero((case.sample.deviations == 0) & case.whole).tolist()
     return [column for column in suspects if (case.x[:, column] == case.x[0, column]).all()]
 
 
 def duplicate_columns(case: Case) -> list[int]:
     """The columns that equal an earlier one in all rows, and are not constant."""
     sample, seen, found = case.sample, dict[bytes, int](), []
-    for column in np.flatnonzero(sample.deviations > 0).tolist():
+    for column in np.flatnonzero((sample.deviations > 0) & case.whole).tolist():
         mark = sample.x[:256, column].tobytes()
         earlier = seen.setdefault(mark, column)
         if earlier != column and np.array_equal(case.x[:, earlier], case.x[:, column]):
@@ -146,7 +154,7 @@ def id_columns(case: Case) -> list[int]:
     first, rows = case.x[:64], len(case.x)
     whole = (first == np.floor(first)).all(0) & (np.diff(np.sort(first, axis=0), axis=0) != 0).all(0)
     found = []
-    for column in np.flatnonzero(whole).tolist():
+    for column in np.flatnonzero(whole & case.whole).tolist():
         values = np.sort(case.x[:, column].astype(np.float64))
         if values[-1] - values[0] == rows - 1 and (np.diff(values) == 1).all():
             found.append(column)
@@ -199,7 +207,7 @@ def ranks_the_classes(case: Case) -> Iterator[Finding]:
     if not case.is_table or classes is None or classes.max() != 1:
         return
     many = np.bincount(classes)
-    for column in range(case.x.shape[1]):
+    for column in np.flatnonzero(case.whole).tolist():
         _, codes, count = np.unique(case.x[:, column], return_inverse=True, return_counts=True)
         ranks = (np.cumsum(count) - (count - 1) / 2)[codes]  # of equal values the mean rank
         area = (ranks[classes == 1].sum() - many[1] * (many[1] + 1) / 2) / (many[0] * many[1])

@@ -107,7 +107,7 @@ def nothing_learned(case: Case, loss: float, rate: float | None, steps: int) -> 
         rate: the learning rate.
     """
     constant = constant_loss(case)
-    if constant is None or loss < 0.99 * constant or (few := few_rows(case)) is None:
+    if not constant or loss < 0.99 * constant or (few := few_rows(case)) is None:
         return
     now = measured(few)
     constant = constant_loss(few) or 0.0

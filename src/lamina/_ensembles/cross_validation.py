@@ -122,14 +122,14 @@ def cross_validate(
     for (rows, _), fold in zip(cuts, models, strict=True):
         fold._lamina.classes = classes
         if raw:
-            adapt_on(fold, raw.take(rows))
-            build([fold], fold._lamina_host(raw.take(slice(1))).shape[1:])
+            adapt_on(fold, raw[rows])
+            build([fold], fold._lamina_host(raw[:1]).shape[1:])
     if not raw:
         build(models, table.x.shape[1:])
     told = [copy.deepcopy(callbacks) for _ in cuts]
 
     def part(rows: HostArray) -> list[Any]:
-        inputs = raw.take(rows) if raw else table.x[rows]
+        inputs = raw[rows] if raw else table.x[rows]
         return [inputs, *(None if array is None else array[rows] for array in table[1:3])]
 
     scores: list[dict[str, float]] = [{} for _ in cuts]

@@ -119,6 +119,12 @@ def adapt_on(model: Any, table: Any) -> None:
     table_layer(model)._lamina_adapt(table)
 
 
+def columns_of(model: Any) -> list[str | None] | None:
+    """The column of the table that each number of an encoded row is; None for a part of one. None for other models."""
+    first = table_layer(model)
+    return None if first is None else first._lamina_columns
+
+
 def table_layer(model: Any) -> Any:
     """The layer that takes tables, at the beginning of a stack or of a stack within it; None if there is none."""
     while isinstance(model, LayerChain):

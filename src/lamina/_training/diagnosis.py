@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from lamina._data.data_frames import named
 from lamina._data.source import Table, is_stream
 from lamina._diagnosis import findings
 from lamina._diagnosis.findings import ROWS, Finding, Findings
+from lamina._layer.host import columns_of
 from lamina._training.feeds import ArrayFeed
 from lamina._training.inputs import require_compiled, training_feeds
 from lamina._training.model import Model, compiled_of
@@ -34,9 +36,12 @@ def case_of(model: Model, table: Table, validation: Feed | None) -> Case:
     held_out = validation.table.x if isinstance(validation, ArrayFeed) else None
     other = None if is_mapped(held_out) else held_out
     weighted = table.sample_weight is not None
-    return diagnosis.case.Case(
-        table.x, table.y, model._lamina_body, compiled.loss, named(table.columns), other, compiled.names, weighted
+    columns = table.columns if named(table.columns) else columns_of(model)
+    case = diagnosis.case.Case(
+        table.x, table.y, model._lamina_body, compiled.loss, columns, other, compiled.names, weighted
     )
+    drop = getattr(columns, "drop", "FeatureSpace.from_frame(x, features=dict.fromkeys({}))")
+    return replace(case, drop=drop) if columns else case
 
 
 class RunChecks:

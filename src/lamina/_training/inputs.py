@@ -98,7 +98,7 @@ def _adapted_to(model: Model, x: Any, validation_split: float) -> Any:
         return x
     table = raw_table(x)
     if needs_adapting(model):
-        adapt_on(model, table.take(slice(first_of(len(table), validation_split) if validation_split else None)))
+        adapt_on(model, table[: first_of(len(table), validation_split) if validation_split else None])
     return table
 
 

@@ -143,7 +143,7 @@ def columns_of(space: FeatureSpace, table: RawTable) -> Iterator[tuple[str, Colu
             f"{space.name!r} needs the columns {listed(missing)}, and the table has {listed(table.columns)}."
         )
     for name in sorted(space.features):
-        yield name, read(table.column(name), name, space.features[name].dtype)
+        yield name, read(table.column(name), space.features[name].dtype)
 
 
 def encode(space: FeatureSpace, table: RawTable, alone: bool = False) -> HostArray:
@@ -174,7 +174,7 @@ def encode(space: FeatureSpace, table: RawTable, alone: bool = False) -> HostArr
 def _codes(space: FeatureSpace, part: Part, column: Column, alone: bool) -> tuple[HostArray, HostArray | None]:
     """The code of each row, and in which rows it must not count: (rows,), (rows,)."""
     layer, learned = space.preprocessors[part.name], learned_of(space, part.name)
-    values, gaps = column
+    values, gaps = column.values, column.gaps
     there = slice(None) if gaps is None else ~gaps
     codes = np.full(len(values), part.depth - 1 if learned.gaps else 0)
     codes[there] = codes_of(layer, values[there])
@@ -248,7 +248,7 @@ def _count(name: str, values: HostArray, unknown: HostArray, rare: float) -> Non
 
 def _filled(name: str, column: Column, learned: Learned) -> HostArray:
     """The numbers with the median of training in the place of gaps."""
-    values, gaps = column
+    values, gaps = column.values, column.gaps
     if gaps is None:
         return values
     if learned.median is None:
@@ -271,7 +271,7 @@ def learn(space: FeatureSpace, table: RawTable) -> None:
 
 
 def _learned(space: FeatureSpace, name: str, column: Column) -> Learned:
-    require_values(name, column)
+    require_values(column)
     feature, layer = space.features[name], space.preprocessors[name]
     there = column.values if column.gaps is None else column.values[~column.gaps]
     median, rare = None, 0.0

@@ -160,6 +160,15 @@ class FeatureSpace(Kinds, Layer):
     def _lamina_needs_adapting(self) -> bool:
         return self._lamina.learned is None
 
+    @property
+    def _lamina_columns(self) -> list[str | None]:
+        columns: list[str | None] = []
+        for part in self._lamina.parts:
+            width = part.columns.stop - part.columns.start
+            whole = width == 1 and part.name in self.features
+            columns += [part.name if whole else None] * width + [None] * part.flag
+        return columns
+
     def _lamina_adapt(self, table: RawTable) -> None:
         adapt(self, table)
 

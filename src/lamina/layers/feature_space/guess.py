@@ -43,8 +43,8 @@ def guessed(x: Any, given: Mapping[str, Any] | None) -> tuple[dict[str, Any], li
             kind = given[name]
         else:
             column = table.column(name)
-            require_values(name, column)
-            kind = kind_of(name, column)
+            require_values(column)
+            kind = kind_of(column)
             if kind is None:
                 ids.append(name)
         if kind is not None:
@@ -67,7 +67,7 @@ def opened_table(x: Any) -> RawTable:
     raise DataError(f"reading {path!r} needs pandas: pip install pandas.")
 
 
-def kind_of(name: str, column: Column) -> Any:
+def kind_of(column: Column) -> Any:
     """The kind of a column; None for an id."""
     values = column.values if column.gaps is None else column.values[~column.gaps]
     if values.dtype.kind == "M":
@@ -77,13 +77,13 @@ def kind_of(name: str, column: Column) -> Any:
         if items <= {bool}:
             return "float"
         if not items & {str, bytes}:
-            values = as_floats(values, name)
+            values = as_floats(column._replace(values=values))
         else:
-            return _kind_of_text(name, as_text(values))
+            return _kind_of_text(column.name, as_text(values))
     if values.dtype.kind == "b":
         return "float"
     if values.dtype.kind not in "iuf":
-        raise DataError(f"column {name!r} holds {values.dtype}, and there is no kind for that. Leave it out.")
+        raise DataError(f"column {column.name!r} holds {values.dtype}, and there is no kind for that. Leave it out.")
     distinct = np.unique(values)
     if not np.all(np.floor(distinct) == distinct) or len(distinct) <= 1:
         return "float_normalized"

@@ -1,4 +1,4 @@
-"""A column of a table as the type of its feature: numbers, whole numbers or text, where nothing is lost by that."""
+"""A column of a table as the type of its feature: numbers, whole numbers, dates or text, where that loses nothing."""
 
 from __future__ import annotations
 
@@ -12,113 +12,99 @@ from lamina.errors import DataError
 
 WORDS = {"true": 1.0, "false": 0.0}
 """How files write booleans."""
+IN_GAPS = {"string": "", "datetime": "1970-01-01"}
+"""What stands in a gap while a column of objects is read, by the type of the feature; "0" for numbers."""
 
 
-def read(column: Column, name: str, dtype: str) -> Column:
-    """The column as floats (dtype "float32"), whole numbers ("int32", "int64") or text ("string").
+def read(column: Column, dtype: str) -> Column:
+    """The column as floats (dtype "float32"), whole numbers ("int32", "int64"), text ("string") or dates ("datetime").
 
     Raises:
         DataError: a value cannot be read so; the message has the first one and its row.
     """
-    values, gaps = column
-    if dtype == "datetime":
-        return Column(as_dates(values, name, gaps), gaps)
-    if values.dtype.kind == "O" and gaps is not None:
-        values = values.copy()
-        values[gaps] = "" if dtype == "string" else "0"
+    if column.values.dtype.kind == "O" and column.gaps is not None:
+        column = column._replace(values=np.where(column.gaps, IN_GAPS.get(dtype, "0"), column.values))
     if dtype == "string":
-        return Column(as_text(values), gaps)
-    numbers = as_floats(values, name) if values.dtype.kind not in "biu" else values
+        return column._replace(values=as_text(column.values))
+    if dtype == "datetime":
+        return column._replace(values=as_dates(column))
+    numbers = as_floats(column) if column.gaps is None else np.where(column.gaps, 0, as_floats(column))
+    _require(column, np.isfinite(numbers), "finite numbers", "Take the row out, or put None in its place.")
     if dtype == "float32":
-        numbers = numbers.astype(np.float64)
-        bad = np.isinf(numbers) if gaps is None else np.isinf(numbers) & ~gaps
-        if bad.any():
-            raise _refused(name, values, bad, "an infinity", f"Take the row out, or make it a gap: {name} = None.")
-        return Column(numbers, gaps)
-    if numbers.dtype.kind == "f":
-        numbers = numbers if gaps is None else np.where(gaps, 0, numbers)
-        if (bad := ~(np.floor(numbers) == numbers)).any():
-            raise _refused(name, values, bad, "no whole number", "Its kind takes whole numbers; take 'float'.")
-    return Column(numbers.astype(np.int64), gaps)
+        return column._replace(values=numbers.astype(np.float64))
+    _require(column, np.floor(numbers) == numbers, "whole numbers", f"Take {{{column.name!r}: 'float_normalized'}}.")
+    return column._replace(values=numbers.astype(np.int64))
 
 
-def require_values(name: str, column: Column) -> None:
+def require_values(column: Column) -> None:
     """Refuse a column that is all empty."""
     if column.gaps is not None and column.gaps.all():
-        raise DataError(f"column {name!r} is empty in all {len(column.values):,} rows. Leave it out.")
+        raise DataError(f"column {column.name!r} is empty in all {len(column.values):,} rows. Leave it out.")
 
 
 def as_text(values: HostArray) -> HostArray:
     """The values as an array of `str`; whole numbers without a fraction: 3.0 is "3"."""
-    if values.dtype.kind == "O":
-        kinds = set(map(type, values.tolist()))
-        if kinds <= {str}:
-            return values
-        return _objects([_word(item) for item in values.tolist()])
+    if values.dtype.kind == "O" and set(map(type, values.tolist())) <= {str}:
+        return values
     if values.dtype.kind == "U":
         return values.astype(object)
-    if values.dtype.kind == "S":
-        return _objects([item.decode("utf-8", "replace") for item in values.tolist()])
-    items, places = np.unique(values, return_inverse=True)
-    return _objects([_word(item) for item in items.tolist()])[places]
-
-
-def _objects(items: list[str]) -> HostArray:
-    array = np.empty(len(items), object)
-    array[:] = items
-    return array
+    if values.dtype.kind not in "OS":  # many equal numbers, which are made text once
+        items, places = np.unique(values, return_inverse=True)
+        return as_text(items.astype(object))[places]
+    texts = np.empty(len(values), object)
+    texts[:] = list(map(_word, values.tolist()))
+    return texts
 
 
 def _word(item: Any) -> str:
     if isinstance(item, bytes):
         return item.decode("utf-8", "replace")
-    if isinstance(item, (float, np.floating)) and item == item and float(item).is_integer():
+    if isinstance(item, (float, np.floating)) and float(item).is_integer():
         return str(int(item))
     return str(item)
 
 
-def as_dates(values: HostArray, name: str, gaps: HostArray | None) -> HostArray:
+def as_dates(column: Column) -> HostArray:
     """Dates, also those of Python and those in text of the form 2026-01-31 or 2026-01-31 12:00:00."""
-    if values.dtype.kind == "M":
-        return values.astype("datetime64[s]")
-    items = values.tolist()
-    dates = np.empty(len(items), "datetime64[s]")
-    for row, item in enumerate(items):
+    if column.values.dtype.kind == "M":
+        return column.values.astype("datetime64[s]")
+    dates = np.empty(len(column.values), "datetime64[s]")
+    for place, item in enumerate(column.values.tolist()):
         try:
-            if gaps is None or not gaps[row]:
-                dates[row] = np.datetime64(item.replace(tzinfo=None) if hasattr(item, "tzinfo") else item, "s")
+            dates[place] = np.datetime64(item.replace(tzinfo=None) if hasattr(item, "tzinfo") else item, "s")
         except (TypeError, ValueError, OSError):
-            raise DataError(
-                f"column {name!r} holds dates, and row {row} has {item!r}. Write dates as '2026-01-31' or "
-                f"'2026-01-31 12:00:00'; of another form: pandas.to_datetime(x[{name!r}], format=...)."
-            ) from None
+            advice = f"Write dates as '2026-01-31', or read them: pandas.to_datetime(x[{column.name!r}], format=...)."
+            raise _refused(column, place, "dates", advice) from None
     return dates
 
 
-def as_floats(values: HostArray, name: str) -> HostArray:
+def as_floats(column: Column) -> HostArray:
     """Numbers, also those in quotes and of other types, and "true" and "false" as 1 and 0."""
-    if values.dtype.kind == "f":
+    values = column.values
+    if values.dtype.kind in "biuf":
         return values
     if values.dtype.kind in "MmV" or values.ndim != 1:
-        raise DataError(f"column {name!r} holds {values.dtype}, and its kind takes numbers.")
+        raise DataError(f"column {column.name!r} holds {values.dtype}, and its kind takes numbers.")
     try:
         return np.array(values.tolist(), np.float64)
     except (TypeError, ValueError):
-        return np.array([_number(item, row, name) for row, item in enumerate(values.tolist())])
+        return np.array([_number(item, place, column) for place, item in enumerate(values.tolist())])
 
 
-def _number(item: Any, row: int, name: str) -> float:
+def _number(item: Any, place: int, column: Column) -> float:
     text = _word(item).strip().lower() if isinstance(item, (str, bytes)) else item
     try:
         return WORDS[text] if text in WORDS else float(text)
     except (TypeError, ValueError):
-        raise DataError(
-            f"column {name!r} holds numbers, and row {row} has {item!r}. Mend or empty that value, or take the column "
-            f"as text: features={{{name!r}: 'string_categorical'}}."
-        ) from None
+        advice = "Mend or empty that value, or take the column as text"
+        raise _refused(column, place, "numbers", f"{advice}: {{{column.name!r}: 'string_categorical'}}.") from None
 
 
-def _refused(name: str, values: HostArray, bad: HostArray, what: str, advice: str) -> DataError:
-    row = int(bad.argmax())
-    value = values.tolist()[row]
-    return DataError(f"column {name!r} has {value!r} in row {row}, {what}. {advice}")
+def _require(column: Column, good: HostArray, what: str, advice: str) -> None:
+    if not good.all():
+        raise _refused(column, int(good.argmin()), what, advice)
+
+
+def _refused(column: Column, place: int, what: str, advice: str) -> DataError:
+    row, value = column.rows[place], column.values[place : place + 1].tolist()[0]
+    return DataError(f"column {column.name!r} holds {what}, and row {row} has {value!r}. {advice}")
