@@ -146,7 +146,7 @@ def test_an_image_is_scaled_to_the_shape_and_sent_as_0_to_255(pictures):
     with client(pictures) as served:
         answer = served.post("/predict", content=file.getvalue(), headers={"content-type": "image/png"})
         close(answer, keras.models.load_model(pictures).predict(pixels[None].astype("float32"), verbose=0))
-        assert answer.json()["sent"] == "[6, 5, 3] pixels with values from 0 to 255"
+        assert answer.json()["sent"] == "6 x 5 x 3 numbers from 0 to 255"
         large = io.BytesIO()
         Image.new("L", (40, 30)).save(large, "JPEG")
         assert served.post("/predict", content=large.getvalue(), headers={"content-type": "image/jpeg"}).is_success

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import traceback
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,16 @@ def app(
     Raises:
         MissingPackageError: starlette or prometheus-client is not installed.
     """
+    return made(lambda: served.ServedModel(path, name, shapes), token, hosts, max_rows, max_bytes, queue, timeout)
+
+
+def made(
+    load: Callable[[], served.ServedModel], token: str | None, hosts: Collection[str] | None, max_rows: int,
+    max_bytes: int, queue: int, timeout: float,
+) -> Starlette:  # fmt: skip
+    """The application of a model that `load` returns when the server starts."""
     figures = Figures()
-    service = Service(Path(path), name, shapes, figures, (max_rows, max_bytes, timeout))
+    service = Service(load, figures, max_rows, max_bytes, timeout)
     guard: Any = Guard
     return Starlette(
         routes=service.routes(),
@@ -87,21 +95,16 @@ class Service:
     """The paths of one model. The model and the thread of its calls are there from the start to the end of a server."""
 
     def __init__(
-        self,
-        path: Path,
-        name: str | None,
-        shapes: Sequence[served.Sizes],
-        figures: Figures,
-        limits: tuple[int, int, float],
+        self, load: Callable[[], served.ServedModel], figures: Figures, max_rows: int, max_bytes: int, timeout: float
     ) -> None:
-        self.path, self.name, self.shapes, self.figures = path, name, shapes, figures
-        self.max_rows, self.max_bytes, self.timeout = limits
+        self.load, self.figures = load, figures
+        self.max_rows, self.max_bytes, self.timeout = max_rows, max_bytes, timeout
         self.served: served.ServedModel | None = None
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Load the model and compile its programs; at the end answer what waits."""
-        model = await asyncio.to_thread(served.ServedModel, self.path, self.name, self.shapes)
+        model = await asyncio.to_thread(self.load)
         self.input = inputs.input_for(model)
         self.calls = calls.Calls(self._call, model.most_rows if model.together else 0)
         self.served = model
@@ -209,7 +212,7 @@ class Service:
         if is_image:
             assert isinstance(self.input, inputs.Arrays)
             rows = await asyncio.to_thread(self.input.of_image, body)
-            told["sent"] = f"{list(rows.data.x.shape[1:])} pixels with values from 0 to 255"
+            told["sent"] = f"{' x '.join(map(str, rows.data.x.shape[1:]))} numbers from 0 to 255"
         else:
             rows = _rows(self.input, body) if len(body) < SMALL else await asyncio.to_thread(_rows, self.input, body)
         outputs, classes = await self._answer(rows)

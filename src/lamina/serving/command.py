@@ -56,27 +56,27 @@ def serve(options: argparse.Namespace) -> int:
     try:
         import uvicorn
 
-        from lamina.serving import application
+        from lamina.serving import application, served
     except ImportError:
         print(MissingPackageError('serve needs more packages: pip install "lamina[serve]"'), file=sys.stderr)
         return 1
     own = options.host in ("127.0.0.1", "localhost", "::1")
     if not own and token is None:
         print(f"Anyone who reaches {options.host} can use this service: --token-file sets a token.", file=sys.stderr)
-    made = application.app(
-        options.file, name=options.name, shapes=options.shapes, token=token,
-        hosts=application.LOOPBACK if own else None, max_rows=options.max_rows, max_bytes=options.max_bytes,
-        queue=options.queue, timeout=options.timeout,
+    try:
+        model = served.ServedModel(options.file, options.name, options.shapes)
+    except LaminaError as error:
+        print(error, file=sys.stderr)
+        return 1
+    made = application.made(
+        lambda: model, token, application.LOOPBACK if own else None, options.max_rows, options.max_bytes,
+        options.queue, options.timeout,
     )  # fmt: skip
     server = uvicorn.Server(uvicorn.Config(
         made, host=options.host, port=options.port, access_log=False, server_header=False, ws="none",
         timeout_graceful_shutdown=int(options.timeout) + 1, proxy_headers=False, limit_concurrency=4 * options.queue,
     ))  # fmt: skip
-    try:
-        server.run()
-    except LaminaError as error:
-        print(error, file=sys.stderr)
-        return 1
+    server.run()
     return 0 if server.started else 1
 
 

@@ -14,7 +14,7 @@ MOST_FIELDS = 64
 
 def description(served: ServedModel, taken: inputs.Arrays | inputs.Table) -> dict[str, Any]:
     """The form of a model as plain data, from which the page makes its elements."""
-    told: dict[str, Any] = {"name": served.name, "shape": list(served.shape), "sha256": served.sha256}
+    told: dict[str, Any] = {"name": served.name, "shape": list(served.shape), "classes": list(served.classes or [])}
     if isinstance(taken, inputs.Table):
         return {**told, "kind": "columns", "fields": [_field(*item) for item in taken.features.items()]}
     if isinstance(taken, inputs.Raw):

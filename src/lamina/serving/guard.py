@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OPEN = "/", "/form.js", "/form.css", "/v2/health/live", "/v2/health/ready"
 """The paths that need no token: the page, which asks for it, and what tells whether the service is ready."""
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

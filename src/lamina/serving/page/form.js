@@ -111,11 +111,15 @@ function answered(told) {
   const rows = at("values");
   rows.replaceChildren();
   const outputs = (Array.isArray(told.predictions[0]) ? told.predictions[0] : [told.predictions[0]]).flat(Infinity);
+  const names = model.classes.length === outputs.length ? model.classes : outputs.map((_, place) => place);
   outputs.slice(0, 1000).forEach((value, place) => {
     const text = typeof value === "number" ? Number(value.toPrecision(6)) : value;
-    rows.append(element("tr", {}, element("th", { scope: "row", textContent: place }), element("td", { textContent: text })));
+    rows.append(element("tr", {}, element("th", { scope: "row", textContent: names[place] }),
+      element("td", { textContent: text })));
   });
-  at("class").textContent = told.classes ? String(told.classes.flat(Infinity)[0]) : "";
+  const largest = outputs.indexOf(Math.max(...outputs));
+  if (told.classes) at("class").textContent = String(told.classes.flat(Infinity)[0]);
+  else at("class").textContent = outputs.length > 1 ? `The largest output is ${names[largest]}.` : "";
   at("status").textContent = told.sent ? `Sent: ${told.sent}.` : "Answered.";
   at("result").hidden = false;
   at("result").focus();
