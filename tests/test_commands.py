@@ -56,6 +56,10 @@ RUN = {
     "pip install pillow": [*INSTALLED, "pip install pillow"],
     "pip install scikit-learn": [*INSTALLED, "pip install scikit-learn"],
     "pip install '.[demo]'": ["pip install '.[demo]'"],
+    "pip install '.[serve]'": ["pip install '.[serve]'"],
+    "python -m lamina serve census.keras": [
+        "pip install '.[serve]'", f"{SAVE} c.keras", "timeout 30 python -m lamina serve c.keras || test $? = 124",
+    ],
     "python examples/NAME.py": ["pip install '.[demo]'", "for each in examples/*.py; do python $each || exit 1; done"],
     "python -m lamina run script.py [its arguments]": [*INSTALLED, "python -m lamina run script.py 1 2"],
     "python -m lamina run -m package.module [its arguments]": [*INSTALLED, "python -m lamina run -m package.module 1"],
