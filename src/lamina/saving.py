@@ -7,6 +7,7 @@ from typing import Any
 from lamina._imports.lazy import FOR_TYPES
 from lamina._imports.public import public
 from lamina._messages.tracebacks import user_facing
+from lamina._onnx.writers import register_onnx
 from lamina._saving.config import deserialized, serialized, warn_of_safe_mode
 from lamina._settings.custom_objects import (
     CustomObjectScope,
@@ -24,7 +25,7 @@ if FOR_TYPES:
 __all__ = [
     "CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
     "get_registered_name", "get_registered_object", "load_model", "load_weights", "register_keras_serializable",
-    "save_model", "save_weights", "serialize_keras_object",
+    "register_onnx", "save_model", "save_weights", "serialize_keras_object",
 ]  # fmt: skip
 
 custom_object_scope = CustomObjectScope

@@ -37,6 +37,12 @@ from lamina.errors import (
 )
 
 PLATFORMS = "cpu", "cuda", "rocm", "tpu"
+INSTEAD = {
+    "tf_saved_model": "TensorFlow reads the .onnx file with onnx2tf.",
+    "openvino": "OpenVINO reads the .onnx file itself: openvino.convert_model(filepath).",
+    "litert": "LiteRT takes what onnx2tf makes of the .onnx file.",
+}
+"""How formats of Keras's that are not written here are made of a file of ONNX."""
 LEAST = 1, 2, 4, 8, 16, 32, 64, 128
 """Lower limits for axes of unknown size. Export takes the first that works for all layers: a kernel of 3 needs 3 or
 more."""
@@ -48,7 +54,8 @@ def write(
     """Write the file of `Sequential.export`."""
     if form != "jax":
         raise ArgumentError(
-            f'there is no export to format={form!r}: model.export(filepath, format="jax") writes a program that runs '
+            f"there is no export to format={form!r}. {INSTEAD.get(form, '')}\n"
+            'model.export(filepath, format="onnx") writes a file for ONNX, and format="jax" a program that runs '
             "wherever JAX is installed."
         )
     platforms = more.pop("platforms", PLATFORMS)
@@ -94,6 +101,18 @@ def input_of(model: Model, signature: object = None) -> tuple[Shape, str]:
 
 def _program(model: Model, shape: Shape) -> Callable[[Array], Any]:
     """Return the model's output as a function of its input.  (batch, ...) -> (batch, ...)"""
+    require_no_host(model)
+    model._lamina_build(shape)
+    spec = ProgramSpec(model)
+    require_no_state(model, spec)
+    params, state = Reading(spec.trained, spec.fixed)()
+    run = steps.predict(spec)
+    call = jax.numpy.zeros(2, "uint32")  # random numbers are the same in each call
+    return lambda x: each(jax.numpy.asarray, run(params, state, x, call)[0])
+
+
+def require_no_host(model: Model) -> None:
+    """Raise a `StackError` if the stack begins with layers that convert raw data on the host."""
     if model._lamina_on_host:
         first, after = model._lamina_chain[0], len(model._lamina_chain) - len(model._lamina_body)
         given = model._lamina_body_shape[1:] if model.built else "..."
@@ -102,17 +121,15 @@ def _program(model: Model, shape: Shape) -> Callable[[Array], Any]:
             "numbers: export the layers after it, and pass its output to them.\n"
             f"rest = Sequential([Input({given}), *model.layers[{after}:]])"
         )
-    model._lamina_build(shape)
-    spec = ProgramSpec(model)
+
+
+def require_no_state(model: Model, spec: ProgramSpec) -> None:
+    """Raise a `StackError` if the stack keeps a state between calls."""
     if spec.carried:
         raise StackError(
             f"{model.name!r} has a stateful layer, but an exported program keeps no state between calls: make the "
             "model with stateful=False, and copy the weights with set_weights(model.get_weights())."
         )
-    params, state = Reading(spec.trained, spec.fixed)()
-    run = steps.predict(spec)
-    call = jax.numpy.zeros(2, "uint32")  # random numbers are the same in each call
-    return lambda x: each(jax.numpy.asarray, run(params, state, x, call)[0])
 
 
 def _exported(

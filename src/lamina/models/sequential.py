@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import jax
 
+from lamina import _onnx as onnx
 from lamina import _saving as saving
 from lamina import _views as views
 from lamina._arrays.arrays import HostArray
@@ -342,10 +343,11 @@ class Sequential(Stack):
         self, filepath: FilePath, format: str = "tf_saved_model", verbose: bool | None = None,
         input_signature: Sequence[Any] | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
-        """Write the model as one program of JAX, which runs where this package is not installed.
+        """Write what `predict` computes to a file that runs where this package is not installed.
 
-        The file holds what `predict` computes, for batches of any size, and the weights. Only `jax` and `flatbuffers`
-        are needed to run it:
+        The file takes batches of any size and holds the weights. With format="onnx" it is a graph of ONNX's operators,
+        for onnxruntime, browsers, OpenVINO and others; see the guide on exporting. With format="jax" it is a program of
+        JAX. Only `jax` and `flatbuffers` are needed to run it:
 
             from pathlib import Path
             from jax import export, jit
@@ -357,19 +359,23 @@ class Sequential(Stack):
 
         Args:
             filepath: the file that is written.
-            format: "jax"; other formats of Keras are refused.
+            format: "onnx" or "jax"; other formats of Keras are refused, with the tool that makes them of a .onnx file.
             verbose: whether to print a line about what was written.
             input_signature: a list of one object with the shape, batch axis included, and the dtype of the input, such
                 as `jax.ShapeDtypeStruct((1, 28, 28), "uint8")` or an array; that of the Input unless given. The dtype
                 is int32 where the first layer looks numbers up, as an Embedding does, and else floats.
-            kwargs: `platforms`, those that the program is for, of "cpu", "cuda", "rocm" and "tpu"; all unless given.
+            kwargs: for "jax" `platforms`, those that the program is for, of "cpu", "cuda", "rocm" and "tpu"; all unless
+                given. For "onnx" `opset_version`, the version of the operators, 18 unless given.
 
         Raises:
             ArgumentError: for another format.
             StackError: for a stack whose first layer takes text, for one with a stateful layer, and for operations
                 that no file can hold, such as a call of a Python function.
-            MissingPackageError: without the package flatbuffers: `pip install flatbuffers`.
+            MissingPackageError: without the package onnx, or for "jax" flatbuffers.
         """
+        if format == "onnx":
+            onnx.export.write(self, filepath, verbose, input_signature, kwargs.pop("opset_version", None))
+            return
         saving.export.write(self, filepath, format, verbose, input_signature, kwargs)
 
     @user_facing

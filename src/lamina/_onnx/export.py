@@ -1,0 +1,116 @@
+"""Writes a model to a file in the format ONNX: what `predict` computes, for any number of rows."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lamina._arrays.shapes import Shape
+from lamina._files import files
+from lamina._onnx import activations, convolution, core, images, normalization, pooling, recurrent, reshaping
+from lamina._onnx.graph import Graph, Value, onnx, type_of
+from lamina._onnx.writers import FLOAT, write_chain, write_layer
+from lamina._process.version import __version__
+from lamina._saving.export import input_of, require_no_host, require_no_state
+from lamina._saving.paths import FilePath
+from lamina._training.model import Model
+from lamina._training.spec import ProgramSpec
+from lamina.errors import ArgumentError
+
+FAMILIES = activations, convolution, core, images, normalization, pooling, recurrent, reshaping
+"""The modules whose writers are known when they are imported."""
+OPSETS = range(18, 24)
+"""The versions of the operators that are tested; 18 is what onnxruntime 1.14 of 2023 knows."""
+MOST_BYTES = 2**31 - 2**20
+"""A file of protobuf is smaller than 2 GB."""
+
+
+def write(model: Model, filepath: FilePath, verbose: bool | None, signature: object, opset: int | None) -> None:
+    """Write the file of `Sequential.export(format="onnx")`; after an error there is none, or the old one."""
+    proto = onnx()
+    opset = 18 if opset is None else opset
+    if opset not in OPSETS:
+        raise ArgumentError(f"export(opset_version={opset!r}): expected one of {OPSETS[0]} to {OPSETS[-1]}.")
+    made = graph_of(model, signature, opset)
+    size = made.ByteSize()
+    if size > MOST_BYTES:
+        raise ArgumentError(f"{model.name!r} takes {size:,} bytes, and a file of ONNX holds at most {MOST_BYTES:,}.")
+    proto.checker.check_model(made, full_check=True)
+    files.write(filepath, made.SerializeToString(deterministic=True))
+    if verbose:
+        given, wanted = made.graph.input[0], made.graph.output[0]
+        print(
+            f"{model.name} is exported to {os.fspath(filepath)} ({size:,} bytes), opset {opset}: "
+            f"{given.name} -> {wanted.name}"
+        )
+
+
+def graph_of(model: Model, signature: object = None, opset: int = 18) -> Any:
+    """The model as a message of the package onnx."""
+    proto = onnx()
+    shape, dtype = input_of(model, signature)
+    require_no_host(model)
+    model._lamina_build(shape)
+    require_no_state(model, ProgramSpec(model))
+    graph = Graph(opset, write_layer)
+    entry = model._lamina.entry
+    kind = np.dtype(dtype) if np.dtype(dtype).kind in "iub" else FLOAT
+    x = Value(graph.name(entry.name if entry is not None else "x"), kind, shape)
+    y = write_chain(graph, x, model)
+    outputs: list[Value] = []
+    made_here = {name for node in graph.nodes for name in node.output} - _within(graph.nodes)
+    for each in y if isinstance(y, tuple) else (y,):
+        value = graph.in_order(each)
+        alone = value.name in made_here and value.name not in [other.name for other in outputs]
+        outputs.append(value if alone or value is not each else graph.node("Identity", value))
+    names = ["predictions", *(f"predictions_{number}" for number in range(1, len(outputs)))]
+    new = dict(zip([value.name for value in outputs], names, strict=True))
+    nodes = _needed(graph.nodes, [value.name for value in outputs])
+    for node in nodes:
+        node.output[:] = [new.get(name, name) for name in node.output]
+        node.input[:] = [new.get(name, name) for name in node.input]
+    used = {name for node in nodes for name in node.input} | _within(nodes)
+    made = proto.helper.make_graph(
+        nodes,
+        model.name,
+        [proto.helper.make_value_info(x.name, type_of(x, _named(x.shape)))],
+        [proto.helper.make_value_info(n, type_of(v, _named(v.shape))) for n, v in zip(names, outputs, strict=True)],
+        [proto.numpy_helper.from_array(a, name) for name, a in graph.constants.items() if name in used],
+    )
+    opsets = [proto.helper.make_opsetid("", opset)]
+    whole = proto.helper.make_model(
+        made, opset_imports=opsets, producer_name="lamina", producer_version=__version__,
+        ir_version=8 if opset < 19 else 9 if opset < 21 else 10,
+    )  # fmt: skip
+    facts = {"columns": model._lamina.columns, "classes": model._lamina.classes}
+    proto.helper.set_model_props(whole, {key: json.dumps(value) for key, value in facts.items() if value})
+    return whole
+
+
+def _named(shape: Shape) -> tuple[Any, ...]:
+    """A shape with names for the sizes that may vary."""
+    return tuple(
+        f"n{at}" if at and size is None else "batch" if size is None else size for at, size in enumerate(shape)
+    )
+
+
+def _needed(nodes: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """The nodes that the outputs depend on; a mask that no layer reads is left out."""
+    wanted, kept = set(names), []
+    for node in reversed(nodes):
+        if wanted & set(node.output):
+            kept.append(node)
+            wanted |= set(node.input) | _within([node])
+    return kept[::-1]
+
+
+def _within(nodes: Sequence[Any]) -> set[str]:
+    """The names that the bodies of loops use."""
+    bodies = [each.g for node in nodes for each in node.attribute if each.HasField("g")]
+    return {name for body in bodies for node in body.node for name in node.input} | (
+        _within([node for body in bodies for node in body.node]) if bodies else set()
+    )

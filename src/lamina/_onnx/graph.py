@@ -1,0 +1,214 @@
+"""A graph of ONNX while it is written: its nodes, its constants, and what is known of each value."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.shapes import Shape
+from lamina.errors import ArgumentError, MissingPackageError
+
+SMALL = 64
+"""The most elements of a constant that the inference of shapes looks at, such as the sizes of a Reshape."""
+
+
+def onnx() -> Any:
+    """The package onnx."""
+    try:
+        import onnx
+        import onnx.checker
+        import onnx.defs
+        import onnx.helper
+        import onnx.numpy_helper
+        import onnx.shape_inference
+    except ImportError as error:
+        raise MissingPackageError('format="onnx" needs the package onnx: pip install "lamina[onnx]"') from error
+    return onnx
+
+
+class LaterOperatorError(ArgumentError):
+    """An operator that the version of the operators does not have yet."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor in the graph."""
+
+    name: str
+    dtype: np.dtype[Any]
+    """Its dtype; object for text."""
+    shape: Shape
+    """Its shape as layers see it, with None for a size that is not known."""
+    mask: Value | None = None
+    """Which of its steps count, as booleans; None if all do."""
+    channels_first: bool = False
+    """Whether the tensor in the graph has its channels before its spatial axes, other than `shape` says."""
+
+
+class Graph:
+    """The nodes and constants that are written for one model. A writer of a layer of your own is given it.
+
+    Args:
+        opset: the version of the operators.
+        write: writes one layer.
+    """
+
+    def __init__(self, opset: int, write: Callable[[Graph, Any, Value], Any]) -> None:
+        self.opset, self._write = opset, write
+        self.nodes: list[Any] = []
+        self.constants: dict[str, HostArray] = {}
+        self.scope = ""
+        """The names of the layers that are being written, with which the names of their nodes begin."""
+        self._known: dict[tuple[Any, ...], Value] = {}
+        """The values that are used again: equal constants, and transposed values."""
+        self._taken: set[str] = set()
+        self.outer: Graph | None = None
+        """The graph around the body of a loop."""
+
+    def node(self, op: str, *inputs: Any, **attributes: Any) -> Value:
+        """Add a node, and return the value that it computes.
+
+        Args:
+            op: the operator, by its name in ONNX.
+            inputs: the values, numbers or arrays that it takes; None for one that is left out.
+            attributes: the attributes of the operator.
+        """
+        return self.several(1, op, *inputs, **attributes)[0]
+
+    def several(self, outputs: int, op: str, *inputs: Any, **attributes: Any) -> tuple[Value, ...]:
+        """Add a node with several outputs, and return their values."""
+        proto = onnx()
+        try:
+            schema = proto.defs.get_schema(op, self.opset, "")
+        except proto.defs.SchemaError as error:
+            raise LaterOperatorError(f"{self.scope}: opset {self.opset} of ONNX has no operator {op}.") from error
+        taken = [None if each is None else self.in_order(self._value(each)) for each in inputs]
+        names = [self.name(op) for _ in range(outputs)]
+        node = proto.helper.make_node(
+            op, [value.name if value else "" for value in taken], names, name=names[0], **attributes
+        )
+        given = {value.name: value for value in taken if value}
+        types = {name: type_of(value) for name, value in given.items()}
+        small = {
+            name: array for name in given if (array := self._constant_of(name)) is not None and array.size <= SMALL
+        }
+        told = {name: proto.numpy_helper.from_array(array) for name, array in small.items()}
+        opsets = [proto.helper.make_opsetid("", self.opset)]
+        try:
+            found = proto.shape_inference.infer_node_outputs(schema, node, types, told, opset_imports=opsets)
+        except Exception as error:
+            said = str(error).splitlines()[0]
+            raise ArgumentError(f"{self.scope}: the operator {op} of ONNX does not take this: {said}") from error
+        self.nodes.append(node)
+        return tuple(_value_of(name, found.get(name)) for name in names)
+
+    def constant(self, array: Any, name: str = "constant") -> Value:
+        """Return the value of an array, a weight or a number, all floats as float32. Equal ones are stored once."""
+        values = np.asarray(array)
+        if np.issubdtype(values.dtype, np.floating) or values.dtype.name == "bfloat16":
+            values = values.astype(np.float32)
+        if values.dtype.kind == "U":
+            values = values.astype(object)
+        data = repr(values.tolist()).encode() if values.dtype == object else np.ascontiguousarray(values).data
+        key = "constant", values.dtype.str, values.shape, hashlib.blake2b(data).digest()
+        home = self
+        while home.outer:
+            home = home.outer
+        if key not in home._known:
+            value = Value(home.name(name, self.scope), values.dtype, values.shape)
+            home.constants[value.name], home._known[key] = values, value
+        return home._known[key]
+
+    def layer(self, layer: Any, x: Value) -> Any:
+        """Write a layer within a layer of your own, and return the value of its output."""
+        return self._write(self, layer, x)
+
+    def weight(self, layer: Any, name: str) -> HostArray:
+        """The weight of a layer as float32, to be rearranged before it becomes a constant."""
+        return np.asarray(getattr(layer, name)).astype(np.float32)
+
+    def channels_first(self, x: Value) -> Value:
+        """The tensor (batch, channels, *sizes) for a value (batch, *sizes, channels)."""
+        shape = (x.shape[0], x.shape[-1], *x.shape[1:-1])
+        if x.channels_first:
+            return Value(x.name, x.dtype, shape)
+        rank = len(shape)
+        return x if rank < 3 else self._transposed(x, (0, rank - 1, *range(1, rank - 1)))
+
+    def held(self, y: Value) -> Value:
+        """The value (batch, *sizes, channels) that stands as the tensor y, (batch, channels, *sizes), in the graph."""
+        return y if len(y.shape) < 3 else Value(y.name, y.dtype, (y.shape[0], *y.shape[2:], y.shape[1]), None, True)
+
+    def body(self, write: Callable[..., Any], *inputs: Value) -> Any:
+        """The graph of a loop's body: `write(graph, *values)` returns what it computes of values like `inputs`.
+
+        Args:
+            write: a function that adds nodes to the graph that it is given, and may use the values of this one.
+            inputs: values with the dtypes and the shapes that the body is given.
+        """
+        proto, inner = onnx(), Graph(self.opset, self._write)
+        inner.outer, inner.scope, inner._taken = self, self.scope, self._taken
+        given = [replace(value, name=inner.name("in"), mask=None) for value in inputs]
+        made = write(inner, *given)
+        made = [inner.node("Identity", y) for y in (made if isinstance(made, tuple) else (made,))]
+        infos = [[proto.helper.make_value_info(v.name, type_of(v)) for v in values] for values in (given, made)]
+        return proto.helper.make_graph(inner.nodes, inner.name("body"), *infos)
+
+    @contextmanager
+    def within(self, name: str) -> Iterator[None]:
+        """Let the names of the nodes that are added here begin with that of a layer."""
+        before, self.scope = self.scope, f"{self.scope}/{name}".lstrip("/")
+        try:
+            yield
+        finally:
+            self.scope = before
+
+    def name(self, what: str, scope: str | None = None) -> str:
+        """A name that no other value of the graph has."""
+        scope = self.scope if scope is None else scope
+        stem = name = f"{scope}/{what}".lstrip("/")
+        number = 0
+        while name in self._taken:
+            name, number = f"{stem}_{number + 1}", number + 1
+        self._taken.add(name)
+        return name
+
+    def _value(self, given: Any) -> Value:
+        return given if isinstance(given, Value) else self.constant(given)
+
+    def _constant_of(self, name: str) -> HostArray | None:
+        graph: Graph | None = self
+        while graph and name not in graph.constants:
+            graph = graph.outer
+        return graph.constants[name] if graph else None
+
+    def in_order(self, x: Value) -> Value:
+        """The tensor with the axes that the value has for layers."""
+        return x if not x.channels_first else self._transposed(self.channels_first(x), (0, *range(2, len(x.shape)), 1))
+
+    def _transposed(self, x: Value, order: tuple[int, ...]) -> Value:
+        key = "transposed", x.name, order
+        if key not in self._known:
+            self._known[key] = self.node("Transpose", x, perm=list(order))
+        return self._known[key]
+
+
+def type_of(value: Value, sizes: tuple[Any, ...] | None = None) -> Any:
+    """The type of a value in ONNX; `sizes` has the names of sizes that are not known."""
+    helper = onnx().helper
+    return helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(value.dtype), sizes or value.shape)
+
+
+def _value_of(name: str, found: Any) -> Value:
+    if found is None:
+        raise ArgumentError(f"{name}: ONNX does not say which dtype its output has.")
+    tensor = found.tensor_type
+    dims = tensor.shape.dim if tensor.HasField("shape") else ()
+    sizes = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
+    return Value(name, np.dtype(onnx().helper.tensor_dtype_to_np_dtype(tensor.elem_type)), sizes)

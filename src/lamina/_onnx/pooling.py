@@ -1,0 +1,72 @@
+"""Writes the pooling layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lamina._arrays.shapes import spatial_axes
+from lamina._onnx.graph import Graph, Value
+from lamina._onnx.shapes import channels_first, either_order, products
+from lamina._onnx.writers import writes
+from lamina.errors import StackError
+from lamina.layers.pooling import adaptive, global_pooling, windows
+
+
+@writes(
+    windows.MaxPooling1D, windows.MaxPooling2D, windows.MaxPooling3D,
+    windows.AveragePooling1D, windows.AveragePooling2D, windows.AveragePooling3D,
+)  # fmt: skip
+def window(graph: Graph, x: Value, layer: Any) -> Value:
+    x, result = channels_first(graph, x, layer.data_format)
+    op = "MaxPool" if isinstance(layer, windows._MaxPooling) else "AveragePool"
+    padding: dict[str, Any] = {"auto_pad": "SAME_UPPER"} if layer.padding == "same" else {}
+    return result(graph.node(op, x, kernel_shape=list(layer.pool_size), strides=list(layer.strides), **padding))
+
+
+@writes(
+    global_pooling.GlobalMaxPooling1D, global_pooling.GlobalMaxPooling2D, global_pooling.GlobalMaxPooling3D,
+    global_pooling.GlobalAveragePooling1D, global_pooling.GlobalAveragePooling2D,
+    global_pooling.GlobalAveragePooling3D,
+)  # fmt: skip
+def whole(graph: Graph, x: Value, layer: Any) -> Value:
+    keep = int(layer.keepdims)
+    if isinstance(layer, global_pooling.GlobalAveragePooling1D) and x.mask is not None:
+        (axis,) = spatial_axes(3, layer.data_format)
+        kept = graph.node("Unsqueeze", x.mask, np.array([3 - axis]))
+        zeros = graph.node("Where", kept, x, np.float32(0))
+        total = graph.node("ReduceSum", zeros, np.array([axis]), keepdims=keep)
+        count = graph.node("ReduceSum", graph.node("Cast", kept, to=1), np.array([axis]), keepdims=keep)
+        return graph.node("Div", total, graph.node("Max", count, np.float32(1)))
+    op = "ReduceMax" if isinstance(layer, global_pooling._GlobalMaxPooling) else "ReduceMean"
+    x, axes, result = either_order(graph, x, layer.data_format)
+    y = graph.node(op, x, np.array(axes), keepdims=keep)
+    return result(y) if keep else y
+
+
+@writes(
+    adaptive.AdaptiveMaxPooling1D, adaptive.AdaptiveMaxPooling2D, adaptive.AdaptiveMaxPooling3D,
+    adaptive.AdaptiveAveragePooling1D, adaptive.AdaptiveAveragePooling2D, adaptive.AdaptiveAveragePooling3D,
+)  # fmt: skip
+def of_output_size(graph: Graph, x: Value, layer: Any) -> Value:
+    x, axes, result = either_order(graph, x, layer.data_format)
+    if any(x.shape[axis] is None for axis in axes):
+        raise StackError(f"{layer.name!r} needs fixed sizes in ONNX: name them in export(input_signature=...).")
+    windows_of = []
+    for axis, count in zip(axes, layer.output_size, strict=True):
+        size = int(x.shape[axis] or 0)
+        windows_of.append([(i * size // count, -(-(i + 1) * size // count)) for i in range(count)])
+    if isinstance(layer, adaptive._AdaptiveAveragePooling):
+        matrices = []
+        for axis, several in zip(axes, windows_of, strict=True):
+            matrix = np.zeros((int(x.shape[axis] or 0), len(several)), np.float32)
+            for at, (start, end) in enumerate(several):
+                matrix[start:end, at] = 1 / (end - start)
+            matrices.append(matrix)
+        return result(products(graph, x, axes, matrices))
+    for axis, several in zip(axes, windows_of, strict=True):
+        widest = max(end - start for start, end in several)
+        places = np.array([[min(start + i, end - 1) for i in range(widest)] for start, end in several])
+        x = graph.node("ReduceMax", graph.node("Gather", x, places, axis=axis), np.array([axis + 1]), keepdims=0)
+    return result(x)

@@ -1,0 +1,200 @@
+"""Writes the recurrent layers: as nodes of ONNX where there is no mask, else as a Scan, which goes step by step.
+
+The nodes of ONNX know one length for each row, so they cannot leave out steps at the begin of a row or within it. In a
+Scan a masked step keeps the states, and repeats the output of the step before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lamina import activations
+from lamina._arrays.arrays import HostArray
+from lamina._onnx.graph import Graph, Value
+from lamina._onnx.writers import activate, writes
+from lamina.errors import StackError
+from lamina.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
+from lamina.layers.recurrent.layers import GRU, LSTM, RNN, SimpleRNN
+from lamina.layers.recurrent.stacked_cells import StackedRNNCells
+from lamina.layers.wrappers import Bidirectional
+
+GATES = {SimpleRNNCell: 1, LSTMCell: 4, GRUCell: 3}
+LAST = np.iinfo(np.int64).max
+Sequences = tuple[Value, Value, list[Value]]
+"""The outputs of all steps in the order of time, (batch, time, units), the output of the last one, and the states."""
+
+
+def _split(graph: Graph, z: Value, parts: int) -> tuple[Value, ...]:
+    return graph.several(parts, "Split", z, axis=-1, num_outputs=parts)
+
+
+def _input_part(graph: Graph, x: Value, cell: Any) -> Value:
+    """x @ kernel + bias, for one step or for all."""
+    z = graph.node("MatMul", x, graph.constant(cell.kernel, "kernel"))
+    if cell.bias is None:
+        return z
+    bias = graph.weight(cell, "bias")
+    return graph.node("Add", z, bias[0] if bias.ndim == 2 else bias)
+
+
+def _advanced(graph: Graph, cell: Any, z: Value, states: Sequence[Value]) -> list[Value]:
+    """The next states for the input part z, (batch, gates * units); the first of them is the output."""
+    h, kernel = states[0], graph.weight(cell, "recurrent_kernel")
+    if isinstance(cell, SimpleRNNCell):
+        return [activate(graph, cell.activation, graph.node("Add", z, graph.node("MatMul", h, kernel)))]
+
+    def gate(z: Value) -> Value:
+        return activate(graph, cell.recurrent_activation, z)
+
+    if isinstance(cell, LSTMCell):
+        i, f, g, o = _split(graph, graph.node("Add", z, graph.node("MatMul", h, kernel)), 4)
+        kept = graph.node("Mul", gate(f), states[1])
+        c = graph.node("Add", kept, graph.node("Mul", gate(i), activate(graph, cell.activation, g)))
+        return [graph.node("Mul", gate(o), activate(graph, cell.activation, c)), c]
+    z_u, z_r, z_g = _split(graph, z, 3)
+    if cell.reset_after:
+        a = graph.node("MatMul", h, kernel)
+        a_u, a_r, a_g = _split(
+            graph, a if cell.bias is None else graph.node("Add", a, graph.weight(cell, "bias")[1]), 3
+        )
+        u, r = gate(graph.node("Add", z_u, a_u)), gate(graph.node("Add", z_r, a_r))
+        new = graph.node("Mul", r, a_g)
+    else:
+        before, last = kernel[:, : 2 * cell.units], kernel[:, 2 * cell.units :]
+        a_u, a_r = _split(graph, graph.node("MatMul", h, before), 2)
+        u, r = gate(graph.node("Add", z_u, a_u)), gate(graph.node("Add", z_r, a_r))
+        new = graph.node("MatMul", graph.node("Mul", r, h), last)
+    g = activate(graph, cell.activation, graph.node("Add", z_g, new))
+    return [graph.node("Add", graph.node("Mul", u, h), graph.node("Mul", graph.node("Sub", np.float32(1), u), g))]
+
+
+def _cells(layer: Any) -> list[Any]:
+    cells = layer.cell.cells if isinstance(layer.cell, StackedRNNCells) else [layer.cell]
+    if unknown := [cell for cell in cells if type(cell) not in GATES]:
+        raise StackError(f"{layer.name!r} has a cell {type(unknown[0]).__name__}, which is not known to ONNX.")
+    return cells
+
+
+def _counts(cell: Any) -> int:
+    return 2 if isinstance(cell, LSTMCell) else 1
+
+
+def by_scan(graph: Graph, x: Value, layer: Any) -> Sequences:
+    """The layer step by step."""
+    cells = _cells(layer)
+    rows = graph.node("Shape", x, start=0, end=1)
+    sizes = [cell.units for cell in cells for _ in range(_counts(cell))]
+    zeros = [
+        replace(graph.node("ConstantOfShape", graph.node("Concat", rows, np.array([size]), axis=0)), shape=(None, size))
+        for size in [*sizes, sizes[-_counts(cells[-1])]]
+    ]
+    z = _input_part(graph, x, cells[0])
+    steps = [z] if x.mask is None else [z, graph.node("Unsqueeze", x.mask, np.array([2]))]
+
+    def step(graph: Graph, *values: Value) -> tuple[Value, ...]:
+        *states, before = values[: len(zeros)]
+        z, kept = values[len(zeros)], values[len(zeros) + 1 :]
+        new: list[Value] = []
+        y = before
+        for at, cell in enumerate(cells):
+            own = states[len(new) : len(new) + _counts(cell)]
+            z = _input_part(graph, y, cell) if at else z
+            after = _advanced(graph, cell, z, own)
+            new, y = new + after, after[0]
+        if kept:
+            new = [graph.node("Where", kept[0], a, b) for a, b in zip(new, states, strict=True)]
+            y = graph.node("Where", kept[0], y, before)
+        return (*new, y, y)
+
+    at = [replace(each, shape=(None, *each.shape[2:]), name="") for each in steps]
+    body = graph.body(step, *zeros, *at)
+    reverse = int(layer.go_backwards)
+    *states, last, outputs = graph.several(
+        len(zeros) + 1, "Scan", *zeros, *steps, body=body, num_scan_inputs=len(steps),
+        scan_input_axes=[1] * len(steps), scan_output_axes=[1], scan_input_directions=[reverse] * len(steps),
+        scan_output_directions=[reverse],
+    )  # fmt: skip
+    if layer.zero_output_for_mask and x.mask is not None:
+        outputs = graph.node("Where", steps[1], outputs, np.float32(0))
+        last = graph.node("Gather", outputs, np.int64(0 if reverse else -1), axis=1)
+    return outputs, last, states
+
+
+def _in_order(weights: HostArray, order: Sequence[int]) -> HostArray:
+    """(n, gates * units) -> (1, gates * units, n), with the gates in another order."""
+    parts = np.split(weights, len(order), axis=-1)
+    return np.concatenate([parts[at] for at in order], axis=-1).T[None]
+
+
+def by_node(graph: Graph, x: Value, layer: Any) -> Sequences:
+    """The layer as one node of ONNX."""
+    cell, op = layer.cell, type(layer).__name__
+    order = {"LSTM": [0, 3, 1, 2], "GRU": [0, 1, 2]}.get(op, [0])  # ONNX has the gates of an LSTM as i, o, f, c
+    told = {"linear_before_reset": int(cell.reset_after)} if op == "GRU" else {}
+    kernels = [_in_order(graph.weight(cell, name), order) for name in ("kernel", "recurrent_kernel")]
+    inputs = [graph.node("Transpose", x, perm=[1, 0, 2]), *(graph.constant(each, "kernel") for each in kernels)]
+    if cell.bias is not None:
+        bias = np.atleast_2d(graph.weight(cell, "bias"))
+        both = np.concatenate([bias, np.zeros_like(bias)])[:2]
+        inputs.append(graph.constant(np.concatenate([_in_order(row[None], order)[:, :, 0] for row in both], 1), "bias"))
+    direction = "reverse" if layer.go_backwards else "forward"
+    count = 2 if op == "LSTM" else 1
+    y, *states = graph.several(
+        1 + count, "RNN" if op == "SimpleRNN" else op, *inputs, hidden_size=cell.units, direction=direction, **told
+    )
+    states = [graph.node("Squeeze", each, np.array([0])) for each in states]
+    outputs = graph.node("Transpose", graph.node("Squeeze", y, np.array([1])), perm=[1, 0, 2])
+    return outputs, states[0], states
+
+
+def _standard(layer: Any) -> bool:
+    """Whether ONNX has a node for the layer: that of its default activations."""
+    known = type(layer) in (LSTM, GRU, SimpleRNN) and layer.activation is activations.tanh
+    return known and getattr(layer, "recurrent_activation", activations.sigmoid) is activations.sigmoid
+
+
+def sequences(graph: Graph, x: Value, layer: Any) -> Sequences:
+    """What a recurrent layer computes."""
+    write: Callable[..., Sequences] = by_node if x.mask is None and _standard(layer) else by_scan
+    return write(graph, x, layer)
+
+
+@writes(LSTM, GRU, SimpleRNN, RNN)
+def recurrent(graph: Graph, x: Value, layer: Any) -> Any:
+    outputs, last, states = sequences(graph, x, layer)
+    y = last
+    if layer.return_sequences:
+        y = replace(_backwards(graph, outputs) if layer.go_backwards else outputs, mask=x.mask)
+    return (y, *states) if layer.return_state else y
+
+
+def _backwards(graph: Graph, x: Value) -> Value:
+    """The steps in the other order."""
+    return graph.node("Slice", x, np.array([-1]), np.array([-LAST]), np.array([1]), np.array([-1]))
+
+
+@writes(Bidirectional)
+def bidirectional(graph: Graph, x: Value, layer: Any) -> Any:
+    both, states = [], []
+    for inner in (layer.forward_layer, layer.backward_layer):
+        with graph.within(inner.name):
+            outputs, last, kept = sequences(graph, x, inner)
+        both.append(outputs if inner.return_sequences else last)
+        states += kept
+    if layer.merge_mode is None:
+        merged = tuple(both)
+    elif layer.merge_mode == "concat":
+        merged = (graph.node("Concat", *both, axis=-1),)
+    else:
+        merged = (graph.node("Mul" if layer.merge_mode == "mul" else "Add", *both),)
+        if layer.merge_mode == "ave":
+            merged = (graph.node("Mul", merged[0], np.float32(0.5)),)
+    if layer.forward_layer.return_sequences:
+        merged = tuple(replace(each, mask=x.mask) for each in merged)
+    if layer.forward_layer.return_state:
+        return (*merged, *states)
+    return merged if len(merged) > 1 else merged[0]

@@ -1,0 +1,50 @@
+"""Steps that several writers take: reshapes with free sizes, axes of either order, and products along axes."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lamina._arrays.arrays import HostArray
+from lamina._arrays.shapes import Shape, spatial_axes
+from lamina._onnx.graph import Graph, Value
+
+Result = Callable[[Value], Value]
+"""Says how the axes of a tensor in the graph stand for layers."""
+
+
+def reshaped(graph: Graph, x: Value, shape: Shape) -> Value:
+    """x with these sizes, of which at most one is None. The size of an axis that both have stays, whatever it is.
+
+    No size is left to ONNX unless it must be: it cannot find one where there are no rows.
+    """
+    same = [at for at, (a, b) in enumerate(zip(x.shape, shape, strict=False)) if a == b]
+    keeps = {at for at in same if same[: at + 1] == list(range(at + 1))}
+    sizes = [0 if at in keeps and size is None else -1 if size is None else size for at, size in enumerate(shape)]
+    return graph.node("Reshape", x, np.array(sizes, np.int64))
+
+
+def either_order(graph: Graph, x: Value, data_format: str | None) -> tuple[Value, tuple[int, ...], Result]:
+    """x without a Transpose, its spatial axes there, and the function for a result of the same axes."""
+    if x.channels_first and data_format != "channels_first":
+        return graph.channels_first(x), tuple(range(2, len(x.shape))), graph.held
+    return x, spatial_axes(len(x.shape), data_format), lambda y: y
+
+
+def channels_first(graph: Graph, x: Value, data_format: str | None) -> tuple[Value, Result]:
+    """x as (batch, channels, *sizes), and the function for a result of the same axes."""
+    if data_format == "channels_first":
+        return x, lambda y: y
+    return graph.channels_first(x), graph.held
+
+
+def products(graph: Graph, x: Value, axes: Sequence[int], matrices: Sequence[HostArray]) -> Value:
+    """x multiplied along each axis by a matrix (size, new size), by one Einsum."""
+    letters = string.ascii_lowercase[: len(x.shape)]
+    made = {axis: string.ascii_lowercase[len(x.shape) + at] for at, axis in enumerate(axes)}
+    factors = [letters[axis] + made[axis] for axis in axes]
+    result = "".join(made.get(at, letter) for at, letter in enumerate(letters))
+    equation = f"{','.join([letters, *factors])}->{result}"
+    return graph.node("Einsum", x, *matrices, equation=equation)
