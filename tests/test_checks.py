@@ -14,6 +14,7 @@ from lamina._checks.values import finite
 from lamina._data.source import Table, arrays
 from lamina.errors import DataError, LabelError, LaminaWarning
 from lamina.losses.lookup import loss_of
+from lamina.utils import FeatureSpace
 
 BINARY = losses.BinaryCrossentropy()
 CATEGORICAL = losses.CategoricalCrossentropy()
@@ -58,10 +59,12 @@ def test_nan_in_a_frame_names_the_column():
     frame = pd.DataFrame({"age": [30.0, None, 41.0], "paid": pd.array([1, 2, None], "Int64"), "n": [1, 2, 3]})
     refusal(
         lambda: finite(arrays(frame)), "x[1, 0] is NaN; 2 of 3 rows", "in columns 'age', 'paid'",
-        'x.astype("float32").fillna(x.median())',
+        "keras.utils.FeatureSpace.from_frame(x)",
         error=DataError,
     )  # fmt: skip
-    finite(arrays(frame.astype("float32").fillna(frame.median())))  # as it advises
+    space = FeatureSpace.from_frame(frame)  # as it advises
+    space.adapt(frame)
+    finite(arrays(space(frame)))
 
 
 def test_infinity():

@@ -23,13 +23,13 @@ from keras.src.trainers.data_adapters.data_adapter_utils import class_weight_to_
 import lamina
 from lamina._checks.values import finite
 from lamina._data.arrays import numbers
-from lamina._data.data_frames import FILLS
 from lamina._data.sample_weights import class_weights, split
 from lamina._data.source import Table, arrays, is_stream
 from lamina._data.stream import Stream
 from lamina._settings.strictness import strictness
 from lamina.errors import ArgumentError, DataError, LabelError, LaminaWarning
 from lamina.random import set_random_seed
+from lamina.utils import FeatureSpace
 
 X = np.arange(12, dtype="float32").reshape(4, 3)
 Y = np.array([0, 1, 1, 0])
@@ -223,27 +223,25 @@ def test_other_frames(library):
 
 def test_polars_text_and_lazy_frames_are_refused_in_its_own_words():
     frame = polars.DataFrame({"n": [1, 2], "c": ["a", "b"]})
-    refusal(lambda: arrays(frame), "'c' (text)", "x.to_dummies(['c'])")
+    refusal(lambda: arrays(frame), "'c' (text)", "keras.utils.FeatureSpace.from_frame(x).")
     refusal(lambda: arrays(frame.lazy()), "x is a LazyFrame", "x.collect()")
     lists = polars.DataFrame({"n": [1, 2], "v": [[1, 2], [3, 4]]})
     refusal(lambda: arrays(lists), "'v' (list)", "column_stack([x.drop(['v']), numpy.stack(x['v'])])")
     np.testing.assert_array_equal(arrays(lists["v"]).x, [[1, 2], [3, 4]])
     quoted = polars.DataFrame({"n": ["1", "2.5", None]})
-    refusal(lambda: arrays(quoted), "x = x.with_columns(polars.col(['n']).cast(float))")
-    np.testing.assert_array_equal(arrays(quoted.with_columns(polars.col(["n"]).cast(float))).x, [[1], [2.5], [np.nan]])
+    refusal(lambda: arrays(quoted), "keras.utils.FeatureSpace.from_frame(x, {'n': 'float_normalized'})")
     moments = polars.DataFrame({"t": [datetime(2024, 1, 1, 5)], "d": [timedelta(hours=1)]})
-    refusal(lambda: arrays(moments), "x['t'].dt.hour()", "x['d'].dt.total_seconds()")
-    assert moments["t"].dt.hour()[0] == 5 and moments["d"].dt.total_seconds()[0] == 3600
+    refusal(lambda: arrays(moments), "'t' (date), 'd' (duration)", "keras.utils.FeatureSpace.from_frame(x)")
 
 
-def test_gaps_are_filled_in_the_words_of_the_frames_library():
-    for library in ("polars", "pyarrow"):
-        frame = frames_of(library)
-        with pytest.raises(DataError) as caught:
-            finite(arrays(frame))
-        assert f"as in {FILLS[library]}, or" in " ".join(str(caught.value).split())
-        filled = eval(FILLS[library].partition(" = ")[2], {"x": frame, library: importlib.import_module(library)})
-        assert np.isfinite(arrays(filled).x).all()
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_gaps_are_filled_by_the_first_layer(library):
+    frame = frames_of(library)
+    with pytest.raises(DataError, match=r"keras\.utils\.FeatureSpace\.from_frame\(x\)"):
+        finite(arrays(frame))
+    space = FeatureSpace.from_frame(frame)
+    space.adapt(frame)
+    assert np.isfinite(space(frame)).all()
 
 
 def test_torch_tensors():
@@ -298,7 +296,12 @@ def test_ragged_rows_are_named():
 
 
 def test_text():
-    refusal(lambda: arrays(np.array([["a", "b"]])), "x holds text ('a', 'b')", "pandas.get_dummies(x)")
+    refusal(
+        lambda: arrays(np.array([["a", "b"]])),
+        "x holds text ('a', 'b')",
+        "x = pandas.DataFrame(x)",
+        "keras.utils.FeatureSpace.from_frame(x)",
+    )
     refusal(
         lambda: arrays(X, ["cat", "dog", "cat", "ox"]),
         "y holds text ('cat', 'dog', 'ox')",
@@ -320,16 +323,13 @@ def test_columns_that_are_no_numbers_are_named():
     message = refusal(
         lambda: arrays(frame),
         "'work' (text), 'kind' (category), 'born' (date)",
-        "x = pandas.get_dummies(x, columns=['work', 'kind'])",
-        "x['born'].dt.hour",
+        "keras.utils.FeatureSpace.from_frame(x).",
     )
     assert "age" not in message
-    refusal(lambda: arrays(frame[["work"]]), "numpy.unique(x['work'], return_inverse=True)")
+    refusal(lambda: arrays(np.ones((2, 1)), frame[["work"]]), "numpy.unique(y['work'], return_inverse=True)")
     wide = pd.DataFrame({f"c{i}": ["a"] for i in range(40)})
-    refusal(lambda: arrays(wide), "'c7' (text) and 32 more", "columns=[...]")
+    refusal(lambda: arrays(wide), "'c7' (text) and 32 more")
     refusal(lambda: arrays(pd.DataFrame({"m": np.array([1, "a"], object), "n": [1, 2]})), "x['m'] holds text ('a')")
-    fixed = pd.get_dummies(frame.drop(columns="born"), columns=["work", "kind"])
-    assert arrays(fixed).x.shape == (2, 5)
 
 
 def test_other_values():

@@ -47,7 +47,9 @@ def _found(
     elif name != "x":
         advice = f"Drop these rows: keep = ~numpy.isnan({name}); x, y = x[keep], y[keep]."
     elif columns:
-        advice = f"Fill the gaps, as in {columns.fill}, or drop the rows, also from y."
+        advice = (
+            "Let the first layer fill the gaps: keras.utils.FeatureSpace.from_frame(x); or drop the rows, also from y."
+        )
     else:
         advice = "Fill the gaps: x = sklearn.impute.SimpleImputer().fit_transform(x), or numpy.nan_to_num(x)."
     return (DataError if name == "x" else LabelError)(f"{where} is {kind}; {many}.\n{advice}")

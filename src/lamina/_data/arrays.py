@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
@@ -73,15 +74,17 @@ def has_axes(value: object) -> bool:
 def _gathered(value: Any, name: str, floatx: str, rows: int | None) -> HostArray:
     if isinstance(value, (list, tuple)) and len(value) and has_axes(value[0]):
         return _stacked(value, name, floatx, rows)
-    if isinstance(value, str):
-        read = f"pandas.read_csv({value!r})" if value.endswith(".csv") else f"numpy.load({value!r})"
-        raise DataError(f"{name} is the text {value[:60]!r}; a model takes numbers. To read a file: {read}.")
+    if isinstance(value, (str, os.PathLike)):
+        path = os.fspath(value)
+        read = f"pandas.read_csv({path!r})" if path.endswith(".csv") else f"numpy.load({path!r})"
+        raise DataError(f"{name} is the text {path[:60]!r}; a model takes numbers. To read a file: {read}.")
     if value is None:
         raise DataError(f"{name} is missing. Pass the data: fit(x, y), evaluate(x, y) or predict(x).")
     if isinstance(value, Mapping):
         raise DataError(
             f"{name} is a dict of {', '.join(map(repr, list(value)[:6]))}: a stack takes one tensor.\n"
-            f"If each value is a column: numpy.column_stack(list({name}.values()))."
+            f"If each value is a column: numpy.column_stack(list({name}.values())); or let the first layer encode "
+            f"them: keras.utils.FeatureSpace.from_frame({name})."
         )
     if hasattr(value, "detach"):  # a tensor of torch; NumPy itself has no bfloat16
         value = value.detach().cpu()
@@ -176,6 +179,7 @@ def _text(array: HostArray, name: str) -> DataError:
         advice = (
             f"Give each class a number: classes, {name} = numpy.unique({name}, return_inverse=True)."
             if single
-            else f"Convert it to columns of 0 and 1, for example with pandas.get_dummies({name})."
+            else f"Make a table of it, {name} = pandas.DataFrame({name}), whose columns the first layer encodes: "
+            f"keras.utils.FeatureSpace.from_frame({name})."
         )
     return DataError(f"{name} holds text{where} ({shown}); a model takes numbers.\n{advice}")

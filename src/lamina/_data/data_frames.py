@@ -37,27 +37,14 @@ def opened(value: Any, name: str) -> Any:
     return narwhals.from_native(value, eager_only=True, allow_series=True, pass_through=True)
 
 
-FILLS = {
-    "polars": 'x = x.cast(polars.Float32).fill_nan(None).fill_null(strategy="mean")',
-    "pyarrow": "x = x.to_pandas().fillna(0)",
-}
-"""The code that fills missing values, for each library whose methods differ from those of pandas."""
-
-
 class Columns(tuple[str, ...]):
     """The names of a frame's columns."""
 
-    fill: str
-    """The code that fills missing values with the frame's library, for error messages."""
-    select: str
-    """The code that selects columns by name with the frame's library, for error messages."""
     drop: str
     """The code that leaves columns out."""
 
     def __new__(cls, frame: Any) -> Columns:
         columns = super().__new__(cls, frame.columns)
-        columns.fill = FILLS.get(frame.implementation.value, 'x = x.astype("float32").fillna(x.median())')
-        columns.select = "x.select({})" if frame.implementation.is_pyarrow() else "x[{}]"
         columns.drop = "x = x.drop({})" if frame.implementation.is_polars() else "x = x.drop(columns={})"
         return columns
 
@@ -122,42 +109,31 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _not_numbers(name: str, refused: dict[str, str], frame: Any) -> DataError:
-    polars = frame.implementation.is_polars()
-    listed = [f"{column!r} ({kind})" for column, kind in refused.items()]
-    more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
-    lines = [f"{name} has columns that are not numbers: {', '.join(listed[:8])}{more}."]
-    quoted = [column for column, kind in refused.items() if kind == "text" and _holds_numbers(frame[column])]
-    if quoted:
-        one = quoted[0]
-        cast = f"{name}.with_columns(polars.col({quoted}).cast(float))"
-        told = f"{name} = {cast}" if polars else f"{name}[{one!r}] = {name}[{one!r}].astype(float)"
-        lines.append(f"Convert text that holds numbers, {', '.join(map(repr, quoted[:8]))}: {told}.")
-    words = [column for column, kind in refused.items() if kind in ("text", "category") and column not in quoted]
-    if words:
-        chosen = repr(words) if len(words) <= 8 else "[...]"
-        call = f"{name}.to_dummies({chosen})" if polars else f"pandas.get_dummies({name}, columns={chosen})"
-        if name != "y":
-            lines.append(f"Let the first layer encode them: keras.utils.FeatureSpace.from_frame({name}).")
-        lines.append(f"Or convert them to columns of 0 and 1: {name} = {call}.")
-    if len(words) == 1 == len(refused):
-        number = f"classes, numbers = numpy.unique({name}[{words[0]!r}], return_inverse=True)"
-        lines.append(f"Or give each value a number: {number}.")
-    if lists := [column for column, kind in refused.items() if kind == "list"]:
+    told = [f"{column!r} ({kind})" for column, kind in refused.items()]
+    more = f" and {len(told) - 8} more" if len(told) > 8 else ""
+    lines = [f"{name} has columns that are not numbers: {', '.join(told[:8])}{more}."]
+    lists = [column for column, kind in refused.items() if kind == "list"]
+    if lists:
         stacked = f"numpy.stack({name}[{lists[0]!r}])"
         lines.append(f"Convert the lists of a column to one array: {stacked}.")
         if len(frame.columns) > 1:
-            rest = f"{name}.drop({'' if polars else 'columns='}{lists!r})"
+            rest = f"{name}.drop({'' if frame.implementation.is_polars() else 'columns='}{lists!r})"
             lines.append(f"To keep the other columns: {name} = numpy.column_stack([{rest}, {stacked}]).")
-    for kinds, number in ((("date", "time"), f"hour{'()' * polars}"), (("duration",), "total_seconds()")):
-        for column in [column for column, kind in refused.items() if kind in kinds][:1]:
-            told = f"{name}[{column!r}].dt.{number}"
-            lines.append(f"Convert a {refused[column]} to numbers, as in {told}, or remove the column.")
+    elif name == "y":
+        column = next(iter(refused))
+        lines.append(f"Give each value a number: classes, y = numpy.unique(y[{column!r}], return_inverse=True).")
+    else:
+        numbers = {
+            column: "float_normalized" for column, kind in refused.items() if _holds_numbers(frame[column], kind)
+        }
+        kinds = f", {numbers}" if numbers else ""
+        lines.append(f"Let the first layer encode them: keras.utils.FeatureSpace.from_frame({name}{kinds}).")
     return DataError("\n".join(lines))
 
 
-def _holds_numbers(series: Any) -> bool:
+def _holds_numbers(series: Any, kind: str) -> bool:
     """Whether the first 100 texts of a column can all be converted to numbers."""
-    first = series.drop_nulls().head(100).to_list()
+    first = series.drop_nulls().head(100).to_list() if kind == "text" else []
     try:
         return bool(first) and all(isinstance(float(each), float) for each in first)
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,7 +120,8 @@ def joined(tables: Sequence[RawTable]) -> RawTable:
 
 def _no_table(x: Any, name: str) -> DataError:
     advice = "Give a frame, a dict of columns, or a list of dicts with one for each row."
-    if isinstance(x, str):
+    if isinstance(x, (str, os.PathLike)):
+        x = os.fspath(x)
         reader = "read_parquet" if x.endswith(".parquet") else "read_csv"
         advice = f"The data of a file: pandas.{reader}({x!r})."
     elif hasattr(x, "to_table"):
@@ -175,7 +177,7 @@ def _of_series(series: Any) -> Column:
 def _of_array(array: HostArray) -> Column:
     if array.dtype.kind == "f":
         gaps = np.isnan(array)
-    elif array.dtype.kind == "M":
+    elif array.dtype.kind in "Mm":
         gaps = np.isnat(array)
     elif array.dtype.kind == "O":
         gaps = np.fromiter(map(_is_gap, array.tolist()), bool, len(array))

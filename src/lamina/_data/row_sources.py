@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -19,6 +20,10 @@ from lamina._messages.tracebacks import warn
 from lamina._settings.converters import short
 from lamina.errors import DataError
 
+FORMATS = {
+    "parquet": "parquet", "pq": "parquet", "csv": "csv", "arrow": "ipc", "feather": "ipc", "ipc": "ipc",
+}  # fmt: skip
+"""The kinds of files with tables, by how their names end; `.csv.gz` is a CSV file too."""
 SIZE = 32
 """The rows of a batch where batch_size is not given."""
 _said: set[str] = set()
@@ -136,18 +141,35 @@ def begun(source: Any) -> Iterator[Any]:
 
 
 def given(
-    x: Any, y: Any, sample_weight: Any = None, batch_size: int | None = None, name: str = "x"
+    x: Any, y: Any, sample_weight: Any = None, batch_size: int | None = None, name: str = "x", predicts: bool = False
 ) -> tuple[Any, Any, Any]:
     """x, y and sample_weight as arrays or as a stream of batches.
 
     Tensors of a dataset are arrays, other datasets of rows a stream. A column of a table that y names is taken out.
     """
+    if (path := _files_of(x)) is not None:
+        column = "shuffle=False" if predicts else f"label={y if isinstance(y, str) else '...'!r}"
+        line = f"keras.utils.table_dataset({path!r}, {column}, batch_size={batch_size or SIZE})"
+        raise DataError(f"{name} stands for files, which are not read here. Give their rows, batch by batch:\n{line}")
+    if isinstance(y, str) and (labelled := getattr(x, "_lamina_labelled", None)) is not None:
+        return labelled(y), None, sample_weight
     tensors = tensors_of(x) if y is None else None
     if tensors is not None and 1 <= len(tensors) <= 3:
         x, y, weight = [*tensors, None, None][:3]
         return x, y, weight if sample_weight is None else sample_weight
     x = as_batches(x, batch_size)
     return (*(apart(x, y, name) if isinstance(y, str) and not is_stream(x) else (x, y)), sample_weight)
+
+
+def _files_of(x: Any) -> Any:
+    """The path of files with a table, also of those that pyarrow has opened and not read; None for anything else."""
+    if hasattr(x, "read_row_group"):
+        return "PATH"  # pyarrow does not say which it is
+    if isinstance(x, (str, os.PathLike)):
+        path = os.fspath(x)
+        return path if os.path.isdir(path) or path.removesuffix(".gz").rpartition(".")[2].lower() in FORMATS else None
+    files = getattr(x, "files", None) if hasattr(x, "to_table") else None
+    return files[0] if files and len(files) == 1 else files
 
 
 class Parts(NamedTuple):

@@ -87,7 +87,7 @@ def _converted(
     columns = None
     if is_frame(value):
         value = opened(value, name)
-        if hasattr(value, "schema"):
+        if hasattr(value, "columns"):
             value, columns = from_frame(by_name(value, trained, name), name, floatx)
         elif hasattr(value, "dtype") and hasattr(value, "to_numpy"):
             value = value.to_numpy()

@@ -220,7 +220,7 @@ def _fitting(model: Model, rows: HostArray, first: int = 0) -> Predictor:
 
 def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     """The output for all rows, as `Sequential.predict` says."""
-    data = data._replace(x=given(data.x, None, batch_size=data.batch_size)[0])
+    data = data._replace(x=given(data.x, None, batch_size=data.batch_size, predicts=True)[0])
     if is_stream(data.x):
         stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _fitting(model, table.x))
         stream.columns = model._lamina.columns

@@ -12,6 +12,7 @@ import numpy as np
 
 from lamina._arrays.arrays import HostArray
 from lamina._data.dataset import KIND, Dataset, Key
+from lamina._data.row_sources import FORMATS
 from lamina._data.source import arrays
 from lamina._messages.tracebacks import user_facing, warn
 from lamina._settings.converters import checked, fixed_seed, flag, optional, positive
@@ -19,10 +20,6 @@ from lamina.dtypes import floatx
 from lamina.errors import DataError, MissingPackageError
 
 NAME = "table_dataset"
-FORMATS = {
-    "parquet": "parquet", "pq": "parquet", "csv": "csv", "arrow": "ipc", "feather": "ipc", "ipc": "ipc",
-}  # fmt: skip
-"""The kinds of files that are read, by how their names end; `.csv.gz` is a CSV file too."""
 WINDOW, BYTES = 8192, 2**24
 """The fewest rows that are read, shuffled and encoded together, and the bytes up to which more are taken."""
 
@@ -95,6 +92,8 @@ def table_dataset(
         count = None if kind == "csv" else -(-source.count_rows() // size)
         made = KIND["new"](lambda key: read(encode, key), count, classes, paths)
         made._lamina_batched, made._lamina_encoded = size, dataset
+        if label is None:
+            made._lamina_labelled = lambda column: table_dataset(files, column, batch_size, shuffle, seed, window)
         return made
 
     kinds = [_numbers(source.schema.field(name).type) for name in columns]

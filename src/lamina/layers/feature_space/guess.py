@@ -82,6 +82,8 @@ def kind_of(column: Column) -> Any:
             return _kind_of_text(column.name, as_text(values))
     if values.dtype.kind == "b":
         return "float"
+    if values.dtype.kind == "m":
+        values = as_floats(column._replace(values=values))
     if values.dtype.kind not in "iuf":
         raise DataError(f"column {column.name!r} holds {values.dtype}, and there is no kind for that. Leave it out.")
     distinct = np.unique(values)

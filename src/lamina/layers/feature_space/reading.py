@@ -79,11 +79,14 @@ def as_dates(column: Column) -> HostArray:
 
 
 def as_floats(column: Column) -> HostArray:
-    """Numbers, also those in quotes and of other types, and "true" and "false" as 1 and 0."""
+    """Numbers, also those in quotes and of other types; durations in seconds; "true" and "false" as 1 and 0."""
     values = column.values
     if values.dtype.kind in "biuf":
         return values
-    if values.dtype.kind in "MmV" or values.ndim != 1:
+    if values.dtype.kind == "m":
+        seconds: HostArray = values / np.timedelta64(1, "s")
+        return seconds
+    if values.dtype.kind in "MV" or values.ndim != 1:
         raise DataError(f"column {column.name!r} holds {values.dtype}, and its kind takes numbers.")
     try:
         return np.array(values.tolist(), np.float64)
