@@ -55,3 +55,17 @@ def test_names_in_a_sweep_and_an_ensemble():
     ensemble = keras.Ensemble(stack(), 2)
     ensemble.fit(X, WORDS, verbose=0)
     assert [model.classes_ for model in ensemble.members] == [("no", "yes")] * 2
+
+
+def test_all_folds_have_one_vocabulary_and_medians_of_their_own():
+    towns = np.array([f"t{i}" for i in range(8)], object)[np.arange(80) % 8]
+    towns[:3] = ["only one", "only two", "only three"]
+    heights = np.where(np.arange(80) == 5, np.nan, X[:, 1])
+    table = pd.DataFrame({"town": towns, "tall": heights})
+    space = keras.utils.FeatureSpace({"town": "string_categorical", "tall": "float_normalized"})
+    found = keras.cross_validate(stack(space), table, WORDS, folds=4, verbose=0)
+    spaces = [model.layers[0] for model in found.models]
+    assert len({tuple(space.preprocessors["town"].get_vocabulary()) for space in spaces}) == 1
+    assert {model.layers[0].output_shape for model in found.models} == {(None, 14)}  # 12 towns, a height and its flag
+    for space, (rows, _) in zip(spaces, found.folds, strict=True):
+        assert space.get_config()["learned"]["tall"]["median"] == pytest.approx(np.nanmedian(heights[rows]), abs=1e-6)

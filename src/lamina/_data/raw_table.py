@@ -31,6 +31,11 @@ class Column(NamedTuple):
     rows: Rows = range(0)
     """The number of each row in the user's data."""
 
+    @property
+    def there(self) -> HostArray:
+        """The values that are not missing."""
+        return self.values if self.gaps is None else self.values[~self.gaps]
+
 
 @dataclass(frozen=True)
 class RawTable:

@@ -83,7 +83,8 @@ def cross_validate(
 
     Args:
         model: a compiled Sequential; it is not changed.
-        x: arrays or a frame with one row a sample. A FeatureSpace is adapted in each fold to the rows that train.
+        x: arrays or a frame with one row a sample. A FeatureSpace is adapted in each fold: its
+            vocabularies to all rows, means, medians and edges to those that train.
         y: the targets.
         folds: how many; or a splitter of scikit-learn; or pairs of the rows to train on and those to hold out.
             Rows are dealt at random, and where y are classes, in equal shares of each class.
@@ -122,7 +123,7 @@ def cross_validate(
     for (rows, _), fold in zip(cuts, models, strict=True):
         fold._lamina.classes = classes
         if raw:
-            adapt_on(fold, raw[rows])
+            adapt_on(fold, raw[rows], raw)
             build([fold], fold._lamina_host(raw[:1]).shape[1:])
     if not raw:
         build(models, table.x.shape[1:])

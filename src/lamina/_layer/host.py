@@ -114,9 +114,9 @@ def needs_adapting(model: Any) -> bool:
     return first is not None and first._lamina_needs_adapting
 
 
-def adapt_on(model: Any, table: Any) -> None:
-    """Adapt the model's first layer to the rows of a raw table, which are those that train."""
-    table_layer(model)._lamina_adapt(table)
+def adapt_on(model: Any, table: Any, every: Any = None) -> None:
+    """Adapt the model's first layer to the rows of a raw table that train, and its vocabularies to all rows."""
+    table_layer(model)._lamina_adapt(table, every)
 
 
 def columns_of(model: Any) -> list[str | None] | None:

@@ -263,30 +263,37 @@ def _filled(name: str, column: Column, learned: Learned) -> HostArray:
     return np.where(gaps, np.asarray(learned.median).astype(values.dtype), values)
 
 
-def learn(space: FeatureSpace, table: RawTable) -> None:
-    """Let the layers of all columns learn from a table, and note medians and gaps."""
+def learn(space: FeatureSpace, table: RawTable, every: RawTable | None = None) -> None:
+    """Let the layers of all columns learn from a table, and note medians and gaps.
+
+    Args:
+        every: all rows, of which the table is a part. The vocabularies and which columns have gaps are of all rows, so
+            that the width of the output is the same for each part.
+    """
     if not len(table):
         raise DataError("the table has no rows.")
-    space._lamina.learned = {name: _learned(space, name, column) for name, column in columns_of(space, table)}
+    whole = dict(columns_of(space, every)) if every is not None else {}
+    columns = columns_of(space, table)
+    space._lamina.learned = {name: _learned(space, column, whole.get(name, column)) for name, column in columns}
 
 
-def _learned(space: FeatureSpace, name: str, column: Column) -> Learned:
+def _learned(space: FeatureSpace, column: Column, every: Column) -> Learned:
     require_values(column)
-    feature, layer = space.features[name], space.preprocessors[name]
-    there = column.values if column.gaps is None else column.values[~column.gaps]
+    feature, layer = space.features[column.name], space.preprocessors[column.name]
+    trains = column.there
     median, rare = None, 0.0
     if feature.dtype in ("float32", "datetime"):  # a date counts as seconds
-        median = float(np.median(there.astype(np.float64)))
+        median = float(np.median(trains.astype(np.float64)))
     if learns(layer):
         layer.reset_state()
-        layer._lamina_learn(there[:, None], False)
+        layer._lamina_learn((every.there if isinstance(layer, (Lookup, TextVectorization)) else trains)[:, None], False)
         layer.finalize_state()
     if isinstance(layer, Lookup):
         known = layer._lamina_vocabulary
-        found = known.counts if learns(layer) else Counter(there.tolist())
-        rare = sum(count for term, count in found.items() if term not in known.index) / len(there)
+        found = known.counts if learns(layer) and every is column else Counter(trains.tolist())
+        rare = sum(count for term, count in found.items() if term not in known.index) / len(trains)
         layer.reset_state()
-    return Learned(median, column.gaps is not None, rare)
+    return Learned(median, every.gaps is not None, rare)
 
 
 def learns(layer: Layer) -> bool:

@@ -169,8 +169,8 @@ class FeatureSpace(Kinds, Layer):
             columns += [part.name if whole else None] * width + [None] * part.flag
         return columns
 
-    def _lamina_adapt(self, table: RawTable) -> None:
-        adapt(self, table)
+    def _lamina_adapt(self, table: RawTable, every: RawTable | None = None) -> None:
+        adapt(self, table, every)
 
     def _lamina_require_adapted(self) -> None:
         if not self._lamina.parts:
@@ -284,10 +284,10 @@ class FeatureSpace(Kinds, Layer):
 registry.add("FeatureSpace")(FeatureSpace)
 
 
-def adapt(space: FeatureSpace, table: RawTable) -> None:
+def adapt(space: FeatureSpace, table: RawTable, every: RawTable | None = None) -> None:
     """Adapt a space to the rows of a table; after an error it is as it was before."""
     with restored_on_error(space):
-        learn(space, table)
+        learn(space, table, every)
         _lay_out(space)
 
 

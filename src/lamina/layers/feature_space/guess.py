@@ -69,7 +69,7 @@ def opened_table(x: Any) -> RawTable:
 
 def kind_of(column: Column) -> Any:
     """The kind of a column; None for an id."""
-    values = column.values if column.gaps is None else column.values[~column.gaps]
+    values = column.there
     if values.dtype.kind == "M":
         return "date"
     if values.dtype.kind in "OSU":
