@@ -321,3 +321,38 @@ def test_fit_adapts_to_a_stream_and_trains_on_all_of_it(again, capsys):
 def test_an_input_before_the_space_is_left_out():
     with pytest.raises(ShapeError, match="Leave the Input out"):
         Sequential([layers.Input((3,)), FeatureSpace(features=KINDS)])
+
+
+def test_more_rare_categories_than_in_training_are_told_once():
+    unknowns.clear()
+    towns = ["Rome", "Oslo"] * 480 + [f"village {i}" for i in range(40)]
+    space = adapted({"home": towns}, {"home": FeatureSpace.string_categorical(max_tokens=3)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        space._lamina_host({"home": towns})  # as many as in training
+    with pytest.warns(
+        LaminaWarning, match=r"column 'home': 500 of 1,000 rows .*'Paris'.* In training 4.0% of the rows"
+    ):
+        space._lamina_host({"home": ["Paris", "Rome"] * 500})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        space._lamina_host({"home": ["Paris", "Rome"] * 500})
+
+
+def test_gaps_are_no_words_and_need_no_slot():
+    table = {"note": ["red house", None, "red 0"], "kind": ["a", None, "b"]}
+    space = adapted(table, {"note": "text", "kind": FeatureSpace.string_categorical(num_oov_indices=0)})
+    y = np.asarray(space(table))
+    np.testing.assert_array_equal(y[:, :3].sum(1), 1)
+    np.testing.assert_array_equal(y[1], [0, 0, 1, *np.zeros(y.shape[1] - 3)])
+
+
+def test_durations_are_seconds():
+    space = adapted({"took": pandas.to_timedelta([1, 2, None], "min")}, {"took": "float"})
+    np.testing.assert_array_equal(space({"took": pandas.to_timedelta([3, None], "min")}), [[180, 0], [90, 1]])
+
+
+def test_a_dict_of_values_is_one_row():
+    model = stack(adapted())
+    one = {"age": 40.0, "city": "Oslo", "rooms": 4}
+    np.testing.assert_array_equal(model.predict(one, verbose=0), model.predict(TABLE, verbose=0)[1:2])

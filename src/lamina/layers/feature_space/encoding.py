@@ -243,7 +243,7 @@ def _count(name: str, values: HostArray, unknown: HostArray, rare: float) -> Non
             f"{listed(seen.shown, 3)}. "
             + (f"In training {rare:.1%} of the rows shared its slot." if rare else "It adds nothing to the output.")
         )
-    seen.rows = seen.count = 0
+    seen.rows, seen.count, seen.shown = 0, 0, {}
 
 
 def _filled(name: str, column: Column, learned: Learned) -> HostArray:
@@ -290,6 +290,7 @@ def _learned(space: FeatureSpace, column: Column, every: Column) -> Learned:
         layer.finalize_state()
     if isinstance(layer, Lookup):
         known = layer._lamina_vocabulary
+        unknowns[column.name] = Unknown(said=unknowns.get(column.name, Unknown()).said)  # counted for this vocabulary
         found = known.counts if learns(layer) and every is column else Counter(trains.tolist())
         rare = sum(count for term, count in found.items() if term not in known.index) / len(trains)
         layer.reset_state()
