@@ -76,7 +76,7 @@ def _training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Fee
         stream.check, stream.columns = check_for_later_batches(model, data, table), named(table.columns)
     else:
         data = numbers_of(model, data, learns=True)
-        data = data._replace(x=_adapted_to(model, data.x, plan.validation_split))
+        data = data._replace(x=adapted_to(model, data.x, plan.validation_split))
         table = _table(model, data, mapped=True, trained=before)
         check(model, table, data)
         if plan.validation_split:
@@ -92,7 +92,7 @@ def _training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Fee
     return feed, measured
 
 
-def _adapted_to(model: Model, x: Any, validation_split: float) -> Any:
+def adapted_to(model: Model, x: Any, validation_split: float) -> Any:
     """Open the table of a model that takes tables, and adapt the model to the rows that train, if it never was."""
     if not takes_frames(model):
         return x

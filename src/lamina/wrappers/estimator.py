@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina._arrays.arrays import HostArray
-from lamina._training.inputs import last_activation
+from lamina._data.data_frames import REFUSED, is_frame, opened
+from lamina._layer.host import takes_frames
+from lamina._training.inputs import adapted_to, last_activation
 from lamina._training.model import compiled_of
 from lamina.errors import ArgumentError, MissingPackageError, NotCompiledError
 from lamina.losses import SparseCategoricalCrossentropy
@@ -19,7 +21,7 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.utils import column_or_1d
     from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_is_fitted, validate_data
+    from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 except ImportError:
     raise MissingPackageError("lamina.wrappers needs scikit-learn: pip install scikit-learn.") from None
 
@@ -28,12 +30,39 @@ FEWEST = 32
 """How many rows a model is given at least: so a row has the same answer to the bit, alone and among a few others."""
 
 
+def takes_tables(estimator: Any, X: Any) -> bool:
+    """Whether X is a table that the estimator's first layer takes as it is.
+
+    Where a function makes the model, the table says it: one with text or dates is not for any other layer.
+    """
+    given = vars(estimator).get("layers", vars(estimator).get("model"))
+    if isinstance(given, (list, tuple)) and given:
+        return getattr(given[0], "_lamina_takes_frames", False) is True
+    if isinstance(given, Sequential):
+        return takes_frames(given)
+    frame = opened(X, "X") if is_frame(X) else X
+    kinds = frame.schema.values() if hasattr(frame, "columns") else ()
+    return any(type(kind).__name__ in REFUSED or type(kind).__name__ == "Object" for kind in kinds)
+
+
+def build_on(model: Sequential, X: Any, validation_split: float = 0.0) -> None:
+    """Build a model for such data; one that begins with a FeatureSpace is adapted to the rows that train."""
+    if takes_frames(model):
+        table = adapted_to(model, X, validation_split)
+        if not model.built:
+            model._lamina_host(table[:1])
+    elif not model.built:
+        model.build((None, *X.shape[1:]))
+
+
 class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A model that is made anew for each fit."""
 
     model_: Sequential
     history_: Any
     n_iter_: int
+    _lamina_raw: bool = False
+    """Whether the model takes tables as they are, which scikit-learn would make arrays of numbers."""
     _lamina_axes: int
     """How many axes y had."""
     _lamina_numeric: ClassVar[bool] = False
@@ -62,7 +91,13 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     ) -> Self:
         """Fit a new model, or the one that there is, if `goes_on`; the options are those of its `fit`."""
         first = not (goes_on and hasattr(self, "model_"))
-        X, y = validate_data(self, X, y, reset=first, allow_nd=True, multi_output=True, y_numeric=self._lamina_numeric)
+        self._lamina_raw = takes_tables(self, X)
+        if self._lamina_raw:
+            validate_data(self, X, reset=first, skip_check_array=True)
+            y = check_array(y, ensure_2d=False, dtype="numeric" if self._lamina_numeric else None)
+        else:
+            numeric = self._lamina_numeric
+            X, y = validate_data(self, X, y, reset=first, allow_nd=True, multi_output=True, y_numeric=numeric)
         y = self._lamina_target(y, first, classes)
         if not first:
             model = self.model_
@@ -70,8 +105,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         else:
             with seeded(self._lamina_seed()):
                 model = self._lamina_model(X, y)
-                if not model.built:
-                    model.build((None, *X.shape[1:]))
+                build_on(model, X, options.get("validation_split") or 0.0)
                 if not model.compiled or model.loss is None:
                     raise NotCompiledError("the model needs a loss and an optimizer: model.compile('adam', loss=...).")
                 history = model.fit(X, self._lamina_as_compiled(model, y), **options)
@@ -82,6 +116,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _lamina_output(self, X: Any) -> HostArray:
         """What the model gives for the rows.  -> (rows, outputs)"""
         check_is_fitted(self, "model_")
+        if self._lamina_raw:
+            return self.model_.predict(X, verbose=0)  # type: ignore[no-any-return]
         X = validate_data(self, X, reset=False, allow_nd=True)
         filled = np.concatenate([X, np.zeros((max(FEWEST - len(X), 0), *X.shape[1:]), X.dtype)])
         output: HostArray = self.model_.predict(filled, verbose=0)

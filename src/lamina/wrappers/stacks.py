@@ -19,7 +19,7 @@ from lamina._training.inputs import last_activation
 from lamina._training.request import Callbacks
 from lamina.errors import ArgumentError
 from lamina.models.sequential import Sequential
-from lamina.wrappers.estimator import Classifier, Estimator, Regressor
+from lamina.wrappers.estimator import Classifier, Estimator, Regressor, build_on
 
 Layers = Sequence[Layer] | Callable[..., Sequence[Layer] | Sequential]
 GivenOptimizer = str | optimizers.Optimizer | type[optimizers.Optimizer] | Config
@@ -57,8 +57,7 @@ class _OfLayers(Estimator):
             raise ArgumentError(f"layers is a list of layers, or a function that returns one; got {made!r}.")
         model = made if isinstance(made, Sequential) else Sequential(copy.deepcopy(list(made)))
         if not model.compiled:
-            if not model.built:
-                model.build((None, *X.shape[1:]))
+            build_on(model, X, self.validation_split)
             loss = self._lamina_loss(model) if self.loss is None else self.loss
             found: Any = optimizers.get(self.optimizer)
             told = {} if self.learning_rate is None else {"learning_rate": self.learning_rate}
