@@ -84,29 +84,45 @@ class Edged(Adapting):
 class PiecewiseLinear(Edged):
     """Makes one number of each bin: 0 if x is below the bin, 1 if it is above, and its place inside between them.
 
-    The edges are quantiles over the distinct values. So a column that is mostly zero has as many bins as others.
+    The edges are quantiles of the rows. Where some of these are equal, quantiles over the other distinct values take
+    their place. So a column that is mostly zero has as many bins as others.
+    With `units`, the output is `relu(pieces @ kernel + bias)`; this kernel and bias of the column are trained.
 
     >>> PiecewiseLinear(edges=[0.0, 1.0, 3.0])(jnp.array([[2.0]]))
     Array([[1. , 0.5]], dtype=float32)
+    >>> PiecewiseLinear(units=4, edges=[0.0, 1.0, 3.0])(jnp.array([[2.0]])).shape
+    (1, 4)
 
     Args:
         num_bins: the number of bins that `adapt` makes; fewer if there are fewer distinct values.
+        units: the number of trained outputs; None returns the pieces themselves.
         edges: the edges of the bins; None learns them.
 
     Source: Gorishniy et al., On Embeddings for Numerical Features in Tabular Deep Learning, 2022.
     """
 
     num_bins: int = setting(positive, default=32)
+    units: int | None = setting(optional(positive), default=None)
+
+    def build(self, input_shape: Shape) -> None:
+        if self.units is not None:
+            self.kernel = self.add_weight((len(self.edges or [0.0, 1.0]) - 1, self.units), name="kernel")
+            self.bias = self.add_weight((self.units,), "zeros", name="bias")
 
     def finalize_state(self) -> None:
-        distinct = np.unique(self._lamina.learned)
-        edges = np.unique(np.quantile(distinct, np.linspace(0, 1, self.num_bins + 1)).astype(np.float32))
+        learned = self._lamina.learned.astype(np.float32)
+        places = np.linspace(0, 1, self.num_bins + 1)
+        edges = np.unique(np.quantile(learned, places, method="nearest"))
+        others = np.setdiff1d(learned, edges)
+        if (count := len(places) - len(edges)) and len(others):
+            edges = np.union1d(edges, np.quantile(others, np.linspace(0, 1, count), method="nearest"))
         self.edges = (edges if len(edges) > 1 else np.array([edges[0], edges[0] + 1])).tolist()
 
     def call(self, x: Array) -> Array:  # (batch, 1)
         edges = jnp.asarray(self.edges or [0.0, 1.0], jnp.float32)
         place = (x.astype(jnp.float32) - edges[:-1]) / (edges[1:] - edges[:-1])  # (batch, bins)
-        return jnp.clip(place, 0, 1).astype(self.compute_dtype)
+        pieces = jnp.clip(place, 0, 1).astype(self.compute_dtype)
+        return pieces if self.units is None else jax.nn.relu(pieces @ self.kernel + self.bias)
 
 
 class PeriodicWaves(Edged):

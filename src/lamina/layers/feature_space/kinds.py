@@ -135,9 +135,9 @@ class Kinds:
         return Feature("string", layer, "float")
 
     @classmethod
-    def float_piecewise(cls, num_bins: int = 32, name: str | None = None) -> Feature:
-        """Numbers as their place in each of several bins: 0 below it, 1 above it."""
-        return Feature("float32", PiecewiseLinear(num_bins, name=_called(name, "float_piecewise")), "float")
+    def float_piecewise(cls, num_bins: int = 32, units: int | None = None, name: str | None = None) -> Feature:
+        """Numbers as their place in each of several bins: 0 below it, 1 above it; `units` trained outputs of these."""
+        return Feature("float32", PiecewiseLinear(num_bins, units, name=_called(name, "float_piecewise")), "float")
 
     @classmethod
     def float_periodic(
