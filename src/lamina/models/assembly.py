@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from lamina._arrays.shapes import Shape, agree
 from lamina._checks.stack import cannot_take
+from lamina._layer.host import HostLayer
 from lamina._layer.inputs import joins, one_output
 from lamina._layer.keys import seed_of
 from lamina._layer.layer import Layer
@@ -16,15 +18,23 @@ from lamina._layer.structure import parts, restored_on_error
 from lamina._messages.spelling import free_name, nearest, to_snake_case
 from lamina._messages.tracebacks import place_of, warn
 from lamina._messages.traced import of_traced_array
+from lamina._training.fingerprint import fingerprint
 from lamina.errors import LaminaError, ShapeError, StackError
 from lamina.layers.core import InputLayer
 
 if TYPE_CHECKING:
     from lamina.models.stack import Stack
 
+Outputs = dict[Hashable, tuple[Any, int, Any]]
+"""What layers return, by all that it depends on: the shape, the number of axes of the mask, and an integer dtype."""
 
-def append(stack: Stack, layer: Layer) -> None:
-    """Add a layer, or the Input, to the end of a stack, and build it where the shape is known."""
+
+def append(stack: Stack, layer: Layer, outputs: Outputs | None = None) -> None:
+    """Add a layer, or the Input, to the end of a stack, and build it where the shape is known.
+
+    Args:
+        outputs: what is known of the layers that are added together with this one.
+    """
     if isinstance(layer, InputLayer):
         _enter(stack, layer)
         return
@@ -43,7 +53,7 @@ def append(stack: Stack, layer: Layer) -> None:
             if first and (shape := wanted_shape(layer)) is not None:
                 stack._lamina.entry = InputLayer(batch_shape=shape)
             if stack._lamina.entry is not None:
-                build_from(stack, len(stack._lamina_chain) - 1)
+                build_from(stack, len(stack._lamina_chain) - 1, outputs)
     except BaseException:
         stack._lamina_chain.pop()
         stack._lamina.entry = before
@@ -123,8 +133,9 @@ def build_for(stack: Stack, shape: Shape) -> None:
         build_from(stack, 0)
 
 
-def build_from(stack: Stack, start: int) -> None:
+def build_from(stack: Stack, start: int, outputs: Outputs | None = None) -> None:
     """Build the layers from `start` on, whose input's shape is known."""
+    outputs = {} if outputs is None else outputs
     flow = stack._lamina.shapes_between[: start + 1] if start else [stack._lamina.entry.batch_shape]
     for index in range(start, len(stack._lamina_chain)):
         layer, shape = stack._lamina_chain[index], flow[-1]
@@ -147,7 +158,7 @@ def build_from(stack: Stack, start: int) -> None:
         layer._lamina.whole_in = layer._lamina.whole_out = whole
         try:
             layer._lamina_build(shape)
-            flow.append(_handed_on(layer.compute_output_shape(shape)))
+            flow.append(_handed_on(_output_shape(layer, shape, outputs)))
         except ShapeError as error:
             if str(error).startswith("layer "):
                 raise
@@ -168,6 +179,22 @@ def build_from(stack: Stack, start: int) -> None:
                 if not weight.path.endswith(path):  # else it has been in a stack before
                     weight.path = f"{stack.name}{path}"
     keep_shapes(stack, flow)
+
+
+def _output_shape(layer: Layer, shape: Shape, outputs: Outputs) -> Any:
+    """The shape of a layer's output. Only the first of equal layers with equal inputs is traced, which takes 2 ms."""
+    state = layer._lamina
+    on_host = any(isinstance(part.layer, HostLayer) for part in parts(layer))  # its fingerprint says nothing of it
+    known = None if state.mask_in or on_host else fingerprint(layer)  # a mask may lead to a warning for each layer
+    if known is None:
+        return layer.compute_output_shape(shape)
+    key = known, shape, str(state.whole_in)
+    if key in outputs:
+        output, state.mask_out, state.whole_out = outputs[key]
+    else:
+        output = layer.compute_output_shape(shape)
+        outputs[key] = output, state.mask_out, state.whole_out
+    return output
 
 
 def keep_shapes(stack: Stack, flow: list[Shape]) -> None:

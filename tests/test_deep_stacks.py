@@ -1,0 +1,80 @@
+"""Stacks of many equal layers: the shape of an output is traced once for all that are equal."""
+
+import keras
+import numpy as np
+import pytest
+
+from lamina import Sequential, layers, ops
+from lamina._layer import forward
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """The layers whose outputs were traced."""
+    found = []
+    run = forward.run
+    monkeypatch.setattr(forward, "run", lambda now, layer, inputs: found.append(layer.name) or run(now, layer, inputs))
+    return found
+
+
+def stack_of(made, count=6, shape=(8,), **told):
+    return Sequential([layers.Input(shape, **told), *(made() for _ in range(count))])
+
+
+def test_equal_layers_of_equal_inputs_are_traced_once(traced):
+    model = stack_of(lambda: layers.Dense(8, activation="relu"))
+    assert len(traced) == 1
+    assert [layer.output_shape for layer in model.layers] == [(None, 8)] * 6
+    Sequential.from_config(model.get_config())
+    assert len(traced) == 2
+
+
+def test_a_stack_that_is_built_later_traces_once_too(traced):
+    model = Sequential([layers.Dense(8) for _ in range(6)])
+    model.build((None, 8))
+    assert len(traced) == 1
+
+
+def test_other_settings_shapes_and_dtypes_are_traced_anew():
+    model = Sequential([
+        layers.Input((12, 12, 3)), layers.Conv2D(4, 3), layers.Conv2D(4, 3), layers.Conv2D(4, 3, padding="same"),
+        layers.MaxPooling2D(), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(4), layers.Dense(3),
+    ])  # fmt: skip
+    theirs = keras.Sequential.from_config({**model.get_config()})
+    assert [layer.output_shape for layer in model.layers] == [tuple(each.output.shape) for each in theirs.layers]
+
+
+def test_integers_and_masks_go_on_as_before():
+    model = Sequential([layers.Input((5,), dtype="int32"), layers.Embedding(9, 4, mask_zero=True)])
+    model.add(layers.LSTM(4, return_sequences=True))
+    model.add(layers.LSTM(4, return_sequences=True))
+    assert [layer._lamina.mask_out for layer in model.layers] == [2, 2, 2]
+    whole = stack_of(layers.Identity, 3, dtype="int32")
+    assert [str(layer._lamina.whole_out) for layer in whole.layers] == ["int32"] * 3
+
+
+def test_layers_of_ones_own_are_traced_each(traced):
+    seen = []
+
+    class Widen(layers.Layer):
+        def call(self, x):
+            seen.append(x.shape)
+            return ops.concatenate([x, x[..., :1]], axis=-1)
+
+    assert stack_of(Widen, 3).output_shape == (None, 11)
+    assert len(seen) == 3
+
+
+def test_text_layers_of_the_same_class_keep_their_own_shapes():
+    shapes = [
+        Sequential(
+            [layers.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a", "b"], **told)]
+        ).output_shape
+        for told in ({}, {"output_mode": "multi_hot"})
+    ]
+    assert shapes == [(None, 1), (None, 3)]
+
+
+def test_the_weights_of_equal_layers_differ():
+    first, second, *_ = (layer.kernel.numpy() for layer in stack_of(lambda: layers.Dense(8)).layers)
+    assert not np.array_equal(first, second)
