@@ -66,12 +66,11 @@ def test_layers_of_ones_own_are_traced_each(traced):
 
 
 def test_text_layers_of_the_same_class_keep_their_own_shapes():
-    shapes = [
-        Sequential(
-            [layers.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a", "b"], **told)]
-        ).output_shape
-        for told in ({}, {"output_mode": "multi_hot"})
-    ]
+    def shape_of(**told):
+        lookup = layers.StringLookup(vocabulary=["a", "b"], **told)
+        return Sequential([layers.Input((1,), dtype="string"), lookup]).output_shape
+
+    shapes = [shape_of(), shape_of(output_mode="multi_hot")]
     assert shapes == [(None, 1), (None, 3)]
 
 

@@ -436,6 +436,9 @@ class Layer(WithWeights):
         hands_on = any(p.kind is p.VAR_KEYWORD for p in takes.values())
         late = set() if hands_on else Layer._lamina_fields.keys() - takes.keys()  # arguments that Layer's does not get
         config = of_today(cls, config, takes.keys() | cls._lamina_fields.keys() - {"input_length"})
+        if isinstance(described := config.get("dtype"), dict):  # as in Keras, an `__init__` is given the name
+            policy = dtypes.get(described)
+            config = config | {"dtype": policy.name if type(policy) is dtypes.DTypePolicy else policy}
         layer = cls(**{name: value for name, value in config.items() if name not in late})
         for name in late & config.keys():
             setattr(layer, name, config[name])
