@@ -204,19 +204,28 @@ ARGUMENTS = rows(
 STACKS = rows(
     None,
     ("keras.Sequential([layers.Dense])", "StackError", r"Dense is a class.*Dense\(\.\.\.\)"),
-    ("keras.Sequential(['dense'])", "StackError", "objects, not names: got 'dense'", r"keras\.layers\.Dense\(\.\.\.\)"),
+    (
+        "keras.Sequential(['dense'])",
+        "StackError",
+        "layers, not their names: got 'dense'",
+        r"keras\.layers\.Dense\(\.\.\.\)",
+    ),
     ("keras.Sequential().add('Dense')", "StackError", r"Write keras\.layers\.Dense\(\.\.\.\)"),
     ("layers.Dense(3)(keras.Input((4,)))", "ArgumentError", r"Sequential\(\[Input\(\(4,\)\), Dense\(3\)\]\)"),
     ("keras.Sequential([layers.Dense(3)])(keras.Input((4,)))", "ArgumentError", "no symbolic tensors"),
     ("layers.Dropout(.5)(layers.Dense(4))", "ArgumentError", r"Sequential\(\[Dense\(4\), Dropout\(0.5\)\]\)"),
     ("keras.Sequential([layers.Dense(3), keras.activations.relu])", "StackError", r"Wrap a function: Lambda\(relu\)"),
-    ("keras.Sequential([(8,), layers.Dense(3)])", "StackError", r"a shape is no layer: write Input\(\(8,\)\)"),
+    ("keras.Sequential([(8,), layers.Dense(3)])", "StackError", r"a shape is not a layer: write Input\(\(8,\)\)"),
     ("keras.Sequential([layers.Dense(3), None])", "StackError", "got None"),
-    ("keras.Sequential([real.layers.Dense(3)])", "StackError", r"a layer of keras: take lamina\.layers\.Dense"),
+    ("keras.Sequential([real.layers.Dense(3)])", "StackError", r"a layer of keras: use lamina\.layers\.Dense"),
     ("keras.Sequential([[layers.Dense(3)]])", "StackError", r"write \*layers"),
     ("keras.Sequential(layers.Dense(3))", "StackError TypeError|ValueError", r"Sequential\(\[Dense\(\.\.\.\)"),
     ("keras.Sequential(layers.Dense(3), layers.Dense(2))", "ArgumentError", r"in one list: Sequential\(\[a, b, c\]\)"),
-    ("keras.Sequential([keras.Input((8,)), keras.Input((8,))])", "StackError", "an Input already.*takes one tensor"),
+    (
+        "keras.Sequential([keras.Input((8,)), keras.Input((8,))])",
+        "StackError",
+        "already has an Input.*takes one tensor",
+    ),
     ("keras.Sequential([layers.Dense(8), keras.Input((8,))])", "StackError", "Input comes first"),
     (
         "d = layers.Dense(8)\nkeras.Sequential([d, d])",
@@ -229,7 +238,7 @@ STACKS = rows(
         "StackError",
         "two layers are called 'a', made at user.py:2 and user.py:1",
     ),
-    ("m = keras.Sequential()\nm.add(m)", "StackError", "cannot hold itself"),
+    ("m = keras.Sequential()\nm.add(m)", "StackError", "cannot contain itself"),
     ("keras.Sequential().add()", "CallError TypeError", "'layer'"),
     (
         "keras.Sequential([keras.Input((64, 8)), layers.Dense(3)]).predict(X)",
@@ -260,8 +269,8 @@ STACKS = rows(
     (
         "class Join(layers.Layer):\n  def call(self, a, b): return a + b\nkeras.Sequential([Join()])",
         "StackError",
-        "Join.call needs b too",
-        "one line",
+        "Join.call also needs b",
+        "one tensor to each layer",
     ),
     (
         "class Two(layers.Layer):\n  def call(self, x): return x, x\n"

@@ -250,7 +250,7 @@ def test_only_the_last_layer_may_return_several_tensors(make):
             np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-6)
     assert [y.shape for y in got[-1]] == [y.shape for y in want]
     with pytest.raises(
-        StackError, match="it can only be the last layer: a stack hands on one, and 'dense' comes after"
+        StackError, match=r"it can only be the last layer: a stack passes on one tensor, and 'dense' comes\s+after"
     ):
         ours.add(layers.Dense(2))
     with pytest.raises(StackError, match="only be the last layer"):
@@ -543,7 +543,7 @@ WRONG = [
     (lambda: layers.ConvLSTM1D(2, 2).get_initial_state(3), "no weights yet"),
     (lambda: lamina.Sequential([layers.Input((5, None, 3)), layers.ConvLSTM1D(2, 2)]), "needs to know the sizes"),
     (lambda: lamina.Sequential([layers.Input((10,)), layers.Dense(4), layers.LSTM(3)]), "expects 3 dimensions"),
-    (lambda: lamina.Sequential([layers.Input((5, 3)), layers.LSTMCell(3)]), "needs states too"),
+    (lambda: lamina.Sequential([layers.Input((5, 3)), layers.LSTMCell(3)]), "also needs states"),
     (lambda: layers.InputLayer(input_tensor=X), r"no symbolic tensors.*Input\(shape="),
     (lambda: layers.Input(tensor=X), r"no symbolic tensors.*Input\(shape="),
 ]

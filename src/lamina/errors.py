@@ -1,7 +1,7 @@
 """The errors and warnings of this package.
 
 Every error of this package is a `LaminaError` and also the built-in exception that Keras raises for the
-same mistake, so `except ValueError` goes on working. Set `LAMINA_TRACEBACK=full` to see the frames of
+same mistake, so `except ValueError` still works. Set `LAMINA_TRACEBACK=full` to see the frames of
 this package and of JAX as well.
 """
 
@@ -22,7 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 WIDTH = 120
-"""How many characters a line of a message holds at most, unless a single word is longer."""
+"""The largest number of characters in a line of a message, unless a single word is longer."""
 
 
 def __dir__() -> list[str]:
@@ -33,17 +33,17 @@ class LaminaError(Exception):
     """The base class of all errors that this package raises on purpose."""
 
     def __str__(self) -> str:
-        # A message that takes time is a function, called only where it is read: `hasattr` throws the error away.
+        # A message that takes time to write is a function, called when the message is read. `hasattr` never reads it.
         text = self.args[0]() if self.args and callable(self.args[0]) else super().__str__()
         return "\n".join(part for line in text.splitlines() for part in _parts(line))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """With the message as text, so that it can be handed from one process to another."""
+        """Pickles the error with its message as text, so that another process can read it."""
         return type(self), (str(self),), vars(self)
 
 
 def _parts(line: str) -> Iterator[str]:
-    """A line that is too long as several: whole sentences as far as they fit, else words."""
+    """Splits a line that is too long: between sentences if they fit into a line, otherwise between words."""
     part = ""
     for sentence in re.split(r"(?<=[.?!]) (?=[A-Z])", line):
         if part and len(part) + len(sentence) >= WIDTH:
@@ -59,7 +59,7 @@ def _parts(line: str) -> Iterator[str]:
 
 
 class ArgumentError(LaminaError, ValueError):
-    """An argument that the function or class does not take, or a value that is not allowed."""
+    """An argument that the function or class does not have, or a value that is not allowed."""
 
 
 class CallError(ArgumentError, TypeError):
@@ -75,18 +75,18 @@ class StackError(LaminaError, ValueError):
 
 
 class ShapeError(LaminaError, ValueError):
-    """A layer that cannot take the shape that it is given."""
+    """An input whose shape the layer cannot take."""
 
     named: bool = False
     """Whether the message says which layer it is."""
 
 
 class DataError(LaminaError, ValueError):
-    """Data that the model cannot take."""
+    """Data that the model cannot use."""
 
 
 class FileError(LaminaError, ValueError, OSError):
-    """A file that cannot be read or written, or that is refused because of what it holds."""
+    """A file that cannot be read or written, or that is refused because of its content."""
 
 
 class MissingFileError(FileError, FileNotFoundError):
@@ -102,11 +102,11 @@ class LabelError(DataError):
 
 
 class NotBuiltError(LaminaError, ValueError, AttributeError):
-    """The model has no weights yet, because it does not know its input shape."""
+    """A model without weights, because its input shape is not known yet."""
 
 
 class NotAdaptedError(LaminaError, ValueError, RuntimeError):
-    """A preprocessing layer that was shown no data yet, and needs what it would learn."""
+    """A preprocessing layer that is used before `adapt`, although its output depends on the data."""
 
 
 class NotCompiledError(LaminaError, ValueError):
@@ -114,7 +114,7 @@ class NotCompiledError(LaminaError, ValueError):
 
 
 class FixedError(LaminaError, TypeError, AttributeError):
-    """An attribute that cannot be set on an object that exists already."""
+    """An attribute that cannot be changed after the object was made."""
 
 
 class NoMemoryError(LaminaError, MemoryError, RuntimeError):
@@ -126,7 +126,7 @@ class NonFiniteError(LaminaError, RuntimeError):
 
 
 class PicklingError(LaminaError, pickle.PicklingError, AttributeError):
-    """A function that pickle cannot keep, because it has no name in a module."""
+    """A function that pickle cannot save, because it has no name in a module."""
 
 
 class ProcessError(LaminaError, RuntimeError):
@@ -142,9 +142,9 @@ class LaminaWarning(UserWarning):
 
 
 class CheckWarning(LaminaWarning):
-    """A probable mistake in the data or in a run, which `fit` has found by itself. `config.set_checks("off")` ends it.
+    """A probable mistake in the data or in a run, found by `fit`. `config.set_checks("off")` turns the checks off.
 
-    To silence a single check: `warnings.filterwarnings("ignore", "(?s).*val_loss was best",
+    To silence a single check, write `warnings.filterwarnings("ignore", "(?s).*val_loss was best",
     lamina.errors.CheckWarning)`.
     """
 
@@ -162,4 +162,4 @@ class TracedArrayError(LaminaError, TypeError):
 
 
 class MissingPackageError(LaminaError, ImportError):
-    """An optional package that is needed here is not installed."""
+    """An optional package that is needed but not installed."""

@@ -21,4 +21,4 @@ model.fit(x, y, epochs=1, verbose=0)
 # > recurrent_paths.py:6: keras.layers.wrappers is now keras.layers.
 # > recurrent_paths.py:11: LSTM(implementation=) has no effect now.
 # > recurrent_paths.py:12: GRU(implementation=) has no effect now.
-# > recurrent_paths.py:13: LaminaWarning: 'simple_rnn' was given input_shape=(3, 8), and gets (3, 4): only the shape of a stack's beginning is read. Leave it out here.
+# > recurrent_paths.py:13: LaminaWarning: 'simple_rnn' was given input_shape=(3, 8), but its input has shape (3, 4). A stack only reads the input_shape of its first layer. Leave it out here.

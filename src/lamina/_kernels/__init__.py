@@ -1,1 +1,1 @@
-"""Formulas written by hand, because XLA's own are slow on a CPU."""
+"""Formulas that are written by hand because XLA's versions are slow on a CPU."""

@@ -1,8 +1,10 @@
-"""Random bits from a hash of (key, position); JAX's threefry would take a third of a training step.
+"""Random bits, computed as a hash of the key and the position.
+
+JAX's own generator, threefry, would take a third of the time of a training step.
 
 The mixer is the 32-bit `lowbias32` of Chris Wellons' hash-prospector (https://github.com/skeeto/hash-prospector):
-two multiplications and three xor-shifts. The tests check the bits' mean, the correlation between neighbours,
-between steps and between layers.
+two multiplications and three xor-shifts. The tests check the mean of the bits, and
+their correlation between neighbours, between steps and between layers.
 """
 
 from __future__ import annotations

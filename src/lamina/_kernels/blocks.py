@@ -1,7 +1,7 @@
-"""How arrays were made, passed from layer to layer while a pass is traced, to compute several layers in one kernel.
+"""Records of how arrays were made, so that one kernel can compute several layers.
 
-A layer that makes an array records how. A later layer can then compute both steps at once. Nothing reads the array in
-between, so XLA omits it.
+While a pass is traced, some layers record how they made their output. A later layer can use the record to compute both
+layers at once. Then nothing reads the array in between, and XLA omits it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Normalized(NamedTuple):
 
 
 def note(y: Array, made: Made | Normalized | None) -> Array:
-    """Returns y and records this about it. When operations run one by one nothing is recorded, as none is omitted."""
+    """Records how y was made, and returns y. Outside of a trace nothing is recorded: no operation could be omitted."""
     scope = under_way.get()
     if scope and made and isinstance(y, jax.core.Tracer):
         scope.origins[id(y)] = y, made
@@ -54,14 +54,14 @@ def note(y: Array, made: Made | Normalized | None) -> Array:
 
 
 def noted(y: Array) -> Made | Normalized | None:
-    """What was recorded about y."""
+    """The record about y, if there is one."""
     scope = under_way.get()
     _, made = scope.origins.get(id(y), (y, None)) if scope else (y, None)
     return made if isinstance(made, Made | Normalized) else None
 
 
 def cast(y: Array, dtype: DTypeLike) -> Array:
-    """y in this dtype, with the same record. What is later computed from the record is cast instead of y."""
+    """y in this dtype, with the same record. A layer that uses the record casts its result to this dtype."""
     return note(y.astype(dtype), noted(y))
 
 

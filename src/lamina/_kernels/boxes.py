@@ -58,7 +58,7 @@ def clipped(corners: Array, labels: Array | None, height: Any, width: Any) -> tu
 
 
 def moved(corners: Array, matrix: Array) -> Array:
-    """The boxes around the moved corners of boxes, when each place of the image was read at `matrix @ place`.
+    """The boxes around the moved corners of boxes. Each pixel of the new image was read at `matrix @ position`.
 
     (batch, n, 4), (batch, 3, 3) -> (batch, n, 4)
     """
@@ -66,7 +66,7 @@ def moved(corners: Array, matrix: Array) -> Array:
 
 
 def around(corners: Array, matrix: Array) -> Array:
-    """The boxes around `matrix @ place` for the four corners of each box.
+    """The boxes around `matrix @ position` for the four corners of each box.
 
     (batch, n, 4), (batch, 3, 3) -> (batch, n, 4)
     """

@@ -6,8 +6,8 @@ The formula for a map is chosen while tracing (benchmarks/README.md has the tabl
 
 1. On a CPU with lamina-onednn: oneDNN's kernel, at the speed of a matrix product, or Winograd's algorithm, up to 2.7
    times as fast (windows of 3 and 5, strides of 1, channels and filters divisible by 16; errors are up to 5 times those
-   of a sum). It is not used where oneDNN has only a reference implementation, nor for the forward map of one channel
-   with a small window.
+   of a sum). XLA is used where oneDNN has only a reference implementation, and for the forward map of one channel with
+   a small window.
 2. On a CPU without lamina-onednn: the compositions in `convolution_by_xla`.
 3. On a GPU or a TPU: XLA's own convolution.
 """
@@ -195,7 +195,7 @@ def _overruns(kernel: Sizes, strides: Sizes) -> bool:
 def by_onednn(
     name: str, a: Array, b: Array, window: Window, shape: Sizes
 ) -> tuple[ModuleType | None, DTypeLike | None]:
-    """oneDNN and the dtype to use for x, if it has a fast way to compute the third of x, kernel and y from two."""
+    """oneDNN's module and the dtype of x, or (None, None) where oneDNN cannot compute the map with this name fast."""
     native = onednn()
     x, kernel, y = {
         "convolution": (a.shape, b.shape, shape),

@@ -1,7 +1,8 @@
 """Convolution and its two gradients as compositions of XLA convolutions that are fast on a CPU.
 
-The gradients that JAX derives are slow there. Training runs in a loop, and in a loop XLA has no fast way to compute
-them, nor grouped convolutions. Here each is a plain convolution, which is fast. benchmarks/README.md has the times.
+The gradients that JAX derives are slow there: training runs in a loop, and in a loop XLA has no fast way to compute
+them. The same holds for grouped convolutions. Here each of them is a plain convolution, which is fast.
+benchmarks/README.md has the times.
 
 - The input gradient is the convolution of dy with the kernel reversed along its axes.
 - The kernel gradient is the convolution of x with dy, where channels and batch are exchanged.

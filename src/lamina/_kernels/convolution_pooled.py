@@ -1,9 +1,10 @@
 """Convolution, relu and max pooling in one pass by lamina-onednn, over one axis or two.
 
-The rows are processed in pieces that stay in the cache. Only the pooled values are written to memory, and for each the
-position of the maximum in its window, to which the gradient flows. For few channels C++ also computes the convolution,
-and the kernel's gradient from these positions. For large windows, such as global max pooling, C++ computes all
-gradients from them. A step on two cores: MNIST convnet, batch 128, 11.7 to 9.2 ms; text convnet, batch 64, 10 to 6 ms.
+The rows are processed in pieces that stay in the cache. Only the pooled values and the positions of the maxima in
+their windows are written to memory. The gradient flows to these positions. For few channels C++ also computes the
+convolution, and computes the kernel's gradient from the positions. For large windows, such as global max pooling, C++
+computes all gradients from the positions. On two cores, a training step of a MNIST convnet (batch 128) takes 9.2 ms
+instead of 11.7, and a step of a text convnet (batch 64) takes 6 ms instead of 10.
 """
 
 from __future__ import annotations

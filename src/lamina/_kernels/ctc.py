@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the probability of labels, and the labels that are most probable.
+"""Connectionist temporal classification (CTC): the loss of label sequences, and the most probable label sequences.
 
 Source: Graves et al., Connectionist Temporal Classification, 2006.
 """
@@ -12,21 +12,21 @@ from jax import lax
 from lamina._arrays.arrays import Array
 
 NEVER = -1e5
-"""The logarithm of the probability 0; finite, so that its gradient is a number."""
+"""A finite number that stands for the logarithm of 0, so that gradients are finite too."""
 
 
 def label_loss(labels: Array, logits: Array, label_lengths: Array, lengths: Array | None, nothing: int = 0) -> Array:
-    """`-log` of the probability of the labels, in order, given the outputs.
+    """The CTC loss of each sequence: minus the logarithm of the probability of its labels in this order.  -> (batch,)
 
-    labels are (batch, length) and logits (batch, time, classes); the first `label_lengths` and `lengths` (batch,) of
-    them count. The class `nothing` is the blank between labels.  -> (batch,)
+    labels are (batch, length), and logits are (batch, time, classes). `label_lengths` and `lengths`, both (batch,), say
+    how many labels and how many steps each sequence has; the rest is ignored. The class `nothing` is the blank.
     """
     chances = jax.nn.log_softmax(logits.astype(jnp.promote_types(logits.dtype, "float32")))  # (batch, time, classes)
     # A blank stands between the labels, before them and after them: - a - b -.
     states = jnp.full((len(labels), 2 * labels.shape[1] + 1), nothing, "int32").at[:, 1::2].set(labels)
     said = jnp.take_along_axis(chances, states[:, None], axis=-1)  # (batch, time, states)
     before = jnp.pad(states, ((0, 0), (2, 0)), constant_values=nothing)[:, :-2]
-    # from a label directly to the next one, unless the two are equal
+    # A path may go from a label directly to the next one, unless the two are equal.
     skips = jnp.where((jnp.arange(states.shape[1]) % 2 == 1) & (states != before), 0.0, NEVER)
     start = jnp.where(jnp.arange(states.shape[1]) < 2, said[:, 0], NEVER)
     lasts = jnp.full(len(labels), logits.shape[1]) if lengths is None else lengths
@@ -44,9 +44,9 @@ def label_loss(labels: Array, logits: Array, label_lengths: Array, lengths: Arra
 
 
 def greedy_labels(scores: Array, lengths: Array, merge_repeated: bool, nothing: int) -> tuple[Array, Array]:
-    """The most probable class of each step, without blanks: (1, batch, time), padded with -1, and (batch, 1).
+    """The most probable class of each step, without blanks.  -> (1, batch, time), padded with -1, and (batch, 1)
 
-    The second array is minus the sum of the chosen scores. With `merge_repeated`, repeated classes count once.
+    The second result is minus the sum of the chosen scores. With `merge_repeated`, repeated classes count once.
     """
     count = scores.shape[1]
     over = jnp.arange(count) >= lengths[:, None]  # (batch, time)
@@ -62,8 +62,9 @@ def greedy_labels(scores: Array, lengths: Array, merge_repeated: bool, nothing: 
 def beam_labels(scores: Array, lengths: Array, width: int, top: int, nothing: int) -> tuple[Array, Array]:
     """The `top` most probable label sequences of a beam search that keeps `width` sequences at each step.
 
-    scores are (batch, time, classes).  -> (top, batch, time), padded with -1, and their log-probabilities
-    (batch, top). Each sequence is kept once, with two probabilities: that its last step is a blank, or is not.
+    scores are (batch, time, classes). The results are the sequences (top, batch, time), padded with -1, and their
+    log-probabilities (batch, top). The search keeps each sequence once, with two probabilities: the first is for paths
+    whose last step is a blank, the second for all other paths.
     """
     chances = jax.nn.log_softmax(scores)
     time, classes = scores.shape[1:]

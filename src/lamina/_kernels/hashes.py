@@ -1,4 +1,4 @@
-"""64-bit hashes of strings on the host: the two that Keras's layers use, computed for many strings at once.
+"""The two 64-bit hashes of strings that Keras's layers use, computed on the host for many strings at once.
 
 Sources: FarmHash, Geoff Pike, 2014, https://github.com/google/farmhash (its `Fingerprint64`); SipHash-2-4, Aumasson and
 Bernstein, 2012, https://www.131002.net/siphash/siphash.pdf

@@ -24,7 +24,7 @@ def work_dtype(images: Array) -> DTypeLike:
 
 
 def inside(index: Array, size: int, mode: str) -> Array:
-    """The position inside an axis of `size` that is read for a position beyond its ends.  int32 -> int32
+    """Maps positions beyond the ends of an axis to the positions that are read instead.  int32 -> int32
 
     For size 4, from -3 to 6: "reflect" 2 1 0 | 0 1 2 3 | 3 2 1, "mirror" 3 2 1 | 0 1 2 3 | 2 1 0,
     "wrap" 1 2 3 | 0 1 2 3 | 0 1 2, "nearest" 0 0 0 | 0 1 2 3 | 3 3 3.
@@ -70,7 +70,7 @@ def grid(images: Array) -> tuple[Array, Array]:
 
 
 def project(images: Array, matrix: Array, interpolation: str, fill_mode: str, fill_value: float) -> Array:
-    """The pixel (x, y) of each result comes from (u/w, v/w), where `(u, v, w) = matrix @ (x, y, 1)`.
+    """Moves pixels: the pixel (x, y) of each result is read at (u/w, v/w), where `(u, v, w) = matrix @ (x, y, 1)`.
 
     matrix is (batch, 3, 3). If its last row is 0 0 1, the map is affine.
     """

@@ -19,10 +19,11 @@ from lamina._kernels.normalization import unscaled
 from lamina._kernels.precision import in_float32
 
 LEAST = 2**19
-"""Up to this many multiply-adds XLA's products are as fast or faster, and so are those with a side below `NARROW`."""
+"""XLA computes products of up to this many multiply-adds, and products with a side below `NARROW`: it is as fast."""
 NARROW = 8
 WIDE = 64
-"""The least side for which bfloat16 products pay off. They add in pairs, so an odd number of terms would spread NaN."""
+"""bfloat16 products are faster for sides of at least this length. They add terms in pairs, so their number is even: an
+odd number would spread NaN."""
 
 
 @in_float32

@@ -28,12 +28,12 @@ Two = tuple[Array, Array]
 
 
 def moments(x: Array, axis: int, rows: Array | None = None) -> Two:
-    """The mean and the variance over all axes but `axis`, of n elements; of the first `rows` rows.  -> (n,), (n,)"""
+    """The mean and the variance over all axes but `axis`, of the first `rows` rows of x.  -> (n,), (n,)"""
     return _sums("moments", _moments, axis, x, *(() if rows is None else (rows,)))
 
 
 def slopes(dy: Array, x: Array, mean: Array, axis: int) -> Two:
-    """The sums of dy and of `dy * (x - mean)` over all axes but `axis`, of n elements.  -> (n,), (n,)"""
+    """The sums of dy and of `dy * (x - mean)` over all axes but `axis`.  -> (n,), (n,)"""
     return _sums("moment_slopes", _slopes, axis, dy, x, mean)
 
 
@@ -55,7 +55,7 @@ def count(x: Array, axis: int, rows: Array | None) -> Array:
 
 def _moments(axis: int, x: Array, rows: Array | None = None) -> Two:
     others = tuple(i for i in range(x.ndim) if i != axis)
-    # Centred on the mean of some rows: both moments need one pass over x, and few digits cancel.
+    # x is centred on the mean of some rows. Both moments then need one pass over x, and few digits cancel.
     near = jnp.mean(jnp.moveaxis(x, axis, -1).reshape(-1, x.shape[axis])[:ROWS], 0)
     off, size = first(x - along(near, x, axis), rows), count(x, axis, rows)
     mean = jnp.sum(off, others) / size

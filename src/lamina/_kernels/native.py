@@ -35,7 +35,7 @@ def on_cpu() -> bool:
 
 
 def onednn() -> ModuleType | None:
-    """The package, or None; looked up while tracing."""
+    """The package, or None; called while tracing."""
     chosen = os.environ.get("LAMINA_KERNELS", "")
     if chosen not in ("", "xla", "onednn"):
         raise ArgumentError(f"LAMINA_KERNELS={chosen}: expected xla, onednn, or nothing.")

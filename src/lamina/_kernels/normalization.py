@@ -49,10 +49,11 @@ def normalize(x: Array, gamma: Array, beta: Array, axis: int, epsilon: float, ro
 
 
 def unscaled(x: Array, kernel: Array, bias: Array | None) -> tuple[Array, Array, Array | None]:
-    """The x, kernel and bias with the same product `x @ kernel + bias`, if a normalization of the data made x.
+    """Replaces x by the array before the scaling by gamma and beta, if a normalization of the data made x.
 
-    The kernel takes over the scale. The gradients of gamma and beta then come from the kernel's gradient. Otherwise
-    they would need the gradient of x, a product as large as this one that nothing else needs.
+    The returned kernel and bias include the scaling, so `x @ kernel + bias` stays the same. The gradients of gamma and
+    beta are then computed from the kernel's gradient. Otherwise they would need the gradient of x, a product as large
+    as this one, which nothing else needs.
     """
     scope = under_way.get()
     _, scaled = scope.origins.get(id(x), (x, None)) if scope else (x, None)

@@ -1,6 +1,6 @@
 """Batch normalization in training, relu and max pooling in one pass by lamina-onednn.
 
-Between the convolution and the pooled values no array is written to memory, nor is its gradient in the backward pass.
+The arrays between the convolution and the pooled values are not written to memory, and neither are their gradients.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 While a program is traced, a `Number` replaces a float of a layer, a regularizer or an optimizer. Arithmetic with
 Python's numbers is recorded as a formula, such as `1.0 - rate`, which the host computes in float64. When a formula
-meets an array, its value becomes an argument. Other questions (`if not rate`, `float(rate)`) are answered by the
-current value and recorded: the program is valid for all numbers that give the same answers.
+is combined with an array, its value becomes an argument. Other uses (`if not rate`, `float(rate)`) get the current
+value, which is recorded. The program is valid for all numbers for which these recorded values are the same.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Formula = tuple[Any, ...]
 
 
 class Readings:
-    """What a program reads of the numbers with which it is traced."""
+    """The values that a program reads from the numbers with which it is traced."""
 
     def __init__(self, values: Sequence[float]) -> None:
         self.values = values
         self.arguments: dict[tuple[Formula, str], Weight] = {}
         """The arguments of the program, by formula and dtype."""
         self.answers: dict[Formula, Any] = {}
-        """The other answers that the program depends on."""
+        """The recorded values on which the program depends."""
 
     def numbers(self) -> list[Number]:
         return [Number(self, ("number", place)) for place in range(len(self.values))]
@@ -79,7 +79,7 @@ ARITHMETIC = "add", "sub", "mul", "truediv", "pow", "mod", "floordiv"
 
 
 class Number:
-    """A number while the program that takes it as an argument is traced."""
+    """A number that stands for an argument of the program while the program is traced."""
 
     __array_ufunc__ = None  # makes NumPy use the methods of this class for arithmetic with its numbers
 
@@ -87,7 +87,7 @@ class Number:
         self.readings, self.formula = readings, formula
 
     def argument(self, dtype: DTypeLike) -> Array:
-        """Its value, as an argument of the program.  -> ()"""
+        """The value of the number, as an argument of the program.  -> ()"""
         key = self.formula, str(jnp.dtype(dtype))
         if key not in self.readings.arguments:
             self.readings.arguments[key] = _weight(*key, self.readings.values)

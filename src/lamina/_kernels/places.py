@@ -1,4 +1,4 @@
-"""The position of the maximum in its window, which lamina-onednn's poolings keep for their gradients.
+"""The positions of the maxima in their windows, which lamina-onednn's poolings store for their gradients.
 
 A position counts the elements of a window row by row; it is -1 if no gradient flows.
 """
@@ -27,7 +27,7 @@ Two = tuple[Array, Array]
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def put_back(dp: Array, places: Array, pool: Sizes, shape: Sizes) -> Array:
-    """dy, with this shape: the gradients of the maxima at their positions, zeros elsewhere."""
+    """An array of this shape with the gradients `dp` at the positions of the maxima, and zeros elsewhere."""
     native = onednn()
     assert native
     return native.put_back(dp, places, shape, pool)  # type: ignore[no-any-return]

@@ -15,8 +15,8 @@ maximum is very slow. Milliseconds for the gradient with respect to the input, f
 | mean (32, 55, 55, 64), 3×3, 2  |         14.3 |                    – |    9.9 |
 | mean (32, 28, 28, 64), 3×3, 1  |          2.7 |                    – |    0.9 |
 
-Reshape-then-reduce divides the gradient among equal elements, while XLA and the slices give it to the first, so it is
-used for means only. Other platforms, and windows too long to unroll, use XLA's own formulas.
+XLA and the slices give the gradient to the first of equal elements. Reshape-then-reduce divides it among them, so it
+is used for means only. Other platforms, and windows that are too long to unroll, use XLA's own formulas.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _max_pool(x: Array, window: Sizes, strides: Sizes, padding: str, axes: Sizes
 
 
 def largest(x: Array, axes: Sizes, keepdims: bool = False) -> Array:
-    """The maximum along `axes`; among equal elements, the gradient goes to one."""
+    """The maximum along `axes`. If several elements are the maximum, one of them gets the gradient."""
     sizes = tuple(x.shape[axis] for axis in axes)
     known = all(isinstance(size, int) and size for size in sizes)
     y = _with_what_made(x, sizes, sizes, "valid", axes) if known else None
@@ -94,10 +94,10 @@ def largest(x: Array, axes: Sizes, keepdims: bool = False) -> Array:
 
 @in_float32
 def _largest(x: Array, axes: Sizes, keepdims: bool) -> Array:
-    """The maximum, by halves.
+    """The maximum, computed by comparing the two halves of an axis again and again.
 
-    The gradient of `jnp.max` goes where x equals the maximum. XLA may recompute x for this comparison with other
-    rounding, and then lose the gradient, which happened after a depthwise convolution.
+    The gradient of `jnp.max` goes to the elements of x that equal the maximum. XLA may recompute x for this comparison
+    with other rounding. Then no element is equal, and the gradient is lost; a depthwise convolution showed this.
     """
     if not all(isinstance(x.shape[axis], int) for axis in axes):  # an exported program, which has no gradient
         return jnp.max(x, axes, keepdims=keepdims)
@@ -147,7 +147,7 @@ def _first_largest(a: Array, b: Array) -> Array:
 
 
 def _by_slices(x: Array, window: Sizes, strides: Sizes, axes: Sizes, join: Callable[[Array, Array], Array]) -> Array:
-    # The last axis first: then the first of equal elements is the first in row-major order, as in XLA.
+    # The last axis comes first, so that the first of equal elements is the first in row-major order, as in XLA.
     for axis, size, stride in reversed(list(zip(axes, window, strides, strict=True))):
         reach = x.shape[axis] - size  # how far the window can move
         parts = [lax.slice_in_dim(x, k, k + reach // stride * stride + 1, stride, axis) for k in range(size)]

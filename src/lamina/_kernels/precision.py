@@ -1,8 +1,8 @@
 """16-bit floats on a CPU: a product is computed in float32, and the result is rounded once.
 
-On a CPU, XLA's products of 16-bit floats take up to twice as long as in float32, its convolutions three times, a
-recurrent net nine times (benchmarks/README.md). The conversions cost little, since XLA fuses them with neighbouring
-operations. If oneDNN multiplies bfloat16 faster than float32, the conversions at its calls undo these.
+On a CPU, XLA's products of 16-bit floats take up to twice as long as those of float32. Convolutions take three times
+as long, and recurrent nets nine times (benchmarks/README.md). The conversions cost little, since XLA fuses them with
+neighbouring operations. If oneDNN multiplies bfloat16 faster than float32, the arrays are cast back where it is called.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 def in_float32(function: Callable[P, T]) -> Callable[P, T]:
     """Wraps a function: on a CPU it receives 16-bit floats as float32, and its results are cast back to 16 bits.
 
-    If the function has an argument `half`, this says whether its products should use bfloat16.
+    If the function has an argument `half`, the argument says whether its products should use bfloat16.
     """
     knows_half = "half" in signature(function).parameters
 
@@ -60,7 +60,7 @@ def _value(leaf: object) -> object:
 
 
 def _widened(leaf: Any) -> Any:
-    """A weight as it was before the cast to 16 bits, since XLA would compute the cast and the cast back."""
+    """The float32 array of a weight. XLA would otherwise compute both the cast to 16 bits and the cast back."""
     if not _is_float(leaf):
         return leaf
     scope = under_way.get()

@@ -1,4 +1,4 @@
-"""Which frames of a traceback are the user's own: where an error stands, and what of it the user sees."""
+"""Finds the frames of the user's own code, to say where an error is and to remove the other frames from tracebacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ INTERNAL = (
     PACKAGE + os.sep,
     os.sep + os.path.join("site-packages", "jax"),
     os.sep + os.path.join("concurrent", "futures"),
-    os.path.join("numpy", "random", "_"),  # which is compiled, and names its source by a relative path
+    os.path.join("numpy", "random", "_"),  # a compiled module, whose frames have a relative path
     contextlib.__file__,
     copy.__file__,
     threading.__file__,
@@ -48,7 +48,7 @@ def all_frames_shown() -> bool:
 
 
 def show_frames_of_jax() -> None:
-    """Let JAX keep its frames too where all are shown."""
+    """Turn off JAX's own removal of frames if all frames are shown."""
     if all_frames_shown():
         jax.config.update("jax_traceback_filtering", "off")
     elif jax.config.values["jax_traceback_filtering"] == "off":
@@ -60,11 +60,13 @@ def is_internal(filename: str) -> bool:
 
 
 def user_frame() -> types.FrameType | None:
-    """The innermost frame of the user's that calls us; in a thread of ours, that of the main thread, which waits."""
+    """The innermost frame of the user's code that called this package. In a thread of this package, it is the frame of
+    the main thread, which waits."""
     return _calling(sys._getframe(1)) or _calling(sys._current_frames().get(threading.main_thread().ident or 0))
 
 
 def _calling(frame: types.FrameType | None) -> types.FrameType | None:
+    """The innermost frame of the user's code outside of this package, if a frame of this package stands inside it."""
     ours = False
     while frame is not None:
         inner, frame = frame, frame.f_back
@@ -75,7 +77,7 @@ def _calling(frame: types.FrameType | None) -> types.FrameType | None:
 
 
 def caller() -> str:
-    """Where the user's code stands now, as `train.py:14`."""
+    """The line of the user's code that is running now, as `train.py:14`."""
     frame = user_frame()
     return line_of(frame.f_code.co_filename, frame.f_lineno) if frame else ""
 
@@ -88,7 +90,7 @@ def line_of(filename: str, line: int) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """Where in the user's own code `error` was raised, as `train.py:14`; a NumPy function has its caller's place."""
+    """The line of the user's own code that raised `error`, as `train.py:14`, or that called NumPy, which raised it."""
     traceback, place = error.__traceback__, ""
     while traceback is not None:
         filename = traceback.tb_frame.f_code.co_filename
@@ -99,7 +101,7 @@ def place_of(error: BaseException) -> str:
 
 
 def warn(message: str, kind: type[LaminaWarning] = LaminaWarning) -> None:
-    """A warning that names the user's own line."""
+    """Issue a warning that names the line of the user's own code."""
     frame = user_frame() or sys._getframe(1)
     names, line = frame.f_globals, (frame.f_code.co_filename, frame.f_lineno)
     shown = names.setdefault("__warningregistry__", {})
@@ -119,10 +121,10 @@ def without_internal_frames(traceback: types.TracebackType | None) -> types.Trac
 
 
 def user_facing(function: F) -> F:
-    """Let errors, and Ctrl-C, leave `function` without a frame of this package in their traceback.
+    """Wraps a function: the tracebacks of its errors, and of Ctrl-C, have no frame of this package.
 
-    A bare `raise` adds no entry for the frame that it stands in (Python 3.11 and later), so what is
-    assigned to `__traceback__` here is what the user sees.
+    A bare `raise` adds no entry for its own frame (Python 3.11 and later). So the user sees exactly the frames that are
+    assigned to `__traceback__` here.
     """
 
     @functools.wraps(function)
@@ -153,7 +155,7 @@ def user_facing(function: F) -> F:
 def _misfit(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception
 ) -> CallError | None:
-    """An error with the arguments that `function` takes, if these do not fit, so that it was not even entered."""
+    """An error that lists the arguments of `function`, if the call failed because its arguments do not fit."""
     if type(error) is not TypeError or error.__traceback__ is None or error.__traceback__.tb_next is not None:
         return None
     signature, called = inspect.signature(function), function.__name__

@@ -1,4 +1,4 @@
-"""Keras's functions around a part of a program: where it runs, how it is called in a profile, what it keeps."""
+"""Keras's functions for a part of a program: its device, its name in a profile, and what its gradient stores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lamina.errors import ArgumentError
 
 @user_facing
 def device(device_name: str | jax.Device) -> AbstractContextManager[object]:
-    """What is computed `with device("cpu:0"):` runs there.
+    """Operations inside `with device("cpu:0"):` run on this device.
 
     Args:
         device_name: "cpu", "gpu:1" and the like, or one of `jax.devices()`.
@@ -39,10 +39,10 @@ def device(device_name: str | jax.Device) -> AbstractContextManager[object]:
 def name_scope(
     name: str, caller: object = None, deduplicate: bool = True, override_parent: str | None = None
 ) -> AbstractContextManager[object]:
-    """What is computed `with name_scope("encoder"):` is called so in a profile; names of layers and weights stay.
+    """Operations inside `with name_scope("encoder"):` have this name in a profile. Layers and weights keep their names.
 
     Args:
-        caller, deduplicate, override_parent: accepted as in Keras, without an effect.
+        caller, deduplicate, override_parent: accepted as in Keras, but without effect.
     """
     if not isinstance(name, str) or not name or "/" in name:
         raise ArgumentError(f"name_scope takes a name without a slash, got {name!r}.")
@@ -50,11 +50,11 @@ def name_scope(
 
 
 def remat(f: Function) -> Function:
-    """The function, whose inner results are computed anew for its gradient, which needs less memory."""
+    """Wraps a function: its gradient computes intermediate results again instead of storing them, to save memory."""
 
     @functools.wraps(f)
     def rematerialized(*args: Any, **kwargs: Any) -> Any:
-        # a new function each time: of one that it knows, JAX keeps the values that it read when it was first called
+        # Each call makes a new function, because JAX reuses a function's first trace, with the values it read then.
         return jax.checkpoint(lambda *args, **kwargs: f(*args, **kwargs))(*args, **kwargs)
 
     return cast(Function, rematerialized)

@@ -1,4 +1,4 @@
-"""What a model looks like: its layers as a table and as a picture.
+"""Shows the layers of a model, as a table and as a picture.
 
 The table is loaded when it is first used, because importing rich would make `import lamina` slower.
 """

@@ -1,4 +1,4 @@
-"""Boxes in a line, with arrows between them: where each stands, and how it is drawn."""
+"""Draws boxes in a line with arrows between them: computes their positions, and writes SVG or PNG."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Said = tuple[str, str]
-"""A word, and what is said under it: ("Output shape", "(None, 3)")."""
+"""A heading and the text under it: ("Output shape", "(None, 3)")."""
 
 WIDE, HIGH = 7.4, 28.0
-"""How wide a letter is, and how high a line of a box."""
+"""The width of a letter, and the height of a line in a box."""
 PAD, GAP, MARGIN = 14.0, 34.0, 12.0
-"""Left and right of a text; between two boxes; around the whole, and within a frame."""
+"""The space beside a text, the space between two boxes, and the space around the picture and within a frame."""
 INK, GREEN, RED = "#1b1b1b", "#228b22", "#b22222"
 
 
@@ -27,13 +27,13 @@ class Box(NamedTuple):
     """One layer."""
 
     title: Said
-    """Its name, which may be empty, and its class."""
+    """The name, which may be empty, and the class of the layer."""
     rows: list[Said]
-    """What has a line of its own."""
+    """Facts that have a line of their own."""
     cells: list[Said]
-    """What stands side by side."""
+    """Facts that stand side by side in one line."""
     trained: bool | None
-    """None where that is not said."""
+    """Whether the layer is trained; None if the picture does not show this."""
 
 
 class Frame(NamedTuple):
@@ -53,7 +53,7 @@ class Rectangle(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A text around the point `x`, or to the right of it where it is at the `start`."""
+    """A text centred on the point `x`, or one that begins there if `start` is True."""
 
     x: float
     y: float
@@ -72,7 +72,7 @@ class Arrow(NamedTuple):
 
 @dataclass
 class Drawing:
-    """The shapes of a picture, from its upper left corner."""
+    """The shapes of a picture; coordinates count from its upper left corner."""
 
     items: list[Box | Frame]
     rankdir: str = "TB"
@@ -103,12 +103,12 @@ class Drawing:
         if isinstance(item, Frame):
             width, height = self._size(item.items)
             return max(width, _wide(item.name)) + 2 * MARGIN, height + 2 * MARGIN + HIGH
-        title = _wide(_title(item)) * 1.1  # it is bold
+        title = _wide(_title(item)) * 1.1  # titles are bold
         widest = max([title, *(_wide(": ".join(row)) for row in item.rows), sum(_cell_widths(item))])
         return widest, HIGH * (1 + len(item.rows) + bool(_cell_widths(item)))
 
     def _line(self, items: list[Box | Frame], x: float, y: float) -> None:
-        """Put things in a line, of which `x` and `y` are the upper left corner."""
+        """Put boxes and frames in a line whose upper left corner is at `x` and `y`."""
         width, height = self._size(items)
         backwards = self.rankdir in ("BT", "RL")
         places: list[tuple[float, float]] = []
@@ -146,7 +146,7 @@ class Drawing:
         self.shapes.append(Text(x + width / 2, y + HIGH / 2, said, colour, bold))
 
     def svg(self, dpi: int = 96) -> str:
-        """The picture as SVG, whose unit is a 96th of an inch; a higher `dpi` than 200 makes it larger."""
+        """The picture as SVG, whose unit is a 96th of an inch. A `dpi` above 200 makes it larger."""
         scale = dpi / 200
         lines = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width * scale:.0f}" '
@@ -185,7 +185,7 @@ class Drawing:
         file = io.BytesIO()
         try:
             figure.savefig(file, format=kind, dpi=dpi)
-        except ValueError as error:  # a format that matplotlib does not know
+        except ValueError as error:  # matplotlib does not have this format
             raise ArgumentError(f"a picture of the format {kind!r}: {error}") from None
         return file.getvalue()
 

@@ -1,4 +1,4 @@
-"""A stack as a picture: a line of boxes, as SVG that is written here, as PNG by matplotlib, or as text for Graphviz."""
+"""Draws a stack as a line of boxes: as SVG without another package, as PNG by matplotlib, or as text for Graphviz."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SPLINES = "ortho", "curved", "polyline", "spline", "line", "true", "false", "non
 
 
 class Shown(NamedTuple):
-    """What is written into the box of a layer."""
+    """The facts that are written into the box of each layer."""
 
     shapes: bool
     dtype: bool
@@ -35,9 +35,9 @@ class Shown(NamedTuple):
 
 
 class Dot:
-    """A stack in Graphviz's language, which needs no Graphviz to become a picture.
+    """A stack as text in Graphviz's language, which this class can also draw without Graphviz.
 
-    It has the methods of `pydot.Dot` that programs for Keras call.
+    The class has the methods of `pydot.Dot` that programs for Keras call.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Dot:
 
     @property
     def source(self) -> str:
-        """The text."""
+        """The text in Graphviz's language."""
         nodes = {id(box): _quoted(f"{self.name}_{number}") for number, box in enumerate(_boxes(self.items))}
         if self.subgraph:
             return "\n".join(_cluster(Frame(self.name, self.items), nodes)) + "\n"
@@ -59,14 +59,14 @@ class Dot:
         )
 
     def to_string(self) -> str:
-        """The text, as `source`."""
+        """The same text as `source`."""
         return self.source
 
     __str__ = to_string
 
     @user_facing
     def create(self, prog: str | None = None, format: str = "svg", encoding: str | None = None) -> bytes:
-        """The picture as "svg", as "dot", or as "png" or another format of matplotlib."""
+        """The picture in the format "svg", "dot", "png" or another format of matplotlib."""
         if format in ("dot", "gv", "raw"):
             return self.source.encode()
         drawing = Drawing(self.items, self.rankdir)
@@ -77,7 +77,7 @@ class Dot:
         self, path: str | os.PathLike[str], prog: str | None = None, format: str | None = None,
         encoding: str | None = None,
     ) -> bool:  # fmt: skip
-        """Write the picture to a file, in the format that its name ends with unless another is told."""
+        """Write the picture to a file. Without `format`, the end of the file's name decides the format."""
         name = files.name_of(path)
         files.write(name, self.create(format=format or os.path.splitext(name)[1][1:].lower() or "dot"))
         return True
@@ -108,26 +108,26 @@ def model_to_dot(
     rankdir: str = "TB", expand_nested: bool = False, dpi: int = 200, subgraph: bool = False,
     show_layer_activations: bool = False, show_trainable: bool = False, splines: str = "ortho", **kwargs: object,
 ) -> Dot:  # fmt: skip
-    """The stack in Graphviz's language: `model_to_dot(model).to_string()`; in a notebook it is shown as a picture.
+    """Returns the stack in Graphviz's language; `to_string()` gives the text, and a notebook shows a picture.
 
-    Neither Graphviz nor pydot is needed: `create(format="svg")`, `write("stack.png")` and others draw it.
+    Neither Graphviz nor pydot is needed. `create(format="svg")` and `write("stack.png")` draw the picture.
 
     Args:
         model: a model that is built.
         show_shapes: write the shapes of each layer's input and output.
         show_dtype: write the dtype in which each layer computes.
         show_layer_names: write the names of the layers in front of their classes.
-        rankdir: where the line goes: "TB" down, "BT" up, "LR" to the right, "RL" to the left.
-        expand_nested: draw the layers of a model that is a layer, in a dashed frame.
-        dpi: how many dots an inch has.
-        subgraph: give the text of a cluster, to put into another graph.
+        rankdir: the direction of the line: "TB" down, "BT" up, "LR" to the right, "RL" to the left.
+        expand_nested: draw the layers of inner models, each model in a dashed frame.
+        dpi: the number of dots per inch.
+        subgraph: return the text of a cluster, to be put into another graph.
         show_layer_activations: write the activation of each layer that has one.
         show_trainable: write for each layer with weights whether it is trained.
-        splines: how Graphviz draws the lines; they are straight here in any case.
+        splines: how Graphviz draws the lines. Pictures made without Graphviz have straight lines.
 
     Raises:
         NotBuiltError: the model is not built.
-        ArgumentError: a value that an argument cannot have.
+        ArgumentError: an argument has a value that is not allowed.
     """
     if kwargs:
         name = next(iter(kwargs))
@@ -165,17 +165,17 @@ def plot_model(
         show_shapes: write the shapes of each layer's input and output.
         show_dtype: write the dtype in which each layer computes.
         show_layer_names: write the names of the layers in front of their classes.
-        rankdir: where the line goes: "TB" down, "BT" up, "LR" to the right, "RL" to the left.
-        expand_nested: draw the layers of a model that is a layer, in a dashed frame.
-        dpi: how many dots an inch has.
+        rankdir: the direction of the line: "TB" down, "BT" up, "LR" to the right, "RL" to the left.
+        expand_nested: draw the layers of inner models, each model in a dashed frame.
+        dpi: the number of dots per inch.
         show_layer_activations: write the activation of each layer that has one.
         show_trainable: write for each layer with weights whether it is trained.
         splines: how Graphviz draws the lines, in a ".dot" file.
 
     Raises:
         NotBuiltError: the model is not built.
-        ArgumentError: a value that an argument cannot have, or a format that is not known.
-        MissingPackageError: without matplotlib, for other files than ".svg" and ".dot".
+        ArgumentError: an argument has a value that is not allowed, or the format is not known.
+        MissingPackageError: matplotlib is not installed, and the file is not ".svg" or ".dot".
     """
     dot = model_to_dot(
         model, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi,

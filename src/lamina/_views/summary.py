@@ -81,7 +81,7 @@ def summary(
 
 
 def html(model: Model) -> str:
-    """The same table for a notebook, with the layers of inner models and which layers are trained."""
+    """The same table as HTML for a notebook. It also lists the layers of inner models, and which layers are trained."""
     rows = [
         (f"{'    ' * depth}{layer.name} ({type(layer).__name__})", _shape(layer), _count(layer), _trainable(layer))
         for depth, layer in _listed(model.layers, True, 0)
@@ -93,7 +93,7 @@ def html(model: Model) -> str:
 def _widths(line_length: int, positions: Sequence[float], columns: int) -> list[int]:
     """The width of each column between its borders and blanks."""
     if len(positions) != columns or sorted(positions) != list(positions):
-        raise ArgumentError(f"positions={positions!r}: expected {columns} growing numbers, where each column ends.")
+        raise ArgumentError(f"positions={positions!r}: expected {columns} growing numbers, the ends of the columns.")
     scale = line_length if positions[-1] <= 1 else 1
     ends = [int(position * scale) for position in positions]
     widths = [end - start - 3 for start, end in zip([1, *ends[:-1]], ends, strict=True)]
@@ -166,7 +166,7 @@ def _totals(model: Model) -> Iterator[tuple[str, str, str]]:
 
 
 def _counted(model: Model) -> Iterator[tuple[str, list[Weight]]]:
-    """The weights that each total counts, each weight once; those of the optimizer are among them, as in Keras."""
+    """The weights that each total counts, each weight once. As in Keras, "Total params" includes the optimizer's."""
     built = [model] if model.built else [layer for layer in model.layers if layer.built]
     trainable = _unique(weight for each in built for weight in each.trainable_weights)
     fixed = _unique(weight for each in built for weight in each.non_trainable_weights)

@@ -1,4 +1,4 @@
-"""How a stack is put together: what is refused, how layers are named, and how they are built one after another."""
+"""Adds layers to a stack: checks each layer, gives it a name, and builds the layers one after another."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ Outputs = dict[Hashable, tuple[Any, int, Any]]
 
 
 def append(stack: Stack, layer: Layer, outputs: Outputs | None = None) -> None:
-    """Add a layer, or the Input, to the end of a stack, and build it where the shape is known.
+    """Add a layer or the Input to the end of a stack, and build the layer if its input's shape is known.
 
     Args:
-        outputs: what is known of the layers that are added together with this one.
+        outputs: the known outputs of the layers that are added together with this one.
     """
     if isinstance(layer, InputLayer):
         _enter(stack, layer)
@@ -41,7 +41,7 @@ def append(stack: Stack, layer: Layer, outputs: Outputs | None = None) -> None:
     _refuse_unfit(stack, layer)
     if layer._lamina_on_host and stack._lamina_body:
         raise StackError(
-            f"{layer.name!r} ({type(layer).__name__}) makes numbers of raw data before the compiled program, so it "
+            f"{layer.name!r} ({type(layer).__name__}) turns raw data into numbers before the compiled program, so it "
             f"comes first; here {stack._lamina_body[0].name!r} stands before it."
         )
     stack._lamina_chain.append(layer)
@@ -62,10 +62,10 @@ def append(stack: Stack, layer: Layer, outputs: Outputs | None = None) -> None:
 
 def _enter(stack: Stack, layer: InputLayer) -> None:
     if stack._lamina_chain:
-        raise StackError("Input comes first in the list; here layers stand before it.")
+        raise StackError("Input comes first in the list of layers; here other layers stand before it.")
     if stack._lamina.entry is not None:
         raise StackError(
-            f"the stack has an Input already, of shape {stack._lamina.entry.batch_shape}: it takes one tensor."
+            f"the stack already has an Input, of shape {stack._lamina.entry.batch_shape}. A stack takes one tensor."
         )
     stack._lamina.entry = layer
 
@@ -74,51 +74,51 @@ def _refuse_unfit(stack: Stack, layer: object) -> None:
     if getattr(layer, "_lamina_joins", ""):
         raise StackError(joins(layer))
     if isinstance(layer, type) and issubclass(layer, Layer):
-        raise StackError(f"{layer.__name__} is a class; put a layer in the list: {layer.__name__}(...).")
+        raise StackError(f"{layer.__name__} is a class; make a layer of it: {layer.__name__}(...).")
     if isinstance(layer, tuple) and all(isinstance(size, int) for size in layer):
-        raise StackError(f"a shape is no layer: write Input({layer}).")
+        raise StackError(f"a shape is not a layer: write Input({layer}).")
     if isinstance(layer, (list, tuple)):
-        raise StackError("a list stands inside the list of layers; write *layers, or use a Sequential for that part.")
+        raise StackError("the list of layers contains a list; write *layers, or use a Sequential for that part.")
     if isinstance(layer, str):
         meant = nearest(layer, [name for name in registry.named if not name.islower()])
         advice = f" Write keras.layers.{meant[0]}(...)." if meant else ""
-        raise StackError(f"layers are objects, not names: got {layer!r}.{advice}")
+        raise StackError(f"a stack takes layers, not their names: got {layer!r}.{advice}")
     if not isinstance(layer, Layer):
         kind, name = type(layer), getattr(layer, "__name__", str(layer)[:60])
         package = kind.__module__.partition(".")[0]
         advice = f" Wrap a function: Lambda({name})." if callable(layer) else ""
         if package in ("keras", "tf_keras", "tensorflow"):
-            advice = f" It is a layer of {package}: take lamina.layers.{kind.__name__}."
+            advice = f" It is a layer of {package}: use lamina.layers.{kind.__name__}."
         raise StackError(f"only layers can be in the stack, got {name} ({kind.__name__}).{advice}")
     if more := layer._lamina_call_required:
         raise StackError(
-            f"{type(layer).__name__}.call needs {', '.join(more)} too; a stack is one line, which hands each layer "
-            "one tensor. Give the extra arguments defaults, or use the layer within a custom layer."
+            f"{type(layer).__name__}.call also needs {', '.join(more)}, but a stack passes one tensor to each layer. "
+            "Give the extra arguments defaults, or use the layer within a custom layer."
         )
     if getattr(layer, "_lamina_beside", False):
         raise StackError(
-            f"{type(layer).__name__} changes boxes that come beside the images, and a stack takes images alone: "
-            "call the layer on the data, or map it over them, before the stack."
+            f"{type(layer).__name__} also changes the boxes of the images, and a stack takes images alone: "
+            "call the layer on the data, or map it over the data, before the stack."
         )
     if layer is stack:
-        raise StackError("a stack cannot hold itself.")
+        raise StackError("a stack cannot contain itself.")
     if id(layer) in map(id, stack._lamina_chain):  # by map, as this is done for each of thousands of layers
         index = [*map(id, stack._lamina_chain)].index(id(layer))
         raise StackError(
-            f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, with nothing "
-            f"shared: make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
+            f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, in which no layer "
+            f"stands twice: make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
         )
 
 
 def _name_apart(stack: Stack, layer: Layer) -> None:
-    """Give the new layer a name that no other has, here or in the stack that it was in before."""
+    """Give the new layer a name that no other layer has, in this stack or in the stack to which it belonged before."""
     others = stack._lamina_chain[:-1]
     if layer.name in map(attrgetter("name"), others):
         if layer._lamina.named:
             other = next(other for other in others if other.name == layer.name)
             raise StackError(
                 f"two layers are called {layer.name!r}, made at {layer._lamina.added_at} and "
-                f"{other._lamina.added_at}; give one another name=."
+                f"{other._lamina.added_at}; give one of them another name=."
             )
         taken = {other.name for other in (*others, *layer._lamina.siblings)}
         layer.name = free_name(to_snake_case(type(layer).__name__), taken)
@@ -134,7 +134,7 @@ def build_for(stack: Stack, shape: Shape) -> None:
 
 
 def build_from(stack: Stack, start: int, outputs: Outputs | None = None) -> None:
-    """Build the layers from `start` on, whose input's shape is known."""
+    """Build the layers from index `start` on; the shape of the first one's input is known."""
     outputs = {} if outputs is None else outputs
     flow = stack._lamina.shapes_between[: start + 1] if start else [stack._lamina.entry.batch_shape]
     for index in range(start, len(stack._lamina_chain)):
@@ -143,14 +143,14 @@ def build_from(stack: Stack, start: int, outputs: Outputs | None = None) -> None
             before = stack._lamina_chain[index - 1]
             raise StackError(
                 f"{before.name!r} returns {len(shape)} tensors, so it can only be the last layer: a "
-                f"stack hands on one, and {layer.name!r} comes after. {one_output(before)}, or use the two within a "
-                "custom layer."
+                f"stack passes on one tensor, and {layer.name!r} comes after. {one_output(before)}, or use the two "
+                "within a custom layer."
             )
         wanted = layer._lamina.wanted_shape
         if wanted is not None and not agree(wanted, shape):
             warn(
-                f"{layer.name!r} was given input_shape={wanted[1:]}, and gets {shape[1:]}: only the shape of a stack's "
-                "beginning is read. Leave it out here."
+                f"{layer.name!r} was given input_shape={wanted[1:]}, but its input has shape {shape[1:]}. A stack only "
+                "reads the input_shape of its first layer. Leave it out here."
             )
         mask = stack._lamina_chain[index - 1]._lamina.mask_out if index else stack._lamina.mask_in
         layer._lamina.mask_in = layer._lamina.mask_out = mask
@@ -205,8 +205,8 @@ def keep_shapes(stack: Stack, flow: list[Shape]) -> None:
 
 
 def wanted_shape(layer: Any) -> Shape | None:
-    """The shape that a stack's first layer, or the first within it, asks for: `input_shape=`, or its own Input; with
-    the batch axis."""
+    """The input shape that the first layer of a stack declares, with the batch axis: by `input_shape=`, or by an Input
+    if the layer is a stack itself."""
     while _is_stack(layer) and layer._lamina.entry is None and layer._lamina_chain:
         layer = layer._lamina_chain[0]
     entry = layer._lamina.entry if _is_stack(layer) else None
@@ -215,13 +215,13 @@ def wanted_shape(layer: Any) -> Shape | None:
 
 
 def _handed_on(output: Any) -> Shape | list[Shape]:
-    """The shape of a layer's output, or a list of them where it has several: such a layer can only be the last."""
+    """The shape of a layer's output. A layer with several outputs has a list of shapes, and can only be the last."""
     if output is None:
-        raise ShapeError("returns None: its call has no return")
+        raise ShapeError("returns None: its call has no return statement")
     if isinstance(output, (tuple, list)) and output and all(isinstance(each, tuple) for each in output):
         return list(output)
     if not isinstance(output, (tuple, list)) or not all(n is None or hasattr(n, "__index__") for n in output):
-        raise ShapeError(f"returns a {type(output).__name__} of {len(output)}, where a stack hands on one tensor")
+        raise ShapeError(f"returns a {type(output).__name__} of {len(output)}, but a stack passes on one tensor")
     return tuple(output)
 
 

@@ -37,7 +37,7 @@ from lamina.optimizers import Optimizer
 
 if TYPE_CHECKING:
     from lamina._diagnosis.findings import Findings
-    from lamina._saving.paths import FilePath  # which a script that saves nothing does not load
+    from lamina._saving.paths import FilePath  # A script that saves nothing does not load this module.
 
 
 @registry.add()
@@ -84,9 +84,9 @@ class Sequential(Stack):
 
     @user_facing
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """The output for `x`, as a JAX array; `training=True` is for layers such as Dropout.
+        """The output for `x`, as a JAX array. `training=True` lets layers such as Dropout work as in training.
 
-        Without `training=` each layer uses its own default: Dropout does nothing, random image layers change images.
+        Without `training=`, each layer uses its own default: Dropout does nothing, random image layers change images.
         """
         inferring = training is False or (training is None and not _trains_by_default(self))
         plain = under_way.get() is None and mask is None and not isinstance(x, (jax.core.Tracer, Layer))
@@ -241,10 +241,11 @@ class Sequential(Stack):
 
     @user_facing
     def check(self, x: Any, y: Any = None, sample_weight: Any = None, validation_data: Any = None) -> Findings:
-        """Look for probable mistakes in the data, which `fit` looks for in a sample: a label in a column, columns or
-        targets on another scale, constant or equal columns, rows that training and validation share, rare classes.
+        """Look for probable mistakes in the data.
 
-        The model must be compiled, and is not trained.
+        The checks find: a column that holds the label, columns or targets on another scale, constant or equal columns,
+        rows in both the training and the validation data, and rare classes. `fit` does the same checks on a sample of
+        the rows. The model must be compiled. It is not trained.
 
         >>> from lamina import layers
         >>> import numpy as np
@@ -261,7 +262,7 @@ class Sequential(Stack):
             validation_data: (x, y), as for `fit`.
 
         Returns:
-            A sequence of findings, each with `check`, `where`, `found` and `advice`; printed, it is a table.
+            A sequence of findings, each with `check`, `where`, `found` and `advice`. `print` shows it as a table.
         """
         return diagnosis.check(self, DataRequest(x, y, sample_weight), validation_data)
 
@@ -270,7 +271,7 @@ class Sequential(Stack):
         self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", steps: int | None = None,
         callbacks: Callbacks = None,
     ) -> Any:  # fmt: skip
-        """The output for every row, as a NumPy array of your own, or a tuple where the top layer returns several.
+        """The output for every row, as a NumPy array, or as a tuple of arrays if the last layer returns several.
 
         Args:
             x: arrays, lists or a frame with one row a sample, or a stream of batches.
@@ -287,10 +288,10 @@ class Sequential(Stack):
         self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", steps: int | None = None,
         callbacks: Callbacks = None,
     ) -> HostArray:  # fmt: skip
-        """The class of each row: its name, if `fit` had names as y, else its number.
+        """The class of each row: a name if the y of `fit` had names, else a number.
 
-        The number is the index of the largest output; with one output, whether it is above 0.5, or above 0 if the loss
-        takes logits.
+        The number is the index of the largest output. If there is one output, the number is 1 where the output is above
+        0.5, or above 0 if the loss takes logits.
 
         >>> from lamina import layers
         >>> import numpy as np
@@ -304,15 +305,16 @@ class Sequential(Stack):
         Args: those of `predict`.
 
         Returns:
-            Names of shape (rows,); or numbers of shape (rows,), or (rows, 1) for one output, as in Keras 2.
+            Names of shape (rows,), or numbers of shape (rows,). For one output, the shape is (rows, 1), as in Keras 2.
         """
         return class_of_each(self, self.predict(x, batch_size, verbose, steps, callbacks))
 
     @property
     def classes_(self) -> tuple[Any, ...] | None:
-        """The names of the classes in the order of their numbers, if `fit` had names as y; else None.
+        """The names of the classes in the order of their numbers, or None if the y of `fit` had no names.
 
-        Set them before a stream of batches with names, or before `train_on_batch`: one batch need not show all classes.
+        Set them before `train_on_batch`, or before training on a stream of batches with names: the first batch may not
+        contain all classes.
         """
         return self._lamina.classes
 
@@ -354,9 +356,9 @@ class Sequential(Stack):
             from jax import export, jit
             predict = jit(export.deserialize(bytearray(Path("model.jax").read_bytes())).call)
 
-        Then `predict(x)` is the output for an array `x`. JAX promises that its releases of the six months after the one
-        that wrote a file can run it, and those of the three weeks before (docs.jax.dev, "Compatibility guarantees").
-        What is to be kept longer, or trained on, is saved with `save`.
+        Then `predict(x)` is the output for an array `x`. JAX guarantees that a file can be run by the releases of the
+        six months after the release that wrote it, and of the three weeks before (docs.jax.dev, "Compatibility
+        guarantees"). To keep a model longer, or to train it further, use `save`.
 
         Args:
             filepath: the file that is written.
@@ -381,39 +383,38 @@ class Sequential(Stack):
 
     @user_facing
     def load_torch_state_dict(self, state_dict: Mapping[str, object] | FilePath, verbose: bool = True) -> None:
-        """Take the weights of a torch model with the same layers, and print which array became which weight.
+        """Copy the weights of a torch model with the same layers, and print which array became which weight.
 
-        The modules with arrays are matched with the layers with weights in their order, by the names that arrays have
-        in torch and by their shapes. Axes are moved, the gates of a GRU put in Keras's order, and the two biases of an
-        LSTM added. After a convolution torch flattens the channels first and a stack here flattens them last, so the
-        rows of the next Dense are reordered; so are the columns of a Dense whose output is reshaped for a convolution.
-        Only weights are taken: `epsilon`, `padding` and other settings are those of the layers here.
+        The modules with arrays are matched in order with the layers with weights, by torch's names of the arrays and by
+        the shapes. Axes are moved, the gates of a GRU are put in Keras's order, and the two biases of an LSTM are
+        added. After a convolution, torch flattens the channels first, and a stack here flattens them last. So the rows
+        of the next Dense are reordered, and also the columns of a Dense whose output is reshaped for a convolution.
+        Only weights are copied: the layers here keep their `epsilon`, `padding` and other settings.
 
             model.load_torch_state_dict(torch.load("net.pt", weights_only=True))
 
         Args:
-            state_dict: the arrays by their names, as `module.state_dict()` returns them, tensors or NumPy arrays; or
-                the name of a ".safetensors" file with them. One layer of a recurrent module with `num_layers` is one
-                layer here.
+            state_dict: the tensors or NumPy arrays by name, as `module.state_dict()` returns them, or the name of a
+                ".safetensors" file. Each layer of a recurrent module with `num_layers` is one layer here.
             verbose: whether to print the table.
 
         Raises:
-            ShapeError: where a layer or a module has no partner; it lists them, and nothing is changed.
-            StackError: for a layer with weights that torch has no module for.
-            ArgumentError: for what is no state dict, such as the name of a file of torch, which is a pickle.
+            ShapeError: a layer or a module has no partner. The message lists both sides, and no weight is changed.
+            StackError: torch has no module for a layer with weights.
+            ArgumentError: `state_dict` is not a state dict. A file of torch is a pickle and is not read.
         """
         saving.torch.load(self, state_dict, verbose)
 
     @user_facing
     def torch_state_dict(self, like: Mapping[str, object] | None = None, verbose: bool = False) -> dict[str, HostArray]:
-        """The weights as a state dict for a torch model with the same layers: NumPy arrays by their names there.
+        """The weights as a state dict for a torch model with the same layers: NumPy arrays by torch's names.
 
             arrays = model.torch_state_dict(net.state_dict())
             net.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
 
         Args:
-            like: the state dict of that model, whose names and order are taken. Without it the modules have the names
-                of the layers.
+            like: the state dict of the torch model, which gives the names and the order. Without it, the modules have
+                the names of the layers.
             verbose: whether to print which weight became which array.
 
         Raises:
