@@ -25,7 +25,7 @@ from lamina import layers, optimizers
 
 DATA = Path(__file__).parent.parent / "examples" / "data"
 BATCH = 512
-DROPOUT = 0.3
+DROPOUT = 0.2
 EPOCHS = {"housing": 40, "census": 10}
 BOOSTING = {"max_iter": 500, "early_stopping": True}
 
