@@ -15,7 +15,7 @@ from lamina.errors import ArgumentError, StackError
 
 WITHOUT = {
     "AutoContrast", "CenterCrop", "ContrastLimitedAdaptiveHistogramEqualization", "ConvLSTM1D", "ConvLSTM2D",
-    "ConvLSTM3D", "Discretization", "Equalization", "MelSpectrogram", "RandomCrop", "Resizing", "STFTSpectrogram",
+    "ConvLSTM3D", "Equalization", "MelSpectrogram", "RandomCrop", "Resizing", "STFTSpectrogram",
     "Solarization",
 }  # fmt: skip
 """The layers of the cases that no writer knows yet."""
@@ -250,3 +250,60 @@ def test_names_of_columns_and_classes_stand_in_the_file(tmp_path):
     made = export.graph_of(model)
     told = {each.key: each.value for each in made.metadata_props}
     assert told == {"columns": '["a", "b"]', "classes": '["no", "yes"]'} and made.producer_name == "lamina"
+
+
+def fed(run, table):
+    """The columns of a dict as the inputs of a graph: NaN and "" are gaps."""
+    kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(string)": object}
+    return {one.name: np.array(table[one.name], kinds[one.type])[:, None] for one in run.get_inputs()}
+
+
+def test_a_feature_space_has_one_named_input_for_each_column():
+    """Gaps, categories that training had not, and numbers beyond those of training included."""
+    draw = np.random.default_rng(0)
+    table = {
+        "age": np.where(draw.random(200) < 0.1, np.nan, draw.normal(40, 10, 200)),
+        "bins": draw.normal(size=200), "pieces": draw.normal(size=200), "waves": draw.normal(size=200),
+        "city": draw.choice(["Rome", "Oslo", "Bern", ""], 200).tolist(), "rooms": draw.integers(1, 6, 200),
+    }  # fmt: skip
+    table["city"] = [city or None for city in table["city"]]
+    kinds = {
+        "age": "float_normalized", "bins": "float_discretized", "city": "string_categorical",
+        "pieces": keras.utils.FeatureSpace.float_piecewise(8, units=3), "rooms": "integer_categorical",
+        "waves": "float_periodic",
+    }  # fmt: skip
+    model = keras.Sequential([keras.utils.FeatureSpace(kinds), layers.Dense(4, "relu"), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(table, draw.normal(size=200), verbose=0)
+    run = session(model)
+    assert [one.name for one in run.get_inputs()] == sorted(kinds)
+    new = {
+        "age": [np.nan, 20.0, 90.0], "bins": [-9.0, 0.1, 9.0], "pieces": [-9.0, 0.1, 9.0], "waves": [-9.0, 0.1, 9.0],
+        "city": ["Paris", "Rome", ""], "rooms": [99, 1, 5],
+    }  # fmt: skip
+    got = run.run(None, fed(run, new))[0]
+    new["city"][2] = None
+    np.testing.assert_allclose(got, model.predict(new, verbose=0), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["int", "one_hot", "multi_hot", "count"])
+def test_lookups_begin_a_stack(mode):
+    lookup = layers.StringLookup(vocabulary=["a", "b"], output_mode=mode)
+    rest = [layers.Embedding(3, 2), layers.Flatten()] if mode == "int" else []
+    model = keras.Sequential([lookup, *rest, layers.Dense(2)])
+    words = np.array([["a"], ["b"], ["c"]], object)
+    wanted = model.predict(words, verbose=0)
+    np.testing.assert_allclose(session(model).run(None, {"x": words})[0], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_columns_that_onnx_cannot_encode_are_named():
+    for kind, values, said in (
+        ("date", ["2024-01-01", "2024-02-01"], "has no dates"),
+        ("string_hashed", ["a", "b"], "hash"),
+        ("text", ["a b", "b"], "TextVectorization"),
+    ):
+        model = keras.Sequential([keras.utils.FeatureSpace({"x": kind}), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit({"x": values}, [0.0, 1.0], verbose=0)
+        with pytest.raises(StackError, match=said):
+            export.graph_of(model)

@@ -11,7 +11,19 @@ import numpy as np
 
 from lamina._arrays.shapes import Shape
 from lamina._files import files
-from lamina._onnx import activations, convolution, core, images, normalization, pooling, recurrent, reshaping
+from lamina._layer.structure import require_adapted
+from lamina._onnx import (
+    activations,
+    convolution,
+    core,
+    features,
+    images,
+    normalization,
+    pooling,
+    recurrent,
+    reshaping,
+    tables,
+)
 from lamina._onnx.graph import Graph, Value, onnx, type_of
 from lamina._onnx.writers import FLOAT, write_chain, write_layer
 from lamina._process.version import __version__
@@ -20,8 +32,10 @@ from lamina._saving.paths import FilePath
 from lamina._training.model import Model
 from lamina._training.spec import ProgramSpec
 from lamina.errors import ArgumentError
+from lamina.layers.feature_space.feature_space import FeatureSpace
+from lamina.layers.features.lookup import IntegerLookup, StringLookup
 
-FAMILIES = activations, convolution, core, images, normalization, pooling, recurrent, reshaping
+FAMILIES = activations, convolution, core, features, images, normalization, pooling, recurrent, reshaping, tables
 """The modules whose writers are known when they are imported."""
 OPSETS = range(18, 24)
 """The versions of the operators that are tested; 18 is what onnxruntime 1.14 of 2023 knows."""
@@ -52,15 +66,9 @@ def write(model: Model, filepath: FilePath, verbose: bool | None, signature: obj
 def graph_of(model: Model, signature: object = None, opset: int = 18) -> Any:
     """The model as a message of the package onnx."""
     proto = onnx()
-    shape, dtype = input_of(model, signature)
-    require_no_host(model)
-    model._lamina_build(shape)
-    require_no_state(model, ProgramSpec(model))
     graph = Graph(opset, write_layer)
-    entry = model._lamina.entry
-    kind = np.dtype(dtype) if np.dtype(dtype).kind in "iub" else FLOAT
-    x = Value(graph.name(entry.name if entry is not None else "x"), kind, shape)
-    y = write_chain(graph, x, model)
+    given, y = _written(graph, model, signature)
+    require_no_state(model, ProgramSpec(model))
     outputs: list[Value] = []
     made_here = {name for node in graph.nodes for name in node.output} - _within(graph.nodes)
     for each in y if isinstance(y, tuple) else (y,):
@@ -77,11 +85,11 @@ def graph_of(model: Model, signature: object = None, opset: int = 18) -> Any:
     made = proto.helper.make_graph(
         nodes,
         model.name,
-        [proto.helper.make_value_info(x.name, type_of(x, _named(x.shape)))],
+        [proto.helper.make_value_info(x.name, type_of(x, _named(x.shape))) for x in given],
         [proto.helper.make_value_info(n, type_of(v, _named(v.shape))) for n, v in zip(names, outputs, strict=True)],
         [proto.numpy_helper.from_array(a, name) for name, a in graph.constants.items() if name in used],
     )
-    opsets = [proto.helper.make_opsetid("", opset)]
+    opsets = graph.opsets()
     whole = proto.helper.make_model(
         made, opset_imports=opsets, producer_name="lamina", producer_version=__version__,
         ir_version=8 if opset < 19 else 9 if opset < 21 else 10,
@@ -89,6 +97,28 @@ def graph_of(model: Model, signature: object = None, opset: int = 18) -> Any:
     facts = {"columns": model._lamina.columns, "classes": model._lamina.classes}
     proto.helper.set_model_props(whole, {key: json.dumps(value) for key, value in facts.items() if value})
     return whole
+
+
+def _written(graph: Graph, model: Model, signature: object) -> tuple[list[Value], Any]:
+    """Write all layers, and return the inputs and the output."""
+    first = model._lamina_chain[0] if model._lamina_chain else None
+    if isinstance(first, FeatureSpace):
+        require_adapted(model)
+        columns = tables.inputs_of(graph, first)
+        y: Any = tables.write_space(graph, first, columns)
+        for layer in model._lamina_body[1:]:
+            y = write_layer(graph, layer, y)
+        return list(columns.values()), y
+    if isinstance(first, (StringLookup, IntegerLookup)):
+        x = tables.term_input(graph, first, (None, *(model._lamina_body_shape or (None, None))[1:]))
+        return [x], write_chain(graph, write_layer(graph, first, x), model)
+    shape, dtype = input_of(model, signature)
+    require_no_host(model)
+    model._lamina_build(shape)
+    entry = model._lamina.entry
+    kind = np.dtype(dtype) if np.dtype(dtype).kind in "iub" else FLOAT
+    x = Value(graph.name(entry.name if entry is not None else "x"), kind, shape)
+    return [x], write_chain(graph, x, model)
 
 
 def _named(shape: Shape) -> tuple[Any, ...]:

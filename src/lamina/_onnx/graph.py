@@ -14,6 +14,8 @@ from lamina._arrays.arrays import HostArray
 from lamina._arrays.shapes import Shape
 from lamina.errors import ArgumentError, MissingPackageError
 
+DOMAINS = {"ai.onnx.ml": 3}
+"""The version of the operators of domains other than ONNX's own."""
 SMALL = 64
 """The most elements of a constant that the inference of shapes looks at, such as the sizes of a Reshape."""
 
@@ -68,6 +70,8 @@ class Graph:
         self._known: dict[tuple[Any, ...], Value] = {}
         """The values that are used again: equal constants, and transposed values."""
         self._taken: set[str] = set()
+        self.domains: set[str] = set()
+        """The domains of operators in use; "" is that of ONNX itself."""
         self.outer: Graph | None = None
         """The graph around the body of a loop."""
 
@@ -81,17 +85,17 @@ class Graph:
         """
         return self.several(1, op, *inputs, **attributes)[0]
 
-    def several(self, outputs: int, op: str, *inputs: Any, **attributes: Any) -> tuple[Value, ...]:
-        """Add a node with several outputs, and return their values."""
+    def several(self, outputs: int, op: str, *inputs: Any, domain: str = "", **attributes: Any) -> tuple[Value, ...]:
+        """Add a node with several outputs, and return their values; `domain` is that of the operator."""
         proto = onnx()
         try:
-            schema = proto.defs.get_schema(op, self.opset, "")
+            schema = proto.defs.get_schema(op, DOMAINS.get(domain, self.opset), domain)
         except proto.defs.SchemaError as error:
             raise LaterOperatorError(f"{self.scope}: opset {self.opset} of ONNX has no operator {op}.") from error
         taken = [None if each is None else self.in_order(self._value(each)) for each in inputs]
         names = [self.name(op) for _ in range(outputs)]
         node = proto.helper.make_node(
-            op, [value.name if value else "" for value in taken], names, name=names[0], **attributes
+            op, [value.name if value else "" for value in taken], names, name=names[0], domain=domain, **attributes
         )
         given = {value.name: value for value in taken if value}
         types = {name: type_of(value) for name, value in given.items()}
@@ -99,7 +103,8 @@ class Graph:
             name: array for name in given if (array := self._constant_of(name)) is not None and array.size <= SMALL
         }
         told = {name: proto.numpy_helper.from_array(array) for name, array in small.items()}
-        opsets = [proto.helper.make_opsetid("", self.opset)]
+        self.domains.add(domain)
+        opsets = self.opsets()
         try:
             found = proto.shape_inference.infer_node_outputs(schema, node, types, told, opset_imports=opsets)
         except Exception as error:
@@ -124,6 +129,11 @@ class Graph:
             value = Value(home.name(name, self.scope), values.dtype, values.shape)
             home.constants[value.name], home._known[key] = values, value
         return home._known[key]
+
+    def opsets(self) -> list[Any]:
+        """The versions of the operators in use."""
+        versions = {domain: DOMAINS.get(domain, self.opset) for domain in sorted({"", *self.domains})}
+        return [onnx().helper.make_opsetid(domain, version) for domain, version in versions.items()]
 
     def layer(self, layer: Any, x: Value) -> Any:
         """Write a layer within a layer of your own, and return the value of its output."""

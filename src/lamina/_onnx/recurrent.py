@@ -134,7 +134,7 @@ def by_node(graph: Graph, x: Value, layer: Any) -> Sequences:
     """The layer as one node of ONNX."""
     cell, op = layer.cell, type(layer).__name__
     order = {"LSTM": [0, 3, 1, 2], "GRU": [0, 1, 2]}.get(op, [0])  # ONNX has the gates of an LSTM as i, o, f, c
-    told = {"linear_before_reset": int(cell.reset_after)} if op == "GRU" else {}
+    told: dict[str, Any] = {"linear_before_reset": int(cell.reset_after)} if op == "GRU" else {}
     kernels = [_in_order(graph.weight(cell, name), order) for name in ("kernel", "recurrent_kernel")]
     inputs = [graph.node("Transpose", x, perm=[1, 0, 2]), *(graph.constant(each, "kernel") for each in kernels)]
     if cell.bias is not None:
