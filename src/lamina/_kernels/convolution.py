@@ -111,16 +111,24 @@ def convolve_transposed(
     """
     pads, lengths = [], []
     for axis, (k, stride) in enumerate(zip(spread(kernel.shape[:-2], dilation), strides, strict=True)):
-        more = None if output_padding is None else output_padding[axis]
-        if padding == "valid":
-            before, over = 0, max(k, stride) - k if more is None else more
-        else:
-            both = k + stride - 2 if more is None else k + k % 2 - 2 + more
-            before, over = max(k - 1 - (both + 1) // 2, 0), both - 2 * (k - 1)
+        before, over = transposed_pads(k, stride, padding, None if output_padding is None else output_padding[axis])
         lengths.append((x.shape[axis + 1] - 1) * stride + k + over)
         pads.append((before, max(-over - before, 0)))
     shape = (x.shape[0], *lengths, kernel.shape[-2])
     return input_gradient(x, kernel, Window(strides, tuple(pads), dilation, half=half), shape)
+
+
+def transposed_pads(k: int, stride: int, padding: str, more: int | None) -> tuple[int, int]:
+    """How many elements of a transposed convolution are cut at the beginning of an axis, and how many follow its end.
+
+    Args:
+        k: how many elements the window spans.
+        more: the setting `output_padding`.
+    """
+    if padding == "valid":
+        return 0, max(k, stride) - k if more is None else more
+    both = k + stride - 2 if more is None else k + k % 2 - 2 + more
+    return max(k - 1 - (both + 1) // 2, 0), both - 2 * (k - 1)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))

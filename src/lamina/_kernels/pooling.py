@@ -175,7 +175,7 @@ def _whole(x: Array, window: Sizes, strides: Sizes, axes: Sizes) -> tuple[Sizes,
 def adaptive_max_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
     """The maximum of each of `sizes[i]` windows that cover axis `axes[i]` as evenly as possible."""
     for axis, size in reversed(list(zip(axes, sizes, strict=True))):
-        starts, ends = _windows(x.shape[axis], size)
+        starts, ends = windows(x.shape[axis], size)
         parts = [jnp.take(x, np.minimum(starts + k, ends - 1), axis, mode="clip") for k in range((ends - starts).max())]
         x = parts[0]
         for part in parts[1:]:
@@ -186,7 +186,7 @@ def adaptive_max_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
 def adaptive_mean_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
     """The mean of each of `sizes[i]` windows that cover axis `axes[i]` as evenly as possible: one matrix product."""
     for axis, size in zip(axes, sizes, strict=True):
-        starts, ends = _windows(x.shape[axis], size)
+        starts, ends = windows(x.shape[axis], size)
         position = np.arange(x.shape[axis])[:, None]
         share = ((position >= starts) & (position < ends)) / (ends - starts)  # (length, size)
         mean = jnp.tensordot(x, jnp.asarray(share, x.dtype), ((axis,), (0,)), precision="highest")
@@ -194,7 +194,7 @@ def adaptive_mean_pool(x: Array, sizes: Sizes, axes: Sizes) -> Array:
     return x
 
 
-def _windows(length: int, count: int) -> tuple[HostArray, HostArray]:
+def windows(length: int, count: int) -> tuple[HostArray, HostArray]:
     """The starts and ends of `count` windows over `length` elements; neighbouring windows may share an element."""
     index = np.arange(count)
     return index * length // count, -((-(index + 1) * length) // count)

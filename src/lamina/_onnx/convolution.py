@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lamina._arrays.arrays import HostArray
+from lamina._kernels.convolution import transposed_pads
 from lamina._kernels.window import spread
 from lamina._onnx.graph import Graph, Value
 from lamina._onnx.shapes import channels_first
@@ -76,11 +77,7 @@ def transposed(graph: Graph, x: Value, layer: Any) -> Value:
     begins, ends, more = [], [], []
     for axis, (k, stride) in enumerate(zip(spread(layer.kernel_size, layer.dilation_rate), layer.strides, strict=True)):
         told = None if layer.output_padding is None else layer.output_padding[axis]
-        if layer.padding == "valid":
-            before, over = 0, max(k, stride) - k if told is None else told
-        else:  # as `convolve_transposed` of the kernels
-            both = k + stride - 2 if told is None else k + k % 2 - 2 + told
-            before, over = max(k - 1 - (both + 1) // 2, 0), both - 2 * (k - 1)
+        before, over = transposed_pads(k, stride, layer.padding, told)
         begins.append(before)
         ends.append(max(-over - before, 0))
         more.append(over + begins[-1] + ends[-1])

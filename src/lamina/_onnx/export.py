@@ -25,7 +25,7 @@ from lamina._onnx import (
     tables,
 )
 from lamina._onnx.graph import Graph, Value, onnx, type_of
-from lamina._onnx.writers import FLOAT, write_chain, write_layer
+from lamina._onnx.writers import FLOAT, write_chain, write_layer, write_layers
 from lamina._process.version import __version__
 from lamina._saving.export import input_of, require_no_host, require_no_state
 from lamina._saving.paths import FilePath
@@ -105,10 +105,8 @@ def _written(graph: Graph, model: Model, signature: object) -> tuple[list[Value]
     if isinstance(first, FeatureSpace):
         require_adapted(model)
         columns = tables.inputs_of(graph, first)
-        y: Any = tables.write_space(graph, first, columns)
-        for layer in model._lamina_body[1:]:
-            y = write_layer(graph, layer, y)
-        return list(columns.values()), y
+        y = tables.write_space(graph, first, columns)
+        return list(columns.values()), write_layers(graph, y, model._lamina_body[1:])
     if isinstance(first, (StringLookup, IntegerLookup)):
         x = tables.term_input(graph, first, (None, *(model._lamina_body_shape or (None, None))[1:]))
         return [x], write_chain(graph, write_layer(graph, first, x), model)

@@ -34,10 +34,6 @@ def onnx() -> Any:
     return onnx
 
 
-class LaterOperatorError(ArgumentError):
-    """An operator that the version of the operators does not have yet."""
-
-
 @dataclass(frozen=True)
 class Value:
     """A tensor in the graph."""
@@ -91,7 +87,7 @@ class Graph:
         try:
             schema = proto.defs.get_schema(op, DOMAINS.get(domain, self.opset), domain)
         except proto.defs.SchemaError as error:
-            raise LaterOperatorError(f"{self.scope}: opset {self.opset} of ONNX has no operator {op}.") from error
+            raise ArgumentError(f"{self.scope}: opset {self.opset} of ONNX has no operator {op}.") from error
         taken = [None if each is None else self.in_order(self._value(each)) for each in inputs]
         names = [self.name(op) for _ in range(outputs)]
         node = proto.helper.make_node(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lamina._arrays.shapes import spatial_axes
+from lamina._kernels import pooling
 from lamina._onnx.graph import Graph, Value
 from lamina._onnx.shapes import channels_first, either_order, products
 from lamina._onnx.writers import writes
@@ -53,10 +54,8 @@ def of_output_size(graph: Graph, x: Value, layer: Any) -> Value:
     x, axes, result = either_order(graph, x, layer.data_format)
     if any(x.shape[axis] is None for axis in axes):
         raise StackError(f"{layer.name!r} needs fixed sizes in ONNX: name them in export(input_signature=...).")
-    windows_of = []
-    for axis, count in zip(axes, layer.output_size, strict=True):
-        size = int(x.shape[axis] or 0)
-        windows_of.append([(i * size // count, -(-(i + 1) * size // count)) for i in range(count)])
+    counts = zip(axes, layer.output_size, strict=True)
+    windows_of = [list(zip(*pooling.windows(x.shape[axis] or 0, count), strict=True)) for axis, count in counts]
     if isinstance(layer, adaptive._AdaptiveAveragePooling):
         matrices = []
         for axis, several in zip(axes, windows_of, strict=True):

@@ -12,6 +12,7 @@ from lamina._onnx.graph import Graph, Value
 from lamina._onnx.shapes import either_order, products, reshaped
 from lamina._onnx.writers import shape_after, writes
 from lamina._settings.settings import value_of
+from lamina.errors import StackError
 from lamina.layers import reshaping
 
 LAST = np.iinfo(np.int64).max
@@ -79,7 +80,5 @@ def up(graph: Graph, x: Value, layer: Any) -> Value:
         mode = {"bilinear": "linear", "bicubic": "cubic"}[how]
         told = {"mode": mode, "cubic_coeff_a": -0.5, "exclude_outside": int(mode == "cubic")}
     elif how != "nearest":
-        from lamina.errors import StackError
-
         raise StackError(f"{layer.name!r}: {how} needs fixed sizes in ONNX: name them in export(input_signature=...).")
     return result(graph.node("Resize", x, None, scales, **told))

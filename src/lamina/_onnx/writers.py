@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -112,8 +112,13 @@ def _as_chain(layer: Any) -> Callable[..., Any] | None:
 
 def write_chain(graph: Graph, x: Value, stack: Any) -> Any:
     """Write the layers of a stack one after the other."""
+    return write_layers(graph, x, stack._lamina_body)
+
+
+def write_layers(graph: Graph, x: Value, layers: Iterable[Any]) -> Any:
+    """Write layers one after the other."""
     y: Any = x
-    for layer in stack._lamina_body:
+    for layer in layers:
         y = write_layer(graph, layer, y)
     return y
 

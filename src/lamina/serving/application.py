@@ -111,8 +111,8 @@ class Service:
         try:
             yield
         finally:
+            await asyncio.to_thread(self.calls.stop)  # what waits is answered by the model
             self.served = None
-            await asyncio.to_thread(self.calls.stop)
 
     def _call(self, several: Sequence[Rows]) -> list[tuple[served.Outputs, Any]]:
         """The outputs and the classes for each of several requests, from one call of the model."""
@@ -173,11 +173,9 @@ class Service:
 
     async def metadata(self, request: Request) -> Response:
         model = self._require_name(request)
-        shapes = model.model.output_shape
-        several = shapes if isinstance(shapes, list) else [shapes]
         outputs = [
             inputs.Tensor(name, "FP32", [-1 if size is None else size for size in shape])
-            for name, shape in zip(_names(len(several)), several, strict=True)
+            for name, shape in zip(_names(len(model.output_shapes)), model.output_shapes, strict=True)
         ]
         if model.classes is not None:
             outputs.append(inputs.Tensor("classes", "BYTES", [-1]))

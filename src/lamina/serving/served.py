@@ -58,6 +58,8 @@ class ServedModel:
             raise StackError(f"{self.model.name!r} keeps a state between calls, so answers would depend on each other.")
         shape, self.dtype = input_of(self.model)
         self.shape: Shape = tuple(self.model._lamina_body_shape if self.model._lamina_on_host else shape)[1:]
+        given = self.model.output_shape
+        self.output_shapes: list[Shape] = given if isinstance(given, list) else [given]
         self.row_shapes = self._row_shapes(shapes)
         self.pads = self._pads()
         if None in self.shape and not self.row_shapes and not self.pads:
@@ -161,9 +163,7 @@ class ServedModel:
 
     def cut(self, outputs: Outputs, length: int | None) -> Outputs:
         """The outputs without the steps that were padded."""
-        shapes = self.model.output_shape
-        several = shapes if isinstance(shapes, list) else [shapes]
-        free = [len(shape) > 1 and shape[1] is None for shape in several]
+        free = [len(shape) > 1 and shape[1] is None for shape in self.output_shapes]
         return tuple(y[:, :length] if cut else y for y, cut in zip(outputs, free, strict=True))
 
     def names(self, outputs: Outputs) -> list[Any] | None:
