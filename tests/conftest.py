@@ -74,6 +74,7 @@ def _params(item):
 collect_ignore = [
     "quick_child.py",
     "real_streams.py",
+    "serving_clients.py",
     "spellings",
     "typed",
 ]  # old programs for Keras; programs for type checkers, half of them wrong

@@ -275,7 +275,7 @@ def test_mel_spectrogram_of_a_tone_peaks_at_its_pitch():
         (lambda: layers.Resizing(0, 3), ArgumentError, "at least 1"),
         (lambda: layers.Resizing(2, 3, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True), ArgumentError, "both"),
         (lambda: lamina.Sequential([layers.RandomFlip(bounding_box_format="xyxy")]), StackError, "images alone"),
-        (lambda: lamina.Sequential([layers.MaxNumBoundingBoxes(4)]), StackError, "beside the images"),
+        (lambda: lamina.Sequential([layers.MaxNumBoundingBoxes(4)]), StackError, "changes the boxes of the images"),
         (lambda: layers.RandomFlip(bounding_box_format="xy"), ArgumentError, "'xyxy'"),
         (lambda: layers.RandomHue(0.1)(np.ones((1, 4, 4, 2))), ShapeError, "expects 3 channels .*got 2"),
         (lambda: layers.RandomFlip()(np.ones((4, 4))), ShapeError, "expects 4 dimensions"),

@@ -540,7 +540,7 @@ def test_build_whose_arguments_are_none_of_call_is_refused():
 
 
 def test_a_layer_of_several_arguments_is_no_layer_of_a_stack():
-    with pytest.raises(StackError, match=r"Two\.call needs b too; a stack is one line"):
+    with pytest.raises(StackError, match=r"Two\.call also needs b, but a stack passes one tensor to each layer"):
         lamina.Sequential([lamina.layers.Input((3,)), two(lamina)()])
 
 
