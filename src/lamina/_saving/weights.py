@@ -23,7 +23,8 @@ from lamina._weights.turns import whole
 from lamina._weights.weight import Weight, assign_all, fits, read
 from lamina.errors import FileError, LaminaError, ShapeError
 from lamina.layers.features.text import TextVectorization
-from lamina.optimizers.state import Stateful, renamed
+from lamina.optimizers.state import Stateful
+from lamina.optimizers.variables import renamed
 
 SHOWN = 8
 """The most layers with wrong weights that a message lists."""
@@ -228,7 +229,8 @@ def assign(model: Owner, pairs: Collection[Pair], where: str, skip_mismatch: boo
 def _restored_on_error(model: Owner, owner: Owner) -> Iterator[None]:
     """Restore an owner and all weights of the model if the block fails."""
     before = [(w, w.array) for w, _ in weights_by_path(model).values()] if isinstance(model, Module) else []
-    state: Any = renamed(owner._lamina.arrays, {}) if isinstance(owner, Stateful) else None
+    before += [(variable, variable.array) for variable in owner.variables] if isinstance(owner, Stateful) else []
+    state: Any = renamed(owner._lamina.variables, {}) if isinstance(owner, Stateful) else None
     try:
         with nullcontext() if isinstance(owner, Stateful) else restored_on_error(owner):
             yield
@@ -236,7 +238,7 @@ def _restored_on_error(model: Owner, owner: Owner) -> Iterator[None]:
         for weight, array in before:
             weight.array = array
         if isinstance(owner, Stateful):
-            owner._lamina.arrays = state
+            owner._lamina.variables = state
         raise
 
 

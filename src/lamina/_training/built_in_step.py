@@ -18,8 +18,7 @@ from lamina._training.own_steps import Arrays, Sums, draws_of
 from lamina._training.spec import Data, ProgramSpec, TrainState
 from lamina.errors import ArgumentError
 from lamina.metrics.exact import completed
-from lamina.optimizers import Optimizer
-from lamina.optimizers.order import Order
+from lamina.optimizers.order import Order, in_order
 from lamina.random import Draws
 
 
@@ -44,9 +43,9 @@ class BuiltInStep:
                     "Give its layer dtype='float32', or set layer.trainable = False."
                 )
 
-    def optimizers(self) -> list[tuple[Optimizer, Order]]:
-        """The optimizers whose arrays the step takes, and how it takes them."""
-        return [(compiled_of(self.spec.model).optimizer, self.spec.order)]
+    def optimizers(self) -> list[Order]:
+        """The optimizers' variables whose arrays the step takes."""
+        return [Order(compiled_of(self.spec.model).optimizer, self.spec.named, self.spec.waiting)]
 
     def build_optimizers(self, now: TrainState, chunk: Chunk) -> bool:
         """Make the state of optimizers that have none; returns whether there were any."""
@@ -55,7 +54,7 @@ class BuiltInStep:
     def train(self, now: TrainState, batch: Data) -> tuple[TrainState, Arrays, Array]:
         """The state after a training step, the logs that are not in the metrics, and the loss."""
         spec = self.spec
-        moments = spec.order.inside.unflatten(now.optimizers[0])
+        moments = Order(spec.optimizer, spec.named, spec.waiting).named(now.optimizers[0])
 
         def objective(params: Arrays) -> tuple[Array, tuple[Array, Array, Arrays, Arrays]]:
             key = fold(now.key, now.step)
@@ -72,8 +71,7 @@ class BuiltInStep:
                 params[path] = weight.constraint(params[path])
         with Pass(spec.values(params, state)):
             metrics = spec.measured(now.metrics, loss, batch, y_pred)
-        optimizers = [spec.order.inside.flatten_up_to(moments)]
-        return now._replace(params=params, state=state, optimizers=optimizers, metrics=metrics), {}, loss
+        return now._replace(params=params, state=state, optimizers=[in_order(moments)], metrics=metrics), {}, loss
 
     def test(
         self, params: Arrays, state: Arrays, sums: Sums, batch: Data, key: Array | None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lamina._arrays.arrays import copied
+from lamina._arrays.nested import leaves
 from lamina._layer.structure import weights_by_path
 from lamina._training.model import Model
 from lamina._training.own_steps import optimizers_of
@@ -35,17 +35,10 @@ def training(model: Model, claims: Collection[Any]) -> Iterator[None]:
         for each in moved:
             if isinstance(each, Weight):
                 each.shown = True
-            elif each is not model._lamina and "slots" in each.arrays:
-                _copy_all(each.arrays)
+            elif each is not model._lamina:
+                for _, variable in leaves(each.variables):
+                    variable.shown = True  # type: ignore[attr-defined]
         yield
-
-
-def _copy_all(tree: dict[str, Any]) -> None:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            _copy_all(value)
-        else:
-            tree[key] = copied(value)
 
 
 def _refusal(model: Model, taken: Any) -> BusyError:

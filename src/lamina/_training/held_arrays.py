@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 
 import jax
@@ -15,9 +16,8 @@ from lamina._training.spec import ProgramSpec, TrainState
 from lamina._weights.turns import Reading, busy_elsewhere, lock, this_thread
 from lamina._weights.weight import Weight
 from lamina.metrics.metric import start_of, state_of
-from lamina.optimizers.optimizer import Optimizer
-from lamina.optimizers.order import AsItIs, Order
-from lamina.optimizers.state import take_back
+from lamina.optimizers.order import Order, in_order
+from lamina.optimizers.state import follow
 from lamina.random import key_of
 
 GOOD = -1
@@ -33,10 +33,10 @@ class HeldArrays:
     long as its trainer.
 
     Args:
-        optimizers: the optimizers, each with how the programs take its arrays.
+        optimizers: the optimizers' variables, in the order in which the programs take their arrays.
     """
 
-    def __init__(self, spec: ProgramSpec, optimizers: Sequence[tuple[Optimizer, Order | AsItIs]]) -> None:
+    def __init__(self, spec: ProgramSpec, optimizers: Sequence[Order]) -> None:
         self.model, self.trained, self.fixed = spec.model, spec.trained, spec.fixed
         self.weights = [*self.trained.values(), *self.fixed.values()]
         self.optimizers = optimizers
@@ -54,13 +54,14 @@ class HeldArrays:
         """
         with lock:
             this_thread().read = False
-            for weight in self.weights:
+            for order in self.optimizers:
+                follow(order.optimizer)
+            variables = [order.variables() for order in self.optimizers]
+            for weight in itertools.chain(self.weights, *variables):
                 if weight.shown:
                     weight.array, weight.shown = copied(weight.array), False
-            for optimizer, _ in self.optimizers:
-                take_back(optimizer)
         params, state = self.of_weights()
-        moments = [order.taken(optimizer) for optimizer, order in self.optimizers]
+        moments = [[variable.array for variable in each] for each in variables]
         trained = self.model._lamina.steps_trained
         step = self.step[1] if self.step[0] == trained else scalar(trained)
         return TrainState(
@@ -72,8 +73,9 @@ class HeldArrays:
         """Put these arrays into the layers, the optimizers and the metrics. A program may still be computing them."""
         _hand_back(self.trained, state.params)
         _hand_back(self.fixed, state.state)
-        for (optimizer, order), arrays in zip(self.optimizers, state.optimizers, strict=True):
-            order.put_back(optimizer, arrays)
+        for order, arrays in zip(self.optimizers, state.optimizers, strict=True):
+            for variable, array in zip(order.variables(), arrays, strict=True):
+                variable.array, variable.shown = array, False
         self.keep(state.metrics)
 
     def count(self, state: TrainState) -> None:
@@ -90,12 +92,11 @@ class HeldArrays:
     def by_name(self, state: TrainState) -> TrainState:
         """The state with the optimizers' arrays in trees, by their names."""
         pairs = zip(self.optimizers, state.optimizers, strict=True)
-        return state._replace(optimizers=[order.named(arrays) for (_, order), arrays in pairs])
+        return state._replace(optimizers=[order.named(arrays) for order, arrays in pairs])
 
     def in_order(self, state: TrainState) -> TrainState:
         """The state again of which `by_name` made this one."""
-        pairs = zip(self.optimizers, state.optimizers, strict=True)
-        return state._replace(optimizers=[order.listed(tree) for (_, order), tree in pairs])
+        return state._replace(optimizers=[in_order(tree) for tree in state.optimizers])
 
     @property
     def sums(self) -> Sums:
@@ -113,7 +114,7 @@ class HeldArrays:
 
     def finalize(self) -> None:
         """The end of training: if the optimizer keeps averages of the weights, they replace the last weights."""
-        for optimizer, _ in self.optimizers:
+        for optimizer in (order.optimizer for order in self.optimizers):
             known = set(optimizer._lamina.weights)  # a set, because == compares the values of weights
             weights = {weight.path: weight for weight in self.weights if weight in known}
             arrays = {path: weight.array for path, weight in weights.items()}

@@ -27,8 +27,8 @@ from lamina.errors import ArgumentError
 from lamina.metrics.metric import Metric, state_of
 from lamina.optimizers import Optimizer
 from lamina.optimizers.in_step import of_step
-from lamina.optimizers.order import AsItIs
-from lamina.optimizers.state import renamed
+from lamina.optimizers.order import Order
+from lamina.optimizers.variables import renamed
 from lamina.random import Draws
 
 if TYPE_CHECKING:
@@ -76,22 +76,27 @@ def packed(batch: Arrays) -> Array | tuple[Array, ...]:
 
 
 @contextmanager
-def optimizers_in(optimizers: Sequence[Optimizer], states: Sequence[object]) -> Iterator[None]:
+def optimizers_in(orders: Sequence[Order], states: Sequence[Sequence[Array]]) -> Iterator[None]:
     """Set the arrays of a pass in each optimizer during the block, and restore its own arrays afterwards."""
     from lamina.optimizers import LossScaleOptimizer  # imported here, because few models need it
 
+    optimizers = [order.optimizer for order in orders]
     within = [optimizer.inner_optimizer for optimizer in optimizers if isinstance(optimizer, LossScaleOptimizer)]
-    before = [(each._lamina, each._lamina.arrays) for each in (*optimizers, *within)]
+    known = [(each._lamina, renamed(each._lamina.variables, {})) for each in (*optimizers, *within)]
+    before = [(variable, variable.array, variable.shown) for order in orders for variable in order.variables()]
     with this_thread():  # other threads must not read these arrays
         token = of_step.set((*optimizers, *within))
         try:
-            for optimizer, state in zip(optimizers, states, strict=True):
-                optimizer._lamina_arrays = renamed(state, {})
+            for order, arrays in zip(orders, states, strict=True):
+                for variable, array in zip(order.variables(), arrays, strict=True):
+                    variable.array = array
             yield
         finally:
             of_step.reset(token)
-            for own, arrays in before:
-                own.arrays = arrays
+            for state, variables in known:
+                state.variables = variables
+            for variable, array, shown in before:
+                variable.array, variable.shown = array, shown
 
 
 def groups_of(model: Model) -> tuple[list[Weight], ...]:
@@ -147,31 +152,31 @@ class OwnStep:
     def check(self) -> None:
         """There is nothing to check, because the step itself decides what it trains."""
 
-    def optimizers(self) -> list[tuple[Optimizer, AsItIs]]:
-        """All optimizers of the model, whose arrays the step takes as they are."""
-        return [(optimizer, AsItIs()) for optimizer in optimizers_of(self.spec.model)]
+    def optimizers(self) -> list[Order]:
+        """The variables of all optimizers of the model."""
+        return [Order(optimizer, {}) for optimizer in optimizers_of(self.spec.model)]
 
     def build_optimizers(self, now: TrainState, chunk: Chunk) -> bool:
         """Make the state of each optimizer for the weights that an abstract run hands to its `apply`."""
-        fresh = [optimizer for optimizer, _ in self.optimizers() if not optimizer.built]
+        fresh = [order for order in self.optimizers() if not order.optimizer.built]
         if fresh:
             batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
-            with optimizers_in(fresh, [None] * len(fresh)):
+            with optimizers_in(fresh, [[each.array for each in order.variables()] for order in fresh]):
                 jax.eval_shape(self.train, now, batch)
-            for optimizer in fresh:
-                optimizer.build(optimizer._lamina.weights)
+            for order in fresh:
+                order.optimizer.build(order.optimizer._lamina.weights)
         return bool(fresh)
 
     def train(self, now: TrainState, batch: Arrays) -> tuple[TrainState, Arrays, Array]:
         """Run `train_step` on one batch."""
-        spec, optimizers = self.spec, optimizers_of(self.spec.model)
+        spec, optimizers = self.spec, self.optimizers()
         scope = running(spec, now.params, now.state, now.metrics, key=fold(now.key, now.step), draws=Draws(now.step))
         with scope as current, optimizers_in(optimizers, now.optimizers):
             logs = logged(call_step(spec.model, "train_step", packed(batch), (0, 1, 2, 3)))
             after = now._replace(
                 params={path: current.read(weight) for path, weight in spec.trained.items()},
                 state={path: current.read(weight) for path, weight in spec.fixed.items()},
-                optimizers=[optimizer._lamina_arrays for optimizer in optimizers],
+                optimizers=[[variable.array for variable in order.variables()] for order in optimizers],
                 metrics=[[current.read(weight) for weight in state_of(metric)] for metric in spec.measures],
             )
         return after, logs, logs.get("loss", jnp.float32(0))

@@ -24,7 +24,6 @@ from lamina.losses.loss import Loss, same_rank
 from lamina.metrics.exact import is_late
 from lamina.metrics.metric import updated_state
 from lamina.metrics.reduction import summed
-from lamina.optimizers.order import Order
 
 Data = dict[str, Array]
 """`x`, and if given `y` and `weight` (of the samples): arrays with one row per sample. If short batches are filled,
@@ -41,7 +40,7 @@ class TrainState(NamedTuple):
     params: Arrays
     state: Arrays
     optimizers: list[Any]
-    """The arrays of the optimizer in a list, or for a `train_step` of the user the trees of all its optimizers."""
+    """The arrays of each optimizer in a list."""
     metrics: Sums
     """The variables of each metric, the mean of the loss first."""
     key: Any
@@ -83,9 +82,10 @@ class ProgramSpec:
             self.measures = own_steps.metrics_of(model)
             names = {path: weight.path for path, weight in self.trained.items()}
             self.optimizer = compiled.optimizer._lamina_without_arrays(names)
-            waiting = set(self.optimizer._lamina.paths) - set(names.values())  # the moments of what was trained before
-            paths = {name: path for path, name in names.items()}
-            self.order = Order(self.optimizer._lamina.arrays, paths, waiting)
+            self.named = {name: path for path, name in names.items()}
+            """The program's names of the weights that are trained."""
+            self.waiting = set(compiled.optimizer._lamina_variables["slots"]) - self.named.keys()
+            """The paths of the weights that were trained before, of whose moments the program takes none."""
             self.decay = {
                 path: not compiled.optimizer._lamina_excludes(weight.path) for path, weight in self.trained.items()
             }

@@ -50,7 +50,11 @@ class Trainer:
         self.steps = {kind: train.step_of(self.spec, kind) for kind in ("train", "test")}
         self.schedule = followed(self.optimizer)
         self.held = HeldArrays(self.spec, self.steps["train"].optimizers())
-        self.claims = [model._lamina, *self.held.weights, *states_of([each for each, _ in self.held.optimizers])]
+        self.claims = [
+            model._lamina,
+            *self.held.weights,
+            *states_of([order.optimizer for order in self.held.optimizers]),
+        ]
         """All objects that training changes."""
         known = (self.spec.key or fingerprint([model, compiled.loss, compiled.metrics])) is not None
         self.fills = {training: known and takes_more_rows(model, compiled, training) for training in (False, True)}

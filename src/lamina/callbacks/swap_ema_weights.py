@@ -10,7 +10,7 @@ from lamina._settings.settings import Configured, setting
 from lamina._weights.weight import Weight
 from lamina.callbacks.callback import Callback, Logs
 from lamina.errors import ArgumentError
-from lamina.optimizers.state import Stateful, StateWeight
+from lamina.optimizers.state import Stateful
 
 
 class SwapEMAWeights(Callback, Configured):
@@ -88,4 +88,4 @@ def _optimizer(model: Any) -> Any:
 
 def _averaged(optimizer: Stateful) -> list[tuple[Weight, Weight]]:
     """Each weight that is trained, and its average."""
-    return [(weight, StateWeight(optimizer, "average", weight.path)) for weight in optimizer._lamina.weights]
+    return [(weight, optimizer._lamina_variables["average"][weight.path]) for weight in optimizer._lamina.weights]

@@ -19,7 +19,8 @@ from lamina.dtypes import wide
 from lamina.errors import ArgumentError, LaminaError
 from lamina.optimizers.optimizer import Arrays, Optimizer, registry
 from lamina.optimizers.overwriting import overwritten
-from lamina.optimizers.state import Rate, State, StateWeight
+from lamina.optimizers.state import Rate, follow
+from lamina.optimizers.variables import State, Variables, put
 
 
 @registry.add()
@@ -72,12 +73,17 @@ class LossScaleOptimizer(Optimizer):
             warn("LossScaleOptimizer sets the inner optimizer's loss_scale_factor to None: the scale is its own.")
             inner.loss_scale_factor = None
         self.inner_optimizer = inner
-        self._lamina.arrays, self._lamina.shown = inner._lamina.arrays, inner._lamina.shown
         self.name = name or to_snake_case(type(self).__name__)
 
     def _lamina_without_arrays(self, names: dict[str, str]) -> Self:
         twin = super()._lamina_without_arrays(names)
         twin.inner_optimizer = self.inner_optimizer._lamina_without_arrays(names)
+        return twin
+
+    def _lamina_with(self, arrays: State) -> Self:
+        own, rest = _parted(arrays)
+        twin = super()._lamina_with(own)
+        twin.inner_optimizer = self.inner_optimizer._lamina_with(rest)
         return twin
 
     def get_config(self) -> dict[str, Any]:
@@ -92,7 +98,8 @@ class LossScaleOptimizer(Optimizer):
         variables = list(variables)
         self.inner_optimizer.build(variables)
         self._lamina.weights = tuple(variables)
-        self._lamina_arrays = {**self._own(), **self.inner_optimizer._lamina.arrays}
+        if not self._lamina.variables:
+            put(self, self._lamina.variables, self._own())
 
     def _lamina_init(self, params: Arrays) -> State:
         return {**self.inner_optimizer._lamina_init(params), **self._own()}
@@ -126,16 +133,24 @@ class LossScaleOptimizer(Optimizer):
         state["step_counter"] = jnp.where(finite & ~full, count, 0)
         return params, state
 
-    # The arrays are those of the inner optimizer and two more.
+    # The variables are those of the inner optimizer and two more.
+
+    @property
+    def _lamina_variables(self) -> Variables:
+        return {**self.inner_optimizer._lamina_variables, **self._lamina.variables}
 
     @property
     def _lamina_arrays(self) -> State | None:
-        return self.inner_optimizer._lamina_arrays
+        follow(self.inner_optimizer)
+        return super()._lamina_arrays
 
     @_lamina_arrays.setter
     def _lamina_arrays(self, arrays: State | None) -> None:
-        self.inner_optimizer._lamina_arrays = arrays
-        self._lamina.arrays = self.inner_optimizer._lamina.arrays
+        own, rest = _parted(arrays or {})
+        put(self, self._lamina.variables, own)
+        self.inner_optimizer._lamina_arrays = rest or None
+        if arrays is None:
+            self._lamina.variables, self._lamina.weights = {}, ()
 
     @property
     def learning_rate(self) -> Any:
@@ -152,7 +167,7 @@ class LossScaleOptimizer(Optimizer):
     @property
     def dynamic_scale(self) -> Any:
         """The number that the loss is multiplied by now, () float32."""
-        return StateWeight(self, "dynamic_scale") if self.built else jnp.float32(self.initial_scale)
+        return self._lamina.variables.get("dynamic_scale", jnp.float32(self.initial_scale))
 
     @property
     def variables(self) -> list[Weight]:
@@ -160,8 +175,7 @@ class LossScaleOptimizer(Optimizer):
             Weight(jnp.zeros((), dtype), name=name, path=f"{self.name}/{name}", trainable=False)
             for name, dtype in (("iteration", jnp.int32), ("learning_rate", wide()))  # unused, in Keras too
         ]
-        own += [StateWeight(self, name) for name in ("step_counter", "dynamic_scale") if self.built]
-        return own + self.inner_optimizer.variables
+        return [*own, *self._lamina.variables.values(), *self.inner_optimizer.variables]
 
     def _lamina_finalize(self, params: Arrays, state: State) -> Arrays:
         return self.inner_optimizer._lamina_finalize(params, state)
@@ -174,8 +188,8 @@ class LossScaleOptimizer(Optimizer):
     ) -> None:
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
-    def _lamina_twin(self) -> Self:
-        twin = super()._lamina_twin()
-        twin.inner_optimizer = self.inner_optimizer._lamina_twin()
-        twin._lamina.arrays = twin.inner_optimizer._lamina.arrays
-        return twin
+
+def _parted(arrays: State) -> tuple[State, State]:
+    """The arrays of a LossScaleOptimizer, and those of its inner optimizer."""
+    own: State = {name: arrays[name] for name in ("step_counter", "dynamic_scale") if name in arrays}
+    return own, {name: array for name, array in arrays.items() if name not in own}

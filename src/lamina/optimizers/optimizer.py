@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
@@ -13,6 +14,7 @@ from jax import lax
 from numpy.typing import ArrayLike, DTypeLike
 
 from lamina._arrays.arrays import Array, as_array, copied
+from lamina._arrays.nested import leaves
 from lamina._arrays.shapes import Shape
 from lamina._messages.spelling import free_name
 from lamina._messages.tracebacks import user_facing, warn
@@ -22,17 +24,15 @@ from lamina._weights.weight import Weight, read
 from lamina.dtypes import floatx, wide
 from lamina.errors import ArgumentError, ShapeError
 from lamina.initializers.adapters import keyed
+from lamina.optimizers.clipping import clipped
 from lamina.optimizers.in_step import require_of_step
 from lamina.optimizers.overwriting import after_overwriting, by_path, overwritten
-from lamina.optimizers.state import State, Stateful, StateWeight, filled, rate_in, renamed
+from lamina.optimizers.state import Stateful, filled, rate_in
+from lamina.optimizers.variables import State, Variable, arrays_like, renamed, replace
 
 Arrays = dict[str, Array]
 
 registry = Registry("optimizer")
-
-
-def _sum_of_squares(g: Array) -> Array:
-    return jnp.sum(g * g)
 
 
 class Optimizer(Stateful):
@@ -85,10 +85,11 @@ class Optimizer(Stateful):
     @overridable
     def update_step(self, gradient: Array, variable: Weight, learning_rate: Array) -> None:
         """Assign the new values to `variable` and to the variables of the formula."""
-        slots, t = self._lamina.arrays["slots"], (self.iterations + 1).astype(gradient.dtype)
-        old = slots[variable.path]
+        slots, t = self._lamina.variables["slots"][variable.path], (self.iterations + 1).astype(gradient.dtype)
+        old = {name: slot.array for name, slot in slots.items()}
         value, new = self._lamina_step(gradient, variable.value, old, learning_rate, t)
-        slots[variable.path] = {**old, **new}
+        for name, array in new.items():
+            slots[name].array = array
         variable.assign(value)
 
     @user_facing
@@ -102,8 +103,7 @@ class Optimizer(Stateful):
         name: str | None = None,
     ) -> Weight:
         """Add a variable to the optimizer, to which `update_step` may assign; call it in `build`."""
-        own = self._lamina.arrays.setdefault("own", {})
-        return _added(self, own, ("own",), name or "variable", shape, initializer, dtype or floatx())
+        return _added(self, ("own",), name or "variable", shape, initializer, dtype or floatx())
 
     @user_facing
     def add_variable_from_reference(
@@ -111,8 +111,9 @@ class Optimizer(Stateful):
     ) -> Weight:
         """Add a variable with the shape of a weight, such as its running mean; call it in `build`."""
         path, dtype = reference_variable.path, wide(reference_variable.dtype)  # 16 bits would round means to nothing
-        slots = self._lamina.arrays.get("slots", {}).get(path, {})
-        return _added(self, slots, ("slots", path), name or "var", reference_variable.shape, initializer, dtype)
+        name, known = name or "var", path in self._lamina.paths  # or `build` did not get the weight
+        place, name = (("slots", path), name) if known else (("own",), f"{path.replace('/', '_')}_{name}")
+        return _added(self, place, name, reference_variable.shape, initializer, dtype)
 
     @overload
     def add_optimizer_variables(
@@ -215,7 +216,7 @@ class Optimizer(Stateful):
             grads = {path: g / self.loss_scale_factor for path, g in grads.items()}
 
         def move(grads: Arrays) -> tuple[Arrays, State]:
-            return _moved(self, _clipped(self, grads), params, state, lr, decays)
+            return _moved(self, clipped(self, grads), params, state, lr, decays)
 
         if every:
             total = {path: g + state["accumulator"][path] for path, g in grads.items()}
@@ -236,7 +237,7 @@ class Optimizer(Stateful):
 
     def _clip_gradients(self, grads: Sequence[Array]) -> list[Array]:
         """Clip the gradients by `clipnorm`, `global_clipnorm` or `clipvalue`; the name is Keras's."""
-        return list(_clipped(self, dict(enumerate(map(jnp.asarray, grads)))).values())
+        return list(clipped(self, dict(enumerate(map(jnp.asarray, grads)))).values())
 
     def _lamina_finalize(self, params: Arrays, state: State) -> Arrays:
         """Return the parameters at the end of training; with `use_ema` these are copies of their averages."""
@@ -278,7 +279,9 @@ class Optimizer(Stateful):
         now = overwritten(self._lamina)
         if self._lamina.compiled is None or now != self._lamina.overwritten:
             self._lamina.overwritten = now
-            self._lamina.compiled = jax.jit(self._lamina_update)
+            self._lamina.compiled = jax.jit(
+                functools.partial(self._lamina_update)
+            )  # a new one: JAX knows a method again
         params, self._lamina_arrays = self._lamina.compiled(arrays, params, self._lamina_arrays)
         for weight in weights.values():
             value = params[places[weight]]
@@ -304,12 +307,13 @@ class Optimizer(Stateful):
                 f"this {type(self).__name__} was built for {len(weights)} weights, and got {len(trainable_variables)}: "
                 "call optimizer.build(model.trainable_variables) first."
             )
-        twin = self._lamina_twin()
-        twin._lamina_arrays = renamed(self._lamina_arrays, {})
+        twin = self._lamina_with(self._lamina_arrays or {})
         for variable, array in zip(twin.variables, optimizer_variables, strict=True):
             variable.array = array
         params = dict(zip(weights, trainable_variables, strict=True))
-        params, twin._lamina_arrays = twin._lamina_update(_gradients(list(grads), weights), params, twin._lamina_arrays)
+        params, twin._lamina_arrays = twin._lamina_update(
+            _gradients(list(grads), weights), params, twin._lamina_arrays or {}
+        )
         after = [params[path] if w.constraint is None else w.constraint(params[path]) for path, w in weights.items()]
         return after, [variable.array for variable in twin.variables]
 
@@ -322,14 +326,14 @@ class Optimizer(Stateful):
 
     def scale_loss(self, loss: Array) -> Array:
         """Multiply the loss by `loss_scale_factor`; `apply` takes the gradients of the result."""
-        return self._lamina_scale(loss, self._lamina.arrays)
+        return self._lamina_scale(loss, self._lamina_arrays or {})
 
     @user_facing
     def finalize_variable_values(self, var_list: Iterable[Weight]) -> None:
         """With `use_ema`, set weights to their averages."""
         weights = by_path(var_list)
         params = {path: weight.value for path, weight in weights.items()}
-        for path, value in self._lamina_finalize(params, self._lamina.arrays).items():
+        for path, value in self._lamina_finalize(params, self._lamina_arrays or {}).items():
             weights[path].value = value
 
     @user_facing
@@ -360,52 +364,40 @@ def extend(optimizer: Optimizer, trained: Sequence[Weight], weights: Sequence[We
 
     Existing arrays are kept if their shape is the same.
     """
-    known, now = set(optimizer._lamina.paths), {weight.path for weight in trained}
-    old, optimizer._lamina_arrays = optimizer._lamina_arrays, None
-    optimizer.build([weight for weight in weights if weight.path in now | known])
-    if old is not None:
-        optimizer._lamina_arrays = _kept(optimizer._lamina_arrays, old)
+    inner: Stateful = getattr(optimizer, "inner_optimizer", optimizer)
+    state, now = inner._lamina, {weight.path for weight in trained}
+    known, old = now.union(state.paths), dict[str, Any](leaves(inner._lamina_variables))
+    state.variables, state.added = {}, []
+    optimizer.build([weight for weight in weights if weight.path in known])
 
+    def kept(variable: Variable, place: str) -> Variable:
+        before: Variable = old.get(place, variable)
+        return before if before.shape == variable.shape else variable
 
-def _kept(fresh: Any, old: Any) -> Any:
-    if isinstance(fresh, dict) and isinstance(old, dict):
-        return {key: _kept(value, old[key]) if key in old else value for key, value in fresh.items()}
-    return old if jnp.shape(old) == jnp.shape(fresh) else fresh
+    replace(inner, kept)
 
 
 def _added(
     optimizer: Optimizer,
-    held: Arrays,
     place: tuple[str, ...],
     name: str,
     shape: Shape,
     initializer: Named | ArrayLike,
     dtype: DTypeLike,
 ) -> Weight:
-    """Add a variable; its array is in the dict `held`, which is at `place` in the optimizer's arrays."""
+    """Add a variable to the dict at `place` among the optimizer's variables."""
     if not optimizer.built:
         raise ArgumentError(
             f"{type(optimizer).__name__} adds a variable too early: add it in build, after super().build(variables)."
         )
+    held = optimizer._lamina.variables
+    for key in place:
+        held = held.setdefault(key, {})
     name = free_name(name, set(held))
-    held[name] = keyed(initializer)(tuple(shape), jnp.dtype(dtype), None)
-    optimizer._lamina.added = (*optimizer._lamina.added, (*place, name))
-    return StateWeight(optimizer, *place, name)
-
-
-def _clipped(optimizer: Optimizer, grads: dict[Any, Array]) -> dict[Any, Array]:
-    if largest := optimizer.clipnorm:
-        norms = {path: jnp.sqrt(_sum_of_squares(g)) for path, g in grads.items()}
-        return {path: g * (largest / jnp.maximum(norms[path], largest)) for path, g in grads.items()}
-    if (largest := optimizer.global_clipnorm) and grads:
-        widest = max((g.dtype for g in grads.values()), key=lambda dtype: dtype.itemsize)
-        norm = jnp.sqrt(sum(_sum_of_squares(g).astype(widest) for g in grads.values()))
-        share = largest / jnp.maximum(norm, largest)
-        share = jnp.where(jnp.isfinite(norm), share, jnp.nan)  # a norm that is not finite makes all weights NaN
-        return {path: g * share.astype(g.dtype) for path, g in grads.items()}
-    if largest := optimizer.clipvalue:
-        return {path: jnp.clip(g, -largest, largest) for path, g in grads.items()}
-    return grads
+    held[name] = Variable(optimizer, (*place, name), keyed(initializer)(tuple(shape), jnp.dtype(dtype), None))
+    optimizer._lamina.added.append(held[name])
+    added: Variable = held[name]
+    return added
 
 
 def _moved(
@@ -415,8 +407,9 @@ def _moved(
 
     `update_step` runs on copies of the optimizer and the weights that hold the arrays of this step.
     """
-    now, names = optimizer._lamina_twin(), optimizer._lamina.names
-    now._lamina.arrays, now._lamina.source = renamed(state, names), None
+    names = optimizer._lamina.names
+    now = optimizer._lamina_with(renamed(state, names))
+    now._lamina.source = None
     params = dict(params)
     for path, g in grads.items():
         stored, rate, name = params[path], lr.astype(g.dtype), names.get(path, path)
@@ -428,8 +421,8 @@ def _moved(
         variable.of_pass = True
         now.update_step(g, variable, rate)
         params[path] = variable.array.astype(stored.dtype)
-    after = renamed(now._lamina.arrays, {name: path for path, name in names.items()})
-    return params, {part: after[part] for part in ("slots", "own") if part in after}
+    changing: State = {part: state[part] for part in ("slots", "own") if part in state}
+    return params, arrays_like(changing, now._lamina.variables, names)
 
 
 def _averaged(optimizer: Optimizer, params: Arrays, average: Arrays, t: Array) -> tuple[Arrays, Arrays]:

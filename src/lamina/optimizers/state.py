@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import operator
 import re
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self, TypeAlias
 
@@ -15,24 +13,21 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lamina._arrays.arrays import Array, as_array, copied
-from lamina._arrays.nested import tree_map
+from lamina._arrays.arrays import Array, HostArray, as_array
+from lamina._arrays.nested import leaves, tree_map
 from lamina._messages.spelling import to_snake_case
 from lamina._messages.tracebacks import user_facing, warn
 from lamina._settings import settings
 from lamina._settings.arguments import Config, Function
 from lamina._settings.converters import above_zero, flag, integer, not_negative, optional, positive, rate
 from lamina._settings.settings import Configured, Converted, serialize, setting
-from lamina._weights.turns import Home, lock, settle
-from lamina._weights.weight import Weight, assign_all, read, unflatten
+from lamina._weights.turns import Home
+from lamina._weights.weight import Weight, assign_all, read
 from lamina.dtypes import wide
 from lamina.errors import ArgumentError, FixedError
 from lamina.optimizers import schedules
 from lamina.optimizers.overwriting import overwritten
-
-State: TypeAlias = dict[str, Any]
-"""The arrays of an optimizer: `iteration`; `learning_rate`, unless a schedule gives it; `slots` by path and name; `own`
-by name, for added variables that belong to no weight; `average` and `accumulator` by path, if they are used."""
+from lamina.optimizers.variables import State, Variable, Variables, arrays_of, put, replace, twin_of
 
 Rate: TypeAlias = float | Function | Config
 RateSetting: TypeAlias = Converted[Rate, float | Function]
@@ -67,12 +62,14 @@ def several(value: object) -> int:
 
 @dataclass(eq=False, repr=False)
 class OptimizerState(settings.State):
-    """The state of an optimizer in use: the arrays after the latest step, and the source of the learning rate."""
+    """The state of an optimizer in use: its variables, and the source of the learning rate."""
 
-    arrays: State = field(default_factory=lambda: {"iteration": np.zeros((), np.int32)})
-    """Before the first step the arrays are NumPy's, so that creating an optimizer does not start JAX."""
-    former: State = field(default_factory=dict)
-    """The previous `arrays`. Variables that the user still has read them; assigning to these has no other effect."""
+    rate: HostArray | None = None
+    """The learning rate, if it is a number, until there is a variable for it."""
+    variables: Variables = field(default_factory=dict)
+    """A weight for each array; empty before the first use, so that creating an optimizer does not start JAX."""
+    added: list[Variable] = field(default_factory=list)
+    """The variables that `add_variable` made, in order."""
     schedule: Function | None = None
     """The function of the step that gives the learning rate, if it is not a number."""
     source: Function | None = None
@@ -83,24 +80,23 @@ class OptimizerState(settings.State):
     """A weak reference to the state of the model that the arrays belong to."""
     weights: tuple[Weight, ...] = ()
     """The weights that `build` got."""
-    paths: tuple[str, ...] = ()
-    """The paths of the weights, in the order in which `build` got them."""
     overwritten: frozenset[str] = frozenset()
     """The paths of overwritten weights in a compiled program, where `weights` is not available."""
     names: dict[str, str] = field(default_factory=dict)
     """The path of each weight outside a compiled program, by its name in the program."""
-    added: tuple[tuple[str, ...], ...] = ()
-    """The places in `arrays` of the variables that `add_variable` made, in order."""
     excluding: re.Pattern[str] | None = None
     """Patterns: weights do not decay if their path contains a match."""
-    shown: set[tuple[str, ...]] = field(default_factory=set)
-    """The places in `arrays` of arrays that the user may also have; see `Weight.shown`."""
     compiled: Function | None = None
     """The compiled update for custom training loops."""
-    home: Home | None = None
+    thread: Home | None = None
     """The thread that last trained with this state."""
     busy: bool = False
     """Whether a thread trains with this state now."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of the weights, in the order in which `build` got them."""
+        return tuple(self.variables.get("slots", ()))
 
     @property
     def learning_rate(self) -> float | Function:
@@ -108,29 +104,23 @@ class OptimizerState(settings.State):
         followed = self.schedule or self.source
         if followed is not None:
             return followed
-        rate = float(self.read("learning_rate"))
+        rate = float(read(self.variables["learning_rate"]) if "learning_rate" in self.variables else self.rate or 0)
         return schedules.InverseTimeDecay(rate, 1, self.decay) if self.decay else rate
 
     @learning_rate.setter
     def learning_rate(self, value: float | Function) -> None:
         if callable(value):
             self.schedule, self.source = (value, None) if schedules.takes_step(value) else (None, value)
-            self.former["learning_rate"] = self.arrays.pop("learning_rate", None)
-            self.shown.discard(("learning_rate",))
-            self.compiled = None
+            if self.schedule is not None:
+                self.variables.pop("learning_rate", None)
+            self.rate = self.compiled = None
         else:
-            library = jnp if "slots" in self.arrays else np
-            self.arrays["learning_rate"] = library.array(value, wide())
-
-    def read(self, name: str) -> Array:
-        """Return the array of that name; if another thread trains, no program may overwrite it."""
-        with lock:
-            self.shown.update((name,) for _ in settle([self]))
-            array: Array = self.arrays[name]
-            return array
+            self.rate = np.array(value, wide())
+            if "learning_rate" in self.variables:
+                self.variables["learning_rate"].value = jnp.asarray(self.rate)
 
     def compiled_in(self) -> list[tuple[str, object]]:
-        slots = [(name, *self.arrays.get("slots", {}).get(path, ())) for name, path in self.names.items()]
+        slots = [(name, *self.variables.get("slots", {}).get(path, ())) for name, path in self.names.items()]
         own = [("overwritten", sorted(self.overwritten)), ("excluding", self.excluding), ("slots", slots)]
         return [("schedule", self.schedule), ("decay", self.decay), *own]
 
@@ -138,67 +128,20 @@ class OptimizerState(settings.State):
         """Whether the arrays belong to the model of that state."""
         return self.owner is not None and self.owner() is owner
 
+    @property
+    def home(self) -> Home | None:
+        """The thread that last trained with this state, and so with each variable."""
+        return self.thread
+
+    @home.setter
+    def home(self, home: Home | None) -> None:
+        if home is not self.thread:
+            self.thread = home
+            for _, variable in leaves(self.variables):
+                variable.home = home  # type: ignore[attr-defined]
+
     def __getstate__(self) -> dict[str, Any]:
-        with lock:
-            if settle([self]):
-                self.shown.update(_places(self.arrays))
-            arrays = renamed(self.arrays, {})
-        return {**vars(self), "arrays": arrays, "compiled": None, "owner": None, "home": None, "busy": False}
-
-
-class StateWeight(Weight):
-    """One array of an optimizer's state. Each read or assignment looks it up in the state."""
-
-    of_pass = True  # in a pass the optimizer's copy holds the arrays of the pass itself
-
-    def __init__(self, optimizer: Stateful, *keys: str) -> None:
-        part, *of = keys
-        name = "gradient_accumulator" if part == "accumulator" else part
-        if of:
-            name = of[0] if part == "own" else f"{of[0].replace('/', '_')}_{of[1] if part == 'slots' else name}"
-        self.name, self.path, self.trainable = name, f"{optimizer.name}/{name}", False
-        self.regularizer, self.constraint, self.autocast = None, None, False
-        self.optimizer, self.keys = optimizer, keys
-
-    @property
-    def array(self) -> Any:
-        found = functools.reduce(operator.getitem, self.keys, self._held)
-        return as_array(found) if isinstance(found, np.ndarray) else found
-
-    @array.setter
-    def array(self, array: Array) -> None:
-        *parts, last = self.keys
-        functools.reduce(operator.getitem, parts, self._held)[last] = array
-
-    @property
-    def _held(self) -> State:
-        state = self.optimizer._lamina
-        return state.arrays if self.keys[0] in state.arrays else state.former
-
-    @property
-    def home(self) -> Home | None:  # type: ignore[override]
-        return self.optimizer._lamina.home
-
-    @property
-    def _lamina_place(self) -> Hashable:
-        return id(self.optimizer._lamina), self.keys
-
-    @property
-    def shown(self) -> bool:
-        return self.keys in self.optimizer._lamina.shown
-
-    @shown.setter
-    def shown(self, shown: bool) -> None:
-        if self._held is self.optimizer._lamina.arrays:
-            self.optimizer._lamina.shown.add(self.keys)
-
-    def __eq__(self, other: object) -> Any:
-        return read(self) == (read(other) if isinstance(other, Weight) else other)
-
-    __hash__ = Weight.__hash__
-
-
-jax.tree_util.register_pytree_node(StateWeight, lambda w: ((w.value,), w.name), unflatten)  # type: ignore[arg-type]
+        return {**vars(self), "compiled": None, "owner": None, "thread": None, "busy": False}
 
 
 class Stateful(Configured):
@@ -263,50 +206,50 @@ class Stateful(Configured):
         return f"{type(self).__name__}({', '.join(changed)})"
 
     @property
+    def _lamina_variables(self) -> Variables:
+        """The variables by place."""
+        state = self._lamina
+        if "iteration" not in state.variables:
+            put(self, state.variables, {"iteration": as_array(np.int32(0))})
+            if state.rate is not None:
+                put(self, state.variables, {"learning_rate": as_array(state.rate)})
+        return state.variables
+
+    @property
     def _lamina_arrays(self) -> State | None:
         """All arrays of the latest pass; None before the first pass, or after it was set to None."""
-        state = self._lamina
-        if state.source is not None:
-            state.arrays["learning_rate"] = jnp.array(state.source(), wide())
-        return state.arrays if self.built else None
+        follow(self)
+        return arrays_of(self._lamina_variables) if self.built else None
 
     @_lamina_arrays.setter
     def _lamina_arrays(self, arrays: State | None) -> None:
-        state = self._lamina
-        if arrays is None:
-            rate = {name: state.arrays[name] for name in ("learning_rate",) if name in state.arrays}
-            state.arrays = {"iteration": as_array(np.int32(0)), **rate}
-            state.weights, state.paths, state.added = (), (), ()
+        state, rate = self._lamina, self._lamina.variables.get("learning_rate")
+        if arrays is not None:
+            put(self, state.variables, arrays)
             return
-        if set(state.paths) != set(arrays["slots"]):  # dicts come sorted out of a program: keep the first order
-            state.paths = tuple(arrays["slots"])
-        state.arrays = arrays
+        state.rate = state.rate if rate is None else np.asarray(read(rate))
+        state.variables, state.weights, state.added = {}, (), []
 
     def _lamina_without_arrays(self, names: dict[str, str]) -> Self:
         """Return a copy with shapes instead of arrays, which a compiled program may keep."""
-        twin, direct = self._lamina_twin(), overwritten(self._lamina)
+        blank = tree_map(lambda each, _: jax.ShapeDtypeStruct(each.shape, each.dtype), self._lamina.variables)
+        twin, direct = self._lamina_with(blank), overwritten(self._lamina)
         twin._lamina.overwritten = frozenset(path for path, name in names.items() if name in direct)
-        twin._lamina.compiled, twin._lamina.owner, twin._lamina.weights, twin._lamina.names = None, None, (), names
-        twin._lamina.home = None
-        twin._lamina.arrays = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), self._lamina.arrays)
+        twin._lamina.owner, twin._lamina.weights, twin._lamina.names = None, (), names
         return twin
 
-    def _lamina_twin(self) -> Self:
-        """Make the variables in the copy's attributes refer to the copy's state."""
-        twin = super()._lamina_twin()
-
-        def moved(leaf: object, place: str) -> object:
-            return StateWeight(twin, *leaf.keys) if isinstance(leaf, StateWeight) else leaf
-
-        for attribute, value in vars(self).items():
-            if attribute != "_lamina":
-                vars(twin)[attribute] = tree_map(moved, value, attribute)
+    def _lamina_with(self, arrays: State) -> Self:
+        """Return a copy with variables of its own, which hold these arrays."""
+        twin = self._lamina_twin()
+        twin._lamina.thread = twin._lamina.compiled = None
+        replace(twin, twin_of)
+        put(twin, twin._lamina.variables, arrays)
         return twin
 
     @property
     def built(self) -> bool:
         """Whether the state for the weights was made."""
-        return "slots" in self._lamina.arrays
+        return "slots" in self._lamina_variables
 
     @property
     def learning_rate(self) -> Any:
@@ -319,10 +262,10 @@ class Stateful(Configured):
         Array(True, dtype=bool)
         """
         if self._lamina.schedule is not None:
-            return jnp.asarray(self._lamina.schedule(self._lamina.read("iteration")), wide())
+            return jnp.asarray(self._lamina.schedule(read(self._lamina_variables["iteration"])), wide())
         if self._lamina.source is not None:
             return jnp.asarray(self._lamina.source(), wide())
-        return StateWeight(self, "learning_rate")
+        return self._lamina_variables["learning_rate"]
 
     @learning_rate.setter
     @user_facing
@@ -349,21 +292,19 @@ class Stateful(Configured):
     @property
     def iterations(self) -> Any:
         """The number of steps made so far, () int32."""
-        if self.gradient_accumulation_steps:
-            return self._lamina.read("iteration") // self.gradient_accumulation_steps
-        return StateWeight(self, "iteration")
+        step, every = self._lamina_variables["iteration"], self.gradient_accumulation_steps
+        return read(step) // every if every else step
 
     @property
     def variables(self) -> list[Weight]:
         """The arrays of the state in the order of Keras's files, readable and assignable."""
-        state, paths = self._lamina.arrays, self._lamina.paths
-        found: list[tuple[str, ...]] = [("iteration",)]
-        if "learning_rate" in state and self._lamina.source is None:
-            found.append(("learning_rate",))
-        found += [(part, path) for part in ("average", "accumulator") if part in state for path in paths]
-        for group in self._lamina_order:
-            found += [("slots", path, name) for path in paths for name in group if name in state["slots"][path]]
-        return [StateWeight(self, *keys) for keys in (*found, *self._lamina.added)]
+        held = self._lamina_variables
+        slots, found = held.get("slots", {}).values(), [held["iteration"]]
+        if "learning_rate" in held and self._lamina.source is None:
+            found.append(held["learning_rate"])
+        found += [each for part in ("average", "accumulator") for each in held.get(part, {}).values()]
+        found += [each[name] for group in self._lamina_order for each in slots for name in group if name in each]
+        return [*found, *self._lamina.added]
 
     def save_own_variables(self, store: Any) -> None:
         """Put the variables into `store`, a dict of arrays, in the order of Keras's files."""
@@ -387,22 +328,8 @@ def rate_in(optimizer: Stateful, state: State) -> Array:
     return jnp.asarray(rate / (1 + decay * state["iteration"]) if decay else rate, wide())
 
 
-def renamed(tree: Any, names: dict[str, str], without: Collection[str] = ()) -> Any:
-    """Copy the dicts of the arrays, with other names of the weights, and without the weights in `without`."""
-    if not isinstance(tree, dict):
-        return tree
-    return {names.get(key, key): renamed(value, names, without) for key, value in tree.items() if key not in without}
-
-
-def _places(tree: State, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Return the path of keys of each array."""
-    for key, value in tree.items():
-        yield from _places(value, (*before, key)) if isinstance(value, dict) else [(*before, key)]
-
-
-def take_back(optimizer: Stateful) -> None:
-    """Replace the arrays that the user may also have by copies."""
-    shown = optimizer._lamina.shown
-    while shown:
-        weight = StateWeight(optimizer, *shown.pop())
-        weight.array = copied(weight.array)
+def follow(optimizer: Stateful) -> None:
+    """Put the number that a function without arguments gives now into the learning rate."""
+    if optimizer._lamina.source is not None:
+        rate = jnp.array(optimizer._lamina.source(), wide())
+        put(optimizer, optimizer._lamina_variables, {"learning_rate": rate})
