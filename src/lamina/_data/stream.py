@@ -18,11 +18,12 @@ from lamina._data.row_sources import Rows, apart, as_batches, begun, joined, say
 from lamina._data.sample_weights import class_weighted
 from lamina._data.source import Table, arrays
 from lamina._data.threads import fetched, in_advance
+from lamina._data.windows import EVERYTHING, Window, Windows
 from lamina._settings.run_limits import say_out_of_data
 from lamina.errors import ArgumentError, DataError, LaminaError
 from lamina.random import next_seed
 
-Gather = Callable[[Iterator[Table], int], Iterator[Any]]
+Gather = Callable[[Iterator[Window], int], Iterator[Any]]
 
 
 class Stream:
@@ -152,8 +153,8 @@ class Stream:
             ahead: the number of batches that the thread may fetch in advance.
             key: decides the order of a shuffled source; without it the order is random.
             skip: the number of batches to leave out at the start of the epoch.
-            gather: makes other items of the tables, which are given out in their place. The thread calls it with the
-                number of the first batch; the arrays of a table may change when it takes the next one.
+            gather: makes other items of windows of tables, which are given out in their place. The thread calls it with
+                the number of the first batch; the arrays of a table may change when it takes the next window.
         """
         if steps is None and _is_endless(self.source):
             raise DataError(
@@ -166,13 +167,13 @@ class Stream:
         if not self.begun:
             _call(self.source, "on_epoch_begin")
         self.begun, self.taken, self.places = True, 0, {}
-        tables = self._tables(steps, shuffle, key, skip, own=gather is None)
+        windows = self._tables(steps, shuffle, key, skip, own=gather is None)
         if gather is not None:
-            yield from fetched(gather(tables, skip), 1)
+            yield from fetched(gather(windows, skip), 1)
         else:
-            for count, table in enumerate(fetched(tables, ahead), skip):
-                self.look(table, count)
-                yield table
+            for count, window in enumerate(fetched(windows, ahead), skip):
+                self.look(window.parts, count)
+                yield window.parts
         self.over = self.once and self.taken < (steps or 1)
         if self.taken == 0 and not (self.over and self.fruitful):
             raise self._spent("it has no more batches") if self.once else DataError(f"{self.name} gave no batch.")
@@ -190,24 +191,40 @@ class Stream:
 
     def _tables(
         self, steps: int | None, shuffle: bool, key: tuple[int, ...] | None, skip: int, own: bool
-    ) -> Iterator[Table]:
+    ) -> Iterator[Window]:
         fruitless = False
         if self.from_place:
             self.taken, self.from_place = skip, False
+        most = EVERYTHING if steps is None else steps
         while True:
-            items = itertools.islice(self._pass, None if steps is None else steps - self.taken)  # type: ignore[arg-type]
-            for batch in self._batches(items, skip - self.taken):
-                self.taken += 1
-                if self.noting:
-                    if self.replays and not (self.placed or self.by_key):
-                        self.checksum = checksum(batch, self.checksum)
-                    self.places[self.taken] = self._place()
-                if self.taken > skip:
-                    yield self._table(batch, self.taken - 1, own)
+            if isinstance(self._pass, Windows) and not own:
+                yield from self._several(self._pass, most, skip)
+            else:
+                items: Iterator[Any] = itertools.islice(self._pass, most - self.taken)  # type: ignore[arg-type]
+                yield from self._single(items, skip, own)
             if steps is None or self.taken or self.once or fruitless:
                 return
             self._open(shuffle, key, 0)  # the source ended exactly with the previous epoch
             fruitless = True
+
+    def _single(self, items: Iterator[Any], skip: int, own: bool) -> Iterator[Window]:
+        """Windows of one batch for each item; the first `skip` batches of the epoch are left out."""
+        for batch in self._batches(items, skip - self.taken):
+            self.taken += 1
+            if self.noting:
+                if self.replays and not (self.placed or self.by_key):
+                    self.checksum = checksum(batch, self.checksum)
+                self.places[self.taken] = self._place()
+            if self.taken > skip:
+                table = self._table(batch, self.taken - 1, own)
+                yield Window(table, table.rows, 0, table.rows)
+
+    def _several(self, windows: Windows, most: int, skip: int) -> Iterator[Window]:
+        """Windows up to `most` batches of the epoch; the first `skip` are left out."""
+        while self.taken < most and (window := windows.take(most - self.taken, self._converted)) is not None:
+            first, self.taken = self.taken, self.taken + window.steps
+            if (left := window.after(max(skip - first, 0))).steps:
+                yield left
 
     def _batches(self, items: Iterator[Any], skip: int) -> Iterator[Any]:
         """Read the batches of some items, with the source's number of workers; the first `skip` are not read."""
@@ -258,6 +275,10 @@ class Stream:
             self._pass = iter(random.permutation(steps).tolist())
         else:
             self._pass = iter(range(steps))
+
+    def _converted(self, window: Window) -> Window:
+        """A window of a table of numbers."""
+        return window._replace(parts=self._table(window.parts, self.taken, own=False))
 
     def _table(self, batch: object, index: int, own: bool) -> Table:
         """A batch as a table, with arrays that are its own if the next batch may come in the same ones."""

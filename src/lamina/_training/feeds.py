@@ -214,7 +214,7 @@ class ArrayFeed:
         count = end - begin
         for name, array in self.arrays.items():
             into = self.buffers[0][name][: steps * self.size]
-            _take(array, rows, into[:count])
+            take(array, rows, into[:count])
             into[count:] = into[count - 1]  # what fills a short batch up are numbers that the model can take
         if (counted := self.buffers[0].get("counted")) is not None:
             counted[:count], counted[count:] = 1, 0
@@ -230,7 +230,7 @@ class ArrayFeed:
         return random.permutation(rows) if self.shuffle else None
 
 
-def _take(array: HostArray, rows: HostArray | slice, into: HostArray) -> None:
+def take(array: HostArray, rows: HostArray | slice, into: HostArray) -> None:
     """Copy some rows of an array, which may be in a file, into another array."""
     if not isinstance(rows, slice) and array.dtype == into.dtype and array.flags.c_contiguous and array.flags.aligned:
         np.asarray(array).take(rows, 0, into, "clip")  # half the time of indexing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -16,9 +15,10 @@ from lamina._arrays.packing import NotPlainError, pack
 from lamina._data.data_frames import Columns
 from lamina._data.source import Table
 from lamina._data.stream import Stream
+from lamina._data.windows import EVERYTHING, Window
 from lamina._messages.tracebacks import warn
 from lamina._settings.run_limits import limited_steps
-from lamina._training.feeds import BLOCK_BYTES, ArrayFeed, Block, Chunk, ChunkLength, Key, aligned
+from lamina._training.feeds import BLOCK_BYTES, BLOCK_STEPS, ArrayFeed, Block, Chunk, ChunkLength, Key, aligned, take
 from lamina.errors import DataError, LaminaError
 
 STACKED = 4, 64
@@ -27,8 +27,6 @@ FIRST, PATIENCE = 8, 0.05
 """The most batches in the first block of an epoch, twice as many in each later one; and the seconds after which a block
 goes to the device with the batches that have come, if there are four, so that a slow source does not hold up training.
 """
-EVERYTHING = sys.maxsize
-"""More batches than any epoch has."""
 
 
 class StreamFeed:
@@ -173,7 +171,7 @@ class StreamFeed:
         (block, blocks), self.started = self.started, None
         return itertools.chain([block], blocks)
 
-    def _gathered(self, tables: Iterator[Table], first: int) -> Iterator[Block]:
+    def _gathered(self, windows: Iterator[Window], first: int) -> Iterator[Block]:
         """The batches one after the other in the memory of blocks, from the batch `first` of the epoch on.
 
         What was read before an error of the user's own is trained before it is raised. With a batch that is refused
@@ -181,20 +179,27 @@ class StreamFeed:
         """
         shapes, into, size, steps, most, begun = None, dict[str, HostArray](), 0, 0, FIRST, time.perf_counter()
         try:
-            for table in tables:
-                if (new := tuple([None if a is None else (a.shape, a.dtype) for a in table[:3]])) != shapes and steps:
-                    yield Block(into, first, steps, 0, size, table)
+            for window in windows:
+                named, at = window.parts.named, 0
+                if (
+                    new := (window.size, *[(a.shape[1:], a.dtype) for a in named.values()], *named)
+                ) != shapes and steps:
+                    yield Block(into, first, steps, 0, size, Table(*window.batches(0, 1)))
                     first, steps = first + steps, 0
-                if not steps:
-                    shapes, size = new, table.rows
-                    into = self._memory(table, shapes)
-                for name, array in table.named.items():
-                    into[name][steps * size : (steps + 1) * size] = array
-                steps, self.columns = steps + 1, table.columns
-                late = steps >= STACKED[0] and time.perf_counter() - begun > PATIENCE
-                if late or steps >= min(most, self.stacked):
-                    yield Block(into, first, steps, 0, size)
-                    first, steps, most, begun = first + steps, 0, 2 * most, time.perf_counter()
+                most = EVERYTHING if window.steps > 1 else most  # the rows are at hand
+                while at < window.steps:
+                    if not steps:
+                        shapes, size = new, window.size
+                        into = self._memory(window, shapes)
+                    count = min(window.steps - at, min(most, self.stacked) - steps)
+                    rows = window.rows(at, count)
+                    for name, array in named.items():
+                        take(array, rows, into[name][steps * size : (steps + count) * size])
+                    at, steps, self.columns = at + count, steps + count, window.parts.columns
+                    late = steps >= STACKED[0] and time.perf_counter() - begun > PATIENCE
+                    if late or steps >= min(most, self.stacked):
+                        yield Block(into, first, steps, 0, size)
+                        first, steps, most, begun = first + steps, 0, min(2 * most, EVERYTHING), time.perf_counter()
         except LaminaError:
             raise
         except Exception:
@@ -204,16 +209,15 @@ class StreamFeed:
         if steps:
             yield Block(into, first, steps, 0, size)
 
-    def _memory(self, table: Table, shapes: object) -> dict[str, HostArray]:
-        """The memory for the next block of batches like this one."""
+    def _memory(self, window: Window, shapes: object) -> dict[str, HostArray]:
+        """The memory for the next block of batches like those of a window."""
         if not self.stacked:
-            batch = sum(array.nbytes for array in table.named.values())
-            self.stacked = min(max(BLOCK_BYTES // max(batch, 1), STACKED[0]), STACKED[1])
+            batch = window.size * sum(array[:1].nbytes for array in window.parts.named.values())
+            most = BLOCK_STEPS if window.steps > 1 else STACKED[1]
+            self.stacked = min(max(BLOCK_BYTES // max(batch, 1), STACKED[0]), most)
         if shapes not in self.buffers:
-            rows = table.rows * self.stacked
-            self.buffers[shapes] = [
-                {name: aligned(rows, array) for name, array in table.named.items()} for _ in range(2)
-            ]
+            rows, named = window.size * self.stacked, window.parts.named
+            self.buffers[shapes] = [{name: aligned(rows, array) for name, array in named.items()} for _ in range(2)]
         self.buffers[shapes].reverse()
         return self.buffers[shapes][0]
 

@@ -14,6 +14,7 @@ from lamina._arrays.arrays import HostArray
 from lamina._data.dataset import KIND, Dataset, Key
 from lamina._data.row_sources import FORMATS
 from lamina._data.source import arrays
+from lamina._data.windows import Window, Windows
 from lamina._messages.tracebacks import user_facing, warn
 from lamina._settings.converters import checked, fixed_seed, flag, optional, positive
 from lamina.dtypes import floatx
@@ -76,21 +77,17 @@ def table_dataset(
         _say_sorted(source, label, rows)
     pieces = [piece for fragment in source.get_fragments() for piece in _pieces(fragment)]
 
-    def read(encode: Callable[[Any], Any], key: Key) -> Iterator[Any]:
+    def read(encode: Callable[[Any], Any], key: Key) -> Iterator[Window]:
         chosen = np.random.default_rng((key[0] if seed is None else seed, *key[1:])) if shuffles else None
         order = pieces if chosen is None else [pieces[place] for place in chosen.permutation(len(pieces))]
         for table in _windows(order, source.schema, rows):
             y = None if label is None else _targets(table[label], label, classes)
             x, places = encode(table.select(columns)), None if chosen is None else chosen.permutation(len(table))
-            if places is not None:
-                x, y = x[places] if isinstance(x, np.ndarray) else x.take(places), None if y is None else y[places]
-            for start in range(0, len(table), size):
-                batch = x[start : start + size] if isinstance(x, np.ndarray) else x.slice(start, size)
-                yield batch if y is None else (batch, y[start : start + size])
+            yield Window((x,) if y is None else (x, y), size, 0, len(table), places)
 
     def dataset(encode: Callable[[Any], Any]) -> Dataset:
         count = None if kind == "csv" else -(-source.count_rows() // size)
-        made = KIND["new"](lambda key: read(encode, key), count, classes, paths)
+        made = KIND["new"](lambda key: Windows(read(encode, key)), count, classes, paths)
         made._lamina_batched, made._lamina_encoded = size, dataset
         if label is None:
             made._lamina_labelled = lambda column: table_dataset(files, column, batch_size, shuffle, seed, window)
@@ -147,7 +144,7 @@ def _windows(pieces: list[Any], schema: Any, rows: int) -> Iterator[Any]:
     held: list[Any] = []
     count = 0
     for piece in pieces:
-        for part in piece.to_batches(schema=schema, batch_size=rows, batch_readahead=1, fragment_readahead=0):
+        for part in _parts(piece, schema, rows):
             held.append(part)
             count += part.num_rows
             while count >= rows:
@@ -156,6 +153,18 @@ def _windows(pieces: list[Any], schema: Any, rows: int) -> Iterator[Any]:
                 held, count = table.slice(rows).to_batches(), count - rows
     if count:
         yield pyarrow.Table.from_batches(held, schema)
+
+
+def _parts(piece: Any, schema: Any, rows: int) -> Iterator[Any]:
+    """Yield batches of up to `rows` rows of a part of a file. A row group of Parquet is read no further than asked."""
+    if not hasattr(piece, "row_groups"):
+        yield from piece.to_batches(schema=schema, batch_size=rows, batch_readahead=1, fragment_readahead=0)
+        return
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(piece.path, metadata=piece.metadata, filesystem=piece.filesystem) as file:
+        for part in file.iter_batches(rows, [group.id for group in piece.row_groups]):
+            yield part.select(schema.names).cast(schema)
 
 
 def _numbers(kind: Any) -> str | None:
