@@ -55,7 +55,7 @@ def test_targets_are_compared_with_the_output_for_the_data_and_not_for_the_input
     steps.compile("sgd", "mse")
     with pytest.raises(keras.errors.LabelError, match=r"y has shape \(2, 10, 4\), the model gives \(None, 12, 4\)"):
         steps.fit(np.ones((2, 12, 3)), np.zeros((2, 10, 4)), verbose=0)
-    with pytest.raises(keras.errors.ShapeError, match="The axes stand the other way round"):
+    with pytest.raises(keras.errors.ShapeError, match="The axes are in reverse order"):
         steps.predict(np.ones((2, 3, 10)), verbose=0)
 
 
@@ -92,7 +92,7 @@ def test_one_number_a_row_is_normalized(keras):
     np.testing.assert_allclose(normalizer(x[:3]), wanted, rtol=1e-5)
     np.testing.assert_allclose(normalizer(x[None, :3]), wanted[None], rtol=1e-5)
     model = keras.Sequential([layers.Input((1,)), normalizer, layers.Dense(1, kernel_initializer="ones")])
-    with says(keras, "a last axis of 1 is added"):
+    with says(keras, "a last axis of size 1 is added"):
         np.testing.assert_allclose(model.predict(x[:3], verbose=0), wanted[:, None], rtol=1e-5)
     model.compile("sgd", "mse")
     model.fit(x, 2 * x, validation_split=0.2, verbose=0)
@@ -202,7 +202,7 @@ def test_layers_that_compute_make_floats_of_integers(keras):
 def test_gray_images_of_a_stack_are_not_taken_for_one_image(keras):
     layers = keras.layers
     model = keras.Sequential([layers.Input((8, 8, 1)), layers.Resizing(4, 4)])
-    with says(keras, "a last axis of 1 is added"):
+    with says(keras, "a last axis of size 1 is added"):
         assert model(np.ones((3, 8, 8))).shape == (3, 4, 4, 1)
     assert model(np.ones((8, 8, 1))).shape == (4, 4, 1)
     with pytest.raises(keras.errors.ShapeError, match="expects 4 dimensions"):

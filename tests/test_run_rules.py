@@ -228,7 +228,7 @@ def test_only_the_last_layer_can_be_popped():
     made = lamina.layers
     model = lamina.Sequential([made.Input((2,)), made.Dense(3), made.Dense(4)])
     for number in (0, 1, -1):
-        with pytest.raises(ValueError, match=rf"pop\({number}\): only the last layer can be popped"):
+        with pytest.raises(ValueError, match=rf"pop\({number}\): pop\(\) removes the last layer"):
             model.pop(number)
     assert [layer.units for layer in model.layers] == [3, 4]
     assert model.pop(rebuild=False).units == 4 and model.pop().units == 3

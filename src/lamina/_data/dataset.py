@@ -62,9 +62,9 @@ class Dataset:
         self._lamina_nodes = 0
         """The number of datasets before this one, which makes the orders of two shuffles in one pipeline differ."""
         self._lamina_encoded: Callable[[Callable[[Any], Any]], Dataset] | None = None
-        """Of a dataset of tables: makes the dataset whose x is encoded by a function, many rows at a time."""
+        """For a dataset of tables: returns the dataset whose x is encoded by a given function, many rows at a time."""
         self._lamina_labelled: Callable[[str], Dataset] | None = None
-        """Of a dataset of tables without targets: makes the dataset whose targets are a column."""
+        """For a dataset of tables without targets: returns the dataset whose targets are a given column."""
         self._lamina_batched: int | None = None
         """The size of the batches, if `batch` made this dataset."""
         if class_names is not None:

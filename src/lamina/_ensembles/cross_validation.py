@@ -83,7 +83,7 @@ def cross_validate(
 
     Args:
         model: a compiled Sequential; it is not changed.
-        x: arrays or a frame with one row a sample. A FeatureSpace is adapted in each fold: its
+        x: arrays or a frame with one row per sample. A FeatureSpace is adapted in each fold: its
             vocabularies to all rows, means, medians and edges to those that train.
         y: the targets.
         folds: how many; or a splitter of scikit-learn; or pairs of the rows to train on and those to hold out.

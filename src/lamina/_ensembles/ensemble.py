@@ -71,7 +71,7 @@ class Ensemble:
         keeps its weights, while the others go on.
 
         Args:
-            x: arrays, lists or a frame with one row a sample.
+            x: arrays, lists or a frame with one row per sample.
             y: the targets.
             batch_size: rows a step; 32 unless given.
             epochs: how often each goes through the data.

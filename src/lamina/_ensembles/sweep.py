@@ -74,7 +74,7 @@ def sweep(
             Sequential.
         settings: for each name a list of values, of which all combinations are tried; or a list of dicts, one for each
             combination, for a random search.
-        x: arrays or a frame with one row a sample.
+        x: arrays or a frame with one row per sample.
         y: the targets.
         batch_size: rows a step; 32 unless given.
         epochs: how often each model goes through the data, if it is not dropped.

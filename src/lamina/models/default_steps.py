@@ -1,6 +1,6 @@
 """What Sequential's own `train_step`, `test_step`, `predict_step`, `compute_loss` and `compute_metrics` do.
 
-They compute what the programs in `_training/steps.py` do, in methods that a subclass may override one by one.
+They compute the same as the programs in `_training/steps.py`, but a subclass may override each of them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def in_either_form(model: Sequential, step: Callable[..., Any], state: Any, data: Any, parts: tuple[int, ...]) -> Any:
-    """Run a step for `(data)`, or for Keras's `(state, data)`, which returns the state after it as well."""
+    """Run a step with the arguments `(data)`, or with Keras's `(state, data)`, which also returns the new state."""
     if data is MISSING:
         return step(model, state)
     groups = [groups_of(model)[part] for part in parts]
@@ -50,7 +50,7 @@ def train_step(model: Sequential, data: object) -> dict[str, Any]:
     def objective(params: list[Array]) -> tuple[Array, Any]:
         values = {weight: weight.value for weight in kept} | dict(zip(trained, params, strict=True))
         with Pass(values, key=key, of_step=True) as now:
-            y_pred = model(x, training=True)  # it alone: what compute_loss calls, as a teacher, infers
+            y_pred = model(x, training=True)  # models that compute_loss calls, such as a teacher, run in inference
             loss = _loss(model, x, y, y_pred, sample_weight, training=True)
             after = [now.read(weight) for weight in kept]
         return model.optimizer.scale_loss(loss), (loss, y_pred, mask_of(y_pred), after)
@@ -76,13 +76,13 @@ def predict_step(model: Sequential, data: object) -> Any:
 
 
 def compute_loss(model: Sequential, y: object, y_pred: object, sample_weight: object) -> Array:
-    """The loss of `compile`, the regularizers, and what layers added in the pass under way.  -> () float32"""
+    """The loss of `compile`, plus the regularizers and the losses that layers added in this pass.  -> () float32"""
     compiled, measured = compiled_of(model), (y, y_pred, sample_weight)
     return total_loss(compiled.loss, compiled.loss_weight, measured, model.losses)
 
 
 def compute_metrics(model: Sequential, y: object, y_pred: object, sample_weight: Array | None) -> dict[str, Any]:
-    """The metrics of `compile` after one more batch, by name, with the mean of the loss."""
+    """Update the metrics of `compile` with a batch. Returns their results and the mean loss, by name."""
     for metric, weighted in compiled_of(model).metrics or []:
         mask = mask_of(y_pred) if metric._lamina_masked else None
         weight = counted(sample_weight if weighted else None, mask)
@@ -91,13 +91,13 @@ def compute_metrics(model: Sequential, y: object, y_pred: object, sample_weight:
 
 
 def _unpacked(data: object) -> tuple[Any, Any, Any]:
-    """x, y and the sample weights, None for what is not there."""
+    """Return x, y and the sample weights; a missing one is None."""
     x, y, sample_weight = (*(data if isinstance(data, (tuple, list)) else (data,)), None, None)[:3]
     return x, y, sample_weight
 
 
 def _loss(model: Sequential, x: object, y: object, y_pred: object, sample_weight: object, training: bool) -> Array:
-    """`model.compute_loss`, which older programs write without `training`."""
+    """Call `model.compute_loss`. Some programs override it without some of its parameters, such as `training`."""
     told: dict[str, object] = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight, "training": training}
     takes = inspect.signature(model.compute_loss).parameters
     every = any(p.kind is p.VAR_KEYWORD for p in takes.values())

@@ -158,7 +158,7 @@ class Sequential(Stack):
 
     @user_facing
     def to_json(self, **kwargs: Any) -> str:
-        """The stack, without its weights, as JSON, from which `models.model_from_json` makes an equal one.
+        """Return the layers and their settings, without weights, as JSON for `models.model_from_json`.
 
         Args:
             kwargs: arguments of `json.dumps`, such as `indent=2`.
@@ -183,11 +183,11 @@ class Sequential(Stack):
         Args:
             x: arrays, lists or a frame with one row per sample, or a stream of batches (a generator, a DataLoader). The
                 rows of an array in a file, `numpy.load("x.npy", mmap_mode="r")`, are read when they are needed.
-            y: the targets, one row a sample; a stream has them in its batches.
+            y: the targets, one row per sample; a stream has them in its batches.
             batch_size: rows per batch, 32 by default.
             epochs: the number of the last epoch, counted from 1.
-            verbose: 0 prints nothing, 1 a bar, 2 a line per epoch, 3 only the epoch's number; "auto" is 1 on a terminal
-                and in a notebook, else 2; "rich" is 1 with rows per second, memory and the time left of all epochs.
+            verbose: 0 prints nothing, 1 a bar, 2 a line per epoch, 3 only the epoch's number. "auto" is 1 on a terminal
+                and in a notebook, else 2. "rich" adds rows per second, memory and the remaining time to the bar.
             callbacks: a `Callback`, or a list of them.
             validation_split: the share of the rows to hold out for validation, taken from the end before shuffling.
             validation_data: (x, y), (x, y, sample_weight) or a stream, evaluated at the end of an epoch.
@@ -202,15 +202,15 @@ class Sequential(Stack):
             validation_freq: the number of epochs between validations, or a list of epochs (counted from 1) to validate.
             checkpoint: a folder in which the state of the run is saved after each epoch, or a `callbacks.Checkpoint`.
                 If the process is killed, start the same program again: it resumes the run, and gives the same weights
-                and history to the last bit. A run that has ended returns its history, unless `epochs` is now larger.
-                Ctrl-C and SIGTERM save the state of that moment.
+                and history to the last bit. If the run has ended, `fit` returns its history, unless `epochs` is now
+                larger. Ctrl-C and SIGTERM save the current state.
 
         Raises:
             BusyError: while another thread trains this model, or one that shares a layer with it.
-            FileError: for a folder with the state of another run, or one that cannot be written or read.
-            DataError, LabelError: for data that does not fit, before the first step.
-            NonFiniteError: when the loss is NaN or infinite, unless `config.set_non_finite` changed it. The model
-                then has the weights from before that epoch.
+            FileError: if the folder has the state of another run, or cannot be written or read.
+            DataError, LabelError: before the first step, if the data does not fit the model.
+            NonFiniteError: if the loss is NaN or infinite, unless `config.set_non_finite` allows it. The model then
+                has the weights from before that epoch.
         """
         callbacks, keeping = keeping_of(callbacks, checkpoint)
         store = saving.checkpoint.FolderStore(keeping) if keeping else None
@@ -227,8 +227,8 @@ class Sequential(Stack):
         """The loss, or a list of the loss and the metrics, on all of the data.
 
         Args:
-            x: arrays, lists or a frame with one row a sample, or a stream of batches.
-            y: the targets, one row a sample; a stream has them in its batches.
+            x: arrays, lists or a frame with one row per sample, or a stream of batches.
+            y: the targets, one row per sample; a stream has them in its batches.
             batch_size: rows per batch, 32 by default.
             verbose: 0 silent, 1 a bar, 2 one line; "auto" is 1 on a terminal and in a notebook, else 2.
             sample_weight: a weight for every row.
@@ -274,7 +274,7 @@ class Sequential(Stack):
         """The output for every row, as a NumPy array, or as a tuple of arrays if the last layer returns several.
 
         Args:
-            x: arrays, lists or a frame with one row a sample, or a stream of batches.
+            x: arrays, lists or a frame with one row per sample, or a stream of batches.
             batch_size: rows per batch. The default keeps activations in the CPU cache.
             verbose: 0 silent, 1 a bar, 2 one line; "auto" is 1 on a terminal and in a notebook, else 2.
             steps: the number of batches.
@@ -346,35 +346,35 @@ class Sequential(Stack):
         self, filepath: FilePath, format: str = "tf_saved_model", verbose: bool | None = None,
         input_signature: Sequence[Any] | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
-        """Write what `predict` computes to a file that runs where this package is not installed.
+        """Write what `predict` computes to a file that runs without this package.
 
-        The file takes batches of any size and holds the weights. With format="onnx" it is a graph of ONNX's operators,
-        for onnxruntime, browsers, OpenVINO and others; see the guide on exporting. With format="jax" it is a program of
-        JAX. Only `jax` and `flatbuffers` are needed to run it:
+        The file contains the weights and takes batches of any size. With format="onnx" it is a graph of ONNX's
+        operators, for onnxruntime, browsers, OpenVINO and others. With format="jax" it is a JAX program, which needs
+        only `jax` and `flatbuffers` to run:
 
             from pathlib import Path
             from jax import export, jit
             predict = jit(export.deserialize(bytearray(Path("model.jax").read_bytes())).call)
 
-        Then `predict(x)` is the output for an array `x`. JAX guarantees that a file can be run by the releases of the
-        six months after the release that wrote it, and of the three weeks before (docs.jax.dev, "Compatibility
+        Then `predict(x)` is the output for an array `x`. JAX guarantees that a file runs with the releases of the six
+        months after the release that wrote it, and of the three weeks before it (docs.jax.dev, "Compatibility
         guarantees"). To keep a model longer, or to train it further, use `save`.
 
         Args:
-            filepath: the file that is written.
-            format: "onnx" or "jax"; other formats of Keras are refused, with the tool that makes them of a .onnx file.
-            verbose: whether to print a line about what was written.
-            input_signature: a list of one object with the shape, batch axis included, and the dtype of the input, such
-                as `jax.ShapeDtypeStruct((1, 28, 28), "uint8")` or an array; that of the Input unless given. The dtype
-                is int32 where the first layer looks numbers up, as an Embedding does, and else floats.
-            kwargs: for "jax" `platforms`, those that the program is for, of "cpu", "cuda", "rocm" and "tpu"; all unless
-                given. For "onnx" `opset_version`, the version of the operators, 18 unless given.
+            filepath: the file to write.
+            format: "onnx" or "jax". For Keras's other formats, the error names the tool that converts a .onnx file.
+            verbose: whether to print a line about the file.
+            input_signature: a list of one object with the shape of the input, batch axis included, and its dtype, such
+                as `jax.ShapeDtypeStruct((1, 28, 28), "uint8")` or an array. The default is the shape of the Input, with
+                int32 if the first layer looks up numbers, as an Embedding does, and a floating-point dtype otherwise.
+            kwargs: for "jax" `platforms`, a list of "cpu", "cuda", "rocm" and "tpu" (all by default). For "onnx"
+                `opset_version`, the version of the operators (18 by default).
 
         Raises:
             ArgumentError: for another format.
-            StackError: for a stack whose first layer takes text, for one with a stateful layer, and for operations
-                that no file can hold, such as a call of a Python function.
-            MissingPackageError: without the package onnx, or for "jax" flatbuffers.
+            StackError: if the first layer takes text, if a layer is stateful, and for operations that the file format
+                lacks, such as a call of a Python function.
+            MissingPackageError: without the package onnx, or flatbuffers for "jax".
         """
         if format == "onnx":
             onnx.export.write(self, filepath, verbose, input_signature, kwargs.pop("opset_version", None))
@@ -424,10 +424,10 @@ class Sequential(Stack):
 
     @overridable
     def train_step(self, state: Any, data: Any = MISSING) -> Any:
-        """One step on one batch, for a subclass to override; `fit` compiles it.
+        """Train on one batch. A subclass may override it; `fit` compiles it.
 
-        It is written as `train_step(self, data)`, where `data` is (x, y), (x, y, sample_weight) or x alone, and
-        returns the logs. What it reads and assigns, of weights, metrics and optimizers, are the arrays of that step:
+        Write it as `train_step(self, data)`, where `data` is (x, y), (x, y, sample_weight) or x alone. It returns the
+        logs. During the step, weights, metrics and optimizers hold the arrays of the step, and it may assign to them:
 
             def train_step(self, data):
                 x, y = data
@@ -441,39 +441,46 @@ class Sequential(Stack):
                 self.optimizer.apply(grads, self.trainable_variables)
                 return {"loss": loss}
 
-        Keras's form `train_step(self, state, data)` works as well: `state` holds four lists of arrays (trainable, not
-        trainable, the optimizer's, the metrics'), and it returns the logs and the state after the step.
+        Keras's form `train_step(self, state, data)` also works. `state` has four lists of arrays: the trainable
+        weights, the other weights, the optimizer's variables and the metrics' variables. This form returns the logs
+        and the state after the step.
         """
         return default_steps.in_either_form(self, default_steps.train_step, state, data, (0, 1, 2, 3))
 
     @overridable
     def test_step(self, state: Any, data: Any = MISSING) -> Any:
-        """The same for `evaluate`; Keras's form has three lists: trainable, not trainable, the metrics'."""
+        """Evaluate one batch. Keras's form gets a state of three lists: as in `train_step`, without the optimizer's."""
         return default_steps.in_either_form(self, default_steps.test_step, state, data, (0, 1, 3))
 
     @overridable
     def predict_step(self, state: Any, data: Any = MISSING) -> Any:
-        """The output for a batch; Keras's form has two lists, and returns the output and the second one after it."""
+        """Return the output for a batch.
+
+        Keras's form gets a state of two lists, the trainable and the other weights. It returns the output and the
+        other weights after the step.
+        """
         return default_steps.in_either_form(self, default_steps.predict_step, state, data, (0, 1))
 
     @overridable
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Any:
-        """The loss of `compile` with the regularizers and what layers added, for a subclass to override.
+        """Return the loss of `compile`, plus the regularizers and the losses that layers added.
+
+        A subclass may override it.
 
         Args:
             x: the inputs of a batch.
             y: the targets.
             y_pred: the output for `x`.
             sample_weight: a weight for every row, or None.
-            training: whether a step of training asks.
+            training: whether the call is part of a training step.
         """
         return default_steps.compute_loss(self, y, y_pred, sample_weight)
 
     @overridable
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
-        """Update the metrics of `compile` with a batch and return the logs, for a subclass to override.
+        """Update the metrics of `compile` with a batch, and return the logs. A subclass may override it.
 
         Args:
             x: the inputs of a batch.
@@ -488,16 +495,16 @@ class Sequential(Stack):
         self, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, *,
         include_optimizer: bool = True, save_format: str | None = None,
     ) -> None:  # fmt: skip
-        """Write the model to a file, from which `load_model` makes it again: `model.save("model.keras")`.
+        """Write the model to a file that `load_model` reads: `model.save("model.keras")`.
 
         Args:
-            filepath: a name that ends in ".keras"; in ".h5" or ".hdf5" for the format of Keras 2; with `zipped=False`
-                the name of a folder.
-            overwrite: whether a file of that name is replaced; with False the user is asked at a terminal, else it is
-                an error.
+            filepath: a name that ends in ".keras", or in ".h5" or ".hdf5" for the format of Keras 2. With
+                `zipped=False`, the name of a folder.
+            overwrite: whether to replace an existing file. If False, a terminal asks; elsewhere an existing file is an
+                error.
             zipped: False writes a folder instead of an archive.
-            include_optimizer: whether the file says how the model is compiled.
-            save_format: an argument of Keras 2; the name of the file says the format.
+            include_optimizer: whether the file contains the arguments of `compile` and the optimizer's variables.
+            save_format: has no effect: the name of the file decides the format. Programs for Keras 2 pass it.
         """
         saving.models.save_model(
             self, filepath, overwrite, zipped, include_optimizer=include_optimizer, save_format=save_format
@@ -508,11 +515,11 @@ class Sequential(Stack):
         """Write the weights, and the variables of the optimizer, to a file.
 
         Args:
-            filepath: a name that ends in ".weights.h5"; in ".weights.json" with `max_shard_size`; or in ".safetensors",
-                which holds no optimizer.
-            overwrite: whether a file of that name is replaced; with False the user is asked at a terminal, else it is
-                an error.
-            max_shard_size: the most gigabytes that each file of several may have.
+            filepath: a name that ends in ".weights.h5", or in ".safetensors", which does not contain the optimizer.
+                With `max_shard_size`, it ends in ".weights.json".
+            overwrite: whether to replace an existing file. If False, a terminal asks; elsewhere an existing file is an
+                error.
+            max_shard_size: the largest size of one file in gigabytes; the weights are split into several files.
         """
         saving.weight_files.save_weights(self, filepath, overwrite, max_shard_size)
 
@@ -521,13 +528,13 @@ class Sequential(Stack):
         self, filepath: FilePath, skip_mismatch: bool = False, by_name: bool | None = None,
         objects_to_skip: Sequence[Layer] | None = None,
     ) -> None:  # fmt: skip
-        """Assign the weights in a file: all of them, or none.
+        """Assign the weights in a file. If there is an error, no weight changes.
 
         Args:
-            filepath: a file of weights as `save_weights` writes it, or of a whole model: ".keras", ".h5", ".hdf5".
-            skip_mismatch: leave the layers alone whose weights do not fit, and say which these are.
+            filepath: a file that `save_weights` wrote, or a file of a whole model: ".keras", ".h5", ".hdf5".
+            skip_mismatch: do not change layers whose weights do not fit, and give a warning that names them.
             by_name: for ".h5" and ".hdf5", find the layers by their names instead of by their order.
-            objects_to_skip: layers that are left alone.
+            objects_to_skip: layers that do not change.
         """
         saving.weight_files.load_weights(self, filepath, skip_mismatch, by_name, objects_to_skip)
 
@@ -569,7 +576,7 @@ class Sequential(Stack):
 
     @property
     def optimizer(self) -> Any:
-        """The optimizer that `compile` was given; None before. Another one can be set after `compile`."""
+        """The optimizer given to `compile`; None before. After `compile`, another one can be set."""
         return self._lamina.compiled.optimizer if self._lamina.compiled else None
 
     @optimizer.setter
@@ -579,7 +586,7 @@ class Sequential(Stack):
 
     @property
     def loss(self) -> Any:
-        """The loss as `compile` was given it; None before. Another one can be set after `compile`."""
+        """The loss as given to `compile`; None before. After `compile`, another one can be set."""
         return self._lamina.compiled.given_loss if self._lamina.compiled else None
 
     @loss.setter
@@ -594,7 +601,7 @@ class Sequential(Stack):
 
     @property
     def run_eagerly(self) -> bool:
-        """Whether every operation runs by itself, as `compile` was told; it can be set after `compile`."""
+        """Whether each operation runs without compilation. `compile` sets it; it can be changed later."""
         return bool(self._lamina.compiled and self._lamina.compiled.told["run_eagerly"])
 
     @run_eagerly.setter
@@ -614,7 +621,7 @@ class Sequential(Stack):
 
     @property
     def metrics(self) -> list[Metric]:
-        """The mean of the loss, the metrics once the first data has settled them, and those that the model holds."""
+        """The mean of the loss, the metrics of `compile` once the first data is known, and those in attributes."""
         return known_metrics(self)
 
     @property
@@ -624,7 +631,7 @@ class Sequential(Stack):
 
     @user_facing
     def reset_metrics(self) -> None:
-        """Set the metrics back to their start."""
+        """Set all metrics to their initial values."""
         for metric in self.metrics:
             metric.reset_state()
 
@@ -637,7 +644,7 @@ def _compile_again(model: Sequential, name: str, value: Any) -> None:
     """Compile the model with another value of one argument; the other arguments stay as they were."""
     before = model._lamina.compiled
     if before is None:
-        raise NotCompiledError(f"{model.name!r} is not compiled yet: give the {name} there, compile({name}=...).")
+        raise NotCompiledError(f"{model.name!r} is not compiled yet. Give the {name} to compile: compile({name}=...).")
     told = before.told | {"run_eagerly": before.eager, "auto_scale_loss": before.auto_scale_loss}
     optimizer: Any = before.optimizer
     optimizer = optimizer.inner_optimizer if before.scales else optimizer
@@ -647,7 +654,7 @@ def _compile_again(model: Sequential, name: str, value: Any) -> None:
 def _set_eager(model: Sequential, eager: bool) -> None:
     compiled = model._lamina.compiled
     if compiled is None:
-        raise NotCompiledError("say it when the model is compiled: compile(..., run_eagerly=True).")
+        raise NotCompiledError(f"{model.name!r} is not compiled yet. Write compile(..., run_eagerly=True).")
     compiled.told["run_eagerly"] = compiled.eager = eager
     model._lamina.kept = {}
 

@@ -31,7 +31,7 @@ from lamina.models.assembly import Outputs, append, build_for, keep_shapes, want
 
 
 class Stack(Model):
-    """Layers in one line: one tensor in, one tensor out, nothing shared, no branches."""
+    """A straight line of layers: each gets the output of the one before it. No layer is used twice."""
 
     supports_masking: ClassVar[bool] = True
 
@@ -44,7 +44,7 @@ class Stack(Model):
 
     @user_facing
     def add(self, layer: Layer, rebuild: bool = True) -> None:
-        """Add `layer` as the last one."""
+        """Add a layer to the end of the stack."""
         checked("add", "rebuild", flag, rebuild)
         append(self, layer)
 
@@ -53,11 +53,11 @@ class Stack(Model):
         """Remove the last layer, and return it."""
         if not isinstance(rebuild, bool):
             raise ArgumentError(
-                f"pop({rebuild!r}): only the last layer can be popped, with pop().\n"
-                "Of the others make a new stack, as in Sequential(model.layers[1:])."
+                f"pop({rebuild!r}): pop() removes the last layer, and no other.\n"
+                "To remove another layer, make a new stack, such as Sequential(model.layers[1:])."
             )
         if not self._lamina_chain:
-            raise StackError(f"{self.name!r} has no layer to pop.")
+            raise StackError(f"{self.name!r} has no layer that pop() could remove.")
         layer = self._lamina_chain.pop()
         keep_shapes(self, self._lamina.shapes_between[: len(self._lamina_chain) + 1])
         return layer
@@ -65,7 +65,7 @@ class Stack(Model):
     @overridable
     @user_facing
     def build(self, input_shape: Any = None) -> None:
-        """Make the weights for an input of `input_shape`, batch axis included: `build((None, 16))`."""
+        """Make the weights for an input of this shape, which includes the batch axis: `build((None, 16))`."""
         if input_shape is None and self.built:
             return
         whole = isinstance(input_shape, (tuple, list)) and len(input_shape) > 0
@@ -76,7 +76,7 @@ class Stack(Model):
         if self._lamina.entry is not None:
             if tuple(input_shape)[1:] != self._lamina.entry.batch_shape[1:]:
                 raise ShapeError(
-                    f"{self.name!r} is built for {self._lamina.entry.batch_shape}, and cannot be for {input_shape}."
+                    f"{self.name!r} is already built for {self._lamina.entry.batch_shape}; got {input_shape}."
                 )
             return
         build_for(self, tuple(input_shape))
@@ -98,7 +98,7 @@ class Stack(Model):
 
     @property
     def _lamina_body_shape(self) -> Shape:
-        """The shape of what the compiled program is given."""
+        """The shape of the input of the compiled program."""
         body = self._lamina_body
         if body and isinstance(body[0], Stack) and body[0]._lamina_on_host:
             return body[0]._lamina_body_shape
@@ -117,9 +117,9 @@ class Stack(Model):
             build_for(self, (None, *data.shape[1:]))
         wanted = self._lamina.entry.batch_shape
         data = _of_rank(data, wanted)
-        sequences = data.ndim == len(wanted) > 1 and wanted[-1] != 1  # of any length that the layers take
+        sequences = data.ndim == len(wanted) > 1 and wanted[-1] != 1  # they may have any length that the layers take
         if not sequences and not _fits(data.shape, wanted):
-            raise ShapeError(f"{self.name!r} takes {wanted}, the data has the shape {data.shape}.")
+            raise ShapeError(f"{self.name!r} takes {wanted}, but the data has the shape {data.shape}.")
         return super()._lamina_host(data)
 
     def _lamina_is_sample(self, shape: Shape) -> bool:
@@ -128,13 +128,13 @@ class Stack(Model):
         return not batch and super()._lamina_is_sample(shape)
 
     def _lamina_require_layers(self) -> None:
-        """Refuse to use a stack without layers."""
+        """Raise an error if the stack has no layers."""
         if not self._lamina_chain:
             raise StackError(f"{self.name!r} has no layers: add one with model.add(layer).")
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, first to last; the Input is not among them."""
+        """The layers in order, without the Input."""
         return list(self._lamina_chain)
 
     @layers.setter
@@ -143,7 +143,7 @@ class Stack(Model):
 
     @property
     def inputs(self) -> list[TensorSpec]:
-        """The shape, the dtype and the name of the input, in a list."""
+        """A list of one object: the shape, the dtype and the name of the input."""
         entry = self._lamina.entry
         if entry is None:
             raise NotBuiltError(f"{self.name!r} has no inputs yet: put Input(shape) first, or call the model on data.")
@@ -151,19 +151,19 @@ class Stack(Model):
 
     @property
     def outputs(self) -> list[TensorSpec]:
-        """The shape, the dtype and the name of the output, in a list; of several outputs, each."""
+        """A list of the outputs, usually one: the shape, the dtype and the name of each."""
         shape, last = self.output_shape, self._lamina_chain[-1] if self._lamina_chain else self
         shapes = shape if isinstance(shape, list) else [shape]
         return [OfLayer.of(self, True, each, last.compute_dtype, last.name) for each in shapes]
 
     @user_facing
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of that name, or at that place."""
+        """Return the layer with this name, or the layer at this index."""
         if (name is None) == (index is None):
             raise ArgumentError("get_layer takes a name or an index: get_layer('dense'), get_layer(index=0).")
         if index is not None:
             if not -len(self._lamina_chain) <= index < len(self._lamina_chain):
-                raise ArgumentError(f"{self.name!r} has {len(self._lamina_chain)} layers, none at index {index}.")
+                raise ArgumentError(f"{self.name!r} has {len(self._lamina_chain)} layers; got the index {index}.")
             return self._lamina_chain[index]
         for layer in self._lamina_chain:
             if layer.name == name:
@@ -180,7 +180,7 @@ class Stack(Model):
         return last
 
     def compute_mask(self, x: Any, mask: Any = None) -> Any:
-        """None, since `call` hands on the mask of the last layer's output."""
+        """Return None: `call` itself sets the mask of the output."""
         return None
 
     def __repr__(self) -> str:
@@ -193,28 +193,28 @@ class Stack(Model):
         return head | ({"build_input_shape": entry.batch_shape} if entry else {})
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """The shape of the input, with the batch axis; None if the stack is not built."""
+        """Return the shape of the input, with the batch axis; None if the stack is not built."""
         entry = self._lamina.entry
         return {"input_shape": entry.batch_shape} if self.built and entry else None
 
     @user_facing
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Make the weights, for the shape of the input that `get_build_config` returned."""
-        incomplete = opening().left_out  # then each of the layers was built by itself
+        """Make the weights for the input shape that `get_build_config` returned."""
+        incomplete = opening().left_out  # if layers are left out, each other layer was built by itself
         if not self.built and config.get("input_shape") and not incomplete:
             self.build(full_shape(config["input_shape"], "input_shape"))
 
     @classmethod
     @user_facing
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Self:
-        """A stack of equal layers with fresh weights.
+        """Return a stack with equal layers and new weights.
 
         Args:
             custom_objects: the classes of your own layers, by name.
         """
         if not isinstance(config, dict) or not isinstance(config.get("layers"), (list, tuple)):
             raise ArgumentError(f"{cls.__name__}.from_config takes what get_config returned, got {short(config)}.")
-        model = cls.__new__(cls)  # a subclass's own __init__ may add layers, and they are in the config
+        model = cls.__new__(cls)  # without the subclass's __init__, which may add layers that the config has too
         trainable, policy = config.get("trainable", True), config.get("dtype")
         Layer.__init__(model, name=config.get("name"), trainable=trainable, dtype=policy)
         missing: list[str] = []
@@ -228,7 +228,7 @@ class Stack(Model):
 
 
 def through(stack: Stack, x: Any, training: bool | None, mask: Any) -> Iterator[Any]:
-    """The input as the compiled program takes it, and then the output of each of its layers."""
+    """Yield the input of the compiled program, and then the output of each layer in it."""
     stack._lamina_require_layers()
     body, entry = stack._lamina_body, stack._lamina.entry
     if entry is not None and not stack._lamina_on_host:
@@ -247,10 +247,10 @@ def through(stack: Stack, x: Any, training: bool | None, mask: Any) -> Iterator[
 def _append_described(
     stack: Stack, described: object, number: int, missing: list[str], now: Opening, outputs: Outputs
 ) -> None:
-    """Add the layer that a config describes; an error says which of the layers it is.
+    """Add the layer that a config describes. An error names the layer.
 
     Args:
-        missing: the names of the layers that are left out; gets that of this one if it is.
+        missing: the names of the layers that are left out. If this layer is left out, its name is added.
     """
     told = described if isinstance(described, dict) else {}
     config = told.get("config")
@@ -265,8 +265,8 @@ def _append_described(
             if not missing or not getattr(layer, "built", False):
                 raise
             now.left_out.append(
-                f"the line of {stack.name}, which cannot be called as it is: {name} does not take what it gets without "
-                f"{', '.join(missing)}. All layers have their weights: put them in a new Sequential. ({error})"
+                f"the order of the layers of {stack.name}, which cannot be called: {name} does not take its input "
+                f"without {', '.join(missing)}. All layers have their weights: put them in a new Sequential. ({error})"
             )
             stack._lamina.entry, stack.built = None, False
             keep_shapes(stack, [])
@@ -282,43 +282,44 @@ def _append_described(
 
 
 def _fits(shape: Shape, wanted: Shape) -> bool:
-    """Whether data of `shape` is of the wanted shape, whatever its batch size."""
+    """Whether a shape is equal to the wanted one, apart from the batch size."""
     return len(wanted) == len(shape) and all(w in (s, None) for w, s in zip(wanted[1:], shape[1:], strict=True))
 
 
 def output_for(stack: Stack, shape: Shape) -> Shape | list[Shape]:
-    """The output's shape for data of another shape than the stack was built for, if its layers take that too.
+    """Return the output's shape for an input shape other than the one that the stack was built for.
 
-    A last axis of 1 may be missing or too many. Other sizes are the layers' own matter, as in Keras: a convolution
-    takes images of any height and width, a recurrent layer sequences of any length.
+    A last axis of size 1 may be added or missing. As in Keras, the layers decide which other shapes they take: a
+    convolution takes images of any height and width, and a recurrent layer takes sequences of any length.
     """
     wanted = stack._lamina_body_shape if stack._lamina_on_host else stack._lamina.entry.batch_shape
-    told, more = f"{stack.name!r} takes {wanted}, the data has the shape {shape}", len(shape) - len(wanted)
+    told = f"{stack.name!r} takes {wanted}, but the data has the shape {shape}"
+    more = len(shape) - len(wanted)
     done = "added" if more == -1 and wanted[-1] == 1 else "dropped" if more == 1 and shape[-1] == 1 else ""
     if more == -1 and (not done or (shape[1:] and shape[-1] == 1 and wanted[-2] != 1)):
-        rows = f"\nIf {wanted[1]} is the number of rows, the Input is without it: Input({shape[1:]})."
+        rows = f"\nIf {wanted[1]} is the number of rows, leave it out of the Input: Input({shape[1:]})."
         raise ShapeError(
-            f"{told}. For one sample alone put a batch axis before it: x[None], or frame.iloc[[i]] of pandas."
+            f"{told}. For a single sample, add a batch axis: x[None], or frame.iloc[[i]] in pandas."
             f"{rows * (len(shape) > 1 and wanted[1] is not None and wanted[2:] == shape[1:])}"
         )
     if len(shape) > 1 and wanted[1:] == shape[:0:-1]:
-        raise ShapeError(f"{told}. The axes stand the other way round: transpose the data.")
+        raise ShapeError(f"{told}. The axes are in reverse order: transpose the data.")
     with suppress(TypeError, ValueError):
         if done or not more:
             output: Shape | list[Shape] = output_shape(stack, (wanted[0], *shape[1:]))
             if done and all(len(known) + 1 == len(wanted) for known in stack._lamina.outputs):  # once for a model
-                warn(f"{told}: a last axis of 1 is {done}.")
+                warn(f"{told}: a last axis of size 1 is {done}.")
             return output
     raise ShapeError(f"{told}. Change the Input (or input_shape) of the model, or the columns of the data.")
 
 
 def _of_rank(x: Any, wanted: Shape) -> Any:
-    """`x` with a last axis of 1 added or dropped, where that gives it as many axes as `wanted` has."""
+    """Add or drop a last axis of size 1, if `x` then has as many axes as `wanted`."""
     if x.ndim == len(wanted) - 1 and wanted[-1] == 1:
         return x[..., None]
     return x[..., 0] if x.ndim == len(wanted) + 1 and x.shape[-1] == 1 else x
 
 
 def _bare(shape: Shape) -> Shape:
-    """The shape without a last axis of 1, which raw data may have or not."""
+    """Return the shape without a last axis of size 1, which raw data may have or lack."""
     return shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape

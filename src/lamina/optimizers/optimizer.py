@@ -36,7 +36,7 @@ registry = Registry("optimizer")
 
 
 class Optimizer(Stateful):
-    """Subclass it and write `update_step` for one weight, and `build` if the formula keeps variables for a weight.
+    """The base class of optimizers. A subclass defines `update_step`, and `build` if the formula keeps variables.
 
     In `update_step` the gradient, the weight and its variables are of one dtype, at least float32, whatever dtype the
     model's weights have. In `fit` it runs compiled, on a copy of the optimizer that holds the arrays of the step.
