@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +64,30 @@ class RawTable:
         column = self.columns[name]
         read = _of_series(column) if hasattr(column, "is_null") else _of_array(column)
         return read._replace(name=name, rows=self.rows)
+
+    def encoded(self, encode: Callable[[], HostArray], key: Callable[[], str]) -> HostArray:
+        """What `encode` makes of all rows. `key` says what it depends on, apart from the table."""
+        return encode()
+
+
+@dataclass(frozen=True)
+class SharedTable(RawTable):
+    """A table that several models are trained on: those that encode it in the same way share the encoded rows."""
+
+    made: dict[str, HostArray] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
+
+    def encoded(self, encode: Callable[[], HostArray], key: Callable[[], str]) -> HostArray:
+        with self.lock:
+            if (name := key()) not in self.made:
+                self.made[name] = encode()
+            return self.made[name]
+
+
+def shared(x: Any, name: str = "x") -> SharedTable:
+    """A table as one that several models share."""
+    table = raw_table(x, name)
+    return SharedTable(table.columns, table.rows)
 
 
 def is_record(x: object) -> bool:

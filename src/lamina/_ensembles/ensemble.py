@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from lamina import _display as display
 from lamina._arrays.arrays import HostArray
 from lamina._data.source import arrays, is_stream
 from lamina._display.verbosity import verbosity
-from lamina._ensembles.together import build, trained
+from lamina._ensembles.together import build, shared_by, trained
 from lamina._messages.tracebacks import user_facing
 from lamina._settings.converters import checked, positive, short
 from lamina._training.inputs import require_compiled
@@ -21,6 +22,7 @@ from lamina.dtypes import floatx
 from lamina.errors import ArgumentError, DataError
 from lamina.models.cloning import clone_model
 from lamina.models.sequential import Sequential
+from lamina.random import next_seed, seeded
 
 
 class Ensemble:
@@ -83,12 +85,16 @@ class Ensemble:
             raise DataError(f"an Ensemble is trained on arrays; x is a {type(x).__name__}, a stream of batches.")
         if "checkpoint" in kwargs:
             raise ArgumentError("a checkpoint keeps the state of one model: train the members one by one.")
-        if not self.members[0]._lamina_on_host:
+        on_host = self.members[0]._lamina_on_host
+        if not on_host:
             build(self.members, arrays(x[:1], floatx=floatx()).x.shape[1:])
+        x, y = shared_by(self.members, x, y, kwargs)
         told = [copy.deepcopy(callbacks) for _ in self.members]
+        seeds = [next_seed() if on_host else 0 for _ in self.members]
 
         def fit(number: int) -> History:
-            return self.members[number].fit(x, y, batch_size, epochs, 0, told[number], **kwargs)
+            with seeded(seeds[number]) if on_host else nullcontext():  # the fit itself builds such a member
+                return self.members[number].fit(x, y, batch_size, epochs, 0, told[number], **kwargs)
 
         return trained(self.members, fit, verbose, "member")
 

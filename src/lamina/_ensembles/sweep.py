@@ -18,7 +18,7 @@ from lamina._display.verbosity import verbosity
 from lamina._ensembles.halving import Course, Rung
 from lamina._ensembles.shared import SharedPrograms
 from lamina._ensembles.swept import Settings, Sweep, ranked
-from lamina._ensembles.together import at_once, build, keep_busy, on_one_thread
+from lamina._ensembles.together import at_once, build, keep_busy, on_one_thread, shared_by
 from lamina._layer.structure import parts
 from lamina._messages.spelling import unknown_argument
 from lamina._messages.tracebacks import user_facing, warn
@@ -109,6 +109,7 @@ def sweep(
         context.run(_made, make_model, setting, x, seed) for context, setting in zip(contexts, chosen, strict=True)
     ]
     _require_apart(models)
+    x, y = shared_by(models, x, y, kwargs)
     if not (is_frame(x) or models[0]._lamina_on_host or labels_of(y)):  # once for all of them
         x, y, kwargs["sample_weight"], _ = arrays(x, y, kwargs.get("sample_weight"), floatx=floatx())
     told = [callbacks(each) if _is_function(callbacks) else copy.deepcopy(callbacks) for each in chosen]

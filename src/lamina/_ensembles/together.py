@@ -12,13 +12,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from typing import Any
 
 import jax
 import numpy as np
 
+from lamina._data.raw_table import shared
+from lamina._data.row_sources import given
 from lamina._diagnosis.findings import silence
 from lamina._display.verbosity import verbosity
 from lamina._kernels.native import onednn
+from lamina._layer.host import takes_frames
 from lamina._programs import programs
 from lamina.callbacks import History
 from lamina.models.sequential import Sequential
@@ -69,6 +73,18 @@ def build(models: Sequence[Sequential], shape: Sequence[int]) -> None:
     for model in models:
         if not model.built:
             model.build((None, *shape))
+
+
+def shared_by(models: Sequence[Sequential], x: Any, y: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+    """x and y for the fits of all models. Those that encode a table in the same way share the encoded rows, also those
+    of the `validation_data` in the options."""
+    if not all(map(takes_frames, models)):
+        return x, y
+    held = options.get("validation_data")
+    if isinstance(held, (tuple, list)) and held:
+        options["validation_data"] = (shared(held[0], "validation_data[0]"), *held[1:])
+    x, y, _ = given(x, y)
+    return shared(x), y
 
 
 def trained(

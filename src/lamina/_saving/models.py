@@ -21,6 +21,7 @@ from lamina._settings.custom_objects import known
 from lamina._training.model import Model
 from lamina._weights.weight import Unset, values_follow
 from lamina.errors import ArgumentError, FileError, LaminaError
+from lamina.layers.feature_space.feature_space import FeatureSpace
 
 EXAMPLE = "model.keras"
 LEGACY = (".h5", ".hdf5")
@@ -84,15 +85,22 @@ def save_model(
         )
 
 
+def save_space(space: FeatureSpace, filepath: FilePath) -> None:
+    """Write a FeatureSpace by itself to a file that `load_model` opens."""
+    ending(name := named(filepath, "space.keras"), KINDS[:1], "a FeatureSpace")
+    archive.write(name, Archive(config.serialized(space), weights.stored(space), {}, {}))
+
+
 def load(
     filepath: FilePath, custom_objects: dict[str, Any] | None, compile: bool, safe_mode: bool, skip: Collection[str]
-) -> Model:
-    """Load a model, as `models.load_model` describes."""
+) -> Model | FeatureSpace:
+    """Load a model or a FeatureSpace, as `models.load_model` describes."""
     name = named(filepath, EXAMPLE)
     checked("load_model", "compile", flag, compile)
     config.warn_of_safe_mode(safe_mode)
     config.load_families()
     now = _Opening(name, custom_objects, compile, skip, [], free_memory())
+    model: Model | FeatureSpace
     if not os.path.isdir(name) and _kind(name) in LEGACY:
         model = _from_legacy(legacy.read_file(name), now)
     else:
@@ -126,22 +134,25 @@ class _Opening(NamedTuple):
     free: int
     """The bytes of memory that were free before the call, since no other file is opened while a file is read."""
 
-    def made(self, described: dict[str, Any]) -> Model:
-        """Make the model of a config, not compiled; a later call replaces the list of missing parts."""
+    def made(self, described: dict[str, Any]) -> Any:
+        """Make the model or the FeatureSpace of a config, not compiled; a later call replaces the list of missing
+        parts."""
         left_out: list[str] = []
         model = config.deserialized(described, self.custom_objects, where=self.where, skip=self.skip, left_out=left_out)
         self.left_out[:] = left_out
-        if not isinstance(model, Model):
+        if not isinstance(model, (Model, FeatureSpace)):
             raise FileError(f"{self.where}: it does not hold a model, but {short(model)} ({type(model).__name__}).")
         return model
 
 
-def _from_archive(held: Archive, now: _Opening) -> Model:
+def _from_archive(held: Archive, now: _Opening) -> Model | FeatureSpace:
     described, compiled = assets.in_config(held.config, held, now.where), held.config.get("compile_config")
     described = described | {"compile_config": {}}
-    model = _with_weights(
-        described, now, lambda model: weights.load(model, held.weights, now.where, whole=True, spare=bool(now.left_out))
+    model: Model | FeatureSpace = _with_weights(
+        described, now, lambda made: weights.load(made, held.weights, now.where, whole=True, spare=bool(now.left_out))
     )
+    if isinstance(model, FeatureSpace):
+        return model
     if now.compile and compiled and _compile(model, compiled, now):
         extras.build_optimizer(model, held.extra)
         weights.load_optimizers(model, weights.groups(held.weights), now.where)
@@ -152,7 +163,7 @@ def _from_archive(held: Archive, now: _Opening) -> Model:
 def _from_legacy(held: legacy.Legacy, now: _Opening) -> Model:
     if held.config is None:
         raise FileError(f"{now.where!r} holds only weights: make the model, and call model.load_weights.")
-    model = _with_weights(held.config, now, lambda model: legacy.load_weights(model, held, now.where, whole=True))
+    model: Model = _with_weights(held.config, now, lambda made: legacy.load_weights(made, held, now.where, whole=True))
     if now.compile and held.training and _compile(model, legacy.compile_config(held.training), now):
         extras.build_optimizer(model, held.extra)
         legacy.load_optimizer(model, held, now.where)
@@ -160,7 +171,7 @@ def _from_legacy(held: legacy.Legacy, now: _Opening) -> Model:
     return model
 
 
-def _with_weights(described: dict[str, Any], now: _Opening, load: Callable[[Model], None]) -> Model:
+def _with_weights(described: dict[str, Any], now: _Opening, load: Callable[[Any], None]) -> Any:
     """Make the model of a config, and call `load` to set its weights.
 
     The model is first made without memory for its weights, so a small file cannot ask for much memory. If a custom

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from lamina._messages.tracebacks import user_facing
 from lamina._saving import models
@@ -16,7 +16,7 @@ def load_model(
     filepath: FilePath, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
     *, skip: Collection[str] = (),
 ) -> Sequential:  # fmt: skip
-    """Load a model from a file, with its weights, and compile it as it was.
+    """Load a model from a file, with its weights, and compile it as it was. The file of a FeatureSpace gives that.
 
     No code from the file is run. Your own classes and functions are found by the names given in `custom_objects`, or
     by the names under which they are registered.
@@ -31,6 +31,6 @@ def load_model(
     Raises:
         FileError: the file cannot be read, or is refused.
     """
-    model = models.load(filepath, custom_objects, compile, safe_mode, skip)
-    assert isinstance(model, Sequential)  # the one kind of model that there is
-    return model
+    return cast(
+        Sequential, models.load(filepath, custom_objects, compile, safe_mode, skip)
+    )  # nearly all files hold one

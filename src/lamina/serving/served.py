@@ -19,6 +19,7 @@ from lamina._training.predict import predictor_for
 from lamina._training.targets import class_of_each
 from lamina.errors import ArgumentError, NotBuiltError, ShapeError, StackError
 from lamina.models.loading import load_model
+from lamina.models.sequential import Sequential
 
 ROWS = 64
 """The most rows of one call of the program. A call takes a power of two: 1, 2, 4, ..., 64 rows."""
@@ -48,6 +49,8 @@ class ServedModel:
     def __init__(self, path: str | Path, name: str | None = None, shapes: Sequence[Sizes] = ()) -> None:
         self.path = Path(path)
         self.model = load_model(self.path)
+        if not isinstance(self.model, Sequential):
+            raise StackError(f"{path} holds a {type(self.model).__name__}, and a service answers for a whole model.")
         self.name = name or self.path.name.removesuffix(self.path.suffix)
         self.sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest() if self.path.is_file() else ""
         self.classes = self.model.classes_

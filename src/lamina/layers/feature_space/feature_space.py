@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, ClassVar, NoReturn, Self
 
 import jax.numpy as jnp
@@ -156,6 +158,23 @@ class FeatureSpace(Kinds, Layer):
         """
         adapt(self, first_rows(dataset, np.inf, "dataset")[0] if is_stream(dataset) else raw_table(dataset, "dataset"))
 
+    def save(self, filepath: str | os.PathLike[str]) -> None:
+        """Write the space and what it has learned to a `.keras` file, from which `load_model` makes it again.
+
+        >>> import tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "space.keras")
+        >>> FeatureSpace({"city": FeatureSpace.string_hashed(num_bins=4)}).save(path)
+        >>> import_module("lamina.models").load_model(path)({"city": "Rome"}).shape
+        (4,)
+
+        Args:
+            filepath: a name that ends in ".keras".
+
+        Raises:
+            FileError: the file cannot be written.
+        """
+        import_module("lamina._saving.models").save_space(self, filepath)  # files know layers, not the other way round
+
     @property
     def _lamina_needs_adapting(self) -> bool:
         return self._lamina.learned is None
@@ -180,7 +199,8 @@ class FeatureSpace(Kinds, Layer):
 
     def _lamina_host(self, x: Any) -> HostArray:
         self._lamina_require_adapted()
-        return encode(self, raw_table(x))
+        table = raw_table(x)
+        return table.encoded(lambda: encode(self, table), lambda: repr(self.get_config() | {"name": None}))
 
     @user_facing
     def __call__(self, data: Any, *others: Any, **named: Any) -> Any:
