@@ -67,6 +67,7 @@ __all__ = [
 
 homes.update(
     activation=("lamina.layers",),
+    file=("lamina._saving.models",),
     initializer=("lamina.initializers",),
     layer=("lamina.layers", "lamina.models", "lamina.models.functional", "lamina.layers.feature_space.feature_space"),
     loss=("lamina.losses",),

@@ -16,6 +16,7 @@ from lamina._arrays.shapes import Shape
 from lamina._data.raw_stream import first_rows
 from lamina._data.raw_table import RawTable, is_record, raw_table
 from lamina._data.source import is_stream
+from lamina._imports.lazy import homes
 from lamina._layer.host import require_host
 from lamina._layer.layer import Layer, LayerState
 from lamina._layer.layers_by_name import registry
@@ -162,9 +163,10 @@ class FeatureSpace(Kinds, Layer):
         """Write the space and what it has learned to a `.keras` file, from which `load_model` makes it again.
 
         >>> import tempfile
+        >>> from lamina.models import load_model
         >>> path = os.path.join(tempfile.mkdtemp(), "space.keras")
         >>> FeatureSpace({"city": FeatureSpace.string_hashed(num_bins=4)}).save(path)
-        >>> import_module("lamina.models").load_model(path)({"city": "Rome"}).shape
+        >>> load_model(path)({"city": "Rome"}).shape
         (4,)
 
         Args:
@@ -173,7 +175,7 @@ class FeatureSpace(Kinds, Layer):
         Raises:
             FileError: the file cannot be written.
         """
-        import_module("lamina._saving.models").save_space(self, filepath)  # files know layers, not the other way round
+        import_module(homes["file"][0]).save_space(self, filepath)
 
     @property
     def _lamina_needs_adapting(self) -> bool:
