@@ -4,6 +4,8 @@ The classes here stand for those of torch and of Hugging Face, and have their mo
 themselves.
 """
 
+import warnings
+
 import numpy as np
 import pandas
 import polars
@@ -201,6 +203,17 @@ def test_a_size_of_its_own_is_said():
         trained(Batches(), batch_size=4)
     assert len(told) == 1
     trained(Batches(), batch_size=8)
+    model = Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for call in (model.evaluate, model.predict):
+        with pytest.warns(LaminaWarning, match="batch_size=4 has no effect: the batches of x have 8 rows of") as told:
+            call(Batches(), batch_size=4, verbose=0)
+        assert len(told) == 1
+        call(Batches(), batch_size=8, verbose=0)
+        call([(X[:8], Y[:8]), (X[:3], Y[:3])], batch_size=8, verbose=0)
+    model.fit(X, Y, batch_size=4, validation_data=Batches(), verbose=0)  # it has an effect on the training
+    with pytest.warns(LaminaWarning, match="validation_batch_size=4 has no effect: the batches of validation x"):
+        model.fit(X, Y, validation_batch_size=4, validation_data=Batches(), verbose=0)
 
 
 def test_workers_that_fork_are_said_once(monkeypatch):
@@ -208,8 +221,15 @@ def test_workers_that_fork_are_said_once(monkeypatch):
     monkeypatch.setattr(row_sources.multiprocessing, "get_start_method", lambda: "fork")
     loader = Batches()
     loader.num_workers = 2
-    with pytest.warns(LaminaWarning, match=r'DataLoader\(..., multiprocessing_context="spawn"\)'):
+
+    def of_python_and_of_jax():
         Stream(loader)
+        warnings.warn("(pid=1) is multi-threaded, use of fork() may lead to deadlocks", DeprecationWarning, 2)
+        warnings.warn("os.fork() was called. os.fork() is incompatible with", RuntimeWarning, 2)
+
+    with pytest.warns(LaminaWarning, match=r'DataLoader\(..., multiprocessing_context="spawn"\)') as told:
+        of_python_and_of_jax()
+    assert len(told) == 1
     Stream(loader)
     row_sources._said.clear()
     loader.multiprocessing_context = row_sources.multiprocessing.get_context("spawn")

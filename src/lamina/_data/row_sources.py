@@ -220,6 +220,7 @@ def say_forked(source: Any, name: str) -> None:
     if (context or multiprocessing).get_start_method() == "fork" and "fork" not in _said:
         _said.add("fork")
         warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)  # JAX says it for each worker
+        warnings.filterwarnings("ignore", ".* use of fork", DeprecationWarning)  # Python too
         warn(
             f"{name} is a DataLoader whose {workers} workers are copies of this process (fork), made after JAX began "
             'its threads: a copy may wait for ever. Write DataLoader(..., multiprocessing_context="spawn").'

@@ -71,7 +71,7 @@ def _training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Fee
         feed = streamed = StreamFeed(stream, data.steps, data.shuffle)
         stream.expect(plan.epochs - plan.initial_epoch, streamed.asked)
         table = streamed.first(key_of(model))
-        _say_own_size(stream, table, data)
+        say_own_size(stream, table, data)
         check(model, table, data)
         stream.check, stream.columns = check_for_later_batches(model, data, table), named(table.columns)
     else:
@@ -87,7 +87,7 @@ def _training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Fee
     measured: Feed | None = held_out and _measured(model, held_out, validation)
     trained = named(table.columns)
     if validation.x is not None:
-        measured = measuring_feed(model, validation, trained)
+        measured = measuring_feed(model, plan.validation if is_stream(validation.x) else validation, trained)
     model._lamina.columns = trained
     return feed, measured
 
@@ -106,7 +106,9 @@ def measuring_feed(model: Model, data: DataRequest, trained: Names | None) -> Fe
     """Make the feed of `evaluate` or of a validation; check its data against the model and the columns of training."""
     if is_stream(data.x):
         feed = StreamFeed(_stream(model, data, trained), data.steps, anew=True)
-        _check_named(model, data, first := feed.first(key_of(model)))
+        first = feed.first(key_of(model))
+        say_own_size(feed.stream, first, data)
+        _check_named(model, data, first)
         feed.stream.check = check_for_later_batches(model, data, first)
         return feed
     data = numbers_of(model, data)
@@ -165,12 +167,13 @@ def _stream(model: Model, data: DataRequest, trained: Names | None) -> Stream:
     return stream
 
 
-def _say_own_size(stream: Stream, table: Table, data: DataRequest) -> None:
-    size = getattr(stream.source, "batch_size", None) or table.rows
+def say_own_size(stream: Stream, first: Table, data: DataRequest) -> None:
+    """Warn if the `batch_size` of a call differs from that of a stream, which `first` is the first batch of."""
+    size = getattr(stream.source, "batch_size", None) or first.rows
     if data.batch_size is not None and given_batch_size(data.batch_size) != size:
-        warn(
-            f"batch_size={data.batch_size} has no effect: the batches of {data.names[0]} have {size} rows of their own."
-        )
+        name = data.names[0]
+        given = "batch_size" if name == "x" else "validation_batch_size"
+        warn(f"{given}={data.batch_size} has no effect: the batches of {name} have {size} rows of their own.")
 
 
 def _table(

@@ -28,7 +28,7 @@ from lamina._settings.converters import positive
 from lamina._settings.run_limits import limited_steps, say_out_of_data
 from lamina._training import steps as train
 from lamina._training.feeds import batch_size_for, given_batch_size
-from lamina._training.inputs import host_of
+from lamina._training.inputs import host_of, say_own_size
 from lamina._training.model import Model
 from lamina._training.request import DataRequest, RunPlan
 from lamina._training.spec import ProgramSpec
@@ -225,7 +225,7 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
         stream = Stream(data.x, floatx=floatx(), host=host_of(model), check=lambda table: _fitting(model, table.x))
         stream.columns = model._lamina.columns
         steps = limited_steps(data.steps, stream.steps)
-        batches = (table.x for table in stream.epoch(steps, anew=True))
+        batches = _batches(stream, steps, data)
         return _batch_by_batch(model, batches, plan, steps=stream.steps if steps is None else steps)
     x: HostArray | RawTable
     if is_mapped(data.x) and not model._lamina_on_host:
@@ -250,6 +250,13 @@ def predict(model: Model, data: DataRequest, plan: RunPlan) -> Any:
     if len(x) <= size and not plan.callbacks and plan.verbose in ("auto", 0):
         return own(predictor(next(_pieces(model, x, size))))
     return _batch_by_batch(model, x, plan, size)
+
+
+def _batches(stream: Stream, steps: int | None, data: DataRequest) -> Iterator[HostArray]:
+    for number, table in enumerate(stream.epoch(steps, anew=True)):
+        if number == 0:
+            say_own_size(stream, table, data)
+        yield table.x
 
 
 def _say_if_fewer(x: HostArray | RawTable, size: int, steps: int) -> None:
