@@ -14,6 +14,7 @@ from types import ModuleType
 
 import jax
 
+from lamina._messages.tracebacks import warn
 from lamina.errors import ArgumentError, MissingPackageError
 
 _portable: ContextVar[bool] = ContextVar("portable", default=False)
@@ -48,8 +49,13 @@ def onednn() -> ModuleType | None:
 def _package(demanded: bool) -> ModuleType | None:
     try:
         import lamina_onednn
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # an OSError is one of the loader: a library of the system is missing
         if demanded:
-            raise MissingPackageError("LAMINA_KERNELS=onednn needs lamina-onednn: pip install ./native") from error
+            found = "" if isinstance(error, ModuleNotFoundError) else f" ({error})"
+            raise MissingPackageError(
+                f"LAMINA_KERNELS=onednn needs lamina-onednn: pip install ./native{found}"
+            ) from error
+        if not isinstance(error, ModuleNotFoundError):
+            warn(f"lamina-onednn is installed but does not load, so XLA's slower operations are used: {error}")
         return None
     return lamina_onednn
