@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import lamina
-from lamina._data.dataset import Dataset, slices, stacked
+from lamina._data.dataset import Dataset, slices
+from lamina._data.elements import stacked
 from lamina.errors import ArgumentError, CallError, DataError, LaminaWarning
 from lamina.layers import Dense, Input
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from lamina._arrays.arrays import HostArray
 from lamina._data.data_frames import is_frame, opened
-from lamina._data.dataset import stacked
+from lamina._data.elements import stacked
 from lamina._data.source import is_stream
 from lamina._messages.spelling import listed
 from lamina._messages.tracebacks import warn

@@ -15,7 +15,7 @@ import numpy as np
 from lamina._arrays.arrays import HostArray
 from lamina._data import dataset
 from lamina._data.dataset import AUTOTUNE as AUTOTUNE
-from lamina._data.dataset import rows_of
+from lamina._data.elements import rows_of
 from lamina._messages.tracebacks import user_facing
 from lamina.compat.tensorflow.session import Options as Options
 from lamina.compat.tensorflow.stand_in import StandIn, namespace
