@@ -13,13 +13,9 @@ from lamina import activations, layers
 from lamina._onnx import export, writers
 from lamina.errors import ArgumentError, StackError
 
-WITHOUT = {
-    "AutoContrast", "CenterCrop", "ContrastLimitedAdaptiveHistogramEqualization", "ConvLSTM1D", "ConvLSTM2D",
-    "ConvLSTM3D", "Equalization", "MelSpectrogram", "RandomCrop", "Resizing", "STFTSpectrogram",
-    "Solarization",
-}  # fmt: skip
+WITHOUT = {"ContrastLimitedAdaptiveHistogramEqualization"}
 """The layers of the cases that no writer knows yet."""
-NO_ZERO = {"Bidirectional", "GRU", "LSTM", "RNN", "SimpleRNN"}
+NO_ZERO = {"Bidirectional", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "GRU", "LSTM", "RNN", "SimpleRNN"}
 """The layers that onnxruntime does not compute for no rows; some versions end the process."""
 
 

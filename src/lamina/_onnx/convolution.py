@@ -18,13 +18,13 @@ from lamina.layers.convolution.separable import SeparableConv1D, SeparableConv2D
 from lamina.layers.convolution.transposed import Conv1DTranspose, Conv2DTranspose, Conv3DTranspose
 
 
-def _filters_first(kernel: HostArray) -> HostArray:
+def filters_first(kernel: HostArray) -> HostArray:
     """(*window, channels, filters) -> (filters, channels, *window)"""
     rank = kernel.ndim - 2
     return np.transpose(kernel, (rank + 1, rank, *range(rank)))
 
 
-def _convolved(graph: Graph, x: Value, layer: Any, kernel: HostArray, bias: Any, groups: int) -> Value:
+def convolved(graph: Graph, x: Value, layer: Any, kernel: HostArray, bias: Any, groups: int = 1) -> Value:
     """x, (batch, channels, *sizes), convolved with a kernel (*window, channels of a group, filters)."""
     padding: dict[str, Any] = {}
     if layer.padding == "same" and max(layer.strides) == 1:
@@ -34,7 +34,7 @@ def _convolved(graph: Graph, x: Value, layer: Any, kernel: HostArray, bias: Any,
         padding = {"auto_pad": "SAME_UPPER"}  # how much depends on the size of x
     elif layer.padding == "causal":
         padding = {"pads": [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0]}
-    inputs = [x, graph.constant(_filters_first(kernel), "kernel")]
+    inputs = [x, graph.constant(filters_first(kernel), "kernel")]
     if bias is not None:
         inputs.append(graph.constant(bias, "bias"))
     return graph.node(
@@ -46,13 +46,13 @@ def _convolved(graph: Graph, x: Value, layer: Any, kernel: HostArray, bias: Any,
 def convolution(graph: Graph, x: Value, layer: Any) -> Value:
     x, result = channels_first(graph, x, layer.data_format)
     kernel = graph.weight(layer, "kernel")
-    return activate(graph, layer.activation, result(_convolved(graph, x, layer, kernel, layer.bias, layer.groups)))
+    return activate(graph, layer.activation, result(convolved(graph, x, layer, kernel, layer.bias, layer.groups)))
 
 
 def _by_channel(graph: Graph, x: Value, layer: Any, name: str, bias: Any) -> Value:
     kernel = graph.weight(layer, name)  # (*window, channels, multiplier)
     *window, channels, multiplier = kernel.shape
-    return _convolved(graph, x, layer, kernel.reshape(*window, 1, channels * multiplier), bias, channels)
+    return convolved(graph, x, layer, kernel.reshape(*window, 1, channels * multiplier), bias, channels)
 
 
 @writes(DepthwiseConv1D, DepthwiseConv2D)
@@ -65,7 +65,7 @@ def depthwise(graph: Graph, x: Value, layer: Any) -> Value:
 def separable(graph: Graph, x: Value, layer: Any) -> Value:
     x, result = channels_first(graph, x, layer.data_format)
     y = _by_channel(graph, x, layer, "depthwise_kernel", None)
-    inputs = [y, graph.constant(_filters_first(graph.weight(layer, "pointwise_kernel")), "pointwise")]
+    inputs = [y, graph.constant(filters_first(graph.weight(layer, "pointwise_kernel")), "pointwise")]
     if layer.bias is not None:
         inputs.append(graph.constant(layer.bias, "bias"))
     return activate(graph, layer.activation, result(graph.node("Conv", *inputs)))
@@ -82,7 +82,7 @@ def transposed(graph: Graph, x: Value, layer: Any) -> Value:
         ends.append(max(-over - before, 0))
         more.append(over + begins[-1] + ends[-1])
     kernel = graph.weight(layer, "kernel")  # (*window, filters, channels)
-    inputs = [x, graph.constant(_filters_first(kernel), "kernel")]
+    inputs = [x, graph.constant(filters_first(kernel), "kernel")]
     if layer.bias is not None:
         inputs.append(graph.constant(layer.bias, "bias"))
     y = graph.node(

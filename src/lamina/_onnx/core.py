@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lamina._onnx.graph import Graph, Value
-from lamina._onnx.writers import FLOAT, activate, shape_after, write_layer, writes
+from lamina._onnx.writers import activate, shape_after, write_layer, writes
 from lamina.layers.core import Activation, Dense, InputLayer
 from lamina.layers.einsum import EinsumDense
 from lamina.layers.embeddings import Embedding, ReversibleEmbedding
@@ -62,7 +62,7 @@ def activation(graph: Graph, x: Value, layer: Activation) -> Value:
 
 @writes(Rescaling)
 def rescaling(graph: Graph, x: Value, layer: Rescaling) -> Value:
-    y = x if x.dtype == FLOAT else graph.node("Cast", x, to=1)
+    y = graph.cast(x, np.float32)
     scale, offset = np.asarray(layer.scale, np.float32), np.asarray(layer.offset, np.float32)
     y = graph.node("Mul", y, scale) if (scale != 1).any() else y
     return graph.node("Add", y, offset) if offset.any() else y
@@ -71,15 +71,15 @@ def rescaling(graph: Graph, x: Value, layer: Rescaling) -> Value:
 @writes(Masking)
 def masking(graph: Graph, x: Value, layer: Masking) -> Value:
     other = graph.node("Not", graph.node("Equal", x, np.asarray(layer.mask_value, x.dtype)))
-    kept = graph.node("ReduceMax", graph.node("Cast", other, to=6), np.array([-1]), keepdims=1)
-    kept = graph.node("Cast", kept, to=9)
+    kept = graph.node("ReduceMax", graph.cast(other, np.int32), np.array([-1]), keepdims=1)
+    kept = graph.cast(kept, bool)
     y = graph.node("Where", kept, x, np.zeros((), x.dtype))
     return replace(y, mask=graph.node("Squeeze", kept, np.array([-1])))
 
 
 @writes(Embedding, ReversibleEmbedding)
 def embedding(graph: Graph, x: Value, layer: Embedding) -> Value:
-    places = x if x.dtype.kind == "i" else graph.node("Cast", x, to=7)
+    places = x if x.dtype in (np.int32, np.int64) else graph.cast(x, np.int64)
     y = graph.node("Gather", graph.constant(graph.weight(layer, "embeddings"), "embeddings"), places)
     if not layer.mask_zero or isinstance(layer, ReversibleEmbedding):
         return y

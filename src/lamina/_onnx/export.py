@@ -22,6 +22,7 @@ from lamina._onnx import (
     pooling,
     recurrent,
     reshaping,
+    spectrograms,
     tables,
 )
 from lamina._onnx.graph import Graph, Value, onnx, type_of
@@ -35,7 +36,10 @@ from lamina.errors import ArgumentError
 from lamina.layers.feature_space.feature_space import FeatureSpace
 from lamina.layers.features.lookup import IntegerLookup, StringLookup
 
-FAMILIES = activations, convolution, core, features, images, normalization, pooling, recurrent, reshaping, tables
+FAMILIES = (
+    activations, convolution, core, features, images, normalization, pooling, recurrent, reshaping, spectrograms,
+    tables,
+)  # fmt: skip
 """The modules whose writers are known when they are imported."""
 OPSETS = range(18, 24)
 """The versions of the operators that are tested; 18 is what onnxruntime 1.14 of 2023 knows."""

@@ -11,9 +11,6 @@ from lamina._onnx.graph import Graph, Value
 from lamina._onnx.writers import writes
 from lamina.layers.features.categories import CategoryEncoding, Discretization
 
-FLOAT32, INT32, INT64 = 1, 6, 7
-"""The numbers of dtypes in ONNX."""
-
 
 def hot(graph: Graph, places: Value, mode: str, depth: int) -> Value:
     """Codes as vectors of length `depth`: one for each code, or for each row."""
@@ -21,7 +18,7 @@ def hot(graph: Graph, places: Value, mode: str, depth: int) -> Value:
         places = graph.node("Squeeze", places, np.array([-1]))
     last = graph.node("Unsqueeze", places, np.array([len(places.shape)]))
     same = graph.node("Equal", last, np.arange(depth, dtype=places.dtype))
-    vectors = graph.node("Cast", same, to=FLOAT32)
+    vectors = graph.cast(same, np.float32)
     axis = np.array([min(len(places.shape) - 1, 1)])
     if mode == "multi_hot":
         return graph.node("ReduceMax", vectors, axis, keepdims=0)
@@ -32,12 +29,12 @@ def bins(graph: Graph, x: Value, boundaries: Any) -> Value:
     """In which bin each number is: how many boundaries are at most as large."""
     bounds: HostArray = np.asarray(boundaries, np.float32)
     above = graph.node("GreaterOrEqual", graph.node("Unsqueeze", x, np.array([len(x.shape)])), bounds)
-    return graph.node("ReduceSum", graph.node("Cast", above, to=INT32), np.array([len(x.shape)]), keepdims=0)
+    return graph.node("ReduceSum", graph.cast(above, np.int32), np.array([len(x.shape)]), keepdims=0)
 
 
 @writes(Discretization)
 def discretization(graph: Graph, x: Value, layer: Discretization) -> Value:
-    x = x if x.dtype.kind == "f" else graph.node("Cast", x, to=FLOAT32)
+    x = graph.cast(x, np.float32)
     bounds = layer.bin_boundaries or []
     places = bins(graph, x, bounds)
     return places if layer.output_mode == "int" else hot(graph, places, layer.output_mode, len(bounds) + 1)
@@ -45,4 +42,4 @@ def discretization(graph: Graph, x: Value, layer: Discretization) -> Value:
 
 @writes(CategoryEncoding)
 def category_encoding(graph: Graph, x: Value, layer: CategoryEncoding) -> Value:
-    return hot(graph, graph.node("Cast", x, to=INT32), layer.output_mode, layer._lamina_indices_below)
+    return hot(graph, graph.cast(x, np.int32), layer.output_mode, layer._lamina_indices_below)

@@ -139,6 +139,12 @@ class Graph:
         """The weight of a layer as float32, to be rearranged before it becomes a constant."""
         return np.asarray(getattr(layer, name)).astype(np.float32)
 
+    def cast(self, x: Value, dtype: Any) -> Value:
+        """x in a dtype of NumPy's; x itself where it has that dtype."""
+        kind = np.dtype(dtype)
+        number = onnx().helper.np_dtype_to_tensor_dtype(kind)
+        return x if x.dtype == kind else replace(self.node("Cast", x, to=number), mask=x.mask)
+
     def channels_first(self, x: Value) -> Value:
         """The tensor (batch, channels, *sizes) for a value (batch, *sizes, channels)."""
         shape = (x.shape[0], x.shape[-1], *x.shape[1:-1])

@@ -38,7 +38,7 @@ def whole(graph: Graph, x: Value, layer: Any) -> Value:
         kept = graph.node("Unsqueeze", x.mask, np.array([3 - axis]))
         zeros = graph.node("Where", kept, x, np.float32(0))
         total = graph.node("ReduceSum", zeros, np.array([axis]), keepdims=keep)
-        count = graph.node("ReduceSum", graph.node("Cast", kept, to=1), np.array([axis]), keepdims=keep)
+        count = graph.node("ReduceSum", graph.cast(kept, np.float32), np.array([axis]), keepdims=keep)
         return graph.node("Div", total, graph.node("Max", count, np.float32(1)))
     op = "ReduceMax" if isinstance(layer, global_pooling._GlobalMaxPooling) else "ReduceMean"
     x, axes, result = either_order(graph, x, layer.data_format)

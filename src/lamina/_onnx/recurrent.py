@@ -14,22 +14,22 @@ import numpy as np
 
 from lamina import activations
 from lamina._arrays.arrays import HostArray
+from lamina._onnx.convolution import convolved, filters_first
 from lamina._onnx.graph import Graph, Value
-from lamina._onnx.writers import activate, writes
-from lamina.errors import StackError
+from lamina._onnx.writers import activate, writer_of, writes
 from lamina.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
+from lamina.layers.recurrent.convolutional import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from lamina.layers.recurrent.layers import GRU, LSTM, RNN, SimpleRNN
 from lamina.layers.recurrent.stacked_cells import StackedRNNCells
 from lamina.layers.wrappers import Bidirectional
 
-GATES = {SimpleRNNCell: 1, LSTMCell: 4, GRUCell: 3}
 LAST = np.iinfo(np.int64).max
 Sequences = tuple[Value, Value, list[Value]]
 """The outputs of all steps in the order of time, (batch, time, units), the output of the last one, and the states."""
 
 
-def _split(graph: Graph, z: Value, parts: int) -> tuple[Value, ...]:
-    return graph.several(parts, "Split", z, axis=-1, num_outputs=parts)
+def _split(graph: Graph, z: Value, parts: int, axis: int = -1) -> tuple[Value, ...]:
+    return graph.several(parts, "Split", z, axis=axis, num_outputs=parts)
 
 
 def _input_part(graph: Graph, x: Value, cell: Any) -> Value:
@@ -41,70 +41,100 @@ def _input_part(graph: Graph, x: Value, cell: Any) -> Value:
     return graph.node("Add", z, bias[0] if bias.ndim == 2 else bias)
 
 
-def _advanced(graph: Graph, cell: Any, z: Value, states: Sequence[Value]) -> list[Value]:
-    """The next states for the input part z, (batch, gates * units); the first of them is the output."""
+@writes(SimpleRNNCell)
+def simple_step(graph: Graph, z: Value, cell: SimpleRNNCell, states: Sequence[Value]) -> list[Value]:
+    again = graph.node("MatMul", states[0], graph.constant(cell.recurrent_kernel, "recurrent_kernel"))
+    return [activate(graph, cell.activation, graph.node("Add", z, again))]
+
+
+def _gated(graph: Graph, z: Value, cell: Any, c: Value, axis: int) -> list[Value]:
+    """The next states of an LSTM for the sum of all products, with the gates along an axis."""
+    parts = _split(graph, z, 4, axis)
+    i, f, o = (activate(graph, cell.recurrent_activation, parts[at]) for at in (0, 1, 3))
+    new = graph.node("Mul", i, activate(graph, cell.activation, parts[2]))
+    c = graph.node("Add", graph.node("Mul", f, c), new)
+    return [graph.node("Mul", o, activate(graph, cell.activation, c)), c]
+
+
+@writes(LSTMCell)
+def lstm_step(graph: Graph, z: Value, cell: LSTMCell, states: Sequence[Value]) -> list[Value]:
+    again = graph.node("MatMul", states[0], graph.constant(cell.recurrent_kernel, "recurrent_kernel"))
+    return _gated(graph, graph.node("Add", z, again), cell, states[1], -1)
+
+
+@writes(ConvLSTMCell)
+def convolved_step(graph: Graph, x: Value, cell: ConvLSTMCell, states: Sequence[Value]) -> list[Value]:
+    z = convolved(graph, x, cell, graph.weight(cell, "kernel"), cell.bias)
+    more = [size - 1 for size in cell.kernel_size]
+    pads = [each // 2 for each in more] + [each - each // 2 for each in more]
+    kernel = graph.constant(filters_first(graph.weight(cell, "recurrent_kernel")), "recurrent_kernel")
+    return _gated(graph, graph.node("Add", z, graph.node("Conv", states[0], kernel, pads=pads)), cell, states[1], 1)
+
+
+@writes(GRUCell)
+def gru_step(graph: Graph, z: Value, cell: GRUCell, states: Sequence[Value]) -> list[Value]:
     h, kernel = states[0], graph.weight(cell, "recurrent_kernel")
-    if isinstance(cell, SimpleRNNCell):
-        return [activate(graph, cell.activation, graph.node("Add", z, graph.node("MatMul", h, kernel)))]
 
-    def gate(z: Value) -> Value:
-        return activate(graph, cell.recurrent_activation, z)
+    def gate(a: Value, b: Value) -> Value:
+        return activate(graph, cell.recurrent_activation, graph.node("Add", a, b))
 
-    if isinstance(cell, LSTMCell):
-        i, f, g, o = _split(graph, graph.node("Add", z, graph.node("MatMul", h, kernel)), 4)
-        kept = graph.node("Mul", gate(f), states[1])
-        c = graph.node("Add", kept, graph.node("Mul", gate(i), activate(graph, cell.activation, g)))
-        return [graph.node("Mul", gate(o), activate(graph, cell.activation, c)), c]
     z_u, z_r, z_g = _split(graph, z, 3)
     if cell.reset_after:
         a = graph.node("MatMul", h, kernel)
-        a_u, a_r, a_g = _split(
-            graph, a if cell.bias is None else graph.node("Add", a, graph.weight(cell, "bias")[1]), 3
-        )
-        u, r = gate(graph.node("Add", z_u, a_u)), gate(graph.node("Add", z_r, a_r))
+        a = a if cell.bias is None else graph.node("Add", a, graph.weight(cell, "bias")[1])
+        a_u, a_r, a_g = _split(graph, a, 3)
+        u, r = gate(z_u, a_u), gate(z_r, a_r)
         new = graph.node("Mul", r, a_g)
     else:
         before, last = kernel[:, : 2 * cell.units], kernel[:, 2 * cell.units :]
         a_u, a_r = _split(graph, graph.node("MatMul", h, before), 2)
-        u, r = gate(graph.node("Add", z_u, a_u)), gate(graph.node("Add", z_r, a_r))
+        u, r = gate(z_u, a_u), gate(z_r, a_r)
         new = graph.node("MatMul", graph.node("Mul", r, h), last)
     g = activate(graph, cell.activation, graph.node("Add", z_g, new))
     return [graph.node("Add", graph.node("Mul", u, h), graph.node("Mul", graph.node("Sub", np.float32(1), u), g))]
 
 
-def _cells(layer: Any) -> list[Any]:
-    cells = layer.cell.cells if isinstance(layer.cell, StackedRNNCells) else [layer.cell]
-    if unknown := [cell for cell in cells if type(cell) not in GATES]:
-        raise StackError(f"{layer.name!r} has a cell {type(unknown[0]).__name__}, which is not known to ONNX.")
-    return cells
+def _advanced(graph: Graph, x: Value, cell: Any, states: Sequence[Value]) -> tuple[Value, list[Value]]:
+    """The output and the next states; the writer of a cell of one's own may return both, or the states alone."""
+    made = writer_of(cell)(graph, x, cell, states)
+    output, new = made if isinstance(made, tuple) else (made[0], made)
+    return output, list(new)
 
 
-def _counts(cell: Any) -> int:
-    return 2 if isinstance(cell, LSTMCell) else 1
+def _state_shapes(cell: Any) -> list[tuple[int, ...]]:
+    """The shapes of a cell's states without the batch axis, the channels first."""
+    if isinstance(cell, ConvLSTMCell):
+        return [(cell.units, *cell._lamina_positions)] * 2
+    sizes = cell.state_size if isinstance(cell.state_size, (list, tuple)) else [cell.state_size]
+    return [tuple(size) if isinstance(size, (list, tuple)) else (size,) for size in sizes]
 
 
 def by_scan(graph: Graph, x: Value, layer: Any) -> Sequences:
     """The layer step by step."""
-    cells = _cells(layer)
+    cells = layer.cell.cells if isinstance(layer.cell, StackedRNNCells) else [layer.cell]
     rows = graph.node("Shape", x, start=0, end=1)
-    sizes = [cell.units for cell in cells for _ in range(_counts(cell))]
+    shapes = [shape for cell in cells for shape in _state_shapes(cell)]
+    ends = getattr(cells[-1], "output_size", None)
+    shapes.append(_state_shapes(cells[-1])[0] if ends is None or isinstance(cells[-1], ConvLSTMCell) else (ends,))
     zeros = [
-        replace(graph.node("ConstantOfShape", graph.node("Concat", rows, np.array([size]), axis=0)), shape=(None, size))
-        for size in [*sizes, sizes[-_counts(cells[-1])]]
+        replace(graph.node("ConstantOfShape", graph.node("Concat", rows, np.array(s), axis=0)), shape=(None, *s))
+        for s in shapes
     ]
-    z = _input_part(graph, x, cells[0])
-    steps = [z] if x.mask is None else [z, graph.node("Unsqueeze", x.mask, np.array([2]))]
+    early = type(cells[0]) in (SimpleRNNCell, LSTMCell, GRUCell)
+    z = _input_part(graph, x, cells[0]) if early else x
+    steps = [z]
+    if x.mask is not None:
+        steps.append(graph.node("Unsqueeze", x.mask, np.arange(2, len(shapes[-1]) + 2)))
 
     def step(graph: Graph, *values: Value) -> tuple[Value, ...]:
         *states, before = values[: len(zeros)]
-        z, kept = values[len(zeros)], values[len(zeros) + 1 :]
+        y, kept = values[len(zeros)], values[len(zeros) + 1 :]
         new: list[Value] = []
-        y = before
         for at, cell in enumerate(cells):
-            own = states[len(new) : len(new) + _counts(cell)]
-            z = _input_part(graph, y, cell) if at else z
-            after = _advanced(graph, cell, z, own)
-            new, y = new + after, after[0]
+            own = states[len(new) : len(new) + len(_state_shapes(cell))]
+            given = _input_part(graph, y, cell) if at and type(cell) in (SimpleRNNCell, LSTMCell, GRUCell) else y
+            y, after = _advanced(graph, given, cell, own)
+            new += after
         if kept:
             new = [graph.node("Where", kept[0], a, b) for a, b in zip(new, states, strict=True)]
             y = graph.node("Where", kept[0], y, before)
@@ -175,6 +205,23 @@ def recurrent(graph: Graph, x: Value, layer: Any) -> Any:
 def _backwards(graph: Graph, x: Value) -> Value:
     """The steps in the other order."""
     return graph.node("Slice", x, np.array([-1]), np.array([-LAST]), np.array([1]), np.array([-1]))
+
+
+@writes(ConvLSTM1D, ConvLSTM2D, ConvLSTM3D)
+def convolutional(graph: Graph, x: Value, layer: Any) -> Any:
+    rank, last = len(x.shape), layer.data_format == "channels_last"
+    if last:
+        x = replace(graph.node("Transpose", x, perm=[0, 1, rank - 1, *range(2, rank - 1)]), mask=x.mask)
+    made = recurrent(graph, x, layer)
+    if not last:
+        return made
+
+    def in_order(y: Value) -> Value:
+        first = len(y.shape) - rank + 2  # the axis of the channels, behind those of the batch and of time
+        order = [*range(first), *range(first + 1, len(y.shape)), first]
+        return replace(graph.node("Transpose", y, perm=order), mask=y.mask)
+
+    return tuple(map(in_order, made)) if isinstance(made, tuple) else in_order(made)
 
 
 @writes(Bidirectional)

@@ -8,7 +8,7 @@ import numpy as np
 
 from lamina._arrays.shapes import Shape
 from lamina._layer.structure import require_adapted
-from lamina._onnx.features import FLOAT32, INT32, bins, hot
+from lamina._onnx.features import bins, hot
 from lamina._onnx.graph import Graph, Value
 from lamina._onnx.writers import write_layer, writes
 from lamina.errors import StackError
@@ -48,7 +48,7 @@ def lookup(graph: Graph, x: Value, layer: Any) -> Value:
     known = layer._lamina_vocabulary
     if known.num_oov_indices == 0 or layer.output_mode not in ("int", "one_hot", "multi_hot", "count"):
         raise StackError(f"{layer.name!r}: ONNX has no lookup with num_oov_indices=0 or output_mode='tf_idf'.")
-    places = graph.node("Cast", indices(graph, x, layer, known.oov_start), to=INT32)
+    places = graph.cast(indices(graph, x, layer, known.oov_start), np.int32)
     return places if layer.output_mode == "int" else hot(graph, places, layer.output_mode, layer.vocabulary_size())
 
 
@@ -89,7 +89,7 @@ def write_space(graph: Graph, space: FeatureSpace, given: dict[str, Value]) -> V
         filled = graph.node("Where", there, np.float32(learned.median or 0), x)
         outputs.append(write_layer(graph, layer, filled))
         if part.flag:
-            outputs.append(graph.node("Cast", there, to=FLOAT32))
+            outputs.append(graph.cast(there, np.float32))
     return outputs[0] if len(outputs) == 1 else graph.node("Concat", *outputs, axis=1)
 
 

@@ -81,12 +81,10 @@ def register_onnx(thing: Any) -> Callable[[F], F]:
 
 def write_layer(graph: Graph, layer: Any, x: Value) -> Any:
     """Write one layer, and return the value of its output, or a tuple of values."""
-    write = of_layers.get(type(layer)) or _as_chain(layer)
-    if write is None:
-        raise StackError(_without_writer(layer, type(layer)))
+    write = writer_of(layer)
     whole = x.dtype.kind in "iub"
     if whole and layer._lamina_makes_floats:
-        x = replace(graph.node("Cast", x, to=1), mask=x.mask)
+        x = graph.cast(x, np.float32)
     with graph.within(layer.name):
         y = write(graph, x, layer)
     if isinstance(y, tuple):
@@ -102,6 +100,14 @@ def write_layer(graph: Graph, layer: Any, x: Value) -> Any:
             f"{y.shape}."
         )
     return replace(y, shape=tuple(b if a is None else a for a, b in zip(y.shape, known, strict=True)))
+
+
+def writer_of(layer: Any) -> Callable[..., Any]:
+    """The function that writes a layer or a cell."""
+    write = of_layers.get(type(layer)) or _as_chain(layer)
+    if write is None:
+        raise StackError(_without_writer(layer, type(layer)))
+    return write
 
 
 def _as_chain(layer: Any) -> Callable[..., Any] | None:
