@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -213,3 +214,54 @@ def test_the_users_own_lack_of_memory_stays_as_it_is():
 def test_sizes_that_no_memory_holds_are_refused_at_once(shape, layer):
     with pytest.raises((ArgumentError, ShapeError)):
         lamina.Sequential([layers.Input(shape), layer()])
+
+
+class Maker(layers.Layer):
+    """A layer whose `call`, or `build`, makes what `fill` says."""
+
+    def __init__(self, fill, where="call"):
+        super().__init__(name="own")
+        self.fill, self.where = fill, where
+
+    def build(self, input_shape):
+        if self.where == "build":
+            self.fill()
+
+    def call(self, x):
+        return x + self.fill() if self.where == "call" else x
+
+
+class Around(layers.Layer):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def call(self, x):
+        return self.inner(x)
+
+
+def numpy_array():
+    return np.zeros(10**14)
+
+
+def jax_array():
+    return jnp.zeros(10**12).sum()
+
+
+def plain_bytes():
+    return bytearray(10**14)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        Maker(numpy_array), Maker(jax_array), Maker(plain_bytes), Around(Maker(numpy_array)), Around(Maker(jax_array)),
+        lamina.Sequential([Maker(numpy_array)]), lamina.Sequential([layers.Dense(3), Around(Maker(plain_bytes))]),
+        Maker(numpy_array, "build"), Maker(jax_array, "build"), lamina.Sequential([Maker(jax_array, "build")]),
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_an_array_that_a_layer_of_ones_own_makes_is_an_error_with_its_name(call):
+    with pytest.raises(NoMemoryError, match=r"^own \(Maker\), given \((2|None), 3\), needs (more|\d+)\s\S+") as caught:
+        call(ROWS)
+    assert " at test_larger_than_memory.py:" in str(caught.value)

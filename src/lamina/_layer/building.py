@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lamina._arrays.shapes import full_shape
-from lamina._layer.forward import output_shape
+from lamina._layer.forward import naming_memory, output_shape
 from lamina._layer.inputs import Inputs, call_build, inputs_of_shapes, is_shape, map_shapes, missing, shapes_of
 from lamina._layer.structure import parts, require_settings, restored_on_error
 from lamina._weights.turns import making
@@ -25,7 +25,8 @@ def build(layer: Layer, shape: Any, inputs: Inputs | None) -> None:
         if _is_done(layer):  # another thread built it in the meantime
             return
         layer._lamina.batch_size = shape[0] if shape and is_shape(shape) else None
-        call_build(layer, inputs.shapes())
+        with naming_memory(layer, inputs):
+            call_build(layer, inputs.shapes())
         if not all(part.layer.built for part in parts(layer)) and not missing(layer, inputs):
             output_shape(layer, inputs)  # this pass builds each sublayer when `call` first uses it
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -22,6 +22,7 @@ from lamina._layer.masks import mask_of, masks_of, with_mask
 from lamina._layer.passes import Pass
 from lamina._layer.room import require_room, require_room_at_once
 from lamina._layer.structure import beside, is_stack, parts, require_settings, restored_on_error, weights_by_path
+from lamina._messages.room import of_memory
 from lamina._messages.tracebacks import place_of, warn
 from lamina._weights.weight import Scope, Unset, Weight, read, read_all, under_way
 from lamina.errors import ShapeError, StackError, UnknownAttributeError
@@ -111,7 +112,8 @@ def run(now: Pass, layer: Layer, inputs: Inputs) -> Any:
         inputs.fill_masks()
         given = inputs.told.get("mask", inputs.mask)
         mask = masks_of(inputs.first) if given is None else given
-        y = _output(now, layer, inputs)
+        with naming_memory(layer, inputs):
+            y = _output(now, layer, inputs)
         require_room(y)
     except ShapeError as error:
         if now.building and not now.paths[id(layer)]:
@@ -302,8 +304,24 @@ def _naming(layer: Layer, error: ShapeError, inputs: Inputs) -> ShapeError:
     """Returns `error` with the layer's name and inputs in front, unless its message names a layer already."""
     said = str(error.args[0])
     if not error.named and not said.lstrip("'").startswith(layer.name):
-        shapes = inputs.shapes()
-        given = next(iter(shapes.values())) if len(shapes) == 1 else ", ".join(f"{k} {v}" for k, v in shapes.items())
-        error = ShapeError(f"{who(layer)}, given {given}: {said}")
+        error = ShapeError(f"{who(layer)}, given {_given(inputs)}: {said}")
     error.named = True
     return error
+
+
+@contextmanager
+def naming_memory(layer: Layer, inputs: Inputs) -> Iterator[None]:
+    """An array that a layer's own code makes and that does not fit into memory is an error with the layer's name."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        told = of_memory(error, f"{who(layer)}, given {_given(inputs)},", place_of(error))
+        if told is None:
+            raise
+        raise told.with_traceback(error.__traceback__) from None
+
+
+def _given(inputs: Inputs) -> str:
+    """The shapes of the inputs for a message, with the names of several."""
+    shapes = inputs.shapes()
+    return str(*shapes.values()) if len(shapes) == 1 else ", ".join(f"{k} {v}" for k, v in shapes.items())
