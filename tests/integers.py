@@ -32,6 +32,11 @@ WORDS = {"vocabulary": ["a", "b"]}
 VECTORS = {"output_mode": "multi_hot", "max_tokens": 9, "pad_to_max_tokens": True}
 WEIGHED = {"output_mode": "tf_idf", "idf_weights": [1.0, 2.0], "max_tokens": 9, "pad_to_max_tokens": True}
 CELL = {"class_name": "GRUCell", "module": "keras.layers", "config": {"units": 2}}
+BINS = {"class_name": "Discretization", "module": "keras.layers", "config": {"num_bins": 3}, "registered_name": None}
+FEATURE = {
+    "module": "keras.src.layers.preprocessing.feature_space", "class_name": "Feature", "registered_name": None,
+    "config": {"dtype": "float32", "preprocessor": BINS, "output_mode": "one_hot"},
+}  # fmt: skip
 NEEDED = {
     "AUC": [{}, {"multi_label": True, "num_labels": 2}, {"exact": True}],
     "IoU": [{"num_classes": 2, "target_class_ids": [0]}], "MeanIoU": [{"num_classes": 2}],
@@ -57,7 +62,7 @@ NEEDED = {
     "StackedRNNCells": [{"cells": [CELL]}], "Wrapper": [{"layer": DENSE}], "InputLayer": [{"batch_shape": [None, 3]}],
     "MultiHeadAttention": [{"num_heads": 2, "key_dim": 2}], "Dot": [{"axes": 1}],
     "GroupQueryAttention": [{"head_dim": 2, "num_query_heads": 2, "num_key_value_heads": 1}],
-    "Sequential": [{"name": "inner", "layers": [DENSE]}],
+    "Sequential": [{"name": "inner", "layers": [DENSE]}], "FeatureSpace": [{"features": {"a": FEATURE}}],
 }  # fmt: skip
 ELSEWHERE = ["Lambda", "Functional", "Model"]
 """What takes a function, or is a model of its own."""
@@ -108,7 +113,7 @@ def stack_with(family, one, shape):
     first = {"module": "keras.layers", "class_name": "InputLayer", "registered_name": None}
     first["config"] = {"batch_shape": [None, *shape], "dtype": "float32", "name": "input"}
     dense, compiled = copy.deepcopy(DENSE), None
-    if family == "keras.layers":
+    if family in ("keras.layers", "keras.utils"):  # a FeatureSpace stands first in a stack
         dense = one
     elif family in ("keras.initializers", "keras.regularizers", "keras.constraints"):
         dense["config"][f"kernel_{family.removeprefix('keras.')[:-1]}"] = one

@@ -487,3 +487,14 @@ def test_a_boolean_is_one_of_two_bytes():
     data = hostile.hdf5(lambda file: file.update({"a": np.array([True] * 40)}))
     with pytest.raises(FileError, match="a boolean is neither 0 nor 1"):
         hdf5.read(data.replace(b"\1" * 40, b"\1" * 39 + b"\2"), "w.h5")
+
+
+@pytest.mark.parametrize("units", [2**31, 2**40, 10**18])
+def test_weights_with_more_numbers_than_an_address_has_are_refused(tmp_path, units):
+    """A recurrent layer has units x units of them, which NumPy cannot count."""
+    saving.save_model(Sequential([Input((5, 3)), layers.LSTM(2)]), tmp_path / "genuine.keras")
+    held = archive.members(str(tmp_path / "genuine.keras"))
+    config = json.loads(bytes(held["config.json"]))
+    config["config"]["layers"][1]["config"]["units"] = units
+    with pytest.raises(FileError, match=r"layer 1 \(lstm: LSTM\): has a weight"):
+        saving.load_model(hostile.keras_file(tmp_path, config, bytes(held["model.weights.h5"])))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import operator
+import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -57,6 +59,8 @@ class Unset(HostArray):
 
     @classmethod
     def of(cls, shape: tuple[int, ...], dtype: DTypeLike) -> Self:
+        if math.prod(shape) * np.dtype(dtype).itemsize > sys.maxsize:  # NumPy cannot count them
+            raise ShapeError(f"has a weight of the shape {shape} with {math.prod(shape):,} parameters: make it smaller")
         return np.broadcast_to(np.zeros((), dtype), shape).view(cls)
 
 
