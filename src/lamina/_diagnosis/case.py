@@ -14,13 +14,10 @@ from lamina._diagnosis.findings import ROWS
 from lamina._layer.layer import Layer
 from lamina.layers.embeddings import Embedding
 from lamina.losses import Loss
+from lamina.losses.of_classes import OF_CLASSES, ONE_HOT
 
 NUMBERS = 2**18
 """How many numbers of x a sample holds at most."""
-CLASSES = (
-    losses.BinaryCrossentropy, losses.BinaryFocalCrossentropy, losses.CategoricalCrossentropy,
-    losses.CategoricalFocalCrossentropy, losses.SparseCategoricalCrossentropy, losses.Crossentropy, losses.Hinge,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +71,10 @@ class Case:
     @cached_property
     def classes(self) -> HostArray | None:
         """The class number of each row, if the loss is for classes and y has one class a row.  (rows,)"""
-        if self.y is None or not isinstance(self.loss, CLASSES):
+        if self.y is None or not isinstance(self.loss, OF_CLASSES):
             return None
         if self.y.ndim == 2 and self.y.shape[1] > 1:
-            one_hot = isinstance(self.loss, (losses.CategoricalCrossentropy, losses.CategoricalFocalCrossentropy))
+            one_hot = isinstance(self.loss, ONE_HOT)
             return self.y.argmax(1) if one_hot or isinstance(self.loss, losses.Crossentropy) else None
         flat = self.y.reshape(-1)
         return np.unique(flat, return_inverse=True)[1] if len(flat) == len(self.y) else None

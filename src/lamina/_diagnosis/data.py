@@ -10,12 +10,13 @@ import numpy as np
 
 from lamina import losses
 from lamina._arrays.arrays import HostArray
-from lamina._diagnosis.case import CLASSES, Case
+from lamina._diagnosis.case import Case
 from lamina._diagnosis.findings import ROWS, Finding
 from lamina._messages.spelling import listed
 from lamina.layers.core import Dense, InputLayer
 from lamina.layers.regularization import Dropout, GaussianNoise
 from lamina.layers.reshaping import Flatten, Reshape
+from lamina.losses.of_classes import OF_TWO
 
 SAME_SCALE = InputLayer, Flatten, Reshape, Dropout, GaussianNoise
 """Layers that leave the scale of the columns as it is."""
@@ -190,7 +191,7 @@ def imbalance(case: Case) -> Iterator[Finding]:
         return
     share = np.bincount(classes).max() / len(classes)
     if 0.95 <= share < 1 and all(name in ("acc", "accuracy") or name.endswith("_accuracy") for name in measured):
-        rare = "metrics=['AUC']" if isinstance(case.loss, CLASSES[:2]) else "metrics=['F1Score']"
+        rare = "metrics=['AUC']" if isinstance(case.loss, OF_TWO) else "metrics=['F1Score']"
         yield Finding(
             "imbalance", "y",
             f"{share:.1%} of the rows are of one class: a model that always says so has an accuracy of {share:.3f}.",

@@ -19,13 +19,7 @@ from lamina._training.model import Model, compiled_of
 from lamina._training.request import DataRequest
 from lamina.errors import ArgumentError, LabelError
 from lamina.losses.loss import reads_logits
-
-ONE_HOT = losses.CategoricalCrossentropy, losses.CategoricalFocalCrossentropy, losses.CategoricalHinge
-HINGES = losses.Hinge, losses.SquaredHinge
-OF_CLASSES = (
-    losses.BinaryCrossentropy, losses.BinaryFocalCrossentropy, losses.SparseCategoricalCrossentropy,
-    losses.Crossentropy, *ONE_HOT, *HINGES,
-)  # fmt: skip
+from lamina.losses.of_classes import HINGES, OF_CLASSES, ONE_HOT
 
 
 @contextmanager
