@@ -17,8 +17,8 @@ from lamina.layers.image.histograms import AutoContrast, Equalization
 from lamina.layers.image.resizing import CenterCrop, RandomCrop, Resizing, margins_of, window
 from lamina.layers.image.settings import BYTE
 
-MODES = {"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}
-"""The names of ONNX for the ways to scale images of any size."""
+MODES = {"nearest": "nearest", "bilinear": "linear"}
+"""The names of ONNX for the ways to scale images of any size. onnxruntime's cubic one does not make images smaller."""
 
 
 def unchanged(graph: Graph, x: Value, layer: Any) -> Value:
@@ -67,7 +67,8 @@ def resizing(graph: Graph, x: Value, layer: Resizing) -> Value:
     kind, size = x.dtype, (layer.height, layer.width)
     x = graph.cast(x, np.float32)
     y, axes, result = either_order(graph, x, layer.data_format)
-    if layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or layer.interpolation not in MODES:
+    how, smooth = layer.interpolation, layer.antialias and layer.interpolation != "nearest"
+    if layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio or smooth or how not in MODES:
         sizes = _sizes(layer, y, axes)
         if layer.crop_to_aspect_ratio:
             y = _cut(graph, y, axes, window(sizes, *size))
@@ -76,12 +77,9 @@ def resizing(graph: Graph, x: Value, layer: Resizing) -> Value:
             y = graph.node("Pad", y, margins, np.float32(layer.fill_value), np.array(axes))
     if None in [y.shape[axis] for axis in axes]:
         y, result = channels_first(graph, x, layer.data_format)
-        told: dict[str, Any] = {"mode": MODES[layer.interpolation], "antialias": int(layer.antialias), "axes": [2, 3]}
-        if layer.interpolation == "nearest":
-            told |= {"nearest_mode": "round_prefer_ceil", "antialias": 0}
-        if layer.interpolation == "bicubic":
-            told |= {"cubic_coeff_a": -0.5, "exclude_outside": 1}
-        y = graph.node("Resize", y, None, None, np.array(size, np.int64), **told)
+        told = {"nearest_mode": "round_prefer_ceil"} if how == "nearest" else {}
+        whole = graph.node("Concat", graph.node("Shape", y, start=0, end=2), np.array(size, np.int64), axis=0)
+        y = graph.node("Resize", y, None, None, whole, mode=MODES[how], **told)
     else:
         y = _scaled(graph, y, axes, size, layer)
     y = result(y)

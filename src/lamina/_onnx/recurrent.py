@@ -112,6 +112,10 @@ def _state_shapes(cell: Any) -> list[tuple[int, ...]]:
 def by_scan(graph: Graph, x: Value, layer: Any) -> Sequences:
     """The layer step by step."""
     cells = layer.cell.cells if isinstance(layer.cell, StackedRNNCells) else [layer.cell]
+    moves = isinstance(layer.cell, ConvLSTMCell) and layer.data_format == "channels_last"
+    if moves:
+        rank = len(x.shape)
+        x = replace(graph.node("Transpose", x, perm=[0, 1, rank - 1, *range(2, rank - 1)]), mask=x.mask)
     rows = graph.node("Shape", x, start=0, end=1)
     shapes = [shape for cell in cells for shape in _state_shapes(cell)]
     ends = getattr(cells[-1], "output_size", None)
@@ -151,7 +155,15 @@ def by_scan(graph: Graph, x: Value, layer: Any) -> Sequences:
     if layer.zero_output_for_mask and x.mask is not None:
         outputs = graph.node("Where", steps[1], outputs, np.float32(0))
         last = graph.node("Gather", outputs, np.int64(0 if reverse else -1), axis=1)
+    if moves:
+        outputs, last, *states = (_channels_last(graph, y, y is outputs) for y in (outputs, last, *states))
     return outputs, last, states
+
+
+def _channels_last(graph: Graph, y: Value, steps: bool) -> Value:
+    """(batch, channels, *sizes) -> (batch, *sizes, channels), with an axis of time in front of these if it has one."""
+    first = 2 if steps else 1
+    return graph.node("Transpose", y, perm=[*range(first), *range(first + 1, len(y.shape)), first])
 
 
 def _in_order(weights: HostArray, order: Sequence[int]) -> HostArray:
@@ -193,7 +205,7 @@ def sequences(graph: Graph, x: Value, layer: Any) -> Sequences:
     return write(graph, x, layer)
 
 
-@writes(LSTM, GRU, SimpleRNN, RNN)
+@writes(LSTM, GRU, SimpleRNN, RNN, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D)
 def recurrent(graph: Graph, x: Value, layer: Any) -> Any:
     outputs, last, states = sequences(graph, x, layer)
     y = last
@@ -205,23 +217,6 @@ def recurrent(graph: Graph, x: Value, layer: Any) -> Any:
 def _backwards(graph: Graph, x: Value) -> Value:
     """The steps in the other order."""
     return graph.node("Slice", x, np.array([-1]), np.array([-LAST]), np.array([1]), np.array([-1]))
-
-
-@writes(ConvLSTM1D, ConvLSTM2D, ConvLSTM3D)
-def convolutional(graph: Graph, x: Value, layer: Any) -> Any:
-    rank, last = len(x.shape), layer.data_format == "channels_last"
-    if last:
-        x = replace(graph.node("Transpose", x, perm=[0, 1, rank - 1, *range(2, rank - 1)]), mask=x.mask)
-    made = recurrent(graph, x, layer)
-    if not last:
-        return made
-
-    def in_order(y: Value) -> Value:
-        first = len(y.shape) - rank + 2  # the axis of the channels, behind those of the batch and of time
-        order = [*range(first), *range(first + 1, len(y.shape)), first]
-        return replace(graph.node("Transpose", y, perm=order), mask=y.mask)
-
-    return tuple(map(in_order, made)) if isinstance(made, tuple) else in_order(made)
 
 
 @writes(Bidirectional)

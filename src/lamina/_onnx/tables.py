@@ -34,7 +34,7 @@ def indices(graph: Graph, x: Value, layer: Any, unknown: int, gap: int | None = 
     known = layer._lamina_vocabulary
     if known.num_oov_indices > 1:
         raise StackError(f"{layer.name!r} has several oov indices, and ONNX has no operator that computes their hash.")
-    terms = {term: number for term, number in known.index.items() if number >= 0}
+    terms = {term: max(number, -1) for term, number in known.index.items()}  # vectors leave out what has -1
     if gap is not None:
         terms.setdefault("" if x.dtype == TEXT else NO_INTEGER, gap)
     keys = {"keys_strings" if x.dtype == TEXT else "keys_int64s": list(terms)}
