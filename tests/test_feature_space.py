@@ -175,7 +175,7 @@ def test_values_that_do_not_fit_are_named_with_their_row_and_nothing_changes(kin
         (lambda: adapted(pandas.DataFrame([[1, 2]], columns=["a", "a"])), DataError, "two columns called 'a'"),
         (lambda: adapted({"age": [1.0], "city": ["a", "b"]}), DataError, "different lengths: 'age' 1, 'city' 2"),
         (lambda: adapted(np.ones((3, 3))), DataError, r"an array of shape \(3, 3\)"),
-        (lambda: adapted("rows.csv"), DataError, r"pandas.read_csv\('rows.csv'\)"),
+        (lambda: adapted(TABLE)("rows.csv"), DataError, r"pandas.read_csv\('rows.csv'\)"),
     ],
 )
 def test_errors_say_what_to_type(call, error, said):

@@ -43,3 +43,11 @@ def test_edges_are_quantiles_of_rows_and_other_values_where_these_are_equal():
     equal = FeatureSpace({"a": FeatureSpace.float_piecewise(4)})
     equal.adapt({"a": [7.0, 7.0, 7.0]})
     assert equal.preprocessors["a"].edges == [7, 8]
+
+
+def test_one_feature_for_several_columns_gives_each_a_layer_of_its_own():
+    pieces = FeatureSpace.float_piecewise(2)
+    space = FeatureSpace(dict.fromkeys("ab", pieces))
+    space.adapt({"a": [0.0, 1.0, 2.0], "b": [100.0, 200.0, 300.0]})
+    assert [space.preprocessors[name].edges for name in "ab"] == [[0.0, 1.0, 2.0], [100.0, 200.0, 300.0]]
+    np.testing.assert_array_equal(space({"a": [0.5], "b": [250.0]}), [[0.5, 0.0, 1.0, 0.5]])

@@ -17,7 +17,8 @@ MOST_ROWS = 100_000
 def first_rows(x: Any, most: float = MOST_ROWS, name: str = "x") -> tuple[RawTable, Any]:
     """The first rows of a stream as one table, and the stream, which begins at its first batch again."""
     taken, tables, rows = [], [], 0
-    batches = Stream(x, name=name).opened()
+    as_tables = getattr(x, "_lamina_encoded", None)  # without this, columns of numbers alone are one array
+    batches = Stream(as_tables(lambda table: table) if as_tables else x, name=name).opened()
     for batch in batches:
         taken.append(batch)
         with_y = isinstance(batch, (tuple, list)) and not all(isinstance(row, Mapping) for row in batch)

@@ -129,7 +129,7 @@ def raw_table(x: Any, name: str = "x") -> RawTable:
         if len(x) <= FEW:
             return RawTable(dict(zip(map(str, x.columns), x.to_numpy(dtype=object).T, strict=True)), range(len(x)))
     frame = opened(x, name)
-    if not hasattr(frame, "schema"):
+    if not hasattr(frame, "implementation") or not hasattr(frame, "columns"):
         raise _no_table(x, name)
     return RawTable({str(key): frame[key] for key in frame.columns}, range(len(frame)))
 
@@ -158,6 +158,10 @@ def _no_table(x: Any, name: str) -> DataError:
         advice = f"Read it: {name}.to_table()."
     elif hasattr(x, "read_row_group"):
         advice = f"Read it: {name}.read()."
+    elif hasattr(x, "read_all"):
+        advice = f"Read it: {name}.read_all()."
+    elif hasattr(x, "to_pandas"):
+        advice = f"Make it a frame: {name}.to_pandas()."
     kind = f"an array of shape {x.shape}" if isinstance(x, np.ndarray) else f"a {type(x).__name__}"
     return DataError(f"{name} is {kind}, and the model takes a table with named columns.\n{advice}")
 

@@ -116,18 +116,23 @@ def _opened(paths: list[str], kind: str) -> Any:
     """Open the files as one dataset of pyarrow, whose columns have the kind that holds the values of all files."""
     try:
         import pyarrow
+        import pyarrow.csv
         import pyarrow.dataset
     except ImportError:
         raise MissingPackageError('table files are read with pyarrow: pip install "lamina[arrow]".') from None
     try:
-        source = pyarrow.dataset.dataset(paths, format=kind)
+        form = kind
+        if kind == "csv":  # nothing between two commas is a gap, also among text
+            gaps = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+            form = pyarrow.dataset.CsvFileFormat(convert_options=gaps)
+        source = pyarrow.dataset.dataset(paths, format=form)
         schemas = [fragment.physical_schema for fragment in source.get_fragments()]
         wanted = set(schemas[0].names)
         for path, schema in zip(paths, schemas, strict=True):
             if other := sorted(wanted ^ set(schema.names)):
                 raise DataError(f"{NAME}: {path} and {paths[0]} differ in the columns {', '.join(other[:8])}.")
         schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
-        return pyarrow.dataset.dataset(paths, schema=schema, format=kind)
+        return pyarrow.dataset.dataset(paths, schema=schema, format=form)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
         raise DataError(f"{NAME}: the files cannot be read as one table: {str(error).partition(chr(10))[0]}") from None
 

@@ -41,6 +41,7 @@ from lamina.layers.feature_space.encoding import (
 )
 from lamina.layers.feature_space.kinds import Cross, Feature, Kinds, feature_of
 from lamina.layers.features.crossing import HashedCrossing
+from lamina.layers.wrappers import fresh
 
 
 def columns(value: object) -> dict[str, Any]:
@@ -137,7 +138,11 @@ class FeatureSpace(Kinds, Layer):
         bins = {name: getattr(self, name) for name in ("hashing_dim", "num_discretization_bins")}
         self.features = {name: feature_of(name, kind, bins) for name, kind in self.features.items()}
         self.crosses = [_cross(self, each) for each in self.crosses]
+        seen: set[int] = set()
         for name, feature in self.features.items():
+            if id(layer := feature.preprocessor) in seen:  # what one column learns must not be that of another one
+                feature = self.features[name] = Feature(feature.dtype, fresh(layer), feature.output_mode)
+            seen.add(id(layer))
             if feature.output_mode == "int":
                 raise ArgumentError(
                     f"features[{name!r}] has output_mode='int': codes cannot be joined to one vector. Take 'one_hot'."
@@ -155,9 +160,11 @@ class FeatureSpace(Kinds, Layer):
         """Learn vocabularies, means, edges of bins and medians from a table, or from batches of one.
 
         Args:
-            dataset: a frame, a dict of columns, a list of dicts, or an iterable of dicts with batches or rows.
+            dataset: a frame, a dict of columns, a list of dicts, the path of a CSV or Parquet file, or an iterable of
+                dicts with batches or rows.
         """
-        adapt(self, first_rows(dataset, np.inf, "dataset")[0] if is_stream(dataset) else raw_table(dataset, "dataset"))
+        streams = is_stream(dataset)
+        adapt(self, first_rows(dataset, np.inf, "dataset")[0] if streams else guess.opened_table(dataset, "dataset"))
 
     def save(self, filepath: str | os.PathLike[str]) -> None:
         """Write the space and what it has learned to a `.keras` file, from which `load_model` makes it again.

@@ -55,15 +55,15 @@ def guessed(x: Any, given: Mapping[str, Any] | None) -> tuple[dict[str, Any], li
     return found, ids, told
 
 
-def opened_table(x: Any) -> RawTable:
+def opened_table(x: Any, name: str = "table") -> RawTable:
     """A table, also one in a CSV or Parquet file."""
     if not isinstance(x, (str, os.PathLike)):
-        return raw_table(x, "table")
+        return raw_table(x, name)
     path = os.fspath(x)
     reader = "read_parquet" if path.endswith(".parquet") else "read_csv"
     for library in ("pandas", "polars"):  # optional dependencies, either of them
         if find_spec(library) is not None:
-            return raw_table(getattr(import_module(library), reader)(path), "table")
+            return raw_table(getattr(import_module(library), reader)(path), name)
     raise DataError(f"reading {path!r} needs pandas: pip install pandas.")
 
 
