@@ -23,7 +23,7 @@ def main(epochs: int = 30) -> None:
     value = table.pop("median_house_value")
     table["rooms_per_household"] = table["total_rooms"] / table["households"]
     train, test = slice(len(table) // 10, None), slice(len(table) // 10)
-    numbers = table.select_dtypes("number")
+    numbers = table.select_dtypes("number").columns.tolist()
     pieces = keras.utils.FeatureSpace.float_piecewise(128, units=16)  # this kind comes closest to boosted trees
     model = keras.Sequential(
         [
