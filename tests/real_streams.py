@@ -3,11 +3,18 @@
 `test_real_streams.py` runs this file there; it is no part of the daily tests.
 """
 
+import multiprocessing
+import os
+import random
+import signal
 import warnings
+from pathlib import Path
 
 import datasets
 import grain.python as grain
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import tensorflow
 import torch
@@ -176,3 +183,110 @@ def test_a_loader_without_a_seed_is_refused_when_it_is_read_again(tmp_path):
     assert same(run(tmp_path / "True", 0, True), run(None, 0, True))
     with pytest.raises(DataError, match=r"generator=torch.Generator\(\).manual_seed\(0\)"):
         run(tmp_path / "False", 0, False)
+
+
+class Sequence(lamina.utils.PyDataset):
+    def __len__(self):
+        return len(BATCHES)
+
+    def __getitem__(self, place):
+        return BATCHES[place]
+
+
+def generated():
+    chance = np.random.default_rng(0)
+    for rows in chance.permutation(90).reshape(6, 15):
+        yield X[rows], Y[rows]
+
+
+def of_files(folder):
+    path = f"{folder}/rows.parquet"
+    if not os.path.exists(path):
+        names = {name: X[:, place] for place, name in enumerate("abc")}
+        pyarrow.parquet.write_table(pyarrow.table({**names, "label": Y}), path, row_group_size=40)
+    return lamina.utils.table_dataset(path, label="label", batch_size=16)
+
+
+def of_tensorflow():
+    return tensorflow.data.Dataset.from_tensor_slices((X, Y)).shuffle(90, seed=0).batch(16)
+
+
+def seeded(rows):
+    return DataLoader(rows, batch_size=16, shuffle=True, generator=torch.Generator().manual_seed(0))
+
+
+SOURCES = {
+    "DataLoader": lambda _: (seeded(Items()),),
+    "DataLoader of tensors": lambda _: (seeded(tensors()),),
+    "DataLoader without a seed": lambda _: (DataLoader(tensors(), batch_size=16, shuffle=True),),
+    "Dataset": lambda _: (Items(),),
+    "TensorDataset": lambda _: (tensors(),),
+    "IterableDataset": lambda _: (Rows(),),
+    "Hugging Face": lambda _: (table(), "label"),
+    "Hugging Face, iterable": lambda _: (table().to_iterable_dataset(), "label"),
+    "Grain": lambda _: (maps(0),),
+    "Grain, iterable": lambda _: (maps(0).to_iter_dataset(),),
+    "Grain, loader": lambda _: (loaded(0),),
+    "tf.data": lambda _: (of_tensorflow(),),
+    "table_dataset": lambda folder: (of_files(folder),),
+    "generator": lambda _: (generated,),
+    "list": lambda _: (BATCHES,),
+    "PyDataset": lambda _: (Sequence(),),
+}
+"""What `fit` gets, from a folder that the runs share."""
+
+
+class Kill(Callback):
+    """Ends the process as a power cut does, at a step by chance."""
+
+    def __init__(self, chance):
+        self.chance = chance
+
+    def on_train_batch_end(self, batch, logs=None):
+        if random.SystemRandom().random() < self.chance:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def get_config(self):
+        return {}
+
+
+def run_once(kind, shared, folder, chance, result):
+    """Train in this process, and write the weights or the error into a file."""
+    torch.seed()  # another one in each process
+    try:
+        keeping = Checkpoint(folder, every=1) if folder else None
+        weights = trained(*SOURCES[kind](shared), callbacks=[Kill(chance)], checkpoint=keeping)
+        text = np.concatenate([weight.ravel() for weight in weights]).tobytes().hex()
+    except Exception as error:  # what it was is asserted in the other process
+        text = f"{type(error).__name__}: {error}"
+    Path(result).write_text(text)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_ten_kills_at_random_steps_end_as_the_whole_run_or_with_the_error(tmp_path, kind):
+    processes = multiprocessing.get_context("forkserver")  # each run begins before JAX has threads
+    processes.set_forkserver_preload(["real_streams"])
+
+    def run(folder, chance):
+        """The result, or None if the process was killed."""
+        result = tmp_path / "result"
+        process = processes.Process(target=run_once, args=(kind, str(tmp_path), folder, chance, str(result)))
+        process.start()
+        process.join(60)
+        assert process.exitcode in (0, -signal.SIGKILL)
+        return result.read_text() if process.exitcode == 0 else None
+
+    whole, kills, turn, refused = run("", 0), 0, 0, 0
+    assert "Error" not in whole
+    while kills < 10:
+        done = run(str(tmp_path / f"{turn}"), 0.15)
+        if done is None:
+            kills += 1
+            continue
+        turn += 1
+        if kind == "DataLoader without a seed":
+            refused += "DataError: the batches of x differ" in done
+            assert "Error" not in done or "DataError: the batches of x differ" in done
+        else:
+            assert done == whole
+    assert refused or kind != "DataLoader without a seed"
