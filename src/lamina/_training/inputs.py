@@ -20,22 +20,19 @@ from lamina._data.stream import Stream
 from lamina._layer.host import adapt_on, needs_adapting, takes_frames
 from lamina._layer.inputs import one_output
 from lamina._layer.keys import seed_of
-from lamina._layer.layer import Layer
 from lamina._layer.structure import restored_on_error
 from lamina._messages.tracebacks import warn
-from lamina._settings.origin import of_library
 from lamina._settings.strictness import strictness
 from lamina._training import gaps, own_steps
 from lamina._training.feeds import ArrayFeed, Chunk, Key, batch_size_for, given_batch_size
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
 from lamina._training.stream_feed import Feed, StreamFeed
-from lamina._training.targets import forgotten_on_error, numbers_of, target_of
+from lamina._training.targets import forgotten_on_error, last_activation, numbers_of, target_of
 from lamina._training.trainer import trainer_for
 from lamina._weights.turns import making
 from lamina.dtypes import floatx
 from lamina.errors import LaminaError, NotCompiledError, ShapeError, StackError
-from lamina.layers.activations import Softmax
 
 
 def require_compiled(model: Model, verb: str) -> None:
@@ -258,11 +255,3 @@ def check_for_later_batches(model: Model, data: DataRequest, first: Table) -> Ca
 def _shapes(table: Table) -> tuple[Shape | None, ...]:
     """The shapes of a row of x, y and sample_weight."""
     return tuple(None if array is None else array.shape[1:] for array in table[:3])
-
-
-def last_activation(layer: Layer) -> str | None:
-    """Return the name of the activation function of the last layer, if it is known."""
-    if isinstance(layer, Softmax):
-        return "softmax" if layer.axis == -1 else None
-    activation: Any = vars(layer).get("activation")
-    return activation.__name__ if of_library(activation) else None

@@ -12,12 +12,15 @@ from lamina import losses
 from lamina._arrays.arrays import HostArray
 from lamina._data.classes import Labels, classes_of, labels_of, numbered, one_hot, weights_by_number
 from lamina._layer.host import needs_adapting
+from lamina._layer.layer import Layer
 from lamina._layer.structure import restored_on_error
 from lamina._messages.spelling import listed
 from lamina._settings.converters import short
+from lamina._settings.origin import of_library
 from lamina._training.model import Model, compiled_of
 from lamina._training.request import DataRequest
 from lamina.errors import ArgumentError, LabelError
+from lamina.layers.activations import Softmax
 from lamina.losses.loss import reads_logits
 from lamina.losses.of_classes import HINGES, OF_CLASSES, ONE_HOT
 
@@ -98,11 +101,24 @@ def class_of_each(model: Model, output: HostArray) -> HostArray:
     return np.asarray(classes)[np.minimum(flat, len(classes) - 1)]  # a stack may have more units than classes
 
 
+def middle(model: Model) -> float:
+    """The output of a single unit that stands between the two classes."""
+    loss = model._lamina.compiled and model._lamina.compiled.loss
+    at_zero = loss is not None and (isinstance(loss, HINGES) or reads_logits(loss))
+    return 0.0 if at_zero and last_activation(model._lamina_chain[-1]) != "sigmoid" else 0.5
+
+
+def last_activation(layer: Layer) -> str | None:
+    """Return the name of the activation function of the last layer, if it is known."""
+    if isinstance(layer, Softmax):
+        return "softmax" if layer.axis == -1 else None
+    activation: Any = vars(layer).get("activation")
+    return activation.__name__ if of_library(activation) else None
+
+
 def class_numbers(model: Model, output: HostArray) -> HostArray:
     """The number of the class of each row: that of the largest output, or whether the only one is above its middle."""
     if output.shape[-1] > 1:
         largest: HostArray = output.argmax(-1)
         return largest
-    loss = model._lamina.compiled and model._lamina.compiled.loss
-    at_zero = loss is not None and (isinstance(loss, HINGES) or reads_logits(loss))
-    return (output > (0.0 if at_zero else 0.5)).astype(np.int32)
+    return (output > middle(model)).astype(np.int32)

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from lamina._arrays.arrays import HostArray
 from lamina._data.data_frames import REFUSED, is_frame, opened
 from lamina._layer.host import takes_frames
-from lamina._training.inputs import adapted_to, last_activation
+from lamina._training.inputs import adapted_to
 from lamina._training.model import compiled_of
+from lamina._training.targets import middle
 from lamina.errors import ArgumentError, MissingPackageError, NotCompiledError
 from lamina.losses import SparseCategoricalCrossentropy
 from lamina.models.sequential import Sequential
@@ -189,12 +190,5 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         (rows,)."""
         output = self._lamina_output(X)
         if output.shape[1] == 1:
-            return output[:, 0] - _middle(self.model_)
+            return output[:, 0] - middle(self.model_)
         return output[:, 1] - output[:, 0] if len(self.classes_) == 2 else output
-
-
-def _middle(model: Sequential) -> float:
-    """The output of a single unit that stands between the two classes."""
-    loss = compiled_of(model).loss
-    centered = getattr(loss, "from_logits", False) or "hinge" in type(loss).__name__.lower()
-    return 0.0 if centered and last_activation(model.layers[-1]) != "sigmoid" else 0.5

@@ -15,8 +15,8 @@ from lamina import losses, optimizers
 from lamina._arrays.arrays import HostArray
 from lamina._layer.layer import Layer
 from lamina._settings.arguments import Config, Named
-from lamina._training.inputs import last_activation
 from lamina._training.request import Callbacks
+from lamina._training.targets import last_activation
 from lamina.errors import ArgumentError
 from lamina.models.sequential import Sequential
 from lamina.wrappers.estimator import Classifier, Estimator, Regressor, build_on
