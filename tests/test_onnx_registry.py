@@ -108,3 +108,18 @@ def test_what_needs_fixed_sizes_of_images_says_so(settings):
     model = keras.Sequential([layers.Input((None, None, 2)), layers.Resizing(4, 7, **settings)])
     with pytest.raises(StackError, match="needs fixed sizes"):
         session(model)
+
+
+def test_a_mixed_policy_is_said_in_one_line(tmp_path):
+    model = keras.Sequential([layers.Input((3,)), layers.Dense(4, dtype="mixed_bfloat16", name="wide")])
+    with pytest.warns(UserWarning, match="'wide' computes in bfloat16 here, and the file in float32"):
+        model.export(tmp_path / "m.onnx", format="onnx")
+
+
+def test_a_failed_export_leaves_the_old_file(tmp_path):
+    path = tmp_path / "m.onnx"
+    keras.Sequential([layers.Input((3,)), layers.Dense(2)]).export(path, format="onnx")
+    before = path.read_bytes()
+    with pytest.raises(StackError):
+        keras.Sequential([layers.Input((3,)), layers.Lambda(abs)]).export(path, format="onnx")
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -12,6 +12,7 @@ import numpy as np
 from lamina._arrays.shapes import Shape
 from lamina._files import files
 from lamina._layer.structure import require_adapted
+from lamina._messages.tracebacks import warn
 from lamina._onnx import (
     activations,
     convolution,
@@ -59,6 +60,8 @@ def write(model: Model, filepath: FilePath, verbose: bool | None, signature: obj
         raise ArgumentError(f"{model.name!r} takes {size:,} bytes, and a file of ONNX holds at most {MOST_BYTES:,}.")
     proto.checker.check_model(made, full_check=True)
     files.write(filepath, made.SerializeToString(deterministic=True))
+    if small := [layer for layer in model.layers if "16" in layer.compute_dtype]:
+        warn(f"export: {small[0].name!r} computes in {small[0].compute_dtype} here, and the file in float32.")
     if verbose:
         given, wanted = made.graph.input[0], made.graph.output[0]
         print(
