@@ -7,11 +7,12 @@
 # make coverage  the tests once, and which lines they do not reach, also as pages in out/coverage
 # make nightly the tests that take minutes, and those of lamina-onednn with the compiler's sanitizers
 # make wheels  both packages as files that pip installs, in dist/
+# make release-check  the files of a release are built twice, read, and installed with each Python and JAX there is
 # make bench   this library beside Keras and torch; benchmarks/README.md says what is measured
 # make clean   remove all that these commands made
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test check docs site coverage nightly sanitized threads wheels bench clean
+.PHONY: demo test check docs site coverage nightly sanitized threads wheels release-check bench clean
 .DELETE_ON_ERROR:
 
 # The first Python there is that is new enough; PYTHON=... names another one.
@@ -75,6 +76,13 @@ threads: .venv/dev.installed .venv/native.tried
 # A wheel of lamina-onednn is for every version of Python, on Linux for x86-64 with the glibc of this machine or newer.
 wheels: $(BIN)/python
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./native
+
+# In an environment of its own: the tools' requirements are not those of the tests.
+RELEASE := $(CURDIR)/out/release
+release-check: $(BIN)/python
+	$(BIN)/python -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check '.[release]'
+	PATH="$(RELEASE)/bin:$$PATH" python tools/release_check.py
 
 bench: $(BIN)/python
 	$(BIN)/python benchmarks/run.py --write-readme

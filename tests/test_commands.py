@@ -19,7 +19,7 @@ TEXTS = [
     *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/pages/**/*.md")),
 ]
 COMMAND = re.compile(
-    r"(?:(?<!`)`|^ {4}|^# |^)(make [a-z]+|(?:pip install |python |\.venv/bin/)[^`#\n]+?(?=  |[`#]|$))", re.MULTILINE
+    r"(?:(?<!`)`|^ {4}|^# |^)(make [a-z-]+|(?:pip install |python |\.venv/bin/)[^`#\n]+?(?=  |[`#]|$))", re.MULTILINE
 )
 
 FEW = {"PYTEST_ADDOPTS": "tests/test_size.py --cov-fail-under=0"}
@@ -43,6 +43,7 @@ RUN = {
     "make coverage": (["make coverage"], FEW),
     "make nightly": (["make nightly"], COLLECTED),
     "make wheels": ["make wheels"],
+    "make release-check": ["make --dry-run release-check"],
     "make bench": ["make --dry-run bench"],
     "make clean": ["make clean"],
     ".venv/bin/python -m pytest tests/test_utils.py": ["make check", ".venv/bin/python -m pytest tests/test_utils.py"],
