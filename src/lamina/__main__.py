@@ -8,6 +8,8 @@
 `--picture stack.svg` draws its stack.
 
 `python -m lamina serve FILE` answers requests for a model's predictions over HTTP.
+
+`python -m lamina launch -n 4 train.py` starts the processes of a job on this machine.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import lamina
 from lamina import _saving as saving
 from lamina import compat
 from lamina._messages.tracebacks import is_internal
+from lamina._process import launch
 from lamina.compat.importer import Arguments
 from lamina.serving import command as serving
 
@@ -62,7 +65,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"lamina {lamina.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="run | show | serve")
+    commands = parser.add_subparsers(dest="command", metavar="run | show | serve | launch")
     command = commands.add_parser(
         "run",
         help="run a program that imports keras or tensorflow.keras on Lamina",
@@ -85,6 +88,7 @@ def main() -> int:
     shown.add_argument("file", help="a .keras, .h5, .weights.h5, .weights.json or .safetensors file, or a folder")
     shown.add_argument("--picture", metavar="STACK.SVG", help="also draw the stack; .png and .pdf need matplotlib")
     serving.add_to(commands)
+    launch.add_to(commands)
     options = parser.parse_args()
     if options.command is None:
         parser.print_help()
@@ -95,6 +99,8 @@ def main() -> int:
         return saving.show.show(options.file, options.picture)
     if options.command == "serve":
         return serving.serve(options)
+    if options.command == "launch":
+        return launch.replace_this_process(sys.argv[1:])
     if not options.module and not os.path.isfile(options.script):
         what = "is a folder, not a program" if os.path.isdir(options.script) else "does not exist"
         command.error(f"{options.script!r} {what} (looked from {os.getcwd()}).")
