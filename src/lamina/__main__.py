@@ -21,10 +21,10 @@ import sys
 from collections.abc import Sequence
 
 import lamina
+from lamina import _launch as launch
 from lamina import _saving as saving
 from lamina import compat
 from lamina._messages.tracebacks import is_internal
-from lamina._process import launch
 from lamina.compat.importer import Arguments
 from lamina.serving import command as serving
 

@@ -143,7 +143,9 @@ def _start(program: list[str], rank: int, count: int, environment: dict[str, str
     launcher = os.getpid()
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
-    share = cores[rank * len(cores) // count : (rank + 1) * len(cores) // count] or cores[rank % max(len(cores), 1) :][:1]
+    share = (
+        cores[rank * len(cores) // count : (rank + 1) * len(cores) // count] or cores[rank % max(len(cores), 1) :][:1]
+    )
 
     def in_child() -> None:
         if libc is not None:
@@ -163,9 +165,10 @@ def _relays(rank: int, process: subprocess.Popen[bytes]) -> list[threading.Threa
     """Threads that print a process's lines, each with its rank before it."""
 
     def relay(source: IO[bytes], target: IO[bytes]) -> None:
-        for line in source:
-            target.write(b"[%d] " % rank + line.removesuffix(b"\n") + b"\n")
-            target.flush()
+        with source:
+            for line in source:
+                target.write(b"[%d] " % rank + line.removesuffix(b"\n") + b"\n")
+                target.flush()
 
     streams = [(process.stdout, sys.stdout.buffer), (process.stderr, sys.stderr.buffer)]
     return [threading.Thread(target=relay, args=each, daemon=True) for each in streams if each[0] is not None]
