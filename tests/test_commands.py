@@ -57,6 +57,7 @@ RUN = {
     "pip install pillow": [*INSTALLED, "pip install pillow"],
     "pip install scikit-learn": [*INSTALLED, "pip install scikit-learn"],
     "pip install '.[demo]'": ["pip install '.[demo]'"],
+    "pip install '.[onnx]'": ["pip install '.[onnx]'"],
     "pip install '.[serve]'": ["pip install '.[serve]'"],
     "python -m lamina serve census.keras": [
         "pip install '.[serve]'", f"{SAVE} c.keras", "timeout 30 python -m lamina serve c.keras || test $? = 124",
