@@ -60,11 +60,15 @@ class Rows:
 
 
 class Grouped:
-    """Batches of a dataset that gives one row after the other. It says where it is if the dataset says so."""
+    """Batches of a dataset that gives one row after the other. It says where it is if the dataset says so.
+
+    A dataset of Hugging Face begins each later pass at the place that it has loaded, and its place leaves out the rows
+    in its shuffle buffer. So it is read again from the start, as a source that cannot say where it is.
+    """
 
     def __init__(self, rows: Any, size: int | None) -> None:
         self.rows, self.batch_size = rows, size or SIZE
-        if hasattr(rows, "load_state_dict"):
+        if hasattr(rows, "load_state_dict") and ("datasets", "IterableDataset") not in _kinds(rows):
             self.state_dict, self.load_state_dict = rows.state_dict, rows.load_state_dict
 
     def __len__(self) -> int:
