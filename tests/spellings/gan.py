@@ -51,4 +51,4 @@ for epoch in range(3):
 assert not discriminator.trainable
 
 # What it is told:
-# > gan.py:43: trainable was set after compile(): the model trains the layers of then, as in Keras 2. Compile it again.
+# > gan.py:43: trainable was set after compile(): it has no effect until compile() is called again, as in Keras 2.

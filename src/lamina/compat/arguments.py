@@ -77,7 +77,7 @@ def _only(allowed: object, instead: str) -> Change:
 
     def change(arguments: Arguments, value: object) -> str:
         if value is not None and value != allowed:
-            raise ArgumentError(f"the value {value!r} is no more. {instead}")
+            raise ArgumentError(f"Keras 3 does not take the value {value!r}. {instead}")
         return ""
 
     return change

@@ -253,13 +253,13 @@ def manual_variable_initialization(value: bool) -> None:
 
 
 def foldl(fn: Callable[[Any, Any], Any], elems: object, initializer: Any = None, name: str | None = None) -> Any:
-    """What a function of the result so far and a row comes to, from the first row to the last."""
+    """Call a function with the result so far and a row, for each row from first to last. Returns the last result."""
     rows = list(array(elems))
     return functools.reduce(fn, rows) if initializer is None else functools.reduce(fn, rows, initializer)
 
 
 def foldr(fn: Callable[[Any, Any], Any], elems: object, initializer: Any = None, name: str | None = None) -> Any:
-    """The same, from the last row to the first."""
+    """Call a function with the result so far and a row, for each row from last to first. Returns the last result."""
     return foldl(fn, array(elems)[::-1], initializer)
 
 

@@ -44,7 +44,7 @@ def _as_compiled(model: Sequential) -> Iterator[None]:
     held = [(layer(), then) for layer, then in _compiled.get(model, [])]
     changed = [layer._lamina for layer, then in held if layer is not None and layer.trainable != then]
     if changed:
-        say("trainable was set after compile(): the model trains the layers of then, as in Keras 2. Compile it again.")
+        say("trainable was set after compile(): it has no effect until compile() is called again, as in Keras 2.")
     for state in changed:
         state.trainable = not state.trainable
     before = [state.trainable for state in changed]

@@ -27,7 +27,7 @@ BRANCH = (
 class Tensor:
     """What a layer returns for an `Input`: the line of layers up to there, and the shape.
 
-    A stack grows along with the line, so what does not fit is an error on the line of the call, as in a Sequential.
+    The stack grows with each call, so a layer that does not fit is an error where it is called, as in a Sequential.
     """
 
     def __init__(self, stack: Sequential, line: tuple[Layer, ...]) -> None:
@@ -167,7 +167,7 @@ Model.register(Features)
 
 
 def _are_on_one_line(tensors: Sequence[object]) -> bool:
-    """Whether each output lies on the way to the last one."""
+    """Whether the line of layers to the last output passes through all the other outputs."""
     lines = [each.line for each in tensors if isinstance(each, Tensor)]
     longest = max(lines, key=len, default=())
     return len(lines) == len(tensors) and all(line == longest[: len(line)] for line in lines)

@@ -18,7 +18,7 @@ INSTEAD = {
     "Module": "keras.layers.Layer",
     "case": "tf.where, or jax.lax.switch",
     "cond": "tf.where, or jax.lax.cond",
-    "contrib": "the names of keras and tensorflow itself, because TensorFlow 2 has it no more",
+    "contrib": "the names of keras and tensorflow itself, because TensorFlow 2 does not have it",
     "data": "tf.data.Dataset.from_generator, with a function that yields the elements",
     "custom_gradient": "jax.custom_vjp",
     "distribute": "jax.sharding",

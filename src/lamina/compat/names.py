@@ -1,4 +1,4 @@
-"""Names of Keras 1 and 2 that Keras 3 has no more: what is served for each."""
+"""Names of Keras 1 and 2 that Keras 3 does not have, and what stands for each here."""
 
 from __future__ import annotations
 

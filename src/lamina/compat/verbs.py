@@ -206,7 +206,9 @@ def _as_tensor(kept: property) -> property:
 def to_yaml(self: Sequential, **kwargs: object) -> NoReturn:
     """Refused by Keras since 2.6."""
     warn("to_yaml is to_json now: reading YAML could run code.")
-    raise RuntimeError("to_yaml is no more. Write model.to_json(), and read it with keras.models.model_from_json.")
+    raise RuntimeError(
+        "Keras 3 does not have to_yaml. Write model.to_json(), and read it with keras.models.model_from_json."
+    )
 
 
 def _stateful(self: Sequential) -> bool:
@@ -272,7 +274,7 @@ def patch() -> None:
 
 
 def restore() -> None:
-    """Give them back what they had."""
+    """Set the attributes of Keras 3 again that were replaced."""
     while _before:
         owner, name, old = _before.pop()
         if old is MISSING:
