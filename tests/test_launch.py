@@ -126,17 +126,21 @@ def test_a_signal_reaches_all_processes_once_and_they_save(program, number):
     assert started.returncode == 128 + number and rest.count("saved") == 2
 
 
-def test_a_process_that_does_not_end_in_time_is_killed(program, monkeypatch):
-    monkeypatch.setattr(launch, "GRACE", 0.5)
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    stubborn = "import signal, sys, time, os; rank = int(os.environ['R']); rank and sys.exit(3); "
-    stubborn += "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
-    try:
-        status = launch.run([sys.executable, "-c", stubborn], [{**os.environ, "R": str(rank)} for rank in range(2)])
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-    assert status == 3
+def test_a_process_that_does_not_end_in_time_is_killed():
+    stubborn = (
+        "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); rank = int(os.environ['R']);"
+    )
+    stubborn += " time.sleep(0.5); rank and sys.exit(3); time.sleep(60)"
+    program = f"""
+import os, sys
+from lamina import _launch
+_launch.GRACE = 0.5
+environments = [{{**os.environ, "R": str(rank)}} for rank in range(2)]
+sys.exit(_launch.run([sys.executable, "-c", {stubborn!r}], environments))
+"""
+    began = time.monotonic()
+    assert subprocess.run([sys.executable, "-c", program], timeout=50).returncode == 3
+    assert time.monotonic() - began < 40
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")

@@ -19,6 +19,6 @@ def build():
 
 
 x = np.random.rand(32, 10, 3)
-history = build().fit(x, x.mean((1, 2)), epochs=2, verbose=0).history
-assert history["loss"][1] < history["loss"][0]
+history = build().fit(x, x.mean((1, 2)), epochs=20, verbose=0).history
+assert history["loss"][-1] < history["loss"][0]
 assert kullback_leibler_divergence is kl_divergence  # noqa: F405

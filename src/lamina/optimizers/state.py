@@ -117,7 +117,7 @@ class OptimizerState(settings.State):
         else:
             self.rate = np.array(value, wide())
             if "learning_rate" in self.variables:
-                self.variables["learning_rate"].value = jnp.asarray(self.rate)
+                self.variables["learning_rate"].value = jnp.array(value, wide())
 
     def compiled_in(self) -> list[tuple[str, object]]:
         slots = [(name, *self.variables.get("slots", {}).get(path, ())) for name, path in self.names.items()]
