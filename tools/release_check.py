@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PYTHONS = "3.11", "3.12", "3.13", "3.14"
 JAXES = "0.10", "0.11", "0.12"
-TESTS = "stored metric_objects losses_by_hand steps_by_hand masks_between_layers random_inference".split()
+TESTS = "stored threads errors_of_blocks random launch".split()
 """Files of tests that need no Keras."""
 TOLD = {**os.environ, "SOURCE_DATE_EPOCH": "1735689600", "LAMINA_CACHE": "off"}
 CHECK = """
