@@ -172,3 +172,11 @@ def test_the_command_replaces_itself_by_a_launcher_without_jax(tmp_path):
                           capture_output=True, text=True, timeout=60)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [str(["-P", launch.__file__]), "False"]
+
+
+def test_lines_of_unbuffered_programs_do_not_mix(program):
+    """With PYTHONUNBUFFERED, as in many containers, `print` writes a line and its end apart."""
+    text = "import os\nfor i in range(2000): print(os.environ['JAX_PROCESS_ID'] * 40)"
+    Path(program).write_text(text)
+    lines = launched("-n", "3", program, PYTHONUNBUFFERED="1").stdout.splitlines()
+    assert sorted(set(lines)) == ["0" * 40, "[1] " + "1" * 40, "[2] " + "2" * 40] and len(lines) == 6000

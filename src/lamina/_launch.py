@@ -37,9 +37,9 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         "  python -m lamina launch -n 2 -m lamina run old_keras_script.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("-n", dest="processes", type=_count, required=True, metavar="N", help="how many processes")
+    command.add_argument("-n", dest="processes", type=positive, required=True, metavar="N", help="how many processes")
     command.add_argument(
-        "--devices-per-process", type=_count, metavar="K", help="GPUs of each process; without GPUs, parts of its CPU"
+        "--devices-per-process", type=positive, metavar="K", help="GPUs of each process; without GPUs, parts of its CPU"
     )
     command.add_argument("-m", dest="module", action="store_true", help="the program is a module, as for `python -m`")
     command.add_argument("script", help="the program's file, or the module's name")
@@ -154,20 +154,22 @@ def _start(program: list[str], rank: int, count: int, environment: dict[str, str
             if os.getppid() != launcher:  # the launcher died before prctl
                 os._exit(1)
 
-    pipe = None if rank == 0 else subprocess.PIPE
+    # Rank 0 writes to a terminal by itself, so that progress bars work; a file gets whole lines only from one writer.
+    output, errors = (None if rank == 0 and stream.isatty() else subprocess.PIPE for stream in (sys.stdout, sys.stderr))
     return subprocess.Popen(
-        program, env=environment, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, process_group=0,
+        program, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, process_group=0,
         preexec_fn=in_child if libc is not None else None,
     )  # fmt: skip
 
 
 def _relays(rank: int, process: subprocess.Popen[bytes]) -> list[threading.Thread]:
-    """Threads that print a process's lines, each with its rank before it."""
+    """Threads that print a process's lines, each with its rank before it if that is not 0."""
+    prefix = b"[%d] " % rank if rank else b""
 
     def relay(source: IO[bytes], target: IO[bytes]) -> None:
         with source:
             for line in source:
-                target.write(b"[%d] " % rank + line.removesuffix(b"\n") + b"\n")
+                target.write(prefix + line.removesuffix(b"\n") + b"\n")
                 target.flush()
 
     streams = [(process.stdout, sys.stdout.buffer), (process.stderr, sys.stderr.buffer)]
@@ -191,7 +193,8 @@ def _free_port() -> int:
         return port
 
 
-def _count(text: str) -> int:
+def positive(text: str) -> int:
+    """The whole number from 1 on that an argument of a command line stands for."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
     return int(text)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lamina._launch import positive
 from lamina.errors import LaminaError, MissingPackageError
 
 
@@ -34,9 +35,9 @@ def add_to(commands: Any) -> None:
         metavar="224x224",
         help="the sizes of free axes that are served, where the stack has some and no mask",
     )
-    command.add_argument("--max-rows", type=_count, default=1024, help="the most rows of one request (default: 1024)")
-    command.add_argument("--max-bytes", type=_count, default=2**23, help="the most bytes of a body (default: 8 MiB)")
-    command.add_argument("--queue", type=_count, default=128, help="the most requests that wait (default: 128)")
+    command.add_argument("--max-rows", type=positive, default=1024, help="the most rows of one request (default: 1024)")
+    command.add_argument("--max-bytes", type=positive, default=2**23, help="the most bytes of a body (default: 8 MiB)")
+    command.add_argument("--queue", type=positive, default=128, help="the most requests that wait (default: 128)")
     command.add_argument(
         "--timeout", type=float, default=30.0, help="seconds for a body, and for an answer (default: 30)"
     )
@@ -82,12 +83,6 @@ def serve(options: argparse.Namespace) -> int:
 
 def _shape(text: str) -> tuple[int, ...]:
     try:
-        return tuple(_count(size) for size in text.split("x"))
-    except ValueError:
+        return tuple(positive(size) for size in text.split("x"))
+    except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"expected sizes as 224x224, got {text!r}") from None
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
-    return int(text)
