@@ -18,6 +18,7 @@ import pyarrow.parquet
 import pytest
 import tensorflow
 import torch
+from dying import Die
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, Subset, TensorDataset
 
 import lamina
@@ -147,16 +148,6 @@ def loaded(seed):
     sampler = grain.IndexSampler(90, shuffle=True, seed=seed, num_epochs=1)
     rows = list(zip(X, Y, strict=True))
     return grain.DataLoader(data_source=rows, sampler=sampler, operations=[grain.Batch(16)], worker_count=0)
-
-
-class Die(Callback):
-    def __init__(self, step):
-        self.step, self.count = step, 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.count += 1
-        if self.count == self.step:
-            raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("make", [maps, lambda seed: maps(seed).to_iter_dataset(), loaded])

@@ -7,25 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dying import Die
 
 from lamina import Sequential, layers
 from lamina._data.checksums import checksum
-from lamina.callbacks import Callback, Checkpoint
+from lamina.callbacks import Checkpoint
 from lamina.errors import DataError, LaminaWarning
 from lamina.utils import set_random_seed
 
 X = np.random.default_rng(0).normal(size=(96, 3)).astype("float32")
 Y = (X @ [1, 2, 3]).astype("float32")
-
-
-class Die(Callback):
-    def __init__(self, step):
-        self.step, self.count = step, 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.count += 1
-        if self.count == self.step:
-            raise ZeroDivisionError
 
 
 class Live(Die):

@@ -4,10 +4,11 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from dying import Die
 
 from lamina import Sequential, layers
 from lamina._data.windows import Window, Windows
-from lamina.callbacks import Callback, Checkpoint
+from lamina.callbacks import Checkpoint
 from lamina.utils import set_random_seed, table_dataset
 
 ROWS, SIZE = 20_000, 48
@@ -76,16 +77,6 @@ def test_a_run_goes_on_within_a_window(path, tmp_path, step, steps):
     with pytest.raises(ZeroDivisionError):
         run(step, tmp_path / "kept")
     assert same(run(0, tmp_path / "kept"), run(0))
-
-
-class Die(Callback):
-    def __init__(self, step):
-        self.step, self.count = step, 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.count += 1
-        if self.count == self.step:
-            raise ZeroDivisionError
 
 
 def test_a_window_gives_whole_batches_and_then_its_rest():

@@ -33,7 +33,9 @@ def _split(graph: Graph, z: Value, parts: int, axis: int = -1) -> tuple[Value, .
 
 
 def _input_part(graph: Graph, x: Value, cell: Any) -> Value:
-    """x @ kernel + bias, for one step or for all."""
+    """x @ kernel + bias, for one step or for all, of the cells that add it to the product of their state."""
+    if type(cell) not in (SimpleRNNCell, LSTMCell, GRUCell):
+        return x
     z = graph.node("MatMul", x, graph.constant(cell.kernel, "kernel"))
     if cell.bias is None:
         return z
@@ -124,9 +126,7 @@ def by_scan(graph: Graph, x: Value, layer: Any) -> Sequences:
         replace(graph.node("ConstantOfShape", graph.node("Concat", rows, np.array(s), axis=0)), shape=(None, *s))
         for s in shapes
     ]
-    early = type(cells[0]) in (SimpleRNNCell, LSTMCell, GRUCell)
-    z = _input_part(graph, x, cells[0]) if early else x
-    steps = [z]
+    steps = [_input_part(graph, x, cells[0])]
     if x.mask is not None:
         steps.append(graph.node("Unsqueeze", x.mask, np.arange(2, len(shapes[-1]) + 2)))
 
@@ -136,8 +136,7 @@ def by_scan(graph: Graph, x: Value, layer: Any) -> Sequences:
         new: list[Value] = []
         for at, cell in enumerate(cells):
             own = states[len(new) : len(new) + len(_state_shapes(cell))]
-            given = _input_part(graph, y, cell) if at and type(cell) in (SimpleRNNCell, LSTMCell, GRUCell) else y
-            y, after = _advanced(graph, given, cell, own)
+            y, after = _advanced(graph, _input_part(graph, y, cell) if at else y, cell, own)
             new += after
         if kept:
             new = [graph.node("Where", kept[0], a, b) for a, b in zip(new, states, strict=True)]

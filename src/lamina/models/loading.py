@@ -31,6 +31,5 @@ def load_model(
     Raises:
         FileError: the file cannot be read, or is refused.
     """
-    return cast(
-        Sequential, models.load(filepath, custom_objects, compile, safe_mode, skip)
-    )  # nearly all files hold one
+    # The type is that of nearly all files, so that a type checker knows the model's methods.
+    return cast(Sequential, models.load(filepath, custom_objects, compile, safe_mode, skip))

@@ -279,9 +279,8 @@ class Optimizer(Stateful):
         now = overwritten(self._lamina)
         if self._lamina.compiled is None or now != self._lamina.overwritten:
             self._lamina.overwritten = now
-            self._lamina.compiled = jax.jit(
-                functools.partial(self._lamina_update)
-            )  # a new one: JAX knows a method again
+            # A method alone would be the same function to JAX, which then keeps the program of the old settings.
+            self._lamina.compiled = jax.jit(functools.partial(self._lamina_update))
         params, self._lamina_arrays = self._lamina.compiled(arrays, params, self._lamina_arrays)
         for weight in weights.values():
             value = params[places[weight]]
