@@ -217,10 +217,13 @@ def run_commands(text: str, place: str) -> str:
         if line.startswith("$ "):
             command = shlex.split(line[2:], comments=True)
             environment = {**os.environ, "PATH": path, "PYTHONWARNINGS": "default"}
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+            with tempfile.TemporaryFile("w+") as said:  # a process that it leaves would hold a pipe
+                done = subprocess.run(command, stdout=said, stderr=subprocess.STDOUT, env=environment)
+                said.seek(0)
+                printed = said.read()
             if done.returncode:
-                raise BlockError(f"{place}: {line}\n{done.stdout}")
-            made += done.stdout.rstrip().splitlines()
+                raise BlockError(f"{place}: {line}\n{printed}")
+            made += printed.rstrip().splitlines()
     return "\n".join(made) + "\n"
 
 

@@ -20,6 +20,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).parent))
+import processes
 from blocks import FENCE
 
 ROOT = Path(__file__).parent.parent
@@ -68,10 +69,13 @@ def sources() -> str:
 
 def ran(path: str, text: str) -> str:
     command = [sys.executable, str(Path(__file__).with_name("blocks.py")), Path(path).stem]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=SECONDS)
-    if done.returncode:
-        raise PluginError(f"{path}:\n{done.stderr}")
-    return done.stdout
+    try:
+        status, said, complaints = processes.output(command, text, SECONDS)
+    except subprocess.TimeoutExpired:
+        raise PluginError(f"{path}: its programs were not done after {SECONDS} s") from None
+    if status:
+        raise PluginError(f"{path}:\n{complaints}")
+    return said
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
@@ -96,6 +100,7 @@ def add_pictures(path: str, config: Any, files: Files) -> None:
             files.append(File.generated(config, there, content=bytes.fromhex(picture)))
 
 
-def on_build_error(error: Exception) -> None:
-    """Begin no other page."""
+def on_shutdown() -> None:
+    """After an error or Ctrl-C, begin no other page, and end those that run."""
     pool.shutdown(wait=False, cancel_futures=True)
+    processes.kill_all()

@@ -1,8 +1,13 @@
 """The machinery of the docs: programs of a page are run, and the built site has no dead link."""
 
 import importlib.util
+import os
+import re
+import signal
+import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +24,7 @@ def load(name):
     return module
 
 
-blocks, checked = load("blocks"), load("checked")
+blocks, checked, processes = load("blocks"), load("checked"), load("processes")
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +94,37 @@ def test_a_figure_is_a_picture_with_its_description():
 
 def test_a_command_has_its_output_below_it():
     assert "$ python -c 'print(1 + 1)'\n2\n```" in page("```console\n$ python -c 'print(1 + 1)'\n```").text
+
+
+LEAVES = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)']).pid)"
+
+
+def test_a_command_that_leaves_a_process_behind_does_not_hold_up_its_page():
+    began = time.monotonic()
+    made = page(f'```console\n$ python -c "{LEAVES}"\n```').text
+    os.kill(int(re.findall(r"^\d+$", made, re.MULTILINE)[0]), signal.SIGKILL)
+    assert time.monotonic() - began < 15
+
+
+def test_what_a_page_leaves_running_is_ended_with_it():
+    began = time.monotonic()
+    status, said, complaints = processes.output([sys.executable, "-c", LEAVES], "", 20)
+    assert (status, complaints) == (0, "") and time.monotonic() - began < 15
+    while is_alive(int(said)):
+        assert time.monotonic() - began < 15
+
+
+def is_alive(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split()[2] not in "XZ"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_page_that_takes_too_long_is_ended():
+    with pytest.raises(subprocess.TimeoutExpired):
+        processes.output([sys.executable, "-c", "import time; time.sleep(30)"], "", 0.5)
+    assert not processes.running
 
 
 def test_a_program_without_its_package_is_compiled_alone():
