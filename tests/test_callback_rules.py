@@ -198,7 +198,7 @@ def test_on_a_full_disk_the_history_stands_on_the_error_and_the_model_works(tmp_
     assert epochs == [0, 1, 2]
     assert caught.value.history is model.history and model.history.epoch == [0, 1]
     assert len(model.history.history["loss"]) == 2
-    assert caught.value.__notes__ == ["The history of the 2 epochs before is error.history, and model.history."]
+    assert caught.value.__notes__ == ["error.history and model.history hold the history of the 2 epochs before."]
     assert int(model.optimizer.iterations) == (5 if kind == "batches" else 6)
     assert len(model.fit(X, Y, epochs=2, verbose=0).epoch) == 2
 

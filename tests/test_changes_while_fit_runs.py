@@ -26,7 +26,7 @@ def test_what_a_callback_changes_too_late_is_said_once(changed):
         if epoch == 1:
             model.compile("adam", "mae") if changed == "compile" else setattr(model.layers[0], "trainable", False)
 
-    with pytest.warns(LaminaWarning, match=rf"{changed} while fit runs.*next fit") as said:
+    with pytest.warns(LaminaWarning, match=rf"{changed} during fit.*next fit") as said:
         model.fit(X, Y, epochs=5, verbose=0, callbacks=[callbacks.LambdaCallback(on_epoch_begin=change)])
     assert len(said) == 1 and "initial_epoch=5" in str(said[0].message)
 

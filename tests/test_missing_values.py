@@ -75,7 +75,7 @@ def test_a_loss_of_ones_own_gets_missing_labels_as_in_keras(kind):
     model = stack(lamina, LABELS[kind](lamina))
     ours, said = said_once(lambda: model.fit(X, NO_LABEL, epochs=3, verbose=0).history["loss"])
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
-    assert said.startswith("y[3, 0] is NaN; 1 of 8 rows") and "The loss of your own has to deal with them" in said
+    assert said.startswith("y[3, 0] is NaN; 1 of 8 rows") and "Your own loss must handle them" in said
 
 
 @pytest.mark.parametrize("kind", INPUTS)
@@ -84,7 +84,7 @@ def test_a_layer_of_ones_own_gets_gaps_in_x_as_in_keras(kind):
     model = stack(lamina, "mse", *INPUTS[kind](lamina))
     ours, said = said_once(lambda: model.fit(NO_VALUE, Y, epochs=3, verbose=0).history["loss"])
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
-    assert said.startswith("x[2, 1] is NaN") and "The layer of your own has to deal with them" in said
+    assert said.startswith("x[2, 1] is NaN") and "Your own layer must handle them" in said
 
 
 def test_every_verb_and_every_kind_of_data_takes_them():

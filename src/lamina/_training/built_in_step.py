@@ -1,4 +1,4 @@
-"""The steps that `compile` describes: the gradient of the loss, then the optimizer, then the metrics."""
+"""The built-in steps: the gradient of the loss, then the update by the optimizer, then the metrics."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from lamina.random import Draws
 
 
 class BuiltInStep:
-    """What a program does with one batch; `own_steps.OwnStep` has the same methods."""
+    """The computation of one batch in a program, as `compile` describes it. `OwnStep` has the same methods."""
 
     ahead = True
-    """Whether another thread may trace it, before it is needed."""
+    """Whether the step may be traced in another thread, before it is needed."""
 
     def __init__(self, spec: ProgramSpec) -> None:
         self.spec = spec
 
     def check(self) -> None:
-        """Refuse to train weights that have no gradient, and warn if there are none to train."""
+        """Raise an error for trained weights that have no gradient, and warn if no weight is trained."""
         if not self.spec.trained:
             name = self.spec.model.name
             warn(f"no weight of {name!r} is trainable, so nothing is learned: set layer.trainable = True.")
@@ -44,15 +44,15 @@ class BuiltInStep:
                 )
 
     def optimizers(self) -> list[Order]:
-        """The optimizers' variables whose arrays the step takes."""
+        """The variables of each optimizer, in the order in which the step takes their arrays."""
         return [Order(compiled_of(self.spec.model).optimizer, self.spec.named, self.spec.waiting)]
 
     def build_optimizers(self, now: TrainState, chunk: Chunk) -> bool:
-        """Make the state of optimizers that have none; returns whether there were any."""
+        """Build optimizers that are not built yet. Returns whether there were any; here there are none."""
         return False
 
     def train(self, now: TrainState, batch: Data) -> tuple[TrainState, Arrays, Array]:
-        """The state after a training step, the logs that are not in the metrics, and the loss."""
+        """Train on a batch. Returns the new state, the logs that are not results of metrics, and the loss."""
         spec = self.spec
         moments = Order(spec.optimizer, spec.named, spec.waiting).named(now.optimizers[0])
 
@@ -76,7 +76,7 @@ class BuiltInStep:
     def test(
         self, params: Arrays, state: Arrays, sums: Sums, batch: Data, key: Array | None
     ) -> tuple[Sums, Arrays, Arrays]:
-        """The metrics and the state after a batch that is measured, and its logs."""
+        """Evaluate a batch. Returns the states of the metrics, the weights that are not trained, and the logs."""
         with Pass(self.spec.values(params, state), key=key, draws=draws_of(key)) as current:
             y_pred, _, after = self.spec.forward(current, params, state, batch["x"])
             loss = self.spec.total_loss(current, params, batch, y_pred)
@@ -85,25 +85,25 @@ class BuiltInStep:
     def predict(
         self, params: Arrays, state: Arrays, x: Array, key: Array | None, draws: Draws
     ) -> tuple[Any, Arrays, list[Array]]:
-        """The output for a batch, the state after it, and the losses that layers add."""
+        """Predict a batch. Returns the output, the weights that are not trained, and the losses that layers add."""
         with Pass(self.spec.values(params, state), key=key, draws=draws) as now:
             y, _, after = self.spec.forward(now, params, state, x)
         self.spec.added = now.added
         return y, after, now.losses
 
     def first_logs(self, step: Callable[[], Arrays]) -> Arrays:
-        """The logs before the first batch, of the same form as those of `step`."""
+        """The logs with which the loop over batches begins: arrays of the shapes that `step` returns."""
         return {}
 
     def logs(self, logs: Arrays, sums: Sums) -> Arrays:
-        """The logs that a call of a program returns: those of its last batch, or the metrics so far."""
+        """The logs that a call of a program returns: here the results of the metrics so far."""
         return self.spec.logs(sums)
 
     def completed(self, logs: dict[str, Any], sums: Sums) -> dict[str, Any]:
-        """The logs when all of the data was seen, with the metrics that are computed then."""
+        """The logs at the end of an epoch, with the metrics that are computed only then."""
         return completed(logs, self.spec.measures, sums)
 
 
 def _rows_of(batch: Data) -> Array | None:
-    """The number of rows that count, if a short batch is filled."""
+    """The number of rows that count if a short batch may be filled; else None."""
     return batch["counted"].sum().astype(jnp.int32) if "counted" in batch else None

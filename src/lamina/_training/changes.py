@@ -21,6 +21,6 @@ class Changes:
             return
         self.said = True
         warn(
-            f"a callback {'called compile' if compiled else 'set trainable'} while fit runs. That counts from the next "
-            "fit on.\nTrain in parts: fit(..., epochs=5), then the change, then fit(..., initial_epoch=5, epochs=10)."
+            f"a callback {'called compile' if compiled else 'set trainable'} during fit. This takes effect at the next "
+            "fit.\nTrain in parts: fit(..., epochs=5), then the change, then fit(..., initial_epoch=5, epochs=10)."
         )

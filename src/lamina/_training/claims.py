@@ -1,4 +1,4 @@
-"""Only one thread at a time can train a model, and each of its weights."""
+"""Reserves a model and its weights for the thread that trains it; another thread that trains them gets an error."""
 
 from __future__ import annotations
 

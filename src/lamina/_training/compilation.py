@@ -14,7 +14,10 @@ from lamina.optimizers.optimizer import registry as known_optimizers
 
 
 class Compiled(ByName):
-    """The arguments of `compile`, ready for use. Names that depend on shapes ("accuracy") need the data first."""
+    """The arguments of `compile`, checked and converted.
+
+    The names of metrics become objects when the shapes of the data are known, since "accuracy" depends on them.
+    """
 
     _lamina_label = "compile"
 
@@ -66,7 +69,7 @@ class Compiled(ByName):
         return ["loss", *found]
 
     def metrics_for(self, y_shape: Shape | None, output_shape: Shape) -> list[tuple[metrics.Metric, bool]]:
-        """The metrics as objects with names of their own, "accuracy" settled by the shapes."""
+        """The metrics as objects with different names. The shapes decide which metric "accuracy" is."""
         if self.metrics is None:
             found: list[tuple[metrics.Metric, bool]] = []
             taken = {"loss"}
@@ -86,7 +89,7 @@ class Compiled(ByName):
 
 
 def _only(value: object, what: str) -> object:
-    """A stack has one output: of a list or dict with one entry, that entry."""
+    """The only entry of a list or dict; any other value unchanged. A stack has one output, so more are an error."""
     if (isinstance(value, dict) and "class_name" not in value) or isinstance(value, (list, tuple)):
         entries = list(value.values()) if isinstance(value, dict) else list(value)
         if len(entries) != 1:
@@ -97,7 +100,7 @@ def _only(value: object, what: str) -> object:
 
 
 def _weight(given: object) -> float:
-    """The number that the loss is multiplied by; metrics at its place, the third, are a common mistake."""
+    """The factor of the loss. Metrics as the third argument are a common mistake, which has a message of its own."""
     if not isinstance(given, dict) and any(isinstance(each, str) or callable(each) for each in _listed(given, "")):
         raise ArgumentError(f"expected a number. Metrics are given by name: compile(..., metrics={short(given)}).")
     weight = _only(given, "loss_weights")

@@ -25,7 +25,7 @@ LONGEST = 60
 
 
 def describe(trainer: Trainer, feed: Feed, validation: Feed | None) -> Description:
-    """The stack, its weights, what `compile` and `fit` were given, and the data."""
+    """Describe the stack, its weights, the arguments of `compile` and `fit`, and the data."""
     model, compiled = trainer.model, compiled_of(trainer.model)
     said = {
         f"layer {number}": f"{_text(layer)} {layer.dtype_policy.name}".removesuffix(" float32")
@@ -53,7 +53,7 @@ def rate_text(rate: SupportsFloat) -> str:
 
 
 def require_same(kept: Description, now: Description, where: str) -> None:
-    """Refuse to resume with another stack, loss, optimizer or data than at the start of the run."""
+    """Raise an error if the stack, the loss, the optimizer or the data differ from those of the saved run."""
     one_seed = "set_random_seed" not in kept or "set_random_seed" not in now
     names = [name for name in {**kept, **now} if not (one_seed and name == "set_random_seed")]
     other = [name for name in names if kept.get(name) != now.get(name)]
@@ -91,7 +91,7 @@ def _data(array: HostArray) -> str:
 
 
 def _text(value: object) -> str:
-    """A description of an object that is the same each time the program is started."""
+    """A description of an object that is the same in each process."""
     said = re.sub(r" at 0x[0-9a-f]+", "", repr(value))
     return said if len(said) <= 500 else f"{said[:400]}... {hashlib.sha256(said.encode()).hexdigest()[:12]}"
 

@@ -51,9 +51,9 @@ class ChunkLength:
         self.steps = steps or 4
         self.begun = 0.0
         self.every, self.total, self.latest = every, total, 0
-        """A call ends when `total`, all steps so far, is a multiple of `every`, unless the length is fixed."""
+        """A call ends where `total`, the steps so far, is a multiple of `every`. A fixed length ignores it."""
         self.limit: int | None = None
-        """The most steps of the next call, likewise."""
+        """The most steps of the next call, which callbacks may set. A fixed length ignores it."""
 
     @property
     def most(self) -> int:
@@ -65,7 +65,7 @@ class ChunkLength:
 
     @property
     def due(self) -> bool:
-        """Whether the latest call came to a multiple of `every`, or beyond it."""
+        """Whether the latest call reached or passed a multiple of `every`."""
         return self.every is not None and self.total // self.every > (self.total - self.latest) // self.every
 
     def start(self) -> None:
@@ -215,7 +215,7 @@ class ArrayFeed:
         for name, array in self.arrays.items():
             into = self.buffers[0][name][: steps * self.size]
             take(array, rows, into[:count])
-            into[count:] = into[count - 1]  # what fills a short batch up are numbers that the model can take
+            into[count:] = into[count - 1]  # a real row fills a short batch, since the model accepts its values
         if (counted := self.buffers[0].get("counted")) is not None:
             counted[:count], counted[count:] = 1, 0
         if self.look is not None:
@@ -242,7 +242,7 @@ def take(array: HostArray, rows: HostArray | slice, into: HostArray) -> None:
 
 
 def batch_size_for(rows: int, batch_size: int | None, steps: int | None) -> int:
-    """Keras's rule: 32 where none is given, or what `steps` batches need."""
+    """The batch size by Keras's rule: 32 if none is given, or the size for which `steps` batches hold all rows."""
     if batch_size is None:
         return -(-rows // steps) if steps else 32
     return given_batch_size(batch_size)

@@ -10,7 +10,7 @@ from lamina.losses.loss import Loss
 
 
 def takes_more_rows(model: Model, compiled: Compiled, training: bool) -> bool:
-    """Whether added rows that do not count leave the results of the other rows unchanged."""
+    """Whether rows that are added with weight 0 leave the results of the other rows unchanged."""
     measures = [metric for metric, _ in compiled.metrics or ()]
     # Weights mark the added rows, and a metric that ignores a class counts differently when it gets weights.
     ignores = any(getattr(metric, "ignore_class", None) is not None for metric in measures)

@@ -1,4 +1,4 @@
-"""What a compiled program depends on, for programs that models may share."""
+"""Fingerprints of layers, losses and metrics: models with equal fingerprints share their compiled programs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PARTIAL = functools.partial, jax.tree_util.Partial
 
 
 class UsersCode(Exception):
-    """There is something in it of which nobody can tell what it reads."""
+    """Raised for user code in a value, because it may depend on anything."""
 
 
 def fingerprint(value: object) -> Hashable:
-    """A hashable stand-in that is equal for two things which compile to the same program.
+    """A hashable value that is equal for two objects that compile to the same program; None for user code.
 
-    Names, places and the values of weights do not count. It is None where the user's own code is part of it: a
-    function or a class of theirs reads what it likes, so its program is made for one model and one `compile`.
+    Names of layers and values of weights do not count. A user's function or class may read global variables, so a
+    program with user code is not shared: it belongs to one model and one call of `compile`.
 
     >>> from lamina import layers
     >>> fingerprint(layers.Dense(3)) == fingerprint(layers.Dense(3)) != fingerprint(layers.Dense(4))

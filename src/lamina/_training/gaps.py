@@ -29,7 +29,7 @@ def check(model: Model, table: Table, rows: HostArray | None = None) -> None:
     try:
         values.finite(table, rows)
         return
-    except DataError:  # then it counts who sees them
+    except DataError:  # then user code that handles them makes the difference between an error and a warning
         y, x = _sees_targets(model), _sees_inputs(model)
     empty = table.x[:0]
     try:
@@ -45,7 +45,7 @@ def check(model: Model, table: Table, rows: HostArray | None = None) -> None:
     except DataError as error:
         model._lamina.said.add("gaps")
         found, whose = str(error).partition("\n")[0], "loss" if table.y is not None and "y[" in str(error) else "layer"
-        warn(f"{found}\nThe {whose} of your own has to deal with them, or the loss becomes NaN.")
+        warn(f"{found}\nYour own {whose} must handle them, or the loss becomes NaN.")
 
 
 def _sees_targets(model: Model) -> bool:

@@ -1,4 +1,4 @@
-"""The arrays of a model, its optimizers and its metrics: a step takes them, and new ones replace them."""
+"""The arrays of a model, its optimizers and its metrics: a program takes them, and its results replace them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ BACKUP_BYTES = 2**26
 
 
 class HeldArrays:
-    """Takes the arrays out of the model for a step, and puts the new ones back.
+    """Collects the arrays of a model in a `TrainState` for a call of a program, and puts the results back.
 
-    Between steps the weights, optimizers and metrics hold the arrays; this object only refers to them. It lives as
-    long as its trainer.
+    `taken` collects the arrays. `hand_back` puts results into the weights, the optimizers and the metrics, and `count`
+    updates the number of steps; `put` does both. `keep` puts results into the metrics only.
+    Between two calls the weights, optimizers and metrics hold the arrays, and this object only refers to them. It lives
+    as long as its trainer.
 
     Args:
         optimizers: the optimizers' variables, in the order in which the programs take their arrays.
@@ -42,15 +44,19 @@ class HeldArrays:
         self.optimizers = optimizers
         self.measured = [state_of(metric) for metric in spec.measures]
         self.starts: Sums = [start_of(metric) for metric in spec.measures]
-        """The metrics before the first batch."""
+        """The states of the metrics before the first batch of an epoch."""
         self.key = key_of(seed_of(spec.model))
         self.step: tuple[int, Array | np.int32] = (-1, np.int32(-1))
-        """The model's number of trained steps when the arrays were last put back, as a number and on the device."""
+        """The model's number of trained steps after the latest call, as a number and as an array on the device."""
 
     def taken(self, sums: Sums | None = None, goes_on: bool = False) -> TrainState:
-        """The arrays that the layers, the optimizers and, unless `sums` are given, the metrics hold now.
+        """Collect the present arrays of the layers, the optimizers and the metrics for a call of a program.
 
-        The programs overwrite their arguments, so arrays that the user may also hold are copied.
+        The program overwrites these arrays. An array that the user may hold too is copied first.
+
+        Args:
+            sums: states of the metrics to start from instead of the present ones.
+            goes_on: whether training continues after a loss that is not finite.
         """
         with lock:
             this_thread().read = False
@@ -70,7 +76,7 @@ class HeldArrays:
         )  # fmt: skip
 
     def hand_back(self, state: TrainState) -> None:
-        """Put these arrays into the layers, the optimizers and the metrics. A program may still be computing them."""
+        """Put the results of a program into the layers, the optimizers and the metrics. It may still compute them."""
         _hand_back(self.trained, state.params)
         _hand_back(self.fixed, state.state)
         for order, arrays in zip(self.optimizers, state.optimizers, strict=True):
@@ -79,32 +85,32 @@ class HeldArrays:
         self.keep(state.metrics)
 
     def count(self, state: TrainState) -> None:
-        """Store the model's number of trained steps, which waits for the program."""
+        """Read the number of trained steps from the results of a program. This waits for the end of the program."""
         self.step = int(np.asarray(state.step)), state.step
         self.model._lamina.steps_trained = self.step[0]
 
     def put(self, state: TrainState) -> None:
-        """Put this state into the model."""
+        """Put a state into the model, with its number of trained steps."""
         with this_thread():
             self.hand_back(state)
         self.count(state)
 
     def by_name(self, state: TrainState) -> TrainState:
-        """The state with the optimizers' arrays in trees, by their names."""
+        """The state, with the arrays of each optimizer in a dict by their names instead of a list."""
         pairs = zip(self.optimizers, state.optimizers, strict=True)
         return state._replace(optimizers=[order.named(arrays) for order, arrays in pairs])
 
     def in_order(self, state: TrainState) -> TrainState:
-        """The state again of which `by_name` made this one."""
+        """The inverse of `by_name`."""
         return state._replace(optimizers=[in_order(tree) for tree in state.optimizers])
 
     @property
     def sums(self) -> Sums:
-        """The variables of the metrics."""
+        """The present states of the metrics."""
         return [[weight.array for weight in weights] for weights in self.measured]
 
     def keep(self, sums: Sums) -> None:
-        """Put results into the metrics, unless another thread trains the model: it uses them then."""
+        """Put states into the metrics. If another thread trains the model, its metrics stay as they are."""
         with lock:
             if busy_elsewhere([self.model._lamina]) is not None:
                 return
@@ -113,7 +119,7 @@ class HeldArrays:
                     weight.array, weight.shown = value, False
 
     def finalize(self) -> None:
-        """The end of training: if the optimizer keeps averages of the weights, they replace the last weights."""
+        """At the end of training, replace the weights by the averages that the optimizers keep of them, if any."""
         for optimizer in (order.optimizer for order in self.optimizers):
             known = set(optimizer._lamina.weights)  # a set, because == compares the values of weights
             weights = {weight.path: weight for weight in self.weights if weight in known}
@@ -124,24 +130,27 @@ class HeldArrays:
                         weights[path].value = array
 
     def reading(self) -> Reading:
-        """The arrays for a measurement, which may run while another thread trains."""
+        """The arrays of the weights for an evaluation, which may run while another thread trains the model."""
         return Reading(self.trained, self.fixed)
 
     def of_weights(self) -> tuple[Arrays, Arrays]:
-        """The arrays of the weights that are trained, and of the others."""
+        """The arrays of the trained weights and of the other weights, each by its path."""
         params, state = ({path: weight.array for path, weight in w.items()} for w in (self.trained, self.fixed))
         return params, state
 
     @functools.cached_property
     def small(self) -> bool:
-        """Whether a copy of all arrays fits the limit for one."""
+        """Whether all arrays together are small enough to copy them at the start of each epoch."""
         return bool(sum(array.nbytes for array in jax.tree.leaves(self.taken(self.starts))) <= BACKUP_BYTES)
 
 
 @functools.lru_cache(1024)
 def scalar(value: int, dtype: str = "int32") -> Array:
-    """A number as an array of no axes. Made once, since handing over one of NumPy's takes a tenth of a small step."""
-    array: Array = jax.device_put(np.array(value, dtype))  # a third of the time of jnp.asarray
+    """A number as an array on the device.  -> ()
+
+    It is kept, because passing a NumPy number to a program takes a tenth of the time of a small step.
+    """
+    array: Array = jax.device_put(np.array(value, dtype))  # takes a third of the time of jnp.asarray
     return array
 
 

@@ -93,7 +93,7 @@ def _epochs(run: Run, interrupted: Interrupt, checks: RunChecks) -> None:
 
 @contextmanager
 def recorded(model: Model, earlier: History | None, callbacks: CallbackList) -> Iterator[History]:
-    """Keep the history in the model and in an error. An error of the disk mentions it, since much work may be in it.
+    """Add the history to an error that ends `fit`. An OSError, such as a full disk, says where the history is.
 
     If no epoch was completed, the model gets the `earlier` history again, unless a callback stopped the epoch.
     """
@@ -108,7 +108,7 @@ def recorded(model: Model, earlier: History | None, callbacks: CallbackList) -> 
             model._lamina.history = earlier
         elif isinstance(error, OSError) and history.epoch:
             many = len(history.epoch)
-            error.add_note(f"The history of the {many} epochs before is error.history, and model.history.")
+            error.add_note(f"error.history and model.history hold the history of the {many} epochs before.")
         raise
 
 

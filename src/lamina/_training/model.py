@@ -1,4 +1,4 @@
-"""The model as the training uses it: a stack of layers with the state of its training."""
+"""The base class of `Sequential` that training uses: a line of layers, and the state of its training."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False)
 class ModelState(LayerState):
-    """What a model knows while it is used."""
+    """The run-time state of a model."""
 
     entry: Any = None
-    """The Input: what the first layer is given."""
+    """The Input, which describes what the first layer gets."""
     shapes_between: list[Any] = field(default_factory=list)
-    """The shapes before the first layer, between the layers and after the last, as far as they are built."""
+    """The shapes before the first layer, between the layers and after the last one, up to the last built layer."""
     outputs: dict[Shape, Shape | list[Shape]] = field(default_factory=dict)
-    """The shape of the output for data of other sizes than these, by the shape of one sample."""
+    """The shape of the output for samples of other shapes, by the shape of one sample."""
     compiled: Compiled | None = None
     """The arguments of `compile`; None before it."""
     history: History | None = None
@@ -44,7 +44,7 @@ class ModelState(LayerState):
     busy: bool = False
     """Whether a thread trains the model now."""
     kept: dict[str, Any] = field(default_factory=dict)
-    """What was made from the layers and holds as long as they stay as they are."""
+    """Objects made from the layers, such as trainers. They are made again after a layer has changed."""
 
     def compiled_in(self) -> list[tuple[str, Any]]:
         rank = self.entry and len(self.entry.batch_shape)  # the program may add a last axis
@@ -52,13 +52,13 @@ class ModelState(LayerState):
         return [*super().compiled_in(), ("rank", rank), ("dtype", str(dtype))]
 
     def __copy__(self) -> Self:
-        """For a pass."""
+        """The state of a copy of the model for one pass."""
         twin = super().__copy__()
         twin.kept = {}
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        """For a copy or a pickle, which makes its own programs."""
+        """The state for a copy or a pickle, without trainers and programs: the copy makes its own."""
         own = self.compiled is not None and self.compiled.optimizer._lamina.is_of(self)
         return {**super().__getstate__(), "kept": {}, "home": None, "busy": False, "owns_optimizer": own}
 
@@ -72,8 +72,10 @@ class ModelState(LayerState):
 
 
 class Model(LayerChain):
-    """A line of layers with what training, files and pictures use of it. `Sequential`, which stands above them, has the
-    methods that are only declared here."""
+    """The part of `Sequential` that training, saving and display use, so that they need not import `Sequential`.
+
+    The methods that are only declared here are those of `Sequential`.
+    """
 
     _lamina: ModelState = setting(init=False)
     _lamina_state: ClassVar[type[State]] = ModelState
@@ -110,13 +112,13 @@ class Model(LayerChain):
 
 
 def compiled_of(model: Model) -> Compiled:
-    """What `compile` was given."""
+    """The arguments of `compile`, which was called before."""
     assert model._lamina.compiled is not None
     return model._lamina.compiled
 
 
 def output_of(model: Model, shape: Shape) -> Any:
-    """The shape of the output for data of `shape`, or a list of them where the top layer has several."""
+    """The shape of the output for data of `shape`, or a list of shapes if the last layer has several outputs."""
     model._lamina_build(shape)
     assert model._lamina.shapes is not None
     return model._lamina.outputs.get(shape[1:], model._lamina.shapes[1])

@@ -150,14 +150,14 @@ class OwnStep:
         self.spec = spec
 
     def check(self) -> None:
-        """There is nothing to check, because the step itself decides what it trains."""
+        """Check nothing, because a custom step itself decides what it trains."""
 
     def optimizers(self) -> list[Order]:
         """The variables of all optimizers of the model."""
         return [Order(optimizer, {}) for optimizer in optimizers_of(self.spec.model)]
 
     def build_optimizers(self, now: TrainState, chunk: Chunk) -> bool:
-        """Make the state of each optimizer for the weights that an abstract run hands to its `apply`."""
+        """Build each optimizer for the weights that the step passes to its `apply`, found by an abstract run."""
         fresh = [order for order in self.optimizers() if not order.optimizer.built]
         if fresh:
             batch = {name: jax.ShapeDtypeStruct((chunk.size, *a.shape[1:]), a.dtype) for name, a in chunk.data.items()}
@@ -209,7 +209,7 @@ class OwnStep:
         return logs
 
     def completed(self, logs: dict[str, Any], sums: Sums) -> dict[str, Any]:
-        """The same: the step has said all."""
+        """Return the logs unchanged, because a custom step returns all of its logs itself."""
         return logs
 
 

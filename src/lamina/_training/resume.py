@@ -149,7 +149,7 @@ class Run:
         """How many steps the run has made."""
         return self.model._lamina.steps_trained - self.place.firsts[0] if self.place.firsts else 0
 
-    # The moments of `fit`.
+    # What `fit` calls, in this order.
 
     def restore(self) -> bool:
         """Restore the state, before any callback is called. Returns whether the run had already ended."""
@@ -161,7 +161,7 @@ class Run:
         return self.place.ended
 
     def start(self) -> range:
-        """After `on_train_begin`: the epochs to train."""
+        """Called after `on_train_begin`. Returns the epochs to train."""
         if self.store is not None:
             self.states.begin()
         if self.saved is not None:
@@ -173,7 +173,7 @@ class Run:
         return range(self.place.epoch, self.last)
 
     def begin(self, epoch: int) -> None:
-        """After `on_epoch_begin`. In a resumed epoch that hook ran twice, so the state is restored once more."""
+        """Called after `on_epoch_begin`. In a resumed epoch that hook ran twice, so the state is restored again."""
         if self.store is not None:
             self.states.begin_epoch()
         if self.place.done and self.saved is not None:
@@ -184,11 +184,11 @@ class Run:
         self.saved = None
 
     def reach(self, done: int, logs: Logs) -> None:
-        """After some steps."""
+        """Called after some steps. Records how many steps of the epoch are done."""
         self.place = self.place._replace(done=done, logs=logs)
 
     def end_epoch(self, logs: Logs) -> None:
-        """After `on_epoch_end`. A later `fit` with more epochs resumes from the state of the last epoch."""
+        """Called after `on_epoch_end`. A later `fit` with more epochs resumes from the state of the last epoch."""
         self.place = self.place._replace(epoch=self.place.epoch + 1, done=0, logs=logs)
         if self.store is not None:
             best = self.store.improves(logs)
@@ -197,7 +197,7 @@ class Run:
                 self.write(self.take(), best, last)
 
     def end(self) -> None:
-        """After `on_train_end`: the model has its final state."""
+        """Called after `on_train_end`, when the model has its final state."""
         self.place = self.place._replace(ended=True)
         if self.store is not None and not self.store.deletes:
             self.write(self.take(), last=True)
@@ -284,7 +284,7 @@ class Run:
 
 
 def _rests(trainer: Trainer) -> dict[str, Array]:
-    """The arrays that a state of an earlier version lacks: the rounding errors of the sums, 0 at the start."""
+    """The rounding errors of the sums of metrics, which are 0. States that earlier versions saved do not have them."""
     return {
         f"metrics/{number}/{place}": state[place]
         for number, (metric, state) in enumerate(zip(trainer.metrics, trainer.held.starts, strict=True))
@@ -300,7 +300,7 @@ def _named(state: TrainState) -> Iterator[tuple[str, Any]]:
 
 
 def _check(saved: Saved, where: str, feed: Feed, last: int) -> None:
-    """Refuse a file that is not a valid state, before anything is changed."""
+    """Raise an error for a file that is not a valid state, before anything is changed."""
     try:
         place, seed, states = _place(saved), saved.facts["seed"], _value(saved, "callbacks")
         _value(saved, "position")
@@ -328,7 +328,7 @@ def _check(saved: Saved, where: str, feed: Feed, last: int) -> None:
 
 
 def _is_log(item: tuple[object, object]) -> bool:
-    """Whether it is a name and, of a loss at any rate, a number."""
+    """Whether an entry of the logs has a name, and a number if it is a loss."""
     name, value = item
     number = isinstance(value, (int, float, np.number)) or (
         isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
@@ -337,7 +337,7 @@ def _is_log(item: tuple[object, object]) -> bool:
 
 
 def _value(saved: Saved, name: str) -> Any:
-    """The place, the state of the callbacks, or the position of the data."""
+    """A nested value of a state by its name: the place, the states of the callbacks, or the position in the data."""
     count = sum(name.startswith("values/") for name in saved.arrays)
     return unpack(saved.facts[name], [saved.arrays[f"values/{number}"] for number in range(count)])
 

@@ -1,4 +1,4 @@
-"""What the compiled programs depend on, and the arrays that go through them."""
+"""The two halves of a compiled program: the Python objects that it was traced from, and the arrays that it takes."""
 
 from __future__ import annotations
 
@@ -26,31 +26,33 @@ from lamina.metrics.metric import updated_state
 from lamina.metrics.reduction import summed
 
 Data = dict[str, Array]
-"""`x`, and if given `y` and `weight` (of the samples): arrays with one row per sample. If short batches are filled,
-also `counted`, float32: 0 for the rows that only fill a batch, and 1 for all others."""
+"""The arrays of a batch: `x`, and if given `y` and `weight` (the sample weights), with one row for each sample.
+
+If short batches are filled, there is also `counted`, float32: 0 for the rows that only fill a batch, 1 for the others.
+"""
 
 
 class TrainState(NamedTuple):
     """All arrays that a step of training reads and writes.
 
-    A call of a program takes one and returns the next, so each lives from one call to the next. It holds no Python
-    numbers: a new value would compile a second program.
+    A call of a program takes one state and returns the next. A state lives from one call to the next. It holds arrays
+    instead of Python numbers, because each new Python number would compile another program.
     """
 
     params: Arrays
     state: Arrays
     optimizers: list[Any]
-    """The arrays of each optimizer in a list."""
+    """For each optimizer, the list of its arrays."""
     metrics: Sums
-    """The variables of each metric, the mean of the loss first."""
+    """For each metric, the list of its variables. The first metric is the mean of the loss."""
     key: Any
     """The model's seed, (2,) uint32."""
     step: Array | np.int32
-    """How many steps the model has been trained in its life, () int32."""
+    """The number of steps that the model was trained, over all calls of `fit`; () int32."""
     bad: Array | np.int32
     """The first step of this call at which the loss was not finite, or -1; () int32."""
     goes_on: Any
-    """Whether such a step is kept, () bool; otherwise it is undone, and the call ends there."""
+    """Whether training continues after such a step; () bool. If not, the call ends there."""
 
 
 class ProgramSpec:
@@ -68,7 +70,7 @@ class ProgramSpec:
         weights = weights_by_path(model)
         self.trained = {path: weight for path, (weight, trained) in weights.items() if trained}
         self.fixed = {path: weight for path, (weight, trained) in weights.items() if not trained}
-        if model._lamina_own_steps:  # which may train what stands beside the stack, as a critic
+        if model._lamina_own_steps:  # a custom step may also train weights beside the stack, such as a critic's
             self.fixed |= weights_beside(model)
         self.paths = {weight: path for path, weight in (self.trained | self.fixed).items()}
         self.carried = [path for path, weight in self.fixed.items() if weight.carried]
@@ -83,9 +85,9 @@ class ProgramSpec:
             names = {path: weight.path for path, weight in self.trained.items()}
             self.optimizer = compiled.optimizer._lamina_without_arrays(names)
             self.named = {name: path for path, name in names.items()}
-            """The program's names of the weights that are trained."""
+            """For each weight that is trained, its name in the program, by its path."""
             self.waiting = set(compiled.optimizer._lamina_variables["slots"]) - self.named.keys()
-            """The paths of the weights that were trained before, of whose moments the program takes none."""
+            """The paths of weights that were trained before and are frozen now. The program gets no moments of them."""
             self.decay = {
                 path: not compiled.optimizer._lamina_excludes(weight.path) for path, weight in self.trained.items()
             }
@@ -97,12 +99,12 @@ class ProgramSpec:
         )  # fmt: skip
 
     def values(self, params: Arrays, state: Arrays) -> dict[Weight, Array]:
-        """The arrays of a pass, by the weights that they stand for."""
+        """The array of each weight in a pass."""
         trained = {weight: params[path] for path, weight in self.trained.items()}
         return trained | {weight: state[path] for path, weight in self.fixed.items()}
 
     def forward(self, now: Pass, params: Arrays, state: Arrays, x: Array) -> tuple[Array, Arrays, Arrays]:
-        """The model's output, and the parameters and the state after it."""
+        """Call the model. Returns its output, and the trained and the other weights after the call."""
         now.origins[id(x)] = x, x
         y = now.copy_of(self.model)(x)
         for weight, kept in now.kept.values():
@@ -131,7 +133,7 @@ class ProgramSpec:
         return jnp.mean(total)
 
     def measured(self, sums: Sums, loss: Array, batch: Data, y_pred: Array) -> Sums:
-        """The sums after one more batch; the loss of a batch is weighted by its number of rows."""
+        """Update the metrics with a batch. The loss of a batch is weighted by its number of rows."""
         rows = batch["counted"].sum() if "counted" in batch else jnp.float32(batch["x"].shape[0])
         (*loss_sums, rest), *others = sums
         after = [summed(loss_sums, rest, [loss * rows, rows])]
@@ -139,10 +141,10 @@ class ProgramSpec:
             mask = _mask(batch, y_pred, metric._lamina_masked)
             weight = counted(batch.get("weight") if weighted else None, mask)
             after.append(updated_state(metric, state, batch["y"], y_pred, weight))
-        return after + sums[len(after) :]  # those that the model holds itself
+        return after + sums[len(after) :]  # metrics in attributes of the model, which only custom steps update
 
     def logs(self, sums: Sums) -> Arrays:
-        """The loss and the metrics so far, by name."""
+        """The mean loss and the results of the metrics so far, by name."""
         (total, count, _), *others = sums
         results = {
             metric.name: metric.stateless_result(state)
@@ -153,7 +155,12 @@ class ProgramSpec:
 
 
 def total_loss(loss: Loss | None, loss_weight: float, measured: tuple[Any, ...], added: Sequence[Array]) -> Array:
-    """The loss of what is `measured` (y, y_pred, weights), with what regularizers and layers `added`."""
+    """The loss of a batch, plus the losses that regularizers and layers added.
+
+    Args:
+        measured: the arguments of the loss: y, y_pred and the sample weights.
+        added: the other losses.
+    """
     terms = [jnp.asarray(loss(*measured)).astype(jnp.float32) * jnp.float32(loss_weight)] if loss is not None else []
     terms += [jnp.asarray(term).astype(jnp.float32).sum() for term in added]
     if not terms:
@@ -162,7 +169,7 @@ def total_loss(loss: Loss | None, loss_weight: float, measured: tuple[Any, ...],
 
 
 def _mask(batch: Data, y_pred: Array, masked: bool = True) -> Array | None:
-    """The output's mask, also False in rows that only fill a short batch; None if everything counts."""
+    """The mask of the output, which is also False in rows that only fill a short batch; None if every row counts."""
     mask, count = mask_of(y_pred) if masked else None, batch.get("counted")
     if count is None:
         return mask

@@ -1,7 +1,7 @@
-"""The compiled programs: training, testing and predicting as pure functions of arrays. Callbacks are not known here.
+"""The functions that are compiled: training, evaluation and prediction as pure functions of arrays.
 
-One call runs `count` steps in a loop on the device, on rows that lie in the order in which they are used; a chunk of
-steps, one step and the short last batch are the same function.
+One call of a training program runs `count` steps in a loop on the device. Its rows are in the order in which the steps
+use them. A single step and the short last batch use the same function. Callbacks run outside, between two calls.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Step = BuiltInStep | OwnStep
 
 
 def step_of(spec: ProgramSpec, kind: str) -> Step:
-    """What the programs to "train", "test" or "predict" do with one batch."""
+    """The computation of one batch in a program of this `kind`: "train", "test" or "predict"."""
     return OwnStep(spec) if is_own(spec.model, kind) else BuiltInStep(spec)
 
 
 def _unless_bad(loss: Array, before: TrainState, after: TrainState, undoes: bool) -> TrainState:
-    """The state after a step; where the loss was not finite it says so, and if it `undoes` that, the weights stay."""
+    """Record in `bad` that the loss of a step was not finite. With `undoes`, that step changes no weight."""
     finite = jnp.isfinite(loss)
     if undoes:
         good = finite | before.goes_on
@@ -45,10 +45,11 @@ def _unless_bad(loss: Array, before: TrainState, after: TrainState, undoes: bool
 
 
 def train(batch_step: Step, size: int, undoes: bool) -> Steps:
-    """The program that trains on `count` batches of `size` rows.
+    """Make the program that trains on `count` batches of `size` rows, from row `start` on.
 
-    (state[:3], state[3:], data, start, count) -> (state, logs); the first argument is overwritten. The batches are the
-    rows `start : start + size`, and so on. What no step changes is None in the state that is returned.
+    (state[:3], state[3:], data, start, count) -> (state, logs)
+
+    The program overwrites the arrays of its first argument. In the returned state, parts that no step changes are None.
     """
 
     def step(now: TrainState, batch: Data) -> tuple[TrainState, Arrays]:
@@ -84,7 +85,7 @@ def _rows(data: Data, first: Array, size: int) -> Data:
 
 
 def evaluate(batch_step: Step, size: int) -> Steps:
-    """The program that measures `count` batches of `size` rows, from row `start` on.
+    """Make the program that evaluates `count` batches of `size` rows, from row `start` on.
 
     (params, state, sums, data, start, count) -> (sums, states of stateful recurrent layers, logs)
     """
@@ -92,7 +93,7 @@ def evaluate(batch_step: Step, size: int) -> Steps:
     spec = batch_step.spec
 
     def step(params: Arrays, state: Arrays, sums: Sums, batch: Data, place: Array) -> tuple[Sums, Arrays, Arrays]:
-        rows = sums[0][1].astype(jnp.uint32)  # so far: a stream's batches all begin at place 0
+        rows = sums[0][1].astype(jnp.uint32)  # the rows before; in a stream, `place` is 0 for every batch
         key = fold(fold(key_of(0), rows), place) if spec.draws else None
         return batch_step.test(params, state, sums, batch, key)
 
@@ -116,10 +117,11 @@ def evaluate(batch_step: Step, size: int) -> Steps:
 
 
 def predict(spec: ProgramSpec) -> Steps:
-    """The program from (params, state, x, call) to the output, its mask, the states of stateful recurrent layers, and
-    what layers add to the loss.
+    """Make the program for prediction.
 
-    `call` is (2,) uint32: numbers which differ in each call, for code that draws random numbers.
+    (params, state, x, call) -> (output, its mask, states of stateful recurrent layers, losses that layers add)
+
+    `call` is (2,) uint32: two numbers that differ in each call, for layers that draw random numbers.
     """
 
     batch_step = step_of(spec, "predict")

@@ -100,7 +100,7 @@ class StreamFeed:
         return not known and self.stream.replays and not self._by_key
 
     def _verify(self, done: int) -> None:
-        """Compare the batches up to `done` of the epoch with those that the run to resume was trained on."""
+        """Compare the first `done` batches of the epoch with those that the interrupted run was trained on."""
         if self.expected is None or self.expected[2] != done:
             return
         (_, wanted, _), self.expected = self.expected, None
@@ -137,7 +137,7 @@ class StreamFeed:
         return []
 
     def example(self) -> Chunk:
-        """The first batch, before the epoch begins that it is of."""
+        """The first batch, before its epoch begins."""
         assert self.started is not None
         block = self.started[0]
         return Chunk(block.data, block.size, 0, 1)
@@ -165,17 +165,17 @@ class StreamFeed:
             self._verify(skip)
 
     def _blocks(self, key: Key, skip: int) -> Iterator[Block]:
-        """The blocks of an epoch; its first one may have been read before, and then they begin with the first batch."""
+        """The blocks of an epoch. If `first` has read the first block, they begin with it, whatever `skip` is."""
         if self.started is None:
             return self._epoch(key, skip)
         (block, blocks), self.started = self.started, None
         return itertools.chain([block], blocks)
 
     def _gathered(self, windows: Iterator[Window], first: int) -> Iterator[Block]:
-        """The batches one after the other in the memory of blocks, from the batch `first` of the epoch on.
+        """Copy the batches one after another into blocks, from the batch `first` of the epoch on.
 
-        What was read before an error of the user's own is trained before it is raised. With a batch that is refused
-        those beside it are not trained.
+        If the user's source raises an error, the batches before it are trained first. If a batch is refused, the other
+        batches of its block are not trained.
         """
         shapes, into, size, steps, most, begun = None, dict[str, HostArray](), 0, 0, FIRST, time.perf_counter()
         try:

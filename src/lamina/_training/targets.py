@@ -1,4 +1,4 @@
-"""Names of classes as y: their numbers for the loss, and the names again for `predict_classes`."""
+"""Converts names of classes in y to numbers for the loss, and numbers back to names for `predict_classes`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def numbers_of(model: Model, data: DataRequest, learns: bool = False) -> DataReq
 
 
 def target_of(model: Model) -> Callable[[Any], Any]:
-    """A function from the y of a batch, which may hold names, to one of numbers."""
+    """Make the function that converts names of classes in the y of a batch to numbers."""
     return lambda y: _numbers(model, y, _labels(model, y), "y")
 
 
@@ -62,14 +62,14 @@ def _labels(model: Model, y: object) -> Labels | None:
 
 
 def _numbers(model: Model, y: Any, labels: Labels | None, name: str) -> Any:
-    """The numbers of the classes that y names; a y without names as it is."""
+    """Convert names of classes in y to numbers; a y without names is returned unchanged."""
     if labels is None:
         return y
     classes = model._lamina.classes
     if classes is None:
         raise LabelError(
             f"{name} holds names of classes, and {model.name!r} has no names yet. `fit` learns them from all rows of "
-            f"an array or a series; before batches, name them: model.classes_ = {sorted(set(labels.values))[:12]!r}."
+            f"an array or a series. For batches, set them first: model.classes_ = {sorted(set(labels.values))[:12]!r}."
         )
     if isinstance(compiled_of(model).loss, losses.BinaryCrossentropy) and len(classes) > 2:
         raise LabelError(
@@ -88,7 +88,7 @@ def given_classes(classes: object) -> tuple[Any, ...] | None:
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, (str, bool)) for name in names):
         raise ArgumentError(f"classes_: expected the names of the classes, as ['no', 'yes'], got {short(classes)}.")
     if len(set(names)) < len(names):
-        raise ArgumentError(f"classes_: each name stands for one class, and some are there twice: {short(classes)}.")
+        raise ArgumentError(f"classes_: each class needs a name of its own, but some occur twice: {short(classes)}.")
     return tuple(names)
 
 
@@ -117,7 +117,7 @@ def last_activation(layer: Layer) -> str | None:
 
 
 def class_numbers(model: Model, output: HostArray) -> HostArray:
-    """The number of the class of each row: that of the largest output, or whether the only one is above its middle."""
+    """The number of the class of each row: the index of the largest output; of one unit, 1 above the middle, else 0."""
     if output.shape[-1] > 1:
         largest: HostArray = output.argmax(-1)
         return largest

@@ -41,13 +41,15 @@ class Trainer:
         self.model, self.optimizer, self.eager = model, compiled.optimizer, compiled.eager
         _claim(self.optimizer, model)
         weights = weights_by_path(model).values()
-        built = set(self.optimizer._lamina.weights)  # which it may also be built for, for a step of the user's own
+        built = set(self.optimizer._lamina.weights)  # a custom step may have built it for weights beside the stack
         every = [*(weight for weight, _ in weights), *(w for w in weights_beside(model).values() if w in built)]
         extend(self.optimizer, [weight for weight, trained in weights if trained], every)
         self.spec = ProgramSpec(model, compiled)
         self.metrics = self.spec.measures
         self.growing = places(self.metrics)
+        """The metrics whose arrays grow with the data: those that keep every score."""
         self.steps = {kind: train.step_of(self.spec, kind) for kind in ("train", "test")}
+        """The computation of one batch, built-in or custom, in training and in evaluation."""
         self.schedule = followed(self.optimizer)
         self.held = HeldArrays(self.spec, self.steps["train"].optimizers())
         self.claims = [
@@ -55,19 +57,22 @@ class Trainer:
             *self.held.weights,
             *states_of([order.optimizer for order in self.held.optimizers]),
         ]
-        """All objects that training changes."""
+        """The states that training changes. While this model trains, no other thread may train one of them."""
         known = (self.spec.key or fingerprint([model, compiled.loss, compiled.metrics])) is not None
         self.fills = {training: known and takes_more_rows(model, compiled, training) for training in (False, True)}
         """Whether a short batch may be filled with rows that do not count. User code may need the exact rows."""
         self.checked = False
+        """Whether the trained weights were checked. That happens once, before the first step."""
         self.ready: dict[Hashable, Future[programs.Program]] = {}
+        """The programs that are compiled, or that a thread compiles now, by the shapes of their arguments."""
         self.non_finite = NonFinite()
 
     def train(self, chunk: Chunk, sums: Sums | None = None) -> tuple[dict[str, Any], int | None]:
-        """Run a chunk: the logs, and the step of the chunk at which the loss was not finite.
+        """Train on a chunk. Returns the logs, and the step of the chunk at which the loss was not finite, or None.
 
-        The metrics go on from `sums`, or from what they hold. To hand the arrays back and to free those before takes
-        time, so both are done while the program runs. Other threads that read the weights then wait for the program.
+        The metrics continue from `sums`; if it is None, from the values that they hold. The new arrays go back into
+        the model, and the old ones are freed, while the program still computes. This hides the time for both. Another
+        thread that reads the weights then waits for the program.
         """
         state = self._taken(sums)
         if self.steps["train"].build_optimizers(state, chunk):
@@ -92,7 +97,7 @@ class Trainer:
         return self.held.taken(sums, goes_on=self.non_finite.does == "warn")
 
     def test(self, sums: Sums, chunk: Chunk, reading: Reading) -> tuple[Sums, dict[str, Any]]:
-        """Run a chunk for evaluation. Returns the metrics so far, which include `sums`, and the logs."""
+        """Evaluate a chunk. Returns the states of the metrics, which continue from `sums`, and the logs."""
         sums = with_room(self.growing, sums, chunk)
         program = self._test_program(sums, chunk).result()
         sums, carried, logs = program(*reading(), sums, chunk.data, scalar(chunk.start), scalar(chunk.steps))
@@ -101,7 +106,7 @@ class Trainer:
         return sums, self._named(logs)
 
     def prepare(self, feed: Feed, validation: Feed | None) -> None:
-        """Compile in the background the programs needed later: for the short last batch, and for validation."""
+        """Compile in background threads the programs that are needed later: the short last batch, and validation."""
         if self.steps["train"].ahead:
             for chunk in feed.examples()[1:]:
                 self._train_program(self._taken(self.held.starts), chunk, ahead=True)
@@ -110,14 +115,17 @@ class Trainer:
                 self._test_program(self.held.starts, chunk, ahead=True)
 
     def _named(self, logs: Arrays) -> dict[str, Any]:
-        """Logs as Python floats, in the order of `compile`; a metric that is a vector stays an array."""
+        """The logs as Python floats, in the order of `compile`. A metric whose result is a vector stays an array."""
         host = {name: np.asarray(value) for name, value in logs.items()}
         first = [metric.name for metric in self.metrics if metric.name in host]
         ordered = {name: host[name] for name in first} | host
         return {name: array if array.ndim else float(array) for name, array in ordered.items()}
 
     def completed(self, logs: dict[str, Any], kind: str, sums: Sums | None = None) -> dict[str, Any]:
-        """The logs when all of the data was seen, with the metrics that are computed then, of `sums` or as they are."""
+        """The logs at the end of an epoch, with the metrics that are computed only then.
+
+        They are computed from `sums`; if it is None, from the states that the metrics hold.
+        """
         return self.steps[kind].completed(logs, self.held.sums if sums is None else sums)
 
     def _train_program(self, state: TrainState, chunk: Chunk, ahead: bool = False) -> Future[programs.Program]:
@@ -145,8 +153,10 @@ class Trainer:
 
 
 def trainer_for(model: Model) -> Trainer:
-    """The model's trainer for the layers that are trained now and for what the learning rate follows; all are made anew
-    when a layer was changed."""
+    """The model's trainer for the layers that are trainable now and the present learning rate schedule.
+
+    The model keeps one trainer for each combination of these, and makes all of them again after a layer has changed.
+    """
     with making:
         kept: tuple[Snapshot, dict[Hashable, Trainer]] | None = model._lamina.kept.get("trainers")
         if kept is None or not kept[0].is_current():
@@ -160,7 +170,7 @@ def trainer_for(model: Model) -> Trainer:
 
 
 def followed(optimizer: Optimizer) -> Hashable:
-    """The function from the step to the learning rate; None for a number. It is part of the program."""
+    """The learning rate schedule, which is compiled into the program; None if the learning rate is a number."""
     return getattr(optimizer, "inner_optimizer", optimizer)._lamina.schedule
 
 

@@ -1,10 +1,10 @@
-"""One thread trains a weight; others read it meanwhile, and see what it was when a chunk of steps had ended.
+"""Lets other threads read the weights that one thread trains. They read the values at the end of a chunk of steps.
 
-A program of `fit` overwrites the arrays that it is given. From the moment when it takes them until the weights hold
-what comes of it, other threads wait. What they have read is marked as shown, so that the next chunk overwrites a copy.
+A program of `fit` overwrites the arrays that it gets. While these arrays are with a program, other threads wait. An
+array that another thread has read is marked as `shown`, so that the next chunk overwrites a copy of it.
 
-A weight, and the state of an optimizer or a model, know the thread that has trained them last as their `home`, and are
-`busy` while it does. The home of a weight that was not trained is the thread that has read it first.
+Each weight, and each state of an optimizer or a model, refers to the thread that trained it last as its `home`. It is
+`busy` during that training. The home of a weight that was never trained is the thread that read it first.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from contextvars import ContextVar
 from typing import Any, Self
 
 making = threading.RLock()
-"""Held while something is made that all threads use: the weights of a stack, a program."""
+"""Held while objects are made that all threads use: the weights of a stack, or a program."""
 lock = threading.RLock()
-"""Held for moments only, in which a weight is read, or changes its thread or its array."""
+"""Held only for moments: while a weight is read, or gets another thread or another array."""
 _changed = threading.Condition(lock)
 
 
 class Home:
-    """A thread that trains weights. `with` it, their arrays are with a program, and other threads wait."""
+    """A thread that trains weights. During a `with` block their arrays are with a program, and other threads wait."""
 
     def __init__(self) -> None:
         self.away, self.waiting, self.read = 0, 0, False
-        """How many programs have the arrays, how many threads wait for that, and whether another one has read any."""
+        """How many programs have the arrays, how many threads wait for them, and whether another one has read any."""
 
     def __enter__(self) -> Self:
         with lock:
-            while self.waiting and not self.away:  # those who waited for the last chunk come before the next one
+            while self.waiting and not self.away:  # threads that wait for the last chunk read before the next one
                 _changed.wait()
             self.away += 1
         return self
@@ -52,26 +52,26 @@ _thread = _Thread()
 
 
 def this_thread() -> Home:
-    """The thread that calls, as the weights know it that it trains."""
+    """The `Home` of the thread that calls this function."""
     return _thread.home
 
 
 _whole: ContextVar[Mapping[Hashable, Any]] = ContextVar("whole", default={})  # noqa: B039 - never changed
-"""The arrays of weights that are to be read as they all were at one moment."""
+"""The arrays that a `whole` block has fixed, by the identity of their weights."""
 
 
 def busy_elsewhere(things: Collection[Any]) -> Any:
-    """The first of these that another thread trains now."""
+    """The first of these objects that another thread trains now; None if there is none."""
     here = this_thread()
     return next((thing for thing in things if thing.busy and thing.home is not here), None)
 
 
 def settle(things: Collection[Any]) -> list[Any]:
-    """Wait, with `lock` held, until no program of another thread has their arrays. Returns those of another thread."""
+    """Wait, with `lock` held, until no other thread's program has the arrays. Returns the objects of other threads."""
     here = this_thread()
     while others := [thing for thing in things if thing.home is not here and thing.home is not None]:
         home = next((each.home for each in others if each.home.away), None)
-        if home is None or here.away:  # two programs that wait for each other would do so for ever
+        if home is None or here.away:  # two programs would wait for each other without end
             break
         home.waiting += 1
         try:
@@ -85,7 +85,7 @@ def settle(things: Collection[Any]) -> list[Any]:
 
 
 def latest(weights: Sequence[Any]) -> list[Any]:
-    """The arrays of weights, all from the end of one chunk. If another thread trains these, it overwrites copies."""
+    """The arrays of weights, all from the end of one chunk. A thread that trains them then overwrites copies."""
     with lock:
         _take_in(weights)
         if not (seen := _whole.get()):
@@ -106,7 +106,7 @@ def _take_in(weights: Sequence[Any]) -> None:
 
 @contextmanager
 def whole(weights: Sequence[Any]) -> Iterator[None]:
-    """Within it, whatever reads these weights gets the arrays that they all have at its beginning."""
+    """All reads of these weights in the block return the arrays that they had when it began."""
     before = _whole.set(dict(zip([weight._lamina_place for weight in weights], latest(weights), strict=True)))
     try:
         yield
@@ -115,7 +115,7 @@ def whole(weights: Sequence[Any]) -> Iterator[None]:
 
 
 class Reading:
-    """The arrays of weights, for a call that needs them several times and may run while another thread trains them.
+    """Reads the arrays of weights for a call such as `evaluate`, which may run while another thread trains them.
 
     Args:
         trained, fixed: weights by name.
@@ -127,7 +127,7 @@ class Reading:
         self.arrays: list[dict[str, Any]] = []
 
     def __call__(self) -> list[dict[str, Any]]:
-        """Those of now, by name; once another thread trains the weights, again those that were read first."""
+        """The present arrays, by name. If another thread trains the weights, the arrays of the first read are used."""
         here = this_thread()
         with lock:
             _take_in(self.weights)
@@ -139,7 +139,7 @@ class Reading:
         return self.arrays
 
     def put(self, arrays: Mapping[str, Any]) -> None:
-        """Go on with what a program made of `fixed`; the weights get it too, unless another thread trains them."""
+        """Use these results of a program for `fixed`. The weights get them too, unless another thread trains them."""
         with lock:
             self.arrays = [self.arrays[0], {**self.arrays[1], **arrays}]
             for name, array in arrays.items():
@@ -150,10 +150,10 @@ class Reading:
 
 @contextmanager
 def trained(things: Collection[Any], error: Callable[[Any], Exception]) -> Iterator[list[Any]]:
-    """Let this thread train these, and no other; gives those that another thread may have trained or read before.
+    """Reserve these objects for training in this thread. Yields those that another thread may have used before.
 
     Args:
-        error: the error for the first of these that another thread trains now.
+        error: makes the error for an object that another thread trains now.
     """
     here = this_thread()
     with lock:
