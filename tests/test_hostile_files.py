@@ -22,7 +22,7 @@ SAID = {
     "cve_2024_3660": "layer 1 (lambda: Lambda):",
     "cve_2025_1550": "is a functional model whose layers",
     "cve_2025_1550_in_a_stack": "no layer is called 'system'",
-    "cve_2025_8747": "calls 'call_0' with fname='ran', and a stack calls each layer with one tensor alone",
+    "cve_2025_8747": "calls 'call_0' with fname='ran', and a stack calls each layer with one tensor only",
     "cve_2025_9905": "layer 1 (lambda: Lambda):",
     "cve_2025_9906": "is a functional model whose layers",
     "cve_2025_12058": "layer 1 (string_lookup: StringLookup):",

@@ -1,4 +1,4 @@
-"""A running checksum of the batches of a stream, by which a resumed run knows that it reads the same ones again."""
+"""A checksum over the batches of a stream. A resumed run compares it, to make sure that it reads the same batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lamina._data.arrays import has_axes
 
 
 def checksum(batch: Any, before: int = 0) -> int:
-    """Return the checksum of the batches before, which is `before`, and of this one.
+    """Extend a checksum by one more batch; `before` is the checksum of the batches before it.
 
     >>> checksum((np.ones(2), [1, 2])) == checksum((np.ones(2), [1, 2])) != checksum((np.ones(2), [1, 3]))
     True

@@ -1,4 +1,4 @@
-"""Labels that are no numbers: text, categories and booleans as y become the numbers of their classes."""
+"""Converts labels that are text, categories or booleans to the numbers of their classes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Classes = tuple[Any, ...]
 
 
 class Labels(NamedTuple):
-    """The label of each row, and the classes in their order, as far as the data tell it."""
+    """The label of each row, and the order of the classes if the data define one."""
 
     values: list[Any]
     order: Classes | None
-    """The categories of an ordered category; None for any other data, whose classes are sorted."""
+    """The categories of an ordered category in their order; None for other data, whose classes are sorted."""
 
 
 def labels_of(y: object) -> Labels | None:
@@ -59,7 +59,7 @@ def _of_frame(series: Any) -> Labels | None:
 
 
 def classes_of(labels: Labels, name: str = "y") -> Classes:
-    """The classes in the order of their numbers: that of an ordered category, else the sorted one."""
+    """The classes in the order of their numbers: the order of an ordered category, else the sorted order."""
     kinds = _kinds(labels, name)
     return labels.order or ((False, True) if bool in kinds else tuple(sorted(set(labels.values))))
 
@@ -76,7 +76,7 @@ def numbered(labels: Labels, classes: Classes, name: str = "y") -> HostArray:
 
 
 def _kinds(labels: Labels, name: str) -> set[type]:
-    """Whether the labels are text or booleans; a row without a label and a mixture of both are errors."""
+    """The types of the labels, text or booleans. A row without a label or a mixture of both is an error."""
     kinds = set(map(type, labels.values))
     if kinds - {str, bool}:
         row = next(row for row, value in enumerate(labels.values) if type(value) not in (str, bool))
@@ -95,7 +95,7 @@ def one_hot(numbers: HostArray, classes: Classes) -> HostArray:
 
 
 def weights_by_number(class_weight: object, classes: Classes | None) -> object:
-    """A dict of the weights of classes with their numbers in place of their names."""
+    """Replace the names of classes in `class_weight` by their numbers."""
     if not isinstance(class_weight, Mapping) or classes is None or not set(map(type, class_weight)) & {str, bool}:
         return class_weight
     if unknown := [name for name in class_weight if name not in classes]:

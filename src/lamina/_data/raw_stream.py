@@ -1,4 +1,4 @@
-"""The first rows of a stream whose batches are tables, for a layer that learns from them before training."""
+"""Reads the first rows of a stream of tables, for a layer that is adapted to them before training."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lamina._data.stream import Stream
 from lamina.errors import DataError
 
 MOST_ROWS = 100_000
-"""After how many rows no further batch is read."""
+"""Batches are read until there are at least this many rows."""
 
 
 def first_rows(x: Any, most: float = MOST_ROWS, name: str = "x") -> tuple[RawTable, Any]:
-    """The first rows of a stream as one table, and the stream, which begins at its first batch again."""
+    """Read the first rows of a stream. Returns them as one table, and the stream, which still begins with them."""
     taken, tables, rows = [], [], 0
     as_tables = getattr(x, "_lamina_encoded", None)  # without this, columns of numbers alone are one array
     batches = Stream(as_tables(lambda table: table) if as_tables else x, name=name).opened()

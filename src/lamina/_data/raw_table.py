@@ -16,18 +16,18 @@ from lamina._data.data_frames import is_frame, opened
 from lamina.errors import DataError
 
 FEW = 16
-"""Up to how many rows a frame is read as one array of objects: one row so in 0.1 ms, column by column in some more."""
+"""A frame of at most this many rows is read as one array of objects, because reading each column takes longer."""
 
 
 Rows = range | HostArray
 
 
 class Column(NamedTuple):
-    """The values of a column, and which of them are missing; what stands in the place of those means nothing."""
+    """The values of a column, and which of them are missing. The values at missing places have no meaning."""
 
     values: HostArray  # (rows,)
     gaps: HostArray | None  # (rows,)
-    """None where no value is missing."""
+    """True for missing values; None if no value is missing."""
     name: str = ""
     rows: Rows = range(0)
     """The number of each row in the user's data."""
@@ -40,10 +40,10 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class RawTable:
-    """The rows of a table as they are, with columns by name. It refers to the user's data and copies none of it."""
+    """A table with columns by name, before it is encoded. It refers to the user's data without a copy."""
 
     columns: dict[str, Any]
-    """Series of narwhals and arrays."""
+    """The columns by name: series of narwhals, or arrays."""
     rows: Rows
     """The number of each row in the user's data, for error messages."""
 
@@ -55,7 +55,7 @@ class RawTable:
         return len(self), len(self.columns)
 
     def __getitem__(self, rows: slice | HostArray) -> RawTable:
-        """The table of some of the rows: those of a slice, or those with the given numbers."""
+        """The table of some rows: the rows of a slice, or the rows with the given numbers."""
         numbers = self.rows[rows] if isinstance(rows, slice) else np.asarray(self.rows)[rows]
         return RawTable({name: column[rows] for name, column in self.columns.items()}, numbers)
 
@@ -66,13 +66,13 @@ class RawTable:
         return read._replace(name=name, rows=self.rows)
 
     def encoded(self, encode: Callable[[], HostArray], key: Callable[[], str]) -> HostArray:
-        """What `encode` makes of all rows. `key` says what it depends on, apart from the table."""
+        """The array that `encode` makes of all rows. `key` identifies the settings of the encoding."""
         return encode()
 
 
 @dataclass(frozen=True)
 class SharedTable(RawTable):
-    """A table that several models are trained on: those that encode it in the same way share the encoded rows."""
+    """A table on which several models are trained. Models that encode it in the same way share the encoded rows."""
 
     made: dict[str, HostArray] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
@@ -85,7 +85,7 @@ class SharedTable(RawTable):
 
 
 def shared(x: Any, name: str = "x") -> SharedTable:
-    """A table as one that several models share."""
+    """Make a table that several models share."""
     table = raw_table(x, name)
     return SharedTable(table.columns, table.rows)
 
@@ -97,7 +97,7 @@ def is_record(x: object) -> bool:
 
 
 def raw_table(x: Any, name: str = "x") -> RawTable:
-    """Open a table, whichever library it is of.
+    """Open a table of any library that is known.
 
     >>> raw_table({"age": [30, None], "city": ["Rome", "Oslo"]}).column("age").gaps
     array([False,  True])
@@ -108,7 +108,7 @@ def raw_table(x: Any, name: str = "x") -> RawTable:
         name: the name of x in error messages.
 
     Raises:
-        DataError: it is no table, has two columns of one name, or columns of different lengths.
+        DataError: x is not a table, two columns have the same name, or columns have different lengths.
     """
     if isinstance(x, RawTable):
         return x
@@ -123,7 +123,7 @@ def raw_table(x: Any, name: str = "x") -> RawTable:
         return _of_columns({str(key): _column(value, f"{name}[{key!r}]") for key, value in x.items()}, name)
     if not is_frame(x) or not (hasattr(x, "columns") or hasattr(x, "column_names")):
         raise _no_table(x, name)
-    if hasattr(x, "set_axis"):  # a frame of pandas, which may have such names
+    if hasattr(x, "set_axis"):  # a frame of pandas, in which two columns may have the same name
         if twice := [key for key, count in Counter(map(str, x.columns)).items() if count > 1]:
             raise DataError(f"{name} has two columns called {twice[0]!r}. Give one of them another name.")
         if len(x) <= FEW:
@@ -135,7 +135,7 @@ def raw_table(x: Any, name: str = "x") -> RawTable:
 
 
 def joined(tables: Sequence[RawTable]) -> RawTable:
-    """One table of the rows of several; the columns are those of the first."""
+    """Join the rows of several tables to one table, with the columns of the first table."""
     columns: dict[str, Any] = {}
     for name in tables[0].columns:
         parts = [table.column(name) for table in tables if name in table.columns]
@@ -167,7 +167,7 @@ def _no_table(x: Any, name: str) -> DataError:
 
 
 def _column(value: Any, name: str) -> Any:
-    """A column of a dict, as a series of narwhals or an array of one axis."""
+    """Convert a column of a dict to a series of narwhals or an array of one axis."""
     if is_frame(value):
         return opened(value, name)
     if hasattr(value, "detach"):
@@ -195,7 +195,7 @@ def _of_columns(columns: dict[str, Any], name: str) -> RawTable:
 
 
 def _of_series(series: Any) -> Column:
-    """The values of a series of narwhals; those of dates without their time zone."""
+    """The values of a series of narwhals. Dates lose their time zone."""
     values = series.to_numpy()
     if values.dtype.kind in "MO" and type(series.dtype).__name__ in ("Datetime", "Date"):
         gaps = series.is_null().to_numpy()
@@ -203,7 +203,7 @@ def _of_series(series: Any) -> Column:
             series = series.dt.replace_time_zone(None)
         return Column(np.asarray(series.to_numpy(), "datetime64[us]"), gaps if gaps.any() else None)
     if values.dtype.kind == "O":
-        gaps = series.is_null().to_numpy()  # much faster than a look at each object
+        gaps = series.is_null().to_numpy()  # much faster than checking each object
         return Column(values, gaps if gaps.any() else None)
     return _of_array(values)
 

@@ -1,4 +1,4 @@
-"""Datasets of torch and of Hugging Face, whose items are rows, as batches; and targets that are one column of x."""
+"""Makes batches of datasets whose items are rows, such as those of torch, and takes a target column out of x."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from lamina.errors import DataError
 FORMATS = {
     "parquet": "parquet", "pq": "parquet", "csv": "csv", "arrow": "ipc", "feather": "ipc", "ipc": "ipc",
 }  # fmt: skip
-"""The kinds of files with tables, by how their names end; `.csv.gz` is a CSV file too."""
+"""The kinds of table files by the ends of their names; `.csv.gz` is a CSV file too."""
 SIZE = 32
-"""The rows of a batch where batch_size is not given."""
+"""The number of rows in a batch if batch_size is not given."""
 _said: set[str] = set()
-"""What was said once in this process."""
+"""The warnings that this process has given already."""
 
 
 class Rows:
-    """Batches of a dataset that gives its rows by their numbers; `fit` shuffles these by its own seed.
+    """Batches of a dataset whose rows have numbers. `fit` shuffles the numbers by its own seed.
 
     >>> batches = Rows([(1, 0), (2, 1), (3, 1)], 2)
     >>> [batches[rows] for rows in batches.places(np.random.default_rng(0))]
@@ -53,17 +53,18 @@ class Rows:
         return self.take(places)
 
     def places(self, random: np.random.Generator | None) -> Iterator[HostArray]:
-        """The numbers of the rows of each batch, in an order by chance if there is a generator of random numbers."""
+        """Yield the row numbers of each batch; in random order if a generator of random numbers is given."""
         count = len(self.rows)
         order = np.arange(count) if random is None else random.permutation(count)
         return (order[start : start + self.batch_size] for start in range(0, count, self.batch_size))
 
 
 class Grouped:
-    """Batches of a dataset that gives one row after the other. It says where it is if the dataset says so.
+    """Batches of a dataset that yields rows one after another. It has positions if the dataset has them.
 
-    A dataset of Hugging Face begins each later pass at the place that it has loaded, and its place leaves out the rows
-    in its shuffle buffer. So it is read again from the start, as a source that cannot say where it is.
+    An iterable dataset of Hugging Face has positions too, but they are not used. It would begin each later pass at the
+    restored position, and its position does not include the rows in its shuffle buffer. So a resumed run reads it again
+    from the start.
     """
 
     def __init__(self, rows: Any, size: int | None) -> None:
@@ -81,7 +82,7 @@ class Grouped:
 
 
 def as_batches(source: Any, batch_size: int | None) -> Any:
-    """A source of rows as one of batches of `batch_size` rows; any other source as it is."""
+    """Make batches of `batch_size` rows from a source of rows; any other source is returned unchanged."""
     kinds = _kinds(source)
     if kinds & {("torch", "IterableDataset"), ("datasets", "IterableDataset")}:
         return Grouped(source, batch_size)
@@ -89,7 +90,7 @@ def as_batches(source: Any, batch_size: int | None) -> Any:
 
 
 def _kinds(source: object) -> set[tuple[str, str]]:
-    """The packages and names of the classes of an object; nothing is imported to find them out."""
+    """The packages and names of an object's classes. No package is imported to find them."""
     return {(cls.__module__.partition(".")[0], cls.__name__) for cls in type(source).__mro__}
 
 
@@ -98,7 +99,7 @@ def _is_of(source: object, package: str) -> bool:
 
 
 def tensors_of(source: Any) -> list[HostArray] | None:
-    """The arrays whose rows a TensorDataset of torch gives; None for any other source."""
+    """The arrays of a TensorDataset of torch; None for any other source."""
     if type(source).__name__ != "TensorDataset" or not _is_of(source, "torch"):
         return None
     tensors = list(map(unboxed, source.tensors))
@@ -106,7 +107,7 @@ def tensors_of(source: Any) -> list[HostArray] | None:
 
 
 def unboxed(part: Any) -> Any:
-    """Return the array of a tensor of torch, without a copy; anything else as it is."""
+    """Return the array of a torch tensor without a copy; any other value is returned unchanged."""
     if type(part).__name__ != "Tensor" or not hasattr(part, "numpy"):
         return part
     try:
@@ -116,7 +117,7 @@ def unboxed(part: Any) -> Any:
 
 
 def _taking(rows: Any) -> Callable[[HostArray], Any]:
-    """The function that gives a batch of the rows with some numbers."""
+    """Make the function from row numbers to the batch of these rows."""
     if (tensors := tensors_of(rows)) is not None:
         return lambda places: tuple(tensor[places] for tensor in tensors)
     if ("datasets", "Dataset") in _kinds(rows):
@@ -130,12 +131,12 @@ def _taking(rows: Any) -> Callable[[HostArray], Any]:
 def begun(source: Any) -> Iterator[Any]:
     """An iterator over the batches of a source.
 
-    Where a DataLoader of torch would take the rows of tensors one by one, each batch is taken at once. The numbers of
-    the rows are the loader's own, and what it draws from torch's generators stays the same.
+    A DataLoader of torch collects the rows of tensors one by one, which is slow. Here each batch is read at once. The
+    loader still chooses the row numbers, so its use of torch's random generators stays the same.
     """
     batches: Iterator[Any] = iter(source)
     places = getattr(batches, "_sampler_iter", None)
-    plain = type(source).__name__ == "DataLoader" and _is_of(source, "torch")  # and no class of the user's own
+    plain = type(source).__name__ == "DataLoader" and _is_of(source, "torch")  # and not a user's subclass
     if not plain or places is None or source.num_workers or source.batch_sampler is None:
         return batches
     tensors = tensors_of(source.dataset)
@@ -147,14 +148,15 @@ def begun(source: Any) -> Iterator[Any]:
 def given(
     x: Any, y: Any, sample_weight: Any = None, batch_size: int | None = None, name: str = "x", predicts: bool = False
 ) -> tuple[Any, Any, Any]:
-    """x, y and sample_weight as arrays or as a stream of batches.
+    """Convert x, y and sample_weight to arrays or to a stream of batches.
 
-    Tensors of a dataset are arrays, other datasets of rows a stream. A column of a table that y names is taken out.
+    A TensorDataset becomes arrays, any other dataset of rows becomes a stream. If y is the name of a column of x, that
+    column becomes y.
     """
     if (path := _files_of(x)) is not None:
         column = "shuffle=False" if predicts else f"label={y if isinstance(y, str) else '...'!r}"
         line = f"keras.utils.table_dataset({path!r}, {column}, batch_size={batch_size or SIZE})"
-        raise DataError(f"{name} stands for files, which are not read here. Give their rows, batch by batch:\n{line}")
+        raise DataError(f"{name} is the path of files, which are not read here. Pass a dataset of their rows:\n{line}")
     if isinstance(y, str) and (labelled := getattr(x, "_lamina_labelled", None)) is not None:
         return labelled(y), None, sample_weight
     tensors = tensors_of(x) if y is None else None
@@ -166,9 +168,9 @@ def given(
 
 
 def _files_of(x: Any) -> Any:
-    """The path of files with a table, also of those that pyarrow has opened and not read; None for anything else."""
+    """The path if x is the path of table files, or such files opened with pyarrow; else None."""
     if hasattr(x, "read_row_group"):
-        return "PATH"  # pyarrow does not say which it is
+        return "PATH"  # pyarrow does not tell the path
     if isinstance(x, (str, os.PathLike)):
         path = os.fspath(x)
         return path if os.path.isdir(path) or path.removesuffix(".gz").rpartition(".")[2].lower() in FORMATS else None
@@ -177,14 +179,14 @@ def _files_of(x: Any) -> Any:
 
 
 class Parts(NamedTuple):
-    """What one column of a frame, or of a dict of columns, is apart from the others."""
+    """A table, split into the target column and the other columns."""
 
     x: Any
     y: Any
 
 
 def apart(columns: Any, label: str, name: str) -> Parts:
-    """The other columns, and the column of the targets.
+    """Split a table into the other columns and the target column.
 
     >>> apart({"a": [1, 2], "label": [0, 1]}, "label", "x")
     Parts(x={'a': [1, 2]}, y=[0, 1])
@@ -204,7 +206,7 @@ def apart(columns: Any, label: str, name: str) -> Parts:
 
 
 def joined(columns: Mapping[str, Any], name: str) -> HostArray:
-    """The columns as one array: (rows, columns), or what the only column is."""
+    """Join columns to one array (rows, columns); a single column is returned unchanged."""
     arrays = {column: np.asarray(values) for column, values in columns.items()}
     if len(arrays) == 1:
         return next(iter(arrays.values()))
@@ -217,7 +219,7 @@ def joined(columns: Mapping[str, Any], name: str) -> HostArray:
 
 
 def say_forked(source: Any, name: str) -> None:
-    """Warn once that the worker processes of a DataLoader would be copies of a process whose threads run."""
+    """Warn once that a DataLoader forks a process with running threads for its workers."""
     workers, context = getattr(source, "num_workers", 0), getattr(source, "multiprocessing_context", None)
     if not (isinstance(workers, int) and workers > 0 and ("torch", "DataLoader") in _kinds(source)):
         return
@@ -226,6 +228,6 @@ def say_forked(source: Any, name: str) -> None:
         warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)  # JAX says it for each worker
         warnings.filterwarnings("ignore", ".* use of fork", DeprecationWarning)  # Python too
         warn(
-            f"{name} is a DataLoader whose {workers} workers are copies of this process (fork), made after JAX began "
-            'its threads: a copy may wait for ever. Write DataLoader(..., multiprocessing_context="spawn").'
+            f"{name} is a DataLoader that forks this process for its {workers} workers. JAX runs threads here, so a "
+            'worker may hang. Write DataLoader(..., multiprocessing_context="spawn").'
         )

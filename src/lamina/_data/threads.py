@@ -1,4 +1,4 @@
-"""Threads that read the next items of an iterator, or call a function for them, while the first ones are used."""
+"""Threads that read items of an iterator, or call a function with them, before they are needed."""
 
 from __future__ import annotations
 
@@ -55,4 +55,4 @@ def fetched(iterator: Iterator[T], ahead: int) -> Iterator[T]:
     finally:
         left.set()
         free.release()
-        thread.join(timeout=5)  # a generator that still runs in the thread cannot be read by another one
+        thread.join(timeout=5)  # no other thread can read a generator while it still runs in this one

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lamina.models.stack import Stack
 
 Outputs = dict[Hashable, tuple[Any, int, Any]]
-"""What layers return, by all that it depends on: the shape, the number of axes of the mask, and an integer dtype."""
+"""The outputs of layers, by what they depend on: the layer, its input's shape, the mask's axes, an integer dtype."""
 
 
 def append(stack: Stack, layer: Layer, outputs: Outputs | None = None) -> None:
@@ -102,11 +102,11 @@ def _refuse_unfit(stack: Stack, layer: object) -> None:
         )
     if layer is stack:
         raise StackError("a stack cannot contain itself.")
-    if id(layer) in map(id, stack._lamina_chain):  # by map, as this is done for each of thousands of layers
+    if id(layer) in map(id, stack._lamina_chain):  # map is fast, which counts for thousands of layers
         index = [*map(id, stack._lamina_chain)].index(id(layer))
         raise StackError(
-            f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, in which no layer "
-            f"stands twice: make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
+            f"{layer.name!r} is layer {index + 1} of this stack already. A stack is one line, and uses each layer "
+            f"once: make a second {type(layer).__name__}(...), or a custom layer whose call uses it twice."
         )
 
 
@@ -182,9 +182,9 @@ def build_from(stack: Stack, start: int, outputs: Outputs | None = None) -> None
 
 
 def _output_shape(layer: Layer, shape: Shape, outputs: Outputs) -> Any:
-    """The shape of a layer's output. Only the first of equal layers with equal inputs is traced, which takes 2 ms."""
+    """The shape of a layer's output. A trace takes 2 ms, so only the first of equal layers is traced."""
     state = layer._lamina
-    on_host = any(isinstance(part.layer, HostLayer) for part in parts(layer))  # its fingerprint says nothing of it
+    on_host = any(isinstance(part.layer, HostLayer) for part in parts(layer))  # no part of a fingerprint
     known = None if state.mask_in or on_host else fingerprint(layer)  # a mask may lead to a warning for each layer
     if known is None:
         return layer.compute_output_shape(shape)
@@ -205,8 +205,10 @@ def keep_shapes(stack: Stack, flow: list[Shape]) -> None:
 
 
 def wanted_shape(layer: Any) -> Shape | None:
-    """The input shape that the first layer of a stack declares, with the batch axis: by `input_shape=`, or by an Input
-    if the layer is a stack itself."""
+    """The input shape that a layer declares, with the batch axis.
+
+    A layer declares it with `input_shape=`. A stack inside a stack declares it with an Input, or by its first layer.
+    """
     while _is_stack(layer) and layer._lamina.entry is None and layer._lamina_chain:
         layer = layer._lamina_chain[0]
     entry = layer._lamina.entry if _is_stack(layer) else None
@@ -215,7 +217,7 @@ def wanted_shape(layer: Any) -> Shape | None:
 
 
 def _handed_on(output: Any) -> Shape | list[Shape]:
-    """The shape of a layer's output. A layer with several outputs has a list of shapes, and can only be the last."""
+    """The shape of a layer's output. A layer with several outputs has a list of shapes, and must be the last layer."""
     if output is None:
         raise ShapeError("returns None: its call has no return statement")
     if isinstance(output, (tuple, list)) and output and all(isinstance(each, tuple) for each in output):

@@ -38,7 +38,8 @@ def clone_model(
     Args:
         model: a Sequential. For a subclass of your own, `from_config` makes the new model.
         input_tensors: an Input that replaces the Input of the model.
-        clone_function: makes the layer of the new model from each layer; one with the same settings unless given.
+        clone_function: a function from each layer to the layer of the new model. The default is one with the same
+            settings.
         call_function: for models of Keras that are no Sequential: leave it unset.
         recursive: whether `clone_function` also gets the layers of models that are layers here.
     """
@@ -73,7 +74,7 @@ def clone_model(
 
 @user_facing
 def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
-    """The model for a text that `to_json` returned, here or in Keras, with fresh weights.
+    """Make a model with fresh weights from the text that `to_json` returned, here or in Keras.
 
     >>> from lamina import layers
     >>> model = Sequential([layers.Input((4,)), layers.Dense(3)])
@@ -85,8 +86,8 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
         custom_objects: your own classes and functions by name.
 
     Raises:
-        FileError: for text that is no JSON.
-        ArgumentError: for a config that describes no stack.
+        FileError: the text is not JSON.
+        ArgumentError: the config does not describe a stack.
     """
     if not isinstance(json_string, str):
         raise ArgumentError(f"model_from_json takes the text that to_json returned, got {short(json_string)}.")
@@ -97,7 +98,7 @@ def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = No
 
 
 def _entry(given: Any) -> InputLayer | None:
-    """A new InputLayer like that of a model, or one for what stands for an input tensor: its shape and dtype count."""
+    """A new InputLayer with the shape and the dtype of an Input, or of an entry of `model.inputs`."""
     if isinstance(given, Sequential):
         entry = given._lamina.entry
         return None if entry is None else InputLayer.from_config(entry.get_config())
@@ -110,7 +111,7 @@ def _entry(given: Any) -> InputLayer | None:
 
 
 def _compiled_as(model: Sequential, twin: Sequential) -> Sequential:
-    """`twin`, compiled as the model is, with an optimizer and metrics of its own."""
+    """Compile `twin` in the same way as the model, with an optimizer and metrics of its own."""
     compiled = model._lamina.compiled
     if compiled is not None and type(model).compile is Sequential.compile:
         optimizer: Any = compiled.optimizer
@@ -129,8 +130,8 @@ def _unused(metric: Metric) -> Metric:
 
 
 def _fresh(optimizer: Optimizer) -> Optimizer:
-    """An optimizer with the same settings that has made no step."""
+    """A new optimizer with the same settings."""
     config = optimizer.get_config()
-    if "learning_rate" in config:  # a schedule or a function as it is: a config does not lead back to a user's own
+    if "learning_rate" in config:  # keep a schedule or a function: a config cannot restore a user's own
         config["learning_rate"] = optimizer._lamina.learning_rate
     return type(optimizer).from_config(config)

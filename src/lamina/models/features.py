@@ -28,7 +28,7 @@ class Looking(Sequential):
     """A stack that returns the outputs of several of its layers."""
 
     _lamina_places: tuple[int, ...] = ()
-    """How many layers each of the outputs lies behind."""
+    """For each output, the number of layers before it."""
 
     def call(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
         host = len(self._lamina_chain) - len(self._lamina_body)
@@ -37,20 +37,20 @@ class Looking(Sequential):
 
 
 class Features:
-    """Computes the outputs of several layers of a line, in one pass; it only predicts."""
+    """Computes the outputs of several layers of a line in one pass. It can only predict."""
 
     def __init__(self, line: Sequence[Layer], places: Sequence[int], outputs: object) -> None:
         self._lamina_stack = line_of(line, Looking)
         chain = self._lamina_stack._lamina_chain
         if any(layer._lamina_on_host for place in places for layer in chain[place : place + 1]):
-            raise StackError("the output of a layer that makes numbers of raw data is what the layer gives by itself.")
+            raise StackError("a layer for raw data runs on the host: call the layer itself to get its output.")
         self._lamina_stack._lamina_places, self._lamina_outputs = tuple(places), outputs
         if isinstance(outputs, (list, tuple)) and len(outputs) == 1 and not is_tensor(outputs):
             self._lamina_outputs = outputs[0]  # as in Keras
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, up to the last one whose output is asked for."""
+        """The layers, up to the last one whose output is returned."""
         return self._lamina_stack.layers
 
     @property
@@ -60,7 +60,7 @@ class Features:
 
     @property
     def output_shape(self) -> Any:
-        """The shape of the output, or a list of the shapes of all, those of a dict by its sorted keys."""
+        """The shape of the output, or a list of the shapes; for a dict, in the order of its sorted keys."""
         places = jax.tree.leaves(self._lamina_formed(self._lamina_stack._lamina_places))
         shapes = [self._lamina_stack._lamina.shapes_between[place] for place in places]
         return shapes if len(shapes) > 1 else shapes[0]
@@ -72,12 +72,12 @@ class Features:
 
     @user_facing
     def predict_on_batch(self, x: Any) -> Any:
-        """The same, for all rows at once."""
+        """The outputs for all rows, computed at once, as NumPy arrays."""
         return self._lamina_formed(self._lamina_stack.predict_on_batch(x))
 
     @user_facing
     def __call__(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """The same, as arrays of JAX."""
+        """The outputs for all rows, as JAX arrays."""
         return self._lamina_formed(self._lamina_stack(x, training=training, mask=mask))
 
     def _lamina_formed(self, arrays: tuple[Any, ...]) -> Any:
@@ -138,7 +138,7 @@ Model.register(Sequential)
 
 
 def is_tensor(value: object) -> bool:
-    """Whether it is one input or output, and no structure of them."""
+    """Whether a value is one input or output, and not a structure of them."""
     return isinstance(value, OfLayer)
 
 
@@ -150,7 +150,7 @@ def tensors_in(structure: object) -> list[Any]:
 
 
 def _place(tensor: OfLayer, line: list[Layer]) -> int:
-    """How many layers of a line an input or output lies behind."""
+    """The number of layers in a line before an input or output."""
     if tensor.layer in line:
         return line.index(tensor.layer) + tensor.after
     if isinstance(tensor.layer, Stack) and tensor.layer._lamina_chain == line:
@@ -159,7 +159,7 @@ def _place(tensor: OfLayer, line: list[Layer]) -> int:
 
 
 def line_of(layers: Sequence[Layer], kind: type[S], **told: Any) -> S:
-    """A stack of layers, which still belong to the stack that each was in first: `layer.output` means that one."""
+    """Make a stack of layers of another stack. `layer.output` still refers to the first stack of each layer."""
     first = [layer._lamina.siblings for layer in layers]
     stack = kind([*layers], **told)
     for layer, siblings in zip(layers, first, strict=True):

@@ -1,4 +1,4 @@
-"""Configs of Keras's functional models, where their layers stand in one line."""
+"""Reads configs of Keras's functional models whose layers form one line."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from lamina.models.sequential import Sequential
 
 
 class Functional:
-    """What a config of Keras names so; its layers become a `Sequential`."""
+    """The class that configs of Keras's functional models name. Their layers become a `Sequential`."""
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Sequential:
-        """A stack of the layers, if each of them has one tensor, from the one before."""
+        """Make a stack of the layers, if each layer takes one tensor, the output of the layer before it."""
         line = _line(config, str(config.get("name", "a functional model")))
         return Sequential.from_config({**config, "layers": line}, custom_objects)
 
@@ -59,13 +59,13 @@ def _sources(nodes: Any, name: str, model: str) -> list[str]:
         if told:
             raise StackError(
                 f"{model!r} calls {name!r} with {told[0]}={short(kwargs[told[0]])}, and a stack calls each layer with "
-                "one tensor alone: make the layer do so itself, in a class of your own."
+                "one tensor only. Write a layer of your own that passes this argument."
             )
     return found
 
 
 def _tensors(value: object) -> Iterator[str]:
-    """The layers that the tensors in a call come from: in Keras 3 by their history, in Keras 2 as [name, 0, 0, {}]."""
+    """The layers that made the tensors of a call. Keras 3 stores their history, Keras 2 stores [name, 0, 0, {}]."""
     if isinstance(value, dict):
         history = (value.get("config") or {}).get("keras_history") if value.get("class_name") else None
         if isinstance(history, list) and history:

@@ -1,4 +1,4 @@
-"""Models from files."""
+"""Loads models from files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def load_model(
     filepath: FilePath, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True,
     *, skip: Collection[str] = (),
 ) -> Sequential:  # fmt: skip
-    """Load a model from a file, with its weights, and compile it as it was. The file of a FeatureSpace gives that.
+    """Load a model with its weights from a file, and compile it as it was. A file of a FeatureSpace gives that layer.
 
     No code from the file is run. Your own classes and functions are found by the names given in `custom_objects`, or
     by the names under which they are registered.

@@ -287,7 +287,7 @@ def _fits(shape: Shape, wanted: Shape) -> bool:
 
 
 def output_for(stack: Stack, shape: Shape) -> Shape | list[Shape]:
-    """Return the output's shape for an input shape other than the one that the stack was built for.
+    """Return the output's shape for an input shape that differs from the one for which the stack was built.
 
     A last axis of size 1 may be added or missing. As in Keras, the layers decide which other shapes they take: a
     convolution takes images of any height and width, and a recurrent layer takes sequences of any length.
@@ -307,7 +307,7 @@ def output_for(stack: Stack, shape: Shape) -> Shape | list[Shape]:
     with suppress(TypeError, ValueError):
         if done or not more:
             output: Shape | list[Shape] = output_shape(stack, (wanted[0], *shape[1:]))
-            if done and all(len(known) + 1 == len(wanted) for known in stack._lamina.outputs):  # once for a model
+            if done and all(len(known) + 1 == len(wanted) for known in stack._lamina.outputs):  # warn once for a model
                 warn(f"{told}: a last axis of size 1 is {done}.")
             return output
     raise ShapeError(f"{told}. Change the Input (or input_shape) of the model, or the columns of the data.")

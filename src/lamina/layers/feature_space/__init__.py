@@ -1,1 +1,1 @@
-"""FeatureSpace: a table of columns with text, numbers and gaps becomes one vector for each row."""
+"""FeatureSpace: maps each row of a table with text, numbers and gaps to one vector."""

@@ -1,4 +1,4 @@
-"""Layers for kinds of columns that Keras's FeatureSpace lacks: dates, and numbers as pieces or as waves."""
+"""Layers for kinds of columns that Keras's FeatureSpace lacks: dates, piecewise linear and periodic features."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lamina.layers.features.numbers import learnable, not_adapted
 
 
 class DateParts(Adapting, HostLayer):
-    """Makes seven numbers of each date: the year, standardized, and sine and cosine of month, weekday and hour.
+    """Maps each date to seven numbers: the standardized year, and the sine and cosine of month, weekday and hour.
 
     >>> layer = DateParts(mean=2020.0, deviation=2.0)
     >>> layer._lamina_host(np.array([["2022-01-01"]], "datetime64[s]"))[0, :3]
@@ -82,10 +82,10 @@ class Edged(Adapting):
 
 
 class PiecewiseLinear(Edged):
-    """Makes one number of each bin: 0 if x is below the bin, 1 if it is above, and its place inside between them.
+    """Maps x to one number for each bin: 0 below the bin, 1 above it, and between 0 and 1 inside it.
 
-    The edges are quantiles of the rows. Where some of these are equal, quantiles over the other distinct values take
-    their place. So a column that is mostly zero has as many bins as others.
+    The edges are quantiles of the data. If some quantiles are equal, quantiles of the other distinct values replace
+    them. So a column that is mostly zero has as many bins as other columns.
     With `units`, the output is `relu(pieces @ kernel + bias)`; this kernel and bias of the column are trained.
 
     >>> PiecewiseLinear(edges=[0.0, 1.0, 3.0])(jnp.array([[2.0]]))
@@ -126,8 +126,9 @@ class PiecewiseLinear(Edged):
 
 
 class PeriodicWaves(Edged):
-    """Makes waves of each number: x is brought to a normal distribution by its quantiles, then
-    `relu(concat(sin(2 pi c x), cos(2 pi c x)) @ kernel + bias)`, where c, kernel and bias are trained.
+    """Maps x to `relu(concat(sin(2 pi c x), cos(2 pi c x)) @ kernel + bias)`, where c, kernel and bias are trained.
+
+    Before that, x is mapped by its quantiles to a normal distribution.
 
     >>> layer = PeriodicWaves(frequencies=4, units=3)
     >>> layer.adapt(np.arange(10.0))

@@ -1,6 +1,7 @@
-"""The columns of a table as one array of 32-bit floats: codes of categories, filled numbers, and flags of gaps.
+"""Encodes the columns of a table in one array of float32: codes of categories, numbers without gaps, flags of gaps.
 
-The compiled program makes vectors of it. So a column of 10,000 categories is one number for each row until then.
+The compiled program makes one-hot vectors from the codes. So a column of 10,000 categories is one number in each row
+of this array.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ if TYPE_CHECKING:
     from lamina.layers.feature_space.feature_space import FeatureSpace
 
 BITS, MOST_NUMBERS = 24, 2**22
-"""How many flags of words a number holds, and how many flags there are at once before they are packed."""
+"""The number of flags of words that one float32 holds, and the most flags in memory before they are packed."""
 ENOUGH = 1000
-"""Over how many rows unknown categories are counted before a warning tells their share."""
+"""The number of rows over which unknown categories are counted before a warning gives their share."""
 
 
 class Learned(Configured):
-    """What the rows of `adapt` said about a column, apart from what its layer learned.
+    """Facts about a column that `adapt` learned, besides those that its layer learned.
 
     Args:
-        median: what fills a gap; None for categories.
-        gaps: whether there were gaps. They have a flag, or among categories one of their own.
-        rare: the share of rows whose category had no code of its own; such rows train the slot of unknown ones.
+        median: the number that fills a gap; None for categories.
+        gaps: whether there were gaps. A column of numbers then has a flag, a column of categories one more category.
+        rare: the share of rows whose category had no code of its own. They train the slot of unknown categories.
     """
 
     median: float | None = setting(optional(number), default=None)
@@ -56,7 +57,7 @@ class Learned(Configured):
 
 @dataclass
 class Unknown:
-    """The categories without a code of their own in one column, in this process."""
+    """Counts the unknown categories of one column in this process."""
 
     rows: int = 0
     count: int = 0
@@ -65,32 +66,32 @@ class Unknown:
 
 
 unknowns: dict[str, Unknown] = {}
-"""By the names of columns."""
+"""The counts by the names of columns."""
 filled: set[str] = set()
-"""The columns of which a warning said that their first gaps came after training."""
+"""The columns for which a warning was given that they had no gaps in training."""
 
 
 class Part(NamedTuple):
-    """The place of a column in the array, and what the compiled program makes of it."""
+    """The place of a column in the array, and how the compiled program encodes it."""
 
     name: str
     columns: slice
-    """Which columns of the array it has, without the flag."""
+    """Its columns in the array, without the flag."""
     depth: int = 0
     """The length of the one-hot vectors; 0 for numbers."""
     flag: bool = False
-    """Whether a column follows that says where gaps were."""
+    """Whether a column with the flags of gaps follows."""
     words: int = 0
-    """The number of words, of which each column holds 24 as the bits of a whole number; 0 for other kinds."""
+    """The number of words; each column of the array holds the flags of 24 words as bits. 0 for other kinds."""
 
     @property
     def end(self) -> int:
-        """The first column after it."""
+        """The index of the first column after this part."""
         return int(self.columns.stop) + self.flag
 
 
 def has_codes(feature: Feature) -> bool:
-    """Whether the feature's layer gives codes, of which one-hot vectors are made."""
+    """Whether the feature's layer returns codes, which become one-hot vectors."""
     return feature.output_mode != "float"
 
 
@@ -105,12 +106,12 @@ def codes_below(layer: Any) -> int:
 
 
 def learned_of(space: FeatureSpace, name: str) -> Learned:
-    """What was learned of a column; of one that needs nothing to be learned, maybe nothing."""
+    """The facts that were learned about a column; a default if its kind needs none."""
     return (space._lamina.learned or {}).get(name) or Learned()
 
 
 def parts_of(space: FeatureSpace) -> tuple[Part, ...]:
-    """The parts of the array, in the order of the columns' names, and then the crosses."""
+    """The parts of the array: the columns in the order of their names, then the crosses."""
     parts, at = [], 0
     for name in sorted(space.features):
         feature, layer, gaps = space.features[name], space.preprocessors[name], learned_of(space, name).gaps
@@ -132,12 +133,12 @@ def parts_of(space: FeatureSpace) -> tuple[Part, ...]:
 
 
 def on_host(layer: Layer) -> bool:
-    """Whether the layer makes numbers before the compiled program."""
+    """Whether the layer runs on the host, before the compiled program."""
     return layer._lamina_on_host
 
 
 def columns_of(space: FeatureSpace, table: RawTable) -> Iterator[tuple[str, Column]]:
-    """The columns of a table that the space needs, in the order of their names, each as the type of its feature."""
+    """The columns that the space needs, in the order of their names, each converted to the dtype of its feature."""
     if missing := [name for name in space.features if name not in table.columns]:
         raise DataError(
             f"{space.name!r} needs the columns {listed(missing)}, and the table has {listed(table.columns)}."
@@ -147,11 +148,11 @@ def columns_of(space: FeatureSpace, table: RawTable) -> Iterator[tuple[str, Colu
 
 
 def encode(space: FeatureSpace, table: RawTable, alone: bool = False) -> HostArray:
-    """The array of a table: (rows, columns).
+    """Encode a table as an array.  -> (rows, columns)
 
     Args:
-        alone: whether an unknown category always has its code, as in Keras. In a stack it has none where no row of
-            training had that code, since its weights would never have learned.
+        alone: whether an unknown category always has a code, as in Keras. In a stack, it has a code only if rows of
+            the training data had it: otherwise the weights of that code were never trained.
     """
     parts = {part.name: part for part in space._lamina.parts}
     array = np.empty((len(table), max(part.end for part in parts.values())), np.float32)
@@ -172,7 +173,7 @@ def encode(space: FeatureSpace, table: RawTable, alone: bool = False) -> HostArr
 
 
 def _codes(space: FeatureSpace, part: Part, column: Column, alone: bool) -> tuple[HostArray, HostArray | None]:
-    """The code of each row, and in which rows it must not count: (rows,), (rows,)."""
+    """The code of each row, and the rows whose code must not count.  -> (rows,), (rows,) or None"""
     layer, learned = space.preprocessors[part.name], learned_of(space, part.name)
     values, gaps = column.values, column.gaps
     there = slice(None) if gaps is None else ~gaps
@@ -192,7 +193,7 @@ def _codes(space: FeatureSpace, part: Part, column: Column, alone: bool) -> tupl
 
 
 def _fill_in(space: FeatureSpace, part: Part, column: Column, array: HostArray) -> None:
-    """Write numbers, and the flags of gaps, to the columns of the array."""
+    """Write the numbers and the flags of gaps of one part into the array."""
     layer, learned = space.preprocessors[part.name], learned_of(space, part.name)
     values = column.values if space.features[part.name].dtype == "string" else _filled(part.name, column, learned)
     into = array[:, part.columns]
@@ -208,14 +209,14 @@ def _fill_in(space: FeatureSpace, part: Part, column: Column, array: HostArray) 
 
 
 def packed(flags: HostArray) -> HostArray:
-    """Zeros and ones as the bits of whole numbers, which 32-bit floats hold exactly: (rows, n) -> (rows, n / 24)."""
+    """Pack zeros and ones as bits of whole numbers, which float32 holds exactly.  (rows, n) -> (rows, n / 24)"""
     rows, width = flags.shape
     filled = np.pad(flags, ((0, 0), (0, -width % BITS))).reshape(rows, -1, BITS)
     return filled.astype(np.float32) @ (2.0 ** np.arange(BITS)).astype(np.float32)  # (rows, n / 24)
 
 
 def codes_of(layer: Any, values: HostArray) -> HostArray:
-    """The code of each value: (rows,) -> (rows,)."""
+    """The code of each value.  (rows,) -> (rows,)"""
     if isinstance(layer, Discretization):
         bounds = np.asarray(layer.bin_boundaries, np.float32)
         return np.searchsorted(bounds, values.astype(np.float32), side="right")
@@ -226,7 +227,7 @@ def codes_of(layer: Any, values: HostArray) -> HostArray:
 
 
 def _count(name: str, values: HostArray, unknown: HostArray, rare: float) -> None:
-    """Count unknown categories, and warn once of a column that has more of them than training had."""
+    """Count unknown categories. Warn once for a column that has more of them than in training."""
     seen = unknowns.setdefault(name, Unknown())
     if seen.said:
         return
@@ -247,7 +248,7 @@ def _count(name: str, values: HostArray, unknown: HostArray, rare: float) -> Non
 
 
 def _filled(name: str, column: Column, learned: Learned) -> HostArray:
-    """The numbers with the median of training in the place of gaps."""
+    """Fill the gaps of a column with the median of the training data."""
     values, gaps = column.values, column.gaps
     if gaps is None:
         return values
@@ -264,11 +265,11 @@ def _filled(name: str, column: Column, learned: Learned) -> HostArray:
 
 
 def learn(space: FeatureSpace, table: RawTable, every: RawTable | None = None) -> None:
-    """Let the layers of all columns learn from a table, and note medians and gaps.
+    """Adapt the layers of all columns to a table, and store the medians and which columns have gaps.
 
     Args:
-        every: all rows, of which the table is a part. The vocabularies and which columns have gaps are of all rows, so
-            that the width of the output is the same for each part.
+        every: all rows, of which the table is a part. Vocabularies and gaps are those of all rows, so that the output
+            has the same width for each part.
     """
     if not len(table):
         raise DataError("the table has no rows.")
@@ -298,7 +299,7 @@ def _learned(space: FeatureSpace, column: Column, every: Column) -> Learned:
 
 
 def learns(layer: Layer) -> bool:
-    """Whether the layer learns from data, and was not given what it needs."""
+    """Whether the layer must be adapted, because its arguments do not give what it needs."""
     if isinstance(layer, Lookup):
         return not layer._lamina_vocabulary.given
     if isinstance(layer, Normalization):

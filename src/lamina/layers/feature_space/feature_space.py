@@ -1,4 +1,4 @@
-"""FeatureSpace: the columns of a table, each encoded in its way, joined to one vector for each row."""
+"""FeatureSpace: encodes each column of a table by its kind, and joins them to one vector for each row."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class SpaceState(LayerState):
 
 
 class FeatureSpace(Kinds, Layer):
-    """Makes one vector of each row of a table: the columns in the order of their names, then the crosses.
+    """Maps each row of a table to one vector: the columns in the order of their names, then the crosses.
 
     It is the first layer of a stack, which then takes frames, dicts of columns and lists of dicts. `fit` adapts it to
     the rows that it trains on, unless `adapt` was called before.
@@ -91,12 +91,11 @@ class FeatureSpace(Kinds, Layer):
 
     The kinds of columns are `float`, `float_normalized`, `float_rescaled`, `float_discretized`, `integer_categorical`,
     `string_categorical`, `integer_hashed`, `string_hashed`, `date`, `text`, `float_piecewise` and `float_periodic`.
-    For other arguments than the usual ones there is a function of each name, such as
-    `FeatureSpace.string_categorical(max_tokens=100)`.
+    For each kind there is a method with its settings, such as `FeatureSpace.string_categorical(max_tokens=100)`.
 
-    A gap among numbers becomes the median of training. A column that had gaps in training has a flag for them, and a
-    column of categories one more category. A category that training has not seen adds nothing, unless training had
-    rare ones that share a slot with it.
+    A gap in a column of numbers is filled with the median of the training data. If a column had gaps in training, the
+    vector has a flag for its gaps; a column of categories has one more category. A category that was not in the
+    training data adds nothing to the output, unless rare categories shared a slot for unknown ones in training.
 
     Args:
         features: the kind of each column, by its name.
@@ -140,7 +139,7 @@ class FeatureSpace(Kinds, Layer):
         self.crosses = [_cross(self, each) for each in self.crosses]
         seen: set[int] = set()
         for name, feature in self.features.items():
-            if id(layer := feature.preprocessor) in seen:  # what one column learns must not be that of another one
+            if id(layer := feature.preprocessor) in seen:  # each column needs a layer that learns from it alone
                 feature = self.features[name] = Feature(feature.dtype, fresh(layer), feature.output_mode)
             seen.add(id(layer))
             if feature.output_mode == "int":
@@ -167,7 +166,7 @@ class FeatureSpace(Kinds, Layer):
         adapt(self, first_rows(dataset, np.inf, "dataset")[0] if streams else guess.opened_table(dataset, "dataset"))
 
     def save(self, filepath: str | os.PathLike[str]) -> None:
-        """Write the space and what it has learned to a `.keras` file, from which `load_model` makes it again.
+        """Save the settings of the space and what it has learned to a `.keras` file, which `load_model` reads.
 
         >>> import tempfile
         >>> from lamina.models import load_model
@@ -274,8 +273,9 @@ class FeatureSpace(Kinds, Layer):
     @classmethod
     @user_facing
     def from_frame(cls, table: Any, features: Mapping[str, Any] | None = None, **settings: Any) -> Self:
-        """A space for a table, with the kind of each column guessed from its values. It learns nothing, and prints
-        what it took.
+        """Make a space for a table, with the kind of each column guessed from its values.
+
+        The guessed kinds are printed. The space is not adapted yet.
 
         Text is `string_categorical`, or `text` where most values are sentences; dates are `date`; whole numbers of at
         most 10 different values are `integer_categorical`; other numbers are `float_normalized`. A column of ids, with
@@ -321,11 +321,11 @@ def adapt(space: FeatureSpace, table: RawTable, every: RawTable | None = None) -
 
 
 def _lay_out(space: FeatureSpace) -> None:
-    """Fix the layout of the array, and with it the shapes; those of a stack that is built cannot change any more."""
+    """Fix the layout of the array, and so the shape of the output. In a built stack, the shape must not change."""
     parts = parts_of(space)
     if space.built and space._lamina.shapes is not None and parts != space._lamina.parts:
         raise ArgumentError(
-            f"{space.name!r} stands in a stack that is built, and the new data would change the width of its output. "
+            f"{space.name!r} is in a stack that is built, and the new data would change the width of its output. "
             "Make a new stack."
         )
     space._lamina.parts = parts
@@ -333,7 +333,7 @@ def _lay_out(space: FeatureSpace) -> None:
 
 
 def _restore(space: FeatureSpace, learned: Any) -> None:
-    """Give a space what a config says that it has learned."""
+    """Restore what a space has learned, from a config."""
     if not isinstance(learned, dict) or learned.keys() != space.features.keys():
         raise ArgumentError("learned: expected what was learned of each column.")
     space._lamina.learned = {name: Learned.from_config(each) for name, each in learned.items()}
@@ -344,7 +344,7 @@ def _restore(space: FeatureSpace, learned: Any) -> None:
 
 
 def _cross(space: FeatureSpace, value: Any) -> Cross:
-    """A combination of columns that a user or a config describes."""
+    """Make a `Cross` from the description in an argument or a config."""
     if isinstance(value, dict):
         value = Cross.from_config(value.get("config", value))
     cross = value if isinstance(value, Cross) else Cross(value, space.crossing_dim)

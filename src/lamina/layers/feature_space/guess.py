@@ -1,4 +1,4 @@
-"""What the columns of a table are likely to be: their kinds, guessed from types and from how many values differ."""
+"""Guesses the kind of each column of a table from its type and from the number of distinct values."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from lamina.layers.feature_space import kinds
 from lamina.layers.feature_space.reading import as_floats, as_text, require_values
 
 FEW = 10
-"""Up to how many different whole numbers are taken as categories."""
+"""Whole numbers are taken as categories if at most this many are distinct."""
 OWN = 50
-"""Up to how many categories each has a code of its own; of more, the rarer half shares one."""
+"""Up to this number, each category has a code of its own; of more categories, the rarer half shares one code."""
 LEAST = 100
-"""From how many rows on a column can be an id."""
+"""The fewest rows in which a column of distinct values is taken as an id."""
 
 
 def guessed(x: Any, given: Mapping[str, Any] | None) -> tuple[dict[str, Any], list[str], dict[str, str]]:
-    """The kind of each column, the names of the ids, which are left out, and a word for each kind to print.
+    """Guess the kind of each column. Returns the kinds, the names of ids, which are left out, and words to print.
 
     Args:
-        given: the kinds of columns that the user knows; None as a kind leaves the column out.
+        given: the kinds that the user gives; None leaves a column out.
     """
     table, given = opened_table(x), dict(given or {})
     if unknown := [name for name in given if name not in table.columns]:
@@ -56,7 +56,7 @@ def guessed(x: Any, given: Mapping[str, Any] | None) -> tuple[dict[str, Any], li
 
 
 def opened_table(x: Any, name: str = "table") -> RawTable:
-    """A table, also one in a CSV or Parquet file."""
+    """Open a table, or read it if x is the path of a CSV or Parquet file."""
     if not isinstance(x, (str, os.PathLike)):
         return raw_table(x, name)
     path = os.fspath(x)
@@ -115,7 +115,7 @@ def _word_for(feature: kinds.Feature) -> str:
 
 
 def told(kinds_of: Mapping[str, str], ids: list[str]) -> str:
-    """What was guessed, a line for each kind."""
+    """The text to print: a line for each kind with its columns."""
     by_kind: dict[str, list[str]] = {}
     for name, kind in kinds_of.items():
         by_kind.setdefault(kind, []).append(name)

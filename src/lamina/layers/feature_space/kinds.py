@@ -1,4 +1,4 @@
-"""What a column of a table is: a `Feature`, or the name of one of the kinds; and `Cross`, a combination of columns."""
+"""The kinds of columns of a FeatureSpace: `Feature`, functions that make it, and `Cross`, a combination of columns."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Cross(Configured):
 
 
 class Feature(Configured):
-    """How a column is read, and the layer that makes numbers of it.
+    """The dtype of a column, and the layer that encodes it.
 
     Args:
-        dtype: as what the column is read: "float32", "int32", "string" or "datetime".
+        dtype: the dtype to which the column is converted: "float32", "int32", "string" or "datetime".
         preprocessor: the layer.
         output_mode: "one_hot" for a layer that returns codes, "float" for one that returns numbers.
     """
@@ -67,11 +67,11 @@ class Feature(Configured):
 
 
 class Kinds:
-    """The kinds of columns, each by its name: a function that makes the feature."""
+    """The kinds of columns. Each method makes the feature of the kind with its name."""
 
     @classmethod
     def float(cls, name: str | None = None) -> Feature:
-        """Numbers as they are."""
+        """Numbers that are not changed."""
         return Feature("float32", Identity(name=_called(name, "float")), "float")
 
     @classmethod
@@ -136,14 +136,14 @@ class Kinds:
 
     @classmethod
     def float_piecewise(cls, num_bins: int = 32, units: int | None = None, name: str | None = None) -> Feature:
-        """Numbers as their place in each of several bins: 0 below it, 1 above it; `units` trained outputs of these."""
+        """Numbers that `PiecewiseLinear` maps to one number for each bin, or to `units` trained outputs."""
         return Feature("float32", PiecewiseLinear(num_bins, units, name=_called(name, "float_piecewise")), "float")
 
     @classmethod
     def float_periodic(
         cls, frequencies: int = 16, units: int = 8, sigma: Any = 0.1, name: str | None = None
     ) -> Feature:
-        """Numbers as waves, whose frequencies are trained."""
+        """Numbers that `PeriodicWaves` maps to sines and cosines with trained frequencies."""
         layer = PeriodicWaves(frequencies, units, sigma, name=_called(name, "float_periodic"))
         return Feature("float32", layer, "float")
 
@@ -153,11 +153,11 @@ BINS = {
     "float_discretized": "num_discretization_bins", "float_piecewise": "num_discretization_bins",
     "integer_hashed": "hashing_dim", "string_hashed": "hashing_dim",
 }  # fmt: skip
-"""Which setting of a space is the number of bins of a kind that is given by its name."""
+"""For kinds given by name: the setting of the space that is their number of bins."""
 
 
 def _called(name: str | None, kind: str) -> str:
-    """The name of a layer: that of the column, or of the kind where the column is not known."""
+    """The name of a layer: the name of its column, or of the kind if the column is not known."""
     return f"{name or kind}_preprocessor"
 
 

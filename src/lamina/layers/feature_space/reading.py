@@ -1,4 +1,4 @@
-"""A column of a table as the type of its feature: numbers, whole numbers, dates or text, where that loses nothing."""
+"""Converts a column of a table to the dtype of its feature. A conversion that would lose information is an error."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from lamina._data.raw_table import Column
 from lamina.errors import DataError
 
 WORDS = {"true": 1.0, "false": 0.0}
-"""How files write booleans."""
+"""The texts for booleans in files."""
 IN_GAPS = {"string": "", "datetime": "1970-01-01"}
-"""What stands in a gap while a column of objects is read, by the type of the feature; "0" for numbers."""
+"""The values in place of gaps while a column of objects is converted, by the dtype; "0" for numbers."""
 
 
 def read(column: Column, dtype: str) -> Column:
-    """The column as floats (dtype "float32"), whole numbers ("int32", "int64"), text ("string") or dates ("datetime").
+    """Convert a column to floats ("float32"), integers ("int32", "int64"), text ("string") or dates ("datetime").
 
     Raises:
-        DataError: a value cannot be read so; the message has the first one and its row.
+        DataError: a value cannot be converted; the message has the first one and its row.
     """
     if column.values.dtype.kind == "O" and column.gaps is not None:
         column = column._replace(values=np.where(column.gaps, IN_GAPS.get(dtype, "0"), column.values))
@@ -37,18 +37,18 @@ def read(column: Column, dtype: str) -> Column:
 
 
 def require_values(column: Column) -> None:
-    """Refuse a column that is all empty."""
+    """Raise an error for a column without any value."""
     if column.gaps is not None and column.gaps.all():
         raise DataError(f"column {column.name!r} is empty in all {len(column.values):,} rows. Leave it out.")
 
 
 def as_text(values: HostArray) -> HostArray:
-    """The values as an array of `str`; whole numbers without a fraction: 3.0 is "3"."""
+    """The values as an array of `str`. A float without a fraction becomes an integer: 3.0 is "3"."""
     if values.dtype.kind == "O" and set(map(type, values.tolist())) <= {str}:
         return values
     if values.dtype.kind == "U":
         return values.astype(object)
-    if values.dtype.kind not in "OS":  # many equal numbers, which are made text once
+    if values.dtype.kind not in "OS":  # each distinct number is converted once
         items, places = np.unique(values, return_inverse=True)
         return as_text(items.astype(object))[places]
     texts = np.empty(len(values), object)
@@ -65,7 +65,7 @@ def _word(item: Any) -> str:
 
 
 def as_dates(column: Column) -> HostArray:
-    """Dates, also those of Python and those in text of the form 2026-01-31 or 2026-01-31 12:00:00."""
+    """Dates from NumPy's, Python's, or text such as 2026-01-31 or 2026-01-31 12:00:00."""
     if column.values.dtype.kind == "M":
         return column.values.astype("datetime64[s]")
     dates = np.empty(len(column.values), "datetime64[s]")
@@ -79,7 +79,7 @@ def as_dates(column: Column) -> HostArray:
 
 
 def as_floats(column: Column) -> HostArray:
-    """Numbers, also those in quotes and of other types; durations in seconds; "true" and "false" as 1 and 0."""
+    """Floats from numbers of any type, or as text; durations in seconds; "true" and "false" as 1 and 0."""
     values = column.values
     if values.dtype.kind in "biuf":
         return values

@@ -1,1 +1,1 @@
-"""Layers that make numbers of raw features: words, categories, whole texts, sound, and columns of numbers."""
+"""Layers for raw features: words, categories, texts, sound, and columns of numbers."""

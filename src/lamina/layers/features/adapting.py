@@ -20,7 +20,7 @@ from lamina.errors import ArgumentError, DataError
 
 
 def data_of(data: Any, steps: int | None) -> Iterator[tuple[HostArray, bool]]:
-    """Returns the arrays that `adapt` learns from, one for each batch, and whether the data is a stream of batches.
+    """Yields the arrays that `adapt` learns from, one for each batch, with whether the data is a stream of batches.
 
     If a batch is a tuple, such as (x, y), only x is used.
     """
@@ -53,7 +53,7 @@ class Adapting(Layer):
         raise NotImplementedError(f"{type(self).__name__} needs a method _lamina_learn(self, data, batch).")
 
     def finalize_state(self) -> None:
-        """Use in later calls what was learned so far."""
+        """Make later calls use what was learned so far."""
         raise NotImplementedError(f"{type(self).__name__} needs a method finalize_state(self).")
 
     def reset_state(self) -> None:
@@ -76,7 +76,7 @@ class Adapting(Layer):
 
         Args:
             data: the data to learn from.
-            batch_size: has no effect, since an array is used as a whole. Older programs give it.
+            batch_size: has no effect, since an array is used as a whole. Older programs pass it.
             steps: the number of batches of a stream to learn from; None uses all of them.
             reset: whether to forget first what was learned earlier.
         """

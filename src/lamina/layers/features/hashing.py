@@ -49,7 +49,7 @@ def salt(value: object) -> list[int] | None:
 
 
 def encoded_shape(shape: Shape, output_mode: str, depth: int) -> Shape:
-    """The shape of what `encoded` returns."""
+    """The shape that `encoded` returns."""
     if output_mode == "int":
         return shape
     if output_mode == "one_hot":
@@ -75,7 +75,7 @@ def encoded(indices: HostArray, output_mode: str, depth: int) -> HostArray:
 
 
 def tally(lengths: HostArray, indices: HostArray, output_mode: str, depth: int) -> HostArray:
-    """How often each index occurs in each row, or whether it occurs; row i has `lengths[i]` of the indices."""
+    """Count how often each index occurs in each row, or whether it occurs. Row i has `lengths[i]` of the indices."""
     raise_if_too_large((len(lengths), depth), 16 * len(lengths) * depth)
     places = np.repeat(np.arange(len(lengths)), lengths) * depth + indices
     counts = np.bincount(places[indices >= 0], minlength=len(lengths) * depth).reshape(len(lengths), depth)

@@ -28,7 +28,7 @@ Terms: TypeAlias = list[Any]
 Inline: TypeAlias = Converted[Sequence[Any] | HostArray | None, Terms | None]
 
 DROPPED = -2
-"""The index of a mask token in outputs other than indices: the token is left out of the vectors."""
+"""The index of the mask token if the output is vectors: the vectors leave it out."""
 
 
 def inline(value: object) -> Terms | None:
@@ -218,7 +218,7 @@ class Lookup(Adapting, HostLayer):
         return self._lamina_vocabulary.size
 
     def _lamina_documents(self, data: HostArray, batch: bool) -> list[Terms]:
-        """The terms of each document. Each entry of a vector is a document, but not of a batch."""
+        """The terms of each document, a row of the data. A batch of one axis is one document, other data one a term."""
         data = as_terms(self, data)
         data = data if data.ndim > 1 else data[None] if batch else data[:, None]
         return data.reshape(len(data), -1).tolist()
@@ -247,7 +247,7 @@ class Lookup(Adapting, HostLayer):
         fixed_depth = self._lamina.shapes is not None and known.output_mode != "int" and not known.pad_to_max_tokens
         if fixed_depth and len(tokens) != len(known.tokens or ()):
             raise ArgumentError(
-                f"{self.name!r} stands in a stack that is built for {known.size} entries, and learned "
+                f"{self.name!r} is in a stack that is built for {known.size} entries, and learned "
                 f"{len(tokens) + known.start}. Adapt it before, or set max_tokens with pad_to_max_tokens=True."
             )
         self.vocabulary, self.idf_weights = tokens, weights
@@ -285,13 +285,13 @@ class Lookup(Adapting, HostLayer):
         return super().get_config() | {"vocabulary_size": known.size if known.tokens is not None else None}
 
     def save_own_variables(self, store: Any) -> None:
-        """Put the idf weights, if any, into `store`; the config holds the vocabulary."""
+        """Write the idf weights, if any, to `store`. The vocabulary is in the config."""
         if self._lamina_vocabulary.weights is not None:
             store["idf_weights"] = self._lamina_vocabulary.weights
 
     @user_facing
     def load_own_variables(self, store: Any) -> None:
-        """Take the idf weights from `store`, if their number is that of the layer."""
+        """Read the idf weights from `store`; their number must be that of the layer."""
         weights = self._lamina_vocabulary.weights
         if weights is not None and "idf_weights" in store:
             if np.shape(store["idf_weights"]) != weights.shape:
