@@ -119,6 +119,13 @@ def adapt_on(model: Any, table: Any, every: Any = None) -> None:
     table_layer(model)._lamina_adapt(table, every)
 
 
+def learned_of(model: Any) -> dict[str, Any] | None:
+    """What the model's first layer has learned of tables, as a file can hold it; None for other models."""
+    first = table_layer(model)
+    learned: dict[str, Any] | None = None if first is None else first._lamina_learned
+    return learned
+
+
 def columns_of(model: Any) -> list[str | None] | None:
     """The column of the table that each number of an encoded row is; None for a part of one. None for other models."""
     first = table_layer(model)

@@ -136,8 +136,9 @@ class FolderStore:
                 if name == names[0]:
                     none = f"No state in {self.where!r} can be read. To start the run again, delete that folder."
                     raise type(error)(f"{error}\n{none}") from None
-                self.broken.append(os.path.join(self.where, name))
-                warn(f"{error} The run resumes from the state before it.")
+                if (path := os.path.join(self.where, name)) not in self.broken:
+                    self.broken.append(path)
+                    warn(f"{error} The run resumes from the state before it.")
         return None
 
     def write(self, saved: Saved, best: bool = False, last: bool = False) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from typing import SupportsFloat
 
 import numpy as np
 
 from lamina._arrays.arrays import HostArray
+from lamina._layer.host import learned_of
 from lamina._training.feeds import ArrayFeed
 from lamina._training.model import compiled_of
 from lamina._training.stream_feed import Feed
@@ -31,6 +33,8 @@ def describe(trainer: Trainer, feed: Feed, validation: Feed | None) -> Descripti
         f"layer {number}": f"{_text(layer)} {layer.dtype_policy.name}".removesuffix(" float32")
         for number, layer in enumerate(model._lamina_chain, 1)
     }
+    if (learned := learned_of(model)) is not None:
+        said["what its first layer has learned"] = hashlib.sha256(json.dumps(learned).encode()).hexdigest()[:12]
     for trained, weights in ((True, trainer.spec.trained), (False, trainer.spec.fixed)):
         for path, weight in weights.items():
             said[path.removeprefix("stack.")] = f"{weight.shape} {weight.dtype}{', trained' * trained}"

@@ -27,6 +27,7 @@ from lamina._training import gaps, own_steps
 from lamina._training.feeds import ArrayFeed, Chunk, Key, batch_size_for, given_batch_size
 from lamina._training.model import Model, compiled_of, output_of
 from lamina._training.request import DataRequest, RunPlan
+from lamina._training.resume import recall
 from lamina._training.stream_feed import Feed, StreamFeed
 from lamina._training.targets import forgotten_on_error, last_activation, numbers_of, target_of
 from lamina._training.trainer import trainer_for
@@ -57,6 +58,7 @@ def _training_feeds(model: Model, data: DataRequest, plan: RunPlan) -> tuple[Fee
     held_out, before = None, model._lamina.columns if model._lamina.steps_trained else None
     validation = plan.validation._replace(batch_size=plan.validation.batch_size or data.batch_size)
     feed: Feed
+    recall(model, plan.store)
     if is_stream(data.x):
         if needs_adapting(model):
             first, x = first_rows(data.x)

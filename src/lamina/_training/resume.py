@@ -16,9 +16,11 @@ import numpy as np
 
 from lamina._arrays.arrays import Array, as_array, on_host
 from lamina._arrays.packing import pack, unpack
+from lamina._layer.host import learned_of, needs_adapting, table_layer
 from lamina._layer.keys import seed_of
 from lamina._messages.tracebacks import warn
 from lamina._training.differences import Description, describe, rate_text, require_same
+from lamina._training.model import Model
 from lamina._training.spec import TrainState
 from lamina._training.stream_feed import Feed, StreamFeed
 from lamina._training.trainer import Trainer, followed, trainer_for
@@ -105,7 +107,10 @@ class Run:
         self.names: list[str] = []
         """The names of the arrays of a state; empty before the first one."""
         self.description: Description = {}
+        self.learned: dict[str, Any] | None = None
+        """What a first layer that takes tables has learned."""
         if store is not None:
+            self.learned = learned_of(trainer.model)
             self.description = describe(trainer, feed, validation)
             self._find(store)
 
@@ -221,7 +226,8 @@ class Run:
         arrays |= {f"values/{number}": np.array(array) for number, array in enumerate(values)}
         epoch = "" if place.done else f"-epoch-{place.epoch:06}"
         name = f"step-{int(np.asarray(state.step)):010}{epoch}{'-end' * place.ended}"
-        return Saved({"run": self.description, "seed": seed_of(self.model), **plain}, arrays, name)
+        facts = {"run": self.description, "learned": self.learned, "seed": seed_of(self.model)}
+        return Saved(facts | plain, arrays, name)
 
     def write(self, saved: Saved | None, best: bool = False, last: bool = False) -> None:
         if self.store is not None and saved is not None:
@@ -281,6 +287,16 @@ class Run:
         if isinstance(feed, StreamFeed) and feed.replays(position):
             kind = type(feed.stream.source).__name__
             warn(f"a {kind} has no positions: its batches are read again up to {self.place.said}.")
+
+
+def recall(model: Model, store: Store | None) -> None:
+    """Give a first layer that takes tables what it had learned before the run was interrupted: it adapts only once."""
+    if store is None or not needs_adapting(model) or (saved := store.newest()) is None:
+        return
+    try:
+        table_layer(model)._lamina_recall(saved.facts["learned"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise FileError(f"{store.where}: it cannot be read what {model.layers[0].name!r} had learned.") from None
 
 
 def _rests(trainer: Trainer) -> dict[str, Array]:

@@ -41,6 +41,7 @@ from lamina.layers.feature_space.encoding import (
 )
 from lamina.layers.feature_space.kinds import Cross, Feature, Kinds, feature_of
 from lamina.layers.features.crossing import HashedCrossing
+from lamina.layers.features.numbers import Normalization
 from lamina.layers.wrappers import fresh
 
 
@@ -72,6 +73,8 @@ class SpaceState(LayerState):
     """The state of a FeatureSpace: what it has learned of each column, and the layout of its array."""
 
     parts: tuple[Part, ...] = ()
+    settings: str = ""
+    """The config from before it learned."""
 
     def compiled_in(self) -> list[tuple[str, object]]:
         return [*super().compiled_in(), ("parts", tuple(str(part[1:]) for part in self.parts))]
@@ -199,6 +202,22 @@ class FeatureSpace(Kinds, Layer):
     def _lamina_adapt(self, table: RawTable, every: RawTable | None = None) -> None:
         adapt(self, table, every)
 
+    @property
+    def _lamina_learned(self) -> dict[str, Any]:
+        scales = {name: layer for name, layer in self.preprocessors.items() if isinstance(layer, Normalization)}
+        weights = {name: [array.tolist() for array in layer.get_weights()] for name, layer in scales.items()}
+        return {"settings": self._lamina.settings, "config": self.get_config() | {"name": None}, "weights": weights}
+
+    def _lamina_recall(self, kept: dict[str, Any]) -> None:
+        """Take over what an equal space had learned in a run that is resumed."""
+        if kept["settings"] == _settings(self):
+            equal = type(self).from_config(kept["config"] | {"name": self.name})
+            for name, weights in kept["weights"].items():
+                equal.preprocessors[name].set_weights([*map(np.array, weights)])
+            self.features, self.preprocessors = equal.features, equal.preprocessors
+            self._lamina.learned, self._lamina.settings = equal._lamina.learned, kept["settings"]
+            _lay_out(self)
+
     def _lamina_require_adapted(self) -> None:
         if not self._lamina.parts:
             raise NotAdaptedError(
@@ -208,7 +227,7 @@ class FeatureSpace(Kinds, Layer):
     def _lamina_host(self, x: Any) -> HostArray:
         self._lamina_require_adapted()
         table = raw_table(x)
-        return table.encoded(lambda: encode(self, table), lambda: repr(self.get_config() | {"name": None}))
+        return table.encoded(lambda: encode(self, table), lambda: _settings(self))
 
     @user_facing
     def __call__(self, data: Any, *others: Any, **named: Any) -> Any:
@@ -316,8 +335,13 @@ registry.add("FeatureSpace")(FeatureSpace)
 def adapt(space: FeatureSpace, table: RawTable, every: RawTable | None = None) -> None:
     """Adapt a space to the rows of a table; after an error it is as it was before."""
     with restored_on_error(space):
+        space._lamina.settings = space._lamina.settings or _settings(space)
         learn(space, table, every)
         _lay_out(space)
+
+
+def _settings(space: FeatureSpace) -> str:
+    return str(space.get_config() | {"name": None})
 
 
 def _lay_out(space: FeatureSpace) -> None:
