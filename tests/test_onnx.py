@@ -229,10 +229,10 @@ def test_what_cannot_be_written_is_refused_with_the_reason(tmp_path):
     for name, tool in (("tf_saved_model", "onnx2tf"), ("openvino", "convert_model"), ("litert", "onnx2tf")):
         with pytest.raises(ArgumentError, match=tool):
             convnet().export(tmp_path / "m", format=name)
-    words = layers.TextVectorization(vocabulary=["a"])
+    words = layers.TextVectorization(vocabulary=["a"], split="character")
     model = keras.Sequential([words, layers.Embedding(4, 2)])
     model(np.array(["a"]))
-    with pytest.raises(StackError, match="converts raw data"):
+    with pytest.raises(StackError, match="split='character'"):
         model.export(tmp_path / "m.onnx", format="onnx")
     assert not list(tmp_path.iterdir())
 
@@ -289,14 +289,14 @@ def test_lookups_begin_a_stack(mode):
     model = keras.Sequential([lookup, *rest, layers.Dense(2)])
     words = np.array([["a"], ["b"], ["c"]], object)
     wanted = model.predict(words, verbose=0)
-    np.testing.assert_allclose(session(model).run(None, {"x": words})[0], wanted, rtol=1e-5, atol=1e-6)
+    run = session(model)
+    np.testing.assert_allclose(run.run(None, {run.get_inputs()[0].name: words})[0], wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_columns_that_onnx_cannot_encode_are_named():
     for kind, values, said in (
         ("date", ["2024-01-01", "2024-02-01"], "has no dates"),
         ("string_hashed", ["a", "b"], "hash"),
-        ("text", ["a b", "b"], "TextVectorization"),
     ):
         model = keras.Sequential([keras.utils.FeatureSpace({"x": kind}), layers.Dense(1)])
         model.compile("sgd", "mse")

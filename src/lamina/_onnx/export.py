@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from lamina._arrays.shapes import Shape
 from lamina._files import files
+from lamina._layer.host import LayerChain
 from lamina._layer.structure import require_adapted
 from lamina._messages.tracebacks import warn
-from lamina._onnx import (
-    activations,
-    convolution,
-    core,
-    features,
-    images,
-    normalization,
-    pooling,
-    recurrent,
-    reshaping,
-    spectrograms,
-    tables,
-)
+from lamina._onnx import tables
 from lamina._onnx.graph import Graph, Value, onnx, type_of
-from lamina._onnx.writers import FLOAT, write_chain, write_layer, write_layers
+from lamina._onnx.writers import FLOAT, TEXT, write_chain, write_layer, write_layers
 from lamina._process.version import __version__
 from lamina._saving.export import input_of, require_no_host, require_no_state
 from lamina._saving.paths import FilePath
@@ -35,13 +25,12 @@ from lamina._training.model import Model
 from lamina._training.spec import ProgramSpec
 from lamina.errors import ArgumentError
 from lamina.layers.feature_space.feature_space import FeatureSpace
-from lamina.layers.features.lookup import IntegerLookup, StringLookup
+from lamina.layers.features.vocabularies import Lookup
 
-FAMILIES = (
-    activations, convolution, core, features, images, normalization, pooling, recurrent, reshaping, spectrograms,
-    tables,
-)  # fmt: skip
-"""The modules whose writers are known when they are imported."""
+FAMILIES = "activations convolution core features images normalization pooling recurrent reshaping spectrograms text"
+"""The modules whose writers are known once they are imported."""
+for _family in FAMILIES.split():
+    import_module(f"lamina._onnx.{_family}")
 OPSETS = range(18, 24)
 """The versions of the operators that are tested; 18 is what onnxruntime 1.14 of 2023 knows."""
 MOST_BYTES = 2**31 - 2**20
@@ -51,8 +40,7 @@ MOST_BYTES = 2**31 - 2**20
 def write(model: Model, filepath: FilePath, verbose: bool | None, signature: object, opset: int | None) -> None:
     """Write the file of `Sequential.export(format="onnx")`; after an error there is none, or the old one."""
     proto = onnx()
-    opset = 18 if opset is None else opset
-    if opset not in OPSETS:
+    if opset is not None and opset not in OPSETS:
         raise ArgumentError(f"export(opset_version={opset!r}): expected one of {OPSETS[0]} to {OPSETS[-1]}.")
     made = graph_of(model, signature, opset)
     size = made.ByteSize()
@@ -64,16 +52,17 @@ def write(model: Model, filepath: FilePath, verbose: bool | None, signature: obj
         warn(f"export: {small[0].name!r} computes in {small[0].compute_dtype} here, and the file in float32.")
     if verbose:
         given, wanted = made.graph.input[0], made.graph.output[0]
+        used = made.opset_import[0].version
         print(
-            f"{model.name} is exported to {os.fspath(filepath)} ({size:,} bytes), opset {opset}: "
+            f"{model.name} is exported to {os.fspath(filepath)} ({size:,} bytes), opset {used}: "
             f"{given.name} -> {wanted.name}"
         )
 
 
-def graph_of(model: Model, signature: object = None, opset: int = 18) -> Any:
+def graph_of(model: Model, signature: object = None, opset: int | None = None) -> Any:
     """The model as a message of the package onnx."""
     proto = onnx()
-    graph = Graph(opset, write_layer)
+    graph = Graph(opset or 0, write_layer)
     given, y = _written(graph, model, signature)
     require_no_state(model, ProgramSpec(model))
     outputs: list[Value] = []
@@ -99,7 +88,7 @@ def graph_of(model: Model, signature: object = None, opset: int = 18) -> Any:
     opsets = graph.opsets()
     whole = proto.helper.make_model(
         made, opset_imports=opsets, producer_name="lamina", producer_version=__version__,
-        ir_version=8 if opset < 19 else 9 if opset < 21 else 10,
+        ir_version=8 if graph.opset < 19 else 9 if graph.opset < 21 else 10,
     )  # fmt: skip
     facts = {"columns": model._lamina.columns, "classes": model._lamina.classes}
     proto.helper.set_model_props(whole, {key: json.dumps(value) for key, value in facts.items() if value})
@@ -108,22 +97,30 @@ def graph_of(model: Model, signature: object = None, opset: int = 18) -> Any:
 
 def _written(graph: Graph, model: Model, signature: object) -> tuple[list[Value], Any]:
     """Write all layers, and return the inputs and the output."""
-    first = model._lamina_chain[0] if model._lamina_chain else None
-    if isinstance(first, FeatureSpace):
+    first: Any = model
+    while isinstance(first, LayerChain) and first._lamina_chain:
+        first = first._lamina_chain[0]
+    if isinstance(first, FeatureSpace) and first is model._lamina_chain[0]:
         require_adapted(model)
         columns = tables.inputs_of(graph, first)
+        _choose_opset(graph, columns.values())
         y = tables.write_space(graph, first, columns)
-        return list(columns.values()), write_layers(graph, y, model._lamina_body[1:])
-    if isinstance(first, (StringLookup, IntegerLookup)):
-        x = tables.term_input(graph, first, (None, *(model._lamina_body_shape or (None, None))[1:]))
-        return [x], write_chain(graph, write_layer(graph, first, x), model)
+        return list(columns.values()), write_layers(graph, y, model._lamina_chain[1:])
     shape, dtype = input_of(model, signature)
-    require_no_host(model)
-    model._lamina_build(shape)
+    if isinstance(first, Lookup):
+        kind = np.dtype(np.int64) if first._lamina_numeric else TEXT
+    else:
+        require_no_host(model)
+        model._lamina_build(shape)
+        kind = np.dtype(dtype) if np.dtype(dtype).kind in "iub" else FLOAT
     entry = model._lamina.entry
-    kind = np.dtype(dtype) if np.dtype(dtype).kind in "iub" else FLOAT
     x = Value(graph.name(entry.name if entry is not None else "x"), kind, shape)
+    _choose_opset(graph, [x])
     return [x], write_chain(graph, x, model)
+
+
+def _choose_opset(graph: Graph, inputs: Iterable[Value]) -> None:
+    graph.opset = graph.opset or (20 if any(x.dtype == TEXT for x in inputs) else 18)
 
 
 def _named(shape: Shape) -> tuple[Any, ...]:

@@ -25,6 +25,18 @@ def hot(graph: Graph, places: Value, mode: str, depth: int) -> Value:
     return graph.node("ReduceSum", vectors, axis, keepdims=0) if mode == "count" else vectors
 
 
+def counted(graph: Graph, places: Value, known: Any) -> Value:
+    """How often each index occurs in a row; -1 is left out.  (batch, terms) -> (batch, depth)"""
+    rows = graph.node("Shape", places, start=0, end=1)
+    zeros = graph.node("ConstantOfShape", graph.node("Concat", rows, np.array([known.depth + 1]), axis=0))
+    ones = graph.node("Expand", np.float32(1), graph.node("Shape", places))
+    y = graph.node("ScatterElements", zeros, places, ones, axis=1, reduction="add")
+    y = graph.node("Slice", y, np.array([0]), np.array([-1]), np.array([1]))
+    if known.output_mode == "multi_hot":
+        return graph.node("Min", y, np.float32(1))
+    return y if known.output_mode == "count" else graph.node("Mul", y, known.weights)
+
+
 def bins(graph: Graph, x: Value, boundaries: Any) -> Value:
     """In which bin each number is: how many boundaries are at most as large."""
     bounds: HostArray = np.asarray(boundaries, np.float32)

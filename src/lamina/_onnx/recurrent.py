@@ -16,6 +16,7 @@ from lamina import activations
 from lamina._arrays.arrays import HostArray
 from lamina._onnx.convolution import convolved, filters_first
 from lamina._onnx.graph import Graph, Value
+from lamina._onnx.shapes import LAST
 from lamina._onnx.writers import activate, writer_of, writes
 from lamina.layers.recurrent.cells import GRUCell, LSTMCell, SimpleRNNCell
 from lamina.layers.recurrent.convolutional import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
@@ -23,7 +24,6 @@ from lamina.layers.recurrent.layers import GRU, LSTM, RNN, SimpleRNN
 from lamina.layers.recurrent.stacked_cells import StackedRNNCells
 from lamina.layers.wrappers import Bidirectional
 
-LAST = np.iinfo(np.int64).max
 Sequences = tuple[Value, Value, list[Value]]
 """The outputs of all steps in the order of time, (batch, time, units), the output of the last one, and the states."""
 

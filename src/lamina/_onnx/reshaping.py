@@ -9,13 +9,11 @@ import jax
 import numpy as np
 
 from lamina._onnx.graph import Graph, Value
-from lamina._onnx.shapes import either_order, products, reshaped
+from lamina._onnx.shapes import LAST, either_order, products, reshaped
 from lamina._onnx.writers import shape_after, writes
 from lamina._settings.settings import value_of
 from lamina.errors import StackError
 from lamina.layers import reshaping
-
-LAST = np.iinfo(np.int64).max
 
 
 @writes(reshaping.Flatten)

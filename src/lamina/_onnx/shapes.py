@@ -11,6 +11,8 @@ from lamina._arrays.arrays import HostArray
 from lamina._arrays.shapes import Shape, spatial_axes
 from lamina._onnx.graph import Graph, Value
 
+LAST = np.iinfo(np.int64).max
+"""The end of a Slice that goes to the end of the axis."""
 Result = Callable[[Value], Value]
 """Says how the axes of a tensor in the graph stand for layers."""
 

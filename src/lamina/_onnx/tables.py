@@ -6,20 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from lamina._arrays.shapes import Shape
 from lamina._layer.structure import require_adapted
-from lamina._onnx.features import bins, hot
+from lamina._onnx.features import bins, counted, hot
 from lamina._onnx.graph import Graph, Value
-from lamina._onnx.writers import write_layer, writes
+from lamina._onnx.writers import TEXT, write_layer, writes
 from lamina.errors import StackError
 from lamina.layers.feature_space.columns import PeriodicWaves, PiecewiseLinear
 from lamina.layers.feature_space.encoding import learned_of
 from lamina.layers.feature_space.feature_space import FeatureSpace
 from lamina.layers.features.categories import Discretization
 from lamina.layers.features.lookup import IntegerLookup, StringLookup
+from lamina.layers.features.text import TextVectorization
 from lamina.layers.features.vocabularies import Lookup
 
-TEXT = np.dtype(object)
 NO_INTEGER = np.iinfo(np.int64).min
 """What stands for a gap in a column of whole numbers; among other numbers it is NaN, among texts ""."""
 
@@ -45,17 +44,17 @@ def indices(graph: Graph, x: Value, layer: Any, unknown: int, gap: int | None = 
 @writes(StringLookup, IntegerLookup)
 def lookup(graph: Graph, x: Value, layer: Any) -> Value:
     require_adapted(layer)
-    known = layer._lamina_vocabulary
-    if known.num_oov_indices == 0 or layer.output_mode not in ("int", "one_hot", "multi_hot", "count"):
-        raise StackError(f"{layer.name!r}: ONNX has no lookup with num_oov_indices=0 or output_mode='tf_idf'.")
-    places = graph.cast(indices(graph, x, layer, known.oov_start), np.int32)
-    return places if layer.output_mode == "int" else hot(graph, places, layer.output_mode, layer.vocabulary_size())
-
-
-def term_input(graph: Graph, layer: StringLookup | IntegerLookup, shape: Shape) -> Value:
-    """The input of a lookup that begins a stack: texts or whole numbers."""
-    kind = TEXT if isinstance(layer, StringLookup) else np.dtype(np.int64)
-    return Value(graph.name("x"), kind, shape if layer.output_mode == "int" else (None, 1))
+    known, mode = layer._lamina_vocabulary, layer.output_mode
+    if known.invert:
+        raise StackError(f"{layer.name!r} gives terms, and a file of ONNX gives numbers.")
+    if known.num_oov_indices:
+        places = indices(graph, x, layer, known.oov_start)
+    else:  # an unknown term has no place in the array: an error in onnxruntime too
+        places = indices(graph, x, layer, known.size + 1)
+        places = graph.node("Gather", np.append(np.arange(known.size), -1), places)
+    if mode == "int":
+        return graph.cast(places, np.int32)
+    return hot(graph, places, mode, known.depth) if mode == "one_hot" else counted(graph, places, known)
 
 
 def inputs_of(graph: Graph, space: FeatureSpace) -> dict[str, Value]:
@@ -82,6 +81,9 @@ def write_space(graph: Graph, space: FeatureSpace, given: dict[str, Value]) -> V
             outputs.append(
                 hot(graph, _codes(graph, space, part.name, x, gap, bool(learned.rare)), "one_hot", part.depth)
             )
+            continue
+        if isinstance(layer, TextVectorization):
+            outputs.append(graph.cast(write_layer(graph, layer, x), np.float32))
             continue
         if layer._lamina_on_host:
             raise StackError(f"{space.name!r}: ONNX has no {type(layer).__name__}, as for the column {part.name!r}.")

@@ -24,7 +24,7 @@ of_functions: dict[Any, Callable[..., Any]] = {}
 elementwise: set[Any] = set()
 """The functions whose result does not depend on the order of the axes."""
 
-FLOAT = np.dtype(np.float32)
+FLOAT, TEXT = np.dtype(np.float32), np.dtype(object)
 
 
 def writes(*classes: type) -> Callable[[F], F]:
@@ -118,7 +118,7 @@ def _as_chain(layer: Any) -> Callable[..., Any] | None:
 
 def write_chain(graph: Graph, x: Value, stack: Any) -> Any:
     """Write the layers of a stack one after the other."""
-    return write_layers(graph, x, stack._lamina_body)
+    return write_layers(graph, x, stack._lamina_chain)
 
 
 def write_layers(graph: Graph, x: Value, layers: Iterable[Any]) -> Any:
