@@ -9,6 +9,7 @@ from lamina._layer.forward import naming_memory, output_shape
 from lamina._layer.inputs import Inputs, call_build, inputs_of_shapes, is_shape, map_shapes, missing, shapes_of
 from lamina._layer.structure import parts, require_settings, restored_on_error
 from lamina._weights.turns import making
+from lamina.errors import ArgumentError
 
 if TYPE_CHECKING:
     from lamina._layer.layer import Layer
@@ -41,6 +42,8 @@ def build_from(layer: Layer, config: dict[str, Any]) -> None:
     if shape := config.get("input_shape"):
         layer._lamina_build(map_shapes(lambda each: full_shape(each, "input_shape"), shape))
     elif shapes := config.get("shapes_dict"):
+        if not isinstance(shapes, dict):
+            raise ArgumentError(f"shapes_dict is a dict with a shape for each argument, got {type(shapes).__name__}.")
         inputs = inputs_of_shapes(layer, (), map_shapes(lambda each: full_shape(each, "shapes_dict"), shapes))
         layer._lamina_build(shapes_of(inputs.first), inputs)
 

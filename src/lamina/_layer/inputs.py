@@ -145,6 +145,8 @@ def inputs_of_shapes(layer: Layer, shapes: tuple[Any, ...], named: dict[str, Any
     def slots(value: Any) -> Any:
         return map_shapes(lambda shape: Slot(shape, dtype, layer._lamina.mask_in), value)
 
+    if layer._lamina_one_tensor and shapes and not (shapes[0] is None or is_shape(shapes[0])):
+        raise ShapeError(f"takes one tensor, got {shapes[0]!r} in place of its shape")
     told = {name.removesuffix("_shape"): slots(value) for name, value in named.items()}
     try:
         return Inputs(layer._lamina_call_signature.bind_partial(*map(slots, shapes), **told), None, None)
