@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lamina._arrays.arrays import HostArray
+from lamina._data.classes import classes_of, labels_of
 from lamina._data.data_frames import REFUSED, is_frame, opened
 from lamina._layer.host import takes_frames
 from lamina._training.inputs import adapted_to
 from lamina._training.model import compiled_of
 from lamina._training.targets import middle
-from lamina.errors import ArgumentError, MissingPackageError, NotCompiledError
+from lamina.errors import ArgumentError, DataError, MissingPackageError, NotCompiledError
 from lamina.losses import SparseCategoricalCrossentropy
 from lamina.models.sequential import Sequential
 from lamina.random import seed_given, seeded
@@ -94,6 +96,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         first = not (goes_on and hasattr(self, "model_"))
         self._lamina_raw = takes_tables(self, X)
         if self._lamina_raw:
+            if isinstance(X, Mapping):
+                raise DataError("X is a dict, and an estimator takes frames: pandas.DataFrame(X), for example.")
             validate_data(self, X, reset=first, skip_check_array=True)
             y = check_array(y, ensure_2d=False, dtype="numeric" if self._lamina_numeric else None)
         else:
@@ -149,6 +153,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     def _lamina_target(self, y: HostArray, first: bool, classes: ArrayLike | None) -> HostArray:
         """A 1 in the column of each row's class, else 0.  (rows,) -> (rows, classes)"""
         y = column_or_1d(y, warn=True)
+        if (labels := labels_of(y)) is not None:
+            classes_of(labels)  # refuses rows without a label
         check_classification_targets(y)
         found = np.unique(y)
         if first:
