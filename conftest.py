@@ -25,6 +25,7 @@ from cases import CASES
 from quick import quick_compiler
 
 from lamina import dtypes
+from lamina._diagnosis import findings
 from lamina._settings.strictness import strictness
 from lamina.random import set_random_seed
 
@@ -38,6 +39,15 @@ def _defaults_come_back():
     dtypes._default.update(before[0])
     strictness.update(before[1])
     jax.config.update("jax_enable_x64", False)
+
+
+@pytest.fixture
+def checks_are_on():
+    """`fit` checks data and runs, and warns as in a new process."""
+    findings.said.clear()
+    strictness["checks"] = "on"
+    yield
+    findings.said.clear()
 
 
 @pytest.fixture(autouse=True)

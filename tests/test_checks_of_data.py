@@ -5,19 +5,14 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from warned_checks import told
 
 import lamina as keras
 from lamina import layers
 from lamina._diagnosis import findings
 from lamina.errors import CheckWarning, DataError, NotCompiledError
 
-
-@pytest.fixture(autouse=True)
-def _nothing_said_yet():
-    findings.said.clear()
-    keras.config.set_checks("on")
-    yield
-    findings.said.clear()
+pytestmark = pytest.mark.usefixtures("checks_are_on")
 
 
 def table(rows=400, columns=4, seed=0):
@@ -30,14 +25,6 @@ def stack(loss="binary_crossentropy", units=1, first=(), metrics=(), last=None, 
     model = keras.Sequential([*first, layers.Dense(8, "relu"), *end])
     model.compile(optimizer, loss, metrics=list(metrics))
     return model
-
-
-def told(model, x, y, **options):
-    """The first line of each warning of a fit."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model.fit(x, y, verbose=0, **options)
-    return [str(each.message) for each in caught if issubclass(each.category, CheckWarning)]
 
 
 def classes(x):
@@ -81,7 +68,7 @@ def test_a_column_on_another_scale_unless_a_layer_normalizes_it():
     x = table()
     x[:, 3] *= 5000
     (message,) = told(stack(), x, classes(x))
-    assert "x[:, 3] has a deviation of" in message and "layers.BatchNormalization() first" in message
+    assert "x[:, 3] has a standard deviation of" in message and "layers.BatchNormalization() first" in message
     findings.said.clear()
     assert told(stack(first=[layers.BatchNormalization()]), x, classes(x)) == []
 
@@ -90,7 +77,7 @@ def test_a_target_on_a_large_scale_unless_the_last_layer_is_rescaling():
     x = table()
     y = 50_000 * x[:, 0] + 200_000 + 20_000 * np.random.default_rng(1).normal(size=400)
     (message,) = told(stack("mse"), x, y)
-    assert "y has a deviation of" in message
+    assert "y has a standard deviation of" in message
     advised = eval(message.split("End the stack with ")[1].split(", or scale")[0], {"layers": layers})
     findings.said.clear()
     assert told(stack("mse", last=[layers.Dense(1), advised]), x, y) == []
@@ -115,7 +102,7 @@ def test_rows_that_training_and_validation_share():
     x = table()
     y = classes(x)
     (message,) = told(stack(), x, y, validation_data=(x[:50], y[:50]))
-    assert "100.0% of the validation's rows" in message
+    assert "100.0% of the validation rows" in message
     x = np.random.default_rng(0).integers(0, 2, (400, 4)).astype("float32")  # few different rows are possible
     assert told(stack(), x, classes(x), validation_split=0.2) == []
 
@@ -124,7 +111,7 @@ def test_accuracy_alone_for_a_rare_class():
     x = table(1000)
     y = (np.arange(1000) % 50 == 0).astype(int)
     (message,) = told(stack(metrics=["accuracy"]), x, y)
-    assert "98.0% of the rows are of one class" in message and "has an accuracy of 0.980" in message
+    assert "98.0% of the rows are of one class" in message and "its accuracy is 0.980" in message
     findings.said.clear()
     assert told(stack(metrics=["accuracy", "AUC"]), x, y) == []
     assert told(stack(metrics=["accuracy"]), x, y, class_weight="balanced") == []

@@ -1,27 +1,18 @@
 """The checks of `fit` on tables that a FeatureSpace encodes: the user's columns are named."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
+from warned_checks import told
 
 import lamina as keras
 from lamina import layers
 from lamina._diagnosis import findings
-from lamina.errors import CheckWarning
 
+pytestmark = pytest.mark.usefixtures("checks_are_on")
 FeatureSpace = keras.utils.FeatureSpace
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 2, 400)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_said_yet():
-    findings.said.clear()
-    keras.config.set_checks("on")
-    yield
-    findings.said.clear()
 
 
 def table():
@@ -44,17 +35,10 @@ def dense():
     return model
 
 
-def told(model, x, y=Y, **options):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model.fit(x, y, verbose=0, **options)
-    return [str(each.message) for each in caught if issubclass(each.category, CheckWarning)]
-
-
 def test_a_clean_table_of_all_kinds_is_silent():
     x = table()
     kinds = {"note": "text", "rooms": "float_piecewise"}
-    assert told(stack(FeatureSpace.from_frame(x, kinds)), x, validation_split=0.2) == []
+    assert told(stack(FeatureSpace.from_frame(x, kinds)), x, Y, validation_split=0.2) == []
     assert len(stack(FeatureSpace.from_frame(x, kinds)).check(x, Y)) == 0
 
 
@@ -62,7 +46,7 @@ def test_raw_columns_are_named_and_the_advice_works():
     x = table()
     x["same"], x["copy"], x["number"] = "a", x["age"], RNG.permutation(400)
     x["income"] = np.where(Y > 0, ">50K", "<=50K")
-    found = "\n".join(told(stack(FeatureSpace.from_frame(x, {"number": "float"})), x))
+    found = "\n".join(told(stack(FeatureSpace.from_frame(x, {"number": "float"})), x, Y))
     assert "x['income'] tells the class of 100.0% of the rows" in found
     found += "\n" + "\n".join(f"{each}" for each in stack(FeatureSpace.from_frame(x, {"number": "float"})).check(x, Y))
     for words in ("'same' is constant", "'copy' is a copy", "'number' numbers the rows"):
@@ -92,9 +76,9 @@ def test_a_run_that_learns_nothing_is_told_and_not_an_error():
 def test_a_few_constant_columns_among_many_numbered_ones_are_silent():
     x = pd.DataFrame(RNG.normal(size=(400, 64)), columns=[f"pixel_{i // 8}_{i % 8}" for i in range(64)])
     x[["pixel_0_0", "pixel_4_0", "pixel_4_7"]] = 0.0
-    assert told(dense(), x) == []
+    assert told(dense(), x, Y) == []
     findings.said.clear()
-    assert "'empty' is constant" in told(dense(), x.rename(columns={"pixel_0_0": "empty"}))[0]
+    assert "'empty' is constant" in told(dense(), x.rename(columns={"pixel_0_0": "empty"}), Y)[0]
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
@@ -107,7 +91,7 @@ def test_the_advice_to_leave_a_column_out_is_of_the_library(library):
         "pyarrow": lambda: module.table(frame),
     }
     x = x[library]()
-    code = told(dense(), x)[0].split("tells nothing: ")[1].rstrip(".")
+    code = told(dense(), x, Y)[0].split("tells nothing: ")[1].rstrip(".")
     scope = {"x": x}
     exec(code, scope)
     assert scope["x"].shape == (400, 4)

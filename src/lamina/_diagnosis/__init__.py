@@ -1,6 +1,6 @@
-"""Finds probable mistakes that are no errors: in the data before training, and in a run once it is over.
+"""Finds probable mistakes that raise no error: in the data before training, and in a run when it has ended.
 
-The checks are loaded when a `fit` has enough rows for them, since they load the layers that they ask about.
+The checks are imported at the first `fit` with enough rows, because they import layers, losses and callbacks.
 """
 
 from __future__ import annotations

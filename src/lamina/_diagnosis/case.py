@@ -1,4 +1,4 @@
-"""The data and the stack that the checks look at, with numbers that several checks need."""
+"""The data and the stack for the checks, with statistics that several checks need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lamina.losses import Loss
 from lamina.losses.of_classes import OF_CLASSES, ONE_HOT
 
 NUMBERS = 2**18
-"""How many numbers of x a sample holds at most."""
+"""The most numbers of x in a sample."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +29,9 @@ class Case:
     layers: Sequence[Layer]
     loss: Loss | None
     columns: Sequence[str | None] | None = None
-    """The names of x's columns, if x is a table; None for one that holds a part of a column of the user's table."""
+    """The names of the columns if x is a table; None for a column that encodes a part of a column of the user."""
     held_out: HostArray | None = None
-    """The x of the validation."""
+    """The x of the validation data."""
     metrics: Sequence[str] = ()
     weighted: bool = False
     """Whether rows or classes have weights."""
@@ -40,12 +40,12 @@ class Case:
 
     @cached_property
     def sample(self) -> Case:
-        """Rows at equal distances, so few that x has at most `NUMBERS` numbers."""
+        """Rows at equal distances; x then has at most `NUMBERS` numbers."""
         step = -(-self.x.size // NUMBERS)
         return self if step <= 1 else self.every(step)
 
     def every(self, step: int) -> Case:
-        """Each `step`-th row, without those of the validation."""
+        """Every `step`-th row, without the validation data."""
         y = None if self.y is None else self.y[::step]
         return replace(self, x=self.x[::step], y=y, held_out=None)
 
@@ -56,21 +56,21 @@ class Case:
         return self.x.ndim == 2 and self.x.shape[1] > 1 and len(self.x) >= ROWS and numbers
 
     def name(self, column: int) -> str:
-        """A column as the user would write it."""
+        """The expression for a column in the user's code."""
         return f"x[{self.columns[column]!r}]" if self.columns else f"x[:, {column}]"
 
     def left_out(self, *columns: int) -> str:
-        """The code that leaves columns out."""
+        """The code that leaves columns out, for messages."""
         return self.drop.format([self.columns[column] if self.columns else int(column) for column in columns])
 
     @cached_property
     def whole(self) -> HostArray:
-        """Whether each column is one of the user's, not a part of one.  (columns,)"""
+        """Whether each column is a whole column of the user, not a part of one.  (columns,)"""
         return np.array([name is not None for name in self.columns or np.zeros(self.x.shape[1])])
 
     @cached_property
     def classes(self) -> HostArray | None:
-        """The class number of each row, if the loss is for classes and y has one class a row.  (rows,)"""
+        """The class number of each row, if the loss is for classes and y has one class for each row.  (rows,)"""
         if self.y is None or not isinstance(self.loss, OF_CLASSES):
             return None
         if self.y.ndim == 2 and self.y.shape[1] > 1:
@@ -81,7 +81,7 @@ class Case:
 
     @cached_property
     def target(self) -> HostArray | None:
-        """The numbers of y, or of its classes, one a row.  (rows,)"""
+        """The number in each row of y, or the number of its class.  (rows,)"""
         if self.classes is not None:
             return self.classes.astype(np.float64)
         alone = self.y is not None and self.y.size == len(self.y) and self.y.dtype.kind in "iuf"
@@ -89,7 +89,7 @@ class Case:
 
     @cached_property
     def centred(self) -> HostArray:
-        """x less the mean of each column.  (rows, columns)"""
+        """x minus the mean of each column.  (rows, columns)"""
         centred: HostArray = self.x - self.x.mean(0, dtype=np.float64).astype(np.float32)
         return centred
 

@@ -1,4 +1,4 @@
-"""The checks of the data, each a function from a case to what it found; `CHECKS` says in which order."""
+"""The checks of the data. Each is a function from a case to its findings; `CHECKS` is the order of the checks."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SAME_SCALE = InputLayer, Flatten, Reshape, Dropout, GaussianNoise
 ON_THE_SCALE_OF_Y = losses.MeanSquaredError, losses.MeanAbsoluteError, losses.Huber, losses.LogCosh
 """Losses that grow with the scale of y."""
 SMALL = 2**18
-"""Up to so many numbers `fit` compares the rows of the validation with those of the training."""
+"""`fit` compares the rows of the validation and the training data only if they have at most this many numbers."""
 
 ALIKE = 10
-"""Of more columns than this whose names differ in numbers alone, some may be constant or equal."""
+"""Columns whose names differ only in numbers are not reported if there are more than this number of them."""
 
 
 def label_in_a_column(case: Case) -> Iterator[Finding]:
-    """A column of x is the target, or says what it is."""
+    """Find a column of x that is the target, or from which the target follows."""
     sample = case.sample
     if not sample.is_table or sample.target is None:
         return
@@ -53,7 +53,7 @@ def label_in_a_column(case: Case) -> Iterator[Finding]:
 
 
 def _of_few_values(sample: Case, count: int, strength: HostArray) -> list[int]:
-    """The columns that may have as many values as there are classes, and tell the class."""
+    """The columns whose values may correspond to the classes. Columns with too many values are left out."""
     if count == 2:
         return list(np.flatnonzero(strength > 0.8))
     values = 1 + (np.diff(np.sort(sample.x[:64], axis=0), axis=0) != 0).sum(0)
@@ -61,8 +61,11 @@ def _of_few_values(sample: Case, count: int, strength: HostArray) -> list[int]:
 
 
 def agreement(column: HostArray, classes: HostArray | None) -> float:
-    """The share of rows whose class the column's value tells; 0 if it has not as many values as there are classes, or
-    is hardly better than the most frequent class."""
+    """The share of rows whose class follows from the value in a column.
+
+    It is 0 if the number of values differs from the number of classes, or if the column predicts the class hardly
+    better than the most frequent class does.
+    """
     assert classes is not None
     values, codes = np.unique(column, return_inverse=True)
     count = int(classes.max()) + 1
@@ -77,7 +80,7 @@ def agreement(column: HostArray, classes: HostArray | None) -> float:
 
 
 def another_scale(case: Case) -> Iterator[Finding]:
-    """A column has another scale than the others, and nothing normalizes it before the first Dense."""
+    """Find a column with a much larger scale than the others that no layer normalizes before the first Dense."""
     sample = case.sample
     first = next((layer for layer in case.layers if not isinstance(layer, SAME_SCALE)), None)
     if not sample.is_table or not isinstance(first, Dense):
@@ -90,14 +93,14 @@ def another_scale(case: Case) -> Iterator[Finding]:
     name = case.name(column)
     yield Finding(
         "scale of x", name,
-        f"{name} has a deviation of {deviations[column]:,.4g}, and half of the columns one of at most "
-        f"{np.median(varying):,.4g}: it drowns the others.",
+        f"{name} has a standard deviation of {deviations[column]:,.4g}, and half of the columns have one of at most "
+        f"{np.median(varying):,.4g}: it dominates the others.",
         "Put layers.BatchNormalization() first; or layers.Normalization(), adapted to the training rows.",
     )  # fmt: skip
 
 
 def large_target(case: Case) -> Iterator[Finding]:
-    """The target is on a large scale, and the loss and the last layer do not allow for it."""
+    """Find a target on a large scale that neither the loss nor the last layer takes into account."""
     y = case.sample.y
     if y is None or len(y) < ROWS or y.dtype.kind not in "iuf" or not isinstance(case.loss, ON_THE_SCALE_OF_Y):
         return
@@ -106,13 +109,14 @@ def large_target(case: Case) -> Iterator[Finding]:
     if deviation <= 100 or not isinstance(last, Dense) or last.activation.__name__ not in ("linear", "relu"):
         return
     yield Finding(
-        "scale of y", "y", f"y has a deviation of {deviation:,.4g}, and the last layer begins with outputs near 0.",
+        "scale of y", "y",
+        f"y has a standard deviation of {deviation:,.4g}, and the last layer begins with outputs near 0.",
         f"End the stack with layers.Rescaling({deviation:.4g}, offset={mean:.4g}), or scale y and what you predict.",
     )  # fmt: skip
 
 
 def useless_columns(case: Case) -> Iterator[Finding]:
-    """Named columns that are constant, or equal to another one, or number the rows."""
+    """Find named columns that are constant, equal to another column, or numbers of the rows."""
     if case.columns is None or not case.is_table:
         return
     yield from _few(case, "constant column", "is constant", "are constant", constant_columns(case))
@@ -121,9 +125,9 @@ def useless_columns(case: Case) -> Iterator[Finding]:
 
 
 def _few(case: Case, check: str, does: str, do: str, columns: list[int]) -> Iterator[Finding]:
-    """A finding about a few columns. Where more than 3 columns, and a twentieth of all, are so, there is none.
+    """Make a finding about a few columns; none if they are more than 3 columns and more than a twentieth of all.
 
-    Nor is there one for columns of many that are numbered, such as the pixels at the edge of an image.
+    Columns that belong to many numbered ones, such as the pixels at the edge of an image, are not reported.
     """
     alike = Counter(re.sub(r"\d+", "#", str(name)) for name in case.columns or ())
     columns = [column for column in columns if alike[re.sub(r"\d+", "#", str((case.columns or ())[column]))] <= ALIKE]
@@ -140,7 +144,7 @@ def constant_columns(case: Case) -> list[int]:
 
 
 def duplicate_columns(case: Case) -> list[int]:
-    """The columns that equal an earlier one in all rows, and are not constant."""
+    """The columns that are equal to an earlier column in all rows, and are not constant."""
     sample, seen, found = case.sample, dict[bytes, int](), []
     for column in np.flatnonzero((sample.deviations > 0) & case.whole).tolist():
         mark = sample.x[:256, column].tobytes()
@@ -163,7 +167,7 @@ def id_columns(case: Case) -> list[int]:
 
 
 def shared_rows(case: Case) -> Iterator[Finding]:
-    """Rows of the validation that training has too, more than chance would give."""
+    """Find rows of the validation data that are also in the training data, more than chance explains."""
     if case.held_out is None or len(case.x) < ROWS or case.held_out.shape[1:] != case.x.shape[1:]:
         return
     rows, held_out = (_as_bytes(x, case.x.dtype) for x in (case.x, case.held_out))
@@ -173,9 +177,9 @@ def shared_rows(case: Case) -> Iterator[Finding]:
     if share > 3 * twins + 0.01:
         yield Finding(
             "shared rows", "validation_data",
-            f"{share:.1%} of the validation's rows are rows of the training too, and {twins:.1%} of the training's "
-            "rows are there twice.",
-            "The validation is too good to be true: drop duplicates before you split, x = x.drop_duplicates().",
+            f"{share:.1%} of the validation rows are training rows too, but only {twins:.1%} of the training rows "
+            "occur twice.",
+            "The validation loss is too low then: drop duplicates before you split, x = x.drop_duplicates().",
         )  # fmt: skip
 
 
@@ -184,7 +188,7 @@ def _as_bytes(x: HostArray, dtype: np.dtype) -> list[bytes]:
 
 
 def imbalance(case: Case) -> Iterator[Finding]:
-    """Nearly all rows are of one class, and accuracy is all that is measured."""
+    """Find classes of very different sizes if accuracy is the only metric."""
     classes = case.sample.classes
     measured = [name for name in case.metrics if name != "loss"]
     if classes is None or len(classes) < ROWS or case.weighted or not measured:
@@ -194,15 +198,15 @@ def imbalance(case: Case) -> Iterator[Finding]:
         rare = "metrics=['AUC']" if isinstance(case.loss, OF_TWO) else "metrics=['F1Score']"
         yield Finding(
             "imbalance", "y",
-            f"{share:.1%} of the rows are of one class: a model that always says so has an accuracy of {share:.3f}.",
-            f"Measure what accuracy hides, {rare}, and weigh the classes: fit(..., class_weight='balanced').",
+            f"{share:.1%} of the rows are of one class: if a model always predicts it, its accuracy is {share:.3f}.",
+            f"Add a metric for the rare class, {rare}, and weigh the classes: fit(..., class_weight='balanced').",
         )  # fmt: skip
 
 
 def ranks_the_classes(case: Case) -> Iterator[Finding]:
-    """A column whose order separates two classes nearly perfectly, which `check` alone looks at.
+    """Find a column that separates two classes nearly perfectly. Only `model.check` does this.
 
-    Its area under the ROC curve is the share of the pairs of one row of each class that it puts in the right order.
+    The area under the ROC curve is the share of the pairs with one row of each class that the column orders correctly.
     """
     classes = case.classes
     if not case.is_table or classes is None or classes.max() != 1:
@@ -222,7 +226,7 @@ CHECKS = label_in_a_column, shared_rows, another_scale, large_target, imbalance,
 
 
 def findings(case: Case) -> Iterator[Finding]:
-    """What all checks find, in their order."""
+    """The findings of all checks, in their order."""
     told = set()
     for check in (*CHECKS, ranks_the_classes):
         for finding in check(case):
@@ -232,7 +236,7 @@ def findings(case: Case) -> Iterator[Finding]:
 
 
 def quick(case: Case) -> Iterator[Finding]:
-    """What the checks find that `fit` makes: rows are compared where there are few."""
+    """The findings of the checks in `fit`. It compares rows only if the data are small."""
     for check in CHECKS:
         if check is not shared_rows or case.x.size <= SMALL:
             yield from check(case)

@@ -1,4 +1,4 @@
-"""What a check has found, and how `fit` says it: few lines, and each of them once per process."""
+"""The findings of checks, and the warnings of `fit` about them: few, and each once per process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Finding(NamedTuple):
     check: str
     """The name of the check, as "scale"."""
     where: str
-    """What it is about, as "x['age']"."""
+    """The part of the data or the model that it is about, as "x['age']"."""
     found: str
     """A sentence with the numbers."""
     advice: str
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 
 class Findings(Sequence[Finding]):
-    """What `model.check` found; printed, and in a notebook, it is a table."""
+    """The findings of `model.check`. `print` and notebooks show them as a table."""
 
     def __init__(self, found: Iterable[Finding], checked: str) -> None:
         self._lamina_found, self._lamina_checked = list(found), checked
@@ -63,13 +63,13 @@ class Findings(Sequence[Finding]):
 
 
 said: set[tuple[str, str]] = set()
-"""The checks that this process has warned of, each with what it was about."""
+"""The warnings that this process has given: the check, and what it was about."""
 silenced: ContextVar[bool] = ContextVar("silenced", default=False)
 
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """No `fit` of this thread warns of what it finds: it is one of many on the same data."""
+    """Silence the warnings of `fit` in this thread, because it is one of many on the same data."""
     token = silenced.set(True)
     try:
         yield
@@ -78,12 +78,12 @@ def silence() -> Iterator[None]:
 
 
 def wanted() -> bool:
-    """Whether `fit` checks at all."""
+    """Whether `fit` runs the checks."""
     return strictness["checks"] == "on" and not silenced.get()
 
 
 def say(findings: Iterable[Finding]) -> None:
-    """Warn of the first findings that are new."""
+    """Warn about the first findings that are new in this process."""
     for finding in [each for each in findings if each[:2] not in said][:MOST]:
         said.add(finding[:2])
         warn(str(finding), CheckWarning)

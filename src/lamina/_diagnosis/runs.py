@@ -1,8 +1,8 @@
-"""The checks of a run: has the model learned anything, does it overfit, have its statistics settled.
+"""The checks of a run: whether the model learned anything, overfits, or has unsettled moving statistics.
 
-The means and formulas are those of the losses: a constant output of the mean has a squared error of `var(y)`, one of
-the median an absolute error of `mean(abs(y - median))`, and one of the shares p of the classes a crossentropy of
-`-sum(p log(p))`.
+The loss of the best constant output has a formula: `var(y)` for the squared error, with the mean as output;
+`mean(abs(y - median))` for the absolute error, with the median; and `-sum(p log(p))` for the crossentropy, with the
+shares p of the classes.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from lamina.callbacks import (
 from lamina.layers.normalizations.batch import BatchNormalization
 
 STEPS = 100
-"""After fewer steps a model need not have learned anything."""
+"""The number of steps after which a model should have learned something."""
 PASS = 1024
-"""The rows of a pass over the sample."""
+"""The most rows for which these checks call the layers."""
 
 
 def constant_loss(case: Case) -> float | None:
-    """The loss of the best output that is the same for every row; None where there is no formula."""
+    """The loss of the best constant output; None if there is no formula for this loss."""
     loss, y = case.loss, case.y
     changed = getattr(loss, "label_smoothing", 0.0) or getattr(loss, "ignore_class", None) is not None
     if y is None or case.weighted or changed:
@@ -69,10 +69,10 @@ def outputs(layers: Sequence[Layer], x: HostArray, by_batch: bool = False) -> It
     """
     y = as_array(x)
     for layer in layers:
-        with Pass({}):  # so that the calls do not count as the user's own
+        with Pass({}):  # in a pass, these calls leave no trace in the layers
             if by_batch and isinstance(layer, BatchNormalization):
                 y = _by_batch(layer, y)
-            else:  # of a layer that begins on the host, only what it does in the program
+            else:  # a layer that begins on the host: only its part in the program is called
                 y = Layer.__call__(layer, y, training=False) if layer._lamina_on_host else layer(y, training=False)
         yield y
 
@@ -93,17 +93,17 @@ def measured(case: Case, by_batch: bool = False) -> float:
 
 
 def few_rows(case: Case) -> Case | None:
-    """At most `PASS` rows at equal distances; None where the layers may not be called apart from the training."""
+    """At most `PASS` rows at equal distances; None if user code forbids calls of the layers outside of training."""
     if case.loss is None or case.y is None or len(case.x) < ROWS or any(map(holds_own_code, case.layers)):
         return None
     return case.every(-(-len(case.x) // PASS))
 
 
 def nothing_learned(case: Case, loss: float, rate: float | None, steps: int) -> Iterator[Finding]:
-    """The loss is that of a constant, after the epoch by whose end 100 steps are done.
+    """Find that the loss is still that of a constant output, after the first epoch that ends after step 100.
 
     Args:
-        loss: that of the epoch, which says at no cost whether it is worthwhile to look.
+        loss: the loss of the epoch. Only if it is high are the layers called.
         rate: the learning rate.
     """
     constant = constant_loss(case)
@@ -136,7 +136,7 @@ REACTING = EarlyStopping, ReduceLROnPlateau, LearningRateScheduler, SwapEMAWeigh
 
 
 def overfitting(history: Mapping[str, Sequence[float]], callbacks: Sequence[Callback]) -> Iterator[Finding]:
-    """val_loss stays above its best in the last three epochs, and no callback does anything about it."""
+    """Find that val_loss was above its best value in the last three epochs, and that no callback reacts to it."""
     losses = np.asarray(history.get("val_loss", ()), float)
     reacting = any(isinstance(each, REACTING) or _keeps_best(each) for each in callbacks)
     if len(losses) < 6 or reacting or not np.isfinite(losses).all():
@@ -155,7 +155,7 @@ def _keeps_best(callback: Callback) -> bool:
 
 
 def not_settled(case: Case, steps: int) -> Iterator[Finding]:
-    """The moving statistics of batch normalization are far from those of the data after a short training."""
+    """Find that the moving statistics of batch normalization are far from those of the data after a short training."""
     moving = [layer for layer in case.layers if isinstance(layer, BatchNormalization) and layer.trainable]
     if not moving or any(layer.renorm for layer in moving):
         return
@@ -167,5 +167,5 @@ def not_settled(case: Case, steps: int) -> Iterator[Finding]:
             "batch normalization", moving[0].name,
             f"after {steps} steps the moving statistics of {moving[0].name!r} have not settled: with them the loss is "
             f"{moved:.4g}, and with the batch's own {by_batch:.4g}.",
-            "Train for longer, or let them move faster: layers.BatchNormalization(momentum=0.9).",
+            "Train for longer, or make them follow faster: layers.BatchNormalization(momentum=0.9).",
         )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Writes a model in the format ONNX: which operators compute what each layer does.
+"""Exports a model to ONNX: writers translate each layer to operators of ONNX.
 
-The writers are loaded at the first export, since they load all layers.
+The writers are imported at the first export, because they import all layers.
 """
 
 from __future__ import annotations

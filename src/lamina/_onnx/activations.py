@@ -1,4 +1,4 @@
-"""Writes the activations, and the layers that are one."""
+"""Writes activation functions, and activation layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lamina.layers.activations import ELU, LeakyReLU, PReLU, ReLU, Softmax
 
 
 def _plain(function: Any, op: str, **attributes: Any) -> None:
-    """Let one operator compute a function."""
+    """Register one operator as the writer of a function."""
 
     @computes(function)
     def write(graph: Graph, x: Value) -> Value:
@@ -141,7 +141,7 @@ def threshold(graph: Graph, x: Value, threshold: float, default_value: float) ->
 
 
 def _exponent(graph: Graph, x: Value, axis: Any) -> Value:
-    """The logarithm of the softmax over one axis, over several, or over all (None)."""
+    """The logarithm of the softmax over one axis, several axes, or all axes (None)."""
     if isinstance(axis, int):
         return graph.node("LogSoftmax", x, axis=axis)
     axes = None if axis is None else np.array(axis, np.int64)
@@ -162,7 +162,7 @@ def log_softmax(graph: Graph, x: Value, axis: Any = -1) -> Value:
 
 @computes(activations.sparsemax, by_element=False)
 def sparsemax(graph: Graph, x: Value, axis: int = -1) -> Value:
-    # The threshold is the largest of (sum of the k largest - 1) / k, since that rises up to the right k, then falls.
+    # The threshold is the maximum over k of (sum of the k largest - 1) / k: it rises up to the right k, then falls.
     axis %= len(x.shape)
     size = x.shape[axis]
     sizes = graph.node("Shape", x, start=axis, end=axis + 1)

@@ -1,4 +1,4 @@
-"""Writes the convolutions. Their tensors in the graph have the channels before the spatial axes."""
+"""Writes convolutions. In the graph, their tensors have the channels before the spatial axes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def filters_first(kernel: HostArray) -> HostArray:
 
 
 def convolved(graph: Graph, x: Value, layer: Any, kernel: HostArray, bias: Any, groups: int = 1) -> Value:
-    """x, (batch, channels, *sizes), convolved with a kernel (*window, channels of a group, filters)."""
+    """Convolve x, (batch, channels, *sizes), with a kernel (*window, channels of a group, filters)."""
     padding: dict[str, Any] = {}
     if layer.padding == "same" and max(layer.strides) == 1:
         more = [span - 1 for span in spread(layer.kernel_size, layer.dilation_rate)]
         padding = {"pads": [each // 2 for each in more] + [each - each // 2 for each in more]}
     elif layer.padding == "same":
-        padding = {"auto_pad": "SAME_UPPER"}  # how much depends on the size of x
+        padding = {"auto_pad": "SAME_UPPER"}  # the amount of padding depends on the size of x
     elif layer.padding == "causal":
         padding = {"pads": [layer.dilation_rate[0] * (layer.kernel_size[0] - 1), 0]}
     inputs = [x, graph.constant(filters_first(kernel), "kernel")]

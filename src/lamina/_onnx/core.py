@@ -1,4 +1,4 @@
-"""Writes Dense, EinsumDense, the layers that do nothing in inference, and those that hold another layer."""
+"""Writes Dense, EinsumDense, layers that do nothing in inference, and layers that hold another layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a model to a file in the format ONNX: what `predict` computes, for any number of rows."""
+"""Writes a model to an ONNX file. The file computes what `predict` computes, for any number of rows."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from lamina.layers.feature_space.feature_space import FeatureSpace
 from lamina.layers.features.vocabularies import Lookup
 
 FAMILIES = "activations convolution core features images normalization pooling recurrent reshaping spectrograms text"
-"""The modules whose writers are known once they are imported."""
+"""The modules with the writers, which register themselves at import."""
 for _family in FAMILIES.split():
     import_module(f"lamina._onnx.{_family}")
 OPSETS = range(18, 24)
-"""The versions of the operators that are tested; 18 is what onnxruntime 1.14 of 2023 knows."""
+"""The tested versions of the operators. onnxruntime 1.14, of 2023, supports version 18."""
 MOST_BYTES = 2**31 - 2**20
-"""A file of protobuf is smaller than 2 GB."""
+"""The most bytes of a file, because a protobuf message must be smaller than 2 GB."""
 
 
 def write(model: Model, filepath: FilePath, verbose: bool | None, signature: object, opset: int | None) -> None:
-    """Write the file of `Sequential.export(format="onnx")`; after an error there is none, or the old one."""
+    """Write the file of `Sequential.export(format="onnx")`. After an error an existing file is unchanged."""
     proto = onnx()
     if opset is not None and opset not in OPSETS:
         raise ArgumentError(f"export(opset_version={opset!r}): expected one of {OPSETS[0]} to {OPSETS[-1]}.")
@@ -96,7 +96,7 @@ def graph_of(model: Model, signature: object = None, opset: int | None = None) -
 
 
 def _written(graph: Graph, model: Model, signature: object) -> tuple[list[Value], Any]:
-    """Write all layers, and return the inputs and the output."""
+    """Write all layers. Returns the inputs and the output."""
     first: Any = model
     while isinstance(first, LayerChain) and first._lamina_chain:
         first = first._lamina_chain[0]
@@ -131,7 +131,7 @@ def _named(shape: Shape) -> tuple[Any, ...]:
 
 
 def _needed(nodes: Sequence[Any], names: Sequence[str]) -> list[Any]:
-    """The nodes that the outputs depend on; a mask that no layer reads is left out."""
+    """The nodes on which the outputs depend. This leaves out masks that no layer reads."""
     wanted, kept = set(names), []
     for node in reversed(nodes):
         if wanted & set(node.output):
@@ -141,7 +141,7 @@ def _needed(nodes: Sequence[Any], names: Sequence[str]) -> list[Any]:
 
 
 def _within(nodes: Sequence[Any]) -> set[str]:
-    """The names that the bodies of loops use."""
+    """The names of the values that the bodies of loops in these nodes use."""
     bodies = [each.g for node in nodes for each in node.attribute if each.HasField("g")]
     return {name for body in bodies for node in body.node for name in node.input} | (
         _within([node for body in bodies for node in body.node]) if bodies else set()

@@ -1,4 +1,4 @@
-"""Writes the layers that make codes and vectors of numbers and categories."""
+"""Writes layers that map numbers and categories to codes or vectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lamina.layers.features.categories import CategoryEncoding, Discretization
 
 
 def hot(graph: Graph, places: Value, mode: str, depth: int) -> Value:
-    """Codes as vectors of length `depth`: one for each code, or for each row."""
+    """Map codes to vectors of length `depth`: one vector for each code, or one for each row."""
     if mode == "one_hot" and len(places.shape) > 1 and places.shape[-1] == 1:
         places = graph.node("Squeeze", places, np.array([-1]))
     last = graph.node("Unsqueeze", places, np.array([len(places.shape)]))
@@ -38,7 +38,7 @@ def counted(graph: Graph, places: Value, known: Any) -> Value:
 
 
 def bins(graph: Graph, x: Value, boundaries: Any) -> Value:
-    """In which bin each number is: how many boundaries are at most as large."""
+    """The bin of each number: the number of boundaries that it reaches or exceeds."""
     bounds: HostArray = np.asarray(boundaries, np.float32)
     above = graph.node("GreaterOrEqual", graph.node("Unsqueeze", x, np.array([len(x.shape)])), bounds)
     return graph.node("ReduceSum", graph.cast(above, np.int32), np.array([len(x.shape)]), keepdims=0)

@@ -1,4 +1,4 @@
-"""A graph of ONNX while it is written: its nodes, its constants, and what is known of each value."""
+"""An ONNX graph during the export: its nodes, its constants, and the shape and dtype of each value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lamina.errors import ArgumentError, MissingPackageError
 DOMAINS = {"ai.onnx.ml": 3}
 """The version of the operators of domains other than ONNX's own."""
 SMALL = 64
-"""The most elements of a constant that the inference of shapes looks at, such as the sizes of a Reshape."""
+"""The most elements of a constant that shape inference gets, such as the sizes of a Reshape."""
 
 
 def onnx() -> Any:
@@ -42,19 +42,19 @@ class Value:
     dtype: np.dtype[Any]
     """Its dtype; object for text."""
     shape: Shape
-    """Its shape as layers see it, with None for a size that is not known."""
+    """Its shape in the order of axes that layers use, with None for an unknown size."""
     mask: Value | None = None
-    """Which of its steps count, as booleans; None if all do."""
+    """The mask, True for steps that count; None if all steps count."""
     channels_first: bool = False
-    """Whether the tensor in the graph has its channels before its spatial axes, other than `shape` says."""
+    """Whether the tensor in the graph has its channels before its spatial axes, although `shape` has them last."""
 
 
 class Graph:
-    """The nodes and constants that are written for one model. A writer of a layer of your own is given it.
+    """The nodes and constants of one model. The writer of a custom layer gets it as its first argument.
 
     Args:
         opset: the version of the operators.
-        write: writes one layer.
+        write: the function that writes one layer.
     """
 
     def __init__(self, opset: int, write: Callable[[Graph, Any, Value], Any]) -> None:
@@ -62,9 +62,9 @@ class Graph:
         self.nodes: list[Any] = []
         self.constants: dict[str, HostArray] = {}
         self.scope = ""
-        """The names of the layers that are being written, with which the names of their nodes begin."""
+        """The names of the layers that are being written: the beginning of the names of their nodes."""
         self._known: dict[tuple[Any, ...], Value] = {}
-        """The values that are used again: equal constants, and transposed values."""
+        """Values for reuse: equal constants, and transposed values."""
         self._taken: set[str] = set()
         self.domains: set[str] = set()
         """The domains of operators in use; "" is that of ONNX itself."""
@@ -72,17 +72,17 @@ class Graph:
         """The graph around the body of a loop."""
 
     def node(self, op: str, *inputs: Any, **attributes: Any) -> Value:
-        """Add a node, and return the value that it computes.
+        """Add a node, and return its output.
 
         Args:
-            op: the operator, by its name in ONNX.
-            inputs: the values, numbers or arrays that it takes; None for one that is left out.
+            op: the name of the operator in ONNX.
+            inputs: values, numbers or arrays; None for an input that is left out.
             attributes: the attributes of the operator.
         """
         return self.several(1, op, *inputs, **attributes)[0]
 
     def several(self, outputs: int, op: str, *inputs: Any, domain: str = "", **attributes: Any) -> tuple[Value, ...]:
-        """Add a node with several outputs, and return their values; `domain` is that of the operator."""
+        """Add a node with several outputs, and return them. `domain` is the domain of the operator."""
         proto = onnx()
         try:
             schema = proto.defs.get_schema(op, DOMAINS.get(domain, self.opset), domain)
@@ -110,7 +110,7 @@ class Graph:
         return tuple(_value_of(name, found.get(name)) for name in names)
 
     def constant(self, array: Any, name: str = "constant") -> Value:
-        """Return the value of an array, a weight or a number, all floats as float32. Equal ones are stored once."""
+        """Add an array, a weight or a number as a constant, floats as float32. Equal constants are stored once."""
         values = np.asarray(array)
         if np.issubdtype(values.dtype, np.floating) or values.dtype.name == "bfloat16":
             values = values.astype(np.float32)
@@ -132,15 +132,15 @@ class Graph:
         return [onnx().helper.make_opsetid(domain, version) for domain, version in versions.items()]
 
     def layer(self, layer: Any, x: Value) -> Any:
-        """Write a layer within a layer of your own, and return the value of its output."""
+        """Write a layer that a custom layer holds, and return its output."""
         return self._write(self, layer, x)
 
     def weight(self, layer: Any, name: str) -> HostArray:
-        """The weight of a layer as float32, to be rearranged before it becomes a constant."""
+        """The weight of a layer as a float32 array, which a writer may rearrange before it makes a constant of it."""
         return np.asarray(getattr(layer, name)).astype(np.float32)
 
     def cast(self, x: Value, dtype: Any) -> Value:
-        """x in a dtype of NumPy's; x itself where it has that dtype."""
+        """Cast x to a NumPy dtype; returns x itself if it has that dtype."""
         kind = np.dtype(dtype)
         number = onnx().helper.np_dtype_to_tensor_dtype(kind)
         return x if x.dtype == kind else replace(self.node("Cast", x, to=number), mask=x.mask)
@@ -154,15 +154,15 @@ class Graph:
         return x if rank < 3 else self._transposed(x, (0, rank - 1, *range(1, rank - 1)))
 
     def held(self, y: Value) -> Value:
-        """The value (batch, *sizes, channels) that stands as the tensor y, (batch, channels, *sizes), in the graph."""
+        """The value (batch, *sizes, channels) for a tensor y, (batch, channels, *sizes). This adds no node."""
         return y if len(y.shape) < 3 else Value(y.name, y.dtype, (y.shape[0], *y.shape[2:], y.shape[1]), None, True)
 
     def body(self, write: Callable[..., Any], *inputs: Value) -> Any:
-        """The graph of a loop's body: `write(graph, *values)` returns what it computes of values like `inputs`.
+        """Make the graph of a loop's body. `write(graph, *values)` adds its nodes and returns its outputs.
 
         Args:
-            write: a function that adds nodes to the graph that it is given, and may use the values of this one.
-            inputs: values with the dtypes and the shapes that the body is given.
+            write: a function that adds nodes to the graph of the body. It may also use values of this graph.
+            inputs: values with the dtypes and shapes of the body's inputs.
         """
         proto, inner = onnx(), Graph(self.opset, self._write)
         inner.outer, inner.scope, inner._taken = self, self.scope, self._taken
@@ -174,7 +174,7 @@ class Graph:
 
     @contextmanager
     def within(self, name: str) -> Iterator[None]:
-        """Let the names of the nodes that are added here begin with that of a layer."""
+        """Begin the names of nodes that are added in the block with the name of a layer."""
         before, self.scope = self.scope, f"{self.scope}/{name}".lstrip("/")
         try:
             yield
@@ -201,7 +201,7 @@ class Graph:
         return graph.constants[name] if graph else None
 
     def in_order(self, x: Value) -> Value:
-        """The tensor with the axes that the value has for layers."""
+        """The tensor with its axes in the order that layers use."""
         return x if not x.channels_first else self._transposed(self.channels_first(x), (0, *range(2, len(x.shape)), 1))
 
     def _transposed(self, x: Value, order: tuple[int, ...]) -> Value:
@@ -212,7 +212,7 @@ class Graph:
 
 
 def type_of(value: Value, sizes: tuple[Any, ...] | None = None) -> Any:
-    """The type of a value in ONNX; `sizes` has the names of sizes that are not known."""
+    """The ONNX type of a value. `sizes` gives names to unknown sizes."""
     helper = onnx().helper
     return helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(value.dtype), sizes or value.shape)
 

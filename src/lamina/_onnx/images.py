@@ -1,4 +1,4 @@
-"""Writes the image layers. Those that change images at random leave them as they are in inference."""
+"""Writes image layers. Layers that change images at random do nothing in inference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lamina.layers.image.resizing import CenterCrop, RandomCrop, Resizing, margi
 from lamina.layers.image.settings import BYTE
 
 MODES = {"nearest": "nearest", "bilinear": "linear"}
-"""The names of ONNX for the ways to scale images of any size. onnxruntime's cubic one does not make images smaller."""
+"""ONNX's names of interpolations for images of any size. onnxruntime's "cubic" cannot make images smaller."""
 
 
 def unchanged(graph: Graph, x: Value, layer: Any) -> Value:
@@ -33,7 +33,7 @@ for _module in (chains, color, mixing, sharpness, warping):
 
 
 def _sizes(layer: ImageLayer, x: Value, axes: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """The sizes of images as the layer's own functions take them: (batch, height, width, channels)."""
+    """The sizes of images in the order that the functions of image layers take: (batch, height, width, channels)."""
     tall, wide = (x.shape[axis] for axis in axes)
     if tall is None or wide is None:
         raise StackError(f"{layer.name!r} needs fixed sizes in ONNX: name them in export(input_signature=...).")
@@ -41,13 +41,13 @@ def _sizes(layer: ImageLayer, x: Value, axes: tuple[int, ...]) -> tuple[int, int
 
 
 def _cut(graph: Graph, x: Value, axes: tuple[int, ...], part: tuple[int, int, int, int]) -> Value:
-    """A window of the images: its top, its left edge, its height and its width."""
+    """Cut a window out of the images; `part` is its top, its left edge, its height and its width."""
     top, left, tall, wide = part
     return graph.node("Slice", x, np.array([top, left]), np.array([top + tall, left + wide]), np.array(axes))
 
 
 def _scaled(graph: Graph, x: Value, axes: tuple[int, ...], size: tuple[int, int], layer: Any) -> Value:
-    """The images scaled to a size: pixels are chosen, or multiplied by the matrices that `jax.image.resize` uses."""
+    """Scale images to a size, by a choice of pixels or by products with the matrices of `jax.image.resize`."""
     how, smooth = getattr(layer, "interpolation", "bilinear"), getattr(layer, "antialias", False)
     if how == "nearest":
         for axis, new in zip(axes, size, strict=True):
@@ -100,7 +100,7 @@ def crop(graph: Graph, x: Value, layer: Any) -> Value:
 
 
 def _rescaled(graph: Graph, x: Value, source: tuple[float, float], target: tuple[float, float]) -> Value:
-    """x, mapped from one range to another."""
+    """Map x linearly from one range to another."""
     (low, high), (bottom, top) = source, target
     if (low, high) == (bottom, top):
         return x

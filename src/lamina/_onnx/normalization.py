@@ -1,4 +1,4 @@
-"""Writes the layers that normalize."""
+"""Writes normalization layers."""
 
 from __future__ import annotations
 

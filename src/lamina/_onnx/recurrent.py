@@ -1,7 +1,7 @@
-"""Writes the recurrent layers: as nodes of ONNX where there is no mask, else as a Scan, which goes step by step.
+"""Writes recurrent layers: as ONNX's own nodes if there is no mask, else as a Scan, which computes step by step.
 
-The nodes of ONNX know one length for each row, so they cannot leave out steps at the begin of a row or within it. In a
-Scan a masked step keeps the states, and repeats the output of the step before.
+ONNX's nodes take one length for each row, so they cannot leave out steps at the beginning or in the middle of a row. In
+a Scan, a masked step keeps the states and repeats the output of the step before.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lamina.layers.recurrent.stacked_cells import StackedRNNCells
 from lamina.layers.wrappers import Bidirectional
 
 Sequences = tuple[Value, Value, list[Value]]
-"""The outputs of all steps in the order of time, (batch, time, units), the output of the last one, and the states."""
+"""The outputs of all steps in the order of time, (batch, time, units), the output of the last step, and the states."""
 
 
 def _split(graph: Graph, z: Value, parts: int, axis: int = -1) -> tuple[Value, ...]:
@@ -33,7 +33,7 @@ def _split(graph: Graph, z: Value, parts: int, axis: int = -1) -> tuple[Value, .
 
 
 def _input_part(graph: Graph, x: Value, cell: Any) -> Value:
-    """x @ kernel + bias, for one step or for all, of the cells that add it to the product of their state."""
+    """x @ kernel + bias, for one step or for all steps; x itself for cells that do not add this to a product."""
     if type(cell) not in (SimpleRNNCell, LSTMCell, GRUCell):
         return x
     z = graph.node("MatMul", x, graph.constant(cell.kernel, "kernel"))
@@ -50,7 +50,7 @@ def simple_step(graph: Graph, z: Value, cell: SimpleRNNCell, states: Sequence[Va
 
 
 def _gated(graph: Graph, z: Value, cell: Any, c: Value, axis: int) -> list[Value]:
-    """The next states of an LSTM for the sum of all products, with the gates along an axis."""
+    """The next states of an LSTM from the sum z of its products, which has the four gates along `axis`."""
     parts = _split(graph, z, 4, axis)
     i, f, o = (activate(graph, cell.recurrent_activation, parts[at]) for at in (0, 1, 3))
     new = graph.node("Mul", i, activate(graph, cell.activation, parts[2]))
@@ -97,14 +97,14 @@ def gru_step(graph: Graph, z: Value, cell: GRUCell, states: Sequence[Value]) -> 
 
 
 def _advanced(graph: Graph, x: Value, cell: Any, states: Sequence[Value]) -> tuple[Value, list[Value]]:
-    """The output and the next states; the writer of a cell of one's own may return both, or the states alone."""
+    """The output and the next states of a cell. The writer of a custom cell returns both, or only the states."""
     made = writer_of(cell)(graph, x, cell, states)
     output, new = made if isinstance(made, tuple) else (made[0], made)
     return output, list(new)
 
 
 def _state_shapes(cell: Any) -> list[tuple[int, ...]]:
-    """The shapes of a cell's states without the batch axis, the channels first."""
+    """The shapes of a cell's states without the batch axis, with the channels first."""
     if isinstance(cell, ConvLSTMCell):
         return [(cell.units, *cell._lamina_positions)] * 2
     sizes = cell.state_size if isinstance(cell.state_size, (list, tuple)) else [cell.state_size]
@@ -112,7 +112,7 @@ def _state_shapes(cell: Any) -> list[tuple[int, ...]]:
 
 
 def by_scan(graph: Graph, x: Value, layer: Any) -> Sequences:
-    """The layer step by step."""
+    """Write a layer as a Scan."""
     cells = layer.cell.cells if isinstance(layer.cell, StackedRNNCells) else [layer.cell]
     moves = isinstance(layer.cell, ConvLSTMCell) and layer.data_format == "channels_last"
     if moves:
@@ -160,7 +160,7 @@ def by_scan(graph: Graph, x: Value, layer: Any) -> Sequences:
 
 
 def _channels_last(graph: Graph, y: Value, steps: bool) -> Value:
-    """(batch, channels, *sizes) -> (batch, *sizes, channels), with an axis of time in front of these if it has one."""
+    """(batch, channels, *sizes) -> (batch, *sizes, channels). With `steps`, a time axis follows the batch axis."""
     first = 2 if steps else 1
     return graph.node("Transpose", y, perm=[*range(first), *range(first + 1, len(y.shape)), first])
 
@@ -172,7 +172,7 @@ def _in_order(weights: HostArray, order: Sequence[int]) -> HostArray:
 
 
 def by_node(graph: Graph, x: Value, layer: Any) -> Sequences:
-    """The layer as one node of ONNX."""
+    """Write a layer as one node of ONNX."""
     cell, op = layer.cell, type(layer).__name__
     order = {"LSTM": [0, 3, 1, 2], "GRU": [0, 1, 2]}.get(op, [0])  # ONNX has the gates of an LSTM as i, o, f, c
     told: dict[str, Any] = {"linear_before_reset": int(cell.reset_after)} if op == "GRU" else {}
@@ -193,13 +193,13 @@ def by_node(graph: Graph, x: Value, layer: Any) -> Sequences:
 
 
 def _standard(layer: Any) -> bool:
-    """Whether ONNX has a node for the layer: that of its default activations."""
+    """Whether ONNX has a node for the layer: it is an LSTM, GRU or SimpleRNN with the default activations."""
     known = type(layer) in (LSTM, GRU, SimpleRNN) and layer.activation is activations.tanh
     return known and getattr(layer, "recurrent_activation", activations.sigmoid) is activations.sigmoid
 
 
 def sequences(graph: Graph, x: Value, layer: Any) -> Sequences:
-    """What a recurrent layer computes."""
+    """Write a recurrent layer, as a node if possible, else as a Scan."""
     write: Callable[..., Sequences] = by_node if x.mask is None and _standard(layer) else by_scan
     return write(graph, x, layer)
 
@@ -214,7 +214,7 @@ def recurrent(graph: Graph, x: Value, layer: Any) -> Any:
 
 
 def _backwards(graph: Graph, x: Value) -> Value:
-    """The steps in the other order."""
+    """The steps in reverse order."""
     return graph.node("Slice", x, np.array([-1]), np.array([-LAST]), np.array([1]), np.array([-1]))
 
 

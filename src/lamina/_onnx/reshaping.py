@@ -1,4 +1,4 @@
-"""Writes the layers that move, repeat, cut and add elements."""
+"""Writes layers that reshape, permute, repeat, crop and pad."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that several writers take: reshapes with free sizes, axes of either order, and products along axes."""
+"""Helpers of several writers: reshapes with unknown sizes, the place of the channels, and products along axes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lamina._onnx.graph import Graph, Value
 LAST = np.iinfo(np.int64).max
 """The end of a Slice that goes to the end of the axis."""
 Result = Callable[[Value], Value]
-"""Says how the axes of a tensor in the graph stand for layers."""
+"""A function that restores the order of axes in a result."""
 
 
 def reshaped(graph: Graph, x: Value, shape: Shape) -> Value:
-    """x with these sizes, of which at most one is None. The size of an axis that both have stays, whatever it is.
+    """Reshape x to these sizes. A size of None at the start is kept from x; at most one other may be None.
 
-    No size is left to ONNX unless it must be: it cannot find one where there are no rows.
+    Sizes are given to ONNX where possible, because it cannot infer a size if there are no rows.
     """
     same = [at for at, (a, b) in enumerate(zip(x.shape, shape, strict=False)) if a == b]
     keeps = {at for at in same if same[: at + 1] == list(range(at + 1))}
@@ -29,21 +29,27 @@ def reshaped(graph: Graph, x: Value, shape: Shape) -> Value:
 
 
 def either_order(graph: Graph, x: Value, data_format: str | None) -> tuple[Value, tuple[int, ...], Result]:
-    """x without a Transpose, its spatial axes there, and the function for a result of the same axes."""
+    """Use x in the order of axes that it has, without a Transpose.
+
+    Returns x, its spatial axes, and the function that restores the order of axes in a result.
+    """
     if x.channels_first and data_format != "channels_first":
         return graph.channels_first(x), tuple(range(2, len(x.shape))), graph.held
     return x, spatial_axes(len(x.shape), data_format), lambda y: y
 
 
 def channels_first(graph: Graph, x: Value, data_format: str | None) -> tuple[Value, Result]:
-    """x as (batch, channels, *sizes), and the function for a result of the same axes."""
+    """Move the channels of x first: (batch, channels, *sizes).
+
+    Returns x, and the function that restores the order of axes in a result.
+    """
     if data_format == "channels_first":
         return x, lambda y: y
     return graph.channels_first(x), graph.held
 
 
 def products(graph: Graph, x: Value, axes: Sequence[int], matrices: Sequence[HostArray]) -> Value:
-    """x multiplied along each axis by a matrix (size, new size), by one Einsum."""
+    """Multiply x along each axis by a matrix (size, new size), with one Einsum."""
     letters = string.ascii_lowercase[: len(x.shape)]
     made = {axis: string.ascii_lowercase[len(x.shape) + at] for at, axis in enumerate(axes)}
     factors = [letters[axis] + made[axis] for axis in axes]

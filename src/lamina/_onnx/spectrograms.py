@@ -1,4 +1,4 @@
-"""Writes the spectrograms, as convolutions with the waves of a Fourier transform."""
+"""Writes spectrograms as convolutions with the sines and cosines of a Fourier transform."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def stft(graph: Graph, x: Value, layer: STFTSpectrogram) -> Value:
         told["auto_pad"] = "SAME_UPPER"
 
     def waves(*names: str) -> Value:
-        """The sums of the signal times some weights.  -> (batch, channels * frequencies, frames)"""
+        """Convolve the signal with weights of the layer.  -> (batch, channels * frequencies, frames)"""
         kernels = [np.transpose(graph.weight(layer, name), (2, 1, 0)) for name in names]
         return graph.node("Conv", signal, np.tile(np.concatenate(kernels), (channels, 1, 1)), **told)
 
@@ -41,7 +41,7 @@ def stft(graph: Graph, x: Value, layer: STFTSpectrogram) -> Value:
     else:
         real, imag = waves("real_kernel"), waves("imag_kernel")
         y = _angle(graph, real, imag) if layer.mode == "angle" else _power(graph, real, imag)
-    if layer.mode == "psd":  # all frequencies but the first and the last stand for two
+    if layer.mode == "psd":  # all frequencies except the first and the last count twice
         count = int(layer.real_kernel.shape[-1])
         twice = np.array([1, *[2] * (count - 2), 1][:count], np.float32)
         y = graph.node("Mul", y, np.tile(twice, channels)[:, None])
@@ -71,7 +71,7 @@ def mel(graph: Graph, x: Value, layer: MelSpectrogram) -> Value:
     rows = graph.node("ReduceProd", graph.node("Shape", x, start=0, end=-1), keepdims=1)
     whole = graph.node("Concat", rows, np.array([1]), graph.node("Shape", x, start=-1), axis=0)
     signal = replace(graph.node("Reshape", x, whole), shape=(None, 1, time))
-    if time is not None and half >= time:  # ONNX mirrors a signal once
+    if time is not None and half >= time:  # ONNX can mirror a signal only once
         places = np.abs((np.arange(-half, time + half) + time - 1) % max(2 * (time - 1), 1) - (time - 1))
         signal = graph.node("Gather", signal, places, axis=2)
     else:

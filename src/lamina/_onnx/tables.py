@@ -1,4 +1,4 @@
-"""Writes a FeatureSpace, with one named input for each column, and the lookups that begin a stack."""
+"""Writes a FeatureSpace, with a named input for each column, and lookups at the start of a stack."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from lamina.layers.features.text import TextVectorization
 from lamina.layers.features.vocabularies import Lookup
 
 NO_INTEGER = np.iinfo(np.int64).min
-"""What stands for a gap in a column of whole numbers; among other numbers it is NaN, among texts ""."""
+"""The value of a gap in a column of whole numbers. In other columns of numbers a gap is NaN, in columns of text ""."""
 
 
 def indices(graph: Graph, x: Value, layer: Any, unknown: int, gap: int | None = None) -> Value:
-    """The number of each term in a vocabulary.
+    """The index of each term in a vocabulary.
 
     Args:
-        unknown: the number of terms that are not in it.
-        gap: the number of what stands for a gap.
+        unknown: the index of terms that are not in it.
+        gap: the index of a gap.
     """
     known = layer._lamina_vocabulary
     if known.num_oov_indices > 1:
         raise StackError(f"{layer.name!r} has several oov indices, and ONNX has no operator that computes their hash.")
-    terms = {term: max(number, -1) for term, number in known.index.items()}  # vectors leave out what has -1
+    terms = {term: max(number, -1) for term, number in known.index.items()}  # vectors leave out terms with index -1
     if gap is not None:
         terms.setdefault("" if x.dtype == TEXT else NO_INTEGER, gap)
     keys = {"keys_strings" if x.dtype == TEXT else "keys_int64s": list(terms)}
@@ -58,7 +58,7 @@ def lookup(graph: Graph, x: Value, layer: Any) -> Value:
 
 
 def inputs_of(graph: Graph, space: FeatureSpace) -> dict[str, Value]:
-    """An input for each column: floats, whole numbers or texts, (batch, 1)."""
+    """Make an input for each column: floats, whole numbers or texts, (batch, 1)."""
     found = {}
     for name in sorted(space.features):
         dtype = space.features[name].dtype
@@ -70,7 +70,7 @@ def inputs_of(graph: Graph, space: FeatureSpace) -> dict[str, Value]:
 
 
 def write_space(graph: Graph, space: FeatureSpace, given: dict[str, Value]) -> Value:
-    """The vector of each row.  {column: (batch, 1)} -> (batch, units)"""
+    """Write the encoding of the columns.  {column: (batch, 1)} -> (batch, units)"""
     if space.crosses:
         raise StackError(f"{space.name!r} has crosses, and ONNX has no operator that computes their hash.")
     outputs = []
@@ -96,7 +96,7 @@ def write_space(graph: Graph, space: FeatureSpace, given: dict[str, Value]) -> V
 
 
 def _codes(graph: Graph, space: FeatureSpace, name: str, x: Value, gap: int, rare: bool) -> Value:
-    """The code of each row; -1 where it has none.  (batch, 1)"""
+    """The code of each row; -1 for no code.  (batch, 1)"""
     layer = space.preprocessors[name]
     if isinstance(layer, Discretization):
         places = bins(graph, x, layer.bin_boundaries)
@@ -121,7 +121,7 @@ def piecewise(graph: Graph, x: Value, layer: PiecewiseLinear) -> Value:
 def waves(graph: Graph, x: Value, layer: PeriodicWaves) -> Value:
     edges, scores = (np.asarray(each, np.float32) for each in (layer.edges, layer.scores))
     scaled: Value = graph.constant(np.full(1, scores[0], np.float32))
-    if len(edges) > 1:  # the sum of what each piece between two edges adds
+    if len(edges) > 1:  # each piece between two edges adds a part of the sum
         widths = edges[1:] - edges[:-1]
         part = graph.node("Div", graph.node("Sub", x, edges[:-1]), widths)
         part = graph.node("Clip", part, np.float32(0), np.float32(1))

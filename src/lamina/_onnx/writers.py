@@ -1,4 +1,4 @@
-"""Which function writes which layer or activation, and the writing of one layer."""
+"""The registry of the writers of layers and activations, and the function that writes one layer."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lamina.errors import ArgumentError, StackError
 F = TypeVar("F", bound=Callable[..., Any])
 
 of_layers: dict[type, Callable[..., Any]] = {}
-"""The writer of each class, `write(graph, x, layer)`. A class that is derived from one has a writer of its own."""
+"""The writer of each class, `write(graph, x, layer)`. Subclasses do not inherit it."""
 of_functions: dict[Any, Callable[..., Any]] = {}
-"""The writer of each function of a tensor, `write(graph, x, **arguments)`."""
+"""The writer of each activation function, `write(graph, x, **arguments)`."""
 elementwise: set[Any] = set()
-"""The functions whose result does not depend on the order of the axes."""
+"""The activation functions that compute each element by itself, so that the order of axes does not matter."""
 
 FLOAT, TEXT = np.dtype(np.float32), np.dtype(object)
 
@@ -38,7 +38,7 @@ def writes(*classes: type) -> Callable[[F], F]:
 
 
 def computes(function: Any, by_element: bool = True) -> Callable[[F], F]:
-    """A decorator for the writer of a function; says whether it computes each element by itself."""
+    """A decorator for the writer of an activation function; `by_element`: the order of axes does not matter."""
 
     def register(write: F) -> F:
         of_functions[function] = write
@@ -51,9 +51,9 @@ def computes(function: Any, by_element: bool = True) -> Callable[[F], F]:
 
 @user_facing
 def register_onnx(thing: Any) -> Callable[[F], F]:
-    """A decorator for the function that writes a layer of your own for `model.export(path, format="onnx")`.
+    """A decorator for a function that translates a custom layer for `model.export(path, format="onnx")`.
 
-    It is given the graph, the value that the layer takes, and the layer, and returns the value of the output:
+    The function takes the graph, the input of the layer and the layer, and returns the output:
 
     >>> from lamina import layers, saving
     >>> class Scale(layers.Layer):
@@ -65,14 +65,16 @@ def register_onnx(thing: Any) -> Callable[[F], F]:
     ... def write(graph, x, layer):
     ...     return graph.node("Mul", x, graph.constant(layer.factor))
 
-    `graph.node(op, *inputs, **attributes)` adds a node with an operator of ONNX and returns its value, and
-    `graph.several(2, op, *inputs)` a tuple of two. The inputs are values, numbers and arrays. `graph.constant(array)`
-    is the value of an array or a weight. Values have `shape` (None for a size that varies) and `dtype`. A layer within
-    the layer is written by `graph.layer(layer.inner, x)`. An activation of your own is registered in the same way, and
-    its writer takes the graph and the value: `def write(graph, x)`.
+    - `graph.node(op, *inputs, **attributes)` adds an operator of ONNX and returns its output. Inputs are values of the
+      graph, numbers and arrays. `graph.several(2, op, *inputs)` returns a tuple of two outputs.
+    - `graph.constant(array)` adds an array or a weight.
+    - `graph.layer(layer.inner, x)` writes a layer that the custom layer holds.
+    - Each value has `shape`, with None for a size that varies, and `dtype`.
+
+    The writer of a custom activation function takes only the graph and the input: `def write(graph, x)`.
 
     Args:
-        thing: the class of the layer, or the function.
+        thing: the class of the layer, or the activation function.
     """
     if not callable(thing):
         raise ArgumentError(f"register_onnx takes the class of a layer, or a function; got {thing!r}.")
@@ -80,7 +82,7 @@ def register_onnx(thing: Any) -> Callable[[F], F]:
 
 
 def write_layer(graph: Graph, layer: Any, x: Value) -> Any:
-    """Write one layer, and return the value of its output, or a tuple of values."""
+    """Write one layer, and return its output, or a tuple of outputs."""
     write = writer_of(layer)
     whole = x.dtype.kind in "iub"
     if whole and layer._lamina_makes_floats:
@@ -90,20 +92,20 @@ def write_layer(graph: Graph, layer: Any, x: Value) -> Any:
     if isinstance(y, tuple):
         return y
     if not isinstance(y, Value):
-        raise StackError(f"{layer.name!r}: its writer for ONNX returns a {type(y).__name__}, and not a value.")
+        raise StackError(f"{layer.name!r}: its writer for ONNX returns a {type(y).__name__}, not a value of the graph.")
     if type(layer).compute_mask is Layer.compute_mask:
         y = replace(y, mask=x.mask if layer.supports_masking else None)
     known = shape_after(layer, x.shape)
     if len(known) != len(y.shape):
         raise StackError(
-            f"{layer.name!r} ({type(layer).__name__}) returns {known}, and its writer for ONNX a value of the shape "
-            f"{y.shape}."
+            f"{layer.name!r} ({type(layer).__name__}) returns {known}, but its writer for ONNX returns a value of the "
+            f"shape {y.shape}."
         )
     return replace(y, shape=tuple(b if a is None else a for a, b in zip(y.shape, known, strict=True)))
 
 
 def writer_of(layer: Any) -> Callable[..., Any]:
-    """The function that writes a layer or a cell."""
+    """The writer of a layer or a cell."""
     write = of_layers.get(type(layer)) or _as_chain(layer)
     if write is None:
         raise StackError(_without_writer(layer, type(layer)))
@@ -111,7 +113,7 @@ def writer_of(layer: Any) -> Callable[..., Any]:
 
 
 def _as_chain(layer: Any) -> Callable[..., Any] | None:
-    """The writer of a stack within a stack, unless its `call` is the user's own."""
+    """The writer of a stack inside a stack, unless it has a custom `call`."""
     chain = hasattr(type(layer), "_lamina_chain") and type(layer).call.__module__.startswith("lamina.")
     return write_chain if chain else None
 
@@ -130,7 +132,7 @@ def write_layers(graph: Graph, x: Value, layers: Iterable[Any]) -> Any:
 
 
 def activate(graph: Graph, function: Any, x: Value) -> Value:
-    """Write a function of a tensor, such as the activation of a layer, which may be a layer too."""
+    """Write an activation: a function of a tensor, or a layer."""
     if isinstance(function, Layer):
         y: Value = write_layer(graph, function, x)
         return y

@@ -1,4 +1,4 @@
-"""The arguments of Keras 1 and 2 that Keras 3 refuses: what each became."""
+"""Translates arguments of Keras 1 and 2 that Keras 3 refuses to those of today."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lamina.optimizers import Optimizer
 
 Arguments: TypeAlias = dict[str, Any]
 Change: TypeAlias = Callable[[Arguments, Any], str]
-"""Puts what became of an old argument's value into the arguments, and says in words what that is."""
+"""A function that adds the new arguments for the value of an old one, and returns them in words."""
 Became: TypeAlias = str | Change | None
-"""The new name of an argument; None for one that has no effect any more; or a function."""
+"""How an argument is translated: its new name, a function, or None if it has no effect any more."""
 
 
 def _decay(arguments: Arguments, decay: Any) -> str:
-    """Keras 2's decay: in step t the rate is `learning_rate / (1 + decay * t)`."""
+    """Keras 2's decay: at step t the learning rate is `learning_rate / (1 + decay * t)`."""
     if decay:
         rate = arguments.get("learning_rate", 0.001)
         if callable(rate) or isinstance(rate, str):
@@ -40,7 +40,7 @@ def _dim_ordering(arguments: Arguments, order: str) -> str:
 
 
 def _unit(name: str, place: int, words: str) -> Change:
-    """One of the two numbers that an argument `name` became."""
+    """An argument that became one of the two numbers of the argument `name`."""
 
     def change(arguments: Arguments, value: object) -> str:
         given = list(arguments.get(name, (None, None)))
@@ -52,7 +52,7 @@ def _unit(name: str, place: int, words: str) -> Change:
 
 
 def _batch_size(arguments: Arguments, size: object) -> str:
-    """The size of all batches, beside the shape of a first layer's input."""
+    """Combine the batch size with the input shape of a first layer."""
     shape = arguments.pop("input_shape", None)
     if shape is None and (width := arguments.pop("input_dim", None)) is not None:
         length = arguments.pop("input_length", None)
@@ -73,7 +73,7 @@ def _epsilon(arguments: Arguments, value: object) -> str:
 
 
 def _only(allowed: object, instead: str) -> Change:
-    """An argument that may be left out, as only one value of it is still there."""
+    """An argument that Keras 3 dropped. Its `allowed` value, the behaviour now, has no effect; others are errors."""
 
     def change(arguments: Arguments, value: object) -> str:
         if value is not None and value != allowed:
@@ -158,21 +158,22 @@ OLD: dict[str, dict[str, Became]] = {
         "samples_per_epoch": "steps_per_epoch", "nb_val_samples": "validation_steps", "val_samples": "steps",
     },
 }  # fmt: skip
-"""By class, or by method: the old arguments."""
+"""The old arguments of each class or method."""
 
 KEPT = {"axis", "epsilon", "reduction"}
-"""Arguments that there still are, of which a value became another; they are told only where it did."""
+"""Arguments that still exist, but some values were renamed. Only these are reported."""
 FORCED = KEPT | {"input_length"}
-"""Arguments that are changed even where a class takes them."""
+"""Arguments that are translated even if the class still takes them."""
 
 
 def translate(called: str, families: Collection[str], takes: Collection[str], given: Arguments) -> Arguments:
-    """The arguments of today for those that a call was `given`; each that is old is told once.
+    """Translate the old arguments of a call. Each translation is printed once.
 
     Args:
         called: the name of the class or function.
-        families: the names in `OLD` that it has the arguments of.
-        takes: the names of its own arguments, which stay what they are.
+        families: the names in `OLD` whose arguments it has.
+        takes: the names of its present arguments, which are not translated.
+        given: the arguments of the call.
     """
     given = dict(given)
     for family in families:
@@ -197,7 +198,7 @@ def translate(called: str, families: Collection[str], takes: Collection[str], gi
 
 
 def configured(init: Callable[..., None]) -> Callable[..., None]:
-    """`Configured.__init__`, which takes the old arguments too."""
+    """Make `Configured.__init__` accept the old arguments."""
 
     @user_facing
     def __init__(self: Configured, *args: Any, **kwargs: Any) -> None:
@@ -220,7 +221,7 @@ def configured(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def _with_ending(given: Arguments) -> str:
-    """A file's name that a ModelCheckpoint takes; `save` and `save_weights` take every name here, see verbs.py."""
+    """Change the file's name to one that ModelCheckpoint accepts. `verbs.py` does this for `save` itself."""
     name: str = os.fspath(given["filepath"])
     ends = (".weights.h5",) if given.get("save_weights_only") else (".keras", ".h5")
     return name if name.endswith(ends) else name + ends[0]
@@ -231,7 +232,7 @@ def _write_to(checkpoint: ModelCheckpoint, filepath: FilePath) -> None:
 
 
 def _begin_with(layer: Any, weights: Sequence[Any]) -> None:
-    """Let a layer have these weights once it is built."""
+    """Make a layer set these weights when it is built."""
     say(f"{type(layer).__name__}(weights=) is now layer.set_weights(weights), once the layer is built.")
 
     def build(input_shape: object) -> None:
@@ -243,7 +244,7 @@ def _begin_with(layer: Any, weights: Sequence[Any]) -> None:
 
 
 def _every(checkpoint: Any, period: int) -> None:
-    """Let a checkpoint save after every so many epochs."""
+    """Make a checkpoint save only after every `period` epochs."""
     saves = type(checkpoint).on_epoch_end
 
     def on_epoch_end(epoch: int, logs: Logs = None) -> None:
@@ -256,7 +257,7 @@ def _every(checkpoint: Any, period: int) -> None:
 
 
 def _fall(optimizer: Optimizer, decay: float) -> None:
-    """Let the learning rate fall, and yet be a number, which callbacks and programs set."""
+    """Reduce the learning rate in each step, while callbacks and programs can still set it to a number."""
     optimizer._lamina.decay = decay
 
 
@@ -264,4 +265,4 @@ AFTERWARDS: dict[str, tuple[type, Callable[[Any, Any], None]]] = {
     "weights": (Layer, _begin_with), "period": (ModelCheckpoint, _every), "filepath": (ModelCheckpoint, _write_to),
     "_decay": (Optimizer, _fall),
 }  # fmt: skip
-"""Arguments whose value the object gets once it is made, and how."""
+"""Arguments that are applied after the object was made, with the functions that apply them."""

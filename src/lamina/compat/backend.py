@@ -1,4 +1,4 @@
-"""`keras.backend` as Keras 2 had it: the functions that losses, metrics and layers of one's own were written with."""
+"""Keras 2's `keras.backend`: the functions with which custom losses, metrics and layers were written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ globals().update(functions)
 
 
 def concatenate(tensors: Sequence[object], axis: int = -1) -> Array:
-    """The arrays one after the other along an axis."""
+    """Concatenate arrays along an axis."""
     return jnp.concatenate([array(tensor) for tensor in tensors], axis)
 
 
@@ -102,7 +102,7 @@ def random_uniform(
 
 
 def random_bernoulli(shape: Sequence[int], p: float = 0.0, dtype: DType = None, seed: int | None = None) -> Array:
-    """1 with the probability `p`, else 0."""
+    """Numbers that are 1 with the probability `p`, else 0."""
     return (random.uniform(shape, seed=seed) <= p).astype(dtype or floatx())
 
 
@@ -117,7 +117,7 @@ def truncated_normal(
 
 
 def get_value(x: object) -> Any:
-    """The values of a weight, as NumPy has them."""
+    """The values of a weight as a NumPy array."""
     return np.asarray(x)[()] if isinstance(x, (Weight, jax.Array)) else x
 
 
@@ -186,7 +186,7 @@ def stop_gradient(variables: Any) -> Any:
 
 
 def switch(condition: object, then_expression: Any, else_expression: Any) -> Array:
-    """The one value where the condition is true, and the other elsewhere; functions are called for theirs."""
+    """The first value where the condition is true, else the second. A value may be a function without arguments."""
     then, other = (each() if callable(each) else each for each in (then_expression, else_expression))
     condition, then = array(condition).astype(bool), array(then)
     return jnp.where(condition.reshape(condition.shape + (1,) * (then.ndim - condition.ndim)), then, other)
@@ -198,7 +198,7 @@ def map_fn(fn: Callable[[Array], Any], elems: object, name: str | None = None, d
 
 
 def in_train_phase(x: Any, alt: Any, training: object = None) -> Any:
-    """`x` while the model is trained, else `alt`; functions are called for theirs."""
+    """`x` while the model is trained, else `alt`. Each may be a function without arguments."""
     trains = learning_phase() if training is None else training
     return (x() if callable(x) else x) if trains else (alt() if callable(alt) else alt)
 
@@ -214,12 +214,12 @@ def learning_phase() -> int:
 
 
 def set_learning_phase(value: object) -> None:
-    """Nothing: `fit` trains, and `model(x, training=True)` says so for a call."""
+    """Have no effect: `fit` sets the phase, and `model(x, training=True)` sets it for one call."""
     say("K.set_learning_phase(value) has no effect: write model(x, training=True).")
 
 
 def name_scope(name: str) -> AbstractContextManager[None]:
-    """Nothing."""
+    """A context that has no effect."""
     return nullcontext()
 
 
@@ -229,27 +229,27 @@ def gradients(loss: object, variables: object) -> NoReturn:
 
 
 def image_dim_ordering() -> str:
-    """Keras 1's name of the place of the channels: "tf" for last, "th" for first."""
+    """Keras 1's name of the data format: "tf" for channels last, "th" for channels first."""
     return "tf" if image_data_format() == "channels_last" else "th"
 
 
 def set_image_dim_ordering(dim_ordering: str) -> None:
-    """Keras 1's way to say where the channels stand."""
+    """Set the data format, by Keras 1's names."""
     say("K.set_image_dim_ordering is now keras.config.set_image_data_format.")
     set_image_data_format("channels_last" if dim_ordering == "tf" else "channels_first")
 
 
 def get_session(*args: object) -> session.Session:
-    """A session, in which nothing has to be run."""
+    """A session object without effect."""
     return session.Session()
 
 
 def set_session(session: object) -> None:
-    """Nothing: there is no session."""
+    """Have no effect: there is no session."""
 
 
 def manual_variable_initialization(value: bool) -> None:
-    """Nothing: a weight has its values when it is made."""
+    """Have no effect: weights are initialized when they are made."""
 
 
 def foldl(fn: Callable[[Any, Any], Any], elems: object, initializer: Any = None, name: str | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""The arithmetic of Keras 2's `keras.backend`: a table of functions of JAX."""
+"""The arithmetic of Keras 2's `keras.backend`, as a table of JAX's functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lamina.errors import ArgumentError
 
 
 def _floats(function: Operation) -> Operation:
-    """Truth values count as 0 and 1."""
+    """Make a function accept booleans as 0 and 1."""
     return lambda x, *args, **kwargs: function(x.astype(floatx()) if x.dtype == bool else x, *args, **kwargs)
 
 
@@ -63,7 +63,7 @@ def _relu(x: Array, alpha: float = 0.0, max_value: float | None = None, threshol
 
 
 def _pad_axes(first: int) -> Callable[..., Array]:
-    """Zeros around the axes of images; `first` is how many there are."""
+    """A function that pads `first` spatial axes of images with zeros."""
 
     def pad(x: Array, padding: Any = ((1, 1),) * first, data_format: str | None = None) -> Array:
         pairs = [tuple(padding)] if first == 1 else [tuple(each) for each in padding]
@@ -137,7 +137,7 @@ OTHERS: dict[str, tuple[Operation, str, str]] = {
     "squeeze": (jnp.squeeze, "x", "axis"), "temporal_padding": (_pad_axes(1), "x", "padding"),
     "tile": (jnp.tile, "x", "n:reps"),
 }  # fmt: skip
-"""The name, the function, the names of its arrays, and those of its settings."""
+"""Each name with the function, the names of its arrays and the names of its settings."""
 
 functions = {
     **table("K.", "x", "", {
@@ -159,4 +159,4 @@ functions = {
     }),
     **{name: operation(f"K.{name}", *described) for name, described in OTHERS.items()},
 }  # fmt: skip
-"""All of them by name."""
+"""All operations by name."""

@@ -1,4 +1,4 @@
-"""Callbacks whose arguments had another order in Keras 1 and 2."""
+"""Callbacks whose arguments were different in Keras 1 and 2."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ BOARD = (
     "log_dir", "histogram_freq", "batch_size", "write_graph", "write_grads", "write_images", "embeddings_freq",
     "embeddings_layer_names", "embeddings_metadata", "embeddings_data", "update_freq",
 )  # fmt: skip
-"""The arguments of Keras 2's TensorBoard, where a number stands third."""
+"""The arguments of Keras 2's TensorBoard, of which the third is a number."""
 
 
 def in_order(kind: type, names: list[str], given: Sequence[object]) -> list[str]:
-    """The names of the arguments that are given by position: those of Keras 2 where only they fit the values."""
+    """The names of arguments that are given by position: in Keras 2's order if only that order fits the values."""
     if issubclass(kind, callbacks.TensorBoard) and len(given) > 2 and _is_number(given[2]):
         return list(BOARD)
     if issubclass(kind, callbacks.ModelCheckpoint) and len(given) > 6 and _is_number(given[6]):
@@ -30,14 +30,14 @@ def _is_number(value: object) -> bool:
 
 
 class BaseLogger(callbacks.Callback):
-    """Keras 2's, which took the means of the metrics: `fit` does that itself."""
+    """Keras 2's callback that averaged the metrics. It has no effect, because `fit` averages them."""
 
     def __init__(self, stateful_metrics: object = None) -> None:
         super().__init__()
 
 
 class ProgbarLogger(callbacks.ProgbarLogger):
-    """Keras 2's, which was told what it counts."""
+    """Keras 2's ProgbarLogger, with the arguments `count_mode` and `stateful_metrics`."""
 
     def __init__(self, count_mode: str = "samples", stateful_metrics: object = None) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class ProgbarLogger(callbacks.ProgbarLogger):
 
 
 class LambdaCallback(callbacks.LambdaCallback):
-    """Keras 2's third and fourth arguments were functions of (batch, logs)."""
+    """A LambdaCallback whose third and fourth arguments are functions of (batch, logs), as in Keras 2."""
 
     def __init__(self, *functions: Callable[..., Any] | None, **named: Any) -> None:
         if any(each is not None and _takes_two(each) for each in functions[2:4]):

@@ -1,7 +1,7 @@
-"""What TensorFlow's eager tensors have and JAX's arrays lack, for the time in which the hook is installed.
+"""Adds the methods of TensorFlow's eager tensors to JAX's arrays, while the hook is installed.
 
-It stands on the class of JAX's arrays, so a call of a model is as fast as without it. What the dataset makers return is
-then a `tf.data.Dataset`, whose elements are such arrays.
+The methods are added to the class of JAX's arrays, so calls of a model are not slower. The functions that make datasets
+then return a `tf.data.Dataset` with such arrays as elements.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The estimators of `keras.wrappers.scikit_learn`, which Keras 2 had, and what those of scikeras share with them.
+"""The estimators of Keras 2's `keras.wrappers.scikit_learn`, and the base of the estimators of scikeras.
 
-Both take a function that makes a model, and further arguments that go to this function and to `fit` by their names.
+Both take a function that makes a model. Further arguments are passed by their names to this function and to `fit`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from lamina.wrappers.estimator import Classifier, Estimator, Regressor
 Maker: TypeAlias = Callable[..., Sequential] | Sequential | None
 OF_FIT = frozenset(inspect.signature(Sequential.fit).parameters) - {"self", "x", "y"}
 OF_COMPILE = {"optimizer": "rmsprop", "loss": None, "metrics": None}
-"""What compiles a model that the function has left uncompiled, unless told otherwise."""
+"""The default arguments of `compile`, for a model that the function did not compile."""
 PREFIXES = "model__", "optimizer__", "fit__"
-"""In scikeras, `model__units` goes to the function, `optimizer__learning_rate` to the optimizer."""
+"""Prefixes of arguments in scikeras: `model__units` is passed to the function, `optimizer__learning_rate` to the
+optimizer."""
 
 
 class _OfFunction(Estimator):
@@ -36,7 +37,7 @@ class _OfFunction(Estimator):
                 raise ArgumentError(f"{name} is no argument of {self._lamina_function().__name__}, compile or fit.")
 
     def _lamina_function(self) -> Any:
-        """The function that makes the model; or what a subclass does when it is called, as in Keras 2."""
+        """The function that makes the model. As in Keras 2, this may be the `__call__` of a subclass."""
         given: Any = self._lamina_given.get("build_fn", self._lamina_given.get("model"))
         if given is None and not callable(self):
             raise ArgumentError(f"{type(self).__name__} takes a function that returns a model, as in build_fn=make.")
@@ -83,7 +84,7 @@ class _OfFunction(Estimator):
         return told
 
     def _lamina_meta(self, X: HostArray, y: HostArray) -> dict[str, Any]:
-        """What scikeras tells the function of the data."""
+        """The facts about the data that scikeras passes to the function as `meta`."""
         meta = {"X_shape_": X.shape, "X_dtype_": X.dtype, "n_features_in_": X.shape[1], "n_outputs_": y.shape[1]}
         if not isinstance(self, Classifier):
             return meta | {"target_type_": "continuous" + "-multioutput" * (y.shape[1] > 1)}
@@ -105,7 +106,7 @@ def _is_one_hot(y: ArrayLike) -> bool:
 
 class _OfKeras2(_OfFunction):
     def fit(self, x: Any, y: Any, **kwargs: Any) -> Any:
-        """Make a model, train it, and return the history; the model is the attribute `model` then.
+        """Make a model, train it, and return the history. The model is then the attribute `model`.
 
         Args:
             x: (rows, ...), an array or a frame.
@@ -129,7 +130,7 @@ class KerasClassifier(_OfKeras2, Classifier):
         return super().predict_proba(X)
 
     def score(self, X: object, y: ArrayLike, **kwargs: object) -> float:
-        """The share of rows whose class is right."""
+        """The accuracy: the share of the rows whose class is predicted."""
         return float(super().score(X, np.argmax(y, axis=1) if _is_one_hot(y) else y))
 
 
@@ -141,16 +142,16 @@ class KerasRegressor(_OfKeras2, Regressor):
         return super().predict(X)
 
     def score(self, X: object, y: ArrayLike, **kwargs: object) -> float:
-        """The loss with a minus before it, so that more is better."""
+        """The negative loss, so that a higher score is better."""
         measured = self.model_.evaluate(X, y, verbose=0)
         return -float(measured[0] if isinstance(measured, list) else measured)
 
 
 class OfSciKeras(_OfFunction):
-    """What the estimators of scikeras have besides, which stand in `scikeras/wrappers.py` under the same names."""
+    """The base of the estimators of scikeras, which are in `scikeras/wrappers.py`."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> Self:
-        """Make a model and train it; `model_` and `history_` are attributes then.
+        """Make a model and train it. `model_` and `history_` are then attributes.
 
         Args:
             X: (rows, ...), an array or a frame.
@@ -163,7 +164,7 @@ class OfSciKeras(_OfFunction):
         return self
 
     def __getattr__(self, name: str) -> Any:
-        """The arguments are attributes too."""
+        """Return an argument as an attribute."""
         if not name.startswith("_") and name in self.get_params():
             return self.get_params()[name]
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")

@@ -1,7 +1,7 @@
-"""Which layers a model trains: as in Keras 1 and 2 those that were trainable when it was compiled.
+"""Makes a model train the layers that were trainable when it was compiled, as in Keras 1 and 2.
 
-So the discriminator of a GAN learns in its own `train_on_batch`, though `trainable = False` keeps it as it is in the
-model that was compiled afterwards. Keras 3's guides say the same, but its models read `trainable` in each step.
+Programs with a GAN rely on this. They compile the discriminator, then set `trainable = False` and compile the GAN. The
+discriminator still learns in its own `train_on_batch`. Keras 3 reads `trainable` in each step instead.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lamina._messages.tracebacks import user_facing
 from lamina.compat.told import say
 
 _compiled: weakref.WeakKeyDictionary[Sequential, list[tuple[weakref.ref[Any], bool]]] = weakref.WeakKeyDictionary()
-"""For each model, its layers when it was compiled, and whether they were trainable."""
+"""For each model, its layers at `compile`, with whether they were trainable."""
 
 
 def compiling(compile: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,7 +40,7 @@ def training(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _as_compiled(model: Sequential) -> Iterator[None]:
-    """Let the layers be trainable as they were; what is set meanwhile stays."""
+    """Set `trainable` of the layers as at `compile` during the block. Values that are set in the block stay."""
     held = [(layer(), then) for layer, then in _compiled.get(model, [])]
     changed = [layer._lamina for layer, then in held if layer is not None and layer.trainable != then]
     if changed:

@@ -1,4 +1,4 @@
-"""Keras's functional way to write a model, for models that are one line of layers."""
+"""Keras's functional API, for models that are one line of layers."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ BRANCH = (
 
 
 class Tensor:
-    """What a layer returns for an `Input`: the line of layers up to there, and the shape.
+    """A symbolic tensor, which a layer returns for an `Input`: the layers that made it, and the shape.
 
-    The stack grows with each call, so a layer that does not fit is an error where it is called, as in a Sequential.
+    Each call of a layer adds it to a stack. So the call of a layer that does not fit raises the error.
     """
 
     def __init__(self, stack: Sequential, line: tuple[Layer, ...]) -> None:
@@ -54,7 +54,7 @@ class Tensor:
 
 
 def tensor_of(x: object) -> Any:
-    """An `Input` as the beginning of a line; anything else as it is."""
+    """Convert an `Input` to a symbolic tensor; any other value is returned unchanged."""
     return Tensor(Sequential([x]), (x,)) if isinstance(x, InputLayer) else x
 
 
@@ -63,7 +63,7 @@ def _names(tensors: Iterable[object]) -> str:
 
 
 def layer_called(call: Callable[..., Any]) -> Callable[..., Any]:
-    """`layer(x)`, where x may be an `Input` or what another layer returned for one."""
+    """Make the `__call__` of layers accept an `Input` or a symbolic tensor."""
 
     @user_facing
     def __call__(self: Layer, *args: Any, **named: Any) -> Any:
@@ -83,7 +83,7 @@ def _added(layer: Layer, several: list[Any], args: tuple[Any, ...], named: dict[
     if told := [name for name in told if more[name] is not None]:
         raise StackError(
             f"{who(layer)} is called with {told[0]}={more[told[0]]!r}, and a stack calls each layer with one tensor "
-            "alone: make the layer do so itself, in a class of your own."
+            "only. Write a layer of your own that passes this argument."
         )
     stack = before.stack if len(before.stack.layers) == len(before.line) - 1 else line_of(before.line, Sequential)
     first = layer._lamina.siblings
@@ -93,7 +93,7 @@ def _added(layer: Layer, several: list[Any], args: tuple[Any, ...], named: dict[
 
 
 class Subclass(type):
-    """The class of subclasses of Model, which are layers: an object is made as a model of this one layer."""
+    """The metaclass of subclasses of Model. A subclass is a layer; its call makes a model with this one layer."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__call__(*args, **kwargs)
@@ -101,7 +101,7 @@ class Subclass(type):
 
 
 class OfSubclass(Sequential):
-    """A model of one layer, whose attributes it shows."""
+    """A model of one layer. It has the attributes of the layer."""
 
     @user_facing
     def __getattr__(self, name: str) -> Any:
@@ -109,11 +109,11 @@ class OfSubclass(Sequential):
         return getattr(layer, name) if hasattr(layer, name) else super().__getattr__(name)  # type: ignore[misc]
 
 
-OfSubclass.__name__ = "Sequential"  # what it is in files
+OfSubclass.__name__ = "Sequential"  # its name in files
 
 
 class ModelType(ABCMeta):
-    """Makes a Layer of a subclass of Model, as long as the subclass has no steps of its own."""
+    """Turns a subclass of Model into a Layer, unless it has custom steps."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], names: dict[str, Any], **kwargs: Any) -> Any:
         if not any(isinstance(base, ModelType) for base in bases):
@@ -128,7 +128,7 @@ class ModelType(ABCMeta):
 
 
 def _layer_from_config(cls: Any, config: dict[str, Any]) -> Any:
-    """The layer alone, which stands in a file within its model."""
+    """Make the layer from a config. A file stores the layer inside its model."""
     return Layer.from_config.__func__(cls, config).layers[0]  # type: ignore[attr-defined]
 
 
@@ -136,9 +136,9 @@ OWN_STEPS = {name for names in STEPS.values() for name in names}
 
 
 class Model(metaclass=ModelType):
-    """A functional model that is one line of layers, which becomes a `Sequential`: `Model(inputs, outputs)`.
+    """`Model(inputs, outputs)`: makes a `Sequential` of a functional model that is one line of layers.
 
-    A subclass with a `call` of one tensor becomes a layer, and its object a model of this layer.
+    A subclass with a `call` of one tensor becomes a layer, and an object of it is a model of this layer.
     """
 
     @user_facing
@@ -174,7 +174,7 @@ def _are_on_one_line(tensors: Sequence[object]) -> bool:
 
 
 def _only(given: object, what: str) -> Any:
-    """A stack has one input and one output."""
+    """The only input or output of a model; several are an error."""
     several = [leaf for _, leaf in leaves(given)]
     if len(several) != 1:
         raise StackError(f"the model has {len(several)} {what}s, {_names(several)}. {BRANCH}")
@@ -182,7 +182,7 @@ def _only(given: object, what: str) -> Any:
 
 
 class Merge:
-    """Keras 1's layer of several models, which have no place in a stack."""
+    """Keras 1's layer that joins several models. It raises an error, because a stack is one line."""
 
     @user_facing
     def __init__(self, layers: Sequence[object] = (), mode: object = "sum", **kwargs: object) -> None:
@@ -190,11 +190,11 @@ class Merge:
 
 
 _entries: WeakKeyDictionary[Layer, InputLayer] = WeakKeyDictionary()
-"""For the first layers of stacks, the Input that stands for the stack's own."""
+"""For the first layer of each stack, the symbolic Input of the stack."""
 
 
 def _line_to(layer: Layer) -> tuple[Layer, ...]:
-    """The Input and the layers of the stack that a layer is in, up to it."""
+    """The Input and the layers up to a layer, in the stack to which it belongs."""
     line = list(layer._lamina.siblings)
     if layer not in line:
         raise StackError(f"{who(layer)} is in no model yet, so it has no input and no output.")
@@ -207,13 +207,13 @@ def _entry(first: Layer) -> InputLayer:
 
 @user_facing
 def symbolic_output(self: Layer) -> Tensor:
-    """The output of a model, or of a layer in its model, for `Model(model.input, layer.output)`."""
+    """The symbolic output of a model, or of a layer in its model, for `Model(model.input, layer.output)`."""
     line = _line_to(self.layers[-1] if isinstance(self, Sequential) else self)
     return Tensor(line_of(line, Sequential), line)
 
 
 @user_facing
 def symbolic_input(self: Layer) -> Tensor:
-    """The input of a model, or of a layer in its model."""
+    """The symbolic input of a model, or of a layer in its model."""
     line = (_entry(self.layers[0]),) if isinstance(self, Sequential) else _line_to(self)[:-1]
     return Tensor(line_of(line, Sequential), line)

@@ -34,10 +34,10 @@ VERSIONS = {"keras": "3.15.1", "tf_keras": "2.20.0", "tensorflow": "2.20.0", "sc
 """The value of `__version__`: the release whose names and defaults these modules have."""
 
 NO_TENSORFLOW = "tensorboard.compat.notf"
-"""With this module the package tensorboard works without TensorFlow; without it, it would import Lamina instead."""
+"""This module makes the package tensorboard work without TensorFlow. Otherwise tensorboard would import Lamina."""
 
 LEANED_ON = (concurrent.futures, importlib.util, multiprocessing.pool, urllib.error, urllib.parse, urllib.request)
-"""`import keras` has always imported this module too, so some programs use it after `import urllib` alone."""
+"""The real Keras imports these modules. Some programs use them without an import of their own."""
 
 ROOTS = {
     "tensorflow.keras": lamina,
@@ -52,7 +52,7 @@ ROOTS = {
     "keras.src": lamina,
     "keras": lamina,
 }
-"""The module of Lamina for the first part of a path; a longer path comes before a shorter one that it begins with."""
+"""The module of Lamina for the beginning of a path. The longest path that fits counts."""
 
 MOVED = {
     "": """engine engine.base_layer engine.input_layer engine.sequential engine.topology engine.training
@@ -71,7 +71,7 @@ MOVED = {
     "utils": """utils.visualize_util utils.np_utils utils.data_utils utils.vis_utils utils.generic_utils
         utils.layer_utils utils.image_utils utils.io_utils utils.tf_utils utils.legacy legacy legacy.saving""",
 }
-"""For each module of today, the modules that had its names in older releases of Keras."""
+"""For each present module, the modules of older releases of Keras that had its names."""
 
 TODAY = {old: new for new, paths in MOVED.items() for old in paths.split()}
 
@@ -116,7 +116,7 @@ class Mirror(ModuleType):
             raise missing_attribute(self.__name__, name, advice) from None
 
     def _old_names(self) -> list[str]:
-        """The renamed names, for `import *`. A program is warned only about those that it uses."""
+        """The renamed names, for `import *`. Only those that the program uses are reported."""
         family = today(self.__name__) if ROOTS[split(self.__name__)[0]] is lamina else ""
         old = names.renamed(family)
         for name in old.keys() - _mentioned(program().f_code):
@@ -133,7 +133,7 @@ class Mirror(ModuleType):
 
 
 def _mentioned(code: CodeType) -> set[str]:
-    """The names in a program, and in the functions and classes in it."""
+    """The names in a program, including those in its functions and classes."""
     inner = (each for each in code.co_consts if isinstance(each, CodeType))
     return {*code.co_names, *(name for each in inner for name in _mentioned(each))}
 
@@ -151,7 +151,7 @@ def split(path: str) -> tuple[str, list[str]]:
 
 
 def canonical(path: str) -> str:
-    """A path of any of the roots as a path of today's Keras or TensorFlow.
+    """Convert a path of any root to the present path of Keras or TensorFlow.
 
     >>> canonical("tensorflow.python.keras.layers")
     'keras.layers'
@@ -161,7 +161,7 @@ def canonical(path: str) -> str:
 
 
 def today(path: str) -> str:
-    """A path of Keras, of any root and age, as the path below today's keras.
+    """Convert a path of Keras, of any root and release, to the present path below `keras`.
 
     >>> today("tensorflow.keras.layers.core.Dense"), today("keras.utils")
     ('layers.Dense', 'utils')
@@ -224,7 +224,7 @@ class Finder(MetaPathFinder, Loader):
 
 
 class Arguments(list[str]):
-    """The `sys.argv` of a program. A child process is given it before the program, and installs the hook with it."""
+    """The `sys.argv` of a program. A child process unpickles it first, and this installs the hook there too."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _arguments_in_child, (list(self),)
@@ -247,7 +247,7 @@ _before: Strictness = strictness.copy()
 
 @user_facing
 def install() -> None:
-    """Let `import keras` and `import tensorflow` find Lamina from now on, in this process.
+    """Make `import keras` and `import tensorflow` import Lamina from now on, in this process.
 
         lamina.compat.install()
         from tensorflow.keras.layers import Dense  # is lamina.layers.Dense
@@ -276,7 +276,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Undo `install`; a module that was imported meanwhile still works where a program refers to it."""
+    """Undo `install`. A module that a program imported before still works."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
         sys.modules.pop(NO_TENSORFLOW, None)

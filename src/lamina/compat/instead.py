@@ -1,4 +1,4 @@
-"""What to use in place of the names of Keras and TensorFlow that do not exist here."""
+"""Advice for names of Keras and TensorFlow that do not exist here: what to use instead."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ INSTEAD = {
 }
 
 SAME_NAMES = {"linalg": jnp.linalg, "nn": jax.nn, "random": jax.random, "signal": jnp.fft}
-"""The module of JAX that has most of the names of a module of TensorFlow."""
+"""For modules of TensorFlow, the module of JAX that has most of the names."""
 ALL_NAMES = (jnp, jax.nn, jax.lax, jax.scipy.special, jax.ops)
-"""Modules of JAX that have the others."""
+"""Modules of JAX that have the other names."""
 
 
 def instead_of(path: str, names: Iterable[str] = ()) -> str:
-    """One sentence for a path such as `tensorflow.data.Dataset`; "" where there is no advice.
+    """The advice for a path such as `tensorflow.data.Dataset` in one sentence; "" if there is none.
 
-    `names` are those that the module has, one of which may be misspelled in `path`.
+    `names` are the names in the module, so that the advice can correct a misspelled one.
 
     >>> instead_of("keras.layers.CuDNNLSTM")
     'Use instead: layers.LSTM.'

@@ -1,4 +1,4 @@
-"""The numbers in logs and histories, which a program also finds under the names that older Keras gave them."""
+"""Logs and histories in which a program also finds values under the names of older releases of Keras."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SAME = (
     "cosine_similarity cosine_proximity cosine", "kl_divergence kullback_leibler_divergence kld KLD",
     "log_cosh logcosh", "binary_crossentropy bce BCE", "root_mean_squared_error rmse",
 )  # fmt: skip
-"""Names of the same number: Keras 1 named a metric by its function, and later ones as `compile` was given it."""
+"""Names of the same value. Keras 1 named a metric by its function, later releases by the argument of `compile`."""
 OTHERS = {name: group.split() for group in SAME for name in group.split()}
 
 
 def name_now(name: str, known: Iterable[str]) -> str | None:
-    """The name under which a number stands that a program calls `name`; None where there is no such number.
+    """The present name of the value that a program calls `name`; None if there is no such value.
 
     >>> name_now("val_mean_absolute_error", ["loss", "mae", "val_loss", "val_mae"])
     'val_mae'
@@ -38,7 +38,7 @@ def name_now(name: str, known: Iterable[str]) -> str | None:
 
 
 class Logged(dict[str, Any]):
-    """Logs, or a history, that also have their numbers under their names in older Keras."""
+    """Logs, or a history, whose values can also be read under their names in older releases of Keras."""
 
     @user_facing
     def __missing__(self, name: str) -> Any:
@@ -65,7 +65,7 @@ def history_begins(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def set_model(set_model: Callable[..., None]) -> Callable[..., None]:
-    """A callback that watches a number under its older name, or writes it into names of files."""
+    """Make a callback accept an older name of a value in `monitor` and in names of files."""
 
     def named(self: Callback, model: object) -> None:
         set_model(self, model)

@@ -1,4 +1,4 @@
-"""Names of Keras 1 and 2 that Keras 3 does not have, and what stands for each here."""
+"""Names of Keras 1 and 2 that Keras 3 does not have, with their replacements."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RENAMED = {
     "regularizers.l1l2": "regularizers.L1L2",
     "utils.plot": "utils.plot_model",
 }
-"""Names, and their names now."""
+"""Old names, with their present names."""
 RENAMED |= {
     f"{family}.{short}": f"{family}.{name}"
     for family in ("losses", "metrics")
@@ -64,7 +64,7 @@ Reduction = SimpleNamespace(
 
 
 class ThresholdedReLU(layers.Layer):
-    """`x` where it is above `theta`, else 0: the shape stays."""
+    """Maps each element to x if x > theta, else to 0; the shape stays the same."""
 
     theta: float = 1.0
 
@@ -73,7 +73,7 @@ class ThresholdedReLU(layers.Layer):
 
 
 def _convolution(name: str, axes: int) -> Callable[..., Any]:
-    """Keras 1's `Convolution2D(filters, rows, columns)`, and Keras 2's `Convolution2D(filters, (rows, columns))`."""
+    """Make a function that accepts Keras 1's `Convolution2D(filters, rows, columns)` and Keras 2's arguments."""
     layer = getattr(layers, name)
 
     @functools.wraps(layer)
@@ -89,7 +89,7 @@ def _convolution(name: str, axes: int) -> Callable[..., Any]:
 
 
 def load_model(filepath: FilePath, *args: Any, **kwargs: Any) -> lamina.Sequential:
-    """`keras.models.load_model`, which also finds what `save` wrote for a name without an ending."""
+    """`keras.models.load_model`, which also finds a file that `save` wrote under a name without an ending."""
     return lamina.models.load_model(written_name(filepath, ".keras"), *args, **kwargs)
 
 
@@ -107,14 +107,14 @@ SERVED: dict[str, Any] = {
     "losses.Reduction": Reduction,
     "layers.Merge": functional.Merge,
 }
-"""What stands under a name, in place of what Lamina has there."""
+"""Objects that replace Lamina's own under a name."""
 
 TENSORFLOW = {
     "client": "", "client.device_lib": "config", "framework": "", "framework.ops": "",
     "framework.random_seed": "random",
     "ops": "", "ops.math_ops": "math", "ops.nn": "nn", "platform": "", "platform.tf_logging": "logging",
 }  # fmt: skip
-"""Inner modules of TensorFlow that programs import, below tensorflow.python, and where their names stand here."""
+"""Inner modules of TensorFlow below tensorflow.python that programs import, with the modules here."""
 
 MODULES = {
     "backend": "lamina.compat.backend",
@@ -124,16 +124,16 @@ MODULES = {
     "preprocessing.text": "lamina.compat.preprocessing.text",
     "wrappers.scikit_learn": "lamina.compat.estimators",
 }
-"""Modules of Keras 2 that are of this package's."""
+"""Modules of Keras 2 that this package contains."""
 
 
 def below(path: str) -> list[str]:
-    """The names that `from keras.<path> import *` finds beyond Lamina's."""
+    """The names of `from keras.<path> import *` that Lamina does not have."""
     return [name.rpartition(".")[2] for name in (*SERVED, *MODULES) if name.rpartition(".")[0] == path]
 
 
 def served(path: str) -> Any:
-    """What `path`, below keras, stands for; raises a KeyError where nothing is served beyond Lamina's own names."""
+    """The object for a `path` below keras; raises a KeyError if there is none besides Lamina's own names."""
     if path in MODULES:
         return import_module(MODULES[path])
     if path in SERVED:
@@ -144,7 +144,7 @@ def served(path: str) -> Any:
 
 
 def renamed(family: str) -> dict[str, Any]:
-    """What stands for each name of a module that has another name now."""
+    """The objects for the names of a module that were renamed."""
     places = [(*old.rpartition(".")[::2], new) for old, new in RENAMED.items()]
     return {name: _now(new) for place, name, new in places if place == family}
 

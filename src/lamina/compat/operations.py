@@ -1,4 +1,4 @@
-"""Functions of JAX under the names and the arguments that Keras's backend and TensorFlow give them."""
+"""Makes JAX's functions callable with the names and arguments of Keras's backend and of TensorFlow."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def array(value: object) -> jax.Array:
 
 
 def operation(name: str, function: Operation, arrays: str, settings: str = "") -> Operation:
-    """`function` with other names for its arguments.
+    """Make an operation that calls `function`, but has other names for its arguments.
 
     Args:
-        name: what the operation is called.
-        arrays: the names of the arrays that `function` takes first, in order.
-        settings: the names of the others in order, as `theirs` or `theirs:ours`.
+        name: the name of the operation.
+        arrays: the names of its arrays, which `function` takes first.
+        settings: the names of its other arguments in order, each as `theirs` or `theirs:ours`.
     """
     inputs = arrays.split()
     ours = {theirs: new or theirs for theirs, _, new in (each.partition(":") for each in settings.split())}
@@ -53,16 +53,16 @@ def operation(name: str, function: Operation, arrays: str, settings: str = "") -
 
 
 def _setting(value: object) -> Any:
-    """Axes and sizes are given as lists, too, which JAX does not take."""
+    """Convert a list of axes or sizes to a tuple, because JAX does not accept lists."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def table(prefix: str, arrays: str, settings: str, functions: dict[str, Operation]) -> dict[str, Operation]:
-    """Operations that take their arguments alike."""
+    """Make operations with the same arguments."""
     return {name: operation(f"{prefix}{name}", function, arrays, settings) for name, function in functions.items()}
 
 
 def numpy_functions(names: str) -> dict[str, Operation]:
-    """Functions of `jax.numpy`: `name`, or `theirs:name` for one that has another name there."""
+    """Functions of `jax.numpy` by their names, each given as `name` or as `theirs:name`."""
     pairs = [name.partition(":") for name in names.split()]
     return {theirs: getattr(jnp, ours or theirs) for theirs, _, ours in pairs}

@@ -1,4 +1,4 @@
-"""What a program is told of its old spellings: one line on stderr for each, once."""
+"""Reports old spellings of a program: each once, on one line of stderr."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from types import FrameType
 from lamina._messages.tracebacks import is_internal, line_of
 
 said: set[str] = set()
-"""What was said since `install`."""
+"""The lines that were printed since `install`."""
 
 
 def program() -> FrameType:
-    """The innermost frame of the program's own, also while it imports something."""
+    """The innermost frame of the program itself, even during an import."""
     frame = sys._getframe(1)
     while frame.f_back is not None and (
         is_internal(frame.f_code.co_filename) or frame.f_code.co_filename == importlib.__file__

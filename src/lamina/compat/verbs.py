@@ -1,4 +1,4 @@
-"""The methods of Keras 1 and 2 that Keras 3 refuses, for the time in which the hook is installed."""
+"""The methods of Keras 1 and 2 that Keras 3 refuses. They exist while the hook is installed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from lamina.metrics import Metric
 from lamina.models.stack import Stack
 
 STEPS = ("steps_per_epoch", "validation_steps", "steps")
-"""Counts, for which programs write `len(x) / batch_size`."""
+"""Arguments for which programs pass a fraction, `len(x) / batch_size`."""
 FILES = (".h5", ".hdf5", ".keras", ".weights.json", ".safetensors")
 
 
@@ -48,7 +48,7 @@ def _with_old_arguments(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _compile(compile: Callable[..., Any]) -> Callable[..., Any]:
-    """`compile(optimizer, loss, metrics)`, the order of Keras 2, where the third is no number."""
+    """Make `compile` accept Keras 2's order, (optimizer, loss, metrics), if the third argument is not a number."""
 
     @user_facing
     def call(self: Sequential, *args: Any, **kwargs: Any) -> Any:
@@ -92,7 +92,7 @@ def _load_weights(load_weights: Callable[..., None]) -> Callable[..., Restored]:
 
 
 class Restored:
-    """What TensorFlow's load_weights returns; everything is loaded by then."""
+    """The result of TensorFlow's load_weights. Its methods do nothing, because all weights are loaded already."""
 
     def expect_partial(self) -> Restored:
         return self
@@ -101,7 +101,7 @@ class Restored:
 
 
 def _ending(filepath: FilePath, verb: str, ending: str) -> str:
-    """A name of a file with the ending that Keras 3 asks for; TensorFlow made the folders for a name without one."""
+    """The name of a file with the ending that Keras 3 requires. For a name without one, folders are made as well."""
     name: str = os.fspath(filepath)
     if name.endswith(FILES):
         return name
@@ -120,7 +120,7 @@ def written_name(filepath: FilePath, ending: str) -> str:
 
 @user_facing
 def fit_generator(self: Sequential, generator: Any, *args: Any, **kwargs: Any) -> History:
-    """`fit`, for batches. The order of the arguments is Keras 2's."""
+    """Call `fit` with batches, with Keras 2's order of arguments."""
     say("fit_generator(generator) is now fit(generator).")
     names = "steps_per_epoch epochs verbose callbacks validation_data validation_steps validation_freq class_weight"
     given = dict(zip(names.split(), args, strict=False)) | kwargs
@@ -137,7 +137,7 @@ def fit_generator(self: Sequential, generator: Any, *args: Any, **kwargs: Any) -
 def evaluate_generator(
     self: Sequential, generator: Any, steps: int | None = None, callbacks: Callbacks = None, **kwargs: Any
 ) -> Any:
-    """`evaluate`, for batches."""
+    """Call `evaluate` with batches."""
     say("evaluate_generator(generator) is now evaluate(generator).")
     if "val_samples" in kwargs:
         generator, steps = _steps(generator, kwargs.pop("val_samples"))
@@ -149,7 +149,7 @@ def evaluate_generator(
 def predict_generator(
     self: Sequential, generator: Any, steps: int | None = None, callbacks: Callbacks = None, **kwargs: Any
 ) -> Any:
-    """`predict`, for batches."""
+    """Call `predict` with batches."""
     say("predict_generator(generator) is now predict(generator).")
     if "val_samples" in kwargs:
         generator, steps = _steps(generator, kwargs.pop("val_samples"))
@@ -158,7 +158,7 @@ def predict_generator(
 
 
 def _steps(generator: Any, samples: int) -> tuple[Any, int]:
-    """The same batches, and how many of them have so many samples, as Keras 1 counted."""
+    """Convert Keras 1's number of samples to a number of batches. Returns the batches and this number."""
     size = getattr(generator, "batch_size", None)
     if size is None:
         batches: Iterator[Any] = iter(generator)
@@ -169,13 +169,13 @@ def _steps(generator: Any, samples: int) -> tuple[Any, int]:
 
 @user_facing
 def predict_proba(self: Sequential, x: object, batch_size: int | None = 32, verbose: int | str = 0) -> Any:
-    """`predict`."""
+    """Call `predict`."""
     say("predict_proba(x) is now predict(x).")
     return self.predict(x, batch_size, verbose)
 
 
 def reset_states(self: Sequential) -> None:
-    """Set the states of the stateful layers back to 0."""
+    """Reset the states of the stateful layers."""
     say("reset_states() of a model is now reset_state() of its layers.")
     for part in parts(self):
         reset = getattr(part.layer, "reset_state", None) or getattr(part.layer, "reset_states", None)
@@ -184,17 +184,17 @@ def reset_states(self: Sequential) -> None:
 
 
 def make_predict_function(self: Sequential) -> None:
-    """Nothing: `predict` works in each thread of a server."""
+    """Have no effect: `predict` works in every thread."""
 
 
 def reset_metric(self: Metric) -> None:
-    """Begin to measure anew."""
+    """Reset the metric."""
     say("reset_states() of a metric is now reset_state().")
     self.reset_state()
 
 
 def _as_tensor(kept: property) -> property:
-    """A statistic of a Normalization as an array of JAX, which has `.numpy()` here."""
+    """Make a statistic of a Normalization return a JAX array, which has `.numpy()` here."""
 
     def read(self: Normalization) -> Any:
         value = kept.__get__(self)
@@ -217,7 +217,7 @@ def _stateful(self: Sequential) -> bool:
 
 
 def _with_nb_words(load: Callable[..., Any]) -> Callable[..., Any]:
-    """`load_data` of a set of texts, with the name that Keras 1 had for `num_words`."""
+    """Make the `load_data` of texts accept `nb_words`, Keras 1's name of `num_words`."""
 
     def call(*args: object, **kwargs: object) -> Any:
         if "nb_words" in kwargs:
@@ -230,7 +230,7 @@ def _with_nb_words(load: Callable[..., Any]) -> Callable[..., Any]:
 
 MISSING = object()
 CALLED = (Layer, HostLayer, LayerChain, Adapting, HashedCrossing, Sequential)
-"""Classes with a `__call__` of their own."""
+"""The classes that define `__call__`."""
 PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (Configured, "__init__", configured),
     (History, "__init__", logs.history_begins),
@@ -257,12 +257,12 @@ PATCHES: list[tuple[Any, str, Callable[[Any], Any]]] = [
     (Stack, "outputs", lambda _: property(lambda model: [symbolic_output(model)])),
     *((owner, "output", lambda _: property(symbolic_output)) for owner in (Layer, Stack)),
 ]  # fmt: skip
-"""A class or a module, the name of a member, and a function that makes the new member from the old one."""
+"""What is patched: a class or module, the name of a member, and the function from the old member to the new one."""
 _before: list[tuple[Any, str, Any]] = []
 
 
 def patch() -> None:
-    """Give the classes their members of older Keras."""
+    """Add the members of older releases of Keras to the classes."""
     for owner, name, make in PATCHES:
         old = vars(owner).get(name, MISSING)
         _before.append((owner, name, old))
@@ -274,7 +274,7 @@ def patch() -> None:
 
 
 def restore() -> None:
-    """Set the attributes of Keras 3 again that were replaced."""
+    """Restore the members that `patch` replaced."""
     while _before:
         owner, name, old = _before.pop()
         if old is MISSING:

@@ -1,4 +1,4 @@
-"""What a model does on data: each class's precision and recall, and how much each column matters."""
+"""Reports on a model: the precision and the recall of each class, and the importance of each column."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 
 class Report:
-    """A table: printed, and in a notebook, it shows its rows; `frame()` gives them to pandas."""
+    """A table. `print` and notebooks show its rows, and `frame()` returns them as a frame of pandas."""
 
     def __init__(
         self, title: str, headings: Sequence[str], rows: Sequence[tuple[Any, ...]], notes: Iterable[str] = ()
     ) -> None:
         self.rows = [dict(zip(headings, row, strict=True)) for row in rows]
-        """A dict for each row, by the headings."""
+        """Each row as a dict by the headings."""
         self._lamina_shown = title, [*headings], [[display.html.shown(cell) for cell in row] for row in rows], [*notes]
 
     def frame(self) -> pandas.DataFrame:
@@ -52,7 +52,7 @@ class Report:
 
 
 class ClassificationReport(Report):
-    """What `classification_report` returns: `rows`, `confusion` and `accuracy`."""
+    """The result of `classification_report`, with `rows`, `confusion` and `accuracy`."""
 
     def __init__(self, names: Sequence[str], confusion: HostArray) -> None:
         self.confusion = confusion
@@ -74,10 +74,10 @@ class ClassificationReport(Report):
 def classification_report(
     model: Sequential, x: Any, y: Any, to_file: str | os.PathLike[str] | None = None
 ) -> ClassificationReport:
-    """Measure a classifier class by class: precision, recall, F1, and which class is taken for which.
+    """Measure the precision, the recall and F1 of each class, and how often each class is predicted as each other one.
 
-    Precision is the share of the rows predicted as a class that are of it; recall is the share of the rows of a class
-    that were predicted as it; F1 is `2 * precision * recall / (precision + recall)`, and 0 where neither is above 0.
+    Precision is the share of correct rows among the rows predicted as the class. Recall is the share of correct rows
+    among the rows of the class. F1 is `2 * precision * recall / (precision + recall)`, and 0 if both are 0.
 
     >>> from lamina import layers
     >>> model = Sequential([layers.Dense(1, activation="sigmoid")])
@@ -128,7 +128,7 @@ def _numbers(model: Sequential, y: Any) -> HostArray:
 
 
 def _draw(names: Sequence[str], confusion: HostArray, to_file: str | os.PathLike[str]) -> None:
-    """Save a picture of the confusion matrix: each row of it in shares, each cell with its number."""
+    """Save a picture of the confusion matrix. Colours show the shares of each row, and each cell has its number."""
     figure = plots.figure_class()(figsize=(1.2 + 0.9 * len(names), 1 + 0.8 * len(names)), dpi=150)
     figure.set_layout_engine("constrained")
     axes = figure.add_subplot()
@@ -148,9 +148,9 @@ def _draw(names: Sequence[str], confusion: HostArray, to_file: str | os.PathLike
 def permutation_importance(
     model: Sequential, x: Any, y: Any, n_repeats: int = 5, random_state: int | None = None
 ) -> Report:
-    """Measure how much each column matters: by how much the loss rises when its values are shuffled among the rows.
+    """Measure the importance of each column: the rise of the loss when its values are shuffled among the rows.
 
-    A column that the model does not use has an importance of about 0. Take rows that the model was not trained on.
+    A column that the model does not use has an importance of about 0. Use rows on which the model was not trained.
     It needs scikit-learn: `pip install scikit-learn`. Source: Breiman, 2001, Random Forests.
 
     >>> from lamina import layers
@@ -165,11 +165,11 @@ def permutation_importance(
         model: a compiled Sequential.
         x: a frame or an array with columns.
         y: the targets.
-        n_repeats: how often each column is shuffled.
-        random_state: a seed of the shuffling; None takes another one each time.
+        n_repeats: the number of times that each column is shuffled.
+        random_state: the seed of the shuffling; None draws a new one for each call.
 
     Returns:
-        A report with a row for each column, the most important first: the mean rise of the loss, and its deviation.
+        A report with a row for each column, the most important first: the mean and the deviation of the rise.
     """
     try:
         from sklearn.inspection import permutation_importance as measured

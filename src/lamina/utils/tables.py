@@ -1,4 +1,4 @@
-"""Table files as a dataset: Parquet, CSV and Arrow, which may be larger than the memory."""
+"""Datasets of table files, Parquet, CSV or Arrow, which may be larger than the memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lamina.errors import DataError, MissingPackageError
 
 NAME = "table_dataset"
 WINDOW, BYTES = 8192, 2**24
-"""The fewest rows that are read, shuffled and encoded together, and the bytes up to which more are taken."""
+"""The fewest rows in a window, which is read, shuffled and encoded together, and the bytes to which it may grow."""
 
 
 @user_facing
@@ -34,14 +34,14 @@ def table_dataset(
     seed: int | None = None,
     window: int | None = None,
 ) -> Dataset:
-    """Make a dataset of batches (x, y) from Parquet, CSV or Arrow files, which are never in memory as a whole.
+    """Make a dataset of batches (x, y) from Parquet, CSV or Arrow files without reading whole files into memory.
 
     The columns of numbers become x, (batch, columns). If the first layer of the model is a `FeatureSpace`, x may have
-    columns of any kind. Text in the label column is numbered in sorted order; `class_names` has the texts.
+    columns of any kind. Text in the label column becomes numbers in sorted order; `class_names` lists the texts.
 
-    Shuffling takes the row groups of the files in random order, and shuffles the rows within windows. It is a function
-    of the seed and of the pass, so `fit(checkpoint=)` resumes exactly. Files that are sorted by the label need windows
-    that are large enough to hold all of its values.
+    With `shuffle`, the row groups of the files are read in random order, and the rows are shuffled within windows. Both
+    orders depend only on the seed and the number of the pass, so `fit(checkpoint=)` resumes exactly. If files are
+    sorted by the label, use windows that are large enough to hold all of its values.
 
     >>> import pyarrow, pyarrow.parquet, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "rows.parquet")
@@ -59,7 +59,7 @@ def table_dataset(
         window: the number of rows that are shuffled together; by default 8,192 or more, by the width of the table.
 
     Raises:
-        DataError: there are no such files, or they have no such column.
+        DataError: the files or the column do not exist.
         MissingPackageError: pyarrow is not installed.
     """
     size = checked(NAME, "batch_size", positive, batch_size)
@@ -113,7 +113,7 @@ def _found(files: Any) -> tuple[list[str], str]:
 
 
 def _opened(paths: list[str], kind: str) -> Any:
-    """Open the files as one dataset of pyarrow, whose columns have the kind that holds the values of all files."""
+    """Open the files as one dataset of pyarrow. Each column gets a type that holds the values of all files."""
     try:
         import pyarrow
         import pyarrow.csv
@@ -122,7 +122,7 @@ def _opened(paths: list[str], kind: str) -> Any:
         raise MissingPackageError('table files are read with pyarrow: pip install "lamina[arrow]".') from None
     try:
         form = kind
-        if kind == "csv":  # nothing between two commas is a gap, also among text
+        if kind == "csv":  # an empty field is a gap, in columns of text too
             gaps = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
             form = pyarrow.dataset.CsvFileFormat(convert_options=gaps)
         source = pyarrow.dataset.dataset(paths, format=form)
@@ -138,12 +138,12 @@ def _opened(paths: list[str], kind: str) -> Any:
 
 
 def _pieces(fragment: Any) -> list[Any]:
-    """Return the parts of a file that can be read in any order."""
+    """Return the parts of a file that can be read independently."""
     return list(fragment.split_by_row_group()) if hasattr(fragment, "split_by_row_group") else [fragment]
 
 
 def _windows(pieces: list[Any], schema: Any, rows: int) -> Iterator[Any]:
-    """Yield tables of `rows` rows, and one of the rest; what a file has beyond them goes into the next window."""
+    """Yield tables of `rows` rows, and a last one with the rest. A table may hold rows of several files."""
     import pyarrow
 
     held: list[Any] = []
@@ -161,7 +161,7 @@ def _windows(pieces: list[Any], schema: Any, rows: int) -> Iterator[Any]:
 
 
 def _parts(piece: Any, schema: Any, rows: int) -> Iterator[Any]:
-    """Yield batches of up to `rows` rows of a part of a file. A row group of Parquet is read no further than asked."""
+    """Yield batches of up to `rows` rows of a part of a file. A row group is not read further than necessary."""
     if not hasattr(piece, "row_groups"):
         yield from piece.to_batches(schema=schema, batch_size=rows, batch_readahead=1, fragment_readahead=0)
         return

@@ -1,4 +1,4 @@
-"""Keras 2's helpers for text, sequences and images, which Keras 3 no longer shows."""
+"""Keras 2's helpers for text, sequences and images, which Keras 3 no longer has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ImageDataGenerator`, which changes images a little while they are read."""
+"""`ImageDataGenerator`, which augments images while they are read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
 
 
 class Axes(NamedTuple):
-    """Where the axes of one image stand."""
+    """The indices of the axes of one image."""
 
     row_axis: int
     col_axis: int
@@ -52,27 +52,27 @@ class Axes(NamedTuple):
 
 
 class ImageDataGenerator:
-    """Reads images in batches, each changed by chance within the given ranges, and scaled.
+    """Reads batches of images, changes each image at random within the given ranges, and scales it.
 
     Args:
-        featurewise_center, featurewise_std_normalization: subtract the mean of all images, and divide by their
-            deviation, channel by channel; `fit` learns both.
-        samplewise_center, samplewise_std_normalization: the same with each image's own.
-        zca_whitening, zca_epsilon: remove the correlations of all pixels, which `fit` learns.
-        rotation_range: turn by up to so many degrees.
-        width_shift_range, height_shift_range: shift by up to this share of the size, or by one of a list of pixels.
-        brightness_range: multiply the brightness by a number from this range.
-        shear_range: shear by up to so many degrees.
-        zoom_range: zoom each axis by a number from this range, or up to this share in or out.
-        channel_shift_range: add up to so much to all channels.
-        fill_mode, cval: what lies outside of a changed image.
-        horizontal_flip, vertical_flip: flip one of two images.
-        rescale: multiply by this number.
+        featurewise_center, featurewise_std_normalization: whether to subtract the mean of all images, and to divide by
+            their standard deviation, for each channel; `fit` learns both.
+        samplewise_center, samplewise_std_normalization: the same with the mean and the deviation of each image.
+        zca_whitening, zca_epsilon: whether to remove the correlations of all pixels, which `fit` learns.
+        rotation_range: the largest angle of the rotation, in degrees.
+        width_shift_range, height_shift_range: the largest shift as a fraction of the size, or a list of pixels.
+        brightness_range: the range of the factor of the brightness.
+        shear_range: the largest angle of the shear, in degrees.
+        zoom_range: the range of the zoom of each axis, or the largest difference from 1.
+        channel_shift_range: the largest number that is added to all channels.
+        fill_mode, cval: how the area outside of a changed image is filled, and the value for "constant".
+        horizontal_flip, vertical_flip: whether half of the images are flipped.
+        rescale: a factor for all values.
         preprocessing_function: a function of the changed image, called before the scaling.
         data_format: "channels_last" or "channels_first".
-        validation_split: the share of the images that `subset="validation"` reads.
-        interpolation_order: 0 to 5.
-        dtype: of the images.
+        validation_split: the fraction of the images that `subset="validation"` reads.
+        interpolation_order: the order of the interpolation, 0 to 5.
+        dtype: the dtype of the images.
     """
 
     @user_facing
@@ -128,11 +128,11 @@ class ImageDataGenerator:
         Args:
             x: the images, (batch, rows, columns, channels); or a tuple of them and of other arrays.
             y: the targets.
-            batch_size: rows a batch.
+            batch_size: the number of rows in a batch.
             shuffle: whether the order is random.
             sample_weight: a weight for every row.
-            seed: of the order and the changes.
-            save_to_dir, save_prefix, save_format: where to write the changed images, for a look at them.
+            seed: the seed of the order and of the changes.
+            save_to_dir, save_prefix, save_format: the folder to which changed images are written, and their names.
             ignore_class_split: whether the two subsets may have different classes.
             subset: "training" or "validation", with `validation_split`.
         """
@@ -144,11 +144,11 @@ class ImageDataGenerator:
     def flow_from_directory(
         self, directory: str, target_size: Sequence[int] = (256, 256), **told: Any
     ) -> DirectoryIterator:
-        """Batches of images in folders, one folder a class.
+        """Batches of images in folders, with one folder for each class.
 
         Args:
             directory: the folder with a folder for each class.
-            target_size: the rows and columns that each image is brought to.
+            target_size: the numbers of rows and columns to which each image is resized.
             told: color_mode="rgb", classes=None, class_mode="categorical" ("binary", "sparse", "input", None),
                 batch_size=32, shuffle=True, seed, save_to_dir, save_prefix, save_format, follow_links, subset,
                 interpolation="nearest", keep_aspect_ratio.
@@ -163,13 +163,13 @@ class ImageDataGenerator:
         y_col: str | Sequence[str] = "class",
         **told: Any,
     ) -> DataFrameIterator:
-        """Batches of images whose names stand in a frame of pandas.
+        """Batches of images whose names are in a frame of pandas.
 
         Args:
             dataframe: the frame.
-            directory: the folder that the names are in.
-            x_col: the column of the names.
-            y_col: the column of the classes, or columns of numbers for class_mode="raw".
+            directory: the folder of the files.
+            x_col: the column with the names.
+            y_col: the column with the classes, or columns of numbers for class_mode="raw".
             told: as in `flow_from_directory`; weight_col, a column of weights; validate_filenames=True.
         """
         if told.get("class_mode") == "other":
@@ -179,7 +179,7 @@ class ImageDataGenerator:
         return DataFrameIterator(dataframe, directory, self, x_col, y_col, **told)
 
     def standardize(self, x: Image) -> Image:
-        """The image, scaled and centered as the settings say."""
+        """Scale and center an image by the settings."""
         if self.preprocessing_function is not None:
             x = self.preprocessing_function(x)
         x = x * self.rescale if self.rescale else x
@@ -198,7 +198,7 @@ class ImageDataGenerator:
         return x
 
     def get_random_transform(self, img_shape: Sequence[int], seed: int | None = None) -> dict[str, Any]:
-        """Numbers for `apply_transform`, drawn within the ranges."""
+        """Draw the numbers for `apply_transform` within the ranges."""
         if seed is not None:
             np.random.seed(seed)
         draw = np.random.uniform
@@ -217,7 +217,7 @@ class ImageDataGenerator:
         }  # fmt: skip
 
     def apply_transform(self, x: Image, transform_parameters: dict[str, Any]) -> Image:
-        """One image, changed by the numbers of `get_random_transform`; what is left out changes nothing."""
+        """Change one image by the numbers of `get_random_transform`. Missing numbers change nothing."""
         told = dict(transform_parameters)
         horizontal, vertical = told.pop("flip_horizontal", False), told.pop("flip_vertical", False)
         added, bright = told.pop("channel_shift_intensity", None), told.pop("brightness", None)
@@ -230,7 +230,7 @@ class ImageDataGenerator:
         return x if bright is None else apply_brightness_shift(x, bright, False)
 
     def random_transform(self, x: Image, seed: int | None = None) -> Image:
-        """One image, changed by chance."""
+        """Change one image at random."""
         return self.apply_transform(x, self.get_random_transform(x.shape, seed))
 
     @user_facing
@@ -240,8 +240,8 @@ class ImageDataGenerator:
         Args:
             x: the images, (batch, rows, columns, channels).
             augment: whether to learn from changed images.
-            rounds: how often each image is changed.
-            seed: of the changes.
+            rounds: the number of changed copies of each image.
+            seed: the seed of the changes.
         """
         images = np.array(x, self.dtype)
         if images.ndim != 4:
@@ -267,7 +267,7 @@ class ImageDataGenerator:
 
 
 def _shift(allowed: float | Sequence[float], size: int) -> float:
-    """By how many pixels to shift: one of a list of numbers to either side, or up to a share of the size."""
+    """Draw a shift in pixels: a number from a list, with either sign, or up to a fraction of the size."""
     if not np.any(allowed):
         return 0
     if isinstance(allowed, float):

@@ -1,4 +1,4 @@
-"""Batches of images that an `ImageDataGenerator` changes: of an array, of folders, of a frame with the files' names."""
+"""Batches of images that an `ImageDataGenerator` changes, from an array, folders, or a frame with names of files."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ CHANNELS = {"grayscale": 1, "rgb": 3, "rgba": 4}
 
 
 class Iterator(utils.PyDataset):
-    """Batches without end, in a new order in each pass; `len` is how many a pass has, and `[i]` is the i-th.
+    """Yields batches without end, in a new order in each pass. `len` is the number of batches in a pass.
 
     Args:
-        n: how many rows there are.
-        batch_size: rows a batch.
+        n: the number of rows.
+        batch_size: the number of rows in a batch.
         shuffle: whether the order is random.
         seed: NumPy's seed is set to it plus the number of the batch, for the order and for the changes.
         kwargs: arguments of `PyDataset`.
@@ -66,11 +66,11 @@ class Iterator(utils.PyDataset):
         return self._get_batches_of_transformed_samples(self._rows(idx))
 
     def on_epoch_end(self) -> None:
-        """Bring the rows into the order of the next pass."""
+        """Draw the order of the rows in the next pass."""
         self.index_array = np.random.permutation(self.n) if self.shuffle else np.arange(self.n)
 
     def reset(self) -> None:
-        """Begin a pass anew."""
+        """Start the pass again."""
         self.batch_index = 0
 
     def _count(self) -> None:
@@ -87,7 +87,7 @@ class Iterator(utils.PyDataset):
 
 
 def _saved(images: HostArray, rows: HostArray, of: Any) -> None:
-    """Write the changed images to the folder that was asked for."""
+    """Write the changed images to the folder `save_to_dir`, if it is given."""
     for image, row in zip(images, rows, strict=True):
         name = f"{of.save_prefix}_{row}_{np.random.randint(10**7)}.{of.save_format}"
         utils.save_img(os.path.join(of.save_to_dir, name), image, of.data_format)
@@ -138,7 +138,7 @@ class NumpyArrayIterator(Iterator):
 
 
 def part_of(subset: str, generator: ImageDataGenerator, count: int) -> slice:
-    """The rows of a subset: the first ones are held out."""
+    """The rows of a subset. The first rows are the validation data."""
     if subset not in ("training", "validation"):
         raise ArgumentError(f"subset={subset!r}: expected 'training' or 'validation'.")
     held = int(count * generator.validation_split)
@@ -146,7 +146,7 @@ def part_of(subset: str, generator: ImageDataGenerator, count: int) -> slice:
 
 
 class FileIterator(Iterator):
-    """Batches of images in files, which are read as they are needed."""
+    """Batches of images in files, which are read when they are needed."""
 
     filepaths: list[str]
     classes: Any
@@ -157,7 +157,7 @@ class FileIterator(Iterator):
         self, generator: ImageDataGenerator, target_size: Sequence[int], color_mode: str, class_mode: str | None,
         **told: Any,
     ) -> None:  # fmt: skip
-        """Keep the settings that each batch needs."""
+        """Store the settings that each batch needs."""
         if color_mode not in CHANNELS:
             raise ArgumentError(f"color_mode={color_mode!r}: expected 'grayscale', 'rgb' or 'rgba'.")
         self.image_data_generator, self.target_size = generator, tuple(target_size)
@@ -201,7 +201,7 @@ class FileIterator(Iterator):
 
     @property
     def labels(self) -> Any:
-        """The class of every image, or what else belongs to it."""
+        """The class, or another target, of every image."""
         return self.classes
 
 
@@ -243,7 +243,7 @@ class DirectoryIterator(FileIterator):
 
 
 def _images_below(directory: str, name: str, follow_links: bool) -> Iterating[str]:
-    """The images in a folder and below it, by their names from `directory` on."""
+    """The images in a folder and its subfolders, by their paths relative to `directory`."""
     for folder, _, files in sorted(os.walk(os.path.join(directory, name), followlinks=follow_links)):
         for file in sorted(files):
             if file.lower().endswith(FORMATS):
@@ -251,7 +251,7 @@ def _images_below(directory: str, name: str, follow_links: bool) -> Iterating[st
 
 
 class DataFrameIterator(FileIterator):
-    """Batches of images whose names stand in a frame; see `ImageDataGenerator.flow_from_dataframe`."""
+    """Batches of images whose names are in a frame; see `ImageDataGenerator.flow_from_dataframe`."""
 
     @user_facing
     def __init__(
@@ -304,7 +304,7 @@ class DataFrameIterator(FileIterator):
         return frame[there]
 
     def _number_classes(self, frame: Any, y_col: str, classes: Sequence[str] | None) -> Any:
-        """Set `class_indices`, and leave out the rows that have none of the classes."""
+        """Set `class_indices`, and leave out rows of other classes."""
         labels = [label if isinstance(label, (list, tuple)) else [label] for label in frame[y_col]]
         several = self.class_mode == "categorical"
         if not all(isinstance(each, str) for label in labels for each in label) or (

@@ -1,4 +1,4 @@
-"""Windows of a series, and pairs of words that stand close together."""
+"""Windows of a series, and pairs of nearby words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipg
 
 
 class TimeseriesGenerator(PyDataset):
-    """Batches of windows of a series, each with the target of the step after it.
+    """Batches of windows of a series, each with the target of the step after the window.
 
     >>> series = np.arange(6)
     >>> x, y = TimeseriesGenerator(series, series, length=3)[0]
@@ -27,15 +27,15 @@ class TimeseriesGenerator(PyDataset):
     ([[0, 1, 2], [1, 2, 3], [2, 3, 4]], [3, 4, 5])
 
     Args:
-        data: the series, one row a step.
-        targets: as many targets.
-        length: how many steps a window reaches back.
-        sampling_rate: only each so many-th of these steps is in the window.
-        stride: how many steps lie between two windows.
+        data: the series, with one row for each step.
+        targets: one target for each step.
+        length: the number of steps that a window covers.
+        sampling_rate: the distance between two steps in a window.
+        stride: the distance between the beginnings of two windows.
         start_index, end_index: the first and the last step that is used.
         shuffle: whether the windows of a batch are drawn at random.
         reverse: whether the latest step of a window comes first.
-        batch_size: windows a batch.
+        batch_size: the number of windows in a batch.
         kwargs: arguments of `PyDataset`.
     """
 
@@ -70,7 +70,7 @@ class TimeseriesGenerator(PyDataset):
         return windows[:, ::-1] if self.reverse else windows, np.array([self.targets[step] for step in steps])
 
     def get_config(self) -> dict[str, Any]:
-        """The settings, with the series as JSON."""
+        """The settings. The series is JSON text."""
         settings = (
             "length", "sampling_rate", "stride", "start_index", "end_index", "shuffle", "reverse", "batch_size",
         )  # fmt: skip
@@ -83,7 +83,7 @@ class TimeseriesGenerator(PyDataset):
 
 
 def make_sampling_table(size: int, sampling_factor: float = 1e-5) -> HostArray:
-    """The probability with which each of the `size` most frequent words is kept, by its rank: (size,).
+    """The probability of keeping each of the `size` most frequent words, by its rank.  -> (size,)
 
     It is `min(1, sqrt(sampling_factor / frequency))`, with the frequencies of Zipf's law:
     `1 / frequency = rank * (log(rank) + 0.577) + 1 / 2 - 1 / (12 * rank)`.
@@ -98,19 +98,19 @@ def skipgrams(
     sequence: Sequence[int], vocabulary_size: int, window_size: int = 4, negative_samples: float = 1.0,
     shuffle: bool = True, categorical: bool = False, sampling_table: ArrayLike | None = None, seed: int | None = None,
 ) -> tuple[list[list[int]], list[Any]]:  # fmt: skip
-    """Pairs of words that stand close together, with the label 1, and pairs with a word drawn at random, with 0.
+    """Pairs of nearby words, with the label 1, and pairs of a word and a random word, with the label 0.
 
     Source: Mikolov et al., 2013, https://arxiv.org/abs/1301.3781
 
     Args:
-        sequence: the numbers of the words of a text; 0 stands for none.
+        sequence: the numbers of the words in a text; 0 is no word.
         vocabulary_size: one more than the largest number.
-        window_size: how many places may lie between the two words of a pair.
-        negative_samples: how many random pairs there are for each other one.
-        shuffle: whether the pairs come in random order.
+        window_size: the largest distance between the two words of a pair.
+        negative_samples: the number of random pairs for each pair of nearby words.
+        shuffle: whether the pairs are in random order.
         categorical: whether the labels are [0, 1] and [1, 0].
-        sampling_table: for each number the probability with which its word is used.
-        seed: of the order.
+        sampling_table: for each number, the probability that its word is used.
+        seed: the seed of the order.
     """
     table = None if sampling_table is None else np.asarray(sampling_table)
     pairs: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""Texts as numbers: one number for each word, in the order of how often the words occur."""
+"""Converts texts to numbers: frequent words get small numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Analyzer: TypeAlias = Callable[[Any], Sequence[str]]
 Mode: TypeAlias = Literal["binary", "count", "freq", "tfidf"]
 
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
-"""The characters that stand between words, besides `split`."""
+"""The characters that separate words, besides `split`."""
 
 
 def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool = True, split: str = " ") -> list[str]:
@@ -33,9 +33,9 @@ def text_to_word_sequence(input_text: str, filters: str = FILTERS, lower: bool =
     ['run', 'forest', 'run']
 
     Args:
-        filters: characters that count as `split`.
-        lower: whether upper case becomes lower case.
-        split: what stands between words.
+        filters: characters that are replaced by `split`.
+        lower: whether to convert to lower case.
+        split: the separator of words.
     """
     text = input_text.lower() if lower else input_text
     between: dict[int, str] = dict.fromkeys(map(ord, filters), split)
@@ -61,8 +61,8 @@ def hashing_trick(
 
     Args:
         n: one more than the largest number.
-        hash_function: "md5", which is stable, or a function of the word; Python's `hash` unless told.
-        analyzer: a function that gives the words of a text; `text_to_word_sequence` unless told.
+        hash_function: "md5", which is stable, or a function of the word. The default is Python's `hash`.
+        analyzer: a function that returns the words of a text. The default is `text_to_word_sequence`.
     """
     words = text_to_word_sequence(text, filters, lower, split) if analyzer is None else analyzer(text)
     number: Callable[[str], int] = hash if hash_function is None else _md5 if hash_function == "md5" else hash_function
@@ -74,7 +74,7 @@ def _md5(word: str) -> int:
 
 
 class Tokenizer:
-    """Numbers words by how often they occur: the most frequent one is 1, and 0 stands for none.
+    """Numbers words by their frequency. The most frequent word is 1, and 0 is no word.
 
     >>> tokenizer = Tokenizer()
     >>> tokenizer.fit_on_texts(["the cat sat", "the dog"])
@@ -82,12 +82,12 @@ class Tokenizer:
     [[1, 4, 3]]
 
     Args:
-        num_words: one more than the largest number that is used; rarer words count as unknown.
+        num_words: one more than the largest number in use. Rarer words are unknown.
         filters, lower, split: as in `text_to_word_sequence`.
         char_level: whether each character is a word.
-        oov_token: what stands for an unknown word, with the number 1; without it unknown words are left out.
-        analyzer: a function that gives the words of a text.
-        document_count: how many texts were counted already.
+        oov_token: the token for unknown words, which gets the number 1. Without it, unknown words are left out.
+        analyzer: a function that returns the words of a text.
+        document_count: the number of texts that were counted before.
     """
 
     def __init__(
@@ -102,16 +102,16 @@ class Tokenizer:
         self.char_level, self.oov_token, self.analyzer = char_level, oov_token, analyzer
         self.document_count = document_count
         self.word_counts: dict[str, int] = OrderedDict()
-        """How often each word occurs."""
+        """The number of times that each word occurs."""
         self.word_docs: dict[str, int] = defaultdict(int)
-        """In how many texts each word occurs."""
+        """The number of texts in which each word occurs."""
         self.index_docs: dict[int, int] = defaultdict(int)
-        """The same by the word's number."""
+        """The number of texts, by the number of the word."""
         self.word_index: dict[str, int] = {}
         self.index_word: dict[int, str] = {}
 
     def fit_on_texts(self, texts: Iterable[Text]) -> None:
-        """Count the words of texts, and number them anew."""
+        """Count the words of texts, and number all words again."""
         for text in texts:
             words = self._words(text)
             self.document_count += 1
@@ -126,7 +126,7 @@ class Tokenizer:
         self.index_docs.update({self.word_index[word]: count for word, count in self.word_docs.items()})
 
     def fit_on_sequences(self, sequences: Sequence[Iterable[int]]) -> None:
-        """Count in how many sequences each number occurs, for `sequences_to_matrix`."""
+        """Count the sequences in which each number occurs, for `sequences_to_matrix`."""
         self.document_count += len(sequences)
         for sequence in sequences:
             for number in set(sequence):
@@ -137,7 +137,7 @@ class Tokenizer:
         return list(self.texts_to_sequences_generator(texts))
 
     def texts_to_sequences_generator(self, texts: Iterable[Text]) -> Iterator[list[int]]:
-        """The same, one text after the other."""
+        """Yield the numbers of the words of one text after another."""
         unknown = self._unknown()
         for text in texts:
             numbers = (self.word_index.get(word) for word in self._words(text))
@@ -149,7 +149,7 @@ class Tokenizer:
         return list(self.sequences_to_texts_generator(sequences))
 
     def sequences_to_texts_generator(self, sequences: Iterable[Iterable[int]]) -> Iterator[str]:
-        """The same, one sequence after the other."""
+        """Yield the words of one sequence after another, with a space between them."""
         for sequence in sequences:
             numbers = (n if n in self.index_word and self._used(n) else self._unknown() for n in sequence)
             yield " ".join(self.index_word[number] for number in numbers if number is not None)
@@ -163,8 +163,8 @@ class Tokenizer:
         """A row for each sequence and a column for each number.
 
         Args:
-            mode: "binary", whether the number occurs; "count", how often; "freq", in what share of the places; "tfidf",
-                `(1 + log(count)) * log(1 + texts / (1 + texts with it))`.
+            mode: "binary": whether the number occurs. "count": how often it occurs. "freq": its share of the sequence.
+                "tfidf": `(1 + log(count)) * log(1 + texts / (1 + texts with it))`.
         """
         size = self.num_words or (len(self.word_index) + 1 if self.word_index else 0)
         if not size:
@@ -183,7 +183,7 @@ class Tokenizer:
         return matrix
 
     def get_config(self) -> dict[str, Any]:
-        """The settings and the counts, the latter as JSON."""
+        """The settings, and the counts as JSON text."""
         settings = ("num_words", "filters", "lower", "split", "char_level", "oov_token", "document_count")
         return {name: getattr(self, name) for name in settings} | {
             name: json.dumps(getattr(self, name)) for name in COUNTS

@@ -1,4 +1,4 @@
-"""Changes of one image, (rows, columns, channels) in any order of the axes, as NumPy and SciPy compute them."""
+"""Changes one image, (rows, columns, channels) in any order of the axes, with NumPy and SciPy."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def apply_affine_transform(
     row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0, fill_mode: str = "nearest", cval: float = 0.0,
     order: int = 1,
 ) -> Image:  # fmt: skip
-    """Turns, shifts, shears and zooms around the middle, in this order.
+    """Rotates, shifts, shears and zooms an image around its middle, in this order.
 
     Args:
-        theta: by how many degrees to turn.
-        tx, ty: by how many pixels to shift, along the rows' axis and along the columns'.
+        theta: the angle of the rotation in degrees.
+        tx, ty: the shift in pixels, along the axis of the rows and along the axis of the columns.
         shear: the angle of the shear in degrees.
-        zx, zy: how much of each axis is seen; below 1 the image gets larger.
-        row_axis, col_axis, channel_axis: where the axes stand.
-        fill_mode: what lies outside: "nearest", "constant", "reflect" or "wrap".
-        cval: the value outside, for "constant".
-        order: of the interpolation, 0 to 5.
+        zx, zy: the share of each axis that is visible; below 1 the image gets larger.
+        row_axis, col_axis, channel_axis: the indices of the axes.
+        fill_mode: how the area outside of the image is filled: "nearest", "constant", "reflect" or "wrap".
+        cval: the value for "constant".
+        order: the order of the interpolation, 0 to 5.
     """
     if {row_axis, col_axis, channel_axis} != {0, 1, 2} or x.ndim != 3 or channel_axis == 1:
         raise ArgumentError(
@@ -55,7 +55,7 @@ def apply_affine_transform(
     middle = np.eye(3)
     middle[:2, 2] = [x.shape[row_axis] / 2 - 0.5, x.shape[col_axis] / 2 - 0.5]
     matrix = middle @ matrix @ np.linalg.inv(middle)
-    if col_axis > row_axis:  # the formulas have the columns' axis first
+    if col_axis > row_axis:  # in the formulas the axis of the columns comes first
         matrix = matrix[[1, 0, 2]][:, [1, 0, 2]]
     channels = [
         ndimage.affine_transform(channel, matrix[:2, :2], matrix[:2, 2], order=order, mode=fill_mode, cval=cval)
@@ -65,16 +65,16 @@ def apply_affine_transform(
 
 
 def apply_channel_shift(x: Image, intensity: float, channel_axis: int = 0) -> Image:
-    """Adds a number to all channels, within the range that the image has."""
+    """Adds a number to all channels, and clips the result to the range of the image."""
     shifted: Image = np.clip(x + intensity, x.min(), x.max())
     return shifted
 
 
 def apply_brightness_shift(x: Image, brightness: float, scale: bool = True) -> Image:
-    """Multiplies the brightness, in the 256 steps that a picture has.
+    """Multiplies the brightness. The values are rounded to the 256 levels of a picture.
 
     Args:
-        scale: whether the image is stretched to the range 0 to 255 first, and stays so.
+        scale: whether the values are first scaled to the range 0 to 255.
     """
     least, most = x.min(), x.max()
     outside = bool(least < 0 or most > 255)
@@ -90,7 +90,7 @@ def random_rotation(
     x: Image, rg: float, row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0, fill_mode: str = "nearest",
     cval: float = 0.0, interpolation_order: int = 1,
 ) -> Image:  # fmt: skip
-    """Turns by up to `rg` degrees."""
+    """Rotates by up to `rg` degrees."""
     theta = np.random.uniform(-rg, rg)
     return apply_affine_transform(
         x, theta, row_axis=row_axis, col_axis=col_axis, channel_axis=channel_axis, fill_mode=fill_mode, cval=cval,
@@ -102,7 +102,7 @@ def random_shift(
     x: Image, wrg: float, hrg: float, row_axis: int = 1, col_axis: int = 2, channel_axis: int = 0,
     fill_mode: str = "nearest", cval: float = 0.0, interpolation_order: int = 1,
 ) -> Image:  # fmt: skip
-    """Shifts by up to the shares `wrg` of the width and `hrg` of the height."""
+    """Shifts by up to the fraction `wrg` of the width and `hrg` of the height."""
     tx = np.random.uniform(-hrg, hrg) * x.shape[row_axis]
     ty = np.random.uniform(-wrg, wrg) * x.shape[col_axis]
     return apply_affine_transform(

@@ -1,4 +1,4 @@
-"""The few names of TensorFlow that a program with a Keras stack uses; the arrays are JAX's."""
+"""The names of TensorFlow that programs with a Keras model often use; the arrays are JAX's."""
 
 from __future__ import annotations
 
@@ -152,34 +152,34 @@ set_random_seed = random.set_seed
 
 
 def function(func: Any = None, **kwargs: Any) -> Any:
-    """The function as it is: `fit` and `predict` are compiled, and `jax.jit` compiles a function of arrays."""
+    """Return the function unchanged: `fit` and `predict` are compiled, and `jax.jit` compiles a function of arrays."""
     return (lambda later: later) if func is None else func
 
 
 def py_function(func: Callable[..., Any], inp: Sequence[Any], Tout: object, name: str | None = None) -> Any:
-    """The result of a function of tensors, which have `.numpy()`."""
+    """Call a function with tensors, which have `.numpy()`."""
     return _outputs(func(*map(eager, inp)), Tout)
 
 
 def numpy_function(func: Callable[..., Any], inp: Sequence[Any], Tout: object, *others: object, **named: object) -> Any:
-    """The result of a function of NumPy's arrays."""
+    """Call a function with NumPy arrays."""
     return _outputs(func(*map(np.asarray, inp)), Tout)
 
 
 def _outputs(result: Any, kinds: Any) -> Any:
-    """What a function returned as tensors, of these dtypes."""
+    """Convert the results of a function to tensors of these dtypes."""
     if isinstance(kinds, (list, tuple)):
         return [_outputs(each, kind) for each, kind in zip(result, kinds, strict=True)]
     return eager(result if isinstance(result, jax.Array) or kinds == string else np.asarray(result, kinds))
 
 
 def is_tensor(x: object) -> builtins.bool:
-    """Whether it is an array of JAX."""
+    """Whether x is a JAX array."""
     return isinstance(x, (jax.Array, Weight))
 
 
 def device(device_name: object = None) -> AbstractContextManager[None]:
-    """Nothing: `jax.default_device` chooses another device."""
+    """A context without effect. `jax.default_device` chooses another device."""
     return nullcontext()
 
 
@@ -187,12 +187,12 @@ name_scope = device
 
 
 def executing_eagerly() -> builtins.bool:
-    """Whether operations run at once, as they do here."""
+    """True: operations run at once."""
     return True
 
 
 def disable_v2_behavior() -> None:
-    """Nothing: there is one way to run."""
+    """Have no effect: there is only one way to run."""
 
 
 disable_eager_execution = enable_eager_execution = enable_v2_behavior = disable_v2_behavior
@@ -200,7 +200,7 @@ global_variables_initializer = disable_v2_behavior
 
 
 def get_logger() -> logs.Logger:
-    """The logger of the name "tensorflow"."""
+    """The logger with the name "tensorflow"."""
     return logs.getLogger("tensorflow")
 
 
@@ -213,12 +213,12 @@ class TensorShape(tuple[int | None, ...], metaclass=StandIn):
 
     @property
     def rank(self) -> int:
-        """How many axes there are."""
+        """The number of axes."""
         return len(self)
 
 
 def constant(value: Values, dtype: DTypeLike | None = None, shape: Sizes | None = None, name: str = "Const") -> Array:
-    """The values as an array of that shape; a single value is repeated.
+    """Convert values to an array of this shape; a single value is repeated.
 
     >>> constant([1, 2, 3, 4], shape=(2, 2)).shape
     (2, 2)
@@ -239,7 +239,7 @@ def convert_to_tensor(
 
 
 def cast(x: Values, dtype: DTypeLike, name: str | None = None) -> Array:
-    """The values in another dtype; a cast to integers rounds towards 0.
+    """Convert values to another dtype; a cast to integers rounds towards 0.
 
     >>> cast([1.7, -1.7], int32).tolist()
     [1, -1]
@@ -258,7 +258,7 @@ def zeros(shape: Sizes, dtype: DTypeLike = float32, name: str | None = None) -> 
 
 
 def reshape(tensor: Values, shape: Sizes, name: str | None = None) -> Array:
-    """The values in another shape, in which one size may be -1."""
+    """Reshape values; one size may be -1."""
     library, array = _read(tensor)
     return library.reshape(array, shape)  # type: ignore[no-any-return]
 
@@ -276,7 +276,7 @@ def squeeze(input: Values, axis: Sizes | None = None, name: str | None = None) -
 
 
 def _read(x: Any) -> tuple[Any, Any]:
-    """An array, and the library that knows it: text is NumPy's."""
+    """Convert x to an array. Returns it and the library for it: NumPy for text, else `jax.numpy`."""
     return (np, eager(x)) if _is_text(x) else (jnp, jnp.asarray(x))
 
 

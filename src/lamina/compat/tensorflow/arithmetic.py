@@ -1,4 +1,4 @@
-"""TensorFlow's functions of tensors, in `tf` and in `tf.math`: a table of functions of JAX."""
+"""TensorFlow's functions of tensors, in `tf` and in `tf.math`, as a table of JAX's functions."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _confusion(labels: jax.Array, predictions: jax.Array, n: int | None = None) 
 
 
 def _shape(x: jax.Array) -> Any:
-    """The shape; while a program is made numbers of NumPy, which sizes of arrays may be."""
+    """The shape. During a trace it is NumPy numbers, which may be used as sizes of arrays."""
     traced = isinstance(x, jax.core.Tracer)
     return np.array(x.shape, "int32").view(HostTensor) if traced else jnp.array(x.shape, "int32")
 
@@ -94,17 +94,17 @@ def _cumulative(function: Operation) -> Operation:
 
 
 def concat(values: Sequence[object], axis: int = 0, name: str | None = None) -> jax.Array:
-    """The arrays one after the other along an axis."""
+    """Concatenate arrays along an axis."""
     return jnp.concatenate([array(value) for value in values], axis)
 
 
 def stack(values: Sequence[object], axis: int = 0, name: str | None = None) -> jax.Array:
-    """The arrays along a new axis."""
+    """Stack arrays along a new axis."""
     return jnp.stack([array(value) for value in values], axis)
 
 
 def unstack(value: object, num: int | None = None, axis: int = 0, name: str | None = None) -> list[jax.Array]:
-    """The parts of an array along an axis."""
+    """Split an array into its parts along an axis."""
     return list(jnp.moveaxis(array(value), axis, 0))
 
 
@@ -116,7 +116,7 @@ def add_n(inputs: Sequence[Any], name: str | None = None) -> Any:
 def clip_by_global_norm(
     t_list: Sequence[Any], clip_norm: float, use_norm: Any = None, name: str | None = None
 ) -> tuple[list[jax.Array], jax.Array]:
-    """The arrays divided by the norm of all of them together where that is above `clip_norm`, and this norm."""
+    """Scale arrays so that their joint norm is at most `clip_norm`. Returns the arrays and the norm before."""
     norm = global_norm(t_list) if use_norm is None else use_norm
     scale = clip_norm / jnp.maximum(norm, clip_norm)
     return [array(each) * scale for each in t_list], norm
@@ -207,7 +207,7 @@ OTHERS: dict[str, tuple[Operation, str, str]] = {
     "where": (_where, "condition", "x y"),
     "zeros_like": (jnp.zeros_like, "input", "dtype"),
 }  # fmt: skip
-"""The name, the function, the names of its arrays, and those of its settings."""
+"""Each name with the function, the names of its arrays and the names of its settings."""
 
 functions: dict[str, Any] = {
     **table("tf.", "x", "", UNARY),
@@ -217,4 +217,4 @@ functions: dict[str, Any] = {
     "add_n": add_n, "clip_by_global_norm": clip_by_global_norm, "concat": concat, "einsum": einsum,
     "global_norm": global_norm, "range": range_, "stack": stack, "unstack": unstack,
 }  # fmt: skip
-"""All of them by name."""
+"""All operations by name."""

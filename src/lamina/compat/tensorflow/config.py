@@ -17,7 +17,7 @@ __all__ = [
 ]  # fmt: skip
 
 experimental = sys.modules[__name__]
-"""Older programs use the same functions by this name."""
+"""Older programs use the same functions under this name."""
 
 
 class PhysicalDevice(NamedTuple):
@@ -63,7 +63,7 @@ def functions_run_eagerly() -> bool:
 
 
 def set_soft_device_placement(enabled: bool) -> None:
-    """Nothing: JAX places arrays by itself."""
+    """Have no effect: JAX places arrays by itself."""
 
 
 def _threads(num_threads: int) -> None:

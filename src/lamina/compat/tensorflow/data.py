@@ -1,4 +1,4 @@
-"""`tf.data` on the host's pipeline: each method returns a new dataset, and nothing is read before a pass."""
+"""`tf.data.Dataset` on the host. Each method returns a new dataset, and nothing is read before a pass."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INFINITE, UNKNOWN = -1, -2
 
 
 def _parts(given: object) -> Any:
-    """Lists are arrays; tuples and dicts hold several."""
+    """Convert lists to arrays, also inside of tuples and dicts."""
     if isinstance(given, tuple):
         return tuple(map(_parts, given))
     if isinstance(given, dict):
@@ -43,7 +43,7 @@ def _called(function: Callable[..., Any], element: object) -> Any:
 
 
 class Dataset(dataset.Dataset, metaclass=StandIn):
-    """Elements in a row, read anew in each pass.
+    """A sequence of elements, which each pass reads from the start.
 
     >>> rows = Dataset.from_tensor_slices(([1, 2, 3], [10, 20, 30]))
     >>> [int(y) for x, y in rows.filter(lambda x, y: x > 1)]
@@ -87,7 +87,7 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
         generator: Callable[..., Any], output_types: object = None, output_shapes: object = None, args: Any = (),
         output_signature: object = None, name: str | None = None,
     ) -> Dataset:  # fmt: skip
-        """What a function yields; it is called at the beginning of each pass."""
+        """The elements that a generator function yields. It is called at the start of each pass."""
 
         def read(key: tuple[int, ...]) -> Iterator[Any]:
             for given in generator(*args):
@@ -104,7 +104,7 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
 
     @staticmethod
     def zip(*datasets: Any, name: str | None = None) -> Dataset:
-        """An element of each dataset as one, a tuple."""
+        """Tuples of one element of each dataset."""
         several = datasets[0] if len(datasets) == 1 else datasets
         lengths = [each._lamina_length for each in several]
         length = None if None in lengths else min(lengths)
@@ -115,7 +115,7 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
         datasets: Sequence[Any], weights: Sequence[float] | None = None, seed: int | None = None,
         stop_on_empty_dataset: bool = False, rerandomize_each_iteration: bool | None = None,
     ) -> Dataset:  # fmt: skip
-        """The elements of several datasets, each next one of a dataset that is drawn with these weights."""
+        """The elements of several datasets. Each next dataset is drawn with these weights."""
 
         def read(key: tuple[int, ...]) -> Iterator[Any]:
             draws = np.random.default_rng(key if seed is None or rerandomize_each_iteration else seed)
@@ -134,7 +134,7 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
     def choose_from_datasets(
         datasets: Sequence[Any], choice_dataset: Any, stop_on_empty_dataset: bool = True
     ) -> Dataset:
-        """The elements of several datasets, each next one of the dataset whose number comes next in another one."""
+        """The elements of several datasets. Another dataset gives the number of each next dataset."""
 
         def read(key: tuple[int, ...]) -> Iterator[Any]:
             passes = [iter(each._lamina_pass((*key, n))) for n, each in enumerate(datasets)]
@@ -158,7 +158,7 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
 
     @user_facing
     def map(self, map_func: Callable[..., Any], *args: Any, **kwargs: Any) -> Self:
-        """The results of a function, which gets the parts of an element that is a tuple one by one."""
+        """The results of a function. The parts of a tuple are its arguments."""
         return super().map(lambda *parts: map_func(*jax.tree.map(of_pipeline, parts)), *args, **kwargs)
 
     @user_facing
@@ -169,18 +169,18 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
         )
 
     def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
-        """The elements, and those of another dataset after them."""
+        """The elements, followed by the elements of another dataset."""
         lengths = (self._lamina_length, dataset._lamina_length)
         length = None if None in lengths else sum(each for each in lengths if each is not None)
         return self._lamina_then(lambda elements, key: itertools.chain(elements, dataset._lamina_pass(key)), length)
 
     def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
-        """Each element with its number, a tuple."""
+        """Tuples of the number and the element."""
         return self._lamina_then(lambda elements, key: enumerate(elements, start), self._lamina_length)
 
     @user_facing
     def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Dataset:
-        """The elements of the datasets that a function makes of each element, one dataset after the other."""
+        """The elements of the datasets that a function makes from each element, one dataset after another."""
 
         def flat(elements: Iterator[Any], key: tuple[int, ...]) -> Iterator[Any]:
             for number, element in enumerate(elements):
@@ -193,7 +193,7 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
         self, map_func: Callable[..., Dataset], cycle_length: int | None = None, block_length: int = 1,
         num_parallel_calls: int | None = None, deterministic: bool | None = None, name: str | None = None,
     ) -> Dataset:  # fmt: skip
-        """As `flat_map`, with `block_length` elements of each of `cycle_length` datasets in turn."""
+        """Like `flat_map`, but with `block_length` elements from each of `cycle_length` datasets in turn."""
         width = cycle_length if cycle_length and cycle_length > 0 else 4
 
         def turns(elements: Iterator[Any], key: tuple[int, ...]) -> Iterator[Any]:
@@ -214,7 +214,7 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
         self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False,
         name: str | None = None,
     ) -> Dataset:  # fmt: skip
-        """A dataset of `size` elements from each `shift`-th one on, or a tuple of datasets for elements of parts."""
+        """Windows of `size` elements, as datasets, one at each `shift`-th element; for tuples, tuples of datasets."""
         step = size if shift is None else shift
 
         def windows(elements: Iterator[Any], key: tuple[int, ...]) -> Iterator[Any]:
@@ -233,21 +233,21 @@ class Dataset(dataset.Dataset, metaclass=StandIn):
 
     @user_facing
     def ragged_batch(self, batch_size: int, drop_remainder: bool = False, **others: object) -> Dataset:
-        """Nothing: a stack takes arrays of one shape."""
+        """Refused: a stack takes arrays of one shape."""
         raise CallError(
             f"ragged_batch({batch_size}): a stack takes arrays of one shape. Write padded_batch({batch_size}), and put "
             "a Masking layer first, or Embedding(mask_zero=True)."
         )
 
     def reduce(self, initial_state: Any, reduce_func: Callable[[Any, Any], Any], name: str | None = None) -> Any:
-        """The last of the states that a function makes of the state before and an element."""
+        """Call a function with the state and each element. It returns the next state; the last one is the result."""
         state = initial_state
         for element in self:
             state = reduce_func(state, element)
         return state
 
     def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
-        """What a function makes of the dataset."""
+        """Call a function with the dataset."""
         return transformation_func(self)
 
     def with_options(self, options: object, name: str | None = None) -> Dataset:
@@ -265,7 +265,7 @@ def _spec(part: HostArray, batched: bool) -> TensorSpec:
 
 
 def _nested(elements: list[Any]) -> Any:
-    """The elements as a dataset; of elements with parts, a dataset for each part."""
+    """Make a dataset of these elements; for tuples and dicts, a dataset for each part."""
     if isinstance(elements[0], tuple):
         return tuple(_nested([element[place] for element in elements]) for place in range(len(elements[0])))
     if isinstance(elements[0], dict):

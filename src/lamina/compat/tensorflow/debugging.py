@@ -10,12 +10,12 @@ __all__ = ["assert_all_finite", "assert_equal", "check_numerics", "set_log_devic
 
 
 def assert_equal(x: object, y: object, message: str = "", summarize: object = None, name: str | None = None) -> None:
-    """Raise an error where the two differ."""
+    """Raise an error if the two differ."""
     np.testing.assert_array_equal(np.asarray(x), np.asarray(y), message)
 
 
 def assert_all_finite(x: Any, message: str = "") -> Any:
-    """The array, or an error where a number is not finite."""
+    """Return the array, or raise an error if a number is not finite."""
     if not np.isfinite(np.asarray(x)).all():
         raise ValueError(f"{message}: the array has numbers that are not finite.".lstrip(": "))
     return x
@@ -25,4 +25,4 @@ check_numerics = assert_all_finite
 
 
 def set_log_device_placement(enabled: bool) -> None:
-    """Nothing: JAX places arrays by itself."""
+    """Have no effect: JAX places arrays by itself."""

@@ -1,4 +1,4 @@
-"""TensorFlow's dtypes once more; they are NumPy's."""
+"""`tf.dtypes`: the dtypes, which are NumPy's."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from lamina.errors import ArgumentError, MissingPackageError
 from lamina.random import key_of, next_seed
 
 GRAY = (0.2989, 0.587, 0.114)
-"""How much red, green and blue count for the brightness."""
+"""The weights of red, green and blue in the brightness."""
 
 
 class ResizeMethod(metaclass=StandIn):
@@ -32,7 +32,7 @@ def resize(
     images: object, size: Sequence[int], method: str = "bilinear", preserve_aspect_ratio: bool = False,
     antialias: bool = False, name: str | None = None,
 ) -> Array:  # fmt: skip
-    """Images of another size, as floats; with "nearest" in their own dtype."""
+    """Resize images. The result is float; with "nearest" it has the dtype of the images."""
     images = array(images)
     height, width = (int(side) for side in size)
     rows, columns = images.shape[-3:-1]
@@ -51,7 +51,7 @@ def resize(
 
 
 def resize_with_pad(image: object, target_height: int, target_width: int, method: str = "bilinear") -> Array:
-    """Images of another size, with zeros where the sides have another ratio."""
+    """Resize images, and pad them with zeros to keep the aspect ratio."""
     found = resize(image, (target_height, target_width), method, preserve_aspect_ratio=True)
     missing = target_height - found.shape[-3], target_width - found.shape[-2]
     around = [(0, 0)] * (found.ndim - 3) + [(n // 2, n - n // 2) for n in missing] + [(0, 0)]
@@ -59,7 +59,7 @@ def resize_with_pad(image: object, target_height: int, target_width: int, method
 
 
 def central_crop(image: object, central_fraction: float) -> Array:
-    """The middle of images, as much as the share of each side says."""
+    """Crop the middle of images: this fraction of each side."""
     image = array(image)
     cut = [(side - int(side * central_fraction)) // 2 for side in image.shape[-3:-1]]
     rows, columns = image.shape[-3:-1]
@@ -69,7 +69,7 @@ def central_crop(image: object, central_fraction: float) -> Array:
 def crop_to_bounding_box(
     image: object, offset_height: int, offset_width: int, target_height: int, target_width: int
 ) -> Array:
-    """The part of images that begins at an offset and has a size."""
+    """Crop a window out of images."""
     rows, columns = (
         slice(offset_height, offset_height + target_height),
         slice(offset_width, offset_width + target_width),
@@ -78,7 +78,7 @@ def crop_to_bounding_box(
 
 
 def convert_image_dtype(image: object, dtype: DTypeLike, saturate: bool = False, name: str | None = None) -> Array:
-    """Images in another dtype: integers reach up to their largest number, floats up to 1."""
+    """Convert images to another dtype, and scale them: integers up to the dtype's maximum, floats up to 1."""
     image, dtype = array(image), jnp.dtype(dtype)
     if image.dtype == dtype:
         return image
@@ -92,7 +92,7 @@ def convert_image_dtype(image: object, dtype: DTypeLike, saturate: bool = False,
 
 
 def random_crop(value: object, size: Sequence[int], seed: int | None = None, name: str | None = None) -> Array:
-    """A part of that size, from a random place."""
+    """Crop a window of this size at a random place."""
     value = array(value)
     key = key_of(next_seed() if seed is None else seed)
     free = jnp.array([have - want for have, want in zip(value.shape, size, strict=True)])
@@ -113,7 +113,7 @@ def _contrast(images: Array, factor: float | Array) -> Array:
 
 
 def _clipped_like(change: Callable[[Array, Any], Array]) -> Callable[[Array, Any], Array]:
-    """A change of floats in 0 to 1, for integers too."""
+    """Extend a change of floats from 0 to 1 to integers."""
 
     def run(image: Array, amount: Any) -> Array:
         return convert_image_dtype(change(convert_image_dtype(image, "float32"), amount), image.dtype, saturate=True)
@@ -122,7 +122,7 @@ def _clipped_like(change: Callable[[Array, Any], Array]) -> Callable[[Array, Any
 
 
 def _chance(change: Callable[[Array], Array]) -> Callable[..., Array]:
-    """A change that is made in one of two cases."""
+    """Make a change happen with a probability of one half."""
 
     def run(image: object, seed: int | None = None) -> Array:
         image = array(image)
@@ -133,7 +133,7 @@ def _chance(change: Callable[[Array], Array]) -> Callable[..., Array]:
 
 
 def _drawn(change: Callable[[Array, Any], Array]) -> Callable[..., Array]:
-    """A change by an amount that is drawn between two numbers."""
+    """Make a change whose amount is drawn between two numbers."""
 
     def run(image: object, lower: float, upper: float, seed: int | None = None) -> Array:
         key = key_of(next_seed() if seed is None else seed)
@@ -177,7 +177,7 @@ globals().update(_functions)
 
 
 def decode_image(contents: bytes, channels: int | None = 0, dtype: DTypeLike = "uint8", **kwargs: object) -> HostArray:
-    """The image in the bytes of a file, (rows, columns, channels)."""
+    """Decode the bytes of an image file.  -> (rows, columns, channels)"""
     try:
         from PIL import Image
     except ImportError:

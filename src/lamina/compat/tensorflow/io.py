@@ -1,4 +1,4 @@
-"""Files, as TensorFlow names what Python does with them."""
+"""`tf.io`: functions for files, with Python's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorFlow 1's log, which is Python's of the name "tensorflow"."""
+"""TensorFlow 1's log: Python's logger with the name "tensorflow"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorFlow's functions of tensors once more."""
+"""`tf.math`: functions of tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorFlow's names for the activations, and for what is computed of logits."""
+"""`tf.nn`: activation functions, and losses of logits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ silu = swish = activations.silu
 
 
 def leaky_relu(features: activations.Arrays, alpha: float = 0.2, name: str | None = None) -> Array:
-    """`x` where it is positive, `alpha * x` elsewhere."""
+    """x where x > 0, else `alpha * x`."""
     return activations.leaky_relu(features, alpha)
 
 
@@ -71,7 +71,7 @@ in_top_k, top_k = functions["in_top_k"], functions["top_k"]
 def dropout(
     x: object, rate: float, noise_shape: Sequence[int] | None = None, seed: int | None = None, name: str | None = None
 ) -> Array:
-    """Sets a share `rate` of the numbers to 0, and divides the others by `1 - rate`."""
+    """Sets the fraction `rate` of the numbers to 0, and divides the others by `1 - rate`."""
     x = array(x)
     key = key_of(next_seed() if seed is None else seed)
     kept = jax.random.bernoulli(key, 1 - rate, x.shape if noise_shape is None else tuple(noise_shape))

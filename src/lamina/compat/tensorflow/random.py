@@ -40,7 +40,7 @@ def uniform(
     seed: int | None = None,
     name: str | None = None,
 ) -> Array:
-    """Numbers from `minval` up to `maxval`, which is 1 where none is given."""
+    """Numbers from `minval` up to `maxval`, which is 1 by default."""
     key = _key(seed)
     if not jnp.issubdtype(dtype, jnp.integer):
         return jax.random.uniform(key, tuple(shape), dtype, minval, 1 if maxval is None else maxval)

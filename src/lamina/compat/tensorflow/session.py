@@ -1,4 +1,4 @@
-"""TensorFlow 1's session, which programs make to set the memory of a card; it has no effect here."""
+"""TensorFlow 1's session, with which programs set the memory of a GPU. It has no effect here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lamina.compat.told import say
 
 
 class Options:
-    """Takes whatever is set."""
+    """An object on which any attribute can be set."""
 
     def __init__(self, **kwargs: Any) -> None:
         vars(self).update(kwargs)
@@ -27,14 +27,14 @@ class ConfigProto(Options):
 
 
 class GPUOptions(Options):
-    """The settings of a card's memory."""
+    """The settings of a GPU's memory."""
 
 
 class Session(metaclass=StandIn):
-    """A session, in which nothing has to be run."""
+    """A session without effect."""
 
     def __init__(self, target: str = "", graph: None = None, config: object = None) -> None:
-        say("tf.Session has no effect: XLA_PYTHON_CLIENT_PREALLOCATE=false lets the memory of a card grow.")
+        say("tf.Session has no effect: XLA_PYTHON_CLIENT_PREALLOCATE=false lets the memory of a GPU grow.")
 
     def __enter__(self) -> Self:
         return self
@@ -42,38 +42,38 @@ class Session(metaclass=StandIn):
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None: ...
 
     def run(self, fetches: Any, feed_dict: object = None, **kwargs: object) -> Any:
-        """The values, which are known already."""
+        """Return the values, which are computed already."""
         return fetches
 
     def as_default(self) -> Self:
-        """Itself."""
+        """Return the session."""
         return self
 
     def close(self) -> None:
-        """Nothing."""
+        """Have no effect."""
 
 
 InteractiveSession = Session
 
 
 class Graph(metaclass=StandIn):
-    """A graph, which programs keep for the threads of a server; models here work in each thread."""
+    """A graph without effect. Programs keep one for the threads of a server, but models here work in each thread."""
 
     def as_default(self) -> AbstractContextManager[None]:
         """A context that does nothing."""
         return nullcontext()
 
     def finalize(self) -> None:
-        """Nothing."""
+        """Have no effect."""
 
 
 _graph = Graph()
 
 
 def get_default_graph() -> Graph:
-    """The one graph."""
+    """The graph, which has no effect."""
     return _graph
 
 
 def reset_default_graph() -> None:
-    """Nothing: `keras.utils.clear_session` drops compiled programs."""
+    """Have no effect. `keras.utils.clear_session` drops compiled programs."""

@@ -1,4 +1,4 @@
-"""The class of the stand-ins for TensorFlow's classes: a member that one lacks is answered with what to use instead."""
+"""The metaclass of the stand-ins for TensorFlow's classes. The error for a missing member says what to use instead."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from lamina.compat.instead import instead_of
 from lamina.errors import UnknownAttributeError
 
 INNER = ("arithmetic", "session", "stand_in", "tape", "texts", "variables")
-"""Files here that are no modules of TensorFlow: their classes stand in `tensorflow` itself."""
+"""Files here that are not modules of TensorFlow: their classes belong to `tensorflow` itself."""
 
 
 class StandIn(type):
-    """Gives a class, and its objects, an error of ours for each member that is missing."""
+    """Makes a class and its objects raise an error with advice for each missing member."""
 
     def __new__(mcs, name: str, bases: tuple[type, ...], names: dict[str, Any], **kwargs: Any) -> Any:
         return super().__new__(mcs, name, bases, {"__getattr__": _of_object, **names}, **kwargs)
@@ -40,7 +40,7 @@ def _missing(kind: type, name: str) -> AttributeError:
 
 
 def namespace(name: str, module: str, **members: Any) -> Any:
-    """An object with these members, in place of a module of TensorFlow within another."""
+    """Make an object with these members that stands for a submodule of TensorFlow."""
     return StandIn(name, (), {"__module__": module, **{each: _plain(value) for each, value in members.items()}})
 
 

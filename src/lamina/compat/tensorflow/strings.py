@@ -1,4 +1,4 @@
-"""Text, as TensorFlow names what Python does with it: a text gives a text, an array of them an array."""
+"""`tf.strings`: functions of text, with Python's own. A text gives a text, an array of texts gives an array."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _text(value: object) -> str:
 
 
 def _each(function: Callable[[str], Any], given: object, dtype: DTypeLike = object) -> Any:
-    """What a function makes of each text, in an array of the same shape."""
+    """Call a function with each text. The results are an array of the same shape."""
     texts = np.asarray(given)
     if texts.ndim == 0:
         return eager(function(_text(texts.item())))
@@ -33,12 +33,12 @@ def _each(function: Callable[[str], Any], given: object, dtype: DTypeLike = obje
 
 
 def lower(input: object, encoding: str = "", name: str | None = None) -> Any:
-    """Lower case; without an encoding of ASCII letters alone."""
+    """Convert to lower case; without an encoding, only ASCII letters."""
     return _each(lambda text: _cased(text, str.lower, encoding), input)
 
 
 def upper(input: object, encoding: str = "", name: str | None = None) -> Any:
-    """Upper case, likewise."""
+    """Convert to upper case; without an encoding, only ASCII letters."""
     return _each(lambda text: _cased(text, str.upper, encoding), input)
 
 
@@ -47,24 +47,24 @@ def _cased(text: str, case: Callable[[str], str], encoding: str) -> str:
 
 
 def strip(input: object, name: str | None = None) -> Any:
-    """Without blanks at both ends."""
+    """Remove blanks at both ends."""
     return _each(str.strip, input)
 
 
 def length(input: object, unit: str = "BYTE", name: str | None = None) -> Any:
-    """How many bytes of UTF-8, or with "UTF8_CHAR" characters, a text has."""
+    """The length of a text in bytes of UTF-8, or in characters for "UTF8_CHAR"."""
     return _each(lambda text: len(text if unit == "UTF8_CHAR" else text.encode()), input, np.int32)
 
 
 def substr(input: object, pos: int, len: int, unit: str = "BYTE", name: str | None = None) -> Any:
-    """`len` characters from place `pos` on."""
+    """The `len` characters from index `pos` on."""
     return _each(lambda text: text[pos:][:len], input)
 
 
 def regex_replace(
     input: object, pattern: str, rewrite: str, replace_global: bool = True, name: str | None = None
 ) -> Any:
-    """`rewrite` in place of each match of a pattern, or of the first."""
+    """Replace each match of a pattern, or only the first, by `rewrite`."""
     count = 0 if replace_global else 1
     return _each(lambda text: re.sub(pattern, rewrite, text, count=count), input)
 
@@ -75,7 +75,7 @@ def regex_full_match(input: object, pattern: str, name: str | None = None) -> An
 
 
 def split(input: object, sep: str | None = None, maxsplit: int = -1, name: str | None = None) -> Any:
-    """The parts of a text between blanks, or `sep`, as an array; of several texts a list of arrays."""
+    """Split a text at blanks, or at `sep`, into an array; several texts into a list of arrays."""
     texts = np.asarray(input)
     if texts.ndim:
         return [split(each, sep, maxsplit) for each in texts]
@@ -83,7 +83,7 @@ def split(input: object, sep: str | None = None, maxsplit: int = -1, name: str |
 
 
 def join(inputs: Sequence[object], separator: str = "", name: str | None = None) -> Any:
-    """The texts of several arrays, one behind the other."""
+    """Join the texts of several arrays, element by element."""
     arrays = np.broadcast_arrays(*(np.asarray(each, object) for each in inputs))
     if arrays[0].ndim == 0:
         return eager(separator.join(_text(each.item()) for each in arrays))
@@ -94,12 +94,12 @@ def join(inputs: Sequence[object], separator: str = "", name: str | None = None)
 
 
 def reduce_join(inputs: object, axis: int | None = None, separator: str = "", name: str | None = None) -> Any:
-    """The texts of an array along an axis, or all of them, as one."""
+    """Join the texts of an array along an axis, or all of them."""
     texts = np.asarray(inputs, object)
     return join([*texts.ravel()] if axis is None else [*np.moveaxis(texts, axis, 0)], separator)
 
 
 def to_number(input: ArrayLike, out_type: DTypeLike = np.float32, name: str | None = None) -> Any:
-    """The number that a text stands for."""
+    """Convert texts to numbers."""
     kind = np.dtype(out_type)
     return kind.type(_each(float, input, kind)) if np.ndim(input) == 0 else _each(float, input, kind)

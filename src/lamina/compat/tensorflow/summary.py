@@ -1,4 +1,4 @@
-"""`tf.summary`: numbers, histograms, images and texts for TensorBoard, written while one's own loop trains."""
+"""`tf.summary`: writes numbers, histograms, images and texts for TensorBoard from a custom training loop."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = [
 
 
 class Writer(metaclass=StandIn):
-    """A file in a folder, which the functions here write to while it is the default one."""
+    """A file for TensorBoard. The functions of this module write to the default writer."""
 
     def __init__(self, folder: str) -> None:
         self._file = library().EventFile(folder)
 
     @contextmanager
     def as_default(self, step: Any = None) -> Iterator[Writer]:
-        """Let the functions here write to this file within a `with` block."""
+        """Make this writer the default in a `with` block."""
         before, number = _writer.set(self), _step.set(_step.get() if step is None else step)
         try:
             yield self
@@ -38,16 +38,16 @@ class Writer(metaclass=StandIn):
             self.flush()
 
     def set_as_default(self, step: Any = None) -> None:
-        """Let the functions here write to this file from now on."""
+        """Make this writer the default from now on."""
         _writer.set(self)
         _step.set(_step.get() if step is None else step)
 
     def flush(self) -> None:
-        """Write what is not in the file yet."""
+        """Write buffered events to the file."""
         self._file.flush()
 
     def close(self) -> None:
-        """Write what is left, and close the file."""
+        """Write buffered events, and close the file."""
         self._file.close()
 
 
@@ -59,13 +59,13 @@ def create_file_writer(
     logdir: FilePath, max_queue: int | None = None, flush_millis: int | None = None, filename_suffix: str | None = None,
     name: str | None = None,
 ) -> Writer:  # fmt: skip
-    """A file for TensorBoard in a folder."""
+    """Make a writer with a new file in a folder."""
     return Writer(str(logdir))
 
 
 @user_facing
 def scalar(name: str, data: Any, step: Any = None, description: str | None = None) -> bool:
-    """Write a number; False where no file is the default one."""
+    """Write a number. Returns False if there is no default writer."""
     return _written("scalar", name, np.asarray(data), step)
 
 
@@ -73,7 +73,7 @@ def scalar(name: str, data: Any, step: Any = None, description: str | None = Non
 def histogram(
     name: str, data: Any, step: Any = None, buckets: int | None = None, description: str | None = None
 ) -> bool:
-    """Write how often an array has which numbers."""
+    """Write a histogram of the numbers in an array."""
     return _written("histogram", name, np.asarray(data), step)
 
 
@@ -110,7 +110,7 @@ def flush(writer: Writer | None = None, name: str | None = None) -> None:
 
 
 def should_record_summaries() -> bool:
-    """Whether a file is the default one."""
+    """Whether there is a default writer."""
     return _writer.get() is not None
 
 

@@ -1,6 +1,6 @@
-"""`tf.GradientTape`: the block of the `with` runs as it is, and once more under `jax.grad` for a gradient.
+"""`tf.GradientTape`: the `with` block runs normally, and again under `jax.grad` for each gradient.
 
-JAX differentiates functions, and the block is made one: it is found in the program's own source.
+JAX differentiates functions. So the block is read from the source of the program and compiled as a function.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ ADVICE = (
 
 
 class GradientTape(metaclass=StandIn):
-    """Gradients of what a block computes, with respect to weights, variables and watched arrays.
+    """Computes gradients of the results of a `with` block with respect to weights, variables and watched arrays.
 
         with tf.GradientTape() as tape:
             loss = loss_fn(y, model(x, training=True))
         gradients = tape.gradient(loss, model.trainable_variables)
 
-    The block runs a second time for the gradient; random layers draw anew then. What is to be differentiated has a name
-    in the block, or stands as an expression in the call: `tape.gradient(losses["a"], w)`.
+    The block runs a second time for the gradient, and random layers draw new numbers then. The target is a name in the
+    block, or an expression in the call: `tape.gradient(losses["a"], w)`.
 
     Args:
-        persistent: whether several gradients are asked for, which is always allowed here.
-        watch_accessed_variables: has no effect: a gradient is asked for by its variables.
+        persistent: has no effect: `gradient` may always be called several times.
+        watch_accessed_variables: has no effect: `gradient` gets the variables.
     """
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
@@ -58,10 +58,10 @@ class GradientTape(metaclass=StandIn):
     def __exit__(self, *error: object) -> None: ...
 
     def watch(self, tensor: object) -> None:
-        """Nothing: a gradient is asked for by its arrays."""
+        """Have no effect: `gradient` gets the arrays."""
 
     def reset(self) -> None:
-        """Nothing."""
+        """Have no effect."""
 
     @user_facing
     def gradient(
@@ -71,12 +71,12 @@ class GradientTape(metaclass=StandIn):
 
         Args:
             target: an array that the block computed.
-            sources: weights, variables or arrays from before the block, in a list, tuple or dict or alone.
-            output_gradients: what the elements of `target` are multiplied by before they are summed.
-            unconnected_gradients: has no effect: what `target` does not depend on has gradients of 0.
+            sources: weights, variables or arrays from before the block: one of them, or a list, tuple or dict.
+            output_gradients: factors of the elements of `target` in their sum.
+            unconnected_gradients: has no effect: sources on which `target` does not depend have gradients of 0.
 
         Raises:
-            CallError: where nobody can tell what the target is in the block, or the block cannot run by itself.
+            CallError: the target cannot be found in the block, or the block cannot run as a function.
         """
         wanted, (block, called) = self._wanted(target), self._block()
         leaves, structure = jax.tree.flatten(sources, is_leaf=lambda each: isinstance(each, Weight))
@@ -98,7 +98,7 @@ class GradientTape(metaclass=StandIn):
         return jax.tree.unflatten(structure, gradients)
 
     def _wanted(self, target: object) -> CodeType:
-        """What the target is after the block: the name that the block gave it, else what the call says."""
+        """The expression for the target after the block: its name in the block, else the expression in the call."""
         if self._frame is None:
             raise CallError("the tape has recorded nothing yet: ask for a gradient after its with block.")
         names = {**self._frame.f_globals, **self._frame.f_locals}
@@ -116,7 +116,7 @@ class GradientTape(metaclass=StandIn):
         return compile(ast.Expression(said[0]), "<target>", "eval")
 
     def _block(self) -> tuple[CodeType, list[str]]:
-        """The statements of the with block, as a program of their own, and what the tape is called in it."""
+        """The statements of the with block, compiled as a program, and the names of the tape in it."""
         found, file = self._found()
         called = [item.optional_vars.id for item in found.items if isinstance(item.optional_vars, ast.Name)]
         try:
@@ -125,7 +125,7 @@ class GradientTape(metaclass=StandIn):
             raise CallError(f"the with block cannot run by itself: {error.msg}. {ADVICE}") from None
 
     def _found(self) -> tuple[ast.With, str]:
-        """The with statement, and the file that it stands in."""
+        """The with statement, and the name of its file."""
         assert self._frame is not None
         found = [
             node for node in ast.walk(_source(self._frame))
@@ -137,7 +137,7 @@ class GradientTape(metaclass=StandIn):
         return found[-1], file
 
     def _to_run(self, block: ast.With, called: list[str]) -> list[ast.stmt]:
-        """The statements of the block, up to the call where that stands within, but those that ask this tape."""
+        """The statements of the block without calls of this tape, up to `gradient` if that is called in the block."""
         assert self._frame is not None
         now, end = self._frame.f_lineno, block.end_lineno or 0
         until = now if block.lineno < now <= end else end + 1
@@ -150,7 +150,7 @@ class GradientTape(metaclass=StandIn):
 
     @contextmanager
     def _attributes_kept(self) -> Iterator[None]:
-        """Give attributes and items that the block assigns to the values back that its first run gave them."""
+        """Restore the attributes and items that the block assigns to the values of its first run."""
         assert self._frame is not None
         names, kept = {**self._frame.f_globals, **self._frame.f_locals}, {}
         for node in ast.walk(self._found()[0]):
@@ -173,7 +173,7 @@ def _source(frame: FrameType) -> ast.Module:
 
 
 def _call_in(frame: FrameType) -> ast.Call | None:
-    """The call `tape.gradient(...)` that a frame is at."""
+    """The call `tape.gradient(...)` that a frame executes."""
     place = list(frame.f_code.co_positions())[frame.f_lasti // 2]
     return next(
         (

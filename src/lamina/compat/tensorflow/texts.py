@@ -1,4 +1,4 @@
-"""Texts and arrays on the host as TensorFlow's tensors: they have `.numpy()`, and are else Python's and NumPy's."""
+"""Texts, bytes and NumPy arrays with the methods of TensorFlow's tensors, such as `.numpy()`."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Bytes(bytes):
 
 
 class HostTensor(np.ndarray[Any, Any]):
-    """An array of NumPy's, of texts or within a pipeline of data, with the methods of a tensor."""
+    """A NumPy array with the methods of a tensor, for texts and for functions of datasets."""
 
     def numpy(self) -> HostArray:
-        """The same array, of bytes where it holds texts."""
+        """The array; texts become bytes."""
         array = np.asarray(self)
         return np.vectorize(Text.numpy, otypes=[object])(array) if array.dtype == object else array
 
@@ -44,18 +44,18 @@ class HostTensor(np.ndarray[Any, Any]):
         return self.shape
 
     def set_shape(self, shape: object) -> None:
-        """Nothing: the shape is known."""
+        """Have no effect: the shape is known."""
 
 
 def of_pipeline(part: Any) -> Any:
-    """A part of an element as the functions of a pipeline get it."""
+    """Convert a part of an element for the functions of a dataset."""
     if isinstance(part, np.ndarray) and part.dtype.kind not in "USO":
         return part.view(HostTensor)
     return eager(part) if np.asarray(part).dtype.kind in "USO" else part
 
 
 def eager(part: Any) -> Any:
-    """An array, or a value, as what an eager tensor of TensorFlow is here."""
+    """Convert an array or a value to what stands for an eager tensor of TensorFlow here."""
     if isinstance(part, (jax.Array, Text, Bytes)) or (isinstance(part, HostTensor) and part.dtype == object):
         return part
     if np.asarray(part).dtype.kind not in "USO":

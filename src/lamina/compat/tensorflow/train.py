@@ -1,4 +1,4 @@
-"""TensorFlow 1's optimizers, and the newest file of weights."""
+"""`tf.train`: TensorFlow 1's optimizers, and `latest_checkpoint`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ globals().update({old: _optimizer(old, new) for old, new in NAMES.items()})
 
 
 def latest_checkpoint(checkpoint_dir: str, latest_filename: None = None) -> str | None:
-    """The newest file of weights in a folder, as `load_weights` takes it; None where there is none."""
+    """The newest file of weights in a folder, for `load_weights`; None if there is none."""
     found = glob.glob(os.path.join(glob.escape(checkpoint_dir), "*.weights.h5"))
     return max(found, key=os.path.getmtime, default=None)

@@ -1,4 +1,4 @@
-"""`tf.Variable`: the class of all weights, whose call makes one; and `tf.TensorSpec`, which describes an array."""
+"""`tf.Variable`, which makes a weight, and `tf.TensorSpec`, which describes an array."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TensorSpec(NamedTuple):
 
 
 class OfWeights(StandIn):
-    """Makes weights, and takes each weight for an object of its class."""
+    """The metaclass of `tf.Variable`: its call makes a weight, and each weight is an instance of it."""
 
     @user_facing
     def __call__(
