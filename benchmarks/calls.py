@@ -1,7 +1,7 @@
-"""What is timed besides whole fits: single steps, loops of one's own, data that grows, predicting, memory.
+"""The workloads besides whole fits: single steps, custom loops, growing data, prediction, memory.
 
-A workload is a function of Keras or this library. It makes the model and the data, and returns what is timed: a call
-without arguments. It is the same text for both, as their users write it.
+A workload is a function whose argument is the module of Keras or of this library. It makes the model and the data, and
+returns the function to time, which has no arguments. Both libraries run the same code.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Work = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Call:
-    """`units` is how many steps, or other things that its title names, one call does."""
+    """A workload with its title. `units` is the number of steps, or of other units in its title, in one call."""
 
     title: str
     make: Callable[[Any], Work]
     units: int = 1
     fresh: bool = False
-    """Timed once, in a process of its own that finds nothing compiled."""
+    """Whether the call is timed once, in a new process without compiled programs."""
     memory: str = ""
-    """What counts is not the time, but the memory that the call adds, at its "peak" or "after" it; fresh too."""
+    """If set, the memory that the call adds is measured instead of the time: at its "peak" or "after" it."""
     least: float = 1.0
-    """How many times faster, or smaller, than Keras on JAX it is to be."""
+    """The goal: how many times faster or smaller than Keras on JAX."""
 
     @property
     def goals(self) -> Goals:
@@ -39,7 +39,7 @@ class Call:
 
 
 def numpy() -> Any:
-    """Imported where it is used: the runner reads this file too, and has the standard library only."""
+    """Import NumPy here, because the runner reads this file too and has only the standard library."""
     import numpy
 
     return numpy
@@ -50,7 +50,7 @@ STACKS = {
     "wide": ("512-512-512-1, batch 128", 512, [512, 512], 128),
     "deep": ("20 layers of 64, batch 32", 64, [64] * 19, 32),
 }
-"""Title, columns, units of the layers before the last one, rows of a batch."""
+"""The title, the columns, the units of all layers but the last one, and the rows of a batch."""
 
 
 def dense(keras: Any, columns: int, units: list[int]) -> Any:
@@ -86,7 +86,7 @@ def hooked(keras: Any, stack: str) -> Work:
 
 
 def gan(keras: Any) -> Work:
-    """The discriminator alone on real and on made rows, then the generator through the frozen discriminator."""
+    """Train the discriminator on real and on generated rows, then the generator through the frozen discriminator."""
     layers, rows = keras.layers, 64
     stack = [keras.Input((32,)), layers.Dense(64, activation="relu"), layers.Dense(64)]
     generator = keras.Sequential(stack)
@@ -159,7 +159,7 @@ def large_fit(keras: Any, hooked: bool) -> Work:
 
 
 def mapped_fit(keras: Any) -> Work:
-    """160,000 rows of 800 numbers, 488 MiB in a file. A fit on some of them was before: compiling takes memory too."""
+    """160,000 rows of 800 numbers, 488 MiB in a file. A first fit on some rows compiles, which takes memory."""
     np = numpy()
     folder = tempfile.TemporaryDirectory()
     path = Path(folder.name) / "x.npy"
@@ -184,14 +184,14 @@ def census(keras: Any, program: Census | None = None) -> tuple[Any, Any, Any]:
 
 
 def ensemble(keras: Any, program: Census, epochs: int) -> Work:
-    """Eight models; of Keras one."""
+    """Train eight models; with Keras, one."""
     model, x, y = census(keras, program)
     trained = keras.Ensemble(model, 8) if hasattr(keras, "Ensemble") else model
     return lambda: trained.fit(x, y, batch_size=program.batch, epochs=epochs, verbose=0)
 
 
 def folds(keras: Any, epochs: int = 4) -> Work:
-    """Ten models, each trained on nine tenths of the rows and measured on the others."""
+    """Train ten models, each on nine tenths of the rows, and evaluate each on the other rows."""
     np = numpy()
     model, x, y = census(keras)
     parts = np.array_split(np.random.default_rng(1).permutation(len(x)), 10)
@@ -210,7 +210,7 @@ def folds(keras: Any, epochs: int = 4) -> Work:
 
 
 def sweep(keras: Any, halving: int | None, epochs: int = 9) -> Work:
-    """20 learning rates with 3 rates of dropout; of Keras one fit."""
+    """Train with 20 learning rates and 3 rates of dropout; with Keras, one fit."""
     np = numpy()
     model, x, y = census(keras)
 

@@ -1,4 +1,4 @@
-"""Dense stacks: on the census table, and on handwritten digits."""
+"""Dense stacks for the census table and for handwritten digits."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Census(Program):
 
 
 class CensusSmallBatch(Census):
-    """The same in Keras's default batch, where it is the time between the products that counts."""
+    """The census stack with Keras's default batch size, where the time between the matrix products counts."""
 
     title = "census, 63 columns, batch 32"
     batch = 32
@@ -101,7 +101,7 @@ class Mnist(Program):
 
 
 class MnistHalf(Mnist):
-    """The same in 16 bits."""
+    """The dense net for digits in bfloat16."""
 
     title = "MNIST 784-512-512-10, batch 128, bfloat16"
     goals: ClassVar = {}
@@ -109,7 +109,7 @@ class MnistHalf(Mnist):
 
 
 class WideHalf(Program):
-    """Two wide layers in 16 bits, where nearly all of the time are products."""
+    """Two wide layers in bfloat16, which spend nearly all of the time in matrix products."""
 
     title = "2048-2048-2048-10, batch 256, bfloat16"
     batch = 256

@@ -1,4 +1,4 @@
-"""Convolutional stacks on images. Torch has its channels first in the shape, and last in memory."""
+"""Convolutional stacks for images. In torch, the channels are first in the shape and last in memory."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class MnistConvnet(Program):
 
 
 class MnistConvnetHalf(MnistConvnet):
-    """The same in 16 bits."""
+    """The convolutional net for digits in bfloat16."""
 
     title = "MNIST convnet, batch 128, bfloat16"
     goals: ClassVar = {}
@@ -92,7 +92,7 @@ class CifarConvnet(Program):
 
 
 class CifarAverage(CifarConvnet):
-    """Three convolutions, of which the last one is averaged over its image."""
+    """Three convolutions and a global average."""
 
     title = "CIFAR convnet with a global average, batch 64"
     multiply_adds = 9 * (32 * 32 * 3 * 32 + 16 * 16 * 32 * 64 + 8 * 8 * 64 * 128) + 128 * 10

@@ -1,9 +1,10 @@
-"""Formula x shape: what each way of computing a convolution or a recurrent net takes, as a table in Markdown.
+"""Times each formula of a convolution or a recurrent net for several shapes, as a table in Markdown.
 
     python benchmarks/kernels.py        # in an environment with lamina and lamina-onednn
 
-Each is timed within a compiled loop, as training runs it, and no call's result is known before: milliseconds, the
-fastest of several loops. "Peak" is what the multiply-adds take at the speed of the fastest square matrix product.
+Each call runs within a compiled loop, as in training, and depends on the result of the call before. The numbers are
+milliseconds in the fastest of several loops. "Peak" is the time for the multiply-adds at the speed of the fastest
+square matrix product.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ NETS = {"LSTM, 32 x 200, 128 → 128": (32, 200, 128, 128, 4), "GRU, 32 x 30, 8 
 
 
 def milliseconds(function: Callable[..., Array], *arrays: Array, calls: int = 5, loops: int = 4) -> float:
-    """One call's time in a loop where each input depends on the result before."""
+    """The time of one call in a loop in which each input depends on the result before."""
 
     def loop(*arrays: Array) -> Any:
         def step(carry: Any) -> Any:
             count, first, rest, _ = carry
-            result = function(first, *rest)  # carried on, it is computed whole, though one element is used
+            result = function(first, *rest)  # a loop carry, so XLA computes all of it, not only the element in use
             return count + 1, first.at[(0,) * first.ndim].set(result.ravel()[0] * 1e-9), rest, result
 
         empty = jnp.zeros_like(jax.eval_shape(function, *arrays))
@@ -69,7 +70,7 @@ def array(*shape: int) -> Array:
 
 
 def by(tier: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` traced with `LAMINA_KERNELS` set."""
+    """Make a function that is traced with `LAMINA_KERNELS` set."""
 
     def traced(*arrays: Array) -> Any:
         os.environ["LAMINA_KERNELS"] = tier

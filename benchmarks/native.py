@@ -1,10 +1,10 @@
-"""What each kernel of lamina-onednn gains: steps of small stacks with the kernel beside those without it.
+"""Measures the gain of each kernel of lamina-onednn: steps of small stacks with and without the kernel.
 
     LAMINA_CACHE=off python benchmarks/native.py [rows]      # in an environment with lamina and lamina-onednn
 
 A stack is compiled twice in one process: with all kernels, and with one kernel left to XLA's operations. Both programs
-then run in turns, round after round, so that what else the machine does meets both. A cell is the median of the
-rounds' ratios (above 1: the kernel gains), with the quartiles.
+then run in turns, so that other work of the machine slows down both. A cell is the median of the ratios of all rounds,
+with the quartiles. A ratio above 1 is a gain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lamina import Sequential, layers, optimizers, utils
 from lamina._kernels import convolution, matmul, moments, native, pooling, recurrent
 
 ROUNDS, CALLS = 15, 0.04
-"""How many rounds there are, and the seconds that each program runs in a round."""
+"""The number of rounds, and the seconds that each program runs in a round."""
 KERNELS = {
     "convolution": (convolution, "onednn"),
     "pooled": (pooling, "onednn"),  # relu and max pooling behind a convolution or a normalization
@@ -32,7 +32,7 @@ KERNELS = {
     "matmul": (matmul, "onednn"),
     "all": (native, "_package"),
 }
-"""Where each kernel asks for the package. Without a convolution there is none that is pooled."""
+"""The functions in which each kernel asks for the package. Without "convolution" there is no pooled convolution."""
 
 Conv, Pool = layers.Conv2D, layers.MaxPooling2D
 ROWS: dict[str, tuple[list[str], tuple[int, ...], Callable[[], list[Any]]]] = {
@@ -77,14 +77,14 @@ ROWS: dict[str, tuple[list[str], tuple[int, ...], Callable[[], list[Any]]]] = {
 
 @contextmanager
 def without(kernel: str) -> Iterator[None]:
-    """Let XLA's operations stand for a kernel, in what is traced within."""
+    """Use XLA's operations instead of a kernel in programs that are traced in the block."""
     place, name = KERNELS[kernel]
     with mock.patch.object(place, name, return_value=None):
         yield
 
 
 def programs(shape: tuple[int, ...], stack: Callable[[], list[Any]]) -> list[Callable[[], object]]:
-    """A step of training and a prediction, each compiled."""
+    """Compile a training step and a prediction."""
     utils.clear_session()
     jax.clear_caches()
     utils.set_random_seed(0)
@@ -108,7 +108,7 @@ def seconds(run: Callable[[], object], calls: int) -> float:
 
 
 def ratios(run: Callable[[], object], bare: Callable[[], object]) -> list[float]:
-    """How long `bare` takes beside `run`, round after round, in an order that changes."""
+    """The time of `bare` divided by that of `run`, for each round. Their order changes between rounds."""
     calls = max(1, round(CALLS / seconds(run, 1)))
     found = []
     for number in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""The libraries side by side: an environment and a worker process each, of which one computes at a time."""
+"""The libraries: each has an environment and a worker process. Only one of them computes at a time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import IO, Any
 
 HERE = Path(__file__).parent
 NATIVE = HERE.parent / "native"
-"""The optional package lamina-onednn, which stands in Lamina's environment."""
+"""The optional package lamina-onednn, which is installed in Lamina's environment."""
 SUFFIXES = (".cc", ".h", ".py", ".toml", ".txt")
 
 
@@ -43,13 +43,13 @@ class Peer:
 
     @property
     def variables(self) -> dict[str, str]:
-        # Lamina stands here as sources: its import would compile to bytecode each time.
+        # Lamina is installed from its sources here, and without a cache each import would compile them to bytecode.
         dropped = ("PYTHONDONTWRITEBYTECODE", "LAMINA_KERNELS")
         kept = {name: value for name, value in os.environ.items() if name not in dropped}
         return kept | self.sets
 
     def install(self) -> None:
-        """Make the environment, unless it stands as its requirements ask, or BENCH_PYTHON names another one."""
+        """Make the environment if it does not meet its requirements and BENCH_PYTHON names no other one."""
         if "BENCH_PYTHON" in os.environ:
             return
         requirements, packages = HERE / f"requirements-{self.requirements}.txt", []
@@ -98,14 +98,14 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Worker:
-    """A peer's process. It stands still, threads and all, whenever it has no order."""
+    """A peer's process. It is stopped with all its threads while it has no order."""
 
     peer: Peer
     process: subprocess.Popen[str]
     log: IO[str]
 
     def ask(self, order: str) -> dict[str, Any]:
-        """Give an order of worker.py's list and wait for its answer."""
+        """Send one of the orders of worker.py, and wait for the answer."""
         orders, answers = self.process.stdin, self.process.stdout
         assert orders and answers
         self.process.send_signal(signal.SIGCONT)
@@ -132,4 +132,4 @@ def at_work(peer: Peer) -> Iterator[Worker]:
         finally:
             process.send_signal(signal.SIGCONT)
             assert process.stdin
-            process.stdin.close()  # its orders end, and so does it
+            process.stdin.close()  # the process ends with its input

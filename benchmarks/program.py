@@ -1,7 +1,6 @@
-"""What a program to time says of itself.
+"""The base class of the programs to time.
 
-Nothing is imported by the programs, since each peer's worker and the runner (which has the standard library only) read
-them.
+The programs import nothing, because each peer's worker reads them, and the runner, which has only the standard library.
 """
 
 from __future__ import annotations
@@ -14,30 +13,30 @@ Goals = dict[str, tuple[float, float]]
 class Program:
     """A training step to time.
 
-    `multiply_adds` counts those of one sample's forward pass, in the matrix products and convolutions alone.
-    `goals` says how many times faster than a peer this library is to be, with oneDNN's kernels and without them;
-    "best" is the fastest of the peers.
+    `multiply_adds` is the number in one sample's forward pass, in matrix products and convolutions only.
+    `goals` are the ratios by which this library shall be faster than a peer, with oneDNN's kernels and without them;
+    "best" is the fastest peer.
     """
 
     title: str
     batch: int
     epochs: int
-    """In one timed fit, the same for each peer."""
+    """The number of epochs in one timed fit, the same for each peer."""
     multiply_adds: int
     goals: ClassVar[Goals]
     torch_loss: str
-    """Its name in `torch.nn.functional`."""
+    """The name of the loss in `torch.nn.functional`."""
     policy: str = ""
-    """Keras's dtype policy, if it is not float32; torch runs in its autocast then."""
+    """Keras's dtype policy if it is not float32. Torch then uses autocast."""
 
     def data(self, rng: Any) -> tuple[Any, Any]:
-        """Synthetic x and y of the real data's shape, from a NumPy generator."""
+        """Make synthetic x and y with the shapes of the real data, from a NumPy generator."""
         raise NotImplementedError
 
     def keras(self, keras: Any, layers: Any) -> Any:
-        """The compiled model, as its user writes it; `keras` is Keras or this library."""
+        """Make the compiled model, as a user writes it. `keras` is Keras or this library."""
         raise NotImplementedError
 
     def torch(self, nn: Any) -> Any:
-        """The same stack from `torch.nn`."""
+        """Make the same stack with `torch.nn`."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What is timed: each program by its name, and what is measured besides steps. A new program is one more name here."""
+"""Lists what is timed: the programs by their names, and the figures besides steps. A new program needs a name here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROGRAMS: dict[str, Program] = {
     "mnist-convnet-16": MnistConvnetHalf(),
 }
 FRESH = ["mnist-convnet", "cifar-convnet", "text", "lstm", "gru"]
-"""Those whose first step and memory are measured too, in a process of their own."""
+"""The programs whose first step and memory are measured too, each in a new process."""
 
 PREDICTED = {
     f"predict-{rows}-{name}": (name, rows)
@@ -35,17 +35,17 @@ PREDICTED = {
     for name, program in PROGRAMS.items()
     if name != "census-32" and not program.policy
 }
-"""The stacks that predict so many rows."""
+"""The stacks that predict each number of rows."""
 LEAST = {"mnist-128": 1.25, "gru": 2.0}
-"""How many times faster than the fastest peer they are to predict 10,000 rows; the others 1.5 times."""
+"""The goal for the prediction of 10,000 rows: how many times faster than the fastest peer; 1.5 for other stacks."""
 
 PRODUCTS = {"census-32": 1.4, "census-512": 1.25, "mnist-128": 1.1}
-"""The dense stacks, and how many times as long as its matrix products alone a step of each may take."""
+"""The goal for a step of each dense stack: its time divided by the time of its matrix products alone."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What is measured besides steps; `most` is how many times its `limit`, in the same run, it may take."""
+    """A figure besides steps. `most` is the goal for its ratio to the `limit`, which the same run measures."""
 
     title: str
     goals: Goals = field(default_factory=dict)

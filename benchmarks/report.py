@@ -32,7 +32,7 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def cells(name: str, row: dict[str, Any], peers: list[Peer], peak: float) -> list[str]:
-    """Title, what both kinds of Lamina took, and what each peer took, how many times theirs that is, and the goals."""
+    """The title, the times of Lamina with and without oneDNN, and for each peer the time, the ratio and the goals."""
     what, show = PROGRAMS.get(name) or FIGURES[name], size if "bytes" in row else duration
     medians = {peer: median(each) for peer, each in (row.get("seconds") or row["bytes"]).items()}
     own = [medians[lamina.name] for lamina in LAMINAS]
@@ -67,7 +67,7 @@ def against_limit(name: str, row: dict[str, Any], own: float, peak: float) -> st
 
 
 def both(said: Iterable[str]) -> str:
-    """With oneDNN and without it, once if they are alike."""
+    """The texts for Lamina with oneDNN and without it; only one if they are equal."""
     return " / ".join(dict.fromkeys(said))
 
 
@@ -82,14 +82,14 @@ def size(held: float) -> str:
 
 
 def table(header: list[str], rows: list[list[str]]) -> list[str]:
-    """Markdown with its columns in line, so that it reads well in a terminal too."""
+    """A Markdown table with aligned columns, which is easy to read in a terminal."""
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
     lines = [header, ["-" * width for width in widths], *rows]
     return ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
 
 
 def insert(text: str, path: Path) -> None:
-    """Replace what stands between the file's two markers."""
+    """Replace the text between the two markers of a file."""
     before, _, rest = path.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")

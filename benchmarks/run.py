@@ -1,4 +1,4 @@
-"""Lamina beside its peers: `python benchmarks/run.py`; README.md says what is measured and how."""
+"""Times Lamina and its peers: `python benchmarks/run.py`. README.md describes the measurements."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from peers import HERE, LAMINA, LAMINAS, PEERS, Peer, Worker, at_work
 from programs import FIGURES, FRESH, PREDICTED, PRODUCTS, PROGRAMS
 
 SCRIPT = "census-512"
-"""The program of the figures that are not steps."""
+"""The program for the figures besides steps."""
 Seconds = dict[str, list[float]]
-"""Of each peer, and of the figure's limit under its own name: one number a round."""
+"""For each peer, and for the limit of a figure, the seconds in each round."""
 
 
 @contextmanager
@@ -34,13 +34,14 @@ def workers(peers: Iterable[Peer]) -> Iterator[list[Worker]]:
 
 
 def rotations(things: list[Any], rounds: int) -> Iterator[Any]:
-    """Each thing once a round, another first each time."""
+    """Yield each thing once in each round. The first one changes from round to round."""
     for i in range(rounds):
         yield from things[i % len(things) :] + things[: i % len(things)]
 
 
 def time_steps(name: str, team: list[Worker], rounds: int, quick: bool) -> dict[str, Any]:
-    """Each round's fit as seconds a step, the peers in turn, and the matrix product's speed between them."""
+    """The seconds of a step in each round's fit. The peers run in turns, and the speed of a matrix product is measured
+    between them."""
     program = PROGRAMS[name]
     epochs = 1 if quick else program.epochs
     for worker in team:
@@ -52,12 +53,12 @@ def time_steps(name: str, team: list[Worker], rounds: int, quick: bool) -> dict[
         seconds[worker.peer.name].append(fit["seconds"] / fit["steps"])
         if worker.peer is LAMINA:
             peak.append(worker.ask("peak")["gflops"])
-    flops = 6 * program.multiply_adds * fit["samples"] / fit["steps"]  # forward, and both gradients
+    flops = 6 * program.multiply_adds * fit["samples"] / fit["steps"]  # forward pass and both gradients
     return {"seconds": seconds, "flops": flops, "gflops": peak}
 
 
 def time_imports(peers: list[Peer], rounds: int) -> Seconds:
-    """The import statement in fresh processes."""
+    """The seconds of the import statement in new processes."""
     limit = FIGURES["import"].limit
     statements = [(peer.name, peer, f"import {peer.package}") for peer in peers] + [(limit, LAMINA, limit)]
     seconds = defaultdict(list)
@@ -66,25 +67,26 @@ def time_imports(peers: list[Peer], rounds: int) -> Seconds:
         command = [peer.python, "-c", code]
         printed = subprocess.run(command, env=peer.variables, check=True, capture_output=True, text=True).stdout
         seconds[name].append(float(printed))
-    return {name: times[1:] for name, times in seconds.items()}  # the first ones filled the disk's cache
+    return {name: times[1:] for name, times in seconds.items()}  # the first round filled the disk's cache
 
 
 def time_first_epochs(peers: list[Peer], rounds: int) -> dict[str, Seconds]:
-    """A script's first `fit(epochs=1)`, and from the process's start to its end; Lamina's own cache is warm."""
+    """The seconds of a script's first `fit(epochs=1)`, and of the whole script. Lamina's own cache is warm."""
     seconds: dict[str, Seconds] = {"first-epoch": defaultdict(list), "script": defaultdict(list)}
     for i, peer in enumerate(rotations(peers, rounds + 1)):
         start = perf_counter()
         with workers([peer]) as (worker,):
             worker.ask(f"prepare {SCRIPT}")
             fit = worker.ask("fit 1")
-            if i >= len(peers):  # in the first round each script ran for the first time
+            if i >= len(peers):  # the first round filled the caches
                 seconds["first-epoch"][peer.name].append(fit["seconds"])
                 seconds["script"][peer.name].append(perf_counter() - start)
     return seconds
 
 
 def measure_first_step(name: str, peers: list[Peer], rounds: int) -> tuple[Seconds, dict[str, list[int]]]:
-    """In a fresh process that finds nothing compiled: the model and a fit of one step; the memory after an epoch."""
+    """Measure in a new process without compiled programs: making the model with a fit of one step, and the memory
+    after an epoch."""
     seconds, memory = defaultdict(list), defaultdict(list)
     for peer in rotations([replace(peer, sets=peer.sets | {"LAMINA_CACHE": "off"}) for peer in peers], rounds):
         with workers([peer]) as (worker,):
@@ -96,7 +98,7 @@ def measure_first_step(name: str, peers: list[Peer], rounds: int) -> tuple[Secon
 
 
 def time_predicts(team: list[Worker], rounds: int) -> Seconds:
-    """`predict` of one row, and a bare jitted call in Lamina's process."""
+    """The seconds of `predict` for one row, and of a bare jitted call in Lamina's process."""
     for worker in team:
         worker.ask(f"prepare {SCRIPT}")
         worker.ask("fit 1")
@@ -111,7 +113,7 @@ def time_predicts(team: list[Worker], rounds: int) -> Seconds:
 
 
 def time_products(name: str, team: list[Worker], rounds: int) -> Seconds:
-    """A step of Lamina's fit, and its matrix products alone, with oneDNN where it stands."""
+    """The seconds of a step of Lamina's fit, and of its matrix products alone, with oneDNN if it is installed."""
     team = [worker for worker in team if worker.peer in LAMINAS]
     for worker in team:
         worker.ask(f"prepare {name}")
@@ -125,7 +127,7 @@ def time_products(name: str, team: list[Worker], rounds: int) -> Seconds:
 
 
 def time_predicted_rows(name: str, count: int, team: list[Worker], rounds: int) -> Seconds:
-    """`predict` of so many rows with its default arguments, the fastest call of each round, the peers in turn."""
+    """The seconds of `predict` with default arguments: the fastest call of each round, the peers in turns."""
     for worker in team:
         worker.ask(f"prepare {name}")
         worker.ask(f"rows {count}")
@@ -136,7 +138,7 @@ def time_predicted_rows(name: str, count: int, team: list[Worker], rounds: int) 
 
 
 def time_calls(name: str, team: list[Worker], rounds: int) -> Seconds:
-    """The fastest call of each round, the peers in turn."""
+    """The seconds of the fastest call of each round, the peers in turns."""
     for worker in team:
         worker.ask(f"make {name}")
         worker.ask("call")
@@ -147,7 +149,7 @@ def time_calls(name: str, team: list[Worker], rounds: int) -> Seconds:
 
 
 def measure_fresh_calls(name: str, call: Call, peers: list[Peer], rounds: int) -> dict[str, Any]:
-    """One call in a fresh process that finds nothing compiled: its time, or the memory that it adds."""
+    """Measure one call in a new process without compiled programs: its time, or the memory that it adds."""
     kept = defaultdict(list)
     for peer in rotations([replace(peer, sets=peer.sets | {"LAMINA_CACHE": "off"}) for peer in peers], rounds):
         with workers([peer]) as (worker,):

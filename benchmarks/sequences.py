@@ -1,4 +1,4 @@
-"""Stacks on sequences: words under a convolution, an LSTM and a transformer block, and a time series under a GRU."""
+"""Stacks for sequences: a convolution, an LSTM and a transformer block for words, and a GRU for a time series."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Text(Program):
 
 
 class TextDense(Text):
-    """The same with a dropout of the words' vectors and a layer more."""
+    """The convolution over words with dropout of the embeddings and one more layer."""
 
     title = "text convnet with dropout and Dense(64), batch 64"
     multiply_adds = 196 * 5 * 64 * 128 + 128 * 64 + 64
@@ -124,7 +124,7 @@ class Lstm(Text):
 
 
 class Gru(Program):
-    """A GRU that foretells a number from 30 days of 8 measurements."""
+    """A GRU that predicts a number from 30 days of 8 measurements."""
 
     title = "GRU(64) on 30 x 8, batch 32"
     batch = 32
@@ -156,7 +156,7 @@ class Gru(Program):
 
 
 class Transformer(Program):
-    """The block of Keras's example of text classification with a transformer, on what an embedding has made."""
+    """The transformer block of Keras's example of text classification. Its input is the output of an embedding."""
 
     title = "transformer block, 200 x 32, batch 32"
     batch = 32

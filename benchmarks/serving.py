@@ -1,10 +1,10 @@
-"""Requests a second of a service with one row a request, beside FastAPI with Keras's `predict`.
+"""Measures the requests per second of a service, with one row in each request, and of FastAPI with Keras's `predict`.
 
     python benchmarks/serving.py [--rounds 5] [--seconds 3]
 
-Prints a table: for 1, 16 and 64 clients on this machine the requests a second and the times from request to answer. All
-services run at once and are asked in turns. The environments are those of run.py, `benchmarks/.env-*`; FastAPI is
-installed into them.
+Prints a table for 1, 16 and 64 clients on this machine: the requests per second, and the times from a request to its
+answer. All services run at the same time, and the clients call them in turns. The environments are those of run.py,
+`benchmarks/.env-*`; FastAPI is installed into them.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ uvicorn.run(app(sys.argv[1]), port=int(sys.argv[2]), access_log=False, ws="none"
 
 
 class Peer(NamedTuple):
-    """A service beside which ours is measured."""
+    """A service that is measured."""
 
     title: str
     environment: str
@@ -91,7 +91,7 @@ async def _client(port: int, request: bytes, until: float, times: list[float]) -
 
 
 def measured(port: int, body: bytes, clients: int, seconds: float) -> list[float]:
-    """The times of all requests of some clients that each send the next request after the last answer."""
+    """The times of all requests. Each client sends its next request after the answer to its last one."""
     head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     times: list[float] = []

@@ -1,10 +1,11 @@
-"""Streams beside arrays: what an epoch takes from each kind of source, in one process, one after the other in rounds.
+"""Compares the time of an epoch for each kind of stream with that for arrays, in one process, in rounds.
 
 python benchmarks/streams.py [--rounds 15] [--batch 32 512] [--steps 400]
 
-Each line has the median, over the rounds, of the ratio to the arrays' epoch in the same round, in wall and in processor
-time, and for a source that can be read alone the ratio to the larger of three: the source alone, the arrays, and the
-processor time of both over the number of cores. torch and pyarrow are measured where they are installed.
+Each line has the median over the rounds of the ratio to the arrays' epoch in the same round, in wall time and in
+processor time. For a source that can be read alone, it also has the ratio to a bound. The bound is the largest of the
+time of the source alone, the time of the arrays, and the processor time of both divided by the number of cores. torch
+and pyarrow are measured if they are installed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ FEATURES = 784
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 Timed = tuple[float, float]
-"""Seconds of the clock and of the processor."""
+"""The seconds of wall time and of processor time."""
 
 
 def timed(call: Callable[[], Any]) -> Timed:
@@ -47,7 +48,7 @@ def model(features: int = FEATURES) -> Any:
 
 
 def sources(x: Any, y: Any, size: int, folder: Path) -> Iterator[tuple[str, Callable[[], Any], dict[str, Any]]]:
-    """The name of each kind, what makes its source, and the other arguments of `fit`."""
+    """Yield the name of each kind, the function that makes its source, and the other arguments of `fit`."""
     batches = [(x[start : start + size], y[start : start + size]) for start in range(0, len(x), size)]
     yield "list", lambda: batches, {}
     yield "generator", lambda: lambda: iter(batches), {}

@@ -1,10 +1,10 @@
-"""Tables: one stack of Lamina beside scikit-learn's HistGradientBoosting, on housing and census.
+"""Compares a stack of Lamina with scikit-learn's HistGradientBoosting on the tables housing and census.
 
 python benchmarks/tables.py [--seeds 5] [--validation]
 
-Each seed is another 80/20 split of the rows. A line has the error (RMSE in 100,000 dollars; accuracy in percent) and
-the seconds of training of both, in turn. The programs of the stack are compiled before, by a fit of the same shapes.
-`--validation` holds 15 % of the training rows out and measures on these; the settings were chosen so.
+Each seed is another 80/20 split of the rows. A line has the error of both (RMSE in 100,000 dollars; accuracy in
+percent) and the seconds of their training. The programs of the stack are compiled before, by a fit of the same shapes.
+`--validation` evaluates on 15 % of the training rows, which are held out. The settings were chosen in this way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One peer in a process of its own: reads an order a line, answers with one line of JSON.
+"""The process of one peer: it reads an order from each line, and answers with one line of JSON.
 
 prepare NAME        make the data and the model: {"build": seconds}
 fit EPOCHS [ROWS]   {"seconds": …, "steps": …, "samples": …}
@@ -36,7 +36,7 @@ from programs import PROGRAMS, Program
 
 
 class KerasLike:
-    """Keras or this library, driven by `model.fit`, as its users do."""
+    """Runs Keras or this library by `model.fit`, as their users do."""
 
     def __init__(self, package: str) -> None:
         self.package = importlib.import_module(package)
@@ -65,7 +65,7 @@ class KerasLike:
 
 
 class Lamina(KerasLike):
-    """This library, with JAX itself beside it in one process."""
+    """Runs this library, and JAX itself for comparison in the same process."""
 
     def predict(self) -> dict[str, float]:
         """The census stack's forward pass, by the model and as a bare jitted function of its weights."""
@@ -85,7 +85,7 @@ class Lamina(KerasLike):
         return super().predict() | {"limit": bare}
 
     def products(self) -> dict[str, float]:
-        """A step of a fit, and the matrix products of its dense layers, forward and back, in such a loop."""
+        """The time of a step of a fit, and of the matrix products of its dense layers and their gradients."""
         jax, programs = importlib.import_module("jax"), importlib.import_module("lamina._programs.programs")
         matmul = importlib.import_module("lamina._kernels.matmul").matmul
         batch, rng = self.program.batch, np.random.default_rng(0)
@@ -109,7 +109,7 @@ class Lamina(KerasLike):
 
 
 class Torch:
-    """The fastest usual eager loop: tensors indexed by a permutation, fused Adam, no metric."""
+    """Runs torch with the fastest usual eager loop: tensors indexed by a permutation, fused Adam, no metric."""
 
     def __init__(self, package: str) -> None:
         self.torch = importlib.import_module(package)
@@ -140,7 +140,7 @@ class Torch:
             return {"seconds": seconds_a_call(lambda: model(self.torch.from_numpy(row)).numpy())}
 
     def predict_rows(self, count: int) -> float:
-        """The faster of one call and of batches of 1,000."""
+        """The time of one call, or of calls with batches of 1,000, whichever is faster."""
         model, x = self.model.eval(), repeated(self.host, count)
 
         def output(rows: Any) -> Any:
@@ -154,12 +154,12 @@ class Torch:
 
 
 def repeated(x: Any, count: int) -> Any:
-    """So many rows, the first ones again where there are not enough."""
+    """The first `count` rows; if there are fewer, they are repeated."""
     return np.resize(x, (count, *x.shape[1:]))
 
 
 def fastest(call: Callable[[], Any]) -> float:
-    """The seconds of the fastest call, of half a second of calls."""
+    """The seconds of the fastest call in half a second of calls."""
     times: list[float] = []
     while sum(times) < 0.5:
         times.append(seconds_once(call))
@@ -182,7 +182,7 @@ def seconds_once(call: Callable[[], Any]) -> float:
 
 
 def added(call: Callable[[], Any]) -> dict[str, float]:
-    """What a call adds to the memory that no file stands behind, looked at every few milliseconds."""
+    """The anonymous memory that a call adds, read every few milliseconds."""
 
     def held() -> int:
         return 1024 * int(re.findall(r"RssAnon:\s+(\d+)", Path("/proc/self/status").read_text())[0])
@@ -260,7 +260,7 @@ def obey(peer: Any, word: str, argument: str = "", rows: str = "") -> dict[str, 
 
 
 if __name__ == "__main__":
-    # What the peers print is no answer: it goes where their log goes.
+    # Text that the peers print is not an answer, so it goes to their log.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     kinds: dict[str, Any] = {"keras": KerasLike, "lamina": Lamina, "torch": Torch}

@@ -194,7 +194,7 @@ def _free_port() -> int:
 
 
 def positive(text: str) -> int:
-    """The whole number from 1 on that an argument of a command line stands for."""
+    """Convert an argument of a command line to a whole number of at least 1."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
     return int(text)

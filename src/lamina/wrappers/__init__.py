@@ -1,4 +1,4 @@
-"""Models as estimators of scikit-learn, which has to be installed: `pip install scikit-learn`."""
+"""Estimators of scikit-learn that train models. They need scikit-learn: `pip install scikit-learn`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all estimators do: check the data, make a model, fit it, and turn its output into answers."""
+"""The base of all estimators: it checks the data, makes and fits a model, and converts its output to predictions."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ except ImportError:
 
 
 FEWEST = 32
-"""How many rows a model is given at least: so a row has the same answer to the bit, alone and among a few others."""
+"""The fewest rows with which a model is called. So a row has bitwise the same output alone and among a few others."""
 
 
 def takes_tables(estimator: Any, X: Any) -> bool:
-    """Whether X is a table that the estimator's first layer takes as it is.
+    """Whether X is a table for the estimator's first layer, a FeatureSpace.
 
-    Where a function makes the model, the table says it: one with text or dates is not for any other layer.
+    If a function makes the model, its layers are not known yet. Then a table with text or dates counts as one.
     """
     given = vars(estimator).get("layers", vars(estimator).get("model"))
     if isinstance(given, (list, tuple)) and given:
@@ -49,7 +49,7 @@ def takes_tables(estimator: Any, X: Any) -> bool:
 
 
 def build_on(model: Sequential, X: Any, validation_split: float = 0.0) -> None:
-    """Build a model for such data; one that begins with a FeatureSpace is adapted to the rows that train."""
+    """Build a model for these data. A FeatureSpace at its start is adapted to the training rows."""
     if takes_frames(model):
         table = adapted_to(model, X, validation_split)
         if not model.built:
@@ -59,40 +59,40 @@ def build_on(model: Sequential, X: Any, validation_split: float = 0.0) -> None:
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A model that is made anew for each fit."""
+    """An estimator that makes a new model for each fit."""
 
     model_: Sequential
     history_: Any
     n_iter_: int
     _lamina_raw: bool = False
-    """Whether the model takes tables as they are, which scikit-learn would make arrays of numbers."""
+    """Whether the model takes tables. scikit-learn would convert them to arrays of numbers."""
     _lamina_axes: int
-    """How many axes y had."""
+    """The number of axes of y in `fit`."""
     _lamina_numeric: ClassVar[bool] = False
-    """Whether y has to be numbers."""
+    """Whether y must be numbers."""
 
     def _lamina_model(self, X: HostArray, y: HostArray) -> Sequential:
-        """A new model for such data, compiled."""
+        """Make a compiled model for these data."""
         raise NotImplementedError
 
     def _lamina_seed(self) -> int:
-        """The seed of a fit that begins with a new model: the one of `set_random_seed`, so that equal fits agree."""
+        """The seed of a fit with a new model: the seed of `set_random_seed`, so that equal fits give equal models."""
         return seed_given() or 0
 
     def _lamina_target(self, y: HostArray, first: bool, classes: ArrayLike | None) -> HostArray:
-        """What the model is to give for `y`; all classes may be given to the first fit.  -> (rows, outputs)"""
+        """Convert `y` to targets of the model. `classes` may list all classes in the first fit.  -> (rows, outputs)"""
         if first:
             self._lamina_axes = y.ndim
         return y.reshape(len(y), -1)
 
     def _lamina_as_compiled(self, model: Sequential, y: HostArray) -> HostArray:
-        """The targets in the form that the model's loss takes."""
+        """Convert the targets to the form for the model's loss."""
         return y
 
     def _lamina_fit(
         self, X: Any, y: Any, options: dict[str, Any], goes_on: bool, classes: ArrayLike | None = None
     ) -> Self:
-        """Fit a new model, or the one that there is, if `goes_on`; the options are those of its `fit`."""
+        """Fit a new model; with `goes_on`, the existing one. The options are arguments of its `fit`."""
         first = not (goes_on and hasattr(self, "model_"))
         self._lamina_raw = takes_tables(self, X)
         if self._lamina_raw:
@@ -119,7 +119,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
         return self
 
     def _lamina_output(self, X: Any) -> HostArray:
-        """What the model gives for the rows.  -> (rows, outputs)"""
+        """The model's output for the rows.  -> (rows, outputs)"""
         check_is_fitted(self, "model_")
         if self._lamina_raw:
             return self.model_.predict(X, verbose=0)  # type: ignore[no-any-return]
@@ -130,12 +130,12 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
 
 
 class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
-    """Gives numbers."""
+    """The base of estimators that predict numbers."""
 
     _lamina_numeric = True
 
     def predict(self, X: Any) -> HostArray:
-        """The model's output in float64, as scikit-learn's: (rows,), or (rows, outputs) if y had two axes in `fit`."""
+        """The model's output in float64, as in scikit-learn: (rows,), or (rows, outputs) if y had two axes in `fit`."""
         output = self._lamina_output(X).astype("float64")
         return output.reshape(-1) if self._lamina_axes == 1 else output
 
@@ -146,7 +146,7 @@ class Regressor(RegressorMixin, Estimator):  # type: ignore[misc]
 
 
 class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
-    """Gives classes, which may be numbers or strings."""
+    """The base of estimators that predict classes, which are numbers or strings."""
 
     classes_: HostArray
 
@@ -166,7 +166,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         return np.eye(len(self.classes_), dtype="float32")[np.searchsorted(self.classes_, y)]
 
     def _lamina_as_compiled(self, model: Sequential, y: HostArray) -> HostArray:
-        """One column where the model gives one number, and the numbers of the classes where its loss takes these."""
+        """Convert one-hot targets to the form for the model's loss: one column for one output, or the class numbers."""
         if isinstance(compiled_of(model).loss, SparseCategoricalCrossentropy):
             return np.asarray(y.argmax(axis=1), "int32")
         return y[:, 1:] if y.shape[1] == 2 and model.output_shape[-1] == 1 else y
@@ -178,7 +178,7 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         return np.asarray(self.classes_[chosen])
 
     def predict_proba(self, X: Any) -> HostArray:
-        """The probability of each class, as the model gives it, or the softmax or sigmoid of its logits.
+        """The probability of each class: the model's output, or the softmax or sigmoid of its logits.
 
         -> (rows, classes)
         """
@@ -192,8 +192,9 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         return np.asarray(output / output.sum(axis=1, keepdims=True))
 
     def decision_function(self, X: Any) -> HostArray:
-        """The model's output for each class: (rows, classes). Of two classes, by how much the second one is ahead:
-        (rows,)."""
+        """The model's output for each class: (rows, classes).
+
+        For two classes it is the output of the second class minus that of the first: (rows,)."""
         output = self._lamina_output(X)
         if output.shape[1] == 1:
             return output[:, 0] - middle(self.model_)

@@ -1,4 +1,4 @@
-"""Keras's estimators: a compiled model, or a function that makes one."""
+"""Keras's estimators, which take a compiled model or a function that makes one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lamina.wrappers.estimator import Classifier, Estimator, Regressor
 
 
 class _OfModel(Estimator):
-    """An estimator with the arguments of Keras's."""
+    """An estimator with the arguments of Keras's estimators."""
 
     def __init__(
         self, model: Sequential | Callable[..., Sequential], warm_start: bool = False,
@@ -43,15 +43,15 @@ class _OfModel(Estimator):
         Args:
             X: (rows, ...), an array or a frame.
             y: (rows,) or (rows, outputs).
-            kwargs: arguments of `Sequential.fit`; they count more than `fit_kwargs`.
+            kwargs: arguments of `Sequential.fit`, which override `fit_kwargs`.
         """
         return self._lamina_fit(X, y, (self.fit_kwargs or {}) | kwargs, goes_on=self.warm_start)
 
     def set_fit_request(self, **kwargs: Any) -> Self:
-        """Say which arguments of `fit` a meta-estimator hands on, as scikit-learn's guide "Metadata Routing" describes.
+        """Set which arguments of `fit` a meta-estimator passes on. See scikit-learn's guide "Metadata Routing".
 
         Args:
-            kwargs: the names of arguments, and for each True, False, None or another name for it.
+            kwargs: for each name of an argument, True, False, None or another name.
         """
         if not sklearn.get_config().get("enable_metadata_routing"):
             raise RuntimeError("switch metadata routing on first: sklearn.set_config(enable_metadata_routing=True).")
@@ -62,7 +62,7 @@ class _OfModel(Estimator):
 
 
 class SKLearnClassifier(Classifier, _OfModel):
-    """A model that tells classes apart, as an estimator of scikit-learn.
+    """A classifier of scikit-learn that trains a model.
 
     Each fit begins with the seed of `set_random_seed`, so equal fits give equal models.
 
@@ -81,43 +81,43 @@ class SKLearnClassifier(Classifier, _OfModel):
         model: a compiled Sequential, of which each fit trains a copy with fresh weights; or a function that returns a
             compiled one, called with `X`, with `y` as (rows, classes), a 1 in the column of each row's class, and with
             `model_kwargs`.
-        warm_start: whether a fit goes on with the weights of the one before.
+        warm_start: whether a fit continues with the weights of the fit before.
         model_kwargs: further arguments of the function.
         fit_kwargs: arguments of `Sequential.fit`.
 
     Attributes:
-        model_: the model that was fitted.
-        history_: what its `fit` returned.
+        model_: the trained model.
+        history_: the History that its `fit` returned.
         classes_: the classes, sorted.
-        n_iter_: how many epochs it was trained.
+        n_iter_: the number of epochs of the training.
     """
 
 
 class SKLearnRegressor(Regressor, _OfModel):
-    """A model that gives numbers, as an estimator of scikit-learn.
+    """A regressor of scikit-learn that trains a model.
 
     Each fit begins with the seed of `set_random_seed`, so equal fits give equal models.
 
     Args:
         model: a compiled Sequential, of which each fit trains a copy with fresh weights; or a function that returns a
             compiled one, called with `X`, with `y` as (rows, outputs), and with `model_kwargs`.
-        warm_start: whether a fit goes on with the weights of the one before.
+        warm_start: whether a fit continues with the weights of the fit before.
         model_kwargs: further arguments of the function.
         fit_kwargs: arguments of `Sequential.fit`.
 
     Attributes:
-        model_: the model that was fitted.
-        history_: what its `fit` returned.
-        n_iter_: how many epochs it was trained.
+        model_: the trained model.
+        history_: the History that its `fit` returned.
+        n_iter_: the number of epochs of the training.
     """
 
 
 class SKLearnTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfModel):  # type: ignore[misc]
-    """A model whose output is new features, as a transformer of scikit-learn.
+    """A transformer of scikit-learn. The output of its model is the new features.
 
     Args:
         model: as for `SKLearnRegressor`.
-        warm_start: whether a fit goes on with the weights of the one before.
+        warm_start: whether a fit continues with the weights of the fit before.
         model_kwargs: further arguments of the function.
         fit_kwargs: arguments of `Sequential.fit`.
     """
@@ -129,7 +129,7 @@ class SKLearnTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfM
         return self._lamina_output(X)
 
     def predict(self, X: Any) -> HostArray:
-        """The same, as Keras has it; (rows,) if y had one axis in `fit`."""
+        """The model's output, as in Keras's class; (rows,) if y had one axis in `fit`."""
         output = self._lamina_output(X)
         return output.reshape(-1) if self._lamina_axes == 1 else output
 

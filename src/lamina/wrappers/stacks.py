@@ -1,4 +1,4 @@
-"""Estimators of our own: a list of layers, and how it is trained."""
+"""Lamina's own estimators, which take a list of layers and the arguments of the training."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ class _OfLayers(Estimator):
         return model
 
     def _lamina_loss(self, model: Sequential) -> str | losses.Loss:
-        """The loss where none was given."""
+        """The loss if none was given."""
         return "mean_squared_error"
 
     def _lamina_run(self, X: Any, y: Any, weights: Any, classes: ArrayLike | None = None, part: bool = False) -> Self:
-        """Train, or train on for one epoch."""
+        """Train a model; with `part`, train the existing one for one more epoch."""
         options = {
             "epochs": 1 if part else self.epochs, "validation_split": 0.0 if part else self.validation_split,
             "batch_size": self.batch_size, "callbacks": self.callbacks, "verbose": self.verbose,
@@ -79,7 +79,7 @@ class _OfLayers(Estimator):
 
 
 class LaminaClassifier(Classifier, _OfLayers):
-    """A stack of layers that tells classes apart, as an estimator of scikit-learn.
+    """A classifier of scikit-learn that trains a stack of layers.
 
     >>> from lamina import layers
     >>> from lamina.wrappers import LaminaClassifier
@@ -90,26 +90,26 @@ class LaminaClassifier(Classifier, _OfLayers):
     Args:
         layers: the whole stack as a list, with fresh weights in each fit; or a function that returns it, or a
             Sequential, called with `X`, with `y` as (rows, classes), a 1 in the column of each row's class, and with
-            `layers_kwargs`. The last layer gives one number a class; of two classes, one number is enough.
+            `layers_kwargs`. The last layer has one unit for each class, or one unit for two classes.
         layers_kwargs: further arguments of the function.
-        class_weight: a weight for each class, or "balanced", as scikit-learn has it.
-        loss: a crossentropy that fits the last layer, unless given.
-        optimizer: a name or an object, of which each fit has a copy.
-        learning_rate: in place of the optimizer's own; a search over learning rates makes no new programs.
-        metrics: what is measured beside the loss.
-        epochs: how often a fit goes through the data.
-        batch_size: rows a step.
-        validation_split: the share of the last rows that is held out for `val_loss`.
+        class_weight: a weight for each class, or "balanced", as in scikit-learn.
+        loss: the loss. The default is a crossentropy that fits the last layer.
+        optimizer: a name or an object; each fit uses a copy.
+        learning_rate: replaces the optimizer's own. A search over learning rates compiles no new programs.
+        metrics: metrics besides the loss.
+        epochs: the number of passes over the data in a fit.
+        batch_size: the number of rows in a step.
+        validation_split: the fraction of the rows, at the end, that is held out for `val_loss`.
         callbacks: a `Callback`, or a list of them.
-        verbose: 0 silent, 1 a bar, 2 one line an epoch.
-        warm_start: whether a fit goes on with the weights of the one before.
-        random_state: a number makes each fit the same.
+        verbose: 0 shows nothing, 1 a bar, 2 one line for each epoch.
+        warm_start: whether a fit continues with the weights of the fit before.
+        random_state: the seed. With a number, each fit gives the same model.
 
     Attributes:
-        model_: the Sequential that was trained.
-        history_: what its `fit` returned.
+        model_: the trained Sequential.
+        history_: the History that its `fit` returned.
         classes_: the classes, sorted.
-        n_iter_: how many epochs it was trained.
+        n_iter_: the number of epochs of the training.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class LaminaClassifier(Classifier, _OfLayers):
         return kind(from_logits=last != ("sigmoid" if single else "softmax"))
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train a new stack; with `warm_start`, the one that there is.
+        """Train a new stack; with `warm_start`, the existing one.
 
         Args:
             X: (rows, ...), an array or a frame.
@@ -143,12 +143,12 @@ class LaminaClassifier(Classifier, _OfLayers):
         return self._lamina_run(X, y, self._lamina_weights(y, sample_weight))
 
     def partial_fit(self, X: Any, y: Any, classes: ArrayLike | None = None, sample_weight: Any = None) -> Self:
-        """Train for one epoch more.
+        """Train for one more epoch.
 
         Args:
             X: (rows, ...), an array or a frame.
             y: (rows,), numbers or strings.
-            classes: all classes, in the first call, where `y` does not have them all.
+            classes: all classes. The first call needs them if its `y` does not contain all of them.
             sample_weight: a weight for every row.
         """
         return self._lamina_run(X, y, self._lamina_weights(y, sample_weight), classes, part=True)
@@ -161,32 +161,32 @@ class LaminaClassifier(Classifier, _OfLayers):
 
 
 class LaminaRegressor(Regressor, _OfLayers):
-    """A stack of layers that gives numbers, as an estimator of scikit-learn.
+    """A regressor of scikit-learn that trains a stack of layers.
 
     Args:
         layers: the whole stack as a list, with fresh weights in each fit; or a function that returns it, or a
             Sequential, called with `X`, with `y` as (rows, outputs), and with `layers_kwargs`.
         layers_kwargs: further arguments of the function.
-        loss: "mean_squared_error" unless given.
-        optimizer: a name or an object, of which each fit has a copy.
-        learning_rate: in place of the optimizer's own; a search over learning rates makes no new programs.
-        metrics: what is measured beside the loss.
-        epochs: how often a fit goes through the data.
-        batch_size: rows a step.
-        validation_split: the share of the last rows that is held out for `val_loss`.
+        loss: the loss. The default is "mean_squared_error".
+        optimizer: a name or an object; each fit uses a copy.
+        learning_rate: replaces the optimizer's own. A search over learning rates compiles no new programs.
+        metrics: metrics besides the loss.
+        epochs: the number of passes over the data in a fit.
+        batch_size: the number of rows in a step.
+        validation_split: the fraction of the rows, at the end, that is held out for `val_loss`.
         callbacks: a `Callback`, or a list of them.
-        verbose: 0 silent, 1 a bar, 2 one line an epoch.
-        warm_start: whether a fit goes on with the weights of the one before.
-        random_state: a number makes each fit the same.
+        verbose: 0 shows nothing, 1 a bar, 2 one line for each epoch.
+        warm_start: whether a fit continues with the weights of the fit before.
+        random_state: the seed. With a number, each fit gives the same model.
 
     Attributes:
-        model_: the Sequential that was trained.
-        history_: what its `fit` returned.
-        n_iter_: how many epochs it was trained.
+        model_: the trained Sequential.
+        history_: the History that its `fit` returned.
+        n_iter_: the number of epochs of the training.
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train a new stack; with `warm_start`, the one that there is.
+        """Train a new stack; with `warm_start`, the existing one.
 
         Args:
             X: (rows, ...), an array or a frame.
@@ -196,7 +196,7 @@ class LaminaRegressor(Regressor, _OfLayers):
         return self._lamina_run(X, y, sample_weight)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch more.
+        """Train for one more epoch.
 
         Args:
             X: (rows, ...), an array or a frame.
